@@ -1,0 +1,77 @@
+"""One proxied request as it went over the wire: bytes, times and how it ended. Nothing is understood yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+"""Header fields in the order, spelling and number in which they were on the wire."""
+
+
+class Outcome(StrEnum):
+    """How a proxied request ended: exactly one of these, always."""
+
+    COMPLETE = "complete"
+    UPSTREAM_ERROR = "upstream_error"
+    """No usable answer came: refused, reset before its head, or not HTTP."""
+    UPSTREAM_TRUNCATED = "upstream_truncated"
+    """The upstream broke off after its head."""
+    CLIENT_CLOSED = "client_closed"
+    TIMEOUT = "timeout"
+    GATEWAY_ERROR = "gateway_error"
+    """We refused or failed after a provider had been chosen."""
+
+
+class PayloadPolicy(StrEnum):
+    """What of headers and bodies is kept: all, all but their text, or nothing."""
+
+    FULL = "full"
+    REDACTED = "redacted"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a request says it is: its ids, its place in an agent run, and what it is tagged with."""
+
+    request_id: str
+    trace_id: str
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    span_name: str | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    """JSON object; `_user`, `_organisation`, `_prompt` and `_environment` become columns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A finished proxied request. Bodies may be cut at the logging cap; the sizes tell what was forwarded."""
+
+    identity: Identity
+    tenant: str | None = None
+    key_name: str | None = None
+    provider: str
+    endpoint: str
+    """Kind of call by its path: `chat.completions`, `messages`, …, or `other`."""
+    method: str
+    path: str
+    """Path and query as the caller sent them."""
+    started_at_us: int
+    first_byte_at_us: int | None = None
+    ended_at_us: int
+    status: int | None = None
+    """Status sent to the caller; None if the caller left before any was."""
+    outcome: Outcome
+    error: str | None = None
+    """What went wrong, for people; None if nothing did."""
+    attempt: int = 0
+    cache_status: str | None = None
+    payloads: PayloadPolicy = PayloadPolicy.FULL
+    request_headers: RawHeaders = ()
+    request_body: bytes = b""
+    request_size: int = 0
+    response_headers: RawHeaders = ()
+    response_body: bytes = b""
+    response_size: int = 0

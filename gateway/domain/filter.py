@@ -1,0 +1,81 @@
+"""One query language for every face: a tree of conditions, an order and a page.
+
+Faces translate their own filters into this tree; only the store turns it into SQL, with bound parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Op(StrEnum):
+    """How a field is compared. Text operators match case as written, except ILIKE."""
+
+    EQ = "eq"
+    NE = "ne"
+    LT = "lt"
+    LE = "le"
+    GT = "gt"
+    GE = "ge"
+    IN = "in"
+    CONTAINS = "contains"
+    LIKE = "like"
+    ILIKE = "ilike"
+
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Is:
+    """`field op value`. A field is a column of the record or `metadata.KEY`.
+
+    A missing value equals only None; it is otherwise unequal to everything and neither less nor greater.
+    """
+
+    field: str
+    op: Op
+    value: Scalar | tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every part holds. No parts: always true."""
+
+    parts: tuple[Filter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    """At least one part holds. No parts: never true."""
+
+    parts: tuple[Filter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part does not hold."""
+
+    part: Filter
+
+
+Filter = Is | All | Any | Not
+
+EVERYTHING = All()
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """Order of results by one field; equal ones keep the order in which they were stored."""
+
+    field: str = "seq"
+    descending: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A window on the results."""
+
+    limit: int = 50
+    offset: int = 0

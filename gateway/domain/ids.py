@@ -1,0 +1,38 @@
+"""Identifiers: how ours are made, and what a caller's must look like."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+MAX_ID_BYTES = 512
+"""Longest trace, request or span id taken from a caller, in UTF-8 bytes."""
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+
+
+def new_id() -> str:
+    """Return a new UUIDv7 as text; ids made later sort after earlier ones (RFC 9562, section 5.7)."""
+    millis = time.time_ns() // 1_000_000
+    value = (millis << 80) | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | (0x7 << 76)
+    value = value & ~(0x3 << 62) | (0x2 << 62)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def is_valid_id(text: str) -> bool:
+    """Tell whether `text` may serve as a trace, request or span id: printable, 1 to 512 bytes."""
+    return 0 < len(text) <= MAX_ID_BYTES and text.isprintable() and len(text.encode()) <= MAX_ID_BYTES
+
+
+def parse_traceparent(header: str) -> tuple[str, str] | None:
+    """Return (trace id, parent span id) of a W3C `traceparent` header, or None if it is not valid.
+
+    Source: W3C Trace Context, section 3.2. All-zero ids are invalid there and here.
+    """
+    match = _TRACEPARENT.fullmatch(header.strip())
+    if match is None or header.startswith("ff") or not match[1].strip("0") or not match[2].strip("0"):
+        return None
+    return match[1], match[2]

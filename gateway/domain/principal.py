@@ -1,0 +1,38 @@
+"""Who is calling, and what they may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a key is for. `feedback` may write feedback but read nothing; `admin` may do everything."""
+
+    PROXY = "proxy"
+    FEEDBACK = "feedback"
+    READ = "read"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller behind a request.
+
+    Args:
+        name: name of the key that came with it; None where the gateway is open.
+        roles: what it may do.
+        tenant: the only tenant whose rows it sees and changes; None sees all.
+    """
+
+    name: str | None
+    roles: frozenset[Role]
+    tenant: str | None = None
+
+    def may(self, role: Role) -> bool:
+        """Tell whether this caller may act in `role`."""
+        return role in self.roles or Role.ADMIN in self.roles
+
+
+OPEN = Principal(name=None, roles=frozenset({Role.ADMIN}))
+"""Everybody, on a gateway without keys."""

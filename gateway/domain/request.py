@@ -1,0 +1,108 @@
+"""A logged request: the row that is stored, what interpretation found, and the payload beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.domain.exchange import Outcome, RawHeaders
+
+NANO = 1_000_000_000
+"""Nano-dollars in a dollar. Money is an integer number of nano-dollars, so that sums are exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them. `cached` and `cache_write` are part of `prompt`, `reasoning`
+    is part of `completion`, whatever the provider's own way of counting."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a request cost, and the version of the price table that says so."""
+
+    nanousd: int
+    price_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was understood of an exchange after it was stored. Everything may be missing."""
+
+    requested_model: str | None = None
+    model: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    cost: Cost | None = None
+    response_id: str | None = None
+    finish_reason: str | None = None
+    user: str | None = None
+    """The end user that the request body names (OpenAI's `user`, Anthropic's `metadata.user_id`)."""
+    note: str | None = None
+    """What could not be understood, for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """One row of the log. Times are microseconds since the epoch, sizes bytes."""
+
+    seq: int
+    """Position in the log of this store; grows with each row. For paging, not an identity."""
+    request_id: str
+    trace_id: str
+    span_id: str | None
+    parent_span_id: str | None
+    span_name: str | None
+    tenant: str | None
+    key_name: str | None
+    provider: str
+    endpoint: str
+    method: str
+    path: str
+    started_at_us: int
+    first_byte_at_us: int | None
+    ended_at_us: int
+    status: int | None
+    outcome: Outcome
+    error: str | None
+    is_stream: bool
+    attempt: int
+    cache_status: str | None
+    user: str | None
+    organisation: str | None
+    prompt: str | None
+    environment: str | None
+    metadata: Mapping[str, object]
+    request_size: int
+    response_size: int
+    requested_model: str | None
+    model: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    cost_nanousd: int | None
+    price_version: str | None
+    response_id: str | None
+    finish_reason: str | None
+    note: str | None
+    interpreted_at_us: int | None
+    """None until the exchange has been interpreted, a few milliseconds after it was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Heads and bodies of a logged request as they went over the wire, secrets replaced."""
+
+    request_headers: RawHeaders
+    request_body: bytes
+    request_truncated: bool
+    response_headers: RawHeaders
+    response_body: bytes
+    response_truncated: bool

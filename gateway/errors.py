@@ -1,0 +1,101 @@
+"""What can go wrong, by what a caller can do about it.
+
+    GatewayError                 the root; every face knows how to draw one
+    ├── BadInput            400  the caller sent something wrong and can mend it
+    │   ├── TooLarge        413  … it is bigger than what is taken here
+    │   └── Unprocessable   422  … it is well formed, but its values are not
+    ├── Unauthorized        401  no key, or one that is not known
+    ├── Forbidden           403  a known key that may not do this
+    ├── NotFound            404  nothing of that name that this caller may see
+    ├── MethodNotAllowed    405  the path exists, but not with this method
+    ├── Conflict            409  it contradicts what is already stored
+    ├── StoreUnavailable    503  the store cannot take it now; the same call may work later
+    └── UpstreamError       502  the provider could not be reached, or broke off
+        └── UpstreamTimeout 504  the provider took longer than it is given
+
+Errors are raised where the rule lives and drawn once, by the face whose path was called. Nobody else
+catches them. Exceptions of a library are translated in the one file that owns the library.
+"""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """An error that a caller can be told about.
+
+    Args:
+        message: one sentence that says what is wrong, fit to be shown to the caller.
+        field: path of the offending field (`metadata._user`, `[3].value`), if one is to blame.
+        hint: what to do about it.
+    """
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.hint = hint
+
+    def __str__(self) -> str:
+        named = f"{self.field}: {self.message}" if self.field else self.message
+        return f"{named} {self.hint}" if self.hint else named
+
+
+class BadInput(GatewayError):
+    status = 400
+    code = "bad_input"
+
+
+class TooLarge(BadInput):
+    status = 413
+    code = "too_large"
+
+
+class Unprocessable(BadInput):
+    status = 422
+    code = "unprocessable"
+
+
+class Unauthorized(GatewayError):
+    status = 401
+    code = "unauthorized"
+
+
+class Forbidden(GatewayError):
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(GatewayError):
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(GatewayError):
+    status = 405
+    code = "method_not_allowed"
+
+
+class Conflict(GatewayError):
+    status = 409
+    code = "conflict"
+
+
+class StoreUnavailable(GatewayError):
+    """The store refused a write or could not be read. `retry_after_seconds` goes out as Retry-After."""
+
+    status = 503
+    code = "store_unavailable"
+    retry_after_seconds = 5
+
+
+class UpstreamError(GatewayError):
+    status = 502
+    code = "upstream_error"
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
