@@ -1,0 +1,141 @@
+"""The kinds of values that the models are made of, and what each kind refuses.
+
+A message says what the value must be and never repeats it, since it may be a secret.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from gateway.domain.exchange import PayloadPolicy
+from gateway.domain.principal import Role
+
+RESERVED_NAMES = frozenset(
+    {"v1", "api", "ui", "f", "feedback", "healthz", "readyz", "metrics", "docs", "openapi.json"}
+)
+"""First path segments that are the gateway's own, so no provider may be called so."""
+
+_PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token of RFC 9110, section 5.6.2."""
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a server that listens on `host` can be reached from this machine only."""
+    name = host.strip().strip("[]").lower()
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _http_url(text: str) -> str:
+    if not text.isprintable() or " " in text:
+        raise ValueError("must be a URL that starts with http:// or https://, without spaces")
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be a URL that starts with http:// or https:// and names a host")
+    if parts.query or parts.fragment:
+        raise ValueError("must not have a query or fragment")
+    if parts.username or parts.password:
+        raise ValueError("must not hold a user name or password; use api_key")
+    _ = parts.port
+    return text.rstrip("/")
+
+
+def _origin(text: str) -> str:
+    url = _http_url(text)
+    if urlsplit(url).path:
+        raise ValueError("must be an origin without a path, such as https://llm.example.com")
+    return url.lower()
+
+
+def _off_is_a_word(value: object) -> object:
+    return "off" if value is False else value
+
+
+def _role_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _no_truth(value: object) -> object:
+    # YAML reads yes and on as true, which pydantic would take for the number 1.
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def _one_process(count: int) -> int:
+    if count != 1:
+        raise ValueError("must be 1: this version runs one process")
+    return count
+
+
+def _sqlite_url(url: str) -> str:
+    if not url.startswith("sqlite:///") or url == "sqlite:///":
+        raise ValueError("must be sqlite:/// and a file name: this version stores in SQLite only")
+    return url
+
+
+def _provider_name(name: str) -> str:
+    if name in RESERVED_NAMES or not _PROVIDER_NAME.fullmatch(name):
+        raise ValueError(
+            "a provider's name must be letters, digits, '-', '_' and '.', start with a letter or digit, "
+            f"and be none of {', '.join(sorted(RESERVED_NAMES))}"
+        )
+    return name
+
+
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name) or name.lower() in _FRAMING:
+        raise ValueError(f"must be the name of a header, and none of {', '.join(sorted(_FRAMING))}")
+    return name
+
+
+def _header_value(value: str) -> str:
+    if not _HEADER_VALUE.fullmatch(value):
+        raise ValueError("must be printable ASCII on one line")
+    return value
+
+
+def _key_value(key: SecretStr) -> SecretStr:
+    token = key.get_secret_value()
+    if not _TOKEN.fullmatch(token):
+        raise ValueError("must be printable ASCII without spaces, and not empty")
+    if token.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", token):
+        raise ValueError("must have 64 hex digits in lower case after sha256:")
+    return key
+
+
+def _no_routes_yet(routes: object) -> object:
+    if routes:
+        raise ValueError("must be empty: this version has no routes")
+    return routes
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Origin = Annotated[str, AfterValidator(_origin)]
+Integer = Annotated[int, BeforeValidator(_no_truth)]
+Number = Annotated[float, BeforeValidator(_no_truth)]
+Seconds = Annotated[float, Field(gt=0, le=86_400), BeforeValidator(_no_truth)]
+Dollars = Annotated[float, Field(ge=0), BeforeValidator(_no_truth)]
+Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
+KeyValue = Annotated[SecretStr, AfterValidator(_key_value)]
+Payloads = Annotated[PayloadPolicy, BeforeValidator(_off_is_a_word)]
+PortkeyScale = Literal["signed", "thumbs"]
+AuthMode = Annotated[Literal["keys", "off"], BeforeValidator(_off_is_a_word)]
+SqliteUrl = Annotated[str, AfterValidator(_sqlite_url)]
+ProviderName = Annotated[str, AfterValidator(_provider_name)]
+Roles = Annotated[frozenset[Role], BeforeValidator(_role_list)]
+ProcessCount = Annotated[Integer, AfterValidator(_one_process)]
+NoRoutes = Annotated[dict[str, object], BeforeValidator(_no_routes_yet)]

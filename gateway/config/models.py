@@ -1,0 +1,243 @@
+"""What the YAML file may say. Unknown keys are refused; each field's description is its reference entry."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from gateway.config.fields import (
+    RESERVED_NAMES,
+    AuthMode,
+    Dollars,
+    Headers,
+    HttpUrl,
+    Integer,
+    KeyValue,
+    NoRoutes,
+    Number,
+    Origin,
+    Payloads,
+    PortkeyScale,
+    ProcessCount,
+    ProviderName,
+    Roles,
+    Seconds,
+    SqliteUrl,
+    is_loopback,
+)
+from gateway.domain.exchange import PayloadPolicy
+
+__all__ = [
+    "MIB",
+    "RESERVED_NAMES",
+    "Config",
+    "FeedbackConfig",
+    "KeyConfig",
+    "LoggingConfig",
+    "PriceConfig",
+    "ProviderConfig",
+    "Section",
+    "ServerConfig",
+    "StorageConfig",
+    "TimeoutsConfig",
+    "is_loopback",
+]
+
+MIB = 1024 * 1024
+
+
+class Section(BaseModel):
+    """A part of the file: cannot be changed once read, and refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+class ServerConfig(Section):
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    port: Integer = Field(default=8787, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: ProcessCount = Field(default=1, description="Number of processes; this version runs one.")
+    drain_seconds: Number = Field(
+        default=30, ge=0, le=3600, description="On SIGTERM, how long requests in flight may take to finish."
+    )
+    auth: AuthMode = Field(
+        default="keys",
+        description="`keys`: callers need a key once one exists. `off`: nobody needs one, on any address.",
+    )
+    allow_custom_hosts: tuple[Origin, ...] = Field(
+        default=(), description="Origins that a caller may name in x-portkey-custom-host."
+    )
+    max_head_bytes: Integer = Field(
+        default=64 * 1024, ge=4096, le=MIB, description="Longest request line or header field taken."
+    )
+    max_feedback_bytes: Integer = Field(
+        default=16 * MIB, ge=1024, le=256 * MIB, description="Longest body taken by the gateway's own API."
+    )
+
+
+class StorageConfig(Section):
+    url: SqliteUrl = Field(
+        default="sqlite:///gateway.db",
+        description="Where everything is kept: sqlite:///FILE, relative to the working directory, "
+        "or sqlite:////FILE from the root.",
+    )
+    durability: Literal["commit", "interval"] = Field(
+        default="commit",
+        description="`commit`: a request is in the store before its response ends. `interval`: within 50 ms.",
+    )
+    payloads: Payloads = Field(
+        default=PayloadPolicy.FULL, description="What of headers and bodies is kept: full, redacted or off."
+    )
+    max_body_bytes: Integer = Field(
+        default=16 * MIB,
+        ge=0,
+        le=1024 * MIB,
+        description="How much of each body is kept; longer ones are cut in the log.",
+    )
+    on_store_failure: Literal["serve", "refuse"] = Field(
+        default="serve",
+        description="When the store fails: serve and keep rows in a file beside it, or refuse requests.",
+    )
+    retention_days: None = Field(
+        default=None, description="Rows are kept for ever; this version deletes none."
+    )
+
+
+class TimeoutsConfig(Section):
+    connect: Seconds = Field(default=10, description="Seconds to connect, TLS included.")
+    first_byte: Seconds = Field(
+        default=300, description="Seconds from the request sent to the response's head."
+    )
+    idle: Seconds = Field(default=300, description="Seconds between two pieces of a body.")
+    total: Seconds | None = Field(default=None, description="Seconds for the whole call; null: no limit.")
+
+
+class ProviderConfig(Section):
+    base_url: HttpUrl = Field(
+        description="The URL that the provider's SDK would be given, such as https://api.openai.com/v1."
+    )
+    api_key: KeyValue | None = Field(
+        default=None,
+        description="Key sent upstream for callers that came in with a gateway key, or with none.",
+    )
+    auth: Literal["bearer", "x-api-key"] = Field(
+        default="bearer", description="How api_key is sent upstream."
+    )
+    headers: Headers = Field(default_factory=dict, description="Headers added to each request upstream.")
+    timeouts: TimeoutsConfig = Field(
+        default_factory=TimeoutsConfig, description="Limits in seconds, by phase."
+    )
+    payloads: Payloads | None = Field(
+        default=None, description="Overrides storage.payloads for this provider."
+    )
+    prices_as: str | None = Field(
+        default=None,
+        description="Name under which the price library knows this provider; default: found by name or URL.",
+    )
+    ca_file: str | None = Field(
+        default=None,
+        description="PEM file of certificates to trust instead of the system's; relative to the "
+        "working directory.",
+    )
+    max_connections: Integer = Field(
+        default=1000, ge=1, le=65535, description="Most connections open to it at a time."
+    )
+    keepalive_seconds: Seconds = Field(
+        default=30, description="How long an idle connection is kept for reuse."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_empty_key(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("api_key") == "":
+            return {**data, "api_key": None}
+        return data
+
+
+class PriceConfig(Section):
+    input: Dollars = Field(description="US dollars a million prompt tokens.")
+    output: Dollars = Field(description="US dollars a million completion tokens.")
+    cached: Dollars | None = Field(
+        default=None, description="US dollars a million cached prompt tokens; default: input."
+    )
+    cache_write: Dollars | None = Field(
+        default=None,
+        description="US dollars a million prompt tokens written to the cache; default: input.",
+    )
+
+
+class KeyConfig(Section):
+    name: str = Field(min_length=1, max_length=128, description="What the key is called in logs and rows.")
+    key: KeyValue = Field(description="The key itself, from the environment, or sha256: and 64 hex digits.")
+    roles: Roles = Field(
+        alias="role", min_length=1, description="proxy, feedback, read or admin, or a list of them."
+    )
+    tenant: str | None = Field(
+        default=None, min_length=1, max_length=128, description="Whose rows alone the key sees."
+    )
+    payloads: Payloads | None = Field(default=None, description="Overrides storage.payloads for this key.")
+    portkey_scale: PortkeyScale | None = Field(
+        default=None, description="Overrides feedback.portkey_scale for this key."
+    )
+
+
+class FeedbackConfig(Section):
+    portkey_scale: PortkeyScale = Field(
+        default="signed",
+        description="How Portkey values become scores. `signed`: value / 10. `thumbs`: 1 is good, 0 is bad.",
+    )
+
+
+class LoggingConfig(Section):
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe lines written."
+    )
+    format: Literal["auto", "json", "human"] = Field(
+        default="auto", description="`auto`: for people on a terminal, JSON lines otherwise."
+    )
+
+
+class Config(Section):
+    server: ServerConfig = Field(default_factory=ServerConfig, description="How the gateway listens.")
+    storage: StorageConfig = Field(
+        default_factory=StorageConfig, description="Where and how calls are logged."
+    )
+    providers: dict[ProviderName, ProviderConfig] = Field(
+        min_length=1, description="Upstreams by name; at least one."
+    )
+    # After `providers`, which its validator looks at.
+    default_provider: str | None = Field(
+        default=None,
+        description="Provider of /v1/… where the caller names none; default: the only one there is.",
+    )
+    routes: NoRoutes = Field(default_factory=dict, description="Must be empty: this version has no routes.")
+    keys: tuple[KeyConfig, ...] = Field(default=(), description="Gateway keys; none: open on loopback.")
+    prices: dict[str, PriceConfig] = Field(
+        default_factory=dict,
+        description="Prices by model or provider/model, over those of the price library.",
+    )
+    feedback: FeedbackConfig = Field(
+        default_factory=FeedbackConfig, description="How feedback is understood."
+    )
+    logging: LoggingConfig = Field(
+        default_factory=LoggingConfig, description="What the gateway says of itself."
+    )
+
+    @field_validator("default_provider")
+    @classmethod
+    def _is_a_provider(cls, name: str | None, info: ValidationInfo) -> str | None:
+        providers = info.data.get("providers")
+        if name is not None and providers is not None and name not in providers:
+            raise ValueError(f"must be one of the providers: {', '.join(providers)}")
+        return name
+
+    @field_validator("keys")
+    @classmethod
+    def _differ(cls, keys: tuple[KeyConfig, ...]) -> tuple[KeyConfig, ...]:
+        for count, key in enumerate(keys):
+            for earlier in keys[:count]:
+                if key.name == earlier.name:
+                    raise ValueError(f"names must differ, but {key.name!r} is given twice")
+                if key.key == earlier.key:
+                    raise ValueError(f"keys must differ, but {earlier.name!r} and {key.name!r} are the same")
+        return keys

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.config.models import RESERVED_NAMES, ServerConfig, is_loopback
+
+from .conftest import PROVIDER, Load, Refuse
+
+HASH = "sha256:" + "0f" * 32
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LocalHost", "::ffff:127.0.0.1"]
+)
+def test_loopback_addresses_are_told_apart(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "", "10.0.0.1", "example.com", "localhost.example.com", "::ffff:10.0.0.1"]
+)
+def test_other_addresses_are_not_loopback(host: str) -> None:
+    assert not is_loopback(host)
+
+
+def test_a_url_loses_its_trailing_slash(load: Load) -> None:
+    assert load("providers: {a: {base_url: 'http://h/v1/'}}").providers["a"].base_url == "http://h/v1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "h/v1",
+        "ftp://h",
+        "http://",
+        "http:///v1",
+        "http://h:x",
+        "http://h:99999",
+        "http://h/?q",
+        "http://h/#f",
+        "http://u:p@h",
+        "http://h h/v1",
+        '"http://h\\n/v1"',
+        "http://[::1",
+    ],
+)
+def test_what_cannot_be_called_is_no_base_url(refuse: Refuse, url: str) -> None:
+    (line,) = refuse(f"providers:\n  a:\n    base_url: {url}")
+    assert line.startswith("gateway.yaml:3:15: providers.a.base_url: found ")
+
+
+def test_an_origin_has_no_path_and_is_lower_case(load: Load, refuse: Refuse) -> None:
+    config = load(PROVIDER + "server: {allow_custom_hosts: ['https://LLM.example.com/']}")
+    assert config.server.allow_custom_hosts == ("https://llm.example.com",)
+    (line,) = refuse(PROVIDER + "server: {allow_custom_hosts: ['https://h/v1']}")
+    assert "server.allow_custom_hosts[0]: found 'https://h/v1'; must be an origin" in line
+
+
+@pytest.mark.parametrize("name", [*sorted(RESERVED_NAMES), "a/b", "a b", ".", "..", "-a", "'é'"])
+def test_a_provider_may_not_be_called_what_its_path_could_not_be(refuse: Refuse, name: str) -> None:
+    (line,) = refuse(f"providers:\n  {name}: {{base_url: http://h}}")
+    assert line.startswith("gateway.yaml:2:3: providers.")
+    assert "a provider's name must be" in line
+
+
+def test_the_default_provider_must_be_one_that_is_there(refuse: Refuse) -> None:
+    assert refuse(PROVIDER + "default_provider: nope") == [
+        "gateway.yaml:2:19: default_provider: found 'nope'; must be one of the providers: local"
+    ]
+
+
+def test_off_without_quotes_is_a_word_where_it_is_allowed(load: Load) -> None:
+    text = """\
+    server: {auth: off}
+    storage: {payloads: off}
+    providers: {a: {base_url: http://a, payloads: off}}
+    keys: [{name: a, key: b, role: admin, payloads: off}]
+    """
+    config = load(text)
+    found = [
+        config.server.auth,
+        config.storage.payloads,
+        config.providers["a"].payloads,
+        config.keys[0].payloads,
+    ]
+    assert found == ["off"] * 4
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "server: {port: yes}",
+        "server: {drain_seconds: on}",
+        "server: {workers: yes}",
+        "storage: {max_body_bytes: no}",
+        "prices: {m: {input: yes, output: 1}}",
+        "prices: {m: {input: .inf, output: 1}}",
+        "prices: {m: {input: .nan, output: 1}}",
+        "server: {drain_seconds: .nan}",
+    ],
+)
+def test_a_number_is_neither_yes_nor_endless(refuse: Refuse, written: str) -> None:
+    (line,) = refuse(PROVIDER + written)
+    assert "number" in line
+
+
+@pytest.mark.parametrize("count", ["0", "2", "true"])
+def test_this_version_runs_one_process(refuse: Refuse, count: str) -> None:
+    (line,) = refuse(PROVIDER + f"server: {{workers: {count}}}")
+    assert line.startswith("gateway.yaml:2:19: server.workers: found ")
+
+
+def test_numbers_in_quotes_count_as_numbers(load: Load) -> None:
+    server = load(PROVIDER + 'server: {port: "${PORT}", workers: "${WORKERS:-1}"}', {"PORT": "9000"}).server
+    assert (server.port, server.workers) == (9000, 1)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///", "postgresql://db/x", "gateway.db", "sqlite://x"])
+def test_the_store_is_an_sqlite_file(refuse: Refuse, url: str) -> None:
+    (line,) = refuse(PROVIDER + f"storage: {{url: '{url}'}}")
+    assert line.startswith(f"gateway.yaml:2:16: storage.url: found '{url}'; must be sqlite:///")
+
+
+def test_an_empty_provider_key_is_none(load: Load) -> None:
+    assert load('providers: {a: {base_url: http://a, api_key: "${K:-}"}}').providers["a"].api_key is None
+
+
+@pytest.mark.parametrize("key", ["''", "'a b'", '"a\\n"', "'é'", "sha256:12", "sha256:" + "0F" * 32])
+def test_a_key_that_no_header_could_hold_or_match_is_refused(refuse: Refuse, key: str) -> None:
+    (line,) = refuse(PROVIDER + f"keys: [{{name: a, key: {key}, role: admin}}]")
+    assert ": keys[0].key: found " in line
+
+
+def test_a_key_has_a_role_or_several(load: Load) -> None:
+    config = load(
+        PROVIDER
+        + f"keys: [{{name: a, key: b, role: read}}, {{name: c, key: '{HASH}', role: [proxy, feedback]}}]"
+    )
+    assert [sorted(key.roles) for key in config.keys] == [["read"], ["feedback", "proxy"]]
+
+
+@pytest.mark.parametrize("role", ["[]", "root", "[proxy, root]", "1"])
+def test_a_role_is_one_of_four(refuse: Refuse, role: str) -> None:
+    assert all(
+        "keys[0].role" in line for line in refuse(PROVIDER + f"keys: [{{name: a, key: b, role: {role}}}]")
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [("name: a, key: c", "'a' is given twice"), ("name: b, key: b", "'a' and 'b' are the same")],
+)
+def test_two_keys_differ_in_name_and_value(refuse: Refuse, other: str, expected: str) -> None:
+    (line,) = refuse(PROVIDER + f"keys: [{{name: a, key: b, role: read}}, {{{other}, role: read}}]")
+    assert line.startswith("gateway.yaml:2:7: keys: ")
+    assert expected in line
+
+
+@pytest.mark.parametrize("headers", ["{a b: c}", "{'': c}", "{Host: c}", '{a: "b\\r\\nc"}', "{a: 1}"])
+def test_a_header_that_would_break_a_request_is_refused(refuse: Refuse, headers: str) -> None:
+    (line,) = refuse(f"providers: {{a: {{base_url: http://a, headers: {headers}}}}}")
+    assert ": providers.a.headers." in line
+
+
+def test_a_header_may_look_like_a_date(load: Load) -> None:
+    config = load("providers: {a: {base_url: http://a, headers: {anthropic-version: 2023-06-01}}}")
+    assert config.providers["a"].headers == {"anthropic-version": "2023-06-01"}
+
+
+def test_routes_are_refused_until_there_are_any(load: Load, refuse: Refuse) -> None:
+    assert load(PROVIDER + "routes: {}").routes == {}
+    assert refuse(PROVIDER + "routes: {a: {}}") == [
+        "gateway.yaml:2:9: routes: found a mapping; must be empty: this version has no routes"
+    ]
+
+
+def test_a_section_cannot_be_changed_once_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        ServerConfig().port = 1
