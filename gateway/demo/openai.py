@@ -1,0 +1,186 @@
+"""OpenAI's chat completions, text completions, embeddings and models.
+
+Source: platform.openai.com/docs/api-reference, pages "Chat", "Completions", "Embeddings" and "Models".
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+import time
+from collections.abc import Iterator
+
+from gateway.demo.bodies import STREAM_END, Body, encode_event, make_id, read_count, read_list, read_text
+from gateway.demo.replies import MOST_TOKENS, Reply, count_tokens, embed, last_question, reply_to, text_of
+from gateway.errors import BadInput, GatewayError, NotFound
+
+MODELS = ("demo-chat", "demo-embedding")
+"""Models that the demo lists. Requests may name any model, and are answered in its name."""
+
+MOST_CHOICES = 128
+MOST_DIMENSIONS = 4096
+DEFAULT_DIMENSIONS = 256
+
+_BORN = 1_735_689_600
+
+
+def draw_error(error: GatewayError) -> Body:
+    """Draw an error as OpenAI does."""
+    code = error.code if isinstance(error, NotFound) else None
+    message = f"Invalid {error.field!r}: {error.message}" if error.field else error.message
+    shape = {"message": message, "type": "invalid_request_error", "param": error.field, "code": code}
+    return {"error": shape}
+
+
+def answer_chat(body: Body) -> Body:
+    """Answer `POST /v1/chat/completions`."""
+    reply, choices = _chat_reply(body)
+    message: Body = {"role": "assistant", "content": reply.text, "refusal": None, "annotations": []}
+    return {
+        **_head("chatcmpl-", "chat.completion", body),
+        "choices": [
+            {"index": index, "message": message, "logprobs": None, "finish_reason": _finish(reply)}
+            for index in range(choices)
+        ],
+        "usage": _usage(count_tokens(text_of(body["messages"])), reply.tokens * choices),
+    }
+
+
+def stream_chat(body: Body) -> Iterator[bytes]:
+    """Answer `POST /v1/chat/completions` piece by piece."""
+    reply, choices = _chat_reply(body)
+    head = _head("chatcmpl-", "chat.completion.chunk", body)
+    deltas: list[tuple[Body, str | None]] = [({"role": "assistant", "content": "", "refusal": None}, None)]
+    deltas += [({"content": piece}, None) for piece in reply.pieces]
+    deltas += [({}, _finish(reply))]
+    items: list[list[Body]] = [
+        [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}]
+        for delta, finish in deltas
+        for index in range(choices)
+    ]
+    usage = _usage(count_tokens(text_of(body["messages"])), reply.tokens * choices)
+    return _stream(head, items, usage, wants_usage=_wants_usage(body))
+
+
+def answer_text(body: Body) -> Body:
+    """Answer `POST /v1/completions`."""
+    replies, prompt_tokens = _text_replies(body)
+    return {
+        **_head("cmpl-", "text_completion", body),
+        "choices": [_text_choice(index, reply.text, _finish(reply)) for index, reply in enumerate(replies)],
+        "usage": _usage(prompt_tokens, sum(reply.tokens for reply in replies)),
+    }
+
+
+def stream_text(body: Body) -> Iterator[bytes]:
+    """Answer `POST /v1/completions` piece by piece."""
+    replies, prompt_tokens = _text_replies(body)
+    items: list[list[Body]] = []
+    for index, reply in enumerate(replies):
+        items += [[_text_choice(index, piece, None)] for piece in reply.pieces]
+        items += [[_text_choice(index, "", _finish(reply))]]
+    usage = _usage(prompt_tokens, sum(reply.tokens for reply in replies))
+    head = _head("cmpl-", "text_completion", body)
+    return _stream(head, items, usage, wants_usage=_wants_usage(body))
+
+
+def answer_embeddings(body: Body) -> Body:
+    """Answer `POST /v1/embeddings`; vectors as numbers, or as base64 of little-endian 32-bit floats."""
+    model = read_text(body, "model")
+    texts = _inputs(body, "input")
+    dimensions = read_count(body, "dimensions", DEFAULT_DIMENSIONS, MOST_DIMENSIONS)
+    vectors = [embed(text, dimensions) for text in texts]
+    is_packed = body.get("encoding_format") == "base64"
+    tokens = sum(map(count_tokens, texts))
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": _packed(vector) if is_packed else vector}
+            for index, vector in enumerate(vectors)
+        ],
+        "model": model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+
+
+def list_models() -> Body:
+    """Answer `GET /v1/models`."""
+    return {"object": "list", "data": list(map(show_model, MODELS))}
+
+
+def show_model(model: str) -> Body:
+    """Answer `GET /v1/models/{id}`. Raises NotFound."""
+    if model not in MODELS:
+        raise NotFound(f"The model {model!r} does not exist; there are {', '.join(MODELS)}.")
+    return {"id": model, "object": "model", "created": _BORN, "owned_by": "demo"}
+
+
+def _chat_reply(body: Body) -> tuple[Reply, int]:
+    read_text(body, "model")
+    messages = read_list(body, "messages")
+    limit = read_count(body, "max_tokens", MOST_TOKENS, MOST_TOKENS)
+    limit = read_count(body, "max_completion_tokens", limit, MOST_TOKENS)
+    return reply_to(last_question(messages), limit), read_count(body, "n", 1, MOST_CHOICES)
+
+
+def _text_replies(body: Body) -> tuple[list[Reply], int]:
+    """Return a reply for each choice of each prompt, and the tokens of all prompts."""
+    read_text(body, "model")
+    prompts = _inputs(body, "prompt")
+    limit = read_count(body, "max_tokens", MOST_TOKENS, MOST_TOKENS)
+    choices = read_count(body, "n", 1, MOST_CHOICES)
+    replies = [reply_to(prompt, limit) for prompt in prompts for _ in range(choices)]
+    return replies, sum(map(count_tokens, prompts))
+
+
+def _inputs(body: Body, field: str) -> list[str]:
+    """Return one or several texts; token ids, for which the demo has no words, as a text of as many words."""
+    value = body.get(field)
+    if isinstance(value, str):
+        return [value]
+    items = read_list(body, field)
+    if all(isinstance(item, int) for item in items):
+        return [" ".join(map(str, items))]
+    if not all(isinstance(item, str | list) for item in items):
+        raise BadInput("a string, an array of strings, or arrays of token ids are required.", field=field)
+    return [" ".join(map(str, item)) if isinstance(item, list) else str(item) for item in items]
+
+
+def _head(prefix: str, kind: str, body: Body) -> dict[str, object]:
+    return {"id": make_id(prefix), "object": kind, "created": int(time.time()), "model": body["model"]}
+
+
+def _stream(head: Body, items: list[list[Body]], usage: Body, *, wants_usage: bool) -> Iterator[bytes]:
+    waiting: Body = {"usage": None} if wants_usage else {}
+    for choices in items:
+        yield encode_event({**head, "choices": choices, **waiting})
+    if wants_usage:
+        yield encode_event({**head, "choices": [], "usage": usage})
+    yield STREAM_END
+
+
+def _wants_usage(body: Body) -> bool:
+    options = body.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def _text_choice(index: int, text: str, finish: str | None) -> Body:
+    return {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
+
+
+def _finish(reply: Reply) -> str:
+    return "length" if reply.is_cut else "stop"
+
+
+def _usage(prompt_tokens: int, completion_tokens: int) -> Body:
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+    }
+
+
+def _packed(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

@@ -1,0 +1,141 @@
+"""The demo on a socket: reads JSON, lets a format answer it, writes the answer or its stream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.demo import anthropic, openai, responses
+from gateway.demo.bodies import Body, make_id
+from gateway.errors import BadInput, GatewayError, MethodNotAllowed, NotFound
+
+GAP_SECONDS = 0.02
+"""Pause between two pieces of a stream, so that people see it as one."""
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoUpstream:
+    """A demo that is listening. `base_url` is what OpenAI's SDK is given; close it when done."""
+
+    base_url: str
+    _runner: web.AppRunner
+
+    async def close(self) -> None:
+        """Stop listening and drop what is in flight."""
+        await self._runner.cleanup()
+
+
+async def start_demo(
+    host: str = "127.0.0.1", port: int = 0, *, gap_seconds: float = GAP_SECONDS
+) -> DemoUpstream:
+    """Start the demo; port 0 takes a free one.
+
+    Raises:
+        OSError: it cannot listen there.
+    """
+    runner = web.AppRunner(build_demo(gap_seconds=gap_seconds), access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    address = f"[{host}]" if ":" in host else host
+    return DemoUpstream(f"http://{address}:{runner.addresses[0][1]}/v1", runner)
+
+
+def build_demo(*, gap_seconds: float = GAP_SECONDS) -> web.Application:
+    """Build the demo's application, with `gap_seconds` between two pieces of a stream."""
+    app = web.Application(middlewares=[_draw_errors], client_max_size=MAX_BODY_BYTES)
+    streamed = (
+        ("/v1/chat/completions", openai.answer_chat, openai.stream_chat),
+        ("/v1/completions", openai.answer_text, openai.stream_text),
+        ("/v1/responses", responses.answer_response, responses.stream_response),
+        ("/v1/messages", anthropic.answer_message, anthropic.stream_message),
+    )
+    for path, answer, stream in streamed:
+        app.router.add_post(path, _answering(answer, stream, gap_seconds))
+    app.router.add_post("/v1/embeddings", _embeddings)
+    app.router.add_get("/v1/models", _models)
+    app.router.add_get("/v1/models/{model:.+}", _model)
+    return app
+
+
+def _answering(
+    answer: Callable[[Body], Body], stream: Callable[[Body], Iterator[bytes]], gap_seconds: float
+) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        body = await _read_object(request)
+        if body.get("stream") is True:
+            return await _send_stream(request, stream(body), gap_seconds)
+        return _reply(answer(body))
+
+    return handle
+
+
+async def _embeddings(request: web.Request) -> web.Response:
+    return _reply(openai.answer_embeddings(await _read_object(request)))
+
+
+async def _models(_: web.Request) -> web.Response:
+    return _reply(openai.list_models())
+
+
+async def _model(request: web.Request) -> web.Response:
+    return _reply(openai.show_model(request.match_info["model"]))
+
+
+async def _read_object(request: web.Request) -> Body:
+    try:
+        body = json.loads(await request.read())
+    except (ValueError, RecursionError):
+        raise BadInput("We could not parse the JSON body of your request.") from None
+    if not isinstance(body, dict):
+        raise BadInput("The JSON body of your request must be an object.")
+    return body
+
+
+async def _send_stream(
+    request: web.Request, pieces: Iterator[bytes], gap_seconds: float
+) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache", **_new_id()}
+    )
+    await response.prepare(request)
+    for piece in pieces:
+        await asyncio.sleep(gap_seconds)
+        await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+def _reply(body: Body, status: int = 200) -> web.Response:
+    return web.json_response(body, status=status, headers=_new_id())
+
+
+def _new_id() -> dict[str, str]:
+    """Return the headers in which OpenAI and Anthropic name a request."""
+    request_id = make_id("req_")
+    return {"x-request-id": request_id, "request-id": request_id}
+
+
+@web.middleware
+async def _draw_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        error: GatewayError = NotFound(f"Invalid URL ({request.method} {request.path})")
+    except web.HTTPMethodNotAllowed:
+        error = MethodNotAllowed(f"Not allowed to {request.method} on {request.path}.")
+    except GatewayError as caught:
+        error = caught
+    draw = anthropic.draw_error if request.path == "/v1/messages" else openai.draw_error
+    return _reply(draw(error), error.status)
