@@ -1,0 +1,11 @@
+"""The gateway's own API: read the log, traces and their feedback; and the documentation of all faces.
+
+Handlers translate between HTTP and `gateway.query`, shapes say what replies look like. Rules about what is
+found and who sees it are not here. Used by the composition root.
+"""
+
+from gateway.api.native.documentation import documentation_face
+from gateway.api.native.face import native_face
+from gateway.api.native.openapi import build_openapi
+
+__all__ = ["build_openapi", "documentation_face", "native_face"]

@@ -1,0 +1,158 @@
+"""One OpenAPI 3.1 document of every face, made from the same tables that the router is made from.
+
+Source: OpenAPI Specification 3.1.0, https://spec.openapis.org/oas/v3.1.0
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from gateway.web.face import Endpoint, Face, Parameter
+
+Json = dict[str, object]
+Mode = Literal["validation", "serialization"]
+"""Whether a schema says what is taken, or what is answered."""
+
+_PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
+
+DESCRIPTION = """\
+An LLM gateway that forwards requests to providers unchanged, logs them, and joins feedback to them.
+
+These operations are the gateway's own. Besides them it forwards, with any method: `/v1/{rest}` goes to the
+default provider, or to the one named in `x-portkey-provider`, at its `base_url` followed by `/{rest}`;
+`/{provider}/{rest}` goes to the provider of that name. Bodies, unknown headers and statuses pass through
+as they are, so what may be sent there and what comes back is in that provider's own documentation.
+
+A forwarded request takes its trace id from `x-portkey-trace-id`, or from a W3C `traceparent`, or is given
+a new one; `Helicone-Request-Id` may set its request id. The response carries both, as `x-portkey-trace-id`
+and `helicone-id`. Feedback may name a request by either, or by the provider's id of its response.
+
+Where keys are configured, a gateway key is needed, in any one of the four headers listed under security.
+"""
+
+_MEANINGS = {
+    400: "Something in the request is wrong; the reply says what.",
+    401: "No gateway key came, or none that is known.",
+    403: "The key's role does not allow this.",
+    404: "There is nothing of that name that this caller may see.",
+    409: "It contradicts what is stored.",
+    413: "It is more than is taken, or shown, at once.",
+    422: "It is well formed, but a value is not allowed; the reply says which.",
+    503: "The store cannot be used now; `Retry-After` says when to try again.",
+}
+
+SECURITY_SCHEMES: dict[str, Json] = {
+    "portkeyKey": {"type": "apiKey", "in": "header", "name": "x-portkey-api-key"},
+    "heliconeAuth": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Helicone-Auth",
+        "description": "`Bearer` and the gateway key.",
+    },
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+
+
+def build_openapi(faces: Sequence[Face], version: str) -> Json:
+    """Describe the endpoints of `faces` as an OpenAPI 3.1 document, one tag a face."""
+    schemas = _Schemas(faces)
+    paths: dict[str, Json] = {}
+    for face in faces:
+        for endpoint in face.endpoints:
+            path = _PATH_PARAMETER.sub(r"{\1}", endpoint.path)
+            paths.setdefault(path, {})[endpoint.method.lower()] = _operation(face, endpoint, path, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Gateway", "version": version, "description": DESCRIPTION},
+        "tags": [{"name": face.name} for face in faces],
+        "paths": paths,
+        "components": {"schemas": schemas.components, "securitySchemes": SECURITY_SCHEMES},
+    }
+
+
+class _Schemas:
+    """JSON schemas of all bodies, replies and errors, made at once so that equal names do not collide."""
+
+    def __init__(self, faces: Sequence[Face]) -> None:
+        inputs: list[tuple[int, Mode, TypeAdapter[Any]]] = [
+            (id(shape), mode, TypeAdapter(shape)) for face in faces for shape, mode in _shapes_of(face)
+        ]
+        self._schemas, definitions = TypeAdapter.json_schemas(
+            inputs, ref_template="#/components/schemas/{model}"
+        )
+        self.components: Json = definitions.get("$defs", {})
+
+    def content(self, shape: object, mode: Mode) -> Json:
+        """The media type object of a JSON body of this shape."""
+        return {"application/json": {"schema": self._schemas[id(shape), mode]}}
+
+
+def _shapes_of(face: Face) -> Iterator[tuple[Any, Mode]]:
+    if face.error_model:
+        yield face.error_model, "serialization"
+    for endpoint in face.endpoints:
+        if endpoint.body is not None:
+            yield endpoint.body, "validation"
+        if endpoint.reply is not None:
+            yield endpoint.reply, "serialization"
+
+
+def _operation(face: Face, endpoint: Endpoint, path: str, schemas: _Schemas) -> Json:
+    operation: Json = {
+        "tags": [face.name],
+        "operationId": _operation_id(endpoint, path),
+        "summary": endpoint.summary,
+        "description": _description(endpoint),
+        "responses": _responses(face, endpoint, schemas),
+        "security": [{name: []} for name in SECURITY_SCHEMES] if endpoint.role else [],
+    }
+    if parameters := _parameters(endpoint):
+        operation["parameters"] = parameters
+    if endpoint.body is not None:
+        operation["requestBody"] = {"required": True, "content": schemas.content(endpoint.body, "validation")}
+    return operation
+
+
+def _operation_id(endpoint: Endpoint, path: str) -> str:
+    return "_".join([endpoint.method.lower(), *re.findall("[A-Za-z0-9]+", path)])
+
+
+def _description(endpoint: Endpoint) -> str:
+    needs = f"Needs a key with the role `{endpoint.role}`." if endpoint.role else "Open to all."
+    return f"{endpoint.description}\n\n{needs}".strip()
+
+
+def _parameters(endpoint: Endpoint) -> list[Json]:
+    in_path = [
+        Parameter(name, f"The {name.replace('_', ' ')}, percent-encoded.")
+        for name in _PATH_PARAMETER.findall(endpoint.path)
+    ]
+    return [
+        *({**_parameter(parameter), "in": "path", "required": True} for parameter in in_path),
+        *({**_parameter(parameter), "in": "query"} for parameter in endpoint.parameters),
+    ]
+
+
+def _parameter(parameter: Parameter) -> Json:
+    return {"name": parameter.name, "description": parameter.description, "schema": parameter.schema}
+
+
+def _responses(face: Face, endpoint: Endpoint, schemas: _Schemas) -> Json:
+    success: Json = {"description": "Done."}
+    if endpoint.reply:
+        success["content"] = schemas.content(endpoint.reply, "serialization")
+    failures = {*endpoint.failures, *((401, 403) if endpoint.role else ())}
+    return {"200": success, **{str(status): _failure(face, status, schemas) for status in sorted(failures)}}
+
+
+def _failure(face: Face, status: int, schemas: _Schemas) -> Json:
+    failure: Json = {"description": _MEANINGS.get(status, f"{HTTPStatus(status).phrase}.")}
+    if face.error_model:
+        failure["content"] = schemas.content(face.error_model, "serialization")
+    return failure

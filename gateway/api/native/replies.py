@@ -1,0 +1,61 @@
+"""How the native API answers: JSON of a model, and errors in one shape."""
+
+from __future__ import annotations
+
+import json
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.errors import GatewayError
+
+
+class Shape(BaseModel):
+    """A reply, or a part of one."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ErrorDetail(Shape):
+    code: str = Field(description="Stable name of what went wrong.")
+    message: str = Field(description="What is wrong and what to do about it, for people.")
+    field: str | None = Field(description="The parameter to blame; null where none is.")
+
+
+class ErrorReply(Shape):
+    error: ErrorDetail
+
+
+PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Headers of replies: prompts and answers are kept by no cache, and no browser guesses at their type."""
+
+
+def reply(shape: Shape, status: int = 200) -> web.Response:
+    """Answer with a shape as JSON."""
+    body = orjson.dumps(shape.model_dump())
+    return web.Response(body=body, status=status, content_type="application/json", headers=PRIVATE)
+
+
+def draw_error(error: GatewayError) -> web.Response:
+    """Draw an error as `{"error": {"code", "message", "field"}}`."""
+    message = f"{error.message} {error.hint}" if error.hint else error.message
+    detail = ErrorDetail(code=error.code, message=message, field=error.field)
+    return reply(ErrorReply(error=detail), error.status)
+
+
+def embed(value: object) -> orjson.Fragment:
+    """Return a JSON value in a form that a reply takes whatever its depth and the size of its numbers."""
+    try:
+        return orjson.Fragment(orjson.dumps(value))
+    except orjson.JSONEncodeError:
+        return orjson.Fragment(json.dumps(value))
+
+
+def embed_text(text: str | bytes) -> orjson.Fragment | None:
+    """Return JSON text for a reply as it is, digit for digit; None if it is no JSON."""
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return orjson.Fragment(text)

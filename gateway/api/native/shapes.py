@@ -1,0 +1,214 @@
+"""Rows of the log, feedback and traces as the native API shows them, made from the domain's own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field, WithJsonSchema
+
+from gateway.api.native.messages import RequestMessage, ResponseMessage, request_message, response_message
+from gateway.api.native.replies import Shape, embed, embed_text
+from gateway.domain.exchange import Outcome
+from gateway.domain.feedback import Feedback, Kind, ScoreSummary, Source, Target
+from gateway.domain.request import NANO, RequestRecord
+from gateway.domain.trace import Trace
+from gateway.query import LoggedRequest, Slice
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""RFC 3339 in UTC, with microseconds."""
+
+Object = Annotated[object, WithJsonSchema({"type": "object", "additionalProperties": True})]
+
+
+class LoggedRow(Shape):
+    """A logged request. Model, tokens and cost are null until it was interpreted, some ms after its end."""
+
+    request_id: str
+    trace_id: str
+    span_id: str | None
+    parent_span_id: str | None
+    span_name: str | None
+    tenant: str | None
+    key_name: str | None = Field(description="Name of the gateway key that the caller came with.")
+    provider: str
+    endpoint: str = Field(
+        description="Kind of call, such as `chat.completions`; `other` where it is not known."
+    )
+    method: str
+    path: str
+    started_at: Time
+    first_byte_at: Time | None
+    ended_at: Time
+    latency_ms: float = Field(description="From the request's arrival to the end of its response.")
+    time_to_first_byte_ms: float | None
+    status: int | None = Field(description="Status sent to the caller; null if it left before any was.")
+    outcome: Outcome = Field(description="How it ended.")
+    error: str | None
+    is_stream: bool
+    attempt: int
+    cache_status: str | None
+    user: str | None
+    organisation: str | None
+    prompt: str | None
+    environment: str | None
+    metadata: Object
+    request_size: int = Field(description="Bytes of the request's body on the wire.")
+    response_size: int = Field(description="Bytes of the response's body on the wire.")
+    requested_model: str | None
+    model: str | None = Field(description="Model that answered.")
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int | None = Field(description="Part of `prompt_tokens` that was read from a cache.")
+    cache_write_tokens: int | None = Field(description="Part of `prompt_tokens` that was written to a cache.")
+    reasoning_tokens: int | None = Field(
+        description="Part of `completion_tokens` that was spent on reasoning."
+    )
+    cost_usd: float | None
+    cost_nanousd: int | None = Field(description="The cost in billionths of a US dollar, exact.")
+    price_version: str | None
+    response_id: str | None = Field(description="The provider's id of its response.")
+    finish_reason: str | None
+    note: str | None = Field(description="What could not be understood of the payload.")
+    interpreted_at: Time | None
+
+    @classmethod
+    def of(cls, record: RequestRecord) -> LoggedRow:
+        return cls.model_validate(_row(record))
+
+
+class FeedbackRow(Shape):
+    """The latest version of a feedback entry, whatever the dialect it was given in."""
+
+    feedback_id: str
+    version: int
+    tenant: str | None
+    subject_id: str = Field(description="The id as the voter gave it.")
+    target: Target
+    trace_id: str | None
+    request_id: str | None
+    joined_at: Time | None = Field(description="When its trace or request was found; null while it waits.")
+    kind: Kind
+    metric: str | None
+    value: float | None = Field(description="As it was given.")
+    weight: float
+    score: float | None = Field(description="`value` on the scale from -1 to 1.")
+    label: str | None
+    comment: str | None
+    original_text: str | None
+    edited_text: str | None
+    author: str | None
+    app_id: str | None
+    app_version: str | None
+    source: Source
+    metadata: Object
+    dialect: str
+    raw: object = Field(description="The entry as it came in.")
+    key_name: str | None
+    created_at: Time
+    updated_at: Time
+
+    @classmethod
+    def of(cls, entry: Feedback) -> FeedbackRow:
+        return cls.model_validate(
+            {
+                **_same_fields(entry, cls),
+                "metadata": embed(dict(entry.metadata)),
+                "raw": embed_text(entry.raw) or entry.raw,
+                "joined_at": rfc_3339(entry.joined_at_us),
+                "created_at": rfc_3339(entry.created_at_us),
+                "updated_at": rfc_3339(entry.updated_at_us),
+            }
+        )
+
+
+class LoggedRequestReply(LoggedRow):
+    """A logged request with what was said. Where no payload was kept, request and response are null."""
+
+    request: RequestMessage | None
+    response: ResponseMessage | None
+    feedback: list[FeedbackRow] = Field(description="On this request, the oldest first.")
+
+    @classmethod
+    def of_logged(cls, logged: LoggedRequest) -> LoggedRequestReply:
+        return cls.model_validate(
+            {
+                **_row(logged.record),
+                "request": request_message(logged),
+                "response": response_message(logged),
+                "feedback": [FeedbackRow.of(entry) for entry in logged.feedback],
+            }
+        )
+
+
+class ListReply(Shape):
+    data: list[LoggedRow] = Field(description="Newest first.")
+    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null where there is no more.")
+
+    @classmethod
+    def of(cls, found: Slice) -> ListReply:
+        cursor = None if found.next_cursor is None else str(found.next_cursor)
+        return cls(data=[LoggedRow.of(record) for record in found.records], next_cursor=cursor)
+
+
+class ScoreShape(Shape):
+    """Feedback as one figure. Entries without a score, or with weight 0, are counted but weigh nothing."""
+
+    count: int
+    weighted_mean: float | None = Field(description="`weighted_sum` / `total_weight`, from -1 to 1.")
+    weighted_sum: float
+    total_weight: float
+
+    @classmethod
+    def of(cls, score: ScoreSummary) -> ScoreShape:
+        return cls(
+            count=score.count,
+            weighted_mean=score.weighted_mean,
+            weighted_sum=score.weighted_sum,
+            total_weight=score.total_weight,
+        )
+
+
+class TraceReply(Shape):
+    trace_id: str
+    requests: list[LoggedRow] = Field(description="In the order in which they started.")
+    feedback: list[FeedbackRow] = Field(description="On the trace and on its requests, the oldest first.")
+    score: ScoreShape
+
+    @classmethod
+    def of(cls, trace: Trace) -> TraceReply:
+        return cls(
+            trace_id=trace.trace_id,
+            requests=[LoggedRow.of(record) for record in trace.requests],
+            feedback=[FeedbackRow.of(entry) for entry in trace.feedback],
+            score=ScoreShape.of(trace.score),
+        )
+
+
+def rfc_3339(time_us: int | None) -> str | None:
+    """Write microseconds since the epoch as RFC 3339 in UTC."""
+    if time_us is None:
+        return None
+    at = _EPOCH + timedelta(microseconds=time_us)
+    return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _row(record: RequestRecord) -> dict[str, object]:
+    first_byte, cost = record.first_byte_at_us, record.cost_nanousd
+    return {
+        **_same_fields(record, LoggedRow),
+        "metadata": embed(dict(record.metadata)),
+        "started_at": rfc_3339(record.started_at_us),
+        "first_byte_at": rfc_3339(first_byte),
+        "ended_at": rfc_3339(record.ended_at_us),
+        "interpreted_at": rfc_3339(record.interpreted_at_us),
+        "latency_ms": (record.ended_at_us - record.started_at_us) / 1000,
+        "time_to_first_byte_ms": None if first_byte is None else (first_byte - record.started_at_us) / 1000,
+        "cost_usd": None if cost is None else cost / NANO,
+    }
+
+
+def _same_fields(source: RequestRecord | Feedback, shape: type[Shape]) -> dict[str, object]:
+    return {name: getattr(source, name) for name in shape.model_fields if hasattr(source, name)}

@@ -1,0 +1,41 @@
+"""`/api/v1/traces`: what happened under one trace id, and what was said about it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.api.native.filters import refuse_unknown
+from gateway.api.native.replies import reply
+from gateway.api.native.shapes import TraceReply
+from gateway.domain.principal import Principal, Role
+from gateway.query import TraceReader
+from gateway.web.face import Endpoint
+
+
+class TraceEndpoints:
+    """Handlers of the traces' path."""
+
+    def __init__(self, traces: TraceReader) -> None:
+        self._traces = traces
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the path and what is found there."""
+        return (
+            Endpoint(
+                method="GET",
+                # Ids may hold slashes. One at the very end has to be sent as %2F.
+                path="/api/v1/traces/{trace_id:.*[^/]}",
+                handler=self._show,
+                role=Role.READ,
+                summary="Read one trace",
+                description="Its requests, all feedback on it and on them, and the feedback as one figure. "
+                "A trace with feedback but no request yet is shown too. Percent-encode the id.",
+                reply=TraceReply,
+                failures=(400, 404, 413, 503),
+            ),
+        )
+
+    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
+        refuse_unknown(request.query, ())
+        trace = await self._traces.show(request.match_info["trace_id"], principal.tenant)
+        return reply(TraceReply.of(trace))

@@ -1,0 +1,135 @@
+"""RequestReader: find logged requests, and read one back with all that is known of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from gateway.domain.exchange import RawHeaders
+from gateway.domain.feedback import Feedback
+from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
+from gateway.domain.request import Payload, RequestRecord
+from gateway.errors import NotFound, TooLarge
+from gateway.store.base import RequestQueries
+from gateway.wire import reassemble
+from gateway.wire.content import decode, header_value
+
+NEWEST_FIRST = Sort("seq", descending=True)
+OLDEST_FEEDBACK_FIRST = Sort("created_at_us", descending=False)
+
+MAX_FEEDBACK = 10_000
+"""Most entries read at a time; more than that on one request or trace is refused, never cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some of the requests found, newest first.
+
+    Args:
+        next_cursor: where the next slice begins; None where this one is the last.
+    """
+
+    records: tuple[RequestRecord, ...]
+    next_cursor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One direction of a logged request.
+
+    Args:
+        wire_body: the bytes kept, as they went over the wire.
+        body: the same with the content-encoding undone; equal to `wire_body` where that is impossible.
+        size_bytes: length of the body on the wire, however much of it was kept.
+        is_truncated: whether `body` is only the beginning: not all was kept, or not all can be decoded.
+    """
+
+    headers: RawHeaders
+    wire_body: bytes
+    body: bytes
+    size_bytes: int
+    is_truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """A request with what was kept beside its row. Messages are None where no payload was kept.
+
+    Args:
+        reassembled: what the stream would have been as one object; None where the response was no stream, or
+            one that cannot be put together.
+    """
+
+    record: RequestRecord
+    request: Message | None
+    response: Message | None
+    reassembled: object | None
+    feedback: tuple[Feedback, ...]
+
+
+class RequestReader:
+    """Answers questions about logged requests. A tenant of None sees every row, any other its own alone."""
+
+    def __init__(self, store: RequestQueries) -> None:
+        self._store = store
+
+    async def find(self, where: Filter, limit: int, cursor: int | None, tenant: str | None) -> Slice:
+        """Return the newest matching requests, or those that follow `cursor`.
+
+        Walking from cursor to cursor meets each row that was there at the start once, while rows are added.
+        """
+        if cursor is not None:
+            where = All((where, Is("seq", Op.LT, cursor)))
+        found = await self._store.find_requests(where, NEWEST_FIRST, Page(limit + 1), tenant)
+        records = tuple(found[:limit])
+        return Slice(records, records[-1].seq if len(found) > limit else None)
+
+    async def show(self, any_id: str, tenant: str | None) -> LoggedRequest:
+        """Return the request that our request id or its provider's response id names, the newest if several.
+
+        Raises:
+            NotFound: this caller may see no such request.
+        """
+        record = await self._record(any_id, tenant)
+        payload = await self._store.payload(record.seq)
+        feedback = await find_feedback(self._store, Is("request_id", Op.EQ, record.request_id), tenant)
+        # A long body takes long to read, and other callers' streams go through this thread.
+        return await asyncio.to_thread(_read_back, record, payload, feedback)
+
+    async def _record(self, any_id: str, tenant: str | None) -> RequestRecord:
+        for field in ("request_id", "response_id"):
+            where = Is(field, Op.EQ, any_id)
+            if found := await self._store.find_requests(where, NEWEST_FIRST, Page(1), tenant):
+                return found[0]
+        raise NotFound(f"no request has the id {any_id!r}.", field="request_id")
+
+
+async def find_feedback(store: RequestQueries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:
+    """Return all matching entries, the oldest first. Raises TooLarge above `MAX_FEEDBACK`."""
+    found = await store.find_feedback(where, OLDEST_FEEDBACK_FIRST, Page(MAX_FEEDBACK + 1), tenant)
+    if len(found) > MAX_FEEDBACK:
+        raise TooLarge(f"there are more than {MAX_FEEDBACK:,} feedback entries on it.")
+    return tuple(found)
+
+
+def _read_back(
+    record: RequestRecord, payload: Payload | None, feedback: tuple[Feedback, ...]
+) -> LoggedRequest:
+    if payload is None:
+        return LoggedRequest(record, None, None, None, feedback)
+    request = _message(
+        payload.request_headers, payload.request_body, record.request_size, payload.request_truncated
+    )
+    response = _message(
+        payload.response_headers, payload.response_body, record.response_size, payload.response_truncated
+    )
+    content_type = header_value(response.headers, b"content-type")
+    reassembled = reassemble(record.endpoint, content_type, response.body)
+    return LoggedRequest(record, request, response, reassembled, feedback)
+
+
+def _message(headers: RawHeaders, wire_body: bytes, size_bytes: int, is_cut: bool) -> Message:
+    decoded = decode(wire_body, headers)
+    if not decoded.data:
+        return Message(headers, wire_body, wire_body, size_bytes, is_cut)
+    return Message(headers, wire_body, decoded.data, size_bytes, is_cut or not decoded.is_complete)

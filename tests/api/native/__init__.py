@@ -1,0 +1,1 @@
+"""The native API over a real server and a real store."""

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.api.native.filters import SEARCH_PARAMETERS, Search, read_search
+from gateway.domain.filter import All, Any, Is, Op
+from gateway.errors import BadInput
+
+
+def search(*pairs: tuple[str, str]) -> Search:
+    return read_search(pairs)
+
+
+def test_no_parameters_find_everything_fifty_at_a_time() -> None:
+    assert search() == Search(All(), 50, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "us"),
+    [
+        ("1970-01-01T00:00:01Z", 1_000_000),
+        ("1970-01-01t00:00:00.000001z", 1),
+        ("1970-01-01T02:00:00+02:00", 0),
+        ("2024-02-29T12:00:00.5-01:30", 1_709_213_400_500_000),
+        ("1709213400500000", 1_709_213_400_500_000),
+    ],
+)
+def test_times_are_rfc_3339_or_microseconds(text: str, us: int) -> None:
+    assert search(("from", text)).where == All((Is("started_at_us", Op.GE, us),))
+    assert search(("to", text)).where == All((Is("started_at_us", Op.LT, us),))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-02-29",
+        "2024-02-29T12:00:00",
+        "2023-02-29T12:00:00Z",
+        "2024-02-29T12:00:00 02:00",
+        "-1",
+        "9" * 30,
+    ],
+)
+def test_a_time_that_is_neither_is_refused_with_both_forms_named(text: str) -> None:
+    with pytest.raises(BadInput, match=r"RFC 3339.*microseconds") as refusal:
+        search(("from", text))
+    assert refusal.value.field == "from"
+
+
+def test_a_status_class_is_a_range() -> None:
+    assert search(("status", "4xx")).where == All(
+        (All((Is("status", Op.GE, 400), Is("status", Op.LT, 500))),)
+    )
+    assert search(("status", "404")).where == All((Is("status", Op.EQ, 404),))
+
+
+def test_metadata_that_reads_as_a_number_or_boolean_may_be_that_or_text() -> None:
+    def alternatives(text: str) -> object:
+        return search(("metadata.n", text)).where
+
+    assert alternatives("v2") == All((Is("metadata.n", Op.EQ, "v2"),))
+    assert alternatives("2") == All((Any((Is("metadata.n", Op.EQ, "2"), Is("metadata.n", Op.EQ, 2))),))
+    assert alternatives("true") == All(
+        (Any((Is("metadata.n", Op.EQ, "true"), Is("metadata.n", Op.EQ, True))),)
+    )
+    assert alternatives("null") == All((Is("metadata.n", Op.EQ, "null"),))
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 30, "9" * 5000, "[" * 5000])
+def test_metadata_that_no_column_can_hold_as_a_number_is_text(text: str) -> None:
+    assert search(("metadata.n", text)).where == All((Is("metadata.n", Op.EQ, text),))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "allowed"),
+    [
+        ("limit", "0", "1 to 500"),
+        ("limit", "501", "1 to 500"),
+        ("limit", "٣", "1 to 500"),
+        ("limit", "1e2", "1 to 500"),
+        ("cursor", "x", "next_cursor"),
+        ("cursor", str(2**63), "next_cursor"),
+        ("cursor", "9" * 5000, "next_cursor"),
+        ("status", "6xx", "4xx"),
+        ("status", "20", "200"),
+        ("outcome", "fine", "client_closed"),
+        ("model", "", "no value"),
+        ("colour", "red", "trace_id, request_id, model"),
+        ("metadata.", "x", "metadata.KEY"),
+    ],
+)
+def test_a_bad_parameter_is_named_with_what_is_allowed(name: str, text: str, allowed: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        search((name, text))
+    assert refusal.value.field == name
+    assert allowed in str(refusal.value)
+
+
+def test_a_parameter_given_twice_is_refused() -> None:
+    with pytest.raises(BadInput, match="twice"):
+        search(("user", "a"), ("user", "b"))
+
+
+def test_each_documented_parameter_is_taken() -> None:
+    samples = {"status": "200", "outcome": "complete", "from": "1", "to": "1", "limit": "1", "cursor": "1"}
+    for parameter in SEARCH_PARAMETERS:
+        search((parameter.name, samples.get(parameter.name, "x")))

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel, Field
+
+from gateway.api.native import build_openapi, documentation_face, native_face
+from gateway.api.native.replies import draw_error
+from gateway.domain.principal import Principal, Role
+from gateway.query import RequestReader, TraceReader
+from gateway.store.base import Store
+from gateway.web.face import Endpoint, Face, Parameter
+
+
+class Vote(BaseModel):
+    value: int = Field(ge=-10, le=10, description="From -10 to 10.")
+    labels: list[str] = []
+
+
+class Receipt(BaseModel):
+    feedback_ids: list[str]
+
+
+class Failure(BaseModel):
+    status: str
+
+
+def namesake() -> type[BaseModel]:
+    class Receipt(BaseModel):
+        other: int
+
+    return Receipt
+
+
+async def nothing(request: web.Request, principal: Principal) -> web.Response:
+    return web.Response()
+
+
+def endpoint(method: str, path: str, **given: Any) -> Endpoint:
+    usual: dict[str, Any] = {"handler": nothing, "role": Role.FEEDBACK, "summary": "Do it"}
+    return Endpoint(method=method, path=path, **(usual | given))
+
+
+def face(name: str, *endpoints: Endpoint) -> Face:
+    return Face(name=name, prefixes=("/x",), endpoints=endpoints, draw_error=draw_error, error_model=Failure)
+
+
+def build(*faces: Face) -> Any:
+    document: Any = build_openapi(faces, "1.2.3")
+    OpenAPIV31SpecValidator(document).validate()
+    return document
+
+
+def test_our_own_faces_make_a_valid_document(store: Store) -> None:
+    native = native_face(RequestReader(store), TraceReader(store))
+    document = build(native, documentation_face([native], "1.2.3"))
+    assert set(document["paths"]) == {
+        "/api/v1/requests",
+        "/api/v1/requests/{request_id}",
+        "/api/v1/traces/{trace_id}",
+        "/openapi.json",
+        "/docs",
+        "/docs/style.css",
+    }
+    assert "LoggedRequestReply" in document["components"]["schemas"]
+
+
+def test_a_body_may_be_one_model_or_a_list_of_it() -> None:
+    document = build(face("votes", endpoint("POST", "/x", body=Vote | list[Vote])))
+    schema = document["paths"]["/x"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert schema["anyOf"] == [
+        {"$ref": "#/components/schemas/Vote"},
+        {"type": "array", "items": {"$ref": "#/components/schemas/Vote"}},
+    ]
+    assert document["components"]["schemas"]["Vote"]["properties"]["value"]["maximum"] == 10
+
+
+def test_models_of_one_name_in_two_faces_do_not_meet() -> None:
+    one = face("one", endpoint("GET", "/one", reply=Receipt))
+    two = face("two", endpoint("GET", "/two", reply=namesake()))
+    document = build(one, two)
+
+    def properties_of(path: str) -> list[str]:
+        content = document["paths"][path]["get"]["responses"]["200"]["content"]
+        name = content["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+        return list(document["components"]["schemas"][name]["properties"])
+
+    assert properties_of("/one") == ["feedback_ids"]
+    assert properties_of("/two") == ["other"]
+
+
+def test_path_patterns_become_required_parameters() -> None:
+    document = build(
+        face("f", endpoint("GET", "/x/{trace_id:.*[^/]}/y/{n}", parameters=(Parameter("q", "Q."),)))
+    )
+    parameters = document["paths"]["/x/{trace_id}/y/{n}"]["get"]["parameters"]
+    assert [(p["name"], p["in"], p.get("required", False)) for p in parameters] == [
+        ("trace_id", "path", True),
+        ("n", "path", True),
+        ("q", "query", False),
+    ]
+
+
+def test_methods_of_one_path_stand_together_under_the_tag_of_their_face() -> None:
+    document = build(face("f", endpoint("GET", "/x"), endpoint("PUT", "/x")))
+    assert {method: operation["tags"] for method, operation in document["paths"]["/x"].items()} == {
+        "get": ["f"],
+        "put": ["f"],
+    }
+
+
+def test_failures_have_the_shape_of_their_face_and_keys_are_asked_for_only_where_needed() -> None:
+    document = build(
+        face("f", endpoint("GET", "/locked", failures=(404,)), endpoint("GET", "/open", role=None))
+    )
+    locked, opened = (document["paths"][path]["get"] for path in ("/locked", "/open"))
+    assert list(locked["responses"]) == ["200", "401", "403", "404"]
+    assert locked["responses"]["404"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/Failure"
+    }
+    assert [list(alternative) for alternative in locked["security"]] == [
+        ["portkeyKey"],
+        ["heliconeAuth"],
+        ["bearer"],
+        ["apiKey"],
+    ]
+    assert (list(opened["responses"]), opened["security"]) == (["200"], [])
+
+
+def test_forwarded_paths_are_told_in_prose_and_are_no_operations() -> None:
+    document = build(face("f", endpoint("GET", "/x")))
+    assert "`/v1/{rest}`" in document["info"]["description"]
+    assert list(document["paths"]) == ["/x"]

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import gzip
+import os
+
+import pytest
+
+from gateway.domain.exchange import PayloadPolicy
+from gateway.domain.feedback import Target
+from gateway.domain.filter import EVERYTHING, Is, Op
+from gateway.domain.request import Facts
+from gateway.errors import NotFound, TooLarge
+from gateway.query import LoggedRequest, RequestReader
+from gateway.query.requests import MAX_FEEDBACK
+from gateway.store.base import Store
+
+from .conftest import MakeExchange, MakeFeedback
+
+GZIPPED = ((b"Content-Type", b"application/json"), (b"Content-Encoding", b"gzip"))
+
+STREAM = (
+    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","model":"m",'
+    b'"choices":[{"index":0,"delta":{"role":"assistant","content":"Hel"}}]}\n\n'
+    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","model":"m",'
+    b'"choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":"stop"}]}\n\n'
+    b"data: [DONE]\n\n"
+)
+
+
+async def show(store: Store, request_id: str, tenant: str | None = None) -> LoggedRequest:
+    return await RequestReader(store).show(request_id, tenant)
+
+
+async def test_paging_meets_each_row_once_newest_first_while_rows_are_added(
+    store: Store, make_exchange: MakeExchange
+) -> None:
+    await store.append([make_exchange(f"r{number}") for number in range(7)])
+    reader = RequestReader(store)
+    seen: list[str] = []
+    cursor: int | None = None
+    while True:
+        found = await reader.find(EVERYTHING, 2, cursor, None)
+        seen += [record.request_id for record in found.records]
+        await store.append([make_exchange(f"late{len(seen)}")])
+        cursor = found.next_cursor
+        if cursor is None:
+            break
+    assert seen == ["r6", "r5", "r4", "r3", "r2", "r1", "r0"]
+
+
+async def test_the_last_slice_has_no_cursor_even_when_it_is_full(
+    store: Store, make_exchange: MakeExchange
+) -> None:
+    await store.append([make_exchange() for _ in range(4)])
+    reader = RequestReader(store)
+    first = await reader.find(EVERYTHING, 2, None, None)
+    assert first.next_cursor is not None
+    second = await reader.find(EVERYTHING, 2, first.next_cursor, None)
+    assert len(second.records) == 2
+    assert second.next_cursor is None
+
+
+async def test_a_cursor_goes_on_within_the_same_conditions(store: Store, make_exchange: MakeExchange) -> None:
+    await store.append([make_exchange(f"{name}{n}", provider=name) for n in range(3) for name in ("a", "b")])
+    reader = RequestReader(store)
+    where = Is("provider", Op.EQ, "a")
+    first = await reader.find(where, 2, None, None)
+    second = await reader.find(where, 2, first.next_cursor, None)
+    assert [record.request_id for record in first.records] == ["a2", "a1"]
+    assert [record.request_id for record in second.records] == ["a0"]
+
+
+async def test_a_tenant_finds_and_reads_its_own_rows_alone(store: Store, make_exchange: MakeExchange) -> None:
+    await store.append([make_exchange("mine", tenant="a"), make_exchange("theirs", tenant="b")])
+    found = await RequestReader(store).find(EVERYTHING, 10, None, "a")
+    assert [record.request_id for record in found.records] == ["mine"]
+    with pytest.raises(NotFound):
+        await show(store, "theirs", "a")
+    assert (await show(store, "theirs", "b")).record.tenant == "b"
+
+
+async def test_the_newest_of_several_requests_with_one_id_is_shown(
+    store: Store, make_exchange: MakeExchange
+) -> None:
+    await store.append([make_exchange("twice", "older"), make_exchange("twice", "newer")])
+    assert (await show(store, "twice")).record.trace_id == "newer"
+
+
+async def test_a_request_is_found_by_its_providers_response_id(
+    store: Store, make_exchange: MakeExchange
+) -> None:
+    seqs = await store.append([make_exchange("ours", tenant="a")])
+    await store.annotate([(seqs[0], Facts(response_id="chatcmpl-7"))], at_us=1)
+    assert (await show(store, "chatcmpl-7", "a")).record.request_id == "ours"
+    with pytest.raises(NotFound):
+        await show(store, "chatcmpl-7", "b")
+
+
+async def test_our_own_id_comes_before_anothers_response_id(
+    store: Store, make_exchange: MakeExchange
+) -> None:
+    seqs = await store.append([make_exchange("same"), make_exchange("other")])
+    await store.annotate([(seqs[1], Facts(response_id="same"))], at_us=1)
+    assert (await show(store, "same")).record.request_id == "same"
+
+
+async def test_a_compressed_body_is_readable_and_its_wire_bytes_are_kept(
+    store: Store, make_exchange: MakeExchange
+) -> None:
+    packed = gzip.compress(b'{"answer":42}')
+    await store.append([make_exchange("r", response_headers=GZIPPED, response_body=packed)])
+    response = (await show(store, "r")).response
+    assert response is not None
+    assert (response.body, response.wire_body) == (b'{"answer":42}', packed)
+    assert (response.size_bytes, response.is_truncated) == (len(packed), False)
+
+
+async def test_a_body_that_does_not_decode_is_shown_as_it_is(
+    store: Store, make_exchange: MakeExchange
+) -> None:
+    await store.append([make_exchange("r", response_headers=GZIPPED, response_body=b'{"not":"gzip"}')])
+    response = (await show(store, "r")).response
+    assert response is not None
+    assert (response.body, response.is_truncated) == (b'{"not":"gzip"}', False)
+
+
+@pytest.mark.parametrize("response_size", [3000, 4000], ids=["by the provider", "by the log"])
+async def test_a_compressed_body_that_was_cut_gives_its_beginning(
+    store: Store, make_exchange: MakeExchange, response_size: int
+) -> None:
+    text = os.urandom(4000).hex().encode()
+    cut = gzip.compress(text)[:3000]
+    await store.append(
+        [make_exchange("r", response_headers=GZIPPED, response_body=cut, response_size=response_size)]
+    )
+    response = (await show(store, "r")).response
+    assert response is not None
+    assert response.body
+    assert text.startswith(response.body)
+    assert response.is_truncated
+
+
+async def test_a_compressed_stream_is_put_together(store: Store, make_exchange: MakeExchange) -> None:
+    headers = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"content-encoding", b"gzip"))
+    await store.append([make_exchange("r", response_headers=headers, response_body=gzip.compress(STREAM))])
+    reassembled = (await show(store, "r")).reassembled
+    assert isinstance(reassembled, dict)
+    assert reassembled["choices"][0]["message"]["content"] == "Hello"
+
+
+async def test_without_a_payload_the_messages_are_missing_and_the_feedback_is_there(
+    store: Store, make_exchange: MakeExchange, make_feedback: MakeFeedback
+) -> None:
+    await store.append([make_exchange("r", "t", payloads=PayloadPolicy.OFF, request_body=b"secret")])
+    await store.put_feedback([make_feedback("r", target=Target.REQUEST, trace_id="t", request_id="r")])
+    logged = await show(store, "r")
+    assert (logged.request, logged.response, logged.reassembled) == (None, None, None)
+    assert len(logged.feedback) == 1
+
+
+async def test_feedback_on_the_trace_or_of_other_tenants_is_not_the_requests(
+    store: Store, make_exchange: MakeExchange, make_feedback: MakeFeedback
+) -> None:
+    on_request = {"target": Target.REQUEST, "trace_id": "t", "request_id": "r"}
+    await store.append([make_exchange("r", "t", tenant="a")])
+    await store.put_feedback(
+        [
+            make_feedback("r", feedback_id="mine", tenant="a", **on_request),
+            make_feedback("r", feedback_id="theirs", tenant="b", **on_request),
+            make_feedback("t", feedback_id="on trace", tenant="a", trace_id="t"),
+        ]
+    )
+    assert [entry.feedback_id for entry in (await show(store, "r", "a")).feedback] == ["mine"]
+
+
+async def test_more_feedback_than_can_be_shown_is_refused_and_not_cut(
+    store: Store, make_exchange: MakeExchange, make_feedback: MakeFeedback
+) -> None:
+    on_request = {"target": Target.REQUEST, "trace_id": "t", "request_id": "r"}
+    await store.append([make_exchange("r", "t")])
+    await store.put_feedback([make_feedback("r", **on_request) for _ in range(MAX_FEEDBACK)])
+    assert len((await show(store, "r")).feedback) == MAX_FEEDBACK
+    await store.put_feedback([make_feedback("r", **on_request)])
+    with pytest.raises(TooLarge, match="10,000"):
+        await show(store, "r")
