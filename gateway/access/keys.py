@@ -1,0 +1,88 @@
+"""KeyRing: from a token to the caller behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Sequence
+
+from gateway.domain.principal import Principal, Role
+from gateway.errors import NotFound
+from gateway.store.base import KeyStore, StoredKey
+
+TOKEN_PREFIX = "gw-"
+"""Keys that we make start so, to be told apart from a provider's."""
+
+
+def hash_token(token: str) -> str:
+    """Return the SHA-256 of a token as hex, the only form in which tokens are kept."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class KeyRing:
+    """The keys that open this gateway.
+
+    Args:
+        configured: principals of the configuration by the SHA-256 of their token.
+        store: where keys made at run time are.
+        is_off: whether nobody needs a key, even if there are some.
+    """
+
+    def __init__(self, configured: dict[str, Principal], store: KeyStore, *, is_off: bool = False) -> None:
+        self._configured = configured
+        self._stored: dict[str, Principal] = {}
+        self._store = store
+        self._is_off = is_off
+
+    @property
+    def is_open(self) -> bool:
+        """Whether callers may come in without a key."""
+        return self._is_off or not (self._configured or self._stored)
+
+    def find(self, token: str) -> Principal | None:
+        """Return whom this token stands for, None if it is no gateway key. Compares in constant time."""
+        digest = hash_token(token)
+        for keys in (self._configured, self._stored):
+            for known, principal in keys.items():
+                if hmac.compare_digest(known, digest):
+                    return principal
+        return None
+
+    def replace_configured(self, configured: dict[str, Principal]) -> None:
+        """Take over the keys of a reloaded configuration."""
+        self._configured = configured
+
+    async def refresh(self) -> None:
+        """Read again which keys the store holds."""
+        self._stored = {
+            key.sha256: Principal(key.name, frozenset(map(Role, key.roles)), key.tenant)
+            for key in await self._store.keys()
+            if key.revoked_at_us is None
+        }
+
+
+async def create_key(store: KeyStore, name: str, roles: Sequence[Role], tenant: str | None) -> str:
+    """Make a key, keep its hash, and return the token, which cannot be had again.
+
+    Raises:
+        Conflict: a live key of this name exists.
+    """
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    await store.add_key(
+        StoredKey(
+            name=name,
+            sha256=hash_token(token),
+            roles=tuple(sorted(roles)),
+            tenant=tenant,
+            created_at_us=time.time_ns() // 1000,
+        )
+    )
+    return token
+
+
+async def revoke_key(store: KeyStore, name: str) -> None:
+    """Make the live key of this name useless. Raises NotFound if there is none."""
+    if not await store.revoke_key(name, time.time_ns() // 1000):
+        raise NotFound(f"no live key is called {name!r}.", field="name")

@@ -1,0 +1,65 @@
+"""Face: one dialect's paths, and how it draws an error. Everything else about a dialect is in its handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from gateway.domain.principal import Principal, Role
+from gateway.errors import GatewayError
+
+Handler = Callable[[web.Request, Principal], Awaitable[web.StreamResponse]]
+ErrorDrawing = Callable[[GatewayError], web.Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter, as `/openapi.json` shows it."""
+
+    name: str
+    description: str
+    schema: dict[str, object] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One method on one path.
+
+    Args:
+        path: aiohttp's pattern, without trailing slash (one is taken as well).
+        role: what a caller must be allowed; None lets everybody in, with or without a key.
+        body: what the JSON body must look like: a model, or several of which one must fit.
+        reply: what a 200 looks like; None where it is not JSON of a fixed shape.
+        failures: statuses that callers should expect besides 401 and 403.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    role: Role | None
+    summary: str
+    description: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    body: object | None = None
+    reply: type[BaseModel] | None = None
+    failures: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """A dialect.
+
+    Args:
+        name: what the dialect is called in logs, rows and the documentation.
+        prefixes: paths that belong to it with all below them; none of these is ever forwarded upstream.
+        error_model: the shape that `draw_error` gives to a body, for `/openapi.json`.
+    """
+
+    name: str
+    prefixes: tuple[str, ...]
+    endpoints: tuple[Endpoint, ...]
+    draw_error: ErrorDrawing
+    error_model: type[BaseModel] | None = None
