@@ -1,0 +1,45 @@
+"""The way there: a caller's body, whole where it is short, in pieces as they come where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from gateway.recording.capture import BodyCapture
+
+WHOLE_BYTES = 64 * 1024
+"""A body announced as no longer than this is read before the provider is called: it then goes out with the head
+in one piece, and can go out again should a kept connection turn out to be dead."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+async def read_request_body(request: web.BaseRequest, capture: BodyCapture) -> bytes | AsyncIterator[bytes]:
+    """Return the body of a request, or an iterator over its pieces; either is noted as it passes.
+
+    Raises:
+        ConnectionError: the caller has gone.
+    """
+    if not request.body_exists:
+        return b""
+    length = request.content_length
+    if length is None or length > WHOLE_BYTES:
+        return _pieces(request, capture)
+    pieces = [piece async for piece in _pieces(request, capture)]
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _pieces(request: web.BaseRequest, capture: BodyCapture) -> AsyncIterator[bytes]:
+    try:
+        while piece := await request.content.readany():
+            capture.add(piece)
+            yield piece
+    except web.RequestPayloadError as error:
+        raise ConnectionResetError("the caller broke off its request") from error
+
+
+def allow_body(request: web.BaseRequest) -> None:
+    """Tell a caller that waits for it to send its body (RFC 9110, section 10.1.1)."""
+    if request.transport is not None:
+        request.transport.write(CONTINUE)

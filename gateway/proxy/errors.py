@@ -1,0 +1,45 @@
+"""How an error looks to a client of a provider: as that provider's own errors do."""
+
+from __future__ import annotations
+
+import orjson
+from aiohttp import web
+
+from gateway.domain.exchange import Identity
+from gateway.errors import GatewayError
+
+TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+def draw_error(error: GatewayError, endpoint: str, identity: Identity | None) -> web.Response:
+    """Draw an error as OpenAI does, or for Anthropic's endpoint as Anthropic does.
+
+    Sources: OpenAI API reference, "Error codes"; Anthropic API reference, "Errors".
+    """
+    kind = TYPES.get(error.status, "api_error")
+    body: dict[str, object]
+    if endpoint == "messages":
+        body = {"type": "error", "error": {"type": kind, "message": str(error)}}
+    else:
+        body = {"error": {"message": str(error), "type": kind, "param": error.field, "code": error.code}}
+    return web.Response(
+        status=error.status,
+        body=orjson.dumps(body),
+        content_type="application/json",
+        headers=_identity_headers(identity),
+    )
+
+
+def _identity_headers(identity: Identity | None) -> dict[str, str]:
+    if identity is None:
+        return {}
+    return {"x-portkey-trace-id": identity.trace_id, "helicone-id": identity.request_id}

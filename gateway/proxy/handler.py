@@ -1,0 +1,184 @@
+"""The life of a proxied request, on one screen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.access.keys import KeyRing
+from gateway.domain.exchange import Identity, Outcome, PayloadPolicy
+from gateway.domain.principal import Principal, Role
+from gateway.errors import BadInput, GatewayError, UpstreamError, UpstreamTimeout
+from gateway.proxy.answer import Answer
+from gateway.proxy.body import allow_body, read_request_body
+from gateway.proxy.errors import draw_error
+from gateway.proxy.headers import RequestHead, read_request_head, upstream_headers
+from gateway.proxy.identity import read_identity
+from gateway.proxy.relay import relay
+from gateway.recording.capture import Capture
+from gateway.recording.recorder import Recorder
+from gateway.routing.router import Router
+from gateway.routing.targets import Provider, Target
+from gateway.upstream import OutgoingRequest, Upstream
+from gateway.web.auth import authenticate, gateway_key_headers, require
+from gateway.web.guard import unexpected
+from gateway.wire import endpoint_of
+
+PolicyOf = Callable[[Principal, Provider], PayloadPolicy]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request that has found its provider."""
+
+    request: web.BaseRequest
+    head: RequestHead
+    target: Target
+    capture: Capture
+
+
+class Proxy:
+    """Forwards whatever is not the gateway's own.
+
+    Args:
+        router: which provider a request is for; may be replaced while requests are in flight.
+        policy_of: what of a request may be kept.
+        limit_bytes: how much of each body is kept.
+        admit: raises StoreUnavailable where requests are to be refused because they could not be logged.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: KeyRing,
+        router: Router,
+        upstream: Upstream,
+        recorder: Recorder,
+        policy_of: PolicyOf,
+        limit_bytes: int,
+        admit: Callable[[], None],
+    ) -> None:
+        self.router = router
+        self.policy_of = policy_of
+        self.in_flight = 0
+        self._keys = keys
+        self._upstream = upstream
+        self._recorder = recorder
+        self._limit_bytes = limit_bytes
+        self._admit = admit
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request: find out what it is and whom it is for, then forward it."""
+        identity = None
+        try:
+            head = read_request_head(request.raw_headers)
+            identity = read_identity(head, request.headers.get("traceparent"))
+            principal = require(authenticate(request.headers, self._keys), Role.PROXY)
+            self._admit()
+            target = self.router.plan(request.raw_path, *_wishes(head))
+        except GatewayError as error:
+            return draw_error(error, endpoint_of(request.raw_path), identity)
+        call = _Call(request, head, target, self._capture(request, identity, principal, target))
+        self.in_flight += 1
+        try:
+            return await self._forward(call)
+        finally:
+            self.in_flight -= 1
+
+    async def _forward(self, call: _Call) -> web.StreamResponse:
+        """Send a request and relay its answer. However that ends, it leaves exactly one exchange."""
+        capture, answer = call.capture, None
+        try:
+            response = await self._upstream.send(
+                await self._outgoing(call), call.target.provider.origin, call.target.provider.timeouts
+            )
+            try:
+                capture.answered(response.status, response.headers)
+                answer = Answer(call.request, response.status)
+                await relay(response, answer, capture, self._recorder)
+                return answer
+            finally:
+                response.close()
+        except (UpstreamError, BadInput) as error:
+            return await self._fail(call, answer, _outcome_of(error, answer), error)
+        except ConnectionError:
+            self._recorder.take(capture.close(Outcome.CLIENT_CLOSED))
+            raise
+        except asyncio.CancelledError:
+            self._recorder.take(capture.close(*_why_cancelled(call.request)))
+            raise
+        except Exception:
+            failure = unexpected(call.request.path)
+            return await self._fail(call, answer, Outcome.GATEWAY_ERROR, failure)
+
+    async def _outgoing(self, call: _Call) -> OutgoingRequest:
+        if call.head.expects_continue:
+            allow_body(call.request)
+        own_key_headers = gateway_key_headers(call.request.headers, self._keys)
+        return OutgoingRequest(
+            method=call.request.method,
+            target=call.target.request_target,
+            headers=upstream_headers(call.head, call.target.provider, own_key_headers),
+            body=await read_request_body(call.request, call.capture.request_body),
+        )
+
+    async def _fail(
+        self, call: _Call, answer: Answer | None, outcome: Outcome, error: GatewayError
+    ) -> web.StreamResponse:
+        """Record a request that failed, then say so: with an error, or by breaking off what was begun."""
+        has_begun = answer is not None and answer.has_begun
+        if not has_begun:
+            call.capture.status = error.status
+        await self._recorder.record(call.capture.close(outcome, str(error)))
+        if answer is not None and has_begun:
+            answer.break_off()
+            return answer
+        drawn = draw_error(error, call.capture.endpoint, call.capture.identity)
+        drawn.headers["x-portkey-provider"] = call.target.provider.name
+        return drawn
+
+    def _capture(
+        self, request: web.BaseRequest, identity: Identity, principal: Principal, target: Target
+    ) -> Capture:
+        return Capture(
+            identity=identity,
+            tenant=principal.tenant,
+            key_name=principal.name,
+            provider=target.provider.name,
+            endpoint=endpoint_of(request.raw_path),
+            method=request.method,
+            path=request.raw_path,
+            payloads=self.policy_of(principal, target.provider),
+            limit_bytes=self._limit_bytes,
+            request_headers=request.raw_headers,
+        )
+
+
+def _wishes(head: RequestHead) -> tuple[str | None, str | None]:
+    """Return which provider and which custom host a request asks for."""
+    if b"x-portkey-config" in head.ours:
+        raise BadInput("routing configs are not supported by this version.", field="x-portkey-config")
+    provider = head.ours.get(b"x-portkey-provider")
+    host = head.ours.get(b"x-portkey-custom-host")
+    return (
+        None if provider is None else provider.decode("utf-8", "replace"),
+        None if host is None else host.decode("utf-8", "replace"),
+    )
+
+
+def _outcome_of(error: GatewayError, answer: Answer | None) -> Outcome:
+    if isinstance(error, UpstreamTimeout):
+        return Outcome.TIMEOUT
+    if isinstance(error, BadInput):
+        return Outcome.GATEWAY_ERROR
+    return Outcome.UPSTREAM_ERROR if answer is None else Outcome.UPSTREAM_TRUNCATED
+
+
+def _why_cancelled(request: web.BaseRequest) -> tuple[Outcome, str | None]:
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        return Outcome.CLIENT_CLOSED, None
+    return Outcome.GATEWAY_ERROR, "the gateway was stopped before the answer was whole"

@@ -1,0 +1,114 @@
+"""Header fields on their way through: which are ours, which end at this hop, which go on untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from gateway.domain.exchange import RawHeaders
+from gateway.routing.targets import Provider
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection",
+        b"te", b"trailer", b"transfer-encoding", b"upgrade",
+    }
+)  # fmt: skip
+"""Fields about one connection, not about the message (RFC 9110, section 7.6.1)."""
+
+_ENDS_HERE = HOP_BY_HOP | {b"host", b"expect"}
+_OURS = (b"x-portkey-", b"helicone-")
+_PROPERTY = b"helicone-property-"
+_CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+_ANSWERED_BY_US = HOP_BY_HOP | {b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider"}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """A request's header fields, sorted by whom they are for.
+
+    Args:
+        ours: fields for the gateway, by lower-case name; of repeated ones the first.
+        properties: values of `Helicone-Property-NAME` by NAME as it is spelt.
+        onward: fields that go to the provider, as they came.
+        is_chunked: whether the body comes in chunks.
+        expects_continue: whether the caller waits to be told to send its body.
+    """
+
+    ours: dict[bytes, bytes]
+    properties: dict[bytes, bytes]
+    onward: list[tuple[bytes, bytes]]
+    is_chunked: bool
+    expects_continue: bool
+
+
+def read_request_head(raw: RawHeaders) -> RequestHead:
+    """Sort the header fields of a request."""
+    ours: dict[bytes, bytes] = {}
+    properties: dict[bytes, bytes] = {}
+    onward: list[tuple[bytes, bytes]] = []
+    connection_options: list[bytes] = []
+    is_chunked = expects_continue = False
+    for field in raw:
+        name = field[0].lower()
+        if name.startswith(_PROPERTY):
+            properties[field[0][len(_PROPERTY) :]] = field[1]
+        elif name.startswith(_OURS):
+            ours.setdefault(name, field[1])
+        elif name not in _ENDS_HERE:
+            onward.append(field)
+        elif name == b"transfer-encoding":
+            is_chunked = True
+        elif name == b"connection":
+            connection_options += _options(field[1])
+        elif name == b"expect":
+            expects_continue = field[1].lower() == b"100-continue"
+    if connection_options:
+        onward = _without(onward, connection_options)
+    return RequestHead(ours, properties, onward, is_chunked, expects_continue)
+
+
+def upstream_headers(head: RequestHead, provider: Provider, gateway_keys: Container[bytes]) -> RawHeaders:
+    """Return the fields to send to a provider. Its own key is put in where the caller sent none for it.
+
+    Args:
+        gateway_keys: lower-case names of the fields that hold a gateway key; they end here.
+    """
+    fields = [(b"host", provider.host_header)]
+    has_credential = False
+    for field in head.onward:
+        name = field[0].lower()
+        if name in _CREDENTIALS:
+            if name in gateway_keys:
+                continue
+            has_credential = True
+        fields.append(field)
+    if provider.key_header is not None and not has_credential:
+        fields.append(provider.key_header)
+    if head.is_chunked:
+        fields.append((b"transfer-encoding", b"chunked"))
+    fields += provider.headers
+    return tuple(fields)
+
+
+def response_headers(raw: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """Return the fields of a provider's answer that go on to the caller."""
+    onward: list[tuple[bytes, bytes]] = []
+    connection_options: list[bytes] = []
+    for field in raw:
+        name = field[0].lower()
+        if name not in _ANSWERED_BY_US:
+            onward.append(field)
+        elif name == b"connection":
+            connection_options += _options(field[1])
+    return _without(onward, connection_options) if connection_options else onward
+
+
+def _options(connection: bytes) -> list[bytes]:
+    return [option.strip().lower() for option in connection.split(b",")]
+
+
+def _without(fields: list[tuple[bytes, bytes]], names: list[bytes]) -> list[tuple[bytes, bytes]]:
+    # A sender may not name end-to-end framing here; taking it away would change how the body is read.
+    dropped = frozenset(names) - {b"content-length", b"close", b""}
+    return [field for field in fields if field[0].lower() not in dropped]

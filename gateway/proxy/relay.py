@@ -1,0 +1,62 @@
+"""The way back: from the provider to the caller, noted on the way; the end is held back until it is safe."""
+
+from __future__ import annotations
+
+from gateway.domain.exchange import Outcome
+from gateway.proxy.answer import Answer
+from gateway.proxy.headers import response_headers
+from gateway.recording.capture import Capture
+from gateway.recording.recorder import Recorder
+from gateway.upstream import UpstreamResponse
+
+EVENT_STREAM = b"text/event-stream"
+
+
+async def relay(response: UpstreamResponse, answer: Answer, capture: Capture, recorder: Recorder) -> None:
+    """Bring a provider's answer to the caller.
+
+    Every piece goes out when it comes, but the end of the answer (the last piece of a body of known length, the
+    last chunk of any other) only after the exchange is recorded. A caller therefore has everything at once, and
+    knows that it has everything only when it is logged.
+
+    Raises:
+        UpstreamError: the provider broke off, or took too long.
+        ConnectionResetError: the caller has gone.
+    """
+    fields = response_headers(response.headers)
+    fields += _own_fields(capture)
+    if is_event_stream(response):
+        fields.append((b"X-Accel-Buffering", b"no"))
+    unframed = response.has_body and response.content_length is None
+    unsent = answer.head(response.reason, fields, needs_framing=unframed)
+    if response.has_body and not response.is_unread and not response.is_finished():
+        # The provider has answered but is still thinking: the caller should know the one without the other.
+        answer.send(unsent)
+        unsent = b""
+    while piece := await response.read():
+        capture.response_body.add(piece)
+        unsent += answer.framed(piece)
+        if response.is_finished() and not (unframed and answer.has_begun):
+            break
+        answer.send(unsent)
+        unsent = b""
+        await answer.drained()
+    await recorder.record(capture.close(Outcome.COMPLETE))
+    if end := unsent + answer.terminator:
+        answer.send(end)
+
+
+def is_event_stream(response: UpstreamResponse) -> bool:
+    """Tell whether an answer is server-sent events."""
+    return any(
+        name.lower() == b"content-type" and value.lower().startswith(EVENT_STREAM)
+        for name, value in response.headers
+    )
+
+
+def _own_fields(capture: Capture) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-portkey-trace-id", capture.identity.trace_id.encode()),
+        (b"helicone-id", capture.identity.request_id.encode()),
+        (b"x-portkey-provider", capture.provider.encode()),
+    ]

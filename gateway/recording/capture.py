@@ -1,0 +1,99 @@
+"""Capture: what is noted of a request while it passes by."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from gateway.domain.exchange import Exchange, Identity, Outcome, PayloadPolicy, RawHeaders
+
+
+def now_us() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class BodyCapture:
+    """The pieces of a body up to a limit, and the size of the whole."""
+
+    __slots__ = ("_pieces", "_room_bytes", "size_bytes")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._pieces: list[bytes] = []
+        self._room_bytes = limit_bytes
+        self.size_bytes = 0
+
+    def add(self, piece: bytes) -> None:
+        """Note a piece that is passing by. It is kept as it is, not copied, while there is room."""
+        self.size_bytes += len(piece)
+        if self._room_bytes >= len(piece):
+            self._pieces.append(piece)
+            self._room_bytes -= len(piece)
+        elif self._room_bytes:
+            self._pieces.append(piece[: self._room_bytes])
+            self._room_bytes = 0
+
+    def kept(self) -> bytes:
+        """Return what was kept, as one piece."""
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+
+@dataclass(slots=True, kw_only=True)
+class Capture:
+    """One request as far as it has come. `close` makes it an Exchange, once.
+
+    Args:
+        limit_bytes: how much of each body is kept.
+    """
+
+    identity: Identity
+    tenant: str | None
+    key_name: str | None
+    provider: str
+    endpoint: str
+    method: str
+    path: str
+    payloads: PayloadPolicy
+    limit_bytes: int
+    request_headers: RawHeaders
+    started_at_us: int = field(default_factory=now_us)
+    first_byte_at_us: int | None = None
+    status: int | None = None
+    response_headers: RawHeaders = ()
+    request_body: BodyCapture = field(init=False)
+    response_body: BodyCapture = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.request_body = BodyCapture(self.limit_bytes)
+        self.response_body = BodyCapture(self.limit_bytes)
+
+    def answered(self, status: int, headers: RawHeaders) -> None:
+        """Note the head of the answer, which has just come."""
+        self.first_byte_at_us = now_us()
+        self.status = status
+        self.response_headers = headers
+
+    def close(self, outcome: Outcome, error: str | None = None) -> Exchange:
+        """Return all that was noted, as it is now."""
+        return Exchange(
+            identity=self.identity,
+            tenant=self.tenant,
+            key_name=self.key_name,
+            provider=self.provider,
+            endpoint=self.endpoint,
+            method=self.method,
+            path=self.path,
+            started_at_us=self.started_at_us,
+            first_byte_at_us=self.first_byte_at_us,
+            ended_at_us=now_us(),
+            status=self.status,
+            outcome=outcome,
+            error=error,
+            payloads=self.payloads,
+            request_headers=self.request_headers,
+            request_body=self.request_body.kept(),
+            request_size=self.request_body.size_bytes,
+            response_headers=self.response_headers,
+            response_body=self.response_body.kept(),
+            response_size=self.response_body.size_bytes,
+        )

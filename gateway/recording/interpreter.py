@@ -1,0 +1,153 @@
+"""Interpreter: from stored exchanges to facts, off the request's path."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import structlog
+
+from gateway.domain.exchange import Exchange
+from gateway.domain.request import Facts
+from gateway.errors import StoreUnavailable
+from gateway.recording.capture import now_us
+from gateway.store.base import RequestLog
+from gateway.wire import read_facts
+from gateway.wire.prices import PriceTable
+
+log = structlog.get_logger("gateway.recording")
+
+BACKLOG_BYTES = 64 * 1024 * 1024
+"""How much may wait here in memory. What does not fit is read back from the store when there is room."""
+
+BATCH = 256
+RETRY_SECONDS = 1.0
+
+Observer = Callable[[Exchange, Facts], None]
+"""Told of each interpreted exchange, on the interpreter's thread."""
+
+
+class Interpreter:
+    """Understands what recording has stored, one thread and one batch at a time.
+
+    Args:
+        request_log: where facts go, and where rows left over from an earlier process are found.
+        prices: what tokens cost.
+        base_urls: base URL of each provider by name, by which the price library may know it.
+        observers: told of each exchange and its facts.
+    """
+
+    def __init__(
+        self,
+        request_log: RequestLog,
+        prices: PriceTable,
+        base_urls: Callable[[str], str | None],
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self._log = request_log
+        self._prices = prices
+        self._base_url_of = base_urls
+        self._observers = tuple(observers)
+        self._waiting: deque[tuple[int, Exchange]] = deque()
+        self._waiting_bytes = 0
+        self._wakeup = asyncio.Event()
+        self._has_leftovers = True
+        self._is_closing = False
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interpreter")
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; the first thing done is to look for rows that an earlier process left."""
+        self._task = asyncio.create_task(self._run(), name="interpreter")
+        self._wakeup.set()
+
+    def submit(self, stored: Sequence[tuple[int, Exchange]]) -> None:
+        """Take exchanges that were stored under these seqs."""
+        for seq, exchange in stored:
+            size = len(exchange.request_body) + len(exchange.response_body)
+            if self._waiting_bytes + size > BACKLOG_BYTES and self._waiting:
+                self._has_leftovers = True
+                continue
+            self._waiting.append((seq, exchange))
+            self._waiting_bytes += size
+        self._wakeup.set()
+
+    def expect_leftovers(self) -> None:
+        """Take note that the store holds rows that were not submitted here."""
+        self._has_leftovers = True
+        self._wakeup.set()
+
+    async def close(self) -> None:
+        """Finish what was submitted, then stop."""
+        self._is_closing = True
+        self._wakeup.set()
+        if self._task is not None:
+            await self._task
+        self._thread.shutdown()
+
+    async def _run(self) -> None:
+        while not (self._is_closing and not self._waiting):
+            if batch := self._take():
+                await self._annotate(batch)
+            elif self._has_leftovers and not self._is_closing:
+                await self._interpret_leftovers()
+            else:
+                await self._wakeup.wait()
+                self._wakeup.clear()
+
+    def _take(self) -> list[tuple[int, Exchange]]:
+        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        self._waiting_bytes -= sum(len(e.request_body) + len(e.response_body) for _, e in batch)
+        return batch
+
+    async def _interpret_leftovers(self) -> None:
+        try:
+            leftovers = await self._log.uninterpreted(BATCH)
+        except StoreUnavailable:
+            await self._pause()
+            return
+        self._has_leftovers = bool(leftovers)
+        if leftovers:
+            await self._annotate(leftovers)
+
+    async def _annotate(self, batch: list[tuple[int, Exchange]]) -> None:
+        loop = asyncio.get_running_loop()
+        facts = await loop.run_in_executor(self._thread, self._interpret, batch)
+        try:
+            await self._log.annotate(facts, now_us())
+        except StoreUnavailable as error:
+            # The rows are in the store with their payloads, so this work can be done again from there.
+            log.warning("facts could not be stored; will be read again", rows=len(batch), reason=str(error))
+            self._has_leftovers = True
+            await self._pause()
+
+    async def _pause(self) -> None:
+        if not self._is_closing:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wakeup.wait(), RETRY_SECONDS)
+
+    def _interpret(self, batch: Sequence[tuple[int, Exchange]]) -> list[tuple[int, Facts]]:
+        return [(seq, self._interpret_one(exchange)) for seq, exchange in batch]
+
+    def _interpret_one(self, exchange: Exchange) -> Facts:
+        try:
+            facts = self._priced(exchange, read_facts(exchange))
+            for observe in self._observers:
+                observe(exchange, facts)
+        except Exception as error:
+            # A row that cannot be understood must not keep others from being so.
+            log.exception("exchange could not be interpreted", request_id=exchange.identity.request_id)
+            return Facts(note=f"interpretation failed: {type(error).__name__}")
+        return facts
+
+    def _priced(self, exchange: Exchange, facts: Facts) -> Facts:
+        model = facts.model or facts.requested_model
+        if model is None:
+            return facts
+        base_url = self._base_url_of(exchange.provider)
+        cost = self._prices.cost(exchange.provider, base_url, model, facts.usage, exchange.started_at_us)
+        return replace(facts, cost=cost)

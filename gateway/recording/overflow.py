@@ -1,0 +1,85 @@
+"""Overflow: where rows wait while the store does not take them, and how they get back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from gateway.domain.exchange import Exchange
+from gateway.errors import StoreUnavailable
+from gateway.recording.interpreter import Interpreter
+from gateway.store.base import Store
+from gateway.store.spill import Spill, replay
+
+log = structlog.get_logger("gateway.recording")
+
+RETRY_SECONDS = 1.0
+"""How often it is tried whether the store takes rows again."""
+
+
+class Overflow:
+    """The file beside the store in which rows wait, and the task that brings them back in order.
+
+    `rows_lost` stays 0 unless that file cannot be written either; then it tells the truth.
+    """
+
+    def __init__(self, spill: Spill, store: Store, interpreter: Interpreter) -> None:
+        self._spill = spill
+        self._store = store
+        self._interpreter = interpreter
+        self._retry: asyncio.Task[None] | None = None
+        self.is_engaged = False
+        self.rows_spilled = 0
+        self.rows_lost = 0
+
+    async def start(self) -> None:
+        """Bring back what an earlier process had to leave in the file."""
+        if not self._spill.is_empty:
+            await self._bring_back()
+
+    def engage(self, reason: str) -> None:
+        """From now on rows go to the file, until the store has taken them all."""
+        if not self.is_engaged:
+            log.error("the store fails; rows go to a file beside it", reason=reason)
+            self.is_engaged = True
+            self._retry = asyncio.create_task(self._retry_until_back(), name="overflow")
+
+    def refuse_while_engaged(self) -> None:
+        """Raise StoreUnavailable while the store does not take rows."""
+        if self.is_engaged:
+            raise StoreUnavailable("requests cannot be logged now, so none are served.")
+
+    def add(self, exchanges: Sequence[Exchange]) -> None:
+        """Write rows to the file."""
+        for exchange in exchanges:
+            try:
+                self._spill.add(exchange)
+                self.rows_spilled += 1
+            except StoreUnavailable as error:
+                self.rows_lost += 1
+                log.error("a row is lost", request_id=exchange.identity.request_id, reason=str(error))
+
+    async def close(self) -> None:
+        """Stop trying. What is in the file stays there for the next start."""
+        if self._retry is not None:
+            self._retry.cancel()
+            await asyncio.gather(self._retry, return_exceptions=True)
+
+    async def _retry_until_back(self) -> None:
+        while self.is_engaged:
+            await asyncio.sleep(RETRY_SECONDS)
+            await self._bring_back()
+
+    async def _bring_back(self) -> None:
+        try:
+            count = await replay(self._spill, self._store)
+        except (StoreUnavailable, OSError) as error:
+            if not self.is_engaged:
+                self.engage(str(error))
+            return
+        # Rows that came while the last ones were being committed are still in the file.
+        self.is_engaged = not self._spill.is_empty
+        self._interpreter.expect_leftovers()
+        log.warning("the store takes rows again", rows_brought_back=count)

@@ -1,0 +1,137 @@
+"""Recorder: brings exchanges into the store, and says when they are safe there."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from gateway.domain.exchange import Exchange, PayloadPolicy
+from gateway.errors import StoreUnavailable
+from gateway.recording.interpreter import Interpreter
+from gateway.recording.overflow import Overflow
+from gateway.recording.redaction import redact
+from gateway.store.base import RequestLog
+
+log = structlog.get_logger("gateway.recording")
+
+QUEUE_BYTES = 256 * 1024 * 1024
+"""How much may wait to be stored before callers are made to wait, whatever the durability."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Exchanges that go into the store together; `done` is set when they are in it, or in the overflow."""
+
+    done: asyncio.Future[None]
+    exchanges: list[Exchange] = field(default_factory=list)
+    size_bytes: int = 0
+
+
+class Recorder:
+    """Takes finished exchanges and stores them in groups: all that end while one group is written form the next.
+
+    Args:
+        request_log: the store.
+        interpreter: is handed what was stored.
+        overflow: where rows go while the store does not take them.
+        waits_for_commit: whether `record` returns only when the exchange is stored (durability `commit`), or as
+            soon as there is room to queue it (`interval`).
+    """
+
+    def __init__(
+        self, request_log: RequestLog, interpreter: Interpreter, overflow: Overflow, *, waits_for_commit: bool
+    ) -> None:
+        self._log = request_log
+        self._interpreter = interpreter
+        self._overflow = overflow
+        self._waits_for_commit = waits_for_commit
+        self._next: _Batch | None = None
+        self._in_store: _Batch | None = None
+        self._wakeup = asyncio.Event()
+        self._is_closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to store what is taken."""
+        self._task = asyncio.create_task(self._run(), name="recorder")
+
+    @property
+    def queued(self) -> int:
+        """Exchanges that are taken but not stored yet."""
+        return sum(len(batch.exchanges) for batch in (self._next, self._in_store) if batch is not None)
+
+    def take(self, exchange: Exchange) -> asyncio.Future[None]:
+        """Take an exchange, and return what is done when it is stored. For callers that will not wait: one that
+        was cancelled still leaves its row."""
+        if self._next is None:
+            self._next = _Batch(asyncio.get_running_loop().create_future())
+            self._wakeup.set()
+        self._next.exchanges.append(exchange)
+        self._next.size_bytes += len(exchange.request_body) + len(exchange.response_body)
+        return self._next.done
+
+    async def record(self, exchange: Exchange) -> None:
+        """Take an exchange, and return when it is as safe as the durability asks for."""
+        stored = self.take(exchange)
+        if self._waits_for_commit or self._queued_bytes > QUEUE_BYTES:
+            await asyncio.shield(stored)
+
+    async def close(self) -> None:
+        """Store what was taken, then stop."""
+        self._is_closing = True
+        self._wakeup.set()
+        if self._task is not None:
+            await self._task
+
+    @property
+    def _queued_bytes(self) -> int:
+        return sum(batch.size_bytes for batch in (self._next, self._in_store) if batch is not None)
+
+    async def _run(self) -> None:
+        while True:
+            if self._next is None:
+                if self._is_closing:
+                    return
+                await self._wakeup.wait()
+                self._wakeup.clear()
+                continue
+            batch, self._next = self._next, None
+            self._in_store = batch
+            await self._store(batch.exchanges)
+            self._in_store = None
+            batch.done.set_result(None)
+
+    async def _store(self, exchanges: list[Exchange]) -> None:
+        try:
+            kept = await self._redacted(exchanges)
+        except Exception:
+            log.exception("payloads could not be redacted, so none of them is kept", rows=len(exchanges))
+            kept = [_without_payload(exchange) for exchange in exchanges]
+        if self._overflow.is_engaged:
+            self._overflow.add(kept)
+            return
+        try:
+            seqs = await self._log.append(kept)
+        except StoreUnavailable as error:
+            self._overflow.engage(str(error))
+            self._overflow.add(kept)
+        except Exception as error:
+            # Whatever it is, the rows must not be lost and the callers must not hang.
+            log.exception("the store failed in an unexpected way", rows=len(kept))
+            self._overflow.engage(repr(error))
+            self._overflow.add(kept)
+        else:
+            self._interpreter.submit(list(zip(seqs, exchanges, strict=True)))
+
+    async def _redacted(self, exchanges: list[Exchange]) -> list[Exchange]:
+        if all(exchange.payloads is not PayloadPolicy.REDACTED for exchange in exchanges):
+            return exchanges
+        return await asyncio.to_thread(
+            lambda: [redact(e) if e.payloads is PayloadPolicy.REDACTED else e for e in exchanges]
+        )
+
+
+def _without_payload(exchange: Exchange) -> Exchange:
+    return replace(exchange, payloads=PayloadPolicy.OFF)

@@ -1,0 +1,70 @@
+"""Taking the text out of a payload and leaving its shape: what `payloads: redacted` keeps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import orjson
+
+from gateway.domain.exchange import Exchange, RawHeaders
+from gateway.wire import sse
+from gateway.wire.content import decode
+
+KEPT_KEYS = frozenset(
+    {
+        "id", "object", "type", "role", "model", "finish_reason", "stop_reason", "status", "event",
+        "service_tier", "system_fingerprint", "encoding_format", "tool_choice", "response_id", "item_id", "code",
+    }
+)  # fmt: skip
+"""Keys whose strings say how a call was made rather than what was said in it."""
+
+
+def redact(exchange: Exchange) -> Exchange:
+    """Return the exchange with every text in its bodies replaced by its length.
+
+    Numbers, truth values, keys and the strings under KEPT_KEYS stay, so that tokens, models and finish reasons
+    can still be read. A body that is neither JSON nor server-sent events of JSON is left out whole. The sizes
+    remain those that were forwarded. The query of the path and the headers are kept.
+    """
+    return replace(
+        exchange,
+        request_headers=_decoded(exchange.request_headers),
+        request_body=_redact_body(decode(exchange.request_body, exchange.request_headers).data),
+        response_headers=_decoded(exchange.response_headers),
+        response_body=_redact_body(decode(exchange.response_body, exchange.response_headers).data),
+    )
+
+
+def _decoded(headers: RawHeaders) -> RawHeaders:
+    return tuple(header for header in headers if header[0].lower() != b"content-encoding")
+
+
+def _redact_body(body: bytes) -> bytes:
+    try:
+        return orjson.dumps(_redact_value(orjson.loads(body)))
+    except orjson.JSONDecodeError:
+        return b"".join(_redact_event(event, data) for event, data in sse.events(body))
+
+
+def _redact_event(event: str, data: bytes) -> bytes:
+    name = b"" if event == sse.DEFAULT_EVENT else b"event: " + event.encode() + b"\n"
+    return name + b"data: " + _redact_data(data) + b"\n\n"
+
+
+def _redact_data(data: bytes) -> bytes:
+    try:
+        return orjson.dumps(_redact_value(orjson.loads(data)))
+    except orjson.JSONDecodeError:
+        return data if data == b"[DONE]" else b"[redacted %d]" % len(data)
+
+
+def _redact_value(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: item if _is_kept(key, item) else _redact_value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_redact_value(item) for item in value]
+    return f"[redacted {len(value)}]" if isinstance(value, str) else value
+
+
+def _is_kept(key: str, value: object) -> bool:
+    return key in KEPT_KEYS and isinstance(value, str)

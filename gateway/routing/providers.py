@@ -1,0 +1,51 @@
+"""Building providers from what the configuration says of them."""
+
+from __future__ import annotations
+
+import ssl
+from urllib.parse import urlsplit
+
+from gateway.domain.exchange import PayloadPolicy
+from gateway.errors import BadInput
+from gateway.routing.targets import Provider
+from gateway.upstream.message import Origin, Timeouts
+
+KEY_HEADERS = {"bearer": (b"authorization", b"Bearer "), "x-api-key": (b"x-api-key", b"")}
+"""Name of the header that carries a provider's key, and what stands before the key, by kind of auth."""
+
+
+def build_provider(
+    name: str,
+    base_url: str,
+    *,
+    tls: ssl.SSLContext,
+    api_key: str | None = None,
+    auth: str = "bearer",
+    headers: dict[str, str] | None = None,
+    timeouts: Timeouts | None = None,
+    payloads: PayloadPolicy | None = None,
+) -> Provider:
+    """Build a provider; `tls` is used where the URL says https.
+
+    Raises:
+        BadInput: the URL is not one that can be called.
+    """
+    try:
+        url = urlsplit(base_url)
+        port = url.port or (443 if url.scheme == "https" else 80)
+    except ValueError as error:
+        raise BadInput(f"is not a usable URL: {error}.", field=f"{name}.base_url") from None
+    if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query or url.fragment:
+        raise BadInput("must be http(s)://host[:port][/path].", field=f"{name}.base_url")
+    key_name, key_prefix = KEY_HEADERS[auth]
+    return Provider(
+        name=name,
+        origin=Origin(url.hostname, port, tls if url.scheme == "https" else None),
+        host_header=url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"),
+        base_path=url.path.rstrip("/"),
+        base_url=base_url,
+        key_header=(key_name, key_prefix + api_key.encode()) if api_key else None,
+        headers=tuple((field.lower().encode(), value.encode()) for field, value in (headers or {}).items()),
+        timeouts=timeouts or Timeouts(),
+        payloads=payloads,
+    )

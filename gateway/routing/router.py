@@ -1,0 +1,89 @@
+"""Router: from a request's path and headers to the target that it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from gateway.errors import BadInput, Forbidden, NotFound
+from gateway.routing.targets import Provider, ProviderTable, Target, target_of
+
+
+class Router:
+    """Chooses a provider for each request.
+
+    Args:
+        providers: the configured upstreams by name.
+        default: name of the one that `/v1/…` goes to where the caller names none.
+        custom_hosts: origins (`https://host`) that callers may name themselves.
+        custom_provider: makes the provider of a custom host's base URL.
+    """
+
+    def __init__(
+        self,
+        providers: ProviderTable,
+        default: str | None,
+        custom_hosts: Collection[str],
+        custom_provider: Callable[[str], Provider],
+    ) -> None:
+        self._providers = providers
+        self._default = default
+        self._custom_hosts = frozenset(custom_hosts)
+        self._custom_provider = custom_provider
+
+    def plan(self, path: str, provider_name: str | None, custom_host: str | None) -> Target:
+        """Return where to send a request.
+
+        Args:
+            path: path and query as the caller wrote them; never one of the gateway's own.
+            provider_name: value of x-portkey-provider, if any.
+            custom_host: value of x-portkey-custom-host, if any.
+
+        Raises:
+            BadInput: the header names a provider that is not configured, or none can be chosen.
+            Forbidden: the custom host's origin is not allowed.
+            NotFound: the path starts with no provider's name.
+        """
+        first, _, rest = path.removeprefix("/").partition("/")
+        if first != "v1":
+            return target_of(self._named_in_path(first, path), rest)
+        if custom_host is not None:
+            return target_of(self._custom(custom_host), rest)
+        return target_of(self._named_in_header(provider_name), rest)
+
+    def _named_in_path(self, first: str, path: str) -> Provider:
+        provider = self._providers.get(first.partition("?")[0])
+        if provider is None:
+            raise NotFound(
+                f"nothing is served at {path[:200]!r}.",
+                hint=f"Paths start with /v1/ or with a provider's name: {self._names()}.",
+            )
+        return provider
+
+    def _named_in_header(self, name: str | None) -> Provider:
+        name = name.removeprefix("@") if name else self._default
+        if name is None:
+            raise BadInput(
+                "no default provider is configured.",
+                field="x-portkey-provider",
+                hint=f"Name one of: {self._names()}.",
+            )
+        provider = self._providers.get(name)
+        if provider is None:
+            raise BadInput(
+                f"no provider is called {name[:100]!r}.",
+                field="x-portkey-provider",
+                hint=f"Configured are: {self._names()}.",
+            )
+        return provider
+
+    def _custom(self, url: str) -> Provider:
+        origin = "/".join(url.split("/", 3)[:3]).lower()
+        if origin not in self._custom_hosts:
+            raise Forbidden(
+                f"the origin {origin[:200]!r} is not among server.allow_custom_hosts.",
+                field="x-portkey-custom-host",
+            )
+        return self._custom_provider(url)
+
+    def _names(self) -> str:
+        return ", ".join(self._providers)
