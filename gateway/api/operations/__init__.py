@@ -1,0 +1,6 @@
+"""What whoever runs the gateway asks of it: is it alive, is it ready, what are its figures."""
+
+from gateway.api.operations.face import operations_face
+from gateway.api.operations.metrics import Gauges, Metrics
+
+__all__ = ["Gauges", "Metrics", "operations_face"]

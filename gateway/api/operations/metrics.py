@@ -1,0 +1,96 @@
+"""Metrics: the figures at /metrics, in Prometheus's text format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from gateway.domain.exchange import Exchange
+from gateway.domain.request import NANO, Facts
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+"""Bucket bounds for the time that calls take."""
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Gauges = Mapping[str, tuple[str, Callable[[], float]]]
+"""Figures that are read when asked for: description and reader by name. Names in `_total` are counters."""
+
+
+class Metrics:
+    """Counts what was interpreted, and reads what the parts tell of themselves.
+
+    Counting happens where exchanges are interpreted, after they were answered and stored.
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        call = ("provider", "endpoint")
+        self._requests = Counter(
+            "gateway_requests",
+            "Proxied requests that ended.",
+            (*call, "status", "outcome"),
+            registry=self._registry,
+        )
+        self._duration = Histogram(
+            "gateway_request_seconds", "From a request's start to its end.", call, registry=self._registry,
+            buckets=SECONDS,
+        )  # fmt: skip
+        self._first_byte = Histogram(
+            "gateway_first_byte_seconds", "From a request's start to the head of its answer.", call,
+            registry=self._registry, buckets=SECONDS,
+        )  # fmt: skip
+        self._tokens = Counter(
+            "gateway_tokens", "Tokens as providers counted them.", (*call, "kind"), registry=self._registry
+        )
+        self._cost = Counter("gateway_cost_usd", "Cost of requests.", call, registry=self._registry)
+        self._unpriced = Counter(
+            "gateway_unpriced_requests", "Requests with usage whose model has no price.", call,
+            registry=self._registry,
+        )  # fmt: skip
+
+    def watch(self, gauges: Gauges) -> None:
+        """Show these figures too, read anew each time they are asked for."""
+        self._registry.register(_Readings(gauges))
+
+    def observe(self, exchange: Exchange, facts: Facts) -> None:
+        """Count one exchange."""
+        call = (exchange.provider, exchange.endpoint)
+        self._requests.labels(*call, str(exchange.status or 0), exchange.outcome).inc()
+        self._duration.labels(*call).observe((exchange.ended_at_us - exchange.started_at_us) / 1e6)
+        if exchange.first_byte_at_us is not None:
+            waited_us = exchange.first_byte_at_us - exchange.started_at_us
+            self._first_byte.labels(*call).observe(waited_us / 1e6)
+        for kind, count in (
+            ("prompt", facts.usage.prompt_tokens),
+            ("completion", facts.usage.completion_tokens),
+            ("cached", facts.usage.cached_tokens),
+        ):
+            if count:
+                self._tokens.labels(*call, kind).inc(count)
+        if facts.cost is not None:
+            self._cost.labels(*call).inc(facts.cost.nanousd / NANO)
+        elif facts.usage.prompt_tokens is not None:
+            self._unpriced.labels(*call).inc()
+
+    def to_text(self) -> bytes:
+        """Return all figures as Prometheus reads them."""
+        return generate_latest(self._registry)
+
+
+class _Readings(Collector):
+    def __init__(self, gauges: Gauges) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        for name, (description, read) in self._gauges.items():
+            if name.endswith("_total"):
+                yield CounterMetricFamily(name.removesuffix("_total"), description, read())
+            else:
+                yield GaugeMetricFamily(name, description, read())
+
+    def describe(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        return self.collect()

@@ -1,0 +1,166 @@
+"""The composition root: from a configuration to a gateway whose parts are joined. Rules live elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from gateway import __version__
+from gateway.access.keys import KeyRing
+from gateway.api.native import documentation_face, native_face
+from gateway.api.operations import Gauges, Metrics, operations_face
+from gateway.api.portkey import portkey_face
+from gateway.config.models import Config
+from gateway.errors import StoreUnavailable
+from gateway.feedback import FeedbackCore
+from gateway.provisioning import base_urls_of, keys_of, policy_of, prices_of, router_of, scale_of
+from gateway.proxy.handler import Proxy
+from gateway.query import RequestReader, TraceReader
+from gateway.recording.interpreter import Interpreter
+from gateway.recording.overflow import Overflow
+from gateway.recording.recorder import Recorder
+from gateway.store import open_store, spill_path
+from gateway.store.base import Health, Store
+from gateway.store.spill import Spill
+from gateway.upstream import Upstream
+from gateway.urls import FrontDoor, Handler
+from gateway.web.face import Face
+from gateway.web.guard import Guard
+
+log = structlog.get_logger("gateway.app")
+
+KEY_REFRESH_SECONDS = 2.0
+"""How long it may take until a key that was made or revoked elsewhere is known here."""
+
+
+@dataclass(slots=True)
+class Gateway:
+    """A gateway without its sockets: what runs in one process, and how it starts, reloads and stops."""
+
+    config: Config
+    store: Store
+    keys: KeyRing
+    upstream: Upstream
+    interpreter: Interpreter
+    overflow: Overflow
+    recorder: Recorder
+    proxy: Proxy
+    faces: list[Face]
+    guard: Guard
+    _key_refresh: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Bring back what an earlier process left, and begin to work."""
+        await self.keys.refresh()
+        self.interpreter.start()
+        await self.overflow.start()
+        self.recorder.start()
+        self._key_refresh = asyncio.create_task(_refresh_for_ever(self.keys), name="key refresh")
+
+    def front_door(self, faces: Handler) -> FrontDoor:
+        """Return what answers every request, given what answers on the gateway's own paths."""
+        return FrontDoor(faces, self.proxy)
+
+    def reload(self, config: Config) -> None:
+        """Take over providers, keys and payload policies; requests in flight end as they began.
+
+        Raises:
+            GatewayError, OSError: the new configuration cannot be used; nothing has changed then.
+        """
+        router, policy, keys = router_of(config), policy_of(config), keys_of(config)
+        self.proxy.router = router
+        self.proxy.policy_of = policy
+        self.keys.replace_configured(keys)
+        self.config = config
+
+    async def close(self) -> None:
+        """Store what was taken, and let go of everything. To be called when no request is in flight."""
+        if self._key_refresh is not None:
+            self._key_refresh.cancel()
+            await asyncio.gather(self._key_refresh, return_exceptions=True)
+        await self.recorder.close()
+        await self.overflow.close()
+        await self.interpreter.close()
+        await self.upstream.close()
+        await self.store.close()
+
+
+async def open_gateway(config: Config) -> Gateway:
+    """Open the store and join all parts.
+
+    Raises:
+        GatewayError: the store cannot be opened, or a provider cannot be used as it is configured.
+        OSError: a provider's certificate file cannot be read.
+    """
+    router = router_of(config)
+    store = await open_store(config.storage.url)
+    keys = KeyRing(keys_of(config), store, is_off=config.server.auth == "off")
+    upstream = Upstream()
+    metrics = Metrics()
+    interpreter = Interpreter(store, prices_of(config), base_urls_of(config), [metrics.observe])
+    overflow = Overflow(Spill(spill_path(config.storage.url)), store, interpreter)
+    recorder = Recorder(store, interpreter, overflow, waits_for_commit=config.storage.durability == "commit")
+    proxy = Proxy(
+        keys=keys,
+        router=router,
+        upstream=upstream,
+        recorder=recorder,
+        policy_of=policy_of(config),
+        limit_bytes=config.storage.max_body_bytes,
+        admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
+    )
+    metrics.watch(_gauges(proxy, recorder, overflow, upstream))
+    faces = [
+        native_face(RequestReader(store), TraceReader(store)),
+        portkey_face(FeedbackCore(store), scale_of(config), config.server.max_feedback_bytes),
+        operations_face(_checker(store, overflow), metrics),
+    ]
+    faces.append(documentation_face(faces, __version__))
+    return Gateway(
+        config=config, store=store, keys=keys, upstream=upstream, interpreter=interpreter, overflow=overflow,
+        recorder=recorder, proxy=proxy, faces=faces, guard=Guard(keys),
+    )  # fmt: skip
+
+
+def _admit_all() -> None:
+    """Serve whether or not the store works."""
+
+
+def _checker(store: Store, overflow: Overflow) -> Callable[[], Awaitable[Health]]:
+    async def check() -> Health:
+        health = await store.check()
+        if health.is_writable and overflow.is_engaged:
+            return Health(False, "rows wait in the file beside the store")
+        return health
+
+    return check
+
+
+def _gauges(proxy: Proxy, recorder: Recorder, overflow: Overflow, upstream: Upstream) -> Gauges:
+    return {
+        "gateway_in_flight": ("Proxied requests that have not ended.", lambda: proxy.in_flight),
+        "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
+        "gateway_rows_spilled_total": (
+            "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_spilled,
+        ),
+        "gateway_rows_lost_total": ("Rows that could be stored nowhere.", lambda: overflow.rows_lost),
+        "gateway_upstream_connections": ("Connections to providers.", lambda: upstream.stats().open_connections),
+        "gateway_upstream_idle_connections": (
+            "Connections to providers that wait for a request.", lambda: upstream.stats().idle_connections,
+        ),
+        "gateway_upstream_waiting": (
+            "Requests that wait for a connection to their provider.", lambda: upstream.stats().waiting_requests,
+        ),
+    }  # fmt: skip
+
+
+async def _refresh_for_ever(keys: KeyRing) -> None:
+    while True:
+        await asyncio.sleep(KEY_REFRESH_SECONDS)
+        try:
+            await keys.refresh()
+        except StoreUnavailable as error:
+            log.warning("keys made at run time could not be read; those known stay valid", reason=str(error))

@@ -1,0 +1,100 @@
+"""What the parts are given from the configuration: values of their own types, built anew at each reload."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+
+from gateway.access.keys import hash_token
+from gateway.config.models import Config, ProviderConfig
+from gateway.domain.exchange import PayloadPolicy
+from gateway.domain.principal import Principal
+from gateway.feedback import Scale
+from gateway.feedback.scales import SCALES
+from gateway.proxy.handler import PolicyOf
+from gateway.routing.providers import build_provider
+from gateway.routing.router import Router
+from gateway.routing.targets import Provider
+from gateway.upstream import Timeouts
+from gateway.wire.prices import PriceTable, Rate
+
+SHA256_PREFIX = "sha256:"
+
+_STRICTNESS = (PayloadPolicy.FULL, PayloadPolicy.REDACTED, PayloadPolicy.OFF)
+
+
+def router_of(config: Config) -> Router:
+    """Return the router over the configured providers.
+
+    Raises:
+        GatewayError: a provider cannot be used as it is configured.
+        OSError: a certificate file cannot be read.
+    """
+    trust = ssl.create_default_context()
+    providers = {name: _provider(name, provider, trust) for name, provider in config.providers.items()}
+    only = next(iter(providers)) if len(providers) == 1 else None
+    return Router(
+        providers,
+        config.default_provider or only,
+        config.server.allow_custom_hosts,
+        lambda base_url: build_provider("custom", base_url, tls=trust),
+    )
+
+
+def keys_of(config: Config) -> dict[str, Principal]:
+    """Return the configured callers by the SHA-256 of their keys."""
+    principals = {}
+    for key in config.keys:
+        token = key.key.get_secret_value()
+        digest = token.removeprefix(SHA256_PREFIX) if token.startswith(SHA256_PREFIX) else hash_token(token)
+        principals[digest] = Principal(key.name, key.roles, key.tenant)
+    return principals
+
+
+def policy_of(config: Config) -> PolicyOf:
+    """Return what tells how much of a request is kept: the stricter of what its key and its provider say, or
+    the gateway's default where neither says anything."""
+    by_key = {key.name: key.payloads for key in config.keys}
+
+    def find(principal: Principal, provider: Provider) -> PayloadPolicy:
+        wishes = [by_key.get(principal.name or ""), provider.payloads]
+        given = [wish for wish in wishes if wish is not None]
+        return max(given, key=_STRICTNESS.index, default=config.storage.payloads)
+
+    return find
+
+
+def scale_of(config: Config) -> Callable[[Principal], Scale]:
+    """Return what tells how a caller's Portkey values become scores."""
+    by_key = {key.name: key.portkey_scale for key in config.keys}
+    return lambda principal: SCALES[by_key.get(principal.name or "") or config.feedback.portkey_scale]
+
+
+def prices_of(config: Config) -> PriceTable:
+    """Return the price table with the configuration's prices over those of the library."""
+    rates = {
+        name: Rate(price.input, price.output, price.cached, price.cache_write)
+        for name, price in config.prices.items()
+    }
+    prices_as = {name: p.prices_as for name, p in config.providers.items() if p.prices_as is not None}
+    return PriceTable(rates, prices_as)
+
+
+def base_urls_of(config: Config) -> Callable[[str], str | None]:
+    """Return what tells a provider's base URL by its name."""
+    urls = {name: provider.base_url for name, provider in config.providers.items()}
+    return urls.get
+
+
+def _provider(name: str, config: ProviderConfig, trust: ssl.SSLContext) -> Provider:
+    timeouts = config.timeouts
+    return build_provider(
+        name,
+        config.base_url,
+        tls=trust if config.ca_file is None else ssl.create_default_context(cafile=config.ca_file),
+        api_key=None if config.api_key is None else config.api_key.get_secret_value(),
+        auth=config.auth,
+        headers=config.headers,
+        timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
+        payloads=config.payloads,
+    )

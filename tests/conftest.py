@@ -1,0 +1,33 @@
+"""Fixtures that every part of the suite may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running import RunningGateway
+
+StartGateway = Callable[..., RunningGateway]
+
+
+@pytest.fixture
+def start_gateway(tmp_path: Path) -> Iterator[StartGateway]:
+    """Start a gateway process with this configuration; it is ended with the test.
+
+    `start_gateway({"providers": {"up": {"base_url": url}}})`
+    """
+    started: list[RunningGateway] = []
+
+    def start(config: dict[str, Any], **options: Any) -> RunningGateway:
+        folder = tmp_path / f"gateway{len(started)}"
+        folder.mkdir()
+        gateway = RunningGateway(folder, config, **options)
+        started.append(gateway)
+        return gateway.start()
+
+    yield start
+    for gateway in started:
+        gateway.stop()
