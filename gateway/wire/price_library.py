@@ -1,0 +1,120 @@
+"""Prices of the `genai-prices` library, from the data that comes with it; no other file knows the library.
+
+Source: https://github.com/pydantic/genai-prices. Its own calculation takes some 70 µs a call; prices without
+tiers are therefore asked for once per token and multiplied here, to the same result.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import genai_prices
+from genai_prices.data import providers
+from genai_prices.data_snapshot import find_provider_by_id
+from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
+
+from gateway.domain.request import NANO, Usage
+from gateway.wire.token_rates import NANOUSD_PER_TOKEN, TokenRates
+
+VERSION = f"genai-prices {genai_prices.__version__}"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryTariff:
+    """What the library says about one model of one provider, at any time.
+
+    Args:
+        flat: those of the model's prices that have no tiers, as rates.
+    """
+
+    provider: Provider
+    model: ModelInfo
+    flat: tuple[tuple[ModelPrice, TokenRates], ...]
+    version: str = VERSION
+
+    def price(self, usage: Usage, at_us: int) -> Decimal | None:
+        """Return nano-dollars for `usage` at a time; None if the library cannot make sense of it."""
+        try:
+            at = _EPOCH + timedelta(microseconds=at_us)
+            current = self.model.get_prices(at)
+            for prices, rates in self.flat:
+                if prices is current and (nanousd := rates.price(usage)) is not None:
+                    return nanousd
+            usage_there = _to_library(usage)
+            return (
+                self.model.calc_price(usage_there, self.provider, genai_request_timestamp=at).total_price
+                * NANO
+            )
+        except (ValueError, ArithmeticError):
+            return None
+
+
+def find_tariff(
+    model: str, name: str, base_url: str | None = None, library_name: str | None = None
+) -> LibraryTariff | None:
+    """Return the prices of a model at one provider; None if the library does not know the two together.
+
+    The provider is found by `library_name`, else by `base_url`, which says more than the `name` it goes by
+    here, else by that name; where none of them is known, it is the one that makes models of such a name.
+    """
+    provider = (
+        (_provider_called(library_name) if library_name else None)
+        or (_provider_at(base_url) if base_url else None)
+        or _provider_called(name)
+        or _maker_of(model)
+    )
+    found = provider and provider.find_model(model, all_providers=providers)
+    if not provider or not found:
+        return None
+    prices = (
+        [found.prices] if isinstance(found.prices, ModelPrice) else [each.prices for each in found.prices]
+    )
+    flat = tuple((each, rates) for each in prices if (rates := _flat_rates(each)) is not None)
+    return LibraryTariff(provider, found, flat)
+
+
+def _provider_called(name: str) -> Provider | None:
+    return find_provider_by_id(providers, name)
+
+
+def _provider_at(base_url: str) -> Provider | None:
+    return next((provider for provider in providers if re.match(provider.api_pattern, base_url)), None)
+
+
+def _maker_of(model: str) -> Provider | None:
+    name = model.lower()
+    return next((each for each in providers if each.model_match and each.model_match.is_match(name)), None)
+
+
+def _flat_rates(prices: ModelPrice) -> TokenRates | None:
+    if any(isinstance(price, TieredPrices) for price in vars(prices).values()):
+        return None
+    request = prices.calc_price(_to_library(Usage()))["total_price"]
+
+    def per_token(usage: Usage) -> Decimal:
+        return (prices.calc_price(_to_library(usage))["total_price"] - request) * NANOUSD_PER_TOKEN
+
+    return TokenRates(
+        fresh=per_token(Usage(prompt_tokens=_MILLION)),
+        cached=per_token(Usage(prompt_tokens=_MILLION, cached_tokens=_MILLION)),
+        cache_write=per_token(Usage(prompt_tokens=_MILLION, cache_write_tokens=_MILLION)),
+        completion=per_token(Usage(completion_tokens=_MILLION)),
+        reasoning=per_token(Usage(completion_tokens=_MILLION, reasoning_tokens=_MILLION)),
+        request=request * NANO,
+    )
+
+
+def _to_library(usage: Usage) -> genai_prices.Usage:
+    return genai_prices.Usage(
+        input_tokens=usage.prompt_tokens,
+        cache_read_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        output_tokens=usage.completion_tokens,
+        output_reasoning_tokens=usage.reasoning_tokens,
+    )

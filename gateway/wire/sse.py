@@ -1,0 +1,72 @@
+"""Server-sent events: the only reader of them in the house.
+
+Source: WHATWG HTML, sections 9.2.5 and 9.2.6 (parsing and interpreting an event stream). The fields `id` and
+`retry` steer reconnection, which no LLM API uses; they are ignored, as are unknown fields and comments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+DEFAULT_EVENT = "message"
+"""Type of an event that does not name its own."""
+
+_BOM = b"\xef\xbb\xbf"
+
+Event = tuple[str, bytes]
+"""Type and data of one event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The events of a body.
+
+    Args:
+        events: those that were ended by a blank line, in order.
+        unfinished: what had arrived of a last one that was not, as far as it has data.
+    """
+
+    events: list[Event]
+    unfinished: Event | None
+
+    @property
+    def arrived(self) -> list[Event]:
+        """Every event, the unfinished one included."""
+        return self.events if self.unfinished is None else [*self.events, self.unfinished]
+
+
+def read_stream(body: bytes) -> Stream:
+    """Return the events of a whole body, whichever of the three line endings it uses."""
+    if body.startswith(_BOM):
+        body = body[len(_BOM) :]
+    if b"\r" in body:
+        body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    *blocks, rest = body.split(b"\n\n")
+    found: list[Event] = []
+    for block in blocks:
+        # Nearly every event of OpenAI's streams is one such line; a call for each would double the time.
+        if block.startswith(b"data: ") and b"\n" not in block:
+            found.append((DEFAULT_EVENT, block[6:]))
+        elif (event := _read_block(block)) is not None:
+            found.append(event)
+    return Stream(found, _read_block(rest))
+
+
+def events(body: bytes) -> Iterator[Event]:
+    """Yield (type, data) of each event of a body, an unfinished last one included."""
+    yield from read_stream(body).arrived
+
+
+def _read_block(block: bytes) -> Event | None:
+    name = b""
+    data: list[bytes] = []
+    for line in block.split(b"\n"):
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            data.append(value.removeprefix(b" "))
+        elif field == b"event":
+            name = value.removeprefix(b" ")
+    if not data:
+        return None
+    return name.decode(errors="replace") or DEFAULT_EVENT, b"\n".join(data)

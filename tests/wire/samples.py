@@ -1,0 +1,105 @@
+"""Recorded bodies with what is expected of them, and exchanges around bodies.
+
+A case is a body, `cases/<endpoint>/<name>.sse` or `.json`, beside `<name>.facts.json` (the facts that are not
+empty), `<name>.whole.json` if it is a stream that can be reassembled, and `<name>.request.json` if the
+request matters. A new case is new files and no code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gateway.domain.exchange import Exchange, Identity, Outcome, RawHeaders
+from gateway.domain.request import Facts
+
+CASES = Path(__file__).parent / "cases"
+CONTENT_TYPES = {".sse": "text/event-stream; charset=utf-8", ".json": "application/json"}
+
+
+@dataclass(frozen=True)
+class Case:
+    path: Path
+
+    @property
+    def endpoint(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def content_type(self) -> str:
+        return CONTENT_TYPES[self.path.suffix]
+
+    @property
+    def body(self) -> bytes:
+        return self.path.read_bytes()
+
+    @property
+    def is_stream(self) -> bool:
+        return self.path.suffix == ".sse"
+
+    def beside(self, kind: str) -> Path:
+        return self.path.with_name(f"{self.path.stem}.{kind}.json")
+
+    @property
+    def expected_facts(self) -> dict[str, Any]:
+        path = self.beside("facts")
+        return dict(orjson.loads(path.read_bytes())) if path.exists() else {}
+
+    @property
+    def expected_whole(self) -> Any:
+        path = self.beside("whole")
+        return orjson.loads(path.read_bytes()) if path.exists() else None
+
+    def exchange(self, body: bytes | None = None) -> Exchange:
+        request = self.beside("request")
+        return exchange(
+            self.endpoint,
+            self.body if body is None else body,
+            content_type=self.content_type,
+            request_body=request.read_bytes() if request.exists() else b"",
+        )
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}/{self.path.name}"
+
+
+ALL = [Case(path) for path in sorted(CASES.glob("*/*")) if path.name.count(".") == 1]
+STREAMS = [case for case in ALL if case.is_stream]
+
+
+def exchange(
+    endpoint: str,
+    response_body: bytes,
+    *,
+    content_type: str = "application/json",
+    request_body: bytes = b"",
+    response_headers: RawHeaders = (),
+    response_size: int | None = None,
+) -> Exchange:
+    """An exchange that ended well, around these bodies."""
+    return Exchange(
+        identity=Identity("request-1", "trace-1"),
+        provider="some-provider",
+        endpoint=endpoint,
+        method="POST",
+        path="/v1/somewhere",
+        started_at_us=1_753_000_000_000_000,
+        ended_at_us=1_753_000_001_000_000,
+        status=200,
+        outcome=Outcome.COMPLETE,
+        request_body=request_body,
+        request_size=len(request_body),
+        response_headers=((b"Content-Type", content_type.encode()), *response_headers),
+        response_body=response_body,
+        response_size=len(response_body) if response_size is None else response_size,
+    )
+
+
+def known(facts: Facts) -> dict[str, Any]:
+    """The facts that are not empty, as the case files have them."""
+    fields = asdict(facts)
+    fields["usage"] = {key: value for key, value in fields["usage"].items() if value is not None} or None
+    return {key: value for key, value in fields.items() if value is not None}

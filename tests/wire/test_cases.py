@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.domain.request import Facts
+from gateway.wire import read_facts, reassemble
+from tests.wire.samples import ALL, STREAMS, Case, exchange, known
+
+GENERATED = {"content", "text", "reasoning_content", "refusal", "arguments", "thinking"}
+FINISHED = [case for case in STREAMS if "finish_reason" in case.expected_facts]
+UNCUT = [case for case in FINISHED if case.expected_facts.get("note") != "the stream ended inside an event"]
+
+
+def generated_texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[tuple[object, ...], str]]:
+    """What a model wrote, by where it stands. Choices go by their own index: the first may come second."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            if key in GENERATED and isinstance(member, str):
+                yield (*path, key), member
+            yield from generated_texts(member, (*path, key))
+    elif isinstance(value, list):
+        for position, member in enumerate(value):
+            place = member.get("index", position) if isinstance(member, dict) else position
+            yield from generated_texts(member, (*path, place))
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_the_facts_of_a_recorded_answer_are_read(case: Case) -> None:
+    assert known(read_facts(case.exchange())) == case.expected_facts
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_a_recorded_stream_is_put_together_as_if_it_had_not_been_streamed(case: Case) -> None:
+    assert reassemble(case.endpoint, case.content_type, case.body) == case.expected_whole
+
+
+@pytest.mark.parametrize("case", UNCUT, ids=str)
+def test_a_stream_and_the_same_answer_unstreamed_tell_the_same_facts(case: Case) -> None:
+    streamed = known(read_facts(case.exchange()))
+    unstreamed = read_facts(exchange(case.endpoint, case.beside("whole").read_bytes()))
+    asked = {"requested_model", "user"}
+    assert known(unstreamed) == {key: value for key, value in streamed.items() if key not in asked}
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+@pytest.mark.parametrize("newline", [b"\r\n", b"\r"], ids=["CRLF", "CR"])
+def test_line_endings_make_no_difference(case: Case, newline: bytes) -> None:
+    body = case.body.replace(b"\n", newline)
+    assert known(read_facts(case.exchange(body))) == case.expected_facts
+    assert reassemble(case.endpoint, case.content_type, body) == case.expected_whole
+
+
+@pytest.mark.parametrize("case", STREAMS, ids=str)
+def test_a_stream_cut_at_any_byte_gives_the_beginning_of_its_texts(case: Case) -> None:
+    whole = dict(generated_texts(case.expected_whole))
+    for end in range(len(case.body)):
+        part = reassemble(case.endpoint, case.content_type, case.body[:end])
+        for path, text in generated_texts(part):
+            assert whole[path].startswith(text)
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_an_answer_cut_at_any_byte_tells_nothing_that_the_whole_does_not(case: Case) -> None:
+    body, whole = case.body, read_facts(case.exchange())
+    for end in range(len(body)):
+        part = read_facts(case.exchange(body[:end]))
+        assert part.response_id in (None, whole.response_id)
+        assert part.model in (None, whole.model)
+        assert part.finish_reason in (None, whole.finish_reason)
+
+
+@pytest.mark.parametrize("case", FINISHED, ids=str)
+def test_a_stream_cut_before_its_finish_reason_has_a_note(case: Case) -> None:
+    body = case.body
+    for end in range(1, len(body)):
+        facts = read_facts(case.exchange(body[:end]))
+        assert facts.finish_reason is not None or facts.note is not None
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_every_case_is_compared_with_something(case: Case) -> None:
+    assert case.beside("facts").exists()
+    assert set(case.expected_facts) <= set(Facts.__dataclass_fields__)
