@@ -1,0 +1,88 @@
+"""Portkey's feedback paths: give one vote or many, and change one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from gateway.api.portkey.fields import parse_uuid
+from gateway.api.portkey.shapes import (
+    FailureResponse,
+    FeedbackRequest,
+    FeedbackResponse,
+    FeedbackUpdateRequest,
+    failure,
+    success,
+    to_revision,
+    to_votes,
+)
+from gateway.domain.principal import Principal, Role
+from gateway.errors import NotFound
+from gateway.feedback import FeedbackCore, Scale
+from gateway.web.bodies import read_json
+from gateway.web.face import Endpoint, Face
+from gateway.web.validation import read_idempotency_key
+
+DIALECT = "portkey"
+"""What the dialect is called in rows."""
+
+
+def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max_body_bytes: int) -> Face:
+    """Return Portkey's face.
+
+    Args:
+        scale_of: how a caller's values become scores.
+        max_body_bytes: longest body taken.
+    """
+
+    async def create(request: web.Request, principal: Principal) -> web.Response:
+        key = read_idempotency_key(request.headers)
+        votes = to_votes(await read_json(request, max_body_bytes), scale_of(principal))
+        ids = await core.give(votes, principal, dialect=DIALECT, idempotency_key=key)
+        return success("Feedback successfully saved", ids)
+
+    async def update(request: web.Request, principal: Principal) -> web.Response:
+        feedback_id = _feedback_id(request)
+        key = read_idempotency_key(request.headers)
+        change = to_revision(await read_json(request, max_body_bytes), scale_of(principal))
+        entry = await core.revise(feedback_id, change, principal, DIALECT, idempotency_key=key)
+        return success("Feedback successfully updated", [entry.feedback_id])
+
+    return Face(
+        name=DIALECT,
+        prefixes=("/v1/feedback",),
+        draw_error=failure,
+        error_model=FailureResponse,
+        endpoints=(
+            Endpoint(
+                method="POST",
+                path="/v1/feedback",
+                handler=create,
+                role=Role.FEEDBACK,
+                summary="Give feedback on a trace or request",
+                description="Takes one entry or an array of up to 1,000, all or none.",
+                body=FeedbackRequest | list[FeedbackRequest],
+                reply=FeedbackResponse,
+                failures=(400, 409, 413, 503),
+            ),
+            Endpoint(
+                method="PUT",
+                path="/v1/feedback/{feedback_id}",
+                handler=update,
+                role=Role.FEEDBACK,
+                summary="Change an entry",
+                description="Makes a new version of the entry; the earlier ones are kept.",
+                body=FeedbackUpdateRequest,
+                reply=FeedbackResponse,
+                failures=(400, 404, 409, 413, 503),
+            ),
+        ),
+    )
+
+
+def _feedback_id(request: web.Request) -> str:
+    try:
+        return parse_uuid(request.match_info["feedback_id"])
+    except ValueError:
+        raise NotFound("no feedback entry has this id; ids are UUIDs.", field="id") from None

@@ -1,0 +1,96 @@
+"""Portkey's fields: what each may hold, stricter and with plainer complaints than pydantic's own types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeGuard
+from uuid import UUID
+
+import orjson
+from pydantic import BeforeValidator, Field
+
+from gateway.domain.ids import MAX_ID_BYTES, is_valid_id
+from gateway.errors import BadInput
+from gateway.web.bodies import parse_json
+from gateway.web.validation import shown
+
+MAX_METADATA_BYTES = 64 * 1024
+"""Longest metadata of an entry, as JSON."""
+
+
+def parse_uuid(value: object) -> str:
+    """Return a UUID in its canonical spelling (RFC 9562, section 4). Raises ValueError for anything else."""
+    try:
+        if isinstance(value, str) and str(UUID(value)) == value.lower():
+            return value.lower()
+    except ValueError:
+        pass
+    raise ValueError(f"must be a UUID; got {shown(value)}")
+
+
+def _trace_id(value: object) -> str:
+    if isinstance(value, str) and is_valid_id(value):
+        return value
+    raise ValueError(f"must be a printable string of 1 to {MAX_ID_BYTES} bytes; got {shown(value)}")
+
+
+def _grade(value: object) -> int:
+    if _is_number(value) and value in range(-10, 11):
+        return int(value)
+    raise ValueError(f"must be an integer from -10 to 10; got {shown(value)}")
+
+
+def _weight(value: object) -> float:
+    if _is_number(value) and 0 <= value <= 1:
+        return float(value)
+    raise ValueError(f"must be a number from 0 to 1; got {shown(value)}")
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _metadata(value: object) -> dict[str, object]:
+    found = _parsed(value) if isinstance(value, str) else value
+    if not isinstance(found, dict):
+        raise ValueError(f"must be an object, or a string that holds one as JSON; got {shown(value)}")
+    size = len(orjson.dumps(found))
+    if size > MAX_METADATA_BYTES:
+        raise ValueError(f"may be {MAX_METADATA_BYTES:,} bytes long as JSON; got {size:,}")
+    if _has_nul(found):
+        raise ValueError("must not hold the character U+0000, neither in keys nor in strings")
+    return found
+
+
+def _parsed(text: str) -> object:
+    try:
+        return parse_json(text.encode())
+    except BadInput as error:
+        problem = str(error).removesuffix(".")
+        raise ValueError(f"is a string that holds no JSON object; in it, {problem}") from None
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any("\0" in key or _has_nul(item) for key, item in value.items())
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
+
+
+def _unless_null(check: Callable[[object], object], takes: Any) -> BeforeValidator:
+    """Check what is not null. `takes` is what `/openapi.json` says may be sent."""
+    return BeforeValidator(
+        lambda value: None if value is None else check(value), json_schema_input_type=takes | None
+    )
+
+
+_GradeRange = Annotated[int, Field(ge=-10, le=10)]
+_WeightRange = Annotated[float, Field(ge=0, le=1)]
+
+TraceId = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), BeforeValidator(_trace_id)]
+Grade = Annotated[_GradeRange, BeforeValidator(_grade)]
+OptionalGrade = Annotated[int | None, _unless_null(_grade, takes=_GradeRange)]
+Weight = Annotated[float | None, _unless_null(_weight, takes=_WeightRange)]
+Metadata = Annotated[dict[str, object] | None, _unless_null(_metadata, takes=dict[str, object] | str)]
+EntryId = Annotated[str | None, _unless_null(parse_uuid, takes=UUID)]

@@ -1,0 +1,12 @@
+"""The rules of feedback: what a vote becomes, what it is about, who may change it, what a retry means.
+
+Faces translate their dialect into the types here and call `FeedbackCore`; the store keeps what comes out.
+HTTP, SQL and the names of dialects' vendors do not belong here: where dialects differ in meaning, their faces
+pass arguments.
+"""
+
+from gateway.feedback.core import FeedbackCore
+from gateway.feedback.scales import SCALES, Scale, signed, thumbs
+from gateway.feedback.votes import NewFeedback, Revision
+
+__all__ = ["SCALES", "FeedbackCore", "NewFeedback", "Revision", "Scale", "signed", "thumbs"]

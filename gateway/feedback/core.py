@@ -1,0 +1,205 @@
+"""FeedbackCore: what happens to a vote. Ids, times and scores are made here; the store only keeps them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.domain.feedback import Feedback, Receipt
+from gateway.domain.ids import new_id
+from gateway.domain.principal import Principal
+from gateway.errors import Conflict, NotFound, StoreUnavailable
+from gateway.feedback.idempotency import Call, canonical_json, read_call
+from gateway.feedback.linking import Link, find_links
+from gateway.feedback.votes import NewFeedback, Revision
+from gateway.store.base import FeedbackStore
+
+MAX_ATTEMPTS = 100
+"""How often a write is tried when others come in between. Each time, one of the rivals got through."""
+
+
+class FeedbackCore:
+    """Gives and revises feedback, whatever the dialect.
+
+    A principal with a tenant sees and changes that tenant's entries alone; others do not exist for it.
+    """
+
+    def __init__(self, store: FeedbackStore) -> None:
+        self._store = store
+
+    async def give(
+        self,
+        votes: Sequence[NewFeedback],
+        principal: Principal,
+        *,
+        dialect: str,
+        idempotency_key: str | None = None,
+    ) -> list[str]:
+        """Store votes, all or none, and return the ids of their entries in the same order.
+
+        A call with the idempotency key and content of an earlier one is a retry: it gets the same ids and
+        stores nothing. So is a vote with the `feedback_id` and content of an earlier one.
+
+        Raises:
+            Conflict: an id or the idempotency key was used before with other content, or an id by another
+                tenant.
+            StoreUnavailable: nothing was stored; the same call may work later.
+        """
+        call = read_call(
+            principal, dialect, "give", idempotency_key, [(vote.subject_id, vote.raw) for vote in votes]
+        )
+        for _ in range(MAX_ATTEMPTS):
+            if receipt := await self._receipt(call):
+                return list(receipt.feedback_ids)
+            ids, entries = await self._enter(votes, principal, dialect)
+            try:
+                await self._put(entries, call, ids)
+            except Conflict:
+                continue
+            return ids
+        raise _too_busy()
+
+    async def revise(
+        self,
+        feedback_id: str,
+        change: Revision,
+        principal: Principal,
+        dialect: str,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Feedback:
+        """Store a new version of an entry and return it; the earlier ones stay in its history.
+
+        Changes that come at the same time are made one after the other, and each becomes a version.
+
+        Raises:
+            NotFound: there is no such entry, it was deleted, or it is another tenant's.
+            Conflict: the idempotency key was used before for another change.
+            StoreUnavailable: nothing was stored; the same call may work later.
+        """
+        call = read_call(principal, dialect, "revise", idempotency_key, [(feedback_id, change.raw)])
+        for _ in range(MAX_ATTEMPTS):
+            current = await self._find(feedback_id, principal)
+            if await self._receipt(call):
+                return current
+            revised = _next_version(current, change, principal, dialect)
+            try:
+                await self._put([revised], call, [feedback_id])
+            except Conflict:
+                continue
+            return revised
+        raise _too_busy()
+
+    async def _receipt(self, call: Call | None) -> Receipt | None:
+        """The receipt of the call that this one repeats."""
+        earlier = await self._store.receipt(call.scope, call.key) if call else None
+        if call and earlier:
+            call.refuse_unless_repeats(earlier)
+        return earlier
+
+    async def _put(self, entries: Sequence[Feedback], call: Call | None, ids: Sequence[str]) -> None:
+        receipt = call.receipt(ids) if call else None
+        if entries or receipt:
+            await self._store.put_feedback(entries, receipt)
+
+    async def _enter(
+        self, votes: Sequence[NewFeedback], principal: Principal, dialect: str
+    ) -> tuple[list[str], list[Feedback]]:
+        """The id of each vote's entry, and the entries among them that are new."""
+        known = await self._originals([vote.feedback_id for vote in votes if vote.feedback_id])
+        now_us = _now_us()
+        ids: list[str] = []
+        new: list[Feedback] = []
+        for vote, link in zip(votes, await find_links(self._store, votes, principal), strict=True):
+            entry = _first_version(vote, link, principal, dialect, now_us)
+            ids.append(entry.feedback_id)
+            if earlier := known.get(entry.feedback_id):
+                _refuse_other_entry(earlier, entry, principal)
+            else:
+                known[entry.feedback_id] = entry
+                new.append(entry)
+        return ids, new
+
+    async def _originals(self, feedback_ids: Sequence[str]) -> dict[str, Feedback]:
+        """The first versions of these entries, by id, whoever they belong to: ids are taken for everybody."""
+        originals: dict[str, Feedback] = {}
+        for entry in await self._store.feedback_by_ids(feedback_ids) if feedback_ids else []:
+            is_revised = entry.version > 1
+            versions = await self._store.history(entry.feedback_id) if is_revised else [entry]
+            originals[entry.feedback_id] = versions[0]
+        return originals
+
+    async def _find(self, feedback_id: str, principal: Principal) -> Feedback:
+        for entry in await self._store.feedback_by_ids([feedback_id]):
+            if _is_visible(entry, principal) and entry.deleted_at_us is None:
+                return entry
+        raise NotFound(f"no feedback entry has the id {feedback_id}.")
+
+
+def _first_version(
+    vote: NewFeedback, link: Link, principal: Principal, dialect: str, now_us: int
+) -> Feedback:
+    return Feedback(
+        feedback_id=vote.feedback_id or new_id(),
+        tenant=link.tenant,
+        subject_id=vote.subject_id,
+        target=link.target,
+        trace_id=link.trace_id,
+        request_id=link.request_id,
+        joined_at_us=now_us if link.is_joined else None,
+        kind=vote.kind,
+        metric=vote.metric,
+        value=vote.value,
+        weight=vote.weight,
+        score=vote.score,
+        label=vote.label,
+        comment=vote.comment,
+        original_text=vote.original_text,
+        edited_text=vote.edited_text,
+        author=vote.author,
+        app_id=vote.app_id,
+        app_version=vote.app_version,
+        source=vote.source,
+        metadata=vote.metadata,
+        dialect=dialect,
+        raw=vote.raw,
+        key_name=principal.name,
+        created_at_us=now_us,
+        updated_at_us=now_us,
+    )
+
+
+def _next_version(current: Feedback, change: Revision, principal: Principal, dialect: str) -> Feedback:
+    return replace(
+        change.of(current),
+        version=current.version + 1,
+        dialect=dialect,
+        key_name=principal.name,
+        updated_at_us=max(_now_us(), current.updated_at_us),
+    )
+
+
+def _refuse_other_entry(earlier: Feedback, entry: Feedback, principal: Principal) -> None:
+    """Raise Conflict unless `entry` says again what `earlier` said under the same id."""
+    if not (_is_visible(earlier, principal) and _content(earlier) == _content(entry)):
+        raise Conflict(
+            f"the id {entry.feedback_id} is that of an entry with other content.",
+            hint="Send a new id for a new entry.",
+        )
+
+
+def _content(entry: Feedback) -> tuple[str, str, str]:
+    return entry.dialect, entry.subject_id, canonical_json(entry.raw)
+
+
+def _is_visible(entry: Feedback, principal: Principal) -> bool:
+    return principal.tenant is None or entry.tenant == principal.tenant
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _too_busy() -> StoreUnavailable:
+    return StoreUnavailable("too many changes to the same entry came at once.", hint="Send it again.")
