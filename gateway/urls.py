@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import unquote
 
 from aiohttp import web
+from aiohttp.typedefs import Handler as FaceHandler
 from aiohttp.typedefs import Middleware
 
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound
@@ -68,7 +69,7 @@ def build_faces(faces: Sequence[Face], guard: Guard) -> web.Application:
 
 def _in_shape(faces: Sequence[Face]) -> Middleware:
     @web.middleware
-    async def draw_routing_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def draw_routing_errors(request: web.Request, handler: FaceHandler) -> web.StreamResponse:
         try:
             return await handler(request)
         except web.HTTPMethodNotAllowed as refused:

@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.running import RunningGateway
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("gateway", deadline=None)
+settings.load_profile("gateway")
 
 StartGateway = Callable[..., RunningGateway]
 

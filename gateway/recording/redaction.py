@@ -40,10 +40,10 @@ def _decoded(headers: RawHeaders) -> RawHeaders:
 
 
 def _redact_body(body: bytes) -> bytes:
-    try:
-        return orjson.dumps(_redact_value(orjson.loads(body)))
-    except orjson.JSONDecodeError:
-        return b"".join(_redact_event(event, data) for event, data in sse.events(body))
+    redacted = _redact_json(body)
+    if redacted is not None:
+        return redacted
+    return b"".join(_redact_event(event, data) for event, data in sse.events(body))
 
 
 def _redact_event(event: str, data: bytes) -> bytes:
@@ -52,10 +52,15 @@ def _redact_event(event: str, data: bytes) -> bytes:
 
 
 def _redact_data(data: bytes) -> bytes:
+    return data if data == b"[DONE]" else _redact_json(data) or b"[redacted %d]" % len(data)
+
+
+def _redact_json(text: bytes) -> bytes | None:
+    """Return JSON without its texts; None for what is no JSON, or is nested too deeply to be gone through."""
     try:
-        return orjson.dumps(_redact_value(orjson.loads(data)))
-    except orjson.JSONDecodeError:
-        return data if data == b"[DONE]" else b"[redacted %d]" % len(data)
+        return orjson.dumps(_redact_value(orjson.loads(text)))
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
+        return None
 
 
 def _redact_value(value: object) -> object:
