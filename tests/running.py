@@ -129,6 +129,8 @@ class RunningGateway:
                     return line.removeprefix("listening on ").strip()
         finally:
             watchdog.cancel()
+        process.wait(STOP_SECONDS)
+        self._close_pipe()
         raise RuntimeError(f"the gateway did not start:\n{self.log()}")
 
     def _close_pipe(self) -> None:

@@ -91,7 +91,7 @@ class StorageConfig(Section):
     max_body_bytes: Integer = Field(
         default=16 * MIB,
         ge=0,
-        le=1024 * MIB,
+        le=256 * MIB,
         description="How much of each body is kept; longer ones are cut in the log.",
     )
     on_store_failure: Literal["serve", "refuse"] = Field(

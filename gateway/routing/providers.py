@@ -24,6 +24,8 @@ def build_provider(
     headers: dict[str, str] | None = None,
     timeouts: Timeouts | None = None,
     payloads: PayloadPolicy | None = None,
+    max_connections: int = 1000,
+    keepalive_seconds: float = 30.0,
 ) -> Provider:
     """Build a provider; `tls` is used where the URL says https.
 
@@ -40,7 +42,9 @@ def build_provider(
     key_name, key_prefix = KEY_HEADERS[auth]
     return Provider(
         name=name,
-        origin=Origin(url.hostname, port, tls if url.scheme == "https" else None),
+        origin=Origin(
+            url.hostname, port, tls if url.scheme == "https" else None, max_connections, keepalive_seconds
+        ),
         host_header=url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"),
         base_path=url.path.rstrip("/"),
         base_url=base_url,

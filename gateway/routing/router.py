@@ -43,7 +43,8 @@ class Router:
             Forbidden: the custom host's origin is not allowed.
             NotFound: the path starts with no provider's name.
         """
-        first, _, rest = path.removeprefix("/").partition("/")
+        first = path.partition("?")[0].split("/", 2)[1]
+        rest = path[len(first) + 1 :]
         if first != "v1":
             return target_of(self._named_in_path(first, path), rest)
         if custom_host is not None:
@@ -51,7 +52,7 @@ class Router:
         return target_of(self._named_in_header(provider_name), rest)
 
     def _named_in_path(self, first: str, path: str) -> Provider:
-        provider = self._providers.get(first.partition("?")[0])
+        provider = self._providers.get(first)
         if provider is None:
             raise NotFound(
                 f"nothing is served at {path[:200]!r}.",

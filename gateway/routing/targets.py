@@ -41,16 +41,16 @@ class Target:
 
 
 def target_of(provider: Provider, rest: str) -> Target:
-    """Join what follows `/v1/` or `/{provider}/` in a caller's path to the provider's base URL.
+    """Join what follows `/v1` or `/{provider}` in a caller's path, query included, to the provider's base URL.
 
-    A leading `v1/` stands for the base URL itself, so that clients which add it and clients which do not
+    A leading `/v1` stands for the base URL itself, so that clients which add it and clients which do not
     reach the same place.
     """
-    if rest == "v1" or rest.startswith(("v1/", "v1?")):
-        rest = rest[2:].removeprefix("/")
-    if not rest or rest.startswith("?"):
-        return Target(provider, (provider.base_path or "/") + rest)
-    return Target(provider, f"{provider.base_path}/{rest}")
+    below = rest.removeprefix("/v1")
+    if below[:1] not in ("", "/", "?"):
+        below = rest
+    target = provider.base_path + below
+    return Target(provider, target if target.startswith("/") else "/" + target)
 
 
 ProviderTable = Mapping[str, Provider]

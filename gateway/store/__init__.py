@@ -1,0 +1,43 @@
+"""The memory of the gateway: what was proxied, what was said about it, and the keys made at run time.
+
+Here belongs all that knows SQL, columns or files on disk, and nothing that knows HTTP or the meaning of a
+vote. The rules above see `base.Store` alone; `app.py` and the command line open one with `open_store`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.errors import BadInput
+from gateway.store.base import Store
+from gateway.store.sqlite import open_sqlite
+
+SQLITE_PREFIX = "sqlite:///"
+
+
+async def open_store(url: str) -> Store:
+    """Open the store that `url` names, creating or upgrading its tables as needed.
+
+    Args:
+        url: `sqlite:///gateway.db` for a file in the working directory, `sqlite:////var/lib/gateway.db` for
+            an
+            absolute one.
+
+    Raises:
+        BadInput: the URL is not of that form.
+        StoreUnavailable: the file cannot be written, is no database of ours, or is of a newer version.
+    """
+    return await open_sqlite(_file(url))
+
+
+def spill_path(url: str) -> Path:
+    """Return the file beside the store that takes exchanges while the store cannot."""
+    file = _file(url)
+    return file.with_name(f"{file.name}.spill")
+
+
+def _file(url: str) -> Path:
+    name = url.removeprefix(SQLITE_PREFIX)
+    if name == url or not name or name.startswith(":memory:"):
+        raise BadInput(f"a store is sqlite:/// and the name of a file, not {url!r}.", field="storage.url")
+    return Path(name).absolute()

@@ -1,0 +1,138 @@
+"""Store: the seam between the rules and a database.
+
+No SQL, connection or cursor crosses it; only domain types do. Ids, times and scores are made above it, so
+that every store holds equal rows and one suite (`tests/store/test_contract.py`) can hold each to the same
+promises. Every method raises `StoreUnavailable` where the database cannot be used, and leaves it unchanged
+then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.domain.exchange import Exchange
+from gateway.domain.feedback import Feedback, Receipt
+from gateway.domain.filter import Filter, Page, Sort
+from gateway.domain.request import Facts, Payload, RequestRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A logged row that an id names: the request's own ids, and how the id named it."""
+
+    tenant: str | None
+    trace_id: str
+    request_id: str | None
+    """None where the id names the trace as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the store takes writes now; if not, why."""
+
+    is_writable: bool
+    reason: str | None = None
+
+
+class RequestLog(Protocol):
+    """What recording needs of a store."""
+
+    async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
+        """Store exchanges and return their `seq`s in order.
+
+        When this returns, the rows survive the death of the process. Feedback that was waiting for one of
+        their trace or request ids is joined in the same transaction.
+        """
+
+    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
+        """Add what interpretation found to the rows of these `seq`s; doing it again changes nothing.
+
+        Response ids become aliases, and feedback that was waiting for one is joined in the same transaction.
+        May return before the rows are durable: what is lost then is found by `uninterpreted`.
+        """
+
+    async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
+        """Return the oldest rows that were never annotated, with their payloads, as (seq, exchange)."""
+
+
+class RequestQueries(Protocol):
+    """What questions need of a store."""
+
+    async def find_requests(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[RequestRecord]:
+        """Return the matching rows. A tenant of None sees every row, any other its own alone."""
+
+    async def find_feedback(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[Feedback]:
+        """Return the latest versions of matching entries, deleted ones included only if `where` asks for
+        `deleted_at_us`."""
+
+    async def payload(self, seq: int) -> Payload | None:
+        """Return what was kept of a request's heads and bodies; None where nothing was."""
+
+
+class FeedbackStore(Protocol):
+    """What the feedback core needs of a store."""
+
+    async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
+        """Store these versions of entries, all or none, synced to the disk when this returns.
+
+        An entry of version 1 must be new; one of version n + 1 must follow a stored version n, which is kept
+        in the history.
+
+        Raises:
+            Conflict: an entry does not follow the stored version, or the receipt's key was used before.
+        """
+
+    async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:
+        """Return the latest versions of these entries in the order asked, unknown ones left out."""
+
+    async def history(self, feedback_id: str) -> list[Feedback]:
+        """Return every version of an entry, the first one first."""
+
+    async def receipt(self, scope: str, key: str) -> Receipt | None:
+        """Return the receipt of an earlier call under this idempotency key."""
+
+    async def resolve(self, ids: Sequence[str], tenant: str | None) -> dict[str, list[Subject]]:
+        """Return, for each id that is known, what it names: a trace, a request by our id, or a request by its
+        provider's response id; in that order of preference, only the most preferred kind. Within a kind, all
+        that it names, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A gateway key made at run time. The key itself is not kept, only its SHA-256 as hex."""
+
+    name: str
+    sha256: str
+    roles: tuple[str, ...]
+    tenant: str | None
+    created_at_us: int
+    revoked_at_us: int | None = None
+
+
+class KeyStore(Protocol):
+    """What access needs of a store."""
+
+    async def keys(self) -> list[StoredKey]:
+        """Return every key that was ever made, the oldest first."""
+
+    async def add_key(self, key: StoredKey) -> None:
+        """Keep a new key. Raises Conflict where its name is taken by a key that is not revoked."""
+
+    async def revoke_key(self, name: str, at_us: int) -> bool:
+        """Mark the live key of this name revoked; tell whether there was one."""
+
+
+class Store(RequestLog, RequestQueries, FeedbackStore, KeyStore, Protocol):
+    """The whole store, as the composition root sees it."""
+
+    async def check(self) -> Health:
+        """Try a write and tell how it went."""
+
+    async def close(self) -> None:
+        """Finish what is queued, then let go of the database."""

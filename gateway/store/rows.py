@@ -1,0 +1,182 @@
+"""Domain objects ↔ tuples in the column order of `tables.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.domain.exchange import Exchange, Identity, Outcome, PayloadPolicy
+from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
+from gateway.domain.request import Facts, Payload, RequestRecord
+from gateway.store.base import StoredKey
+from gateway.store.packing import BodyPacker, headers_from_json, headers_to_json, unpack
+from gateway.store.secrets import path_without_secrets, without_secrets
+from gateway.store.tables import FEEDBACK, REQUEST_INSERT_COLUMNS, REQUESTS
+from gateway.store.text import MAX_INTEGER, from_json, list_from_json, storable, storable_or_none, to_json
+
+Row = tuple[Any, ...]
+
+_STREAM_TYPES = (b"text/event-stream", b"application/x-ndjson", b"application/vnd.amazon.eventstream")
+
+
+def request_to_row(seq: int, exchange: Exchange) -> Row:
+    """Return the values of `REQUEST_INSERT_COLUMNS`."""
+    identity = exchange.identity
+    metadata = identity.metadata
+    return (
+        seq,
+        storable(identity.request_id),
+        storable(identity.trace_id),
+        storable_or_none(identity.span_id),
+        storable_or_none(identity.parent_span_id),
+        storable_or_none(identity.span_name),
+        storable_or_none(exchange.tenant),
+        storable_or_none(exchange.key_name),
+        storable(exchange.provider),
+        storable(exchange.endpoint),
+        storable(exchange.method),
+        storable(path_without_secrets(exchange.path)),
+        exchange.started_at_us,
+        exchange.first_byte_at_us,
+        exchange.ended_at_us,
+        exchange.status,
+        exchange.outcome.value,
+        storable_or_none(exchange.error),
+        is_stream(exchange),
+        exchange.attempt,
+        storable_or_none(exchange.cache_status),
+        _tag(metadata, "_user"),
+        _tag(metadata, "_organisation"),
+        _tag(metadata, "_prompt"),
+        _tag(metadata, "_environment"),
+        to_json(metadata),
+        exchange.request_size,
+        exchange.response_size,
+        exchange.payloads.value,
+    )
+
+
+def payload_to_row(seq: int, exchange: Exchange, packer: BodyPacker) -> Row:
+    """Return the values of `PAYLOAD_COLUMNS`."""
+    return (
+        seq,
+        headers_to_json(without_secrets(exchange.request_headers)),
+        *packer.pack(exchange.request_body),
+        headers_to_json(without_secrets(exchange.response_headers)),
+        *packer.pack(exchange.response_body),
+    )
+
+
+def facts_to_row(facts: Facts, at_us: int) -> Row:
+    """Return the values of `FACT_COLUMNS`."""
+    usage, cost = facts.usage, facts.cost
+    return (
+        storable_or_none(facts.requested_model),
+        storable_or_none(facts.model),
+        _integer(usage.prompt_tokens),
+        _integer(usage.completion_tokens),
+        _integer(usage.cached_tokens),
+        _integer(usage.cache_write_tokens),
+        _integer(usage.reasoning_tokens),
+        _integer(cost.nanousd) if cost else None,
+        storable(cost.price_version) if cost else None,
+        storable_or_none(facts.response_id),
+        storable_or_none(facts.finish_reason),
+        storable_or_none(facts.note),
+        at_us,
+    )
+
+
+def record_from_row(row: Sequence[Any]) -> RequestRecord:
+    """Return the record whose `REQUESTS.columns` these are."""
+    values = dict(zip(REQUESTS.columns, row, strict=True))
+    values["outcome"] = Outcome(values["outcome"])
+    values["is_stream"] = bool(values["is_stream"])
+    values["metadata"] = from_json(values["metadata"])
+    return RequestRecord(**values)
+
+
+def exchange_from_row(row: Sequence[Any]) -> tuple[int, Exchange]:
+    """Return the `seq` and the exchange whose `EXCHANGE_COLUMNS` these are, as far as it was kept."""
+    kept = dict(zip(REQUEST_INSERT_COLUMNS, row, strict=False))
+    payload = row[len(REQUEST_INSERT_COLUMNS) :]
+    for derived in ("is_stream", "user", "organisation", "prompt", "environment"):
+        del kept[derived]
+    seq: int = kept.pop("seq")
+    ids = {
+        name: kept.pop(name) for name in ("request_id", "trace_id", "span_id", "parent_span_id", "span_name")
+    }
+    identity = Identity(**ids, metadata=from_json(kept.pop("metadata")))
+    kept["outcome"] = Outcome(kept["outcome"])
+    kept["payloads"] = PayloadPolicy(kept["payloads"])
+    if payload[0] is not None:
+        kept["request_headers"] = headers_from_json(payload[0])
+        kept["request_body"] = unpack(payload[1], payload[2])
+        kept["response_headers"] = headers_from_json(payload[3])
+        kept["response_body"] = unpack(payload[4], payload[5])
+    return seq, Exchange(identity=identity, **kept)
+
+
+def payload_of(exchange: Exchange) -> Payload:
+    """Return what was kept of an exchange. Whether a redacted body was cut is unknown, so it counts as
+    whole."""
+    is_verbatim = exchange.payloads is PayloadPolicy.FULL
+    return Payload(
+        request_headers=exchange.request_headers,
+        request_body=exchange.request_body,
+        request_truncated=is_verbatim and len(exchange.request_body) < exchange.request_size,
+        response_headers=exchange.response_headers,
+        response_body=exchange.response_body,
+        response_truncated=is_verbatim and len(exchange.response_body) < exchange.response_size,
+    )
+
+
+def feedback_to_row(entry: Feedback) -> Row:
+    """Return the values of `FEEDBACK.columns`."""
+    return tuple(_feedback_value(getattr(entry, column)) for column in FEEDBACK.columns)
+
+
+def feedback_from_row(row: Sequence[Any]) -> Feedback:
+    """Return the entry whose `FEEDBACK.columns` these are."""
+    values = dict(zip(FEEDBACK.columns, row, strict=True))
+    values["target"] = Target(values["target"])
+    values["kind"] = Kind(values["kind"])
+    values["source"] = Source(values["source"])
+    values["metadata"] = from_json(values["metadata"])
+    return Feedback(**values)
+
+
+def receipt_from_row(row: Sequence[Any]) -> Receipt:
+    """Return the receipt of (scope, key, digest, feedback_ids)."""
+    return Receipt(row[0], row[1], row[2], tuple(list_from_json(row[3])))
+
+
+def key_from_row(row: Sequence[Any]) -> StoredKey:
+    """Return the key of (name, sha256, roles, tenant, created_at_us, revoked_at_us)."""
+    name, sha256, roles, tenant, created_at_us, revoked_at_us = row
+    return StoredKey(name, sha256, tuple(list_from_json(roles)), tenant, created_at_us, revoked_at_us)
+
+
+def is_stream(exchange: Exchange) -> bool:
+    """Tell whether the answer came as a stream of events, by its content type."""
+    return any(
+        name.lower() == b"content-type" and value.lower().startswith(_STREAM_TYPES)
+        for name, value in exchange.response_headers
+    )
+
+
+def _tag(metadata: Mapping[str, object], key: str) -> str | None:
+    value = metadata.get(key)
+    if isinstance(value, str):
+        return storable(value) or None
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _integer(value: int | None) -> int | None:
+    return None if value is None else max(-MAX_INTEGER, min(value, MAX_INTEGER))
+
+
+def _feedback_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(str(value))
+    return to_json(value) if isinstance(value, Mapping) else value

@@ -1,0 +1,239 @@
+"""Filter trees, orders and pages → SELECT statements. Values are always bound, names are checked against a
+list.
+
+A missing value is NULL in a column and an absent or null member in metadata. Each condition is written so
+that it is true or false, never NULL; so NOT means what it says. SQLite's dialect: JSON is read with
+`json_each`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gateway.domain.filter import All, Any, Filter, Is, Not, Op, Page, Scalar, Sort
+from gateway.errors import BadInput
+from gateway.store.tables import Table, ValueKind, quoted
+from gateway.store.text import MAX_INTEGER, storable
+
+MAX_DEPTH = 20
+"""Deepest nesting of a filter, where All directly in All, and Any in Any, count as one level. SQLite's parser
+takes a little more."""
+MAX_TERMS = 500
+"""Most conditions and groups in one filter."""
+MAX_VALUES = 10_000
+"""Most values in one filter, those of IN included."""
+MAX_PATTERN = 1_000
+"""Longest LIKE pattern, in characters."""
+
+_METADATA = "metadata."
+_ORDERINGS = {Op.LT: "<", Op.LE: "<=", Op.GT: ">", Op.GE: ">="}
+_JSON_TYPES: dict[ValueKind, str] = {
+    "text": "'text'",
+    "number": "'integer', 'real'",
+    "flag": "'true', 'false'",
+}
+_NEVER = "0"
+_ALWAYS = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement and the values to bind to it."""
+
+    sql: str
+    values: tuple[str | int | float, ...]
+
+
+def select(table: Table, where: Filter, sort: Sort, page: Page, tenant: str | None) -> Query:
+    """Return the statement that finds one page of a table's rows.
+
+    Args:
+        tenant: adds the condition that rows are this tenant's; None adds none.
+
+    Raises:
+        BadInput: an unknown field, a value of the wrong kind, a page that is none, or a filter too large.
+    """
+    condition = _Compiler(table)
+    clauses = [condition.compile(where, MAX_DEPTH)]
+    if tenant is not None:
+        clauses.append('"tenant" = ?')
+        condition.values.append(storable(tenant))
+    limit, offset = _count("limit", page.limit), _count("offset", page.offset)
+    sql = (
+        f"SELECT {quoted(table.columns)} FROM {table.name} WHERE {' AND '.join(clauses)}"
+        f" ORDER BY {_order(table, sort)} LIMIT ? OFFSET ?"
+    )
+    return Query(sql, (*condition.values, limit, offset))
+
+
+def mentions(where: Filter, name: str) -> bool:
+    """Tell whether any condition in a filter is on this field."""
+    stack = [where]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Is):
+            if part.field == name:
+                return True
+        elif isinstance(part, Not):
+            stack.append(part.part)
+        else:
+            stack.extend(part.parts)
+    return False
+
+
+def _order(table: Table, sort: Sort) -> str:
+    if sort.field not in table.kinds:
+        raise _unknown(table, sort.field)
+    direction = "DESC" if sort.descending else "ASC"
+    then = "" if sort.field == "seq" else ', "seq" ASC'
+    return f'"{sort.field}" {direction}{then}'
+
+
+def _count(name: str, number: int) -> int:
+    if not 0 <= number <= MAX_INTEGER:
+        raise BadInput(f"must be at least 0, not {number}.", field=name)
+    return number
+
+
+def _unknown(table: Table, name: str) -> BadInput:
+    return BadInput(
+        f"there is no field {name!r} to search {table.name} by.",
+        field=name,
+        hint=f"There are {', '.join(table.kinds)} and metadata.KEY.",
+    )
+
+
+@dataclass(slots=True)
+class _Compiler:
+    """One tree on its way to a condition; gathers the values to bind in the order of their marks."""
+
+    table: Table
+    values: list[str | int | float] = field(default_factory=list)
+    terms: int = 0
+
+    def compile(self, where: Filter, depth: int) -> str:
+        self.terms += 1
+        if depth == 0 or self.terms > MAX_TERMS or len(self.values) > MAX_VALUES:
+            raise BadInput(
+                f"a filter may be {MAX_DEPTH} levels deep and hold {MAX_TERMS} conditions and "
+                f"{MAX_VALUES:,} values.",
+                field="filter",
+            )
+        if isinstance(where, Is):
+            return self._is(where)
+        if isinstance(where, Not):
+            return f"NOT ({self.compile(where.part, depth - 1)})"
+        joiner, empty = (" AND ", _ALWAYS) if isinstance(where, All) else (" OR ", _NEVER)
+        return f"({joiner.join([self.compile(part, depth - 1) for part in _flat(where)]) or empty})"
+
+    def _is(self, condition: Is) -> str:
+        name, op, value = condition.field, condition.op, condition.value
+        if isinstance(value, tuple) != (op is Op.IN):
+            raise BadInput(f"{op} takes {'a list of values' if op is Op.IN else 'one value'}.", field=name)
+        if isinstance(value, tuple):
+            return self._is_one_of(name, value)
+        if op is Op.NE:
+            return f"NOT ({self._equals(name, value)})"
+        if op is Op.EQ or (value is None and op in (Op.LE, Op.GE)):
+            return self._equals(name, value)
+        if op in _ORDERINGS:
+            return (
+                self._check(name, _NEVER)
+                if value is None
+                else self._holds(name, f"{_ORDERINGS[op]} ?", value)
+            )
+        return self._matches(name, op, value)
+
+    def _equals(self, name: str, value: Scalar) -> str:
+        return self._is_missing(name) if value is None else self._holds(name, "= ?", value)
+
+    def _is_one_of(self, name: str, values: tuple[Scalar, ...]) -> str:
+        parts = [self._is_missing(name)] if None in values else []
+        for kind in _JSON_TYPES:
+            present = [value for value in values if value is not None and _kind_of(value) == kind]
+            if present:
+                marks = ", ".join("?" * len(present))
+                parts.append(self._holds(name, f"IN ({marks})", *present))
+        return f"({' OR '.join(parts)})" if parts else self._check(name, _NEVER)
+
+    def _matches(self, name: str, op: Op, value: Scalar) -> str:
+        if not isinstance(value, str):
+            raise BadInput(f"{op} takes a text.", field=name)
+        if op is Op.CONTAINS:
+            return self._holds(name, ", ?) > 0", value, function="instr(")
+        if len(value) > MAX_PATTERN:
+            raise BadInput(f"a pattern may have {MAX_PATTERN:,} characters.", field=name)
+        if op is Op.ILIKE:
+            return self._holds(name, "LIKE ?", value)
+        return self._holds(name, "GLOB ?", "".join(_as_glob(value)))
+
+    def _holds(self, name: str, test: str, *values: str | float, function: str = "") -> str:
+        """Write that a field has a value of the kind of `values`, and that the test on it holds."""
+        kind = _kind_of(values[0])
+        self._check(name, "")
+        if name.startswith(_METADATA):
+            self.values.append(storable(name.removeprefix(_METADATA)))
+            has_value = (
+                f"EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type IN ({_JSON_TYPES[kind]})"
+                f" AND {function}value {test})"
+            )
+        else:
+            self._refuse_other_kind(name, kind)
+            has_value = f'("{name}" IS NOT NULL AND {function}"{name}" {test})'
+        self.values.extend(_bindable(name, value) for value in values)
+        return has_value
+
+    def _is_missing(self, name: str) -> str:
+        self._check(name, "")
+        if not name.startswith(_METADATA):
+            return f'"{name}" IS NULL'
+        self.values.append(storable(name.removeprefix(_METADATA)))
+        return "NOT EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type <> 'null')"
+
+    def _check(self, name: str, sql: str) -> str:
+        if name not in self.table.kinds and not name.startswith(_METADATA):
+            raise _unknown(self.table, name)
+        return sql
+
+    def _refuse_other_kind(self, name: str, kind: ValueKind) -> None:
+        expected = self.table.kinds[name]
+        if kind != expected:
+            raise BadInput(f"is a {expected}, which cannot be compared with a {kind}.", field=name)
+
+
+def _flat(group: All | Any) -> list[Filter]:
+    """The parts of a group and of the groups of its sort that are directly in it."""
+    parts: list[Filter] = []
+    waiting = list(reversed(group.parts))
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, All | Any) and type(part) is type(group):
+            waiting.extend(reversed(part.parts))
+        else:
+            parts.append(part)
+    return parts
+
+
+def _kind_of(value: str | float) -> ValueKind:
+    if isinstance(value, str):
+        return "text"
+    return "flag" if isinstance(value, bool) else "number"
+
+
+def _bindable(name: str, value: str | float) -> str | int | float:
+    if isinstance(value, str):
+        return storable(str(value))
+    if not math.isfinite(value) or (isinstance(value, int) and abs(value) > MAX_INTEGER):
+        raise BadInput("must be a finite number of at most 64 bits.", field=name)
+    return value
+
+
+def _as_glob(pattern: str) -> Iterator[str]:
+    """Spell a LIKE pattern as a GLOB pattern, which SQLite matches with regard to case."""
+    for character in pattern:
+        if character in "*?[":
+            yield f"[{character}]"
+        else:
+            yield {"%": "*", "_": "?"}.get(character, character)

@@ -1,0 +1,112 @@
+"""Connections to the file, and the translation of the driver's errors: the only place that names their
+codes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.errors import StoreUnavailable
+
+BUSY_SECONDS = 5.0
+"""How long to wait for another process that holds the write lock."""
+
+_RETRY_SECONDS = 0.005
+_WAL_KEPT_BYTES = 64 * 1024 * 1024
+_CACHE_KIB = 16 * 1024
+_PRIMARY_CODE = 0xFF
+_REASONS = {
+    sqlite3.SQLITE_PERM: "access was refused",
+    sqlite3.SQLITE_BUSY: f"another process has kept it locked for {BUSY_SECONDS:g} seconds",
+    sqlite3.SQLITE_LOCKED: "it is locked",
+    sqlite3.SQLITE_NOMEM: "there is not enough memory",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_INTERRUPT: "the operation was interrupted",
+    sqlite3.SQLITE_IOERR: "reading or writing the disk failed",
+    sqlite3.SQLITE_CORRUPT: "it is damaged",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; does its folder exist, and may it be written?",
+    sqlite3.SQLITE_PROTOCOL: "its locks cannot be taken",
+    sqlite3.SQLITE_NOLFS: "the file system cannot hold a file that large",
+    sqlite3.SQLITE_AUTH: "access was refused",
+    sqlite3.SQLITE_NOTADB: "it is not a SQLite database",
+}
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the file to write to it, in WAL mode; create it, readable by its owner alone, if it is not
+    there."""
+    with translated_errors(path):
+        _create_private(path)
+        return _connect(path, _prepare_to_write)
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open the file to read it only."""
+    with translated_errors(path):
+        return _connect(path, _prepare_to_read)
+
+
+@contextmanager
+def translated_errors(path: Path) -> Iterator[None]:
+    """Raise StoreUnavailable, with the reason, for what goes wrong with the file; let mistakes in our own
+    statements pass."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        reason = _REASONS.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE)
+        if reason is None:
+            raise
+        raise StoreUnavailable(f"the database {path} cannot be used: {reason}.") from error
+
+
+def _create_private(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError:
+        return  # SQLite will say why, in the words of its codes
+
+
+def _connect(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    try:
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare_to_write(connection: sqlite3.Connection) -> None:
+    _enter_wal_mode(connection)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
+
+
+def _prepare_to_read(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _enter_wal_mode(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. SQLite does not wait for its lock here, since two that switch would wait for each other."""
+    give_up_at = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+        time.sleep(_RETRY_SECONDS)

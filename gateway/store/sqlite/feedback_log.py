@@ -1,0 +1,113 @@
+"""Writing and reading feedback: its latest versions, the earlier ones, and receipts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.domain.feedback import Feedback, Receipt, Target
+from gateway.errors import Conflict
+from gateway.store.rows import feedback_from_row, feedback_to_row, receipt_from_row
+from gateway.store.sqlite.joining import join_waiting
+from gateway.store.tables import FEEDBACK, RECEIPT_COLUMNS, quoted
+from gateway.store.text import list_to_json, storable
+
+_COLUMNS = quoted(FEEDBACK.columns)
+_INSERT = f"INSERT INTO feedback ({_COLUMNS}) VALUES ({', '.join('?' * len(FEEDBACK.columns))})"
+_KEEP_VERSION = (
+    f"INSERT INTO feedback_versions ({_COLUMNS}) SELECT {_COLUMNS} FROM feedback WHERE feedback_id = ?"
+)
+_SUPERSEDE = (
+    f"UPDATE feedback SET {', '.join(f'{column} = ?' for column in FEEDBACK.columns)} WHERE feedback_id = ?"
+)
+_LATEST = f"SELECT {_COLUMNS} FROM feedback WHERE feedback_id = ?"
+_EARLIER = f"SELECT {_COLUMNS} FROM feedback_versions WHERE feedback_id = ? ORDER BY version"
+_VERSIONS = "SELECT feedback_id, version FROM feedback WHERE feedback_id IN (SELECT value FROM json_each(?))"
+_RECEIPT = f"SELECT {quoted(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
+_INSERT_RECEIPT = f"INSERT INTO receipts ({quoted(RECEIPT_COLUMNS)}) VALUES (?, ?, ?, ?)"
+
+
+def put_feedback(
+    connection: sqlite3.Connection, entries: Sequence[Feedback], receipt: Receipt | None
+) -> None:
+    """Store versions of entries and the receipt for them, and join those whose subject is already there.
+
+    Raises:
+        Conflict: before anything is written, if one does not follow what is stored.
+    """
+    _refuse_used_receipt(connection, receipt)
+    _refuse_gaps(connection, entries)
+    for entry in entries:
+        if entry.version == 1:
+            connection.execute(_INSERT, feedback_to_row(entry))
+        else:
+            _supersede(connection, entry)
+    if receipt is not None:
+        values = (
+            storable(receipt.scope),
+            storable(receipt.key),
+            receipt.digest,
+            list_to_json(receipt.feedback_ids),
+        )
+        connection.execute(_INSERT_RECEIPT, values)
+    join_waiting(connection, {entry.subject_id: entry.updated_at_us for entry in entries})
+
+
+def feedback_by_ids(connection: sqlite3.Connection, feedback_ids: Sequence[str]) -> list[Feedback]:
+    """Return the latest versions of these entries in the order asked."""
+    rows = (connection.execute(_LATEST, (storable(feedback_id),)).fetchone() for feedback_id in feedback_ids)
+    return [feedback_from_row(row) for row in rows if row is not None]
+
+
+def history(connection: sqlite3.Connection, feedback_id: str) -> list[Feedback]:
+    """Return every version of an entry, the first one first."""
+    earlier = connection.execute(_EARLIER, (storable(feedback_id),)).fetchall()
+    return [feedback_from_row(row) for row in earlier] + feedback_by_ids(connection, [feedback_id])
+
+
+def receipt_of(connection: sqlite3.Connection, scope: str, key: str) -> Receipt | None:
+    """Return the receipt of an earlier call under this idempotency key."""
+    row = connection.execute(_RECEIPT, (storable(scope), storable(key))).fetchone()
+    return None if row is None else receipt_from_row(row)
+
+
+def size_bytes(entries: Sequence[Feedback]) -> int:
+    """Return about how many bytes these entries take in the queue and in the database."""
+    return sum(1024 + 2 * len(entry.raw) for entry in entries)
+
+
+def _refuse_used_receipt(connection: sqlite3.Connection, receipt: Receipt | None) -> None:
+    if receipt is not None and receipt_of(connection, receipt.scope, receipt.key) is not None:
+        raise Conflict("this idempotency key was used before.")
+
+
+def _refuse_gaps(connection: sqlite3.Connection, entries: Sequence[Feedback]) -> None:
+    ids = list_to_json([entry.feedback_id for entry in entries])
+    versions: dict[str, int] = dict(connection.execute(_VERSIONS, (ids,)).fetchall())
+    for entry in entries:
+        stored = versions.get(entry.feedback_id, 0)
+        if entry.version != stored + 1:
+            state = f"is at version {stored}" if stored else "does not exist"
+            raise Conflict(f"feedback {entry.feedback_id} {state}, so version {entry.version} cannot follow.")
+        versions[entry.feedback_id] = entry.version
+
+
+def _supersede(connection: sqlite3.Connection, entry: Feedback) -> None:
+    stored = feedback_from_row(connection.execute(_LATEST, (entry.feedback_id,)).fetchone())
+    connection.execute(_KEEP_VERSION, (entry.feedback_id,))
+    connection.execute(_SUPERSEDE, (*feedback_to_row(_with_join_of(stored, entry)), entry.feedback_id))
+
+
+def _with_join_of(stored: Feedback, entry: Feedback) -> Feedback:
+    """Keep a join that was made after the caller had read the entry that it now revises."""
+    if entry.joined_at_us is not None or stored.joined_at_us is None or entry.subject_id != stored.subject_id:
+        return entry
+    return replace(
+        entry,
+        joined_at_us=stored.joined_at_us,
+        trace_id=stored.trace_id,
+        request_id=stored.request_id,
+        target=Target(stored.target),
+        tenant=stored.tenant,
+    )

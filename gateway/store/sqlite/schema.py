@@ -1,0 +1,44 @@
+"""The tables of a file: created when it is new, upgraded when it is old, refused when it is not ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from gateway.errors import StoreUnavailable
+from gateway.store.migrate import Migration, applied_numbers, apply, pending, read_migrations
+from gateway.store.sqlite.connection import translated_errors
+
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+
+
+def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    """Apply the migrations that a file lacks, all or none; other processes that open it meanwhile wait.
+
+    Raises:
+        StoreUnavailable: it cannot be written, is of a newer version, or belongs to another program.
+    """
+    migrations = read_migrations("gateway.store.sqlite")
+    with translated_errors(path):
+        if not _lacking(connection, path, migrations):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for migration in _lacking(connection, path, migrations):
+                apply(connection, migration)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _lacking(connection: sqlite3.Connection, path: Path, migrations: list[Migration]) -> list[Migration]:
+    tables = {row[0] for row in connection.execute(_TABLES)}
+    if "migrations" in tables and "requests" in tables:
+        return pending(migrations, applied_numbers(connection))
+    if tables:
+        raise StoreUnavailable(
+            f"the database {path} belongs to another program.", hint="Choose another file."
+        )
+    return migrations

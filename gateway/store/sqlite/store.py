@@ -1,0 +1,178 @@
+"""SqliteStore: each promise of the seam as a job for the writer or a question to a reader."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from gateway.domain.exchange import Exchange
+from gateway.domain.feedback import Feedback, Receipt
+from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
+from gateway.domain.request import Facts, Payload, RequestRecord
+from gateway.errors import StoreUnavailable
+from gateway.store.base import Health, StoredKey, Subject
+from gateway.store.packing import BodyPacker
+from gateway.store.rows import feedback_from_row, record_from_row
+from gateway.store.sql import Query, mentions, select
+from gateway.store.sqlite import feedback_log, heartbeat, key_table, request_log
+from gateway.store.sqlite.connection import connect_writer
+from gateway.store.sqlite.joining import find_subjects
+from gateway.store.sqlite.readers import Readers
+from gateway.store.sqlite.schema import bring_up_to_date
+from gateway.store.sqlite.writer import Writer
+from gateway.store.tables import FEEDBACK, REQUESTS
+
+_NOT_DELETED = Is("deleted_at_us", Op.EQ, None)
+_LOOKUP_THREADS = 2
+_QUERY_THREADS = 4
+
+
+async def open_sqlite(path: Path) -> SqliteStore:
+    """Open the store in this file, creating or upgrading its tables as needed.
+
+    Raises:
+        StoreUnavailable: the file cannot be written, is no database of ours, or is of a newer version.
+    """
+    return SqliteStore(await asyncio.to_thread(_open, path), path)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = connect_writer(path)
+    try:
+        bring_up_to_date(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class SqliteStore:
+    """The store in one file. Keeps every promise of `gateway.store.base.Store`.
+
+    Lookups by id, on which answers to callers wait, have threads of their own, so that an analyst's long
+    query holds up none of them.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._path = path
+        self._inode = path.stat().st_ino
+        self._packer = BodyPacker()
+        self._writer = Writer(connection, path)
+        self._lookups = Readers(path, _LOOKUP_THREADS)
+        self._queries = Readers(path, _QUERY_THREADS)
+
+    # the log of requests
+
+    async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
+        if not exchanges:
+            return []
+        size = sum(map(request_log.size_bytes, exchanges))
+        return await self._writer.write(
+            lambda connection: request_log.append(connection, self._packer, exchanges), size_bytes=size
+        )
+
+    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
+        if not facts:
+            return
+        size = request_log.ROW_BYTES * len(facts)
+        await self._writer.write_lazily(
+            lambda connection: request_log.annotate(connection, facts, at_us), size_bytes=size
+        )
+
+    async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
+        return await self._lookups.read(lambda connection: request_log.uninterpreted(connection, limit))
+
+    async def find_requests(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[RequestRecord]:
+        query = select(REQUESTS, where, sort, page, tenant)
+        return await self._queries.read(partial(_records, query=query))
+
+    async def payload(self, seq: int) -> Payload | None:
+        return await self._lookups.read(lambda connection: request_log.payload(connection, seq))
+
+    # feedback
+
+    async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
+        await self._writer.write(
+            lambda connection: feedback_log.put_feedback(connection, entries, receipt),
+            size_bytes=feedback_log.size_bytes(entries),
+            is_synced=True,
+        )
+
+    async def find_feedback(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[Feedback]:
+        if not mentions(where, "deleted_at_us"):
+            where = All((where, _NOT_DELETED))
+        query = select(FEEDBACK, where, sort, page, tenant)
+        return await self._queries.read(partial(_entries, query=query))
+
+    async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:
+        return await self._lookups.read(
+            lambda connection: feedback_log.feedback_by_ids(connection, feedback_ids)
+        )
+
+    async def history(self, feedback_id: str) -> list[Feedback]:
+        return await self._lookups.read(lambda connection: feedback_log.history(connection, feedback_id))
+
+    async def receipt(self, scope: str, key: str) -> Receipt | None:
+        return await self._lookups.read(lambda connection: feedback_log.receipt_of(connection, scope, key))
+
+    async def resolve(self, ids: Sequence[str], tenant: str | None) -> dict[str, list[Subject]]:
+        def resolve(connection: sqlite3.Connection) -> dict[str, list[Subject]]:
+            named = {name: find_subjects(connection, name, tenant) for name in ids}
+            return {name: subjects for name, subjects in named.items() if subjects}
+
+        return await self._lookups.read(resolve)
+
+    # keys
+
+    async def keys(self) -> list[StoredKey]:
+        return await self._lookups.read(key_table.all_keys)
+
+    async def add_key(self, key: StoredKey) -> None:
+        await self._writer.write(lambda connection: key_table.add_key(connection, key), is_synced=True)
+
+    async def revoke_key(self, name: str, at_us: int) -> bool:
+        return await self._writer.write(
+            lambda connection: key_table.revoke_key(connection, name, at_us), is_synced=True
+        )
+
+    # life
+
+    async def check(self) -> Health:
+        """Commit a heartbeat as large as the largest write that failed since one succeeded, so that a disk
+        with room for a small row but not for a real one does not pass for healthy."""
+        size = min(self._writer.largest_failure_bytes, heartbeat.MAX_PADDING_BYTES)
+        try:
+            self._refuse_moved_file()
+            await self._writer.write(partial(heartbeat.beat, padding_bytes=size))
+        except StoreUnavailable as error:
+            return Health(is_writable=False, reason=str(error))
+        self._writer.largest_failure_bytes = 0
+        return Health(is_writable=True)
+
+    async def close(self) -> None:
+        await self._writer.close()
+        await self._lookups.close()
+        await self._queries.close()
+
+    def _refuse_moved_file(self) -> None:
+        try:
+            is_in_place = self._path.stat().st_ino == self._inode
+        except OSError:
+            is_in_place = False
+        if not is_in_place:
+            raise StoreUnavailable(f"the database {self._path} was removed or replaced while it was in use.")
+
+
+def _records(connection: sqlite3.Connection, query: Query) -> list[RequestRecord]:
+    return [record_from_row(row) for row in connection.execute(query.sql, query.values)]
+
+
+def _entries(connection: sqlite3.Connection, query: Query) -> list[Feedback]:
+    return [feedback_from_row(row) for row in connection.execute(query.sql, query.values)]

@@ -1,0 +1,222 @@
+"""The one thread that writes: it takes every job that waits, runs them in one transaction and commits once.
+
+A job is a function of the connection. It may refuse, with a GatewayError, only before its first write; then
+its neighbours in the transaction are none the wiser. Whatever else goes wrong rolls all of them back, and
+each is run again in a transaction of its own, so that a job fails for its own reasons only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.store.sqlite.connection import translated_errors
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+MAX_BATCH_JOBS = 1000
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+MAX_QUEUED_BYTES = 256 * 1024 * 1024
+LAZY_SECONDS = 0.020
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """Work that waits for its turn, and what came of it."""
+
+    work: Work[Any]
+    future: asyncio.Future[Any]
+    size_bytes: int
+    is_synced: bool
+    result: Any = None
+    error: Exception | None = None
+
+
+class Writer:
+    """Runs jobs in the order in which they came. Made, called and closed on one event loop.
+
+    Args:
+        connection: the only one that writes in this process; the writer closes it.
+        path: the file, for messages.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.largest_failure_bytes = 0
+        """Size of the largest job that the database could not take; whoever sees a write succeed resets
+        it."""
+        self._connection = connection
+        self._path = path
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._lazy: deque[Job] = deque()
+        self._nudge: asyncio.TimerHandle | None = None
+        self._queued_bytes = 0
+        self._has_room = asyncio.Event()
+        self._is_closed = False
+        self._is_syncing = False
+        self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def queued_bytes(self) -> int:
+        """About how much waits to be committed."""
+        return self._queued_bytes
+
+    async def write(self, work: Work[T], *, size_bytes: int = 0, is_synced: bool = False) -> T:
+        """Run `work` and return its result once it is committed; waits while the queue is full.
+
+        Args:
+            size_bytes: about how much it writes.
+            is_synced: whether the commit must be on the disk itself, not only in the kernel's hands.
+        """
+        await self._wait_for_room(size_bytes)
+        job = self._new_job(work, size_bytes, is_synced)
+        self._queue.put(job)
+        result: T = await job.future
+        return result
+
+    async def write_lazily(self, work: Work[T], *, size_bytes: int = 0) -> T:
+        """Like `write`, but wakes nobody: rides along with the next batch, or waits 20 ms for one."""
+        await self._wait_for_room(size_bytes)
+        job = self._new_job(work, size_bytes, is_synced=False)
+        self._lazy.append(job)
+        if self._nudge is None:
+            self._nudge = self._loop.call_later(LAZY_SECONDS, self._wake_for_lazy)
+        result: T = await job.future
+        return result
+
+    async def close(self) -> None:
+        """Run what is queued, then close the connection."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._queue.put(None)
+        if self._nudge is not None:
+            self._nudge.cancel()
+        await asyncio.to_thread(self._thread.join)
+
+    # on the event loop
+
+    async def _wait_for_room(self, size_bytes: int) -> None:
+        while self._queued_bytes and self._queued_bytes + size_bytes > MAX_QUEUED_BYTES:
+            self._has_room.clear()
+            await self._has_room.wait()
+        if self._is_closed:
+            raise StoreUnavailable("the store is closed.")
+
+    def _new_job(self, work: Work[T], size_bytes: int, is_synced: bool) -> Job:
+        self._queued_bytes += size_bytes
+        return Job(work, self._loop.create_future(), size_bytes, is_synced)
+
+    def _wake_for_lazy(self) -> None:
+        self._nudge = None
+        if self._lazy:
+            self._queue.put(Job(_nothing, self._loop.create_future(), 0, is_synced=False))
+
+    def _settle(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._queued_bytes -= job.size_bytes
+            if job.future.done():
+                continue
+            if job.error is not None:
+                job.future.set_exception(job.error)
+            else:
+                job.future.set_result(job.result)
+        self._has_room.set()
+
+    # on the writer's thread
+
+    def _run(self) -> None:
+        is_last = False
+        while not is_last:
+            jobs, is_last = self._take()
+            if jobs:
+                self._commit(jobs)
+            try:
+                self._loop.call_soon_threadsafe(self._settle, jobs)
+            except RuntimeError:
+                break  # the loop is closed, so nobody is left to wait for anything
+        self._connection.close()
+
+    def _take(self) -> tuple[list[Job], bool]:
+        """Wait for a job, then take all that wait, up to a batch; tell whether the end was among them."""
+        jobs: list[Job] = []
+        size = 0
+        job = self._queue.get()
+        try:
+            while job is not None:
+                jobs.append(job)
+                size += job.size_bytes
+                if len(jobs) >= MAX_BATCH_JOBS or size >= MAX_BATCH_BYTES:
+                    break
+                job = self._queue.get_nowait()
+        except Empty:
+            pass
+        while self._lazy:
+            jobs.append(self._lazy.popleft())
+        return jobs, job is None
+
+    def _commit(self, jobs: list[Job]) -> Exception | None:
+        """Run jobs in one transaction, or if that fails each in its own; return why none could be begun."""
+        try:
+            self._begin(is_synced=any(job.is_synced for job in jobs))
+        except Exception as error:
+            self._fail(jobs, error)
+            return error
+        try:
+            self._run_and_commit(jobs)
+        except Exception as error:
+            self._roll_back()
+            if len(jobs) == 1:
+                self._fail(jobs, error)
+            else:
+                self._commit_alone(jobs)
+        return None
+
+    def _commit_alone(self, jobs: list[Job]) -> None:
+        for position, job in enumerate(jobs):
+            job.result = job.error = None
+            if (error := self._commit([job])) is not None:
+                self._fail(jobs[position + 1 :], error)
+                return
+
+    def _begin(self, *, is_synced: bool) -> None:
+        with translated_errors(self._path):
+            if is_synced != self._is_syncing:
+                self._connection.execute(f"PRAGMA synchronous = {'FULL' if is_synced else 'NORMAL'}")
+                self._is_syncing = is_synced
+            self._connection.execute("BEGIN IMMEDIATE")
+
+    def _run_and_commit(self, jobs: list[Job]) -> None:
+        with translated_errors(self._path):
+            for job in jobs:
+                try:
+                    job.result = job.work(self._connection)
+                except GatewayError as refusal:
+                    job.error = refusal
+            self._connection.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        # If even this fails, the next BEGIN does too and says so; the thread must live to tell.
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _fail(self, jobs: list[Job], error: Exception) -> None:
+        for job in jobs:
+            job.error = error
+            if isinstance(error, StoreUnavailable):
+                self.largest_failure_bytes = max(self.largest_failure_bytes, job.size_bytes)
+
+
+def _nothing(_: sqlite3.Connection) -> None:
+    """Work for a job whose only point is that the writer wakes."""

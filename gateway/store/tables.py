@@ -1,0 +1,79 @@
+"""The one place where columns and their order are known.
+
+A table has a column for each field of its dataclass, under the field's name; the migrations create them, and
+a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import UnionType
+from typing import Any, Literal, get_args, get_type_hints
+
+from gateway.domain.feedback import Feedback
+from gateway.domain.request import RequestRecord
+
+ValueKind = Literal["text", "number", "flag"]
+
+_KINDS: Mapping[type, ValueKind] = {bool: "flag", str: "text", int: "number", float: "number"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that can be searched.
+
+    Args:
+        columns: what a search returns, in the order in which `rows.py` takes it.
+        kinds: the columns that a filter or an order may name, and the kind of their values.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    kinds: Mapping[str, ValueKind]
+
+
+def _table(name: str, row_type: type) -> Table:
+    hints = get_type_hints(row_type)
+    kinds = {column: kind for column, hint in hints.items() if (kind := _kind_of(hint))}
+    return Table(name, tuple(field.name for field in fields(row_type)), {"seq": "number", **kinds})
+
+
+def _kind_of(hint: Any) -> ValueKind | None:
+    value_type = get_args(hint)[0] if isinstance(hint, UnionType) else hint
+    if not isinstance(value_type, type):
+        return None
+    return next((kind for known, kind in _KINDS.items() if issubclass(value_type, known)), None)
+
+
+def quoted(columns: tuple[str, ...]) -> str:
+    """Return column names as an SQL list; quoted, since `user` is a reserved word elsewhere."""
+    return ", ".join(f'"{column}"' for column in columns)
+
+
+REQUESTS = _table("requests", RequestRecord)
+FEEDBACK = _table("feedback", Feedback)
+
+REQUEST_INSERT_COLUMNS = (
+    "seq", "request_id", "trace_id", "span_id", "parent_span_id", "span_name", "tenant", "key_name",
+    "provider", "endpoint", "method", "path", "started_at_us", "first_byte_at_us", "ended_at_us", "status",
+    "outcome", "error", "is_stream", "attempt", "cache_status", "user", "organisation", "prompt",
+    "environment", "metadata", "request_size", "response_size", "payloads",
+)  # fmt: skip
+"""What is known of a request when it is appended."""
+
+FACT_COLUMNS = (
+    "requested_model", "model", "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens",
+    "reasoning_tokens", "cost_nanousd", "price_version", "response_id", "finish_reason", "note",
+    "interpreted_at_us",
+)  # fmt: skip
+"""What is known once it has been interpreted."""
+
+PAYLOAD_COLUMNS = (
+    "seq", "request_headers", "request_codec", "request_body", "response_headers", "response_codec",
+    "response_body",
+)  # fmt: skip
+
+KEY_COLUMNS = ("name", "sha256", "roles", "tenant", "created_at_us", "revoked_at_us")
+
+RECEIPT_COLUMNS = ("scope", "key", "digest", "feedback_ids")

@@ -1,0 +1,24 @@
+"""A store of each kind. Another database joins the contract by its name among the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.store import open_store
+from gateway.store.base import Store
+
+
+@pytest.fixture(params=["sqlite"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    urls = {"sqlite": f"sqlite:///{tmp_path}/gateway.db"}
+    return urls[request.param]
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
+    store = await open_store(store_url)
+    yield store
+    await store.close()

@@ -1,0 +1,1 @@
+"""What is SQLite's own: group commit, durability, failures of the file, and what an analyst reads."""

@@ -1,0 +1,184 @@
+"""What an analyst reads in the file: views in dollars and UTC, and queries that use the indexes."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.filter import EVERYTHING, All, Filter, Is, Op, Page, Sort
+from gateway.domain.request import Cost, Facts
+from gateway.store import open_store
+from gateway.store.base import Store
+from gateway.store.sql import select
+from gateway.store.sqlite import joining, request_log
+from gateway.store.tables import FEEDBACK, REQUESTS
+from tests.store.samples import FACTS, exchange, feedback
+
+DOCUMENTATION = (Path(__file__).parents[3] / "docs" / "storage.md").read_text("utf-8")
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
+    yield store
+    await store.close()
+
+
+def ask(tmp_path: Path, question: str) -> list[dict[str, object]]:
+    connection = sqlite3.connect(f"file:{tmp_path}/gateway.db?mode=ro", uri=True)
+    connection.row_factory = sqlite3.Row
+    try:
+        return [dict(row) for row in connection.execute(question)]
+    finally:
+        connection.close()
+
+
+async def test_the_request_report_speaks_in_dollars_milliseconds_and_utc(
+    store: Store, tmp_path: Path
+) -> None:
+    [seq] = await store.append([exchange(first_byte_at_us=1_700_000_000_123_000)])
+    await store.annotate([(seq, FACTS)], at_us=5)
+    [row] = ask(tmp_path, "SELECT * FROM request_report")
+    assert row["cost_usd"] == 0.00125
+    assert (row["started_at"], row["ended_at"]) == ("2023-11-14T22:13:20.000Z", "2023-11-14T22:13:20.250Z")
+    assert (row["first_byte_ms"], row["duration_ms"]) == (123.0, 250.0)
+    assert (row["trace_score"], row["trace_feedback_count"]) == (None, 0)
+
+
+async def test_a_trace_is_scored_by_weight_and_by_live_entries_of_its_tenant_alone(
+    store: Store, tmp_path: Path
+) -> None:
+    await store.append([exchange("r1"), exchange("r2"), exchange("r3", tenant="north")])
+    await store.put_feedback(
+        [
+            feedback("a", "trace-1", joined_at_us=1, trace_id="trace-1", score=1.0, weight=1.0),
+            feedback("b", "trace-1", joined_at_us=1, trace_id="trace-1", score=-1.0, weight=0.5),
+            feedback("c", "trace-1", joined_at_us=1, trace_id="trace-1", score=None),
+            feedback("d", "trace-1", joined_at_us=1, trace_id="trace-1", score=-1.0, deleted_at_us=5),
+            feedback("e", "trace-1", joined_at_us=1, trace_id="trace-1", score=-1.0, tenant="north"),
+            feedback("f", "trace-1", joined_at_us=1, trace_id="trace-1", score=-1.0, weight=0.0),
+        ]
+    )
+    scores = ask(
+        tmp_path, "SELECT tenant, trace_score, trace_feedback_count FROM request_report ORDER BY seq"
+    )
+    assert [tuple(row.values()) for row in scores] == [(None, 1 / 3, 4), (None, 1 / 3, 4), ("north", -1.0, 1)]
+    traces = ask(tmp_path, "SELECT tenant, requests, score, feedback_count FROM trace_report ORDER BY tenant")
+    assert [tuple(row.values()) for row in traces] == [(None, 2, 1 / 3, 4), ("north", 1, -1.0, 1)]
+
+
+async def test_the_trace_report_adds_up_its_requests(store: Store, tmp_path: Path) -> None:
+    seqs = await store.append([exchange("a"), exchange("b", started_at_us=1_700_000_001_000_000)])
+    facts = Facts(cost=Cost(nanousd=500_000_000, price_version="v"))
+    await store.annotate([(seq, facts) for seq in seqs], at_us=5)
+    [row] = ask(tmp_path, "SELECT * FROM trace_report")
+    assert (row["requests"], row["cost_usd"], row["incomplete_requests"]) == (2, 1.0, 0)
+    assert (row["started_at"], row["ended_at"]) == ("2023-11-14T22:13:20.000Z", "2023-11-14T22:13:21.250Z")
+
+
+async def test_aliases_lists_every_id_that_names_something(store: Store, tmp_path: Path) -> None:
+    [seq, _] = await store.append([exchange("r1", "t1"), exchange("r2", "t1")])
+    await store.annotate([(seq, FACTS)], at_us=5)
+    rows = ask(
+        tmp_path, "SELECT DISTINCT alias, kind, trace_id, request_id FROM aliases ORDER BY kind, alias"
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("r1", "request", "t1", "r1"),
+        ("r2", "request", "t1", "r2"),
+        ("chatcmpl-1", "response", "t1", "r1"),
+        ("t1", "trace", "t1", None),
+    ]
+
+
+async def test_the_feedback_report_leaves_out_what_was_deleted(store: Store, tmp_path: Path) -> None:
+    await store.put_feedback([feedback("a", weight=0.5), feedback("b", deleted_at_us=5)])
+    [row] = ask(tmp_path, "SELECT * FROM feedback_report")
+    assert (row["feedback_id"], row["weighted_score"], row["is_joined"]) == ("a", 0.25, 0)
+    assert row["created_at"] == "2023-11-14T22:13:21.000Z"
+
+
+@pytest.mark.usefixtures("store")
+async def test_the_documented_queries_run(tmp_path: Path) -> None:
+    queries = re.findall(r"```sql\n(.*?)```", DOCUMENTATION, re.DOTALL)
+    assert queries
+    assert [ask(tmp_path, query) for query in queries] == [[]] * len(queries)
+
+
+@pytest.mark.usefixtures("store")
+async def test_every_table_view_index_and_column_is_documented(tmp_path: Path) -> None:
+    names = ask(tmp_path, "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
+    columns = ask(
+        tmp_path,
+        "SELECT c.name FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c WHERE t.type = 'table'",
+    )
+    undocumented = {row["name"] for row in names + columns if f"`{row['name']}`" not in DOCUMENTATION}
+    assert undocumented == set()
+
+
+def plan(tmp_path: Path, sql: str, values: object = ()) -> str:
+    connection = sqlite3.connect(tmp_path / "gateway.db")
+    try:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)  # type: ignore[arg-type]
+        return "\n".join(row[3] for row in rows)
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        (Is("trace_id", Op.EQ, "x"), "requests_trace"),
+        (Is("request_id", Op.EQ, "x"), "requests_request"),
+        (Is("response_id", Op.EQ, "x"), "requests_response"),
+        (All((Is("started_at_us", Op.GE, 1), Is("started_at_us", Op.LT, 2))), "requests_started"),
+        (All((Is("model", Op.EQ, "m"), Is("started_at_us", Op.GE, 1))), "requests_model"),
+        (Is("user", Op.EQ, "ann"), "requests_user"),
+        (Is("organisation", Op.EQ, "acme"), "requests_organisation"),
+        (Is("prompt", Op.EQ, "greet"), "requests_prompt"),
+        (Is("environment", Op.EQ, "test"), "requests_environment"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+async def test_a_search_uses_the_index_that_is_meant_for_it(
+    tmp_path: Path, where: Filter, index: str
+) -> None:
+    query = select(REQUESTS, where, Sort("started_at_us"), Page(), None)
+    assert f"INDEX {index} " in plan(tmp_path, query.sql, query.values)
+
+
+@pytest.mark.usefixtures("store")
+async def test_a_tenants_newest_rows_are_found_by_index(tmp_path: Path) -> None:
+    query = select(REQUESTS, EVERYTHING, Sort("seq"), Page(), "north")
+    found = plan(tmp_path, query.sql, query.values)
+    assert "INDEX requests_tenant " in found
+    assert "TEMP B-TREE" not in found
+
+
+@pytest.mark.parametrize(
+    ("sql", "index"),
+    [
+        (joining._IS_ANY_WAITING, "feedback_waiting"),
+        (joining._WAITING, "feedback_waiting"),
+        (request_log._UNINTERPRETED, "requests_uninterpreted"),
+        ("SELECT * FROM aliases WHERE alias = ?", "requests_response"),
+        ("SELECT * FROM trace_report WHERE trace_id = ?", "requests_trace"),
+        ("SELECT * FROM request_report WHERE request_id = ?", "feedback_trace"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+async def test_no_standing_query_reads_a_whole_table(tmp_path: Path, sql: str, index: str) -> None:
+    found = plan(tmp_path, sql, ("x",) * sql.count("?"))
+    assert index in found
+    assert "SCAN requests\n" not in f"{found}\n"
+    assert "SCAN feedback\n" not in f"{found}\n"
+
+
+@pytest.mark.parametrize("field", ["trace_id", "request_id", "subject_id", "feedback_id"])
+@pytest.mark.usefixtures("store")
+async def test_feedback_is_found_by_each_id_through_an_index(tmp_path: Path, field: str) -> None:
+    query = select(FEEDBACK, Is(field, Op.EQ, "x"), Sort("created_at_us"), Page(), None)
+    assert "SEARCH feedback USING INDEX feedback_" in plan(tmp_path, query.sql, query.values)

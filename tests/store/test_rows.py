@@ -1,0 +1,185 @@
+"""Domain objects survive their time as rows, whatever text and bytes are in them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.domain.exchange import Exchange, Identity, Outcome, PayloadPolicy
+from gateway.domain.feedback import Feedback, Kind, Source, Target
+from gateway.store.packing import BodyPacker
+from gateway.store.secrets import path_without_secrets, without_secrets
+from gateway.store.sqlite import feedback_log, request_log
+from gateway.store.sqlite.connection import connect_writer
+from gateway.store.sqlite.schema import bring_up_to_date
+from gateway.store.tables import FACT_COLUMNS, FEEDBACK, PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, REQUESTS
+from gateway.store.text import from_json, storable, to_json
+from tests.store.samples import exchange
+
+ANY_TEXT = st.text(st.characters(codec=None), max_size=8)
+MAYBE_TEXT = st.none() | ANY_TEXT
+INTEGERS = st.integers(-(2**63) + 1, 2**63 - 1)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+METADATA = st.dictionaries(ANY_TEXT, JSON, max_size=3)
+HEADERS = st.lists(st.tuples(st.binary(max_size=6), st.binary(max_size=6)), max_size=3).map(tuple)
+
+EXCHANGES = st.builds(
+    Exchange,
+    identity=st.builds(Identity, ANY_TEXT, ANY_TEXT, MAYBE_TEXT, MAYBE_TEXT, MAYBE_TEXT, METADATA),
+    tenant=MAYBE_TEXT,
+    key_name=MAYBE_TEXT,
+    provider=ANY_TEXT,
+    endpoint=ANY_TEXT,
+    method=ANY_TEXT,
+    path=ANY_TEXT,
+    started_at_us=INTEGERS,
+    first_byte_at_us=st.none() | INTEGERS,
+    ended_at_us=INTEGERS,
+    status=st.none() | INTEGERS,
+    outcome=st.sampled_from(Outcome),
+    error=MAYBE_TEXT,
+    attempt=INTEGERS,
+    cache_status=MAYBE_TEXT,
+    payloads=st.sampled_from([PayloadPolicy.FULL, PayloadPolicy.REDACTED]),
+    request_headers=HEADERS,
+    request_body=st.binary(max_size=300),
+    request_size=INTEGERS,
+    response_headers=HEADERS,
+    response_body=st.builds(bytes.__mul__, st.binary(max_size=5), st.integers(0, 200)),
+    response_size=INTEGERS,
+)
+
+ENTRIES = st.builds(
+    Feedback,
+    feedback_id=ANY_TEXT,
+    tenant=MAYBE_TEXT,
+    subject_id=ANY_TEXT,
+    target=st.sampled_from(Target),
+    trace_id=MAYBE_TEXT,
+    request_id=MAYBE_TEXT,
+    joined_at_us=INTEGERS,
+    kind=st.sampled_from(Kind),
+    metric=MAYBE_TEXT,
+    value=st.none() | st.floats(allow_nan=False),
+    weight=st.floats(allow_nan=False),
+    score=st.none() | st.floats(allow_nan=False),
+    label=MAYBE_TEXT,
+    comment=MAYBE_TEXT,
+    original_text=MAYBE_TEXT,
+    edited_text=MAYBE_TEXT,
+    author=MAYBE_TEXT,
+    app_id=MAYBE_TEXT,
+    app_version=MAYBE_TEXT,
+    source=st.sampled_from(Source),
+    metadata=METADATA,
+    dialect=ANY_TEXT,
+    raw=ANY_TEXT,
+    key_name=MAYBE_TEXT,
+    created_at_us=INTEGERS,
+    updated_at_us=INTEGERS,
+    deleted_at_us=st.none() | INTEGERS,
+)
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    path = tmp_path / "gateway.db"
+    connection = connect_writer(path)
+    bring_up_to_date(connection, path)
+    yield connection
+    connection.close()
+
+
+def storable_fields(given: Any) -> dict[str, Any]:
+    """Each text among an object's fields as it can be stored."""
+    values = {field.name: getattr(given, field.name) for field in fields(given)}
+    return {name: storable(value) if type(value) is str else value for name, value in values.items()}
+
+
+def kept(exchange: Exchange) -> Exchange:
+    """An exchange as it is once it has been stored."""
+    identity = storable_fields(exchange.identity)
+    identity["metadata"] = from_json(to_json(exchange.identity.metadata))
+    values = storable_fields(exchange)
+    values["identity"] = Identity(**identity)
+    values["path"] = storable(path_without_secrets(exchange.path))
+    values["request_headers"] = tuple(without_secrets(exchange.request_headers))
+    values["response_headers"] = tuple(without_secrets(exchange.response_headers))
+    return Exchange(**values)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(given=EXCHANGES)
+def test_an_exchange_of_any_text_and_bytes_comes_back(
+    connection: sqlite3.Connection, given: Exchange
+) -> None:
+    connection.execute("BEGIN")
+    try:
+        [seq] = request_log.append(connection, BodyPacker(), [given])
+        assert request_log.uninterpreted(connection, 1) == [(seq, kept(given))]
+    finally:
+        connection.execute("ROLLBACK")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(given=ENTRIES)
+def test_an_entry_of_any_text_comes_back(connection: sqlite3.Connection, given: Feedback) -> None:
+    connection.execute("BEGIN")
+    try:
+        feedback_log.put_feedback(connection, [given], None)
+        metadata = from_json(to_json(given.metadata))
+        expected = Feedback(**{**storable_fields(given), "metadata": metadata})
+        assert feedback_log.feedback_by_ids(connection, [given.feedback_id]) == [expected]
+    finally:
+        connection.execute("ROLLBACK")
+
+
+@settings(max_examples=100, deadline=None)
+@given(METADATA)
+def test_json_of_anything_is_read_back_and_stays_as_it_is_from_then_on(given: dict[str, object]) -> None:
+    once = from_json(to_json(given))
+    assert from_json(to_json(once)) == once
+    assert set(once) == {storable(key) for key in given}
+
+
+def test_ordinary_json_is_kept_exactly() -> None:
+    given = {"a": [1, 2.5, None, True, "ü"], "b": {"c": ""}, "d": -(2**63)}
+    assert from_json(to_json(given)) == given
+
+
+def test_text_that_no_database_takes_is_replaced_and_all_other_kept() -> None:
+    assert storable("naïve\n😀") == "naïve\n😀"
+    assert storable("a\0b") == "a\ufffdb"
+    assert storable("a\ud800b") == "a\\ud800b"
+
+
+@pytest.mark.parametrize(
+    ("value", "column"), [("ann", "ann"), (7, "7"), ("", None), (True, None), (["a"], None), (None, None)]
+)
+def test_a_tag_is_a_column_if_it_is_text_or_a_number(
+    connection: sqlite3.Connection, value: object, column: str | None
+) -> None:
+    request_log.append(connection, BodyPacker(), [exchange(metadata={"_user": value, "_prompt": value})])
+    assert connection.execute('SELECT "user", prompt FROM requests').fetchall() == [(column, column)]
+
+
+def test_each_table_has_a_column_for_each_field(connection: sqlite3.Connection) -> None:
+    def columns(table: str) -> list[str]:
+        return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+
+    known = {*REQUEST_INSERT_COLUMNS, *FACT_COLUMNS}
+    assert set(columns("requests")) == known == {*REQUESTS.columns, "payloads"}
+    assert set(columns("feedback")) == {*FEEDBACK.columns, "seq"}
+    assert columns("feedback_versions") == columns("feedback")[1:]
+    assert tuple(columns("payloads")) == PAYLOAD_COLUMNS

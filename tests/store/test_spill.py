@@ -1,0 +1,215 @@
+"""Exchanges that wait in a file: whole, in order, without secrets, and back in the store exactly once."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.exchange import Exchange, Identity, Outcome, PayloadPolicy
+from gateway.domain.filter import Is, Op
+from gateway.errors import StoreUnavailable
+from gateway.store import spill_path
+from gateway.store.base import Store
+from gateway.store.spill import MAGIC, Spill, replay
+from tests.store.samples import exchange, feedback, request_of, requests_of
+
+WHOLE = exchange(
+    identity=Identity("r", "t", "span", "parent", "plan", {"_user": "ann", "n": [1, None]}),
+    tenant="north",
+    key_name="app",
+    first_byte_at_us=1_700_000_000_100_000,
+    status=None,
+    outcome=Outcome.CLIENT_CLOSED,
+    error="the client left",
+    attempt=3,
+    cache_status="MISS",
+    payloads=PayloadPolicy.REDACTED,
+    request_headers=((b"X-Odd", b"\xff"), (b"X-Odd", b"")),
+    request_body=MAGIC * 3 + bytes(range(256)),
+    response_body=MAGIC,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "gateway.db.spill"
+
+
+@contextmanager
+def file_size_limit(size_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def ids(exchanges: Sequence[Exchange]) -> list[str]:
+    return [one.identity.request_id for one in exchanges]
+
+
+def test_exchanges_come_back_whole_and_in_order(path: Path) -> None:
+    assert Spill(path).is_empty
+    spill = Spill(path)
+    spill.add(WHOLE)
+    spill.add(exchange("b"))
+    assert not spill.is_empty
+    assert list(Spill(path).records()) == [WHOLE, exchange("b")]
+
+
+def test_secrets_do_not_reach_the_file(path: Path) -> None:
+    Spill(path).add(
+        exchange(request_headers=((b"Authorization", b"Bearer sk-sesame"),), path="/v1/x?key=sk-sesame")
+    )
+    assert b"sesame" not in path.read_bytes()
+    [found] = Spill(path).records()
+    assert found.request_headers == ((b"Authorization", b"[redacted]"),)
+
+
+def test_payloads_that_may_not_be_kept_do_not_reach_the_file(path: Path) -> None:
+    stream = ((b"Content-Type", b"text/event-stream"), (b"X-Name", b"sesame"))
+    Spill(path).add(
+        exchange(
+            payloads=PayloadPolicy.OFF,
+            request_headers=stream,
+            request_body=b"sesame",
+            response_headers=stream,
+            response_body=b"sesame",
+        )
+    )
+    assert b"sesame" not in path.read_bytes()
+    [found] = Spill(path).records()
+    assert found.response_headers == stream[:1]
+
+
+@pytest.mark.parametrize("lost_bytes", [1, 20, 300])
+def test_a_torn_last_record_is_passed_over_and_later_ones_are_read(path: Path, lost_bytes: int) -> None:
+    spill = Spill(path)
+    spill.add(exchange("a"))
+    spill.add(exchange("torn"))
+    path.write_bytes(path.read_bytes()[:-lost_bytes])
+    assert ids(list(spill.records())) == ["a"]
+    spill.add(exchange("c"))
+    assert ids(list(spill.records())) == ["a", "c"]
+    spill.clear()
+    assert spill.is_empty
+
+
+def test_a_damaged_record_is_passed_over(path: Path) -> None:
+    spill = Spill(path)
+    for name in ("a", "damaged", "c"):
+        spill.add(exchange(name))
+    path.write_bytes(path.read_bytes().replace(b"damaged", b"DAMAGED"))
+    assert ids(list(spill.records())) == ["a", "c"]
+
+
+@pytest.mark.parametrize("length", [1, 11, 12, 13, 1024 * 1024 - 2, 1024 * 1024 - 1, 1024 * 1024, 3_000_001])
+def test_a_record_after_a_stretch_of_rubbish_is_found(path: Path, length: int) -> None:
+    path.write_bytes(MAGIC[:1] * length)
+    spill = Spill(path)
+    spill.add(exchange("a"))
+    assert ids(list(spill.records())) == ["a"]
+
+
+def test_what_is_added_while_reading_outlives_the_clearing(path: Path) -> None:
+    spill = Spill(path)
+    spill.add(exchange("a"))
+    assert ids(list(spill.records())) == ["a"]
+    spill.add(exchange("b"))
+    spill.clear()
+    assert ids(list(spill.records())) == ["b"]
+    spill.clear()
+    assert spill.is_empty
+    spill.clear()
+
+
+def test_a_file_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="No such file"):
+        Spill(tmp_path / "missing" / "spill").add(exchange())
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(path: Path) -> None:
+    spill = Spill(path)
+    spill.add(exchange("a"))
+    size = path.stat().st_size
+    with file_size_limit(size + 100), pytest.raises(StoreUnavailable, match="too large"):
+        spill.add(exchange("b"))
+    assert path.stat().st_size == size
+    spill.add(exchange("c"))
+    assert ids(list(spill.records())) == ["a", "c"]
+
+
+def test_only_the_owner_may_read_the_file(path: Path) -> None:
+    Spill(path).add(exchange())
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_spill_lies_beside_the_database() -> None:
+    assert spill_path("sqlite:////var/lib/gateway.db") == Path("/var/lib/gateway.db.spill")
+
+
+async def test_replay_moves_all_into_the_store(store: Store, path: Path) -> None:
+    spill = Spill(path)
+    names = [f"r{number}" for number in range(250)]
+    for name in names:
+        spill.add(exchange(name))
+    assert await replay(spill, store) == 250
+    assert [record.request_id for record in await requests_of(store)] == names
+    assert spill.is_empty
+    assert await replay(spill, store) == 0
+
+
+async def test_a_replayed_row_is_like_any_other(store: Store, path: Path) -> None:
+    spill = Spill(path)
+    await store.put_feedback([feedback(subject_id="r", tenant="north")])
+    spill.add(WHOLE)
+    await replay(spill, store)
+    [(seq, found)] = await store.uninterpreted(10)
+    assert found == WHOLE
+    assert (await request_of(store, seq)).user == "ann"
+    [joined] = await store.feedback_by_ids(["feedback-1"])
+    assert joined.trace_id == "t"
+
+
+async def test_a_replay_that_was_cut_short_makes_no_second_rows(store: Store, path: Path) -> None:
+    spill = Spill(path)
+    for name in ("a", "b", "c"):
+        spill.add(exchange(name))
+    await store.append(list(spill.records())[:2])
+    assert await replay(spill, store) == 1
+    assert [record.request_id for record in await requests_of(store)] == ["a", "b", "c"]
+
+
+async def test_the_same_id_at_another_time_is_another_request(store: Store, path: Path) -> None:
+    spill = Spill(path)
+    await store.append([exchange("a")])
+    spill.add(exchange("a", started_at_us=5))
+    spill.add(exchange("a", started_at_us=5))
+    assert await replay(spill, store) == 1
+    assert len(await requests_of(store, Is("request_id", Op.EQ, "a"))) == 2
+
+
+async def test_a_store_that_fails_again_leaves_all_in_the_file(store: Store, path: Path) -> None:
+    spill = Spill(path)
+    spill.add(exchange("a"))
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await replay(spill, store)
+    assert ids(list(spill.records())) == ["a"]
+
+
+async def test_a_replayed_stream_without_payload_is_still_a_stream(store: Store, path: Path) -> None:
+    spill = Spill(path)
+    stream = ((b"Content-Type", b"text/event-stream"),)
+    spill.add(replace(exchange(), payloads=PayloadPolicy.OFF, response_headers=stream))
+    await replay(spill, store)
+    [record] = await requests_of(store)
+    assert record.is_stream
+    assert await store.payload(record.seq) is None
