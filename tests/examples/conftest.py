@@ -1,0 +1,5 @@
+"""The gateway against which the examples run."""
+
+from tests.demonstration import demo
+
+__all__ = ["demo"]

@@ -1,0 +1,56 @@
+"""The examples for Node do what they say, with the SDKs that their lock file pins."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from tests.demonstration import read_trace
+from tests.examples.running import EXAMPLES, run_example, told
+from tests.running import RunningGateway
+
+NODE = EXAMPLES / "node"
+
+with_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+with_sdks = pytest.mark.skipif(
+    not (NODE / "node_modules").is_dir(), reason="run `npm ci` in examples/node to install the SDKs"
+)
+
+
+@with_node
+@with_sdks
+def test_openais_sdk_chats_and_streams_through_the_gateway(demo: RunningGateway) -> None:
+    output = run_example(demo, "node", "node/openai_chat.mjs")
+    assert "What is a gateway?" in told(output, "answer")
+    assert "And what is a proxy?" in told(output, "streamed")
+
+    trace = read_trace(demo, told(output, "trace"), requests=2)
+    plain, streamed = trace["requests"]
+    assert [plain["is_stream"], streamed["is_stream"]] == [False, True]
+    assert streamed["prompt_tokens"] + streamed["completion_tokens"] == int(told(output, "tokens"))
+    [entry] = trace["feedback"]
+    assert (entry["feedback_id"], entry["score"]) == (told(output, "feedback"), 1)
+
+
+@with_node
+@with_sdks
+def test_portkeys_sdk_creates_entries_and_changes_one(demo: RunningGateway) -> None:
+    output = run_example(demo, "node", "node/portkey_feedback.mjs")
+
+    [first, second] = (read_trace(demo, trace_id) for trace_id in told(output, "traces").split())
+    [created, first_of_bulk] = first["feedback"]
+    [second_of_bulk] = second["feedback"]
+    assert created["feedback_id"] == told(output, "created") == told(output, "updated")
+    assert (created["value"], created["weight"], created["version"]) == (-5, 0.5, 2)
+    assert told(output, "bulk").split() == [first_of_bulk["feedback_id"], second_of_bulk["feedback_id"]]
+    assert first["requests"][0]["user"] == "ann"
+
+
+def test_the_lock_file_pins_what_is_asked_for_and_names_no_registry() -> None:
+    wanted = json.loads((NODE / "package.json").read_text())["dependencies"]
+    locked = json.loads((NODE / "package-lock.json").read_text())["packages"]
+    assert {name: locked[f"node_modules/{name}"]["version"] for name in wanted} == wanted
+    assert not [name for name, package in locked.items() if "resolved" in package]
+    assert all("integrity" in package for name, package in locked.items() if name)
