@@ -118,10 +118,10 @@ async def open_gateway(config: Config) -> Gateway:
         portkey_face(FeedbackCore(store), scale_of(config), config.server.max_feedback_bytes),
         operations_face(_checker(store, overflow), metrics),
     ]
-    faces.append(documentation_face(faces, __version__))
     return Gateway(
         config=config, store=store, keys=keys, upstream=upstream, interpreter=interpreter, overflow=overflow,
-        recorder=recorder, proxy=proxy, faces=faces, guard=Guard(keys),
+        recorder=recorder, proxy=proxy, faces=[*faces, documentation_face(faces, __version__)],
+        guard=Guard(keys),
     )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def _checker(store: Store, overflow: Overflow) -> Callable[[], Awaitable[Health]
 
 def _gauges(proxy: Proxy, recorder: Recorder, overflow: Overflow, upstream: Upstream) -> Gauges:
     return {
-        "gateway_in_flight": ("Proxied requests that have not ended.", lambda: proxy.in_flight),
+        "gateway_in_flight": ("Proxied requests that have not ended.", lambda: len(proxy.in_flight)),
         "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
         "gateway_rows_spilled_total": (
             "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_spilled,

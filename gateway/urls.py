@@ -22,7 +22,8 @@ RESERVED = (
 """Prefixes that are never forwarded, whether or not a face answers there yet."""
 
 _RESERVED = re.compile("(?:" + "|".join(map(re.escape, RESERVED)) + r")(?![^/?])", re.IGNORECASE)
-_UNUSUAL = re.compile(r"//|/\.|[%;\\]")
+_UNUSUAL = re.compile(r"//|/\.|[%;#\\]")
+_PARAMETERS = re.compile(r";[^/]*")
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -30,16 +31,21 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 def is_owned(raw_path: str) -> bool:
     """Tell whether a path, as it came in the request line, is the gateway's own.
 
-    Judged by what any server behind might take it for: `//v1/feedback`, `/v1/x/../feedback`, `/V1/Feedback`
-    and `/v1/%66eedback` are as much ours as `/v1/feedback`.
+    Judged by what any server behind might take it for: `//v1/feedback`, `/v1/x/../feedback`, `/V1/Feedback`,
+    `/v1/%66eedback` and `/v1/feedback;a=1` are as much ours as `/v1/feedback`.
     """
     if _RESERVED.match(raw_path) or not raw_path.startswith("/"):
         return True
     path = raw_path.partition("?")[0]
     if not _UNUSUAL.search(path):
         return False
-    plain = posixpath.normpath("/" + unquote(path).replace("\\", "/").lstrip("/"))
-    return _RESERVED.match(plain) is not None
+    return _RESERVED.match(_plain(path)) is not None
+
+
+def _plain(path: str) -> str:
+    """Undo the ways of writing the same path differently. Percent signs twice, as chains of servers may."""
+    decoded = unquote(unquote(path.partition("#")[0]))
+    return posixpath.normpath("/" + _PARAMETERS.sub("", decoded.replace("\\", "/")).lstrip("/"))
 
 
 class FrontDoor:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import socket
+import struct
 from collections.abc import Iterable
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""Linger for no time at all: what is unsent is dropped, and the other side is told (socket(7))."""
 
 
 class Answer(web.StreamResponse):
@@ -14,12 +18,15 @@ class Answer(web.StreamResponse):
 
     aiohttp's own would add fields (Date, Server, Content-Type) and cannot carry values that are not UTF-8; here
     the bytes of the provider's head go out as they are.
+
+    Args:
+        is_last: no further request is wanted on this connection.
     """
 
-    def __init__(self, request: web.BaseRequest, status: int) -> None:
+    def __init__(self, request: web.BaseRequest, status: int, *, is_last: bool) -> None:
         super().__init__(status=status)
         self._caller = request
-        self._stays_open = request.keep_alive
+        self._stays_open = request.keep_alive and not is_last
         self._is_chunked = False
         self._is_ended_by_close = False
         self.has_begun = False
@@ -75,9 +82,12 @@ class Answer(web.StreamResponse):
         """Close the connection so that the caller sees that the answer is not whole."""
         self._stays_open = False
         transport = self._caller.transport
-        if not isinstance(transport, asyncio.Transport):
+        if transport is None:
             return
         if self._is_ended_by_close:
+            # Only a reset tells this caller the end of the connection from the end of the body.
+            sock = transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             transport.abort()
         else:
             transport.close()

@@ -40,6 +40,6 @@ async def _pieces(request: web.BaseRequest, capture: BodyCapture) -> AsyncIterat
 
 
 def allow_body(request: web.BaseRequest) -> None:
-    """Tell a caller that waits for it to send its body (RFC 9110, section 10.1.1)."""
-    if request.transport is not None:
+    """Tell a caller that waits for it to send its body, if its HTTP knows of this (RFC 9110, section 10.1.1)."""
+    if request.transport is not None and request.version >= (1, 1):
         request.transport.write(CONTINUE)

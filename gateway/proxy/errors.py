@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.domain.exchange import Identity
 from gateway.errors import GatewayError
+from gateway.web.guard import error_headers
 
 TYPES = {
     400: "invalid_request_error",
@@ -35,7 +36,7 @@ def draw_error(error: GatewayError, endpoint: str, identity: Identity | None) ->
         status=error.status,
         body=orjson.dumps(body),
         content_type="application/json",
-        headers=_identity_headers(identity),
+        headers=_identity_headers(identity) | error_headers(error),
     )
 
 

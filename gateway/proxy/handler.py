@@ -17,15 +17,17 @@ from gateway.proxy.body import allow_body, read_request_body
 from gateway.proxy.errors import draw_error
 from gateway.proxy.headers import RequestHead, read_request_head, upstream_headers
 from gateway.proxy.identity import read_identity
+from gateway.proxy.in_flight import InFlight
 from gateway.proxy.relay import relay
 from gateway.recording.capture import Capture
 from gateway.recording.recorder import Recorder
 from gateway.routing.router import Router
 from gateway.routing.targets import Provider, Target
 from gateway.upstream import OutgoingRequest, Upstream
-from gateway.web.auth import authenticate, gateway_key_headers, require
+from gateway.web.auth import authenticate, is_gateway_key, require
 from gateway.web.guard import unexpected
 from gateway.wire import endpoint_of
+from gateway.wire.stream_end import is_ended
 
 PolicyOf = Callable[[Principal, Provider], PayloadPolicy]
 
@@ -63,7 +65,7 @@ class Proxy:
     ) -> None:
         self.router = router
         self.policy_of = policy_of
-        self.in_flight = 0
+        self.in_flight = InFlight()
         self._keys = keys
         self._upstream = upstream
         self._recorder = recorder
@@ -82,11 +84,8 @@ class Proxy:
         except GatewayError as error:
             return draw_error(error, endpoint_of(request.raw_path), identity)
         call = _Call(request, head, target, self._capture(request, identity, principal, target))
-        self.in_flight += 1
-        try:
+        with self.in_flight.one_more():
             return await self._forward(call)
-        finally:
-            self.in_flight -= 1
 
     async def _forward(self, call: _Call) -> web.StreamResponse:
         """Send a request and relay its answer. However that ends, it leaves exactly one exchange."""
@@ -97,7 +96,7 @@ class Proxy:
             )
             try:
                 capture.answered(response.status, response.headers)
-                answer = Answer(call.request, response.status)
+                answer = Answer(call.request, response.status, is_last=self.in_flight.is_draining)
                 await relay(response, answer, capture, self._recorder)
                 return answer
             finally:
@@ -105,10 +104,12 @@ class Proxy:
         except (UpstreamError, BadInput) as error:
             return await self._fail(call, answer, _outcome_of(error, answer), error)
         except ConnectionError:
-            self._recorder.take(capture.close(Outcome.CLIENT_CLOSED))
+            self._leave(capture, Outcome.CLIENT_CLOSED)
             raise
         except asyncio.CancelledError:
-            self._recorder.take(capture.close(*_why_cancelled(call.request)))
+            self._leave(capture, *_why_cancelled(call.request))
+            if answer is not None:
+                answer.break_off()
             raise
         except Exception:
             failure = unexpected(call.request.path)
@@ -117,13 +118,15 @@ class Proxy:
     async def _outgoing(self, call: _Call) -> OutgoingRequest:
         if call.head.expects_continue:
             allow_body(call.request)
-        own_key_headers = gateway_key_headers(call.request.headers, self._keys)
         return OutgoingRequest(
             method=call.request.method,
             target=call.target.request_target,
-            headers=upstream_headers(call.head, call.target.provider, own_key_headers),
+            headers=upstream_headers(call.head, call.target.provider, self._is_gateway_key),
             body=await read_request_body(call.request, call.capture.request_body),
         )
+
+    def _is_gateway_key(self, credential: bytes) -> bool:
+        return is_gateway_key(credential, self._keys)
 
     async def _fail(
         self, call: _Call, answer: Answer | None, outcome: Outcome, error: GatewayError
@@ -139,6 +142,15 @@ class Proxy:
         drawn = draw_error(error, call.capture.endpoint, call.capture.identity)
         drawn.headers["x-portkey-provider"] = call.target.provider.name
         return drawn
+
+    def _leave(self, capture: Capture, outcome: Outcome, error: str | None = None) -> None:
+        """Record a request that nobody waits for any more, unless it was recorded whole before.
+
+        A caller that leaves at a stream's last event, as OpenAI's SDK does, has missed nothing.
+        """
+        if not capture.is_closed:
+            has_all = outcome is Outcome.CLIENT_CLOSED and is_ended(capture.response_body.kept())
+            self._recorder.take(capture.close(Outcome.COMPLETE if has_all else outcome, error))
 
     def _capture(
         self, request: web.BaseRequest, identity: Identity, principal: Principal, target: Target

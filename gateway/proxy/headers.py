@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.domain.exchange import RawHeaders
@@ -68,18 +68,19 @@ def read_request_head(raw: RawHeaders) -> RequestHead:
     return RequestHead(ours, properties, onward, is_chunked, expects_continue)
 
 
-def upstream_headers(head: RequestHead, provider: Provider, gateway_keys: Container[bytes]) -> RawHeaders:
+def upstream_headers(
+    head: RequestHead, provider: Provider, is_gateway_key: Callable[[bytes], bool]
+) -> RawHeaders:
     """Return the fields to send to a provider. Its own key is put in where the caller sent none for it.
 
     Args:
-        gateway_keys: lower-case names of the fields that hold a gateway key; they end here.
+        is_gateway_key: tells of a credential's value whether it opens this gateway; those end here.
     """
     fields = [(b"host", provider.host_header)]
     has_credential = False
     for field in head.onward:
-        name = field[0].lower()
-        if name in _CREDENTIALS:
-            if name in gateway_keys:
+        if field[0].lower() in _CREDENTIALS:
+            if is_gateway_key(field[1]):
                 continue
             has_credential = True
         fields.append(field)

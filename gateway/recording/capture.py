@@ -60,6 +60,7 @@ class Capture:
     first_byte_at_us: int | None = None
     status: int | None = None
     response_headers: RawHeaders = ()
+    is_closed: bool = False
     request_body: BodyCapture = field(init=False)
     response_body: BodyCapture = field(init=False)
 
@@ -74,7 +75,9 @@ class Capture:
         self.response_headers = headers
 
     def close(self, outcome: Outcome, error: str | None = None) -> Exchange:
-        """Return all that was noted, as it is now."""
+        """Return all that was noted. To be called once: a request leaves one exchange."""
+        assert not self.is_closed, "a request ended twice"
+        self.is_closed = True
         return Exchange(
             identity=self.identity,
             tenant=self.tenant,

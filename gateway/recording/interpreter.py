@@ -25,10 +25,13 @@ BACKLOG_BYTES = 64 * 1024 * 1024
 """How much may wait here in memory. What does not fit is read back from the store when there is room."""
 
 BATCH = 256
+GATHER_SECONDS = 0.02
+"""How long the first exchange of a batch waits for others: a change of threads costs more than a reading."""
+
 RETRY_SECONDS = 1.0
 
 Observer = Callable[[Exchange, Facts], None]
-"""Told of each interpreted exchange, on the interpreter's thread."""
+"""Told once of each exchange whose facts are stored, on the interpreter's thread. Must not raise."""
 
 
 class Interpreter:
@@ -56,6 +59,7 @@ class Interpreter:
         self._waiting_bytes = 0
         self._wakeup = asyncio.Event()
         self._has_leftovers = True
+        self._read_back_to = 0
         self._is_closing = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interpreter")
         self._task: asyncio.Task[None] | None = None
@@ -91,18 +95,25 @@ class Interpreter:
 
     async def _run(self) -> None:
         while not (self._is_closing and not self._waiting):
-            if batch := self._take():
-                await self._annotate(batch)
+            if self._waiting:
+                await self._gather()
+                if batch := self._take():
+                    await self._annotate(batch)
             elif self._has_leftovers and not self._is_closing:
                 await self._interpret_leftovers()
             else:
                 await self._wakeup.wait()
                 self._wakeup.clear()
 
+    async def _gather(self) -> None:
+        """Let more arrive, so that a busy gateway changes threads for many exchanges at a time."""
+        if not self._is_closing and len(self._waiting) < BATCH:
+            await asyncio.sleep(GATHER_SECONDS)
+
     def _take(self) -> list[tuple[int, Exchange]]:
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         self._waiting_bytes -= sum(len(e.request_body) + len(e.response_body) for _, e in batch)
-        return batch
+        return [(seq, exchange) for seq, exchange in batch if seq > self._read_back_to]
 
     async def _interpret_leftovers(self) -> None:
         try:
@@ -112,7 +123,11 @@ class Interpreter:
             return
         self._has_leftovers = bool(leftovers)
         if leftovers:
-            await self._annotate(leftovers)
+            # They are the oldest there are, so what is submitted up to the last of them is among them. What was
+            # submitted has its payload, which the store may have had to leave out.
+            self._read_back_to = leftovers[-1][0]
+            whole = dict(self._waiting)
+            await self._annotate([(seq, whole.get(seq, exchange)) for seq, exchange in leftovers])
 
     async def _annotate(self, batch: list[tuple[int, Exchange]]) -> None:
         loop = asyncio.get_running_loop()
@@ -124,6 +139,8 @@ class Interpreter:
             log.warning("facts could not be stored; will be read again", rows=len(batch), reason=str(error))
             self._has_leftovers = True
             await self._pause()
+        else:
+            await loop.run_in_executor(self._thread, self._tell, batch, facts)
 
     async def _pause(self) -> None:
         if not self._is_closing:
@@ -135,14 +152,16 @@ class Interpreter:
 
     def _interpret_one(self, exchange: Exchange) -> Facts:
         try:
-            facts = self._priced(exchange, read_facts(exchange))
-            for observe in self._observers:
-                observe(exchange, facts)
+            return self._priced(exchange, read_facts(exchange))
         except Exception as error:
             # A row that cannot be understood must not keep others from being so.
             log.exception("exchange could not be interpreted", request_id=exchange.identity.request_id)
             return Facts(note=f"interpretation failed: {type(error).__name__}")
-        return facts
+
+    def _tell(self, batch: Sequence[tuple[int, Exchange]], facts: Sequence[tuple[int, Facts]]) -> None:
+        for (_, exchange), (_, found) in zip(batch, facts, strict=True):
+            for observe in self._observers:
+                observe(exchange, found)
 
     def _priced(self, exchange: Exchange, facts: Facts) -> Facts:
         model = facts.model or facts.requested_model

@@ -75,7 +75,9 @@ class Overflow:
     async def _bring_back(self) -> None:
         try:
             count = await replay(self._spill, self._store)
-        except (StoreUnavailable, OSError) as error:
+        except Exception as error:
+            # Whatever it is, the file still has the rows, and it will be tried again.
+            log.warning("the store does not take rows yet", reason=str(error) or repr(error))
             if not self.is_engaged:
                 self.engage(str(error))
             return

@@ -50,9 +50,11 @@ async def serve(config: Config, reload: Callable[[], Config], on_ready: Ready) -
             _on_signals(stop, gateway, reload)
             on_ready(_url(config, runner))
             await stop.wait()
-            log.info("stopping", in_flight=gateway.proxy.in_flight, drain_seconds=config.server.drain_seconds)
+            log.info(
+                "stopping", in_flight=len(gateway.proxy.in_flight), drain_seconds=config.server.drain_seconds
+            )
         finally:
-            await runner.cleanup()
+            await _drain(gateway, runner)
     finally:
         await gateway.close()
     log.info("stopped")
@@ -80,6 +82,14 @@ async def _listen(gateway: Gateway) -> web.AppRunner:
         await runner.cleanup()
         raise
     return runner
+
+
+async def _drain(gateway: Gateway, runner: web.AppRunner) -> None:
+    """Stop accepting, and give what is in flight its time. Left to itself, aiohttp would no longer read uploads."""
+    for site in runner.sites:
+        await site.stop()
+    await gateway.proxy.in_flight.drain(gateway.config.server.drain_seconds)
+    await runner.cleanup()
 
 
 def _refuse_open_house(gateway: Gateway) -> None:

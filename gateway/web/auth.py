@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from gateway.access.keys import KeyRing
 from gateway.domain.principal import OPEN, Principal, Role
@@ -20,8 +20,9 @@ def authenticate(headers: Mapping[str, str], keys: KeyRing) -> Principal:
     """
     if keys.is_open:
         return OPEN
-    for _, token in _tokens(headers):
-        if principal := keys.find(token):
+    for name in CREDENTIAL_HEADERS:
+        value = headers.get(name)
+        if value is not None and (principal := keys.find(_token(value))):
             return principal
     raise Unauthorized(
         "no valid gateway key came with this request.",
@@ -38,17 +39,12 @@ def require(principal: Principal, role: Role) -> Principal:
     return principal
 
 
-def gateway_key_headers(headers: Mapping[str, str], keys: KeyRing) -> frozenset[bytes]:
-    """Return the lower-case names of the fields that hold a gateway key, which must not leave the gateway."""
-    if keys.is_open:
-        return frozenset()
-    return frozenset(name.lower().encode() for name, token in _tokens(headers) if keys.find(token))
+def is_gateway_key(value: bytes, keys: KeyRing) -> bool:
+    """Tell whether a credential header's value is a gateway key, which must not leave the gateway even where
+    none is needed."""
+    return keys.find(_token(value.decode("utf-8", "surrogateescape"))) is not None
 
 
-def _tokens(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name in CREDENTIAL_HEADERS:
-        value = headers.get(name)
-        if value is None:
-            continue
-        scheme, _, rest = value.partition(" ")
-        yield name, rest.strip() if scheme.lower() == "bearer" else value
+def _token(value: str) -> str:
+    scheme, _, rest = value.partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else value

@@ -48,11 +48,17 @@ class Guard:
 def draw(face: Face, error: GatewayError) -> web.Response:
     """Draw an error in the face's shape, with the headers that its kind asks for."""
     response = face.draw_error(error)
-    if isinstance(error, StoreUnavailable):
-        response.headers["Retry-After"] = str(error.retry_after_seconds)
-    if isinstance(error, Unauthorized):
-        response.headers["WWW-Authenticate"] = 'Bearer realm="gateway"'
+    response.headers.update(error_headers(error))
     return response
+
+
+def error_headers(error: GatewayError) -> dict[str, str]:
+    """Return the header fields that an error of this kind comes with, whoever draws it."""
+    if isinstance(error, StoreUnavailable):
+        return {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": 'Bearer realm="gateway"'}
+    return {}
 
 
 def unexpected(path: str) -> GatewayError:

@@ -1,0 +1,70 @@
+"""What tests see of a gateway's database: read from the file itself, while the gateway runs or after."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from gateway.domain.request import Payload
+from gateway.store.sqlite import request_log
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 20
+
+
+def eventually(find: Callable[[], T]) -> T:
+    """Return what `find` finds, once that is true; fail if it never is."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := find()):
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.005)
+    return found
+
+
+def query(database: Path, sql: str, *values: object) -> list[sqlite3.Row]:
+    """Read from a database, without ever writing to it."""
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)
+    try:
+        connection.row_factory = sqlite3.Row
+        return connection.execute(sql, values).fetchall()
+    finally:
+        connection.close()
+
+
+def rows(database: Path, trace_id: str) -> list[sqlite3.Row]:
+    """The logged requests of a trace, in the order in which they were stored."""
+    return query(database, "SELECT * FROM requests WHERE trace_id = ? ORDER BY seq", trace_id)
+
+
+def row(database: Path, trace_id: str) -> sqlite3.Row:
+    """The only logged request of a trace, which must be there now."""
+    [found] = rows(database, trace_id)
+    return found
+
+
+def row_soon(database: Path, trace_id: str) -> sqlite3.Row:
+    """The only logged request of a trace, waited for."""
+    [found] = eventually(lambda: rows(database, trace_id))
+    return found
+
+
+def payload(database: Path, seq: int) -> Payload | None:
+    """What was kept of a request's heads and bodies."""
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)
+    try:
+        return request_log.payload(connection, seq)
+    finally:
+        connection.close()
+
+
+def figures(url: str, **headers: str) -> dict[str, float]:
+    """Every figure at /metrics by its name and labels as they are written there."""
+    text = httpx.get(f"{url}/metrics", headers=headers).raise_for_status().text
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}

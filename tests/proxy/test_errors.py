@@ -1,0 +1,68 @@
+"""Errors as a provider's clients expect them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.domain.exchange import Identity
+from gateway.errors import (
+    BadInput,
+    Forbidden,
+    GatewayError,
+    NotFound,
+    StoreUnavailable,
+    TooLarge,
+    Unauthorized,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from gateway.proxy.errors import draw_error
+
+KINDS: list[tuple[GatewayError, int, str]] = [
+    (BadInput("no", field="x"), 400, "invalid_request_error"),
+    (Unauthorized("no"), 401, "authentication_error"),
+    (Forbidden("no"), 403, "permission_error"),
+    (NotFound("no"), 404, "not_found_error"),
+    (TooLarge("no"), 413, "request_too_large"),
+    (GatewayError("no"), 500, "api_error"),
+    (UpstreamError("no"), 502, "api_error"),
+    (StoreUnavailable("no"), 503, "overloaded_error"),
+    (UpstreamTimeout("no"), 504, "timeout_error"),
+]
+
+
+def shown(error: GatewayError, endpoint: str) -> dict[str, object]:
+    body = draw_error(error, endpoint, None).body
+    assert isinstance(body, bytes)
+    drawn: dict[str, object] = json.loads(body)
+    return drawn
+
+
+@pytest.mark.parametrize(("error", "status", "kind"), KINDS)
+def test_an_error_is_drawn_as_openai_draws_it(error: GatewayError, status: int, kind: str) -> None:
+    assert draw_error(error, "chat.completions", None).status == status
+    expected = {"message": str(error), "type": kind, "param": error.field, "code": error.code}
+    assert shown(error, "other") == {"error": expected}
+
+
+@pytest.mark.parametrize(("error", "status", "kind"), KINDS)
+def test_an_error_of_messages_is_drawn_as_anthropic_draws_it(
+    error: GatewayError, status: int, kind: str
+) -> None:
+    assert draw_error(error, "messages", None).status == status
+    assert shown(error, "messages") == {"type": "error", "error": {"type": kind, "message": str(error)}}
+
+
+def test_the_ids_of_the_request_come_with_the_error() -> None:
+    headers = draw_error(NotFound("no"), "other", Identity("r-1", "t-ü")).headers
+    assert (headers["helicone-id"], headers["x-portkey-trace-id"]) == ("r-1", "t-ü")
+
+
+def test_who_may_try_again_is_told_when() -> None:
+    assert int(draw_error(StoreUnavailable("no"), "messages", None).headers["Retry-After"]) > 0
+
+
+def test_who_brought_no_key_is_told_what_kind_is_wanted() -> None:
+    assert draw_error(Unauthorized("no"), "other", None).headers["WWW-Authenticate"].startswith("Bearer")

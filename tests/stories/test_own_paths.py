@@ -1,0 +1,64 @@
+"""The gateway's own paths over real sockets: never forwarded, and errors in the shape of whose path it is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.raw_http import call, request
+from tests.running import RunningGateway
+from tests.scripted_upstream import UpstreamProcess
+from tests.test_urls import all_spellings
+
+
+def test_nothing_of_ours_reaches_the_provider(gateway: RunningGateway, upstream: UpstreamProcess) -> None:
+    upstream.take()
+    for path in all_spellings():
+        for method in (b"GET", b"POST"):
+            target = path.encode()
+            status = call(gateway.port, request(method, target, b"x-portkey-provider: up", body=b"{}")).status
+            assert status != 500, path
+    assert upstream.take() == []
+
+
+def test_other_paths_do_reach_the_provider(gateway: RunningGateway, upstream: UpstreamProcess) -> None:
+    for path in ("/v1/feedbacks", "/up/v1/feedback", "/v1/chat/feedback"):
+        upstream.take()
+        assert call(gateway.port, request(b"GET", path.encode())).status == 200
+        assert len(upstream.take()) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        (b"GET", b"/v1/feedback", b"POST"),
+        (b"DELETE", b"/v1/feedback/", b"POST"),
+        (b"POST", b"/v1/feedback/0196", b"PUT"),
+        (b"PATCH", b"/api/v1/traces/1", b"GET,HEAD"),
+        (b"POST", b"/healthz", b"GET,HEAD"),
+        (b"DELETE", b"/metrics", b"GET,HEAD"),
+    ],
+)
+def test_a_path_of_ours_with_another_method_is_405_and_says_what_is_allowed(
+    gateway: RunningGateway, method: bytes, path: bytes, allowed: bytes
+) -> None:
+    answer = call(gateway.port, request(method, path))
+    assert answer.status == 405
+    allow = {name.strip() for name in answer.value(b"allow").split(b",")}
+    assert allow - {b"HEAD"} == set(allowed.split(b",")) - {b"HEAD"}
+    assert "Allowed" in answer.body.decode()
+
+
+@pytest.mark.parametrize("path", [b"/v1/feedback/a/b", b"/v1/feedback/a/b/c?d", b"/v1/%66eedback/a/b"])
+def test_an_unknown_path_of_portkey_s_is_404_in_its_shape(gateway: RunningGateway, path: bytes) -> None:
+    answer = call(gateway.port, request(b"GET", path))
+    assert answer.status == 404
+    assert set(json.loads(answer.body)) == {"status", "message"}
+
+
+@pytest.mark.parametrize("path", [b"/api/v1/nothing", b"/ui", b"/v1/logs", b"/f/x"])
+def test_an_unknown_path_of_ours_is_404_as_json(gateway: RunningGateway, path: bytes) -> None:
+    answer = call(gateway.port, request(b"GET", path))
+    assert answer.status == 404
+    assert json.loads(answer.body)

@@ -1,0 +1,182 @@
+"""SIGTERM and SIGHUP while a stream is in flight."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from tests.conftest import StartGateway
+from tests.log_reader import eventually, row
+from tests.raw_http import LAST_CHUNK, Broken, Connection, call, request
+from tests.raw_http import chunk as framed
+from tests.running import RunningGateway
+from tests.scripted_upstream import (
+    EVENT_STREAM,
+    GONE,
+    READ,
+    UpstreamProcess,
+    answer,
+    chunk,
+    head,
+    note,
+    read,
+    wait,
+)
+
+CHUNKED = b"Transfer-Encoding: chunked"
+
+
+class Stream:
+    """A stream that has begun, and ends when it is told to."""
+
+    def __init__(
+        self, gateway: RunningGateway, upstream: UpstreamProcess, trace: str, *fields: bytes
+    ) -> None:
+        self._upstream = upstream
+        self._gate = upstream.name()
+        stream = head(b"200 OK", EVENT_STREAM, CHUNKED)
+        script = upstream.script(
+            READ, stream, chunk(b"first"), wait(self._gate), chunk(b"last"), chunk(b""), GONE
+        )
+        self.caller = Connection(gateway.port)
+        traced = b"x-portkey-trace-id: " + trace.encode()
+        self.caller.send(request(b"POST", b"/v1/chat/completions", script, traced, *fields, body=b"{}"))
+        assert self.caller.head().status == 200
+        assert self.caller.chunk() == b"first"
+
+    def finish(self) -> None:
+        self._upstream.open(self._gate)
+        assert self.caller.chunk() == b"last"
+        assert self.caller.chunk() == b""
+        self.caller.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stream_in_flight_ends_before_the_gateway_does(
+    start_gateway: StartGateway, upstream: UpstreamProcess, number: signal.Signals
+) -> None:
+    gateway = start_gateway(_config(upstream))
+    stream = Stream(gateway, upstream, "drained")
+    with Connection(gateway.port) as kept, Connection(gateway.port) as idle:
+        assert kept.call(request(b"GET", b"/v1/models")).values(b"connection") == []
+        gateway.signal(number)
+        eventually(lambda: _refuses(gateway.port))
+        assert kept.call(request(b"GET", b"/v1/models")).values(b"connection") == [b"close"]
+        assert kept.to_end() == b""
+        stream.finish()
+        assert idle.to_end() == b""
+    assert gateway.wait() == 0
+    assert row(gateway.database, "drained")["outcome"] == "complete"
+
+
+def test_an_upload_in_flight_ends_before_the_gateway_does(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    gateway = start_gateway(_config(upstream))
+    started = upstream.name()
+    script = upstream.script(read(5), note(started), *answer(b"thanks"))
+    upstream.take()
+    with Connection(gateway.port) as caller:
+        caller.send(request(b"POST", b"/v1/files", script, CHUNKED) + framed(b"first"))
+        upstream.reached(started)
+        gateway.signal(signal.SIGTERM)
+        eventually(lambda: _refuses(gateway.port))
+        caller.send(framed(b"second") + LAST_CHUNK)
+        assert caller.response().body == b"thanks"
+    assert gateway.wait() == 0
+    assert upstream.take()[0].body == b"firstsecond"
+
+
+def test_a_stream_that_outlasts_the_drain_is_broken_off_and_says_so_in_its_row(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    gateway = start_gateway(_config(upstream, server={"drain_seconds": 0.3}))
+    stream = Stream(gateway, upstream, "cut")
+    gateway.signal(signal.SIGTERM)
+    with pytest.raises(Broken), stream.caller:
+        stream.caller.chunk()
+    assert gateway.wait() == 0
+    logged = row(gateway.database, "cut")
+    assert (logged["outcome"], logged["status"]) == ("gateway_error", 200)
+    assert "stopped" in logged["error"]
+
+
+def test_a_gateway_that_nobody_calls_stops_at_once(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    gateway = start_gateway(_config(upstream, server={"drain_seconds": 3600}))
+    with Connection(gateway.port) as caller:
+        assert caller.call(request(b"GET", b"/v1/models")).status == 200
+        assert gateway.stop() == 0
+
+
+def test_a_reload_swaps_providers_and_keys_under_a_stream_in_flight(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    def key(name: str) -> dict[str, str]:
+        return {"name": name, "key": f"gw-{name}-0123456789", "role": "admin"}
+
+    def as_caller(name: str) -> bytes:
+        return f"x-portkey-api-key: gw-{name}-0123456789".encode()
+
+    gateway = start_gateway(_config(upstream, keys=[key("old"), key("staying")]))
+    stream = Stream(gateway, upstream, "reloaded", as_caller("old"))
+    new = {"new": {"base_url": f"{upstream.url}/new"}}
+    gateway.write_config({"providers": new, "keys": [key("new"), key("staying")]})
+    gateway.signal(signal.SIGHUP)
+    eventually(lambda: "configuration reloaded" in gateway.log())
+
+    upstream.take()
+    assert (
+        call(gateway.port, request(b"GET", b"/v1/models", as_caller("new"))).value(b"x-portkey-provider")
+        == b"new"
+    )
+    assert [received.target for received in upstream.take()] == ["/new/models"]
+    assert call(gateway.port, request(b"GET", b"/v1/models", as_caller("old"))).status == 401
+    assert call(gateway.port, request(b"GET", b"/up/models", as_caller("staying"))).status == 404
+    stream.finish()
+    logged = row(gateway.database, "reloaded")
+    assert (logged["outcome"], logged["provider"], logged["key_name"]) == ("complete", "up", "old")
+
+
+def test_a_configuration_that_cannot_be_used_changes_nothing(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    gateway = start_gateway(_config(upstream))
+    unset = {"base_url": "http://127.0.0.1:1/v1", "api_key": "${NOT_SET_ANYWHERE}"}
+    unreadable = {"base_url": "http://127.0.0.1:1/v1", "ca_file": "/does/not/exist.pem"}
+    broken: list[dict[str, Any]] = [
+        {"up": {"base_url": "ftp://nowhere"}},
+        {},
+        {"up": unset},
+        {"up": unreadable},
+    ]
+    for count, providers in enumerate(broken, 1):
+        gateway.write_config({"providers": providers})
+        gateway.signal(signal.SIGHUP)
+        _refused_reloads(gateway, count)
+        assert call(gateway.port, request(b"GET", b"/v1/models")).status == 200
+    gateway.config_file.unlink()
+    gateway.signal(signal.SIGHUP)
+    _refused_reloads(gateway, len(broken) + 1)
+    assert call(gateway.port, request(b"GET", b"/v1/models")).status == 200
+
+
+def _refused_reloads(gateway: RunningGateway, count: int) -> None:
+    """Wait until so many reloads were refused."""
+    eventually(lambda: gateway.log().count("configuration not reloaded") == count)
+
+
+def _refuses(port: int) -> bool:
+    """Whether connections are no longer accepted."""
+    try:
+        Connection(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def _config(upstream: UpstreamProcess, **sections: Any) -> dict[str, Any]:
+    return {"providers": {"up": {"base_url": f"{upstream.url}/v1"}}, **sections}

@@ -1,0 +1,95 @@
+"""Who is calling: the gateway key among a request's headers."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+from multidict import CIMultiDict
+
+from gateway.access.keys import KeyRing, hash_token
+from gateway.domain.principal import OPEN, Principal, Role
+from gateway.errors import Forbidden, Unauthorized
+from gateway.store.base import KeyStore
+from gateway.web.auth import authenticate, is_gateway_key, require
+
+NO_STORE = cast(KeyStore, None)
+"""The ring below is never refreshed, so it asks no store."""
+
+FIRST = Principal("first", frozenset({Role.PROXY}))
+SECOND = Principal("second", frozenset({Role.ADMIN}))
+
+
+def ring(*, is_off: bool = False) -> KeyRing:
+    keys = {hash_token("gw-1"): FIRST, hash_token("gw-2"): SECOND}
+    return KeyRing(keys, NO_STORE, is_off=is_off)
+
+
+def caller(*headers: tuple[str, str]) -> Principal:
+    return authenticate(CIMultiDict(headers), ring())
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("x-portkey-api-key", "gw-1"),
+        ("X-Portkey-Api-Key", "Bearer gw-1"),
+        ("Helicone-Auth", "Bearer gw-1"),
+        ("Authorization", "Bearer gw-1"),
+        ("authorization", "bearer   gw-1"),
+        ("Authorization", "gw-1"),
+        ("x-api-key", "gw-1"),
+    ],
+)
+def test_a_key_is_found_in_each_of_its_headers(header: tuple[str, str]) -> None:
+    assert caller(header) == FIRST
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("x-portkey-api-key", "gw-3"),
+        ("Authorization", "Basic gw-1"),
+        ("Authorization", "Bearer"),
+        ("Authorization", ""),
+        ("api-key", "gw-1"),
+        ("Authorization", "Bearer GW-1"),
+        ("Authorization", "Bearer gw-1 gw-2"),
+    ],
+)
+def test_anything_else_is_no_key(header: tuple[str, str]) -> None:
+    with pytest.raises(Unauthorized) as refused:
+        caller(header)
+    assert "gw-1" not in str(refused.value)
+
+
+def test_the_headers_are_looked_at_in_the_documented_order() -> None:
+    order = ["x-portkey-api-key", "Helicone-Auth", "Authorization", "x-api-key"]
+    for count, name in enumerate(order[:-1]):
+        for later in order[count + 1 :]:
+            assert caller((later, "gw-2"), (name, "gw-1")) == FIRST
+
+
+def test_a_provider_s_own_key_in_front_does_not_hide_the_gateway_s() -> None:
+    assert caller(("Authorization", "Bearer sk-own"), ("x-api-key", "gw-2")) == SECOND
+
+
+def test_an_open_gateway_asks_nobody() -> None:
+    assert authenticate(CIMultiDict(), KeyRing({}, NO_STORE)) == OPEN
+    assert authenticate(CIMultiDict({"Authorization": "Bearer gw-1"}), ring(is_off=True)) == OPEN
+
+
+def test_a_role_is_required_and_an_admin_has_every_one() -> None:
+    assert require(FIRST, Role.PROXY) is FIRST
+    assert all(require(SECOND, role) is SECOND for role in Role)
+    with pytest.raises(Forbidden, match="read"):
+        require(FIRST, Role.READ)
+
+
+@pytest.mark.parametrize("is_off", [False, True])
+def test_a_gateway_key_is_recognised_whether_or_not_one_is_needed(is_off: bool) -> None:
+    keys = ring(is_off=is_off)
+    for value in (b"gw-1", b"Bearer gw-1", b"bearer  gw-2"):
+        assert is_gateway_key(value, keys)
+    for value in (b"sk-own", b"Bearer sk-own", b"", b"\xff", b"Basic gw-1"):
+        assert not is_gateway_key(value, keys)
