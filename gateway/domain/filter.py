@@ -67,10 +67,11 @@ EVERYTHING = All()
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """Order of results by one field; equal ones keep the order in which they were stored."""
+    """Order of results by one field; equal ones go up by `then`, the order in which they were stored."""
 
     field: str = "seq"
     descending: bool = True
+    then: str = "seq"
 
 
 @dataclass(frozen=True, slots=True)

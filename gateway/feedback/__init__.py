@@ -6,7 +6,21 @@ pass arguments.
 """
 
 from gateway.feedback.core import FeedbackCore
-from gateway.feedback.scales import SCALES, Scale, signed, thumbs
-from gateway.feedback.votes import NewFeedback, Revision
+from gateway.feedback.scales import SCALES, Scale, signed, stars, thumbs, unit
+from gateway.feedback.shapes import Reading, read_feedback
+from gateway.feedback.votes import Change, NewFeedback, Revision
 
-__all__ = ["SCALES", "FeedbackCore", "NewFeedback", "Revision", "Scale", "signed", "thumbs"]
+__all__ = [
+    "SCALES",
+    "Change",
+    "FeedbackCore",
+    "NewFeedback",
+    "Reading",
+    "Revision",
+    "Scale",
+    "read_feedback",
+    "signed",
+    "stars",
+    "thumbs",
+    "unit",
+]

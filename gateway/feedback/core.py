@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gateway.domain.feedback import Feedback, Receipt
+from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.ids import new_id
 from gateway.domain.principal import Principal
 from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.feedback.idempotency import Call, canonical_json, read_call
 from gateway.feedback.linking import Link, find_links
-from gateway.feedback.votes import NewFeedback, Revision
+from gateway.feedback.votes import Change, NewFeedback
 from gateway.store.base import FeedbackStore
 
 MAX_ATTEMPTS = 100
@@ -20,7 +21,7 @@ MAX_ATTEMPTS = 100
 
 
 class FeedbackCore:
-    """Gives and revises feedback, whatever the dialect.
+    """Gives, finds, revises and withdraws feedback, whatever the dialect.
 
     A principal with a tenant sees and changes that tenant's entries alone; others do not exist for it.
     """
@@ -63,7 +64,7 @@ class FeedbackCore:
     async def revise(
         self,
         feedback_id: str,
-        change: Revision,
+        change: Change,
         principal: Principal,
         dialect: str,
         *,
@@ -79,16 +80,55 @@ class FeedbackCore:
             StoreUnavailable: nothing was stored; the same call may work later.
         """
         call = read_call(principal, dialect, "revise", idempotency_key, [(feedback_id, change.raw)])
+        return await self._follow(feedback_id, change.of, principal, dialect, call)
+
+    async def withdraw(self, feedback_id: str, principal: Principal, dialect: str) -> Feedback:
+        """Mark an entry deleted by a last version, and return that; the earlier ones stay in its history.
+
+        Raises:
+            NotFound: there is no such entry, it was deleted before, or it is another tenant's.
+            StoreUnavailable: nothing was stored; the same call may work later.
+        """
+        return await self._follow(feedback_id, _withdrawn, principal, dialect, None)
+
+    async def find(self, where: Filter, sort: Sort, page: Page, principal: Principal) -> list[Feedback]:
+        """Return the latest versions of the matching entries that this caller may see, no deleted ones.
+
+        Raises:
+            BadInput: the filter or the order names what feedback has not, or compares it with another kind.
+        """
+        return await self._store.find_feedback(where, sort, page, principal.tenant)
+
+    async def history(self, feedback_id: str, principal: Principal) -> list[Feedback]:
+        """Return every version of an entry, the first one first, also of one that was deleted.
+
+        Raises:
+            NotFound: there is no such entry, or it is another tenant's.
+        """
+        versions = await self._store.history(feedback_id)
+        if not versions or not _is_visible(versions[-1], principal):
+            raise _not_found(feedback_id)
+        return versions
+
+    async def _follow(
+        self,
+        feedback_id: str,
+        changed: Callable[[Feedback], Feedback],
+        principal: Principal,
+        dialect: str,
+        call: Call | None,
+    ) -> Feedback:
+        """Store the version that follows the latest, whichever that is when it is written."""
         for _ in range(MAX_ATTEMPTS):
-            current = await self._find(feedback_id, principal)
+            current = await self._current(feedback_id, principal)
             if await self._receipt(call):
                 return current
-            revised = _next_version(current, change, principal, dialect)
+            following = _next_version(current, changed(current), principal, dialect)
             try:
-                await self._put([revised], call, [feedback_id])
+                await self._put([following], call, [feedback_id])
             except Conflict:
                 continue
-            return revised
+            return following
         raise _too_busy()
 
     async def _receipt(self, call: Call | None) -> Receipt | None:
@@ -130,11 +170,11 @@ class FeedbackCore:
             originals[entry.feedback_id] = versions[0]
         return originals
 
-    async def _find(self, feedback_id: str, principal: Principal) -> Feedback:
+    async def _current(self, feedback_id: str, principal: Principal) -> Feedback:
         for entry in await self._store.feedback_by_ids([feedback_id]):
             if _is_visible(entry, principal) and entry.deleted_at_us is None:
                 return entry
-        raise NotFound(f"no feedback entry has the id {feedback_id}.")
+        raise _not_found(feedback_id)
 
 
 def _first_version(
@@ -170,14 +210,18 @@ def _first_version(
     )
 
 
-def _next_version(current: Feedback, change: Revision, principal: Principal, dialect: str) -> Feedback:
+def _next_version(current: Feedback, changed: Feedback, principal: Principal, dialect: str) -> Feedback:
     return replace(
-        change.of(current),
+        changed,
         version=current.version + 1,
         dialect=dialect,
         key_name=principal.name,
         updated_at_us=max(_now_us(), current.updated_at_us),
     )
+
+
+def _withdrawn(entry: Feedback) -> Feedback:
+    return replace(entry, raw="{}", deleted_at_us=max(_now_us(), entry.updated_at_us))
 
 
 def _refuse_other_entry(earlier: Feedback, entry: Feedback, principal: Principal) -> None:
@@ -199,6 +243,10 @@ def _is_visible(entry: Feedback, principal: Principal) -> bool:
 
 def _now_us() -> int:
     return time.time_ns() // 1000
+
+
+def _not_found(feedback_id: str) -> NotFound:
+    return NotFound(f"no feedback entry has the id {feedback_id}.", field="feedback_id")
 
 
 def _too_busy() -> StoreUnavailable:

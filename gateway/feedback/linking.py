@@ -28,10 +28,17 @@ class Link:
 
 
 async def find_links(store: FeedbackStore, votes: Sequence[NewFeedback], principal: Principal) -> list[Link]:
-    """Return the link of each vote in order, asking the store once. Unknown subjects are no error."""
-    wanted = list(dict.fromkeys(vote.subject_id for vote in votes))
-    known = await store.resolve(wanted, principal.tenant)
-    return [_link(vote, known.get(vote.subject_id, []), principal) for vote in votes]
+    """Return the link of each vote in order. Unknown subjects are no error.
+
+    A vote on a trace may turn out to be one on a request. One on a request is about nothing else, so a trace
+    that bears its name does not count.
+    """
+    known = {
+        target: await store.resolve(wanted, principal.tenant, target)
+        for target in Target
+        if (wanted := list(dict.fromkeys(vote.subject_id for vote in votes if vote.target is target)))
+    }
+    return [_link(vote, known[vote.target].get(vote.subject_id, []), principal) for vote in votes]
 
 
 def _link(vote: NewFeedback, subjects: Sequence[Subject], principal: Principal) -> Link:

@@ -23,5 +23,15 @@ def thumbs(value: float) -> float:
     return 1.0 if value > 0 else -1.0
 
 
+def stars(value: float) -> float:
+    """Read a value of 1…5 as stars: 1 is -1, 3 is neutral, 5 is 1."""
+    return (value - 3) / 2
+
+
+def unit(value: float) -> float:
+    """Read a value of -1…1 as the score that it is."""
+    return value
+
+
 SCALES: Mapping[str, Scale] = MappingProxyType({"signed": signed, "thumbs": thumbs})
-"""Scales by the name that the configuration gives them."""
+"""Scales among which the configuration may choose, by name."""

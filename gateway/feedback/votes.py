@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from gateway.domain.feedback import Feedback, Kind, Source, Target
 from gateway.feedback.scales import Scale, signed
@@ -16,7 +17,7 @@ class NewFeedback:
     Args:
         subject_id: the id of a trace or request, as the voter gave it.
         target: what `subject_id` is taken for while nothing of that name is logged.
-        scale: how `value` becomes a score.
+        scale: how `value` becomes a score; None where nobody knows.
         raw: the vote's JSON as it came in. Two votes are the same if their `raw` is the same JSON.
         feedback_id: the voter's own UUID for the entry, in lower case; None: one is made.
     """
@@ -27,7 +28,7 @@ class NewFeedback:
     metric: str | None = None
     value: float | None = None
     weight: float = 1.0
-    scale: Scale = signed
+    scale: Scale | None = signed
     label: str | None = None
     comment: str | None = None
     original_text: str | None = None
@@ -42,8 +43,22 @@ class NewFeedback:
 
     @property
     def score(self) -> float | None:
-        """The value on the scale -1…1; None without a value."""
-        return None if self.value is None else self.scale(self.value)
+        """The value on the scale -1…1; None without a value or a scale."""
+        return None if self.value is None or self.scale is None else self.scale(self.value)
+
+
+class Change(Protocol):
+    """What a caller wants of an entry that is there."""
+
+    @property
+    def raw(self) -> str:
+        """The change's JSON as it came in."""
+
+    def of(self, entry: Feedback) -> Feedback:
+        """Return `entry` with this change made; version, times and origin stay for the core to set.
+
+        Called again with a newer version if another change came in between.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.domain.exchange import Exchange
-from gateway.domain.feedback import Feedback, Receipt
+from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.request import Facts, Payload, RequestRecord
 
@@ -57,13 +57,8 @@ class RequestLog(Protocol):
         """Return the oldest rows that were never annotated, with their payloads, as (seq, exchange)."""
 
 
-class RequestQueries(Protocol):
-    """What questions need of a store."""
-
-    async def find_requests(
-        self, where: Filter, sort: Sort, page: Page, tenant: str | None
-    ) -> list[RequestRecord]:
-        """Return the matching rows. A tenant of None sees every row, any other its own alone."""
+class FeedbackQueries(Protocol):
+    """What all who look for feedback need of a store."""
 
     async def find_feedback(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
@@ -71,11 +66,20 @@ class RequestQueries(Protocol):
         """Return the latest versions of matching entries, deleted ones included only if `where` asks for
         `deleted_at_us`."""
 
+
+class RequestQueries(FeedbackQueries, Protocol):
+    """What questions need of a store."""
+
+    async def find_requests(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[RequestRecord]:
+        """Return the matching rows. A tenant of None sees every row, any other its own alone."""
+
     async def payload(self, seq: int) -> Payload | None:
         """Return what was kept of a request's heads and bodies; None where nothing was."""
 
 
-class FeedbackStore(Protocol):
+class FeedbackStore(FeedbackQueries, Protocol):
     """What the feedback core needs of a store."""
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
@@ -97,10 +101,12 @@ class FeedbackStore(Protocol):
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         """Return the receipt of an earlier call under this idempotency key."""
 
-    async def resolve(self, ids: Sequence[str], tenant: str | None) -> dict[str, list[Subject]]:
+    async def resolve(
+        self, ids: Sequence[str], tenant: str | None, target: Target = Target.TRACE
+    ) -> dict[str, list[Subject]]:
         """Return, for each id that is known, what it names: a trace, a request by our id, or a request by its
         provider's response id; in that order of preference, only the most preferred kind. Within a kind, all
-        that it names, newest first."""
+        that it names, newest first. Where the target is a request, an id names no trace."""
 
 
 @dataclass(frozen=True, slots=True)

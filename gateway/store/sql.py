@@ -84,10 +84,11 @@ def mentions(where: Filter, name: str) -> bool:
 
 
 def _order(table: Table, sort: Sort) -> str:
-    if sort.field not in table.kinds:
-        raise _unknown(table, sort.field)
+    for name in (sort.field, sort.then):
+        if name not in table.kinds:
+            raise _unknown(table, name)
     direction = "DESC" if sort.descending else "ASC"
-    then = "" if sort.field == "seq" else ', "seq" ASC'
+    then = "" if sort.field == "seq" else f', "{sort.then}" ASC'
     return f'"{sort.field}" {direction}{then}'
 
 

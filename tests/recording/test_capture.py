@@ -27,9 +27,17 @@ def test_a_body_that_came_in_one_piece_is_kept_without_a_copy() -> None:
 
 def a_capture() -> Capture:
     return Capture(
-        identity=Identity("r-1", "t-1"), tenant="north", key_name="app", provider="up", endpoint="other",
-        method="GET", path="/v1/x?a", payloads=PayloadPolicy.REDACTED, limit_bytes=3, request_headers=((b"A", b"1"),),
-    )  # fmt: skip
+        identity=Identity("r-1", "t-1"),
+        tenant="north",
+        key_name="app",
+        provider="up",
+        endpoint="other",
+        method="GET",
+        path="/v1/x?a",
+        payloads=PayloadPolicy.REDACTED,
+        limit_bytes=3,
+        request_headers=((b"A", b"1"),),
+    )
 
 
 def test_a_capture_becomes_an_exchange_with_all_that_was_noted() -> None:

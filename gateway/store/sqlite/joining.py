@@ -8,7 +8,7 @@ a tenant is joined to rows of that tenant; feedback of none to the newest row of
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from gateway.domain.feedback import Target
 from gateway.store.base import Subject
@@ -29,6 +29,7 @@ SELECT tenant, trace_id, request_id, max(seq) FROM requests
 WHERE response_id = :name AND (:tenant IS NULL OR tenant = :tenant)
 GROUP BY tenant, trace_id, request_id ORDER BY max(seq) DESC
 """
+_KINDS = {Target.TRACE: (_TRACES, _REQUESTS, _RESPONSES), Target.REQUEST: (_REQUESTS, _RESPONSES)}
 
 _IS_ANY_WAITING = "SELECT EXISTS (SELECT 1 FROM feedback WHERE joined_at_us IS NULL)"
 _WAITING = """
@@ -41,16 +42,12 @@ UPDATE feedback SET tenant = ?, trace_id = ?, request_id = ?, target = ?, joined
 
 
 def find_subjects(
-    connection: sqlite3.Connection,
-    name: str,
-    tenant: str | None,
-    *,
-    kinds: Iterable[str] = (_TRACES, _REQUESTS, _RESPONSES),
+    connection: sqlite3.Connection, name: str, tenant: str | None, target: Target
 ) -> list[Subject]:
     """Return what an id names, only the most preferred kind of it, newest first. A tenant of None sees
     all."""
     names = {"name": storable(name), "tenant": tenant}
-    for kind in kinds:
+    for kind in _KINDS[target]:
         if rows := connection.execute(kind, names).fetchall():
             return [Subject(*row[:3]) for row in rows]
     return []
@@ -69,9 +66,7 @@ def join_waiting(connection: sqlite3.Connection, names: Mapping[str, int]) -> No
     for seq, subject_id, tenant, target, updated_at_us in connection.execute(
         _WAITING, (list_to_json(list(appeared)),)
     ).fetchall():
-        kinds = (_TRACES, _REQUESTS, _RESPONSES) if target == Target.TRACE else (_REQUESTS, _RESPONSES)
-        subjects = find_subjects(connection, subject_id, tenant, kinds=kinds)
-        if subjects:
+        if subjects := find_subjects(connection, subject_id, tenant, Target(target)):
             _join(connection, seq, subjects[0], max(appeared[subject_id], updated_at_us))
 
 

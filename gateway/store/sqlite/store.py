@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.domain.exchange import Exchange
-from gateway.domain.feedback import Feedback, Receipt
+from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.errors import StoreUnavailable
@@ -122,9 +122,11 @@ class SqliteStore:
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         return await self._lookups.read(lambda connection: feedback_log.receipt_of(connection, scope, key))
 
-    async def resolve(self, ids: Sequence[str], tenant: str | None) -> dict[str, list[Subject]]:
+    async def resolve(
+        self, ids: Sequence[str], tenant: str | None, target: Target = Target.TRACE
+    ) -> dict[str, list[Subject]]:
         def resolve(connection: sqlite3.Connection) -> dict[str, list[Subject]]:
-            named = {name: find_subjects(connection, name, tenant) for name in ids}
+            named = {name: find_subjects(connection, name, tenant, target) for name in ids}
             return {name: subjects for name, subjects in named.items() if subjects}
 
         return await self._lookups.read(resolve)

@@ -1,0 +1,51 @@
+"""`gateway check`: is the configuration good, and what does it come to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from gateway.cli.sources import config_option, file_of, find_file
+from gateway.config import Config, load_config
+
+
+@click.command("check")
+@config_option
+def command(config_file: Path | None) -> None:
+    """Check a configuration without starting anything.
+
+    Prints what the gateway would use, the environment's GATEWAY__SECTION__KEY variables included, or every
+    problem with its file, line and column, and then exits with 2.
+    """
+    file = find_file(config_file)
+    config = load_config(file, os.environ)
+    click.echo(f"{file}: ok")
+    for name, value in _summary(config):
+        click.echo(f"  {name:<10} {value}")
+
+
+def _summary(config: Config) -> list[tuple[str, str]]:
+    server, storage = config.server, config.storage
+    return [
+        ("listens on", f"{server.host}:{server.port}"),
+        ("providers", ", ".join(config.providers)),
+        ("default", _default(config)),
+        ("keys", _keys(config)),
+        ("storage", f"{file_of(storage.url)} (durability {storage.durability}, payloads {storage.payloads})"),
+    ]
+
+
+def _default(config: Config) -> str:
+    if config.default_provider is not None:
+        return config.default_provider
+    return next(iter(config.providers)) if len(config.providers) == 1 else "none; callers must name one"
+
+
+def _keys(config: Config) -> str:
+    if config.server.auth == "off":
+        return "not asked for (auth: off)"
+    if not config.keys:
+        return "none here; see `gateway keys list` for those in the store"
+    return ", ".join(f"{key.name} ({', '.join(sorted(key.roles))})" for key in config.keys)

@@ -1,0 +1,132 @@
+"""`gateway logs`: follow the log, search it, and look at one request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli import reading
+from gateway.cli.request_page import page
+from gateway.cli.request_rows import lines_of
+from gateway.cli.sources import config_option, storage_option, storage_url
+from gateway.domain.filter import EVERYTHING, All, Is, Op
+from gateway.errors import NotFound
+from gateway.query import LoggedRequest
+from gateway.query.search import CRITERIA, METADATA, to_condition
+
+_json_option = click.option("--json", "is_json", is_flag=True, help="Print JSON lines with all fields.")
+
+
+@click.group("logs")
+def command() -> None:
+    """Look at logged requests.
+
+    Reads the store itself, whether or not a gateway runs on it. Times are UTC.
+    """
+
+
+@command.command("tail")
+@click.option("-n", "count", type=click.IntRange(0, 10_000), default=20, show_default=True, help="Most rows.")
+@click.option("-f", "--follow", "is_endless", is_flag=True, help="Go on with new rows, until Ctrl-C.")
+@click.option("--trace-id", help="Only requests of this trace.")
+@_json_option
+@config_option
+@storage_option
+def tail(
+    count: int,
+    is_endless: bool,
+    trace_id: str | None,
+    is_json: bool,
+    config_file: Path | None,
+    storage: str | None,
+) -> None:
+    """Show the latest requests, the newest last."""
+    where = EVERYTHING if trace_id is None else Is("trace_id", Op.EQ, trace_id)
+    url, lines = storage_url(config_file, storage), lines_of(is_json)
+    read = reading.follow if is_endless else reading.tail
+    # Ctrl-C is the way to end what would go on for ever.
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(read(url, where, count, lambda records: _print_live(lines(records))))
+
+
+def _criteria_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for name, criterion in reversed(list(CRITERIA.items())):
+        flag, parameter = f"--{name.replace('_', '-')}", f"by_{name}"
+        function = click.option(flag, parameter, help=criterion.description.replace("`", ""))(function)
+    return function
+
+
+@command.command("query")
+@_criteria_options
+@click.option("--metadata", metavar="KEY=VALUE", multiple=True, help="May be given for several keys.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most rows.")
+@_json_option
+@config_option
+@storage_option
+def query(
+    metadata: tuple[str, ...],
+    limit: int,
+    is_json: bool,
+    config_file: Path | None,
+    storage: str | None,
+    **criteria: str | None,
+) -> None:
+    """Find requests, the newest first; all conditions must hold.
+
+    The same search as that of GET /api/v1/requests.
+    """
+    given = [(name.removeprefix("by_"), text) for name, text in criteria.items() if text is not None]
+    where = All(tuple(to_condition(name, text) for name, text in (*given, *map(_pair, metadata))))
+    url, lines = storage_url(config_file, storage), lines_of(is_json)
+    asyncio.run(reading.query(url, where, limit, lambda records: _print(lines(records))))
+
+
+@command.command("show")
+@click.argument("request_id")
+@click.option(
+    "--raw", type=click.Choice(["request", "response"]), help="Write only this body, byte for byte."
+)
+@config_option
+@storage_option
+def show(request_id: str, raw: str | None, config_file: Path | None, storage: str | None) -> None:
+    """Show one request: its row, headers, bodies and feedback.
+
+    REQUEST_ID may also be the response id that a provider gave.
+    """
+    logged = asyncio.run(reading.show(storage_url(config_file, storage), request_id))
+    click.echo(page(logged) if raw is None else _body(logged, raw), nl=raw is None)
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _print_live(lines: Iterable[str]) -> None:
+    """Print, and raise BrokenPipeError where the reader is gone, though there was nothing to print."""
+    _print(lines)
+    output = select.poll()
+    output.register(sys.stdout, 0)  # which leaves hang-ups and errors
+    if output.poll(0):
+        raise BrokenPipeError
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not (key and separator):
+        raise click.BadParameter(f"{text!r} is not KEY=VALUE.", param_hint="--metadata")
+    return f"{METADATA}{key}", value
+
+
+def _body(logged: LoggedRequest, side: str) -> bytes:
+    message = logged.request if side == "request" else logged.response
+    if message is None:
+        raise NotFound("no payload was kept of this request.")
+    return message.wire_body

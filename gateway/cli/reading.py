@@ -1,0 +1,83 @@
+"""Reading the log piece by piece, for commands that print as they read."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from gateway.cli.stores import open_existing
+from gateway.domain.filter import EVERYTHING, All, Filter, Is, Op, Page, Sort
+from gateway.domain.request import RequestRecord
+from gateway.query import LoggedRequest, RequestReader
+from gateway.store.base import RequestQueries
+
+Print = Callable[[Sequence[RequestRecord]], None]
+
+POLL_SECONDS = 0.5
+SLICE = 500
+"""Most rows read at a time."""
+
+GRACE_US = 2_000_000
+"""How long a new row is held back until its model and tokens are known."""
+
+_OLDEST_FIRST = Sort("seq", descending=False)
+
+
+async def tail(url: str, where: Filter, count: int, show: Print) -> None:
+    """Show the newest `count` rows in the order in which they were logged."""
+    async with open_existing(url) as store:
+        show(await _latest(store, where, count))
+
+
+async def follow(url: str, where: Filter, count: int, show: Print) -> None:
+    """Do what `tail` does, then show each new row, for ever. `show` is called at each look, for no rows too."""
+    async with open_existing(url) as store:
+        seen = await _latest(store, EVERYTHING, 1)
+        last = seen[-1].seq if seen else 0
+        show(await _latest(store, All((where, Is("seq", Op.LE, last))), count))
+        async for records in _arriving(store, where, last):
+            show(records)
+
+
+async def query(url: str, where: Filter, limit: int, show: Print) -> None:
+    """Show the newest `limit` rows, the newest first."""
+    async with open_existing(url) as store:
+        reader = RequestReader(store)
+        cursor: int | None = None
+        for start in range(0, limit, SLICE):
+            found = await reader.find(where, min(SLICE, limit - start), cursor, None)
+            show(found.records)
+            cursor = found.next_cursor
+            if cursor is None:
+                return
+
+
+async def show(url: str, any_id: str) -> LoggedRequest:
+    """Return one request. Raises NotFound if there is none of that id."""
+    async with open_existing(url) as store:
+        return await RequestReader(store).show(any_id, None)
+
+
+async def _latest(store: RequestQueries, where: Filter, count: int) -> list[RequestRecord]:
+    return (await store.find_requests(where, Sort(), Page(count), None))[::-1]
+
+
+async def _arriving(store: RequestQueries, where: Filter, last: int) -> AsyncIterator[list[RequestRecord]]:
+    while True:
+        newer = All((where, Is("seq", Op.GT, last)))
+        ready = _ready(await store.find_requests(newer, _OLDEST_FIRST, Page(SLICE), None))
+        yield ready
+        if ready:
+            last = ready[-1].seq
+        else:
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def _ready(records: list[RequestRecord]) -> list[RequestRecord]:
+    """The rows before the first one that will be known better in a moment."""
+    too_old_us = time.time_ns() // 1000 - GRACE_US
+    for index, record in enumerate(records):
+        if record.interpreted_at_us is None and record.ended_at_us > too_old_us:
+            return records[:index]
+    return records

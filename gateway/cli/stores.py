@@ -1,0 +1,44 @@
+"""Opening the store for the length of a command, whether or not a gateway works on it meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from gateway.cli.sources import file_of
+from gateway.errors import NotFound
+from gateway.store import open_store
+from gateway.store.base import Store
+
+DEMO_STORE = "gateway-demo.db"
+
+
+@asynccontextmanager
+async def open_or_create(url: str) -> AsyncIterator[Store]:
+    """Open the store, with a new file if there is none.
+
+    Raises:
+        BadInput: the URL names no store.
+        StoreUnavailable: the file cannot be used.
+    """
+    store = await open_store(url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def open_existing(url: str) -> AsyncIterator[Store]:
+    """Open the store as `open_or_create` does, but raise NotFound where there is no file yet."""
+    if url.startswith("sqlite:///") and not file_of(url).exists():
+        raise NotFound(f"there is no database {file_of(url)}.", hint=_hint())
+    async with open_or_create(url) as store:
+        yield store
+
+
+def _hint() -> str:
+    if Path(DEMO_STORE).exists():
+        return f"That of the demo is here: --storage sqlite:///{DEMO_STORE}"
+    return "Name the configuration with -c, or the database with --storage."

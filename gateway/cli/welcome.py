@@ -1,0 +1,68 @@
+"""What a person who starts the gateway is shown: three commands to paste, and where things are."""
+
+from __future__ import annotations
+
+import json
+
+from gateway.cli.sources import file_of
+from gateway.config import Config
+
+DEMO = "demo"
+"""Name of the provider that `serve --demo` adds, and of the model that it is asked for."""
+
+TRACE_ID = "first-trace"
+
+_JSON = "-H 'content-type: application/json'"
+_TRACE = f"-H 'x-portkey-trace-id: {TRACE_ID}'"
+_KEY = '-H "x-portkey-api-key: $GATEWAY_KEY"'
+
+
+def welcome(config: Config, url: str) -> str:
+    """Return what is printed below the URL: a call, a stream, feedback on both, the data and the pages.
+
+    With the demo the commands work as they are. Otherwise the model, and the gateway key where callers need
+    one, come from shell variables that a line before the commands sets.
+    """
+    needs_key = bool(config.keys) and config.server.auth == "keys"
+    key = f" {_KEY}" if needs_key else ""
+    chat = f"{url}/v1/chat/completions {_JSON} {_TRACE}{key}"
+    return "\n".join(
+        [
+            "",
+            *_settings(config.default_provider, needs_key),
+            "Ask something:",
+            f"  curl {chat} -d {_question(config.default_provider)}",
+            "",
+            "Ask for a stream:",
+            f"  curl -N {chat} -d {_question(config.default_provider, stream=True)}",
+            "",
+            "Give feedback on both:",
+            f"  curl {url}/v1/feedback {_JSON}{key} -d {_feedback()}",
+            "",
+            f"What was logged:    {url}/api/v1/traces/{TRACE_ID}",
+            f"All paths:          {url}/docs",
+            f"Data:               {file_of(config.storage.url)}",
+            "",
+        ]
+    )
+
+
+def _settings(provider: str | None, needs_key: bool) -> list[str]:
+    """Lines that set the variables which the commands use; none where they use none."""
+    model = (
+        [] if provider == DEMO else [f"  MODEL=...          # one that {provider or 'the provider'} serves"]
+    )
+    key = ["  GATEWAY_KEY=...    # with the roles proxy and feedback"] if needs_key else []
+    return ["Set first:", *model, *key, ""] if model or key else []
+
+
+def _question(provider: str | None, **more: object) -> str:
+    """The body of a chat call, as the shell takes it."""
+    model = DEMO if provider == DEMO else "'\"$MODEL\"'"
+    messages = [{"role": "user", "content": "What is a gateway?"}]
+    body = json.dumps({"model": "", "messages": messages, **more}, separators=(",", ":"))
+    return f"'{body}'".replace('"model":""', f'"model":"{model}"', 1)
+
+
+def _feedback() -> str:
+    return "'" + json.dumps({"trace_id": TRACE_ID, "value": 5}, separators=(",", ":")) + "'"

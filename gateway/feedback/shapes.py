@@ -1,0 +1,105 @@
+"""Known shapes inside free JSON: what applications send as feedback, read as a verdict, a comment and an edit.
+
+An object may hold several at once, such as a rating with a comment. What is not known is no error: it makes an
+entry of the kind `custom` without a value, and the object itself is kept by whoever asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.domain.feedback import Kind
+from gateway.feedback.scales import Scale, stars, thumbs, unit
+
+TYPES = ("type", "feedback_type", "kind")
+NUMBERS = ("score", "value")
+COMMENTS = ("comment", "text")
+ORIGINALS = ("original_response", "original_content")
+EDITS = ("user_edit", "edited_content", "content_edit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What kind of judgement an object holds, and its value with the scale that makes a score of it.
+
+    Args:
+        scale: None where the value could be on any.
+    """
+
+    kind: Kind = Kind.CUSTOM
+    value: float | None = None
+    scale: Scale | None = None
+
+    @property
+    def score(self) -> float | None:
+        """The value on the scale -1…1; None without a value or a scale."""
+        return None if self.value is None or self.scale is None else self.scale(self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What is known of an object of feedback. Fields mean what they mean in `Feedback`."""
+
+    verdict: Verdict
+    weight: float = 1.0
+    comment: str | None = None
+    original_text: str | None = None
+    edited_text: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What sort of entry this makes: an edit if it holds one, else what its verdict is."""
+        if self.edited_text is not None:
+            return Kind.EDIT
+        if self.verdict.kind is Kind.CUSTOM and self.comment is not None:
+            return Kind.COMMENT
+        return self.verdict.kind
+
+
+def read_feedback(given: Mapping[str, object]) -> Reading:
+    """Return what is known of a JSON object, be it what it may."""
+    edit = given.get("content_edit")
+    edited = {**given, **edit, "content_edit": None} if isinstance(edit, dict) else given
+    weight = _number(given.get("weight"))
+    return Reading(
+        verdict=_stars(given) or _thumb(given) or _score(given) or Verdict(),
+        weight=weight if weight is not None and 0 <= weight <= 1 else 1.0,
+        comment=_text(given, COMMENTS),
+        original_text=_text(edited, ORIGINALS),
+        edited_text=_text(edited, EDITS),
+    )
+
+
+def _stars(given: Mapping[str, object]) -> Verdict | None:
+    rating = _number(given.get("rating"))
+    if rating is None or not 1 <= rating <= 5:
+        return None
+    return Verdict(kind=Kind.RATING, value=rating, scale=stars)
+
+
+def _thumb(given: Mapping[str, object]) -> Verdict | None:
+    named = {str(given.get(name)).lower().replace("-", "_") for name in TYPES}
+    up, down = given.get("thumbs_up"), given.get("thumbs_down")
+    is_up = up is True or "thumbs_up" in named or (down is False and up is None)
+    is_down = down is True or "thumbs_down" in named or (up is False and down is None)
+    if is_up == is_down:
+        return None
+    return Verdict(kind=Kind.THUMB, value=float(is_up), scale=thumbs)
+
+
+def _score(given: Mapping[str, object]) -> Verdict | None:
+    for name in NUMBERS:
+        value = _number(given.get(name))
+        if value is not None:
+            return Verdict(kind=Kind.SCORE, value=value, scale=unit if -1 <= value <= 1 else None)
+    return None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _text(given: Mapping[str, object], names: tuple[str, ...]) -> str | None:
+    texts = (given.get(name) for name in names)
+    return next((text for text in texts if isinstance(text, str) and text), None)

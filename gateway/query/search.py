@@ -1,0 +1,122 @@
+"""By what requests can be searched: each criterion's name, and the condition that a text given for it means.
+
+One table for all who search: the native API's query string, its documentation, and the command line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+
+import orjson
+
+from gateway.domain.exchange import Outcome
+from gateway.domain.filter import All, Any, Filter, Is, Op
+from gateway.errors import BadInput
+
+METADATA = "metadata."
+"""Begins the name of a criterion on a key of the metadata."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """Something that narrows a search.
+
+    Args:
+        to_filter: the condition that a text stands for; raises ValueError for one that stands for none.
+    """
+
+    description: str
+    to_filter: Callable[[str], Filter]
+
+
+def to_condition(name: str, text: str) -> Filter:
+    """Return the condition that a criterion with this value stands for.
+
+    Args:
+        name: one of `CRITERIA`, or `metadata.KEY`.
+
+    Raises:
+        BadInput: the text is no value for it; says what is.
+    """
+    if name.startswith(METADATA):
+        return _metadata(name, text)
+    try:
+        return CRITERIA[name].to_filter(text)
+    except ValueError as error:
+        raise BadInput(str(error), field=name) from None
+
+
+def _metadata(name: str, text: str) -> Filter:
+    """Metadata holds strings, numbers and booleans; a text cannot tell which is meant, so all are."""
+    as_text = Is(name, Op.EQ, text)
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return as_text
+    if isinstance(value, bool | int | float) and abs(value) < 2**63:
+        return Any((as_text, Is(name, Op.EQ, value)))
+    return as_text
+
+
+def _equals(*fields: str) -> Callable[[str], Filter]:
+    return lambda text: Any(tuple(Is(name, Op.EQ, text) for name in fields))
+
+
+def _status(text: str) -> Filter:
+    if re.fullmatch("[1-5][0-9]{2}", text):
+        return Is("status", Op.EQ, int(text))
+    if re.fullmatch("[1-5]xx", text):
+        first = int(text[0]) * 100
+        return All((Is("status", Op.GE, first), Is("status", Op.LT, first + 100)))
+    raise ValueError("must be a status such as 200, or a class of them such as 4xx.")
+
+
+def _outcome(text: str) -> Filter:
+    if text not in tuple(Outcome):
+        raise ValueError(f"must be one of {', '.join(Outcome)}.")
+    return Is("outcome", Op.EQ, text)
+
+
+def _started(op: Op) -> Callable[[str], Filter]:
+    return lambda text: Is("started_at_us", op, _to_us(text))
+
+
+def _to_us(text: str) -> int:
+    if re.fullmatch("[0-9]{1,18}", text):
+        return int(text)
+    if _RFC_3339.fullmatch(text):
+        try:
+            return (datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(microseconds=1)
+        except (ValueError, OverflowError):
+            pass
+    raise ValueError(
+        "must be a time as in RFC 3339 (2026-01-31T09:30:00Z; a + in a URL is sent as %2B), "
+        "or whole microseconds since the epoch."
+    )
+
+
+CRITERIA: Mapping[str, Criterion] = MappingProxyType(
+    {
+        "trace_id": Criterion("Requests of this trace.", _equals("trace_id")),
+        "request_id": Criterion("The request with this id of ours or of the caller.", _equals("request_id")),
+        "model": Criterion("Model that was asked for or that answered.", _equals("model", "requested_model")),
+        "provider": Criterion("Name of the provider.", _equals("provider")),
+        "status": Criterion("Status that the caller got: `200`, or a class of them such as `4xx`.", _status),
+        "outcome": Criterion("How the request ended.", _outcome),
+        "user": Criterion("End user of the calling application.", _equals("user")),
+        "endpoint": Criterion("Kind of call, such as `chat.completions`.", _equals("endpoint")),
+        "environment": Criterion("Environment of the calling application.", _equals("environment")),
+        "organisation": Criterion("Organisation of the end user.", _equals("organisation")),
+        "prompt": Criterion("Name of the prompt.", _equals("prompt")),
+        "from": Criterion("Started at this time or later: RFC 3339, or µs since the epoch.", _started(Op.GE)),
+        "to": Criterion("Started before this time: RFC 3339, or µs since the epoch.", _started(Op.LT)),
+    }
+)
+"""What can be searched by, by the name that callers give it."""

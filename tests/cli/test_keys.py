@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from tests.cli.conftest import Run
+from tests.conftest import StartGateway
+
+
+def test_a_key_is_printed_alone_and_kept_as_a_hash(run: Run) -> None:
+    made = run("keys", "create", "app", "--role", "proxy", "--role", "feedback", "--tenant", "acme")
+    token = made.stdout.strip()
+    assert made.returncode == 0
+    assert made.stdout == f"{token}\n"
+    assert token.startswith("gw-")
+    assert token not in made.stderr
+
+    listed = run("keys", "list").stdout
+    (row,) = listed.splitlines()[1:]
+    assert row.startswith("app ")
+    assert all(word in row for word in ("feedback, proxy", "acme", "live"))
+    assert token not in listed
+
+
+def test_a_revoked_key_stays_on_the_list(run: Run) -> None:
+    run("keys", "create", "app", "--role", "proxy")
+    assert run("keys", "revoke", "app").returncode == 0
+    assert "revoked 20" in run("keys", "list").stdout
+
+
+def test_a_name_in_use_is_refused_until_its_key_is_revoked(run: Run) -> None:
+    run("keys", "create", "app", "--role", "proxy")
+    refused = run("keys", "create", "app", "--role", "proxy")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("error: ")
+    run("keys", "revoke", "app")
+    assert run("keys", "create", "app", "--role", "proxy").returncode == 0
+
+
+def test_an_unknown_name_cannot_be_revoked(run: Run) -> None:
+    run("keys", "create", "app", "--role", "proxy")
+    refused = run("keys", "revoke", "other")
+    assert refused.returncode == 1
+    assert "'other'" in refused.stderr
+
+
+def test_a_name_that_nobody_could_read_is_refused(run: Run) -> None:
+    assert run("keys", "create", "a\x1b[2J", "--role", "proxy").returncode == 2
+    assert run("keys", "create", "", "--role", "proxy").returncode == 2
+
+
+def test_a_key_made_before_the_first_start_opens_the_gateway(
+    run: Run, tmp_path: Path, start_gateway: StartGateway
+) -> None:
+    storage = ("--storage", f"sqlite:///{tmp_path}/shared.db")
+    token = run("keys", "create", "reader", "--role", "read", *storage).stdout.strip()
+    gateway = start_gateway({}, arguments=("--demo", *storage))
+    path = f"{gateway.url}/api/v1/requests"
+    assert httpx.get(path).status_code == 401
+    assert httpx.get(path, headers={"Authorization": f"Bearer {token}"}).status_code == 200

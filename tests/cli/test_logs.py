@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from tests.cli.command import COMMAND, plain_environment
+from tests.cli.conftest import Played
+from tests.client.asking import ask
+
+
+def ids(output: str) -> list[str]:
+    return [json.loads(line)["request_id"] for line in output.splitlines()]
+
+
+def test_tail_shows_the_newest_last(played: Played) -> None:
+    both = [played.whole, played.stream]
+    assert ids(played.run("logs", "tail", "--json", "--trace-id", "first").stdout) == both
+    assert ids(played.run("logs", "tail", "--json", "--trace-id", "first", "-n", "1").stdout) == [
+        played.stream
+    ]
+
+
+def test_query_shows_the_newest_first(played: Played) -> None:
+    found = played.run("logs", "query", "--trace-id", "first", "--json")
+    assert ids(found.stdout) == [played.stream, played.whole]
+
+
+FITTING = {
+    "--request-id": "", "--model": "demo", "--status": "2xx", "--user": "ann", "--metadata": "plan=gold",
+    "--from": "2020-01-01T00:00:00Z", "--outcome": "complete", "--provider": "demo",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("other", "is_found"),
+    [
+        ({}, True),
+        ({"--metadata": "plan=free"}, False),
+        ({"--to": "2020-01-01T00:00:00Z"}, False),
+    ],
+)
+def test_query_takes_the_filters_of_the_api(played: Played, other: dict[str, str], is_found: bool) -> None:
+    criteria = {**FITTING, "--request-id": played.whole, **other}
+    found = played.run("logs", "query", "--json", *(part for pair in criteria.items() for part in pair))
+    assert found.returncode == 0
+    assert ids(found.stdout) == ([played.whole] if is_found else [])
+
+
+def test_a_filter_with_a_bad_value_is_wrong_usage(played: Played) -> None:
+    refused = played.run("logs", "query", "--from", "yesterday")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: from: must be a time as in RFC 3339")
+
+
+def test_the_table_fits_and_ends_with_the_id(played: Played) -> None:
+    titles, *rows = played.run("logs", "query", "--trace-id", "first").stdout.splitlines()
+    assert titles.split()[-2:] == ["REQUEST", "ID"]
+    assert [row.split()[-1] for row in rows] == [played.stream, played.whole]
+    assert all(len(line) <= 100 for line in (titles, *rows))
+
+
+def test_show_has_the_row_the_headers_and_both_bodies(played: Played) -> None:
+    shown = played.run("logs", "show", played.whole).stdout
+    assert f"request_id         {played.whole}" in shown
+    assert "\ncontent-type: application/json\n" in shown.lower()
+    assert '\n      "content": "Hello"\n' in shown
+    assert '"object": "chat.completion"' in shown
+
+
+def test_show_puts_a_stream_together(played: Played) -> None:
+    shown = played.run("logs", "show", played.stream).stdout
+    assert '"object": "chat.completion"' in shown
+    assert "chat.completion.chunk" not in shown
+
+
+def test_raw_is_what_went_over_the_wire(played: Played) -> None:
+    raw = subprocess.run(
+        [*COMMAND, "logs", "show", played.stream, "--raw", "response"],
+        cwd=played.gateway.folder,
+        env=plain_environment(),
+        capture_output=True,
+        check=True,
+    )
+    assert raw.stdout == played.stream_bytes
+
+
+def test_an_unknown_request_is_a_failure(played: Played) -> None:
+    refused = played.run("logs", "show", "unheard-of")
+    assert refused.returncode == 1
+    assert refused.stderr == "error: request_id: no request has the id 'unheard-of'.\n"
+
+
+def test_follow_shows_each_new_request_once_and_ends_quietly(played: Played) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "logs", "tail", "-f", "-n", "1", "--json", "--trace-id", "followed"],
+        cwd=played.gateway.folder,
+        env=plain_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        asked = []
+        shown = []
+        for _ in range(2):
+            asked.append(ask(played.gateway.url, "followed").headers["helicone-id"])
+            ask(played.gateway.url, "not followed")
+            row = json.loads(process.stdout.readline())
+            assert row["model"] == "demo"
+            shown.append(row["request_id"])
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == ("", "")
+    assert shown == asked
+    assert process.returncode == 0
+
+
+def test_follow_ends_when_nobody_reads_on_though_nothing_comes(played: Played) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "logs", "tail", "-f", "-n", "1", "--trace-id", "first"],
+        cwd=played.gateway.folder,
+        env=plain_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
