@@ -26,6 +26,7 @@ class Answer(web.StreamResponse):
     def __init__(self, request: web.BaseRequest, status: int, *, is_last: bool) -> None:
         super().__init__(status=status)
         self._caller = request
+        self._connection = request.protocol
         self._stays_open = request.keep_alive and not is_last
         self._is_chunked = False
         self._is_ended_by_close = False
@@ -68,11 +69,16 @@ class Answer(web.StreamResponse):
 
     def send(self, data: bytes) -> None:
         """Write to the caller. Raises ConnectionResetError if it has gone."""
-        transport = self._caller.transport
+        transport = self._connection.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the caller has gone")
         self.has_begun = True
         transport.write(data)
+
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether the caller takes less than is sent, so that `drained` should be awaited before more is."""
+        return self._connection.writing_paused
 
     async def drained(self) -> None:
         """Return once the caller has taken enough of what was written for more to be sent."""

@@ -40,7 +40,8 @@ async def relay(response: UpstreamResponse, answer: Answer, capture: Capture, re
             break
         answer.send(unsent)
         unsent = b""
-        await answer.drained()
+        if answer.is_backed_up:
+            await answer.drained()
     await recorder.record(capture.close(Outcome.COMPLETE))
     if end := unsent + answer.terminator:
         answer.send(end)
