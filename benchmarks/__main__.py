@@ -60,7 +60,7 @@ def _memory(chosen: argparse.Namespace, folder: Path, command: str) -> None:
 
 def _profile(chosen: argparse.Namespace, folder: Path, command: str) -> None:
     with running([GATEWAY], folder) as (gateway,):
-        for case in chosen.cases:
+        for case in (case for case in chosen.cases if case.kind != "feedback"):
             raw = report.RESULTS / f"profile-{case.kind}-{case.connections}.folded"
             print(f"{command}: {case}\n\n{profile(gateway, case, chosen.seconds, raw)}\n")
             _say(f"samples are in {raw}")
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--cases", type=_cases, default=list(CASES), metavar="KIND:CONNECTIONS,…",
-        help="loads to compare or profile under: " + ", ".join(map(str, CASES)),
+        help="loads to compare, or but for feedback to profile, under: " + ", ".join(map(str, CASES)),
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=DEFAULT.count, help="rounds that count, for each case")
     parser.add_argument("--seconds", type=int, default=DEFAULT.seconds, help="length of a round")

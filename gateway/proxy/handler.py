@@ -29,6 +29,9 @@ from gateway.web.guard import unexpected
 from gateway.wire import endpoint_of
 from gateway.wire.stream_end import is_ended
 
+NOBODY_LEFT = 499
+"""Status, never sent, of what is returned to aiohttp where the caller has gone."""
+
 PolicyOf = Callable[[Principal, Provider], PayloadPolicy]
 
 
@@ -105,7 +108,7 @@ class Proxy:
             return await self._fail(call, answer, _outcome_of(error, answer), error)
         except ConnectionError:
             self._leave(capture, Outcome.CLIENT_CLOSED)
-            raise
+            return answer or Answer(call.request, NOBODY_LEFT, is_last=True)
         except asyncio.CancelledError:
             self._leave(capture, *_why_cancelled(call.request))
             if answer is not None:

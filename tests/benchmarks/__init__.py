@@ -1,0 +1,1 @@
+"""Tests of the measuring tools; what they measure is not tested here."""
