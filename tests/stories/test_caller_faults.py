@@ -122,6 +122,7 @@ def _client_closed(gateway: RunningGateway, trace: str):  # type: ignore[no-unty
     logged = row_soon(gateway.database, trace)
     assert logged["outcome"] == "client_closed"
     eventually(lambda: figures(gateway.url)["gateway_in_flight"] == 0)
+    assert "Traceback" not in gateway.log()
     return logged
 
 
