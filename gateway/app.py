@@ -10,15 +10,18 @@ import structlog
 
 from gateway import __version__
 from gateway.access.keys import KeyRing
+from gateway.api.helicone import helicone_face
 from gateway.api.native import documentation_face, native_face
 from gateway.api.operations import Gauges, Metrics, operations_face
+from gateway.api.pharia import pharia_face
 from gateway.api.portkey import portkey_face
 from gateway.config.models import Config
 from gateway.errors import StoreUnavailable
 from gateway.feedback import FeedbackCore
+from gateway.feedback.standing import StandingVotes
 from gateway.provisioning import base_urls_of, keys_of, policy_of, prices_of, router_of, scale_of
 from gateway.proxy.handler import Proxy
-from gateway.query import RequestReader, TraceReader
+from gateway.query import JudgedRequests, RequestReader, TraceReader
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
@@ -114,8 +117,15 @@ async def open_gateway(config: Config) -> Gateway:
     )
     metrics.watch(_gauges(proxy, recorder, overflow, upstream))
     faces = [
-        native_face(RequestReader(store), TraceReader(store)),
+        native_face(RequestReader(store), TraceReader(store), FeedbackCore(store)),
         portkey_face(FeedbackCore(store), scale_of(config), config.server.max_feedback_bytes),
+        helicone_face(
+            StandingVotes(store, config.feedback.orphan_window),
+            store,
+            JudgedRequests(store),
+            config.server.max_feedback_bytes,
+        ),
+        pharia_face(FeedbackCore(store), config.server.max_feedback_bytes),
         operations_face(_checker(store, overflow), metrics),
     ]
     return Gateway(

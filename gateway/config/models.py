@@ -186,6 +186,12 @@ class FeedbackConfig(Section):
         default="signed",
         description="How Portkey values become scores. `signed`: value / 10. `thumbs`: 1 is good, 0 is bad.",
     )
+    orphan_window: Number = Field(
+        default=3600,
+        ge=0,
+        le=31_536_000,
+        description="Seconds for which Helicone feedback waits for an unknown request whose id tells its age.",
+    )
 
 
 class LoggingConfig(Section):

@@ -33,5 +33,10 @@ def unit(value: float) -> float:
     return value
 
 
+def score_of(value: float | None, scale: Scale | None) -> float | None:
+    """Return the score that a value has; None without a value, or where its scale is not known."""
+    return None if value is None or scale is None else scale(value)
+
+
 SCALES: Mapping[str, Scale] = MappingProxyType({"signed": signed, "thumbs": thumbs})
 """Scales among which the configuration may choose, by name."""

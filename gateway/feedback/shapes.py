@@ -6,11 +6,15 @@ entry of the kind `custom` without a value, and the object itself is kept by who
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.domain.feedback import Kind
-from gateway.feedback.scales import Scale, stars, thumbs, unit
+from gateway.feedback.scales import Scale, score_of, stars, thumbs, unit
+
+MAX_NUMBER = 1e300
+"""Numbers from here on are no verdict."""
 
 TYPES = ("type", "feedback_type", "kind")
 NUMBERS = ("score", "value")
@@ -34,7 +38,7 @@ class Verdict:
     @property
     def score(self) -> float | None:
         """The value on the scale -1…1; None without a value or a scale."""
-        return None if self.value is None or self.scale is None else self.scale(self.value)
+        return score_of(self.value, self.scale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,7 @@ def _stars(given: Mapping[str, object]) -> Verdict | None:
 
 
 def _thumb(given: Mapping[str, object]) -> Verdict | None:
-    named = {str(given.get(name)).lower().replace("-", "_") for name in TYPES}
+    named = {name.lower().replace("-", "_") for key in TYPES if isinstance(name := given.get(key), str)}
     up, down = given.get("thumbs_up"), given.get("thumbs_down")
     is_up = up is True or "thumbs_up" in named or (down is False and up is None)
     is_down = down is True or "thumbs_down" in named or (up is False and down is None)
@@ -97,7 +101,10 @@ def _score(given: Mapping[str, object]) -> Verdict | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    # An integer may be too long for a float.
+    return float(value) if abs(value) < MAX_NUMBER and math.isfinite(value) else None
 
 
 def _text(given: Mapping[str, object], names: tuple[str, ...]) -> str | None:

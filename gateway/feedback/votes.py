@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from gateway.domain.feedback import Feedback, Kind, Source, Target
-from gateway.feedback.scales import Scale, signed
+from gateway.feedback.scales import Scale, score_of, signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class NewFeedback:
     @property
     def score(self) -> float | None:
         """The value on the scale -1…1; None without a value or a scale."""
-        return None if self.value is None or self.scale is None else self.scale(self.value)
+        return score_of(self.value, self.scale)
 
 
 class Change(Protocol):

@@ -5,7 +5,16 @@ added, bodies made readable, streams put together again, scores summed up. Knows
 brings the filter and the caller's tenant. Used by the read side of every face and by the web page.
 """
 
+from gateway.query.judged import JudgedRequest, JudgedRequests
 from gateway.query.requests import LoggedRequest, Message, RequestReader, Slice
 from gateway.query.traces import TraceReader
 
-__all__ = ["LoggedRequest", "Message", "RequestReader", "Slice", "TraceReader"]
+__all__ = [
+    "JudgedRequest",
+    "JudgedRequests",
+    "LoggedRequest",
+    "Message",
+    "RequestReader",
+    "Slice",
+    "TraceReader",
+]

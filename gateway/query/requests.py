@@ -94,7 +94,7 @@ class RequestReader:
         payload = await self._store.payload(record.seq)
         feedback = await find_feedback(self._store, Is("request_id", Op.EQ, record.request_id), tenant)
         # A long body takes long to read, and other callers' streams go through this thread.
-        return await asyncio.to_thread(_read_back, record, payload, feedback)
+        return await asyncio.to_thread(read_back, record, payload, feedback)
 
     async def _record(self, any_id: str, tenant: str | None) -> RequestRecord:
         for field in ("request_id", "response_id"):
@@ -112,9 +112,10 @@ async def find_feedback(store: RequestQueries, where: Filter, tenant: str | None
     return tuple(found)
 
 
-def _read_back(
+def read_back(
     record: RequestRecord, payload: Payload | None, feedback: tuple[Feedback, ...]
 ) -> LoggedRequest:
+    """Make readable what was kept of a request: bodies decoded, a stream put together."""
     if payload is None:
         return LoggedRequest(record, None, None, None, feedback)
     request = _message(

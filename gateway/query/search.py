@@ -1,19 +1,23 @@
-"""By what requests can be searched: each criterion's name, and the condition that a text given for it means.
+"""By what requests and feedback can be searched: each criterion's name, and the condition that a text given for
+it means.
 
-One table for all who search: the native API's query string, its documentation, and the command line.
+One table each for all who search: the native API's query string, its documentation, and the command line.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from types import MappingProxyType
 
 import orjson
 
 from gateway.domain.exchange import Outcome
+from gateway.domain.feedback import Kind, Source
 from gateway.domain.filter import All, Any, Filter, Is, Op
 from gateway.errors import BadInput
 
@@ -36,11 +40,12 @@ class Criterion:
     to_filter: Callable[[str], Filter]
 
 
-def to_condition(name: str, text: str) -> Filter:
+def to_condition(name: str, text: str, criteria: Mapping[str, Criterion] | None = None) -> Filter:
     """Return the condition that a criterion with this value stands for.
 
     Args:
-        name: one of `CRITERIA`, or `metadata.KEY`.
+        name: one of `criteria`, or `metadata.KEY`.
+        criteria: `CRITERIA` if none are given.
 
     Raises:
         BadInput: the text is no value for it; says what is.
@@ -48,7 +53,7 @@ def to_condition(name: str, text: str) -> Filter:
     if name.startswith(METADATA):
         return _metadata(name, text)
     try:
-        return CRITERIA[name].to_filter(text)
+        return (CRITERIA if criteria is None else criteria)[name].to_filter(text)
     except ValueError as error:
         raise BadInput(str(error), field=name) from None
 
@@ -78,14 +83,32 @@ def _status(text: str) -> Filter:
     raise ValueError("must be a status such as 200, or a class of them such as 4xx.")
 
 
-def _outcome(text: str) -> Filter:
-    if text not in tuple(Outcome):
-        raise ValueError(f"must be one of {', '.join(Outcome)}.")
-    return Is("outcome", Op.EQ, text)
+def _one_of(field: str, allowed: type[StrEnum]) -> Callable[[str], Filter]:
+    def to_filter(text: str) -> Filter:
+        if text not in tuple(allowed):
+            raise ValueError(f"must be one of {', '.join(allowed)}.")
+        return Is(field, Op.EQ, text)
+
+    return to_filter
 
 
-def _started(op: Op) -> Callable[[str], Filter]:
-    return lambda text: Is("started_at_us", op, _to_us(text))
+def _at(field: str, op: Op) -> Callable[[str], Filter]:
+    return lambda text: Is(field, op, _to_us(text))
+
+
+def _number(field: str, op: Op) -> Callable[[str], Filter]:
+    def to_filter(text: str) -> Filter:
+        if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text) and math.isfinite(float(text)):
+            return Is(field, op, float(text))
+        raise ValueError("must be a number such as -0.5.")
+
+    return to_filter
+
+
+def _is_joined(text: str) -> Filter:
+    if text not in ("true", "false"):
+        raise ValueError("must be true or false.")
+    return Is("joined_at_us", Op.NE if text == "true" else Op.EQ, None)
 
 
 def _to_us(text: str) -> int:
@@ -109,14 +132,42 @@ CRITERIA: Mapping[str, Criterion] = MappingProxyType(
         "model": Criterion("Model that was asked for or that answered.", _equals("model", "requested_model")),
         "provider": Criterion("Name of the provider.", _equals("provider")),
         "status": Criterion("Status that the caller got: `200`, or a class of them such as `4xx`.", _status),
-        "outcome": Criterion("How the request ended.", _outcome),
+        "outcome": Criterion("How the request ended.", _one_of("outcome", Outcome)),
         "user": Criterion("End user of the calling application.", _equals("user")),
         "endpoint": Criterion("Kind of call, such as `chat.completions`.", _equals("endpoint")),
         "environment": Criterion("Environment of the calling application.", _equals("environment")),
         "organisation": Criterion("Organisation of the end user.", _equals("organisation")),
         "prompt": Criterion("Name of the prompt.", _equals("prompt")),
-        "from": Criterion("Started at this time or later: RFC 3339, or µs since the epoch.", _started(Op.GE)),
-        "to": Criterion("Started before this time: RFC 3339, or µs since the epoch.", _started(Op.LT)),
+        "from": Criterion(
+            "Started at this time or later: RFC 3339, or µs since the epoch.", _at("started_at_us", Op.GE)
+        ),
+        "to": Criterion(
+            "Started before this time: RFC 3339, or µs since the epoch.", _at("started_at_us", Op.LT)
+        ),
     }
 )
-"""What can be searched by, by the name that callers give it."""
+"""What requests can be searched by, by the name that callers give it."""
+
+FEEDBACK_CRITERIA: Mapping[str, Criterion] = MappingProxyType(
+    {
+        "trace_id": Criterion("Feedback on this trace and its requests.", _equals("trace_id")),
+        "request_id": Criterion("Feedback on this request alone.", _equals("request_id")),
+        "subject_id": Criterion("Feedback given under this id, whatever it names.", _equals("subject_id")),
+        "feedback_id": Criterion("The entry with this id.", _equals("feedback_id")),
+        "author": Criterion("Who judged.", _equals("author")),
+        "app_id": Criterion("Application that it was given in.", _equals("app_id")),
+        "kind": Criterion("Kind of verdict.", _one_of("kind", Kind)),
+        "source": Criterion("Who or what judged.", _one_of("source", Source)),
+        "dialect": Criterion("Dialect of the latest version.", _equals("dialect")),
+        "from": Criterion(
+            "Created at this time or later: RFC 3339, or µs since the epoch.", _at("created_at_us", Op.GE)
+        ),
+        "to": Criterion(
+            "Created before this time: RFC 3339, or µs since the epoch.", _at("created_at_us", Op.LT)
+        ),
+        "is_joined": Criterion("`true`: its trace or request was found; `false`: it waits.", _is_joined),
+        "min_score": Criterion("With a score of at least this.", _number("score", Op.GE)),
+        "max_score": Criterion("With a score of at most this.", _number("score", Op.LE)),
+    }
+)
+"""What feedback can be searched by."""

@@ -75,8 +75,26 @@ class RequestQueries(FeedbackQueries, Protocol):
     ) -> list[RequestRecord]:
         """Return the matching rows. A tenant of None sees every row, any other its own alone."""
 
+    async def latest_verdicts(self, request_ids: Sequence[str], tenant: str | None) -> list[Feedback]:
+        """Return what was said last of these requests: for each one the latest thumb, and the latest score
+        of each metric. A tenant of None sees every entry, any other its own alone."""
+
     async def payload(self, seq: int) -> Payload | None:
         """Return what was kept of a request's heads and bodies; None where nothing was."""
+
+
+class RequestTags(Protocol):
+    """What tagging a logged request needs of a store."""
+
+    async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
+        """Set one key of the metadata of every row that our request id, or else the provider's response id,
+        names; return how many there are. Synced to the disk when this returns.
+
+        A tenant of None changes every such row, any other its own alone.
+
+        Raises:
+            BadInput: the metadata of a row would be too long; nothing was changed.
+        """
 
 
 class FeedbackStore(FeedbackQueries, Protocol):
@@ -134,7 +152,7 @@ class KeyStore(Protocol):
         """Mark the live key of this name revoked; tell whether there was one."""
 
 
-class Store(RequestLog, RequestQueries, FeedbackStore, KeyStore, Protocol):
+class Store(RequestLog, RequestQueries, RequestTags, FeedbackStore, KeyStore, Protocol):
     """The whole store, as the composition root sees it."""
 
     async def check(self) -> Health:

@@ -11,7 +11,7 @@ from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.store.base import StoredKey
 from gateway.store.packing import BodyPacker, headers_from_json, headers_to_json, unpack
 from gateway.store.secrets import path_without_secrets, without_secrets
-from gateway.store.tables import FEEDBACK, REQUEST_INSERT_COLUMNS, REQUESTS
+from gateway.store.tables import FEEDBACK, REQUEST_INSERT_COLUMNS, REQUESTS, TAG_COLUMNS
 from gateway.store.text import MAX_INTEGER, from_json, list_from_json, storable, storable_or_none, to_json
 
 Row = tuple[Any, ...]
@@ -45,15 +45,17 @@ def request_to_row(seq: int, exchange: Exchange) -> Row:
         is_stream(exchange),
         exchange.attempt,
         storable_or_none(exchange.cache_status),
-        _tag(metadata, "_user"),
-        _tag(metadata, "_organisation"),
-        _tag(metadata, "_prompt"),
-        _tag(metadata, "_environment"),
+        *tags_of(metadata),
         to_json(metadata),
         exchange.request_size,
         exchange.response_size,
         exchange.payloads.value,
     )
+
+
+def tags_of(metadata: Mapping[str, object]) -> tuple[str | None, ...]:
+    """Return the values of `TAG_COLUMNS`: the keys of metadata that have columns of their own."""
+    return tuple(_tag(metadata, f"_{column}") for column in TAG_COLUMNS)
 
 
 def payload_to_row(seq: int, exchange: Exchange, packer: BodyPacker) -> Row:

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 
 from gateway.domain.filter import All, Any, Filter, Is, Not, Op, Page, Scalar, Sort
 from gateway.errors import BadInput
-from gateway.store.tables import Table, ValueKind, quoted
+from gateway.store.computed import ValueKind
+from gateway.store.operands import Operand, operand_of
+from gateway.store.tables import Table, quoted
 from gateway.store.text import MAX_INTEGER, storable
 
 MAX_DEPTH = 20
@@ -26,6 +28,9 @@ MAX_VALUES = 10_000
 """Most values in one filter, those of IN included."""
 MAX_PATTERN = 1_000
 """Longest LIKE pattern, in characters."""
+
+RANDOM = "random"
+"""Instead of a field to sort by: in another order each time."""
 
 _METADATA = "metadata."
 _ORDERINGS = {Op.LT: "<", Op.LE: "<=", Op.GT: ">", Op.GE: ">="}
@@ -60,12 +65,13 @@ def select(table: Table, where: Filter, sort: Sort, page: Page, tenant: str | No
     if tenant is not None:
         clauses.append('"tenant" = ?')
         condition.values.append(storable(tenant))
+    order = _order(table, sort)
     limit, offset = _count("limit", page.limit), _count("offset", page.offset)
     sql = (
         f"SELECT {quoted(table.columns)} FROM {table.name} WHERE {' AND '.join(clauses)}"
-        f" ORDER BY {_order(table, sort)} LIMIT ? OFFSET ?"
+        f" ORDER BY {order.sql} LIMIT ? OFFSET ?"
     )
-    return Query(sql, (*condition.values, limit, offset))
+    return Query(sql, (*condition.values, *order.values, limit, offset))
 
 
 def mentions(where: Filter, name: str) -> bool:
@@ -83,13 +89,19 @@ def mentions(where: Filter, name: str) -> bool:
     return False
 
 
-def _order(table: Table, sort: Sort) -> str:
-    for name in (sort.field, sort.then):
-        if name not in table.kinds:
-            raise _unknown(table, name)
+def _order(table: Table, sort: Sort) -> Query:
+    if sort.field == RANDOM:
+        return Query("random()", ())
+    first, second = _operand(table, sort.field), _operand(table, sort.then)
     direction = "DESC" if sort.descending else "ASC"
-    then = "" if sort.field == "seq" else f', "{sort.then}" ASC'
-    return f'"{sort.field}" {direction}{then}'
+    then = "" if sort.field == "seq" else f", {second.sql} ASC"
+    return Query(f"{first.sql} {direction}{then}", (*first.values, *(second.values if then else ())))
+
+
+def _operand(table: Table, name: str) -> Operand:
+    if operand := operand_of(table, name):
+        return operand
+    raise _unknown(table, name)
 
 
 def _count(name: str, number: int) -> int:
@@ -102,7 +114,7 @@ def _unknown(table: Table, name: str) -> BadInput:
     return BadInput(
         f"there is no field {name!r} to search {table.name} by.",
         field=name,
-        hint=f"There are {', '.join(table.kinds)} and metadata.KEY.",
+        hint=f"There are {', '.join([*table.kinds, *table.expressions])} and metadata.KEY.",
     )
 
 
@@ -181,27 +193,31 @@ class _Compiler:
                 f" AND {function}value {test})"
             )
         else:
-            self._refuse_other_kind(name, kind)
-            has_value = f'("{name}" IS NOT NULL AND {function}"{name}" {test})'
+            operand = _operand(self.table, name)
+            _refuse_other_kind(name, kind, operand.kind)
+            self.values.extend(operand.values)
+            has_value = operand.that_holds(function, test)
         self.values.extend(_bindable(name, value) for value in values)
         return has_value
 
     def _is_missing(self, name: str) -> str:
         self._check(name, "")
         if not name.startswith(_METADATA):
-            return f'"{name}" IS NULL'
+            operand = _operand(self.table, name)
+            self.values.extend(operand.values)
+            return f"{operand.sql} IS NULL"
         self.values.append(storable(name.removeprefix(_METADATA)))
         return "NOT EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type <> 'null')"
 
     def _check(self, name: str, sql: str) -> str:
-        if name not in self.table.kinds and not name.startswith(_METADATA):
-            raise _unknown(self.table, name)
+        if not name.startswith(_METADATA):
+            _operand(self.table, name)
         return sql
 
-    def _refuse_other_kind(self, name: str, kind: ValueKind) -> None:
-        expected = self.table.kinds[name]
-        if kind != expected:
-            raise BadInput(f"is a {expected}, which cannot be compared with a {kind}.", field=name)
+
+def _refuse_other_kind(name: str, kind: ValueKind, expected: ValueKind) -> None:
+    if kind != expected:
+        raise BadInput(f"is a {expected}, which cannot be compared with a {kind}.", field=name)
 
 
 def _flat(group: All | Any) -> list[Filter]:
@@ -226,7 +242,7 @@ def _kind_of(value: str | float) -> ValueKind:
 def _bindable(name: str, value: str | float) -> str | int | float:
     if isinstance(value, str):
         return storable(str(value))
-    if not math.isfinite(value) or (isinstance(value, int) and abs(value) > MAX_INTEGER):
+    if abs(value) > MAX_INTEGER if isinstance(value, int) else not math.isfinite(value):
         raise BadInput("must be a finite number of at most 64 bits.", field=name)
     return value
 

@@ -7,14 +7,18 @@ a test holds the two together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from types import UnionType
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from gateway.domain.feedback import Feedback
 from gateway.domain.request import RequestRecord
-
-ValueKind = Literal["text", "number", "flag"]
+from gateway.store.computed import (
+    NAMED_REQUEST_EXPRESSIONS,
+    REQUEST_EXPRESSIONS,
+    Expression,
+    ValueKind,
+)
 
 _KINDS: Mapping[type, ValueKind] = {bool: "flag", str: "text", int: "number", float: "number"}
 
@@ -26,17 +30,21 @@ class Table:
     Args:
         columns: what a search returns, in the order in which `rows.py` takes it.
         kinds: the columns that a filter or an order may name, and the kind of their values.
+        expressions: the computed fields that they may name as well.
+        named_expressions: the computed fields of which there is one for each name, by their prefix.
     """
 
     name: str
     columns: tuple[str, ...]
     kinds: Mapping[str, ValueKind]
+    expressions: Mapping[str, Expression] = field(default_factory=dict)
+    named_expressions: Mapping[str, Expression] = field(default_factory=dict)
 
 
 def _table(name: str, row_type: type) -> Table:
     hints = get_type_hints(row_type)
     kinds = {column: kind for column, hint in hints.items() if (kind := _kind_of(hint))}
-    return Table(name, tuple(field.name for field in fields(row_type)), {"seq": "number", **kinds})
+    return Table(name, tuple(column.name for column in fields(row_type)), {"seq": "number", **kinds})
 
 
 def _kind_of(hint: Any) -> ValueKind | None:
@@ -51,7 +59,11 @@ def quoted(columns: tuple[str, ...]) -> str:
     return ", ".join(f'"{column}"' for column in columns)
 
 
-REQUESTS = _table("requests", RequestRecord)
+REQUESTS = replace(
+    _table("requests", RequestRecord),
+    expressions=REQUEST_EXPRESSIONS,
+    named_expressions=NAMED_REQUEST_EXPRESSIONS,
+)
 FEEDBACK = _table("feedback", Feedback)
 
 REQUEST_INSERT_COLUMNS = (
@@ -61,6 +73,9 @@ REQUEST_INSERT_COLUMNS = (
     "environment", "metadata", "request_size", "response_size", "payloads",
 )  # fmt: skip
 """What is known of a request when it is appended."""
+
+TAG_COLUMNS = ("user", "organisation", "prompt", "environment")
+"""What of the metadata has a column of its own; its key there begins with an underscore."""
 
 FACT_COLUMNS = (
     "requested_model", "model", "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -106,6 +107,36 @@ async def test_a_vote_is_joined_however_it_races_with_its_request(given: Given, 
     entries = [await race(number) for number in range(50)]
 
     assert [entry for entry in entries if entry.joined_at_us is None] == []
+
+
+async def test_a_vote_on_a_request_is_not_taken_for_one_on_a_trace_of_that_name(
+    given: Given, store: Store
+) -> None:
+    about_request = replace(vote("x"), target=Target.REQUEST)
+    await store.append([exchange("request-1", "x")])
+    waiting = await given(about_request)
+    assert (waiting.target, waiting.trace_id, waiting.joined_at_us) == (Target.REQUEST, None, None)
+
+    [seq] = await store.append([exchange("request-2", "trace-2")])
+    await store.annotate([(seq, Facts(response_id="x"))], at_us=2)
+    assert (await given.again(waiting.feedback_id)).request_id == "request-2"
+    assert (await given(about_request)).request_id == "request-2"
+
+    await store.append([exchange("x", "trace-3")])
+    entry = await given(about_request)
+    assert (entry.target, entry.trace_id, entry.request_id) == (Target.REQUEST, "trace-3", "x")
+    assert (await given(vote("x"))).target is Target.TRACE
+
+
+async def test_votes_on_a_trace_and_on_a_request_of_one_name_go_each_to_its_own(
+    core: FeedbackCore, store: Store
+) -> None:
+    await store.append([exchange("request-1", "x"), exchange("x", "trace-2")])
+
+    ids = await core.give([vote("x"), replace(vote("x"), target=Target.REQUEST)], APP, dialect="test")
+
+    entries = await store.feedback_by_ids(ids)
+    assert [(entry.trace_id, entry.request_id) for entry in entries] == [("x", None), ("trace-2", "x")]
 
 
 async def test_a_whole_bulk_is_linked_each_vote_to_its_own_subject(core: FeedbackCore, store: Store) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
-from gateway.domain.filter import EVERYTHING, Is, Op, Page
+from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
 from gateway.domain.request import Facts
 from gateway.errors import Conflict
 from gateway.store.base import Store, Subject
@@ -135,6 +135,23 @@ async def test_within_a_kind_all_that_an_id_names_is_resolved_newest_first(store
     assert await store.resolve(["r"], None) == {"r": [Subject(None, "t1", "r"), Subject("north", "t2", "r")]}
     assert await store.resolve(["r"], "north") == {"r": [Subject("north", "t2", "r")]}
     assert await store.resolve(["r"], "south") == {}
+
+
+async def test_about_a_request_an_id_names_no_trace(store: Store) -> None:
+    [seq, _] = await store.append([exchange("r1", "t1"), exchange("r2", "x")])
+    assert await store.resolve(["x"], None, Target.REQUEST) == {}
+    await store.annotate([(seq, Facts(response_id="x"))], at_us=5)
+    assert await store.resolve(["x"], None, Target.REQUEST) == {"x": [Subject(None, "t1", "r1")]}
+    await store.append([exchange("x", "t2", tenant="north")])
+    assert await store.resolve(["x"], None, Target.REQUEST) == {"x": [Subject("north", "t2", "x")]}
+    assert await store.resolve(["x"], None) == {"x": [Subject(None, "x", None)]}
+
+
+async def test_equal_ones_come_in_the_order_of_a_second_field(store: Store) -> None:
+    await store.put_feedback([feedback("b"), feedback("a"), feedback("c", created_at_us=5)])
+    sort = Sort("created_at_us", descending=True, then="feedback_id")
+    found = await store.find_feedback(EVERYTHING, sort, Page(), None)
+    assert [vote.feedback_id for vote in found] == ["a", "b", "c"]
 
 
 async def test_a_vote_before_its_trace_is_joined_when_the_trace_appears(store: Store) -> None:

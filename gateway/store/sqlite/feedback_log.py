@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.domain.feedback import Feedback, Receipt, Target
+from gateway.domain.feedback import Feedback, Kind, Receipt, Target
 from gateway.errors import Conflict
 from gateway.store.rows import feedback_from_row, feedback_to_row, receipt_from_row
 from gateway.store.sqlite.joining import join_waiting
 from gateway.store.tables import FEEDBACK, RECEIPT_COLUMNS, quoted
-from gateway.store.text import list_to_json, storable
+from gateway.store.text import list_to_json, storable, storable_or_none
 
 _COLUMNS = quoted(FEEDBACK.columns)
 _INSERT = f"INSERT INTO feedback ({_COLUMNS}) VALUES ({', '.join('?' * len(FEEDBACK.columns))})"
@@ -24,6 +24,18 @@ _SUPERSEDE = (
 _LATEST = f"SELECT {_COLUMNS} FROM feedback WHERE feedback_id = ?"
 _EARLIER = f"SELECT {_COLUMNS} FROM feedback_versions WHERE feedback_id = ? ORDER BY version"
 _VERSIONS = "SELECT feedback_id, version FROM feedback WHERE feedback_id IN (SELECT value FROM json_each(?))"
+_LATEST_VERDICTS = f"""
+SELECT {_COLUMNS} FROM (
+    SELECT *, row_number() OVER (
+        PARTITION BY tenant, request_id, kind, CASE kind WHEN '{Kind.SCORE}' THEN metric END
+        ORDER BY updated_at_us DESC, seq DESC
+    ) AS place
+    FROM feedback
+    WHERE request_id IN (SELECT value FROM json_each(:ids)) AND kind IN ('{Kind.THUMB}', '{Kind.SCORE}')
+        AND deleted_at_us IS NULL AND (:tenant IS NULL OR tenant = :tenant)
+)
+WHERE place = 1 ORDER BY updated_at_us, seq
+"""
 _RECEIPT = f"SELECT {quoted(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
 _INSERT_RECEIPT = f"INSERT INTO receipts ({quoted(RECEIPT_COLUMNS)}) VALUES (?, ?, ?, ?)"
 
@@ -58,6 +70,14 @@ def feedback_by_ids(connection: sqlite3.Connection, feedback_ids: Sequence[str])
     """Return the latest versions of these entries in the order asked."""
     rows = (connection.execute(_LATEST, (storable(feedback_id),)).fetchone() for feedback_id in feedback_ids)
     return [feedback_from_row(row) for row in rows if row is not None]
+
+
+def latest_verdicts(
+    connection: sqlite3.Connection, request_ids: Sequence[str], tenant: str | None
+) -> list[Feedback]:
+    """Return the latest thumb on each request, and its latest score by each metric; the oldest first."""
+    values = {"ids": list_to_json(request_ids), "tenant": storable_or_none(tenant)}
+    return [feedback_from_row(row) for row in connection.execute(_LATEST_VERDICTS, values)]
 
 
 def history(connection: sqlite3.Connection, feedback_id: str) -> list[Feedback]:

@@ -17,7 +17,7 @@ from gateway.store.base import Health, StoredKey, Subject
 from gateway.store.packing import BodyPacker
 from gateway.store.rows import feedback_from_row, record_from_row
 from gateway.store.sql import Query, mentions, select
-from gateway.store.sqlite import feedback_log, heartbeat, key_table, request_log
+from gateway.store.sqlite import feedback_log, heartbeat, key_table, request_log, tagging
 from gateway.store.sqlite.connection import connect_writer
 from gateway.store.sqlite.joining import find_subjects
 from gateway.store.sqlite.readers import Readers
@@ -94,6 +94,13 @@ class SqliteStore:
     async def payload(self, seq: int) -> Payload | None:
         return await self._lookups.read(lambda connection: request_log.payload(connection, seq))
 
+    async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
+        return await self._writer.write(
+            lambda connection: tagging.set_property(connection, any_id, key, value, tenant),
+            size_bytes=request_log.ROW_BYTES + len(value),
+            is_synced=True,
+        )
+
     # feedback
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
@@ -110,6 +117,11 @@ class SqliteStore:
             where = All((where, _NOT_DELETED))
         query = select(FEEDBACK, where, sort, page, tenant)
         return await self._queries.read(partial(_entries, query=query))
+
+    async def latest_verdicts(self, request_ids: Sequence[str], tenant: str | None) -> list[Feedback]:
+        return await self._queries.read(
+            lambda connection: feedback_log.latest_verdicts(connection, request_ids, tenant)
+        )
 
     async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:
         return await self._lookups.read(

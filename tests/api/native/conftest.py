@@ -16,6 +16,7 @@ from gateway.domain.exchange import Exchange, Identity, Outcome
 from gateway.domain.feedback import Feedback
 from gateway.domain.ids import new_id
 from gateway.domain.principal import Principal, Role
+from gateway.feedback import FeedbackCore
 from gateway.query import RequestReader, TraceReader
 from gateway.store import open_store
 from gateway.store.base import Store
@@ -30,6 +31,7 @@ PRINCIPALS = {
     "app": Principal("app", frozenset({Role.PROXY, Role.FEEDBACK})),
     "reader-a": Principal("reader-a", frozenset({Role.READ}), tenant="a"),
     "reader-b": Principal("reader-b", frozenset({Role.READ}), tenant="b"),
+    "admin-b": Principal("admin-b", frozenset({Role.ADMIN}), tenant="b"),
 }
 """Who is who; each one's name is its key too."""
 
@@ -44,7 +46,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 @pytest.fixture
 async def url(store: Store) -> AsyncIterator[str]:
     keys = KeyRing({hash_token(name): principal for name, principal in PRINCIPALS.items()}, store)
-    face = native_face(RequestReader(store), TraceReader(store))
+    face = native_face(RequestReader(store), TraceReader(store), FeedbackCore(store))
     app = web.Application()
     guard = Guard(keys)
     for served in (face, documentation_face([face], "1.2.3")):

@@ -7,6 +7,7 @@ import httpx
 
 from gateway.api.native import native_face
 from gateway.api.native.documentation import to_html
+from gateway.feedback import FeedbackCore
 from gateway.query import RequestReader, TraceReader
 from gateway.store.base import Store
 
@@ -58,7 +59,7 @@ def test_prose_is_escaped_and_code_is_marked() -> None:
 
 def test_the_written_reference_names_every_path_and_parameter(store: Store) -> None:
     text = REFERENCE.read_text()
-    for endpoint in native_face(RequestReader(store), TraceReader(store)).endpoints:
+    for endpoint in native_face(RequestReader(store), TraceReader(store), FeedbackCore(store)).endpoints:
         assert re.sub(r":[^{}]*\}", "}", endpoint.path) in text
         for parameter in endpoint.parameters:
             assert f"`{parameter.name}`" in text

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from gateway.api.native import build_openapi, documentation_face, native_face
 from gateway.api.native.replies import draw_error
 from gateway.domain.principal import Principal, Role
+from gateway.feedback import FeedbackCore
 from gateway.query import RequestReader, TraceReader
 from gateway.store.base import Store
 from gateway.web.face import Endpoint, Face, Parameter
@@ -54,12 +55,14 @@ def build(*faces: Face) -> Any:
 
 
 def test_our_own_faces_make_a_valid_document(store: Store) -> None:
-    native = native_face(RequestReader(store), TraceReader(store))
+    native = native_face(RequestReader(store), TraceReader(store), FeedbackCore(store))
     document = build(native, documentation_face([native], "1.2.3"))
     assert set(document["paths"]) == {
         "/api/v1/requests",
         "/api/v1/requests/{request_id}",
         "/api/v1/traces/{trace_id}",
+        "/api/v1/feedback",
+        "/api/v1/feedback/{feedback_id}",
         "/openapi.json",
         "/docs",
         "/docs/style.css",

@@ -1,0 +1,144 @@
+"""A logged request as one of Helicone's rows. What there is no value for is null, never left out.
+
+Source: the `HeliconeRequest` type of https://github.com/Helicone/helicone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.api.helicone.columns import OTHER_PROVIDER, PROVIDERS
+from gateway.domain.request import NANO, RequestRecord
+from gateway.query import JudgedRequest, LoggedRequest, Message
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Row(BaseModel):
+    """A logged request. Times are RFC 3339 in UTC, durations whole milliseconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    response_id: str | None = Field(description="The provider's id of its response.")
+    response_created_at: str | None
+    response_body: object = Field(description="JSON; streams put together. Other text as a string.")
+    response_status: int | None = Field(description="Null where the caller left before any was sent.")
+    response_model: str | None
+    request_id: str
+    request_created_at: str
+    request_body: object
+    request_path: str
+    request_user_id: str | None
+    request_properties: dict[str, str]
+    request_model: str | None
+    model_override: None = None
+    helicone_user: None = None
+    provider: str
+    delay_ms: int
+    time_to_first_token: int | None
+    total_tokens: int | None
+    prompt_tokens: int | None
+    prompt_cache_write_tokens: int | None
+    prompt_cache_read_tokens: int | None
+    completion_tokens: int | None
+    prompt_id: str | None
+    feedback_created_at: str | None = Field(description="When the rating shown was given.")
+    feedback_id: str | None
+    feedback_rating: bool | None = Field(description="The rating given last, whoever gave it.")
+    signed_body_url: None = None
+    llmSchema: None = None
+    country_code: None = None
+    asset_ids: None = None
+    asset_urls: None = None
+    scores: dict[str, float]
+    costUSD: float | None
+    properties: dict[str, str]
+    assets: None = None
+    target_url: None = None
+    model: str | None = Field(description="The model that answered, or else the one asked for.")
+    cache_reference_id: None = None
+    cache_enabled: None = None
+    updated_at: None = None
+
+
+def to_row(judged: JudgedRequest, logged: LoggedRequest | None = None) -> Row:
+    """Return the row of a request; its bodies are null unless `logged` has them."""
+    record, thumb = judged.record, judged.thumb
+    properties = {key: _as_text(value) for key, value in record.metadata.items() if value is not None}
+    cost = record.cost_nanousd
+    return Row(
+        response_id=record.response_id,
+        response_created_at=_rfc_3339(record.ended_at_us),
+        response_body=_response_body(logged),
+        response_status=record.status,
+        response_model=record.model,
+        request_id=record.request_id,
+        request_created_at=_rfc_3339(record.started_at_us),
+        request_body=_body(logged.request) if logged else None,
+        request_path=record.path,
+        request_user_id=record.user,
+        request_properties=properties,
+        request_model=record.requested_model,
+        provider=PROVIDERS.get(record.provider, OTHER_PROVIDER),
+        delay_ms=(record.ended_at_us - record.started_at_us) // 1000,
+        time_to_first_token=_first_byte_ms(record),
+        total_tokens=_total_tokens(record),
+        prompt_tokens=record.prompt_tokens,
+        prompt_cache_write_tokens=record.cache_write_tokens,
+        prompt_cache_read_tokens=record.cached_tokens,
+        completion_tokens=record.completion_tokens,
+        prompt_id=record.prompt,
+        feedback_created_at=_rfc_3339(thumb.updated_at_us) if thumb else None,
+        feedback_id=thumb.feedback_id if thumb else None,
+        feedback_rating=thumb.value > 0 if thumb and thumb.value is not None else None,
+        scores=dict(judged.scores),
+        costUSD=None if cost is None else cost / NANO,
+        properties=properties,
+        model=record.model if record.model is not None else record.requested_model,
+    )
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _rfc_3339(time_us: int) -> str:
+    at = (_EPOCH + timedelta(microseconds=time_us)).replace(tzinfo=None)
+    return at.isoformat(timespec="microseconds") + "Z"
+
+
+def _first_byte_ms(record: RequestRecord) -> int | None:
+    first_byte_us = record.first_byte_at_us
+    return None if first_byte_us is None else (first_byte_us - record.started_at_us) // 1000
+
+
+def _total_tokens(record: RequestRecord) -> int | None:
+    counted = [count for count in (record.prompt_tokens, record.completion_tokens) if count is not None]
+    return sum(counted) if counted else None
+
+
+def _response_body(logged: LoggedRequest | None) -> object:
+    if logged is None:
+        return None
+    if isinstance(logged.reassembled, Mapping):
+        return logged.reassembled
+    return _body(logged.response)
+
+
+def _body(message: Message | None) -> object:
+    """JSON as it was sent, digit for digit; other text as a string; null for the rest."""
+    if message is None or not message.body:
+        return None
+    try:
+        orjson.loads(message.body)
+        return orjson.Fragment(message.body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return message.body.decode()
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,130 @@
+"""`/api/v1/feedback`: entries of every dialect, with their history, and a way to withdraw one."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from pydantic import Field
+
+from gateway.api.native.filters import FEEDBACK_PARAMETERS, read_feedback_search, refuse_unknown
+from gateway.api.native.replies import Shape, reply
+from gateway.api.native.shapes import FeedbackRow, Time, rfc_3339
+from gateway.domain.feedback import Feedback
+from gateway.domain.filter import All, Any, Filter, Is, Op, Page, Sort
+from gateway.domain.principal import Principal, Role
+from gateway.feedback import FeedbackCore
+from gateway.web.face import Endpoint
+
+DIALECT = "native"
+"""What our own dialect is called in rows."""
+
+NEWEST_FIRST = Sort("created_at_us", descending=True, then="feedback_id")
+
+
+class FeedbackListReply(Shape):
+    data: list[FeedbackRow] = Field(description="Newest first.")
+    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null where there is no more.")
+
+
+class FeedbackVersion(FeedbackRow):
+    """One version of an entry."""
+
+    deleted_at: Time | None = Field(None, description="When it was withdrawn; null if it was not.")
+
+    @classmethod
+    def of(cls, entry: Feedback) -> FeedbackVersion:
+        row = dict(FeedbackRow.of(entry))
+        return cls.model_validate({**row, "deleted_at": rfc_3339(entry.deleted_at_us)})
+
+
+class FeedbackReply(FeedbackVersion):
+    """An entry in its latest version, with its history."""
+
+    versions: list[FeedbackVersion] = Field(description="All versions, the first one first.")
+
+    @classmethod
+    def of_history(cls, history: list[Feedback]) -> FeedbackReply:
+        versions = [FeedbackVersion.of(entry) for entry in history]
+        return cls.model_validate({**dict(versions[-1]), "versions": versions})
+
+
+class WithdrawnReply(Shape):
+    feedback_id: str
+
+
+class FeedbackEndpoints:
+    """Handlers of the entries' paths."""
+
+    def __init__(self, feedback: FeedbackCore) -> None:
+        self._feedback = feedback
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the paths and what is found there."""
+        return (
+            Endpoint(
+                method="GET",
+                path="/api/v1/feedback",
+                handler=self._find,
+                role=Role.READ,
+                summary="Find feedback",
+                description="Entries of every dialect in their latest version, withdrawn ones left out. All "
+                "conditions must hold. Newest first; walking from cursor to cursor meets each entry once, while "
+                "new ones are added.",
+                parameters=FEEDBACK_PARAMETERS,
+                reply=FeedbackListReply,
+                failures=(400, 503),
+            ),
+            Endpoint(
+                method="GET",
+                path="/api/v1/feedback/{feedback_id}",
+                handler=self._show,
+                role=Role.READ,
+                summary="Read one entry",
+                description="With all its versions. One that was withdrawn is shown too, with `deleted_at`.",
+                reply=FeedbackReply,
+                failures=(400, 404, 503),
+            ),
+            Endpoint(
+                method="DELETE",
+                path="/api/v1/feedback/{feedback_id}",
+                handler=self._withdraw,
+                role=Role.ADMIN,
+                summary="Withdraw an entry",
+                description="It no longer counts and is no longer listed; its versions are kept.",
+                reply=WithdrawnReply,
+                failures=(404, 503),
+            ),
+        )
+
+    async def _find(self, request: web.Request, principal: Principal) -> web.Response:
+        search = read_feedback_search(request.query.items())
+        where = All((search.where, _following(search.after)))
+        found = await self._feedback.find(where, NEWEST_FIRST, Page(search.limit + 1), principal)
+        data = found[: search.limit]
+        cursor = _cursor(data[-1]) if len(found) > search.limit else None
+        return reply(FeedbackListReply(data=[FeedbackRow.of(entry) for entry in data], next_cursor=cursor))
+
+    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
+        refuse_unknown(request.query, ())
+        history = await self._feedback.history(_feedback_id(request), principal)
+        return reply(FeedbackReply.of_history(history))
+
+    async def _withdraw(self, request: web.Request, principal: Principal) -> web.Response:
+        entry = await self._feedback.withdraw(_feedback_id(request), principal, DIALECT)
+        return reply(WithdrawnReply(feedback_id=entry.feedback_id))
+
+
+def _feedback_id(request: web.Request) -> str:
+    return request.match_info["feedback_id"].lower()
+
+
+def _following(after: tuple[int, str] | None) -> Filter:
+    """The entries that come after this one in the order of `NEWEST_FIRST`."""
+    if after is None:
+        return All()
+    created_at_us, feedback_id = after
+    same_time = All((Is("created_at_us", Op.EQ, created_at_us), Is("feedback_id", Op.GT, feedback_id)))
+    return Any((Is("created_at_us", Op.LT, created_at_us), same_time))
+
+
+def _cursor(entry: Feedback) -> str:
+    return f"{entry.created_at_us}.{entry.feedback_id}"

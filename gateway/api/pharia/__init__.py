@@ -1,0 +1,9 @@
+"""PhariaAssistant's dialect: feedback of an application's own shape, with a way to list and to withdraw it.
+
+Paths and handlers are in `feedback.py`, bodies in `bodies.py`, entries as they are shown in `entries.py`, what
+may be searched for in `searching.py`, errors in `errors.py`. Called by `gateway.app` alone.
+"""
+
+from gateway.api.pharia.feedback import pharia_face
+
+__all__ = ["pharia_face"]

@@ -1,0 +1,128 @@
+"""Entries in this dialect's words, whatever dialect they came in, and changes to them.
+
+Each version that was written in this dialect holds the entry's whole body in `raw`, so that its feedback can
+be shown as it was given. Versions of other dialects are shown by what their columns hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import orjson
+from pydantic import BaseModel, Field, RootModel, WithJsonSchema
+
+from gateway.domain.feedback import Feedback
+from gateway.feedback import read_feedback
+
+DIALECT = "pharia"
+"""What the dialect is called in rows."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""RFC 3339 in UTC, with microseconds."""
+
+
+class Entry(BaseModel):
+    """The latest version of an entry."""
+
+    feedback_id: str
+    trace_id: str = Field(description="The trace that it is about; while none is logged, the id as given.")
+    app_id: str | None
+    app_version: str | None
+    feedback: dict[str, Any] = Field(
+        description="As it was given; of entries that were written in another dialect, value, weight and texts."
+    )
+    user: str | None
+    metadata: dict[str, Any]
+    created_at: Time
+    updated_at: Time
+
+    @classmethod
+    def of(cls, entry: Feedback) -> Entry:
+        return cls(
+            feedback_id=entry.feedback_id,
+            trace_id=entry.trace_id or entry.subject_id,
+            app_id=entry.app_id,
+            app_version=entry.app_version,
+            feedback=_body_of(entry)["feedback"],
+            user=entry.author,
+            metadata=dict(entry.metadata),
+            created_at=_rfc_3339(entry.created_at_us),
+            updated_at=_rfc_3339(entry.updated_at_us),
+        )
+
+
+class Entries(RootModel[list[Entry]]):
+    """Entries, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """A change to an entry. None leaves a field as it is; fields of the feedback replace those of their name."""
+
+    feedback: dict[str, Any] | None
+    app_id: str | None
+    app_version: str | None
+    raw: str
+
+    def of(self, entry: Feedback) -> Feedback:
+        """Return `entry` with this change made."""
+        body = _body_of(entry)
+        merged = {**body["feedback"], **(self.feedback or {})}
+        names = {"app_id": self.app_id or entry.app_id, "app_version": self.app_version or entry.app_version}
+        changed = replace(
+            _with_feedback(entry, body["feedback"], merged),
+            app_id=names["app_id"],
+            app_version=names["app_version"],
+        )
+        whole = {**body, **names, "feedback": merged}
+        return replace(changed, raw=orjson.dumps(whole).decode())
+
+
+def _with_feedback(entry: Feedback, before: dict[str, Any], after: dict[str, Any]) -> Feedback:
+    was, now = read_feedback(before), read_feedback(after)
+    if now == was:
+        return entry
+    changed = replace(
+        entry,
+        weight=now.weight,
+        comment=now.comment,
+        original_text=now.original_text,
+        edited_text=now.edited_text,
+    )
+    if now.kind == was.kind and now.verdict == was.verdict:
+        # The score may have been made on the scale of another dialect, which nobody has judged anew.
+        return changed
+    return replace(changed, kind=now.kind, value=now.verdict.value, score=now.verdict.score)
+
+
+def _body_of(entry: Feedback) -> dict[str, Any]:
+    """The entry as this dialect would have been given it; `feedback` is always there."""
+    if entry.dialect == DIALECT:
+        body: dict[str, Any] = orjson.loads(entry.raw)
+        return body
+    return {"trace_id": entry.subject_id, "feedback": _feedback_of_columns(entry)}
+
+
+def _feedback_of_columns(entry: Feedback) -> dict[str, Any]:
+    columns = {
+        "value": _plain(entry.value),
+        "weight": _plain(entry.weight),
+        "label": entry.label,
+        "comment": entry.comment,
+        "original_response": entry.original_text,
+        "user_edit": entry.edited_text,
+    }
+    return {name: value for name, value in columns.items() if value is not None}
+
+
+def _plain(number: float | None) -> float | int | None:
+    return int(number) if number is not None and number.is_integer() else number
+
+
+def _rfc_3339(time_us: int) -> str:
+    at = _EPOCH + timedelta(microseconds=time_us)
+    return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

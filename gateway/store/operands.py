@@ -1,0 +1,46 @@
+"""What a field's name stands for in SQL: a column, or an expression worked out from the row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.store.computed import ValueKind
+from gateway.store.tables import Table
+from gateway.store.text import storable
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A field in a statement.
+
+    Args:
+        values: what is to be bound to the marks in `sql`.
+        is_column: whether the database can look it up in an index.
+    """
+
+    sql: str
+    kind: ValueKind
+    values: tuple[str, ...] = ()
+    is_column: bool = False
+
+    def that_holds(self, function: str, test: str) -> str:
+        """Write that this has a value and that the test on it holds: true or false, never NULL.
+
+        Args:
+            function: the beginning of a call that the test ends, or nothing.
+        """
+        if self.is_column:
+            return f"({self.sql} IS NOT NULL AND {function}{self.sql} {test})"
+        return f"ifnull({function}{self.sql} {test}, 0)"
+
+
+def operand_of(table: Table, name: str) -> Operand | None:
+    """Return what a name stands for in statements on a table; None if the table has no such field."""
+    if name in table.kinds:
+        return Operand(f'"{name}"', table.kinds[name], is_column=True)
+    if expression := table.expressions.get(name):
+        return Operand(expression.sql, expression.kind)
+    for prefix, expression in table.named_expressions.items():
+        if name.startswith(prefix):
+            return Operand(expression.sql, expression.kind, (storable(name.removeprefix(prefix)),))
+    return None

@@ -1,0 +1,124 @@
+"""What is known of free JSON, and that nothing in it is ever an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain.feedback import Kind
+from gateway.feedback import read_feedback
+
+
+@pytest.mark.parametrize(
+    ("feedback", "kind", "value", "score"),
+    [
+        *(({"rating": stars}, "rating", stars, (stars - 3) / 2) for stars in (1, 2, 3, 4, 5, 4.5)),
+        ({"thumbs_up": True}, "thumb", 1, 1),
+        ({"thumbs_up": False}, "thumb", 0, -1),
+        ({"thumbs_down": True}, "thumb", 0, -1),
+        ({"thumbs_down": False}, "thumb", 1, 1),
+        ({"thumbs_up": True, "thumbs_down": False}, "thumb", 1, 1),
+        ({"thumbs_up": False, "thumbs_down": True}, "thumb", 0, -1),
+        ({"type": "thumbs_up"}, "thumb", 1, 1),
+        ({"type": "Thumbs-Down"}, "thumb", 0, -1),
+        ({"feedback_type": "thumbs_up"}, "thumb", 1, 1),
+        ({"score": 0.5}, "score", 0.5, 0.5),
+        ({"score": 0}, "score", 0, 0),
+        ({"value": -1}, "score", -1, -1),
+        ({"score": 85}, "score", 85, None),
+        ({"score": 1, "value": 0}, "score", 1, 1),
+        ({"rating": 4, "score": 0.1, "thumbs_up": False}, "rating", 4, 0.5),
+        ({"rating": 9, "score": 0.1}, "score", 0.1, 0.1),
+        ({"comment": "words"}, "comment", None, None),
+        ({"comment": "words", "rating": 3}, "rating", 3, 0),
+        ({"user_edit": "b", "thumbs_down": True}, "edit", 0, -1),
+    ],
+)
+def test_a_known_verdict_has_its_kind_value_and_score(
+    feedback: dict[str, Any], kind: str, value: float | None, score: float | None
+) -> None:
+    reading = read_feedback(feedback)
+
+    assert (reading.kind, reading.verdict.value, reading.verdict.score) == (kind, value, score)
+
+
+@pytest.mark.parametrize(
+    "feedback",
+    [
+        {},
+        {"colour": "red"},
+        {"rating": 0},
+        {"rating": 5.1},
+        {"rating": True},
+        {"rating": "4"},
+        {"rating": None},
+        {"rating": [4]},
+        {"thumbs_up": "yes"},
+        {"thumbs_up": 1},
+        {"thumbs_up": True, "thumbs_down": True},
+        {"thumbs_up": False, "thumbs_down": False},
+        {"type": "star"},
+        {"type": ["thumbs_up"]},
+        {"score": True},
+        {"score": "0.5"},
+        {"score": float("nan")},
+        {"score": float("inf")},
+        {"score": 10**400},
+        {"comment": ""},
+        {"comment": 5},
+        {"original_response": "a"},
+        {"content_edit": {}},
+        {"content_edit": ["b"]},
+    ],
+)
+def test_what_is_not_known_is_custom_and_has_no_value(feedback: dict[str, Any]) -> None:
+    reading = read_feedback(feedback)
+
+    assert (reading.kind, reading.verdict.value, reading.verdict.score) == (Kind.CUSTOM, None, None)
+    assert (reading.comment, reading.edited_text, reading.weight) == (None, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("feedback", "original", "edited"),
+    [
+        ({"original_response": "a", "user_edit": "b"}, "a", "b"),
+        ({"original_content": "a", "edited_content": "b"}, "a", "b"),
+        ({"content_edit": "b"}, None, "b"),
+        ({"content_edit": "b", "original_response": "a"}, "a", "b"),
+        ({"content_edit": {"original_content": "a", "edited_content": "b"}}, "a", "b"),
+        ({"type": "content_edit", "edited_content": "b"}, None, "b"),
+    ],
+)
+def test_an_edit_has_both_texts_as_far_as_they_are_there(
+    feedback: dict[str, Any], original: str | None, edited: str
+) -> None:
+    reading = read_feedback(feedback)
+
+    assert (reading.kind, reading.original_text, reading.edited_text) == (Kind.EDIT, original, edited)
+
+
+@pytest.mark.parametrize(
+    ("weight", "kept"), [(0, 0), (0.5, 0.5), (1, 1), (2, 1), (-1, 1), ("0.5", 1), (True, 1), (None, 1)]
+)
+def test_a_weight_is_one_from_0_to_1(weight: object, kept: float) -> None:
+    assert read_feedback({"rating": 5, "weight": weight}).weight == kept
+
+
+KNOWN = ["rating", "thumbs_up", "thumbs_down", "type", "feedback_type", "kind", "score", "value", "weight"]
+KNOWN += ["comment", "text", "original_response", "user_edit", "edited_content", "content_edit"]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KNOWN), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KNOWN), ANYTHING))
+def test_whatever_comes_is_read_and_scores_stay_in_their_range(feedback: dict[str, Any]) -> None:
+    reading = read_feedback(feedback)
+
+    assert 0 <= reading.weight <= 1
+    assert reading.verdict.score is None or -1 <= reading.verdict.score <= 1

@@ -1,0 +1,98 @@
+"""Standing votes: one entry for each request, author and metric, and the last word counts."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from gateway.domain.feedback import Feedback, Kind, Target
+from gateway.domain.principal import OPEN, Principal, Role
+from gateway.errors import Conflict, NotFound, StoreUnavailable
+from gateway.feedback.standing import StandingVote, StandingVotes, standing_id
+from gateway.store.base import Store
+
+ANCIENT = "018bcfe5-6800-7000-8000-000000000000"
+"""A UUIDv7 that was made in November 2023."""
+
+NORTH = Principal("north", frozenset({Role.FEEDBACK}), tenant="north")
+
+
+def vote(request_id: str = "request-1", **given: object) -> StandingVote:
+    usual = StandingVote(
+        request_id=request_id, kind=Kind.THUMB, metric="rating", value=1.0, score=1.0, raw="{}"
+    )
+    return replace(usual, **given)  # type: ignore[arg-type]
+
+
+async def cast(store: Store, *votes: StandingVote, principal: Principal = OPEN) -> list[Feedback]:
+    return await StandingVotes(store, 3600).cast(votes, principal, dialect="test")
+
+
+async def test_the_same_vote_again_is_a_new_version_of_the_same_entry(store: Store) -> None:
+    [first] = await cast(store, vote())
+    [second] = await cast(store, vote(value=-1.0, score=-1.0))
+
+    assert (first.version, second.version) == (1, 2)
+    assert second.feedback_id == first.feedback_id
+    assert second.created_at_us == first.created_at_us
+    assert [entry.value for entry in await store.history(first.feedback_id)] == [1, -1]
+
+
+async def test_an_entry_that_was_deleted_stands_again_when_it_is_voted_for_again(store: Store) -> None:
+    [first] = await cast(store, vote())
+    await store.put_feedback([replace(first, version=2, deleted_at_us=1)])
+
+    [third] = await cast(store, vote())
+
+    assert (third.version, third.deleted_at_us) == (3, None)
+
+
+async def test_votes_that_stand_for_different_things_are_different_entries(store: Store) -> None:
+    votes = [vote(), vote(author="ann"), vote(metric="other"), vote("request-2")]
+    entries = [*await cast(store, *votes), *await cast(store, vote(), principal=NORTH)]
+
+    assert len({entry.feedback_id for entry in entries}) == 5
+    assert {UUID(entry.feedback_id).version for entry in entries} == {8}
+    assert {entry.target for entry in entries} == {Target.REQUEST}
+    assert entries[0].feedback_id == standing_id(None, "request-1", None, "rating")
+
+
+async def test_votes_at_the_same_time_are_all_kept_one_after_the_other(store: Store) -> None:
+    await asyncio.gather(*(cast(store, vote(), vote(metric="other")) for _ in range(20)))
+
+    for metric in ("rating", "other"):
+        history = await store.history(standing_id(None, "request-1", None, metric))
+        assert [entry.version for entry in history] == list(range(1, 21))
+
+
+async def test_only_an_id_that_tells_its_age_can_be_too_old(store: Store) -> None:
+    with pytest.raises(NotFound, match="Request not found"):
+        await cast(store, vote(), vote(ANCIENT))
+    for spelled_otherwise in (ANCIENT.replace("-", ""), f"{{{ANCIENT}}}", ANCIENT.replace("-7", "-4", 1)):
+        assert len(await cast(store, vote(spelled_otherwise))) == 1
+    assert await store.feedback_by_ids([standing_id(None, "request-1", None, "rating")]) == []
+    assert len(await StandingVotes(store, 1e12).cast([vote(ANCIENT)], OPEN, dialect="test")) == 1
+
+
+async def test_an_entry_of_another_kind_under_the_same_id_is_left_alone(store: Store) -> None:
+    [entry] = await cast(store, vote())
+    other = replace(entry, feedback_id=standing_id(None, "request-2", None, "rating"))
+    await store.put_feedback([other])
+
+    with pytest.raises(Conflict, match="another entry"):
+        await cast(store, vote("request-2"))
+
+
+async def test_rivals_that_never_rest_make_it_unavailable_not_endless(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise Conflict("someone else was first.")
+
+    monkeypatch.setattr(store, "put_feedback", refuse)
+
+    with pytest.raises(StoreUnavailable, match="at once"):
+        await cast(store, vote())
