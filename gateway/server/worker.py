@@ -11,6 +11,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from gateway import __version__
 from gateway.app import Gateway, open_gateway
 from gateway.config.models import Config, is_loopback
 from gateway.errors import BadInput, GatewayError
@@ -50,7 +51,9 @@ async def serve(config: Config, reload: Callable[[], Config], on_ready: Ready) -
         try:
             _on_signals(stop, gateway, reload)
             _spare_collections()
-            on_ready(_url(config, runner))
+            url = _url(config, runner)
+            log.info("started", url=url, version=__version__, providers=list(config.providers))
+            on_ready(url)
             await stop.wait()
             log.info(
                 "stopping", in_flight=len(gateway.proxy.in_flight), drain_seconds=config.server.drain_seconds

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from aiohttp import web
 
-from gateway.access.keys import KeyRing, hash_token
 from gateway.api.native import documentation_face, native_face
 from gateway.domain.exchange import Exchange, Identity, Outcome
 from gateway.domain.feedback import Feedback
@@ -18,9 +15,8 @@ from gateway.domain.ids import new_id
 from gateway.domain.principal import Principal, Role
 from gateway.feedback import FeedbackCore
 from gateway.query import RequestReader, TraceReader
-from gateway.store import open_store
 from gateway.store.base import Store
-from gateway.web.guard import Guard
+from tests.api.serving import serving
 
 MakeExchange = Callable[..., Exchange]
 MakeFeedback = Callable[..., Feedback]
@@ -37,25 +33,11 @@ PRINCIPALS = {
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await open_store(f"sqlite:///{tmp_path / 'gateway.db'}")
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
 async def url(store: Store) -> AsyncIterator[str]:
-    keys = KeyRing({hash_token(name): principal for name, principal in PRINCIPALS.items()}, store)
     face = native_face(RequestReader(store), TraceReader(store), FeedbackCore(store))
-    app = web.Application()
-    guard = Guard(keys)
-    for served in (face, documentation_face([face], "1.2.3")):
-        guard.add_routes(app, served)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    documentation = documentation_face([face], "1.2.3")
+    async with serving(face, documentation, principals=PRINCIPALS, store=store) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,0 +1,30 @@
+"""Faces on a real server, for tests that call them over a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from gateway.access.keys import KeyRing, hash_token
+from gateway.domain.principal import Principal
+from gateway.store.base import Store
+from gateway.urls import build_faces
+from gateway.web.face import Face
+from gateway.web.guard import Guard
+
+MIB = 1024 * 1024
+
+
+@asynccontextmanager
+async def serving(*faces: Face, principals: Mapping[str, Principal], store: Store) -> AsyncIterator[str]:
+    """Serve faces on a free loopback port to these callers, by their keys; gives the server's URL."""
+    keys = KeyRing({hash_token(token): principal for token, principal in principals.items()}, store)
+    runner = web.AppRunner(build_faces(faces, Guard(keys)))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
