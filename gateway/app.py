@@ -116,16 +116,15 @@ async def open_gateway(config: Config) -> Gateway:
         admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
     )
     metrics.watch(_gauges(proxy, recorder, overflow, upstream))
+    core = FeedbackCore(store)
+    longest = config.server.max_feedback_bytes
     faces = [
-        native_face(RequestReader(store), TraceReader(store), FeedbackCore(store)),
-        portkey_face(FeedbackCore(store), scale_of(config), config.server.max_feedback_bytes),
+        native_face(RequestReader(store), TraceReader(store), core),
+        portkey_face(core, scale_of(config), longest),
         helicone_face(
-            StandingVotes(store, config.feedback.orphan_window),
-            store,
-            JudgedRequests(store),
-            config.server.max_feedback_bytes,
+            StandingVotes(store, config.feedback.orphan_window), store, JudgedRequests(store), longest
         ),
-        pharia_face(FeedbackCore(store), config.server.max_feedback_bytes),
+        pharia_face(core, longest),
         operations_face(_checker(store, overflow), metrics),
     ]
     return Gateway(

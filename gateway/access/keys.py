@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import time
 from collections.abc import Sequence
 
+from gateway.domain.clock import now_us
 from gateway.domain.principal import Principal, Role
 from gateway.errors import NotFound
 from gateway.store.base import KeyStore, StoredKey
@@ -76,7 +76,7 @@ async def create_key(store: KeyStore, name: str, roles: Sequence[Role], tenant: 
             sha256=hash_token(token),
             roles=tuple(sorted(roles)),
             tenant=tenant,
-            created_at_us=time.time_ns() // 1000,
+            created_at_us=now_us(),
         )
     )
     return token
@@ -84,5 +84,5 @@ async def create_key(store: KeyStore, name: str, roles: Sequence[Role], tenant: 
 
 async def revoke_key(store: KeyStore, name: str) -> None:
     """Make the live key of this name useless. Raises NotFound if there is none."""
-    if not await store.revoke_key(name, time.time_ns() // 1000):
+    if not await store.revoke_key(name, now_us()):
         raise NotFound(f"no live key is called {name!r}.", field="name")

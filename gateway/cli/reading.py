@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from gateway.cli.stores import open_existing
+from gateway.domain.clock import now_us
 from gateway.domain.filter import EVERYTHING, All, Filter, Is, Op, Page, Sort
 from gateway.domain.request import RequestRecord
 from gateway.query import LoggedRequest, RequestReader
@@ -76,7 +76,7 @@ async def _arriving(store: RequestQueries, where: Filter, last: int) -> AsyncIte
 
 def _ready(records: list[RequestRecord]) -> list[RequestRecord]:
     """The rows before the first one that will be known better in a moment."""
-    too_old_us = time.time_ns() // 1000 - GRACE_US
+    too_old_us = now_us() - GRACE_US
     for index, record in enumerate(records):
         if record.interpreted_at_us is None and record.ended_at_us > too_old_us:
             return records[:index]

@@ -33,6 +33,10 @@ class Principal:
         """Tell whether this caller may act in `role`."""
         return role in self.roles or Role.ADMIN in self.roles
 
+    def sees(self, tenant: str | None) -> bool:
+        """Tell whether what belongs to `tenant` exists for this caller."""
+        return self.tenant is None or self.tenant == tenant
+
 
 OPEN = Principal(name=None, roles=frozenset({Role.ADMIN}))
 """Everybody, on a gateway without keys."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from gateway.domain.clock import now_us
 from gateway.domain.feedback import Feedback, Receipt
 from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.ids import new_id
 from gateway.domain.principal import Principal
-from gateway.errors import Conflict, NotFound, StoreUnavailable
+from gateway.errors import Conflict, NotFound
+from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
 from gateway.feedback.idempotency import Call, canonical_json, read_call
 from gateway.feedback.linking import Link, find_links
 from gateway.feedback.votes import Change, NewFeedback
 from gateway.store.base import FeedbackStore
-
-MAX_ATTEMPTS = 100
-"""How often a write is tried when others come in between. Each time, one of the rivals got through."""
 
 
 class FeedbackCore:
@@ -59,7 +57,7 @@ class FeedbackCore:
             except Conflict:
                 continue
             return ids
-        raise _too_busy()
+        raise too_busy()
 
     async def revise(
         self,
@@ -106,7 +104,7 @@ class FeedbackCore:
             NotFound: there is no such entry, or it is another tenant's.
         """
         versions = await self._store.history(feedback_id)
-        if not versions or not _is_visible(versions[-1], principal):
+        if not versions or not principal.sees(versions[-1].tenant):
             raise _not_found(feedback_id)
         return versions
 
@@ -129,7 +127,7 @@ class FeedbackCore:
             except Conflict:
                 continue
             return following
-        raise _too_busy()
+        raise too_busy()
 
     async def _receipt(self, call: Call | None) -> Receipt | None:
         """The receipt of the call that this one repeats."""
@@ -148,11 +146,11 @@ class FeedbackCore:
     ) -> tuple[list[str], list[Feedback]]:
         """The id of each vote's entry, and the entries among them that are new."""
         known = await self._originals([vote.feedback_id for vote in votes if vote.feedback_id])
-        now_us = _now_us()
+        at_us = now_us()
         ids: list[str] = []
         new: list[Feedback] = []
         for vote, link in zip(votes, await find_links(self._store, votes, principal), strict=True):
-            entry = _first_version(vote, link, principal, dialect, now_us)
+            entry = _first_version(vote, link, principal, dialect, at_us)
             ids.append(entry.feedback_id)
             if earlier := known.get(entry.feedback_id):
                 _refuse_other_entry(earlier, entry, principal)
@@ -172,14 +170,12 @@ class FeedbackCore:
 
     async def _current(self, feedback_id: str, principal: Principal) -> Feedback:
         for entry in await self._store.feedback_by_ids([feedback_id]):
-            if _is_visible(entry, principal) and entry.deleted_at_us is None:
+            if principal.sees(entry.tenant) and entry.deleted_at_us is None:
                 return entry
         raise _not_found(feedback_id)
 
 
-def _first_version(
-    vote: NewFeedback, link: Link, principal: Principal, dialect: str, now_us: int
-) -> Feedback:
+def _first_version(vote: NewFeedback, link: Link, principal: Principal, dialect: str, at_us: int) -> Feedback:
     return Feedback(
         feedback_id=vote.feedback_id or new_id(),
         tenant=link.tenant,
@@ -187,7 +183,7 @@ def _first_version(
         target=link.target,
         trace_id=link.trace_id,
         request_id=link.request_id,
-        joined_at_us=now_us if link.is_joined else None,
+        joined_at_us=at_us if link.is_joined else None,
         kind=vote.kind,
         metric=vote.metric,
         value=vote.value,
@@ -205,8 +201,8 @@ def _first_version(
         dialect=dialect,
         raw=vote.raw,
         key_name=principal.name,
-        created_at_us=now_us,
-        updated_at_us=now_us,
+        created_at_us=at_us,
+        updated_at_us=at_us,
     )
 
 
@@ -216,17 +212,17 @@ def _next_version(current: Feedback, changed: Feedback, principal: Principal, di
         version=current.version + 1,
         dialect=dialect,
         key_name=principal.name,
-        updated_at_us=max(_now_us(), current.updated_at_us),
+        updated_at_us=max(now_us(), current.updated_at_us),
     )
 
 
 def _withdrawn(entry: Feedback) -> Feedback:
-    return replace(entry, raw="{}", deleted_at_us=max(_now_us(), entry.updated_at_us))
+    return replace(entry, raw="{}", deleted_at_us=max(now_us(), entry.updated_at_us))
 
 
 def _refuse_other_entry(earlier: Feedback, entry: Feedback, principal: Principal) -> None:
     """Raise Conflict unless `entry` says again what `earlier` said under the same id."""
-    if not (_is_visible(earlier, principal) and _content(earlier) == _content(entry)):
+    if not (principal.sees(earlier.tenant) and _content(earlier) == _content(entry)):
         raise Conflict(
             f"the id {entry.feedback_id} is that of an entry with other content.",
             hint="Send a new id for a new entry.",
@@ -237,17 +233,5 @@ def _content(entry: Feedback) -> tuple[str, str, str]:
     return entry.dialect, entry.subject_id, canonical_json(entry.raw)
 
 
-def _is_visible(entry: Feedback, principal: Principal) -> bool:
-    return principal.tenant is None or entry.tenant == principal.tenant
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
-
-
 def _not_found(feedback_id: str) -> NotFound:
     return NotFound(f"no feedback entry has the id {feedback_id}.", field="feedback_id")
-
-
-def _too_busy() -> StoreUnavailable:
-    return StoreUnavailable("too many changes to the same entry came at once.", hint="Send it again.")

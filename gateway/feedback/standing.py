@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from gateway.domain.clock import now_us
 from gateway.domain.feedback import Feedback, Kind, Source, Target
 from gateway.domain.principal import Principal
-from gateway.errors import Conflict, NotFound, StoreUnavailable
+from gateway.errors import Conflict, NotFound
+from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
 from gateway.store.base import FeedbackStore
-
-MAX_ATTEMPTS = 100
-"""How often a write is tried when others come in between. Each time, one of the rivals got through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +67,11 @@ class StandingVotes:
             except Conflict:
                 continue
             return entries
-        raise StoreUnavailable("too many changes to the same entry came at once.", hint="Send it again.")
+        raise too_busy()
 
     async def _refuse_lost(self, request_id: str, principal: Principal) -> None:
         made_at_us = _made_at_us(request_id)
-        if made_at_us is None or _now_us() - made_at_us <= self._orphan_window_us:
+        if made_at_us is None or now_us() - made_at_us <= self._orphan_window_us:
             return
         if not await self._store.resolve([request_id], principal.tenant, Target.REQUEST):
             raise NotFound("Request not found")
@@ -98,7 +96,7 @@ def standing_id(tenant: str | None, request_id: str, author: str | None, metric:
 
 
 def _first_version(vote: StandingVote, principal: Principal, dialect: str) -> Feedback:
-    now_us = _now_us()
+    at_us = now_us()
     return Feedback(
         feedback_id=standing_id(principal.tenant, vote.request_id, vote.author, vote.metric),
         tenant=principal.tenant,
@@ -113,8 +111,8 @@ def _first_version(vote: StandingVote, principal: Principal, dialect: str) -> Fe
         dialect=dialect,
         raw=vote.raw,
         key_name=principal.name,
-        created_at_us=now_us,
-        updated_at_us=now_us,
+        created_at_us=at_us,
+        updated_at_us=at_us,
     )
 
 
@@ -139,8 +137,8 @@ def _following(standing: Feedback | None, first: Feedback, principal: Principal)
 
 def _is_same_place(standing: Feedback, first: Feedback, principal: Principal) -> bool:
     # An entry given without a tenant has taken that of its request, so only a tenant's own must be equal.
-    is_visible = principal.tenant is None or standing.tenant == principal.tenant
-    return is_visible and (standing.subject_id, standing.metric) == (first.subject_id, first.metric)
+    is_same_vote = (standing.subject_id, standing.metric) == (first.subject_id, first.metric)
+    return is_same_vote and principal.sees(standing.tenant)
 
 
 def _made_at_us(any_id: str) -> int | None:
@@ -151,7 +149,3 @@ def _made_at_us(any_id: str) -> int | None:
         return None
     is_plain = str(found) == any_id.lower()
     return (found.int >> 80) * 1000 if is_plain and found.version == 7 else None
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
+from gateway.domain.clock import now_us
 from gateway.domain.exchange import Exchange, Identity, Outcome, PayloadPolicy, RawHeaders
-
-
-def now_us() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000
 
 
 class BodyCapture:

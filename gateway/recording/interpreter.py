@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import structlog
 
+from gateway.domain.clock import now_us
 from gateway.domain.exchange import Exchange
 from gateway.domain.request import Facts
 from gateway.errors import StoreUnavailable
-from gateway.recording.capture import now_us
 from gateway.store.base import RequestLog
 from gateway.wire import read_facts
 from gateway.wire.prices import PriceTable
