@@ -57,6 +57,8 @@ class Feedback:
     weight: float = 1.0
     score: float | None = None
     """`value` on the scale −1…1; None for an entry without a value."""
+    grade: float | None = None
+    """`value` on the scale −10…10: as it was given by those who grade on it, else ten times the score."""
     label: str | None = None
     comment: str | None = None
     original_text: str | None = None

@@ -6,7 +6,7 @@ pass arguments.
 """
 
 from gateway.feedback.core import FeedbackCore
-from gateway.feedback.scales import SCALES, Scale, signed, stars, thumbs, unit
+from gateway.feedback.scales import SCALES, Scale, grade_of, signed, stars, thumbs, unit
 from gateway.feedback.shapes import Reading, read_feedback
 from gateway.feedback.votes import Change, NewFeedback, Revision
 
@@ -18,6 +18,7 @@ __all__ = [
     "Reading",
     "Revision",
     "Scale",
+    "grade_of",
     "read_feedback",
     "signed",
     "stars",

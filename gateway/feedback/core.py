@@ -14,6 +14,7 @@ from gateway.errors import Conflict, NotFound
 from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
 from gateway.feedback.idempotency import Call, canonical_json, read_call
 from gateway.feedback.linking import Link, find_links
+from gateway.feedback.scales import grade_of
 from gateway.feedback.votes import Change, NewFeedback
 from gateway.store.base import FeedbackStore
 
@@ -189,6 +190,7 @@ def _first_version(vote: NewFeedback, link: Link, principal: Principal, dialect:
         value=vote.value,
         weight=vote.weight,
         score=vote.score,
+        grade=grade_of(vote.score) if vote.grade is None else vote.grade,
         label=vote.label,
         comment=vote.comment,
         original_text=vote.original_text,

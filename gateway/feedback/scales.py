@@ -38,5 +38,10 @@ def score_of(value: float | None, scale: Scale | None) -> float | None:
     return None if value is None or scale is None else scale(value)
 
 
+def grade_of(score: float | None) -> float | None:
+    """Return a score on the scale −10…10."""
+    return None if score is None else 10 * score
+
+
 SCALES: Mapping[str, Scale] = MappingProxyType({"signed": signed, "thumbs": thumbs})
 """Scales among which the configuration may choose, by name."""

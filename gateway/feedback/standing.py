@@ -13,6 +13,7 @@ from gateway.domain.feedback import Feedback, Kind, Source, Target
 from gateway.domain.principal import Principal
 from gateway.errors import Conflict, NotFound
 from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
+from gateway.feedback.scales import grade_of
 from gateway.store.base import FeedbackStore
 
 
@@ -106,6 +107,7 @@ def _first_version(vote: StandingVote, principal: Principal, dialect: str) -> Fe
         metric=vote.metric,
         value=vote.value,
         score=vote.score,
+        grade=grade_of(vote.score),
         author=vote.author,
         source=vote.source,
         dialect=dialect,

@@ -18,6 +18,7 @@ class NewFeedback:
         subject_id: the id of a trace or request, as the voter gave it.
         target: what `subject_id` is taken for while nothing of that name is logged.
         scale: how `value` becomes a score; None where nobody knows.
+        grade: `value` where it was given on the scale −10…10; None: ten times the score.
         raw: the vote's JSON as it came in. Two votes are the same if their `raw` is the same JSON.
         feedback_id: the voter's own UUID for the entry, in lower case; None: one is made.
     """
@@ -29,6 +30,7 @@ class NewFeedback:
     value: float | None = None
     weight: float = 1.0
     scale: Scale | None = signed
+    grade: float | None = None
     label: str | None = None
     comment: str | None = None
     original_text: str | None = None
@@ -66,6 +68,7 @@ class Revision:
     """A change to an entry. None leaves a field as it is; metadata is replaced as a whole.
 
     Args:
+        value: from −10 to 10.
         scale: how a new `value` becomes a score.
         raw: the change's JSON as it came in.
     """
@@ -83,6 +86,7 @@ class Revision:
             entry,
             value=entry.value if self.value is None else self.value,
             score=entry.score if self.value is None else self.scale(self.value),
+            grade=entry.grade if self.value is None else self.value,
             weight=entry.weight if self.weight is None else self.weight,
             author=entry.author if self.author is None else self.author,
             metadata=entry.metadata if self.metadata is None else self.metadata,

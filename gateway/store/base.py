@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.domain.aggregate import Cell, Latencies, Question, UsageSums, VerdictSums
 from gateway.domain.exchange import Exchange
 from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import Filter, Page, Sort
@@ -83,6 +84,32 @@ class RequestQueries(FeedbackQueries, Protocol):
         """Return what was kept of a request's heads and bodies; None where nothing was."""
 
 
+class AggregateQueries(Protocol):
+    """What questions about many requests at once need of a store. Each answer holds the parts that there is
+    anything of. All raise BadInput for a field that requests have not, or that is compared with another kind."""
+
+    async def usage(self, question: Question) -> dict[Cell, UsageSums]:
+        """Return what the requests took."""
+
+    async def latencies(self, question: Question) -> dict[Cell, Latencies]:
+        """Return how many of the requests took how long."""
+
+    async def verdicts(self, question: Question) -> dict[Cell, VerdictSums]:
+        """Return what was said of the requests."""
+
+    async def count_groups(self, question: Question) -> dict[Cell, int]:
+        """Return how many values the field has that the question groups by, apart from none; the value of each
+        part is None."""
+
+
+class Rollups(Protocol):
+    """What keeping figures at hand needs of a store."""
+
+    async def roll_up(self, at_us: int) -> int:
+        """Sum up the pieces of time that are over and are not summed up, or were changed since; return how many
+        there were. Answers are the same before and after, but quicker to get."""
+
+
 class RequestTags(Protocol):
     """What tagging a logged request needs of a store."""
 
@@ -152,7 +179,9 @@ class KeyStore(Protocol):
         """Mark the live key of this name revoked; tell whether there was one."""
 
 
-class Store(RequestLog, RequestQueries, RequestTags, FeedbackStore, KeyStore, Protocol):
+class Store(
+    RequestLog, RequestQueries, AggregateQueries, Rollups, RequestTags, FeedbackStore, KeyStore, Protocol
+):
     """The whole store, as the composition root sees it."""
 
     async def check(self) -> Health:

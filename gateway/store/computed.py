@@ -47,6 +47,10 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
             "number",
             'coalesce("prompt_tokens" + "completion_tokens", "prompt_tokens", "completion_tokens")',
         ),
+        "is_error": Expression(
+            "flag",
+            "(outcome NOT IN ('complete', 'client_closed') OR ifnull(status >= 400, 0))",
+        ),
         "any_model": Expression("text", 'coalesce("model", "requested_model")'),
         "feedback.id": Expression("text", _of_latest_thumb("feedback.feedback_id")),
         "feedback.rating": Expression("flag", _of_latest_thumb("feedback.value > 0")),

@@ -45,7 +45,7 @@ _ALWAYS = "1"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A statement and the values to bind to it."""
+    """A statement, or a part of one, and the values to bind to it."""
 
     sql: str
     values: tuple[str | int | float, ...]
@@ -60,18 +60,28 @@ def select(table: Table, where: Filter, sort: Sort, page: Page, tenant: str | No
     Raises:
         BadInput: an unknown field, a value of the wrong kind, a page that is none, or a filter too large.
     """
-    condition = _Compiler(table)
-    clauses = [condition.compile(where, MAX_DEPTH)]
-    if tenant is not None:
-        clauses.append('"tenant" = ?')
-        condition.values.append(storable(tenant))
+    found = condition(table, where, tenant)
     order = _order(table, sort)
     limit, offset = _count("limit", page.limit), _count("offset", page.offset)
     sql = (
-        f"SELECT {quoted(table.columns)} FROM {table.name} WHERE {' AND '.join(clauses)}"
+        f"SELECT {quoted(table.columns)} FROM {table.name} WHERE {found.sql}"
         f" ORDER BY {order.sql} LIMIT ? OFFSET ?"
     )
-    return Query(sql, (*condition.values, *order.values, limit, offset))
+    return Query(sql, (*found.values, *order.values, limit, offset))
+
+
+def condition(table: Table, where: Filter, tenant: str | None) -> Query:
+    """Return what must hold of a table's rows, as it stands behind WHERE.
+
+    Raises:
+        BadInput: an unknown field, a value of the wrong kind, or a filter too large.
+    """
+    compiler = _Compiler(table)
+    clauses = [compiler.compile(where, MAX_DEPTH)]
+    if tenant is not None:
+        clauses.append('"tenant" = ?')
+        compiler.values.append(storable(tenant))
+    return Query(" AND ".join(clauses), tuple(compiler.values))
 
 
 def mentions(where: Filter, name: str) -> bool:

@@ -40,6 +40,7 @@ async def test_what_is_given_is_what_is_kept(core: FeedbackCore, store: Store) -
         metric="tone",
         value=-7.0,
         weight=0.1,
+        grade=-7.0,
         label="rude",
         comment="no thanks",
         original_text="a",

@@ -16,12 +16,15 @@ def matches(record: RequestRecord, where: Filter) -> bool:
         return any(matches(record, part) for part in where.parts)
     if isinstance(where, Not):
         return not matches(record, where.part)
-    return _holds(_value(record, where.field), where)
+    return _holds(value_of(record, where.field), where)
 
 
-def _value(record: RequestRecord, field: str) -> object:
+def value_of(record: RequestRecord, field: str) -> object:
+    """What a record has under a field's name."""
     if field.startswith("metadata."):
         return record.metadata.get(field.removeprefix("metadata."))
+    if field == "any_model":
+        return record.requested_model if record.model is None else record.model
     value: object = getattr(record, field)
     return value
 

@@ -95,6 +95,7 @@ class FeedbackRow(Shape):
     value: float | None = Field(description="As it was given.")
     weight: float
     score: float | None = Field(description="`value` on the scale from -1 to 1.")
+    grade: float | None = Field(description="`value` on the scale from -10 to 10.")
     label: str | None
     comment: str | None
     original_text: str | None

@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, Field, RootModel, WithJsonSchema
 
 from gateway.domain.feedback import Feedback
-from gateway.feedback import read_feedback
+from gateway.feedback import grade_of, read_feedback
 
 DIALECT = "pharia"
 """What the dialect is called in rows."""
@@ -96,7 +96,10 @@ def _with_feedback(entry: Feedback, before: dict[str, Any], after: dict[str, Any
     if now.kind == was.kind and now.verdict == was.verdict:
         # The score may have been made on the scale of another dialect, which nobody has judged anew.
         return changed
-    return replace(changed, kind=now.kind, value=now.verdict.value, score=now.verdict.score)
+    verdict = now.verdict
+    return replace(
+        changed, kind=now.kind, value=verdict.value, score=verdict.score, grade=grade_of(verdict.score)
+    )
 
 
 def _body_of(entry: Feedback) -> dict[str, Any]:

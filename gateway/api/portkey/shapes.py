@@ -115,6 +115,7 @@ def _vote(entry: object, at: str, scale: Scale) -> NewFeedback:
         value=given.value,
         weight=1.0 if given.weight is None else given.weight,
         scale=scale,
+        grade=given.value,
         author=_author(given.metadata),
         metadata=given.metadata or {},
         raw=orjson.dumps(entry).decode(),

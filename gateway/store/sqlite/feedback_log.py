@@ -9,6 +9,7 @@ from dataclasses import replace
 from gateway.domain.feedback import Feedback, Kind, Receipt, Target
 from gateway.errors import Conflict
 from gateway.store.rows import feedback_from_row, feedback_to_row, receipt_from_row
+from gateway.store.sqlite.counting import count
 from gateway.store.sqlite.joining import join_waiting
 from gateway.store.tables import FEEDBACK, RECEIPT_COLUMNS, quoted
 from gateway.store.text import list_to_json, storable, storable_or_none
@@ -64,6 +65,7 @@ def put_feedback(
         )
         connection.execute(_INSERT_RECEIPT, values)
     join_waiting(connection, {entry.subject_id: entry.updated_at_us for entry in entries})
+    count(connection, [entry.feedback_id for entry in entries])
 
 
 def feedback_by_ids(connection: sqlite3.Connection, feedback_ids: Sequence[str]) -> list[Feedback]:

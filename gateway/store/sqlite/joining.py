@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from gateway.domain.feedback import Target
 from gateway.store.base import Subject
+from gateway.store.sqlite.counting import count
 from gateway.store.text import list_to_json, storable
 
 _TRACES = """
@@ -33,7 +34,7 @@ _KINDS = {Target.TRACE: (_TRACES, _REQUESTS, _RESPONSES), Target.REQUEST: (_REQU
 
 _IS_ANY_WAITING = "SELECT EXISTS (SELECT 1 FROM feedback WHERE joined_at_us IS NULL)"
 _WAITING = """
-SELECT seq, subject_id, tenant, target, updated_at_us FROM feedback
+SELECT seq, feedback_id, subject_id, tenant, target, updated_at_us FROM feedback
 WHERE joined_at_us IS NULL AND subject_id IN (SELECT value FROM json_each(?)) ORDER BY seq
 """
 _JOIN = """
@@ -63,11 +64,15 @@ def join_waiting(connection: sqlite3.Connection, names: Mapping[str, int]) -> No
     if not names or not connection.execute(_IS_ANY_WAITING).fetchone()[0]:
         return
     appeared = {storable(name): at_us for name, at_us in names.items()}
-    for seq, subject_id, tenant, target, updated_at_us in connection.execute(
+    joined = []
+    for seq, feedback_id, subject_id, tenant, target, updated_at_us in connection.execute(
         _WAITING, (list_to_json(list(appeared)),)
     ).fetchall():
         if subjects := find_subjects(connection, subject_id, tenant, Target(target)):
             _join(connection, seq, subjects[0], max(appeared[subject_id], updated_at_us))
+            joined.append(feedback_id)
+    if joined:
+        count(connection, joined)
 
 
 def _join(connection: sqlite3.Connection, seq: int, subject: Subject, at_us: int) -> None:

@@ -10,6 +10,7 @@ from gateway.domain.request import Facts, Payload
 from gateway.store.packing import BodyPacker
 from gateway.store.rows import exchange_from_row, facts_to_row, payload_of, payload_to_row, request_to_row
 from gateway.store.sqlite.joining import join_waiting
+from gateway.store.sqlite.rollup_table import OF_REQUESTS, break_seals
 from gateway.store.tables import FACT_COLUMNS, PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, quoted
 from gateway.store.text import storable
 
@@ -58,6 +59,7 @@ def append(connection: sqlite3.Connection, packer: BodyPacker, exchanges: Sequen
             if exchange.payloads is not PayloadPolicy.OFF
         ],
     )
+    break_seals(connection, OF_REQUESTS, [exchange.started_at_us for exchange in exchanges])
     join_waiting(connection, _names(exchanges))
     return [seq for seq, _ in numbered]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from gateway.domain.aggregate import Cell, Latencies, Question, UsageSums, VerdictSums
 from gateway.domain.exchange import Exchange
 from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
@@ -17,13 +19,24 @@ from gateway.store.base import Health, StoredKey, Subject
 from gateway.store.packing import BodyPacker
 from gateway.store.rows import feedback_from_row, record_from_row
 from gateway.store.sql import Query, mentions, select
-from gateway.store.sqlite import feedback_log, heartbeat, key_table, request_log, tagging
+from gateway.store.sqlite import (
+    answers,
+    feedback_log,
+    heartbeat,
+    key_table,
+    request_log,
+    rollup_table,
+    tagging,
+)
 from gateway.store.sqlite.connection import connect_writer
 from gateway.store.sqlite.joining import find_subjects
 from gateway.store.sqlite.readers import Readers
+from gateway.store.sqlite.rollup_table import Span
 from gateway.store.sqlite.schema import bring_up_to_date
 from gateway.store.sqlite.writer import Writer
 from gateway.store.tables import FEEDBACK, REQUESTS
+
+T = TypeVar("T")
 
 _NOT_DELETED = Is("deleted_at_us", Op.EQ, None)
 _LOOKUP_THREADS = 2
@@ -100,6 +113,34 @@ class SqliteStore:
             size_bytes=request_log.ROW_BYTES + len(value),
             is_synced=True,
         )
+
+    # figures
+
+    async def usage(self, question: Question) -> dict[Cell, UsageSums]:
+        return await self._answer(answers.usage, question)
+
+    async def latencies(self, question: Question) -> dict[Cell, Latencies]:
+        return await self._answer(answers.latencies, question)
+
+    async def verdicts(self, question: Question) -> dict[Cell, VerdictSums]:
+        answers.refuse_unanswerable_of_verdicts(question)
+        return await self._queries.read(lambda connection: answers.verdicts(connection, question))
+
+    async def count_groups(self, question: Question) -> dict[Cell, int]:
+        return await self._answer(answers.count_groups, question)
+
+    async def _answer(self, answer: Callable[[sqlite3.Connection, Question], T], question: Question) -> T:
+        answers.refuse_unanswerable(question)
+        return await self._queries.read(lambda connection: answer(connection, question))
+
+    async def roll_up(self, at_us: int) -> int:
+        kept = 0
+        for due in await self._queries.read(lambda connection: rollup_table.due_spans(connection, at_us)):
+            span = await self._writer.write(partial(_draw, due=due, at_us=at_us))
+            rollup = await self._queries.read(partial(rollup_table.sum_up, span=span))
+            if rollup is not None:
+                kept += await self._writer.write(partial(rollup_table.keep, rollup=rollup))
+        return kept
 
     # feedback
 
@@ -182,6 +223,10 @@ class SqliteStore:
             is_in_place = False
         if not is_in_place:
             raise StoreUnavailable(f"the database {self._path} was removed or replaced while it was in use.")
+
+
+def _draw(connection: sqlite3.Connection, due: tuple[str, int, int], at_us: int) -> Span:
+    return rollup_table.draw_ticket(connection, *due, at_us)
 
 
 def _records(connection: sqlite3.Connection, query: Query) -> list[RequestRecord]:

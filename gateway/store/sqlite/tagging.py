@@ -6,6 +6,7 @@ import sqlite3
 
 from gateway.errors import BadInput
 from gateway.store.rows import tags_of
+from gateway.store.sqlite.rollup_table import KINDS, break_seals
 from gateway.store.tables import TAG_COLUMNS
 from gateway.store.text import from_json, storable, storable_or_none, to_json
 
@@ -13,8 +14,10 @@ MAX_METADATA_BYTES = 256 * 1024
 """How long the metadata of a row may become in this way, as JSON."""
 
 _NAMED = (
-    "SELECT seq, metadata FROM requests WHERE request_id = :name AND (:tenant IS NULL OR tenant = :tenant)",
-    "SELECT seq, metadata FROM requests WHERE response_id = :name AND (:tenant IS NULL OR tenant = :tenant)",
+    "SELECT seq, metadata, started_at_us FROM requests"
+    " WHERE request_id = :name AND (:tenant IS NULL OR tenant = :tenant)",
+    "SELECT seq, metadata, started_at_us FROM requests"
+    " WHERE response_id = :name AND (:tenant IS NULL OR tenant = :tenant)",
 )
 _CHANGE = (
     "UPDATE requests SET metadata = ?, "
@@ -31,8 +34,8 @@ def set_property(
     Raises:
         BadInput: before anything is written, if the metadata of a row would be too long.
     """
-    changes = []
-    for seq, text in _rows_named(connection, any_id, tenant):
+    changes, times_us = [], []
+    for seq, text, started_at_us in _rows_named(connection, any_id, tenant):
         metadata = {**from_json(text), storable(key): value}
         changed = to_json(metadata)
         if len(changed.encode()) > MAX_METADATA_BYTES:
@@ -40,11 +43,15 @@ def set_property(
                 f"the request's properties would be longer than {MAX_METADATA_BYTES:,} bytes.", field="value"
             )
         changes.append((changed, *tags_of(metadata), seq))
+        times_us.append(started_at_us)
     connection.executemany(_CHANGE, changes)
+    break_seals(connection, KINDS, times_us)
     return len(changes)
 
 
-def _rows_named(connection: sqlite3.Connection, any_id: str, tenant: str | None) -> list[tuple[int, str]]:
+def _rows_named(
+    connection: sqlite3.Connection, any_id: str, tenant: str | None
+) -> list[tuple[int, str, int]]:
     names = {"name": storable(any_id), "tenant": storable_or_none(tenant)}
     for statement in _NAMED:
         if rows := connection.execute(statement, names).fetchall():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.aggregate import Question
 from gateway.errors import BadInput, StoreUnavailable
 from gateway.store import open_store
 from gateway.store.migrate import read_migrations
@@ -124,15 +125,41 @@ async def test_a_file_that_was_made_by_an_older_version_is_upgraded(
     url = f"sqlite:///{tmp_path}/gateway.db"
     whole = read_migrations("gateway.store.sqlite")
     with monkeypatch.context() as patch:
-        patch.setattr("gateway.store.sqlite.schema.read_migrations", lambda _: whole[:3])
-        store = await open_store(url)
-        await store.append([exchange("old")])
-        await store.close()
+        patch.setattr("gateway.store.sqlite.schema.read_migrations", lambda _: whole[:4])
+        await (await open_store(url)).close()
+    fill_as_it_was_before_figures(tmp_path / "gateway.db")
     store = await open_store(url)
-    assert [record.request_id for record in await requests_of(store)] == ["old"]
+    assert [record.request_id for record in await requests_of(store)] == ["first", "second"]
+    counted = await store.verdicts(Question(0, 10, bucket_us=1))
+    assert {cell.starts_at_us: sums.entries for cell, sums in counted.items()} == {1: 1, 2: 2}
+    assert [entry.grade for entry in await store.feedback_by_ids(["on-trace", "on-request"])] == [5, 10]
     await store.close()
     connection = sqlite3.connect(tmp_path / "gateway.db")
-    assert connection.execute("SELECT request_id FROM request_report").fetchall() == [("old",)]
+    assert connection.execute("SELECT request_id FROM request_report").fetchall() == [("first",), ("second",)]
+    connection.close()
+
+
+def fill_as_it_was_before_figures(path: Path) -> None:
+    """Two requests of a trace, started at 1 and 2, and what was said of them: of the trace before the second began
+    and after, and of the second by its id."""
+    connection = sqlite3.connect(path)
+    connection.executemany(
+        "INSERT INTO requests (request_id, trace_id, provider, endpoint, method, path, started_at_us, ended_at_us,"
+        " outcome, is_stream, attempt, metadata, request_size, response_size, payloads)"
+        " VALUES (?, 't', 'p', 'e', 'POST', '/', ?, 9, 'complete', 0, 0, '{}', 0, 0, 'off')",
+        [("first", 1), ("second", 2)],
+    )
+    connection.executemany(
+        "INSERT INTO feedback (feedback_id, version, subject_id, target, trace_id, request_id, joined_at_us, kind,"
+        " value, weight, score, source, metadata, dialect, raw, created_at_us, updated_at_us)"
+        " VALUES (?, 1, 's', ?, 't', ?, 9, 'rating', ?, 1, ?, 'human', '{}', ?, '{}', ?, ?)",
+        [
+            ("early", "trace", None, 5, 0.5, "portkey", 1, 1),
+            ("on-trace", "trace", None, 5, 1.0, "portkey", 3, 3),
+            ("on-request", "request", "second", 1, 1.0, "helicone", 1, 1),
+        ],
+    )
+    connection.commit()
     connection.close()
 
 

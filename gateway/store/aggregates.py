@@ -1,0 +1,211 @@
+"""Questions about many requests → SELECT statements, from the rows themselves or from rollups of them.
+
+SQLite's dialect. Each statement answers for one segment of a question's time; its first two columns are where
+the piece of time starts and the value that is grouped by, the others the sums in the order of their dataclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from gateway.domain.aggregate import EXACT_MS, GRADE, Question, UsageSums, VerdictSums
+from gateway.domain.filter import All, Is, Op
+from gateway.errors import BadInput
+from gateway.store.computed import REQUEST_EXPRESSIONS
+from gateway.store.operands import Operand, operand_of
+from gateway.store.rollups import Cut, Segment
+from gateway.store.sql import Query, condition
+from gateway.store.tables import REQUESTS
+from gateway.store.text import storable
+
+_MOST = 10**12
+"""No request takes more tokens, microseconds or nano-dollars in earnest; so sums stay within 64 bits."""
+
+_GREATEST = ("last_started_at_us",)
+"""Columns of which not the sum is meant, but the greatest value."""
+
+_LONGEST_BITS = 32
+"""Durations of 2³² ms and more are one class."""
+
+
+def _bounded(column: str) -> str:
+    return f"ifnull(max(min({column}, {_MOST}), -{_MOST}), 0)"
+
+
+def summed(columns: Mapping[str, str]) -> str:
+    """Return the sums of columns by their names, given what of each row is summed."""
+    return ", ".join(f"{'max' if name in _GREATEST else 'sum'}({sql})" for name, sql in columns.items())
+
+
+def _latency_class() -> str:
+    duration = "max((ended_at_us - started_at_us) / 1000, 0)"
+    exact_bits = EXACT_MS.bit_length() - 1
+    steps = " ".join(
+        f"WHEN {duration} < {1 << bits} THEN {duration} / {1 << bits - exact_bits} * {1 << bits - exact_bits}"
+        for bits in range(exact_bits + 1, _LONGEST_BITS + 1)
+    )
+    return f"CASE WHEN {duration} < {EXACT_MS} THEN {duration} {steps} ELSE {1 << _LONGEST_BITS} END"
+
+
+LATENCY_CLASS = _latency_class()
+"""The class of a request's duration, as `gateway.domain.aggregate.class_of` has it."""
+
+USAGE: Mapping[str, str] = {
+    "requests": "1",
+    "errors": REQUEST_EXPRESSIONS["is_error"].sql,
+    "prompt_tokens": _bounded("prompt_tokens"),
+    "completion_tokens": _bounded("completion_tokens"),
+    "cached_tokens": _bounded("cached_tokens"),
+    "tokens_counted": "(prompt_tokens IS NOT NULL OR completion_tokens IS NOT NULL)",
+    "cost_nanousd": _bounded("cost_nanousd"),
+    "priced": "(cost_nanousd IS NOT NULL)",
+    "duration_us": _bounded("ended_at_us - started_at_us"),
+    "first_byte_us": _bounded("first_byte_at_us - started_at_us"),
+    "answered": "(first_byte_at_us IS NOT NULL)",
+    "last_started_at_us": "started_at_us",
+}
+"""What a request adds to each of the `UsageSums`; of times of starts the greatest is kept."""
+
+VERDICTS: Mapping[str, str] = {
+    "entries": "count(*)",
+    "judged_requests": "count(DISTINCT request_seq)",
+    "scored": "count(score)",
+    "positive": "sum(score IS NOT NULL AND ifnull(grade, 0) > 0)",
+    "weight": "total(iif(score IS NULL, 0, weight))",
+    "weight_squared": "total(iif(score IS NULL, 0, weight * weight))",
+    "weighted_score": "total(weight * score)",
+    "squared_weighted_score": "total(weight * weight * score)",
+    "squared_weighted_square": "total(weight * weight * score * score)",
+    "weighted_grade": "total(weight * grade)",
+}
+assert list(USAGE) == [field.name for field in fields(UsageSums)]
+assert list(VERDICTS) == [field.name for field in fields(VerdictSums)]
+
+USAGE_COLUMNS = tuple(USAGE)
+VERDICT_COLUMNS = tuple(VERDICTS)
+USAGE_SUMS = summed(USAGE)
+VERDICT_SUMS = ", ".join(VERDICTS.values())
+RESUMMED_USAGE = summed({name: name for name in USAGE_COLUMNS})
+RESUMMED_VERDICTS = summed({name: name for name in VERDICT_COLUMNS})
+
+JUDGED = """(
+    SELECT request_seq, weight, score, grade FROM feedback
+    WHERE request_started_at_us >= ? AND request_started_at_us < ? AND request_seq IS NOT NULL
+        AND deleted_at_us IS NULL
+) AS said JOIN requests ON requests.seq = said.request_seq"""
+"""Entries with the requests that they count for. Bound to it: from when and until when those started."""
+
+
+def usage(question: Question, segment: Segment, cut: Cut | None) -> Query:
+    """Return the statement for `UsageSums`."""
+    if cut is not None and segment.span_us is not None:
+        return _from_rollups("usage_rollups", question, segment, cut, RESUMMED_USAGE)
+    return _from_requests(question, segment, USAGE_SUMS, "GROUP BY 1, 2")
+
+
+def verdicts(question: Question, segment: Segment, cut: Cut | None) -> Query:
+    """Return the statement for `VerdictSums`."""
+    if cut is not None and segment.span_us is not None:
+        return _from_rollups("verdict_rollups", question, segment, cut, RESUMMED_VERDICTS)
+    start, group = _start(question, "requests.started_at_us"), verdict_group(question.group_by)
+    found = condition(REQUESTS, question.where, question.tenant)
+    return Query(
+        f"SELECT {start.sql}, {group.sql}, {VERDICT_SUMS} FROM {JUDGED} WHERE {found.sql} GROUP BY 1, 2",
+        (*start.values, *group.values, segment.from_us, segment.to_us, *found.values),
+    )
+
+
+def latencies(question: Question, segment: Segment, cut: Cut | None) -> Query:
+    """Return the statement for classes of durations: after the first two columns class and number."""
+    if cut is not None and segment.span_us is not None:
+        source = "latency_rollups, json_each(latency_rollups.classes) AS class"
+        sums = "CAST(class.key AS INTEGER), sum(class.value)"
+        return _from_rollups(source, question, segment, cut, sums, also_by="3", value="latency_rollups.value")
+    return _from_requests(question, segment, f"{LATENCY_CLASS}, count(*)", "GROUP BY 1, 2, 3")
+
+
+def groups(question: Question, segment: Segment, cut: Cut | None) -> Query:
+    """Return the statement for what there is to group by: no columns but the first two."""
+    if cut is not None and segment.span_us is not None:
+        return _from_rollups("usage_rollups", question, segment, cut, "")
+    return _from_requests(question, segment, "", "GROUP BY 1, 2")
+
+
+def group_operand(name: str) -> Operand:
+    """Return what a field of requests stands for when it is grouped by.
+
+    Raises:
+        BadInput: requests have no such field.
+    """
+    key = name.removeprefix("metadata.")
+    operand = operand_of(REQUESTS, name if key == name else f"property.{key}")
+    if operand is None:
+        raise BadInput(f"there is no field {name!r} to group by.", field=name)
+    return operand
+
+
+def request_group(name: str | None) -> Operand:
+    """Return what requests are grouped by, all as one where `name` is None. Raises BadInput like
+    `group_operand`."""
+    return Operand("NULL", "text") if name is None else group_operand(name)
+
+
+def verdict_group(name: str | None) -> Operand:
+    """Return what verdicts are grouped by. Raises BadInput like `group_operand`."""
+    return Operand("grade", "number") if name == GRADE else request_group(name)
+
+
+def _from_requests(question: Question, segment: Segment, sums: str, ending: str) -> Query:
+    start, group = _start(question, "started_at_us"), request_group(question.group_by)
+    span = (Is("started_at_us", Op.GE, segment.from_us), Is("started_at_us", Op.LT, segment.to_us))
+    found = condition(REQUESTS, All((*span, question.where)), question.tenant)
+    return Query(
+        f"SELECT {_list(start.sql, group.sql, sums)} FROM requests WHERE {found.sql} {ending}",
+        (*start.values, *group.values, *found.values),
+    )
+
+
+def _from_rollups(
+    source: str,
+    question: Question,
+    segment: Segment,
+    cut: Cut,
+    sums: str,
+    *,
+    also_by: str = "",
+    value: str = "value",
+) -> Query:
+    start = _start(question, "starts_at_us")
+    group = value if question.group_by is not None else "NULL"
+    clauses = ["span_us = ?", "field = ?", "starts_at_us >= ?", "starts_at_us < ?"]
+    bound: list[str | int | float] = [segment.span_us or 0, cut.field, segment.from_us, segment.to_us]
+    if question.tenant is not None:
+        clauses.append("tenant = ?")
+        bound.append(storable(question.tenant))
+    if cut.only is not None:
+        clauses.append(_only(value, cut.only, bound))
+    return Query(
+        f"SELECT {_list(start.sql, group, sums)} FROM {source} WHERE {' AND '.join(clauses)}"
+        f" GROUP BY {_list('1, 2', also_by)}",
+        (*start.values, *bound),
+    )
+
+
+def _only(value: str, only: Is, bound: list[str | int | float]) -> str:
+    wanted = only.value if isinstance(only.value, tuple) else (only.value,)
+    present = [one for one in wanted if one is not None]
+    bound.extend(storable(one) if isinstance(one, str) else one for one in present)
+    parts = [f"{value} IS NULL"] if None in wanted else []
+    marks = ", ".join("?" * len(present))
+    return f"({' OR '.join([*parts, f'{value} IN ({marks})'])})"
+
+
+def _start(question: Question, time: str) -> Query:
+    if question.bucket_us is None:
+        return Query("NULL", ())
+    return Query(f"{time} / ? * ?", (question.bucket_us, question.bucket_us))
+
+
+def _list(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,128 @@
+"""Rollups: hours and days whose figures are summed up beforehand, and which of them answer a question.
+
+A rollup holds the figures of all requests that started in its span, split by tenant and by one field. So it
+answers questions without a condition, or with one on the field that it is split by. What no rollup covers is
+counted from the rows themselves, so the answer is always exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from gateway.domain.aggregate import DAY_US, GRADE, HOUR_US, Question
+from gateway.domain.filter import All, Filter, Is, Op
+
+NO_FIELD = ""
+"""Stands for not being split."""
+
+REQUEST_FIELDS = (
+    "provider", "any_model", "endpoint", "status", "outcome", "key_name", "user", "organisation", "prompt",
+    "environment", "cache_status", "attempt",
+)  # fmt: skip
+"""Fields of requests by which rollups are split."""
+
+MANIFOLD_FIELDS = ("user",)
+"""Those among them that often have about as many values as there are requests."""
+
+USAGE_FIELDS = (NO_FIELD, *REQUEST_FIELDS)
+LATENCY_FIELDS = (NO_FIELD, "provider", "any_model")
+VERDICT_FIELDS = (NO_FIELD, *REQUEST_FIELDS, GRADE)
+
+SPANS = (DAY_US, HOUR_US)
+"""Lengths of rollups, in microseconds, the longest first."""
+
+Seals = dict[int, list[int]]
+"""When the spans of each length start that are summed up, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a question is answered from rollups.
+
+    Args:
+        field: the field by which they are split.
+        only: a condition on the values of that field; None: all count.
+    """
+
+    field: str
+    only: Is | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of time whose figures come from one place.
+
+    Args:
+        span_us: length of the rollups that cover it; None where rows are counted.
+    """
+
+    from_us: int
+    to_us: int
+    span_us: int | None = None
+
+
+def cut_of(question: Question, fields: Sequence[str]) -> Cut | None:
+    """Return which rollups answer a question; None where it takes more than one field."""
+    conditions = list(_conditions(question.where))
+    if not conditions:
+        return Cut(question.group_by or NO_FIELD) if (question.group_by or NO_FIELD) in fields else None
+    only = conditions[0]
+    if len(conditions) > 1 or not isinstance(only, Is) or only.op not in (Op.EQ, Op.IN):
+        return None
+    return Cut(only.field, only) if only.field in fields and question.group_by in (None, only.field) else None
+
+
+def segments_of(question: Question, seals: Seals) -> list[Segment]:
+    """Return the pieces of a question's time in order, each with the longest rollups that cover it and do not
+    reach over the bounds of its buckets."""
+    done: list[Segment] = []
+    left = [(question.from_us, question.to_us)] if question.from_us < question.to_us else []
+    for span_us in SPANS:
+        if question.bucket_us is None or question.bucket_us % span_us == 0:
+            covered = [run for gap in left for run in _runs(gap, span_us, seals.get(span_us, []))]
+            done += [Segment(start, end, span_us) for start, end in covered]
+            left = [rest for gap in left for rest in _without(gap, covered)]
+    return sorted([*done, *(Segment(start, end) for start, end in left)], key=lambda part: part.from_us)
+
+
+def spans_of(time_us: int) -> tuple[tuple[int, int], ...]:
+    """Return length and start of each span that a time belongs to."""
+    return tuple((span_us, time_us // span_us * span_us) for span_us in SPANS)
+
+
+def _conditions(where: Filter) -> Iterator[Filter]:
+    if isinstance(where, All):
+        for part in where.parts:
+            yield from _conditions(part)
+    else:
+        yield where
+
+
+def _runs(gap: tuple[int, int], span_us: int, starts: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """The stretches of a gap that spans cover without a break."""
+    run: tuple[int, int] | None = None
+    for start in starts:
+        end = start + span_us
+        if start < gap[0] or end > gap[1]:
+            continue
+        if run is not None and run[1] == start:
+            run = run[0], end
+        else:
+            if run is not None:
+                yield run
+            run = start, end
+    if run is not None:
+        yield run
+
+
+def _without(gap: tuple[int, int], covered: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """What is left of a gap besides the stretches in it."""
+    at = gap[0]
+    for start, end in covered:
+        if gap[0] <= start and end <= gap[1]:
+            if at < start:
+                yield at, start
+            at = end
+    if at < gap[1]:
+        yield at, gap[1]

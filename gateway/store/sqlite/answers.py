@@ -1,0 +1,109 @@
+"""Answering questions about many requests: segment by segment, added up."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gateway.domain.aggregate import Cell, Latencies, Question, Sums, UsageSums, VerdictSums
+from gateway.store import aggregates
+from gateway.store.aggregates import request_group, verdict_group
+from gateway.store.rollups import (
+    LATENCY_FIELDS,
+    USAGE_FIELDS,
+    VERDICT_FIELDS,
+    Cut,
+    Segment,
+    cut_of,
+    segments_of,
+)
+from gateway.store.sql import Query, condition
+from gateway.store.sqlite.rollup_table import LATENCIES, USAGE, VERDICTS, seals_of
+from gateway.store.tables import REQUESTS
+
+_FIRST_AND_LAST = """
+SELECT
+    (SELECT started_at_us FROM requests ORDER BY started_at_us LIMIT 1),
+    (SELECT started_at_us FROM requests ORDER BY started_at_us DESC LIMIT 1)
+"""
+
+Statement = Callable[[Question, Segment, Cut | None], Query]
+
+
+def refuse_unanswerable(question: Question) -> None:
+    """Raise BadInput for a field or a value that no request can be asked for, whatever is stored."""
+    condition(REQUESTS, question.where, question.tenant)
+    request_group(question.group_by)
+
+
+def refuse_unanswerable_of_verdicts(question: Question) -> None:
+    """Raise BadInput for a field or a value that no verdict can be asked for, whatever is stored."""
+    condition(REQUESTS, question.where, question.tenant)
+    verdict_group(question.group_by)
+
+
+def usage(connection: sqlite3.Connection, question: Question) -> dict[Cell, UsageSums]:
+    """Return what requests took."""
+    rows = _rows(connection, question, aggregates.usage, USAGE, USAGE_FIELDS)
+    return _added_up(UsageSums, question, rows)
+
+
+def verdicts(connection: sqlite3.Connection, question: Question) -> dict[Cell, VerdictSums]:
+    """Return what was said of requests."""
+    rows = _rows(connection, question, aggregates.verdicts, VERDICTS, VERDICT_FIELDS)
+    return _added_up(VerdictSums, question, rows)
+
+
+def latencies(connection: sqlite3.Connection, question: Question) -> dict[Cell, Latencies]:
+    """Return how many requests took how long."""
+    found: dict[Cell, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for start, value, class_ms, number in _rows(
+        connection, question, aggregates.latencies, LATENCIES, LATENCY_FIELDS
+    ):
+        found[_cell(question, start, value)][class_ms] += number
+    return {cell: dict(classes) for cell, classes in found.items()}
+
+
+def count_groups(connection: sqlite3.Connection, question: Question) -> dict[Cell, int]:
+    """Return how many values of the field that is grouped by there are, apart from none."""
+    rows = _rows(connection, question, aggregates.groups, USAGE, USAGE_FIELDS)
+    counted: dict[Cell, int] = defaultdict(int)
+    for start, value in set(rows):
+        if value is not None:
+            counted[Cell(start)] += 1
+    return dict(counted)
+
+
+def _rows(
+    connection: sqlite3.Connection, question: Question, statement: Statement, kind: str, fields: Sequence[str]
+) -> Iterator[tuple[Any, ...]]:
+    asked = _narrowed(connection, question)
+    cut = cut_of(asked, fields)
+    seals = seals_of(connection, kind, cut.field, asked.from_us, asked.to_us) if cut is not None else {}
+    for segment in segments_of(asked, seals):
+        query = statement(asked, segment, cut)
+        yield from connection.execute(query.sql, query.values)
+
+
+def _narrowed(connection: sqlite3.Connection, question: Question) -> Question:
+    """The question for no more time than there are requests in."""
+    first, last = connection.execute(_FIRST_AND_LAST).fetchone()
+    if first is None:
+        return replace(question, to_us=question.from_us)
+    return replace(question, from_us=max(question.from_us, first), to_us=min(question.to_us, last + 1))
+
+
+def _added_up(sums: type[Sums], question: Question, rows: Iterator[tuple[Any, ...]]) -> dict[Cell, Sums]:
+    found: dict[Cell, Sums] = {}
+    for start, value, *figures in rows:
+        cell, more = _cell(question, start, value), sums(*figures)
+        found[cell] = found[cell] + more if cell in found else more
+    return found
+
+
+def _cell(question: Question, start: int | None, value: Any) -> Cell:
+    is_flag = verdict_group(question.group_by).kind == "flag"
+    return Cell(start, bool(value) if is_flag and value is not None else value)

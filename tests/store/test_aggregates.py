@@ -1,0 +1,251 @@
+"""Figures of many requests: what SQL and rollups answer is what counting row by row would."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import astuple, replace
+from typing import Any
+
+import pytest
+
+from gateway.domain.aggregate import DAY_US, GRADE, HOUR_US, Cell, Question
+from gateway.domain.exchange import Exchange, Outcome
+from gateway.domain.feedback import Feedback, Target
+from gateway.domain.filter import EVERYTHING, All, Filter, Is, Not, Op, Page, Sort
+from gateway.domain.request import Cost, Facts, Usage
+from gateway.errors import BadInput
+from gateway.store.base import Store
+from tests.store.figuring import World
+from tests.store.samples import exchange, feedback, requests_of
+
+START_US = 1_700_000_000_000_000 // DAY_US * DAY_US
+DAYS = 3
+LATER_US = START_US + 30 * DAY_US
+"""When everything is over and may be summed up."""
+
+FIELDS = [
+    None,
+    "any_model",
+    "provider",
+    "status",
+    "outcome",
+    "user",
+    "is_stream",
+    "attempt",
+    "metadata.team",
+    GRADE,
+]
+CONDITIONS: list[Filter] = [
+    EVERYTHING,
+    Is("any_model", Op.EQ, "small"),
+    Is("user", Op.IN, ("ann", None)),
+    Is("status", Op.IN, (200, 500)),
+    Is("provider", Op.EQ, None),
+    All((Is("provider", Op.EQ, "openai"), Is("status", Op.GE, 400))),
+    Not(Is("metadata.team", Op.EQ, "red")),
+    Is("cost_nanousd", Op.GT, 500),
+]
+BUCKETS = [None, HOUR_US // 4, HOUR_US, 3 * HOUR_US, DAY_US, 7 * DAY_US]
+
+
+def some_exchange(dice: random.Random, number: int) -> Exchange:
+    started = START_US + dice.randrange(DAYS * DAY_US)
+    return exchange(
+        f"request-{number}",
+        f"trace-{number // 3}",
+        started_at_us=started,
+        ended_at_us=started + int(dice.lognormvariate(13, 2)),
+        first_byte_at_us=dice.choice([None, started + 1000]),
+        tenant=dice.choice([None, "north", "south"]),
+        provider=dice.choice(["openai", "local"]),
+        key_name=dice.choice([None, "app"]),
+        status=dice.choice([200, 200, 200, 429, 500, None]),
+        outcome=dice.choice([Outcome.COMPLETE, Outcome.COMPLETE, Outcome.TIMEOUT, Outcome.CLIENT_CLOSED]),
+        attempt=dice.choice([0, 0, 1]),
+        metadata={"_user": dice.choice(["ann", "bob", ""]), "team": dice.choice(["red", "blue", True, 3])},
+    )
+
+
+def some_facts(dice: random.Random) -> Facts:
+    counted = Usage(dice.randrange(100), dice.randrange(100), dice.choice([None, 5]))
+    return Facts(
+        requested_model=dice.choice(["small", "large", None]),
+        model=dice.choice(["small", "small-2", None]),
+        usage=dice.choice([counted, Usage()]),
+        cost=dice.choice([None, Cost(dice.randrange(1000), "v")]),
+    )
+
+
+def some_feedback(dice: random.Random, number: int, requests: int) -> Feedback:
+    about = dice.randrange(requests)
+    at = START_US + dice.randrange(DAYS * DAY_US)
+    grade = dice.choice([None, dice.randint(-10, 10)])
+    return feedback(
+        f"feedback-{number}",
+        dice.choice([f"trace-{about // 3}", f"request-{about}", "unknown"]),
+        target=dice.choice(list(Target)),
+        tenant=dice.choice([None, "north", "south"]),
+        value=grade,
+        score=None if grade is None else grade / 10,
+        grade=grade,
+        weight=dice.choice([0.0, 0.3, 1.0]),
+        created_at_us=at,
+        updated_at_us=at,
+        deleted_at_us=dice.choice([None, None, None, at]),
+    )
+
+
+async def fill(store: Store, dice: random.Random, requests: int = 60, entries: int = 40) -> None:
+    seqs = await store.append([some_exchange(dice, number) for number in range(requests)])
+    await store.put_feedback([some_feedback(dice, number, requests) for number in range(entries)])
+    await store.annotate([(seq, some_facts(dice)) for seq in seqs], LATER_US)
+
+
+async def world_of(store: Store) -> World:
+    entries = await store.find_feedback(
+        Is("deleted_at_us", Op.GE, 0), Sort(), Page(100_000), None
+    ) + await store.find_feedback(EVERYTHING, Sort(), Page(100_000), None)
+    return World(await requests_of(store), entries)
+
+
+def some_question(dice: random.Random) -> Question:
+    edges = sorted(START_US + dice.randrange(-HOUR_US, DAYS * DAY_US + HOUR_US) for _ in range(2))
+    whole = (START_US, START_US + DAYS * DAY_US)
+    return Question(
+        *dice.choice([(edges[0], edges[1]), whole, (0, LATER_US)]),
+        where=dice.choice(CONDITIONS),
+        group_by=dice.choice(FIELDS),
+        bucket_us=dice.choice(BUCKETS),
+        tenant=dice.choice([None, None, "north", "nobody"]),
+    )
+
+
+def assert_equal(found: Mapping[Cell, Any], expected: Mapping[Cell, Any]) -> None:
+    assert found.keys() == expected.keys()
+    for cell, sums in expected.items():
+        assert astuple(found[cell]) == pytest.approx(astuple(sums), abs=1e-9)
+
+
+async def assert_answers(store: Store, dice: random.Random, questions: int) -> None:
+    world = await world_of(store)
+    for question in (some_question(dice) for _ in range(questions)):
+        assert_equal(await store.verdicts(question), world.verdicts(question))
+        if question.group_by != GRADE:
+            assert_equal(await store.usage(question), world.usage(question))
+            assert await store.latencies(question) == world.latencies(question)
+            assert await store.count_groups(question) == world.count_groups(question)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_figures_are_what_counting_gives(store: Store, seed: int) -> None:
+    dice = random.Random(seed)
+    await fill(store, dice)
+    await assert_answers(store, dice, 60)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_rollups_equal_a_full_recount(store: Store, seed: int) -> None:
+    dice = random.Random(seed)
+    await fill(store, dice)
+    assert await store.roll_up(LATER_US) > 0
+    await assert_answers(store, dice, 60)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_rollups_equal_a_full_recount_after_anything_has_changed(store: Store, seed: int) -> None:
+    dice = random.Random(seed)
+    await fill(store, dice)
+    await store.roll_up(LATER_US)
+    for step in range(6):
+        await change_something(store, dice, step)
+        await assert_answers(store, dice, 10)
+        if step % 2:
+            await store.roll_up(LATER_US)
+            await assert_answers(store, dice, 10)
+
+
+async def change_something(store: Store, dice: random.Random, step: int) -> None:
+    match step:
+        case 0:
+            [seq] = await store.append([some_exchange(dice, 1000)])
+            await store.annotate([(seq, some_facts(dice))], LATER_US)
+        case 1:
+            await store.put_feedback([some_feedback(dice, 1000 + number, 60) for number in range(3)])
+        case 2:
+            [entry] = await store.feedback_by_ids(["feedback-1"])
+            await store.put_feedback([replace(entry, version=entry.version + 1, score=-1.0, grade=-10.0)])
+        case 3:
+            assert await store.set_property("request-7", "_user", "cat", None)
+        case 4:
+            [entry] = await store.feedback_by_ids(["feedback-2"])
+            await store.put_feedback([replace(entry, version=entry.version + 1, deleted_at_us=LATER_US)])
+        case _:
+            # What was not joined to anything finds its request at last.
+            await store.append([exchange("unknown", "unknown", started_at_us=START_US + 5, tenant="north")])
+
+
+async def test_a_trace_s_feedback_counts_for_the_request_that_its_voter_saw(store: Store) -> None:
+    first, second, third = (START_US + n * HOUR_US for n in range(3))
+    await store.append([exchange(f"r{at}", "t", started_at_us=at) for at in (first, second)])
+    await store.put_feedback([feedback("a", "t", joined_at_us=1, trace_id="t", created_at_us=second + 1)])
+    await store.append([exchange("r3", "t", started_at_us=third)])
+    counted = await store.verdicts(Question(0, LATER_US, bucket_us=HOUR_US))
+    assert [cell.starts_at_us for cell in counted] == [second]
+
+
+async def test_a_vote_before_its_request_counts_for_the_first_that_comes(store: Store) -> None:
+    await store.put_feedback([feedback("a", "t", trace_id="t", created_at_us=START_US)])
+    assert await store.verdicts(Question(0, LATER_US)) == {}
+    await store.append([exchange("r1", "t", started_at_us=START_US + HOUR_US)])
+    await store.append([exchange("r2", "t", started_at_us=START_US + 2 * HOUR_US)])
+    counted = await store.verdicts(Question(0, LATER_US, bucket_us=HOUR_US))
+    assert [cell.starts_at_us for cell in counted] == [START_US + HOUR_US]
+
+
+async def test_what_is_not_over_or_not_understood_is_not_summed_up(store: Store) -> None:
+    [seq] = await store.append([exchange("r", started_at_us=START_US)])
+    assert await store.roll_up(START_US + HOUR_US) == 0
+    assert await store.roll_up(LATER_US) == 0
+    await store.annotate([(seq, Facts(model="m"))], LATER_US)
+    assert await store.roll_up(LATER_US + HOUR_US) > 0
+    assert await store.roll_up(LATER_US + HOUR_US) == 0
+    assert list(await store.usage(Question(0, LATER_US, group_by="any_model"))) == [Cell(None, "m")]
+
+
+async def test_numbers_that_no_request_has_in_earnest_do_not_spoil_the_sums(store: Store) -> None:
+    seqs = await store.append([exchange(str(n), started_at_us=START_US) for n in range(3)])
+    absurd = Facts(usage=Usage(2**62, 2**62), cost=Cost(2**62, "v"))
+    await store.annotate([(seq, absurd) for seq in seqs], LATER_US)
+    [sums] = (await store.usage(Question(0, LATER_US))).values()
+    assert sums.prompt_tokens == sums.cost_nanousd == 3 * 10**12
+
+
+@pytest.mark.parametrize(
+    ("question", "field"),
+    [
+        (Question(0, 1, group_by="colour"), "colour"),
+        (Question(0, 1, where=Is("colour", Op.EQ, "red")), "colour"),
+        (Question(0, 1, where=Is("status", Op.EQ, "red")), "status"),
+    ],
+)
+async def test_what_requests_cannot_be_asked_for_is_refused(
+    store: Store, question: Question, field: str
+) -> None:
+    await store.append([exchange()])
+    for ask in (store.usage, store.latencies, store.verdicts, store.count_groups):
+        with pytest.raises(BadInput) as refused:
+            await ask(question)
+        assert refused.value.field == field
+
+
+async def test_only_verdicts_can_be_grouped_by_grade(store: Store) -> None:
+    for ask in (store.usage, store.latencies, store.count_groups):
+        with pytest.raises(BadInput, match="no field"):
+            await ask(Question(0, 1, group_by=GRADE))
+
+
+async def test_an_empty_store_has_nothing_to_say(store: Store) -> None:
+    assert await store.roll_up(LATER_US) == 0
+    assert await store.usage(Question(0, LATER_US)) == {}
+    assert await store.verdicts(Question(0, LATER_US)) == {}
