@@ -21,7 +21,7 @@ from gateway.feedback import FeedbackCore
 from gateway.feedback.standing import StandingVotes
 from gateway.provisioning import base_urls_of, keys_of, policy_of, prices_of, router_of, scale_of
 from gateway.proxy.handler import Proxy
-from gateway.query import JudgedRequests, RequestReader, TraceReader
+from gateway.query import JudgedRequests, RequestReader, RollingUp, TraceReader
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
@@ -50,6 +50,7 @@ class Gateway:
     interpreter: Interpreter
     overflow: Overflow
     recorder: Recorder
+    rolling_up: RollingUp
     proxy: Proxy
     faces: list[Face]
     guard: Guard
@@ -61,6 +62,7 @@ class Gateway:
         self.interpreter.start()
         await self.overflow.start()
         self.recorder.start()
+        self.rolling_up.start()
         self._key_refresh = asyncio.create_task(_refresh_for_ever(self.keys), name="key refresh")
 
     def front_door(self, faces: Handler) -> FrontDoor:
@@ -84,6 +86,7 @@ class Gateway:
         if self._key_refresh is not None:
             self._key_refresh.cancel()
             await asyncio.gather(self._key_refresh, return_exceptions=True)
+        await self.rolling_up.close()
         await self.recorder.close()
         await self.overflow.close()
         await self.interpreter.close()
@@ -129,8 +132,8 @@ async def open_gateway(config: Config) -> Gateway:
     ]
     return Gateway(
         config=config, store=store, keys=keys, upstream=upstream, interpreter=interpreter, overflow=overflow,
-        recorder=recorder, proxy=proxy, faces=[*faces, documentation_face(faces, __version__)],
-        guard=Guard(keys),
+        recorder=recorder, rolling_up=RollingUp(store), proxy=proxy,
+        faces=[*faces, documentation_face(faces, __version__)], guard=Guard(keys),
     )  # fmt: skip
 
 

@@ -5,16 +5,21 @@ added, bodies made readable, streams put together again, scores summed up. Knows
 brings the filter and the caller's tenant. Used by the read side of every face and by the web page.
 """
 
+from gateway.query.analytics import Analytics, Figures
 from gateway.query.judged import JudgedRequest, JudgedRequests
 from gateway.query.requests import LoggedRequest, Message, RequestReader, Slice
+from gateway.query.rolling import RollingUp
 from gateway.query.traces import TraceReader
 
 __all__ = [
+    "Analytics",
+    "Figures",
     "JudgedRequest",
     "JudgedRequests",
     "LoggedRequest",
     "Message",
     "RequestReader",
+    "RollingUp",
     "Slice",
     "TraceReader",
 ]

@@ -1,0 +1,47 @@
+"""Past hours and days are summed up without being asked."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.query import RollingUp
+from gateway.query import rolling as module
+
+
+class Watched:
+    """Counts how often it is asked to roll up; the first time it cannot."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Semaphore(0)
+        self.times = 0
+        self.is_broken = True
+
+    async def roll_up(self, at_us: int) -> int:
+        self.asked.release()
+        self.times += 1
+        if self.is_broken:
+            self.is_broken = False
+            raise StoreUnavailable("not now.")
+        return 1
+
+
+async def test_it_goes_on_for_as_long_as_it_runs_whatever_the_store_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.001)
+    watched = Watched()
+    rolling_up = RollingUp(watched)
+    rolling_up.start()
+    for _ in range(3):
+        await asyncio.wait_for(watched.asked.acquire(), 5)
+    await rolling_up.close()
+    times = watched.times
+    await asyncio.sleep(0.02)
+    assert watched.times == times
+
+
+async def test_closing_one_that_was_never_started_does_nothing() -> None:
+    await RollingUp(Watched()).close()
