@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks [compare|memory|profile]`."""
+"""The command line: `python -m benchmarks [compare|memory|profile|questions]`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from benchmarks.load import Kind
 from benchmarks.memory import MARKS, read_memory
 from benchmarks.processes import Failed, ended_in_order
 from benchmarks.profile import profile
+from benchmarks.questions import ask_all
 
 KINDS: tuple[Kind, ...] = ("json", "sse", "feedback")
 DEFAULT = Rounds()
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     """Do what the arguments say; return the exit code."""
     chosen = _parser().parse_args(arguments)
     command = shlex.join(["python", "-m", "benchmarks", *arguments])
-    tasks = {"compare": _compare, "memory": _memory, "profile": _profile}
+    tasks = {"compare": _compare, "memory": _memory, "profile": _profile, "questions": _questions}
     try:
         with ended_in_order(), tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
             tasks[chosen.task](chosen, Path(folder), command)
@@ -66,6 +67,15 @@ def _profile(chosen: argparse.Namespace, folder: Path, command: str) -> None:
             _say(f"samples are in {raw}")
 
 
+def _questions(chosen: argparse.Namespace, folder: Path, command: str) -> None:
+    facts = machine.facts()
+    answers = ask_all(folder, chosen.rows, chosen.times, _say)
+    table = report.questions_table(answers)
+    print(table)
+    _say(f"saved as {report.save('questions', facts, answers)}")
+    _write(chosen.write, "questions", f"{table}\n\n`{command}`, {facts['date']}, commit {facts['commit']}")
+
+
 def _write(document: Path | None, section: str, content: str) -> None:
     if document is not None:
         document.write_text(report.replace_section(document.read_text(), section, content))
@@ -78,8 +88,8 @@ def _say(line: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what a request costs.")
     parser.add_argument(
-        "task", nargs="?", choices=("compare", "memory", "profile"), default="compare",
-        help="compare contestants (default), watch the gateway's memory, or profile the gateway",
+        "task", nargs="?", choices=("compare", "memory", "profile", "questions"), default="compare",
+        help="compare contestants (default), watch the gateway's memory, profile it, or ask it about a month",
     )  # fmt: skip
     parser.add_argument(
         "--contestants", type=_contestants, default=list(CONTESTANTS), metavar="NAME,…",
@@ -94,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--marks", type=_marks, default=MARKS, metavar="N,…", help="requests after which memory is read"
     )
+    parser.add_argument(
+        "--rows", type=int, default=1_000_000, help="requests in the month that is asked about"
+    )
+    parser.add_argument("--times", type=int, default=15, help="how often each question is asked")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into this document")
     return parser
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.compare import Row
 from benchmarks.memory import Reading
 from benchmarks.processes import Failed
+from benchmarks.questions import Answered
 
 RESULTS = Path(__file__).with_name("results")
 
@@ -41,12 +42,18 @@ def memory_table(readings: Sequence[Reading]) -> str:
     return _table(("requests served", "RSS MiB"), lines)
 
 
+def questions_table(answers: Sequence[Answered]) -> str:
+    """Return how long each kind of question took."""
+    lines = [(one.question, f"{one.median_ms:,.1f}", f"{one.worst_ms:,.1f}") for one in answers]
+    return _table(("question", "median ms", "slowest ms"), lines)
+
+
 def facts_table(facts: Mapping[str, str]) -> str:
     """Return the facts about the machine."""
     return _table(("machine", ""), list(facts.items()))
 
 
-def save(name: str, facts: Mapping[str, str], results: Sequence[Row] | Sequence[Reading]) -> Path:
+def save(name: str, facts: Mapping[str, str], results: Sequence[Row | Reading | Answered]) -> Path:
     """Write results as JSON into `results/`, under a name with the time in it; return the file."""
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}.json"
