@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from gateway.domain.exchange import Outcome
 from gateway.proxy.answer import Answer
 from gateway.proxy.headers import response_headers
@@ -40,11 +42,20 @@ async def relay(response: UpstreamResponse, answer: Answer, capture: Capture, re
             break
         answer.send(unsent)
         unsent = b""
+        if unframed:
+            await response.pour(partial(_forward, answer, capture))
         if answer.is_backed_up:
             await answer.drained()
     await recorder.record(capture.close(Outcome.COMPLETE))
     if end := unsent + answer.terminator:
         answer.send(end)
+
+
+def _forward(answer: Answer, capture: Capture, piece: bytes) -> bool:
+    """Pass a piece on at once; tell whether the caller can take more."""
+    capture.response_body.add(piece)
+    answer.send(answer.framed(piece))
+    return not answer.is_backed_up
 
 
 def is_event_stream(response: UpstreamResponse) -> bool:
