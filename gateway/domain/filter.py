@@ -67,11 +67,12 @@ EVERYTHING = All()
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """Order of results by one field; equal ones go up by `then`, the order in which they were stored."""
+    """Order of results by a field; equal ones in the order of `then`, and at last in that in which they were
+    stored."""
 
     field: str = "seq"
     descending: bool = True
-    then: str = "seq"
+    then: Sort | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,12 @@ MAX_VALUES = 10_000
 """Most values in one filter, those of IN included."""
 MAX_PATTERN = 1_000
 """Longest LIKE pattern, in characters."""
+MAX_SORT_FIELDS = 20
+"""Most fields to sort by."""
 
 RANDOM = "random"
 """Instead of a field to sort by: in another order each time."""
+_RANDOM = Operand("random()", "number")
 
 _METADATA = "metadata."
 _ORDERINGS = {Op.LT: "<", Op.LE: "<=", Op.GT: ">", Op.GE: ">="}
@@ -100,12 +103,19 @@ def mentions(where: Filter, name: str) -> bool:
 
 
 def _order(table: Table, sort: Sort) -> Query:
-    if sort.field == RANDOM:
-        return Query("random()", ())
-    first, second = _operand(table, sort.field), _operand(table, sort.then)
-    direction = "DESC" if sort.descending else "ASC"
-    then = "" if sort.field == "seq" else f", {second.sql} ASC"
-    return Query(f"{first.sql} {direction}{then}", (*first.values, *(second.values if then else ())))
+    keys: dict[str, str] = {}
+    values: list[str] = []
+    key: Sort | None = sort
+    while key is not None:
+        operand = _RANDOM if key.field == RANDOM else _operand(table, key.field)
+        if key.field not in keys:
+            keys[key.field] = f"{operand.sql} {'DESC' if key.descending else 'ASC'}"
+            values.extend(operand.values)
+        if len(keys) > MAX_SORT_FIELDS:
+            raise BadInput(f"results can be sorted by {MAX_SORT_FIELDS} fields.", field="sort")
+        key = key.then
+    keys.setdefault("seq", '"seq" ASC')
+    return Query(", ".join(keys.values()), tuple(values))
 
 
 def _operand(table: Table, name: str) -> Operand:

@@ -1,10 +1,11 @@
-"""Filters evaluated the plain way, to hold the SQL against."""
+"""Filters and orders evaluated the plain way, to hold the SQL against."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from gateway.domain.filter import All, Any, Filter, Is, Not, Op, Scalar
+from gateway.domain.filter import All, Any, Filter, Is, Not, Op, Scalar, Sort
 from gateway.domain.request import RequestRecord
 
 
@@ -17,6 +18,17 @@ def matches(record: RequestRecord, where: Filter) -> bool:
     if isinstance(where, Not):
         return not matches(record, where.part)
     return _holds(value_of(record, where.field), where)
+
+
+def in_order(records: Sequence[RequestRecord], sort: Sort) -> list[RequestRecord]:
+    """Return records that are in the order in which they were stored in another."""
+    found = in_order(records, sort.then) if sort.then else list(records)
+    return sorted(found, key=lambda record: _rank(value_of(record, sort.field)), reverse=sort.descending)
+
+
+def _rank(value: object) -> tuple[bool, object]:
+    """A missing value comes before all others."""
+    return value is not None, 0 if value is None else value
 
 
 def value_of(record: RequestRecord, field: str) -> object:

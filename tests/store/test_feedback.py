@@ -149,7 +149,7 @@ async def test_about_a_request_an_id_names_no_trace(store: Store) -> None:
 
 async def test_equal_ones_come_in_the_order_of_a_second_field(store: Store) -> None:
     await store.put_feedback([feedback("b"), feedback("a"), feedback("c", created_at_us=5)])
-    sort = Sort("created_at_us", descending=True, then="feedback_id")
+    sort = Sort("created_at_us", descending=True, then=Sort("feedback_id", descending=False))
     found = await store.find_feedback(EVERYTHING, sort, Page(), None)
     assert [vote.feedback_id for vote in found] == ["a", "b", "c"]
 

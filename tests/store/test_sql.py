@@ -15,12 +15,12 @@ from gateway.domain.request import Facts, RequestRecord, Usage
 from gateway.errors import BadInput
 from gateway.store.packing import BodyPacker
 from gateway.store.rows import record_from_row
-from gateway.store.sql import MAX_DEPTH, MAX_TERMS, MAX_VALUES, mentions, select
+from gateway.store.sql import MAX_DEPTH, MAX_SORT_FIELDS, MAX_TERMS, MAX_VALUES, mentions, select
 from gateway.store.sqlite import request_log
 from gateway.store.sqlite.connection import connect_writer
 from gateway.store.sqlite.schema import bring_up_to_date
 from gateway.store.tables import REQUESTS
-from tests.store.filtering import matches
+from tests.store.filtering import in_order, matches
 from tests.store.samples import OLDEST_FIRST, exchange
 
 TEXTS = st.text(alphabet="aAbBéÉ%_*?[]^\\'\". ", max_size=4)
@@ -73,6 +73,17 @@ ROW = st.fixed_dictionaries(
 )
 
 
+SORTS: st.SearchStrategy[Sort] = st.recursive(
+    st.builds(
+        Sort,
+        st.sampled_from(["status", "error", "started_at_us", "user", "model", "seq"]),
+        st.booleans(),
+    ),
+    lambda then: st.builds(Sort, st.sampled_from(["status", "error", "prompt_tokens"]), st.booleans(), then),
+    max_leaves=3,
+)
+
+
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     path = tmp_path / "gateway.db"
@@ -122,25 +133,14 @@ def test_sql_finds_what_a_plain_reading_of_the_filter_finds(
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    rows=st.lists(ROW, max_size=8),
-    field=st.sampled_from(["status", "error", "started_at_us", "user", "model", "seq"]),
-    descending=st.booleans(),
-)
-def test_equal_rows_keep_the_order_in_which_they_were_stored(
-    connection: sqlite3.Connection, rows: list[dict[str, object]], field: str, descending: bool
+@given(rows=st.lists(ROW, max_size=8), sort=SORTS)
+def test_rows_are_sorted_by_each_field_in_turn_and_keep_the_order_in_which_they_were_stored(
+    connection: sqlite3.Connection, rows: list[dict[str, object]], sort: Sort
 ) -> None:
     connection.execute("BEGIN")
     try:
         fill(connection, rows)
-        everything = find(connection, EVERYTHING)
-
-        def rank(record: RequestRecord) -> tuple[bool, object]:
-            value = getattr(record, field)
-            return value is not None, 0 if value is None else value
-
-        expected = sorted(everything, key=rank, reverse=descending)
-        assert find(connection, EVERYTHING, Sort(field, descending)) == expected
+        assert find(connection, EVERYTHING, sort) == in_order(find(connection, EVERYTHING), sort)
     finally:
         connection.execute("ROLLBACK")
 
@@ -182,9 +182,20 @@ def test_a_condition_that_makes_no_sense_is_refused_by_name(where: Filter, messa
         select(REQUESTS, Not(where), Sort(), Page(), None)
 
 
-def test_an_unknown_order_is_refused() -> None:
-    with pytest.raises(BadInput, match="random"):
-        select(REQUESTS, EVERYTHING, Sort("random()"), Page(), None)
+@pytest.mark.parametrize("sort", [Sort("random()"), Sort("status", then=Sort("status; --"))])
+def test_an_unknown_order_is_refused(sort: Sort) -> None:
+    with pytest.raises(BadInput, match="no field"):
+        select(REQUESTS, EVERYTHING, sort, Page(), None)
+
+
+def test_an_order_by_too_many_fields_is_refused() -> None:
+    sort = Sort()
+    for number in range(MAX_SORT_FIELDS):
+        select(REQUESTS, EVERYTHING, sort, Page(), None)
+        sort = Sort(f"property.{number}", then=sort)
+
+    with pytest.raises(BadInput, match=f"{MAX_SORT_FIELDS} fields"):
+        select(REQUESTS, EVERYTHING, sort, Page(), None)
 
 
 @pytest.mark.parametrize("page", [Page(-1), Page(1, -1), Page(2**63)])
@@ -248,6 +259,27 @@ def test_the_tenant_condition_cannot_be_argued_away(connection: sqlite3.Connecti
     query = select(REQUESTS, Any((EVERYTHING, Is("tenant", Op.EQ, "south"))), Sort(), Page(), "north")
     found = [record_from_row(row).request_id for row in connection.execute(query.sql, query.values)]
     assert found == ["a"]
+
+
+STRANGE = "☃' OR 1=1 --"
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        Is("model", Op.EQ, STRANGE),
+        Is("any_model", Op.LIKE, STRANGE),
+        Is("user", Op.CONTAINS, STRANGE),
+        Is("user", Op.IN, (STRANGE, None)),
+        Is(f"metadata.{STRANGE}", Op.NE, STRANGE),
+        Is(f"property.{STRANGE}", Op.GE, STRANGE),
+        Is(f"score.{STRANGE}", Op.EQ, None),
+    ],
+)
+def test_what_a_caller_writes_is_bound_and_never_part_of_the_statement(where: Filter) -> None:
+    query = select(REQUESTS, where, Sort(f"property.{STRANGE}"), Page(), STRANGE)
+    assert "☃" not in query.sql
+    assert query.values.count(STRANGE) == query.sql.count("?") - 2
 
 
 def test_mentions_finds_a_field_anywhere_in_a_tree() -> None:

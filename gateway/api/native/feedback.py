@@ -17,7 +17,7 @@ from gateway.web.face import Endpoint
 DIALECT = "native"
 """What our own dialect is called in rows."""
 
-NEWEST_FIRST = Sort("created_at_us", descending=True, then="feedback_id")
+NEWEST_FIRST = Sort("created_at_us", descending=True, then=Sort("feedback_id", descending=False))
 
 
 class FeedbackListReply(Shape):
