@@ -32,6 +32,7 @@ from gateway.upstream import Upstream
 from gateway.urls import FrontDoor, Handler
 from gateway.web.face import Face
 from gateway.web.guard import Guard
+from gateway.wire.content import readable
 
 log = structlog.get_logger("gateway.app")
 
@@ -102,7 +103,7 @@ async def open_gateway(config: Config) -> Gateway:
         OSError: a provider's certificate file cannot be read.
     """
     router = router_of(config)
-    store = await open_store(config.storage.url)
+    store = await open_store(config.storage.url, readable)
     keys = KeyRing(keys_of(config), store, is_off=config.server.auth == "off")
     upstream = Upstream()
     metrics = Metrics()

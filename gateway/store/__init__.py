@@ -9,25 +9,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.errors import BadInput
-from gateway.store.base import Store
+from gateway.store.base import Decode, Store, as_sent
 from gateway.store.sqlite import open_sqlite
 
 SQLITE_PREFIX = "sqlite:///"
 
 
-async def open_store(url: str) -> Store:
+async def open_store(url: str, decode: Decode = as_sent) -> Store:
     """Open the store that `url` names, creating or upgrading its tables as needed.
 
     Args:
         url: `sqlite:///gateway.db` for a file in the working directory, `sqlite:////var/lib/gateway.db` for
             an
             absolute one.
+        decode: undoes the content-encoding of bodies where their text is searched.
 
     Raises:
         BadInput: the URL is not of that form.
         StoreUnavailable: the file cannot be written, is no database of ours, or is of a newer version.
     """
-    return await open_sqlite(_file(url))
+    return await open_sqlite(_file(url), decode)
 
 
 def spill_path(url: str) -> Path:

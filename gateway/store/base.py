@@ -8,15 +8,23 @@ then.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.domain.aggregate import Cell, Latencies, Question, UsageSums, VerdictSums
-from gateway.domain.exchange import Exchange
+from gateway.domain.exchange import Exchange, RawHeaders
 from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.request import Facts, Payload, RequestRecord
+
+Decode = Callable[[bytes, RawHeaders], bytes]
+"""Undoes the content-encoding that header fields name for a body, as far as it can be undone. Never raises."""
+
+
+def as_sent(body: bytes, headers: RawHeaders) -> bytes:
+    """Decode nothing."""
+    return body
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Fields that can be searched and ordered by like columns, but are worked out from a row when they are asked
-for: durations, sums, texts of metadata, and the latest verdicts on a request.
+for: durations, sums, texts of metadata and of bodies, and the latest verdicts on a request.
 
 SQLite's dialect. Each expression is about the row of `requests` at hand; those on feedback use its index on
-`request_id`.
+`request_id`, those on bodies the function `body_text` of the reading connection.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ class Expression:
     """What a computed field is in SQL, and the kind of its values; NULL where it has none.
 
     In fields of which there is one for each NAME, a single `?` in `sql` stands for the name.
+
+    Args:
+        is_costly: whether it should be worked out last, and only where nothing else has decided.
     """
 
     kind: ValueKind
     sql: str
+    is_costly: bool = False
 
 
 _OF_THIS_REQUEST = (
@@ -39,6 +43,19 @@ def _of_latest_thumb(what: str) -> str:
     )
 
 
+def _text_of(side: str) -> Expression:
+    columns = f"payloads.{side}_codec, payloads.{side}_body, payloads.{side}_headers"
+    return Expression(
+        "text",
+        f"(SELECT body_text({columns}) FROM payloads WHERE payloads.seq = requests.seq)",
+        is_costly=True,
+    )
+
+
+_STATED_MODEL = (
+    "CASE json_type(metadata, '$._model') WHEN 'text' THEN nullif(json_extract(metadata, '$._model'), '') END"
+)
+
 REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
     {
         "duration_ms": Expression("number", '(("ended_at_us" - "started_at_us") / 1000)'),
@@ -51,7 +68,11 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
             "flag",
             "(outcome NOT IN ('complete', 'client_closed') OR ifnull(status >= 400, 0))",
         ),
-        "any_model": Expression("text", 'coalesce("model", "requested_model")'),
+        "is_cached": Expression("flag", """ifnull("cache_status" LIKE 'hit', 0)"""),
+        "stated_model": Expression("text", f"({_STATED_MODEL})"),
+        "any_model": Expression("text", f'coalesce({_STATED_MODEL}, "model", "requested_model")'),
+        "request_text": _text_of("request"),
+        "response_text": _text_of("response"),
         "feedback.id": Expression("text", _of_latest_thumb("feedback.feedback_id")),
         "feedback.rating": Expression("flag", _of_latest_thumb("feedback.value > 0")),
         "feedback.updated_at_us": Expression("number", _of_latest_thumb("feedback.updated_at_us")),
@@ -62,7 +83,8 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
         ),
     }
 )
-"""Computed fields of requests. Durations are whole milliseconds; `feedback.…` is about the thumb given last."""
+"""Computed fields of requests. Durations are whole milliseconds; `feedback.…` is about the thumb given last;
+`…_text` is a body as it was before it was packed and encoded, missing where it is empty or no UTF-8."""
 
 NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
     {

@@ -80,10 +80,11 @@ def condition(table: Table, where: Filter, tenant: str | None) -> Query:
         BadInput: an unknown field, a value of the wrong kind, or a filter too large.
     """
     compiler = _Compiler(table)
-    clauses = [compiler.compile(where, MAX_DEPTH)]
+    clauses = []
     if tenant is not None:
         clauses.append('"tenant" = ?')
         compiler.values.append(storable(tenant))
+    clauses.append(compiler.compile(where, MAX_DEPTH))
     return Query(" AND ".join(clauses), tuple(compiler.values))
 
 
@@ -159,7 +160,12 @@ class _Compiler:
         if isinstance(where, Not):
             return f"NOT ({self.compile(where.part, depth - 1)})"
         joiner, empty = (" AND ", _ALWAYS) if isinstance(where, All) else (" OR ", _NEVER)
-        return f"({joiner.join([self.compile(part, depth - 1) for part in _flat(where)]) or empty})"
+        # SQLite leaves off at the first part that decides; one that costs much should not be asked before.
+        parts = sorted(_flat(where), key=self._is_costly)
+        return f"({joiner.join([self.compile(part, depth - 1) for part in parts]) or empty})"
+
+    def _is_costly(self, where: Filter) -> bool:
+        return any(mentions(where, name) for name in self.table.costly)
 
     def _is(self, condition: Is) -> str:
         name, op, value = condition.field, condition.op, condition.value

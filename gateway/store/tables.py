@@ -40,6 +40,11 @@ class Table:
     expressions: Mapping[str, Expression] = field(default_factory=dict)
     named_expressions: Mapping[str, Expression] = field(default_factory=dict)
 
+    @property
+    def costly(self) -> tuple[str, ...]:
+        """The fields that should be worked out last."""
+        return tuple(name for name, expression in self.expressions.items() if expression.is_costly)
+
 
 def _table(name: str, row_type: type) -> Table:
     hints = get_type_hints(row_type)

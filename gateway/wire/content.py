@@ -56,6 +56,11 @@ def decode(body: bytes, headers: RawHeaders, max_bytes: int = MAX_DECODED_BYTES)
     return Decoded(body, is_complete)
 
 
+def readable(body: bytes, headers: RawHeaders) -> bytes:
+    """Return as much of a body as `decode` can read, or the body as it is where that is nothing. Never raises."""
+    return decode(body, headers).data or body
+
+
 def header_value(headers: RawHeaders, name: bytes) -> str:
     """Return the values of the fields called `name` (lower case), joined by commas; empty without one."""
     return b",".join([value for key, value in headers if key.lower() == name]).decode("latin-1")

@@ -269,6 +269,7 @@ STRANGE = "☃' OR 1=1 --"
     [
         Is("model", Op.EQ, STRANGE),
         Is("any_model", Op.LIKE, STRANGE),
+        Is("request_text", Op.ILIKE, STRANGE),
         Is("user", Op.CONTAINS, STRANGE),
         Is("user", Op.IN, (STRANGE, None)),
         Is(f"metadata.{STRANGE}", Op.NE, STRANGE),

@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.content import Decoded, decode, header_value
+from gateway.wire.content import Decoded, decode, header_value, readable
 
 
 def deflate_raw(data: bytes) -> bytes:
@@ -70,6 +70,12 @@ def test_a_damaged_body_gives_something_and_never_raises(coding: str) -> None:
 @given(st.binary(min_size=1, max_size=100), st.sampled_from(sorted(CODERS)))
 def test_bytes_that_were_never_encoded_never_raise(body: bytes, coding: str) -> None:
     decode(body, encoded(coding))
+
+
+def test_what_cannot_be_read_otherwise_is_readable_as_it_is() -> None:
+    assert readable(gzip.compress(b"text"), encoded("gzip")) == b"text"
+    assert readable(b"no gzip", encoded("gzip")) == b"no gzip"
+    assert readable(b"text", encoded("unheard-of")) == b"text"
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.errors import StoreUnavailable
+from gateway.store.base import Decode
+from gateway.store.sqlite.body_text import add_body_text
 
 BUSY_SECONDS = 5.0
 """How long to wait for another process that holds the write lock."""
@@ -45,10 +47,15 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         return _connect(path, _prepare_to_write)
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """Open the file to read it only."""
+def connect_reader(path: Path, decode: Decode) -> sqlite3.Connection:
+    """Open the file to read it only, bodies included: `decode` undoes their content-encoding."""
+
+    def prepare(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA query_only = ON")
+        add_body_text(connection, decode)
+
     with translated_errors(path):
-        return _connect(path, _prepare_to_read)
+        return _connect(path, prepare)
 
 
 @contextmanager
@@ -93,10 +100,6 @@ def _prepare_to_write(connection: sqlite3.Connection) -> None:
     _enter_wal_mode(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
-
-
-def _prepare_to_read(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA query_only = ON")
 
 
 def _enter_wal_mode(connection: sqlite3.Connection) -> None:

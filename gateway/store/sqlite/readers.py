@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.errors import StoreUnavailable
+from gateway.store.base import Decode
 from gateway.store.sqlite.connection import connect_reader, translated_errors
 
 T = TypeVar("T")
@@ -19,8 +20,9 @@ T = TypeVar("T")
 class Readers:
     """A pool of reading connections. Each read sees every commit that was acknowledged before it began."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, decode: Decode, threads: int) -> None:
         self._path = path
+        self._decode = decode
         self._idle: deque[sqlite3.Connection] = deque()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sqlite-reader")
         self._is_closed = False
@@ -39,7 +41,7 @@ class Readers:
             self._idle.pop().close()
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        connection = self._idle.pop() if self._idle else connect_reader(self._path)
+        connection = self._idle.pop() if self._idle else connect_reader(self._path, self._decode)
         try:
             with translated_errors(self._path):
                 connection.execute("BEGIN")

@@ -15,7 +15,7 @@ from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.errors import StoreUnavailable
-from gateway.store.base import Health, StoredKey, Subject
+from gateway.store.base import Decode, Health, StoredKey, Subject, as_sent
 from gateway.store.packing import BodyPacker
 from gateway.store.rows import feedback_from_row, record_from_row
 from gateway.store.sql import Query, mentions, select
@@ -43,13 +43,16 @@ _LOOKUP_THREADS = 2
 _QUERY_THREADS = 4
 
 
-async def open_sqlite(path: Path) -> SqliteStore:
+async def open_sqlite(path: Path, decode: Decode) -> SqliteStore:
     """Open the store in this file, creating or upgrading its tables as needed.
+
+    Args:
+        decode: undoes the content-encoding of bodies where their text is searched.
 
     Raises:
         StoreUnavailable: the file cannot be written, is no database of ours, or is of a newer version.
     """
-    return SqliteStore(await asyncio.to_thread(_open, path), path)
+    return SqliteStore(await asyncio.to_thread(_open, path), path, decode)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -69,13 +72,13 @@ class SqliteStore:
     query holds up none of them.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, decode: Decode = as_sent) -> None:
         self._path = path
         self._inode = path.stat().st_ino
         self._packer = BodyPacker()
         self._writer = Writer(connection, path)
-        self._lookups = Readers(path, _LOOKUP_THREADS)
-        self._queries = Readers(path, _QUERY_THREADS)
+        self._lookups = Readers(path, decode, _LOOKUP_THREADS)
+        self._queries = Readers(path, decode, _QUERY_THREADS)
 
     # the log of requests
 

@@ -1,0 +1,149 @@
+"""Searching by the text of bodies: what there is to be found, and what has to be read for it."""
+
+from __future__ import annotations
+
+import typing
+import zlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.domain.exchange import Omission, PayloadPolicy, RawHeaders
+from gateway.domain.filter import All, Any, Filter, Is, Not, Op, Page, Sort
+from gateway.store import open_store
+from gateway.store.base import Store
+from tests.store.samples import exchange, requests_of
+
+DEFLATED: RawHeaders = ((b"Content-Encoding", b"deflate"),)
+
+
+class Decoder:
+    """Undoes deflate, and counts the bodies that it was given."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, body: bytes, headers: RawHeaders) -> bytes:
+        self.count += 1
+        return zlib.decompress(body) if headers == DEFLATED else body
+
+
+@pytest.fixture
+def decoder() -> Decoder:
+    return Decoder()
+
+
+@pytest.fixture
+async def decoding(store_url: str, decoder: Decoder) -> AsyncIterator[Store]:
+    """A store that was given a decoder."""
+    store = await open_store(store_url, decoder)
+    yield store
+    await store.close()
+
+
+def says(text: str, side: str = "response") -> Filter:
+    return Is(f"{side}_text", Op.CONTAINS, text)
+
+
+async def found(store: Store, where: Filter, tenant: str | None = None) -> list[str]:
+    return [record.request_id for record in await requests_of(store, where, tenant=tenant)]
+
+
+async def test_a_text_is_found_in_bodies_that_are_kept_plain_packed_or_encoded(decoding: Store) -> None:
+    text = b"a needle, " * 100
+    await decoding.append(
+        [
+            exchange("short", response_body=b"the needle"),
+            exchange("packed", response_body=text),
+            exchange("encoded", response_body=zlib.compress(text), response_headers=DEFLATED),
+            exchange("other", response_body=b"hay", request_body=b"needle"),
+        ]
+    )
+
+    assert await found(decoding, says("needle")) == ["short", "packed", "encoded"]
+    assert await found(decoding, says("needle", "request")) == ["other"]
+    assert await found(decoding, Is("response_text", Op.ILIKE, "the NEEDLE")) == ["short"]
+    assert await found(decoding, Is("response_text", Op.EQ, "hay")) == ["other"]
+
+
+async def test_without_a_decoder_bodies_are_searched_as_they_were_sent(store: Store) -> None:
+    body = zlib.compress(b"needle")
+    await store.append([exchange("encoded", response_body=body, response_headers=DEFLATED)])
+
+    assert await found(store, says("needle")) == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"payloads": PayloadPolicy.OFF},
+        {"omission": Omission(response=True)},
+        {"response_body": b""},
+        {"response_body": b"needle \xff\xfe"},
+    ],
+    ids=["off", "omitted", "empty", "binary"],
+)
+async def test_a_body_without_text_is_missing(store: Store, given: dict[str, typing.Any]) -> None:
+    await store.append([exchange("r", **{"response_body": b"needle", **given})])
+
+    assert await found(store, says("needle")) == []
+    assert await found(store, Not(says("needle"))) == ["r"]
+    assert await found(store, Is("response_text", Op.EQ, None)) == ["r"]
+
+
+async def test_a_body_that_was_cut_inside_a_character_is_found(store: Store) -> None:
+    await store.append([exchange("cut", response_body="a needle é".encode()[:-1])])
+
+    assert await found(store, Is("response_text", Op.EQ, "a needle ")) == ["cut"]
+
+
+async def test_a_character_that_no_text_in_the_database_holds_does_not_end_the_search(store: Store) -> None:
+    await store.append([exchange("nul", response_body=b"hay \0 needle")])
+
+    assert await found(store, Is("response_text", Op.LIKE, "hay _ needle")) == ["nul"]
+
+
+async def test_rows_are_sorted_by_the_text_of_bodies(store: Store) -> None:
+    await store.append([exchange(name, request_body=name.encode()) for name in ("b", "c", "a")])
+
+    sort = Sort("request_text", descending=False)
+    rows = await store.find_requests(All(), sort, Page(), None)
+    assert [row.request_id for row in rows] == ["a", "b", "c"]
+
+
+IS_NORTH = Is("tenant", Op.EQ, "north")
+FAILED = Is("status", Op.EQ, 500)
+NOT_TAGGED = Is("metadata.k", Op.EQ, None)
+NO_THUMB = Is("feedback.rating", Op.EQ, None)
+
+
+@pytest.mark.parametrize(
+    ("where", "tenant", "bodies"),
+    [
+        (says("hay"), None, 4),
+        (All((says("hay"), IS_NORTH)), None, 2),
+        (All((IS_NORTH, All((says("hay"), FAILED)))), None, 1),
+        (All((says("hay"), Not(NOT_TAGGED))), None, 1),
+        (All((says("hay"), Not(NO_THUMB))), None, 0),
+        (Any((says("hay"), IS_NORTH)), None, 2),
+        (All((Any((says("hay"), FAILED)), IS_NORTH)), None, 1),
+        (Not(All((Not(Any((says("hay"), IS_NORTH))), FAILED))), None, 1),
+        (says("hay"), "south", 2),
+        (All((says("hay"), FAILED)), "south", 1),
+    ],
+)
+async def test_only_the_bodies_of_rows_that_nothing_else_decides_are_read(
+    decoding: Store, decoder: Decoder, where: Filter, tenant: str | None, bodies: int
+) -> None:
+    await decoding.append(
+        [
+            exchange("1", tenant="north", status=500, metadata={"k": "v"}),
+            exchange("2", tenant="north"),
+            exchange("3", tenant="south", status=500),
+            exchange("4", tenant="south"),
+        ]
+    )
+
+    await found(decoding, where, tenant)
+
+    assert decoder.count == bodies
