@@ -33,6 +33,17 @@ class PayloadPolicy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Omission:
+    """Which sides of an exchange, heads and bodies, the caller wants kept nowhere, whatever the policy."""
+
+    request: bool = False
+    response: bool = False
+
+
+NOTHING_OMITTED = Omission()
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """What a request says it is: its ids, its place in an agent run, and what it is tagged with."""
 
@@ -43,6 +54,12 @@ class Identity:
     span_name: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     """JSON object; `_user`, `_organisation`, `_prompt` and `_environment` become columns."""
+
+
+def stated_model(metadata: Mapping[str, object]) -> str | None:
+    """Return the model that a request says it uses, whatever its body and its answer call it: `_model`."""
+    model = metadata.get("_model")
+    return model if isinstance(model, str) and model else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +86,20 @@ class Exchange:
     attempt: int = 0
     cache_status: str | None = None
     payloads: PayloadPolicy = PayloadPolicy.FULL
+    omission: Omission = NOTHING_OMITTED
     request_headers: RawHeaders = ()
     request_body: bytes = b""
     request_size: int = 0
     response_headers: RawHeaders = ()
     response_body: bytes = b""
     response_size: int = 0
+
+    @property
+    def keeps_request(self) -> bool:
+        """Whether anything of the request's head and body may be kept."""
+        return self.payloads is not PayloadPolicy.OFF and not self.omission.request
+
+    @property
+    def keeps_response(self) -> bool:
+        """Whether anything of the response's head and body may be kept."""
+        return self.payloads is not PayloadPolicy.OFF and not self.omission.response

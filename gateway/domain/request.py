@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.domain.exchange import Outcome, RawHeaders
+from gateway.domain.exchange import NOTHING_OMITTED, Omission, Outcome, RawHeaders
 
 NANO = 1_000_000_000
 """Nano-dollars in a dollar. Money is an integer number of nano-dollars, so that sums are exact."""
@@ -98,7 +98,10 @@ class RequestRecord:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Heads and bodies of a logged request as they went over the wire, secrets replaced."""
+    """Heads and bodies of a logged request as they went over the wire, secrets replaced.
+
+    A side that was omitted is empty.
+    """
 
     request_headers: RawHeaders
     request_body: bytes
@@ -106,3 +109,4 @@ class Payload:
     response_headers: RawHeaders
     response_body: bytes
     response_truncated: bool
+    omission: Omission = NOTHING_OMITTED

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.access.keys import KeyRing
-from gateway.domain.exchange import Identity, Outcome, PayloadPolicy
+from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
 from gateway.domain.principal import Principal, Role
 from gateway.errors import BadInput, GatewayError, UpstreamError, UpstreamTimeout
 from gateway.proxy.answer import Answer
@@ -18,6 +18,7 @@ from gateway.proxy.errors import draw_error
 from gateway.proxy.headers import RequestHead, read_request_head, upstream_headers
 from gateway.proxy.identity import read_identity
 from gateway.proxy.in_flight import InFlight
+from gateway.proxy.omission import read_omission
 from gateway.proxy.relay import relay
 from gateway.recording.capture import Capture
 from gateway.recording.recorder import Recorder
@@ -81,12 +82,13 @@ class Proxy:
         try:
             head = read_request_head(request.raw_headers)
             identity = read_identity(head, request.headers.get("traceparent"))
+            omission = read_omission(head)
             principal = require(authenticate(request.headers, self._keys), Role.PROXY)
             self._admit()
             target = self.router.plan(request.raw_path, *_wishes(head))
         except GatewayError as error:
             return draw_error(error, endpoint_of(request.raw_path), identity)
-        call = _Call(request, head, target, self._capture(request, identity, principal, target))
+        call = _Call(request, head, target, self._capture(request, identity, omission, principal, target))
         with self.in_flight.one_more():
             return await self._forward(call)
 
@@ -156,7 +158,12 @@ class Proxy:
             self._recorder.take(capture.close(Outcome.COMPLETE if has_all else outcome, error))
 
     def _capture(
-        self, request: web.BaseRequest, identity: Identity, principal: Principal, target: Target
+        self,
+        request: web.BaseRequest,
+        identity: Identity,
+        omission: Omission,
+        principal: Principal,
+        target: Target,
     ) -> Capture:
         return Capture(
             identity=identity,
@@ -167,6 +174,7 @@ class Proxy:
             method=request.method,
             path=request.raw_path,
             payloads=self.policy_of(principal, target.provider),
+            omission=omission,
             limit_bytes=self._limit_bytes,
             request_headers=request.raw_headers,
         )

@@ -53,7 +53,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """A request with what was kept beside its row. Messages are None where no payload was kept.
+    """A request with what was kept beside its row. Messages are None where nothing of them was kept.
 
     Args:
         reassembled: what the stream would have been as one object; None where the response was no stream, or
@@ -116,16 +116,17 @@ def read_back(
     record: RequestRecord, payload: Payload | None, feedback: tuple[Feedback, ...]
 ) -> LoggedRequest:
     """Make readable what was kept of a request: bodies decoded, a stream put together."""
-    if payload is None:
-        return LoggedRequest(record, None, None, None, feedback)
-    request = _message(
-        payload.request_headers, payload.request_body, record.request_size, payload.request_truncated
-    )
-    response = _message(
-        payload.response_headers, payload.response_body, record.response_size, payload.response_truncated
-    )
-    content_type = header_value(response.headers, b"content-type")
-    reassembled = reassemble(record.endpoint, content_type, response.body)
+    request = response = reassembled = None
+    if payload is not None and not payload.omission.request:
+        request = _message(
+            payload.request_headers, payload.request_body, record.request_size, payload.request_truncated
+        )
+    if payload is not None and not payload.omission.response:
+        response = _message(
+            payload.response_headers, payload.response_body, record.response_size, payload.response_truncated
+        )
+        content_type = header_value(response.headers, b"content-type")
+        reassembled = reassemble(record.endpoint, content_type, response.body)
     return LoggedRequest(record, request, response, reassembled, feedback)
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.domain.clock import now_us
-from gateway.domain.exchange import Exchange, Identity, Outcome, PayloadPolicy, RawHeaders
+from gateway.domain.exchange import (
+    NOTHING_OMITTED,
+    Exchange,
+    Identity,
+    Omission,
+    Outcome,
+    PayloadPolicy,
+    RawHeaders,
+)
 
 
 class BodyCapture:
@@ -49,6 +57,7 @@ class Capture:
     method: str
     path: str
     payloads: PayloadPolicy
+    omission: Omission = NOTHING_OMITTED
     limit_bytes: int
     request_headers: RawHeaders
     started_at_us: int = field(default_factory=now_us)
@@ -88,6 +97,7 @@ class Capture:
             outcome=outcome,
             error=error,
             payloads=self.payloads,
+            omission=self.omission,
             request_headers=self.request_headers,
             request_body=self.request_body.kept(),
             request_size=self.request_body.size_bytes,

@@ -10,6 +10,8 @@ from gateway.domain.exchange import RawHeaders
 
 PLAIN = "plain"
 ZSTD = "zstd"
+OMITTED = "omitted"
+"""Codec of a body that was not kept, and whose head was not either."""
 
 _LEVEL = 1
 """Chat bodies of a kilobyte come out no larger than at level 3, which takes longer."""

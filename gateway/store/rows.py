@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.domain.exchange import Exchange, Identity, Outcome, PayloadPolicy
+from gateway.domain.exchange import Exchange, Identity, Omission, Outcome, PayloadPolicy
 from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.store.base import StoredKey
-from gateway.store.packing import BodyPacker, headers_from_json, headers_to_json, unpack
+from gateway.store.packing import OMITTED, BodyPacker, headers_from_json, headers_to_json, unpack
 from gateway.store.secrets import path_without_secrets, without_secrets
 from gateway.store.tables import FEEDBACK, REQUEST_INSERT_COLUMNS, REQUESTS, TAG_COLUMNS
 from gateway.store.text import MAX_INTEGER, from_json, list_from_json, storable, storable_or_none, to_json
@@ -60,13 +60,15 @@ def tags_of(metadata: Mapping[str, object]) -> tuple[str | None, ...]:
 
 def payload_to_row(seq: int, exchange: Exchange, packer: BodyPacker) -> Row:
     """Return the values of `PAYLOAD_COLUMNS`."""
-    return (
-        seq,
-        headers_to_json(without_secrets(exchange.request_headers)),
-        *packer.pack(exchange.request_body),
-        headers_to_json(without_secrets(exchange.response_headers)),
-        *packer.pack(exchange.response_body),
-    )
+    request: Row = ("[]", OMITTED, b"")
+    response: Row = ("[]", OMITTED, b"")
+    if exchange.keeps_request:
+        headers = headers_to_json(without_secrets(exchange.request_headers))
+        request = (headers, *packer.pack(exchange.request_body))
+    if exchange.keeps_response:
+        headers = headers_to_json(without_secrets(exchange.response_headers))
+        response = (headers, *packer.pack(exchange.response_body))
+    return (seq, *request, *response)
 
 
 def facts_to_row(facts: Facts, at_us: int) -> Row:
@@ -112,6 +114,7 @@ def exchange_from_row(row: Sequence[Any]) -> tuple[int, Exchange]:
     kept["outcome"] = Outcome(kept["outcome"])
     kept["payloads"] = PayloadPolicy(kept["payloads"])
     if payload[0] is not None:
+        kept["omission"] = Omission(payload[1] == OMITTED, payload[4] == OMITTED)
         kept["request_headers"] = headers_from_json(payload[0])
         kept["request_body"] = unpack(payload[1], payload[2])
         kept["response_headers"] = headers_from_json(payload[3])
@@ -122,14 +125,17 @@ def exchange_from_row(row: Sequence[Any]) -> tuple[int, Exchange]:
 def payload_of(exchange: Exchange) -> Payload:
     """Return what was kept of an exchange. Whether a redacted body was cut is unknown, so it counts as
     whole."""
-    is_verbatim = exchange.payloads is PayloadPolicy.FULL
+    is_verbatim, omission = exchange.payloads is PayloadPolicy.FULL, exchange.omission
+    is_request_cut = len(exchange.request_body) < exchange.request_size
+    is_response_cut = len(exchange.response_body) < exchange.response_size
     return Payload(
         request_headers=exchange.request_headers,
         request_body=exchange.request_body,
-        request_truncated=is_verbatim and len(exchange.request_body) < exchange.request_size,
+        request_truncated=is_verbatim and not omission.request and is_request_cut,
         response_headers=exchange.response_headers,
         response_body=exchange.response_body,
-        response_truncated=is_verbatim and len(exchange.response_body) < exchange.response_size,
+        response_truncated=is_verbatim and not omission.response and is_response_cut,
+        omission=omission,
     )
 
 

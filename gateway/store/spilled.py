@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from gateway.domain.exchange import Exchange, Identity, Outcome, PayloadPolicy, RawHeaders
+from gateway.domain.exchange import Exchange, Identity, Omission, Outcome, PayloadPolicy, RawHeaders
 from gateway.store.packing import headers_from_json, headers_to_json
 from gateway.store.secrets import path_without_secrets, without_secrets
 from gateway.store.text import from_json, storable, to_json
@@ -26,12 +26,10 @@ _NUMBERS = (
 
 
 def encode(exchange: Exchange) -> bytes:
-    """Return an exchange as bytes, without its secrets, and without its payload where that may not be
-    kept."""
-    is_kept = exchange.payloads is not PayloadPolicy.OFF
-    request_body = exchange.request_body if is_kept else b""
-    response_body = exchange.response_body if is_kept else b""
-    head = orjson.dumps(_head(exchange, is_kept))
+    """Return an exchange as bytes, without its secrets, and without what may not be kept of its payload."""
+    request_body = exchange.request_body if exchange.keeps_request else b""
+    response_body = exchange.response_body if exchange.keeps_response else b""
+    head = orjson.dumps(_head(exchange))
     return _LENGTHS.pack(len(head), len(request_body)) + head + request_body + response_body
 
 
@@ -45,6 +43,8 @@ def decode(record: bytes) -> Exchange:
         **{name: head[name] for name in (*_TEXTS, *_NUMBERS, "path")},
         outcome=Outcome(head["outcome"]),
         payloads=PayloadPolicy(head["payloads"]),
+        # Files of an earlier version do not say.
+        omission=Omission(**head.get("omission", {})),
         request_headers=headers_from_json(head["request_headers"]),
         request_body=record[head_end : head_end + request_length],
         response_headers=headers_from_json(head["response_headers"]),
@@ -52,7 +52,7 @@ def decode(record: bytes) -> Exchange:
     )
 
 
-def _head(exchange: Exchange, is_kept: bool) -> dict[str, object]:
+def _head(exchange: Exchange) -> dict[str, object]:
     texts = {name: getattr(exchange.identity, name) for name in _IDS}
     texts |= {name: getattr(exchange, name) for name in _TEXTS}
     return {
@@ -62,9 +62,12 @@ def _head(exchange: Exchange, is_kept: bool) -> dict[str, object]:
         "path": storable(path_without_secrets(exchange.path)),
         "outcome": exchange.outcome.value,
         "payloads": exchange.payloads.value,
+        "omission": exchange.omission,
         "metadata": to_json(exchange.identity.metadata),
-        "request_headers": _headers(exchange.request_headers if is_kept else ()),
-        "response_headers": _headers(exchange.response_headers if is_kept else _content_type(exchange)),
+        "request_headers": _headers(exchange.request_headers if exchange.keeps_request else ()),
+        "response_headers": _headers(
+            exchange.response_headers if exchange.keeps_response else _content_type(exchange)
+        ),
     }
 
 

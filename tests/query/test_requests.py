@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from gateway.domain.exchange import PayloadPolicy
+from gateway.domain.exchange import Omission, PayloadPolicy
 from gateway.domain.feedback import Target
 from gateway.domain.filter import EVERYTHING, Is, Op
 from gateway.domain.request import Facts
@@ -156,6 +156,21 @@ async def test_without_a_payload_the_messages_are_missing_and_the_feedback_is_th
     logged = await show(store, "r")
     assert (logged.request, logged.response, logged.reassembled) == (None, None, None)
     assert len(logged.feedback) == 1
+
+
+async def test_of_an_omitted_side_the_message_is_missing_and_the_other_is_whole(
+    store: Store, make_exchange: MakeExchange
+) -> None:
+    headers = ((b"content-type", b"text/event-stream"),)
+    given = {"request_body": b"asked", "response_headers": headers, "response_body": STREAM}
+    await store.append([make_exchange("question", omission=Omission(request=True), **given)])
+    await store.append([make_exchange("answer", omission=Omission(response=True), **given)])
+    question, answer = await show(store, "question"), await show(store, "answer")
+    assert (question.request, answer.response, answer.reassembled) == (None, None, None)
+    assert question.response is not None
+    assert question.reassembled is not None
+    assert answer.request is not None
+    assert (answer.request.body, answer.request.is_truncated) == (b"asked", False)
 
 
 async def test_feedback_on_the_trace_or_of_other_tenants_is_not_the_requests(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.exchange import Identity, Outcome, PayloadPolicy
+from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
 from gateway.recording.capture import BodyCapture, Capture
 
 
@@ -35,6 +35,7 @@ def a_capture() -> Capture:
         method="GET",
         path="/v1/x?a",
         payloads=PayloadPolicy.REDACTED,
+        omission=Omission(request=True),
         limit_bytes=3,
         request_headers=((b"A", b"1"),),
     )
@@ -49,7 +50,7 @@ def test_a_capture_becomes_an_exchange_with_all_that_was_noted() -> None:
     assert (exchange.identity, exchange.tenant, exchange.key_name) == (Identity("r-1", "t-1"), "north", "app")
     assert (exchange.provider, exchange.method, exchange.path) == ("up", "GET", "/v1/x?a")
     assert (exchange.status, exchange.outcome, exchange.error) == (201, Outcome.TIMEOUT, "too slow")
-    assert exchange.payloads is PayloadPolicy.REDACTED
+    assert (exchange.payloads, exchange.omission) == (PayloadPolicy.REDACTED, Omission(request=True))
     assert (exchange.request_headers, exchange.response_headers) == (((b"A", b"1"),), ((b"B", b"2"),))
     assert (exchange.request_body, exchange.request_size) == (b"abc", 4)
     assert (exchange.response_body, exchange.response_size) == (b"ef", 2)

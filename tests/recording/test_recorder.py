@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.exchange import PayloadPolicy
+from gateway.domain.exchange import Omission, PayloadPolicy
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
@@ -151,6 +151,16 @@ async def test_what_cannot_be_redacted_is_not_kept_at_all(
     await recorder.record(chat("a", payloads=PayloadPolicy.REDACTED))
     [record] = await requests_of(store)
     assert await store.payload(record.seq) is None
+
+
+async def test_of_an_omitted_side_nothing_is_in_the_overflow(
+    recorder: Recorder, watched: WatchedStore, tmp_path: Path
+) -> None:
+    watched.failure = DOWN
+    await recorder.record(chat("a", request_body=b'{"a":"s3cret"}', omission=Omission(request=True)))
+    spilled = (tmp_path / "gateway.db.spill").read_bytes()
+    assert b"chatcmpl-1" in spilled
+    assert b"s3cret" not in spilled
 
 
 async def test_a_redacted_row_in_the_overflow_holds_no_text(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.domain.exchange import Identity, Outcome, PayloadPolicy
+from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
 from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
 from gateway.domain.request import Facts, Usage
 from gateway.errors import Conflict, StoreUnavailable
@@ -103,6 +103,20 @@ async def test_no_payload_is_kept_where_the_policy_is_off(store: Store) -> None:
     assert await store.payload(seq) is None
     [(_, kept)] = await store.uninterpreted(10)
     assert (kept.request_body, kept.request_headers, kept.payloads) == (b"", (), PayloadPolicy.OFF)
+
+
+async def test_of_an_omitted_side_nothing_is_kept_and_of_the_other_all(store: Store) -> None:
+    request, response = await store.append(
+        [exchange(omission=Omission(request=True)), exchange(omission=Omission(response=True))]
+    )
+    first, second = await store.payload(request), await store.payload(response)
+    assert first is not None
+    assert second is not None
+    assert (first.omission, second.omission) == (Omission(request=True), Omission(response=True))
+    assert (first.request_headers, first.request_body, first.request_truncated) == ((), b"", False)
+    assert (second.response_headers, second.response_body, second.response_truncated) == ((), b"", False)
+    assert first.response_body == exchange().response_body
+    assert second.request_body == exchange().request_body
 
 
 async def test_a_redacted_body_that_became_shorter_does_not_count_as_cut(store: Store) -> None:

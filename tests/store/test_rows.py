@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.exchange import Exchange, Identity, Outcome, PayloadPolicy
+from gateway.domain.exchange import Exchange, Identity, Omission, Outcome, PayloadPolicy
 from gateway.domain.feedback import Feedback, Kind, Source, Target
 from gateway.store.packing import BodyPacker
 from gateway.store.secrets import path_without_secrets, without_secrets
@@ -52,6 +52,7 @@ EXCHANGES = st.builds(
     attempt=INTEGERS,
     cache_status=MAYBE_TEXT,
     payloads=st.sampled_from([PayloadPolicy.FULL, PayloadPolicy.REDACTED]),
+    omission=st.builds(Omission, st.booleans(), st.booleans()),
     request_headers=HEADERS,
     request_body=st.binary(max_size=300),
     request_size=INTEGERS,
@@ -114,8 +115,10 @@ def kept(exchange: Exchange) -> Exchange:
     values = storable_fields(exchange)
     values["identity"] = Identity(**identity)
     values["path"] = storable(path_without_secrets(exchange.path))
-    values["request_headers"] = tuple(without_secrets(exchange.request_headers))
-    values["response_headers"] = tuple(without_secrets(exchange.response_headers))
+    for side in ("request", "response"):
+        is_omitted = getattr(exchange.omission, side)
+        values[f"{side}_headers"] = () if is_omitted else tuple(without_secrets(values[f"{side}_headers"]))
+        values[f"{side}_body"] = b"" if is_omitted else values[f"{side}_body"]
     return Exchange(**values)
 
 

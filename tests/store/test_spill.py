@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.exchange import Exchange, Identity, Outcome, PayloadPolicy
+from gateway.domain.exchange import Exchange, Identity, Omission, Outcome, PayloadPolicy
 from gateway.domain.filter import Is, Op
 from gateway.errors import StoreUnavailable
 from gateway.store import spill_path
@@ -87,6 +87,26 @@ def test_payloads_that_may_not_be_kept_do_not_reach_the_file(path: Path) -> None
     assert b"sesame" not in path.read_bytes()
     [found] = Spill(path).records()
     assert found.response_headers == stream[:1]
+
+
+@pytest.mark.parametrize("omission", [Omission(request=True), Omission(response=True), Omission(True, True)])
+def test_an_omitted_side_does_not_reach_the_file(path: Path, omission: Omission) -> None:
+    named, stream = (b"X-Name", b"sesame"), (b"Content-Type", b"text/event-stream")
+    given = exchange(
+        omission=omission,
+        request_headers=(named,),
+        request_body=b"sesame?",
+        response_headers=(stream, named),
+        response_body=b"sesame!",
+    )
+    Spill(path).add(given)
+    [found] = Spill(path).records()
+    sides = not omission.request, not omission.response
+    assert path.read_bytes().count(b"sesame") == 2 * sum(sides)
+    assert (found.request_headers, found.request_body) == (((named,), b"sesame?") if sides[0] else ((), b""))
+    assert found.response_body == (b"sesame!" if sides[1] else b"")
+    assert found.response_headers == ((stream, named) if sides[1] else (stream,))
+    assert found.omission == omission
 
 
 @pytest.mark.parametrize("lost_bytes", [1, 20, 300])
@@ -203,6 +223,21 @@ async def test_a_store_that_fails_again_leaves_all_in_the_file(store: Store, pat
     with pytest.raises(StoreUnavailable):
         await replay(spill, store)
     assert ids(list(spill.records())) == ["a"]
+
+
+async def test_a_replayed_row_without_its_answer_is_still_a_stream_and_its_answer_omitted(
+    store: Store, path: Path
+) -> None:
+    spill = Spill(path)
+    stream = ((b"Content-Type", b"text/event-stream"),)
+    spill.add(replace(exchange(), omission=Omission(response=True), response_headers=stream))
+    await replay(spill, store)
+    [record] = await requests_of(store)
+    payload = await store.payload(record.seq)
+    assert record.is_stream
+    assert payload is not None
+    assert (payload.omission, payload.response_headers) == (Omission(response=True), ())
+    assert payload.request_body == exchange().request_body
 
 
 async def test_a_replayed_stream_without_payload_is_still_a_stream(store: Store, path: Path) -> None:
