@@ -14,6 +14,18 @@ from gateway.proxy.headers import RequestHead
 MAX_METADATA_BYTES = 64 * 1024
 _NO_METADATA: Mapping[str, object] = {}
 
+_TAGS = (
+    (b"helicone-user-id", "_user"),
+    (b"helicone-prompt-id", "_prompt"),
+    (b"helicone-model-override", "_model"),
+    (b"helicone-prompt-id", "Helicone-Prompt-Id"),
+    (b"helicone-session-id", "Helicone-Session-Id"),
+    (b"helicone-session-path", "Helicone-Session-Path"),
+    (b"helicone-session-name", "Helicone-Session-Name"),
+)
+"""Fields that become metadata too, and under which keys: those with a meaning here, and those under which
+Helicone's clients look for them among the properties."""
+
 
 def read_identity(head: RequestHead, traceparent: str | None) -> Identity:
     """Return the identity of a request; ids that it does not bring are made.
@@ -57,13 +69,15 @@ def _read_id(ours: Mapping[bytes, bytes], name: bytes) -> str | None:
 
 
 def _read_metadata(head: RequestHead) -> Mapping[str, object]:
-    raw = head.ours.get(b"x-portkey-metadata")
-    metadata = _NO_METADATA if raw is None else _parse_metadata(raw)
-    user = _read_id(head.ours, b"helicone-user-id")
-    if user is None and not head.properties:
-        return metadata
-    properties = {_text(name): _text(value) for name, value in head.properties.items()}
-    return {**properties, **({} if user is None else {"_user": user}), **metadata}
+    ours = head.ours
+    if not ours and not head.properties:
+        return _NO_METADATA
+    tags = {_text(name): _text(value) for name, value in head.properties.items()}
+    for name, key in _TAGS:
+        if (value := _read_id(ours, name)) is not None:
+            tags[key] = value
+    raw = ours.get(b"x-portkey-metadata")
+    return tags if raw is None else {**tags, **_parse_metadata(raw)}
 
 
 def _text(raw: bytes) -> str:

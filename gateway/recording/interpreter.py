@@ -12,7 +12,7 @@ from dataclasses import replace
 import structlog
 
 from gateway.domain.clock import now_us
-from gateway.domain.exchange import Exchange
+from gateway.domain.exchange import Exchange, stated_model
 from gateway.domain.request import Facts
 from gateway.errors import StoreUnavailable
 from gateway.store.base import RequestLog
@@ -164,7 +164,7 @@ class Interpreter:
                 observe(exchange, found)
 
     def _priced(self, exchange: Exchange, facts: Facts) -> Facts:
-        model = facts.model or facts.requested_model
+        model = stated_model(exchange.identity.metadata) or facts.model or facts.requested_model
         if model is None:
             return facts
         base_url = self._base_url_of(exchange.provider)

@@ -14,7 +14,8 @@ from gateway.proxy.identity import MAX_METADATA_BYTES, read_identity
 ID_HEADERS = [
     b"x-portkey-trace-id", b"x-portkey-span-id", b"x-portkey-parent-span-id", b"x-portkey-span-name",
     b"helicone-request-id", b"helicone-session-id", b"helicone-session-path", b"helicone-session-name",
-    b"helicone-user-id", b"x-portkey-metadata", b"helicone-property-a",
+    b"helicone-user-id", b"helicone-prompt-id", b"helicone-model-override", b"x-portkey-metadata",
+    b"helicone-property-a",
 ]  # fmt: skip
 
 printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=100)
@@ -63,6 +64,11 @@ def test_metadata_of_the_longest_length_is_taken_and_one_byte_more_is_not() -> N
     assert len(str(identity((b"x-portkey-metadata", fits)).metadata["a"])) == MAX_METADATA_BYTES - around
     with pytest.raises(BadInput, match="longer than"):
         identity((b"x-portkey-metadata", fits + b" "))
+
+
+def test_what_says_nothing_of_itself_has_no_metadata() -> None:
+    assert identity((b"Content-Type", b"application/json")).metadata == {}
+    assert identity((b"x-portkey-trace-id", b"t")).metadata == {}
 
 
 def test_a_property_that_is_not_utf_8_is_kept_readable() -> None:

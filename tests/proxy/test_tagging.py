@@ -50,6 +50,10 @@ def test_the_caller_s_trace_id_is_echoed_and_logged_as_it_is(gateway: RunningGat
         [b"Helicone-Request-Id: a\xe2\x80\xa8b"],
         [b"x-portkey-span-id: " + b"x" * 513],
         [b"Helicone-User-Id:"],
+        [b"Helicone-Prompt-Id:"],
+        [b"Helicone-Model-Override: a\tb"],
+        [b"Helicone-Omit-Request: please"],
+        [b"Helicone-Omit-Response:"],
         [b"x-portkey-metadata: {"],
         [b"x-portkey-metadata: []"],
         [b"x-portkey-metadata: 1"],
@@ -143,6 +147,23 @@ def test_helicone_s_headers_land_in_the_metadata_too(gateway: RunningGateway) ->
     found = logged(gateway, *fields)
     assert found["user"] == "u2"
     assert json.loads(found["metadata"]) == {"_user": "u2", "Team": "blue", "Plan": "pro"}
+
+
+def test_a_prompt_has_a_column_and_is_a_property_too(gateway: RunningGateway) -> None:
+    found = logged(gateway, b"Helicone-Prompt-Id: greet")
+    assert found["prompt"] == "greet"
+    assert json.loads(found["metadata"]) == {"_prompt": "greet", "Helicone-Prompt-Id": "greet"}
+
+
+def test_a_session_is_a_trace_and_its_parts_are_properties_too(gateway: RunningGateway) -> None:
+    fields = [b"Helicone-Session-Id: s", b"Helicone-Session-Path: /a", b"helicone-session-name: chat"]
+    found = logged(gateway, *fields, b"x-portkey-trace-id: t")
+    assert (found["trace_id"], found["span_id"], found["span_name"]) == ("t", "/a", "chat")
+    assert json.loads(found["metadata"]) == {
+        "Helicone-Session-Id": "s",
+        "Helicone-Session-Path": "/a",
+        "Helicone-Session-Name": "chat",
+    }
 
 
 def test_portkey_s_metadata_stands_over_helicone_s(gateway: RunningGateway) -> None:

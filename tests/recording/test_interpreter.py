@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from gateway.domain.exchange import Exchange, PayloadPolicy
+from gateway.domain.exchange import Exchange, Omission, PayloadPolicy
 from gateway.domain.request import Facts
 from gateway.recording.interpreter import Interpreter
 from gateway.store.base import Store
@@ -41,12 +42,11 @@ async def test_rows_that_an_earlier_process_left_are_understood_at_the_start(
     assert {record.response_id for record in await requests_of(store)} == {"chatcmpl-1"}
 
 
+@pytest.mark.parametrize("given", [{"payloads": PayloadPolicy.OFF}, {"omission": Omission(response=True)}])
 async def test_a_row_without_a_payload_is_understood_from_memory_also_when_leftovers_are_looked_for(
-    interpreter: Interpreter, store: Store
+    interpreter: Interpreter, store: Store, given: dict[str, Any]
 ) -> None:
-    interpreter.submit(
-        await append(store, [chat(str(number), payloads=PayloadPolicy.OFF) for number in range(3)])
-    )
+    interpreter.submit(await append(store, [chat(str(number), **given) for number in range(3)]))
     await interpreter._interpret_leftovers()
     assert {record.prompt_tokens for record in await requests_of(store)} == {3}
 
@@ -116,6 +116,23 @@ async def test_observers_are_told_once_of_each_exchange_with_its_cost(
     interpreter.submit(submitted)
     await interpreter.close()
     assert sorted(seen) == [("a", 11_000), ("b", 11_000)]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "nanousd"),
+    [({}, 11_000), ({"_model": "dear"}, 110_000), ({"_model": ""}, 11_000), ({"_model": 5}, 11_000)],
+)
+async def test_the_model_that_the_caller_states_is_the_one_that_is_priced(
+    store: Store, metadata: dict[str, object], nanousd: int
+) -> None:
+    prices = PriceTable({"gpt-4o": Rate(1.0, 2.0), "dear": Rate(10.0, 20.0)}, {})
+    interpreter = Interpreter(store, prices, lambda name: None)
+    interpreter.submit(await append(store, [chat("a", metadata=metadata)]))
+    interpreter.start()
+    await all_read(store)
+    await interpreter.close()
+    [record] = await requests_of(store)
+    assert (record.model, record.cost_nanousd) == ("gpt-4o", nanousd)
 
 
 async def test_observers_are_told_once_however_often_the_store_fails(
