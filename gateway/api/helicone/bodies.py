@@ -83,9 +83,14 @@ class QueryBody(BaseModel):
     limit: Annotated[StrictInt, Field(ge=1, le=MAX_LIMIT)] | None = Field(
         10, description="Most requests to return."
     )
-    sort: object = Field(None, description='Such as `{"created_at": "desc"}`, which is also the default.')
+    sort: object = Field(
+        None,
+        description='Such as `{"created_at": "desc"}`, the default; of several columns the first one first.',
+    )
     isCached: StrictBool | None = Field(None, description="true: only those answered from a cache.")
-    includeInputs: StrictBool | None = Field(None, description="Taken; inputs of prompts are not kept here.")
+    includeInputs: StrictBool | None = Field(
+        None, description="Taken; inputs of prompts stay in their bodies."
+    )
     isScored: StrictBool | None = Field(None, description="Only those with a score, or only those without.")
     isPartOfExperiment: StrictBool | None = Field(
         None, description="true finds nothing, false all: there are no experiments here."

@@ -21,29 +21,33 @@ PROVIDERS: Mapping[str, str] = MappingProxyType(
 OTHER_PROVIDER = "CUSTOM"
 """Its name for a provider that has none."""
 
-_BODY = refused("bodies are kept compressed")
-_NOT_KEPT = refused("it is not kept here")
+_NO_ASSETS = refused("files are kept as parts of bodies")
+_NO_COUNTRY = refused("where callers are is not kept")
+_NO_JOBS = refused("there are no jobs here")
+
+NO_INPUTS = "inputs of prompts stay in their bodies; what is to be found by name can be sent as a property"
+"""Why nothing can be searched or sorted by `values`."""
 
 COLUMNS: Mapping[str, Mapping[str, Column]] = MappingProxyType(
     {
         "request": {
-            "prompt": _BODY,
+            "prompt": text("request_text"),
             "created_at": time("started_at_us"),
             "user_id": text("user"),
-            "auth_hash": _NOT_KEPT,
+            "auth_hash": refused("of a key its name alone is kept"),
             "org_id": text("tenant"),
             "id": text("request_id"),
-            "node_id": _NOT_KEPT,
+            "node_id": _NO_JOBS,
             "model": text("requested_model"),
-            "modelOverride": _NOT_KEPT,
+            "modelOverride": text("stated_model"),
             "path": text("path"),
-            "country_code": _NOT_KEPT,
+            "country_code": _NO_COUNTRY,
             "prompt_id": text("prompt"),
         },
         "response": {
             "body_tokens": number("total_tokens"),
-            "body_model": text("model"),
-            "body_completion": _BODY,
+            "body_model": text("any_model"),
+            "body_completion": text("response_text"),
             "status": number("status"),
             "model": text("model"),
         },
@@ -60,23 +64,31 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = MappingProxyType(
             "model": text("any_model"),
             "user_id": text("user"),
             "organization_id": text("tenant"),
-            "node_id": _NOT_KEPT,
-            "job_id": _NOT_KEPT,
-            "threat": _NOT_KEPT,
+            "node_id": _NO_JOBS,
+            "job_id": _NO_JOBS,
+            "threat": refused("requests are not checked for threats"),
             "request_id": text("request_id"),
+            "prompt_id": text("prompt"),
+            "prompt_version": refused("prompts are kept by their name alone"),
             "prompt_tokens": number("prompt_tokens"),
             "completion_tokens": number("completion_tokens"),
             "total_tokens": number("total_tokens"),
+            "prompt_cache_read_tokens": number("cached_tokens"),
+            "prompt_cache_write_tokens": number("cache_write_tokens"),
             "time_to_first_token": number("first_byte_ms"),
-            "target_url": _NOT_KEPT,
+            "target_url": refused("of a target its provider alone is kept"),
             "provider": one_of("provider", PROVIDERS, OTHER_PROVIDER),
-            "request_body": _BODY,
-            "response_body": _BODY,
+            "request_body": text("request_text"),
+            "response_body": text("response_text"),
+            "assets": _NO_ASSETS,
             "scores_column": has("score."),
+            "helicone-score-feedback": flag("feedback.rating"),
             "cost": dollars("cost_nanousd"),
-            "cache_enabled": _NOT_KEPT,
+            "cached": flag("is_cached"),
+            "cache_enabled": refused("whether a cache was asked for is not kept"),
+            "cache_reference_id": refused("which answer a cache repeated is not kept"),
             "property_key": has("property."),
-            "country_code": _NOT_KEPT,
+            "country_code": _NO_COUNTRY,
         },
     }
 )
@@ -85,7 +97,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = MappingProxyType(
 NAMED: Mapping[str, Callable[[str], Column]] = MappingProxyType(
     {
         "properties": lambda name: text(f"property.{name}"),
-        "values": lambda name: refused("inputs of prompts are not kept here"),
+        "values": lambda name: refused(NO_INPUTS),
     }
 )
 """Tables that have a column for any name."""

@@ -86,7 +86,7 @@ class RequestEndpoints:
 def _where(asked: QueryBody) -> Filter:
     parts = [to_filter(asked.filter)]
     if asked.isCached:
-        parts.append(Is("cache_status", Op.ILIKE, "hit"))
+        parts.append(Is("is_cached", Op.EQ, True))
     if asked.isScored is not None:
         parts.append(Is("is_scored", Op.EQ, asked.isScored))
     if asked.isPartOfExperiment:

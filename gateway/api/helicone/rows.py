@@ -12,6 +12,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.helicone.columns import OTHER_PROVIDER, PROVIDERS
+from gateway.domain.exchange import stated_model
 from gateway.domain.request import NANO, RequestRecord
 from gateway.query import JudgedRequest, LoggedRequest, Message
 
@@ -35,7 +36,7 @@ class Row(BaseModel):
     request_user_id: str | None
     request_properties: dict[str, str]
     request_model: str | None
-    model_override: None = None
+    model_override: str | None = Field(description="The model that the caller said it is.")
     helicone_user: None = None
     provider: str
     delay_ms: int
@@ -59,7 +60,9 @@ class Row(BaseModel):
     properties: dict[str, str]
     assets: None = None
     target_url: None = None
-    model: str | None = Field(description="The model that answered, or else the one asked for.")
+    model: str | None = Field(
+        description="The model that the caller said it is, or else the one that answered, or else that asked for."
+    )
     cache_reference_id: None = None
     cache_enabled: None = None
     updated_at: None = None
@@ -69,6 +72,7 @@ def to_row(judged: JudgedRequest, logged: LoggedRequest | None = None) -> Row:
     """Return the row of a request; its bodies are null unless `logged` has them."""
     record, thumb = judged.record, judged.thumb
     properties = {key: _as_text(value) for key, value in record.metadata.items() if value is not None}
+    models = (stated_model(record.metadata), record.model, record.requested_model)
     cost = record.cost_nanousd
     return Row(
         response_id=record.response_id,
@@ -83,6 +87,7 @@ def to_row(judged: JudgedRequest, logged: LoggedRequest | None = None) -> Row:
         request_user_id=record.user,
         request_properties=properties,
         request_model=record.requested_model,
+        model_override=models[0],
         provider=PROVIDERS.get(record.provider, OTHER_PROVIDER),
         delay_ms=(record.ended_at_us - record.started_at_us) // 1000,
         time_to_first_token=_first_byte_ms(record),
@@ -98,7 +103,7 @@ def to_row(judged: JudgedRequest, logged: LoggedRequest | None = None) -> Row:
         scores=dict(judged.scores),
         costUSD=None if cost is None else cost / NANO,
         properties=properties,
-        model=record.model if record.model is not None else record.requested_model,
+        model=next((name for name in models if name is not None), None),
     )
 
 

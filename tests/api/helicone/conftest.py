@@ -14,6 +14,7 @@ from gateway.query import JudgedRequests
 from gateway.store.base import Store
 from tests.api.serving import MIB, serving
 
+from .filling import Rows, fill
 from .served import Served
 
 KEYS = {
@@ -38,3 +39,9 @@ async def served(store: Store) -> AsyncIterator[Served]:
         ) as client,
     ):
         yield Served(client, store)
+
+
+@pytest.fixture
+async def rows(served: Served) -> Rows:
+    """Fifty requests of all sorts that were logged, as they are answered."""
+    return await fill(served)

@@ -1,20 +1,25 @@
-"""Helicone's filters evaluated the plain way, on rows as they are answered, to hold the search against."""
+"""Helicone's filters and orders evaluated the plain way, on rows as they are answered, to hold the search
+against."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 SHOWN_AS = {
+    ("request", "prompt"): "request_text",
     ("request", "created_at"): "request_created_at",
     ("request", "user_id"): "request_user_id",
     ("request", "id"): "request_id",
     ("request", "model"): "request_model",
+    ("request", "modelOverride"): "model_override",
     ("request", "path"): "request_path",
     ("request", "prompt_id"): "prompt_id",
     ("response", "body_tokens"): "total_tokens",
-    ("response", "body_model"): "response_model",
+    ("response", "body_model"): "model",
+    ("response", "body_completion"): "response_text",
     ("response", "model"): "response_model",
     ("response", "status"): "response_status",
     ("feedback", "id"): "feedback_id",
@@ -27,14 +32,37 @@ SHOWN_AS = {
     ("request_response_rmt", "model"): "model",
     ("request_response_rmt", "user_id"): "request_user_id",
     ("request_response_rmt", "request_id"): "request_id",
+    ("request_response_rmt", "prompt_id"): "prompt_id",
     ("request_response_rmt", "prompt_tokens"): "prompt_tokens",
     ("request_response_rmt", "completion_tokens"): "completion_tokens",
     ("request_response_rmt", "total_tokens"): "total_tokens",
+    ("request_response_rmt", "prompt_cache_read_tokens"): "prompt_cache_read_tokens",
+    ("request_response_rmt", "prompt_cache_write_tokens"): "prompt_cache_write_tokens",
     ("request_response_rmt", "time_to_first_token"): "time_to_first_token",
     ("request_response_rmt", "provider"): "provider",
     ("request_response_rmt", "cost"): "costUSD",
+    ("request_response_rmt", "cached"): "is_cached",
+    ("request_response_rmt", "request_body"): "request_text",
+    ("request_response_rmt", "response_body"): "response_text",
+    ("request_response_rmt", "helicone-score-feedback"): "feedback_rating",
 }
 """The field of a row that shows what a column holds."""
+
+SORTED_BY = {
+    "created_at": "request_created_at",
+    "latency": "delay_ms",
+    "total_tokens": "total_tokens",
+    "completion_tokens": "completion_tokens",
+    "prompt_tokens": "prompt_tokens",
+    "user_id": "request_user_id",
+    "body_model": "model",
+    "is_cached": "is_cached",
+    "request_prompt": "request_text",
+    "response_text": "response_text",
+    "cost_usd": "costUSD",
+    "time_to_first_token": "time_to_first_token",
+}
+"""The field of a row by which a column sorts."""
 
 TIMES = {"created_at", "request_created_at", "response_created_at"}
 
@@ -51,6 +79,25 @@ def passes(row: dict[str, Any], tree: Any) -> bool:
         for table, columns in tree.items()
         for column, tests in columns.items()
     )
+
+
+def in_order(rows: Iterable[dict[str, Any]], order: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return rows in an order; of equal ones the one that came first stays first."""
+    found = list(rows)
+    for column, direction in reversed(order.items()):
+        if column == "properties":
+            for name, inner in reversed(direction.items()):
+                found = sorted(
+                    found, key=lambda row: _rank(row["properties"].get(name)), reverse=inner == "desc"
+                )
+        else:
+            found = sorted(found, key=lambda row: _rank(row[SORTED_BY[column]]), reverse=direction == "desc")
+    return found
+
+
+def _rank(value: Any) -> tuple[bool, Any]:
+    """A missing value comes before all others."""
+    return value is not None, 0 if value is None else value
 
 
 def _column_passes(row: dict[str, Any], table: str, column: str, tests: dict[str, Any]) -> bool:

@@ -71,13 +71,14 @@ BAD_FILTERS: dict[str, object] = {
     "filter.request.created_at.not-equals: is not an": {
         "request": {"created_at": {"not-equals": "2024-01-01"}}
     },
-    "filter.request.prompt.contains: cannot be searched by: bodies": {
-        "request": {"prompt": {"contains": "x"}}
+    "filter.request.prompt.gte: is not an operator": {"request": {"prompt": {"gte": "x"}}},
+    f"filter.{R}.request_body.equals: must be a string": {R: {"request_body": {"equals": 5}}},
+    f"filter.{R}.country_code.equals: cannot be searched by: where callers": {
+        R: {"country_code": {"equals": "DE"}}
     },
-    f"filter.{R}.request_body.contains: cannot be searched by": {R: {"request_body": {"contains": "x"}}},
-    f"filter.{R}.response_body.contains: cannot be searched by": {R: {"response_body": {"contains": "x"}}},
-    f"filter.{R}.country_code.equals: cannot be searched by": {R: {"country_code": {"equals": "DE"}}},
-    "filter.values.name.equals: cannot be searched by": {"values": {"name": {"equals": "x"}}},
+    f"filter.{R}.target_url.like: cannot be searched by: of a target": {R: {"target_url": {"like": "x"}}},
+    f"filter.{R}.cache_enabled.equals: cannot be searched by": {R: {"cache_enabled": {"equals": True}}},
+    "filter.values.name.equals: cannot be searched by: inputs": {"values": {"name": {"equals": "x"}}},
     "filter.properties.plan: must be an object": {"properties": {"plan": "pro"}},
     "filter.properties.plan.gt: is not an operator": {"properties": {"plan": {"gt": "x"}}},
     f"filter.{R}.scores: must be an object": {R: {"scores": 5}},
@@ -98,15 +99,17 @@ BAD_QUERIES: dict[str, dict[str, object]] = {
     "offset: input should be a valid integer": {"offset": "5"},
     "isCached: ": {"isCached": "yes"},
     "isScored: ": {"isScored": 1},
-    "sort: must be an object with one column": {"sort": {"created_at": "asc", "latency": "asc"}},
-    "sort: must be an object with one column; got 5": {"sort": 5},
-    "sort.request_prompt: is no column": {"sort": {"request_prompt": "asc"}},
-    "sort.is_cached: is no column": {"sort": {"is_cached": "asc"}},
-    "sort.values: is no column": {"sort": {"values": {"a": "asc"}}},
-    'sort.latency: must be "asc" or "desc"; got "up"': {"sort": {"latency": "up"}},
+    "sort: must be an object that names what to sort by; got 5": {"sort": 5},
+    "sort.nonsense: is no column": {"sort": {"created_at": "asc", "nonsense": "asc"}},
+    "sort.cache_created_at: cannot be sorted by": {"sort": {"cache_created_at": "asc"}},
+    "sort.last_active: cannot be sorted by: it is about users": {"sort": {"last_active": "asc"}},
+    "sort.values: cannot be sorted by: inputs of prompts": {"sort": {"values": {"a": "asc"}}},
+    'sort.latency: must be "asc" or "desc"; got "up"': {"sort": {"created_at": "asc", "latency": "up"}},
     "sort.random: must be true": {"sort": {"random": False}},
-    "sort.properties: must be an object with one name": {"sort": {"properties": {}}},
-    "sort.properties.a: must be": {"sort": {"properties": {"a": 1}}},
+    "sort.random: goes with no other column": {"sort": {"created_at": "asc", "random": True}},
+    "sort.properties: must be an object that names": {"sort": {"properties": {}}},
+    "sort.properties.b: must be": {"sort": {"properties": {"a": "asc", "b": 1}}},
+    "sort: results can be sorted by 20 fields": {"sort": {"properties": {f"p{n}": "asc" for n in range(21)}}},
 }
 
 

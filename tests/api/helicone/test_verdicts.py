@@ -50,6 +50,17 @@ async def test_the_last_rating_stands_and_the_earlier_ones_are_history(served: S
     assert {version.created_at_us for version in history} == {entry.created_at_us}
 
 
+async def test_each_rating_is_in_queries_as_soon_as_it_is_answered(served: Served) -> None:
+    await served.log("request-1")
+    await served.log("request-2")
+    for rating in (True, False, False, True):
+        await served.rate("request-1", rating)
+        [row] = await served.query({"feedback": {"rating": {"equals": rating}}})
+        assert (row["request_id"], row["feedback_rating"]) == ("request-1", rating)
+        assert await served.ids({"feedback": {"rating": {"equals": not rating}}}) == []
+        assert await served.ids({"feedback": {"rating": {"equals": None}}}) == ["request-2"]
+
+
 async def test_each_author_has_a_rating_and_the_last_of_all_is_shown(served: Served) -> None:
     await served.log("request-1")
     await served.rate("request-1", True, Helicone_User_Id="ann")
