@@ -21,12 +21,12 @@ PROVIDERS: Mapping[str, str] = MappingProxyType(
 OTHER_PROVIDER = "CUSTOM"
 """Its name for a provider that has none."""
 
-_NO_ASSETS = refused("files are kept as parts of bodies")
 _NO_COUNTRY = refused("where callers are is not kept")
 _NO_JOBS = refused("there are no jobs here")
 
 NO_INPUTS = "inputs of prompts stay in their bodies; what is to be found by name can be sent as a property"
-"""Why nothing can be searched or sorted by `values`."""
+ONLY_CACHED = "of a cache it is only kept whether it answered"
+"""Why columns cannot be searched or sorted by."""
 
 COLUMNS: Mapping[str, Mapping[str, Column]] = MappingProxyType(
     {
@@ -80,13 +80,13 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = MappingProxyType(
             "provider": one_of("provider", PROVIDERS, OTHER_PROVIDER),
             "request_body": text("request_text"),
             "response_body": text("response_text"),
-            "assets": _NO_ASSETS,
+            "assets": refused("files are kept as parts of bodies"),
             "scores_column": has("score."),
             "helicone-score-feedback": flag("feedback.rating"),
             "cost": dollars("cost_nanousd"),
             "cached": flag("is_cached"),
-            "cache_enabled": refused("whether a cache was asked for is not kept"),
-            "cache_reference_id": refused("which answer a cache repeated is not kept"),
+            "cache_enabled": refused(ONLY_CACHED),
+            "cache_reference_id": refused(ONLY_CACHED),
             "property_key": has("property."),
             "country_code": _NO_COUNTRY,
         },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gateway.api.helicone.columns import NO_INPUTS
+from gateway.api.helicone.columns import NO_INPUTS, ONLY_CACHED
 from gateway.domain.filter import Sort
 from gateway.errors import BadInput
 from gateway.web.validation import shown
@@ -32,7 +32,7 @@ SORTABLE: Mapping[str, str] = MappingProxyType(
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
-        "cache_created_at": "which answer a cache repeated is not kept",
+        "cache_created_at": ONLY_CACHED,
         "last_active": "it is about users, not requests",
         "values": NO_INPUTS,
     }
