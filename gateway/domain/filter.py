@@ -67,7 +67,7 @@ EVERYTHING = All()
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """Order of results by a field; equal ones in the order of `then`, and at last in that in which they were
+    """Order of results by a field. Equal ones come in the order of `then`; those equal in all, as they were
     stored."""
 
     field: str = "seq"

@@ -116,12 +116,14 @@ def read_back(
     record: RequestRecord, payload: Payload | None, feedback: tuple[Feedback, ...]
 ) -> LoggedRequest:
     """Make readable what was kept of a request: bodies decoded, a stream put together."""
+    if payload is None:
+        return LoggedRequest(record, None, None, None, feedback)
     request = response = reassembled = None
-    if payload is not None and not payload.omission.request:
+    if not payload.omission.request:
         request = _message(
             payload.request_headers, payload.request_body, record.request_size, payload.request_truncated
         )
-    if payload is not None and not payload.omission.response:
+    if not payload.omission.response:
         response = _message(
             payload.response_headers, payload.response_body, record.response_size, payload.response_truncated
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.domain.exchange import Exchange, Identity, Omission, Outcome, PayloadPolicy
+from gateway.domain.exchange import Exchange, Identity, Omission, Outcome, PayloadPolicy, RawHeaders
 from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.store.base import StoredKey
@@ -15,6 +15,9 @@ from gateway.store.tables import FEEDBACK, REQUEST_INSERT_COLUMNS, REQUESTS, TAG
 from gateway.store.text import MAX_INTEGER, from_json, list_from_json, storable, storable_or_none, to_json
 
 Row = tuple[Any, ...]
+
+_NOTHING: Row = ("[]", OMITTED, b"")
+"""Head and body of a side that may not be kept."""
 
 _STREAM_TYPES = (b"text/event-stream", b"application/x-ndjson", b"application/vnd.amazon.eventstream")
 
@@ -60,14 +63,11 @@ def tags_of(metadata: Mapping[str, object]) -> tuple[str | None, ...]:
 
 def payload_to_row(seq: int, exchange: Exchange, packer: BodyPacker) -> Row:
     """Return the values of `PAYLOAD_COLUMNS`."""
-    request: Row = ("[]", OMITTED, b"")
-    response: Row = ("[]", OMITTED, b"")
+    request = response = _NOTHING
     if exchange.keeps_request:
-        headers = headers_to_json(without_secrets(exchange.request_headers))
-        request = (headers, *packer.pack(exchange.request_body))
+        request = _packed(exchange.request_headers, exchange.request_body, packer)
     if exchange.keeps_response:
-        headers = headers_to_json(without_secrets(exchange.response_headers))
-        response = (headers, *packer.pack(exchange.response_body))
+        response = _packed(exchange.response_headers, exchange.response_body, packer)
     return (seq, *request, *response)
 
 
@@ -171,6 +171,10 @@ def is_stream(exchange: Exchange) -> bool:
         name.lower() == b"content-type" and value.lower().startswith(_STREAM_TYPES)
         for name, value in exchange.response_headers
     )
+
+
+def _packed(headers: RawHeaders, body: bytes, packer: BodyPacker) -> Row:
+    return (headers_to_json(without_secrets(headers)), *packer.pack(body))
 
 
 def _tag(metadata: Mapping[str, object], key: str) -> str | None:
