@@ -141,7 +141,12 @@ async def test_pouring_stops_when_the_sink_has_enough_and_nothing_is_lost(
     server = await serve(saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"))
     response = await upstream.send(request(), server.origin, PATIENT)
     taken: list[bytes] = []
-    await response.pour(lambda piece: bool(taken.append(piece)))
+
+    def sink(piece: bytes) -> bool:
+        taken.append(piece)
+        return False
+
+    await response.pour(sink)
     assert taken == [b"ok"]
     assert not response.is_finished()
     response.close()
