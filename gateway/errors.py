@@ -9,6 +9,7 @@
     ├── NotFound            404  nothing of that name that this caller may see
     ├── MethodNotAllowed    405  the path exists, but not with this method
     ├── Conflict            409  it contradicts what is already stored
+    │   └── Ambiguous       409  … an id in it names several things
     ├── StoreUnavailable    503  the store cannot take it now; the same call may work later
     └── UpstreamError       502  the provider could not be reached, or broke off
         └── UpstreamTimeout 504  the provider took longer than it is given
@@ -18,6 +19,8 @@ catches them. Exceptions of a library are translated in the one file that owns t
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 
 class GatewayError(Exception):
@@ -81,6 +84,27 @@ class MethodNotAllowed(GatewayError):
 class Conflict(GatewayError):
     status = 409
     code = "conflict"
+
+
+class Ambiguous(Conflict):
+    """An id that names several things.
+
+    Args:
+        candidates: what it names, as far as this caller may see it; each by the ids that it has.
+    """
+
+    code = "ambiguous"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        candidates: Sequence[Mapping[str, str | None]],
+        field: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, field=field, hint=hint)
+        self.candidates = candidates
 
 
 class StoreUnavailable(GatewayError):

@@ -93,14 +93,17 @@ def query(
 @click.option(
     "--raw", type=click.Choice(["request", "response"]), help="Write only this body, byte for byte."
 )
+@click.option("--trace-id", help="The trace that it is in, where several requests share the id.")
 @config_option
 @storage_option
-def show(request_id: str, raw: str | None, config_file: Path | None, storage: str | None) -> None:
+def show(
+    request_id: str, raw: str | None, trace_id: str | None, config_file: Path | None, storage: str | None
+) -> None:
     """Show one request: its row, headers, bodies and feedback.
 
     REQUEST_ID may also be the response id that a provider gave.
     """
-    logged = asyncio.run(reading.show(storage_url(config_file, storage), request_id))
+    logged = asyncio.run(reading.show(storage_url(config_file, storage), request_id, trace_id))
     click.echo(page(logged) if raw is None else _body(logged, raw), nl=raw is None)
 
 

@@ -53,10 +53,10 @@ async def query(url: str, where: Filter, limit: int, show: Print) -> None:
                 return
 
 
-async def show(url: str, any_id: str) -> LoggedRequest:
-    """Return one request. Raises NotFound if there is none of that id."""
+async def show(url: str, any_id: str, trace_id: str | None) -> LoggedRequest:
+    """Return one request. Raises NotFound if there is none of that id, Ambiguous if there are several."""
     async with open_existing(url) as store:
-        return await RequestReader(store).show(any_id, None)
+        return await RequestReader(store).show(any_id, None, trace_id)
 
 
 async def _latest(store: RequestQueries, where: Filter, count: int) -> list[RequestRecord]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from gateway.domain.clock import now_us
 from gateway.domain.feedback import Feedback, Receipt
@@ -13,8 +12,9 @@ from gateway.domain.principal import Principal
 from gateway.errors import Conflict, NotFound
 from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
 from gateway.feedback.idempotency import Call, canonical_json, read_call
-from gateway.feedback.linking import Link, find_links
+from gateway.feedback.linking import Link, link_of, resolve_all
 from gateway.feedback.scales import grade_of
+from gateway.feedback.versions import next_version, withdrawn
 from gateway.feedback.votes import Change, NewFeedback
 from gateway.store.base import FeedbackStore
 
@@ -42,6 +42,7 @@ class FeedbackCore:
         stores nothing. So is a vote with the `feedback_id` and content of an earlier one.
 
         Raises:
+            Ambiguous: the id of what a vote is about names several things.
             Conflict: an id or the idempotency key was used before with other content, or an id by another
                 tenant.
             StoreUnavailable: nothing was stored; the same call may work later.
@@ -88,7 +89,7 @@ class FeedbackCore:
             NotFound: there is no such entry, it was deleted before, or it is another tenant's.
             StoreUnavailable: nothing was stored; the same call may work later.
         """
-        return await self._follow(feedback_id, _withdrawn, principal, dialect, None)
+        return await self._follow(feedback_id, withdrawn, principal, dialect, None)
 
     async def find(self, where: Filter, sort: Sort, page: Page, principal: Principal) -> list[Feedback]:
         """Return the latest versions of the matching entries that this caller may see, no deleted ones.
@@ -122,7 +123,7 @@ class FeedbackCore:
             current = await self._current(feedback_id, principal)
             if await self._receipt(call):
                 return current
-            following = _next_version(current, changed(current), principal, dialect)
+            following = next_version(current, changed(current), principal, dialect)
             try:
                 await self._put([following], call, [feedback_id])
             except Conflict:
@@ -147,17 +148,19 @@ class FeedbackCore:
     ) -> tuple[list[str], list[Feedback]]:
         """The id of each vote's entry, and the entries among them that are new."""
         known = await self._originals([vote.feedback_id for vote in votes if vote.feedback_id])
+        named = await resolve_all(self._store, votes, principal)
         at_us = now_us()
         ids: list[str] = []
         new: list[Feedback] = []
-        for vote, link in zip(votes, await find_links(self._store, votes, principal), strict=True):
-            entry = _first_version(vote, link, principal, dialect, at_us)
-            ids.append(entry.feedback_id)
-            if earlier := known.get(entry.feedback_id):
-                _refuse_other_entry(earlier, entry, principal)
-            else:
+        for vote in votes:
+            entry = known.get(vote.feedback_id or "")
+            if entry is None:
+                entry = _first_version(vote, link_of(vote, named, principal), principal, dialect, at_us)
                 known[entry.feedback_id] = entry
                 new.append(entry)
+            else:
+                _refuse_other_entry(entry, vote, principal, dialect)
+            ids.append(entry.feedback_id)
         return ids, new
 
     async def _originals(self, feedback_ids: Sequence[str]) -> dict[str, Feedback]:
@@ -208,31 +211,14 @@ def _first_version(vote: NewFeedback, link: Link, principal: Principal, dialect:
     )
 
 
-def _next_version(current: Feedback, changed: Feedback, principal: Principal, dialect: str) -> Feedback:
-    return replace(
-        changed,
-        version=current.version + 1,
-        dialect=dialect,
-        key_name=principal.name,
-        updated_at_us=max(now_us(), current.updated_at_us),
-    )
-
-
-def _withdrawn(entry: Feedback) -> Feedback:
-    return replace(entry, raw="{}", deleted_at_us=max(now_us(), entry.updated_at_us))
-
-
-def _refuse_other_entry(earlier: Feedback, entry: Feedback, principal: Principal) -> None:
-    """Raise Conflict unless `entry` says again what `earlier` said under the same id."""
-    if not (principal.sees(earlier.tenant) and _content(earlier) == _content(entry)):
+def _refuse_other_entry(earlier: Feedback, vote: NewFeedback, principal: Principal, dialect: str) -> None:
+    """Raise Conflict unless `vote` says again what the entry of its id said first."""
+    was = earlier.dialect, earlier.subject_id, canonical_json(earlier.raw)
+    if not (principal.sees(earlier.tenant) and was == (dialect, vote.subject_id, canonical_json(vote.raw))):
         raise Conflict(
-            f"the id {entry.feedback_id} is that of an entry with other content.",
+            f"the id {earlier.feedback_id} is that of an entry with other content.",
             hint="Send a new id for a new entry.",
         )
-
-
-def _content(entry: Feedback) -> tuple[str, str, str]:
-    return entry.dialect, entry.subject_id, canonical_json(entry.raw)
 
 
 def _not_found(feedback_id: str) -> NotFound:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.feedback import Target
 from gateway.domain.principal import Principal
+from gateway.domain.subject import Subject, only_subject
 from gateway.feedback.votes import NewFeedback
-from gateway.store.base import FeedbackStore, Subject
+from gateway.store.base import IdQueries
+
+Named = Mapping[Target, Mapping[str, Sequence[Subject]]]
+"""What ids name, for votes on a trace and for those on a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,39 +31,34 @@ class Link:
     is_joined: bool
 
 
-async def find_links(store: FeedbackStore, votes: Sequence[NewFeedback], principal: Principal) -> list[Link]:
-    """Return the link of each vote in order. Unknown subjects are no error.
+async def resolve_all(store: IdQueries, votes: Sequence[NewFeedback], principal: Principal) -> Named:
+    """Return what the subjects of votes name for this caller.
 
     A vote on a trace may turn out to be one on a request. One on a request is about nothing else, so a trace
     that bears its name does not count.
     """
-    known = {
+    return {
         target: await store.resolve(wanted, principal.tenant, target)
         for target in Target
         if (wanted := list(dict.fromkeys(vote.subject_id for vote in votes if vote.target is target)))
     }
-    return [_link(vote, known[vote.target].get(vote.subject_id, []), principal) for vote in votes]
 
 
-def _link(vote: NewFeedback, subjects: Sequence[Subject], principal: Principal) -> Link:
-    if not subjects:
-        return _waiting(vote, principal)
-    newest = subjects[0]
+def link_of(vote: NewFeedback, named: Named, principal: Principal) -> Link:
+    """Return the link of one of the votes that were resolved. An unknown subject is no error.
+
+    Raises:
+        Ambiguous: the subject's id names several things.
+    """
+    subjects = named[vote.target].get(vote.subject_id, ())
+    subject = only_subject(vote.subject_id, subjects, field=vote.subject_field)
+    if subject is None:
+        trace_id = vote.subject_id if vote.target is Target.TRACE else None
+        return Link(vote.target, trace_id, None, principal.tenant, is_joined=False)
     return Link(
-        target=Target.TRACE if newest.request_id is None else Target.REQUEST,
-        trace_id=newest.trace_id,
-        request_id=newest.request_id,
-        tenant=principal.tenant or _only_tenant(subjects),
+        target=Target.TRACE if subject.request_id is None else Target.REQUEST,
+        trace_id=subject.trace_id,
+        request_id=subject.request_id,
+        tenant=subject.tenant,
         is_joined=True,
     )
-
-
-def _waiting(vote: NewFeedback, principal: Principal) -> Link:
-    trace_id = vote.subject_id if vote.target is Target.TRACE else None
-    return Link(vote.target, trace_id, None, principal.tenant, is_joined=False)
-
-
-def _only_tenant(subjects: Sequence[Subject]) -> str | None:
-    """The tenant that all the subjects have in common; None where tenants share the id."""
-    tenants = {subject.tenant for subject in subjects}
-    return tenants.pop() if len(tenants) == 1 else None

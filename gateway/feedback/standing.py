@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -11,9 +9,12 @@ from uuid import UUID
 from gateway.domain.clock import now_us
 from gateway.domain.feedback import Feedback, Kind, Source, Target
 from gateway.domain.principal import Principal
+from gateway.domain.subject import only_subject
 from gateway.errors import Conflict, NotFound
 from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
+from gateway.feedback.places import Place, place_of
 from gateway.feedback.scales import grade_of
+from gateway.feedback.versions import next_version, withdrawn
 from gateway.store.base import FeedbackStore
 
 
@@ -37,15 +38,18 @@ class StandingVote:
 
 
 class StandingVotes:
-    """Keeps one entry for each tenant, request, author and metric: what was said last.
+    """Keeps one entry for each request, author and metric: what was said last, by whatever id of the request.
 
     A vote on a request that is not logged waits for it, as all feedback does. Only an id that tells its own
     age is refused when that is more than `orphan_window_seconds` and nothing of that name is logged.
+
+    Votes that came before their request, by different ids of it or by callers of different tenancy, are
+    entries of their own until the author votes again; then the last one stands and the others are withdrawn.
     """
 
     def __init__(self, store: FeedbackStore, orphan_window_seconds: float) -> None:
         self._store = store
-        self._orphan_window_us = round(orphan_window_seconds * 1e6)
+        self.orphan_window_seconds = orphan_window_seconds
 
     async def cast(
         self, votes: Sequence[StandingVote], principal: Principal, *, dialect: str
@@ -56,53 +60,85 @@ class StandingVotes:
 
         Raises:
             NotFound: a request is not logged, and too long ago to be still under way.
+            Ambiguous: the id of a request names several.
             Conflict: the place of an entry is taken by one that is another tenant's or no such vote.
             StoreUnavailable: nothing was stored; the same call may work later.
         """
-        for request_id in dict.fromkeys(vote.request_id for vote in votes):
-            await self._refuse_lost(request_id, principal)
         for _ in range(MAX_ATTEMPTS):
-            entries = await self._next_versions(votes, principal, dialect)
+            places = await self._places(votes, principal)
+            standing = await self._standing(places, principal)
+            entries = [
+                _next_version(vote, place, there[0] if there else None, principal, dialect)
+                for vote, place, there in zip(votes, places, standing, strict=True)
+            ]
+            replaced = [
+                next_version(entry, withdrawn(entry), principal, dialect)
+                for there in standing
+                for entry in there[1:]
+                if entry.deleted_at_us is None
+            ]
             try:
-                await self._store.put_feedback(entries)
+                await self._store.put_feedback([*entries, *replaced])
             except Conflict:
                 continue
             return entries
         raise too_busy()
 
-    async def _refuse_lost(self, request_id: str, principal: Principal) -> None:
+    async def _places(self, votes: Sequence[StandingVote], principal: Principal) -> list[Place]:
+        request_ids = list(dict.fromkeys(vote.request_id for vote in votes))
+        named = await self._store.resolve(request_ids, principal.tenant, Target.REQUEST)
+        subjects = {each: only_subject(each, named.get(each, ())) for each in request_ids}
+        for request_id, subject in subjects.items():
+            if subject is None:
+                self._refuse_lost(request_id)
+        return [
+            place_of(vote.request_id, subjects[vote.request_id], principal.tenant, vote.author, vote.metric)
+            for vote in votes
+        ]
+
+    async def _standing(self, places: Sequence[Place], principal: Principal) -> list[list[Feedback]]:
+        found = await self._store.feedback_by_ids([each for place in places for each in place.ids])
+        known = {entry.feedback_id: entry for entry in found}
+        return [place.entries(known, principal) for place in places]
+
+    def _refuse_lost(self, request_id: str) -> None:
         made_at_us = _made_at_us(request_id)
-        if made_at_us is None or now_us() - made_at_us <= self._orphan_window_us:
-            return
-        if not await self._store.resolve([request_id], principal.tenant, Target.REQUEST):
+        if made_at_us is not None and now_us() - made_at_us > self.orphan_window_seconds * 1e6:
             raise NotFound("Request not found")
 
-    async def _next_versions(
-        self, votes: Sequence[StandingVote], principal: Principal, dialect: str
-    ) -> list[Feedback]:
-        firsts = [_first_version(vote, principal, dialect) for vote in votes]
-        standing = await self._store.feedback_by_ids([first.feedback_id for first in firsts])
-        known = {entry.feedback_id: entry for entry in standing}
-        return [_following(known.get(first.feedback_id), first, principal) for first in firsts]
+
+def _next_version(
+    vote: StandingVote, place: Place, standing: Feedback | None, principal: Principal, dialect: str
+) -> Feedback:
+    """The version that a vote makes of what stands. One that waits is joined by the store."""
+    first = _first_version(vote, place, principal, dialect)
+    if standing is None:
+        return first
+    return replace(
+        first,
+        feedback_id=standing.feedback_id,
+        version=standing.version + 1,
+        tenant=standing.tenant,
+        target=standing.target,
+        trace_id=standing.trace_id,
+        request_id=standing.request_id,
+        joined_at_us=standing.joined_at_us,
+        created_at_us=standing.created_at_us,
+        updated_at_us=max(first.updated_at_us, standing.updated_at_us),
+    )
 
 
-def standing_id(tenant: str | None, request_id: str, author: str | None, metric: str) -> str:
-    """Return the id of the entry that stands for these: a UUIDv8 (RFC 9562, section 5.8) made from the
-    SHA-256 of all four, so that votes at the same time meet in one entry without asking each other."""
-    named = json.dumps([tenant, request_id, author, metric])
-    value = int.from_bytes(hashlib.sha256(named.encode()).digest()[:16], "big")
-    value = value & ~(0xF << 76) | (0x8 << 76)
-    value = value & ~(0x3 << 62) | (0x2 << 62)
-    return str(UUID(int=value))
-
-
-def _first_version(vote: StandingVote, principal: Principal, dialect: str) -> Feedback:
+def _first_version(vote: StandingVote, place: Place, principal: Principal, dialect: str) -> Feedback:
     at_us = now_us()
+    subject = place.subject
     return Feedback(
-        feedback_id=standing_id(principal.tenant, vote.request_id, vote.author, vote.metric),
-        tenant=principal.tenant,
+        feedback_id=place.ids[0],
+        tenant=subject.tenant if subject else principal.tenant,
         subject_id=vote.request_id,
         target=Target.REQUEST,
+        trace_id=subject.trace_id if subject else None,
+        request_id=subject.request_id if subject else None,
+        joined_at_us=at_us if subject else None,
         kind=vote.kind,
         metric=vote.metric,
         value=vote.value,
@@ -116,31 +152,6 @@ def _first_version(vote: StandingVote, principal: Principal, dialect: str) -> Fe
         created_at_us=at_us,
         updated_at_us=at_us,
     )
-
-
-def _following(standing: Feedback | None, first: Feedback, principal: Principal) -> Feedback:
-    """The version of `first` that follows what stands. The store joins it to its request, be it there."""
-    if standing is None:
-        return first
-    if not _is_same_place(standing, first, principal):
-        raise Conflict(f"the id {first.feedback_id} is that of another entry.")
-    return replace(
-        first,
-        version=standing.version + 1,
-        tenant=standing.tenant,
-        target=standing.target,
-        trace_id=standing.trace_id,
-        request_id=standing.request_id,
-        joined_at_us=standing.joined_at_us,
-        created_at_us=standing.created_at_us,
-        updated_at_us=max(first.updated_at_us, standing.updated_at_us),
-    )
-
-
-def _is_same_place(standing: Feedback, first: Feedback, principal: Principal) -> bool:
-    # An entry given without a tenant has taken that of its request, so only a tenant's own must be equal.
-    is_same_vote = (standing.subject_id, standing.metric) == (first.subject_id, first.metric)
-    return is_same_vote and principal.sees(standing.tenant)
 
 
 def _made_at_us(any_id: str) -> int | None:

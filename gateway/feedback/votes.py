@@ -16,6 +16,7 @@ class NewFeedback:
 
     Args:
         subject_id: the id of a trace or request, as the voter gave it.
+        subject_field: where the voter gave it (`[3].trace_id`), for errors.
         target: what `subject_id` is taken for while nothing of that name is logged.
         scale: how `value` becomes a score; None where nobody knows.
         grade: `value` where it was given on the scale −10…10; None: ten times the score.
@@ -24,6 +25,7 @@ class NewFeedback:
     """
 
     subject_id: str
+    subject_field: str | None = None
     target: Target = Target.TRACE
     kind: Kind = Kind.RATING
     metric: str | None = None

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.domain.feedback import Feedback, Kind
-from gateway.domain.filter import Filter, Is, Op, Page, Sort
+from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.request import RequestRecord
 from gateway.errors import NotFound, TooLarge
-from gateway.query.requests import NEWEST_FIRST, LoggedRequest, read_back
+from gateway.query.requests import LoggedRequest, find_record, read_back
 from gateway.store.base import RequestQueries
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """How much of bodies is read for one answer, unpacked; more is refused, never cut."""
+
+Place = tuple[str | None, str | None, str | None]
+"""Tenant, trace id and request id, by which verdicts find their request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +48,17 @@ class JudgedRequests:
         return await self._judged(await self._store.find_requests(where, sort, page, tenant), tenant)
 
     async def find_one(self, any_id: str, tenant: str | None) -> JudgedRequest:
-        """Return the request that our request id or its provider's response id names, the newest if several.
+        """Return the request that our request id or its provider's response id names.
 
         Raises:
             NotFound: this caller may see no such request.
+            Ambiguous: the id names several requests.
         """
-        for name in ("request_id", "response_id"):
-            if found := await self.find(Is(name, Op.EQ, any_id), NEWEST_FIRST, Page(1), tenant):
-                return found[0]
-        raise NotFound("Request not found")
+        record = await find_record(self._store, any_id, tenant)
+        if record is None:
+            raise NotFound("Request not found")
+        [judged] = await self._judged([record], tenant)
+        return judged
 
     async def read_bodies(self, found: Sequence[JudgedRequest]) -> list[LoggedRequest]:
         """Return what was kept of these requests' messages, in order.
@@ -78,10 +83,10 @@ class JudgedRequests:
 
     async def _judged(self, records: Sequence[RequestRecord], tenant: str | None) -> list[JudgedRequest]:
         request_ids = list({record.request_id: None for record in records})
-        thumbs: dict[tuple[str | None, str | None], Feedback] = {}
-        scores: dict[tuple[str | None, str | None], dict[str, float]] = {}
+        thumbs: dict[Place, Feedback] = {}
+        scores: dict[Place, dict[str, float]] = {}
         for entry in await self._store.latest_verdicts(request_ids, tenant) if request_ids else []:
-            place = entry.tenant, entry.request_id
+            place = entry.tenant, entry.trace_id, entry.request_id
             if entry.kind is Kind.THUMB:
                 thumbs[place] = entry
             elif entry.metric is not None and entry.value is not None:
@@ -89,7 +94,7 @@ class JudgedRequests:
         return [
             JudgedRequest(record, thumbs.get(place), scores.get(place, {}))
             for record in records
-            for place in [(record.tenant, record.request_id)]
+            for place in [(record.tenant, record.trace_id, record.request_id)]
         ]
 
 

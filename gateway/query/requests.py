@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import dataclass
 
 from gateway.domain.exchange import RawHeaders
-from gateway.domain.feedback import Feedback
+from gateway.domain.feedback import Feedback, Target
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
 from gateway.domain.request import Payload, RequestRecord
+from gateway.domain.subject import only_subject
 from gateway.errors import NotFound, TooLarge
 from gateway.store.base import RequestQueries
 from gateway.wire import reassemble
@@ -84,24 +85,49 @@ class RequestReader:
         records = tuple(found[:limit])
         return Slice(records, records[-1].seq if len(found) > limit else None)
 
-    async def show(self, any_id: str, tenant: str | None) -> LoggedRequest:
-        """Return the request that our request id or its provider's response id names, the newest if several.
+    async def show(self, any_id: str, tenant: str | None, trace_id: str | None = None) -> LoggedRequest:
+        """Return the request that our request id or its provider's response id names.
+
+        Args:
+            trace_id: the trace that it is in, if the caller says so.
 
         Raises:
             NotFound: this caller may see no such request.
+            Ambiguous: the id names several requests.
         """
-        record = await self._record(any_id, tenant)
+        record = await find_record(self._store, any_id, tenant, trace_id)
+        if record is None:
+            raise NotFound(f"no request has the id {any_id!r}.", field="request_id")
         payload = await self._store.payload(record.seq)
-        feedback = await find_feedback(self._store, Is("request_id", Op.EQ, record.request_id), tenant)
+        feedback = await find_feedback(self._store, _about(record), tenant)
         # A long body takes long to read, and other callers' streams go through this thread.
         return await asyncio.to_thread(read_back, record, payload, feedback)
 
-    async def _record(self, any_id: str, tenant: str | None) -> RequestRecord:
-        for field in ("request_id", "response_id"):
-            where = Is(field, Op.EQ, any_id)
-            if found := await self._store.find_requests(where, NEWEST_FIRST, Page(1), tenant):
-                return found[0]
-        raise NotFound(f"no request has the id {any_id!r}.", field="request_id")
+
+async def find_record(
+    store: RequestQueries, any_id: str, tenant: str | None, trace_id: str | None = None
+) -> RequestRecord | None:
+    """Return the latest row of the request that an id names; None where this caller may see no such request.
+
+    Raises:
+        Ambiguous: the id names several requests.
+    """
+    named = await store.resolve([any_id], tenant, Target.REQUEST, trace_id)
+    subject = only_subject(any_id, named.get(any_id, ()), field="request_id")
+    if subject is None:
+        return None
+    found = await store.find_requests(Is("seq", Op.EQ, subject.seq), NEWEST_FIRST, Page(1), tenant)
+    return found[0] if found else None
+
+
+def _about(record: RequestRecord) -> Filter:
+    return All(
+        (
+            Is("request_id", Op.EQ, record.request_id),
+            Is("trace_id", Op.EQ, record.trace_id),
+            Is("tenant", Op.EQ, record.tenant),
+        )
+    )
 
 
 async def find_feedback(store: RequestQueries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:

@@ -17,6 +17,7 @@ from gateway.domain.exchange import Exchange, RawHeaders
 from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.request import Facts, Payload, RequestRecord
+from gateway.domain.subject import Subject
 
 Decode = Callable[[bytes, RawHeaders], bytes]
 """Undoes the content-encoding that header fields name for a body, as far as it can be undone. Never raises."""
@@ -25,16 +26,6 @@ Decode = Callable[[bytes, RawHeaders], bytes]
 def as_sent(body: bytes, headers: RawHeaders) -> bytes:
     """Decode nothing."""
     return body
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A logged row that an id names: the request's own ids, and how the id named it."""
-
-    tenant: str | None
-    trace_id: str
-    request_id: str | None
-    """None where the id names the trace as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +67,27 @@ class FeedbackQueries(Protocol):
         `deleted_at_us`."""
 
 
-class RequestQueries(FeedbackQueries, Protocol):
+class IdQueries(Protocol):
+    """What all who are given an id need of a store."""
+
+    async def resolve(
+        self,
+        ids: Sequence[str],
+        tenant: str | None,
+        target: Target = Target.TRACE,
+        trace_id: str | None = None,
+    ) -> dict[str, list[Subject]]:
+        """Return, for each id that is known, what it names: a trace, a request by our id, or a request by its
+        provider's response id; in that order of preference, only the most preferred kind.
+
+        Within a kind, all that it names, the newest first and at most `MAX_CANDIDATES` of them; requests that
+        failed are left out where one that was answered has the same name. A tenant of None sees every row,
+        any other its own alone. Where the target is a request, an id names no trace. With a `trace_id`, only
+        what belongs to that trace is named.
+        """
+
+
+class RequestQueries(FeedbackQueries, IdQueries, Protocol):
     """What questions need of a store."""
 
     async def find_requests(
@@ -122,17 +133,18 @@ class RequestTags(Protocol):
     """What tagging a logged request needs of a store."""
 
     async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
-        """Set one key of the metadata of every row that our request id, or else the provider's response id,
-        names; return how many there are. Synced to the disk when this returns.
+        """Set one key of the metadata of every row of the request that our request id, or else the provider's
+        response id, names; return how many there are. Synced to the disk when this returns.
 
-        A tenant of None changes every such row, any other its own alone.
+        A tenant of None finds every request, any other its own alone.
 
         Raises:
+            Ambiguous: the id names several requests; nothing was changed.
             BadInput: the metadata of a row would be too long; nothing was changed.
         """
 
 
-class FeedbackStore(FeedbackQueries, Protocol):
+class FeedbackStore(FeedbackQueries, IdQueries, Protocol):
     """What the feedback core needs of a store."""
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
@@ -153,13 +165,6 @@ class FeedbackStore(FeedbackQueries, Protocol):
 
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         """Return the receipt of an earlier call under this idempotency key."""
-
-    async def resolve(
-        self, ids: Sequence[str], tenant: str | None, target: Target = Target.TRACE
-    ) -> dict[str, list[Subject]]:
-        """Return, for each id that is known, what it names: a trace, a request by our id, or a request by its
-        provider's response id; in that order of preference, only the most preferred kind. Within a kind, all
-        that it names, newest first. Where the target is a request, an id names no trace."""
 
 
 @dataclass(frozen=True, slots=True)

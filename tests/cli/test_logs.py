@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 
+import httpx
 import pytest
 
 from tests.cli.command import COMMAND, plain_environment
@@ -91,6 +92,23 @@ def test_an_unknown_request_is_a_failure(played: Played) -> None:
     refused = played.run("logs", "show", "unheard-of")
     assert refused.returncode == 1
     assert refused.stderr == "error: request_id: no request has the id 'unheard-of'.\n"
+
+
+def test_an_id_of_several_requests_is_a_failure_that_tells_them_until_the_trace_is_given(
+    played: Played,
+) -> None:
+    for trace_id in ("left", "right"):
+        named = {"x-portkey-trace-id": trace_id, "Helicone-Request-Id": "shared"}
+        httpx.get(f"{played.gateway.url}/v1/models", headers=named).raise_for_status()
+    refused = played.run("logs", "show", "shared")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "'shared' names several requests" in refused.stderr
+    assert "request 'shared' in trace 'left'" in refused.stderr
+    shown = played.run("logs", "show", "shared", "--trace-id", "left").stdout
+    assert "\ntrace_id           left\n" in shown
+    vote = played.run("feedback", "add", "shared", "1")
+    assert (vote.returncode, vote.stdout) == (1, "")
+    assert vote.stderr.startswith("error: trace_id: 'shared' names several requests")
 
 
 def test_follow_shows_each_new_request_once_and_ends_quietly(played: Played) -> None:

@@ -64,18 +64,6 @@ async def test_a_vote_on_a_response_id_is_about_the_request_that_got_it(given: G
     assert (entry.target, entry.trace_id, entry.request_id) == (Target.REQUEST, "trace-1", "request-1")
 
 
-async def test_a_response_id_of_several_requests_means_the_newest(given: Given, store: Store) -> None:
-    older, newer = await store.append(
-        [exchange("request-1", "trace-1", started_at_us=1), exchange("request-2", "trace-2", started_at_us=2)]
-    )
-    facts = Facts(response_id="chatcmpl-1")
-    await store.annotate([(older, facts), (newer, facts)], at_us=3)
-
-    entry = await given(vote("chatcmpl-1"))
-
-    assert entry.request_id == "request-2"
-
-
 async def test_a_vote_before_its_request_waits_and_is_joined_when_the_request_appears(
     given: Given, store: Store
 ) -> None:
@@ -167,16 +155,3 @@ async def test_a_vote_without_tenant_takes_that_of_the_row_it_names(given: Given
 
     assert (await given(vote("trace-1"), OPEN)).tenant == "north"
     assert (await given(vote("request-1"), APP)).tenant == "north"
-
-
-async def test_a_vote_without_tenant_on_a_trace_of_two_tenants_is_of_neither(
-    given: Given, store: Store
-) -> None:
-    await store.append(
-        [exchange("request-1", "trace-1", tenant="north"), exchange("request-2", "trace-1", tenant="south")]
-    )
-
-    entry = await given(vote("trace-1"), OPEN)
-
-    assert entry.tenant is None
-    assert entry.joined_at_us is not None

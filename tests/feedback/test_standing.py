@@ -11,8 +11,12 @@ import pytest
 from gateway.domain.feedback import Feedback, Kind, Target
 from gateway.domain.principal import OPEN, Principal, Role
 from gateway.errors import Conflict, NotFound, StoreUnavailable
-from gateway.feedback.standing import StandingVote, StandingVotes, standing_id
+from gateway.feedback import FeedbackCore
+from gateway.feedback.places import standing_id
+from gateway.feedback.standing import StandingVote, StandingVotes
 from gateway.store.base import Store
+
+from .samples import exchange
 
 ANCIENT = "018bcfe5-6800-7000-8000-000000000000"
 """A UUIDv7 that was made in November 2023."""
@@ -41,13 +45,23 @@ async def test_the_same_vote_again_is_a_new_version_of_the_same_entry(store: Sto
     assert [entry.value for entry in await store.history(first.feedback_id)] == [1, -1]
 
 
-async def test_an_entry_that_was_deleted_stands_again_when_it_is_voted_for_again(store: Store) -> None:
+@pytest.mark.parametrize("is_logged", [False, True], ids=["waiting", "logged"])
+async def test_an_entry_that_was_withdrawn_stands_again_when_it_is_voted_for_again(
+    core: FeedbackCore, store: Store, is_logged: bool
+) -> None:
+    if is_logged:
+        await store.append([exchange()])
     [first] = await cast(store, vote())
-    await store.put_feedback([replace(first, version=2, deleted_at_us=1)])
+    await core.withdraw(first.feedback_id, OPEN, "other")
 
     [third] = await cast(store, vote())
 
-    assert (third.version, third.deleted_at_us) == (3, None)
+    assert (third.feedback_id, third.version, third.deleted_at_us) == (first.feedback_id, 3, None)
+    assert [entry.deleted_at_us is None for entry in await store.history(first.feedback_id)] == [
+        True,
+        False,
+        True,
+    ]
 
 
 async def test_votes_that_stand_for_different_things_are_different_entries(store: Store) -> None:
@@ -77,13 +91,20 @@ async def test_only_an_id_that_tells_its_age_can_be_too_old(store: Store) -> Non
     assert len(await StandingVotes(store, 1e12).cast([vote(ANCIENT)], OPEN, dialect="test")) == 1
 
 
-async def test_an_entry_of_another_kind_under_the_same_id_is_left_alone(store: Store) -> None:
-    [entry] = await cast(store, vote())
-    other = replace(entry, feedback_id=standing_id(None, "request-2", None, "rating"))
+@pytest.mark.parametrize("name", ["request-1", ("trace-1", "request-1")], ids=["waiting", "logged"])
+async def test_an_entry_of_another_kind_under_the_same_id_is_left_alone(
+    store: Store, name: str | tuple[str, str]
+) -> None:
+    if isinstance(name, tuple):
+        await store.append([exchange()])
+    [entry] = await cast(store, vote(metric="other"))
+    other = replace(entry, feedback_id=standing_id(None, name, None, "rating"))
     await store.put_feedback([other])
 
     with pytest.raises(Conflict, match="another entry"):
-        await cast(store, vote("request-2"))
+        await cast(store, vote())
+
+    assert await store.feedback_by_ids([other.feedback_id]) == [other]
 
 
 async def test_rivals_that_never_rest_make_it_unavailable_not_endless(

@@ -9,7 +9,7 @@ from gateway.domain.exchange import Omission, PayloadPolicy
 from gateway.domain.feedback import Target
 from gateway.domain.filter import EVERYTHING, Is, Op
 from gateway.domain.request import Facts
-from gateway.errors import NotFound, TooLarge
+from gateway.errors import Ambiguous, NotFound, TooLarge
 from gateway.query import LoggedRequest, RequestReader
 from gateway.query.requests import MAX_FEEDBACK
 from gateway.store.base import Store
@@ -79,11 +79,28 @@ async def test_a_tenant_finds_and_reads_its_own_rows_alone(store: Store, make_ex
     assert (await show(store, "theirs", "b")).record.tenant == "b"
 
 
-async def test_the_newest_of_several_requests_with_one_id_is_shown(
+async def test_of_the_tries_of_a_request_the_latest_is_shown(
     store: Store, make_exchange: MakeExchange
 ) -> None:
+    await store.append([make_exchange("twice", "t", status=500), make_exchange("twice", "t")])
+    assert (await show(store, "twice")).record.status == 200
+
+
+async def test_an_id_of_several_requests_is_refused_until_the_trace_says_which(
+    store: Store, make_exchange: MakeExchange, make_feedback: MakeFeedback
+) -> None:
     await store.append([make_exchange("twice", "older"), make_exchange("twice", "newer")])
-    assert (await show(store, "twice")).record.trace_id == "newer"
+    ids = {"trace_id": "older", "request_id": "twice"}
+    await store.put_feedback([make_feedback("twice", target=Target.REQUEST, joined_at_us=1, **ids)])
+    with pytest.raises(Ambiguous) as refused:
+        await show(store, "twice")
+    assert [candidate["trace_id"] for candidate in refused.value.candidates] == ["newer", "older"]
+    reader = RequestReader(store)
+    older, newer = [await reader.show("twice", None, trace_id) for trace_id in ("older", "newer")]
+    assert (older.record.trace_id, newer.record.trace_id) == ("older", "newer")
+    assert [len(logged.feedback) for logged in (older, newer)] == [1, 0]
+    with pytest.raises(NotFound):
+        await reader.show("twice", None, "elsewhere")
 
 
 async def test_a_request_is_found_by_its_providers_response_id(

@@ -11,7 +11,7 @@ from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
 from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
 from gateway.domain.request import Facts
 from gateway.errors import Conflict
-from gateway.store.base import Store, Subject
+from gateway.store.base import Store
 from tests.store.samples import OLDEST_FIRST, entry, exchange, feedback
 
 WHOLE = Feedback(
@@ -118,33 +118,6 @@ async def test_deleted_entries_are_found_only_if_asked_for(store: Store) -> None
     deleted = Is("deleted_at_us", Op.NE, None)
     found = await store.find_feedback(deleted, OLDEST_FIRST, Page(), None)
     assert [vote.feedback_id for vote in found] == ["dead"]
-
-
-async def test_an_id_resolves_to_a_trace_before_a_request_before_a_response(store: Store) -> None:
-    [seq] = await store.append([exchange("r1", "t1")])
-    await store.annotate([(seq, Facts(response_id="x"))], at_us=5)
-    assert await store.resolve(["x"], None) == {"x": [Subject(None, "t1", "r1")]}
-    await store.append([exchange("x", "t2")])
-    assert await store.resolve(["x"], None) == {"x": [Subject(None, "t2", "x")]}
-    await store.append([exchange("r3", "x")])
-    assert await store.resolve(["x", "nobody"], None) == {"x": [Subject(None, "x", None)]}
-
-
-async def test_within_a_kind_all_that_an_id_names_is_resolved_newest_first(store: Store) -> None:
-    await store.append([exchange("r", "t1"), exchange("r", "t2", tenant="north"), exchange("r", "t1")])
-    assert await store.resolve(["r"], None) == {"r": [Subject(None, "t1", "r"), Subject("north", "t2", "r")]}
-    assert await store.resolve(["r"], "north") == {"r": [Subject("north", "t2", "r")]}
-    assert await store.resolve(["r"], "south") == {}
-
-
-async def test_about_a_request_an_id_names_no_trace(store: Store) -> None:
-    [seq, _] = await store.append([exchange("r1", "t1"), exchange("r2", "x")])
-    assert await store.resolve(["x"], None, Target.REQUEST) == {}
-    await store.annotate([(seq, Facts(response_id="x"))], at_us=5)
-    assert await store.resolve(["x"], None, Target.REQUEST) == {"x": [Subject(None, "t1", "r1")]}
-    await store.append([exchange("x", "t2", tenant="north")])
-    assert await store.resolve(["x"], None, Target.REQUEST) == {"x": [Subject("north", "t2", "x")]}
-    assert await store.resolve(["x"], None) == {"x": [Subject(None, "x", None)]}
 
 
 async def test_equal_ones_come_in_the_order_of_a_second_field(store: Store) -> None:

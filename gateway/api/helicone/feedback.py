@@ -73,7 +73,7 @@ class VerdictEndpoints:
                 description="`_user`, `_organisation`, `_prompt` and `_environment` set those columns.",
                 body=PropertyBody,
                 reply=DoneReply,
-                failures=(400, 404, 413, 503),
+                failures=(400, 404, 409, 413, 503),
             ),
         )
 

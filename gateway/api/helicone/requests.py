@@ -58,11 +58,11 @@ class RequestEndpoints:
                 handler=self._show,
                 role=Role.READ,
                 summary="Read one request",
-                description="By our request id or the provider's id of its response; the newest where "
-                "several requests share it.",
+                description="By our request id or the provider's id of its response. An id that several "
+                "requests share is refused.",
                 parameters=(INCLUDE_BODY,),
                 reply=RowReply,
-                failures=(400, 404, 413, 503),
+                failures=(400, 404, 409, 413, 503),
             ),
         )
 

@@ -40,7 +40,7 @@ _MEANINGS = {
     401: "No gateway key came, or none that is known.",
     403: "The key's role does not allow this.",
     404: "There is nothing of that name that this caller may see.",
-    409: "It contradicts what is stored.",
+    409: "It contradicts what is stored, or an id in it names several things.",
     413: "It is more than is taken, or shown, at once.",
     422: "It is well formed, but a value is not allowed; the reply says which.",
     503: "The store cannot be used now; `Retry-After` says when to try again.",

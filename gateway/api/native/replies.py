@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.errors import GatewayError
+from gateway.errors import Ambiguous, GatewayError
 
 
 class Shape(BaseModel):
@@ -23,8 +23,21 @@ class ErrorDetail(Shape):
     field: str | None = Field(description="The parameter to blame; null where none is.")
 
 
+class Candidate(Shape):
+    """Something that an ambiguous id names, by the ids that it has."""
+
+    trace_id: str
+    request_id: str | None = Field(description="Null for a trace as a whole.")
+    response_id: str | None = Field(description="The provider's id of its response, if it is known.")
+    tenant: str | None
+
+
+class AmbiguousDetail(ErrorDetail):
+    candidates: list[Candidate] = Field(description="What the id names, the newest first, at most 10.")
+
+
 class ErrorReply(Shape):
-    error: ErrorDetail
+    error: AmbiguousDetail | ErrorDetail
 
 
 PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -41,6 +54,9 @@ def draw_error(error: GatewayError) -> web.Response:
     """Draw an error as `{"error": {"code", "message", "field"}}`."""
     message = f"{error.message} {error.hint}" if error.hint else error.message
     detail = ErrorDetail(code=error.code, message=message, field=error.field)
+    if isinstance(error, Ambiguous):
+        candidates = [Candidate.model_validate(candidate) for candidate in error.candidates]
+        detail = AmbiguousDetail(**dict(detail), candidates=candidates)
     return reply(ErrorReply(error=detail), error.status)
 
 

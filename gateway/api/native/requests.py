@@ -18,6 +18,8 @@ RAW = Parameter(
     {"type": "string", "enum": ["request", "response"]},
 )
 
+TRACE_ID = Parameter("trace_id", "The trace that the request is in, where several requests share its id.")
+
 
 class RequestEndpoints:
     """Handlers of the log's paths."""
@@ -47,11 +49,11 @@ class RequestEndpoints:
                 handler=self._show,
                 role=Role.READ,
                 summary="Read one request",
-                description="By our request id or the provider's id of its response; the newest where "
-                "several requests share it. Percent-encode the id.",
-                parameters=(RAW,),
+                description="By our request id or the provider's id of its response; percent-encode it. An id "
+                "that several requests share is refused, and the reply names them.",
+                parameters=(RAW, TRACE_ID),
                 reply=LoggedRequestReply,
-                failures=(400, 404, 503),
+                failures=(400, 404, 409, 503),
             ),
         )
 
@@ -61,11 +63,12 @@ class RequestEndpoints:
         return reply(ListReply.of(found))
 
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        refuse_unknown(request.query, [RAW.name])
+        refuse_unknown(request.query, [RAW.name, TRACE_ID.name])
         side = request.query.get(RAW.name)
         if side not in (None, "request", "response"):
             raise BadInput("must be request or response.", field=RAW.name)
-        logged = await self._requests.show(request.match_info["request_id"], principal.tenant)
+        trace_id = request.query.get(TRACE_ID.name)
+        logged = await self._requests.show(request.match_info["request_id"], principal.tenant, trace_id)
         if side is None:
             return reply(LoggedRequestReply.of_logged(logged))
         message = logged.request if side == "request" else logged.response

@@ -91,6 +91,7 @@ def to_vote(body: object) -> NewFeedback:
     reading = read_feedback(given.feedback)
     return NewFeedback(
         subject_id=given.trace_id,
+        subject_field="trace_id",
         kind=reading.kind,
         value=reading.verdict.value,
         scale=reading.verdict.scale,

@@ -9,7 +9,15 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, Field, ValidationError
 
-from gateway.errors import BadInput, Forbidden, GatewayError, TooLarge, Unauthorized, Unprocessable
+from gateway.errors import (
+    Ambiguous,
+    BadInput,
+    Forbidden,
+    GatewayError,
+    TooLarge,
+    Unauthorized,
+    Unprocessable,
+)
 from gateway.web.validation import IDEMPOTENCY_KEY
 
 Steps = tuple[str | int, ...]
@@ -86,6 +94,8 @@ def _place(error: GatewayError) -> Steps:
         return _PLACES[error.field]
     if isinstance(error, Unauthorized | Forbidden):
         return ("header", "Authorization")
+    if isinstance(error, Ambiguous) and error.field:
+        return ("body", error.field)
     return ("body",) if isinstance(error, BadInput) else ()
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gateway.api.portkey.fields import EntryId, Grade, Metadata, OptionalGrade, TraceId, Weight
 from gateway.errors import BadInput, GatewayError
 from gateway.feedback import NewFeedback, Revision, Scale
-from gateway.web.validation import explain, shown
+from gateway.web.validation import explain, field_path, shown
 
 MAX_BULK = 1000
 """Most entries in one call."""
@@ -112,6 +112,7 @@ def _vote(entry: object, at: str, scale: Scale) -> NewFeedback:
     return NewFeedback(
         feedback_id=given.id,
         subject_id=given.trace_id,
+        subject_field=field_path(["trace_id"], at),
         value=given.value,
         weight=1.0 if given.weight is None else given.weight,
         scale=scale,

@@ -28,7 +28,7 @@ _VERSIONS = "SELECT feedback_id, version FROM feedback WHERE feedback_id IN (SEL
 _LATEST_VERDICTS = f"""
 SELECT {_COLUMNS} FROM (
     SELECT *, row_number() OVER (
-        PARTITION BY tenant, request_id, kind, CASE kind WHEN '{Kind.SCORE}' THEN metric END
+        PARTITION BY tenant, trace_id, request_id, kind, CASE kind WHEN '{Kind.SCORE}' THEN metric END
         ORDER BY updated_at_us DESC, seq DESC
     ) AS place
     FROM feedback

@@ -2,7 +2,8 @@
 
 An id names, in this order: a trace; a request, by our id; a request, by its provider's response id. Feedback
 that is about a request by its own word (target `request`) is never joined to a trace as a whole. Feedback of
-a tenant is joined to rows of that tenant; feedback of none to the newest row of any, whose tenant it takes.
+a tenant is joined to rows of that tenant; feedback of none to rows of any, whose tenant it takes. Feedback
+that waited is not refused when its id turns out to name several things: it is joined to the newest.
 """
 
 from __future__ import annotations
@@ -11,25 +12,40 @@ import sqlite3
 from collections.abc import Mapping
 
 from gateway.domain.feedback import Target
-from gateway.store.base import Subject
+from gateway.domain.subject import MAX_CANDIDATES, Subject
 from gateway.store.sqlite.counting import count
-from gateway.store.text import list_to_json, storable
+from gateway.store.text import list_to_json, storable, storable_or_none
 
-_TRACES = """
-SELECT tenant, trace_id, NULL, max(seq) FROM requests
-WHERE trace_id = :name AND (:tenant IS NULL OR tenant = :tenant)
-GROUP BY tenant ORDER BY max(seq) DESC
+_VISIBLE = "(:tenant IS NULL OR tenant = :tenant) AND (:trace_id IS NULL OR trace_id = :trace_id)"
+_TRACES = f"""
+SELECT tenant, trace_id, NULL, NULL, max(seq) FROM requests
+WHERE trace_id = :name AND {_VISIBLE}
+GROUP BY tenant ORDER BY max(seq) DESC LIMIT {MAX_CANDIDATES}
 """
-_REQUESTS = """
-SELECT tenant, trace_id, request_id, max(seq) FROM requests
-WHERE request_id = :name AND (:tenant IS NULL OR tenant = :tenant)
-GROUP BY tenant, trace_id ORDER BY max(seq) DESC
+
+
+def _requests_by(column: str) -> str:
+    # What failed under a name and was answered under it later is a try of the same thing.
+    return f"""
+WITH latest AS (
+    SELECT
+        tenant, trace_id, request_id, response_id, seq,
+        coalesce(outcome = 'complete' AND status < 400, 0) AS is_answered
+    FROM requests
+    WHERE seq IN (
+        SELECT max(seq) FROM requests
+        WHERE {column} = :name AND {_VISIBLE}
+        GROUP BY tenant, trace_id, request_id
+    )
+)
+SELECT tenant, trace_id, request_id, response_id, seq FROM latest
+WHERE is_answered = (SELECT max(is_answered) FROM latest)
+ORDER BY seq DESC LIMIT {MAX_CANDIDATES}
 """
-_RESPONSES = """
-SELECT tenant, trace_id, request_id, max(seq) FROM requests
-WHERE response_id = :name AND (:tenant IS NULL OR tenant = :tenant)
-GROUP BY tenant, trace_id, request_id ORDER BY max(seq) DESC
-"""
+
+
+_REQUESTS = _requests_by("request_id")
+_RESPONSES = _requests_by("response_id")
 _KINDS = {Target.TRACE: (_TRACES, _REQUESTS, _RESPONSES), Target.REQUEST: (_REQUESTS, _RESPONSES)}
 
 _IS_ANY_WAITING = "SELECT EXISTS (SELECT 1 FROM feedback WHERE joined_at_us IS NULL)"
@@ -43,14 +59,22 @@ UPDATE feedback SET tenant = ?, trace_id = ?, request_id = ?, target = ?, joined
 
 
 def find_subjects(
-    connection: sqlite3.Connection, name: str, tenant: str | None, target: Target
+    connection: sqlite3.Connection,
+    name: str,
+    tenant: str | None,
+    target: Target,
+    trace_id: str | None = None,
 ) -> list[Subject]:
     """Return what an id names, only the most preferred kind of it, newest first. A tenant of None sees
     all."""
-    names = {"name": storable(name), "tenant": tenant}
+    values = {
+        "name": storable(name),
+        "tenant": storable_or_none(tenant),
+        "trace_id": storable_or_none(trace_id),
+    }
     for kind in _KINDS[target]:
-        if rows := connection.execute(kind, names).fetchall():
-            return [Subject(*row[:3]) for row in rows]
+        if rows := connection.execute(kind, values).fetchall():
+            return [Subject(*row) for row in rows]
     return []
 
 

@@ -14,8 +14,9 @@ from gateway.domain.exchange import Exchange
 from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
 from gateway.domain.request import Facts, Payload, RequestRecord
+from gateway.domain.subject import Subject
 from gateway.errors import StoreUnavailable
-from gateway.store.base import Decode, Health, StoredKey, Subject, as_sent
+from gateway.store.base import Decode, Health, StoredKey, as_sent
 from gateway.store.packing import BodyPacker
 from gateway.store.rows import feedback_from_row, record_from_row
 from gateway.store.sql import Query, mentions, select
@@ -179,10 +180,14 @@ class SqliteStore:
         return await self._lookups.read(lambda connection: feedback_log.receipt_of(connection, scope, key))
 
     async def resolve(
-        self, ids: Sequence[str], tenant: str | None, target: Target = Target.TRACE
+        self,
+        ids: Sequence[str],
+        tenant: str | None,
+        target: Target = Target.TRACE,
+        trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
         def resolve(connection: sqlite3.Connection) -> dict[str, list[Subject]]:
-            named = {name: find_subjects(connection, name, tenant, target) for name in ids}
+            named = {name: find_subjects(connection, name, tenant, target, trace_id) for name in ids}
             return {name: subjects for name, subjects in named.items() if subjects}
 
         return await self._lookups.read(resolve)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 
+from gateway.domain.feedback import Target
+from gateway.domain.subject import only_subject
 from gateway.errors import BadInput
 from gateway.store.rows import tags_of
+from gateway.store.sqlite.joining import find_subjects
 from gateway.store.sqlite.rollup_table import KINDS, break_seals
 from gateway.store.tables import TAG_COLUMNS
-from gateway.store.text import from_json, storable, storable_or_none, to_json
+from gateway.store.text import from_json, storable, to_json
 
 MAX_METADATA_BYTES = 256 * 1024
 """How long the metadata of a row may become in this way, as JSON."""
 
-_NAMED = (
-    "SELECT seq, metadata, started_at_us FROM requests"
-    " WHERE request_id = :name AND (:tenant IS NULL OR tenant = :tenant)",
-    "SELECT seq, metadata, started_at_us FROM requests"
-    " WHERE response_id = :name AND (:tenant IS NULL OR tenant = :tenant)",
-)
+_ROWS = """
+SELECT seq, metadata, started_at_us FROM requests WHERE request_id = ? AND trace_id = ? AND tenant IS ?
+"""
 _CHANGE = (
     "UPDATE requests SET metadata = ?, "
     + ", ".join(f'"{column}" = ?' for column in TAG_COLUMNS)
@@ -29,13 +29,19 @@ _CHANGE = (
 def set_property(
     connection: sqlite3.Connection, any_id: str, key: str, value: str, tenant: str | None
 ) -> int:
-    """Set one key of the metadata of the rows that an id names, and the column it has; return their number.
+    """Set one key of the metadata of the request that an id names, and the column it has; return how many rows
+    the request has.
 
     Raises:
+        Ambiguous: before anything is written, if the id names several.
         BadInput: before anything is written, if the metadata of a row would be too long.
     """
+    named = only_subject(any_id, find_subjects(connection, any_id, tenant, Target.REQUEST))
+    if named is None:
+        return 0
+    rows = connection.execute(_ROWS, (named.request_id, named.trace_id, named.tenant)).fetchall()
     changes, times_us = [], []
-    for seq, text, started_at_us in _rows_named(connection, any_id, tenant):
+    for seq, text, started_at_us in rows:
         metadata = {**from_json(text), storable(key): value}
         changed = to_json(metadata)
         if len(changed.encode()) > MAX_METADATA_BYTES:
@@ -47,13 +53,3 @@ def set_property(
     connection.executemany(_CHANGE, changes)
     break_seals(connection, KINDS, times_us)
     return len(changes)
-
-
-def _rows_named(
-    connection: sqlite3.Connection, any_id: str, tenant: str | None
-) -> list[tuple[int, str, int]]:
-    names = {"name": storable(any_id), "tenant": storable_or_none(tenant)}
-    for statement in _NAMED:
-        if rows := connection.execute(statement, names).fetchall():
-            return rows
-    return []

@@ -12,7 +12,7 @@ import pytest
 from gateway.domain.feedback import Kind, Source, Target
 from gateway.domain.ids import new_id
 from gateway.domain.request import Facts
-from gateway.feedback.standing import standing_id
+from gateway.feedback.places import standing_id
 
 from .served import DONE, NOT_FOUND, Served, complaint
 
@@ -71,7 +71,7 @@ async def test_each_author_has_a_rating_and_the_last_of_all_is_shown(served: Ser
     assert {entry.author: entry.value for entry in await served.entries()} == {"ann": 1, "bob": -1, None: -1}
     row = await served.row("request-1")
     assert row["feedback_rating"] is True
-    assert row["feedback_id"] == standing_id(None, "request-1", "ann", "rating")
+    assert row["feedback_id"] == standing_id(None, ("trace-1", "request-1"), "ann", "rating")
 
 
 async def test_twenty_ratings_at_once_are_one_entry_with_twenty_versions(served: Served) -> None:

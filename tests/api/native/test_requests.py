@@ -246,3 +246,26 @@ async def test_no_cache_keeps_what_was_read(
     await store.append([make_exchange("r")])
     for path in ("/api/v1/requests", "/api/v1/requests/r", "/api/v1/requests/r?raw=request"):
         assert (await client.get(path)).headers["Cache-Control"] == "no-store"
+
+
+async def test_an_id_of_several_requests_is_refused_with_candidates_that_can_be_told_apart(
+    client: httpx.AsyncClient, store: Store, make_exchange: MakeExchange
+) -> None:
+    seqs = await store.append(
+        [make_exchange("twice", "older", tenant="a"), make_exchange("twice", "newer", tenant="a")]
+    )
+    await store.annotate([(seqs[0], Facts(response_id="chatcmpl-1"))], at_us=1)
+    refused = await client.get("/api/v1/requests/twice")
+    assert refused.status_code == 409
+    error = refused.json()["error"]
+    assert (error["code"], error["field"]) == ("ambiguous", "request_id")
+    assert error["message"].startswith("'twice' names several requests, the newest first: request 'twice' in")
+    assert error["candidates"] == [
+        {"trace_id": "newer", "request_id": "twice", "response_id": None, "tenant": "a"},
+        {"trace_id": "older", "request_id": "twice", "response_id": "chatcmpl-1", "tenant": "a"},
+    ]
+    assert (await show(client, "chatcmpl-1"))["trace_id"] == "older"
+    for trace_id in ("older", "newer"):
+        assert (await show(client, f"twice?trace_id={trace_id}"))["trace_id"] == trace_id
+    assert (await client.get("/api/v1/requests/twice?trace_id=other")).status_code == 404
+    assert (await client.get("/api/v1/requests/twice", headers=key("reader-b"))).status_code == 404

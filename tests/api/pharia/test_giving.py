@@ -140,3 +140,15 @@ async def test_another_call_under_a_used_idempotency_key_is_a_conflict(served: S
     assert reply.status_code == 409
     assert details(reply) == [(["header", "Idempotency-Key"], "conflict")]
     assert len(await served.find()) == 1
+
+
+async def test_an_ambiguous_id_is_a_conflict_at_its_field_that_tells_the_candidates(served: Served) -> None:
+    await served.store.append([exchange("twice", "trace-1"), exchange("twice", "trace-2")])
+
+    refused = await served.call("POST", "", GOOD | {"trace_id": "twice"})
+
+    assert refused.status_code == 409
+    assert details(refused) == [(["body", "trace_id"], "ambiguous")]
+    message = refused.json()["detail"][0]["msg"]
+    assert "request 'twice' in trace 'trace-2'; request 'twice' in trace 'trace-1'." in message
+    assert await served.find() == []

@@ -20,6 +20,7 @@ from gateway.errors import (
 )
 from gateway.feedback import FeedbackCore, signed
 from gateway.store.base import Store
+from tests.feedback.samples import exchange
 
 from .served import GOOD, Served, complaint
 
@@ -77,3 +78,16 @@ async def test_an_unexpected_error_says_nothing_of_the_inside(
     assert "secret" not in complaint(reply)
     assert "something went wrong in the gateway" in complaint(reply)
     assert (await served.give()).value == 5
+
+
+async def test_an_ambiguous_id_names_its_place_in_the_array_and_the_candidates(served: Served) -> None:
+    await served.store.append([exchange("twice", "trace-1"), exchange("twice", "trace-2")])
+
+    alone = await served.post(GOOD | {"trace_id": "twice"})
+    in_bulk = await served.post([GOOD, GOOD | {"trace_id": "twice"}])
+
+    assert (alone.status_code, in_bulk.status_code) == (409, 409)
+    assert complaint(alone).startswith("trace_id: 'twice' names several requests")
+    assert complaint(in_bulk).startswith("[1].trace_id: 'twice' names several requests")
+    assert "request 'twice' in trace 'trace-2'; request 'twice' in trace 'trace-1'." in complaint(in_bulk)
+    assert await served.entries() == []
