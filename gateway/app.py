@@ -16,8 +16,9 @@ from gateway.api.operations import Gauges, Metrics, operations_face
 from gateway.api.pharia import pharia_face
 from gateway.api.portkey import portkey_face
 from gateway.config.models import Config
+from gateway.domain.principal import Principal
 from gateway.errors import StoreUnavailable
-from gateway.feedback import FeedbackCore
+from gateway.feedback import FeedbackCore, Scale
 from gateway.feedback.standing import StandingVotes
 from gateway.provisioning import base_urls_of, keys_of, policy_of, prices_of, router_of, scale_of
 from gateway.proxy.handler import Proxy
@@ -53,6 +54,8 @@ class Gateway:
     recorder: Recorder
     rolling_up: RollingUp
     proxy: Proxy
+    scale_of: Callable[[Principal], Scale]
+    votes: StandingVotes
     faces: list[Face]
     guard: Guard
     _key_refresh: asyncio.Task[None] | None = None
@@ -71,7 +74,8 @@ class Gateway:
         return FrontDoor(faces, self.proxy)
 
     def reload(self, config: Config) -> None:
-        """Take over providers, keys and payload policies; requests in flight end as they began.
+        """Take over providers, keys, payload policies and the rules of feedback; requests in flight end as they
+        began.
 
         Raises:
             GatewayError, OSError: the new configuration cannot be used; nothing has changed then.
@@ -79,6 +83,8 @@ class Gateway:
         router, policy, keys = router_of(config), policy_of(config), keys_of(config)
         self.proxy.router = router
         self.proxy.policy_of = policy
+        self.scale_of = scale_of(config)
+        self.votes.orphan_window_seconds = config.feedback.orphan_window
         self.keys.replace_configured(keys)
         self.config = config
 
@@ -121,21 +127,22 @@ async def open_gateway(config: Config) -> Gateway:
     )
     metrics.watch(_gauges(proxy, recorder, overflow, upstream))
     core = FeedbackCore(store)
+    votes = StandingVotes(store, config.feedback.orphan_window)
     longest = config.server.max_feedback_bytes
     faces = [
         native_face(RequestReader(store), TraceReader(store), core),
-        portkey_face(core, scale_of(config), longest),
-        helicone_face(
-            StandingVotes(store, config.feedback.orphan_window), store, JudgedRequests(store), longest
-        ),
+        # Asked for each vote anew, since a reload may have changed it.
+        portkey_face(core, lambda principal: gateway.scale_of(principal), longest),
+        helicone_face(votes, store, JudgedRequests(store), longest),
         pharia_face(core, longest),
         operations_face(_checker(store, overflow), metrics),
     ]
-    return Gateway(
+    gateway = Gateway(
         config=config, store=store, keys=keys, upstream=upstream, interpreter=interpreter, overflow=overflow,
-        recorder=recorder, rolling_up=RollingUp(store), proxy=proxy,
+        recorder=recorder, rolling_up=RollingUp(store), proxy=proxy, scale_of=scale_of(config), votes=votes,
         faces=[*faces, documentation_face(faces, __version__)], guard=Guard(keys),
     )  # fmt: skip
+    return gateway
 
 
 def _admit_all() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import Any
+from uuid import UUID
 
+import httpx
 import pytest
 
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, row
+from tests.log_reader import eventually, query, row
 from tests.raw_http import LAST_CHUNK, Broken, Connection, call, request
 from tests.raw_http import chunk as framed
 from tests.running import RunningGateway
@@ -26,6 +29,7 @@ from tests.scripted_upstream import (
 )
 
 CHUNKED = b"Transfer-Encoding: chunked"
+VOTER = {"x-portkey-api-key": "gw-voter-0123456789"}
 
 
 class Stream:
@@ -141,6 +145,29 @@ def test_a_reload_swaps_providers_and_keys_under_a_stream_in_flight(
     assert (logged["outcome"], logged["provider"], logged["key_name"]) == ("complete", "up", "old")
 
 
+def test_a_reload_takes_over_how_feedback_is_read_and_waited_for(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    key = {"name": "voter", "key": "gw-voter-0123456789", "role": "feedback"}
+    old = {"portkey_scale": "signed", "orphan_window": 60}
+    new = {"portkey_scale": "thumbs", "orphan_window": 365 * 86_400}
+    config = _config(upstream, feedback=old, keys=[key])
+    gateway = start_gateway(config)
+    assert _scores(gateway) == [0, 0.5]
+    assert _rate_what_is_an_hour_old(gateway) == 404
+
+    gateway.write_config({**config, "feedback": new})
+    gateway.signal(signal.SIGHUP)
+    eventually(lambda: gateway.log().count("configuration reloaded") == 1)
+    assert _scores(gateway) == [-1, 1]
+    assert _rate_what_is_an_hour_old(gateway) == 200
+
+    gateway.write_config({**config, "feedback": new, "keys": [{**key, "portkey_scale": "signed"}]})
+    gateway.signal(signal.SIGHUP)
+    eventually(lambda: gateway.log().count("configuration reloaded") == 2)
+    assert _scores(gateway) == [0, 0.5]
+
+
 def test_a_configuration_that_cannot_be_used_changes_nothing(
     start_gateway: StartGateway, upstream: UpstreamProcess
 ) -> None:
@@ -162,6 +189,23 @@ def test_a_configuration_that_cannot_be_used_changes_nothing(
     gateway.signal(signal.SIGHUP)
     _refused_reloads(gateway, len(broken) + 1)
     assert call(gateway.port, request(b"GET", b"/v1/models")).status == 200
+
+
+def _scores(gateway: RunningGateway) -> list[float]:
+    """Give the values 0 and 5 in Portkey's dialect, and return what scores they became."""
+    votes = [{"trace_id": "judged", "value": value} for value in (0, 5)]
+    reply = httpx.post(f"{gateway.url}/v1/feedback", json=votes, headers=VOTER).raise_for_status()
+    marks = ", ".join("?" * len(votes))
+    sql = f"SELECT score FROM feedback WHERE feedback_id IN ({marks}) ORDER BY seq"
+    return [score for [score] in query(gateway.database, sql, *reply.json()["feedback_ids"])]
+
+
+def _rate_what_is_an_hour_old(gateway: RunningGateway) -> int:
+    """Rate a request that is not logged and whose id was made an hour ago; return the status."""
+    millis = int((time.time() - 3600) * 1000)
+    request_id = str(UUID(int=millis << 80 | 0x7 << 76 | 0x2 << 62))
+    path = f"{gateway.url}/v1/request/{request_id}/feedback"
+    return httpx.post(path, json={"rating": True}, headers=VOTER).status_code
 
 
 def _refused_reloads(gateway: RunningGateway, count: int) -> None:
