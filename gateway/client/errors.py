@@ -7,7 +7,7 @@ GatewayClientError          the root
 ├── Unauthorized       401  a gateway key is needed, or this one is not known
 ├── Forbidden          403  the key may not do this
 ├── NotFound           404  nothing of that id that this key may see
-├── Conflict           409  the id or idempotency key was used before with other content
+├── Conflict           409  the id or idempotency key was used before with other content, or the id is ambiguous
 ├── Unavailable        5xx  the gateway cannot do it now; the same call may work later
 └── UnexpectedReply         the reply is none of the gateway's
 """
