@@ -87,7 +87,7 @@ class StandingVotes:
     async def _places(self, votes: Sequence[StandingVote], principal: Principal) -> list[Place]:
         request_ids = list(dict.fromkeys(vote.request_id for vote in votes))
         named = await self._store.resolve(request_ids, principal.tenant, Target.REQUEST)
-        subjects = {each: only_subject(each, named.get(each, ())) for each in request_ids}
+        subjects = {each: only_subject(each, named.get(each, ()), field="request_id") for each in request_ids}
         for request_id, subject in subjects.items():
             if subject is None:
                 self._refuse_lost(request_id)

@@ -36,7 +36,8 @@ def set_property(
         Ambiguous: before anything is written, if the id names several.
         BadInput: before anything is written, if the metadata of a row would be too long.
     """
-    named = only_subject(any_id, find_subjects(connection, any_id, tenant, Target.REQUEST))
+    subjects = find_subjects(connection, any_id, tenant, Target.REQUEST)
+    named = only_subject(any_id, subjects, field="request_id")
     if named is None:
         return 0
     rows = connection.execute(_ROWS, (named.request_id, named.trace_id, named.tenant)).fetchall()
