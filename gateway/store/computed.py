@@ -31,7 +31,7 @@ class Expression:
 
 
 _OF_THIS_REQUEST = (
-    "feedback.request_id = requests.request_id AND feedback.trace_id = requests.trace_id"
+    "feedback.request_id = requests.request_id AND +feedback.trace_id = requests.trace_id"
     " AND feedback.tenant IS requests.tenant AND feedback.deleted_at_us IS NULL"
 )
 _LATEST_FIRST = "ORDER BY feedback.updated_at_us DESC, feedback.seq DESC LIMIT 1"

@@ -53,9 +53,9 @@ class World:
     def _counts_for(self, entry: Feedback) -> RequestRecord | None:
         own = [request for request in self.requests if request.tenant == entry.tenant]
         if entry.target is Target.REQUEST:
-            return max(
-                (r for r in own if r.request_id == entry.request_id), key=lambda r: r.seq, default=None
-            )
+            ids = entry.trace_id, entry.request_id
+            tries = (r for r in own if (r.trace_id, r.request_id) == ids)
+            return max(tries, key=lambda r: r.seq, default=None)
         trace = sorted(
             (r for r in own if r.trace_id == entry.trace_id), key=lambda r: (r.started_at_us, r.seq)
         )

@@ -12,10 +12,11 @@ from gateway.store.text import list_to_json
 _UNCOUNTED = (
     "feedback_id IN (SELECT value FROM json_each(?)) AND joined_at_us IS NOT NULL AND request_seq IS NULL"
 )
+# A plus sign keeps SQLite off the index on traces, which may be long where a request id is not.
 _COUNT_FOR_REQUEST = f"""
 UPDATE feedback SET request_seq = (
     SELECT r.seq FROM requests AS r
-    WHERE r.request_id = feedback.request_id AND r.tenant IS feedback.tenant
+    WHERE r.request_id = feedback.request_id AND +r.trace_id = feedback.trace_id AND r.tenant IS feedback.tenant
     ORDER BY r.seq DESC LIMIT 1
 )
 WHERE target = 'request' AND {_UNCOUNTED}
