@@ -8,7 +8,8 @@ UPDATE feedback_versions SET grade = CASE WHEN dialect = 'portkey' THEN value EL
 ALTER TABLE feedback ADD COLUMN request_seq INTEGER;
 ALTER TABLE feedback ADD COLUMN request_started_at_us INTEGER;
 UPDATE feedback SET request_seq = (
-    SELECT seq FROM requests AS r WHERE r.request_id = feedback.request_id AND r.tenant IS feedback.tenant
+    SELECT seq FROM requests AS r
+    WHERE r.request_id = feedback.request_id AND r.trace_id = feedback.trace_id AND r.tenant IS feedback.tenant
     ORDER BY seq DESC LIMIT 1
 ) WHERE joined_at_us IS NOT NULL AND target = 'request';
 UPDATE feedback SET request_seq = coalesce(
