@@ -10,6 +10,7 @@
     ├── MethodNotAllowed    405  the path exists, but not with this method
     ├── Conflict            409  it contradicts what is already stored
     │   └── Ambiguous       409  … an id in it names several things
+    ├── TooManyRequests     429  this caller has used up what it may do for now
     ├── StoreUnavailable    503  the store cannot take it now; the same call may work later
     └── UpstreamError       502  the provider could not be reached, or broke off
         └── UpstreamTimeout 504  the provider took longer than it is given
@@ -105,6 +106,17 @@ class Ambiguous(Conflict):
     ) -> None:
         super().__init__(message, field=field, hint=hint)
         self.candidates = candidates
+
+
+class TooManyRequests(GatewayError):
+    """The caller may do no more of this for now. `retry_after_seconds` goes out as Retry-After."""
+
+    status = 429
+    code = "too_many_requests"
+
+    def __init__(self, message: str, *, retry_after_seconds: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class StoreUnavailable(GatewayError):

@@ -58,7 +58,7 @@ HOMES = {
     "httpx": {"cli", "client"},
     "jinja2": {"api", "ui"},
     "markupsafe": {"api", "ui"},
-    "orjson": {"api", "cli", "proxy", "query", "recording", "store", "ui", "web", "wire"},
+    "orjson": {"access", "api", "cli", "proxy", "query", "recording", "store", "ui", "web", "wire"},
     "prometheus_client": {"api"},
     "pydantic": {"api", "config", "web"},
     "pydantic_core": {"config", "web"},

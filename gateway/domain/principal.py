@@ -16,6 +16,14 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """One logged request, to be judged by itself or as part of its trace."""
+
+    trace_id: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """The caller behind a request.
 
@@ -23,11 +31,14 @@ class Principal:
         name: name of the key that came with it; None where the gateway is open.
         roles: what it may do.
         tenant: the only tenant whose rows it sees and changes; None sees all.
+        scope: the only request that it may judge, for a caller that came with a feedback token: one that has
+            no role, and acts for the key in `name`, whose request that was. None: any request.
     """
 
     name: str | None
     roles: frozenset[Role]
     tenant: str | None = None
+    scope: Scope | None = None
 
     def may(self, role: Role) -> bool:
         """Tell whether this caller may act in `role`."""
