@@ -14,6 +14,7 @@ from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
 from gateway.feedback.idempotency import Call, canonical_json, read_call
 from gateway.feedback.linking import Link, link_of, resolve_all
 from gateway.feedback.scales import grade_of
+from gateway.feedback.scope import Spend, author_of, refuse_beyond_scope, refuse_chosen_ids, unlimited
 from gateway.feedback.versions import next_version, withdrawn
 from gateway.feedback.votes import Change, NewFeedback
 from gateway.store.base import FeedbackStore
@@ -23,10 +24,14 @@ class FeedbackCore:
     """Gives, finds, revises and withdraws feedback, whatever the dialect.
 
     A principal with a tenant sees and changes that tenant's entries alone; others do not exist for it.
+
+    Args:
+        spend: counts the votes of callers that may judge one request alone.
     """
 
-    def __init__(self, store: FeedbackStore) -> None:
+    def __init__(self, store: FeedbackStore, spend: Spend = unlimited) -> None:
         self._store = store
+        self._spend = spend
 
     async def give(
         self,
@@ -45,8 +50,12 @@ class FeedbackCore:
             Ambiguous: the id of what a vote is about names several things.
             Conflict: an id or the idempotency key was used before with other content, or an id by another
                 tenant.
+            Forbidden, TooManyRequests, TooLarge: the caller may not give them, or not so many.
             StoreUnavailable: nothing was stored; the same call may work later.
         """
+        refuse_chosen_ids(votes, principal)
+        subjects = [(vote.subject_id, vote.target) for vote in votes]
+        await refuse_beyond_scope(subjects, principal, self._store, self._spend)
         call = read_call(
             principal, dialect, "give", idempotency_key, [(vote.subject_id, vote.raw) for vote in votes]
         )
@@ -198,7 +207,7 @@ def _first_version(vote: NewFeedback, link: Link, principal: Principal, dialect:
         comment=vote.comment,
         original_text=vote.original_text,
         edited_text=vote.edited_text,
-        author=vote.author,
+        author=author_of(principal, vote.author),
         app_id=vote.app_id,
         app_version=vote.app_version,
         source=vote.source,

@@ -49,7 +49,9 @@ def read_call(
     """
     if key is None:
         return None
-    scope = json.dumps([principal.tenant, principal.name, dialect, operation])
+    own = principal.scope
+    bearer = [] if own is None else [own.trace_id, own.request_id]
+    scope = json.dumps([principal.tenant, principal.name, dialect, operation, *bearer])
     canonical = json.dumps([(about, canonical_json(text)) for about, text in contents])
     return Call(scope, key, hashlib.sha256(canonical.encode()).hexdigest())
 

@@ -14,6 +14,7 @@ from gateway.errors import Conflict, NotFound
 from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
 from gateway.feedback.places import Place, place_of
 from gateway.feedback.scales import grade_of
+from gateway.feedback.scope import Spend, author_of, refuse_beyond_scope, unlimited
 from gateway.feedback.versions import next_version, withdrawn
 from gateway.store.base import FeedbackStore
 
@@ -32,6 +33,7 @@ class StandingVote:
     metric: str
     value: float
     score: float | None
+    comment: str | None = None
     author: str | None = None
     source: Source = Source.HUMAN
     raw: str
@@ -45,11 +47,15 @@ class StandingVotes:
 
     Votes that came before their request, by different ids of it or by callers of different tenancy, are
     entries of their own until the author votes again; then the last one stands and the others are withdrawn.
+
+    Args:
+        spend: counts the votes of callers that may judge one request alone.
     """
 
-    def __init__(self, store: FeedbackStore, orphan_window_seconds: float) -> None:
+    def __init__(self, store: FeedbackStore, orphan_window_seconds: float, spend: Spend = unlimited) -> None:
         self._store = store
         self.orphan_window_seconds = orphan_window_seconds
+        self._spend = spend
 
     async def cast(
         self, votes: Sequence[StandingVote], principal: Principal, *, dialect: str
@@ -62,8 +68,11 @@ class StandingVotes:
             NotFound: a request is not logged, and too long ago to be still under way.
             Ambiguous: the id of a request names several.
             Conflict: the place of an entry is taken by one that is another tenant's or no such vote.
+            Forbidden, TooManyRequests, TooLarge: the caller may not give them, or not so many.
             StoreUnavailable: nothing was stored; the same call may work later.
         """
+        subjects = [(vote.request_id, Target.REQUEST) for vote in votes]
+        await refuse_beyond_scope(subjects, principal, self._store, self._spend)
         for _ in range(MAX_ATTEMPTS):
             places = await self._places(votes, principal)
             standing = await self._standing(places, principal)
@@ -92,7 +101,13 @@ class StandingVotes:
             if subject is None:
                 self._refuse_lost(request_id)
         return [
-            place_of(vote.request_id, subjects[vote.request_id], principal.tenant, vote.author, vote.metric)
+            place_of(
+                vote.request_id,
+                subjects[vote.request_id],
+                principal.tenant,
+                author_of(principal, vote.author),
+                vote.metric,
+            )
             for vote in votes
         ]
 
@@ -144,7 +159,8 @@ def _first_version(vote: StandingVote, place: Place, principal: Principal, diale
         value=vote.value,
         score=vote.score,
         grade=grade_of(vote.score),
-        author=vote.author,
+        comment=vote.comment,
+        author=author_of(principal, vote.author),
         source=vote.source,
         dialect=dialect,
         raw=vote.raw,
