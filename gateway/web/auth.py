@@ -1,15 +1,19 @@
-"""Who is calling: the gateway key among a request's headers."""
+"""Who is calling: the gateway key, or the feedback token, among a request's headers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from gateway.access.keys import KeyRing
+from gateway.access.tokens import FeedbackTokens
 from gateway.domain.principal import OPEN, Principal, Role
 from gateway.errors import Forbidden, Unauthorized
 
 CREDENTIAL_HEADERS = ("x-portkey-api-key", "Helicone-Auth", "Authorization", "x-api-key")
 """Where a gateway key may be, in the order in which it is looked for."""
+
+TOKEN_HEADER = "x-gateway-feedback-token"
+"""Where a feedback token comes with a proxied response, and where it may come back."""
 
 
 def authenticate(headers: Mapping[str, str], keys: KeyRing) -> Principal:
@@ -30,8 +34,30 @@ def authenticate(headers: Mapping[str, str], keys: KeyRing) -> Principal:
     )
 
 
+def read_feedback_token(headers: Mapping[str, str], tokens: FeedbackTokens) -> Principal | None:
+    """Return the caller that a feedback token stands for; None where none came, or where there are none at all.
+
+    It is looked for in its own header, then wherever a key may be, and counts before any key.
+
+    Raises:
+        Unauthorized: the token is not valid, or has expired.
+    """
+    if not tokens.is_on:
+        return None
+    if (token := headers.get(TOKEN_HEADER)) is not None:
+        return tokens.read(token)
+    values = (_token(headers.get(name, "")) for name in CREDENTIAL_HEADERS)
+    found = next(filter(tokens.is_token, values), None)
+    return None if found is None else tokens.read(found)
+
+
 def require(principal: Principal, role: Role) -> Principal:
     """Return the caller if it may act in `role`. Raises Forbidden if it may not."""
+    if principal.scope is not None:
+        raise Forbidden(
+            "a feedback token gives feedback on its own request, and may do nothing else.",
+            hint=f"This takes a key with the role {role}.",
+        )
     if not principal.may(role):
         raise Forbidden(
             f"the key {principal.name!r} may not do this.", hint=f"It takes a key with the role {role}."
@@ -43,6 +69,11 @@ def is_gateway_key(value: bytes, keys: KeyRing) -> bool:
     """Tell whether a credential header's value is a gateway key, which must not leave the gateway even where
     none is needed."""
     return keys.find(_token(value.decode("utf-8", "surrogateescape"))) is not None
+
+
+def is_feedback_token(value: bytes, tokens: FeedbackTokens) -> bool:
+    """Tell whether a credential header's value is a feedback token, which must not leave the gateway either."""
+    return tokens.is_token(_token(value.decode("utf-8", "surrogateescape")))
 
 
 def _token(value: str) -> str:

@@ -17,6 +17,9 @@ from gateway.web.validation import field_path
 MAX_DEPTH = 64
 """Deepest nesting of arrays and objects taken."""
 
+STRICTER_LIMIT = web.RequestKey("stricter_limit", int)
+"""Set on a request whose caller may send less than others: the longest body taken of it, in bytes."""
+
 _MAY_EXCEED_64_BITS = re.compile(rb"\d{19}")
 
 
@@ -37,6 +40,7 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
         TooLarge: it is longer than that.
         BadInput: it is not what its content or transfer encoding says.
     """
+    limit_bytes = min(limit_bytes, request.get(STRICTER_LIMIT, limit_bytes))
     if (request.content_length or 0) > limit_bytes:
         raise _too_large(limit_bytes)
     pieces: list[bytes] = []

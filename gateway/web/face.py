@@ -34,6 +34,7 @@ class Endpoint:
         body: what the JSON body must look like: a model, or several of which one must fit.
         reply: what a 200 looks like; None where it is not JSON of a fixed shape.
         failures: statuses that callers should expect besides 401 and 403.
+        takes_tokens: whether a feedback token does as well as a key, also from pages of other origins.
     """
 
     method: str
@@ -46,6 +47,7 @@ class Endpoint:
     body: object | None = None
     reply: type[BaseModel] | None = None
     failures: tuple[int, ...] = ()
+    takes_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

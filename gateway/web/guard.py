@@ -6,20 +6,35 @@ import structlog
 from aiohttp import web
 
 from gateway.access.keys import KeyRing
+from gateway.access.tokens import FeedbackTokens
 from gateway.domain.ids import new_id
-from gateway.domain.principal import OPEN
-from gateway.errors import GatewayError, StoreUnavailable, Unauthorized
-from gateway.web.auth import authenticate, require
+from gateway.domain.principal import OPEN, Principal
+from gateway.errors import GatewayError, StoreUnavailable, TooManyRequests, Unauthorized
+from gateway.web.auth import authenticate, read_feedback_token, require
+from gateway.web.bodies import STRICTER_LIMIT
+from gateway.web.cors import AllowedOrigins
 from gateway.web.face import Endpoint, Face
 
 log = structlog.get_logger("gateway.web")
 
+MAX_TOKEN_BODY_BYTES = 64 * 1024
+"""Longest body taken of callers with a feedback token, which may be anybody."""
+
 
 class Guard:
-    """Puts authentication and error drawing around the endpoints of faces."""
+    """Puts authentication and error drawing around the endpoints of faces.
 
-    def __init__(self, keys: KeyRing) -> None:
+    Args:
+        tokens: the feedback tokens that some endpoints take; None: there are none.
+        origins: whose pages may call those endpoints; None: no other's.
+    """
+
+    def __init__(
+        self, keys: KeyRing, tokens: FeedbackTokens | None = None, origins: AllowedOrigins | None = None
+    ) -> None:
         self._keys = keys
+        self._tokens = tokens or FeedbackTokens()
+        self._origins = origins or AllowedOrigins()
 
     def add_routes(self, app: web.Application, face: Face) -> None:
         """Register a face's endpoints, each with and without a trailing slash."""
@@ -27,22 +42,38 @@ class Guard:
             handler = self._guarded(face, endpoint)
             for path in dict.fromkeys((endpoint.path, endpoint.path.rstrip("/") + "/")):
                 app.router.add_route(endpoint.method, path, handler)
+                if endpoint.takes_tokens:
+                    app.router.add_route("OPTIONS", path, self._origins.preflight)
 
     def _guarded(self, face: Face, endpoint: Endpoint):  # type: ignore[no-untyped-def]
         async def handle(request: web.Request) -> web.StreamResponse:
+            response = await answer(request)
+            if endpoint.takes_tokens:
+                response.headers.update(self._origins.headers(request))
+            return response
+
+        async def answer(request: web.Request) -> web.StreamResponse:
             try:
-                principal = OPEN
-                if endpoint.role is not None:
-                    principal = require(authenticate(request.headers, self._keys), endpoint.role)
-                return await endpoint.handler(request, principal)
+                return await endpoint.handler(request, self._admit(request, endpoint))
             except GatewayError as error:
                 return draw(face, error)
             except (web.HTTPException, ConnectionError):
                 raise
             except Exception:
-                return draw(face, unexpected(request.path))
+                # The path as it was asked for may hold a feedback token.
+                return draw(face, unexpected(endpoint.path))
 
         return handle
+
+    def _admit(self, request: web.Request, endpoint: Endpoint) -> Principal:
+        """Return who calls, if they may."""
+        if endpoint.role is None:
+            return OPEN
+        bearer = read_feedback_token(request.headers, self._tokens)
+        if bearer is not None and endpoint.takes_tokens:
+            request[STRICTER_LIMIT] = MAX_TOKEN_BODY_BYTES
+            return bearer
+        return require(bearer or authenticate(request.headers, self._keys), endpoint.role)
 
 
 def draw(face: Face, error: GatewayError) -> web.Response:
@@ -54,7 +85,7 @@ def draw(face: Face, error: GatewayError) -> web.Response:
 
 def error_headers(error: GatewayError) -> dict[str, str]:
     """Return the header fields that an error of this kind comes with, whoever draws it."""
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StoreUnavailable | TooManyRequests):
         return {"Retry-After": str(error.retry_after_seconds)}
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": 'Bearer realm="gateway"'}

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from gateway.access.keys import KeyRing, hash_token
+from gateway.access.tokens import FeedbackTokens
 from gateway.domain.principal import Principal
 from gateway.store.base import Store
 from gateway.urls import build_faces
+from gateway.web.cors import AllowedOrigins
 from gateway.web.face import Face
 from gateway.web.guard import Guard
 
@@ -18,10 +20,16 @@ MIB = 1024 * 1024
 
 
 @asynccontextmanager
-async def serving(*faces: Face, principals: Mapping[str, Principal], store: Store) -> AsyncIterator[str]:
+async def serving(
+    *faces: Face,
+    principals: Mapping[str, Principal],
+    store: Store,
+    tokens: FeedbackTokens | None = None,
+    origins: AllowedOrigins | None = None,
+) -> AsyncIterator[str]:
     """Serve faces on a free loopback port to these callers, by their keys; gives the server's URL."""
     keys = KeyRing({hash_token(token): principal for token, principal in principals.items()}, store)
-    runner = web.AppRunner(build_faces(faces, Guard(keys)))
+    runner = web.AppRunner(build_faces(faces, Guard(keys, tokens, origins)))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

@@ -1,4 +1,4 @@
-"""Who is calling: the gateway key among a request's headers."""
+"""Who is calling: the gateway key, or the feedback token, among a request's headers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ import pytest
 from multidict import CIMultiDict
 
 from gateway.access.keys import KeyRing, hash_token
-from gateway.domain.principal import OPEN, Principal, Role
+from gateway.access.tokens import FeedbackTokens
+from gateway.domain.principal import OPEN, Principal, Role, Scope
 from gateway.errors import Forbidden, Unauthorized
 from gateway.store.base import KeyStore
-from gateway.web.auth import authenticate, is_gateway_key, require
+from gateway.web.auth import (
+    TOKEN_HEADER,
+    authenticate,
+    is_feedback_token,
+    is_gateway_key,
+    read_feedback_token,
+    require,
+)
 
 NO_STORE = cast(KeyStore, None)
 """The ring below is never refreshed, so it asks no store."""
@@ -93,3 +101,79 @@ def test_a_gateway_key_is_recognised_whether_or_not_one_is_needed(is_off: bool) 
         assert is_gateway_key(value, keys)
     for value in (b"sk-own", b"Bearer sk-own", b"", b"\xff", b"Basic gw-1"):
         assert not is_gateway_key(value, keys)
+
+
+SCOPE = Scope("trace-1", "request-1")
+
+
+@pytest.fixture
+def tokens() -> FeedbackTokens:
+    tokens = FeedbackTokens()
+    tokens.replace_secrets(["a-secret-of-at-least-32-characters"], 60)
+    return tokens
+
+
+@pytest.fixture
+def token(tokens: FeedbackTokens) -> str:
+    return tokens.issue(SCOPE, None, "app").decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        (TOKEN_HEADER, ""),
+        ("X-Gateway-Feedback-Token", ""),
+        ("Authorization", "Bearer "),
+        ("authorization", "bearer  "),
+        ("Helicone-Auth", "Bearer "),
+        ("x-portkey-api-key", ""),
+        ("x-api-key", ""),
+    ],
+)
+def test_a_feedback_token_is_found_in_its_own_header_and_where_keys_are(
+    tokens: FeedbackTokens, token: str, name: str, scheme: str
+) -> None:
+    headers = CIMultiDict({"x-portkey-trace-id": "t", name: scheme + token})
+    bearer = read_feedback_token(headers, tokens)
+    assert bearer is not None
+    assert bearer.scope == SCOPE
+
+
+def test_a_feedback_token_behind_a_key_is_found_and_keys_alone_are_none(
+    tokens: FeedbackTokens, token: str
+) -> None:
+    keys = {"x-portkey-api-key": "gw-1", "Authorization": "Bearer sk-own"}
+    assert read_feedback_token(CIMultiDict(keys), tokens) is None
+    assert read_feedback_token(CIMultiDict({**keys, "x-api-key": token}), tokens) is not None
+
+
+@pytest.mark.parametrize("header", [(TOKEN_HEADER, ""), (TOKEN_HEADER, "gw-1"), ("x-api-key", "gf1.cut.off")])
+def test_a_token_that_is_not_valid_is_no_reason_to_look_for_another(
+    tokens: FeedbackTokens, token: str, header: tuple[str, str]
+) -> None:
+    headers = CIMultiDict([header, ("Authorization", f"Bearer {token}" if header[0] == TOKEN_HEADER else "")])
+    with pytest.raises(Unauthorized, match="not valid"):
+        read_feedback_token(headers, tokens)
+
+
+def test_while_there_are_no_tokens_their_header_says_nothing(token: str) -> None:
+    headers = CIMultiDict({TOKEN_HEADER: token, "Authorization": f"Bearer {token}"})
+    assert read_feedback_token(headers, FeedbackTokens()) is None
+    with pytest.raises(Unauthorized, match="no valid gateway key"):
+        authenticate(headers, ring())
+
+
+def test_the_bearer_of_a_token_has_no_role(tokens: FeedbackTokens, token: str) -> None:
+    for role in Role:
+        with pytest.raises(Forbidden, match=f"a feedback token .* nothing else. This takes .* {role}"):
+            require(tokens.read(token), role)
+
+
+def test_a_feedback_token_among_credentials_is_recognised_valid_or_not(
+    tokens: FeedbackTokens, token: str
+) -> None:
+    for value in (token, f"Bearer {token}", "bearer gf1.expired"):
+        assert is_feedback_token(value.encode(), tokens)
+        assert not is_feedback_token(value.encode(), FeedbackTokens())
+    for other in (b"sk-own", b"Bearer sk-own", b"", b"\xff", b"Basic " + token.encode()):
+        assert not is_feedback_token(other, tokens)

@@ -8,6 +8,7 @@ from typing import cast
 import httpx
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from gateway.access.keys import KeyRing, hash_token
 from gateway.domain.principal import OPEN, Principal, Role
@@ -131,3 +132,12 @@ async def test_another_method_is_405_and_says_which_are_possible(client: httpx.A
     assert reply.status_code == 405
     assert set(reply.headers["allow"].split(", ")) >= {"GET"}
     assert set(reply.json()) == {"two"}
+
+
+async def test_the_log_of_a_bug_names_the_endpoint_and_not_the_path_which_may_hold_a_token(
+    client: httpx.AsyncClient,
+) -> None:
+    with capture_logs() as lines:
+        await client.get("/one/fail/bug")
+    [line] = lines
+    assert (line["event"], line["path"]) == ("unexpected error", "/one/fail/{how}")

@@ -51,7 +51,8 @@ class VerdictEndpoints:
                 "is the one that counts. A request that is not logged yet is waited for.",
                 body=FeedbackBody,
                 reply=DoneReply,
-                failures=(400, 404, 409, 413, 503),
+                failures=(400, 404, 409, 413, 429, 503),
+                takes_tokens=True,
             ),
             Endpoint(
                 method="POST",
@@ -62,7 +63,8 @@ class VerdictEndpoints:
                 description="All scores are stored or none. The last one of each name counts.",
                 body=ScoreBody,
                 reply=DoneReply,
-                failures=(400, 404, 409, 413, 503),
+                failures=(400, 404, 409, 413, 429, 503),
+                takes_tokens=True,
             ),
             Endpoint(
                 method="PUT",

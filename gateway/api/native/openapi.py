@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from gateway.web.auth import TOKEN_HEADER
 from gateway.web.face import Endpoint, Face, Parameter
 
 Json = dict[str, object]
@@ -32,7 +33,7 @@ A forwarded request takes its trace id from `x-portkey-trace-id`, or from a W3C 
 a new one; `Helicone-Request-Id` may set its request id. The response carries both, as `x-portkey-trace-id`
 and `helicone-id`. Feedback may name a request by either, or by the provider's id of its response.
 
-Where keys are configured, a gateway key is needed, in any one of the four headers listed under security.
+Where keys are configured, a gateway key is needed, in any one of the first four headers listed under security.
 """
 
 _MEANINGS = {
@@ -43,6 +44,7 @@ _MEANINGS = {
     409: "It contradicts what is stored, or an id in it names several things.",
     413: "It is more than is taken, or shown, at once.",
     422: "It is well formed, but a value is not allowed; the reply says which.",
+    429: "The feedback token was used too often; `Retry-After` says when to try again.",
     503: "The store cannot be used now; `Retry-After` says when to try again.",
 }
 
@@ -56,6 +58,16 @@ SECURITY_SCHEMES: dict[str, Json] = {
     },
     "bearer": {"type": "http", "scheme": "bearer"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+"""Where a gateway key may come."""
+
+TOKEN_SCHEMES: dict[str, Json] = {
+    "feedbackToken": {
+        "type": "apiKey",
+        "in": "header",
+        "name": TOKEN_HEADER,
+        "description": "Instead of a key, where the operation says so: a feedback token.",
+    },
 }
 
 
@@ -72,7 +84,10 @@ def build_openapi(faces: Sequence[Face], version: str) -> Json:
         "info": {"title": "Gateway", "version": version, "description": DESCRIPTION},
         "tags": [{"name": face.name} for face in faces],
         "paths": paths,
-        "components": {"schemas": schemas.components, "securitySchemes": SECURITY_SCHEMES},
+        "components": {
+            "schemas": schemas.components,
+            "securitySchemes": {**SECURITY_SCHEMES, **TOKEN_SCHEMES},
+        },
     }
 
 
@@ -110,7 +125,7 @@ def _operation(face: Face, endpoint: Endpoint, path: str, schemas: _Schemas) -> 
         "summary": endpoint.summary,
         "description": _description(endpoint),
         "responses": _responses(face, endpoint, schemas),
-        "security": [{name: []} for name in SECURITY_SCHEMES] if endpoint.role else [],
+        "security": _security(endpoint),
     }
     if parameters := _parameters(endpoint):
         operation["parameters"] = parameters
@@ -124,8 +139,14 @@ def _operation_id(endpoint: Endpoint, path: str) -> str:
 
 
 def _description(endpoint: Endpoint) -> str:
-    needs = f"Needs a key with the role `{endpoint.role}`." if endpoint.role else "Open to all."
+    token = ", or a feedback token" if endpoint.takes_tokens else ""
+    needs = f"Needs a key with the role `{endpoint.role}`{token}." if endpoint.role else "Open to all."
     return f"{endpoint.description}\n\n{needs}".strip()
+
+
+def _security(endpoint: Endpoint) -> list[Json]:
+    schemes = [*SECURITY_SCHEMES, *(TOKEN_SCHEMES if endpoint.takes_tokens else ())]
+    return [{name: []} for name in schemes] if endpoint.role else []
 
 
 def _parameters(endpoint: Endpoint) -> list[Json]:

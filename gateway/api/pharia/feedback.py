@@ -65,7 +65,8 @@ class _Handlers:
                 "`score`, `comment` and `user_edit`, also count as a verdict, a comment or an edit.",
                 body=NewFeedbackBody,
                 reply=FeedbackIdResponse,
-                failures=(409, 413, 422, 503),
+                failures=(409, 413, 422, 429, 503),
+                takes_tokens=True,
             ),
             Endpoint(
                 method="GET",

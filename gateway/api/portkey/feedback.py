@@ -64,7 +64,8 @@ def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max
                 description="Takes one entry or an array of up to 1,000, all or none.",
                 body=FeedbackRequest | list[FeedbackRequest],
                 reply=FeedbackResponse,
-                failures=(400, 409, 413, 503),
+                failures=(400, 409, 413, 429, 503),
+                takes_tokens=True,
             ),
             Endpoint(
                 method="PUT",

@@ -1,0 +1,299 @@
+"""Feedback tokens on the paths of every face: what they open and what not, told in each dialect's own shapes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.access.limits import VoteLimits
+from gateway.access.tokens import FeedbackTokens
+from gateway.api.helicone import helicone_face
+from gateway.api.native import documentation_face, native_face
+from gateway.api.pharia import pharia_face
+from gateway.api.portkey import portkey_face
+from gateway.domain.feedback import Feedback
+from gateway.domain.filter import EVERYTHING, Page, Sort
+from gateway.domain.principal import Principal, Role, Scope
+from gateway.feedback import FeedbackCore, signed, thumbs
+from gateway.feedback.scope import VOTER
+from gateway.feedback.standing import StandingVotes
+from gateway.query import JudgedRequests, RequestReader, TraceReader
+from gateway.store.base import Store
+from gateway.web.cors import AllowedOrigins
+from gateway.web.face import Face
+from gateway.web.guard import MAX_TOKEN_BODY_BYTES
+from tests.api.serving import MIB, serving
+
+KEYS = {"app-key": Principal("app", frozenset({Role.FEEDBACK}))}
+SECRET = "a-secret-of-at-least-32-characters"
+PAGE = "https://app.example.com"
+RATE_LIMIT = 10
+SCOPE = Scope("trace-1", "request-1")
+
+Complaint = Callable[[httpx.Response], str]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A path by which a token may vote, and how its dialect draws an error."""
+
+    path: str
+    body: dict[str, Any]
+    complaint: Complaint
+
+
+def in_portkeys_shape(reply: httpx.Response) -> str:
+    body = reply.json()
+    assert (set(body), body["status"]) == ({"status", "message"}, "failure")
+    return str(body["message"])
+
+
+def in_helicones_shape(reply: httpx.Response) -> str:
+    body = reply.json()
+    assert (set(body), body["data"]) == ({"data", "error"}, None)
+    return str(body["error"])
+
+
+def in_pharias_shape(reply: httpx.Response) -> str:
+    [detail] = reply.json()["detail"]
+    assert set(detail) == {"loc", "msg", "type"}
+    return str(detail["msg"])
+
+
+WAYS = {
+    "portkey": Way("/v1/feedback", {"trace_id": "ID", "value": 5}, in_portkeys_shape),
+    "helicone": Way("/v1/request/ID/feedback", {"rating": True}, in_helicones_shape),
+    "helicone scores": Way("/v1/request/ID/score", {"scores": {"helpful": 0.5}}, in_helicones_shape),
+    "pharia": Way("/api/feedback", {"trace_id": "ID", "feedback": {"rating": 4}}, in_pharias_shape),
+    "pharia without /api": Way("/feedback", {"trace_id": "ID", "feedback": {"rating": 4}}, in_pharias_shape),
+}
+every_way = pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
+
+
+@dataclass(frozen=True)
+class Served:
+    """The faces on a server, with tokens."""
+
+    client: httpx.AsyncClient
+    store: Store
+    tokens: FeedbackTokens
+    origins: AllowedOrigins
+    faces: list[Face]
+
+    def token(self, scope: Scope = SCOPE, tenant: str | None = None) -> str:
+        return self.tokens.issue(scope, tenant, "app").decode()
+
+    async def vote(self, way: Way, about: str = "request-1", **headers: str) -> httpx.Response:
+        """Vote on this. Underscores in names of headers become hyphens."""
+        body = json.dumps(way.body).replace("ID", about)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.post(way.path.replace("ID", about), content=body, headers=named)
+
+    async def entries(self) -> list[Feedback]:
+        return await self.store.find_feedback(EVERYTHING, Sort(), Page(), None)
+
+
+@pytest.fixture
+async def served(store: Store) -> AsyncIterator[Served]:
+    tokens, origins, spend = FeedbackTokens(), AllowedOrigins(), VoteLimits(RATE_LIMIT).spend
+    tokens.replace_secrets([SECRET], 60)
+    core = FeedbackCore(store, spend)
+    faces = [
+        native_face(RequestReader(store), TraceReader(store), core),
+        portkey_face(core, lambda caller: thumbs if caller.name == "app" else signed, 16 * MIB),
+        helicone_face(StandingVotes(store, 3600, spend), store, JudgedRequests(store), 16 * MIB),
+        pharia_face(core, 16 * MIB),
+    ]
+    faces.append(documentation_face(faces, "1.2.3"))
+    async with (
+        serving(*faces, principals=KEYS, store=store, tokens=tokens, origins=origins) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client,
+    ):
+        yield Served(client, store, tokens, origins, faces)
+
+
+@every_way
+@pytest.mark.parametrize("header", ["x_gateway_feedback_token", "Authorization"])
+async def test_a_token_votes_without_a_key(served: Served, way: Way, header: str) -> None:
+    scheme = "Bearer " if header == "Authorization" else ""
+    reply = await served.vote(way, **{header: scheme + served.token(tenant="north")})
+    assert reply.status_code == 200, reply.text
+    [entry] = await served.entries()
+    assert (entry.subject_id, entry.tenant, entry.key_name, entry.author) == (
+        "request-1",
+        "north",
+        "app",
+        VOTER,
+    )
+
+
+@every_way
+async def test_a_token_votes_on_its_own_request_alone(served: Served, way: Way) -> None:
+    reply = await served.vote(way, "request-2", x_gateway_feedback_token=served.token())
+    assert reply.status_code == 403
+    assert "judges its own request alone, which 'request-2' does not name" in way.complaint(reply)
+    assert await served.entries() == []
+
+
+@every_way
+async def test_a_token_counts_before_a_key(served: Served, way: Way) -> None:
+    both = {"x_portkey_api_key": "app-key", "x_gateway_feedback_token": served.token()}
+    assert (await served.vote(way, "request-2", **both)).status_code == 403
+    assert (await served.vote(way, "request-2", x_portkey_api_key="app-key")).status_code == 200
+
+
+@every_way
+async def test_a_token_that_has_expired_or_was_changed_is_401_and_says_so(served: Served, way: Way) -> None:
+    token = served.token()
+    changed = await served.vote(way, x_gateway_feedback_token=token[:-1])
+    served.tokens.replace_secrets([SECRET], -1)
+    expired = await served.vote(way, Authorization=f"Bearer {served.token()}")
+    assert changed.status_code == expired.status_code == 401
+    assert "not valid" in way.complaint(changed)
+    assert "expired on" in way.complaint(expired)
+    assert await served.entries() == []
+
+
+@every_way
+async def test_while_there_are_no_tokens_one_is_a_key_that_is_not_known(served: Served, way: Way) -> None:
+    token = served.token()
+    served.tokens.replace_secrets([], 60)
+    for headers in ({"x_gateway_feedback_token": token}, {"Authorization": f"Bearer {token}"}):
+        reply = await served.vote(way, **headers)
+        assert reply.status_code == 401
+        assert "no valid gateway key" in way.complaint(reply)
+
+
+@every_way
+async def test_a_token_that_is_used_too_often_has_to_wait(served: Served, way: Way) -> None:
+    token = served.token()
+    for _ in range(RATE_LIMIT):
+        assert (await served.vote(way, x_gateway_feedback_token=token)).status_code == 200
+    refused = await served.vote(way, x_gateway_feedback_token=token)
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["retry-after"]) <= 60 / RATE_LIMIT
+    assert "10 votes a minute" in way.complaint(refused)
+    other = served.token(Scope("trace-2", "request-2"))
+    assert (await served.vote(way, "request-2", x_gateway_feedback_token=other)).status_code == 200
+
+
+@every_way
+async def test_what_a_token_may_send_is_short(served: Served, way: Way) -> None:
+    padding = " " * MAX_TOKEN_BODY_BYTES
+    long = Way(way.path, {**way.body, "padding": padding}, way.complaint)
+    refused = await served.vote(long, x_gateway_feedback_token=served.token())
+    assert refused.status_code == 413
+    assert "65,536 bytes" in way.complaint(refused)
+    assert (await served.vote(long, x_portkey_api_key="app-key")).status_code == 200
+
+
+def closed(served: Served) -> list[tuple[str, str]]:
+    """Method and path of every endpoint that needs a key."""
+    return [
+        (endpoint.method, re.sub(r"\{(\w+)[^}]*\}", r"\1", endpoint.path))
+        for face in served.faces
+        for endpoint in face.endpoints
+        if endpoint.role is not None and not endpoint.takes_tokens
+    ]
+
+
+async def test_a_token_opens_nothing_else(served: Served) -> None:
+    headers = {"Authorization": f"Bearer {served.token()}"}
+    assert {method for method, _ in closed(served)} == {"GET", "POST", "PUT", "PATCH", "DELETE"}
+    for method, path in closed(served):
+        reply = await served.client.request(method, path, headers=headers, content=b"{}")
+        assert reply.status_code == 403, f"{method} {path}"
+        assert "may do nothing else" in reply.text
+
+
+async def test_an_array_of_a_token_is_all_its_own_or_refused(served: Served) -> None:
+    vote = {"trace_id": "trace-1", "value": 1}
+    headers = {"x-gateway-feedback-token": served.token()}
+    mixed = await served.client.post("/v1/feedback", json=[vote, {**vote, "trace_id": "t"}], headers=headers)
+    whole = await served.client.post("/v1/feedback", json=[vote] * 8, headers=headers)
+    rest = await served.client.post("/v1/feedback", json=[vote], headers=headers)
+    long = await served.client.post("/v1/feedback", json=[vote] * 11, headers=headers)
+    assert [reply.status_code for reply in (mixed, whole, rest, long)] == [403, 200, 429, 413]
+    assert "holds 11 votes; a feedback token may give 10 a minute" in in_portkeys_shape(long)
+    assert len(await served.entries()) == 8
+
+
+async def test_a_vote_is_scored_as_those_of_the_key_that_the_request_came_with(served: Served) -> None:
+    headers = {"x-gateway-feedback-token": served.token()}
+    await served.client.post("/v1/feedback", json={"trace_id": "trace-1", "value": 0}, headers=headers)
+    [entry] = await served.entries()
+    assert (entry.value, entry.score) == (0, -1)
+
+
+async def test_a_retry_of_a_token_makes_one_entry_and_another_s_key_is_another_s(served: Served) -> None:
+    way = WAYS["portkey"]
+    once = {"Idempotency_Key": "1", "x_gateway_feedback_token": served.token()}
+    replies = [await served.vote(way, **once) for _ in range(3)]
+    assert len({reply.text for reply in replies}) == 1
+    other = served.token(Scope("trace-2", "request-2"))
+    assert (
+        await served.vote(way, "request-2", **{**once, "x_gateway_feedback_token": other})
+    ).status_code == 200
+    assert len(await served.entries()) == 2
+
+
+async def test_the_last_rating_of_a_token_stands_and_those_of_others_stay(served: Served) -> None:
+    path = "/v1/request/request-1/feedback"
+    ann = {"Helicone-User-Id": "ann"}
+    key, token = {"x-api-key": "app-key"}, {"x-gateway-feedback-token": served.token()}
+    for rating, headers in ((True, key), (True, key | ann), (True, token | ann), (False, token)):
+        reply = await served.client.post(path, json={"rating": rating}, headers=headers)
+        assert reply.status_code == 200
+    entries = [(entry.author, entry.value, entry.version) for entry in await served.entries()]
+    assert sorted(entries, key=str) == [("ann", 1, 1), (VOTER, -1, 2), (None, 1, 1)]
+
+
+@every_way
+async def test_browsers_are_answered_only_where_an_origin_is_allowed(served: Served, way: Way) -> None:
+    path = way.path.replace("ID", "request-1")
+    asking = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
+    asked = await served.client.options(path, headers=asking)
+    voted = await served.vote(way, Origin=PAGE, x_gateway_feedback_token=served.token())
+    assert not [name for name in (*asked.headers, *voted.headers) if name.startswith("access-control-")]
+
+    served.origins.origins = (PAGE,)
+    opened = await served.client.options(f"{path}/", headers=asking)
+    voted = await served.vote(way, Origin=PAGE, x_gateway_feedback_token=served.token())
+    refused = await served.vote(way, "request-2", Origin=PAGE, x_gateway_feedback_token=served.token())
+    assert [reply.status_code for reply in (opened, voted, refused)] == [204, 200, 403]
+    assert {reply.headers["access-control-allow-origin"] for reply in (opened, voted, refused)} == {PAGE}
+    assert {reply.headers["vary"] for reply in (opened, voted, refused)} == {"Origin"}
+    assert "x-gateway-feedback-token" in opened.headers["access-control-allow-headers"]
+
+    stranger = await served.client.options(path, headers={**asking, "Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in stranger.headers
+
+
+async def test_paths_that_take_no_tokens_are_closed_to_pages_of_other_origins(served: Served) -> None:
+    served.origins.origins = ("*",)
+    headers = {"Origin": PAGE, "x-portkey-api-key": "app-key"}
+    for method, path in closed(served):
+        reply = await served.client.request(method, path, headers=headers, content=b"{}")
+        assert "access-control-allow-origin" not in reply.headers, f"{method} {path}"
+    assert (await served.client.options("/api/v1/requests", headers=headers)).status_code == 405
+    assert (await served.client.options("/v1/feedback/1", headers=headers)).status_code == 405
+
+
+async def test_the_description_says_which_operations_take_a_token(served: Served) -> None:
+    paths = (await served.client.get("/openapi.json")).json()["paths"]
+    takes = {
+        path
+        for path, operations in paths.items()
+        for operation in operations.values()
+        if {"feedbackToken": []} in operation["security"] and "429" in operation["responses"]
+    }
+    assert takes == {
+        "/v1/feedback", "/v1/request/{request_id}/feedback", "/v1/request/{request_id}/score",
+        "/api/feedback", "/feedback",
+    }  # fmt: skip
