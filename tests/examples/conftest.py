@@ -1,5 +1,6 @@
-"""The gateway against which the examples run."""
+"""The gateway against which the examples run, and the browser for those that are pages."""
 
+from tests.browsing import browser
 from tests.demonstration import demo
 
-__all__ = ["demo"]
+__all__ = ["browser", "demo"]

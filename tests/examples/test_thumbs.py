@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from tests.browsing import find
 from tests.demonstration import GATEWAY_KEY, read_trace
 from tests.examples.running import EXAMPLES, environment
 from tests.houses import closed_port
@@ -21,19 +20,6 @@ from tests.running import RunningGateway
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
-
-CHROMIUM = shutil.which("chromium")
-CHROMEDRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @contextmanager
@@ -59,35 +45,6 @@ def page(demo: RunningGateway) -> Iterator[str]:
     """The page's URL."""
     with serving(environment(demo)) as url:
         yield url
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[WebDriver]:
-    """A browser without a window, with a profile of its own."""
-    if CHROMIUM is None or CHROMEDRIVER is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    # With the driver named, selenium looks for none to download.
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    driver.implicitly_wait(20)
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
-def find(browser: WebDriver, selector: str) -> Any:
-    """Return the element, once it is there; a failure shows what the page says."""
-    elements = browser.find_elements("css selector", selector)
-    assert elements, (
-        f"no {selector} on the page, which reads:\n{browser.find_element('tag name', 'main').text}"
-    )
-    return elements[0]
 
 
 def test_a_visitors_thumb_reaches_the_answers_trace(

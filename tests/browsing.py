@@ -1,0 +1,73 @@
+"""A real browser for tests of pages: Chromium without a window, with a profile of its own.
+
+The fixture is to be imported by the conftest of each folder that uses it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webdriver import WebDriver
+
+CHROMIUM = shutil.which("chromium")
+CHROMEDRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+JAVASCRIPT = "profile.managed_default_content_settings.javascript"
+BLOCKED = 2
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[WebDriver]:
+    """A browser."""
+    driver = _start(tmp_path / "profile", {})
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser_without_javascript(tmp_path: Path) -> Iterator[WebDriver]:
+    """A browser that runs no scripts of pages."""
+    driver = _start(tmp_path / "profile", {JAVASCRIPT: BLOCKED})
+    yield driver
+    driver.quit()
+
+
+def find(browser: WebDriver, selector: str) -> Any:
+    """Return the element, once it is there; a failure shows what the page says."""
+    elements = browser.find_elements("css selector", selector)
+    assert elements, (
+        f"no {selector} on the page, which reads:\n{browser.find_element('tag name', 'main').text}"
+    )
+    return elements[0]
+
+
+def _start(profile: Path, preferences: dict[str, object]) -> WebDriver:
+    if CHROMIUM is None or CHROMEDRIVER is None:
+        pytest.skip("chromium and chromedriver are not installed")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.add_experimental_option("prefs", preferences)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    # With the driver named, selenium looks for none to download.
+    driver: WebDriver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
+    driver.implicitly_wait(20)
+    return driver
