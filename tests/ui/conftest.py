@@ -1,0 +1,37 @@
+"""The page for votes: on a server with a store to look into, and before a browser."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.access.limits import VoteLimits
+from gateway.access.tokens import FeedbackTokens
+from gateway.feedback.standing import StandingVotes
+from gateway.query import RequestReader
+from gateway.store import open_store
+from gateway.ui import voting_face
+from tests.api.serving import serving
+from tests.browsing import browser, browser_without_javascript
+
+from .served import RATE_LIMIT, SECRET, Served
+
+__all__ = ["browser", "browser_without_javascript"]
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
+    tokens = FeedbackTokens()
+    tokens.replace_secrets([SECRET], 60)
+    votes = StandingVotes(store, 3600, VoteLimits(RATE_LIMIT).spend)
+    face = voting_face(votes, tokens, RequestReader(store))
+    async with (
+        serving(face, principals={}, store=store, tokens=tokens) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        yield Served(client, store, tokens)
+    await store.close()

@@ -1,0 +1,36 @@
+"""The page as tests use it: opened and sent over HTTP, and a look into the store behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import httpx
+
+from gateway.access.tokens import FeedbackTokens
+from gateway.domain.feedback import Feedback
+from gateway.domain.filter import EVERYTHING, Page, Sort
+from gateway.domain.principal import Scope
+from gateway.store.base import Store
+
+SECRET = "a-secret-of-at-least-32-characters"
+RATE_LIMIT = 3
+SCOPE = Scope("trace-1", "request-1")
+
+
+@dataclass(frozen=True)
+class Served:
+    client: httpx.AsyncClient
+    store: Store
+    tokens: FeedbackTokens
+
+    def link(self, scope: Scope = SCOPE, tenant: str | None = None) -> str:
+        """A new link to the page."""
+        return f"/f/{self.tokens.issue(scope, tenant, 'app').decode()}"
+
+    async def send(self, link: str, **fields: str) -> httpx.Response:
+        """Send the form."""
+        return await self.client.post(link, data=fields)
+
+    async def entries(self) -> list[Feedback]:
+        """All feedback that is stored."""
+        return await self.store.find_feedback(EVERYTHING, Sort(), Page(), None)

@@ -1,0 +1,60 @@
+"""What is taken of a form."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import BadInput, TooLarge
+from gateway.ui.form import FORM, MAX_COMMENT, MAX_FORM_BYTES, Ballot, Thumb, read_ballot
+
+
+@pytest.mark.parametrize(
+    ("body", "ballot"),
+    [
+        (b"vote=up", Ballot(Thumb.UP)),
+        (b"vote=down&comment=", Ballot(Thumb.DOWN)),
+        (b"vote=up&comment=+Well+done%21%0D%0A%0D%0AReally.+", Ballot(Thumb.UP, "Well done!\n\nReally.")),
+        (b"comment=no+vote", Ballot(None, "no vote")),
+        (b"vote=sideways", Ballot(None)),
+        (b"vote=up&vote=down&other=1", Ballot(Thumb.DOWN)),
+        (b"", Ballot(None)),
+    ],
+)
+def test_a_form_holds_a_thumb_and_perhaps_a_comment(body: bytes, ballot: Ballot) -> None:
+    assert read_ballot(FORM, body) == ballot
+
+
+@given(
+    st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]), max_size=200).map(str.strip)
+)
+def test_any_comment_comes_through_as_it_was_written(comment: str) -> None:
+    as_sent = urlencode({"vote": "up", "comment": comment.replace("\n", "\r\n")}).encode()
+    assert read_ballot(FORM, as_sent) == Ballot(Thumb.UP, comment or None)
+
+
+def test_the_longest_comment_fits_into_the_longest_form() -> None:
+    comment = "\U0001f44d" * MAX_COMMENT
+    body = urlencode({"vote": "up", "comment": comment}).encode()
+    assert len(body) < MAX_FORM_BYTES
+    assert read_ballot(FORM, body).comment == comment
+    with pytest.raises(TooLarge, match="comment: may have 4,000 characters; got 4,001"):
+        read_ballot(FORM, body + b"x")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", b'{"vote": "up"}'),
+        ("multipart/form-data", b"vote=up"),
+        (FORM, b"vote=up&comment=%ff"),
+        (FORM, b"vote=up&comment=\xff"),
+        (FORM, b"&".join(b"vote=up" for _ in range(11))),
+    ],
+)
+def test_what_no_form_would_send_is_refused(content_type: str, body: bytes) -> None:
+    with pytest.raises(BadInput, match="must be a form"):
+        read_ballot(content_type, body)
