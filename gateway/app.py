@@ -10,12 +10,14 @@ import structlog
 
 from gateway import __version__
 from gateway.access.keys import KeyRing
+from gateway.access.limits import VoteLimits
+from gateway.access.tokens import FeedbackTokens
 from gateway.api.helicone import helicone_face
 from gateway.api.native import documentation_face, native_face
 from gateway.api.operations import Gauges, Metrics, operations_face
 from gateway.api.pharia import pharia_face
 from gateway.api.portkey import portkey_face
-from gateway.config.models import Config
+from gateway.config.models import Config, TokensConfig
 from gateway.domain.principal import Principal
 from gateway.errors import StoreUnavailable
 from gateway.feedback import FeedbackCore, Scale
@@ -29,8 +31,10 @@ from gateway.recording.recorder import Recorder
 from gateway.store import open_store, spill_path
 from gateway.store.base import Health, Store
 from gateway.store.spill import Spill
+from gateway.ui import voting_face
 from gateway.upstream import Upstream
 from gateway.urls import FrontDoor, Handler
+from gateway.web.cors import AllowedOrigins
 from gateway.web.face import Face
 from gateway.web.guard import Guard
 from gateway.wire.content import readable
@@ -41,6 +45,22 @@ KEY_REFRESH_SECONDS = 2.0
 """How long it may take until a key that was made or revoked elsewhere is known here."""
 
 
+class Voting:
+    """What giving feedback with tokens takes: the tokens, how often each may be used, and from whose pages."""
+
+    def __init__(self, config: TokensConfig) -> None:
+        self.tokens = FeedbackTokens()
+        self.limits = VoteLimits(config.rate_limit)
+        self.origins = AllowedOrigins()
+        self.configure(config)
+
+    def configure(self, config: TokensConfig) -> None:
+        """Take over a configuration; what was counted so far stays counted."""
+        self.tokens.replace_secrets([key.get_secret_value() for key in config.keys], config.ttl_seconds)
+        self.limits.votes_a_minute = config.rate_limit
+        self.origins.origins = config.allow_origins
+
+
 @dataclass(slots=True)
 class Gateway:
     """A gateway without its sockets: what runs in one process, and how it starts, reloads and stops."""
@@ -48,6 +68,7 @@ class Gateway:
     config: Config
     store: Store
     keys: KeyRing
+    voting: Voting
     upstream: Upstream
     interpreter: Interpreter
     overflow: Overflow
@@ -74,8 +95,8 @@ class Gateway:
         return FrontDoor(faces, self.proxy)
 
     def reload(self, config: Config) -> None:
-        """Take over providers, keys, payload policies and the rules of feedback; requests in flight end as they
-        began.
+        """Take over providers, keys, payload policies, the rules of feedback and its tokens; requests in flight
+        end as they began.
 
         Raises:
             GatewayError, OSError: the new configuration cannot be used; nothing has changed then.
@@ -86,6 +107,7 @@ class Gateway:
         self.scale_of = scale_of(config)
         self.votes.orphan_window_seconds = config.feedback.orphan_window
         self.keys.replace_configured(keys)
+        self.voting.configure(config.feedback.tokens)
         self.config = config
 
     async def close(self) -> None:
@@ -111,6 +133,7 @@ async def open_gateway(config: Config) -> Gateway:
     router = router_of(config)
     store = await open_store(config.storage.url, readable)
     keys = KeyRing(keys_of(config), store, is_off=config.server.auth == "off")
+    voting = Voting(config.feedback.tokens)
     upstream = Upstream()
     metrics = Metrics()
     interpreter = Interpreter(store, prices_of(config), base_urls_of(config), [metrics.observe])
@@ -118,6 +141,7 @@ async def open_gateway(config: Config) -> Gateway:
     recorder = Recorder(store, interpreter, overflow, waits_for_commit=config.storage.durability == "commit")
     proxy = Proxy(
         keys=keys,
+        tokens=voting.tokens,
         router=router,
         upstream=upstream,
         recorder=recorder,
@@ -126,8 +150,8 @@ async def open_gateway(config: Config) -> Gateway:
         admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
     )
     metrics.watch(_gauges(proxy, recorder, overflow, upstream))
-    core = FeedbackCore(store)
-    votes = StandingVotes(store, config.feedback.orphan_window)
+    core = FeedbackCore(store, voting.limits.spend)
+    votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend)
     longest = config.server.max_feedback_bytes
     faces = [
         native_face(RequestReader(store), TraceReader(store), core),
@@ -135,12 +159,14 @@ async def open_gateway(config: Config) -> Gateway:
         portkey_face(core, lambda principal: gateway.scale_of(principal), longest),
         helicone_face(votes, store, JudgedRequests(store), longest),
         pharia_face(core, longest),
+        voting_face(votes, voting.tokens, RequestReader(store)),
         operations_face(_checker(store, overflow), metrics),
     ]
     gateway = Gateway(
-        config=config, store=store, keys=keys, upstream=upstream, interpreter=interpreter, overflow=overflow,
-        recorder=recorder, rolling_up=RollingUp(store), proxy=proxy, scale_of=scale_of(config), votes=votes,
-        faces=[*faces, documentation_face(faces, __version__)], guard=Guard(keys),
+        config=config, store=store, keys=keys, voting=voting, upstream=upstream, interpreter=interpreter,
+        overflow=overflow, recorder=recorder, rolling_up=RollingUp(store), proxy=proxy, scale_of=scale_of(config),
+        votes=votes, faces=[*faces, documentation_face(faces, __version__)],
+        guard=Guard(keys, voting.tokens, voting.origins),
     )  # fmt: skip
     return gateway
 

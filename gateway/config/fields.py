@@ -20,6 +20,9 @@ RESERVED_NAMES = frozenset(
 )
 """First path segments that are the gateway's own, so no provider may be called so."""
 
+MIN_SECRET_LENGTH = 32
+"""Shortest secret to sign with, in characters."""
+
 _PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token of RFC 9110, section 5.6.2."""
@@ -58,6 +61,14 @@ def _origin(text: str) -> str:
     if urlsplit(url).path:
         raise ValueError("must be an origin without a path, such as https://llm.example.com")
     return url.lower()
+
+
+def _page_origin(text: str) -> str:
+    if text == "*":
+        return text
+    origin = _origin(text)
+    # Browsers leave out the port that goes without saying.
+    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
 
 
 def _off_is_a_word(value: object) -> object:
@@ -117,6 +128,14 @@ def _key_value(key: SecretStr) -> SecretStr:
     return key
 
 
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < MIN_SECRET_LENGTH:
+        raise ValueError(
+            f"must be at least {MIN_SECRET_LENGTH} characters long, such as `openssl rand -hex 32` makes"
+        )
+    return secret
+
+
 def _no_routes_yet(routes: object) -> object:
     if routes:
         raise ValueError("must be empty: this version has no routes")
@@ -125,12 +144,14 @@ def _no_routes_yet(routes: object) -> object:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
+PageOrigin = Annotated[str, AfterValidator(_page_origin)]
 Integer = Annotated[int, BeforeValidator(_no_truth)]
 Number = Annotated[float, BeforeValidator(_no_truth)]
 Seconds = Annotated[float, Field(gt=0, le=86_400), BeforeValidator(_no_truth)]
 Dollars = Annotated[float, Field(ge=0), BeforeValidator(_no_truth)]
 Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
 KeyValue = Annotated[SecretStr, AfterValidator(_key_value)]
+SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
 Payloads = Annotated[PayloadPolicy, BeforeValidator(_off_is_a_word)]
 PortkeyScale = Literal["signed", "thumbs"]
 AuthMode = Annotated[Literal["keys", "off"], BeforeValidator(_off_is_a_word)]

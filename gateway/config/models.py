@@ -17,12 +17,14 @@ from gateway.config.fields import (
     NoRoutes,
     Number,
     Origin,
+    PageOrigin,
     Payloads,
     PortkeyScale,
     ProcessCount,
     ProviderName,
     Roles,
     Seconds,
+    SigningSecret,
     SqliteUrl,
     is_loopback,
 )
@@ -41,6 +43,7 @@ __all__ = [
     "ServerConfig",
     "StorageConfig",
     "TimeoutsConfig",
+    "TokensConfig",
     "is_loopback",
 ]
 
@@ -181,6 +184,30 @@ class KeyConfig(Section):
     )
 
 
+class TokensConfig(Section):
+    keys: tuple[SigningSecret, ...] = Field(
+        default=(),
+        description="Secrets of at least 32 characters; the first signs, all are taken; none: no tokens.",
+    )
+    ttl_seconds: Integer = Field(
+        default=7 * 24 * 3600, ge=1, le=366 * 24 * 3600, description="How long a token can be used."
+    )
+    rate_limit: Integer = Field(
+        default=30, ge=1, le=10_000, description="How many votes a minute may be given with one token."
+    )
+    allow_origins: tuple[PageOrigin, ...] = Field(
+        default=(),
+        description="Origins whose pages may give feedback from a browser; `*`: all.",
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _differ(cls, keys: tuple[SigningSecret, ...]) -> tuple[SigningSecret, ...]:
+        if len(set(keys)) < len(keys):
+            raise ValueError("must differ, but one is given twice")
+        return keys
+
+
 class FeedbackConfig(Section):
     portkey_scale: PortkeyScale = Field(
         default="signed",
@@ -191,6 +218,9 @@ class FeedbackConfig(Section):
         ge=0,
         le=31_536_000,
         description="Seconds for which Helicone feedback waits for an unknown request whose id tells its age.",
+    )
+    tokens: TokensConfig = Field(
+        default_factory=TokensConfig, description="Signed tokens, to give feedback without a key."
     )
 
 

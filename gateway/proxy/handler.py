@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.access.keys import KeyRing
+from gateway.access.tokens import FeedbackTokens
 from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
 from gateway.domain.principal import Principal, Role
 from gateway.errors import BadInput, GatewayError, UpstreamError, UpstreamTimeout
@@ -25,7 +26,7 @@ from gateway.recording.recorder import Recorder
 from gateway.routing.router import Router
 from gateway.routing.targets import Provider, Target
 from gateway.upstream import OutgoingRequest, Upstream
-from gateway.web.auth import authenticate, is_gateway_key, require
+from gateway.web.auth import authenticate, is_feedback_token, is_gateway_key, require
 from gateway.web.guard import unexpected
 from gateway.wire import endpoint_of
 from gateway.wire.stream_end import is_ended
@@ -50,6 +51,7 @@ class Proxy:
     """Forwards whatever is not the gateway's own.
 
     Args:
+        tokens: issues the feedback token that each answer carries, if there are any.
         router: which provider a request is for; may be replaced while requests are in flight.
         policy_of: what of a request may be kept.
         limit_bytes: how much of each body is kept.
@@ -60,6 +62,7 @@ class Proxy:
         self,
         *,
         keys: KeyRing,
+        tokens: FeedbackTokens,
         router: Router,
         upstream: Upstream,
         recorder: Recorder,
@@ -71,6 +74,7 @@ class Proxy:
         self.policy_of = policy_of
         self.in_flight = InFlight()
         self._keys = keys
+        self._tokens = tokens
         self._upstream = upstream
         self._recorder = recorder
         self._limit_bytes = limit_bytes
@@ -102,7 +106,7 @@ class Proxy:
             try:
                 capture.answered(response.status, response.headers)
                 answer = Answer(call.request, response.status, is_last=self.in_flight.is_draining)
-                await relay(response, answer, capture, self._recorder)
+                await relay(response, answer, capture, self._recorder, self._tokens)
                 return answer
             finally:
                 response.close()
@@ -126,12 +130,12 @@ class Proxy:
         return OutgoingRequest(
             method=call.request.method,
             target=call.target.request_target,
-            headers=upstream_headers(call.head, call.target.provider, self._is_gateway_key),
+            headers=upstream_headers(call.head, call.target.provider, self._is_ours),
             body=await read_request_body(call.request, call.capture.request_body),
         )
 
-    def _is_gateway_key(self, credential: bytes) -> bool:
-        return is_gateway_key(credential, self._keys)
+    def _is_ours(self, credential: bytes) -> bool:
+        return is_gateway_key(credential, self._keys) or is_feedback_token(credential, self._tokens)
 
     async def _fail(
         self, call: _Call, answer: Answer | None, outcome: Outcome, error: GatewayError

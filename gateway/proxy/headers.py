@@ -17,10 +17,11 @@ HOP_BY_HOP = frozenset(
 """Fields about one connection, not about the message (RFC 9110, section 7.6.1)."""
 
 _ENDS_HERE = HOP_BY_HOP | {b"host", b"expect"}
-_OURS = (b"x-portkey-", b"helicone-")
+TOKEN_FIELD = b"x-gateway-feedback-token"
+_OURS = (b"x-portkey-", b"helicone-", TOKEN_FIELD)
 _PROPERTY = b"helicone-property-"
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
-_ANSWERED_BY_US = HOP_BY_HOP | {b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider"}
+_ANSWERED_BY_US = HOP_BY_HOP | {b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider", TOKEN_FIELD}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from gateway.access.tokens import FeedbackTokens
 from gateway.domain.exchange import Outcome
+from gateway.domain.principal import Scope
 from gateway.proxy.answer import Answer
-from gateway.proxy.headers import response_headers
+from gateway.proxy.headers import TOKEN_FIELD, response_headers
 from gateway.recording.capture import Capture
 from gateway.recording.recorder import Recorder
 from gateway.upstream import UpstreamResponse
@@ -14,7 +16,13 @@ from gateway.upstream import UpstreamResponse
 EVENT_STREAM = b"text/event-stream"
 
 
-async def relay(response: UpstreamResponse, answer: Answer, capture: Capture, recorder: Recorder) -> None:
+async def relay(
+    response: UpstreamResponse,
+    answer: Answer,
+    capture: Capture,
+    recorder: Recorder,
+    tokens: FeedbackTokens,
+) -> None:
     """Bring a provider's answer to the caller.
 
     Every piece goes out when it comes, but the end of the answer (the last piece of a body of known length, the
@@ -27,6 +35,8 @@ async def relay(response: UpstreamResponse, answer: Answer, capture: Capture, re
     """
     fields = response_headers(response.headers)
     fields += _own_fields(capture)
+    if tokens.is_on:
+        fields.append((TOKEN_FIELD, _issue(tokens, capture)))
     if is_event_stream(response):
         fields.append((b"X-Accel-Buffering", b"no"))
     unframed = response.has_body and response.content_length is None
@@ -72,3 +82,8 @@ def _own_fields(capture: Capture) -> list[tuple[bytes, bytes]]:
         (b"helicone-id", capture.identity.request_id.encode()),
         (b"x-portkey-provider", capture.provider.encode()),
     ]
+
+
+def _issue(tokens: FeedbackTokens, capture: Capture) -> bytes:
+    scope = Scope(capture.identity.trace_id, capture.identity.request_id)
+    return tokens.issue(scope, capture.tenant, capture.key_name)

@@ -32,8 +32,8 @@ def test_other_paths_do_reach_the_provider(gateway: RunningGateway, upstream: Up
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        (b"GET", b"/v1/feedback", b"POST"),
-        (b"DELETE", b"/v1/feedback/", b"POST"),
+        (b"GET", b"/v1/feedback", b"OPTIONS,POST"),
+        (b"DELETE", b"/v1/feedback/", b"OPTIONS,POST"),
         (b"POST", b"/v1/feedback/0196", b"PUT"),
         (b"PATCH", b"/api/v1/traces/1", b"GET,HEAD"),
         (b"POST", b"/healthz", b"GET,HEAD"),
@@ -57,8 +57,15 @@ def test_an_unknown_path_of_portkey_s_is_404_in_its_shape(gateway: RunningGatewa
     assert set(json.loads(answer.body)) == {"status", "message"}
 
 
-@pytest.mark.parametrize("path", [b"/api/v1/nothing", b"/ui", b"/v1/logs", b"/f/x"])
+@pytest.mark.parametrize("path", [b"/api/v1/nothing", b"/ui", b"/v1/logs"])
 def test_an_unknown_path_of_ours_is_404_as_json(gateway: RunningGateway, path: bytes) -> None:
     answer = call(gateway.port, request(b"GET", path))
     assert answer.status == 404
     assert json.loads(answer.body)
+
+
+@pytest.mark.parametrize("path", [b"/f", b"/f/x", b"/f/x/y"])
+def test_an_unknown_path_of_the_page_for_votes_is_404_as_a_page(gateway: RunningGateway, path: bytes) -> None:
+    answer = call(gateway.port, request(b"GET", path))
+    assert answer.status == 404
+    assert b"<h1>There is nothing here</h1>" in answer.body
