@@ -66,6 +66,8 @@ def _origin(text: str) -> str:
 def _page_origin(text: str) -> str:
     if text == "*":
         return text
+    if "*" in text:
+        raise ValueError("must be an exact origin, or * for all of them")
     origin = _origin(text)
     # Browsers leave out the port that goes without saying.
     return origin.removesuffix(":443" if origin.startswith("https:") else ":80")

@@ -177,3 +177,53 @@ def test_routes_are_refused_until_there_are_any(load: Load, refuse: Refuse) -> N
 def test_a_section_cannot_be_changed_once_read() -> None:
     with pytest.raises(ValueError, match="frozen"):
         ServerConfig().port = 1
+
+
+SECRETS = ("first-secret-of-at-least-32-letters", "second-secret-of-at-least-32-letters")
+
+
+def test_there_are_no_feedback_tokens_until_there_is_a_secret(load: Load) -> None:
+    tokens = load(PROVIDER).feedback.tokens
+    assert (tokens.keys, tokens.ttl_seconds, tokens.rate_limit, tokens.allow_origins) == ((), 604_800, 30, ())
+
+
+def test_secrets_come_from_the_environment_and_keep_their_order(load: Load) -> None:
+    text = PROVIDER + 'feedback: {tokens: {keys: ["${NEW}", "${OLD}"]}}'
+    keys = load(text, dict(zip(("NEW", "OLD"), SECRETS, strict=True))).feedback.tokens.keys
+    assert tuple(key.get_secret_value() for key in keys) == SECRETS
+    assert SECRETS[0] not in repr(keys)
+
+
+@pytest.mark.parametrize("secret", ["", "x" * 31])
+def test_a_secret_that_could_be_guessed_is_refused_and_not_shown(refuse: Refuse, secret: str) -> None:
+    (line,) = refuse(PROVIDER + 'feedback: {tokens: {keys: ["${TOKEN}"]}}', {"TOKEN": secret})
+    assert line.startswith("gateway.yaml:2:28: feedback.tokens.keys[0]: found ")
+    assert line.endswith("must be at least 32 characters long, such as `openssl rand -hex 32` makes")
+    assert "xxx" not in line
+
+
+def test_secrets_differ(refuse: Refuse) -> None:
+    (line,) = refuse(PROVIDER + f"feedback: {{tokens: {{keys: [{SECRETS[0]}, {SECRETS[0]}]}}}}")
+    assert "feedback.tokens.keys: found a list; must differ, but one is given twice" in line
+
+
+def test_origins_of_pages_are_written_as_browsers_do(load: Load) -> None:
+    written = "['https://App.example.com:443', 'http://localhost:80/', 'http://localhost:8080', '*']"
+    origins = load(
+        PROVIDER + f"feedback: {{tokens: {{allow_origins: {written}}}}}"
+    ).feedback.tokens.allow_origins
+    assert origins == ("https://app.example.com", "http://localhost", "http://localhost:8080", "*")
+
+
+@pytest.mark.parametrize("origin", ["app.example.com", "https://a/b", "https://*.example.com/", "null", ""])
+def test_what_is_no_origin_is_refused(refuse: Refuse, origin: str) -> None:
+    (line,) = refuse(PROVIDER + f"feedback: {{tokens: {{allow_origins: ['{origin}']}}}}")
+    assert ": feedback.tokens.allow_origins[0]: found " in line
+
+
+@pytest.mark.parametrize(
+    "written", ["ttl_seconds: 0", "ttl_seconds: 1.5", "rate_limit: 0", "rate_limit: yes", "secret: x"]
+)
+def test_odd_values_for_tokens_are_refused(refuse: Refuse, written: str) -> None:
+    (line,) = refuse(PROVIDER + f"feedback: {{tokens: {{{written}}}}}")
+    assert ": feedback.tokens." in line

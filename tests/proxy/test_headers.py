@@ -16,8 +16,10 @@ HOST = (b"host", b"provider.test")
 KEY = (b"authorization", b"Bearer provider")
 GATEWAY_KEY = b"Bearer gw-secret"
 
-OURS = [b"x-portkey-trace-id", b"X-Portkey-Anything", b"Helicone-Auth", b"helicone-property-a"]
-ANSWERED_BY_US = [b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider"]
+TOKEN = b"x-gateway-feedback-token"
+OURS = [b"x-portkey-trace-id", b"X-Portkey-Anything", b"Helicone-Auth", b"helicone-property-a", TOKEN]
+OUR_PREFIXES = (b"x-portkey-", b"helicone-", TOKEN)
+ANSWERED_BY_US = [b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider", TOKEN]
 
 names = st.text(string.ascii_letters + string.digits + "-_.!", min_size=1, max_size=20).map(str.encode)
 spelt = st.sampled_from([*sorted(HOP_BY_HOP), b"host", b"expect", b"content-length", *OURS, *ANSWERED_BY_US])
@@ -59,7 +61,7 @@ def test_nothing_of_this_hop_or_ours_is_sent_on(raw: RawHeaders) -> None:
     fields = sent(raw)
     assert fields[0] == HOST
     assert [name for name, _ in fields].count(b"host") == 1
-    assert not any(name.startswith((b"x-portkey-", b"helicone-")) for name in named(fields))
+    assert not any(name.startswith(OUR_PREFIXES) for name in named(fields))
     assert not named(fields) & (HOP_BY_HOP - {b"transfer-encoding"} | {b"expect"})
 
 
@@ -70,7 +72,7 @@ def test_all_else_is_sent_on_in_order_as_it_came(raw: RawHeaders) -> None:
         field
         for field in raw
         if field[0].lower() not in dropped
-        and not field[0].lower().startswith((b"x-portkey-", b"helicone-"))
+        and not field[0].lower().startswith(OUR_PREFIXES)
         and not (field[0].lower() in (b"authorization", b"x-api-key") and field[1] == GATEWAY_KEY)
     ]
     fields = list(sent(raw))

@@ -26,7 +26,9 @@ except ValueError:
 def log_of_a_failure(style: str) -> str:
     """What is logged of an exception that passed through a function with a secret in a local variable."""
     code = FAILING.format(style=style)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     return done.stderr
 
 
