@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.domain.exchange import RawHeaders
 from gateway.routing.targets import Provider
+from gateway.web.auth import TOKEN_HEADER
 
 HOP_BY_HOP = frozenset(
     {
@@ -16,8 +17,10 @@ HOP_BY_HOP = frozenset(
 )  # fmt: skip
 """Fields about one connection, not about the message (RFC 9110, section 7.6.1)."""
 
+TOKEN_FIELD = TOKEN_HEADER.encode()
+"""Field in which an answer brings a feedback token; what a provider or a caller has in it ends here."""
+
 _ENDS_HERE = HOP_BY_HOP | {b"host", b"expect"}
-TOKEN_FIELD = b"x-gateway-feedback-token"
 _OURS = (b"x-portkey-", b"helicone-", TOKEN_FIELD)
 _PROPERTY = b"helicone-property-"
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
