@@ -13,8 +13,9 @@ from gateway.domain.principal import Principal, Scope
 from gateway.domain.request import Facts
 from gateway.errors import Forbidden, TooManyRequests
 from gateway.feedback import FeedbackCore, NewFeedback
+from gateway.feedback.places import standing_id
 from gateway.feedback.scope import VOTER
-from gateway.feedback.standing import StandingVote, StandingVotes, standing_id
+from gateway.feedback.standing import StandingVote, StandingVotes
 from gateway.store.base import Store
 
 from .samples import APP, NORTH, exchange, vote
