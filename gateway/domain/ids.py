@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
+from uuid import UUID
 
 MAX_ID_BYTES = 512
 """Longest trace, request or span id taken from a caller, in UTF-8 bytes."""
@@ -20,6 +22,13 @@ def new_id() -> str:
     value = value & ~(0x3 << 62) | (0x2 << 62)
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def content_id(content: bytes) -> str:
+    """Return the id that stands for `content`, the same each time: a UUIDv8 made from its SHA-256 (RFC 9562,
+    section 5.8)."""
+    value = int.from_bytes(hashlib.sha256(content).digest()[:16], "big")
+    return str(UUID(int=value & ~(0xF << 76 | 0x3 << 62) | 0x8 << 76 | 0x2 << 62))
 
 
 def is_valid_id(text: str) -> bool:

@@ -7,13 +7,12 @@ later vote finds what an earlier one made under another name.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import UUID
 
 from gateway.domain.feedback import Feedback
+from gateway.domain.ids import content_id
 from gateway.domain.principal import Principal
 from gateway.domain.subject import Subject
 from gateway.errors import Conflict
@@ -82,14 +81,9 @@ def place_of(
 def standing_id(
     tenant: str | None, name: str | tuple[str, str | None], author: str | None, metric: str
 ) -> str:
-    """Return the id of the entry that stands for these: a UUIDv8 (RFC 9562, section 5.8) made from their
-    SHA-256.
+    """Return the id of the entry that stands for these, made from all of them.
 
     Args:
         name: trace id and request id of a logged request; of another, the one id that is known of it.
     """
-    named = json.dumps([tenant, name, author, metric])
-    value = int.from_bytes(hashlib.sha256(named.encode()).digest()[:16], "big")
-    value = value & ~(0xF << 76) | (0x8 << 76)
-    value = value & ~(0x3 << 62) | (0x2 << 62)
-    return str(UUID(int=value))
+    return content_id(json.dumps([tenant, name, author, metric]).encode())

@@ -57,6 +57,22 @@ class RequestLog(Protocol):
         """Return the oldest rows that were never annotated, with their payloads, as (seq, exchange)."""
 
 
+class RequestHistory(Protocol):
+    """What bringing in requests that happened before needs of a store."""
+
+    async def missing(self, exchanges: Sequence[Exchange]) -> list[int]:
+        """Return the positions of those that are not stored yet: no row has their tenant, request id and
+        start. Of several alike only the first is returned."""
+
+    async def append_missing(self, past: Sequence[tuple[Exchange, Facts | None]], at_us: int) -> int:
+        """Store those that are missing, each with what is known of it, in one transaction, and return how many
+        that were.
+
+        Doing it again changes nothing, even if both are done at the same time. Apart from that it is like
+        `append` followed by `annotate`; without facts a row is left to be interpreted.
+        """
+
+
 class FeedbackQueries(Protocol):
     """What all who look for feedback need of a store."""
 
@@ -193,7 +209,15 @@ class KeyStore(Protocol):
 
 
 class Store(
-    RequestLog, RequestQueries, AggregateQueries, Rollups, RequestTags, FeedbackStore, KeyStore, Protocol
+    RequestLog,
+    RequestHistory,
+    RequestQueries,
+    AggregateQueries,
+    Rollups,
+    RequestTags,
+    FeedbackStore,
+    KeyStore,
+    Protocol,
 ):
     """The whole store, as the composition root sees it."""
 

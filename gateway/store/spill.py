@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 import shutil
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 from zlib import crc32
 
+from gateway.domain.clock import now_us
 from gateway.domain.exchange import Exchange
-from gateway.domain.filter import All, Any, Is, Op, Page, Sort
 from gateway.errors import StoreUnavailable
-from gateway.store.base import RequestLog, RequestQueries
+from gateway.store.base import RequestHistory
 from gateway.store.spilled import decode, encode
 
 MAGIC = b"\xf1SPL"
@@ -92,23 +92,18 @@ class Spill:
         rest.replace(self._path)
 
 
-class ReplayTarget(RequestLog, RequestQueries, Protocol):
-    """What a replay needs of a store."""
-
-
-async def replay(spill: Spill, store: ReplayTarget) -> int:
+async def replay(spill: Spill, history: RequestHistory) -> int:
     """Move everything from the spill into the store, and return how many rows that made.
 
     The file is cleared when all is committed. If the process dies before that, the next replay leaves out
-    what it finds: a row with the same request id and start. Rows come out uninterpreted.
+    what it finds. Rows come out uninterpreted.
 
     Raises:
         StoreUnavailable: the store fails again; the file still holds everything.
     """
     added = 0
     for batch in _batches(spill.records()):
-        missing = await _missing(store, batch)
-        added += len(await store.append(missing))
+        added += await history.append_missing([(exchange, None) for exchange in batch], now_us())
     spill.clear()
     return added
 
@@ -164,25 +159,3 @@ def _batches(exchanges: Iterator[Exchange]) -> Iterator[list[Exchange]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-async def _missing(store: RequestQueries, exchanges: Sequence[Exchange]) -> list[Exchange]:
-    by_identity = {_identity(exchange): exchange for exchange in exchanges}
-    for identity in await _stored(store, list(by_identity)):
-        by_identity.pop(identity, None)
-    return list(by_identity.values())
-
-
-async def _stored(store: RequestQueries, identities: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    where = Any(
-        tuple(
-            All((Is("request_id", Op.EQ, request_id), Is("started_at_us", Op.EQ, started_at_us)))
-            for request_id, started_at_us in identities
-        )
-    )
-    found = await store.find_requests(where, Sort(), Page(limit=10 * len(identities)), tenant=None)
-    return [(record.request_id, record.started_at_us) for record in found]
-
-
-def _identity(exchange: Exchange) -> tuple[str, int]:
-    return exchange.identity.request_id, exchange.started_at_us

@@ -39,6 +39,12 @@ class WatchedStore:
         self._fail()
         return await self._store.append(exchanges)
 
+    async def append_missing(self, past: Sequence[tuple[Exchange, Facts | None]], at_us: int) -> int:
+        self.appended.append([exchange.identity.request_id for exchange, _ in past])
+        await self.gate.wait()
+        self._fail()
+        return await self._store.append_missing(past, at_us)
+
     async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
         self._fail()
         self.annotated.append([found for _, found in facts])

@@ -12,7 +12,7 @@ from gateway.store.rows import exchange_from_row, facts_to_row, payload_of, payl
 from gateway.store.sqlite.joining import join_waiting
 from gateway.store.sqlite.rollup_table import OF_REQUESTS, break_seals
 from gateway.store.tables import FACT_COLUMNS, PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, quoted
-from gateway.store.text import storable
+from gateway.store.text import storable, storable_or_none
 
 _LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM requests"
 _INSERT_REQUEST = (
@@ -22,6 +22,7 @@ _INSERT_REQUEST = (
 _INSERT_PAYLOAD = (
     f"INSERT INTO payloads ({quoted(PAYLOAD_COLUMNS)}) VALUES ({', '.join('?' * len(PAYLOAD_COLUMNS))})"
 )
+_IS_STORED = "SELECT 1 FROM requests WHERE request_id = ? AND started_at_us = ? AND tenant IS ? LIMIT 1"
 _ANNOTATE = (
     f"UPDATE requests SET {', '.join(f'{column} = ?' for column in FACT_COLUMNS)}"
     " WHERE seq = ? AND interpreted_at_us IS NULL"
@@ -62,6 +63,34 @@ def append(connection: sqlite3.Connection, packer: BodyPacker, exchanges: Sequen
     break_seals(connection, OF_REQUESTS, [exchange.started_at_us for exchange in exchanges])
     join_waiting(connection, _names(exchanges))
     return [seq for seq, _ in numbered]
+
+
+def missing(connection: sqlite3.Connection, exchanges: Sequence[Exchange]) -> list[int]:
+    """Return the positions of exchanges that no row was made of; of several alike that of the first."""
+    positions: dict[tuple[str, int, str | None], int] = {}
+    for position, exchange in enumerate(exchanges):
+        alike = (
+            storable(exchange.identity.request_id),
+            exchange.started_at_us,
+            storable_or_none(exchange.tenant),
+        )
+        if alike not in positions and not connection.execute(_IS_STORED, alike).fetchone():
+            positions[alike] = position
+    return list(positions.values())
+
+
+def append_missing(
+    connection: sqlite3.Connection,
+    packer: BodyPacker,
+    past: Sequence[tuple[Exchange, Facts | None]],
+    at_us: int,
+) -> int:
+    """Append those that are not stored yet, fill in what is known of them, and return their number."""
+    new = [past[position] for position in missing(connection, [exchange for exchange, _ in past])]
+    seqs = append(connection, packer, [exchange for exchange, _ in new])
+    known = zip(seqs, [facts for _, facts in new], strict=True)
+    annotate(connection, [(seq, facts) for seq, facts in known if facts is not None], at_us)
+    return len(new)
 
 
 def annotate(connection: sqlite3.Connection, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:

@@ -102,6 +102,18 @@ class SqliteStore:
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
         return await self._lookups.read(lambda connection: request_log.uninterpreted(connection, limit))
 
+    async def missing(self, exchanges: Sequence[Exchange]) -> list[int]:
+        return await self._lookups.read(lambda connection: request_log.missing(connection, exchanges))
+
+    async def append_missing(self, past: Sequence[tuple[Exchange, Facts | None]], at_us: int) -> int:
+        if not past:
+            return 0
+        size = sum(request_log.size_bytes(exchange) for exchange, _ in past)
+        return await self._writer.write(
+            lambda connection: request_log.append_missing(connection, self._packer, past, at_us),
+            size_bytes=size,
+        )
+
     async def find_requests(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
     ) -> list[RequestRecord]:
