@@ -164,7 +164,7 @@ class FeedbackCore:
         for vote in votes:
             entry = known.get(vote.feedback_id or "")
             if entry is None:
-                entry = _first_version(vote, link_of(vote, named, principal), principal, dialect, at_us)
+                entry = first_version(vote, link_of(vote, named, principal), principal, dialect, at_us)
                 known[entry.feedback_id] = entry
                 new.append(entry)
             else:
@@ -188,7 +188,8 @@ class FeedbackCore:
         raise _not_found(feedback_id)
 
 
-def _first_version(vote: NewFeedback, link: Link, principal: Principal, dialect: str, at_us: int) -> Feedback:
+def first_version(vote: NewFeedback, link: Link, principal: Principal, dialect: str, at_us: int) -> Feedback:
+    """Return the entry that a vote becomes when it is given at this time."""
     return Feedback(
         feedback_id=vote.feedback_id or new_id(),
         tenant=link.tenant,

@@ -53,8 +53,7 @@ def link_of(vote: NewFeedback, named: Named, principal: Principal) -> Link:
     subjects = named[vote.target].get(vote.subject_id, ())
     subject = only_subject(vote.subject_id, subjects, field=vote.subject_field)
     if subject is None:
-        trace_id = vote.subject_id if vote.target is Target.TRACE else None
-        return Link(vote.target, trace_id, None, principal.tenant, is_joined=False)
+        return waiting(vote, principal)
     return Link(
         target=Target.TRACE if subject.request_id is None else Target.REQUEST,
         trace_id=subject.trace_id,
@@ -62,3 +61,9 @@ def link_of(vote: NewFeedback, named: Named, principal: Principal) -> Link:
         tenant=subject.tenant,
         is_joined=True,
     )
+
+
+def waiting(vote: NewFeedback, principal: Principal) -> Link:
+    """Return the link of a vote on what is not logged yet; the store joins it when it appears."""
+    trace_id = vote.subject_id if vote.target is Target.TRACE else None
+    return Link(vote.target, trace_id, None, principal.tenant, is_joined=False)

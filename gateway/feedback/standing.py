@@ -126,7 +126,7 @@ def _next_version(
     vote: StandingVote, place: Place, standing: Feedback | None, principal: Principal, dialect: str
 ) -> Feedback:
     """The version that a vote makes of what stands. One that waits is joined by the store."""
-    first = _first_version(vote, place, principal, dialect)
+    first = first_version(vote, place, principal, dialect, now_us())
     if standing is None:
         return first
     return replace(
@@ -143,8 +143,10 @@ def _next_version(
     )
 
 
-def _first_version(vote: StandingVote, place: Place, principal: Principal, dialect: str) -> Feedback:
-    at_us = now_us()
+def first_version(
+    vote: StandingVote, place: Place, principal: Principal, dialect: str, at_us: int
+) -> Feedback:
+    """Return the entry of a vote that is the first in its place, given at this time."""
     subject = place.subject
     return Feedback(
         feedback_id=place.ids[0],
