@@ -7,14 +7,14 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import structlog
 
 from gateway.domain.clock import now_us
-from gateway.domain.exchange import Exchange, stated_model
+from gateway.domain.exchange import Exchange
 from gateway.domain.request import Facts
 from gateway.errors import StoreUnavailable
+from gateway.recording.pricing import Pricing
 from gateway.store.base import RequestLog
 from gateway.wire import read_facts
 from gateway.wire.prices import PriceTable
@@ -52,8 +52,7 @@ class Interpreter:
         observers: Sequence[Observer] = (),
     ) -> None:
         self._log = request_log
-        self._prices = prices
-        self._base_url_of = base_urls
+        self._pricing = Pricing(prices, base_urls)
         self._observers = tuple(observers)
         self._waiting: deque[tuple[int, Exchange]] = deque()
         self._waiting_bytes = 0
@@ -152,7 +151,7 @@ class Interpreter:
 
     def _interpret_one(self, exchange: Exchange) -> Facts:
         try:
-            return self._priced(exchange, read_facts(exchange))
+            return self._pricing.priced(exchange, read_facts(exchange))
         except Exception as error:
             # A row that cannot be understood must not keep others from being so.
             log.exception("exchange could not be interpreted", request_id=exchange.identity.request_id)
@@ -162,11 +161,3 @@ class Interpreter:
         for (_, exchange), (_, found) in zip(batch, facts, strict=True):
             for observe in self._observers:
                 observe(exchange, found)
-
-    def _priced(self, exchange: Exchange, facts: Facts) -> Facts:
-        model = stated_model(exchange.identity.metadata) or facts.model or facts.requested_model
-        if model is None:
-            return facts
-        base_url = self._base_url_of(exchange.provider)
-        cost = self._prices.cost(exchange.provider, base_url, model, facts.usage, exchange.started_at_us)
-        return replace(facts, cost=cost)

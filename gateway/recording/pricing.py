@@ -1,0 +1,32 @@
+"""What an exchange cost, once it is known who answered and with how many tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from gateway.domain.exchange import Exchange, stated_model
+from gateway.domain.request import Facts
+from gateway.wire.prices import PriceTable
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """Puts prices on facts.
+
+    Args:
+        prices: what tokens cost.
+        base_url_of: base URL of a provider by its name, by which the price library may know it.
+    """
+
+    prices: PriceTable
+    base_url_of: Callable[[str], str | None]
+
+    def priced(self, exchange: Exchange, facts: Facts) -> Facts:
+        """Return the facts with the cost that follows from them; None where there is no price."""
+        model = stated_model(exchange.identity.metadata) or facts.model or facts.requested_model
+        if model is None:
+            return facts
+        base_url = self.base_url_of(exchange.provider)
+        cost = self.prices.cost(exchange.provider, base_url, model, facts.usage, exchange.started_at_us)
+        return replace(facts, cost=cost)
