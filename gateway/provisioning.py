@@ -64,6 +64,12 @@ def policy_of(config: Config) -> PolicyOf:
     return find
 
 
+def payloads_of(config: Config) -> Callable[[str], PayloadPolicy]:
+    """Return what tells how much is kept of the requests of a provider, by its name, whoever makes them."""
+    by_provider = {name: provider.payloads for name, provider in config.providers.items()}
+    return lambda name: by_provider.get(name) or config.storage.payloads
+
+
 def scale_of(config: Config) -> Callable[[Principal], Scale]:
     """Return what tells how a caller's Portkey values become scores."""
     by_key = {key.name: key.portkey_scale for key in config.keys}

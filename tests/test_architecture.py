@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | RULES
     | {"api", "config", "proxy", "provisioning", "store", "ui", "upstream", "urls", "web", "wire"},
     "server": NOUNS | {"app", "config", "demo", "urls"},
-    "cli": NOUNS | RULES | {"api", "app", "client", "config", "server", "store", "wire"},
+    "cli": NOUNS | RULES | {"api", "app", "client", "config", "provisioning", "server", "store", "wire"},
     "__main__": {"cli"},
 }
 """The rooms, and what each may know besides itself: only what is below it, and never a room on its own floor."""
@@ -66,7 +66,7 @@ HOMES = {
     "structlog": {"app", "recording", "server", "web"},
     "uvloop": {"server"},
     "yaml": {"config"},
-    "zstandard": {"store", "wire"},
+    "zstandard": {"cli", "store", "wire"},
 }
 """Where each library may be imported: taking one away means opening these folders and no others."""
 

@@ -27,6 +27,7 @@ INTERRUPTED = 130
         "check": ("gateway.cli.check", "Check a configuration, and say what it means."),
         "keys": ("gateway.cli.keys", "Make, list and revoke gateway keys."),
         "feedback": ("gateway.cli.feedback", "Give feedback on a trace, and list what was given."),
+        "import": ("gateway.cli.importing", "Bring in what another gateway has logged."),
         "logs": ("gateway.cli.logs", "Look at logged requests."),
     },
     context_settings={"help_option_names": ["-h", "--help"]},

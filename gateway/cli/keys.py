@@ -57,8 +57,8 @@ def create(
 
     Nothing but the key goes to standard output: KEY=$(gateway keys create app --role proxy)
     """
-    _refuse_odd("name", name)
-    _refuse_odd("tenant", tenant)
+    refuse_odd("name", name)
+    refuse_odd("tenant", tenant)
     url = storage_url(config_file, storage)
     click.echo(asyncio.run(_create(url, name, sorted({Role(role) for role in roles}), tenant)))
     click.echo("Keep it safe: only its hash is stored, so it cannot be shown again.", err=True)
@@ -105,6 +105,7 @@ def _row(key: StoredKey) -> tuple[str, ...]:
     return key.name, ", ".join(key.roles), key.tenant or "-", clock(key.created_at_us), state
 
 
-def _refuse_odd(field: str, text: str | None) -> None:
+def refuse_odd(field: str, text: str | None) -> None:
+    """Raise BadInput for a name that nobody could read."""
     if text is not None and not (0 < len(text) <= MAX_NAME and text.isprintable()):
         raise BadInput(f"must be 1 to {MAX_NAME} printable characters.", field=field)

@@ -7,7 +7,7 @@ Source: RFC 9110, section 8.4 (order of codings, `x-gzip`), RFC 1950 to 1952 (de
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
@@ -66,7 +66,7 @@ def header_value(headers: RawHeaders, name: bytes) -> str:
     return b",".join([value for key, value in headers if key.lower() == name]).decode("latin-1")
 
 
-class _Cut(Exception):
+class Cut(Exception):
     """The input ended before the coding did."""
 
 
@@ -95,36 +95,43 @@ def _undo(coding: str, body: bytes, max_bytes: int) -> tuple[bytes, bool]:
             room -= len(piece)
             if room < 0:
                 return b"".join(pieces), False
-    except (_Cut, zlib.error, brotli.error, zstandard.ZstdError):
+    except (Cut, zlib.error, brotli.error, zstandard.ZstdError):
         return b"".join(pieces), False
     return b"".join(pieces), True
 
 
-def _read_members(open_decoder: Callable[[], _Decoder], slice_bytes: int, body: bytes) -> _Pieces:
+def read_members(open_decoder: Callable[[], _Decoder], parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what the parts of a compressed text unpack to, which may be several texts one after another.
+
+    Raises:
+        Cut: the last of them is not whole.
+        Exception: what the decoder raises for damage.
+    """
     decoder = open_decoder()
-    for part in _slices(body, slice_bytes):
+    for part in parts:
         while part:
             if decoder.eof:
                 decoder = open_decoder()
             yield decoder.decompress(part)
             part = decoder.unused_data
     if not decoder.eof:
-        raise _Cut
+        raise Cut
 
 
 def _read_gzip(body: bytes) -> _Pieces:
-    return _read_members(lambda: zlib.decompressobj(wbits=31), _SLICE_BYTES, body)
+    return read_members(lambda: zlib.decompressobj(wbits=31), _slices(body, _SLICE_BYTES))
 
 
 def _read_deflate(body: bytes) -> _Pieces:
     # Some servers leave out the zlib header that the RFC asks for; its check bits tell.
     has_header = body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
-    return _read_members(lambda: zlib.decompressobj(wbits=15 if has_header else -15), _SLICE_BYTES, body)
+    wbits = 15 if has_header else -15
+    return read_members(lambda: zlib.decompressobj(wbits), _slices(body, _SLICE_BYTES))
 
 
 def _read_zstd(body: bytes) -> _Pieces:
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_ZSTD_WINDOW_BYTES)
-    return _read_members(decompressor.decompressobj, _ZSTD_SLICE_BYTES, body)
+    return read_members(decompressor.decompressobj, _slices(body, _ZSTD_SLICE_BYTES))
 
 
 def _read_brotli(body: bytes) -> _Pieces:
@@ -134,7 +141,7 @@ def _read_brotli(body: bytes) -> _Pieces:
         while not decoder.can_accept_more_data():
             yield decoder.process(b"", output_buffer_limit=_BROTLI_OUTPUT_BYTES)
     if not decoder.is_finished():
-        raise _Cut
+        raise Cut
 
 
 def _slices(body: bytes, size_bytes: int) -> Iterator[bytes]:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from gateway.wire.fields import objects_in
+
 OTHER = "other"
+
+_ANSWERS = {
+    "chat.completion": "chat.completions",
+    "text_completion": "completions",
+    "response": "responses",
+    "message": "messages",
+    "embedding": "embeddings",
+}
+"""Kinds of call by what an answer calls itself, or the first of the list that it is."""
 
 
 def endpoint_of(path: str) -> str:
@@ -20,3 +31,14 @@ def endpoint_of(path: str) -> str:
     if name == "messages" and (parent.endswith("/v1") or parent.rfind("/") == 0):
         return name
     return OTHER
+
+
+def endpoint_of_answer(answer: object, path: str) -> str:
+    """Return the kind of call that a JSON answer was given to, judged by what it calls itself, or by `path`
+    where it does not say."""
+    if not isinstance(answer, dict):
+        return endpoint_of(path)
+    name = answer.get("object", answer.get("type"))
+    if name == "list":
+        return endpoint_of_answer(next(iter(objects_in(answer, "data")), None), path)
+    return _ANSWERS.get(str(name)) or endpoint_of(path)

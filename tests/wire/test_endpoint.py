@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.wire import endpoint_of
+from gateway.wire.endpoint import endpoint_of, endpoint_of_answer
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,36 @@ from gateway.wire import endpoint_of
 )
 def test_the_last_segments_of_a_path_name_its_endpoint(path: str, endpoint: str) -> None:
     assert endpoint_of(path) == endpoint
+
+
+@pytest.mark.parametrize(
+    ("answer", "endpoint"),
+    [
+        ({"object": "chat.completion"}, "chat.completions"),
+        ({"object": "text_completion"}, "completions"),
+        ({"object": "response"}, "responses"),
+        ({"type": "message"}, "messages"),
+        ({"object": "list", "data": [{"object": "embedding"}]}, "embeddings"),
+    ],
+)
+def test_an_answer_tells_the_kind_of_call_whatever_the_path(answer: object, endpoint: str) -> None:
+    assert endpoint_of_answer(answer, "") == endpoint
+    assert endpoint_of_answer(answer, "/v1/models") == endpoint
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        "text",
+        [],
+        {},
+        {"object": 5},
+        {"object": "list"},
+        {"object": "list", "data": [{"object": "model"}]},
+        {"error": {}},
+    ],
+)
+def test_an_answer_that_does_not_tell_leaves_it_to_the_path(answer: object) -> None:
+    assert endpoint_of_answer(answer, "") == "other"
+    assert endpoint_of_answer(answer, "/v1/chat/completions") == "chat.completions"

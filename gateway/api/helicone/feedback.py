@@ -82,22 +82,14 @@ class VerdictEndpoints:
     async def _rate(self, request: web.Request, principal: Principal) -> web.Response:
         author = read_author(request.headers.get("Helicone-User-Id"))
         body = await read_json(request, self._max_body_bytes)
-        rating = 1.0 if checked(FeedbackBody, body).rating else -1.0
-        vote = StandingVote(
-            request_id=request_id_of(request),
-            kind=Kind.THUMB,
-            metric=RATING,
-            value=rating,
-            score=rating,
-            author=author,
-            raw=orjson.dumps(body).decode(),
-        )
+        rating = checked(FeedbackBody, body).rating
+        vote = to_thumb(request_id_of(request), rating, author, orjson.dumps(body).decode())
         await self._votes.cast([vote], principal, dialect=DIALECT)
         return done()
 
     async def _score(self, request: web.Request, principal: Principal) -> web.Response:
         given = checked(ScoreBody, await read_json(request, self._max_body_bytes))
-        votes = [_to_vote(request_id_of(request), name, value) for name, value in given.scores.items()]
+        votes = [to_score(request_id_of(request), name, value) for name, value in given.scores.items()]
         await self._votes.cast(votes, principal, dialect=DIALECT)
         return done()
 
@@ -109,7 +101,22 @@ class VerdictEndpoints:
         return done()
 
 
-def _to_vote(request_id: str, name: str, value: bool | float) -> StandingVote:
+def to_thumb(request_id: str, rating: bool, author: str | None, raw: str) -> StandingVote:
+    """Return the vote that a rating is; `raw` is the JSON that it came in."""
+    value = 1.0 if rating else -1.0
+    return StandingVote(
+        request_id=request_id,
+        kind=Kind.THUMB,
+        metric=RATING,
+        value=value,
+        score=value,
+        author=author,
+        raw=raw,
+    )
+
+
+def to_score(request_id: str, name: str, value: bool | float) -> StandingVote:
+    """Return the vote that one score is."""
     return StandingVote(
         request_id=request_id,
         kind=Kind.SCORE,

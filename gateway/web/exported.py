@@ -1,0 +1,108 @@
+"""Rows that other gateways export from their logs: what their fields may hold, in the units used here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Annotated, TypeVar
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from gateway.domain.ids import MAX_ID_BYTES, content_id, is_valid_id
+from gateway.domain.request import NANO
+from gateway.errors import BadInput
+from gateway.web.validation import explain, shown
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_END_US = (datetime(3000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_NEVER = datetime.min
+_ORIGIN = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+
+
+def _time_us(value: object) -> int:
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else _NEVER
+    except ValueError:
+        at = _NEVER
+    at_us = (at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)
+    if not 0 <= at_us < _END_US:
+        raise ValueError(f"must be a time such as 2026-01-31T09:30:00.123Z; got {shown(value)}")
+    return at_us
+
+
+def _id(value: object) -> str:
+    if isinstance(value, str) and is_valid_id(value):
+        return value
+    raise ValueError(f"must be a printable string of 1 to {MAX_ID_BYTES} bytes; got {shown(value)}")
+
+
+TimeUs = Annotated[int, BeforeValidator(_time_us)]
+"""ISO 8601, as microseconds since the epoch; without a zone it is UTC."""
+Millis = Annotated[float, Field(ge=0, le=10**10)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Amount = Annotated[Decimal, Field(ge=0, le=10**9)]
+"""Money."""
+Id = Annotated[str, BeforeValidator(_id)]
+Status = Annotated[int, Field(ge=-999, le=999)]
+
+
+class ExportedRow(BaseModel):
+    """Base of a dialect's rows. Numbers may come as text; fields that are not named are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+Row = TypeVar("Row", bound=ExportedRow)
+
+
+def read_row(model: type[Row], row: Mapping[str, object], at: str = "") -> Row:
+    """Return a row as a model. What is null or empty is as if it were absent.
+
+    Args:
+        at: where it is, if it is part of another row; put before the names of its fields.
+
+    Raises:
+        BadInput: a field is missing or holds what it may not; names it.
+    """
+    given = {name: value for name, value in row.items() if value is not None and value != ""}
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise explain(error, at) from None
+
+
+def row_id(row: Mapping[str, object]) -> str:
+    """Return the id of a row that brings none, made from all that it holds."""
+    return content_id(written(row, "row", orjson.OPT_SORT_KEYS))
+
+
+def body_of(value: object, field: str) -> bytes:
+    """Return the bytes of a body that is in a row as JSON, or as the text that it was.
+
+    Raises:
+        BadInput: it is nested too deeply to be written; names `field`.
+    """
+    if value is None:
+        return b""
+    return value.encode() if isinstance(value, str) else written(value, field)
+
+
+def path_of(url: str) -> str:
+    """Return the path and query of a URL, or of what is only a path."""
+    return _ORIGIN.sub("", url)
+
+
+def nanousd(amount: Decimal, *, dollars: Decimal) -> int:
+    """Return an amount in nano-dollars, given what one of its units is in dollars."""
+    return int((amount * dollars * NANO).to_integral_value(ROUND_HALF_EVEN))
+
+
+def written(value: object, field: str, option: int = 0) -> bytes:
+    """Return a value as JSON. Raises BadInput, which names `field`, for what is nested too deeply."""
+    try:
+        return orjson.dumps(value, option=option)
+    except orjson.JSONEncodeError:
+        raise BadInput("is nested too deeply to be kept.", field=field) from None

@@ -1,0 +1,79 @@
+"""Rows of other gateways' logs, each beside what it is expected to tell.
+
+A case is `history/<name>.json` in a dialect's folder, a row as it is exported, beside `<name>.past.json`, what of
+the past request is not empty. A new case is two new files and no code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import orjson
+from hypothesis import strategies as st
+
+from gateway.domain.past import PastRequest
+from gateway.errors import BadInput
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    path: Path
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The row as it is exported."""
+        row: dict[str, Any] = json.loads(self.path.read_text())
+        return row
+
+    @property
+    def expected(self) -> Any:
+        """What `told` must return of it."""
+        return json.loads(self.path.with_suffix(".past.json").read_text())
+
+    def __str__(self) -> str:
+        return self.path.stem
+
+
+def cases_in(folder: Path) -> list[Case]:
+    """Return the cases of a dialect."""
+    paths = sorted((folder / "history").glob("*.json"))
+    return [Case(path) for path in paths if not path.name.endswith(".past.json")]
+
+
+def tried(
+    row: dict[str, Any], translate: Callable[[dict[str, Any]], PastRequest]
+) -> tuple[PastRequest | None, BadInput | None]:
+    """Return what a row becomes when it is read from a file and translated, or why it is refused."""
+    try:
+        return translate(orjson.loads(json.dumps(row))), None
+    except BadInput as error:
+        return None, error
+
+
+def told(past: PastRequest) -> Any:
+    """Return what is not empty in a past request as JSON."""
+    return _plain(past)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, Enum):
+        return value.value
+    if hasattr(value, "__dataclass_fields__"):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, dict):
+        plain = {name: _plain(item) for name, item in value.items()}
+        return {name: item for name, item in plain.items() if item not in (None, "", [], {})}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
