@@ -23,7 +23,7 @@ from gateway.domain.past import PastRequest
 from gateway.errors import BadInput
 from gateway.feedback import SCALES
 
-BATCH_ROWS = 500
+BATCH_ROWS = 200
 BATCH_BYTES = 8 * 1024 * 1024
 """How much is stored at a time: little enough that a gateway on the same store does not wait for long."""
 

@@ -72,6 +72,7 @@ class _Arrays:
             while self._enter():
                 yield from self._items()
         except BadInput as error:
+            self._pass(len(self._held) - len(self._held.lstrip(_BETWEEN)))
             yield self._line, error
 
     def _enter(self) -> bool:
@@ -91,9 +92,9 @@ class _Arrays:
             self._pass(start)
             if start == end:
                 return
-            row = bytes(self._held[: end - start])
-            yield self._line, row
-            self._pass(len(row))
+            size = end - start
+            yield self._line, _too_long() if size > MAX_ROW_BYTES else bytes(self._held[:size])
+            self._pass(size)
 
     def _find_item(self) -> tuple[int, int]:
         """Return where the next item with brackets begins and ends; both are the end of an array that has no

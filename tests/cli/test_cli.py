@@ -16,7 +16,7 @@ HEAVY = ("aiohttp", "pydantic", "httpx", "gateway.store", "gateway.config")
 def test_help_names_every_command(run: Run) -> None:
     shown = run("--help")
     assert shown.returncode == 0
-    for name in ("serve", "check", "keys", "feedback", "logs"):
+    for name in ("serve", "check", "keys", "feedback", "import", "logs"):
         assert f"\n  {name} " in shown.stdout
 
 

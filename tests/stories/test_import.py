@@ -1,0 +1,221 @@
+"""An import as it happens: beside a gateway at work, killed in the middle, twice at once, and from one of ours."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cli.command import COMMAND, plain_environment
+from tests.cli.exports import helicone_row, summary, write_lines
+from tests.client.asking import ask
+from tests.conftest import StartGateway
+from tests.log_reader import eventually, figures, query
+from tests.running import RunningGateway
+
+ROWS = 2500
+
+DEMO = ("--demo",)
+CONFIG = {"providers": {"other": {"base_url": "http://127.0.0.1:1/v1"}}}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A log of 2,500 requests, half of them rated."""
+    return write_lines(tmp_path / "rows.jsonl", map(helicone_row, range(ROWS)))
+
+
+@contextmanager
+def importing(file: Path, database: Path) -> Iterator[subprocess.Popen[str]]:
+    """An import on its way; killed with the block if it has not ended by then."""
+    process = subprocess.Popen(
+        [*COMMAND, "import", str(file), "--storage", f"sqlite:///{database}"],
+        cwd=file.parent,
+        env=plain_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def import_whole(file: Path, database: Path) -> list[str]:
+    """Import a file to its end, and return what was said of it but for the store."""
+    with importing(file, database) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    return out.splitlines()[:2]
+
+
+def kill_import(file: Path, database: Path) -> int:
+    """Begin an import, end it as `kill -9` does once it has stored more, and return how much there is."""
+    before = count(database)
+    with importing(file, database) as process:
+        eventually(lambda: count(database) > before)
+        process.kill()
+    return count(database)
+
+
+def count(database: Path, table: str = "requests") -> int:
+    """How many rows there are; none in a database that is still being made."""
+    if not query(database, "SELECT 1 FROM sqlite_master WHERE name = ?", table):
+        return 0
+    return int(query(database, f"SELECT count(*) FROM {table}")[0][0])
+
+
+def content(database: Path) -> list[list[tuple[object, ...]]]:
+    """All that is stored, but for the order and the time in which it was."""
+    requests = query(
+        database, "SELECT * FROM requests LEFT JOIN payloads USING (seq) ORDER BY request_id, started_at_us"
+    )
+    feedback = query(database, "SELECT * FROM feedback ORDER BY feedback_id")
+    left_out = {"seq", "interpreted_at_us"}
+    return [
+        [tuple(row[name] for name in row.keys() if name not in left_out) for row in rows]  # noqa: SIM118
+        for rows in (requests, feedback)
+    ]
+
+
+def test_an_import_beside_a_gateway_at_work_disturbs_nobody(start_gateway: StartGateway, file: Path) -> None:
+    gateway = start_gateway(CONFIG, arguments=DEMO)
+    with importing(file, gateway.database) as process, ThreadPoolExecutor(4) as pool:
+        asked = 0
+        while process.poll() is None:
+            list(pool.map(lambda _: ask(gateway.url, "live"), range(8)))
+            asked += 8
+        out, err = process.communicate()
+
+    assert (process.returncode, err) == (0, "")
+    assert out.splitlines()[:2] == summary(ROWS, ROWS, 0, ROWS // 2, ROWS // 2)
+    live = "SELECT 1 FROM requests WHERE trace_id = 'live' AND interpreted_at_us IS NOT NULL"
+    eventually(lambda: len(query(gateway.database, live)) == asked)
+    assert count(gateway.database) == ROWS + asked
+    assert figures(gateway.url)["gateway_rows_spilled_total"] == 0
+    assert httpx.get(f"{gateway.url}/readyz").status_code == 200
+
+
+def test_what_is_imported_can_be_judged_at_once(start_gateway: StartGateway, file: Path) -> None:
+    gateway = start_gateway(CONFIG, arguments=DEMO)
+    import_whole(file, gateway.database)
+
+    for request_id, rating in (("helicone-0", False), ("helicone-1", True)):
+        path = f"{gateway.url}/v1/request/{request_id}/feedback"
+        httpx.post(path, json={"rating": rating}).raise_for_status()
+    import_whole(file, gateway.database)
+
+    rows = rows_of(gateway, {"request": {"id": {"like": "helicone-_"}}})
+    assert [row["feedback_rating"] for row in rows] == [
+        False,
+        True,
+        True,
+        None,
+        True,
+        None,
+        True,
+        None,
+        True,
+        None,
+    ]
+
+
+def test_an_import_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
+    file: Path, tmp_path: Path
+) -> None:
+    killed, whole = tmp_path / "killed.db", tmp_path / "whole.db"
+    import_whole(file, whole)
+    killed.touch()
+    reached = [kill_import(file, killed) for _ in range(3)]
+    assert reached == sorted(set(reached))
+    assert reached[-1] < ROWS
+
+    import_whole(file, killed)
+
+    assert content(killed) == content(whole)
+    assert import_whole(file, killed) == summary(ROWS, 0, 0, ROWS // 2, 0)
+
+
+def test_imports_of_the_same_file_at_the_same_time_add_each_row_once(file: Path, tmp_path: Path) -> None:
+    twice, once = tmp_path / "twice.db", tmp_path / "once.db"
+    import_whole(file, once)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: import_whole(file, twice), range(2)))
+
+    assert content(twice) == content(once)
+
+
+def test_what_a_gateway_answers_to_a_query_can_be_imported_into_another(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    prices = {"demo": {"input": 0.15, "output": 0.6}}
+    first = start_gateway({**CONFIG, "prices": prices}, arguments=DEMO)
+    play(first)
+    file = tmp_path / "reply.json"
+    file.write_text(httpx.post(f"{first.url}/v1/request/query", json={"limit": 1000}).text)
+    second = start_gateway(CONFIG, arguments=DEMO)
+
+    assert import_whole(file, second.database) == summary(6, 6, 0, 4, 4)
+
+    told, kept = rows_of(first), rows_of(second)
+    assert list(map(carried, kept)) == list(map(carried, told))
+    assert sum(row["costUSD"] > 0 for row in kept if row["costUSD"] is not None) == 4
+
+
+def play(gateway: RunningGateway) -> None:
+    """Have something of everything in the log: answers, a stream, a failure, tags, ratings and scores."""
+    ids = [
+        ask(gateway.url, "trace", user="bob").headers["helicone-id"],
+        ask(gateway.url, "trace", stream=True, stream_options={"include_usage": True}).headers["helicone-id"],
+        call(gateway, {"model": "demo", "input": "Hello"}, "responses").headers["helicone-id"],
+        call(gateway, {"model": "demo", "input": ["Hello"]}, "embeddings").headers["helicone-id"],
+        call(gateway, {"model": "demo", "messages": "none"}).headers["helicone-id"],
+        call(gateway, {"model": "m"}, provider="other").headers["helicone-id"],
+    ]
+    read = "SELECT 1 FROM requests WHERE interpreted_at_us IS NOT NULL"
+    eventually(lambda: len(query(gateway.database, read)) == len(ids))
+    judge(gateway, ids[0], "feedback", {"rating": True})
+    judge(gateway, ids[1], "feedback", {"rating": False}, "ann")
+    judge(gateway, ids[1], "score", {"scores": {"accuracy": 0.5, "passed": True}})
+    property_path = f"{gateway.url}/v1/request/{ids[2]}/property"
+    httpx.put(property_path, json={"key": "_prompt", "value": "greeting"}).raise_for_status()
+
+
+def call(
+    gateway: RunningGateway, body: object, path: str = "chat/completions", provider: str = "demo"
+) -> httpx.Response:
+    headers = {"x-portkey-provider": provider, "Helicone-Session-Id": "run", "Helicone-Property-Plan": "pro"}
+    return httpx.post(f"{gateway.url}/v1/{path}", json=body, headers=headers)
+
+
+def judge(gateway: RunningGateway, request_id: str, path: str, body: object, user: str | None = None) -> None:
+    headers = {} if user is None else {"Helicone-User-Id": user}
+    url = f"{gateway.url}/v1/request/{request_id}/{path}"
+    httpx.post(url, json=body, headers=headers).raise_for_status()
+
+
+def carried(row: dict[str, Any]) -> dict[str, Any]:
+    """What a row carries: not who rated, which is part of the rating's id, nor a wait of less than a
+    millisecond."""
+    is_anns = row["feedback_rating"] is False
+    return {
+        **row,
+        "feedback_id": None if is_anns else row["feedback_id"],
+        "time_to_first_token": row["time_to_first_token"] or None,
+    }
+
+
+def rows_of(gateway: RunningGateway, filter: object = "all") -> list[Any]:
+    """What Helicone's query answers, the oldest request first."""
+    body = {"filter": filter, "limit": 1000, "sort": {"created_at": "asc"}}
+    reply = httpx.post(f"{gateway.url}/v1/request/query-clickhouse", json=body).raise_for_status()
+    rows: list[Any] = reply.json()["data"]
+    return rows
