@@ -39,7 +39,8 @@ def read_votes(
     try:
         votes = to_votes(entries, scale) if entries else []
     except BadInput as error:
-        raise BadInput(error.message, field=f"feedback{error.field}", hint=error.hint) from None
+        within = (error.field or "").removeprefix("body")
+        raise BadInput(error.message, field=f"feedback{within}", hint=error.hint) from None
     return tuple(
         past_entry(_named(vote, place, exchange), importer, DIALECT, _given_at_us(entry, place, exchange))
         for place, (vote, entry) in enumerate(zip(votes, entries, strict=True))

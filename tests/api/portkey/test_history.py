@@ -49,6 +49,7 @@ BAD = {
     "portkeyHeaders: must be an object; got an array.": {"portkeyHeaders": [1]},
     "feedback[0]: must be an object; got 5.": {"feedback": [5]},
     "feedback[1].value: must be an integer from -10 to 10; got 11.": {"feedback": [{"value": 1}, {"value": 11}]},
+    "feedback: must be an array of 1 to 1,000 entries; got 1,001.": {"feedback": [{"value": 1}] * 1001},
     "feedback[0].created_at: must be a time": {"feedback": {"value": 1, "created_at": 0}},
 }  # fmt: skip
 
