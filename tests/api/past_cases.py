@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
+from gateway.domain.exchange import NOTHING_OMITTED
 from gateway.domain.past import PastRequest
 from gateway.errors import BadInput
 
@@ -69,6 +70,8 @@ def told(past: PastRequest) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode()
+    if value == NOTHING_OMITTED:
+        return None
     if isinstance(value, Enum):
         return value.value
     if hasattr(value, "__dataclass_fields__"):

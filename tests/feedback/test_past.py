@@ -26,7 +26,7 @@ def graded(name: str = "f1", subject_id: str = "trace-1", principal: Principal =
 
 
 def thumb(principal: Principal = OPEN) -> Feedback:
-    return past_standing_entry(THUMB, principal, "test", LONG_AGO_US)
+    return past_standing_entry(THUMB, "trace-1", principal, "test", LONG_AGO_US)
 
 
 async def entry(store: Store, feedback_id: str) -> Feedback:
@@ -66,6 +66,7 @@ async def test_entering_again_changes_nothing(store: Store) -> None:
 
 
 async def test_what_was_said_since_then_stands(store: Store) -> None:
+    await store.append([exchange()])
     down = replace(THUMB, value=-1.0, score=-1.0)
     [live] = await StandingVotes(store, 3600).cast([down], OPEN, dialect="test")
 
@@ -74,6 +75,7 @@ async def test_what_was_said_since_then_stands(store: Store) -> None:
 
 
 async def test_a_later_vote_revises_the_past_one(store: Store) -> None:
+    await store.append([exchange()])
     await enter_missing(store, [thumb()])
 
     [revised] = await StandingVotes(store, 3600).cast([THUMB], OPEN, dialect="test")

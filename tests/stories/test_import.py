@@ -203,12 +203,11 @@ def judge(gateway: RunningGateway, request_id: str, path: str, body: object, use
 
 
 def carried(row: dict[str, Any]) -> dict[str, Any]:
-    """What a row carries: not who rated, which is part of the rating's id, nor a wait of less than a
+    """What a row carries: not who rated in which trace, which make the rating's id, nor a wait of less than a
     millisecond."""
-    is_anns = row["feedback_rating"] is False
     return {
         **row,
-        "feedback_id": None if is_anns else row["feedback_id"],
+        "feedback_id": row["feedback_id"] is not None,
         "time_to_first_token": row["time_to_first_token"] or None,
     }
 

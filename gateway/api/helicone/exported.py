@@ -48,6 +48,7 @@ class HeliconeRow(ExportedRow):
     properties: dict[str, object] | None = None
     prompt_id: str | None = None
     request_model: str | None = None
+    model_override: str | None = None
     model: str | None = None
     request_body: object = None
     provider: str = "unknown"

@@ -64,7 +64,8 @@ def to_past_request(row: Mapping[str, object], importer: Principal) -> PastReque
 
 
 def _exchange(given: HeliconeRow, request_id: str, importer: Principal) -> Exchange:
-    metadata = given.properties or given.request_properties or {}
+    properties = given.properties or given.request_properties or {}
+    metadata = properties if given.model_override is None else {"_model": given.model_override, **properties}
     path = path_of(given.request_path or given.target_url or "")
     request_body = _body(given.request_body, "request_body")
     response_body = _body(given.response_body, "response_body")
@@ -182,12 +183,12 @@ def _entries(
         kept = {name: value for name, value in row.items() if name.startswith("feedback_")}
         raw = written({"rating": rating > 0, **kept}, "feedback").decode()
         rated_at_us = given.feedback_created_at or exchange.ended_at_us
-        yield _entry(to_thumb(request_id, rating > 0, None, raw), importer, rated_at_us)
+        yield _entry(to_thumb(request_id, rating > 0, None, raw), exchange, importer, rated_at_us)
     for name, value in scores.items():
         plain = name.removesuffix(_TRUTH) or name
         vote = to_score(request_id, plain, value if plain == name else value > 0)
-        yield _entry(vote, importer, exchange.ended_at_us)
+        yield _entry(vote, exchange, importer, exchange.ended_at_us)
 
 
-def _entry(vote: StandingVote, importer: Principal, given_at_us: int) -> Feedback:
-    return past_standing_entry(vote, importer, DIALECT, given_at_us)
+def _entry(vote: StandingVote, exchange: Exchange, importer: Principal, given_at_us: int) -> Feedback:
+    return past_standing_entry(vote, exchange.identity.trace_id, importer, DIALECT, given_at_us)

@@ -15,7 +15,8 @@ from gateway.api.helicone.history import is_row, to_past_request
 from gateway.domain.past import PastRequest
 from gateway.domain.principal import Principal
 from gateway.errors import BadInput
-from gateway.feedback.standing import StandingVotes, standing_id
+from gateway.feedback.places import standing_id
+from gateway.feedback.standing import StandingVotes
 from gateway.store.base import Store
 from tests.api.past_cases import ANY_JSON, Case, cases_in, told, tried
 
@@ -110,6 +111,7 @@ async def test_verdicts_are_the_entries_that_giving_them_would_have_made(store: 
     past = read(
         request_id="r", feedback_rating=True, scores={"a": 0.5, "b": {"value": 1, "valueType": "boolean"}}
     )
+    await store.append([past.exchange])
     votes = [to_thumb("r", True, None, "{}"), to_score("r", "a", 0.5), to_score("r", "b", True)]
 
     given = await StandingVotes(store, 3600).cast(votes, IMPORTER, dialect="helicone")
@@ -126,7 +128,7 @@ async def test_verdicts_are_the_entries_that_giving_them_would_have_made(store: 
         )
 
     assert list(map(content, past.feedback)) == list(map(content, given))
-    assert past.feedback[0].feedback_id == standing_id("north", "r", None, "rating")
+    assert past.feedback[0].feedback_id == standing_id("north", ("r", "r"), None, "rating")
 
 
 FIELDS = set(HeliconeRow.model_fields) - set(TIME)
