@@ -94,6 +94,7 @@ class Feedback:
     weight: float = 1.0
     value: float | None = None
     score: float | None = None
+    grade: float | None = None
     trace_id: str | None = None
     request_id: str | None = None
     joined_at: datetime | None = None
