@@ -121,7 +121,8 @@ class RequestQueries(FeedbackQueries, IdQueries, Protocol):
 
 class AggregateQueries(Protocol):
     """What questions about many requests at once need of a store. Each answer holds the parts that there is
-    anything of. All raise BadInput for a field that requests have not, or that is compared with another kind."""
+    anything of. All raise BadInput for a field that requests have not, or that is compared with another kind,
+    and may raise TooLarge where an answer has very many parts."""
 
     async def usage(self, question: Question) -> dict[Cell, UsageSums]:
         """Return what the requests took."""

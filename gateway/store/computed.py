@@ -76,6 +76,11 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
         "feedback.id": Expression("text", _of_latest_thumb("feedback.feedback_id")),
         "feedback.rating": Expression("flag", _of_latest_thumb("feedback.value > 0")),
         "feedback.updated_at_us": Expression("number", _of_latest_thumb("feedback.updated_at_us")),
+        "weighted_feedback": Expression(
+            "number",
+            "(SELECT avg(feedback.weight * feedback.grade) FROM feedback"
+            " WHERE feedback.request_seq = requests.seq AND feedback.deleted_at_us IS NULL)",
+        ),
         "is_scored": Expression(
             "flag",
             f"EXISTS (SELECT 1 FROM feedback WHERE {_OF_THIS_REQUEST} AND feedback.kind = 'score'"
@@ -83,8 +88,9 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
         ),
     }
 )
-"""Computed fields of requests. Durations are whole milliseconds; `feedback.…` is about the thumb given last;
-`…_text` is a body as it was before it was packed and encoded, missing where it is empty or no UTF-8."""
+"""Computed fields of requests. Durations are whole milliseconds; `feedback.…` is about the thumb given last, and
+`weighted_feedback` the mean of weight × grade of all entries that count for the request; `…_text` is a body as it
+was before it was packed and encoded, missing where it is empty or no UTF-8."""
 
 NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
     {

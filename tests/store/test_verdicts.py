@@ -122,3 +122,19 @@ async def test_properties_that_would_be_too_long_change_no_row(store: Store) -> 
 
     rows = [await request_of(store, seq) for seq in seqs]
     assert [json.dumps(dict(row.metadata)) for row in rows] == ["{}", json.dumps(full)]
+
+
+async def test_weighted_feedback_is_the_mean_of_all_that_counts_for_a_request(store: Store) -> None:
+    first, second, third = await store.append([exchange("a", "t"), exchange("b", "u"), exchange("c", "u")])
+    await put(store, "half", 1, "a", grade=10.0, weight=0.5)
+    await put(store, "on its trace", 2, "t", target=Target.TRACE, grade=-2.0)
+    await put(store, "a comment", 3, "a", value=None, grade=None)
+    await put(store, "deleted", 4, "a", grade=10.0, deleted_at_us=5)
+    await put(store, "on the trace of two", 6, "u", target=Target.TRACE, grade=4.0)
+
+    async def found(op: Op, mean: float | None) -> list[int]:
+        return [row.seq for row in await requests_of(store, Is("weighted_feedback", op, mean))]
+
+    assert await found(Op.EQ, 1.5) == [first]
+    assert await found(Op.GE, 4) == [second]
+    assert await found(Op.EQ, None) == [third]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from gateway.domain.aggregate import Cell, Latencies, Question, Sums, UsageSums, VerdictSums
+from gateway.errors import TooLarge
 from gateway.store import aggregates
 from gateway.store.aggregates import request_group, verdict_group
 from gateway.store.rollups import (
@@ -23,6 +25,9 @@ from gateway.store.rollups import (
 from gateway.store.sql import Query, condition
 from gateway.store.sqlite.rollup_table import LATENCIES, USAGE, VERDICTS, seals_of
 from gateway.store.tables import REQUESTS
+
+MAX_PARTS = 250_000
+"""Most parts of an answer; more are refused, never cut."""
 
 _FIRST_AND_LAST = """
 SELECT
@@ -79,7 +84,7 @@ def count_groups(connection: sqlite3.Connection, question: Question) -> dict[Cel
 
 def _rows(
     connection: sqlite3.Connection, question: Question, statement: Statement, kind: str, fields: Sequence[str]
-) -> Iterator[tuple[Any, ...]]:
+) -> Generator[tuple[Any, ...]]:
     asked = _narrowed(connection, question)
     cut = cut_of(asked, fields)
     seals = seals_of(connection, kind, cut.field, asked.from_us, asked.to_us) if cut is not None else {}
@@ -96,11 +101,18 @@ def _narrowed(connection: sqlite3.Connection, question: Question) -> Question:
     return replace(question, from_us=max(question.from_us, first), to_us=min(question.to_us, last + 1))
 
 
-def _added_up(sums: type[Sums], question: Question, rows: Iterator[tuple[Any, ...]]) -> dict[Cell, Sums]:
+def _added_up(sums: type[Sums], question: Question, rows: Generator[tuple[Any, ...]]) -> dict[Cell, Sums]:
     found: dict[Cell, Sums] = {}
-    for start, value, *figures in rows:
-        cell, more = _cell(question, start, value), sums(*figures)
-        found[cell] = found[cell] + more if cell in found else more
+    # What is left unread must not hold the connection to a snapshot that grows old.
+    with contextlib.closing(rows):
+        for start, value, *figures in rows:
+            cell, more = _cell(question, start, value), sums(*figures)
+            found[cell] = found[cell] + more if cell in found else more
+            if len(found) > MAX_PARTS:
+                raise TooLarge(
+                    f"the answer has more than {MAX_PARTS:,} parts.",
+                    hint="Ask for less time, or group by a field of fewer values.",
+                )
     return found
 
 
