@@ -22,6 +22,7 @@ class Parameter:
     name: str
     description: str
     schema: dict[str, object] = field(default_factory=lambda: {"type": "string"})
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

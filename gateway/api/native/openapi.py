@@ -156,7 +156,10 @@ def _parameters(endpoint: Endpoint) -> list[Json]:
     ]
     return [
         *({**_parameter(parameter), "in": "path", "required": True} for parameter in in_path),
-        *({**_parameter(parameter), "in": "query"} for parameter in endpoint.parameters),
+        *(
+            {**_parameter(parameter), "in": "query", "required": parameter.is_required}
+            for parameter in endpoint.parameters
+        ),
     ]
 
 
