@@ -16,7 +16,7 @@ from gateway.api.helicone import helicone_face
 from gateway.api.native import documentation_face, native_face
 from gateway.api.operations import Gauges, Metrics, operations_face
 from gateway.api.pharia import pharia_face
-from gateway.api.portkey import portkey_face
+from gateway.api.portkey import portkey_analytics_face, portkey_face
 from gateway.config.models import Config, TokensConfig
 from gateway.domain.principal import Principal
 from gateway.errors import StoreUnavailable
@@ -24,7 +24,7 @@ from gateway.feedback import FeedbackCore, Scale
 from gateway.feedback.standing import StandingVotes
 from gateway.provisioning import base_urls_of, keys_of, policy_of, prices_of, router_of, scale_of
 from gateway.proxy.handler import Proxy
-from gateway.query import JudgedRequests, RequestReader, RollingUp, TraceReader
+from gateway.query import Analytics, JudgedRequests, RequestReader, RollingUp, TraceReader
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
@@ -157,6 +157,7 @@ async def open_gateway(config: Config) -> Gateway:
         native_face(RequestReader(store), TraceReader(store), core),
         # Asked for each vote anew, since a reload may have changed it.
         portkey_face(core, lambda principal: gateway.scale_of(principal), longest),
+        portkey_analytics_face(Analytics(store)),
         helicone_face(votes, store, JudgedRequests(store), longest),
         pharia_face(core, longest),
         voting_face(votes, voting.tokens, RequestReader(store)),

@@ -6,6 +6,7 @@ Paths and handlers are in `feedback.py`, bodies and replies in `shapes.py`, what
 Source: the paths /feedback and /feedback/{id} of https://github.com/Portkey-AI/openapi.
 """
 
+from gateway.api.portkey.analytics import portkey_analytics_face
 from gateway.api.portkey.feedback import portkey_face
 
-__all__ = ["portkey_face"]
+__all__ = ["portkey_analytics_face", "portkey_face"]

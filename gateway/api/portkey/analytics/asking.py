@@ -1,0 +1,122 @@
+"""What is asked for: from a query string to a question, and the parameters that it may hold.
+
+Most of them are filters, which `generations.py` translates; `docs/portkey-analytics.md` has them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gateway.api.portkey.generations import to_filter
+from gateway.api.portkey.values import to_us, whole
+from gateway.domain.aggregate import DAY_US, Question
+from gateway.domain.filter import Page
+from gateway.errors import BadInput
+from gateway.query.timelines import LONGEST_US
+from gateway.web.face import Parameter
+
+MIN = "time_of_generation_min"
+MAX = "time_of_generation_max"
+PAGE_SIZE = "page_size"
+CURRENT_PAGE = "current_page"
+
+MAX_PAGE_SIZE = 1000
+"""Most groups on a page; so many are on one if nothing is said."""
+
+_MAX_PAGES = 10**12
+
+
+def read_question(query: Iterable[tuple[str, str]], tenant: str | None) -> Question:
+    """Return the question in a query string's decoded pairs.
+
+    Raises:
+        BadInput: a parameter is missing, unknown, given twice or has a bad value; names it and what is allowed.
+    """
+    given = _once_each(query)
+    from_us, last_us = _time(given, MIN), _time(given, MAX)
+    if last_us < from_us:
+        raise BadInput(f"must not be before {MIN}.", field=MAX)
+    if last_us - from_us > LONGEST_US:
+        raise BadInput(f"must be at most {LONGEST_US // DAY_US:,} days after {MIN}.", field=MAX)
+    where = to_filter({name: text for name, text in given.items() if name not in (MIN, MAX)})
+    return Question(from_us, last_us + 1, where, tenant=tenant)
+
+
+def read_page(query: Mapping[str, str]) -> Page:
+    """Return the page in a query string; the first one is page 0.
+
+    Raises:
+        BadInput: `page_size` or `current_page` is no whole number, or out of bounds.
+    """
+    limit = _whole(query, PAGE_SIZE, MAX_PAGE_SIZE, MAX_PAGE_SIZE)
+    return Page(limit, limit * _whole(query, CURRENT_PAGE, 0, _MAX_PAGES))
+
+
+def _once_each(query: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    given: dict[str, str] = {}
+    for name, text in query:
+        if name in given:
+            raise BadInput("is given twice; give it once.", field=name)
+        if not text:
+            raise BadInput("has no value; leave it out or give it one.", field=name)
+        given[name] = text
+    return given
+
+
+def _time(given: Mapping[str, str], name: str) -> int:
+    if name not in given:
+        raise BadInput("is missing.", field=name, hint="Send a time such as 2026-01-31T09:30:00Z.")
+    try:
+        return to_us(given[name])
+    except ValueError as problem:
+        raise BadInput(f"{problem}.", field=name, hint="A + in a URL is sent as %2B.") from None
+
+
+def _whole(query: Mapping[str, str], name: str, default: int, most: int) -> int:
+    try:
+        return whole(0, most)(query.get(name, str(default)))
+    except ValueError as problem:
+        raise BadInput(f"{problem}.", field=name) from None
+
+
+_TIME: dict[str, object] = {"type": "string", "format": "date-time"}
+_TOKENS: dict[str, object] = {"type": "integer", "minimum": 0}
+_CENTS: dict[str, object] = {"type": "number", "minimum": 0}
+_GRADE: dict[str, object] = {"type": "number", "minimum": -10, "maximum": 10}
+_PAGE: dict[str, object] = {"type": "integer", "minimum": 0}
+
+QUESTION_PARAMETERS = (
+    Parameter(MIN, "Requests that started then or later, in ISO 8601.", _TIME, is_required=True),
+    Parameter(MAX, "Requests that started then or earlier, in ISO 8601.", _TIME, is_required=True),
+    Parameter("workspace_slug", "Taken; there are no workspaces here."),
+    Parameter("total_units_min", "Requests of at least so many tokens.", _TOKENS),
+    Parameter("total_units_max", "Requests of at most so many tokens.", _TOKENS),
+    Parameter("prompt_token_min", "Requests of at least so many tokens of prompt.", _TOKENS),
+    Parameter("prompt_token_max", "Requests of at most so many tokens of prompt.", _TOKENS),
+    Parameter("completion_token_min", "Requests of at least so many tokens of completion.", _TOKENS),
+    Parameter("completion_token_max", "Requests of at most so many tokens of completion.", _TOKENS),
+    Parameter("cost_min", "Requests that cost at least so many cents.", _CENTS),
+    Parameter("cost_max", "Requests that cost at most so many cents.", _CENTS),
+    Parameter("weighted_feedback_min", "Requests whose mean of value × weight is at least this.", _GRADE),
+    Parameter("weighted_feedback_max", "Requests whose mean of value × weight is at most this.", _GRADE),
+    Parameter("status_code", "Requests answered with one of these statuses: `401,403`."),
+    Parameter("virtual_keys", "Requests to one of these providers, by name: `openai,anthropic`."),
+    Parameter("ai_model", "Requests answered by one of these models: `gpt-4o,gpt-4o-mini`."),
+    Parameter("ai_org_model", "The same with their providers: `openai__gpt-4o,local__llama`."),
+    Parameter("api_key_ids", "Requests that came with one of these gateway keys, by name."),
+    Parameter("configs", "Taken; there are no saved configs here, so no request has any."),
+    Parameter("metadata", 'Requests with this metadata: `{"_user": "ann", "plan": "pro"}`.'),
+    Parameter("trace_id", "Requests of one of these traces."),
+    Parameter("span_id", "Requests of one of these spans."),
+    Parameter("prompt_slug", "Requests with one of these prompts, by name."),
+)
+"""What every path takes. Names in a list are separated by commas."""
+
+PAGE_PARAMETERS = (
+    Parameter(
+        PAGE_SIZE, "Most groups on a page.",
+        {**_PAGE, "maximum": MAX_PAGE_SIZE, "default": MAX_PAGE_SIZE},
+    ),
+    Parameter(CURRENT_PAGE, "Which page; the first one is 0.", {**_PAGE, "default": 0}),
+)  # fmt: skip
+"""What paths of groups take besides."""

@@ -1,0 +1,34 @@
+"""Portkey's analytics on a real server with a real store, called over a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from gateway.api.portkey import portkey_analytics_face
+from gateway.domain.principal import Principal, Role
+from gateway.query import Analytics
+from gateway.store.base import Store
+from tests.api.serving import serving
+
+from .served import Served
+
+KEYS = {
+    "read-key": Principal("reader", frozenset({Role.READ})),
+    "app-key": Principal("app", frozenset({Role.PROXY, Role.FEEDBACK})),
+    "north-key": Principal("north", frozenset({Role.READ}), tenant="north"),
+    "south-key": Principal("south", frozenset({Role.READ}), tenant="south"),
+}
+
+
+@pytest.fixture
+async def served(store: Store) -> AsyncIterator[Served]:
+    face = portkey_analytics_face(Analytics(store))
+    headers = {"x-portkey-api-key": "read-key"}
+    async with (
+        serving(face, principals=KEYS, store=store) as url,
+        httpx.AsyncClient(base_url=f"{url}/v1/analytics", headers=headers, trust_env=False) as client,
+    ):
+        yield Served(client, store)

@@ -1,0 +1,61 @@
+"""Every path answers as Portkey's document says, and as the gateway's own says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.api.native import build_openapi
+from gateway.api.portkey import portkey_analytics_face
+from gateway.api.portkey.analytics.asking import PAGE_PARAMETERS, QUESTION_PARAMETERS
+from gateway.api.portkey.generations import CONDITIONS
+from gateway.query import Analytics
+from gateway.store.base import Store
+
+from .contract import ANSWERS, assert_conforms
+from .filling import fill, has_figures
+from .served import MORNING, Served
+
+PAGE = Path(__file__).parents[4] / "docs/portkey-analytics.md"
+
+
+@pytest.mark.parametrize("path", ANSWERS)
+async def test_an_empty_store_answers_in_full(served: Served, path: str) -> None:
+    answer = await served.ask(path)
+    assert_conforms(answer, ANSWERS[path])
+    assert not has_figures(answer)
+
+
+@pytest.mark.parametrize("path", ANSWERS)
+async def test_a_full_one_does_too(served: Served, path: str) -> None:
+    await fill(served)
+    answer = await served.ask(path)
+    assert_conforms(answer, ANSWERS[path])
+    assert has_figures(answer)
+
+
+def test_all_paths_are_documented_with_their_replies_and_parameters(store: Store) -> None:
+    face = portkey_analytics_face(Analytics(store))
+    document: Any = build_openapi([face], "1.2.3")
+    paths = {f"/v1/analytics/{path}".replace("/team", "/{metadata_key}") for path in ANSWERS}
+    assert document["paths"].keys() == paths
+    for path in paths:
+        operation = document["paths"][path]["get"]
+        assert operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"], path
+        required = {parameter["name"] for parameter in operation["parameters"] if parameter["required"]}
+        assert required - {"metadata_key"} == MORNING.keys(), path
+
+
+def test_what_is_taken_is_what_is_documented() -> None:
+    documented = {parameter.name for parameter in (*QUESTION_PARAMETERS, *PAGE_PARAMETERS)}
+    assert documented == {*CONDITIONS, "page_size", "current_page"}
+
+
+def test_the_page_names_every_path_and_parameter() -> None:
+    page = PAGE.read_text()
+    paths = {path.partition("/")[2].replace("/team", "/{key}") for path in ANSWERS}
+    names = {parameter.name for parameter in (*QUESTION_PARAMETERS, *PAGE_PARAMETERS)}
+    assert {name for name in {*paths, *names} if f"`{name}`" not in page} == {"cache"}
+    assert "/v1/analytics/summary/cache`" in page
