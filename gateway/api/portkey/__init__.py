@@ -1,9 +1,9 @@
-"""Portkey's dialect: feedback as its SDKs send it.
+"""Portkey's dialect: feedback as its SDKs send it, and analytics as they read them.
 
-Paths and handlers are in `feedback.py`, bodies and replies in `shapes.py`, what each field may hold in
-`fields.py`. Called by `gateway.urls` alone.
+Paths and handlers of feedback are in `feedback.py`, bodies and replies in `shapes.py`, what each field may hold in
+`fields.py`. `analytics` has a folder, and `generations.py` the filters of requests. Called by `gateway.app` alone.
 
-Source: the paths /feedback and /feedback/{id} of https://github.com/Portkey-AI/openapi.
+Source: the paths /feedback, /feedback/{id} and /analytics of https://github.com/Portkey-AI/openapi.
 """
 
 from gateway.api.portkey.analytics import portkey_analytics_face

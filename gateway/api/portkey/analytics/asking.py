@@ -67,9 +67,12 @@ def _time(given: Mapping[str, str], name: str) -> int:
     if name not in given:
         raise BadInput("is missing.", field=name, hint="Send a time such as 2026-01-31T09:30:00Z.")
     try:
-        return to_us(given[name])
+        time_us = to_us(given[name])
     except ValueError as problem:
         raise BadInput(f"{problem}.", field=name, hint="A + in a URL is sent as %2B.") from None
+    if time_us < 0:
+        raise BadInput("must not be before 1970.", field=name)
+    return time_us
 
 
 def _whole(query: Mapping[str, str], name: str, default: int, most: int) -> int:

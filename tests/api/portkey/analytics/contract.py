@@ -74,7 +74,7 @@ ANSWERS: Mapping[str, dict[str, Shape]] = {
 """What each path below /analytics answers. Fields that are not named may be there as well."""
 
 
-def assert_conforms(value: Any, shape: Shape, place: str = "reply") -> None:
+def assert_conforms(value: Any, shape: Shape, place: str) -> None:
     """Fail unless a JSON value has this shape; says where it has not."""
     if isinstance(shape, dict):
         assert isinstance(value, dict), place

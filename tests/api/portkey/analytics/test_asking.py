@@ -81,11 +81,11 @@ async def test_filters_find_what_they_say(morning: Served, parameters: dict[str,
     assert "".join(sorted(group["metadata_value"] for group in groups["data"])) == found
 
 
-@pytest.mark.parametrize("path", ANSWERS)
-async def test_every_path_takes_filters(served: Served, path: str) -> None:
+async def test_every_path_takes_filters(served: Served) -> None:
     await fill(served)
-    assert has_figures(await served.ask(path, virtual_keys="openai"))
-    assert not has_figures(await served.ask(path, virtual_keys="nowhere"))
+    for path in ANSWERS:
+        assert has_figures(await served.ask(path, virtual_keys="openai")), path
+        assert not has_figures(await served.ask(path, virtual_keys="nowhere")), path
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,7 @@ async def test_both_bounds_of_the_time_are_part_of_it(
         ({"time_of_generation_max": "2026-02-31T00:00:00Z"}, ["time_of_generation_max: must be a time"]),
         ({"time_of_generation_min": "2026-01-31T14:30:00 05:30"}, ["time_of_generation_min", "%2B"]),
         ({"time_of_generation_max": ""}, ["time_of_generation_max: has no value"]),
+        ({"time_of_generation_min": "0001-01-01"}, ["time_of_generation_min: must not be before 1970"]),
         (
             {"time_of_generation_max": "2026-01-31T08:59:59Z"},
             ["time_of_generation_max: must not be before time_of_generation_min"],
@@ -179,12 +180,12 @@ async def test_a_page_is_a_whole_number_within_bounds(served: Served, name: str,
     assert complaint(refused).startswith(f"{name}: must be a ")
 
 
-@pytest.mark.parametrize("path", ANSWERS)
-async def test_a_tenant_sees_its_own_alone(served: Served, path: str) -> None:
+async def test_a_tenant_sees_its_own_alone(served: Served) -> None:
     await fill(served, tenant="north")
-    assert has_figures(await served.ask(path, "read-key"))
-    assert await served.ask(path, "north-key") == await served.ask(path, "read-key")
-    assert not has_figures(await served.ask(path, "south-key"))
+    for path in ANSWERS:
+        assert has_figures(await served.ask(path, "read-key")), path
+        assert await served.ask(path, "north-key") == await served.ask(path, "read-key"), path
+        assert not has_figures(await served.ask(path, "south-key")), path
 
 
 @pytest.mark.parametrize(("key", "total"), [("read-key", 3), ("north-key", 1), ("south-key", 1)])
