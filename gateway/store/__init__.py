@@ -37,6 +37,12 @@ def spill_path(url: str) -> Path:
     return file.with_name(f"{file.name}.spill")
 
 
+def exports_path(url: str) -> Path:
+    """Return the folder beside the store in which exports lie."""
+    file = _file(url)
+    return file.with_name(f"{file.name}.exports")
+
+
 def _file(url: str) -> Path:
     name = url.removeprefix(SQLITE_PREFIX)
     if name == url or not name or name.startswith(":memory:"):

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from gateway.domain.aggregate import Cell, Latencies, Question, UsageSums, VerdictSums
 from gateway.domain.exchange import Exchange, RawHeaders
+from gateway.domain.export import Export
 from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.request import Facts, Payload, RequestRecord
@@ -184,6 +185,55 @@ class FeedbackStore(FeedbackQueries, IdQueries, Protocol):
         """Return the receipt of an earlier call under this idempotency key."""
 
 
+class LogInserts(Protocol):
+    """What logging requests that went elsewhere needs of a store."""
+
+    async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
+        """Store exchanges and a receipt, all or none, and return the exchanges' `seq`s in order. Joins what
+        waits for them as `append` does, and is synced to the disk when it returns.
+
+        Raises:
+            Conflict: the receipt's key was used before.
+        """
+
+    async def receipt(self, scope: str, key: str) -> Receipt | None:
+        """Return the receipt of an earlier call under this idempotency key."""
+
+
+class ExportStore(Protocol):
+    """What exports need of a store: a place for their jobs, and ways to read much."""
+
+    async def put_export(self, export: Export) -> None:
+        """Store this version of a job, synced to the disk when this returns.
+
+        Raises:
+            Conflict: one of version 1 is there already, or one of version n + 1 does not follow a stored
+                version n.
+        """
+
+    async def find_exports(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Export]:
+        """Return the matching jobs. A tenant of None sees every one, any other its own alone."""
+
+    async def count_exports(self, where: Filter, tenant: str | None) -> int:
+        """Return how many jobs match."""
+
+    async def find_requests(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[RequestRecord]:
+        """Return the matching rows. A tenant of None sees every row, any other its own alone."""
+
+    async def count_requests(self, where: Filter, page: Page, tenant: str | None) -> int:
+        """Return how many rows there are on a page of those that match."""
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        """Return what was kept of these requests' heads and bodies, by `seq`; those of which nothing was are
+        left out. Holds up no lookup on which a caller waits."""
+
+    async def link_key(self, fresh: bytes) -> bytes:
+        """Return the key that signs links to files: always the same for this store. `fresh` becomes it if
+        there is none yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredKey:
     """A gateway key made at run time. The key itself is not kept, only its SHA-256 as hex."""
@@ -212,11 +262,13 @@ class KeyStore(Protocol):
 class Store(
     RequestLog,
     RequestHistory,
+    LogInserts,
     RequestQueries,
     AggregateQueries,
     Rollups,
     RequestTags,
     FeedbackStore,
+    ExportStore,
     KeyStore,
     Protocol,
 ):

@@ -6,13 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.domain.exchange import Exchange, Identity, Omission, Outcome, PayloadPolicy, RawHeaders
+from gateway.domain.export import Export, ExportStatus
 from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.store.base import StoredKey
 from gateway.store.packing import OMITTED, BodyPacker, headers_from_json, headers_to_json, unpack
 from gateway.store.secrets import path_without_secrets, without_secrets
-from gateway.store.tables import FEEDBACK, REQUEST_INSERT_COLUMNS, REQUESTS, TAG_COLUMNS
-from gateway.store.text import MAX_INTEGER, from_json, list_from_json, storable, storable_or_none, to_json
+from gateway.store.tables import EXPORTS, FEEDBACK, REQUEST_INSERT_COLUMNS, REQUESTS, TAG_COLUMNS
+from gateway.store.text import (
+    MAX_INTEGER,
+    from_json,
+    list_from_json,
+    list_to_json,
+    storable,
+    storable_or_none,
+    to_json,
+)
 
 Row = tuple[Any, ...]
 
@@ -141,7 +150,7 @@ def payload_of(exchange: Exchange) -> Payload:
 
 def feedback_to_row(entry: Feedback) -> Row:
     """Return the values of `FEEDBACK.columns`."""
-    return tuple(_feedback_value(getattr(entry, column)) for column in FEEDBACK.columns)
+    return tuple(_storable_value(getattr(entry, column)) for column in FEEDBACK.columns)
 
 
 def feedback_from_row(row: Sequence[Any]) -> Feedback:
@@ -163,6 +172,22 @@ def key_from_row(row: Sequence[Any]) -> StoredKey:
     """Return the key of (name, sha256, roles, tenant, created_at_us, revoked_at_us)."""
     name, sha256, roles, tenant, created_at_us, revoked_at_us = row
     return StoredKey(name, sha256, tuple(list_from_json(roles)), tenant, created_at_us, revoked_at_us)
+
+
+def export_to_row(export: Export) -> Row:
+    """Return the values of `EXPORTS.columns`."""
+    values = {column: getattr(export, column) for column in EXPORTS.columns}
+    values["columns"] = list_to_json(export.columns)
+    return tuple(_storable_value(value) for value in values.values())
+
+
+def export_from_row(row: Sequence[Any]) -> Export:
+    """Return the job whose `EXPORTS.columns` these are."""
+    values = dict(zip(EXPORTS.columns, row, strict=True))
+    values["filters"] = from_json(values["filters"])
+    values["columns"] = tuple(list_from_json(values["columns"]))
+    values["status"] = ExportStatus(values["status"])
+    return Export(**values)
 
 
 def is_stream(exchange: Exchange) -> bool:
@@ -188,7 +213,7 @@ def _integer(value: int | None) -> int | None:
     return None if value is None else max(-MAX_INTEGER, min(value, MAX_INTEGER))
 
 
-def _feedback_value(value: Any) -> Any:
+def _storable_value(value: Any) -> Any:
     if isinstance(value, str):
         return storable(str(value))
     return to_json(value) if isinstance(value, Mapping) else value

@@ -88,6 +88,12 @@ def condition(table: Table, where: Filter, tenant: str | None) -> Query:
     return Query(" AND ".join(clauses), tuple(compiler.values))
 
 
+def count(table: Table, where: Filter, page: Page, tenant: str | None) -> Query:
+    """Return the statement that tells how many rows such a page has. Raises BadInput as `select` does."""
+    found = select(table, where, Sort(), page, tenant)
+    return Query(f"SELECT count(*) FROM ({found.sql})", found.values)
+
+
 def mentions(where: Filter, name: str) -> bool:
     """Tell whether any condition in a filter is on this field."""
     stack = [where]

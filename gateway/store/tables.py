@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
+from gateway.domain.export import Export
 from gateway.domain.feedback import Feedback
 from gateway.domain.request import RequestRecord
 from gateway.store.computed import (
@@ -70,6 +71,7 @@ REQUESTS = replace(
     named_expressions=NAMED_REQUEST_EXPRESSIONS,
 )
 FEEDBACK = _table("feedback", Feedback)
+EXPORTS = _table("exports", Export)
 
 REQUEST_INSERT_COLUMNS = (
     "seq", "request_id", "trace_id", "span_id", "parent_span_id", "span_name", "tenant", "key_name",

@@ -19,7 +19,14 @@ from gateway.store.secrets import path_without_secrets, without_secrets
 from gateway.store.sqlite import feedback_log, request_log
 from gateway.store.sqlite.connection import connect_writer
 from gateway.store.sqlite.schema import bring_up_to_date
-from gateway.store.tables import FACT_COLUMNS, FEEDBACK, PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, REQUESTS
+from gateway.store.tables import (
+    EXPORTS,
+    FACT_COLUMNS,
+    FEEDBACK,
+    PAYLOAD_COLUMNS,
+    REQUEST_INSERT_COLUMNS,
+    REQUESTS,
+)
 from gateway.store.text import from_json, storable, to_json
 from tests.store.samples import exchange
 
@@ -187,3 +194,4 @@ def test_each_table_has_a_column_for_each_field(connection: sqlite3.Connection) 
     assert set(columns("feedback")) == {*FEEDBACK.columns, "seq", *counted}
     assert set(columns("feedback_versions")) == {*FEEDBACK.columns}
     assert tuple(columns("payloads")) == PAYLOAD_COLUMNS
+    assert columns("exports") == ["seq", *EXPORTS.columns]

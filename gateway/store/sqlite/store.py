@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from gateway.domain.aggregate import Cell, Latencies, Question, UsageSums, VerdictSums
 from gateway.domain.exchange import Exchange
+from gateway.domain.export import Export
 from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
 from gateway.domain.request import Facts, Payload, RequestRecord
@@ -18,10 +19,11 @@ from gateway.domain.subject import Subject
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Decode, Health, StoredKey, as_sent
 from gateway.store.packing import BodyPacker
-from gateway.store.rows import feedback_from_row, record_from_row
-from gateway.store.sql import Query, mentions, select
+from gateway.store.rows import export_from_row, feedback_from_row, record_from_row
+from gateway.store.sql import Query, count, mentions, select
 from gateway.store.sqlite import (
     answers,
+    export_table,
     feedback_log,
     heartbeat,
     key_table,
@@ -35,7 +37,8 @@ from gateway.store.sqlite.readers import Readers
 from gateway.store.sqlite.rollup_table import Span
 from gateway.store.sqlite.schema import bring_up_to_date
 from gateway.store.sqlite.writer import Writer
-from gateway.store.tables import FEEDBACK, REQUESTS
+from gateway.store.tables import EXPORTS, FEEDBACK, REQUESTS
+from gateway.store.text import MAX_INTEGER
 
 T = TypeVar("T")
 
@@ -91,6 +94,14 @@ class SqliteStore:
             lambda connection: request_log.append(connection, self._packer, exchanges), size_bytes=size
         )
 
+    async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
+        def insert(connection: sqlite3.Connection) -> list[int]:
+            feedback_log.put_feedback(connection, (), receipt)
+            return request_log.append(connection, self._packer, exchanges)
+
+        size = sum(map(request_log.size_bytes, exchanges))
+        return await self._writer.write(insert, size_bytes=size, is_synced=True)
+
     async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
         if not facts:
             return
@@ -122,6 +133,16 @@ class SqliteStore:
 
     async def payload(self, seq: int) -> Payload | None:
         return await self._lookups.read(lambda connection: request_log.payload(connection, seq))
+
+    async def count_requests(self, where: Filter, page: Page, tenant: str | None) -> int:
+        return await self._queries.read(partial(_count, query=count(REQUESTS, where, page, tenant)))
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        def read(connection: sqlite3.Connection) -> dict[int, Payload]:
+            kept = {seq: request_log.payload(connection, seq) for seq in seqs}
+            return {seq: payload for seq, payload in kept.items() if payload is not None}
+
+        return await self._queries.read(read)
 
     async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
         return await self._writer.write(
@@ -204,6 +225,28 @@ class SqliteStore:
 
         return await self._lookups.read(resolve)
 
+    # exports
+
+    async def put_export(self, export: Export) -> None:
+        await self._writer.write(
+            lambda connection: export_table.put_export(connection, export), is_synced=True
+        )
+
+    async def find_exports(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Export]:
+        query = select(EXPORTS, where, sort, page, tenant)
+        return await self._lookups.read(
+            lambda connection: [export_from_row(row) for row in connection.execute(query.sql, query.values)]
+        )
+
+    async def count_exports(self, where: Filter, tenant: str | None) -> int:
+        query = count(EXPORTS, where, Page(MAX_INTEGER), tenant)
+        return await self._lookups.read(partial(_count, query=query))
+
+    async def link_key(self, fresh: bytes) -> bytes:
+        return await self._writer.write(
+            lambda connection: export_table.link_key(connection, fresh), is_synced=True
+        )
+
     # keys
 
     async def keys(self) -> list[StoredKey]:
@@ -247,6 +290,11 @@ class SqliteStore:
 
 def _draw(connection: sqlite3.Connection, due: tuple[str, int, int], at_us: int) -> Span:
     return rollup_table.draw_ticket(connection, *due, at_us)
+
+
+def _count(connection: sqlite3.Connection, query: Query) -> int:
+    number: int = connection.execute(query.sql, query.values).fetchone()[0]
+    return number
 
 
 def _records(connection: sqlite3.Connection, query: Query) -> list[RequestRecord]:
