@@ -12,6 +12,7 @@ from gateway.domain.principal import Principal
 from gateway.feedback import Scale
 from gateway.feedback.scales import SCALES
 from gateway.proxy.handler import PolicyOf
+from gateway.recording.log_book import PolicyOf as LogPolicyOf
 from gateway.routing.providers import build_provider
 from gateway.routing.router import Router
 from gateway.routing.targets import Provider
@@ -54,14 +55,16 @@ def keys_of(config: Config) -> dict[str, Principal]:
 def policy_of(config: Config) -> PolicyOf:
     """Return what tells how much of a request is kept: the stricter of what its key and its provider say, or
     the gateway's default where neither says anything."""
-    by_key = {key.name: key.payloads for key in config.keys}
+    strictest = _strictest_of(config)
+    return lambda principal, provider: strictest(principal, provider.payloads)
 
-    def find(principal: Principal, provider: Provider) -> PayloadPolicy:
-        wishes = [by_key.get(principal.name or ""), provider.payloads]
-        given = [wish for wish in wishes if wish is not None]
-        return max(given, key=_STRICTNESS.index, default=config.storage.payloads)
 
-    return find
+def log_policy_of(config: Config) -> LogPolicyOf:
+    """Return what tells how much is kept of a request that went elsewhere, by the same rule. A provider that is
+    not configured says nothing."""
+    strictest = _strictest_of(config)
+    by_provider = {name: provider.payloads for name, provider in config.providers.items()}
+    return lambda principal, provider: strictest(principal, by_provider.get(provider))
 
 
 def payloads_of(config: Config) -> Callable[[str], PayloadPolicy]:
@@ -87,9 +90,21 @@ def prices_of(config: Config) -> PriceTable:
 
 
 def base_urls_of(config: Config) -> Callable[[str], str | None]:
-    """Return what tells a provider's base URL by its name."""
+    """Return what tells a provider's base URL by its name. One that is not configured may be named by its
+    host."""
     urls = {name: provider.base_url for name, provider in config.providers.items()}
-    return urls.get
+    return lambda name: urls.get(name, f"https://{name}")
+
+
+def _strictest_of(config: Config) -> Callable[[Principal, PayloadPolicy | None], PayloadPolicy]:
+    by_key = {key.name: key.payloads for key in config.keys}
+
+    def find(principal: Principal, by_provider: PayloadPolicy | None) -> PayloadPolicy:
+        wishes = [by_key.get(principal.name or ""), by_provider]
+        given = [wish for wish in wishes if wish is not None]
+        return max(given, key=_STRICTNESS.index, default=config.storage.payloads)
+
+    return find
 
 
 def _provider(name: str, config: ProviderConfig, trust: ssl.SSLContext) -> Provider:

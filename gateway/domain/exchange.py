@@ -74,7 +74,7 @@ class Exchange:
     """Kind of call by its path: `chat.completions`, `messages`, …, or `other`."""
     method: str
     path: str
-    """Path and query as the caller sent them."""
+    """Path and query as the caller sent them; see `was_proxied` for what did not pass here."""
     started_at_us: int
     first_byte_at_us: int | None = None
     ended_at_us: int
@@ -103,3 +103,9 @@ class Exchange:
     def keeps_response(self) -> bool:
         """Whether anything of the response's head and body may be kept."""
         return self.payloads is not PayloadPolicy.OFF and not self.omission.response
+
+
+def was_proxied(path: str) -> bool:
+    """Tell by its path whether a request passed through this gateway. One that went elsewhere, and was only
+    told of, has its whole URL in the path's place."""
+    return path.startswith("/")

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from gateway.domain.exchange import Exchange
+from gateway.domain.exchange import Exchange, was_proxied
 from gateway.domain.request import NANO, Facts
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -57,7 +57,9 @@ class Metrics:
         self._registry.register(_Readings(gauges))
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
-        """Count one exchange."""
+        """Count one exchange, unless it went elsewhere: its provider may be called anything."""
+        if not was_proxied(exchange.path):
+            return
         call = (exchange.provider, exchange.endpoint)
         self._requests.labels(*call, str(exchange.status or 0), exchange.outcome).inc()
         self._duration.labels(*call).observe((exchange.ended_at_us - exchange.started_at_us) / 1e6)
