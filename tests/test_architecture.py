@@ -63,7 +63,7 @@ HOMES = {
     "pydantic": {"api", "config", "web"},
     "pydantic_core": {"config", "web"},
     "sqlite3": {"store"},
-    "structlog": {"app", "recording", "server", "web"},
+    "structlog": {"app", "query", "recording", "server", "web"},
     "uvloop": {"server"},
     "yaml": {"config"},
     "zstandard": {"cli", "store", "wire"},

@@ -1,0 +1,202 @@
+"""ExportRunner: carries out the jobs that were started, one at a time.
+
+A job is its runner's for as long as it renews its lease in the store. One whose runner has died is taken up by
+another, in this process or the next, and is written anew up to the same last row. Each change of a job is a
+version that must follow the one that was read: a runner whose version does not follow has lost its job, be it
+to another runner or because it was cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+
+from gateway.domain.clock import now_us
+from gateway.domain.export import Export, ExportStatus
+from gateway.domain.filter import All, Any, Is, Op, Page, Sort
+from gateway.domain.ids import new_id
+from gateway.errors import Conflict, GatewayError, StoreUnavailable
+from gateway.query.exports.exporter import Exporter
+from gateway.query.exports.files import ExportFiles
+from gateway.query.exports.writing import Progress, write_rows
+from gateway.store.base import ExportStore
+
+log = structlog.get_logger("gateway.exports")
+
+LEASE_SECONDS = 5.0
+"""How long a runner that gives no sign of life keeps its job."""
+RENEW_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+"""How often it is looked for jobs that were started elsewhere, or whose runner has died."""
+
+KEPT_DAYS = 7
+"""How long files are kept."""
+SWEEP_SECONDS = 3600.0
+
+_OLDEST_FIRST = Sort("seq", descending=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What has become of a job that was not stopped."""
+
+    status: ExportStatus
+    file: str | None = None
+    error: str | None = None
+
+
+class ExportRunner:
+    """Works through the jobs of the store in a task of its own; reading and writing are done on threads.
+
+    Args:
+        exporters: how each dialect's exports are written. Jobs of others are left to other runners.
+    """
+
+    def __init__(self, store: ExportStore, files: ExportFiles, exporters: Mapping[str, Exporter]) -> None:
+        self._store = store
+        self._files = files
+        self._exporters = exporters
+        self._name = new_id()
+        self._wakeup = asyncio.Event()
+        self._running: tuple[str, Progress] | None = None
+        self._is_closing = False
+        self._swept_at = -SWEEP_SECONDS
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look for work; what an earlier process left is found first."""
+        self._task = asyncio.create_task(self._run(), name="exports")
+
+    def wake(self) -> None:
+        """Look for work now."""
+        self._wakeup.set()
+
+    def interrupt(self, export_id: str) -> None:
+        """Take note that a job was cancelled. Runners of other processes notice when they renew their lease."""
+        if self._running is not None and self._running[0] == export_id:
+            self._running[1].is_stopped = True
+
+    async def close(self) -> None:
+        """Leave the job at hand to the next runner, and stop."""
+        self._is_closing = True
+        if self._running is not None:
+            self._running[1].is_stopped = True
+        self._wakeup.set()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        while not self._is_closing:
+            try:
+                await self._sweep()
+                if export := await self._claim():
+                    await self._carry_out(export)
+                    continue
+            except StoreUnavailable as error:
+                log.warning("exports wait for the store", reason=str(error))
+            except Exception:
+                # Whatever it is, the jobs are still in the store, and it will be tried again.
+                log.exception("exports could not go on")
+            await self._rest()
+
+    async def _rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wakeup.wait(), LOOK_SECONDS)
+        self._wakeup.clear()
+
+    async def _sweep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._swept_at >= SWEEP_SECONDS:
+            self._swept_at = now
+            await asyncio.to_thread(self._files.remove_older, time.time() - KEPT_DAYS * 24 * 3600)
+
+    async def _claim(self) -> Export | None:
+        """Take the oldest job that nobody works on."""
+        is_started = Is("status", Op.EQ, ExportStatus.IN_PROGRESS.value)
+        is_free = Any((Is("lease_until_us", Op.EQ, None), Is("lease_until_us", Op.LT, now_us())))
+        is_known = Is("exporter", Op.IN, tuple(self._exporters))
+        where = All((is_started, is_free, is_known))
+        for export in await self._store.find_exports(where, _OLDEST_FIRST, Page(10), None):
+            if claimed := await self._renew(export, Progress(export.rows_total)):
+                # What the runner has left that had it before. Its version is over, so it cannot name a file now.
+                self._files.remove(self._file_name(export))
+                return claimed
+        return None
+
+    async def _carry_out(self, export: Export) -> None:
+        """Write a job's file, renewing the lease meanwhile, and store what has become of it."""
+        progress = Progress(export.rows_total, is_stopped=self._is_closing)
+        self._running = export.export_id, progress
+        held: Export | None = export
+        writing = asyncio.create_task(self._write(export, progress), name=f"export {export.export_id}")
+        try:
+            while not writing.done():
+                await asyncio.wait({writing}, timeout=RENEW_SECONDS)
+                if held is not None and not writing.done():
+                    with contextlib.suppress(StoreUnavailable):
+                        held = await self._renew(held, progress)
+                    progress.is_stopped |= held is None
+            await self._settle(held, await writing, progress)
+        finally:
+            self._running = None
+
+    async def _write(self, export: Export, progress: Progress) -> _Ending | None:
+        """Write a job's file; None if it was stopped before its end. Raises StoreUnavailable."""
+        name = self._file_name(export)
+        try:
+            with await asyncio.to_thread(self._files.begin, name) as file:
+                await write_rows(self._store, self._exporters[export.exporter], export, file, progress)
+                if progress.is_stopped:
+                    return None
+                await asyncio.to_thread(self._files.finish, file, name)
+            return _Ending(ExportStatus.SUCCESS, file=name)
+        except StoreUnavailable:
+            raise
+        except GatewayError as error:
+            return _Ending(ExportStatus.FAILED, error=str(error))
+        except OSError as error:
+            log.error("an export could not be written", export_id=export.export_id, reason=str(error))
+            return _Ending(ExportStatus.FAILED, error=f"the file cannot be written: {error.strerror}.")
+        except Exception:
+            # Whatever it is, it would be the same the next time.
+            log.exception("an export failed", export_id=export.export_id)
+            return _Ending(ExportStatus.FAILED, error="something went wrong; the gateway's log has more.")
+        finally:
+            self._files.remove_part(name)
+
+    def _file_name(self, export: Export) -> str:
+        """What its present owner calls a job's file: no two owners the same, so that neither spoils the other's."""
+        return f"{export.export_id}.{export.owner}.{self._exporters[export.exporter].suffix}"
+
+    async def _settle(self, held: Export | None, ending: _Ending | None, progress: Progress) -> None:
+        """Store what has become of a job, or leave it to the next runner, if it is still this one's."""
+        settled = None
+        if held is not None:
+            free = replace(_so_far(held, progress), owner=None, lease_until_us=None)
+            if ending is not None:
+                free = replace(free, status=ending.status, file=ending.file, error=ending.error)
+            settled = await self._put(free)
+        if settled is None and ending is not None and ending.file is not None:
+            self._files.remove(ending.file)
+
+    async def _renew(self, export: Export, progress: Progress) -> Export | None:
+        """Hold a job for a while longer, and say how far it is; None if it is not to be had."""
+        until_us = now_us() + int(LEASE_SECONDS * 1_000_000)
+        return await self._put(replace(_so_far(export, progress), owner=self._name, lease_until_us=until_us))
+
+    async def _put(self, export: Export) -> Export | None:
+        following = replace(export, version=export.version + 1, updated_at_us=now_us())
+        try:
+            await self._store.put_export(following)
+        except Conflict:
+            return None
+        return following
+
+
+def _so_far(export: Export, progress: Progress) -> Export:
+    return replace(export, rows_total=progress.rows_total, rows_done=progress.rows_done)

@@ -1,0 +1,112 @@
+"""Writing one export: rows are read page by page and bodies a few at a time, so that memory does not grow with
+what is exported."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from gateway.domain.export import Export
+from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
+from gateway.domain.request import Payload, RequestRecord
+from gateway.query.exports.exporter import Exporter, Selection
+from gateway.query.requests import read_back
+from gateway.store.base import ExportStore
+
+PAGE_ROWS = 200
+"""Most rows read at a time."""
+GROUP_BYTES = 4 * 1024 * 1024
+"""How much of bodies is read at a time, by their size on the wire. A longer one is read alone."""
+
+FACTS_SECONDS = 10.0
+"""How long the newest rows may take to be interpreted before they are written as they are."""
+
+_LOOK_SECONDS = 0.05
+_OLDEST_FIRST = Sort("seq", descending=False)
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the writing has come, and whether it should go on: the one thing that it shares with others."""
+
+    rows_total: int | None = None
+    rows_done: int = 0
+    is_stopped: bool = False
+
+
+async def write_rows(
+    store: ExportStore, exporter: Exporter, export: Export, file: BinaryIO, progress: Progress
+) -> None:
+    """Write the rows that an export means, the oldest first, or those before it is stopped.
+
+    No row is written that was logged after the export was started, and none twice.
+
+    Raises:
+        GatewayError: the filters mean nothing (any more), or the store cannot be read.
+        OSError: the file cannot be written.
+    """
+    assert export.last_seq is not None, "the export was never started"
+    selection = exporter.select(export.filters)
+    there_at_start = Is("seq", Op.LE, export.last_seq)
+    selection = Selection(All((selection.where, there_at_start)), selection.page)
+    await _wait_for_facts(store, there_at_start, progress)
+    progress.rows_total = await store.count_requests(selection.where, selection.page, export.tenant)
+    needs_bodies = exporter.needs_bodies(export.columns)
+    async for records in _pages(store, selection, export.tenant):
+        for group in _groups(records, GROUP_BYTES if needs_bodies else None):
+            if progress.is_stopped:
+                return
+            payloads = await store.payloads([record.seq for record in group]) if needs_bodies else {}
+            await asyncio.to_thread(_write, file, exporter, export.columns, group, payloads)
+            progress.rows_done += len(group)
+
+
+async def _wait_for_facts(store: ExportStore, where: Filter, progress: Progress) -> None:
+    """Give the interpreter time to catch up: tokens and cost of a row are known some ms after it is stored."""
+    not_yet = All((where, Is("interpreted_at_us", Op.EQ, None)))
+    give_up_at = asyncio.get_running_loop().time() + FACTS_SECONDS
+    while await store.find_requests(not_yet, _OLDEST_FIRST, Page(1), None):
+        if progress.is_stopped or asyncio.get_running_loop().time() > give_up_at:
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _pages(
+    store: ExportStore, selection: Selection, tenant: str | None
+) -> AsyncIterator[list[RequestRecord]]:
+    last_seq, offset, left = 0, selection.page.offset, selection.page.limit
+    while left > 0:
+        rest = All((selection.where, Is("seq", Op.GT, last_seq)))
+        page = Page(min(left, PAGE_ROWS), offset)
+        records = await store.find_requests(rest, _OLDEST_FIRST, page, tenant)
+        if not records:
+            return
+        yield records
+        last_seq, offset, left = records[-1].seq, 0, left - len(records)
+
+
+def _groups(records: Sequence[RequestRecord], limit_bytes: int | None) -> Iterator[list[RequestRecord]]:
+    """Split a page so that the bodies of a group stay below a limit; None keeps it whole."""
+    group: list[RequestRecord] = []
+    size = 0
+    for record in records:
+        row_bytes = record.request_size + record.response_size
+        if group and limit_bytes is not None and size + row_bytes > limit_bytes:
+            yield group
+            group, size = [], 0
+        group.append(record)
+        size += row_bytes
+    yield group
+
+
+def _write(
+    file: BinaryIO,
+    exporter: Exporter,
+    columns: Sequence[str],
+    records: Sequence[RequestRecord],
+    payloads: dict[int, Payload],
+) -> None:
+    for record in records:
+        file.write(exporter.write(read_back(record, payloads.get(record.seq), ()), columns))
