@@ -16,19 +16,30 @@ from gateway.api.helicone import helicone_face
 from gateway.api.native import documentation_face, native_face
 from gateway.api.operations import Gauges, Metrics, operations_face
 from gateway.api.pharia import pharia_face
-from gateway.api.portkey import portkey_analytics_face, portkey_face
+from gateway.api.portkey import DIALECT as PORTKEY
+from gateway.api.portkey import portkey_analytics_face, portkey_exporter, portkey_face, portkey_logs_face
 from gateway.config.models import Config, TokensConfig
 from gateway.domain.principal import Principal
 from gateway.errors import StoreUnavailable
 from gateway.feedback import FeedbackCore, Scale
 from gateway.feedback.standing import StandingVotes
-from gateway.provisioning import base_urls_of, keys_of, policy_of, prices_of, router_of, scale_of
+from gateway.provisioning import (
+    base_urls_of,
+    keys_of,
+    log_policy_of,
+    policy_of,
+    prices_of,
+    router_of,
+    scale_of,
+)
 from gateway.proxy.handler import Proxy
 from gateway.query import Analytics, JudgedRequests, RequestReader, RollingUp, TraceReader
+from gateway.query.exports import ExportFiles, ExportJobs, ExportLinks, ExportRunner
 from gateway.recording.interpreter import Interpreter
+from gateway.recording.log_book import LogBook
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
-from gateway.store import open_store, spill_path
+from gateway.store import exports_path, open_store, spill_path
 from gateway.store.base import Health, Store
 from gateway.store.spill import Spill
 from gateway.ui import voting_face
@@ -74,6 +85,8 @@ class Gateway:
     overflow: Overflow
     recorder: Recorder
     rolling_up: RollingUp
+    log_book: LogBook
+    exports: ExportRunner
     proxy: Proxy
     scale_of: Callable[[Principal], Scale]
     votes: StandingVotes
@@ -88,6 +101,7 @@ class Gateway:
         await self.overflow.start()
         self.recorder.start()
         self.rolling_up.start()
+        self.exports.start()
         self._key_refresh = asyncio.create_task(_refresh_for_ever(self.keys), name="key refresh")
 
     def front_door(self, faces: Handler) -> FrontDoor:
@@ -106,6 +120,7 @@ class Gateway:
         self.proxy.policy_of = policy
         self.scale_of = scale_of(config)
         self.votes.orphan_window_seconds = config.feedback.orphan_window
+        self.log_book.policy_of = log_policy_of(config)
         self.keys.replace_configured(keys)
         self.voting.configure(config.feedback.tokens)
         self.config = config
@@ -116,6 +131,7 @@ class Gateway:
             self._key_refresh.cancel()
             await asyncio.gather(self._key_refresh, return_exceptions=True)
         await self.rolling_up.close()
+        await self.exports.close()
         await self.recorder.close()
         await self.overflow.close()
         await self.interpreter.close()
@@ -149,24 +165,42 @@ async def open_gateway(config: Config) -> Gateway:
         limit_bytes=config.storage.max_body_bytes,
         admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
     )
+
+    def url_of(provider: str, path: str) -> str | None:
+        return proxy.router.url_of(provider, path)
+
+    log_book = LogBook(store, interpreter, log_policy_of(config), config.storage.max_body_bytes)
+    exporter = portkey_exporter(url_of)
+    files = ExportFiles(exports_path(config.storage.url))
+    exports = ExportRunner(store, files, {PORTKEY: exporter})
     metrics.watch(_gauges(proxy, recorder, overflow, upstream))
     core = FeedbackCore(store, voting.limits.spend)
     votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend)
     longest = config.server.max_feedback_bytes
+    requests = RequestReader(store)
     faces = [
-        native_face(RequestReader(store), TraceReader(store), core),
+        native_face(requests, TraceReader(store), core),
         # Asked for each vote anew, since a reload may have changed it.
         portkey_face(core, lambda principal: gateway.scale_of(principal), longest),
+        portkey_logs_face(
+            log_book,
+            requests,
+            ExportJobs(store, files, exports, PORTKEY, exporter),
+            ExportLinks(store),
+            url_of,
+            longest,
+        ),
         portkey_analytics_face(Analytics(store)),
         helicone_face(votes, store, JudgedRequests(store), longest),
         pharia_face(core, longest),
-        voting_face(votes, voting.tokens, RequestReader(store)),
+        voting_face(votes, voting.tokens, requests),
         operations_face(_checker(store, overflow), metrics),
     ]
     gateway = Gateway(
         config=config, store=store, keys=keys, voting=voting, upstream=upstream, interpreter=interpreter,
-        overflow=overflow, recorder=recorder, rolling_up=RollingUp(store), proxy=proxy, scale_of=scale_of(config),
-        votes=votes, faces=[*faces, documentation_face(faces, __version__)],
+        overflow=overflow, recorder=recorder, log_book=log_book, exports=exports,
+        rolling_up=RollingUp(store), proxy=proxy, scale_of=scale_of(config), votes=votes,
+        faces=[*faces, documentation_face(faces, __version__)],
         guard=Guard(keys, voting.tokens, voting.origins),
     )  # fmt: skip
     return gateway

@@ -1,8 +1,9 @@
 """Questions about what was logged: which requests, what was in one, what belongs to a trace.
 
 Holds what it takes to answer them from the store and the wire formats: paging that stays put while rows are
-added, bodies made readable, streams put together again, scores summed up. Knows neither HTTP nor SQL; a face
-brings the filter and the caller's tenant. Used by the read side of every face and by the web page.
+added, bodies made readable, streams put together again, scores summed up; and in `exports`, what it takes to
+write them to files. Knows neither HTTP nor SQL; a face brings the filter and the caller's tenant. Used by the
+read side of every face and by the web page.
 """
 
 from gateway.query.analytics import Analytics, Figures

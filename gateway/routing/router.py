@@ -51,6 +51,15 @@ class Router:
             return target_of(self._custom(custom_host), rest)
         return target_of(self._named_in_header(provider_name), rest)
 
+    def url_of(self, provider_name: str, path: str) -> str | None:
+        """Return where a provider was asked for a caller's path; None where it is not configured (any more)."""
+        provider = self._providers.get(provider_name)
+        if provider is None:
+            return None
+        first = path.partition("?")[0].split("/", 2)[1]
+        origin = "/".join(provider.base_url.split("/", 3)[:3])
+        return origin + target_of(provider, path[len(first) + 1 :]).request_target
+
     def _named_in_path(self, first: str, path: str) -> Provider:
         provider = self._providers.get(first)
         if provider is None:

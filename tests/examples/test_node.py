@@ -48,6 +48,22 @@ def test_portkeys_sdk_creates_entries_and_changes_one(demo: RunningGateway) -> N
     assert first["requests"][0]["user"] == "ann"
 
 
+@with_node
+@with_sdks
+def test_portkeys_sdk_tells_of_a_request_and_exports_it(demo: RunningGateway) -> None:
+    output = run_example(demo, "node", "node/portkey_logs.mjs")
+    assert (told(output, "total"), told(output, "export"), told(output, "listed")) == (
+        "1",
+        "success one trace",
+        "true",
+    )
+
+    [request] = read_trace(demo, told(output, "trace"))["requests"]
+    assert request["request_id"] == told(output, "told")
+    assert (request["user"], request["latency_ms"], request["model"]) == ("ann", 850, "gpt-4o")
+    assert told(output, "row") == f"{request['request_id']} 13 Name a colour."
+
+
 def test_the_lock_file_pins_what_is_asked_for_and_names_no_registry() -> None:
     wanted = json.loads((NODE / "package.json").read_text())["dependencies"]
     locked = json.loads((NODE / "package-lock.json").read_text())["packages"]

@@ -86,3 +86,15 @@ def test_an_agents_run_is_one_trace_with_its_steps_as_spans(demo: RunningGateway
     assert {step["metadata"]["task"] for step in trace["requests"]} == {"holiday"}
     assert [line.split(":")[0] for line in output.splitlines()[:3]] == ["plan", "  search", "  write"]
     assert trace["score"]["weighted_mean"] == float(told(output, "score")) == 0.8
+
+
+def test_portkeys_sdk_tells_of_a_request_and_exports_it(demo: RunningGateway) -> None:
+    output = run_example(demo, sys.executable, "07_portkey_logs.py")
+    assert told(output, "export") == "success"
+    assert told(output, "row") == "gpt-4o 13 0.00475 cents"
+    assert told(output, "answer") == "Blue."
+
+    trace = read_trace(demo, told(output, "trace"))
+    [request], [entry] = trace["requests"], trace["feedback"]
+    assert (request["request_id"], request["provider"]) == (told(output, "told"), "openai")
+    assert (request["user"], request["latency_ms"], entry["value"]) == ("ann", 850, 8)

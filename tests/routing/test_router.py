@@ -79,3 +79,20 @@ def test_a_custom_host_is_called_only_if_its_origin_is_allowed() -> None:
 
 def test_a_path_that_names_a_provider_stands_over_a_custom_host() -> None:
     assert chosen("/second/chat", host="https://evil.test") == ("second", "/v1/chat")
+
+
+@pytest.mark.parametrize(
+    ("provider", "path", "url"),
+    [
+        ("second", "/v1/chat?a=/x", "http://second.test/v1/chat?a=/x"),
+        ("second", "/second/chat", "http://second.test/v1/chat"),
+        ("second", "/second/v1/chat", "http://second.test/v1/chat"),
+        ("first", "/v1", "http://first.test/v1"),
+        ("custom", "/v1/chat", None),
+        ("gone", "/v1/chat", None),
+    ],
+)
+def test_where_a_provider_was_asked_is_told_of_a_callers_path(
+    provider: str, path: str, url: str | None
+) -> None:
+    assert router().url_of(provider, path) == url

@@ -35,6 +35,8 @@ def test_other_paths_do_reach_the_provider(gateway: RunningGateway, upstream: Up
         (b"GET", b"/v1/feedback", b"OPTIONS,POST"),
         (b"DELETE", b"/v1/feedback/", b"OPTIONS,POST"),
         (b"POST", b"/v1/feedback/0196", b"PUT"),
+        (b"GET", b"/v1/logs", b"POST"),
+        (b"DELETE", b"/v1/logs/exports/x", b"GET,PUT"),
         (b"PATCH", b"/api/v1/traces/1", b"GET,HEAD"),
         (b"POST", b"/healthz", b"GET,HEAD"),
         (b"DELETE", b"/metrics", b"GET,HEAD"),
@@ -50,14 +52,23 @@ def test_a_path_of_ours_with_another_method_is_405_and_says_what_is_allowed(
     assert "Allowed" in answer.body.decode()
 
 
-@pytest.mark.parametrize("path", [b"/v1/feedback/a/b", b"/v1/feedback/a/b/c?d", b"/v1/%66eedback/a/b"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/v1/feedback/a/b",
+        b"/v1/feedback/a/b/c?d",
+        b"/v1/%66eedback/a/b",
+        b"/v1/logs/exports/x/y",
+        b"/v1/logs/x",
+    ],
+)
 def test_an_unknown_path_of_portkey_s_is_404_in_its_shape(gateway: RunningGateway, path: bytes) -> None:
     answer = call(gateway.port, request(b"GET", path))
     assert answer.status == 404
     assert set(json.loads(answer.body)) == {"status", "message"}
 
 
-@pytest.mark.parametrize("path", [b"/api/v1/nothing", b"/ui", b"/v1/logs"])
+@pytest.mark.parametrize("path", [b"/api/v1/nothing", b"/ui", b"/v1/analytics"])
 def test_an_unknown_path_of_ours_is_404_as_json(gateway: RunningGateway, path: bytes) -> None:
     answer = call(gateway.port, request(b"GET", path))
     assert answer.status == 404

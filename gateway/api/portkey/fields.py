@@ -57,7 +57,7 @@ def _metadata(value: object) -> dict[str, object]:
     size = len(orjson.dumps(found))
     if size > MAX_METADATA_BYTES:
         raise ValueError(f"may be {MAX_METADATA_BYTES:,} bytes long as JSON; got {size:,}")
-    if _has_nul(found):
+    if has_nul(found):
         raise ValueError("must not hold the character U+0000, neither in keys nor in strings")
     return found
 
@@ -70,15 +70,16 @@ def _parsed(text: str) -> object:
         raise ValueError(f"is a string that holds no JSON object; in it, {problem}") from None
 
 
-def _has_nul(value: object) -> bool:
+def has_nul(value: object) -> bool:
+    """Tell whether a JSON value holds the character U+0000, which no database takes, in a key or a string."""
     if isinstance(value, dict):
-        return any("\0" in key or _has_nul(item) for key, item in value.items())
+        return any("\0" in key or has_nul(item) for key, item in value.items())
     if isinstance(value, list):
-        return any(map(_has_nul, value))
+        return any(map(has_nul, value))
     return isinstance(value, str) and "\0" in value
 
 
-def _unless_null(check: Callable[[object], object], takes: Any) -> BeforeValidator:
+def unless_null(check: Callable[[object], object], takes: Any) -> BeforeValidator:
     """Check what is not null. `takes` is what `/openapi.json` says may be sent."""
     return BeforeValidator(
         lambda value: None if value is None else check(value), json_schema_input_type=takes | None
@@ -90,7 +91,7 @@ _WeightRange = Annotated[float, Field(ge=0, le=1)]
 
 TraceId = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), BeforeValidator(_trace_id)]
 Grade = Annotated[_GradeRange, BeforeValidator(_grade)]
-OptionalGrade = Annotated[int | None, _unless_null(_grade, takes=_GradeRange)]
-Weight = Annotated[float | None, _unless_null(_weight, takes=_WeightRange)]
-Metadata = Annotated[dict[str, object] | None, _unless_null(_metadata, takes=dict[str, object] | str)]
-EntryId = Annotated[str | None, _unless_null(parse_uuid, takes=UUID)]
+OptionalGrade = Annotated[int | None, unless_null(_grade, takes=_GradeRange)]
+Weight = Annotated[float | None, unless_null(_weight, takes=_WeightRange)]
+Metadata = Annotated[dict[str, object] | None, unless_null(_metadata, takes=dict[str, object] | str)]
+EntryId = Annotated[str | None, unless_null(parse_uuid, takes=UUID)]

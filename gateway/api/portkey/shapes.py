@@ -69,11 +69,7 @@ def to_votes(body: object, scale: Scale) -> list[NewFeedback]:
     Raises:
         BadInput: an entry is not as `FeedbackRequest` wants it; names the field, with its index in an array.
     """
-    if not isinstance(body, list):
-        return [_vote(body, "", scale)]
-    if not 1 <= len(body) <= MAX_BULK:
-        raise BadInput(f"must be an array of 1 to {MAX_BULK:,} entries; got {len(body):,}.", field="body")
-    return [_vote(entry, f"[{index}]", scale) for index, entry in enumerate(body)]
+    return [_vote(entry, at, scale) for at, entry in one_or_many(body)]
 
 
 def to_revision(body: object, scale: Scale) -> Revision:
@@ -82,7 +78,7 @@ def to_revision(body: object, scale: Scale) -> Revision:
     Raises:
         BadInput: it is not as `FeedbackUpdateRequest` wants it, or changes nothing.
     """
-    change = _checked(FeedbackUpdateRequest, body, "")
+    change = checked(FeedbackUpdateRequest, body)
     if change.value is None and change.weight is None and change.metadata is None:
         raise BadInput("changes nothing; send value, weight or metadata.", field="body")
     return Revision(
@@ -97,18 +93,46 @@ def to_revision(body: object, scale: Scale) -> Revision:
 
 def success(message: str, feedback_ids: list[str]) -> web.Response:
     """Return the reply to a call that was carried out."""
-    return _reply(200, FeedbackResponse(message=message, feedback_ids=feedback_ids))
+    return reply(FeedbackResponse(message=message, feedback_ids=feedback_ids))
 
 
 def failure(error: GatewayError) -> web.Response:
     """Draw an error the way Portkey does."""
     # A message may quote a path with bytes that are no UTF-8.
     message = str(error).encode(errors="replace").decode()
-    return _reply(error.status, FailureResponse(message=message))
+    return reply(FailureResponse(message=message), error.status)
+
+
+def reply(body: BaseModel, status: int = 200) -> web.Response:
+    """Answer with a model as JSON."""
+    return web.Response(status=status, body=orjson.dumps(body.model_dump()), content_type="application/json")
+
+
+def one_or_many(body: object) -> list[tuple[str, object]]:
+    """Return the entries in a body, which is one or an array of 1 to 1,000, each with the path to it.
+
+    Raises:
+        BadInput: the array is empty, or too long.
+    """
+    if not isinstance(body, list):
+        return [("", body)]
+    if not 1 <= len(body) <= MAX_BULK:
+        raise BadInput(f"must be an array of 1 to {MAX_BULK:,} entries; got {len(body):,}.", field="body")
+    return [(f"[{index}]", entry) for index, entry in enumerate(body)]
+
+
+def checked(model: type[Model], body: object, at: str = "") -> Model:
+    """Return a body, or the entry at a path in one, as a model. Raises BadInput that names the field to blame."""
+    if not isinstance(body, dict):
+        raise BadInput(f"must be an object; got {shown(body)}.", field=at or "body")
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise explain(error, at) from None
 
 
 def _vote(entry: object, at: str, scale: Scale) -> NewFeedback:
-    given = _checked(FeedbackRequest, entry, at)
+    given = checked(FeedbackRequest, entry, at)
     return NewFeedback(
         feedback_id=given.id,
         subject_id=given.trace_id,
@@ -123,19 +147,6 @@ def _vote(entry: object, at: str, scale: Scale) -> NewFeedback:
     )
 
 
-def _checked(model: type[Model], body: object, at: str) -> Model:
-    if not isinstance(body, dict):
-        raise BadInput(f"must be an object; got {shown(body)}.", field=at or "body")
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        raise explain(error, at) from None
-
-
 def _author(metadata: dict[str, object] | None) -> str | None:
     user = (metadata or {}).get("_user")
     return user if isinstance(user, str) and user else None
-
-
-def _reply(status: int, body: BaseModel) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(body.model_dump()), content_type="application/json")

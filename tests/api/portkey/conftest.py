@@ -1,18 +1,26 @@
-"""Portkey's face on a real server with a real store, called over a real socket."""
+"""Portkey's faces on a real server with a real store, called over a real socket."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from gateway.api.portkey import portkey_face
+from gateway.api.portkey import portkey_exporter, portkey_face, portkey_logs_face
+from gateway.domain.exchange import PayloadPolicy
 from gateway.domain.principal import Principal, Role
 from gateway.feedback import FeedbackCore, Scale, signed, thumbs
+from gateway.query import RequestReader
+from gateway.query.exports import ExportFiles, ExportJobs, ExportLinks, ExportRunner
+from gateway.recording.interpreter import Interpreter
+from gateway.recording.log_book import LogBook
 from gateway.store.base import Store
+from gateway.wire.prices import PriceTable
 from tests.api.serving import MIB, serving
 
+from .logs_served import LogsServed
 from .served import Served
 
 KEYS = {
@@ -37,3 +45,50 @@ async def served(store: Store) -> AsyncIterator[Served]:
         httpx.AsyncClient(base_url=f"{url}/v1", headers=headers, trust_env=False) as client,
     ):
         yield Served(f"{url}/v1", client, store)
+
+
+WHOLE = frozenset({Role.PROXY, Role.READ})
+LOG_KEYS = {
+    "all-key": Principal("all", WHOLE),
+    "proxy-key": Principal("proxy", frozenset({Role.PROXY})),
+    "read-key": Principal("read", frozenset({Role.READ})),
+    "vote-key": Principal("vote", frozenset({Role.FEEDBACK})),
+    "north-key": Principal("north", WHOLE, tenant="north"),
+    "south-key": Principal("south", WHOLE, tenant="south"),
+    "quiet-key": Principal("quiet", WHOLE),
+}
+
+
+def payloads_of(principal: Principal, provider: str) -> PayloadPolicy:
+    return PayloadPolicy.OFF if principal.name == "quiet" else PayloadPolicy.FULL
+
+
+def url_of(provider: str, path: str) -> str | None:
+    return None if provider == "gone" else f"https://{provider}.test{path}"
+
+
+@pytest.fixture
+async def logs(store: Store, tmp_path: Path) -> AsyncIterator[LogsServed]:
+    interpreter = Interpreter(store, PriceTable({}, {}), lambda name: f"https://{name}")
+    folder = tmp_path / "exports"
+    files, exporter = ExportFiles(folder), portkey_exporter(url_of)
+    runner = ExportRunner(store, files, {"portkey": exporter})
+    face = portkey_logs_face(
+        LogBook(store, interpreter, payloads_of, MIB),
+        RequestReader(store),
+        ExportJobs(store, files, runner, "portkey", exporter),
+        ExportLinks(store),
+        url_of,
+        16 * MIB,
+    )
+    interpreter.start()
+    runner.start()
+    async with (
+        serving(face, principals=LOG_KEYS, store=store) as url,
+        httpx.AsyncClient(
+            base_url=f"{url}/v1", headers={"x-portkey-api-key": "all-key"}, trust_env=False
+        ) as client,
+    ):
+        yield LogsServed(f"{url}/v1", client, store, folder)
+    await runner.close()
+    await interpreter.close()
