@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.api.helicone import history as helicone
-from gateway.api.portkey import history as portkey
+from gateway.api.portkey.history import past as portkey
 from gateway.domain.past import PastRequest
 from gateway.domain.principal import Principal
 from gateway.errors import BadInput

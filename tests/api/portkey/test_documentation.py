@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.api.portkey.export_rows import COLUMNS
-from gateway.api.portkey.exports import ExportEndpoints
+from gateway.api.portkey.exports.handlers import ExportEndpoints
+from gateway.api.portkey.exports.rows import COLUMNS
 from gateway.api.portkey.generations import CONDITIONS
-from gateway.api.portkey.log_schema import AnalyticsMetrics
-from gateway.api.portkey.logs import LogEndpoints
+from gateway.api.portkey.logs.handlers import LogEndpoints
+from gateway.api.portkey.logs.schema import AnalyticsMetrics
 from gateway.domain.export import ExportStatus
 
 UNUSED: Any = None

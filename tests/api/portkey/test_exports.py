@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from gateway.api.portkey.export_rows import COLUMNS
+from gateway.api.portkey.exports.rows import COLUMNS
 from gateway.domain.exchange import Identity
 from gateway.domain.request import Cost, Facts, Usage
 from tests.store.samples import exchange

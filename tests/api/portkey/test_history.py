@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.portkey.exported import PortkeyRow
-from gateway.api.portkey.history import is_row, to_past_request
+from gateway.api.portkey.history.lines import PortkeyRow
+from gateway.api.portkey.history.past import is_row, to_past_request
 from gateway.domain.filter import EVERYTHING, Page, Sort
 from gateway.domain.past import PastRequest
 from gateway.domain.principal import Principal

@@ -13,7 +13,15 @@ import orjson
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool
 
 from gateway.api.portkey.fields import Metadata
-from gateway.api.portkey.log_fields import Body, HeaderFields, Method, Milliseconds, ProviderName, Status, Url
+from gateway.api.portkey.logs.fields import (
+    Body,
+    HeaderFields,
+    Method,
+    Milliseconds,
+    ProviderName,
+    Status,
+    Url,
+)
 from gateway.api.portkey.shapes import checked, one_or_many
 from gateway.domain.exchange import Exchange, Identity, Outcome, RawHeaders
 from gateway.domain.ids import MAX_ID_BYTES, is_valid_id, new_id

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.api.portkey.exports import ExportEndpoints
-from gateway.api.portkey.logs import LogBook, LogEndpoints
+from gateway.api.portkey.exports.handlers import ExportEndpoints
+from gateway.api.portkey.logs.handlers import LogBook, LogEndpoints
 from gateway.api.portkey.records import UrlOf
 from gateway.api.portkey.shapes import FailureResponse, failure
 from gateway.query import RequestReader

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from gateway.api.portkey import records
-from gateway.api.portkey.log_schema import LogObject
+from gateway.api.portkey.logs.schema import LogObject
 from gateway.api.portkey.records import CURRENCY, MODE, UrlOf
 from gateway.api.portkey.values import iso_time
 from gateway.domain.exchange import was_proxied

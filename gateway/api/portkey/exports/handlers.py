@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.portkey.export_shapes import (
+from gateway.api.portkey.exports.shapes import (
     ExportChange,
     ExportDownload,
     ExportItem,

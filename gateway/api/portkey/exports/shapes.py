@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from gateway.api.portkey.export_rows import COLUMNS
+from gateway.api.portkey.exports.rows import COLUMNS
 from gateway.api.portkey.fields import has_nul, unless_null
 from gateway.api.portkey.values import iso_time
 from gateway.domain.export import Export, ExportStatus

@@ -10,10 +10,10 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from gateway.api.portkey.custom_logs import CustomLog, to_exchanges
 from gateway.api.portkey.feedback import DIALECT
-from gateway.api.portkey.log_object import to_log_object
-from gateway.api.portkey.log_schema import LogObject
+from gateway.api.portkey.logs.custom import CustomLog, to_exchanges
+from gateway.api.portkey.logs.log_object import to_log_object
+from gateway.api.portkey.logs.schema import LogObject
 from gateway.api.portkey.records import UrlOf
 from gateway.api.portkey.shapes import reply
 from gateway.domain.clock import now_us

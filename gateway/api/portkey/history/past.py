@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from gateway.api.portkey.exported import PortkeyRow, paired
 from gateway.api.portkey.feedback import DIALECT
-from gateway.api.portkey.messages import read_headers, read_message
-from gateway.api.portkey.votes import read_votes
+from gateway.api.portkey.history.lines import PortkeyRow, paired
+from gateway.api.portkey.history.messages import read_headers, read_message
+from gateway.api.portkey.history.votes import read_votes
 from gateway.domain.exchange import Exchange, Identity, Outcome, PayloadPolicy, RawHeaders
 from gateway.domain.ids import is_valid_id
 from gateway.domain.past import PastRequest
