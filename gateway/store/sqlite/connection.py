@@ -68,7 +68,16 @@ def translated_errors(path: Path) -> Iterator[None]:
         reason = _REASONS.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE)
         if reason is None:
             raise
-        raise StoreUnavailable(f"the database {path} cannot be used: {reason}.") from error
+        raise _unusable(path, reason) from error
+
+
+def locked_out(path: Path) -> StoreUnavailable:
+    """Return the error for a file that another process has kept locked."""
+    return _unusable(path, _REASONS[sqlite3.SQLITE_BUSY])
+
+
+def _unusable(path: Path, reason: str) -> StoreUnavailable:
+    return StoreUnavailable(f"the database {path} cannot be used: {reason}.")
 
 
 def _create_private(path: Path) -> None:

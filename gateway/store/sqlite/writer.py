@@ -15,11 +15,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from gateway.errors import GatewayError, StoreUnavailable
-from gateway.store.sqlite.connection import translated_errors
+from gateway.store.sqlite.connection import BUSY_SECONDS, locked_out, translated_errors
+from gateway.store.sqlite.turn import Turn
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -28,6 +29,7 @@ MAX_BATCH_JOBS = 1000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_QUEUED_BYTES = 256 * 1024 * 1024
 LAZY_SECONDS = 0.020
+CLOSING_LOOK_SECONDS = 0.5
 
 
 @dataclass(slots=True, eq=False)
@@ -57,8 +59,11 @@ class Writer:
         self._connection = connection
         self._path = path
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._turn = Turn(path, BUSY_SECONDS)
+        self._patience: asyncio.TimerHandle | None = None
+        self._waiting: deque[Job] = deque()
         self._lazy: deque[Job] = deque()
+        self._bell: SimpleQueue[None] = SimpleQueue()
         self._nudge: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
         self._has_room = asyncio.Event()
@@ -81,7 +86,7 @@ class Writer:
         """
         await self._wait_for_room(size_bytes)
         job = self._new_job(work, size_bytes, is_synced)
-        self._queue.put(job)
+        self._call_for(job)
         result: T = await job.future
         return result
 
@@ -96,13 +101,16 @@ class Writer:
         return result
 
     async def close(self) -> None:
-        """Run what is queued, then close the connection."""
+        """Run what is queued, then close the connection; or give up if another process does not let it."""
         if not self._is_closed:
             self._is_closed = True
-            self._queue.put(None)
-        if self._nudge is not None:
-            self._nudge.cancel()
-        await asyncio.to_thread(self._thread.join)
+            self._bell.put(None)
+        while self._thread.is_alive() and self._turn.patience_left() > 0:
+            await asyncio.to_thread(self._thread.join, CLOSING_LOOK_SECONDS)
+        self._give_up_if_stuck()
+        for timer in (self._nudge, self._patience):
+            if timer is not None:
+                timer.cancel()
 
     # on the event loop
 
@@ -117,10 +125,28 @@ class Writer:
         self._queued_bytes += size_bytes
         return Job(work, self._loop.create_future(), size_bytes, is_synced)
 
+    def _call_for(self, job: Job) -> None:
+        self._waiting.append(job)
+        self._bell.put(None)
+        if self._patience is None:
+            self._patience = self._loop.call_later(BUSY_SECONDS, self._give_up_if_stuck)
+
     def _wake_for_lazy(self) -> None:
         self._nudge = None
         if self._lazy:
-            self._queue.put(Job(_nothing, self._loop.create_future(), 0, is_synced=False))
+            self._call_for(Job(_nothing, self._loop.create_future(), 0, is_synced=False))
+
+    def _give_up_if_stuck(self) -> None:
+        """Fail all that waits if the thread has waited for its turn too long. When that comes after all, it finds
+        only what has come since."""
+        self._patience = None
+        if (left := self._turn.patience_left()) > 0:
+            if self._waiting:
+                self._patience = self._loop.call_later(left, self._give_up_if_stuck)
+            return
+        while jobs := self._take():
+            self._fail(jobs, locked_out(self._path))
+            self._settle(jobs)
 
     def _settle(self, jobs: list[Job]) -> None:
         for job in jobs:
@@ -136,34 +162,37 @@ class Writer:
     # on the writer's thread
 
     def _run(self) -> None:
-        is_last = False
-        while not is_last:
-            jobs, is_last = self._take()
-            if jobs:
-                self._commit(jobs)
+        while self._wait_for_jobs():
+            jobs = self._take_turn()
             try:
                 self._loop.call_soon_threadsafe(self._settle, jobs)
             except RuntimeError:
                 break  # the loop is closed, so nobody is left to wait for anything
         self._connection.close()
+        self._turn.close()
 
-    def _take(self) -> tuple[list[Job], bool]:
-        """Wait for a job, then take all that wait, up to a batch; tell whether the end was among them."""
-        jobs: list[Job] = []
-        size = 0
-        job = self._queue.get()
+    def _wait_for_jobs(self) -> bool:
+        """Wait for a job; tell whether there is one, or the writer is closed and none will come."""
+        while not self._waiting:
+            if self._is_closed:
+                return bool(self._lazy)
+            self._bell.get()
+        return True
+
+    def _take_turn(self) -> list[Job]:
+        """Wait until no other process writes, then run what waits by then; return it, done or failed."""
         try:
-            while job is not None:
-                jobs.append(job)
-                size += job.size_bytes
-                if len(jobs) >= MAX_BATCH_JOBS or size >= MAX_BATCH_BYTES:
-                    break
-                job = self._queue.get_nowait()
-        except Empty:
-            pass
-        while self._lazy:
-            jobs.append(self._lazy.popleft())
-        return jobs, job is None
+            self._turn.take()
+        except StoreUnavailable as error:
+            jobs = self._take()
+            self._fail(jobs, error)
+            return jobs
+        try:
+            if jobs := self._take():
+                self._commit(jobs)
+            return jobs
+        finally:
+            self._turn.end()
 
     def _commit(self, jobs: list[Job]) -> Exception | None:
         """Run jobs in one transaction, or if that fails each in its own; return why none could be begun."""
@@ -210,6 +239,21 @@ class Writer:
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+
+    # on either: whoever takes a job has it to himself
+
+    def _take(self) -> list[Job]:
+        """Take all jobs that wait, up to a batch."""
+        jobs: list[Job] = []
+        size = 0
+        with suppress(IndexError):
+            while len(jobs) < MAX_BATCH_JOBS and size < MAX_BATCH_BYTES:
+                jobs.append(self._waiting.popleft())
+                size += jobs[-1].size_bytes
+        with suppress(IndexError):
+            while True:
+                jobs.append(self._lazy.popleft())
+        return jobs
 
     def _fail(self, jobs: list[Job], error: Exception) -> None:
         for job in jobs:

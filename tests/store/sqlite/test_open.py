@@ -19,6 +19,13 @@ from tests.store.samples import exchange, requests_of
 
 ROOT = Path(__file__).parents[3]
 
+OLD_ROW = """
+INSERT INTO requests (
+    request_id, trace_id, provider, endpoint, method, path, started_at_us, ended_at_us, outcome, is_stream, attempt,
+    metadata, request_size, response_size, payloads
+) VALUES ('old', 't', 'up', 'chat.completions', 'POST', '/', 1, 2, 'complete', 0, 1, '{}', 0, 0, 'full')
+"""
+
 
 @pytest.mark.parametrize("url", ["gateway.db", "sqlite:///", "sqlite:///:memory:", "postgresql://host/db"])
 async def test_a_url_that_names_no_file_is_refused(url: str) -> None:
@@ -40,7 +47,8 @@ async def test_a_new_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None
     await store.append([exchange()])
     modes = _modes(tmp_path)
     await store.close()
-    assert modes == {"gateway.db": 0o600, "gateway.db-wal": 0o600, "gateway.db-shm": 0o600}
+    names = ("gateway.db", "gateway.db-wal", "gateway.db-shm", "gateway.db.lock")
+    assert modes == dict.fromkeys(names, 0o600)
 
 
 async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
@@ -133,6 +141,7 @@ async def test_a_file_that_was_made_by_an_older_version_is_upgraded(
     counted = await store.verdicts(Question(0, 10, bucket_us=1))
     assert {cell.starts_at_us: sums.entries for cell, sums in counted.items()} == {1: 1, 2: 2}
     assert [entry.grade for entry in await store.feedback_by_ids(["on-trace", "on-request"])] == [5, 10]
+    assert [found.identity.request_id for _, found in await store.uninterpreted(10)] == ["first", "second"]
     await store.close()
     connection = sqlite3.connect(tmp_path / "gateway.db")
     assert connection.execute("SELECT request_id FROM request_report").fetchall() == [("first",), ("second",)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import Conflict, StoreUnavailable
+from gateway.store.file_lock import FileLock
 from gateway.store.sqlite import writer as writer_module
 from gateway.store.sqlite.connection import connect_writer
 from gateway.store.sqlite.writer import Writer
@@ -60,7 +61,8 @@ class Traced:
 
 
 @pytest.fixture
-async def traced(tmp_path: Path) -> AsyncIterator[Traced]:
+async def traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Traced]:
+    monkeypatch.setattr(writer_module, "BUSY_SECONDS", 0.3)
     traced = Traced(tmp_path / "gateway.db")
     yield traced
     await traced.writer.close()
@@ -184,6 +186,61 @@ async def test_a_database_that_stays_locked_fails_all_who_wait_at_once(traced: T
     other.execute("ROLLBACK")
     other.close()
     assert await traced.insert("after") == 1
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[FileLock]:
+    """Another process's turn."""
+    lock = FileLock(tmp_path / "gateway.db.lock")
+    yield lock
+    lock.close()
+
+
+async def test_all_that_comes_while_another_process_has_its_turn_is_written_in_the_next(
+    traced: Traced, other: FileLock
+) -> None:
+    other.take()
+    writes = [asyncio.create_task(traced.insert(number)) for number in range(5)]
+    await asyncio.sleep(0.05)
+    assert "BEGIN IMMEDIATE" not in traced.statements
+    writes += [asyncio.create_task(traced.insert(number)) for number in range(5, 10)]
+    await asyncio.sleep(0)
+    other.let_go()
+    await asyncio.gather(*writes)
+    assert traced.statements.count("BEGIN IMMEDIATE") == 1
+    assert traced.stored() == list(range(10))
+
+
+async def test_the_turn_is_ended_with_the_transaction_also_if_that_fails(
+    traced: Traced, other: FileLock
+) -> None:
+    await insert_together(traced, ["a", "a"])
+    await asyncio.to_thread(other.take)
+
+
+async def test_what_waits_for_its_turn_too_long_fails_and_is_not_done_later(
+    traced: Traced, other: FileLock
+) -> None:
+    other.take()
+    results = await asyncio.gather(*(traced.insert(number) for number in range(20)), return_exceptions=True)
+    assert [type(result) for result in results] == [StoreUnavailable] * 20
+    assert "another process has kept it locked" in str(results[0])
+    other.let_go()
+    assert await traced.insert("after") == 1
+    assert traced.stored() == ["after"]
+    assert traced.writer.queued_bytes == 0
+
+
+async def test_closing_waits_no_longer_for_its_turn_than_a_write_does(
+    traced: Traced, other: FileLock
+) -> None:
+    other.take()
+    write = asyncio.create_task(traced.insert("a"))
+    await asyncio.sleep(0)
+    await traced.writer.close()
+    with pytest.raises(StoreUnavailable, match="another process has kept it locked"):
+        await write
+    other.let_go()
 
 
 async def test_a_disk_without_room_fails_the_job_that_needs_it(traced: Traced) -> None:

@@ -1,0 +1,44 @@
+"""A process that gives the same feedback as its rivals, at the same moment, and says what came of it.
+
+Usage: python -m tests.feedback.rival DATABASE CALLS
+It says `ready`, waits for a line on standard input, and then writes a JSON object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from gateway.domain.principal import OPEN
+from gateway.feedback import FeedbackCore
+from gateway.feedback.standing import StandingVotes
+from gateway.store import open_store
+from tests.feedback.samples import APP, change, vote
+from tests.feedback.test_standing import vote as standing_vote
+
+
+async def main(path: str, calls: int) -> None:
+    store = await open_store(f"sqlite:///{path}")
+    core, standing = FeedbackCore(store), StandingVotes(store, 3600)
+    _say("ready")
+    await asyncio.to_thread(sys.stdin.readline)
+    given, cast, revised = [], [], []
+    for number in range(calls):
+        retried = vote(f"trace-{number}")
+        given += await core.give([retried], APP, dialect="test", idempotency_key=f"key-{number}")
+        [entry] = await standing.cast([standing_vote("request-1")], OPEN, dialect="test")
+        cast.append(entry.version)
+        entry = await core.revise(given[0], change(weight=0.5), APP, "test")
+        revised.append(entry.version)
+    await store.close()
+    _say(json.dumps({"given": given, "cast": cast, "revised": revised}))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
