@@ -39,7 +39,7 @@ from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_book import LogBook
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
-from gateway.store import exports_path, open_store, spill_path
+from gateway.store import Claim, claim_worker, exports_path, open_store, spill_path
 from gateway.store.base import Health, Store
 from gateway.store.spill import Spill
 from gateway.ui import voting_face
@@ -77,6 +77,7 @@ class Gateway:
     """A gateway without its sockets: what runs in one process, and how it starts, reloads and stops."""
 
     config: Config
+    claim: Claim
     store: Store
     keys: KeyRing
     voting: Voting
@@ -137,6 +138,7 @@ class Gateway:
         await self.interpreter.close()
         await self.upstream.close()
         await self.store.close()
+        self.claim.give_up()
 
 
 async def open_gateway(config: Config) -> Gateway:
@@ -147,13 +149,16 @@ async def open_gateway(config: Config) -> Gateway:
         OSError: a provider's certificate file cannot be read.
     """
     router = router_of(config)
-    store = await open_store(config.storage.url, readable)
+    url = config.storage.url
+    claim = claim_worker(url, 0, config.server.workers)
+    store = await open_store(url, readable, claim.numbers)
     keys = KeyRing(keys_of(config), store, is_off=config.server.auth == "off")
     voting = Voting(config.feedback.tokens)
     upstream = Upstream()
     metrics = Metrics()
     interpreter = Interpreter(store, prices_of(config), base_urls_of(config), [metrics.observe])
-    overflow = Overflow(Spill(spill_path(config.storage.url)), store, interpreter)
+    spill, *left_behind = (Spill(spill_path(url, number)) for number in claim.numbers)
+    overflow = Overflow(spill, store, interpreter, left_behind)
     recorder = Recorder(store, interpreter, overflow, waits_for_commit=config.storage.durability == "commit")
     proxy = Proxy(
         keys=keys,
@@ -197,7 +202,7 @@ async def open_gateway(config: Config) -> Gateway:
         operations_face(_checker(store, overflow), metrics),
     ]
     gateway = Gateway(
-        config=config, store=store, keys=keys, voting=voting, upstream=upstream, interpreter=interpreter,
+        config=config, claim=claim, store=store, keys=keys, voting=voting, upstream=upstream, interpreter=interpreter,
         overflow=overflow, recorder=recorder, log_book=log_book, exports=exports,
         rolling_up=RollingUp(store), proxy=proxy, scale_of=scale_of(config), votes=votes,
         faces=[*faces, documentation_face(faces, __version__)],

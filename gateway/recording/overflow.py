@@ -23,10 +23,17 @@ class Overflow:
     """The file beside the store in which rows wait, and the task that brings them back in order.
 
     `rows_lost` stays 0 unless that file cannot be written either; then it tells the truth.
+
+    Args:
+        spill: the file.
+        left_behind: files of workers that will not come back; what is in them is brought back too.
     """
 
-    def __init__(self, spill: Spill, store: Store, interpreter: Interpreter) -> None:
+    def __init__(
+        self, spill: Spill, store: Store, interpreter: Interpreter, left_behind: Sequence[Spill] = ()
+    ) -> None:
         self._spill = spill
+        self._spills = (*left_behind, spill)
         self._store = store
         self._interpreter = interpreter
         self._retry: asyncio.Task[None] | None = None
@@ -35,8 +42,8 @@ class Overflow:
         self.rows_lost = 0
 
     async def start(self) -> None:
-        """Bring back what an earlier process had to leave in the file."""
-        if not self._spill.is_empty:
+        """Bring back what earlier processes had to leave in files."""
+        if not self._are_empty:
             await self._bring_back()
 
     def engage(self, reason: str) -> None:
@@ -67,6 +74,10 @@ class Overflow:
             self._retry.cancel()
             await asyncio.gather(self._retry, return_exceptions=True)
 
+    @property
+    def _are_empty(self) -> bool:
+        return all(spill.is_empty for spill in self._spills)
+
     async def _retry_until_back(self) -> None:
         while self.is_engaged:
             await asyncio.sleep(RETRY_SECONDS)
@@ -74,7 +85,7 @@ class Overflow:
 
     async def _bring_back(self) -> None:
         try:
-            count = await replay(self._spill, self._store)
+            count = sum([await replay(spill, self._store) for spill in self._spills])
         except Exception as error:
             # Whatever it is, the file still has the rows, and it will be tried again.
             log.warning("the store does not take rows yet", reason=str(error) or repr(error))
@@ -82,6 +93,6 @@ class Overflow:
                 self.engage(str(error))
             return
         # Rows that came while the last ones were being committed are still in the file.
-        self.is_engaged = not self._spill.is_empty
+        self.is_engaged = not self._are_empty
         self._interpreter.expect_leftovers()
         log.warning("the store takes rows again", rows_brought_back=count)

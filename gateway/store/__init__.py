@@ -10,31 +10,40 @@ from pathlib import Path
 
 from gateway.errors import BadInput
 from gateway.store.base import Decode, Store, as_sent
+from gateway.store.claim import Claim, claim_number
 from gateway.store.sqlite import open_sqlite
+
+__all__ = ["Claim", "claim_worker", "exports_path", "open_store", "spill_path"]
 
 SQLITE_PREFIX = "sqlite:///"
 
 
-async def open_store(url: str, decode: Decode = as_sent) -> Store:
+async def open_store(url: str, decode: Decode = as_sent, workers: tuple[int, ...] = (0,)) -> Store:
     """Open the store that `url` names, creating or upgrading its tables as needed.
 
     Args:
-        url: `sqlite:///gateway.db` for a file in the working directory, `sqlite:////var/lib/gateway.db` for
-            an
+        url: `sqlite:///gateway.db` for a file in the working directory, `sqlite:////var/lib/gateway.db` for an
             absolute one.
         decode: undoes the content-encoding of bodies where their text is searched.
+        workers: the numbers of a claim. What is stored is stored under the first; what is uninterpreted under
+            any of them is to be interpreted here.
 
     Raises:
         BadInput: the URL is not of that form.
         StoreUnavailable: the file cannot be written, is no database of ours, or is of a newer version.
     """
-    return await open_sqlite(_file(url), decode)
+    return await open_sqlite(_file(url), decode, workers)
 
 
-def spill_path(url: str) -> Path:
-    """Return the file beside the store that takes exchanges while the store cannot."""
+def claim_worker(url: str, number: int, workers: int) -> Claim:
+    """Become worker `number` of a gateway with so many workers, or if that is taken another one."""
+    return claim_number(_file(url), number, workers)
+
+
+def spill_path(url: str, worker: int) -> Path:
+    """Return the file beside the store that takes a worker's exchanges while the store cannot."""
     file = _file(url)
-    return file.with_name(f"{file.name}.spill")
+    return file.with_name(f"{file.name}.spill.{worker}" if worker else f"{file.name}.spill")
 
 
 def exports_path(url: str) -> Path:

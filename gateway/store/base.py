@@ -55,7 +55,8 @@ class RequestLog(Protocol):
         """
 
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
-        """Return the oldest rows that were never annotated, with their payloads, as (seq, exchange)."""
+        """Return the oldest rows that were never annotated, with their payloads, as (seq, exchange). Those of
+        other workers that share the store are theirs."""
 
 
 class RequestHistory(Protocol):

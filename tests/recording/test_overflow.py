@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -57,6 +58,23 @@ async def test_what_an_earlier_process_left_is_brought_back_at_the_start(
     assert not overflow.is_engaged
     assert await stored(store) == ["left"]
     assert not (tmp_path / "gateway.db.spill").exists()
+
+
+async def test_what_a_worker_that_is_no_more_left_is_brought_back_at_the_start(
+    watched: WatchedStore, interpreter: Interpreter, store: Store, tmp_path: Path
+) -> None:
+    own, left_behind = Spill(tmp_path / "gateway.db.spill"), Spill(tmp_path / "gateway.db.spill.3")
+    left_behind.add(chat("left"))
+    overflow = Overflow(own, cast(Store, watched), interpreter, [left_behind])
+    watched.failure = DOWN
+    await overflow.start()
+    overflow.add([chat("new")])
+    watched.failure = None
+    await healed(overflow)
+    assert await stored(store) == ["left", "new"]
+    assert own.is_empty
+    assert left_behind.is_empty
+    await overflow.close()
 
 
 async def test_a_row_that_was_stored_before_the_process_died_is_not_stored_again(

@@ -172,7 +172,7 @@ def test_only_the_owner_may_read_the_file(path: Path) -> None:
 
 
 def test_the_spill_lies_beside_the_database() -> None:
-    assert spill_path("sqlite:////var/lib/gateway.db") == Path("/var/lib/gateway.db.spill")
+    assert spill_path("sqlite:////var/lib/gateway.db", 0) == Path("/var/lib/gateway.db.spill")
 
 
 async def test_replay_moves_all_into_the_store(store: Store, path: Path) -> None:

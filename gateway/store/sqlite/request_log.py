@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+import orjson
+
 from gateway.domain.exchange import Exchange, PayloadPolicy
 from gateway.domain.request import Facts, Payload
 from gateway.store.packing import BodyPacker
@@ -16,8 +18,8 @@ from gateway.store.text import storable, storable_or_none
 
 _LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM requests"
 _INSERT_REQUEST = (
-    f"INSERT INTO requests ({quoted(REQUEST_INSERT_COLUMNS)})"
-    f" VALUES ({', '.join('?' * len(REQUEST_INSERT_COLUMNS))})"
+    f"INSERT INTO requests ({quoted(REQUEST_INSERT_COLUMNS)}, worker)"
+    f" VALUES ({', '.join('?' * len(REQUEST_INSERT_COLUMNS))}, ?)"
 )
 _INSERT_PAYLOAD = (
     f"INSERT INTO payloads ({quoted(PAYLOAD_COLUMNS)}) VALUES ({', '.join('?' * len(PAYLOAD_COLUMNS))})"
@@ -39,19 +41,26 @@ _EXCHANGES = (
     )
     + " FROM requests AS r LEFT JOIN payloads AS p ON p.seq = r.seq"
 )
-_UNINTERPRETED = f"{_EXCHANGES} WHERE r.interpreted_at_us IS NULL ORDER BY r.seq LIMIT ?"
+_UNINTERPRETED = (
+    f"{_EXCHANGES} WHERE r.interpreted_at_us IS NULL AND r.worker IN (SELECT value FROM json_each(?))"
+    " ORDER BY r.seq LIMIT ?"
+)
 _EXCHANGE = f"{_EXCHANGES} WHERE r.seq = ? AND p.seq IS NOT NULL"
 
 ROW_BYTES = 2048
 """About what a row takes beside its bodies."""
 
 
-def append(connection: sqlite3.Connection, packer: BodyPacker, exchanges: Sequence[Exchange]) -> list[int]:
-    """Insert exchanges under the next `seq`s, join the feedback that waited for them, and return the
+def append(
+    connection: sqlite3.Connection, packer: BodyPacker, exchanges: Sequence[Exchange], worker: int = 0
+) -> list[int]:
+    """Insert exchanges of a worker under the next `seq`s, join the feedback that waited for them, and return the
     `seq`s."""
     last: int = connection.execute(_LAST_SEQ).fetchone()[0]
     numbered = list(enumerate(exchanges, last + 1))
-    connection.executemany(_INSERT_REQUEST, [request_to_row(seq, exchange) for seq, exchange in numbered])
+    connection.executemany(
+        _INSERT_REQUEST, [(*request_to_row(seq, exchange), worker) for seq, exchange in numbered]
+    )
     connection.executemany(
         _INSERT_PAYLOAD,
         [
@@ -83,11 +92,13 @@ def append_missing(
     connection: sqlite3.Connection,
     packer: BodyPacker,
     past: Sequence[tuple[Exchange, Facts | None]],
+    worker: int,
     at_us: int,
 ) -> int:
-    """Append those that are not stored yet, fill in what is known of them, and return their number."""
+    """Append those that are not stored yet, as a worker's, fill in what is known of them, and return their
+    number."""
     new = [past[position] for position in missing(connection, [exchange for exchange, _ in past])]
-    seqs = append(connection, packer, [exchange for exchange, _ in new])
+    seqs = append(connection, packer, [exchange for exchange, _ in new], worker)
     known = zip(seqs, [facts for _, facts in new], strict=True)
     annotate(connection, [(seq, facts) for seq, facts in known if facts is not None], at_us)
     return len(new)
@@ -102,9 +113,12 @@ def annotate(connection: sqlite3.Connection, facts: Sequence[tuple[int, Facts]],
     join_waiting(connection, {found.response_id: at_us for _, found in facts if found.response_id})
 
 
-def uninterpreted(connection: sqlite3.Connection, limit: int) -> list[tuple[int, Exchange]]:
-    """Return the oldest rows that were never annotated, with what was kept of them."""
-    return [exchange_from_row(row) for row in connection.execute(_UNINTERPRETED, (limit,))]
+def uninterpreted(
+    connection: sqlite3.Connection, workers: Sequence[int], limit: int
+) -> list[tuple[int, Exchange]]:
+    """Return the oldest rows of these workers that were never annotated, with what was kept of them."""
+    rows = connection.execute(_UNINTERPRETED, (orjson.dumps(workers).decode(), limit))
+    return [exchange_from_row(row) for row in rows]
 
 
 def payload(connection: sqlite3.Connection, seq: int) -> Payload | None:

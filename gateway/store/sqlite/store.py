@@ -47,16 +47,17 @@ _LOOKUP_THREADS = 2
 _QUERY_THREADS = 4
 
 
-async def open_sqlite(path: Path, decode: Decode) -> SqliteStore:
+async def open_sqlite(path: Path, decode: Decode, workers: tuple[int, ...]) -> SqliteStore:
     """Open the store in this file, creating or upgrading its tables as needed.
 
     Args:
         decode: undoes the content-encoding of bodies where their text is searched.
+        workers: numbers of the worker whose store this is, and of those whose work it carries on.
 
     Raises:
         StoreUnavailable: the file cannot be written, is no database of ours, or is of a newer version.
     """
-    return SqliteStore(await asyncio.to_thread(_open, path), path, decode)
+    return SqliteStore(await asyncio.to_thread(_open, path), path, decode, workers)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -76,8 +77,15 @@ class SqliteStore:
     query holds up none of them.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, decode: Decode = as_sent) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        decode: Decode = as_sent,
+        workers: tuple[int, ...] = (0,),
+    ) -> None:
         self._path = path
+        self._workers = workers
         self._inode = path.stat().st_ino
         self._packer = BodyPacker()
         self._writer = Writer(connection, path)
@@ -91,13 +99,14 @@ class SqliteStore:
             return []
         size = sum(map(request_log.size_bytes, exchanges))
         return await self._writer.write(
-            lambda connection: request_log.append(connection, self._packer, exchanges), size_bytes=size
+            lambda connection: request_log.append(connection, self._packer, exchanges, self._workers[0]),
+            size_bytes=size,
         )
 
     async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
         def insert(connection: sqlite3.Connection) -> list[int]:
             feedback_log.put_feedback(connection, (), receipt)
-            return request_log.append(connection, self._packer, exchanges)
+            return request_log.append(connection, self._packer, exchanges, self._workers[0])
 
         size = sum(map(request_log.size_bytes, exchanges))
         return await self._writer.write(insert, size_bytes=size, is_synced=True)
@@ -111,7 +120,9 @@ class SqliteStore:
         )
 
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
-        return await self._lookups.read(lambda connection: request_log.uninterpreted(connection, limit))
+        return await self._lookups.read(
+            lambda connection: request_log.uninterpreted(connection, self._workers, limit)
+        )
 
     async def missing(self, exchanges: Sequence[Exchange]) -> list[int]:
         return await self._lookups.read(lambda connection: request_log.missing(connection, exchanges))
@@ -121,7 +132,9 @@ class SqliteStore:
             return 0
         size = sum(request_log.size_bytes(exchange) for exchange, _ in past)
         return await self._writer.write(
-            lambda connection: request_log.append_missing(connection, self._packer, past, at_us),
+            lambda connection: request_log.append_missing(
+                connection, self._packer, past, self._workers[0], at_us
+            ),
             size_bytes=size,
         )
 

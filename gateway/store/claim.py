@@ -1,0 +1,65 @@
+"""Which worker a process is: several may share a store, each under a number that no other has meanwhile.
+
+To a number belong the rows that were stored under it and are not interpreted yet, and a spill file. So whoever has
+the number next finds what was left behind, and nobody touches what a running worker has in hand. A number is
+held by a lock, which the kernel takes back from a process that dies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, count
+from pathlib import Path
+
+from gateway.store.file_lock import FileLock
+
+
+class Claim:
+    """The numbers that a process holds: its own first, then those of workers that will not come back."""
+
+    def __init__(self, locks: dict[int, FileLock]) -> None:
+        self._locks = locks
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers that are held."""
+        return tuple(self._locks)
+
+    def give_up(self) -> None:
+        """Let others have the numbers."""
+        while self._locks:
+            self._locks.popitem()[1].close()
+
+
+def claim_number(path: Path, wanted: int, workers: int) -> Claim:
+    """Claim a number at the store in this file, and all that nobody holds and nobody will come for.
+
+    Args:
+        wanted: the number to have. One from `workers` up is taken if another gateway on the same store has it.
+        workers: how many workers the gateway has; their numbers are those below.
+
+    Raises:
+        StoreUnavailable: the files that tell who holds which number cannot be used.
+    """
+    locks = dict([next(_free(path, chain([wanted], count(workers))))])
+    locks |= _free(path, [number for number in _known(path) if number >= workers and number not in locks])
+    return Claim(locks)
+
+
+def _free(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, FileLock]]:
+    """Take the locks of those numbers that nobody holds."""
+    for number in numbers:
+        lock = FileLock(path.with_name(f"{path.name}.lock.{number}"))
+        if lock.take_if_free():
+            yield number, lock
+        else:
+            lock.close()
+
+
+def _known(path: Path) -> list[int]:
+    """The numbers that were ever held."""
+    prefix = f"{path.name}.lock."
+    endings = (
+        file.name.removeprefix(prefix) for file in path.parent.iterdir() if file.name.startswith(prefix)
+    )
+    return sorted(int(ending) for ending in endings if ending.isdecimal())

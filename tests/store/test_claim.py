@@ -1,0 +1,106 @@
+"""Numbers of workers: nobody has one twice, and what is left behind under one is found."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.request import Facts
+from gateway.store import claim_worker, open_store
+from gateway.store.base import Store
+from gateway.store.claim import Claim, claim_number
+from tests.store.samples import exchange
+
+ClaimNumber = Callable[[int, int], Claim]
+
+
+@pytest.fixture
+def claim(tmp_path: Path) -> Iterator[ClaimNumber]:
+    """Claim a number of the store in the test's folder: the one that is wanted, and how many workers there are."""
+    claims: list[Claim] = []
+
+    def claim(wanted: int, workers: int) -> Claim:
+        claims.append(claim_number(tmp_path / "gateway.db", wanted, workers))
+        return claims[-1]
+
+    yield claim
+    for each in claims:
+        each.give_up()
+
+
+@asynccontextmanager
+async def opened(folder: Path, number: int, workers: int) -> AsyncIterator[Store]:
+    """The store as one worker sees it."""
+    url = f"sqlite:///{folder}/gateway.db"
+    held = claim_worker(url, number, workers)
+    store = await open_store(url, held.numbers)
+    try:
+        yield store
+    finally:
+        await store.close()
+        held.give_up()
+
+
+def test_workers_have_the_numbers_that_they_want(claim: ClaimNumber) -> None:
+    assert [claim(number, 3).numbers for number in (2, 0, 1)] == [(2,), (0,), (1,)]
+
+
+def test_a_number_that_another_gateway_has_is_left_to_it(claim: ClaimNumber) -> None:
+    assert claim(0, 1).numbers == (0,)
+    assert claim(0, 1).numbers == (1,)
+    assert claim(0, 2).numbers == (2,)
+
+
+def test_who_comes_next_has_the_number_of_the_one_before(claim: ClaimNumber) -> None:
+    first = claim(0, 2)
+    claim(1, 2)
+    first.give_up()
+    assert claim(0, 2).numbers == (0,)
+
+
+def test_numbers_that_nobody_will_come_for_are_claimed_too_by_one_worker(claim: ClaimNumber) -> None:
+    for worker in [claim(number, 4) for number in range(4)]:
+        worker.give_up()
+    assert claim(0, 2).numbers == (0, 2, 3)
+    assert claim(1, 2).numbers == (1,)
+
+
+def test_a_file_that_is_no_lock_of_ours_is_no_number(claim: ClaimNumber, tmp_path: Path) -> None:
+    for name in ("gateway.db.lock", "gateway.db.lock.old", "gateway.db.lock.-1", "other.db.lock.7"):
+        (tmp_path / name).touch()
+    assert claim(0, 1).numbers == (0,)
+
+
+async def test_rows_that_a_worker_has_in_hand_are_nobody_elses(tmp_path: Path) -> None:
+    async with opened(tmp_path, 0, 2) as first, opened(tmp_path, 1, 2) as second:
+        [seq] = await first.append([exchange("first")])
+        await second.append([exchange("second")])
+        assert await ids(first) == ["first"]
+        assert await ids(second) == ["second"]
+        await second.annotate([(seq, Facts())], at_us=1)
+        assert await ids(first) == []
+
+
+async def test_rows_that_a_worker_left_behind_are_those_of_who_comes_next(tmp_path: Path) -> None:
+    async with opened(tmp_path, 0, 2) as staying:
+        async with opened(tmp_path, 1, 2) as leaving:
+            await leaving.append([exchange("left")])
+        assert await ids(staying) == []
+        async with opened(tmp_path, 1, 2) as next_one:
+            assert await ids(next_one) == ["left"]
+
+
+async def test_rows_of_workers_that_are_no_more_find_another(tmp_path: Path) -> None:
+    async with opened(tmp_path, 3, 4) as gone:
+        await gone.append([exchange("left")])
+    async with opened(tmp_path, 0, 1) as only:
+        await only.append([exchange("new")])
+        assert await ids(only) == ["left", "new"]
+
+
+async def ids(store: Store) -> list[str]:
+    """What is left to this worker to interpret."""
+    return [found.identity.request_id for _, found in await store.uninterpreted(10)]
