@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -61,11 +62,11 @@ http {{
     return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
 
 
-def _gateway(folder: Path, port: int, upstream_port: int) -> list[str]:
+def _gateway(folder: Path, port: int, upstream_port: int, workers: int = 1) -> list[str]:
     config = folder / "gateway.yaml"
     config.write_text(
         f"""
-server: {{host: 127.0.0.1, port: {port}, drain_seconds: 5}}
+server: {{host: 127.0.0.1, port: {port}, workers: {workers}, drain_seconds: 5}}
 storage: {{url: "sqlite:///{folder / "gateway.db"}", durability: commit, payloads: full}}
 providers:
   mock: {{base_url: "http://127.0.0.1:{upstream_port}/v1"}}
@@ -79,8 +80,11 @@ NGINX = Contestant("nginx", "nothing", _nginx)
 GATEWAY = Contestant(
     "gateway", "row and payloads, committed before the answer ends", _gateway, takes_feedback=True
 )
+GATEWAY_PAIR = Contestant(
+    "gateway-2", "the same, by two workers", functools.partial(_gateway, workers=2), takes_feedback=True
+)
 
-CONTESTANTS = (DIRECT, NGINX, GATEWAY)
+CONTESTANTS = (DIRECT, NGINX, GATEWAY, GATEWAY_PAIR)
 
 
 def environment() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -14,11 +14,12 @@ from gateway.access.limits import VoteLimits
 from gateway.access.tokens import FeedbackTokens
 from gateway.api.helicone import helicone_face
 from gateway.api.native import documentation_face, native_face
-from gateway.api.operations import Gauges, Metrics, operations_face
+from gateway.api.operations import Gauges, Metrics, Others, nobody, operations_face
 from gateway.api.pharia import pharia_face
 from gateway.api.portkey import DIALECT as PORTKEY
 from gateway.api.portkey import portkey_analytics_face, portkey_exporter, portkey_face, portkey_logs_face
 from gateway.config.models import Config, TokensConfig
+from gateway.domain.figures import Figures
 from gateway.domain.principal import Principal
 from gateway.errors import StoreUnavailable
 from gateway.feedback import FeedbackCore, Scale
@@ -32,13 +33,14 @@ from gateway.provisioning import (
     router_of,
     scale_of,
 )
-from gateway.proxy.handler import Proxy
+from gateway.proxy.handler import PolicyOf, Proxy
 from gateway.query import Analytics, JudgedRequests, RequestReader, RollingUp, TraceReader
 from gateway.query.exports import ExportFiles, ExportJobs, ExportLinks, ExportRunner
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_book import LogBook
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
+from gateway.routing.router import Router
 from gateway.store import Claim, claim_worker, exports_path, open_store, spill_path
 from gateway.store.base import Health, Store
 from gateway.store.spill import Spill
@@ -72,6 +74,21 @@ class Voting:
         self.origins.origins = config.allow_origins
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Which of the processes that serve together one is.
+
+    Args:
+        number: its place among them, from 0.
+        inherited: what was counted by those who had the place before.
+        others: asks those in the other places for their figures.
+    """
+
+    number: int = 0
+    inherited: Figures = field(default_factory=dict)
+    others: Others = nobody
+
+
 @dataclass(slots=True)
 class Gateway:
     """A gateway without its sockets: what runs in one process, and how it starts, reloads and stops."""
@@ -81,6 +98,7 @@ class Gateway:
     store: Store
     keys: KeyRing
     voting: Voting
+    metrics: Metrics
     upstream: Upstream
     interpreter: Interpreter
     overflow: Overflow
@@ -116,7 +134,7 @@ class Gateway:
         Raises:
             GatewayError, OSError: the new configuration cannot be used; nothing has changed then.
         """
-        router, policy, keys = router_of(config), policy_of(config), keys_of(config)
+        router, policy, keys = _reloadable(config)
         self.proxy.router = router
         self.proxy.policy_of = policy
         self.scale_of = scale_of(config)
@@ -141,7 +159,16 @@ class Gateway:
         self.claim.give_up()
 
 
-async def open_gateway(config: Config) -> Gateway:
+def check_reload(config: Config) -> None:
+    """Raise what `Gateway.reload` would, where there is no gateway."""
+    _reloadable(config)
+
+
+def _reloadable(config: Config) -> tuple[Router, PolicyOf, dict[str, Principal]]:
+    return router_of(config), policy_of(config), keys_of(config)
+
+
+async def open_gateway(config: Config, worker: Worker) -> Gateway:
     """Open the store and join all parts.
 
     Raises:
@@ -150,12 +177,12 @@ async def open_gateway(config: Config) -> Gateway:
     """
     router = router_of(config)
     url = config.storage.url
-    claim = claim_worker(url, 0, config.server.workers)
+    claim = claim_worker(url, worker.number, config.server.workers)
     store = await open_store(url, readable, claim.numbers)
     keys = KeyRing(keys_of(config), store, is_off=config.server.auth == "off")
     voting = Voting(config.feedback.tokens)
     upstream = Upstream()
-    metrics = Metrics()
+    metrics = Metrics(worker.inherited, worker.others)
     interpreter = Interpreter(store, prices_of(config), base_urls_of(config), [metrics.observe])
     spill, *left_behind = (Spill(spill_path(url, number)) for number in claim.numbers)
     overflow = Overflow(spill, store, interpreter, left_behind)
@@ -202,8 +229,8 @@ async def open_gateway(config: Config) -> Gateway:
         operations_face(_checker(store, overflow), metrics),
     ]
     gateway = Gateway(
-        config=config, claim=claim, store=store, keys=keys, voting=voting, upstream=upstream, interpreter=interpreter,
-        overflow=overflow, recorder=recorder, log_book=log_book, exports=exports,
+        config=config, claim=claim, store=store, keys=keys, voting=voting, metrics=metrics, upstream=upstream,
+        interpreter=interpreter, overflow=overflow, recorder=recorder, log_book=log_book, exports=exports,
         rolling_up=RollingUp(store), proxy=proxy, scale_of=scale_of(config), votes=votes,
         faces=[*faces, documentation_face(faces, __version__)],
         guard=Guard(keys, voting.tokens, voting.origins),
@@ -227,6 +254,10 @@ def _checker(store: Store, overflow: Overflow) -> Callable[[], Awaitable[Health]
 
 def _gauges(proxy: Proxy, recorder: Recorder, overflow: Overflow, upstream: Upstream) -> Gauges:
     return {
+        "gateway_workers": ("Processes that serve.", lambda: 1),
+        "gateway_worker_starts_total": (
+            "Processes that began to serve, those in the place of others included.", lambda: 1,
+        ),
         "gateway_in_flight": ("Proxied requests that have not ended.", lambda: len(proxy.in_flight)),
         "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
         "gateway_rows_spilled_total": (

@@ -76,6 +76,12 @@ class RunningGateway:
         """Port on which it listens."""
         return int(self.url.rpartition(":")[2])
 
+    def workers(self) -> list[int]:
+        """Process ids of its workers, where it has several; those that have just begun included."""
+        if self._process is None:
+            return []
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
     def log(self) -> str:
         """Return what it wrote to standard error so far."""
         return self.log_file.read_text()
@@ -137,3 +143,12 @@ class RunningGateway:
         assert self._process is not None
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"

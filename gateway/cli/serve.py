@@ -14,7 +14,7 @@ from gateway.cli.welcome import DEMO, welcome
 from gateway.config import Config, load_config
 from gateway.server.demo_mode import run_with_demo
 from gateway.server.logs import configure_logs
-from gateway.server.worker import run
+from gateway.server.run import run
 
 Flags = Mapping[str, object]
 
@@ -23,7 +23,7 @@ Flags = Mapping[str, object]
 @config_option
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8787]")
-@click.option("--workers", type=int, help="Number of processes; this version runs one.")
+@click.option("--workers", type=int, help="Number of processes that serve.  [default: 1]")
 @storage_option
 @click.option("--demo", "is_demo", is_flag=True, help="Add a built-in provider that answers without a key.")
 def command(

@@ -88,12 +88,6 @@ def _no_truth(value: object) -> object:
     return value
 
 
-def _one_process(count: int) -> int:
-    if count != 1:
-        raise ValueError("must be 1: this version runs one process")
-    return count
-
-
 def _sqlite_url(url: str) -> str:
     if not url.startswith("sqlite:///") or url == "sqlite:///":
         raise ValueError("must be sqlite:/// and a file name: this version stores in SQLite only")
@@ -160,5 +154,4 @@ AuthMode = Annotated[Literal["keys", "off"], BeforeValidator(_off_is_a_word)]
 SqliteUrl = Annotated[str, AfterValidator(_sqlite_url)]
 ProviderName = Annotated[str, AfterValidator(_provider_name)]
 Roles = Annotated[frozenset[Role], BeforeValidator(_role_list)]
-ProcessCount = Annotated[Integer, AfterValidator(_one_process)]
 NoRoutes = Annotated[dict[str, object], BeforeValidator(_no_routes_yet)]

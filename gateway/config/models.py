@@ -20,7 +20,6 @@ from gateway.config.fields import (
     PageOrigin,
     Payloads,
     PortkeyScale,
-    ProcessCount,
     ProviderName,
     Roles,
     Seconds,
@@ -59,7 +58,7 @@ class Section(BaseModel):
 class ServerConfig(Section):
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: Integer = Field(default=8787, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    workers: ProcessCount = Field(default=1, description="Number of processes; this version runs one.")
+    workers: Integer = Field(default=1, ge=1, le=64, description="Number of processes that serve.")
     drain_seconds: Number = Field(
         default=30, ge=0, le=3600, description="On SIGTERM, how long requests in flight may take to finish."
     )

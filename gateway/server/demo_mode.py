@@ -1,4 +1,4 @@
-"""Serving with the built-in upstream beside the gateway, in the same process and on the same event loop."""
+"""Serving with the built-in upstream beside the gateway, or beside its supervisor: on the same event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import uvloop
 
 from gateway.config.models import Config
 from gateway.demo import start_demo
-from gateway.server.worker import serve
+from gateway.server.run import serve
 
 
 def run_with_demo(load: Callable[[str], Config], on_ready: Callable[[Config, str], None]) -> None:

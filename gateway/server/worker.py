@@ -1,136 +1,175 @@
-"""One process that serves: its event loop, its socket, its signals, and its end."""
+"""One of several processes that serve, which does what its supervisor says until that tells it to stop or is gone.
+
+Usage: python -m gateway.server.worker DESCRIPTOR, where that is the worker's end of the channel, inherited.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import gc
+import itertools
 import signal
-from collections.abc import Callable
+import socket
+import sys
+from collections.abc import Sequence
 
 import structlog
 import uvloop
-from aiohttp import web
 
-from gateway import __version__
-from gateway.app import Gateway, open_gateway
-from gateway.config.models import Config, is_loopback
-from gateway.errors import BadInput, GatewayError
-from gateway.urls import build_faces
+from gateway.app import Worker
+from gateway.config.models import Config
+from gateway.domain.figures import Figures
+from gateway.errors import GatewayError
+from gateway.server.channel import Channel, open_channel
+from gateway.server.logs import configure_logs
+from gateway.server.messages import (
+    AskOthers,
+    Begin,
+    Count,
+    Counted,
+    Cover,
+    Failed,
+    Leaving,
+    Message,
+    OthersCounted,
+    Reload,
+    Serving,
+    Uncover,
+)
+from gateway.server.serving import Doors, House, serving
 
 log = structlog.get_logger("gateway.server")
 
-KEEPALIVE_SECONDS = 75.0
-"""How long a caller's idle connection is kept."""
-
-Ready = Callable[[str], None]
-"""Told the URL of the gateway once it answers there."""
+COUNT_SECONDS = 1.0
+"""How often the supervisor is told the figures unasked. What is counted after that is lost with a worker that is
+killed."""
 
 
-def run(config: Config, reload: Callable[[], Config], on_ready: Ready) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in flight and return.
-
-    Args:
-        reload: reads the configuration again; called on SIGHUP.
-
-    Raises:
-        GatewayError: the configuration cannot be used as it is.
-        OSError: the address cannot be listened on, or a file not be read.
-    """
+def main() -> None:
+    """Serve, and exit: with 0 if nothing went wrong."""
+    # Meant for the supervisor, whoever else they reach.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(config, reload, on_ready))
+        code = runner.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    sys.exit(code)
 
 
-async def serve(config: Config, reload: Callable[[], Config], on_ready: Ready) -> None:
-    """Do what `run` says, on the running event loop."""
-    stop = asyncio.Event()
-    gateway = await open_gateway(config)
+async def _serve(end: socket.socket) -> int:
+    channel = await open_channel(end)
     try:
-        await gateway.start()
-        _refuse_open_house(gateway)
-        runner = await _listen(gateway)
-        try:
-            _on_signals(stop, gateway, reload)
-            _spare_collections()
-            url = _url(config, runner)
-            log.info("started", url=url, version=__version__, providers=list(config.providers))
-            on_ready(url)
-            await stop.wait()
-            log.info(
-                "stopping", in_flight=len(gateway.proxy.in_flight), drain_seconds=config.server.drain_seconds
-            )
-        finally:
-            await _drain(gateway, runner)
+        begin = await channel.receive()
+        if isinstance(begin, Begin):
+            await _Post(channel, begin).serve()
+    except (GatewayError, OSError) as error:
+        channel.send(Failed(error))
+        return 1
     finally:
-        await gateway.close()
-    log.info("stopped")
+        await channel.close()
+    return 0
 
 
-async def _listen(gateway: Gateway) -> web.AppRunner:
-    server = gateway.config.server
-    runner = web.AppRunner(
-        build_faces(gateway.faces, gateway.guard),
-        access_log=None,
-        auto_decompress=False,
-        handler_cancellation=True,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        max_line_size=server.max_head_bytes,
-        max_field_size=server.max_head_bytes,
-        shutdown_timeout=server.drain_seconds,
-    )
-    await runner.setup()
-    assert runner.server is not None
-    # Every request passes the front door first, so that a proxied one never meets aiohttp's router.
-    runner.server.request_handler = gateway.front_door(runner.server.request_handler)
-    try:
-        await web.TCPSite(runner, server.host, server.port, backlog=4096).start()
-    except OSError:
-        await runner.cleanup()
-        raise
-    return runner
+class _Post:
+    """A worker's place, and the orders that come to it."""
 
+    def __init__(self, channel: Channel, begin: Begin) -> None:
+        self._channel = channel
+        self._begin = begin
+        self._listeners = [[socket.socket(fileno=one) for one in place] for place in begin.listeners]
+        self._covered: dict[int, Doors] = {}
+        self._questions: dict[int, asyncio.Future[Sequence[Figures]]] = {}
+        self._numbers = itertools.count()
+        self._is_leaving = False
+        self._is_left_alone = False
 
-async def _drain(gateway: Gateway, runner: web.AppRunner) -> None:
-    """Stop accepting, and give what is in flight its time. Left to itself, aiohttp would no longer read uploads."""
-    for site in runner.sites:
-        await site.stop()
-    await gateway.proxy.in_flight.drain(gateway.config.server.drain_seconds)
-    await runner.cleanup()
+    async def serve(self) -> None:
+        """Serve until told to stop or left alone, then finish what is in flight.
 
+        Raises:
+            GatewayError, OSError: the configuration cannot be used as it is, or one to take over cannot.
+        """
+        begin = self._begin
+        structlog.contextvars.bind_contextvars(worker=begin.number)
+        _use_logs(begin.reloaded)
+        async with serving(begin.config, Worker(begin.number, begin.inherited, self._ask_others)) as house:
+            house.gateway.reload(begin.reloaded)
+            stopping = asyncio.create_task(_terminated(), name="stop")
+            await house.let_in(self._listeners[begin.number])
+            log.info("started")
+            self._channel.send(Serving())
+            orders = asyncio.create_task(self._obey(house), name="orders")
+            counts = asyncio.create_task(self._count(house), name="counts")
+            await asyncio.wait([stopping, orders], return_when=asyncio.FIRST_COMPLETED)
+            self._is_leaving = True
+            self._channel.send(Leaving())
+            log.info("stopping", in_flight=len(house.gateway.proxy.in_flight))
+        self._channel.send(Counted(house.gateway.metrics.figures()))
+        for task in (stopping, orders, counts):
+            task.cancel()
+        if orders.done():
+            orders.result()
+        log.info("stopped")
 
-def _refuse_open_house(gateway: Gateway) -> None:
-    server = gateway.config.server
-    if gateway.keys.is_open and server.auth != "off" and not is_loopback(server.host):
-        raise BadInput(
-            f"{server.host} can be reached from other machines, but no keys are configured.",
-            field="server.host",
-            hint="Add keys, make one with `gateway keys create`, or say `auth: off` under server.",
-        )
-
-
-def _on_signals(stop: asyncio.Event, gateway: Gateway, reload: Callable[[], Config]) -> None:
-    def take_over() -> None:
+    async def _obey(self, house: House) -> None:
+        """Do what the supervisor says for as long as it is there."""
         try:
-            gateway.reload(reload())
-        except (GatewayError, OSError) as error:
-            log.error("configuration not reloaded; the old one stays", reason=str(error))
-        else:
-            log.info("configuration reloaded", providers=list(gateway.config.providers))
+            async for order in self._channel:
+                await self._do(order, house)
+        finally:
+            self._is_left_alone = True
+            for question in list(self._questions):
+                self._answer(question, ())
 
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, take_over)
+    async def _do(self, order: Message, house: House) -> None:
+        match order:
+            case Reload(config):
+                house.gateway.reload(config)
+                _use_logs(config)
+                log.info("configuration reloaded", providers=list(config.providers))
+            case Cover(number) if not self._is_leaving:
+                copies = [listener.dup() for listener in self._listeners[number]]
+                self._covered[number] = await house.let_in(copies)
+            case Uncover(number):
+                for door in self._covered.pop(number, ()):
+                    await door.stop()
+            case Count():
+                self._channel.send(Counted(house.gateway.metrics.figures()))
+            case OthersCounted(question, figures):
+                self._answer(question, figures)
+
+    async def _count(self, house: House) -> None:
+        while True:
+            self._channel.send(Counted(house.gateway.metrics.figures()))
+            await self._channel.flush()
+            await asyncio.sleep(COUNT_SECONDS)
+
+    async def _ask_others(self) -> Sequence[Figures]:
+        if self._is_left_alone:
+            return ()
+        question = next(self._numbers)
+        answer: asyncio.Future[Sequence[Figures]] = asyncio.get_running_loop().create_future()
+        self._questions[question] = answer
+        self._channel.send(AskOthers(question))
+        try:
+            return await answer
+        finally:
+            del self._questions[question]
+
+    def _answer(self, question: int, figures: Sequence[Figures]) -> None:
+        answer = self._questions.get(question)
+        if answer is not None and not answer.done():
+            answer.set_result(figures)
 
 
-def _spare_collections() -> None:
-    """Keep the garbage collector off what was loaded at start and stays, and let it come less often: requests
-    leave hardly any cycles behind, and each full look at the heap holds up every stream."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(5000, 20, 50)
+async def _terminated() -> None:
+    """Return when the process is told to stop."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
 
 
-def _url(config: Config, runner: web.AppRunner) -> str:
-    host = config.server.host
-    port = runner.addresses[0][1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _use_logs(config: Config) -> None:
+    configure_logs(config.logging.level, config.logging.format)
+
+
+if __name__ == "__main__":
+    main()

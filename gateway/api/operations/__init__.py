@@ -1,6 +1,6 @@
 """What whoever runs the gateway asks of it: is it alive, is it ready, what are its figures."""
 
 from gateway.api.operations.face import operations_face
-from gateway.api.operations.metrics import Gauges, Metrics
+from gateway.api.operations.metrics import Gauges, Metrics, Others, nobody
 
-__all__ = ["Gauges", "Metrics", "operations_face"]
+__all__ = ["Gauges", "Metrics", "Others", "nobody", "operations_face"]

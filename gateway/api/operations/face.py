@@ -40,7 +40,7 @@ def operations_face(check: Callable[[], Awaitable[Health]], metrics: Metrics) ->
         return web.json_response({"status": "not ready", "reason": health.reason}, status=503)
 
     async def show_metrics(request: web.Request, principal: Principal) -> web.Response:
-        return web.Response(body=metrics.to_text(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=await metrics.to_text(), headers={"Content-Type": CONTENT_TYPE})
 
     return Face(
         name="operations",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gateway.domain.exchange import Exchange, was_proxied
+from gateway.domain.figures import Family, Figures, add_up
 from gateway.domain.request import NANO, Facts
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -19,14 +20,28 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Gauges = Mapping[str, tuple[str, Callable[[], float]]]
 """Figures that are read when asked for: description and reader by name. Names in `_total` are counters."""
 
+Others = Callable[[], Awaitable[Sequence[Figures]]]
+"""Asks the processes that serve beside this one for their figures."""
+
+
+async def nobody() -> Sequence[Figures]:
+    """Return no figures: the process is the only one."""
+    return ()
+
 
 class Metrics:
     """Counts what was interpreted, and reads what the parts tell of themselves.
 
     Counting happens where exchanges are interpreted, after they were answered and stored.
+
+    Args:
+        inherited: what was counted by those in whose place this process is; it counts on from there.
+        others: asks the processes that serve beside this one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inherited: Figures, others: Others) -> None:
+        self._inherited = inherited
+        self._others = others
         self._registry = CollectorRegistry()
         call = ("provider", "endpoint")
         self._requests = Counter(
@@ -78,9 +93,33 @@ class Metrics:
         elif facts.usage.prompt_tokens is not None:
             self._unpriced.labels(*call).inc()
 
-    def to_text(self) -> bytes:
-        """Return all figures as Prometheus reads them."""
-        return generate_latest(self._registry)
+    def figures(self) -> Figures:
+        """Return the figures of this process."""
+        own = {
+            family.name: Family(
+                family.type,
+                family.documentation,
+                {(one.name, tuple(sorted(one.labels.items()))): one.value for one in family.samples},
+            )
+            for family in self._registry.collect()
+        }
+        return add_up([self._inherited, own])
+
+    async def to_text(self) -> bytes:
+        """Return the figures of all processes together as Prometheus reads them."""
+        return generate_latest(_Shown(add_up([self.figures(), *await self._others()])))
+
+
+class _Shown(Collector):
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        for name, family in self._figures.items():
+            metric = Metric(name, family.description, family.kind)
+            for (sample, labels), value in family.values.items():
+                metric.add_sample(sample, dict(labels), value)
+            yield metric
 
 
 class _Readings(Collector):

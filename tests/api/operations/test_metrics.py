@@ -1,18 +1,72 @@
-"""What is counted in the metrics."""
+"""Figures as Prometheus reads them, of one process and of several."""
 
 from __future__ import annotations
 
-from gateway.api.operations import Metrics
-from gateway.domain.request import Cost, Facts, Usage
-from tests.store.samples import exchange
+from collections.abc import Sequence
 
-FACTS = Facts(model="m", usage=Usage(prompt_tokens=3, completion_tokens=4), cost=Cost(5, "test"))
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.api.operations import Metrics, nobody
+from gateway.domain.figures import Figures, lasting
+from tests.store.samples import FACTS, exchange
+
+CALL = {"provider": "openai", "endpoint": "chat.completions"}
+REQUESTS = {**CALL, "status": "200", "outcome": "complete"}
 
 
-def test_what_passed_is_counted_and_what_was_only_told_of_is_not() -> None:
-    metrics = Metrics()
+async def read(metrics: Metrics, name: str, **labels: str) -> float:
+    """A figure as it is shown."""
+    for family in text_string_to_metric_families((await metrics.to_text()).decode()):
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                return sample.value
+    raise AssertionError(f"{name} is not shown")
+
+
+def busy(requests: int, *, inherited: Figures | None = None) -> Metrics:
+    """The metrics of a process that had so many requests of a quarter of a second, and has as many connections."""
+    metrics = Metrics(inherited or {}, nobody)
+    metrics.watch({"connections": ("Open.", lambda: requests), "starts_total": ("Starts.", lambda: 1)})
+    for _ in range(requests):
+        metrics.observe(exchange(), FACTS)
+    return metrics
+
+
+async def test_what_was_observed_is_counted() -> None:
+    metrics = busy(2)
+    assert await read(metrics, "gateway_requests_total", **REQUESTS) == 2
+    assert await read(metrics, "gateway_request_seconds_count", **CALL) == 2
+    assert await read(metrics, "gateway_request_seconds_sum", **CALL) == 0.5
+    assert await read(metrics, "gateway_request_seconds_bucket", **CALL, le="0.1") == 0
+    assert await read(metrics, "gateway_request_seconds_bucket", **CALL, le="0.25") == 2
+    assert await read(metrics, "gateway_tokens_total", **CALL, kind="prompt") == 24
+    assert await read(metrics, "gateway_cost_usd_total", **CALL) == 0.0025
+    assert await read(metrics, "connections") == 2
+
+
+async def test_the_figures_of_others_are_added() -> None:
+    async def others() -> Sequence[Figures]:
+        return [busy(2).figures(), busy(3).figures()]
+
+    metrics = Metrics({}, others)
+    metrics.observe(exchange(), FACTS)
+    assert await read(metrics, "gateway_requests_total", **REQUESTS) == 6
+    assert await read(metrics, "gateway_request_seconds_bucket", **CALL, le="+Inf") == 6
+    assert await read(metrics, "connections") == 5
+    assert await read(metrics, "starts_total") == 2
+
+
+async def test_who_comes_next_counts_on() -> None:
+    successor = busy(3, inherited=lasting(busy(2).figures()))
+    assert await read(successor, "gateway_requests_total", **REQUESTS) == 5
+    assert await read(successor, "starts_total") == 2
+    assert await read(successor, "connections") == 3
+
+
+async def test_what_passed_is_counted_and_what_was_only_told_of_is_not() -> None:
+    metrics = Metrics({}, nobody)
     metrics.observe(exchange(provider="passed"), FACTS)
     metrics.observe(exchange(provider="told of", path="https://api.openai.com/v1/chat/completions"), FACTS)
-    text = metrics.to_text().decode()
+    text = (await metrics.to_text()).decode()
     assert 'provider="passed"' in text
     assert "told of" not in text

@@ -1,0 +1,53 @@
+"""Figures: what a process counts and measures, as plain values that can be sent and added up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+Sample = tuple[str, tuple[tuple[str, str], ...]]
+"""The name of a figure as Prometheus has it, such as `gateway_requests_total`, and its labels in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Figures that mean the same and differ in their labels.
+
+    Args:
+        kind: `counter`, `gauge` or `histogram`.
+    """
+
+    kind: str
+    description: str
+    values: Mapping[Sample, float]
+
+
+Figures = Mapping[str, Family]
+"""The families of one process, or of several, by name."""
+
+
+def add_up(parts: Iterable[Figures]) -> Figures:
+    """Return the figures of all together: sums, and of the times since when something is counted the first."""
+    total: dict[str, Family] = {}
+    for part in parts:
+        for name, family in part.items():
+            known = total.get(name)
+            total[name] = family if known is None else replace(known, values=_joined(known, family))
+    return total
+
+
+def lasting(figures: Figures) -> Figures:
+    """Return those figures that stay true of a process when it has ended: what it counted, not how it was."""
+    return {name: family for name, family in figures.items() if family.kind != "gauge"}
+
+
+def _joined(one: Family, other: Family) -> dict[Sample, float]:
+    values = dict(one.values)
+    for sample, value in other.values.items():
+        if sample not in values:
+            values[sample] = value
+        elif sample[0].endswith("_created"):
+            values[sample] = min(values[sample], value)
+        else:
+            values[sample] += value
+    return values

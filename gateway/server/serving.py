@@ -1,0 +1,105 @@
+"""What every process that serves does: open a gateway, let callers in, and in the end let all of them finish."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from gateway.app import Gateway, Worker, open_gateway
+from gateway.config.models import Config, is_loopback
+from gateway.errors import BadInput
+from gateway.server.listeners import Listeners
+from gateway.urls import build_faces
+
+KEEPALIVE_SECONDS = 75.0
+"""How long a caller's idle connection is kept."""
+
+BACKLOG = 4096
+"""Connections that may wait to be accepted on a socket; the kernel may have a lower limit of its own."""
+
+Doors = list[web.SockSite]
+"""Sockets on which callers are let in, until each is stopped."""
+
+
+class House:
+    """A gateway at work behind an HTTP server."""
+
+    def __init__(self, gateway: Gateway, runner: web.AppRunner) -> None:
+        self.gateway = gateway
+        self._runner = runner
+
+    async def let_in(self, listeners: Listeners) -> Doors:
+        """Accept callers on bound sockets, which are closed with the doors."""
+        doors = [web.SockSite(self._runner, listener, backlog=BACKLOG) for listener in listeners]
+        for door in doors:
+            await door.start()
+        return doors
+
+    async def drain(self) -> None:
+        """Stop accepting, and give what is in flight its time. Left alone, aiohttp would read uploads no more."""
+        for door in self._runner.sites:
+            await door.stop()
+        await self.gateway.proxy.in_flight.drain(self.gateway.config.server.drain_seconds)
+        await self._runner.cleanup()
+
+
+@asynccontextmanager
+async def serving(config: Config, worker: Worker) -> AsyncIterator[House]:
+    """Have a gateway at work, which lets nobody in yet. In the end it is drained, and all that it took is stored.
+
+    Raises:
+        GatewayError: the configuration cannot be used as it is.
+        OSError: a file cannot be read.
+    """
+    gateway = await open_gateway(config, worker)
+    try:
+        await gateway.start()
+        _refuse_open_house(gateway)
+        house = House(gateway, await _run_server(gateway))
+        _spare_collections()
+        try:
+            yield house
+        finally:
+            await house.drain()
+    finally:
+        await gateway.close()
+
+
+async def _run_server(gateway: Gateway) -> web.AppRunner:
+    server = gateway.config.server
+    runner = web.AppRunner(
+        build_faces(gateway.faces, gateway.guard),
+        access_log=None,
+        auto_decompress=False,
+        handler_cancellation=True,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        max_line_size=server.max_head_bytes,
+        max_field_size=server.max_head_bytes,
+        shutdown_timeout=server.drain_seconds,
+    )
+    await runner.setup()
+    assert runner.server is not None
+    # Every request passes the front door first, so that a proxied one never meets aiohttp's router.
+    runner.server.request_handler = gateway.front_door(runner.server.request_handler)
+    return runner
+
+
+def _refuse_open_house(gateway: Gateway) -> None:
+    server = gateway.config.server
+    if gateway.keys.is_open and server.auth != "off" and not is_loopback(server.host):
+        raise BadInput(
+            f"{server.host} can be reached from other machines, but no keys are configured.",
+            field="server.host",
+            hint="Add keys, make one with `gateway keys create`, or say `auth: off` under server.",
+        )
+
+
+def _spare_collections() -> None:
+    """Keep the garbage collector off what was loaded at start and stays, and let it come less often: requests
+    leave hardly any cycles behind, and each full look at the heap holds up every stream."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5000, 20, 50)

@@ -1,0 +1,49 @@
+"""Figures of several processes as one."""
+
+from __future__ import annotations
+
+import pickle
+
+from gateway.domain.figures import Family, Figures, add_up, lasting
+
+OPENAI = (("provider", "openai"),)
+OTHER = (("provider", "other"),)
+
+
+def counted(requests: float, *, since: float = 0.0, labels: tuple[tuple[str, str], ...] = OPENAI) -> Figures:
+    values = {("requests_total", labels): requests, ("requests_created", labels): since}
+    return {"requests": Family("counter", "Requests.", values)}
+
+
+def waiting(count: float) -> Figures:
+    return {"waiting": Family("gauge", "Requests that wait.", {("waiting", ()): count})}
+
+
+def test_of_no_process_there_are_no_figures() -> None:
+    assert add_up([]) == {}
+
+
+def test_counters_and_gauges_are_added_by_name_and_label() -> None:
+    total = add_up([{**counted(2), **waiting(1)}, counted(3), {**counted(5, labels=OTHER), **waiting(4)}])
+    assert total["requests"].values[("requests_total", OPENAI)] == 5
+    assert total["requests"].values[("requests_total", OTHER)] == 5
+    assert total["waiting"].values == {("waiting", ()): 5}
+
+
+def test_what_is_added_up_stays_as_it_was() -> None:
+    first = counted(2)
+    add_up([first, counted(3)])
+    assert first == counted(2)
+
+
+def test_counting_began_when_the_first_process_began() -> None:
+    total = add_up([counted(1, since=200.0), counted(1, since=100.0)])
+    assert total["requests"].values[("requests_created", OPENAI)] == 100.0
+
+
+def test_only_what_was_counted_lasts() -> None:
+    assert lasting({**counted(2), **waiting(1)}) == counted(2)
+
+
+def test_figures_can_be_sent() -> None:
+    assert pickle.loads(pickle.dumps(counted(2))) == counted(2)

@@ -1,0 +1,215 @@
+"""A worker process, told what to do by a test instead of a supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.config.models import Config
+from gateway.errors import BadInput
+from gateway.server.channel import Channel, open_channel
+from gateway.server.listeners import bind_each, close_all, url_of
+from gateway.server.messages import (
+    AskOthers,
+    Begin,
+    Counted,
+    Cover,
+    Failed,
+    Leaving,
+    Message,
+    OthersCounted,
+    Reload,
+    Serving,
+    Uncover,
+)
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 30
+CALLERS = 20
+PATIENCE_SECONDS = 1
+
+
+class Told:
+    """A worker in place 0 of two, and the test in the place of its supervisor."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.places = bind_each("127.0.0.1", 0, 2)
+        self.url = url_of("127.0.0.1", self.places[0])
+        self.channel: Channel
+        self.process: subprocess.Popen[bytes]
+
+    def config(self, *providers: str, **sections: Any) -> Config:
+        """A configuration with these providers, which nobody can reach."""
+        given = {name: {"base_url": "http://127.0.0.1:1/v1"} for name in providers}
+        storage = {"url": f"sqlite:///{self.folder}/gateway.db"}
+        return Config.model_validate(
+            {"server": {"workers": 2}, "storage": storage, "providers": given, **sections}
+        )
+
+    async def begin(self, config: Config, reloaded: Config | None = None) -> None:
+        """Start the worker and tell it what to serve."""
+        end, workers_end = socket.socketpair()
+        descriptors = [[listener.fileno() for listener in listeners] for listeners in self.places]
+        self.process = _start(self.folder, workers_end, list(itertools.chain(*descriptors)))
+        workers_end.close()
+        self.channel = await open_channel(end)
+        self.channel.send(Begin(0, config, reloaded or config, {}, descriptors))
+
+    async def hears(self, kind: type[Message]) -> Any:
+        """Return the next message of a kind; others are passed over."""
+        async with asyncio.timeout(SECONDS):
+            async for message in self.channel:
+                if isinstance(message, kind):
+                    return message
+        raise AssertionError(f"the worker ended before it said {kind.__name__}")
+
+    async def ended(self) -> int:
+        """Return the exit code once it has ended."""
+        return await asyncio.to_thread(self.process.wait, SECONDS)
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client:
+            return await client.get(path, headers=headers)
+
+    async def let_in(self) -> int:
+        """Return how many of some callers are answered."""
+        return sum(await asyncio.gather(*(self._is_let_in() for _ in range(CALLERS))))
+
+    async def _is_let_in(self) -> bool:
+        reader, writer = await asyncio.open_connection(*self.places[0][0].getsockname())
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
+        try:
+            return await asyncio.wait_for(reader.readline(), PATIENCE_SECONDS) == b"HTTP/1.1 200 OK\r\n"
+        except TimeoutError:
+            return False
+        finally:
+            writer.close()
+
+
+async def eventually(told: Told, is_right: Callable[[int], bool]) -> None:
+    """Return once as many callers are let in as should be."""
+    async with asyncio.timeout(SECONDS):
+        while not is_right(await told.let_in()):
+            pass
+
+
+def _start(folder: Path, end: socket.socket, descriptors: list[int]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "gateway.server.worker", str(end.fileno())]
+    with (folder / "worker.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=ROOT, stderr=log, pass_fds=[end.fileno(), *descriptors])
+
+
+@pytest.fixture
+async def told(tmp_path: Path) -> AsyncIterator[Told]:
+    told = Told(tmp_path)
+    yield told
+    told.process.terminate()
+    await told.ended()
+    await told.channel.close()
+    for listeners in told.places:
+        close_all(listeners)
+
+
+async def test_it_serves_what_was_reloaded_last(told: Told) -> None:
+    await told.begin(told.config("old"), told.config("new"))
+    await told.hears(Serving)
+    assert "new" in (await told.get("/nowhere/x")).text
+    told.channel.send(Reload(told.config("newer")))
+    async with asyncio.timeout(SECONDS):
+        while "newer" not in (await told.get("/nowhere/x")).text:
+            pass
+
+
+@pytest.mark.parametrize(
+    ("sections", "error"),
+    [
+        ({"server": {"host": "0.0.0.0", "workers": 2}}, BadInput),
+        (
+            {"providers": {"up": {"base_url": "http://a", "ca_file": "/does/not/exist.pem"}}},
+            FileNotFoundError,
+        ),
+    ],
+)
+async def test_it_says_why_it_cannot_serve(
+    told: Told, sections: dict[str, Any], error: type[Exception]
+) -> None:
+    await told.begin(told.config("up", **sections))
+    failed = await told.hears(Failed)
+    assert type(failed.error) is error
+    assert await told.ended() == 1
+
+
+async def test_one_that_cannot_follow_leaves_and_says_why(told: Told) -> None:
+    await told.begin(told.config("up"))
+    await told.hears(Serving)
+    told.channel.send(
+        Reload(told.config(providers={"up": {"base_url": "http://a", "ca_file": "/does/not/exist.pem"}}))
+    )
+    await told.hears(Leaving)
+    failed = await told.hears(Failed)
+    assert type(failed.error) is FileNotFoundError
+    assert await told.ended() == 1
+
+
+async def test_one_that_is_told_to_stop_says_that_it_leaves_and_what_it_has_counted(told: Told) -> None:
+    await told.begin(told.config("up"))
+    await told.hears(Serving)
+    assert (await told.get("/v1/models")).status_code == 502
+    told.process.terminate()
+    await told.hears(Leaving)
+    counted = await told.hears(Counted)
+    assert sum(counted.figures["gateway_requests"].values.values()) >= 1
+    assert await told.ended() == 0
+
+
+async def test_one_that_is_left_alone_ends(told: Told) -> None:
+    await told.begin(told.config("up"))
+    await told.hears(Serving)
+    await told.channel.close()
+    assert await told.ended() == 0
+
+
+async def test_one_whose_supervisor_is_gone_before_it_begins_ends(told: Told) -> None:
+    await told.begin(told.config("up"))
+    await told.channel.close()
+    assert await told.ended() == 0
+
+
+async def test_it_lets_in_the_callers_of_another_place_while_that_is_empty(told: Told) -> None:
+    await told.begin(told.config("up"))
+    await told.hears(Serving)
+    told.places[1][0].listen()
+    assert 0 < await told.let_in() < CALLERS
+    told.channel.send(Cover(1))
+    await eventually(told, lambda count: count == CALLERS)
+    told.channel.send(Uncover(1))
+    await eventually(told, lambda count: 0 < count < CALLERS)
+
+
+async def test_the_figures_of_others_are_asked_for_when_figures_are_asked_for(told: Told) -> None:
+    await told.begin(told.config("up"))
+    await told.hears(Serving)
+    asked = asyncio.create_task(told.get("/metrics"))
+    question = await told.hears(AskOthers)
+    own = await told.hears(Counted)
+    told.channel.send(OthersCounted(question.question, [own.figures]))
+    assert "\ngateway_workers 2.0\n" in (await asked).text
+
+
+async def test_figures_are_told_without_others_when_there_are_none_any_more(told: Told) -> None:
+    await told.begin(told.config("up"))
+    await told.hears(Serving)
+    asked = asyncio.create_task(told.get("/metrics"))
+    await told.hears(AskOthers)
+    await told.channel.close()
+    assert "\ngateway_workers 1.0\n" in (await asked).text

@@ -1,0 +1,206 @@
+"""Two workers under load that are killed again and again: what a caller was told is there afterwards, once."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.conftest import StartGateway
+from tests.log_reader import eventually, figures, query
+from tests.raw_http import Broken, Connection, call, chunk, request
+from tests.running import RunningGateway, is_alive
+from tests.scripted_upstream import EVENT_STREAM, GONE, READ, UpstreamProcess, answer, head, send, wait
+
+CALLERS = 6
+ROUNDS = 4
+CHUNKED = b"Transfer-Encoding: chunked"
+
+REPLY = b'{"id":"chatcmpl-%d","model":"m","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}'
+DELTA = b'data: {"id":"chatcmpl-9","model":"m","choices":[{"delta":{"content":"%d"}}]}\n\n'
+
+
+@dataclass
+class Promises:
+    """What callers were told: traces whose answer they read to its last byte, and votes that were taken."""
+
+    traces: list[str] = field(default_factory=list)
+    votes: list[str] = field(default_factory=list)
+    broken: int = 0
+    """Calls that were broken off, of which nothing is known."""
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_was_answered_before_a_worker_was_killed_is_there_after_it(
+    start_gateway: StartGateway, upstream: UpstreamProcess, seed: int
+) -> None:
+    gateway = start_gateway(_config(upstream))
+    chance = random.Random(seed)
+    promises, over = Promises(), threading.Event()
+    with ThreadPoolExecutor(CALLERS) as pool:
+        callers = [
+            pool.submit(_call_until, over, gateway, upstream, promises, f"{seed}-{number}")
+            for number in range(CALLERS)
+        ]
+        for _ in range(ROUNDS):
+            time.sleep(0.3 + chance.random() / 2)
+            # What was counted is told when figures are asked for, so that hardly any count dies with the worker.
+            _counted(gateway)
+            os.kill(chance.choice(gateway.workers()), signal.SIGKILL)
+            wait_until_both_serve(gateway)
+        shown, broken = _counted(gateway), promises.broken
+        _kill_all(gateway)
+        over.set()
+        for caller in callers:
+            caller.result()
+    assert len(promises.traces) > 100
+    assert len(promises.votes) > 20
+    assert broken <= ROUNDS * CALLERS, "more was broken off than what a worker had in hand"
+    _check_kept(gateway, promises)
+
+    gateway.start()
+    eventually(lambda: not query(gateway.database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
+    _check_kept(gateway, promises)
+    unread = "SELECT count(*) FROM requests WHERE model IS NOT 'm' AND outcome = 'complete'"
+    assert query(gateway.database, unread)[0][0] == 0
+    [(rows,)] = query(gateway.database, "SELECT count(*) FROM requests")
+    assert 0 < shown + _counted(gateway) <= rows, "a row was read twice"
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_streams_end_whole_though_the_supervisor_is_told_to_end_or_killed(
+    start_gateway: StartGateway, upstream: UpstreamProcess, end: signal.Signals
+) -> None:
+    gateway = start_gateway(_config(upstream))
+    workers = gateway.workers()
+    gate = upstream.name()
+    stream = head(b"200 OK", EVENT_STREAM, CHUNKED)
+    last = send(chunk(b"last") + chunk(b""))
+    script = upstream.script(READ, stream, send(chunk(b"first")), wait(gate), last, GONE)
+    callers = [Connection(gateway.port) for _ in range(16)]
+    for caller in callers:
+        caller.send(request(b"POST", b"/v1/chat/completions", script, body=b"{}"))
+        assert caller.head().status == 200
+        assert caller.chunk() == b"first"
+    gateway.signal(end)
+    eventually(lambda: gateway.log().count('"stopping", "worker"') == 2)
+    upstream.open(gate)
+    for caller in callers:
+        assert (caller.chunk(), caller.chunk()) == (b"last", b"")
+        caller.close()
+    assert gateway.wait() == (-end if end is signal.SIGKILL else 0)
+    eventually(lambda: not any(is_alive(pid) for pid in workers))
+    logged = query(gateway.database, "SELECT outcome, worker FROM requests")
+    assert [row["outcome"] for row in logged] == ["complete"] * len(callers)
+    assert {row["worker"] for row in logged} == {0, 1}
+
+
+def test_each_worker_brings_back_the_rows_that_it_could_not_store(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    gateway = start_gateway(_config(upstream))
+    killed, mended = workers = gateway.workers()
+    size = gateway.database.with_name("gateway.db-wal").stat().st_size
+    for pid in workers:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    traces = [f"spilled-{number}" for number in range(20)]
+    for trace in traces:
+        _ask(gateway, upstream, trace)
+    spills = [gateway.database.with_name(name) for name in ("gateway.db.spill", "gateway.db.spill.1")]
+    assert all(spill.exists() for spill in spills)
+    assert figures(gateway.url)["gateway_rows_spilled_total"] == len(traces)
+    assert query(gateway.database, "SELECT 1 FROM requests") == []
+
+    resource.prlimit(mended, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: not any(spill.exists() for spill in spills))
+    logged = [trace for (trace,) in query(gateway.database, "SELECT trace_id FROM requests")]
+    assert sorted(logged) == sorted(traces)
+    eventually(lambda: not query(gateway.database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
+
+
+def wait_until_both_serve(gateway: RunningGateway) -> None:
+    eventually(lambda: figures(gateway.url)["gateway_workers"] == 2)
+
+
+def _config(upstream: UpstreamProcess) -> dict[str, Any]:
+    return {"server": {"workers": 2}, "providers": {"up": {"base_url": f"{upstream.url}/v1"}}}
+
+
+def _kill_all(gateway: RunningGateway) -> None:
+    """kill -9 of the whole tree, the supervisor first, so that nobody is replaced."""
+    workers = gateway.workers()
+    gateway.kill()
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not any(is_alive(pid) for pid in workers))
+
+
+def _counted(gateway: RunningGateway) -> float:
+    """How many rows were read, as far as that was told."""
+    shown = figures(gateway.url).items()
+    return sum(value for name, value in shown if name.startswith("gateway_requests_total"))
+
+
+def _check_kept(gateway: RunningGateway, promises: Promises) -> None:
+    logged = {trace for (trace,) in query(gateway.database, "SELECT trace_id FROM requests")}
+    voted = {entry for (entry,) in query(gateway.database, "SELECT feedback_id FROM feedback")}
+    assert set(promises.traces) - logged == set()
+    assert set(promises.votes) - voted == set()
+    assert query(gateway.database, "PRAGMA integrity_check")[0][0] == "ok"
+
+
+def _ask(gateway: RunningGateway, upstream: UpstreamProcess, trace: str) -> None:
+    traced = b"x-portkey-trace-id: " + trace.encode()
+    script = upstream.script(*answer(REPLY % 1))
+    answered = call(gateway.port, request(b"POST", b"/v1/chat/completions", script, traced, body=b"{}"))
+    assert answered.status == 200
+
+
+def _call_until(
+    over: threading.Event, gateway: RunningGateway, upstream: UpstreamProcess, promises: Promises, name: str
+) -> None:
+    """Call and vote until the gateway is gone, noting what was promised; where a call is broken off, call anew."""
+    scripts = [
+        upstream.script(*answer(REPLY % 1)),
+        upstream.script(
+            READ,
+            head(b"200 OK", EVENT_STREAM, CHUNKED),
+            *[send(chunk(DELTA % number)) for number in range(5)],
+            send(chunk(b"data: [DONE]\n\n") + chunk(b"")),
+        ),
+    ]
+    number = 0
+    while not over.is_set():
+        try:
+            with Connection(gateway.port) as connection:
+                while not over.is_set():
+                    number += 1
+                    _call_and_vote(connection, scripts[number % 2], promises, f"{name}-{number}", number)
+        except (Broken, ConnectionError):
+            promises.broken += 1
+
+
+def _call_and_vote(
+    connection: Connection, script: bytes, promises: Promises, trace: str, number: int
+) -> None:
+    traced = b"x-portkey-trace-id: " + trace.encode()
+    answered = connection.call(
+        request(b"POST", b"/v1/chat/completions", script, traced, body=b'{"model":"m"}')
+    )
+    assert answered.status == 200
+    promises.traces.append(trace)
+    if number % 3 == 0:
+        vote = json.dumps({"trace_id": trace, "value": 5}).encode()
+        taken = connection.call(request(b"POST", b"/v1/feedback", body=vote))
+        assert taken.status == 200
+        promises.votes += json.loads(taken.body)["feedback_ids"]
