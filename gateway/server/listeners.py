@@ -19,7 +19,7 @@ def bind(host: str, port: int) -> Listeners:
     Raises:
         OSError: the host's name stands for nothing, or another process has the port.
     """
-    return _bind_all(_addresses(host, port))
+    return _bind_all(_addresses(host, port), socket.SO_REUSEADDR)
 
 
 def bind_each(host: str, port: int, workers: int) -> Sequence[Listeners]:
@@ -33,7 +33,7 @@ def bind_each(host: str, port: int, workers: int) -> Sequence[Listeners]:
     exclusive = bind(host, port)
     addresses: list[Address] = [(one.family, one.getsockname()) for one in exclusive]
     close_all(exclusive)
-    return [_bind_all(addresses, is_shared=True) for _ in range(workers)]
+    return [_bind_all(addresses, socket.SO_REUSEADDR, socket.SO_REUSEPORT) for _ in range(workers)]
 
 
 def close_all(listeners: Listeners) -> None:
@@ -49,31 +49,33 @@ def url_of(host: str, listeners: Listeners) -> str:
 
 
 def _addresses(host: str, port: int) -> list[Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise _refusal(host, error) from None
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
-def _bind_all(addresses: Sequence[Address], *, is_shared: bool = False) -> Listeners:
+def _bind_all(addresses: Sequence[Address], *options: int) -> Listeners:
     with contextlib.ExitStack() as undo:
-        listeners = [undo.enter_context(_bind(*address, is_shared)) for address in addresses]
+        listeners = [undo.enter_context(_bind(family, address, options)) for family, address in addresses]
         undo.pop_all()
     return listeners
 
 
-def _bind(family: socket.AddressFamily, address: Any, is_shared: bool) -> socket.socket:
-    with contextlib.ExitStack() as undo:
-        listener = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if is_shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+def _bind(family: socket.AddressFamily, address: Any, options: Sequence[int]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        for option in options:
+            listener.setsockopt(socket.SOL_SOCKET, option, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            listener.bind(address)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise OSError(
-                error.errno, f"cannot listen on {address[0]}, port {address[1]}: {reason}"
-            ) from None
-        undo.pop_all()
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise _refusal(f"{address[0]}, port {address[1]}", error) from None
     return listener
+
+
+def _refusal(where: str, error: OSError) -> OSError:
+    return OSError(error.errno, f"cannot listen on {where}: {(error.strerror or str(error)).lower()}")

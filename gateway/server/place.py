@@ -63,7 +63,8 @@ class Place:
             OSError: no process can be started.
         """
         began_at = time.monotonic()
-        process, end = self._process, _ = _start(inherited)
+        process, end = _start(inherited)
+        self._process = process
         channel = self._channel = await open_channel(end)
         channel.send(begin())
         error: Exception | None = None
@@ -108,8 +109,8 @@ class Place:
 def _start(inherited: Sequence[Sequence[int]]) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start a worker with an interpreter of its own; return it, and our end of the channel to it."""
     end, workers_end = socket.socketpair()
-    with workers_end:
-        descriptor = workers_end.fileno()
+    descriptor = workers_end.fileno()
+    try:
         process = subprocess.Popen(
             [sys.executable, "-m", "gateway.server.worker", str(descriptor)],
             stdin=subprocess.DEVNULL,
@@ -118,10 +119,15 @@ def _start(inherited: Sequence[Sequence[int]]) -> tuple[subprocess.Popen[bytes],
             # Ctrl-C on a terminal is for the supervisor alone.
             process_group=0,
         )
+    except OSError:
+        end.close()
+        raise
+    finally:
+        workers_end.close()
     return process, end
 
 
 def _how(code: int) -> str:
-    return (
-        f"a worker ended with exit code {code}." if code >= 0 else f"a worker was killed by signal {-code}."
-    )
+    if code < 0:
+        return f"a worker was killed by signal {-code}."
+    return f"a worker ended with exit code {code}."

@@ -20,6 +20,7 @@ from gateway.config.models import Config
 from gateway.domain.figures import Figures
 from gateway.errors import GatewayError
 from gateway.server.channel import Channel, open_channel
+from gateway.server.listeners import close_all
 from gateway.server.logs import configure_logs
 from gateway.server.messages import (
     AskOthers,
@@ -92,15 +93,16 @@ class _Post:
         _use_logs(begin.reloaded)
         async with serving(begin.config, Worker(begin.number, begin.inherited, self._ask_others)) as house:
             house.gateway.reload(begin.reloaded)
-            stopping = asyncio.create_task(_terminated(), name="stop")
+            stop = asyncio.Event()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
             await house.let_in(self._listeners[begin.number])
             log.info("started")
             self._channel.send(Serving())
+            stopping = asyncio.create_task(stop.wait(), name="stop")
             orders = asyncio.create_task(self._obey(house), name="orders")
             counts = asyncio.create_task(self._count(house), name="counts")
             await asyncio.wait([stopping, orders], return_when=asyncio.FIRST_COMPLETED)
-            self._is_leaving = True
-            self._channel.send(Leaving())
+            self._leave()
             log.info("stopping", in_flight=len(house.gateway.proxy.in_flight))
         self._channel.send(Counted(house.gateway.metrics.figures()))
         for task in (stopping, orders, counts):
@@ -108,6 +110,14 @@ class _Post:
         if orders.done():
             orders.result()
         log.info("stopped")
+
+    def _leave(self) -> None:
+        self._is_leaving = True
+        self._channel.send(Leaving())
+        # As long as anybody has a socket open, callers who come to it are made to wait and not refused.
+        for number, listeners in enumerate(self._listeners):
+            if number != self._begin.number:
+                close_all(listeners)
 
     async def _obey(self, house: House) -> None:
         """Do what the supervisor says for as long as it is there."""
@@ -158,13 +168,6 @@ class _Post:
         answer = self._questions.get(question)
         if answer is not None and not answer.done():
             answer.set_result(figures)
-
-
-async def _terminated() -> None:
-    """Return when the process is told to stop."""
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await stop.wait()
 
 
 def _use_logs(config: Config) -> None:

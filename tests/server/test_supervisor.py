@@ -157,6 +157,7 @@ def test_all_end_together(start_gateway: StartGateway, number: signal.Signals) -
     gateway = start_gateway(config())
     workers = gateway.workers()
     with Connection(gateway.port) as idle:
+        assert idle.call(HEALTH).status == 200
         gateway.signal(number)
         assert idle.to_end() == b""
     assert gateway.wait() == 0

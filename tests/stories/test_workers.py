@@ -92,7 +92,7 @@ def test_streams_end_whole_though_the_supervisor_is_told_to_end_or_killed(
         assert caller.head().status == 200
         assert caller.chunk() == b"first"
     gateway.signal(end)
-    eventually(lambda: gateway.log().count('"stopping", "worker"') == 2)
+    eventually(lambda: _refuses(gateway.port))
     upstream.open(gate)
     for caller in callers:
         assert (caller.chunk(), caller.chunk()) == (b"last", b"")
@@ -143,6 +143,15 @@ def _kill_all(gateway: RunningGateway) -> None:
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not any(is_alive(pid) for pid in workers))
+
+
+def _refuses(port: int) -> bool:
+    """Whether connections are no longer accepted."""
+    try:
+        Connection(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def _counted(gateway: RunningGateway) -> float:
