@@ -36,7 +36,7 @@ async def opened(folder: Path, number: int, workers: int) -> AsyncIterator[Store
     """The store as one worker sees it."""
     url = f"sqlite:///{folder}/gateway.db"
     held = claim_worker(url, number, workers)
-    store = await open_store(url, held.numbers)
+    store = await open_store(url, workers=held.numbers)
     try:
         yield store
     finally:

@@ -1,0 +1,49 @@
+"""Figures of many requests."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from gateway.domain.aggregate import Cell, Latencies, Question, UsageSums, VerdictSums
+from gateway.store.sqlite import answers, rollup_table
+from gateway.store.sqlite.parts.open_file import OpenFile
+from gateway.store.sqlite.rollup_table import Span
+
+T = TypeVar("T")
+
+
+class Figures(OpenFile):
+    """Keeps what `AggregateQueries` and `Rollups` promise."""
+
+    async def usage(self, question: Question) -> dict[Cell, UsageSums]:
+        return await self._answer(answers.usage, question)
+
+    async def latencies(self, question: Question) -> dict[Cell, Latencies]:
+        return await self._answer(answers.latencies, question)
+
+    async def verdicts(self, question: Question) -> dict[Cell, VerdictSums]:
+        answers.refuse_unanswerable_of_verdicts(question)
+        return await self._queries.read(lambda connection: answers.verdicts(connection, question))
+
+    async def count_groups(self, question: Question) -> dict[Cell, int]:
+        return await self._answer(answers.count_groups, question)
+
+    async def _answer(self, answer: Callable[[sqlite3.Connection, Question], T], question: Question) -> T:
+        answers.refuse_unanswerable(question)
+        return await self._queries.read(lambda connection: answer(connection, question))
+
+    async def roll_up(self, at_us: int) -> int:
+        kept = 0
+        for due in await self._queries.read(lambda connection: rollup_table.due_spans(connection, at_us)):
+            span = await self._writer.write(partial(_draw, due=due, at_us=at_us))
+            rollup = await self._queries.read(partial(rollup_table.sum_up, span=span))
+            if rollup is not None:
+                kept += await self._writer.write(partial(rollup_table.keep, rollup=rollup))
+        return kept
+
+
+def _draw(connection: sqlite3.Connection, due: tuple[str, int, int], at_us: int) -> Span:
+    return rollup_table.draw_ticket(connection, *due, at_us)
