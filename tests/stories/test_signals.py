@@ -116,8 +116,9 @@ def test_a_gateway_that_nobody_calls_stops_at_once(
         assert gateway.stop() == 0
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_reload_swaps_providers_and_keys_under_a_stream_in_flight(
-    start_gateway: StartGateway, upstream: UpstreamProcess
+    start_gateway: StartGateway, upstream: UpstreamProcess, workers: int
 ) -> None:
     def key(name: str) -> dict[str, str]:
         return {"name": name, "key": f"gw-{name}-0123456789", "role": "admin"}
@@ -125,12 +126,13 @@ def test_a_reload_swaps_providers_and_keys_under_a_stream_in_flight(
     def as_caller(name: str) -> bytes:
         return f"x-portkey-api-key: gw-{name}-0123456789".encode()
 
-    gateway = start_gateway(_config(upstream, keys=[key("old"), key("staying")]))
+    keys = [key("old"), key("staying")]
+    gateway = start_gateway(_config(upstream, keys=keys, server={"workers": workers}))
     stream = Stream(gateway, upstream, "reloaded", as_caller("old"))
     new = {"new": {"base_url": f"{upstream.url}/new"}}
     gateway.write_config({"providers": new, "keys": [key("new"), key("staying")]})
     gateway.signal(signal.SIGHUP)
-    eventually(lambda: "configuration reloaded" in gateway.log())
+    eventually(lambda: gateway.log().count("configuration reloaded") == workers)
 
     upstream.take()
     assert (
