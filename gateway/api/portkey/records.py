@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 import orjson
 
-from gateway.domain.exchange import was_proxied
+from gateway.domain.exchange import stated_model, was_proxied
 from gateway.domain.request import NANO, RequestRecord
 from gateway.query import LoggedRequest, Message
 
@@ -31,8 +31,9 @@ def is_success(record: RequestRecord) -> bool:
 
 
 def model_of(record: RequestRecord) -> str | None:
-    """Return the model that answered, or else the one that was asked for."""
-    return record.model if record.model is not None else record.requested_model
+    """Return the model that the metadata states, or else the one that answered, or that was asked for."""
+    models = (stated_model(record.metadata), record.model, record.requested_model)
+    return next((name for name in models if name is not None), None)
 
 
 def total_tokens(record: RequestRecord) -> int | None:

@@ -105,6 +105,11 @@ async def test_all_that_is_known_is_shown(logs: LogsServed) -> None:
     }
 
 
+async def test_the_model_is_the_one_that_metadata_states_if_it_does(logs: LogsServed) -> None:
+    log = await shown(logs, metadata={"_model": "mine"})
+    assert log["metrics"]["ai_model"] == "mine"
+
+
 async def test_what_is_not_known_is_left_out(logs: LogsServed) -> None:
     log = await shown(logs, Facts(), payloads=PayloadPolicy.OFF, status=None)
     assert log["organisation_id"] is None
