@@ -6,7 +6,7 @@ the piece of time starts and the value that is grouped by, the others the sums i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from gateway.domain.aggregate import EXACT_MS, GRADE, Question, UsageSums, VerdictSums
@@ -24,6 +24,12 @@ _MOST = 10**12
 
 _GREATEST = ("last_started_at_us",)
 """Columns of which not the sum is meant, but the greatest value."""
+
+_BY_CELL = "GROUP BY 1, 2"
+_BY_CLASS = "GROUP BY 1, 2, 3"
+
+_MOST_TERMS = 400
+"""Most statements put together as one; SQLite takes a few more."""
 
 _LONGEST_BITS = 32
 """Durations of 2³² ms and more are one class."""
@@ -100,14 +106,14 @@ JUDGED = """(
 def usage(question: Question, segment: Segment, cut: Cut | None) -> Query:
     """Return the statement for `UsageSums`."""
     if cut is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", question, segment, cut, RESUMMED_USAGE)
-    return _from_requests(question, segment, USAGE_SUMS, "GROUP BY 1, 2")
+        return _from_rollups("usage_rollups", question, segment, cut, RESUMMED_USAGE, _BY_CELL)
+    return _from_requests(question, segment, USAGE_SUMS, _BY_CELL)
 
 
 def verdicts(question: Question, segment: Segment, cut: Cut | None) -> Query:
     """Return the statement for `VerdictSums`."""
     if cut is not None and segment.span_us is not None:
-        return _from_rollups("verdict_rollups", question, segment, cut, RESUMMED_VERDICTS)
+        return _from_rollups("verdict_rollups", question, segment, cut, RESUMMED_VERDICTS, _BY_CELL)
     start, group = _start(question, "requests.started_at_us"), verdict_group(question.group_by)
     found = condition(REQUESTS, question.where, question.tenant)
     return Query(
@@ -121,15 +127,27 @@ def latencies(question: Question, segment: Segment, cut: Cut | None) -> Query:
     if cut is not None and segment.span_us is not None:
         source = "latency_rollups, json_each(latency_rollups.classes) AS class"
         sums = "CAST(class.key AS INTEGER), sum(class.value)"
-        return _from_rollups(source, question, segment, cut, sums, also_by="3", value="latency_rollups.value")
-    return _from_requests(question, segment, f"{LATENCY_CLASS}, count(*)", "GROUP BY 1, 2, 3")
+        return _from_rollups(source, question, segment, cut, sums, _BY_CLASS, "latency_rollups.value")
+    return _from_requests(question, segment, f"{LATENCY_CLASS}, count(*)", _BY_CLASS)
 
 
-def groups(question: Question, segment: Segment, cut: Cut | None) -> Query:
-    """Return the statement for what there is to group by: no columns but the first two."""
+def count_groups(question: Question, segments: Sequence[Segment], cut: Cut | None) -> Query:
+    """Return the statement for how many values there are to group by: where the piece of time starts, and their
+    number. It is one for all segments, since a value may be in several."""
+    if len(segments) > _MOST_TERMS:
+        segments = [Segment(question.from_us, question.to_us)]
+    parts = [_values(question, segment, cut) for segment in segments]
+    return Query(
+        f"WITH found (starts_at_us, value) AS ({' UNION ALL '.join(part.sql for part in parts)})"
+        " SELECT starts_at_us, count(DISTINCT value) FROM found WHERE value IS NOT NULL GROUP BY 1",
+        tuple(value for part in parts for value in part.values),
+    )
+
+
+def _values(question: Question, segment: Segment, cut: Cut | None) -> Query:
     if cut is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", question, segment, cut, "")
-    return _from_requests(question, segment, "", "GROUP BY 1, 2")
+        return _from_rollups("usage_rollups", question, segment, cut, "", "")
+    return _from_requests(question, segment, "", "")
 
 
 def group_operand(name: str) -> Operand:
@@ -172,8 +190,7 @@ def _from_rollups(
     segment: Segment,
     cut: Cut,
     sums: str,
-    *,
-    also_by: str = "",
+    ending: str,
     value: str = "value",
 ) -> Query:
     start = _start(question, "starts_at_us")
@@ -186,13 +203,14 @@ def _from_rollups(
     if cut.only is not None:
         clauses.append(_only(value, cut.only, bound))
     return Query(
-        f"SELECT {_list(start.sql, group, sums)} FROM {source} WHERE {' AND '.join(clauses)}"
-        f" GROUP BY {_list('1, 2', also_by)}",
+        f"SELECT {_list(start.sql, group, sums)} FROM {source} WHERE {' AND '.join(clauses)} {ending}",
         (*start.values, *bound),
     )
 
 
 def _only(value: str, only: Is, bound: list[str | int | float]) -> str:
+    if only.op is Op.NE:
+        return f"{value} IS NOT NULL"
     wanted = only.value if isinstance(only.value, tuple) else (only.value,)
     present = [one for one in wanted if one is not None]
     bound.extend(storable(one) if isinstance(one, str) else one for one in present)

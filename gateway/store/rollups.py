@@ -68,7 +68,7 @@ def cut_of(question: Question, fields: Sequence[str]) -> Cut | None:
     if not conditions:
         return Cut(question.group_by or NO_FIELD) if (question.group_by or NO_FIELD) in fields else None
     only = conditions[0]
-    if len(conditions) > 1 or not isinstance(only, Is) or only.op not in (Op.EQ, Op.IN):
+    if len(conditions) > 1 or not isinstance(only, Is) or not _is_on_values(only):
         return None
     return Cut(only.field, only) if only.field in fields and question.group_by in (None, only.field) else None
 
@@ -89,6 +89,11 @@ def segments_of(question: Question, seals: Seals) -> list[Segment]:
 def spans_of(time_us: int) -> tuple[tuple[int, int], ...]:
     """Return length and start of each span that a time belongs to."""
     return tuple((span_us, time_us // span_us * span_us) for span_us in SPANS)
+
+
+def _is_on_values(condition: Is) -> bool:
+    """Whether a condition names values, or asks for any value at all."""
+    return condition.op in (Op.EQ, Op.IN) or (condition.op is Op.NE and condition.value is None)
 
 
 def _conditions(where: Filter) -> Iterator[Filter]:

@@ -41,6 +41,7 @@ CONDITIONS: list[Filter] = [
     Is("any_model", Op.EQ, "small"),
     Is("user", Op.IN, ("ann", None)),
     Is("status", Op.IN, (200, 500)),
+    Is("user", Op.NE, None),
     Is("provider", Op.EQ, None),
     All((Is("provider", Op.EQ, "openai"), Is("status", Op.GE, 400))),
     Not(Is("metadata.team", Op.EQ, "red")),
@@ -149,6 +150,16 @@ async def test_rollups_equal_a_full_recount(store: Store, seed: int) -> None:
     dice = random.Random(seed)
     await fill(store, dice)
     assert await store.roll_up(LATER_US) > 0
+    await assert_answers(store, dice, 60)
+
+
+async def test_rollups_with_many_gaps_between_them_are_as_exact(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.aggregates._MOST_TERMS", 1)
+    dice = random.Random(5)
+    await fill(store, dice)
+    await store.roll_up(LATER_US)
     await assert_answers(store, dice, 60)
 
 

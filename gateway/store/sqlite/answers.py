@@ -74,23 +74,30 @@ def latencies(connection: sqlite3.Connection, question: Question) -> dict[Cell, 
 
 def count_groups(connection: sqlite3.Connection, question: Question) -> dict[Cell, int]:
     """Return how many values of the field that is grouped by there are, apart from none."""
-    rows = _rows(connection, question, aggregates.groups, USAGE, USAGE_FIELDS)
-    counted: dict[Cell, int] = defaultdict(int)
-    for start, value in set(rows):
-        if value is not None:
-            counted[Cell(start)] += 1
-    return dict(counted)
+    asked, segments, cut = _plan(connection, question, USAGE, USAGE_FIELDS)
+    if not segments:
+        return {}
+    query = aggregates.count_groups(asked, segments, cut)
+    return {Cell(start): number for start, number in connection.execute(query.sql, query.values)}
 
 
 def _rows(
     connection: sqlite3.Connection, question: Question, statement: Statement, kind: str, fields: Sequence[str]
 ) -> Generator[tuple[Any, ...]]:
+    asked, segments, cut = _plan(connection, question, kind, fields)
+    for segment in segments:
+        query = statement(asked, segment, cut)
+        yield from connection.execute(query.sql, query.values)
+
+
+def _plan(
+    connection: sqlite3.Connection, question: Question, kind: str, fields: Sequence[str]
+) -> tuple[Question, list[Segment], Cut | None]:
+    """The question for no more time than there is something in, the segments of it, and the rollups to ask."""
     asked = _narrowed(connection, question)
     cut = cut_of(asked, fields)
     seals = seals_of(connection, kind, cut.field, asked.from_us, asked.to_us) if cut is not None else {}
-    for segment in segments_of(asked, seals):
-        query = statement(asked, segment, cut)
-        yield from connection.execute(query.sql, query.values)
+    return asked, segments_of(asked, seals), cut
 
 
 def _narrowed(connection: sqlite3.Connection, question: Question) -> Question:
