@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+
+import structlog
 
 from gateway.domain.clock import now_us
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Rollups
+
+log = structlog.get_logger("gateway.query")
 
 INTERVAL_SECONDS = 60.0
 """How often it is looked what there is to sum up."""
@@ -32,6 +35,11 @@ class RollingUp:
 
     async def _run(self) -> None:
         while True:
-            with contextlib.suppress(StoreUnavailable):
+            try:
                 await self._store.roll_up(now_us())
+            except StoreUnavailable as error:
+                log.warning("figures of the past could not be summed up; they are counted", reason=str(error))
+            except Exception:
+                # What is not summed up is counted, which is slower and nothing else.
+                log.exception("figures of the past could not be summed up; they are counted")
             await asyncio.sleep(INTERVAL_SECONDS)

@@ -12,19 +12,18 @@ from gateway.query import rolling as module
 
 
 class Watched:
-    """Counts how often it is asked to roll up; the first time it cannot."""
+    """Counts how often it is asked to roll up; at first it cannot."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Semaphore(0)
         self.times = 0
-        self.is_broken = True
+        self.failures: list[Exception] = [StoreUnavailable("not now."), RuntimeError("nor now")]
 
     async def roll_up(self, at_us: int) -> int:
         self.asked.release()
         self.times += 1
-        if self.is_broken:
-            self.is_broken = False
-            raise StoreUnavailable("not now.")
+        if self.failures:
+            raise self.failures.pop()
         return 1
 
 
@@ -35,7 +34,7 @@ async def test_it_goes_on_for_as_long_as_it_runs_whatever_the_store_says(
     watched = Watched()
     rolling_up = RollingUp(watched)
     rolling_up.start()
-    for _ in range(3):
+    for _ in range(4):
         await asyncio.wait_for(watched.asked.acquire(), 5)
     await rolling_up.close()
     times = watched.times
