@@ -62,6 +62,7 @@ class RequestFilters(TypedDict, total=False):
     user: str
     endpoint: str
     environment: str
+    session: str
     organisation: str
     prompt: str
     since: datetime

@@ -59,6 +59,7 @@ class LoggedRequest:
     organisation: str | None = None
     prompt: str | None = None
     environment: str | None = None
+    session: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     request_size: int = 0
     response_size: int = 0

@@ -53,7 +53,7 @@ class Identity:
     parent_span_id: str | None = None
     span_name: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
-    """JSON object; `_user`, `_organisation`, `_prompt` and `_environment` become columns."""
+    """JSON object; `_user`, `_organisation`, `_prompt`, `_environment` and `_session` become columns."""
 
 
 def stated_model(metadata: Mapping[str, object]) -> str | None:

@@ -77,6 +77,7 @@ class RequestRecord:
     organisation: str | None
     prompt: str | None
     environment: str | None
+    session: str | None
     metadata: Mapping[str, object]
     request_size: int
     response_size: int

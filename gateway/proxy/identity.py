@@ -16,6 +16,7 @@ _NO_METADATA: Mapping[str, object] = {}
 
 _TAGS = (
     (b"helicone-user-id", "_user"),
+    (b"helicone-session-id", "_session"),
     (b"helicone-prompt-id", "_prompt"),
     (b"helicone-model-override", "_model"),
     (b"helicone-prompt-id", "Helicone-Prompt-Id"),
@@ -31,7 +32,7 @@ def read_identity(head: RequestHead, traceparent: str | None) -> Identity:
     """Return the identity of a request; ids that it does not bring are made.
 
     The trace id is, in this order, `x-portkey-trace-id`, the one in the W3C `traceparent`,
-    `Helicone-Session-Id`, or new.
+    `Helicone-Session-Id`, or new. That header names the session too, whether or not it names the trace.
 
     Args:
         head: the request's header fields, sorted.

@@ -58,6 +58,18 @@ def to_condition(name: str, text: str, criteria: Mapping[str, Criterion] | None 
         raise BadInput(str(error), field=name) from None
 
 
+def read_time(name: str, text: str) -> int:
+    """Return the value of the criterion `name` as microseconds since the epoch.
+
+    Raises:
+        BadInput: the text is no time; says what is.
+    """
+    try:
+        return _to_us(text)
+    except ValueError as error:
+        raise BadInput(str(error), field=name) from None
+
+
 def _metadata(name: str, text: str) -> Filter:
     """Metadata holds strings, numbers and booleans; a text cannot tell which is meant, so all are."""
     as_text = Is(name, Op.EQ, text)
@@ -70,8 +82,12 @@ def _metadata(name: str, text: str) -> Filter:
     return as_text
 
 
-def _equals(*fields: str) -> Callable[[str], Filter]:
-    return lambda text: Any(tuple(Is(name, Op.EQ, text) for name in fields))
+def _equals(field: str) -> Callable[[str], Filter]:
+    return lambda text: Is(field, Op.EQ, text)
+
+
+def _either(*fields: str) -> Callable[[str], Filter]:
+    return lambda text: Any(tuple(Is(field, Op.EQ, text) for field in fields))
 
 
 def _status(text: str) -> Filter:
@@ -129,13 +145,14 @@ CRITERIA: Mapping[str, Criterion] = MappingProxyType(
     {
         "trace_id": Criterion("Requests of this trace.", _equals("trace_id")),
         "request_id": Criterion("The request with this id of ours or of the caller.", _equals("request_id")),
-        "model": Criterion("Model that was asked for or that answered.", _equals("model", "requested_model")),
+        "model": Criterion("Model that was asked for or that answered.", _either("model", "requested_model")),
         "provider": Criterion("Name of the provider.", _equals("provider")),
         "status": Criterion("Status that the caller got: `200`, or a class of them such as `4xx`.", _status),
         "outcome": Criterion("How the request ended.", _one_of("outcome", Outcome)),
         "user": Criterion("End user of the calling application.", _equals("user")),
         "endpoint": Criterion("Kind of call, such as `chat.completions`.", _equals("endpoint")),
         "environment": Criterion("Environment of the calling application.", _equals("environment")),
+        "session": Criterion("Conversation or agent run.", _equals("session")),
         "organisation": Criterion("Organisation of the end user.", _equals("organisation")),
         "prompt": Criterion("Name of the prompt.", _equals("prompt")),
         "from": Criterion(

@@ -18,11 +18,11 @@ NO_FIELD = ""
 
 REQUEST_FIELDS = (
     "provider", "any_model", "endpoint", "status", "outcome", "key_name", "user", "organisation", "prompt",
-    "environment", "cache_status", "attempt",
+    "environment", "session", "cache_status", "attempt",
 )  # fmt: skip
 """Fields of requests by which rollups are split."""
 
-MANIFOLD_FIELDS = ("user",)
+MANIFOLD_FIELDS = ("user", "session")
 """Those among them that often have about as many values as there are requests."""
 
 USAGE_FIELDS = (NO_FIELD, *REQUEST_FIELDS)

@@ -113,7 +113,7 @@ def exchange_from_row(row: Sequence[Any]) -> tuple[int, Exchange]:
     """Return the `seq` and the exchange whose `EXCHANGE_COLUMNS` these are, as far as it was kept."""
     kept = dict(zip(REQUEST_INSERT_COLUMNS, row, strict=False))
     payload = row[len(REQUEST_INSERT_COLUMNS) :]
-    for derived in ("is_stream", "user", "organisation", "prompt", "environment"):
+    for derived in ("is_stream", *TAG_COLUMNS):
         del kept[derived]
     seq: int = kept.pop("seq")
     ids = {

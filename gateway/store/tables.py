@@ -47,10 +47,13 @@ class Table:
         return tuple(name for name, expression in self.expressions.items() if expression.is_costly)
 
 
-def _table(name: str, row_type: type) -> Table:
+def _table(name: str, row_type: type, **others: ValueKind) -> Table:
+    """The table of a dataclass; `others` are columns that can be searched by and are not returned."""
     hints = get_type_hints(row_type)
     kinds = {column: kind for column, hint in hints.items() if (kind := _kind_of(hint))}
-    return Table(name, tuple(column.name for column in fields(row_type)), {"seq": "number", **kinds})
+    return Table(
+        name, tuple(column.name for column in fields(row_type)), {"seq": "number", **kinds, **others}
+    )
 
 
 def _kind_of(hint: Any) -> ValueKind | None:
@@ -70,18 +73,18 @@ REQUESTS = replace(
     expressions=REQUEST_EXPRESSIONS,
     named_expressions=NAMED_REQUEST_EXPRESSIONS,
 )
-FEEDBACK = _table("feedback", Feedback)
+FEEDBACK = _table("feedback", Feedback, request_seq="number")
 EXPORTS = _table("exports", Export)
 
 REQUEST_INSERT_COLUMNS = (
     "seq", "request_id", "trace_id", "span_id", "parent_span_id", "span_name", "tenant", "key_name",
     "provider", "endpoint", "method", "path", "started_at_us", "first_byte_at_us", "ended_at_us", "status",
     "outcome", "error", "is_stream", "attempt", "cache_status", "user", "organisation", "prompt",
-    "environment", "metadata", "request_size", "response_size", "payloads",
+    "environment", "session", "metadata", "request_size", "response_size", "payloads",
 )  # fmt: skip
 """What is known of a request when it is appended."""
 
-TAG_COLUMNS = ("user", "organisation", "prompt", "environment")
+TAG_COLUMNS = ("user", "organisation", "prompt", "environment", "session")
 """What of the metadata has a column of its own; its key there begins with an underscore."""
 
 FACT_COLUMNS = (

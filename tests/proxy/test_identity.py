@@ -71,5 +71,20 @@ def test_what_says_nothing_of_itself_has_no_metadata() -> None:
     assert identity((b"x-portkey-trace-id", b"t")).metadata == {}
 
 
+@pytest.mark.parametrize("trace", [(), ((b"x-portkey-trace-id", b"t"),)])
+def test_a_session_is_kept_as_such_whether_or_not_it_names_the_trace(
+    trace: tuple[tuple[bytes, bytes], ...],
+) -> None:
+    found = identity((b"Helicone-Session-Id", b"chat-1"), *trace)
+    assert (found.trace_id, found.metadata["_session"]) == ("t" if trace else "chat-1", "chat-1")
+
+
+def test_a_session_in_the_metadata_names_no_trace_and_stands_over_the_header() -> None:
+    in_metadata = (b"x-portkey-metadata", b'{"_session": "run-1"}')
+    assert identity(in_metadata).trace_id != "run-1"
+    both = identity(in_metadata, (b"Helicone-Session-Id", b"chat-1"))
+    assert (both.trace_id, both.metadata["_session"]) == ("chat-1", "run-1")
+
+
 def test_a_property_that_is_not_utf_8_is_kept_readable() -> None:
     assert identity((b"Helicone-Property-a", b"\xff")).metadata == {"a": "\ufffd"}

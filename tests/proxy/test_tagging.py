@@ -133,13 +133,14 @@ def test_metadata_is_logged_and_its_known_keys_are_columns(gateway: RunningGatew
         "_organisation": "o1",
         "_prompt": "p1",
         "_environment": "prod",
+        "_session": "s1",
         "team": "blü",
         "n": [1],
     }
     found = logged(gateway, b"x-portkey-metadata: " + json.dumps(metadata, ensure_ascii=False).encode())
     assert json.loads(found["metadata"]) == metadata
     assert (found["user"], found["organisation"]) == ("u1", "o1")
-    assert (found["prompt"], found["environment"]) == ("p1", "prod")
+    assert (found["prompt"], found["environment"], found["session"]) == ("p1", "prod", "s1")
 
 
 def test_helicone_s_headers_land_in_the_metadata_too(gateway: RunningGateway) -> None:
@@ -155,11 +156,13 @@ def test_a_prompt_has_a_column_and_is_a_property_too(gateway: RunningGateway) ->
     assert json.loads(found["metadata"]) == {"_prompt": "greet", "Helicone-Prompt-Id": "greet"}
 
 
-def test_a_session_is_a_trace_and_its_parts_are_properties_too(gateway: RunningGateway) -> None:
+def test_a_session_has_a_column_and_its_parts_are_properties_too(gateway: RunningGateway) -> None:
     fields = [b"Helicone-Session-Id: s", b"Helicone-Session-Path: /a", b"helicone-session-name: chat"]
     found = logged(gateway, *fields, b"x-portkey-trace-id: t")
     assert (found["trace_id"], found["span_id"], found["span_name"]) == ("t", "/a", "chat")
+    assert found["session"] == "s"
     assert json.loads(found["metadata"]) == {
+        "_session": "s",
         "Helicone-Session-Id": "s",
         "Helicone-Session-Path": "/a",
         "Helicone-Session-Name": "chat",

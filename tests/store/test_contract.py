@@ -30,7 +30,10 @@ async def test_appending_nothing_stores_nothing(store: Store) -> None:
 
 
 async def test_every_field_of_an_exchange_is_found_in_its_row(store: Store) -> None:
-    tags = {"_user": "ann", "_organisation": "acme", "_prompt": "greet", "_environment": "test", "n": 1}
+    tags = {
+        "_user": "ann", "_organisation": "acme", "_prompt": "greet", "_environment": "test", "_session": "chat",
+        "n": 1,
+    }  # fmt: skip
     [seq] = await store.append(
         [
             exchange(
@@ -50,8 +53,8 @@ async def test_every_field_of_an_exchange_is_found_in_its_row(store: Store) -> N
     record = await request_of(store, seq)
     assert (record.request_id, record.trace_id, record.tenant, record.key_name) == ("r", "t", "north", "app")
     assert (record.span_id, record.parent_span_id, record.span_name) == ("span", "parent", "plan")
-    assert (record.user, record.organisation, record.prompt, record.environment) == (
-        "ann", "acme", "greet", "test",
+    assert (record.user, record.organisation, record.prompt, record.environment, record.session) == (
+        "ann", "acme", "greet", "test", "chat",
     )  # fmt: skip
     assert record.metadata == tags
     assert (record.status, record.outcome, record.error) == (

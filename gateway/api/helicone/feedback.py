@@ -72,7 +72,7 @@ class VerdictEndpoints:
                 handler=self._tag,
                 role=Role.FEEDBACK,
                 summary="Set a property of a request",
-                description="`_user`, `_organisation`, `_prompt` and `_environment` set those columns.",
+                description="`_user`, `_organisation`, `_prompt`, `_environment` and `_session` set those columns.",
                 body=PropertyBody,
                 reply=DoneReply,
                 failures=(400, 404, 409, 413, 503),

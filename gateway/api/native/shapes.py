@@ -54,6 +54,7 @@ class LoggedRow(Shape):
     organisation: str | None
     prompt: str | None
     environment: str | None
+    session: str | None = Field(description="Conversation or agent run that its trace is part of.")
     metadata: Object
     request_size: int = Field(description="Bytes of the request's body on the wire.")
     response_size: int = Field(description="Bytes of the response's body on the wire.")

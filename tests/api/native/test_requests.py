@@ -43,6 +43,7 @@ async def two_requests(store: Store, make_exchange: MakeExchange) -> None:
                     "_environment": f"environment {name}",
                     "_organisation": f"organisation {name}",
                     "_prompt": f"prompt {name}",
+                    "_session": f"session {name}",
                     "team": f"team {name}",
                     "dotted.key": f"dotted {name}",
                     "round": status,
@@ -76,6 +77,7 @@ async def two_requests(store: Store, make_exchange: MakeExchange) -> None:
         ("environment", "environment here", "environment there"),
         ("organisation", "organisation here", "organisation there"),
         ("prompt", "prompt here", "prompt there"),
+        ("session", "session here", "session there"),
         ("metadata.team", "team here", "team there"),
         ("metadata.dotted.key", "dotted here", "dotted there"),
         ("metadata.round", "200", "429"),
@@ -222,11 +224,24 @@ async def test_tenants_neither_list_nor_read_nor_download_each_others_requests(
     assert await find(client) == ["mine"]
 
 
-@pytest.mark.parametrize("path", ["/api/v1/requests", "/api/v1/requests/r", "/api/v1/traces/t"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/requests",
+        "/api/v1/requests/r",
+        "/api/v1/traces",
+        "/api/v1/traces/t",
+        "/api/v1/sessions",
+        "/api/v1/sessions/s",
+        "/api/v1/users",
+        "/api/v1/users/u",
+        "/api/v1/aggregates",
+    ],
+)
 async def test_only_readers_and_admins_may_read(
     client: httpx.AsyncClient, store: Store, make_exchange: MakeExchange, path: str
 ) -> None:
-    await store.append([make_exchange("r", "t")])
+    await store.append([make_exchange("r", "t", metadata={"_session": "s", "_user": "u"})])
     answers = [await client.get(path, headers=key(name)) for name in ("reader", "admin", "app", "stranger")]
     assert [answer.status_code for answer in answers] == [200, 200, 403, 401]
     assert [answer.json()["error"]["code"] for answer in answers[2:]] == ["forbidden", "unauthorized"]

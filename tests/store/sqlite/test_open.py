@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import subprocess
 import sys
@@ -146,6 +147,32 @@ async def test_a_file_that_was_made_by_an_older_version_is_upgraded(
     connection = sqlite3.connect(tmp_path / "gateway.db")
     assert connection.execute("SELECT request_id FROM request_report").fetchall() == [("first",), ("second",)]
     connection.close()
+
+
+async def test_sessions_that_were_only_metadata_become_a_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/gateway.db"
+    whole = read_migrations("gateway.store.sqlite")
+    told = ["chat", "", 7, True, None]
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.store.sqlite.schema.read_migrations", lambda _: whole[:5])
+        await (await open_store(url)).close()
+    connection = sqlite3.connect(tmp_path / "gateway.db")
+    connection.executemany(
+        "INSERT INTO requests (request_id, trace_id, provider, endpoint, method, path, started_at_us, ended_at_us,"
+        " outcome, is_stream, attempt, metadata, request_size, response_size, payloads)"
+        " VALUES ('r', 't', 'p', 'e', 'POST', '/', 1, 9, 'complete', 0, 0, ?, 0, 0, 'off')",
+        [(json.dumps({"_session": session}),) for session in told],
+    )
+    connection.commit()
+    connection.close()
+    store = await open_store(url)
+    upgraded = [record.session for record in await requests_of(store)]
+    await store.append([exchange(metadata={"_session": session}) for session in told])
+    assert upgraded == [record.session for record in await requests_of(store)][len(told) :]
+    assert upgraded == ["chat", None, "7", None, None]
+    await store.close()
 
 
 def fill_as_it_was_before_figures(path: Path) -> None:
