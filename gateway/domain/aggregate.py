@@ -16,6 +16,9 @@ from gateway.domain.filter import EVERYTHING, Filter, Scalar
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 
+END_OF_TIME_US = 2**63 - 1
+"""After every request there will be."""
+
 GRADE = "feedback.grade"
 """Groups verdicts by the grade that they give, instead of by the requests that they are about."""
 
@@ -31,6 +34,7 @@ class Question:
         group_by: a field of requests, or `metadata.KEY`: figures are split by its values; None: not at all.
         bucket_us: figures are split by time, in pieces of this length that count from the epoch; None: not
             at all.
+        bucket_offset_us: how long after the epoch they count from, below 0 for before.
         tenant: the only tenant whose requests count; None: all do.
     """
 
@@ -39,6 +43,7 @@ class Question:
     where: Filter = EVERYTHING
     group_by: str | None = None
     bucket_us: int | None = None
+    bucket_offset_us: int = 0
     tenant: str | None = None
 
 

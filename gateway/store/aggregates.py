@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
-from gateway.domain.aggregate import EXACT_MS, GRADE, Question, UsageSums, VerdictSums
+from gateway.domain.aggregate import DAY_US, EXACT_MS, GRADE, Question, UsageSums, VerdictSums
 from gateway.domain.filter import All, Is, Op
 from gateway.errors import BadInput
-from gateway.store.computed import REQUEST_EXPRESSIONS
+from gateway.store.computed import REQUEST_EXPRESSIONS, Expression
 from gateway.store.operands import Operand, operand_of
-from gateway.store.rollups import Cut, Segment
+from gateway.store.rollups import Segment
 from gateway.store.sql import Query, condition
-from gateway.store.tables import REQUESTS
-from gateway.store.text import storable
+from gateway.store.tables import REQUESTS, Table
 
 _MOST = 10**12
 """No request takes more tokens, microseconds or nano-dollars in earnest; so sums stay within 64 bits."""
@@ -95,48 +94,55 @@ VERDICT_SUMS = ", ".join(VERDICTS.values())
 RESUMMED_USAGE = summed({name: name for name in USAGE_COLUMNS})
 RESUMMED_VERDICTS = summed({name: name for name in VERDICT_COLUMNS})
 
-JUDGED = """(
+_SAID = """(
     SELECT request_seq, weight, score, grade FROM feedback
     WHERE request_started_at_us >= ? AND request_started_at_us < ? AND request_seq IS NOT NULL
         AND deleted_at_us IS NULL
-) AS said JOIN requests ON requests.seq = said.request_seq"""
+) AS said"""
+JUDGED = f"{_SAID} JOIN requests ON requests.seq = said.request_seq"
 """Entries with the requests that they count for. Bound to it: from when and until when those started."""
 
+_REQUESTS_BY_TIME = "requests INDEXED BY requests_started"
+_JUDGED_BY_TIME = f"{_SAID} CROSS JOIN requests ON requests.seq = said.request_seq"
+"""The same where the time is short: found by it, whatever else is asked. SQLite does not know how few rows are in
+it, and would rather go through all of a tenant."""
 
-def usage(question: Question, segment: Segment, cut: Cut | None) -> Query:
+
+def usage(question: Question, segment: Segment, field: str | None) -> Query:
     """Return the statement for `UsageSums`."""
-    if cut is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", question, segment, cut, RESUMMED_USAGE, _BY_CELL)
+    if field is not None and segment.span_us is not None:
+        return _from_rollups("usage_rollups", question, segment, field, RESUMMED_USAGE, _BY_CELL)
     return _from_requests(question, segment, USAGE_SUMS, _BY_CELL)
 
 
-def verdicts(question: Question, segment: Segment, cut: Cut | None) -> Query:
+def verdicts(question: Question, segment: Segment, field: str | None) -> Query:
     """Return the statement for `VerdictSums`."""
-    if cut is not None and segment.span_us is not None:
-        return _from_rollups("verdict_rollups", question, segment, cut, RESUMMED_VERDICTS, _BY_CELL)
+    if field is not None and segment.span_us is not None:
+        return _from_rollups("verdict_rollups", question, segment, field, RESUMMED_VERDICTS, _BY_CELL)
     start, group = _start(question, "requests.started_at_us"), verdict_group(question.group_by)
     found = condition(REQUESTS, question.where, question.tenant)
+    judged = _JUDGED_BY_TIME if _is_short(segment) else JUDGED
     return Query(
-        f"SELECT {start.sql}, {group.sql}, {VERDICT_SUMS} FROM {JUDGED} WHERE {found.sql} GROUP BY 1, 2",
+        f"SELECT {start.sql}, {group.sql}, {VERDICT_SUMS} FROM {judged} WHERE {found.sql} GROUP BY 1, 2",
         (*start.values, *group.values, segment.from_us, segment.to_us, *found.values),
     )
 
 
-def latencies(question: Question, segment: Segment, cut: Cut | None) -> Query:
+def latencies(question: Question, segment: Segment, field: str | None) -> Query:
     """Return the statement for classes of durations: after the first two columns class and number."""
-    if cut is not None and segment.span_us is not None:
+    if field is not None and segment.span_us is not None:
         source = "latency_rollups, json_each(latency_rollups.classes) AS class"
         sums = "CAST(class.key AS INTEGER), sum(class.value)"
-        return _from_rollups(source, question, segment, cut, sums, _BY_CLASS, "latency_rollups.value")
+        return _from_rollups(source, question, segment, field, sums, _BY_CLASS, "latency_rollups.value")
     return _from_requests(question, segment, f"{LATENCY_CLASS}, count(*)", _BY_CLASS)
 
 
-def count_groups(question: Question, segments: Sequence[Segment], cut: Cut | None) -> Query:
+def count_groups(question: Question, segments: Sequence[Segment], field: str | None) -> Query:
     """Return the statement for how many values there are to group by: where the piece of time starts, and their
     number. It is one for all segments, since a value may be in several."""
     if len(segments) > _MOST_TERMS:
         segments = [Segment(question.from_us, question.to_us)]
-    parts = [_values(question, segment, cut) for segment in segments]
+    parts = [_values(question, segment, field) for segment in segments]
     return Query(
         f"WITH found (starts_at_us, value) AS ({' UNION ALL '.join(part.sql for part in parts)})"
         " SELECT starts_at_us, count(DISTINCT value) FROM found WHERE value IS NOT NULL GROUP BY 1",
@@ -144,9 +150,9 @@ def count_groups(question: Question, segments: Sequence[Segment], cut: Cut | Non
     )
 
 
-def _values(question: Question, segment: Segment, cut: Cut | None) -> Query:
-    if cut is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", question, segment, cut, "", "")
+def _values(question: Question, segment: Segment, field: str | None) -> Query:
+    if field is not None and segment.span_us is not None:
+        return _from_rollups("usage_rollups", question, segment, field, "", "")
     return _from_requests(question, segment, "", "")
 
 
@@ -178,8 +184,9 @@ def _from_requests(question: Question, segment: Segment, sums: str, ending: str)
     start, group = _start(question, "started_at_us"), request_group(question.group_by)
     span = (Is("started_at_us", Op.GE, segment.from_us), Is("started_at_us", Op.LT, segment.to_us))
     found = condition(REQUESTS, All((*span, question.where)), question.tenant)
+    source = _REQUESTS_BY_TIME if _is_short(segment) else "requests"
     return Query(
-        f"SELECT {_list(start.sql, group.sql, sums)} FROM requests WHERE {found.sql} {ending}",
+        f"SELECT {_list(start.sql, group.sql, sums)} FROM {source} WHERE {found.sql} {ending}",
         (*start.values, *group.values, *found.values),
     )
 
@@ -188,41 +195,37 @@ def _from_rollups(
     source: str,
     question: Question,
     segment: Segment,
-    cut: Cut,
+    field: str,
     sums: str,
     ending: str,
     value: str = "value",
 ) -> Query:
     start = _start(question, "starts_at_us")
     group = value if question.group_by is not None else "NULL"
-    clauses = ["span_us = ?", "field = ?", "starts_at_us >= ?", "starts_at_us < ?"]
-    bound: list[str | int | float] = [segment.span_us or 0, cut.field, segment.from_us, segment.to_us]
-    if question.tenant is not None:
-        clauses.append("tenant = ?")
-        bound.append(storable(question.tenant))
-    if cut.only is not None:
-        clauses.append(_only(value, cut.only, bound))
+    found = condition(_rollup_table(field, value), question.where, question.tenant)
     return Query(
-        f"SELECT {_list(start.sql, group, sums)} FROM {source} WHERE {' AND '.join(clauses)} {ending}",
-        (*start.values, *bound),
+        f"SELECT {_list(start.sql, group, sums)} FROM {source}"
+        f" WHERE span_us = ? AND field = ? AND starts_at_us >= ? AND starts_at_us < ? AND {found.sql}"
+        f" {ending}",
+        (*start.values, segment.span_us or 0, field, segment.from_us, segment.to_us, *found.values),
     )
 
 
-def _only(value: str, only: Is, bound: list[str | int | float]) -> str:
-    if only.op is Op.NE:
-        return f"{value} IS NOT NULL"
-    wanted = only.value if isinstance(only.value, tuple) else (only.value,)
-    present = [one for one in wanted if one is not None]
-    bound.extend(storable(one) if isinstance(one, str) else one for one in present)
-    parts = [f"{value} IS NULL"] if None in wanted else []
-    marks = ", ".join("?" * len(present))
-    return f"({' OR '.join([*parts, f'{value} IN ({marks})'])})"
+def _is_short(segment: Segment) -> bool:
+    return segment.to_us - segment.from_us <= DAY_US
+
+
+def _rollup_table(field: str, value: str) -> Table:
+    """A table of rollups as filters see it: its one field is that by which they are split."""
+    expression = Expression(verdict_group(field or None).kind, value)
+    return Table("rollups", columns=(), kinds={}, expressions={field: expression})
 
 
 def _start(question: Question, time: str) -> Query:
     if question.bucket_us is None:
         return Query("NULL", ())
-    return Query(f"{time} / ? * ?", (question.bucket_us, question.bucket_us))
+    offset, length = question.bucket_offset_us, question.bucket_us
+    return Query(f"({time} - ?) / ? * ? + ?", (offset, length, length, offset))
 
 
 def _list(*parts: str) -> str:

@@ -1,8 +1,8 @@
 """Rollups: hours and days whose figures are summed up beforehand, and which of them answer a question.
 
 A rollup holds the figures of all requests that started in its span, split by tenant and by one field. So it
-answers questions without a condition, or with one on the field that it is split by. What no rollup covers is
-counted from the rows themselves, so the answer is always exact.
+answers questions without conditions, or with conditions on the field that it is split by alone. What no rollup
+covers is counted from the rows themselves, so the answer is always exact.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.aggregate import DAY_US, GRADE, HOUR_US, Question
-from gateway.domain.filter import All, Filter, Is, Op
+from gateway.domain.filter import Filter, Is, Not
 
 NO_FIELD = ""
 """Stands for not being split."""
@@ -37,19 +37,6 @@ Seals = dict[int, list[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """How a question is answered from rollups.
-
-    Args:
-        field: the field by which they are split.
-        only: a condition on the values of that field; None: all count.
-    """
-
-    field: str
-    only: Is | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Segment:
     """A piece of time whose figures come from one place.
 
@@ -62,15 +49,14 @@ class Segment:
     span_us: int | None = None
 
 
-def cut_of(question: Question, fields: Sequence[str]) -> Cut | None:
-    """Return which rollups answer a question; None where it takes more than one field."""
-    conditions = list(_conditions(question.where))
-    if not conditions:
-        return Cut(question.group_by or NO_FIELD) if (question.group_by or NO_FIELD) in fields else None
-    only = conditions[0]
-    if len(conditions) > 1 or not isinstance(only, Is) or not _is_on_values(only):
-        return None
-    return Cut(only.field, only) if only.field in fields and question.group_by in (None, only.field) else None
+def field_of(question: Question, fields: Sequence[str]) -> str | None:
+    """Return the field by which those rollups are split that answer a question; None where it takes more than one,
+    or one by which there are none."""
+    named = set(_fields(question.where))
+    if question.group_by is not None:
+        named.add(question.group_by)
+    field = named.pop() if named else NO_FIELD
+    return field if not named and field in fields else None
 
 
 def segments_of(question: Question, seals: Seals) -> list[Segment]:
@@ -79,7 +65,10 @@ def segments_of(question: Question, seals: Seals) -> list[Segment]:
     done: list[Segment] = []
     left = [(question.from_us, question.to_us)] if question.from_us < question.to_us else []
     for span_us in SPANS:
-        if question.bucket_us is None or question.bucket_us % span_us == 0:
+        if (
+            question.bucket_us is None
+            or question.bucket_us % span_us == question.bucket_offset_us % span_us == 0
+        ):
             covered = [run for gap in left for run in _runs(gap, span_us, seals.get(span_us, []))]
             done += [Segment(start, end, span_us) for start, end in covered]
             left = [rest for gap in left for rest in _without(gap, covered)]
@@ -91,17 +80,12 @@ def spans_of(time_us: int) -> tuple[tuple[int, int], ...]:
     return tuple((span_us, time_us // span_us * span_us) for span_us in SPANS)
 
 
-def _is_on_values(condition: Is) -> bool:
-    """Whether a condition names values, or asks for any value at all."""
-    return condition.op in (Op.EQ, Op.IN) or (condition.op is Op.NE and condition.value is None)
-
-
-def _conditions(where: Filter) -> Iterator[Filter]:
-    if isinstance(where, All):
-        for part in where.parts:
-            yield from _conditions(part)
+def _fields(where: Filter) -> Iterator[str]:
+    if isinstance(where, Is):
+        yield where.field
     else:
-        yield where
+        for part in (where.part,) if isinstance(where, Not) else where.parts:
+            yield from _fields(part)
 
 
 def _runs(gap: tuple[int, int], span_us: int, starts: Iterable[int]) -> Iterator[tuple[int, int]]:

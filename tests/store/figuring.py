@@ -41,7 +41,7 @@ class World:
             (entry, request)
             for entry in self.feedback
             if entry.joined_at_us is not None and entry.deleted_at_us is None
-            if (request := self._counts_for(entry)) is not None and _is_meant(request, question)
+            if (request := self.counts_for(entry)) is not None and _is_meant(request, question)
         ]
         cells = _split(judged, lambda pair: _cell(pair[1], question, pair[0]))
         return {cell: _verdicts(found) for cell, found in cells.items()}
@@ -50,7 +50,7 @@ class World:
         meant = [request for request in self.requests if _is_meant(request, question)]
         return _split(meant, lambda request: _cell(request, question))
 
-    def _counts_for(self, entry: Feedback) -> RequestRecord | None:
+    def counts_for(self, entry: Feedback) -> RequestRecord | None:
         own = [request for request in self.requests if request.tenant == entry.tenant]
         if entry.target is Target.REQUEST:
             ids = entry.trace_id, entry.request_id
@@ -77,7 +77,8 @@ def _is_meant(request: RequestRecord, question: Question) -> bool:
 
 def _cell(request: RequestRecord, question: Question, entry: Feedback | None = None) -> Cell:
     width = question.bucket_us
-    start = None if width is None else request.started_at_us // width * width
+    offset = question.bucket_offset_us
+    start = None if width is None else (request.started_at_us - offset) // width * width + offset
     return Cell(start, _value(request, question.group_by, entry))
 
 

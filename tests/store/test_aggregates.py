@@ -5,24 +5,25 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import astuple, replace
-from typing import Any
 
 import pytest
 
-from gateway.domain.aggregate import DAY_US, GRADE, HOUR_US, Cell, Question
-from gateway.domain.exchange import Exchange, Outcome
-from gateway.domain.feedback import Feedback, Target
-from gateway.domain.filter import EVERYTHING, All, Filter, Is, Not, Op, Page, Sort
+from gateway.domain.aggregate import DAY_US, GRADE, HOUR_US, Cell, Question, Sums
+from gateway.domain.filter import EVERYTHING, All, Any, Filter, Is, Not, Op
 from gateway.domain.request import Cost, Facts, Usage
 from gateway.errors import BadInput
 from gateway.store.base import Store
-from tests.store.figuring import World
-from tests.store.samples import exchange, feedback, requests_of
-
-START_US = 1_700_000_000_000_000 // DAY_US * DAY_US
-DAYS = 3
-LATER_US = START_US + 30 * DAY_US
-"""When everything is over and may be summed up."""
+from tests.store.filling import (
+    DAYS,
+    LATER_US,
+    START_US,
+    fill,
+    some_exchange,
+    some_facts,
+    some_feedback,
+    world_of,
+)
+from tests.store.samples import exchange, feedback
 
 FIELDS = [
     None,
@@ -31,6 +32,7 @@ FIELDS = [
     "status",
     "outcome",
     "user",
+    "session",
     "is_stream",
     "attempt",
     "metadata.team",
@@ -40,6 +42,11 @@ CONDITIONS: list[Filter] = [
     EVERYTHING,
     Is("any_model", Op.EQ, "small"),
     Is("user", Op.IN, ("ann", None)),
+    Is("user", Op.NE, None),
+    Not(Any((Is("session", Op.EQ, "chat"), Is("session", Op.LT, "3")))),
+    All((Is("user", Op.GE, "a"), Is("user", Op.LT, "b"))),
+    All((Is("status", Op.GE, 400), Is("status", Op.LT, 500))),
+    Any(),
     Is("status", Op.IN, (200, 500)),
     Is("user", Op.NE, None),
     Is("provider", Op.EQ, None),
@@ -47,67 +54,8 @@ CONDITIONS: list[Filter] = [
     Not(Is("metadata.team", Op.EQ, "red")),
     Is("cost_nanousd", Op.GT, 500),
 ]
+OFFSETS = [0, 0, -3 * DAY_US, HOUR_US // 2]
 BUCKETS = [None, HOUR_US // 4, HOUR_US, 3 * HOUR_US, DAY_US, 7 * DAY_US]
-
-
-def some_exchange(dice: random.Random, number: int) -> Exchange:
-    started = START_US + dice.randrange(DAYS * DAY_US)
-    return exchange(
-        f"request-{number}",
-        f"trace-{number // 3}",
-        started_at_us=started,
-        ended_at_us=started + int(dice.lognormvariate(13, 2)),
-        first_byte_at_us=dice.choice([None, started + 1000]),
-        tenant=dice.choice([None, "north", "south"]),
-        provider=dice.choice(["openai", "local"]),
-        key_name=dice.choice([None, "app"]),
-        status=dice.choice([200, 200, 200, 429, 500, None]),
-        outcome=dice.choice([Outcome.COMPLETE, Outcome.COMPLETE, Outcome.TIMEOUT, Outcome.CLIENT_CLOSED]),
-        attempt=dice.choice([0, 0, 1]),
-        metadata={"_user": dice.choice(["ann", "bob", ""]), "team": dice.choice(["red", "blue", True, 3])},
-    )
-
-
-def some_facts(dice: random.Random) -> Facts:
-    counted = Usage(dice.randrange(100), dice.randrange(100), dice.choice([None, 5]))
-    return Facts(
-        requested_model=dice.choice(["small", "large", None]),
-        model=dice.choice(["small", "small-2", None]),
-        usage=dice.choice([counted, Usage()]),
-        cost=dice.choice([None, Cost(dice.randrange(1000), "v")]),
-    )
-
-
-def some_feedback(dice: random.Random, number: int, requests: int) -> Feedback:
-    about = dice.randrange(requests)
-    at = START_US + dice.randrange(DAYS * DAY_US)
-    grade = dice.choice([None, dice.randint(-10, 10)])
-    return feedback(
-        f"feedback-{number}",
-        dice.choice([f"trace-{about // 3}", f"request-{about}", "unknown"]),
-        target=dice.choice(list(Target)),
-        tenant=dice.choice([None, "north", "south"]),
-        value=grade,
-        score=None if grade is None else grade / 10,
-        grade=grade,
-        weight=dice.choice([0.0, 0.3, 1.0]),
-        created_at_us=at,
-        updated_at_us=at,
-        deleted_at_us=dice.choice([None, None, None, at]),
-    )
-
-
-async def fill(store: Store, dice: random.Random, requests: int = 60, entries: int = 40) -> None:
-    seqs = await store.append([some_exchange(dice, number) for number in range(requests)])
-    await store.put_feedback([some_feedback(dice, number, requests) for number in range(entries)])
-    await store.annotate([(seq, some_facts(dice)) for seq in seqs], LATER_US)
-
-
-async def world_of(store: Store) -> World:
-    entries = await store.find_feedback(
-        Is("deleted_at_us", Op.GE, 0), Sort(), Page(100_000), None
-    ) + await store.find_feedback(EVERYTHING, Sort(), Page(100_000), None)
-    return World(await requests_of(store), entries)
 
 
 def some_question(dice: random.Random) -> Question:
@@ -118,11 +66,12 @@ def some_question(dice: random.Random) -> Question:
         where=dice.choice(CONDITIONS),
         group_by=dice.choice(FIELDS),
         bucket_us=dice.choice(BUCKETS),
+        bucket_offset_us=dice.choice(OFFSETS),
         tenant=dice.choice([None, None, "north", "nobody"]),
     )
 
 
-def assert_equal(found: Mapping[Cell, Any], expected: Mapping[Cell, Any]) -> None:
+def assert_equal(found: Mapping[Cell, Sums], expected: Mapping[Cell, Sums]) -> None:
     assert found.keys() == expected.keys()
     for cell, sums in expected.items():
         assert astuple(found[cell]) == pytest.approx(astuple(sums), abs=1e-9)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gateway.domain.aggregate import Cell, Latencies, Question, Sums, UsageSums, VerdictSums
+from gateway.domain.aggregate import DAY_US, Cell, Latencies, Question, Sums, UsageSums, VerdictSums
 from gateway.errors import TooLarge
 from gateway.store import aggregates
 from gateway.store.aggregates import request_group, verdict_group
@@ -17,9 +17,8 @@ from gateway.store.rollups import (
     LATENCY_FIELDS,
     USAGE_FIELDS,
     VERDICT_FIELDS,
-    Cut,
     Segment,
-    cut_of,
+    field_of,
     segments_of,
 )
 from gateway.store.sql import Query, condition
@@ -35,7 +34,7 @@ SELECT
     (SELECT started_at_us FROM requests ORDER BY started_at_us DESC LIMIT 1)
 """
 
-Statement = Callable[[Question, Segment, Cut | None], Query]
+Statement = Callable[[Question, Segment, str | None], Query]
 
 
 def refuse_unanswerable(question: Question) -> None:
@@ -74,38 +73,41 @@ def latencies(connection: sqlite3.Connection, question: Question) -> dict[Cell, 
 
 def count_groups(connection: sqlite3.Connection, question: Question) -> dict[Cell, int]:
     """Return how many values of the field that is grouped by there are, apart from none."""
-    asked, segments, cut = _plan(connection, question, USAGE, USAGE_FIELDS)
+    asked, segments, field = _plan(connection, question, USAGE, USAGE_FIELDS)
     if not segments:
         return {}
-    query = aggregates.count_groups(asked, segments, cut)
+    query = aggregates.count_groups(asked, segments, field)
     return {Cell(start): number for start, number in connection.execute(query.sql, query.values)}
 
 
 def _rows(
     connection: sqlite3.Connection, question: Question, statement: Statement, kind: str, fields: Sequence[str]
 ) -> Generator[tuple[Any, ...]]:
-    asked, segments, cut = _plan(connection, question, kind, fields)
+    asked, segments, field = _plan(connection, question, kind, fields)
     for segment in segments:
-        query = statement(asked, segment, cut)
+        query = statement(asked, segment, field)
         yield from connection.execute(query.sql, query.values)
 
 
 def _plan(
     connection: sqlite3.Connection, question: Question, kind: str, fields: Sequence[str]
-) -> tuple[Question, list[Segment], Cut | None]:
+) -> tuple[Question, list[Segment], str | None]:
     """The question for no more time than there is something in, the segments of it, and the rollups to ask."""
     asked = _narrowed(connection, question)
-    cut = cut_of(asked, fields)
-    seals = seals_of(connection, kind, cut.field, asked.from_us, asked.to_us) if cut is not None else {}
-    return asked, segments_of(asked, seals), cut
+    field = field_of(asked, fields)
+    seals = seals_of(connection, kind, field, asked.from_us, asked.to_us) if field is not None else {}
+    return asked, segments_of(asked, seals), field
 
 
 def _narrowed(connection: sqlite3.Connection, question: Question) -> Question:
-    """The question for no more time than there are requests in."""
+    """The question for no more days than there are requests in."""
     first, last = connection.execute(_FIRST_AND_LAST).fetchone()
     if first is None:
         return replace(question, to_us=question.from_us)
-    return replace(question, from_us=max(question.from_us, first), to_us=min(question.to_us, last + 1))
+    first_day, last_day = first // DAY_US * DAY_US, last // DAY_US * DAY_US
+    return replace(
+        question, from_us=max(question.from_us, first_day), to_us=min(question.to_us, last_day + DAY_US)
+    )
 
 
 def _added_up(sums: type[Sums], question: Question, rows: Generator[tuple[Any, ...]]) -> dict[Cell, Sums]:
