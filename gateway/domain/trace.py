@@ -1,4 +1,4 @@
-"""Requests and feedback seen together under one trace id."""
+"""Requests and feedback seen together under one trace id, or in one session."""
 
 from __future__ import annotations
 
@@ -16,3 +16,18 @@ class Trace:
     requests: tuple[RequestRecord, ...]
     feedback: tuple[Feedback, ...]
     score: ScoreSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What one session holds: its requests in the order they started, and what was said about them."""
+
+    session: str
+    requests: tuple[RequestRecord, ...]
+    feedback: tuple[Feedback, ...]
+    score: ScoreSummary
+
+    @property
+    def trace_ids(self) -> tuple[str, ...]:
+        """Its traces, in the order in which their first requests started."""
+        return tuple(dict.fromkeys(record.trace_id for record in self.requests))

@@ -7,20 +7,33 @@ read side of every face and by the web page.
 """
 
 from gateway.query.analytics import Analytics, Figures
+from gateway.query.groups import GroupSlice
 from gateway.query.judged import JudgedRequest, JudgedRequests
+from gateway.query.ranking import MEASURES, Order, Ranked, Ranking
 from gateway.query.requests import LoggedRequest, Message, RequestReader, Slice
 from gateway.query.rolling import RollingUp
+from gateway.query.sessions import SessionReader
 from gateway.query.traces import TraceReader
+from gateway.query.users import User, UserReader, UserSlice
 
 __all__ = [
+    "MEASURES",
     "Analytics",
     "Figures",
+    "GroupSlice",
     "JudgedRequest",
     "JudgedRequests",
     "LoggedRequest",
     "Message",
+    "Order",
+    "Ranked",
+    "Ranking",
     "RequestReader",
     "RollingUp",
+    "SessionReader",
     "Slice",
     "TraceReader",
+    "User",
+    "UserReader",
+    "UserSlice",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain.aggregate import Cell, Latencies, Question, UsageSums, VerdictSums
-from gateway.store.base import AggregateQueries
+from gateway.store.figures import AggregateQueries
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import structlog
 
 from gateway.domain.clock import now_us
 from gateway.errors import StoreUnavailable
-from gateway.store.base import Rollups
+from gateway.store.figures import Rollups
 
 log = structlog.get_logger("gateway.query")
 

@@ -1,25 +1,25 @@
-"""TraceReader: the requests of a trace and what was said about them, seen together."""
+"""TraceReader: find traces, and see the requests of one and what was said about them together."""
 
 from __future__ import annotations
 
 from gateway.domain.feedback import summarise
-from gateway.domain.filter import Is, Op, Page, Sort
+from gateway.domain.filter import Filter, Is, Op
+from gateway.domain.group import GroupedBy, Place
 from gateway.domain.trace import Trace
-from gateway.errors import NotFound, TooLarge
+from gateway.errors import NotFound
+from gateway.query.groups import GroupSlice, GroupStore, find_groups, requests_of
 from gateway.query.requests import find_feedback
-from gateway.store.base import RequestQueries
-
-OLDEST_FIRST = Sort("started_at_us", descending=False)
-
-MAX_REQUESTS = 10_000
-"""Most requests of a trace that are shown together; more are refused, never cut."""
 
 
 class TraceReader:
     """Answers questions about traces. A tenant of None sees every row, any other its own alone."""
 
-    def __init__(self, store: RequestQueries) -> None:
+    def __init__(self, store: GroupStore) -> None:
         self._store = store
+
+    async def find(self, where: Filter, limit: int, after: Place | None, tenant: str | None) -> GroupSlice:
+        """Return the traces of which a request matches, the newest first, or those that follow `after`."""
+        return await find_groups(self._store, GroupedBy.TRACE, where, limit, after, tenant)
 
     async def show(self, trace_id: str, tenant: str | None) -> Trace:
         """Return a trace: requests in the order they started, feedback in the order it was given.
@@ -30,14 +30,8 @@ class TraceReader:
             NotFound: this caller may see neither a request nor feedback of that trace.
             TooLarge: it holds more than can be shown together.
         """
-        of_trace = Is("trace_id", Op.EQ, trace_id)
-        page = Page(MAX_REQUESTS + 1)
-        requests = await self._store.find_requests(of_trace, OLDEST_FIRST, page, tenant)
-        if len(requests) > MAX_REQUESTS:
-            raise TooLarge(
-                f"the trace holds more than {MAX_REQUESTS:,} requests.", hint="List them by trace_id."
-            )
-        feedback = await find_feedback(self._store, of_trace, tenant)
+        requests = await requests_of(self._store, GroupedBy.TRACE, trace_id, tenant)
+        feedback = await find_feedback(self._store, Is("trace_id", Op.EQ, trace_id), tenant)
         if not requests and not feedback:
             raise NotFound(f"there is no trace {trace_id!r}.", field="trace_id")
-        return Trace(trace_id, tuple(requests), feedback, summarise(list(feedback)))
+        return Trace(trace_id, requests, feedback, summarise(list(feedback)))

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.domain.aggregate import Cell, Latencies, Question, UsageSums, VerdictSums
 from gateway.domain.exchange import Exchange, RawHeaders
 from gateway.domain.export import Export
 from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.domain.subject import Subject
+from gateway.store.figures import AggregateQueries, GroupQueries, Rollups
 
 Decode = Callable[[bytes, RawHeaders], bytes]
 """Undoes the content-encoding that header fields name for a body, as far as it can be undone. Never raises."""
@@ -119,33 +119,6 @@ class RequestQueries(FeedbackQueries, IdQueries, Protocol):
 
     async def payload(self, seq: int) -> Payload | None:
         """Return what was kept of a request's heads and bodies; None where nothing was."""
-
-
-class AggregateQueries(Protocol):
-    """What questions about many requests at once need of a store. Each answer holds the parts that there is
-    anything of. All raise BadInput for a field that requests have not, or that is compared with another kind,
-    and may raise TooLarge where an answer has very many parts."""
-
-    async def usage(self, question: Question) -> dict[Cell, UsageSums]:
-        """Return what the requests took."""
-
-    async def latencies(self, question: Question) -> dict[Cell, Latencies]:
-        """Return how many of the requests took how long."""
-
-    async def verdicts(self, question: Question) -> dict[Cell, VerdictSums]:
-        """Return what was said of the requests."""
-
-    async def count_groups(self, question: Question) -> dict[Cell, int]:
-        """Return how many values the field has that the question groups by, apart from none; the value of each
-        part is None."""
-
-
-class Rollups(Protocol):
-    """What keeping figures at hand needs of a store."""
-
-    async def roll_up(self, at_us: int) -> int:
-        """Sum up the pieces of time that are over and are not summed up, or were changed since; return how many
-        there were. Answers are the same before and after, but quicker to get."""
 
 
 class RequestTags(Protocol):
@@ -266,6 +239,7 @@ class Store(
     LogInserts,
     RequestQueries,
     AggregateQueries,
+    GroupQueries,
     Rollups,
     RequestTags,
     FeedbackStore,

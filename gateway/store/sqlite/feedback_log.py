@@ -37,6 +37,12 @@ SELECT {_COLUMNS} FROM (
 )
 WHERE place = 1 ORDER BY updated_at_us, seq
 """
+_GIVEN = """
+SELECT author, count(*) FROM feedback
+WHERE author IN (SELECT value FROM json_each(:authors)) AND deleted_at_us IS NULL
+    AND (:tenant IS NULL OR tenant = :tenant)
+GROUP BY author
+"""
 _RECEIPT = f"SELECT {quoted(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
 _INSERT_RECEIPT = f"INSERT INTO receipts ({quoted(RECEIPT_COLUMNS)}) VALUES (?, ?, ?, ?)"
 
@@ -80,6 +86,12 @@ def latest_verdicts(
     """Return the latest thumb on each request, and its latest score by each metric; the oldest first."""
     values = {"ids": list_to_json(request_ids), "tenant": storable_or_none(tenant)}
     return [feedback_from_row(row) for row in connection.execute(_LATEST_VERDICTS, values)]
+
+
+def count_given(connection: sqlite3.Connection, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
+    """Return how many entries that were not withdrawn each of these authors gave."""
+    values = {"authors": list_to_json(authors), "tenant": storable_or_none(tenant)}
+    return dict(connection.execute(_GIVEN, values).fetchall())
 
 
 def history(connection: sqlite3.Connection, feedback_id: str) -> list[Feedback]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
 from gateway.domain.aggregate import Cell, Latencies, Question, UsageSums, VerdictSums
-from gateway.store.sqlite import answers, rollup_table
+from gateway.domain.filter import Filter
+from gateway.domain.group import GroupedBy, Place, RequestGroup
+from gateway.store.sqlite import answers, feedback_log, grouping, rollup_table
 from gateway.store.sqlite.parts.open_file import OpenFile
 from gateway.store.sqlite.rollup_table import Span
 
@@ -16,7 +18,7 @@ T = TypeVar("T")
 
 
 class Figures(OpenFile):
-    """Keeps what `AggregateQueries` and `Rollups` promise."""
+    """Keeps what `AggregateQueries`, `GroupQueries` and `Rollups` promise."""
 
     async def usage(self, question: Question) -> dict[Cell, UsageSums]:
         return await self._answer(answers.usage, question)
@@ -30,6 +32,18 @@ class Figures(OpenFile):
 
     async def count_groups(self, question: Question) -> dict[Cell, int]:
         return await self._answer(answers.count_groups, question)
+
+    async def count_given(self, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
+        return await self._queries.read(
+            lambda connection: feedback_log.count_given(connection, authors, tenant)
+        )
+
+    async def newest_groups(
+        self, by: GroupedBy, where: Filter, after: Place | None, limit: int, tenant: str | None
+    ) -> list[RequestGroup]:
+        return await self._queries.read(
+            lambda connection: grouping.newest_groups(connection, by, where, after, limit, tenant)
+        )
 
     async def _answer(self, answer: Callable[[sqlite3.Connection, Question], T], question: Question) -> T:
         answers.refuse_unanswerable(question)
