@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "gateway"
 
 NOUNS = {"domain", "errors"}
-RULES = {"routing", "recording", "feedback", "query", "access"}
+RULES = {"routing", "recording", "feedback", "query", "access", "erasing"}
 WIRING = {"app", "provisioning", "urls"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -29,13 +29,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": {"errors"},
     "client": {"domain"},
     "access": NOUNS | {"store"},
+    "erasing": NOUNS | {"store"},
     "feedback": NOUNS | {"store"},
     "query": NOUNS | {"store", "wire"},
     "recording": NOUNS | {"store", "wire"},
     "routing": NOUNS | {"upstream", "wire"},
     "web": NOUNS | {"access"},
     "proxy": NOUNS | {"access", "recording", "routing", "upstream", "web", "wire"},
-    "api": NOUNS | {"access", "feedback", "query", "store", "web", "wire"},
+    "api": NOUNS | {"access", "erasing", "feedback", "query", "store", "web", "wire"},
     "ui": NOUNS | {"access", "feedback", "query", "store", "web", "wire"},
     "urls": NOUNS | {"web"},
     "provisioning": NOUNS | RULES | {"config", "proxy", "upstream", "wire"},
@@ -70,7 +71,7 @@ HOMES = {
 }
 """Where each library may be imported: taking one away means opening these folders and no others."""
 
-STORE_DOORS = {"gateway.store", "gateway.store.base", "gateway.store.spill"}
+STORE_DOORS = {"gateway.store", "gateway.store.base", "gateway.store.figures", "gateway.store.spill"}
 """What of the store is for other rooms; SQL and columns are not."""
 
 VENDORS = re.compile("portkey|helicone|pharia", re.IGNORECASE)

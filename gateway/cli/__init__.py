@@ -29,6 +29,7 @@ INTERRUPTED = 130
         "feedback": ("gateway.cli.feedback", "Give feedback on a trace, and list what was given."),
         "import": ("gateway.cli.importing", "Bring in what another gateway has logged."),
         "logs": ("gateway.cli.logs", "Look at logged requests."),
+        "compact": ("gateway.cli.compact", "Write the database anew, without what was erased."),
     },
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -6,14 +6,16 @@ vote. The rules above see `base.Store` alone; `app.py` and the command line open
 
 from __future__ import annotations
 
+from glob import escape
 from pathlib import Path
 
 from gateway.errors import BadInput
 from gateway.store.base import Decode, Store, as_sent
 from gateway.store.claim import Claim, claim_number
+from gateway.store.spill import Spill
 from gateway.store.sqlite import open_sqlite
 
-__all__ = ["Claim", "claim_worker", "exports_path", "open_store", "spill_path"]
+__all__ = ["Claim", "are_rows_spilled", "claim_worker", "exports_path", "open_store", "spill_path"]
 
 SQLITE_PREFIX = "sqlite:///"
 
@@ -44,6 +46,12 @@ def spill_path(url: str, worker: int) -> Path:
     """Return the file beside the store that takes a worker's exchanges while the store cannot."""
     file = _file(url)
     return file.with_name(f"{file.name}.spill.{worker}" if worker else f"{file.name}.spill")
+
+
+def are_rows_spilled(url: str) -> bool:
+    """Tell whether exchanges of any worker wait in a file beside the store."""
+    file = _file(url)
+    return any(not Spill(path).is_empty for path in file.parent.glob(f"{escape(file.name)}.spill*"))
 
 
 def exports_path(url: str) -> Path:

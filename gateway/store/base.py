@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.domain.erasure import Belongings
 from gateway.domain.exchange import Exchange, RawHeaders
 from gateway.domain.export import Export
 from gateway.domain.feedback import Feedback, Receipt, Target
@@ -208,6 +209,31 @@ class ExportStore(Protocol):
         there is none yet."""
 
 
+class Erasure(Protocol):
+    """What erasing a person needs of a store. A tenant of None has all rows, any other its own alone."""
+
+    async def belongings_of(self, user: str, tenant: str | None) -> Belongings:
+        """Return what there is of a user: their requests, and the feedback on these and by them."""
+
+    async def given_by(self, author: str, tenant: str | None) -> Belongings:
+        """Return what there is of an author of feedback: the entries of which they wrote any version."""
+
+    async def erase(self, belongings: Belongings, at_us: int) -> None:
+        """Erase these things for good, in steps between which others write. When this returns, no query finds them,
+        and there is no older state of the database in which they are.
+
+        Of a request remain the figures: when, through which provider and model, by which key, how it ended, its
+        tokens and cost; not what it was called, tagged with or about. Of entries and receipts remains nothing.
+
+        Raises:
+            StoreUnavailable: some may be erased and some not; what is left is found again.
+        """
+
+    async def compact(self) -> None:
+        """Write the database anew, so that its files hold not a byte of what was erased, nor the room that it took.
+        Others cannot write meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredKey:
     """A gateway key made at run time. The key itself is not kept, only its SHA-256 as hex."""
@@ -244,6 +270,7 @@ class Store(
     RequestTags,
     FeedbackStore,
     ExportStore,
+    Erasure,
     KeyStore,
     Protocol,
 ):

@@ -13,7 +13,7 @@ import pytest
 from gateway.domain.exchange import Exchange, Identity, Omission, Outcome, PayloadPolicy
 from gateway.domain.filter import Is, Op
 from gateway.errors import StoreUnavailable
-from gateway.store import spill_path
+from gateway.store import are_rows_spilled, spill_path
 from gateway.store.base import Store
 from gateway.store.spill import MAGIC, Spill, replay
 from tests.store.samples import exchange, feedback, request_of, requests_of
@@ -248,3 +248,15 @@ async def test_a_replayed_stream_without_payload_is_still_a_stream(store: Store,
     [record] = await requests_of(store)
     assert record.is_stream
     assert await store.payload(record.seq) is None
+
+
+@pytest.mark.parametrize("worker", [0, 3])
+def test_rows_that_any_worker_left_beside_the_store_are_noticed(tmp_path: Path, worker: int) -> None:
+    url = f"sqlite:///{tmp_path}/odd [name].db"
+    assert not are_rows_spilled(url)
+    spill = Spill(spill_path(url, worker))
+    spill.add(WHOLE)
+    assert are_rows_spilled(url)
+    list(spill.records())
+    spill.clear()
+    assert not are_rows_spilled(url)

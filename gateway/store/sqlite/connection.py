@@ -81,8 +81,10 @@ def _unusable(path: Path, reason: str) -> StoreUnavailable:
 
 
 def _create_private(path: Path) -> None:
+    # A file that is there is not touched: closing it would take away all locks that this process has on it
+    # (https://sqlite.org/howtocorrupt.html, section 2.2), and others would take its log for one that nobody uses.
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError:
         return  # SQLite will say why, in the words of its codes
 
@@ -108,6 +110,7 @@ def _connect(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlit
 def _prepare_to_write(connection: sqlite3.Connection) -> None:
     _enter_wal_mode(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA secure_delete = ON")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
 
 

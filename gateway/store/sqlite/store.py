@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.store.base import Decode
 from gateway.store.sqlite.connection import connect_writer
+from gateway.store.sqlite.parts.erasure import Erasure
 from gateway.store.sqlite.parts.exports import Exports
 from gateway.store.sqlite.parts.feedback import FeedbackEntries
 from gateway.store.sqlite.parts.figures import Figures
@@ -39,5 +40,5 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-class SqliteStore(Requests, Figures, FeedbackEntries, Exports, Keys):
+class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys):
     """The store in one file. Keeps every promise of `gateway.store.base.Store`."""

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.aggregate import DAY_US, Question
 from gateway.domain.filter import EVERYTHING, All, Filter, Is, Op, Page, Sort
+from gateway.domain.group import GroupedBy, Place
 from gateway.domain.request import Cost, Facts
-from gateway.store import open_store
+from gateway.store import aggregates, grouping, open_store
 from gateway.store.base import Store
-from gateway.store.sql import select
-from gateway.store.sqlite import joining, request_log
+from gateway.store.rollups import Segment
+from gateway.store.sql import Query, select
+from gateway.store.sqlite import erasing, feedback_log, joining, request_log
 from gateway.store.tables import FEEDBACK, REQUESTS
 from tests.store.samples import FACTS, exchange, feedback
 
@@ -140,6 +143,7 @@ def plan(tmp_path: Path, sql: str, values: object = ()) -> str:
         (Is("organisation", Op.EQ, "acme"), "requests_organisation"),
         (Is("prompt", Op.EQ, "greet"), "requests_prompt"),
         (Is("environment", Op.EQ, "test"), "requests_environment"),
+        (Is("session", Op.EQ, "chat"), "requests_session"),
     ],
 )
 @pytest.mark.usefixtures("store")
@@ -177,8 +181,91 @@ async def test_no_standing_query_reads_a_whole_table(tmp_path: Path, sql: str, i
     assert "SCAN feedback\n" not in f"{found}\n"
 
 
-@pytest.mark.parametrize("field", ["trace_id", "request_id", "subject_id", "feedback_id"])
+@pytest.mark.parametrize("field", ["trace_id", "request_id", "subject_id", "feedback_id", "author"])
 @pytest.mark.usefixtures("store")
-async def test_feedback_is_found_by_each_id_through_an_index(tmp_path: Path, field: str) -> None:
+async def test_feedback_is_found_by_each_name_through_an_index(tmp_path: Path, field: str) -> None:
     query = select(FEEDBACK, Is(field, Op.EQ, "x"), Sort("created_at_us"), Page(), None)
     assert "SEARCH feedback USING INDEX feedback_" in plan(tmp_path, query.sql, query.values)
+
+
+TRACE, SESSION = GroupedBy.TRACE, GroupedBy.SESSION
+HERE = Place(top=900_000, seq=500_000)
+OF_ANN = Is("user", Op.EQ, "ann")
+
+
+@pytest.mark.parametrize(
+    ("query", "used"),
+    [
+        (grouping.walk(TRACE, EVERYTHING, HERE, None), "INTEGER PRIMARY KEY (rowid<?)"),
+        (grouping.walk(TRACE, EVERYTHING, HERE, "north"), "INDEX requests_tenant (tenant=? AND rowid<?)"),
+        (grouping.walk(TRACE, OF_ANN, HERE, None), "INDEX requests_user (user=? AND rowid<?)"),
+        (grouping.walk(SESSION, EVERYTHING, HERE, None), "INDEX requests_in_sessions (seq<?)"),
+        (grouping.met_before(TRACE, "t", EVERYTHING, HERE, None), "INDEX requests_trace (trace_id=?"),
+        (grouping.met_before(TRACE, "t", OF_ANN, HERE, None), "INDEX requests_trace (trace_id=?"),
+        (grouping.met_before(SESSION, "s", OF_ANN, HERE, None), "INDEX requests_session (session=?"),
+        (grouping.usage(TRACE, ["t"], None), "INDEX requests_trace (trace_id=?)"),
+        (grouping.usage(SESSION, ["s"], "north"), "INDEX requests_session (session=?)"),
+        (grouping.verdicts(TRACE, ["t"], None), "INDEX feedback_request_seq (request_seq=?)"),
+        (grouping.verdicts(SESSION, ["s"], "north"), "INDEX feedback_request_seq (request_seq=?)"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+async def test_a_walk_reads_no_more_rows_than_it_meets_and_sorts_none(
+    tmp_path: Path, query: Query, used: str
+) -> None:
+    found = plan(tmp_path, query.sql, query.values)
+    assert used in found
+    assert "SCAN requests" not in found
+    assert "SCAN feedback" not in found
+    assert "ORDER BY" not in found
+
+
+@pytest.mark.parametrize(
+    ("sql", "indexes"),
+    [
+        (erasing._REQUESTS_OF, ["requests_user"]),
+        (erasing._GIVEN_BY, ["feedback_author", "feedback_versions_author"]),
+        (erasing._ON_REQUESTS_OF, ["requests_user", "feedback_request_seq"]),
+        (feedback_log._GIVEN.replace(":authors", ":person"), ["feedback_author"]),
+    ],
+)
+@pytest.mark.usefixtures("store")
+async def test_what_there_is_of_a_person_is_found_through_indexes(
+    tmp_path: Path, sql: str, indexes: list[str]
+) -> None:
+    found = plan(tmp_path, sql, {"person": "ann", "tenant": None})
+    assert all(f"INDEX {index} " in found for index in indexes), found
+    assert "SCAN requests" not in found
+    assert "SCAN feedback" not in found
+
+
+NAMED_SO = All((Is("user", Op.GE, "a"), Is("user", Op.LT, "b")))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        Question(0, DAY_US, tenant="north"),
+        Question(0, DAY_US, where=Is("environment", Op.EQ, "prod"), group_by="any_model"),
+        Question(0, DAY_US, where=NAMED_SO, group_by="user"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+async def test_figures_of_a_short_time_are_counted_in_its_rows_alone(
+    tmp_path: Path, question: Question
+) -> None:
+    segment = Segment(question.from_us, question.to_us)
+    for statement in (aggregates.usage, aggregates.latencies):
+        query = statement(question, segment, None)
+        assert "INDEX requests_started (started_at_us>?" in plan(tmp_path, query.sql, query.values)
+    query = aggregates.verdicts(question, segment, None)
+    found = plan(tmp_path, query.sql, query.values)
+    assert "INDEX feedback_counted (request_started_at_us>?" in found
+    assert "SEARCH requests USING INTEGER PRIMARY KEY" in found
+
+
+@pytest.mark.usefixtures("store")
+async def test_figures_of_one_user_over_a_long_time_are_counted_in_their_rows_alone(tmp_path: Path) -> None:
+    question = Question(0, 30 * DAY_US, where=OF_ANN, group_by="metadata.team")
+    query = aggregates.usage(question, Segment(0, 30 * DAY_US), None)
+    assert "INDEX requests_user (user=?)" in plan(tmp_path, query.sql, query.values)

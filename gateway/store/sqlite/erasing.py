@@ -1,0 +1,127 @@
+"""Erasing what there is of a person, so that nothing of it is left in the file.
+
+Of a request the figures are kept, without anything that says who made it or what was said in it; entries of
+feedback go as a whole. This takes as many short jobs as are needed, so that others write in between. What is
+deleted is overwritten, since the writer's connection has `secure_delete` on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+import orjson
+
+from gateway.domain.erasure import Belongings
+from gateway.domain.exchange import PayloadPolicy
+from gateway.store.sqlite.readers import Readers
+from gateway.store.sqlite.rollup_table import KINDS, VERDICTS, break_seals
+from gateway.store.sqlite.sweeping import leftovers, sweep
+from gateway.store.sqlite.writer import Work, Writer
+from gateway.store.tables import TAG_COLUMNS
+from gateway.store.text import list_to_json, storable, storable_or_none
+
+T = TypeVar("T")
+
+STEP = 200
+"""How many rows one job takes."""
+
+_REQUESTS_OF = """
+SELECT seq, request_id FROM requests WHERE "user" = :person AND (:tenant IS NULL OR tenant = :tenant) ORDER BY seq
+"""
+_GIVEN_BY = """
+SELECT feedback_id FROM feedback WHERE author = :person AND (:tenant IS NULL OR tenant = :tenant)
+UNION
+SELECT feedback_id FROM feedback_versions AS earlier JOIN feedback USING (feedback_id)
+WHERE earlier.author = :person AND (:tenant IS NULL OR feedback.tenant = :tenant)
+"""
+_ON_REQUESTS_OF = f"SELECT feedback_id FROM feedback WHERE request_seq IN (SELECT seq FROM ({_REQUESTS_OF}))"
+_RECEIPTS = """
+SELECT scope, key FROM receipts
+WHERE EXISTS (SELECT 1 FROM json_each(feedback_ids) WHERE value IN (SELECT value FROM json_each(?)))
+"""
+
+_STARTED = "SELECT started_at_us FROM requests WHERE seq IN (SELECT value FROM json_each(?))"
+_ON_ROWS = "SELECT feedback_id FROM feedback WHERE request_seq IN (SELECT value FROM json_each(?))"
+_ANONYMISE = f"""
+UPDATE requests SET
+    request_id = 'erased-' || seq, trace_id = 'erased-' || seq, span_id = NULL, parent_span_id = NULL,
+    span_name = NULL, path = '', error = NULL, {", ".join(f'"{column}" = NULL' for column in TAG_COLUMNS)},
+    metadata = '{{}}', payloads = '{PayloadPolicy.OFF}', response_id = NULL, note = NULL,
+    interpreted_at_us = ifnull(interpreted_at_us, ?)
+WHERE seq IN (SELECT value FROM json_each(?))
+"""
+_DELETE_PAYLOADS = "DELETE FROM payloads WHERE seq IN (SELECT value FROM json_each(?))"
+_COUNTED_AT = """
+SELECT request_started_at_us FROM feedback
+WHERE feedback_id IN (SELECT value FROM json_each(?)) AND request_started_at_us IS NOT NULL
+"""
+_DELETE_ENTRIES = (
+    "DELETE FROM feedback_versions WHERE feedback_id IN (SELECT value FROM json_each(?))",
+    "DELETE FROM feedback WHERE feedback_id IN (SELECT value FROM json_each(?))",
+)
+_DELETE_RECEIPT = "DELETE FROM receipts WHERE scope = ? AND key = ?"
+
+
+def belongings_of(connection: sqlite3.Connection, user: str, tenant: str | None) -> Belongings:
+    """Return what there is of a user: requests, feedback on them, and feedback by them."""
+    named = {"person": storable(user), "tenant": storable_or_none(tenant)}
+    requests = dict(connection.execute(_REQUESTS_OF, named).fetchall())
+    ids = [row[0] for row in connection.execute(f"{_GIVEN_BY} UNION {_ON_REQUESTS_OF}", named)]
+    return Belongings(tuple(requests), tuple(ids), _receipts_of(connection, [*requests.values(), *ids]))
+
+
+def given_by(connection: sqlite3.Connection, author: str, tenant: str | None) -> Belongings:
+    """Return what there is of an author: the entries of which they wrote any version."""
+    named = {"person": storable(author), "tenant": storable_or_none(tenant)}
+    ids = [row[0] for row in connection.execute(_GIVEN_BY, named)]
+    return Belongings((), tuple(ids), _receipts_of(connection, ids))
+
+
+async def erase(belongings: Belongings, at_us: int, writer: Writer, readers: Readers) -> None:
+    """Erase what was found, step by step: what names other things after these, so that all of it is found again
+    should this break off."""
+    for receipts in _steps(belongings.receipts):
+        await _write(writer, partial(_erase_receipts, receipts=receipts))
+    for feedback_ids in _steps(belongings.feedback_ids):
+        await _write(writer, partial(_erase_entries, feedback_ids=feedback_ids))
+    for seqs in _steps(belongings.request_seqs):
+        await _write(writer, partial(_erase_requests, seqs=seqs, at_us=at_us))
+    for leftover in await readers.read(leftovers):
+        await _write(writer, partial(sweep, leftover=leftover))
+
+
+async def _write(writer: Writer, work: Work[None]) -> None:
+    await writer.write(work, is_synced=True)
+
+
+def _erase_requests(connection: sqlite3.Connection, seqs: Sequence[int], at_us: int) -> None:
+    rows = orjson.dumps(seqs).decode()
+    break_seals(connection, KINDS, [row[0] for row in connection.execute(_STARTED, (rows,))])
+    # A vote may have come since it was looked for them.
+    _erase_entries(connection, [row[0] for row in connection.execute(_ON_ROWS, (rows,))])
+    connection.execute(_ANONYMISE, (at_us, rows))
+    connection.execute(_DELETE_PAYLOADS, (rows,))
+
+
+def _erase_receipts(connection: sqlite3.Connection, receipts: Sequence[tuple[str, str]]) -> None:
+    connection.executemany(_DELETE_RECEIPT, receipts)
+
+
+def _erase_entries(connection: sqlite3.Connection, feedback_ids: Sequence[str]) -> None:
+    ids = list_to_json(feedback_ids)
+    break_seals(connection, (VERDICTS,), [row[0] for row in connection.execute(_COUNTED_AT, (ids,))])
+    for statement in _DELETE_ENTRIES:
+        connection.execute(statement, (ids,))
+
+
+def _receipts_of(connection: sqlite3.Connection, ids: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Scope and key of the calls that made something of these ids: entries, or requests that were only told of."""
+    return tuple(connection.execute(_RECEIPTS, (list_to_json(ids),))) if ids else ()
+
+
+def _steps(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(things), STEP):
+        yield things[start : start + STEP]
