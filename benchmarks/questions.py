@@ -67,6 +67,14 @@ def _questions(client: httpx.Client, month: Month) -> dict[str, Ask]:
         ),
         "Helicone: 100 requests by rating": lambda c, n: c.post("/v1/request/query", json=_RATED),
         "trace with its requests and feedback": lambda c, n: c.get(f"/api/v1/traces/trace-{n}"),
+        "newest 50 traces": lambda c, n: c.get("/api/v1/traces"),
+        "50 users who paid most": lambda c, n: c.get("/api/v1/users", params={"order": "-cost"}),
+        "figures by model and day": lambda c, n: c.get(
+            "/api/v1/aggregates", params={"group_by": "model", "bucket": "day"}
+        ),
+        "figures by a key of the metadata": lambda c, n: c.get(
+            "/api/v1/aggregates", params={"group_by": "metadata.team"}
+        ),
         "newest 50 requests": lambda c, n: c.get("/api/v1/requests"),
         "a user's newest 50 requests": lambda c, n: c.get("/api/v1/requests", params={"user": f"user-{n}"}),
         **{path: _graph(path, month) for path in _analytics(client)},

@@ -21,6 +21,7 @@ from gateway.api.portkey import portkey_analytics_face, portkey_exporter, portke
 from gateway.config.models import Config, TokensConfig
 from gateway.domain.figures import Figures
 from gateway.domain.principal import Principal
+from gateway.erasing import Eraser
 from gateway.errors import StoreUnavailable
 from gateway.feedback import FeedbackCore, Scale
 from gateway.feedback.standing import StandingVotes
@@ -34,14 +35,23 @@ from gateway.provisioning import (
     scale_of,
 )
 from gateway.proxy.handler import PolicyOf, Proxy
-from gateway.query import Analytics, JudgedRequests, RequestReader, RollingUp, TraceReader
+from gateway.query import (
+    Analytics,
+    JudgedRequests,
+    Ranking,
+    RequestReader,
+    RollingUp,
+    SessionReader,
+    TraceReader,
+    UserReader,
+)
 from gateway.query.exports import ExportFiles, ExportJobs, ExportLinks, ExportRunner
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_book import LogBook
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
 from gateway.routing.router import Router
-from gateway.store import Claim, claim_worker, exports_path, open_store, spill_path
+from gateway.store import Claim, are_rows_spilled, claim_worker, exports_path, open_store, spill_path
 from gateway.store.base import Health, Store
 from gateway.store.spill import Spill
 from gateway.ui import voting_face
@@ -210,8 +220,12 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend)
     longest = config.server.max_feedback_bytes
     requests = RequestReader(store)
+    native = native_face(
+        requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
+        ranking=Ranking(store), feedback=core, eraser=Eraser(store, lambda: are_rows_spilled(url)),
+    )  # fmt: skip
     faces = [
-        native_face(requests, TraceReader(store), core),
+        native,
         # Asked for each vote anew, since a reload may have changed it.
         portkey_face(core, lambda principal: gateway.scale_of(principal), longest),
         portkey_logs_face(

@@ -34,6 +34,7 @@ class Endpoint:
         role: what a caller must be allowed; None lets everybody in, with or without a key.
         body: what the JSON body must look like: a model, or several of which one must fit.
         reply: what a 200 looks like; None where it is not JSON of a fixed shape.
+        reply_types: other media types that a 200 may have, of text.
         failures: statuses that callers should expect besides 401 and 403.
         takes_tokens: whether a feedback token does as well as a key, also from pages of other origins.
     """
@@ -47,6 +48,7 @@ class Endpoint:
     parameters: tuple[Parameter, ...] = ()
     body: object | None = None
     reply: type[BaseModel] | None = None
+    reply_types: tuple[str, ...] = ()
     failures: tuple[int, ...] = ()
     takes_tokens: bool = False
 

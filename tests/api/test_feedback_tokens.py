@@ -14,7 +14,7 @@ import pytest
 from gateway.access.limits import VoteLimits
 from gateway.access.tokens import FeedbackTokens
 from gateway.api.helicone import helicone_face
-from gateway.api.native import documentation_face, native_face
+from gateway.api.native import documentation_face
 from gateway.api.pharia import pharia_face
 from gateway.api.portkey import portkey_face
 from gateway.domain.feedback import Feedback
@@ -23,11 +23,12 @@ from gateway.domain.principal import Principal, Role, Scope
 from gateway.feedback import FeedbackCore, signed, thumbs
 from gateway.feedback.scope import VOTER
 from gateway.feedback.standing import StandingVotes
-from gateway.query import JudgedRequests, RequestReader, TraceReader
+from gateway.query import JudgedRequests
 from gateway.store.base import Store
 from gateway.web.cors import AllowedOrigins
 from gateway.web.face import Face
 from gateway.web.guard import MAX_TOKEN_BODY_BYTES
+from tests.api.native.served import face_over
 from tests.api.serving import MIB, serving
 
 KEYS = {"app-key": Principal("app", frozenset({Role.FEEDBACK}))}
@@ -105,7 +106,7 @@ async def served(store: Store) -> AsyncIterator[Served]:
     tokens.replace_secrets([SECRET], 60)
     core = FeedbackCore(store, spend)
     faces = [
-        native_face(RequestReader(store), TraceReader(store), core),
+        face_over(store, core),
         portkey_face(core, lambda caller: thumbs if caller.name == "app" else signed, 16 * MIB),
         helicone_face(StandingVotes(store, 3600, spend), store, JudgedRequests(store), 16 * MIB),
         pharia_face(core, 16 * MIB),

@@ -1,4 +1,4 @@
-"""The gateway's own API: read the log, traces and their feedback; and the documentation of all faces.
+"""The gateway's own API: read the log and its figures, erase people; and the documentation of all faces.
 
 Handlers translate between HTTP and `gateway.query`, shapes say what replies look like. Rules about what is
 found and who sees it are not here. Used by the composition root.

@@ -1,21 +1,27 @@
-"""`/api/v1/feedback`: entries of every dialect, with their history, and a way to withdraw one."""
+"""`/api/v1/feedback`: entries of every dialect, with their history; ways to withdraw one, and to erase them."""
 
 from __future__ import annotations
 
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.native.filters import FEEDBACK_PARAMETERS, read_feedback_search, refuse_unknown
+from gateway.api.native.erasing import DRY_RUN, ErasedReply, erase_unless_dry, read_dry_run
+from gateway.api.native.filters import once_each, read_feedback_search, refuse_unknown
+from gateway.api.native.parameters import FEEDBACK_PARAMETERS
 from gateway.api.native.replies import Shape, reply
 from gateway.api.native.shapes import FeedbackRow, Time, rfc_3339
 from gateway.domain.feedback import Feedback
 from gateway.domain.filter import All, Any, Filter, Is, Op, Page, Sort
 from gateway.domain.principal import Principal, Role
+from gateway.erasing import Eraser
+from gateway.errors import BadInput
 from gateway.feedback import FeedbackCore
-from gateway.web.face import Endpoint
+from gateway.web.face import Endpoint, Parameter
 
 DIALECT = "native"
 """What our own dialect is called in rows."""
+
+AUTHOR = Parameter("author", "Whose feedback is to be erased.", is_required=True)
 
 NEWEST_FIRST = Sort("created_at_us", descending=True, then=Sort("feedback_id", descending=False))
 
@@ -54,8 +60,9 @@ class WithdrawnReply(Shape):
 class FeedbackEndpoints:
     """Handlers of the entries' paths."""
 
-    def __init__(self, feedback: FeedbackCore) -> None:
+    def __init__(self, feedback: FeedbackCore, eraser: Eraser) -> None:
         self._feedback = feedback
+        self._eraser = eraser
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the paths and what is found there."""
@@ -93,6 +100,18 @@ class FeedbackEndpoints:
                 reply=WithdrawnReply,
                 failures=(404, 503),
             ),
+            Endpoint(
+                method="DELETE",
+                path="/api/v1/feedback",
+                handler=self._erase,
+                role=Role.ADMIN,
+                summary="Erase an author's feedback",
+                description="For good: the entries of which they wrote any version, in all their versions, and "
+                "what is kept of the calls that made them.",
+                parameters=(AUTHOR, DRY_RUN),
+                reply=ErasedReply,
+                failures=(400, 503),
+            ),
         )
 
     async def _find(self, request: web.Request, principal: Principal) -> web.Response:
@@ -111,6 +130,15 @@ class FeedbackEndpoints:
     async def _withdraw(self, request: web.Request, principal: Principal) -> web.Response:
         entry = await self._feedback.withdraw(_feedback_id(request), principal, DIALECT)
         return reply(WithdrawnReply(feedback_id=entry.feedback_id))
+
+    async def _erase(self, request: web.Request, principal: Principal) -> web.Response:
+        given = once_each(request.query.items())
+        refuse_unknown(given, [AUTHOR.name, DRY_RUN.name])
+        if AUTHOR.name not in given:
+            raise BadInput("is missing; say whose feedback is to be erased.", field=AUTHOR.name)
+        is_dry = read_dry_run(given)
+        belongings = await self._eraser.of_author(given[AUTHOR.name], principal)
+        return await erase_unless_dry(self._eraser, belongings, is_dry)
 
 
 def _feedback_id(request: web.Request) -> str:

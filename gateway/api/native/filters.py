@@ -1,4 +1,4 @@
-"""The query parameters of a search for requests or feedback: a table each, for handlers and documentation."""
+"""Reading the query string of a search for requests, groups of them, or feedback."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway.domain.exchange import Outcome
-from gateway.domain.feedback import Kind, Source
+from gateway.api.native.parameters import DEFAULT_LIMIT, FEEDBACK_PARAMETERS, MAX_LIMIT, SEARCH_PARAMETERS
 from gateway.domain.filter import All, Filter
+from gateway.domain.group import Place
 from gateway.errors import BadInput
 from gateway.query.search import CRITERIA, FEEDBACK_CRITERIA, METADATA, Criterion, to_condition
 from gateway.web.face import Parameter
-
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +29,33 @@ def read_search(query: Iterable[tuple[str, str]]) -> Search:
     Raises:
         BadInput: a parameter is unknown, given twice or has a bad value; names it and what is allowed.
     """
-    given = _once_each(query)
-    where = _conditions(given, CRITERIA, SEARCH_PARAMETERS)
-    return Search(where, _limit(given.get("limit")), _cursor(given.get("cursor")))
+    given = once_each(query)
+    where = conditions(given, CRITERIA, SEARCH_PARAMETERS)
+    return Search(where, read_limit(given), read_position(given))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSearch:
+    """What a caller looks for among traces or sessions, and which slice of it.
+
+    Args:
+        after: the place of the group before the slice.
+    """
+
+    where: Filter
+    limit: int
+    after: Place | None
+
+
+def read_group_search(query: Iterable[tuple[str, str]]) -> GroupSearch:
+    """Read a query string's decoded pairs.
+
+    Raises:
+        BadInput: a parameter is unknown, given twice or has a bad value; names it and what is allowed.
+    """
+    given = once_each(query)
+    where = conditions(given, CRITERIA, SEARCH_PARAMETERS)
+    return GroupSearch(where, read_limit(given), _walk_place(given.get("cursor")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +77,9 @@ def read_feedback_search(query: Iterable[tuple[str, str]]) -> FeedbackSearch:
     Raises:
         BadInput: a parameter is unknown, given twice or has a bad value; names it and what is allowed.
     """
-    given = _once_each(query)
-    where = _conditions(given, FEEDBACK_CRITERIA, FEEDBACK_PARAMETERS)
-    return FeedbackSearch(where, _limit(given.get("limit")), _place(given.get("cursor")))
+    given = once_each(query)
+    where = conditions(given, FEEDBACK_CRITERIA, FEEDBACK_PARAMETERS)
+    return FeedbackSearch(where, read_limit(given), _place(given.get("cursor")))
 
 
 def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
@@ -70,7 +91,8 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
             raise BadInput("is not a query parameter here.", field=name, hint=hint)
 
 
-def _once_each(query: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+def once_each(query: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """Return a query string's pairs by name. Raises BadInput for a name that comes twice or has no value."""
     given: dict[str, str] = {}
     for name, text in query:
         if name in given:
@@ -81,29 +103,50 @@ def _once_each(query: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     return given
 
 
-def _conditions(
+def conditions(
     given: Mapping[str, str], criteria: Mapping[str, Criterion], parameters: Iterable[Parameter]
 ) -> Filter:
+    """Return what those parameters mean that are criteria.
+
+    Raises:
+        BadInput: a parameter is not among `parameters`, or its value is none for it.
+    """
     names = [name for name in given if not name.startswith(METADATA) or name == METADATA]
     refuse_unknown(names, [parameter.name for parameter in parameters])
     return All(
-        tuple(to_condition(name, text, criteria) for name, text in given.items() if name not in _SLICE)
+        tuple(
+            to_condition(name, text, criteria)
+            for name, text in given.items()
+            if name in criteria or name.startswith(METADATA)
+        )
     )
 
 
-def _limit(text: str | None) -> int:
+def read_limit(given: Mapping[str, str], default: int = DEFAULT_LIMIT, most: int = MAX_LIMIT) -> int:
+    """Return how many results are asked for. Raises BadInput for a number that is none."""
+    text = given.get("limit")
     if text is None:
-        return DEFAULT_LIMIT
-    if re.fullmatch("[0-9]{1,18}", text) and 1 <= int(text) <= MAX_LIMIT:
+        return default
+    if re.fullmatch("[0-9]{1,18}", text) and 1 <= int(text) <= most:
         return int(text)
-    raise BadInput(f"must be a whole number from 1 to {MAX_LIMIT}.", field="limit")
+    raise BadInput(f"must be a whole number from 1 to {most}.", field="limit")
 
 
-def _cursor(text: str | None) -> int | None:
+def read_position(given: Mapping[str, str]) -> int | None:
+    """Return the number that a cursor is, None without one. Raises BadInput for a cursor that is none."""
+    text = given.get("cursor")
     if text is None:
         return None
     if re.fullmatch("[0-9]{1,18}", text):
         return int(text)
+    raise _bad_cursor()
+
+
+def _walk_place(text: str | None) -> Place | None:
+    if text is None:
+        return None
+    if found := re.fullmatch(r"([0-9]{1,18})\.([0-9]{1,18})", text):
+        return Place(int(found[1]), int(found[2]))
     raise _bad_cursor()
 
 
@@ -117,51 +160,3 @@ def _place(text: str | None) -> tuple[int, str] | None:
 
 def _bad_cursor() -> BadInput:
     return BadInput("must be the next_cursor of an earlier reply.", field="cursor")
-
-
-_TEXT: dict[str, object] = {"type": "string"}
-_TIME: dict[str, object] = {
-    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]
-}
-_SCHEMAS: Mapping[str, dict[str, object]] = {
-    "status": {"type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$"},
-    "outcome": {"type": "string", "enum": [*Outcome]},
-    "from": _TIME,
-    "to": _TIME,
-}
-_FEEDBACK_SCHEMAS: Mapping[str, dict[str, object]] = {
-    "kind": {"type": "string", "enum": [*Kind]},
-    "source": {"type": "string", "enum": [*Source]},
-    "is_joined": {"type": "boolean"},
-    "min_score": {"type": "number"},
-    "max_score": {"type": "number"},
-    "from": _TIME,
-    "to": _TIME,
-}
-
-_SLICE = ("limit", "cursor")
-
-
-def _parameters(
-    found: str, criteria: Mapping[str, Criterion], schemas: Mapping[str, dict[str, object]]
-) -> tuple[Parameter, ...]:
-    return (
-        *(
-            Parameter(name, criterion.description, schemas.get(name, _TEXT))
-            for name, criterion in criteria.items()
-        ),
-        Parameter(
-            f"{METADATA}KEY",
-            f"{found.capitalize()} whose metadata has this value under KEY; may be given for several keys.",
-        ),
-        Parameter(
-            "limit",
-            f"Most {found} to return.",
-            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        ),
-        Parameter("cursor", "`next_cursor` of the reply before this one, to go on from there."),
-    )
-
-
-SEARCH_PARAMETERS = _parameters("requests", CRITERIA, _SCHEMAS)
-FEEDBACK_PARAMETERS = _parameters("entries", FEEDBACK_CRITERIA, _FEEDBACK_SCHEMAS)

@@ -170,7 +170,8 @@ def _parameter(parameter: Parameter) -> Json:
 def _responses(face: Face, endpoint: Endpoint, schemas: _Schemas) -> Json:
     success: Json = {"description": "Done."}
     if endpoint.reply:
-        success["content"] = schemas.content(endpoint.reply, "serialization")
+        others = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.reply_types}
+        success["content"] = {**schemas.content(endpoint.reply, "serialization"), **others}
     failures = {*endpoint.failures, *((401, 403) if endpoint.role else ())}
     return {"200": success, **{str(status): _failure(face, status, schemas) for status in sorted(failures)}}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.native.filters import SEARCH_PARAMETERS, read_search, refuse_unknown
+from gateway.api.native.filters import read_search, refuse_unknown
+from gateway.api.native.parameters import SEARCH_PARAMETERS
 from gateway.api.native.replies import PRIVATE, reply
 from gateway.api.native.shapes import ListReply, LoggedRequestReply
 from gateway.domain.principal import Principal, Role

@@ -12,7 +12,7 @@ from gateway.api.native.replies import Shape, embed, embed_text
 from gateway.domain.exchange import Outcome
 from gateway.domain.feedback import Feedback, Kind, ScoreSummary, Source, Target
 from gateway.domain.request import NANO, RequestRecord
-from gateway.domain.trace import Trace
+from gateway.domain.trace import Session, Trace
 from gateway.query import LoggedRequest, Slice
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -186,6 +186,24 @@ class TraceReply(Shape):
             requests=[LoggedRow.of(record) for record in trace.requests],
             feedback=[FeedbackRow.of(entry) for entry in trace.feedback],
             score=ScoreShape.of(trace.score),
+        )
+
+
+class SessionReply(Shape):
+    session: str
+    traces: list[str] = Field(description="Ids of its traces, in the order in which they started.")
+    requests: list[LoggedRow] = Field(description="In the order in which they started.")
+    feedback: list[FeedbackRow] = Field(description="What counts for its requests, the oldest first.")
+    score: ScoreShape
+
+    @classmethod
+    def of(cls, session: Session) -> SessionReply:
+        return cls(
+            session=session.session,
+            traces=list(session.trace_ids),
+            requests=[LoggedRow.of(record) for record in session.requests],
+            feedback=[FeedbackRow.of(entry) for entry in session.feedback],
+            score=ScoreShape.of(session.score),
         )
 
 

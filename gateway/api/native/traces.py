@@ -1,10 +1,12 @@
-"""`/api/v1/traces`: what happened under one trace id, and what was said about it."""
+"""`/api/v1/traces`: what happened under one trace id, what it took, and what was said about it."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.native.filters import refuse_unknown
+from gateway.api.native.filters import read_group_search, refuse_unknown
+from gateway.api.native.groups import TraceListReply
+from gateway.api.native.parameters import TRACE_PARAMETERS
 from gateway.api.native.replies import reply
 from gateway.api.native.shapes import TraceReply
 from gateway.domain.principal import Principal, Role
@@ -13,14 +15,27 @@ from gateway.web.face import Endpoint
 
 
 class TraceEndpoints:
-    """Handlers of the traces' path."""
+    """Handlers of the traces' paths."""
 
     def __init__(self, traces: TraceReader) -> None:
         self._traces = traces
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the path and what is found there."""
+        """Return the paths and what is found there."""
         return (
+            Endpoint(
+                method="GET",
+                path="/api/v1/traces",
+                handler=self._find,
+                role=Role.READ,
+                summary="Find traces",
+                description="Those of which at least one request meets all conditions, each with the figures of "
+                "all its requests. Newest first; walking from cursor to cursor meets each trace once, while "
+                "requests are added.",
+                parameters=TRACE_PARAMETERS,
+                reply=TraceListReply,
+                failures=(400, 503),
+            ),
             Endpoint(
                 method="GET",
                 # Ids may hold slashes. One at the very end has to be sent as %2F.
@@ -34,6 +49,11 @@ class TraceEndpoints:
                 failures=(400, 404, 413, 503),
             ),
         )
+
+    async def _find(self, request: web.Request, principal: Principal) -> web.Response:
+        search = read_group_search(request.query.items())
+        found = await self._traces.find(search.where, search.limit, search.after, principal.tenant)
+        return reply(TraceListReply.of(found))
 
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         refuse_unknown(request.query, ())

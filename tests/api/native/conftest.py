@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from gateway.api.native import documentation_face, native_face
+from gateway.api.native import documentation_face
 from gateway.domain.principal import Principal, Role
-from gateway.feedback import FeedbackCore
-from gateway.query import RequestReader, TraceReader
 from gateway.store.base import Store
+from tests.api.native.served import face_over
 from tests.api.serving import serving
 from tests.making import MakeExchange, MakeFeedback, make_exchange, make_feedback
 
@@ -30,7 +29,7 @@ PRINCIPALS = {
 
 @pytest.fixture
 async def url(store: Store) -> AsyncIterator[str]:
-    face = native_face(RequestReader(store), TraceReader(store), FeedbackCore(store))
+    face = face_over(store)
     documentation = documentation_face([face], "1.2.3")
     async with serving(face, documentation, principals=PRINCIPALS, store=store) as url:
         yield url

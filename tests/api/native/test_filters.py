@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.api.native.filters import SEARCH_PARAMETERS, Search, read_search
+from gateway.api.native.filters import Search, read_search
+from gateway.api.native.parameters import SEARCH_PARAMETERS
 from gateway.domain.filter import All, Any, Is, Op
 from gateway.errors import BadInput
 

@@ -6,13 +6,13 @@ from aiohttp import web
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, Field
 
-from gateway.api.native import build_openapi, documentation_face, native_face
+from gateway.api.native import build_openapi, documentation_face
 from gateway.api.native.replies import draw_error
 from gateway.domain.principal import Principal, Role
-from gateway.feedback import FeedbackCore
-from gateway.query import RequestReader, TraceReader
 from gateway.store.base import Store
 from gateway.web.face import Endpoint, Face, Parameter
+
+from .served import face_over
 
 
 class Vote(BaseModel):
@@ -55,12 +55,18 @@ def build(*faces: Face) -> Any:
 
 
 def test_our_own_faces_make_a_valid_document(store: Store) -> None:
-    native = native_face(RequestReader(store), TraceReader(store), FeedbackCore(store))
+    native = face_over(store)
     document = build(native, documentation_face([native], "1.2.3"))
     assert set(document["paths"]) == {
         "/api/v1/requests",
         "/api/v1/requests/{request_id}",
+        "/api/v1/traces",
         "/api/v1/traces/{trace_id}",
+        "/api/v1/sessions",
+        "/api/v1/sessions/{session}",
+        "/api/v1/users",
+        "/api/v1/users/{user}",
+        "/api/v1/aggregates",
         "/api/v1/feedback",
         "/api/v1/feedback/{feedback_id}",
         "/openapi.json",

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from gateway.domain.feedback import Target
+from gateway.domain.request import Cost, Facts, Usage
 from gateway.store.base import Store
 
 from .conftest import MakeExchange, MakeFeedback, key
@@ -121,3 +122,118 @@ async def test_a_tenant_reads_its_own_part_of_a_trace_alone(
     assert (await client.get("/api/v1/traces/t", headers=key("reader-b"))).status_code == 404
     mine = (await client.get("/api/v1/traces/t", headers=key("reader-a"))).json()
     assert (len(mine["requests"]), len(mine["feedback"])) == (1, 1)
+
+
+async def list_traces(client: httpx.AsyncClient, **parameters: str | int) -> list[str]:
+    answer = await client.get("/api/v1/traces", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return [row["trace_id"] for row in answer.json()["data"]]
+
+
+async def test_a_listed_trace_has_the_figures_of_all_its_requests(
+    client: httpx.AsyncClient, store: Store, make_exchange: MakeExchange, make_feedback: MakeFeedback
+) -> None:
+    seqs = await store.append(
+        [
+            make_exchange(
+                "r1", "t", started_at_us=1_000_000, ended_at_us=2_000_000, metadata={"_user": "bob"}
+            ),
+            make_exchange(
+                "r2", "t", started_at_us=3_000_000, ended_at_us=9_000_000, metadata={"_user": "ann"}
+            ),
+            make_exchange("r3", "t", started_at_us=4_000_000, ended_at_us=5_000_000, status=500),
+        ]
+    )
+    facts = Facts(model="m", usage=Usage(10, 5, 2), cost=Cost(1_500_000, "v"))
+    await store.annotate([(seq, facts) for seq in seqs[:2]], at_us=1)
+    await store.put_feedback(
+        [
+            make_feedback("t", trace_id="t", joined_at_us=1, score=1.0, grade=10.0),
+            make_feedback("r1", target=Target.REQUEST, score=0.0, grade=0.0),
+        ]
+    )
+    [row] = (await client.get("/api/v1/traces")).json()["data"]
+    feedback = row.pop("feedback")
+    assert row == {
+        "trace_id": "t",
+        "started_at": "1970-01-01T00:00:01.000000Z",
+        "ended_at": "1970-01-01T00:00:09.000000Z",
+        "models": ["m"],
+        "users": ["ann", "bob"],
+        "requests": 3,
+        "errors": 1,
+        "error_rate": pytest.approx(1 / 3),
+        "coverage": pytest.approx(2 / 3),
+        "cost": {"usd": 0.003, "nanousd": 3_000_000, "priced_requests": 2},
+        "tokens": {"prompt": 20, "completion": 10, "cached": 4, "counted_requests": 2},
+    }
+    assert (feedback["count"], feedback["mean_score"]["value"]) == (2, 0.5)
+
+
+async def test_traces_come_newest_first_and_are_found_by_any_of_their_requests(
+    client: httpx.AsyncClient, store: Store, make_exchange: MakeExchange
+) -> None:
+    await store.append(
+        [
+            make_exchange(trace_id="a", metadata={"_user": "ann"}),
+            make_exchange(trace_id="b", status=500),
+            make_exchange(trace_id="a"),
+        ]
+    )
+    assert await list_traces(client) == ["a", "b"]
+    assert await list_traces(client, user="ann") == ["a"]
+    assert await list_traces(client, status="5xx") == ["b"]
+    assert await list_traces(client, status="5xx", user="ann") == []
+
+
+async def test_following_cursors_meets_each_trace_once_while_requests_are_added(
+    client: httpx.AsyncClient, store: Store, make_exchange: MakeExchange
+) -> None:
+    await store.append([make_exchange(trace_id=f"t{number % 5}") for number in range(10)])
+    seen: list[str] = []
+    parameters: dict[str, str | int] = {"limit": 2}
+    while True:
+        answer = (await client.get("/api/v1/traces", params=parameters)).json()
+        seen += [row["trace_id"] for row in answer["data"]]
+        await store.append([make_exchange(trace_id="t0"), make_exchange(trace_id="new")])
+        if answer["next_cursor"] is None:
+            break
+        parameters["cursor"] = answer["next_cursor"]
+    assert seen == ["t4", "t3", "t2", "t1", "t0"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("colour=red", "colour"),
+        ("limit=501", "limit"),
+        ("cursor=5", "cursor"),
+        ("cursor=5.x", "cursor"),
+        ("cursor=99999999999999999999.1", "cursor"),
+        ("from=yesterday", "from"),
+        ("user=a&user=b", "user"),
+        ("group_by=user", "group_by"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/traces", "/api/v1/sessions"])
+async def test_a_bad_parameter_of_a_list_is_400_and_named(
+    client: httpx.AsyncClient, path: str, query: str, field: str
+) -> None:
+    answer = await client.get(f"{path}?{query}")
+    assert (answer.status_code, answer.json()["error"]["field"]) == (400, field)
+
+
+async def test_a_tenant_lists_its_own_traces_with_its_own_part_of_them(
+    client: httpx.AsyncClient, store: Store, make_exchange: MakeExchange, make_feedback: MakeFeedback
+) -> None:
+    await store.append(
+        [
+            make_exchange(trace_id="shared", tenant="a", metadata={"_user": "ann"}),
+            make_exchange(trace_id="shared", tenant="b", metadata={"_user": "bob"}),
+            make_exchange(trace_id="theirs", tenant="b"),
+        ]
+    )
+    await store.put_feedback([make_feedback("shared", trace_id="shared", tenant="b", score=1.0)])
+    [row] = (await client.get("/api/v1/traces", headers=key("reader-a"))).json()["data"]
+    assert (row["trace_id"], row["requests"], row["users"]) == ("shared", 1, ["ann"])
+    assert row["feedback"]["count"] == 0

@@ -1,0 +1,44 @@
+"""What the calls that erase a person have in common: the parameter that only counts, and the reply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+from pydantic import Field
+
+from gateway.api.native.replies import Shape, reply
+from gateway.domain.erasure import Belongings
+from gateway.erasing import Eraser
+from gateway.errors import BadInput
+from gateway.web.face import Parameter
+
+DRY_RUN = Parameter(
+    "dry_run",
+    "`true`: say how much would be erased, and erase nothing.",
+    {"type": "boolean", "default": False},
+)
+
+
+class ErasedReply(Shape):
+    requests: int = Field(description="Requests of which only the figures are left.")
+    feedback: int = Field(description="Entries of which nothing is left.")
+    dry_run: bool = Field(description="Whether nothing was erased, only counted.")
+
+
+def read_dry_run(given: Mapping[str, str]) -> bool:
+    """Tell whether it is only to be counted. Raises BadInput for a value that is none."""
+    text = given.get(DRY_RUN.name, "false")
+    if text not in ("true", "false"):
+        raise BadInput("must be true or false.", field=DRY_RUN.name)
+    return text == "true"
+
+
+async def erase_unless_dry(eraser: Eraser, belongings: Belongings, is_dry: bool) -> web.Response:
+    """Erase what was found, or only count it, and reply."""
+    if not is_dry:
+        await eraser.erase(belongings)
+    erased = ErasedReply(
+        requests=len(belongings.request_seqs), feedback=len(belongings.feedback_ids), dry_run=is_dry
+    )
+    return reply(erased)

@@ -1,0 +1,114 @@
+"""`/api/v1/users`: the end users, what they took, what they and others said, and a way to erase one."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from pydantic import Field
+
+from gateway.api.native.erasing import DRY_RUN, ErasedReply, erase_unless_dry, read_dry_run
+from gateway.api.native.figures import TimedFigures, timed_figures
+from gateway.api.native.filters import once_each, refuse_unknown
+from gateway.api.native.questions import USER_PARAMETERS, read_user_question
+from gateway.api.native.replies import Shape, reply
+from gateway.api.native.shapes import Time, rfc_3339
+from gateway.domain.principal import Principal, Role
+from gateway.erasing import Eraser
+from gateway.query import User, UserReader
+from gateway.web.face import Endpoint
+
+# Names may hold slashes. One at the very end has to be sent as %2F.
+PATH = "/api/v1/users/{user:.*[^/]}"
+
+
+class UserFields(Shape):
+    user: str
+    last_seen_at: Time | None = Field(description="When the latest of their requests started.")
+    feedback_given: int = Field(description="Entries of which they are the author, on whatever.")
+
+
+class UserRow(TimedFigures, UserFields):
+    """An end user, with the figures of their requests and of what was said of those."""
+
+    @classmethod
+    def of(cls, user: User) -> UserRow:
+        figures = user.figures
+        return cls.model_validate(
+            {
+                "user": user.name,
+                "last_seen_at": rfc_3339(figures.usage.last_started_at_us or None),
+                "feedback_given": user.given,
+                **timed_figures(figures.usage, figures.verdicts, figures.latencies),
+            }
+        )
+
+
+class UserListReply(Shape):
+    data: list[UserRow]
+    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null where there is no more.")
+
+
+class UserEndpoints:
+    """Handlers of the users' paths."""
+
+    def __init__(self, users: UserReader, eraser: Eraser) -> None:
+        self._users = users
+        self._eraser = eraser
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the paths and what is found there."""
+        return (
+            Endpoint(
+                method="GET",
+                path="/api/v1/users",
+                handler=self._find,
+                role=Role.READ,
+                summary="Find users",
+                description="The end users of those requests that meet all conditions, with the figures of these "
+                "requests.",
+                parameters=USER_PARAMETERS,
+                reply=UserListReply,
+                failures=(400, 413, 503),
+            ),
+            Endpoint(
+                method="GET",
+                path=PATH,
+                handler=self._show,
+                role=Role.READ,
+                summary="Read one user",
+                description="With the figures of all their requests. One that gave feedback only is shown too. "
+                "Percent-encode the name.",
+                reply=UserRow,
+                failures=(400, 404, 503),
+            ),
+            Endpoint(
+                method="DELETE",
+                path=PATH,
+                handler=self._erase,
+                role=Role.ADMIN,
+                summary="Erase a user",
+                description="For good: the contents, ids and metadata of their requests, of which anonymous "
+                "figures are left, and all feedback on these requests or by this user, with its history. "
+                "Percent-encode the name.",
+                parameters=(DRY_RUN,),
+                reply=ErasedReply,
+                failures=(400, 503),
+            ),
+        )
+
+    async def _find(self, request: web.Request, principal: Principal) -> web.Response:
+        asked = read_user_question(request.query.items(), principal.tenant)
+        found = await self._users.find(asked.question, asked.prefix, asked.order, asked.page)
+        cursor = None if found.next_offset is None else str(found.next_offset)
+        return reply(UserListReply(data=[UserRow.of(user) for user in found.users], next_cursor=cursor))
+
+    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
+        refuse_unknown(request.query, ())
+        user = await self._users.show(request.match_info["user"], principal.tenant)
+        return reply(UserRow.of(user))
+
+    async def _erase(self, request: web.Request, principal: Principal) -> web.Response:
+        given = once_each(request.query.items())
+        refuse_unknown(given, [DRY_RUN.name])
+        is_dry = read_dry_run(given)
+        belongings = await self._eraser.of_user(request.match_info["user"], principal)
+        return await erase_unless_dry(self._eraser, belongings, is_dry)

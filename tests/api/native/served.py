@@ -1,0 +1,23 @@
+"""The native face over a store, as it is joined together for tests."""
+
+from __future__ import annotations
+
+from gateway.api.native import native_face
+from gateway.erasing import Eraser
+from gateway.feedback import FeedbackCore
+from gateway.query import Ranking, RequestReader, SessionReader, TraceReader, UserReader
+from gateway.store.base import Store
+from gateway.web.face import Face
+
+
+def face_over(store: Store, feedback: FeedbackCore | None = None) -> Face:
+    """Return the face, with nothing waiting outside the store."""
+    return native_face(
+        requests=RequestReader(store),
+        traces=TraceReader(store),
+        sessions=SessionReader(store),
+        users=UserReader(store),
+        ranking=Ranking(store),
+        feedback=feedback or FeedbackCore(store),
+        eraser=Eraser(store, lambda: False),
+    )

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.api.native.questions import (
+    AGGREGATE_PARAMETERS,
+    BUCKETS,
+    GROUPS,
+    USER_PARAMETERS,
+    read_aggregate_question,
+    read_user_question,
+)
+from gateway.domain.aggregate import DAY_US, END_OF_TIME_US, HOUR_US, Question
+from gateway.domain.filter import All, Is, Op, Page
+from gateway.errors import BadInput
+from gateway.query import MEASURES, Order
+from gateway.web.face import Parameter
+
+
+def question(*pairs: tuple[str, str]) -> Question:
+    return read_aggregate_question(pairs, None).question
+
+
+def test_no_parameters_ask_for_everything_at_once() -> None:
+    asked = read_aggregate_question([], "north")
+    assert asked.question == Question(0, END_OF_TIME_US, tenant="north")
+    assert (asked.order, asked.page) == (Order("requests"), Page(1000))
+
+
+def test_times_are_no_conditions_so_that_sums_at_hand_can_answer() -> None:
+    asked = question(("from", "1970-01-01T00:00:01Z"), ("to", "5000000"), ("provider", "openai"))
+    assert (asked.from_us, asked.to_us) == (1_000_000, 5_000_000)
+    assert asked.where == All((Is("provider", Op.EQ, "openai"),))
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("model", "any_model"), ("user", "user"), ("is_stream", "is_stream"), ("metadata.a.b", "metadata.a.b")],
+)
+def test_groups_are_named_as_everywhere(name: str, field: str) -> None:
+    assert question(("group_by", name)).group_by == field
+
+
+@pytest.mark.parametrize(
+    ("bucket", "length_us", "offset_us"),
+    [("minute", 60_000_000, 0), ("hour", HOUR_US, 0), ("day", DAY_US, 0), ("week", 7 * DAY_US, -3 * DAY_US)],
+)
+def test_weeks_begin_on_monday_and_all_else_at_the_epoch(bucket: str, length_us: int, offset_us: int) -> None:
+    asked = question(("bucket", bucket))
+    assert (asked.bucket_us, asked.bucket_offset_us) == (length_us, offset_us)
+
+
+def test_a_minus_puts_the_most_first() -> None:
+    assert read_aggregate_question([("order", "-cost")], None).order == Order("cost", descending=True)
+    assert read_aggregate_question([("order", "score")], None).order == Order("score", descending=False)
+
+
+def test_a_cursor_is_how_many_rows_came_before() -> None:
+    assert read_aggregate_question([("cursor", "40"), ("limit", "20")], None).page == Page(20, 40)
+
+
+def test_users_are_asked_for_by_the_beginning_of_their_names() -> None:
+    asked = read_user_question([("prefix", "an"), ("order", "-cost"), ("provider", "x")], "north")
+    assert (asked.prefix, asked.order, asked.page) == ("an", Order("cost"), Page(50))
+    assert asked.question == Question(
+        0, END_OF_TIME_US, where=All((Is("provider", Op.EQ, "x"),)), tenant="north"
+    )
+    assert read_user_question([], None).order == Order("last_seen")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "allowed"),
+    [
+        ("group_by", "colour", "requested_model"),
+        ("group_by", "metadata.", "metadata.KEY"),
+        ("group_by", "any_model", "model"),
+        ("bucket", "month", "minute, hour, day, week"),
+        ("bucket", "3600", "minute, hour, day, week"),
+        ("order", "colour", "error_rate"),
+        ("order", "--cost", "cost"),
+        ("order", "cost desc", "cost"),
+        ("from", "yesterday", "RFC 3339"),
+        ("to", "tomorrow", "RFC 3339"),
+        ("limit", "1001", "1 to 1000"),
+        ("limit", "0", "1 to 1000"),
+        ("cursor", "-1", "next_cursor"),
+        ("cursor", "1.2", "next_cursor"),
+        ("status", "6xx", "4xx"),
+        ("outcome", "fine", "client_closed"),
+        ("model", "", "no value"),
+        ("colour", "red", "group_by, bucket"),
+        ("prefix", "a", "group_by, bucket"),
+    ],
+)
+def test_a_bad_parameter_is_named_with_what_is_allowed(name: str, text: str, allowed: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        question((name, text))
+    assert refusal.value.field == name
+    assert allowed in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "allowed"),
+    [
+        ("prefix", "", "no value"),
+        ("order", "-score", "requests, cost, last_seen"),
+        ("limit", "501", "1 to 500"),
+        ("bucket", "day", "prefix, trace_id"),
+        ("group_by", "user", "prefix, trace_id"),
+    ],
+)
+def test_a_bad_parameter_of_users_is_named_with_what_is_allowed(name: str, text: str, allowed: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        read_user_question([(name, text)], None)
+    assert refusal.value.field == name
+    assert allowed in str(refusal.value)
+
+
+def test_a_parameter_given_twice_is_refused() -> None:
+    for read in (read_aggregate_question, read_user_question):
+        with pytest.raises(BadInput, match="twice"):
+            read([("user", "a"), ("user", "b")], None)
+
+
+SAMPLES = {
+    "status": "200", "outcome": "complete", "from": "1", "to": "1", "limit": "1", "cursor": "1", "group_by": "user",
+    "bucket": "day", "order": "-cost", "format": "csv",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("parameter", AGGREGATE_PARAMETERS, ids=lambda parameter: parameter.name)
+def test_each_documented_parameter_of_figures_is_taken(parameter: Parameter) -> None:
+    read_aggregate_question([(parameter.name, SAMPLES.get(parameter.name, "x"))], None)
+
+
+@pytest.mark.parametrize("parameter", USER_PARAMETERS, ids=lambda parameter: parameter.name)
+def test_each_documented_parameter_of_users_is_taken(parameter: Parameter) -> None:
+    read_user_question([(parameter.name, SAMPLES.get(parameter.name, "x"))], None)
+
+
+def test_each_documented_value_is_taken() -> None:
+    for name in GROUPS:
+        question(("group_by", name))
+    for name in BUCKETS:
+        question(("bucket", name))
+    for name in MEASURES:
+        question(("order", name))

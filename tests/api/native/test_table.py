@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from gateway.api.native.replies import Shape
+from gateway.api.native.table import to_csv
+
+
+class Estimate(Shape):
+    value: float
+    low: float | None
+
+
+class Row(Shape):
+    name: str | bool | None
+    count: int
+    score: Estimate | None
+
+
+def cells(*rows: Row) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(to_csv(Row, rows), newline="")))
+
+
+def test_each_field_that_holds_no_further_ones_is_a_column() -> None:
+    assert cells() == [["name", "count", "score_value", "score_low"]]
+    row = Row(name="a", count=1, score=Estimate(value=-0.5, low=None))
+    assert cells(row)[1] == ["a", "1", "-0.5", ""]
+    assert cells(Row(name=None, count=0, score=None))[1] == ["", "0", "", ""]
+    assert cells(Row(name=True, count=0, score=None))[1][0] == "true"
+
+
+@pytest.mark.parametrize("name", ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_a_text_that_a_spreadsheet_would_run_is_made_harmless(name: str) -> None:
+    assert cells(Row(name=name, count=1, score=None))[1][0] == f"'{name}"
+
+
+@pytest.mark.parametrize("name", ["a,b", 'say "hi"', "two\r\nlines", "semi;colon", " = ", "ü🙂", ""])
+def test_any_other_text_comes_back_as_it_is(name: str) -> None:
+    assert cells(Row(name=name, count=1, score=None))[1][0] == name
+
+
+def test_lines_end_as_the_format_says() -> None:
+    assert (
+        to_csv(Row, [Row(name="a", count=1, score=None)]) == "name,count,score_value,score_low\r\na,1,,\r\n"
+    )
