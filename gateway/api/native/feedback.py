@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.native.erasing import DRY_RUN, ErasedReply, erase_unless_dry, read_dry_run
-from gateway.api.native.filters import once_each, read_feedback_search, refuse_unknown
+from gateway.api.native.filters import read_feedback_search
 from gateway.api.native.parameters import FEEDBACK_PARAMETERS
 from gateway.api.native.replies import Shape, reply
 from gateway.api.native.shapes import FeedbackRow, Time, rfc_3339
@@ -17,6 +17,7 @@ from gateway.erasing import Eraser
 from gateway.errors import BadInput
 from gateway.feedback import FeedbackCore
 from gateway.web.face import Endpoint, Parameter
+from gateway.web.query_string import once_each, refuse_unknown
 
 DIALECT = "native"
 """What our own dialect is called in rows."""

@@ -12,6 +12,7 @@ from gateway.domain.group import Place
 from gateway.errors import BadInput
 from gateway.query.search import CRITERIA, FEEDBACK_CRITERIA, METADATA, Criterion, to_condition
 from gateway.web.face import Parameter
+from gateway.web.query_string import once_each, refuse_unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +81,6 @@ def read_feedback_search(query: Iterable[tuple[str, str]]) -> FeedbackSearch:
     given = once_each(query)
     where = conditions(given, FEEDBACK_CRITERIA, FEEDBACK_PARAMETERS)
     return FeedbackSearch(where, read_limit(given), _place(given.get("cursor")))
-
-
-def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
-    """Raise BadInput for a query parameter that is not among `known`."""
-    allowed = tuple(known)
-    for name in names:
-        if name not in allowed:
-            hint = f"Allowed: {', '.join(allowed)}." if allowed else "None is taken here."
-            raise BadInput("is not a query parameter here.", field=name, hint=hint)
-
-
-def once_each(query: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """Return a query string's pairs by name. Raises BadInput for a name that comes twice or has no value."""
-    given: dict[str, str] = {}
-    for name, text in query:
-        if name in given:
-            raise BadInput("is given twice; give it once.", field=name)
-        if not text:
-            raise BadInput("has no value; leave it out or give it one.", field=name)
-        given[name] = text
-    return given
 
 
 def conditions(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gateway.api.native.filters import conditions, once_each, read_limit, read_position
+from gateway.api.native.filters import conditions, read_limit, read_position
 from gateway.api.native.parameters import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -20,6 +20,7 @@ from gateway.errors import BadInput
 from gateway.query import MEASURES, Order
 from gateway.query.search import CRITERIA, METADATA, read_time
 from gateway.web.face import Parameter
+from gateway.web.query_string import once_each
 
 MAX_ROWS = 1_000
 

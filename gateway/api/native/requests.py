@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.native.filters import read_search, refuse_unknown
+from gateway.api.native.filters import read_search
 from gateway.api.native.parameters import SEARCH_PARAMETERS
 from gateway.api.native.replies import PRIVATE, reply
 from gateway.api.native.shapes import ListReply, LoggedRequestReply
@@ -12,6 +12,7 @@ from gateway.domain.principal import Principal, Role
 from gateway.errors import BadInput, NotFound
 from gateway.query import RequestReader
 from gateway.web.face import Endpoint, Parameter
+from gateway.web.query_string import refuse_unknown
 
 RAW = Parameter(
     "raw",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.api.native.filters import read_group_search, refuse_unknown
+from gateway.api.native.filters import read_group_search
 from gateway.api.native.groups import SessionListReply
 from gateway.api.native.parameters import SESSION_PARAMETERS
 from gateway.api.native.replies import reply
@@ -12,6 +12,7 @@ from gateway.api.native.shapes import SessionReply
 from gateway.domain.principal import Principal, Role
 from gateway.query import SessionReader
 from gateway.web.face import Endpoint
+from gateway.web.query_string import refuse_unknown
 
 
 class SessionEndpoints:

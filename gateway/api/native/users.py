@@ -7,7 +7,6 @@ from pydantic import Field
 
 from gateway.api.native.erasing import DRY_RUN, ErasedReply, erase_unless_dry, read_dry_run
 from gateway.api.native.figures import TimedFigures, timed_figures
-from gateway.api.native.filters import once_each, refuse_unknown
 from gateway.api.native.questions import USER_PARAMETERS, read_user_question
 from gateway.api.native.replies import Shape, reply
 from gateway.api.native.shapes import Time, rfc_3339
@@ -15,6 +14,7 @@ from gateway.domain.principal import Principal, Role
 from gateway.erasing import Eraser
 from gateway.query import User, UserReader
 from gateway.web.face import Endpoint
+from gateway.web.query_string import once_each, refuse_unknown
 
 # Names may hold slashes. One at the very end has to be sent as %2F.
 PATH = "/api/v1/users/{user:.*[^/]}"

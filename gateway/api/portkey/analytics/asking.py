@@ -14,6 +14,7 @@ from gateway.domain.filter import Page
 from gateway.errors import BadInput
 from gateway.query.timelines import LONGEST_US
 from gateway.web.face import Parameter
+from gateway.web.query_string import once_each
 
 MIN = "time_of_generation_min"
 MAX = "time_of_generation_max"
@@ -32,7 +33,7 @@ def read_question(query: Iterable[tuple[str, str]], tenant: str | None) -> Quest
     Raises:
         BadInput: a parameter is missing, unknown, given twice or has a bad value; names it and what is allowed.
     """
-    given = _once_each(query)
+    given = once_each(query)
     from_us, last_us = _time(given, MIN), _time(given, MAX)
     if last_us < from_us:
         raise BadInput(f"must not be before {MIN}.", field=MAX)
@@ -50,17 +51,6 @@ def read_page(query: Mapping[str, str]) -> Page:
     """
     limit = _whole(query, PAGE_SIZE, MAX_PAGE_SIZE, MAX_PAGE_SIZE)
     return Page(limit, limit * _whole(query, CURRENT_PAGE, 0, _MAX_PAGES))
-
-
-def _once_each(query: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    given: dict[str, str] = {}
-    for name, text in query:
-        if name in given:
-            raise BadInput("is given twice; give it once.", field=name)
-        if not text:
-            raise BadInput("has no value; leave it out or give it one.", field=name)
-        given[name] = text
-    return given
 
 
 def _time(given: Mapping[str, str], name: str) -> int:
