@@ -1,7 +1,7 @@
 # make run   the gateway on http://127.0.0.1:8787 with a built-in provider; installs what it needs first
 # make test  format, lint, types, tests: what CI runs
 # make fix   repair what can be repaired by itself
-# make bench measure; see benchmarks/
+# make bench measure everything, in a quarter of an hour; ARGS=--quick: in five minutes; see docs/performance.md
 # make clean remove all that the others made, but no data
 
 PYTHON ?= python3
@@ -34,6 +34,7 @@ bench: $(DEV_STAMP)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf benchmarks/peers/portkey/node_modules benchmarks/peers/litellm/.venv
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: nothing is installed again until pyproject.toml changes.

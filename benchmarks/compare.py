@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from benchmarks.contestants import Contestant, environment
-from benchmarks.load import Kind, make_load
-from benchmarks.processes import Server, free_port
-from benchmarks.upstream import mock_upstream
-
-Say = Callable[[str], None]
+from benchmarks.calls import Kind, request_of
+from benchmarks.contestant import Contestant
+from benchmarks.contestants import DIRECT
+from benchmarks.lineup import Running, Say
+from benchmarks.load import percentile
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +28,17 @@ class Case:
         return self.kind != "feedback" or contestant.takes_feedback
 
 
-CASES = (Case("json", 1), Case("json", 16), Case("json", 64), Case("sse", 64), Case("feedback", 64))
+SINGLE = Case("json", 1)
+CASES = (SINGLE, Case("json", 16), Case("json", 64), Case("sse", 64), Case("feedback", 64))
 
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
     """How long and how often each case is measured, after a round of `warm_up_seconds` that does not count."""
 
-    count: int = 5
-    seconds: int = 6
-    warm_up_seconds: int = 2
+    count: int
+    seconds: int
+    warm_up_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +63,12 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A contestant that serves; `server` is None where the load goes to the upstream itself."""
+class Added:
+    """By how much the times at one connection are longer through a contestant than without it."""
 
-    contestant: Contestant
-    port: int
-    server: Server | None
-
-
-@contextmanager
-def running(contestants: Sequence[Contestant], folder: Path) -> Iterator[list[Running]]:
-    """Serve the upstream and the contestants in front of it."""
-    with ExitStack() as stack:
-        upstream, upstream_port = mock_upstream(folder)
-        stack.enter_context(upstream)
-        yield [_start(contestant, folder, upstream_port, stack) for contestant in contestants]
-
-
-def _start(contestant: Contestant, folder: Path, upstream_port: int, stack: ExitStack) -> Running:
-    if contestant.command_of is None:
-        return Running(contestant, upstream_port, None)
-    home, port = folder / contestant.name, free_port()
-    home.mkdir()
-    command = contestant.command_of(home, port, upstream_port)
-    server = Server(command, port, home / "output.log", environment())
-    return Running(contestant, port, stack.enter_context(server))
+    contestant: str
+    p50_us: float
+    p99_us: float
 
 
 def compare(present: Sequence[Running], cases: Sequence[Case], rounds: Rounds, say: Say) -> list[Row]:
@@ -103,14 +82,26 @@ def compare(present: Sequence[Running], cases: Sequence[Case], rounds: Rounds, s
     for case in cases:
         able = [each for each in present if case.is_for(each.contestant)]
         known = {each.port: _warm_up(each, case, rounds) for each in able}
-        measured: dict[str, list[Figures]] = {each.contestant.name: [] for each in able}
+        measured: dict[str, list[Figures]] = {each.name: [] for each in able}
         for number in range(rounds.count):
             for each in able:
                 figures = _measure(each, case, rounds.seconds, f"{case}-{number}", known[each.port])
-                measured[each.contestant.name].append(figures)
-                say(f"{case} round {number + 1}, {each.contestant.name}: {figures.cpu_us:.0f} CPU-µs")
+                measured[each.name].append(figures)
+                say(f"{case} round {number + 1}, {each.name}: {figures.cpu_us:.0f} CPU-µs")
         rows += [Row(str(case), name, median_of(found), tuple(found)) for name, found in measured.items()]
     return rows
+
+
+def added(rows: Sequence[Row]) -> list[Added]:
+    """Return what each contestant adds for a single caller, as far as that and the upstream alone were measured."""
+    alone = {row.contestant: row.median for row in rows if row.case == str(SINGLE)}
+    direct = alone.pop(DIRECT.name, None)
+    if direct is None:
+        return []
+    return [
+        Added(name, figures.p50_us - direct.p50_us, figures.p99_us - direct.p99_us)
+        for name, figures in alone.items()
+    ]
 
 
 def median_of(rounds: Sequence[Figures]) -> Figures:
@@ -120,33 +111,27 @@ def median_of(rounds: Sequence[Figures]) -> Figures:
     )
 
 
-def _warm_up(each: Running, case: Case, rounds: Rounds) -> int:
-    """Make each process do once what it is about to be measured at; return the requests that feedback may be about,
-    whose run is called `known`."""
-    if case.kind == "feedback":
-        seen = make_load(
-            "json", each.port, 16, rounds.warm_up_seconds, "known", headers=each.contestant.headers
-        )
-        return seen.requests
-    make_load(
-        case.kind, each.port, case.connections, rounds.warm_up_seconds, f"{case}-warm-up",
-        headers=each.contestant.headers,
-    )  # fmt: skip
-    return 0
+def _warm_up(each: Running, case: Case, rounds: Rounds) -> int | None:
+    """Make each process do once what it is about to be measured at. Before feedback, that is to log what it will be
+    about, under the run `known`: return how many requests that are."""
+    is_feedback = case.kind == "feedback"
+    request = request_of(
+        "json" if is_feedback else case.kind, "known" if is_feedback else f"{case}-warm-up", each.headers
+    )
+    answers = each.send(request, connections=case.connections, seconds=rounds.warm_up_seconds)
+    return len(answers) if is_feedback else None
 
 
-def _measure(each: Running, case: Case, seconds: int, run: str, known: int) -> Figures:
-    before = each.server.settle() if each.server else None
-    load = make_load(
-        case.kind, each.port, case.connections, seconds, "known" if known else run,
-        headers=each.contestant.headers, known=known,
-    )  # fmt: skip
-    after = each.server.settle() if each.server else None
-    used = after.cpu_seconds - before.cpu_seconds if after and before else 0.0
+def _measure(each: Running, case: Case, seconds: int, run: str, known: int | None) -> Figures:
+    request = request_of(case.kind, "known" if known else run, each.headers)
+    before = each.settle()
+    answers = each.send(request, connections=case.connections, seconds=seconds, numbers=known)
+    after = each.settle()
+    took_us = [answer.took_us for answer in answers]
     return Figures(
-        cpu_us=used / load.requests * 1e6,
-        requests_per_second=load.requests / load.seconds,
-        p50_us=load.p50_us,
-        p99_us=load.p99_us,
-        rss_mib=after.rss_bytes / 2**20 if after else 0.0,
+        cpu_us=(after.cpu_seconds - before.cpu_seconds) / len(answers) * 1e6,
+        requests_per_second=len(answers) / answers[-1].at_us * 1e6,
+        p50_us=percentile(took_us, 50),
+        p99_us=percentile(took_us, 99),
+        rss_mib=after.rss_bytes / 2**20,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from benchmarks.stopwatch import Stopwatch
 from gateway.domain.aggregate import DAY_US
 from gateway.domain.exchange import Exchange, Identity, Outcome
 from gateway.domain.feedback import Feedback, Kind, Target
@@ -18,8 +20,7 @@ DAYS = 30
 VOTES_A_REQUEST = 0.2
 
 _BATCH = 1000
-_SAID = 100_000
-"""After how many requests something is said."""
+_SLICES = 10
 _REQUESTS_A_TRACE = 2
 _USERS = 2000
 _MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet", "claude-haiku", "llama-70b", "mistral-small")
@@ -49,30 +50,75 @@ class Month:
         return self.starts_at_us + number * DAYS * DAY_US // self.requests
 
 
-async def fill(url: str, month: Month, say: Callable[[str], None]) -> None:
-    """Fill a new store with the requests of a month and a fifth as many votes, and sum it up."""
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How quickly requests were written, facts included, where so many were in the store already."""
+
+    rows: int
+    rows_per_second: float
+    cpu_us_a_row: float
+
+
+async def fill(url: str, month: Month, say: Callable[[str], None]) -> list[Growth]:
+    """Fill a new store with the requests of a month and a fifth as many votes, and sum it up; return how quickly
+    the requests went in, a tenth at a time."""
     store = await open_store(url)
     try:
         dice = random.Random(1)
-        for first in _batches(month.requests):
-            await _add_requests(store, month, dice, first)
-            if (first + _BATCH) % _SAID == 0:
-                say(f"{first + _BATCH:,} requests")
-        for first in _batches(round(month.requests * VOTES_A_REQUEST)):
-            await store.put_feedback([_vote(month, dice, number) for number in range(first, first + _BATCH)])
+        growth = [await _add_slice(store, month, dice, slice_, say) for slice_ in _slices(month.requests)]
+        for first in range(0, round(month.requests * VOTES_A_REQUEST), _BATCH):
+            await store.put_feedback([vote(month, dice, number) for number in range(first, first + _BATCH)])
         say("votes are in; summing up")
         await store.roll_up(month.ends_at_us + DAY_US)
     finally:
         await store.close()
+    return growth
 
 
-def _batches(total: int) -> Iterator[int]:
-    yield from range(0, total, _BATCH)
+def _slices(requests: int) -> Iterator[range]:
+    length = max(requests // _SLICES // _BATCH, 1) * _BATCH
+    return (range(first, first + length) for first in range(0, requests, length))
 
 
-async def _add_requests(store: Store, month: Month, dice: random.Random, first: int) -> None:
-    seqs = await store.append([_exchange(month, dice, number) for number in range(first, first + _BATCH)])
-    await store.annotate([(seq, _facts(dice, seq)) for seq in seqs], month.ends_at_us)
+async def _add_slice(
+    store: Store, month: Month, dice: random.Random, numbers: range, say: Callable[[str], None]
+) -> Growth:
+    watch = Stopwatch()
+    batches = (numbers[first : first + _BATCH] for first in range(0, len(numbers), _BATCH))
+    await add_requests(store, (exchanges(month, dice, batch) for batch in batches), dice, watch)
+    say(f"{numbers.stop:,} requests")
+    return Growth(numbers.start, len(numbers) / watch.seconds, watch.cpu_seconds / len(numbers) * 1e6)
+
+
+async def add_requests(
+    store: Store, batches: Iterable[list[Exchange]], dice: random.Random, watch: Stopwatch
+) -> int:
+    """Write batches of requests, and the facts about each batch with the next one, as the recorder does; return how
+    many requests there were.
+
+    Args:
+        batches: made one at a time, while the watch stands still.
+        watch: takes the time of writing.
+    """
+    written = 0
+    facts_of_last: asyncio.Task[None] | None = None
+    for batch in batches:
+        with watch:
+            seqs = await store.append(batch)
+            if facts_of_last:
+                await facts_of_last
+        facts = [(seq, _facts(dice, seq)) for seq in seqs]
+        facts_of_last = asyncio.create_task(store.annotate(facts, batch[-1].ended_at_us))
+        written += len(batch)
+    if facts_of_last:
+        with watch:
+            await facts_of_last
+    return written
+
+
+def exchanges(month: Month, dice: random.Random, numbers: Iterable[int]) -> list[Exchange]:
+    """Return requests of a month by their numbers."""
+    return [_exchange(month, dice, number) for number in numbers]
 
 
 def _exchange(month: Month, dice: random.Random, number: int) -> Exchange:
@@ -117,7 +163,8 @@ def _facts(dice: random.Random, seq: int) -> Facts:
     )
 
 
-def _vote(month: Month, dice: random.Random, number: int) -> Feedback:
+def vote(month: Month, dice: random.Random, number: int) -> Feedback:
+    """Return a vote on some request or trace of a month."""
     about = dice.randrange(month.requests)
     at = month.started_at_us(about) + 60_000_000
     is_thumb = number % 2 == 0

@@ -1,73 +1,97 @@
-"""Load: closed-loop callers made by wrk, each of which sends its next request when it has its answer."""
+"""Load: the same request over and over, sent by `load.c`; and what came of it."""
 
 from __future__ import annotations
 
-import json
+import math
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
+from benchmarks.compiling import compiled
 from benchmarks.processes import Failed
 
-Kind = Literal["json", "sse", "feedback"]
+NUMBER = b"##########"
+"""Stands in a request for the request's number."""
 
-_SCRIPT = Path(__file__).with_name("load.lua")
-_PATHS: dict[Kind, str] = {
-    "json": "/v1/chat/completions",
-    "sse": "/v1/chat/completions",
-    "feedback": "/v1/feedback",
-}
-_GRACE_SECONDS = 30
+_SOURCE = Path(__file__).with_name("load.c")
+_GRACE_SECONDS = 60
+_MANY = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What callers saw: whole answers, the time from sending a request to the end of its answer, and failures."""
-
-    requests: int
-    seconds: float
-    p50_us: int
-    p99_us: int
-    errors: int
-
-
-def make_load(
-    kind: Kind,
-    port: int,
-    connections: int,
-    seconds: int,
-    run: str,
-    *,
-    headers: Sequence[str] = (),
-    known: int = 0,
-) -> Load:
-    """Send requests of a kind for some seconds.
+class Answer(NamedTuple):
+    """What came of one request: a tuple, as there are hundreds of thousands a second of them.
 
     Args:
-        run: part of every trace id. For feedback: the run whose requests it is about.
-        known: for feedback, how many requests that run had.
+        at_us: when it was whole, from the start of the load.
+        took_us: from when the request was sent, or at a fixed rate was due, to then.
+        first_event_us: from when it was sent or due to the first event; 0 if there was none.
+        size: bytes, head and framing included.
+        delays_us: for each event, from when the upstream sent it to when it was read.
+    """
+
+    at_us: int
+    took_us: int
+    first_event_us: int
+    size: int
+    delays_us: tuple[int, ...]
+
+
+class Loader:
+    """The program that makes the load, which is built in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._program = compiled(_SOURCE, folder)
+
+    def send(
+        self,
+        request: bytes,
+        port: int,
+        *,
+        connections: int,
+        seconds: float,
+        rate: float = 0,
+        numbers: int | None = None,
+    ) -> list[Answer]:
+        """Send a request for some seconds, and wait for what is still to be answered then.
+
+        Args:
+            rate: how many are due a second; 0: each connection sends its next when it has its answer.
+            numbers: how many numbers there are to put into it; None: they do not end.
+
+        Raises:
+            Failed: an answer was not 200, or not whole, or was missing a minute after the last request.
+        """
+        command = [str(self._program), *map(str, (port, connections, rate, seconds, numbers or _MANY))]
+        try:
+            done = subprocess.run(
+                command, input=request, capture_output=True, timeout=seconds + _GRACE_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            raise Failed(f"answers from port {port} were missing after {_GRACE_SECONDS} s") from None
+        if done.returncode:
+            raise Failed(f"the load on port {port} went wrong: {done.stderr.decode().strip()}")
+        return read_answers(done.stdout.splitlines())
+
+
+def read_answers(lines: Iterable[bytes]) -> list[Answer]:
+    """Read what the program wrote.
 
     Raises:
-        Failed: wrk is missing, or a request failed or was not answered with 2xx or 3xx.
+        Failed: there was nothing, or an answer was not 200.
     """
-    url = f"http://127.0.0.1:{port}{_PATHS[kind]}"
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(_SCRIPT)]
-    command += [part for header in headers for part in ("-H", header)]
-    command += [url, "--", kind, run, str(known)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS)
-    except FileNotFoundError:
-        raise Failed("wrk is missing (Debian: apt install wrk)") from None
-    load = _read_result(done.stdout)
-    if load is None or load.errors or not load.requests:
-        raise Failed(f"the load on {url} went wrong: {load}\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
-    return load
+    answers = []
+    for line in lines:
+        status, at_us, took_us, first_event_us, size, *delays_us = map(int, line.split())
+        if status != 200:
+            raise Failed(f"a request was answered with {status}")
+        answers.append(Answer(at_us, took_us, first_event_us, size, tuple(delays_us)))
+    if not answers:
+        raise Failed("there were no answers")
+    return answers
 
 
-def _read_result(output: str) -> Load | None:
-    for line in output.splitlines():
-        if line.startswith("result "):
-            return Load(**json.loads(line.removeprefix("result ")))
-    return None
+def percentile(values: Iterable[float], percent: float) -> float:
+    """Return the smallest value that so many per cent of the values do not exceed (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[max(math.ceil(percent / 100 * len(ordered)) - 1, 0)]

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from benchmarks.peers import litellm, portkey
+
 LIBRARIES = ("aiohttp", "uvloop", "httptools", "orjson", "zstandard")
 
 
@@ -28,7 +30,8 @@ def facts() -> dict[str, str]:
         "libraries": ", ".join(f"{name} {_version(name)}" for name in LIBRARIES),
         "sqlite": sqlite3.sqlite_version,
         "nginx": _first_number(["nginx", "-v"]),
-        "wrk": _first_number(["wrk", "-v"]),
+        "portkey": f"{portkey.version()}, node {_first_number(['node', '--version'])}",
+        "litellm": litellm.version(),
     }
 
 

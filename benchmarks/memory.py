@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.compare import Running, Say
-from benchmarks.load import make_load
+from benchmarks.calls import request_of
+from benchmarks.lineup import Running, Say
 from benchmarks.processes import Failed
 
 MARKS = (10_000, 50_000, 100_000)
@@ -40,8 +40,8 @@ def read_memory(gateway: Running, marks: Sequence[int], say: Say) -> list[Readin
             say(f"{served:,} requests: {readings[-1].rss_mib:.1f} MiB")
             if len(readings) > len(marks):
                 return readings
-        load = make_load("json", gateway.port, _CONNECTIONS, _SLICE_SECONDS, f"memory-{number}")
-        served += load.requests
+        request = request_of("json", f"memory-{number}", gateway.headers)
+        served += len(gateway.send(request, connections=_CONNECTIONS, seconds=_SLICE_SECONDS))
     raise Failed(f"only {served:,} requests were served in {_MAX_SLICES * _SLICE_SECONDS} s")
 
 

@@ -3,10 +3,12 @@
  *
  *     mock_upstream PORT EVENTS GAP_MS
  *
- * Listens on 127.0.0.1. A request is answered with one chat completion; a request whose body contains
- * "stream":true with EVENTS chunks, one every GAP_MS milliseconds, the last of which says that the answer is complete,
- * then an event with the usage, then [DONE].
- * Requests need a Content-Length to have a body, must fit into REQUEST_MAX, and are not pipelined: whoever breaks
+ * Listens on 127.0.0.1. A request is answered with one chat completion; a request with "stream":true among its first
+ * KEPT_MAX bytes with EVENTS chunks, the first at once and then one every GAP_MS milliseconds, the last of which says
+ * that the answer is complete, then an event with the usage, then [DONE]. The text of a chunk is a stamp: @ and the
+ * microseconds of CLOCK_MONOTONIC at which it was sent, so that whoever reads it on the same machine knows how long it
+ * was under way.
+ * Requests need a Content-Length to have a body, a head of less than KEPT_MAX, and are not pipelined: whoever breaks
  * this, or reads its answer too slowly, is disconnected.
  */
 #define _GNU_SOURCE
@@ -22,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { REQUEST_MAX = 32 * 1024, READY_MAX = 256, BACKLOG = 4096 };
+enum { KEPT_MAX = 32 * 1024, READ_MAX = 256 * 1024, READY_MAX = 256, BACKLOG = 4096 };
 
 static const char COMPLETION[] =
     "{\"id\":\"chatcmpl-0001\",\"object\":\"chat.completion\",\"created\":1750000000,\"model\":\"gpt-4o-mini\","
@@ -41,20 +43,21 @@ static const char STREAM_HEAD[] =
 #define EVENT_START \
     "data: {\"id\":\"chatcmpl-0001\",\"object\":\"chat.completion.chunk\",\"created\":1750000000," \
     "\"model\":\"gpt-4o-mini\","
-#define TOKEN_EVENT EVENT_START "\"choices\":[{\"index\":0,\"delta\":{\"content\":\" word%d\"},\"finish_reason\":null}]}\n\n"
+#define TOKEN_EVENT EVENT_START "\"choices\":[{\"index\":0,\"delta\":{\"content\":\" @%lld\"},\"finish_reason\":null}]}\n\n"
 #define FINISH_EVENT EVENT_START "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
 #define USAGE_EVENT EVENT_START \
     "\"choices\":[],\"usage\":{\"prompt_tokens\":190,\"completion_tokens\":%d,\"total_tokens\":%d}}\n\n"
 #define DONE_EVENT "data: [DONE]\n\n"
 
-/* A caller. While events are left to send, it waits in the queue, also after it has gone (fd is then -1). */
+/* A caller. While events are left to send, it waits in the queue, also after it has gone (fd is then -1). Of its
+ * request the start is kept; of the rest only the length. */
 struct peer {
     struct peer *next;
     long long due_us;
     int fd;
     int events_left;
-    size_t filled;
-    char request[REQUEST_MAX + 1];
+    size_t kept, dropped;
+    char request[KEPT_MAX + 1];
 };
 
 /* Streams by when their next event is due; as all gaps are alike, that is the order in which they joined. */
@@ -95,23 +98,24 @@ static int send_all(struct peer *peer, const char *data, size_t length) {
     return 0;
 }
 
-static void start_stream(struct peer *peer) {
-    if (!send_all(peer, STREAM_HEAD, sizeof STREAM_HEAD - 1)) return;
-    peer->events_left = token_events + 2;
-    join_queue(peer, now_us() + gap_us);
-}
-
 static void send_event(struct peer *peer) {
     char event[512], chunk[600];
     int left = peer->events_left--;
     int length;
-    if (left > 3) length = snprintf(event, sizeof event, TOKEN_EVENT, token_events + 3 - left);
+    if (left > 3) length = snprintf(event, sizeof event, TOKEN_EVENT, now_us());
     else if (left == 3) length = snprintf(event, sizeof event, FINISH_EVENT);
     else if (left == 2) length = snprintf(event, sizeof event, USAGE_EVENT, token_events, 190 + token_events);
     else length = snprintf(event, sizeof event, DONE_EVENT);
     length = snprintf(chunk, sizeof chunk, "%x\r\n%s\r\n%s", length, event, left == 1 ? "0\r\n\r\n" : "");
     send_all(peer, chunk, length);
     if (left > 1) join_queue(peer, peer->due_us + gap_us);
+}
+
+static void start_stream(struct peer *peer) {
+    if (!send_all(peer, STREAM_HEAD, sizeof STREAM_HEAD - 1)) return;
+    peer->events_left = token_events + 2;
+    peer->due_us = now_us();
+    send_event(peer);
 }
 
 /* Send every event that is due, and return the milliseconds until the next one is; -1 if there is none. */
@@ -126,38 +130,39 @@ static int send_due_events(void) {
     return first_due ? (int)((first_due->due_us - now + 999) / 1000) : -1;
 }
 
-/* Return the length of the request at the start of the buffer; 0 if it is not all there, -1 if it never will be. */
+/* Return the length of the request that began to come; 0 if that is not known yet, -1 if it never will be. */
 static long request_length(struct peer *peer, char **body) {
     char *head_end = strstr(peer->request, "\r\n\r\n");
-    if (!head_end) return peer->filled == REQUEST_MAX ? -1 : 0;
+    if (!head_end) return peer->kept == KEPT_MAX ? -1 : 0;
     *body = head_end + 4;
     char *field = strcasestr(peer->request, "\r\ncontent-length:");
     long body_length = field && field < head_end ? atol(field + 17) : 0;
-    long length = *body - peer->request + body_length;
-    if (body_length < 0 || length > REQUEST_MAX) return -1;
-    return (size_t)length <= peer->filled ? length : 0;
+    return body_length < 0 ? -1 : *body - peer->request + body_length;
 }
 
 static void answer_request(struct peer *peer) {
     char *body;
-    peer->request[peer->filled] = '\0';
-    long length = request_length(peer, &body);
-    if (length < 0 || (length && (size_t)length != peer->filled)) disconnect(peer);
-    else if (length) {
-        peer->filled = 0;
+    peer->request[peer->kept] = '\0';
+    long length = request_length(peer, &body), received = peer->kept + peer->dropped;
+    if (length < 0 || (length && received > length)) disconnect(peer);
+    else if (length && received == length) {
+        peer->kept = peer->dropped = 0;
         if (strstr(body, "\"stream\":true")) start_stream(peer);
         else send_all(peer, answer, answer_length);
     }
 }
 
 static void receive(struct peer *peer) {
-    ssize_t length = recv(peer->fd, peer->request + peer->filled, REQUEST_MAX - peer->filled, 0);
+    static char rest[READ_MAX];
+    size_t room = KEPT_MAX - peer->kept;
+    ssize_t length = room ? recv(peer->fd, peer->request + peer->kept, room, 0) : recv(peer->fd, rest, READ_MAX, 0);
     if (length < 0 && errno == EAGAIN) return;
     if (length <= 0 || peer->events_left) {
         disconnect(peer);
         return;
     }
-    peer->filled += length;
+    if (room) peer->kept += length;
+    else peer->dropped += length;
     answer_request(peer);
 }
 

@@ -12,12 +12,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.compare import Case, Running
-from benchmarks.load import make_load
+from benchmarks.calls import request_of
+from benchmarks.compare import Case
+from benchmarks.lineup import Running, Say
 from benchmarks.processes import Failed
+from benchmarks.report import RESULTS
 
 SAMPLES_A_SECOND = 250
-SHOWN = 30
+SHOWN = 15
+
+_WARM_UP_SECONDS = 2
 
 _WAITS = re.compile(r"^(_worker \(concurrent/futures/thread|Writer\._take |wait \(threading)")
 """Functions in which a thread waits for work; py-spy at times takes that for work."""
@@ -36,9 +40,17 @@ class ThreadProfile:
     inclusive: Counter[str] = field(default_factory=Counter)
 
 
-def profile(gateway: Running, case: Case, seconds: int, raw: Path) -> str:
-    """Load the gateway, sample it meanwhile, and return a summary; the samples go to `raw`, folded as flame graphs
-    take them. Sampling slows the gateway, so the figures are for comparing functions, not for quoting.
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Where the time went under a load, as text."""
+
+    case: str
+    text: str
+
+
+def profile(gateway: Running, case: Case, seconds: int, say: Say) -> Profile:
+    """Load the gateway, sample it meanwhile, and return a summary; the samples go to `results/`, folded as flame
+    graphs take them. Sampling slows the gateway, so the figures are for comparing functions, not for quoting.
 
     Raises:
         Failed: py-spy is missing or may not look into the process, or a request failed.
@@ -47,12 +59,15 @@ def profile(gateway: Running, case: Case, seconds: int, raw: Path) -> str:
     sampler = shutil.which("py-spy", path=f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin")
     if sampler is None:
         raise Failed("py-spy is missing (pip install py-spy)")
-    make_load(case.kind, gateway.port, case.connections, 2, "profile-warm-up")
+    RESULTS.mkdir(exist_ok=True)
+    raw = RESULTS / f"profile-{case.kind}-{case.connections}.folded"
+    request = request_of(case.kind, f"profile-{case}", gateway.headers)
+    gateway.send(request, connections=case.connections, seconds=_WARM_UP_SECONDS)
     gateway.server.settle()
     before = _thread_cpu_us(gateway.server.pid)
     sampling = threading.Thread(target=_sample, args=(sampler, gateway.server.pid, seconds, raw))
     sampling.start()
-    load = make_load(case.kind, gateway.port, case.connections, seconds + 1, "profile")
+    answers = gateway.send(request, connections=case.connections, seconds=seconds + 1)
     sampling.join()
     gateway.server.settle()
     after = _thread_cpu_us(gateway.server.pid)
@@ -60,8 +75,9 @@ def profile(gateway: Running, case: Case, seconds: int, raw: Path) -> str:
         raise Failed(
             "py-spy took no samples; it needs the right to trace the process (root, or ptrace_scope 0)"
         )
-    used = {thread: (after[thread] - before.get(thread, 0.0)) / load.requests for thread in after}
-    return summary(read_samples(raw.read_text().splitlines()), used)
+    used = {thread: (after[thread] - before.get(thread, 0.0)) / len(answers) for thread in after}
+    say(f"samples are in {raw}")
+    return Profile(str(case), summary(read_samples(raw.read_text().splitlines()), used))
 
 
 def read_samples(folded: Iterable[str]) -> dict[int, ThreadProfile]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.contestants import GATEWAY, environment
-from benchmarks.filling import Month, fill
+from benchmarks.contestants import GATEWAY
+from benchmarks.filling import Growth, Month, fill
 from benchmarks.processes import Failed, Server, free_port
 from gateway.domain.clock import now_us
 
@@ -29,22 +29,28 @@ class Answered:
     worst_ms: float
 
 
-def ask_all(folder: Path, requests: int, times: int, say: Callable[[str], None]) -> list[Answered]:
-    """Fill a store, start a gateway on it, and ask each question so many times.
+def ask_all(
+    folder: Path, requests: int, times: int, say: Callable[[str], None]
+) -> tuple[list[Growth], list[Answered]]:
+    """Fill a store, start a gateway on it, and ask each question so many times; return how the filling went, too.
 
     Raises:
         Failed: a question was not answered with 200.
     """
+    folder.mkdir(parents=True)
     month = Month(requests, now_us())
     port = free_port()
     assert GATEWAY.command_of is not None
     command = GATEWAY.command_of(folder, port, free_port())
-    asyncio.run(fill(f"sqlite:///{folder / 'gateway.db'}", month, say))
+    growth = asyncio.run(fill(f"sqlite:///{folder / 'gateway.db'}", month, say))
     with (
-        Server(command, port, folder / "gateway.log", environment()),
+        Server(command, port, folder / "gateway.log", GATEWAY.environment),
         httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client,
     ):
-        return [_answered(client, name, ask, times, say) for name, ask in _questions(client, month).items()]
+        answers = [
+            _answered(client, name, ask, times, say) for name, ask in _questions(client, month).items()
+        ]
+    return growth, answers
 
 
 def _answered(client: httpx.Client, name: str, ask: Ask, times: int, say: Callable[[str], None]) -> Answered:

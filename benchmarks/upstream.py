@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.processes import Failed, Server, free_port
+from benchmarks.compiling import compiled
+from benchmarks.processes import Server, free_port
 
-CHUNKS = 50
-"""Chunks in a stream; with the usage and [DONE] behind them it has 52 events."""
-
-GAP_MS = 5
 _SOURCE = Path(__file__).with_name("mock_upstream.c")
 
 
-def mock_upstream(folder: Path) -> tuple[Server, int]:
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How streams come: so many chunks, so many milliseconds apart."""
+
+    chunks: int
+    gap_ms: int
+
+    @property
+    def events(self) -> int:
+        """Events in a stream: behind the chunks come the usage and [DONE]."""
+        return self.chunks + 2
+
+    @property
+    def events_a_second(self) -> float:
+        """How many events come in a second."""
+        return 1000 / self.gap_ms
+
+    @property
+    def seconds(self) -> float:
+        """How long a stream takes."""
+        return (self.events - 1) * self.gap_ms / 1000
+
+
+BRISK = Pace(chunks=50, gap_ms=5)
+"""What is compared: streams that give a gateway much to do."""
+
+
+def mock_upstream(folder: Path, pace: Pace = BRISK) -> tuple[Server, int]:
     """Build the upstream in `folder`; return it, not started yet, and its port.
 
     Raises:
         Failed: there is no C compiler, or it does not take the source.
     """
-    program, port = folder / "mock_upstream", free_port()
-    try:
-        subprocess.run(
-            ["cc", "-O2", "-o", str(program), str(_SOURCE)], check=True, capture_output=True, text=True
-        )
-    except FileNotFoundError:
-        raise Failed("cc is missing: the upstream is built from C") from None
-    except subprocess.CalledProcessError as error:
-        raise Failed(f"{_SOURCE} does not compile:\n{error.stderr}") from None
-    command = [str(program), str(port), str(CHUNKS), str(GAP_MS)]
+    program, port = compiled(_SOURCE, folder), free_port()
+    command = [str(program), str(port), str(pace.chunks), str(pace.gap_ms)]
     return Server(command, port, folder / "upstream.log"), port

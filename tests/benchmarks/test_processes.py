@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.processes import Failed, Server, free_port, tree_of
+from benchmarks.processes import Failed, Server, cpu_seconds, free_port, tree_of
 
 PARENT = """
 import socket, subprocess, sys
@@ -43,3 +44,28 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
 def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="no-such-program is missing"):
         Server(["no-such-program"], free_port(), tmp_path / "log").__enter__()
+
+
+BUSY = """
+import socket, sys, threading, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+def work():
+    while time.thread_time() < 0.2: pass
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+listener.accept()
+listener.accept()
+"""
+
+
+def test_the_time_of_threads_that_have_ended_is_counted(tmp_path: Path) -> None:
+    port = free_port()
+    with Server([sys.executable, "-c", BUSY, str(port)], port, tmp_path / "log") as server:
+        assert 0.2 <= server.settle().cpu_seconds < 2
+
+
+def test_a_process_that_has_gone_uses_nothing() -> None:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    assert cpu_seconds(done.pid) == 0

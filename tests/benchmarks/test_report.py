@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from benchmarks.compare import Figures, Row, median_of
+from benchmarks import report
+from benchmarks.compare import Added
 from benchmarks.processes import Failed
-from benchmarks.report import comparison_table, replace_section
+from benchmarks.report import replace_section
+from benchmarks.tables import TABLES
 
+PAGE = Path(__file__).parents[2] / "docs/performance.md"
 DOCUMENT = "# Title\n\n<!-- one -->\nold\n<!-- /one -->\n\nbetween\n\n<!-- two -->\n<!-- /two -->\n"
 
 
@@ -21,12 +27,15 @@ def test_a_document_without_both_markers_is_refused(document: str) -> None:
         replace_section(document, "one", "new")
 
 
-def test_each_figure_has_its_own_median() -> None:
-    rounds = [Figures(1, 30, 5, 5, 5), Figures(2, 10, 5, 5, 5), Figures(9, 20, 5, 5, 5)]
-    assert median_of(rounds) == Figures(2, 20, 5, 5, 5)
+@pytest.mark.parametrize("section", [*TABLES, "reach", "machine"])
+def test_the_page_has_a_place_for_every_section(section: str) -> None:
+    assert "a new table" in replace_section(PAGE.read_text(), section, "a new table")
 
 
-def test_a_contestant_without_processes_has_no_cpu_or_memory() -> None:
-    figures = Figures(cpu_us=0, requests_per_second=12345.6, p50_us=100, p99_us=2500, rss_mib=0)
-    line = comparison_table([Row("json:1", "direct", figures, (figures,))]).splitlines()[-1]
-    assert line == "| json:1 | direct | – | 12,346 | 0.10 | 2.50 | – |"
+def test_results_are_kept_for_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    file = report.save("added", {"commit": "abc"}, [Added("nginx", 1.5, 2.5)])
+    assert json.loads(file.read_text()) == {
+        "facts": {"commit": "abc"},
+        "results": [{"contestant": "nginx", "p50_us": 1.5, "p99_us": 2.5}],
+    }

@@ -1,0 +1,165 @@
+"""Results for people: a table in Markdown for every section of the document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.bodies import Body
+from benchmarks.compare import Added, Row
+from benchmarks.filling import Growth
+from benchmarks.half_rate import HalfRate
+from benchmarks.memory import Reading
+from benchmarks.profile import Profile
+from benchmarks.questions import Answered
+from benchmarks.slow_streams import SlowStreams
+from benchmarks.storing import Stored
+from benchmarks.streams import Streams
+
+NOTHING = "–"
+
+
+def comparison_table(rows: Sequence[Row]) -> str:
+    """Return the comparison, a line for each case and contestant."""
+    head = ("load", "through", "CPU-µs a request", "requests/s", "p50 ms", "p99 ms", "RSS MiB")
+    return table(head, [_comparison_line(row) for row in rows])
+
+
+def _comparison_line(row: Row) -> tuple[str, ...]:
+    figures = row.median
+    is_measured = figures.rss_mib > 0
+    return (
+        row.case,
+        row.contestant,
+        f"{figures.cpu_us:,.0f}" if is_measured else NOTHING,
+        f"{figures.requests_per_second:,.0f}",
+        ms(figures.p50_us),
+        ms(figures.p99_us),
+        f"{figures.rss_mib:,.0f}" if is_measured else NOTHING,
+    )
+
+
+def added_table(rows: Sequence[Added]) -> str:
+    """Return what is added for a single caller."""
+    lines = [(row.contestant, ms(row.p50_us), ms(row.p99_us)) for row in rows]
+    return table(("through", "added p50 ms", "added p99 ms"), lines, names=1)
+
+
+def half_rate_table(rows: Sequence[HalfRate]) -> str:
+    """Return what is added at half of what each can do."""
+    head = ("through", "requests/s", "p50 ms", "p99 ms", "added p50 ms", "added p99 ms")
+    return table(head, [_half_rate_line(row) for row in rows], names=1)
+
+
+def _half_rate_line(row: HalfRate) -> tuple[str, ...]:
+    return (
+        row.contestant,
+        f"{row.requests_per_second:,.0f}",
+        ms(row.through.p50_us),
+        ms(row.through.p99_us),
+        ms(row.added.p50_us),
+        ms(row.added.p99_us),
+    )
+
+
+def streams_table(rows: Sequence[Streams]) -> str:
+    """Return what events cost and how late they are, a line for each number of streams and contestant."""
+    head = (
+        "streams at once", "through", "CPU-µs an event", "first event p50 ms", "p99 ms", "late p50 ms", "p99 ms",
+    )  # fmt: skip
+    return table(head, [_streams_line(row) for row in rows])
+
+
+def _streams_line(row: Streams) -> tuple[str, ...]:
+    return (
+        f"{row.at_once:,}",
+        row.contestant,
+        f"{row.cpu_us_an_event:,.0f}" if row.cpu_us_an_event else NOTHING,
+        ms(row.first_event_p50_us),
+        ms(row.first_event_p99_us),
+        ms(row.delay_p50_us),
+        ms(row.delay_p99_us),
+    )
+
+
+def slow_streams_table(rows: Sequence[SlowStreams]) -> str:
+    """Return what each of many slow streams holds, and how late events are."""
+    head = ("through", "KiB a stream", "of that to be logged", "event late p99 ms", "latest ms")
+    lines = [
+        (
+            row.contestant,
+            f"{row.kib_a_stream:,.1f}" if row.kib_a_stream else NOTHING,
+            f"{row.logged_kib_a_stream:,.1f}" if row.logged_kib_a_stream else NOTHING,
+            ms(row.delay_p99_us),
+            ms(row.longest_us),
+        )
+        for row in rows
+    ]
+    return table(head, lines, names=1)
+
+
+def bodies_table(rows: Sequence[Body]) -> str:
+    """Return what a request costs by its length, a line for each length and contestant."""
+    lines = [(f"{row.size:,}", row.contestant, f"{row.cpu_us:,.0f}", ms(row.p50_us)) for row in rows]
+    return table(("bytes", "through", "CPU-µs a request", "p50 ms"), lines)
+
+
+def storing_table(rows: Sequence[Stored]) -> str:
+    """Return how quickly things are written."""
+    lines = [(row.what, f"{row.at_once:,}", f"{row.per_second:,.0f}", f"{row.cpu_us:,.0f}") for row in rows]
+    return table(("what", "at once", "a second", "CPU-µs each"), lines, names=1)
+
+
+def growth_table(rows: Sequence[Growth]) -> str:
+    """Return how quickly requests are written by how many are there."""
+    lines = [(f"{row.rows:,}", f"{row.rows_per_second:,.0f}", f"{row.cpu_us_a_row:,.0f}") for row in rows]
+    return table(("requests in the store", "more a second", "CPU-µs each"), lines, names=0)
+
+
+def questions_table(rows: Sequence[Answered]) -> str:
+    """Return how long each kind of question took."""
+    lines = [(row.question, f"{row.median_ms:,.1f}", f"{row.worst_ms:,.1f}") for row in rows]
+    return table(("question", "median ms", "slowest ms"), lines, names=1)
+
+
+def memory_table(rows: Sequence[Reading]) -> str:
+    """Return what memory was used after how many requests."""
+    lines = [(f"{row.requests:,}", f"{row.rss_mib:,.1f}") for row in rows]
+    return table(("requests served", "RSS MiB"), lines, names=0)
+
+
+def profile_text(rows: Sequence[Profile]) -> str:
+    """Return the functions that cost most under each load."""
+    return "\n\n".join(f"`{row.case}`:\n\n```text\n{row.text}\n```" for row in rows)
+
+
+def facts_table(facts: Mapping[str, str]) -> str:
+    """Return the facts about the machine."""
+    return table(("machine", ""), list(facts.items()))
+
+
+TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
+    "comparison": comparison_table,
+    "added": added_table,
+    "half-rate": half_rate_table,
+    "streams": streams_table,
+    "slow-streams": slow_streams_table,
+    "bodies": bodies_table,
+    "storing": storing_table,
+    "growth": growth_table,
+    "questions": questions_table,
+    "memory": memory_table,
+    "profile": profile_text,
+}
+"""How the rows of each section are shown."""
+
+
+def ms(time_us: float) -> str:
+    """Return microseconds as milliseconds."""
+    return f"{time_us / 1000:,.2f}"
+
+
+def table(head: Sequence[str], lines: Sequence[Sequence[str]], *, names: int = 2) -> str:
+    """Return a table in Markdown, whose columns but the first few, which are `names`, are figures."""
+    ruler = ["---"] * names + ["---:"] * (len(head) - names)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ruler, *lines))

@@ -1,0 +1,112 @@
+"""What can be measured: each task makes the rows of one table or two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import slow_streams, streams
+from benchmarks.bodies import measure_bodies
+from benchmarks.compare import added, compare
+from benchmarks.contestant import Contestant
+from benchmarks.contestants import DIRECT, GATEWAY
+from benchmarks.half_rate import measure_half_rate
+from benchmarks.lineup import Running, Say, running, warm_up
+from benchmarks.memory import read_memory
+from benchmarks.plan import Plan
+from benchmarks.profile import profile
+from benchmarks.questions import ask_all
+from benchmarks.slow_streams import measure_slow_streams
+from benchmarks.storing import measure_storing
+from benchmarks.streams import measure_streams
+from benchmarks.upstream import BRISK, Pace
+
+Results = dict[str, Sequence[Any]]
+"""Rows by the name of the section that shows them; `tables.TABLES` knows how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to measure.
+
+    Args:
+        about: what is found out, for people.
+        measure: does it, with a folder of its own that is not there yet.
+    """
+
+    about: str
+    measure: Callable[[Plan, Path, Say], Results]
+
+
+def _compare(plan: Plan, folder: Path, say: Say) -> Results:
+    with _warm(plan.contestants, plan, folder) as present:
+        rows = compare(present, plan.cases, plan.rounds, say)
+    return {"comparison": rows, "added": added(rows)}
+
+
+def _half_rate(plan: Plan, folder: Path, say: Say) -> Results:
+    with _warm([DIRECT, *_others(plan)], plan, folder) as (direct, *others):
+        return {"half-rate": measure_half_rate(direct, others, plan.rounds, say)}
+
+
+def _streams(plan: Plan, folder: Path, say: Say) -> Results:
+    with _warm(plan.contestants, plan, folder, streams.PACE) as present:
+        return {"streams": measure_streams(present, plan.levels, plan.seconds, say)}
+
+
+def _slow_streams(plan: Plan, folder: Path, say: Say) -> Results:
+    with _warm(plan.contestants, plan, folder, slow_streams.PACE) as present:
+        return {"slow-streams": measure_slow_streams(present, say)}
+
+
+def _bodies(plan: Plan, folder: Path, say: Say) -> Results:
+    with _warm(_others(plan), plan, folder) as present:
+        return {"bodies": measure_bodies(present, plan.sizes, plan.seconds, say)}
+
+
+def _storing(plan: Plan, folder: Path, say: Say) -> Results:
+    return {"storing": measure_storing(folder, plan.seconds / 2, say)}
+
+
+def _questions(plan: Plan, folder: Path, say: Say) -> Results:
+    growth, answers = ask_all(folder, plan.rows, plan.times, say)
+    return {"growth": growth, "questions": answers}
+
+
+def _memory(plan: Plan, folder: Path, say: Say) -> Results:
+    with running([GATEWAY], folder) as (gateway,):
+        return {"memory": read_memory(gateway, plan.marks, say)}
+
+
+def _profile(plan: Plan, folder: Path, say: Say) -> Results:
+    with running([GATEWAY], folder) as (gateway,):
+        return {"profile": [profile(gateway, case, plan.seconds, say) for case in plan.profiled]}
+
+
+@contextmanager
+def _warm(
+    contestants: Sequence[Contestant], plan: Plan, folder: Path, pace: Pace = BRISK
+) -> Iterator[list[Running]]:
+    with running(contestants, folder, pace) as present:
+        warm_up(present, plan.warm_up_seconds)
+        yield present
+
+
+def _others(plan: Plan) -> list[Contestant]:
+    return [contestant for contestant in plan.contestants if contestant is not DIRECT]
+
+
+TASKS = {
+    "compare": Task("everybody under every load", _compare),
+    "half-rate": Task("what is added when half as busy as can be", _half_rate),
+    "streams": Task("what an event costs and how late it is, with 1 … 1,000 streams at once", _streams),
+    "slow-streams": Task("memory and stalls with 1,000 slow streams at once", _slow_streams),
+    "bodies": Task("what a request costs by its length", _bodies),
+    "storing": Task("what the store takes without HTTP", _storing),
+    "questions": Task("writing and asking as the store grows to a month of requests", _questions),
+    "memory": Task("whether memory grows with the requests served", _memory),
+    "profile": Task("which functions the gateway's time goes to", _profile),
+}

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from benchmarks.compare import Figures, Row
+from benchmarks.half_rate import HalfRate, Times
+from benchmarks.slow_streams import SlowStreams
+from benchmarks.tables import comparison_table, half_rate_table, slow_streams_table, table
+from benchmarks.tasks import TASKS
+
+
+def test_names_stand_left_and_figures_right() -> None:
+    assert table(("a", "b", "c"), [("x", "1", "2")], names=1).splitlines() == [
+        "| a | b | c |",
+        "| --- | ---: | ---: |",
+        "| x | 1 | 2 |",
+    ]
+
+
+def test_a_contestant_without_processes_has_no_cpu_or_memory() -> None:
+    figures = Figures(cpu_us=0, requests_per_second=12345.6, p50_us=100, p99_us=2500, rss_mib=0)
+    line = comparison_table([Row("json:1", "direct", figures, (figures,))]).splitlines()[-1]
+    assert line == "| json:1 | direct | – | 12,346 | 0.10 | 2.50 | – |"
+
+
+def test_what_is_added_is_told_beside_what_it_is_added_to() -> None:
+    row = HalfRate("nginx", 1000.4, through=Times(300, 900), direct=Times(100, 400))
+    assert half_rate_table([row]).splitlines()[-1] == "| nginx | 1,000 | 0.30 | 0.90 | 0.20 | 0.50 |"
+
+
+def test_who_logs_nothing_has_nothing_to_be_logged() -> None:
+    row = SlowStreams("nginx", kib_a_stream=4.25, logged_kib_a_stream=0, delay_p99_us=100, longest_us=3000)
+    assert slow_streams_table([row]).splitlines()[-1] == "| nginx | 4.2 | – | 0.10 | 3.00 |"
+
+
+def test_every_task_says_what_it_finds_out() -> None:
+    assert all(task.about for task in TASKS.values())
