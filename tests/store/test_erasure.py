@@ -162,6 +162,16 @@ async def test_a_request_goes_with_the_call_that_told_of_it(store: Store) -> Non
     assert await store.receipt("scope", "bob") is not None
 
 
+async def test_a_call_that_told_of_another_s_request_of_the_same_id_is_left_alone(store: Store) -> None:
+    for tenant in ("north", "south"):
+        told = exchange("same", metadata={"_user": "ann"}, tenant=tenant)
+        await store.insert([told], Receipt("scope", tenant, "digest", ("same",)))
+    await store.erase(await store.belongings_of("ann", "north"), at_us=9)
+    assert await store.receipt("scope", "south") is not None
+    await store.erase(await store.belongings_of("ann", "south"), at_us=9)
+    assert await store.receipt("scope", "south") is None
+
+
 async def test_an_entry_is_by_all_who_wrote_a_version_of_it(store: Store) -> None:
     first = feedback("f", author="ann")
     await store.put_feedback([first])

@@ -8,7 +8,7 @@ deleted is overwritten, since the writer's connection has `secure_delete` on.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -30,6 +30,10 @@ STEP = 200
 
 _REQUESTS_OF = """
 SELECT seq, request_id FROM requests WHERE "user" = :person AND (:tenant IS NULL OR tenant = :tenant) ORDER BY seq
+"""
+_IDS_OF_THEIRS_ALONE = f"""
+SELECT mine.request_id FROM ({_REQUESTS_OF}) AS mine GROUP BY mine.request_id
+HAVING count(*) = (SELECT count(*) FROM requests AS every WHERE every.request_id = mine.request_id)
 """
 _GIVEN_BY = """
 SELECT feedback_id FROM feedback WHERE author = :person AND (:tenant IS NULL OR tenant = :tenant)
@@ -68,20 +72,21 @@ _DELETE_RECEIPT = "DELETE FROM receipts WHERE scope = ? AND key = ?"
 def belongings_of(connection: sqlite3.Connection, user: str, tenant: str | None) -> Belongings:
     """Return what there is of a user: requests, feedback on them, and feedback by them."""
     named = {"person": storable(user), "tenant": storable_or_none(tenant)}
-    requests = dict(connection.execute(_REQUESTS_OF, named).fetchall())
-    ids = [row[0] for row in connection.execute(f"{_GIVEN_BY} UNION {_ON_REQUESTS_OF}", named)]
-    return Belongings(tuple(requests), tuple(ids), _receipts_of(connection, [*requests.values(), *ids]))
+    seqs = tuple(seq for seq, _ in connection.execute(_REQUESTS_OF, named))
+    feedback_ids = _texts(connection, f"{_GIVEN_BY} UNION {_ON_REQUESTS_OF}", named)
+    request_ids = _texts(connection, _IDS_OF_THEIRS_ALONE, named)
+    return Belongings(seqs, feedback_ids, _receipts_of(connection, (*feedback_ids, *request_ids)))
 
 
 def given_by(connection: sqlite3.Connection, author: str, tenant: str | None) -> Belongings:
     """Return what there is of an author: the entries of which they wrote any version."""
     named = {"person": storable(author), "tenant": storable_or_none(tenant)}
-    ids = [row[0] for row in connection.execute(_GIVEN_BY, named)]
-    return Belongings((), tuple(ids), _receipts_of(connection, ids))
+    feedback_ids = _texts(connection, _GIVEN_BY, named)
+    return Belongings((), feedback_ids, _receipts_of(connection, feedback_ids))
 
 
 async def erase(belongings: Belongings, at_us: int, writer: Writer, readers: Readers) -> None:
-    """Erase what was found, step by step: what names other things after these, so that all of it is found again
+    """Erase what was found, step by step. What leads to other things goes after them, so that all is found again
     should this break off."""
     for receipts in _steps(belongings.receipts):
         await _write(writer, partial(_erase_receipts, receipts=receipts))
@@ -115,6 +120,10 @@ def _erase_entries(connection: sqlite3.Connection, feedback_ids: Sequence[str]) 
     break_seals(connection, (VERDICTS,), [row[0] for row in connection.execute(_COUNTED_AT, (ids,))])
     for statement in _DELETE_ENTRIES:
         connection.execute(statement, (ids,))
+
+
+def _texts(connection: sqlite3.Connection, sql: str, values: Mapping[str, str | None]) -> tuple[str, ...]:
+    return tuple(row[0] for row in connection.execute(sql, values))
 
 
 def _receipts_of(connection: sqlite3.Connection, ids: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -226,6 +226,7 @@ async def test_a_walk_reads_no_more_rows_than_it_meets_and_sorts_none(
         (erasing._REQUESTS_OF, ["requests_user"]),
         (erasing._GIVEN_BY, ["feedback_author", "feedback_versions_author"]),
         (erasing._ON_REQUESTS_OF, ["requests_user", "feedback_request_seq"]),
+        (erasing._IDS_OF_THEIRS_ALONE, ["requests_user", "requests_request"]),
         (feedback_log._GIVEN.replace(":authors", ":person"), ["feedback_author"]),
     ],
 )
