@@ -169,6 +169,13 @@ async def test_a_request_is_found_by_its_id_or_its_responses_and_of_several_the_
     assert (await logs.show("a%2Fb%20c"))["_id"] == "a/b c"
 
 
+async def test_an_id_that_requests_of_several_traces_share_is_refused(logs: LogsServed) -> None:
+    await logs.store.append([exchange("shared", "trace-1"), exchange("shared", "trace-2")])
+    refused = await logs.client.get("/logs/shared")
+    assert refused.status_code == 409
+    assert complaint(refused).startswith("request_id: 'shared' names several requests")
+
+
 async def test_where_a_provider_was_that_is_no_longer_configured_is_not_guessed(logs: LogsServed) -> None:
     log = await shown(logs, provider="gone")
     assert log["request"]["url"] == "/v1/chat/completions"

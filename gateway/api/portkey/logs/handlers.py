@@ -83,10 +83,10 @@ class LogEndpoints:
                 handler=self._show,
                 role=Role.READ,
                 summary="Read a log",
-                description="By our request id or the provider's id of its response; the newest where several "
-                "requests share it. Streams are put together.",
+                description="By our request id or the provider's id of its response. An id that several requests "
+                "share is refused. Streams are put together.",
                 reply=LogObject,
-                failures=(404, 413, 503),
+                failures=(404, 409, 413, 503),
             ),
         )
 
