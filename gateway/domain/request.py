@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.domain.exchange import NOTHING_OMITTED, Omission, Outcome, RawHeaders
+from gateway.domain.exchange import NOTHING_OMITTED, Omission, Outcome, RawHeaders, stated_model
 
 NANO = 1_000_000_000
 """Nano-dollars in a dollar. Money is an integer number of nano-dollars, so that sums are exact."""
@@ -95,6 +95,18 @@ class RequestRecord:
     note: str | None
     interpreted_at_us: int | None
     """None until the exchange has been interpreted, a few milliseconds after it was stored."""
+
+    @property
+    def any_model(self) -> str | None:
+        """The model that the metadata states, or else the one that answered, or else that asked for."""
+        models = (stated_model(self.metadata), self.model, self.requested_model)
+        return next((name for name in models if name is not None), None)
+
+    @property
+    def total_tokens(self) -> int | None:
+        """All tokens that were counted."""
+        counted = [count for count in (self.prompt_tokens, self.completion_tokens) if count is not None]
+        return sum(counted) if counted else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,6 @@ def to_row(judged: JudgedRequest, logged: LoggedRequest | None = None) -> Row:
     """Return the row of a request; its bodies are null unless `logged` has them."""
     record, thumb = judged.record, judged.thumb
     properties = {key: _as_text(value) for key, value in record.metadata.items() if value is not None}
-    models = (stated_model(record.metadata), record.model, record.requested_model)
     cost = record.cost_nanousd
     return Row(
         response_id=record.response_id,
@@ -87,11 +86,11 @@ def to_row(judged: JudgedRequest, logged: LoggedRequest | None = None) -> Row:
         request_user_id=record.user,
         request_properties=properties,
         request_model=record.requested_model,
-        model_override=models[0],
+        model_override=stated_model(record.metadata),
         provider=PROVIDERS.get(record.provider, OTHER_PROVIDER),
         delay_ms=(record.ended_at_us - record.started_at_us) // 1000,
         time_to_first_token=_first_byte_ms(record),
-        total_tokens=_total_tokens(record),
+        total_tokens=record.total_tokens,
         prompt_tokens=record.prompt_tokens,
         prompt_cache_write_tokens=record.cache_write_tokens,
         prompt_cache_read_tokens=record.cached_tokens,
@@ -103,7 +102,7 @@ def to_row(judged: JudgedRequest, logged: LoggedRequest | None = None) -> Row:
         scores=dict(judged.scores),
         costUSD=None if cost is None else cost / NANO,
         properties=properties,
-        model=next((name for name in models if name is not None), None),
+        model=record.any_model,
     )
 
 
@@ -119,11 +118,6 @@ def _rfc_3339(time_us: int) -> str:
 def _first_byte_ms(record: RequestRecord) -> int | None:
     first_byte_us = record.first_byte_at_us
     return None if first_byte_us is None else (first_byte_us - record.started_at_us) // 1000
-
-
-def _total_tokens(record: RequestRecord) -> int | None:
-    counted = [count for count in (record.prompt_tokens, record.completion_tokens) if count is not None]
-    return sum(counted) if counted else None
 
 
 def _response_body(logged: LoggedRequest | None) -> object:

@@ -15,9 +15,17 @@ from typing import TypeVar
 
 import orjson
 
-from gateway.api.portkey.values import exactly, parse_text, to_names, to_number, to_us, whole
+from gateway.api.portkey.values import (
+    NANOUSD_A_CENT,
+    TAGS,
+    exactly,
+    parse_text,
+    to_names,
+    to_number,
+    to_us,
+    whole,
+)
 from gateway.domain.filter import All, Any, Filter, Is, Op, Page
-from gateway.domain.request import NANO
 from gateway.errors import BadInput
 from gateway.web.validation import shown
 
@@ -31,9 +39,7 @@ MAX_PAGE_SIZE = 50_000
 _MAX_PAGES = 10**12
 _MAX_TOKENS = 10**15
 _MAX_CENTS = 10**11
-_NANOUSD_A_CENT = NANO // 100
 _STATUS = re.compile("[1-5][0-9]{2}")
-_TAGS = {"_user": "user", "_organisation": "organisation", "_prompt": "prompt", "_environment": "environment"}
 _PAGING = ("page_size", "current_page")
 
 
@@ -57,17 +63,17 @@ def to_filter(given: Mapping[str, object], at: str = "") -> Filter:
     return All(tuple(parts))
 
 
-def to_page(given: Mapping[str, object], at: str = "", most: int = MAX_PAGE_SIZE) -> Page:
+def to_page(given: Mapping[str, object], at: str = "", least: int = 1, most: int = MAX_PAGE_SIZE) -> Page:
     """Return the page that `page_size` and `current_page` mean; the first one is page 0.
 
     Args:
-        most: most rows on a page; so many are on one if nothing is said.
+        least, most: bounds of the rows on a page; `most` are on one if nothing is said.
 
     Raises:
         BadInput: one of them is no whole number, or out of bounds.
     """
     size, number = (given.get(name) for name in _PAGING)
-    limit = most if size is None else _read(whole(1, most), size, _path(at, "page_size"))
+    limit = most if size is None else _read(whole(least, most), size, _path(at, "page_size"))
     page = 0 if number is None else _read(whole(0, _MAX_PAGES), number, _path(at, "current_page"))
     return Page(limit, page * limit)
 
@@ -94,7 +100,7 @@ def _tokens(field: str, op: Op) -> Condition:
 
 def _cents(op: Op) -> Condition:
     def to_condition(value: object) -> Filter:
-        nanousd = to_number(value, 0, _MAX_CENTS) * _NANOUSD_A_CENT
+        nanousd = to_number(value, 0, _MAX_CENTS) * NANOUSD_A_CENT
         return Is("cost_nanousd", op, exactly(nanousd))
 
     return to_condition
@@ -136,7 +142,7 @@ def _metadata_holds(key: str, item: object) -> Filter:
     if item is None or isinstance(item, dict | list):
         raise ValueError(f"holds {shown(item)} under {key[:40]!r}, where only texts and numbers can be found")
     if isinstance(item, str):
-        return Is(_TAGS.get(key, f"property.{key}"), Op.EQ, item)
+        return Is(TAGS.get(key, f"property.{key}"), Op.EQ, item)
     return Is(f"property.{key}", Op.EQ, orjson.dumps(item).decode())
 
 

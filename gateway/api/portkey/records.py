@@ -11,8 +11,9 @@ from http import HTTPStatus
 
 import orjson
 
-from gateway.domain.exchange import stated_model, was_proxied
-from gateway.domain.request import NANO, RequestRecord
+from gateway.api.portkey.values import NANOUSD_A_CENT
+from gateway.domain.exchange import was_proxied
+from gateway.domain.request import RequestRecord
 from gateway.query import LoggedRequest, Message
 
 UrlOf = Callable[[str, str], str | None]
@@ -22,29 +23,15 @@ CURRENCY = "USD"
 MODE = "single"
 """How a provider was chosen: there was only the one that was asked."""
 
-_NANOUSD_A_CENT = NANO // 100
-
 
 def is_success(record: RequestRecord) -> bool:
     """Tell whether the status was one of success."""
     return record.status is not None and HTTPStatus.OK <= record.status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def model_of(record: RequestRecord) -> str | None:
-    """Return the model that the metadata states, or else the one that answered, or that was asked for."""
-    models = (stated_model(record.metadata), record.model, record.requested_model)
-    return next((name for name in models if name is not None), None)
-
-
-def total_tokens(record: RequestRecord) -> int | None:
-    """Return all tokens that were counted."""
-    counted = [count for count in (record.prompt_tokens, record.completion_tokens) if count is not None]
-    return sum(counted) if counted else None
-
-
 def cents(record: RequestRecord) -> float | None:
     """Return the cost in US cents."""
-    return None if record.cost_nanousd is None else record.cost_nanousd / _NANOUSD_A_CENT
+    return None if record.cost_nanousd is None else record.cost_nanousd / NANOUSD_A_CENT
 
 
 def response_ms(record: RequestRecord) -> int:

@@ -4,13 +4,23 @@ with what would be right, for a value that is not of its kind."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 
+from gateway.domain.request import NANO
 from gateway.errors import BadInput
 from gateway.web.bodies import parse_json
 from gateway.web.validation import shown
+
+NANOUSD_A_CENT = NANO // 100
+"""Portkey counts money in US cents."""
+
+TAGS: Mapping[str, str] = MappingProxyType(
+    {"_user": "user", "_organisation": "organisation", "_prompt": "prompt", "_environment": "environment"}
+)
+"""Keys of the metadata whose values have a column of their own, and that column."""
 
 MAX_NAMES = 1000
 """Most names in a list."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gateway.api.portkey.generations import to_filter
-from gateway.api.portkey.values import to_us, whole
+from gateway.api.portkey.generations import to_filter, to_page
+from gateway.api.portkey.values import to_us
 from gateway.domain.aggregate import DAY_US, Question
 from gateway.domain.filter import Page
 from gateway.errors import BadInput
@@ -18,13 +18,9 @@ from gateway.web.query_string import once_each
 
 MIN = "time_of_generation_min"
 MAX = "time_of_generation_max"
-PAGE_SIZE = "page_size"
-CURRENT_PAGE = "current_page"
 
 MAX_PAGE_SIZE = 1000
 """Most groups on a page; so many are on one if nothing is said."""
-
-_MAX_PAGES = 10**12
 
 
 def read_question(query: Iterable[tuple[str, str]], tenant: str | None) -> Question:
@@ -49,8 +45,7 @@ def read_page(query: Mapping[str, str]) -> Page:
     Raises:
         BadInput: `page_size` or `current_page` is no whole number, or out of bounds.
     """
-    limit = _whole(query, PAGE_SIZE, MAX_PAGE_SIZE, MAX_PAGE_SIZE)
-    return Page(limit, limit * _whole(query, CURRENT_PAGE, 0, _MAX_PAGES))
+    return to_page(query, least=0, most=MAX_PAGE_SIZE)
 
 
 def _time(given: Mapping[str, str], name: str) -> int:
@@ -63,13 +58,6 @@ def _time(given: Mapping[str, str], name: str) -> int:
     if time_us < 0:
         raise BadInput("must not be before 1970.", field=name)
     return time_us
-
-
-def _whole(query: Mapping[str, str], name: str, default: int, most: int) -> int:
-    try:
-        return whole(0, most)(query.get(name, str(default)))
-    except ValueError as problem:
-        raise BadInput(f"{problem}.", field=name) from None
 
 
 _TIME: dict[str, object] = {"type": "string", "format": "date-time"}
@@ -107,9 +95,9 @@ QUESTION_PARAMETERS = (
 
 PAGE_PARAMETERS = (
     Parameter(
-        PAGE_SIZE, "Most groups on a page.",
+        "page_size", "Most groups on a page.",
         {**_PAGE, "maximum": MAX_PAGE_SIZE, "default": MAX_PAGE_SIZE},
     ),
-    Parameter(CURRENT_PAGE, "Which page; the first one is 0.", {**_PAGE, "default": 0}),
+    Parameter("current_page", "Which page; the first one is 0.", {**_PAGE, "default": 0}),
 )  # fmt: skip
 """What paths of groups take besides."""

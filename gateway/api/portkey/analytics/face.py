@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import orjson
 from aiohttp import web
 from pydantic import BaseModel
 
@@ -24,7 +23,7 @@ from gateway.api.portkey.analytics.groups import (
     by_user,
 )
 from gateway.api.portkey.analytics.views import View
-from gateway.api.portkey.shapes import FailureResponse, failure
+from gateway.api.portkey.shapes import FailureResponse, failure, reply
 from gateway.domain.aggregate import Question
 from gateway.domain.principal import Principal, Role
 from gateway.query import Analytics
@@ -80,7 +79,7 @@ def _groups(analytics: Analytics) -> tuple[Endpoint, ...]:
     )
 
 
-def _group(path: str, summary: str, answer: Answer, reply: type[BaseModel]) -> Endpoint:
+def _group(path: str, summary: str, answer: Answer, shape: type[BaseModel]) -> Endpoint:
     return Endpoint(
         method="GET",
         path=f"{ANALYTICS}/groups/{path}",
@@ -89,7 +88,7 @@ def _group(path: str, summary: str, answer: Answer, reply: type[BaseModel]) -> E
         summary=summary,
         description="Those of most requests first. Requests without one are left out.",
         parameters=(*QUESTION_PARAMETERS, *PAGE_PARAMETERS),
-        reply=reply,
+        reply=shape,
         failures=(400, 413, 503),
     )
 
@@ -97,7 +96,6 @@ def _group(path: str, summary: str, answer: Answer, reply: type[BaseModel]) -> E
 def _handler(answer: Answer) -> Handler:
     async def handle(request: web.Request, principal: Principal) -> web.Response:
         question = read_question(request.query.items(), principal.tenant)
-        reply = await answer(question, request)
-        return web.Response(body=orjson.dumps(reply.model_dump()), content_type="application/json")
+        return reply(await answer(question, request))
 
     return handle

@@ -5,10 +5,8 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from gateway.api.portkey.values import NANOUSD_A_CENT
 from gateway.domain.aggregate import UsageSums, VerdictSums
-from gateway.domain.request import NANO
-
-NANOUSD_A_CENT = NANO // 100
 
 
 def cents(usage: UsageSums) -> float:

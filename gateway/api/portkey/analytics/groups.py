@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
 from pydantic import Field
 
@@ -17,7 +16,7 @@ from gateway.api.portkey.analytics.figures import (
     with_exact,
 )
 from gateway.api.portkey.analytics.shapes import Exact, Group, Groups, Time
-from gateway.api.portkey.values import iso_time
+from gateway.api.portkey.values import TAGS, iso_time
 from gateway.domain.aggregate import Cell, Question, UsageSums, VerdictSums
 from gateway.domain.filter import Page
 from gateway.query import Analytics
@@ -52,11 +51,6 @@ UserGroups = Groups[UserGroup]
 ModelGroups = Groups[ModelGroup]
 MetadataGroups = Groups[MetadataGroup]
 
-COLUMNS: Mapping[str, str] = MappingProxyType(
-    {"_user": "user", "_organisation": "organisation", "_prompt": "prompt", "_environment": "environment"}
-)
-"""Keys of the metadata whose values have a column of their own."""
-
 
 async def by_user(analytics: Analytics, question: Question, page: Page) -> UserGroups:
     """Return the users that requests name."""
@@ -84,7 +78,7 @@ async def by_model(analytics: Analytics, question: Question, page: Page) -> Mode
 
 async def by_metadata(analytics: Analytics, question: Question, page: Page, key: str) -> MetadataGroups:
     """Return the values that requests have under a key of their metadata."""
-    grouped = replace(question, group_by=COLUMNS.get(key, f"metadata.{key}"))
+    grouped = replace(question, group_by=TAGS.get(key, f"metadata.{key}"))
     ranked = await _ranked(analytics, grouped)
     verdicts = await analytics.verdicts(grouped)
     return MetadataGroups(
