@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+
+from gateway.domain.clock import datetime_of
 
 WIDTH = 100
 GAP = "  "
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def printable(text: str) -> str:
 
 def clock(time_us: int) -> str:
     """Write microseconds since the epoch as a date and time of day in UTC, to the second."""
-    return f"{_EPOCH + timedelta(microseconds=time_us):%Y-%m-%d %H:%M:%S}"
+    return f"{datetime_of(time_us):%Y-%m-%d %H:%M:%S}"
 
 
 def _spelled(character: str) -> str:

@@ -10,12 +10,13 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 
 import orjson
 
+from gateway.domain.clock import us_of
 from gateway.domain.exchange import Outcome
 from gateway.domain.feedback import Kind, Source
 from gateway.domain.filter import All, Any, Filter, Is, Op
@@ -24,7 +25,6 @@ from gateway.errors import BadInput
 METADATA = "metadata."
 """Begins the name of a criterion on a key of the metadata."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 
@@ -132,7 +132,7 @@ def _to_us(text: str) -> int:
         return int(text)
     if _RFC_3339.fullmatch(text):
         try:
-            return (datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(microseconds=1)
+            return us_of(datetime.fromisoformat(text.upper()))
         except (ValueError, OverflowError):
             pass
     raise ValueError(

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, TypeVar
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from gateway.domain.ids import MAX_ID_BYTES, content_id, is_valid_id
+from gateway.domain.clock import us_of
+from gateway.domain.ids import content_id
 from gateway.domain.request import NANO
 from gateway.errors import BadInput
-from gateway.web.validation import explain, shown
+from gateway.web.validation import explain, parse_id, shown
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_END_US = (datetime(3000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_END_US = us_of(datetime(3000, 1, 1))
 _NEVER = datetime.min
 _ORIGIN = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
@@ -27,16 +27,10 @@ def _time_us(value: object) -> int:
         at = datetime.fromisoformat(value) if isinstance(value, str) else _NEVER
     except ValueError:
         at = _NEVER
-    at_us = (at.replace(tzinfo=at.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)
+    at_us = us_of(at)
     if not 0 <= at_us < _END_US:
         raise ValueError(f"must be a time such as 2026-01-31T09:30:00.123Z; got {shown(value)}")
     return at_us
-
-
-def _id(value: object) -> str:
-    if isinstance(value, str) and is_valid_id(value):
-        return value
-    raise ValueError(f"must be a printable string of 1 to {MAX_ID_BYTES} bytes; got {shown(value)}")
 
 
 TimeUs = Annotated[int, BeforeValidator(_time_us)]
@@ -45,7 +39,7 @@ Millis = Annotated[float, Field(ge=0, le=10**10)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Amount = Annotated[Decimal, Field(ge=0, le=10**9)]
 """Money."""
-Id = Annotated[str, BeforeValidator(_id)]
+Id = Annotated[str, BeforeValidator(parse_id)]
 Status = Annotated[int, Field(ge=-999, le=999)]
 
 

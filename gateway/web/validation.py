@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from gateway.domain.ids import MAX_ID_BYTES, is_valid_id
 from gateway.errors import BadInput
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -49,6 +50,13 @@ def shown(value: object) -> str:
         return "an array"
     text = json.dumps(value, default=str)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
+def parse_id(value: object) -> str:
+    """Return a trace, request or span id. Raises ValueError for what cannot be one."""
+    if isinstance(value, str) and is_valid_id(value):
+        return value
+    raise ValueError(f"must be a printable string of 1 to {MAX_ID_BYTES} bytes; got {shown(value)}")
 
 
 def read_idempotency_key(headers: Mapping[str, str]) -> str | None:

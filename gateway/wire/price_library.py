@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import genai_prices
@@ -16,12 +15,12 @@ from genai_prices.data import providers
 from genai_prices.data_snapshot import find_provider_by_id
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
+from gateway.domain.clock import datetime_of
 from gateway.domain.request import NANO, Usage
 from gateway.wire.token_rates import NANOUSD_PER_TOKEN, TokenRates
 
 VERSION = f"genai-prices {genai_prices.__version__}"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLION = 1_000_000
 
 
@@ -41,7 +40,7 @@ class LibraryTariff:
     def price(self, usage: Usage, at_us: int) -> Decimal | None:
         """Return nano-dollars for `usage` at a time; None if the library cannot make sense of it."""
         try:
-            at = _EPOCH + timedelta(microseconds=at_us)
+            at = datetime_of(at_us)
             current = self.model.get_prices(at)
             for prices, rates in self.flat:
                 if prices is current and (nanousd := rates.price(usage)) is not None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from gateway.domain.ids import MAX_ID_BYTES, is_valid_id
 from gateway.errors import BadInput, NotFound
-from gateway.web.validation import explain, shown
+from gateway.web.validation import explain, parse_id, shown
 
 MAX_LIMIT = 1000
 """Most requests in one answer."""
@@ -19,12 +19,6 @@ MAX_PROPERTY = 64 * 1024
 """Longest value of a property, in characters."""
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-def _name(value: object) -> str:
-    if isinstance(value, str) and is_valid_id(value):
-        return value
-    raise ValueError(f"must be a printable string of 1 to {MAX_ID_BYTES} bytes; got {shown(value)}")
 
 
 def _number_or_truth(value: object) -> object:
@@ -41,7 +35,7 @@ def _property(value: object) -> str:
     )
 
 
-Name = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), BeforeValidator(_name)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), BeforeValidator(parse_id)]
 Score = Annotated[bool | int | float, BeforeValidator(_number_or_truth)]
 PropertyValue = Annotated[str, Field(max_length=MAX_PROPERTY), BeforeValidator(_property)]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 
+from gateway.domain.clock import us_of
 from gateway.domain.filter import Filter, Is, Not, Op
 from gateway.domain.request import NANO
 from gateway.errors import BadInput
@@ -18,8 +19,6 @@ Column = Callable[[str, object], Filter]
 
 MAX_PATTERN = 100
 """Longest pattern for a column of few and short values, in characters."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MISSING = (None, "null")
 """Values that stand for no value at all."""
@@ -154,8 +153,7 @@ def _scaled(value: float, scale: int) -> int | float:
 
 def _read_time_us(value: object) -> int:
     try:
-        at = datetime.fromisoformat(read_text(value))
-        return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
+        return us_of(datetime.fromisoformat(read_text(value)))
     except (ValueError, OverflowError):
         raise BadInput(f"must be a time such as 2026-01-31T09:30:00Z; got {shown(value)}.") from None
 

@@ -6,17 +6,15 @@ Source: the `HeliconeRequest` type of https://github.com/Helicone/helicone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.helicone.columns import OTHER_PROVIDER, PROVIDERS
+from gateway.domain.clock import rfc_3339
 from gateway.domain.exchange import stated_model
 from gateway.domain.request import NANO, RequestRecord
 from gateway.query import JudgedRequest, LoggedRequest, Message
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Row(BaseModel):
@@ -75,12 +73,12 @@ def to_row(judged: JudgedRequest, logged: LoggedRequest | None = None) -> Row:
     cost = record.cost_nanousd
     return Row(
         response_id=record.response_id,
-        response_created_at=_rfc_3339(record.ended_at_us),
+        response_created_at=rfc_3339(record.ended_at_us),
         response_body=_response_body(logged),
         response_status=record.status,
         response_model=record.model,
         request_id=record.request_id,
-        request_created_at=_rfc_3339(record.started_at_us),
+        request_created_at=rfc_3339(record.started_at_us),
         request_body=_body(logged.request) if logged else None,
         request_path=record.path,
         request_user_id=record.user,
@@ -96,7 +94,7 @@ def to_row(judged: JudgedRequest, logged: LoggedRequest | None = None) -> Row:
         prompt_cache_read_tokens=record.cached_tokens,
         completion_tokens=record.completion_tokens,
         prompt_id=record.prompt,
-        feedback_created_at=_rfc_3339(thumb.updated_at_us) if thumb else None,
+        feedback_created_at=rfc_3339(thumb.updated_at_us) if thumb else None,
         feedback_id=thumb.feedback_id if thumb else None,
         feedback_rating=thumb.value > 0 if thumb and thumb.value is not None else None,
         scores=dict(judged.scores),
@@ -108,11 +106,6 @@ def to_row(judged: JudgedRequest, logged: LoggedRequest | None = None) -> Row:
 
 def _as_text(value: object) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
-def _rfc_3339(time_us: int) -> str:
-    at = (_EPOCH + timedelta(microseconds=time_us)).replace(tzinfo=None)
-    return at.isoformat(timespec="microseconds") + "Z"
 
 
 def _first_byte_ms(record: RequestRecord) -> int | None:

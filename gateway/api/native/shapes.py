@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import Field, WithJsonSchema
 
 from gateway.api.native.messages import RequestMessage, ResponseMessage, request_message, response_message
 from gateway.api.native.replies import Shape, embed, embed_text
+from gateway.domain import clock
 from gateway.domain.exchange import Outcome
 from gateway.domain.feedback import Feedback, Kind, ScoreSummary, Source, Target
 from gateway.domain.request import NANO, RequestRecord
 from gateway.domain.trace import Session, Trace
 from gateway.query import LoggedRequest, Slice
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """RFC 3339 in UTC, with microseconds."""
@@ -209,10 +207,7 @@ class SessionReply(Shape):
 
 def rfc_3339(time_us: int | None) -> str | None:
     """Write microseconds since the epoch as RFC 3339 in UTC."""
-    if time_us is None:
-        return None
-    at = _EPOCH + timedelta(microseconds=time_us)
-    return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return None if time_us is None else clock.rfc_3339(time_us)
 
 
 def _row(record: RequestRecord) -> dict[str, object]:

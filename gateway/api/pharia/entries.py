@@ -7,19 +7,17 @@ be shown as it was given. Versions of other dialects are shown by what their col
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
 from pydantic import BaseModel, Field, RootModel, WithJsonSchema
 
+from gateway.domain.clock import rfc_3339
 from gateway.domain.feedback import Feedback
 from gateway.feedback import grade_of, read_feedback
 
 DIALECT = "pharia"
 """What the dialect is called in rows."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """RFC 3339 in UTC, with microseconds."""
@@ -50,8 +48,8 @@ class Entry(BaseModel):
             feedback=_body_of(entry)["feedback"],
             user=entry.author,
             metadata=dict(entry.metadata),
-            created_at=_rfc_3339(entry.created_at_us),
-            updated_at=_rfc_3339(entry.updated_at_us),
+            created_at=rfc_3339(entry.created_at_us),
+            updated_at=rfc_3339(entry.updated_at_us),
         )
 
 
@@ -124,8 +122,3 @@ def _feedback_of_columns(entry: Feedback) -> dict[str, Any]:
 
 def _plain(number: float | None) -> float | int | None:
     return int(number) if number is not None and number.is_integer() else number
-
-
-def _rfc_3339(time_us: int) -> str:
-    at = _EPOCH + timedelta(microseconds=time_us)
-    return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

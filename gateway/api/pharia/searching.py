@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -12,13 +12,13 @@ from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gateway.api.pharia.errors import invalid
+from gateway.domain.clock import us_of
 from gateway.domain.filter import All, Any, Filter, Is, Op
 from gateway.web.face import Parameter
 
 DEFAULT_LIMIT = 1_000
 MAX_LIMIT = 10_000
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _UUID = TypeAdapter(UUID)
@@ -28,9 +28,9 @@ def _to_us(value: object) -> int:
     text = str(value)
     try:
         if _DATE.fullmatch(text):
-            return (datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+            return us_of(datetime.fromisoformat(text))
         if _TIME.fullmatch(text):
-            return (datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(microseconds=1)
+            return us_of(datetime.fromisoformat(text.upper()))
     except (ValueError, OverflowError):
         pass
     raise ValueError(

@@ -9,10 +9,10 @@ from uuid import UUID
 import orjson
 from pydantic import BeforeValidator, Field
 
-from gateway.domain.ids import MAX_ID_BYTES, is_valid_id
+from gateway.domain.ids import MAX_ID_BYTES
 from gateway.errors import BadInput
 from gateway.web.bodies import parse_json
-from gateway.web.validation import shown
+from gateway.web.validation import parse_id, shown
 
 MAX_METADATA_BYTES = 64 * 1024
 """Longest metadata of an entry, as JSON."""
@@ -26,12 +26,6 @@ def parse_uuid(value: object) -> str:
     except ValueError:
         pass
     raise ValueError(f"must be a UUID; got {shown(value)}")
-
-
-def _trace_id(value: object) -> str:
-    if isinstance(value, str) and is_valid_id(value):
-        return value
-    raise ValueError(f"must be a printable string of 1 to {MAX_ID_BYTES} bytes; got {shown(value)}")
 
 
 def _grade(value: object) -> int:
@@ -89,7 +83,7 @@ def unless_null(check: Callable[[object], object], takes: Any) -> BeforeValidato
 _GradeRange = Annotated[int, Field(ge=-10, le=10)]
 _WeightRange = Annotated[float, Field(ge=0, le=1)]
 
-TraceId = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), BeforeValidator(_trace_id)]
+TraceId = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), BeforeValidator(parse_id)]
 Grade = Annotated[_GradeRange, BeforeValidator(_grade)]
 OptionalGrade = Annotated[int | None, unless_null(_grade, takes=_GradeRange)]
 Weight = Annotated[float | None, unless_null(_weight, takes=_WeightRange)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 
+from gateway.domain.clock import rfc_3339, us_of
 from gateway.domain.request import NANO
 from gateway.errors import BadInput
 from gateway.web.bodies import parse_json
@@ -25,7 +26,6 @@ TAGS: Mapping[str, str] = MappingProxyType(
 MAX_NAMES = 1000
 """Most names in a list."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
@@ -70,16 +70,14 @@ def exactly(number: Decimal) -> int | float:
 def to_us(value: object) -> int:
     """Return a time in ISO 8601 as microseconds since the epoch; without an offset it is UTC."""
     try:
-        at = datetime.fromisoformat(value if isinstance(value, str) else "")
-        return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
+        return us_of(datetime.fromisoformat(value if isinstance(value, str) else ""))
     except (ValueError, OverflowError):
         raise ValueError(f"must be a time such as 2026-01-31T09:30:00Z; got {shown(value)}") from None
 
 
 def iso_time(time_us: int) -> str:
     """Write microseconds since the epoch as `2026-01-31T09:30:00.000Z`."""
-    at = (_EPOCH + timedelta(microseconds=time_us)).replace(tzinfo=None)
-    return at.isoformat(timespec="milliseconds") + "Z"
+    return rfc_3339(time_us, "milliseconds")
 
 
 def parse_text(text: str) -> object:

@@ -24,9 +24,9 @@ from gateway.api.portkey.logs.fields import (
 )
 from gateway.api.portkey.shapes import checked, one_or_many
 from gateway.domain.exchange import Exchange, Identity, Outcome, RawHeaders
-from gateway.domain.ids import MAX_ID_BYTES, is_valid_id, new_id
+from gateway.domain.ids import is_valid_id, new_id
 from gateway.errors import BadInput
-from gateway.web.validation import field_path, shown
+from gateway.web.validation import field_path, parse_id
 from gateway.wire import endpoint_of
 
 _PLACES = {
@@ -137,11 +137,10 @@ def _identity(metadata: Mapping[str, object], at: str) -> Identity:
 
 
 def _to_id(value: object, field: str) -> str:
-    if isinstance(value, str) and is_valid_id(value):
-        return value
-    raise BadInput(
-        f"must be a printable string of 1 to {MAX_ID_BYTES} bytes; got {shown(value)}.", field=field
-    )
+    try:
+        return parse_id(value)
+    except ValueError as problem:
+        raise BadInput(f"{problem}.", field=field) from None
 
 
 def _provider(log: CustomLog) -> str:
