@@ -18,6 +18,9 @@ from gateway.feedback.scope import Spend, author_of, refuse_beyond_scope, unlimi
 from gateway.feedback.versions import next_version, withdrawn
 from gateway.store.base import FeedbackStore
 
+RATING = "rating"
+"""The metric of thumbs: a voter's thumb on a request is one vote, wherever it is given."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingVote:
@@ -37,6 +40,23 @@ class StandingVote:
     author: str | None = None
     source: Source = Source.HUMAN
     raw: str
+
+
+def thumb(
+    request_id: str, *, is_up: bool, raw: str, author: str | None = None, comment: str | None = None
+) -> StandingVote:
+    """Return the vote that a thumb up or down on a request is; `raw` is the JSON that it came in."""
+    value = 1.0 if is_up else -1.0
+    return StandingVote(
+        request_id=request_id,
+        kind=Kind.THUMB,
+        metric=RATING,
+        value=value,
+        score=value,
+        comment=comment,
+        author=author,
+        raw=raw,
+    )
 
 
 class StandingVotes:

@@ -6,11 +6,10 @@ import orjson
 from aiohttp import web
 
 from gateway.access.tokens import FeedbackTokens
-from gateway.domain.feedback import Kind
 from gateway.domain.filter import All, Is, Op
 from gateway.domain.principal import Principal, Scope
 from gateway.errors import NotFound
-from gateway.feedback.standing import StandingVote, StandingVotes
+from gateway.feedback.standing import StandingVote, StandingVotes, thumb
 from gateway.query import RequestReader
 from gateway.ui.form import MAX_FORM_BYTES, Ballot, Thumb, read_ballot
 from gateway.ui.pages import Pages
@@ -19,9 +18,6 @@ from gateway.web.face import Endpoint, Face
 
 DIALECT = "page"
 """What votes from the page have as their dialect in rows."""
-
-RATING = "rating"
-"""The metric of thumbs, the same as in Helicone's dialect: a bearer's thumb is one vote, wherever it is given."""
 
 
 def voting_face(votes: StandingVotes, tokens: FeedbackTokens, requests: RequestReader) -> Face:
@@ -91,14 +87,6 @@ class _Voting:
         return found.records[0].started_at_us if found.records else None
 
 
-def _to_vote(ballot: Ballot, thumb: Thumb, scope: Scope) -> StandingVote:
-    score = 1.0 if thumb is Thumb.UP else -1.0
-    return StandingVote(
-        request_id=scope.request_id,
-        kind=Kind.THUMB,
-        metric=RATING,
-        value=score,
-        score=score,
-        comment=ballot.comment,
-        raw=orjson.dumps({"vote": thumb, "comment": ballot.comment}).decode(),
-    )
+def _to_vote(ballot: Ballot, chosen: Thumb, scope: Scope) -> StandingVote:
+    raw = orjson.dumps({"vote": chosen, "comment": ballot.comment}).decode()
+    return thumb(scope.request_id, is_up=chosen is Thumb.UP, comment=ballot.comment, raw=raw)

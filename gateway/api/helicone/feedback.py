@@ -17,16 +17,13 @@ from gateway.api.helicone.replies import DoneReply, done
 from gateway.domain.feedback import Kind, Source
 from gateway.domain.principal import Principal, Role
 from gateway.errors import NotFound
-from gateway.feedback.standing import StandingVote, StandingVotes
+from gateway.feedback.standing import StandingVote, StandingVotes, thumb
 from gateway.store.base import RequestTags
 from gateway.web.bodies import read_json
 from gateway.web.face import Endpoint
 
 DIALECT = "helicone"
 """What the dialect is called in rows."""
-
-RATING = "rating"
-"""The metric of thumbs."""
 
 
 class VerdictEndpoints:
@@ -83,7 +80,8 @@ class VerdictEndpoints:
         author = read_author(request.headers.get("Helicone-User-Id"))
         body = await read_json(request, self._max_body_bytes)
         rating = checked(FeedbackBody, body).rating
-        vote = to_thumb(request_id_of(request), rating, author, orjson.dumps(body).decode())
+        raw = orjson.dumps(body).decode()
+        vote = thumb(request_id_of(request), is_up=rating, author=author, raw=raw)
         await self._votes.cast([vote], principal, dialect=DIALECT)
         return done()
 
@@ -99,20 +97,6 @@ class VerdictEndpoints:
         if not await self._tags.set_property(request_id, given.key, given.value, principal.tenant):
             raise NotFound("Request not found")
         return done()
-
-
-def to_thumb(request_id: str, rating: bool, author: str | None, raw: str) -> StandingVote:
-    """Return the vote that a rating is; `raw` is the JSON that it came in."""
-    value = 1.0 if rating else -1.0
-    return StandingVote(
-        request_id=request_id,
-        kind=Kind.THUMB,
-        metric=RATING,
-        value=value,
-        score=value,
-        author=author,
-        raw=raw,
-    )
 
 
 def to_score(request_id: str, name: str, value: bool | float) -> StandingVote:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from gateway.api.helicone.exported import NOBODY, HeliconeRow
-from gateway.api.helicone.feedback import DIALECT, to_score, to_thumb
+from gateway.api.helicone.feedback import DIALECT, to_score
 from gateway.domain.exchange import Exchange, Identity, Outcome, PayloadPolicy
 from gateway.domain.feedback import Feedback
 from gateway.domain.ids import is_valid_id
@@ -18,7 +18,7 @@ from gateway.domain.past import PastRequest
 from gateway.domain.principal import Principal
 from gateway.domain.request import Cost, Facts, Usage
 from gateway.feedback.past import past_standing_entry
-from gateway.feedback.standing import StandingVote
+from gateway.feedback.standing import StandingVote, thumb
 from gateway.web.exported import body_of, nanousd, path_of, read_row, row_id, written
 from gateway.wire.endpoint import endpoint_of_answer
 
@@ -183,7 +183,8 @@ def _entries(
         kept = {name: value for name, value in row.items() if name.startswith("feedback_")}
         raw = written({"rating": rating > 0, **kept}, "feedback").decode()
         rated_at_us = given.feedback_created_at or exchange.ended_at_us
-        yield _entry(to_thumb(request_id, rating > 0, None, raw), exchange, importer, rated_at_us)
+        vote = thumb(request_id, is_up=rating > 0, raw=raw)
+        yield _entry(vote, exchange, importer, rated_at_us)
     for name, value in scores.items():
         plain = name.removesuffix(_TRUTH) or name
         vote = to_score(request_id, plain, value if plain == name else value > 0)

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.helicone.exported import HeliconeRow
-from gateway.api.helicone.feedback import to_score, to_thumb
+from gateway.api.helicone.feedback import to_score
 from gateway.api.helicone.history import is_row, to_past_request
 from gateway.domain.past import PastRequest
 from gateway.domain.principal import Principal
 from gateway.errors import BadInput
 from gateway.feedback.places import standing_id
-from gateway.feedback.standing import StandingVotes
+from gateway.feedback.standing import StandingVotes, thumb
 from gateway.store.base import Store
 from tests.api.past_cases import ANY_JSON, Case, cases_in, told, tried
 
@@ -112,7 +112,7 @@ async def test_verdicts_are_the_entries_that_giving_them_would_have_made(store: 
         request_id="r", feedback_rating=True, scores={"a": 0.5, "b": {"value": 1, "valueType": "boolean"}}
     )
     await store.append([past.exchange])
-    votes = [to_thumb("r", True, None, "{}"), to_score("r", "a", 0.5), to_score("r", "b", True)]
+    votes = [thumb("r", is_up=True, raw="{}"), to_score("r", "a", 0.5), to_score("r", "b", True)]
 
     given = await StandingVotes(store, 3600).cast(votes, IMPORTER, dialect="helicone")
 
