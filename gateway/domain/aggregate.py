@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 from gateway.domain.filter import EVERYTHING, Filter, Scalar
@@ -128,8 +128,15 @@ class VerdictSums:
 Sums = TypeVar("Sums", UsageSums, VerdictSums)
 
 
+_VALUES_OF = {
+    sums: operator.attrgetter(*(field.name for field in fields(sums))) for sums in (UsageSums, VerdictSums)
+}
+"""Reads all sums in their order. `astuple` does too, but copies each, which takes most of a long answer's time."""
+
+
 def _sum(one: Sums, other: Sums) -> Sums:
-    return type(one)(*map(operator.add, astuple(one), astuple(other)))
+    values_of = _VALUES_OF[type(one)]
+    return type(one)(*map(operator.add, values_of(one), values_of(other)))
 
 
 Latencies = Mapping[int, int]

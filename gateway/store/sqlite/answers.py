@@ -64,10 +64,11 @@ def verdicts(connection: sqlite3.Connection, question: Question) -> dict[Cell, V
 def latencies(connection: sqlite3.Connection, question: Question) -> dict[Cell, Latencies]:
     """Return how many requests took how long."""
     found: dict[Cell, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    cell_of = _cells(question)
     for start, value, class_ms, number in _rows(
         connection, question, aggregates.latencies, LATENCIES, LATENCY_FIELDS
     ):
-        found[_cell(question, start, value)][class_ms] += number
+        found[cell_of(start, value)][class_ms] += number
     return {cell: dict(classes) for cell, classes in found.items()}
 
 
@@ -112,10 +113,11 @@ def _narrowed(connection: sqlite3.Connection, question: Question) -> Question:
 
 def _added_up(sums: type[Sums], question: Question, rows: Generator[tuple[Any, ...]]) -> dict[Cell, Sums]:
     found: dict[Cell, Sums] = {}
+    cell_of = _cells(question)
     # What is left unread must not hold the connection to a snapshot that grows old.
     with contextlib.closing(rows):
         for start, value, *figures in rows:
-            cell, more = _cell(question, start, value), sums(*figures)
+            cell, more = cell_of(start, value), sums(*figures)
             found[cell] = found[cell] + more if cell in found else more
             if len(found) > MAX_PARTS:
                 raise TooLarge(
@@ -125,6 +127,8 @@ def _added_up(sums: type[Sums], question: Question, rows: Generator[tuple[Any, .
     return found
 
 
-def _cell(question: Question, start: int | None, value: Any) -> Cell:
-    is_flag = verdict_group(question.group_by).kind == "flag"
-    return Cell(start, bool(value) if is_flag and value is not None else value)
+def _cells(question: Question) -> Callable[[int | None, Any], Cell]:
+    """What makes the cell of a row from its first two columns."""
+    if verdict_group(question.group_by).kind == "flag":
+        return lambda start, value: Cell(start, None if value is None else bool(value))
+    return Cell
