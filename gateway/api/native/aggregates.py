@@ -9,7 +9,7 @@ from pydantic import Field
 
 from gateway.api.native.figures import TimedFigures, timed_figures
 from gateway.api.native.questions import AGGREGATE_PARAMETERS, read_aggregate_question
-from gateway.api.native.replies import PRIVATE, Shape, reply
+from gateway.api.native.replies import PRIVATE, NextCursor, Shape, reply
 from gateway.api.native.shapes import Time, rfc_3339
 from gateway.api.native.table import to_csv
 from gateway.domain.filter import Scalar
@@ -46,7 +46,7 @@ class AggregateReply(Shape):
     data: list[AggregateRow] = Field(
         description="In the order of time; within a time in the order asked for."
     )
-    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null where there is no more.")
+    next_cursor: NextCursor
 
 
 class AggregateEndpoints:

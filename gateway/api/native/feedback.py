@@ -8,7 +8,7 @@ from pydantic import Field
 from gateway.api.native.erasing import DRY_RUN, ErasedReply, erase_unless_dry, read_dry_run
 from gateway.api.native.filters import read_feedback_search
 from gateway.api.native.parameters import FEEDBACK_PARAMETERS
-from gateway.api.native.replies import Shape, reply
+from gateway.api.native.replies import NextCursor, Shape, reply
 from gateway.api.native.shapes import FeedbackRow, Time, rfc_3339
 from gateway.domain.feedback import Feedback
 from gateway.domain.filter import All, Any, Filter, Is, Op, Page, Sort
@@ -29,7 +29,7 @@ NEWEST_FIRST = Sort("created_at_us", descending=True, then=Sort("feedback_id", d
 
 class FeedbackListReply(Shape):
     data: list[FeedbackRow] = Field(description="Newest first.")
-    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null where there is no more.")
+    next_cursor: NextCursor
 
 
 class FeedbackVersion(FeedbackRow):

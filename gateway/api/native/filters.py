@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from gateway.api.native.parameters import DEFAULT_LIMIT, FEEDBACK_PARAMETERS, MAX_LIMIT, SEARCH_PARAMETERS
 from gateway.domain.filter import All, Filter
@@ -14,73 +15,55 @@ from gateway.query.search import CRITERIA, FEEDBACK_CRITERIA, METADATA, Criterio
 from gateway.web.face import Parameter
 from gateway.web.query_string import once_each, refuse_unknown
 
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What a caller looks for, and which slice of it."""
-
-    where: Filter
-    limit: int
-    cursor: int | None
-
-
-def read_search(query: Iterable[tuple[str, str]]) -> Search:
-    """Read a query string's decoded pairs.
-
-    Raises:
-        BadInput: a parameter is unknown, given twice or has a bad value; names it and what is allowed.
-    """
-    given = once_each(query)
-    where = conditions(given, CRITERIA, SEARCH_PARAMETERS)
-    return Search(where, read_limit(given), read_position(given))
+Mark = TypeVar("Mark")
 
 
 @dataclass(frozen=True, slots=True)
-class GroupSearch:
-    """What a caller looks for among traces or sessions, and which slice of it.
+class Search(Generic[Mark]):
+    """What a caller looks for, and which slice of it.
 
     Args:
-        after: the place of the group before the slice.
+        after: what comes before the slice; None where that is nothing.
     """
 
     where: Filter
     limit: int
-    after: Place | None
+    after: Mark | None
 
 
-def read_group_search(query: Iterable[tuple[str, str]]) -> GroupSearch:
-    """Read a query string's decoded pairs.
-
-    Raises:
-        BadInput: a parameter is unknown, given twice or has a bad value; names it and what is allowed.
-    """
-    given = once_each(query)
-    where = conditions(given, CRITERIA, SEARCH_PARAMETERS)
-    return GroupSearch(where, read_limit(given), _walk_place(given.get("cursor")))
+Query = Iterable[tuple[str, str]]
+"""A query string's decoded pairs."""
 
 
-@dataclass(frozen=True, slots=True)
-class FeedbackSearch:
-    """What a caller looks for among feedback, and which slice of it.
-
-    Args:
-        after: creation in microseconds since the epoch, and id, of the entry before the slice.
-    """
-
-    where: Filter
-    limit: int
-    after: tuple[int, str] | None
-
-
-def read_feedback_search(query: Iterable[tuple[str, str]]) -> FeedbackSearch:
-    """Read a query string's decoded pairs.
+def read_search(query: Query) -> Search[int]:
+    """Read what is looked for among requests; the slice comes after a `seq`.
 
     Raises:
         BadInput: a parameter is unknown, given twice or has a bad value; names it and what is allowed.
     """
+    return _read(query, CRITERIA, SEARCH_PARAMETERS, read_position)
+
+
+def read_group_search(query: Query) -> Search[Place]:
+    """Read what is looked for among traces or sessions. Raises BadInput as `read_search` does."""
+    return _read(query, CRITERIA, SEARCH_PARAMETERS, _read_place)
+
+
+def read_feedback_search(query: Query) -> Search[tuple[int, str]]:
+    """Read what is looked for among feedback; the slice comes after an entry, of which it is told when it was created,
+    in microseconds since the epoch, and its id. Raises BadInput as `read_search` does."""
+    return _read(query, FEEDBACK_CRITERIA, FEEDBACK_PARAMETERS, _read_entry)
+
+
+def _read(
+    query: Query,
+    criteria: Mapping[str, Criterion],
+    parameters: Iterable[Parameter],
+    read_mark: Callable[[Mapping[str, str]], Mark | None],
+) -> Search[Mark]:
     given = once_each(query)
-    where = conditions(given, FEEDBACK_CRITERIA, FEEDBACK_PARAMETERS)
-    return FeedbackSearch(where, read_limit(given), _place(given.get("cursor")))
+    where = conditions(given, criteria, parameters)
+    return Search(where, read_limit(given), read_mark(given))
 
 
 def conditions(
@@ -114,29 +97,25 @@ def read_limit(given: Mapping[str, str], default: int = DEFAULT_LIMIT, most: int
 
 def read_position(given: Mapping[str, str]) -> int | None:
     """Return the number that a cursor is, None without one. Raises BadInput for a cursor that is none."""
+    found = _matched("([0-9]{1,18})", given)
+    return int(found[1]) if found else None
+
+
+def _read_place(given: Mapping[str, str]) -> Place | None:
+    found = _matched(r"([0-9]{1,18})\.([0-9]{1,18})", given)
+    return Place(int(found[1]), int(found[2])) if found else None
+
+
+def _read_entry(given: Mapping[str, str]) -> tuple[int, str] | None:
+    found = _matched(r"([0-9]{1,18})\.([0-9a-f-]{36})", given)
+    return (int(found[1]), found[2]) if found else None
+
+
+def _matched(pattern: str, given: Mapping[str, str]) -> re.Match[str] | None:
+    """The parts of a cursor, None without one."""
     text = given.get("cursor")
     if text is None:
         return None
-    if re.fullmatch("[0-9]{1,18}", text):
-        return int(text)
-    raise _bad_cursor()
-
-
-def _walk_place(text: str | None) -> Place | None:
-    if text is None:
-        return None
-    if found := re.fullmatch(r"([0-9]{1,18})\.([0-9]{1,18})", text):
-        return Place(int(found[1]), int(found[2]))
-    raise _bad_cursor()
-
-
-def _place(text: str | None) -> tuple[int, str] | None:
-    if text is None:
-        return None
-    if found := re.fullmatch(r"([0-9]{1,18})\.([0-9a-f-]{36})", text):
-        return int(found[1]), found[2]
-    raise _bad_cursor()
-
-
-def _bad_cursor() -> BadInput:
-    return BadInput("must be the next_cursor of an earlier reply.", field="cursor")
+    if found := re.fullmatch(pattern, text):
+        return found
+    raise BadInput("must be the next_cursor of an earlier reply.", field="cursor")

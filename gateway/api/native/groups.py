@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from gateway.api.native.figures import Figures, figures
-from gateway.api.native.replies import Shape
+from gateway.api.native.replies import NextCursor, Shape
 from gateway.api.native.shapes import Time, rfc_3339
 from gateway.domain.group import RequestGroup
 from gateway.query import GroupSlice
@@ -45,7 +45,7 @@ class SessionRow(Figures, GroupFields, SessionName):
 
 class TraceListReply(Shape):
     data: list[TraceRow] = Field(description="Newest first, by the latest of the requests that match.")
-    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null where there is no more.")
+    next_cursor: NextCursor
 
     @classmethod
     def of(cls, found: GroupSlice) -> TraceListReply:
@@ -54,7 +54,7 @@ class TraceListReply(Shape):
 
 class SessionListReply(Shape):
     data: list[SessionRow] = Field(description="Newest first, by the latest of the requests that match.")
-    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null where there is no more.")
+    next_cursor: NextCursor
 
     @classmethod
     def of(cls, found: GroupSlice) -> SessionListReply:

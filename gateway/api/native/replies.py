@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import orjson
 from aiohttp import web
@@ -15,6 +16,12 @@ class Shape(BaseModel):
     """A reply, or a part of one."""
 
     model_config = ConfigDict(frozen=True)
+
+
+NextCursor = Annotated[
+    str | None, Field(description="Send it as `cursor` to go on; null where there is no more.")
+]
+"""Where the next slice of a list begins."""
 
 
 class ErrorDetail(Shape):

@@ -61,7 +61,7 @@ class RequestEndpoints:
 
     async def _find(self, request: web.Request, principal: Principal) -> web.Response:
         search = read_search(request.query.items())
-        found = await self._requests.find(search.where, search.limit, search.cursor, principal.tenant)
+        found = await self._requests.find(search.where, search.limit, search.after, principal.tenant)
         return reply(ListReply.of(found))
 
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:

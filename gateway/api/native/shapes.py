@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, WithJsonSchema
 
 from gateway.api.native.messages import RequestMessage, ResponseMessage, request_message, response_message
-from gateway.api.native.replies import Shape, embed, embed_text
+from gateway.api.native.replies import NextCursor, Shape, embed, embed_text
 from gateway.domain import clock
 from gateway.domain.exchange import Outcome
 from gateway.domain.feedback import Feedback, Kind, ScoreSummary, Source, Target
@@ -145,7 +145,7 @@ class LoggedRequestReply(LoggedRow):
 
 class ListReply(Shape):
     data: list[LoggedRow] = Field(description="Newest first.")
-    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null where there is no more.")
+    next_cursor: NextCursor
 
     @classmethod
     def of(cls, found: Slice) -> ListReply:

@@ -10,7 +10,7 @@ from pydantic import Field
 from gateway.api.native.erasing import DRY_RUN, ErasedReply, erase_unless_dry, read_dry_run
 from gateway.api.native.figures import TimedFigures, timed_figures
 from gateway.api.native.questions import USER_PARAMETERS, read_user_question
-from gateway.api.native.replies import Shape, reply
+from gateway.api.native.replies import NextCursor, Shape, reply
 from gateway.api.native.shapes import Time, rfc_3339
 from gateway.domain.principal import Principal, Role
 from gateway.erasing import Eraser
@@ -46,7 +46,7 @@ class UserRow(TimedFigures, UserFields):
 
 class UserListReply(Shape):
     data: list[UserRow]
-    next_cursor: str | None = Field(description="Send it as `cursor` to go on; null where there is no more.")
+    next_cursor: NextCursor
 
 
 class UserEndpoints:

@@ -8,7 +8,7 @@ from gateway.domain.filter import All, Any, Is, Op
 from gateway.errors import BadInput
 
 
-def search(*pairs: tuple[str, str]) -> Search:
+def search(*pairs: tuple[str, str]) -> Search[int]:
     return read_search(pairs)
 
 
