@@ -36,7 +36,6 @@ from gateway.provisioning import (
 )
 from gateway.proxy.handler import PolicyOf, Proxy
 from gateway.query import (
-    Analytics,
     JudgedRequests,
     Ranking,
     RequestReader,
@@ -236,7 +235,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
             url_of,
             longest,
         ),
-        portkey_analytics_face(Analytics(store)),
+        portkey_analytics_face(store),
         helicone_face(votes, store, JudgedRequests(store), longest),
         pharia_face(core, longest),
         voting_face(votes, voting.tokens, requests),

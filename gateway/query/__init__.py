@@ -6,7 +6,7 @@ write them to files. Knows neither HTTP nor SQL; a face brings the filter and th
 read side of every face and by the web page.
 """
 
-from gateway.query.analytics import Analytics, Figures
+from gateway.query.figures import Figures
 from gateway.query.groups import GroupSlice
 from gateway.query.judged import JudgedRequest, JudgedRequests
 from gateway.query.ranking import MEASURES, Order, Ranked, Ranking
@@ -18,7 +18,6 @@ from gateway.query.users import User, UserReader, UserSlice
 
 __all__ = [
     "MEASURES",
-    "Analytics",
     "Figures",
     "GroupSlice",
     "JudgedRequest",

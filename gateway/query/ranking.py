@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from gateway.domain.aggregate import Cell, Question, UsageSums, VerdictSums
 from gateway.domain.filter import All, Is, Op, Page
-from gateway.query.analytics import Figures
+from gateway.query.figures import Figures
 from gateway.query.search import METADATA
 from gateway.query.statistics import mean_score
 from gateway.store.figures import AggregateQueries

@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 
 from gateway.domain.aggregate import DAY_US, HOUR_US, Cell, Latencies, Question, UsageSums, VerdictSums
 from gateway.domain.filter import Scalar
-from gateway.query.analytics import Analytics, Figures
+from gateway.query.figures import Figures
+from gateway.store.figures import AggregateQueries
 
 T = TypeVar("T")
 
@@ -51,18 +52,18 @@ def piece_us(question: Question) -> int:
     return next((piece for longest, piece in PIECES_US.items() if length_us <= longest), WEEK_US)
 
 
-async def usage_over_time(analytics: Analytics, question: Question) -> Timeline[UsageSums]:
+async def usage_over_time(store: AggregateQueries, question: Question) -> Timeline[UsageSums]:
     """Return what the requests took."""
-    found = await analytics.usage(_in_pieces(question))
+    found = await store.usage(_in_pieces(question))
     whole = sum(found.values(), UsageSums())
     return Timeline(whole, _spread(question, _by_start(found), UsageSums()))
 
 
 async def usage_by_value_over_time(
-    analytics: Analytics, question: Question, field: str
+    store: AggregateQueries, question: Question, field: str
 ) -> Timeline[Mapping[Scalar, UsageSums]]:
     """Return what the requests took, by the values of a field."""
-    found = await analytics.usage(replace(_in_pieces(question), group_by=field))
+    found = await store.usage(replace(_in_pieces(question), group_by=field))
     whole: dict[Scalar, UsageSums] = defaultdict(UsageSums)
     pieces: dict[int, dict[Scalar, UsageSums]] = defaultdict(dict)
     for cell, sums in found.items():
@@ -71,11 +72,11 @@ async def usage_by_value_over_time(
     return Timeline(dict(whole), _spread(question, pieces, {}))
 
 
-async def latencies_over_time(analytics: Analytics, question: Question) -> Timeline[Figures]:
+async def latencies_over_time(store: AggregateQueries, question: Question) -> Timeline[Figures]:
     """Return what the requests took, and how many of them how long."""
     in_pieces = _in_pieces(question)
-    usage = await analytics.usage(in_pieces)
-    latencies = await analytics.latencies(in_pieces)
+    usage = await store.usage(in_pieces)
+    latencies = await store.latencies(in_pieces)
     found = {
         _start(cell): Figures(cell, sums, latencies=latencies.get(cell, {})) for cell, sums in usage.items()
     }
@@ -83,18 +84,18 @@ async def latencies_over_time(analytics: Analytics, question: Question) -> Timel
     return Timeline(whole, _spread(question, found, Figures(Cell(), UsageSums())))
 
 
-async def verdicts_over_time(analytics: Analytics, question: Question) -> Timeline[VerdictSums]:
+async def verdicts_over_time(store: AggregateQueries, question: Question) -> Timeline[VerdictSums]:
     """Return what was said of the requests."""
-    found = await analytics.verdicts(_in_pieces(question))
+    found = await store.verdicts(_in_pieces(question))
     whole = sum(found.values(), VerdictSums())
     return Timeline(whole, _spread(question, _by_start(found), VerdictSums()))
 
 
-async def values_over_time(analytics: Analytics, question: Question, field: str) -> Timeline[int]:
+async def values_over_time(store: AggregateQueries, question: Question, field: str) -> Timeline[int]:
     """Return how many values a field has. The whole is less than the sum of its pieces where they share some."""
     grouped = replace(question, group_by=field)
-    found = await analytics.count_groups(_in_pieces(grouped))
-    whole = await analytics.count_groups(grouped)
+    found = await store.count_groups(_in_pieces(grouped))
+    whole = await store.count_groups(grouped)
     return Timeline(whole.get(Cell(), 0), _spread(question, _by_start(found), 0))
 
 

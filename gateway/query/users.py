@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gateway.domain.aggregate import END_OF_TIME_US, Question
 from gateway.domain.filter import All, Filter, Is, Op, Page
 from gateway.errors import NotFound
-from gateway.query.analytics import Figures
+from gateway.query.figures import Figures
 from gateway.query.ranking import Order, Ranking
 from gateway.store.figures import AggregateQueries
 

@@ -50,8 +50,8 @@ def read_group_search(query: Query) -> Search[Place]:
 
 
 def read_feedback_search(query: Query) -> Search[tuple[int, str]]:
-    """Read what is looked for among feedback; the slice comes after an entry, of which it is told when it was created,
-    in microseconds since the epoch, and its id. Raises BadInput as `read_search` does."""
+    """Read what is looked for among feedback; the slice comes after the entry that was created then, in µs since
+    the epoch, and has this id. Raises BadInput as `read_search` does."""
     return _read(query, FEEDBACK_CRITERIA, FEEDBACK_PARAMETERS, _read_entry)
 
 

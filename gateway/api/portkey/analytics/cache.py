@@ -15,8 +15,8 @@ from gateway.api.portkey.analytics.views import View, points
 from gateway.api.portkey.values import iso_time
 from gateway.domain.aggregate import Question, UsageSums
 from gateway.domain.filter import Scalar
-from gateway.query import Analytics
 from gateway.query.timelines import usage_by_value_over_time
+from gateway.store.figures import AggregateQueries
 
 SIMPLE = "HIT"
 SEMANTIC = "SEMANTIC HIT"
@@ -61,8 +61,8 @@ CacheHitsGraph = Graph[CacheHitTotals, CacheHits]
 CacheLatencyGraph = Graph[NoSummary, MeanAt]
 
 
-async def _draw_hit_rate(analytics: Analytics, question: Question) -> CacheHitsGraph:
-    usage = await usage_by_value_over_time(analytics, question, "cache_status")
+async def _draw_hit_rate(store: AggregateQueries, question: Question) -> CacheHitsGraph:
+    usage = await usage_by_value_over_time(store, question, "cache_status")
     saved_simply = accumulate(_of(piece.figures, SIMPLE) for piece in usage.pieces)
     saved_semantically = accumulate(_of(piece.figures, SEMANTIC) for piece in usage.pieces)
     return CacheHitsGraph(
@@ -80,13 +80,13 @@ async def _draw_hit_rate(analytics: Analytics, question: Question) -> CacheHitsG
     )
 
 
-async def _draw_hit_latency(analytics: Analytics, question: Question) -> CacheLatencyGraph:
-    usage = await usage_by_value_over_time(analytics, question, "cache_status")
+async def _draw_hit_latency(store: AggregateQueries, question: Question) -> CacheLatencyGraph:
+    usage = await usage_by_value_over_time(store, question, "cache_status")
     return CacheLatencyGraph(summary=NoSummary(), data_points=points(MeanAt, usage, _latency))
 
 
-async def _draw_summary(analytics: Analytics, question: Question) -> CacheSummaryReply:
-    usage = await analytics.usage(replace(question, group_by="cache_status"))
+async def _draw_summary(store: AggregateQueries, question: Question) -> CacheSummaryReply:
+    usage = await store.usage(replace(question, group_by="cache_status"))
     by_status = {cell.value: sums for cell, sums in usage.items()}
     hits, others = _of(by_status, *HITS), _of(by_status, *(by_status.keys() - set(HITS)))
     speedup = per_cent(latency_ms(others) - latency_ms(hits), latency_ms(others)) if hits.requests else 0.0

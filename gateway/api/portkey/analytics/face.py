@@ -26,7 +26,7 @@ from gateway.api.portkey.analytics.views import View
 from gateway.api.portkey.shapes import FailureResponse, failure, reply
 from gateway.domain.aggregate import Question
 from gateway.domain.principal import Principal, Role
-from gateway.query import Analytics
+from gateway.store.figures import AggregateQueries
 from gateway.web.face import Endpoint, Face, Handler
 
 ANALYTICS = "/v1/analytics"
@@ -35,22 +35,22 @@ VIEWS = (*usage.VIEWS, *failures.VIEWS, *cache.VIEWS, *feedback.VIEWS)
 Answer = Callable[[Question, web.Request], Awaitable[BaseModel]]
 
 
-def portkey_analytics_face(analytics: Analytics) -> Face:
+def portkey_analytics_face(store: AggregateQueries) -> Face:
     """Return the face of `/v1/analytics`, for callers with the role `read`."""
     return Face(
         name="portkey analytics",
         prefixes=(ANALYTICS,),
-        endpoints=(*(_view(analytics, view) for view in VIEWS), *_groups(analytics)),
+        endpoints=(*(_view(store, view) for view in VIEWS), *_groups(store)),
         draw_error=failure,
         error_model=FailureResponse,
     )
 
 
-def _view(analytics: Analytics, view: View) -> Endpoint:
+def _view(store: AggregateQueries, view: View) -> Endpoint:
     return Endpoint(
         method="GET",
         path=f"{ANALYTICS}/{view.path}",
-        handler=_handler(lambda question, _: view.draw(analytics, question)),
+        handler=_handler(lambda question, _: view.draw(store, question)),
         role=Role.READ,
         summary=view.summary,
         description=view.description,
@@ -60,16 +60,16 @@ def _view(analytics: Analytics, view: View) -> Endpoint:
     )
 
 
-def _groups(analytics: Analytics) -> tuple[Endpoint, ...]:
+def _groups(store: AggregateQueries) -> tuple[Endpoint, ...]:
     def users(question: Question, request: web.Request) -> Awaitable[UserGroups]:
-        return by_user(analytics, question, read_page(request.query))
+        return by_user(store, question, read_page(request.query))
 
     def models(question: Question, request: web.Request) -> Awaitable[ModelGroups]:
-        return by_model(analytics, question, read_page(request.query))
+        return by_model(store, question, read_page(request.query))
 
     def metadata(question: Question, request: web.Request) -> Awaitable[MetadataGroups]:
         key = request.match_info["metadata_key"]
-        return by_metadata(analytics, question, read_page(request.query), key)
+        return by_metadata(store, question, read_page(request.query), key)
 
     return (
         _group("users", "Users", users, UserGroups),

@@ -13,8 +13,8 @@ from gateway.api.portkey.analytics.shapes import At, Graph, Rate, RateAt, Total,
 from gateway.api.portkey.analytics.views import View, points, total_graph
 from gateway.domain.aggregate import Question, UsageSums
 from gateway.domain.filter import Scalar
-from gateway.query import Analytics
 from gateway.query.timelines import usage_by_value_over_time, usage_over_time
+from gateway.store.figures import AggregateQueries
 
 Status = Annotated[int, Field(description="A status; 0 where none was sent.")]
 
@@ -63,25 +63,25 @@ ErrorCodesGraph = Graph[ErrorCodes, ErrorCode]
 RescuedGraph = Graph[RescuedTotals, Rescued]
 
 
-async def _draw_errors(analytics: Analytics, question: Question) -> TotalGraph:
-    return total_graph(await usage_over_time(analytics, question), lambda usage: usage.errors)
+async def _draw_errors(store: AggregateQueries, question: Question) -> TotalGraph:
+    return total_graph(await usage_over_time(store, question), lambda usage: usage.errors)
 
 
-async def _draw_error_rate(analytics: Analytics, question: Question) -> RateGraph:
-    usage = await usage_over_time(analytics, question)
+async def _draw_error_rate(store: AggregateQueries, question: Question) -> RateGraph:
+    usage = await usage_over_time(store, question)
     return RateGraph(summary=Rate(**_rate(usage.whole)), data_points=points(RateAt, usage, _rate))
 
 
-async def _draw_errors_by_status(analytics: Analytics, question: Question) -> ErrorsByStatusGraph:
-    usage = await usage_by_value_over_time(analytics, question, "status")
+async def _draw_errors_by_status(store: AggregateQueries, question: Question) -> ErrorsByStatusGraph:
+    usage = await usage_by_value_over_time(store, question, "status")
     return ErrorsByStatusGraph(
         summary=Total(total=sum(_errors(usage.whole).values())),
         data_points=points(ErrorsByStatus, usage, _stats),
     )
 
 
-async def _draw_error_codes(analytics: Analytics, question: Question) -> ErrorCodesGraph:
-    usage = await analytics.usage(replace(question, group_by="status"))
+async def _draw_error_codes(store: AggregateQueries, question: Question) -> ErrorCodesGraph:
+    usage = await store.usage(replace(question, group_by="status"))
     counts = _errors({cell.value: sums for cell, sums in usage.items()})
     most_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ErrorCodesGraph(
@@ -90,8 +90,8 @@ async def _draw_error_codes(analytics: Analytics, question: Question) -> ErrorCo
     )
 
 
-async def _draw_rescued(analytics: Analytics, question: Question) -> RescuedGraph:
-    usage = await usage_by_value_over_time(analytics, question, "attempt")
+async def _draw_rescued(store: AggregateQueries, question: Question) -> RescuedGraph:
+    usage = await usage_by_value_over_time(store, question, "attempt")
     return RescuedGraph(
         summary=RescuedTotals(retry=sum(_retries(usage.whole).values()), fallback=0),
         data_points=points(Rescued, usage, _rescued),

@@ -12,8 +12,8 @@ from gateway.api.portkey.analytics.figures import rounded, weighted_feedback, wi
 from gateway.api.portkey.analytics.shapes import Exact, Graph, Mean, MeanAt, NoSummary, Total, TotalGraph
 from gateway.api.portkey.analytics.views import View, points, total_graph
 from gateway.domain.aggregate import GRADE, Question, VerdictSums
-from gateway.query import Analytics
 from gateway.query.timelines import verdicts_over_time
+from gateway.store.figures import AggregateQueries
 
 
 class ScoreTotal(Total):
@@ -31,13 +31,13 @@ WeightedGraph = Graph[Mean, MeanAt]
 ModelsGraph = Graph[NoSummary, ModelFeedback]
 
 
-async def _draw_feedback(analytics: Analytics, question: Question) -> TotalGraph:
-    return total_graph(await verdicts_over_time(analytics, question), lambda verdicts: verdicts.entries)
+async def _draw_feedback(store: AggregateQueries, question: Question) -> TotalGraph:
+    return total_graph(await verdicts_over_time(store, question), lambda verdicts: verdicts.entries)
 
 
-async def _draw_scores(analytics: Analytics, question: Question) -> ScoresGraph:
+async def _draw_scores(store: AggregateQueries, question: Question) -> ScoresGraph:
     totals: Counter[int] = Counter()
-    for cell, verdicts in (await analytics.verdicts(replace(question, group_by=GRADE))).items():
+    for cell, verdicts in (await store.verdicts(replace(question, group_by=GRADE))).items():
         if isinstance(cell.value, float):
             totals[rounded(cell.value)] += verdicts.entries
     return ScoresGraph(
@@ -46,15 +46,15 @@ async def _draw_scores(analytics: Analytics, question: Question) -> ScoresGraph:
     )
 
 
-async def _draw_weighted(analytics: Analytics, question: Question) -> WeightedGraph:
-    verdicts = await verdicts_over_time(analytics, question)
+async def _draw_weighted(store: AggregateQueries, question: Question) -> WeightedGraph:
+    verdicts = await verdicts_over_time(store, question)
     return WeightedGraph(
         summary=Mean(**_weighted(verdicts.whole)), data_points=points(MeanAt, verdicts, _weighted)
     )
 
 
-async def _draw_models(analytics: Analytics, question: Question) -> ModelsGraph:
-    by_model = await analytics.verdicts(replace(question, group_by="any_model"))
+async def _draw_models(store: AggregateQueries, question: Question) -> ModelsGraph:
+    by_model = await store.verdicts(replace(question, group_by="any_model"))
     most_first = sorted(by_model.items(), key=lambda item: (-item[1].entries, str(item[0].value)))
     return ModelsGraph(
         summary=NoSummary(),

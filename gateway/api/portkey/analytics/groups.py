@@ -19,7 +19,7 @@ from gateway.api.portkey.analytics.shapes import Exact, Group, Groups, Time
 from gateway.api.portkey.values import TAGS, iso_time
 from gateway.domain.aggregate import Cell, Question, UsageSums, VerdictSums
 from gateway.domain.filter import Page
-from gateway.query import Analytics
+from gateway.store.figures import AggregateQueries
 
 
 class UserGroup(Group):
@@ -52,9 +52,9 @@ ModelGroups = Groups[ModelGroup]
 MetadataGroups = Groups[MetadataGroup]
 
 
-async def by_user(analytics: Analytics, question: Question, page: Page) -> UserGroups:
+async def by_user(store: AggregateQueries, question: Question, page: Page) -> UserGroups:
     """Return the users that requests name."""
-    ranked = await _ranked(analytics, replace(question, group_by="user"))
+    ranked = await _ranked(store, replace(question, group_by="user"))
     return UserGroups(
         total=len(ranked),
         data=[
@@ -64,9 +64,9 @@ async def by_user(analytics: Analytics, question: Question, page: Page) -> UserG
     )
 
 
-async def by_model(analytics: Analytics, question: Question, page: Page) -> ModelGroups:
+async def by_model(store: AggregateQueries, question: Question, page: Page) -> ModelGroups:
     """Return the models that answered requests, or where none is known were asked for."""
-    ranked = await _ranked(analytics, replace(question, group_by="any_model"))
+    ranked = await _ranked(store, replace(question, group_by="any_model"))
     return ModelGroups(
         total=len(ranked),
         data=[
@@ -76,11 +76,11 @@ async def by_model(analytics: Analytics, question: Question, page: Page) -> Mode
     )
 
 
-async def by_metadata(analytics: Analytics, question: Question, page: Page, key: str) -> MetadataGroups:
+async def by_metadata(store: AggregateQueries, question: Question, page: Page, key: str) -> MetadataGroups:
     """Return the values that requests have under a key of their metadata."""
     grouped = replace(question, group_by=TAGS.get(key, f"metadata.{key}"))
-    ranked = await _ranked(analytics, grouped)
-    verdicts = await analytics.verdicts(grouped)
+    ranked = await _ranked(store, grouped)
+    verdicts = await store.verdicts(grouped)
     return MetadataGroups(
         total=len(ranked),
         data=[
@@ -104,8 +104,8 @@ def _metadata_group(cell: Cell, usage: UsageSums, verdicts: VerdictSums) -> Meta
     )
 
 
-async def _ranked(analytics: Analytics, question: Question) -> list[tuple[Cell, UsageSums]]:
-    usage = await analytics.usage(question)
+async def _ranked(store: AggregateQueries, question: Question) -> list[tuple[Cell, UsageSums]]:
+    usage = await store.usage(question)
     known = [(cell, sums) for cell, sums in usage.items() if cell.value is not None]
     return sorted(known, key=lambda group: (-group[1].requests, str(group[0].value)))
 

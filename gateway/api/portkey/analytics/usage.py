@@ -13,8 +13,9 @@ from gateway.api.portkey.analytics.views import View, points, total_graph
 from gateway.api.portkey.values import iso_time
 from gateway.domain.aggregate import Question, UsageSums, percentile_ms
 from gateway.domain.filter import All, Is, Op
-from gateway.query import Analytics, Figures
+from gateway.query import Figures
 from gateway.query.timelines import latencies_over_time, usage_over_time, values_over_time
+from gateway.store.figures import AggregateQueries
 
 
 class Cost(Mean):
@@ -60,35 +61,35 @@ TokensGraph = Graph[Tokens, TokensAt]
 UserRequestsGraph = Graph[UserRequests, MeanAt]
 
 
-async def _draw_requests(analytics: Analytics, question: Question) -> TotalGraph:
-    return total_graph(await usage_over_time(analytics, question), lambda usage: usage.requests)
+async def _draw_requests(store: AggregateQueries, question: Question) -> TotalGraph:
+    return total_graph(await usage_over_time(store, question), lambda usage: usage.requests)
 
 
-async def _draw_cost(analytics: Analytics, question: Question) -> CostGraph:
-    usage = await usage_over_time(analytics, question)
+async def _draw_cost(store: AggregateQueries, question: Question) -> CostGraph:
+    usage = await usage_over_time(store, question)
     return CostGraph(summary=Cost(**_cost(usage.whole)), data_points=points(CostAt, usage, _cost))
 
 
-async def _draw_latency(analytics: Analytics, question: Question) -> LatencyGraph:
-    figures = await latencies_over_time(analytics, question)
+async def _draw_latency(store: AggregateQueries, question: Question) -> LatencyGraph:
+    figures = await latencies_over_time(store, question)
     return LatencyGraph(
         summary=Latency(**_latency(figures.whole)), data_points=points(LatencyAt, figures, _latency)
     )
 
 
-async def _draw_tokens(analytics: Analytics, question: Question) -> TokensGraph:
-    usage = await usage_over_time(analytics, question)
+async def _draw_tokens(store: AggregateQueries, question: Question) -> TokensGraph:
+    usage = await usage_over_time(store, question)
     return TokensGraph(summary=Tokens(**_tokens(usage.whole)), data_points=points(TokensAt, usage, _tokens))
 
 
-async def _draw_users(analytics: Analytics, question: Question) -> TotalGraph:
-    return total_graph(await values_over_time(analytics, question, "user"), lambda number: number)
+async def _draw_users(store: AggregateQueries, question: Question) -> TotalGraph:
+    return total_graph(await values_over_time(store, question, "user"), lambda number: number)
 
 
-async def _draw_requests_of_users(analytics: Analytics, question: Question) -> UserRequestsGraph:
+async def _draw_requests_of_users(store: AggregateQueries, question: Question) -> UserRequestsGraph:
     with_user = replace(question, where=All((question.where, Is("user", Op.NE, None))))
-    usage = await usage_over_time(analytics, with_user)
-    users = await values_over_time(analytics, question, "user")
+    usage = await usage_over_time(store, with_user)
+    users = await values_over_time(store, question, "user")
     users_at = {piece.starts_at_us: piece.figures for piece in users.pieces}
     return UserRequestsGraph(
         summary=UserRequests(

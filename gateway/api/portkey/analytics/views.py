@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from gateway.api.portkey.analytics.shapes import At, Total, TotalAt, TotalGraph
 from gateway.api.portkey.values import iso_time
 from gateway.domain.aggregate import Question
-from gateway.query import Analytics
 from gateway.query.timelines import Timeline
+from gateway.store.figures import AggregateQueries
 
 T = TypeVar("T")
 Point = TypeVar("Point", bound=At)
@@ -32,7 +32,7 @@ class View:
     summary: str
     description: str
     reply: type[BaseModel]
-    draw: Callable[[Analytics, Question], Awaitable[BaseModel]]
+    draw: Callable[[AggregateQueries, Question], Awaitable[BaseModel]]
 
 
 def points(

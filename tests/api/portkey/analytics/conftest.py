@@ -9,7 +9,6 @@ import pytest
 
 from gateway.api.portkey import portkey_analytics_face
 from gateway.domain.principal import Principal, Role
-from gateway.query import Analytics
 from gateway.store.base import Store
 from tests.api.serving import serving
 
@@ -25,7 +24,7 @@ KEYS = {
 
 @pytest.fixture
 async def served(store: Store) -> AsyncIterator[Served]:
-    face = portkey_analytics_face(Analytics(store))
+    face = portkey_analytics_face(store)
     headers = {"x-portkey-api-key": "read-key"}
     async with (
         serving(face, principals=KEYS, store=store) as url,

@@ -9,7 +9,6 @@ from gateway.api.native import build_openapi
 from gateway.api.portkey import portkey_analytics_face
 from gateway.api.portkey.analytics.asking import PAGE_PARAMETERS, QUESTION_PARAMETERS
 from gateway.api.portkey.generations import CONDITIONS
-from gateway.query import Analytics
 from gateway.store.base import Store
 
 from .contract import ANSWERS, assert_conforms
@@ -35,7 +34,7 @@ async def test_a_full_one_does_too(served: Served) -> None:
 
 
 def test_all_paths_are_documented_with_their_replies_and_parameters(store: Store) -> None:
-    face = portkey_analytics_face(Analytics(store))
+    face = portkey_analytics_face(store)
     document: Any = build_openapi([face], "1.2.3")
     paths = {f"/v1/analytics/{path}".replace("/team", "/{metadata_key}") for path in ANSWERS}
     assert document["paths"].keys() == paths
