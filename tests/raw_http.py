@@ -214,3 +214,12 @@ def call(port: int, data: bytes) -> Response:
     """Send a request on a connection of its own and read the response."""
     with Connection(port) as connection:
         return connection.call(data)
+
+
+def refuses(port: int) -> bool:
+    """Whether connections are no longer accepted."""
+    try:
+        Connection(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import StartGateway
 from tests.log_reader import eventually, query, row
-from tests.raw_http import LAST_CHUNK, Broken, Connection, call, request
+from tests.raw_http import LAST_CHUNK, Broken, Connection, call, refuses, request
 from tests.raw_http import chunk as framed
 from tests.running import RunningGateway
 from tests.scripted_upstream import (
@@ -66,7 +66,7 @@ def test_a_stream_in_flight_ends_before_the_gateway_does(
     with Connection(gateway.port) as kept, Connection(gateway.port) as idle:
         assert kept.call(request(b"GET", b"/v1/models")).values(b"connection") == []
         gateway.signal(number)
-        eventually(lambda: _refuses(gateway.port))
+        eventually(lambda: refuses(gateway.port))
         assert kept.call(request(b"GET", b"/v1/models")).values(b"connection") == [b"close"]
         assert kept.to_end() == b""
         stream.finish()
@@ -86,7 +86,7 @@ def test_an_upload_in_flight_ends_before_the_gateway_does(
         caller.send(request(b"POST", b"/v1/files", script, CHUNKED) + framed(b"first"))
         upstream.reached(started)
         gateway.signal(signal.SIGTERM)
-        eventually(lambda: _refuses(gateway.port))
+        eventually(lambda: refuses(gateway.port))
         caller.send(framed(b"second") + LAST_CHUNK)
         assert caller.response().body == b"thanks"
     assert gateway.wait() == 0
@@ -213,15 +213,6 @@ def _rate_what_is_an_hour_old(gateway: RunningGateway) -> int:
 def _refused_reloads(gateway: RunningGateway, count: int) -> None:
     """Wait until so many reloads were refused."""
     eventually(lambda: gateway.log().count("configuration not reloaded") == count)
-
-
-def _refuses(port: int) -> bool:
-    """Whether connections are no longer accepted."""
-    try:
-        Connection(port).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def _config(upstream: UpstreamProcess, **sections: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import resource
@@ -10,33 +9,20 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from tests.conftest import StartGateway
 from tests.log_reader import eventually, figures, query
-from tests.raw_http import Broken, Connection, call, chunk, request
+from tests.raw_http import Broken, Connection, call, chunk, refuses, request
 from tests.running import RunningGateway, is_alive
 from tests.scripted_upstream import EVENT_STREAM, GONE, READ, UpstreamProcess, answer, head, send, wait
 
+from .promises import CHUNKED, REPLY, Promises, call_and_vote, check_kept, write_scripts
+
 CALLERS = 6
 ROUNDS = 4
-CHUNKED = b"Transfer-Encoding: chunked"
-
-REPLY = b'{"id":"chatcmpl-%d","model":"m","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}'
-DELTA = b'data: {"id":"chatcmpl-9","model":"m","choices":[{"delta":{"content":"%d"}}]}\n\n'
-
-
-@dataclass
-class Promises:
-    """What callers were told: traces whose answer they read to its last byte, and votes that were taken."""
-
-    traces: list[str] = field(default_factory=list)
-    votes: list[str] = field(default_factory=list)
-    broken: int = 0
-    """Calls that were broken off, of which nothing is known."""
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -65,11 +51,11 @@ def test_what_was_answered_before_a_worker_was_killed_is_there_after_it(
     assert len(promises.traces) > 100
     assert len(promises.votes) > 20
     assert broken <= ROUNDS * CALLERS, "more was broken off than what a worker had in hand"
-    _check_kept(gateway, promises)
+    check_kept(gateway, promises)
 
     gateway.start()
     eventually(lambda: not query(gateway.database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
-    _check_kept(gateway, promises)
+    check_kept(gateway, promises)
     unread = "SELECT count(*) FROM requests WHERE model IS NOT 'm' AND outcome = 'complete'"
     assert query(gateway.database, unread)[0][0] == 0
     [(rows,)] = query(gateway.database, "SELECT count(*) FROM requests")
@@ -92,7 +78,7 @@ def test_streams_end_whole_though_the_supervisor_is_told_to_end_or_killed(
         assert caller.head().status == 200
         assert caller.chunk() == b"first"
     gateway.signal(end)
-    eventually(lambda: _refuses(gateway.port))
+    eventually(lambda: refuses(gateway.port))
     upstream.open(gate)
     for caller in callers:
         assert (caller.chunk(), caller.chunk()) == (b"last", b"")
@@ -145,27 +131,10 @@ def _kill_all(gateway: RunningGateway) -> None:
     eventually(lambda: not any(is_alive(pid) for pid in workers))
 
 
-def _refuses(port: int) -> bool:
-    """Whether connections are no longer accepted."""
-    try:
-        Connection(port).close()
-    except ConnectionRefusedError:
-        return True
-    return False
-
-
 def _counted(gateway: RunningGateway) -> float:
     """How many rows were read, as far as that was told."""
     shown = figures(gateway.url).items()
     return sum(value for name, value in shown if name.startswith("gateway_requests_total"))
-
-
-def _check_kept(gateway: RunningGateway, promises: Promises) -> None:
-    logged = {trace for (trace,) in query(gateway.database, "SELECT trace_id FROM requests")}
-    voted = {entry for (entry,) in query(gateway.database, "SELECT feedback_id FROM feedback")}
-    assert set(promises.traces) - logged == set()
-    assert set(promises.votes) - voted == set()
-    assert query(gateway.database, "PRAGMA integrity_check")[0][0] == "ok"
 
 
 def _ask(gateway: RunningGateway, upstream: UpstreamProcess, trace: str) -> None:
@@ -179,37 +148,13 @@ def _call_until(
     over: threading.Event, gateway: RunningGateway, upstream: UpstreamProcess, promises: Promises, name: str
 ) -> None:
     """Call and vote until the gateway is gone, noting what was promised; where a call is broken off, call anew."""
-    scripts = [
-        upstream.script(*answer(REPLY % 1)),
-        upstream.script(
-            READ,
-            head(b"200 OK", EVENT_STREAM, CHUNKED),
-            *[send(chunk(DELTA % number)) for number in range(5)],
-            send(chunk(b"data: [DONE]\n\n") + chunk(b"")),
-        ),
-    ]
+    scripts = write_scripts(upstream, 1)
     number = 0
     while not over.is_set():
         try:
             with Connection(gateway.port) as connection:
                 while not over.is_set():
                     number += 1
-                    _call_and_vote(connection, scripts[number % 2], promises, f"{name}-{number}", number)
+                    call_and_vote(connection, scripts, promises, f"{name}-{number}", number)
         except (Broken, ConnectionError):
             promises.broken += 1
-
-
-def _call_and_vote(
-    connection: Connection, script: bytes, promises: Promises, trace: str, number: int
-) -> None:
-    traced = b"x-portkey-trace-id: " + trace.encode()
-    answered = connection.call(
-        request(b"POST", b"/v1/chat/completions", script, traced, body=b'{"model":"m"}')
-    )
-    assert answered.status == 200
-    promises.traces.append(trace)
-    if number % 3 == 0:
-        vote = json.dumps({"trace_id": trace, "value": 5}).encode()
-        taken = connection.call(request(b"POST", b"/v1/feedback", body=vote))
-        assert taken.status == 200
-        promises.votes += json.loads(taken.body)["feedback_ids"]

@@ -1,0 +1,65 @@
+"""Callers that call and vote while a gateway is killed, what they were told, and whether it is kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from tests.log_reader import query
+from tests.raw_http import Connection, chunk, request
+from tests.running import RunningGateway
+from tests.scripted_upstream import EVENT_STREAM, READ, UpstreamProcess, answer, head, send
+
+REPLY = b'{"id":"chatcmpl-%d","model":"m","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}'
+DELTA = b'data: {"id":"chatcmpl-9","model":"m","choices":[{"delta":{"content":"%d"}}]}\n\n'
+CHUNKED = b"Transfer-Encoding: chunked"
+
+
+@dataclass
+class Promises:
+    """What callers were told: traces whose answer they read to its last byte, and votes that were taken."""
+
+    traces: list[str] = field(default_factory=list)
+    votes: list[str] = field(default_factory=list)
+    broken: int = 0
+    """Calls that were broken off, of which nothing is known."""
+
+
+def write_scripts(upstream: UpstreamProcess, number: int) -> list[bytes]:
+    """A plain answer, whose id has this number, and a stream."""
+    return [
+        upstream.script(*answer(REPLY % number)),
+        upstream.script(
+            READ,
+            head(b"200 OK", EVENT_STREAM, CHUNKED),
+            *[send(chunk(DELTA % piece)) for piece in range(5)],
+            send(chunk(b"data: [DONE]\n\n") + chunk(b"")),
+        ),
+    ]
+
+
+def call_and_vote(
+    connection: Connection, scripts: list[bytes], promises: Promises, trace: str, number: int
+) -> None:
+    """Call, by turns with each script, and vote on every third call; note what was promised."""
+    traced = b"x-portkey-trace-id: " + trace.encode()
+    script = scripts[number % len(scripts)]
+    answered = connection.call(
+        request(b"POST", b"/v1/chat/completions", script, traced, body=b'{"model":"m"}')
+    )
+    assert answered.status == 200
+    promises.traces.append(trace)
+    if number % 3 == 0:
+        vote = json.dumps({"trace_id": trace, "value": 5}).encode()
+        taken = connection.call(request(b"POST", b"/v1/feedback", body=vote))
+        assert taken.status == 200
+        promises.votes += json.loads(taken.body)["feedback_ids"]
+
+
+def check_kept(gateway: RunningGateway, promises: Promises) -> None:
+    """All that was promised is in the database, which is sound."""
+    logged = {trace for (trace,) in query(gateway.database, "SELECT trace_id FROM requests")}
+    voted = {entry for (entry,) in query(gateway.database, "SELECT feedback_id FROM feedback")}
+    assert set(promises.traces) - logged == set()
+    assert set(promises.votes) - voted == set()
+    assert query(gateway.database, "PRAGMA integrity_check")[0][0] == "ok"
