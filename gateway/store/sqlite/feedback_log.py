@@ -10,7 +10,7 @@ from gateway.domain.feedback import Feedback, Kind, Receipt, Target
 from gateway.errors import Conflict
 from gateway.store.rows import feedback_from_row, feedback_to_row, receipt_from_row
 from gateway.store.sqlite.counting import count
-from gateway.store.sqlite.joining import join_waiting
+from gateway.store.sqlite.joining import join_given
 from gateway.store.tables import FEEDBACK, RECEIPT_COLUMNS, quoted
 from gateway.store.text import list_to_json, storable, storable_or_none
 
@@ -70,8 +70,9 @@ def put_feedback(
             list_to_json(receipt.feedback_ids),
         )
         connection.execute(_INSERT_RECEIPT, values)
-    join_waiting(connection, {entry.subject_id: entry.updated_at_us for entry in entries})
-    count(connection, [entry.feedback_id for entry in entries])
+    feedback_ids = [entry.feedback_id for entry in entries]
+    join_given(connection, feedback_ids)
+    count(connection, feedback_ids)
 
 
 def feedback_by_ids(connection: sqlite3.Connection, feedback_ids: Sequence[str]) -> list[Feedback]:

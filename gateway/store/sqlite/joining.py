@@ -9,7 +9,8 @@ that waited is not refused when its id turns out to name several things: it is j
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from gateway.domain.feedback import Target
 from gateway.domain.subject import MAX_CANDIDATES, Subject
@@ -49,13 +50,32 @@ _RESPONSES = _requests_by("response_id")
 _KINDS = {Target.TRACE: (_TRACES, _REQUESTS, _RESPONSES), Target.REQUEST: (_REQUESTS, _RESPONSES)}
 
 _IS_ANY_WAITING = "SELECT EXISTS (SELECT 1 FROM feedback WHERE joined_at_us IS NULL)"
-_WAITING = """
-SELECT seq, feedback_id, subject_id, tenant, target, updated_at_us FROM feedback
-WHERE joined_at_us IS NULL AND subject_id IN (SELECT value FROM json_each(?)) ORDER BY seq
-"""
+_NAMED = "joined_at_us IS NULL AND subject_id IN (SELECT value FROM json_each(:names))"
+_GIVEN = "joined_at_us IS NULL AND feedback_id IN (SELECT value FROM json_each(:ids))"
 _JOIN = """
-UPDATE feedback SET tenant = ?, trace_id = ?, request_id = ?, target = ?, joined_at_us = ? WHERE seq = ?
+UPDATE feedback SET
+    tenant = :tenant, trace_id = :trace_id, request_id = :request_id, target = :target,
+    joined_at_us = max(:appeared_at_us, updated_at_us)
+WHERE tenant IS :awaited_tenant AND target = :awaited_target AND
 """
+
+
+class _Waiting(NamedTuple):
+    """Feedback that waits: what for, and how that of it is joined which waits for one of these things."""
+
+    subjects: str
+    join: str
+
+
+_BY_NAME = _Waiting(
+    f"SELECT DISTINCT subject_id, tenant, target FROM feedback WHERE {_NAMED}",
+    f"{_JOIN} joined_at_us IS NULL AND subject_id = :subject_id RETURNING feedback_id",
+)
+_BY_ID = _Waiting(
+    f"SELECT DISTINCT subject_id, tenant, target FROM feedback WHERE {_GIVEN}",
+    # A plus sign keeps SQLite off the index on subjects, for which any number of entries may wait.
+    f"{_JOIN} {_GIVEN} AND +subject_id = :subject_id RETURNING feedback_id",
+)
 
 
 def find_subjects(
@@ -88,18 +108,33 @@ def join_waiting(connection: sqlite3.Connection, names: Mapping[str, int]) -> No
     if not names or not connection.execute(_IS_ANY_WAITING).fetchone()[0]:
         return
     appeared = {storable(name): at_us for name, at_us in names.items()}
-    joined = []
-    for seq, feedback_id, subject_id, tenant, target, updated_at_us in connection.execute(
-        _WAITING, (list_to_json(list(appeared)),)
-    ).fetchall():
+    _join(connection, _BY_NAME, {"names": list_to_json(list(appeared))}, appeared)
+
+
+def join_given(connection: sqlite3.Connection, feedback_ids: Sequence[str]) -> None:
+    """Join those of these entries whose subject is already there, in the caller's transaction. What else waits
+    for that subject is not looked at: it waits for something that did not come."""
+    _join(connection, _BY_ID, {"ids": list_to_json(feedback_ids)}, {})
+
+
+def _join(
+    connection: sqlite3.Connection, waiting: _Waiting, values: Mapping[str, str], appeared: Mapping[str, int]
+) -> None:
+    """Join what waits. However many wait for the same, it is looked for once."""
+    joined: list[str] = []
+    for subject_id, tenant, target in connection.execute(waiting.subjects, values).fetchall():
         if subjects := find_subjects(connection, subject_id, tenant, Target(target)):
-            _join(connection, seq, subjects[0], max(appeared[subject_id], updated_at_us))
-            joined.append(feedback_id)
+            subject = subjects[0]
+            found = {
+                "tenant": subject.tenant,
+                "trace_id": subject.trace_id,
+                "request_id": subject.request_id,
+                "target": Target.TRACE if subject.request_id is None else Target.REQUEST,
+                "appeared_at_us": appeared.get(subject_id, 0),
+                "subject_id": subject_id,
+                "awaited_tenant": tenant,
+                "awaited_target": target,
+            }
+            joined += [row[0] for row in connection.execute(waiting.join, {**values, **found})]
     if joined:
         count(connection, joined)
-
-
-def _join(connection: sqlite3.Connection, seq: int, subject: Subject, at_us: int) -> None:
-    target = Target.TRACE if subject.request_id is None else Target.REQUEST
-    values = (subject.tenant, subject.trace_id, subject.request_id, target.value, at_us, seq)
-    connection.execute(_JOIN, values)

@@ -1,0 +1,48 @@
+"""What joining a vote costs when many others wait."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.store.packing import BodyPacker
+from gateway.store.sqlite.connection import connect_writer
+from gateway.store.sqlite.feedback_log import put_feedback
+from gateway.store.sqlite.request_log import append
+from gateway.store.sqlite.schema import bring_up_to_date
+from tests.store.samples import exchange, feedback
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    path = tmp_path / "gateway.db"
+    connection = connect_writer(path)
+    bring_up_to_date(connection, path)
+    yield connection
+    connection.close()
+
+
+def statements_for_a_vote(connection: sqlite3.Connection, feedback_id: str) -> int:
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    put_feedback(connection, [feedback(feedback_id, "nowhere")], None)
+    connection.set_trace_callback(None)
+    return len(statements)
+
+
+def test_a_vote_costs_no_more_where_many_wait_for_the_same_request(connection: sqlite3.Connection) -> None:
+    alone = statements_for_a_vote(connection, "first")
+    put_feedback(connection, [feedback(f"vote-{number}", "nowhere") for number in range(300)], None)
+    assert statements_for_a_vote(connection, "last") == alone
+
+
+def test_all_that_wait_for_a_request_are_joined_when_it_comes(connection: sqlite3.Connection) -> None:
+    put_feedback(connection, [feedback(f"vote-{number}", "trace-1") for number in range(300)], None)
+    append(connection, BodyPacker(), [exchange("r1", ended_at_us=1_900_000_000_000_000)])
+    joined = connection.execute(
+        "SELECT count(*) FROM feedback WHERE trace_id = 'trace-1' AND joined_at_us = 1900000000000000"
+    )
+    assert joined.fetchone()[0] == 300
