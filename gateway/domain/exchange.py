@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.domain.value import value
+
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 """Header fields in the order, spelling and number in which they were on the wire."""
+
+
+def first_value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
+    """Return the value of the first field called `name` (lower case); empty without one."""
+    length = len(name)
+    for field_name, field_value in headers:
+        # Most fields are told apart by their length, which is cheaper than a copy in lower case.
+        if len(field_name) == length and field_name.lower() == name:
+            return field_value
+    return b""
 
 
 class Outcome(StrEnum):
@@ -43,7 +55,7 @@ class Omission:
 NOTHING_OMITTED = Omission()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Identity:
     """What a request says it is: its ids, its place in an agent run, and what it is tagged with."""
 
@@ -62,7 +74,7 @@ def stated_model(metadata: Mapping[str, object]) -> str | None:
     return model if isinstance(model, str) and model else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Exchange:
     """A finished proxied request. Bodies may be cut at the logging cap; the sizes tell what was forwarded."""
 

@@ -11,16 +11,16 @@ from uuid import UUID
 MAX_ID_BYTES = 512
 """Longest trace, request or span id taken from a caller, in UTF-8 bytes."""
 
+_NO_VERSION = ~(0xF << 76 | 0x3 << 62)
+_VERSION_7 = 0x7 << 76 | 0x2 << 62
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 
 
 def new_id() -> str:
     """Return a new UUIDv7 as text; ids made later sort after earlier ones (RFC 9562, section 5.7)."""
-    millis = time.time_ns() // 1_000_000
-    value = (millis << 80) | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | (0x7 << 76)
-    value = value & ~(0x3 << 62) | (0x2 << 62)
-    text = f"{value:032x}"
+    value = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
+    value = value & _NO_VERSION | _VERSION_7
+    text = value.to_bytes(16, "big").hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
@@ -28,7 +28,7 @@ def content_id(content: bytes) -> str:
     """Return the id that stands for `content`, the same each time: a UUIDv8 made from its SHA-256 (RFC 9562,
     section 5.8)."""
     value = int.from_bytes(hashlib.sha256(content).digest()[:16], "big")
-    return str(UUID(int=value & ~(0xF << 76 | 0x3 << 62) | 0x8 << 76 | 0x2 << 62))
+    return str(UUID(int=value & _NO_VERSION | 0x8 << 76 | 0x2 << 62))
 
 
 def is_valid_id(text: str) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain.exchange import NOTHING_OMITTED, Omission, Outcome, RawHeaders, stated_model
+from gateway.domain.value import value
 
 NANO = 1_000_000_000
 """Nano-dollars in a dollar. Money is an integer number of nano-dollars, so that sums are exact."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Usage:
     """Tokens as the provider counted them. `cached` and `cache_write` are part of `prompt`, `reasoning`
     is part of `completion`, whatever the provider's own way of counting."""
@@ -23,7 +24,7 @@ class Usage:
     reasoning_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Cost:
     """What a request cost, and the version of the price table that says so."""
 
@@ -31,7 +32,7 @@ class Cost:
     price_version: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Facts:
     """What was understood of an exchange after it was stored. Everything may be missing."""
 

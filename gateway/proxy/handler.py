@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -12,6 +11,7 @@ from gateway.access.keys import KeyRing
 from gateway.access.tokens import FeedbackTokens
 from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
 from gateway.domain.principal import Principal, Role
+from gateway.domain.value import value
 from gateway.errors import BadInput, GatewayError, UpstreamError, UpstreamTimeout
 from gateway.proxy.answer import Answer
 from gateway.proxy.body import allow_body, read_request_body
@@ -37,7 +37,7 @@ NOBODY_LEFT = 499
 PolicyOf = Callable[[Principal, Provider], PayloadPolicy]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class _Call:
     """A request that has found its provider."""
 
@@ -93,8 +93,11 @@ class Proxy:
         except GatewayError as error:
             return draw_error(error, endpoint_of(request.raw_path), identity)
         call = _Call(request, head, target, self._capture(request, identity, omission, principal, target))
-        with self.in_flight.one_more():
+        task = self.in_flight.enter()
+        try:
             return await self._forward(call)
+        finally:
+            self.in_flight.leave(task)
 
     async def _forward(self, call: _Call) -> web.StreamResponse:
         """Send a request and relay its answer. However that ends, it leaves exactly one exchange."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gateway.domain.exchange import RawHeaders
+from gateway.domain.value import value
 from gateway.routing.targets import Provider
 from gateway.web.auth import TOKEN_HEADER
 
@@ -27,7 +27,7 @@ _CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 _ANSWERED_BY_US = HOP_BY_HOP | {b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider", TOKEN_FIELD}
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class RequestHead:
     """A request's header fields, sorted by whom they are for.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 
@@ -18,16 +16,16 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        """Count the current task for as long as the block lasts."""
+    def enter(self) -> asyncio.Task[Any]:
+        """Count the current task, and return it, to be given to `leave` in the end."""
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        try:
-            yield
-        finally:
-            self._tasks.discard(task)
+        return task
+
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        """Count a task no more."""
+        self._tasks.discard(task)
 
     async def drain(self, seconds: float) -> None:
         """Return once there are none left; those that take longer than this are cancelled."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from gateway.access.tokens import FeedbackTokens
-from gateway.domain.exchange import Outcome
+from gateway.domain.exchange import Outcome, first_value
 from gateway.domain.principal import Scope
 from gateway.proxy.answer import Answer
 from gateway.proxy.headers import TOKEN_FIELD, response_headers
@@ -70,10 +70,7 @@ def _forward(answer: Answer, capture: Capture, piece: bytes) -> bool:
 
 def is_event_stream(response: UpstreamResponse) -> bool:
     """Tell whether an answer is server-sent events."""
-    return any(
-        name.lower() == b"content-type" and value.lower().startswith(EVENT_STREAM)
-        for name, value in response.headers
-    )
+    return first_value(response.headers, b"content-type").lower().startswith(EVENT_STREAM)
 
 
 def _own_fields(capture: Capture) -> list[tuple[bytes, bytes]]:

@@ -23,10 +23,10 @@ class Pricing:
     base_url_of: Callable[[str], str | None]
 
     def priced(self, exchange: Exchange, facts: Facts) -> Facts:
-        """Return the facts with the cost that follows from them; None where there is no price."""
+        """Return the facts with the cost that follows from them; without one where there is no price."""
         model = stated_model(exchange.identity.metadata) or facts.model or facts.requested_model
         if model is None:
             return facts
         base_url = self.base_url_of(exchange.provider)
         cost = self.prices.cost(exchange.provider, base_url, model, facts.usage, exchange.started_at_us)
-        return replace(facts, cost=cost)
+        return facts if cost is None else replace(facts, cost=cost)

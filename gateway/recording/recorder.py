@@ -26,10 +26,10 @@ QUEUE_BYTES = 256 * 1024 * 1024
 
 @dataclass(slots=True)
 class _Batch:
-    """Exchanges that go into the store together; `done` is set when they are in it, or in the overflow."""
+    """Exchanges that go into the store together; who waits is told when they are in it, or in the overflow."""
 
-    done: asyncio.Future[None]
     exchanges: list[Exchange] = field(default_factory=list)
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
     size_bytes: int = 0
 
 
@@ -66,21 +66,18 @@ class Recorder:
         """Exchanges that are taken but not stored yet."""
         return sum(len(batch.exchanges) for batch in (self._next, self._in_store) if batch is not None)
 
-    def take(self, exchange: Exchange) -> asyncio.Future[None]:
-        """Take an exchange, and return what is done when it is stored. For callers that will not wait: one that
-        was cancelled still leaves its row."""
-        if self._next is None:
-            self._next = _Batch(asyncio.get_running_loop().create_future())
-            self._wakeup.set()
-        self._next.exchanges.append(exchange)
-        self._next.size_bytes += len(exchange.request_body) + len(exchange.response_body)
-        return self._next.done
+    def take(self, exchange: Exchange) -> None:
+        """Take an exchange from a caller that will not wait until it is stored: one that was cancelled still
+        leaves its row."""
+        self._add(exchange)
 
     async def record(self, exchange: Exchange) -> None:
         """Take an exchange, and return when it is as safe as the durability asks for."""
-        stored = self.take(exchange)
+        batch = self._add(exchange)
         if self._waits_for_commit or self._queued_bytes > QUEUE_BYTES:
-            await asyncio.shield(stored)
+            stored = asyncio.get_running_loop().create_future()
+            batch.waiting.append(stored)
+            await stored
 
     async def close(self) -> None:
         """Store what was taken, then stop."""
@@ -88,6 +85,15 @@ class Recorder:
         self._wakeup.set()
         if self._task is not None:
             await self._task
+
+    def _add(self, exchange: Exchange) -> _Batch:
+        batch = self._next
+        if batch is None:
+            batch = self._next = _Batch()
+            self._wakeup.set()
+        batch.exchanges.append(exchange)
+        batch.size_bytes += len(exchange.request_body) + len(exchange.response_body)
+        return batch
 
     @property
     def _queued_bytes(self) -> int:
@@ -105,7 +111,9 @@ class Recorder:
             self._in_store = batch
             await self._store(batch.exchanges)
             self._in_store = None
-            batch.done.set_result(None)
+            for stored in batch.waiting:
+                if not stored.done():
+                    stored.set_result(None)
             if len(batch.exchanges) > 1:
                 await asyncio.sleep(GATHER_SECONDS)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain.exchange import PayloadPolicy
+from gateway.domain.value import value
 from gateway.upstream.message import Origin, Timeouts
 
 
@@ -32,7 +33,7 @@ class Provider:
     payloads: PayloadPolicy | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Target:
     """An upstream chosen for one request: the provider, and the request target to ask it for."""
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.domain.exchange import Exchange, Identity, Omission, Outcome, PayloadPolicy, RawHeaders
+from gateway.domain.exchange import (
+    Exchange,
+    Identity,
+    Omission,
+    Outcome,
+    PayloadPolicy,
+    RawHeaders,
+    first_value,
+)
 from gateway.domain.export import Export, ExportStatus
 from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
 from gateway.domain.request import Facts, Payload, RequestRecord
@@ -192,10 +200,7 @@ def export_from_row(row: Sequence[Any]) -> Export:
 
 def is_stream(exchange: Exchange) -> bool:
     """Tell whether the answer came as a stream of events, by its content type."""
-    return any(
-        name.lower() == b"content-type" and value.lower().startswith(_STREAM_TYPES)
-        for name, value in exchange.response_headers
-    )
+    return first_value(exchange.response_headers, b"content-type").lower().startswith(_STREAM_TYPES)
 
 
 def _packed(headers: RawHeaders, body: bytes, packer: BodyPacker) -> Row:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from gateway.domain.exchange import RawHeaders
+from gateway.domain.value import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Timeouts:
     total: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class OutgoingRequest:
     """A request as it will be on the wire.
 

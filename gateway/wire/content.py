@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
@@ -16,6 +15,7 @@ import brotli
 import zstandard
 
 from gateway.domain.exchange import RawHeaders
+from gateway.domain.value import value
 
 MAX_DECODED_BYTES = 64 * 1024 * 1024
 
@@ -31,7 +31,7 @@ _BROTLI_OUTPUT_BYTES = 64 * 1024
 _Pieces = Iterator[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Decoded:
     """A body as it was before it was encoded; `is_complete` is False if some of it could not be read."""
 
@@ -45,7 +45,10 @@ def decode(body: bytes, headers: RawHeaders, max_bytes: int = MAX_DECODED_BYTES)
     A body that is cut or damaged gives what comes before that point, one that grows past `max_bytes` its
     beginning. Under a coding that is not known here nothing can be read.
     """
-    codings = [name.strip() for name in header_value(headers, b"content-encoding").lower().split(",")]
+    encoding = header_value(headers, b"content-encoding")
+    if not encoding:
+        return Decoded(body, True)
+    codings = [name.strip() for name in encoding.lower().split(",")]
     codings = [name for name in codings if name not in ("", "identity")]
     is_complete = True
     for coding in reversed(codings[-_MAX_CODINGS:]):
@@ -63,7 +66,9 @@ def readable(body: bytes, headers: RawHeaders) -> bytes:
 
 def header_value(headers: RawHeaders, name: bytes) -> str:
     """Return the values of the fields called `name` (lower case), joined by commas; empty without one."""
-    return b",".join([value for key, value in headers if key.lower() == name]).decode("latin-1")
+    length = len(name)
+    values = [value for key, value in headers if len(key) == length and key.lower() == name]
+    return b",".join(values).decode("latin-1") if values else ""
 
 
 class Cut(Exception):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from gateway.domain.request import Usage
+from gateway.domain.value import value
 from gateway.wire.fields import JsonObject
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Asked:
     """What a request's body says. `note` tells what could not be understood, here and below."""
 
@@ -18,7 +19,7 @@ class Asked:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Answered:
     """What a response's body says."""
 

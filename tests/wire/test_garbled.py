@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -27,8 +28,7 @@ def check_types(facts: Facts) -> None:
     for text in (facts.requested_model, facts.model, facts.response_id, facts.finish_reason, facts.user):
         assert text is None or (isinstance(text, str) and 0 < len(text) <= 2 * MAX_TEXT + 1)
     assert facts.note is None or isinstance(facts.note, str)
-    for name in Facts().usage.__slots__:
-        count = getattr(facts.usage, name)
+    for count in asdict(facts.usage).values():
         assert count is None or (type(count) is int and 0 <= count <= 3 * MAX_COUNT)
 
 
