@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from gateway.errors import GatewayError, StoreUnavailable
+from gateway.store.sqlite.checkpointer import LOG_PAGES, Checkpointer
 from gateway.store.sqlite.connection import BUSY_SECONDS, locked_out, translated_errors
 from gateway.store.sqlite.turn import Turn
 
@@ -60,6 +61,8 @@ class Writer:
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._turn = Turn(path, BUSY_SECONDS)
+        self._checkpointer = Checkpointer(path)
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         self._patience: asyncio.TimerHandle | None = None
         self._waiting: deque[Job] = deque()
         self._lazy: deque[Job] = deque()
@@ -168,6 +171,7 @@ class Writer:
                 self._loop.call_soon_threadsafe(self._settle, jobs)
             except RuntimeError:
                 break  # the loop is closed, so nobody is left to wait for anything
+        self._checkpointer.close()
         self._connection.close()
         self._turn.close()
 
@@ -233,6 +237,7 @@ class Writer:
                 except GatewayError as refusal:
                     job.error = refusal
             self._connection.execute("COMMIT")
+        self._checkpointer.committed(sum(job.size_bytes for job in jobs))
 
     def _roll_back(self) -> None:
         # If even this fails, the next BEGIN does too and says so; the thread must live to tell.

@@ -1,0 +1,83 @@
+"""Checkpoints beside the writer: copying what was committed from SQLite's log into the database.
+
+SQLite does this within a commit, every few hundred of them, and syncs the disk twice; whoever waits for that commit
+waits for it too. A thread with a connection of its own does it while commits go on. What it leaves, since it never
+catches up with a busy writer, the writer copies when the log has grown to `LOG_PAGES`: that is little, and then the
+log begins anew.
+
+Source: https://sqlite.org/wal.html, sections 2.3 and 4.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import structlog
+
+from gateway.errors import StoreUnavailable
+from gateway.store.sqlite.connection import connect_writer, translated_errors
+
+log = structlog.get_logger("gateway.store")
+
+LOG_PAGES = 16_384
+"""How long the log may become before the writer itself sees to it: 64 MiB, in pages of 4 KiB."""
+
+COMMITS = 100
+"""A checkpoint is due after so many commits, which write some 40 KiB each into the log, whatever is in them,"""
+
+ROW_BYTES = 4 * 1024 * 1024
+"""or after rows of this size."""
+
+
+class Checkpointer:
+    """Makes checkpoints as they become due, on a thread of its own.
+
+    Args:
+        path: the database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._commits = 0
+        self._row_bytes = 0
+        self._is_due = threading.Event()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, name="sqlite-checkpointer", daemon=True)
+        self._thread.start()
+
+    def committed(self, row_bytes: int) -> None:
+        """Take note of a commit. Called by the one thread that writes."""
+        self._commits += 1
+        self._row_bytes += row_bytes
+        if self._commits >= COMMITS or self._row_bytes >= ROW_BYTES:
+            self._commits = self._row_bytes = 0
+            self._is_due.set()
+
+    def close(self) -> None:
+        """Let a checkpoint that is under way finish, and make no more."""
+        self._is_closed = True
+        self._is_due.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with closing(connect_writer(self._path)) as connection:
+                self._serve(connection)
+        except StoreUnavailable as error:
+            # The writer has the same file and says so to those who wait for it; its own checkpoints go on.
+            log.warning("no checkpoints are made beside commits", reason=str(error))
+
+    def _serve(self, connection: sqlite3.Connection) -> None:
+        while True:
+            self._is_due.wait()
+            self._is_due.clear()
+            if self._is_closed:
+                return
+            try:
+                with translated_errors(self._path):
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            except StoreUnavailable as error:
+                log.warning("a checkpoint failed and will be tried again", reason=str(error))
