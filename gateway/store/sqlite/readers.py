@@ -29,8 +29,7 @@ class Readers:
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on a connection in a thread, in one snapshot of the database, and return its result."""
-        if self._is_closed:
-            raise StoreUnavailable("the store is closed.")
+        self._refuse_if_closed()
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
 
     async def close(self) -> None:
@@ -39,6 +38,10 @@ class Readers:
         await asyncio.to_thread(self._threads.shutdown)
         while self._idle:
             self._idle.pop().close()
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise StoreUnavailable("the store is closed.")
 
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._idle.pop() if self._idle else connect_reader(self._path, self._decode)

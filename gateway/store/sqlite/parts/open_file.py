@@ -11,6 +11,7 @@ from gateway.store.base import Decode, Health, as_sent
 from gateway.store.packing import BodyPacker
 from gateway.store.sql import Query
 from gateway.store.sqlite import heartbeat
+from gateway.store.sqlite.lookups import Lookups
 from gateway.store.sqlite.readers import Readers
 from gateway.store.sqlite.writer import Writer
 
@@ -37,7 +38,7 @@ class OpenFile:
         self._inode = path.stat().st_ino
         self._packer = BodyPacker()
         self._writer = Writer(connection, path)
-        self._lookups = Readers(path, decode, _LOOKUP_THREADS)
+        self._lookups = Lookups(path, decode, _LOOKUP_THREADS)
         self._queries = Readers(path, decode, _QUERY_THREADS)
 
     async def check(self) -> Health:
