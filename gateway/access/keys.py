@@ -43,6 +43,8 @@ class KeyRing:
 
     def find(self, token: str) -> Principal | None:
         """Return whom this token stands for, None if it is no gateway key. Compares in constant time."""
+        if not (self._configured or self._stored):
+            return None
         digest = hash_token(token)
         for keys in (self._configured, self._stored):
             for known, principal in keys.items():

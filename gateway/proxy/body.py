@@ -26,15 +26,22 @@ async def read_request_body(request: web.BaseRequest, capture: BodyCapture) -> b
     length = request.content_length
     if length is None or length > WHOLE_BYTES:
         return _pieces(request, capture)
-    pieces = [piece async for piece in _pieces(request, capture)]
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    body = b""
+    while piece := await _read_piece(request):
+        capture.add(piece)
+        body = body + piece if body else piece
+    return body
 
 
 async def _pieces(request: web.BaseRequest, capture: BodyCapture) -> AsyncIterator[bytes]:
+    while piece := await _read_piece(request):
+        capture.add(piece)
+        yield piece
+
+
+async def _read_piece(request: web.BaseRequest) -> bytes:
     try:
-        while piece := await request.content.readany():
-            capture.add(piece)
-            yield piece
+        return await request.content.readany()
     except web.RequestPayloadError as error:
         raise ConnectionResetError("the caller broke off its request") from error
 
