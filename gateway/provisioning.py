@@ -100,9 +100,10 @@ def _strictest_of(config: Config) -> Callable[[Principal, PayloadPolicy | None],
     by_key = {key.name: key.payloads for key in config.keys}
 
     def find(principal: Principal, by_provider: PayloadPolicy | None) -> PayloadPolicy:
-        wishes = [by_key.get(principal.name or ""), by_provider]
-        given = [wish for wish in wishes if wish is not None]
-        return max(given, key=_STRICTNESS.index, default=config.storage.payloads)
+        by_caller = by_key.get(principal.name or "")
+        if by_caller is None or by_provider is None:
+            return by_caller or by_provider or config.storage.payloads
+        return max(by_caller, by_provider, key=_STRICTNESS.index)
 
     return find
 

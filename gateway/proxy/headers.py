@@ -24,6 +24,7 @@ _ENDS_HERE = HOP_BY_HOP | {b"host", b"expect"}
 _OURS = (b"x-portkey-", b"helicone-", TOKEN_FIELD)
 _PROPERTY = b"helicone-property-"
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+_CREDENTIAL_LENGTHS = frozenset(map(len, _CREDENTIALS))
 _ANSWERED_BY_US = HOP_BY_HOP | {b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider", TOKEN_FIELD}
 
 
@@ -83,7 +84,7 @@ def upstream_headers(
     fields = [(b"host", provider.host_header)]
     has_credential = False
     for field in head.onward:
-        if field[0].lower() in _CREDENTIALS:
+        if len(field[0]) in _CREDENTIAL_LENGTHS and field[0].lower() in _CREDENTIALS:
             if is_gateway_key(field[1]):
                 continue
             has_credential = True

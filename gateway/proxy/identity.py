@@ -12,8 +12,6 @@ from gateway.errors import BadInput
 from gateway.proxy.headers import RequestHead
 
 MAX_METADATA_BYTES = 64 * 1024
-_NO_METADATA: Mapping[str, object] = {}
-
 _TAGS = (
     (b"helicone-user-id", "_user"),
     (b"helicone-session-id", "_session"),
@@ -26,6 +24,13 @@ _TAGS = (
 )
 """Fields that become metadata too, and under which keys: those with a meaning here, and those under which
 Helicone's clients look for them among the properties."""
+
+_IDS = frozenset(
+    {
+        b"x-portkey-trace-id", b"x-portkey-span-id", b"x-portkey-parent-span-id", b"x-portkey-span-name",
+        b"helicone-request-id", *(name for name, _ in _TAGS),
+    }
+)  # fmt: skip
 
 
 def read_identity(head: RequestHead, traceparent: str | None) -> Identity:
@@ -41,26 +46,23 @@ def read_identity(head: RequestHead, traceparent: str | None) -> Identity:
     Raises:
         BadInput: an id is empty, too long or not printable, or the metadata is no JSON object.
     """
-    ours = head.ours
-    trace_id = _read_id(ours, b"x-portkey-trace-id")
-    parent_span_id = _read_id(ours, b"x-portkey-parent-span-id")
+    ids = {name: _read_id(name, raw) for name, raw in head.ours.items() if name in _IDS}
+    trace_id = ids.get(b"x-portkey-trace-id")
+    parent_span_id = ids.get(b"x-portkey-parent-span-id")
     if traceparent is not None and (parent := parse_traceparent(traceparent)):
         trace_id = trace_id or parent[0]
         parent_span_id = parent_span_id or parent[1]
     return Identity(
-        request_id=_read_id(ours, b"helicone-request-id") or new_id(),
-        trace_id=trace_id or _read_id(ours, b"helicone-session-id") or new_id(),
-        span_id=_read_id(ours, b"x-portkey-span-id") or _read_id(ours, b"helicone-session-path"),
+        request_id=ids.get(b"helicone-request-id") or new_id(),
+        trace_id=trace_id or ids.get(b"helicone-session-id") or new_id(),
+        span_id=ids.get(b"x-portkey-span-id") or ids.get(b"helicone-session-path"),
         parent_span_id=parent_span_id,
-        span_name=_read_id(ours, b"x-portkey-span-name") or _read_id(ours, b"helicone-session-name"),
-        metadata=_read_metadata(head),
+        span_name=ids.get(b"x-portkey-span-name") or ids.get(b"helicone-session-name"),
+        metadata=_read_metadata(head, ids),
     )
 
 
-def _read_id(ours: Mapping[bytes, bytes], name: bytes) -> str | None:
-    raw = ours.get(name)
-    if raw is None:
-        return None
+def _read_id(name: bytes, raw: bytes) -> str:
     text = raw.decode("utf-8", "surrogateescape")
     if not is_valid_id(text):
         raise BadInput(
@@ -69,16 +71,14 @@ def _read_id(ours: Mapping[bytes, bytes], name: bytes) -> str | None:
     return text
 
 
-def _read_metadata(head: RequestHead) -> Mapping[str, object]:
-    ours = head.ours
-    if not ours and not head.properties:
-        return _NO_METADATA
+def _read_metadata(head: RequestHead, ids: Mapping[bytes, str]) -> Mapping[str, object]:
     tags = {_text(name): _text(value) for name, value in head.properties.items()}
-    for name, key in _TAGS:
-        if (value := _read_id(ours, name)) is not None:
-            tags[key] = value
-    raw = ours.get(b"x-portkey-metadata")
-    return tags if raw is None else {**tags, **_parse_metadata(raw)}
+    if ids:
+        tags |= {key: ids[name] for name, key in _TAGS if name in ids}
+    raw = head.ours.get(b"x-portkey-metadata")
+    if raw is None:
+        return tags
+    return {**tags, **_parse_metadata(raw)} if tags else _parse_metadata(raw)
 
 
 def _text(raw: bytes) -> str:

@@ -134,10 +134,12 @@ class Connection(asyncio.Protocol):
             if parser.head is None:
                 return
             response = self._respond(parser.head)
+        elif not parser.body:
+            return
+        self._watch("body", self._limits.timeouts.idle)
         if parser.body:
             response.add(parser.body)
             parser.body = []
-            self._watch("body", self._limits.timeouts.idle)
             if response.is_full and not self._is_paused and not parser.is_complete:
                 self._is_paused = True
                 self._transport.pause_reading()
@@ -149,7 +151,6 @@ class Connection(asyncio.Protocol):
         if head.status >= 400:
             # An error that comes early says that the rest is not wanted (RFC 9112, section 9.3).
             self._sender.stop()
-        self._watch("body", self._limits.timeouts.idle)
         return response
 
     def eof_received(self) -> None:
