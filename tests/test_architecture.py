@@ -64,7 +64,7 @@ HOMES = {
     "pydantic": {"api", "config", "web"},
     "pydantic_core": {"config", "web"},
     "sqlite3": {"store"},
-    "structlog": {"app", "query", "recording", "server", "web"},
+    "structlog": {"app", "query", "recording", "server", "store", "web"},
     "uvloop": {"server"},
     "yaml": {"config"},
     "zstandard": {"cli", "store", "wire"},
