@@ -45,7 +45,7 @@ def ask_all(
     growth = asyncio.run(fill(f"sqlite:///{folder / 'gateway.db'}", month, say))
     with (
         Server(command, port, folder / "gateway.log", GATEWAY.environment),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=600) as client,
     ):
         answers = [
             _answered(client, name, ask, times, say) for name, ask in _questions(client, month).items()
