@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from dataclasses import dataclass, field
 
-from tests.log_reader import query
-from tests.raw_http import Connection, chunk, request
-from tests.running import RunningGateway
+from tests.log_reader import eventually, query
+from tests.raw_http import Broken, Connection, chunk, request
+from tests.running import RunningGateway, is_alive
 from tests.scripted_upstream import EVENT_STREAM, READ, UpstreamProcess, answer, head, send
 
 REPLY = b'{"id":"chatcmpl-%d","model":"m","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}'
@@ -54,6 +57,31 @@ def call_and_vote(
         taken = connection.call(request(b"POST", b"/v1/feedback", body=vote))
         assert taken.status == 200
         promises.votes += json.loads(taken.body)["feedback_ids"]
+
+
+def call_until(
+    over: threading.Event, gateway: RunningGateway, upstream: UpstreamProcess, promises: Promises, name: str
+) -> None:
+    """Call and vote until it is over, noting what was promised; where a call is broken off, call anew."""
+    scripts = write_scripts(upstream, 1)
+    number = 0
+    while not over.is_set():
+        try:
+            with Connection(gateway.port) as connection:
+                while not over.is_set():
+                    number += 1
+                    call_and_vote(connection, scripts, promises, f"{name}-{number}", number)
+        except (Broken, ConnectionError):
+            promises.broken += 1
+
+
+def kill_tree(gateway: RunningGateway) -> None:
+    """kill -9 of a gateway and its workers, the supervisor first, so that nobody is replaced."""
+    workers = gateway.workers()
+    gateway.kill()
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not any(is_alive(pid) for pid in workers))
 
 
 def check_kept(gateway: RunningGateway, promises: Promises) -> None:

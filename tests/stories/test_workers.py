@@ -15,11 +15,11 @@ import pytest
 
 from tests.conftest import StartGateway
 from tests.log_reader import eventually, figures, query
-from tests.raw_http import Broken, Connection, call, chunk, refuses, request
+from tests.raw_http import Connection, call, chunk, refuses, request
 from tests.running import RunningGateway, is_alive
 from tests.scripted_upstream import EVENT_STREAM, GONE, READ, UpstreamProcess, answer, head, send, wait
 
-from .promises import CHUNKED, REPLY, Promises, call_and_vote, check_kept, write_scripts
+from .promises import CHUNKED, REPLY, Promises, call_until, check_kept, kill_tree
 
 CALLERS = 6
 ROUNDS = 4
@@ -34,7 +34,7 @@ def test_what_was_answered_before_a_worker_was_killed_is_there_after_it(
     promises, over = Promises(), threading.Event()
     with ThreadPoolExecutor(CALLERS) as pool:
         callers = [
-            pool.submit(_call_until, over, gateway, upstream, promises, f"{seed}-{number}")
+            pool.submit(call_until, over, gateway, upstream, promises, f"{seed}-{number}")
             for number in range(CALLERS)
         ]
         for _ in range(ROUNDS):
@@ -44,7 +44,7 @@ def test_what_was_answered_before_a_worker_was_killed_is_there_after_it(
             os.kill(chance.choice(gateway.workers()), signal.SIGKILL)
             wait_until_both_serve(gateway)
         shown, broken = _counted(gateway), promises.broken
-        _kill_all(gateway)
+        kill_tree(gateway)
         over.set()
         for caller in callers:
             caller.result()
@@ -122,15 +122,6 @@ def _config(upstream: UpstreamProcess) -> dict[str, Any]:
     return {"server": {"workers": 2}, "providers": {"up": {"base_url": f"{upstream.url}/v1"}}}
 
 
-def _kill_all(gateway: RunningGateway) -> None:
-    """kill -9 of the whole tree, the supervisor first, so that nobody is replaced."""
-    workers = gateway.workers()
-    gateway.kill()
-    for pid in workers:
-        os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not any(is_alive(pid) for pid in workers))
-
-
 def _counted(gateway: RunningGateway) -> float:
     """How many rows were read, as far as that was told."""
     shown = figures(gateway.url).items()
@@ -142,19 +133,3 @@ def _ask(gateway: RunningGateway, upstream: UpstreamProcess, trace: str) -> None
     script = upstream.script(*answer(REPLY % 1))
     answered = call(gateway.port, request(b"POST", b"/v1/chat/completions", script, traced, body=b"{}"))
     assert answered.status == 200
-
-
-def _call_until(
-    over: threading.Event, gateway: RunningGateway, upstream: UpstreamProcess, promises: Promises, name: str
-) -> None:
-    """Call and vote until the gateway is gone, noting what was promised; where a call is broken off, call anew."""
-    scripts = write_scripts(upstream, 1)
-    number = 0
-    while not over.is_set():
-        try:
-            with Connection(gateway.port) as connection:
-                while not over.is_set():
-                    number += 1
-                    call_and_vote(connection, scripts, promises, f"{name}-{number}", number)
-        except (Broken, ConnectionError):
-            promises.broken += 1

@@ -1,0 +1,82 @@
+"""Fifty times kill -9 of whatever of a gateway there is, under load: nothing that was promised is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.conftest import StartGateway
+from tests.log_reader import eventually, query
+from tests.running import RunningGateway
+from tests.scripted_upstream import UpstreamProcess
+
+from .promises import Promises, call_until, check_kept, kill_tree
+
+CALLERS = 4
+ROUNDS = 50
+LONGEST_ROUND_SECONDS = 0.4
+
+
+def kill_a_worker(gateway: RunningGateway, chance: random.Random) -> None:
+    """Its place is taken again after a pause, which other kills do not wait for."""
+    eventually(gateway.workers)
+    os.kill(chance.choice(gateway.workers()), signal.SIGKILL)
+
+
+def kill_the_supervisor(gateway: RunningGateway, _: random.Random) -> None:
+    """Its workers finish what they have in hand while the next gateway begins on the same database."""
+    gateway.kill()
+    gateway.start()
+
+
+def kill_all(gateway: RunningGateway, _: random.Random) -> None:
+    kill_tree(gateway)
+    gateway.start()
+
+
+KINDS: Mapping[Callable[[RunningGateway, random.Random], None], int] = {
+    kill_a_worker: 4,
+    kill_the_supervisor: 3,
+    kill_all: 3,
+}
+"""What is killed, and how often of ten times."""
+
+
+def test_fifty_times_kill_9_lose_nothing_that_was_promised(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    gateway = start_gateway(
+        {
+            "server": {"workers": 2},
+            "providers": {"up": {"base_url": f"{upstream.url}/v1"}},
+        }
+    )
+    chance = random.Random(50)
+    promises, over = Promises(), threading.Event()
+    with ThreadPoolExecutor(CALLERS) as pool:
+        callers = [
+            pool.submit(call_until, over, gateway, upstream, promises, f"caller-{number}")
+            for number in range(CALLERS)
+        ]
+        try:
+            for _ in range(ROUNDS):
+                time.sleep(chance.random() * LONGEST_ROUND_SECONDS)
+                [kill] = chance.choices(list(KINDS), list(KINDS.values()))
+                kill(gateway, chance)
+        finally:
+            over.set()
+        for caller in callers:
+            caller.result()
+    kill_tree(gateway)
+    assert len(promises.traces) > 20 * ROUNDS
+    assert len(promises.votes) > 5 * ROUNDS
+    check_kept(gateway, promises)
+
+    gateway.start()
+    eventually(lambda: not query(gateway.database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
+    check_kept(gateway, promises)
