@@ -29,6 +29,7 @@ from gateway.provisioning import (
     base_urls_of,
     keys_of,
     log_policy_of,
+    may_lose_seconds_of,
     policy_of,
     prices_of,
     router_of,
@@ -195,7 +196,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     interpreter = Interpreter(store, prices_of(config), base_urls_of(config), [metrics.observe])
     spill, *left_behind = (Spill(spill_path(url, number)) for number in claim.numbers)
     overflow = Overflow(spill, store, interpreter, left_behind)
-    recorder = Recorder(store, interpreter, overflow, waits_for_commit=config.storage.durability == "commit")
+    recorder = Recorder(store, interpreter, overflow, may_lose_seconds=may_lose_seconds_of(config))
     proxy = Proxy(
         keys=keys,
         tokens=voting.tokens,

@@ -73,6 +73,11 @@ def payloads_of(config: Config) -> Callable[[str], PayloadPolicy]:
     return lambda name: by_provider.get(name) or config.storage.payloads
 
 
+def may_lose_seconds_of(config: Config) -> float:
+    """Return of how long requests may be lost if the process is killed: `interval` promises 50 ms."""
+    return {"commit": 0.0, "interval": 0.05}[config.storage.durability]
+
+
 def scale_of(config: Config) -> Callable[[Principal], Scale]:
     """Return what tells how a caller's Portkey values become scores."""
     by_key = {key.name: key.portkey_scale for key in config.keys}

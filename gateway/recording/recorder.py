@@ -26,8 +26,13 @@ QUEUE_BYTES = 256 * 1024 * 1024
 
 @dataclass(slots=True)
 class _Batch:
-    """Exchanges that go into the store together; who waits is told when they are in it, or in the overflow."""
+    """Exchanges that go into the store together; who waits is told when they are in it, or in the overflow.
 
+    Args:
+        begun_at: when the first of them came, by the loop's clock.
+    """
+
+    begun_at: float
     exchanges: list[Exchange] = field(default_factory=list)
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
     size_bytes: int = 0
@@ -40,17 +45,23 @@ class Recorder:
         request_log: the store.
         interpreter: is handed what was stored.
         overflow: where rows go while the store does not take them.
-        waits_for_commit: whether `record` returns only when the exchange is stored (durability `commit`), or as
-            soon as there is room to queue it (`interval`).
+        may_lose_seconds: of how long exchanges may be lost if the process is killed. `record` returns as soon as
+            nothing has waited for longer than that; with 0 (durability `commit`) when the exchange is stored.
     """
 
     def __init__(
-        self, request_log: RequestLog, interpreter: Interpreter, overflow: Overflow, *, waits_for_commit: bool
+        self,
+        request_log: RequestLog,
+        interpreter: Interpreter,
+        overflow: Overflow,
+        *,
+        may_lose_seconds: float,
     ) -> None:
         self._log = request_log
         self._interpreter = interpreter
         self._overflow = overflow
-        self._waits_for_commit = waits_for_commit
+        self._may_lose_seconds = may_lose_seconds
+        self._loop = asyncio.get_running_loop()
         self._next: _Batch | None = None
         self._in_store: _Batch | None = None
         self._wakeup = asyncio.Event()
@@ -74,10 +85,8 @@ class Recorder:
     async def record(self, exchange: Exchange) -> None:
         """Take an exchange, and return when it is as safe as the durability asks for."""
         batch = self._add(exchange)
-        if self._waits_for_commit or self._queued_bytes > QUEUE_BYTES:
-            stored = asyncio.get_running_loop().create_future()
-            batch.waiting.append(stored)
-            await stored
+        if not self._may_lose_seconds or self._is_behind():
+            await self._stored(batch)
 
     async def close(self) -> None:
         """Store what was taken, then stop."""
@@ -89,15 +98,24 @@ class Recorder:
     def _add(self, exchange: Exchange) -> _Batch:
         batch = self._next
         if batch is None:
-            batch = self._next = _Batch()
+            batch = self._next = _Batch(self._loop.time())
             self._wakeup.set()
         batch.exchanges.append(exchange)
         batch.size_bytes += len(exchange.request_body) + len(exchange.response_body)
         return batch
 
-    @property
-    def _queued_bytes(self) -> int:
-        return sum(batch.size_bytes for batch in (self._next, self._in_store) if batch is not None)
+    def _is_behind(self) -> bool:
+        """Too much waits to be stored, or has waited for too long."""
+        batches = [batch for batch in (self._in_store, self._next) if batch is not None]
+        return (
+            self._loop.time() - batches[0].begun_at > self._may_lose_seconds
+            or sum(batch.size_bytes for batch in batches) > QUEUE_BYTES
+        )
+
+    async def _stored(self, batch: _Batch) -> None:
+        stored = self._loop.create_future()
+        batch.waiting.append(stored)
+        await stored
 
     async def _run(self) -> None:
         while True:

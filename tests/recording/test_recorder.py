@@ -22,7 +22,7 @@ from .watched import DOWN, WatchedStore, chat, until
 async def recorder(
     watched: WatchedStore, interpreter: Interpreter, overflow: Overflow
 ) -> AsyncIterator[Recorder]:
-    recorder = Recorder(watched, interpreter, overflow, waits_for_commit=True)
+    recorder = Recorder(watched, interpreter, overflow, may_lose_seconds=0)
     recorder.start()
     yield recorder
     watched.gate.set()
@@ -58,7 +58,7 @@ async def test_all_that_end_while_one_group_is_written_form_the_next(
 async def test_without_commit_record_returns_before_the_row_is_stored(
     watched: WatchedStore, interpreter: Interpreter, overflow: Overflow, store: Store
 ) -> None:
-    recorder = Recorder(watched, interpreter, overflow, waits_for_commit=False)
+    recorder = Recorder(watched, interpreter, overflow, may_lose_seconds=60)
     recorder.start()
     watched.gate.clear()
     await recorder.record(chat("a"))
@@ -72,7 +72,7 @@ async def test_without_commit_callers_wait_once_too_much_is_queued(
     watched: WatchedStore, interpreter: Interpreter, overflow: Overflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.recording.recorder.QUEUE_BYTES", 1000)
-    recorder = Recorder(watched, interpreter, overflow, waits_for_commit=False)
+    recorder = Recorder(watched, interpreter, overflow, may_lose_seconds=60)
     recorder.start()
     watched.gate.clear()
     waiting = asyncio.create_task(recorder.record(chat("large", body=b"x" * 2000)))
@@ -81,6 +81,23 @@ async def test_without_commit_callers_wait_once_too_much_is_queued(
     assert not waiting.done()
     watched.gate.set()
     await waiting
+    await recorder.close()
+
+
+async def test_without_commit_callers_wait_while_something_has_waited_for_longer_than_may_be_lost(
+    watched: WatchedStore, interpreter: Interpreter, overflow: Overflow
+) -> None:
+    recorder = Recorder(watched, interpreter, overflow, may_lose_seconds=0.05)
+    recorder.start()
+    watched.gate.clear()
+    await recorder.record(chat("early"))
+    await asyncio.sleep(0.06)
+    late = asyncio.create_task(recorder.record(chat("late")))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not late.done()
+    watched.gate.set()
+    await late
     await recorder.close()
 
 

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -18,6 +19,8 @@ from .promises import Promises, call_and_vote, check_kept, write_scripts
 
 CALLERS = 6
 ROUND_SECONDS = 1.0
+LOST_SECONDS = 0.5
+"""Ten times what `durability: interval` promises: callers on a busy machine read what was sent long before."""
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -47,6 +50,39 @@ def test_what_was_answered_before_kill_9_is_there_after_it(
     check_kept(gateway, promises)
     unread = "SELECT count(*) FROM requests WHERE model IS NOT 'm' AND outcome = 'complete'"
     assert query(gateway.database, unread)[0][0] == 0
+
+
+def test_of_what_is_not_waited_for_only_the_last_moments_are_lost(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    gateway = start_gateway(
+        {"providers": {"up": {"base_url": f"{upstream.url}/v1"}}, "storage": {"durability": "interval"}}
+    )
+    answered_at: dict[str, float] = {}
+    with ThreadPoolExecutor(CALLERS) as pool:
+        callers = [
+            pool.submit(
+                _call_until_killed, gateway.port, write_scripts(upstream, 1), answered_at, str(number)
+            )
+            for number in range(CALLERS)
+        ]
+        time.sleep(ROUND_SECONDS)
+        gateway.kill()
+        for caller in callers:
+            caller.result()
+    assert len(answered_at) > 100
+    logged = {trace for (trace,) in query(gateway.database, "SELECT trace_id FROM requests")}
+    lost = {trace: at for trace, at in answered_at.items() if trace not in logged}
+    lost_seconds = max(answered_at.values()) - min(lost.values(), default=max(answered_at.values()))
+    assert lost_seconds <= LOST_SECONDS
+
+
+def _call_until_killed(port: int, scripts: list[bytes], answered_at: dict[str, float], name: str) -> None:
+    promises = Promises()
+    with suppress(Broken, ConnectionError), Connection(port) as connection:
+        for number in range(1_000_000):
+            call_and_vote(connection, scripts, promises, f"{name}-{number}", number)
+            answered_at[f"{name}-{number}"] = time.monotonic()
 
 
 def _call_until(
