@@ -1,0 +1,252 @@
+"""Tenants see and change their own rows alone, whatever they ask, by every documented route.
+
+Two tenants, each with a key that may do everything. What the other one has is told apart by a word that the asking
+one never says, so an answer that holds it has it from the other's rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.conftest import StartGateway
+from tests.log_reader import eventually, query
+from tests.running import RunningGateway
+from tests.scripted_upstream import UpstreamProcess, answer
+
+SECRET = "zeta"
+"""In all that the other tenant writes, and in no id of it, since refusals repeat the id that was asked for."""
+
+FOR_EVERYBODY = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/f/")
+"""Routes that are about no tenant's rows."""
+
+SIGNED = "/v1/logs/exports/{export_id}/file"
+"""Takes a signature instead of a key."""
+
+NOW = datetime.now(UTC)
+WINDOW = {
+    "time_of_generation_min": (NOW - timedelta(hours=1)).isoformat(),
+    "time_of_generation_max": (NOW + timedelta(hours=1)).isoformat(),
+}
+BODIES: Mapping[str, Any] = {
+    "POST /v1/request/query": {"filter": "all", "includeInputs": True},
+    "POST /v1/request/query-clickhouse": {"filter": "all"},
+}
+"""Bodies of questions that take one."""
+
+Answers = dict[str, tuple[int, Any]]
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A tenant with ids that are known before anything has them."""
+
+    name: str
+    client: httpx.Client
+
+    @property
+    def trace_id(self) -> str:
+        return f"trace-of-{self.name}"
+
+    @property
+    def request_id(self) -> str:
+        return f"request-of-{self.name}"
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Values of parameters of paths and queries, by their names."""
+        return {
+            "trace_id": self.trace_id,
+            "request_id": self.request_id,
+            "log_id": self.request_id,
+            "session": f"session-of-{self.name}",
+            "user": f"user-of-{self.name}",
+            "author": f"author-of-{self.name}",
+            "metadata_key": "colour",
+        }
+
+    def write(self, upstream: UpstreamProcess, word: str) -> dict[str, str]:
+        """Make a request, votes in each dialect and an export; return the ids that were given to them."""
+        reply = {
+            "id": f"chatcmpl-{self.name}",
+            "model": f"model-{word}",
+            "choices": [],
+            "usage": {"prompt_tokens": 7},
+        }
+        script = upstream.script(*answer(json.dumps(reply).encode()))
+        fields = {
+            "x-portkey-trace-id": self.trace_id,
+            "helicone-request-id": self.request_id,
+            "helicone-session-id": f"session-of-{self.name}",
+            "x-portkey-span-name": word,
+            "x-portkey-metadata": json.dumps({"_user": f"user-of-{self.name}", "colour": word}),
+            **dict([script.decode().split(": ", 1)]),
+        }
+        self.ok(
+            "POST", "/v1/chat/completions", headers=fields, json={"model": f"model-{word}", "content": word}
+        )
+        vote = {
+            "trace_id": self.trace_id,
+            "value": 5,
+            "metadata": {"why": word, "_user": f"author-of-{self.name}"},
+        }
+        [portkey] = self.ok("POST", "/v1/feedback", json=vote)["feedback_ids"]
+        self.ok("POST", f"/v1/request/{self.request_id}/feedback", json={"rating": True})
+        self.ok("POST", f"/v1/request/{self.request_id}/score", json={"scores": {word: 3}})
+        edit = {"trace_id": self.trace_id, "app_id": word, "feedback": {"edited": word}}
+        pharia = self.ok("POST", "/api/feedback", json=edit)["feedback_id"]
+        export = self.ok(
+            "POST",
+            "/v1/logs/exports",
+            json={"filters": WINDOW, "requested_data": ["id", "request"], "description": word},
+        )["id"]
+        return {"portkey": portkey, "pharia": pharia, "export": export}
+
+    def ok(self, method: str, path: str, **options: Any) -> Any:
+        reply = self.client.request(method, path, **options)
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+
+@pytest.fixture
+def house(start_gateway: StartGateway, upstream: UpstreamProcess) -> RunningGateway:
+    keys = [
+        {"name": f"key-{name}", "key": f"key-of-{name}-0123456789", "role": "admin", "tenant": name}
+        for name in ("north", "south")
+    ]
+    return start_gateway({"providers": {"up": {"base_url": f"{upstream.url}/v1"}}, "keys": keys})
+
+
+@pytest.fixture
+def tenants(house: RunningGateway) -> Iterator[tuple[Tenant, Tenant]]:
+    clients = [
+        httpx.Client(
+            base_url=house.url,
+            headers={"x-portkey-api-key": f"key-of-{name}-0123456789"},
+            trust_env=False,
+            timeout=20,
+        )
+        for name in ("north", "south")
+    ]
+    yield Tenant("north", clients[0]), Tenant("south", clients[1])
+    for client in clients:
+        client.close()
+
+
+def routes(tenant: Tenant, *methods: str) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """Method, path and parameters of each documented route that is about rows."""
+    document = tenant.ok("GET", "/openapi.json")
+    return [
+        (method.upper(), path, operation.get("parameters", []))
+        for path, operations in document["paths"].items()
+        if not path.startswith(FOR_EVERYBODY)
+        for method, operation in operations.items()
+        if method.upper() in methods
+    ]
+
+
+def ask_everything(asker: Tenant, about: Tenant) -> Answers:
+    """Ask every question there is, without conditions and with those that name the other's things."""
+    answers: Answers = {}
+    for method, path, parameters in routes(asker, "GET", "POST"):
+        if method == "POST" and f"POST {path}" not in BODIES:
+            continue
+        required = {each["name"]: WINDOW[each["name"]] for each in parameters if each["name"] in WINDOW}
+        optional = [
+            each["name"] for each in parameters if each["in"] == "query" and each["name"] in about.named
+        ]
+        for conditions in ({}, *({name: about.named[name]} for name in optional)):
+            target = _filled(path, about.named)
+            reply = asker.client.request(
+                method, target, params={**required, **conditions}, json=BODIES.get(f"{method} {path}")
+            )
+            assert reply.status_code != 500, reply.text
+            answers[f"{method} {target} {conditions}"] = (reply.status_code, reply.text)
+    return answers
+
+
+def _filled(path: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        path = path.replace(f"{{{name}}}", quote(value, safe=""))
+    return path
+
+
+def wait_until_understood(gateway: RunningGateway) -> None:
+    eventually(lambda: not query(gateway.database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
+
+
+def rows_of(gateway: RunningGateway, tenant: str) -> list[list[tuple[Any, ...]]]:
+    tables = ("requests", "feedback", "feedback_versions", "exports")
+    return [
+        [
+            tuple(row)
+            for row in query(gateway.database, f"SELECT * FROM {table} WHERE tenant = ? ORDER BY 1", tenant)
+        ]
+        for table in tables
+    ]
+
+
+def test_what_one_tenant_is_told_does_not_change_with_what_another_one_has(
+    house: RunningGateway, tenants: tuple[Tenant, Tenant], upstream: UpstreamProcess
+) -> None:
+    north, south = tenants
+    north.write(upstream, "alpha")
+    wait_until_understood(house)
+    before = [ask_everything(north, about) for about in (north, south)]
+    south.write(upstream, SECRET)
+    wait_until_understood(house)
+    after = [ask_everything(north, about) for about in (north, south)]
+    for earlier, later in zip(before, after, strict=True):
+        assert later == earlier
+    assert len(before[1]) > 60
+
+    told = ask_everything(south, south)
+    assert sum(SECRET in text for _, text in told.values()) > 15, "the word would not have been found"
+
+
+def test_a_tenant_changes_nothing_of_another_s_by_any_route(
+    house: RunningGateway, tenants: tuple[Tenant, Tenant], upstream: UpstreamProcess
+) -> None:
+    north, south = tenants
+    ids = south.write(upstream, SECRET)
+    wait_until_understood(house)
+    theirs = rows_of(house, "south")
+    assert [len(table) for table in theirs] == [1, 4, 0, 1]
+    tried = 0
+    for method, path, _ in routes(north, "POST", "PUT", "PATCH", "DELETE", "GET"):
+        if "{" not in path and method != "DELETE":
+            continue
+        for feedback_id in (ids["portkey"], ids["pharia"]):
+            named = {**south.named, "feedback_id": feedback_id, "export_id": ids["export"]}
+            for body in (
+                None,
+                {"rating": False},
+                {"value": -5},
+                {"scores": {"tone": 1}},
+                {"key": "colour", "value": "x"},
+            ):
+                parameters = {**WINDOW, "author": south.named["author"]}
+                reply = north.client.request(method, _filled(path, named), params=parameters, json=body)
+                assert reply.status_code != 500, reply.text
+                assert SECRET not in reply.text, f"{method} {path}"
+                tried += 1
+    assert tried > 200
+    assert rows_of(house, "south") == theirs
+
+
+def test_no_route_that_is_about_rows_answers_without_a_key(
+    house: RunningGateway, tenants: tuple[Tenant, Tenant]
+) -> None:
+    named = {**tenants[0].named, "feedback_id": str(uuid4()), "export_id": str(uuid4())}
+    for method, path, _ in routes(tenants[0], "GET", "POST", "PUT", "PATCH", "DELETE"):
+        reply = httpx.request(method, house.url + _filled(path, named), trust_env=False)
+        expected = 403 if path == SIGNED else 401
+        assert reply.status_code == expected, f"{method} {path}"
