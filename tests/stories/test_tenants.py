@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
 
 import httpx
 import pytest
 
+from gateway.domain.ids import new_id
 from tests.conftest import StartGateway
 from tests.log_reader import eventually, query
 from tests.running import RunningGateway
@@ -245,7 +245,7 @@ def test_a_tenant_changes_nothing_of_another_s_by_any_route(
 def test_no_route_that_is_about_rows_answers_without_a_key(
     house: RunningGateway, tenants: tuple[Tenant, Tenant]
 ) -> None:
-    named = {**tenants[0].named, "feedback_id": str(uuid4()), "export_id": str(uuid4())}
+    named = {**tenants[0].named, "feedback_id": new_id(), "export_id": new_id()}
     for method, path, _ in routes(tenants[0], "GET", "POST", "PUT", "PATCH", "DELETE"):
         reply = httpx.request(method, house.url + _filled(path, named), trust_env=False)
         expected = 403 if path == SIGNED else 401
