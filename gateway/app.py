@@ -36,6 +36,7 @@ from gateway.provisioning import (
     scale_of,
 )
 from gateway.proxy.handler import PolicyOf, Proxy
+from gateway.proxy.in_flight import InFlight
 from gateway.query import (
     JudgedRequests,
     Ranking,
@@ -138,8 +139,8 @@ class Gateway:
         return FrontDoor(faces, self.proxy)
 
     def reload(self, config: Config) -> None:
-        """Take over providers, keys, payload policies, the rules of feedback and its tokens; requests in flight
-        end as they began.
+        """Take over providers, keys, limits, payload policies, the rules of feedback and its tokens; requests in
+        flight end as they began.
 
         Raises:
             GatewayError, OSError: the new configuration cannot be used; nothing has changed then.
@@ -147,6 +148,7 @@ class Gateway:
         router, policy, keys = _reloadable(config)
         self.proxy.router = router
         self.proxy.policy_of = policy
+        self.proxy.in_flight.most = config.server.max_in_flight
         self.scale_of = scale_of(config)
         self.votes.orphan_window_seconds = config.feedback.orphan_window
         self.log_book.policy_of = log_policy_of(config)
@@ -206,6 +208,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         policy_of=policy_of(config),
         limit_bytes=config.storage.max_body_bytes,
         admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
+        in_flight=InFlight(config.server.max_in_flight),
     )
 
     def url_of(provider: str, path: str) -> str | None:
@@ -273,6 +276,9 @@ def _gauges(proxy: Proxy, recorder: Recorder, overflow: Overflow, upstream: Upst
             "Processes that began to serve, those in the place of others included.", lambda: 1,
         ),
         "gateway_in_flight": ("Proxied requests that have not ended.", lambda: len(proxy.in_flight)),
+        "gateway_requests_refused_total": (
+            "Proxied requests that were refused since too many were under way.", lambda: proxy.in_flight.refused,
+        ),
         "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
         "gateway_rows_spilled_total": (
             "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_spilled,

@@ -11,6 +11,7 @@
     ├── Conflict            409  it contradicts what is already stored
     │   └── Ambiguous       409  … an id in it names several things
     ├── TooManyRequests     429  this caller has used up what it may do for now
+    ├── Overloaded          503  there is more to do than can be done well; the same call may work soon
     ├── StoreUnavailable    503  the store cannot take it now; the same call may work later
     └── UpstreamError       502  the provider could not be reached, or broke off
         └── UpstreamTimeout 504  the provider took longer than it is given
@@ -117,6 +118,14 @@ class TooManyRequests(GatewayError):
     def __init__(self, message: str, *, retry_after_seconds: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_seconds = retry_after_seconds
+
+
+class Overloaded(GatewayError):
+    """More requests are under way than may be. `retry_after_seconds` goes out as Retry-After."""
+
+    status = 503
+    code = "overloaded"
+    retry_after_seconds = 1
 
 
 class StoreUnavailable(GatewayError):

@@ -69,6 +69,12 @@ class ServerConfig(Section):
     allow_custom_hosts: tuple[Origin, ...] = Field(
         default=(), description="Origins that a caller may name in x-portkey-custom-host."
     )
+    max_in_flight: Integer | None = Field(
+        default=5000,
+        ge=1,
+        description="Proxied requests that each process has under way at most; more are refused with 503. "
+        "null: no limit.",
+    )
     max_head_bytes: Integer = Field(
         default=64 * 1024, ge=4096, le=MIB, description="Longest request line or header field taken."
     )

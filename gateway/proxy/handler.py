@@ -56,6 +56,7 @@ class Proxy:
         policy_of: what of a request may be kept.
         limit_bytes: how much of each body is kept.
         admit: raises StoreUnavailable where requests are to be refused because they could not be logged.
+        in_flight: counts those under way, and says when there are enough.
     """
 
     def __init__(
@@ -69,10 +70,11 @@ class Proxy:
         policy_of: PolicyOf,
         limit_bytes: int,
         admit: Callable[[], None],
+        in_flight: InFlight,
     ) -> None:
         self.router = router
         self.policy_of = policy_of
-        self.in_flight = InFlight()
+        self.in_flight = in_flight
         self._keys = keys
         self._tokens = tokens
         self._upstream = upstream
@@ -88,6 +90,7 @@ class Proxy:
             identity = read_identity(head, request.headers.get("traceparent"))
             omission = read_omission(head)
             principal = require(authenticate(request.headers, self._keys), Role.PROXY)
+            self.in_flight.refuse_beyond_limit()
             self._admit()
             target = self.router.plan(request.raw_path, *_wishes(head))
         except GatewayError as error:

@@ -5,16 +5,33 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from gateway.errors import Overloaded
+
 
 class InFlight:
-    """The tasks that forward a request each. `is_draining` once no more of them are wanted."""
+    """The tasks that forward a request each. `is_draining` once no more of them are wanted.
 
-    def __init__(self) -> None:
+    Args:
+        most: how many there may be at once, None for any number; may be changed at any time.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most = most
         self.is_draining = False
+        self.refused = 0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    def refuse_beyond_limit(self) -> None:
+        """Raise Overloaded if there are as many as there may be, and count it in `refused`."""
+        if self.most is not None and len(self._tasks) >= self.most:
+            self.refused += 1
+            raise Overloaded(
+                f"{self.most:,} requests are under way, as many as this gateway takes at once.",
+                hint="Send it again soon.",
+            )
 
     def enter(self) -> asyncio.Task[Any]:
         """Count the current task, and return it, to be given to `leave` in the end."""

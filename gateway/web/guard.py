@@ -9,7 +9,7 @@ from gateway.access.keys import KeyRing
 from gateway.access.tokens import FeedbackTokens
 from gateway.domain.ids import new_id
 from gateway.domain.principal import OPEN, Principal
-from gateway.errors import GatewayError, StoreUnavailable, TooManyRequests, Unauthorized
+from gateway.errors import GatewayError, Overloaded, StoreUnavailable, TooManyRequests, Unauthorized
 from gateway.web.auth import authenticate, read_feedback_token, require
 from gateway.web.bodies import STRICTER_LIMIT
 from gateway.web.cors import AllowedOrigins
@@ -85,7 +85,7 @@ def draw(face: Face, error: GatewayError) -> web.Response:
 
 def error_headers(error: GatewayError) -> dict[str, str]:
     """Return the header fields that an error of this kind comes with, whoever draws it."""
-    if isinstance(error, StoreUnavailable | TooManyRequests):
+    if isinstance(error, Overloaded | StoreUnavailable | TooManyRequests):
         return {"Retry-After": str(error.retry_after_seconds)}
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": 'Bearer realm="gateway"'}
