@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import structlog
 
 from gateway import __version__
+from gateway.access.hosts import TrustedHosts
 from gateway.access.keys import KeyRing
 from gateway.access.limits import VoteLimits
 from gateway.access.tokens import FeedbackTokens
 from gateway.api.helicone import helicone_face
 from gateway.api.native import documentation_face, native_face
-from gateway.api.operations import Gauges, Metrics, Others, nobody, operations_face
+from gateway.api.operations import Metrics, Others, nobody, operations_face
 from gateway.api.pharia import pharia_face
 from gateway.api.portkey import DIALECT as PORTKEY
 from gateway.api.portkey import portkey_analytics_face, portkey_exporter, portkey_face, portkey_logs_face
@@ -25,6 +26,7 @@ from gateway.erasing import Eraser
 from gateway.errors import StoreUnavailable
 from gateway.feedback import FeedbackCore, Scale
 from gateway.feedback.standing import StandingVotes
+from gateway.gauges import gauges_of
 from gateway.provisioning import (
     base_urls_of,
     keys_of,
@@ -153,6 +155,7 @@ class Gateway:
         self.votes.orphan_window_seconds = config.feedback.orphan_window
         self.log_book.policy_of = log_policy_of(config)
         self.keys.replace_configured(keys)
+        self.keys.open_to = TrustedHosts(config.server.allowed_hosts)
         self.voting.configure(config.feedback.tokens)
         self.config = config
 
@@ -191,7 +194,12 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     url = config.storage.url
     claim = claim_worker(url, worker.number, config.server.workers)
     store = await open_store(url, readable, claim.numbers)
-    keys = KeyRing(keys_of(config), store, is_off=config.server.auth == "off")
+    keys = KeyRing(
+        keys_of(config),
+        store,
+        is_off=config.server.auth == "off",
+        open_to=TrustedHosts(config.server.allowed_hosts),
+    )
     voting = Voting(config.feedback.tokens)
     upstream = Upstream()
     metrics = Metrics(worker.inherited, worker.others)
@@ -218,7 +226,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     exporter = portkey_exporter(url_of)
     files = ExportFiles(exports_path(config.storage.url))
     exports = ExportRunner(store, files, {PORTKEY: exporter})
-    metrics.watch(_gauges(proxy, recorder, overflow, upstream))
+    metrics.watch(gauges_of(proxy, recorder, overflow, upstream))
     core = FeedbackCore(store, voting.limits.spend)
     votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend)
     longest = config.server.max_feedback_bytes
@@ -267,31 +275,6 @@ def _checker(store: Store, overflow: Overflow) -> Callable[[], Awaitable[Health]
         return health
 
     return check
-
-
-def _gauges(proxy: Proxy, recorder: Recorder, overflow: Overflow, upstream: Upstream) -> Gauges:
-    return {
-        "gateway_workers": ("Processes that serve.", lambda: 1),
-        "gateway_worker_starts_total": (
-            "Processes that began to serve, those in the place of others included.", lambda: 1,
-        ),
-        "gateway_in_flight": ("Proxied requests that have not ended.", lambda: len(proxy.in_flight)),
-        "gateway_requests_refused_total": (
-            "Proxied requests that were refused since too many were under way.", lambda: proxy.in_flight.refused,
-        ),
-        "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
-        "gateway_rows_spilled_total": (
-            "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_spilled,
-        ),
-        "gateway_rows_lost_total": ("Rows that could be stored nowhere.", lambda: overflow.rows_lost),
-        "gateway_upstream_connections": ("Connections to providers.", lambda: upstream.stats().open_connections),
-        "gateway_upstream_idle_connections": (
-            "Connections to providers that wait for a request.", lambda: upstream.stats().idle_connections,
-        ),
-        "gateway_upstream_waiting": (
-            "Requests that wait for a connection to their provider.", lambda: upstream.stats().waiting_requests,
-        ),
-    }  # fmt: skip
 
 
 async def _refresh_for_ever(keys: KeyRing) -> None:

@@ -23,7 +23,7 @@ def request(
     version: bytes = b"HTTP/1.1",
 ) -> bytes:
     """Write a request. `fields` are whole lines; Host is put before them and the framing after."""
-    lines = [b"%b %b %b" % (method, target, version), b"Host: gateway.test", *fields]
+    lines = [b"%b %b %b" % (method, target, version), b"Host: gateway.localhost", *fields]
     if is_chunked:
         lines.append(b"Transfer-Encoding: chunked")
         body = (chunk(body) if body else b"") + LAST_CHUNK

@@ -17,7 +17,7 @@ PACKAGE = "gateway"
 
 NOUNS = {"domain", "errors"}
 RULES = {"routing", "recording", "feedback", "query", "access", "erasing"}
-WIRING = {"app", "provisioning", "urls"}
+WIRING = {"app", "gauges", "provisioning", "urls"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -40,9 +40,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ui": NOUNS | {"access", "feedback", "query", "store", "web", "wire"},
     "urls": NOUNS | {"web"},
     "provisioning": NOUNS | RULES | {"config", "proxy", "upstream", "wire"},
+    "gauges": {"api", "proxy", "recording", "upstream"},
     "app": NOUNS
     | RULES
-    | {"api", "config", "proxy", "provisioning", "store", "ui", "upstream", "urls", "web", "wire"},
+    | {"api", "config", "gauges", "proxy", "provisioning", "store", "ui", "upstream", "urls", "web", "wire"},
     "server": NOUNS | {"app", "config", "demo", "urls"},
     "cli": NOUNS | RULES | {"api", "app", "client", "config", "provisioning", "server", "store", "wire"},
     "__main__": {"cli"},

@@ -7,6 +7,7 @@ import hmac
 import secrets
 from collections.abc import Sequence
 
+from gateway.access.hosts import TrustedHosts
 from gateway.domain.clock import now_us
 from gateway.domain.principal import Principal, Role
 from gateway.errors import NotFound
@@ -28,9 +29,18 @@ class KeyRing:
         configured: principals of the configuration by the SHA-256 of their token.
         store: where keys made at run time are.
         is_off: whether nobody needs a key, even if there are some.
+        open_to: under which names the gateway may be called while nobody needs one because there is none.
     """
 
-    def __init__(self, configured: dict[str, Principal], store: KeyStore, *, is_off: bool = False) -> None:
+    def __init__(
+        self,
+        configured: dict[str, Principal],
+        store: KeyStore,
+        *,
+        is_off: bool = False,
+        open_to: TrustedHosts | None = None,
+    ) -> None:
+        self.open_to = open_to or TrustedHosts()
         self._configured = configured
         self._stored: dict[str, Principal] = {}
         self._store = store
@@ -40,6 +50,11 @@ class KeyRing:
     def is_open(self) -> bool:
         """Whether callers may come in without a key."""
         return self._is_off or not (self._configured or self._stored)
+
+    @property
+    def is_off(self) -> bool:
+        """Whether that is because the configuration says so."""
+        return self._is_off
 
     def find(self, token: str) -> Principal | None:
         """Return whom this token stands for, None if it is no gateway key. Compares in constant time."""

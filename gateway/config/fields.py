@@ -23,6 +23,7 @@ RESERVED_NAMES = frozenset(
 MIN_SECRET_LENGTH = 32
 """Shortest secret to sign with, in characters."""
 
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
 _PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token of RFC 9110, section 5.6.2."""
@@ -71,6 +72,12 @@ def _page_origin(text: str) -> str:
     origin = _origin(text)
     # Browsers leave out the port that goes without saying.
     return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
+
+
+def _host_name(name: str) -> str:
+    if not _HOST_NAME.fullmatch(name):
+        raise ValueError("must be the name of a host, such as gateway.example.com, without scheme and port")
+    return name.lower()
 
 
 def _off_is_a_word(value: object) -> object:
@@ -140,6 +147,7 @@ def _no_routes_yet(routes: object) -> object:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
+HostName = Annotated[str, AfterValidator(_host_name)]
 PageOrigin = Annotated[str, AfterValidator(_page_origin)]
 Integer = Annotated[int, BeforeValidator(_no_truth)]
 Number = Annotated[float, BeforeValidator(_no_truth)]

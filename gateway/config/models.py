@@ -11,6 +11,7 @@ from gateway.config.fields import (
     AuthMode,
     Dollars,
     Headers,
+    HostName,
     HttpUrl,
     Integer,
     KeyValue,
@@ -65,6 +66,11 @@ class ServerConfig(Section):
     auth: AuthMode = Field(
         default="keys",
         description="`keys`: callers need a key once one exists. `off`: nobody needs one, on any address.",
+    )
+    allowed_hosts: tuple[HostName, ...] = Field(
+        default=(),
+        description="Names, beside localhost, under which a gateway without keys may be called, and whose pages "
+        "may call it.",
     )
     allow_custom_hosts: tuple[Origin, ...] = Field(
         default=(), description="Origins that a caller may name in x-portkey-custom-host."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gateway.access.hosts import TrustedHosts
 from gateway.access.keys import KeyRing
 from gateway.access.tokens import FeedbackTokens
 from gateway.domain.principal import OPEN, Principal, Role
@@ -21,8 +22,11 @@ def authenticate(headers: Mapping[str, str], keys: KeyRing) -> Principal:
 
     Raises:
         Unauthorized: keys are needed, and none of the headers holds one that is known.
+        Forbidden: there are no keys, and a page from elsewhere calls.
     """
     if keys.is_open:
+        if not keys.is_off:
+            _refuse_foreign_pages(headers, keys.open_to)
         return OPEN
     for name in CREDENTIAL_HEADERS:
         value = headers.get(name)
@@ -74,6 +78,22 @@ def is_gateway_key(value: bytes, keys: KeyRing) -> bool:
 def is_feedback_token(value: bytes, tokens: FeedbackTokens) -> bool:
     """Tell whether a credential header's value is a feedback token, which must not leave the gateway either."""
     return tokens.is_token(_token(value.decode("utf-8", "surrogateescape")))
+
+
+def _refuse_foreign_pages(headers: Mapping[str, str], hosts: TrustedHosts) -> None:
+    host, origin = headers.get("Host"), headers.get("Origin")
+    if host is not None and not hosts.trusts_host(host):
+        raise Forbidden(
+            f"without keys the gateway is not served as {host[:100]!r}, but as localhost and by its address only.",
+            field="Host",
+            hint="Make a key, or add the name to server.allowed_hosts.",
+        )
+    if origin is not None and not hosts.trusts_origin(origin):
+        raise Forbidden(
+            f"without keys the gateway is not there for pages of {origin[:100]!r}.",
+            field="Origin",
+            hint="Make a key, or add the name of their host to server.allowed_hosts.",
+        )
 
 
 def _token(value: str) -> str:

@@ -87,7 +87,7 @@ class Told:
 
     async def _is_let_in(self) -> bool:
         reader, writer = await asyncio.open_connection(*self.places[0][0].getsockname())
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: gateway.localhost\r\n\r\n")
         try:
             return await asyncio.wait_for(reader.readline(), PATIENCE_SECONDS) == b"HTTP/1.1 200 OK\r\n"
         except TimeoutError:

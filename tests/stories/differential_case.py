@@ -37,7 +37,7 @@ class Case:
         is_chunked = any(b"chunked" in field.lower() for field in self.fields)
         body = b"".join(map(chunk, self.pieces)) + LAST_CHUNK if is_chunked else b"".join(self.pieces)
         start = b"%b %b %b" % (self.method, self.target, self.version)
-        return b"\r\n".join([start, b"Host: gateway.test", *self.fields, script, b"", body])
+        return b"\r\n".join([start, b"Host: gateway.localhost", *self.fields, script, b"", body])
 
 
 def sized(body: bytes) -> bytes:

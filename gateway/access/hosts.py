@@ -1,0 +1,69 @@
+"""TrustedHosts: under which names an open gateway may be called, so that no page from elsewhere calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+MAX_BYTES = 255
+"""Longest value judged, which is the longest name that DNS knows (RFC 1035, section 2.3.4). Strangers cannot fill
+the memory with longer ones."""
+
+_REMEMBERED = 256
+_DESKTOP_SCHEMES = frozenset({"app", "file", "tauri", "vscode-file", "vscode-webview"})
+"""Of pages that were installed on this machine; no page from a network has an origin of such a scheme."""
+
+
+class TrustedHosts:
+    """Tells names that can stand for this machine only because somebody here has said so from all others.
+
+    A page can have a name of its own resolve to 127.0.0.1, and its browser then takes what listens there for a part
+    of it (DNS rebinding). It cannot do so with an address, nor with `localhost`.
+
+    Args:
+        names: further names that may be used.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names = frozenset(name.lower() for name in names)
+        self.trusts_host = lru_cache(_REMEMBERED)(self._judge_host)
+        """Judges the value of a Host field, such as `localhost:8787`."""
+        self.trusts_origin = lru_cache(_REMEMBERED)(self._judge_origin)
+        """Judges the value of an Origin field, such as `http://localhost:3000`. `null` may be anybody's."""
+
+    def _judge_host(self, host: str) -> bool:
+        name = _name_in(f"//{host}")
+        return name is not None and (self._is_known(name) or _is_address(name))
+
+    def _judge_origin(self, origin: str) -> bool:
+        if origin.partition("://")[0].lower() in _DESKTOP_SCHEMES:
+            return True
+        name = _name_in(origin)
+        return name is not None and (self._is_known(name) or _is_loopback_address(name))
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._names or name == "localhost" or name.endswith(".localhost")
+
+
+def _name_in(url: str) -> str | None:
+    """The host of a URL in lower case, without the dot that may end it."""
+    if len(url) > MAX_BYTES:
+        return None
+    try:
+        return (urlsplit(url).hostname or "").removesuffix(".") or None
+    except ValueError:
+        return None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback_address(name: str) -> bool:
+    return _is_address(name) and ip_address(name).is_loopback

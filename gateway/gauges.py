@@ -1,0 +1,35 @@
+"""What the parts of a gateway tell of themselves at /metrics, beside what is counted there."""
+
+from __future__ import annotations
+
+from gateway.api.operations import Gauges
+from gateway.proxy.handler import Proxy
+from gateway.recording.overflow import Overflow
+from gateway.recording.recorder import Recorder
+from gateway.upstream import Upstream
+
+
+def gauges_of(proxy: Proxy, recorder: Recorder, overflow: Overflow, upstream: Upstream) -> Gauges:
+    """Return the figures that are read when they are asked for."""
+    return {
+        "gateway_workers": ("Processes that serve.", lambda: 1),
+        "gateway_worker_starts_total": (
+            "Processes that began to serve, those in the place of others included.", lambda: 1,
+        ),
+        "gateway_in_flight": ("Proxied requests that have not ended.", lambda: len(proxy.in_flight)),
+        "gateway_requests_refused_total": (
+            "Proxied requests that were refused since too many were under way.", lambda: proxy.in_flight.refused,
+        ),
+        "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
+        "gateway_rows_spilled_total": (
+            "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_spilled,
+        ),
+        "gateway_rows_lost_total": ("Rows that could be stored nowhere.", lambda: overflow.rows_lost),
+        "gateway_upstream_connections": ("Connections to providers.", lambda: upstream.stats().open_connections),
+        "gateway_upstream_idle_connections": (
+            "Connections to providers that wait for a request.", lambda: upstream.stats().idle_connections,
+        ),
+        "gateway_upstream_waiting": (
+            "Requests that wait for a connection to their provider.", lambda: upstream.stats().waiting_requests,
+        ),
+    }  # fmt: skip
