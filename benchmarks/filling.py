@@ -18,6 +18,9 @@ from gateway.store.base import Store
 
 DAYS = 30
 VOTES_A_REQUEST = 0.2
+MOST_VOTES = 200_000
+"""Votes on requests drawn from a whole month touch other pages of the database each; with more of them the filling
+would take longer than all else."""
 
 _BATCH = 1000
 _SLICES = 10
@@ -60,13 +63,14 @@ class Growth:
 
 
 async def fill(url: str, month: Month, say: Callable[[str], None]) -> list[Growth]:
-    """Fill a new store with the requests of a month and a fifth as many votes, and sum it up; return how quickly
-    the requests went in, a tenth at a time."""
+    """Fill a new store with the requests of a month and a fifth as many votes, but no more than `MOST_VOTES`, and sum
+    it up; return how quickly the requests went in, a tenth at a time."""
     store = await open_store(url)
     try:
         dice = random.Random(1)
         growth = [await _add_slice(store, month, dice, slice_, say) for slice_ in _slices(month.requests)]
-        for first in range(0, round(month.requests * VOTES_A_REQUEST), _BATCH):
+        votes = min(round(month.requests * VOTES_A_REQUEST), MOST_VOTES)
+        for first in range(0, votes, _BATCH):
             await store.put_feedback([vote(month, dice, number) for number in range(first, first + _BATCH)])
         say("votes are in; summing up")
         await store.roll_up(month.ends_at_us + DAY_US)
