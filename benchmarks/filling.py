@@ -63,8 +63,8 @@ class Growth:
 
 
 async def fill(url: str, month: Month, say: Callable[[str], None]) -> list[Growth]:
-    """Fill a new store with the requests of a month and a fifth as many votes, but no more than `MOST_VOTES`, and sum
-    it up; return how quickly the requests went in, a tenth at a time."""
+    """Fill a new store with the requests of a month and a fifth as many votes, up to `MOST_VOTES`, and sum it up;
+    return how quickly the requests went in, a tenth at a time."""
     store = await open_store(url)
     try:
         dice = random.Random(1)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import sqlite3
+import threading
 
 import httpx
+import pytest
 
+from tests.cli.command import run_gateway
 from tests.conftest import StartGateway
 from tests.log_reader import eventually, figures, query
 from tests.raw_http import Response, call, request
 from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
+
+PAGE_BYTES = 4096
 
 
 def test_traffic_goes_on_while_the_disk_is_full_and_every_row_comes_back(
@@ -78,6 +84,80 @@ def test_a_store_that_another_program_locks_fails_only_after_the_wait_that_it_is
     eventually(lambda: len(_traces(gateway)) == 5)
     assert _traces(gateway) == [f"locked-{number}" for number in range(5)]
     eventually(lambda: _readiness(gateway).status_code == 200)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_database_that_is_taken_away_takes_nothing_with_it_that_comes_after(
+    start_gateway: StartGateway, upstream: UpstreamProcess, is_replaced: bool
+) -> None:
+    gateway = start_gateway(_config(upstream, "serve"))
+    _call(gateway, upstream, "before")
+    for file in gateway.folder.glob("gateway.db*"):
+        file.rename(file.with_name(f"taken-{file.name}"))
+    if is_replaced:
+        shutil.copy(gateway.folder / "taken-gateway.db", gateway.database)
+    for number in range(5):
+        assert _call(gateway, upstream, f"after-{number}").status == 200
+    vote = httpx.post(f"{gateway.url}/v1/feedback", json={"trace_id": "before", "value": 1})
+    assert vote.status_code == 503
+    assert "removed or replaced" in _readiness(gateway).text
+    gateway.kill()
+    gateway.start()
+    assert [trace for trace in _traces(gateway) if trace != "before"] == [f"after-{n}" for n in range(5)]
+
+
+def test_rows_that_a_damaged_database_does_not_take_are_in_the_backup_that_replaces_it(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    gateway = start_gateway(_config(upstream, "serve"))
+    _call(gateway, upstream, "before")
+    assert run_gateway("backup", "-c", "gateway.yaml", "copy.db", cwd=gateway.folder).returncode == 0
+    [(page,)] = query(gateway.database, "SELECT rootpage FROM sqlite_schema WHERE name = 'requests'")
+    gateway.stop()
+    _damage(gateway, page)
+    gateway.start()
+    for number in range(5):
+        assert _call(gateway, upstream, f"after-{number}").status == 200
+    shown = figures(gateway.url)
+    assert (shown["gateway_rows_spilled_total"], shown["gateway_rows_lost_total"]) == (5, 0)
+    gateway.stop()
+    restored = run_gateway("restore", "-c", "gateway.yaml", "--force", "copy.db", cwd=gateway.folder)
+    assert restored.returncode == 0, restored.stderr
+    gateway.start()
+    assert _traces(gateway) == ["before", *(f"after-{number}" for number in range(5))]
+
+
+def _damage(gateway: RunningGateway, page: int) -> None:
+    with gateway.database.open("r+b") as file:
+        file.seek((page - 1) * PAGE_BYTES)
+        file.write(b"\xff" * PAGE_BYTES)
+
+
+def test_a_disk_that_takes_its_time_makes_callers_wait_and_loses_nothing(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    """A disk is slow for the gateway while another program holds its lock on the file for a moment, again and
+    again."""
+    gateway = start_gateway(_config(upstream, "serve"))
+    over = threading.Event()
+    slowing = threading.Thread(target=_hold_up, args=(gateway, over))
+    slowing.start()
+    traces = [f"slow-{number}" for number in range(20)]
+    for trace in traces:
+        assert _call(gateway, upstream, trace).status == 200
+    over.set()
+    slowing.join()
+    assert figures(gateway.url)["gateway_rows_spilled_total"] == 0
+    assert _traces(gateway) == traces
+
+
+def _hold_up(gateway: RunningGateway, over: threading.Event) -> None:
+    connection = sqlite3.connect(gateway.database, isolation_level=None, timeout=30)
+    while not over.wait(0.01):
+        connection.execute("BEGIN IMMEDIATE")
+        over.wait(0.3)
+        connection.execute("ROLLBACK")
+    connection.close()
 
 
 def test_requests_are_refused_while_they_cannot_be_logged_where_that_is_asked_for(

@@ -8,6 +8,7 @@ each is run again in a transaction of its own, so that a job fails for its own r
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections import deque
@@ -59,6 +60,7 @@ class Writer:
         it."""
         self._connection = connection
         self._path = path
+        self._inode = path.stat().st_ino
         self._loop = asyncio.get_running_loop()
         self._turn = Turn(path, BUSY_SECONDS)
         self._checkpointer = Checkpointer(path)
@@ -223,11 +225,22 @@ class Writer:
                 return
 
     def _begin(self, *, is_synced: bool) -> None:
+        self._refuse_moved_file()
         with translated_errors(self._path):
             if is_synced != self._is_syncing:
                 self._connection.execute(f"PRAGMA synchronous = {'FULL' if is_synced else 'NORMAL'}")
                 self._is_syncing = is_synced
             self._connection.execute("BEGIN IMMEDIATE")
+
+    def _refuse_moved_file(self) -> None:
+        """Raise StoreUnavailable if the file that is open is not the one of its name any more: what is committed to
+        it then would be found by nobody."""
+        try:
+            is_in_place = os.stat(self._path).st_ino == self._inode
+        except OSError:
+            is_in_place = False
+        if not is_in_place:
+            raise StoreUnavailable(f"the database {self._path} was removed or replaced while it was in use.")
 
     def _run_and_commit(self, jobs: list[Job]) -> None:
         with translated_errors(self._path):

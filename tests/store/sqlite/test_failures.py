@@ -149,6 +149,14 @@ async def test_a_file_that_was_removed_under_the_store_is_not_healthy(failing: F
     assert "removed or replaced" in str(health.reason)
 
 
+async def test_nothing_is_committed_to_a_file_that_nobody_will_find(failing: Failing) -> None:
+    _remove(failing.path)
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
+        await failing.store.append([exchange()])
+    with pytest.raises(StoreUnavailable, match="removed or replaced"):
+        await failing.store.put_feedback([feedback()])
+
+
 def _overwrite_page(path: Path, number: int) -> None:
     with path.open("r+b") as file:
         file.seek((number - 1) * 4096)

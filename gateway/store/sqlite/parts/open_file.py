@@ -35,7 +35,6 @@ class OpenFile:
     ) -> None:
         self._path = path
         self._workers = workers
-        self._inode = path.stat().st_ino
         self._packer = BodyPacker()
         self._writer = Writer(connection, path)
         self._lookups = Lookups(path, decode, _LOOKUP_THREADS)
@@ -46,7 +45,6 @@ class OpenFile:
         with room for a small row but not for a real one does not pass for healthy."""
         size = min(self._writer.largest_failure_bytes, heartbeat.MAX_PADDING_BYTES)
         try:
-            self._refuse_moved_file()
             await self._writer.write(partial(heartbeat.beat, padding_bytes=size))
         except StoreUnavailable as error:
             return Health(is_writable=False, reason=str(error))
@@ -57,14 +55,6 @@ class OpenFile:
         await self._writer.close()
         await self._lookups.close()
         await self._queries.close()
-
-    def _refuse_moved_file(self) -> None:
-        try:
-            is_in_place = self._path.stat().st_ino == self._inode
-        except OSError:
-            is_in_place = False
-        if not is_in_place:
-            raise StoreUnavailable(f"the database {self._path} was removed or replaced while it was in use.")
 
 
 def count_of(connection: sqlite3.Connection, query: Query) -> int:
