@@ -151,6 +151,7 @@ class Gateway:
         self.proxy.router = router
         self.proxy.policy_of = policy
         self.proxy.in_flight.most = config.server.max_in_flight
+        self.proxy.patience_seconds = config.server.read_timeout
         self.scale_of = scale_of(config)
         self.votes.orphan_window_seconds = config.feedback.orphan_window
         self.log_book.policy_of = log_policy_of(config)
@@ -217,6 +218,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         limit_bytes=config.storage.max_body_bytes,
         admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
         in_flight=InFlight(config.server.max_in_flight),
+        patience_seconds=config.server.read_timeout,
     )
 
     def url_of(provider: str, path: str) -> str | None:

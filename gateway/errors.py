@@ -2,6 +2,7 @@
 
     GatewayError                 the root; every face knows how to draw one
     ├── BadInput            400  the caller sent something wrong and can mend it
+    │   ├── CallerTimeout   408  … it takes too long to send it
     │   ├── TooLarge        413  … it is bigger than what is taken here
     │   └── Unprocessable   422  … it is well formed, but its values are not
     ├── Unauthorized        401  no key, or one that is not known
@@ -51,6 +52,11 @@ class GatewayError(Exception):
 class BadInput(GatewayError):
     status = 400
     code = "bad_input"
+
+
+class CallerTimeout(BadInput):
+    status = 408
+    code = "request_timeout"
 
 
 class TooLarge(BadInput):

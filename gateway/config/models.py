@@ -81,6 +81,11 @@ class ServerConfig(Section):
         description="Proxied requests that each process has under way at most; more are refused with 503. "
         "null: no limit.",
     )
+    read_timeout: Seconds = Field(
+        default=60,
+        description="Seconds that a caller may take for the head of its first request, and for each further "
+        "piece of a body.",
+    )
     max_head_bytes: Integer = Field(
         default=64 * 1024, ge=4096, le=MIB, description="Longest request line or header field taken."
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from gateway.errors import CallerTimeout
 from gateway.recording.capture import BodyCapture
 
 WHOLE_BYTES = 64 * 1024
@@ -15,33 +17,50 @@ in one piece, and can go out again should a kept connection turn out to be dead.
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-async def read_request_body(request: web.BaseRequest, capture: BodyCapture) -> bytes | AsyncIterator[bytes]:
+async def read_request_body(
+    request: web.BaseRequest, capture: BodyCapture, patience_seconds: float
+) -> bytes | AsyncIterator[bytes]:
     """Return the body of a request, or an iterator over its pieces; either is noted as it passes.
 
-    Raises:
+    Args:
+        patience_seconds: how long the caller may take for each piece.
+
+    Raises, as the iterator does:
         ConnectionError: the caller has gone.
+        CallerTimeout: it sends nothing any more.
     """
     if not request.body_exists:
         return b""
     length = request.content_length
     if length is None or length > WHOLE_BYTES:
-        return _pieces(request, capture)
+        return _pieces(request, capture, patience_seconds)
     body = b""
-    while piece := await _read_piece(request):
+    while piece := await _read_piece(request, patience_seconds):
         capture.add(piece)
         body = body + piece if body else piece
     return body
 
 
-async def _pieces(request: web.BaseRequest, capture: BodyCapture) -> AsyncIterator[bytes]:
-    while piece := await _read_piece(request):
+async def _pieces(
+    request: web.BaseRequest, capture: BodyCapture, patience_seconds: float
+) -> AsyncIterator[bytes]:
+    while piece := await _read_piece(request, patience_seconds):
         capture.add(piece)
         yield piece
 
 
-async def _read_piece(request: web.BaseRequest) -> bytes:
+async def _read_piece(request: web.BaseRequest, patience_seconds: float) -> bytes:
     try:
-        return await request.content.readany()
+        if request.content.is_eof():
+            # All of it has come with the head, as nearly always: then there is nothing to wait for.
+            return await request.content.readany()
+        async with asyncio.timeout(patience_seconds):
+            return await request.content.readany()
+    except TimeoutError:
+        raise CallerTimeout(
+            f"no more of the body came within {patience_seconds:g} seconds.",
+            hint="Send it without such pauses; server.read_timeout says how long they may be.",
+        ) from None
     except web.RequestPayloadError as error:
         raise ConnectionResetError("the caller broke off its request") from error
 

@@ -12,7 +12,7 @@ from gateway.access.tokens import FeedbackTokens
 from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
 from gateway.domain.principal import Principal, Role
 from gateway.domain.value import value
-from gateway.errors import BadInput, GatewayError, UpstreamError, UpstreamTimeout
+from gateway.errors import BadInput, CallerTimeout, GatewayError, UpstreamError, UpstreamTimeout
 from gateway.proxy.answer import Answer
 from gateway.proxy.body import allow_body, read_request_body
 from gateway.proxy.errors import draw_error
@@ -57,6 +57,7 @@ class Proxy:
         limit_bytes: how much of each body is kept.
         admit: raises StoreUnavailable where requests are to be refused because they could not be logged.
         in_flight: counts those under way, and says when there are enough.
+        patience_seconds: how long callers may take for each piece of a body.
     """
 
     def __init__(
@@ -71,10 +72,12 @@ class Proxy:
         limit_bytes: int,
         admit: Callable[[], None],
         in_flight: InFlight,
+        patience_seconds: float,
     ) -> None:
         self.router = router
         self.policy_of = policy_of
         self.in_flight = in_flight
+        self.patience_seconds = patience_seconds
         self._keys = keys
         self._tokens = tokens
         self._upstream = upstream
@@ -137,7 +140,7 @@ class Proxy:
             method=call.request.method,
             target=call.target.request_target,
             headers=upstream_headers(call.head, call.target.provider, self._is_ours),
-            body=await read_request_body(call.request, call.capture.request_body),
+            body=await read_request_body(call.request, call.capture.request_body, self.patience_seconds),
         )
 
     def _is_ours(self, credential: bytes) -> bool:
@@ -203,7 +206,7 @@ def _wishes(head: RequestHead) -> tuple[str | None, str | None]:
 
 
 def _outcome_of(error: GatewayError, answer: Answer | None) -> Outcome:
-    if isinstance(error, UpstreamTimeout):
+    if isinstance(error, UpstreamTimeout | CallerTimeout):
         return Outcome.TIMEOUT
     if isinstance(error, BadInput):
         return Outcome.GATEWAY_ERROR

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from gateway.app import Gateway, Worker, open_gateway
 from gateway.config.models import Config, is_loopback
@@ -30,6 +32,7 @@ class House:
     def __init__(self, gateway: Gateway, runner: web.AppRunner) -> None:
         self.gateway = gateway
         self._runner = runner
+        self._letting_go = asyncio.create_task(self._let_go_of_the_silent(), name="letting go of the silent")
 
     async def let_in(self, listeners: Listeners) -> Doors:
         """Accept callers on bound sockets, which are closed with the doors."""
@@ -43,7 +46,20 @@ class House:
         for door in self._runner.sites:
             await door.stop()
         await self.gateway.proxy.in_flight.drain(self.gateway.config.server.drain_seconds)
+        self._letting_go.cancel()
         await self._runner.cleanup()
+
+    async def _let_go_of_the_silent(self) -> None:
+        """Close connections on which no request has come within its time, nor within that time again. aiohttp
+        itself waits for ever for the first; those that come after it have KEEPALIVE_SECONDS."""
+        silent: set[RequestHandler] = set()
+        while True:
+            await asyncio.sleep(self.gateway.config.server.read_timeout)
+            assert self._runner.server is not None
+            unheard = {each for each in self._runner.server.connections if not each._request_count}
+            for connection in silent & unheard:
+                connection.force_close()
+            silent = unheard
 
 
 @asynccontextmanager
