@@ -25,6 +25,7 @@ INTERRUPTED = 130
     commands_in={
         "serve": ("gateway.cli.serve", "Run the gateway."),
         "check": ("gateway.cli.check", "Check a configuration, and say what it means."),
+        "doctor": ("gateway.cli.doctor", "Look at a deployment, and say what to do about it."),
         "keys": ("gateway.cli.keys", "Make, list and revoke gateway keys."),
         "feedback": ("gateway.cli.feedback", "Give feedback on a trace, and list what was given."),
         "import": ("gateway.cli.importing", "Bring in what another gateway has logged."),

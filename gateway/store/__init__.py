@@ -11,19 +11,23 @@ from pathlib import Path
 
 from gateway.errors import BadInput
 from gateway.store.backup import Restored, back_up, restore
-from gateway.store.base import Copied, Decode, Store, as_sent
+from gateway.store.base import Decode, Store, as_sent
 from gateway.store.claim import Claim, claim_number
+from gateway.store.condition import Copied, Examined
 from gateway.store.spill import Spill
 from gateway.store.sqlite import open_sqlite
 from gateway.store.sqlite.copying import Progress
+from gateway.store.sqlite.examining import examine_database
 
 __all__ = [
     "Claim",
     "Copied",
+    "Examined",
     "Restored",
     "are_rows_spilled",
     "back_up_store",
     "claim_worker",
+    "examine_store",
     "exports_path",
     "open_store",
     "restore_store",
@@ -96,6 +100,15 @@ def restore_store(url: str, backup: Path, *, set_aside: bool) -> Restored:
         StoreUnavailable: the backup is damaged or none of ours, or the store cannot be written.
     """
     return restore(_file(url), backup, set_aside=set_aside)
+
+
+def examine_store(url: str) -> Examined:
+    """Look at a store, whoever works on it meanwhile, and change nothing. Blocks; reads all of it.
+
+    Raises:
+        StoreUnavailable: it cannot be read, belongs to another program, is of a newer version, or is damaged.
+    """
+    return examine_database(_file(url))
 
 
 def _file(url: str) -> Path:

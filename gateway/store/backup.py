@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.errors import Conflict, NotFound, StoreUnavailable
-from gateway.store.base import Copied
 from gateway.store.claim import hold_all
+from gateway.store.condition import Copied
 from gateway.store.sqlite.copying import Progress, copy_database, inspect_database
 
 _LOGS = ("-wal", "-shm")

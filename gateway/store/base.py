@@ -38,15 +38,6 @@ class Health:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """What is in a copy of a store: requests, feedback entries, and its size."""
-
-    requests: int
-    feedback: int
-    size_bytes: int
-
-
 class RequestLog(Protocol):
     """What recording needs of a store."""
 

@@ -15,7 +15,8 @@ from contextlib import closing
 from pathlib import Path
 
 from gateway.errors import StoreUnavailable
-from gateway.store.base import Copied, as_sent
+from gateway.store.base import as_sent
+from gateway.store.condition import Copied
 from gateway.store.sqlite.connection import connect_reader, translated_errors
 from gateway.store.sqlite.schema import refuse_foreign
 

@@ -9,7 +9,7 @@ from gateway.errors import StoreUnavailable
 from gateway.store.migrate import Migration, applied_numbers, apply, pending, read_migrations
 from gateway.store.sqlite.connection import translated_errors
 
-_PACKAGE = "gateway.store.sqlite"
+PACKAGE = "gateway.store.sqlite"
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 
 
@@ -19,7 +19,7 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         StoreUnavailable: it cannot be written, is of a newer version, or belongs to another program.
     """
-    migrations = read_migrations(_PACKAGE)
+    migrations = read_migrations(PACKAGE)
     with translated_errors(path):
         if not _lacking(connection, path, migrations):
             return
@@ -36,7 +36,7 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
 
 def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
     """Raise StoreUnavailable if a file is of a newer version, or no database of ours at all."""
-    migrations = read_migrations(_PACKAGE)
+    migrations = read_migrations(PACKAGE)
     if _lacking(connection, path, migrations) == migrations:
         raise StoreUnavailable(f"{path} holds no data of a gateway.")
 

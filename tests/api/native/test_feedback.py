@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from gateway.domain.feedback import Kind, Source
-from gateway.domain.ids import new_id
 from gateway.store.base import Store
 
 from .conftest import MakeFeedback, key
@@ -25,7 +24,7 @@ async def show(client: httpx.AsyncClient, feedback_id: str) -> Any:
     return answer.json()
 
 
-HERE, THERE = new_id(), new_id()
+HERE, THERE = "01a21160-8bfb-75f9-ac07-2ebf032ec337", "01a21160-8bfb-73e4-a0ce-64b92ca80b4c"
 
 
 @pytest.fixture

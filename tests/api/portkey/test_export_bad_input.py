@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from gateway.domain.filter import EVERYTHING
-from gateway.domain.ids import new_id
 
 from .logs_served import LogsServed
 from .served import as_bytes, complaint
@@ -80,7 +79,7 @@ async def test_no_job_is_changed_by_what_is_wrong(logs: LogsServed, body: bytes,
     assert (await logs.client.get(path)).json() == before
 
 
-@pytest.mark.parametrize("export_id", ["x", new_id(), "..%2F..", "*", "%00"])
+@pytest.mark.parametrize("export_id", ["x", "01a21160-961c-7e09-a217-8edc6868b844", "..%2F..", "*", "%00"])
 async def test_a_job_that_is_not_there_is_not_found_by_any_path(logs: LogsServed, export_id: str) -> None:
     path = f"/logs/exports/{export_id}"
     for method, target in (

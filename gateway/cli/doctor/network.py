@@ -1,0 +1,65 @@
+"""The port to listen on, the gateway that may be there already, and how many connections there may be."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+
+import httpx
+
+from gateway import __version__
+from gateway.cli.doctor.findings import Deployment, Finding, ok, problem, warning
+from gateway.server.listeners import bind, close_all
+
+_SECONDS = 3.0
+
+
+def check_port(deployment: Deployment) -> Iterator[Finding]:
+    """The port is free, or a gateway of this version answers there and is ready."""
+    server = deployment.config.server
+    try:
+        close_all(bind(server.host, server.port))
+    except OSError as error:
+        yield from _check_whoever_listens(server.host, server.port, error)
+        return
+    yield ok("port", f"{server.host}:{server.port} is free; no gateway runs")
+
+
+def check_descriptors(deployment: Deployment) -> Iterator[Finding]:
+    """The process may have as many files open as callers and providers can take."""
+    server, providers = deployment.config.server, deployment.config.providers.values()
+    wanted = 2 * (server.max_in_flight or 0) + sum(provider.max_connections for provider in providers)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < min(wanted, server.max_in_flight or wanted):
+        yield warning(
+            "descriptors",
+            f"a process may have {soft:,} files open; as many callers as may come take {wanted:,}.",
+            f"`ulimit -n {wanted}` where the gateway is started (LimitNOFILE= of a systemd unit), or a lower"
+            " server.max_in_flight.",
+        )
+    else:
+        yield ok("descriptors", f"a process may have {soft:,} files open")
+
+
+def _check_whoever_listens(host: str, port: int, refusal: OSError) -> Iterator[Finding]:
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    url = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    try:
+        with httpx.Client(base_url=url, timeout=_SECONDS, trust_env=False) as client:
+            readiness = client.get("/readyz")
+            version = client.get("/openapi.json").json()["info"]["version"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        yield problem(
+            "port",
+            f"{host}:{port} cannot be listened on ({refusal.strerror or refusal}), and no gateway answers there.",
+            "Stop what has the port, or set another server.port.",
+        )
+        return
+    if readiness.status_code != 200:
+        yield problem(
+            "gateway", f"it runs, and is not ready: {readiness.text.strip()}", "See what /readyz says."
+        )
+    elif version != __version__:
+        yield warning("gateway", f"it runs, of version {version}; this is {__version__}.", "Restart it.")
+    else:
+        yield ok("gateway", f"it runs at {url}, of version {version}, and is ready")
