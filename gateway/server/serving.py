@@ -14,6 +14,7 @@ from gateway.app import Gateway, Worker, open_gateway
 from gateway.config.models import Config, is_loopback
 from gateway.errors import BadInput
 from gateway.server.listeners import Listeners
+from gateway.server.stalls import watch_stalls
 from gateway.urls import build_faces
 
 KEEPALIVE_SECONDS = 75.0
@@ -32,7 +33,10 @@ class House:
     def __init__(self, gateway: Gateway, runner: web.AppRunner) -> None:
         self.gateway = gateway
         self._runner = runner
-        self._letting_go = asyncio.create_task(self._let_go_of_the_silent(), name="letting go of the silent")
+        self._tasks = [
+            asyncio.create_task(self._let_go_of_the_silent(), name="letting go of the silent"),
+            asyncio.create_task(watch_stalls(gateway.metrics.observe_lag), name="watching for stalls"),
+        ]
 
     async def let_in(self, listeners: Listeners) -> Doors:
         """Accept callers on bound sockets, which are closed with the doors."""
@@ -46,7 +50,8 @@ class House:
         for door in self._runner.sites:
             await door.stop()
         await self.gateway.proxy.in_flight.drain(self.gateway.config.server.drain_seconds)
-        self._letting_go.cancel()
+        for task in self._tasks:
+            task.cancel()
         await self._runner.cleanup()
 
     async def _let_go_of_the_silent(self) -> None:

@@ -18,6 +18,9 @@ M = TypeVar("M", Counter, Histogram)
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 """Bucket bounds for the time that calls take."""
 
+LAG_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+"""Bucket bounds for how late the event loop is."""
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Gauges = Mapping[str, tuple[str, Callable[[], float]]]
@@ -69,6 +72,17 @@ class Metrics:
             "gateway_unpriced_requests", "Requests with usage whose model has no price.", call,
             registry=self._registry,
         ))  # fmt: skip
+
+        self._lag = Histogram(
+            "gateway_event_loop_lag_seconds",
+            "How late the event loop was, looked at four times a second.",
+            registry=self._registry,
+            buckets=LAG_SECONDS,
+        )
+
+    def observe_lag(self, seconds: float) -> None:
+        """Count by how much the event loop came too late."""
+        self._lag.observe(seconds)
 
     def watch(self, gauges: Gauges) -> None:
         """Show these figures too, read anew each time they are asked for."""

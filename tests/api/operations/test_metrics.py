@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
+import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.api.operations import Metrics, nobody
 from gateway.domain.figures import Figures, lasting
+from tests.conftest import StartGateway
 from tests.store.samples import FACTS, exchange
+
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 CALL = {"provider": "openai", "endpoint": "chat.completions"}
 REQUESTS = {**CALL, "status": "200", "outcome": "complete"}
@@ -70,3 +76,11 @@ async def test_what_passed_is_counted_and_what_was_only_told_of_is_not() -> None
     text = (await metrics.to_text()).decode()
     assert 'provider="passed"' in text
     assert "told of" not in text
+
+
+def test_each_metric_is_documented_with_its_kind(start_gateway: StartGateway) -> None:
+    gateway = start_gateway({"providers": {"up": {"base_url": "http://127.0.0.1:1/v1"}}})
+    text = httpx.get(f"{gateway.url}/metrics", trust_env=False).text
+    shown = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
+    documented = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", DOCUMENTATION.read_text(), re.MULTILINE))
+    assert documented == {name: kind for name, kind in shown.items() if not name.endswith("_created")}
