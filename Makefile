@@ -1,5 +1,5 @@
 # make run   the gateway on http://127.0.0.1:8787 with a built-in provider; installs what it needs first
-# make test  format, lint, types, tests: what CI runs
+# make test  format, lint, types, tests: what CI runs; ARGS=tests/store for a part, JOBS=0 in one process
 # make fix   repair what can be repaired by itself
 # make bench measure everything, in a quarter of an hour; ARGS=--quick: in five minutes; see docs/performance.md
 # make clean remove all that the others made, but no data
@@ -7,6 +7,7 @@
 PYTHON ?= python3
 EXTRAS ?= dev
 ARGS ?=
+JOBS ?= 3
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,7 +24,7 @@ test: $(DEV_STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 fix: $(DEV_STAMP)
 	$(BIN)/ruff check --fix .

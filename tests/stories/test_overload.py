@@ -35,6 +35,7 @@ class Held:
     """Requests that are under way until they are let go."""
 
     def __init__(self, gateway: RunningGateway, upstream: UpstreamProcess, count: int) -> None:
+        upstream.take()
         self._upstream, self._gate = upstream, upstream.name()
         steps = READ, head(b"200 OK", b"Content-Length: 2"), wait(self._gate), send(b"ok")
         self._callers = [Connection(gateway.port) for _ in range(count)]
