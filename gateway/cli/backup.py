@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.sources import config_option, file_of, storage_option, storage_url
-from gateway.store import Copied, are_rows_spilled, back_up_store
+from gateway.store import Copied, back_up_store
 
 MIB = 1024 * 1024
 
@@ -23,8 +23,8 @@ MIB = 1024 * 1024
 def command(target: Path, force: bool, config_file: Path | None, storage: str | None) -> None:
     """Copy the store as it is now to DEST, a file or an existing folder.
 
-    A gateway may work on it meanwhile, and waits for nothing. DEST appears when the copy is whole, was found sound,
-    and is on the disk. `gateway restore` brings it back.
+    A gateway may work on it meanwhile. Rows that wait beside the store are in the copy. DEST appears when that is
+    whole, was found sound, and is on the disk. `gateway restore` brings it back.
     """
     url = storage_url(config_file, storage)
     begun = time.monotonic()
@@ -33,11 +33,6 @@ def command(target: Path, force: bool, config_file: Path | None, storage: str | 
     copied = _copy(url, target, force)
     seconds = time.monotonic() - begun
     click.echo(f"{described(copied)} in {seconds:,.1f} s: {target}")
-    if are_rows_spilled(url):
-        click.echo(
-            "warning: rows that the store does not take now wait in a file beside it, and are not in the backup.",
-            err=True,
-        )
 
 
 def described(copied: Copied) -> str:

@@ -19,7 +19,7 @@ from gateway.store import restore_store
 def command(backup: Path, force: bool, config_file: Path | None, storage: str | None) -> None:
     """Put BACKUP, a file made by `gateway backup`, in the place of the store.
 
-    No gateway may work on the store. It is looked at first whether BACKUP is whole; it stays as it is. A backup of
+    Nobody may have the store open. It is looked at first whether BACKUP is whole; it stays as it is. A backup of
     an earlier version is brought up to date when a gateway starts on it.
     """
     restored = restore_store(storage_url(config_file, storage), backup, set_aside=force)

@@ -6,14 +6,13 @@ vote. The rules above see `base.Store` alone; `app.py` and the command line open
 
 from __future__ import annotations
 
-from glob import escape
 from pathlib import Path
 
-from gateway.errors import BadInput
 from gateway.store.backup import Restored, back_up, restore
 from gateway.store.base import Decode, Store, as_sent
 from gateway.store.claim import Claim, claim_number
 from gateway.store.condition import Copied, Examined
+from gateway.store.files import beside, file_of, spills_of
 from gateway.store.spill import Spill
 from gateway.store.sqlite import open_sqlite
 from gateway.store.sqlite.copying import Progress
@@ -34,8 +33,6 @@ __all__ = [
     "spill_path",
 ]
 
-SQLITE_PREFIX = "sqlite:///"
-
 
 async def open_store(url: str, decode: Decode = as_sent, workers: tuple[int, ...] = (0,)) -> Store:
     """Open the store that `url` names, creating or upgrading its tables as needed.
@@ -51,30 +48,27 @@ async def open_store(url: str, decode: Decode = as_sent, workers: tuple[int, ...
         BadInput: the URL is not of that form.
         StoreUnavailable: the file cannot be written, is no database of ours, or is of a newer version.
     """
-    return await open_sqlite(_file(url), decode, workers)
+    return await open_sqlite(file_of(url), decode, workers)
 
 
 def claim_worker(url: str, number: int, workers: int) -> Claim:
     """Become worker `number` of a gateway with so many workers, or if that is taken another one."""
-    return claim_number(_file(url), number, workers)
+    return claim_number(file_of(url), number, workers)
 
 
 def spill_path(url: str, worker: int) -> Path:
     """Return the file beside the store that takes a worker's exchanges while the store cannot."""
-    file = _file(url)
-    return file.with_name(f"{file.name}.spill.{worker}" if worker else f"{file.name}.spill")
+    return beside(file_of(url), f".spill.{worker}" if worker else ".spill")
 
 
 def are_rows_spilled(url: str) -> bool:
     """Tell whether exchanges of any worker wait in a file beside the store."""
-    file = _file(url)
-    return any(not Spill(path).is_empty for path in file.parent.glob(f"{escape(file.name)}.spill*"))
+    return any(not Spill(path).is_empty for path in spills_of(file_of(url)))
 
 
 def exports_path(url: str) -> Path:
     """Return the folder beside the store in which exports lie."""
-    file = _file(url)
-    return file.with_name(f"{file.name}.exports")
+    return beside(file_of(url), ".exports")
 
 
 def back_up_store(url: str, target: Path, tell: Progress, *, overwrite: bool) -> Copied:
@@ -85,7 +79,7 @@ def back_up_store(url: str, target: Path, tell: Progress, *, overwrite: bool) ->
         Conflict: the file is there already.
         StoreUnavailable: the store cannot be read, or the file not be written.
     """
-    return back_up(_file(url), target, tell, overwrite=overwrite)
+    return back_up(file_of(url), target, tell, overwrite=overwrite)
 
 
 def restore_store(url: str, backup: Path, *, set_aside: bool) -> Restored:
@@ -99,7 +93,7 @@ def restore_store(url: str, backup: Path, *, set_aside: bool) -> Restored:
         Conflict: a gateway works on the store, or it is there already.
         StoreUnavailable: the backup is damaged or none of ours, or the store cannot be written.
     """
-    return restore(_file(url), backup, set_aside=set_aside)
+    return restore(file_of(url), backup, set_aside=set_aside)
 
 
 def examine_store(url: str) -> Examined:
@@ -108,11 +102,4 @@ def examine_store(url: str) -> Examined:
     Raises:
         StoreUnavailable: it cannot be read, belongs to another program, is of a newer version, or is damaged.
     """
-    return examine_database(_file(url))
-
-
-def _file(url: str) -> Path:
-    name = url.removeprefix(SQLITE_PREFIX)
-    if name == url or not name or name.startswith(":memory:"):
-        raise BadInput(f"a store is sqlite:/// and the name of a file, not {url!r}.", field="storage.url")
-    return Path(name).absolute()
+    return examine_database(file_of(url))

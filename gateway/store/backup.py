@@ -6,19 +6,17 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.errors import Conflict, NotFound, StoreUnavailable
-from gateway.store.claim import hold_all
 from gateway.store.condition import Copied
+from gateway.store.files import JOURNALS, beside, is_name_beside, spills_of
+from gateway.store.occupancy import vacated
 from gateway.store.sqlite.copying import Progress, copy_database, inspect_database
-
-_LOGS = ("-wal", "-shm")
-"""What SQLite keeps beside a database, and looks for under the database's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +31,11 @@ def back_up(source: Path, target: Path, tell: Progress, *, overwrite: bool) -> C
     """Do what `gateway.store.back_up_store` says, for a database in a file."""
     if not source.exists():
         raise NotFound(f"there is no database {source}.")
+    if is_name_beside(source, target):
+        raise Conflict(f"{target} is the store itself, or a part of it.", hint="Choose another name.")
     _refuse_existing(target, overwrite)
-    with _appearing(target) as partial:
-        copied = copy_database(source, partial, tell)
+    with _appearing(target) as partial, _kept(spills_of(source)) as spills:
+        copied = copy_database(source, partial, spills, tell)
         _refuse_existing(target, overwrite)
     return copied
 
@@ -46,10 +46,22 @@ def restore(target: Path, backup: Path, *, set_aside: bool) -> Restored:
         raise NotFound(f"there is no file {backup}.")
     _refuse_database_in_use(backup)
     copied = inspect_database(backup)
-    with hold_all(target), _appearing(target) as partial:
+    with vacated(target), _appearing(target) as partial:
         shutil.copyfile(backup, partial)
         aside = _set_aside(target, may_be=set_aside)
     return Restored(copied, aside)
+
+
+@contextmanager
+def _kept(spills: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    """Give copies of files with rows that wait. A gateway may bring the rows in and remove the files at any time:
+    what it brings in after the copy of the database was begun is in these then."""
+    with tempfile.TemporaryDirectory(prefix="gateway-backup-") as folder:
+        copies = []
+        for spill in spills:
+            with suppress(FileNotFoundError):
+                copies.append(Path(shutil.copy(spill, folder)))
+        yield copies
 
 
 @contextmanager
@@ -80,10 +92,9 @@ def _set_aside(path: Path, *, may_be: bool) -> Path | None:
         raise Conflict(f"{path} is there already.", hint="--force keeps it under another name.")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = path.with_name(f"{path.name}.before-{stamp}")
-    for ending in (*_LOGS, ""):
-        file = path.with_name(path.name + ending)
-        if file.exists():
-            file.rename(aside.with_name(aside.name + ending))
+    for ending in (*JOURNALS, ""):
+        if (file := beside(path, ending)).exists():
+            file.rename(beside(aside, ending))
     return aside if is_there else None
 
 
@@ -93,7 +104,7 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
 
 
 def _refuse_database_in_use(backup: Path) -> None:
-    log = backup.with_name(backup.name + _LOGS[0])
+    log = beside(backup, "-wal")
     if log.exists() and log.stat().st_size:
         raise Conflict(
             f"{backup} is a database with commits in {log.name}, not a backup.",

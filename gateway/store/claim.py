@@ -8,11 +8,9 @@ held by a lock, which the kernel takes back from a process that dies.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
 
-from gateway.errors import Conflict
 from gateway.store.file_lock import FileLock
 
 
@@ -46,25 +44,6 @@ def claim_number(path: Path, wanted: int, workers: int) -> Claim:
     locks = dict([next(_free(path, chain([wanted], count(workers))))])
     locks |= _free(path, [number for number in _known(path) if number >= workers and number not in locks])
     return Claim(locks)
-
-
-@contextmanager
-def hold_all(path: Path) -> Iterator[None]:
-    """Keep gateways off the store in this file while it is replaced.
-
-    Raises:
-        Conflict: one works on it.
-        StoreUnavailable: the files that tell who does cannot be used.
-    """
-    wanted = {0, *_known(path)}
-    locks = dict(_free(path, sorted(wanted)))
-    try:
-        if len(locks) < len(wanted):
-            raise Conflict(f"a gateway works on {path}.", hint="Stop it first.")
-        yield
-    finally:
-        for lock in locks.values():
-            lock.close()
 
 
 def _free(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, FileLock]]:

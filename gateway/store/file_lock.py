@@ -11,9 +11,11 @@ from pathlib import Path
 
 from gateway.errors import StoreUnavailable
 
+_CLOSED = -1
+
 
 class FileLock:
-    """A lock that one at a time holds, among all processes and all objects of this class.
+    """A lock that one at a time holds, or several that share it, among all processes and all objects of this class.
 
     Raises:
         StoreUnavailable: the file cannot be opened, or its file system knows no locks.
@@ -35,21 +37,30 @@ class FileLock:
 
     def take_if_free(self) -> bool:
         """Take the lock if nobody holds it; tell whether it is taken."""
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            raise self._unusable(error) from error
-        return True
+        return self._try(fcntl.LOCK_EX)
+
+    def share_if_free(self) -> bool:
+        """Take the lock together with others that do so, if nobody has it alone; tell whether it is taken."""
+        return self._try(fcntl.LOCK_SH)
 
     def let_go(self) -> None:
         """Let the next in line have the lock."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of the lock for good."""
-        os.close(self._file)
+        """Let go of the lock for good; doing it again changes nothing."""
+        if self._file != _CLOSED:
+            os.close(self._file)
+            self._file = _CLOSED
+
+    def _try(self, kind: int) -> bool:
+        try:
+            fcntl.flock(self._file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise self._unusable(error) from error
+        return True
 
     def _unusable(self, error: OSError) -> StoreUnavailable:
         return StoreUnavailable(

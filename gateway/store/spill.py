@@ -102,7 +102,7 @@ async def replay(spill: Spill, history: RequestHistory) -> int:
         StoreUnavailable: the store fails again; the file still holds everything.
     """
     added = 0
-    for batch in _batches(spill.records()):
+    for batch in batches(spill.records()):
         added += await history.append_missing([(exchange, None) for exchange in batch], now_us())
     spill.clear()
     return added
@@ -148,7 +148,8 @@ def _seek_magic(file: IO[bytes], start: int) -> bool:
     return False
 
 
-def _batches(exchanges: Iterator[Exchange]) -> Iterator[list[Exchange]]:
+def batches(exchanges: Iterator[Exchange]) -> Iterator[list[Exchange]]:
+    """Yield exchanges some at a time, as many as are stored in one transaction."""
     batch: list[Exchange] = []
     size = 0
     for exchange in exchanges:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.store import open_store
+from gateway.store.spill import Spill
 from tests.cli.command import COMMAND, plain_environment
 from tests.cli.conftest import Played, Run
 from tests.log_reader import eventually
@@ -117,11 +118,30 @@ def test_what_is_no_store_is_not_backed_up(run: Run, tmp_path: Path) -> None:
     assert names_in(tmp_path) == {"text.db", "other.db"}
 
 
-def test_rows_that_wait_beside_the_store_are_told_of(run: Run, database: Path) -> None:
-    database.with_name("gateway.db.spill").write_bytes(b"not empty")
+def test_rows_that_wait_beside_the_store_are_in_the_backup_and_wait_on(
+    run: Run, database: Path, tmp_path: Path
+) -> None:
+    for name in ("gateway.db.spill", "gateway.db.spill.1"):
+        spill = Spill(tmp_path / name)
+        for number in range(3):
+            spill.add(exchange(f"{name}-{number}"))
     done = run("backup", "--storage", STORE, "copy.db")
-    assert done.returncode == 0
-    assert "warning: rows that the store does not take now wait" in done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+    assert requests_in(tmp_path / "copy.db") == 2 + 3 + 3
+    assert requests_in(database) == 2
+    assert len(list(Spill(tmp_path / "gateway.db.spill").records())) == 3
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize(
+    "name", ["gateway.db", "./gateway.db", "gateway.db-wal", "gateway.db.spill", "link.db"]
+)
+def test_a_backup_never_takes_the_place_of_the_store_itself(run: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / "link.db").symlink_to("gateway.db")
+    refused = run("backup", "--storage", STORE, "--force", name)
+    assert refused.returncode == 1
+    assert "is the store itself, or a part of it" in refused.stderr
+    assert requests_in(tmp_path / "gateway.db") == 2
 
 
 def test_a_backup_is_restored_where_there_is_nothing(run: Run, database: Path, tmp_path: Path) -> None:
@@ -195,4 +215,4 @@ def test_a_database_that_is_in_use_is_no_backup_and_a_store_that_is_is_not_repla
     assert played.run("backup", "--storage", STORE, str(tmp_path / "copy.db")).returncode == 0
     refused = played.run("restore", "--storage", STORE, "--force", str(tmp_path / "copy.db"))
     assert refused.returncode == 1
-    assert "a gateway works on" in refused.stderr
+    assert "a gateway or another command has" in refused.stderr

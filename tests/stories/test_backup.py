@@ -69,7 +69,7 @@ def _restored(start_gateway: StartGateway, upstream: UpstreamProcess, backup: Pa
     gateway = start_gateway({"providers": {"up": {"base_url": f"{upstream.url}/v1"}}})
     refused = run_gateway("restore", "-c", "gateway.yaml", "--force", str(backup), cwd=gateway.folder)
     assert refused.returncode == 1
-    assert "a gateway works on" in refused.stderr
+    assert "a gateway or another command has" in refused.stderr
     gateway.stop()
     done = run_gateway("restore", "-c", "gateway.yaml", "--force", str(backup), cwd=gateway.folder)
     assert done.returncode == 0, done.stderr

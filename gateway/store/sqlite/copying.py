@@ -1,26 +1,32 @@
 """Copying a database while others write to it, and looking whether a file is a database of ours that is sound.
 
 SQLite's online backup is used: it took a third of the time of `VACUUM INTO` (0.3 instead of 0.9 s for 430 MiB),
-which writes every table and index anew, and writers noticed neither. It begins anew whenever somebody else has
-written, unless, as here, it reads within one transaction; then it copies the state in which that began.
+which writes every table and index anew. It begins anew whenever somebody else has written, unless, as here, it
+reads within one transaction; then it copies the state in which that began. After each step the copy is synced, so
+that the disk never has so much to write at once that commits of others wait for it.
 
 Source: https://sqlite.org/backup.html.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from gateway.domain.clock import now_us
 from gateway.errors import StoreUnavailable
 from gateway.store.base import as_sent
 from gateway.store.condition import Copied
+from gateway.store.packing import BodyPacker
+from gateway.store.spill import Spill, batches
 from gateway.store.sqlite.connection import connect_reader, translated_errors
-from gateway.store.sqlite.schema import refuse_foreign
+from gateway.store.sqlite.request_log import append_missing
+from gateway.store.sqlite.schema import bring_up_to_date, refuse_foreign
 
-_STEP_PAGES = 4096
+_STEP_PAGES = 1024
 _LEAVE_TO_FIRST = "UPDATE requests SET worker = 0 WHERE interpreted_at_us IS NULL AND worker <> 0"
 """What a worker had not interpreted yet is left to the one that every gateway has."""
 
@@ -30,8 +36,11 @@ Progress = Callable[[int, int], None]
 """Told how many pages are copied, and of how many."""
 
 
-def copy_database(source: Path, target: Path, tell: Progress) -> Copied:
+def copy_database(source: Path, target: Path, spills: Sequence[Path], tell: Progress) -> Copied:
     """Copy a database as it is now into an empty file, as one file without a log, and see that it is sound.
+
+    Args:
+        spills: files with rows that it did not take; the copy does.
 
     Raises:
         StoreUnavailable: the source cannot be read, is not ours, or the copy is damaged.
@@ -40,12 +49,21 @@ def copy_database(source: Path, target: Path, tell: Progress) -> Copied:
         refuse_foreign(reading, source)
         reading.execute("BEGIN")
         reading.execute("SELECT 1 FROM sqlite_schema").fetchone()
-        with closing(sqlite3.connect(target, isolation_level=None)) as writing, translated_errors(target):
+        with (
+            closing(sqlite3.connect(target, isolation_level=None)) as writing,
+            target.open("rb") as file,
+            translated_errors(target),
+        ):
+
+            def keep_up(_: int, left: int, pages: int) -> None:
+                os.fsync(file.fileno())
+                tell(pages - left, pages)
+
             writing.execute("PRAGMA synchronous = OFF")
-            reading.backup(
-                writing, pages=_STEP_PAGES, progress=lambda _, left, pages: tell(pages - left, pages)
-            )
+            reading.backup(writing, pages=_STEP_PAGES, progress=keep_up)
             writing.execute(_LEAVE_TO_FIRST)
+            for spill in spills:
+                _bring_in(writing, target, Spill(spill))
             writing.execute("PRAGMA journal_mode = DELETE")
     return inspect_database(target)
 
@@ -63,6 +81,16 @@ def inspect_database(path: Path) -> Copied:
             raise StoreUnavailable(f"the database {path} is damaged: {found}.")
         requests, feedback = connection.execute(_ROWS).fetchone()
     return Copied(requests, feedback, path.stat().st_size)
+
+
+def _bring_in(connection: sqlite3.Connection, path: Path, spill: Spill) -> None:
+    if spill.is_empty:
+        return
+    bring_up_to_date(connection, path)
+    for batch in batches(spill.records()):
+        connection.execute("BEGIN")
+        append_missing(connection, BodyPacker(), [(exchange, None) for exchange in batch], 0, now_us())
+        connection.execute("COMMIT")
 
 
 def _connect_quietly(path: Path) -> sqlite3.Connection:

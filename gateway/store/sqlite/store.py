@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from gateway.store.base import Decode
+from gateway.store.occupancy import occupy
 from gateway.store.sqlite.connection import connect_writer
 from gateway.store.sqlite.parts.erasure import Erasure
 from gateway.store.sqlite.parts.exports import Exports
@@ -25,9 +26,16 @@ async def open_sqlite(path: Path, decode: Decode, workers: tuple[int, ...]) -> S
         workers: numbers of the worker whose store this is, and of those whose work it carries on.
 
     Raises:
-        StoreUnavailable: the file cannot be written, is no database of ours, or is of a newer version.
+        StoreUnavailable: the file cannot be written, is no database of ours, is of a newer version, or is being
+            replaced.
     """
-    return SqliteStore(await asyncio.to_thread(_open, path), path, decode, workers)
+    occupancy = occupy(path)
+    try:
+        connection = await asyncio.to_thread(_open, path)
+    except BaseException:
+        occupancy.close()
+        raise
+    return SqliteStore(connection, occupancy, path, decode, workers)
 
 
 def _open(path: Path) -> sqlite3.Connection:

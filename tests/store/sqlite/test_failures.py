@@ -12,6 +12,7 @@ import pytest
 from gateway.domain.exchange import Exchange
 from gateway.domain.feedback import Receipt
 from gateway.errors import StoreUnavailable
+from gateway.store.occupancy import occupy
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.connection import connect_writer
 from gateway.store.sqlite.schema import bring_up_to_date
@@ -27,7 +28,7 @@ class Failing:
         self.connection = connect_writer(path)
         bring_up_to_date(self.connection, path)
         self.connection.execute("PRAGMA busy_timeout = 50")
-        self.store = SqliteStore(self.connection, path)
+        self.store = SqliteStore(self.connection, occupy(path), path)
 
     async def leave_pages(self, count: int) -> None:
         """Let the file grow by this many pages and no more."""

@@ -48,12 +48,12 @@ async def test_a_new_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None
     await store.append([exchange()])
     modes = _modes(tmp_path)
     await store.close()
-    names = ("gateway.db", "gateway.db-wal", "gateway.db-shm", "gateway.db.lock")
+    names = ("gateway.db", "gateway.db-wal", "gateway.db-shm", "gateway.db.lock", "gateway.db.lock.open")
     assert modes == dict.fromkeys(names, 0o600)
 
 
 async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match=r"missing/gateway\.db.*does its folder exist"):
+    with pytest.raises(StoreUnavailable, match=r"missing/gateway\.db.*Does its folder exist"):
         await open_store(f"sqlite:///{tmp_path}/missing/gateway.db")
 
 
@@ -230,6 +230,8 @@ def test_a_file_that_may_only_be_read_is_refused_with_the_reason() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "gateway.db"
         asyncio.run(_make(path))
+        for lock in Path(folder).glob("*.lock*"):
+            lock.chmod(0o666)
         path.chmod(0o444)
         Path(folder).chmod(0o555)
         command = [sys.executable, "-c", OPEN_AS_NOBODY, str(path)]

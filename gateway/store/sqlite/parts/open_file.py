@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Decode, Health, as_sent
+from gateway.store.file_lock import FileLock
 from gateway.store.packing import BodyPacker
 from gateway.store.sql import Query
 from gateway.store.sqlite import heartbeat
@@ -29,11 +30,13 @@ class OpenFile:
     def __init__(
         self,
         connection: sqlite3.Connection,
+        occupancy: FileLock,
         path: Path,
         decode: Decode = as_sent,
         workers: tuple[int, ...] = (0,),
     ) -> None:
         self._path = path
+        self._occupancy = occupancy
         self._workers = workers
         self._packer = BodyPacker()
         self._writer = Writer(connection, path)
@@ -55,6 +58,7 @@ class OpenFile:
         await self._writer.close()
         await self._lookups.close()
         await self._queries.close()
+        self._occupancy.close()
 
 
 def count_of(connection: sqlite3.Connection, query: Query) -> int:
