@@ -35,9 +35,9 @@ import os
 from gateway.domain.ids import new_id
 new_id()
 child = os.fork()
-print(*(new_id()[19:] for _ in range(50)), flush=True)
 if child:
     os.waitpid(child, 0)
+print(*(new_id()[19:] for _ in range(50)), flush=True)
 """
 
 
