@@ -16,7 +16,8 @@ from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.store.condition import Copied
 from gateway.store.files import JOURNALS, beside, is_name_beside, spills_of
 from gateway.store.occupancy import vacated
-from gateway.store.sqlite.copying import Progress, copy_database, inspect_database
+from gateway.store.sqlite.copying import Progress, copy_database
+from gateway.store.sqlite.examining import inspect_database
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from gateway.store.file_lock import FileLock
+from gateway.store.files import beside
 
 
 class Claim:
@@ -49,7 +50,7 @@ def claim_number(path: Path, wanted: int, workers: int) -> Claim:
 def _free(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, FileLock]]:
     """Take the locks of those numbers that nobody holds."""
     for number in numbers:
-        lock = FileLock(path.with_name(f"{path.name}.lock.{number}"))
+        lock = FileLock(beside(path, f".lock.{number}"))
         if lock.take_if_free():
             yield number, lock
         else:

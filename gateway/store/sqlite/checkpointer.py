@@ -63,21 +63,27 @@ class Checkpointer:
         self._thread.join()
 
     def _run(self) -> None:
+        # Most commands commit little or nothing, and should open nothing for it.
+        if not self._comes_due():
+            return
         try:
             with closing(connect_writer(self._path)) as connection:
-                self._serve(connection)
+                self._checkpoint(connection)
+                while self._comes_due():
+                    self._checkpoint(connection)
         except StoreUnavailable as error:
             # The writer has the same file and says so to those who wait for it; its own checkpoints go on.
             log.warning("no checkpoints are made beside commits", reason=str(error))
 
-    def _serve(self, connection: sqlite3.Connection) -> None:
-        while True:
-            self._is_due.wait()
-            self._is_due.clear()
-            if self._is_closed:
-                return
-            try:
-                with translated_errors(self._path):
-                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            except StoreUnavailable as error:
-                log.warning("a checkpoint failed and will be tried again", reason=str(error))
+    def _comes_due(self) -> bool:
+        """Wait for the next checkpoint; tell whether there is to be one."""
+        self._is_due.wait()
+        self._is_due.clear()
+        return not self._is_closed
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        try:
+            with translated_errors(self._path):
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except StoreUnavailable as error:
+            log.warning("a checkpoint failed and will be tried again", reason=str(error))

@@ -7,26 +7,16 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Decode
 from gateway.store.sqlite.connection import translated_errors
+from gateway.store.sqlite.job import Job
 from gateway.store.sqlite.readers import Readers
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True, eq=False)
-class _Lookup:
-    """A read that waits, and what came of it."""
-
-    work: Callable[[sqlite3.Connection], Any]
-    future: asyncio.Future[Any]
-    result: Any = None
-    error: Exception | None = None
 
 
 class Lookups(Readers):
@@ -35,13 +25,13 @@ class Lookups(Readers):
     def __init__(self, path: Path, decode: Decode, threads: int) -> None:
         super().__init__(path, decode, threads)
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[_Lookup] = []
+        self._waiting: list[Job] = []
         self._idle_threads = threads
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do what `Readers.read` does. Lookups that share a snapshot fail each for its own reasons."""
         self._refuse_if_closed()
-        lookup = _Lookup(work, self._loop.create_future())
+        lookup = Job(work, self._loop.create_future())
         self._waiting.append(lookup)
         if len(self._waiting) == 1:
             self._loop.call_soon(self._send)
@@ -53,7 +43,7 @@ class Lookups(Readers):
         waiting, self._waiting = self._waiting, []
         for lookup in waiting:
             lookup.error = StoreUnavailable("the store is closed.")
-        self._settle(waiting)
+            lookup.settle()
         await super().close()
 
     def _send(self) -> None:
@@ -64,7 +54,7 @@ class Lookups(Readers):
             self._idle_threads -= 1
             self._threads.submit(self._look_up, lookups)
 
-    def _look_up(self, lookups: list[_Lookup]) -> None:
+    def _look_up(self, lookups: list[Job]) -> None:
         try:
             self._run(lambda connection: self._work_through(lookups, connection))
         except Exception as error:
@@ -73,7 +63,7 @@ class Lookups(Readers):
         with suppress(RuntimeError):  # the loop is closed, so nobody is left to wait
             self._loop.call_soon_threadsafe(self._return, lookups)
 
-    def _work_through(self, lookups: list[_Lookup], connection: sqlite3.Connection) -> None:
+    def _work_through(self, lookups: list[Job], connection: sqlite3.Connection) -> None:
         for lookup in lookups:
             try:
                 with translated_errors(self._path):
@@ -81,16 +71,8 @@ class Lookups(Readers):
             except Exception as error:
                 lookup.error = error
 
-    def _return(self, lookups: list[_Lookup]) -> None:
+    def _return(self, lookups: list[Job]) -> None:
         self._idle_threads += 1
-        self._settle(lookups)
-        self._send()
-
-    def _settle(self, lookups: list[_Lookup]) -> None:
         for lookup in lookups:
-            if lookup.future.done():
-                continue
-            if lookup.error is not None:
-                lookup.future.set_exception(lookup.error)
-            else:
-                lookup.future.set_result(lookup.result)
+            lookup.settle()
+        self._send()

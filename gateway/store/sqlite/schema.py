@@ -9,7 +9,7 @@ from gateway.errors import StoreUnavailable
 from gateway.store.migrate import Migration, applied_numbers, apply, pending, read_migrations
 from gateway.store.sqlite.connection import translated_errors
 
-PACKAGE = "gateway.store.sqlite"
+_PACKAGE = "gateway.store.sqlite"
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 
 
@@ -19,7 +19,7 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         StoreUnavailable: it cannot be written, is of a newer version, or belongs to another program.
     """
-    migrations = read_migrations(PACKAGE)
+    migrations = read_migrations(_PACKAGE)
     with translated_errors(path):
         if not _lacking(connection, path, migrations):
             return
@@ -34,11 +34,13 @@ def bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
             raise
 
 
-def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise StoreUnavailable if a file is of a newer version, or no database of ours at all."""
-    migrations = read_migrations(PACKAGE)
-    if _lacking(connection, path, migrations) == migrations:
+def refuse_foreign(connection: sqlite3.Connection, path: Path) -> list[Migration]:
+    """Return the migrations that a database of ours lacks. Raises StoreUnavailable if it is of a newer version, or
+    none of ours at all."""
+    migrations = read_migrations(_PACKAGE)
+    if (lacking := _lacking(connection, path, migrations)) == migrations:
         raise StoreUnavailable(f"{path} holds no data of a gateway.")
+    return lacking
 
 
 def _lacking(connection: sqlite3.Connection, path: Path, migrations: list[Migration]) -> list[Migration]:

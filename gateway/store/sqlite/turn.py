@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from gateway.store.file_lock import FileLock
+from gateway.store.files import beside
 
 
 class Turn:
@@ -23,7 +24,7 @@ class Turn:
     """
 
     def __init__(self, path: Path, patience_seconds: float) -> None:
-        self._lock = FileLock(path.with_name(f"{path.name}.lock"))
+        self._lock = FileLock(beside(path, ".lock"))
         self._patience_seconds = patience_seconds
         self._waits_since: float | None = None
 

@@ -17,11 +17,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.sqlite.checkpointer import LOG_PAGES, Checkpointer
 from gateway.store.sqlite.connection import BUSY_SECONDS, locked_out, translated_errors
+from gateway.store.sqlite.job import Job
 from gateway.store.sqlite.turn import Turn
 
 T = TypeVar("T")
@@ -34,16 +35,17 @@ LAZY_SECONDS = 0.020
 CLOSING_LOOK_SECONDS = 0.5
 
 
-@dataclass(slots=True, eq=False)
-class Job:
-    """Work that waits for its turn, and what came of it."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class Write(Job):
+    """A job that changes something.
 
-    work: Work[Any]
-    future: asyncio.Future[Any]
-    size_bytes: int
-    is_synced: bool
-    result: Any = None
-    error: Exception | None = None
+    Args:
+        size_bytes: about how much it writes.
+        is_synced: whether the commit must be on the disk itself, not only in the kernel's hands.
+    """
+
+    size_bytes: int = 0
+    is_synced: bool = False
 
 
 class Writer:
@@ -66,8 +68,8 @@ class Writer:
         self._checkpointer = Checkpointer(path)
         self._connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         self._patience: asyncio.TimerHandle | None = None
-        self._waiting: deque[Job] = deque()
-        self._lazy: deque[Job] = deque()
+        self._waiting: deque[Write] = deque()
+        self._lazy: deque[Write] = deque()
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._nudge: asyncio.TimerHandle | None = None
         self._queued_bytes = 0
@@ -126,11 +128,11 @@ class Writer:
         if self._is_closed:
             raise StoreUnavailable("the store is closed.")
 
-    def _new_job(self, work: Work[T], size_bytes: int, is_synced: bool) -> Job:
+    def _new_job(self, work: Work[T], size_bytes: int, is_synced: bool) -> Write:
         self._queued_bytes += size_bytes
-        return Job(work, self._loop.create_future(), size_bytes, is_synced)
+        return Write(work, self._loop.create_future(), size_bytes=size_bytes, is_synced=is_synced)
 
-    def _call_for(self, job: Job) -> None:
+    def _call_for(self, job: Write) -> None:
         self._waiting.append(job)
         self._bell.put(None)
         if self._patience is None:
@@ -139,7 +141,7 @@ class Writer:
     def _wake_for_lazy(self) -> None:
         self._nudge = None
         if self._lazy:
-            self._call_for(Job(_nothing, self._loop.create_future(), 0, is_synced=False))
+            self._call_for(Write(_nothing, self._loop.create_future()))
 
     def _give_up_if_stuck(self) -> None:
         """Fail all that waits if the thread has waited for its turn too long. When that comes after all, it finds
@@ -153,15 +155,10 @@ class Writer:
             self._fail(jobs, locked_out(self._path))
             self._settle(jobs)
 
-    def _settle(self, jobs: list[Job]) -> None:
+    def _settle(self, jobs: list[Write]) -> None:
         for job in jobs:
             self._queued_bytes -= job.size_bytes
-            if job.future.done():
-                continue
-            if job.error is not None:
-                job.future.set_exception(job.error)
-            else:
-                job.future.set_result(job.result)
+            job.settle()
         self._has_room.set()
 
     # on the writer's thread
@@ -185,7 +182,7 @@ class Writer:
             self._bell.get()
         return True
 
-    def _take_turn(self) -> list[Job]:
+    def _take_turn(self) -> list[Write]:
         """Wait until no other process writes, then run what waits by then; return it, done or failed."""
         try:
             self._turn.take()
@@ -200,7 +197,7 @@ class Writer:
         finally:
             self._turn.end()
 
-    def _commit(self, jobs: list[Job]) -> Exception | None:
+    def _commit(self, jobs: list[Write]) -> Exception | None:
         """Run jobs in one transaction, or if that fails each in its own; return why none could be begun."""
         try:
             self._begin(is_synced=any(job.is_synced for job in jobs))
@@ -217,7 +214,7 @@ class Writer:
                 self._commit_alone(jobs)
         return None
 
-    def _commit_alone(self, jobs: list[Job]) -> None:
+    def _commit_alone(self, jobs: list[Write]) -> None:
         for position, job in enumerate(jobs):
             job.result = job.error = None
             if (error := self._commit([job])) is not None:
@@ -242,7 +239,7 @@ class Writer:
         if not is_in_place:
             raise StoreUnavailable(f"the database {self._path} was removed or replaced while it was in use.")
 
-    def _run_and_commit(self, jobs: list[Job]) -> None:
+    def _run_and_commit(self, jobs: list[Write]) -> None:
         with translated_errors(self._path):
             for job in jobs:
                 try:
@@ -260,9 +257,9 @@ class Writer:
 
     # on either: whoever takes a job has it to himself
 
-    def _take(self) -> list[Job]:
+    def _take(self) -> list[Write]:
         """Take all jobs that wait, up to a batch."""
-        jobs: list[Job] = []
+        jobs: list[Write] = []
         size = 0
         with suppress(IndexError):
             while len(jobs) < MAX_BATCH_JOBS and size < MAX_BATCH_BYTES:
@@ -273,7 +270,7 @@ class Writer:
                 jobs.append(self._lazy.popleft())
         return jobs
 
-    def _fail(self, jobs: list[Job], error: Exception) -> None:
+    def _fail(self, jobs: list[Write], error: Exception) -> None:
         for job in jobs:
             job.error = error
             if isinstance(error, StoreUnavailable):
