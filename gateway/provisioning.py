@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 
 from gateway.access.keys import hash_token
-from gateway.config.models import Config, ProviderConfig
+from gateway.config.models import SHA256_PREFIX, Config, ProviderConfig
 from gateway.domain.exchange import PayloadPolicy
 from gateway.domain.principal import Principal
 from gateway.feedback import Scale
@@ -18,8 +18,6 @@ from gateway.routing.router import Router
 from gateway.routing.targets import Provider
 from gateway.upstream import Timeouts
 from gateway.wire.prices import PriceTable, Rate
-
-SHA256_PREFIX = "sha256:"
 
 _STRICTNESS = (PayloadPolicy.FULL, PayloadPolicy.REDACTED, PayloadPolicy.OFF)
 

@@ -7,6 +7,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from gateway.domain.loopback import is_loopback
+
 MAX_BYTES = 255
 """Longest value judged, which is the longest name that DNS knows (RFC 1035, section 2.3.4). Strangers cannot fill
 the memory with longer ones."""
@@ -35,16 +37,16 @@ class TrustedHosts:
 
     def _judge_host(self, host: str) -> bool:
         name = _name_in(f"//{host}")
-        return name is not None and (self._is_known(name) or _is_address(name))
+        return name is not None and (self._is_ours(name) or _is_address(name))
 
     def _judge_origin(self, origin: str) -> bool:
         if origin.partition("://")[0].lower() in _DESKTOP_SCHEMES:
             return True
         name = _name_in(origin)
-        return name is not None and (self._is_known(name) or _is_loopback_address(name))
+        return name is not None and self._is_ours(name)
 
-    def _is_known(self, name: str) -> bool:
-        return name in self._names or name == "localhost" or name.endswith(".localhost")
+    def _is_ours(self, name: str) -> bool:
+        return name in self._names or is_loopback(name)
 
 
 def _name_in(url: str) -> str | None:
@@ -63,7 +65,3 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_loopback_address(name: str) -> bool:
-    return _is_address(name) and ip_address(name).is_loopback

@@ -44,21 +44,17 @@ class KeyRing:
         self._configured = configured
         self._stored: dict[str, Principal] = {}
         self._store = store
-        self._is_off = is_off
+        self.is_off = is_off
+        """Whether nobody needs a key because the configuration says so."""
 
     @property
     def is_open(self) -> bool:
         """Whether callers may come in without a key."""
-        return self._is_off or not (self._configured or self._stored)
-
-    @property
-    def is_off(self) -> bool:
-        """Whether that is because the configuration says so."""
-        return self._is_off
+        return self.is_off or self._is_empty
 
     def find(self, token: str) -> Principal | None:
         """Return whom this token stands for, None if it is no gateway key. Compares in constant time."""
-        if not (self._configured or self._stored):
+        if self._is_empty:
             return None
         digest = hash_token(token)
         for keys in (self._configured, self._stored):
@@ -66,6 +62,10 @@ class KeyRing:
                 if hmac.compare_digest(known, digest):
                     return principal
         return None
+
+    @property
+    def _is_empty(self) -> bool:
+        return not (self._configured or self._stored)
 
     def replace_configured(self, configured: dict[str, Principal]) -> None:
         """Take over the keys of a reloaded configuration."""

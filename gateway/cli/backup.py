@@ -10,9 +10,8 @@ from pathlib import Path
 import click
 
 from gateway.cli.sources import config_option, file_of, storage_option, storage_url
+from gateway.cli.table import mebibytes
 from gateway.store import Copied, back_up_store
-
-MIB = 1024 * 1024
 
 
 @click.command("backup")
@@ -39,7 +38,7 @@ def described(copied: Copied) -> str:
     """Say what is in a copy."""
     return (
         f"{copied.requests:,} requests and {copied.feedback:,} feedback entries,"
-        f" {copied.size_bytes / MIB:,.1f} MiB"
+        f" {mebibytes(copied.size_bytes)}"
     )
 
 

@@ -9,8 +9,7 @@ import click
 
 from gateway.cli.sources import config_option, file_of, storage_option, storage_url
 from gateway.cli.stores import open_existing
-
-MIB = 1024 * 1024
+from gateway.cli.table import mebibytes
 
 
 @click.command("compact")
@@ -23,7 +22,7 @@ def command(config_file: Path | None, storage: str | None) -> None:
     requests through a running gateway wait in the file beside it, and feedback is answered with 503.
     """
     before, after = asyncio.run(_compact(storage_url(config_file, storage)))
-    click.echo(f"{before / MIB:,.1f} MiB before, {after / MIB:,.1f} MiB now")
+    click.echo(f"{mebibytes(before)} before, {mebibytes(after)} now")
 
 
 async def _compact(url: str) -> tuple[int, int]:

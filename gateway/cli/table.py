@@ -74,6 +74,11 @@ def clock(time_us: int) -> str:
     return f"{datetime_of(time_us):%Y-%m-%d %H:%M:%S}"
 
 
+def mebibytes(size_bytes: int, decimals: int = 1) -> str:
+    """Write a size in MiB."""
+    return f"{size_bytes / (1024 * 1024):,.{decimals}f} MiB"
+
+
 def _spelled(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode()
 

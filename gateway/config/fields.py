@@ -5,7 +5,6 @@ A message says what the value must be and never repeats it, since it may be a se
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -20,6 +19,9 @@ RESERVED_NAMES = frozenset(
 )
 """First path segments that are the gateway's own, so no provider may be called so."""
 
+SHA256_PREFIX = "sha256:"
+"""What a key begins with that is not the key itself but its hash."""
+
 MIN_SECRET_LENGTH = 32
 """Shortest secret to sign with, in characters."""
 
@@ -30,17 +32,6 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a server that listens on `host` can be reached from this machine only."""
-    name = host.strip().strip("[]").lower()
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def _http_url(text: str) -> str:
@@ -126,8 +117,8 @@ def _key_value(key: SecretStr) -> SecretStr:
     token = key.get_secret_value()
     if not _TOKEN.fullmatch(token):
         raise ValueError("must be printable ASCII without spaces, and not empty")
-    if token.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", token):
-        raise ValueError("must have 64 hex digits in lower case after sha256:")
+    if token.startswith(SHA256_PREFIX) and not re.fullmatch(rf"{SHA256_PREFIX}[0-9a-f]{{64}}", token):
+        raise ValueError(f"must have 64 hex digits in lower case after {SHA256_PREFIX}")
     return key
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from gateway.config.fields import (
     RESERVED_NAMES,
+    SHA256_PREFIX,
     AuthMode,
     Dollars,
     Headers,
@@ -26,13 +27,13 @@ from gateway.config.fields import (
     Seconds,
     SigningSecret,
     SqliteUrl,
-    is_loopback,
 )
 from gateway.domain.exchange import PayloadPolicy
 
 __all__ = [
     "MIB",
     "RESERVED_NAMES",
+    "SHA256_PREFIX",
     "Config",
     "FeedbackConfig",
     "KeyConfig",
@@ -44,7 +45,6 @@ __all__ = [
     "StorageConfig",
     "TimeoutsConfig",
     "TokensConfig",
-    "is_loopback",
 ]
 
 MIB = 1024 * 1024

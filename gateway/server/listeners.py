@@ -44,7 +44,11 @@ def close_all(listeners: Listeners) -> None:
 
 def url_of(host: str, listeners: Listeners) -> str:
     """Return the URL at which a host is reached on its port."""
-    port = listeners[0].getsockname()[1]
+    return url_at(host, listeners[0].getsockname()[1])
+
+
+def url_at(host: str, port: int) -> str:
+    """Return the URL of a host and port."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -11,7 +11,8 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.app import Gateway, Worker, open_gateway
-from gateway.config.models import Config, is_loopback
+from gateway.config.models import Config
+from gateway.domain.loopback import is_loopback
 from gateway.errors import BadInput
 from gateway.server.listeners import Listeners
 from gateway.server.stalls import watch_stalls

@@ -18,10 +18,12 @@ import yaml
 from gateway.cli.doctor import disk, providers
 from gateway.cli.doctor.findings import Deployment, Finding
 from gateway.config import load_config
+from gateway.config.models import MIB
 from gateway.domain.clock import now_us
 from gateway.store import open_store
 from tests.cli.command import COMMAND, plain_environment, run_gateway
 from tests.cli.conftest import Played, Run
+from tests.damaging import overwrite_root_of
 from tests.store.samples import exchange, feedback
 
 SECRET = "a-secret-of-some-length"
@@ -121,15 +123,6 @@ def _invent_a_migration(database: Path) -> None:
     connection.close()
 
 
-def _damage(database: Path) -> None:
-    connection = sqlite3.connect(database)
-    [page] = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'payloads'").fetchone()
-    connection.close()
-    with database.open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(b"\xff" * 4096)
-
-
 def _spill(database: Path) -> None:
     spill = database.with_name("gateway.db.spill")
     spill.write_bytes(b"rows")
@@ -138,7 +131,12 @@ def _spill(database: Path) -> None:
 
 FAULTS: Mapping[str, tuple[Callable[[Path], object], str, str, str]] = {
     "readable by others": (lambda database: database.chmod(0o640), "files", "problem", "chmod 600"),
-    "damaged": (_damage, "database", "problem", "gateway restore"),
+    "damaged": (
+        lambda database: overwrite_root_of(database, "payloads"),
+        "database",
+        "problem",
+        "gateway restore",
+    ),
     "of an earlier version": (_forget_a_migration, "database", "warning", "by 1 migrations"),
     "of a newer version": (_invent_a_migration, "database", "problem", "newer version"),
     "no database": (
@@ -260,7 +258,7 @@ def worst_of(findings: list[Finding]) -> Finding:
 def test_a_disk_that_is_nearly_full_is_named(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, free_mib: int, level: str
 ) -> None:
-    usage = shutil.disk_usage("/")._replace(free=free_mib * disk.MIB)
+    usage = shutil.disk_usage("/")._replace(free=free_mib * MIB)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     assert worst_of(list(disk.check_disk(deployment))).level == level
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.cli.doctor.findings import Deployment, Finding, ok, problem, warning
+from gateway.cli.table import mebibytes
+from gateway.config.models import MIB
 
-MIB = 1024 * 1024
 LEAST_BYTES = 100 * MIB
 """With less than this free, rows soon have nowhere to go."""
 
@@ -27,7 +28,7 @@ def check_disk(deployment: Deployment) -> Iterator[Finding]:
         return
     free = shutil.disk_usage(folder).free
     size = database.stat().st_size if database.exists() else 0
-    says = f"{free / MIB:,.0f} MiB free, the database has {size / MIB:,.0f} MiB"
+    says = f"{mebibytes(free, 0)} free, the database has {mebibytes(size, 0)}"
     if free < LEAST_BYTES:
         yield problem("disk", f"{says}: soon rows have nowhere to go.", "Make room, or move the database.")
     elif free < max(SPARE_BYTES, size):
@@ -48,7 +49,7 @@ def _check_log(database: Path) -> Iterator[Finding]:
     if size > LONG_LOG_BYTES:
         yield warning(
             "disk",
-            f"{log.name} has {size / MIB:,.0f} MiB: somebody has read for long in an older state of the database.",
+            f"{log.name} has {mebibytes(size, 0)}: somebody has read for long in an older state of the database.",
             "End long queries of other programs on it; `gateway compact` then empties it.",
         )
 

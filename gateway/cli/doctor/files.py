@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 
 from gateway.cli.doctor.findings import Deployment, Finding, ok, problem, warning
+from gateway.config.models import SHA256_PREFIX
 
 _OTHERS = 0o077
 
@@ -14,7 +16,7 @@ _OTHERS = 0o077
 def check_files(deployment: Deployment) -> Iterator[Finding]:
     """The database, what lies beside it, and the configuration if it holds secrets, are their owner's alone."""
     yield from _check_folder(deployment.database.parent)
-    beside = sorted(deployment.database.parent.glob(f"{deployment.database.name}*"))
+    beside = sorted(deployment.database.parent.glob(f"{escape(deployment.database.name)}*"))
     open_files = [file for file in beside if file.is_file() and _is_open_to_others(file)]
     for file in open_files:
         yield problem(
@@ -59,14 +61,11 @@ def _check_configuration(deployment: Deployment) -> Iterator[Finding]:
 
 def _secrets_in_clear(deployment: Deployment) -> Iterator[str]:
     text, config = deployment.config_file.read_text("utf-8"), deployment.config
-    secrets = {f"keys.{key.name}": key.key for key in config.keys if not _is_hash(key.key.get_secret_value())}
+    secrets = {f"keys.{key.name}": key.key for key in config.keys}
     secrets |= {f"providers.{name}.api_key": p.api_key for name, p in config.providers.items() if p.api_key}
     secrets |= {f"feedback.tokens.keys[{n}]": key for n, key in enumerate(config.feedback.tokens.keys)}
-    return (name for name, secret in secrets.items() if secret.get_secret_value() in text)
-
-
-def _is_hash(key: str) -> bool:
-    return key.startswith("sha256:")
+    values = {name: secret.get_secret_value() for name, secret in secrets.items()}
+    return (name for name, value in values.items() if value in text and not value.startswith(SHA256_PREFIX))
 
 
 def _is_open_to_others(file: Path) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.cli.doctor.findings import Deployment, Finding, ok, problem, warning
-from gateway.config.models import is_loopback
+from gateway.config.models import SHA256_PREFIX
+from gateway.domain.loopback import is_loopback
 from gateway.domain.principal import Role
 from gateway.store import Examined
 
@@ -31,15 +32,13 @@ def check_keys(deployment: Deployment) -> Iterator[Finding]:
         return
     for key in keys:
         token = key.key.get_secret_value()
-        if not token.startswith("sha256:") and len(token) < SHORTEST:
+        if not token.startswith(SHA256_PREFIX) and len(token) < SHORTEST:
             yield warning(
                 "keys",
                 f"the key {key.name!r} has {len(token)} characters, and may be guessed.",
                 "Let `gateway keys create` make one, or `openssl rand -hex 32`.",
             )
-    if Role.ADMIN not in {role for key in keys for role in key.roles} | {
-        r for roles in stored for r in roles
-    }:
+    if Role.ADMIN not in frozenset[str]().union(*(key.roles for key in keys), *stored):
         yield warning(
             "keys",
             "no key has the role admin: nobody can erase, or delete feedback, over HTTP.",

@@ -9,9 +9,11 @@ import httpx
 
 from gateway import __version__
 from gateway.cli.doctor.findings import Deployment, Finding, ok, problem, warning
-from gateway.server.listeners import bind, close_all
+from gateway.server.listeners import bind, close_all, url_at
 
 _SECONDS = 3.0
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where one answers that listens on all addresses."""
 
 
 def check_port(deployment: Deployment) -> Iterator[Finding]:
@@ -42,8 +44,7 @@ def check_descriptors(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _check_whoever_listens(host: str, port: int, refusal: OSError) -> Iterator[Finding]:
-    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    url = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    url = url_at(_ANY_ADDRESS.get(host, host), port)
     try:
         with httpx.Client(base_url=url, timeout=_SECONDS, trust_env=False) as client:
             readiness = client.get("/readyz")

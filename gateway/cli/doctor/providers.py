@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.cli.doctor.findings import Deployment, Finding, ok, problem, warning
-from gateway.config.models import ProviderConfig, is_loopback
+from gateway.config.models import ProviderConfig
+from gateway.domain.loopback import is_loopback
 
 _SECONDS = 3.0
 
