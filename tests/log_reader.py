@@ -27,6 +27,11 @@ def eventually(find: Callable[[], T]) -> T:
     return found
 
 
+def wait_until_interpreted(database: Path) -> None:
+    """Return once the model and tokens of each row are known."""
+    eventually(lambda: not query(database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
+
+
 def query(database: Path, sql: str, *values: object) -> list[sqlite3.Row]:
     """Read from a database, without ever writing to it."""
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)

@@ -16,7 +16,7 @@ from gateway.store import open_store
 from gateway.store.spill import Spill
 from tests.cli.command import COMMAND, plain_environment
 from tests.cli.conftest import Played, Run
-from tests.log_reader import eventually
+from tests.log_reader import eventually, query
 from tests.store.samples import exchange, feedback
 
 STORE = "sqlite:///gateway.db"
@@ -39,12 +39,8 @@ async def fill(path: Path, requests: int, body: bytes = b"{}") -> Path:
 
 
 def requests_in(path: Path) -> int:
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-    try:
-        count: int = connection.execute("SELECT count(*) FROM requests").fetchone()[0]
-        return count
-    finally:
-        connection.close()
+    count: int = query(path, "SELECT count(*) FROM requests")[0][0]
+    return count
 
 
 def names_in(folder: Path) -> set[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.store import open_store
 from gateway.store.base import Store
+from gateway.store.sqlite.connection import connect_writer
+from gateway.store.sqlite.schema import bring_up_to_date
 
 
 @pytest.fixture(params=["sqlite"])
@@ -22,3 +25,13 @@ async def store(store_url: str) -> AsyncIterator[Store]:
     store = await open_store(store_url)
     yield store
     await store.close()
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a new SQLite file with all tables."""
+    path = tmp_path / "gateway.db"
+    connection = connect_writer(path)
+    bring_up_to_date(connection, path)
+    yield connection
+    connection.close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +15,6 @@ from gateway.domain.feedback import Feedback, Kind, Source, Target
 from gateway.store.packing import BodyPacker
 from gateway.store.secrets import path_without_secrets, without_secrets
 from gateway.store.sqlite import feedback_log, request_log
-from gateway.store.sqlite.connection import connect_writer
-from gateway.store.sqlite.schema import bring_up_to_date
 from gateway.store.tables import (
     EXPORTS,
     FACT_COLUMNS,
@@ -98,15 +94,6 @@ ENTRIES = st.builds(
     updated_at_us=INTEGERS,
     deleted_at_us=st.none() | INTEGERS,
 )
-
-
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    path = tmp_path / "gateway.db"
-    connection = connect_writer(path)
-    bring_up_to_date(connection, path)
-    yield connection
-    connection.close()
 
 
 def storable_fields(given: Any) -> dict[str, Any]:

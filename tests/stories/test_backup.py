@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.cli.command import run_gateway
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, query
+from tests.log_reader import eventually, wait_until_interpreted
 from tests.raw_http import call, request
 from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
@@ -52,16 +52,12 @@ def test_all_that_was_promised_before_a_backup_is_in_it_however_busy_the_gateway
         restored = _restored(start_gateway, upstream, target)
         check_kept(restored, promised)
         assert call(restored.port, _chat(upstream)).status == 200
-        _wait_until_understood(restored)
+        # Also what a second worker had not read yet, which the restored gateway has not.
+        wait_until_interpreted(restored.database)
 
 
 def _wait_for(promises: Promises, traces: int) -> None:
     eventually(lambda: len(promises.traces) > traces)
-
-
-def _wait_until_understood(gateway: RunningGateway) -> None:
-    """Also what a second worker had not read yet, which the restored gateway has not."""
-    eventually(lambda: not query(gateway.database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
 
 
 def _restored(start_gateway: StartGateway, upstream: UpstreamProcess, backup: Path) -> RunningGateway:

@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, query
+from tests.log_reader import query, wait_until_interpreted
 from tests.raw_http import Broken, Connection
 from tests.scripted_upstream import UpstreamProcess
 
@@ -46,7 +46,7 @@ def test_what_was_answered_before_kill_9_is_there_after_it(
 
     check_kept(gateway, promises)
     gateway.start()
-    eventually(lambda: not query(gateway.database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
+    wait_until_interpreted(gateway.database)
     check_kept(gateway, promises)
     unread = "SELECT count(*) FROM requests WHERE model IS NOT 'm' AND outcome = 'complete'"
     assert query(gateway.database, unread)[0][0] == 0

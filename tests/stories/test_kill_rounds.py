@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, query
+from tests.log_reader import eventually, wait_until_interpreted
 from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess
 
@@ -78,5 +78,5 @@ def test_fifty_times_kill_9_lose_nothing_that_was_promised(
     check_kept(gateway, promises)
 
     gateway.start()
-    eventually(lambda: not query(gateway.database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
+    wait_until_interpreted(gateway.database)
     check_kept(gateway, promises)

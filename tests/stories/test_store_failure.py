@@ -13,12 +13,11 @@ import pytest
 
 from tests.cli.command import run_gateway
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, figures, query
+from tests.damaging import overwrite_root_of
+from tests.log_reader import eventually, figures, query, wait_until_interpreted
 from tests.raw_http import Response, call, request
 from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
-
-PAGE_BYTES = 4096
 
 
 def test_traffic_goes_on_while_the_disk_is_full_and_every_row_comes_back(
@@ -48,7 +47,7 @@ def test_traffic_goes_on_while_the_disk_is_full_and_every_row_comes_back(
     eventually(lambda: _readiness(gateway).status_code == 200)
     _call(gateway, upstream, "after")
     assert _traces(gateway) == ["before", *during, "after"]
-    eventually(lambda: not query(gateway.database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
+    wait_until_interpreted(gateway.database)
     assert (
         httpx.post(f"{gateway.url}/v1/feedback", json={"trace_id": "before", "value": 1}).status_code == 200
     )
@@ -112,9 +111,8 @@ def test_rows_that_a_damaged_database_does_not_take_are_in_the_backup_that_repla
     gateway = start_gateway(_config(upstream, "serve"))
     _call(gateway, upstream, "before")
     assert run_gateway("backup", "-c", "gateway.yaml", "copy.db", cwd=gateway.folder).returncode == 0
-    [(page,)] = query(gateway.database, "SELECT rootpage FROM sqlite_schema WHERE name = 'requests'")
     gateway.stop()
-    _damage(gateway, page)
+    overwrite_root_of(gateway.database, "requests")
     gateway.start()
     for number in range(5):
         assert _call(gateway, upstream, f"after-{number}").status == 200
@@ -125,12 +123,6 @@ def test_rows_that_a_damaged_database_does_not_take_are_in_the_backup_that_repla
     assert restored.returncode == 0, restored.stderr
     gateway.start()
     assert _traces(gateway) == ["before", *(f"after-{number}" for number in range(5))]
-
-
-def _damage(gateway: RunningGateway, page: int) -> None:
-    with gateway.database.open("r+b") as file:
-        file.seek((page - 1) * PAGE_BYTES)
-        file.write(b"\xff" * PAGE_BYTES)
 
 
 def test_a_disk_that_takes_its_time_makes_callers_wait_and_loses_nothing(

@@ -18,7 +18,7 @@ import pytest
 
 from gateway.domain.ids import new_id
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, query
+from tests.log_reader import query, wait_until_interpreted
 from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
@@ -179,10 +179,6 @@ def _filled(path: str, values: Mapping[str, str]) -> str:
     return path
 
 
-def wait_until_understood(gateway: RunningGateway) -> None:
-    eventually(lambda: not query(gateway.database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
-
-
 def rows_of(gateway: RunningGateway, tenant: str) -> list[list[tuple[Any, ...]]]:
     tables = ("requests", "feedback", "feedback_versions", "exports")
     return [
@@ -199,10 +195,10 @@ def test_what_one_tenant_is_told_does_not_change_with_what_another_one_has(
 ) -> None:
     north, south = tenants
     north.write(upstream, "alpha")
-    wait_until_understood(house)
+    wait_until_interpreted(house.database)
     before = [ask_everything(north, about) for about in (north, south)]
     south.write(upstream, SECRET)
-    wait_until_understood(house)
+    wait_until_interpreted(house.database)
     after = [ask_everything(north, about) for about in (north, south)]
     for earlier, later in zip(before, after, strict=True):
         assert later == earlier
@@ -217,7 +213,7 @@ def test_a_tenant_changes_nothing_of_another_s_by_any_route(
 ) -> None:
     north, south = tenants
     ids = south.write(upstream, SECRET)
-    wait_until_understood(house)
+    wait_until_interpreted(house.database)
     theirs = rows_of(house, "south")
     assert [len(table) for table in theirs] == [1, 4, 0, 1]
     tried = 0

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, figures, query
+from tests.log_reader import eventually, figures, query, wait_until_interpreted
 from tests.raw_http import Connection, call, chunk, refuses, request
 from tests.running import RunningGateway, is_alive
 from tests.scripted_upstream import EVENT_STREAM, GONE, READ, UpstreamProcess, answer, head, send, wait
@@ -54,7 +54,7 @@ def test_what_was_answered_before_a_worker_was_killed_is_there_after_it(
     check_kept(gateway, promises)
 
     gateway.start()
-    eventually(lambda: not query(gateway.database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
+    wait_until_interpreted(gateway.database)
     check_kept(gateway, promises)
     unread = "SELECT count(*) FROM requests WHERE model IS NOT 'm' AND outcome = 'complete'"
     assert query(gateway.database, unread)[0][0] == 0
@@ -111,7 +111,7 @@ def test_each_worker_brings_back_the_rows_that_it_could_not_store(
     eventually(lambda: not any(spill.exists() for spill in spills))
     logged = [trace for (trace,) in query(gateway.database, "SELECT trace_id FROM requests")]
     assert sorted(logged) == sorted(traces)
-    eventually(lambda: not query(gateway.database, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"))
+    wait_until_interpreted(gateway.database)
 
 
 def wait_until_both_serve(gateway: RunningGateway) -> None:

@@ -16,6 +16,7 @@ from gateway.store.occupancy import occupy
 from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.connection import connect_writer
 from gateway.store.sqlite.schema import bring_up_to_date
+from tests.damaging import overwrite_page
 from tests.store.samples import exchange, feedback, request_of, requests_of
 from tests.store.test_spill import file_size_limit
 
@@ -138,7 +139,7 @@ async def test_a_damaged_page_is_reported_to_the_reader(failing: Failing) -> Non
     root = failing.connection.execute(
         "SELECT rootpage FROM sqlite_master WHERE name = 'requests'"
     ).fetchone()[0]
-    _overwrite_page(failing.path, root)
+    overwrite_page(failing.path, root)
     with pytest.raises(StoreUnavailable, match="damaged"):
         await requests_of(store)
 
@@ -156,12 +157,6 @@ async def test_nothing_is_committed_to_a_file_that_nobody_will_find(failing: Fai
         await failing.store.append([exchange()])
     with pytest.raises(StoreUnavailable, match="removed or replaced"):
         await failing.store.put_feedback([feedback()])
-
-
-def _overwrite_page(path: Path, number: int) -> None:
-    with path.open("r+b") as file:
-        file.seek((number - 1) * 4096)
-        file.write(b"\xff" * 4096)
 
 
 def _remove(path: Path) -> None:

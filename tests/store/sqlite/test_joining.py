@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from gateway.store.packing import BodyPacker
-from gateway.store.sqlite.connection import connect_writer
 from gateway.store.sqlite.feedback_log import put_feedback
 from gateway.store.sqlite.request_log import append
-from gateway.store.sqlite.schema import bring_up_to_date
 from tests.store.samples import exchange, feedback
-
-
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    path = tmp_path / "gateway.db"
-    connection = connect_writer(path)
-    bring_up_to_date(connection, path)
-    yield connection
-    connection.close()
 
 
 def statements_for_a_vote(connection: sqlite3.Connection, feedback_id: str) -> int:
