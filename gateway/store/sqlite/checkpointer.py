@@ -3,7 +3,8 @@
 SQLite does this within a commit, every few hundred of them, and syncs the disk twice; whoever waits for that commit
 waits for it too. A thread with a connection of its own does it while commits go on. What it leaves, since it never
 catches up with a busy writer, the writer copies when the log has grown to `LOG_PAGES`: that is little, and then the
-log begins anew.
+log begins anew. Only one of them can copy at a time, so from then on the thread holds still for a while: on a slow
+disk it would never be done before more is due.
 
 Source: https://sqlite.org/wal.html, sections 2.3 and 4.
 """
@@ -68,22 +69,30 @@ class Checkpointer:
             return
         try:
             with closing(connect_writer(self._path)) as connection:
-                self._checkpoint(connection)
-                while self._comes_due():
-                    self._checkpoint(connection)
+                log_pages = self._checkpoint(connection)
+                while self._comes_due(anew=log_pages >= LOG_PAGES):
+                    log_pages = self._checkpoint(connection)
         except StoreUnavailable as error:
             # The writer has the same file and says so to those who wait for it; its own checkpoints go on.
             log.warning("no checkpoints are made beside commits", reason=str(error))
 
-    def _comes_due(self) -> bool:
-        """Wait for the next checkpoint; tell whether there is to be one."""
+    def _comes_due(self, *, anew: bool = False) -> bool:
+        """Wait for the next checkpoint; tell whether there is to be one. With `anew`, one that is due by now is left
+        out."""
+        if anew:
+            self._is_due.clear()
+            if self._is_closed:
+                return False
         self._is_due.wait()
         self._is_due.clear()
         return not self._is_closed
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+    def _checkpoint(self, connection: sqlite3.Connection) -> int:
+        """Copy what can be; return how long the log is, in pages."""
         try:
             with translated_errors(self._path):
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                _, log_pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            return int(log_pages)
         except StoreUnavailable as error:
             log.warning("a checkpoint failed and will be tried again", reason=str(error))
+            return 0
