@@ -4,9 +4,10 @@ import orjson
 import pytest
 
 from gateway.domain.exchange import Exchange
-from gateway.domain.json_volume import MAX_VALUES, holds_too_much, loads
+from gateway.domain.json_volume import MAX_VALUES, holds_too_much
 from gateway.recording.redaction import redact
 from gateway.wire import read_facts, reassemble
+from gateway.wire.json_text import loads
 from gateway.wire.sse import MAX_EVENTS, read_stream
 from tests.making import MakeExchange, make_exchange
 
