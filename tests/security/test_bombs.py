@@ -33,11 +33,10 @@ PIECES = {
     "lists": b"[]," * (MIB // 3),
     "objects": b'{"":0},' * (MIB // 7),
     "events": b"data:0\n\n" * (MIB // 8),
-    "lines": b"data:0\n" * (MIB // 7),
 }
-STARTS = {"zeros": b"", "lists": b'{"model": "m", "a": [', "objects": b'{"a": [', "events": b"", "lines": b""}
+STARTS = {"zeros": b"", "lists": b'{"model": "m", "a": [', "objects": b'{"a": [', "events": b""}
 
-BOMBS = [("gzip", "lists"), ("deflate", "zeros"), ("br", "objects"), ("zstd", "events"), ("zstd", "lines")]
+BOMBS = [("gzip", "lists"), ("deflate", "zeros"), ("br", "objects"), ("zstd", "events")]
 
 
 @cache
@@ -160,19 +159,13 @@ def test_feedback_of_millions_of_values_is_refused_before_it_is_read(watched: Wa
 
 def questions(request_id: str) -> list[Callable[[httpx.Client], httpx.Response]]:
     """Every way to read the body back, and to look for something in it."""
-    searches: list[dict[str, Any]] = [
-        {"request_response_rmt": {column: {"contains": "not there"}}}
-        for column in ("request_body", "response_body")
-    ]
+    search: dict[str, Any] = {"request_response_rmt": {"response_body": {"contains": "not there"}}}
     return [
         lambda client: client.get(f"/api/v1/requests/{request_id}"),
         lambda client: client.get(f"/v1/request/{request_id}?includeBody=true"),
         lambda client: client.get(f"/v1/logs/{request_id}"),
         lambda client: client.post("/v1/request/query", json={"filter": "all"}),
-        *(
-            lambda client, search=search: client.post("/v1/request/query", json={"filter": search})
-            for search in searches
-        ),
+        lambda client: client.post("/v1/request/query", json={"filter": search}),
     ]
 
 
