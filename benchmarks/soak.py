@@ -81,8 +81,8 @@ def soak(gateway: Running, database: Path, seconds: float, say: Say) -> Soaked:
 
 
 def _warm_up(gateway: Running, seconds: float) -> None:
-    """Have it open what it opens once and keeps, and fill its caches. One question at a time would leave some of its
-    readers for later, and in a small store they would find little to keep."""
+    """Have it open what it opens once and keeps, and fill its caches. One question at a time would leave
+    some of its readers for later, and in a small store they would find little to keep."""
     for load in loads_of("warm-up", gateway.headers):
         length = max(seconds, _WARM_UP_SECONDS) if load.what == JSON else _WARM_UP_SECONDS
         gateway.send(load.request, connections=_WARM_UP_CONNECTIONS, seconds=length)
