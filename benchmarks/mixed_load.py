@@ -59,7 +59,7 @@ def loads_of(run: str, headers: Sequence[str]) -> list[Load]:
         ),
         Load("find", _get("/api/v1/requests?limit=50", headers), 2, 4),
         Load("query", _post("/v1/request/query", {"filter": "all", "limit": 20}, headers), 1, 4),
-        Load("figures", _get("/api/v1/aggregates?group_by=model", headers), 1, 4),
+        Load("figures", _get("/api/v1/aggregates?group_by=model", headers), 0.2, 4),
     ]
 
 

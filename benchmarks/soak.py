@@ -19,7 +19,7 @@ LOOKS = 120
 """How often it is looked in the course of a soak."""
 
 _WARM_UP_SECONDS = 0.25
-_WARM_UP_SHARE = 1 / 40
+_WARM_UP_SHARE = 1 / 15
 _WARM_UP_CONNECTIONS = 16
 _PAUSE_SECONDS = 0.05
 
