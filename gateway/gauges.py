@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.access.allowances import Allowances
 from gateway.api.operations import Gauges
 from gateway.proxy.handler import Proxy
 from gateway.recording.overflow import Overflow
@@ -9,7 +10,9 @@ from gateway.recording.recorder import Recorder
 from gateway.upstream import Upstream
 
 
-def gauges_of(proxy: Proxy, recorder: Recorder, overflow: Overflow, upstream: Upstream) -> Gauges:
+def gauges_of(
+    proxy: Proxy, allowances: Allowances, recorder: Recorder, overflow: Overflow, upstream: Upstream
+) -> Gauges:
     """Return the figures that are read when they are asked for."""
     return {
         "gateway_workers": ("Processes that serve.", lambda: 1),
@@ -19,6 +22,10 @@ def gauges_of(proxy: Proxy, recorder: Recorder, overflow: Overflow, upstream: Up
         "gateway_in_flight": ("Proxied requests that have not ended.", lambda: len(proxy.in_flight)),
         "gateway_requests_refused_total": (
             "Proxied requests that were refused since too many were under way.", lambda: proxy.in_flight.refused,
+        ),
+        "gateway_requests_limited_total": (
+            "Proxied requests that were refused since their key had used up what it may.",
+            lambda: allowances.refused,
         ),
         "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
         "gateway_rows_spilled_total": (

@@ -46,7 +46,7 @@ def keys_of(config: Config) -> dict[str, Principal]:
     for key in config.keys:
         token = key.key.get_secret_value()
         digest = token.removeprefix(SHA256_PREFIX) if token.startswith(SHA256_PREFIX) else hash_token(token)
-        principals[digest] = Principal(key.name, key.roles, key.tenant)
+        principals[digest] = Principal(key.name, key.roles, key.tenant, limits=key.limits)
     return principals
 
 

@@ -17,7 +17,7 @@ PACKAGE = "gateway"
 
 NOUNS = {"domain", "errors"}
 RULES = {"routing", "recording", "feedback", "query", "access", "erasing"}
-WIRING = {"app", "gauges", "provisioning", "urls"}
+WIRING = {"app", "gauges", "provisioning", "running", "urls"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -40,11 +40,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ui": NOUNS | {"access", "feedback", "query", "store", "web", "wire"},
     "urls": NOUNS | {"web"},
     "provisioning": NOUNS | RULES | {"config", "proxy", "upstream", "wire"},
-    "gauges": {"api", "proxy", "recording", "upstream"},
+    "gauges": {"access", "api", "proxy", "recording", "upstream"},
+    "running": NOUNS | RULES | {"api", "config", "provisioning", "proxy", "store", "upstream", "urls", "web"},
     "app": NOUNS
     | RULES
-    | {"api", "config", "gauges", "proxy", "provisioning", "store", "ui", "upstream", "urls", "web", "wire"},
-    "server": NOUNS | {"app", "config", "demo", "urls"},
+    | {
+        "api",
+        "config",
+        "gauges",
+        "proxy",
+        "provisioning",
+        "running",
+        "store",
+        "ui",
+        "upstream",
+        "urls",
+        "web",
+        "wire",
+    },
+    "server": NOUNS | {"app", "config", "demo", "running", "urls"},
     "cli": NOUNS | RULES | {"api", "app", "client", "config", "provisioning", "server", "store", "wire"},
     "__main__": {"cli"},
 }
@@ -65,7 +79,7 @@ HOMES = {
     "pydantic": {"api", "config", "web"},
     "pydantic_core": {"config", "web"},
     "sqlite3": {"store"},
-    "structlog": {"app", "query", "recording", "server", "store", "web"},
+    "structlog": {"access", "query", "recording", "running", "server", "store", "web"},
     "uvloop": {"server"},
     "yaml": {"config"},
     "zstandard": {"cli", "store", "wire"},

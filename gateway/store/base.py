@@ -17,6 +17,7 @@ from gateway.domain.exchange import Exchange, RawHeaders
 from gateway.domain.export import Export
 from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import Filter, Page, Sort
+from gateway.domain.limit import Limit, Spending
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.domain.subject import Subject
 from gateway.store.figures import AggregateQueries, GroupQueries, Rollups
@@ -244,6 +245,7 @@ class StoredKey:
     tenant: str | None
     created_at_us: int
     revoked_at_us: int | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 class KeyStore(Protocol):
@@ -259,6 +261,17 @@ class KeyStore(Protocol):
         """Mark the live key of this name revoked; tell whether there was one."""
 
 
+class SpendingStore(Protocol):
+    """What limits of keys need of a store: the processes that share it tell one another what was used."""
+
+    async def spend(self, spendings: Sequence[Spending]) -> None:
+        """Add what was used in each window to what was used in it before. A window that began later than the one
+        that is kept takes its place."""
+
+    async def spendings(self) -> list[Spending]:
+        """Return what every key used in the last window of each kind in which it used anything."""
+
+
 class Store(
     RequestLog,
     RequestHistory,
@@ -272,6 +285,7 @@ class Store(
     ExportStore,
     Erasure,
     KeyStore,
+    SpendingStore,
     Protocol,
 ):
     """The whole store, as the composition root sees it."""

@@ -16,11 +16,19 @@ from gateway.domain.exchange import (
 )
 from gateway.domain.export import Export, ExportStatus
 from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
+from gateway.domain.limit import Limit, Spending, Unit, Window
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.store.base import StoredKey
 from gateway.store.packing import OMITTED, BodyPacker, headers_from_json, headers_to_json, unpack
 from gateway.store.secrets import path_without_secrets, without_secrets
-from gateway.store.tables import EXPORTS, FEEDBACK, REQUEST_INSERT_COLUMNS, REQUESTS, TAG_COLUMNS
+from gateway.store.tables import (
+    EXPORTS,
+    FEEDBACK,
+    KEY_COLUMNS,
+    REQUEST_INSERT_COLUMNS,
+    REQUESTS,
+    TAG_COLUMNS,
+)
 from gateway.store.text import (
     MAX_INTEGER,
     from_json,
@@ -177,9 +185,25 @@ def receipt_from_row(row: Sequence[Any]) -> Receipt:
 
 
 def key_from_row(row: Sequence[Any]) -> StoredKey:
-    """Return the key of (name, sha256, roles, tenant, created_at_us, revoked_at_us)."""
-    name, sha256, roles, tenant, created_at_us, revoked_at_us = row
-    return StoredKey(name, sha256, tuple(list_from_json(roles)), tenant, created_at_us, revoked_at_us)
+    """Return the key whose `KEY_COLUMNS` these are."""
+    values = dict(zip(KEY_COLUMNS, row, strict=True))
+    values["roles"] = tuple(list_from_json(values["roles"]))
+    values["limits"] = tuple(map(Limit.parse, list_from_json(values["limits"])))
+    return StoredKey(**values)
+
+
+def key_to_row(key: StoredKey) -> Row:
+    """Return the values of `KEY_COLUMNS`."""
+    values = {column: getattr(key, column) for column in KEY_COLUMNS}
+    values["roles"] = list_to_json(key.roles)
+    values["limits"] = list_to_json([str(limit) for limit in key.limits])
+    return tuple(map(_storable_value, values.values()))
+
+
+def spending_from_row(row: Sequence[Any]) -> Spending:
+    """Return the spending whose `SPENDING_COLUMNS` these are."""
+    key_name, unit, window, starts_at_us, amount = row
+    return Spending(key_name, Unit(unit), Window(window), starts_at_us, amount)
 
 
 def export_to_row(export: Export) -> Row:

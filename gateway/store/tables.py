@@ -99,6 +99,8 @@ PAYLOAD_COLUMNS = (
     "response_body",
 )  # fmt: skip
 
-KEY_COLUMNS = ("name", "sha256", "roles", "tenant", "created_at_us", "revoked_at_us")
+KEY_COLUMNS = ("name", "sha256", "roles", "tenant", "created_at_us", "revoked_at_us", "limits")
+
+SPENDING_COLUMNS = ("key_name", "unit", "window", "starts_at_us", "amount")
 
 RECEIPT_COLUMNS = ("scope", "key", "digest", "feedback_ids")
