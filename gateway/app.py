@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway import __version__
 from gateway.access.allowances import Allowances
+from gateway.access.auditing import Auditor
 from gateway.access.hosts import TrustedHosts
 from gateway.access.keys import KeyRing
 from gateway.api.helicone import helicone_face
@@ -32,6 +33,7 @@ from gateway.provisioning import (
 from gateway.proxy.handler import Proxy
 from gateway.proxy.in_flight import InFlight
 from gateway.query import (
+    AuditReader,
     JudgedRequests,
     Ranking,
     RequestReader,
@@ -41,6 +43,7 @@ from gateway.query import (
     UserReader,
 )
 from gateway.query.exports import ExportFiles, ExportJobs, ExportLinks, ExportRunner
+from gateway.recording.expiring import Expiring
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_book import LogBook
 from gateway.recording.overflow import Overflow
@@ -80,6 +83,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     interpreter = Interpreter(store, prices_of(config), base_urls_of(config), observers)
     spill, *left_behind = (Spill(spill_path(url, number)) for number in claim.numbers)
     overflow = Overflow(spill, store, interpreter, left_behind)
+    expiring = Expiring(store, config.storage.retention_days)
     recorder = Recorder(store, interpreter, overflow, may_lose_seconds=may_lose_seconds_of(config))
     proxy = Proxy(
         keys=keys,
@@ -102,7 +106,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     exporter = portkey_exporter(url_of)
     files = ExportFiles(exports_path(config.storage.url))
     exports = ExportRunner(store, files, {PORTKEY: exporter})
-    metrics.watch(gauges_of(proxy, allowances, recorder, overflow, upstream))
+    metrics.watch(gauges_of(proxy, allowances, recorder, overflow, expiring, upstream))
     core = FeedbackCore(store, voting.limits.spend)
     votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend)
     longest = config.server.max_feedback_bytes
@@ -110,6 +114,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     native = native_face(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
         ranking=Ranking(store), feedback=core, eraser=Eraser(store, lambda: are_rows_spilled(url)),
+        audit=AuditReader(store),
     )  # fmt: skip
     faces = [
         native,
@@ -132,9 +137,9 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     gateway = Gateway(
         config=config, claim=claim, store=store, keys=keys, allowances=allowances, voting=voting, metrics=metrics,
         upstream=upstream, interpreter=interpreter, overflow=overflow, recorder=recorder, log_book=log_book,
-        exports=exports, rolling_up=RollingUp(store), proxy=proxy, scale_of=scale_of(config), votes=votes,
-        faces=[*faces, documentation_face(faces, __version__)],
-        guard=Guard(keys, voting.tokens, voting.origins),
+        exports=exports, rolling_up=RollingUp(store), expiring=expiring, proxy=proxy, votes=votes,
+        scale_of=scale_of(config), faces=[*faces, documentation_face(faces, __version__)],
+        guard=Guard(keys, voting.tokens, voting.origins, Auditor(store)),
     )  # fmt: skip
     return gateway
 

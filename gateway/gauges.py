@@ -5,13 +5,19 @@ from __future__ import annotations
 from gateway.access.allowances import Allowances
 from gateway.api.operations import Gauges
 from gateway.proxy.handler import Proxy
+from gateway.recording.expiring import Expiring
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
 from gateway.upstream import Upstream
 
 
 def gauges_of(
-    proxy: Proxy, allowances: Allowances, recorder: Recorder, overflow: Overflow, upstream: Upstream
+    proxy: Proxy,
+    allowances: Allowances,
+    recorder: Recorder,
+    overflow: Overflow,
+    expiring: Expiring,
+    upstream: Upstream,
 ) -> Gauges:
     """Return the figures that are read when they are asked for."""
     return {
@@ -32,6 +38,9 @@ def gauges_of(
             "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_spilled,
         ),
         "gateway_rows_lost_total": ("Rows that could be stored nowhere.", lambda: overflow.rows_lost),
+        "gateway_rows_expired_total": (
+            "Rows that were deleted because they were too old.", lambda: expiring.rows_expired,
+        ),
         "gateway_upstream_connections": ("Connections to providers.", lambda: upstream.stats().open_connections),
         "gateway_upstream_idle_connections": (
             "Connections to providers that wait for a request.", lambda: upstream.stats().idle_connections,

@@ -24,6 +24,7 @@ from gateway.provisioning import keys_of, log_policy_of, policy_of, router_of, s
 from gateway.proxy.handler import PolicyOf, Proxy
 from gateway.query import RollingUp
 from gateway.query.exports import ExportRunner
+from gateway.recording.expiring import Expiring
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_book import LogBook
 from gateway.recording.overflow import Overflow
@@ -90,6 +91,7 @@ class Gateway:
     overflow: Overflow
     recorder: Recorder
     rolling_up: RollingUp
+    expiring: Expiring
     log_book: LogBook
     exports: ExportRunner
     proxy: Proxy
@@ -107,6 +109,7 @@ class Gateway:
         await self.overflow.start()
         self.recorder.start()
         self.rolling_up.start()
+        self.expiring.start()
         self.exports.start()
         self._key_refresh = asyncio.create_task(_refresh_for_ever(self.keys), name="key refresh")
 
@@ -131,6 +134,7 @@ class Gateway:
         self.log_book.policy_of = log_policy_of(config)
         self.keys.replace_configured(keys)
         self.keys.open_to = TrustedHosts(config.server.allowed_hosts)
+        self.expiring.keep_for(config.storage.retention_days)
         self.voting.configure(config.feedback.tokens)
         self.config = config
 
@@ -140,6 +144,7 @@ class Gateway:
             self._key_refresh.cancel()
             await asyncio.gather(self._key_refresh, return_exceptions=True)
         await self.rolling_up.close()
+        await self.expiring.close()
         await self.exports.close()
         await self.recorder.close()
         await self.overflow.close()

@@ -86,7 +86,13 @@ HOMES = {
 }
 """Where each library may be imported: taking one away means opening these folders and no others."""
 
-STORE_DOORS = {"gateway.store", "gateway.store.base", "gateway.store.figures", "gateway.store.spill"}
+STORE_DOORS = {
+    "gateway.store",
+    "gateway.store.administration",
+    "gateway.store.base",
+    "gateway.store.figures",
+    "gateway.store.spill",
+}
 """What of the store is for other rooms; SQL and columns are not."""
 
 VENDORS = re.compile("portkey|helicone|pharia", re.IGNORECASE)

@@ -21,7 +21,7 @@ from gateway.domain.limit import Limit, Spending, Unit, Window
 from gateway.domain.principal import Principal
 from gateway.domain.request import Facts
 from gateway.errors import StoreUnavailable, TooManyRequests
-from gateway.store.base import SpendingStore
+from gateway.store.administration import SpendingStore
 
 log = structlog.get_logger("gateway.access")
 

@@ -12,7 +12,7 @@ from gateway.domain.clock import now_us
 from gateway.domain.limit import Limit
 from gateway.domain.principal import Principal, Role
 from gateway.errors import NotFound
-from gateway.store.base import KeyStore, StoredKey
+from gateway.store.administration import KeyStore, StoredKey
 
 TOKEN_PREFIX = "gw-"
 """Keys that we make start so, to be told apart from a provider's."""

@@ -30,6 +30,7 @@ INTERRUPTED = 130
         "feedback": ("gateway.cli.feedback", "Give feedback on a trace, and list what was given."),
         "import": ("gateway.cli.importing", "Bring in what another gateway has logged."),
         "logs": ("gateway.cli.logs", "Look at logged requests."),
+        "audit": ("gateway.cli.audit", "Show what was done that only an admin may do."),
         "backup": ("gateway.cli.backup", "Copy the store while it is in use."),
         "restore": ("gateway.cli.restore", "Put a backup in the place of the store."),
         "compact": ("gateway.cli.compact", "Write the database anew, without what was erased."),

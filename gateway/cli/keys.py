@@ -10,12 +10,12 @@ import click
 
 from gateway.access.keys import create_key, revoke_key
 from gateway.cli.sources import config_option, storage_option, storage_url
-from gateway.cli.stores import open_existing, open_or_create
+from gateway.cli.stores import audited, open_existing, open_or_create
 from gateway.cli.table import Column, Table, clock
 from gateway.domain.limit import Limit
 from gateway.domain.principal import Role
 from gateway.errors import BadInput
-from gateway.store.base import StoredKey
+from gateway.store.administration import StoredKey
 
 MAX_NAME = 128
 """Longest name of a key or tenant, in characters; the same as in the configuration."""
@@ -25,7 +25,7 @@ COLUMNS = (
     Column("ROLES", 14),
     Column("TENANT", 10, least=10),
     Column("CREATED (UTC)", 19),
-    Column("LIMITS", 20),
+    Column("LIMITS", 6, least=20),
     Column("STATE", 7),
 )
 
@@ -116,7 +116,7 @@ async def _create(
     url: str, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Limit]
 ) -> str:
     # A gateway on a public address does not start without a key, so the first key may come before the store.
-    async with open_or_create(url) as store:
+    async with open_or_create(url) as store, audited(store, "keys create", name):
         return await create_key(store, name, roles, tenant, limits)
 
 
@@ -126,7 +126,7 @@ async def _list(url: str) -> list[StoredKey]:
 
 
 async def _revoke(url: str, name: str) -> None:
-    async with open_existing(url) as store:
+    async with open_existing(url) as store, audited(store, "keys revoke", name):
         await revoke_key(store, name)
 
 

@@ -112,8 +112,11 @@ class StorageConfig(Section):
         default="serve",
         description="When the store fails: serve and keep rows in a file beside it, or refuse requests.",
     )
-    retention_days: None = Field(
-        default=None, description="Rows are kept for ever; this version deletes none."
+    retention_days: Integer | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="How many whole days, in UTC, requests and their feedback are kept; null: for ever.",
     )
 
 

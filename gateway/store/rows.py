@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gateway.domain.audit import AuditEntry, Via
 from gateway.domain.exchange import (
     Exchange,
     Identity,
@@ -18,10 +19,11 @@ from gateway.domain.export import Export, ExportStatus
 from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
 from gateway.domain.limit import Limit, Spending, Unit, Window
 from gateway.domain.request import Facts, Payload, RequestRecord
-from gateway.store.base import StoredKey
+from gateway.store.administration import StoredKey
 from gateway.store.packing import OMITTED, BodyPacker, headers_from_json, headers_to_json, unpack
 from gateway.store.secrets import path_without_secrets, without_secrets
 from gateway.store.tables import (
+    AUDIT,
     EXPORTS,
     FEEDBACK,
     KEY_COLUMNS,
@@ -220,6 +222,18 @@ def export_from_row(row: Sequence[Any]) -> Export:
     values["columns"] = tuple(list_from_json(values["columns"]))
     values["status"] = ExportStatus(values["status"])
     return Export(**values)
+
+
+def audit_to_row(entry: AuditEntry) -> Row:
+    """Return the values of `AUDIT.columns`."""
+    return tuple(_storable_value(getattr(entry, column)) for column in AUDIT.columns)
+
+
+def audit_from_row(row: Sequence[Any]) -> AuditEntry:
+    """Return the entry whose `AUDIT.columns` these are."""
+    values = dict(zip(AUDIT.columns, row, strict=True))
+    values["via"] = Via(values["via"])
+    return AuditEntry(**values)
 
 
 def is_stream(exchange: Exchange) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
+from gateway.domain.audit import AuditEntry
 from gateway.domain.export import Export
 from gateway.domain.feedback import Feedback
 from gateway.domain.request import RequestRecord
@@ -75,6 +76,7 @@ REQUESTS = replace(
 )
 FEEDBACK = _table("feedback", Feedback, request_seq="number")
 EXPORTS = _table("exports", Export)
+AUDIT = _table("audit", AuditEntry)
 
 REQUEST_INSERT_COLUMNS = (
     "seq", "request_id", "trace_id", "span_id", "parent_span_id", "span_name", "tenant", "key_name",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.domain.limit import Limit, Spending, Unit, Window
-from gateway.store.base import Store, StoredKey
+from gateway.domain.limit import Spending, Unit, Window
+from gateway.store.base import Store
 
 
 def spending(amount: int, starts_at_us: int = 60, key_name: str = "app") -> Spending:
@@ -38,10 +38,3 @@ async def test_each_unit_and_each_window_is_counted_by_itself(store: Store) -> N
     spendings = [Spending("app", unit, window, 60, 1) for unit in Unit for window in Window]
     await store.spend(spendings)
     assert sorted(await store.spendings(), key=repr) == sorted(spendings, key=repr)
-
-
-async def test_a_key_keeps_its_limits(store: Store) -> None:
-    limits = (Limit.parse("600 requests/minute"), Limit.parse("2.50 usd/month"))
-    key = StoredKey("app", "0" * 64, ("proxy",), None, 1, limits=limits)
-    await store.add_key(key)
-    assert await store.keys() == [key]

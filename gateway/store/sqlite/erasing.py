@@ -88,11 +88,11 @@ def given_by(connection: sqlite3.Connection, author: str, tenant: str | None) ->
 async def erase(belongings: Belongings, at_us: int, writer: Writer, readers: Readers) -> None:
     """Erase what was found, step by step. What leads to other things goes after them, so that all is found again
     should this break off."""
-    for receipts in _steps(belongings.receipts):
-        await _write(writer, partial(_erase_receipts, receipts=receipts))
-    for feedback_ids in _steps(belongings.feedback_ids):
-        await _write(writer, partial(_erase_entries, feedback_ids=feedback_ids))
-    for seqs in _steps(belongings.request_seqs):
+    for receipts in steps(belongings.receipts):
+        await _write(writer, partial(erase_receipts, receipts=receipts))
+    for feedback_ids in steps(belongings.feedback_ids):
+        await _write(writer, partial(erase_entries, feedback_ids=feedback_ids))
+    for seqs in steps(belongings.request_seqs):
         await _write(writer, partial(_erase_requests, seqs=seqs, at_us=at_us))
     for leftover in await readers.read(leftovers):
         await _write(writer, partial(sweep, leftover=leftover))
@@ -106,16 +106,18 @@ def _erase_requests(connection: sqlite3.Connection, seqs: Sequence[int], at_us: 
     rows = orjson.dumps(seqs).decode()
     break_seals(connection, KINDS, [row[0] for row in connection.execute(_STARTED, (rows,))])
     # A vote may have come since it was looked for them.
-    _erase_entries(connection, [row[0] for row in connection.execute(_ON_ROWS, (rows,))])
+    erase_entries(connection, [row[0] for row in connection.execute(_ON_ROWS, (rows,))])
     connection.execute(_ANONYMISE, (at_us, rows))
     connection.execute(_DELETE_PAYLOADS, (rows,))
 
 
-def _erase_receipts(connection: sqlite3.Connection, receipts: Sequence[tuple[str, str]]) -> None:
+def erase_receipts(connection: sqlite3.Connection, receipts: Sequence[tuple[str, str]]) -> None:
+    """Delete receipts by scope and key, in the caller's transaction."""
     connection.executemany(_DELETE_RECEIPT, receipts)
 
 
-def _erase_entries(connection: sqlite3.Connection, feedback_ids: Sequence[str]) -> None:
+def erase_entries(connection: sqlite3.Connection, feedback_ids: Sequence[str]) -> None:
+    """Delete entries with their history, and take back the sums that they are in, in the caller's transaction."""
     ids = list_to_json(feedback_ids)
     break_seals(connection, (VERDICTS,), [row[0] for row in connection.execute(_COUNTED_AT, (ids,))])
     for statement in _DELETE_ENTRIES:
@@ -131,6 +133,7 @@ def _receipts_of(connection: sqlite3.Connection, ids: Sequence[str]) -> tuple[tu
     return tuple(connection.execute(_RECEIPTS, (list_to_json(ids),))) if ids else ()
 
 
-def _steps(things: Sequence[T]) -> Iterator[Sequence[T]]:
+def steps(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut what is to be done into pieces for one job each."""
     for start in range(0, len(things), STEP):
         yield things[start : start + STEP]

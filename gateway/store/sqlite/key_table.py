@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from gateway.errors import Conflict
-from gateway.store.base import StoredKey
+from gateway.store.administration import StoredKey
 from gateway.store.rows import key_from_row, key_to_row
 from gateway.store.tables import KEY_COLUMNS, quoted
 from gateway.store.text import storable

@@ -16,7 +16,7 @@ from gateway.store.sqlite.rollup_table import OF_REQUESTS, break_seals
 from gateway.store.tables import FACT_COLUMNS, PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, quoted
 from gateway.store.text import storable, storable_or_none
 
-_LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM requests"
+_LAST_SEQ = "SELECT max(coalesce(max(seq), 0), (SELECT last_seq FROM expired)) FROM requests"
 _INSERT_REQUEST = (
     f"INSERT INTO requests ({quoted(REQUEST_INSERT_COLUMNS)}, worker)"
     f" VALUES ({', '.join('?' * len(REQUEST_INSERT_COLUMNS))}, ?)"

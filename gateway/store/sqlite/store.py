@@ -9,6 +9,7 @@ from pathlib import Path
 from gateway.store.base import Decode
 from gateway.store.occupancy import occupy
 from gateway.store.sqlite.connection import connect_writer
+from gateway.store.sqlite.parts.audit import AuditLog
 from gateway.store.sqlite.parts.erasure import Erasure
 from gateway.store.sqlite.parts.exports import Exports
 from gateway.store.sqlite.parts.feedback import FeedbackEntries
@@ -48,5 +49,5 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys):
+class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, AuditLog):
     """The store in one file. Keeps every promise of `gateway.store.base.Store`."""

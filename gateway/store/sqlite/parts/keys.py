@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.domain.limit import Spending
-from gateway.store.base import StoredKey
+from gateway.store.administration import StoredKey
 from gateway.store.sqlite import key_table, spending_table
 from gateway.store.sqlite.parts.open_file import OpenFile
 

@@ -1,0 +1,22 @@
+"""Writing the audit log. Nothing in it is ever changed but how an action ended, once."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from gateway.domain.audit import AuditEntry
+from gateway.store.rows import audit_to_row
+from gateway.store.tables import AUDIT, quoted
+
+_BEGIN = f"INSERT INTO audit ({quoted(AUDIT.columns)}) VALUES ({', '.join('?' * len(AUDIT.columns))})"
+_END = "UPDATE audit SET outcome = ? WHERE audit_id = ? AND outcome IS NULL"
+
+
+def begin(connection: sqlite3.Connection, entry: AuditEntry) -> None:
+    """Add an entry."""
+    connection.execute(_BEGIN, audit_to_row(entry))
+
+
+def end(connection: sqlite3.Connection, audit_id: str, outcome: str) -> None:
+    """Note how an action ended."""
+    connection.execute(_END, (outcome, audit_id))
