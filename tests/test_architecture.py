@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "gateway"
 
 NOUNS = {"domain", "errors"}
-RULES = {"routing", "recording", "feedback", "query", "access", "erasing"}
+RULES = {"routing", "recording", "feedback", "query", "access", "erasing", "moving"}
 WIRING = {"app", "gauges", "provisioning", "running", "urls"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"domain"},
     "access": NOUNS | {"store"},
     "erasing": NOUNS | {"store"},
+    "moving": NOUNS | {"store"},
     "feedback": NOUNS | {"store"},
     "query": NOUNS | {"store", "wire"},
     "recording": NOUNS | {"store", "wire"},

@@ -33,6 +33,8 @@ INTERRUPTED = 130
         "audit": ("gateway.cli.audit", "Show what was done that only an admin may do."),
         "backup": ("gateway.cli.backup", "Copy the store while it is in use."),
         "restore": ("gateway.cli.restore", "Put a backup in the place of the store."),
+        "merge": ("gateway.cli.merge", "Bring what other stores hold into this one."),
+        "migrate": ("gateway.cli.migrate", "Bring everything from one store into another."),
         "compact": ("gateway.cli.compact", "Write the database anew, without what was erased."),
     },
     context_settings={"help_option_names": ["-h", "--help"]},

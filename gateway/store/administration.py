@@ -92,7 +92,7 @@ class AuditStore(Protocol):
     """What the audit log needs of a store."""
 
     async def begin_audit(self, entry: AuditEntry) -> None:
-        """Add an entry, synced to the disk when this returns."""
+        """Add an entry unless it is there already, synced to the disk when this returns."""
 
     async def end_audit(self, audit_id: str, outcome: str) -> None:
         """Note how the action of an entry ended, synced to the disk when this returns. Only the first note

@@ -20,6 +20,7 @@ from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.domain.subject import Subject
 from gateway.store.administration import AuditStore, Erasure, KeyStore, Retention, SpendingStore
 from gateway.store.figures import AggregateQueries, GroupQueries, Rollups
+from gateway.store.transfer import Transfer
 
 Decode = Callable[[bytes, RawHeaders], bytes]
 """Undoes the content-encoding that header fields name for a body, as far as it can be undone. Never raises."""
@@ -225,6 +226,7 @@ class Store(
     KeyStore,
     SpendingStore,
     AuditStore,
+    Transfer,
     Protocol,
 ):
     """The whole store, as the composition root sees it."""

@@ -127,6 +127,13 @@ def record_from_row(row: Sequence[Any]) -> RequestRecord:
     return RequestRecord(**values)
 
 
+def record_to_row(seq: int, record: RequestRecord) -> Row:
+    """Return the values of `REQUESTS.columns` for a record that gets another `seq`."""
+    values = {column: getattr(record, column) for column in REQUESTS.columns}
+    values |= {"seq": seq, "outcome": record.outcome.value}
+    return tuple(map(_storable_value, values.values()))
+
+
 def exchange_from_row(row: Sequence[Any]) -> tuple[int, Exchange]:
     """Return the `seq` and the exchange whose `EXCHANGE_COLUMNS` these are, as far as it was kept."""
     kept = dict(zip(REQUEST_INSERT_COLUMNS, row, strict=False))

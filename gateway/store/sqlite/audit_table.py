@@ -8,12 +8,14 @@ from gateway.domain.audit import AuditEntry
 from gateway.store.rows import audit_to_row
 from gateway.store.tables import AUDIT, quoted
 
-_BEGIN = f"INSERT INTO audit ({quoted(AUDIT.columns)}) VALUES ({', '.join('?' * len(AUDIT.columns))})"
+_BEGIN = (
+    f"INSERT OR IGNORE INTO audit ({quoted(AUDIT.columns)}) VALUES ({', '.join('?' * len(AUDIT.columns))})"
+)
 _END = "UPDATE audit SET outcome = ? WHERE audit_id = ? AND outcome IS NULL"
 
 
 def begin(connection: sqlite3.Connection, entry: AuditEntry) -> None:
-    """Add an entry."""
+    """Add an entry, unless it is there."""
     connection.execute(_BEGIN, audit_to_row(entry))
 
 

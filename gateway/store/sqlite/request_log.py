@@ -16,12 +16,12 @@ from gateway.store.sqlite.rollup_table import OF_REQUESTS, break_seals
 from gateway.store.tables import FACT_COLUMNS, PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, quoted
 from gateway.store.text import storable, storable_or_none
 
-_LAST_SEQ = "SELECT max(coalesce(max(seq), 0), (SELECT last_seq FROM expired)) FROM requests"
+LAST_SEQ = "SELECT max(coalesce(max(seq), 0), (SELECT last_seq FROM expired)) FROM requests"
 _INSERT_REQUEST = (
     f"INSERT INTO requests ({quoted(REQUEST_INSERT_COLUMNS)}, worker)"
     f" VALUES ({', '.join('?' * len(REQUEST_INSERT_COLUMNS))}, ?)"
 )
-_INSERT_PAYLOAD = (
+INSERT_PAYLOAD = (
     f"INSERT INTO payloads ({quoted(PAYLOAD_COLUMNS)}) VALUES ({', '.join('?' * len(PAYLOAD_COLUMNS))})"
 )
 _IS_STORED = "SELECT 1 FROM requests WHERE request_id = ? AND started_at_us = ? AND tenant IS ? LIMIT 1"
@@ -56,13 +56,13 @@ def append(
 ) -> list[int]:
     """Insert exchanges of a worker under the next `seq`s, join the feedback that waited for them, and return the
     `seq`s."""
-    last: int = connection.execute(_LAST_SEQ).fetchone()[0]
+    last: int = connection.execute(LAST_SEQ).fetchone()[0]
     numbered = list(enumerate(exchanges, last + 1))
     connection.executemany(
         _INSERT_REQUEST, [(*request_to_row(seq, exchange), worker) for seq, exchange in numbered]
     )
     connection.executemany(
-        _INSERT_PAYLOAD,
+        INSERT_PAYLOAD,
         [
             payload_to_row(seq, exchange, packer)
             for seq, exchange in numbered
@@ -78,14 +78,18 @@ def missing(connection: sqlite3.Connection, exchanges: Sequence[Exchange]) -> li
     """Return the positions of exchanges that no row was made of; of several alike that of the first."""
     positions: dict[tuple[str, int, str | None], int] = {}
     for position, exchange in enumerate(exchanges):
-        alike = (
-            storable(exchange.identity.request_id),
-            exchange.started_at_us,
-            storable_or_none(exchange.tenant),
-        )
-        if alike not in positions and not connection.execute(_IS_STORED, alike).fetchone():
+        alike = (exchange.identity.request_id, exchange.started_at_us, exchange.tenant)
+        if alike not in positions and not is_stored(connection, *alike):
             positions[alike] = position
     return list(positions.values())
+
+
+def is_stored(
+    connection: sqlite3.Connection, request_id: str, started_at_us: int, tenant: str | None
+) -> bool:
+    """Tell whether there is a row of this request."""
+    alike = (storable(request_id), started_at_us, storable_or_none(tenant))
+    return connection.execute(_IS_STORED, alike).fetchone() is not None
 
 
 def append_missing(

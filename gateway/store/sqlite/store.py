@@ -16,6 +16,7 @@ from gateway.store.sqlite.parts.feedback import FeedbackEntries
 from gateway.store.sqlite.parts.figures import Figures
 from gateway.store.sqlite.parts.keys import Keys
 from gateway.store.sqlite.parts.requests import Requests
+from gateway.store.sqlite.parts.transfer import Transfer
 from gateway.store.sqlite.schema import bring_up_to_date
 
 
@@ -49,5 +50,5 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, AuditLog):
+class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, AuditLog, Transfer):
     """The store in one file. Keeps every promise of `gateway.store.base.Store`."""
