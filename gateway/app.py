@@ -27,6 +27,7 @@ from gateway.provisioning import (
     may_lose_seconds_of,
     policy_of,
     prices_of,
+    reporter_of,
     router_of,
     scale_of,
 )
@@ -66,6 +67,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         OSError: a provider's certificate file cannot be read.
     """
     router = router_of(config)
+    reporter = reporter_of(config)
     url = config.storage.url
     claim = claim_worker(url, worker.number, config.server.workers)
     store = await open_store(url, readable, claim.numbers)
@@ -79,7 +81,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     upstream = Upstream()
     metrics = Metrics(worker.inherited, worker.others)
     allowances = Allowances(store)
-    observers = [metrics.observe, allowances.observe]
+    observers = [metrics.observe, allowances.observe, reporter.observe]
     interpreter = Interpreter(store, prices_of(config), base_urls_of(config), observers)
     spill, *left_behind = (Spill(spill_path(url, number)) for number in claim.numbers)
     overflow = Overflow(spill, store, interpreter, left_behind)
@@ -107,8 +109,10 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     files = ExportFiles(exports_path(config.storage.url))
     exports = ExportRunner(store, files, {PORTKEY: exporter})
     metrics.watch(gauges_of(proxy, allowances, recorder, overflow, expiring, upstream))
-    core = FeedbackCore(store, voting.limits.spend)
-    votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend)
+    core = FeedbackCore(store, voting.limits.spend, reporter.observe_feedback)
+    votes = StandingVotes(
+        store, config.feedback.orphan_window, voting.limits.spend, reporter.observe_feedback
+    )
     longest = config.server.max_feedback_bytes
     requests = RequestReader(store)
     native = native_face(
@@ -135,12 +139,28 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         operations_face(_checker(store, overflow), metrics),
     ]
     gateway = Gateway(
-        config=config, claim=claim, store=store, keys=keys, allowances=allowances, voting=voting, metrics=metrics,
-        upstream=upstream, interpreter=interpreter, overflow=overflow, recorder=recorder, log_book=log_book,
-        exports=exports, rolling_up=RollingUp(store), expiring=expiring, proxy=proxy, votes=votes,
-        scale_of=scale_of(config), faces=[*faces, documentation_face(faces, __version__)],
+        config=config,
+        claim=claim,
+        store=store,
+        reporter=reporter,
+        keys=keys,
+        allowances=allowances,
+        voting=voting,
+        metrics=metrics,
+        upstream=upstream,
+        interpreter=interpreter,
+        overflow=overflow,
+        recorder=recorder,
+        log_book=log_book,
+        exports=exports,
+        rolling_up=RollingUp(store),
+        expiring=expiring,
+        proxy=proxy,
+        votes=votes,
+        scale_of=scale_of(config),
+        faces=[*faces, documentation_face(faces, __version__)],
         guard=Guard(keys, voting.tokens, voting.origins, Auditor(store)),
-    )  # fmt: skip
+    )
     return gateway
 
 

@@ -32,6 +32,7 @@ from gateway.recording.recorder import Recorder
 from gateway.routing.router import Router
 from gateway.store import Claim
 from gateway.store.base import Store
+from gateway.telemetry import Reporter
 from gateway.upstream import Upstream
 from gateway.urls import FrontDoor, Handler
 from gateway.web.cors import AllowedOrigins
@@ -82,6 +83,7 @@ class Gateway:
     config: Config
     claim: Claim
     store: Store
+    reporter: Reporter
     keys: KeyRing
     allowances: Allowances
     voting: Voting
@@ -150,6 +152,7 @@ class Gateway:
         await self.overflow.close()
         await self.interpreter.close()
         await self.allowances.close()
+        await asyncio.to_thread(self.reporter.close)
         await self.upstream.close()
         await self.store.close()
         self.claim.give_up()

@@ -44,6 +44,7 @@ __all__ = [
     "Section",
     "ServerConfig",
     "StorageConfig",
+    "TelemetryConfig",
     "TimeoutsConfig",
     "TokensConfig",
 ]
@@ -212,6 +213,18 @@ class LoggingConfig(Section):
     )
 
 
+class TelemetryConfig(Section):
+    otlp_endpoint: HttpUrl | None = Field(
+        default=None,
+        description="Base URL of an OpenTelemetry collector that takes OTLP over HTTP, such as "
+        "http://127.0.0.1:4318; null: nobody is told.",
+    )
+    headers: Headers = Field(default_factory=dict, description="Headers that it wants, such as a key.")
+    service_name: str = Field(
+        default="gateway", min_length=1, max_length=128, description="What this gateway is called there."
+    )
+
+
 class Config(Section):
     server: ServerConfig = Field(default_factory=ServerConfig, description="How the gateway listens.")
     storage: StorageConfig = Field(
@@ -236,6 +249,9 @@ class Config(Section):
     )
     logging: LoggingConfig = Field(
         default_factory=LoggingConfig, description="What the gateway says of itself."
+    )
+    telemetry: TelemetryConfig = Field(
+        default_factory=TelemetryConfig, description="What is told to OpenTelemetry."
     )
 
     @field_validator("default_provider")
