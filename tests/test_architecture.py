@@ -46,7 +46,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "running": NOUNS
     | RULES
     | {"api", "config", "provisioning", "proxy", "store", "telemetry", "upstream", "urls", "web"},
-    "app": NOUNS | RULES | WIRING | {"api", "config", "proxy", "store", "ui", "upstream", "web", "wire"},
+    "app": NOUNS
+    | RULES
+    | {
+        "api",
+        "config",
+        "gauges",
+        "provisioning",
+        "proxy",
+        "running",
+        "store",
+        "ui",
+        "upstream",
+        "urls",
+        "web",
+    }
+    | {"wire"},
     "server": NOUNS | {"app", "config", "demo", "running", "urls"},
     "cli": NOUNS | RULES | {"api", "app", "client", "config", "provisioning", "server", "store", "wire"},
     "__main__": {"cli"},
