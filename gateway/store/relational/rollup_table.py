@@ -7,9 +7,9 @@ of the spans that it is in, in its own transaction; so a rollup never differs fr
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import orjson
@@ -18,6 +18,8 @@ from gateway.domain.aggregate import HOUR_US
 from gateway.domain.ids import new_id
 from gateway.store import summing
 from gateway.store.aggregates import USAGE_COLUMNS, VERDICT_COLUMNS
+from gateway.store.dialect import Dialect
+from gateway.store.relational.connection import Connection
 from gateway.store.rollups import (
     LATENCY_FIELDS,
     MANIFOLD_FIELDS,
@@ -53,7 +55,7 @@ class Kind:
     table: str
     fields: tuple[str, ...]
     columns: tuple[str, ...]
-    statement: Callable[[int, int], Query]
+    statement: Callable[[int, int, Dialect], Query]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,6 @@ KINDS: Mapping[str, Kind] = {
     VERDICTS: Kind("verdict_rollups", VERDICT_FIELDS, VERDICT_COLUMNS, summing.verdicts),
 }
 
-_SEALS = """
-SELECT span_us, starts_at_us FROM rollup_seals
-WHERE kind = ? AND span_us = ? AND starts_at_us > ? AND starts_at_us < ?
-    AND EXISTS (SELECT 1 FROM json_each(fields) WHERE value = ?)
-ORDER BY starts_at_us
-"""
 _NEXT_START = "SELECT started_at_us FROM requests WHERE started_at_us >= ? ORDER BY started_at_us LIMIT 1"
 _TAKEN = """
 SELECT starts_at_us FROM rollup_seals
@@ -98,7 +94,9 @@ SELECT NOT EXISTS (
 )
 """
 _DRAW = """
-INSERT OR REPLACE INTO rollup_seals (kind, span_us, starts_at_us, ticket, drawn_at_us) VALUES (?, ?, ?, ?, ?)
+INSERT INTO rollup_seals (kind, span_us, starts_at_us, ticket, drawn_at_us) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (kind, span_us, starts_at_us) DO UPDATE SET
+    ticket = excluded.ticket, drawn_at_us = excluded.drawn_at_us, fields = NULL
 """
 _SEAL = """
 UPDATE rollup_seals SET fields = ? WHERE kind = ? AND span_us = ? AND starts_at_us = ? AND ticket = ?
@@ -106,17 +104,28 @@ UPDATE rollup_seals SET fields = ? WHERE kind = ? AND span_us = ? AND starts_at_
 _BREAK = "DELETE FROM rollup_seals WHERE kind = ? AND span_us = ? AND starts_at_us = ?"
 
 
-def seals_of(connection: sqlite3.Connection, kind: str, field: str, from_us: int, to_us: int) -> Seals:
+@cache
+def _seals(dialect: Dialect) -> str:
+    return f"""
+SELECT span_us, starts_at_us FROM rollup_seals
+WHERE kind = ? AND span_us = ? AND starts_at_us > ? AND starts_at_us < ?
+    AND {dialect.has_element("fields", "= ?")}
+ORDER BY starts_at_us
+"""
+
+
+def seals_of(connection: Connection, kind: str, field: str, from_us: int, to_us: int) -> Seals:
     """Return the spans that are summed up by a field, as far as they touch this time."""
+    seals = _seals(connection.dialect)
     return {
         span_us: [
-            start for _, start in connection.execute(_SEALS, (kind, span_us, from_us - span_us, to_us, field))
+            start for _, start in connection.execute(seals, (kind, span_us, from_us - span_us, to_us, field))
         ]
         for span_us in SPANS
     }
 
 
-def due_spans(connection: sqlite3.Connection, at_us: int) -> list[tuple[str, int, int]]:
+def due_spans(connection: Connection, at_us: int) -> list[tuple[str, int, int]]:
     """Return kind, length and start of the spans that are over and are not summed up, the latest first."""
     return [
         (kind, span_us, start)
@@ -126,20 +135,20 @@ def due_spans(connection: sqlite3.Connection, at_us: int) -> list[tuple[str, int
     ]
 
 
-def draw_ticket(connection: sqlite3.Connection, kind: str, span_us: int, start: int, at_us: int) -> Span:
+def draw_ticket(connection: Connection, kind: str, span_us: int, start: int, at_us: int) -> Span:
     """Begin to sum up a span."""
     span = Span(kind, span_us, start, new_id())
     connection.execute(_DRAW, (kind, span_us, start, span.ticket, at_us))
     return span
 
 
-def sum_up(connection: sqlite3.Connection, span: Span) -> Rollup | None:
+def sum_up(connection: Connection, span: Span) -> Rollup | None:
     """Sum up the rows of a span. None where it must wait, since facts of some are not known yet."""
     bounds = span.starts_at_us, span.starts_at_us + span.span_us
     if not connection.execute(_IS_INTERPRETED, bounds).fetchone()[0]:
         return None
     kind = KINDS[span.kind]
-    query = kind.statement(*bounds)
+    query = kind.statement(*bounds, connection.dialect)
     rows: dict[str, list[tuple[Any, ...]]] = {field: [] for field in kind.fields}
     for row in connection.execute(query.sql, query.values):
         rows[row[0]].append((span.span_us, span.starts_at_us, *row))
@@ -149,7 +158,7 @@ def sum_up(connection: sqlite3.Connection, span: Span) -> Rollup | None:
     return Rollup(span, tuple(kept), tuple(row for found in kept.values() for row in found))
 
 
-def keep(connection: sqlite3.Connection, rollup: Rollup) -> bool:
+def keep(connection: Connection, rollup: Rollup) -> bool:
     """Keep the sums of a span instead of earlier ones, unless its rows have changed since its ticket was drawn;
     tell whether they are kept."""
     span = rollup.span
@@ -163,14 +172,11 @@ def keep(connection: sqlite3.Connection, rollup: Rollup) -> bool:
         f"DELETE FROM {kind.table} WHERE span_us = ? AND field = ? AND starts_at_us = ?",
         [(span.span_us, field, span.starts_at_us) for field in kind.fields],
     )
-    connection.executemany(
-        f"INSERT INTO {kind.table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-        rollup.rows,
-    )
+    connection.insert(kind.table, columns, rollup.rows)
     return True
 
 
-def break_seals(connection: sqlite3.Connection, kinds: Iterable[str], times_us: Iterable[int]) -> None:
+def break_seals(connection: Connection, kinds: Iterable[str], times_us: Iterable[int]) -> None:
     """Take back the sums of every span that requests started in at one of these times, in the transaction in
     which those change."""
     # Nothing from before the epoch is ever summed up.
@@ -185,7 +191,7 @@ def _is_worthwhile(rows: Sequence[tuple[Any, ...]]) -> bool:
     return len(rows) * WORTHWHILE <= stands_for
 
 
-def _due(connection: sqlite3.Connection, kind: str, span_us: int, at_us: int) -> Iterator[int]:
+def _due(connection: Connection, kind: str, span_us: int, at_us: int) -> Iterator[int]:
     taken = {row[0] for row in connection.execute(_TAKEN, (kind, span_us, at_us - TICKET_US))}
     start = _start_of_next(connection, 0, span_us)
     while start is not None and start + span_us + SETTLING_US <= at_us:
@@ -195,6 +201,6 @@ def _due(connection: sqlite3.Connection, kind: str, span_us: int, at_us: int) ->
         start = following if following in taken else _start_of_next(connection, following, span_us)
 
 
-def _start_of_next(connection: sqlite3.Connection, from_us: int, span_us: int) -> int | None:
+def _start_of_next(connection: Connection, from_us: int, span_us: int) -> int | None:
     row = connection.execute(_NEXT_START, (from_us,)).fetchone()
     return None if row is None else row[0] // span_us * span_us

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from gateway.store.relational.connection import Connection
 
 
 @dataclass(slots=True, eq=False)
 class Job:
     """Work that waits for its turn on a thread, and what came of it there."""
 
-    work: Callable[[sqlite3.Connection], Any]
+    work: Callable[[Connection], Any]
     future: asyncio.Future[Any]
     result: Any = None
     error: Exception | None = None

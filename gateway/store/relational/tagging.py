@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
+from functools import cache
 
 from gateway.domain.feedback import Target
 from gateway.domain.subject import only_subject
 from gateway.errors import BadInput
+from gateway.store.dialect import Dialect
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.joining import find_subjects
+from gateway.store.relational.rollup_table import KINDS, break_seals
 from gateway.store.rows import tags_of
-from gateway.store.sqlite.joining import find_subjects
-from gateway.store.sqlite.rollup_table import KINDS, break_seals
 from gateway.store.tables import TAG_COLUMNS
 from gateway.store.text import from_json, storable, to_json
 
 MAX_METADATA_BYTES = 256 * 1024
 """How long the metadata of a row may become in this way, as JSON."""
 
-# A plus sign keeps SQLite off the index on traces, which may be long where a request id is not.
-_ROWS = """
-SELECT seq, metadata, started_at_us FROM requests WHERE request_id = ? AND +trace_id = ? AND tenant IS ?
-"""
 _CHANGE = (
     "UPDATE requests SET metadata = ?, "
     + ", ".join(f'"{column}" = ?' for column in TAG_COLUMNS)
@@ -27,9 +25,16 @@ _CHANGE = (
 )
 
 
-def set_property(
-    connection: sqlite3.Connection, any_id: str, key: str, value: str, tenant: str | None
-) -> int:
+@cache
+def _rows(dialect: Dialect) -> str:
+    # Traces may be long where a request id is not.
+    return (
+        "SELECT seq, metadata, started_at_us FROM requests"
+        f" WHERE request_id = ? AND {dialect.unindexed('trace_id')} = ? AND tenant IS NOT DISTINCT FROM ?"
+    )
+
+
+def set_property(connection: Connection, any_id: str, key: str, value: str, tenant: str | None) -> int:
     """Set one key of the metadata of the request that an id names, and the column it has; return how many rows
     the request has.
 
@@ -41,7 +46,8 @@ def set_property(
     named = only_subject(any_id, subjects, field="request_id")
     if named is None:
         return 0
-    rows = connection.execute(_ROWS, (named.request_id, named.trace_id, named.tenant)).fetchall()
+    found = connection.execute(_rows(connection.dialect), (named.request_id, named.trace_id, named.tenant))
+    rows = found.fetchall()
     changes, times_us = [], []
     for seq, text, started_at_us in rows:
         metadata = {**from_json(text), storable(key): value}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 from gateway.domain.feedback import Feedback, Kind, Receipt, Target
 from gateway.errors import Conflict
+from gateway.store.dialect import Dialect
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.counting import count
+from gateway.store.relational.joining import join_given
 from gateway.store.rows import feedback_from_row, feedback_to_row, receipt_from_row
-from gateway.store.sqlite.counting import count
-from gateway.store.sqlite.joining import join_given
 from gateway.store.tables import FEEDBACK, RECEIPT_COLUMNS, quoted
 from gateway.store.text import list_to_json, storable, storable_or_none
 
@@ -24,32 +26,42 @@ _SUPERSEDE = (
 )
 _LATEST = f"SELECT {_COLUMNS} FROM feedback WHERE feedback_id = ?"
 _EARLIER = f"SELECT {_COLUMNS} FROM feedback_versions WHERE feedback_id = ? ORDER BY version"
-_VERSIONS = "SELECT feedback_id, version FROM feedback WHERE feedback_id IN (SELECT value FROM json_each(?))"
-_LATEST_VERDICTS = f"""
+_RECEIPT = f"SELECT {quoted(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
+_INSERT_RECEIPT = f"INSERT INTO receipts ({quoted(RECEIPT_COLUMNS)}) VALUES (?, ?, ?, ?)"
+_OF_TENANT = "(CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant)"
+
+
+@cache
+def _versions(dialect: Dialect) -> str:
+    return f"SELECT feedback_id, version FROM feedback WHERE feedback_id {dialect.among_texts('?')}"
+
+
+@cache
+def _latest_verdicts(dialect: Dialect) -> str:
+    return f"""
 SELECT {_COLUMNS} FROM (
     SELECT *, row_number() OVER (
         PARTITION BY tenant, trace_id, request_id, kind, CASE kind WHEN '{Kind.SCORE}' THEN metric END
         ORDER BY updated_at_us DESC, seq DESC
     ) AS place
     FROM feedback
-    WHERE request_id IN (SELECT value FROM json_each(:ids)) AND kind IN ('{Kind.THUMB}', '{Kind.SCORE}')
-        AND deleted_at_us IS NULL AND (:tenant IS NULL OR tenant = :tenant)
-)
+    WHERE request_id {dialect.among_texts(":ids")} AND kind IN ('{Kind.THUMB}', '{Kind.SCORE}')
+        AND deleted_at_us IS NULL AND {_OF_TENANT}
+) AS verdicts
 WHERE place = 1 ORDER BY updated_at_us, seq
 """
-_GIVEN = """
+
+
+@cache
+def _given(dialect: Dialect) -> str:
+    return f"""
 SELECT author, count(*) FROM feedback
-WHERE author IN (SELECT value FROM json_each(:authors)) AND deleted_at_us IS NULL
-    AND (:tenant IS NULL OR tenant = :tenant)
+WHERE author {dialect.among_texts(":authors")} AND deleted_at_us IS NULL AND {_OF_TENANT}
 GROUP BY author
 """
-_RECEIPT = f"SELECT {quoted(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
-_INSERT_RECEIPT = f"INSERT INTO receipts ({quoted(RECEIPT_COLUMNS)}) VALUES (?, ?, ?, ?)"
 
 
-def put_feedback(
-    connection: sqlite3.Connection, entries: Sequence[Feedback], receipt: Receipt | None
-) -> None:
+def put_feedback(connection: Connection, entries: Sequence[Feedback], receipt: Receipt | None) -> None:
     """Store versions of entries and the receipt for them, and join those whose subject is already there.
 
     Raises:
@@ -75,33 +87,33 @@ def put_feedback(
     count(connection, feedback_ids)
 
 
-def feedback_by_ids(connection: sqlite3.Connection, feedback_ids: Sequence[str]) -> list[Feedback]:
+def feedback_by_ids(connection: Connection, feedback_ids: Sequence[str]) -> list[Feedback]:
     """Return the latest versions of these entries in the order asked."""
     rows = (connection.execute(_LATEST, (storable(feedback_id),)).fetchone() for feedback_id in feedback_ids)
     return [feedback_from_row(row) for row in rows if row is not None]
 
 
-def latest_verdicts(
-    connection: sqlite3.Connection, request_ids: Sequence[str], tenant: str | None
-) -> list[Feedback]:
+def latest_verdicts(connection: Connection, request_ids: Sequence[str], tenant: str | None) -> list[Feedback]:
     """Return the latest thumb on each request, and its latest score by each metric; the oldest first."""
     values = {"ids": list_to_json(request_ids), "tenant": storable_or_none(tenant)}
-    return [feedback_from_row(row) for row in connection.execute(_LATEST_VERDICTS, values)]
+    return [
+        feedback_from_row(row) for row in connection.execute(_latest_verdicts(connection.dialect), values)
+    ]
 
 
-def count_given(connection: sqlite3.Connection, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
+def count_given(connection: Connection, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
     """Return how many entries that were not withdrawn each of these authors gave."""
     values = {"authors": list_to_json(authors), "tenant": storable_or_none(tenant)}
-    return dict(connection.execute(_GIVEN, values).fetchall())
+    return dict(connection.execute(_given(connection.dialect), values).fetchall())
 
 
-def history(connection: sqlite3.Connection, feedback_id: str) -> list[Feedback]:
+def history(connection: Connection, feedback_id: str) -> list[Feedback]:
     """Return every version of an entry, the first one first."""
     earlier = connection.execute(_EARLIER, (storable(feedback_id),)).fetchall()
     return [feedback_from_row(row) for row in earlier] + feedback_by_ids(connection, [feedback_id])
 
 
-def receipt_of(connection: sqlite3.Connection, scope: str, key: str) -> Receipt | None:
+def receipt_of(connection: Connection, scope: str, key: str) -> Receipt | None:
     """Return the receipt of an earlier call under this idempotency key."""
     row = connection.execute(_RECEIPT, (storable(scope), storable(key))).fetchone()
     return None if row is None else receipt_from_row(row)
@@ -112,14 +124,14 @@ def size_bytes(entries: Sequence[Feedback]) -> int:
     return sum(1024 + 2 * len(entry.raw) for entry in entries)
 
 
-def _refuse_used_receipt(connection: sqlite3.Connection, receipt: Receipt | None) -> None:
+def _refuse_used_receipt(connection: Connection, receipt: Receipt | None) -> None:
     if receipt is not None and receipt_of(connection, receipt.scope, receipt.key) is not None:
         raise Conflict("this idempotency key was used before.")
 
 
-def _refuse_gaps(connection: sqlite3.Connection, entries: Sequence[Feedback]) -> None:
+def _refuse_gaps(connection: Connection, entries: Sequence[Feedback]) -> None:
     ids = list_to_json([entry.feedback_id for entry in entries])
-    versions: dict[str, int] = dict(connection.execute(_VERSIONS, (ids,)).fetchall())
+    versions: dict[str, int] = dict(connection.execute(_versions(connection.dialect), (ids,)).fetchall())
     for entry in entries:
         stored = versions.get(entry.feedback_id, 0)
         if entry.version != stored + 1:
@@ -128,7 +140,7 @@ def _refuse_gaps(connection: sqlite3.Connection, entries: Sequence[Feedback]) ->
         versions[entry.feedback_id] = entry.version
 
 
-def _supersede(connection: sqlite3.Connection, entry: Feedback) -> None:
+def _supersede(connection: Connection, entry: Feedback) -> None:
     stored = feedback_from_row(connection.execute(_LATEST, (entry.feedback_id,)).fetchone())
     connection.execute(_KEEP_VERSION, (entry.feedback_id,))
     connection.execute(_SUPERSEDE, (*feedback_to_row(_with_join_of(stored, entry)), entry.feedback_id))

@@ -4,17 +4,14 @@ hand one over and to begin a transaction takes longer than the lookup itself."""
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import TypeVar
 
 from gateway.errors import StoreUnavailable
-from gateway.store.base import Decode
-from gateway.store.sqlite.connection import translated_errors
-from gateway.store.sqlite.job import Job
-from gateway.store.sqlite.readers import Readers
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.job import Job
+from gateway.store.relational.readers import Readers, Snapshots
 
 T = TypeVar("T")
 
@@ -22,13 +19,13 @@ T = TypeVar("T")
 class Lookups(Readers):
     """Readers for what takes no time to speak of. Made, called and closed on one event loop."""
 
-    def __init__(self, path: Path, decode: Decode, threads: int) -> None:
-        super().__init__(path, decode, threads)
+    def __init__(self, database: Snapshots, threads: int) -> None:
+        super().__init__(database, threads)
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Job] = []
         self._idle_threads = threads
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T]) -> T:
         """Do what `Readers.read` does. Lookups that share a snapshot fail each for its own reasons."""
         self._refuse_if_closed()
         lookup = Job(work, self._loop.create_future())
@@ -63,10 +60,10 @@ class Lookups(Readers):
         with suppress(RuntimeError):  # the loop is closed, so nobody is left to wait
             self._loop.call_soon_threadsafe(self._return, lookups)
 
-    def _work_through(self, lookups: list[Job], connection: sqlite3.Connection) -> None:
+    def _work_through(self, lookups: list[Job], connection: Connection) -> None:
         for lookup in lookups:
             try:
-                with translated_errors(self._path):
+                with self._database.translated_errors():
                     lookup.result = lookup.work(connection)
             except Exception as error:
                 lookup.error = error

@@ -1,47 +1,49 @@
-"""An open file: the thread that writes to it, those that read, and whether it is still there."""
+"""An open database: the thread that writes to it, those that read, and whether it still takes what is written."""
 
 from __future__ import annotations
 
-import sqlite3
 from functools import partial
-from pathlib import Path
 
 from gateway.errors import StoreUnavailable
-from gateway.store.base import Decode, Health, as_sent
-from gateway.store.file_lock import FileLock
-from gateway.store.packing import BodyPacker
+from gateway.store.base import Health
+from gateway.store.dialect import Dialect
+from gateway.store.packing import Packer
+from gateway.store.relational import heartbeat
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.lookups import Lookups
+from gateway.store.relational.readers import Readers, Snapshots
+from gateway.store.relational.writer import Writer
 from gateway.store.sql import Query
-from gateway.store.sqlite import heartbeat
-from gateway.store.sqlite.lookups import Lookups
-from gateway.store.sqlite.readers import Readers
-from gateway.store.sqlite.writer import Writer
 
 _LOOKUP_THREADS = 2
 _QUERY_THREADS = 4
 
 
-class OpenFile:
+class OpenDatabase:
     """What the parts of a store have in common.
 
     Lookups by id, on which answers to callers wait, have threads of their own, so that an analyst's long
     query holds up none of them.
+
+    Args:
+        workers: what is stored is stored under the first number; what is uninterpreted under any is to be
+            interpreted here.
     """
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
-        occupancy: FileLock,
-        path: Path,
-        decode: Decode = as_sent,
-        workers: tuple[int, ...] = (0,),
+        writer: Writer,
+        database: Snapshots,
+        packer: Packer,
+        dialect: Dialect,
+        workers: tuple[int, ...],
     ) -> None:
-        self._path = path
-        self._occupancy = occupancy
+        self._dialect = dialect
         self._workers = workers
-        self._packer = BodyPacker()
-        self._writer = Writer(connection, path)
-        self._lookups = Lookups(path, decode, _LOOKUP_THREADS)
-        self._queries = Readers(path, decode, _QUERY_THREADS)
+        self._packer = packer
+        self._writer = writer
+        self._lookups = Lookups(database, _LOOKUP_THREADS)
+        self._queries = Readers(database, _QUERY_THREADS)
 
     async def check(self) -> Health:
         """Commit a heartbeat as large as the largest write that failed since one succeeded, so that a disk
@@ -58,10 +60,9 @@ class OpenFile:
         await self._writer.close()
         await self._lookups.close()
         await self._queries.close()
-        self._occupancy.close()
 
 
-def count_of(connection: sqlite3.Connection, query: Query) -> int:
+def count_of(connection: Connection, query: Query) -> int:
     """Return the one number that a statement finds."""
     number: int = connection.execute(query.sql, query.values).fetchone()[0]
     return number

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from abc import abstractmethod
 
 from gateway.domain.erasure import Belongings
-from gateway.store.sqlite import erasing, remains
-from gateway.store.sqlite.parts.open_file import OpenFile
+from gateway.store.relational import erasing
+from gateway.store.relational.parts.open_database import OpenDatabase
 
 
-class Erasure(OpenFile):
+class Erasure(OpenDatabase):
     """Keeps what the protocol of the same name promises."""
 
     async def belongings_of(self, user: str, tenant: str | None) -> Belongings:
@@ -20,7 +20,12 @@ class Erasure(OpenFile):
 
     async def erase(self, belongings: Belongings, at_us: int) -> None:
         await erasing.erase(belongings, at_us, self._writer, self._queries)
-        await asyncio.to_thread(remains.empty_journal, self._path)
+        await self._remove_remains()
 
+    @abstractmethod
     async def compact(self) -> None:
-        await asyncio.to_thread(remains.rewrite, self._path)
+        """Write the database anew."""
+
+    @abstractmethod
+    async def _remove_remains(self) -> None:
+        """Let go of older states of the database in which there is what was erased."""

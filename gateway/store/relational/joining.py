@@ -8,20 +8,25 @@ that waited is not refused when its id turns out to name several things: it is j
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from gateway.domain.feedback import Target
 from gateway.domain.subject import MAX_CANDIDATES, Subject
-from gateway.store.sqlite.counting import count
+from gateway.store.dialect import Dialect
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.counting import count
 from gateway.store.text import list_to_json, storable, storable_or_none
 
-_VISIBLE = "(:tenant IS NULL OR tenant = :tenant) AND (:trace_id IS NULL OR trace_id = :trace_id)"
+_VISIBLE = (
+    "(CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant)"
+    " AND (CAST(:trace_id AS TEXT) IS NULL OR trace_id = :trace_id)"
+)
 _TRACES = f"""
 SELECT tenant, trace_id, NULL, NULL, max(seq) FROM requests
 WHERE trace_id = :name AND {_VISIBLE}
-GROUP BY tenant ORDER BY max(seq) DESC LIMIT {MAX_CANDIDATES}
+GROUP BY trace_id, tenant ORDER BY max(seq) DESC LIMIT {MAX_CANDIDATES}
 """
 
 
@@ -31,7 +36,7 @@ def _requests_by(column: str) -> str:
 WITH latest AS (
     SELECT
         tenant, trace_id, request_id, response_id, seq,
-        coalesce(outcome = 'complete' AND status < 400, 0) AS is_answered
+        CASE WHEN outcome = 'complete' AND status < 400 THEN 1 ELSE 0 END AS is_answered
     FROM requests
     WHERE seq IN (
         SELECT max(seq) FROM requests
@@ -50,14 +55,6 @@ _RESPONSES = _requests_by("response_id")
 _KINDS = {Target.TRACE: (_TRACES, _REQUESTS, _RESPONSES), Target.REQUEST: (_REQUESTS, _RESPONSES)}
 
 _IS_ANY_WAITING = "SELECT EXISTS (SELECT 1 FROM feedback WHERE joined_at_us IS NULL)"
-_NAMED = "joined_at_us IS NULL AND subject_id IN (SELECT value FROM json_each(:names))"
-_GIVEN = "joined_at_us IS NULL AND feedback_id IN (SELECT value FROM json_each(:ids))"
-_JOIN = """
-UPDATE feedback SET
-    tenant = :tenant, trace_id = :trace_id, request_id = :request_id, target = :target,
-    joined_at_us = max(:appeared_at_us, updated_at_us)
-WHERE tenant IS :awaited_tenant AND target = :awaited_target AND
-"""
 
 
 class _Waiting(NamedTuple):
@@ -67,19 +64,37 @@ class _Waiting(NamedTuple):
     join: str
 
 
-_BY_NAME = _Waiting(
-    f"SELECT DISTINCT subject_id, tenant, target FROM feedback WHERE {_NAMED}",
-    f"{_JOIN} joined_at_us IS NULL AND subject_id = :subject_id RETURNING feedback_id",
-)
-_BY_ID = _Waiting(
-    f"SELECT DISTINCT subject_id, tenant, target FROM feedback WHERE {_GIVEN}",
-    # A plus sign keeps SQLite off the index on subjects, for which any number of entries may wait.
-    f"{_JOIN} {_GIVEN} AND +subject_id = :subject_id RETURNING feedback_id",
-)
+@cache
+def _by_name(dialect: Dialect) -> _Waiting:
+    named = f"joined_at_us IS NULL AND subject_id {dialect.among_texts(':names')}"
+    return _Waiting(
+        f"SELECT DISTINCT subject_id, tenant, target FROM feedback WHERE {named}",
+        f"{_join_in(dialect)} joined_at_us IS NULL AND subject_id = :subject_id RETURNING feedback_id",
+    )
+
+
+@cache
+def _by_id(dialect: Dialect) -> _Waiting:
+    given = f"joined_at_us IS NULL AND feedback_id {dialect.among_texts(':ids')}"
+    # Any number of entries may wait for a subject.
+    subject = dialect.unindexed("subject_id")
+    return _Waiting(
+        f"SELECT DISTINCT subject_id, tenant, target FROM feedback WHERE {given}",
+        f"{_join_in(dialect)} {given} AND {subject} = :subject_id RETURNING feedback_id",
+    )
+
+
+def _join_in(dialect: Dialect) -> str:
+    return f"""
+UPDATE feedback SET
+    tenant = :tenant, trace_id = :trace_id, request_id = :request_id, target = :target,
+    joined_at_us = {dialect.greatest}(:appeared_at_us, updated_at_us)
+WHERE tenant IS NOT DISTINCT FROM :awaited_tenant AND target = :awaited_target AND
+"""
 
 
 def find_subjects(
-    connection: sqlite3.Connection,
+    connection: Connection,
     name: str,
     tenant: str | None,
     target: Target,
@@ -98,7 +113,7 @@ def find_subjects(
     return []
 
 
-def join_waiting(connection: sqlite3.Connection, names: Mapping[str, int]) -> None:
+def join_waiting(connection: Connection, names: Mapping[str, int]) -> None:
     """Join the feedback that waits for one of these ids, in the caller's transaction.
 
     Args:
@@ -108,17 +123,17 @@ def join_waiting(connection: sqlite3.Connection, names: Mapping[str, int]) -> No
     if not names or not connection.execute(_IS_ANY_WAITING).fetchone()[0]:
         return
     appeared = {storable(name): at_us for name, at_us in names.items()}
-    _join(connection, _BY_NAME, {"names": list_to_json(list(appeared))}, appeared)
+    _join(connection, _by_name(connection.dialect), {"names": list_to_json(list(appeared))}, appeared)
 
 
-def join_given(connection: sqlite3.Connection, feedback_ids: Sequence[str]) -> None:
+def join_given(connection: Connection, feedback_ids: Sequence[str]) -> None:
     """Join those of these entries whose subject is already there, in the caller's transaction. What else waits
     for that subject is not looked at: it waits for something that did not come."""
-    _join(connection, _BY_ID, {"ids": list_to_json(feedback_ids)}, {})
+    _join(connection, _by_id(connection.dialect), {"ids": list_to_json(feedback_ids)}, {})
 
 
 def _join(
-    connection: sqlite3.Connection, waiting: _Waiting, values: Mapping[str, str], appeared: Mapping[str, int]
+    connection: Connection, waiting: _Waiting, values: Mapping[str, str], appeared: Mapping[str, int]
 ) -> None:
     """Join what waits. However many wait for the same, it is looked for once."""
     joined: list[str] = []

@@ -2,67 +2,69 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
+from functools import cache
 
 import orjson
 
 from gateway.domain.exchange import Exchange, PayloadPolicy
 from gateway.domain.request import Facts, Payload
-from gateway.store.packing import BodyPacker
+from gateway.store.dialect import Dialect
+from gateway.store.packing import Packer
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.joining import join_waiting
+from gateway.store.relational.rollup_table import OF_REQUESTS, break_seals
 from gateway.store.rows import exchange_from_row, facts_to_row, payload_of, payload_to_row, request_to_row
-from gateway.store.sqlite.joining import join_waiting
-from gateway.store.sqlite.rollup_table import OF_REQUESTS, break_seals
-from gateway.store.tables import FACT_COLUMNS, PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, quoted
+from gateway.store.tables import FACT_COLUMNS, PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, payload_columns
 from gateway.store.text import storable, storable_or_none
 
-_LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM requests"
-_INSERT_REQUEST = (
-    f"INSERT INTO requests ({quoted(REQUEST_INSERT_COLUMNS)}, worker)"
-    f" VALUES ({', '.join('?' * len(REQUEST_INSERT_COLUMNS))}, ?)"
+_IS_STORED = (
+    "SELECT 1 FROM requests"
+    " WHERE request_id = ? AND started_at_us = ? AND tenant IS NOT DISTINCT FROM ? LIMIT 1"
 )
-_INSERT_PAYLOAD = (
-    f"INSERT INTO payloads ({quoted(PAYLOAD_COLUMNS)}) VALUES ({', '.join('?' * len(PAYLOAD_COLUMNS))})"
-)
-_IS_STORED = "SELECT 1 FROM requests WHERE request_id = ? AND started_at_us = ? AND tenant IS ? LIMIT 1"
 _ANNOTATE = (
     f"UPDATE requests SET {', '.join(f'{column} = ?' for column in FACT_COLUMNS)}"
     " WHERE seq = ? AND interpreted_at_us IS NULL"
 )
-_NAME_USER = """
-UPDATE requests SET "user" = ?1, metadata = json_insert(metadata, '$._user', ?1)
-WHERE seq = ?2 AND "user" IS NULL AND interpreted_at_us IS NULL
-"""
-_EXCHANGES = (
-    "SELECT "
-    + ", ".join(
-        [f'r."{column}"' for column in REQUEST_INSERT_COLUMNS]
-        + [f"p.{column}" for column in PAYLOAD_COLUMNS[1:]]
-    )
-    + " FROM requests AS r LEFT JOIN payloads AS p ON p.seq = r.seq"
-)
-_UNINTERPRETED = (
-    f"{_EXCHANGES} WHERE r.interpreted_at_us IS NULL AND r.worker IN (SELECT value FROM json_each(?))"
-    " ORDER BY r.seq LIMIT ?"
-)
-_EXCHANGE = f"{_EXCHANGES} WHERE r.seq = ? AND p.seq IS NOT NULL"
-
 ROW_BYTES = 2048
 """About what a row takes beside its bodies."""
 
 
+@cache
+def _exchanges(dialect: Dialect) -> str:
+    columns = [f'r."{column}"' for column in REQUEST_INSERT_COLUMNS]
+    columns += [dialect.kept_payload(column) for column in PAYLOAD_COLUMNS[1:]]
+    return f"SELECT {', '.join(columns)} FROM requests AS r LEFT JOIN payloads AS p ON p.seq = r.seq"
+
+
+@cache
+def _exchange(dialect: Dialect) -> str:
+    return f"{_exchanges(dialect)} WHERE r.seq = ? AND p.seq IS NOT NULL"
+
+
+@cache
+def _uninterpreted(dialect: Dialect) -> str:
+    return (
+        f"{_exchanges(dialect)} WHERE r.interpreted_at_us IS NULL AND r.worker {dialect.among_numbers('?')}"
+        " ORDER BY r.seq LIMIT ?"
+    )
+
+
 def append(
-    connection: sqlite3.Connection, packer: BodyPacker, exchanges: Sequence[Exchange], worker: int = 0
+    connection: Connection, packer: Packer, exchanges: Sequence[Exchange], worker: int = 0
 ) -> list[int]:
     """Insert exchanges of a worker under the next `seq`s, join the feedback that waited for them, and return the
     `seq`s."""
-    last: int = connection.execute(_LAST_SEQ).fetchone()[0]
-    numbered = list(enumerate(exchanges, last + 1))
-    connection.executemany(
-        _INSERT_REQUEST, [(*request_to_row(seq, exchange), worker) for seq, exchange in numbered]
+    seqs = connection.dialect.next_seqs(connection, len(exchanges))
+    numbered = list(zip(seqs, exchanges, strict=True))
+    connection.insert(
+        "requests",
+        (*REQUEST_INSERT_COLUMNS, "worker"),
+        [(*request_to_row(seq, exchange), worker) for seq, exchange in numbered],
     )
-    connection.executemany(
-        _INSERT_PAYLOAD,
+    connection.insert(
+        "payloads",
+        payload_columns(packer.columns),
         [
             payload_to_row(seq, exchange, packer)
             for seq, exchange in numbered
@@ -71,10 +73,10 @@ def append(
     )
     break_seals(connection, OF_REQUESTS, [exchange.started_at_us for exchange in exchanges])
     join_waiting(connection, _names(exchanges))
-    return [seq for seq, _ in numbered]
+    return list(seqs)
 
 
-def missing(connection: sqlite3.Connection, exchanges: Sequence[Exchange]) -> list[int]:
+def missing(connection: Connection, exchanges: Sequence[Exchange]) -> list[int]:
     """Return the positions of exchanges that no row was made of; of several alike that of the first."""
     positions: dict[tuple[str, int, str | None], int] = {}
     for position, exchange in enumerate(exchanges):
@@ -89,8 +91,8 @@ def missing(connection: sqlite3.Connection, exchanges: Sequence[Exchange]) -> li
 
 
 def append_missing(
-    connection: sqlite3.Connection,
-    packer: BodyPacker,
+    connection: Connection,
+    packer: Packer,
     past: Sequence[tuple[Exchange, Facts | None]],
     worker: int,
     at_us: int,
@@ -104,26 +106,24 @@ def append_missing(
     return len(new)
 
 
-def annotate(connection: sqlite3.Connection, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
+def annotate(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
     """Fill in what was found of rows that nothing was known of, and join the feedback that waited for it."""
-    users = [(storable(found.user), seq) for seq, found in facts if found.user]
+    users = [{"user": storable(found.user), "seq": seq} for seq, found in facts if found.user]
     if users:
-        connection.executemany(_NAME_USER, users)
+        connection.executemany(connection.dialect.name_user(), users)
     connection.executemany(_ANNOTATE, [(*facts_to_row(found, at_us), seq) for seq, found in facts])
     join_waiting(connection, {found.response_id: at_us for _, found in facts if found.response_id})
 
 
-def uninterpreted(
-    connection: sqlite3.Connection, workers: Sequence[int], limit: int
-) -> list[tuple[int, Exchange]]:
+def uninterpreted(connection: Connection, workers: Sequence[int], limit: int) -> list[tuple[int, Exchange]]:
     """Return the oldest rows of these workers that were never annotated, with what was kept of them."""
-    rows = connection.execute(_UNINTERPRETED, (orjson.dumps(workers).decode(), limit))
+    rows = connection.execute(_uninterpreted(connection.dialect), (orjson.dumps(workers).decode(), limit))
     return [exchange_from_row(row) for row in rows]
 
 
-def payload(connection: sqlite3.Connection, seq: int) -> Payload | None:
+def payload(connection: Connection, seq: int) -> Payload | None:
     """Return what was kept of a row's heads and bodies; None where nothing was."""
-    row = connection.execute(_EXCHANGE, (seq,)).fetchone()
+    row = connection.execute(_exchange(connection.dialect), (seq,)).fetchone()
     return None if row is None else payload_of(exchange_from_row(row)[1])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,14 +9,15 @@ from gateway.domain.exchange import Exchange
 from gateway.domain.feedback import Receipt
 from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.request import Facts, Payload, RequestRecord
+from gateway.store.relational import feedback_log, request_log, tagging
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.parts.open_database import OpenDatabase, count_of
 from gateway.store.rows import record_from_row
 from gateway.store.sql import Query, count, select
-from gateway.store.sqlite import feedback_log, request_log, tagging
-from gateway.store.sqlite.parts.open_file import OpenFile, count_of
 from gateway.store.tables import REQUESTS
 
 
-class Requests(OpenFile):
+class Requests(OpenDatabase):
     """Keeps what `RequestLog`, `LogInserts`, `RequestHistory`, `RequestTags` and `RequestQueries` promise."""
 
     async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
@@ -30,12 +30,12 @@ class Requests(OpenFile):
         )
 
     async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
-        def insert(connection: sqlite3.Connection) -> list[int]:
+        def insert(connection: Connection) -> list[int]:
             feedback_log.put_feedback(connection, (), receipt)
             return request_log.append(connection, self._packer, exchanges, self._workers[0])
 
         size = sum(map(request_log.size_bytes, exchanges))
-        return await self._writer.write(insert, size_bytes=size, is_synced=True)
+        return await self._writer.write(insert, size_bytes=size, is_synced=True, is_alone=True)
 
     async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
         if not facts:
@@ -62,22 +62,25 @@ class Requests(OpenFile):
                 connection, self._packer, past, self._workers[0], at_us
             ),
             size_bytes=size,
+            is_alone=True,
         )
 
     async def find_requests(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
     ) -> list[RequestRecord]:
-        query = select(REQUESTS, where, sort, page, tenant)
+        query = select(REQUESTS, where, sort, page, tenant, self._dialect)
         return await self._queries.read(partial(_records, query=query))
 
     async def payload(self, seq: int) -> Payload | None:
         return await self._lookups.read(lambda connection: request_log.payload(connection, seq))
 
     async def count_requests(self, where: Filter, page: Page, tenant: str | None) -> int:
-        return await self._queries.read(partial(count_of, query=count(REQUESTS, where, page, tenant)))
+        return await self._queries.read(
+            partial(count_of, query=count(REQUESTS, where, page, tenant, self._dialect))
+        )
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        def read(connection: sqlite3.Connection) -> dict[int, Payload]:
+        def read(connection: Connection) -> dict[int, Payload]:
             kept = {seq: request_log.payload(connection, seq) for seq in seqs}
             return {seq: payload for seq, payload in kept.items() if payload is not None}
 
@@ -88,8 +91,9 @@ class Requests(OpenFile):
             lambda connection: tagging.set_property(connection, any_id, key, value, tenant),
             size_bytes=request_log.ROW_BYTES + len(value),
             is_synced=True,
+            is_alone=True,
         )
 
 
-def _records(connection: sqlite3.Connection, query: Query) -> list[RequestRecord]:
+def _records(connection: Connection, query: Query) -> list[RequestRecord]:
     return [record_from_row(row) for row in connection.execute(query.sql, query.values)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from gateway.errors import Conflict
 from gateway.store.base import StoredKey
+from gateway.store.relational.connection import Connection
 from gateway.store.rows import key_from_row
 from gateway.store.tables import KEY_COLUMNS, quoted
 from gateway.store.text import list_to_json, storable, storable_or_none
@@ -16,12 +15,12 @@ _INSERT = f"INSERT INTO keys ({quoted(KEY_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?)"
 _REVOKE = "UPDATE keys SET revoked_at_us = ? WHERE name = ? AND revoked_at_us IS NULL"
 
 
-def all_keys(connection: sqlite3.Connection) -> list[StoredKey]:
+def all_keys(connection: Connection) -> list[StoredKey]:
     """Return every key, the oldest first."""
     return [key_from_row(row) for row in connection.execute(_ALL)]
 
 
-def add_key(connection: sqlite3.Connection, key: StoredKey) -> None:
+def add_key(connection: Connection, key: StoredKey) -> None:
     """Keep a new key. Raises Conflict where a live key has its name."""
     name = storable(key.name)
     if key.revoked_at_us is None and connection.execute(_IS_TAKEN, (name,)).fetchone()[0]:
@@ -30,6 +29,6 @@ def add_key(connection: sqlite3.Connection, key: StoredKey) -> None:
     connection.execute(_INSERT, (name, key.sha256, roles, tenant, key.created_at_us, key.revoked_at_us))
 
 
-def revoke_key(connection: sqlite3.Connection, name: str, at_us: int) -> bool:
+def revoke_key(connection: Connection, name: str, at_us: int) -> bool:
     """Mark the live key of this name revoked; tell whether there was one."""
     return connection.execute(_REVOKE, (at_us, storable(name))).rowcount > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
@@ -13,6 +12,9 @@ from gateway.domain.aggregate import DAY_US, Cell, Latencies, Question, Sums, Us
 from gateway.errors import TooLarge
 from gateway.store import aggregates
 from gateway.store.aggregates import request_group, verdict_group
+from gateway.store.dialect import Dialect
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.rollup_table import LATENCIES, USAGE, VERDICTS, seals_of
 from gateway.store.rollups import (
     LATENCY_FIELDS,
     USAGE_FIELDS,
@@ -22,7 +24,6 @@ from gateway.store.rollups import (
     segments_of,
 )
 from gateway.store.sql import Query, condition
-from gateway.store.sqlite.rollup_table import LATENCIES, USAGE, VERDICTS, seals_of
 from gateway.store.tables import REQUESTS
 
 MAX_PARTS = 250_000
@@ -34,37 +35,37 @@ SELECT
     (SELECT started_at_us FROM requests ORDER BY started_at_us DESC LIMIT 1)
 """
 
-Statement = Callable[[Question, Segment, str | None], Query]
+Statement = Callable[[Question, Segment, str | None, Dialect], Query]
 
 
-def refuse_unanswerable(question: Question) -> None:
+def refuse_unanswerable(question: Question, dialect: Dialect) -> None:
     """Raise BadInput for a field or a value that no request can be asked for, whatever is stored."""
-    condition(REQUESTS, question.where, question.tenant)
-    request_group(question.group_by)
+    condition(REQUESTS, question.where, question.tenant, dialect)
+    request_group(question.group_by, dialect)
 
 
-def refuse_unanswerable_of_verdicts(question: Question) -> None:
+def refuse_unanswerable_of_verdicts(question: Question, dialect: Dialect) -> None:
     """Raise BadInput for a field or a value that no verdict can be asked for, whatever is stored."""
-    condition(REQUESTS, question.where, question.tenant)
-    verdict_group(question.group_by)
+    condition(REQUESTS, question.where, question.tenant, dialect)
+    verdict_group(question.group_by, dialect)
 
 
-def usage(connection: sqlite3.Connection, question: Question) -> dict[Cell, UsageSums]:
+def usage(connection: Connection, question: Question) -> dict[Cell, UsageSums]:
     """Return what requests took."""
     rows = _rows(connection, question, aggregates.usage, USAGE, USAGE_FIELDS)
-    return _added_up(UsageSums, question, rows)
+    return _added_up(UsageSums, _cells(question, connection.dialect), rows)
 
 
-def verdicts(connection: sqlite3.Connection, question: Question) -> dict[Cell, VerdictSums]:
+def verdicts(connection: Connection, question: Question) -> dict[Cell, VerdictSums]:
     """Return what was said of requests."""
     rows = _rows(connection, question, aggregates.verdicts, VERDICTS, VERDICT_FIELDS)
-    return _added_up(VerdictSums, question, rows)
+    return _added_up(VerdictSums, _cells(question, connection.dialect), rows)
 
 
-def latencies(connection: sqlite3.Connection, question: Question) -> dict[Cell, Latencies]:
+def latencies(connection: Connection, question: Question) -> dict[Cell, Latencies]:
     """Return how many requests took how long."""
     found: dict[Cell, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    cell_of = _cells(question)
+    cell_of = _cells(question, connection.dialect)
     for start, value, class_ms, number in _rows(
         connection, question, aggregates.latencies, LATENCIES, LATENCY_FIELDS
     ):
@@ -72,26 +73,26 @@ def latencies(connection: sqlite3.Connection, question: Question) -> dict[Cell, 
     return {cell: dict(classes) for cell, classes in found.items()}
 
 
-def count_groups(connection: sqlite3.Connection, question: Question) -> dict[Cell, int]:
+def count_groups(connection: Connection, question: Question) -> dict[Cell, int]:
     """Return how many values of the field that is grouped by there are, apart from none."""
     asked, segments, field = _plan(connection, question, USAGE, USAGE_FIELDS)
     if not segments:
         return {}
-    query = aggregates.count_groups(asked, segments, field)
+    query = aggregates.count_groups(asked, segments, field, connection.dialect)
     return {Cell(start): number for start, number in connection.execute(query.sql, query.values)}
 
 
 def _rows(
-    connection: sqlite3.Connection, question: Question, statement: Statement, kind: str, fields: Sequence[str]
+    connection: Connection, question: Question, statement: Statement, kind: str, fields: Sequence[str]
 ) -> Generator[tuple[Any, ...]]:
     asked, segments, field = _plan(connection, question, kind, fields)
     for segment in segments:
-        query = statement(asked, segment, field)
+        query = statement(asked, segment, field, connection.dialect)
         yield from connection.execute(query.sql, query.values)
 
 
 def _plan(
-    connection: sqlite3.Connection, question: Question, kind: str, fields: Sequence[str]
+    connection: Connection, question: Question, kind: str, fields: Sequence[str]
 ) -> tuple[Question, list[Segment], str | None]:
     """The question for no more time than there is something in, the segments of it, and the rollups to ask."""
     asked = _narrowed(connection, question)
@@ -100,7 +101,7 @@ def _plan(
     return asked, segments_of(asked, seals), field
 
 
-def _narrowed(connection: sqlite3.Connection, question: Question) -> Question:
+def _narrowed(connection: Connection, question: Question) -> Question:
     """The question for no more days than there are requests in."""
     first, last = connection.execute(_FIRST_AND_LAST).fetchone()
     if first is None:
@@ -111,9 +112,10 @@ def _narrowed(connection: sqlite3.Connection, question: Question) -> Question:
     )
 
 
-def _added_up(sums: type[Sums], question: Question, rows: Generator[tuple[Any, ...]]) -> dict[Cell, Sums]:
+def _added_up(
+    sums: type[Sums], cell_of: Callable[[int | None, Any], Cell], rows: Generator[tuple[Any, ...]]
+) -> dict[Cell, Sums]:
     found: dict[Cell, Sums] = {}
-    cell_of = _cells(question)
     # What is left unread must not hold the connection to a snapshot that grows old.
     with contextlib.closing(rows):
         for start, value, *figures in rows:
@@ -127,8 +129,8 @@ def _added_up(sums: type[Sums], question: Question, rows: Generator[tuple[Any, .
     return found
 
 
-def _cells(question: Question) -> Callable[[int | None, Any], Cell]:
+def _cells(question: Question, dialect: Dialect) -> Callable[[int | None, Any], Cell]:
     """What makes the cell of a row from its first two columns."""
-    if verdict_group(question.group_by).kind == "flag":
+    if verdict_group(question.group_by, dialect).kind == "flag":
         return lambda start, value: Cell(start, None if value is None else bool(value))
     return Cell

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
 from gateway.domain.aggregate import UsageSums, VerdictSums
 from gateway.domain.filter import Filter
 from gateway.domain.group import GroupedBy, Place, RequestGroup
 from gateway.store import grouping
+from gateway.store.relational.connection import Connection
 from gateway.store.text import list_from_json
 
 
 def newest_groups(
-    connection: sqlite3.Connection,
+    connection: Connection,
     by: GroupedBy,
     where: Filter,
     after: Place | None,
@@ -33,25 +33,26 @@ def newest_groups(
 
 
 def _met(
-    connection: sqlite3.Connection, by: GroupedBy, where: Filter, after: Place, tenant: str | None
+    connection: Connection, by: GroupedBy, where: Filter, after: Place, tenant: str | None
 ) -> Iterator[tuple[str, Place]]:
     """The groups that come after a place, each where it is met first."""
     met: set[str] = set()
-    walk = grouping.walk(by, where, after, tenant)
-    for seq, name in connection.execute(walk.sql, walk.values):
+    dialect = connection.dialect
+    walk = grouping.walk(by, where, after, tenant, dialect)
+    for seq, name in connection.walk(walk.sql, walk.values):
         if name in met:
             continue
         met.add(name)
-        before = grouping.met_before(by, name, where, after, tenant)
+        before = grouping.met_before(by, name, where, after, tenant, dialect)
         if not connection.execute(before.sql, before.values).fetchone()[0]:
             yield name, Place(after.top, seq)
 
 
 def _with_figures(
-    connection: sqlite3.Connection, by: GroupedBy, places: dict[str, Place], tenant: str | None
+    connection: Connection, by: GroupedBy, places: dict[str, Place], tenant: str | None
 ) -> list[RequestGroup]:
-    usage = grouping.usage(by, list(places), tenant)
-    verdicts = grouping.verdicts(by, list(places), tenant)
+    usage = grouping.usage(by, list(places), tenant, connection.dialect)
+    verdicts = grouping.verdicts(by, list(places), tenant, connection.dialect)
     said = {name: VerdictSums(*sums) for name, *sums in connection.execute(verdicts.sql, verdicts.values)}
     groups = {
         name: RequestGroup(

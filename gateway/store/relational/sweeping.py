@@ -3,11 +3,11 @@ about."""
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.rollup_table import KINDS
 from gateway.store.rollups import NO_FIELD
-from gateway.store.sqlite.rollup_table import KINDS
 
 _IS_SEALED = """
 SELECT 1 FROM rollup_seals AS seal
@@ -25,7 +25,7 @@ class Leftover:
     starts_at_us: int
 
 
-def leftovers(connection: sqlite3.Connection) -> list[Leftover]:
+def leftovers(connection: Connection) -> list[Leftover]:
     """Return the spans that have sums but no seal."""
     return [
         Leftover(name, *place)
@@ -38,7 +38,7 @@ def leftovers(connection: sqlite3.Connection) -> list[Leftover]:
     ]
 
 
-def sweep(connection: sqlite3.Connection, leftover: Leftover) -> None:
+def sweep(connection: Connection, leftover: Leftover) -> None:
     """Delete the sums of a span, unless they were made again meanwhile."""
     kind = KINDS[leftover.kind]
     connection.executemany(
