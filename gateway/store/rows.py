@@ -20,7 +20,7 @@ from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
 from gateway.domain.limit import Limit, Spending, Unit, Window
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.store.administration import StoredKey
-from gateway.store.packing import OMITTED, BodyPacker, headers_from_json, headers_to_json, unpack
+from gateway.store.packing import OMITTED, Packer, headers_from_json, headers_to_json, unpack
 from gateway.store.secrets import path_without_secrets, without_secrets
 from gateway.store.tables import (
     AUDIT,
@@ -42,9 +42,6 @@ from gateway.store.text import (
 )
 
 Row = tuple[Any, ...]
-
-_NOTHING: Row = ("[]", OMITTED, b"")
-"""Head and body of a side that may not be kept."""
 
 _STREAM_TYPES = (b"text/event-stream", b"application/x-ndjson", b"application/vnd.amazon.eventstream")
 
@@ -88,9 +85,9 @@ def tags_of(metadata: Mapping[str, object]) -> tuple[str | None, ...]:
     return tuple(_tag(metadata, f"_{column}") for column in TAG_COLUMNS)
 
 
-def payload_to_row(seq: int, exchange: Exchange, packer: BodyPacker) -> Row:
-    """Return the values of `PAYLOAD_COLUMNS`."""
-    request = response = _NOTHING
+def payload_to_row(seq: int, exchange: Exchange, packer: Packer) -> Row:
+    """Return the values of the columns of `payloads` in the packer's way."""
+    request = response = ("[]", *packer.omitted)
     if exchange.keeps_request:
         request = _packed(exchange.request_headers, exchange.request_body, packer)
     if exchange.keeps_response:
@@ -248,8 +245,8 @@ def is_stream(exchange: Exchange) -> bool:
     return first_value(exchange.response_headers, b"content-type").lower().startswith(_STREAM_TYPES)
 
 
-def _packed(headers: RawHeaders, body: bytes, packer: BodyPacker) -> Row:
-    return (headers_to_json(without_secrets(headers)), *packer.pack(body))
+def _packed(headers: RawHeaders, body: bytes, packer: Packer) -> Row:
+    return (headers_to_json(without_secrets(headers)), *packer.pack(body, headers))
 
 
 def _tag(metadata: Mapping[str, object], key: str) -> str | None:
