@@ -11,7 +11,9 @@ from typing import TypeVar
 import httpx
 
 from gateway.domain.request import Payload
-from gateway.store.sqlite import request_log
+from gateway.store.base import as_sent
+from gateway.store.relational import request_log
+from gateway.store.sqlite.connection import connect_reader
 
 T = TypeVar("T")
 
@@ -61,7 +63,7 @@ def row_soon(database: Path, trace_id: str) -> sqlite3.Row:
 
 def payload(database: Path, seq: int) -> Payload | None:
     """What was kept of a request's heads and bodies."""
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=PATIENCE_SECONDS)
+    connection = connect_reader(database, as_sent)
     try:
         return request_log.payload(connection, seq)
     finally:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from gateway.cli.sources import file_of
-from gateway.cli.stores import open_existing, open_or_create
+from gateway.cli.stores import audited, open_existing, open_or_create
 from gateway.config import Config
 from gateway.domain.feedback import Feedback
 from gateway.domain.past import PastRequest
@@ -32,7 +32,7 @@ Take = Callable[[Sequence[PastRequest]], Awaitable[Taken]]
 @asynccontextmanager
 async def bringing_in(config: Config) -> AsyncIterator[Take]:
     """Give what stores batches, each request and each entry once."""
-    async with open_or_create(config.storage.url) as store:
+    async with open_or_create(config.storage.url) as store, audited(store, "import"):
         history = _history(store, config)
 
         async def take(batch: Sequence[PastRequest]) -> Taken:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.sources import config_option, file_of, storage_option, storage_url
-from gateway.cli.stores import open_existing
+from gateway.cli.stores import audited, open_existing
 from gateway.cli.table import mebibytes
 
 
@@ -27,7 +27,7 @@ def command(config_file: Path | None, storage: str | None) -> None:
 
 async def _compact(url: str) -> tuple[int, int]:
     """Compact the store, and return how many bytes its file had and has."""
-    async with open_existing(url) as store:
+    async with open_existing(url) as store, audited(store, "compact"):
         before = file_of(url).stat().st_size
         await store.compact()
         return before, file_of(url).stat().st_size

@@ -1,18 +1,20 @@
 """Questions about many requests → SELECT statements, from the rows themselves or from rollups of them.
 
-SQLite's dialect. Each statement answers for one segment of a question's time; its first two columns are where
-the piece of time starts and the value that is grouped by, the others the sums in the order of their dataclass.
+Each statement answers for one segment of a question's time; its first two columns are where the piece of time
+starts and the value that is grouped by, the others the sums in the order of their dataclass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 
 from gateway.domain.aggregate import DAY_US, EXACT_MS, GRADE, Question, UsageSums, VerdictSums
 from gateway.domain.filter import All, Is, Op
 from gateway.errors import BadInput
 from gateway.store.computed import REQUEST_EXPRESSIONS, Expression
+from gateway.store.dialect import Dialect
 from gateway.store.operands import Operand, operand_of
 from gateway.store.rollups import Segment
 from gateway.store.sql import Query, condition
@@ -34,8 +36,14 @@ _LONGEST_BITS = 32
 """Durations of 2³² ms and more are one class."""
 
 
-def _bounded(column: str) -> str:
-    return f"ifnull(max(min({column}, {_MOST}), -{_MOST}), 0)"
+def _bounded(column: str, dialect: Dialect) -> str:
+    within = f"{dialect.greatest}({dialect.least}({column}, {_MOST}), -{_MOST})"
+    return f"CASE WHEN {column} IS NULL THEN 0 ELSE {within} END"
+
+
+def _flag(condition: str) -> str:
+    """1 where a condition holds, else 0."""
+    return f"CAST({condition} AS INTEGER)"
 
 
 def summed(columns: Mapping[str, str]) -> str:
@@ -43,8 +51,10 @@ def summed(columns: Mapping[str, str]) -> str:
     return ", ".join(f"{'max' if name in _GREATEST else 'sum'}({sql})" for name, sql in columns.items())
 
 
-def _latency_class() -> str:
-    duration = "max((ended_at_us - started_at_us) / 1000, 0)"
+@cache
+def latency_class(dialect: Dialect) -> str:
+    """Return the class of a request's duration, as `gateway.domain.aggregate.class_of` has it."""
+    duration = f"{dialect.greatest}((ended_at_us - started_at_us) / 1000, 0)"
     exact_bits = EXACT_MS.bit_length() - 1
     steps = " ".join(
         f"WHEN {duration} < {1 << bits} THEN {duration} / {1 << bits - exact_bits} * {1 << bits - exact_bits}"
@@ -53,43 +63,45 @@ def _latency_class() -> str:
     return f"CASE WHEN {duration} < {EXACT_MS} THEN {duration} {steps} ELSE {1 << _LONGEST_BITS} END"
 
 
-LATENCY_CLASS = _latency_class()
-"""The class of a request's duration, as `gateway.domain.aggregate.class_of` has it."""
+@cache
+def usage_of_request(dialect: Dialect) -> Mapping[str, str]:
+    """Return what a request adds to each of the `UsageSums`; of times of starts the greatest is kept."""
+    return {
+        "requests": "1",
+        "errors": _flag(REQUEST_EXPRESSIONS["is_error"].spell(dialect)),
+        "prompt_tokens": _bounded("prompt_tokens", dialect),
+        "completion_tokens": _bounded("completion_tokens", dialect),
+        "cached_tokens": _bounded("cached_tokens", dialect),
+        "tokens_counted": _flag("prompt_tokens IS NOT NULL OR completion_tokens IS NOT NULL"),
+        "cost_nanousd": _bounded("cost_nanousd", dialect),
+        "priced": _flag("cost_nanousd IS NOT NULL"),
+        "duration_us": _bounded("ended_at_us - started_at_us", dialect),
+        "first_byte_us": _bounded("first_byte_at_us - started_at_us", dialect),
+        "answered": _flag("first_byte_at_us IS NOT NULL"),
+        "last_started_at_us": "started_at_us",
+    }
 
-USAGE: Mapping[str, str] = {
-    "requests": "1",
-    "errors": REQUEST_EXPRESSIONS["is_error"].sql,
-    "prompt_tokens": _bounded("prompt_tokens"),
-    "completion_tokens": _bounded("completion_tokens"),
-    "cached_tokens": _bounded("cached_tokens"),
-    "tokens_counted": "(prompt_tokens IS NOT NULL OR completion_tokens IS NOT NULL)",
-    "cost_nanousd": _bounded("cost_nanousd"),
-    "priced": "(cost_nanousd IS NOT NULL)",
-    "duration_us": _bounded("ended_at_us - started_at_us"),
-    "first_byte_us": _bounded("first_byte_at_us - started_at_us"),
-    "answered": "(first_byte_at_us IS NOT NULL)",
-    "last_started_at_us": "started_at_us",
-}
-"""What a request adds to each of the `UsageSums`; of times of starts the greatest is kept."""
+
+def _total(figure: str) -> str:
+    return f"coalesce(sum({figure}), 0.0)"
+
 
 VERDICTS: Mapping[str, str] = {
     "entries": "count(*)",
     "judged_requests": "count(DISTINCT request_seq)",
     "scored": "count(score)",
-    "positive": "sum(score IS NOT NULL AND ifnull(grade, 0) > 0)",
-    "weight": "total(iif(score IS NULL, 0, weight))",
-    "weight_squared": "total(iif(score IS NULL, 0, weight * weight))",
-    "weighted_score": "total(weight * score)",
-    "squared_weighted_score": "total(weight * weight * score)",
-    "squared_weighted_square": "total(weight * weight * score * score)",
-    "weighted_grade": "total(weight * grade)",
+    "positive": f"sum({_flag('score IS NOT NULL AND coalesce(grade, 0) > 0')})",
+    "weight": _total("CASE WHEN score IS NULL THEN 0.0 ELSE weight END"),
+    "weight_squared": _total("CASE WHEN score IS NULL THEN 0.0 ELSE weight * weight END"),
+    "weighted_score": _total("weight * score"),
+    "squared_weighted_score": _total("weight * weight * score"),
+    "squared_weighted_square": _total("weight * weight * score * score"),
+    "weighted_grade": _total("weight * grade"),
 }
-assert list(USAGE) == [field.name for field in fields(UsageSums)]
 assert list(VERDICTS) == [field.name for field in fields(VerdictSums)]
 
-USAGE_COLUMNS = tuple(USAGE)
+USAGE_COLUMNS = tuple(field.name for field in fields(UsageSums))
 VERDICT_COLUMNS = tuple(VERDICTS)
-USAGE_SUMS = summed(USAGE)
 VERDICT_SUMS = ", ".join(VERDICTS.values())
 RESUMMED_USAGE = summed({name: name for name in USAGE_COLUMNS})
 RESUMMED_VERDICTS = summed({name: name for name in VERDICT_COLUMNS})
@@ -102,47 +114,53 @@ _SAID = """(
 JUDGED = f"{_SAID} JOIN requests ON requests.seq = said.request_seq"
 """Entries with the requests that they count for. Bound to it: from when and until when those started."""
 
-_REQUESTS_BY_TIME = "requests INDEXED BY requests_started"
-_JUDGED_BY_TIME = f"{_SAID} CROSS JOIN requests ON requests.seq = said.request_seq"
-"""The same where the time is short: found by it, whatever else is asked. SQLite does not know how few rows are in
-it, and would rather go through all of a tenant."""
+
+@cache
+def usage_sums(dialect: Dialect) -> str:
+    """Return the `UsageSums` of requests."""
+    return summed(usage_of_request(dialect))
 
 
-def usage(question: Question, segment: Segment, field: str | None) -> Query:
+def usage(question: Question, segment: Segment, field: str | None, dialect: Dialect) -> Query:
     """Return the statement for `UsageSums`."""
     if field is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", question, segment, field, RESUMMED_USAGE, _BY_CELL)
-    return _from_requests(question, segment, USAGE_SUMS, _BY_CELL)
+        return _from_rollups("usage_rollups", question, segment, field, RESUMMED_USAGE, _BY_CELL, dialect)
+    return _from_requests(question, segment, usage_sums(dialect), _BY_CELL, dialect)
 
 
-def verdicts(question: Question, segment: Segment, field: str | None) -> Query:
+def verdicts(question: Question, segment: Segment, field: str | None, dialect: Dialect) -> Query:
     """Return the statement for `VerdictSums`."""
     if field is not None and segment.span_us is not None:
-        return _from_rollups("verdict_rollups", question, segment, field, RESUMMED_VERDICTS, _BY_CELL)
-    start, group = _start(question, "requests.started_at_us"), verdict_group(question.group_by)
-    found = condition(REQUESTS, question.where, question.tenant)
-    judged = _JUDGED_BY_TIME if _is_short(segment) else JUDGED
+        return _from_rollups(
+            "verdict_rollups", question, segment, field, RESUMMED_VERDICTS, _BY_CELL, dialect
+        )
+    start, group = _start(question, "requests.started_at_us"), verdict_group(question.group_by, dialect)
+    found = condition(REQUESTS, question.where, question.tenant, dialect)
+    judged = _judged_by_time(dialect) if _is_short(segment) else JUDGED
     return Query(
         f"SELECT {start.sql}, {group.sql}, {VERDICT_SUMS} FROM {judged} WHERE {found.sql} GROUP BY 1, 2",
         (*start.values, *group.values, segment.from_us, segment.to_us, *found.values),
     )
 
 
-def latencies(question: Question, segment: Segment, field: str | None) -> Query:
+def latencies(question: Question, segment: Segment, field: str | None, dialect: Dialect) -> Query:
     """Return the statement for classes of durations: after the first two columns class and number."""
     if field is not None and segment.span_us is not None:
-        source = "latency_rollups, json_each(latency_rollups.classes) AS class"
-        sums = "CAST(class.key AS INTEGER), sum(class.value)"
-        return _from_rollups(source, question, segment, field, sums, _BY_CLASS, "latency_rollups.value")
-    return _from_requests(question, segment, f"{LATENCY_CLASS}, count(*)", _BY_CLASS)
+        source = f"latency_rollups, {dialect.members('latency_rollups.classes')} AS class"
+        sums = "CAST(class.key AS BIGINT), sum(CAST(class.value AS BIGINT))"
+        value = "latency_rollups.value"
+        return _from_rollups(source, question, segment, field, sums, _BY_CLASS, dialect, value)
+    return _from_requests(question, segment, f"{latency_class(dialect)}, count(*)", _BY_CLASS, dialect)
 
 
-def count_groups(question: Question, segments: Sequence[Segment], field: str | None) -> Query:
+def count_groups(
+    question: Question, segments: Sequence[Segment], field: str | None, dialect: Dialect
+) -> Query:
     """Return the statement for how many values there are to group by: where the piece of time starts, and their
     number. It is one for all segments, since a value may be in several."""
     if len(segments) > _MOST_TERMS:
         segments = [Segment(question.from_us, question.to_us)]
-    parts = [_values(question, segment, field) for segment in segments]
+    parts = [_values(question, segment, field, dialect) for segment in segments]
     return Query(
         f"WITH found (starts_at_us, value) AS ({' UNION ALL '.join(part.sql for part in parts)})"
         " SELECT starts_at_us, count(DISTINCT value) FROM found WHERE value IS NOT NULL GROUP BY 1",
@@ -150,41 +168,41 @@ def count_groups(question: Question, segments: Sequence[Segment], field: str | N
     )
 
 
-def _values(question: Question, segment: Segment, field: str | None) -> Query:
+def _values(question: Question, segment: Segment, field: str | None, dialect: Dialect) -> Query:
     if field is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", question, segment, field, "", "")
-    return _from_requests(question, segment, "", "")
+        return _from_rollups("usage_rollups", question, segment, field, "", "", dialect)
+    return _from_requests(question, segment, "", "", dialect)
 
 
-def group_operand(name: str) -> Operand:
+def group_operand(name: str, dialect: Dialect) -> Operand:
     """Return what a field of requests stands for when it is grouped by.
 
     Raises:
         BadInput: requests have no such field.
     """
     key = name.removeprefix("metadata.")
-    operand = operand_of(REQUESTS, name if key == name else f"property.{key}")
+    operand = operand_of(REQUESTS, name if key == name else f"property.{key}", dialect)
     if operand is None:
         raise BadInput(f"there is no field {name!r} to group by.", field=name)
     return operand
 
 
-def request_group(name: str | None) -> Operand:
+def request_group(name: str | None, dialect: Dialect) -> Operand:
     """Return what requests are grouped by, all as one where `name` is None. Raises BadInput like
     `group_operand`."""
-    return Operand("NULL", "text") if name is None else group_operand(name)
+    return Operand("NULL", "text") if name is None else group_operand(name, dialect)
 
 
-def verdict_group(name: str | None) -> Operand:
+def verdict_group(name: str | None, dialect: Dialect) -> Operand:
     """Return what verdicts are grouped by. Raises BadInput like `group_operand`."""
-    return Operand("grade", "number") if name == GRADE else request_group(name)
+    return Operand("grade", "number") if name == GRADE else request_group(name, dialect)
 
 
-def _from_requests(question: Question, segment: Segment, sums: str, ending: str) -> Query:
-    start, group = _start(question, "started_at_us"), request_group(question.group_by)
+def _from_requests(question: Question, segment: Segment, sums: str, ending: str, dialect: Dialect) -> Query:
+    start, group = _start(question, "started_at_us"), request_group(question.group_by, dialect)
     span = (Is("started_at_us", Op.GE, segment.from_us), Is("started_at_us", Op.LT, segment.to_us))
-    found = condition(REQUESTS, All((*span, question.where)), question.tenant)
-    source = _REQUESTS_BY_TIME if _is_short(segment) else "requests"
+    found = condition(REQUESTS, All((*span, question.where)), question.tenant, dialect)
+    source = dialect.by_index("requests", "requests_started") if _is_short(segment) else "requests"
     return Query(
         f"SELECT {_list(start.sql, group.sql, sums)} FROM {source} WHERE {found.sql} {ending}",
         (*start.values, *group.values, *found.values),
@@ -198,11 +216,13 @@ def _from_rollups(
     field: str,
     sums: str,
     ending: str,
+    dialect: Dialect,
     value: str = "value",
 ) -> Query:
-    start = _start(question, "starts_at_us")
-    group = value if question.group_by is not None else "NULL"
-    found = condition(_rollup_table(field, value), question.where, question.tenant)
+    start, split = _start(question, "starts_at_us"), _split_by(field, value, dialect)
+    group = split.spell(dialect) if question.group_by is not None else "NULL"
+    table = Table("rollups", columns=(), kinds={}, expressions={field: split})
+    found = condition(table, question.where, question.tenant, dialect)
     return Query(
         f"SELECT {_list(start.sql, group, sums)} FROM {source}"
         f" WHERE span_us = ? AND field = ? AND starts_at_us >= ? AND starts_at_us < ? AND {found.sql}"
@@ -215,10 +235,17 @@ def _is_short(segment: Segment) -> bool:
     return segment.to_us - segment.from_us <= DAY_US
 
 
-def _rollup_table(field: str, value: str) -> Table:
-    """A table of rollups as filters see it: its one field is that by which they are split."""
-    expression = Expression(verdict_group(field or None).kind, value)
-    return Table("rollups", columns=(), kinds={}, expressions={field: expression})
+def _judged_by_time(dialect: Dialect) -> str:
+    """The same as `JUDGED` where the time is short: found by it, whatever else is asked. SQLite does not know how
+    few rows are in it, and would rather go through all of a tenant."""
+    return f"{_SAID} {dialect.joined_in_order} requests ON requests.seq = said.request_seq"
+
+
+def _split_by(field: str, value: str, dialect: Dialect) -> Expression:
+    """The one field that filters may name in rollups: that by which they are split."""
+    kind = verdict_group(field or None, dialect).kind
+    as_was = dialect.value_of_rollup(value, field, kind, is_whole=field != GRADE)
+    return Expression(kind, lambda _: as_was)
 
 
 def _start(question: Question, time: str) -> Query:

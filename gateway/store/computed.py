@@ -1,91 +1,113 @@
 """Fields that can be searched and ordered by like columns, but are worked out from a row when they are asked
 for: durations, sums, texts of metadata and of bodies, and the latest verdicts on a request.
 
-SQLite's dialect. Each expression is about the row of `requests` at hand; those on feedback use its index on
-`request_id`, those on bodies the function `body_text` of the reading connection.
+Each expression is about the row of `requests` at hand; those on feedback use its index on `request_id`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
-ValueKind = Literal["text", "number", "flag"]
+from gateway.store.dialect import Dialect, ValueKind
+
+__all__ = ["NAMED_REQUEST_EXPRESSIONS", "REQUEST_EXPRESSIONS", "Expression", "ValueKind"]
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
     """What a computed field is in SQL, and the kind of its values; NULL where it has none.
 
-    In fields of which there is one for each NAME, a single `?` in `sql` stands for the name.
+    In fields of which there is one for each NAME, a single `?` in the SQL stands for the name.
 
     Args:
+        spell: returns the SQL in the words of a database.
         is_costly: whether it should be worked out last, and only where nothing else has decided.
     """
 
     kind: ValueKind
-    sql: str
+    spell: Callable[[Dialect], str]
     is_costly: bool = False
 
 
-_OF_THIS_REQUEST = (
-    "feedback.request_id = requests.request_id AND +feedback.trace_id = requests.trace_id"
-    " AND feedback.tenant IS requests.tenant AND feedback.deleted_at_us IS NULL"
-)
 _LATEST_FIRST = "ORDER BY feedback.updated_at_us DESC, feedback.seq DESC LIMIT 1"
 
 
-def _of_latest_thumb(what: str) -> str:
+def _plain(kind: ValueKind, sql: str) -> Expression:
+    return Expression(kind, lambda _: sql)
+
+
+def _of_this_request(dialect: Dialect) -> str:
     return (
-        f"(SELECT {what} FROM feedback WHERE {_OF_THIS_REQUEST} AND feedback.kind = 'thumb' {_LATEST_FIRST})"
+        "feedback.request_id = requests.request_id"
+        f" AND {dialect.unindexed('feedback.trace_id')} = requests.trace_id"
+        " AND feedback.tenant IS NOT DISTINCT FROM requests.tenant AND feedback.deleted_at_us IS NULL"
+    )
+
+
+def _of_latest_thumb(kind: ValueKind, what: str) -> Expression:
+    return Expression(
+        kind,
+        lambda dialect: (
+            f"(SELECT {what} FROM feedback WHERE {_of_this_request(dialect)}"
+            f" AND feedback.kind = 'thumb' {_LATEST_FIRST})"
+        ),
+    )
+
+
+def _of_latest_score(dialect: Dialect) -> str:
+    return (
+        f"(SELECT feedback.value FROM feedback WHERE {_of_this_request(dialect)} AND feedback.kind = 'score'"
+        f" AND feedback.metric = ? {_LATEST_FIRST})"
+    )
+
+
+def _is_scored(dialect: Dialect) -> str:
+    return (
+        f"EXISTS (SELECT 1 FROM feedback WHERE {_of_this_request(dialect)} AND feedback.kind = 'score'"
+        " AND feedback.metric IS NOT NULL)"
     )
 
 
 def _text_of(side: str) -> Expression:
-    columns = f"payloads.{side}_codec, payloads.{side}_body, payloads.{side}_headers"
     return Expression(
         "text",
-        f"(SELECT body_text({columns}) FROM payloads WHERE payloads.seq = requests.seq)",
+        lambda dialect: f"(SELECT {dialect.body_text(side)} FROM payloads WHERE payloads.seq = requests.seq)",
         is_costly=True,
     )
 
 
-_STATED_MODEL = (
-    "CASE json_type(metadata, '$._model') WHEN 'text' THEN nullif(json_extract(metadata, '$._model'), '') END"
-)
+def _any_model(dialect: Dialect) -> str:
+    return f'coalesce({dialect.stated_model()}, "model", "requested_model")'
+
 
 REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
     {
-        "duration_ms": Expression("number", '(("ended_at_us" - "started_at_us") / 1000)'),
-        "first_byte_ms": Expression("number", '(("first_byte_at_us" - "started_at_us") / 1000)'),
-        "total_tokens": Expression(
+        "duration_ms": _plain("number", '(("ended_at_us" - "started_at_us") / 1000)'),
+        "first_byte_ms": _plain("number", '(("first_byte_at_us" - "started_at_us") / 1000)'),
+        "total_tokens": _plain(
             "number",
             'coalesce("prompt_tokens" + "completion_tokens", "prompt_tokens", "completion_tokens")',
         ),
-        "is_error": Expression(
+        "is_error": _plain(
             "flag",
-            "(outcome NOT IN ('complete', 'client_closed') OR ifnull(status >= 400, 0))",
+            "(outcome NOT IN ('complete', 'client_closed') OR coalesce(status >= 400, FALSE))",
         ),
-        "is_cached": Expression("flag", """ifnull("cache_status" LIKE 'hit', 0)"""),
-        "stated_model": Expression("text", f"({_STATED_MODEL})"),
-        "any_model": Expression("text", f'coalesce({_STATED_MODEL}, "model", "requested_model")'),
+        "is_cached": _plain("flag", """coalesce(lower("cache_status") = 'hit', FALSE)"""),
+        "stated_model": Expression("text", lambda dialect: f"({dialect.stated_model()})"),
+        "any_model": Expression("text", _any_model),
         "request_text": _text_of("request"),
         "response_text": _text_of("response"),
-        "feedback.id": Expression("text", _of_latest_thumb("feedback.feedback_id")),
-        "feedback.rating": Expression("flag", _of_latest_thumb("feedback.value > 0")),
-        "feedback.updated_at_us": Expression("number", _of_latest_thumb("feedback.updated_at_us")),
-        "weighted_feedback": Expression(
+        "feedback.id": _of_latest_thumb("text", "feedback.feedback_id"),
+        "feedback.rating": _of_latest_thumb("flag", "feedback.value > 0"),
+        "feedback.updated_at_us": _of_latest_thumb("number", "feedback.updated_at_us"),
+        "weighted_feedback": _plain(
             "number",
             "(SELECT avg(feedback.weight * feedback.grade) FROM feedback"
             " WHERE feedback.request_seq = requests.seq AND feedback.deleted_at_us IS NULL)",
         ),
-        "is_scored": Expression(
-            "flag",
-            f"EXISTS (SELECT 1 FROM feedback WHERE {_OF_THIS_REQUEST} AND feedback.kind = 'score'"
-            " AND feedback.metric IS NOT NULL)",
-        ),
+        "is_scored": Expression("flag", _is_scored),
     }
 )
 """Computed fields of requests. Durations are whole milliseconds; `feedback.…` is about the thumb given last, and
@@ -94,16 +116,8 @@ was before it was packed and encoded, missing where it is empty or no UTF-8."""
 
 NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
     {
-        "property.": Expression(
-            "text",
-            "(SELECT CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
-            " FROM json_each(requests.metadata) WHERE key = ? AND type <> 'null')",
-        ),
-        "score.": Expression(
-            "number",
-            f"(SELECT feedback.value FROM feedback WHERE {_OF_THIS_REQUEST} AND feedback.kind = 'score'"
-            f" AND feedback.metric = ? {_LATEST_FIRST})",
-        ),
+        "property.": Expression("text", lambda dialect: dialect.property_text()),
+        "score.": Expression("number", _of_latest_score),
     }
 )
 """Computed fields of requests by the prefix that stands before their NAME: `property.NAME` is the metadata

@@ -2,19 +2,17 @@
 list.
 
 A missing value is NULL in a column and an absent or null member in metadata. Each condition is written so
-that it is true or false, never NULL; so NOT means what it says. SQLite's dialect: JSON is read with
-`json_each`.
+that it is true or false, never NULL; so NOT means what it says.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gateway.domain.filter import All, Any, Filter, Is, Not, Op, Page, Scalar, Sort
 from gateway.errors import BadInput
-from gateway.store.computed import ValueKind
+from gateway.store.dialect import Dialect, ValueKind
 from gateway.store.operands import Operand, operand_of
 from gateway.store.tables import Table, quoted
 from gateway.store.text import MAX_INTEGER, storable
@@ -33,17 +31,13 @@ MAX_SORT_FIELDS = 20
 
 RANDOM = "random"
 """Instead of a field to sort by: in another order each time."""
-_RANDOM = Operand("random()", "number")
+_RANDOM = Operand("random()", "number", may_be_null=False)
 
 _METADATA = "metadata."
 _ORDERINGS = {Op.LT: "<", Op.LE: "<=", Op.GT: ">", Op.GE: ">="}
-_JSON_TYPES: dict[ValueKind, str] = {
-    "text": "'text'",
-    "number": "'integer', 'real'",
-    "flag": "'true', 'false'",
-}
-_NEVER = "0"
-_ALWAYS = "1"
+_KINDS: tuple[ValueKind, ...] = ("text", "number", "flag")
+_NEVER = "FALSE"
+_ALWAYS = "TRUE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,9 @@ class Query:
     values: tuple[str | int | float, ...]
 
 
-def select(table: Table, where: Filter, sort: Sort, page: Page, tenant: str | None) -> Query:
+def select(
+    table: Table, where: Filter, sort: Sort, page: Page, tenant: str | None, dialect: Dialect
+) -> Query:
     """Return the statement that finds one page of a table's rows.
 
     Args:
@@ -63,8 +59,8 @@ def select(table: Table, where: Filter, sort: Sort, page: Page, tenant: str | No
     Raises:
         BadInput: an unknown field, a value of the wrong kind, a page that is none, or a filter too large.
     """
-    found = condition(table, where, tenant)
-    order = _order(table, sort)
+    found = condition(table, where, tenant, dialect)
+    order = _order(table, sort, dialect)
     limit, offset = _count("limit", page.limit), _count("offset", page.offset)
     sql = (
         f"SELECT {quoted(table.columns)} FROM {table.name} WHERE {found.sql}"
@@ -73,13 +69,13 @@ def select(table: Table, where: Filter, sort: Sort, page: Page, tenant: str | No
     return Query(sql, (*found.values, *order.values, limit, offset))
 
 
-def condition(table: Table, where: Filter, tenant: str | None) -> Query:
+def condition(table: Table, where: Filter, tenant: str | None, dialect: Dialect) -> Query:
     """Return what must hold of a table's rows, as it stands behind WHERE.
 
     Raises:
         BadInput: an unknown field, a value of the wrong kind, or a filter too large.
     """
-    compiler = _Compiler(table)
+    compiler = _Compiler(table, dialect)
     clauses = []
     if tenant is not None:
         clauses.append('"tenant" = ?')
@@ -88,10 +84,10 @@ def condition(table: Table, where: Filter, tenant: str | None) -> Query:
     return Query(" AND ".join(clauses), tuple(compiler.values))
 
 
-def count(table: Table, where: Filter, page: Page, tenant: str | None) -> Query:
+def count(table: Table, where: Filter, page: Page, tenant: str | None, dialect: Dialect) -> Query:
     """Return the statement that tells how many rows such a page has. Raises BadInput as `select` does."""
-    found = select(table, where, Sort(), page, tenant)
-    return Query(f"SELECT count(*) FROM ({found.sql})", found.values)
+    found = select(table, where, Sort(), page, tenant, dialect)
+    return Query(f"SELECT count(*) FROM ({found.sql}) AS found", found.values)
 
 
 def mentions(where: Filter, name: str) -> bool:
@@ -109,14 +105,16 @@ def mentions(where: Filter, name: str) -> bool:
     return False
 
 
-def _order(table: Table, sort: Sort) -> Query:
+def _order(table: Table, sort: Sort, dialect: Dialect) -> Query:
     keys: dict[str, str] = {}
     values: list[str] = []
     key: Sort | None = sort
     while key is not None:
-        operand = _RANDOM if key.field == RANDOM else _operand(table, key.field)
+        operand = _RANDOM if key.field == RANDOM else _operand(table, key.field, dialect)
         if key.field not in keys:
-            keys[key.field] = f"{operand.sql} {'DESC' if key.descending else 'ASC'}"
+            keys[key.field] = dialect.order(
+                operand.sql, descending=key.descending, may_be_null=operand.may_be_null
+            )
             values.extend(operand.values)
         if len(keys) > MAX_SORT_FIELDS:
             raise BadInput(f"results can be sorted by {MAX_SORT_FIELDS} fields.", field="sort")
@@ -125,8 +123,8 @@ def _order(table: Table, sort: Sort) -> Query:
     return Query(", ".join(keys.values()), tuple(values))
 
 
-def _operand(table: Table, name: str) -> Operand:
-    if operand := operand_of(table, name):
+def _operand(table: Table, name: str, dialect: Dialect) -> Operand:
+    if operand := operand_of(table, name, dialect):
         return operand
     raise _unknown(table, name)
 
@@ -150,6 +148,7 @@ class _Compiler:
     """One tree on its way to a condition; gathers the values to bind in the order of their marks."""
 
     table: Table
+    dialect: Dialect
     values: list[str | int | float] = field(default_factory=list)
     terms: int = 0
 
@@ -196,7 +195,7 @@ class _Compiler:
 
     def _is_one_of(self, name: str, values: tuple[Scalar, ...]) -> str:
         parts = [self._is_missing(name)] if None in values else []
-        for kind in _JSON_TYPES:
+        for kind in _KINDS:
             present = [value for value in values if value is not None and _kind_of(value) == kind]
             if present:
                 marks = ", ".join("?" * len(present))
@@ -207,12 +206,12 @@ class _Compiler:
         if not isinstance(value, str):
             raise BadInput(f"{op} takes a text.", field=name)
         if op is Op.CONTAINS:
-            return self._holds(name, ", ?) > 0", value, function="instr(")
+            return self._holds(name, ", ?) > 0", value, function=self.dialect.position_of)
         if len(value) > MAX_PATTERN:
             raise BadInput(f"a pattern may have {MAX_PATTERN:,} characters.", field=name)
         if op is Op.ILIKE:
-            return self._holds(name, "LIKE ?", value)
-        return self._holds(name, "GLOB ?", "".join(_as_glob(value)))
+            return self._holds(name, self.dialect.like_in_any_case(), value)
+        return self._holds(name, *self.dialect.like(value))
 
     def _holds(self, name: str, test: str, *values: str | float, function: str = "") -> str:
         """Write that a field has a value of the kind of `values`, and that the test on it holds."""
@@ -220,12 +219,9 @@ class _Compiler:
         self._check(name, "")
         if name.startswith(_METADATA):
             self.values.append(storable(name.removeprefix(_METADATA)))
-            has_value = (
-                f"EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type IN ({_JSON_TYPES[kind]})"
-                f" AND {function}value {test})"
-            )
+            has_value = self.dialect.metadata_holds(kind, function, test)
         else:
-            operand = _operand(self.table, name)
+            operand = _operand(self.table, name, self.dialect)
             _refuse_other_kind(name, kind, operand.kind)
             self.values.extend(operand.values)
             has_value = operand.that_holds(function, test)
@@ -235,15 +231,15 @@ class _Compiler:
     def _is_missing(self, name: str) -> str:
         self._check(name, "")
         if not name.startswith(_METADATA):
-            operand = _operand(self.table, name)
+            operand = _operand(self.table, name, self.dialect)
             self.values.extend(operand.values)
             return f"{operand.sql} IS NULL"
         self.values.append(storable(name.removeprefix(_METADATA)))
-        return "NOT EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type <> 'null')"
+        return self.dialect.metadata_lacks()
 
     def _check(self, name: str, sql: str) -> str:
         if not name.startswith(_METADATA):
-            _operand(self.table, name)
+            _operand(self.table, name, self.dialect)
         return sql
 
 
@@ -277,12 +273,3 @@ def _bindable(name: str, value: str | float) -> str | int | float:
     if abs(value) > MAX_INTEGER if isinstance(value, int) else not math.isfinite(value):
         raise BadInput("must be a finite number of at most 64 bits.", field=name)
     return value
-
-
-def _as_glob(pattern: str) -> Iterator[str]:
-    """Spell a LIKE pattern as a GLOB pattern, which SQLite matches with regard to case."""
-    for character in pattern:
-        if character in "*?[":
-            yield f"[{character}]"
-        else:
-            yield {"%": "*", "_": "?"}.get(character, character)

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import product
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
+from gateway.domain.audit import AuditEntry
 from gateway.domain.export import Export
 from gateway.domain.feedback import Feedback
 from gateway.domain.request import RequestRecord
-from gateway.store.computed import (
-    NAMED_REQUEST_EXPRESSIONS,
-    REQUEST_EXPRESSIONS,
-    Expression,
-    ValueKind,
-)
+from gateway.store.computed import NAMED_REQUEST_EXPRESSIONS, REQUEST_EXPRESSIONS, Expression
+from gateway.store.dialect import ValueKind
 
 _KINDS: Mapping[type, ValueKind] = {bool: "flag", str: "text", int: "number", float: "number"}
 
@@ -31,6 +29,7 @@ class Table:
     Args:
         columns: what a search returns, in the order in which `rows.py` takes it.
         kinds: the columns that a filter or an order may name, and the kind of their values.
+        required: those of them that have a value in each row.
         expressions: the computed fields that they may name as well.
         named_expressions: the computed fields of which there is one for each name, by their prefix.
     """
@@ -38,6 +37,7 @@ class Table:
     name: str
     columns: tuple[str, ...]
     kinds: Mapping[str, ValueKind]
+    required: frozenset[str] = frozenset()
     expressions: Mapping[str, Expression] = field(default_factory=dict)
     named_expressions: Mapping[str, Expression] = field(default_factory=dict)
 
@@ -52,7 +52,10 @@ def _table(name: str, row_type: type, **others: ValueKind) -> Table:
     hints = get_type_hints(row_type)
     kinds = {column: kind for column, hint in hints.items() if (kind := _kind_of(hint))}
     return Table(
-        name, tuple(column.name for column in fields(row_type)), {"seq": "number", **kinds, **others}
+        name,
+        tuple(column.name for column in fields(row_type)),
+        {"seq": "number", **kinds, **others},
+        frozenset({"seq", *(column for column in kinds if not isinstance(hints[column], UnionType))}),
     )
 
 
@@ -75,6 +78,7 @@ REQUESTS = replace(
 )
 FEEDBACK = _table("feedback", Feedback, request_seq="number")
 EXPORTS = _table("exports", Export)
+AUDIT = _table("audit", AuditEntry)
 
 REQUEST_INSERT_COLUMNS = (
     "seq", "request_id", "trace_id", "span_id", "parent_span_id", "span_name", "tenant", "key_name",
@@ -94,11 +98,18 @@ FACT_COLUMNS = (
 )  # fmt: skip
 """What is known once it has been interpreted."""
 
-PAYLOAD_COLUMNS = (
-    "seq", "request_headers", "request_codec", "request_body", "response_headers", "response_codec",
-    "response_body",
-)  # fmt: skip
 
-KEY_COLUMNS = ("name", "sha256", "roles", "tenant", "created_at_us", "revoked_at_us")
+def payload_columns(of_body: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns of `payloads`, given those that hold a body."""
+    sides = product(("request", "response"), ("headers", *of_body))
+    return ("seq", *(f"{side}_{column}" for side, column in sides))
+
+
+PAYLOAD_COLUMNS = payload_columns(("codec", "body"))
+"""What is read of a payload."""
+
+KEY_COLUMNS = ("name", "sha256", "roles", "tenant", "created_at_us", "revoked_at_us", "limits")
+
+SPENDING_COLUMNS = ("key_name", "unit", "window", "starts_at_us", "amount")
 
 RECEIPT_COLUMNS = ("scope", "key", "digest", "feedback_ids")

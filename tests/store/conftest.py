@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from gateway.store import open_store
 from gateway.store.base import Store
-from gateway.store.sqlite.connection import connect_writer
+from gateway.store.sqlite.connection import SqliteConnection, connect_writer
 from gateway.store.sqlite.schema import bring_up_to_date
 
 
@@ -28,7 +27,7 @@ async def store(store_url: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+def connection(tmp_path: Path) -> Iterator[SqliteConnection]:
     """A connection to a new SQLite file with all tables."""
     path = tmp_path / "gateway.db"
     connection = connect_writer(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import fields
 from typing import Any
 
@@ -13,8 +12,9 @@ from hypothesis import strategies as st
 from gateway.domain.exchange import Exchange, Identity, Omission, Outcome, PayloadPolicy
 from gateway.domain.feedback import Feedback, Kind, Source, Target
 from gateway.store.packing import BodyPacker
+from gateway.store.relational import feedback_log, request_log
 from gateway.store.secrets import path_without_secrets, without_secrets
-from gateway.store.sqlite import feedback_log, request_log
+from gateway.store.sqlite.connection import SqliteConnection
 from gateway.store.tables import (
     EXPORTS,
     FACT_COLUMNS,
@@ -118,9 +118,7 @@ def kept(exchange: Exchange) -> Exchange:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given=EXCHANGES)
-def test_an_exchange_of_any_text_and_bytes_comes_back(
-    connection: sqlite3.Connection, given: Exchange
-) -> None:
+def test_an_exchange_of_any_text_and_bytes_comes_back(connection: SqliteConnection, given: Exchange) -> None:
     connection.execute("BEGIN")
     try:
         [seq] = request_log.append(connection, BodyPacker(), [given])
@@ -131,7 +129,7 @@ def test_an_exchange_of_any_text_and_bytes_comes_back(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given=ENTRIES)
-def test_an_entry_of_any_text_comes_back(connection: sqlite3.Connection, given: Feedback) -> None:
+def test_an_entry_of_any_text_comes_back(connection: SqliteConnection, given: Feedback) -> None:
     connection.execute("BEGIN")
     try:
         feedback_log.put_feedback(connection, [given], None)
@@ -165,13 +163,13 @@ def test_text_that_no_database_takes_is_replaced_and_all_other_kept() -> None:
     ("value", "column"), [("ann", "ann"), (7, "7"), ("", None), (True, None), (["a"], None), (None, None)]
 )
 def test_a_tag_is_a_column_if_it_is_text_or_a_number(
-    connection: sqlite3.Connection, value: object, column: str | None
+    connection: SqliteConnection, value: object, column: str | None
 ) -> None:
     request_log.append(connection, BodyPacker(), [exchange(metadata={"_user": value, "_prompt": value})])
     assert connection.execute('SELECT "user", prompt FROM requests').fetchall() == [(column, column)]
 
 
-def test_each_table_has_a_column_for_each_field(connection: sqlite3.Connection) -> None:
+def test_each_table_has_a_column_for_each_field(connection: SqliteConnection) -> None:
     def columns(table: str) -> list[str]:
         return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
 

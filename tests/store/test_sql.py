@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from gateway.domain.filter import EVERYTHING, All, Any, Filter, Is, Not, Op, Pag
 from gateway.domain.request import Facts, RequestRecord, Usage
 from gateway.errors import BadInput
 from gateway.store.packing import BodyPacker
+from gateway.store.relational import request_log
 from gateway.store.rows import record_from_row
 from gateway.store.sql import MAX_DEPTH, MAX_SORT_FIELDS, MAX_TERMS, MAX_VALUES, mentions, select
-from gateway.store.sqlite import request_log
-from gateway.store.sqlite.connection import connect_writer
+from gateway.store.sqlite.connection import SqliteConnection, connect_writer
+from gateway.store.sqlite.dialect import SQLITE
 from gateway.store.sqlite.schema import bring_up_to_date
 from gateway.store.tables import REQUESTS
 from tests.store.filtering import in_order, matches
@@ -85,7 +85,7 @@ SORTS: st.SearchStrategy[Sort] = st.recursive(
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+def connection(tmp_path: Path) -> Iterator[SqliteConnection]:
     path = tmp_path / "gateway.db"
     connection = connect_writer(path)
     bring_up_to_date(connection, path)
@@ -94,12 +94,12 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-def find(connection: sqlite3.Connection, where: Filter, sort: Sort = OLDEST_FIRST) -> list[RequestRecord]:
-    query = select(REQUESTS, where, sort, Page(1000), None)
+def find(connection: SqliteConnection, where: Filter, sort: Sort = OLDEST_FIRST) -> list[RequestRecord]:
+    query = select(REQUESTS, where, sort, Page(1000), None, SQLITE)
     return [record_from_row(row) for row in connection.execute(query.sql, query.values)]
 
 
-def fill(connection: sqlite3.Connection, rows: Sequence[dict[str, object]]) -> None:
+def fill(connection: SqliteConnection, rows: Sequence[dict[str, object]]) -> None:
     for number, row in enumerate(rows):
         metadata = row["metadata"]
         assert isinstance(metadata, dict)
@@ -120,7 +120,7 @@ def fill(connection: sqlite3.Connection, rows: Sequence[dict[str, object]]) -> N
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROW, max_size=5), where=FILTERS)
 def test_sql_finds_what_a_plain_reading_of_the_filter_finds(
-    connection: sqlite3.Connection, rows: list[dict[str, object]], where: Filter
+    connection: SqliteConnection, rows: list[dict[str, object]], where: Filter
 ) -> None:
     connection.execute("BEGIN")
     try:
@@ -135,7 +135,7 @@ def test_sql_finds_what_a_plain_reading_of_the_filter_finds(
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROW, max_size=8), sort=SORTS)
 def test_rows_are_sorted_by_each_field_in_turn_and_keep_the_order_in_which_they_were_stored(
-    connection: sqlite3.Connection, rows: list[dict[str, object]], sort: Sort
+    connection: SqliteConnection, rows: list[dict[str, object]], sort: Sort
 ) -> None:
     connection.execute("BEGIN")
     try:
@@ -148,7 +148,7 @@ def test_rows_are_sorted_by_each_field_in_turn_and_keep_the_order_in_which_they_
 @pytest.mark.parametrize("text", ["[a]", "a*", "?", "[", "]", "[^a]", "\\\\", "a-z"])
 @pytest.mark.parametrize("op", [Op.LIKE, Op.ILIKE, Op.CONTAINS])
 def test_only_percent_and_underscore_stand_for_other_characters(
-    connection: sqlite3.Connection, op: Op, text: str
+    connection: SqliteConnection, op: Op, text: str
 ) -> None:
     request_log.append(
         connection, BodyPacker(), [exchange(error=text), exchange(error="a"), exchange(error="b")]
@@ -179,29 +179,29 @@ def test_only_percent_and_underscore_stand_for_other_characters(
 )
 def test_a_condition_that_makes_no_sense_is_refused_by_name(where: Filter, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        select(REQUESTS, Not(where), Sort(), Page(), None)
+        select(REQUESTS, Not(where), Sort(), Page(), None, SQLITE)
 
 
 @pytest.mark.parametrize("sort", [Sort("random()"), Sort("status", then=Sort("status; --"))])
 def test_an_unknown_order_is_refused(sort: Sort) -> None:
     with pytest.raises(BadInput, match="no field"):
-        select(REQUESTS, EVERYTHING, sort, Page(), None)
+        select(REQUESTS, EVERYTHING, sort, Page(), None, SQLITE)
 
 
 def test_an_order_by_too_many_fields_is_refused() -> None:
     sort = Sort()
     for number in range(MAX_SORT_FIELDS):
-        select(REQUESTS, EVERYTHING, sort, Page(), None)
+        select(REQUESTS, EVERYTHING, sort, Page(), None, SQLITE)
         sort = Sort(f"property.{number}", then=sort)
 
     with pytest.raises(BadInput, match=f"{MAX_SORT_FIELDS} fields"):
-        select(REQUESTS, EVERYTHING, sort, Page(), None)
+        select(REQUESTS, EVERYTHING, sort, Page(), None, SQLITE)
 
 
 @pytest.mark.parametrize("page", [Page(-1), Page(1, -1), Page(2**63)])
 def test_a_page_that_is_none_is_refused(page: Page) -> None:
     with pytest.raises(BadInput, match=r"limit|offset"):
-        select(REQUESTS, EVERYTHING, Sort(), page, None)
+        select(REQUESTS, EVERYTHING, Sort(), page, None, SQLITE)
 
 
 NEVER = Any()
@@ -226,7 +226,7 @@ def nested(depth: int) -> Filter:
 )
 def test_a_filter_that_is_too_large_is_refused(where: Filter) -> None:
     with pytest.raises(BadInput, match="filter"):
-        select(REQUESTS, where, Sort(), Page(), None)
+        select(REQUESTS, where, Sort(), Page(), None, SQLITE)
 
 
 def alternating(depth: int) -> Filter:
@@ -237,14 +237,14 @@ def alternating(depth: int) -> Filter:
     return where
 
 
-def test_a_long_chain_of_pairs_is_one_level(connection: sqlite3.Connection) -> None:
+def test_a_long_chain_of_pairs_is_one_level(connection: SqliteConnection) -> None:
     where: Filter = EVERYTHING
     for _ in range(100):
         where = All((Is("status", Op.EQ, 200), All((where,))))
     find(connection, where)
 
 
-def test_the_largest_filter_that_is_taken_runs(connection: sqlite3.Connection) -> None:
+def test_the_largest_filter_that_is_taken_runs(connection: SqliteConnection) -> None:
     find(connection, nested(MAX_DEPTH - 1))
     find(connection, alternating(MAX_DEPTH - 1))
     find(connection, All((Is("metadata.k", Op.NE, "v"),) * (MAX_TERMS - 1)))
@@ -252,11 +252,11 @@ def test_the_largest_filter_that_is_taken_runs(connection: sqlite3.Connection) -
     find(connection, Is("seq", Op.IN, tuple(range(MAX_VALUES))))
 
 
-def test_the_tenant_condition_cannot_be_argued_away(connection: sqlite3.Connection) -> None:
+def test_the_tenant_condition_cannot_be_argued_away(connection: SqliteConnection) -> None:
     request_log.append(
         connection, BodyPacker(), [exchange("a", tenant="north"), exchange("b", tenant="south")]
     )
-    query = select(REQUESTS, Any((EVERYTHING, Is("tenant", Op.EQ, "south"))), Sort(), Page(), "north")
+    query = select(REQUESTS, Any((EVERYTHING, Is("tenant", Op.EQ, "south"))), Sort(), Page(), "north", SQLITE)
     found = [record_from_row(row).request_id for row in connection.execute(query.sql, query.values)]
     assert found == ["a"]
 
@@ -278,7 +278,7 @@ STRANGE = "☃' OR 1=1 --"
     ],
 )
 def test_what_a_caller_writes_is_bound_and_never_part_of_the_statement(where: Filter) -> None:
-    query = select(REQUESTS, where, Sort(f"property.{STRANGE}"), Page(), STRANGE)
+    query = select(REQUESTS, where, Sort(f"property.{STRANGE}"), Page(), STRANGE, SQLITE)
     assert "☃" not in query.sql
     assert query.values.count(STRANGE) == query.sql.count("?") - 2
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
 import sqlite3
 
 from gateway.store.base import Decode
-from gateway.store.packing import headers_from_json, unpack
-from gateway.store.text import storable
-
-_FROM_UTF_8 = codecs.getincrementaldecoder("utf-8")
+from gateway.store.packing import headers_from_json, text_of, unpack
 
 
 def add_body_text(connection: sqlite3.Connection, decode: Decode) -> None:
@@ -20,14 +16,6 @@ def add_body_text(connection: sqlite3.Connection, decode: Decode) -> None:
     """
 
     def body_text(codec: str, body: bytes, headers: str) -> str | None:
-        return _read(decode(unpack(codec, body), headers_from_json(headers)))
+        return text_of(decode(unpack(codec, body), headers_from_json(headers)))
 
     connection.create_function("body_text", 3, body_text, deterministic=True)
-
-
-def _read(body: bytes) -> str | None:
-    try:
-        # A cut may fall inside a character; what is left of it is no reason to call the rest binary.
-        return storable(_FROM_UTF_8().decode(body)) or None
-    except UnicodeDecodeError:
-        return None

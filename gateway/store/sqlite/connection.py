@@ -6,13 +6,18 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Decode
+from gateway.store.relational.connection import Parameters
 from gateway.store.sqlite.body_text import add_body_text
+from gateway.store.sqlite.dialect import SQLITE
+from gateway.store.tables import quoted
 
 BUSY_SECONDS = 5.0
 """How long to wait for another process that holds the write lock."""
@@ -39,7 +44,26 @@ _REASONS = {
 }
 
 
-def connect_writer(path: Path) -> sqlite3.Connection:
+class SqliteConnection(sqlite3.Connection):
+    """A connection as the jobs of `store/relational` want it."""
+
+    dialect = SQLITE
+
+    def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows to a table, in the order of these columns."""
+        self.executemany(_insert(table, tuple(columns)), rows)
+
+    def walk(self, sql: str, parameters: Parameters = ()) -> Iterator[Any]:
+        """Go through what a statement finds; SQLite finds each row when it is asked for."""
+        return self.execute(sql, parameters)
+
+
+@cache
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({quoted(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+def connect_writer(path: Path) -> SqliteConnection:
     """Open the file to write to it, in WAL mode; create it, readable by its owner alone, if it is not
     there."""
     with translated_errors(path):
@@ -47,10 +71,10 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         return _connect(path, _prepare_to_write)
 
 
-def connect_reader(path: Path, decode: Decode) -> sqlite3.Connection:
+def connect_reader(path: Path, decode: Decode) -> SqliteConnection:
     """Open the file to read it only, bodies included: `decode` undoes their content-encoding."""
 
-    def prepare(connection: sqlite3.Connection) -> None:
+    def prepare(connection: SqliteConnection) -> None:
         connection.execute("PRAGMA query_only = ON")
         add_body_text(connection, decode)
 
@@ -89,7 +113,7 @@ def _create_private(path: Path) -> None:
         return  # SQLite will say why, in the words of its codes
 
 
-def _connect(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+def _connect(path: Path, prepare: Callable[[SqliteConnection], None]) -> SqliteConnection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
@@ -97,6 +121,7 @@ def _connect(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlit
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,
+        factory=SqliteConnection,
     )
     try:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

@@ -20,10 +20,10 @@ from gateway.domain.clock import now_us
 from gateway.store.base import as_sent
 from gateway.store.condition import Copied
 from gateway.store.packing import BodyPacker
+from gateway.store.relational.request_log import append_missing
 from gateway.store.spill import Spill, batches
-from gateway.store.sqlite.connection import connect_reader, translated_errors
+from gateway.store.sqlite.connection import SqliteConnection, connect_reader, translated_errors
 from gateway.store.sqlite.examining import inspect_database
-from gateway.store.sqlite.request_log import append_missing
 from gateway.store.sqlite.schema import bring_up_to_date, refuse_foreign
 
 _STEP_PAGES = 1024
@@ -48,7 +48,7 @@ def copy_database(source: Path, target: Path, spills: Sequence[Path], tell: Prog
         reading.execute("BEGIN")
         reading.execute("SELECT 1 FROM sqlite_schema").fetchone()
         with (
-            closing(sqlite3.connect(target, isolation_level=None)) as writing,
+            closing(sqlite3.connect(target, isolation_level=None, factory=SqliteConnection)) as writing,
             target.open("rb") as file,
             translated_errors(target),
         ):
@@ -66,7 +66,7 @@ def copy_database(source: Path, target: Path, spills: Sequence[Path], tell: Prog
     return inspect_database(target)
 
 
-def _bring_in(connection: sqlite3.Connection, path: Path, spill: Spill) -> None:
+def _bring_in(connection: SqliteConnection, path: Path, spill: Spill) -> None:
     if spill.is_empty:
         return
     bring_up_to_date(connection, path)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from pathlib import Path
 
-from gateway.store.base import Decode
+from gateway.store.base import Decode, as_sent
+from gateway.store.file_lock import FileLock
 from gateway.store.occupancy import occupy
-from gateway.store.sqlite.connection import connect_writer
-from gateway.store.sqlite.parts.erasure import Erasure
-from gateway.store.sqlite.parts.exports import Exports
-from gateway.store.sqlite.parts.feedback import FeedbackEntries
-from gateway.store.sqlite.parts.figures import Figures
-from gateway.store.sqlite.parts.keys import Keys
-from gateway.store.sqlite.parts.requests import Requests
+from gateway.store.packing import BodyPacker
+from gateway.store.relational.parts.audit import AuditLog
+from gateway.store.relational.parts.erasure import Erasure
+from gateway.store.relational.parts.exports import Exports
+from gateway.store.relational.parts.feedback import FeedbackEntries
+from gateway.store.relational.parts.figures import Figures
+from gateway.store.relational.parts.keys import Keys
+from gateway.store.relational.parts.requests import Requests
+from gateway.store.relational.parts.transfer import Transfer
+from gateway.store.sqlite import remains
+from gateway.store.sqlite.connection import SqliteConnection, connect_writer
+from gateway.store.sqlite.dialect import SQLITE
 from gateway.store.sqlite.schema import bring_up_to_date
+from gateway.store.sqlite.snapshots import SqliteSnapshots
+from gateway.store.sqlite.writer import SqliteWriter
 
 
 async def open_sqlite(path: Path, decode: Decode, workers: tuple[int, ...]) -> SqliteStore:
@@ -38,7 +45,7 @@ async def open_sqlite(path: Path, decode: Decode, workers: tuple[int, ...]) -> S
     return SqliteStore(connection, occupancy, path, decode, workers)
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> SqliteConnection:
     connection = connect_writer(path)
     try:
         bring_up_to_date(connection, path)
@@ -48,5 +55,29 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys):
+class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, AuditLog, Transfer):
     """The store in one file. Keeps every promise of `gateway.store.base.Store`."""
+
+    def __init__(
+        self,
+        connection: SqliteConnection,
+        occupancy: FileLock,
+        path: Path,
+        decode: Decode = as_sent,
+        workers: tuple[int, ...] = (0,),
+    ) -> None:
+        snapshots = SqliteSnapshots(path, decode)
+        super().__init__(SqliteWriter(connection, path), snapshots, BodyPacker(), SQLITE, workers)
+        self._path = path
+        self._occupancy = occupancy
+
+    async def close(self) -> None:
+        await super().close()
+        self._occupancy.close()
+
+    async def compact(self) -> None:
+        await asyncio.to_thread(remains.rewrite, self._path)
+
+    async def _remove_remains(self) -> None:
+        # What is deleted is overwritten, since `secure_delete` is on, but the log has it still.
+        await asyncio.to_thread(remains.empty_journal, self._path)

@@ -7,7 +7,7 @@ import pytest
 from gateway.domain.aggregate import Question
 from gateway.errors import TooLarge
 from gateway.store.base import Store
-from gateway.store.sqlite import answers
+from gateway.store.relational import answers
 from tests.store.samples import exchange
 
 ALL = Question(0, 2**60, group_by="metadata.n")

@@ -13,7 +13,7 @@ import pytest
 from gateway.store.sqlite import checkpointer as checkpointer_module
 from gateway.store.sqlite import writer as writer_module
 from gateway.store.sqlite.connection import connect_writer
-from gateway.store.sqlite.writer import Writer
+from gateway.store.sqlite.writer import SqliteWriter
 
 PAGE_BYTES = 4096
 
@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-async def insert(writer: Writer, rows: int, size_bytes: int = 0) -> None:
+async def insert(writer: SqliteWriter, rows: int, size_bytes: int = 0) -> None:
     """Write rows of a page each, one commit after the other."""
     for _ in range(rows):
         await writer.write(
@@ -59,7 +59,7 @@ def rows_beside_the_log(path: Path) -> int:
 async def test_what_was_committed_is_copied_into_the_database_without_any_further_commit(
     path: Path, rows: int, size_bytes: int
 ) -> None:
-    writer = Writer(connect_writer(path), path)
+    writer = SqliteWriter(connect_writer(path), path)
     try:
         await insert(writer, rows, size_bytes)
         await eventually(lambda: rows_beside_the_log(path) > 0)
@@ -74,7 +74,7 @@ async def test_a_busy_writers_log_begins_anew_even_if_a_checkpoint_is_always_due
     monkeypatch.setattr(writer_module, "LOG_PAGES", 200)
     monkeypatch.setattr(checkpointer_module, "LOG_PAGES", 200)
     monkeypatch.setattr(checkpointer_module, "COMMITS", commits)
-    writer = Writer(connect_writer(path), path)
+    writer = SqliteWriter(connect_writer(path), path)
     rows = 0
     try:
         while rows < 1500 or path.with_name("gateway.db-wal").stat().st_size > rows * PAGE_BYTES // 2:
@@ -91,7 +91,7 @@ async def test_a_writer_goes_on_where_no_checkpoints_can_be_made_beside_it(
 ) -> None:
     connection = connect_writer(path)
     monkeypatch.setattr(checkpointer_module, "connect_writer", lambda _: connect_writer(path / "nowhere"))
-    writer = Writer(connection, path)
+    writer = SqliteWriter(connection, path)
     await insert(writer, checkpointer_module.COMMITS + 1)
     await eventually(lambda: "no checkpoints are made beside commits" in capsys.readouterr().out)
     await insert(writer, checkpointer_module.COMMITS)

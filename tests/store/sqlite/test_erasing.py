@@ -20,7 +20,8 @@ from gateway.domain.request import Facts
 from gateway.errors import StoreUnavailable
 from gateway.store import open_store
 from gateway.store.base import Store
-from gateway.store.sqlite import erasing, remains
+from gateway.store.relational import erasing
+from gateway.store.sqlite import remains
 from tests.store.filling import LATER_US, START_US
 from tests.store.samples import exchange, feedback, requests_of
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from gateway.store.packing import BodyPacker
-from gateway.store.sqlite.feedback_log import put_feedback
-from gateway.store.sqlite.request_log import append
+from gateway.store.relational.feedback_log import put_feedback
+from gateway.store.relational.request_log import append
+from gateway.store.sqlite.connection import SqliteConnection
 from tests.store.samples import exchange, feedback
 
 
-def statements_for_a_vote(connection: sqlite3.Connection, feedback_id: str) -> int:
+def statements_for_a_vote(connection: SqliteConnection, feedback_id: str) -> int:
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
     put_feedback(connection, [feedback(feedback_id, "nowhere")], None)
@@ -18,13 +17,13 @@ def statements_for_a_vote(connection: sqlite3.Connection, feedback_id: str) -> i
     return len(statements)
 
 
-def test_a_vote_costs_no_more_where_many_wait_for_the_same_request(connection: sqlite3.Connection) -> None:
+def test_a_vote_costs_no_more_where_many_wait_for_the_same_request(connection: SqliteConnection) -> None:
     alone = statements_for_a_vote(connection, "first")
     put_feedback(connection, [feedback(f"vote-{number}", "nowhere") for number in range(300)], None)
     assert statements_for_a_vote(connection, "last") == alone
 
 
-def test_all_that_wait_for_a_request_are_joined_when_it_comes(connection: sqlite3.Connection) -> None:
+def test_all_that_wait_for_a_request_are_joined_when_it_comes(connection: SqliteConnection) -> None:
     put_feedback(connection, [feedback(f"vote-{number}", "trace-1") for number in range(300)], None)
     append(connection, BodyPacker(), [exchange("r1", ended_at_us=1_900_000_000_000_000)])
     joined = connection.execute(

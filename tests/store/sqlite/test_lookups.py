@@ -12,9 +12,11 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Decode, as_sent
-from gateway.store.sqlite import readers as readers_module
-from gateway.store.sqlite.connection import connect_reader, connect_writer
-from gateway.store.sqlite.lookups import Lookups
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.lookups import Lookups
+from gateway.store.sqlite import snapshots as snapshots_module
+from gateway.store.sqlite.connection import SqliteConnection, connect_reader, connect_writer
+from gateway.store.sqlite.snapshots import SqliteSnapshots
 
 THREADS = 2
 
@@ -23,10 +25,10 @@ class Traced:
     """Lookups, and the statements that they ran."""
 
     def __init__(self, path: Path) -> None:
-        self.lookups = Lookups(path, as_sent, THREADS)
+        self.lookups = Lookups(SqliteSnapshots(path, as_sent), THREADS)
         self.statements: list[str] = []
 
-    def connect(self, path: Path, decode: Decode) -> sqlite3.Connection:
+    def connect(self, path: Path, decode: Decode) -> SqliteConnection:
         connection = connect_reader(path, decode)
         connection.set_trace_callback(self.statements.append)
         return connection
@@ -35,7 +37,7 @@ class Traced:
         return asyncio.create_task(self.lookups.read(lambda connection: select(connection, number)))
 
 
-def select(connection: sqlite3.Connection, number: int) -> int:
+def select(connection: Connection, number: int) -> int:
     found: int = connection.execute("SELECT x FROM t WHERE x = ?", (number,)).fetchone()[0]
     return found
 
@@ -46,7 +48,7 @@ class Held:
     def __init__(self) -> None:
         self.entered, self.gate = threading.Event(), threading.Event()
 
-    def __call__(self, _: sqlite3.Connection) -> None:
+    def __call__(self, _: Connection) -> None:
         self.entered.set()
         self.gate.wait()
 
@@ -67,7 +69,7 @@ async def traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     connection.executemany("INSERT INTO t VALUES (?)", [(number,) for number in range(100)])
     connection.close()
     traced = Traced(path)
-    monkeypatch.setattr(readers_module, "connect_reader", traced.connect)
+    monkeypatch.setattr(snapshots_module, "connect_reader", traced.connect)
     yield traced
     await traced.lookups.close()
 
@@ -78,7 +80,7 @@ async def test_those_that_are_asked_for_at_once_share_a_transaction(traced: Trac
 
 
 async def test_one_that_fails_takes_no_neighbour_with_it(traced: Traced) -> None:
-    def stumble(connection: sqlite3.Connection) -> None:
+    def stumble(connection: Connection) -> None:
         connection.execute("SELECT nothing FROM t")
 
     results = await asyncio.gather(
@@ -117,7 +119,7 @@ async def test_who_gives_up_waiting_leaves_the_others_their_results(traced: Trac
 
 
 async def test_a_file_that_cannot_be_opened_is_an_error_for_all_who_asked(tmp_path: Path) -> None:
-    lookups = Lookups(tmp_path / "nowhere.db", as_sent, THREADS)
+    lookups = Lookups(SqliteSnapshots(tmp_path / "nowhere.db", as_sent), THREADS)
     reads = [lookups.read(lambda connection: select(connection, 1)) for _ in range(3)]
     results = await asyncio.gather(*reads, return_exceptions=True)
     assert [type(result) for result in results] == [StoreUnavailable] * 3

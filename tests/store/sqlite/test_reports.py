@@ -15,9 +15,10 @@ from gateway.domain.group import GroupedBy, Place
 from gateway.domain.request import Cost, Facts
 from gateway.store import aggregates, grouping, open_store
 from gateway.store.base import Store
+from gateway.store.relational import erasing, feedback_log, joining, request_log
 from gateway.store.rollups import Segment
 from gateway.store.sql import Query, select
-from gateway.store.sqlite import erasing, feedback_log, joining, request_log
+from gateway.store.sqlite.dialect import SQLITE
 from gateway.store.tables import FEEDBACK, REQUESTS
 from tests.store.samples import FACTS, exchange, feedback
 
@@ -150,13 +151,13 @@ def plan(tmp_path: Path, sql: str, values: object = ()) -> str:
 async def test_a_search_uses_the_index_that_is_meant_for_it(
     tmp_path: Path, where: Filter, index: str
 ) -> None:
-    query = select(REQUESTS, where, Sort("started_at_us"), Page(), None)
+    query = select(REQUESTS, where, Sort("started_at_us"), Page(), None, SQLITE)
     assert f"INDEX {index} " in plan(tmp_path, query.sql, query.values)
 
 
 @pytest.mark.usefixtures("store")
 async def test_a_tenants_newest_rows_are_found_by_index(tmp_path: Path) -> None:
-    query = select(REQUESTS, EVERYTHING, Sort("seq"), Page(), "north")
+    query = select(REQUESTS, EVERYTHING, Sort("seq"), Page(), "north", SQLITE)
     found = plan(tmp_path, query.sql, query.values)
     assert "INDEX requests_tenant " in found
     assert "TEMP B-TREE" not in found
@@ -166,11 +167,11 @@ async def test_a_tenants_newest_rows_are_found_by_index(tmp_path: Path) -> None:
     ("sql", "index"),
     [
         (joining._IS_ANY_WAITING, "feedback_waiting"),
-        (joining._BY_NAME.subjects, "feedback_waiting"),
-        (joining._BY_NAME.join, "feedback_waiting"),
-        (joining._BY_ID.subjects, "feedback_id"),
-        (joining._BY_ID.join, "feedback_id"),
-        (request_log._UNINTERPRETED, "requests_uninterpreted"),
+        (joining._by_name(SQLITE).subjects, "feedback_waiting"),
+        (joining._by_name(SQLITE).join, "feedback_waiting"),
+        (joining._by_id(SQLITE).subjects, "feedback_id"),
+        (joining._by_id(SQLITE).join, "feedback_id"),
+        (request_log._uninterpreted(SQLITE), "requests_uninterpreted"),
         ("SELECT * FROM aliases WHERE alias = ?", "requests_response"),
         ("SELECT * FROM trace_report WHERE trace_id = ?", "requests_trace"),
         ("SELECT * FROM request_report WHERE request_id = ?", "feedback_trace"),
@@ -188,7 +189,7 @@ async def test_no_standing_query_reads_a_whole_table(tmp_path: Path, sql: str, i
 @pytest.mark.parametrize("field", ["trace_id", "request_id", "subject_id", "feedback_id", "author"])
 @pytest.mark.usefixtures("store")
 async def test_feedback_is_found_by_each_name_through_an_index(tmp_path: Path, field: str) -> None:
-    query = select(FEEDBACK, Is(field, Op.EQ, "x"), Sort("created_at_us"), Page(), None)
+    query = select(FEEDBACK, Is(field, Op.EQ, "x"), Sort("created_at_us"), Page(), None, SQLITE)
     assert "SEARCH feedback USING INDEX feedback_" in plan(tmp_path, query.sql, query.values)
 
 
@@ -200,17 +201,20 @@ OF_ANN = Is("user", Op.EQ, "ann")
 @pytest.mark.parametrize(
     ("query", "used"),
     [
-        (grouping.walk(TRACE, EVERYTHING, HERE, None), "INTEGER PRIMARY KEY (rowid<?)"),
-        (grouping.walk(TRACE, EVERYTHING, HERE, "north"), "INDEX requests_tenant (tenant=? AND rowid<?)"),
-        (grouping.walk(TRACE, OF_ANN, HERE, None), "INDEX requests_user (user=? AND rowid<?)"),
-        (grouping.walk(SESSION, EVERYTHING, HERE, None), "INDEX requests_in_sessions (seq<?)"),
-        (grouping.met_before(TRACE, "t", EVERYTHING, HERE, None), "INDEX requests_trace (trace_id=?"),
-        (grouping.met_before(TRACE, "t", OF_ANN, HERE, None), "INDEX requests_trace (trace_id=?"),
-        (grouping.met_before(SESSION, "s", OF_ANN, HERE, None), "INDEX requests_session (session=?"),
-        (grouping.usage(TRACE, ["t"], None), "INDEX requests_trace (trace_id=?)"),
-        (grouping.usage(SESSION, ["s"], "north"), "INDEX requests_session (session=?)"),
-        (grouping.verdicts(TRACE, ["t"], None), "INDEX feedback_request_seq (request_seq=?)"),
-        (grouping.verdicts(SESSION, ["s"], "north"), "INDEX feedback_request_seq (request_seq=?)"),
+        (grouping.walk(TRACE, EVERYTHING, HERE, None, SQLITE), "INTEGER PRIMARY KEY (rowid<?)"),
+        (
+            grouping.walk(TRACE, EVERYTHING, HERE, "north", SQLITE),
+            "INDEX requests_tenant (tenant=? AND rowid<?)",
+        ),
+        (grouping.walk(TRACE, OF_ANN, HERE, None, SQLITE), "INDEX requests_user (user=? AND rowid<?)"),
+        (grouping.walk(SESSION, EVERYTHING, HERE, None, SQLITE), "INDEX requests_in_sessions (seq<?)"),
+        (grouping.met_before(TRACE, "t", EVERYTHING, HERE, None, SQLITE), "INDEX requests_trace (trace_id=?"),
+        (grouping.met_before(TRACE, "t", OF_ANN, HERE, None, SQLITE), "INDEX requests_trace (trace_id=?"),
+        (grouping.met_before(SESSION, "s", OF_ANN, HERE, None, SQLITE), "INDEX requests_session (session=?"),
+        (grouping.usage(TRACE, ["t"], None, SQLITE), "INDEX requests_trace (trace_id=?)"),
+        (grouping.usage(SESSION, ["s"], "north", SQLITE), "INDEX requests_session (session=?)"),
+        (grouping.verdicts(TRACE, ["t"], None, SQLITE), "INDEX feedback_request_seq (request_seq=?)"),
+        (grouping.verdicts(SESSION, ["s"], "north", SQLITE), "INDEX feedback_request_seq (request_seq=?)"),
     ],
 )
 @pytest.mark.usefixtures("store")
@@ -231,7 +235,7 @@ async def test_a_walk_reads_no_more_rows_than_it_meets_and_sorts_none(
         (erasing._GIVEN_BY, ["feedback_author", "feedback_versions_author"]),
         (erasing._ON_REQUESTS_OF, ["requests_user", "feedback_request_seq"]),
         (erasing._IDS_OF_THEIRS_ALONE, ["requests_user", "requests_request"]),
-        (feedback_log._GIVEN.replace(":authors", ":person"), ["feedback_author"]),
+        (feedback_log._given(SQLITE).replace(":authors", ":person"), ["feedback_author"]),
     ],
 )
 @pytest.mark.usefixtures("store")
@@ -261,9 +265,9 @@ async def test_figures_of_a_short_time_are_counted_in_its_rows_alone(
 ) -> None:
     segment = Segment(question.from_us, question.to_us)
     for statement in (aggregates.usage, aggregates.latencies):
-        query = statement(question, segment, None)
+        query = statement(question, segment, None, SQLITE)
         assert "INDEX requests_started (started_at_us>?" in plan(tmp_path, query.sql, query.values)
-    query = aggregates.verdicts(question, segment, None)
+    query = aggregates.verdicts(question, segment, None, SQLITE)
     found = plan(tmp_path, query.sql, query.values)
     assert "INDEX feedback_counted (request_started_at_us>?" in found
     assert "SEARCH requests USING INTEGER PRIMARY KEY" in found
@@ -272,5 +276,5 @@ async def test_figures_of_a_short_time_are_counted_in_its_rows_alone(
 @pytest.mark.usefixtures("store")
 async def test_figures_of_one_user_over_a_long_time_are_counted_in_their_rows_alone(tmp_path: Path) -> None:
     question = Question(0, 30 * DAY_US, where=OF_ANN, group_by="metadata.team")
-    query = aggregates.usage(question, Segment(0, 30 * DAY_US), None)
+    query = aggregates.usage(question, Segment(0, 30 * DAY_US), None, SQLITE)
     assert "INDEX requests_user (user=?)" in plan(tmp_path, query.sql, query.values)

@@ -13,9 +13,11 @@ import pytest
 
 from gateway.errors import Conflict, StoreUnavailable
 from gateway.store.file_lock import FileLock
-from gateway.store.sqlite import writer as writer_module
+from gateway.store.relational import writer as writer_module
+from gateway.store.relational.connection import Connection
+from gateway.store.sqlite import writer as sqlite_writer_module
 from gateway.store.sqlite.connection import connect_writer
-from gateway.store.sqlite.writer import Writer
+from gateway.store.sqlite.writer import SqliteWriter
 
 
 class Traced:
@@ -28,7 +30,7 @@ class Traced:
         self.connection.execute("CREATE TABLE t (x UNIQUE)")
         self.connection.execute("PRAGMA busy_timeout = 50")
         self.connection.set_trace_callback(self.statements.append)
-        self.writer = Writer(self.connection, path)
+        self.writer = SqliteWriter(self.connection, path)
 
     def stored(self) -> list[object]:
         reader = sqlite3.connect(self.path)
@@ -37,8 +39,11 @@ class Traced:
         return [row[0] for row in rows]
 
     async def insert(self, value: object, *, size_bytes: int = 0, is_synced: bool = False) -> int:
-        def work(connection: sqlite3.Connection) -> int:
-            return connection.execute("INSERT INTO t VALUES (?)", (value,)).lastrowid or 0
+        def work(connection: Connection) -> int:
+            number: int = connection.execute("INSERT INTO t VALUES (?) RETURNING rowid", (value,)).fetchone()[
+                0
+            ]
+            return number
 
         return await self.writer.write(work, size_bytes=size_bytes, is_synced=is_synced)
 
@@ -47,7 +52,7 @@ class Traced:
         """Keep the writer's thread at one job meanwhile, so that others come to wait together."""
         entered, gate = threading.Event(), threading.Event()
 
-        def hold(_: sqlite3.Connection) -> None:
+        def hold(_: Connection) -> None:
             entered.set()
             gate.wait()
 
@@ -62,7 +67,7 @@ class Traced:
 
 @pytest.fixture
 async def traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Traced]:
-    monkeypatch.setattr(writer_module, "BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(sqlite_writer_module, "BUSY_SECONDS", 0.3)
     traced = Traced(tmp_path / "gateway.db")
     yield traced
     await traced.writer.close()
@@ -96,7 +101,7 @@ async def test_a_job_that_fails_takes_no_neighbour_with_it(traced: Traced) -> No
 
 
 async def test_a_refusal_costs_its_neighbours_no_second_transaction(traced: Traced) -> None:
-    def refuse(_: sqlite3.Connection) -> int:
+    def refuse(_: Connection) -> int:
         raise Conflict("no.")
 
     async with traced.busy():

@@ -1,0 +1,135 @@
+"""Dialect: what databases spell differently. All other SQL of the store is written so that each of them takes it.
+
+Statements bear SQLite's marks, `?` and `:name`; a connection to another database puts its own in their place.
+Each method returns a piece of SQL; `mark` is a mark, `column` a column or another expression.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+ValueKind = Literal["text", "number", "flag"]
+
+
+class Reads(Protocol):
+    """As much of a connection as it takes to ask for numbers."""
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Any:
+        """Run one statement."""
+
+
+class Dialect(ABC):
+    """How a database spells what not all spell alike."""
+
+    greatest: str
+    """Name of the function that returns the greatest of its arguments, none of which is null."""
+    least: str
+    position_of: str
+    """Beginning of a call whose arguments are a text and what to look for in it; it tells the place, from 1."""
+    joined_in_order: str
+    """`JOIN` in which the table on the left is read first."""
+
+    @abstractmethod
+    def unindexed(self, column: str) -> str:
+        """A column that shall not be looked up in an index."""
+
+    @abstractmethod
+    def by_index(self, table: str, index: str) -> str:
+        """A table whose rows shall be found through this index, whatever the planner thinks of others."""
+
+    @abstractmethod
+    def order(self, sql: str, *, descending: bool, may_be_null: bool) -> str:
+        """A key of ORDER BY in which null comes before all else."""
+
+    # lists that are bound as JSON
+
+    @abstractmethod
+    def among_texts(self, mark: str) -> str:
+        """What stands behind a text: that it is one of a JSON list."""
+
+    @abstractmethod
+    def among_numbers(self, mark: str) -> str:
+        """What stands behind a whole number: that it is one of a JSON list."""
+
+    # JSON in columns
+
+    @abstractmethod
+    def has_element(self, column: str, test: str) -> str:
+        """That a list of texts has one for which a test holds; none where the column is null."""
+
+    @abstractmethod
+    def members(self, column: str) -> str:
+        """A table of the members of an object: `key` and `value`."""
+
+    @abstractmethod
+    def distinct_list(self, column: str) -> str:
+        """The aggregate of all values that are not null, each once, as a JSON list."""
+
+    @abstractmethod
+    def object_of(self, key: str, value: str) -> str:
+        """The aggregate of keys and their values, as a JSON object."""
+
+    # metadata
+
+    @abstractmethod
+    def metadata_holds(self, kind: ValueKind, function: str, test: str) -> str:
+        """That metadata has a value of a kind under the name that is bound first, and that the test on it holds.
+        True or false.
+
+        Args:
+            function: the beginning of a call that the test ends, or nothing.
+        """
+
+    @abstractmethod
+    def metadata_lacks(self) -> str:
+        """That metadata has nothing under the name that is bound."""
+
+    @abstractmethod
+    def property_text(self) -> str:
+        """The metadata of `requests` under the name that is bound, as text."""
+
+    @abstractmethod
+    def stated_model(self) -> str:
+        """`_model` of the metadata, if it is a text and not empty."""
+
+    @abstractmethod
+    def name_user(self) -> str:
+        """Write `:user` into the row `:seq` and its metadata, unless a user or facts are in it."""
+
+    # text
+
+    @abstractmethod
+    def like(self, pattern: str) -> tuple[str, str]:
+        """What stands behind a text: that it is like a bound pattern, by case; and what to bind."""
+
+    @abstractmethod
+    def like_in_any_case(self) -> str:
+        """What stands behind a text: that it is like a bound pattern, whatever the case of ASCII letters."""
+
+    @abstractmethod
+    def body_text(self, side: str) -> str:
+        """The text of the body of `request` or `response` in the row of `payloads` at hand."""
+
+    # rows
+
+    @abstractmethod
+    def next_seqs(self, connection: Reads, number: int) -> Sequence[int]:
+        """Take the numbers of the next so many requests, in order."""
+
+    @abstractmethod
+    def kept_payload(self, column: str) -> str:
+        """A column of `payloads`, called `p`, as it was given to be kept."""
+
+    @abstractmethod
+    def kept_value(self, column: str) -> str:
+        """A value by which rollups are split, as they keep it."""
+
+    @abstractmethod
+    def value_of_rollup(self, column: str, field: str, kind: ValueKind, *, is_whole: bool) -> str:
+        """The value that was kept in a column of a rollup that is split by a field.
+
+        Args:
+            is_whole: whether numbers have no fraction.
+        """

@@ -1,0 +1,68 @@
+"""An open database: the thread that writes to it, those that read, and whether it still takes what is written."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from gateway.errors import StoreUnavailable
+from gateway.store.base import Health
+from gateway.store.dialect import Dialect
+from gateway.store.packing import Packer
+from gateway.store.relational import heartbeat
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.lookups import Lookups
+from gateway.store.relational.readers import Readers, Snapshots
+from gateway.store.relational.writer import Writer
+from gateway.store.sql import Query
+
+_LOOKUP_THREADS = 2
+_QUERY_THREADS = 4
+
+
+class OpenDatabase:
+    """What the parts of a store have in common.
+
+    Lookups by id, on which answers to callers wait, have threads of their own, so that an analyst's long
+    query holds up none of them.
+
+    Args:
+        workers: what is stored is stored under the first number; what is uninterpreted under any is to be
+            interpreted here.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        database: Snapshots,
+        packer: Packer,
+        dialect: Dialect,
+        workers: tuple[int, ...],
+    ) -> None:
+        self._dialect = dialect
+        self._workers = workers
+        self._packer = packer
+        self._writer = writer
+        self._lookups = Lookups(database, _LOOKUP_THREADS)
+        self._queries = Readers(database, _QUERY_THREADS)
+
+    async def check(self) -> Health:
+        """Commit a heartbeat as large as the largest write that failed since one succeeded, so that a disk
+        with room for a small row but not for a real one does not pass for healthy."""
+        size = min(self._writer.largest_failure_bytes, heartbeat.MAX_PADDING_BYTES)
+        try:
+            await self._writer.write(partial(heartbeat.beat, padding_bytes=size))
+        except StoreUnavailable as error:
+            return Health(is_writable=False, reason=str(error))
+        self._writer.largest_failure_bytes = 0
+        return Health(is_writable=True)
+
+    async def close(self) -> None:
+        await self._writer.close()
+        await self._lookups.close()
+        await self._queries.close()
+
+
+def count_of(connection: Connection, query: Query) -> int:
+    """Return the one number that a statement finds."""
+    number: int = connection.execute(query.sql, query.values).fetchone()[0]
+    return number

@@ -1,0 +1,99 @@
+"""The log of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from gateway.domain.exchange import Exchange
+from gateway.domain.feedback import Receipt
+from gateway.domain.filter import Filter, Page, Sort
+from gateway.domain.request import Facts, Payload, RequestRecord
+from gateway.store.relational import feedback_log, request_log, tagging
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.parts.open_database import OpenDatabase, count_of
+from gateway.store.rows import record_from_row
+from gateway.store.sql import Query, count, select
+from gateway.store.tables import REQUESTS
+
+
+class Requests(OpenDatabase):
+    """Keeps what `RequestLog`, `LogInserts`, `RequestHistory`, `RequestTags` and `RequestQueries` promise."""
+
+    async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
+        if not exchanges:
+            return []
+        size = sum(map(request_log.size_bytes, exchanges))
+        return await self._writer.write(
+            lambda connection: request_log.append(connection, self._packer, exchanges, self._workers[0]),
+            size_bytes=size,
+        )
+
+    async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
+        def insert(connection: Connection) -> list[int]:
+            feedback_log.put_feedback(connection, (), receipt)
+            return request_log.append(connection, self._packer, exchanges, self._workers[0])
+
+        size = sum(map(request_log.size_bytes, exchanges))
+        return await self._writer.write(insert, size_bytes=size, is_synced=True, is_alone=True)
+
+    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
+        if not facts:
+            return
+        size = request_log.ROW_BYTES * len(facts)
+        await self._writer.write_lazily(
+            lambda connection: request_log.annotate(connection, facts, at_us), size_bytes=size
+        )
+
+    async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
+        return await self._lookups.read(
+            lambda connection: request_log.uninterpreted(connection, self._workers, limit)
+        )
+
+    async def missing(self, exchanges: Sequence[Exchange]) -> list[int]:
+        return await self._lookups.read(lambda connection: request_log.missing(connection, exchanges))
+
+    async def append_missing(self, past: Sequence[tuple[Exchange, Facts | None]], at_us: int) -> int:
+        if not past:
+            return 0
+        size = sum(request_log.size_bytes(exchange) for exchange, _ in past)
+        return await self._writer.write(
+            lambda connection: request_log.append_missing(
+                connection, self._packer, past, self._workers[0], at_us
+            ),
+            size_bytes=size,
+            is_alone=True,
+        )
+
+    async def find_requests(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[RequestRecord]:
+        query = select(REQUESTS, where, sort, page, tenant, self._dialect)
+        return await self._queries.read(partial(_records, query=query))
+
+    async def payload(self, seq: int) -> Payload | None:
+        return await self._lookups.read(lambda connection: request_log.payload(connection, seq))
+
+    async def count_requests(self, where: Filter, page: Page, tenant: str | None) -> int:
+        return await self._queries.read(
+            partial(count_of, query=count(REQUESTS, where, page, tenant, self._dialect))
+        )
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        def read(connection: Connection) -> dict[int, Payload]:
+            kept = {seq: request_log.payload(connection, seq) for seq in seqs}
+            return {seq: payload for seq, payload in kept.items() if payload is not None}
+
+        return await self._queries.read(read)
+
+    async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
+        return await self._writer.write(
+            lambda connection: tagging.set_property(connection, any_id, key, value, tenant),
+            size_bytes=request_log.ROW_BYTES + len(value),
+            is_synced=True,
+            is_alone=True,
+        )
+
+
+def _records(connection: Connection, query: Query) -> list[RequestRecord]:
+    return [record_from_row(row) for row in connection.execute(query.sql, query.values)]

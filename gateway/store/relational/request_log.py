@@ -1,0 +1,139 @@
+"""Writing and reading the log of requests: append, annotate, and what is left to interpret."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import orjson
+
+from gateway.domain.exchange import Exchange, PayloadPolicy
+from gateway.domain.request import Facts, Payload
+from gateway.store.dialect import Dialect
+from gateway.store.packing import Packer
+from gateway.store.relational.connection import Connection
+from gateway.store.relational.joining import join_waiting
+from gateway.store.relational.rollup_table import OF_REQUESTS, break_seals
+from gateway.store.rows import exchange_from_row, facts_to_row, payload_of, payload_to_row, request_to_row
+from gateway.store.tables import FACT_COLUMNS, PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, payload_columns
+from gateway.store.text import storable, storable_or_none
+
+_IS_STORED = (
+    "SELECT 1 FROM requests"
+    " WHERE request_id = ? AND started_at_us = ? AND tenant IS NOT DISTINCT FROM ? LIMIT 1"
+)
+_ANNOTATE = (
+    f"UPDATE requests SET {', '.join(f'{column} = ?' for column in FACT_COLUMNS)}"
+    " WHERE seq = ? AND interpreted_at_us IS NULL"
+)
+ROW_BYTES = 2048
+"""About what a row takes beside its bodies."""
+
+
+@cache
+def _exchanges(dialect: Dialect) -> str:
+    columns = [f'r."{column}"' for column in REQUEST_INSERT_COLUMNS]
+    columns += [dialect.kept_payload(column) for column in PAYLOAD_COLUMNS[1:]]
+    return f"SELECT {', '.join(columns)} FROM requests AS r LEFT JOIN payloads AS p ON p.seq = r.seq"
+
+
+@cache
+def _exchange(dialect: Dialect) -> str:
+    return f"{_exchanges(dialect)} WHERE r.seq = ? AND p.seq IS NOT NULL"
+
+
+@cache
+def _uninterpreted(dialect: Dialect) -> str:
+    return (
+        f"{_exchanges(dialect)} WHERE r.interpreted_at_us IS NULL AND r.worker {dialect.among_numbers('?')}"
+        " ORDER BY r.seq LIMIT ?"
+    )
+
+
+def append(
+    connection: Connection, packer: Packer, exchanges: Sequence[Exchange], worker: int = 0
+) -> list[int]:
+    """Insert exchanges of a worker under the next `seq`s, join the feedback that waited for them, and return the
+    `seq`s."""
+    seqs = connection.dialect.next_seqs(connection, len(exchanges))
+    numbered = list(zip(seqs, exchanges, strict=True))
+    connection.insert(
+        "requests",
+        (*REQUEST_INSERT_COLUMNS, "worker"),
+        [(*request_to_row(seq, exchange), worker) for seq, exchange in numbered],
+    )
+    connection.insert(
+        "payloads",
+        payload_columns(packer.columns),
+        [
+            payload_to_row(seq, exchange, packer)
+            for seq, exchange in numbered
+            if exchange.payloads is not PayloadPolicy.OFF
+        ],
+    )
+    break_seals(connection, OF_REQUESTS, [exchange.started_at_us for exchange in exchanges])
+    join_waiting(connection, _names(exchanges))
+    return list(seqs)
+
+
+def missing(connection: Connection, exchanges: Sequence[Exchange]) -> list[int]:
+    """Return the positions of exchanges that no row was made of; of several alike that of the first."""
+    positions: dict[tuple[str, int, str | None], int] = {}
+    for position, exchange in enumerate(exchanges):
+        alike = (
+            storable(exchange.identity.request_id),
+            exchange.started_at_us,
+            storable_or_none(exchange.tenant),
+        )
+        if alike not in positions and not connection.execute(_IS_STORED, alike).fetchone():
+            positions[alike] = position
+    return list(positions.values())
+
+
+def append_missing(
+    connection: Connection,
+    packer: Packer,
+    past: Sequence[tuple[Exchange, Facts | None]],
+    worker: int,
+    at_us: int,
+) -> int:
+    """Append those that are not stored yet, as a worker's, fill in what is known of them, and return their
+    number."""
+    new = [past[position] for position in missing(connection, [exchange for exchange, _ in past])]
+    seqs = append(connection, packer, [exchange for exchange, _ in new], worker)
+    known = zip(seqs, [facts for _, facts in new], strict=True)
+    annotate(connection, [(seq, facts) for seq, facts in known if facts is not None], at_us)
+    return len(new)
+
+
+def annotate(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
+    """Fill in what was found of rows that nothing was known of, and join the feedback that waited for it."""
+    users = [{"user": storable(found.user), "seq": seq} for seq, found in facts if found.user]
+    if users:
+        connection.executemany(connection.dialect.name_user(), users)
+    connection.executemany(_ANNOTATE, [(*facts_to_row(found, at_us), seq) for seq, found in facts])
+    join_waiting(connection, {found.response_id: at_us for _, found in facts if found.response_id})
+
+
+def uninterpreted(connection: Connection, workers: Sequence[int], limit: int) -> list[tuple[int, Exchange]]:
+    """Return the oldest rows of these workers that were never annotated, with what was kept of them."""
+    rows = connection.execute(_uninterpreted(connection.dialect), (orjson.dumps(workers).decode(), limit))
+    return [exchange_from_row(row) for row in rows]
+
+
+def payload(connection: Connection, seq: int) -> Payload | None:
+    """Return what was kept of a row's heads and bodies; None where nothing was."""
+    row = connection.execute(_exchange(connection.dialect), (seq,)).fetchone()
+    return None if row is None else payload_of(exchange_from_row(row)[1])
+
+
+def size_bytes(exchange: Exchange) -> int:
+    """Return about how many bytes an exchange takes in the queue and in the database."""
+    return ROW_BYTES + len(exchange.request_body) + len(exchange.response_body)
+
+
+def _names(exchanges: Sequence[Exchange]) -> dict[str, int]:
+    names: dict[str, int] = {}
+    for exchange in exchanges:
+        names[exchange.identity.trace_id] = names[exchange.identity.request_id] = exchange.ended_at_us
+    return names

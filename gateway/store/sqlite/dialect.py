@@ -1,0 +1,112 @@
+"""How SQLite spells it: JSON by `json_each`, patterns by GLOB, and hints for its planner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from gateway.store.dialect import Dialect, Reads, ValueKind
+
+_JSON_TYPES: dict[ValueKind, str] = {
+    "text": "'text'",
+    "number": "'integer', 'real'",
+    "flag": "'true', 'false'",
+}
+_LAST_SEQ = "SELECT max(coalesce(max(seq), 0), (SELECT last_seq FROM expired)) FROM requests"
+
+
+class SqliteDialect(Dialect):
+    """SQLite 3.39 and later."""
+
+    greatest = "max"
+    least = "min"
+    position_of = "instr("
+    # SQLite does not reorder what is joined so.
+    joined_in_order = "CROSS JOIN"
+
+    def unindexed(self, column: str) -> str:
+        return f"+{column}"
+
+    def by_index(self, table: str, index: str) -> str:
+        return f"{table} INDEXED BY {index}"
+
+    def order(self, sql: str, *, descending: bool, may_be_null: bool) -> str:
+        return f"{sql} {'DESC' if descending else 'ASC'}"
+
+    def among_texts(self, mark: str) -> str:
+        return f"IN (SELECT value FROM json_each({mark}))"
+
+    def among_numbers(self, mark: str) -> str:
+        return self.among_texts(mark)
+
+    def has_element(self, column: str, test: str) -> str:
+        return f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value {test})"
+
+    def members(self, column: str) -> str:
+        return f"json_each({column})"
+
+    def distinct_list(self, column: str) -> str:
+        return f"json_group_array(DISTINCT {column}) FILTER (WHERE {column} IS NOT NULL)"
+
+    def object_of(self, key: str, value: str) -> str:
+        return f"json_group_object({key}, {value})"
+
+    def metadata_holds(self, kind: ValueKind, function: str, test: str) -> str:
+        return (
+            f"EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type IN ({_JSON_TYPES[kind]})"
+            f" AND {function}value {test})"
+        )
+
+    def metadata_lacks(self) -> str:
+        return "NOT EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type <> 'null')"
+
+    def property_text(self) -> str:
+        return (
+            "(SELECT CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
+            " FROM json_each(requests.metadata) WHERE key = ? AND type <> 'null')"
+        )
+
+    def stated_model(self) -> str:
+        return (
+            "CASE json_type(metadata, '$._model')"
+            " WHEN 'text' THEN nullif(json_extract(metadata, '$._model'), '') END"
+        )
+
+    def name_user(self) -> str:
+        return (
+            "UPDATE requests SET \"user\" = :user, metadata = json_insert(metadata, '$._user', :user)"
+            ' WHERE seq = :seq AND "user" IS NULL AND interpreted_at_us IS NULL'
+        )
+
+    def like(self, pattern: str) -> tuple[str, str]:
+        return "GLOB ?", "".join(_as_glob(pattern))
+
+    def like_in_any_case(self) -> str:
+        return "LIKE ?"
+
+    def body_text(self, side: str) -> str:
+        return f"body_text(payloads.{side}_codec, payloads.{side}_body, payloads.{side}_headers)"
+
+    def next_seqs(self, connection: Reads, number: int) -> Sequence[int]:
+        last: int = connection.execute(_LAST_SEQ).fetchone()[0]
+        return range(last + 1, last + 1 + number)
+
+    def kept_payload(self, column: str) -> str:
+        return f"p.{column}"
+
+    def kept_value(self, column: str) -> str:
+        return column
+
+    def value_of_rollup(self, column: str, field: str, kind: ValueKind, *, is_whole: bool) -> str:
+        return column
+
+
+def _as_glob(pattern: str) -> Iterator[str]:
+    """Spell a LIKE pattern as a GLOB pattern, which SQLite matches with regard to case."""
+    for character in pattern:
+        if character in "*?[":
+            yield f"[{character}]"
+        else:
+            yield {"%": "*", "_": "?"}.get(character, character)
+
+
+SQLITE = SqliteDialect()
