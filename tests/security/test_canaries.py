@@ -21,6 +21,7 @@ from tests.log_reader import eventually, wait_until_interpreted
 from tests.raw_http import Response, call, chunk, request
 from tests.running import RunningGateway
 from tests.scripted_upstream import EVENT_STREAM, READ, UpstreamProcess, answer, head, send
+from tests.telemetry.collector import Collector, collecting
 
 TRACE = "the-trace-of-it"
 TOKEN = b"x-gateway-feedback-token"
@@ -46,7 +47,7 @@ SECRETS = {
         *(f"key-{role}" for role in ROLES), "provider-key", "provider-header", "signing", "next-signing",
         "wrong-key", "own-bearer", "own-x-api-key", "own-api-key", "cookie", "set-cookie", "query",
         "own-path-query", "userinfo", "told-header", "told-userinfo", "told-query", "virtual-key", "odd-bearer",
-        "routing-config",
+        "routing-config", "telemetry-key",
     )
 }  # fmt: skip
 
@@ -66,6 +67,7 @@ class House:
     """A gateway with secrets of all kinds, what it said, and what it gave out that opens something."""
 
     gateway: RunningGateway
+    collector: Collector
     said: dict[str, bytes] = field(default_factory=dict)
     given_out: list[str] = field(default_factory=list)
 
@@ -89,7 +91,13 @@ class House:
 
 
 @pytest.fixture
-def house(start_gateway: StartGateway, upstream: UpstreamProcess) -> House:
+def collector() -> Iterator[Collector]:
+    with collecting() as found:
+        yield found
+
+
+@pytest.fixture
+def house(start_gateway: StartGateway, upstream: UpstreamProcess, collector: Collector) -> House:
     provider = {"api_key": SECRETS["provider-key"], "headers": {"api-key": SECRETS["provider-header"]}}
     config = {
         "default_provider": "up",
@@ -101,9 +109,10 @@ def house(start_gateway: StartGateway, upstream: UpstreamProcess) -> House:
             "down": {"base_url": f"http://127.0.0.1:{closed_port()}/v1", **provider},
         },
         "keys": [{"name": role, "key": SECRETS[f"key-{role}"], "role": role} for role in ROLES],
+        "telemetry": {"otlp_endpoint": collector.url, "headers": {"x-key": SECRETS["telemetry-key"]}},
         "feedback": {"tokens": {"keys": [SECRETS["signing"], SECRETS["next-signing"]]}},
     }
-    return House(start_gateway(config))
+    return House(start_gateway(config), collector)
 
 
 def scripts(upstream: UpstreamProcess, *sent: str) -> Iterator[str]:
@@ -223,7 +232,8 @@ def run_commands(house: House) -> None:
     house.call("made key", "GET", "/api/v1/requests", f"x-api-key: {house.given_out[-1]}")
     for arguments in (
         ("check",), ("doctor", "--offline"), ("keys", "list"), ("logs", "query"), ("logs", "tail"),
-        ("logs", "query", "--json"), ("logs", "show", "chatcmpl-1"), ("feedback", "list"), ("backup", "copy.db"),
+        ("logs", "query", "--json"), ("logs", "show", "chatcmpl-1"), ("feedback", "list"), ("audit",),
+        ("backup", "copy.db"),
     ):  # fmt: skip
         done = run_gateway(*arguments, "-c", "gateway.yaml", cwd=folder)
         house.said[f"gateway {' '.join(arguments)}"] = (done.stdout + done.stderr).encode()
@@ -267,9 +277,11 @@ def test_no_secret_is_said_or_written_whatever_happens_to_it(house: House, upstr
     assert leaks(secrets, written) == []
     assert leaks(secrets, while_failing) == []
     assert leaks(secrets, house.said) == []
+    told = {"spans and events": house.collector.raw}
+    assert leaks(secrets, told) == []
 
     # The same search finds what is there, in each of the places.
-    for places, least in ((written, 3), (while_failing, 2), (house.said, 8)):
+    for places, least in ((written, 3), (while_failing, 2), (house.said, 8), (told, 1)):
         assert len(leaks([TRACE], places)) >= least, list(places)
     assert any(name.endswith(".spill") for name in while_failing)
     assert {"copy.db", "gateway.db", "gateway.log"} <= set(written)
