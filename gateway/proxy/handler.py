@@ -141,10 +141,12 @@ class Proxy:
     async def _outgoing(self, call: _Call) -> OutgoingRequest:
         if call.head.expects_continue:
             allow_body(call.request)
+        headers = upstream_headers(call.head, call.target.provider, self._is_ours)
+        call.capture.sent_headers = headers
         return OutgoingRequest(
             method=call.request.method,
             target=call.target.request_target,
-            headers=upstream_headers(call.head, call.target.provider, self._is_ours),
+            headers=headers,
             body=await read_request_body(call.request, call.capture.request_body, self.patience_seconds),
         )
 
