@@ -134,7 +134,7 @@ def test_a_question_reads_what_it_asks_for_and_nothing_else(
 ) -> None:
     before = schema_of(gateway), rows_of(gateway, "payloads")
 
-    @settings(max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(TEXTS)
     def ask(text: str) -> None:
         reply = asks()[number](client, text)
@@ -151,7 +151,7 @@ def test_a_vote_writes_what_it_says_and_changes_nothing_else(
 ) -> None:
     before = schema_of(gateway), rows_of(gateway, "payloads"), len(rows_of(gateway, "requests"))
 
-    @settings(max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(TEXTS)
     def vote(text: str) -> None:
         reply = writes()[number](client, text)
