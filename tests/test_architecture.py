@@ -62,6 +62,7 @@ HOMES = {
     "markupsafe": {"api", "ui"},
     "orjson": {"access", "api", "cli", "proxy", "query", "recording", "store", "ui", "web", "wire"},
     "prometheus_client": {"api"},
+    "psycopg": {"store"},
     "pydantic": {"api", "config", "web"},
     "pydantic_core": {"config", "web"},
     "sqlite3": {"store"},

@@ -6,13 +6,17 @@ vote. The rules above see `base.Store` alone; `app.py` and the command line open
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from gateway.errors import StoreUnavailable
 from gateway.store.backup import Restored, back_up, restore
 from gateway.store.base import Decode, Store, as_sent
 from gateway.store.claim import Claim, claim_number
 from gateway.store.condition import Copied, Examined
 from gateway.store.files import beside, file_of, spills_of
+from gateway.store.server_url import is_postgres
 from gateway.store.spill import Spill
 from gateway.store.sqlite import open_sqlite
 from gateway.store.sqlite.copying import Progress
@@ -48,7 +52,22 @@ async def open_store(url: str, decode: Decode = as_sent, workers: tuple[int, ...
         BadInput: the URL is not of that form.
         StoreUnavailable: the file cannot be written, is no database of ours, or is of a newer version.
     """
+    if is_postgres(url):
+        with _driver_needed():
+            from gateway.store.postgres import open_postgres
+        return await open_postgres(url, decode, workers)
     return await open_sqlite(file_of(url), decode, workers)
+
+
+@contextmanager
+def _driver_needed() -> Iterator[None]:
+    """Say what to install where PostgreSQL's driver is imported and is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise StoreUnavailable(
+            "PostgreSQL's driver is not installed.", hint="pip install 'feedback-gateway[postgres]'"
+        ) from error
 
 
 def claim_worker(url: str, number: int, workers: int) -> Claim:

@@ -20,7 +20,11 @@ def file_of(url: str) -> Path:
     """Return the absolute path of the database that a URL names. Raises BadInput if the URL is of another form."""
     name = url.removeprefix(SQLITE_PREFIX)
     if name == url or not name or name.startswith(":memory:"):
-        raise BadInput(f"a store is sqlite:/// and the name of a file, not {url!r}.", field="storage.url")
+        # It is not shown, since it may hold a password.
+        raise BadInput(
+            "a store is sqlite:/// and the name of a file, or postgresql:// with host and database.",
+            field="storage.url",
+        )
     return Path(name).absolute()
 
 
