@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -49,12 +50,13 @@ from gateway.query import (
     UserReader,
 )
 from gateway.query.exports import ExportFiles, ExportJobs, ExportLinks, ExportRunner
+from gateway.recording.inheriting import Inheriting
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_book import LogBook
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
 from gateway.routing.router import Router
-from gateway.store import Claim, are_rows_spilled, claim_worker, exports_path, open_store, spill_path
+from gateway.store import are_rows_spilled, claim_worker, exports_path, open_store
 from gateway.store.base import Health, Store
 from gateway.store.spill import Spill
 from gateway.ui import voting_face
@@ -107,7 +109,7 @@ class Gateway:
     """A gateway without its sockets: what runs in one process, and how it starts, reloads and stops."""
 
     config: Config
-    claim: Claim
+    inheriting: Inheriting
     store: Store
     keys: KeyRing
     voting: Voting
@@ -132,6 +134,7 @@ class Gateway:
         self.interpreter.start()
         await self.overflow.start()
         self.recorder.start()
+        self.inheriting.start()
         self.rolling_up.start()
         self.exports.start()
         self._key_refresh = asyncio.create_task(_refresh_for_ever(self.keys), name="key refresh")
@@ -172,7 +175,7 @@ class Gateway:
         await self.interpreter.close()
         await self.upstream.close()
         await self.store.close()
-        self.claim.give_up()
+        await self.inheriting.close()
 
 
 def check_reload(config: Config) -> None:
@@ -192,8 +195,8 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         OSError: a provider's certificate file cannot be read.
     """
     router = router_of(config)
-    url = config.storage.url
-    claim = claim_worker(url, worker.number, config.server.workers)
+    url, local_dir = config.storage.url, Path(config.storage.local_dir)
+    claim = await asyncio.to_thread(claim_worker, url, worker.number, config.server.workers, local_dir)
     store = await open_store(url, readable, claim.numbers)
     keys = KeyRing(
         keys_of(config),
@@ -205,7 +208,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     upstream = Upstream()
     metrics = Metrics(worker.inherited, worker.others)
     interpreter = Interpreter(store, prices_of(config), base_urls_of(config), [metrics.observe])
-    spill, *left_behind = (Spill(spill_path(url, number)) for number in claim.numbers)
+    spill, *left_behind = map(Spill, claim.spills)
     overflow = Overflow(spill, store, interpreter, left_behind)
     recorder = Recorder(store, interpreter, overflow, may_lose_seconds=may_lose_seconds_of(config))
     proxy = Proxy(
@@ -226,7 +229,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
 
     log_book = LogBook(store, interpreter, log_policy_of(config), config.storage.max_body_bytes)
     exporter = portkey_exporter(url_of)
-    files = ExportFiles(exports_path(config.storage.url))
+    files = ExportFiles(exports_path(url, local_dir))
     exports = ExportRunner(store, files, {PORTKEY: exporter})
     metrics.watch(gauges_of(proxy, recorder, overflow, upstream))
     core = FeedbackCore(store, voting.limits.spend)
@@ -235,7 +238,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     requests = RequestReader(store)
     native = native_face(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
-        ranking=Ranking(store), feedback=core, eraser=Eraser(store, lambda: are_rows_spilled(url)),
+        ranking=Ranking(store), feedback=core, eraser=Eraser(store, lambda: are_rows_spilled(url, local_dir)),
     )  # fmt: skip
     faces = [
         native,
@@ -256,7 +259,8 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         operations_face(_checker(store, overflow), metrics),
     ]
     gateway = Gateway(
-        config=config, claim=claim, store=store, keys=keys, voting=voting, metrics=metrics, upstream=upstream,
+        config=config, inheriting=Inheriting(claim, interpreter), store=store,
+        keys=keys, voting=voting, metrics=metrics, upstream=upstream,
         interpreter=interpreter, overflow=overflow, recorder=recorder, log_book=log_book, exports=exports,
         rolling_up=RollingUp(store), proxy=proxy, scale_of=scale_of(config), votes=votes,
         faces=[*faces, documentation_face(faces, __version__)],

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway.cli.sources import file_of
+from gateway.domain.database_url import SQLITE_PREFIX
 from gateway.errors import NotFound
 from gateway.store import open_store
 from gateway.store.base import Store
@@ -32,10 +33,15 @@ async def open_or_create(url: str) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def open_existing(url: str) -> AsyncIterator[Store]:
     """Open the store as `open_or_create` does, but raise NotFound where there is no file yet."""
-    if url.startswith("sqlite:///") and not file_of(url).exists():
+    if is_missing(url):
         raise NotFound(f"there is no database {file_of(url)}.", hint=_hint())
     async with open_or_create(url) as store:
         yield store
+
+
+def is_missing(url: str) -> bool:
+    """Tell whether the store is a file that is not there. What a server has shows when it is opened."""
+    return url.startswith(SQLITE_PREFIX) and not file_of(url).exists()
 
 
 def _hint() -> str:

@@ -26,7 +26,7 @@ from gateway.config.fields import (
     Roles,
     Seconds,
     SigningSecret,
-    SqliteUrl,
+    StoreUrl,
 )
 from gateway.domain.exchange import PayloadPolicy
 
@@ -95,10 +95,15 @@ class ServerConfig(Section):
 
 
 class StorageConfig(Section):
-    url: SqliteUrl = Field(
+    url: StoreUrl = Field(
         default="sqlite:///gateway.db",
         description="Where everything is kept: sqlite:///FILE, relative to the working directory, "
-        "or sqlite:////FILE from the root.",
+        "or sqlite:////FILE from the root; or postgresql://USER@HOST/DATABASE.",
+    )
+    local_dir: str = Field(
+        default=".",
+        min_length=1,
+        description="With PostgreSQL, the folder for rows that it did not take and files of exports.",
     )
     durability: Literal["commit", "interval"] = Field(
         default="commit",

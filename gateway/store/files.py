@@ -5,9 +5,8 @@ from __future__ import annotations
 from glob import escape
 from pathlib import Path
 
+from gateway.domain.database_url import SQLITE_PREFIX
 from gateway.errors import BadInput
-
-SQLITE_PREFIX = "sqlite:///"
 
 JOURNALS = ("-wal", "-shm", "-journal")
 """Endings of the files in which SQLite has commits that are not in the database yet, or what undoes them. They
@@ -31,6 +30,11 @@ def file_of(url: str) -> Path:
 def beside(file: Path, ending: str) -> Path:
     """Return the file that has a database's name and this ending."""
     return file.with_name(f"{file.name}{ending}")
+
+
+def spill_of(file: Path, worker: int) -> Path:
+    """Return the file beside a database that takes a worker's exchanges while the database cannot."""
+    return beside(file, f".spill.{worker}" if worker else ".spill")
 
 
 def spills_of(file: Path) -> list[Path]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from gateway.domain.database_url import name_of
 from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.failures import translated_errors
-from gateway.store.server_url import name_of
 
 _TABLES = (
     "requests", "payloads", "feedback", "feedback_versions", "receipts", "usage_rollups", "latency_rollups",

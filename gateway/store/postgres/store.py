@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway.domain.database_url import name_of
 from gateway.store.base import Decode
 from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.dialect import POSTGRES
@@ -19,7 +20,6 @@ from gateway.store.relational.parts.feedback import FeedbackEntries
 from gateway.store.relational.parts.figures import Figures
 from gateway.store.relational.parts.keys import Keys
 from gateway.store.relational.parts.requests import Requests
-from gateway.store.server_url import name_of
 
 
 async def open_postgres(url: str, decode: Decode, workers: tuple[int, ...]) -> PostgresStore:
