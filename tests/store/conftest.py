@@ -12,6 +12,7 @@ from gateway.store import open_store
 from gateway.store.base import Store, as_sent
 from gateway.store.packing import BodyPacker, Packer
 from gateway.store.relational.connection import Connection
+from gateway.store.sqlite.body_text import add_body_text
 from gateway.store.sqlite.connection import SqliteConnection, connect_writer
 from gateway.store.sqlite.schema import bring_up_to_date
 from tests.postgres_server import PostgresServer
@@ -45,14 +46,16 @@ class Engine:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest) -> Engine:
     """A database of each kind, without threads."""
-    yield request.getfixturevalue(f"{request.param}_engine")
+    found: Engine = request.getfixturevalue(f"{request.param}_engine")
+    return found
 
 
 @pytest.fixture
 def sqlite_engine(connection: SqliteConnection) -> Engine:
     connection.execute("PRAGMA synchronous = OFF")
+    add_body_text(connection, as_sent)
     return Engine(connection, BodyPacker())
 
 

@@ -1,4 +1,4 @@
-"""Connections that are lost, at whatever moment: callers are told, nothing is there twice, and it heals by itself."""
+"""Connections that are lost, at whatever moment: callers are told, nothing is there twice, and it heals."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gateway.store.postgres.locks import TOGETHER
 from gateway.store.postgres.packing import TextPacker
 from gateway.store.relational import request_log
 from gateway.store.spill import Spill, replay
+from tests.log_reader import eventually
 from tests.store.samples import exchange, feedback, requests_of
 
 _END_OTHERS = """
@@ -74,8 +75,7 @@ async def test_bringing_back_waits_for_a_commit_that_is_still_under_way(store: S
     slow.begin(TOGETHER)
     request_log.append(slow, TextPacker(as_sent), [exchange("slow")])
     bringing_back = asyncio.create_task(store.append_missing([(exchange("slow"), None)], 1))
-    while not _is_anybody_waiting(url):
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(eventually, lambda: _is_anybody_waiting(url))
     slow.commit()
     slow.close()
 
@@ -127,7 +127,7 @@ async def test_a_server_that_is_not_there_is_said_so_without_the_password() -> N
 
 
 async def test_a_database_that_is_not_there_is_said_so(url: str) -> None:
-    with pytest.raises(StoreUnavailable, match='database "no_[0-9]+" does not exist'):
+    with pytest.raises(StoreUnavailable, match=r'database "no_[0-9]+" does not exist'):
         await open_store(url.replace("/test_", "/no_"))
 
 
