@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from gateway import __version__
 from gateway.access.allowances import Allowances
@@ -45,12 +47,13 @@ from gateway.query import (
 )
 from gateway.query.exports import ExportFiles, ExportJobs, ExportLinks, ExportRunner
 from gateway.recording.expiring import Expiring
+from gateway.recording.inheriting import Inheriting
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_book import LogBook
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
 from gateway.running import Gateway, Voting, Worker
-from gateway.store import are_rows_spilled, claim_worker, exports_path, open_store, spill_path
+from gateway.store import are_rows_spilled, claim_worker, exports_path, open_store
 from gateway.store.base import Health, Store
 from gateway.store.spill import Spill
 from gateway.ui import voting_face
@@ -68,8 +71,8 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     """
     router = router_of(config)
     reporter = reporter_of(config)
-    url = config.storage.url
-    claim = claim_worker(url, worker.number, config.server.workers)
+    url, local_dir = config.storage.url, Path(config.storage.local_dir)
+    claim = await asyncio.to_thread(claim_worker, url, worker.number, config.server.workers, local_dir)
     store = await open_store(url, readable, claim.numbers)
     keys = KeyRing(
         keys_of(config),
@@ -83,7 +86,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     allowances = Allowances(store)
     observers = [metrics.observe, allowances.observe, reporter.observe]
     interpreter = Interpreter(store, prices_of(config), base_urls_of(config), observers)
-    spill, *left_behind = (Spill(spill_path(url, number)) for number in claim.numbers)
+    spill, *left_behind = map(Spill, claim.spills)
     overflow = Overflow(spill, store, interpreter, left_behind)
     expiring = Expiring(store, config.storage.retention_days)
     recorder = Recorder(store, interpreter, overflow, may_lose_seconds=may_lose_seconds_of(config))
@@ -106,7 +109,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
 
     log_book = LogBook(store, interpreter, log_policy_of(config), config.storage.max_body_bytes)
     exporter = portkey_exporter(url_of)
-    files = ExportFiles(exports_path(config.storage.url))
+    files = ExportFiles(exports_path(url, local_dir))
     exports = ExportRunner(store, files, {PORTKEY: exporter})
     metrics.watch(gauges_of(proxy, allowances, recorder, overflow, expiring, upstream))
     core = FeedbackCore(store, voting.limits.spend, reporter.observe_feedback)
@@ -117,7 +120,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     requests = RequestReader(store)
     native = native_face(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
-        ranking=Ranking(store), feedback=core, eraser=Eraser(store, lambda: are_rows_spilled(url)),
+        ranking=Ranking(store), feedback=core, eraser=Eraser(store, lambda: are_rows_spilled(url, local_dir)),
         audit=AuditReader(store),
     )  # fmt: skip
     faces = [
@@ -140,7 +143,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     ]
     gateway = Gateway(
         config=config,
-        claim=claim,
+        inheriting=Inheriting(claim, interpreter),
         store=store,
         reporter=reporter,
         keys=keys,

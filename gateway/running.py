@@ -25,12 +25,12 @@ from gateway.proxy.handler import PolicyOf, Proxy
 from gateway.query import RollingUp
 from gateway.query.exports import ExportRunner
 from gateway.recording.expiring import Expiring
+from gateway.recording.inheriting import Inheriting
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_book import LogBook
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
 from gateway.routing.router import Router
-from gateway.store import Claim
 from gateway.store.base import Store
 from gateway.telemetry import Reporter
 from gateway.upstream import Upstream
@@ -81,7 +81,7 @@ class Gateway:
     """A gateway without its sockets: what runs in one process, and how it starts, reloads and stops."""
 
     config: Config
-    claim: Claim
+    inheriting: Inheriting
     store: Store
     reporter: Reporter
     keys: KeyRing
@@ -110,6 +110,7 @@ class Gateway:
         self.interpreter.start()
         await self.overflow.start()
         self.recorder.start()
+        self.inheriting.start()
         self.rolling_up.start()
         self.expiring.start()
         self.exports.start()
@@ -155,7 +156,7 @@ class Gateway:
         await asyncio.to_thread(self.reporter.close)
         await self.upstream.close()
         await self.store.close()
-        self.claim.give_up()
+        await self.inheriting.close()
 
 
 def check_reload(config: Config) -> None:

@@ -9,11 +9,21 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.postgres_server import PostgresServer, running_server
 from tests.running import RunningGateway
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("gateway", deadline=None)
 settings.load_profile("gateway")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, started when the first test asks for one."""
+    with running_server() as server:
+        server.prepare()
+        yield server
+
 
 StartGateway = Callable[..., RunningGateway]
 

@@ -81,6 +81,7 @@ HOMES = {
     "opentelemetry": {"telemetry"},
     "orjson": {"access", "api", "cli", "proxy", "query", "recording", "store", "ui", "web", "wire"},
     "prometheus_client": {"api"},
+    "psycopg": {"store"},
     "pydantic": {"api", "config", "web"},
     "pydantic_core": {"config", "web"},
     "sqlite3": {"store"},

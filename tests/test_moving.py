@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from gateway.domain.aggregate import END_OF_TIME_US, Question
 from gateway.domain.audit import AuditEntry, Via
+from gateway.domain.database_url import is_server
 from gateway.domain.exchange import Omission, PayloadPolicy
 from gateway.domain.feedback import Feedback, Receipt
 from gateway.domain.filter import EVERYTHING, Page, Sort
@@ -23,22 +24,39 @@ from gateway.moving import Checked, Mover
 from gateway.store import open_store
 from gateway.store.administration import StoredKey
 from gateway.store.base import Store
+from tests.postgres_server import PostgresServer
 from tests.store.filling import LATER_US, fill, world_of
 from tests.store.samples import FACTS, exchange, feedback, requests_of
 
 ALL_WELL = Checked([], [])
 
 
+@pytest.fixture(params=["sqlite to sqlite", "sqlite to postgres", "postgres to sqlite"])
+def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Where two new and empty databases are."""
+    source, _, target = request.param.partition(" to ")
+    files = {"source": f"sqlite:///{tmp_path}/source.db", "target": f"sqlite:///{tmp_path}/target.db"}
+    server: PostgresServer | None = None
+    for role, engine in (("source", source), ("target", target)):
+        if engine == "postgres":
+            server = request.getfixturevalue("postgres_server")
+            files[role] = server.new_database()
+    yield files["source"], files["target"]
+    for url in files.values():
+        if server is not None and is_server(url):
+            server.drop(url)
+
+
 @pytest.fixture
-async def source(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/source.db")
+async def source(urls: tuple[str, str]) -> AsyncIterator[Store]:
+    store = await open_store(urls[0])
     yield store
     await store.close()
 
 
 @pytest.fixture
-async def target(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/target.db")
+async def target(urls: tuple[str, str]) -> AsyncIterator[Store]:
+    store = await open_store(urls[1])
     yield store
     await store.close()
 
@@ -72,7 +90,8 @@ async def test_requests_and_feedback_arrive_as_they_were(source: Store, target: 
     mover = await move(source, target)
     assert nameless(await requests_of(target)) == nameless(await requests_of(source))
     assert await entries_of(target) == await entries_of(source)
-    assert mover.moved.added == mover.moved.met == await source.holdings() == await target.holdings()
+    for held in (mover.moved.added, await source.holdings(), await target.holdings()):
+        assert held.differs_from(mover.moved.met) == []
     for group_by in (None, "user", "provider"):
         question = Question(0, END_OF_TIME_US, group_by=group_by)
         assert await target.usage(question) == await source.usage(question)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.sources import config_option, file_of, storage_option, storage_url
+from gateway.cli.sources import config_option, storage_option, storage_url
 from gateway.cli.table import mebibytes
+from gateway.domain.database_url import name_of
 from gateway.store import Copied, back_up_store
 
 
@@ -28,7 +29,7 @@ def command(target: Path, force: bool, config_file: Path | None, storage: str | 
     url = storage_url(config_file, storage)
     begun = time.monotonic()
     if target.is_dir():
-        target /= f"{file_of(url).stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db"
+        target /= f"{Path(name_of(url)).stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db"
     copied = _copy(url, target, force)
     seconds = time.monotonic() - begun
     click.echo(f"{described(copied)} in {seconds:,.1f} s: {target}")

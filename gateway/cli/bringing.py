@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gateway.cli.sources import file_of
-from gateway.cli.stores import audited, open_existing, open_or_create
+from gateway.cli.stores import audited, is_missing, open_existing, open_or_create
 from gateway.config import Config
 from gateway.domain.feedback import Feedback
 from gateway.domain.past import PastRequest
@@ -45,7 +44,7 @@ async def bringing_in(config: Config) -> AsyncIterator[Take]:
 @asynccontextmanager
 async def looking_at(config: Config) -> AsyncIterator[Take]:
     """Give what says how much of a batch would be stored. Without a store that is all of it."""
-    if not file_of(config.storage.url).exists():
+    if is_missing(config.storage.url):
         yield _all
         return
     async with open_existing(config.storage.url) as store:

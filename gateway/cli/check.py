@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.sources import config_option, file_of, find_file
+from gateway.cli.sources import config_option, find_file
 from gateway.config import Config, load_config
+from gateway.domain.database_url import name_of
 
 
 @click.command("check")
@@ -33,7 +34,7 @@ def _summary(config: Config) -> list[tuple[str, str]]:
         ("providers", ", ".join(config.providers)),
         ("default", _default(config)),
         ("keys", _keys(config)),
-        ("storage", f"{file_of(storage.url)} (durability {storage.durability}, payloads {storage.payloads})"),
+        ("storage", f"{name_of(storage.url)} (durability {storage.durability}, payloads {storage.payloads})"),
     ]
 
 

@@ -16,9 +16,10 @@ from gateway.cli.bringing import Take, bringing_in, looking_at
 from gateway.cli.dialects import AUTO, DIALECTS, Translator
 from gateway.cli.keys import refuse_odd
 from gateway.cli.row_files import FileRow, read_rows
-from gateway.cli.sources import config_option, file_of, find_file, storage_option
+from gateway.cli.sources import config_option, find_file, storage_option
 from gateway.cli.table import printable
 from gateway.config import load_config
+from gateway.domain.database_url import name_of
 from gateway.domain.past import PastRequest
 from gateway.errors import BadInput
 from gateway.feedback import SCALES
@@ -109,7 +110,7 @@ def command(
     tally = asyncio.run(run())
     for line in tally.lines("would be added" if is_dry else "added"):
         click.echo(line)
-    click.echo(f"store     {file_of(config.storage.url)}")
+    click.echo(f"store     {name_of(config.storage.url)}")
     return FAILURE if tally.refused else 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from gateway.access.auditing import Auditor
 from gateway.cli.sources import file_of
 from gateway.domain.audit import AuditEntry, Via
+from gateway.domain.database_url import SQLITE_PREFIX
 from gateway.errors import NotFound
 from gateway.store import open_store
 from gateway.store.base import Store
@@ -36,7 +37,7 @@ async def open_or_create(url: str) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def open_existing(url: str) -> AsyncIterator[Store]:
     """Open the store as `open_or_create` does, but raise NotFound where there is no file yet."""
-    if url.startswith("sqlite:///") and not file_of(url).exists():
+    if is_missing(url):
         raise NotFound(f"there is no database {file_of(url)}.", hint=_hint())
     async with open_or_create(url) as store:
         yield store
@@ -61,6 +62,11 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def is_missing(url: str) -> bool:
+    """Tell whether the store is a file that is not there. What a server has shows when it is opened."""
+    return url.startswith(SQLITE_PREFIX) and not file_of(url).exists()
 
 
 def _hint() -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from gateway.cli.sources import file_of
 from gateway.config import Config
+from gateway.domain.database_url import name_of
 
 DEMO = "demo"
 """Name of the provider that `serve --demo` adds, and of the model that it is asked for."""
@@ -41,7 +41,7 @@ def welcome(config: Config, url: str) -> str:
             "",
             f"What was logged:    {url}/api/v1/traces/{TRACE_ID}",
             f"All paths:          {url}/docs",
-            f"Data:               {file_of(config.storage.url)}",
+            f"Data:               {name_of(config.storage.url)}",
             "",
         ]
     )

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, WithJsonSchema
 
+from gateway.domain.database_url import POSTGRES_PREFIXES, SQLITE_PREFIX
 from gateway.domain.exchange import PayloadPolicy
 from gateway.domain.limit import Limit
 from gateway.domain.principal import Role
@@ -87,10 +88,24 @@ def _no_truth(value: object) -> object:
     return value
 
 
-def _sqlite_url(url: str) -> str:
-    if not url.startswith("sqlite:///") or url == "sqlite:///":
-        raise ValueError("must be sqlite:/// and a file name: this version stores in SQLite only")
+def _store_url(url: str) -> str:
+    if url.startswith(POSTGRES_PREFIXES):
+        _check_server(url)
+    elif not url.startswith(SQLITE_PREFIX) or url == SQLITE_PREFIX:
+        raise ValueError("must be sqlite:/// and a file name, or postgresql://USER@HOST/DATABASE")
     return url
+
+
+def _check_server(url: str) -> None:
+    if "#" in url or " " in url or not url.isprintable():
+        raise ValueError("must spell #, spaces and the like as %23, %20 and so on, in a password too")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError("must be postgresql://USER@HOST:PORT/DATABASE, with a port of digits") from error
+    if not parts.path.strip("/") or "/" in parts.path.strip("/"):
+        raise ValueError("must name the database behind the host: postgresql://USER@HOST/DATABASE")
 
 
 def _provider_name(name: str) -> str:
@@ -161,7 +176,7 @@ WrittenLimit = Annotated[
 Payloads = Annotated[PayloadPolicy, BeforeValidator(_off_is_a_word)]
 PortkeyScale = Literal["signed", "thumbs"]
 AuthMode = Annotated[Literal["keys", "off"], BeforeValidator(_off_is_a_word)]
-SqliteUrl = Annotated[str, AfterValidator(_sqlite_url)]
+StoreUrl = Annotated[str, AfterValidator(_store_url)]
 ProviderName = Annotated[str, AfterValidator(_provider_name)]
 Roles = Annotated[frozenset[Role], BeforeValidator(_role_list)]
 NoRoutes = Annotated[dict[str, object], BeforeValidator(_no_routes_yet)]

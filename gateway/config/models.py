@@ -25,7 +25,7 @@ from gateway.config.fields import (
     ProviderName,
     Roles,
     Seconds,
-    SqliteUrl,
+    StoreUrl,
     WrittenLimit,
 )
 from gateway.config.section import Section
@@ -91,10 +91,15 @@ class ServerConfig(Section):
 
 
 class StorageConfig(Section):
-    url: SqliteUrl = Field(
+    url: StoreUrl = Field(
         default="sqlite:///gateway.db",
         description="Where everything is kept: sqlite:///FILE, relative to the working directory, "
-        "or sqlite:////FILE from the root.",
+        "or sqlite:////FILE from the root; or postgresql://USER@HOST/DATABASE.",
+    )
+    local_dir: str = Field(
+        default=".",
+        min_length=1,
+        description="With PostgreSQL, the folder for rows that it did not take and files of exports.",
     )
     durability: Literal["commit", "interval"] = Field(
         default="commit",

@@ -10,29 +10,59 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain, count
 from pathlib import Path
+from typing import Protocol
 
 from gateway.store.file_lock import FileLock
-from gateway.store.files import beside
+from gateway.store.files import beside, spill_of
 
 
-class Claim:
+class Claim(Protocol):
     """The numbers that a process holds: its own first, then those of workers that will not come back."""
-
-    def __init__(self, locks: dict[int, FileLock]) -> None:
-        self._locks = locks
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """The numbers that are held."""
-        return tuple(self._locks)
+
+    @property
+    def spills(self) -> tuple[Path, ...]:
+        """The files with rows that wait: that of this process first, then those that were left behind here."""
+
+    def renew(self) -> int:
+        """Show that this process is alive, and return how many rows it has taken over meanwhile from others that
+        are not. Blocks. To be called every few seconds.
+
+        Raises:
+            StoreUnavailable: nobody can be shown anything now.
+        """
 
     def give_up(self) -> None:
-        """Let others have the numbers."""
+        """Let others have the numbers. Blocks."""
+
+
+class FileClaim(Claim):
+    """Numbers that are held by locks on files."""
+
+    def __init__(self, path: Path, locks: dict[int, FileLock]) -> None:
+        self._path = path
+        self._locks = locks
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return tuple(self._locks)
+
+    @property
+    def spills(self) -> tuple[Path, ...]:
+        return tuple(spill_of(self._path, number) for number in self._locks)
+
+    def renew(self) -> int:
+        return 0
+
+    def give_up(self) -> None:
         while self._locks:
             self._locks.popitem()[1].close()
 
 
-def claim_number(path: Path, wanted: int, workers: int) -> Claim:
+def claim_number(path: Path, wanted: int, workers: int) -> FileClaim:
     """Claim a number at the store in this file, and all that nobody holds and nobody will come for.
 
     Args:
@@ -44,7 +74,7 @@ def claim_number(path: Path, wanted: int, workers: int) -> Claim:
     """
     locks = dict([next(_free(path, chain([wanted], count(workers))))])
     locks |= _free(path, [number for number in _known(path) if number >= workers and number not in locks])
-    return Claim(locks)
+    return FileClaim(path, locks)
 
 
 def _free(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, FileLock]]:

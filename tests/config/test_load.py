@@ -135,7 +135,7 @@ SECRET = "s3cret-Value"
         f"{PROVIDER}keys: [{{name: a, key: {SECRET}, role: read}}, {{name: b, key: {SECRET}, role: read}}]",
         f"{PROVIDER}keys: [{SECRET}]",
         f"{PROVIDER}keys: {SECRET}",
-        f"{PROVIDER}storage: {{url: 'postgres://me:{SECRET}@db/gateway'}}",
+        f"{PROVIDER}storage: {{url: 'postgres://me:{SECRET}@db/'}}",
         'providers: {a: {base_url: http://a, api_key: "${MY} x"}}',
         'providers: {a: {base_url: "${MY_KEY}"}}',
         f'{PROVIDER}logging: {{level: "${{MY_TOKEN}}"}}',

@@ -101,10 +101,41 @@ def test_numbers_in_quotes_count_as_numbers(load: Load) -> None:
     assert (server.port, server.workers) == (9000, 1)
 
 
-@pytest.mark.parametrize("url", ["sqlite:///", "postgresql://db/x", "gateway.db", "sqlite://x"])
-def test_the_store_is_an_sqlite_file(refuse: Refuse, url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["sqlite:///", "mysql://db/x", "gateway.db", "sqlite://x", "postgresql:/db/x"]
+)
+def test_the_store_is_a_file_or_a_database(refuse: Refuse, url: str) -> None:
     (line,) = refuse(PROVIDER + f"storage: {{url: '{url}'}}")
     assert line.startswith(f"gateway.yaml:2:16: storage.url: found '{url}'; must be sqlite:///")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://db", "must name the database"),
+        ("postgresql://db/", "must name the database"),
+        ("postgresql://db/a/b", "must name the database"),
+        ("postgresql://db:port/a", "a port of digits"),
+        ("postgresql://me:50%#@db/a", "must spell #"),
+        ("postgresql://db/a#b", "must spell #"),
+        ("postgresql://me:two words@db/a", "must spell #"),
+    ],
+)
+def test_the_url_of_a_database_is_checked_without_showing_a_password(
+    refuse: Refuse, url: str, message: str
+) -> None:
+    (line,) = refuse(PROVIDER + f"storage: {{url: '{url}'}}")
+    assert message in line
+    assert "two words" not in line
+    assert "50%" not in line
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://me:secret@db:5432/gateway?sslmode=require", "postgres:///gateway?host=/run/postgresql"],
+)
+def test_the_store_may_be_a_database_on_a_server(load: Load, url: str) -> None:
+    assert load(PROVIDER + f"storage: {{url: '{url}'}}").storage.url == url
 
 
 def test_an_empty_provider_key_is_none(load: Load) -> None:

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from gateway.store import open_store
-from gateway.store.base import Store
+from gateway.store.base import Store, as_sent
+from gateway.store.packing import BodyPacker, Packer
+from gateway.store.relational.connection import Connection
+from gateway.store.sqlite.body_text import add_body_text
 from gateway.store.sqlite.connection import SqliteConnection, connect_writer
 from gateway.store.sqlite.schema import bring_up_to_date
+from tests.postgres_server import PostgresServer
 
 
-@pytest.fixture(params=["sqlite"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    urls = {"sqlite": f"sqlite:///{tmp_path}/gateway.db"}
-    return urls[request.param]
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where there is a new and empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/gateway.db"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    url = server.new_database()
+    yield url
+    server.drop(url)
 
 
 @pytest.fixture
@@ -24,6 +35,40 @@ async def store(store_url: str) -> AsyncIterator[Store]:
     store = await open_store(store_url)
     yield store
     await store.close()
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A connection to a new database with all tables, and what packs bodies for it."""
+
+    connection: Connection
+    packer: Packer
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """A database of each kind, without threads."""
+    found: Engine = request.getfixturevalue(f"{request.param}_engine")
+    return found
+
+
+@pytest.fixture
+def sqlite_engine(connection: SqliteConnection) -> Engine:
+    connection.execute("PRAGMA synchronous = OFF")
+    add_body_text(connection, as_sent)
+    return Engine(connection, BodyPacker())
+
+
+@pytest.fixture
+def postgres_engine(postgres_server: PostgresServer) -> Iterator[Engine]:
+    from gateway.store.postgres.packing import TextPacker
+    from gateway.store.postgres.store import open_connection
+
+    url = postgres_server.new_database()
+    connection = open_connection(url)
+    yield Engine(connection, TextPacker(as_sent))
+    connection.close()
+    postgres_server.drop(url)
 
 
 @pytest.fixture

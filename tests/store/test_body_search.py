@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.domain.exchange import Omission, PayloadPolicy, RawHeaders
-from gateway.domain.filter import All, Any, Filter, Is, Not, Op, Page, Sort
+from gateway.domain.filter import All, Filter, Is, Not, Op, Page, Sort
 from gateway.store import open_store
 from gateway.store.base import Store
 from tests.store.samples import exchange, requests_of
@@ -109,41 +109,3 @@ async def test_rows_are_sorted_by_the_text_of_bodies(store: Store) -> None:
     sort = Sort("request_text", descending=False)
     rows = await store.find_requests(All(), sort, Page(), None)
     assert [row.request_id for row in rows] == ["a", "b", "c"]
-
-
-IS_NORTH = Is("tenant", Op.EQ, "north")
-FAILED = Is("status", Op.EQ, 500)
-NOT_TAGGED = Is("metadata.k", Op.EQ, None)
-NO_THUMB = Is("feedback.rating", Op.EQ, None)
-
-
-@pytest.mark.parametrize(
-    ("where", "tenant", "bodies"),
-    [
-        (says("hay"), None, 4),
-        (All((says("hay"), IS_NORTH)), None, 2),
-        (All((IS_NORTH, All((says("hay"), FAILED)))), None, 1),
-        (All((says("hay"), Not(NOT_TAGGED))), None, 1),
-        (All((says("hay"), Not(NO_THUMB))), None, 0),
-        (Any((says("hay"), IS_NORTH)), None, 2),
-        (All((Any((says("hay"), FAILED)), IS_NORTH)), None, 1),
-        (Not(All((Not(Any((says("hay"), IS_NORTH))), FAILED))), None, 1),
-        (says("hay"), "south", 2),
-        (All((says("hay"), FAILED)), "south", 1),
-    ],
-)
-async def test_only_the_bodies_of_rows_that_nothing_else_decides_are_read(
-    decoding: Store, decoder: Decoder, where: Filter, tenant: str | None, bodies: int
-) -> None:
-    await decoding.append(
-        [
-            exchange("1", tenant="north", status=500, metadata={"k": "v"}),
-            exchange("2", tenant="north"),
-            exchange("3", tenant="south", status=500),
-            exchange("4", tenant="south"),
-        ]
-    )
-
-    await found(decoding, where, tenant)
-
-    assert decoder.count == bodies

@@ -11,19 +11,18 @@ from hypothesis import strategies as st
 
 from gateway.domain.exchange import Exchange, Identity, Omission, Outcome, PayloadPolicy
 from gateway.domain.feedback import Feedback, Kind, Source, Target
-from gateway.store.packing import BodyPacker
 from gateway.store.relational import feedback_log, request_log
 from gateway.store.secrets import path_without_secrets, without_secrets
-from gateway.store.sqlite.connection import SqliteConnection
 from gateway.store.tables import (
     EXPORTS,
     FACT_COLUMNS,
     FEEDBACK,
-    PAYLOAD_COLUMNS,
     REQUEST_INSERT_COLUMNS,
     REQUESTS,
+    payload_columns,
 )
 from gateway.store.text import from_json, storable, to_json
+from tests.store.conftest import Engine
 from tests.store.samples import exchange
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=8)
@@ -118,26 +117,26 @@ def kept(exchange: Exchange) -> Exchange:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given=EXCHANGES)
-def test_an_exchange_of_any_text_and_bytes_comes_back(connection: SqliteConnection, given: Exchange) -> None:
-    connection.execute("BEGIN")
+def test_an_exchange_of_any_text_and_bytes_comes_back(engine: Engine, given: Exchange) -> None:
+    engine.connection.execute("BEGIN")
     try:
-        [seq] = request_log.append(connection, BodyPacker(), [given])
-        assert request_log.uninterpreted(connection, [0], 1) == [(seq, kept(given))]
+        [seq] = request_log.append(engine.connection, engine.packer, [given])
+        assert request_log.uninterpreted(engine.connection, [0], 1) == [(seq, kept(given))]
     finally:
-        connection.execute("ROLLBACK")
+        engine.connection.execute("ROLLBACK")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given=ENTRIES)
-def test_an_entry_of_any_text_comes_back(connection: SqliteConnection, given: Feedback) -> None:
-    connection.execute("BEGIN")
+def test_an_entry_of_any_text_comes_back(engine: Engine, given: Feedback) -> None:
+    engine.connection.execute("BEGIN")
     try:
-        feedback_log.put_feedback(connection, [given], None)
+        feedback_log.put_feedback(engine.connection, [given], None)
         metadata = from_json(to_json(given.metadata))
         expected = Feedback(**{**storable_fields(given), "metadata": metadata})
-        assert feedback_log.feedback_by_ids(connection, [given.feedback_id]) == [expected]
+        assert feedback_log.feedback_by_ids(engine.connection, [given.feedback_id]) == [expected]
     finally:
-        connection.execute("ROLLBACK")
+        engine.connection.execute("ROLLBACK")
 
 
 @settings(max_examples=100, deadline=None)
@@ -163,15 +162,18 @@ def test_text_that_no_database_takes_is_replaced_and_all_other_kept() -> None:
     ("value", "column"), [("ann", "ann"), (7, "7"), ("", None), (True, None), (["a"], None), (None, None)]
 )
 def test_a_tag_is_a_column_if_it_is_text_or_a_number(
-    connection: SqliteConnection, value: object, column: str | None
+    engine: Engine, value: object, column: str | None
 ) -> None:
-    request_log.append(connection, BodyPacker(), [exchange(metadata={"_user": value, "_prompt": value})])
-    assert connection.execute('SELECT "user", prompt FROM requests').fetchall() == [(column, column)]
+    request_log.append(
+        engine.connection, engine.packer, [exchange(metadata={"_user": value, "_prompt": value})]
+    )
+    assert engine.connection.execute('SELECT "user", prompt FROM requests').fetchall() == [(column, column)]
 
 
-def test_each_table_has_a_column_for_each_field(connection: SqliteConnection) -> None:
+def test_each_table_has_a_column_for_each_field(engine: Engine) -> None:
     def columns(table: str) -> list[str]:
-        return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        found: Any = engine.connection.execute(f"SELECT * FROM {table} LIMIT 0")
+        return [column[0] for column in found.description]
 
     known = {*REQUEST_INSERT_COLUMNS, *FACT_COLUMNS}
     assert known == {*REQUESTS.columns, "payloads"}
@@ -179,5 +181,5 @@ def test_each_table_has_a_column_for_each_field(connection: SqliteConnection) ->
     counted = {"request_seq", "request_started_at_us"}
     assert set(columns("feedback")) == {*FEEDBACK.columns, "seq", *counted}
     assert set(columns("feedback_versions")) == {*FEEDBACK.columns}
-    assert tuple(columns("payloads")) == PAYLOAD_COLUMNS
+    assert tuple(columns("payloads")) == payload_columns(engine.packer.columns)
     assert columns("exports") == ["seq", *EXPORTS.columns]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,14 +11,12 @@ from hypothesis import strategies as st
 from gateway.domain.filter import EVERYTHING, All, Any, Filter, Is, Not, Op, Page, Sort
 from gateway.domain.request import Facts, RequestRecord, Usage
 from gateway.errors import BadInput
-from gateway.store.packing import BodyPacker
 from gateway.store.relational import request_log
 from gateway.store.rows import record_from_row
-from gateway.store.sql import MAX_DEPTH, MAX_SORT_FIELDS, MAX_TERMS, MAX_VALUES, mentions, select
-from gateway.store.sqlite.connection import SqliteConnection, connect_writer
+from gateway.store.sql import MAX_DEPTH, MAX_SORT_FIELDS, MAX_TERMS, MAX_VALUES, Query, mentions, select
 from gateway.store.sqlite.dialect import SQLITE
-from gateway.store.sqlite.schema import bring_up_to_date
 from gateway.store.tables import REQUESTS
+from tests.store.conftest import Engine
 from tests.store.filtering import in_order, matches
 from tests.store.samples import OLDEST_FIRST, exchange
 
@@ -84,22 +81,15 @@ SORTS: st.SearchStrategy[Sort] = st.recursive(
 )
 
 
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[SqliteConnection]:
-    path = tmp_path / "gateway.db"
-    connection = connect_writer(path)
-    bring_up_to_date(connection, path)
-    connection.execute("PRAGMA synchronous = OFF")
-    yield connection
-    connection.close()
+def find(engine: Engine, where: Filter, sort: Sort = OLDEST_FIRST) -> list[RequestRecord]:
+    return run(engine, select(REQUESTS, where, sort, Page(1000), None, engine.connection.dialect))
 
 
-def find(connection: SqliteConnection, where: Filter, sort: Sort = OLDEST_FIRST) -> list[RequestRecord]:
-    query = select(REQUESTS, where, sort, Page(1000), None, SQLITE)
-    return [record_from_row(row) for row in connection.execute(query.sql, query.values)]
+def run(engine: Engine, query: Query) -> list[RequestRecord]:
+    return [record_from_row(row) for row in engine.connection.execute(query.sql, query.values)]
 
 
-def fill(connection: SqliteConnection, rows: Sequence[dict[str, object]]) -> None:
+def fill(engine: Engine, rows: Sequence[dict[str, object]]) -> None:
     for number, row in enumerate(rows):
         metadata = row["metadata"]
         assert isinstance(metadata, dict)
@@ -112,48 +102,46 @@ def fill(connection: SqliteConnection, rows: Sequence[dict[str, object]]) -> Non
             error=row["error"],
             response_headers=((b"content-type", kind),),
         )
-        [seq] = request_log.append(connection, BodyPacker(), [whole])
+        [seq] = request_log.append(engine.connection, engine.packer, [whole])
         facts = Facts(model=row["model"], usage=Usage(prompt_tokens=row["prompt_tokens"]))  # type: ignore[arg-type]
-        request_log.annotate(connection, [(seq, facts)], 1)
+        request_log.annotate(engine.connection, [(seq, facts)], 1)
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROW, max_size=5), where=FILTERS)
 def test_sql_finds_what_a_plain_reading_of_the_filter_finds(
-    connection: SqliteConnection, rows: list[dict[str, object]], where: Filter
+    engine: Engine, rows: list[dict[str, object]], where: Filter
 ) -> None:
-    connection.execute("BEGIN")
+    engine.connection.execute("BEGIN")
     try:
-        fill(connection, rows)
-        everything = find(connection, EVERYTHING)
+        fill(engine, rows)
+        everything = find(engine, EVERYTHING)
         assert len(everything) == len(rows)
-        assert find(connection, where) == [record for record in everything if matches(record, where)]
+        assert find(engine, where) == [record for record in everything if matches(record, where)]
     finally:
-        connection.execute("ROLLBACK")
+        engine.connection.execute("ROLLBACK")
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ROW, max_size=8), sort=SORTS)
 def test_rows_are_sorted_by_each_field_in_turn_and_keep_the_order_in_which_they_were_stored(
-    connection: SqliteConnection, rows: list[dict[str, object]], sort: Sort
+    engine: Engine, rows: list[dict[str, object]], sort: Sort
 ) -> None:
-    connection.execute("BEGIN")
+    engine.connection.execute("BEGIN")
     try:
-        fill(connection, rows)
-        assert find(connection, EVERYTHING, sort) == in_order(find(connection, EVERYTHING), sort)
+        fill(engine, rows)
+        assert find(engine, EVERYTHING, sort) == in_order(find(engine, EVERYTHING), sort)
     finally:
-        connection.execute("ROLLBACK")
+        engine.connection.execute("ROLLBACK")
 
 
 @pytest.mark.parametrize("text", ["[a]", "a*", "?", "[", "]", "[^a]", "\\\\", "a-z"])
 @pytest.mark.parametrize("op", [Op.LIKE, Op.ILIKE, Op.CONTAINS])
-def test_only_percent_and_underscore_stand_for_other_characters(
-    connection: SqliteConnection, op: Op, text: str
-) -> None:
+def test_only_percent_and_underscore_stand_for_other_characters(engine: Engine, op: Op, text: str) -> None:
     request_log.append(
-        connection, BodyPacker(), [exchange(error=text), exchange(error="a"), exchange(error="b")]
+        engine.connection, engine.packer, [exchange(error=text), exchange(error="a"), exchange(error="b")]
     )
-    assert [record.error for record in find(connection, Is("error", op, text))] == [text]
+    assert [record.error for record in find(engine, Is("error", op, text))] == [text]
 
 
 @pytest.mark.parametrize(
@@ -237,28 +225,28 @@ def alternating(depth: int) -> Filter:
     return where
 
 
-def test_a_long_chain_of_pairs_is_one_level(connection: SqliteConnection) -> None:
+def test_a_long_chain_of_pairs_is_one_level(engine: Engine) -> None:
     where: Filter = EVERYTHING
     for _ in range(100):
         where = All((Is("status", Op.EQ, 200), All((where,))))
-    find(connection, where)
+    find(engine, where)
 
 
-def test_the_largest_filter_that_is_taken_runs(connection: SqliteConnection) -> None:
-    find(connection, nested(MAX_DEPTH - 1))
-    find(connection, alternating(MAX_DEPTH - 1))
-    find(connection, All((Is("metadata.k", Op.NE, "v"),) * (MAX_TERMS - 1)))
-    find(connection, Any((Is("status", Op.LT, 1.5),) * (MAX_TERMS - 1)))
-    find(connection, Is("seq", Op.IN, tuple(range(MAX_VALUES))))
+def test_the_largest_filter_that_is_taken_runs(engine: Engine) -> None:
+    find(engine, nested(MAX_DEPTH - 1))
+    find(engine, alternating(MAX_DEPTH - 1))
+    find(engine, All((Is("metadata.k", Op.NE, "v"),) * (MAX_TERMS - 1)))
+    find(engine, Any((Is("status", Op.LT, 1.5),) * (MAX_TERMS - 1)))
+    find(engine, Is("seq", Op.IN, tuple(range(MAX_VALUES))))
 
 
-def test_the_tenant_condition_cannot_be_argued_away(connection: SqliteConnection) -> None:
+def test_the_tenant_condition_cannot_be_argued_away(engine: Engine) -> None:
     request_log.append(
-        connection, BodyPacker(), [exchange("a", tenant="north"), exchange("b", tenant="south")]
+        engine.connection, engine.packer, [exchange("a", tenant="north"), exchange("b", tenant="south")]
     )
-    query = select(REQUESTS, Any((EVERYTHING, Is("tenant", Op.EQ, "south"))), Sort(), Page(), "north", SQLITE)
-    found = [record_from_row(row).request_id for row in connection.execute(query.sql, query.values)]
-    assert found == ["a"]
+    where, dialect = Any((EVERYTHING, Is("tenant", Op.EQ, "south"))), engine.connection.dialect
+    query = select(REQUESTS, where, Sort(), Page(), "north", dialect)
+    assert [record.request_id for record in run(engine, query)] == ["a"]
 
 
 STRANGE = "☃' OR 1=1 --"

@@ -20,10 +20,11 @@ from gateway.cli.doctor.findings import Check, Deployment, Finding, Level
 from gateway.cli.doctor.keys import check_keys
 from gateway.cli.doctor.network import check_descriptors, check_port
 from gateway.cli.doctor.providers import check_providers
-from gateway.cli.sources import config_option, file_of, find_file
+from gateway.cli.sources import config_option, find_file
+from gateway.cli.stores import is_missing
 from gateway.config import load_config
 from gateway.errors import StoreUnavailable
-from gateway.store import Examined, examine_store
+from gateway.store import Examined, examine_store, spill_path
 
 CHECKS: Sequence[Check] = (
     check_files, check_disk, check_database, check_keys, check_port, check_descriptors, check_providers,
@@ -57,11 +58,13 @@ def command(config_file: Path | None, offline: bool, as_json: bool) -> None:
 
 def _deployment(file: Path) -> Deployment:
     config = load_config(file, os.environ)
-    return Deployment(config, file, file_of(config.storage.url), _examined(config.storage.url))
+    storage = config.storage
+    database = spill_path(storage.url, 0, Path(storage.local_dir)).with_suffix("")
+    return Deployment(config, file, database, _examined(storage.url))
 
 
 def _examined(url: str) -> Examined | StoreUnavailable | None:
-    if not file_of(url).exists():
+    if is_missing(url):
         return None
     try:
         return examine_store(url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from gateway.cli.doctor.findings import Deployment, Finding, ok, problem, warning
 from gateway.domain.clock import now_us, rfc_3339
@@ -31,7 +32,8 @@ def check_database(deployment: Deployment) -> Iterator[Finding]:
         )
     else:
         yield ok("database", "it is sound and of this version")
-    if are_rows_spilled(deployment.config.storage.url):
+    storage = deployment.config.storage
+    if are_rows_spilled(storage.url, Path(storage.local_dir)):
         yield warning(
             "database",
             "rows wait in a file beside it, since it did not take them.",

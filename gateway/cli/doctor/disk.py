@@ -28,7 +28,9 @@ def check_disk(deployment: Deployment) -> Iterator[Finding]:
         return
     free = shutil.disk_usage(folder).free
     size = database.stat().st_size if database.exists() else 0
-    says = f"{mebibytes(free, 0)} free, the database has {mebibytes(size, 0)}"
+    says = f"{mebibytes(free, 0)} free"
+    if size:
+        says += f", the database has {mebibytes(size, 0)}"
     if free < LEAST_BYTES:
         yield problem("disk", f"{says}: soon rows have nowhere to go.", "Make room, or move the database.")
     elif free < max(SPARE_BYTES, size):

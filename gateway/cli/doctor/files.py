@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.cli.doctor.findings import Deployment, Finding, ok, problem, warning
 from gateway.config.models import SHA256_PREFIX
+from gateway.domain.database_url import password_of
 
 _OTHERS = 0o077
 
@@ -65,6 +66,8 @@ def _secrets_in_clear(deployment: Deployment) -> Iterator[str]:
     secrets |= {f"providers.{name}.api_key": p.api_key for name, p in config.providers.items() if p.api_key}
     secrets |= {f"feedback.tokens.keys[{n}]": key for n, key in enumerate(config.feedback.tokens.keys)}
     values = {name: secret.get_secret_value() for name, secret in secrets.items()}
+    if (password := password_of(config.storage.url)) is not None:
+        values["storage.url"] = password
     return (name for name, value in values.items() if value in text and not value.startswith(SHA256_PREFIX))
 
 

@@ -42,7 +42,8 @@ class Deployment:
 
     Args:
         config_file: the configuration as text, and where it is.
-        database: the store's file; it need not be there yet.
+        database: the store's file, which need not be there yet; with a server, what files beside it would be
+            called after.
         examined: what was seen in it, or why it cannot be read; None where there is none.
     """
 

@@ -8,7 +8,8 @@ from gateway.store.rows import audit_to_row
 from gateway.store.tables import AUDIT, quoted
 
 _BEGIN = (
-    f"INSERT OR IGNORE INTO audit ({quoted(AUDIT.columns)}) VALUES ({', '.join('?' * len(AUDIT.columns))})"
+    f"INSERT INTO audit ({quoted(AUDIT.columns)}) VALUES ({', '.join('?' * len(AUDIT.columns))})"
+    " ON CONFLICT (audit_id) DO NOTHING"
 )
 _END = "UPDATE audit SET outcome = ? WHERE audit_id = ? AND outcome IS NULL"
 

@@ -22,13 +22,10 @@ class Snapshots(Protocol):
         """Open a connection that reads. Raises StoreUnavailable."""
 
     def reading(self, connection: Connection) -> AbstractContextManager[None]:
-        """Keep to one snapshot of the database inside."""
+        """Keep to one snapshot of the database inside. A connection that was lost is opened anew."""
 
     def translated_errors(self) -> AbstractContextManager[None]:
         """Raise StoreUnavailable inside, with the reason, where the database cannot be used."""
-
-    def is_usable(self, connection: Connection) -> bool:
-        """Tell whether a connection can be used again."""
 
 
 class Readers:
@@ -62,7 +59,4 @@ class Readers:
             with self._database.translated_errors(), self._database.reading(connection):
                 return work(connection)
         finally:
-            if self._database.is_usable(connection):
-                self._idle.append(connection)
-            else:
-                connection.close()
+            self._idle.append(connection)

@@ -36,6 +36,3 @@ class SqliteSnapshots(Snapshots):
             yield
         finally:
             connection.execute("COMMIT")
-
-    def is_usable(self, connection: Connection) -> bool:
-        return True

@@ -28,7 +28,7 @@ INSERT INTO requests (
 """
 
 
-@pytest.mark.parametrize("url", ["gateway.db", "sqlite:///", "sqlite:///:memory:", "postgresql://host/db"])
+@pytest.mark.parametrize("url", ["gateway.db", "sqlite:///", "sqlite:///:memory:", "mysql://host/db"])
 async def test_a_url_that_names_no_file_is_refused(url: str) -> None:
     with pytest.raises(BadInput, match=r"storage\.url"):
         await open_store(url)

@@ -1,0 +1,121 @@
+"""How PostgreSQL spells it: JSON in text columns by casts, and the order of bytes by the collation `C`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.store.dialect import Dialect, Reads, ValueKind
+from gateway.store.postgres.packing import TEXT
+
+_JSON_TYPES: dict[ValueKind, tuple[str, str]] = {
+    "text": ("string", "(member #>> '{}') COLLATE \"C\""),
+    "number": ("number", "CAST(member #>> '{}' AS NUMERIC)"),
+    "flag": ("boolean", "CAST(member #>> '{}' AS BOOLEAN)"),
+}
+"""What JSON calls a kind of value, and how such a member is read."""
+
+_NEXT_SEQS = "SELECT nextval('request_seqs') FROM generate_series(1, ?)"
+
+
+class PostgresDialect(Dialect):
+    """PostgreSQL 13 and later."""
+
+    greatest = "greatest"
+    least = "least"
+    position_of = "strpos("
+    joined_in_order = "JOIN"
+
+    def unindexed(self, column: str) -> str:
+        return column
+
+    def by_index(self, table: str, index: str) -> str:
+        return table
+
+    def order(self, sql: str, *, descending: bool, may_be_null: bool) -> str:
+        key = f"{sql} {'DESC' if descending else 'ASC'}"
+        # Said of a column without nulls it would keep the planner off its index.
+        return f"{key} NULLS {'LAST' if descending else 'FIRST'}" if may_be_null else key
+
+    def among_texts(self, mark: str) -> str:
+        return f"= ANY (ARRAY(SELECT json_array_elements_text({mark}::json)))"
+
+    def among_numbers(self, mark: str) -> str:
+        return f"= ANY (ARRAY(SELECT CAST(json_array_elements_text({mark}::json) AS BIGINT)))"
+
+    def has_element(self, column: str, test: str) -> str:
+        elements = f"json_array_elements_text({column}::json) AS element (value)"
+        return f"EXISTS (SELECT 1 FROM {elements} WHERE value {test})"
+
+    def members(self, column: str) -> str:
+        return f"json_each_text({column}::json)"
+
+    def distinct_list(self, column: str) -> str:
+        return f"coalesce(json_agg(DISTINCT {column}) FILTER (WHERE {column} IS NOT NULL), '[]')::text"
+
+    def object_of(self, key: str, value: str) -> str:
+        return f"json_object_agg({key}, {value})::text"
+
+    def metadata_holds(self, kind: ValueKind, function: str, test: str) -> str:
+        json_type, value = _JSON_TYPES[kind]
+        return (
+            "EXISTS (SELECT 1 FROM (SELECT metadata::json -> ? AS member) AS named WHERE"
+            f" CASE json_typeof(member) WHEN '{json_type}' THEN {function}{value} {test} ELSE FALSE END)"
+        )
+
+    def metadata_lacks(self) -> str:
+        return "(metadata::json ->> ?) IS NULL"
+
+    def property_text(self) -> str:
+        return '((requests.metadata::json ->> ?) COLLATE "C")'
+
+    def stated_model(self) -> str:
+        # Most rows have none, and need not be parsed to know it.
+        return (
+            "(CASE WHEN strpos(metadata, '\"_model\"') = 0 THEN NULL"
+            " WHEN json_typeof(metadata::json -> '_model') = 'string'"
+            " THEN nullif(metadata::json ->> '_model', '') END COLLATE \"C\")"
+        )
+
+    def name_user(self) -> str:
+        # Put behind the last member, so that what is there stays as it is, byte for byte.
+        return """
+UPDATE requests SET "user" = :user, metadata = CASE
+    WHEN metadata::json -> '_user' IS NOT NULL THEN metadata
+    ELSE CASE metadata WHEN '{}' THEN '{' ELSE left(metadata, -1) || ',' END
+        || '"_user":' || to_json(CAST(:user AS TEXT))::text || '}'
+END
+WHERE seq = :seq AND "user" IS NULL AND interpreted_at_us IS NULL
+"""
+
+    def like(self, pattern: str) -> tuple[str, str]:
+        return "LIKE ? ESCAPE ''", pattern
+
+    def like_in_any_case(self) -> str:
+        # By the collation of the text, which is C everywhere, only ASCII letters have two cases.
+        return "ILIKE ? ESCAPE ''"
+
+    def body_text(self, side: str) -> str:
+        return f"payloads.{side}_text"
+
+    def next_seqs(self, connection: Reads, number: int) -> Sequence[int]:
+        return sorted(row[0] for row in connection.execute(_NEXT_SEQS, (number,)))
+
+    def kept_payload(self, column: str) -> str:
+        side, _, what = column.partition("_")
+        if what != "body":
+            return f"p.{column}"
+        text = f"convert_to(p.{side}_text, 'UTF8')"
+        return f"CASE p.{side}_codec WHEN '{TEXT}' THEN {text} ELSE p.{side}_body END"
+
+    def kept_value(self, column: str) -> str:
+        return f"CAST({column} AS TEXT)"
+
+    def value_of_rollup(self, column: str, field: str, kind: ValueKind, *, is_whole: bool) -> str:
+        if kind == "text":
+            return column
+        # In rows of other fields it may be no number.
+        number = "BIGINT" if is_whole else "DOUBLE PRECISION"
+        return f"CASE field WHEN '{field}' THEN CAST({column} AS {number}) END"
+
+
+POSTGRES = PostgresDialect()

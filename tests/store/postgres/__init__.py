@@ -1,0 +1,1 @@
+"""What is PostgreSQL's own: nodes that share a database, lost connections, and how bodies are kept."""

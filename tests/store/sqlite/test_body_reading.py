@@ -1,0 +1,52 @@
+"""What has to be read of bodies to search them: only those of rows that nothing else decides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.filter import All, Any, Filter, Is, Not, Op
+from gateway.store import open_store
+from tests.store.samples import exchange
+from tests.store.test_body_search import Decoder, found, says
+
+IS_NORTH = Is("tenant", Op.EQ, "north")
+FAILED = Is("status", Op.EQ, 500)
+NOT_TAGGED = Is("metadata.k", Op.EQ, None)
+NO_THUMB = Is("feedback.rating", Op.EQ, None)
+
+
+@pytest.mark.parametrize(
+    ("where", "tenant", "bodies"),
+    [
+        (says("hay"), None, 4),
+        (All((says("hay"), IS_NORTH)), None, 2),
+        (All((IS_NORTH, All((says("hay"), FAILED)))), None, 1),
+        (All((says("hay"), Not(NOT_TAGGED))), None, 1),
+        (All((says("hay"), Not(NO_THUMB))), None, 0),
+        (Any((says("hay"), IS_NORTH)), None, 2),
+        (All((Any((says("hay"), FAILED)), IS_NORTH)), None, 1),
+        (Not(All((Not(Any((says("hay"), IS_NORTH))), FAILED))), None, 1),
+        (says("hay"), "south", 2),
+        (All((says("hay"), FAILED)), "south", 1),
+    ],
+)
+async def test_only_the_bodies_of_rows_that_nothing_else_decides_are_read(
+    tmp_path: Path, where: Filter, tenant: str | None, bodies: int
+) -> None:
+    decoder = Decoder()
+    decoding = await open_store(f"sqlite:///{tmp_path}/gateway.db", decoder)
+    await decoding.append(
+        [
+            exchange("1", tenant="north", status=500, metadata={"k": "v"}),
+            exchange("2", tenant="north"),
+            exchange("3", tenant="south", status=500),
+            exchange("4", tenant="south"),
+        ]
+    )
+
+    await found(decoding, where, tenant)
+
+    await decoding.close()
+    assert decoder.count == bodies
