@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import click
 
-from gateway.cli.sources import without_password
 from gateway.cli.stores import audited, open_existing, open_or_create
+from gateway.domain.database_url import name_of
 from gateway.errors import BadInput, Conflict
 from gateway.moving import Checked, Moved, Mover
 
@@ -29,7 +29,7 @@ async def move(source_url: str, target_url: str) -> None:
     async with (
         open_existing(source_url) as source,
         open_or_create(target_url) as target,
-        audited(target, "merge", without_password(source_url)),
+        audited(target, "merge", name_of(source_url)),
     ):
         begun = time.monotonic()
         mover = Mover(source, target, _telling(begun))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,11 +48,6 @@ def find_file(named: Path | None, otherwise: Path = DEFAULT_FILE) -> Path:
 def file_of(url: str) -> Path:
     """Return the absolute path of the file that a storage URL names."""
     return Path(url.removeprefix("sqlite:///")).absolute()
-
-
-def without_password(url: str) -> str:
-    """Return a storage URL fit to be shown."""
-    return re.sub(r"(?<=://)[^/@]*@", "", url)
 
 
 def storage_url(config_file: Path | None, storage: str | None) -> str:

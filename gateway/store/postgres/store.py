@@ -24,18 +24,21 @@ from gateway.store.relational.parts.requests import Requests
 from gateway.store.relational.parts.transfer import Transfer
 
 
-async def open_postgres(url: str, decode: Decode, workers: tuple[int, ...]) -> PostgresStore:
+async def open_postgres(
+    url: str, decode: Decode, workers: tuple[int, ...], read_url: str | None = None
+) -> PostgresStore:
     """Open the store in this database, creating or upgrading its tables as needed.
 
     Args:
         decode: undoes the content-encoding of bodies before their text is kept.
         workers: numbers under which rows are stored, and left to be interpreted.
+        read_url: a replica for queries; None: they ask the database itself.
 
     Raises:
         StoreUnavailable: the server does not answer, or the database is none of ours or of a newer version.
     """
     connection = await asyncio.to_thread(open_connection, url)
-    return PostgresStore(connection, url, decode, workers)
+    return PostgresStore(connection, url, decode, workers, read_url)
 
 
 def open_connection(url: str) -> PostgresConnection:
@@ -55,12 +58,18 @@ class PostgresStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, 
     """The store in one database. Keeps every promise of `gateway.store.base.Store`."""
 
     def __init__(
-        self, connection: PostgresConnection, url: str, decode: Decode, workers: tuple[int, ...]
+        self,
+        connection: PostgresConnection,
+        url: str,
+        decode: Decode,
+        workers: tuple[int, ...],
+        read_url: str | None = None,
     ) -> None:
         self._url = url
         name = name_of(url)
         writer, snapshots = PostgresWriter(connection, name), PostgresSnapshots(url, name)
-        super().__init__(writer, snapshots, TextPacker(decode), POSTGRES, workers)
+        replica = None if read_url is None else PostgresSnapshots(read_url, name_of(read_url))
+        super().__init__(writer, snapshots, TextPacker(decode), POSTGRES, workers, replica)
 
     async def compact(self) -> None:
         await asyncio.to_thread(rewrite, self._url)
