@@ -55,8 +55,8 @@ def _unnamed(error: psycopg.Error) -> str | None:
         return None
     if isinstance(error, psycopg.errors.ConnectionTimeout):
         return "the server does not answer"
-    # The driver says where it tried to connect before a colon, and why that failed behind the last one; where a host
-    # has several addresses, in a line for each.
+    # The driver says where it tried to connect before a colon, and why that failed behind the last one; where a
+    # host has several addresses, in a line for each.
     lines = str(error).strip().splitlines() or [""]
     telling = next((line for line in reversed(lines) if "failed: " in line), lines[0])
     reason = telling.rpartition(": ")[2].strip().rstrip(".?!")
