@@ -17,6 +17,7 @@ from benchmarks.filling import Growth
 from benchmarks.half_rate import HalfRate
 from benchmarks.streams import Streams
 from benchmarks.tasks import Results
+from benchmarks.vitals import Vitals
 
 _GREY = "#767f89"
 """Stands out from white and from near black."""
@@ -71,12 +72,24 @@ def _growth(rows: Sequence[Growth]) -> str:
     return _filled(pygal.Line(**_looks(title, costs), include_x_axis=True), _places(costs), costs)
 
 
+def _soak(rows: Sequence[Vitals]) -> str:
+    sizes = {(f"{row.at_s:.0f}", "gateway"): row.rss_mib for row in rows}
+    looks = {
+        "include_x_axis": True,
+        "show_dots": False,
+        "x_labels_major_count": 11,
+        "show_minor_x_labels": False,
+    }
+    return _filled(pygal.Line(**_looks("MiB of memory, by seconds", sizes), **looks), _places(sizes), sizes)
+
+
 _CHARTS: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "comparison": _comparison,
     "half-rate": _half_rate,
     "streams": _streams,
     "bodies": _bodies,
     "growth": _growth,
+    "soak": _soak,
 }
 
 Points = Mapping[tuple[str, str], float]

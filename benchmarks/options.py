@@ -14,7 +14,7 @@ from benchmarks.plan import FULL, QUICK, Plan
 from benchmarks.tasks import TASKS
 
 ALL = "all"
-"""The task of carrying out every task."""
+"""The task of carrying out every task but long ones."""
 
 _KINDS: tuple[Kind, ...] = ("json", "sse", "feedback")
 
@@ -35,6 +35,8 @@ def plan_of(chosen: argparse.Namespace) -> Plan:
     plan = replace(plan, rounds=rounds, **given)
     if chosen.cases:
         plan = replace(plan, profiled=[case for case in chosen.cases if case.kind != "feedback"])
+    if chosen.minutes:
+        plan = replace(plan, soak_seconds=chosen.minutes * 60)
     if chosen.workers > 1:
         plan = replace(plan, contestants=[*plan.contestants, gateway(chosen.workers)])
     return plan
@@ -74,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     reader.add_argument("--marks", type=_numbers, metavar="N,…", help="requests after which memory is read")
     reader.add_argument("--rows", type=int, metavar="N", help="requests in the month that is asked about")
     reader.add_argument("--times", type=int, metavar="N", help="how often each question is asked")
+    reader.add_argument("--minutes", type=float, metavar="N", help="length of a soak")
     reader.add_argument(
         "--write",
         type=_document,

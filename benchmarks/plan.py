@@ -27,6 +27,7 @@ class Plan:
         rows: requests in the month that is asked about.
         times: how often each question is asked.
         profiled: loads under which the gateway is profiled.
+        soak_seconds: how long a soak is.
     """
 
     contestants: Sequence[Contestant] = CONTESTANTS
@@ -40,6 +41,7 @@ class Plan:
     rows: int = 1_000_000
     times: int = 10
     profiled: Sequence[Case] = (Case("json", 16), Case("sse", 64))
+    soak_seconds: float = 600
 
 
 FULL = Plan()
@@ -53,4 +55,5 @@ QUICK = Plan(
     rows=50_000,
     times=3,
     profiled=(Case("json", 16),),
+    soak_seconds=30,
 )

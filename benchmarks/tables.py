@@ -13,8 +13,10 @@ from benchmarks.memory import Reading
 from benchmarks.profile import Profile
 from benchmarks.questions import Answered
 from benchmarks.slow_streams import SlowStreams
+from benchmarks.soak import Kept
 from benchmarks.storing import Stored
 from benchmarks.streams import Streams
+from benchmarks.vitals import Trend, Vitals
 
 NOTHING = "–"
 
@@ -128,6 +130,50 @@ def memory_table(rows: Sequence[Reading]) -> str:
     return table(("requests served", "RSS MiB"), lines, names=0)
 
 
+def soak_table(rows: Sequence[Vitals]) -> str:
+    """Return what a gateway took at rest, in each tenth of the load, and at rest again."""
+    head = (
+        "s", "RSS MiB", "descriptors", "threads", "in flight", "connections to providers", "rows waiting",
+        "stalls > 100 ms", "WAL MiB", "spilled MiB",
+    )  # fmt: skip
+    before, *looks, after = rows
+    shown = [before, *looks[:: max(len(looks) // 10, 1)], after]
+    return table(head, [_soak_line(row) for row in shown], names=0)
+
+
+def _soak_line(row: Vitals) -> tuple[str, ...]:
+    counts = (row.descriptors, row.threads, row.in_flight, row.connections, row.queue, row.stalls)
+    files = (row.wal_mib, row.spill_mib)
+    return (
+        f"{row.at_s:,.0f}",
+        f"{row.rss_mib:,.1f}",
+        *(f"{count:,}" for count in counts),
+        *(f"{size:,.1f}" for size in files),
+    )
+
+
+def trends_table(rows: Sequence[Trend]) -> str:
+    """Return what grew in the second half, and what did not."""
+    head = ("in the second half", "least", "most", "rise an hour", "flat")
+    lines = [
+        (
+            row.what,
+            f"{row.low:,.1f}",
+            f"{row.high:,.1f}",
+            f"{row.an_hour:+,.1f}",
+            "yes" if row.is_flat else "**no**",
+        )
+        for row in rows
+    ]
+    return table(head, lines, names=1)
+
+
+def kept_table(rows: Sequence[Kept]) -> str:
+    """Return what callers know of and what was kept."""
+    lines = [(row.what, f"{row.known:,}", f"{row.stored:,}", f"{row.lost:,}") for row in rows]
+    return table(("what", "known to callers", "in the store", "lost"), lines, names=1)
+
+
 def profile_text(rows: Sequence[Profile]) -> str:
     """Return the functions that cost most under each load."""
     return "\n\n".join(f"`{row.case}`:\n\n```text\n{row.text}\n```" for row in rows)
@@ -150,6 +196,9 @@ TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "questions": questions_table,
     "memory": memory_table,
     "profile": profile_text,
+    "soak": soak_table,
+    "soak-trends": trends_table,
+    "soak-kept": kept_table,
 }
 """How the rows of each section are shown."""
 

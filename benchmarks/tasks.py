@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import slow_streams, streams
+from benchmarks import mixed_load, slow_streams, streams
 from benchmarks.bodies import measure_bodies
 from benchmarks.compare import added, compare
 from benchmarks.contestant import Contestant
@@ -20,9 +20,11 @@ from benchmarks.plan import Plan
 from benchmarks.profile import profile
 from benchmarks.questions import ask_all
 from benchmarks.slow_streams import measure_slow_streams
+from benchmarks.soak import soak
 from benchmarks.storing import measure_storing
 from benchmarks.streams import measure_streams
 from benchmarks.upstream import BRISK, Pace
+from benchmarks.vitals import trends_of
 
 Results = dict[str, Sequence[Any]]
 """Rows by the name of the section that shows them; `tables.TABLES` knows how."""
@@ -35,10 +37,12 @@ class Task:
     Args:
         about: what is found out, for people.
         measure: does it, with a folder of its own that is not there yet.
+        is_long: it is done only where it is asked for by its name.
     """
 
     about: str
     measure: Callable[[Plan, Path, Say], Results]
+    is_long: bool = False
 
 
 def _compare(plan: Plan, folder: Path, say: Say) -> Results:
@@ -86,6 +90,16 @@ def _profile(plan: Plan, folder: Path, say: Say) -> Results:
         return {"profile": [profile(gateway, case, plan.seconds, say) for case in plan.profiled]}
 
 
+def _soak(plan: Plan, folder: Path, say: Say) -> Results:
+    with running([GATEWAY], folder, mixed_load.PACE) as (gateway,):
+        found = soak(gateway, folder / GATEWAY.name / "gateway.db", plan.soak_seconds, say)
+    return {
+        "soak": [found.before, *found.looks, found.after],
+        "soak-trends": trends_of(found.looks),
+        "soak-kept": found.kept,
+    }
+
+
 @contextmanager
 def _warm(
     contestants: Sequence[Contestant], plan: Plan, folder: Path, pace: Pace = BRISK
@@ -109,4 +123,7 @@ TASKS = {
     "questions": Task("writing and asking as the store grows to a month of requests", _questions),
     "memory": Task("whether memory grows with the requests served", _memory),
     "profile": Task("which functions the gateway's time goes to", _profile),
+    "soak": Task(
+        "whether anything grows or is lost in ten minutes of everything at once", _soak, is_long=True
+    ),
 }

@@ -8,7 +8,7 @@ from gateway.domain.clock import now_us
 from gateway.domain.erasure import Belongings
 from gateway.domain.principal import Principal
 from gateway.errors import StoreUnavailable
-from gateway.store.base import Erasure
+from gateway.store.administration import Erasure
 
 
 class Eraser:

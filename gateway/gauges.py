@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from gateway.access.allowances import Allowances
 from gateway.api.operations import Gauges
 from gateway.proxy.handler import Proxy
+from gateway.recording.expiring import Expiring
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
 from gateway.upstream import Upstream
 
 
-def gauges_of(proxy: Proxy, recorder: Recorder, overflow: Overflow, upstream: Upstream) -> Gauges:
+def gauges_of(
+    proxy: Proxy,
+    allowances: Allowances,
+    recorder: Recorder,
+    overflow: Overflow,
+    expiring: Expiring,
+    upstream: Upstream,
+) -> Gauges:
     """Return the figures that are read when they are asked for."""
     return {
         "gateway_workers": ("Processes that serve.", lambda: 1),
@@ -20,11 +29,18 @@ def gauges_of(proxy: Proxy, recorder: Recorder, overflow: Overflow, upstream: Up
         "gateway_requests_refused_total": (
             "Proxied requests that were refused since too many were under way.", lambda: proxy.in_flight.refused,
         ),
+        "gateway_requests_limited_total": (
+            "Proxied requests that were refused since their key had used up what it may.",
+            lambda: allowances.refused,
+        ),
         "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
         "gateway_rows_spilled_total": (
             "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_spilled,
         ),
         "gateway_rows_lost_total": ("Rows that could be stored nowhere.", lambda: overflow.rows_lost),
+        "gateway_rows_expired_total": (
+            "Rows that were deleted because they were too old.", lambda: expiring.rows_expired,
+        ),
         "gateway_upstream_connections": ("Connections to providers.", lambda: upstream.stats().open_connections),
         "gateway_upstream_idle_connections": (
             "Connections to providers that wait for a request.", lambda: upstream.stats().idle_connections,

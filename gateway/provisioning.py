@@ -16,6 +16,7 @@ from gateway.recording.log_book import PolicyOf as LogPolicyOf
 from gateway.routing.providers import build_provider
 from gateway.routing.router import Router
 from gateway.routing.targets import Provider
+from gateway.telemetry import Reporter, open_reporter
 from gateway.upstream import Timeouts
 from gateway.wire.prices import PriceTable, Rate
 
@@ -46,7 +47,7 @@ def keys_of(config: Config) -> dict[str, Principal]:
     for key in config.keys:
         token = key.key.get_secret_value()
         digest = token.removeprefix(SHA256_PREFIX) if token.startswith(SHA256_PREFIX) else hash_token(token)
-        principals[digest] = Principal(key.name, key.roles, key.tenant)
+        principals[digest] = Principal(key.name, key.roles, key.tenant, limits=key.limits)
     return principals
 
 
@@ -97,6 +98,12 @@ def base_urls_of(config: Config) -> Callable[[str], str | None]:
     host."""
     urls = {name: provider.base_url for name, provider in config.providers.items()}
     return lambda name: urls.get(name, f"https://{name}")
+
+
+def reporter_of(config: Config) -> Reporter:
+    """Return what tells OpenTelemetry. Raises BadInput where the packages for that are not installed."""
+    telemetry = config.telemetry
+    return open_reporter(telemetry.otlp_endpoint, telemetry.headers, telemetry.service_name)
 
 
 def _strictest_of(config: Config) -> Callable[[Principal, PayloadPolicy | None], PayloadPolicy]:

@@ -24,6 +24,7 @@ RESERVED = (
 _RESERVED = re.compile("(?:" + "|".join(map(re.escape, RESERVED)) + r")(?![^/?])", re.IGNORECASE)
 _UNUSUAL = re.compile(r"//|/\.|[%;#\\]")
 _PARAMETERS = re.compile(r";[^/]*")
+_BLANK_ENDS = re.compile(r"[\x01-\x20]+(?=/|$)")
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -32,7 +33,7 @@ def is_owned(raw_path: str) -> bool:
     """Tell whether a path, as it came in the request line, is the gateway's own.
 
     Judged by what any server behind might take it for: `//v1/feedback`, `/v1/x/../feedback`, `/V1/Feedback`,
-    `/v1/%66eedback` and `/v1/feedback;a=1` are as much ours as `/v1/feedback`.
+    `/v1/%66eedback`, `/v1/feedback;a=1` and `/v1/feedback%00` are as much ours as `/v1/feedback`.
     """
     if _RESERVED.match(raw_path) or not raw_path.startswith("/"):
         return True
@@ -45,7 +46,9 @@ def is_owned(raw_path: str) -> bool:
 def _plain(path: str) -> str:
     """Undo the ways of writing the same path differently. Percent signs twice, as chains of servers may."""
     decoded = unquote(unquote(path.partition("#")[0]))
-    return posixpath.normpath("/" + _PARAMETERS.sub("", decoded.replace("\\", "/")).lstrip("/"))
+    # To a server written in C a path ends at NUL; to some a name does not end in blanks.
+    names = _PARAMETERS.sub("", decoded.partition("\0")[0].replace("\\", "/"))
+    return posixpath.normpath("/" + _BLANK_ENDS.sub("", names).lstrip("/"))
 
 
 class FrontDoor:

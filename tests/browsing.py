@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 CHROMIUM = shutil.which("chromium")
 CHROMEDRIVER = shutil.which("chromedriver")
+FOREIGN_HOST = "evil.test"
+"""A name that leads to this machine, and to browsers is another site."""
+
 FLAGS = (
+    f"--host-resolver-rules=MAP {FOREIGN_HOST} 127.0.0.1",
     "--headless",
     "--no-sandbox",
     "--disable-gpu",

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "gateway"
 
 NOUNS = {"domain", "errors"}
-RULES = {"routing", "recording", "feedback", "query", "access", "erasing"}
-WIRING = {"app", "gauges", "provisioning", "urls"}
+RULES = {"routing", "recording", "feedback", "query", "access", "erasing", "moving"}
+WIRING = {"app", "gauges", "provisioning", "running", "urls"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -30,21 +30,39 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"domain"},
     "access": NOUNS | {"store"},
     "erasing": NOUNS | {"store"},
+    "moving": NOUNS | {"store"},
     "feedback": NOUNS | {"store"},
     "query": NOUNS | {"store", "wire"},
     "recording": NOUNS | {"store", "wire"},
     "routing": NOUNS | {"upstream", "wire"},
+    "telemetry": NOUNS,
     "web": NOUNS | {"access"},
     "proxy": NOUNS | {"access", "recording", "routing", "upstream", "web", "wire"},
     "api": NOUNS | {"access", "erasing", "feedback", "query", "store", "web", "wire"},
     "ui": NOUNS | {"access", "feedback", "query", "store", "web", "wire"},
     "urls": NOUNS | {"web"},
-    "provisioning": NOUNS | RULES | {"config", "proxy", "upstream", "wire"},
-    "gauges": {"api", "proxy", "recording", "upstream"},
+    "provisioning": NOUNS | RULES | {"config", "proxy", "telemetry", "upstream", "wire"},
+    "gauges": {"access", "api", "proxy", "recording", "upstream"},
+    "running": NOUNS
+    | RULES
+    | {"api", "config", "provisioning", "proxy", "store", "telemetry", "upstream", "urls", "web"},
     "app": NOUNS
     | RULES
-    | {"api", "config", "gauges", "proxy", "provisioning", "store", "ui", "upstream", "urls", "web", "wire"},
-    "server": NOUNS | {"app", "config", "demo", "urls"},
+    | {
+        "api",
+        "config",
+        "gauges",
+        "provisioning",
+        "proxy",
+        "running",
+        "store",
+        "ui",
+        "upstream",
+        "urls",
+        "web",
+    }
+    | {"wire"},
+    "server": NOUNS | {"app", "config", "demo", "running", "urls"},
     "cli": NOUNS | RULES | {"api", "app", "client", "config", "provisioning", "server", "store", "wire"},
     "__main__": {"cli"},
 }
@@ -60,20 +78,27 @@ HOMES = {
     "httpx": {"cli", "client"},
     "jinja2": {"api", "ui"},
     "markupsafe": {"api", "ui"},
+    "opentelemetry": {"telemetry"},
     "orjson": {"access", "api", "cli", "proxy", "query", "recording", "store", "ui", "web", "wire"},
     "prometheus_client": {"api"},
     "psycopg": {"store"},
     "pydantic": {"api", "config", "web"},
     "pydantic_core": {"config", "web"},
     "sqlite3": {"store"},
-    "structlog": {"app", "query", "recording", "server", "store", "web"},
+    "structlog": {"access", "query", "recording", "running", "server", "store", "web"},
     "uvloop": {"server"},
     "yaml": {"config"},
     "zstandard": {"cli", "store", "wire"},
 }
 """Where each library may be imported: taking one away means opening these folders and no others."""
 
-STORE_DOORS = {"gateway.store", "gateway.store.base", "gateway.store.figures", "gateway.store.spill"}
+STORE_DOORS = {
+    "gateway.store",
+    "gateway.store.administration",
+    "gateway.store.base",
+    "gateway.store.figures",
+    "gateway.store.spill",
+}
 """What of the store is for other rooms; SQL and columns are not."""
 
 VENDORS = re.compile("portkey|helicone|pharia", re.IGNORECASE)

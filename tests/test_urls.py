@@ -84,6 +84,10 @@ ODD_SPELLINGS: list[Callable[[str], str]] = [
     lambda path: path[:-1] + f"%{ord(path[-1]):02X}",
     lambda path: path[:-1] + f"%25{ord(path[-1]):02x}",
     lambda path: "http://gateway.test" + path,
+    lambda path: path + "%00",
+    lambda path: path + "%00.json",
+    lambda path: path + "%20",
+    lambda path: path.replace("/", "%09/")[3:] + "%0a",
 ]
 """Ways in which some server may take the result for the same path."""
 

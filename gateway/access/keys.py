@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from gateway.access.hosts import TrustedHosts
 from gateway.domain.clock import now_us
+from gateway.domain.limit import Limit
 from gateway.domain.principal import Principal, Role
 from gateway.errors import NotFound
-from gateway.store.base import KeyStore, StoredKey
+from gateway.store.administration import KeyStore, StoredKey
 
 TOKEN_PREFIX = "gw-"
 """Keys that we make start so, to be told apart from a provider's."""
@@ -74,13 +75,15 @@ class KeyRing:
     async def refresh(self) -> None:
         """Read again which keys the store holds."""
         self._stored = {
-            key.sha256: Principal(key.name, frozenset(map(Role, key.roles)), key.tenant)
+            key.sha256: Principal(key.name, frozenset(map(Role, key.roles)), key.tenant, limits=key.limits)
             for key in await self._store.keys()
             if key.revoked_at_us is None
         }
 
 
-async def create_key(store: KeyStore, name: str, roles: Sequence[Role], tenant: str | None) -> str:
+async def create_key(
+    store: KeyStore, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Limit] = ()
+) -> str:
     """Make a key, keep its hash, and return the token, which cannot be had again.
 
     Raises:
@@ -94,6 +97,7 @@ async def create_key(store: KeyStore, name: str, roles: Sequence[Role], tenant: 
             roles=tuple(sorted(roles)),
             tenant=tenant,
             created_at_us=now_us(),
+            limits=tuple(limits),
         )
     )
     return token

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gateway.cli.stores import is_missing, open_existing, open_or_create
+from gateway.cli.stores import audited, is_missing, open_existing, open_or_create
 from gateway.config import Config
 from gateway.domain.feedback import Feedback
 from gateway.domain.past import PastRequest
@@ -31,7 +31,7 @@ Take = Callable[[Sequence[PastRequest]], Awaitable[Taken]]
 @asynccontextmanager
 async def bringing_in(config: Config) -> AsyncIterator[Take]:
     """Give what stores batches, each request and each entry once."""
-    async with open_or_create(config.storage.url) as store:
+    async with open_or_create(config.storage.url) as store, audited(store, "import"):
         history = _history(store, config)
 
         async def take(batch: Sequence[PastRequest]) -> Taken:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.sources import config_option, storage_option, storage_url
-from gateway.cli.stores import open_existing
+from gateway.cli.stores import audited, open_existing
 from gateway.cli.table import mebibytes
 from gateway.store import measure_store
 
@@ -30,7 +30,7 @@ def command(config_file: Path | None, storage: str | None) -> None:
 
 
 async def _compact(url: str) -> None:
-    async with open_existing(url) as store:
+    async with open_existing(url) as store, audited(store, "compact"):
         await store.compact()
 
 

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
+from gateway.api.native.audit import AuditRow
 from gateway.api.native.replies import Shape
 from gateway.api.native.shapes import FeedbackRow, LoggedRow
+from gateway.domain.audit import AuditEntry
 from gateway.domain.feedback import Feedback
 from gateway.domain.request import RequestRecord
 
@@ -23,6 +25,11 @@ def feedback_lines(entries: Iterable[Feedback]) -> Iterator[str]:
 def request_lines(records: Iterable[RequestRecord]) -> Iterator[str]:
     """Return a line for each request, equal to what `GET /api/v1/requests` says of it."""
     return (_line(LoggedRow.of(record)) for record in records)
+
+
+def audit_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
+    """Return a line for each entry, equal to what `GET /api/v1/audit` says of it."""
+    return (_line(AuditRow.of(entry)) for entry in entries)
 
 
 def _line(shape: Shape) -> str:

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import select
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from gateway.cli import reading
+from gateway.cli.criteria import criteria_options, given
 from gateway.cli.request_page import page
 from gateway.cli.request_rows import lines_of
 from gateway.cli.sources import config_option, storage_option, storage_url
@@ -56,15 +56,8 @@ def tail(
         asyncio.run(read(url, where, count, lambda records: _print_live(lines(records))))
 
 
-def _criteria_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    for name, criterion in reversed(list(CRITERIA.items())):
-        flag, parameter = f"--{name.replace('_', '-')}", f"by_{name}"
-        function = click.option(flag, parameter, help=criterion.description.replace("`", ""))(function)
-    return function
-
-
 @command.command("query")
-@_criteria_options
+@criteria_options(CRITERIA)
 @click.option("--metadata", metavar="KEY=VALUE", multiple=True, help="May be given for several keys.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most rows.")
 @_json_option
@@ -82,8 +75,8 @@ def query(
 
     The same search as that of GET /api/v1/requests.
     """
-    given = [(name.removeprefix("by_"), text) for name, text in criteria.items() if text is not None]
-    where = All(tuple(to_condition(name, text) for name, text in (*given, *map(_pair, metadata))))
+    conditions = (*given(criteria), *map(_pair, metadata))
+    where = All(tuple(to_condition(name, text) for name, text in conditions))
     url, lines = storage_url(config_file, storage), lines_of(is_json)
     asyncio.run(reading.query(url, where, limit, lambda records: _print(lines(records))))
 

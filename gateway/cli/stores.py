@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from gateway.access.auditing import Auditor
 from gateway.cli.sources import file_of
+from gateway.domain.audit import AuditEntry, Via
 from gateway.domain.database_url import SQLITE_PREFIX
 from gateway.errors import NotFound
 from gateway.store import open_store
@@ -42,6 +46,27 @@ async def open_existing(url: str) -> AsyncIterator[Store]:
 def is_missing(url: str) -> bool:
     """Tell whether the store is a file that is not there. What a server has shows when it is opened."""
     return url.startswith(SQLITE_PREFIX) and not file_of(url).exists()
+
+
+@asynccontextmanager
+async def audited(store: Store, action: str, target: str | None = None) -> AsyncIterator[None]:
+    """Surround what a command does to the store with its entry in the audit log.
+
+    Args:
+        action: the command.
+        target: what it is done to.
+    """
+    entry = AuditEntry(actor=_user(), via=Via.COMMAND, action=action, target=target)
+    async with Auditor(store).auditing(entry):
+        yield
+
+
+def _user() -> str:
+    """Name of the operating system's user; its number where it has no name, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _hint() -> str:

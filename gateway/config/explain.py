@@ -23,7 +23,6 @@ _EXPECTED = {
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "finite_number": "must be a finite number",
-    "none_required": "must be null or left out",
     "dict_type": "must be a mapping of names to values",
     "tuple_type": "must be a list",
     "frozen_set_type": "must be a word or a list of words",

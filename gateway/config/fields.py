@@ -9,10 +9,11 @@ import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, WithJsonSchema
 
 from gateway.domain.database_url import POSTGRES_PREFIXES, SQLITE_PREFIX
 from gateway.domain.exchange import PayloadPolicy
+from gateway.domain.limit import Limit
 from gateway.domain.principal import Role
 
 RESERVED_NAMES = frozenset(
@@ -145,6 +146,10 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _limit(text: object) -> object:
+    return Limit.parse(text) if isinstance(text, str) else text
+
+
 def _no_routes_yet(routes: object) -> object:
     if routes:
         raise ValueError("must be empty: this version has no routes")
@@ -162,6 +167,12 @@ Dollars = Annotated[float, Field(ge=0), BeforeValidator(_no_truth)]
 Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
 KeyValue = Annotated[SecretStr, AfterValidator(_key_value)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
+WrittenLimit = Annotated[
+    Limit,
+    BeforeValidator(_limit),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["600 requests/minute"]}),
+]
 Payloads = Annotated[PayloadPolicy, BeforeValidator(_off_is_a_word)]
 PortkeyScale = Literal["signed", "thumbs"]
 AuthMode = Annotated[Literal["keys", "off"], BeforeValidator(_off_is_a_word)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from gateway.config.feedback import FeedbackConfig, TokensConfig
 from gateway.config.fields import (
     RESERVED_NAMES,
     SHA256_PREFIX,
@@ -19,15 +20,15 @@ from gateway.config.fields import (
     NoRoutes,
     Number,
     Origin,
-    PageOrigin,
     Payloads,
     PortkeyScale,
     ProviderName,
     Roles,
     Seconds,
-    SigningSecret,
     StoreUrl,
+    WrittenLimit,
 )
+from gateway.config.section import Section
 from gateway.domain.exchange import PayloadPolicy
 
 __all__ = [
@@ -43,17 +44,12 @@ __all__ = [
     "Section",
     "ServerConfig",
     "StorageConfig",
+    "TelemetryConfig",
     "TimeoutsConfig",
     "TokensConfig",
 ]
 
 MIB = 1024 * 1024
-
-
-class Section(BaseModel):
-    """A part of the file: cannot be changed once read, and refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class ServerConfig(Section):
@@ -122,8 +118,11 @@ class StorageConfig(Section):
         default="serve",
         description="When the store fails: serve and keep rows in a file beside it, or refuse requests.",
     )
-    retention_days: None = Field(
-        default=None, description="Rows are kept for ever; this version deletes none."
+    retention_days: Integer | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="How many whole days, in UTC, requests and their feedback are kept; null: for ever.",
     )
 
 
@@ -199,49 +198,14 @@ class KeyConfig(Section):
     tenant: str | None = Field(
         default=None, min_length=1, max_length=128, description="Whose rows alone the key sees."
     )
+    limits: tuple[WrittenLimit, ...] = Field(
+        default=(),
+        description="How many requests, tokens or usd it may use per minute, hour, day or month, such as "
+        "[600 requests/minute, 25 usd/month].",
+    )
     payloads: Payloads | None = Field(default=None, description="Overrides storage.payloads for this key.")
     portkey_scale: PortkeyScale | None = Field(
         default=None, description="Overrides feedback.portkey_scale for this key."
-    )
-
-
-class TokensConfig(Section):
-    keys: tuple[SigningSecret, ...] = Field(
-        default=(),
-        description="Secrets of at least 32 characters; the first signs, all are taken; none: no tokens.",
-    )
-    ttl_seconds: Integer = Field(
-        default=7 * 24 * 3600, ge=1, le=366 * 24 * 3600, description="How long a token can be used."
-    )
-    rate_limit: Integer = Field(
-        default=30, ge=1, le=10_000, description="How many votes a minute may be given with one token."
-    )
-    allow_origins: tuple[PageOrigin, ...] = Field(
-        default=(),
-        description="Origins whose pages may give feedback from a browser; `*`: all.",
-    )
-
-    @field_validator("keys")
-    @classmethod
-    def _differ(cls, keys: tuple[SigningSecret, ...]) -> tuple[SigningSecret, ...]:
-        if len(set(keys)) < len(keys):
-            raise ValueError("must differ, but one is given twice")
-        return keys
-
-
-class FeedbackConfig(Section):
-    portkey_scale: PortkeyScale = Field(
-        default="signed",
-        description="How Portkey values become scores. `signed`: value / 10. `thumbs`: 1 is good, 0 is bad.",
-    )
-    orphan_window: Number = Field(
-        default=3600,
-        ge=0,
-        le=31_536_000,
-        description="Seconds for which Helicone feedback waits for an unknown request whose id tells its age.",
-    )
-    tokens: TokensConfig = Field(
-        default_factory=TokensConfig, description="Signed tokens, to give feedback without a key."
     )
 
 
@@ -251,6 +215,18 @@ class LoggingConfig(Section):
     )
     format: Literal["auto", "json", "human"] = Field(
         default="auto", description="`auto`: for people on a terminal, JSON lines otherwise."
+    )
+
+
+class TelemetryConfig(Section):
+    otlp_endpoint: HttpUrl | None = Field(
+        default=None,
+        description="Base URL of an OpenTelemetry collector that takes OTLP over HTTP, such as "
+        "http://127.0.0.1:4318; null: nobody is told.",
+    )
+    headers: Headers = Field(default_factory=dict, description="Headers that it wants, such as a key.")
+    service_name: str = Field(
+        default="gateway", min_length=1, max_length=128, description="What this gateway is called there."
     )
 
 
@@ -278,6 +254,9 @@ class Config(Section):
     )
     logging: LoggingConfig = Field(
         default_factory=LoggingConfig, description="What the gateway says of itself."
+    )
+    telemetry: TelemetryConfig = Field(
+        default_factory=TelemetryConfig, description="What is told to OpenTelemetry."
     )
 
     @field_validator("default_provider")

@@ -18,3 +18,17 @@ class Belongings:
     request_seqs: tuple[int, ...] = ()
     feedback_ids: tuple[str, ...] = ()
     receipts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """How many requests and entries of feedback were deleted because they were too old."""
+
+    requests: int = 0
+    feedback: int = 0
+
+    def __add__(self, other: Expired) -> Expired:
+        return Expired(self.requests + other.requests, self.feedback + other.feedback)
+
+    def __bool__(self) -> bool:
+        return self != Expired()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.domain.limit import Limit
+
 
 class Role(StrEnum):
     """What a key is for. `feedback` may write feedback but read nothing; `admin` may do everything."""
@@ -31,6 +33,7 @@ class Principal:
         name: name of the key that came with it; None where the gateway is open.
         roles: what it may do.
         tenant: the only tenant whose rows it sees and changes; None sees all.
+        limits: how much of what it may use; none: as much as it likes.
         scope: the only request that it may judge, for a caller that came with a feedback token: one that has
             no role, and acts for the key in `name`, whose request that was. None: any request.
     """
@@ -39,6 +42,7 @@ class Principal:
     roles: frozenset[Role]
     tenant: str | None = None
     scope: Scope | None = None
+    limits: tuple[Limit, ...] = ()
 
     def may(self, role: Role) -> bool:
         """Tell whether this caller may act in `role`."""

@@ -15,7 +15,7 @@ from gateway.feedback.idempotency import Call, canonical_json, read_call
 from gateway.feedback.linking import Link, link_of, resolve_all
 from gateway.feedback.scales import grade_of
 from gateway.feedback.scope import Spend, author_of, refuse_beyond_scope, refuse_chosen_ids, unlimited
-from gateway.feedback.versions import next_version, withdrawn
+from gateway.feedback.versions import Tell, next_version, tell_nobody, withdrawn
 from gateway.feedback.votes import Change, NewFeedback
 from gateway.store.base import FeedbackStore
 
@@ -27,11 +27,13 @@ class FeedbackCore:
 
     Args:
         spend: counts the votes of callers that may judge one request alone.
+        tell: told of versions once they are stored.
     """
 
-    def __init__(self, store: FeedbackStore, spend: Spend = unlimited) -> None:
+    def __init__(self, store: FeedbackStore, spend: Spend = unlimited, tell: Tell = tell_nobody) -> None:
         self._store = store
         self._spend = spend
+        self._tell = tell
 
     async def give(
         self,
@@ -151,6 +153,7 @@ class FeedbackCore:
         receipt = call.receipt(ids) if call else None
         if entries or receipt:
             await self._store.put_feedback(entries, receipt)
+            self._tell(entries)
 
     async def _enter(
         self, votes: Sequence[NewFeedback], principal: Principal, dialect: str

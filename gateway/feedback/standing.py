@@ -15,7 +15,7 @@ from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
 from gateway.feedback.places import Place, place_of
 from gateway.feedback.scales import grade_of
 from gateway.feedback.scope import Spend, author_of, refuse_beyond_scope, unlimited
-from gateway.feedback.versions import next_version, withdrawn
+from gateway.feedback.versions import Tell, next_version, tell_nobody, withdrawn
 from gateway.store.base import FeedbackStore
 
 RATING = "rating"
@@ -70,10 +70,18 @@ class StandingVotes:
 
     Args:
         spend: counts the votes of callers that may judge one request alone.
+        tell: told of versions once they are stored.
     """
 
-    def __init__(self, store: FeedbackStore, orphan_window_seconds: float, spend: Spend = unlimited) -> None:
+    def __init__(
+        self,
+        store: FeedbackStore,
+        orphan_window_seconds: float,
+        spend: Spend = unlimited,
+        tell: Tell = tell_nobody,
+    ) -> None:
         self._store = store
+        self._tell = tell
         self.orphan_window_seconds = orphan_window_seconds
         self._spend = spend
 
@@ -110,6 +118,7 @@ class StandingVotes:
                 await self._store.put_feedback([*entries, *replaced])
             except Conflict:
                 continue
+            self._tell([*entries, *replaced])
             return entries
         raise too_busy()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gateway.domain.clock import now_us
@@ -23,3 +24,11 @@ def next_version(current: Feedback, changed: Feedback, principal: Principal, dia
 def withdrawn(entry: Feedback) -> Feedback:
     """Return `entry` as it is once it no longer counts; version and origin stay to be set."""
     return replace(entry, raw="{}", deleted_at_us=max(now_us(), entry.updated_at_us))
+
+
+Tell = Callable[[Sequence[Feedback]], None]
+"""Told of versions of entries once they are stored. Must not raise."""
+
+
+def tell_nobody(versions: Sequence[Feedback]) -> None:
+    """Tell nobody."""

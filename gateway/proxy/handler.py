@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from gateway.access.allowances import Allowances
 from gateway.access.keys import KeyRing
 from gateway.access.tokens import FeedbackTokens
 from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
@@ -52,6 +53,7 @@ class Proxy:
 
     Args:
         tokens: issues the feedback token that each answer carries, if there are any.
+        allowances: counts what callers use, and says when one has used up what it may.
         router: which provider a request is for; may be replaced while requests are in flight.
         policy_of: what of a request may be kept.
         limit_bytes: how much of each body is kept.
@@ -65,6 +67,7 @@ class Proxy:
         *,
         keys: KeyRing,
         tokens: FeedbackTokens,
+        allowances: Allowances,
         router: Router,
         upstream: Upstream,
         recorder: Recorder,
@@ -80,6 +83,7 @@ class Proxy:
         self.patience_seconds = patience_seconds
         self._keys = keys
         self._tokens = tokens
+        self._allowances = allowances
         self._upstream = upstream
         self._recorder = recorder
         self._limit_bytes = limit_bytes
@@ -95,6 +99,7 @@ class Proxy:
             principal = require(authenticate(request.headers, self._keys), Role.PROXY)
             self.in_flight.refuse_beyond_limit()
             self._admit()
+            self._allowances.admit(principal)
             target = self.router.plan(request.raw_path, *_wishes(head))
         except GatewayError as error:
             return draw_error(error, endpoint_of(request.raw_path), identity)
@@ -136,10 +141,12 @@ class Proxy:
     async def _outgoing(self, call: _Call) -> OutgoingRequest:
         if call.head.expects_continue:
             allow_body(call.request)
+        headers = upstream_headers(call.head, call.target.provider, self._is_ours)
+        call.capture.sent_headers = headers
         return OutgoingRequest(
             method=call.request.method,
             target=call.target.request_target,
-            headers=upstream_headers(call.head, call.target.provider, self._is_ours),
+            headers=headers,
             body=await read_request_body(call.request, call.capture.request_body, self.patience_seconds),
         )
 

@@ -6,6 +6,7 @@ write them to files. Knows neither HTTP nor SQL; a face brings the filter and th
 read side of every face and by the web page.
 """
 
+from gateway.query.audit import AuditReader, AuditSlice
 from gateway.query.figures import Figures
 from gateway.query.groups import GroupSlice
 from gateway.query.judged import JudgedRequest, JudgedRequests
@@ -18,6 +19,8 @@ from gateway.query.users import User, UserReader, UserSlice
 
 __all__ = [
     "MEASURES",
+    "AuditReader",
+    "AuditSlice",
     "Figures",
     "GroupSlice",
     "JudgedRequest",

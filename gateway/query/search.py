@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 import orjson
 
+from gateway.domain.audit import Via
 from gateway.domain.clock import us_of
 from gateway.domain.exchange import Outcome
 from gateway.domain.feedback import Kind, Source
@@ -188,3 +189,18 @@ FEEDBACK_CRITERIA: Mapping[str, Criterion] = MappingProxyType(
     }
 )
 """What feedback can be searched by."""
+
+AUDIT_CRITERIA: Mapping[str, Criterion] = MappingProxyType(
+    {
+        "actor": Criterion(
+            "Name of the key, or for commands of the operating system's user.", _equals("actor")
+        ),
+        "action": Criterion("The endpoint or command, as entries have it.", _equals("action")),
+        "via": Criterion("The way by which it was done.", _one_of("via", Via)),
+        "from": Criterion(
+            "Begun at this time or later: RFC 3339, or µs since the epoch.", _at("at_us", Op.GE)
+        ),
+        "to": Criterion("Begun before this time: RFC 3339, or µs since the epoch.", _at("at_us", Op.LT)),
+    }
+)
+"""What the audit log can be searched by."""

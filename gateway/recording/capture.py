@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from gateway.domain.clock import now_us
 from gateway.domain.exchange import (
@@ -14,6 +15,7 @@ from gateway.domain.exchange import (
     PayloadPolicy,
     RawHeaders,
 )
+from gateway.recording.echoes import without_echoes
 
 
 class BodyCapture:
@@ -47,6 +49,7 @@ class Capture:
 
     Args:
         limit_bytes: how much of each body is kept.
+        sent_headers: the head that the provider was sent, with credentials that its answer may repeat.
     """
 
     identity: Identity
@@ -63,6 +66,7 @@ class Capture:
     started_at_us: int = field(default_factory=now_us)
     first_byte_at_us: int | None = None
     status: int | None = None
+    sent_headers: RawHeaders = ()
     response_headers: RawHeaders = ()
     is_closed: bool = False
     request_body: BodyCapture = field(init=False)
@@ -82,6 +86,11 @@ class Capture:
         """Return all that was noted. To be called once: a request leaves one exchange."""
         assert not self.is_closed, "a request ended twice"
         self.is_closed = True
+        response_headers, response_body = self.response_headers, self.response_body.kept()
+        if self.status is not None and self.status >= HTTPStatus.BAD_REQUEST:
+            response_headers, response_body = without_echoes(
+                self.sent_headers, response_headers, response_body
+            )
         return Exchange(
             identity=self.identity,
             tenant=self.tenant,
@@ -101,7 +110,7 @@ class Capture:
             request_headers=self.request_headers,
             request_body=self.request_body.kept(),
             request_size=self.request_body.size_bytes,
-            response_headers=self.response_headers,
-            response_body=self.response_body.kept(),
+            response_headers=response_headers,
+            response_body=response_body,
             response_size=self.response_body.size_bytes,
         )

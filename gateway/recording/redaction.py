@@ -9,6 +9,7 @@ import orjson
 from gateway.domain.exchange import Exchange, RawHeaders
 from gateway.wire import sse
 from gateway.wire.content import decode
+from gateway.wire.json_text import loads
 
 KEPT_KEYS = frozenset(
     {
@@ -56,9 +57,10 @@ def _redact_data(data: bytes) -> bytes:
 
 
 def _redact_json(text: bytes) -> bytes | None:
-    """Return JSON without its texts; None for what is no JSON, or is nested too deeply to be gone through."""
+    """Return JSON without its texts; None for what is no JSON, holds too much of it, or is nested too deeply
+    to be gone through."""
     try:
-        return orjson.dumps(_redact_value(orjson.loads(text)))
+        return orjson.dumps(_redact_value(loads(text)))
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         return None
 

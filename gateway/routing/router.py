@@ -64,7 +64,7 @@ class Router:
         provider = self._providers.get(first)
         if provider is None:
             raise NotFound(
-                f"nothing is served at {path[:200]!r}.",
+                f"nothing is served at {path.partition('?')[0][:200]!r}.",
                 hint=f"Paths start with /v1/ or with a provider's name: {self._names()}.",
             )
         return provider
@@ -90,10 +90,16 @@ class Router:
         origin = "/".join(url.split("/", 3)[:3]).lower()
         if origin not in self._custom_hosts:
             raise Forbidden(
-                f"the origin {origin[:200]!r} is not among server.allow_custom_hosts.",
+                f"the origin {_without_user(origin)[:200]!r} is not among server.allow_custom_hosts.",
                 field="x-portkey-custom-host",
             )
         return self._custom_provider(url)
 
     def _names(self) -> str:
         return ", ".join(self._providers)
+
+
+def _without_user(origin: str) -> str:
+    """An origin as an error may show it: what stands before an @ may be a password."""
+    scheme, slashes, host = origin.rpartition("//")
+    return scheme + slashes + host.rpartition("@")[2]

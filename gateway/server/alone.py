@@ -7,8 +7,8 @@ from collections.abc import Callable
 import structlog
 
 from gateway import __version__
-from gateway.app import Worker
 from gateway.config.models import Config
+from gateway.running import Worker
 from gateway.server.listeners import bind, url_of
 from gateway.server.serving import serving
 from gateway.server.signals import on_signals

@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from gateway.app import Gateway, Worker, open_gateway
+from gateway.app import open_gateway
 from gateway.config.models import Config
 from gateway.domain.loopback import is_loopback
 from gateway.errors import BadInput
+from gateway.running import Gateway, Worker
 from gateway.server.listeners import Listeners
 from gateway.server.stalls import watch_stalls
 from gateway.urls import build_faces

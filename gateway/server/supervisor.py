@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from gateway import __version__
-from gateway.app import check_reload
 from gateway.config.models import Config
 from gateway.domain.figures import lasting
+from gateway.running import check_reload
 from gateway.server.listeners import Listeners, bind_each, close_all, url_of
 from gateway.server.messages import (
     AskOthers,

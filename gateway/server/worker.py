@@ -15,10 +15,10 @@ from collections.abc import Sequence
 import structlog
 import uvloop
 
-from gateway.app import Worker
 from gateway.config.models import Config
 from gateway.domain.figures import Figures
 from gateway.errors import GatewayError
+from gateway.running import Worker
 from gateway.server.channel import Channel, open_channel
 from gateway.server.listeners import close_all
 from gateway.server.logs import configure_logs

@@ -12,14 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.domain.erasure import Belongings
 from gateway.domain.exchange import Exchange, RawHeaders
 from gateway.domain.export import Export
 from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.domain.subject import Subject
+from gateway.store.administration import AuditStore, Erasure, KeyStore, Retention, SpendingStore
 from gateway.store.figures import AggregateQueries, GroupQueries, Rollups
+from gateway.store.transfer import Transfer
 
 Decode = Callable[[bytes, RawHeaders], bytes]
 """Undoes the content-encoding that header fields name for a body, as far as it can be undone. Never raises."""
@@ -209,56 +210,6 @@ class ExportStore(Protocol):
         there is none yet."""
 
 
-class Erasure(Protocol):
-    """What erasing a person needs of a store. A tenant of None has all rows, any other its own alone."""
-
-    async def belongings_of(self, user: str, tenant: str | None) -> Belongings:
-        """Return what there is of a user: their requests, and the feedback on these and by them."""
-
-    async def given_by(self, author: str, tenant: str | None) -> Belongings:
-        """Return what there is of an author of feedback: the entries of which they wrote any version."""
-
-    async def erase(self, belongings: Belongings, at_us: int) -> None:
-        """Erase these things for good, in steps between which others write. When this returns, no query finds them,
-        and there is no older state of the database in which they are.
-
-        Of a request remain the figures: when, through which provider and model, by which key, how it ended, its
-        tokens and cost; not what it was called, tagged with or about. Of entries and receipts remains nothing.
-
-        Raises:
-            StoreUnavailable: some may be erased and some not; what is left is found again.
-        """
-
-    async def compact(self) -> None:
-        """Write the database anew, so that its files hold not a byte of what was erased, nor the room that it took.
-        Others cannot write meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """A gateway key made at run time. The key itself is not kept, only its SHA-256 as hex."""
-
-    name: str
-    sha256: str
-    roles: tuple[str, ...]
-    tenant: str | None
-    created_at_us: int
-    revoked_at_us: int | None = None
-
-
-class KeyStore(Protocol):
-    """What access needs of a store."""
-
-    async def keys(self) -> list[StoredKey]:
-        """Return every key that was ever made, the oldest first."""
-
-    async def add_key(self, key: StoredKey) -> None:
-        """Keep a new key. Raises Conflict where its name is taken by a key that is not revoked."""
-
-    async def revoke_key(self, name: str, at_us: int) -> bool:
-        """Mark the live key of this name revoked; tell whether there was one."""
-
-
 class Store(
     RequestLog,
     RequestHistory,
@@ -271,7 +222,11 @@ class Store(
     FeedbackStore,
     ExportStore,
     Erasure,
+    Retention,
     KeyStore,
+    SpendingStore,
+    AuditStore,
+    Transfer,
     Protocol,
 ):
     """The whole store, as the composition root sees it."""

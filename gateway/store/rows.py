@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gateway.domain.audit import AuditEntry, Via
 from gateway.domain.exchange import (
     Exchange,
     Identity,
@@ -16,11 +17,20 @@ from gateway.domain.exchange import (
 )
 from gateway.domain.export import Export, ExportStatus
 from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
+from gateway.domain.limit import Limit, Spending, Unit, Window
 from gateway.domain.request import Facts, Payload, RequestRecord
-from gateway.store.base import StoredKey
+from gateway.store.administration import StoredKey
 from gateway.store.packing import OMITTED, Packer, headers_from_json, headers_to_json, unpack
 from gateway.store.secrets import path_without_secrets, without_secrets
-from gateway.store.tables import EXPORTS, FEEDBACK, REQUEST_INSERT_COLUMNS, REQUESTS, TAG_COLUMNS
+from gateway.store.tables import (
+    AUDIT,
+    EXPORTS,
+    FEEDBACK,
+    KEY_COLUMNS,
+    REQUEST_INSERT_COLUMNS,
+    REQUESTS,
+    TAG_COLUMNS,
+)
 from gateway.store.text import (
     MAX_INTEGER,
     from_json,
@@ -114,6 +124,13 @@ def record_from_row(row: Sequence[Any]) -> RequestRecord:
     return RequestRecord(**values)
 
 
+def record_to_row(seq: int, record: RequestRecord) -> Row:
+    """Return the values of `REQUESTS.columns` for a record that gets another `seq`."""
+    values = {column: getattr(record, column) for column in REQUESTS.columns}
+    values |= {"seq": seq, "outcome": record.outcome.value}
+    return tuple(map(_storable_value, values.values()))
+
+
 def exchange_from_row(row: Sequence[Any]) -> tuple[int, Exchange]:
     """Return the `seq` and the exchange whose `EXCHANGE_COLUMNS` these are, as far as it was kept."""
     kept = dict(zip(REQUEST_INSERT_COLUMNS, row, strict=False))
@@ -174,9 +191,25 @@ def receipt_from_row(row: Sequence[Any]) -> Receipt:
 
 
 def key_from_row(row: Sequence[Any]) -> StoredKey:
-    """Return the key of (name, sha256, roles, tenant, created_at_us, revoked_at_us)."""
-    name, sha256, roles, tenant, created_at_us, revoked_at_us = row
-    return StoredKey(name, sha256, tuple(list_from_json(roles)), tenant, created_at_us, revoked_at_us)
+    """Return the key whose `KEY_COLUMNS` these are."""
+    values = dict(zip(KEY_COLUMNS, row, strict=True))
+    values["roles"] = tuple(list_from_json(values["roles"]))
+    values["limits"] = tuple(map(Limit.parse, list_from_json(values["limits"])))
+    return StoredKey(**values)
+
+
+def key_to_row(key: StoredKey) -> Row:
+    """Return the values of `KEY_COLUMNS`."""
+    values = {column: getattr(key, column) for column in KEY_COLUMNS}
+    values["roles"] = list_to_json(key.roles)
+    values["limits"] = list_to_json([str(limit) for limit in key.limits])
+    return tuple(map(_storable_value, values.values()))
+
+
+def spending_from_row(row: Sequence[Any]) -> Spending:
+    """Return the spending whose `SPENDING_COLUMNS` these are."""
+    key_name, unit, window, starts_at_us, amount = row
+    return Spending(key_name, Unit(unit), Window(window), starts_at_us, amount)
 
 
 def export_to_row(export: Export) -> Row:
@@ -193,6 +226,18 @@ def export_from_row(row: Sequence[Any]) -> Export:
     values["columns"] = tuple(list_from_json(values["columns"]))
     values["status"] = ExportStatus(values["status"])
     return Export(**values)
+
+
+def audit_to_row(entry: AuditEntry) -> Row:
+    """Return the values of `AUDIT.columns`."""
+    return tuple(_storable_value(getattr(entry, column)) for column in AUDIT.columns)
+
+
+def audit_from_row(row: Sequence[Any]) -> AuditEntry:
+    """Return the entry whose `AUDIT.columns` these are."""
+    values = dict(zip(AUDIT.columns, row, strict=True))
+    values["via"] = Via(values["via"])
+    return AuditEntry(**values)
 
 
 def is_stream(exchange: Exchange) -> bool:

@@ -12,6 +12,7 @@ from itertools import product
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
+from gateway.domain.audit import AuditEntry
 from gateway.domain.export import Export
 from gateway.domain.feedback import Feedback
 from gateway.domain.request import RequestRecord
@@ -77,6 +78,7 @@ REQUESTS = replace(
 )
 FEEDBACK = _table("feedback", Feedback, request_seq="number")
 EXPORTS = _table("exports", Export)
+AUDIT = _table("audit", AuditEntry)
 
 REQUEST_INSERT_COLUMNS = (
     "seq", "request_id", "trace_id", "span_id", "parent_span_id", "span_name", "tenant", "key_name",
@@ -106,6 +108,8 @@ def payload_columns(of_body: tuple[str, ...]) -> tuple[str, ...]:
 PAYLOAD_COLUMNS = payload_columns(("codec", "body"))
 """What is read of a payload."""
 
-KEY_COLUMNS = ("name", "sha256", "roles", "tenant", "created_at_us", "revoked_at_us")
+KEY_COLUMNS = ("name", "sha256", "roles", "tenant", "created_at_us", "revoked_at_us", "limits")
+
+SPENDING_COLUMNS = ("key_name", "unit", "window", "starts_at_us", "amount")
 
 RECEIPT_COLUMNS = ("scope", "key", "digest", "feedback_ids")

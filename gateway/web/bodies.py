@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from gateway.domain.json_volume import MAX_VALUES, holds_too_much
 from gateway.errors import BadInput, TooLarge
 from gateway.web.validation import field_path
 
@@ -60,9 +61,12 @@ def parse_json(raw: bytes) -> object:
     """Decode a JSON text (RFC 8259), each number and character of it exactly, or not at all.
 
     Raises:
+        TooLarge: it holds more values than are read.
         BadInput: it is not JSON, nested too deeply, or holds an integer that 64 bits do not; names the field
             where one is to blame.
     """
+    if holds_too_much(raw):
+        raise TooLarge(f"holds more than {MAX_VALUES:,} values.", field="body")
     try:
         body: object = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -11,8 +12,14 @@ from pydantic import BaseModel
 from gateway.domain.principal import Principal, Role
 from gateway.errors import GatewayError
 
+_PARAMETER_IN_PATH = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
+
 Handler = Callable[[web.Request, Principal], Awaitable[web.StreamResponse]]
 ErrorDrawing = Callable[[GatewayError], web.Response]
+
+
+def _path(request: web.Request) -> str | None:
+    return request.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,8 @@ class Endpoint:
         reply: what a 200 looks like; None where it is not JSON of a fixed shape.
         reply_types: other media types that a 200 may have, of text.
         failures: statuses that callers should expect besides 401 and 403.
+        audited_target: what stands in the audit log as that on which a change was made that only an admin may make;
+            by default the path that was called. Such changes are all audited.
         takes_tokens: whether a feedback token does as well as a key, also from pages of other origins.
     """
 
@@ -50,7 +59,18 @@ class Endpoint:
     reply: type[BaseModel] | None = None
     reply_types: tuple[str, ...] = ()
     failures: tuple[int, ...] = ()
+    audited_target: Callable[[web.Request], str | None] = _path
     takes_tokens: bool = False
+
+    @property
+    def plain_path(self) -> str:
+        """The path with its parameters as `{name}`, whatever they may hold."""
+        return _PARAMETER_IN_PATH.sub(r"{\1}", self.path)
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether it changes what only an admin may change."""
+        return self.role is Role.ADMIN and self.method != "GET"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

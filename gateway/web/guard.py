@@ -5,8 +5,10 @@ from __future__ import annotations
 import structlog
 from aiohttp import web
 
+from gateway.access.auditing import Auditor
 from gateway.access.keys import KeyRing
 from gateway.access.tokens import FeedbackTokens
+from gateway.domain.audit import AuditEntry, Via
 from gateway.domain.ids import new_id
 from gateway.domain.principal import OPEN, Principal
 from gateway.errors import GatewayError, Overloaded, StoreUnavailable, TooManyRequests, Unauthorized
@@ -16,6 +18,9 @@ from gateway.web.cors import AllowedOrigins
 from gateway.web.face import Endpoint, Face
 
 log = structlog.get_logger("gateway.web")
+
+MAX_AUDITED_TARGET = 512
+"""How much of a path is kept in the audit log, in characters."""
 
 MAX_TOKEN_BODY_BYTES = 64 * 1024
 """Longest body taken of callers with a feedback token, which may be anybody."""
@@ -27,11 +32,17 @@ class Guard:
     Args:
         tokens: the feedback tokens that some endpoints take; None: there are none.
         origins: whose pages may call those endpoints; None: no other's.
+        auditor: writes down what only admins may do; None: nobody does.
     """
 
     def __init__(
-        self, keys: KeyRing, tokens: FeedbackTokens | None = None, origins: AllowedOrigins | None = None
+        self,
+        keys: KeyRing,
+        tokens: FeedbackTokens | None = None,
+        origins: AllowedOrigins | None = None,
+        auditor: Auditor | None = None,
     ) -> None:
+        self._auditor = auditor
         self._keys = keys
         self._tokens = tokens or FeedbackTokens()
         self._origins = origins or AllowedOrigins()
@@ -54,7 +65,10 @@ class Guard:
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
-                return await endpoint.handler(request, self._admit(request, endpoint))
+                principal = self._admit(request, endpoint)
+                if self._auditor is None or not endpoint.is_audited:
+                    return await endpoint.handler(request, principal)
+                return await self._answer_audited(request, principal, endpoint, self._auditor)
             except GatewayError as error:
                 return draw(face, error)
             except (web.HTTPException, ConnectionError):
@@ -64,6 +78,22 @@ class Guard:
                 return draw(face, unexpected(endpoint.path))
 
         return handle
+
+    async def _answer_audited(
+        self, request: web.Request, principal: Principal, endpoint: Endpoint, auditor: Auditor
+    ) -> web.StreamResponse:
+        target = endpoint.audited_target(request)
+        entry = AuditEntry(
+            actor=principal.name,
+            via=Via.API,
+            tenant=principal.tenant,
+            action=f"{endpoint.method} {endpoint.plain_path}",
+            target=None if target is None else target[:MAX_AUDITED_TARGET],
+        )
+        async with auditor.auditing(entry) as outcome:
+            response = await endpoint.handler(request, principal)
+            outcome.text = str(response.status)
+            return response
 
     def _admit(self, request: web.Request, endpoint: Endpoint) -> Principal:
         """Return who calls, if they may."""

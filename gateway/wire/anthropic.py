@@ -15,6 +15,7 @@ from gateway.wire.fields import JsonObject, count_in, index_in, object_in, parse
 from gateway.wire.folding import join_text
 from gateway.wire.format import Answered
 from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message
+from gateway.wire.json_text import loads
 from gateway.wire.sse import DEFAULT_EVENT, Event
 
 _TELLING = frozenset({DEFAULT_EVENT, "message_start", "message_delta", "error"})
@@ -107,7 +108,7 @@ def _parse_input(text: str, announced: object) -> object:
     if not text:
         return announced
     try:
-        return orjson.loads(text)
+        return loads(text)
     except orjson.JSONDecodeError:
         # Cut before its end: the text that arrived is better than an empty object.
         return text

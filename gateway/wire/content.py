@@ -17,7 +17,8 @@ import zstandard
 from gateway.domain.exchange import RawHeaders
 from gateway.domain.value import value
 
-MAX_DECODED_BYTES = 64 * 1024 * 1024
+MAX_DECODED_BYTES = 16 * 1024 * 1024
+"""How much of a body is unpacked: as much as is kept by default of one that was never packed."""
 
 _MAX_CODINGS = 4
 _MAX_ZSTD_WINDOW_BYTES = 8 * 1024 * 1024

@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from gateway.wire.json_text import loads
+
 JsonObject = dict[str, Any]
 
 MAX_TEXT = 512
@@ -18,7 +20,7 @@ MAX_COUNT = 10**12
 def parse_object(data: bytes) -> JsonObject | None:
     """Return the JSON object that `data` holds, or None if it holds anything else."""
     try:
-        value = orjson.loads(data)
+        value = loads(data)
     except orjson.JSONDecodeError:
         return None
     return value if isinstance(value, dict) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from gateway.domain.json_volume import MAX_VALUES, holds_too_much
 from gateway.wire.fields import JsonObject, parse_object, text_in
 from gateway.wire.format import Answered, Asked
 from gateway.wire.sse import Event, Stream, read_stream
@@ -40,7 +41,7 @@ class JsonFormat:
             return Asked()
         request = parse_object(body)
         if request is None:
-            return Asked(note="the request is not a JSON object")
+            return Asked(note=_unreadable("request", body))
         return Asked(model=text_in(request, "model"), user=self.read_user(request))
 
     def read_response(self, content_type: str, body: bytes) -> Answered:
@@ -51,7 +52,7 @@ class JsonFormat:
             return self._read_stream(read_stream(body))
         answer = parse_object(body)
         if answer is None:
-            return Answered(note="the response is not a JSON object")
+            return Answered(note=_unreadable("response", body))
         return self.read_answer(answer)
 
     def reassemble(self, content_type: str, body: bytes) -> JsonObject | None:
@@ -87,6 +88,12 @@ def error_message(answer: JsonObject) -> str | None:
         if isinstance(candidate, str) and candidate:
             return " ".join(candidate[: 4 * _MAX_MESSAGE].split())[:_MAX_MESSAGE]
     return "an error without a message" if error else None
+
+
+def _unreadable(which: str, body: bytes) -> str:
+    if holds_too_much(body):
+        return f"the {which} holds more than {MAX_VALUES:,} values"
+    return f"the {which} is not a JSON object"
 
 
 def _is_usable(event: Event) -> bool:

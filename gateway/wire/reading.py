@@ -8,6 +8,7 @@ from types import MappingProxyType
 import orjson
 
 from gateway.domain.exchange import Exchange
+from gateway.domain.json_volume import holds_too_much
 from gateway.domain.request import Facts
 from gateway.wire import anthropic, opaque, openai_chat, openai_embeddings, openai_responses
 from gateway.wire.content import Decoded, decode, header_value
@@ -53,14 +54,16 @@ def read_facts(exchange: Exchange) -> Facts:
 def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
     """Return a streamed answer as the one JSON object that the provider would have sent unstreamed.
 
-    A stream that was cut gives what had arrived. None if the body is not a stream of a known format, or is
-    nested too deeply to be written as JSON again. Never raises.
+    A stream that was cut gives what had arrived. None if the body is not a stream of a known format, holds
+    too much, or is nested too deeply to be written as JSON again. Never raises.
 
     Args:
         endpoint: as `endpoint_of` names it.
         content_type: of the response.
         body: of the response, its content-encoding undone (see `content.decode`).
     """
+    if holds_too_much(body):
+        return None
     whole = FORMATS.get(endpoint, opaque.FORMAT).reassemble(content_type, body)
     try:
         orjson.dumps(whole)

@@ -14,6 +14,9 @@ DEFAULT_EVENT = "message"
 
 _BOM = b"\xef\xbb\xbf"
 
+MAX_EVENTS = 250_000
+"""Most events read of a body, and most lines of an event. In 16 MiB are no more of those that say anything."""
+
 Event = tuple[str, bytes]
 """Type and data of one event."""
 
@@ -42,7 +45,7 @@ def read_stream(body: bytes) -> Stream:
         body = body[len(_BOM) :]
     if b"\r" in body:
         body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    *blocks, rest = body.split(b"\n\n")
+    *blocks, rest = body.split(b"\n\n", MAX_EVENTS)
     found: list[Event] = []
     for block in blocks:
         # Nearly every event of OpenAI's streams is one such line; a call for each would double the time.
@@ -50,7 +53,7 @@ def read_stream(body: bytes) -> Stream:
             found.append((DEFAULT_EVENT, block[6:]))
         elif (event := _read_block(block)) is not None:
             found.append(event)
-    return Stream(found, _read_block(rest))
+    return Stream(found, _read_block(rest.partition(b"\n\n")[0]))
 
 
 def events(body: bytes) -> Iterator[Event]:
@@ -61,7 +64,7 @@ def events(body: bytes) -> Iterator[Event]:
 def _read_block(block: bytes) -> Event | None:
     name = b""
     data: list[bytes] = []
-    for line in block.split(b"\n"):
+    for line in block.split(b"\n", MAX_EVENTS)[:MAX_EVENTS]:
         field, _, value = line.partition(b":")
         if field == b"data":
             data.append(value.removeprefix(b" "))

@@ -35,6 +35,11 @@ def test_seconds_are_for_rounds_and_for_all_else() -> None:
     assert (said.seconds, said.rounds.seconds, said.rounds.count) == (7, 7, 5)
 
 
+def test_minutes_are_for_a_soak() -> None:
+    assert plan("soak", "--minutes", "0.5").soak_seconds == 30
+    assert (plan("soak").soak_seconds, plan("soak", "--quick").soak_seconds) == (600, 30)
+
+
 def test_more_workers_are_one_more_contestant(tmp_path: Path) -> None:
     contestants = plan("--workers", "2").contestants
     assert [contestant.name for contestant in contestants][-1] == "gateway-2"

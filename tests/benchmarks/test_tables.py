@@ -3,8 +3,18 @@ from __future__ import annotations
 from benchmarks.compare import Figures, Row
 from benchmarks.half_rate import HalfRate, Times
 from benchmarks.slow_streams import SlowStreams
-from benchmarks.tables import comparison_table, half_rate_table, slow_streams_table, table
+from benchmarks.soak import Kept
+from benchmarks.tables import (
+    comparison_table,
+    half_rate_table,
+    kept_table,
+    slow_streams_table,
+    soak_table,
+    table,
+    trends_table,
+)
 from benchmarks.tasks import TASKS
+from benchmarks.vitals import Trend, Vitals
 
 
 def test_names_stand_left_and_figures_right() -> None:
@@ -29,6 +39,28 @@ def test_what_is_added_is_told_beside_what_it_is_added_to() -> None:
 def test_who_logs_nothing_has_nothing_to_be_logged() -> None:
     row = SlowStreams("nginx", kib_a_stream=4.25, logged_kib_a_stream=0, delay_p99_us=100, longest_us=3000)
     assert slow_streams_table([row]).splitlines()[-1] == "| nginx | 4.2 | – | 0.10 | 3.00 |"
+
+
+def test_a_soak_is_told_at_rest_in_ten_parts_and_at_rest_again() -> None:
+    looks = [Vitals(float(at_s), 100.04, 50, 20, 3, 10, 0, 1, 64.0, 0.0, 0) for at_s in range(122)]
+    lines = soak_table(looks).splitlines()[2:]
+    assert [line.split(" | ")[0] for line in lines] == [
+        "| 0", "| 1", "| 13", "| 25", "| 37", "| 49", "| 61", "| 73", "| 85", "| 97", "| 109", "| 121"
+    ]  # fmt: skip
+    assert lines[0] == "| 0 | 100.0 | 50 | 20 | 3 | 10 | 0 | 1 | 64.0 | 0.0 |"
+
+
+def test_what_is_missing_from_the_store_is_lost() -> None:
+    assert kept_table([Kept("json", 36_000, 35_999)]).splitlines()[-1] == "| json | 36,000 | 35,999 | 1 |"
+
+
+def test_what_is_not_flat_stands_out() -> None:
+    line = trends_table([Trend("RSS MiB", 100, 120, 12.34, False)]).splitlines()[-1]
+    assert line == "| RSS MiB | 100.0 | 120.0 | +12.3 | **no** |"
+
+
+def test_long_tasks_are_done_only_where_they_are_asked_for() -> None:
+    assert [name for name, task in TASKS.items() if task.is_long] == ["soak"]
 
 
 def test_every_task_says_what_it_finds_out() -> None:

@@ -6,6 +6,7 @@ import httpx
 
 from tests.cli.conftest import Run
 from tests.conftest import StartGateway
+from tests.log_reader import eventually
 
 
 def test_a_key_is_printed_alone_and_kept_as_a_hash(run: Run) -> None:
@@ -59,3 +60,23 @@ def test_a_key_made_before_the_first_start_opens_the_gateway(
     path = f"{gateway.url}/api/v1/requests"
     assert httpx.get(path).status_code == 401
     assert httpx.get(path, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+
+def test_a_key_made_here_has_its_limits(run: Run, start_gateway: StartGateway) -> None:
+    gateway = start_gateway({}, arguments=("--demo",))
+    store = ("--storage", f"sqlite:///{gateway.database}")
+    made = run("keys", "create", "ci", "--role", "proxy", "--limit", "1 requests/month", *store)
+    headers = {"x-portkey-api-key": made.stdout.strip()}
+    assert "1 requests/month" in run("keys", "list", *store).stdout
+
+    def call() -> int:
+        return httpx.get(f"{gateway.url}/v1/models", headers=headers).status_code
+
+    # Until the gateway knows of the key it is open, and limits nobody.
+    eventually(lambda: call() == 429)
+
+
+def test_a_limit_that_is_none_is_refused_with_what_one_looks_like(run: Run) -> None:
+    refused = run("keys", "create", "ci", "--role", "proxy", "--limit", "lots")
+    assert refused.returncode == 2
+    assert "600 requests/minute" in refused.stderr

@@ -11,7 +11,7 @@ from .conftest import PROVIDER, Refuse
         (
             "serve: {}",
             "2:1: serve: not a key here; did you mean server? allowed: server, storage, providers, "
-            "default_provider, routes, keys, prices, feedback, logging",
+            "default_provider, routes, keys, prices, feedback, logging, telemetry",
         ),
         ("logging: {zzz: 1}", "2:11: logging.zzz: not a key here; allowed: level, format"),
         (
@@ -37,7 +37,15 @@ from .conftest import PROVIDER, Refuse
             "logging: [1]",
             "2:10: logging: found a list; must be a mapping with keys of: level, format",
         ),
-        ("storage: {retention_days: 30}", "2:27: storage.retention_days: found 30; must be null or left out"),
+        (
+            "storage: {retention_days: 0}",
+            "2:27: storage.retention_days: found 0; must be greater than or equal to 1",
+        ),
+        (
+            "keys: [{name: a, key: k, role: proxy, limits: [lots]}]",
+            "2:48: keys[0].limits[0]: found 'lots'; must be a number of requests, tokens or usd per minute, hour, "
+            "day or month, such as 600 requests/minute or 25 usd/month",
+        ),
         (
             "prices: {m: {output: 1}}",
             "2:13: prices.m.input: missing; must be given: US dollars a million prompt tokens",

@@ -1,4 +1,4 @@
-"""What every store promises of the request log, keys and its own life."""
+"""What every store promises of the request log and its own life."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
 from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
 from gateway.domain.request import Facts, Usage
-from gateway.errors import Conflict, StoreUnavailable
+from gateway.errors import StoreUnavailable
 from gateway.store import open_store
-from gateway.store.base import Health, Store, StoredKey
+from gateway.store.base import Health, Store
 from tests.store.samples import FACTS, OLDEST_FIRST, exchange, feedback, request_of, requests_of
 
 
@@ -276,25 +276,3 @@ async def test_an_append_whose_caller_left_is_stored(store: Store) -> None:
 
 async def test_a_store_that_takes_writes_is_healthy(store: Store) -> None:
     assert await store.check() == Health(is_writable=True)
-
-
-async def test_keys_are_kept_oldest_first_and_revoked_once(store: Store) -> None:
-    first = StoredKey("app", "ab" * 32, ("proxy", "feedback"), None, 5)
-    second = StoredKey("ops", "cd" * 32, ("admin",), "north", 4)
-    await store.add_key(first)
-    await store.add_key(second)
-    assert await store.keys() == [first, second]
-    assert await store.revoke_key("app", at_us=9)
-    assert not await store.revoke_key("app", at_us=10)
-    assert not await store.revoke_key("nobody", at_us=10)
-    assert [key.revoked_at_us for key in await store.keys()] == [9, None]
-
-
-async def test_the_name_of_a_live_key_is_taken_until_it_is_revoked(store: Store) -> None:
-    key = StoredKey("app", "ab" * 32, ("proxy",), None, 5)
-    await store.add_key(key)
-    with pytest.raises(Conflict, match="'app'"):
-        await store.add_key(key)
-    await store.revoke_key("app", at_us=9)
-    await store.add_key(key)
-    assert [stored.revoked_at_us for stored in await store.keys()] == [9, None]

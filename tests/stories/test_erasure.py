@@ -55,7 +55,7 @@ def test_nobody_is_erased_while_rows_wait_beside_the_store(
     refused = httpx.delete(f"{gateway.url}/api/v1/users/{CANARY}", timeout=30)
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) > 0
-    assert "would come back" in refused.json()["error"]["message"]
+    assert "cannot be used" in refused.json()["error"]["message"]
 
     resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     eventually(lambda: httpx.get(f"{gateway.url}/readyz").status_code == 200)

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.conftest import StartGateway
 from tests.log_reader import eventually, wait_until_interpreted
 from tests.running import RunningGateway
@@ -47,6 +49,7 @@ KINDS: Mapping[Callable[[RunningGateway, random.Random], None], int] = {
 """What is killed, and how often of ten times."""
 
 
+@pytest.mark.timeout(400)  # each round starts processes, which share the machine with other tests
 def test_fifty_times_kill_9_lose_nothing_that_was_promised(
     start_gateway: StartGateway, upstream: UpstreamProcess
 ) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 
 from gateway.domain.request import Payload
+from tests.canaries import CREDENTIALS, leaks, written_by
 from tests.houses import APP_KEY, MIB, PROVIDER_KEY, QUIET_KEY
 from tests.log_reader import eventually, payload, row
 from tests.raw_http import call, chunk, request
@@ -37,18 +37,6 @@ REPLY = json.dumps(
         "usage": {"prompt_tokens": 3, "completion_tokens": 4},
     }
 ).encode()
-
-SECRETS = [
-    b"Cookie: session=canary-1",
-    b"Authorization: Bearer canary-2",
-    b"x-api-key: canary-3",
-    b"api-key: canary-4",
-    b"Proxy-Authorization: Basic canary-5",
-    b"X-Amz-Security-Token: canary-6",
-    b"x-goog-api-key: canary-7",
-    b"X-Odd: Bearer canary-8",
-    b"x-portkey-virtual-key: canary-9",
-]
 
 
 def kept(gateway: RunningGateway, trace: str) -> Payload | None:
@@ -160,18 +148,12 @@ def test_no_secret_reaches_the_disk(guarded: RunningGateway, upstream: UpstreamP
         for provider in (b"/plain", b"/keyed", b"/redacted"):
             target = provider + b"/chat/completions?key=canary-10&api_key=canary-13&model=m"
             script = upstream.script(*cookie)
-            fields = [way_in + APP_KEY.encode(), _traced("secrets"), *SECRETS]
+            fields = [way_in + APP_KEY.encode(), _traced("secrets"), *CREDENTIALS]
             assert call(guarded.port, request(b"POST", target, script, *fields, body=CHAT)).status == 200
     call(guarded.port, request(b"POST", b"/v1/x", b"Authorization: Bearer canary-14", body=b"{}"))
-    written = b"".join(file.read_bytes() for file in _files(guarded))
-    for secret in (b"canary-", APP_KEY.encode(), PROVIDER_KEY.encode()):
-        assert secret not in written
-    assert b"secrets" in written, "the search looks in the wrong place"
-
-
-def _files(gateway: RunningGateway) -> list[Path]:
-    """Everything the gateway writes, without the configuration that it reads."""
-    return [file for file in gateway.folder.iterdir() if file.is_file() and file != gateway.config_file]
+    written = written_by(guarded)
+    assert leaks(["canary-", APP_KEY, PROVIDER_KEY], written) == []
+    assert leaks(["secrets"], written), "the search looks in the wrong place"
 
 
 def _traced(trace: str) -> bytes:

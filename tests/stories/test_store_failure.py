@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import sqlite3
 import threading
@@ -13,7 +12,7 @@ import pytest
 
 from tests.cli.command import run_gateway
 from tests.conftest import StartGateway
-from tests.damaging import overwrite_root_of
+from tests.damaging import empty_disk, fill_disk, overwrite_root_of
 from tests.log_reader import eventually, figures, query, wait_until_interpreted
 from tests.raw_http import Response, call, request
 from tests.running import RunningGateway
@@ -25,7 +24,7 @@ def test_traffic_goes_on_while_the_disk_is_full_and_every_row_comes_back(
 ) -> None:
     gateway = start_gateway(_config(upstream, "serve"))
     _call(gateway, upstream, "before")
-    _fill_disk(gateway)
+    fill_disk(gateway)
 
     during = [f"during-{number}" for number in range(20)]
     for trace in during:
@@ -43,7 +42,7 @@ def test_traffic_goes_on_while_the_disk_is_full_and_every_row_comes_back(
     assert refused.json()["status"] == "failure"
     assert _traces(gateway) == ["before"]
 
-    _empty_disk(gateway)
+    empty_disk(gateway)
     eventually(lambda: _readiness(gateway).status_code == 200)
     _call(gateway, upstream, "after")
     assert _traces(gateway) == ["before", *during, "after"]
@@ -57,7 +56,7 @@ def test_rows_that_wait_beside_the_store_survive_a_stop_and_come_back_at_the_sta
     start_gateway: StartGateway, upstream: UpstreamProcess
 ) -> None:
     gateway = start_gateway(_config(upstream, "serve"))
-    _fill_disk(gateway)
+    fill_disk(gateway)
     for number in range(5):
         _call(gateway, upstream, f"waiting-{number}")
     gateway.kill()
@@ -156,7 +155,7 @@ def test_requests_are_refused_while_they_cannot_be_logged_where_that_is_asked_fo
     start_gateway: StartGateway, upstream: UpstreamProcess
 ) -> None:
     gateway = start_gateway(_config(upstream, "refuse"))
-    _fill_disk(gateway)
+    fill_disk(gateway)
     _call(gateway, upstream, "unlucky")
     upstream.take()
     for endpoint in ("chat/completions", "messages"):
@@ -167,7 +166,7 @@ def test_requests_are_refused_while_they_cannot_be_logged_where_that_is_asked_fo
         assert ("code" in refused.json()["error"]) == (endpoint == "chat/completions")
     assert upstream.take() == []
 
-    _empty_disk(gateway)
+    empty_disk(gateway)
     eventually(lambda: _call(gateway, upstream, "lucky").status == 200)
     assert "unlucky" in _traces(gateway)
 
@@ -185,16 +184,6 @@ def _call(gateway: RunningGateway, upstream: UpstreamProcess, trace: str) -> Res
     return call(
         gateway.port, request(b"POST", b"/v1/chat/completions", script, traced, body=json.dumps({}).encode())
     )
-
-
-def _fill_disk(gateway: RunningGateway) -> None:
-    """Let no file of the gateway grow beyond the size that its log of writes has now."""
-    size = gateway.database.with_name("gateway.db-wal").stat().st_size
-    resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-
-def _empty_disk(gateway: RunningGateway) -> None:
-    resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 def _readiness(gateway: RunningGateway) -> httpx.Response:

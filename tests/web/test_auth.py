@@ -11,7 +11,7 @@ from gateway.access.keys import KeyRing, hash_token
 from gateway.access.tokens import FeedbackTokens
 from gateway.domain.principal import OPEN, Principal, Role, Scope
 from gateway.errors import Forbidden, Unauthorized
-from gateway.store.base import KeyStore
+from gateway.store.administration import KeyStore
 from gateway.web.auth import (
     TOKEN_HEADER,
     authenticate,

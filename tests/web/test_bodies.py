@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import BadInput
+from gateway.domain.json_volume import MAX_VALUES
+from gateway.errors import BadInput, TooLarge
 from gateway.web.bodies import MAX_DEPTH, parse_json
 
 
@@ -81,3 +82,8 @@ def test_the_field_that_is_nested_too_deeply_is_named_and_not_its_whole_path() -
 
 def test_a_long_key_is_not_shown_whole() -> None:
     assert len(refusal(f'{{"{"k" * 100_000}": NaN}}'.encode())) < 200
+
+
+def test_a_body_of_more_values_than_fit_into_memory_is_refused_before_it_is_read() -> None:
+    with pytest.raises(TooLarge, match="holds more than"):
+        parse_json(b"[" + b"[]," * MAX_VALUES + b"[]]")

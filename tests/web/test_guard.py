@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from gateway.access.keys import KeyRing, hash_token
 from gateway.domain.principal import OPEN, Principal, Role
 from gateway.errors import BadInput, GatewayError, NotFound, StoreUnavailable
-from gateway.store.base import KeyStore
+from gateway.store.administration import KeyStore
 from gateway.urls import build_faces
 from gateway.web.face import Endpoint, Face
 from gateway.web.guard import Guard

@@ -15,6 +15,7 @@ from gateway.domain.clock import rfc_3339
 from gateway.domain.exchange import stated_model
 from gateway.domain.request import NANO, RequestRecord
 from gateway.query import JudgedRequest, LoggedRequest, Message
+from gateway.wire.json_text import loads
 
 
 class Row(BaseModel):
@@ -126,7 +127,7 @@ def _body(message: Message | None) -> object:
     if message is None or not message.body:
         return None
     try:
-        orjson.loads(message.body)
+        loads(message.body)
         return orjson.Fragment(message.body)
     except orjson.JSONDecodeError:
         pass

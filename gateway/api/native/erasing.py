@@ -34,6 +34,11 @@ def read_dry_run(given: Mapping[str, str]) -> bool:
     return text == "true"
 
 
+def target_without_person(request: web.Request) -> str | None:
+    """Return what stands in the audit log: not who was erased, only whether nobody was."""
+    return f"{DRY_RUN.name}=true" if request.query.get(DRY_RUN.name) == "true" else None
+
+
 async def erase_unless_dry(eraser: Eraser, belongings: Belongings, is_dry: bool) -> web.Response:
     """Erase what was found, or only count it, and reply."""
     if not is_dry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.api.native.aggregates import AggregateEndpoints
+from gateway.api.native.audit import AuditEndpoints
 from gateway.api.native.feedback import FeedbackEndpoints
 from gateway.api.native.replies import ErrorReply, draw_error
 from gateway.api.native.requests import RequestEndpoints
@@ -11,7 +12,7 @@ from gateway.api.native.traces import TraceEndpoints
 from gateway.api.native.users import UserEndpoints
 from gateway.erasing import Eraser
 from gateway.feedback import FeedbackCore
-from gateway.query import Ranking, RequestReader, SessionReader, TraceReader, UserReader
+from gateway.query import AuditReader, Ranking, RequestReader, SessionReader, TraceReader, UserReader
 from gateway.web.face import Face
 
 
@@ -24,8 +25,10 @@ def native_face(
     ranking: Ranking,
     feedback: FeedbackCore,
     eraser: Eraser,
+    audit: AuditReader,
 ) -> Face:
-    """Return the face of `/api/v1`, for callers with the role `read`, and `admin` to withdraw and erase."""
+    """Return the face of `/api/v1`, for callers with the role `read`, and `admin` to withdraw, to erase and
+    to read what admins did."""
     return Face(
         name="native",
         prefixes=("/api/v1",),
@@ -36,6 +39,7 @@ def native_face(
             *UserEndpoints(users, eraser).endpoints(),
             *AggregateEndpoints(ranking).endpoints(),
             *FeedbackEndpoints(feedback, eraser).endpoints(),
+            *AuditEndpoints(audit).endpoints(),
         ),
         draw_error=draw_error,
         error_model=ErrorReply,

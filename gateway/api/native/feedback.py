@@ -5,7 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.native.erasing import DRY_RUN, ErasedReply, erase_unless_dry, read_dry_run
+from gateway.api.native.erasing import (
+    DRY_RUN,
+    ErasedReply,
+    erase_unless_dry,
+    read_dry_run,
+    target_without_person,
+)
 from gateway.api.native.filters import read_feedback_search
 from gateway.api.native.parameters import FEEDBACK_PARAMETERS
 from gateway.api.native.replies import NextCursor, Shape, reply
@@ -110,6 +116,7 @@ class FeedbackEndpoints:
                 description="For good: the entries of which they wrote any version, in all their versions, and "
                 "what is kept of the calls that made them.",
                 parameters=(AUTHOR, DRY_RUN),
+                audited_target=target_without_person,
                 reply=ErasedReply,
                 failures=(400, 503),
             ),

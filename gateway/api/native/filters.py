@@ -7,11 +7,24 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from gateway.api.native.parameters import DEFAULT_LIMIT, FEEDBACK_PARAMETERS, MAX_LIMIT, SEARCH_PARAMETERS
+from gateway.api.native.parameters import (
+    AUDIT_PARAMETERS,
+    DEFAULT_LIMIT,
+    FEEDBACK_PARAMETERS,
+    MAX_LIMIT,
+    SEARCH_PARAMETERS,
+)
 from gateway.domain.filter import All, Filter
 from gateway.domain.group import Place
 from gateway.errors import BadInput
-from gateway.query.search import CRITERIA, FEEDBACK_CRITERIA, METADATA, Criterion, to_condition
+from gateway.query.search import (
+    AUDIT_CRITERIA,
+    CRITERIA,
+    FEEDBACK_CRITERIA,
+    METADATA,
+    Criterion,
+    to_condition,
+)
 from gateway.web.face import Parameter
 from gateway.web.query_string import once_each, refuse_unknown
 
@@ -53,6 +66,14 @@ def read_feedback_search(query: Query) -> Search[tuple[int, str]]:
     """Read what is looked for among feedback; the slice comes after the entry that was created then, in µs since
     the epoch, and has this id. Raises BadInput as `read_search` does."""
     return _read(query, FEEDBACK_CRITERIA, FEEDBACK_PARAMETERS, _read_entry)
+
+
+def read_audit_search(query: Query) -> Search[tuple[int, str]]:
+    """Read what is looked for in the audit log; the slice comes after the entry that was begun then, in µs since
+    the epoch, and has this id. Raises BadInput as `read_search` does."""
+    given = once_each(query)
+    refuse_unknown(given, [parameter.name for parameter in AUDIT_PARAMETERS])
+    return _read(given.items(), AUDIT_CRITERIA, AUDIT_PARAMETERS, _read_entry)
 
 
 def _read(

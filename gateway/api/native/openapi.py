@@ -19,8 +19,6 @@ Json = dict[str, object]
 Mode = Literal["validation", "serialization"]
 """Whether a schema says what is taken, or what is answered."""
 
-_PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
-
 DESCRIPTION = """\
 An LLM gateway that forwards requests to providers unchanged, logs them, and joins feedback to them.
 
@@ -77,8 +75,8 @@ def build_openapi(faces: Sequence[Face], version: str) -> Json:
     paths: dict[str, Json] = {}
     for face in faces:
         for endpoint in face.endpoints:
-            path = _PATH_PARAMETER.sub(r"{\1}", endpoint.path)
-            paths.setdefault(path, {})[endpoint.method.lower()] = _operation(face, endpoint, path, schemas)
+            operation = _operation(face, endpoint, schemas)
+            paths.setdefault(endpoint.plain_path, {})[endpoint.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {"title": "Gateway", "version": version, "description": DESCRIPTION},
@@ -118,10 +116,10 @@ def _shapes_of(face: Face) -> Iterator[tuple[Any, Mode]]:
             yield endpoint.reply, "serialization"
 
 
-def _operation(face: Face, endpoint: Endpoint, path: str, schemas: _Schemas) -> Json:
+def _operation(face: Face, endpoint: Endpoint, schemas: _Schemas) -> Json:
     operation: Json = {
         "tags": [face.name],
-        "operationId": _operation_id(endpoint, path),
+        "operationId": _operation_id(endpoint),
         "summary": endpoint.summary,
         "description": _description(endpoint),
         "responses": _responses(face, endpoint, schemas),
@@ -134,8 +132,8 @@ def _operation(face: Face, endpoint: Endpoint, path: str, schemas: _Schemas) -> 
     return operation
 
 
-def _operation_id(endpoint: Endpoint, path: str) -> str:
-    return "_".join([endpoint.method.lower(), *re.findall("[A-Za-z0-9]+", path)])
+def _operation_id(endpoint: Endpoint) -> str:
+    return "_".join([endpoint.method.lower(), *re.findall("[A-Za-z0-9]+", endpoint.plain_path)])
 
 
 def _description(endpoint: Endpoint) -> str:
@@ -152,7 +150,7 @@ def _security(endpoint: Endpoint) -> list[Json]:
 def _parameters(endpoint: Endpoint) -> list[Json]:
     in_path = [
         Parameter(name, f"The {name.replace('_', ' ')}, percent-encoded.")
-        for name in _PATH_PARAMETER.findall(endpoint.path)
+        for name in re.findall(r"\{(\w+)\}", endpoint.plain_path)
     ]
     return [
         *({**_parameter(parameter), "in": "path", "required": True} for parameter in in_path),

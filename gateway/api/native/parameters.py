@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gateway.domain.audit import Via
 from gateway.domain.exchange import Outcome
 from gateway.domain.feedback import Kind, Source
-from gateway.query.search import CRITERIA, FEEDBACK_CRITERIA, METADATA, Criterion
+from gateway.query.search import AUDIT_CRITERIA, CRITERIA, FEEDBACK_CRITERIA, METADATA, Criterion
 from gateway.web.face import Parameter
 
 DEFAULT_LIMIT = 50
@@ -33,14 +34,27 @@ _FEEDBACK_SCHEMAS: Mapping[str, dict[str, object]] = {
 }
 
 
+_AUDIT_SCHEMAS: Mapping[str, dict[str, object]] = {
+    "via": {"type": "string", "enum": [*Via]},
+    "from": _TIME,
+    "to": _TIME,
+}
+
+
 def _criteria(
+    criteria: Mapping[str, Criterion], schemas: Mapping[str, dict[str, object]]
+) -> tuple[Parameter, ...]:
+    return tuple(
+        Parameter(name, criterion.description, schemas.get(name, _TEXT))
+        for name, criterion in criteria.items()
+    )
+
+
+def _with_metadata(
     found: str, criteria: Mapping[str, Criterion], schemas: Mapping[str, dict[str, object]]
 ) -> tuple[Parameter, ...]:
     return (
-        *(
-            Parameter(name, criterion.description, schemas.get(name, _TEXT))
-            for name, criterion in criteria.items()
-        ),
+        *_criteria(criteria, schemas),
         Parameter(
             f"{METADATA}KEY",
             f"{found.capitalize()} whose metadata has this value under KEY; may be given for several keys.",
@@ -62,11 +76,12 @@ def slice_parameters(
     )
 
 
-REQUEST_CRITERIA = _criteria("requests", CRITERIA, _SCHEMAS)
+REQUEST_CRITERIA = _with_metadata("requests", CRITERIA, _SCHEMAS)
 SEARCH_PARAMETERS = (*REQUEST_CRITERIA, *slice_parameters("requests"))
 TRACE_PARAMETERS = (*REQUEST_CRITERIA, *slice_parameters("traces"))
 SESSION_PARAMETERS = (*REQUEST_CRITERIA, *slice_parameters("sessions"))
 FEEDBACK_PARAMETERS = (
-    *_criteria("entries", FEEDBACK_CRITERIA, _FEEDBACK_SCHEMAS),
+    *_with_metadata("entries", FEEDBACK_CRITERIA, _FEEDBACK_SCHEMAS),
     *slice_parameters("entries"),
 )
+AUDIT_PARAMETERS = (*_criteria(AUDIT_CRITERIA, _AUDIT_SCHEMAS), *slice_parameters("entries"))

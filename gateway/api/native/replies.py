@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.errors import Ambiguous, GatewayError
+from gateway.wire.json_text import loads
 
 
 class Shape(BaseModel):
@@ -78,7 +79,7 @@ def embed(value: object) -> orjson.Fragment:
 def embed_text(text: str | bytes) -> orjson.Fragment | None:
     """Return JSON text for a reply as it is, digit for digit; None if it is no JSON."""
     try:
-        orjson.loads(text)
+        loads(text)
     except orjson.JSONDecodeError:
         return None
     return orjson.Fragment(text)

@@ -7,7 +7,13 @@ import asyncio
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.native.erasing import DRY_RUN, ErasedReply, erase_unless_dry, read_dry_run
+from gateway.api.native.erasing import (
+    DRY_RUN,
+    ErasedReply,
+    erase_unless_dry,
+    read_dry_run,
+    target_without_person,
+)
 from gateway.api.native.figures import TimedFigures, timed_figures
 from gateway.api.native.questions import USER_PARAMETERS, read_user_question
 from gateway.api.native.replies import NextCursor, Shape, reply
@@ -92,6 +98,7 @@ class UserEndpoints:
                 "figures are left, and all feedback on these requests or by this user, with its history. "
                 "Percent-encode the name.",
                 parameters=(DRY_RUN,),
+                audited_target=target_without_person,
                 reply=ErasedReply,
                 failures=(400, 503),
             ),

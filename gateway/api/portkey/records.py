@@ -15,6 +15,7 @@ from gateway.api.portkey.values import NANOUSD_A_CENT
 from gateway.domain.exchange import was_proxied
 from gateway.domain.request import RequestRecord
 from gateway.query import LoggedRequest, Message
+from gateway.wire.json_text import loads
 
 UrlOf = Callable[[str, str], str | None]
 """Tells the URL that a provider of this name was asked at, for a caller's path; None where it is not known."""
@@ -63,7 +64,7 @@ def _as_json(message: Message | None) -> bytes | None:
     if message is None or not message.body:
         return None
     try:
-        orjson.loads(message.body)
+        loads(message.body)
         # Between the tokens of JSON a line break is as good as a space, and inside them there is none.
         return message.body.replace(b"\r", b" ").replace(b"\n", b" ")
     except orjson.JSONDecodeError:

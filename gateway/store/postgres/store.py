@@ -14,12 +14,14 @@ from gateway.store.postgres.remains import rewrite, sweep_out
 from gateway.store.postgres.schema import bring_up_to_date
 from gateway.store.postgres.snapshots import PostgresSnapshots
 from gateway.store.postgres.writer import PostgresWriter
+from gateway.store.relational.parts.audit import AuditLog
 from gateway.store.relational.parts.erasure import Erasure
 from gateway.store.relational.parts.exports import Exports
 from gateway.store.relational.parts.feedback import FeedbackEntries
 from gateway.store.relational.parts.figures import Figures
 from gateway.store.relational.parts.keys import Keys
 from gateway.store.relational.parts.requests import Requests
+from gateway.store.relational.parts.transfer import Transfer
 
 
 async def open_postgres(url: str, decode: Decode, workers: tuple[int, ...]) -> PostgresStore:
@@ -49,7 +51,7 @@ def open_connection(url: str) -> PostgresConnection:
     return connection
 
 
-class PostgresStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys):
+class PostgresStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, AuditLog, Transfer):
     """The store in one database. Keeps every promise of `gateway.store.base.Store`."""
 
     def __init__(

@@ -109,11 +109,11 @@ def given_by(connection: Connection, author: str, tenant: str | None) -> Belongi
 async def erase(belongings: Belongings, at_us: int, writer: Writer, readers: Readers) -> None:
     """Erase what was found, step by step. What leads to other things goes after them, so that all is found again
     should this break off."""
-    for receipts in _steps(belongings.receipts):
-        await _write(writer, partial(_erase_receipts, receipts=receipts))
-    for feedback_ids in _steps(belongings.feedback_ids):
-        await _write(writer, partial(_erase_entries, feedback_ids=feedback_ids))
-    for seqs in _steps(belongings.request_seqs):
+    for receipts in steps(belongings.receipts):
+        await _write(writer, partial(erase_receipts, receipts=receipts))
+    for feedback_ids in steps(belongings.feedback_ids):
+        await _write(writer, partial(erase_entries, feedback_ids=feedback_ids))
+    for seqs in steps(belongings.request_seqs):
         await _write(writer, partial(_erase_requests, seqs=seqs, at_us=at_us))
     for leftover in await readers.read(leftovers):
         await _write(writer, partial(sweep, leftover=leftover))
@@ -128,16 +128,18 @@ def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> 
     rows = orjson.dumps(seqs).decode()
     break_seals(connection, KINDS, [row[0] for row in connection.execute(statements.started, (rows,))])
     # A vote may have come since it was looked for them.
-    _erase_entries(connection, [row[0] for row in connection.execute(statements.on_rows, (rows,))])
+    erase_entries(connection, [row[0] for row in connection.execute(statements.on_rows, (rows,))])
     connection.execute(statements.anonymise, (at_us, rows))
     connection.execute(statements.delete_payloads, (rows,))
 
 
-def _erase_receipts(connection: Connection, receipts: Sequence[tuple[str, str]]) -> None:
+def erase_receipts(connection: Connection, receipts: Sequence[tuple[str, str]]) -> None:
+    """Delete receipts by scope and key, in the caller's transaction."""
     connection.executemany(_DELETE_RECEIPT, receipts)
 
 
-def _erase_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
+def erase_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
+    """Delete entries with their history, and take back the sums that they are in, in the caller's transaction."""
     statements = _statements(connection.dialect)
     ids = list_to_json(feedback_ids)
     break_seals(
@@ -158,6 +160,7 @@ def _receipts_of(connection: Connection, ids: Sequence[str]) -> tuple[tuple[str,
     return tuple(connection.execute(_statements(connection.dialect).receipts, (list_to_json(ids),)))
 
 
-def _steps(things: Sequence[T]) -> Iterator[Sequence[T]]:
+def steps(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut what is to be done into pieces for one job each."""
     for start in range(0, len(things), STEP):
         yield things[start : start + STEP]

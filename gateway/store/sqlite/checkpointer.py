@@ -77,8 +77,8 @@ class Checkpointer:
             log.warning("no checkpoints are made beside commits", reason=str(error))
 
     def _comes_due(self, *, anew: bool = False) -> bool:
-        """Wait for the next checkpoint; tell whether there is to be one. With `anew`, one that is due by now is left
-        out."""
+        """Wait for the next checkpoint; tell whether there is to be one. With `anew`, one that is already due is
+        left out."""
         if anew:
             self._is_due.clear()
             if self._is_closed:

@@ -11,7 +11,7 @@ _JSON_TYPES: dict[ValueKind, str] = {
     "number": "'integer', 'real'",
     "flag": "'true', 'false'",
 }
-_LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM requests"
+_LAST_SEQ = "SELECT max(coalesce(max(seq), 0), (SELECT last_seq FROM expired)) FROM requests"
 
 
 class SqliteDialect(Dialect):

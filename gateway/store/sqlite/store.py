@@ -9,12 +9,14 @@ from gateway.store.base import Decode, as_sent
 from gateway.store.file_lock import FileLock
 from gateway.store.occupancy import occupy
 from gateway.store.packing import BodyPacker
+from gateway.store.relational.parts.audit import AuditLog
 from gateway.store.relational.parts.erasure import Erasure
 from gateway.store.relational.parts.exports import Exports
 from gateway.store.relational.parts.feedback import FeedbackEntries
 from gateway.store.relational.parts.figures import Figures
 from gateway.store.relational.parts.keys import Keys
 from gateway.store.relational.parts.requests import Requests
+from gateway.store.relational.parts.transfer import Transfer
 from gateway.store.sqlite import remains
 from gateway.store.sqlite.connection import SqliteConnection, connect_writer
 from gateway.store.sqlite.dialect import SQLITE
@@ -53,7 +55,7 @@ def _open(path: Path) -> SqliteConnection:
     return connection
 
 
-class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys):
+class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, AuditLog, Transfer):
     """The store in one file. Keeps every promise of `gateway.store.base.Store`."""
 
     def __init__(

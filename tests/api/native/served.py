@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.api.native import native_face
 from gateway.erasing import Eraser
 from gateway.feedback import FeedbackCore
-from gateway.query import Ranking, RequestReader, SessionReader, TraceReader, UserReader
+from gateway.query import AuditReader, Ranking, RequestReader, SessionReader, TraceReader, UserReader
 from gateway.store.base import Store
 from gateway.web.face import Face
 
@@ -20,4 +20,5 @@ def face_over(store: Store, feedback: FeedbackCore | None = None) -> Face:
         ranking=Ranking(store),
         feedback=feedback or FeedbackCore(store),
         eraser=Eraser(store, lambda: False),
+        audit=AuditReader(store),
     )

@@ -69,6 +69,7 @@ def test_our_own_faces_make_a_valid_document(store: Store) -> None:
         "/api/v1/aggregates",
         "/api/v1/feedback",
         "/api/v1/feedback/{feedback_id}",
+        "/api/v1/audit",
         "/openapi.json",
         "/docs",
         "/docs/style.css",

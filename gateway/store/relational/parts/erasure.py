@@ -1,16 +1,16 @@
-"""Taking out what there is of a person."""
+"""Taking out what there is of a person, and what is too old."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 
-from gateway.domain.erasure import Belongings
-from gateway.store.relational import erasing
+from gateway.domain.erasure import Belongings, Expired
+from gateway.store.relational import erasing, expiring
 from gateway.store.relational.parts.open_database import OpenDatabase
 
 
 class Erasure(OpenDatabase):
-    """Keeps what the protocol of the same name promises."""
+    """Keeps what `Erasure` and `Retention` promise."""
 
     async def belongings_of(self, user: str, tenant: str | None) -> Belongings:
         return await self._queries.read(lambda connection: erasing.belongings_of(connection, user, tenant))
@@ -21,6 +21,12 @@ class Erasure(OpenDatabase):
     async def erase(self, belongings: Belongings, at_us: int) -> None:
         await erasing.erase(belongings, at_us, self._writer, self._queries)
         await self._remove_remains()
+
+    async def expire(self, before_us: int) -> Expired:
+        expired = await expiring.expire(before_us, self._writer, self._queries)
+        if expired:
+            await self._remove_remains()
+        return expired
 
     @abstractmethod
     async def compact(self) -> None:

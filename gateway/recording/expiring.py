@@ -1,0 +1,74 @@
+"""Expiring: nothing is kept for longer than is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import structlog
+
+from gateway.domain.aggregate import DAY_US
+from gateway.domain.clock import now_us
+from gateway.errors import StoreUnavailable
+from gateway.store.administration import Retention
+
+log = structlog.get_logger("gateway.recording")
+
+INTERVAL_SECONDS = 600.0
+"""How often it is looked for what has become too old."""
+
+
+class Expiring:
+    """Deletes whole days, in UTC, once they ended so many days ago, for as long as it runs.
+
+    Args:
+        days: for how long things are kept; None: for ever. May be changed by `keep_for`.
+    """
+
+    def __init__(self, store: Retention, days: int | None) -> None:
+        self.rows_expired = 0
+        """How many requests were deleted."""
+        self._store = store
+        self._days = days
+        self._wakeup = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, with what has become too old while nobody looked."""
+        self._task = asyncio.create_task(self._run(), name="expiring")
+
+    def keep_for(self, days: int | None) -> None:
+        """Keep things for so many days from now on."""
+        self._days = days
+        self._wakeup.set()
+
+    async def close(self) -> None:
+        """Stop, wherever it is: what is left is found the next time."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._wakeup.clear()
+            if self._days is not None:
+                await self._expire(kept_from_us(now_us(), self._days))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wakeup.wait(), INTERVAL_SECONDS)
+
+    async def _expire(self, before_us: int) -> None:
+        try:
+            expired = await self._store.expire(before_us)
+        except StoreUnavailable as error:
+            log.warning("not all that is too old could be deleted; it will be tried again", reason=str(error))
+        except Exception:
+            log.exception("what is too old could not be deleted; it will be tried again")
+        else:
+            self.rows_expired += expired.requests
+            if expired:
+                log.info("deleted what was too old", requests=expired.requests, feedback=expired.feedback)
+
+
+def kept_from_us(at_us: int, days: int) -> int:
+    """Return from when on things are kept at a time: the beginning of the day, in UTC, so many days before."""
+    return (at_us // DAY_US - days) * DAY_US

@@ -1,0 +1,60 @@
+"""How limits are written, and when their windows begin and end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from gateway.domain.clock import us_of
+from gateway.domain.limit import Limit, Unit, Window
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "written"),
+    [
+        ("600 requests/minute", Limit(600, Unit.REQUESTS, Window.MINUTE), "600 requests/minute"),
+        (" 600 Requests / Minute ", Limit(600, Unit.REQUESTS, Window.MINUTE), "600 requests/minute"),
+        ("2000000 tokens/day", Limit(2_000_000, Unit.TOKENS, Window.DAY), "2000000 tokens/day"),
+        ("25 usd/month", Limit(25_000_000_000, Unit.USD, Window.MONTH), "25 usd/month"),
+        ("0.005usd/hour", Limit(5_000_000, Unit.USD, Window.HOUR), "0.005 usd/hour"),
+        ("0 requests/day", Limit(0, Unit.REQUESTS, Window.DAY), "0 requests/day"),
+    ],
+)
+def test_a_limit_is_read_as_it_is_written(text: str, limit: Limit, written: str) -> None:
+    assert Limit.parse(text) == limit
+    assert str(limit) == written
+    assert Limit.parse(written) == limit
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "600", "600/minute", "-1 requests/minute", "600 calls/minute", "600 requests/week", "1e3 requests/day",
+        "600 requests per minute", "1.5 requests/minute", "0.5 tokens/day", "0.0000000001 usd/day",
+        "600 requests/minute, 1 usd/day",
+    ],
+)  # fmt: skip
+def test_what_is_no_limit_is_refused_with_what_one_looks_like(text: str) -> None:
+    with pytest.raises(ValueError, match=r"requests, tokens or usd per minute|a whole number of"):
+        Limit.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("window", "start", "end"),
+    [
+        (Window.MINUTE, datetime(2024, 2, 29, 23, 59, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)),
+        (Window.HOUR, datetime(2024, 2, 29, 23, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)),
+        (Window.DAY, datetime(2024, 2, 29, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)),
+        (Window.MONTH, datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)),
+    ],
+)
+def test_windows_are_those_of_the_calendar_in_utc(window: Window, start: datetime, end: datetime) -> None:
+    at_us = us_of(datetime(2024, 2, 29, 23, 59, 30, 500_000, tzinfo=UTC))
+    assert (window.start_us(at_us), window.end_us(at_us)) == (us_of(start), us_of(end))
+    assert window.start_us(us_of(end)) == us_of(end)
+
+
+def test_a_month_ends_with_the_year() -> None:
+    december = us_of(datetime(2023, 12, 31, 12, tzinfo=UTC))
+    assert Window.MONTH.end_us(december) == us_of(datetime(2024, 1, 1, tzinfo=UTC))

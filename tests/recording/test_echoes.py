@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from gateway.domain.exchange import Identity, Outcome, PayloadPolicy
+from gateway.recording.capture import Capture
+from gateway.recording.echoes import without_echoes
+
+KEY = b"sk-a-key-of-some-length"
+SENT = ((b"Host", b"h"), (b"Authorization", b"Bearer " + KEY), (b"X-Team", b"blue"))
+ERROR = b'{"error": {"message": "Incorrect API key provided: %b"}}'
+
+
+@pytest.mark.parametrize("name", [b"authorization", b"x-api-key", b"Api-Key", b"X-Goog-Api-Key"])
+def test_a_credential_that_comes_back_is_masked_byte_for_byte(name: bytes) -> None:
+    headers, body = without_echoes(((name, KEY),), ((b"X-Seen", b"key " + KEY),), ERROR % KEY)
+    assert headers == ((b"X-Seen", b"key " + b"*" * len(KEY)),)
+    assert body == ERROR % (b"*" * len(KEY))
+
+
+def test_a_packed_error_is_kept_unpacked_if_there_is_one_in_it() -> None:
+    packed, head = gzip.compress(ERROR % KEY), ((b"Content-Encoding", b"gzip"), (b"A", b"1"))
+    assert without_echoes(SENT, head, packed) == (((b"A", b"1"),), ERROR % (b"*" * len(KEY)))
+    harmless = gzip.compress(ERROR % b"none")
+    assert without_echoes(SENT, head, harmless) == (head, harmless)
+
+
+@pytest.mark.parametrize("sent", [(), ((b"Authorization", b"Bearer key"),), ((b"X-Team", KEY),)])
+def test_what_is_no_credential_or_a_mere_word_stays(sent: tuple[tuple[bytes, bytes], ...]) -> None:
+    assert without_echoes(sent, (), ERROR % KEY) == ((), ERROR % KEY)
+
+
+@pytest.mark.parametrize(("status", "is_masked"), [(401, True), (500, True), (200, False)])
+def test_answers_are_kept_as_they_are_and_errors_without_echoes(status: int, is_masked: bool) -> None:
+    capture = Capture(
+        identity=Identity("r", "t"),
+        tenant=None,
+        key_name=None,
+        provider="up",
+        endpoint="other",
+        method="GET",
+        path="/v1/x",
+        payloads=PayloadPolicy.FULL,
+        limit_bytes=1000,
+        request_headers=(),
+        sent_headers=SENT,
+    )
+    capture.answered(status, ())
+    capture.response_body.add(ERROR % KEY)
+    exchange = capture.close(Outcome.COMPLETE)
+    assert (KEY not in exchange.response_body) == is_masked
+    assert len(exchange.response_body) == exchange.response_size
