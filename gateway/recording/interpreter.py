@@ -28,6 +28,9 @@ BATCH = 256
 GATHER_SECONDS = 0.02
 """How long the first exchange of a batch waits for others: a change of threads costs more than a reading."""
 
+REMEMBERED = 16 * BATCH
+"""Of how many rows that were read back it is remembered that they were: those that may still be submitted."""
+
 RETRY_SECONDS = 1.0
 
 Observer = Callable[[Exchange, Facts], None]
@@ -58,7 +61,7 @@ class Interpreter:
         self._waiting_bytes = 0
         self._wakeup = asyncio.Event()
         self._has_leftovers = True
-        self._read_back_to = 0
+        self._read_back: deque[int] = deque(maxlen=REMEMBERED)
         self._is_closing = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interpreter")
         self._task: asyncio.Task[None] | None = None
@@ -112,19 +115,25 @@ class Interpreter:
     def _take(self) -> list[tuple[int, Exchange]]:
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         self._waiting_bytes -= sum(len(e.request_body) + len(e.response_body) for _, e in batch)
-        return [(seq, exchange) for seq, exchange in batch if seq > self._read_back_to]
+        if not self._read_back:
+            return batch
+        read_back = set(self._read_back)
+        return [(seq, exchange) for seq, exchange in batch if seq not in read_back]
 
     async def _interpret_leftovers(self) -> None:
+        # Before it is looked, since more may be there when this is still on its way.
+        self._has_leftovers = False
         try:
             leftovers = await self._log.uninterpreted(BATCH)
         except StoreUnavailable:
+            self._has_leftovers = True
             await self._pause()
             return
-        self._has_leftovers = bool(leftovers)
         if leftovers:
-            # They are the oldest there are, so what is submitted up to the last of them is among them. What was
-            # submitted has its payload, which the store may have had to leave out.
-            self._read_back_to = leftovers[-1][0]
+            self._has_leftovers = True
+            # What is being submitted is among them, and must not be told of twice. It has its payload, which the
+            # store may have had to leave out.
+            self._read_back.extend(seq for seq, _ in leftovers)
             whole = dict(self._waiting)
             await self._annotate([(seq, whole.get(seq, exchange)) for seq, exchange in leftovers])
 

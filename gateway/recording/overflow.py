@@ -18,6 +18,9 @@ log = structlog.get_logger("gateway.recording")
 RETRY_SECONDS = 1.0
 """How often it is tried whether the store takes rows again."""
 
+FEW_ROWS = 200
+"""So many are brought back within a moment."""
+
 
 class Overflow:
     """The file beside the store in which rows wait, and the task that brings them back in order.
@@ -37,6 +40,7 @@ class Overflow:
         self._store = store
         self._interpreter = interpreter
         self._retry: asyncio.Task[None] | None = None
+        self._end: asyncio.Future[None] | None = None
         self.is_engaged = False
         self.rows_spilled = 0
         self.rows_lost = 0
@@ -52,6 +56,13 @@ class Overflow:
             log.error("the store fails; rows go to a file beside it", reason=reason)
             self.is_engaged = True
             self._retry = asyncio.create_task(self._retry_until_back(), name="overflow")
+
+    async def takes_rows(self) -> bool:
+        """Tell whether rows go to the file now. While the last few are brought back from it, which takes a moment,
+        wait for that: under load it would never be empty otherwise."""
+        if self._end is not None:
+            await asyncio.shield(self._end)
+        return self.is_engaged
 
     def refuse_while_engaged(self) -> None:
         """Raise StoreUnavailable while the store does not take rows."""
@@ -85,14 +96,30 @@ class Overflow:
 
     async def _bring_back(self) -> None:
         try:
-            count = sum([await replay(spill, self._store) for spill in self._spills])
+            count = await self._empty()
         except Exception as error:
             # Whatever it is, the file still has the rows, and it will be tried again.
             log.warning("the store does not take rows yet", reason=str(error) or repr(error))
             if not self.is_engaged:
                 self.engage(str(error))
             return
-        # Rows that came while the last ones were being committed are still in the file.
-        self.is_engaged = not self._are_empty
         self._interpreter.expect_leftovers()
         log.warning("the store takes rows again", rows_brought_back=count)
+
+    async def _empty(self) -> int:
+        """Bring back what is in the files, and what is added to them meanwhile; return how many rows that made.
+        From when a round has found but few, whoever has more waits until the last round is over."""
+        count = 0
+        try:
+            while True:
+                spilled = self.rows_spilled
+                count += sum([await replay(spill, self._store) for spill in self._spills])
+                if self._are_empty:
+                    self.is_engaged = False
+                    return count
+                if self.rows_spilled - spilled <= FEW_ROWS and self._end is None:
+                    self._end = asyncio.get_running_loop().create_future()
+        finally:
+            if self._end is not None:
+                self._end.set_result(None)
+                self._end = None

@@ -141,7 +141,7 @@ class Recorder:
         except Exception:
             log.exception("payloads could not be redacted, so none of them is kept", rows=len(exchanges))
             kept = [_without_payload(exchange) for exchange in exchanges]
-        if self._overflow.is_engaged:
+        if await self._overflow.takes_rows():
             self._overflow.add(kept)
             return
         try:

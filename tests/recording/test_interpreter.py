@@ -155,3 +155,23 @@ async def test_observers_are_told_once_however_often_the_store_fails(
     await all_read(store)
     await interpreter.close()
     assert seen == ["a"]
+
+
+async def test_rows_that_are_told_of_while_others_are_looked_for_are_not_forgotten(store: Store) -> None:
+    class Late(WatchedStore):
+        """A row comes from elsewhere while the first look, which does not see it, is on its way back."""
+
+        async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
+            found = await super().uninterpreted(limit)
+            if not await requests_of(store):
+                await store.append([chat("late")])
+                interpreter.expect_leftovers()
+                has_come.set()
+            return found
+
+    has_come = asyncio.Event()
+    interpreter = Interpreter(Late(store), PriceTable({}, {}), lambda name: None)
+    interpreter.start()
+    await has_come.wait()
+    await all_read(store)
+    await interpreter.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -46,6 +47,40 @@ async def test_rows_that_come_while_others_are_brought_back_follow_them(
     await until(lambda: bool(watched.appended))
     overflow.add([chat("b")])
     watched.gate.set()
+    await healed(overflow)
+    assert await stored(store) == ["a", "b"]
+
+
+async def test_rows_that_come_without_a_pause_do_not_keep_the_store_from_being_used_again(
+    overflow: Overflow, store: Store
+) -> None:
+    overflow.engage("down")
+    names: list[str] = []
+    while await overflow.takes_rows():
+        names.append(str(len(names)))
+        overflow.add([chat(names[-1])])
+        await asyncio.sleep(0.001)
+    assert await stored(store) == names
+
+
+async def test_who_waited_for_the_last_round_is_told_when_it_failed(
+    overflow: Overflow, watched: WatchedStore, store: Store
+) -> None:
+    overflow.engage("down")
+    overflow.add([chat("a")])
+    watched.gate.clear()
+    await until(lambda: len(watched.appended) == 1)
+    overflow.add([chat("b")])
+    watched.gate.set()
+    watched.gate.clear()
+    await until(lambda: len(watched.appended) == 2)
+    watched.failure = DOWN
+    waiting = asyncio.create_task(overflow.takes_rows())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    watched.gate.set()
+    assert await waiting
+    watched.failure = None
     await healed(overflow)
     assert await stored(store) == ["a", "b"]
 

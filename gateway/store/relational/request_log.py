@@ -16,12 +16,8 @@ from gateway.store.relational.joining import join_waiting
 from gateway.store.relational.rollup_table import OF_REQUESTS, break_seals
 from gateway.store.rows import exchange_from_row, facts_to_row, payload_of, payload_to_row, request_to_row
 from gateway.store.tables import FACT_COLUMNS, PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, payload_columns
-from gateway.store.text import storable, storable_or_none
+from gateway.store.text import list_to_json, storable, storable_or_none
 
-_IS_STORED = (
-    "SELECT 1 FROM requests"
-    " WHERE request_id = ? AND started_at_us = ? AND tenant IS NOT DISTINCT FROM ? LIMIT 1"
-)
 _ANNOTATE = (
     f"UPDATE requests SET {', '.join(f'{column} = ?' for column in FACT_COLUMNS)}"
     " WHERE seq = ? AND interpreted_at_us IS NULL"
@@ -47,6 +43,16 @@ def _uninterpreted(dialect: Dialect) -> str:
     return (
         f"{_exchanges(dialect)} WHERE r.interpreted_at_us IS NULL AND r.worker {dialect.among_numbers('?')}"
         " ORDER BY r.seq LIMIT ?"
+    )
+
+
+@cache
+def _alike(dialect: Dialect) -> str:
+    # Times are no help to find few rows: all of a batch may be close together.
+    started = f"{dialect.unindexed('started_at_us')} {dialect.among_numbers(':starts')}"
+    return (
+        "SELECT request_id, started_at_us, tenant FROM requests"
+        f" WHERE request_id {dialect.among_texts(':ids')} AND {started}"
     )
 
 
@@ -80,13 +86,13 @@ def missing(connection: Connection, exchanges: Sequence[Exchange]) -> list[int]:
     """Return the positions of exchanges that no row was made of; of several alike that of the first."""
     positions: dict[tuple[str, int, str | None], int] = {}
     for position, exchange in enumerate(exchanges):
-        alike = (
-            storable(exchange.identity.request_id),
-            exchange.started_at_us,
-            storable_or_none(exchange.tenant),
-        )
-        if alike not in positions and not connection.execute(_IS_STORED, alike).fetchone():
-            positions[alike] = position
+        positions.setdefault(_what_tells_apart(exchange), position)
+    alike = {
+        "ids": list_to_json([request_id for request_id, _, _ in positions]),
+        "starts": orjson.dumps([start for _, start, _ in positions]).decode(),
+    }
+    for stored in connection.execute(_alike(connection.dialect), alike):
+        positions.pop(tuple(stored), None)
     return list(positions.values())
 
 
@@ -130,6 +136,14 @@ def payload(connection: Connection, seq: int) -> Payload | None:
 def size_bytes(exchange: Exchange) -> int:
     """Return about how many bytes an exchange takes in the queue and in the database."""
     return ROW_BYTES + len(exchange.request_body) + len(exchange.response_body)
+
+
+def _what_tells_apart(exchange: Exchange) -> tuple[str, int, str | None]:
+    return (
+        storable(exchange.identity.request_id),
+        exchange.started_at_us,
+        storable_or_none(exchange.tenant),
+    )
 
 
 def _names(exchanges: Sequence[Exchange]) -> dict[str, int]:
