@@ -27,6 +27,7 @@ class Plan:
         rows: requests in the month that is asked about.
         times: how often each question is asked.
         profiled: loads under which the gateway is profiled.
+        copied: batches of requests written to PostgreSQL.
         soak_seconds: how long a soak is.
     """
 
@@ -41,6 +42,7 @@ class Plan:
     rows: int = 1_000_000
     times: int = 10
     profiled: Sequence[Case] = (Case("json", 16), Case("sse", 64))
+    copied: int = 50
     soak_seconds: float = 600
 
 
@@ -55,5 +57,6 @@ QUICK = Plan(
     rows=50_000,
     times=3,
     profiled=(Case("json", 16),),
+    copied=5,
     soak_seconds=30,
 )

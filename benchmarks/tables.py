@@ -192,6 +192,7 @@ TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "slow-streams": slow_streams_table,
     "bodies": bodies_table,
     "storing": storing_table,
+    "copying": storing_table,
     "growth": growth_table,
     "questions": questions_table,
     "memory": memory_table,

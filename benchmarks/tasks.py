@@ -13,6 +13,7 @@ from benchmarks.bodies import measure_bodies
 from benchmarks.compare import added, compare
 from benchmarks.contestant import Contestant
 from benchmarks.contestants import DIRECT, GATEWAY
+from benchmarks.copying import measure_copying
 from benchmarks.half_rate import measure_half_rate
 from benchmarks.lineup import Running, Say, running, warm_up
 from benchmarks.memory import read_memory
@@ -75,6 +76,10 @@ def _storing(plan: Plan, folder: Path, say: Say) -> Results:
     return {"storing": measure_storing(folder, plan.seconds / 2, say)}
 
 
+def _copying(plan: Plan, folder: Path, say: Say) -> Results:
+    return {"copying": measure_copying(folder, plan.copied, say)}
+
+
 def _questions(plan: Plan, folder: Path, say: Say) -> Results:
     growth, answers = ask_all(folder, plan.rows, plan.times, say)
     return {"growth": growth, "questions": answers}
@@ -120,6 +125,7 @@ TASKS = {
     "slow-streams": Task("memory and stalls with 1,000 slow streams at once", _slow_streams),
     "bodies": Task("what a request costs by its length", _bodies),
     "storing": Task("what the store takes without HTTP", _storing),
+    "copying": Task("what the store in PostgreSQL takes, beside plain COPY", _copying, is_long=True),
     "questions": Task("writing and asking as the store grows to a month of requests", _questions),
     "memory": Task("whether memory grows with the requests served", _memory),
     "profile": Task("which functions the gateway's time goes to", _profile),

@@ -1,0 +1,113 @@
+"""Commands on a store in PostgreSQL: each works, or says what does instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import run_gateway
+from tests.cli.conftest import Played, Run
+from tests.log_reader import wait_until_interpreted
+from tests.postgres_server import PostgresServer
+
+pytestmark = pytest.mark.skipif(not find_spec("psycopg"), reason="there is no PostgreSQL to test with")
+
+
+@pytest.fixture
+def url(postgres_server: PostgresServer) -> Iterator[str]:
+    url = postgres_server.new_database()
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def moved(played: Played, url: str) -> Played:
+    """What was played, brought into the database."""
+    wait_until_interpreted(played.gateway.database)
+    migrated = played.run("migrate", f"sqlite:///{played.gateway.database}", url)
+    assert migrated.returncode == 0, migrated.stderr
+    assert "all there" in migrated.stdout
+    return played
+
+
+def test_a_log_is_migrated_and_read_there(moved: Played, run: Run, url: str) -> None:
+    listed = run("logs", "query", "--storage", url)
+    assert listed.returncode == 0, listed.stderr
+    assert moved.whole in listed.stdout
+    shown = run("logs", "show", moved.stream, "--storage", url, "--raw", "response")
+    assert shown.stdout.encode() == moved.stream_bytes
+
+
+def test_feedback_is_given_and_listed(moved: Played, run: Run, url: str) -> None:
+    given = run("feedback", "add", "first", "5", "--storage", url)
+    assert given.returncode == 0, given.stderr
+    listed = run("feedback", "list", "--storage", url)
+    assert "first" in listed.stdout
+
+
+def test_keys_are_made_listed_and_revoked(run: Run, url: str) -> None:
+    assert run("keys", "create", "app", "--role", "proxy", "--storage", url).returncode == 0
+    assert run("keys", "create", "app", "--role", "proxy", "--storage", url).returncode == 1
+    assert "app" in run("keys", "list", "--storage", url).stdout
+    assert run("keys", "revoke", "app", "--storage", url).returncode == 0
+
+
+def test_it_is_compacted(moved: Played, run: Run, url: str) -> None:
+    compacted = run("compact", "--storage", url)
+    assert compacted.returncode == 0, compacted.stderr
+    assert "before" in compacted.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"), [(("backup", "copy.db"), "pg_dump"), (("restore", "copy.db"), "pg_restore")]
+)
+def test_copies_are_left_to_the_tools_of_the_database(
+    run: Run, url: str, command: tuple[str, str], instead: str
+) -> None:
+    refused = run(*command, "--storage", url)
+    assert refused.returncode == 2
+    assert instead in refused.stderr
+
+
+def config_for(folder: Path, url: str) -> None:
+    (folder / "gateway.yaml").write_text(
+        f"providers: {{up: {{base_url: 'http://127.0.0.1:1/v1'}}}}\nstorage: {{url: '{url}'}}\n"
+    )
+
+
+def test_a_deployment_on_it_is_looked_at(tmp_path: Path, run: Run, url: str) -> None:
+    config_for(tmp_path, url)
+    looked = run("doctor", "--offline")
+    assert looked.returncode == 0, looked.stdout + looked.stderr
+    assert "of this version" in looked.stdout
+
+
+def test_a_server_that_does_not_answer_is_a_problem_and_the_password_is_not_shown(
+    tmp_path: Path, run: Run
+) -> None:
+    config_for(tmp_path, "postgresql://me:sesame@127.0.0.1:1/gateway")
+    (tmp_path / "gateway.yaml").chmod(0o600)
+    looked = run("doctor", "--offline")
+    assert looked.returncode == 1
+    assert "connection refused" in looked.stdout
+    assert "holds secrets: storage.url" in looked.stdout
+    checked = run("check")
+    assert "postgresql://127.0.0.1:1/gateway" in checked.stdout
+    served = run("serve", "--port", "0")
+    assert served.returncode == 1
+    assert "connection refused" in served.stderr
+    for told in (looked, checked, served):
+        assert "sesame" not in told.stdout + told.stderr
+
+
+def test_without_the_driver_it_is_said_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "psycopg.py").write_text("raise ModuleNotFoundError(name='psycopg')\n")
+    refused = run_gateway(
+        "keys", "list", "--storage", "postgresql://h/d",
+        cwd=tmp_path, environment={"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "pip install 'feedback-gateway[postgres]'" in refused.stderr
