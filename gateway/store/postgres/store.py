@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from gateway.domain.database_url import name_of
+from gateway.domain.erasure import Expired
 from gateway.store.base import Decode
 from gateway.store.postgres.connection import PostgresConnection
+from gateway.store.postgres.days import drop_before, make_room
 from gateway.store.postgres.dialect import POSTGRES
 from gateway.store.postgres.failures import translated_errors
 from gateway.store.postgres.packing import TextPacker
@@ -70,6 +72,13 @@ class PostgresStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, 
         writer, snapshots = PostgresWriter(connection, name), PostgresSnapshots(url, name)
         replica = None if read_url is None else PostgresSnapshots(read_url, name_of(read_url))
         super().__init__(writer, snapshots, TextPacker(decode), POSTGRES, workers, replica)
+
+    async def make_room(self, at_us: int) -> None:
+        await asyncio.to_thread(make_room, self._url, at_us)
+
+    async def expire(self, before_us: int) -> Expired:
+        await asyncio.to_thread(drop_before, self._url, before_us)
+        return await super().expire(before_us)
 
     async def compact(self) -> None:
         await asyncio.to_thread(rewrite, self._url)

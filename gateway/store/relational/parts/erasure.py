@@ -29,6 +29,10 @@ class Erasure(OpenDatabase):
         return expired
 
     @abstractmethod
+    async def make_room(self, at_us: int) -> None:
+        """Prepare for what comes."""
+
+    @abstractmethod
     async def compact(self) -> None:
         """Write the database anew."""
 
