@@ -67,16 +67,16 @@ def append(
     connection.insert(
         "requests",
         (*REQUEST_INSERT_COLUMNS, "worker"),
-        [(*request_to_row(seq, exchange), worker) for seq, exchange in numbered],
+        ((*request_to_row(seq, exchange), worker) for seq, exchange in numbered),
     )
     connection.insert(
         "payloads",
         payload_columns(packer.columns, packer.repeated),
-        [
+        (
             payload_to_row(seq, exchange, packer)
             for seq, exchange in numbered
             if exchange.payloads is not PayloadPolicy.OFF
-        ],
+        ),
     )
     break_seals(connection, OF_REQUESTS, [exchange.started_at_us for exchange in exchanges])
     join_waiting(connection, _names(exchanges))

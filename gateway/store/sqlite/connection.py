@@ -51,7 +51,7 @@ class SqliteConnection(sqlite3.Connection):
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Add rows to a table, in the order of these columns."""
-        self.executemany(_insert(table, tuple(columns)), rows)
+        self.executemany(_insert(table, tuple(columns)), list(rows))
 
     def walk(self, sql: str, parameters: Parameters = ()) -> Iterator[Any]:
         """Go through what a statement finds; SQLite finds each row when it is asked for."""
