@@ -36,5 +36,11 @@ def test_every_package_for_development_is_explained_and_no_other() -> None:
 
 def test_every_package_of_the_other_extras_is_named() -> None:
     extras = PROJECT["optional-dependencies"]
-    wanted = names(extras["sdk"]) | names(extras["real-llm"]) | names(extras["bench"]) | names(extras["otel"])
+    wanted = (
+        names(extras["sdk"])
+        | names(extras["real-llm"])
+        | names(extras["bench"])
+        | names(extras["postgres"])
+        | names(extras["otel"])
+    )
     assert {name for name in wanted if f"`{name}`" not in PAGE} == set()

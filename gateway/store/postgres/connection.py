@@ -28,10 +28,10 @@ _DEFAULTS: dict[str, Any] = {
     "connect_timeout": CONNECT_SECONDS,
     "application_name": "feedback-gateway",
     # A server that is gone without a word must not keep a thread for the two hours that kernels take by themselves.
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
+    "keepalives_idle": 4,
+    "keepalives_interval": 2,
     "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
+    "tcp_user_timeout": 10_000,
 }
 _STEP_ROWS = 200
 

@@ -15,7 +15,7 @@ _WRITING_KEY = 0x6677_0001
 _MIGRATING_KEY = 0x6677_0002
 _HOUSE_KEY = 0x6677_0003
 
-LOCK_SECONDS = 10
+LOCK_SECONDS = 5
 """How long to wait for others that write."""
 
 IDLE_SECONDS = 60
