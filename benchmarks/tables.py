@@ -226,6 +226,8 @@ TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "copying": storing_table,
     "growth": growth_table,
     "questions": questions_table,
+    "server-growth": growth_table,
+    "server-questions": questions_table,
     "memory": memory_table,
     "profile": profile_text,
     "million": million_table,
