@@ -29,6 +29,17 @@ class PostgresServer:
         self._numbers = count()
         self._run("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
 
+    @property
+    def folder(self) -> Path:
+        """Where its files are, its socket among them."""
+        return self._folder
+
+    @property
+    def system_user(self) -> str | None:
+        """The operating system's user as whom it runs; None: as whoever runs the tests."""
+        user: str | None = self._server.system_user
+        return user
+
     def url_of(self, database: str) -> str:
         """Return where a database is."""
         return f"postgresql://postgres@/{database}?host={self._folder}"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import pytest
 
 from gateway.domain.aggregate import END_OF_TIME_US, Question
 from gateway.domain.audit import AuditEntry, Via
+from gateway.domain.database_url import is_server
 from gateway.domain.exchange import Omission, PayloadPolicy
 from gateway.domain.feedback import Feedback, Receipt
 from gateway.domain.filter import EVERYTHING, Page, Sort
 from gateway.domain.holdings import Holdings
-from gateway.domain.ids import new_id
 from gateway.domain.limit import Spending, Unit, Window
 from gateway.domain.request import RequestRecord
 from gateway.errors import StoreUnavailable
@@ -32,44 +31,32 @@ from tests.store.samples import FACTS, exchange, feedback, requests_of
 ALL_WELL = Checked([], [])
 
 
-WAYS = [("sqlite", "sqlite"), ("sqlite", "postgres"), ("postgres", "sqlite")]
-
-
-@pytest.fixture(params=WAYS, ids="-to-".join)
-def way(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """From what kind of database to what kind."""
-    kinds: tuple[str, str] = request.param
-    return kinds
-
-
-@pytest.fixture
-def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
-    """Make a database of a kind."""
-    made: list[Callable[[], None]] = []
-
-    def make(kind: str) -> str:
-        if kind == "sqlite":
-            return f"sqlite:///{tmp_path}/{new_id()}.db"
-        server: PostgresServer = request.getfixturevalue("postgres_server")
-        url = server.new_database()
-        made.append(partial(server.drop, url))
-        return url
-
-    yield make
-    for drop in made:
-        drop()
+@pytest.fixture(params=["sqlite to sqlite", "sqlite to postgres", "postgres to sqlite"])
+def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Where two new and empty databases are."""
+    source, _, target = request.param.partition(" to ")
+    files = {"source": f"sqlite:///{tmp_path}/source.db", "target": f"sqlite:///{tmp_path}/target.db"}
+    server: PostgresServer | None = None
+    for role, engine in (("source", source), ("target", target)):
+        if engine == "postgres":
+            server = request.getfixturevalue("postgres_server")
+            files[role] = server.new_database()
+    yield files["source"], files["target"]
+    for url in files.values():
+        if server is not None and is_server(url):
+            server.drop(url)
 
 
 @pytest.fixture
-async def source(way: tuple[str, str], url_of: Callable[[str], str]) -> AsyncIterator[Store]:
-    store = await open_store(url_of(way[0]))
+async def source(urls: tuple[str, str]) -> AsyncIterator[Store]:
+    store = await open_store(urls[0])
     yield store
     await store.close()
 
 
 @pytest.fixture
-async def target(way: tuple[str, str], url_of: Callable[[str], str]) -> AsyncIterator[Store]:
-    store = await open_store(url_of(way[1]))
+async def target(urls: tuple[str, str]) -> AsyncIterator[Store]:
+    store = await open_store(urls[1])
     yield store
     await store.close()
 
@@ -103,9 +90,8 @@ async def test_requests_and_feedback_arrive_as_they_were(source: Store, target: 
     mover = await move(source, target)
     assert nameless(await requests_of(target)) == nameless(await requests_of(source))
     assert await entries_of(target) == await entries_of(source)
-    assert mover.moved.added == mover.moved.met
-    for store in (source, target):
-        assert (await store.holdings()).differs_from(mover.moved.met) == []
+    for held in (mover.moved.added, await source.holdings(), await target.holdings()):
+        assert held.differs_from(mover.moved.met) == []
     for group_by in (None, "user", "provider"):
         question = Question(0, END_OF_TIME_US, group_by=group_by)
         assert await target.usage(question) == await source.usage(question)

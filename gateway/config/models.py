@@ -29,6 +29,7 @@ from gateway.config.fields import (
     WrittenLimit,
 )
 from gateway.config.section import Section
+from gateway.domain.database_url import is_server
 from gateway.domain.exchange import PayloadPolicy
 
 __all__ = [
@@ -96,6 +97,10 @@ class StorageConfig(Section):
         description="Where everything is kept: sqlite:///FILE, relative to the working directory, "
         "or sqlite:////FILE from the root; or postgresql://USER@HOST/DATABASE.",
     )
+    read_url: StoreUrl | None = Field(
+        default=None,
+        description="With PostgreSQL, a replica that answers queries and may lag behind; null: the database does.",
+    )
     local_dir: str = Field(
         default=".",
         min_length=1,
@@ -124,6 +129,13 @@ class StorageConfig(Section):
         le=36_500,
         description="How many whole days, in UTC, requests and their feedback are kept; null: for ever.",
     )
+
+    @field_validator("read_url")
+    @classmethod
+    def _is_a_replica(cls, read_url: str | None, info: ValidationInfo) -> str | None:
+        if read_url is not None and not (is_server(read_url) and is_server(info.data.get("url", ""))):
+            raise ValueError("must be a replica of the PostgreSQL database that url names, or left out")
+        return read_url
 
 
 class TimeoutsConfig(Section):

@@ -19,7 +19,8 @@ INTERVAL_SECONDS = 600.0
 
 
 class Expiring:
-    """Deletes whole days, in UTC, once they ended so many days ago, for as long as it runs.
+    """Deletes whole days, in UTC, once they ended so many days ago, and makes room for those to come, for as long
+    as it runs.
 
     Args:
         days: for how long things are kept; None: for ever. May be changed by `keep_for`.
@@ -51,10 +52,19 @@ class Expiring:
     async def _run(self) -> None:
         while True:
             self._wakeup.clear()
+            await self._make_room()
             if self._days is not None:
                 await self._expire(kept_from_us(now_us(), self._days))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wakeup.wait(), INTERVAL_SECONDS)
+
+    async def _make_room(self) -> None:
+        try:
+            await self._store.make_room(now_us())
+        except StoreUnavailable as error:
+            log.warning("no room was made for days to come; it will be tried again", reason=str(error))
+        except Exception:
+            log.exception("no room was made for days to come; it will be tried again")
 
     async def _expire(self, before_us: int) -> None:
         try:

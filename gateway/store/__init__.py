@@ -41,7 +41,12 @@ __all__ = [
 HERE = Path()
 
 
-async def open_store(url: str, decode: Decode = as_sent, workers: tuple[int, ...] = (0,)) -> Store:
+async def open_store(
+    url: str,
+    decode: Decode = as_sent,
+    workers: tuple[int, ...] = (0,),
+    read_url: str | None = None,
+) -> Store:
     """Open the store that `url` names, creating or upgrading its tables as needed.
 
     Args:
@@ -50,6 +55,7 @@ async def open_store(url: str, decode: Decode = as_sent, workers: tuple[int, ...
         decode: undoes the content-encoding of bodies where their text is searched.
         workers: the numbers of a claim. What is stored is stored under the first; what is uninterpreted under
             any of them is to be interpreted here.
+        read_url: a replica of a database on a server, which answers queries; None: the database itself does.
 
     Raises:
         BadInput: the URL is not of that form.
@@ -59,7 +65,7 @@ async def open_store(url: str, decode: Decode = as_sent, workers: tuple[int, ...
     if is_server(url):
         with _driver_needed():
             from gateway.store.postgres import open_postgres
-        return await open_postgres(url, decode, workers)
+        return await open_postgres(url, decode, workers, read_url)
     return await open_sqlite(file_of(url), decode, workers)
 
 

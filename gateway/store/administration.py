@@ -41,6 +41,10 @@ class Erasure(Protocol):
 class Retention(Protocol):
     """What keeping things for so long and no longer needs of a store."""
 
+    async def make_room(self, at_us: int) -> None:
+        """Prepare for what comes in the days after a time, where a store keeps days apart. To be called every few
+        hours at least; what comes unprepared for is kept all the same."""
+
     async def expire(self, before_us: int) -> Expired:
         """Delete for good, in steps between which others write, the requests that started before a time, with their
         bodies and the feedback that counts for them; feedback given before it that counts for no request; jobs of

@@ -73,7 +73,10 @@ def _is_scored(dialect: Dialect) -> str:
 def _text_of(side: str) -> Expression:
     return Expression(
         "text",
-        lambda dialect: f"(SELECT {dialect.body_text(side)} FROM payloads WHERE payloads.seq = requests.seq)",
+        lambda dialect: (
+            f"(SELECT {dialect.body_text(side)} FROM payloads"
+            f" WHERE {dialect.is_payload_of('payloads', 'requests')})"
+        ),
         is_costly=True,
     )
 

@@ -119,6 +119,14 @@ class Dialect(ABC):
         """Take the numbers of the next so many requests, in order."""
 
     @abstractmethod
+    def is_payload_of(self, payload: str, request: str) -> str:
+        """That a row of `payloads` belongs to a row of `requests`, each under the name that it has."""
+
+    @abstractmethod
+    def and_started(self, mark: str) -> str:
+        """Behind a condition on `payloads`: and of requests that started before a time, where it helps to know."""
+
+    @abstractmethod
     def kept_payload(self, column: str) -> str:
         """A column of `payloads`, called `p`, as it was given to be kept."""
 

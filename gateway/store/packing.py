@@ -34,6 +34,10 @@ class Packer(Protocol):
         """What the columns are called, each behind the name of its side."""
 
     @property
+    def repeated(self) -> tuple[str, ...]:
+        """The columns of a request that its payload repeats, to lie where it can be found and dropped."""
+
+    @property
     def omitted(self) -> tuple[str | bytes | None, ...]:
         """The columns of a body that may not be kept."""
 
@@ -45,6 +49,7 @@ class BodyPacker(Packer):
     """Packs bodies with one reused compressor; for one thread at a time."""
 
     columns = ("codec", "body")
+    repeated = ()
     omitted = (OMITTED, b"")
 
     def __init__(self) -> None:

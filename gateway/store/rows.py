@@ -92,7 +92,8 @@ def payload_to_row(seq: int, exchange: Exchange, packer: Packer) -> Row:
         request = _packed(exchange.request_headers, exchange.request_body, packer)
     if exchange.keeps_response:
         response = _packed(exchange.response_headers, exchange.response_body, packer)
-    return (seq, *request, *response)
+    repeated = (getattr(exchange, column) for column in packer.repeated)
+    return (seq, *repeated, *request, *response)
 
 
 def facts_to_row(facts: Facts, at_us: int) -> Row:

@@ -99,10 +99,10 @@ FACT_COLUMNS = (
 """What is known once it has been interpreted."""
 
 
-def payload_columns(of_body: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns of `payloads`, given those that hold a body."""
+def payload_columns(of_body: tuple[str, ...], repeated: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the columns of `payloads`, given those that hold a body, and those that it repeats of its request."""
     sides = product(("request", "response"), ("headers", *of_body))
-    return ("seq", *(f"{side}_{column}" for side, column in sides))
+    return ("seq", *repeated, *(f"{side}_{column}" for side, column in sides))
 
 
 PAYLOAD_COLUMNS = payload_columns(("codec", "body"))

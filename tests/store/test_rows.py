@@ -181,5 +181,5 @@ def test_each_table_has_a_column_for_each_field(engine: Engine) -> None:
     counted = {"request_seq", "request_started_at_us"}
     assert set(columns("feedback")) == {*FEEDBACK.columns, "seq", *counted}
     assert set(columns("feedback_versions")) == {*FEEDBACK.columns}
-    assert tuple(columns("payloads")) == payload_columns(engine.packer.columns)
+    assert tuple(columns("payloads")) == payload_columns(engine.packer.columns, engine.packer.repeated)
     assert columns("exports") == ["seq", *EXPORTS.columns]

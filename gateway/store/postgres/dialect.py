@@ -100,6 +100,13 @@ WHERE seq = :seq AND "user" IS NULL AND interpreted_at_us IS NULL
     def next_seqs(self, connection: Reads, number: int) -> Sequence[int]:
         return sorted(row[0] for row in connection.execute(_NEXT_SEQS, (number,)))
 
+    def is_payload_of(self, payload: str, request: str) -> str:
+        # The time leads to the partition, without a look into the others.
+        return f"{payload}.seq = {request}.seq AND {payload}.started_at_us = {request}.started_at_us"
+
+    def and_started(self, mark: str) -> str:
+        return f"AND started_at_us < {mark}"
+
     def kept_payload(self, column: str) -> str:
         side, _, what = column.partition("_")
         if what != "body":

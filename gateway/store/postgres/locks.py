@@ -13,6 +13,7 @@ from __future__ import annotations
 
 _WRITING_KEY = 0x6677_0001
 _MIGRATING_KEY = 0x6677_0002
+_HOUSE_KEY = 0x6677_0003
 
 LOCK_SECONDS = 5
 """How long to wait for others that write."""
@@ -35,6 +36,14 @@ ALONE = _begin(f"pg_advisory_xact_lock({_WRITING_KEY})")
 """Write while nobody else does."""
 
 MIGRATING = f"BEGIN; SELECT pg_advisory_xact_lock({_MIGRATING_KEY})"
+
+HOUSE_SECONDS = 2
+"""How long those who write and read wait, at most, for one who changes a table while he waits for others."""
+
+KEEPING_HOUSE = (
+    f"BEGIN; SET LOCAL lock_timeout = '{HOUSE_SECONDS}s'; SELECT pg_advisory_xact_lock({_HOUSE_KEY})"
+)
+"""Make and drop parts of tables."""
 
 READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 """Read in one snapshot."""

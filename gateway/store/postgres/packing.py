@@ -18,6 +18,7 @@ class TextPacker(Packer):
     """
 
     columns = ("codec", "body", "text")
+    repeated = ("started_at_us",)
     omitted = (OMITTED, b"", None)
 
     def __init__(self, decode: Decode) -> None:

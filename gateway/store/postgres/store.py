@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from gateway.domain.database_url import name_of
+from gateway.domain.erasure import Expired
 from gateway.store.base import Decode
 from gateway.store.postgres.connection import PostgresConnection
+from gateway.store.postgres.days import drop_before, make_room
 from gateway.store.postgres.dialect import POSTGRES
 from gateway.store.postgres.failures import translated_errors
 from gateway.store.postgres.packing import TextPacker
@@ -24,18 +26,21 @@ from gateway.store.relational.parts.requests import Requests
 from gateway.store.relational.parts.transfer import Transfer
 
 
-async def open_postgres(url: str, decode: Decode, workers: tuple[int, ...]) -> PostgresStore:
+async def open_postgres(
+    url: str, decode: Decode, workers: tuple[int, ...], read_url: str | None = None
+) -> PostgresStore:
     """Open the store in this database, creating or upgrading its tables as needed.
 
     Args:
         decode: undoes the content-encoding of bodies before their text is kept.
         workers: numbers under which rows are stored, and left to be interpreted.
+        read_url: a replica for queries; None: they ask the database itself.
 
     Raises:
         StoreUnavailable: the server does not answer, or the database is none of ours or of a newer version.
     """
     connection = await asyncio.to_thread(open_connection, url)
-    return PostgresStore(connection, url, decode, workers)
+    return PostgresStore(connection, url, decode, workers, read_url)
 
 
 def open_connection(url: str) -> PostgresConnection:
@@ -55,12 +60,25 @@ class PostgresStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, 
     """The store in one database. Keeps every promise of `gateway.store.base.Store`."""
 
     def __init__(
-        self, connection: PostgresConnection, url: str, decode: Decode, workers: tuple[int, ...]
+        self,
+        connection: PostgresConnection,
+        url: str,
+        decode: Decode,
+        workers: tuple[int, ...],
+        read_url: str | None = None,
     ) -> None:
         self._url = url
         name = name_of(url)
         writer, snapshots = PostgresWriter(connection, name), PostgresSnapshots(url, name)
-        super().__init__(writer, snapshots, TextPacker(decode), POSTGRES, workers)
+        replica = None if read_url is None else PostgresSnapshots(read_url, name_of(read_url))
+        super().__init__(writer, snapshots, TextPacker(decode), POSTGRES, workers, replica)
+
+    async def make_room(self, at_us: int) -> None:
+        await asyncio.to_thread(make_room, self._url, at_us)
+
+    async def expire(self, before_us: int) -> Expired:
+        await asyncio.to_thread(drop_before, self._url, before_us)
+        return await super().expire(before_us)
 
     async def compact(self) -> None:
         await asyncio.to_thread(rewrite, self._url)

@@ -9,7 +9,7 @@ from gateway.store.tables import AUDIT, quoted
 
 _BEGIN = (
     f"INSERT INTO audit ({quoted(AUDIT.columns)}) VALUES ({', '.join('?' * len(AUDIT.columns))})"
-    " ON CONFLICT DO NOTHING"
+    " ON CONFLICT (audit_id) DO NOTHING"
 )
 _END = "UPDATE audit SET outcome = ? WHERE audit_id = ? AND outcome IS NULL"
 

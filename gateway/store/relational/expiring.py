@@ -34,7 +34,8 @@ class _Statements(NamedTuple):
 
     counted_for: str
     remember_seq: str
-    delete_requests: tuple[str, ...]
+    delete_payloads: str
+    delete_requests: str
     receipts_of_nothing: str
 
 
@@ -46,7 +47,10 @@ def _statements(dialect: Dialect) -> _Statements:
     return _Statements(
         counted_for=f"SELECT feedback_id FROM feedback WHERE request_{rows}",
         remember_seq=f"UPDATE expired SET last_seq = {dialect.greatest}(last_seq, ?)",
-        delete_requests=(f"DELETE FROM payloads WHERE {rows}", f"DELETE FROM requests WHERE {rows}"),
+        delete_payloads=(
+            f"DELETE FROM payloads WHERE seq {dialect.among_numbers(':seqs')} {dialect.and_started(':before_us')}"
+        ),
+        delete_requests=f"DELETE FROM requests WHERE {rows}",
         receipts_of_nothing=(
             f"SELECT scope, key FROM receipts WHERE feedback_ids <> '[]' AND NOT {is_entry} AND NOT {is_request}"
         ),
@@ -83,8 +87,8 @@ def _expire_requests(connection: Connection, before_us: int) -> Expired:
     feedback_ids = _first_column(connection, statements.counted_for, seqs)
     erase_entries(connection, feedback_ids)
     connection.execute(statements.remember_seq, (max(seq for seq, _ in rows),))
-    for statement in statements.delete_requests:
-        connection.execute(statement, (seqs,))
+    connection.execute(statements.delete_payloads, {"seqs": seqs, "before_us": before_us})
+    connection.execute(statements.delete_requests, (seqs,))
     return Expired(len(rows), len(feedback_ids))
 
 

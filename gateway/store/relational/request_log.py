@@ -30,7 +30,8 @@ ROW_BYTES = 2048
 def _exchanges(dialect: Dialect) -> str:
     columns = [f'r."{column}"' for column in REQUEST_INSERT_COLUMNS]
     columns += [dialect.kept_payload(column) for column in PAYLOAD_COLUMNS[1:]]
-    return f"SELECT {', '.join(columns)} FROM requests AS r LEFT JOIN payloads AS p ON p.seq = r.seq"
+    is_its = dialect.is_payload_of("p", "r")
+    return f"SELECT {', '.join(columns)} FROM requests AS r LEFT JOIN payloads AS p ON {is_its}"
 
 
 @cache
@@ -70,7 +71,7 @@ def append(
     )
     connection.insert(
         "payloads",
-        payload_columns(packer.columns),
+        payload_columns(packer.columns, packer.repeated),
         (
             payload_to_row(seq, exchange, packer)
             for seq, exchange in numbered

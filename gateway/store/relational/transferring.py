@@ -57,7 +57,8 @@ def _rows(dialect: Dialect) -> str:
     columns = [f'r."{column}"' for column in (*REQUESTS.columns, *REQUEST_INSERT_COLUMNS)]
     columns += [dialect.kept_payload(column) for column in PAYLOAD_COLUMNS[1:]]
     return (
-        f"SELECT {', '.join(columns)} FROM requests AS r LEFT JOIN payloads AS p ON p.seq = r.seq"
+        f"SELECT {', '.join(columns)} FROM requests AS r"
+        f" LEFT JOIN payloads AS p ON {dialect.is_payload_of('p', 'r')}"
         " WHERE r.seq > ? AND r.seq <= ? ORDER BY r.seq"
     )
 
@@ -95,7 +96,7 @@ def put_requests(
     )
     connection.insert(
         "payloads",
-        payload_columns(packer.columns),
+        payload_columns(packer.columns, packer.repeated),
         [
             payload_to_row(seq, stored.exchange, packer)
             for seq, stored in numbered

@@ -90,6 +90,12 @@ class SqliteDialect(Dialect):
         last: int = connection.execute(_LAST_SEQ).fetchone()[0]
         return range(last + 1, last + 1 + number)
 
+    def is_payload_of(self, payload: str, request: str) -> str:
+        return f"{payload}.seq = {request}.seq"
+
+    def and_started(self, mark: str) -> str:
+        return ""
+
     def kept_payload(self, column: str) -> str:
         return f"p.{column}"
 

@@ -75,6 +75,9 @@ class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, Au
         await super().close()
         self._occupancy.close()
 
+    async def make_room(self, at_us: int) -> None:
+        """Do nothing: a file has no parts."""
+
     async def compact(self) -> None:
         await asyncio.to_thread(remains.rewrite, self._path)
 

@@ -70,8 +70,11 @@ CREATE INDEX requests_in_sessions ON requests (seq) WHERE session IS NOT NULL;
 CREATE INDEX requests_uninterpreted ON requests (seq) WHERE interpreted_at_us IS NULL;
 
 -- A body is in its text, in its bytes, or, where the text is not all there is to it, in both.
+-- A partition for each day, in UTC, made beforehand, so that a day can be dropped as a whole. What is of other days is
+-- in the one that takes the rest.
 CREATE TABLE payloads (
-    seq BIGINT PRIMARY KEY,
+    seq BIGINT NOT NULL,
+    started_at_us BIGINT NOT NULL,
     request_headers TEXT COLLATE "C" NOT NULL,
     request_codec TEXT COLLATE "C" NOT NULL,
     request_body BYTEA NOT NULL,
@@ -79,8 +82,10 @@ CREATE TABLE payloads (
     response_headers TEXT COLLATE "C" NOT NULL,
     response_codec TEXT COLLATE "C" NOT NULL,
     response_body BYTEA NOT NULL,
-    response_text TEXT COLLATE "C"
-);
+    response_text TEXT COLLATE "C",
+    PRIMARY KEY (seq, started_at_us)
+) PARTITION BY RANGE (started_at_us);
+CREATE TABLE payloads_rest PARTITION OF payloads DEFAULT;
 ALTER TABLE payloads ALTER request_body SET STORAGE EXTERNAL, ALTER response_body SET STORAGE EXTERNAL;
 
 -- Not every server has lz4, which is several times as fast.

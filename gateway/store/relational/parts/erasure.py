@@ -13,20 +13,24 @@ class Erasure(OpenDatabase):
     """Keeps what `Erasure` and `Retention` promise."""
 
     async def belongings_of(self, user: str, tenant: str | None) -> Belongings:
-        return await self._queries.read(lambda connection: erasing.belongings_of(connection, user, tenant))
+        return await self._exact.read(lambda connection: erasing.belongings_of(connection, user, tenant))
 
     async def given_by(self, author: str, tenant: str | None) -> Belongings:
-        return await self._queries.read(lambda connection: erasing.given_by(connection, author, tenant))
+        return await self._exact.read(lambda connection: erasing.given_by(connection, author, tenant))
 
     async def erase(self, belongings: Belongings, at_us: int) -> None:
-        await erasing.erase(belongings, at_us, self._writer, self._queries)
+        await erasing.erase(belongings, at_us, self._writer, self._exact)
         await self._remove_remains()
 
     async def expire(self, before_us: int) -> Expired:
-        expired = await expiring.expire(before_us, self._writer, self._queries)
+        expired = await expiring.expire(before_us, self._writer, self._exact)
         if expired:
             await self._remove_remains()
         return expired
+
+    @abstractmethod
+    async def make_room(self, at_us: int) -> None:
+        """Prepare for what comes."""
 
     @abstractmethod
     async def compact(self) -> None:

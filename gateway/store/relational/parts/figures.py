@@ -51,10 +51,10 @@ class Figures(OpenDatabase):
 
     async def roll_up(self, at_us: int) -> int:
         kept = 0
-        for due in await self._queries.read(lambda connection: rollup_table.due_spans(connection, at_us)):
+        for due in await self._exact.read(lambda connection: rollup_table.due_spans(connection, at_us)):
             # Drawn when nobody has changed a row and not committed it: they would know nothing of the ticket.
             span = await self._writer.write(partial(_draw, due=due, at_us=at_us), is_alone=True)
-            rollup = await self._queries.read(partial(rollup_table.sum_up, span=span))
+            rollup = await self._exact.read(partial(rollup_table.sum_up, span=span))
             if rollup is not None:
                 kept += await self._writer.write(partial(rollup_table.keep, rollup=rollup))
         return kept

@@ -17,15 +17,17 @@ from gateway.store.sql import Query
 
 _LOOKUP_THREADS = 2
 _QUERY_THREADS = 4
+_EXACT_THREADS = 1
 
 
 class OpenDatabase:
     """What the parts of a store have in common.
 
     Lookups by id, on which answers to callers wait, have threads of their own, so that an analyst's long
-    query holds up none of them.
+    query holds up none of them. `_queries` may be about a moment ago; what decides about a write asks `_exact`.
 
     Args:
+        copy: a copy of the database for queries, which may lag behind; None: they ask the database itself.
         workers: what is stored is stored under the first number; what is uninterpreted under any is to be
             interpreted here.
     """
@@ -37,13 +39,15 @@ class OpenDatabase:
         packer: Packer,
         dialect: Dialect,
         workers: tuple[int, ...],
+        copy: Snapshots | None = None,
     ) -> None:
         self._dialect = dialect
         self._workers = workers
         self._packer = packer
         self._writer = writer
         self._lookups = Lookups(database, _LOOKUP_THREADS)
-        self._queries = Readers(database, _QUERY_THREADS)
+        self._queries = Readers(copy or database, _QUERY_THREADS)
+        self._exact = self._queries if copy is None else Readers(database, _EXACT_THREADS)
 
     async def check(self) -> Health:
         """Commit a heartbeat as large as the largest write that failed since one succeeded, so that a disk
@@ -60,6 +64,8 @@ class OpenDatabase:
         await self._writer.close()
         await self._lookups.close()
         await self._queries.close()
+        if self._exact is not self._queries:
+            await self._exact.close()
 
 
 def count_of(connection: Connection, query: Query) -> int:

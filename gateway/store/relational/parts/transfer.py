@@ -14,10 +14,10 @@ class Transfer(OpenDatabase):
     """Keeps what the protocol of the same name promises."""
 
     async def holdings(self) -> Holdings:
-        return await self._queries.read(transferring.holdings)
+        return await self._exact.read(transferring.holdings)
 
     async def requests_after(self, seq: int) -> list[StoredRequest]:
-        return await self._queries.read(lambda connection: transferring.requests_after(connection, seq))
+        return await self._exact.read(lambda connection: transferring.requests_after(connection, seq))
 
     async def put_requests(self, requests: Sequence[StoredRequest]) -> list[int]:
         size = sum(request_log.size_bytes(stored.exchange) for stored in requests)
@@ -30,11 +30,11 @@ class Transfer(OpenDatabase):
         )
 
     async def histories_after(self, place: int, limit: int) -> list[tuple[int, list[Feedback]]]:
-        return await self._queries.read(
+        return await self._exact.read(
             lambda connection: transferring.histories_after(connection, place, limit)
         )
 
     async def receipts_after(self, after: tuple[str, str], limit: int) -> list[Receipt]:
-        return await self._queries.read(
+        return await self._exact.read(
             lambda connection: transferring.receipts_after(connection, after, limit)
         )
