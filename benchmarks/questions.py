@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.contestants import GATEWAY
+from benchmarks.contestants import gateway
 from benchmarks.filling import Growth, Month, fill
 from benchmarks.processes import Failed, Server, free_port
 from gateway.domain.clock import now_us
@@ -30,9 +30,12 @@ class Answered:
 
 
 def ask_all(
-    folder: Path, requests: int, times: int, say: Callable[[str], None]
+    folder: Path, requests: int, times: int, say: Callable[[str], None], url: str | None = None
 ) -> tuple[list[Growth], list[Answered]]:
     """Fill a store, start a gateway on it, and ask each question so many times; return how the filling went, too.
+
+    Args:
+        url: the store, which is empty; None: a new file.
 
     Raises:
         Failed: a question was not answered with 200.
@@ -40,11 +43,12 @@ def ask_all(
     folder.mkdir(parents=True)
     month = Month(requests, now_us())
     port = free_port()
-    assert GATEWAY.command_of is not None
-    command = GATEWAY.command_of(folder, port, free_port())
-    growth = asyncio.run(fill(f"sqlite:///{folder / 'gateway.db'}", month, say))
+    contestant = gateway(url=url)
+    assert contestant.command_of is not None
+    command = contestant.command_of(folder, port, free_port())
+    growth = asyncio.run(fill(url or f"sqlite:///{folder / 'gateway.db'}", month, say))
     with (
-        Server(command, port, folder / "gateway.log", GATEWAY.environment),
+        Server(command, port, folder / "gateway.log", contestant.environment),
         httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=600) as client,
     ):
         answers = [

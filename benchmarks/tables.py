@@ -10,6 +10,8 @@ from benchmarks.compare import Added, Row
 from benchmarks.filling import Growth
 from benchmarks.half_rate import HalfRate
 from benchmarks.memory import Reading
+from benchmarks.million import Cost
+from benchmarks.partitions import Found
 from benchmarks.profile import Profile
 from benchmarks.questions import Answered
 from benchmarks.slow_streams import SlowStreams
@@ -174,6 +176,35 @@ def kept_table(rows: Sequence[Kept]) -> str:
     return table(("what", "known to callers", "in the store", "lost"), lines, names=1)
 
 
+def million_table(rows: Sequence[Cost]) -> str:
+    """Return what a million of each costs with each store."""
+    head = (
+        "store", "a million", "a second", "CPU s, gateway", "CPU s, database", "GiB on the disk", "GiB of its log",
+    )  # fmt: skip
+    lines = [
+        (
+            row.store,
+            row.what,
+            f"{row.per_second:,.0f}",
+            f"{row.gateway_cpu_s:,.0f}",
+            f"{row.database_cpu_s:,.0f}" if row.database_cpu_s else NOTHING,
+            f"{row.disk_bytes / 2**30:,.2f}",
+            f"{row.log_bytes / 2**30:,.2f}" if row.log_bytes else NOTHING,
+        )
+        for row in rows
+    ]
+    return table(head, lines)
+
+
+def partitions_table(rows: Sequence[Found]) -> str:
+    """Return how long questions take, a column for each number of partitions."""
+    days = list(dict.fromkeys(row.days for row in rows))
+    head = ("milliseconds to find", *("one table" if number == 1 else f"{number} days" for number in days))
+    took = {(row.what, row.days): f"{row.took_ms:,.2f}" for row in rows}
+    whats = dict.fromkeys(row.what for row in rows)
+    return table(head, [(what, *(took[what, number] for number in days)) for what in whats], names=1)
+
+
 def profile_text(rows: Sequence[Profile]) -> str:
     """Return the functions that cost most under each load."""
     return "\n\n".join(f"`{row.case}`:\n\n```text\n{row.text}\n```" for row in rows)
@@ -195,8 +226,12 @@ TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "copying": storing_table,
     "growth": growth_table,
     "questions": questions_table,
+    "server-growth": growth_table,
+    "server-questions": questions_table,
     "memory": memory_table,
     "profile": profile_text,
+    "million": million_table,
+    "partitions": partitions_table,
     "soak": soak_table,
     "soak-trends": trends_table,
     "soak-kept": kept_table,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ from benchmarks.copying import measure_copying
 from benchmarks.half_rate import measure_half_rate
 from benchmarks.lineup import Running, Say, running, warm_up
 from benchmarks.memory import read_memory
+from benchmarks.million import measure_million
+from benchmarks.partitions import measure_partitions
 from benchmarks.plan import Plan
+from benchmarks.postgres_server import postgres_server
 from benchmarks.profile import profile
 from benchmarks.questions import ask_all
 from benchmarks.slow_streams import measure_slow_streams
@@ -80,9 +84,23 @@ def _copying(plan: Plan, folder: Path, say: Say) -> Results:
     return {"copying": measure_copying(folder, plan.copied, say)}
 
 
+def _million(plan: Plan, folder: Path, say: Say) -> Results:
+    return {"million": measure_million(folder, plan.seconds * 5, say)}
+
+
+def _partitions(plan: Plan, folder: Path, say: Say) -> Results:
+    return {"partitions": measure_partitions(folder, say)}
+
+
 def _questions(plan: Plan, folder: Path, say: Say) -> Results:
     growth, answers = ask_all(folder, plan.rows, plan.times, say)
     return {"growth": growth, "questions": answers}
+
+
+def _server_questions(plan: Plan, folder: Path, say: Say) -> Results:
+    with tempfile.TemporaryDirectory(prefix="pg") as place, postgres_server(Path(place)) as server:
+        growth, answers = ask_all(folder, plan.rows, plan.times, say, server.new_database())
+    return {"server-growth": growth, "server-questions": answers}
 
 
 def _memory(plan: Plan, folder: Path, say: Say) -> Results:
@@ -126,7 +144,10 @@ TASKS = {
     "bodies": Task("what a request costs by its length", _bodies),
     "storing": Task("what the store takes without HTTP", _storing),
     "copying": Task("what the store in PostgreSQL takes, beside plain COPY", _copying, is_long=True),
+    "million": Task("what a million requests cost with each store", _million, is_long=True),
+    "partitions": Task("how long PostgreSQL looks for ids in partitions", _partitions, is_long=True),
     "questions": Task("writing and asking as the store grows to a month of requests", _questions),
+    "server-questions": Task("the same with PostgreSQL", _server_questions, is_long=True),
     "memory": Task("whether memory grows with the requests served", _memory),
     "profile": Task("which functions the gateway's time goes to", _profile),
     "soak": Task(
