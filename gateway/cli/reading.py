@@ -18,6 +18,10 @@ POLL_SECONDS = 0.5
 SLICE = 500
 """Most rows read at a time."""
 
+LOOK_BACK = 200
+"""How far behind the newest number a row may appear: where several machines log to a server, a number is taken
+before the row is committed."""
+
 GRACE_US = 2_000_000
 """How long a new row is held back until its model and tokens are known."""
 
@@ -33,10 +37,10 @@ async def tail(url: str, where: Filter, count: int, show: Print) -> None:
 async def follow(url: str, where: Filter, count: int, show: Print) -> None:
     """Do what `tail` does, then show each new row, for ever. `show` is called at each look, for no rows too."""
     async with open_existing(url) as store:
-        seen = await _latest(store, EVERYTHING, 1)
-        last = seen[-1].seq if seen else 0
+        recent = await _latest(store, EVERYTHING, LOOK_BACK)
+        last = recent[-1].seq if recent else 0
         show(await _latest(store, All((where, Is("seq", Op.LE, last))), count))
-        async for records in _arriving(store, where, last):
+        async for records in _arriving(store, where, last, {record.seq for record in recent}):
             show(records)
 
 
@@ -63,13 +67,18 @@ async def _latest(store: RequestQueries, where: Filter, count: int) -> list[Requ
     return (await store.find_requests(where, Sort(), Page(count), None))[::-1]
 
 
-async def _arriving(store: RequestQueries, where: Filter, last: int) -> AsyncIterator[list[RequestRecord]]:
+async def _arriving(
+    store: RequestQueries, where: Filter, last: int, seen: set[int]
+) -> AsyncIterator[list[RequestRecord]]:
     while True:
-        newer = All((where, Is("seq", Op.GT, last)))
-        ready = _ready(await store.find_requests(newer, _OLDEST_FIRST, Page(SLICE), None))
+        newer = All((where, Is("seq", Op.GT, last - LOOK_BACK)))
+        found = await store.find_requests(newer, _OLDEST_FIRST, Page(LOOK_BACK + SLICE), None)
+        ready = _ready([record for record in found if record.seq not in seen])
         yield ready
         if ready:
-            last = ready[-1].seq
+            last = max(last, ready[-1].seq)
+            seen |= {record.seq for record in ready}
+            seen = {seq for seq in seen if seq > last - LOOK_BACK}
         else:
             await asyncio.sleep(POLL_SECONDS)
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from gateway.cli import reading
+from gateway.domain.filter import EVERYTHING
+from gateway.domain.request import RequestRecord
+from gateway.store import open_store
+from gateway.store.base import as_sent
+from gateway.store.relational import request_log
 from tests.cli.command import run_gateway
 from tests.cli.conftest import Played, Run
-from tests.log_reader import wait_until_interpreted
+from tests.log_reader import eventually, wait_until_interpreted
 from tests.postgres_server import PostgresServer
+from tests.store.samples import exchange
 
 pytestmark = pytest.mark.skipif(not find_spec("psycopg"), reason="there is no PostgreSQL to test with")
 
@@ -46,6 +54,37 @@ def test_feedback_is_given_and_listed(moved: Played, run: Run, url: str) -> None
     assert given.returncode == 0, given.stderr
     listed = run("feedback", "list", "--storage", url)
     assert "first" in listed.stdout
+
+
+async def test_a_row_that_appears_after_one_with_a_higher_number_is_followed_too(url: str) -> None:
+    from gateway.store.postgres.connection import PostgresConnection
+    from gateway.store.postgres.locks import TOGETHER
+    from gateway.store.postgres.packing import TextPacker
+
+    store, slow = await open_store(url), PostgresConnection(url)
+    shown: list[str] = []
+
+    def show(records: Sequence[RequestRecord]) -> None:
+        shown.extend(record.request_id for record in records)
+
+    await store.append([exchange("before")])
+    following = asyncio.create_task(reading.follow(url, EVERYTHING, 10, show))
+    await eventually_shown(shown, ["before"])
+    slow.begin(TOGETHER)
+    request_log.append(slow, TextPacker(as_sent), [exchange("slow")])
+    await store.append([exchange("quick")])
+    await eventually_shown(shown, ["before", "quick"])
+    slow.commit()
+    await eventually_shown(shown, ["before", "quick", "slow"])
+
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    slow.close()
+    await store.close()
+
+
+async def eventually_shown(shown: list[str], expected: list[str]) -> None:
+    await asyncio.to_thread(eventually, lambda: shown == expected)
 
 
 def test_keys_are_made_listed_and_revoked(run: Run, url: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.domain.aggregate import END_OF_TIME_US, Cell, Question
 from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
 from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
 from gateway.domain.request import Facts
@@ -212,3 +213,41 @@ async def test_joining_is_no_new_version(store: Store) -> None:
     await store.append([exchange()])
     [only] = await store.history("feedback-1")
     assert (only.version, only.updated_at_us) == (1, feedback().updated_at_us)
+
+
+async def test_calls_that_come_at_once_are_taken_or_refused_each_for_itself(store: Store) -> None:
+    await store.put_feedback([feedback("there")])
+    receipt = Receipt("scope", "key", "digest", ("first",))
+    calls: list[tuple[list[Feedback], Receipt | None]] = [
+        ([feedback("new")], None),
+        ([feedback("there")], None),
+        ([feedback("there", version=2), feedback("other")], None),
+        ([feedback("there", version=2)], None),
+        ([feedback("there", version=3)], None),
+        ([feedback("first")], receipt),
+        ([feedback("second")], receipt),
+        ([feedback("third"), feedback("new")], None),
+        ([], None),
+    ]
+
+    results = await asyncio.gather(
+        *(store.put_feedback(entries, receipt) for entries, receipt in calls), return_exceptions=True
+    )
+
+    refused = [isinstance(result, Conflict) for result in results]
+    assert refused == [False, True, False, True, False, False, True, True, False]
+    votes = await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(), None)
+    assert {vote.feedback_id: vote.version for vote in votes} == {
+        "there": 3, "new": 1, "other": 1, "first": 1,
+    }  # fmt: skip
+
+
+async def test_calls_that_come_at_once_are_joined_and_counted_like_others(store: Store) -> None:
+    await store.append([exchange(f"r{number}", f"t{number}") for number in range(20)])
+    await asyncio.gather(*(store.put_feedback([feedback(f"f{n}", f"t{n}")]) for n in range(20)))
+    await asyncio.gather(*(store.put_feedback([feedback(f"w{n}", f"late{n}")]) for n in range(20)))
+    await store.append([exchange(f"l{number}", f"late{number}") for number in range(20)])
+
+    said = await store.verdicts(Question(0, END_OF_TIME_US))
+
+    assert said[Cell()].judged_requests == said[Cell()].entries == 40

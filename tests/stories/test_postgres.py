@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -126,6 +128,32 @@ def test_rows_of_a_node_that_was_killed_are_understood_by_another(
 
     assert ask("SELECT DISTINCT model FROM requests") == [("m",)]
     assert "taken over" in living.log()
+
+
+def test_workers_of_one_gateway_share_the_database_and_one_that_dies_leaves_nothing_behind(
+    start_gateway: StartGateway, upstream: UpstreamProcess, url: str, ask: Ask
+) -> None:
+    config = {
+        "providers": {"up": {"base_url": f"{upstream.url}/v1"}},
+        "storage": {"url": url},
+        "server": {"workers": 2},
+    }
+    gateway = start_gateway(config)
+    promises, over = Promises(), threading.Event()
+    with ThreadPoolExecutor(CALLERS) as pool:
+        try:
+            for number in range(CALLERS):
+                pool.submit(call_until, over, gateway, upstream, promises, f"caller-{number}")
+            time.sleep(ROUND_SECONDS)
+            os.kill(gateway.workers()[0], signal.SIGKILL)
+            ask("UPDATE workers SET lease_until = now() RETURNING number")
+            time.sleep(ROUND_SECONDS)
+        finally:
+            over.set()
+    assert len(promises.traces) > 20
+    check_kept(ask, promises)
+    eventually(lambda: are_all_interpreted(ask))
+    assert len(list(gateway.folder.glob("*.lock.*"))) == 2
 
 
 @dataclass

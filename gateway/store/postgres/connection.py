@@ -59,13 +59,21 @@ class PostgresConnection:
         """Begin a transaction by these statements; on a new connection if the old one was lost meanwhile."""
         if not self.is_lost:
             try:
-                self._connection.execute(sql.encode())
+                self._begin(sql)
                 return
             except psycopg.OperationalError:
                 if not self.is_lost:
                     raise
         self._connection = _connect(self._url)
-        self._connection.execute(sql.encode())
+        self._begin(sql)
+
+    def _begin(self, sql: str) -> None:
+        try:
+            self._connection.execute(sql.encode())
+        except psycopg.Error:
+            # It was begun if only what comes after has failed, and nothing could be done on the connection then.
+            self.roll_back()
+            raise
 
     def commit(self) -> None:
         """Commit. Raises StoreUnavailable if the server has undone the transaction instead."""

@@ -20,39 +20,39 @@ _OF_TRACE = (
 
 @dataclass(frozen=True, slots=True)
 class _Statements:
-    count_for_request: str
-    count_for_trace: str
+    count: str
     date: str
-    times: str
 
 
 @cache
 def _statements(dialect: Dialect) -> _Statements:
     given = f"feedback_id {dialect.among_texts('?')}"
-    uncounted = f"{given} AND joined_at_us IS NOT NULL AND request_seq IS NULL"
     return _Statements(
         # Traces may be long where a request id is not.
-        count_for_request=f"""
-UPDATE feedback SET request_seq = (
-    SELECT r.seq FROM requests AS r
-    WHERE r.request_id = feedback.request_id AND {dialect.unindexed("r.trace_id")} = feedback.trace_id
-        AND r.tenant IS NOT DISTINCT FROM feedback.tenant
-    ORDER BY r.seq DESC LIMIT 1
-)
-WHERE target = 'request' AND {uncounted}
-""",
-        count_for_trace=f"""
-UPDATE feedback SET request_seq = coalesce(
-    ({_OF_TRACE} AND r.started_at_us <= feedback.created_at_us ORDER BY r.started_at_us DESC, r.seq DESC LIMIT 1),
-    ({_OF_TRACE} ORDER BY r.started_at_us, r.seq LIMIT 1)
-)
-WHERE target = 'trace' AND {uncounted}
+        count=f"""
+UPDATE feedback SET request_seq = CASE target
+    WHEN 'request' THEN (
+        SELECT r.seq FROM requests AS r
+        WHERE r.request_id = feedback.request_id AND {dialect.unindexed("r.trace_id")} = feedback.trace_id
+            AND r.tenant IS NOT DISTINCT FROM feedback.tenant
+        ORDER BY r.seq DESC LIMIT 1
+    )
+    ELSE coalesce(
+        (
+            {_OF_TRACE} AND r.started_at_us <= feedback.created_at_us
+            ORDER BY r.started_at_us DESC, r.seq DESC LIMIT 1
+        ),
+        ({_OF_TRACE} ORDER BY r.started_at_us, r.seq LIMIT 1)
+    )
+END
+WHERE {given} AND joined_at_us IS NOT NULL AND request_seq IS NULL
 """,
         date=f"""
-UPDATE feedback SET request_started_at_us = (SELECT started_at_us FROM requests WHERE seq = feedback.request_seq)
-WHERE {given} AND request_seq IS NOT NULL AND request_started_at_us IS NULL
+UPDATE feedback SET request_started_at_us = coalesce(
+    request_started_at_us, (SELECT started_at_us FROM requests WHERE seq = feedback.request_seq)
+)
+WHERE {given} AND request_seq IS NOT NULL RETURNING request_started_at_us
 """,
-        times=f"SELECT DISTINCT request_started_at_us FROM feedback WHERE {given} AND request_seq IS NOT NULL",
     )
 
 
@@ -61,7 +61,6 @@ def count(connection: Connection, feedback_ids: Sequence[str]) -> None:
     in which it did not count or counted otherwise."""
     statements = _statements(connection.dialect)
     ids = list_to_json(feedback_ids)
-    connection.execute(statements.count_for_request, (ids,))
-    connection.execute(statements.count_for_trace, (ids,))
-    connection.execute(statements.date, (ids,))
-    break_seals(connection, (VERDICTS,), [row[0] for row in connection.execute(statements.times, (ids,))])
+    connection.execute(statements.count, (ids,))
+    times_us = {row[0] for row in connection.execute(statements.date, (ids,))}
+    break_seals(connection, (VERDICTS,), times_us - {None})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import groupby
 
 from gateway.domain.feedback import Feedback, Kind, Receipt, Target
-from gateway.errors import Conflict
+from gateway.errors import Conflict, GatewayError
 from gateway.store.dialect import Dialect
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.counting import count
@@ -17,7 +18,6 @@ from gateway.store.tables import FEEDBACK, RECEIPT_COLUMNS, quoted
 from gateway.store.text import list_to_json, storable, storable_or_none
 
 _COLUMNS = quoted(FEEDBACK.columns)
-_INSERT = f"INSERT INTO feedback ({_COLUMNS}) VALUES ({', '.join('?' * len(FEEDBACK.columns))})"
 _KEEP_VERSION = (
     f"INSERT INTO feedback_versions ({_COLUMNS}) SELECT {_COLUMNS} FROM feedback WHERE feedback_id = ?"
 )
@@ -27,8 +27,12 @@ _SUPERSEDE = (
 _LATEST = f"SELECT {_COLUMNS} FROM feedback WHERE feedback_id = ?"
 _EARLIER = f"SELECT {_COLUMNS} FROM feedback_versions WHERE feedback_id = ? ORDER BY version"
 _RECEIPT = f"SELECT {quoted(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
-_INSERT_RECEIPT = f"INSERT INTO receipts ({quoted(RECEIPT_COLUMNS)}) VALUES (?, ?, ?, ?)"
 _OF_TENANT = "(CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant)"
+
+
+@cache
+def _used(dialect: Dialect) -> str:
+    return f"SELECT scope, key FROM receipts WHERE key {dialect.among_texts('?')}"
 
 
 @cache
@@ -61,30 +65,41 @@ GROUP BY author
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What is stored by one call: versions of entries, and the receipt for them."""
+
+    entries: Sequence[Feedback]
+    receipt: Receipt | None = None
+
+
 def put_feedback(connection: Connection, entries: Sequence[Feedback], receipt: Receipt | None) -> None:
     """Store versions of entries and the receipt for them, and join those whose subject is already there.
 
     Raises:
         Conflict: before anything is written, if one does not follow what is stored.
     """
-    _refuse_used_receipt(connection, receipt)
-    _refuse_gaps(connection, entries)
-    for entry in entries:
-        if entry.version == 1:
-            connection.execute(_INSERT, feedback_to_row(entry))
-        else:
-            _supersede(connection, entry)
-    if receipt is not None:
-        values = (
-            storable(receipt.scope),
-            storable(receipt.key),
-            receipt.digest,
-            list_to_json(receipt.feedback_ids),
-        )
-        connection.execute(_INSERT_RECEIPT, values)
-    feedback_ids = [entry.feedback_id for entry in entries]
-    join_given(connection, feedback_ids)
-    count(connection, feedback_ids)
+    [refusal] = put_all(connection, [Put(entries, receipt)])
+    if refusal is not None:
+        raise refusal
+
+
+def put_all(connection: Connection, puts: Sequence[Put]) -> list[GatewayError | None]:
+    """Do what `put_feedback` does for several calls, in order, with about as many statements as for one; return for
+    each why it is refused, or None. Of what is refused nothing is written."""
+    refusals = _refusals(connection, puts)
+    taken = [put for put, refusal in zip(puts, refusals, strict=True) if refusal is None]
+    stored = _store(connection, [entry for put in taken for entry in put.entries])
+    receipts = [put.receipt for put in taken if put.receipt is not None]
+    if receipts:
+        connection.insert("receipts", RECEIPT_COLUMNS, map(_receipt_to_row, receipts))
+    waiting = [entry.feedback_id for entry in stored if entry.joined_at_us is None]
+    if waiting:
+        join_given(connection, waiting)
+    joined = [entry.feedback_id for entry in stored if entry.joined_at_us is not None]
+    if joined:
+        count(connection, joined)
+    return refusals
 
 
 def feedback_by_ids(connection: Connection, feedback_ids: Sequence[str]) -> list[Feedback]:
@@ -124,26 +139,76 @@ def size_bytes(entries: Sequence[Feedback]) -> int:
     return sum(1024 + 2 * len(entry.raw) for entry in entries)
 
 
-def _refuse_used_receipt(connection: Connection, receipt: Receipt | None) -> None:
-    if receipt is not None and receipt_of(connection, receipt.scope, receipt.key) is not None:
-        raise Conflict("this idempotency key was used before.")
+def _refusals(connection: Connection, puts: Sequence[Put]) -> list[GatewayError | None]:
+    """Look at each call as if those before it had been stored."""
+    used = _used_keys(connection, [put.receipt for put in puts if put.receipt is not None])
+    versions = _versions_of(connection, [entry.feedback_id for put in puts for entry in put.entries])
+    refusals: list[GatewayError | None] = []
+    for put in puts:
+        key = None if put.receipt is None else _key_of(put.receipt)
+        following = dict(versions)
+        refusal = Conflict("this idempotency key was used before.") if key in used else None
+        refusal = refusal or _gap(put.entries, following)
+        if refusal is None:
+            versions = following
+            if key is not None:
+                used.add(key)
+        refusals.append(refusal)
+    return refusals
 
 
-def _refuse_gaps(connection: Connection, entries: Sequence[Feedback]) -> None:
-    ids = list_to_json([entry.feedback_id for entry in entries])
-    versions: dict[str, int] = dict(connection.execute(_versions(connection.dialect), (ids,)).fetchall())
+def _gap(entries: Sequence[Feedback], versions: dict[str, int]) -> Conflict | None:
+    """Add entries to the versions that are stored; tell which of them follows none of these."""
     for entry in entries:
         stored = versions.get(entry.feedback_id, 0)
         if entry.version != stored + 1:
             state = f"is at version {stored}" if stored else "does not exist"
-            raise Conflict(f"feedback {entry.feedback_id} {state}, so version {entry.version} cannot follow.")
+            return Conflict(
+                f"feedback {entry.feedback_id} {state}, so version {entry.version} cannot follow."
+            )
         versions[entry.feedback_id] = entry.version
+    return None
 
 
-def _supersede(connection: Connection, entry: Feedback) -> None:
-    stored = feedback_from_row(connection.execute(_LATEST, (entry.feedback_id,)).fetchone())
+def _used_keys(connection: Connection, receipts: Sequence[Receipt]) -> set[tuple[str, str]]:
+    if not receipts:
+        return set()
+    keys = list_to_json([receipt.key for receipt in receipts])
+    return {(scope, key) for scope, key in connection.execute(_used(connection.dialect), (keys,))}
+
+
+def _versions_of(connection: Connection, feedback_ids: Sequence[str]) -> dict[str, int]:
+    ids = list_to_json(feedback_ids)
+    return dict(connection.execute(_versions(connection.dialect), (ids,)).fetchall())
+
+
+def _key_of(receipt: Receipt) -> tuple[str, str]:
+    return storable(receipt.scope), storable(receipt.key)
+
+
+def _receipt_to_row(receipt: Receipt) -> tuple[str, ...]:
+    return (*_key_of(receipt), receipt.digest, list_to_json(receipt.feedback_ids))
+
+
+def _store(connection: Connection, entries: Sequence[Feedback]) -> list[Feedback]:
+    """Write versions that follow one another, and return them as they are stored now."""
+    stored: list[Feedback] = []
+    for is_new, group in groupby(entries, lambda entry: entry.version == 1):
+        if is_new:
+            new = list(group)
+            connection.insert("feedback", FEEDBACK.columns, map(feedback_to_row, new))
+            stored += new
+        else:
+            stored += [_supersede(connection, entry) for entry in group]
+    return stored
+
+
+def _supersede(connection: Connection, entry: Feedback) -> Feedback:
+    before = feedback_from_row(connection.execute(_LATEST, (entry.feedback_id,)).fetchone())
+    stored = _with_join_of(before, entry)
     connection.execute(_KEEP_VERSION, (entry.feedback_id,))
-    connection.execute(_SUPERSEDE, (*feedback_to_row(_with_join_of(stored, entry)), entry.feedback_id))
+    connection.execute(_SUPERSEDE, (*feedback_to_row(stored), entry.feedback_id))
+    return stored
 
 
 def _with_join_of(stored: Feedback, entry: Feedback) -> Feedback:

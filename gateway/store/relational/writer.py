@@ -12,18 +12,22 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.job import Job
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 Work = Callable[[Connection], T]
+WorkOnAll = Callable[[Connection, Sequence[Item]], Sequence[GatewayError | None]]
+"""Work on several things as one; returns for each why it is refused, or None."""
 
 MAX_BATCH_JOBS = 1000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
@@ -40,11 +44,14 @@ class Write(Job):
         size_bytes: about how much it writes.
         is_synced: whether the commit must be on the disk itself, not only in the kernel's hands.
         is_alone: whether nobody else may write, on whatever machine, from before it looks until it is committed.
+        on_all: does the work instead, for this item and those of other such jobs that wait with it.
     """
 
     size_bytes: int = 0
     is_synced: bool = False
     is_alone: bool = False
+    on_all: WorkOnAll[Any] | None = None
+    item: Any = None
 
 
 class Writer(ABC):
@@ -88,6 +95,26 @@ class Writer(ABC):
         self._call_for(job)
         result: T = await job.future
         return result
+
+    async def write_together(
+        self,
+        on_all: WorkOnAll[Item],
+        item: Item,
+        *,
+        size_bytes: int = 0,
+        is_synced: bool = False,
+        is_alone: bool = False,
+    ) -> None:
+        """Do what `write` does for one of many things that cost less together. Raises what it is refused with.
+
+        Args:
+            on_all: a function of a module; those that are given with the same one are worked on as one.
+        """
+        await self._wait_for_room(size_bytes)
+        job = self._new_job(_nothing, size_bytes, is_synced=is_synced, is_alone=is_alone)
+        job.on_all, job.item = on_all, item
+        self._call_for(job)
+        await job.future
 
     async def write_lazily(self, work: Work[T], *, size_bytes: int = 0) -> T:
         """Like `write`, but wakes nobody: rides along with the next batch, or waits 20 ms for one."""
@@ -213,11 +240,15 @@ class Writer(ABC):
                 return
 
     def _work_through(self, jobs: list[Write], connection: Connection) -> None:
-        for job in jobs:
-            try:
-                job.result = job.work(connection)
-            except GatewayError as refusal:
-                job.error = refusal
+        for on_all, group in groupby(jobs, lambda job: job.on_all):
+            if on_all is None:
+                for job in group:
+                    _work(job, connection)
+            else:
+                together = list(group)
+                refusals = on_all(connection, [job.item for job in together])
+                for job, refusal in zip(together, refusals, strict=True):
+                    job.error = refusal
 
     # on either: whoever takes a job has it to himself
 
@@ -239,6 +270,13 @@ class Writer(ABC):
             job.error = error
             if isinstance(error, StoreUnavailable):
                 self.largest_failure_bytes = max(self.largest_failure_bytes, job.size_bytes)
+
+
+def _work(job: Write, connection: Connection) -> None:
+    try:
+        job.result = job.work(connection)
+    except GatewayError as refusal:
+        job.error = refusal
 
 
 def _nothing(_: Connection) -> None:

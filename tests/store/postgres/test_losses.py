@@ -15,7 +15,7 @@ from gateway.errors import StoreUnavailable
 from gateway.store import open_store
 from gateway.store.base import Store, as_sent
 from gateway.store.postgres.connection import PostgresConnection
-from gateway.store.postgres.locks import TOGETHER
+from gateway.store.postgres.locks import ALONE, LOCK_SECONDS, TOGETHER
 from gateway.store.postgres.packing import TextPacker
 from gateway.store.relational import request_log
 from gateway.store.spill import Spill, replay
@@ -87,6 +87,24 @@ def _is_anybody_waiting(url: str) -> bool:
     with psycopg.connect(url, autocommit=True) as connection:
         row: Any = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
     return bool(row[0])
+
+
+async def test_who_waits_too_long_for_others_is_told_and_the_next_is_not_held_up(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty = TOGETHER.replace(f"{LOCK_SECONDS}s", "50ms")
+    monkeypatch.setattr("gateway.store.postgres.writer.TOGETHER", hasty)
+    other = PostgresConnection(url)
+    other.begin(ALONE)
+
+    with pytest.raises(StoreUnavailable, match="locked for too long"):
+        await store.append([exchange("locked out")])
+    assert not (await store.check()).is_writable
+
+    other.roll_back()
+    other.close()
+    await store.append([exchange("later")])
+    assert [record.request_id for record in await requests_of(store)] == ["later"]
 
 
 async def test_jobs_that_deadlock_are_run_again(store: Store, url: str) -> None:

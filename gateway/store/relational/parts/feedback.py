@@ -23,8 +23,9 @@ class FeedbackEntries(OpenDatabase):
     """Keeps what `FeedbackStore`, `FeedbackQueries` and `IdQueries` promise."""
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
-        await self._writer.write(
-            lambda connection: feedback_log.put_feedback(connection, entries, receipt),
+        await self._writer.write_together(
+            feedback_log.put_all,
+            feedback_log.Put(entries, receipt),
             size_bytes=feedback_log.size_bytes(entries),
             is_synced=True,
             is_alone=True,

@@ -1,0 +1,188 @@
+"""With some tens of thousands of rows, every standing query and common search goes through an index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gateway.domain.aggregate import DAY_US, Question
+from gateway.domain.filter import EVERYTHING, All, Filter, Is, Op, Page, Sort
+from gateway.domain.group import GroupedBy, Place
+from gateway.store import aggregates, grouping
+from gateway.store.postgres import leases
+from gateway.store.postgres.connection import PostgresConnection
+from gateway.store.postgres.dialect import POSTGRES
+from gateway.store.relational import (
+    counting,
+    erasing,
+    feedback_log,
+    joining,
+    request_log,
+    rollup_table,
+    tagging,
+)
+from gateway.store.rollups import Segment
+from gateway.store.sql import Query, select
+from gateway.store.tables import FEEDBACK, REQUESTS
+from tests.postgres_server import PostgresServer
+
+TRACE, SESSION = GroupedBy.TRACE, GroupedBy.SESSION
+HERE = Place(top=39_000, seq=10_000)
+OF_ANN = Is("user", Op.EQ, "u7")
+
+
+REQUESTS_THERE = 40_000
+
+_FILL_REQUESTS = f"""
+INSERT INTO requests (
+    seq, request_id, trace_id, tenant, provider, endpoint, method, path, started_at_us, ended_at_us, outcome,
+    is_stream, attempt, "user", organisation, prompt, environment, session, metadata, request_size, response_size,
+    payloads, model, response_id, interpreted_at_us
+)
+SELECT
+    n, 'r' || n, 't' || n / 3, CASE n % 3 WHEN 0 THEN NULL WHEN 1 THEN 'north' ELSE 'south' END, 'up', 'chat',
+    'POST', '/', n * 60000000::bigint, n * 60000000::bigint + 1000, 'complete', FALSE, 0, 'u' || n % 500,
+    'o' || n % 50, 'p' || n % 50, 'e' || n % 50, 's' || n / 10, '{{}}', 0, 0, 'off', 'm' || n % 50, 'resp' || n,
+    CASE WHEN n > {REQUESTS_THERE} - 20 THEN NULL ELSE 1 END
+FROM generate_series(1, {REQUESTS_THERE}) AS n
+"""
+_FILL_FEEDBACK = """
+INSERT INTO feedback (
+    feedback_id, version, tenant, subject_id, target, trace_id, request_id, joined_at_us, kind, weight, author,
+    source, metadata, dialect, raw, created_at_us, updated_at_us, request_seq, request_started_at_us
+)
+SELECT
+    'f' || n, 1, 'north', 't' || n, 'trace', 't' || n, 'r' || n, CASE WHEN n % 1000 = 0 THEN NULL ELSE 1 END,
+    'thumb', 1, 'u' || n % 500, 'human', '{}', 'native', '{}', n * 60000000::bigint, 1, n, n * 60000000::bigint
+FROM generate_series(1, 20000) AS n
+"""
+_FILL_VERSIONS = """
+INSERT INTO feedback_versions (
+    feedback_id, version, subject_id, target, kind, weight, author, source, metadata, dialect, raw, created_at_us,
+    updated_at_us
+)
+SELECT feedback_id, 0, subject_id, target, kind, weight, author, source, metadata, dialect, raw, 1, 1 FROM feedback
+"""
+
+
+@pytest.fixture(scope="module")
+def connection(postgres_server: PostgresServer) -> Iterator[PostgresConnection]:
+    url = postgres_server.new_database()
+    connection = PostgresConnection(url)
+    for statement in (_FILL_REQUESTS, _FILL_FEEDBACK, _FILL_VERSIONS, "ANALYZE"):
+        connection.execute(statement)
+    yield connection
+    connection.close()
+    postgres_server.drop(url)
+
+
+def plan(connection: PostgresConnection, sql: str, values: Any) -> str:
+    return "\n".join(row[0] for row in connection.execute(f"EXPLAIN (COSTS OFF) {sql}", values))
+
+
+def some_value(name: str) -> object:
+    values = {
+        "names": '["t7"]', "ids": '["r7"]', "authors": '["u7"]', "starts": "[420000000]", "tenant": None,
+        "trace_id": None, "name": "r7",
+    }  # fmt: skip
+    return values.get(name, 1 if name.endswith("_us") else "x")
+
+
+def assert_found(found: str, index: str) -> None:
+    assert re.search(rf"Index .*\b{index}\b", found), found
+    assert "Seq Scan on requests" not in found, found
+    assert "Seq Scan on feedback" not in found, found
+
+
+@pytest.mark.parametrize(
+    ("sql", "values", "index"),
+    [
+        (joining._IS_ANY_WAITING, (), "feedback_waiting"),
+        (joining._by_name(POSTGRES).subjects, None, "feedback_waiting"),
+        (joining._by_name(POSTGRES).join, None, "feedback_waiting"),
+        (joining._by_id(POSTGRES).subjects, None, "feedback_id"),
+        (joining._by_id(POSTGRES).join, None, "feedback_(id|waiting|subject)"),
+        (joining._TRACES, None, "requests_trace"),
+        (joining._REQUESTS, None, "requests_request"),
+        (joining._RESPONSES, None, "requests_response"),
+        (request_log._uninterpreted(POSTGRES), ("[1]", 5), "requests_uninterpreted"),
+        (request_log._alike(POSTGRES), None, "requests_(request|started)"),
+        (leases._TAKE_OVER, (1,), "requests_uninterpreted"),
+        (tagging._rows(POSTGRES), ("r", "t", None), "requests_request"),
+        (counting._statements(POSTGRES).count, ("[]",), "requests_request"),
+        (counting._statements(POSTGRES).count, ("[]",), "requests_trace"),
+        (feedback_log._versions(POSTGRES), ("[]",), "feedback_id"),
+        (feedback_log._latest_verdicts(POSTGRES), None, "feedback_request"),
+        (feedback_log._given(POSTGRES), None, "feedback_author"),
+        (erasing._REQUESTS_OF, {"person": "ann", "tenant": None}, "requests_user"),
+        (erasing._GIVEN_BY, {"person": "ann", "tenant": None}, "feedback_versions_author"),
+        (rollup_table._NEXT_START, (1,), "requests_started"),
+        ("SELECT * FROM aliases WHERE alias = ?", ("x",), "requests_response"),
+        ("SELECT * FROM trace_report WHERE trace_id = ?", ("x",), "requests_trace"),
+        ("SELECT * FROM request_report WHERE request_id = ?", ("x",), "feedback_trace"),
+    ],
+)
+def test_no_standing_query_reads_a_whole_table(
+    connection: PostgresConnection, sql: str, values: Any, index: str
+) -> None:
+    if values is None:
+        values = {name: some_value(name) for name in re.findall(r"(?<!:):([a-z_]+)", sql)}
+    assert_found(plan(connection, sql, values), index)
+
+
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        (Is("trace_id", Op.EQ, "x"), "requests_trace"),
+        (Is("request_id", Op.EQ, "x"), "requests_request"),
+        (Is("response_id", Op.EQ, "x"), "requests_response"),
+        (All((Is("started_at_us", Op.GE, 1), Is("started_at_us", Op.LT, 2))), "requests_started"),
+        (All((Is("model", Op.EQ, "m"), Is("started_at_us", Op.GE, 1))), "requests_model"),
+        (OF_ANN, "requests_user"),
+        (Is("organisation", Op.EQ, "acme"), "requests_organisation"),
+        (Is("prompt", Op.EQ, "greet"), "requests_prompt"),
+        (Is("environment", Op.EQ, "test"), "requests_environment"),
+        (Is("session", Op.EQ, "chat"), "requests_session"),
+    ],
+)
+def test_a_search_can_use_the_index_that_is_meant_for_it(
+    connection: PostgresConnection, where: Filter, index: str
+) -> None:
+    query = select(REQUESTS, where, Sort("started_at_us"), Page(), None, POSTGRES)
+    assert_found(plan(connection, query.sql, query.values), index)
+
+
+@pytest.mark.parametrize("sort", [Sort("seq"), Sort("started_at_us"), Sort("seq", descending=False)])
+@pytest.mark.parametrize("tenant", [None, "north"])
+def test_the_newest_rows_are_found_without_sorting_all(
+    connection: PostgresConnection, sort: Sort, tenant: str | None
+) -> None:
+    query = select(REQUESTS, EVERYTHING, sort, Page(), tenant, POSTGRES)
+    assert re.search(r"^ *->  Sort", plan(connection, query.sql, query.values), re.MULTILINE) is None
+
+
+@pytest.mark.parametrize("field", ["trace_id", "request_id", "subject_id", "feedback_id", "author"])
+def test_feedback_is_found_by_each_name_through_an_index(connection: PostgresConnection, field: str) -> None:
+    query = select(FEEDBACK, Is(field, Op.EQ, "x"), Sort("created_at_us"), Page(), None, POSTGRES)
+    assert "Seq Scan on feedback" not in plan(connection, query.sql, query.values)
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (grouping.walk(TRACE, EVERYTHING, HERE, None, POSTGRES), "requests_pkey"),
+        (grouping.met_before(TRACE, "t7", OF_ANN, HERE, None, POSTGRES), "requests_trace"),
+        (grouping.usage(TRACE, ["t"], None, POSTGRES), "requests_trace"),
+        (grouping.usage(SESSION, ["s"], "north", POSTGRES), "requests_session"),
+        (grouping.verdicts(TRACE, ["t"], None, POSTGRES), "feedback_request_seq"),
+        (aggregates.usage(Question(0, DAY_US), Segment(0, DAY_US), None, POSTGRES), "requests_started"),
+        (aggregates.verdicts(Question(0, DAY_US), Segment(0, DAY_US), None, POSTGRES), "feedback_counted"),
+    ],
+)
+def test_groups_and_figures_can_be_found_through_indexes(
+    connection: PostgresConnection, query: Query, index: str
+) -> None:
+    assert_found(plan(connection, query.sql, query.values), index)
