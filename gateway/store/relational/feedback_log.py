@@ -178,6 +178,8 @@ def _used_keys(connection: Connection, receipts: Sequence[Receipt]) -> set[tuple
 
 
 def _versions_of(connection: Connection, feedback_ids: Sequence[str]) -> dict[str, int]:
+    if not feedback_ids:
+        return {}
     ids = list_to_json(feedback_ids)
     return dict(connection.execute(_versions(connection.dialect), (ids,)).fetchall())
 
