@@ -2,12 +2,16 @@ from __future__ import annotations
 
 from benchmarks.compare import Figures, Row
 from benchmarks.half_rate import HalfRate, Times
+from benchmarks.million import Cost
+from benchmarks.partitions import Found
 from benchmarks.slow_streams import SlowStreams
 from benchmarks.soak import Kept
 from benchmarks.tables import (
     comparison_table,
     half_rate_table,
     kept_table,
+    million_table,
+    partitions_table,
     slow_streams_table,
     soak_table,
     table,
@@ -60,8 +64,31 @@ def test_what_is_not_flat_stands_out() -> None:
 
 
 def test_long_tasks_are_done_only_where_they_are_asked_for() -> None:
-    assert [name for name, task in TASKS.items() if task.is_long] == ["soak"]
+    assert {name for name, task in TASKS.items() if task.is_long} == {
+        "copying", "million", "partitions", "server-questions", "soak",
+    }  # fmt: skip
 
 
 def test_every_task_says_what_it_finds_out() -> None:
     assert all(task.about for task in TASKS.values())
+
+
+def test_what_a_million_costs_is_told_in_seconds_and_gibibytes() -> None:
+    rows = [
+        Cost("SQLite", "votes", 5000.4, 217.4, 0.0, 2**30, 0.0),
+        Cost("PostgreSQL", "votes", 400.0, 800.0, 1500.0, 2**29, 2**31),
+    ]
+    assert million_table(rows).splitlines()[2:] == [
+        "| SQLite | votes | 5,000 | 217 | – | 1.00 | – |",
+        "| PostgreSQL | votes | 400 | 800 | 1,500 | 0.50 | 2.00 |",
+    ]
+
+
+def test_each_number_of_partitions_has_a_column() -> None:
+    rows = [Found("an id", 1, 0.2), Found("a row", 1, 0.1), Found("an id", 30, 2.0), Found("a row", 30, 1.5)]
+    assert partitions_table(rows).splitlines() == [
+        "| milliseconds to find | one table | 30 days |",
+        "| --- | ---: | ---: |",
+        "| an id | 0.20 | 2.00 |",
+        "| a row | 0.10 | 1.50 |",
+    ]
