@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx._transports import default
 from hypothesis import settings
 
 from tests.postgres_server import PostgresServer, running_server
@@ -15,6 +17,10 @@ from tests.running import RunningGateway
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("gateway", deadline=None)
 settings.load_profile("gateway")
+
+# httpx reads all certificates that there are for each client, which `httpx.get` and the like make for each call:
+# 18 ms of CPU, thousands of times, for calls to loopback without TLS.
+default.create_ssl_context = cache(default.create_ssl_context)  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")
