@@ -107,6 +107,7 @@ class Gateway:
         """Bring back what an earlier process left, and begin to work."""
         await self.keys.refresh()
         await self.allowances.start()
+        await self.expiring.make_room()
         self.interpreter.start()
         await self.overflow.start()
         self.recorder.start()

@@ -43,6 +43,15 @@ class Expiring:
         self._days = days
         self._wakeup.set()
 
+    async def make_room(self) -> None:
+        """Prepare for the days to come. To be done once before anything is stored, so that today has its place."""
+        try:
+            await self._store.make_room(now_us())
+        except StoreUnavailable as error:
+            log.warning("no room was made for days to come; it will be tried again", reason=str(error))
+        except Exception:
+            log.exception("no room was made for days to come; it will be tried again")
+
     async def close(self) -> None:
         """Stop, wherever it is: what is left is found the next time."""
         if self._task is not None:
@@ -52,19 +61,11 @@ class Expiring:
     async def _run(self) -> None:
         while True:
             self._wakeup.clear()
-            await self._make_room()
+            await self.make_room()
             if self._days is not None:
                 await self._expire(kept_from_us(now_us(), self._days))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wakeup.wait(), INTERVAL_SECONDS)
-
-    async def _make_room(self) -> None:
-        try:
-            await self._store.make_room(now_us())
-        except StoreUnavailable as error:
-            log.warning("no room was made for days to come; it will be tried again", reason=str(error))
-        except Exception:
-            log.exception("no room was made for days to come; it will be tried again")
 
     async def _expire(self, before_us: int) -> None:
         try:

@@ -22,7 +22,7 @@ from tests.scripted_upstream import UpstreamProcess, answer
 
 MIB = 1024 * 1024
 
-TAKEN_MIB = 150
+TAKEN_MIB = 250
 """How much more memory a call may take: some copies of the 16 MiB that are unpacked of each body."""
 
 SHOWN_MIB = 250

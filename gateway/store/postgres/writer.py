@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from psycopg.errors import DeadlockDetected, SerializationFailure
+from psycopg.errors import CheckViolation, DeadlockDetected, SerializationFailure
 
 from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.failures import translated_errors
 from gateway.store.postgres.locks import ALONE, TOGETHER
 from gateway.store.relational.writer import Write, Writer
+
+_PASSING = (DeadlockDetected, SerializationFailure, CheckViolation)
+"""What goes wrong once because of others: the last, where a day gets its partition while rows of it are on their way
+to that of the rest."""
 
 TRIES = 5
 """How often jobs are run that get into the way of others' before they fail."""
@@ -42,7 +46,7 @@ class PostgresWriter(Writer):
                 try:
                     self._try(jobs)
                     return
-                except (DeadlockDetected, SerializationFailure):
+                except _PASSING:
                     self._connection.roll_back()
                     self._begin(jobs)
             self._try(jobs)
