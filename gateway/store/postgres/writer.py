@@ -10,8 +10,8 @@ from gateway.store.postgres.locks import ALONE, TOGETHER
 from gateway.store.relational.writer import Write, Writer
 
 _PASSING = (DeadlockDetected, SerializationFailure, CheckViolation)
-"""What goes wrong once because of others: the last, where a day gets its partition while rows of it are on their way
-to that of the rest."""
+"""What goes wrong once because of others: the last, where a day gets its partition while rows of it are on their
+way to that of the rest."""
 
 TRIES = 5
 """How often jobs are run that get into the way of others' before they fail."""
