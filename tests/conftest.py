@@ -31,6 +31,13 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """Where there is a new and empty database in PostgreSQL."""
+    with postgres_server.database() as url:
+        yield url
+
+
 StartGateway = Callable[..., RunningGateway]
 
 

@@ -50,6 +50,15 @@ class PostgresServer:
         self._run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
         return self.url_of(name)
 
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Have a new database for as long as the block lasts; give its URL."""
+        url = self.new_database()
+        try:
+            yield url
+        finally:
+            self.drop(url)
+
     def prepare(self) -> None:
         """Make the database of which others are copies."""
         from gateway.store.postgres.store import open_connection

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import pytest
 
 from gateway.domain.aggregate import END_OF_TIME_US, Question
 from gateway.domain.audit import AuditEntry, Via
-from gateway.domain.database_url import is_server
 from gateway.domain.exchange import Omission, PayloadPolicy
 from gateway.domain.feedback import Feedback, Receipt
 from gateway.domain.filter import EVERYTHING, Page, Sort
@@ -24,7 +23,6 @@ from gateway.moving import Checked, Mover
 from gateway.store import open_store
 from gateway.store.administration import StoredKey
 from gateway.store.base import Store
-from tests.postgres_server import PostgresServer
 from tests.store.filling import LATER_US, fill, world_of
 from tests.store.samples import FACTS, exchange, feedback, requests_of
 
@@ -32,19 +30,14 @@ ALL_WELL = Checked([], [])
 
 
 @pytest.fixture(params=["sqlite to sqlite", "sqlite to postgres", "postgres to sqlite"])
-def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+def urls(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     """Where two new and empty databases are."""
     source, _, target = request.param.partition(" to ")
-    files = {"source": f"sqlite:///{tmp_path}/source.db", "target": f"sqlite:///{tmp_path}/target.db"}
-    server: PostgresServer | None = None
+    urls = {"source": f"sqlite:///{tmp_path}/source.db", "target": f"sqlite:///{tmp_path}/target.db"}
     for role, engine in (("source", source), ("target", target)):
         if engine == "postgres":
-            server = request.getfixturevalue("postgres_server")
-            files[role] = server.new_database()
-    yield files["source"], files["target"]
-    for url in files.values():
-        if server is not None and is_server(url):
-            server.drop(url)
+            urls[role] = request.getfixturevalue("postgres_url")
+    return urls["source"], urls["target"]
 
 
 @pytest.fixture

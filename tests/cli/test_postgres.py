@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,57 +18,49 @@ from gateway.store.relational import request_log
 from tests.cli.command import run_gateway
 from tests.cli.conftest import Played, Run
 from tests.log_reader import eventually, wait_until_interpreted
-from tests.postgres_server import PostgresServer
 from tests.store.samples import exchange
 
 pytestmark = pytest.mark.skipif(not find_spec("psycopg"), reason="there is no PostgreSQL to test with")
 
 
 @pytest.fixture
-def url(postgres_server: PostgresServer) -> Iterator[str]:
-    url = postgres_server.new_database()
-    yield url
-    postgres_server.drop(url)
-
-
-@pytest.fixture
-def moved(played: Played, url: str) -> Played:
+def moved(played: Played, postgres_url: str) -> Played:
     """What was played, brought into the database."""
     wait_until_interpreted(played.gateway.database)
-    migrated = played.run("migrate", f"sqlite:///{played.gateway.database}", url)
+    migrated = played.run("migrate", f"sqlite:///{played.gateway.database}", postgres_url)
     assert migrated.returncode == 0, migrated.stderr
     assert "all there" in migrated.stdout
     return played
 
 
-def test_a_log_is_migrated_and_read_there(moved: Played, run: Run, url: str) -> None:
-    listed = run("logs", "query", "--storage", url)
+def test_a_log_is_migrated_and_read_there(moved: Played, run: Run, postgres_url: str) -> None:
+    listed = run("logs", "query", "--storage", postgres_url)
     assert listed.returncode == 0, listed.stderr
     assert moved.whole in listed.stdout
-    shown = run("logs", "show", moved.stream, "--storage", url, "--raw", "response")
+    shown = run("logs", "show", moved.stream, "--storage", postgres_url, "--raw", "response")
     assert shown.stdout.encode() == moved.stream_bytes
 
 
-def test_feedback_is_given_and_listed(moved: Played, run: Run, url: str) -> None:
-    given = run("feedback", "add", "first", "5", "--storage", url)
+def test_feedback_is_given_and_listed(moved: Played, run: Run, postgres_url: str) -> None:
+    given = run("feedback", "add", "first", "5", "--storage", postgres_url)
     assert given.returncode == 0, given.stderr
-    listed = run("feedback", "list", "--storage", url)
+    listed = run("feedback", "list", "--storage", postgres_url)
     assert "first" in listed.stdout
 
 
-async def test_a_row_that_appears_after_one_with_a_higher_number_is_followed_too(url: str) -> None:
+async def test_a_row_that_appears_after_one_with_a_higher_number_is_followed_too(postgres_url: str) -> None:
     from gateway.store.postgres.connection import PostgresConnection
     from gateway.store.postgres.locks import TOGETHER
     from gateway.store.postgres.packing import TextPacker
 
-    store, slow = await open_store(url), PostgresConnection(url)
+    store, slow = await open_store(postgres_url), PostgresConnection(postgres_url)
     shown: list[str] = []
 
     def show(records: Sequence[RequestRecord]) -> None:
         shown.extend(record.request_id for record in records)
 
     await store.append([exchange("before")])
-    following = asyncio.create_task(reading.follow(url, EVERYTHING, 10, show))
+    following = asyncio.create_task(reading.follow(postgres_url, EVERYTHING, 10, show))
     await eventually_shown(shown, ["before"])
     slow.begin(TOGETHER)
     request_log.append(slow, TextPacker(as_sent), [exchange("slow")])
@@ -87,15 +79,15 @@ async def eventually_shown(shown: list[str], expected: list[str]) -> None:
     await asyncio.to_thread(eventually, lambda: shown == expected)
 
 
-def test_keys_are_made_listed_and_revoked(run: Run, url: str) -> None:
-    assert run("keys", "create", "app", "--role", "proxy", "--storage", url).returncode == 0
-    assert run("keys", "create", "app", "--role", "proxy", "--storage", url).returncode == 1
-    assert "app" in run("keys", "list", "--storage", url).stdout
-    assert run("keys", "revoke", "app", "--storage", url).returncode == 0
+def test_keys_are_made_listed_and_revoked(run: Run, postgres_url: str) -> None:
+    assert run("keys", "create", "app", "--role", "proxy", "--storage", postgres_url).returncode == 0
+    assert run("keys", "create", "app", "--role", "proxy", "--storage", postgres_url).returncode == 1
+    assert "app" in run("keys", "list", "--storage", postgres_url).stdout
+    assert run("keys", "revoke", "app", "--storage", postgres_url).returncode == 0
 
 
-def test_it_is_compacted(moved: Played, run: Run, url: str) -> None:
-    compacted = run("compact", "--storage", url)
+def test_it_is_compacted(moved: Played, run: Run, postgres_url: str) -> None:
+    compacted = run("compact", "--storage", postgres_url)
     assert compacted.returncode == 0, compacted.stderr
     assert "before" in compacted.stdout
 
@@ -104,21 +96,21 @@ def test_it_is_compacted(moved: Played, run: Run, url: str) -> None:
     ("command", "instead"), [(("backup", "copy.db"), "pg_dump"), (("restore", "copy.db"), "pg_restore")]
 )
 def test_copies_are_left_to_the_tools_of_the_database(
-    run: Run, url: str, command: tuple[str, str], instead: str
+    run: Run, postgres_url: str, command: tuple[str, str], instead: str
 ) -> None:
-    refused = run(*command, "--storage", url)
+    refused = run(*command, "--storage", postgres_url)
     assert refused.returncode == 2
     assert instead in refused.stderr
 
 
-def config_for(folder: Path, url: str) -> None:
+def config_for(folder: Path, postgres_url: str) -> None:
     (folder / "gateway.yaml").write_text(
-        f"providers: {{up: {{base_url: 'http://127.0.0.1:1/v1'}}}}\nstorage: {{url: '{url}'}}\n"
+        f"providers: {{up: {{base_url: 'http://127.0.0.1:1/v1'}}}}\nstorage: {{url: '{postgres_url}'}}\n"
     )
 
 
-def test_a_deployment_on_it_is_looked_at(tmp_path: Path, run: Run, url: str) -> None:
-    config_for(tmp_path, url)
+def test_a_deployment_on_it_is_looked_at(tmp_path: Path, run: Run, postgres_url: str) -> None:
+    config_for(tmp_path, postgres_url)
     looked = run("doctor", "--offline")
     assert looked.returncode == 0, looked.stdout + looked.stderr
     assert "of this version" in looked.stdout

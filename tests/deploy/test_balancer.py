@@ -26,15 +26,8 @@ CALLS = 60
 
 
 @pytest.fixture
-def url(postgres_server: PostgresServer) -> Iterator[str]:
-    url = postgres_server.new_database()
-    yield url
-    postgres_server.drop(url)
-
-
-@pytest.fixture
-def nodes(start_gateway: StartGateway, url: str) -> list[RunningGateway]:
-    config = {"storage": {"url": url}}
+def nodes(start_gateway: StartGateway, postgres_url: str) -> list[RunningGateway]:
+    config = {"storage": {"url": postgres_url}}
     return [start_gateway(config, arguments=("--demo",)) for _ in range(2)]
 
 
@@ -84,7 +77,7 @@ def test_a_stream_comes_through_event_by_event(balancer: str) -> None:
 
 
 def test_a_gateway_that_dies_under_load_takes_nothing_with_it_that_was_answered(
-    balancer: str, nodes: list[RunningGateway], postgres_server: PostgresServer, url: str
+    balancer: str, nodes: list[RunningGateway], postgres_server: PostgresServer, postgres_url: str
 ) -> None:
     def call(caller: int) -> list[str]:
         answered = []
@@ -105,12 +98,15 @@ def test_a_gateway_that_dies_under_load_takes_nothing_with_it_that_was_answered(
         answered = [trace for traces in pool.map(call, range(CALLERS)) for trace in traces]
     # Each caller may lose what it had in flight, and no more.
     assert len(answered) >= CALLERS * (CALLS - 2)
-    stored = {row[0] for row in postgres_server.query(url, "SELECT trace_id FROM requests")}
+    stored = {row[0] for row in postgres_server.query(postgres_url, "SELECT trace_id FROM requests")}
     assert set(answered) - stored == set()
 
     # The lease of the one that was killed has not run out, so what it had not understood yet is still its own.
-    postgres_server.query(url, "UPDATE workers SET lease_until = now() RETURNING number")
+    postgres_server.query(postgres_url, "UPDATE workers SET lease_until = now() RETURNING number")
     nodes[0].start()
     eventually(
-        lambda: postgres_server.query(url, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL") == []
+        lambda: (
+            postgres_server.query(postgres_url, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL")
+            == []
+        )
     )

@@ -34,18 +34,11 @@ def upstream() -> Iterator[UpstreamProcess]:
 
 
 @pytest.fixture
-def direct_url(postgres_server: PostgresServer) -> Iterator[str]:
-    url = postgres_server.new_database()
-    yield url
-    postgres_server.drop(url)
-
-
-@pytest.fixture
-def pooled_url(direct_url: str, postgres_server: PostgresServer) -> Iterator[str]:
+def pooled_url(postgres_url: str, postgres_server: PostgresServer) -> Iterator[str]:
     """The same database through PgBouncer."""
     if PGBOUNCER is None:
         pytest.skip("pgbouncer is not installed")
-    port, database = closed_port(), direct_url.partition("@/")[2].partition("?")[0]
+    port, database = closed_port(), postgres_url.partition("@/")[2].partition("?")[0]
     file = postgres_server.folder / "pgbouncer.ini"
     file.write_text(f"""
 [databases]
@@ -87,7 +80,7 @@ def test_nothing_that_was_promised_is_lost_and_everything_can_be_asked(
     start_gateway: StartGateway,
     upstream: UpstreamProcess,
     pooled_url: str,
-    direct_url: str,
+    postgres_url: str,
     postgres_server: PostgresServer,
 ) -> None:
     config = {"providers": {"up": {"base_url": f"{upstream.url}/v1"}}, "storage": {"url": pooled_url}}
@@ -107,9 +100,9 @@ def test_nothing_that_was_promised_is_lost_and_everything_can_be_asked(
         over.set()
         for caller in callers:
             caller.result()
-    stored = {row[0] for row in postgres_server.query(direct_url, "SELECT trace_id FROM requests")}
+    stored = {row[0] for row in postgres_server.query(postgres_url, "SELECT trace_id FROM requests")}
     assert set(promises.traces) - stored == set()
     joined = "SELECT feedback_id FROM feedback WHERE joined_at_us IS NOT NULL"
-    assert set(promises.votes) - {row[0] for row in postgres_server.query(direct_url, joined)} == set()
+    assert set(promises.votes) - {row[0] for row in postgres_server.query(postgres_url, joined)} == set()
     for node in nodes:
         assert "ERROR" not in node.log().upper().replace("UPSTREAM_ERROR", "")

@@ -25,9 +25,8 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{tmp_path}/gateway.db"
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.new_database()
-    yield url
-    server.drop(url)
+    with server.database() as url:
+        yield url
 
 
 @pytest.fixture
@@ -60,15 +59,13 @@ def sqlite_engine(connection: SqliteConnection) -> Engine:
 
 
 @pytest.fixture
-def postgres_engine(postgres_server: PostgresServer) -> Iterator[Engine]:
+def postgres_engine(postgres_url: str) -> Iterator[Engine]:
     from gateway.store.postgres.packing import TextPacker
     from gateway.store.postgres.store import open_connection
 
-    url = postgres_server.new_database()
-    connection = open_connection(url)
+    connection = open_connection(postgres_url)
     yield Engine(connection, TextPacker(as_sent))
     connection.close()
-    postgres_server.drop(url)
 
 
 @pytest.fixture

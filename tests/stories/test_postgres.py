@@ -41,9 +41,8 @@ def server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def url(server: PostgresServer) -> Iterator[str]:
-    url = server.new_database()
-    yield url
-    server.drop(url)
+    with server.database() as url:
+        yield url
 
 
 @pytest.fixture

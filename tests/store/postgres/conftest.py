@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib.util import find_spec
 
 import pytest
 
 from gateway.store import open_store
 from gateway.store.base import Store
-from tests.postgres_server import PostgresServer
 
 collect_ignore_glob = [] if find_spec("psycopg") else ["test_*.py"]
 
 
 @pytest.fixture
-def url(postgres_server: PostgresServer) -> Iterator[str]:
-    url = postgres_server.new_database()
-    yield url
-    postgres_server.drop(url)
+def url(postgres_url: str) -> str:
+    """Where there is a new and empty database."""
+    return postgres_url
 
 
 @pytest.fixture

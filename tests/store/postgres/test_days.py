@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
@@ -20,30 +19,19 @@ TODAY_US = 1_700_000_000_000_000 // DAY_US * DAY_US
 """2023-11-14."""
 
 
-@pytest.fixture
-def url(postgres_server: PostgresServer) -> Iterator[str]:
-    url = postgres_server.new_database()
-    yield url
-    postgres_server.drop(url)
-
-
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[Store]:
-    store = await open_store(url)
-    yield store
-    await store.close()
-
-
-def partitions(server: PostgresServer, url: str) -> dict[str, int]:
+def partitions(server: PostgresServer, postgres_url: str) -> dict[str, int]:
     """How many payloads are in each partition."""
     found = server.query(
-        url, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'payloads'::regclass"
+        postgres_url,
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'payloads'::regclass",
     )
-    return {name: server.query(url, f"SELECT count(*) FROM {name}")[0][0] for (name,) in sorted(found)}
+    return {
+        name: server.query(postgres_url, f"SELECT count(*) FROM {name}")[0][0] for (name,) in sorted(found)
+    }
 
 
 async def test_there_is_room_for_a_day_before_it_begins(
-    store: Store, url: str, postgres_server: PostgresServer
+    store: Store, postgres_url: str, postgres_server: PostgresServer
 ) -> None:
     for _ in range(2):
         await store.make_room(TODAY_US + 5)
@@ -55,7 +43,7 @@ async def test_there_is_room_for_a_day_before_it_begins(
             exchange("tomorrow", started_at_us=TODAY_US + DAY_US),
         ]
     )
-    assert partitions(postgres_server, url) == {
+    assert partitions(postgres_server, postgres_url) == {
         "payloads_20231114": 2,
         "payloads_20231115": 1,
         "payloads_20231116": 0,
@@ -66,11 +54,11 @@ async def test_there_is_room_for_a_day_before_it_begins(
 
 
 async def test_partitions_keep_bodies_as_the_rest_does(
-    store: Store, url: str, postgres_server: PostgresServer
+    store: Store, postgres_url: str, postgres_server: PostgresServer
 ) -> None:
     await store.make_room(TODAY_US)
     settings = postgres_server.query(
-        url,
+        postgres_url,
         "SELECT DISTINCT attname, attstorage::text, attcompression::text FROM pg_attribute"
         " WHERE attrelid::regclass::text LIKE 'payloads%' AND attnum > 0 AND attname LIKE '%\\_body'"
         " OR attrelid::regclass::text LIKE 'payloads%' AND attname LIKE '%\\_text'",
@@ -79,44 +67,44 @@ async def test_partitions_keep_bodies_as_the_rest_does(
 
 
 async def test_a_day_that_is_too_old_is_dropped_as_a_whole(
-    store: Store, url: str, postgres_server: PostgresServer
+    store: Store, postgres_url: str, postgres_server: PostgresServer
 ) -> None:
     await store.append([exchange("rest", started_at_us=TODAY_US - 1)])
     await store.make_room(TODAY_US)
     await store.append([exchange(f"r{day}", started_at_us=TODAY_US + day * DAY_US) for day in range(3)])
     assert await store.expire(TODAY_US + 2 * DAY_US) == Expired(3, 0)
-    assert partitions(postgres_server, url) == {"payloads_20231116": 1, "payloads_rest": 0}
+    assert partitions(postgres_server, postgres_url) == {"payloads_20231116": 1, "payloads_rest": 0}
     [kept] = await requests_of(store)
     assert (kept.request_id, await store.payload(kept.seq) is None) == ("r2", False)
 
 
 async def test_a_day_that_came_unprepared_for_stays_with_the_rest(
-    store: Store, url: str, postgres_server: PostgresServer
+    store: Store, postgres_url: str, postgres_server: PostgresServer
 ) -> None:
     await store.append([exchange("early", started_at_us=TODAY_US)])
     await store.make_room(TODAY_US)
     await store.append([exchange("late", started_at_us=TODAY_US + 1)])
-    found = partitions(postgres_server, url)
+    found = partitions(postgres_server, postgres_url)
     assert (found["payloads_rest"], "payloads_20231114" in found) == (2, False)
     assert await store.expire(TODAY_US + DAY_US) == Expired(2, 0)
-    assert partitions(postgres_server, url)["payloads_rest"] == 0
+    assert partitions(postgres_server, postgres_url)["payloads_rest"] == 0
 
 
 async def test_nodes_that_make_room_at_once_do_not_get_into_each_other_s_way(
-    url: str, postgres_server: PostgresServer
+    postgres_url: str, postgres_server: PostgresServer
 ) -> None:
-    stores = [await open_store(url) for _ in range(4)]
+    stores = [await open_store(postgres_url) for _ in range(4)]
     await asyncio.gather(*(store.make_room(TODAY_US) for store in stores))
     await asyncio.gather(*(store.close() for store in stores))
-    assert len(partitions(postgres_server, url)) == 4
+    assert len(partitions(postgres_server, postgres_url)) == 4
 
 
 async def test_who_reads_for_long_is_not_waited_for_for_long_and_days_go_the_next_time(
-    store: Store, url: str
+    store: Store, postgres_url: str
 ) -> None:
     await store.make_room(TODAY_US)
     await store.append([exchange("r", started_at_us=TODAY_US)])
-    with psycopg.connect(url) as reader:
+    with psycopg.connect(postgres_url) as reader:
         reader.execute("SELECT count(*) FROM payloads")
         with pytest.raises(StoreUnavailable):
             await store.expire(TODAY_US + DAY_US)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -70,13 +71,10 @@ SELECT feedback_id, 0, subject_id, target, kind, weight, author, source, metadat
 
 @pytest.fixture(scope="module")
 def connection(postgres_server: PostgresServer) -> Iterator[PostgresConnection]:
-    url = postgres_server.new_database()
-    connection = PostgresConnection(url)
-    for statement in (_FILL_REQUESTS, _FILL_FEEDBACK, _FILL_VERSIONS, "ANALYZE"):
-        connection.execute(statement)
-    yield connection
-    connection.close()
-    postgres_server.drop(url)
+    with postgres_server.database() as url, closing(PostgresConnection(url)) as connection:
+        for statement in (_FILL_REQUESTS, _FILL_FEEDBACK, _FILL_VERSIONS, "ANALYZE"):
+            connection.execute(statement)
+        yield connection
 
 
 def plan(connection: PostgresConnection, sql: str, values: Any) -> str:

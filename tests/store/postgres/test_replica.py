@@ -18,10 +18,8 @@ from tests.store.samples import FACTS, exchange, feedback, requests_of
 @pytest.fixture
 def urls(postgres_server: PostgresServer) -> Iterator[tuple[str, str]]:
     """A database, and one that stands for a replica of it that has heard of nothing yet."""
-    urls = postgres_server.new_database(), postgres_server.new_database()
-    yield urls
-    for url in urls:
-        postgres_server.drop(url)
+    with postgres_server.database() as url, postgres_server.database() as replica_url:
+        yield url, replica_url
 
 
 @pytest.fixture
