@@ -9,6 +9,7 @@ limit can be passed by what was under way, and by what others admitted in about 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ class Allowances:
         self._counters: dict[Place, _Counter] = {}
         self._limits: dict[str, tuple[Limit, ...]] = {}
         self._observed: deque[tuple[str, int, int, int]] = deque()
+        self._is_closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -73,9 +75,10 @@ class Allowances:
 
     async def close(self) -> None:
         """Tell the store what it does not know yet, and stop."""
+        # Not cancelled: what the store has been told but has not answered yet would be told again.
+        self._is_closing.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task
         await self._synchronise()
 
     def admit(self, caller: Principal) -> None:
@@ -126,11 +129,11 @@ class Allowances:
         return counter
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(INTERVAL_SECONDS)
-            self._count_observed()
+        while not self._is_closing.is_set():
             if self._counters:
                 await self._synchronise()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_closing.wait(), INTERVAL_SECONDS)
 
     async def _synchronise(self) -> None:
         self._count_observed()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from gateway.access.allowances import Allowances
 from gateway.domain.clock import now_us
 from gateway.domain.exchange import Exchange
-from gateway.domain.limit import Limit, Unit, Window
+from gateway.domain.limit import Limit, Spending, Unit, Window
 from gateway.domain.principal import OPEN, Principal, Role
 from gateway.domain.request import Cost, Facts, Usage
 from gateway.errors import StoreUnavailable, TooManyRequests
@@ -129,11 +130,11 @@ class _Failing:
             self.failures -= 1
             raise StoreUnavailable("the disk is full.")
 
-    async def spend(self, spendings):  # type: ignore[no-untyped-def]
+    async def spend(self, spendings: Sequence[Spending]) -> None:
         self._fail()
         await self._store.spend(spendings)
 
-    async def spendings(self):  # type: ignore[no-untyped-def]
+    async def spendings(self) -> list[Spending]:
         self._fail()
         return await self._store.spendings()
 
@@ -147,4 +148,33 @@ async def test_what_the_store_could_not_be_told_counts_here_and_is_told_later(st
     with pytest.raises(TooManyRequests):
         allowances.admit(caller("1 requests/day"))
     await allowances.close()
+    assert [one.amount for one in await store.spendings()] == [1]
+
+
+class _Slow(_Failing):
+    """A store that takes its time for what it is told first."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, failures=0)
+        self.is_asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def spend(self, spendings: Sequence[Spending]) -> None:
+        await super().spend(spendings)
+        self.is_asked.set()
+        await self.may_answer.wait()
+
+
+async def test_what_the_store_is_being_told_while_it_stops_is_told_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.access.allowances.INTERVAL_SECONDS", 0.01)
+    slow = _Slow(store)
+    allowances = Allowances(slow)
+    await allowances.start()
+    allowances.admit(caller("5 requests/day"))
+    await slow.is_asked.wait()
+    closing = asyncio.create_task(allowances.close())
+    await asyncio.sleep(0)
+    slow.may_answer.set()
+    await closing
     assert [one.amount for one in await store.spendings()] == [1]
