@@ -68,6 +68,26 @@ def applied_numbers(connection: Connection) -> list[int]:
     return [row[0] for row in connection.execute("SELECT number FROM migrations ORDER BY number")]
 
 
+def lacking(
+    connection: Connection, migrations: list[Migration], tables: frozenset[str], name: str, hint: str
+) -> list[Migration]:
+    """Return those of the migrations that a database lacks: all of them where it has no tables.
+
+    Args:
+        tables: names of those that it has.
+        name: what the database is called in messages.
+        hint: what to do where it is another program's.
+
+    Raises:
+        StoreUnavailable: it belongs to another program, or is of a newer version.
+    """
+    if "migrations" in tables and "requests" in tables:
+        return pending(migrations, applied_numbers(connection))
+    if tables:
+        raise StoreUnavailable(f"the database {name} belongs to another program.", hint=hint)
+    return migrations
+
+
 def apply(connection: Connection, migration: Migration) -> None:
     """Run a migration's statements and record it, as part of the caller's transaction."""
     for statement in migration.statements:

@@ -8,7 +8,7 @@ from gateway.domain.database_url import name_of
 from gateway.store.condition import Examined
 from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.failures import translated_errors
-from gateway.store.postgres.schema import lacking_migrations
+from gateway.store.postgres.schema import refuse_foreign
 from gateway.store.text import list_from_json
 
 _NEWEST = "SELECT max(started_at_us) FROM requests"
@@ -24,7 +24,7 @@ def examine_server(url: str) -> Examined:
     """
     name = name_of(url)
     with translated_errors(name), closing(PostgresConnection(url)) as connection:
-        lacking = lacking_migrations(connection, name)
+        lacking = refuse_foreign(connection, name)
         return Examined(
             lacking=len(lacking),
             newest_at_us=connection.execute(_NEWEST).fetchone()[0],

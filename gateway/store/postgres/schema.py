@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.errors import StoreUnavailable
-from gateway.store.migrate import Migration, applied_numbers, apply, pending, read_migrations
+from gateway.store.migrate import Migration, apply, lacking, read_migrations
 from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.locks import MIGRATING
 
@@ -32,24 +32,18 @@ def bring_up_to_date(connection: PostgresConnection, name: str) -> None:
         raise
 
 
-def lacking_migrations(connection: PostgresConnection, name: str) -> list[Migration]:
+def refuse_foreign(connection: PostgresConnection, name: str) -> list[Migration]:
     """Return the migrations that a database of ours lacks. Raises StoreUnavailable if it is of a newer version, or
     none of ours at all."""
     migrations = read_migrations(_PACKAGE)
-    if (lacking := _lacking(connection, name, migrations)) == migrations:
+    if (missing := _lacking(connection, name, migrations)) == migrations:
         raise StoreUnavailable(f"the database {name} holds no data of a gateway.")
-    return lacking
+    return missing
 
 
 def _lacking(connection: PostgresConnection, name: str, migrations: list[Migration]) -> list[Migration]:
-    tables = {row[0] for row in connection.execute(_TABLES)}
-    if "migrations" in tables and "requests" in tables:
-        return pending(migrations, applied_numbers(connection))
-    if tables:
-        raise StoreUnavailable(
-            f"the database {name} belongs to another program.", hint="Choose another database or schema."
-        )
-    return migrations
+    tables = frozenset(row[0] for row in connection.execute(_TABLES))
+    return lacking(connection, migrations, tables, name, "Choose another database or schema.")
 
 
 def _refuse_other_encodings(connection: PostgresConnection, name: str) -> None:

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from gateway.errors import StoreUnavailable
-from gateway.store.migrate import Migration, applied_numbers, apply, pending, read_migrations
+from gateway.store.migrate import Migration, apply, lacking, read_migrations
 from gateway.store.sqlite.connection import translated_errors
 
 _PACKAGE = "gateway.store.sqlite"
@@ -38,17 +38,11 @@ def refuse_foreign(connection: sqlite3.Connection, path: Path) -> list[Migration
     """Return the migrations that a database of ours lacks. Raises StoreUnavailable if it is of a newer version, or
     none of ours at all."""
     migrations = read_migrations(_PACKAGE)
-    if (lacking := _lacking(connection, path, migrations)) == migrations:
+    if (missing := _lacking(connection, path, migrations)) == migrations:
         raise StoreUnavailable(f"{path} holds no data of a gateway.")
-    return lacking
+    return missing
 
 
 def _lacking(connection: sqlite3.Connection, path: Path, migrations: list[Migration]) -> list[Migration]:
-    tables = {row[0] for row in connection.execute(_TABLES)}
-    if "migrations" in tables and "requests" in tables:
-        return pending(migrations, applied_numbers(connection))
-    if tables:
-        raise StoreUnavailable(
-            f"the database {path} belongs to another program.", hint="Choose another file."
-        )
-    return migrations
+    tables = frozenset(row[0] for row in connection.execute(_TABLES))
+    return lacking(connection, migrations, tables, str(path), "Choose another file.")
