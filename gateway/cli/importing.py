@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from gateway.cli import FAILURE
 from gateway.cli.bringing import Take, bringing_in, looking_at
 from gateway.cli.dialects import AUTO, DIALECTS, Translator
 from gateway.cli.keys import refuse_odd
+from gateway.cli.progress import Progress
 from gateway.cli.row_files import FileRow, read_rows
 from gateway.cli.sources import config_option, find_file, storage_option
 from gateway.cli.table import printable
@@ -27,8 +27,6 @@ from gateway.feedback import SCALES
 BATCH_ROWS = 200
 BATCH_BYTES = 8 * 1024 * 1024
 """How much is stored at a time: little enough that a gateway on the same store does not wait for long."""
-
-PROGRESS_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -124,8 +122,7 @@ class Import:
     _tally: Tally = field(default_factory=Tally)
     _batch: list[PastRequest] = field(default_factory=list)
     _batch_bytes: int = 0
-    _started_at: float = field(default_factory=time.monotonic)
-    _told_at: float = field(default_factory=time.monotonic)
+    _progress: Progress = field(default_factory=Progress)
 
     async def run(self, names: Sequence[str]) -> Tally:
         """Import files one after another, and return what came of it."""
@@ -167,14 +164,7 @@ class Import:
         self._tally.feedback += sum(len(past.feedback) for past in self._batch)
         self._tally.feedback_added += taken.feedback
         self._batch, self._batch_bytes = [], 0
-        self._tell()
-
-    def _tell(self) -> None:
-        now = time.monotonic()
-        if now - self._told_at >= PROGRESS_SECONDS:
-            self._told_at = now
-            rows = self._tally.rows
-            click.echo(f"{rows:,} rows read, {rows / (now - self._started_at):,.0f} a second", err=True)
+        self._progress.tell(lambda: f"{self._tally.rows:,} rows read", self._tally.rows)
 
 
 def _rename(text: str) -> tuple[str, str]:

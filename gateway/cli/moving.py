@@ -3,17 +3,13 @@ checked."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import click
 
+from gateway.cli.progress import Progress
 from gateway.cli.stores import audited, open_existing, open_or_create
 from gateway.domain.database_url import name_of
 from gateway.errors import BadInput, Conflict
 from gateway.moving import Checked, Moved, Mover
-
-PROGRESS_SECONDS = 5.0
 
 
 async def move(source_url: str, target_url: str) -> None:
@@ -31,29 +27,19 @@ async def move(source_url: str, target_url: str) -> None:
         open_or_create(target_url) as target,
         audited(target, "merge", name_of(source_url)),
     ):
-        begun = time.monotonic()
-        mover = Mover(source, target, _telling(begun))
+        progress = Progress()
+        mover = Mover(source, target, lambda moved: progress.tell(lambda: _read(moved), _number_read(moved)))
         checked = await mover.run()
-        _tell(mover.moved, time.monotonic() - begun)
+        _tell(mover.moved, progress.seconds)
         _judge(mover.moved, checked)
 
 
-def _telling(begun: float) -> Callable[[Moved], None]:
-    told_at = begun
+def _read(moved: Moved) -> str:
+    return f"{moved.met.requests:,} requests and {moved.met.feedback:,} feedback entries read"
 
-    def tell(moved: Moved) -> None:
-        nonlocal told_at
-        now = time.monotonic()
-        if now - told_at >= PROGRESS_SECONDS:
-            told_at = now
-            met = moved.met
-            click.echo(
-                f"{met.requests:,} requests and {met.feedback:,} feedback entries read,"
-                f" {(met.requests + met.feedback) / (now - begun):,.0f} a second",
-                err=True,
-            )
 
-    return tell
+def _number_read(moved: Moved) -> int:
+    return moved.met.requests + moved.met.feedback
 
 
 def _tell(moved: Moved, seconds: float) -> None:

@@ -263,7 +263,7 @@ def test_a_store_that_cannot_be_used_is_one_line(run: Run, tmp_path: Path, datab
 async def test_how_far_it_has_come_is_told_every_few_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("gateway.cli.importing.PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("gateway.cli.progress.PROGRESS_SECONDS", 0)
     monkeypatch.setattr("gateway.cli.importing.BATCH_ROWS", 2)
     file = write_lines(tmp_path / "rows", map(portkey_row, range(5)))
     sizes: list[int] = []
