@@ -18,6 +18,9 @@ from gateway.web.guard import Guard
 
 MIB = 1024 * 1024
 
+DRAIN_SECONDS = 0.5
+"""How long the server waits in the end for callers whose upload it did not read to its end."""
+
 
 @asynccontextmanager
 async def serving(
@@ -29,7 +32,8 @@ async def serving(
 ) -> AsyncIterator[str]:
     """Serve faces on a free loopback port to these callers, by their keys; gives the server's URL."""
     keys = KeyRing({hash_token(token): principal for token, principal in principals.items()}, store)
-    runner = web.AppRunner(build_faces(faces, Guard(keys, tokens, origins)))
+    faced = build_faces(faces, Guard(keys, tokens, origins))
+    runner = web.AppRunner(faced, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

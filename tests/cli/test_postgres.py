@@ -105,7 +105,8 @@ def test_copies_are_left_to_the_tools_of_the_database(
 
 def config_for(folder: Path, postgres_url: str) -> None:
     (folder / "gateway.yaml").write_text(
-        f"providers: {{up: {{base_url: 'http://127.0.0.1:1/v1'}}}}\nstorage: {{url: '{postgres_url}'}}\n"
+        f"server: {{port: 0}}\nproviders: {{up: {{base_url: 'http://127.0.0.1:1/v1'}}}}\n"
+        f"storage: {{url: '{postgres_url}'}}\n"
     )
 
 
