@@ -5,7 +5,7 @@ FROM python:3.13-slim AS build
 COPY pyproject.toml README.md LICENSE /src/
 COPY gateway /src/gateway
 RUN python -m venv /opt/gateway \
-    && /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check "/src[otel]"
+    && /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check "/src[otel,postgres]"
 
 FROM python:3.13-slim
 RUN groupadd --gid 10001 gateway \

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,14 @@ def test_what_the_image_copies_is_there_and_is_not_ignored() -> None:
     }
     assert copied <= taken
     assert all((ROOT / source).exists() for source in copied)
+
+
+def test_the_image_has_the_packages_of_every_store_and_exporter_that_can_be_configured() -> None:
+    extras = re.search(r"/src\[([a-z,]+)\]", (ROOT / "Dockerfile").read_text())
+    assert extras is not None
+    assert set(extras[1].split(",")) == {"otel", "postgres"}
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {"otel", "postgres"} <= set(known)
 
 
 def test_image_and_manifests_run_as_the_same_nobody() -> None:
