@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,19 @@ async def test_a_database_of_another_program_is_refused(url: str) -> None:
         connection.execute("DROP TABLE requests CASCADE")
     with pytest.raises(StoreUnavailable, match="belongs to another program"):
         await open_store(url)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+async def test_a_database_in_another_encoding_is_refused(url: str, encoding: str) -> None:
+    name = f"in_{encoding.lower()}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        how = f"TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        connection.execute(f"CREATE DATABASE {name} {how}".encode())
+        try:
+            with pytest.raises(StoreUnavailable, match=f"is in {encoding}, which does not hold every text"):
+                await open_store(re.sub("/test_[0-9]+", f"/{name}", url))
+        finally:
+            connection.execute(f"DROP DATABASE {name}".encode())
 
 
 async def test_a_database_of_a_newer_version_is_refused(url: str) -> None:
