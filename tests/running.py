@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ from types import TracebackType
 from typing import Any
 
 import yaml
+
+from tests.nursery import Nursling, start
 
 START_SECONDS = 30
 STOP_SECONDS = 30
@@ -41,7 +42,7 @@ class RunningGateway:
         self.log_file = folder / "gateway.log"
         self._arguments = arguments
         self._environment = {**os.environ, **(environment or {})}
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Nursling | None = None
         self.url = ""
         self.write_config(config)
 
@@ -53,15 +54,9 @@ class RunningGateway:
 
     def start(self) -> RunningGateway:
         """Start the process and return once it answers."""
+        arguments = ["serve", "-c", str(self.config_file), *self._arguments]
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "serve", "-c", str(self.config_file), *self._arguments],
-                cwd=self.folder,
-                env=self._environment,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+            self._process = start(arguments, self.folder, self._environment, log)
         self.url = self._read_url(self._process)
         return self
 
@@ -125,8 +120,7 @@ class RunningGateway:
     ) -> None:
         self.stop()
 
-    def _read_url(self, process: subprocess.Popen[str]) -> str:
-        assert process.stdout is not None
+    def _read_url(self, process: Nursling) -> str:
         watchdog = threading.Timer(START_SECONDS, process.kill)
         watchdog.start()
         try:
@@ -141,8 +135,7 @@ class RunningGateway:
 
     def _close_pipe(self) -> None:
         assert self._process is not None
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._process.stdout.close()
 
 
 def is_alive(pid: int) -> bool:
