@@ -10,7 +10,7 @@ from gateway import __version__
 from gateway.access.allowances import Allowances
 from gateway.access.auditing import Auditor
 from gateway.access.hosts import TrustedHosts
-from gateway.access.keys import KeyRing
+from gateway.access.keys import KeyRing, refreshing
 from gateway.api.helicone import helicone_face
 from gateway.api.native import documentation_face, native_face
 from gateway.api.operations import Metrics, operations_face
@@ -40,10 +40,10 @@ from gateway.query import (
     JudgedRequests,
     Ranking,
     RequestReader,
-    RollingUp,
     SessionReader,
     TraceReader,
     UserReader,
+    rolling_up,
 )
 from gateway.query.exports import ExportFiles, ExportJobs, ExportLinks, ExportRunner
 from gateway.recording.expiring import Expiring
@@ -147,6 +147,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         store=store,
         reporter=reporter,
         keys=keys,
+        refreshing_keys=refreshing(keys),
         allowances=allowances,
         voting=voting,
         metrics=metrics,
@@ -156,7 +157,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         recorder=recorder,
         log_book=log_book,
         exports=exports,
-        rolling_up=RollingUp(store),
+        rolling_up=rolling_up(store),
         expiring=expiring,
         proxy=proxy,
         votes=votes,

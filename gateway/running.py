@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import structlog
-
 from gateway.access.allowances import Allowances
 from gateway.access.hosts import TrustedHosts
 from gateway.access.keys import KeyRing
@@ -17,12 +15,10 @@ from gateway.api.operations import Metrics, Others, nobody
 from gateway.config.models import Config, TokensConfig
 from gateway.domain.figures import Figures
 from gateway.domain.principal import Principal
-from gateway.errors import StoreUnavailable
 from gateway.feedback import Scale
 from gateway.feedback.standing import StandingVotes
 from gateway.provisioning import keys_of, log_policy_of, policy_of, router_of, scale_of
 from gateway.proxy.handler import PolicyOf, Proxy
-from gateway.query import RollingUp
 from gateway.query.exports import ExportRunner
 from gateway.recording.expiring import Expiring
 from gateway.recording.inheriting import Inheriting
@@ -30,6 +26,7 @@ from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_book import LogBook
 from gateway.recording.overflow import Overflow
 from gateway.recording.recorder import Recorder
+from gateway.recurring import Recurring
 from gateway.routing.router import Router
 from gateway.store.base import Store
 from gateway.telemetry import Reporter
@@ -38,11 +35,6 @@ from gateway.urls import FrontDoor, Handler
 from gateway.web.cors import AllowedOrigins
 from gateway.web.face import Face
 from gateway.web.guard import Guard
-
-log = structlog.get_logger("gateway.running")
-
-KEY_REFRESH_SECONDS = 2.0
-"""How long it may take until a key that was made or revoked elsewhere is known here."""
 
 
 class Voting:
@@ -85,6 +77,7 @@ class Gateway:
     store: Store
     reporter: Reporter
     keys: KeyRing
+    refreshing_keys: Recurring
     allowances: Allowances
     voting: Voting
     metrics: Metrics
@@ -92,7 +85,7 @@ class Gateway:
     interpreter: Interpreter
     overflow: Overflow
     recorder: Recorder
-    rolling_up: RollingUp
+    rolling_up: Recurring
     expiring: Expiring
     log_book: LogBook
     exports: ExportRunner
@@ -101,7 +94,6 @@ class Gateway:
     votes: StandingVotes
     faces: list[Face]
     guard: Guard
-    _key_refresh: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Bring back what an earlier process left, and begin to work."""
@@ -115,7 +107,7 @@ class Gateway:
         self.rolling_up.start()
         self.expiring.start()
         self.exports.start()
-        self._key_refresh = asyncio.create_task(_refresh_for_ever(self.keys), name="key refresh")
+        self.refreshing_keys.start()
 
     def front_door(self, faces: Handler) -> FrontDoor:
         """Return what answers every request, given what answers on the gateway's own paths."""
@@ -144,9 +136,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Store what was taken, and let go of everything. To be called when no request is in flight."""
-        if self._key_refresh is not None:
-            self._key_refresh.cancel()
-            await asyncio.gather(self._key_refresh, return_exceptions=True)
+        await self.refreshing_keys.close()
         await self.rolling_up.close()
         await self.expiring.close()
         await self.exports.close()
@@ -167,12 +157,3 @@ def check_reload(config: Config) -> None:
 
 def _reloadable(config: Config) -> tuple[Router, PolicyOf, dict[str, Principal]]:
     return router_of(config), policy_of(config), keys_of(config)
-
-
-async def _refresh_for_ever(keys: KeyRing) -> None:
-    while True:
-        await asyncio.sleep(KEY_REFRESH_SECONDS)
-        try:
-            await keys.refresh()
-        except StoreUnavailable as error:
-            log.warning("keys made at run time could not be read; those known stay valid", reason=str(error))

@@ -15,13 +15,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = "gateway"
 
-NOUNS = {"domain", "errors"}
+NOUNS = {"domain", "errors", "recurring"}
 RULES = {"routing", "recording", "feedback", "query", "access", "erasing", "moving"}
 WIRING = {"app", "gauges", "provisioning", "running", "urls"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "domain": {"errors"},
+    "recurring": {"errors"},
     "config": NOUNS,
     "wire": NOUNS,
     "store": NOUNS,
@@ -85,7 +86,7 @@ HOMES = {
     "pydantic": {"api", "config", "web"},
     "pydantic_core": {"config", "web"},
     "sqlite3": {"store"},
-    "structlog": {"access", "query", "recording", "running", "server", "store", "web"},
+    "structlog": {"access", "query", "recording", "recurring", "server", "store", "web"},
     "uvloop": {"server"},
     "yaml": {"config"},
     "zstandard": {"cli", "store", "wire"},

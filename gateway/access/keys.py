@@ -12,10 +12,14 @@ from gateway.domain.clock import now_us
 from gateway.domain.limit import Limit
 from gateway.domain.principal import Principal, Role
 from gateway.errors import NotFound
+from gateway.recurring import Recurring
 from gateway.store.administration import KeyStore, StoredKey
 
 TOKEN_PREFIX = "gw-"
 """Keys that we make start so, to be told apart from a provider's."""
+
+REFRESH_SECONDS = 2.0
+"""How long it may take until a key that was made or revoked elsewhere is known here."""
 
 
 def hash_token(token: str) -> str:
@@ -79,6 +83,16 @@ class KeyRing:
             for key in await self._store.keys()
             if key.revoked_at_us is None
         }
+
+
+def refreshing(keys: KeyRing) -> Recurring:
+    """Return what reads again and again which keys the store holds."""
+    return Recurring(
+        "key refresh",
+        keys.refresh,
+        pause_seconds=REFRESH_SECONDS,
+        failed="keys made at run time could not be read; those known stay valid",
+    )
 
 
 async def create_key(

@@ -12,7 +12,7 @@ from gateway.query.groups import GroupSlice
 from gateway.query.judged import JudgedRequest, JudgedRequests
 from gateway.query.ranking import MEASURES, Order, Ranked, Ranking
 from gateway.query.requests import LoggedRequest, Message, RequestReader, Slice
-from gateway.query.rolling import RollingUp
+from gateway.query.rolling import rolling_up
 from gateway.query.sessions import SessionReader
 from gateway.query.traces import TraceReader
 from gateway.query.users import User, UserReader, UserSlice
@@ -31,11 +31,11 @@ __all__ = [
     "Ranked",
     "Ranking",
     "RequestReader",
-    "RollingUp",
     "SessionReader",
     "Slice",
     "TraceReader",
     "User",
     "UserReader",
     "UserSlice",
+    "rolling_up",
 ]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-
 import structlog
 
 from gateway.domain.aggregate import DAY_US
 from gateway.domain.clock import now_us
 from gateway.errors import StoreUnavailable
+from gateway.recurring import Recurring
 from gateway.store.administration import Retention
 
 log = structlog.get_logger("gateway.recording")
@@ -31,17 +29,21 @@ class Expiring:
         """How many requests were deleted."""
         self._store = store
         self._days = days
-        self._wakeup = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._looking = Recurring(
+            "expiring",
+            self._look,
+            pause_seconds=INTERVAL_SECONDS,
+            failed="not all that is too old could be deleted; it will be tried again",
+        )
 
     def start(self) -> None:
         """Begin, with what has become too old while nobody looked."""
-        self._task = asyncio.create_task(self._run(), name="expiring")
+        self._looking.start()
 
     def keep_for(self, days: int | None) -> None:
         """Keep things for so many days from now on."""
         self._days = days
-        self._wakeup.set()
+        self._looking.hurry()
 
     async def make_room(self) -> None:
         """Prepare for the days to come. To be done once before anything is stored, so that today has its place."""
@@ -54,30 +56,16 @@ class Expiring:
 
     async def close(self) -> None:
         """Stop, wherever it is: what is left is found the next time."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._looking.close()
 
-    async def _run(self) -> None:
-        while True:
-            self._wakeup.clear()
-            await self.make_room()
-            if self._days is not None:
-                await self._expire(kept_from_us(now_us(), self._days))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wakeup.wait(), INTERVAL_SECONDS)
-
-    async def _expire(self, before_us: int) -> None:
-        try:
-            expired = await self._store.expire(before_us)
-        except StoreUnavailable as error:
-            log.warning("not all that is too old could be deleted; it will be tried again", reason=str(error))
-        except Exception:
-            log.exception("what is too old could not be deleted; it will be tried again")
-        else:
-            self.rows_expired += expired.requests
-            if expired:
-                log.info("deleted what was too old", requests=expired.requests, feedback=expired.feedback)
+    async def _look(self) -> None:
+        await self.make_room()
+        if self._days is None:
+            return
+        expired = await self._store.expire(kept_from_us(now_us(), self._days))
+        self.rows_expired += expired.requests
+        if expired:
+            log.info("deleted what was too old", requests=expired.requests, feedback=expired.feedback)
 
 
 def kept_from_us(at_us: int, days: int) -> int:

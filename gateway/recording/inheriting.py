@@ -6,8 +6,8 @@ import asyncio
 
 import structlog
 
-from gateway.errors import StoreUnavailable
 from gateway.recording.interpreter import Interpreter
+from gateway.recurring import Recurring
 from gateway.store import Claim
 
 log = structlog.get_logger("gateway.recording")
@@ -17,30 +17,28 @@ RENEW_SECONDS = 5.0
 
 
 class Inheriting:
-    """The task that renews a claim, and tells the interpreter of what was taken over by it."""
+    """Renews a claim, and tells the interpreter of what was taken over by it."""
 
     def __init__(self, claim: Claim, interpreter: Interpreter) -> None:
         self._claim = claim
         self._interpreter = interpreter
-        self._task: asyncio.Task[None] | None = None
+        self._renewing = Recurring(
+            "inheriting",
+            self._renew,
+            pause_seconds=RENEW_SECONDS,
+            failed="the claim on a worker's number could not be renewed",
+        )
 
     def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._renew_for_ever(), name="inheriting")
+        self._renewing.start()
 
     async def close(self) -> None:
         """Stop, and let others have what is claimed."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._renewing.close()
         await asyncio.to_thread(self._claim.give_up)
 
-    async def _renew_for_ever(self) -> None:
-        while True:
-            try:
-                if taken := await asyncio.to_thread(self._claim.renew):
-                    log.info("rows of a process that is no more were taken over", rows=taken)
-                    self._interpreter.expect_leftovers()
-            except StoreUnavailable as error:
-                log.warning("the claim on a worker's number could not be renewed", reason=str(error))
-            await asyncio.sleep(RENEW_SECONDS)
+    async def _renew(self) -> None:
+        if taken := await asyncio.to_thread(self._claim.renew):
+            log.info("rows of a process that is no more were taken over", rows=taken)
+            self._interpreter.expect_leftovers()

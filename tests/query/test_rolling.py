@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.query import RollingUp
 from gateway.query import rolling as module
+from gateway.query import rolling_up
 
 
 class Watched:
@@ -32,15 +32,11 @@ async def test_it_goes_on_for_as_long_as_it_runs_whatever_the_store_says(
 ) -> None:
     monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.001)
     watched = Watched()
-    rolling_up = RollingUp(watched)
-    rolling_up.start()
+    rolling = rolling_up(watched)
+    rolling.start()
     for _ in range(4):
         await asyncio.wait_for(watched.asked.acquire(), 5)
-    await rolling_up.close()
+    await rolling.close()
     times = watched.times
     await asyncio.sleep(0.02)
     assert watched.times == times
-
-
-async def test_closing_one_that_was_never_started_does_nothing() -> None:
-    await RollingUp(Watched()).close()
