@@ -135,8 +135,8 @@ def memory_table(rows: Sequence[Reading]) -> str:
 def soak_table(rows: Sequence[Vitals]) -> str:
     """Return what a gateway took at rest, in each tenth of the load, and at rest again."""
     head = (
-        "s", "RSS MiB", "descriptors", "threads", "in flight", "connections to providers", "rows waiting",
-        "stalls > 100 ms", "WAL MiB", "spilled MiB",
+        "s", "RSS MiB", "descriptors", "threads", "tasks", "in flight", "connections to providers",
+        "rows waiting", "stalls > 100 ms", "WAL MiB", "spilled MiB",
     )  # fmt: skip
     before, *looks, after = rows
     shown = [before, *looks[:: max(len(looks) // 10, 1)], after]
@@ -144,7 +144,9 @@ def soak_table(rows: Sequence[Vitals]) -> str:
 
 
 def _soak_line(row: Vitals) -> tuple[str, ...]:
-    counts = (row.descriptors, row.threads, row.in_flight, row.connections, row.queue, row.stalls)
+    counts = (
+        row.descriptors, row.threads, row.tasks, row.in_flight, row.connections, row.queue, row.stalls,
+    )  # fmt: skip
     files = (row.wal_mib, row.spill_mib)
     return (
         f"{row.at_s:,.0f}",

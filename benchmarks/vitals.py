@@ -26,6 +26,7 @@ class Vitals:
 
     Args:
         at_s: when, from the start.
+        tasks: of the event loop: callers' connections, and the gateway's own work.
         connections: to providers.
         queue: rows taken but not stored yet.
         stalls: looks at the event loop, since it began, that found it more than 100 ms late.
@@ -36,6 +37,7 @@ class Vitals:
     rss_mib: float
     descriptors: int
     threads: int
+    tasks: int
     in_flight: int
     connections: int
     queue: int
@@ -52,7 +54,10 @@ class Vitals:
 
 def look(pid: int, port: int, database: Path, at_s: float) -> Vitals:
     """Look at the gateway with this process, port and database."""
-    pids, figures = tree_of(pid), read_figures(port)
+    pids = tree_of(pid)
+    # Counted first: the connection on which figures are asked for is none that the gateway has by itself.
+    descriptors = sum(len(os.listdir(f"/proc/{each}/fd")) for each in pids)
+    figures = read_figures(port)
     looks, in_time = (
         figures.get(f"gateway_event_loop_lag_seconds_{name}", 0.0)
         for name in ("count", f'bucket{{le="{_LATE}"}}')
@@ -60,8 +65,9 @@ def look(pid: int, port: int, database: Path, at_s: float) -> Vitals:
     return Vitals(
         at_s=at_s,
         rss_mib=sum(map(_rss_bytes, pids)) / 2**20,
-        descriptors=sum(len(os.listdir(f"/proc/{each}/fd")) for each in pids),
+        descriptors=descriptors,
         threads=sum(len(os.listdir(f"/proc/{each}/task")) for each in pids),
+        tasks=int(figures["gateway_event_loop_tasks"]),
         in_flight=int(figures["gateway_in_flight"]),
         connections=int(figures["gateway_upstream_connections"]),
         queue=int(figures["gateway_recorder_queue"]),
@@ -98,12 +104,13 @@ class Trend:
 
 
 def trends_of(looks: Sequence[Vitals]) -> list[Trend]:
-    """Return what became of memory, descriptors, threads and the log of writes."""
+    """Return what became of memory, descriptors, threads, tasks and the log of writes."""
     late = looks[len(looks) // 2 :]
     figures: dict[str, Callable[[Vitals], float]] = {
         "RSS MiB": lambda one: one.rss_mib,
         "descriptors": lambda one: one.descriptors,
         "threads": lambda one: one.threads,
+        "tasks": lambda one: one.tasks,
         "WAL MiB": lambda one: one.wal_mib,
     }
     return [

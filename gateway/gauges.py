@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from gateway.access.allowances import Allowances
 from gateway.api.operations import Gauges
 from gateway.proxy.handler import Proxy
@@ -32,6 +34,10 @@ def gauges_of(
         "gateway_requests_limited_total": (
             "Proxied requests that were refused since their key had used up what it may.",
             lambda: allowances.refused,
+        ),
+        "gateway_event_loop_tasks": (
+            "What the event loop has begun and not ended: callers' connections, and the gateway's own work.",
+            lambda: len(asyncio.all_tasks()),
         ),
         "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
         "gateway_rows_spilled_total": (

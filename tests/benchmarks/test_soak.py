@@ -31,16 +31,17 @@ def test_nothing_is_lost_of_all_that_goes_on_at_once(soaked: Soaked) -> None:
     assert soaked.after.rows_lost == 0
 
 
-def test_requests_connections_and_descriptors_go_back_to_what_they_were(soaked: Soaked) -> None:
+def test_requests_connections_descriptors_and_tasks_go_back_to_what_they_were(soaked: Soaked) -> None:
     before, after = soaked.before, soaked.after
     assert max(look.in_flight for look in soaked.looks) > 1
     assert (after.in_flight, after.queue, after.spill_mib) == (0, 0, 0)
     assert after.own_descriptors <= before.own_descriptors
     assert after.threads <= before.threads
+    assert after.tasks <= before.tasks
 
 
 def vitals(at_s: float, rss_mib: float) -> Vitals:
-    return Vitals(at_s, rss_mib, 50, 20, 0, 10, 0, 0, 64.0, 0.0, 0)
+    return Vitals(at_s, rss_mib, 50, 20, 30, 0, 10, 0, 0, 64.0, 0.0, 0)
 
 
 @pytest.mark.parametrize(("mib_a_look", "is_flat"), [(0.0, True), (-0.5, True), (0.01, True), (0.2, False)])

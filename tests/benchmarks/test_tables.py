@@ -46,12 +46,12 @@ def test_who_logs_nothing_has_nothing_to_be_logged() -> None:
 
 
 def test_a_soak_is_told_at_rest_in_ten_parts_and_at_rest_again() -> None:
-    looks = [Vitals(float(at_s), 100.04, 50, 20, 3, 10, 0, 1, 64.0, 0.0, 0) for at_s in range(122)]
+    looks = [Vitals(float(at_s), 100.04, 50, 20, 30, 3, 10, 0, 1, 64.0, 0.0, 0) for at_s in range(122)]
     lines = soak_table(looks).splitlines()[2:]
     assert [line.split(" | ")[0] for line in lines] == [
         "| 0", "| 1", "| 13", "| 25", "| 37", "| 49", "| 61", "| 73", "| 85", "| 97", "| 109", "| 121"
     ]  # fmt: skip
-    assert lines[0] == "| 0 | 100.0 | 50 | 20 | 3 | 10 | 0 | 1 | 64.0 | 0.0 |"
+    assert lines[0] == "| 0 | 100.0 | 50 | 20 | 30 | 3 | 10 | 0 | 1 | 64.0 | 0.0 |"
 
 
 def test_what_is_missing_from_the_store_is_lost() -> None:

@@ -58,9 +58,12 @@ AFTER_THE_HEAD: dict[str, tuple[bytes, Steps, str]] = {
 
 @pytest.fixture(autouse=True)
 def nothing_leaks(gateway: RunningGateway, upstream: UpstreamProcess) -> Iterator[None]:
-    """After each fault no request is in flight, and every connection is idle and the provider's as well."""
+    """After each fault no request is in flight, nothing more goes on in the gateway than before, and every
+    connection is idle and the provider's as well."""
+    tasks = figures(gateway.url)["gateway_event_loop_tasks"]
     yield
     eventually(lambda: figures(gateway.url)["gateway_in_flight"] == 0)
+    eventually(lambda: figures(gateway.url)["gateway_event_loop_tasks"] <= tasks)
     shown = figures(gateway.url)
     assert shown["gateway_upstream_waiting"] == 0
     assert shown["gateway_upstream_connections"] == shown["gateway_upstream_idle_connections"]
