@@ -48,12 +48,12 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
 
 BUSY = """
 import socket, sys, threading, time
-listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 def work():
     while time.thread_time() < 0.2: pass
 thread = threading.Thread(target=work)
 thread.start()
 thread.join()
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 listener.accept()
 listener.accept()
 """
