@@ -14,7 +14,7 @@ log = structlog.get_logger("gateway.recurring")
 
 
 class Recurring:
-    """Does its work as soon as it is started, and again after each pause, until it is closed.
+    """Does its work once it is started, and again after each pause, until it is closed.
 
     Args:
         name: what its task is called.
@@ -33,9 +33,9 @@ class Recurring:
         self._is_due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run(), name=self._name)
+    def start(self, in_seconds: float = 0.0) -> None:
+        """Begin, in so many seconds: not at once where the work has just been done."""
+        self._task = asyncio.create_task(self._run(in_seconds), name=self._name)
 
     def hurry(self) -> None:
         """Do it again without a pause."""
@@ -47,7 +47,8 @@ class Recurring:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self) -> None:
+    async def _run(self, in_seconds: float) -> None:
+        await asyncio.sleep(in_seconds)
         while True:
             self._is_due.clear()
             try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.access.allowances import Allowances
 from gateway.access.hosts import TrustedHosts
-from gateway.access.keys import KeyRing
+from gateway.access.keys import REFRESH_SECONDS, KeyRing
 from gateway.access.limits import VoteLimits
 from gateway.access.tokens import FeedbackTokens
 from gateway.api.operations import Metrics, Others, nobody
@@ -107,7 +107,7 @@ class Gateway:
         self.rolling_up.start()
         self.expiring.start()
         self.exports.start()
-        self.refreshing_keys.start()
+        self.refreshing_keys.start(REFRESH_SECONDS)
 
     def front_door(self, faces: Handler) -> FrontDoor:
         """Return what answers every request, given what answers on the gateway's own paths."""

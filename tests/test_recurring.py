@@ -45,6 +45,15 @@ async def test_it_is_done_at_once_and_after_each_pause_until_it_is_closed() -> N
     assert work.times == times
 
 
+async def test_it_may_begin_later() -> None:
+    work = Work()
+    doing = recurring(work, 0.001)
+    doing.start(3600)
+    await asyncio.sleep(0.02)
+    await doing.close()
+    assert work.times == 0
+
+
 @pytest.mark.parametrize(
     ("failure", "level"), [(StoreUnavailable("not now."), "warning"), (RuntimeError("what?"), "error")]
 )

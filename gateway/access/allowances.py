@@ -129,11 +129,13 @@ class Allowances:
         return counter
 
     async def _run(self) -> None:
-        while not self._is_closing.is_set():
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL_SECONDS):
+                    await self._is_closing.wait()
+                    return
             if self._counters:
                 await self._synchronise()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._is_closing.wait(), INTERVAL_SECONDS)
 
     async def _synchronise(self) -> None:
         self._count_observed()
