@@ -123,9 +123,8 @@ class _NumberLoader(Loader):
 def _connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
     given = conninfo_to_dict(url)
     connection = psycopg.connect(
-        **{**_DEFAULTS, **given},
-        # A server that knows of no encoding would have texts handed over as bytes.
-        client_encoding="UTF8",
+        # By default a server that knows of no encoding has texts handed over as bytes.
+        **{**_DEFAULTS, **given, "client_encoding": "UTF8"},
         autocommit=True,
         # What is prepared belongs to a session, and a pooler gives each transaction another.
         prepare_threshold=None,

@@ -170,6 +170,13 @@ async def test_a_database_in_another_encoding_is_refused(url: str, encoding: str
             connection.execute(f"DROP DATABASE {name}".encode())
 
 
+async def test_texts_are_spoken_of_in_utf_8_whatever_the_url_says(url: str) -> None:
+    store = await open_store(f"{url}&client_encoding=LATIN1")
+    await store.append([exchange(provider="→")])
+    assert [record.provider for record in await requests_of(store)] == ["→"]
+    await store.close()
+
+
 async def test_a_database_of_a_newer_version_is_refused(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("INSERT INTO migrations VALUES (9999, 'later', now())")
