@@ -1,0 +1,220 @@
+"""Answers of the wires that several libraries speak, and what a row must say of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Object = dict[str, Any]
+
+GPT = "gpt-4o-mini"
+CLAUDE = "claude-haiku-4-5"
+GEMINI = "gemini-2.5-flash"
+QUESTION = "How are you?"
+QUESTIONS: list[Any] = [{"role": "user", "content": QUESTION}]
+
+# OpenAI's chat completions
+
+CHAT_USAGE = {
+    "prompt_tokens": 210,
+    "completion_tokens": 34,
+    "total_tokens": 244,
+    "prompt_tokens_details": {"cached_tokens": 100},
+    "completion_tokens_details": {"reasoning_tokens": 5},
+}
+CHAT_ERROR: Object = {
+    "error": {"message": "The engine died", "type": "server_error", "param": None, "code": None}
+}
+TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"q":"ann"}'}}
+FIND = {"name": "find", "parameters": {"type": "object", "properties": {"q": {"type": "string"}}}}
+FIND_TOOL: Any = {"type": "function", "function": FIND}
+
+
+def chat(
+    model: str = GPT, usage: Object = CHAT_USAGE, *, tools: bool = False, prefix: str = "chatcmpl"
+) -> Object:
+    """A chat completion that says "Hi there", or calls a tool."""
+    said: Object = {"role": "assistant", "content": None if tools else "Hi there"}
+    return {
+        "id": f"{prefix}-plain",
+        "object": "chat.completion",
+        "created": 1,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": said | ({"tool_calls": [TOOL_CALL]} if tools else {}),
+                "finish_reason": "tool_calls" if tools else "stop",
+            }
+        ],
+        "usage": usage,
+    }
+
+
+def chat_chunk(delta: Object | None, finish: str | None = None, model: str = GPT, **more: object) -> Object:
+    """A chunk of a stream; without a choice where there is no delta."""
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    return {
+        "id": "chatcmpl-stream",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": model,
+        "choices": choices,
+        **more,
+    }
+
+
+def chat_begun(model: str = GPT) -> list[Object]:
+    """The first chunks of a stream that says "Hi there"."""
+    deltas: list[Object] = [{"role": "assistant", "content": ""}, {"content": "Hi "}, {"content": "there"}]
+    return [chat_chunk(delta, model=model) for delta in deltas]
+
+
+def chat_stream(model: str = GPT) -> list[Object]:
+    """All chunks of a stream that was asked for its usage."""
+    return [
+        *chat_begun(model),
+        chat_chunk({}, "stop", model),
+        chat_chunk(None, model=model, usage=CHAT_USAGE),
+    ]
+
+
+def chat_facts(model: str = GPT, **more: object) -> Object:
+    """What a row says of `chat` and of `chat_stream`."""
+    return {
+        "requested_model": model,
+        "model": model,
+        "prompt_tokens": 210,
+        "completion_tokens": 34,
+        "cached_tokens": 100,
+        "reasoning_tokens": 5,
+        "finish_reason": "stop",
+        **more,
+    }
+
+
+def embeddings(model: str = "text-embedding-3-small") -> Object:
+    """An answer of OpenAI's embeddings, for one text."""
+    return {
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -0.25]}],
+        "model": model,
+        "usage": {"prompt_tokens": 8, "total_tokens": 8},
+    }
+
+
+# Anthropic's messages
+
+MESSAGE_ERROR: Object = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+MESSAGE_USAGE = {
+    "input_tokens": 40,
+    "cache_read_input_tokens": 150,
+    "cache_creation_input_tokens": 50,
+    "output_tokens": 9,
+}
+
+
+def message(model: str = CLAUDE, *, message_id: str = "msg_plain") -> Object:
+    """A message that says "Hi there"."""
+    return {
+        "id": message_id,
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [{"type": "text", "text": "Hi there"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": MESSAGE_USAGE,
+    }
+
+
+def message_begun(model: str = CLAUDE, *, message_id: str = "msg_stream") -> list[Object]:
+    """The first events of a stream that says "Hi there"."""
+    start = message(model, message_id=message_id) | {
+        "content": [],
+        "stop_reason": None,
+        "usage": MESSAGE_USAGE | {"output_tokens": 1},
+    }
+    return [
+        {"type": "message_start", "message": start},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi "}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "there"}},
+    ]
+
+
+def message_stream(model: str = CLAUDE, *, message_id: str = "msg_stream") -> list[Object]:
+    """All events of that stream."""
+    return [
+        *message_begun(model, message_id=message_id),
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "usage": {"output_tokens": 9},
+        },
+        {"type": "message_stop"},
+    ]
+
+
+def message_facts(model: str = CLAUDE, **more: object) -> Object:
+    """What a row says of `message` and of `message_stream`."""
+    return {
+        "requested_model": model,
+        "model": model,
+        "prompt_tokens": 240,
+        "completion_tokens": 9,
+        "cached_tokens": 150,
+        "cache_write_tokens": 50,
+        "finish_reason": "end_turn",
+        **more,
+    }
+
+
+# Gemini's generateContent
+
+GEMINI_USAGE = {
+    "promptTokenCount": 500,
+    "candidatesTokenCount": 60,
+    "thoughtsTokenCount": 340,
+    "cachedContentTokenCount": 200,
+    "totalTokenCount": 900,
+}
+GEMINI_ERROR: Object = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
+
+
+def gemini(*parts: Object, finish: str | None = "STOP", usage: Object = GEMINI_USAGE) -> Object:
+    """An answer, or one chunk of a stream."""
+    candidate: Object = {"index": 0, "content": {"role": "model", "parts": list(parts)}}
+    return {
+        "candidates": [candidate | ({"finishReason": finish} if finish else {})],
+        "usageMetadata": usage,
+        "modelVersion": GEMINI,
+        "responseId": "gemini-answer",
+    }
+
+
+def gemini_begun() -> list[Object]:
+    """The first chunks of a stream that says "Hi there"; counts grow from chunk to chunk."""
+    counts = {"promptTokenCount": 500, "candidatesTokenCount": 1, "totalTokenCount": 501}
+    return [gemini({"text": text}, finish=None, usage=counts) for text in ("Hi ", "there")]
+
+
+def gemini_stream() -> list[Object]:
+    """All chunks of that stream."""
+    return [*gemini_begun(), gemini({"text": ""})]
+
+
+def gemini_facts(**more: object) -> Object:
+    """What a row says of `gemini` and of `gemini_stream`."""
+    return {
+        "requested_model": GEMINI,
+        "model": GEMINI,
+        "prompt_tokens": 500,
+        "completion_tokens": 400,
+        "cached_tokens": 200,
+        "reasoning_tokens": 340,
+        "finish_reason": "STOP",
+        "response_id": "gemini-answer",
+        "cost_nanousd": 1_096_000,
+        **more,
+    }
