@@ -22,14 +22,24 @@ def first_value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
     return b""
 
 
+_STREAM_TYPES = (b"text/event-stream", b"application/x-ndjson", b"application/vnd.amazon.eventstream")
+
+
+def declares_stream(headers: RawHeaders) -> bool:
+    """Tell whether an answer is a stream of events by its content type. Some are without saying so."""
+    return first_value(headers, b"content-type").lower().startswith(_STREAM_TYPES)
+
+
 class Outcome(StrEnum):
     """How a proxied request ended: exactly one of these, always."""
 
     COMPLETE = "complete"
+    PROVIDER_ERROR = "provider_error"
+    """The provider stated an error inside an answer whose status was good."""
     UPSTREAM_ERROR = "upstream_error"
     """No usable answer came: refused, reset before its head, or not HTTP."""
     UPSTREAM_TRUNCATED = "upstream_truncated"
-    """The upstream broke off after its head."""
+    """The upstream broke off after its head, or ended a stream before the stream's own end."""
     CLIENT_CLOSED = "client_closed"
     TIMEOUT = "timeout"
     GATEWAY_ERROR = "gateway_error"

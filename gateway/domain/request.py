@@ -24,6 +24,44 @@ class Usage:
     reasoning_tokens: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What is billed at one model's prices: most answers have one charge.
+
+    Args:
+        model: whose prices; None for the model that answered.
+        usage: tokens.
+        units: what is priced apart, by the name of its unit: parts of the tokens (`input_audio_tokens`,
+            `cache_write_1h_tokens`, …) and other things (`web_searches`, `audio_seconds`, …).
+        terms: what else decides the price, such as `service_tier`.
+    """
+
+    model: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    units: Mapping[str, int] = field(default_factory=dict)
+    terms: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """What an answer says of its price beside its tokens.
+
+    Args:
+        stated_nanousd: the cost that the provider states, in nano-dollars.
+        units: see `Charge`.
+        terms: see `Charge`.
+        others: charges whose tokens are part of the answer's usage, at prices or under terms of their own.
+    """
+
+    stated_nanousd: int | None = None
+    units: Mapping[str, int] = field(default_factory=dict)
+    terms: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[Charge, ...] = ()
+
+
+NOTHING_STATED = Billing()
+
+
 @value()
 class Cost:
     """What a request cost, and the version of the price table that says so."""
@@ -46,6 +84,14 @@ class Facts:
     """The end user that the request body names (OpenAI's `user`, Anthropic's `metadata.user_id`)."""
     note: str | None = None
     """What could not be understood, for people."""
+    billing: Billing = NOTHING_STATED
+    """What decides the cost beside the tokens. Not stored."""
+    outcome: Outcome | None = None
+    """How the exchange ended by what the answer says; None where that is no more than the connection showed."""
+    is_stream: bool | None = None
+    """Whether the answer was a stream; None where its content type tells as much."""
+    other_response_ids: tuple[str, ...] = ()
+    """Ids that a stream showed beside `response_id`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

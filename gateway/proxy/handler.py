@@ -30,7 +30,6 @@ from gateway.upstream import OutgoingRequest, Upstream
 from gateway.web.auth import authenticate, is_feedback_token, is_gateway_key, require
 from gateway.web.guard import unexpected
 from gateway.wire import endpoint_of
-from gateway.wire.stream_end import is_ended
 
 NOBODY_LEFT = 499
 """Status, never sent, of what is returned to aiohttp where the caller has gone."""
@@ -169,13 +168,9 @@ class Proxy:
         return drawn
 
     def _leave(self, capture: Capture, outcome: Outcome, error: str | None = None) -> None:
-        """Record a request that nobody waits for any more, unless it was recorded whole before.
-
-        A caller that leaves at a stream's last event, as OpenAI's SDK does, has missed nothing.
-        """
+        """Record a request that nobody waits for any more, unless it was recorded whole before."""
         if not capture.is_closed:
-            has_all = outcome is Outcome.CLIENT_CLOSED and is_ended(capture.response_body.kept())
-            self._recorder.take(capture.close(Outcome.COMPLETE if has_all else outcome, error))
+            self._recorder.take(capture.close(outcome, error))
 
     def _capture(
         self,

@@ -5,15 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from gateway.access.tokens import FeedbackTokens
-from gateway.domain.exchange import Outcome, first_value
+from gateway.domain.exchange import Outcome, declares_stream
 from gateway.domain.principal import Scope
 from gateway.proxy.answer import Answer
 from gateway.proxy.headers import TOKEN_FIELD, response_headers
 from gateway.recording.capture import Capture
 from gateway.recording.recorder import Recorder
 from gateway.upstream import UpstreamResponse
-
-EVENT_STREAM = b"text/event-stream"
 
 
 async def relay(
@@ -37,9 +35,9 @@ async def relay(
     fields += _own_fields(capture)
     if tokens.is_on:
         fields.append((TOKEN_FIELD, _issue(tokens, capture)))
-    if is_event_stream(response):
-        fields.append((b"X-Accel-Buffering", b"no"))
     unframed = response.has_body and response.content_length is None
+    if unframed or declares_stream(response.headers):
+        fields.append((b"X-Accel-Buffering", b"no"))
     unsent = answer.head(response.reason, fields, needs_framing=unframed)
     if response.has_body and not response.is_unread and not response.is_finished():
         # The provider has answered but is still thinking: the caller should know the one without the other.
@@ -66,11 +64,6 @@ def _forward(answer: Answer, capture: Capture, piece: bytes) -> bool:
     capture.response_body.add(piece)
     answer.send(answer.framed(piece))
     return not answer.is_backed_up
-
-
-def is_event_stream(response: UpstreamResponse) -> bool:
-    """Tell whether an answer is server-sent events."""
-    return first_value(response.headers, b"content-type").lower().startswith(EVENT_STREAM)
 
 
 def _own_fields(capture: Capture) -> list[tuple[bytes, bytes]]:

@@ -7,6 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import structlog
 
@@ -168,5 +169,6 @@ class Interpreter:
 
     def _tell(self, batch: Sequence[tuple[int, Exchange]], facts: Sequence[tuple[int, Facts]]) -> None:
         for (_, exchange), (_, found) in zip(batch, facts, strict=True):
+            ended = exchange if found.outcome is None else replace(exchange, outcome=found.outcome)
             for observe in self._observers:
-                observe(exchange, found)
+                observe(ended, found)

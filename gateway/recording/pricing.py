@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gateway.domain.exchange import Exchange, stated_model
 from gateway.domain.request import Facts
-from gateway.wire.prices import PriceTable
+from gateway.wire.prices import PriceTable, Seller
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Pricing:
 
     def priced(self, exchange: Exchange, facts: Facts) -> Facts:
         """Return the facts with the cost that follows from them; without one where there is no price."""
-        model = stated_model(exchange.identity.metadata) or facts.model or facts.requested_model
-        if model is None:
-            return facts
-        base_url = self.base_url_of(exchange.provider)
-        cost = self.prices.cost(exchange.provider, base_url, model, facts.usage, exchange.started_at_us)
+        names = (stated_model(exchange.identity.metadata), facts.model, facts.requested_model)
+        seller = Seller(exchange.provider, self.base_url_of(exchange.provider))
+        cost = self.prices.cost(
+            seller, tuple(name for name in names if name), facts.usage, facts.billing, exchange.started_at_us
+        )
         return facts if cost is None else replace(facts, cost=cost)

@@ -13,7 +13,7 @@ from gateway.domain.exchange import (
     Outcome,
     PayloadPolicy,
     RawHeaders,
-    first_value,
+    declares_stream,
 )
 from gateway.domain.export import Export, ExportStatus
 from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
@@ -43,8 +43,6 @@ from gateway.store.text import (
 
 Row = tuple[Any, ...]
 
-_STREAM_TYPES = (b"text/event-stream", b"application/x-ndjson", b"application/vnd.amazon.eventstream")
-
 
 def request_to_row(seq: int, exchange: Exchange) -> Row:
     """Return the values of `REQUEST_INSERT_COLUMNS`."""
@@ -69,7 +67,7 @@ def request_to_row(seq: int, exchange: Exchange) -> Row:
         exchange.status,
         exchange.outcome.value,
         storable_or_none(exchange.error),
-        is_stream(exchange),
+        declares_stream(exchange.response_headers),
         exchange.attempt,
         storable_or_none(exchange.cache_status),
         *tags_of(metadata),
@@ -239,11 +237,6 @@ def audit_from_row(row: Sequence[Any]) -> AuditEntry:
     values = dict(zip(AUDIT.columns, row, strict=True))
     values["via"] = Via(values["via"])
     return AuditEntry(**values)
-
-
-def is_stream(exchange: Exchange) -> bool:
-    """Tell whether the answer came as a stream of events, by its content type."""
-    return first_value(exchange.response_headers, b"content-type").lower().startswith(_STREAM_TYPES)
 
 
 def _packed(headers: RawHeaders, body: bytes, packer: Packer) -> Row:

@@ -5,21 +5,39 @@ Source: https://docs.anthropic.com/en/api/messages and /messages-streaming.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import orjson
 
-from gateway.domain.request import Usage
-from gateway.wire.fields import JsonObject, count_in, index_in, object_in, parse_object, text_in
+from gateway.domain.request import NOTHING_STATED, Billing, Charge, Usage
+from gateway.wire.fields import (
+    JsonObject,
+    count_in,
+    first_count,
+    index_in,
+    object_in,
+    objects_in,
+    parse_object,
+    text_in,
+)
 from gateway.wire.folding import join_text
 from gateway.wire.format import Answered
-from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message
+from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
 from gateway.wire.json_text import loads
-from gateway.wire.sse import DEFAULT_EVENT, Event
+from gateway.wire.openai_usage import add_usage, stated_cost
+from gateway.wire.sse import DEFAULT_EVENT, Stream
 
-_TELLING = frozenset({DEFAULT_EVENT, "message_start", "message_delta", "error"})
-"""Events worth parsing for facts. Servers that do not name their events make us parse all."""
+_TELLING = frozenset({DEFAULT_EVENT, "message_start", "message_delta", "message_stop", "error", "chunk"})
+"""Events worth parsing for facts. Servers that do not name their events make us parse all, and so does Bedrock,
+which calls each of them `chunk`."""
+
+_DELTA_TYPES = (b'"content_block_delta"', b'"ping"')
+
+
+def recognises(answer: JsonObject) -> bool:
+    """Tell whether an answer is a message, or an event of one."""
+    return answer.get("type") in ("message", "message_start") or "stop_sequence" in answer
 
 
 def read_user(request: JsonObject) -> str | None:
@@ -29,32 +47,66 @@ def read_user(request: JsonObject) -> str | None:
 
 def read_answer(answer: JsonObject) -> Answered:
     """Return what a message, or an error in its place, says."""
+    usage = object_in(answer, "usage")
+    # The counts at the top are the sum of all iterations that are messages; those of others are not in it.
+    beside = [part for part in objects_in(usage, "iterations") if part.get("type") != "message"]
+    charges = tuple(_read_charge(part) for part in beside)
     return Answered(
         model=text_in(answer, "model"),
-        usage=_read_usage(object_in(answer, "usage")),
+        usage=add_usage([_read_usage(usage), *(charge.usage for charge in charges)]),
         response_id=text_in(answer, "id"),
         finish_reason=text_in(answer, "stop_reason"),
         note=error_message(answer),
+        billing=_read_billing(usage, charges),
+        has_failed=states_error(answer),
     )
 
 
-def read_events(events: Sequence[Event]) -> Answered:
+def read_stream(stream: Stream) -> Answered:
     """Return what a streamed message says."""
-    parsed = (parse_object(data) for name, data in events if name in _TELLING)
-    message = _build_envelope(event for event in parsed if event is not None)
-    answered = read_answer(message)
+    parsed = (
+        parse_object(data)
+        for name, data in stream.arrived
+        if name in _TELLING and not any(kind in data[:64] for kind in _DELTA_TYPES)
+    )
+    events = [event for event in parsed if event is not None]
+    message, other_ids = _build_envelope(_since_last_start(events)), _other_ids(events)
+    answered = replace(read_answer(message), other_ids=other_ids)
+    is_over = answered.finish_reason is not None or any(
+        event.get("type") == "message_stop" for event in events
+    )
     if answered.finish_reason is not None:
-        return answered
+        return replace(answered, is_over=is_over)
     # The first event's output count is not the answer's; only the last one has that.
     usage = replace(answered.usage, completion_tokens=None)
-    return replace(answered, usage=usage, note=answered.note or ENDED_EARLY)
+    note = answered.note or (None if is_over else ENDED_EARLY)
+    return replace(answered, usage=usage, note=note, is_over=is_over)
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
-    """Return the message that these events build."""
+    """Return the message that these events build: the last one, where a server began again."""
+    events = _since_last_start(events)
     message = _build_envelope(events)
     blocks = _build_blocks(events)
     return message | {"content": blocks} if blocks else message or None
+
+
+def _since_last_start(events: list[JsonObject]) -> list[JsonObject]:
+    """The events from the start of the last message, where another was begun and not ended before it."""
+    begins, message_id = 0, None
+    for position, event in enumerate(events):
+        if event.get("type") == "message_start":
+            started = text_in(object_in(event, "message"), "id")
+            if message_id is not None and started != message_id:
+                begins = position
+            message_id = started
+    return events[begins:]
+
+
+def _other_ids(events: list[JsonObject]) -> tuple[str, ...]:
+    started = [object_in(event, "message") for event in events if event.get("type") == "message_start"]
+    ids = dict.fromkeys(found for message in started if (found := text_in(message, "id")))
+    return tuple(ids)[:-1]
 
 
 def _build_envelope(events: Iterable[JsonObject]) -> JsonObject:
@@ -121,7 +173,7 @@ def _known(fields: JsonObject) -> JsonObject:
 def _read_usage(usage: JsonObject) -> Usage:
     fresh = count_in(usage, "input_tokens")
     cached = count_in(usage, "cache_read_input_tokens")
-    written = count_in(usage, "cache_creation_input_tokens")
+    written = first_count((usage, "cache_creation_input_tokens"), (usage, "cache_write_input_tokens"))
     return Usage(
         # Anthropic counts the three apart.
         prompt_tokens=None if fresh is None else fresh + (cached or 0) + (written or 0),
@@ -132,4 +184,32 @@ def _read_usage(usage: JsonObject) -> Usage:
     )
 
 
-FORMAT = JsonFormat(read_user, read_answer, read_events, rebuild)
+def _read_charge(iteration: JsonObject) -> Charge:
+    return Charge(
+        text_in(iteration, "model"), _read_usage(iteration), _units_of(iteration), _terms_of(iteration)
+    )
+
+
+def _read_billing(usage: JsonObject, others: tuple[Charge, ...]) -> Billing:
+    units, terms, stated = _units_of(usage), _terms_of(usage), stated_cost(usage)
+    if stated is None and not (units or terms or others):
+        return NOTHING_STATED
+    return Billing(stated, units, terms, others)
+
+
+def _units_of(usage: JsonObject) -> Mapping[str, int]:
+    found = {
+        "cache_write_1h_tokens": count_in(object_in(usage, "cache_creation"), "ephemeral_1h_input_tokens"),
+        "web_searches": count_in(object_in(usage, "server_tool_use"), "web_search_requests"),
+    }
+    return {name: count for name, count in found.items() if count}
+
+
+def _terms_of(usage: JsonObject) -> Mapping[str, str]:
+    found = {"speed": text_in(usage, "speed")}
+    if usage.get("service_tier") == "batch":
+        found["processing"] = "batch"
+    return {name: value for name, value in found.items() if value and value != "standard"}
+
+
+FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild, read_user)

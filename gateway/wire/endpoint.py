@@ -1,8 +1,11 @@
-"""Which kind of call a path names."""
+"""Which kind of call a path names, and which model."""
 
 from __future__ import annotations
 
-from gateway.wire.fields import objects_in
+import re
+from urllib.parse import unquote
+
+from gateway.wire.fields import MAX_TEXT, objects_in
 
 OTHER = "other"
 
@@ -15,6 +18,19 @@ _ANSWERS = {
 }
 """Kinds of call by what an answer calls itself, or the first of the list that it is."""
 
+_BY_LAST_SEGMENT = {
+    "responses": "responses",
+    "embeddings": "embeddings",
+    "rerank": "rerank",
+}
+"""Kinds of call that the last segment of a path names alone."""
+
+_MODEL_IN_PATH = re.compile(
+    r"/(?:publishers/[^/]+/models|models|tunedModels|endpoints|model|deployments)/([^/?]+?)"
+    r"(?::[A-Za-z]+)?(?=[/?]|$)"
+)
+"""Gemini's and Vertex's `models/NAME:verb`, Bedrock's `model/NAME/verb`, Azure's `deployments/NAME/…`."""
+
 
 def endpoint_of(path: str) -> str:
     """Return the kind of call that `path` names, judged by its last segments; `other` if it is none of ours.
@@ -25,8 +41,8 @@ def endpoint_of(path: str) -> str:
     parent, _, name = path.partition("?")[0].rstrip("/").rpartition("/")
     if name == "completions":
         return "chat.completions" if parent.endswith("/chat") else "completions"
-    if name == "responses" or name == "embeddings":
-        return name
+    if name in _BY_LAST_SEGMENT:
+        return _BY_LAST_SEGMENT[name]
     # Threads and stored completions have lists of messages too; those are a level deeper.
     if name == "messages" and (parent.endswith("/v1") or parent.rfind("/") == 0):
         return name
@@ -42,3 +58,10 @@ def endpoint_of_answer(answer: object, path: str) -> str:
     if name == "list":
         return endpoint_of_answer(next(iter(objects_in(answer, "data")), None), path)
     return _ANSWERS.get(str(name)) or endpoint_of(path)
+
+
+def model_in_path(path: str) -> str | None:
+    """Return the model that a path names, as Google's, Amazon's and Azure's do."""
+    found = _MODEL_IN_PATH.search(path.partition("?")[0])
+    name = unquote(found[1]) if found else ""
+    return name if 0 < len(name) <= MAX_TEXT else None

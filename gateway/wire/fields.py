@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -33,9 +34,20 @@ def text_in(source: JsonObject, key: str) -> str | None:
 
 
 def count_in(source: JsonObject, key: str) -> int | None:
-    """Return a field that is a number of things: an integer, not negative, not absurdly large."""
+    """Return a field that is a number of things: not negative, not absurdly large, rounded if it is a fraction."""
     value = source.get(key)
+    if type(value) is float and isfinite(value):
+        # Some gateways compute counts, of images for instance, and send 258.0 or 258.5.
+        value = round(value)
     return value if type(value) is int and 0 <= value <= MAX_COUNT else None
+
+
+def first_count(*candidates: tuple[JsonObject, str]) -> int | None:
+    """Return the first of these fields that is a count."""
+    for source, key in candidates:
+        if (count := count_in(source, key)) is not None:
+            return count
+    return None
 
 
 def object_in(source: JsonObject, key: str) -> JsonObject:

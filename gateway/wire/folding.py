@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from gateway.wire.fields import JsonObject
 
@@ -55,15 +56,50 @@ def _combine(key: str, values: list[object], depth: int) -> object:
     lists = [value for value in known if isinstance(value, list)]
     if len(lists) == len(known):
         return _fold_members([member for members in lists for member in members], depth - 1)
+    if len(lists) + sum(isinstance(value, str) for value in known) == len(known):
+        return _join_content(known, depth - 1)
     return known[-1]
 
 
+def _join_content(values: list[object], depth: int) -> list[object]:
+    """Content that comes now as text, now as a list of typed parts, as Mistral's reasoning models stream it."""
+    parts: list[object] = []
+    for value in values:
+        given = value if isinstance(value, list) else [{"type": "text", "text": value}] if value else []
+        parts += given
+    return _fold_members(parts, depth)
+
+
 def _fold_members(members: list[object], depth: int) -> list[object]:
-    indexed: dict[int, list[JsonObject]] = {}
-    others: list[object] = []
+    """Join the pieces of each member: those with one index, or, without any, neighbours that only go on."""
+    indexed: dict[int, list[list[JsonObject]]] = {}
+    others: list[list[Any]] = []
     for member in members:
         if isinstance(member, dict) and type(member.get("index")) is int:
-            indexed.setdefault(member["index"], []).append(member)
+            groups = indexed.setdefault(member["index"], [[]])
+            if groups[-1] and _begins_another(groups[-1], member):
+                groups.append([])
+            groups[-1].append(member)
+        elif others and _goes_on(others[-1][0], member):
+            others[-1].append(member)
         else:
-            others.append(member)
-    return [fold(indexed[index], depth) for index in sorted(indexed)] + others
+            others.append([member])
+    folded: list[object] = [fold(group, depth) for index in sorted(indexed) for group in indexed[index]]
+    return folded + [group[0] if len(group) == 1 else fold(group, depth) for group in others]
+
+
+def _begins_another(group: list[JsonObject], member: JsonObject) -> bool:
+    """Some servers give all parallel calls one index, and each its own id and name."""
+    call_id, first_id = member.get("id"), next((one["id"] for one in group if one.get("id")), None)
+    if not call_id or not first_id or call_id == first_id:
+        return False
+    called = member.get("function") or member.get("custom")
+    return isinstance(called, dict) and bool(called.get("name"))
+
+
+def _goes_on(first: object, member: object) -> bool:
+    """Whether neighbouring parts are pieces of one: text after text, thinking after thinking."""
+    if not isinstance(first, dict) or not isinstance(member, dict) or first.keys() != member.keys():
+        return False
+    kind = member.get("type")
+    return kind in ("text", "thinking") and first.get("type") == kind and set(member) == {"type", kind}

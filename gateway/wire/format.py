@@ -5,14 +5,35 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Protocol
 
-from gateway.domain.request import Usage
+from gateway.domain.exchange import RawHeaders, first_value
+from gateway.domain.request import NOTHING_STATED, Billing, Usage
 from gateway.domain.value import value
 from gateway.wire.fields import JsonObject
 
 
 @value()
+class WireMessage:
+    """One side of an exchange: its body with the content-encoding undone, and what names the call.
+
+    Args:
+        path: path and query as the caller sent them.
+        headers: of this side.
+        body: may be cut or garbled anywhere.
+    """
+
+    path: str
+    headers: RawHeaders
+    body: bytes
+
+    @property
+    def content_type(self) -> str:
+        """The media type with its parameters, in lower case; empty without one."""
+        return first_value(self.headers, b"content-type").decode("latin-1").lower()
+
+
+@value()
 class Asked:
-    """What a request's body says. `note` tells what could not be understood, here and below."""
+    """What a request says. `note` tells what could not be understood, here and below."""
 
     model: str | None = None
     user: str | None = None
@@ -21,25 +42,36 @@ class Asked:
 
 @value()
 class Answered:
-    """What a response's body says."""
+    """What a response says.
+
+    Args:
+        billing: what decides the cost beside the tokens.
+        has_failed: the provider states an error inside the answer.
+        is_over: whether a stream came to its own end; None where the answer is no stream.
+        other_ids: ids that were shown beside `response_id`.
+    """
 
     model: str | None = None
     usage: Usage = field(default_factory=Usage)
     response_id: str | None = None
     finish_reason: str | None = None
     note: str | None = None
+    billing: Billing = NOTHING_STATED
+    has_failed: bool = False
+    is_over: bool | None = None
+    other_ids: tuple[str, ...] = ()
 
 
 class WireFormat(Protocol):
-    """One kind of call as it looks on the wire.
+    """One kind of call as it looks on the wire. Nothing raises, whatever the bytes are."""
 
-    Bodies come with their content-encoding undone. They may be cut or garbled anywhere; nothing raises.
-    """
+    def recognises(self, answer: JsonObject) -> bool:
+        """Tell whether an answer, or a stream's first object, calls itself one of this format."""
 
-    def read_request(self, body: bytes) -> Asked:
+    def read_request(self, request: WireMessage) -> Asked:
         """Return what the request says."""
 
-    def read_response(self, content_type: str, body: bytes) -> Answered:
+    def read_response(self, response: WireMessage) -> Answered:
         """Return what the response says, streamed or not; which it is is judged by the response alone."""
 
     def reassemble(self, content_type: str, body: bytes) -> JsonObject | None:

@@ -1,14 +1,16 @@
-"""The shape most formats share: a JSON object in; a JSON object, or a stream of events around such, out."""
+"""The shape most formats share: a JSON object in; a JSON object, or a stream of such, out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gateway.domain.json_volume import MAX_VALUES, holds_too_much
+from gateway.wire.endpoint import model_in_path
 from gateway.wire.fields import JsonObject, parse_object, text_in
-from gateway.wire.format import Answered, Asked
-from gateway.wire.sse import Event, Stream, read_stream
+from gateway.wire.format import Answered, Asked, WireMessage
+from gateway.wire.framing import read_framing
+from gateway.wire.sse import Event, Stream
 
 DONE = b"[DONE]"
 """Data of the event that ends OpenAI's streams (and those of everybody who imitates them)."""
@@ -16,7 +18,6 @@ DONE = b"[DONE]"
 ENDED_EARLY = "the stream ended early"
 
 _MAX_MESSAGE = 300
-_STREAM_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,57 +25,56 @@ class JsonFormat:
     """A WireFormat made of the functions in which formats differ.
 
     Args:
-        read_user: the end user that a request names.
+        recognises: whether an answer, or a stream's first object, calls itself one of this format.
         read_answer: what an unstreamed answer, or an error in its place, says.
-        read_events: what a stream says. Gets the events unparsed, to parse only those that matter.
+        read_stream: what a stream says. Gets the events unparsed, to parse only those that matter.
         rebuild: the unstreamed answer, from the objects of a stream; None where they make none.
+        read_user: the end user that a request names.
     """
 
-    read_user: Callable[[JsonObject], str | None]
+    recognises: Callable[[JsonObject], bool]
     read_answer: Callable[[JsonObject], Answered]
-    read_events: Callable[[Sequence[Event]], Answered]
+    read_stream: Callable[[Stream], Answered]
     rebuild: Callable[[list[JsonObject]], JsonObject | None]
+    read_user: Callable[[JsonObject], str | None] = lambda request: text_in(request, "user")
 
-    def read_request(self, body: bytes) -> Asked:
+    def read_request(self, request: WireMessage) -> Asked:
         """Return what the request says."""
-        if not body:
-            return Asked()
-        request = parse_object(body)
-        if request is None:
-            return Asked(note=_unreadable("request", body))
-        return Asked(model=text_in(request, "model"), user=self.read_user(request))
+        if not request.body:
+            return Asked(model=model_in_path(request.path))
+        asked = parse_object(request.body)
+        if asked is None:
+            return Asked(model=model_in_path(request.path), note=_unreadable("request", request.body))
+        model = text_in(asked, "model") or text_in(asked, "model_id") or model_in_path(request.path)
+        return Asked(model=model, user=self.read_user(asked))
 
-    def read_response(self, content_type: str, body: bytes) -> Answered:
+    def read_response(self, response: WireMessage) -> Answered:
         """Return what the response says."""
-        if not body:
+        if not response.body:
             return Answered()
-        if is_event_stream(content_type, body):
-            return self._read_stream(read_stream(body))
-        answer = parse_object(body)
+        stream = read_framing(response.content_type, response.body)
+        if stream is not None:
+            return self._read_whole_stream(stream)
+        answer = parse_object(response.body)
         if answer is None:
-            return Answered(note=_unreadable("response", body))
+            return Answered(note=_unreadable("response", response.body))
         return self.read_answer(answer)
 
     def reassemble(self, content_type: str, body: bytes) -> JsonObject | None:
         """Return a streamed answer as one object."""
-        if not is_event_stream(content_type, body):
+        stream = read_framing(content_type, body)
+        if stream is None:
             return None
-        parsed = [parse_object(data) for _, data in read_stream(body).arrived]
+        parsed = [parse_object(data) for _, data in stream.arrived]
         return self.rebuild([event for event in parsed if event is not None])
 
-    def _read_stream(self, stream: Stream) -> Answered:
-        answered = self.read_events(stream.arrived)
+    def _read_whole_stream(self, stream: Stream) -> Answered:
+        answered = self.read_stream(stream)
+        if answered.is_over is None:
+            answered = replace(answered, is_over=answered.finish_reason is not None)
         if answered.note is None and stream.unfinished is not None and not _is_usable(stream.unfinished):
             return replace(answered, note="the stream ended inside an event")
         return answered
-
-
-def is_event_stream(content_type: str, body: bytes) -> bool:
-    """Tell whether a response is a stream of events. A JSON error under a stream's content type is none."""
-    start = body[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith((b"{", b"[")):
-        return False
-    return content_type.lower().startswith("text/event-stream") or start.startswith(_STREAM_STARTS)
 
 
 def error_message(answer: JsonObject) -> str | None:
@@ -88,6 +88,11 @@ def error_message(answer: JsonObject) -> str | None:
         if isinstance(candidate, str) and candidate:
             return " ".join(candidate[: 4 * _MAX_MESSAGE].split())[:_MAX_MESSAGE]
     return "an error without a message" if error else None
+
+
+def states_error(answer: JsonObject) -> bool:
+    """Tell whether an answer or an event says that the call failed, whatever its status says."""
+    return bool(answer.get("error")) or answer.get("type") == "error" or answer.get("object") == "error"
 
 
 def _unreadable(which: str, body: bytes) -> str:

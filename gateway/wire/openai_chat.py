@@ -1,20 +1,27 @@
 """OpenAI's chat completions and the legacy completions: the same envelope around a message or a text.
 
 Source: https://platform.openai.com/docs/api-reference/chat and /completions, and what compatible servers add
-(`reasoning_content`, errors inside a stream).
+(`reasoning_content`, errors inside a stream, usage in other places, Mistral's content as a list of chunks,
+watsonx' `model_id`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from gateway.domain.request import Usage
 from gateway.wire.fields import JsonObject, index_in, object_in, objects_in, parse_object, text_in
 from gateway.wire.folding import fold, join_text, latest
 from gateway.wire.format import Answered
-from gateway.wire.json_format import DONE, ENDED_EARLY, JsonFormat, error_message
-from gateway.wire.openai_usage import read_usage
-from gateway.wire.sse import Event
+from gateway.wire.json_format import DONE, ENDED_EARLY, JsonFormat, error_message, states_error
+from gateway.wire.openai_usage import add_usage, read_billing, read_usage, says_anything, usage_in
+from gateway.wire.sse import Event, Stream
+
+FAILED = "error"
+"""Finish reason of a choice whose provider failed, at OpenRouter and others."""
+
+MAX_IDS = 1000
+"""Most ids of one answer that are remembered."""
 
 _PADDING = "obfuscation"
 """Random text that hides the length of each chunk; no part of the answer."""
@@ -24,31 +31,68 @@ _GOES_ON = b'"finish_reason":null'
 _UNSTREAMED = {"chat.completion.chunk": "chat.completion"}
 
 
-def read_user(request: JsonObject) -> str | None:
-    """Return the end user that an OpenAI request names."""
-    return text_in(request, "user")
+def recognises(answer: JsonObject) -> bool:
+    """Tell whether an answer or a chunk is a completion."""
+    return isinstance(answer.get("choices"), list)
 
 
 def read_answer(answer: JsonObject) -> Answered:
     """Return what an unstreamed completion, or an error in its place, says."""
+    usage = usage_in(answer)
+    finish_reason = _finish_reason(answer)
     return Answered(
-        model=text_in(answer, "model"),
-        usage=read_usage(object_in(answer, "usage")),
+        model=_model_in(answer),
+        usage=read_usage(usage),
         response_id=text_in(answer, "id"),
-        finish_reason=_finish_reason(answer),
-        note=error_message(answer),
+        finish_reason=finish_reason,
+        note=_error_in(answer) or error_message(answer),
+        billing=read_billing(answer, usage),
+        has_failed=finish_reason == FAILED or states_error(answer) or _error_in(answer) is not None,
     )
 
 
-def read_events(events: Sequence[Event]) -> Answered:
+def read_stream(stream: Stream) -> Answered:
     """Return what a streamed completion says: its first chunks tell who answers, its last how that ended."""
+    events = stream.arrived
     response_id, model = _read_opening(_chunks(events))
-    usage, finish_reason, error = _read_ending(
-        _chunks(event for event in reversed(events) if _may_end(event))
+    usage: JsonObject = {}
+    finish_reason = error = tier = last_id = None
+    has_failed = usage_is_alone = False
+    has_usage = stream.mentions(b'"usage"') or stream.mentions(b'"timings"')
+    for event in reversed(events):
+        chunk = parse_object(event[1]) if _may_tell(event[1]) else None
+        if chunk is None:
+            continue
+        last_id = last_id or text_in(chunk, "id")
+        tier = tier or text_in(chunk, "service_tier")
+        # The last usage that says anything holds, wherever it stands; zeros after it do not undo it.
+        if not says_anything(usage) and (found := usage_in(chunk)):
+            usage, usage_is_alone = found, not chunk.get("choices")
+        has_failed = has_failed or states_error(chunk) or _error_in(chunk) is not None
+        error = error or _error_in(chunk) or error_message(chunk)
+        finish_reason = finish_reason or _finish_reason(chunk)
+        if finish_reason is not None and (not has_usage or says_anything(usage)):
+            break
+    has_failed = has_failed or finish_reason == FAILED
+    is_over = bool(events) and events[-1][1] == DONE
+    counted = read_usage(usage)
+    # Calls of tools have an index as well; then the look at all chunks is in vain, and rare.
+    if stream.mentions(b'"index":1') or stream.mentions(b'"index": 1'):
+        is_over = is_over or _all_finished(_chunks(events))
+        counted = (_sum_by_choice(_chunks(events)) if usage_is_alone else None) or counted
+    else:
+        is_over = is_over or finish_reason is not None
+    return Answered(
+        model=model,
+        usage=counted,
+        response_id=response_id,
+        finish_reason=finish_reason,
+        note=error or (None if is_over or has_failed else ENDED_EARLY),
+        billing=read_billing({"service_tier": tier}, usage),
+        has_failed=has_failed,
+        is_over=is_over,
+        other_ids=_other_ids(_chunks(events), response_id) if last_id and last_id != response_id else (),
     )
-    is_whole = finish_reason is not None or (bool(events) and events[-1][1] == DONE)
-    note = error or (None if is_whole else ENDED_EARLY)
-    return Answered(model, usage, response_id, finish_reason, note)
 
 
 def rebuild(chunks: list[JsonObject]) -> JsonObject | None:
@@ -61,7 +105,12 @@ def rebuild(chunks: list[JsonObject]) -> JsonObject | None:
             pieces.setdefault(index_in(choice), []).append(choice)
     whole = latest(chunks)
     whole.pop(_PADDING, None)
-    if whole.get("usage") is None:
+    usage = next(
+        (found for chunk in reversed(chunks) if says_anything(found := object_in(chunk, "usage"))), None
+    )
+    if usage is not None:
+        whole["usage"] = usage
+    elif whole.get("usage") is None:
         whole.pop("usage", None)
     response_id, model = _read_opening(iter(chunks))
     whole |= {"id": response_id, "model": model} if response_id or model else {}
@@ -70,21 +119,25 @@ def rebuild(chunks: list[JsonObject]) -> JsonObject | None:
     return whole
 
 
-def _chunks(events: Sequence[Event] | Iterator[Event]) -> Iterator[JsonObject]:
+def _chunks(events: Iterable[Event]) -> Iterator[JsonObject]:
     parsed = (parse_object(data) for _, data in events if data != DONE)
     return (chunk for chunk in parsed if chunk is not None)
 
 
-def _may_end(event: Event) -> bool:
+def _may_tell(data: bytes) -> bool:
     # A look at the bytes costs a fraction of parsing them: a compact chunk whose choices all go on, and that
     # has neither usage nor an error, says nothing about the end.
-    data = event[1]
     return (
         _GOES_ON not in data
         or data.count(b'"finish_reason"') != data.count(_GOES_ON)
         or b'"usage":{' in data
         or b'"error"' in data
+        or b'"timings"' in data
     )
+
+
+def _model_in(answer: JsonObject) -> str | None:
+    return text_in(answer, "model") or text_in(answer, "model_id")
 
 
 def _read_opening(chunks: Iterator[JsonObject]) -> tuple[str | None, str | None]:
@@ -92,29 +145,56 @@ def _read_opening(chunks: Iterator[JsonObject]) -> tuple[str | None, str | None]
     for chunk in chunks:
         # Azure's first chunk is about its content filter and leaves both empty.
         response_id = response_id or text_in(chunk, "id")
-        model = model or text_in(chunk, "model")
+        model = model or _model_in(chunk)
         if response_id and model:
             break
     return response_id, model
 
 
-def _read_ending(backwards: Iterator[JsonObject]) -> tuple[Usage, str | None, str | None]:
-    usage: JsonObject = {}
-    finish_reason = error = None
-    for chunk in backwards:
-        # Usage comes with the finish reason or after it, so nothing is missed by stopping there.
-        usage = usage or object_in(chunk, "usage")
-        error = error or error_message(chunk)
-        finish_reason = _finish_reason(chunk)
-        if finish_reason is not None:
-            break
-    return read_usage(usage), finish_reason, error
+def _all_finished(chunks: Iterable[JsonObject]) -> bool:
+    begun: set[int] = set()
+    finished: set[int] = set()
+    for chunk in chunks:
+        for choice in objects_in(chunk, "choices"):
+            begun.add(index_in(choice))
+            if text_in(choice, "finish_reason"):
+                finished.add(index_in(choice))
+    return bool(finished) and begun <= finished
+
+
+def _sum_by_choice(chunks: Iterable[JsonObject]) -> Usage | None:
+    """llama.cpp counts each of several choices on its own, in a chunk that follows that choice's finish reason."""
+    counted: list[Usage] = []
+    finished: set[int] = set()
+    is_news = False
+    for chunk in chunks:
+        for choice in objects_in(chunk, "choices"):
+            if text_in(choice, "finish_reason") and index_in(choice) not in finished:
+                finished.add(index_in(choice))
+                is_news = True
+        if is_news and not chunk.get("choices") and says_anything(usage := usage_in(chunk)):
+            counted.append(read_usage(usage))
+            is_news = False
+    return add_usage(counted) if len(counted) > 1 else None
+
+
+def _other_ids(chunks: Iterable[JsonObject], response_id: str | None) -> tuple[str, ...]:
+    ids = dict.fromkeys(found for chunk in chunks if (found := text_in(chunk, "id")) and found != response_id)
+    return tuple(ids)[:MAX_IDS]
 
 
 def _finish_reason(answer: JsonObject) -> str | None:
     for choice in objects_in(answer, "choices"):
         if index_in(choice) == 0:
             return text_in(choice, "finish_reason")
+    return None
+
+
+def _error_in(answer: JsonObject) -> str | None:
+    """The message of an error that stands in a choice, as OpenRouter's do."""
+    for choice in objects_in(answer, "choices"):
+        if choice.get("error"):
+            return error_message(choice)
     return None
 
 
@@ -139,4 +219,4 @@ def _build_message(deltas: list[JsonObject]) -> JsonObject:
     return message
 
 
-FORMAT = JsonFormat(read_user, read_answer, read_events, rebuild)
+FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild)

@@ -1,21 +1,56 @@
-"""OpenAI's usage object, in the two spellings that its APIs have.
+"""Usage as OpenAI's APIs state it, and whoever imitates them: tokens, and what else decides the price.
 
-Source: https://platform.openai.com/docs/api-reference (`usage` of chat completions, completions, embeddings
-and responses). Cached and cache-write tokens are counted within the prompt, reasoning within the completion.
+Sources: https://platform.openai.com/docs/api-reference (`usage` of chat completions, completions, embeddings and
+responses); the API references of DeepSeek, Moonshot, Alibaba, xAI, Groq, OpenRouter, Perplexity, DeepInfra,
+LiteLLM and llama.cpp for the names that they use instead. Cached and cache-write tokens are counted within the
+prompt, reasoning within the completion.
 """
 
 from __future__ import annotations
 
-from gateway.domain.request import Usage
-from gateway.wire.fields import JsonObject, count_in, object_in
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+
+from gateway.domain.request import NANO, NOTHING_STATED, Billing, Usage
+from gateway.wire.fields import JsonObject, count_in, first_count, object_in, text_in
+
+_TICKS_PER_NANO = 10
+"""xAI states dollars in units of 10⁻¹⁰."""
+
+_MAX_NANOUSD = 2**63 - 1
+
+
+def usage_in(answer: JsonObject) -> JsonObject:
+    """Return the usage object of an answer or a chunk, wherever it stands: the first that says anything."""
+    usage = object_in(answer, "usage")
+    if says_anything(usage):
+        return usage
+    choices = answer.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    others = (
+        object_in(object_in(answer, "x_groq"), "usage"),
+        object_in(first, "usage"),
+        _of_timings(object_in(answer, "timings")),
+    )
+    return next((other for other in others if says_anything(other)), usage)
+
+
+def says_anything(usage: JsonObject) -> bool:
+    """Tell whether a usage object counts or costs anything; some servers send one of zeros, or of nulls, last."""
+    return any(
+        says_anything(value) if isinstance(value, dict) else isinstance(value, int | float) and value
+        for value in usage.values()
+    )
 
 
 def read_usage(usage: JsonObject, prompt: str = "prompt", completion: str = "completion") -> Usage:
     """Return the counts of a usage object whose fields start with `prompt` and `completion`."""
     prompt_details = object_in(usage, f"{prompt}_tokens_details")
     prompt_tokens = count_in(usage, f"{prompt}_tokens")
-    cached_tokens = count_in(prompt_details, "cached_tokens")
     completion_tokens = count_in(usage, f"{completion}_tokens")
+    if prompt_tokens is None and completion_tokens is None:
+        # Embeddings and rerankers of Voyage, Jina and others count nothing but a total.
+        prompt_tokens = count_in(usage, "total_tokens")
     reasoning_tokens = count_in(object_in(usage, f"{completion}_tokens_details"), "reasoning_tokens")
     if completion_tokens is not None and reasoning_tokens:
         # xAI counts reasoning beside the completion; the total then shows it.
@@ -23,11 +58,101 @@ def read_usage(usage: JsonObject, prompt: str = "prompt", completion: str = "com
             count_in(usage, "total_tokens") == (prompt_tokens or 0) + completion_tokens + reasoning_tokens
         )
         completion_tokens += reasoning_tokens if is_apart else 0
-    return Usage(
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        # DeepSeek's name for the same count.
-        cached_tokens=count_in(usage, "prompt_cache_hit_tokens") if cached_tokens is None else cached_tokens,
-        cache_write_tokens=count_in(prompt_details, "cache_write_tokens"),
-        reasoning_tokens=reasoning_tokens,
+    cached_tokens = first_count(
+        (prompt_details, "cached_tokens"),
+        (usage, "prompt_cache_hit_tokens"),
+        (usage, "cached_tokens"),
+        (usage, "cache_read_input_tokens"),
+        (prompt_details, "cache_read_input_tokens"),
+        (prompt_details, "cache_read_tokens"),
+        (usage, "cache_read_tokens"),
     )
+    cache_write_tokens = first_count(
+        (prompt_details, "cache_write_tokens"),
+        (prompt_details, "cache_creation_tokens"),
+        (prompt_details, "cache_creation_input_tokens"),
+        (usage, "cache_creation_input_tokens"),
+        (usage, "cache_creation_tokens"),
+        (usage, "cache_write_tokens"),
+    )
+    held = (cached_tokens or 0) + (cache_write_tokens or 0)
+    if prompt_tokens is not None and held > prompt_tokens:
+        # A part cannot be larger than its whole: it was counted beside it, as Anthropic does.
+        prompt_tokens += held
+    return Usage(prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens)
+
+
+def add_usage(usages: Iterable[Usage]) -> Usage:
+    """Return the sum of counts; a count is missing only where it is missing everywhere."""
+    sums: dict[str, int] = {}
+    for usage in usages:
+        for name in Usage.__slots__:  # type: ignore[attr-defined]
+            if (count := getattr(usage, name)) is not None:
+                sums[name] = sums.get(name, 0) + count
+    return Usage(**sums)
+
+
+def read_billing(
+    answer: JsonObject, usage: JsonObject, prompt: str = "prompt", completion: str = "completion"
+) -> Billing:
+    """Return what an answer with this usage says of its price beside the tokens that `read_usage` reads."""
+    stated = stated_cost(usage)
+    units = _units_of(usage, prompt, completion)
+    tier = text_in(answer, "service_tier") or text_in(usage, "service_tier")
+    if stated is None and not units and (tier is None or tier == "default"):
+        return NOTHING_STATED
+    return Billing(stated, units, {"service_tier": tier} if tier else {})
+
+
+def stated_cost(usage: JsonObject) -> int | None:
+    """Return the cost that a usage object states, in nano-dollars."""
+    cost = usage.get("cost")
+    if isinstance(cost, dict):
+        cost = cost.get("total_cost")
+    if cost is None and (ticks := count_in(usage, "cost_in_usd_ticks")) is not None:
+        return round(Decimal(ticks) / _TICKS_PER_NANO)
+    nanousd = to_nanousd(usage.get("estimated_cost") if cost is None else cost)
+    if nanousd is not None and usage.get("is_byok") is True:
+        # OpenRouter charges its own share only; the provider's goes to the key that the caller brought.
+        nanousd += to_nanousd(object_in(usage, "cost_details").get("upstream_inference_cost")) or 0
+    return nanousd
+
+
+def to_nanousd(dollars: object) -> int | None:
+    """Return an amount of dollars, a number or a number as text, as nano-dollars; None for anything else."""
+    if isinstance(dollars, bool) or not isinstance(dollars, int | float | str):
+        return None
+    try:
+        # By way of its shortest decimal form: 0.00123 is meant, not the nearest binary fraction.
+        amount = Decimal(str(dollars)) * NANO
+        return round(amount) if 0 <= amount <= _MAX_NANOUSD else None
+    except (InvalidOperation, ValueError, OverflowError):
+        return None
+
+
+def _units_of(usage: JsonObject, prompt: str, completion: str) -> Mapping[str, int]:
+    prompt_details = object_in(usage, f"{prompt}_tokens_details")
+    completion_details = object_in(usage, f"{completion}_tokens_details")
+    if not prompt_details and not completion_details:
+        return {}
+    found = {
+        "input_audio_tokens": count_in(prompt_details, "audio_tokens"),
+        "input_image_tokens": count_in(prompt_details, "image_tokens"),
+        "input_video_tokens": count_in(prompt_details, "video_tokens"),
+        "output_audio_tokens": count_in(completion_details, "audio_tokens"),
+        "output_image_tokens": count_in(completion_details, "image_tokens"),
+    }
+    return {name: count for name, count in found.items() if count}
+
+
+def _of_timings(timings: JsonObject) -> JsonObject:
+    """llama.cpp's own counts, which its streams carry also where nobody asked for usage."""
+    fresh, cached = count_in(timings, "prompt_n"), count_in(timings, "cache_n")
+    generated = count_in(timings, "predicted_n")
+    if fresh is None and generated is None:
+        return {}
+    return {
+        "prompt_tokens": (fresh or 0) + (cached or 0),
+        "completion_tokens": generated,
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }

@@ -7,7 +7,9 @@ tiers are therefore asked for once per token and multiplied here, to the same re
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 import genai_prices
@@ -16,7 +18,7 @@ from genai_prices.data_snapshot import find_provider_by_id
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
 from gateway.domain.clock import datetime_of
-from gateway.domain.request import NANO, Usage
+from gateway.domain.request import NANO, Charge, Usage
 from gateway.wire.token_rates import NANOUSD_PER_TOKEN, TokenRates
 
 VERSION = f"genai-prices {genai_prices.__version__}"
@@ -30,28 +32,34 @@ class LibraryTariff:
 
     Args:
         flat: those of the model's prices that have no tiers, as rates.
+        terms: what the model's prices depend on beside the time, by name.
     """
 
     provider: Provider
     model: ModelInfo
     flat: tuple[tuple[ModelPrice, TokenRates], ...]
+    terms: frozenset[tuple[str, str]]
     version: str = VERSION
 
-    def price(self, usage: Usage, at_us: int) -> Decimal | None:
-        """Return nano-dollars for `usage` at a time; None if the library cannot make sense of it."""
+    def price(self, charge: Charge, at_us: int) -> Decimal | None:
+        """Return nano-dollars for a charge at a time; None if the library cannot make sense of it."""
         try:
             at = datetime_of(at_us)
-            current = self.model.get_prices(at)
-            for prices, rates in self.flat:
-                if prices is current and (nanousd := rates.price(usage)) is not None:
-                    return nanousd
-            usage_there = _to_library(usage)
-            return (
-                self.model.calc_price(usage_there, self.provider, genai_request_timestamp=at).total_price
-                * NANO
-            )
+            terms = {name: term for name, term in charge.terms.items() if (name, term) in self.terms}
+            if not charge.units and not terms:
+                current = self.model.get_prices(at)
+                for prices, rates in self.flat:
+                    if prices is current and (nanousd := rates.price(charge.usage)) is not None:
+                        return nanousd
+            return self._calculate(_to_library(charge), at, terms)
         except (ValueError, ArithmeticError):
             return None
+
+    def _calculate(self, usage: genai_prices.Usage, at: datetime, terms: Mapping[str, str]) -> Decimal:
+        calculated = self.model.calc_price(
+            usage, self.provider, genai_request_timestamp=at, price_context=terms or None
+        )
+        return calculated.total_price * NANO
 
 
 def find_tariff(
@@ -75,7 +83,8 @@ def find_tariff(
         [found.prices] if isinstance(found.prices, ModelPrice) else [each.prices for each in found.prices]
     )
     flat = tuple((each, rates) for each in prices if (rates := _flat_rates(each)) is not None)
-    return LibraryTariff(provider, found, flat)
+    terms = frozenset(term for variant in found.price_variants or () for term in variant.when.items())
+    return LibraryTariff(provider, found, flat, terms)
 
 
 def _provider_called(name: str) -> Provider | None:
@@ -94,10 +103,12 @@ def _maker_of(model: str) -> Provider | None:
 def _flat_rates(prices: ModelPrice) -> TokenRates | None:
     if any(isinstance(price, TieredPrices) for price in vars(prices).values()):
         return None
-    request = prices.calc_price(_to_library(Usage()))["total_price"]
+    request = prices.calc_price(_to_library(Charge()))["total_price"]
 
     def per_token(usage: Usage) -> Decimal:
-        return (prices.calc_price(_to_library(usage))["total_price"] - request) * NANOUSD_PER_TOKEN
+        return (
+            prices.calc_price(_to_library(Charge(usage=usage)))["total_price"] - request
+        ) * NANOUSD_PER_TOKEN
 
     return TokenRates(
         fresh=per_token(Usage(prompt_tokens=_MILLION)),
@@ -109,11 +120,13 @@ def _flat_rates(prices: ModelPrice) -> TokenRates | None:
     )
 
 
-def _to_library(usage: Usage) -> genai_prices.Usage:
+def _to_library(charge: Charge) -> genai_prices.Usage:
+    usage = charge.usage
     return genai_prices.Usage(
         input_tokens=usage.prompt_tokens,
         cache_read_tokens=usage.cached_tokens,
         cache_write_tokens=usage.cache_write_tokens,
         output_tokens=usage.completion_tokens,
         output_reasoning_tokens=usage.reasoning_tokens,
+        **charge.units,
     )

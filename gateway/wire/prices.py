@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import Protocol
 
-from gateway.domain.request import Cost, Usage
+from gateway.domain.request import Billing, Charge, Cost, Usage
+from gateway.domain.value import value
 from gateway.wire.fields import MAX_TEXT
 from gateway.wire.price_library import find_tariff
 from gateway.wire.token_rates import NANOUSD_PER_TOKEN, TokenRates
@@ -17,9 +18,17 @@ from gateway.wire.token_rates import NANOUSD_PER_TOKEN, TokenRates
 CONFIG_VERSION = "config"
 """Price version of a cost by a price from the configuration."""
 
+PROVIDER_VERSION = "provider"
+"""Price version of a cost that the provider stated."""
+
 _MAX_NANOUSD = 2**63 - 1
 _MAX_TARIFFS = 2048
 _DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})$")
+_BEDROCK_NAME = re.compile(
+    r"^(?:[a-z]{2,6}(?:-[a-z]+)?\.)?"
+    r"(?:ai21|amazon|anthropic|cohere|deepseek|google|meta|minimax|mistral|moonshot|nvidia|openai|qwen|writer|zai)"
+    r"\.(.+?)(?:-v\d+(?::\d+)?)?$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,7 @@ class _Tariff(Protocol):
     @property
     def version(self) -> str: ...
 
-    def price(self, usage: Usage, at_us: int) -> Decimal | None: ...
+    def price(self, charge: Charge, at_us: int) -> Decimal | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +56,20 @@ class _ConfiguredTariff:
     rates: TokenRates
     version: str = CONFIG_VERSION
 
-    def price(self, usage: Usage, at_us: int) -> Decimal | None:
-        return self.rates.price(usage)
+    def price(self, charge: Charge, at_us: int) -> Decimal | None:
+        return self.rates.price(charge.usage)
+
+
+@value()
+class Seller:
+    """Whose prices hold: a provider by its configured name and base URL."""
+
+    name: str
+    base_url: str | None = None
 
 
 class PriceTable:
-    """Prices of models: those of the configuration over those of the price library.
+    """Prices of models: those of the configuration over what providers state over those of the price library.
 
     Args:
         overrides: prices by `provider/model` or `model`; the first of these wins. Either also prices dated
@@ -66,32 +83,84 @@ class PriceTable:
         # Model names come from callers and providers; the bound keeps strangers from filling the memory.
         self._tariff_of = lru_cache(_MAX_TARIFFS)(self._find_tariff)
 
-    def cost(self, provider: str, base_url: str | None, model: str, usage: Usage, at_us: int) -> Cost | None:
-        """Return what `usage` cost at a time, rounded to whole nano-dollars.
+    def cost(
+        self, seller: Seller, models: tuple[str, ...], usage: Usage, billing: Billing, at_us: int
+    ) -> Cost | None:
+        """Return what a request cost, rounded to whole nano-dollars.
 
-        None if nothing was counted, the counts contradict each other, or no price of the model is known.
+        None if nothing was counted, the counts contradict each other, or a price is not known.
 
         Args:
-            provider: its configured name.
-            base_url: its configured base URL.
-            model: as the provider calls it.
+            models: what the model is called, the best name first; the first that has a price is taken.
             usage: tokens; a missing count costs nothing.
+            billing: what else the answer says of its price.
             at_us: microseconds since the epoch; prices change.
         """
-        if usage.prompt_tokens is None and usage.completion_tokens is None:
+        tariff = self._tariff_of(seller.name, seller.base_url, models)
+        if billing.stated_nanousd is not None and not isinstance(tariff, _ConfiguredTariff):
+            return Cost(billing.stated_nanousd, PROVIDER_VERSION)
+        if tariff is None or not _is_counted(usage, billing):
             return None
-        tariff = self._tariff_of(provider, base_url, model) if len(model) <= MAX_TEXT else None
-        nanousd = tariff.price(usage, at_us) if tariff else None
-        if tariff is None or nanousd is None or nanousd > _MAX_NANOUSD:
+        own = Charge(
+            None, without(usage, [charge.usage for charge in billing.others]), billing.units, billing.terms
+        )
+        amounts = [tariff.price(own, at_us)]
+        for charge in billing.others:
+            others = (
+                self._tariff_of(seller.name, seller.base_url, (charge.model,)) if charge.model else tariff
+            )
+            amounts.append(others.price(charge, at_us) if others else None)
+        nanousd = Decimal(0)
+        for amount in amounts:
+            if amount is None:
+                return None
+            nanousd += amount
+        if nanousd > _MAX_NANOUSD:
             return None
         return Cost(int(nanousd.to_integral_value(ROUND_HALF_EVEN)), tariff.version)
 
-    def _find_tariff(self, provider: str, base_url: str | None, model: str) -> _Tariff | None:
-        undated = _DATE.sub("", model)
-        for key in (f"{provider}/{model}", model, f"{provider}/{undated}", undated):
-            if key in self._configured:
-                return self._configured[key]
-        return find_tariff(model, provider, base_url, self._prices_as.get(provider))
+    def _find_tariff(self, provider: str, base_url: str | None, models: tuple[str, ...]) -> _Tariff | None:
+        for model in models:
+            if found := self._tariff_named(provider, base_url, model):
+                return found
+        return None
+
+    def _tariff_named(self, provider: str, base_url: str | None, model: str) -> _Tariff | None:
+        """The price of a name as it stands, else of the name without its vendor's prefix."""
+        if len(model) > MAX_TEXT:
+            return None
+        for name in dict.fromkeys((model, without_vendor(model))):
+            undated = _DATE.sub("", name)
+            for key in (f"{provider}/{name}", name, f"{provider}/{undated}", undated):
+                if key in self._configured:
+                    return self._configured[key]
+            if found := find_tariff(name, provider, base_url, self._prices_as.get(provider)):
+                return found
+        return None
+
+
+def without_vendor(model: str) -> str:
+    """Return a model's name without what names its vendor or region: `google/gemini-2.5-flash`,
+    `models/gemini-2.5-flash`, `us.anthropic.claude-haiku-4-5-20251001-v1:0`."""
+    name = model.rpartition("/")[2]
+    bedrock = _BEDROCK_NAME.match(name)
+    return bedrock[1] if bedrock else name or model
+
+
+def without(usage: Usage, parts: Sequence[Usage]) -> Usage:
+    """Return what is left of `usage` where `parts` of it are taken away."""
+    if not parts:
+        return usage
+    counts = {
+        field.name: None if count is None else count - sum(getattr(part, field.name) or 0 for part in parts)
+        for field in fields(usage)
+        for count in [getattr(usage, field.name)]
+    }
+    return Usage(**counts)
+
+
+def _is_counted(usage: Usage, billing: Billing) -> bool:
+    return usage.prompt_tokens is not None or usage.completion_tokens is not None or bool(billing.units)
 
 
 def _to_token_rates(rate: Rate) -> TokenRates:

@@ -2,53 +2,81 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import orjson
 
-from gateway.domain.exchange import Exchange
+from gateway.domain.exchange import Exchange, Outcome, declares_stream
 from gateway.domain.json_volume import holds_too_much
 from gateway.domain.request import Facts
 from gateway.wire import anthropic, opaque, openai_chat, openai_embeddings, openai_responses
-from gateway.wire.content import Decoded, decode, header_value
-from gateway.wire.format import WireFormat
+from gateway.wire.content import Decoded, decode
+from gateway.wire.fields import JsonObject, parse_object
+from gateway.wire.format import Answered, Asked, WireFormat, WireMessage
+from gateway.wire.framing import read_framing
 
 FORMATS: Mapping[str, WireFormat] = MappingProxyType(
     {
         "chat.completions": openai_chat.FORMAT,
         "completions": openai_chat.FORMAT,
         "responses": openai_responses.FORMAT,
+        "responses.compact": openai_responses.FORMAT,
         "embeddings": openai_embeddings.FORMAT,
+        "rerank": openai_embeddings.FORMAT,
         "messages": anthropic.FORMAT,
     }
 )
-"""Formats by endpoint, as `endpoint_of` names it. Any other endpoint is opaque."""
+"""Formats by endpoint, as `endpoint_of` names it. Any other endpoint is told by what its answer calls itself."""
+
+_RECOGNISABLE: tuple[WireFormat, ...] = (
+    anthropic.FORMAT,
+    openai_responses.FORMAT,
+    openai_chat.FORMAT,
+    openai_embeddings.FORMAT,
+)
+"""Formats that an answer may call itself; the first that recognises it is taken."""
+
+_MAX_STATUS = 400
+_FAILED_HERE = frozenset({Outcome.UPSTREAM_ERROR, Outcome.GATEWAY_ERROR})
+_FILE_PATH = re.compile(r"^(?:/|~/|\.{1,2}/|[A-Za-z]:[\\/])|[\\/].*\.(?:gguf|bin|safetensors|onnx)$")
 
 
 def read_facts(exchange: Exchange) -> Facts:
     """Return what the bytes of an exchange say, which is all of Facts but the cost. Never raises."""
-    wire_format = FORMATS.get(exchange.endpoint, opaque.FORMAT)
     request = decode(exchange.request_body, exchange.request_headers)
     response = decode(exchange.response_body, exchange.response_headers)
-    asked = wire_format.read_request(request.data)
-    content_type = header_value(exchange.response_headers, b"content-type")
-    answered = wire_format.read_response(content_type, response.data)
+    question = WireMessage(exchange.path, exchange.request_headers, request.data)
+    answer = WireMessage(exchange.path, exchange.response_headers, response.data)
+    wire_format = format_of(exchange.endpoint, answer.content_type, answer.body)
+    asked = wire_format.read_request(question)
+    answered = wire_format.read_response(answer)
     notes = (
         _note_on("request", request, exchange.request_body, exchange.request_size),
         asked.note,
         _note_on("response", response, exchange.response_body, exchange.response_size),
         answered.note,
     )
+    is_whole = response.is_complete and len(exchange.response_body) == exchange.response_size
     return Facts(
         requested_model=asked.model,
-        model=answered.model,
+        model=_model_name(asked, answered),
         usage=answered.usage,
         response_id=answered.response_id,
         finish_reason=answered.finish_reason,
         user=asked.user,
         note="; ".join(note for note in notes if note) or None,
+        billing=answered.billing,
+        outcome=_outcome(exchange, answered, is_whole),
+        is_stream=_is_undeclared_stream(exchange, answered) or None,
+        other_response_ids=answered.other_ids,
     )
+
+
+def format_of(endpoint: str, content_type: str, body: bytes) -> WireFormat:
+    """Return the format of an answer: its endpoint's, or else the one that it calls itself."""
+    return FORMATS.get(endpoint) or _recognised(content_type, body) or opaque.FORMAT
 
 
 def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
@@ -64,13 +92,61 @@ def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
     """
     if holds_too_much(body):
         return None
-    whole = FORMATS.get(endpoint, opaque.FORMAT).reassemble(content_type, body)
+    whole = format_of(endpoint, content_type, body).reassemble(content_type, body)
     try:
         orjson.dumps(whole)
     except orjson.JSONEncodeError:
         # orjson reads deeper than it writes, and whoever gets this will want to write it.
         return None
     return whole
+
+
+def _recognised(content_type: str, body: bytes) -> WireFormat | None:
+    opening = _opening(content_type, body)
+    if opening is None:
+        return None
+    return next((known for known in _RECOGNISABLE if known.recognises(opening)), None)
+
+
+def _opening(content_type: str, body: bytes) -> JsonObject | None:
+    """The answer, or the first object of a stream."""
+    if not body:
+        return None
+    stream = read_framing(content_type, body)
+    if stream is None:
+        return parse_object(body)
+    parsed = (parse_object(data) for _, data in stream.arrived)
+    return next((opening for opening in parsed if opening is not None), None)
+
+
+def _model_name(asked: Asked, answered: Answered) -> str | None:
+    """The model that answered. Servers of local models call it by the path of its file; what they were asked for
+    is its name then."""
+    if answered.model is not None and asked.model is not None and _FILE_PATH.search(answered.model):
+        return asked.model
+    return answered.model
+
+
+def _outcome(exchange: Exchange, answered: Answered, is_whole: bool) -> Outcome | None:
+    """How it ended by what the answer says, which goes before what the connection showed.
+
+    A caller that leaves at a stream's last event, or at an error in it, as SDKs do, has missed nothing; and an
+    answer whose stop reason has come is not cut, whoever hung up first.
+    """
+    if exchange.status is None or exchange.status >= _MAX_STATUS or exchange.outcome in _FAILED_HERE:
+        return None
+    outcome = exchange.outcome
+    if answered.has_failed:
+        outcome = Outcome.PROVIDER_ERROR
+    elif answered.is_over:
+        outcome = Outcome.COMPLETE
+    elif answered.is_over is False and is_whole and outcome is Outcome.COMPLETE:
+        outcome = Outcome.UPSTREAM_TRUNCATED
+    return None if outcome is exchange.outcome else outcome
+
+
+def _is_undeclared_stream(exchange: Exchange, answered: Answered) -> bool:
+    return answered.is_over is not None and not declares_stream(exchange.response_headers)
 
 
 def _note_on(which: str, decoded: Decoded, kept: bytes, size_bytes: int) -> str | None:

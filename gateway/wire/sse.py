@@ -26,17 +26,23 @@ class Stream:
     """The events of a body.
 
     Args:
-        events: those that were ended by a blank line, in order.
+        events: those that are whole, in order.
         unfinished: what had arrived of a last one that was not, as far as it has data.
+        body: the bytes that they were read from, where the events stand in them as they are.
     """
 
     events: list[Event]
     unfinished: Event | None
+    body: bytes = b""
 
     @property
     def arrived(self) -> list[Event]:
         """Every event, the unfinished one included."""
         return self.events if self.unfinished is None else [*self.events, self.unfinished]
+
+    def mentions(self, text: bytes) -> bool:
+        """Tell whether some event holds this text."""
+        return text in self.body if self.body else any(text in data for _, data in self.arrived)
 
 
 def read_stream(body: bytes) -> Stream:
@@ -53,7 +59,7 @@ def read_stream(body: bytes) -> Stream:
             found.append((DEFAULT_EVENT, block[6:]))
         elif (event := _read_block(block)) is not None:
             found.append(event)
-    return Stream(found, _read_block(rest.partition(b"\n\n")[0]))
+    return Stream(found, _read_block(rest.partition(b"\n\n")[0]), body)
 
 
 def events(body: bytes) -> Iterator[Event]:

@@ -22,6 +22,10 @@ _ANNOTATE = (
     f"UPDATE requests SET {', '.join(f'{column} = ?' for column in FACT_COLUMNS)}"
     " WHERE seq = ? AND interpreted_at_us IS NULL"
 )
+_CORRECT = (
+    "UPDATE requests SET outcome = coalesce(:outcome, outcome), is_stream = coalesce(:is_stream, is_stream)"
+    " WHERE seq = :seq AND interpreted_at_us IS NULL"
+)
 ROW_BYTES = 2048
 """About what a row takes beside its bodies."""
 
@@ -118,6 +122,13 @@ def annotate(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: 
     users = [{"user": storable(found.user), "seq": seq} for seq, found in facts if found.user]
     if users:
         connection.executemany(connection.dialect.name_user(), users)
+    corrections = [
+        {"outcome": found.outcome, "is_stream": found.is_stream, "seq": seq}
+        for seq, found in facts
+        if found.outcome is not None or found.is_stream
+    ]
+    if corrections:
+        connection.executemany(_CORRECT, corrections)
     connection.executemany(_ANNOTATE, [(*facts_to_row(found, at_us), seq) for seq, found in facts])
     join_waiting(connection, {found.response_id: at_us for _, found in facts if found.response_id})
 
