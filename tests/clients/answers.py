@@ -43,7 +43,11 @@ def frame(payload: object, **headers: str) -> bytes:
     """One message of an AWS event stream: lengths and their CRC, headers, payload, CRC of all."""
     named_headers = {name.replace("_", "-"): value for name, value in headers.items()}
     block = b"".join(
-        bytes([len(name) + 1]) + f":{name}".encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+        bytes([len(name) + 1])
+        + f":{name}".encode()
+        + b"\x07"
+        + struct.pack(">H", len(value))
+        + value.encode()
         for name, value in named_headers.items()
     )
     content = compact(payload)

@@ -145,28 +145,33 @@ def test_a_streamed_use_of_a_tool_is_put_together(client: Any, contract: Contrac
 
 
 def test_an_invoked_claude_is_read_as_a_message(client: Any, contract: Contract) -> None:
-    contract.play(whole(message(SNAPSHOT, message_id="msg_bdrk_plain")))
+    contract.play(whole(message(SNAPSHOT)))
     answer = client.invoke_model(modelId=MODEL, body=MESSAGE_BODY)
     said = json.loads(answer["body"].read())
     assert said["content"][0]["text"] == "Hi there"
-    row = contract.complete_row(**FACTS, is_stream=False, response_id="msg_bdrk_plain")
+    row = contract.complete_row(**FACTS, is_stream=False, response_id=said["id"])
     contract.vote(said["id"], row)
 
 
 def test_an_invoked_claudes_stream_is_read_as_a_messages_stream(client: Any, contract: Contract) -> None:
-    events = message_stream(SNAPSHOT, message_id="msg_bdrk_stream")
+    events = message_stream(SNAPSHOT)
     events[-1]["amazon-bedrock-invocationMetrics"] = {"inputTokenCount": 40, "outputTokenCount": 9}
     contract.play(streamed([aws_chunk(event) for event in events], INNER_TYPE, content_type=EVENTS))
     answer = client.invoke_model_with_response_stream(modelId=MODEL, body=MESSAGE_BODY)
     seen = [json.loads(event["chunk"]["bytes"]) for event in answer["body"]]
     assert [event["type"] for event in seen] == [event["type"] for event in events]
-    row = contract.complete_row(**FACTS, is_stream=True, response_id="msg_bdrk_stream")
+    row = contract.complete_row(**FACTS, is_stream=True, response_id=events[0]["message"]["id"])
     assert row["response"]["reassembled"]["content"] == [{"type": "text", "text": "Hi there"}]
     contract.vote(seen[0]["message"]["id"], row)
 
 
 def test_an_invoked_llama_is_counted(client: Any, contract: Contract) -> None:
-    said = {"generation": "Hi", "prompt_token_count": 120, "generation_token_count": 40, "stop_reason": "stop"}
+    said = {
+        "generation": "Hi",
+        "prompt_token_count": 120,
+        "generation_token_count": 40,
+        "stop_reason": "stop",
+    }
     counts = (b"x-amzn-bedrock-input-token-count: 120", b"x-amzn-bedrock-output-token-count: 40")
     contract.play(whole(said, *counts))
     model = "meta.llama3-8b-instruct-v1:0"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.answers import cut, data, lines, named, streamed, whole
 from tests.clients.contract import GATEWAY_KEY, Contract, library
-from tests.clients.wires import FIND_TOOL, QUESTION, QUESTIONS
+from tests.clients.wires import FIND_TOOL, QUESTION, QUESTIONS, fresh
 
 cohere = library("cohere")
 
@@ -24,24 +24,23 @@ FACTS = {
     "cost_nanousd": 70_000,
 }
 PLAIN = {
-    "id": "cohere-plain",
+    "id": fresh("cohere"),
     "finish_reason": "COMPLETE",
     "message": {"role": "assistant", "content": [{"type": "text", "text": "Hi there"}]},
     "usage": USAGE,
 }
-START: dict[str, Any] = {
-    "id": "cohere-stream",
-    "type": "message-start",
-    "delta": {
-        "message": {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
-    },
-}
-BEGUN: list[dict[str, Any]] = [
-    START,
-    {"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "text", "text": ""}}}},
-    {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Hi "}}}},
-    {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "there"}}}},
-]
+
+
+def begun() -> list[dict[str, Any]]:
+    """The first events of a stream."""
+    nothing = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}
+    kind = {"message": {"content": {"type": "text", "text": ""}}}
+    words = [{"message": {"content": {"text": text}}} for text in ("Hi ", "there")]
+    return [
+        {"id": fresh("cohere"), "type": "message-start", "delta": {"message": nothing}},
+        {"type": "content-start", "index": 0, "delta": kind},
+        *({"type": "content-delta", "index": 0, "delta": word} for word in words),
+    ]
 
 
 def ending(**delta: object) -> list[dict[str, Any]]:
@@ -78,16 +77,17 @@ def test_a_chat_counts_what_is_billed_and_feedback_finds_it(client: Any, contrac
     contract.play(whole(PLAIN))
     answer = client.chat(model=MODEL, messages=QUESTIONS)
     assert answer.message.content[0].text == "Hi there"
-    row = contract.complete_row(**FACTS, is_stream=False, response_id="cohere-plain")
+    row = contract.complete_row(**FACTS, is_stream=False, response_id=PLAIN["id"])
     assert answer.usage.billed_units.input_tokens == row["prompt_tokens"]
     contract.vote(answer.id, row)
 
 
 def test_a_stream_is_put_together_and_feedback_finds_it(client: Any, contract: Contract) -> None:
-    contract.play(streamed(named(*BEGUN, *ending())))
+    sent = begun()
+    contract.play(streamed(named(*sent, *ending())))
     events = events_of(client)
     assert text_of(events) == "Hi there"
-    row = contract.complete_row(**FACTS, is_stream=True, response_id="cohere-stream")
+    row = contract.complete_row(**FACTS, is_stream=True, response_id=sent[0]["id"])
     assert row["response"]["reassembled"]["message"]["content"] == [{"type": "text", "text": "Hi there"}]
     contract.vote(events[0].id, row)
 
@@ -108,7 +108,7 @@ def test_a_streamed_call_of_a_tool_is_put_together(client: Any, contract: Contra
         {"type": "tool-call-end", "index": 0},
     ]
     end = ending(finish_reason="TOOL_CALL")[1]
-    contract.play(streamed(named(START, *pieces, end)))
+    contract.play(streamed(named(begun()[0], *pieces, end)))
     events = list(client.chat_stream(model=MODEL, messages=QUESTIONS, tools=[FIND_TOOL]))
     deltas = [event.delta.message.tool_calls for event in events if event.type == "tool-call-delta"]
     assert "".join(delta.function.arguments for delta in deltas) == '{"q":"ann"}'
@@ -185,28 +185,28 @@ def test_the_providers_refusal_is_the_sdks_own_error(client: Any, contract: Cont
 
 
 def test_a_stream_that_ends_in_an_error_is_the_providers_failure(client: Any, contract: Contract) -> None:
-    contract.play(streamed(named(*BEGUN, *ending(finish_reason="ERROR", error="the engine died"))))
+    contract.play(streamed(named(*begun(), *ending(finish_reason="ERROR", error="the engine died"))))
     assert events_of(client)[-1].delta.finish_reason == "ERROR"
     row = contract.failed_row("provider_error", status=200, finish_reason="ERROR", prompt_tokens=12)
     assert row["note"] == "the engine died"
 
 
 def test_an_error_in_an_events_place_is_the_providers_failure(client: Any, contract: Contract) -> None:
-    contract.play(streamed([*named(*BEGUN), *data({"message": "the engine died"})]))
+    contract.play(streamed([*named(*begun()), *data({"message": "the engine died"})]))
     assert text_of(events_of(client)) == "Hi there"
     contract.failed_row("provider_error", status=200, note="the engine died")
 
 
-def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(
-    client: Any, contract: Contract
-) -> None:
-    contract.play(cut(named(*BEGUN)))
+def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(client: Any, contract: Contract) -> None:
+    sent = begun()
+    contract.play(cut(named(*sent)))
     with pytest.raises(httpx.RemoteProtocolError):
         events_of(client)
-    contract.failed_row("upstream_truncated", status=200, response_id="cohere-stream", finish_reason=None)
+    contract.failed_row("upstream_truncated", status=200, response_id=sent[0]["id"], finish_reason=None)
 
 
 def test_a_stream_without_its_end_was_cut(client: Any, contract: Contract) -> None:
-    contract.play(streamed(named(*BEGUN)))
+    sent = begun()
+    contract.play(streamed(named(*sent)))
     assert text_of(events_of(client)) == "Hi there"
-    contract.failed_row("upstream_truncated", status=200, response_id="cohere-stream", finish_reason=None)
+    contract.failed_row("upstream_truncated", status=200, response_id=sent[0]["id"], finish_reason=None)

@@ -13,6 +13,7 @@ from tests.clients.wires import (
     GEMINI,
     GEMINI_ERROR,
     QUESTION,
+    fresh,
     gemini,
     gemini_begun,
     gemini_facts,
@@ -59,12 +60,13 @@ def test_an_answer_is_logged_whole_and_feedback_finds_it(client: Any, contract: 
 
 
 def test_a_stream_is_put_together_and_its_last_counts_stand(client: Any, contract: Contract) -> None:
-    contract.play(streamed(data(*gemini_stream())))
+    chunks = gemini_stream()
+    contract.play(streamed(data(*chunks)))
     assert text_of(client) == "Hi there"
     row = contract.complete_row(**gemini_facts(is_stream=True))
     [candidate] = row["response"]["reassembled"]["candidates"]
     assert "".join(part["text"] for part in candidate["content"]["parts"]) == "Hi there"
-    contract.vote("gemini-answer", row)
+    contract.vote(chunks[0]["responseId"], row)
 
 
 def test_a_call_of_a_function_reaches_the_caller(client: Any, contract: Contract) -> None:
@@ -84,12 +86,12 @@ def test_a_question_that_is_blocked_costs_its_prompt_and_is_no_failure(
         "promptFeedback": {"blockReason": "SAFETY"},
         "usageMetadata": {"promptTokenCount": 500, "totalTokenCount": 500},
         "modelVersion": GEMINI,
-        "responseId": "gemini-answer",
+        "responseId": fresh("gemini"),
     }
     contract.play(whole(blocked))
     answer = client.models.generate_content(model=GEMINI, contents=QUESTION)
     assert answer.prompt_feedback.block_reason == "SAFETY"
-    contract.complete_row(prompt_tokens=500, model=GEMINI, response_id="gemini-answer")
+    contract.complete_row(prompt_tokens=500, model=GEMINI, response_id=blocked["responseId"])
 
 
 def test_the_providers_refusal_is_the_sdks_own_error(client: Any, contract: Contract) -> None:
@@ -120,9 +122,7 @@ def test_an_error_under_200_is_the_providers_failure(client: Any, contract: Cont
     contract.failed_row("provider_error", status=200, note="The model is overloaded.")
 
 
-def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(
-    client: Any, contract: Contract
-) -> None:
+def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(client: Any, contract: Contract) -> None:
     contract.play(cut(data(*gemini_begun())))
     with pytest.raises(httpx2.RemoteProtocolError):
         text_of(client)

@@ -56,7 +56,7 @@ def test_a_chat_is_logged_whole_and_feedback_finds_it(client: Any, contract: Con
 def test_a_stream_is_counted_without_having_asked_for_usage(client: Any, contract: Contract) -> None:
     begun = chat_begun(MODEL)
     begun[0]["x_groq"] = {"id": "req_1"}
-    end = chat_chunk({}, "stop", MODEL, x_groq={"id": "req_1", "usage": USAGE})
+    end = chat_chunk(begun[0]["id"], {}, "stop", MODEL, x_groq={"id": "req_1", "usage": USAGE})
     contract.play(streamed([*data(*begun, end), DONE]))
     chunks = chunks_of(client)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hi there"
@@ -93,10 +93,9 @@ def test_an_error_inside_a_stream_is_the_providers_failure(
     contract.failed_row("provider_error", status=200, note="The engine died")
 
 
-def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(
-    client: Any, contract: Contract
-) -> None:
-    contract.play(cut(data(*chat_begun(MODEL))))
+def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(client: Any, contract: Contract) -> None:
+    begun = chat_begun(MODEL)
+    contract.play(cut(data(*begun)))
     with pytest.raises(httpx.RemoteProtocolError):
         chunks_of(client)
-    contract.failed_row("upstream_truncated", status=200, response_id="chatcmpl-stream")
+    contract.failed_row("upstream_truncated", status=200, response_id=begun[0]["id"])

@@ -18,6 +18,7 @@ from tests.clients.wires import (
     chat_facts,
     chat_stream,
     embeddings,
+    fresh,
 )
 
 sdk = library("mistralai.client")
@@ -65,13 +66,14 @@ def test_a_stream_is_put_together_and_feedback_finds_it(client: Any, contract: C
     assert text_of(chunks) == "Hi there"
     row = contract.complete_row(**FACTS, is_stream=True)
     assert row["response"]["reassembled"]["choices"][0]["message"]["content"] == "Hi there"
-    contract.vote("chatcmpl-stream", row)
+    contract.vote(chunks[0].id, row)
 
 
 def test_what_a_model_thinks_is_put_together_with_what_it_says(client: Any, contract: Contract) -> None:
     thought = [{"type": "thinking", "thinking": [{"type": "text", "text": text}]} for text in ("Hm", "m")]
-    deltas: list[dict[str, Any]] = [{"content": [piece]} for piece in thought]
-    events = [chat_chunk(delta, model=MODEL) for delta in deltas] + chat_stream(MODEL)[1:]
+    said = chat_stream(MODEL)
+    thoughts = [chat_chunk(said[0]["id"], {"content": [piece]}, model=MODEL) for piece in thought]
+    events = [*thoughts, *said[1:]]
     contract.play(streamed([*data(*events), DONE]))
     assert [type(chunk.choices[0].delta.content) for chunk in chunks_of(client)[:3]] == [list, list, str]
     row = contract.complete_row(**FACTS, is_stream=True)
@@ -94,11 +96,11 @@ def test_a_completion_in_the_middle_is_read_like_a_chat(client: Any, contract: C
 
 
 def test_embeddings_are_counted(client: Any, contract: Contract) -> None:
-    contract.play(whole(embeddings("mistral-embed") | {"id": "embedding-1"}))
+    contract.play(whole(embeddings("mistral-embed") | {"id": fresh("embd")}))
     answer = client.embeddings.create(model="mistral-embed", inputs=[QUESTION])
     assert answer.data[0].embedding == [0.5, -0.25]
     row = contract.complete_row(
-        requested_model="mistral-embed", prompt_tokens=8, endpoint="embeddings", response_id="embedding-1"
+        requested_model="mistral-embed", prompt_tokens=8, endpoint="embeddings", response_id=answer.id
     )
     contract.vote(answer.id, row)
 
@@ -122,15 +124,15 @@ def test_an_error_inside_a_stream_is_the_providers_failure(client: Any, contract
 
 
 def test_a_choice_that_ended_in_an_error_is_the_providers_failure(client: Any, contract: Contract) -> None:
-    contract.play(streamed([*data(*chat_begun(MODEL), chat_chunk({"content": ""}, "error", MODEL)), DONE]))
+    begun = chat_begun(MODEL)
+    contract.play(streamed([*data(*begun, chat_chunk(begun[0]["id"], {}, "error", MODEL)), DONE]))
     assert chunks_of(client)[-1].choices[0].finish_reason == "error"
     contract.failed_row("provider_error", status=200, finish_reason="error")
 
 
-def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(
-    client: Any, contract: Contract
-) -> None:
-    contract.play(cut(data(*chat_begun(MODEL))))
+def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(client: Any, contract: Contract) -> None:
+    begun = chat_begun(MODEL)
+    contract.play(cut(data(*begun)))
     with pytest.raises(httpx2.RemoteProtocolError):
         chunks_of(client)
-    contract.failed_row("upstream_truncated", status=200, response_id="chatcmpl-stream")
+    contract.failed_row("upstream_truncated", status=200, response_id=begun[0]["id"])

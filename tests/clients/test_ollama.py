@@ -137,9 +137,7 @@ def test_an_error_under_200_is_the_providers_failure(client: Any, contract: Cont
     contract.failed_row("provider_error", status=200, note=FAILURE["error"])
 
 
-def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(
-    client: Any, contract: Contract
-) -> None:
+def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(client: Any, contract: Contract) -> None:
     contract.play(cut(lines(*CHAT_STREAM[:2]), content_type=NDJSON))
     with pytest.raises(httpx.RemoteProtocolError):
         text_of(client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 Object = dict[str, Any]
@@ -11,6 +12,12 @@ CLAUDE = "claude-haiku-4-5"
 GEMINI = "gemini-2.5-flash"
 QUESTION = "How are you?"
 QUESTIONS: list[Any] = [{"role": "user", "content": QUESTION}]
+
+
+def fresh(prefix: str) -> str:
+    """An id that no other answer has."""
+    return f"{prefix}-{secrets.token_hex(8)}"
+
 
 # OpenAI's chat completions
 
@@ -29,13 +36,11 @@ FIND = {"name": "find", "parameters": {"type": "object", "properties": {"q": {"t
 FIND_TOOL: Any = {"type": "function", "function": FIND}
 
 
-def chat(
-    model: str = GPT, usage: Object = CHAT_USAGE, *, tools: bool = False, prefix: str = "chatcmpl"
-) -> Object:
+def chat(model: str = GPT, usage: Object = CHAT_USAGE, *, tools: bool = False) -> Object:
     """A chat completion that says "Hi there", or calls a tool."""
     said: Object = {"role": "assistant", "content": None if tools else "Hi there"}
     return {
-        "id": f"{prefix}-plain",
+        "id": fresh("chatcmpl"),
         "object": "chat.completion",
         "created": 1,
         "model": model,
@@ -50,11 +55,13 @@ def chat(
     }
 
 
-def chat_chunk(delta: Object | None, finish: str | None = None, model: str = GPT, **more: object) -> Object:
+def chat_chunk(
+    answer_id: str, delta: Object | None, finish: str | None = None, model: str = GPT, **more: object
+) -> Object:
     """A chunk of a stream; without a choice where there is no delta."""
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
     return {
-        "id": "chatcmpl-stream",
+        "id": answer_id,
         "object": "chat.completion.chunk",
         "created": 1,
         "model": model,
@@ -65,16 +72,19 @@ def chat_chunk(delta: Object | None, finish: str | None = None, model: str = GPT
 
 def chat_begun(model: str = GPT) -> list[Object]:
     """The first chunks of a stream that says "Hi there"."""
+    answer_id = fresh("chatcmpl")
     deltas: list[Object] = [{"role": "assistant", "content": ""}, {"content": "Hi "}, {"content": "there"}]
-    return [chat_chunk(delta, model=model) for delta in deltas]
+    return [chat_chunk(answer_id, delta, model=model) for delta in deltas]
 
 
 def chat_stream(model: str = GPT) -> list[Object]:
     """All chunks of a stream that was asked for its usage."""
+    begun = chat_begun(model)
+    answer_id = begun[0]["id"]
     return [
-        *chat_begun(model),
-        chat_chunk({}, "stop", model),
-        chat_chunk(None, model=model, usage=CHAT_USAGE),
+        *begun,
+        chat_chunk(answer_id, {}, "stop", model),
+        chat_chunk(answer_id, None, model=model, usage=CHAT_USAGE),
     ]
 
 
@@ -113,10 +123,10 @@ MESSAGE_USAGE = {
 }
 
 
-def message(model: str = CLAUDE, *, message_id: str = "msg_plain") -> Object:
+def message(model: str = CLAUDE) -> Object:
     """A message that says "Hi there"."""
     return {
-        "id": message_id,
+        "id": fresh("msg"),
         "type": "message",
         "role": "assistant",
         "model": model,
@@ -127,9 +137,9 @@ def message(model: str = CLAUDE, *, message_id: str = "msg_plain") -> Object:
     }
 
 
-def message_begun(model: str = CLAUDE, *, message_id: str = "msg_stream") -> list[Object]:
+def message_begun(model: str = CLAUDE) -> list[Object]:
     """The first events of a stream that says "Hi there"."""
-    start = message(model, message_id=message_id) | {
+    start = message(model) | {
         "content": [],
         "stop_reason": None,
         "usage": MESSAGE_USAGE | {"output_tokens": 1},
@@ -142,10 +152,10 @@ def message_begun(model: str = CLAUDE, *, message_id: str = "msg_stream") -> lis
     ]
 
 
-def message_stream(model: str = CLAUDE, *, message_id: str = "msg_stream") -> list[Object]:
+def message_stream(model: str = CLAUDE) -> list[Object]:
     """All events of that stream."""
     return [
-        *message_begun(model, message_id=message_id),
+        *message_begun(model),
         {"type": "content_block_stop", "index": 0},
         {
             "type": "message_delta",
@@ -179,29 +189,39 @@ GEMINI_USAGE = {
     "cachedContentTokenCount": 200,
     "totalTokenCount": 900,
 }
-GEMINI_ERROR: Object = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
+GEMINI_ERROR: Object = {
+    "error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}
+}
 
 
-def gemini(*parts: Object, finish: str | None = "STOP", usage: Object = GEMINI_USAGE) -> Object:
+def gemini(
+    *parts: Object,
+    finish: str | None = "STOP",
+    usage: Object = GEMINI_USAGE,
+    answer_id: str | None = None,
+) -> Object:
     """An answer, or one chunk of a stream."""
     candidate: Object = {"index": 0, "content": {"role": "model", "parts": list(parts)}}
     return {
         "candidates": [candidate | ({"finishReason": finish} if finish else {})],
         "usageMetadata": usage,
         "modelVersion": GEMINI,
-        "responseId": "gemini-answer",
+        "responseId": answer_id or fresh("gemini"),
     }
 
 
 def gemini_begun() -> list[Object]:
     """The first chunks of a stream that says "Hi there"; counts grow from chunk to chunk."""
     counts = {"promptTokenCount": 500, "candidatesTokenCount": 1, "totalTokenCount": 501}
-    return [gemini({"text": text}, finish=None, usage=counts) for text in ("Hi ", "there")]
+    answer_id = fresh("gemini")
+    texts = ("Hi ", "there")
+    return [gemini({"text": text}, finish=None, usage=counts, answer_id=answer_id) for text in texts]
 
 
 def gemini_stream() -> list[Object]:
     """All chunks of that stream."""
-    return [*gemini_begun(), gemini({"text": ""})]
+    begun = gemini_begun()
+    return [*begun, gemini({"text": ""}, answer_id=begun[0]["responseId"])]
 
 
 def gemini_facts(**more: object) -> Object:
@@ -214,7 +234,6 @@ def gemini_facts(**more: object) -> Object:
         "cached_tokens": 200,
         "reasoning_tokens": 340,
         "finish_reason": "STOP",
-        "response_id": "gemini-answer",
         "cost_nanousd": 1_096_000,
         **more,
     }
