@@ -21,32 +21,12 @@ from tests.clients.wires import (
     chat_facts,
     chat_stream,
     embeddings,
-    fresh,
+    response,
 )
 
 RESPONSE_MODEL = "gpt-5-mini"
-RESPONSE: dict[str, Any] = {
-    "id": "resp_failed",
-    "object": "response",
-    "created_at": 1,
-    "status": "completed",
-    "model": RESPONSE_MODEL,
-    "output": [],
-    "parallel_tool_calls": True,
-    "tool_choice": "auto",
-    "tools": [],
-    "error": None,
-    "incomplete_details": None,
-    "usage": {
-        "input_tokens": 210,
-        "output_tokens": 34,
-        "total_tokens": 244,
-        "input_tokens_details": {"cached_tokens": 100},
-        "output_tokens_details": {"reasoning_tokens": 5},
-    },
-}
 BROKEN = {"code": "server_error", "message": "The engine died"}
-FAILED = RESPONSE | {"status": "failed", "usage": None, "error": BROKEN}
+FAILED = response(status="failed", output=[], usage=None, error=BROKEN)
 
 
 @pytest.fixture
@@ -132,7 +112,7 @@ def test_a_stream_without_a_finish_reason_was_cut(client: openai.OpenAI, contrac
     [
         (
             {"type": "response.failed", "response": FAILED},
-            {"finish_reason": "failed", "response_id": "resp_failed"},
+            {"finish_reason": "failed", "response_id": FAILED["id"]},
         ),
         ({"type": "error", "param": None, **BROKEN}, {}),
     ],
@@ -149,10 +129,9 @@ def test_a_response_that_failed_is_the_providers_failure(
 
 def test_a_response_that_is_incomplete_is_no_failure(client: openai.OpenAI, contract: Contract) -> None:
     reason = {"reason": "max_output_tokens"}
-    response_id = fresh("resp")
-    contract.play(whole(RESPONSE | {"id": response_id, "status": "incomplete", "incomplete_details": reason}))
+    contract.play(whole(response(status="incomplete", incomplete_details=reason)))
     answer = client.responses.create(model=RESPONSE_MODEL, input=QUESTION)
     row = contract.complete_row(
-        **chat_facts(RESPONSE_MODEL, finish_reason="incomplete:max_output_tokens", response_id=response_id)
+        **chat_facts(RESPONSE_MODEL, finish_reason="incomplete:max_output_tokens", response_id=answer.id)
     )
     contract.vote(answer.id, row)

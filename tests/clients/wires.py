@@ -180,6 +180,61 @@ def message_facts(model: str = CLAUDE, **more: object) -> Object:
     }
 
 
+# OpenAI's responses
+
+
+def response(model: str = "gpt-5-mini", **more: object) -> Object:
+    """A response that says "Hi there"."""
+    said = {"type": "output_text", "text": "Hi there", "annotations": []}
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [said]}
+    return {
+        "id": fresh("resp"),
+        "object": "response",
+        "created_at": 1,
+        "status": "completed",
+        "model": model,
+        "output": [item],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "error": None,
+        "incomplete_details": None,
+        "usage": {
+            "input_tokens": 210,
+            "output_tokens": 34,
+            "total_tokens": 244,
+            "input_tokens_details": {"cached_tokens": 100},
+            "output_tokens_details": {"reasoning_tokens": 5},
+        },
+        **more,
+    }
+
+
+def response_begun() -> list[Object]:
+    """The first events of a stream that says "Hi there"."""
+    started = response(status="in_progress", output=[], usage=None)
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "logprobs": []}
+    events: list[Object] = [
+        {"type": "response.created", "response": started},
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        *({"type": "response.output_text.delta", "delta": text, **place} for text in ("Hi ", "there")),
+    ]
+    return [event | {"sequence_number": number} for number, event in enumerate(events)]
+
+
+def response_stream() -> list[Object]:
+    """All events of that stream."""
+    begun = response_begun()
+    done = response(id=begun[0]["response"]["id"])
+    item = {"type": "response.output_item.done", "output_index": 0, "item": done["output"][0]}
+    return [
+        *begun,
+        item | {"sequence_number": len(begun)},
+        {"type": "response.completed", "response": done, "sequence_number": len(begun) + 1},
+    ]
+
+
 # Gemini's generateContent
 
 GEMINI_USAGE = {
