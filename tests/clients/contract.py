@@ -40,6 +40,10 @@ class Contract:
         """Have the upstream play this to whatever comes next."""
         self._upstream.take()
         self._upstream.default(*steps)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a call: what was logged before is not its."""
         self._known = {row["request_id"] for row in self._listed()}
 
     def gate(self) -> str:
@@ -56,7 +60,7 @@ class Contract:
         return request
 
     def rows(self, count: int) -> list[dict[str, Any]]:
-        """Return the calls that were logged since `play`, the earliest first, once they are understood."""
+        """Return the rows of this call, the earliest first, once they are understood."""
 
         def understood() -> list[dict[str, Any]]:
             new = [row for row in self._listed() if row["request_id"] not in self._known]
@@ -67,7 +71,7 @@ class Contract:
         return [self._read(f"requests/{row['request_id']}") for row in reversed(found)]
 
     def row(self, **expected: object) -> dict[str, Any]:
-        """Return the only call that was logged since `play`; it must say what is expected."""
+        """Return the only row of this call; it must say what is expected."""
         [row] = self.rows(1)
         assert {name: row[name] for name in expected} == expected
         return row
@@ -98,6 +102,10 @@ class Contract:
             json={"trace_id": subject_id, "value": 3},
         )
         reply.raise_for_status()
+        self.joined(subject_id, row)
+
+    def joined(self, subject_id: str, row: dict[str, Any]) -> None:
+        """Check that the only feedback on a call is joined to it by this id, with the value 3."""
         entries = self._read(f"requests/{row['request_id']}")["feedback"]
         found = [(entry["subject_id"], entry["value"], entry["joined_at"] is not None) for entry in entries]
         assert found == [(subject_id, 3, True)]
