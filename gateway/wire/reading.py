@@ -38,6 +38,9 @@ _RECOGNISABLE: tuple[WireFormat, ...] = (
 )
 """Formats that an answer may call itself; the first that recognises it is taken."""
 
+RETRIEVALS = (".retrieve", ".results")
+"""How endpoints end whose answers were given, or begun, by another request before."""
+
 _MAX_STATUS = 400
 _FAILED_HERE = frozenset({Outcome.UPSTREAM_ERROR, Outcome.GATEWAY_ERROR})
 _FILE_PATH = re.compile(r"^(?:/|~/|\.{1,2}/|[A-Za-z]:[\\/])|[\\/].*\.(?:gguf|bin|safetensors|onnx)$")
@@ -71,6 +74,7 @@ def read_facts(exchange: Exchange) -> Facts:
         outcome=_outcome(exchange, answered, is_whole),
         is_stream=_is_undeclared_stream(exchange, answered) or None,
         other_response_ids=answered.other_ids,
+        is_retrieval=exchange.endpoint.endswith(RETRIEVALS),
     )
 
 
