@@ -19,11 +19,20 @@ _TICKS_PER_NANO = 10
 
 _MAX_NANOUSD = 2**63 - 1
 
+_READ_NAMES = (
+    "cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cache_read_tokens",
+)  # fmt: skip
+_WRITE_NAMES = (
+    "cache_creation_tokens", "cache_creation_input_tokens", "cache_write_tokens", "cache_write_input_tokens",
+)  # fmt: skip
+_CACHE_NAMES = frozenset(_READ_NAMES + _WRITE_NAMES)
+"""What is read from and written to a cache, by the names that others than OpenAI have for it."""
+
 
 def usage_in(answer: JsonObject) -> JsonObject:
     """Return the usage object of an answer or a chunk, wherever it stands: the first that says anything."""
     usage = object_in(answer, "usage")
-    if says_anything(usage):
+    if usage.get("total_tokens") or says_anything(usage):
         return usage
     choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
@@ -58,28 +67,23 @@ def read_usage(usage: JsonObject, prompt: str = "prompt", completion: str = "com
             count_in(usage, "total_tokens") == (prompt_tokens or 0) + completion_tokens + reasoning_tokens
         )
         completion_tokens += reasoning_tokens if is_apart else 0
-    cached_tokens = first_count(
-        (prompt_details, "cached_tokens"),
-        (usage, "prompt_cache_hit_tokens"),
-        (usage, "cached_tokens"),
-        (usage, "cache_read_input_tokens"),
-        (prompt_details, "cache_read_input_tokens"),
-        (prompt_details, "cache_read_tokens"),
-        (usage, "cache_read_tokens"),
-    )
-    cache_write_tokens = first_count(
-        (prompt_details, "cache_write_tokens"),
-        (prompt_details, "cache_creation_tokens"),
-        (prompt_details, "cache_creation_input_tokens"),
-        (usage, "cache_creation_input_tokens"),
-        (usage, "cache_creation_tokens"),
-        (usage, "cache_write_tokens"),
-    )
+    cached_tokens = count_in(prompt_details, "cached_tokens")
+    cache_write_tokens = count_in(prompt_details, "cache_write_tokens")
+    if not _CACHE_NAMES.isdisjoint(usage) or not _CACHE_NAMES.isdisjoint(prompt_details):
+        # The first name that is there counts; LiteLLM states the same counts under two.
+        cached_tokens = _first_count(cached_tokens, (prompt_details, usage), _READ_NAMES)
+        cache_write_tokens = _first_count(cache_write_tokens, (prompt_details, usage), _WRITE_NAMES)
     held = (cached_tokens or 0) + (cache_write_tokens or 0)
     if prompt_tokens is not None and held > prompt_tokens:
         # A part cannot be larger than its whole: it was counted beside it, as Anthropic does.
         prompt_tokens += held
     return Usage(prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens)
+
+
+def _first_count(known: int | None, places: tuple[JsonObject, ...], names: tuple[str, ...]) -> int | None:
+    if known is not None:
+        return known
+    return first_count(*((place, name) for name in names for place in places))
 
 
 def add_usage(usages: Iterable[Usage]) -> Usage:

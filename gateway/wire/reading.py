@@ -52,7 +52,7 @@ def read_facts(exchange: Exchange) -> Facts:
     response = decode(exchange.response_body, exchange.response_headers)
     question = WireMessage(exchange.path, exchange.request_headers, request.data)
     answer = WireMessage(exchange.path, exchange.response_headers, response.data)
-    wire_format = format_of(exchange.endpoint, answer.content_type, answer.body)
+    wire_format = FORMATS.get(exchange.endpoint) or format_of("", answer.content_type, answer.body)
     asked = wire_format.read_request(question)
     answered = wire_format.read_response(answer)
     notes = (
@@ -126,9 +126,15 @@ def _opening(content_type: str, body: bytes) -> JsonObject | None:
 def _model_name(asked: Asked, answered: Answered) -> str | None:
     """The model that answered. Servers of local models call it by the path of its file; what they were asked for
     is its name then."""
-    if answered.model is not None and asked.model is not None and _FILE_PATH.search(answered.model):
+    name = answered.model
+    if (
+        name is not None
+        and asked.model is not None
+        and ("/" in name or "\\" in name)
+        and _FILE_PATH.search(name)
+    ):
         return asked.model
-    return answered.model
+    return name
 
 
 def _outcome(exchange: Exchange, answered: Answered, is_whole: bool) -> Outcome | None:
