@@ -106,7 +106,8 @@ def of_groups(groups: list[dict[str, Any]]) -> tuple[int, int, int]:
 
 def used(gateway: RunningGateway) -> tuple[int, int]:
     """Tokens and nano-dollars that the key has used, as far as the store was told."""
-    amounts = dict(query(gateway.database, "SELECT unit, amount FROM spendings WHERE key_name = 'app'"))
+    found = query(gateway.database, "SELECT unit, amount FROM spendings WHERE key_name = 'app'")
+    amounts = {row["unit"]: row["amount"] for row in found}
     return amounts.get("tokens", 0), amounts.get("usd", 0)
 
 
