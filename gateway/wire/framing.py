@@ -44,6 +44,8 @@ def read_framing(content_type: str, body: bytes) -> Stream | None:
 def _has_lines(content_type: str, body: bytes) -> bool:
     """Tell whether a body that starts with an object has one in each line."""
     end = body.find(b"\n")
+    if end < 0 and content_type.startswith("application/json"):
+        return False
     if content_type.lower().startswith(_LINE_TYPES):
         return True
     return end > 0 and body[end:].lstrip(_SPACE).startswith(b"{") and parse_object(body[:end]) is not None

@@ -198,7 +198,7 @@ def _ending_in(answer: JsonObject) -> tuple[str | None, str | None]:
     OpenRouter."""
     finish_reason = error = None
     for choice in objects_in(answer, "choices"):
-        if "error" in choice and choice["error"]:
+        if choice.get("error"):
             error = error or error_message(choice)
         if finish_reason is None and index_in(choice) == 0:
             finish_reason = text_in(choice, "finish_reason")
