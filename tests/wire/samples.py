@@ -114,7 +114,7 @@ def known(facts: Facts) -> dict[str, Any]:
 
 def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:
     known = {key: _plain(value) for key, value in fields.items()}
-    return {key: value for key, value in known.items() if value not in (None, {}, [])}
+    return {key: value for key, value in known.items() if value is not False and value not in (None, {}, [])}
 
 
 def _plain(value: Any) -> Any:
