@@ -64,8 +64,8 @@ def split_by_modality(
     modality beside cached tokens without it.
     """
     units: dict[str, int] = {}
-    read = usage.cached_tokens or 0
-    fresh = max((usage.prompt_tokens or 0) - read, 0)
+    read = min(usage.cached_tokens or 0, usage.prompt_tokens or 0)
+    fresh = (usage.prompt_tokens or 0) - read
     unread = read
     for modality in sorted(prompt.keys() | cached.keys()):
         from_cache = min(cached.get(modality, 0), unread)
