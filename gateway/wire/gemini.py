@@ -9,6 +9,7 @@ as one JSON array without.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from gateway.domain.request import Billing, Usage
 from gateway.wire.fields import JsonObject, count_in, index_in, object_in, objects_in, parse_object, text_in
@@ -58,7 +59,7 @@ def read_answer(answer: JsonObject) -> Answered:
         usage=usage,
         response_id=text_in(answer, "responseId"),
         finish_reason=_finish_reason(answer),
-        note=error_message(answer) if states_error(answer) else None,
+        note=error_message(answer),
         billing=_read_billing(answer, counts, usage, model),
         has_failed=states_error(answer),
     )
@@ -69,17 +70,7 @@ def read_stream(stream: Stream) -> Answered:
     chunks = _read_backwards(stream)
     answered = read_answer(_sum_up(chunks) | _unframed_error(stream))
     is_over = _is_finished(chunks)
-    note = answered.note or (None if is_over else ENDED_EARLY)
-    return Answered(
-        model=answered.model,
-        usage=answered.usage,
-        response_id=answered.response_id,
-        finish_reason=answered.finish_reason,
-        note=note,
-        billing=answered.billing,
-        has_failed=answered.has_failed,
-        is_over=is_over,
-    )
+    return replace(answered, note=answered.note or (None if is_over else ENDED_EARLY), is_over=is_over)
 
 
 def rebuild(chunks: list[JsonObject]) -> JsonObject | None:
@@ -144,14 +135,12 @@ def _model_in(answer: JsonObject) -> str | None:
 
 
 def _finish_reason(answer: JsonObject) -> str | None:
-    for candidate in objects_in(answer, "candidates"):
-        if index_in(candidate) == 0:
-            return _stated(candidate, "finishReason")
-    return _block_reason(answer)
+    first = next((one for one in objects_in(answer, "candidates") if index_in(one) == 0), {})
+    return _stated(first, "finishReason") or _block_reason(answer)
 
 
 def _block_reason(answer: JsonObject) -> str | None:
-    """Why there are no candidates: the prompt was refused."""
+    """Why there are no candidates, or no more of them: the prompt was refused."""
     return _stated(object_in(answer, "promptFeedback"), "blockReason")
 
 
@@ -197,16 +186,14 @@ def _read_billing(answer: JsonObject, counts: JsonObject, usage: Usage, model: s
 
 def _queries(answer: JsonObject) -> int:
     """How many different searches were made; empty queries are none."""
-    made: set[str] = set()
-    for candidate in objects_in(answer, "candidates"):
-        grounding = object_in(candidate, "groundingMetadata")
-        for key in ("webSearchQueries", "imageSearchQueries"):
-            queries = grounding.get(key)
-            made |= (
-                {f"{key} {one}" for one in queries if isinstance(one, str) and one}
-                if isinstance(queries, list)
-                else set()
-            )
+    grounding = [object_in(candidate, "groundingMetadata") for candidate in objects_in(answer, "candidates")]
+    made = {
+        (key, query)
+        for one in grounding
+        for key in ("webSearchQueries", "imageSearchQueries")
+        for query in (one[key] if isinstance(one.get(key), list) else [])
+        if isinstance(query, str) and query
+    }
     return len(made)
 
 

@@ -59,7 +59,7 @@ def read_answer(answer: JsonObject) -> Answered:
         usage=usage,
         response_id=text_in(answer, "id"),
         finish_reason=None if status in _RUNNING else status,
-        note=_note_of(answer) if has_failed else None,
+        note=error_message(answer) or (_first_fault(answer) if has_failed else None),
         billing=_read_billing(answer, counts, usage, model),
         has_failed=has_failed,
     )
@@ -174,9 +174,8 @@ def _parse_arguments(text: str) -> object:
         return text
 
 
-def _note_of(answer: JsonObject) -> str | None:
-    stated = next((one for one in objects_in(answer, "errors") if one.get("message")), {})
-    return error_message(answer) or error_message(stated)
+def _first_fault(answer: JsonObject) -> str | None:
+    return next((note for one in objects_in(answer, "errors") if (note := error_message(one))), None)
 
 
 def _read_usage(counts: JsonObject) -> Usage:

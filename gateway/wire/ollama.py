@@ -6,6 +6,8 @@ cached tokens are within the prompt; it gives answers no id.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.domain.request import Usage
 from gateway.wire import openai_embeddings
 from gateway.wire.fields import JsonObject, count_in, object_in, objects_in, parse_object, text_in
@@ -35,7 +37,7 @@ def read_answer(answer: JsonObject) -> Answered:
             cached_tokens=count_in(answer, "prompt_eval_cached_count"),
         ),
         finish_reason=text_in(answer, "done_reason"),
-        note=error_message(answer) if states_error(answer) else None,
+        note=error_message(answer),
         has_failed=states_error(answer),
     )
 
@@ -47,14 +49,7 @@ def read_stream(stream: Stream) -> Answered:
     first = next((line for _, data in arrived if (line := parse_object(data)) is not None), {})
     answered = read_answer({"model": first.get("model")} | last)
     is_over = last.get("done") is True
-    return Answered(
-        model=answered.model,
-        usage=answered.usage,
-        finish_reason=answered.finish_reason,
-        note=answered.note or (None if is_over else ENDED_EARLY),
-        has_failed=answered.has_failed,
-        is_over=is_over,
-    )
+    return replace(answered, note=answered.note or (None if is_over else ENDED_EARLY), is_over=is_over)
 
 
 def rebuild(lines: list[JsonObject]) -> JsonObject | None:
