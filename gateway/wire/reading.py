@@ -11,7 +11,16 @@ import orjson
 from gateway.domain.exchange import Exchange, Outcome, declares_stream
 from gateway.domain.json_volume import holds_too_much
 from gateway.domain.request import Facts
-from gateway.wire import anthropic, opaque, openai_chat, openai_embeddings, openai_responses
+from gateway.wire import (
+    anthropic,
+    gemini,
+    gemini_interactions,
+    ollama,
+    opaque,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+)
 from gateway.wire.content import Decoded, decode
 from gateway.wire.fields import JsonObject, parse_object
 from gateway.wire.format import Answered, Asked, WireFormat, WireMessage
@@ -26,6 +35,13 @@ FORMATS: Mapping[str, WireFormat] = MappingProxyType(
         "embeddings": openai_embeddings.FORMAT,
         "rerank": openai_embeddings.FORMAT,
         "messages": anthropic.FORMAT,
+        "gemini.generate": gemini.FORMAT,
+        "gemini.embed": gemini.FORMAT,
+        "gemini.count_tokens": gemini.FORMAT,
+        "gemini.interactions": gemini_interactions.FORMAT,
+        "ollama.chat": ollama.FORMAT,
+        "ollama.generate": ollama.FORMAT,
+        "ollama.embed": ollama.EMBED_FORMAT,
     }
 )
 """Formats by endpoint, as `endpoint_of` names it. Any other endpoint is told by what its answer calls itself."""
@@ -35,6 +51,8 @@ _RECOGNISABLE: tuple[WireFormat, ...] = (
     openai_responses.FORMAT,
     openai_chat.FORMAT,
     openai_embeddings.FORMAT,
+    gemini.FORMAT,
+    ollama.FORMAT,
 )
 """Formats that an answer may call itself; the first that recognises it is taken."""
 

@@ -1,6 +1,7 @@
 """Recorded bodies with what is expected of them, and exchanges around bodies.
 
-A case is a body, `cases/<endpoint>/<name>.sse` or `.json`, beside `<name>.facts.json` (the facts that are not
+A case is a body, `cases/<endpoint>/<name>.sse`, `.ndjson` (an object a line), `.array` (a stream that is one JSON
+array) or `.json`, beside `<name>.facts.json` (the facts that are not
 empty, `source`: who answers so, and `cost`: what it costs at a provider), `<name>.whole.json` if it is a stream
 that can be reassembled, and `<name>.request.json` if the request matters. A new case is new files and no code.
 """
@@ -17,7 +18,12 @@ from gateway.domain.exchange import Exchange, Identity, Outcome, RawHeaders
 from gateway.domain.request import Facts
 
 CASES = Path(__file__).parent / "cases"
-CONTENT_TYPES = {".sse": "text/event-stream; charset=utf-8", ".json": "application/json"}
+CONTENT_TYPES = {
+    ".sse": "text/event-stream; charset=utf-8",
+    ".ndjson": "application/x-ndjson",
+    ".array": "application/json; charset=UTF-8",
+    ".json": "application/json",
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Case:
 
     @property
     def is_stream(self) -> bool:
-        return self.path.suffix == ".sse"
+        return self.path.suffix != ".json"
 
     def beside(self, kind: str) -> Path:
         return self.path.with_name(f"{self.path.stem}.{kind}.json")
