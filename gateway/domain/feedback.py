@@ -113,10 +113,10 @@ class ScoreSummary:
 
 
 def summarise(entries: list[Feedback]) -> ScoreSummary:
-    """Sum up the latest versions of entries; deleted ones must be left out by the caller. An original alone is no
-    verdict, and is not counted."""
+    """Sum up the latest versions of entries; deleted ones must be left out by the caller."""
     scored = [(entry.weight, entry.score) for entry in entries if entry.score is not None]
     return ScoreSummary(
+        # An original alone is no verdict.
         count=sum(entry.kind is not Kind.ORIGINAL or entry.score is not None for entry in entries),
         weighted_sum=sum(weight * score for weight, score in scored),
         total_weight=sum(weight for weight, _ in scored),

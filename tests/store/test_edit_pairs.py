@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain.aggregate import END_OF_TIME_US, Question
-from gateway.domain.feedback import Feedback, Kind, Receipt
+from gateway.domain.feedback import Feedback, Kind, Receipt, summarise
 from gateway.domain.filter import EVERYTHING, Is, Not, Op, Page
+from gateway.domain.group import GroupedBy
 from gateway.store.base import Store
 from tests.store.filling import LATER_US, fill, world_of
 from tests.store.samples import OLDEST_FIRST, exchange, feedback
@@ -256,3 +257,17 @@ async def test_an_original_alone_is_no_verdict_in_figures(store: Store) -> None:
     [sums] = (await store.verdicts(Question(0, END_OF_TIME_US))).values()
 
     assert (sums.entries, sums.judged_requests) == (1, 1)
+    [group] = await store.newest_groups(GroupedBy.TRACE, EVERYTHING, None, 10, None)
+    assert group.verdicts.entries == 1
+    entries = await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(10), None)
+    assert (len(entries), summarise(entries).count) == (2, 1)
+
+
+async def test_a_score_beside_an_original_counts(store: Store) -> None:
+    await store.append([exchange()])
+    await store.put_feedback([original("a", "A", LATER_US, value=5.0, score=1.0)])
+
+    [sums] = (await store.verdicts(Question(0, END_OF_TIME_US))).values()
+    [entry] = await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(10), None)
+
+    assert (sums.entries, summarise([entry]).count) == (1, 1)
