@@ -49,8 +49,11 @@ class RequestLog(Protocol):
         their trace or request ids is joined in the same transaction.
         """
 
-    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
+    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> list[tuple[int, Facts]]:
         """Add what interpretation found to the rows of these `seq`s; doing it again changes nothing.
+
+        What the retrieval of an answer says was used goes to the request that began it, once. Returns the facts
+        that are to be counted, in the same order.
 
         Response ids become aliases, and feedback that was waiting for one is joined in the same transaction.
         May return before the rows are durable: what is lost then is found by `uninterpreted`.
@@ -150,6 +153,11 @@ class FeedbackStore(FeedbackQueries, IdQueries, Protocol):
         Raises:
             Conflict: an entry does not follow the stored version, or the receipt's key was used before.
         """
+
+    async def remove_feedback(self, feedback_id: str) -> bool:
+        """Delete an entry for good, with all its versions, its share of sums, the text that edits have from it, and
+        the receipts of calls that made or changed it. Tell whether it was there. Synced to the disk when this
+        returns."""
 
     async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:
         """Return the latest versions of these entries in the order asked, unknown ones left out."""

@@ -24,6 +24,12 @@ _OPERATIONS: Mapping[str, str] = {
     "messages": "chat",
     "completions": "text_completion",
     "embeddings": "embeddings",
+    "gemini.generate": "generate_content",
+    "gemini.interactions": "chat",
+    "gemini.embed": "embeddings",
+    "ollama.chat": "chat",
+    "ollama.generate": "text_completion",
+    "ollama.embed": "embeddings",
 }
 
 

@@ -39,15 +39,15 @@ def recognises(answer: JsonObject) -> bool:
 def read_answer(answer: JsonObject) -> Answered:
     """Return what an unstreamed completion, or an error in its place, says."""
     usage = usage_in(answer)
-    finish_reason = _finish_reason(answer)
+    finish_reason, error = _ending_in(answer)
     return Answered(
         model=_model_in(answer),
         usage=read_usage(usage),
         response_id=text_in(answer, "id"),
         finish_reason=finish_reason,
-        note=_error_in(answer) or error_message(answer),
+        note=error or error_message(answer),
         billing=read_billing(answer, usage),
-        has_failed=finish_reason == FAILED or states_error(answer) or _error_in(answer) is not None,
+        has_failed=finish_reason == FAILED or error is not None or states_error(answer),
     )
 
 
@@ -58,9 +58,8 @@ def read_stream(stream: Stream) -> Answered:
     usage: JsonObject = {}
     finish_reason = error = tier = last_id = None
     has_failed = usage_is_alone = False
-    has_usage = stream.mentions(b'"usage"') or stream.mentions(b'"timings"')
-    for event in reversed(events):
-        chunk = parse_object(event[1]) if _may_tell(event[1]) else None
+    for _, data in reversed(events):
+        chunk = parse_object(data) if _may_tell(data) else None
         if chunk is None:
             continue
         last_id = last_id or text_in(chunk, "id")
@@ -68,16 +67,16 @@ def read_stream(stream: Stream) -> Answered:
         # The last usage that says anything holds, wherever it stands; zeros after it do not undo it.
         if not says_anything(usage) and (found := usage_in(chunk)):
             usage, usage_is_alone = found, not chunk.get("choices")
-        has_failed = has_failed or states_error(chunk) or _error_in(chunk) is not None
-        error = error or _error_in(chunk) or error_message(chunk)
-        finish_reason = finish_reason or _finish_reason(chunk)
-        if finish_reason is not None and (not has_usage or says_anything(usage)):
+        reason, choice_error = _ending_in(chunk)
+        has_failed = has_failed or choice_error is not None or states_error(chunk)
+        error = error or choice_error or error_message(chunk)
+        finish_reason = finish_reason or reason
+        if finish_reason is not None and (says_anything(usage) or not stream.mentions(b'"usage"')):
             break
     has_failed = has_failed or finish_reason == FAILED
     is_over = bool(events) and events[-1][1] == DONE
     counted = read_usage(usage)
-    # Calls of tools have an index as well; then the look at all chunks is in vain, and rare.
-    if stream.mentions(b'"index":1') or stream.mentions(b'"index": 1'):
+    if (usage_is_alone or not is_over) and _may_have_several_choices(stream):
         is_over = is_over or _all_finished(_chunks(events))
         counted = (_sum_by_choice(_chunks(events)) if usage_is_alone else None) or counted
     else:
@@ -105,9 +104,8 @@ def rebuild(chunks: list[JsonObject]) -> JsonObject | None:
             pieces.setdefault(index_in(choice), []).append(choice)
     whole = latest(chunks)
     whole.pop(_PADDING, None)
-    usage = next(
-        (found for chunk in reversed(chunks) if says_anything(found := object_in(chunk, "usage"))), None
-    )
+    counted = _sum_by_choice(chunks)
+    usage = _to_object(counted) if counted else _last_usage(chunks)
     if usage is not None:
         whole["usage"] = usage
     elif whole.get("usage") is None:
@@ -151,6 +149,12 @@ def _read_opening(chunks: Iterator[JsonObject]) -> tuple[str | None, str | None]
     return response_id, model
 
 
+def _may_have_several_choices(stream: Stream) -> bool:
+    # Calls of tools have an index as well; then the look at all chunks is in vain, and rare.
+    is_compact = any(b'"index":0' in data for _, data in stream.events[:3])
+    return stream.mentions(b'"index":1' if is_compact else b'"index": 1')
+
+
 def _all_finished(chunks: Iterable[JsonObject]) -> bool:
     begun: set[int] = set()
     finished: set[int] = set()
@@ -178,24 +182,31 @@ def _sum_by_choice(chunks: Iterable[JsonObject]) -> Usage | None:
     return add_usage(counted) if len(counted) > 1 else None
 
 
+def _last_usage(chunks: list[JsonObject]) -> JsonObject | None:
+    found = (object_in(chunk, "usage") for chunk in reversed(chunks))
+    return next((usage for usage in found if says_anything(usage)), None)
+
+
+def _to_object(usage: Usage) -> JsonObject:
+    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
 def _other_ids(chunks: Iterable[JsonObject], response_id: str | None) -> tuple[str, ...]:
     ids = dict.fromkeys(found for chunk in chunks if (found := text_in(chunk, "id")) and found != response_id)
     return tuple(ids)[:MAX_IDS]
 
 
-def _finish_reason(answer: JsonObject) -> str | None:
-    for choice in objects_in(answer, "choices"):
-        if index_in(choice) == 0:
-            return text_in(choice, "finish_reason")
-    return None
-
-
-def _error_in(answer: JsonObject) -> str | None:
-    """The message of an error that stands in a choice, as OpenRouter's do."""
+def _ending_in(answer: JsonObject) -> tuple[str | None, str | None]:
+    """The finish reason of the first choice, and the message of an error that stands in a choice, as at
+    OpenRouter."""
+    finish_reason = error = None
     for choice in objects_in(answer, "choices"):
         if choice.get("error"):
-            return error_message(choice)
-    return None
+            error = error or error_message(choice)
+        if finish_reason is None and index_in(choice) == 0:
+            finish_reason = text_in(choice, "finish_reason")
+    return finish_reason, error
 
 
 def _build_choice(index: int, pieces: list[JsonObject]) -> JsonObject:

@@ -11,7 +11,16 @@ import orjson
 from gateway.domain.exchange import Exchange, Outcome, declares_stream
 from gateway.domain.json_volume import holds_too_much
 from gateway.domain.request import Facts
-from gateway.wire import anthropic, opaque, openai_chat, openai_embeddings, openai_responses
+from gateway.wire import (
+    anthropic,
+    gemini,
+    gemini_interactions,
+    ollama,
+    opaque,
+    openai_chat,
+    openai_embeddings,
+    openai_responses,
+)
 from gateway.wire.content import Decoded, decode
 from gateway.wire.fields import JsonObject, parse_object
 from gateway.wire.format import Answered, Asked, WireFormat, WireMessage
@@ -26,6 +35,13 @@ FORMATS: Mapping[str, WireFormat] = MappingProxyType(
         "embeddings": openai_embeddings.FORMAT,
         "rerank": openai_embeddings.FORMAT,
         "messages": anthropic.FORMAT,
+        "gemini.generate": gemini.FORMAT,
+        "gemini.embed": gemini.FORMAT,
+        "gemini.count_tokens": gemini.FORMAT,
+        "gemini.interactions": gemini_interactions.FORMAT,
+        "ollama.chat": ollama.FORMAT,
+        "ollama.generate": ollama.FORMAT,
+        "ollama.embed": ollama.EMBED_FORMAT,
     }
 )
 """Formats by endpoint, as `endpoint_of` names it. Any other endpoint is told by what its answer calls itself."""
@@ -35,8 +51,13 @@ _RECOGNISABLE: tuple[WireFormat, ...] = (
     openai_responses.FORMAT,
     openai_chat.FORMAT,
     openai_embeddings.FORMAT,
+    gemini.FORMAT,
+    ollama.FORMAT,
 )
 """Formats that an answer may call itself; the first that recognises it is taken."""
+
+RETRIEVALS = (".retrieve", ".results")
+"""How endpoints end whose answers were given, or begun, by another request before."""
 
 _MAX_STATUS = 400
 _FAILED_HERE = frozenset({Outcome.UPSTREAM_ERROR, Outcome.GATEWAY_ERROR})
@@ -49,7 +70,7 @@ def read_facts(exchange: Exchange) -> Facts:
     response = decode(exchange.response_body, exchange.response_headers)
     question = WireMessage(exchange.path, exchange.request_headers, request.data)
     answer = WireMessage(exchange.path, exchange.response_headers, response.data)
-    wire_format = format_of(exchange.endpoint, answer.content_type, answer.body)
+    wire_format = FORMATS.get(exchange.endpoint) or format_of("", answer.content_type, answer.body)
     asked = wire_format.read_request(question)
     answered = wire_format.read_response(answer)
     notes = (
@@ -71,6 +92,7 @@ def read_facts(exchange: Exchange) -> Facts:
         outcome=_outcome(exchange, answered, is_whole),
         is_stream=_is_undeclared_stream(exchange, answered) or None,
         other_response_ids=answered.other_ids,
+        is_retrieval=exchange.endpoint.endswith(RETRIEVALS),
     )
 
 
@@ -122,9 +144,15 @@ def _opening(content_type: str, body: bytes) -> JsonObject | None:
 def _model_name(asked: Asked, answered: Answered) -> str | None:
     """The model that answered. Servers of local models call it by the path of its file; what they were asked for
     is its name then."""
-    if answered.model is not None and asked.model is not None and _FILE_PATH.search(answered.model):
+    name = answered.model
+    if (
+        name is not None
+        and asked.model is not None
+        and ("/" in name or "\\" in name)
+        and _FILE_PATH.search(name)
+    ):
         return asked.model
-    return answered.model
+    return name
 
 
 def _outcome(exchange: Exchange, answered: Answered, is_whole: bool) -> Outcome | None:
