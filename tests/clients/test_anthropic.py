@@ -75,7 +75,7 @@ def test_an_error_inside_a_stream_is_the_providers_failure_though_the_caller_lef
 
 def test_an_error_under_200_is_the_providers_failure(client: anthropic.Anthropic, contract: Contract) -> None:
     contract.play(whole(MESSAGE_ERROR))
-    answer = client.messages.create(model=CLAUDE, max_tokens=99, messages=QUESTIONS)
+    answer: Any = client.messages.create(model=CLAUDE, max_tokens=99, messages=QUESTIONS)
     assert (answer.type, answer.content) == ("error", None)
     contract.failed_row("provider_error", status=200, note="Overloaded", is_stream=False)
 

@@ -32,15 +32,24 @@ VERTEX_PATH = "/v1beta1/projects/team/locations/us-central1/publishers/google/mo
 @pytest.fixture(params=["gemini", "vertex"])
 def client(request: pytest.FixtureRequest, contract: Contract) -> Any:
     """The SDK as either of the two services' client."""
-    options = {"base_url": f"{contract.url}/google"}
-    if request.param == "gemini":
-        return genai.Client(api_key=GATEWAY_KEY, http_options=options)
+    return gemini_client(contract) if request.param == "gemini" else vertex_client(contract)
+
+
+def gemini_client(contract: Contract, **more: Any) -> Any:
+    """A client of the Gemini API, with the gateway's key beside the provider's."""
+    headers = {"x-portkey-api-key": GATEWAY_KEY}
+    options = {"base_url": f"{contract.url}/google", "headers": headers, **more}
+    return genai.Client(api_key=PROVIDER_KEY, http_options=options)
+
+
+def vertex_client(contract: Contract) -> Any:
+    """A client of Vertex AI."""
     return genai.Client(
         vertexai=True,
         project="team",
         location="us-central1",
         credentials=credentials.Credentials(GATEWAY_KEY),
-        http_options=options,
+        http_options={"base_url": f"{contract.url}/google"},
     )
 
 
@@ -135,34 +144,34 @@ def test_a_stream_without_a_finish_reason_was_cut(client: Any, contract: Contrac
     contract.failed_row("upstream_truncated", status=200, prompt_tokens=500, finish_reason=None)
 
 
-def test_the_path_and_the_key_are_what_the_service_expects(contract: Contract) -> None:
-    options = {"base_url": f"{contract.url}/google"}
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+def test_the_path_is_asked_in_the_version_that_the_sdk_names(contract: Contract, version: str) -> None:
     contract.play(whole(gemini({"text": "Hi there"})))
-    for version in ("v1", "v1beta"):
-        client = genai.Client(api_key=GATEWAY_KEY, http_options={**options, "api_version": version})
-        client.models.generate_content(model=GEMINI, contents=QUESTION)
-        received = contract.received()
-        assert received.target == f"/{version}/models/{GEMINI}:generateContent"
-        assert received.values(b"x-goog-api-key") == [PROVIDER_KEY.encode()]
+    client = gemini_client(contract, api_version=version)
+    client.models.generate_content(model=GEMINI, contents=QUESTION)
+    received = contract.received()
+    assert received.target == f"/{version}/models/{GEMINI}:generateContent"
+    assert received.values(b"x-goog-api-key") == [PROVIDER_KEY.encode()]
+
+
+def test_a_gateway_key_in_the_sdks_own_place_opens_the_gateway_and_stays_there(contract: Contract) -> None:
+    contract.play(whole(gemini({"text": "Hi there"})))
+    client = genai.Client(api_key=GATEWAY_KEY, http_options={"base_url": f"{contract.url}/google"})
+    assert client.models.generate_content(model=GEMINI, contents=QUESTION).text == "Hi there"
+    sent = [value for _, value in contract.received().fields]
+    assert not [value for value in sent if GATEWAY_KEY.encode() in value]
 
 
 def test_vertex_is_asked_by_its_own_path(contract: Contract) -> None:
-    client = genai.Client(
-        vertexai=True,
-        project="team",
-        location="us-central1",
-        credentials=credentials.Credentials(GATEWAY_KEY),
-        http_options={"base_url": f"{contract.url}/google"},
-    )
     contract.play(streamed(data(*gemini_stream())))
-    text_of(client)
+    text_of(vertex_client(contract))
     assert contract.received().target == f"{VERTEX_PATH}/{GEMINI}:streamGenerateContent?alt=sse"
     contract.complete_row(**gemini_facts())
 
 
 def test_embeddings_name_their_model_though_they_count_nothing(contract: Contract) -> None:
     contract.play(whole({"embeddings": [{"values": [0.5, -0.25]}]}))
-    client = genai.Client(api_key=GATEWAY_KEY, http_options={"base_url": f"{contract.url}/google"})
+    client = gemini_client(contract)
     answer = client.models.embed_content(model="gemini-embedding-001", contents=QUESTION)
     assert answer.embeddings[0].values == [0.5, -0.25]
     contract.row(requested_model="gemini-embedding-001", outcome="complete", prompt_tokens=None, note=None)

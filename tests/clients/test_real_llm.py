@@ -1,6 +1,6 @@
 """A real model through OpenAI's, Anthropic's and Ollama's own shapes: rows say what its servers said.
 
-llama.cpp speaks the first two itself. Ollama's is spoken by a bridge to it that others wrote, and that counts
+llama.cpp speaks the first two itself, and calls its model by the path of a file, which no row does. Ollama's is spoken by a bridge to it that others wrote, and that counts
 words for tokens.
 """
 
@@ -131,7 +131,7 @@ def test_a_chat_stream_is_counted_though_nobody_asked_for_its_usage(
     row = whole_row(
         contract,
         requested_model=MODEL,
-        model=last.model,
+        model=MODEL,
         response_id=last.id,
         is_stream=True,
         prompt_tokens=timings["prompt_n"] + timings["cache_n"],
@@ -180,7 +180,7 @@ def test_a_message_is_counted_as_the_server_counted_it(
         contract,
         endpoint="messages",
         requested_model=MODEL,
-        model=answer.model,
+        model=MODEL,
         response_id=answer.id,
         is_stream=is_stream,
         prompt_tokens=answer.usage.input_tokens + answer.usage.cache_read_input_tokens,

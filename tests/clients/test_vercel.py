@@ -70,8 +70,15 @@ FAILURES = {
 
 def plain_of(family: str) -> dict[str, Any]:
     """An answer that says "Hi there"."""
-    answers = {"chat": chat, "responses": response, "messages": message}
-    return answers[family]() if family in answers else gemini({"text": "Hi there"})
+    match family:
+        case "chat":
+            return chat()
+        case "responses":
+            return response()
+        case "messages":
+            return message()
+        case _:
+            return gemini({"text": "Hi there"})
 
 
 def begun_of(family: str) -> list[bytes]:

@@ -5,12 +5,13 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { embed, generateText, jsonSchema, streamText, tool } from "ai";
 
 const [url, apiKey, modelName, kind] = process.argv.slice(2);
+const headers = { "x-portkey-api-key": apiKey };
 const openai = createOpenAI({ baseURL: `${url}/openai/v1`, apiKey });
 const models = {
   chat: openai.chat("gpt-4o-mini"),
   responses: openai("gpt-5-mini"),
   messages: createAnthropic({ baseURL: `${url}/anthropic/v1`, apiKey })("claude-haiku-4-5"),
-  gemini: createGoogleGenerativeAI({ baseURL: `${url}/google/v1beta`, apiKey })("gemini-2.5-flash"),
+  gemini: createGoogleGenerativeAI({ baseURL: `${url}/google/v1beta`, apiKey: "providers", headers })("gemini-2.5-flash"),
 };
 const call = { model: models[modelName], prompt: "How are you?", maxRetries: 0 };
 const find = tool({ inputSchema: jsonSchema({ type: "object", properties: { q: { type: "string" } } }) });
