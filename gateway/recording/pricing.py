@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gateway.domain.exchange import Exchange, stated_model
 from gateway.domain.request import Facts
-from gateway.wire.prices import PriceTable, Seller
+from gateway.wire.prices import PriceTable, Seller, by_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Pricing:
 
     def priced(self, exchange: Exchange, facts: Facts) -> Facts:
         """Return the facts with the cost that follows from them; without one where there is no price."""
-        stated = stated_model(exchange.identity.metadata)
-        names = tuple([name for name in (stated, facts.model, facts.requested_model) if name])
+        named = (stated_model(exchange.identity.metadata), *by_price(facts.model, facts.requested_model))
+        names = tuple([name for name in named if name])
         if not names and facts.billing.stated_nanousd is None:
             return facts
         seller = Seller(exchange.provider, self.base_url_of(exchange.provider))

@@ -26,7 +26,7 @@ _MAX_TARIFFS = 2048
 _DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})$")
 _BEDROCK_NAME = re.compile(
     r"^(?:[a-z]{2,6}(?:-[a-z]+)?\.)?"
-    r"(?:ai21|amazon|anthropic|cohere|deepseek|google|meta|minimax|mistral|moonshot|nvidia|openai|qwen|writer|zai)"
+    r"(?:ai21|amazon|anthropic|cohere|deepseek|google|meta|minimax|mistral|moonshot(?:ai)?|nvidia|openai|qwen|writer|zai)"
     r"\.(.+?)(?:-v\d+(?::\d+)?)?$"
 )
 
@@ -148,6 +148,23 @@ def without_vendor(model: str) -> str:
     name = model.rpartition("/")[2]
     bedrock = _BEDROCK_NAME.match(name)
     return bedrock[1] if bedrock else name or model
+
+
+def by_price(answered: str | None, requested: str | None) -> tuple[str | None, str | None]:
+    """Return the names of one model in the order in which they tell its price.
+
+    The model that answered goes first, unless it was asked for as Bedrock calls models: that name tells the
+    region, which has a price of its own, and `claude-haiku-4-5` in the answer does not.
+    """
+    if _is_bedrocks(requested) and not _is_bedrocks(answered):
+        return requested, answered
+    return answered, requested
+
+
+def _is_bedrocks(model: str | None) -> bool:
+    if model is None or len(model) > MAX_TEXT:
+        return False
+    return model.startswith("arn:") or bool(_BEDROCK_NAME.match(model.rpartition("/")[2]))
 
 
 def without(usage: Usage, parts: Sequence[Usage]) -> Usage:
