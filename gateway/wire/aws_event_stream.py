@@ -53,6 +53,7 @@ def begins_in_binary(body: bytes) -> bool:
 def read_stream(body: bytes) -> Stream:
     """Return the events of a body up to the first one that is cut or whose checksum is wrong."""
     found: list[Event] = []
+    known: dict[bytes, dict[str, str]] = {}
     view = memoryview(body)
     at = 0
     while at < len(body):
@@ -61,7 +62,11 @@ def read_stream(body: bytes) -> Stream:
             return Stream(found, _DAMAGED)
         headers_length = int.from_bytes(view[at + 4 : at + 8], "big")
         payload_start = at + _PRELUDE.size + headers_length
-        headers = dict(_read_headers(body[at + _PRELUDE.size : payload_start]))
+        block = body[at + _PRELUDE.size : payload_start]
+        # Nearly all messages of a stream have the same headers, byte for byte.
+        headers = known.get(block)
+        if headers is None:
+            headers = known[block] = dict(_read_headers(block))
         found.append(_to_event(headers, body[payload_start : end - _CRC_BYTES]))
         at = end
     return Stream(found, None)

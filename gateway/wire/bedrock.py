@@ -113,7 +113,7 @@ def with_counts(answered: Answered, counts: JsonObject) -> Answered:
     own, usage = read_counts(counts), answered.usage
     if usage.prompt_tokens is None and own.prompt_tokens is not None:
         usage = replace(own, completion_tokens=usage.completion_tokens)
-    if usage.completion_tokens is None:
+    if usage.completion_tokens is None and own.completion_tokens is not None:
         usage = replace(usage, completion_tokens=own.completion_tokens)
     return answered if usage is answered.usage else replace(answered, usage=usage)
 

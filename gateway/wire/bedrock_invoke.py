@@ -16,7 +16,6 @@ from gateway.wire import anthropic, bedrock, openai_chat
 from gateway.wire.bedrock import METRICS, BedrockFormat
 from gateway.wire.fields import (
     JsonObject,
-    count_in,
     first_count,
     index_in,
     object_in,
@@ -59,7 +58,7 @@ def read_stream(stream: Stream) -> Answered:
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
     """Return the answer that the model would have given unstreamed. METRICS stay in it where they alone count."""
-    shape = _shape_of(events[0] if events else {})
+    shape = _shape_of(next((event for event in events if event), {}))
     whole = shape.rebuild(events)
     metrics = next((found for event in reversed(events) if (found := object_in(event, METRICS))), {})
     if whole is None or not metrics:
@@ -94,13 +93,12 @@ def _last_metrics(stream: Stream) -> JsonObject:
 
 
 def _read_plain(answer: JsonObject) -> Answered:
-    parts = _parts_of(answer)
-    sources = (answer, *parts[:1])
+    part = _first_part(answer)
     finish_reason = next(
-        (found for source in sources for name in _REASONS if (found := text_in(source, name))), None
+        (found for source in (answer, part) for name in _REASONS if (found := text_in(source, name))), None
     )
     return Answered(
-        usage=_read_plain_usage(answer, parts),
+        usage=_read_plain_usage(answer, part),
         response_id=next((found for name in _IDS if (found := text_in(answer, name))), None),
         finish_reason=finish_reason,
         # What comes under `message` is an error only where there is no answer: one model writes its text there.
@@ -109,19 +107,18 @@ def _read_plain(answer: JsonObject) -> Answered:
     )
 
 
-def _read_plain_usage(answer: JsonObject, parts: list[JsonObject]) -> Usage:
+def _read_plain_usage(answer: JsonObject, part: JsonObject) -> Usage:
     usage = object_in(answer, "usage")
     billed = object_in(usage, "billed_units") or object_in(object_in(answer, "meta"), "billed_units")
-    of_parts = [count for part in parts if (count := count_in(part, "tokenCount")) is not None]
     prompt = first_count(
         (answer, "prompt_token_count"), (answer, "inputTextTokenCount"), (billed, "input_tokens")
     )
     completion = first_count(
-        (answer, "generation_token_count"), (answer, "totalOutputTextTokenCount"), (billed, "output_tokens")
+        (answer, "generation_token_count"), (part, "tokenCount"), (billed, "output_tokens")
     )
-    if prompt is None and completion is None and not of_parts:
+    if prompt is None and completion is None:
         return read_usage(usage)
-    return Usage(prompt_tokens=prompt, completion_tokens=sum(of_parts) if of_parts else completion)
+    return Usage(prompt_tokens=prompt, completion_tokens=completion)
 
 
 def _read_plain_stream(stream: Stream) -> Answered:
@@ -173,8 +170,8 @@ def _fold_parts(events: Iterable[JsonObject], name: str) -> list[JsonObject]:
     return [fold(pieces[index]) for index in sorted(pieces)]
 
 
-def _parts_of(answer: JsonObject) -> list[JsonObject]:
-    return next((parts for name in _PARTS if (parts := objects_in(answer, name))), [])
+def _first_part(answer: JsonObject) -> JsonObject:
+    return next((parts[0] for name in _PARTS if (parts := objects_in(answer, name))), {})
 
 
 _PLAIN = JsonFormat(lambda _: False, _read_plain, _read_plain_stream, _rebuild_plain)
