@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-import orjson
-
 from gateway.domain.exchange import RawHeaders, first_value
 from gateway.domain.request import NOTHING_STATED, Billing, Usage
 from gateway.wire.endpoint import model_in_path
@@ -27,10 +25,9 @@ from gateway.wire.fields import (
     parse_object,
     text_in,
 )
-from gateway.wire.folding import fold, join_text
+from gateway.wire.folding import fold, join_text, parse_input
 from gateway.wire.format import Answered, Asked, WireMessage
 from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
-from gateway.wire.json_text import loads
 from gateway.wire.sse import Stream
 
 METRICS = "amazon-bedrock-invocationMetrics"
@@ -235,7 +232,7 @@ def _build_block(pieces: list[JsonObject]) -> JsonObject:
     ]
     block = fold(begun)
     if isinstance(called := block.get("toolUse"), dict):
-        called["input"] = _parse_input(called.get("input"))
+        called["input"] = parse_input(join_text([called.get("input")]), {})
     if isinstance(reasoning := block.get("reasoningContent"), dict) and "redactedContent" not in reasoning:
         block["reasoningContent"] = {"reasoningText": reasoning}
     if results:
@@ -245,16 +242,6 @@ def _build_block(pieces: list[JsonObject]) -> JsonObject:
         content = [] if text is None else [{"text": text}]
         block["citationsContent"] = {"content": content, "citations": citations}
     return block
-
-
-def _parse_input(text: object) -> object:
-    if not isinstance(text, str) or not text:
-        return {} if text in (None, "") else text
-    try:
-        return loads(text)
-    except orjson.JSONDecodeError:
-        # Cut before its end: the text that arrived is better than an empty object.
-        return text
 
 
 def _join_results(parts: list[JsonObject]) -> list[JsonObject]:
