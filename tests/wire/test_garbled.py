@@ -124,3 +124,9 @@ def test_json_nested_beyond_the_interpreters_stack_never_raises(endpoint: str) -
     delta = b'{"index":0,"type":"content_block_delta","delta":' + deep + b"}"
     chunk = b'data: {"choices":[' + delta + b'],"delta":' + deep + b',"type":"message_delta"}\n\n'
     check(endpoint, "text/event-stream", chunk * 2)
+
+
+@pytest.mark.parametrize("kind", ["[]", "{}", "5", "null"])
+def test_a_step_of_an_interaction_whose_type_is_none_never_raises(kind: str) -> None:
+    body = b'data: {"event_type":"step.delta","index":0,"delta":{"type":%b,"text":"x"}}\n\n' % kind.encode()
+    check("gemini.interactions", "text/event-stream", body)
