@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-import orjson
-
 from gateway.domain.request import NOTHING_STATED, Billing, Charge, Usage
 from gateway.wire.fields import (
     JsonObject,
@@ -21,10 +19,9 @@ from gateway.wire.fields import (
     parse_object,
     text_in,
 )
-from gateway.wire.folding import join_text
+from gateway.wire.folding import join_text, parse_input
 from gateway.wire.format import Answered
 from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
-from gateway.wire.json_text import loads
 from gateway.wire.openai_usage import add_usage, stated_cost
 from gateway.wire.sse import DEFAULT_EVENT, Stream
 
@@ -167,20 +164,10 @@ def _build_block(start: JsonObject, deltas: list[JsonObject]) -> JsonObject:
         earlier = block.get("citations")
         block["citations"] = [*(earlier if isinstance(earlier, list) else []), *citations]
     if pieces := added.pop("partial_json", []):
-        block["input"] = _parse_input(join_text(pieces), block.get("input"))
+        block["input"] = parse_input(join_text(pieces), block.get("input"))
     for key, texts in added.items():
         block[key] = join_text([block.get(key), *texts])
     return block
-
-
-def _parse_input(text: str, announced: object) -> object:
-    if not text:
-        return announced
-    try:
-        return loads(text)
-    except orjson.JSONDecodeError:
-        # Cut before its end: the text that arrived is better than an empty object.
-        return text
 
 
 def _known(fields: JsonObject) -> JsonObject:

@@ -13,6 +13,8 @@ from gateway.domain.json_volume import holds_too_much
 from gateway.domain.request import Billing, Cost, Facts, Usage
 from gateway.wire import (
     anthropic,
+    bedrock,
+    bedrock_invoke,
     gemini,
     gemini_interactions,
     ollama,
@@ -42,6 +44,9 @@ FORMATS: Mapping[str, WireFormat] = MappingProxyType(
         "ollama.chat": ollama.FORMAT,
         "ollama.generate": ollama.FORMAT,
         "ollama.embed": ollama.EMBED_FORMAT,
+        "bedrock.converse": bedrock.FORMAT,
+        "bedrock.invoke": bedrock_invoke.FORMAT,
+        "bedrock.count_tokens": opaque.FORMAT,
     }
 )
 """Formats by endpoint, as `endpoint_of` names it. Any other endpoint is told by what its answer calls itself."""
@@ -53,6 +58,7 @@ _RECOGNISABLE: tuple[WireFormat, ...] = (
     openai_embeddings.FORMAT,
     gemini.FORMAT,
     ollama.FORMAT,
+    bedrock.FORMAT,
 )
 """Formats that an answer may call itself; the first that recognises it is taken."""
 

@@ -89,7 +89,9 @@ def test_a_request_and_its_answer_pass_unchanged(
     assert _end_to_end(fields) == _end_to_end(expected.fields)
     assert [name for name, _ in added][:3] == ADDED
     if b"x-accel-buffering" in [name.lower() for name, _ in added]:
-        is_stream = any(value.lower().startswith(b"text/event-stream") for value in got.values(b"content-type"))
+        is_stream = any(
+            value.lower().startswith(b"text/event-stream") for value in got.values(b"content-type")
+        )
         assert is_stream or not got.values(b"content-length")
     assert len(got.body) == len(expected.body)
     assert got.sha256 == expected.sha256

@@ -42,9 +42,7 @@ class Stream:
         self._upstream = upstream
         self._gate = upstream.name()
         stream = head(b"200 OK", EVENT_STREAM, CHUNKED)
-        script = upstream.script(
-            READ, stream, chunk(FIRST), wait(self._gate), chunk(LAST), chunk(b""), GONE
-        )
+        script = upstream.script(READ, stream, chunk(FIRST), wait(self._gate), chunk(LAST), chunk(b""), GONE)
         self.caller = Connection(gateway.port)
         traced = b"x-portkey-trace-id: " + trace.encode()
         self.caller.send(request(b"POST", b"/v1/chat/completions", script, traced, *fields, body=b"{}"))
