@@ -33,14 +33,28 @@ STATUSES = {
     504: "DEADLINE_EXCEEDED",
 }
 
+EXCEPTIONS = {
+    400: "ValidationException",
+    401: "AccessDeniedException",
+    403: "AccessDeniedException",
+    404: "ResourceNotFoundException",
+    408: "ModelTimeoutException",
+    413: "ValidationException",
+    429: "ThrottlingException",
+    503: "ServiceUnavailableException",
+    504: "ModelTimeoutException",
+}
+"""What Bedrock calls such errors; its SDKs raise them by these names."""
+
 
 def draw_error(error: GatewayError, endpoint: str, identity: Identity | None) -> web.Response:
     """Draw an error as the provider whose endpoint it is does; where that is not known, as OpenAI does.
 
     Sources: OpenAI API reference, "Error codes"; Anthropic API reference, "Errors"; Google's API design guide,
-    "Errors"; Ollama's API reference, "Errors".
+    "Errors"; Ollama's API reference, "Errors"; botocore 1.44, `parsers.py`.
     """
     kind = TYPES.get(error.status, "api_error")
+    headers = _identity_headers(identity) | error_headers(error)
     body: dict[str, object]
     if endpoint == "messages":
         body = {"type": "error", "error": {"type": kind, "message": str(error)}}
@@ -49,13 +63,16 @@ def draw_error(error: GatewayError, endpoint: str, identity: Identity | None) ->
         body = {"error": {"code": error.status, "message": str(error), "status": status}}
     elif endpoint.startswith("ollama."):
         body = {"error": str(error)}
+    elif endpoint.startswith("bedrock."):
+        body = {"message": str(error)}
+        headers["x-amzn-ErrorType"] = EXCEPTIONS.get(error.status, "InternalServerException")
     else:
         body = {"error": {"message": str(error), "type": kind, "param": error.field, "code": error.code}}
     return web.Response(
         status=error.status,
         body=orjson.dumps(body),
         content_type="application/json",
-        headers=_identity_headers(identity) | error_headers(error),
+        headers=headers,
     )
 
 

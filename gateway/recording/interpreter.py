@@ -161,7 +161,7 @@ class Interpreter:
 
     def _interpret_one(self, exchange: Exchange) -> Facts:
         try:
-            return self._pricing.priced(exchange, read_facts(exchange))
+            return read_facts(exchange, self._pricing.cost)
         except Exception as error:
             # A row that cannot be understood must not keep others from being so.
             log.exception("exchange could not be interpreted", request_id=exchange.identity.request_id)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gateway.domain.exchange import Exchange, stated_model
-from gateway.domain.request import Facts
+from gateway.domain.request import Billing, Cost, Facts, Usage
 from gateway.wire.prices import PriceTable, Seller
 
 
@@ -22,12 +22,21 @@ class Pricing:
     prices: PriceTable
     base_url_of: Callable[[str], str | None]
 
+    def cost(
+        self, exchange: Exchange, models: tuple[str | None, ...], usage: Usage, billing: Billing
+    ) -> Cost | None:
+        """Return what an exchange cost; None where there is no price.
+
+        Args:
+            models: what the model is called, the best name first; one that the metadata states goes before.
+        """
+        names = tuple([name for name in (stated_model(exchange.identity.metadata), *models) if name])
+        if not names and billing.stated_nanousd is None:
+            return None
+        seller = Seller(exchange.provider, self.base_url_of(exchange.provider))
+        return self.prices.cost(seller, names, usage, billing, exchange.started_at_us)
+
     def priced(self, exchange: Exchange, facts: Facts) -> Facts:
         """Return the facts with the cost that follows from them; without one where there is no price."""
-        stated = stated_model(exchange.identity.metadata)
-        names = tuple([name for name in (stated, facts.model, facts.requested_model) if name])
-        if not names and facts.billing.stated_nanousd is None:
-            return facts
-        seller = Seller(exchange.provider, self.base_url_of(exchange.provider))
-        cost = self.prices.cost(seller, names, facts.usage, facts.billing, exchange.started_at_us)
+        cost = self.cost(exchange, (facts.model, facts.requested_model), facts.usage, facts.billing)
         return facts if cost is None else replace(facts, cost=cost)

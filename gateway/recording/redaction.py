@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import orjson
 
-from gateway.domain.exchange import Exchange, RawHeaders
+from gateway.domain.exchange import Exchange, RawHeaders, first_value
 from gateway.wire import sse
 from gateway.wire.content import decode
+from gateway.wire.framing import read_framing
 from gateway.wire.json_text import loads
 
 KEPT_KEYS = frozenset(
     {
         "id", "object", "type", "role", "model", "finish_reason", "stop_reason", "status", "event",
         "service_tier", "system_fingerprint", "encoding_format", "tool_choice", "response_id", "item_id", "code",
+        "completionReason", "invokedModelId", "stopReason", "ttl",
     }
 )  # fmt: skip
 """Keys whose strings say how a call was made rather than what was said in it."""
@@ -24,15 +26,15 @@ def redact(exchange: Exchange) -> Exchange:
     """Return the exchange with every text in its bodies replaced by its length.
 
     Numbers, truth values, keys and the strings under KEPT_KEYS stay, so that tokens, models and finish reasons
-    can still be read. A body that is neither JSON nor server-sent events of JSON is left out whole. The sizes
-    remain those that were forwarded. The query of the path and the headers are kept.
+    can still be read. A stream of JSON in any framing becomes server-sent events. A body that is none of these is
+    left out whole. The sizes remain those that were forwarded. The query of the path and the headers are kept.
     """
     return replace(
         exchange,
         request_headers=_decoded(exchange.request_headers),
-        request_body=_redact_body(decode(exchange.request_body, exchange.request_headers).data),
+        request_body=_redact_body(exchange.request_body, exchange.request_headers),
         response_headers=_decoded(exchange.response_headers),
-        response_body=_redact_body(decode(exchange.response_body, exchange.response_headers).data),
+        response_body=_redact_body(exchange.response_body, exchange.response_headers),
     )
 
 
@@ -40,11 +42,15 @@ def _decoded(headers: RawHeaders) -> RawHeaders:
     return tuple(header for header in headers if header[0].lower() != b"content-encoding")
 
 
-def _redact_body(body: bytes) -> bytes:
+def _redact_body(encoded: bytes, headers: RawHeaders) -> bytes:
+    body = decode(encoded, headers).data
     redacted = _redact_json(body)
     if redacted is not None:
         return redacted
-    return b"".join(_redact_event(event, data) for event, data in sse.events(body))
+    stream = read_framing(first_value(headers, b"content-type").decode("latin-1"), body) or sse.read_stream(
+        body
+    )
+    return b"".join(_redact_event(event, data) for event, data in stream.arrived)
 
 
 def _redact_event(event: str, data: bytes) -> bytes:

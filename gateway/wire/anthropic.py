@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-import orjson
-
 from gateway.domain.request import NOTHING_STATED, Billing, Charge, Usage
 from gateway.wire.fields import (
     JsonObject,
@@ -21,16 +19,17 @@ from gateway.wire.fields import (
     parse_object,
     text_in,
 )
-from gateway.wire.folding import join_text
+from gateway.wire.folding import join_text, parse_input
 from gateway.wire.format import Answered
 from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
-from gateway.wire.json_text import loads
 from gateway.wire.openai_usage import add_usage, stated_cost
 from gateway.wire.sse import DEFAULT_EVENT, Stream
 
-_TELLING = frozenset({DEFAULT_EVENT, "message_start", "message_delta", "message_stop", "error", "chunk"})
-"""Events worth parsing for facts. Servers that do not name their events make us parse all, and so does Bedrock,
-which calls each of them `chunk`."""
+_TELLING = frozenset({"message_start", "message_delta", "error"})
+"""Events worth parsing for facts."""
+
+_UNNAMED = frozenset({DEFAULT_EVENT, "chunk"})
+"""What the events of servers that do not name them are called, and Bedrock's: most of them have to be parsed."""
 
 _DELTA_TYPES = (b'"content_block_delta"', b'"ping"')
 
@@ -47,40 +46,53 @@ def read_user(request: JsonObject) -> str | None:
 
 def read_answer(answer: JsonObject) -> Answered:
     """Return what a message, or an error in its place, says."""
-    usage = object_in(answer, "usage")
-    # The counts at the top are the sum of all iterations that are messages; those of others are not in it.
-    beside = [part for part in objects_in(usage, "iterations") if part.get("type") != "message"]
-    charges = tuple(_read_charge(part) for part in beside)
-    return Answered(
-        model=text_in(answer, "model"),
-        usage=add_usage([_read_usage(usage), *(charge.usage for charge in charges)]),
-        response_id=text_in(answer, "id"),
-        finish_reason=text_in(answer, "stop_reason"),
-        note=error_message(answer),
-        billing=_read_billing(usage, charges),
-        has_failed=states_error(answer),
-    )
+    return _read_message(answer)
 
 
 def read_stream(stream: Stream) -> Answered:
     """Return what a streamed message says."""
-    parsed = (
-        parse_object(data)
-        for name, data in stream.arrived
-        if name in _TELLING and not any(kind in data[:64] for kind in _DELTA_TYPES)
+    events: list[JsonObject] = []
+    is_over = False
+    for name, data in stream.arrived:
+        if name in _TELLING or (name in _UNNAMED and not any(kind in data[:64] for kind in _DELTA_TYPES)):
+            event = parse_object(data)
+            if event is not None:
+                events.append(event)
+                is_over = is_over or event.get("type") == "message_stop"
+        elif name == "message_stop":
+            is_over = True
+    message = _build_envelope(_since_last_start(events))
+    is_over = is_over or text_in(message, "stop_reason") is not None
+    return _read_message(message, is_over, _other_ids(events))
+
+
+def _read_message(
+    message: JsonObject, is_over: bool | None = None, other_ids: tuple[str, ...] = ()
+) -> Answered:
+    usage = object_in(message, "usage")
+    finish_reason, note = text_in(message, "stop_reason"), error_message(message)
+    counted = _read_usage(usage)
+    if is_over is not None and finish_reason is None:
+        # The first event's output count is not the answer's; only the last one has that.
+        counted = replace(counted, completion_tokens=None)
+        note = note or (None if is_over else ENDED_EARLY)
+    charges: tuple[Charge, ...] = ()
+    if "iterations" in usage:
+        # The counts at the top are the sum of all iterations that are messages; those of others are not in it.
+        beside = [part for part in objects_in(usage, "iterations") if part.get("type") != "message"]
+        charges = tuple(_read_charge(part) for part in beside)
+        counted = add_usage([counted, *(charge.usage for charge in charges)])
+    return Answered(
+        model=text_in(message, "model"),
+        usage=counted,
+        response_id=text_in(message, "id"),
+        finish_reason=finish_reason,
+        note=note,
+        billing=_read_billing(usage, charges),
+        has_failed=states_error(message),
+        is_over=is_over,
+        other_ids=other_ids,
     )
-    events = [event for event in parsed if event is not None]
-    message, other_ids = _build_envelope(_since_last_start(events)), _other_ids(events)
-    answered = replace(read_answer(message), other_ids=other_ids)
-    is_over = answered.finish_reason is not None or any(
-        event.get("type") == "message_stop" for event in events
-    )
-    if answered.finish_reason is not None:
-        return replace(answered, is_over=is_over)
-    # The first event's output count is not the answer's; only the last one has that.
-    usage = replace(answered.usage, completion_tokens=None)
-    note = answered.note or (None if is_over else ENDED_EARLY)
-    return replace(answered, usage=usage, note=note, is_over=is_over)
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
@@ -105,6 +117,8 @@ def _since_last_start(events: list[JsonObject]) -> list[JsonObject]:
 
 def _other_ids(events: list[JsonObject]) -> tuple[str, ...]:
     started = [object_in(event, "message") for event in events if event.get("type") == "message_start"]
+    if len(started) < 2:
+        return ()
     ids = dict.fromkeys(found for message in started if (found := text_in(message, "id")))
     return tuple(ids)[:-1]
 
@@ -150,20 +164,10 @@ def _build_block(start: JsonObject, deltas: list[JsonObject]) -> JsonObject:
         earlier = block.get("citations")
         block["citations"] = [*(earlier if isinstance(earlier, list) else []), *citations]
     if pieces := added.pop("partial_json", []):
-        block["input"] = _parse_input(join_text(pieces), block.get("input"))
+        block["input"] = parse_input(join_text(pieces), block.get("input"))
     for key, texts in added.items():
         block[key] = join_text([block.get(key), *texts])
     return block
-
-
-def _parse_input(text: str, announced: object) -> object:
-    if not text:
-        return announced
-    try:
-        return loads(text)
-    except orjson.JSONDecodeError:
-        # Cut before its end: the text that arrived is better than an empty object.
-        return text
 
 
 def _known(fields: JsonObject) -> JsonObject:
@@ -191,25 +195,30 @@ def _read_charge(iteration: JsonObject) -> Charge:
 
 
 def _read_billing(usage: JsonObject, others: tuple[Charge, ...]) -> Billing:
-    units, terms, stated = _units_of(usage), _terms_of(usage), stated_cost(usage)
+    stated = None if "cost" not in usage else stated_cost(usage)
+    units, terms = _units_of(usage), _terms_of(usage)
     if stated is None and not (units or terms or others):
         return NOTHING_STATED
     return Billing(stated, units, terms, others)
 
 
 def _units_of(usage: JsonObject) -> Mapping[str, int]:
-    found = {
-        "cache_write_1h_tokens": count_in(object_in(usage, "cache_creation"), "ephemeral_1h_input_tokens"),
-        "web_searches": count_in(object_in(usage, "server_tool_use"), "web_search_requests"),
-    }
-    return {name: count for name, count in found.items() if count}
+    units: dict[str, int] = {}
+    if written := count_in(object_in(usage, "cache_creation"), "ephemeral_1h_input_tokens"):
+        units["cache_write_1h_tokens"] = written
+    if searches := count_in(object_in(usage, "server_tool_use"), "web_search_requests"):
+        units["web_searches"] = searches
+    return units
 
 
 def _terms_of(usage: JsonObject) -> Mapping[str, str]:
-    found = {"speed": text_in(usage, "speed")}
+    terms: dict[str, str] = {}
+    speed = text_in(usage, "speed")
+    if speed is not None and speed != "standard":
+        terms["speed"] = speed
     if usage.get("service_tier") == "batch":
-        found["processing"] = "batch"
-    return {name: value for name, value in found.items() if value and value != "standard"}
+        terms["processing"] = "batch"
+    return terms
 
 
 FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild, read_user)

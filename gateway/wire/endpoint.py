@@ -46,6 +46,15 @@ _RAW_VERBS = frozenset({"rawPredict", "streamRawPredict"})
 _VERB = re.compile(r"(?::|%3[Aa])([A-Za-z]+)$")
 _CLAUDE_AT_VERTEX = re.compile(r"/publishers/anthropic/models/(?!count-tokens\b)[^/]+$")
 
+_AT_BEDROCK = {
+    "converse": "bedrock.converse",
+    "converse-stream": "bedrock.converse",
+    "invoke": "bedrock.invoke",
+    "invoke-with-response-stream": "bedrock.invoke",
+    "count-tokens": "bedrock.count_tokens",
+}
+"""Kinds of call by what stands after `/model/NAME/` at Bedrock."""
+
 _MODEL_IN_PATH = re.compile(
     r"/(?:publishers/[^/]+/models|models|tunedModels|endpoints|model|deployments)/([^/?]+?)"
     r"(?:(?::|%3[Aa])[A-Za-z]+)?(?=[/?]|$)"
@@ -73,6 +82,8 @@ def endpoint_of(path: str) -> str:
     # Threads and stored completions have lists of messages too; those are a level deeper.
     if name == "messages" and (parent.endswith("/v1") or parent.rfind("/") == 0):
         return name
+    if name in _AT_BEDROCK and "/model/" in parent:
+        return _AT_BEDROCK[name]
     return OTHER
 
 
@@ -97,6 +108,12 @@ def endpoint_of_answer(answer: object, path: str) -> str:
 
 def model_in_path(path: str) -> str | None:
     """Return the model that a path names, as Google's, Amazon's and Azure's do."""
-    found = _MODEL_IN_PATH.search(path.partition("?")[0])
-    name = unquote(found[1]) if found else ""
+    asked = path.partition("?")[0].rstrip("/")
+    parent, _, call = asked.rpartition("/")
+    if call in _AT_BEDROCK:
+        # May be an ARN, whose slashes not everybody encodes.
+        name = unquote(parent.partition("/model/")[2])
+    else:
+        found = _MODEL_IN_PATH.search(asked)
+        name = unquote(found[1]) if found else ""
     return name if 0 < len(name) <= MAX_TEXT else None

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from gateway.wire.fields import JsonObject
+from gateway.wire.json_text import loads
 
 _SAID_ONCE = frozenset({"id", "index", "name", "role", "type"})
 """Fields that some servers repeat in each piece; they are never cut into pieces."""
@@ -40,6 +43,17 @@ def latest(pieces: Sequence[JsonObject]) -> JsonObject:
 def join_text(values: Sequence[object]) -> str:
     """Return the strings among `values` as one."""
     return "".join([value for value in values if isinstance(value, str)])
+
+
+def parse_input(text: str, otherwise: object) -> object:
+    """Return the input of a tool that arrived as text; the text where it was cut, `otherwise` where none came."""
+    if not text:
+        return otherwise
+    try:
+        return loads(text)
+    except orjson.JSONDecodeError:
+        # Better than an empty object, which the tool would be run with.
+        return text
 
 
 def _combine(key: str, values: list[object], depth: int) -> object:

@@ -29,7 +29,9 @@ def read_framing(content_type: str, body: bytes) -> Stream | None:
     if body.startswith(b"{"):
         return _read_lines(body) if _has_lines(content_type, body) else None
     kind = content_type.lower()
-    if kind.startswith(aws_event_stream.CONTENT_TYPE) or aws_event_stream.looks_like_one(body):
+    if aws_event_stream.begins_in_binary(body) and (
+        kind.startswith(aws_event_stream.CONTENT_TYPE) or aws_event_stream.looks_like_one(body)
+    ):
         return aws_event_stream.read_stream(body)
     start = body[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"["):

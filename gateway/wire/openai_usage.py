@@ -8,7 +8,7 @@ prompt, reasoning within the completion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 
 from gateway.domain.request import NANO, NOTHING_STATED, Billing, Usage
@@ -33,12 +33,15 @@ _CACHE_NAMES = frozenset(_READ_NAMES + _WRITE_NAMES)
 _OWN_NAMES = frozenset({"cached_tokens", "cache_write_tokens"})
 """What OpenAI calls it, within the details."""
 
-_PROMPT_UNITS = (
-    ("audio_tokens", "input_audio_tokens"),
-    ("image_tokens", "input_image_tokens"),
-    ("video_tokens", "input_video_tokens"),
-)
-_COMPLETION_UNITS = (("audio_tokens", "output_audio_tokens"), ("image_tokens", "output_image_tokens"))
+_PROMPT_UNITS = {
+    "audio_tokens": "input_audio_tokens",
+    "image_tokens": "input_image_tokens",
+    "video_tokens": "input_video_tokens",
+}
+_COMPLETION_UNITS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
+"""Units by what OpenAI calls them within the details."""
+
+_NO_UNITS: Mapping[str, int] = {}
 
 
 def usage_in(answer: JsonObject) -> JsonObject:
@@ -113,13 +116,15 @@ def read_billing(
 ) -> Billing:
     """Return what an answer with this usage says of its price beside the tokens that `read_usage` reads."""
     stated = None if _COST_NAMES.isdisjoint(usage) else stated_cost(usage)
-    units = _units_in(usage.get(prompt + "_tokens_details"), _PROMPT_UNITS)
-    units += _units_in(usage.get(completion + "_tokens_details"), _COMPLETION_UNITS)
+    units = {
+        **_units_in(usage.get(prompt + "_tokens_details"), _PROMPT_UNITS),
+        **_units_in(usage.get(completion + "_tokens_details"), _COMPLETION_UNITS),
+    }
     tier = answer.get("service_tier", usage.get("service_tier"))
     if stated is None and not units and (tier is None or tier == "default"):
         return NOTHING_STATED
     tier = text_in({"tier": tier}, "tier")
-    return Billing(stated, dict(units), {"service_tier": tier} if tier else {})
+    return Billing(stated, units, {"service_tier": tier} if tier else {})
 
 
 def stated_cost(usage: JsonObject) -> int | None:
@@ -148,10 +153,10 @@ def to_nanousd(dollars: object) -> int | None:
         return None
 
 
-def _units_in(details: object, names: Sequence[tuple[str, str]]) -> list[tuple[str, int]]:
-    if not isinstance(details, dict):
-        return []
-    return [(unit, count) for name, unit in names if details.get(name) and (count := count_in(details, name))]
+def _units_in(details: object, names: Mapping[str, str]) -> Mapping[str, int]:
+    if not isinstance(details, dict) or not any(map(details.get, names)):
+        return _NO_UNITS
+    return {unit: count for name, unit in names.items() if (count := count_in(details, name))}
 
 
 def _of_timings(timings: JsonObject) -> JsonObject:

@@ -25,6 +25,11 @@ VERSION = f"genai-prices {genai_prices.__version__}"
 
 _MILLION = 1_000_000
 
+_BEDROCK_HOST = re.compile(
+    r"https://(?:[\w-]+\.)?bedrock-(?:runtime|runtime-fips|mantle)\.[\w-]+\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)(?:[:/]|$)"
+)
+"""Those of Bedrock's hosts too that the library does not know."""
+
 
 @dataclass(frozen=True, slots=True)
 class LibraryTariff:
@@ -92,7 +97,8 @@ def _provider_called(name: str) -> Provider | None:
 
 
 def _provider_at(base_url: str) -> Provider | None:
-    return next((provider for provider in providers if re.match(provider.api_pattern, base_url)), None)
+    known = next((provider for provider in providers if re.match(provider.api_pattern, base_url)), None)
+    return known or (_provider_called("aws") if _BEDROCK_HOST.match(base_url) else None)
 
 
 def _maker_of(model: str) -> Provider | None:

@@ -26,7 +26,7 @@ _MAX_TARIFFS = 2048
 _DATE = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8})$")
 _BEDROCK_NAME = re.compile(
     r"^(?:[a-z]{2,6}(?:-[a-z]+)?\.)?"
-    r"(?:ai21|amazon|anthropic|cohere|deepseek|google|meta|minimax|mistral|moonshot|nvidia|openai|qwen|writer|zai)"
+    r"(?:ai21|amazon|anthropic|cohere|deepseek|google|meta|minimax|mistral|moonshot(?:ai)?|nvidia|openai|qwen|writer|zai)"
     r"\.(.+?)(?:-v\d+(?::\d+)?)?$"
 )
 
@@ -123,7 +123,7 @@ class PriceTable:
         return nanousd
 
     def _find_tariff(self, provider: str, base_url: str | None, models: tuple[str, ...]) -> _Tariff | None:
-        for model in models:
+        for model in by_price(models):
             if found := self._tariff_named(provider, base_url, model):
                 return found
         return None
@@ -148,6 +148,21 @@ def without_vendor(model: str) -> str:
     name = model.rpartition("/")[2]
     bedrock = _BEDROCK_NAME.match(name)
     return bedrock[1] if bedrock else name or model
+
+
+def by_price(models: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of one model in the order in which they tell its price.
+
+    They come with the model that answered before the one asked for, last of all. Of these two, a name as Bedrock
+    calls models goes first: it tells the region, which has a price of its own, and `claude-haiku-4-5` does not.
+    """
+    return (*models[:-2], *sorted(models[-2:], key=lambda name: not _is_bedrocks(name)))
+
+
+def _is_bedrocks(model: str) -> bool:
+    if len(model) > MAX_TEXT:
+        return False
+    return model.startswith("arn:") or bool(_BEDROCK_NAME.match(model.rpartition("/")[2]))
 
 
 def without(usage: Usage, parts: Sequence[Usage]) -> Usage:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import orjson
 
 from gateway.domain.exchange import Exchange, Outcome, declares_stream
 from gateway.domain.json_volume import holds_too_much
-from gateway.domain.request import Facts
+from gateway.domain.request import Billing, Cost, Facts, Usage
 from gateway.wire import (
     anthropic,
+    bedrock,
+    bedrock_invoke,
     gemini,
     gemini_interactions,
     ollama,
@@ -42,6 +44,9 @@ FORMATS: Mapping[str, WireFormat] = MappingProxyType(
         "ollama.chat": ollama.FORMAT,
         "ollama.generate": ollama.FORMAT,
         "ollama.embed": ollama.EMBED_FORMAT,
+        "bedrock.converse": bedrock.FORMAT,
+        "bedrock.invoke": bedrock_invoke.FORMAT,
+        "bedrock.count_tokens": opaque.FORMAT,
     }
 )
 """Formats by endpoint, as `endpoint_of` names it. Any other endpoint is told by what its answer calls itself."""
@@ -53,6 +58,7 @@ _RECOGNISABLE: tuple[WireFormat, ...] = (
     openai_embeddings.FORMAT,
     gemini.FORMAT,
     ollama.FORMAT,
+    bedrock.FORMAT,
 )
 """Formats that an answer may call itself; the first that recognises it is taken."""
 
@@ -64,8 +70,16 @@ _FAILED_HERE = frozenset({Outcome.UPSTREAM_ERROR, Outcome.GATEWAY_ERROR})
 _FILE_PATH = re.compile(r"^(?:/|~/|\.{1,2}/|[A-Za-z]:[\\/])|[\\/].*\.(?:gguf|bin|safetensors|onnx)$")
 
 
-def read_facts(exchange: Exchange) -> Facts:
-    """Return what the bytes of an exchange say, which is all of Facts but the cost. Never raises."""
+CostOf = Callable[[Exchange, tuple[str | None, ...], Usage, Billing], Cost | None]
+"""Tells what an exchange cost, given what its model is called, the best name first."""
+
+
+def _unpriced(exchange: Exchange, models: tuple[str | None, ...], usage: Usage, billing: Billing) -> None:
+    return None
+
+
+def read_facts(exchange: Exchange, cost_of: CostOf = _unpriced) -> Facts:
+    """Return what the bytes of an exchange say. Never raises what `cost_of` does not."""
     request = decode(exchange.request_body, exchange.request_headers)
     response = decode(exchange.response_body, exchange.response_headers)
     question = WireMessage(exchange.path, exchange.request_headers, request.data)
@@ -73,21 +87,17 @@ def read_facts(exchange: Exchange) -> Facts:
     wire_format = FORMATS.get(exchange.endpoint) or format_of("", answer.content_type, answer.body)
     asked = wire_format.read_request(question)
     answered = wire_format.read_response(answer)
-    notes = (
-        _note_on("request", request, exchange.request_body, exchange.request_size),
-        asked.note,
-        _note_on("response", response, exchange.response_body, exchange.response_size),
-        answered.note,
-    )
     is_whole = response.is_complete and len(exchange.response_body) == exchange.response_size
+    model = _model_name(asked, answered)
     return Facts(
         requested_model=asked.model,
-        model=_model_name(asked, answered),
+        model=model,
         usage=answered.usage,
+        cost=cost_of(exchange, (model, asked.model), answered.usage, answered.billing),
         response_id=answered.response_id,
         finish_reason=answered.finish_reason,
         user=asked.user,
-        note="; ".join(note for note in notes if note) or None,
+        note=_note(exchange, request, asked.note, response, answered.note),
         billing=answered.billing,
         outcome=_outcome(exchange, answered, is_whole),
         is_stream=_is_undeclared_stream(exchange, answered) or None,
@@ -136,7 +146,7 @@ def _opening(content_type: str, body: bytes) -> JsonObject | None:
         return None
     stream = read_framing(content_type, body)
     if stream is None:
-        return parse_object(body)
+        return parse_object(body) if body.lstrip()[:1] == b"{" else None
     parsed = (parse_object(data) for _, data in stream.arrived)
     return next((opening for opening in parsed if opening is not None), None)
 
@@ -175,6 +185,18 @@ def _outcome(exchange: Exchange, answered: Answered, is_whole: bool) -> Outcome 
 
 def _is_undeclared_stream(exchange: Exchange, answered: Answered) -> bool:
     return answered.is_over is not None and not declares_stream(exchange.response_headers)
+
+
+def _note(
+    exchange: Exchange, request: Decoded, asked: str | None, response: Decoded, answered: str | None
+) -> str | None:
+    notes = [
+        _note_on("request", request, exchange.request_body, exchange.request_size),
+        asked,
+        _note_on("response", response, exchange.response_body, exchange.response_size),
+        answered,
+    ]
+    return "; ".join([note for note in notes if note]) or None
 
 
 def _note_on(which: str, decoded: Decoded, kept: bytes, size_bytes: int) -> str | None:

@@ -52,6 +52,11 @@ def read_stream(body: bytes) -> Stream:
         body = body[len(_BOM) :]
     if b"\r" in body:
         body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    # Streams of nothing but lines of data, as OpenAI's are, come apart in one step.
+    if body.startswith(b"data: ") and body.endswith(b"\n\n"):
+        lines = body[6:-2].split(b"\n\ndata: ", MAX_EVENTS)
+        if len(lines) <= MAX_EVENTS and body.count(b"\n") == 2 * len(lines):
+            return Stream([(DEFAULT_EVENT, line) for line in lines], None, body)
     *blocks, rest = body.split(b"\n\n", MAX_EVENTS)
     found: list[Event] = []
     for block in blocks:

@@ -22,7 +22,7 @@ from tests.wire.test_sse import read_naively
 Target = Callable[[bytes], None]
 
 _ENDPOINTS = (*FORMATS, "other")
-_CONTENT_TYPES = ("text/event-stream", "application/json", "")
+_CONTENT_TYPES = ("text/event-stream", "application/json", "application/vnd.amazon.eventstream", "")
 _METHODS = ("POST", "HEAD")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import botocore.parsers
+import botocore.session
 import pytest
 
 from gateway.domain.exchange import Identity
@@ -14,6 +16,7 @@ from gateway.errors import (
     NotFound,
     StoreUnavailable,
     TooLarge,
+    TooManyRequests,
     Unauthorized,
     UpstreamError,
     UpstreamTimeout,
@@ -77,6 +80,26 @@ def test_an_error_of_gemini_is_drawn_as_google_draws_it(error: GatewayError, sta
 def test_an_error_of_ollama_is_a_text(error: GatewayError, status: int, kind: str) -> None:
     assert draw_error(error, "ollama.chat", None).status == status
     assert shown(error, "ollama.chat") == {"error": str(error)}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (BadInput("no", field="x"), "ValidationException"),
+        (Unauthorized("no"), "AccessDeniedException"),
+        (NotFound("no"), "ResourceNotFoundException"),
+        (TooManyRequests("no", retry_after_seconds=1), "ThrottlingException"),
+        (UpstreamError("no"), "InternalServerException"),
+        (StoreUnavailable("no"), "ServiceUnavailableException"),
+        (UpstreamTimeout("no"), "ModelTimeoutException"),
+    ],
+)
+def test_an_error_of_bedrocks_is_what_amazons_sdk_raises_by_that_name(error: GatewayError, kind: str) -> None:
+    drawn = draw_error(error, "bedrock.converse", None)
+    model = botocore.session.Session().get_service_model("bedrock-runtime")
+    answer = {"status_code": drawn.status, "headers": drawn.headers, "body": drawn.body}
+    parsed = botocore.parsers.RestJSONParser().parse(answer, model.operation_model("Converse").output_shape)
+    assert parsed["Error"] == {"Message": str(error), "Code": kind}
 
 
 def test_the_ids_of_the_request_come_with_the_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from gateway.domain.exchange import Exchange
 from gateway.recording.redaction import KEPT_KEYS, redact
+from gateway.wire import read_facts
 from tests.store.samples import exchange
+from tests.wire.samples import STREAMS, Case
 
 Json = None | bool | int | str | list["Json"] | dict[str, "Json"]
 
@@ -96,3 +99,15 @@ def test_the_request_is_redacted_too_and_ids_stay() -> None:
     assert found.request_body == b'{"model":"m","user":"[redacted 7]"}'
     assert found.response_body == b'{"id":"chatcmpl-1"}'
     assert (found.request_size, found.identity) == (30, exchange().identity)
+
+
+@pytest.mark.parametrize("case", [case for case in STREAMS if case.is_binary], ids=str)
+def test_a_binary_stream_becomes_text_that_tells_the_same_facts(case: Case) -> None:
+    whole = case.exchange()
+    bare = redact(whole)
+    told, left = read_facts(whole), read_facts(replace(bare, response_size=len(bare.response_body)))
+    assert bare.response_body.isascii()
+    assert b"Hi" not in bare.response_body
+    assert (left.usage, left.billing) == (told.usage, told.billing)
+    assert (left.finish_reason, left.model) == (told.finish_reason, told.model)
+    assert (left.response_id, left.outcome) == (told.response_id, told.outcome)

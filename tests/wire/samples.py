@@ -3,7 +3,9 @@
 A case is a body, `cases/<endpoint>/<name>.sse`, `.ndjson` (an object a line), `.array` (a stream that is one JSON
 array) or `.json`, beside `<name>.facts.json` (the facts that are not
 empty, `source`: who answers so, and `cost`: what it costs at a provider), `<name>.whole.json` if it is a stream
-that can be reassembled, and `<name>.request.json` if the request matters. A new case is new files and no code.
+that can be reassembled, `<name>.request.json` if the request matters, and `<name>.call.json` if the `path` or the
+response's `headers` do. A `.frames` is written as lines `TYPE JSON` and sent as Amazon's binary events. A new case
+is new files and no code.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ import orjson
 
 from gateway.domain.exchange import Exchange, Identity, Outcome, RawHeaders
 from gateway.domain.request import Facts
+from tests.wire.frames import encode_lines
 
+SOMEWHERE = "/v1/somewhere"
 CASES = Path(__file__).parent / "cases"
 CONTENT_TYPES = {
     ".sse": "text/event-stream; charset=utf-8",
     ".ndjson": "application/x-ndjson",
     ".array": "application/json; charset=UTF-8",
+    ".frames": "application/vnd.amazon.eventstream",
     ".json": "application/json",
 }
 
@@ -40,11 +45,16 @@ class Case:
 
     @property
     def body(self) -> bytes:
-        return self.path.read_bytes()
+        written = self.path.read_bytes()
+        return encode_lines(written) if self.is_binary else written
 
     @property
     def is_stream(self) -> bool:
         return self.path.suffix != ".json"
+
+    @property
+    def is_binary(self) -> bool:
+        return self.path.suffix == ".frames"
 
     def beside(self, kind: str) -> Path:
         return self.path.with_name(f"{self.path.stem}.{kind}.json")
@@ -69,12 +79,16 @@ class Case:
         return orjson.loads(path.read_bytes()) if path.exists() else None
 
     def exchange(self, body: bytes | None = None) -> Exchange:
-        request = self.beside("request")
+        request, call = self.beside("request"), self.beside("call")
+        around = orjson.loads(call.read_bytes()) if call.exists() else {}
+        headers = around.get("headers", {}).items()
         return exchange(
             self.endpoint,
             self.body if body is None else body,
             content_type=self.content_type,
             request_body=request.read_bytes() if request.exists() else b"",
+            response_headers=tuple((name.encode(), value.encode()) for name, value in headers),
+            path=around.get("path", SOMEWHERE),
         )
 
     def __str__(self) -> str:
@@ -93,6 +107,7 @@ def exchange(
     request_body: bytes = b"",
     response_headers: RawHeaders = (),
     response_size: int | None = None,
+    path: str = SOMEWHERE,
 ) -> Exchange:
     """An exchange that ended well, around these bodies."""
     return Exchange(
@@ -100,7 +115,7 @@ def exchange(
         provider="some-provider",
         endpoint=endpoint,
         method="POST",
-        path="/v1/somewhere",
+        path=path,
         started_at_us=1_753_000_000_000_000,
         ended_at_us=1_753_000_001_000_000,
         status=200,

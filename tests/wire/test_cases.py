@@ -68,13 +68,14 @@ def test_a_recorded_stream_is_put_together_as_if_it_had_not_been_streamed(case: 
 
 @pytest.mark.parametrize("case", UNCUT, ids=str)
 def test_a_stream_and_the_same_answer_unstreamed_tell_the_same_facts(case: Case) -> None:
-    whole = replace(case.exchange(case.beside("whole").read_bytes()), response_headers=())
-    assert known(read_facts(whole)) | {"is_stream": True} == known(read_facts(case.exchange())) | {
-        "is_stream": True
-    }
+    whole = case.exchange(case.beside("whole").read_bytes())
+    untyped = [header for header in whole.response_headers if header[0] != b"Content-Type"]
+    unstreamed = known(read_facts(replace(whole, response_headers=tuple(untyped))))
+    streamed = known(read_facts(case.exchange()))
+    assert unstreamed | {"is_stream": True} == streamed | {"is_stream": True}
 
 
-@pytest.mark.parametrize("case", ALL, ids=str)
+@pytest.mark.parametrize("case", [case for case in ALL if not case.is_binary], ids=str)
 @pytest.mark.parametrize("newline", [b"\r\n", b"\r"], ids=["CRLF", "CR"])
 def test_line_endings_make_no_difference(case: Case, newline: bytes) -> None:
     if case.path.suffix == ".ndjson":

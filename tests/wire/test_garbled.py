@@ -15,6 +15,7 @@ from gateway.wire import read_facts, reassemble
 from gateway.wire.fields import MAX_COUNT, MAX_TEXT
 from gateway.wire.framing import read_framing
 from gateway.wire.reading import FORMATS
+from tests.wire import frames
 from tests.wire.samples import ALL, STREAMS, Case, exchange
 
 JSON = st.recursive(
@@ -23,6 +24,7 @@ JSON = st.recursive(
     max_leaves=5,
 )
 ENDPOINTS = [*FORMATS, "other", "unheard-of"]
+CONTENT_TYPES = ["text/event-stream", "application/json", "application/vnd.amazon.eventstream", ""]
 
 
 def check_types(facts: Facts) -> None:
@@ -65,7 +67,9 @@ def distorted_streams(draw: st.DrawFn) -> tuple[Case, bytes]:
             continue
         for _ in range(draw(st.integers(0, 2))):
             value = replace_somewhere(value, draw(JSON), draw)
-        pieces.append(b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(value)))
+        written = orjson.dumps(value)
+        as_text = b"event: %b\ndata: %b\n\n" % (name.encode(), written)
+        pieces.append(frames.event(name, written) if case.is_binary else as_text)
     return case, b"".join(draw(st.permutations(pieces)) if draw(st.booleans()) else pieces)
 
 
@@ -104,9 +108,7 @@ def test_garbled_bytes_never_raise(scrambled: tuple[Case, bytes]) -> None:
     check(case.endpoint, case.content_type, body)
 
 
-@given(
-    st.sampled_from(ENDPOINTS), st.sampled_from(["text/event-stream", "application/json", ""]), st.binary()
-)
+@given(st.sampled_from(ENDPOINTS), st.sampled_from(CONTENT_TYPES), st.binary())
 def test_arbitrary_bytes_never_raise(endpoint: str, content_type: str, body: bytes) -> None:
     check(endpoint, content_type, body)
 
@@ -122,3 +124,9 @@ def test_json_nested_beyond_the_interpreters_stack_never_raises(endpoint: str) -
     delta = b'{"index":0,"type":"content_block_delta","delta":' + deep + b"}"
     chunk = b'data: {"choices":[' + delta + b'],"delta":' + deep + b',"type":"message_delta"}\n\n'
     check(endpoint, "text/event-stream", chunk * 2)
+
+
+@pytest.mark.parametrize("kind", ["[]", "{}", "5", "null"])
+def test_a_step_of_an_interaction_whose_type_is_none_never_raises(kind: str) -> None:
+    body = b'data: {"event_type":"step.delta","index":0,"delta":{"type":%b,"text":"x"}}\n\n' % kind.encode()
+    check("gemini.interactions", "text/event-stream", body)

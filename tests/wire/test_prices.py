@@ -4,7 +4,7 @@ import genai_prices
 import pytest
 
 from gateway.domain.request import NOTHING_STATED, Billing, Charge, Cost, Usage
-from gateway.wire.prices import PriceTable, Rate, Seller, without_vendor
+from gateway.wire.prices import PriceTable, Rate, Seller, by_price, without_vendor
 
 AT_US = 1_753_000_000_000_000
 USAGE = Usage(prompt_tokens=1_000_000, completion_tokens=100_000)
@@ -122,12 +122,81 @@ def test_the_first_name_that_has_a_price_is_taken() -> None:
         ("publishers/google/models/gemini-2.5-flash", "gemini-2.5-flash"),
         ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5-20251001"),
         ("anthropic.claude-3-haiku-20240307-v1:0", "claude-3-haiku-20240307"),
+        ("moonshotai.kimi-k2.5", "kimi-k2.5"),
+        ("arn:aws:bedrock:us-east-1:1:inference-profile/eu.amazon.nova-lite-v1:0", "nova-lite"),
+        ("arn:aws:bedrock:us-east-1:1:application-inference-profile/abc123", "abc123"),
         ("gpt-4.1", "gpt-4.1"),
         ("a/", "a/"),
     ],
 )
 def test_what_names_the_vendor_is_taken_off(model: str, bare: str) -> None:
     assert without_vendor(model) == bare
+
+
+CLAUDE = "claude-haiku-4-5-20251001"
+AT_BEDROCK = f"anthropic.{CLAUDE}-v1:0"
+ARN = "arn:aws:bedrock:us-east-1:123456789012:"
+
+
+def named(answered: str | None, requested: str | None) -> tuple[str, ...]:
+    return by_price(tuple(name for name in (answered, requested) if name))
+
+
+@pytest.mark.parametrize(
+    ("answered", "requested", "first"),
+    [
+        (CLAUDE, f"global.{AT_BEDROCK}", f"global.{AT_BEDROCK}"),
+        (CLAUDE, f"{ARN}application-inference-profile/abc123", f"{ARN}application-inference-profile/abc123"),
+        (
+            f"{ARN}inference-profile/us.{AT_BEDROCK}",
+            f"{ARN}prompt/x",
+            f"{ARN}inference-profile/us.{AT_BEDROCK}",
+        ),
+        (None, AT_BEDROCK, AT_BEDROCK),
+        ("gpt-4o-mini-2024-07-18", "gpt-4o-mini", "gpt-4o-mini-2024-07-18"),
+        ("meta-llama/llama-3.1-8b", "openrouter/auto", "meta-llama/llama-3.1-8b"),
+        (CLAUDE, "anthropic/claude-haiku-4.5", CLAUDE),
+        (CLAUDE, "x" * 600, CLAUDE),
+        (CLAUDE, None, CLAUDE),
+    ],
+)
+def test_the_name_that_says_the_region_tells_the_price_first(
+    answered: str | None, requested: str | None, first: str
+) -> None:
+    assert named(answered, requested)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("model", "dollars"),
+    [
+        (AT_BEDROCK, 1.65),
+        (f"us.{AT_BEDROCK}", 1.65),
+        (f"ca.{AT_BEDROCK}", 1.65),
+        (f"global.{AT_BEDROCK}", 1.5),
+        (f"{ARN}inference-profile/us.{AT_BEDROCK}", 1.65),
+        (f"{ARN}inference-profile/global.{AT_BEDROCK}", 1.5),
+        (f"arn:aws:bedrock:us-east-1::foundation-model/{AT_BEDROCK}", 1.65),
+        ("us-gov.anthropic.claude-sonnet-4-5-20250929-v1:0", 4.95),
+        ("amazon.nova-lite-v1:0:300k", 0.084),
+        ("us.meta.llama3-3-70b-instruct-v1:0", 0.792),
+        ("openai.gpt-oss-120b-1:0", 0.21),
+        (f"{ARN}application-inference-profile/abc123", None),
+        (f"{ARN}provisioned-model/abc123", None),
+        (f"{ARN}imported-model/abc123", None),
+        (f"{ARN}default-prompt-router/anthropic.claude:1", None),
+        (f"{ARN}prompt/PROMPT12345:1", None),
+        ("stability.sd3-5-large-v1:0", None),
+    ],
+)
+def test_a_model_of_bedrocks_costs_what_its_region_does(model: str, dollars: float | None) -> None:
+    found = cost(PriceTable({}), "aws", None, model, USAGE)
+    assert (found and found.nanousd) == (dollars and round(dollars * 10**9))
+
+
+def test_a_configured_price_holds_for_an_arn() -> None:
+    profile = f"{ARN}application-inference-profile/abc123"
+    table = PriceTable({profile: Rate(input=1, output=2)})
+    assert cost(table, "aws", None, named(CLAUDE, profile), USAGE) == Cost(1_200_000_000, "config")
 
 
 def test_a_name_that_is_priced_as_it_stands_keeps_its_own_price() -> None:
