@@ -197,8 +197,8 @@ def test_an_exception_inside_a_stream_is_the_providers_failure(client: Any, cont
     contract.play(streamed([*BEGUN, failure], content_type=EVENTS, hold=gate))
     with pytest.raises(exceptions.EventStreamError, match="The model failed"):
         events_of(client)
-    contract.open(gate)
     contract.failed_row("provider_error", status=200, requested_model=MODEL, note="The model failed")
+    contract.open(gate)
 
 
 def test_an_exception_inside_an_invoked_models_stream_is_the_providers_failure(

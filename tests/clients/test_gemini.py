@@ -120,9 +120,9 @@ def test_an_error_inside_a_stream_is_the_providers_failure(
     contract.play(streamed(data(*begun, GEMINI_ERROR), hold=gate))
     with pytest.raises(errors.ServerError, match="overloaded"):
         text_of(client)
-    contract.open(gate)
     row = contract.failed_row("provider_error", status=200, requested_model=GEMINI, is_stream=True)
     assert row["note"] == "The model is overloaded."
+    contract.open(gate)
 
 
 def test_an_error_under_200_is_the_providers_failure(client: Any, contract: Contract) -> None:

@@ -89,8 +89,8 @@ def test_an_error_inside_a_stream_is_the_providers_failure(
     contract.play(streamed([*data(*chat_begun(MODEL)), prefix + data(CHAT_ERROR)[0]], hold=gate))
     with pytest.raises(groq.APIError, match="engine died"):
         chunks_of(client)
-    contract.open(gate)
     contract.failed_row("provider_error", status=200, note="The engine died")
+    contract.open(gate)
 
 
 def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(client: Any, contract: Contract) -> None:

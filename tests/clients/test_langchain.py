@@ -129,15 +129,15 @@ def test_an_error_inside_a_stream_is_the_providers_failure(gpt: Any, claude: Any
     contract.play(streamed(data(*chat_begun(), CHAT_ERROR), hold=gate))
     with pytest.raises(openai.APIError, match="engine died"):
         text_of(gpt)
-    contract.open(gate)
     contract.failed_row("provider_error", status=200, note="The engine died")
+    contract.open(gate)
 
     gate = contract.gate()
     contract.play(streamed(named(*message_begun(), MESSAGE_ERROR), hold=gate))
     with pytest.raises(anthropic.APIStatusError, match="Overloaded"):
         text_of(claude)
-    contract.open(gate)
     contract.failed_row("provider_error", status=200, note="Overloaded")
+    contract.open(gate)
 
 
 def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(

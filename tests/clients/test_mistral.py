@@ -119,8 +119,8 @@ def test_an_error_inside_a_stream_is_the_providers_failure(client: Any, contract
     contract.play(streamed(data(*chat_begun(MODEL), FAILURE), hold=gate))
     with pytest.raises(errors.ResponseValidationError):
         chunks_of(client)
-    contract.open(gate)
     contract.failed_row("provider_error", status=200, note="Service unavailable")
+    contract.open(gate)
 
 
 def test_a_choice_that_ended_in_an_error_is_the_providers_failure(client: Any, contract: Contract) -> None:

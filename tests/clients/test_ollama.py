@@ -126,8 +126,8 @@ def test_an_error_inside_a_stream_is_the_providers_failure(client: Any, contract
     contract.play(streamed(lines(said("Hi "), FAILURE), content_type=NDJSON, hold=gate))
     with pytest.raises(ollama.ResponseError, match="running the model"):
         text_of(client)
-    contract.open(gate)
     contract.failed_row("provider_error", status=200, is_stream=True, note=FAILURE["error"])
+    contract.open(gate)
 
 
 def test_an_error_under_200_is_the_providers_failure(client: Any, contract: Contract) -> None:

@@ -55,8 +55,8 @@ def test_an_error_inside_a_stream_is_the_providers_failure(client: Any, contract
     contract.play(streamed(data(*chat_begun(), CHAT_ERROR), hold=gate))
     with pytest.raises(Exception, match="engine died"):
         text_of(client)
-    contract.open(gate)
     contract.failed_row("provider_error", status=200, note="The engine died")
+    contract.open(gate)
 
 
 def test_a_stream_that_lost_its_connection_is_cut_for_the_caller_too(client: Any, contract: Contract) -> None:

@@ -1,7 +1,7 @@
 """A real model through OpenAI's, Anthropic's and Ollama's own shapes: rows say what its servers said.
 
-llama.cpp speaks the first two itself, and calls its model by the path of a file, which no row does. Ollama's is spoken by a bridge to it that others wrote, and that counts
-words for tokens.
+llama.cpp speaks the first two itself, and calls its model by the path of a file, which no row does. Ollama's is
+spoken by a bridge to it that others wrote, and that counts words for tokens.
 """
 
 from __future__ import annotations
