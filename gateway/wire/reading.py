@@ -190,6 +190,8 @@ def _is_undeclared_stream(exchange: Exchange, answered: Answered) -> bool:
 def _note(
     exchange: Exchange, request: Decoded, asked: str | None, response: Decoded, answered: str | None
 ) -> str | None:
+    if not (asked or answered) and request.is_complete and response.is_complete and _is_kept(exchange):
+        return None
     notes = [
         _note_on("request", request, exchange.request_body, exchange.request_size),
         asked,
@@ -197,6 +199,13 @@ def _note(
         answered,
     ]
     return "; ".join([note for note in notes if note]) or None
+
+
+def _is_kept(exchange: Exchange) -> bool:
+    return (
+        len(exchange.request_body) == exchange.request_size
+        and len(exchange.response_body) == exchange.response_size
+    )
 
 
 def _note_on(which: str, decoded: Decoded, kept: bytes, size_bytes: int) -> str | None:
