@@ -116,10 +116,10 @@ def read_billing(
 ) -> Billing:
     """Return what an answer with this usage says of its price beside the tokens that `read_usage` reads."""
     stated = None if _COST_NAMES.isdisjoint(usage) else stated_cost(usage)
-    units = {
-        **_units_in(usage.get(prompt + "_tokens_details"), _PROMPT_UNITS),
-        **_units_in(usage.get(completion + "_tokens_details"), _COMPLETION_UNITS),
-    }
+    units = _units_in(usage.get(prompt + "_tokens_details"), _PROMPT_UNITS)
+    completion_units = _units_in(usage.get(completion + "_tokens_details"), _COMPLETION_UNITS)
+    if completion_units:
+        units = {**units, **completion_units}
     tier = answer.get("service_tier", usage.get("service_tier"))
     if stated is None and not units and (tier is None or tier == "default"):
         return NOTHING_STATED
@@ -154,7 +154,10 @@ def to_nanousd(dollars: object) -> int | None:
 
 
 def _units_in(details: object, names: Mapping[str, str]) -> Mapping[str, int]:
-    if not isinstance(details, dict) or not any(map(details.get, names)):
+    # Nearly all have none of these, or zeros, and are told apart without going through the names.
+    if not isinstance(details, dict) or not (
+        details.get("audio_tokens") or details.get("image_tokens") or details.get("video_tokens")
+    ):
         return _NO_UNITS
     return {unit: count for name, unit in names.items() if (count := count_in(details, name))}
 
