@@ -23,13 +23,13 @@ TYPES = {
 
 
 def draw_error(error: GatewayError, endpoint: str, identity: Identity | None) -> web.Response:
-    """Draw an error as OpenAI does, or for Anthropic's endpoint as Anthropic does.
+    """Draw an error as OpenAI does, or for Anthropic's endpoints as Anthropic does.
 
     Sources: OpenAI API reference, "Error codes"; Anthropic API reference, "Errors".
     """
     kind = TYPES.get(error.status, "api_error")
     body: dict[str, object]
-    if endpoint == "messages":
+    if endpoint.partition(".")[0] == "messages":
         body = {"type": "error", "error": {"type": kind, "message": str(error)}}
     else:
         body = {"error": {"message": str(error), "type": kind, "param": error.field, "code": error.code}}

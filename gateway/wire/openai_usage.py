@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 
 from gateway.domain.request import NANO, NOTHING_STATED, Billing, Usage
-from gateway.wire.fields import JsonObject, count_in, first_count, object_in, text_in
+from gateway.wire.fields import JsonObject, amount_in, count_in, first_count, object_in, text_in
 
 _TICKS_PER_NANO = 10
 """xAI states dollars in units of 10⁻¹⁰."""
@@ -35,6 +35,11 @@ def usage_in(answer: JsonObject) -> JsonObject:
     return next((other for other in others if says_anything(other)), usage)
 
 
+def details_in(usage: JsonObject, part: str) -> JsonObject:
+    """Return what a usage object says of the parts of a count; some say `token` where most say `tokens`."""
+    return object_in(usage, f"{part}_tokens_details") or object_in(usage, f"{part}_token_details")
+
+
 def says_anything(usage: JsonObject) -> bool:
     """Tell whether a usage object counts or costs anything; some servers send one of zeros, or of nulls, last."""
     return any(
@@ -45,13 +50,13 @@ def says_anything(usage: JsonObject) -> bool:
 
 def read_usage(usage: JsonObject, prompt: str = "prompt", completion: str = "completion") -> Usage:
     """Return the counts of a usage object whose fields start with `prompt` and `completion`."""
-    prompt_details = object_in(usage, f"{prompt}_tokens_details")
+    prompt_details = details_in(usage, prompt)
     prompt_tokens = count_in(usage, f"{prompt}_tokens")
     completion_tokens = count_in(usage, f"{completion}_tokens")
     if prompt_tokens is None and completion_tokens is None:
         # Embeddings and rerankers of Voyage, Jina and others count nothing but a total.
         prompt_tokens = count_in(usage, "total_tokens")
-    reasoning_tokens = count_in(object_in(usage, f"{completion}_tokens_details"), "reasoning_tokens")
+    reasoning_tokens = count_in(details_in(usage, completion), "reasoning_tokens")
     if completion_tokens is not None and reasoning_tokens:
         # xAI counts reasoning beside the completion; the total then shows it.
         is_apart = (
@@ -130,12 +135,15 @@ def to_nanousd(dollars: object) -> int | None:
         return None
 
 
-def _units_of(usage: JsonObject, prompt: str, completion: str) -> Mapping[str, int]:
-    prompt_details = object_in(usage, f"{prompt}_tokens_details")
-    completion_details = object_in(usage, f"{completion}_tokens_details")
-    if not prompt_details and not completion_details:
+def _units_of(usage: JsonObject, prompt: str, completion: str) -> Mapping[str, float]:
+    prompt_details = details_in(usage, prompt)
+    completion_details = details_in(usage, completion)
+    seconds = amount_in(usage, "prompt_audio_seconds")
+    if not prompt_details and not completion_details and not seconds:
         return {}
     found = {
+        # Mistral's models take audio by the second, beside the tokens of the text.
+        "audio_seconds": seconds,
         "input_audio_tokens": count_in(prompt_details, "audio_tokens"),
         "input_image_tokens": count_in(prompt_details, "image_tokens"),
         "input_video_tokens": count_in(prompt_details, "video_tokens"),

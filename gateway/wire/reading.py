@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import orjson
 
 from gateway.domain.exchange import Exchange, Outcome, declares_stream
 from gateway.domain.json_volume import holds_too_much
-from gateway.domain.request import Facts
-from gateway.wire import anthropic, opaque, openai_chat, openai_embeddings, openai_responses
+from gateway.domain.request import Billing, Facts
+from gateway.wire import (
+    anthropic,
+    anthropic_batches,
+    cohere,
+    dashscope,
+    ernie,
+    opaque,
+    openai_chat,
+    openai_embeddings,
+    openai_media,
+    openai_responses,
+    replicate,
+    text_generation,
+)
 from gateway.wire.content import Decoded, decode
 from gateway.wire.fields import JsonObject, parse_object
 from gateway.wire.format import Answered, Asked, WireFormat, WireMessage
@@ -20,23 +34,56 @@ from gateway.wire.framing import read_framing
 FORMATS: Mapping[str, WireFormat] = MappingProxyType(
     {
         "chat.completions": openai_chat.FORMAT,
+        "chat.completions.retrieve": openai_chat.FORMAT,
         "completions": openai_chat.FORMAT,
         "responses": openai_responses.FORMAT,
         "responses.compact": openai_responses.FORMAT,
+        "responses.retrieve": openai_responses.FORMAT,
         "embeddings": openai_embeddings.FORMAT,
         "rerank": openai_embeddings.FORMAT,
         "messages": anthropic.FORMAT,
+        "messages.batches": anthropic_batches.FORMAT,
+        "messages.batches.results": anthropic_batches.RESULTS,
+        "messages.count_tokens": opaque.FORMAT,
+        "images": openai_media.FORMAT,
+        "audio.transcriptions": openai_media.FORMAT,
+        "audio.translations": openai_media.FORMAT,
+        "audio.speech": openai_media.FORMAT,
+        "moderations": openai_media.FORMAT,
+        "ocr": openai_media.FORMAT,
+        "cohere.chat": cohere.FORMAT,
+        "cohere.generate": cohere.FORMAT,
+        "cohere.classify": cohere.FORMAT,
+        "cohere.embed": openai_embeddings.FORMAT,
+        "dashscope.generation": dashscope.FORMAT,
+        "dashscope.tasks.retrieve": dashscope.FORMAT,
+        "watsonx.generation": text_generation.WATSONX,
+        "tgi.generate": text_generation.TGI,
+        "ernie.chat": ernie.FORMAT,
+        "predictions": replicate.FORMAT,
+        "predictions.retrieve": replicate.FORMAT,
     }
 )
 """Formats by endpoint, as `endpoint_of` names it. Any other endpoint is told by what its answer calls itself."""
 
 _RECOGNISABLE: tuple[WireFormat, ...] = (
     anthropic.FORMAT,
+    anthropic_batches.FORMAT,
+    anthropic_batches.RESULTS,
     openai_responses.FORMAT,
     openai_chat.FORMAT,
     openai_embeddings.FORMAT,
+    openai_media.FORMAT,
+    cohere.FORMAT,
+    dashscope.FORMAT,
+    ernie.FORMAT,
+    text_generation.WATSONX,
+    text_generation.TGI,
 )
 """Formats that an answer may call itself; the first that recognises it is taken."""
+
+_SHARED = frozenset({"cohere.chat", "cohere.generate", "tgi.generate"})
+"""Endpoints whose path is also that of a format of somebody else's, such as Writer's `/v1/chat`."""
 
 _MAX_STATUS = 400
 _FAILED_HERE = frozenset({Outcome.UPSTREAM_ERROR, Outcome.GATEWAY_ERROR})
@@ -67,7 +114,7 @@ def read_facts(exchange: Exchange) -> Facts:
         finish_reason=answered.finish_reason,
         user=asked.user,
         note="; ".join(note for note in notes if note) or None,
-        billing=answered.billing,
+        billing=_billing(exchange, asked, answered),
         outcome=_outcome(exchange, answered, is_whole),
         is_stream=_is_undeclared_stream(exchange, answered) or None,
         other_response_ids=answered.other_ids,
@@ -76,7 +123,10 @@ def read_facts(exchange: Exchange) -> Facts:
 
 def format_of(endpoint: str, content_type: str, body: bytes) -> WireFormat:
     """Return the format of an answer: its endpoint's, or else the one that it calls itself."""
-    return FORMATS.get(endpoint) or _recognised(content_type, body) or opaque.FORMAT
+    known = FORMATS.get(endpoint)
+    if known is not None and not _may_be_another(endpoint, body):
+        return known
+    return _recognised(content_type, body) or known or opaque.FORMAT
 
 
 def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
@@ -99,6 +149,11 @@ def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
         # orjson reads deeper than it writes, and whoever gets this will want to write it.
         return None
     return whole
+
+
+def _may_be_another(endpoint: str, body: bytes) -> bool:
+    """Whether providers have formats of their own under the path, such that the answer has to tell."""
+    return endpoint in _SHARED or (endpoint == "chat.completions" and b'"choices"' not in body)
 
 
 def _recognised(content_type: str, body: bytes) -> WireFormat | None:
@@ -125,6 +180,12 @@ def _model_name(asked: Asked, answered: Answered) -> str | None:
     if answered.model is not None and asked.model is not None and _FILE_PATH.search(answered.model):
         return asked.model
     return answered.model
+
+
+def _billing(exchange: Exchange, asked: Asked, answered: Answered) -> Billing:
+    if not asked.units or answered.has_failed or exchange.status is None or exchange.status >= _MAX_STATUS:
+        return answered.billing
+    return replace(answered.billing, units={**asked.units, **answered.billing.units})
 
 
 def _outcome(exchange: Exchange, answered: Answered, is_whole: bool) -> Outcome | None:
