@@ -105,9 +105,8 @@ def rebuild(chunks: list[JsonObject]) -> JsonObject | None:
             pieces.setdefault(index_in(choice), []).append(choice)
     whole = latest(chunks)
     whole.pop(_PADDING, None)
-    usage = next(
-        (found for chunk in reversed(chunks) if says_anything(found := object_in(chunk, "usage"))), None
-    )
+    counted = _sum_by_choice(chunks)
+    usage = _to_object(counted) if counted else _last_usage(chunks)
     if usage is not None:
         whole["usage"] = usage
     elif whole.get("usage") is None:
@@ -176,6 +175,16 @@ def _sum_by_choice(chunks: Iterable[JsonObject]) -> Usage | None:
             counted.append(read_usage(usage))
             is_news = False
     return add_usage(counted) if len(counted) > 1 else None
+
+
+def _last_usage(chunks: list[JsonObject]) -> JsonObject | None:
+    found = (object_in(chunk, "usage") for chunk in reversed(chunks))
+    return next((usage for usage in found if says_anything(usage)), None)
+
+
+def _to_object(usage: Usage) -> JsonObject:
+    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 def _other_ids(chunks: Iterable[JsonObject], response_id: str | None) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Recorded bodies with what is expected of them, and exchanges around bodies.
 
 A case is a body, `cases/<endpoint>/<name>.sse` or `.json`, beside `<name>.facts.json` (the facts that are not
-empty), `<name>.whole.json` if it is a stream that can be reassembled, and `<name>.request.json` if the
-request matters. A new case is new files and no code.
+empty, `source`: who answers so, and `cost`: what it costs at a provider), `<name>.whole.json` if it is a stream
+that can be reassembled, and `<name>.request.json` if the request matters. A new case is new files and no code.
 """
 
 from __future__ import annotations
@@ -45,6 +45,15 @@ class Case:
 
     @property
     def expected_facts(self) -> dict[str, Any]:
+        return {key: found for key, found in self._known.items() if key not in ("source", "cost")}
+
+    @property
+    def expected_cost(self) -> dict[str, Any] | None:
+        """`provider`, by its configured name, and `nanousd`, where the case says what is right."""
+        return self._known.get("cost")
+
+    @property
+    def _known(self) -> dict[str, Any]:
         path = self.beside("facts")
         return dict(orjson.loads(path.read_bytes())) if path.exists() else {}
 
@@ -100,6 +109,15 @@ def exchange(
 
 def known(facts: Facts) -> dict[str, Any]:
     """The facts that are not empty, as the case files have them."""
-    fields = asdict(facts)
-    fields["usage"] = {key: value for key, value in fields["usage"].items() if value is not None} or None
-    return {key: value for key, value in fields.items() if value is not None}
+    return _without_empty(asdict(facts))
+
+
+def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:
+    known = {key: _plain(value) for key, value in fields.items()}
+    return {key: value for key, value in known.items() if value not in (None, {}, [])}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _without_empty(value)
+    return [_plain(member) for member in value] if isinstance(value, tuple | list) else value

@@ -10,7 +10,7 @@ from genai_prices.types import Provider
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.request import NANO, Usage
+from gateway.domain.request import NANO, Charge, Usage
 from gateway.wire.price_library import find_tariff
 
 TIMES = [
@@ -70,7 +70,7 @@ def test_every_price_equals_the_librarys_own_calculation(provider: Provider) -> 
         for at in TIMES if isinstance(model.prices, list) else TIMES[:1]:
             for usage in USAGES:
                 expected = price_by_library(provider.id, model.id, usage, at)
-                assert tariff.price(usage, micros(at)) == expected, (model.id, usage, at)
+                assert tariff.price(Charge(usage=usage), micros(at)) == expected, (model.id, usage, at)
 
 
 @given(st.sampled_from(["gpt-4o-mini-2024-07-18", "gpt-5", "gpt-3.5-turbo-instruct"]), COUNTS, COUNTS, COUNTS)
@@ -80,7 +80,9 @@ def test_any_usage_costs_what_the_library_says(
     usage = Usage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached)
     tariff = find_tariff(model, "openai")
     assert tariff is not None
-    assert tariff.price(usage, micros(TIMES[0])) == price_by_library("openai", model, usage, TIMES[0])
+    assert tariff.price(Charge(usage=usage), micros(TIMES[0])) == price_by_library(
+        "openai", model, usage, TIMES[0]
+    )
 
 
 def test_most_prices_are_flat_and_need_not_ask_the_library_again() -> None:
@@ -93,8 +95,8 @@ def test_a_price_with_tiers_rises_with_the_prompt() -> None:
     tariff = find_tariff("gemini-2.5-pro", "google")
     assert tariff is not None
     assert not tariff.flat
-    below = tariff.price(Usage(prompt_tokens=200_000), micros(TIMES[0]))
-    above = tariff.price(Usage(prompt_tokens=200_001), micros(TIMES[0]))
+    below = tariff.price(Charge(usage=Usage(prompt_tokens=200_000)), micros(TIMES[0]))
+    above = tariff.price(Charge(usage=Usage(prompt_tokens=200_001)), micros(TIMES[0]))
     assert below is not None
     assert above is not None
     assert above > below * Decimal("1.5")
@@ -104,7 +106,10 @@ def test_the_price_of_the_time_of_the_request_holds() -> None:
     tariff = find_tariff("deepseek-chat", "deepseek")
     assert tariff is not None
     usage = Usage(prompt_tokens=1000, completion_tokens=1000)
-    by_hour = {tariff.price(usage, micros(datetime(2025, 6, 1, hour, tzinfo=UTC))) for hour in range(24)}
+    by_hour = {
+        tariff.price(Charge(usage=usage), micros(datetime(2025, 6, 1, hour, tzinfo=UTC)))
+        for hour in range(24)
+    }
     assert len(by_hour) == 2
 
 
@@ -112,7 +117,7 @@ def test_the_price_of_the_time_of_the_request_holds() -> None:
 def test_a_time_beyond_the_calendar_has_no_price(at_us: int) -> None:
     tariff = find_tariff("gpt-4o-mini", "openai")
     assert tariff is not None
-    assert tariff.price(Usage(prompt_tokens=1), at_us) is None
+    assert tariff.price(Charge(usage=Usage(prompt_tokens=1)), at_us) is None
 
 
 @pytest.mark.parametrize(
@@ -142,3 +147,23 @@ def test_a_provider_is_found_by_library_name_then_url_then_name_then_model(
 )
 def test_a_model_that_its_provider_does_not_have_has_no_price(name: str, model: str) -> None:
     assert find_tariff(model, name) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "usage", "units", "terms", "nanousd"),
+    [
+        ("anthropic", "claude-opus-4-5", Usage(110, 0, 0, 100), {"cache_write_1h_tokens": 80}, {}, 975_000),
+        ("anthropic", "claude-opus-4-5", Usage(100, 20), {"web_searches": 3}, {}, 31_000_000),
+        ("openai", "gpt-5.1", Usage(2000, 500), {}, {"service_tier": "flex"}, 3_750_000),
+        ("openai", "gpt-5.1", Usage(2000, 500), {}, {"service_tier": "priority"}, 15_000_000),
+        ("openai", "gpt-5.1", Usage(2000, 500), {}, {"service_tier": "default"}, 7_500_000),
+        ("openai", "gpt-5.1", Usage(2000, 500), {}, {"service_tier": "unheard-of"}, 7_500_000),
+    ],
+)  # fmt: skip
+def test_what_is_priced_apart_and_under_terms_costs_what_the_library_says(
+    provider: str, model: str, usage: Usage, units: dict[str, int], terms: dict[str, str], nanousd: int
+) -> None:
+    tariff = find_tariff(model, provider)
+    assert tariff is not None
+    at_us = micros(datetime(2026, 11, 30, tzinfo=UTC))
+    assert tariff.price(Charge(usage=usage, units=units, terms=terms), at_us) == nanousd

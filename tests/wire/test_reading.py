@@ -88,7 +88,12 @@ def test_of_an_unknown_call_only_the_requested_model_is_taken() -> None:
         exchange("other", b'{"model": "x", "id": "1"}', request_body=b'{"model": "m", "user": "u"}')
     )
     assert (facts.requested_model, facts.model, facts.response_id, facts.user) == ("m", None, None, None)
-    assert reassemble("other", "text/event-stream", TEXT) is None
+
+
+def test_an_answer_under_an_unknown_path_is_read_as_what_it_calls_itself() -> None:
+    facts = read_facts(exchange("other", TEXT, content_type="text/event-stream"))
+    assert (facts.finish_reason, facts.usage.prompt_tokens) == ("stop", 9)
+    assert reassemble("other", "text/event-stream", TEXT) == reassemble("chat.completions", "", TEXT)
 
 
 def test_embeddings_are_no_stream() -> None:
