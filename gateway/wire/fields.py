@@ -45,8 +45,9 @@ def count_in(source: JsonObject, key: str) -> int | None:
 def amount_in(source: JsonObject, key: str) -> float | None:
     """Return a field that is an amount of something that comes in fractions, such as seconds."""
     value = source.get(key)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and isfinite(value) and 0 <= value <= MAX_COUNT else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if 0 <= value <= MAX_COUNT else None
 
 
 def first_count(*candidates: tuple[JsonObject, str]) -> int | None:
