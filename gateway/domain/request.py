@@ -92,6 +92,8 @@ class Facts:
     """Whether the answer was a stream; None where its content type tells as much."""
     other_response_ids: tuple[str, ...] = ()
     """Ids that a stream showed beside `response_id`."""
+    is_retrieval: bool = False
+    """Whether the answer is one that another request was given before, as polls of background responses are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

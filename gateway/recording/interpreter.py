@@ -142,14 +142,14 @@ class Interpreter:
         loop = asyncio.get_running_loop()
         facts = await loop.run_in_executor(self._thread, self._interpret, batch)
         try:
-            await self._log.annotate(facts, now_us())
+            counted = await self._log.annotate(facts, now_us())
         except StoreUnavailable as error:
             # The rows are in the store with their payloads, so this work can be done again from there.
             log.warning("facts could not be stored; will be read again", rows=len(batch), reason=str(error))
             self._has_leftovers = True
             await self._pause()
         else:
-            await loop.run_in_executor(self._thread, self._tell, batch, facts)
+            await loop.run_in_executor(self._thread, self._tell, batch, counted)
 
     async def _pause(self) -> None:
         if not self._is_closing:

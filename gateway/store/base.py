@@ -49,8 +49,11 @@ class RequestLog(Protocol):
         their trace or request ids is joined in the same transaction.
         """
 
-    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
+    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> list[tuple[int, Facts]]:
         """Add what interpretation found to the rows of these `seq`s; doing it again changes nothing.
+
+        What the retrieval of an answer says was used goes to the request that began it, once. Returns the facts
+        that are to be counted, in the same order.
 
         Response ids become aliases, and feedback that was waiting for one is joined in the same transaction.
         May return before the rows are durable: what is lost then is found by `uninterpreted`.

@@ -98,6 +98,12 @@ FACT_COLUMNS = (
 )  # fmt: skip
 """What is known once it has been interpreted."""
 
+GIVEN_COLUMNS = (
+    "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
+    "cost_nanousd", "price_version",
+)  # fmt: skip
+"""What the retrieval of an answer may tell of the request that began it."""
+
 
 def payload_columns(of_body: tuple[str, ...], repeated: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return the columns of `payloads`, given those that hold a body, and those that it repeats of its request."""

@@ -43,7 +43,8 @@ _BY_PATTERN = tuple(
         (r"/chat/completions/[^/]+$", "chat.completions.retrieve"),
         (r"/messages/count_tokens$", "messages.count_tokens"),
         (r"/messages/batches/[^/]+/results$", "messages.batches.results"),
-        (r"/messages/batches(?:/[^/]+(?:/cancel)?)?$", "messages.batches"),
+        (r"/messages/batches$", "messages.batches"),
+        (r"/messages/batches/[^/]+(?:/cancel)?$", "messages.batches.retrieve"),
         (r"/images/(?:generations|edits|variations)$", "images"),
         (r"/audio/transcriptions$", "audio.transcriptions"),
         (r"/audio/translations$", "audio.translations"),
@@ -67,7 +68,7 @@ _BY_PATTERN = tuple(
     )
 )
 """Kinds of call by a path's last segments, the first that matches. Those that end in `.retrieve` or `.results` show
-again what another call began. A response that is cancelled is shown as it then stands, as by a retrieval."""
+again what another call began. A response or a batch that is cancelled is shown as it then stands, as by a retrieval."""
 
 _MODEL_IN_PATH = re.compile(
     r"/(?:publishers/[^/]+/models|models|tunedModels|endpoints|model|deployments)/([^/?]+?)"

@@ -26,6 +26,9 @@ VERSION = f"genai-prices {genai_prices.__version__}"
 
 _MILLION = 1_000_000
 
+_BATCH = ("processing", "batch")
+"""A term that halves most prices. Of a model for which the library does not know it, a price would be far off."""
+
 
 @dataclass(frozen=True, slots=True)
 class LibraryTariff:
@@ -48,7 +51,9 @@ class LibraryTariff:
             at = datetime_of(at_us)
             terms = {name: term for name, term in charge.terms.items() if (name, term) in self.terms}
             current = self.model.get_prices(at)
-            if not _is_priced(current, charge):
+            if not _is_priced(current, charge) or (
+                _BATCH in charge.terms.items() and _BATCH not in self.terms
+            ):
                 return None
             if not charge.units and not terms:
                 for prices, rates in self.flat:
@@ -130,7 +135,7 @@ def _is_priced(prices: ModelPrice, charge: Charge) -> bool:
     counted = {unit_data[name]["price_key"] for name in charge.units if name in unit_data}
     counted |= {"input_mtok"} if charge.usage.prompt_tokens is not None else set()
     counted |= {"output_mtok"} if charge.usage.completion_tokens is not None else set()
-    return not known or not counted.isdisjoint(known)
+    return not known or not counted or not counted.isdisjoint(known)
 
 
 def _to_library(charge: Charge) -> genai_prices.Usage:

@@ -43,6 +43,7 @@ FORMATS: Mapping[str, WireFormat] = MappingProxyType(
         "rerank": openai_embeddings.FORMAT,
         "messages": anthropic.FORMAT,
         "messages.batches": anthropic_batches.FORMAT,
+        "messages.batches.retrieve": anthropic_batches.FORMAT,
         "messages.batches.results": anthropic_batches.RESULTS,
         "messages.count_tokens": opaque.FORMAT,
         "images": openai_media.FORMAT,
@@ -85,6 +86,9 @@ _RECOGNISABLE: tuple[WireFormat, ...] = (
 _SHARED = frozenset({"cohere.chat", "cohere.generate", "tgi.generate"})
 """Endpoints whose path is also that of a format of somebody else's, such as Writer's `/v1/chat`."""
 
+RETRIEVALS = (".retrieve", ".results")
+"""How endpoints end whose answers were given, or begun, by another request before."""
+
 _MAX_STATUS = 400
 _FAILED_HERE = frozenset({Outcome.UPSTREAM_ERROR, Outcome.GATEWAY_ERROR})
 _FILE_PATH = re.compile(r"^(?:/|~/|\.{1,2}/|[A-Za-z]:[\\/])|[\\/].*\.(?:gguf|bin|safetensors|onnx)$")
@@ -118,6 +122,7 @@ def read_facts(exchange: Exchange) -> Facts:
         outcome=_outcome(exchange, answered, is_whole),
         is_stream=_is_undeclared_stream(exchange, answered) or None,
         other_response_ids=answered.other_ids,
+        is_retrieval=exchange.endpoint.endswith(RETRIEVALS),
     )
 
 

@@ -45,10 +45,10 @@ class WatchedStore:
         self._fail()
         return await self._store.append_missing(past, at_us)
 
-    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
+    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> list[tuple[int, Facts]]:
         self._fail()
         self.annotated.append([found for _, found in facts])
-        await self._store.annotate(facts, at_us)
+        return await self._store.annotate(facts, at_us)
 
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
         self._fail()

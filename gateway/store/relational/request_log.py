@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import orjson
 
 from gateway.domain.exchange import Exchange, PayloadPolicy
-from gateway.domain.request import Facts, Payload
+from gateway.domain.request import Facts, Payload, Usage
 from gateway.store.dialect import Dialect
 from gateway.store.packing import Packer
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.joining import join_waiting
 from gateway.store.relational.rollup_table import OF_REQUESTS, break_seals
 from gateway.store.rows import exchange_from_row, facts_to_row, payload_of, payload_to_row, request_to_row
-from gateway.store.tables import FACT_COLUMNS, PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, payload_columns
+from gateway.store.tables import (
+    FACT_COLUMNS,
+    GIVEN_COLUMNS,
+    PAYLOAD_COLUMNS,
+    REQUEST_INSERT_COLUMNS,
+    payload_columns,
+)
 from gateway.store.text import list_to_json, storable, storable_or_none
 
 _ANNOTATE = (
@@ -26,6 +33,20 @@ _CORRECT = (
     "UPDATE requests SET outcome = coalesce(:outcome, outcome), is_stream = coalesce(:is_stream, is_stream)"
     " WHERE seq = :seq AND interpreted_at_us IS NULL"
 )
+_OWNER = """
+SELECT owner.seq, owner.started_at_us,
+    owner.prompt_tokens IS NOT NULL OR owner.completion_tokens IS NOT NULL OR owner.outcome = 'provider_error'
+FROM requests AS owner JOIN requests AS own ON own.seq = :seq
+WHERE owner.response_id = :response_id AND owner.seq <> own.seq
+    AND owner.provider = own.provider AND owner.tenant IS NOT DISTINCT FROM own.tenant
+ORDER BY 3 DESC, owner.seq LIMIT 1
+"""
+_GIVE = f"""
+UPDATE requests SET
+    {", ".join(f"{column} = :{column}" for column in GIVEN_COLUMNS)},
+    outcome = coalesce(:outcome, outcome), finish_reason = coalesce(:finish_reason, finish_reason)
+WHERE seq = :owner AND prompt_tokens IS NULL AND completion_tokens IS NULL
+"""
 ROW_BYTES = 2048
 """About what a row takes beside its bodies."""
 
@@ -117,8 +138,27 @@ def append_missing(
     return len(new)
 
 
-def annotate(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
-    """Fill in what was found of rows that nothing was known of, and join the feedback that waited for it."""
+def annotate(
+    connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int
+) -> list[tuple[int, Facts]]:
+    """Fill in what was found of rows that nothing was known of, and join the feedback that waited for it.
+
+    What a retrieval says was used goes to the row of the request that used it, and only once.
+
+    Returns:
+        The facts that are to be counted: those given, without what retrievals say that was counted before.
+    """
+    first = [(seq, found) for seq, found in facts if not found.is_retrieval]
+    _fill_in(connection, first, at_us)
+    counted = dict(first)
+    for seq, found in facts:
+        if found.is_retrieval:
+            own, counted[seq] = _settle(connection, seq, found)
+            _fill_in(connection, [(seq, own)], at_us)
+    return [(seq, counted[seq]) for seq, _ in facts]
+
+
+def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
     users = [{"user": storable(found.user), "seq": seq} for seq, found in facts if found.user]
     if users:
         connection.executemany(connection.dialect.name_user(), users)
@@ -131,6 +171,30 @@ def annotate(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: 
         connection.executemany(_CORRECT, corrections)
     connection.executemany(_ANNOTATE, [(*facts_to_row(found, at_us), seq) for seq, found in facts])
     join_waiting(connection, {found.response_id: at_us for _, found in facts if found.response_id})
+
+
+def _settle(connection: Connection, seq: int, found: Facts) -> tuple[Facts, Facts]:
+    """Give what a retrieval says was used to the request that began it, unless that has it.
+
+    Returns:
+        What is left for the retrieval's own row, and what is to be counted now.
+    """
+    owner = None
+    if found.response_id is not None:
+        values = {"seq": seq, "response_id": storable(found.response_id)}
+        owner = connection.execute(_OWNER, values).fetchone()
+    if owner is None:
+        return found, found
+    owner_seq, started_at_us, is_settled = owner
+    rest = replace(found, usage=Usage(), cost=None, response_id=None, outcome=None)
+    if is_settled or (found.usage == Usage() and found.cost is None and found.outcome is None):
+        return rest, rest
+    row = dict(zip(FACT_COLUMNS, facts_to_row(found, 0), strict=True))
+    given = {column: row[column] for column in (*GIVEN_COLUMNS, "finish_reason")}
+    if not connection.execute(_GIVE, {**given, "outcome": found.outcome, "owner": owner_seq}).rowcount:
+        return rest, rest
+    break_seals(connection, OF_REQUESTS, [started_at_us])
+    return rest, replace(rest, usage=found.usage, cost=found.cost)
 
 
 def uninterpreted(connection: Connection, workers: Sequence[int], limit: int) -> list[tuple[int, Exchange]]:

@@ -37,11 +37,11 @@ class Requests(OpenDatabase):
         size = sum(map(request_log.size_bytes, exchanges))
         return await self._writer.write(insert, size_bytes=size, is_synced=True, is_alone=True)
 
-    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
+    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> list[tuple[int, Facts]]:
         if not facts:
-            return
+            return []
         size = request_log.ROW_BYTES * len(facts)
-        await self._writer.write_lazily(
+        return await self._writer.write_lazily(
             lambda connection: request_log.annotate(connection, facts, at_us), size_bytes=size
         )
 
