@@ -15,7 +15,7 @@ from gateway.wire import anthropic
 from gateway.wire.endpoint import model_in_path
 from gateway.wire.fields import MAX_TEXT, JsonObject, object_in, objects_in, parse_object, text_in
 from gateway.wire.format import Answered, Asked, WireMessage
-from gateway.wire.json_format import JsonFormat, error_message, states_error
+from gateway.wire.json_format import JsonFormat, error_message, states_error, unreadable
 from gateway.wire.openai_usage import add_usage
 from gateway.wire.prices import without
 from gateway.wire.sse import MAX_EVENTS, Stream
@@ -72,6 +72,8 @@ class BatchResultsFormat:
         parsed = [line for line in lines if line is not None]
         if len(parsed) == 1 and states_error(parsed[0]) and "custom_id" not in parsed[0]:
             return Answered(note=error_message(parsed[0]), has_failed=True)
+        if response.body.strip() and not parsed:
+            return Answered(note=unreadable("response", response.body))
         messages = [
             message for line in parsed if (message := object_in(object_in(line, "result"), "message"))
         ]

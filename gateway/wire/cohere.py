@@ -41,15 +41,11 @@ def read_answer(answer: JsonObject) -> Answered:
     """Return what an unstreamed answer, or an error in its place, says."""
     usage, billing = read_billed(answer)
     generation = next(iter(objects_in(answer, "generations")), {})
-    shown = (
-        text_in(answer, "response_id"),
-        text_in(answer, "generation_id"),
-        text_in(answer, "id"),
-    )
-    ids = [found for found in shown if found]
+    # A stream shows the first of these from its start; it is the one that feedback is meant to name.
+    ids = [found for name in ("generation_id", "response_id", "id") if (found := text_in(answer, name))]
     finish_reason = text_in(answer, "finish_reason") or text_in(generation, "finish_reason")
     # A message that is text is an error's; the answer's own is an object.
-    note = error_message(answer)
+    note = error_message(answer) or text_in(answer, "err")
     return Answered(
         model=text_in(answer, "model"),
         usage=usage,
@@ -111,7 +107,7 @@ def read_stream(stream: Stream) -> Answered:
     whole = read_answer(response or {**delta, "message": None})
     error = error or text_in(delta, "error") or text_in(end, "err") or whole.note
     finish_reason = text_in(end, "finish_reason") or whole.finish_reason
-    ids = tuple(dict.fromkeys(found for found in (whole.response_id, *whole.other_ids, *shown) if found))
+    ids = tuple(dict.fromkeys(found for found in (*shown, whole.response_id, *whole.other_ids) if found))
     has_failed = error is not None or finish_reason in _FAILED
     return replace(
         whole,
@@ -151,9 +147,23 @@ def _rebuild_version_1(events: list[JsonObject]) -> JsonObject:
             response if reason is None or "generations" in response else {"finish_reason": reason} | response
         )
     whole: JsonObject = {"text": join_text([event.get("text") for event in events])}
+    if not any(event.get("event_type") == "stream-start" for event in events):
+        # Only a chat announces itself. Several generations may come side by side.
+        texts: dict[int, list[object]] = {}
+        for event in events:
+            texts.setdefault(index_in(event), []).append(event.get("text"))
+        whole = {"generations": [{"text": join_text(texts[index])} for index in sorted(texts)]}
     for event in events:
         # Each of the other kinds of events brings a list that is whole, or the next of its members.
-        for key in ("generation_id", "search_queries", "search_results", "documents", "tool_calls"):
+        for key in (
+            "finish_reason",
+            "err",
+            "generation_id",
+            "search_queries",
+            "search_results",
+            "documents",
+            "tool_calls",
+        ):
             if key in event:
                 whole[key] = event[key]
         if "citations" in event:
@@ -171,7 +181,7 @@ def _build_message(events: list[JsonObject]) -> JsonObject:
                 pieces.setdefault(index_in(event), []).append(said[key])
         if isinstance(said.get("citations"), dict):
             message.setdefault("citations", []).append(said["citations"])
-        if isinstance(said.get("tool_plan"), str):
+        if isinstance(said.get("tool_plan"), str) and said["tool_plan"]:
             message["tool_plan"] = message.get("tool_plan", "") + said["tool_plan"]
     for key, pieces in parts.items():
         if pieces:

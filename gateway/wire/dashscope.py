@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from gateway.domain.request import Billing, Charge, Usage
-from gateway.wire.fields import JsonObject, index_in, object_in, objects_in, parse_object, text_in
+from gateway.wire.fields import JsonObject, count_in, index_in, object_in, objects_in, parse_object, text_in
 from gateway.wire.folding import fold, join_text, latest
 from gateway.wire.format import Answered
 from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
@@ -61,7 +61,13 @@ def usage_in(answer: JsonObject) -> JsonObject:
     # Older models state the parts beside the counts, and what came from the cache is stated of the `prompt`.
     parts = {name: usage[name] for name in _PARTS if name in usage}
     details = object_in(usage, "prompt_tokens_details") | parts | object_in(usage, "input_tokens_details")
-    return usage | {"input_tokens_details": details} if details else usage
+    if not details:
+        return usage
+    counted, beside = count_in(usage, "input_tokens"), sum(count_in(parts, name) or 0 for name in parts)
+    if counted is not None and beside > counted:
+        # Parts of a whole cannot be more than it: embeddings count images apart from the text.
+        usage = usage | {"input_tokens": counted + beside}
+    return usage | {"input_tokens_details": details}
 
 
 def read_stream(stream: Stream) -> Answered:

@@ -68,7 +68,7 @@ _BY_PATTERN = tuple(
     )
 )
 """Kinds of call by a path's last segments, the first that matches. Those that end in `.retrieve` or `.results` show
-again what another call began. A response or a batch that is cancelled is shown as it then stands, as by a retrieval."""
+again what another call began. What is cancelled is shown as it then stands, as by a retrieval."""
 
 _MODEL_IN_PATH = re.compile(
     r"/(?:publishers/[^/]+/models|models|tunedModels|endpoints|model|deployments)/([^/?]+?)"

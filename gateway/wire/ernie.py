@@ -6,6 +6,7 @@ with status 200.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from gateway.wire.fields import MAX_TEXT, JsonObject, object_in, parse_object, text_in
@@ -15,6 +16,7 @@ from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, sta
 from gateway.wire.openai_usage import read_billing, read_usage, says_anything
 from gateway.wire.sse import Stream
 
+_MODEL_IN_PATH = re.compile(r"/(?:chat|completions)/(?!completions/?$)([^/]+)/?$")
 _SIGNS = ("is_end", "need_clear_history", "is_truncated")
 _OF_EVENTS = ("is_end", "sentence_id")
 
@@ -78,10 +80,10 @@ class _ErnieFormat(JsonFormat):
 
     def read_request(self, request: WireMessage) -> Asked:
         asked = super().read_request(request)
-        name = request.path.partition("?")[0].rstrip("/").rpartition("/")[2]
-        if asked.model is not None or name == "completions" or not 0 < len(name) <= MAX_TEXT:
+        found = _MODEL_IN_PATH.search(request.path.partition("?")[0])
+        if asked.model is not None or found is None or not 0 < len(found[1]) <= MAX_TEXT:
             return asked
-        return replace(asked, model=name)
+        return replace(asked, model=found[1])
 
 
 def read_user(request: JsonObject) -> str | None:

@@ -1,8 +1,9 @@
 """Recorded bodies with what is expected of them, and exchanges around bodies.
 
-A case is a body, `cases/<endpoint>/<name>.sse` or `.json`, beside `<name>.facts.json` (the facts that are not
-empty, `source`: who answers so, and `cost`: what it costs at a provider), `<name>.whole.json` if it is a stream
-that can be reassembled, and `<name>.request.json` if the request matters. A new case is new files and no code.
+A case is a body, `cases/<endpoint>/<name>.sse`, `.ndjson` (an object a line) or `.json`, beside
+`<name>.facts.json` (the facts that are not empty, `source`: who answers so, and `cost`: what it costs at a provider), `<name>.whole.json` if it is a stream
+that can be reassembled, `<name>.request.json` if the request matters, and `<name>.call.json` if the `path` or
+the response's `headers` do. A new case is new files and no code.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ import orjson
 from gateway.domain.exchange import Exchange, Identity, Outcome, RawHeaders
 from gateway.domain.request import Facts
 
+SOMEWHERE = "/v1/somewhere"
 CASES = Path(__file__).parent / "cases"
-CONTENT_TYPES = {".sse": "text/event-stream; charset=utf-8", ".json": "application/json"}
+CONTENT_TYPES = {
+    ".sse": "text/event-stream; charset=utf-8",
+    ".ndjson": "application/x-ndjson",
+    ".json": "application/json",
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Case:
 
     @property
     def is_stream(self) -> bool:
-        return self.path.suffix == ".sse"
+        return self.path.suffix != ".json"
 
     def beside(self, kind: str) -> Path:
         return self.path.with_name(f"{self.path.stem}.{kind}.json")
@@ -63,12 +69,16 @@ class Case:
         return orjson.loads(path.read_bytes()) if path.exists() else None
 
     def exchange(self, body: bytes | None = None) -> Exchange:
-        request = self.beside("request")
+        request, call = self.beside("request"), self.beside("call")
+        around = orjson.loads(call.read_bytes()) if call.exists() else {}
+        headers = around.get("headers", {}).items()
         return exchange(
             self.endpoint,
             self.body if body is None else body,
             content_type=self.content_type,
             request_body=request.read_bytes() if request.exists() else b"",
+            response_headers=tuple((name.encode(), value.encode()) for name, value in headers),
+            path=around.get("path", SOMEWHERE),
         )
 
     def __str__(self) -> str:
@@ -87,6 +97,7 @@ def exchange(
     request_body: bytes = b"",
     response_headers: RawHeaders = (),
     response_size: int | None = None,
+    path: str = SOMEWHERE,
 ) -> Exchange:
     """An exchange that ended well, around these bodies."""
     return Exchange(
@@ -94,7 +105,7 @@ def exchange(
         provider="some-provider",
         endpoint=endpoint,
         method="POST",
-        path="/v1/somewhere",
+        path=path,
         started_at_us=1_753_000_000_000_000,
         ended_at_us=1_753_000_001_000_000,
         status=200,
@@ -114,7 +125,7 @@ def known(facts: Facts) -> dict[str, Any]:
 
 def _without_empty(fields: dict[str, Any]) -> dict[str, Any]:
     known = {key: _plain(value) for key, value in fields.items()}
-    return {key: value for key, value in known.items() if value not in (None, {}, [])}
+    return {key: value for key, value in known.items() if value is not False and value not in (None, {}, [])}
 
 
 def _plain(value: Any) -> Any:

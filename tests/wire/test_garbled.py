@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from gateway.domain.request import Facts
 from gateway.wire import read_facts, reassemble
 from gateway.wire.fields import MAX_COUNT, MAX_TEXT
-from gateway.wire.sse import events
+from gateway.wire.framing import read_framing
+from gateway.wire.reading import FORMATS
 from tests.wire.samples import ALL, STREAMS, Case, exchange
 
 JSON = st.recursive(
@@ -21,7 +22,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-ENDPOINTS = ["chat.completions", "completions", "responses", "embeddings", "messages", "other", "unheard-of"]
+ENDPOINTS = [*FORMATS, "other", "unheard-of"]
 
 
 def check_types(facts: Facts) -> None:
@@ -55,7 +56,9 @@ def distorted_streams(draw: st.DrawFn) -> tuple[Case, bytes]:
     """A recorded stream, some of whose events have values that nobody would expect there."""
     case = draw(st.sampled_from(STREAMS))
     pieces = []
-    for name, data in events(case.body):
+    stream = read_framing(case.content_type, case.body)
+    assert stream is not None
+    for name, data in stream.arrived:
         try:
             value = orjson.loads(data)
         except orjson.JSONDecodeError:
