@@ -23,7 +23,14 @@ _OPERATIONS: Mapping[str, str] = {
     "responses": "chat",
     "messages": "chat",
     "completions": "text_completion",
+    "cohere.chat": "chat",
+    "dashscope.generation": "chat",
+    "ernie.chat": "chat",
+    "cohere.generate": "text_completion",
+    "tgi.generate": "text_completion",
+    "watsonx.generation": "text_completion",
     "embeddings": "embeddings",
+    "cohere.embed": "embeddings",
 }
 
 

@@ -33,7 +33,7 @@ def recognises(answer: JsonObject) -> bool:
         text_in(answer, "event_type") is not None
         or text_in(answer, "type") == "message-start"
         or "billed_units" in object_in(answer, "usage")
-        or "billed_units" in object_in(answer, "meta")
+        or ("text" in answer and "billed_units" in object_in(answer, "meta"))
     )
 
 
@@ -93,7 +93,7 @@ def read_stream(stream: Stream) -> Answered:
     end: JsonObject = {}
     error = None
     for name, data in stream.arrived:
-        event = parse_object(data) if name in _TELLING and any(sign in data for sign in _TELLS) else None
+        event = parse_object(data) if name in _TELLING and _may_tell(name, data) else None
         if event is None:
             continue
         kind = text_in(event, "type") or text_in(event, "event_type")
@@ -187,6 +187,10 @@ def _build_message(events: list[JsonObject]) -> JsonObject:
         if pieces:
             message[key] = [fold(pieces[index]) for index in sorted(pieces)]
     return message
+
+
+def _may_tell(name: str, data: bytes) -> bool:
+    return name == "error" or data.startswith(b'{"message":') or any(sign in data for sign in _TELLS)
 
 
 def _counts_tokens(billed: JsonObject) -> bool:

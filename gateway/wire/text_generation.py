@@ -14,6 +14,7 @@ from gateway.domain.request import Usage
 from gateway.wire.fields import MAX_COUNT, JsonObject, count_in, object_in, objects_in, parse_object, text_in
 from gateway.wire.folding import join_text, latest
 from gateway.wire.format import Answered, WireMessage
+from gateway.wire.framing import read_framing
 from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
 from gateway.wire.sse import Stream
 
@@ -122,7 +123,10 @@ class _TgiFormat(JsonFormat):
     """TGI states the counts of an answer that is no stream in its headers, asked for details or not."""
 
     def read_response(self, response: WireMessage) -> Answered:
-        answered = super().read_response(response)
+        # Hugging Face's own API puts an answer that is no stream into a list.
+        stream = read_framing(response.content_type, response.body) if response.body.startswith(b"[") else None
+        first = parse_object(stream.arrived[0][1]) if stream and stream.arrived else None
+        answered = read_tgi(first) if first is not None else super().read_response(response)
         counted = Usage(
             header_count(response.headers, b"x-prompt-tokens"),
             header_count(response.headers, b"x-generated-tokens"),

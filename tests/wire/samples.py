@@ -1,9 +1,9 @@
 """Recorded bodies with what is expected of them, and exchanges around bodies.
 
 A case is a body, `cases/<endpoint>/<name>.sse`, `.ndjson` (an object a line) or `.json`, beside
-`<name>.facts.json` (the facts that are not empty, `source`: who answers so, and `cost`: what it costs at a provider), `<name>.whole.json` if it is a stream
-that can be reassembled, `<name>.request.json` if the request matters, and `<name>.call.json` if the `path` or
-the response's `headers` do. A new case is new files and no code.
+`<name>.facts.json` (the facts that are not empty, `source`: who answers so, and `cost`: what it costs at a
+provider), `<name>.whole.json` if it is a stream that can be reassembled, `<name>.request.json` if the request
+matters, and `<name>.call.json` if the `path` or the response's `headers` do. A new case is new files and no code.
 """
 
 from __future__ import annotations

@@ -80,11 +80,10 @@ def test_a_duration_that_is_none_is_not_believed(seconds: object) -> None:
 
 
 def test_the_last_event_of_a_stream_of_images_is_read_behind_large_ones() -> None:
-    partial = (
-        b'event: image_generation.partial_image\ndata: {"type":"image_generation.partial_image","b64_json":"'
-    )
-    end = b'event: image_generation.completed\ndata: {"type":"image_generation.completed","b64_json":"A","usage":{"input_tokens":3,"output_tokens":4}}\n\n'
-    body = (partial + b"A" * 100_000 + b'"}\n\n') * 3 + end
+    kind = b'event: %b\ndata: {"type":"%b","b64_json":"A'.replace(b"%b", b"image_generation.%b")
+    partial = kind.replace(b"%b", b"partial_image") + b"A" * 100_000 + b'"}\n\n'
+    end = kind.replace(b"%b", b"completed") + b'","usage":{"input_tokens":3,"output_tokens":4}}\n\n'
+    body = partial * 3 + end
     facts = read_facts(exchange("images", body, content_type="text/event-stream"))
     assert facts.usage == Usage(3, 4)
     assert facts.billing.units == {"output_image_tokens": 4}
