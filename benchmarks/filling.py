@@ -105,7 +105,7 @@ async def add_requests(
         watch: takes the time of writing.
     """
     written = 0
-    facts_of_last: asyncio.Task[None] | None = None
+    facts_of_last: asyncio.Task[object] | None = None
     for batch in batches:
         with watch:
             seqs = await store.append(batch)

@@ -13,6 +13,7 @@ from gateway.feedback import Scale
 from gateway.feedback.scales import SCALES
 from gateway.proxy.handler import PolicyOf
 from gateway.recording.log_book import PolicyOf as LogPolicyOf
+from gateway.routing.base_urls import Fault, fault_of
 from gateway.routing.providers import build_provider
 from gateway.routing.router import Router
 from gateway.routing.targets import Provider
@@ -100,6 +101,12 @@ def base_urls_of(config: Config) -> Callable[[str], str | None]:
     return lambda name: urls.get(name, f"https://{name}")
 
 
+def faults_of(config: Config) -> list[tuple[str, Fault]]:
+    """Return what is wrong with base URLs that can be called all the same, each with its provider's name."""
+    found = ((name, fault_of(each.base_url, each.version_path)) for name, each in config.providers.items())
+    return [(name, fault) for name, fault in found if fault is not None]
+
+
 def reporter_of(config: Config) -> Reporter:
     """Return what tells OpenTelemetry. Raises BadInput where the packages for that are not installed."""
     telemetry = config.telemetry
@@ -124,6 +131,7 @@ def _provider(name: str, config: ProviderConfig, trust: ssl.SSLContext) -> Provi
         name,
         config.base_url,
         tls=trust if config.ca_file is None else ssl.create_default_context(cafile=config.ca_file),
+        version_path=config.version_path,
         api_key=None if config.api_key is None else config.api_key.get_secret_value(),
         auth=config.auth,
         headers=config.headers,

@@ -10,6 +10,8 @@ import click
 from gateway.cli.sources import config_option, find_file
 from gateway.config import Config, load_config
 from gateway.domain.database_url import name_of
+from gateway.provisioning import faults_of
+from gateway.routing.base_urls import chat_url
 
 
 @click.command("check")
@@ -17,14 +19,20 @@ from gateway.domain.database_url import name_of
 def command(config_file: Path | None) -> None:
     """Check a configuration without starting anything.
 
-    Prints what the gateway would use, the environment's GATEWAY__SECTION__KEY variables included, or every
-    problem with its file, line and column, and then exits with 2.
+    Prints what the gateway would use, the environment's GATEWAY__SECTION__KEY variables included, and where a
+    chat call to each provider would go; or every problem with its file, line and column, and then exits with 2.
     """
     file = find_file(config_file)
     config = load_config(file, os.environ)
     click.echo(f"{file}: ok")
     for name, value in _summary(config):
         click.echo(f"  {name:<10} {value}")
+    click.echo("A chat call would go to:")
+    for name, provider in config.providers.items():
+        url = chat_url(provider.base_url, provider.version_path, provider.auth)
+        click.echo(f"  {name:<10} {url}")
+    for name, fault in faults_of(config):
+        click.echo(f"warning: {file}: providers.{name}.base_url: {fault.says} {fault.do}", err=True)
 
 
 def _summary(config: Config) -> list[tuple[str, str]]:

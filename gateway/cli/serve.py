@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -12,9 +13,12 @@ import click
 from gateway.cli.sources import DEFAULT_FILE, DEMO_FILE, config_option, find_file, storage_option
 from gateway.cli.welcome import DEMO, welcome
 from gateway.config import Config, load_config
+from gateway.provisioning import faults_of
 from gateway.server.demo_mode import run_with_demo
 from gateway.server.logs import configure_logs
 from gateway.server.run import run
+
+log = logging.getLogger("gateway.server")
 
 Flags = Mapping[str, object]
 
@@ -72,6 +76,8 @@ def _serve_demo(file: Path, flags: Flags) -> None:
 def _load(file: Path, flags: Flags) -> Config:
     config = load_config(file, os.environ, flags)
     configure_logs(config.logging.level, config.logging.format)
+    for name, fault in faults_of(config):
+        log.warning("providers.%s.base_url %s %s", name, fault.says, fault.do)
     return config
 
 

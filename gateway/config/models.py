@@ -151,6 +151,11 @@ class ProviderConfig(Section):
     base_url: HttpUrl = Field(
         description="The URL that the provider's SDK would be given, such as https://api.openai.com/v1."
     )
+    version_path: Literal["keep", "strip"] | None = Field(
+        default=None,
+        description="What becomes of a version such as v1 ahead of a caller's path: sent on (`keep`) or left out "
+        "(`strip`) whatever base_url is; null: told by base_url.",
+    )
     api_key: KeyValue | None = Field(
         default=None,
         description="Key sent upstream for callers that came in with a gateway key, or with none.",

@@ -24,7 +24,7 @@ class Usage:
     reasoning_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Charge:
     """What is billed at one model's prices: most answers have one charge.
 

@@ -21,16 +21,39 @@ TYPES = {
     504: "timeout_error",
 }
 
+STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
 
 def draw_error(error: GatewayError, endpoint: str, identity: Identity | None) -> web.Response:
-    """Draw an error as OpenAI does, or for Anthropic's endpoints as Anthropic does.
+    """Draw an error as the provider whose endpoint it is does; where that is not known, as OpenAI does.
 
-    Sources: OpenAI API reference, "Error codes"; Anthropic API reference, "Errors".
+    Sources: OpenAI API reference, "Error codes"; Anthropic API reference, "Errors"; Google's API design guide,
+    "Errors"; Ollama's, Cohere's and DashScope's API references, "Errors".
     """
     kind = TYPES.get(error.status, "api_error")
     body: dict[str, object]
     if endpoint.partition(".")[0] == "messages":
         body = {"type": "error", "error": {"type": kind, "message": str(error)}}
+    elif endpoint.startswith("gemini."):
+        status = STATUSES.get(error.status, "INTERNAL")
+        body = {"error": {"code": error.status, "message": str(error), "status": status}}
+    elif endpoint.startswith(("ollama.", "tgi.")):
+        body = {"error": str(error)}
+    elif endpoint.startswith("cohere."):
+        body = {"message": str(error)}
+    elif endpoint.startswith("dashscope."):
+        named = {"request_id": identity.request_id} if identity else {}
+        body = {"code": error.code, "message": str(error), **named}
     else:
         body = {"error": {"message": str(error), "type": kind, "param": error.field, "code": error.code}}
     return web.Response(

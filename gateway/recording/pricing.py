@@ -24,9 +24,10 @@ class Pricing:
 
     def priced(self, exchange: Exchange, facts: Facts) -> Facts:
         """Return the facts with the cost that follows from them; without one where there is no price."""
-        names = (stated_model(exchange.identity.metadata), facts.model, facts.requested_model)
+        stated = stated_model(exchange.identity.metadata)
+        names = tuple([name for name in (stated, facts.model, facts.requested_model) if name])
+        if not names and facts.billing.stated_nanousd is None:
+            return facts
         seller = Seller(exchange.provider, self.base_url_of(exchange.provider))
-        cost = self.prices.cost(
-            seller, tuple(name for name in names if name), facts.usage, facts.billing, exchange.started_at_us
-        )
+        cost = self.prices.cost(seller, names, facts.usage, facts.billing, exchange.started_at_us)
         return facts if cost is None else replace(facts, cost=cost)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from gateway.domain.exchange import PayloadPolicy
 from gateway.errors import BadInput
-from gateway.routing.targets import Provider
+from gateway.routing.targets import BasePath, Provider, VersionPath
 from gateway.upstream.message import Origin, Timeouts
 
 KEY_HEADERS = {"bearer": (b"authorization", b"Bearer "), "x-api-key": (b"x-api-key", b"")}
@@ -19,6 +19,7 @@ def build_provider(
     base_url: str,
     *,
     tls: ssl.SSLContext,
+    version_path: VersionPath | None = None,
     api_key: str | None = None,
     auth: str = "bearer",
     headers: dict[str, str] | None = None,
@@ -46,7 +47,7 @@ def build_provider(
             url.hostname, port, tls if url.scheme == "https" else None, max_connections, keepalive_seconds
         ),
         host_header=url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"),
-        base_path=url.path.rstrip("/"),
+        base_path=BasePath.of(url.path, version_path),
         base_url=base_url,
         key_header=(key_name, key_prefix + api_key.encode()) if api_key else None,
         headers=tuple((field.lower().encode(), value.encode()) for field, value in (headers or {}).items()),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 
 from gateway.errors import BadInput, Forbidden, NotFound
-from gateway.routing.targets import Provider, ProviderTable, Target, target_of
+from gateway.routing.targets import Provider, ProviderTable, Target
 
 
 class Router:
@@ -43,31 +44,31 @@ class Router:
             Forbidden: the custom host's origin is not allowed.
             NotFound: the path starts with no provider's name.
         """
-        first = path.partition("?")[0].split("/", 2)[1]
-        rest = path[len(first) + 1 :]
+        first = path.split("/", 2)[1]
+        if "?" in first:
+            first = first.partition("?")[0]
         if first != "v1":
-            return target_of(self._named_in_path(first, path), rest)
-        if custom_host is not None:
-            return target_of(self._custom(custom_host), rest)
-        return target_of(self._named_in_header(provider_name), rest)
+            provider = self._providers.get(first)
+            if provider is None:
+                raise self._not_found(path)
+            return Target(provider, provider.base_path.join(path[len(first) + 1 :]))
+        provider = self._named_in_header(provider_name) if custom_host is None else self._custom(custom_host)
+        return Target(provider, provider.base_path.join(path))
 
     def url_of(self, provider_name: str, path: str) -> str | None:
         """Return where a provider was asked for a caller's path; None where it is not configured (any more)."""
         provider = self._providers.get(provider_name)
         if provider is None:
             return None
-        first = path.partition("?")[0].split("/", 2)[1]
-        origin = "/".join(provider.base_url.split("/", 3)[:3])
-        return origin + target_of(provider, path[len(first) + 1 :]).request_target
+        is_named = re.match(f"/{re.escape(provider_name)}(?![^/?])", path)
+        asked = path[len(provider_name) + 1 :] if is_named else path
+        return "/".join(provider.base_url.split("/", 3)[:3]) + provider.base_path.join(asked)
 
-    def _named_in_path(self, first: str, path: str) -> Provider:
-        provider = self._providers.get(first)
-        if provider is None:
-            raise NotFound(
-                f"nothing is served at {path.partition('?')[0][:200]!r}.",
-                hint=f"Paths start with /v1/ or with a provider's name: {self._names()}.",
-            )
-        return provider
+    def _not_found(self, path: str) -> NotFound:
+        return NotFound(
+            f"nothing is served at {path.partition('?')[0][:200]!r}.",
+            hint=f"Paths start with /v1/ or with a provider's name: {self._names()}.",
+        )
 
     def _named_in_header(self, name: str | None) -> Provider:
         name = name.removeprefix("@") if name else self._default

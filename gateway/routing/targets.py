@@ -1,13 +1,84 @@
-"""Provider: a configured upstream, and how a path is joined to it."""
+"""Provider: a configured upstream, and how a path is joined to its base URL."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from gateway.domain.exchange import PayloadPolicy
 from gateway.domain.value import value
 from gateway.upstream.message import Origin, Timeouts
+
+VersionPath = Literal["keep", "strip"]
+"""What is done with a version in a caller's path, whatever the base URL: sent on, or left out."""
+
+VERSION = r"v[0-9]+(?:\.[0-9]+)*(?:p[0-9]+)?(?:(?:alpha|beta)[0-9]*)?"
+"""Pattern of a path segment that is a version: `v1`, `v4`, `v1.1`, `v1beta`, `v1alpha2`, `v1p1beta1`."""
+
+_VERSIONS_AHEAD = re.compile(rf"(?:(/{VERSION})(?=[/?]|\Z))+")
+"""Versions at the head of a path; the group is the last of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BasePath:
+    """The path of a base URL, and what becomes of a version ahead of what is asked for there. Made by `of`.
+
+    Args:
+        path: without a trailing slash, such as `/v1`; may be empty.
+        version_path: the provider's own rule; None: what `join` says.
+        under_v1: what `/v1` becomes ahead of a path with no other version; None where that varies.
+        dropped: versions, such as `/v1`, that are not sent on.
+        is_distinct: whether what begins with the whole path is complete: one of several names, with a version.
+    """
+
+    path: str
+    version_path: VersionPath | None
+    under_v1: str | None
+    dropped: frozenset[str]
+    is_distinct: bool
+
+    @classmethod
+    def of(cls, path: str, version_path: VersionPath | None = None) -> BasePath:
+        """Return what joins to `path`, a URL's path as it was written."""
+        path = path.rstrip("/")
+        is_sent_on = version_path == "keep" or (version_path is None and not path)
+        names = path.split("/")[1:]
+        return cls(
+            path,
+            version_path,
+            under_v1=path + "/v1" if is_sent_on else None if path.startswith("/v1/") else path,
+            dropped=frozenset({"/v1", *("/" + name for name in names[-1:])}) if path else frozenset(),
+            is_distinct=len(names) > 1 and any(re.fullmatch(VERSION, name) for name in names),
+        )
+
+    def join(self, asked: str) -> str:
+        """Return the request target for a path and query: `/…` below the provider's name, or all of `/v1/…`.
+
+        A version at its head is sent on if the base URL is a bare host, and left out if the base URL ends in
+        the same; `v1` is left out behind any path, another version is appended. Of several the last counts.
+        """
+        if (
+            asked[:4] == "/v1/"
+            and self.under_v1 is not None
+            and (asked[4:5] != "v" or not _VERSIONS_AHEAD.match(asked, 3))
+        ):
+            return self.under_v1 + asked[3:]
+        target = self.path + (asked if self.version_path == "keep" else self._below(asked))
+        return target if target[:1] == "/" else "/" + target
+
+    def _below(self, asked: str) -> str:
+        if self.is_distinct and asked.startswith(self.path):
+            # A client that was given the whole URL, with the gateway in the host's place.
+            rest = asked[len(self.path) :]
+            asked = rest if rest[:1] in ("", "/", "?") else asked
+        found = _VERSIONS_AHEAD.match(asked) if asked[1:2] == "v" else None
+        if found is None:
+            return asked
+        if self.version_path == "strip" or found[1] in self.dropped:
+            return asked[found.end() :]
+        return asked[found.start(1) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +87,6 @@ class Provider:
 
     Args:
         host_header: value of the Host header it is called with.
-        base_path: path of its base URL without a trailing slash, such as `/v1`; may be empty.
         key_header: header line that carries its key, or None where we hold no key for it.
         headers: header fields added to each request.
         payloads: what is kept of its requests; None leaves that to the gateway's default.
@@ -25,7 +95,7 @@ class Provider:
     name: str
     origin: Origin
     host_header: bytes
-    base_path: str
+    base_path: BasePath
     base_url: str
     key_header: tuple[bytes, bytes] | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -39,19 +109,6 @@ class Target:
 
     provider: Provider
     request_target: str
-
-
-def target_of(provider: Provider, rest: str) -> Target:
-    """Join what follows `/v1` or `/{provider}` in a caller's path, query included, to the provider's base URL.
-
-    A leading `/v1` stands for the base URL itself, so that clients which add it and clients which do not
-    reach the same place.
-    """
-    below = rest.removeprefix("/v1")
-    if below[:1] not in ("", "/", "?"):
-        below = rest
-    target = provider.base_path + below
-    return Target(provider, target if target.startswith("/") else "/" + target)
 
 
 ProviderTable = Mapping[str, Provider]

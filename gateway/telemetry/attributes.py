@@ -31,6 +31,12 @@ _OPERATIONS: Mapping[str, str] = {
     "watsonx.generation": "text_completion",
     "embeddings": "embeddings",
     "cohere.embed": "embeddings",
+    "gemini.generate": "generate_content",
+    "gemini.interactions": "chat",
+    "gemini.embed": "embeddings",
+    "ollama.chat": "chat",
+    "ollama.generate": "text_completion",
+    "ollama.embed": "embeddings",
 }
 
 

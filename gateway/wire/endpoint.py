@@ -69,10 +69,30 @@ _BY_PATTERN = tuple(
 )
 """Kinds of call by a path's last segments, the first that matches. Those that end in `.retrieve` or `.results` show
 again what another call began. What is cancelled is shown as it then stands, as by a retrieval."""
+_OLLAMA = {
+    "chat": "ollama.chat",
+    "generate": "ollama.generate",
+    "embed": "ollama.embed",
+    "embeddings": "ollama.embed",
+}
+"""Kinds of call by what stands after `/api/` alone."""
+
+_BY_VERB = {
+    "generateContent": "gemini.generate",
+    "streamGenerateContent": "gemini.generate",
+    "embedContent": "gemini.embed",
+    "batchEmbedContents": "gemini.embed",
+    "countTokens": "gemini.count_tokens",
+}
+"""Kinds of call by what Google's paths have after a model's name and a colon."""
+
+_RAW_VERBS = frozenset({"rawPredict", "streamRawPredict"})
+_VERB = re.compile(r"(?::|%3[Aa])([A-Za-z]+)$")
+_CLAUDE_AT_VERTEX = re.compile(r"/publishers/anthropic/models/(?!count-tokens\b)[^/]+$")
 
 _MODEL_IN_PATH = re.compile(
     r"/(?:publishers/[^/]+/models|models|tunedModels|endpoints|model|deployments)/([^/?]+?)"
-    r"(?::[A-Za-z]+)?(?=[/?]|$)"
+    r"(?:(?::|%3[Aa])[A-Za-z]+)?(?=[/?]|$)"
 )
 """Gemini's and Vertex's `models/NAME:verb`, Bedrock's `model/NAME/verb`, Azure's `deployments/NAME/…`."""
 
@@ -89,12 +109,26 @@ def endpoint_of(path: str) -> str:
         if parent.endswith("/wenxinworkshop/chat"):
             return "ernie.chat"
         return "chat.completions" if parent.endswith("/chat") else "completions"
+    if name in _OLLAMA and parent.endswith("/api"):
+        return _OLLAMA[name]
+    if verb := _VERB.search(name):
+        return _endpoint_of_verb(verb[1], f"{parent}/{name}")
+    if name == "interactions" and "/v1" in parent:
+        return "gemini.interactions"
     if name in _BY_LAST_SEGMENT:
         return _BY_LAST_SEGMENT[name]
     # Threads and stored completions have lists of messages too; those are a level deeper.
     if name == "messages" and (parent.endswith(("/v1", "/v1beta")) or parent.rfind("/") == 0):
         return name
     return next((kind for pattern, kind in _BY_PATTERN if pattern.search(whole)), OTHER)
+
+
+def _endpoint_of_verb(verb: str, path: str) -> str:
+    if verb in _RAW_VERBS and _CLAUDE_AT_VERTEX.search(path):
+        return "messages"
+    if verb == "predict" and "embedding" in path.rpartition("/")[2]:
+        return "gemini.embed"
+    return _BY_VERB.get(verb, OTHER)
 
 
 def endpoint_of_answer(answer: object, path: str) -> str:

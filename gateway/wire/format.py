@@ -28,8 +28,8 @@ class WireMessage:
 
     @property
     def content_type(self) -> str:
-        """The media type with its parameters, in lower case; empty without one."""
-        return first_value(self.headers, b"content-type").decode("latin-1").lower()
+        """The media type with its parameters; empty without one."""
+        return first_value(self.headers, b"content-type").decode("latin-1")
 
 
 @value()

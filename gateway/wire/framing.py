@@ -26,6 +26,8 @@ def read_framing(content_type: str, body: bytes) -> Stream | None:
     What the body looks like goes before what its content type says: an error sent as JSON in place of a stream
     is JSON.
     """
+    if body.startswith(b"{"):
+        return _read_lines(body) if _has_lines(content_type, body) else None
     kind = content_type.lower()
     if kind.startswith(aws_event_stream.CONTENT_TYPE) or aws_event_stream.looks_like_one(body):
         return aws_event_stream.read_stream(body)
@@ -33,15 +35,20 @@ def read_framing(content_type: str, body: bytes) -> Stream | None:
     if start.startswith(b"["):
         return _read_array(body)
     if start.startswith(b"{"):
-        return _read_lines(body) if kind.startswith(_LINE_TYPES) or _has_several_objects(body) else None
+        return _read_lines(body) if _has_lines(content_type, body) else None
     if kind.startswith("text/event-stream") or start.startswith(_SSE_STARTS):
         return read_stream(body)
     return None
 
 
-def _has_several_objects(body: bytes) -> bool:
-    first, newline, rest = body.partition(b"\n")
-    return bool(newline) and rest.lstrip(_SPACE).startswith(b"{") and parse_object(first) is not None
+def _has_lines(content_type: str, body: bytes) -> bool:
+    """Tell whether a body that starts with an object has one in each line."""
+    end = body.find(b"\n")
+    if end < 0 and content_type.startswith("application/json"):
+        return False
+    if content_type.lower().startswith(_LINE_TYPES):
+        return True
+    return end > 0 and body[end:].lstrip(_SPACE).startswith(b"{") and parse_object(body[:end]) is not None
 
 
 def _read_lines(body: bytes) -> Stream:

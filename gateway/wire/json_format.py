@@ -30,6 +30,7 @@ class JsonFormat:
         read_stream: what a stream says. Gets the events unparsed, to parse only those that matter.
         rebuild: the unstreamed answer, from the objects of a stream; None where they make none.
         read_user: the end user that a request names.
+        read_model: the model that a request's body names, which goes before the one in its path.
     """
 
     recognises: Callable[[JsonObject], bool]
@@ -37,6 +38,9 @@ class JsonFormat:
     read_stream: Callable[[Stream], Answered]
     rebuild: Callable[[list[JsonObject]], JsonObject | None]
     read_user: Callable[[JsonObject], str | None] = lambda request: text_in(request, "user")
+    read_model: Callable[[JsonObject], str | None] = lambda request: (
+        text_in(request, "model") or text_in(request, "model_id")
+    )
 
     def read_request(self, request: WireMessage) -> Asked:
         """Return what the request says."""
@@ -45,8 +49,7 @@ class JsonFormat:
         asked = parse_object(request.body)
         if asked is None:
             return Asked(model=model_in_path(request.path), note=unreadable("request", request.body))
-        model = text_in(asked, "model") or text_in(asked, "model_id") or model_in_path(request.path)
-        return Asked(model=model, user=self.read_user(asked))
+        return Asked(model=self.read_model(asked) or model_in_path(request.path), user=self.read_user(asked))
 
     def read_response(self, response: WireMessage) -> Answered:
         """Return what the response says."""

@@ -39,15 +39,15 @@ def recognises(answer: JsonObject) -> bool:
 def read_answer(answer: JsonObject) -> Answered:
     """Return what an unstreamed completion, or an error in its place, says."""
     usage = usage_in(answer)
-    finish_reason = _finish_reason(answer)
+    finish_reason, error = _ending_in(answer)
     return Answered(
         model=_model_in(answer),
         usage=read_usage(usage),
         response_id=text_in(answer, "id"),
         finish_reason=finish_reason,
-        note=_error_in(answer) or error_message(answer),
+        note=error or error_message(answer),
         billing=read_billing(answer, usage),
-        has_failed=finish_reason == FAILED or states_error(answer) or _error_in(answer) is not None,
+        has_failed=finish_reason == FAILED or error is not None or states_error(answer),
     )
 
 
@@ -68,9 +68,10 @@ def read_stream(stream: Stream) -> Answered:
         # The last usage that says anything holds, wherever it stands; zeros after it do not undo it.
         if not says_anything(usage) and (found := usage_in(chunk)):
             usage, usage_is_alone = found, not chunk.get("choices")
-        has_failed = has_failed or states_error(chunk) or _error_in(chunk) is not None
-        error = error or _error_in(chunk) or error_message(chunk)
-        finish_reason = finish_reason or _finish_reason(chunk)
+        reason, choice_error = _ending_in(chunk)
+        has_failed = has_failed or choice_error is not None or states_error(chunk)
+        error = error or choice_error or error_message(chunk)
+        finish_reason = finish_reason or reason
         if finish_reason is not None and (not has_usage or says_anything(usage)):
             break
     has_failed = has_failed or finish_reason == FAILED
@@ -192,19 +193,16 @@ def _other_ids(chunks: Iterable[JsonObject], response_id: str | None) -> tuple[s
     return tuple(ids)[:MAX_IDS]
 
 
-def _finish_reason(answer: JsonObject) -> str | None:
-    for choice in objects_in(answer, "choices"):
-        if index_in(choice) == 0:
-            return text_in(choice, "finish_reason")
-    return None
-
-
-def _error_in(answer: JsonObject) -> str | None:
-    """The message of an error that stands in a choice, as OpenRouter's do."""
+def _ending_in(answer: JsonObject) -> tuple[str | None, str | None]:
+    """The finish reason of the first choice, and the message of an error that stands in a choice, as at
+    OpenRouter."""
+    finish_reason = error = None
     for choice in objects_in(answer, "choices"):
         if choice.get("error"):
-            return error_message(choice)
-    return None
+            error = error or error_message(choice)
+        if finish_reason is None and index_in(choice) == 0:
+            finish_reason = text_in(choice, "finish_reason")
+    return finish_reason, error
 
 
 def _build_choice(index: int, pieces: list[JsonObject]) -> JsonObject:

@@ -8,7 +8,7 @@ prompt, reasoning within the completion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 
 from gateway.domain.request import NANO, NOTHING_STATED, Billing, Usage
@@ -19,11 +19,32 @@ _TICKS_PER_NANO = 10
 
 _MAX_NANOUSD = 2**63 - 1
 
+_COST_NAMES = frozenset({"cost", "cost_in_usd_ticks", "estimated_cost"})
+
+_READ_NAMES = (
+    "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens", "cache_read_tokens",
+)  # fmt: skip
+_WRITE_NAMES = (
+    "cache_creation_tokens", "cache_creation_input_tokens", "cache_write_tokens", "cache_write_input_tokens",
+)  # fmt: skip
+_CACHE_NAMES = frozenset(_READ_NAMES + _WRITE_NAMES)
+"""What is read from and written to a cache, by the names that others than OpenAI have for it."""
+
+_OWN_NAMES = frozenset({"cached_tokens", "cache_write_tokens"})
+"""What OpenAI calls it, within the details."""
+
+_PROMPT_UNITS = (
+    ("audio_tokens", "input_audio_tokens"),
+    ("image_tokens", "input_image_tokens"),
+    ("video_tokens", "input_video_tokens"),
+)
+_COMPLETION_UNITS = (("audio_tokens", "output_audio_tokens"), ("image_tokens", "output_image_tokens"))
+
 
 def usage_in(answer: JsonObject) -> JsonObject:
     """Return the usage object of an answer or a chunk, wherever it stands: the first that says anything."""
     usage = object_in(answer, "usage")
-    if says_anything(usage):
+    if usage.get("total_tokens") or says_anything(usage):
         return usage
     choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
@@ -37,7 +58,8 @@ def usage_in(answer: JsonObject) -> JsonObject:
 
 def details_in(usage: JsonObject, part: str) -> JsonObject:
     """Return what a usage object says of the parts of a count; some say `token` where most say `tokens`."""
-    return object_in(usage, f"{part}_tokens_details") or object_in(usage, f"{part}_token_details")
+    details = usage.get(part + "_tokens_details") or usage.get(part + "_token_details")
+    return details if isinstance(details, dict) else {}
 
 
 def says_anything(usage: JsonObject) -> bool:
@@ -51,40 +73,35 @@ def says_anything(usage: JsonObject) -> bool:
 def read_usage(usage: JsonObject, prompt: str = "prompt", completion: str = "completion") -> Usage:
     """Return the counts of a usage object whose fields start with `prompt` and `completion`."""
     prompt_details = details_in(usage, prompt)
-    prompt_tokens = count_in(usage, f"{prompt}_tokens")
-    completion_tokens = count_in(usage, f"{completion}_tokens")
+    prompt_tokens = count_in(usage, prompt + "_tokens")
+    completion_tokens = count_in(usage, completion + "_tokens")
     if prompt_tokens is None and completion_tokens is None:
         # Embeddings and rerankers of Voyage, Jina and others count nothing but a total.
         prompt_tokens = count_in(usage, "total_tokens")
     reasoning_tokens = count_in(details_in(usage, completion), "reasoning_tokens")
-    if completion_tokens is not None and reasoning_tokens:
+    if reasoning_tokens and completion_tokens is not None:
         # xAI counts reasoning beside the completion; the total then shows it.
         is_apart = (
             count_in(usage, "total_tokens") == (prompt_tokens or 0) + completion_tokens + reasoning_tokens
         )
         completion_tokens += reasoning_tokens if is_apart else 0
-    cached_tokens = first_count(
-        (prompt_details, "cached_tokens"),
-        (usage, "prompt_cache_hit_tokens"),
-        (usage, "cached_tokens"),
-        (usage, "cache_read_input_tokens"),
-        (prompt_details, "cache_read_input_tokens"),
-        (prompt_details, "cache_read_tokens"),
-        (usage, "cache_read_tokens"),
-    )
-    cache_write_tokens = first_count(
-        (prompt_details, "cache_write_tokens"),
-        (prompt_details, "cache_creation_tokens"),
-        (prompt_details, "cache_creation_input_tokens"),
-        (usage, "cache_creation_input_tokens"),
-        (usage, "cache_creation_tokens"),
-        (usage, "cache_write_tokens"),
-    )
-    held = (cached_tokens or 0) + (cache_write_tokens or 0)
-    if prompt_tokens is not None and held > prompt_tokens:
+    cached_tokens = count_in(prompt_details, "cached_tokens")
+    cache_write_tokens = count_in(prompt_details, "cache_write_tokens")
+    if not _CACHE_NAMES.isdisjoint(usage) or not _CACHE_NAMES.isdisjoint(prompt_details.keys() - _OWN_NAMES):
+        # The first name that is there counts; LiteLLM states the same counts under two.
+        cached_tokens = _first_count(cached_tokens, (prompt_details, usage), _READ_NAMES)
+        cache_write_tokens = _first_count(cache_write_tokens, (prompt_details, usage), _WRITE_NAMES)
+    if (cached_tokens or cache_write_tokens) and prompt_tokens is not None:
+        held = (cached_tokens or 0) + (cache_write_tokens or 0)
         # A part cannot be larger than its whole: it was counted beside it, as Anthropic does.
-        prompt_tokens += held
+        prompt_tokens += held if held > prompt_tokens else 0
     return Usage(prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens)
+
+
+def _first_count(known: int | None, places: tuple[JsonObject, ...], names: tuple[str, ...]) -> int | None:
+    if known is not None:
+        return known
+    return first_count(*((place, name) for name in names for place in places))
 
 
 def add_usage(usages: Iterable[Usage]) -> Usage:
@@ -101,12 +118,17 @@ def read_billing(
     answer: JsonObject, usage: JsonObject, prompt: str = "prompt", completion: str = "completion"
 ) -> Billing:
     """Return what an answer with this usage says of its price beside the tokens that `read_usage` reads."""
-    stated = stated_cost(usage)
-    units = _units_of(usage, prompt, completion)
-    tier = text_in(answer, "service_tier") or text_in(usage, "service_tier")
+    stated = None if _COST_NAMES.isdisjoint(usage) else stated_cost(usage)
+    units = _units_in(details_in(usage, prompt), _PROMPT_UNITS)
+    units += _units_in(details_in(usage, completion), _COMPLETION_UNITS)
+    if seconds := usage.get("prompt_audio_seconds") and amount_in(usage, "prompt_audio_seconds"):
+        # Mistral's models take audio by the second, beside the tokens of the text.
+        units.append(("audio_seconds", seconds))
+    tier = answer.get("service_tier", usage.get("service_tier"))
     if stated is None and not units and (tier is None or tier == "default"):
         return NOTHING_STATED
-    return Billing(stated, units, {"service_tier": tier} if tier else {})
+    tier = text_in({"tier": tier}, "tier")
+    return Billing(stated, dict(units), {"service_tier": tier} if tier else {})
 
 
 def stated_cost(usage: JsonObject) -> int | None:
@@ -135,22 +157,10 @@ def to_nanousd(dollars: object) -> int | None:
         return None
 
 
-def _units_of(usage: JsonObject, prompt: str, completion: str) -> Mapping[str, float]:
-    prompt_details = details_in(usage, prompt)
-    completion_details = details_in(usage, completion)
-    seconds = amount_in(usage, "prompt_audio_seconds")
-    if not prompt_details and not completion_details and not seconds:
-        return {}
-    found = {
-        # Mistral's models take audio by the second, beside the tokens of the text.
-        "audio_seconds": seconds,
-        "input_audio_tokens": count_in(prompt_details, "audio_tokens"),
-        "input_image_tokens": count_in(prompt_details, "image_tokens"),
-        "input_video_tokens": count_in(prompt_details, "video_tokens"),
-        "output_audio_tokens": count_in(completion_details, "audio_tokens"),
-        "output_image_tokens": count_in(completion_details, "image_tokens"),
-    }
-    return {name: count for name, count in found.items() if count}
+def _units_in(details: JsonObject, names: Sequence[tuple[str, str]]) -> list[tuple[str, float]]:
+    if not details:
+        return []
+    return [(unit, count) for name, unit in names if details.get(name) and (count := count_in(details, name))]
 
 
 def _of_timings(timings: JsonObject) -> JsonObject:

@@ -101,23 +101,26 @@ class PriceTable:
             return Cost(billing.stated_nanousd, PROVIDER_VERSION)
         if tariff is None or not _is_counted(usage, billing):
             return None
-        own = Charge(
-            None, without(usage, [charge.usage for charge in billing.others]), billing.units, billing.terms
-        )
-        amounts = [tariff.price(own, at_us)]
-        for charge in billing.others:
-            others = (
-                self._tariff_of(seller.name, seller.base_url, (charge.model,)) if charge.model else tariff
-            )
-            amounts.append(others.price(charge, at_us) if others else None)
+        nanousd = self._sum(seller, tariff, usage, billing, at_us)
+        if nanousd is None or nanousd > _MAX_NANOUSD:
+            return None
+        return Cost(int(nanousd.to_integral_value(ROUND_HALF_EVEN)), tariff.version)
+
+    def _sum(
+        self, seller: Seller, tariff: _Tariff, usage: Usage, billing: Billing, at_us: int
+    ) -> Decimal | None:
+        if not billing.others:
+            return tariff.price(Charge(None, usage, billing.units, billing.terms), at_us)
+        own = without(usage, [charge.usage for charge in billing.others])
         nanousd = Decimal(0)
-        for amount in amounts:
+        for charge in (Charge(None, own, billing.units, billing.terms), *billing.others):
+            names = (charge.model,) if charge.model else None
+            prices = self._tariff_of(seller.name, seller.base_url, names) if names else tariff
+            amount = prices.price(charge, at_us) if prices else None
             if amount is None:
                 return None
             nanousd += amount
-        if nanousd > _MAX_NANOUSD:
-            return None
-        return Cost(int(nanousd.to_integral_value(ROUND_HALF_EVEN)), tariff.version)
+        return nanousd
 
     def _find_tariff(self, provider: str, base_url: str | None, models: tuple[str, ...]) -> _Tariff | None:
         for model in models:
@@ -149,8 +152,6 @@ def without_vendor(model: str) -> str:
 
 def without(usage: Usage, parts: Sequence[Usage]) -> Usage:
     """Return what is left of `usage` where `parts` of it are taken away."""
-    if not parts:
-        return usage
     counts = {
         field.name: None if count is None else count - sum(getattr(part, field.name) or 0 for part in parts)
         for field in fields(usage)

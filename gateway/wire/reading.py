@@ -18,6 +18,9 @@ from gateway.wire import (
     cohere,
     dashscope,
     ernie,
+    gemini,
+    gemini_interactions,
+    ollama,
     opaque,
     openai_chat,
     openai_embeddings,
@@ -63,6 +66,13 @@ FORMATS: Mapping[str, WireFormat] = MappingProxyType(
         "ernie.chat": ernie.FORMAT,
         "predictions": replicate.FORMAT,
         "predictions.retrieve": replicate.FORMAT,
+        "gemini.generate": gemini.FORMAT,
+        "gemini.embed": gemini.FORMAT,
+        "gemini.count_tokens": gemini.FORMAT,
+        "gemini.interactions": gemini_interactions.FORMAT,
+        "ollama.chat": ollama.FORMAT,
+        "ollama.generate": ollama.FORMAT,
+        "ollama.embed": ollama.EMBED_FORMAT,
     }
 )
 """Formats by endpoint, as `endpoint_of` names it. Any other endpoint is told by what its answer calls itself."""
@@ -80,6 +90,8 @@ _RECOGNISABLE: tuple[WireFormat, ...] = (
     ernie.FORMAT,
     text_generation.WATSONX,
     text_generation.TGI,
+    gemini.FORMAT,
+    ollama.FORMAT,
 )
 """Formats that an answer may call itself; the first that recognises it is taken."""
 
@@ -100,7 +112,7 @@ def read_facts(exchange: Exchange) -> Facts:
     response = decode(exchange.response_body, exchange.response_headers)
     question = WireMessage(exchange.path, exchange.request_headers, request.data)
     answer = WireMessage(exchange.path, exchange.response_headers, response.data)
-    wire_format = format_of(exchange.endpoint, answer.content_type, answer.body)
+    wire_format = FORMATS.get(exchange.endpoint) or format_of("", answer.content_type, answer.body)
     asked = wire_format.read_request(question)
     answered = wire_format.read_response(answer)
     notes = (
@@ -182,9 +194,15 @@ def _opening(content_type: str, body: bytes) -> JsonObject | None:
 def _model_name(asked: Asked, answered: Answered) -> str | None:
     """The model that answered. Servers of local models call it by the path of its file; what they were asked for
     is its name then."""
-    if answered.model is not None and asked.model is not None and _FILE_PATH.search(answered.model):
+    name = answered.model
+    if (
+        name is not None
+        and asked.model is not None
+        and ("/" in name or "\\" in name)
+        and _FILE_PATH.search(name)
+    ):
         return asked.model
-    return answered.model
+    return name
 
 
 def _billing(exchange: Exchange, asked: Asked, answered: Answered) -> Billing:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from gateway.domain.request import Usage
-from gateway.wire.fields import MAX_TEXT, JsonObject, count_in, object_in, parse_object, text_in
+from gateway.wire.fields import MAX_TEXT, JsonObject, count_in, object_in, text_in
 from gateway.wire.format import Answered, Asked, WireMessage
 from gateway.wire.json_format import JsonFormat, error_message, states_error
 from gateway.wire.sse import Stream
@@ -48,15 +48,19 @@ def rebuild(events: list[JsonObject]) -> None:
     """Return None: a stream's events are no objects."""
 
 
+def read_model(request: JsonObject) -> str | None:
+    """Return the model that a request's body names, with its version or by that alone."""
+    return (text_in(request, "version") or "").partition(":")[0] or None
+
+
 class _ReplicateFormat(JsonFormat):
     """A model has two names, its owner's and its own."""
 
     def read_request(self, request: WireMessage) -> Asked:
         asked = super().read_request(request)
         found = _MODEL_IN_PATH.search(request.path.partition("?")[0])
-        version = text_in(parse_object(request.body) or {}, "version") or ""
-        name = unquote(found[1]) if found else version.partition(":")[0] if "/" in version else ""
+        name = unquote(found[1]) if found else ""
         return replace(asked, model=name) if 0 < len(name) <= MAX_TEXT else asked
 
 
-FORMAT = _ReplicateFormat(recognises, read_answer, read_stream, rebuild)
+FORMAT = _ReplicateFormat(recognises, read_answer, read_stream, rebuild, read_model=read_model)

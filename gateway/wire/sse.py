@@ -54,9 +54,13 @@ def read_stream(body: bytes) -> Stream:
     *blocks, rest = body.split(b"\n\n", MAX_EVENTS)
     found: list[Event] = []
     for block in blocks:
-        # Nearly every event of OpenAI's streams is one such line; a call for each would double the time.
+        # Nearly every event is one such line, or one below its name; a call for each would double the time.
         if block.startswith(b"data: ") and b"\n" not in block:
             found.append((DEFAULT_EVENT, block[6:]))
+            continue
+        name, is_named, data = block.partition(b"\ndata: ")
+        if is_named and name.startswith(b"event: ") and b"\n" not in data and b"\n" not in name:
+            found.append((name[7:].decode(errors="replace") or DEFAULT_EVENT, data))
         elif (event := _read_block(block)) is not None:
             found.append(event)
     return Stream(found, _read_block(rest.partition(b"\n\n")[0]), body)

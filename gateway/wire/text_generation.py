@@ -124,7 +124,9 @@ class _TgiFormat(JsonFormat):
 
     def read_response(self, response: WireMessage) -> Answered:
         # Hugging Face's own API puts an answer that is no stream into a list.
-        stream = read_framing(response.content_type, response.body) if response.body.startswith(b"[") else None
+        stream = (
+            read_framing(response.content_type, response.body) if response.body.startswith(b"[") else None
+        )
         first = parse_object(stream.arrived[0][1]) if stream and stream.arrived else None
         answered = read_tgi(first) if first is not None else super().read_response(response)
         counted = Usage(

@@ -27,6 +27,41 @@ def test_a_good_file_is_summed_up_without_its_secrets(run: Run, tmp_path: Path) 
     assert not (tmp_path / "here.db").exists()
 
 
+def test_it_shows_where_a_chat_call_to_each_provider_would_go(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("""
+providers:
+  claude: {base_url: "https://api.anthropic.com"}
+  zai: {base_url: "https://api.z.ai/api/paas/v4"}
+  kept: {base_url: "https://llm.test/api", version_path: keep}
+  bare: {base_url: "https://llm.test", version_path: strip}
+""")
+    shown = run("check", "-c", "my.yaml")
+    _, _, calls = shown.stdout.partition("A chat call would go to:\n")
+    assert [line.split() for line in calls.splitlines()] == [
+        ["claude", "https://api.anthropic.com/v1/messages"],
+        ["zai", "https://api.z.ai/api/paas/v4/chat/completions"],
+        ["kept", "https://llm.test/api/v1/chat/completions"],
+        ["bare", "https://llm.test/chat/completions"],
+    ]
+    assert (shown.returncode, shown.stderr) == (0, "")
+
+
+def test_a_base_url_that_ends_in_an_endpoint_is_warned_of_with_what_to_write(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "my.yaml").write_text(
+        "providers: {a: {base_url: 'http://a.test/v1/chat/completions'}, b: {base_url: 'http://b.test/v1'}}"
+    )
+    shown = run("check", "-c", "my.yaml")
+    assert shown.returncode == 0
+    assert shown.stdout.startswith("my.yaml: ok\n")
+    (warning,) = shown.stderr.splitlines()
+    assert warning.startswith(
+        "warning: my.yaml: providers.a.base_url: ends in an endpoint, /chat/completions"
+    )
+    assert warning.endswith("Write http://a.test/v1.")
+
+
 def test_every_problem_is_a_line_that_begins_with_its_place(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(GOOD + "server: {port: high, colour: red}\n")
     refused = run("check", "-c", "bad.yaml")

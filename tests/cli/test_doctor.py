@@ -241,6 +241,15 @@ def test_a_provider_that_cannot_be_reached_is_named(folder: Path) -> None:
     assert examine(folder, "-c", "gateway.yaml").worst("provider up")[0] == "problem"
 
 
+def test_a_provider_whose_base_url_ends_in_an_endpoint_is_named_with_what_to_write(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as provider:
+        url = f"http://127.0.0.1:{provider.getsockname()[1]}/v1"
+        configure(folder, providers={"up": {"base_url": f"{url}/chat/completions"}})
+        found = examine(folder, "-c", "gateway.yaml").worst("provider up")
+    assert found[0] == "warning"
+    assert "ends in an endpoint" in found[1]
+
+
 # What no test can have: a full disk, one far away, and a provider on another machine.
 
 

@@ -97,6 +97,18 @@ def wait_for(gateway: RunningGateway, text: str) -> None:
         time.sleep(0.01)
 
 
+def test_a_base_url_that_ends_in_an_endpoint_is_logged_at_the_start_and_at_a_reload(
+    start_gateway: StartGateway,
+) -> None:
+    wrong = {"providers": {"wrong": {"base_url": "http://127.0.0.1:1/v1/messages"}}}
+    gateway = start_gateway(wrong)
+    assert "Write http://127.0.0.1:1/v1." in gateway.log()
+    later = {"providers": {"later": {"base_url": "http://127.0.0.1:2/v1/responses"}}}
+    gateway.write_config(later)
+    gateway.signal(signal.SIGHUP)
+    wait_for(gateway, "Write http://127.0.0.1:2/v1.")
+
+
 def test_sigterm_ends_it_with_exit_code_0(start_gateway: StartGateway) -> None:
     gateway = start_gateway(NOWHERE)
     gateway.signal(signal.SIGTERM)

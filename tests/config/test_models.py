@@ -35,6 +35,16 @@ def test_what_cannot_be_called_is_no_base_url(refuse: Refuse, url: str) -> None:
     assert line.startswith("gateway.yaml:3:15: providers.a.base_url: found ")
 
 
+def test_what_becomes_of_versions_is_kept_or_stripped_or_left_to_the_base_url(
+    load: Load, refuse: Refuse
+) -> None:
+    for written, rule in (("keep", "keep"), ("strip", "strip"), ("null", None)):
+        config = load(f"providers: {{a: {{base_url: http://a, version_path: {written}}}}}")
+        assert config.providers["a"].version_path == rule
+    (line,) = refuse("providers:\n  a:\n    base_url: http://a\n    version_path: true")
+    assert line == ("gateway.yaml:4:19: providers.a.version_path: found true; must be 'keep' or 'strip'")
+
+
 def test_an_origin_has_no_path_and_is_lower_case(load: Load, refuse: Refuse) -> None:
     config = load(PROVIDER + "server: {allow_custom_hosts: ['https://LLM.example.com/']}")
     assert config.server.allow_custom_hosts == ("https://llm.example.com",)

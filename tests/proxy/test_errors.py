@@ -32,6 +32,17 @@ KINDS: list[tuple[GatewayError, int, str]] = [
     (UpstreamTimeout("no"), 504, "timeout_error"),
 ]
 
+GOOGLE = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    413: "INVALID_ARGUMENT",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
 
 def shown(error: GatewayError, endpoint: str) -> dict[str, object]:
     body = draw_error(error, endpoint, None).body
@@ -53,6 +64,33 @@ def test_an_error_of_messages_is_drawn_as_anthropic_draws_it(
 ) -> None:
     assert draw_error(error, "messages", None).status == status
     assert shown(error, "messages") == {"type": "error", "error": {"type": kind, "message": str(error)}}
+
+
+@pytest.mark.parametrize(("error", "status", "kind"), KINDS)
+def test_an_error_of_gemini_is_drawn_as_google_draws_it(error: GatewayError, status: int, kind: str) -> None:
+    drawn = shown(error, "gemini.generate")
+    name = GOOGLE.get(status, "INTERNAL")
+    assert drawn == {"error": {"code": status, "message": str(error), "status": name}}
+
+
+@pytest.mark.parametrize(("error", "status", "kind"), KINDS)
+def test_an_error_of_ollama_is_a_text(error: GatewayError, status: int, kind: str) -> None:
+    assert draw_error(error, "ollama.chat", None).status == status
+    assert shown(error, "ollama.chat") == {"error": str(error)}
+
+
+@pytest.mark.parametrize(("error", "status", "kind"), KINDS)
+def test_an_error_of_cohere_is_a_message(error: GatewayError, status: int, kind: str) -> None:
+    assert draw_error(error, "cohere.chat", None).status == status
+    assert shown(error, "cohere.chat") == {"message": str(error)}
+
+
+@pytest.mark.parametrize(("error", "status", "kind"), KINDS)
+def test_an_error_of_dashscope_has_its_code_beside_its_message(
+    error: GatewayError, status: int, kind: str
+) -> None:
+    assert draw_error(error, "dashscope.generation", None).status == status
+    assert shown(error, "dashscope.generation") == {"code": error.code, "message": str(error)}
 
 
 def test_the_ids_of_the_request_come_with_the_error() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.exchange import RawHeaders
 from gateway.proxy.headers import HOP_BY_HOP, read_request_head, response_headers, upstream_headers
-from gateway.routing.targets import Provider
+from gateway.routing.targets import BasePath, Provider
 from gateway.upstream import Origin
 
 HOST = (b"host", b"provider.test")
@@ -34,7 +34,7 @@ def provider(key: tuple[bytes, bytes] | None = KEY) -> Provider:
         name="up",
         origin=Origin("provider.test", 443),
         host_header=b"provider.test",
-        base_path="/v1",
+        base_path=BasePath.of("/v1"),
         base_url="https://provider.test/v1",
         key_header=key,
         headers=((b"x-team", b"blue"),),

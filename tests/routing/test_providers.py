@@ -27,7 +27,7 @@ def test_a_base_url_becomes_an_origin_a_host_and_a_path(
     provider = build_provider("up", base_url, tls=TLS)
     assert (provider.origin.host, provider.origin.port) == (host, port)
     assert (provider.origin.tls is TLS) == is_tls
-    assert (provider.host_header, provider.base_path) == (host_header, base_path)
+    assert (provider.host_header, provider.base_path.path) == (host_header, base_path)
 
 
 @pytest.mark.parametrize(

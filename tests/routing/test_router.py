@@ -35,6 +35,10 @@ def chosen(path: str, name: str | None = None, host: str | None = None, **option
         ("/v1/chat", "", ("first", "/v1/chat")),
         ("/second/chat", "first", ("second", "/v1/chat")),
         ("/second/v1/chat?a=/x", None, ("second", "/v1/chat?a=/x")),
+        ("/second/v1/v1/chat", None, ("second", "/v1/chat")),
+        ("/v1/v1/chat", None, ("first", "/v1/chat")),
+        ("/second", None, ("second", "/v1")),
+        ("/v1", None, ("first", "/v1")),
         ("/second?a=/x", None, ("second", "/v1?a=/x")),
         ("/v1?a=/second/x", None, ("first", "/v1?a=/second/x")),
     ],
@@ -65,7 +69,7 @@ def test_without_a_default_the_caller_must_name_one() -> None:
 def test_a_custom_host_is_called_only_if_its_origin_is_allowed() -> None:
     hosts = ("https://llm.test", "http://127.0.0.1:9")
     assert chosen("/v1/chat?a", host="HTTPS://LLM.test/base", hosts=hosts) == ("custom", "/base/chat?a")
-    assert chosen("/v1/chat", host="http://127.0.0.1:9", hosts=hosts) == ("custom", "/chat")
+    assert chosen("/v1/chat", host="http://127.0.0.1:9", hosts=hosts) == ("custom", "/v1/chat")
     for host in (
         "https://llm.test:444",
         "http://llm.test",
@@ -87,6 +91,9 @@ def test_a_path_that_names_a_provider_stands_over_a_custom_host() -> None:
         ("second", "/v1/chat?a=/x", "http://second.test/v1/chat?a=/x"),
         ("second", "/second/chat", "http://second.test/v1/chat"),
         ("second", "/second/v1/chat", "http://second.test/v1/chat"),
+        ("second", "/second?a=/x", "http://second.test/v1?a=/x"),
+        ("second", "/secondary/chat", "http://second.test/v1/secondary/chat"),
+        ("second", "/v1/v1/chat", "http://second.test/v1/chat"),
         ("first", "/v1", "http://first.test/v1"),
         ("custom", "/v1/chat", None),
         ("gone", "/v1/chat", None),

@@ -28,6 +28,7 @@ from tests.scripted_upstream import (
     wait,
 )
 
+FIRST, LAST = b"data: {}\n\n", b"data: [DONE]\n\n"
 CHUNKED = b"Transfer-Encoding: chunked"
 VOTER = {"x-portkey-api-key": "gw-voter-0123456789"}
 
@@ -41,18 +42,16 @@ class Stream:
         self._upstream = upstream
         self._gate = upstream.name()
         stream = head(b"200 OK", EVENT_STREAM, CHUNKED)
-        script = upstream.script(
-            READ, stream, chunk(b"first"), wait(self._gate), chunk(b"last"), chunk(b""), GONE
-        )
+        script = upstream.script(READ, stream, chunk(FIRST), wait(self._gate), chunk(LAST), chunk(b""), GONE)
         self.caller = Connection(gateway.port)
         traced = b"x-portkey-trace-id: " + trace.encode()
         self.caller.send(request(b"POST", b"/v1/chat/completions", script, traced, *fields, body=b"{}"))
         assert self.caller.head().status == 200
-        assert self.caller.chunk() == b"first"
+        assert self.caller.chunk() == FIRST
 
     def finish(self) -> None:
         self._upstream.open(self._gate)
-        assert self.caller.chunk() == b"last"
+        assert self.caller.chunk() == LAST
         assert self.caller.chunk() == b""
         self.caller.close()
 
@@ -83,7 +82,7 @@ def test_an_upload_in_flight_ends_before_the_gateway_does(
     script = upstream.script(read(5), note(started), *answer(b"thanks"))
     upstream.take()
     with Connection(gateway.port) as caller:
-        caller.send(request(b"POST", b"/v1/files", script, CHUNKED) + framed(b"first"))
+        caller.send(request(b"POST", b"/v1/files", script, CHUNKED) + framed(FIRST))
         upstream.reached(started)
         gateway.signal(signal.SIGTERM)
         eventually(lambda: refuses(gateway.port))

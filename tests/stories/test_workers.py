@@ -21,6 +21,7 @@ from tests.scripted_upstream import EVENT_STREAM, GONE, READ, UpstreamProcess, a
 
 from .promises import CHUNKED, REPLY, Promises, call_until, check_kept, kill_tree
 
+FIRST, LAST = b"data: {}\n\n", b"data: [DONE]\n\n"
 CALLERS = 6
 ROUNDS = 4
 
@@ -70,18 +71,18 @@ def test_streams_end_whole_though_the_supervisor_is_told_to_end_or_killed(
     workers = gateway.workers()
     gate = upstream.name()
     stream = head(b"200 OK", EVENT_STREAM, CHUNKED)
-    last = send(chunk(b"last") + chunk(b""))
-    script = upstream.script(READ, stream, send(chunk(b"first")), wait(gate), last, GONE)
+    last = send(chunk(LAST) + chunk(b""))
+    script = upstream.script(READ, stream, send(chunk(FIRST)), wait(gate), last, GONE)
     callers = [Connection(gateway.port) for _ in range(16)]
     for caller in callers:
         caller.send(request(b"POST", b"/v1/chat/completions", script, body=b"{}"))
         assert caller.head().status == 200
-        assert caller.chunk() == b"first"
+        assert caller.chunk() == FIRST
     gateway.signal(end)
     eventually(lambda: refuses(gateway.port))
     upstream.open(gate)
     for caller in callers:
-        assert (caller.chunk(), caller.chunk()) == (b"last", b"")
+        assert (caller.chunk(), caller.chunk()) == (LAST, b"")
         caller.close()
     assert gateway.wait() == (-end if end is signal.SIGKILL else 0)
     eventually(lambda: not any(is_alive(pid) for pid in workers))

@@ -1,9 +1,10 @@
 """Recorded bodies with what is expected of them, and exchanges around bodies.
 
-A case is a body, `cases/<endpoint>/<name>.sse`, `.ndjson` (an object a line) or `.json`, beside
-`<name>.facts.json` (the facts that are not empty, `source`: who answers so, and `cost`: what it costs at a
-provider), `<name>.whole.json` if it is a stream that can be reassembled, `<name>.request.json` if the request
-matters, and `<name>.call.json` if the `path` or the response's `headers` do. A new case is new files and no code.
+A case is a body, `cases/<endpoint>/<name>.sse`, `.ndjson` (an object a line), `.array` (a stream that is one JSON
+array) or `.json`, beside `<name>.facts.json` (the facts that are not empty, `source`: who answers so, and `cost`:
+what it costs at a provider), `<name>.whole.json` if it is a stream that can be reassembled, `<name>.request.json`
+if the request matters, and `<name>.call.json` if the `path` or the response's `headers` do. A new case is new files
+and no code.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ CASES = Path(__file__).parent / "cases"
 CONTENT_TYPES = {
     ".sse": "text/event-stream; charset=utf-8",
     ".ndjson": "application/x-ndjson",
+    ".array": "application/json; charset=UTF-8",
     ".json": "application/json",
 }
 

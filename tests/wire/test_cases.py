@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from gateway.domain.request import Facts
@@ -44,6 +45,9 @@ def generated_texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tu
         for key, member in value.items():
             if key in GENERATED and isinstance(member, str):
                 yield (*path, key), member
+            elif key == "arguments" and member:
+                # Those that are an object at the end are text while they arrive.
+                yield (*path, key), orjson.dumps(member).decode()
             yield from generated_texts(member, (*path, key))
     elif isinstance(value, list):
         for position, member in enumerate(value):
@@ -75,7 +79,9 @@ def test_a_recorded_stream_is_put_together_as_if_it_had_not_been_streamed(case: 
 @pytest.mark.parametrize("case", UNCUT, ids=str)
 def test_a_stream_and_the_same_answer_unstreamed_tell_the_same_facts(case: Case) -> None:
     whole = replace(case.exchange(case.beside("whole").read_bytes()), response_headers=())
-    assert known(read_facts(whole)) == known(read_facts(case.exchange()))
+    assert known(read_facts(whole)) | {"is_stream": True} == known(read_facts(case.exchange())) | {
+        "is_stream": True
+    }
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)

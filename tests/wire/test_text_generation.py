@@ -6,7 +6,9 @@ from gateway.domain.request import Usage
 from gateway.wire import read_facts, reassemble
 from tests.wire.samples import exchange
 
-LISTED = b'[{"generated_text":" blue","details":{"finish_reason":"length","generated_tokens":2,"prefill":[]}}]'
+LISTED = (
+    b'[{"generated_text":" blue","details":{"finish_reason":"length","generated_tokens":2,"prefill":[]}}]'
+)
 
 
 def test_an_answer_in_a_list_is_no_stream() -> None:

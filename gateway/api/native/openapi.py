@@ -23,9 +23,10 @@ DESCRIPTION = """\
 An LLM gateway that forwards requests to providers unchanged, logs them, and joins feedback to them.
 
 These operations are the gateway's own. Besides them it forwards, with any method: `/v1/{rest}` goes to the
-default provider, or to the one named in `x-portkey-provider`, at its `base_url` followed by `/{rest}`;
-`/{provider}/{rest}` goes to the provider of that name. Bodies, unknown headers and statuses pass through
-as they are, so what may be sent there and what comes back is in that provider's own documentation.
+default provider, or to the one named in `x-portkey-provider`, and `/{provider}/{rest}` to the provider of
+that name, at its `base_url` followed by `/{rest}`, with `/v1` between where that is a bare host. Bodies,
+unknown headers and statuses pass through as they are, so what may be sent there and what comes back is in
+that provider's own documentation.
 
 A forwarded request takes its trace id from `x-portkey-trace-id`, or from a W3C `traceparent`, or is given
 a new one; `Helicone-Request-Id` may set its request id. The response carries both, as `x-portkey-trace-id`

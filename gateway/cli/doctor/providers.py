@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from gateway.cli.doctor.findings import Deployment, Finding, ok, problem, warning
 from gateway.config.models import ProviderConfig
 from gateway.domain.loopback import is_loopback
+from gateway.routing.base_urls import fault_of
 
 _SECONDS = 3.0
 
@@ -20,6 +21,8 @@ def check_providers(deployment: Deployment) -> Iterator[Finding]:
         parts = urlsplit(provider.base_url)
         host, is_plain = parts.hostname or "", parts.scheme == "http"
         about = f"provider {name}"
+        if fault := fault_of(provider.base_url, provider.version_path):
+            yield warning(about, f"{provider.base_url} {fault.says}", fault.do)
         try:
             _connect(host, parts.port or (80 if is_plain else 443), None if is_plain else _trust(provider))
         except (OSError, ValueError) as error:

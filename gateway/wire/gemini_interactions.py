@@ -1,0 +1,209 @@
+"""Gemini's Interactions: one object, or a stream of typed events that build it step by step.
+
+Sources: https://ai.google.dev/api/interactions-api and /gemini-api/docs/interactions/streaming; google-genai 3.6.1,
+`_gaos/types/interactions`. The last event carries the usage, but not the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import orjson
+
+from gateway.domain.request import Billing, Usage
+from gateway.wire.fields import JsonObject, count_in, index_in, object_in, objects_in, parse_object, text_in
+from gateway.wire.folding import join_text, latest
+from gateway.wire.format import Answered
+from gateway.wire.gemini_usage import (
+    add_up,
+    billing_of,
+    count_modalities,
+    count_searches,
+    split_by_modality,
+    terms_of,
+)
+from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message
+from gateway.wire.json_text import loads
+from gateway.wire.openai_usage import says_anything
+from gateway.wire.sse import Stream
+
+_RUNNING = frozenset({"queued", "in_progress"})
+_FAILED = "failed"
+_DELTA = b'"step.delta"'
+_TOTALS = b'"total_usage"'
+_CONTENT = frozenset({"image", "audio", "video", "document"})
+
+
+def recognises(answer: JsonObject) -> bool:
+    """Tell whether an answer or an event is an interaction, or about one."""
+    event = text_in(answer, "event_type") or ""
+    return answer.get("object") == "interaction" or event.startswith(("interaction.", "step."))
+
+
+def read_model(request: JsonObject) -> str | None:
+    """Return the model, or the agent, that is asked for."""
+    return text_in(request, "model") or text_in(request, "agent")
+
+
+def read_answer(answer: JsonObject) -> Answered:
+    """Return what an interaction, or an error in its place, says."""
+    counts = object_in(answer, "usage")
+    usage = _read_usage(counts)
+    model = read_model(answer)
+    status = text_in(answer, "status")
+    # `errors` alone are no failure: an agent may have gone on after them.
+    has_failed = status == _FAILED or bool(answer.get("error"))
+    return Answered(
+        model=model,
+        usage=usage,
+        response_id=text_in(answer, "id"),
+        finish_reason=None if status in _RUNNING else status,
+        note=error_message(answer) or (_first_fault(answer) if has_failed else None),
+        billing=_read_billing(answer, counts, usage, model),
+        has_failed=has_failed,
+    )
+
+
+def read_stream(stream: Stream) -> Answered:
+    """Return what a streamed interaction says."""
+    # A delta in thousands may carry running totals; the others say nothing of the end.
+    parsed = (parse_object(data) for _, data in stream.arrived if _DELTA not in data or _TOTALS in data)
+    answered = read_answer(_build_envelope([event for event in parsed if event is not None]))
+    is_over = answered.finish_reason is not None
+    note = answered.note or (None if is_over or answered.has_failed else ENDED_EARLY)
+    return replace(answered, note=note, is_over=is_over)
+
+
+def rebuild(events: list[JsonObject]) -> JsonObject | None:
+    """Return the interaction that these events build."""
+    whole = _build_envelope(events)
+    steps = _build_steps(events)
+    return whole | {"steps": steps} if steps else whole or None
+
+
+def _build_envelope(events: Iterable[JsonObject]) -> JsonObject:
+    """What the events say of the interaction as a whole, the last word first."""
+    carriers: list[JsonObject] = []
+    for event in events:
+        kind = event.get("event_type")
+        if interaction := object_in(event, "interaction"):
+            carriers.append({key: value for key, value in interaction.items() if key != "steps" or value})
+        elif kind == "interaction.status_update":
+            found = {
+                "id": event.get("interaction_id"),
+                "status": event.get("status"),
+                "usage": event.get("usage"),
+            }
+            carriers.append(found)
+        elif totals := object_in(object_in(event, "metadata"), "total_usage") or object_in(event, "usage"):
+            carriers.append({"usage": totals})
+        elif event.get("error") or kind == "error":
+            carriers.append({"error": event.get("error") or event})
+    whole = latest(carriers)
+    counts = [found for one in carriers if says_anything(found := object_in(one, "usage"))]
+    return whole | {"usage": counts[-1]} if counts else whole
+
+
+def _build_steps(events: list[JsonObject]) -> list[JsonObject]:
+    steps: dict[int, JsonObject] = {}
+    deltas: dict[int, list[JsonObject]] = {}
+    for event in events:
+        if event.get("event_type") == "step.start":
+            steps.setdefault(index_in(event), object_in(event, "step"))
+        elif event.get("event_type") == "step.delta":
+            deltas.setdefault(index_in(event), []).append(object_in(event, "delta"))
+    return [_build_step(steps.get(at, {}), deltas.get(at, [])) for at in sorted(steps.keys() | deltas.keys())]
+
+
+def _build_step(started: JsonObject, deltas: list[JsonObject]) -> JsonObject:
+    step = dict(started)
+    content, summary = _list_of(step, "content"), _list_of(step, "summary")
+    arguments: list[object] = []
+    for delta in deltas:
+        kind = delta.get("type")
+        if kind == "text":
+            _add_text(content, delta)
+        elif kind == "text_annotation_delta" and content:
+            content[-1]["annotations"] = _list_of(content[-1], "annotations") + objects_in(
+                delta, "annotations"
+            )
+        elif kind == "thought_summary":
+            _add_text(summary, object_in(delta, "content"))
+        elif kind == "arguments_delta":
+            arguments.append(delta.get("arguments"))
+        elif kind in _CONTENT:
+            content.append(dict(delta))
+        else:
+            step |= {key: value for key, value in delta.items() if key != "type"}
+    if arguments:
+        step["arguments"] = _parse_arguments(join_text(arguments))
+    return (
+        step
+        | ({"content": _joined(content)} if content else {})
+        | ({"summary": _joined(summary)} if summary else {})
+    )
+
+
+def _list_of(source: JsonObject, key: str) -> list[JsonObject]:
+    return [dict(member) for member in objects_in(source, key)]
+
+
+def _add_text(members: list[JsonObject], piece: JsonObject) -> None:
+    """Add a piece of text to the last member, if that is text too; pieces are joined at the end."""
+    if members and members[-1].get("type") == piece.get("type") == "text":
+        if not isinstance(members[-1].get("text"), list):
+            members[-1]["text"] = [members[-1].get("text")]
+        members[-1]["text"].append(piece.get("text"))
+    else:
+        members.append(dict(piece))
+
+
+def _joined(members: list[JsonObject]) -> list[JsonObject]:
+    return [
+        member | {"text": join_text(member["text"])} if isinstance(member.get("text"), list) else member
+        for member in members
+    ]
+
+
+def _parse_arguments(text: str) -> object:
+    try:
+        return loads(text)
+    except orjson.JSONDecodeError:
+        # Cut before its end: the text that arrived is better than an empty object.
+        return text
+
+
+def _first_fault(answer: JsonObject) -> str | None:
+    return next((note for one in objects_in(answer, "errors") if (note := error_message(one))), None)
+
+
+def _read_usage(counts: JsonObject) -> Usage:
+    return add_up(
+        count_in(counts, "total_input_tokens"),
+        count_in(counts, "total_tool_use_tokens"),
+        count_in(counts, "total_output_tokens"),
+        count_in(counts, "total_thought_tokens"),
+        count_in(counts, "total_cached_tokens"),
+        count_in(counts, "total_tokens"),
+    )
+
+
+def _read_billing(answer: JsonObject, counts: JsonObject, usage: Usage, model: str | None) -> Billing:
+    prompt_details = objects_in(counts, "input_tokens_by_modality") + objects_in(
+        counts, "tool_use_tokens_by_modality"
+    )
+    units = split_by_modality(
+        usage,
+        count_modalities(prompt_details, "tokens"),
+        count_modalities(objects_in(counts, "cached_tokens_by_modality"), "tokens"),
+        count_modalities(objects_in(counts, "output_tokens_by_modality"), "tokens"),
+    )
+    searches = [
+        tool for tool in objects_in(counts, "grounding_tool_count") if tool.get("type") == "google_search"
+    ]
+    units |= count_searches(sum(count_in(tool, "count") or 0 for tool in searches), model)
+    return billing_of(units, terms_of(text_in(answer, "service_tier")))
+
+
+FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild, read_model=read_model)

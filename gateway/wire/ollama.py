@@ -1,0 +1,90 @@
+"""Ollama's own API: chat, generate, embed and the older embeddings; streams are one object a line.
+
+Sources: https://docs.ollama.com/api and /api/errors; ollama 0.6.3, `_types.py`. Counts stand on the last object,
+cached tokens are within the prompt; it gives answers no id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.domain.request import Usage
+from gateway.wire import openai_embeddings
+from gateway.wire.fields import JsonObject, count_in, object_in, objects_in, parse_object, text_in
+from gateway.wire.folding import join_text, latest
+from gateway.wire.format import Answered
+from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
+from gateway.wire.sse import Stream
+
+_JOINED = ("response", "thinking")
+"""Texts of an answer to `generate` that come in pieces."""
+
+
+def recognises(answer: JsonObject) -> bool:
+    """Tell whether an answer, or a line of one, is Ollama's."""
+    return isinstance(answer.get("done"), bool) and (
+        isinstance(answer.get("message"), dict) or isinstance(answer.get("response"), str)
+    )
+
+
+def read_answer(answer: JsonObject) -> Answered:
+    """Return what an unstreamed answer, the last line of a streamed one, or an error says."""
+    return Answered(
+        model=text_in(answer, "model"),
+        usage=Usage(
+            prompt_tokens=count_in(answer, "prompt_eval_count"),
+            completion_tokens=count_in(answer, "eval_count"),
+            cached_tokens=count_in(answer, "prompt_eval_cached_count"),
+        ),
+        finish_reason=text_in(answer, "done_reason"),
+        note=error_message(answer),
+        has_failed=states_error(answer),
+    )
+
+
+def read_stream(stream: Stream) -> Answered:
+    """Return what a streamed answer says: its last line tells all, unless it was cut or failed."""
+    arrived = stream.arrived
+    last = next((line for _, data in reversed(arrived) if (line := parse_object(data)) is not None), {})
+    first = next((line for _, data in arrived if (line := parse_object(data)) is not None), {})
+    answered = read_answer({"model": first.get("model")} | last)
+    is_over = last.get("done") is True
+    return replace(answered, note=answered.note or (None if is_over else ENDED_EARLY), is_over=is_over)
+
+
+def rebuild(lines: list[JsonObject]) -> JsonObject | None:
+    """Return the answer that these lines are of."""
+    if not lines:
+        return None
+    whole = latest(lines)
+    messages = [object_in(line, "message") for line in lines if "message" in line]
+    if messages:
+        whole["message"] = _build_message(messages)
+    for key in _JOINED:
+        if key in whole:
+            whole[key] = join_text([line.get(key) for line in lines])
+    if logprobs := [member for line in lines for member in objects_in(line, "logprobs")]:
+        whole["logprobs"] = logprobs
+    return whole
+
+
+def read_embeddings(answer: JsonObject) -> Answered:
+    """Return what embeddings say. Others than Ollama have OpenAI's under the same path."""
+    if openai_embeddings.recognises(answer):
+        return openai_embeddings.read_answer(answer)
+    return read_answer(answer)
+
+
+def _build_message(messages: list[JsonObject]) -> JsonObject:
+    whole = latest(messages)
+    for key in ("content", "thinking"):
+        if key in whole:
+            whole[key] = join_text([message.get(key) for message in messages])
+    # A call comes whole, and each line has other ones.
+    if calls := [call for message in messages for call in objects_in(message, "tool_calls")]:
+        whole["tool_calls"] = calls
+    return whole
+
+
+FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild)
+EMBED_FORMAT = JsonFormat(recognises, read_embeddings, read_stream, rebuild)
