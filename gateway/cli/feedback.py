@@ -101,7 +101,8 @@ async def _list(url: str, trace_id: str | None, limit: int) -> list[Feedback]:
 
 
 def _row(entry: Feedback) -> tuple[str, ...]:
-    value = "-" if entry.value is None else f"{entry.value:g}"
+    # An edit or a comment has no value; then its kind says more than a dash.
+    value = entry.kind.value if entry.value is None else f"{entry.value:g}"
     weight = f"{entry.weight:g}"
     return clock(entry.created_at_us), value, weight, entry.dialect, entry.subject_id, entry.feedback_id
 

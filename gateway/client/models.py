@@ -105,6 +105,7 @@ class Feedback:
     comment: str | None = None
     original_text: str | None = None
     edited_text: str | None = None
+    original_id: str | None = None
     author: str | None = None
     app_id: str | None = None
     app_version: str | None = None

@@ -14,6 +14,7 @@ class Kind(StrEnum):
     THUMB = "thumb"
     SCORE = "score"
     EDIT = "edit"
+    ORIGINAL = "original"
     COMMENT = "comment"
     CUSTOM = "custom"
 
@@ -63,6 +64,9 @@ class Feedback:
     comment: str | None = None
     original_text: str | None = None
     edited_text: str | None = None
+    original_id: str | None = None
+    """The entry of kind `original` that `original_text` was taken from; None where it is this entry's own. Set by
+    the store alone."""
     author: str | None = None
     app_id: str | None = None
     app_version: str | None = None
@@ -112,7 +116,8 @@ def summarise(entries: list[Feedback]) -> ScoreSummary:
     """Sum up the latest versions of entries; deleted ones must be left out by the caller."""
     scored = [(entry.weight, entry.score) for entry in entries if entry.score is not None]
     return ScoreSummary(
-        count=len(entries),
+        # An original alone is no verdict.
+        count=sum(entry.kind is not Kind.ORIGINAL or entry.score is not None for entry in entries),
         weighted_sum=sum(weight * score for weight, score in scored),
         total_weight=sum(weight for weight, _ in scored),
     )

@@ -102,6 +102,18 @@ class FeedbackCore:
         """
         return await self._follow(feedback_id, withdrawn, principal, dialect, None)
 
+    async def remove(self, feedback_id: str, principal: Principal, dialect: str) -> None:
+        """Delete an entry for good, with its history.
+
+        Raises:
+            NotFound: there is no such entry, it was deleted before, or it is another tenant's.
+            StoreUnavailable: it may be there or not; the same call may work later.
+        """
+        current = await self._current(feedback_id, principal)
+        if not await self._store.remove_feedback(feedback_id):
+            raise _not_found(feedback_id)
+        self._tell([next_version(current, withdrawn(current), principal, dialect)])
+
     async def find(self, where: Filter, sort: Sort, page: Page, principal: Principal) -> list[Feedback]:
         """Return the latest versions of the matching entries that this caller may see, no deleted ones.
 

@@ -19,8 +19,15 @@ MAX_NUMBER = 1e300
 TYPES = ("type", "feedback_type", "kind")
 NUMBERS = ("score", "value")
 COMMENTS = ("comment", "text")
-ORIGINALS = ("original_response", "original_content")
-EDITS = ("user_edit", "edited_content", "content_edit")
+ORIGINALS = ("original_response", "original_content", "original_text")
+EDITS = ("user_edit", "edited_content", "edited_text", "content_edit")
+CONTENTS = ("content",)
+"""Where the text of an original or of an edit is that only `type` says to be one."""
+
+RATINGS = frozenset({"rating"})
+THUMBS = frozenset({"rating", "thumb", "thumbs"})
+UP = frozenset({"thumbs_up", "thumb_up", "up", "like", "👍"})
+DOWN = frozenset({"thumbs_down", "thumb_down", "down", "dislike", "👎"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +57,15 @@ class Reading:
     comment: str | None = None
     original_text: str | None = None
     edited_text: str | None = None
+    is_original: bool = False
 
     @property
     def kind(self) -> Kind:
-        """What sort of entry this makes: an edit if it holds one, else what its verdict is."""
+        """What sort of entry this makes: an edit or an original if it holds one, else what its verdict is."""
         if self.edited_text is not None:
             return Kind.EDIT
+        if self.is_original:
+            return Kind.ORIGINAL
         if self.verdict.kind is Kind.CUSTOM and self.comment is not None:
             return Kind.COMMENT
         return self.verdict.kind
@@ -63,30 +73,39 @@ class Reading:
 
 def read_feedback(given: Mapping[str, object]) -> Reading:
     """Return what is known of a JSON object, be it what it may."""
+    types = {_word(given.get(key)) for key in TYPES}
     edit = given.get("content_edit")
     edited = {**given, **edit, "content_edit": None} if isinstance(edit, dict) else given
+    content, original_text, edited_text = (_text(edited, names) for names in (CONTENTS, ORIGINALS, EDITS))
+    if not types.isdisjoint(EDITS):
+        edited_text = edited_text or content
+    is_original = not types.isdisjoint(ORIGINALS)
+    if is_original:
+        original_text = original_text or content
     weight = _number(given.get("weight"))
     return Reading(
-        verdict=_stars(given) or _thumb(given) or _score(given) or Verdict(),
+        verdict=_stars(given, types) or _thumb(given, types) or _score(given) or Verdict(),
         weight=weight if weight is not None and 0 <= weight <= 1 else 1.0,
         comment=_text(given, COMMENTS),
-        original_text=_text(edited, ORIGINALS),
-        edited_text=_text(edited, EDITS),
+        original_text=original_text,
+        edited_text=edited_text,
+        is_original=is_original and original_text is not None,
     )
 
 
-def _stars(given: Mapping[str, object]) -> Verdict | None:
-    rating = _number(given.get("rating"))
-    if rating is None or not 1 <= rating <= 5:
-        return None
-    return Verdict(kind=Kind.RATING, value=rating, scale=stars)
+def _stars(given: Mapping[str, object], types: set[str]) -> Verdict | None:
+    named = [given.get("rating"), None if types.isdisjoint(RATINGS) else given.get("value")]
+    ratings = [rating for rating in map(_number, named) if rating is not None and 1 <= rating <= 5]
+    return Verdict(kind=Kind.RATING, value=ratings[0], scale=stars) if ratings else None
 
 
-def _thumb(given: Mapping[str, object]) -> Verdict | None:
-    named = {name.lower().replace("-", "_") for key in TYPES if isinstance(name := given.get(key), str)}
+def _thumb(given: Mapping[str, object], types: set[str]) -> Verdict | None:
+    words = {*types, _word(given.get("rating"))}
+    if not types.isdisjoint(THUMBS):
+        words.add(_word(given.get("value")))
     up, down = given.get("thumbs_up"), given.get("thumbs_down")
-    is_up = up is True or "thumbs_up" in named or (down is False and up is None)
-    is_down = down is True or "thumbs_down" in named or (up is False and down is None)
+    is_up = up is True or not words.isdisjoint(UP) or (down is False and up is None)
+    is_down = down is True or not words.isdisjoint(DOWN) or (up is False and down is None)
     if is_up == is_down:
         return None
     return Verdict(kind=Kind.THUMB, value=float(is_up), scale=thumbs)
@@ -110,3 +129,7 @@ def _number(value: object) -> float | None:
 def _text(given: Mapping[str, object], names: tuple[str, ...]) -> str | None:
     texts = (given.get(name) for name in names)
     return next((text for text in texts if isinstance(text, str) and text), None)
+
+
+def _word(value: object) -> str:
+    return value.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(value, str) else ""

@@ -73,7 +73,10 @@ class BasePath:
             # A client that was given the whole URL, with the gateway in the host's place.
             rest = asked[len(self.path) :]
             asked = rest if rest[:1] in ("", "/", "?") else asked
-        found = _VERSIONS_AHEAD.match(asked) if asked[1:2] == "v" else None
+        if asked[1:2] != "v" or (not self.path and self.under_v1 and asked.find("/v", 2) < 0):
+            # No version, or one that is sent on and alone. To search for it would double what a choice costs.
+            return asked
+        found = _VERSIONS_AHEAD.match(asked)
         if found is None:
             return asked
         if self.version_path == "strip" or found[1] in self.dropped:

@@ -109,10 +109,11 @@ RESUMMED_VERDICTS = summed({name: name for name in VERDICT_COLUMNS})
 _SAID = """(
     SELECT request_seq, weight, score, grade FROM feedback
     WHERE request_started_at_us >= ? AND request_started_at_us < ? AND request_seq IS NOT NULL
-        AND deleted_at_us IS NULL
+        AND deleted_at_us IS NULL AND (kind <> 'original' OR score IS NOT NULL)
 ) AS said"""
 JUDGED = f"{_SAID} JOIN requests ON requests.seq = said.request_seq"
-"""Entries with the requests that they count for. Bound to it: from when and until when those started."""
+"""Entries with the requests that they count for; an original alone is no verdict. Bound to it: from when and until
+when those started."""
 
 
 @cache

@@ -154,6 +154,11 @@ class FeedbackStore(FeedbackQueries, IdQueries, Protocol):
             Conflict: an entry does not follow the stored version, or the receipt's key was used before.
         """
 
+    async def remove_feedback(self, feedback_id: str) -> bool:
+        """Delete an entry for good, with all its versions, its share of sums, the text that edits have from it, and
+        the receipts of calls that made or changed it. Tell whether it was there. Synced to the disk when this
+        returns."""
+
     async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:
         """Return the latest versions of these entries in the order asked, unknown ones left out."""
 

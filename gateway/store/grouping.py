@@ -65,6 +65,7 @@ def verdicts(by: GroupedBy, names: Sequence[str], tenant: str | None, dialect: D
         f'SELECT requests."{by}", {VERDICT_SUMS}'
         f" FROM {_requests(by, dialect)} JOIN feedback ON feedback.request_seq = requests.seq"
         f' WHERE requests."{by}" {dialect.among_texts("?")} AND feedback.deleted_at_us IS NULL'
+        " AND (feedback.kind <> 'original' OR feedback.score IS NOT NULL)"
         f"{of_tenant.sql} GROUP BY 1",
         (list_to_json(names), *of_tenant.values),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gateway.domain.audit import AuditEntry, Via
@@ -170,7 +171,9 @@ def payload_of(exchange: Exchange) -> Payload:
 
 
 def feedback_to_row(entry: Feedback) -> Row:
-    """Return the values of `FEEDBACK.columns`."""
+    """Return the values of `FEEDBACK.columns`. What an edit has from its original is left out."""
+    if entry.original_id is not None:
+        entry = replace(entry, original_id=None, original_text=None)
     return tuple(_storable_value(getattr(entry, column)) for column in FEEDBACK.columns)
 
 

@@ -55,14 +55,14 @@ def read_feedback_token(headers: Mapping[str, str], tokens: FeedbackTokens) -> P
     return None if found is None else tokens.read(found)
 
 
-def require(principal: Principal, role: Role) -> Principal:
-    """Return the caller if it may act in `role`. Raises Forbidden if it may not."""
+def require(principal: Principal, role: Role | None) -> Principal:
+    """Return the caller if it may act in `role`; None stands for any key. Raises Forbidden if it may not."""
     if principal.scope is not None:
         raise Forbidden(
             "a feedback token gives feedback on its own request, and may do nothing else.",
-            hint=f"This takes a key with the role {role}.",
+            hint=f"This takes a key with the role {role}." if role else "This takes a key.",
         )
-    if not principal.may(role):
+    if role is not None and not principal.may(role):
         raise Forbidden(
             f"the key {principal.name!r} may not do this.", hint=f"It takes a key with the role {role}."
         )

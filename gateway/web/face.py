@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from aiohttp import web
 from pydantic import BaseModel
 
 from gateway.domain.principal import Principal, Role
 from gateway.errors import GatewayError
+
+ANY_ROLE: Literal["any"] = "any"
+"""For endpoints that take every valid key, whatever its role."""
 
 _PARAMETER_IN_PATH = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 
@@ -38,7 +42,7 @@ class Endpoint:
 
     Args:
         path: aiohttp's pattern, without trailing slash (one is taken as well).
-        role: what a caller must be allowed; None lets everybody in, with or without a key.
+        role: what a caller must be allowed; `ANY_ROLE` lets in whoever has a key, None everybody.
         body: what the JSON body must look like: a model, or several of which one must fit.
         reply: what a 200 looks like; None where it is not JSON of a fixed shape.
         reply_types: other media types that a 200 may have, of text.
@@ -51,7 +55,7 @@ class Endpoint:
     method: str
     path: str
     handler: Handler
-    role: Role | None
+    role: Role | Literal["any"] | None
     summary: str
     description: str = ""
     parameters: tuple[Parameter, ...] = ()

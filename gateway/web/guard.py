@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, Overloaded, StoreUnavailable, TooManyRe
 from gateway.web.auth import authenticate, read_feedback_token, require
 from gateway.web.bodies import STRICTER_LIMIT
 from gateway.web.cors import AllowedOrigins
-from gateway.web.face import Endpoint, Face
+from gateway.web.face import ANY_ROLE, Endpoint, Face
 
 log = structlog.get_logger("gateway.web")
 
@@ -103,7 +103,8 @@ class Guard:
         if bearer is not None and endpoint.takes_tokens:
             request[STRICTER_LIMIT] = MAX_TOKEN_BODY_BYTES
             return bearer
-        return require(bearer or authenticate(request.headers, self._keys), endpoint.role)
+        caller = bearer or authenticate(request.headers, self._keys)
+        return require(caller, None if endpoint.role == ANY_ROLE else endpoint.role)
 
 
 def draw(face: Face, error: GatewayError) -> web.Response:

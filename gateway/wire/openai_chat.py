@@ -58,9 +58,8 @@ def read_stream(stream: Stream) -> Answered:
     usage: JsonObject = {}
     finish_reason = error = tier = last_id = None
     has_failed = usage_is_alone = False
-    has_usage = stream.mentions(b'"usage"') or stream.mentions(b'"timings"')
-    for event in reversed(events):
-        chunk = parse_object(event[1]) if _may_tell(event[1]) else None
+    for _, data in reversed(events):
+        chunk = parse_object(data) if _may_tell(data) else None
         if chunk is None:
             continue
         last_id = last_id or text_in(chunk, "id")
@@ -72,13 +71,12 @@ def read_stream(stream: Stream) -> Answered:
         has_failed = has_failed or choice_error is not None or states_error(chunk)
         error = error or choice_error or error_message(chunk)
         finish_reason = finish_reason or reason
-        if finish_reason is not None and (not has_usage or says_anything(usage)):
+        if finish_reason is not None and (says_anything(usage) or not stream.mentions(b'"usage"')):
             break
     has_failed = has_failed or finish_reason == FAILED
     is_over = bool(events) and events[-1][1] == DONE
     counted = read_usage(usage)
-    # Calls of tools have an index as well; then the look at all chunks is in vain, and rare.
-    if stream.mentions(b'"index":1') or stream.mentions(b'"index": 1'):
+    if (usage_is_alone or not is_over) and _may_have_several_choices(stream):
         is_over = is_over or _all_finished(_chunks(events))
         counted = (_sum_by_choice(_chunks(events)) if usage_is_alone else None) or counted
     else:
@@ -149,6 +147,12 @@ def _read_opening(chunks: Iterator[JsonObject]) -> tuple[str | None, str | None]
         if response_id and model:
             break
     return response_id, model
+
+
+def _may_have_several_choices(stream: Stream) -> bool:
+    # Calls of tools have an index as well; then the look at all chunks is in vain, and rare.
+    is_compact = any(b'"index":0' in data for _, data in stream.events[:3])
+    return stream.mentions(b'"index":1' if is_compact else b'"index": 1')
 
 
 def _all_finished(chunks: Iterable[JsonObject]) -> bool:

@@ -112,7 +112,9 @@ def read_facts(exchange: Exchange) -> Facts:
     response = decode(exchange.response_body, exchange.response_headers)
     question = WireMessage(exchange.path, exchange.request_headers, request.data)
     answer = WireMessage(exchange.path, exchange.response_headers, response.data)
-    wire_format = FORMATS.get(exchange.endpoint) or format_of("", answer.content_type, answer.body)
+    wire_format = _format_at(exchange.endpoint, answer.body) or format_of(
+        exchange.endpoint, answer.content_type, answer.body
+    )
     asked = wire_format.read_request(question)
     answered = wire_format.read_response(answer)
     notes = (
@@ -140,10 +142,12 @@ def read_facts(exchange: Exchange) -> Facts:
 
 def format_of(endpoint: str, content_type: str, body: bytes) -> WireFormat:
     """Return the format of an answer: its endpoint's, or else the one that it calls itself."""
-    known = FORMATS.get(endpoint)
-    if known is not None and not _may_be_another(endpoint, body):
-        return known
-    return _recognised(content_type, body) or known or opaque.FORMAT
+    return (
+        _format_at(endpoint, body)
+        or _recognised(content_type, body)
+        or FORMATS.get(endpoint)
+        or opaque.FORMAT
+    )
 
 
 def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
@@ -168,9 +172,10 @@ def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
     return whole
 
 
-def _may_be_another(endpoint: str, body: bytes) -> bool:
-    """Whether providers have formats of their own under the path, such that the answer has to tell."""
-    return endpoint in _SHARED or (endpoint == "chat.completions" and b'"choices"' not in body)
+def _format_at(endpoint: str, body: bytes) -> WireFormat | None:
+    """The format of an endpoint; None where providers have several at its path, such that the answer tells."""
+    is_shared = endpoint in _SHARED or (endpoint == "chat.completions" and b'"choices"' not in body)
+    return None if is_shared else FORMATS.get(endpoint)
 
 
 def _recognised(content_type: str, body: bytes) -> WireFormat | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 DEFAULT_EVENT = "message"
 """Type of an event that does not name its own."""
 
+_NAMED_DATA = b"\ndata: "
 _BOM = b"\xef\xbb\xbf"
 
 MAX_EVENTS = 250_000
@@ -54,13 +55,17 @@ def read_stream(body: bytes) -> Stream:
     *blocks, rest = body.split(b"\n\n", MAX_EVENTS)
     found: list[Event] = []
     for block in blocks:
-        # Nearly every event is one such line, or one below its name; a call for each would double the time.
-        if block.startswith(b"data: ") and b"\n" not in block:
+        # Nearly every event is one line of data, or one below its name; a call for each would double the time.
+        end = block.find(b"\n")
+        if end < 0 and block.startswith(b"data: "):
             found.append((DEFAULT_EVENT, block[6:]))
-            continue
-        name, is_named, data = block.partition(b"\ndata: ")
-        if is_named and name.startswith(b"event: ") and b"\n" not in data and b"\n" not in name:
-            found.append((name[7:].decode(errors="replace") or DEFAULT_EVENT, data))
+        elif (
+            end > 7
+            and block.startswith(_NAMED_DATA, end)
+            and block.startswith(b"event: ")
+            and block.find(b"\n", end + 1) < 0
+        ):
+            found.append((block[7:end].decode(errors="replace"), block[end + 7 :]))
         elif (event := _read_block(block)) is not None:
             found.append(event)
     return Stream(found, _read_block(rest.partition(b"\n\n")[0]), body)

@@ -42,6 +42,8 @@ LOGGED = (
 PATTERNS = {
     "$uuid": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     "$time": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"),
+    "$naive_time": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}"),
+    "$version": re.compile(r"v\d+\.\d+\.\d+"),
     "$any": re.compile(".+"),
 }
 

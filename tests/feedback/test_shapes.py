@@ -35,6 +35,19 @@ from gateway.feedback import read_feedback
         ({"comment": "words"}, "comment", None, None),
         ({"comment": "words", "rating": 3}, "rating", 3, 0),
         ({"user_edit": "b", "thumbs_down": True}, "edit", 0, -1),
+        *(({"type": "rating", "value": stars}, "rating", stars, (stars - 3) / 2) for stars in (1, 3, 5)),
+        ({"type": "rating", "value": 0}, "score", 0, 0),
+        ({"type": "rating", "value": 7}, "score", 7, None),
+        ({"type": "rating", "value": 1, "rating": 4}, "rating", 4, 0.5),
+        ({"value": 5}, "score", 5, None),
+        ({"type": "rating", "value": "thumbs_up"}, "thumb", 1, 1),
+        *(({"rating": word}, "thumb", 1, 1) for word in ("thumbs_up", "Thumbs-Up", "up", "like", "👍")),
+        *(({"rating": word}, "thumb", 0, -1) for word in ("thumbs_down", "thumbs down", "down", "👎")),
+        ({"type": "original_response", "content": "a"}, "original", None, None),
+        ({"type": "original_response", "content": "a", "rating": 5}, "original", 5, 1),
+        ({"type": "original_response", "original_response": "a"}, "original", None, None),
+        ({"type": "user_edit", "content": "b"}, "edit", None, None),
+        ({"type": "user_edit", "content": "b", "comment": "why"}, "edit", None, None),
     ],
 )
 def test_a_known_verdict_has_its_kind_value_and_score(
@@ -70,6 +83,14 @@ def test_a_known_verdict_has_its_kind_value_and_score(
         {"comment": ""},
         {"comment": 5},
         {"original_response": "a"},
+        {"content": "a"},
+        {"type": "note", "content": "a"},
+        {"type": "original_response"},
+        {"type": "original_response", "content": ["a"]},
+        {"type": "user_edit", "content": ""},
+        {"rating": "thumbs_up", "thumbs_down": True},
+        {"rating": "excellent"},
+        {"value": "thumbs_up"},
         {"content_edit": {}},
         {"content_edit": ["b"]},
     ],
@@ -90,6 +111,11 @@ def test_what_is_not_known_is_custom_and_has_no_value(feedback: dict[str, Any]) 
         ({"content_edit": "b", "original_response": "a"}, "a", "b"),
         ({"content_edit": {"original_content": "a", "edited_content": "b"}}, "a", "b"),
         ({"type": "content_edit", "edited_content": "b"}, None, "b"),
+        ({"type": "content_edit", "original_text": "a", "edited_text": "b", "edit_reason": "r"}, "a", "b"),
+        ({"original_text": "a", "edited_text": "b"}, "a", "b"),
+        ({"type": "user_edit", "content": "b", "edit_type": "improvement"}, None, "b"),
+        ({"type": "content_edit", "original_text": "a", "content": "b"}, "a", "b"),
+        ({"type": "user_edit", "content": "b", "edited_text": "c"}, None, "c"),
     ],
 )
 def test_an_edit_has_both_texts_as_far_as_they_are_there(
@@ -108,7 +134,7 @@ def test_a_weight_is_one_from_0_to_1(weight: object, kept: float) -> None:
 
 
 KNOWN = ["rating", "thumbs_up", "thumbs_down", "type", "feedback_type", "kind", "score", "value", "weight"]
-KNOWN += ["comment", "text", "original_response", "user_edit", "edited_content", "content_edit"]
+KNOWN += ["comment", "text", "original_response", "user_edit", "edited_content", "content_edit", "content"]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KNOWN), inner, max_size=3),

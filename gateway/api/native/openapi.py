@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from gateway.web.auth import TOKEN_HEADER
-from gateway.web.face import Endpoint, Face, Parameter
+from gateway.web.face import ANY_ROLE, Endpoint, Face, Parameter
 
 Json = dict[str, object]
 Mode = Literal["validation", "serialization"]
@@ -139,7 +139,8 @@ def _operation_id(endpoint: Endpoint) -> str:
 
 def _description(endpoint: Endpoint) -> str:
     token = ", or a feedback token" if endpoint.takes_tokens else ""
-    needs = f"Needs a key with the role `{endpoint.role}`{token}." if endpoint.role else "Open to all."
+    key = "a key of any role" if endpoint.role == ANY_ROLE else f"a key with the role `{endpoint.role}`"
+    needs = f"Needs {key}{token}." if endpoint.role else "Open to all."
     return f"{endpoint.description}\n\n{needs}".strip()
 
 

@@ -99,6 +99,9 @@ class FeedbackRow(Shape):
     comment: str | None
     original_text: str | None
     edited_text: str | None
+    original_id: str | None = Field(
+        description="The entry of kind `original` that `original_text` is from; null where it is this entry's own."
+    )
     author: str | None
     app_id: str | None
     app_version: str | None

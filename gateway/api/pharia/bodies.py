@@ -61,6 +61,8 @@ class NewFeedbackBody(BaseModel):
     feedback: Object = Field(description="Any JSON object; what is known in it also counts.")
     app_id: Name | None = Field(None, description="The application that it was given in.")
     app_version: Name | None = Field(None, description="Version of that application.")
+    api_version: Name | None = Field(None, description="Version of the API that it was written for.")
+    ui_version: Name | None = Field(None, description="Version of the page that it was given in.")
     user: Name | None = Field(None, description="Who judged.")
     metadata: Metadata | None = Field(None, description="Anything else.")
 

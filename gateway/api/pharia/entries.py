@@ -12,12 +12,16 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, Field, RootModel, WithJsonSchema
 
+from gateway import __version__
 from gateway.domain.clock import rfc_3339
-from gateway.domain.feedback import Feedback
+from gateway.domain.feedback import Feedback, Kind
 from gateway.feedback import grade_of, read_feedback
 
 DIALECT = "pharia"
 """What the dialect is called in rows."""
+
+OUR_VERSION = f"v{__version__}"
+"""What stands for the version of an API or of a page where the caller named none."""
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """RFC 3339 in UTC, with microseconds."""
@@ -29,6 +33,9 @@ class Entry(BaseModel):
     feedback_id: str
     trace_id: str = Field(description="The trace that it is about; while none is logged, the id as given.")
     app_id: str | None
+    creation_date: str = Field(description="When it was given: UTC, six digits of a second, no offset.")
+    api_version: str = Field(description="As it was given, else the gateway's.")
+    ui_version: str = Field(description="As it was given, else the gateway's.")
     app_version: str | None
     feedback: dict[str, Any] = Field(
         description="As it was given; of entries that were written in another dialect, value, weight and texts."
@@ -40,15 +47,20 @@ class Entry(BaseModel):
 
     @classmethod
     def of(cls, entry: Feedback) -> Entry:
+        body = _body_of(entry)
+        created_at = rfc_3339(entry.created_at_us)
         return cls(
             feedback_id=entry.feedback_id,
             trace_id=entry.trace_id or entry.subject_id,
             app_id=entry.app_id,
+            creation_date=created_at.removesuffix("Z"),
+            api_version=_version_in(body, "api_version"),
+            ui_version=_version_in(body, "ui_version"),
             app_version=entry.app_version,
-            feedback=_body_of(entry)["feedback"],
+            feedback=body["feedback"],
             user=entry.author,
             metadata=dict(entry.metadata),
-            created_at=rfc_3339(entry.created_at_us),
+            created_at=created_at,
             updated_at=rfc_3339(entry.updated_at_us),
         )
 
@@ -90,6 +102,7 @@ def _with_feedback(entry: Feedback, before: dict[str, Any], after: dict[str, Any
         comment=now.comment,
         original_text=now.original_text,
         edited_text=now.edited_text,
+        original_id=None,
     )
     if now.kind == was.kind and now.verdict == was.verdict:
         # The score may have been made on the scale of another dialect, which nobody has judged anew.
@@ -108,13 +121,20 @@ def _body_of(entry: Feedback) -> dict[str, Any]:
     return {"trace_id": entry.subject_id, "feedback": _feedback_of_columns(entry)}
 
 
+def _version_in(body: dict[str, Any], name: str) -> str:
+    given = body.get(name)
+    return given if isinstance(given, str) else OUR_VERSION
+
+
 def _feedback_of_columns(entry: Feedback) -> dict[str, Any]:
+    is_original = entry.kind is Kind.ORIGINAL
     columns = {
+        "type": "original_response" if is_original else None,
         "value": _plain(entry.value),
         "weight": _plain(entry.weight),
         "label": entry.label,
         "comment": entry.comment,
-        "original_response": entry.original_text,
+        "content" if is_original else "original_response": None if entry.original_id else entry.original_text,
         "user_edit": entry.edited_text,
     }
     return {name: value for name, value in columns.items() if value is not None}

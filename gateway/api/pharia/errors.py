@@ -1,9 +1,11 @@
-"""The dialect's errors: `{"detail": [{"loc", "msg", "type"}]}`, as FastAPI draws what it finds wrong.
+"""The dialect's errors: `{"detail": [{"loc", "msg", "type"}]}`, as FastAPI draws what pydantic 1 finds wrong.
 
 Source: FastAPI, "Handling Errors", https://fastapi.tiangolo.com/tutorial/handling-errors/
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import orjson
 from aiohttp import web
@@ -14,6 +16,7 @@ from gateway.errors import (
     BadInput,
     Forbidden,
     GatewayError,
+    NotFound,
     TooLarge,
     Unauthorized,
     Unprocessable,
@@ -28,6 +31,40 @@ _PLACES: dict[str | None, Steps] = {
     "limit": ("query", "limit"),
     "body": ("body",),
 }
+
+
+_NONE = ("none is not an allowed value", "type_error.none.not_allowed")
+_INTEGER = ("value is not a valid integer", "type_error.integer")
+_UUID = ("value is not a valid uuid", "type_error.uuid")
+_FINDINGS: Mapping[str, tuple[str, str]] = {
+    "missing": ("field required", "value_error.missing"),
+    "string_type": ("str type expected", "type_error.str"),
+    "string_too_short": (
+        "ensure this value has at least {min_length} characters",
+        "value_error.any_str.min_length",
+    ),
+    "string_too_long": (
+        "ensure this value has at most {max_length} characters",
+        "value_error.any_str.max_length",
+    ),
+    "dict_type": ("value is not a valid dict", "type_error.dict"),
+    "int_type": _INTEGER,
+    "int_parsing": _INTEGER,
+    "int_parsing_size": _INTEGER,
+    "greater_than_equal": (
+        "ensure this value is greater than or equal to {ge}",
+        "value_error.number.not_ge",
+    ),
+    "less_than_equal": ("ensure this value is less than or equal to {le}", "value_error.number.not_le"),
+    "uuid_type": _UUID,
+    "uuid_parsing": _UUID,
+    "extra_forbidden": ("extra fields not permitted", "value_error.extra"),
+}
+"""Message and type in pydantic 1 of what a later one finds, by its type there."""
+
+
+class InvalidTime(ValueError):
+    """A text that is no date and no time."""
 
 
 class Detail(BaseModel):
@@ -56,18 +93,13 @@ class Invalid(Unprocessable):
         self.details = details
 
 
-def invalid(error: ValidationError, place: str, *steps: str) -> Invalid:
+def invalid(error: ValidationError, place: str) -> Invalid:
     """Return pydantic's findings about what came in `place`: one detail each."""
-    return Invalid(
-        [
-            Detail(
-                loc=[place, *steps, *found["loc"]],
-                msg=found["msg"].removeprefix("Value error, "),
-                type=found["type"],
-            )
-            for found in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-    )
+    details = []
+    for found in error.errors(include_url=False):
+        msg, kind = _finding(found["type"], found["msg"], found["input"], found.get("ctx", {}))
+        details.append(Detail(loc=[place, *found["loc"]], msg=msg, type=kind))
+    return Invalid(details)
 
 
 def draw_error(error: GatewayError) -> web.Response:
@@ -82,11 +114,24 @@ def draw_error(error: GatewayError) -> web.Response:
 
 def _detail(error: GatewayError) -> Detail:
     place = _place(error)
+    if isinstance(error, NotFound) and place:
+        return Detail(loc=list(place), msg="Feedback not found", type=error.code)
     message = f"{error.message} {error.hint}" if error.hint else error.message
     is_inside_body = place == ("body",) and error.field not in (None, "body")
     return Detail(
         loc=list(place), msg=f"{error.field}: {message}" if is_inside_body else message, type=_type(error)
     )
+
+
+def _finding(kind: str, msg: str, given: object, context: Mapping[str, object]) -> tuple[str, str]:
+    """Message and type of what pydantic has found wrong with a value."""
+    if given is None and kind.endswith("_type"):
+        return _NONE
+    if kind == "value_error":
+        is_time = isinstance(context["error"], InvalidTime)
+        return str(context["error"]), "value_error.datetime" if is_time else kind
+    known = _FINDINGS.get(kind)
+    return (known[0].format(**context), known[1]) if known else (msg, kind)
 
 
 def _place(error: GatewayError) -> Steps:
@@ -102,7 +147,7 @@ def _place(error: GatewayError) -> Steps:
 def _type(error: GatewayError) -> str:
     if not isinstance(error, BadInput) or isinstance(error, TooLarge):
         return error.code
-    return "value_error" if error.field == IDEMPOTENCY_KEY else "json_invalid"
+    return "value_error" if error.field == IDEMPOTENCY_KEY else "value_error.jsondecode"
 
 
 def _encodable(value: object) -> object:

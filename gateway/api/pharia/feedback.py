@@ -1,4 +1,4 @@
-"""The dialect's paths: give feedback, list it, change it and withdraw it."""
+"""The dialect's paths: give feedback, list it, change it and delete it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gateway.domain.principal import Principal, Role
 from gateway.errors import TooLarge
 from gateway.feedback import FeedbackCore
 from gateway.web.bodies import read_json
-from gateway.web.face import Endpoint, Face
+from gateway.web.face import ANY_ROLE, Endpoint, Face
 from gateway.web.validation import read_idempotency_key
 
 PATHS = ("/api/feedback", "/feedback")
@@ -27,9 +27,15 @@ OLDEST_FIRST = Sort("created_at_us", descending=False)
 
 
 class FeedbackIdResponse(BaseModel):
-    """The entry that was made, changed or withdrawn."""
+    """The entry that was made."""
 
     feedback_id: str = Field(description="Its id.")
+
+
+class MessageResponse(BaseModel):
+    """What was done."""
+
+    message: str
 
 
 def pharia_face(core: FeedbackCore, max_body_bytes: int) -> Face:
@@ -59,10 +65,11 @@ class _Handlers:
                 method="POST",
                 path=path,
                 handler=self._create,
-                role=Role.FEEDBACK,
+                role=ANY_ROLE,
                 summary="Give feedback on a trace",
                 description="The feedback is any JSON object. Known shapes in it, such as `rating`, `thumbs_up`, "
-                "`score`, `comment` and `user_edit`, also count as a verdict, a comment or an edit.",
+                "`score`, `comment` and `user_edit`, also count as a verdict, a comment or an edit. An "
+                "`original_response` and a `user_edit` that come as entries of their own on a trace are one edit.",
                 body=NewFeedbackBody,
                 reply=FeedbackIdResponse,
                 failures=(409, 413, 422, 429, 503),
@@ -83,23 +90,23 @@ class _Handlers:
                 method="PATCH",
                 path=f"{path}/{{feedback_id}}",
                 handler=self._change,
-                role=Role.FEEDBACK,
+                role=ANY_ROLE,
                 summary="Change an entry",
                 description="Makes a new version of the entry; the earlier ones are kept. Fields of `feedback` "
                 "are added, or replace those of their name; the others stay.",
                 body=FeedbackPatchBody,
-                reply=FeedbackIdResponse,
+                reply=MessageResponse,
                 failures=(404, 409, 413, 422, 503),
             ),
             Endpoint(
                 method="DELETE",
                 path=f"{path}/{{feedback_id}}",
-                handler=self._withdraw,
+                handler=self._remove,
                 role=Role.ADMIN,
-                summary="Withdraw an entry",
-                description="It no longer counts and is no longer listed; its versions are kept.",
-                reply=FeedbackIdResponse,
-                failures=(404, 422, 503),
+                summary="Delete an entry",
+                description="For good: all its versions, and what is kept of the calls that made them.",
+                reply=MessageResponse,
+                failures=(404, 503),
             ),
         )
 
@@ -114,7 +121,7 @@ class _Handlers:
         found = await self._core.find(search.where, OLDEST_FIRST, Page(search.limit + 1), principal)
         if len(found) > search.limit:
             raise TooLarge(
-                f"more than {search.limit:,} entries match.",
+                f"Too many results: more than {search.limit:,} entries match.",
                 field="limit",
                 hint=f"Ask for a shorter time, or set limit to up to {MAX_LIMIT:,}.",
             )
@@ -122,15 +129,14 @@ class _Handlers:
         return await asyncio.to_thread(_list_reply, found)
 
     async def _change(self, request: web.Request, principal: Principal) -> web.Response:
-        feedback_id = read_feedback_id(request)
         key = read_idempotency_key(request.headers)
         patch = to_patch(await read_json(request, self._max_body_bytes))
-        entry = await self._core.revise(feedback_id, patch, principal, DIALECT, idempotency_key=key)
-        return _reply(FeedbackIdResponse(feedback_id=entry.feedback_id))
+        await self._core.revise(read_feedback_id(request), patch, principal, DIALECT, idempotency_key=key)
+        return _reply(MessageResponse(message="Feedback updated successfully"))
 
-    async def _withdraw(self, request: web.Request, principal: Principal) -> web.Response:
-        entry = await self._core.withdraw(read_feedback_id(request), principal, DIALECT)
-        return _reply(FeedbackIdResponse(feedback_id=entry.feedback_id))
+    async def _remove(self, request: web.Request, principal: Principal) -> web.Response:
+        await self._core.remove(read_feedback_id(request), principal, DIALECT)
+        return _reply(MessageResponse(message="Feedback deleted successfully"))
 
 
 def _list_reply(found: Sequence[Feedback]) -> web.Response:

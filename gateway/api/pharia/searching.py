@@ -11,16 +11,17 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from gateway.api.pharia.errors import invalid
+from gateway.api.pharia.errors import InvalidTime, invalid
 from gateway.domain.clock import us_of
 from gateway.domain.filter import All, Any, Filter, Is, Op
+from gateway.errors import NotFound
 from gateway.web.face import Parameter
 
 DEFAULT_LIMIT = 1_000
 MAX_LIMIT = 10_000
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _UUID = TypeAdapter(UUID)
 
 
@@ -33,9 +34,9 @@ def _to_us(value: object) -> int:
             return us_of(datetime.fromisoformat(text.upper()))
     except (ValueError, OverflowError):
         pass
-    raise ValueError(
-        "must be a date (2026-01-31, which is its first moment in UTC) or a time as in RFC 3339 "
-        "(2026-01-31T09:30:00Z; a + in a URL is sent as %2B)"
+    raise InvalidTime(
+        "invalid datetime format; send a date (2026-01-31, its first moment), or a time in UTC or with an offset "
+        "(2026-01-31T09:30:00, 2026-01-31T10:30:00%2B01:00: a + is sent as %2B)",
     )
 
 
@@ -79,11 +80,11 @@ def read_search(request: web.Request) -> Search:
 
 
 def read_feedback_id(request: web.Request) -> str:
-    """Read the id in the path. Raises Invalid where it is no UUID."""
+    """Read the id in the path. Raises NotFound where it is no UUID, since no entry has such an id."""
     try:
         return str(_UUID.validate_python(request.match_info["feedback_id"]))
-    except ValidationError as error:
-        raise invalid(error, "path", "feedback_id") from None
+    except ValidationError:
+        raise NotFound("no feedback entry has such an id.", field="feedback_id") from None
 
 
 def _conditions(query: _Query) -> list[Filter]:
@@ -110,8 +111,14 @@ PARAMETERS = (
     Parameter("trace_id", "Entries on this trace, or that were given under this id."),
     Parameter("app_id", "Entries of this application."),
     Parameter("feedback_id", "The entry with this id.", {"type": "string", "format": "uuid"}),
-    Parameter("start_time", "Created at this time or later: RFC 3339, or a date (UTC).", _MOMENT),
-    Parameter("end_time", "Created before this time: RFC 3339, or a date (UTC).", _MOMENT),
+    Parameter(
+        "start_time",
+        "Created at this time or later: a time, in UTC if it names no offset, or a date.",
+        _MOMENT,
+    ),
+    Parameter(
+        "end_time", "Created before this time: a time, in UTC if it names no offset, or a date.", _MOMENT
+    ),
     Parameter(
         "limit",
         "Most entries to return; where more match, the reply is 413.",

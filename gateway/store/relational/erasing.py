@@ -17,6 +17,7 @@ from gateway.domain.erasure import Belongings
 from gateway.domain.exchange import PayloadPolicy
 from gateway.store.dialect import Dialect
 from gateway.store.relational.connection import Connection
+from gateway.store.relational.edit_pairs import edits_of, pair
 from gateway.store.relational.readers import Readers
 from gateway.store.relational.rollup_table import KINDS, VERDICTS, break_seals
 from gateway.store.relational.sweeping import leftovers, sweep
@@ -46,6 +47,7 @@ WHERE earlier.author = :person AND (CAST(:tenant AS TEXT) IS NULL OR feedback.te
 _ON_REQUESTS_OF = (
     f"SELECT feedback_id FROM feedback WHERE request_seq IN (SELECT seq FROM ({_REQUESTS_OF}) AS mine)"
 )
+_IS_STORED = "SELECT 1 FROM feedback WHERE feedback_id = ?"
 _DELETE_RECEIPT = "DELETE FROM receipts WHERE scope = ? AND key = ?"
 
 
@@ -139,14 +141,35 @@ def erase_receipts(connection: Connection, receipts: Sequence[tuple[str, str]]) 
 
 
 def erase_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
-    """Delete entries with their history, and take back the sums that they are in, in the caller's transaction."""
+    """Delete entries with their history, take back the sums that they are in, and from edits the text of originals
+    among them, in the caller's transaction."""
     statements = _statements(connection.dialect)
     ids = list_to_json(feedback_ids)
     break_seals(
         connection, (VERDICTS,), [row[0] for row in connection.execute(statements.counted_at, (ids,))]
     )
+    edits = edits_of(connection, feedback_ids)
     for statement in statements.delete_entries:
         connection.execute(statement, (ids,))
+    pair(connection, edits)
+
+
+def receipts_naming(connection: Connection, feedback_id: str) -> list[tuple[str, str]]:
+    """Return scope and key of the calls that made or changed an entry."""
+    # Cheaper than to parse them all, and the same for an id in quotes.
+    names = f"{connection.dialect.position_of}feedback_ids, ?) > 0"
+    return connection.execute(
+        f"SELECT scope, key FROM receipts WHERE {names}", (list_to_json([feedback_id])[1:-1],)
+    ).fetchall()
+
+
+def remove_entry(connection: Connection, feedback_id: str, receipts: Sequence[tuple[str, str]]) -> bool:
+    """Delete an entry with all that is kept of it, in the caller's transaction; tell whether it was there."""
+    if connection.execute(_IS_STORED, (storable(feedback_id),)).fetchone() is None:
+        return False
+    erase_receipts(connection, receipts)
+    erase_entries(connection, [feedback_id])
+    return True
 
 
 def _texts(connection: Connection, sql: str, values: Mapping[str, str | None]) -> tuple[str, ...]:

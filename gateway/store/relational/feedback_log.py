@@ -12,14 +12,18 @@ from gateway.errors import Conflict, GatewayError
 from gateway.store.dialect import Dialect
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.counting import count
+from gateway.store.relational.edit_pairs import PAIRED, pair_all_of
 from gateway.store.relational.joining import join_given
 from gateway.store.rows import feedback_from_row, feedback_to_row, receipt_from_row
 from gateway.store.tables import FEEDBACK, RECEIPT_COLUMNS, quoted
 from gateway.store.text import list_to_json, storable, storable_or_none
 
 _COLUMNS = quoted(FEEDBACK.columns)
+_OWN_COLUMNS = _COLUMNS.replace(
+    '"original_text"', "CASE WHEN original_id IS NULL THEN original_text END"
+).replace('"original_id"', "NULL")
 _KEEP_VERSION = (
-    f"INSERT INTO feedback_versions ({_COLUMNS}) SELECT {_COLUMNS} FROM feedback WHERE feedback_id = ?"
+    f"INSERT INTO feedback_versions ({_COLUMNS}) SELECT {_OWN_COLUMNS} FROM feedback WHERE feedback_id = ?"
 )
 _SUPERSEDE = (
     f"UPDATE feedback SET {', '.join(f'{column} = ?' for column in FEEDBACK.columns)} WHERE feedback_id = ?"
@@ -99,6 +103,10 @@ def put_all(connection: Connection, puts: Sequence[Put]) -> list[GatewayError | 
     joined = [entry.feedback_id for entry in stored if entry.joined_at_us is not None]
     if joined:
         count(connection, joined)
+    # An earlier version may have been one of a pair.
+    pair_all_of(
+        connection, [entry.feedback_id for entry in stored if entry.kind in PAIRED or entry.version > 1]
+    )
     return refusals
 
 

@@ -17,6 +17,7 @@ from gateway.domain.subject import MAX_CANDIDATES, Subject
 from gateway.store.dialect import Dialect
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.counting import count
+from gateway.store.relational.edit_pairs import PAIRED, pair_all_of
 from gateway.store.text import list_to_json, storable, storable_or_none
 
 _VISIBLE = (
@@ -69,7 +70,7 @@ def _by_name(dialect: Dialect) -> _Waiting:
     named = f"joined_at_us IS NULL AND subject_id {dialect.among_texts(':names')}"
     return _Waiting(
         f"SELECT DISTINCT subject_id, tenant, target FROM feedback WHERE {named}",
-        f"{_join_in(dialect)} joined_at_us IS NULL AND subject_id = :subject_id RETURNING feedback_id",
+        f"{_join_in(dialect)} joined_at_us IS NULL AND subject_id = :subject_id RETURNING feedback_id, kind",
     )
 
 
@@ -80,7 +81,7 @@ def _by_id(dialect: Dialect) -> _Waiting:
     subject = dialect.unindexed("subject_id")
     return _Waiting(
         f"SELECT DISTINCT subject_id, tenant, target FROM feedback WHERE {given}",
-        f"{_join_in(dialect)} {given} AND {subject} = :subject_id RETURNING feedback_id",
+        f"{_join_in(dialect)} {given} AND {subject} = :subject_id RETURNING feedback_id, kind",
     )
 
 
@@ -136,7 +137,7 @@ def _join(
     connection: Connection, waiting: _Waiting, values: Mapping[str, str], appeared: Mapping[str, int]
 ) -> None:
     """Join what waits. However many wait for the same, it is looked for once."""
-    joined: list[str] = []
+    joined: list[tuple[str, str]] = []
     for subject_id, tenant, target in connection.execute(waiting.subjects, values).fetchall():
         if subjects := find_subjects(connection, subject_id, tenant, Target(target)):
             subject = subjects[0]
@@ -150,6 +151,7 @@ def _join(
                 "awaited_tenant": tenant,
                 "awaited_target": target,
             }
-            joined += [row[0] for row in connection.execute(waiting.join, {**values, **found})]
+            joined += connection.execute(waiting.join, {**values, **found})
     if joined:
-        count(connection, joined)
+        count(connection, [feedback_id for feedback_id, _ in joined])
+        pair_all_of(connection, [feedback_id for feedback_id, kind in joined if kind in PAIRED])

@@ -12,6 +12,9 @@ from gateway.domain.exchange import Exchange, Identity, Outcome
 from gateway.domain.feedback import Feedback
 from gateway.store.base import Store
 
+UPDATED = {"message": "Feedback updated successfully"}
+DELETED = {"message": "Feedback deleted successfully"}
+
 GOOD: dict[str, object] = {"trace_id": "trace-1", "feedback": {"rating": 4}}
 
 
@@ -41,7 +44,7 @@ class Served:
         """Change an entry."""
         reply = await self.call("PATCH", f"/{feedback_id}", fields)
         assert reply.status_code == 200, reply.text
-        assert reply.json() == {"feedback_id": feedback_id}
+        assert reply.json() == UPDATED
 
     async def find(self, query: str = "", by: str = "admin") -> list[dict[str, Any]]:
         """The entries that a search finds."""

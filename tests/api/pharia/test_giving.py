@@ -64,6 +64,18 @@ async def test_feedback_is_answered_with_its_id_and_kept_as_it_was_sent(served: 
         ({"comment": "only words"}, "comment", None, None),
         ({"original_response": "a", "user_edit": "b"}, "edit", None, None),
         ({"content_edit": "b", "rating": 2}, "edit", 2, -0.5),
+        ({"type": "rating", "value": 5, "comment": "good"}, "rating", 5, 1),
+        ({"type": "rating", "value": 1, "updated_reason": "why"}, "rating", 1, -1),
+        ({"rating": "thumbs_up"}, "thumb", 1, 1),
+        ({"rating": "thumbs_down", "change_reason": "why"}, "thumb", 0, -1),
+        (
+            {"type": "content_edit", "original_text": "a", "edited_text": "b", "edit_reason": "r"},
+            "edit",
+            None,
+            None,
+        ),
+        ({"type": "original_response", "content": "a"}, "original", None, None),
+        ({"type": "user_edit", "content": "b", "edit_type": "improvement"}, "edit", None, None),
         ({"rating": 6}, "custom", None, None),
         ({"colour": "red"}, "custom", None, None),
         ({}, "custom", None, None),
@@ -85,6 +97,52 @@ async def test_an_edit_fills_the_columns_of_both_texts(served: Served) -> None:
     )
 
     assert (entry.original_text, entry.edited_text, entry.comment) == ("a", "b", "c")
+
+
+async def test_a_content_edit_fills_the_columns_of_both_texts(served: Served) -> None:
+    entry = await served.stored(
+        await served.give({"type": "content_edit", "original_text": "a", "edited_text": "b"})
+    )
+
+    assert (entry.original_text, entry.edited_text, entry.original_id) == ("a", "b", None)
+
+
+@pytest.mark.parametrize("is_original_first", [True, False])
+async def test_an_original_and_an_edit_of_their_own_read_as_one_edit_in_either_order(
+    served: Served, is_original_first: bool
+) -> None:
+    shapes = [{"type": "original_response", "content": "a"}, {"type": "user_edit", "content": "b"}]
+    ids = [await served.give(shape) for shape in (shapes if is_original_first else shapes[::-1])]
+    original, edit = ids if is_original_first else ids[::-1]
+
+    entry = await served.stored(edit)
+
+    assert (entry.kind, entry.original_text, entry.edited_text) == (Kind.EDIT, "a", "b")
+    assert entry.original_id == original
+    assert (await served.stored(original)).kind is Kind.ORIGINAL
+    assert (await served.show(edit))["feedback"] == {"type": "user_edit", "content": "b"}
+
+
+async def test_a_second_edit_by_the_same_author_replaces_nothing(served: Served) -> None:
+    await served.give({"type": "original_response", "content": "a"})
+    first = await served.give({"type": "user_edit", "content": "b"}, user="ann")
+    await served.give({"type": "original_response", "content": "a2"})
+    second = await served.give({"type": "user_edit", "content": "c"}, user="ann")
+
+    edits = [await served.stored(feedback_id) for feedback_id in (first, second)]
+
+    assert [(each.version, each.original_text, each.edited_text) for each in edits] == [
+        (1, "a", "b"),
+        (1, "a2", "c"),
+    ]
+    assert len(await served.find("trace_id=trace-1")) == 4
+
+
+async def test_a_pair_of_tenants_is_of_one_tenant(served: Served) -> None:
+    await served.give({"type": "original_response", "content": "a"}, by="north")
+    edit = await served.give({"type": "user_edit", "content": "b"}, by="south-admin")
+
+    assert (await served.stored(edit)).original_text is None
 
 
 async def test_a_weight_of_0_is_kept(served: Served) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
+from gateway import __version__
 from gateway.domain.feedback import Feedback
 from gateway.domain.ids import new_id
 
@@ -38,6 +40,9 @@ async def test_an_entry_is_shown_in_the_dialects_words(served: Served) -> None:
         "feedback_id": feedback_id,
         "trace_id": "trace-1",
         "app_id": "shop",
+        "creation_date": entry["creation_date"],
+        "api_version": f"v{__version__}",
+        "ui_version": f"v{__version__}",
         "app_version": "2",
         "feedback": {"a": 1},
         "user": "ann",
@@ -45,7 +50,28 @@ async def test_an_entry_is_shown_in_the_dialects_words(served: Served) -> None:
         "created_at": entry["created_at"],
         "updated_at": entry["created_at"],
     }
-    assert entry["created_at"].endswith("Z")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}", entry["creation_date"])
+    assert entry["created_at"] == entry["creation_date"] + "Z"
+    assert list(entry)[:8] == [
+        "feedback_id", "trace_id", "app_id", "creation_date", "api_version", "ui_version", "app_version",
+        "feedback",
+    ]  # fmt: skip
+
+
+async def test_a_date_of_whole_seconds_has_six_digits_too(served: Served) -> None:
+    await put(served, 3 * DAY_US)
+
+    [entry] = await served.find()
+    assert entry["creation_date"] == "1970-01-04T00:00:00.000000"
+
+
+async def test_versions_that_the_caller_sent_are_shown_as_it_sent_them(served: Served) -> None:
+    feedback_id = await served.give(api_version="v1.4.0", ui_version="2024.1")
+    await served.change(feedback_id, feedback={"rating": 2})
+
+    entry = await served.show(feedback_id)
+
+    assert (entry["api_version"], entry["ui_version"]) == ("v1.4.0", "2024.1")
 
 
 async def test_each_filter_finds_its_own_and_all_must_hold(served: Served) -> None:
@@ -74,6 +100,12 @@ async def test_each_filter_finds_its_own_and_all_must_hold(served: Served) -> No
         ("end_time=1970-01-02T00:00:00.000001Z", [0, 1]),
         ("start_time=1970-01-02T01:00:00%2B01:00&end_time=1970-01-03t00:00:00z", [1]),
         ("start_time=1970-01-03&end_time=1970-01-02", []),
+        ("start_time=1970-01-02T00:00:00", [1, 2]),
+        ("start_time=1970-01-02T00:00", [1, 2]),
+        ("start_time=1970-01-02T00:00:00.000001", [2]),
+        ("end_time=1970-01-02T00:00:00.5", [0, 1]),
+        ("start_time=1970-01-01T23:59:59.999999&end_time=1970-01-02T23:59:59", [1]),
+        ("start_time=1970-01-01T19:00:00-05:00&end_time=1970-01-02T12:00:00", [1]),
     ],
 )
 async def test_start_is_included_and_end_is_not(served: Served, query: str, found: list[int]) -> None:
@@ -96,6 +128,7 @@ async def test_more_entries_than_the_limit_are_refused_and_not_cut(served: Serve
 
     assert refused.status_code == 413
     assert details(refused) == [(["query", "limit"], "too_large")]
+    assert refused.json()["detail"][0]["msg"].startswith("Too many results")
     assert len(await served.find("limit=3")) == 3
     assert len(await served.find("limit=2&end_time=1970-01-01T00:00:00.000002Z")) == 2
 

@@ -8,7 +8,7 @@ from functools import partial
 from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
 from gateway.domain.subject import Subject
-from gateway.store.relational import feedback_log
+from gateway.store.relational import erasing, feedback_log
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.joining import find_subjects
 from gateway.store.relational.parts.open_database import OpenDatabase
@@ -27,6 +27,14 @@ class FeedbackEntries(OpenDatabase):
             feedback_log.put_all,
             feedback_log.Put(entries, receipt),
             size_bytes=feedback_log.size_bytes(entries),
+            is_synced=True,
+            is_alone=True,
+        )
+
+    async def remove_feedback(self, feedback_id: str) -> bool:
+        receipts = await self._exact.read(lambda connection: erasing.receipts_naming(connection, feedback_id))
+        return await self._writer.write(
+            lambda connection: erasing.remove_entry(connection, feedback_id, receipts),
             is_synced=True,
             is_alone=True,
         )
