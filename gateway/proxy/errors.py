@@ -49,13 +49,14 @@ def draw_error(error: GatewayError, endpoint: str, identity: Identity | None) ->
         body = {"error": {"code": error.status, "message": str(error), "status": status}}
     elif endpoint.startswith(("ollama.", "tgi.")):
         body = {"error": str(error)}
-    elif endpoint.startswith("cohere."):
-        body = {"message": str(error)}
     elif endpoint.startswith("dashscope."):
         named = {"request_id": identity.request_id} if identity else {}
         body = {"code": error.code, "message": str(error), **named}
     else:
         body = {"error": {"message": str(error), "type": kind, "param": error.field, "code": error.code}}
+        if endpoint.startswith("cohere."):
+            # Its path is also one of OpenAI's imitators; each finds what it looks for.
+            body["message"] = str(error)
     return web.Response(
         status=error.status,
         body=orjson.dumps(body),

@@ -121,7 +121,7 @@ def _build_step(started: JsonObject, deltas: list[JsonObject]) -> JsonObject:
     content, summary = _list_of(step, "content"), _list_of(step, "summary")
     arguments: list[object] = []
     for delta in deltas:
-        kind = delta.get("type")
+        kind = text_in(delta, "type")
         if kind == "text":
             _add_text(content, delta)
         elif kind == "text_annotation_delta" and content:

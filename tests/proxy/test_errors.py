@@ -80,9 +80,11 @@ def test_an_error_of_ollama_is_a_text(error: GatewayError, status: int, kind: st
 
 
 @pytest.mark.parametrize(("error", "status", "kind"), KINDS)
-def test_an_error_of_cohere_is_a_message(error: GatewayError, status: int, kind: str) -> None:
+def test_an_error_of_cohere_has_its_message_at_the_top_too(
+    error: GatewayError, status: int, kind: str
+) -> None:
     assert draw_error(error, "cohere.chat", None).status == status
-    assert shown(error, "cohere.chat") == {"message": str(error)}
+    assert shown(error, "cohere.chat") == {**shown(error, "other"), "message": str(error)}
 
 
 @pytest.mark.parametrize(("error", "status", "kind"), KINDS)
