@@ -22,7 +22,12 @@ def first_value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
     return b""
 
 
-_STREAM_TYPES = (b"text/event-stream", b"application/x-ndjson", b"application/vnd.amazon.eventstream")
+_STREAM_TYPES = (
+    b"text/event-stream",
+    b"application/x-ndjson",
+    b"application/stream+json",
+    b"application/vnd.amazon.eventstream",
+)
 
 
 def declares_stream(headers: RawHeaders) -> bool:
