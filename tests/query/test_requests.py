@@ -11,7 +11,7 @@ from gateway.domain.filter import EVERYTHING, Is, Op
 from gateway.domain.request import Facts
 from gateway.errors import Ambiguous, NotFound, TooLarge
 from gateway.query import LoggedRequest, RequestReader
-from gateway.query.requests import MAX_FEEDBACK
+from gateway.query.feedback import MAX_FEEDBACK
 from gateway.store.base import Store
 
 from .conftest import MakeExchange, MakeFeedback

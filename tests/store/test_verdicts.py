@@ -24,7 +24,8 @@ async def put(
 
 
 async def latest(store: Store, tenant: str | None = None) -> list[str]:
-    return [entry.feedback_id for entry in await store.latest_verdicts(["request-1", "unknown"], tenant)]
+    found = await requests_of(store, Is("request_id", Op.EQ, "request-1"))
+    return [entry.feedback_id for entry in await store.latest_verdicts(found, tenant)]
 
 
 async def test_the_latest_thumb_and_the_latest_score_of_each_metric_are_found(store: Store) -> None:
