@@ -7,7 +7,7 @@ both cases: this only says among which rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,9 @@ MOST_ENTRIES = 2_000
 """Of how many entries at most requests are looked up."""
 MOST_ROWS = 10_000
 
-_ORDERINGS = (Op.LT, Op.LE, Op.GT, Op.GE)
+_AT_MOST = (Op.LT, Op.LE, Op.EQ)
+_AT_LEAST = (Op.GT, Op.GE, Op.EQ)
+_GOOD, _BAD, _COUNTED = "score > 0", "score < 0", "request_seq IS NOT NULL"
 _NAME_OF = {Target.REQUEST: "request_id", Target.TRACE: "trace_id", Target.SESSION: "session"}
 
 
@@ -62,16 +64,23 @@ def _required(where: Filter) -> Iterator[Is]:
 def _clue(condition: Is) -> Clue | None:
     match condition:
         case Is("feedback.rating", Op.EQ, bool(is_good)):
-            return Clue("score > 0" if is_good else "score < 0")
+            return Clue(_GOOD if is_good else _BAD)
         case Is("feedback.id", Op.EQ, str(feedback_id)):
             return Clue("feedback_id = ?", (storable(feedback_id),))
         case Is("is_judged", Op.EQ, True):
-            return Clue("request_seq IS NOT NULL", is_counted=True)
-        case Is("weighted_verdict", op, int() | float()) if op in (*_ORDERINGS, Op.EQ):
-            return Clue("request_seq IS NOT NULL", is_counted=True)
-        case Is("weighted_feedback", op, int() | float()) if op in (*_ORDERINGS, Op.EQ):
-            return Clue("request_seq IS NOT NULL")
+            return Clue(_COUNTED, is_counted=True)
+        case Is("weighted_verdict" | "weighted_feedback" as field, op, int() | float() as mean):
+            return _clue_to_mean(op, mean, is_counted=field == "weighted_verdict")
     return None
+
+
+def _clue_to_mean(op: Op, mean: float, *, is_counted: bool) -> Clue | None:
+    """A mean below 0 takes an entry below 0, one above takes one above, and any takes an entry."""
+    if op in _AT_MOST and mean < 0:
+        return Clue(f"{_BAD} AND {_COUNTED}", is_counted=is_counted)
+    if op in _AT_LEAST and mean > 0:
+        return Clue(f"{_GOOD} AND {_COUNTED}", is_counted=is_counted)
+    return Clue(_COUNTED, is_counted=is_counted) if op in (*_AT_MOST, *_AT_LEAST) else None
 
 
 def _judged(connection: Connection, clue: Clue) -> list[int] | None:
@@ -88,16 +97,12 @@ def _said_of(connection: Connection, clue: Clue) -> list[int] | None:
     ).fetchall()
     if len(entries) > MOST_ENTRIES:
         return None
-    names: Mapping[Target, set[str]] = {target: set() for target in Target}
-    for target, request_id, trace_id, session in entries:
-        name = {Target.REQUEST: request_id, Target.TRACE: trace_id, Target.SESSION: session}[Target(target)]
-        names[Target(target)].add(name)
     seqs: set[int] = set()
-    for target, column in _NAME_OF.items():
-        wanted = names[target] - {None}
-        among = connection.dialect.among_texts("?")
-        sql = f"SELECT seq FROM requests WHERE {column} {among} LIMIT {MOST_ROWS + 1}"
-        seqs.update(_column(connection, sql, (list_to_json(list(wanted)),)) if wanted else ())
+    for place, (target, column) in enumerate(_NAME_OF.items(), 1):
+        # What waits has no name that anything is logged under.
+        names = {entry[place] for entry in entries if entry[0] == target} - {None}
+        sql = f"SELECT seq FROM requests WHERE {column} {connection.dialect.among_texts('?')}"
+        seqs.update(_column(connection, f"{sql} LIMIT {MOST_ROWS + 1}", (list_to_json(list(names)),)))
         if len(seqs) > MOST_ROWS:
             return None
     return list(seqs)

@@ -3,6 +3,10 @@ ALTER TABLE feedback ADD COLUMN session TEXT COLLATE "C";
 ALTER TABLE feedback_versions ADD COLUMN session TEXT COLLATE "C";
 CREATE INDEX feedback_session ON feedback (session) WHERE session IS NOT NULL;
 
+-- A trace may be long, and only what was said of it as a whole is looked up for each of its requests.
+DROP INDEX feedback_trace;
+CREATE INDEX feedback_trace ON feedback (trace_id, target) WHERE trace_id IS NOT NULL;
+
 -- What says good or bad: where there is little of it, requests are found by it.
 CREATE INDEX feedback_score ON feedback (score) WHERE score IS NOT NULL;
 
