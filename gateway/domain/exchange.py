@@ -89,6 +89,14 @@ def stated_model(metadata: Mapping[str, object]) -> str | None:
     return model if isinstance(model, str) and model else None
 
 
+_SMALL_LETTERS = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+def in_small_letters(name: str) -> str:
+    """Return a property's name as it is compared: without regard to the case of A to Z, as databases do it."""
+    return name.translate(_SMALL_LETTERS)
+
+
 @value(kw_only=True)
 class Exchange:
     """A finished proxied request. Bodies may be cut at the logging cap; the sizes tell what was forwarded."""

@@ -1,7 +1,7 @@
 """What an id names, and the joining of feedback to it.
 
-An id names, in this order: a trace; a request, by our id; a request, by its provider's response id. Feedback
-that is about a request by its own word (target `request`) is never joined to a trace as a whole. Feedback of
+An id names, in this order: a trace; a request, by our id; a request, by its provider's response id; a session.
+Feedback that is about a request by its own word (target `request`) is joined to nothing else. Feedback of
 a tenant is joined to rows of that tenant; feedback of none to rows of any, whose tenant it takes. Feedback
 that waited is not refused when its id turns out to name several things: it is joined to the newest.
 """
@@ -29,6 +29,11 @@ SELECT tenant, trace_id, NULL, NULL, max(seq) FROM requests
 WHERE trace_id = :name AND {_VISIBLE}
 GROUP BY trace_id, tenant ORDER BY max(seq) DESC LIMIT {MAX_CANDIDATES}
 """
+_SESSIONS = f"""
+SELECT tenant, NULL, NULL, NULL, max(seq), session FROM requests
+WHERE session = :name AND {_VISIBLE}
+GROUP BY session, tenant ORDER BY max(seq) DESC LIMIT {MAX_CANDIDATES}
+"""
 
 
 def _requests_by(column: str) -> str:
@@ -53,7 +58,11 @@ ORDER BY seq DESC LIMIT {MAX_CANDIDATES}
 
 _REQUESTS = _requests_by("request_id")
 _RESPONSES = _requests_by("response_id")
-_KINDS = {Target.TRACE: (_TRACES, _REQUESTS, _RESPONSES), Target.REQUEST: (_REQUESTS, _RESPONSES)}
+_KINDS = {
+    Target.TRACE: (_TRACES, _REQUESTS, _RESPONSES, _SESSIONS),
+    Target.REQUEST: (_REQUESTS, _RESPONSES),
+    Target.SESSION: (_SESSIONS,),
+}
 
 _IS_ANY_WAITING = "SELECT EXISTS (SELECT 1 FROM feedback WHERE joined_at_us IS NULL)"
 
@@ -88,7 +97,7 @@ def _by_id(dialect: Dialect) -> _Waiting:
 def _join_in(dialect: Dialect) -> str:
     return f"""
 UPDATE feedback SET
-    tenant = :tenant, trace_id = :trace_id, request_id = :request_id, target = :target,
+    tenant = :tenant, trace_id = :trace_id, request_id = :request_id, session = :session, target = :target,
     joined_at_us = {dialect.greatest}(:appeared_at_us, updated_at_us)
 WHERE tenant IS NOT DISTINCT FROM :awaited_tenant AND target = :awaited_target AND
 """
@@ -145,7 +154,8 @@ def _join(
                 "tenant": subject.tenant,
                 "trace_id": subject.trace_id,
                 "request_id": subject.request_id,
-                "target": Target.TRACE if subject.request_id is None else Target.REQUEST,
+                "session": subject.session,
+                "target": subject.target,
                 "appeared_at_us": appeared.get(subject_id, 0),
                 "subject_id": subject_id,
                 "awaited_tenant": tenant,

@@ -15,7 +15,14 @@ from gateway.store.packing import Packer
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.joining import join_waiting
 from gateway.store.relational.rollup_table import OF_REQUESTS, break_seals
-from gateway.store.rows import exchange_from_row, facts_to_row, payload_of, payload_to_row, request_to_row
+from gateway.store.rows import (
+    exchange_from_row,
+    facts_to_row,
+    payload_of,
+    payload_to_row,
+    request_to_row,
+    session_of,
+)
 from gateway.store.tables import (
     FACT_COLUMNS,
     GIVEN_COLUMNS,
@@ -226,4 +233,6 @@ def _names(exchanges: Sequence[Exchange]) -> dict[str, int]:
     names: dict[str, int] = {}
     for exchange in exchanges:
         names[exchange.identity.trace_id] = names[exchange.identity.request_id] = exchange.ended_at_us
+        if session := session_of(exchange.identity.metadata):
+            names[session] = exchange.ended_at_us
     return names

@@ -110,7 +110,7 @@ def put_requests(
         {
             name: record.ended_at_us
             for record in records
-            for name in (record.trace_id, record.request_id, record.response_id)
+            for name in (record.trace_id, record.request_id, record.response_id, record.session)
             if name is not None
         },
     )
