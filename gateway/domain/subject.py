@@ -11,6 +11,9 @@ from gateway.errors import Ambiguous
 MAX_CANDIDATES = 10
 """Most things that are told apart for an id; of more, the newest."""
 
+REPEATED_ID_US = 600_000_000
+"""An answer is no longer meant by its response id once another has come under it so much later."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
