@@ -57,8 +57,8 @@ def add(
 ) -> None:
     """Give VALUE, from -10 to 10, to TRACE_ID, and print the id of the entry.
 
-    TRACE_ID may also be a request id, or the response id that a provider gave. Nothing needs to be logged
-    under it yet.
+    TRACE_ID may also be a request id, the response id that a provider gave, or a session. Nothing needs to
+    be logged under it yet.
     """
     from gateway.api.portkey.shapes import to_votes
     from gateway.config import load_config

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from gateway.cli.table import clock, printable
-from gateway.domain.feedback import Feedback
+from gateway.domain.feedback import Feedback, Target
 from gateway.domain.request import NANO, RequestRecord
 from gateway.query import LoggedRequest, Message
 
@@ -84,4 +84,5 @@ def _verdict(entry: Feedback) -> str:
     value = "-" if entry.value is None else f"{entry.value:g}"
     comment = f"  {entry.comment}" if entry.comment else ""
     author = f"  by {entry.author}" if entry.author else ""
-    return f"{clock(entry.created_at_us)}  {entry.kind} {value} × {entry.weight:g}{author}{comment}"
+    via = "" if entry.target is Target.REQUEST else f"  via {entry.target}"
+    return f"{clock(entry.created_at_us)}  {entry.kind} {value} × {entry.weight:g}{via}{author}{comment}"

@@ -94,7 +94,7 @@ class FeedbackCalls:
         """Give a verdict from -10 to 10 on a trace or request, logged or not yet, and return the proof.
 
         Args:
-            trace_id: the trace's id, the request's, or the response id that the provider gave.
+            trace_id: the trace's id, the request's, the response id that the provider gave, or a session.
             idempotency_key: name of this call, under which it is carried out once; None makes one.
         """
         entry = FeedbackEntry(trace_id=trace_id, value=value, weight=weight, metadata=metadata)

@@ -98,6 +98,7 @@ class Feedback:
     grade: float | None = None
     trace_id: str | None = None
     request_id: str | None = None
+    session: str | None = None
     joined_at: datetime | None = None
     tenant: str | None = None
     metric: str | None = None
@@ -112,6 +113,8 @@ class Feedback:
     metadata: Mapping[str, object] = field(default_factory=dict)
     raw: object = None
     key_name: str | None = None
+    via: str | None = None
+    """What it was given on, where it is shown with requests: `request`, `trace` or `session`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,12 @@ def first_value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
     return b""
 
 
-_STREAM_TYPES = (b"text/event-stream", b"application/x-ndjson", b"application/vnd.amazon.eventstream")
+_STREAM_TYPES = (
+    b"text/event-stream",
+    b"application/x-ndjson",
+    b"application/stream+json",
+    b"application/vnd.amazon.eventstream",
+)
 
 
 def declares_stream(headers: RawHeaders) -> bool:
@@ -82,6 +87,14 @@ def stated_model(metadata: Mapping[str, object]) -> str | None:
     """Return the model that a request says it uses, whatever its body and its answer call it: `_model`."""
     model = metadata.get("_model")
     return model if isinstance(model, str) and model else None
+
+
+_SMALL_LETTERS = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+def in_small_letters(name: str) -> str:
+    """Return a property's name as it is compared: without regard to the case of A to Z, as databases do it."""
+    return name.translate(_SMALL_LETTERS)
 
 
 @value(kw_only=True)

@@ -1,8 +1,8 @@
-"""A verdict on a trace or a request, whatever the dialect it was given in."""
+"""A verdict on a request, a trace or a session, whatever the dialect it was given in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -33,14 +33,16 @@ class Target(StrEnum):
 
     TRACE = "trace"
     REQUEST = "request"
+    SESSION = "session"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
     """One version of one feedback entry. Times are microseconds since the epoch.
 
-    `subject_id` is the id as the voter gave it. `trace_id` and `request_id` are what it was found to name;
-    until `joined_at_us` is set nothing of that name has been logged yet.
+    `subject_id` is the id as the voter gave it. `trace_id`, `request_id` and `session` are what it was found to
+    name; until `joined_at_us` is set nothing of that name has been logged yet. What is about a trace or a session
+    is about each of its requests.
     """
 
     feedback_id: str
@@ -50,6 +52,7 @@ class Feedback:
     target: Target = Target.TRACE
     trace_id: str | None = None
     request_id: str | None = None
+    session: str | None = None
     joined_at_us: int | None = None
     kind: Kind = Kind.RATING
     metric: str | None = None
@@ -112,7 +115,7 @@ class ScoreSummary:
         return self.weighted_sum / self.total_weight if self.total_weight else None
 
 
-def summarise(entries: list[Feedback]) -> ScoreSummary:
+def summarise(entries: Sequence[Feedback]) -> ScoreSummary:
     """Sum up the latest versions of entries; deleted ones must be left out by the caller."""
     scored = [(entry.weight, entry.score) for entry in entries if entry.score is not None]
     return ScoreSummary(

@@ -10,10 +10,15 @@ from gateway.domain.request import RequestRecord
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """A row of the log as it is, and the exchange that it was made of, as far as that was kept."""
+    """A row of the log as it is, and the exchange that it was made of, as far as that was kept.
+
+    Args:
+        other_response_ids: those that its answer showed beside the one in the row.
+    """
 
     record: RequestRecord
     exchange: Exchange
+    other_response_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Charge:
 
     model: str | None = None
     usage: Usage = field(default_factory=Usage)
-    units: Mapping[str, int] = field(default_factory=dict)
+    units: Mapping[str, float] = field(default_factory=dict)
     terms: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -54,7 +54,7 @@ class Billing:
     """
 
     stated_nanousd: int | None = None
-    units: Mapping[str, int] = field(default_factory=dict)
+    units: Mapping[str, float] = field(default_factory=dict)
     terms: Mapping[str, str] = field(default_factory=dict)
     others: tuple[Charge, ...] = ()
 

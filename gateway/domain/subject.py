@@ -5,28 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.domain.feedback import Target
 from gateway.errors import Ambiguous
 
 MAX_CANDIDATES = 10
 """Most things that are told apart for an id; of more, the newest."""
 
+REPEATED_ID_US = 600_000_000
+"""An answer is no longer meant by its response id once another has come under it so much later."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A trace, or a request of one. The same request id again in a trace is the same request, tried again.
+    """A trace, a request of one, or a session. The same request id again in a trace is the same request, tried
+    again.
 
     Args:
         tenant: whose it is.
-        request_id: None where a trace as a whole is meant.
+        trace_id: None where a session is meant.
+        request_id: None where a trace or a session as a whole is meant.
         response_id: the provider's id of the request's latest response, if it is known.
         seq: the latest row that belongs to it.
+        session: None where no session is meant.
     """
 
     tenant: str | None
-    trace_id: str
+    trace_id: str | None
     request_id: str | None
     response_id: str | None
     seq: int
+    session: str | None = None
+
+    @property
+    def target(self) -> Target:
+        """What sort of thing it is."""
+        if self.session is not None:
+            return Target.SESSION
+        return Target.TRACE if self.request_id is None else Target.REQUEST
 
 
 def only_subject(any_id: str, subjects: Sequence[Subject], *, field: str | None = None) -> Subject | None:
@@ -51,9 +66,9 @@ def only_subject(any_id: str, subjects: Sequence[Subject], *, field: str | None 
 
 
 def _described(subjects: Sequence[Subject]) -> str:
-    if subjects[0].request_id is None:
+    if subjects[0].target is not Target.REQUEST:
         owners = (_owner(subject) for subject in subjects)
-        return f"traces of several tenants, the newest first: {', '.join(owners)}"
+        return f"{subjects[0].target}s of several tenants, the newest first: {', '.join(owners)}"
     are_shared = len({subject.tenant for subject in subjects}) > 1
     requests = (_request(subject, is_owner_told=are_shared) for subject in subjects)
     return f"several requests, the newest first: {'; '.join(requests)}"

@@ -10,7 +10,11 @@ from gateway.domain.request import RequestRecord
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What one trace holds: its requests in the order they started, and what was said about them."""
+    """What one trace holds: its requests in the order they started, and what was said about them.
+
+    Args:
+        score: of what counts for these requests; what is said of their session may count for another one.
+    """
 
     trace_id: str
     requests: tuple[RequestRecord, ...]
@@ -20,7 +24,11 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What one session holds: its requests in the order they started, and what was said about them."""
+    """What one session holds: its requests in the order they started, and what was said about them.
+
+    Args:
+        score: of what counts for these requests; what is said of a trace that goes beyond may count elsewhere.
+    """
 
     session: str
     requests: tuple[RequestRecord, ...]

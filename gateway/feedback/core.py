@@ -212,6 +212,7 @@ def first_version(vote: NewFeedback, link: Link, principal: Principal, dialect: 
         target=link.target,
         trace_id=link.trace_id,
         request_id=link.request_id,
+        session=link.session,
         joined_at_us=at_us if link.is_joined else None,
         kind=vote.kind,
         metric=vote.metric,

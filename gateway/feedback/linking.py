@@ -1,4 +1,4 @@
-"""Linking: which logged trace or request a vote is about."""
+"""Linking: which logged trace, request or session a vote is about."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.feedback.votes import NewFeedback
 from gateway.store.base import IdQueries
 
 Named = Mapping[Target, Mapping[str, Sequence[Subject]]]
-"""What ids name, for votes on a trace and for those on a request."""
+"""What ids name, for each target that votes have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,14 @@ class Link:
     request_id: str | None
     tenant: str | None
     is_joined: bool
+    session: str | None = None
 
 
 async def resolve_all(store: IdQueries, votes: Sequence[NewFeedback], principal: Principal) -> Named:
     """Return what the subjects of votes name for this caller.
 
-    A vote on a trace may turn out to be one on a request. One on a request is about nothing else, so a trace
-    that bears its name does not count.
+    A vote on a trace may turn out to be one on a request or a session. One on a request is about nothing else, so
+    a trace that bears its name does not count.
     """
     return {
         target: await store.resolve(wanted, principal.tenant, target)
@@ -55,11 +56,12 @@ def link_of(vote: NewFeedback, named: Named, principal: Principal) -> Link:
     if subject is None:
         return waiting(vote, principal)
     return Link(
-        target=Target.TRACE if subject.request_id is None else Target.REQUEST,
+        target=subject.target,
         trace_id=subject.trace_id,
         request_id=subject.request_id,
         tenant=subject.tenant,
         is_joined=True,
+        session=subject.session,
     )
 
 

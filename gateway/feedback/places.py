@@ -79,7 +79,7 @@ def place_of(
 
 
 def standing_id(
-    tenant: str | None, name: str | tuple[str, str | None], author: str | None, metric: str
+    tenant: str | None, name: str | tuple[str | None, str | None], author: str | None, metric: str
 ) -> str:
     """Return the id of the entry that stands for these, made from all of them.
 

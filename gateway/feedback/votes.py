@@ -15,7 +15,7 @@ class NewFeedback:
     """A vote that is not stored yet. Fields mean what they mean in `Feedback`.
 
     Args:
-        subject_id: the id of a trace or request, as the voter gave it.
+        subject_id: the id of a trace, request or session, as the voter gave it.
         subject_field: where the voter gave it (`[3].trace_id`), for errors.
         target: what `subject_id` is taken for while nothing of that name is logged.
         scale: how `value` becomes a score; None where nobody knows.

@@ -51,23 +51,29 @@ def draw_error(error: GatewayError, endpoint: str, identity: Identity | None) ->
     """Draw an error as the provider whose endpoint it is does; where that is not known, as OpenAI does.
 
     Sources: OpenAI API reference, "Error codes"; Anthropic API reference, "Errors"; Google's API design guide,
-    "Errors"; Ollama's API reference, "Errors"; botocore 1.44, `parsers.py`.
+    "Errors"; Ollama's, Cohere's and DashScope's API references, "Errors"; botocore 1.44, `parsers.py`.
     """
     kind = TYPES.get(error.status, "api_error")
     headers = _identity_headers(identity) | error_headers(error)
     body: dict[str, object]
-    if endpoint == "messages":
+    if endpoint.partition(".")[0] == "messages":
         body = {"type": "error", "error": {"type": kind, "message": str(error)}}
     elif endpoint.startswith("gemini."):
         status = STATUSES.get(error.status, "INTERNAL")
         body = {"error": {"code": error.status, "message": str(error), "status": status}}
-    elif endpoint.startswith("ollama."):
+    elif endpoint.startswith(("ollama.", "tgi.")):
         body = {"error": str(error)}
     elif endpoint.startswith("bedrock."):
         body = {"message": str(error)}
         headers["x-amzn-ErrorType"] = EXCEPTIONS.get(error.status, "InternalServerException")
+    elif endpoint.startswith("dashscope."):
+        named = {"request_id": identity.request_id} if identity else {}
+        body = {"code": error.code, "message": str(error), **named}
     else:
         body = {"error": {"message": str(error), "type": kind, "param": error.field, "code": error.code}}
+        if endpoint.startswith("cohere."):
+            # Its path is also one of OpenAI's imitators; each finds what it looks for.
+            body["message"] = str(error)
     return web.Response(
         status=error.status,
         body=orjson.dumps(body),

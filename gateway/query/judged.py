@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.domain.feedback import Feedback, Kind
+from gateway.domain.feedback import Feedback, Kind, Target
 from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.request import RequestRecord
 from gateway.errors import NotFound, TooLarge
@@ -16,21 +16,21 @@ from gateway.store.base import RequestQueries
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """How much of bodies is read for one answer, unpacked; more is refused, never cut."""
 
-Place = tuple[str | None, str | None, str | None]
-"""Tenant, trace id and request id, by which verdicts find their request."""
+Subject = tuple[Target, str | None, str | None, str | None]
+"""What verdicts are about: a request by its trace id and request id, a trace, or a session, each of a tenant."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedRequest:
-    """A logged request and what was said of it last.
+    """A logged request and what was said last of it, its trace or its session.
 
     Args:
-        thumb: the thumb given last, whoever gave it.
+        rating: the entry given last that says good or bad, whoever gave it, in whatever dialect.
         scores: the value given last for each metric.
     """
 
     record: RequestRecord
-    thumb: Feedback | None = None
+    rating: Feedback | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -82,20 +82,36 @@ class JudgedRequests:
         return logged
 
     async def _judged(self, records: Sequence[RequestRecord], tenant: str | None) -> list[JudgedRequest]:
-        request_ids = list({record.request_id: None for record in records})
-        thumbs: dict[Place, Feedback] = {}
-        scores: dict[Place, dict[str, float]] = {}
-        for entry in await self._store.latest_verdicts(request_ids, tenant) if request_ids else []:
-            place = entry.tenant, entry.trace_id, entry.request_id
-            if entry.kind is Kind.THUMB:
-                thumbs[place] = entry
-            elif entry.metric is not None and entry.value is not None:
-                scores.setdefault(place, {})[entry.metric] = entry.value
-        return [
-            JudgedRequest(record, thumbs.get(place), scores.get(place, {}))
-            for record in records
-            for place in [(record.tenant, record.trace_id, record.request_id)]
-        ]
+        said: dict[Subject, list[tuple[int, Feedback]]] = {}
+        latest = await self._store.latest_verdicts(records, tenant) if records else []
+        for place, entry in enumerate(latest):
+            said.setdefault(_subject_of(entry), []).append((place, entry))
+        return [_judge(record, said) for record in records]
+
+
+def _judge(record: RequestRecord, said: Mapping[Subject, Sequence[tuple[int, Feedback]]]) -> JudgedRequest:
+    rating: Feedback | None = None
+    scores: dict[str, float] = {}
+    found = (entry for subject in _subjects_of(record) for entry in said.get(subject, ()))
+    for _, entry in sorted(found, key=lambda placed: placed[0]):
+        if entry.kind is not Kind.SCORE or entry.metric is None:
+            rating = entry
+        elif entry.value is not None:
+            scores[entry.metric] = entry.value
+    return JudgedRequest(record, rating, scores)
+
+
+def _subject_of(entry: Feedback) -> Subject:
+    name = entry.session if entry.target is Target.SESSION else entry.trace_id
+    return entry.target, entry.tenant, name, entry.request_id
+
+
+def _subjects_of(record: RequestRecord) -> tuple[Subject, ...]:
+    return (
+        (Target.REQUEST, record.tenant, record.trace_id, record.request_id),
+        (Target.TRACE, record.tenant, record.trace_id, None),
+        (Target.SESSION, record.tenant, record.session, None),
+    )
 
 
 def _size_bytes(logged: LoggedRequest) -> int:

@@ -10,16 +10,13 @@ from gateway.domain.feedback import Feedback, Target
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
 from gateway.domain.request import Payload, RequestRecord
 from gateway.domain.subject import only_subject
-from gateway.errors import NotFound, TooLarge
+from gateway.errors import NotFound
+from gateway.query.feedback import about, find_feedback
 from gateway.store.base import RequestQueries
 from gateway.wire import reassemble
 from gateway.wire.content import decode, header_value
 
 NEWEST_FIRST = Sort("seq", descending=True)
-OLDEST_FEEDBACK_FIRST = Sort("created_at_us", descending=False)
-
-MAX_FEEDBACK = 10_000
-"""Most entries read at a time; more than that on one request or trace is refused, never cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ class RequestReader:
         if record is None:
             raise NotFound(f"no request has the id {any_id!r}.", field="request_id")
         payload = await self._store.payload(record.seq)
-        feedback = await find_feedback(self._store, _about(record), tenant)
+        feedback = await find_feedback(self._store, about(record), tenant)
         # A long body takes long to read, and other callers' streams go through this thread.
         return await asyncio.to_thread(read_back, record, payload, feedback)
 
@@ -118,24 +115,6 @@ async def find_record(
         return None
     found = await store.find_requests(Is("seq", Op.EQ, subject.seq), NEWEST_FIRST, Page(1), tenant)
     return found[0] if found else None
-
-
-def _about(record: RequestRecord) -> Filter:
-    return All(
-        (
-            Is("request_id", Op.EQ, record.request_id),
-            Is("trace_id", Op.EQ, record.trace_id),
-            Is("tenant", Op.EQ, record.tenant),
-        )
-    )
-
-
-async def find_feedback(store: RequestQueries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:
-    """Return all matching entries, the oldest first. Raises TooLarge above `MAX_FEEDBACK`."""
-    found = await store.find_feedback(where, OLDEST_FEEDBACK_FIRST, Page(MAX_FEEDBACK + 1), tenant)
-    if len(found) > MAX_FEEDBACK:
-        raise TooLarge(f"there are more than {MAX_FEEDBACK:,} feedback entries on it.")
-    return tuple(found)
 
 
 def read_back(

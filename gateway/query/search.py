@@ -122,10 +122,14 @@ def _number(field: str, op: Op) -> Callable[[str], Filter]:
     return to_filter
 
 
-def _is_joined(text: str) -> Filter:
+def _is_true(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError("must be true or false.")
-    return Is("joined_at_us", Op.NE if text == "true" else Op.EQ, None)
+    return text == "true"
+
+
+def _is_joined(text: str) -> Filter:
+    return Is("joined_at_us", Op.NE if _is_true(text) else Op.EQ, None)
 
 
 def _to_us(text: str) -> int:
@@ -156,6 +160,11 @@ CRITERIA: Mapping[str, Criterion] = MappingProxyType(
         "session": Criterion("Conversation or agent run.", _equals("session")),
         "organisation": Criterion("Organisation of the end user.", _equals("organisation")),
         "prompt": Criterion("Name of the prompt.", _equals("prompt")),
+        "judged": Criterion(
+            "`true`: requests that were judged, of a trace or session the one that feedback counts for; `false`: "
+            "the others.",
+            lambda text: Is("is_judged", Op.EQ, _is_true(text)),
+        ),
         "from": Criterion(
             "Started at this time or later: RFC 3339, or µs since the epoch.", _at("started_at_us", Op.GE)
         ),
@@ -170,6 +179,7 @@ FEEDBACK_CRITERIA: Mapping[str, Criterion] = MappingProxyType(
     {
         "trace_id": Criterion("Feedback on this trace and its requests.", _equals("trace_id")),
         "request_id": Criterion("Feedback on this request alone.", _equals("request_id")),
+        "session": Criterion("Feedback on this session as a whole.", _equals("session")),
         "subject_id": Criterion("Feedback given under this id, whatever it names.", _equals("subject_id")),
         "feedback_id": Criterion("The entry with this id.", _equals("feedback_id")),
         "author": Criterion("Who judged.", _equals("author")),
@@ -183,7 +193,7 @@ FEEDBACK_CRITERIA: Mapping[str, Criterion] = MappingProxyType(
         "to": Criterion(
             "Created before this time: RFC 3339, or µs since the epoch.", _at("created_at_us", Op.LT)
         ),
-        "is_joined": Criterion("`true`: its trace or request was found; `false`: it waits.", _is_joined),
+        "is_joined": Criterion("`true`: what it is about was found; `false`: it waits.", _is_joined),
         "min_score": Criterion("With a score of at least this.", _number("score", Op.GE)),
         "max_score": Criterion("With a score of at most this.", _number("score", Op.LE)),
     }

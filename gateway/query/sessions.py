@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from gateway.domain.feedback import summarise
-from gateway.domain.filter import Filter, Is, Op
+from gateway.domain.filter import Any, Filter
 from gateway.domain.group import GroupedBy, Place
 from gateway.domain.trace import Session
 from gateway.errors import NotFound
+from gateway.query.feedback import find_feedback_on
 from gateway.query.groups import GroupSlice, GroupStore, find_groups, requests_of
-from gateway.query.requests import find_feedback
+
+NO_OTHERS = Any()
+"""What holds of no entry."""
 
 
 class SessionReader:
@@ -22,8 +25,8 @@ class SessionReader:
         return await find_groups(self._store, GroupedBy.SESSION, where, limit, after, tenant)
 
     async def show(self, session: str, tenant: str | None) -> Session:
-        """Return a session: requests in the order they started, and the feedback that counts for them in the order
-        it was given.
+        """Return a session: requests in the order they started, and the feedback on it, on its traces and on its
+        requests in the order it was given. The score is that of the entries that count for these requests.
 
         Raises:
             NotFound: this caller may see no request of that session.
@@ -32,6 +35,5 @@ class SessionReader:
         requests = await requests_of(self._store, GroupedBy.SESSION, session, tenant)
         if not requests:
             raise NotFound(f"there is no session {session!r}.", field="session")
-        seqs = tuple(record.seq for record in requests)
-        feedback = await find_feedback(self._store, Is("request_seq", Op.IN, seqs), tenant)
-        return Session(session, requests, feedback, summarise(list(feedback)))
+        shown = await find_feedback_on(self._store, requests, NO_OTHERS, tenant)
+        return Session(session, requests, shown.entries, summarise(shown.counted))

@@ -7,8 +7,8 @@ from gateway.domain.filter import Filter, Is, Op
 from gateway.domain.group import GroupedBy, Place
 from gateway.domain.trace import Trace
 from gateway.errors import NotFound
+from gateway.query.feedback import find_feedback_on
 from gateway.query.groups import GroupSlice, GroupStore, find_groups, requests_of
-from gateway.query.requests import find_feedback
 
 
 class TraceReader:
@@ -24,14 +24,16 @@ class TraceReader:
     async def show(self, trace_id: str, tenant: str | None) -> Trace:
         """Return a trace: requests in the order they started, feedback in the order it was given.
 
-        Feedback on the trace and on any of its requests counts, also where no request has been logged yet.
+        Feedback on the trace and on any of its requests counts, also where no request has been logged yet. That on
+        a session of its requests is shown, and counts if it does for one of them.
 
         Raises:
             NotFound: this caller may see neither a request nor feedback of that trace.
             TooLarge: it holds more than can be shown together.
         """
         requests = await requests_of(self._store, GroupedBy.TRACE, trace_id, tenant)
-        feedback = await find_feedback(self._store, Is("trace_id", Op.EQ, trace_id), tenant)
-        if not requests and not feedback:
+        own = Is("trace_id", Op.EQ, trace_id)
+        shown = await find_feedback_on(self._store, requests, own, tenant)
+        if not requests and not shown.entries:
             raise NotFound(f"there is no trace {trace_id!r}.", field="trace_id")
-        return Trace(trace_id, requests, feedback, summarise(list(feedback)))
+        return Trace(trace_id, requests, shown.entries, summarise(shown.counted))

@@ -30,7 +30,8 @@ class Pricing:
         Args:
             models: what the model is called, the best name first; one that the metadata states goes before.
         """
-        names = tuple([name for name in (stated_model(exchange.identity.metadata), *models) if name])
+        stated = stated_model(exchange.identity.metadata)
+        names = tuple([name for name in (stated, *models) if name])
         if not names and billing.stated_nanousd is None:
             return None
         seller = Seller(exchange.provider, self.base_url_of(exchange.provider))

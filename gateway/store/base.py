@@ -100,13 +100,13 @@ class IdQueries(Protocol):
         target: Target = Target.TRACE,
         trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
-        """Return, for each id that is known, what it names: a trace, a request by our id, or a request by its
-        provider's response id; in that order of preference, only the most preferred kind.
+        """Return, for each id that is known, what it names: a trace, a request by our id, a request by its
+        provider's response id, or a session; in that order of preference, only the most preferred kind.
 
         Within a kind, all that it names, the newest first and at most `MAX_CANDIDATES` of them; requests that
         failed are left out where one that was answered has the same name. A tenant of None sees every row,
-        any other its own alone. Where the target is a request, an id names no trace. With a `trace_id`, only
-        what belongs to that trace is named.
+        any other its own alone. Where the target is a request, an id names no trace and no session; where it is a
+        session, nothing else. With a `trace_id`, only what belongs to that trace is named.
         """
 
 
@@ -118,9 +118,10 @@ class RequestQueries(FeedbackQueries, IdQueries, Protocol):
     ) -> list[RequestRecord]:
         """Return the matching rows. A tenant of None sees every row, any other its own alone."""
 
-    async def latest_verdicts(self, request_ids: Sequence[str], tenant: str | None) -> list[Feedback]:
-        """Return what was said last of these requests: for each one the latest thumb, and the latest score
-        of each metric. A tenant of None sees every entry, any other its own alone."""
+    async def latest_verdicts(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
+        """Return what was said last of these requests, their traces and their sessions: of each of these the latest
+        entry that says good or bad, and the latest score of each metric; in the order of time. A tenant of None
+        sees every entry, any other its own alone."""
 
     async def payload(self, seq: int) -> Payload | None:
         """Return what was kept of a request's heads and bodies; None where nothing was."""
@@ -131,7 +132,8 @@ class RequestTags(Protocol):
 
     async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
         """Set one key of the metadata of every row of the request that our request id, or else the provider's
-        response id, names; return how many there are. Synced to the disk when this returns.
+        response id, names, instead of keys that differ from it by case alone; return how many rows there are.
+        Synced to the disk when this returns.
 
         A tenant of None finds every request, any other its own alone.
 

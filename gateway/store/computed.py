@@ -1,7 +1,8 @@
 """Fields that can be searched and ordered by like columns, but are worked out from a row when they are asked
-for: durations, sums, texts of metadata and of bodies, and the latest verdicts on a request.
+for: durations, sums, texts of metadata and of bodies, and what was said of a request.
 
-Each expression is about the row of `requests` at hand; those on feedback use its index on `request_id`.
+Each expression is about the row of `requests` at hand; those on feedback use its indexes on `request_id`,
+`trace_id` and `session`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from types import MappingProxyType
 
 from gateway.store.dialect import Dialect, ValueKind
 
-__all__ = ["NAMED_REQUEST_EXPRESSIONS", "REQUEST_EXPRESSIONS", "Expression", "ValueKind"]
+__all__ = ["IS_RATING", "NAMED_REQUEST_EXPRESSIONS", "REQUEST_EXPRESSIONS", "Expression", "ValueKind"]
+
+IS_RATING = (
+    "feedback.weight * feedback.score <> 0 AND (feedback.kind <> 'score' OR feedback.metric IS NULL)"
+    " AND feedback.deleted_at_us IS NULL"
+)
+"""That an entry says good or bad of the whole, in whatever dialect: it weighs something, its score is not neutral,
+and it is no score by a name of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,34 +46,43 @@ def _plain(kind: ValueKind, sql: str) -> Expression:
     return Expression(kind, lambda _: sql)
 
 
-def _of_this_request(dialect: Dialect) -> str:
+def _is_about_it(dialect: Dialect) -> str:
+    """That an entry is about the request at hand: by its id, or about its trace or session as a whole."""
     return (
-        "feedback.request_id = requests.request_id"
+        f"(feedback.request_id = requests.request_id"
         f" AND {dialect.unindexed('feedback.trace_id')} = requests.trace_id"
+        " OR feedback.trace_id = requests.trace_id AND feedback.target = 'trace'"
+        " OR feedback.session = requests.session AND feedback.target = 'session')"
         " AND feedback.tenant IS NOT DISTINCT FROM requests.tenant AND feedback.deleted_at_us IS NULL"
     )
 
 
-def _of_latest_thumb(kind: ValueKind, what: str) -> Expression:
+def _of_latest_rating(kind: ValueKind, what: str) -> Expression:
     return Expression(
         kind,
         lambda dialect: (
-            f"(SELECT {what} FROM feedback WHERE {_of_this_request(dialect)}"
-            f" AND feedback.kind = 'thumb' {_LATEST_FIRST})"
+            f"(SELECT {what} FROM feedback WHERE {_is_about_it(dialect)} AND {IS_RATING} {_LATEST_FIRST})"
         ),
     )
 
 
+def _mean_of(entries: str) -> str:
+    return f"(SELECT avg(feedback.weight * feedback.grade) FROM feedback WHERE {entries})"
+
+
+_COUNTS_FOR_IT = "feedback.request_seq = requests.seq AND feedback.deleted_at_us IS NULL"
+
+
 def _of_latest_score(dialect: Dialect) -> str:
     return (
-        f"(SELECT feedback.value FROM feedback WHERE {_of_this_request(dialect)} AND feedback.kind = 'score'"
+        f"(SELECT feedback.value FROM feedback WHERE {_is_about_it(dialect)} AND feedback.kind = 'score'"
         f" AND feedback.metric = ? {_LATEST_FIRST})"
     )
 
 
 def _is_scored(dialect: Dialect) -> str:
     return (
-        f"EXISTS (SELECT 1 FROM feedback WHERE {_of_this_request(dialect)} AND feedback.kind = 'score'"
+        f"EXISTS (SELECT 1 FROM feedback WHERE {_is_about_it(dialect)} AND feedback.kind = 'score'"
         " AND feedback.metric IS NOT NULL)"
     )
 
@@ -102,26 +119,28 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
         "any_model": Expression("text", _any_model),
         "request_text": _text_of("request"),
         "response_text": _text_of("response"),
-        "feedback.id": _of_latest_thumb("text", "feedback.feedback_id"),
-        "feedback.rating": _of_latest_thumb("flag", "feedback.value > 0"),
-        "feedback.updated_at_us": _of_latest_thumb("number", "feedback.updated_at_us"),
-        "weighted_feedback": _plain(
-            "number",
-            "(SELECT avg(feedback.weight * feedback.grade) FROM feedback"
-            " WHERE feedback.request_seq = requests.seq AND feedback.deleted_at_us IS NULL)",
-        ),
+        "feedback.id": _of_latest_rating("text", "feedback.feedback_id"),
+        "feedback.rating": _of_latest_rating("flag", "feedback.score > 0"),
+        "feedback.updated_at_us": _of_latest_rating("number", "feedback.updated_at_us"),
+        "is_judged": _plain("flag", f"EXISTS (SELECT 1 FROM feedback WHERE {_COUNTS_FOR_IT})"),
+        "weighted_feedback": Expression("number", lambda dialect: _mean_of(_is_about_it(dialect))),
+        "weighted_verdict": _plain("number", _mean_of(_COUNTS_FOR_IT)),
         "is_scored": Expression("flag", _is_scored),
     }
 )
-"""Computed fields of requests. Durations are whole milliseconds; `feedback.…` is about the thumb given last, and
-`weighted_feedback` the mean of weight × grade of all entries that count for the request; `…_text` is a body as it
-was before it was packed and encoded, missing where it is empty or no UTF-8."""
+"""Computed fields of requests. Durations are whole milliseconds. `feedback.…` is about the entry given last that
+says good or bad of the request, its trace or its session; `weighted_feedback` is the mean of weight × grade of
+all entries on these, `weighted_verdict` that of the entries that count for the request in figures, and
+`is_judged` whether there are any. `…_text` is a body as it was before it was packed and encoded, missing where it
+is empty or no UTF-8."""
 
 NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
     {
         "property.": Expression("text", lambda dialect: dialect.property_text()),
+        "property_in_any_case.": Expression("text", lambda dialect: dialect.property_in_any_case()),
         "score.": Expression("number", _of_latest_score),
     }
 )
 """Computed fields of requests by the prefix that stands before their NAME: `property.NAME` is the metadata
-under that key as text, `score.NAME` the value given last for that metric."""
+under that key as text, `property_in_any_case.NAME` under the last key that is NAME in small letters,
+`score.NAME` the value given last for that metric."""

@@ -91,6 +91,11 @@ class Dialect(ABC):
         """The metadata of `requests` under the name that is bound, as text."""
 
     @abstractmethod
+    def property_in_any_case(self) -> str:
+        """The metadata of `requests` under the last of the names that are the bound one, which is in small letters,
+        whatever the case of theirs from A to Z; as text."""
+
+    @abstractmethod
     def stated_model(self) -> str:
         """`_model` of the metadata, if it is a text and not empty."""
 

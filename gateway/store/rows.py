@@ -84,6 +84,11 @@ def tags_of(metadata: Mapping[str, object]) -> tuple[str | None, ...]:
     return tuple(_tag(metadata, f"_{column}") for column in TAG_COLUMNS)
 
 
+def session_of(metadata: Mapping[str, object]) -> str | None:
+    """Return the session that a request's metadata names, as its column has it."""
+    return _tag(metadata, "_session")
+
+
 def payload_to_row(seq: int, exchange: Exchange, packer: Packer) -> Row:
     """Return the values of the columns of `payloads` in the packer's way."""
     request = response = ("[]", *packer.omitted)

@@ -8,6 +8,7 @@ that it is true or false, never NULL; so NOT means what it says.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.domain.filter import All, Any, Filter, Is, Not, Op, Page, Scalar, Sort
@@ -15,15 +16,15 @@ from gateway.errors import BadInput
 from gateway.store.dialect import Dialect, ValueKind
 from gateway.store.operands import Operand, operand_of
 from gateway.store.tables import Table, quoted
-from gateway.store.text import MAX_INTEGER, storable
+from gateway.store.text import MAX_INTEGER, numbers_to_json, storable
 
 MAX_DEPTH = 20
 """Deepest nesting of a filter, where All directly in All, and Any in Any, count as one level. SQLite's parser
 takes a little more."""
 MAX_TERMS = 500
 """Most conditions and groups in one filter."""
-MAX_VALUES = 10_000
-"""Most values in one filter, those of IN included."""
+MAX_VALUES = 30_000
+"""Most values in one filter, those of IN included. SQLite takes a few more."""
 MAX_PATTERN = 1_000
 """Longest LIKE pattern, in characters."""
 MAX_SORT_FIELDS = 20
@@ -49,17 +50,28 @@ class Query:
 
 
 def select(
-    table: Table, where: Filter, sort: Sort, page: Page, tenant: str | None, dialect: Dialect
+    table: Table,
+    where: Filter,
+    sort: Sort,
+    page: Page,
+    tenant: str | None,
+    dialect: Dialect,
+    *,
+    among: Sequence[int] | None = None,
 ) -> Query:
     """Return the statement that finds one page of a table's rows.
 
     Args:
         tenant: adds the condition that rows are this tenant's; None adds none.
+        among: the `seq`s of the rows that are looked at; None: all.
 
     Raises:
         BadInput: an unknown field, a value of the wrong kind, a page that is none, or a filter too large.
     """
     found = condition(table, where, tenant, dialect)
+    if among is not None:
+        is_among = f'"seq" {dialect.among_numbers("?")}'
+        found = Query(f"{is_among} AND {found.sql}", (numbers_to_json(among), *found.values))
     order = _order(table, sort, dialect)
     limit, offset = _count("limit", page.limit), _count("offset", page.offset)
     sql = (
@@ -84,9 +96,17 @@ def condition(table: Table, where: Filter, tenant: str | None, dialect: Dialect)
     return Query(" AND ".join(clauses), tuple(compiler.values))
 
 
-def count(table: Table, where: Filter, page: Page, tenant: str | None, dialect: Dialect) -> Query:
+def count(
+    table: Table,
+    where: Filter,
+    page: Page,
+    tenant: str | None,
+    dialect: Dialect,
+    *,
+    among: Sequence[int] | None = None,
+) -> Query:
     """Return the statement that tells how many rows such a page has. Raises BadInput as `select` does."""
-    found = select(table, where, Sort(), page, tenant, dialect)
+    found = select(table, where, Sort(), page, tenant, dialect, among=among)
     return Query(f"SELECT count(*) FROM ({found.sql}) AS found", found.values)
 
 

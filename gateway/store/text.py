@@ -48,6 +48,11 @@ def from_json(text: str) -> dict[str, object]:
     return value
 
 
+def numbers_to_json(numbers: Sequence[int]) -> str:
+    """Return whole numbers as JSON text, to be bound where a statement takes a list."""
+    return orjson.dumps(list(numbers)).decode()
+
+
 def list_to_json(texts: Sequence[str]) -> str:
     """Return a list of texts as compact JSON."""
     return orjson.dumps([storable(text) for text in texts]).decode()

@@ -13,7 +13,9 @@ _ANSWERS = {
     "chat.completion": "chat.completions",
     "text_completion": "completions",
     "response": "responses",
+    "response.compaction": "responses.compact",
     "message": "messages",
+    "message_batch": "messages.batches",
     "embedding": "embeddings",
 }
 """Kinds of call by what an answer calls itself, or the first of the list that it is."""
@@ -21,10 +23,52 @@ _ANSWERS = {
 _BY_LAST_SEGMENT = {
     "responses": "responses",
     "embeddings": "embeddings",
+    "multimodalembeddings": "embeddings",
+    "contextualizedembeddings": "embeddings",
     "rerank": "rerank",
+    "reranks": "rerank",
+    "reranking": "rerank",
+    "rerankers": "rerank",
+    "ranking": "rerank",
+    "moderations": "moderations",
+    "ocr": "ocr",
 }
 """Kinds of call that the last segment of a path names alone."""
 
+_BY_PATTERN = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"/responses/compact$", "responses.compact"),
+        (r"/responses/(?!input_tokens$)[^/]+(?:/cancel)?$", "responses.retrieve"),
+        (r"/chat/completions/[^/]+$", "chat.completions.retrieve"),
+        (r"/messages/count_tokens$", "messages.count_tokens"),
+        (r"/messages/batches/[^/]+/results$", "messages.batches.results"),
+        (r"/messages/batches$", "messages.batches"),
+        (r"/messages/batches/[^/]+(?:/cancel)?$", "messages.batches.retrieve"),
+        (r"/images/(?:generations|edits|variations)$", "images"),
+        (r"/audio/transcriptions$", "audio.transcriptions"),
+        (r"/audio/translations$", "audio.translations"),
+        (r"/audio/speech$", "audio.speech"),
+        (r"/text/chat(?:_stream)?$", "chat.completions"),
+        (r"/text/generation(?:_stream)?$", "watsonx.generation"),
+        (r"/services/aigc/(?:text|multimodal)-generation/generation$", "dashscope.generation"),
+        (r"/apps/[^/]+/completion$", "dashscope.generation"),
+        (r"/api/v1/tasks/[^/]+$", "dashscope.tasks.retrieve"),
+        (r"/embeddings/multimodal$|/services/embeddings/|/wenxinworkshop/embeddings/", "embeddings"),
+        (r"/services/rerank/|/wenxinworkshop/reranker/", "rerank"),
+        (r"/wenxinworkshop/(?:chat|completions)/[^/]+$", "ernie.chat"),
+        (r"(?:/v[12]|^/[^/]+)/chat$", "cohere.chat"),
+        (r"(?:/v[12]|^/[^/]+)/embed$", "cohere.embed"),
+        (r"/v1/(?:generate|summarize)$", "cohere.generate"),
+        (r"/v1/classify$", "cohere.classify"),
+        (r"/embed(?:_all|_sparse)$", "embeddings"),
+        (r"(?<!/api)/generate(?:_stream)?$", "tgi.generate"),
+        (r"/predictions$", "predictions"),
+        (r"/predictions/[^/]+$", "predictions.retrieve"),
+    )
+)
+"""Kinds of call by a path's last segments, the first that matches. Those that end in `.retrieve` or `.results` show
+again what another call began. What is cancelled is shown as it then stands, as by a retrieval."""
 _OLLAMA = {
     "chat": "ollama.chat",
     "generate": "ollama.generate",
@@ -68,8 +112,11 @@ def endpoint_of(path: str) -> str:
     Args:
         path: as the caller sent it, with or without a query, below any provider's name or base path.
     """
-    parent, _, name = path.partition("?")[0].rstrip("/").rpartition("/")
+    whole = path.partition("?")[0].rstrip("/")
+    parent, _, name = whole.rpartition("/")
     if name == "completions":
+        if parent.endswith("/wenxinworkshop/chat"):
+            return "ernie.chat"
         return "chat.completions" if parent.endswith("/chat") else "completions"
     if name in _OLLAMA and parent.endswith("/api"):
         return _OLLAMA[name]
@@ -80,11 +127,11 @@ def endpoint_of(path: str) -> str:
     if name in _BY_LAST_SEGMENT:
         return _BY_LAST_SEGMENT[name]
     # Threads and stored completions have lists of messages too; those are a level deeper.
-    if name == "messages" and (parent.endswith("/v1") or parent.rfind("/") == 0):
+    if name == "messages" and (parent.endswith(("/v1", "/v1beta")) or parent.rfind("/") == 0):
         return name
     if name in _AT_BEDROCK and "/model/" in parent:
         return _AT_BEDROCK[name]
-    return OTHER
+    return next((kind for pattern, kind in _BY_PATTERN if pattern.search(whole)), OTHER)
 
 
 def _endpoint_of_verb(verb: str, path: str) -> str:

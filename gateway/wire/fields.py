@@ -42,6 +42,14 @@ def count_in(source: JsonObject, key: str) -> int | None:
     return value if type(value) is int and 0 <= value <= MAX_COUNT else None
 
 
+def amount_in(source: JsonObject, key: str) -> float | None:
+    """Return a field that is an amount of something that comes in fractions, such as seconds."""
+    value = source.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if 0 <= value <= MAX_COUNT else None
+
+
 def first_count(*candidates: tuple[JsonObject, str]) -> int | None:
     """Return the first of these fields that is a count."""
     for source, key in candidates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Protocol
 
@@ -33,11 +34,17 @@ class WireMessage:
 
 @value()
 class Asked:
-    """What a request says. `note` tells what could not be understood, here and below."""
+    """What a request says.
+
+    Args:
+        note: what could not be understood, here and below.
+        units: what a good answer is billed by though it does not say so; see `Charge`.
+    """
 
     model: str | None = None
     user: str | None = None
     note: str | None = None
+    units: Mapping[str, float] = field(default_factory=dict)
 
 
 @value()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gateway.domain.json_volume import MAX_VALUES, holds_too_much
 from gateway.wire.endpoint import model_in_path
-from gateway.wire.fields import JsonObject, parse_object, text_in
+from gateway.wire.fields import JsonObject, objects_in, parse_object, text_in
 from gateway.wire.format import Answered, Asked, WireMessage
 from gateway.wire.framing import read_framing
 from gateway.wire.sse import Event, Stream
@@ -48,7 +48,7 @@ class JsonFormat:
             return Asked(model=model_in_path(request.path))
         asked = parse_object(request.body)
         if asked is None:
-            return Asked(model=model_in_path(request.path), note=_unreadable("request", request.body))
+            return Asked(model=model_in_path(request.path), note=unreadable("request", request.body))
         return Asked(model=self.read_model(asked) or model_in_path(request.path), user=self.read_user(asked))
 
     def read_response(self, response: WireMessage) -> Answered:
@@ -60,7 +60,7 @@ class JsonFormat:
             return self._read_whole_stream(stream)
         answer = parse_object(response.body)
         if answer is None:
-            return Answered(note=_unreadable("response", response.body))
+            return Answered(note=unreadable("response", response.body))
         return self.read_answer(answer)
 
     def reassemble(self, content_type: str, body: bytes) -> JsonObject | None:
@@ -83,10 +83,13 @@ class JsonFormat:
 def error_message(answer: JsonObject) -> str | None:
     """Return the message of an error body or error event, whosever shape it has, as one short line."""
     error = answer.get("error")
+    first = next(iter(objects_in(answer, "errors")), {})
     for candidate in (
         error.get("message") if isinstance(error, dict) else error,
+        first.get("message"),
         answer.get("message"),
         answer.get("detail"),
+        answer.get("error_msg"),
     ):
         if isinstance(candidate, str) and candidate:
             return " ".join(candidate[: 4 * _MAX_MESSAGE].split())[:_MAX_MESSAGE]
@@ -95,10 +98,15 @@ def error_message(answer: JsonObject) -> str | None:
 
 def states_error(answer: JsonObject) -> bool:
     """Tell whether an answer or an event says that the call failed, whatever its status says."""
-    return bool(answer.get("error")) or answer.get("type") == "error" or answer.get("object") == "error"
+    return (
+        bool(answer.get("error") or answer.get("errors") or answer.get("error_code"))
+        or answer.get("type") == "error"
+        or answer.get("object") == "error"
+    )
 
 
-def _unreadable(which: str, body: bytes) -> str:
+def unreadable(which: str, body: bytes) -> str:
+    """Return the note on a body, of the request or the response, that is not the JSON object it should be."""
     if holds_too_much(body):
         return f"the {which} holds more than {MAX_VALUES:,} values"
     return f"the {which} is not a JSON object"

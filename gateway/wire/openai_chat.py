@@ -57,21 +57,21 @@ def read_stream(stream: Stream) -> Answered:
     response_id, model = _read_opening(_chunks(events))
     usage: JsonObject = {}
     finish_reason = error = tier = last_id = None
-    has_failed = usage_is_alone = False
+    has_failed = usage_is_alone = is_counted = False
     for _, data in reversed(events):
-        chunk = parse_object(data) if _may_tell(data) else None
+        chunk = parse_object(data) if _may_tell(data) and data != DONE else None
         if chunk is None:
             continue
         last_id = last_id or text_in(chunk, "id")
         tier = tier or text_in(chunk, "service_tier")
         # The last usage that says anything holds, wherever it stands; zeros after it do not undo it.
-        if not says_anything(usage) and (found := usage_in(chunk)):
-            usage, usage_is_alone = found, not chunk.get("choices")
+        if not is_counted and (found := usage_in(chunk)):
+            usage, usage_is_alone, is_counted = found, not chunk.get("choices"), says_anything(found)
         reason, choice_error = _ending_in(chunk)
         has_failed = has_failed or choice_error is not None or states_error(chunk)
         error = error or choice_error or error_message(chunk)
         finish_reason = finish_reason or reason
-        if finish_reason is not None and (says_anything(usage) or not stream.mentions(b'"usage"')):
+        if finish_reason is not None and (is_counted or not stream.mentions(b'"usage"')):
             break
     has_failed = has_failed or finish_reason == FAILED
     is_over = bool(events) and events[-1][1] == DONE

@@ -1,34 +1,48 @@
-"""Embeddings as OpenAI's API has them, and rerankers that state usage alike; neither is ever streamed.
+"""Embeddings and rerankers, whosever: lists of vectors or scores beside usage. None is ever streamed.
 
-Sources: https://platform.openai.com/docs/api-reference/embeddings, and the API references of Voyage, Jina,
-Volcengine (multimodal embeddings, whose `data` is one object) and Hugging Face.
+Sources: https://platform.openai.com/docs/api-reference/embeddings; the API references of Voyage, Jina, mixedbread,
+Cohere, Volcengine (multimodal embeddings, whose `data` is one object), Alibaba, IBM and Baidu; those of Hugging
+Face's text-embeddings-inference, which answers with a bare list and counts in a header.
 """
 
 from __future__ import annotations
 
-from gateway.wire.fields import JsonObject, object_in, objects_in, text_in
-from gateway.wire.format import Answered
+from dataclasses import replace
+
+from gateway.domain.request import Billing, Usage
+from gateway.wire import cohere, dashscope
+from gateway.wire.fields import JsonObject, amount_in, count_in, object_in, objects_in, text_in
+from gateway.wire.format import Answered, WireMessage
 from gateway.wire.json_format import JsonFormat, error_message, states_error
 from gateway.wire.openai_usage import read_billing, read_usage
 from gateway.wire.sse import Stream
+from gateway.wire.text_generation import header_count
 
 
 def recognises(answer: JsonObject) -> bool:
     """Tell whether an answer is a list of embeddings or of scores."""
     data = answer.get("data")
     first = data if isinstance(data, dict) else next(iter(objects_in(answer, "data")), {})
-    return first.get("object") == "embedding" or "embedding" in first or "relevance_score" in first
+    if first.get("object") == "embedding" or "embedding" in first or "relevance_score" in first:
+        return True
+    output = object_in(answer, "output")
+    results = (
+        objects_in(answer, "results") or objects_in(output, "results") or objects_in(output, "embeddings")
+    )
+    return bool(results) and ("relevance_score" in results[0] or "embedding" in results[0])
 
 
 def read_answer(answer: JsonObject) -> Answered:
-    """Return what a list of embeddings, or an error in its place, says."""
-    usage = object_in(answer, "usage")
+    """Return what a list of embeddings or scores, or an error in its place, says."""
+    if "output" in answer or "code" in answer:
+        return dashscope.read_answer(answer)
+    usage, billing = _read_usage(answer)
     return Answered(
-        model=text_in(answer, "model"),
-        usage=read_usage(usage),
+        model=text_in(answer, "model") or text_in(answer, "model_id"),
+        usage=usage,
         response_id=text_in(answer, "id"),
         note=error_message(answer),
-        billing=read_billing(answer, usage),
+        billing=billing,
         has_failed=states_error(answer),
     )
 
@@ -42,4 +56,30 @@ def rebuild(events: list[JsonObject]) -> None:
     """Return None: there is no stream of embeddings."""
 
 
-FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild)
+class _ListFormat(JsonFormat):
+    def read_response(self, response: WireMessage) -> Answered:
+        counted = header_count(response.headers, b"x-compute-tokens")
+        is_bare = response.body.startswith(b"[")
+        answered = Answered() if is_bare else super().read_response(response)
+        if counted is None or answered.usage != Usage() or answered.has_failed:
+            return answered
+        return replace(answered, usage=Usage(prompt_tokens=counted))
+
+    def reassemble(self, content_type: str, body: bytes) -> None:
+        """Return None."""
+
+
+def _read_usage(answer: JsonObject) -> tuple[Usage, Billing]:
+    if object_in(answer, "meta"):
+        return cohere.read_billed(answer)
+    usage = object_in(answer, "usage")
+    billing = read_billing(answer, usage)
+    pixels = (amount_in(usage, "image_pixels") or 0) + (amount_in(usage, "video_pixels") or 0)
+    if pixels:
+        billing = replace(billing, units={**billing.units, "input_pixels": pixels})
+    if (counted := count_in(answer, "input_token_count")) is not None:
+        return Usage(prompt_tokens=counted), billing
+    return read_usage(usage), billing
+
+
+FORMAT = _ListFormat(recognises, read_answer, read_stream, rebuild)

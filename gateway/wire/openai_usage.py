@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 
 from gateway.domain.request import NANO, NOTHING_STATED, Billing, Usage
-from gateway.wire.fields import JsonObject, count_in, first_count, object_in, text_in
+from gateway.wire.fields import JsonObject, amount_in, count_in, first_count, object_in, text_in
 
 _TICKS_PER_NANO = 10
 """xAI states dollars in units of 10⁻¹⁰."""
@@ -59,6 +59,12 @@ def usage_in(answer: JsonObject) -> JsonObject:
     return next((other for other in others if says_anything(other)), usage)
 
 
+def details_in(usage: JsonObject, part: str) -> JsonObject:
+    """Return what a usage object says of the parts of a count; some say `token` where most say `tokens`."""
+    details = usage.get(part + "_tokens_details") or usage.get(part + "_token_details")
+    return details if isinstance(details, dict) else {}
+
+
 def says_anything(usage: JsonObject) -> bool:
     """Tell whether a usage object counts or costs anything; some servers send one of zeros, or of nulls, last."""
     return any(
@@ -69,13 +75,13 @@ def says_anything(usage: JsonObject) -> bool:
 
 def read_usage(usage: JsonObject, prompt: str = "prompt", completion: str = "completion") -> Usage:
     """Return the counts of a usage object whose fields start with `prompt` and `completion`."""
-    prompt_details = object_in(usage, prompt + "_tokens_details")
+    prompt_details = details_in(usage, prompt)
     prompt_tokens = count_in(usage, prompt + "_tokens")
     completion_tokens = count_in(usage, completion + "_tokens")
     if prompt_tokens is None and completion_tokens is None:
         # Embeddings and rerankers of Voyage, Jina and others count nothing but a total.
         prompt_tokens = count_in(usage, "total_tokens")
-    reasoning_tokens = count_in(object_in(usage, completion + "_tokens_details"), "reasoning_tokens")
+    reasoning_tokens = count_in(details_in(usage, completion), "reasoning_tokens")
     if reasoning_tokens and completion_tokens is not None:
         # xAI counts reasoning beside the completion; the total then shows it.
         is_apart = (
@@ -116,10 +122,13 @@ def read_billing(
 ) -> Billing:
     """Return what an answer with this usage says of its price beside the tokens that `read_usage` reads."""
     stated = None if _COST_NAMES.isdisjoint(usage) else stated_cost(usage)
-    units = {
-        **_units_in(usage.get(prompt + "_tokens_details"), _PROMPT_UNITS),
-        **_units_in(usage.get(completion + "_tokens_details"), _COMPLETION_UNITS),
-    }
+    units = _units_in(details_in(usage, prompt), _PROMPT_UNITS)
+    completion_units = _units_in(details_in(usage, completion), _COMPLETION_UNITS)
+    if completion_units:
+        units = {**units, **completion_units}
+    if "prompt_audio_seconds" in usage and (seconds := amount_in(usage, "prompt_audio_seconds")):
+        # Mistral's models take audio by the second, beside the tokens of the text.
+        units = {**units, "audio_seconds": seconds}
     tier = answer.get("service_tier", usage.get("service_tier"))
     if stated is None and not units and (tier is None or tier == "default"):
         return NOTHING_STATED
@@ -153,8 +162,9 @@ def to_nanousd(dollars: object) -> int | None:
         return None
 
 
-def _units_in(details: object, names: Mapping[str, str]) -> Mapping[str, int]:
-    if not isinstance(details, dict) or not any(map(details.get, names)):
+def _units_in(details: JsonObject, names: Mapping[str, str]) -> Mapping[str, float]:
+    # Nearly all have none of these, or zeros, and are told apart without going through the names.
+    if not (details.get("audio_tokens") or details.get("image_tokens") or details.get("video_tokens")):
         return _NO_UNITS
     return {unit: count for name, unit in names.items() if (count := count_in(details, name))}
 

@@ -15,6 +15,7 @@ from decimal import Decimal
 import genai_prices
 from genai_prices.data import providers
 from genai_prices.data_snapshot import find_provider_by_id
+from genai_prices.data_units import unit_data
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
 from gateway.domain.clock import datetime_of
@@ -29,6 +30,8 @@ _BEDROCK_HOST = re.compile(
     r"https://(?:[\w-]+\.)?bedrock-(?:runtime|runtime-fips|mantle)\.[\w-]+\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)(?:[:/]|$)"
 )
 """Those of Bedrock's hosts too that the library does not know."""
+_BATCH = ("processing", "batch")
+"""A term that halves most prices. Of a model for which the library does not know it, a price would be far off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,12 @@ class LibraryTariff:
         try:
             at = datetime_of(at_us)
             terms = {name: term for name, term in charge.terms.items() if (name, term) in self.terms}
+            current = self.model.get_prices(at)
+            if not _is_priced(current, charge) or (
+                _BATCH in charge.terms.items() and _BATCH not in self.terms
+            ):
+                return None
             if not charge.units and not terms:
-                current = self.model.get_prices(at)
                 for prices, rates in self.flat:
                     if prices is current and (nanousd := rates.price(charge.usage)) is not None:
                         return nanousd
@@ -124,6 +131,16 @@ def _flat_rates(prices: ModelPrice) -> TokenRates | None:
         reasoning=per_token(Usage(completion_tokens=_MILLION, reasoning_tokens=_MILLION)),
         request=request * NANO,
     )
+
+
+def _is_priced(prices: ModelPrice, charge: Charge) -> bool:
+    """Whether a model has a price for anything that is counted; else it would seem to cost nothing. A model without
+    any price is free."""
+    known = {name for name, price in vars(prices).items() if price is not None and not name.startswith("_")}
+    counted = {unit_data[name]["price_key"] for name in charge.units if name in unit_data}
+    counted |= {"input_mtok"} if charge.usage.prompt_tokens is not None else set()
+    counted |= {"output_mtok"} if charge.usage.completion_tokens is not None else set()
+    return not known or not counted or not counted.isdisjoint(known)
 
 
 def _to_library(charge: Charge) -> genai_prices.Usage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import orjson
@@ -13,15 +14,22 @@ from gateway.domain.json_volume import holds_too_much
 from gateway.domain.request import Billing, Cost, Facts, Usage
 from gateway.wire import (
     anthropic,
+    anthropic_batches,
     bedrock,
     bedrock_invoke,
+    cohere,
+    dashscope,
+    ernie,
     gemini,
     gemini_interactions,
     ollama,
     opaque,
     openai_chat,
     openai_embeddings,
+    openai_media,
     openai_responses,
+    replicate,
+    text_generation,
 )
 from gateway.wire.content import Decoded, decode
 from gateway.wire.fields import JsonObject, parse_object
@@ -31,12 +39,35 @@ from gateway.wire.framing import read_framing
 FORMATS: Mapping[str, WireFormat] = MappingProxyType(
     {
         "chat.completions": openai_chat.FORMAT,
+        "chat.completions.retrieve": openai_chat.FORMAT,
         "completions": openai_chat.FORMAT,
         "responses": openai_responses.FORMAT,
         "responses.compact": openai_responses.FORMAT,
+        "responses.retrieve": openai_responses.FORMAT,
         "embeddings": openai_embeddings.FORMAT,
         "rerank": openai_embeddings.FORMAT,
         "messages": anthropic.FORMAT,
+        "messages.batches": anthropic_batches.FORMAT,
+        "messages.batches.retrieve": anthropic_batches.FORMAT,
+        "messages.batches.results": anthropic_batches.RESULTS,
+        "messages.count_tokens": opaque.FORMAT,
+        "images": openai_media.FORMAT,
+        "audio.transcriptions": openai_media.FORMAT,
+        "audio.translations": openai_media.FORMAT,
+        "audio.speech": openai_media.FORMAT,
+        "moderations": openai_media.FORMAT,
+        "ocr": openai_media.FORMAT,
+        "cohere.chat": cohere.FORMAT,
+        "cohere.generate": cohere.FORMAT,
+        "cohere.classify": cohere.FORMAT,
+        "cohere.embed": openai_embeddings.FORMAT,
+        "dashscope.generation": dashscope.FORMAT,
+        "dashscope.tasks.retrieve": dashscope.FORMAT,
+        "watsonx.generation": text_generation.WATSONX,
+        "tgi.generate": text_generation.TGI,
+        "ernie.chat": ernie.FORMAT,
+        "predictions": replicate.FORMAT,
+        "predictions.retrieve": replicate.FORMAT,
         "gemini.generate": gemini.FORMAT,
         "gemini.embed": gemini.FORMAT,
         "gemini.count_tokens": gemini.FORMAT,
@@ -53,14 +84,25 @@ FORMATS: Mapping[str, WireFormat] = MappingProxyType(
 
 _RECOGNISABLE: tuple[WireFormat, ...] = (
     anthropic.FORMAT,
+    anthropic_batches.FORMAT,
+    anthropic_batches.RESULTS,
     openai_responses.FORMAT,
     openai_chat.FORMAT,
     openai_embeddings.FORMAT,
+    openai_media.FORMAT,
+    cohere.FORMAT,
+    dashscope.FORMAT,
+    ernie.FORMAT,
+    text_generation.WATSONX,
+    text_generation.TGI,
     gemini.FORMAT,
     ollama.FORMAT,
     bedrock.FORMAT,
 )
 """Formats that an answer may call itself; the first that recognises it is taken."""
+
+_SHARED = frozenset({"cohere.chat", "cohere.generate", "tgi.generate"})
+"""Endpoints whose path is also that of a format of somebody else's, such as Writer's `/v1/chat`."""
 
 RETRIEVALS = (".retrieve", ".results")
 """How endpoints end whose answers were given, or begun, by another request before."""
@@ -84,21 +126,23 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _unpriced) -> Facts:
     response = decode(exchange.response_body, exchange.response_headers)
     question = WireMessage(exchange.path, exchange.request_headers, request.data)
     answer = WireMessage(exchange.path, exchange.response_headers, response.data)
-    wire_format = FORMATS.get(exchange.endpoint) or format_of("", answer.content_type, answer.body)
+    wire_format = _format_at(exchange.endpoint, answer.body) or format_of(
+        exchange.endpoint, answer.content_type, answer.body
+    )
     asked = wire_format.read_request(question)
     answered = wire_format.read_response(answer)
     is_whole = response.is_complete and len(exchange.response_body) == exchange.response_size
-    model = _model_name(asked, answered)
+    model, billing = _model_name(asked, answered), _billing(exchange, asked, answered)
     return Facts(
         requested_model=asked.model,
         model=model,
         usage=answered.usage,
-        cost=cost_of(exchange, (model, asked.model), answered.usage, answered.billing),
+        cost=cost_of(exchange, (model, asked.model), answered.usage, billing),
         response_id=answered.response_id,
         finish_reason=answered.finish_reason,
         user=asked.user,
         note=_note(exchange, request, asked.note, response, answered.note),
-        billing=answered.billing,
+        billing=billing,
         outcome=_outcome(exchange, answered, is_whole),
         is_stream=_is_undeclared_stream(exchange, answered) or None,
         other_response_ids=answered.other_ids,
@@ -108,7 +152,12 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _unpriced) -> Facts:
 
 def format_of(endpoint: str, content_type: str, body: bytes) -> WireFormat:
     """Return the format of an answer: its endpoint's, or else the one that it calls itself."""
-    return FORMATS.get(endpoint) or _recognised(content_type, body) or opaque.FORMAT
+    return (
+        _format_at(endpoint, body)
+        or _recognised(content_type, body)
+        or FORMATS.get(endpoint)
+        or opaque.FORMAT
+    )
 
 
 def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
@@ -131,6 +180,12 @@ def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
         # orjson reads deeper than it writes, and whoever gets this will want to write it.
         return None
     return whole
+
+
+def _format_at(endpoint: str, body: bytes) -> WireFormat | None:
+    """The format of an endpoint; None where providers have several at its path, such that the answer tells."""
+    is_shared = endpoint in _SHARED or (endpoint == "chat.completions" and b'"choices"' not in body)
+    return None if is_shared else FORMATS.get(endpoint)
 
 
 def _recognised(content_type: str, body: bytes) -> WireFormat | None:
@@ -165,6 +220,12 @@ def _model_name(asked: Asked, answered: Answered) -> str | None:
     return name
 
 
+def _billing(exchange: Exchange, asked: Asked, answered: Answered) -> Billing:
+    if not asked.units or answered.has_failed or exchange.status is None or exchange.status >= _MAX_STATUS:
+        return answered.billing
+    return replace(answered.billing, units={**asked.units, **answered.billing.units})
+
+
 def _outcome(exchange: Exchange, answered: Answered, is_whole: bool) -> Outcome | None:
     """How it ended by what the answer says, which goes before what the connection showed.
 
@@ -190,6 +251,8 @@ def _is_undeclared_stream(exchange: Exchange, answered: Answered) -> bool:
 def _note(
     exchange: Exchange, request: Decoded, asked: str | None, response: Decoded, answered: str | None
 ) -> str | None:
+    if not (asked or answered) and request.is_complete and response.is_complete and _is_kept(exchange):
+        return None
     notes = [
         _note_on("request", request, exchange.request_body, exchange.request_size),
         asked,
@@ -197,6 +260,13 @@ def _note(
         answered,
     ]
     return "; ".join([note for note in notes if note]) or None
+
+
+def _is_kept(exchange: Exchange) -> bool:
+    return (
+        len(exchange.request_body) == exchange.request_size
+        and len(exchange.response_body) == exchange.response_size
+    )
 
 
 def _note_on(which: str, decoded: Decoded, kept: bytes, size_bytes: int) -> str | None:

@@ -111,6 +111,28 @@ def test_an_id_of_several_requests_is_a_failure_that_tells_them_until_the_trace_
     assert vote.stderr.startswith("error: trace_id: 'shared' names several requests")
 
 
+def test_show_has_the_feedback_on_the_trace_and_the_session_and_says_so_and_the_judged_one_is_found(
+    played: Played,
+) -> None:
+    for request_id in ("turn-1", "turn-2"):
+        named = {
+            "Helicone-Session-Id": "cli-chat",
+            "x-portkey-trace-id": "cli-turns",
+            "Helicone-Request-Id": request_id,
+        }
+        httpx.get(f"{played.gateway.url}/v1/models", headers=named).raise_for_status()
+    for subject in ("cli-chat", "cli-turns", "turn-1"):
+        assert played.run("feedback", "add", subject, "-5").returncode == 0
+
+    first = played.run("logs", "show", "turn-1").stdout
+    assert "rating -5 × 1  via session" in first
+    assert "rating -5 × 1  via trace" in first
+    assert "rating -5 × 1\n" in first
+    assert "rating -5 × 1\n" not in played.run("logs", "show", "turn-2").stdout
+    judged = played.run("logs", "query", "--session", "cli-chat", "--judged", "true").stdout.splitlines()[1:]
+    assert [row.split()[-1] for row in judged] == ["turn-2", "turn-1"]
+
+
 def test_follow_shows_each_new_request_once_and_ends_quietly(played: Played) -> None:
     with subprocess.Popen(
         [*COMMAND, "logs", "tail", "-f", "-n", "1", "--json", "--trace-id", "followed"],

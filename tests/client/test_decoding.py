@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.api.native.shapes import FeedbackRow, LoggedRequestReply, LoggedRow, ScoreShape, TraceReply
+from gateway.api.native.shapes import AppendedFeedback, LoggedRequestReply, LoggedRow, ScoreShape, TraceReply
 from gateway.client import (
     Feedback,
     GatewayClient,
@@ -36,7 +36,7 @@ TRACE = {
     [
         (LoggedRequest, LoggedRow),
         (RequestDetail, LoggedRequestReply),
-        (Feedback, FeedbackRow),
+        (Feedback, AppendedFeedback),
         (Score, ScoreShape),
         (Trace, TraceReply),
     ],

@@ -43,8 +43,8 @@ async def live(store: Store) -> list[Feedback]:
 
 async def shown(store: Store, any_id: str) -> bool | None:
     """Whether the rating that a reader sees of a request is a thumb up."""
-    thumb = (await JudgedRequests(store).find_one(any_id, None)).thumb
-    return None if thumb is None else thumb.value == 1
+    rating = (await JudgedRequests(store).find_one(any_id, None)).rating
+    return None if rating is None else rating.value == 1
 
 
 async def test_any_id_of_a_logged_request_leads_to_the_same_entry(store: Store) -> None:

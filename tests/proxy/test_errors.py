@@ -102,6 +102,22 @@ def test_an_error_of_bedrocks_is_what_amazons_sdk_raises_by_that_name(error: Gat
     assert parsed["Error"] == {"Message": str(error), "Code": kind}
 
 
+@pytest.mark.parametrize(("error", "status", "kind"), KINDS)
+def test_an_error_of_cohere_has_its_message_at_the_top_too(
+    error: GatewayError, status: int, kind: str
+) -> None:
+    assert draw_error(error, "cohere.chat", None).status == status
+    assert shown(error, "cohere.chat") == {**shown(error, "other"), "message": str(error)}
+
+
+@pytest.mark.parametrize(("error", "status", "kind"), KINDS)
+def test_an_error_of_dashscope_has_its_code_beside_its_message(
+    error: GatewayError, status: int, kind: str
+) -> None:
+    assert draw_error(error, "dashscope.generation", None).status == status
+    assert shown(error, "dashscope.generation") == {"code": error.code, "message": str(error)}
+
+
 def test_the_ids_of_the_request_come_with_the_error() -> None:
     headers = draw_error(NotFound("no"), "other", Identity("r-1", "t-ü")).headers
     assert (headers["helicone-id"], headers["x-portkey-trace-id"]) == ("r-1", "t-ü")

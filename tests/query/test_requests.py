@@ -11,7 +11,7 @@ from gateway.domain.filter import EVERYTHING, Is, Op
 from gateway.domain.request import Facts
 from gateway.errors import Ambiguous, NotFound, TooLarge
 from gateway.query import LoggedRequest, RequestReader
-from gateway.query.requests import MAX_FEEDBACK
+from gateway.query.feedback import MAX_FEEDBACK
 from gateway.store.base import Store
 
 from .conftest import MakeExchange, MakeFeedback
@@ -190,19 +190,30 @@ async def test_of_an_omitted_side_the_message_is_missing_and_the_other_is_whole(
     assert (answer.request.body, answer.request.is_truncated) == (b"asked", False)
 
 
-async def test_feedback_on_the_trace_or_of_other_tenants_is_not_the_requests(
+async def test_feedback_on_the_trace_or_the_session_is_the_requests_and_that_of_other_tenants_is_not(
     store: Store, make_exchange: MakeExchange, make_feedback: MakeFeedback
 ) -> None:
     on_request = {"target": Target.REQUEST, "trace_id": "t", "request_id": "r"}
-    await store.append([make_exchange("r", "t", tenant="a")])
+    in_chat = {"metadata": {"_session": "chat"}}
+    await store.append([make_exchange("r", "t", tenant="a", **in_chat), make_exchange("s", "t", tenant="a")])
+    await store.append([make_exchange("r", "t", tenant="b", **in_chat)])
     await store.put_feedback(
         [
             make_feedback("r", feedback_id="mine", tenant="a", **on_request),
             make_feedback("r", feedback_id="theirs", tenant="b", **on_request),
+            make_feedback("s", feedback_id="beside", tenant="a", target=Target.REQUEST),
             make_feedback("t", feedback_id="on trace", tenant="a", trace_id="t"),
+            make_feedback("chat", feedback_id="on session", tenant="a"),
+            make_feedback("chat", feedback_id="on theirs", tenant="b"),
         ]
     )
-    assert [entry.feedback_id for entry in (await show(store, "r", "a")).feedback] == ["mine"]
+    shown = (await show(store, "r", "a")).feedback
+    assert {entry.feedback_id: entry.target for entry in shown} == {
+        "mine": Target.REQUEST,
+        "on trace": Target.TRACE,
+        "on session": Target.SESSION,
+    }
+    assert [entry.feedback_id for entry in (await show(store, "s", "a")).feedback] == ["beside", "on trace"]
 
 
 async def test_more_feedback_than_can_be_shown_is_refused_and_not_cut(

@@ -56,11 +56,13 @@ class World:
             ids = entry.trace_id, entry.request_id
             tries = (r for r in own if (r.trace_id, r.request_id) == ids)
             return max(tries, key=lambda r: r.seq, default=None)
-        trace = sorted(
-            (r for r in own if r.trace_id == entry.trace_id), key=lambda r: (r.started_at_us, r.seq)
-        )
-        before = [request for request in trace if request.started_at_us <= entry.created_at_us]
-        return before[-1] if before else next(iter(trace), None)
+        is_session = entry.target is Target.SESSION
+        group = [
+            r for r in own if (r.session == entry.session if is_session else r.trace_id == entry.trace_id)
+        ]
+        group.sort(key=lambda r: (r.started_at_us, r.seq))
+        before = [request for request in group if request.started_at_us <= entry.created_at_us]
+        return before[-1] if before else next(iter(group), None)
 
 
 def _split(things: Iterable[T], cell_of: Callable[[T], Cell]) -> dict[Cell, list[T]]:

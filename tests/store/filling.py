@@ -57,7 +57,7 @@ def some_feedback(dice: random.Random, number: int, requests: int) -> Feedback:
     grade = dice.choice([None, dice.randint(-10, 10)])
     return feedback(
         f"feedback-{number}",
-        dice.choice([f"trace-{about // 3}", f"request-{about}", "unknown"]),
+        dice.choice([f"trace-{about // 3}", f"request-{about}", "chat", "3", "unknown"]),
         target=dice.choice(list(Target)),
         tenant=dice.choice([None, "north", "south"]),
         author=dice.choice([None, "ann", "bob"]),

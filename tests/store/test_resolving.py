@@ -14,7 +14,7 @@ from gateway.errors import Ambiguous
 from gateway.store.base import Store
 from tests.store.samples import entry, exchange, feedback, request_of
 
-Named = list[tuple[str | None, str, str | None]]
+Named = list[tuple[str | None, str | None, str | None]]
 
 
 async def named(

@@ -18,13 +18,21 @@ async def put(
     store: Store, feedback_id: str, at_us: int, request_id: str = "request-1", **given: object
 ) -> None:
     """Store a thumb up on request-1, or what is given instead."""
-    usual = {"kind": Kind.THUMB, "target": Target.REQUEST, "value": 1.0, "created_at_us": at_us}
+    value = given.get("value", 1.0)
+    usual = {
+        "kind": Kind.THUMB,
+        "target": Target.REQUEST,
+        "value": 1.0,
+        "score": value,
+        "created_at_us": at_us,
+    }
     entry = feedback(feedback_id, request_id, **{**usual, "updated_at_us": at_us, **given})
     await store.put_feedback([entry])
 
 
 async def latest(store: Store, tenant: str | None = None) -> list[str]:
-    return [entry.feedback_id for entry in await store.latest_verdicts(["request-1", "unknown"], tenant)]
+    found = await requests_of(store, Is("request_id", Op.EQ, "request-1"))
+    return [entry.feedback_id for entry in await store.latest_verdicts(found, tenant)]
 
 
 async def test_the_latest_thumb_and_the_latest_score_of_each_metric_are_found(store: Store) -> None:
@@ -35,7 +43,7 @@ async def test_the_latest_thumb_and_the_latest_score_of_each_metric_are_found(st
     await put(store, "old a", 1, kind=Kind.SCORE, metric="a")
     await put(store, "new a", 2, kind=Kind.SCORE, metric="a")
     await put(store, "b", 3, kind=Kind.SCORE, metric="b")
-    await put(store, "a comment", 6, kind=Kind.COMMENT)
+    await put(store, "a comment", 6, kind=Kind.COMMENT, score=None)
     await put(store, "elsewhere", 7, "request-2")
 
     assert await latest(store) == ["new a", "b", "newest thumb"]
@@ -124,7 +132,9 @@ async def test_properties_that_would_be_too_long_change_no_row(store: Store) -> 
     assert [json.dumps(dict(row.metadata)) for row in rows] == ["{}", json.dumps(full)]
 
 
-async def test_weighted_feedback_is_the_mean_of_all_that_counts_for_a_request(store: Store) -> None:
+async def test_weighted_feedback_is_the_mean_of_all_that_is_said_of_a_request_or_its_trace(
+    store: Store,
+) -> None:
     first, second, third = await store.append([exchange("a", "t"), exchange("b", "u"), exchange("c", "u")])
     await put(store, "half", 1, "a", grade=10.0, weight=0.5)
     await put(store, "on its trace", 2, "t", target=Target.TRACE, grade=-2.0)
@@ -132,9 +142,11 @@ async def test_weighted_feedback_is_the_mean_of_all_that_counts_for_a_request(st
     await put(store, "deleted", 4, "a", grade=10.0, deleted_at_us=5)
     await put(store, "on the trace of two", 6, "u", target=Target.TRACE, grade=4.0)
 
-    async def found(op: Op, mean: float | None) -> list[int]:
-        return [row.seq for row in await requests_of(store, Is("weighted_feedback", op, mean))]
+    async def found(op: Op, mean: float | None, field: str = "weighted_feedback") -> list[int]:
+        return [row.seq for row in await requests_of(store, Is(field, op, mean))]
 
-    assert await found(Op.EQ, 1.5) == [first]
-    assert await found(Op.GE, 4) == [second]
-    assert await found(Op.EQ, None) == [third]
+    assert await found(Op.EQ, 1.5) == await found(Op.EQ, 1.5, "weighted_verdict") == [first]
+    assert await found(Op.GE, 4) == [second, third]
+    assert await found(Op.EQ, None) == []
+    assert await found(Op.GE, 4, "weighted_verdict") == [second]
+    assert await found(Op.EQ, None, "weighted_verdict") == [third]

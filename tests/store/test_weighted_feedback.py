@@ -1,4 +1,4 @@
-"""Weighted feedback of a request: the mean of grade × weight of what counts for it."""
+"""Weighted feedback of a request: the mean of grade × weight of what was said of it, its trace and its session."""
 
 from __future__ import annotations
 
@@ -34,10 +34,21 @@ async def test_requests_are_found_by_the_mean_of_what_was_said_of_them(store: St
     assert await weighing(store, Op.EQ, None) == ["silent"]
 
 
-async def test_what_is_said_of_a_trace_counts_for_its_last_request(store: Store) -> None:
-    await store.append([exchange("first", "trace-2"), exchange("last", "trace-2")])
-    await store.put_feedback([feedback("f", "trace-2", grade=7.0)])
-    assert await weighing(store, Op.EQ, 7) == ["last"]
+async def test_what_is_said_of_a_trace_or_a_session_weighs_on_each_request_and_counts_for_its_last(
+    store: Store,
+) -> None:
+    in_chat = {"_session": "chat"}
+    await store.append([exchange("first", "trace-2"), exchange("last", "trace-2", metadata=in_chat)])
+    await store.append([exchange("next", "trace-3", metadata=in_chat)])
+    await store.put_feedback([feedback("f", "trace-2", grade=7.0), feedback("g", "chat", grade=3.0)])
+    assert await weighing(store, Op.EQ, 7) == ["first"]
+    assert await weighing(store, Op.EQ, 5) == ["last"]
+    assert await weighing(store, Op.EQ, 3) == ["next"]
+    counted = {mean: await requests_of(store, Is("weighted_verdict", Op.EQ, mean)) for mean in (7, 3)}
+    assert {mean: [row.request_id for row in rows] for mean, rows in counted.items()} == {
+        7: ["last"],
+        3: ["next"],
+    }
 
 
 async def test_what_was_deleted_or_has_no_grade_does_not_count(store: Store) -> None:

@@ -15,7 +15,17 @@ from tests.wire.samples import ALL, STREAMS, Case, known
 PRICED_AT_US = 1_796_000_000_000_000
 """At the end of November 2026; prices change."""
 
-GENERATED = {"content", "text", "reasoning_content", "refusal", "arguments", "thinking"}
+GENERATED = {
+    "result",
+    "generated_text",
+    "tool_plan",
+    "content",
+    "text",
+    "reasoning_content",
+    "refusal",
+    "arguments",
+    "thinking",
+}
 FINISHED = [case for case in STREAMS if "finish_reason" in case.expected_facts]
 STEADY = [case for case in STREAMS if "other_response_ids" not in case.expected_facts]
 """Streams that are of one answer throughout."""

@@ -56,6 +56,12 @@ def price_by_library(provider: str, model: str, usage: Usage, at: datetime) -> D
         )
     except ValueError:
         return None
+    known = {name for name, each in vars(price.model_price).items() if each is not None}
+    counted = {"input_mtok"} if usage.prompt_tokens is not None else set()
+    counted |= {"output_mtok"} if usage.completion_tokens is not None else set()
+    if known and counted and counted.isdisjoint(known):
+        # Not free, but billed by something else than tokens.
+        return None
     return price.total_price * NANO
 
 
@@ -169,10 +175,25 @@ def test_a_model_that_its_provider_does_not_have_has_no_price(name: str, model: 
         ("openai", "gpt-5.1", Usage(2000, 500), {}, {"service_tier": "priority"}, 15_000_000),
         ("openai", "gpt-5.1", Usage(2000, 500), {}, {"service_tier": "default"}, 7_500_000),
         ("openai", "gpt-5.1", Usage(2000, 500), {}, {"service_tier": "unheard-of"}, 7_500_000),
+        ("openai", "whisper-1", Usage(), {"audio_seconds": 8.5}, {}, 850_000),
+        ("openai", "tts-1", Usage(), {"input_characters": 1000}, {}, 15_000_000),
+        ("openai", "gpt-4o-mini-tts", Usage(), {"input_characters": 1000}, {}, None),
+        ("openai", "whisper-1", Usage(10, 10), {}, {}, None),
+        ("openai", "gpt-4o-transcribe", Usage(100, 10), {"input_audio_tokens": 90}, {}, 665_000),
+        ("openai", "gpt-image-1.5", Usage(50, 1000), {"output_image_tokens": 1000}, {}, 32_250_000),
+        ("mistral", "mistral-ocr-2505", Usage(), {"input_document_pages": 10}, {}, 10_000_000),
+        ("anthropic", "claude-opus-4-5", Usage(100, 20), {}, {"processing": "batch"}, 500_000),
+        ("anthropic", "claude-opus-4-1", Usage(100, 20), {}, {"processing": "batch"}, None),
+        ("cohere", "command-a-03-2025", Usage(12, 4), {"rerank_searches": 1}, {}, 70_000),
     ],
 )  # fmt: skip
 def test_what_is_priced_apart_and_under_terms_costs_what_the_library_says(
-    provider: str, model: str, usage: Usage, units: dict[str, int], terms: dict[str, str], nanousd: int
+    provider: str,
+    model: str,
+    usage: Usage,
+    units: dict[str, float],
+    terms: dict[str, str],
+    nanousd: int | None,
 ) -> None:
     tariff = find_tariff(model, provider)
     assert tariff is not None

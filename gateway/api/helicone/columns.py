@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from gateway.api.helicone.operators import Column, dollars, flag, has, number, one_of, refused, text, time
+from gateway.domain.exchange import in_small_letters
 
 PROVIDERS: Mapping[str, str] = MappingProxyType(
     {
@@ -27,6 +28,12 @@ _NO_JOBS = refused("there are no jobs here")
 NO_INPUTS = "inputs of prompts stay in their bodies; what is to be found by name can be sent as a property"
 ONLY_CACHED = "of a cache it is only kept whether it answered"
 """Why columns cannot be searched or sorted by."""
+
+
+def property_field(name: str) -> str:
+    """Return our field of a property. The case of names does not matter: they come from names of header fields."""
+    return f"property_in_any_case.{in_small_letters(name)}"
+
 
 COLUMNS: Mapping[str, Mapping[str, Column]] = MappingProxyType(
     {
@@ -81,13 +88,13 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = MappingProxyType(
             "request_body": text("request_text"),
             "response_body": text("response_text"),
             "assets": refused("files are kept as parts of bodies"),
-            "scores_column": has("score."),
+            "scores_column": has(lambda name: f"score.{name}"),
             "helicone-score-feedback": flag("feedback.rating"),
             "cost": dollars("cost_nanousd"),
             "cached": flag("is_cached"),
             "cache_enabled": refused(ONLY_CACHED),
             "cache_reference_id": refused(ONLY_CACHED),
-            "property_key": has("property."),
+            "property_key": has(property_field),
             "country_code": _NO_COUNTRY,
         },
     }
@@ -96,7 +103,7 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = MappingProxyType(
 
 NAMED: Mapping[str, Callable[[str], Column]] = MappingProxyType(
     {
-        "properties": lambda name: text(f"property.{name}"),
+        "properties": lambda name: text(property_field(name)),
         "values": lambda name: refused(NO_INPUTS),
     }
 )

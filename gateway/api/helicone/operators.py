@@ -112,12 +112,12 @@ def one_of(field: str, shown_as: Mapping[str, str], otherwise: str) -> Column:
     return to_filter
 
 
-def has(prefix: str) -> Column:
-    """A column of names: those under which a request has a value."""
+def has(field_of: Callable[[str], str]) -> Column:
+    """A column of names: those under which a request has a value, in the field that each has."""
 
     def to_filter(operator: str, value: object) -> Filter:
         refuse_other(operator, _EQUALITY)
-        is_missing = Is(f"{prefix}{read_text(value)}", Op.EQ, None)
+        is_missing = Is(field_of(read_text(value)), Op.EQ, None)
         return Not(is_missing) if operator == "equals" else is_missing
 
     return to_filter

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.api.helicone.columns import OTHER_PROVIDER, PROVIDERS
 from gateway.domain.clock import rfc_3339
-from gateway.domain.exchange import stated_model
+from gateway.domain.exchange import in_small_letters, stated_model
 from gateway.domain.request import NANO, RequestRecord
 from gateway.query import JudgedRequest, LoggedRequest, Message
 from gateway.wire.json_text import loads
@@ -48,7 +48,10 @@ class Row(BaseModel):
     prompt_id: str | None
     feedback_created_at: str | None = Field(description="When the rating shown was given.")
     feedback_id: str | None
-    feedback_rating: bool | None = Field(description="The rating given last, whoever gave it.")
+    feedback_rating: bool | None = Field(
+        description="Whether what was said last of the request, its trace or its session, in whatever "
+        "dialect and by whomever, is good or bad."
+    )
     signed_body_url: None = None
     llmSchema: None = None
     country_code: None = None
@@ -69,8 +72,8 @@ class Row(BaseModel):
 
 def to_row(judged: JudgedRequest, logged: LoggedRequest | None = None) -> Row:
     """Return the row of a request; its bodies are null unless `logged` has them."""
-    record, thumb = judged.record, judged.thumb
-    properties = {key: _as_text(value) for key, value in record.metadata.items() if value is not None}
+    record, rating = judged.record, judged.rating
+    properties = _properties(record.metadata)
     cost = record.cost_nanousd
     return Row(
         response_id=record.response_id,
@@ -95,14 +98,25 @@ def to_row(judged: JudgedRequest, logged: LoggedRequest | None = None) -> Row:
         prompt_cache_read_tokens=record.cached_tokens,
         completion_tokens=record.completion_tokens,
         prompt_id=record.prompt,
-        feedback_created_at=rfc_3339(thumb.updated_at_us) if thumb else None,
-        feedback_id=thumb.feedback_id if thumb else None,
-        feedback_rating=thumb.value > 0 if thumb and thumb.value is not None else None,
+        feedback_created_at=rfc_3339(rating.updated_at_us) if rating else None,
+        feedback_id=rating.feedback_id if rating else None,
+        feedback_rating=rating.score > 0 if rating and rating.score is not None else None,
         scores=dict(judged.scores),
         costUSD=None if cost is None else cost / NANO,
         properties=properties,
         model=record.any_model,
     )
+
+
+def _properties(metadata: Mapping[str, object]) -> dict[str, str]:
+    """Metadata as strings. Of names that differ by case alone, the last one stands with its value."""
+    last: dict[str, tuple[str, str]] = {}
+    for name, value in metadata.items():
+        if value is not None:
+            small = in_small_letters(name)
+            last.pop(small, None)
+            last[small] = (name, _as_text(value))
+    return dict(last.values())
 
 
 def _as_text(value: object) -> str:

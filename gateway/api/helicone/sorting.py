@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gateway.api.helicone.columns import NO_INPUTS, ONLY_CACHED
+from gateway.api.helicone.columns import NO_INPUTS, ONLY_CACHED, property_field
 from gateway.domain.filter import Sort
 from gateway.errors import BadInput
 from gateway.web.validation import shown
@@ -71,7 +71,7 @@ def _keys(column: str, given: object) -> list[Sort]:
     at = f"sort.{column}"
     if column == "properties":
         names = _object(given, at)
-        return [_key(f"property.{name}", direction, f"{at}.{name}") for name, direction in names.items()]
+        return [_key(property_field(name), direction, f"{at}.{name}") for name, direction in names.items()]
     if column in REFUSED:
         raise BadInput(f"cannot be sorted by: {REFUSED[column]}.", field=at)
     if column not in SORTABLE:

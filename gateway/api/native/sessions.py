@@ -44,8 +44,8 @@ class SessionEndpoints:
                 handler=self._show,
                 role=Role.READ,
                 summary="Read one session",
-                description="Its requests and traces, all feedback that counts for them, and the feedback as one "
-                "figure. Percent-encode the name.",
+                description="Its requests and traces, all feedback on it and on them, and what counts for "
+                "them as one figure. Percent-encode the name.",
                 reply=SessionReply,
                 failures=(400, 404, 413, 503),
             ),

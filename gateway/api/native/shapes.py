@@ -88,7 +88,10 @@ class FeedbackRow(Shape):
     target: Target
     trace_id: str | None
     request_id: str | None
-    joined_at: Time | None = Field(description="When its trace or request was found; null while it waits.")
+    session: str | None
+    joined_at: Time | None = Field(
+        description="When its trace, request or session was found; null while it waits."
+    )
     kind: Kind
     metric: str | None
     value: float | None = Field(description="As it was given.")
@@ -127,12 +130,26 @@ class FeedbackRow(Shape):
         )
 
 
+class AppendedFeedback(FeedbackRow):
+    """A feedback entry as it is shown with requests that it is about."""
+
+    via: Target = Field(
+        description="What it was given on: the `request`, or as a whole its `trace` or its `session`."
+    )
+
+    @classmethod
+    def of(cls, entry: Feedback) -> AppendedFeedback:
+        return cls.model_validate({**dict(FeedbackRow.of(entry)), "via": entry.target})
+
+
 class LoggedRequestReply(LoggedRow):
     """A logged request with what was said. Where no payload was kept, request and response are null."""
 
     request: RequestMessage | None
     response: ResponseMessage | None
-    feedback: list[FeedbackRow] = Field(description="On this request, the oldest first.")
+    feedback: list[AppendedFeedback] = Field(
+        description="On this request, its trace and its session, the oldest first."
+    )
 
     @classmethod
     def of_logged(cls, logged: LoggedRequest) -> LoggedRequestReply:
@@ -141,7 +158,7 @@ class LoggedRequestReply(LoggedRow):
                 **_row(logged.record),
                 "request": request_message(logged),
                 "response": response_message(logged),
-                "feedback": [FeedbackRow.of(entry) for entry in logged.feedback],
+                "feedback": [AppendedFeedback.of(entry) for entry in logged.feedback],
             }
         )
 
@@ -177,15 +194,17 @@ class ScoreShape(Shape):
 class TraceReply(Shape):
     trace_id: str
     requests: list[LoggedRow] = Field(description="In the order in which they started.")
-    feedback: list[FeedbackRow] = Field(description="On the trace and on its requests, the oldest first.")
-    score: ScoreShape
+    feedback: list[AppendedFeedback] = Field(
+        description="On the trace, its requests and their session, the oldest first."
+    )
+    score: ScoreShape = Field(description="Of what counts for its requests.")
 
     @classmethod
     def of(cls, trace: Trace) -> TraceReply:
         return cls(
             trace_id=trace.trace_id,
             requests=[LoggedRow.of(record) for record in trace.requests],
-            feedback=[FeedbackRow.of(entry) for entry in trace.feedback],
+            feedback=[AppendedFeedback.of(entry) for entry in trace.feedback],
             score=ScoreShape.of(trace.score),
         )
 
@@ -194,8 +213,10 @@ class SessionReply(Shape):
     session: str
     traces: list[str] = Field(description="Ids of its traces, in the order in which they started.")
     requests: list[LoggedRow] = Field(description="In the order in which they started.")
-    feedback: list[FeedbackRow] = Field(description="What counts for its requests, the oldest first.")
-    score: ScoreShape
+    feedback: list[AppendedFeedback] = Field(
+        description="On the session, its traces and its requests, the oldest first."
+    )
+    score: ScoreShape = Field(description="Of what counts for its requests.")
 
     @classmethod
     def of(cls, session: Session) -> SessionReply:
@@ -203,7 +224,7 @@ class SessionReply(Shape):
             session=session.session,
             traces=list(session.trace_ids),
             requests=[LoggedRow.of(record) for record in session.requests],
-            feedback=[FeedbackRow.of(entry) for entry in session.feedback],
+            feedback=[AppendedFeedback.of(entry) for entry in session.feedback],
             score=ScoreShape.of(session.score),
         )
 

@@ -60,7 +60,7 @@ def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max
                 path="/v1/feedback",
                 handler=create,
                 role=Role.FEEDBACK,
-                summary="Give feedback on a trace or request",
+                summary="Give feedback on a trace, request or session",
                 description="Takes one entry or an array of up to 1,000, all or none.",
                 body=FeedbackRequest | list[FeedbackRequest],
                 reply=FeedbackResponse,

@@ -43,23 +43,25 @@ _STATUS = re.compile("[1-5][0-9]{2}")
 _PAGING = ("page_size", "current_page")
 
 
-def to_filter(given: Mapping[str, object], at: str = "") -> Filter:
+def to_filter(given: Mapping[str, object], at: str = "", *, of_counted: bool = False) -> Filter:
     """Return the condition that all of these names and values together mean. What is null is as if absent.
 
     Args:
         given: values as JSON has them, or as texts.
         at: path of the mapping, which stands before names in complaints (`filters`).
+        of_counted: whether feedback on a trace or session is that of the request that it counts for alone.
 
     Raises:
         BadInput: a name is not known, or a value means nothing; names it.
     """
     parts = []
+    conditions = _OF_COUNTED if of_counted else CONDITIONS
     for name, value in given.items():
         if name not in CONDITIONS and name not in _PAGING:
             known = ", ".join((*CONDITIONS, *_PAGING))
             raise BadInput("is no filter known here.", field=_path(at, name), hint=f"There are {known}.")
         if name in CONDITIONS and value is not None:
-            parts.append(_read(CONDITIONS[name], value, _path(at, name)))
+            parts.append(_read(conditions[name], value, _path(at, name)))
     return All(tuple(parts))
 
 
@@ -106,8 +108,8 @@ def _cents(op: Op) -> Condition:
     return to_condition
 
 
-def _grade(op: Op) -> Condition:
-    return lambda value: Is("weighted_feedback", op, exactly(to_number(value, -10, 10)))
+def _grade(field: str, op: Op) -> Condition:
+    return lambda value: Is(field, op, exactly(to_number(value, -10, 10)))
 
 
 def _one_of(field: str) -> Condition:
@@ -170,8 +172,8 @@ CONDITIONS: Mapping[str, Condition] = MappingProxyType(
         "completion_token_max": _tokens("completion_tokens", Op.LE),
         "cost_min": _cents(Op.GE),
         "cost_max": _cents(Op.LE),
-        "weighted_feedback_min": _grade(Op.GE),
-        "weighted_feedback_max": _grade(Op.LE),
+        "weighted_feedback_min": _grade("weighted_feedback", Op.GE),
+        "weighted_feedback_max": _grade("weighted_feedback", Op.LE),
         "status_code": _status,
         "ai_model": _one_of("any_model"),
         "ai_org_model": _provider_and_model,
@@ -186,3 +188,11 @@ CONDITIONS: Mapping[str, Condition] = MappingProxyType(
     }
 )
 """What each name means. Limits are inclusive; a request without a value is neither above nor below any."""
+
+_OF_COUNTED: Mapping[str, Condition] = MappingProxyType(
+    {
+        **CONDITIONS,
+        "weighted_feedback_min": _grade("weighted_verdict", Op.GE),
+        "weighted_feedback_max": _grade("weighted_verdict", Op.LE),
+    }
+)

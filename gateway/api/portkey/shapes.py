@@ -25,7 +25,8 @@ class FeedbackRequest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     trace_id: TraceId = Field(
-        description="What is judged: a trace id, a request id, or the response id that the provider gave."
+        description="What is judged: a trace id, a request id, the response id that the provider gave, or a "
+        "session."
     )
     value: Grade = Field(description="The verdict, from -10 to 10.")
     weight: Weight = Field(None, description="How much the verdict counts, from 0 to 1; null or absent: 1.")

@@ -68,6 +68,14 @@ class PostgresDialect(Dialect):
     def property_text(self) -> str:
         return '((requests.metadata::json ->> ?) COLLATE "C")'
 
+    def property_in_any_case(self) -> str:
+        # By the collation C only ASCII letters have two cases.
+        return (
+            '(SELECT value COLLATE "C" FROM json_each_text(requests.metadata::json)'
+            " WITH ORDINALITY AS member (key, value, place)"
+            ' WHERE lower(key COLLATE "C") = ? AND value IS NOT NULL ORDER BY place DESC LIMIT 1)'
+        )
+
     def stated_model(self) -> str:
         # Most rows have none, and need not be parsed to know it.
         return (

@@ -1,5 +1,6 @@
-"""For which request an entry counts in figures: the one that it names, or where it names a trace, the latest of
-its requests that had started when the entry was given, since that is what the voter saw; else the first."""
+"""For which request an entry counts in figures: the one that it names, or where it names a trace or a session,
+the latest of its requests that had started when the entry was given, since that is what the voter saw; else the
+first."""
 
 from __future__ import annotations
 
@@ -12,10 +13,19 @@ from gateway.store.relational.connection import Connection
 from gateway.store.relational.rollup_table import VERDICTS, break_seals
 from gateway.store.text import list_to_json
 
-_OF_TRACE = (
-    "SELECT r.seq FROM requests AS r"
-    " WHERE r.trace_id = feedback.trace_id AND r.tenant IS NOT DISTINCT FROM feedback.tenant"
-)
+
+def _judged_of(column: str) -> str:
+    of_group = (
+        f"SELECT r.seq FROM requests AS r WHERE r.{column} = feedback.{column}"
+        " AND r.tenant IS NOT DISTINCT FROM feedback.tenant"
+    )
+    return f"""coalesce(
+        (
+            {of_group} AND r.started_at_us <= feedback.created_at_us
+            ORDER BY r.started_at_us DESC, r.seq DESC LIMIT 1
+        ),
+        ({of_group} ORDER BY r.started_at_us, r.seq LIMIT 1)
+    )"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +47,8 @@ UPDATE feedback SET request_seq = CASE target
             AND r.tenant IS NOT DISTINCT FROM feedback.tenant
         ORDER BY r.seq DESC LIMIT 1
     )
-    ELSE coalesce(
-        (
-            {_OF_TRACE} AND r.started_at_us <= feedback.created_at_us
-            ORDER BY r.started_at_us DESC, r.seq DESC LIMIT 1
-        ),
-        ({_OF_TRACE} ORDER BY r.started_at_us, r.seq LIMIT 1)
-    )
+    WHEN 'session' THEN {_judged_of("session")}
+    ELSE {_judged_of("trace_id")}
 END
 WHERE {given} AND joined_at_us IS NOT NULL AND request_seq IS NULL
 """,

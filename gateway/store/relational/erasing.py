@@ -58,6 +58,7 @@ class _Statements:
     on_rows: str
     anonymise: str
     delete_payloads: str
+    delete_other_ids: str
     counted_at: str
     delete_entries: tuple[str, ...]
 
@@ -82,6 +83,7 @@ UPDATE requests SET
 WHERE {rows}
 """,
         delete_payloads=f"DELETE FROM payloads WHERE {rows}",
+        delete_other_ids=f"DELETE FROM other_response_ids WHERE {rows}",
         counted_at=(
             f"SELECT request_started_at_us FROM feedback WHERE {entries} AND request_started_at_us IS NOT NULL"
         ),
@@ -133,6 +135,7 @@ def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> 
     erase_entries(connection, [row[0] for row in connection.execute(statements.on_rows, (rows,))])
     connection.execute(statements.anonymise, (at_us, rows))
     connection.execute(statements.delete_payloads, (rows,))
+    connection.execute(statements.delete_other_ids, (rows,))
 
 
 def erase_receipts(connection: Connection, receipts: Sequence[tuple[str, str]]) -> None:

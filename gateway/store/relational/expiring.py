@@ -35,6 +35,7 @@ class _Statements(NamedTuple):
     counted_for: str
     remember_seq: str
     delete_payloads: str
+    delete_other_ids: str
     delete_requests: str
     receipts_of_nothing: str
 
@@ -50,6 +51,7 @@ def _statements(dialect: Dialect) -> _Statements:
         delete_payloads=(
             f"DELETE FROM payloads WHERE seq {dialect.among_numbers(':seqs')} {dialect.and_started(':before_us')}"
         ),
+        delete_other_ids=f"DELETE FROM other_response_ids WHERE {rows}",
         delete_requests=f"DELETE FROM requests WHERE {rows}",
         receipts_of_nothing=(
             f"SELECT scope, key FROM receipts WHERE feedback_ids <> '[]' AND NOT {is_entry} AND NOT {is_request}"
@@ -88,6 +90,7 @@ def _expire_requests(connection: Connection, before_us: int) -> Expired:
     erase_entries(connection, feedback_ids)
     connection.execute(statements.remember_seq, (max(seq for seq, _ in rows),))
     connection.execute(statements.delete_payloads, {"seqs": seqs, "before_us": before_us})
+    connection.execute(statements.delete_other_ids, (seqs,))
     connection.execute(statements.delete_requests, (seqs,))
     return Expired(len(rows), len(feedback_ids))
 

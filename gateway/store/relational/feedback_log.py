@@ -8,7 +8,9 @@ from functools import cache
 from itertools import groupby
 
 from gateway.domain.feedback import Feedback, Kind, Receipt, Target
+from gateway.domain.request import RequestRecord
 from gateway.errors import Conflict, GatewayError
+from gateway.store.computed import IS_RATING
 from gateway.store.dialect import Dialect
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.counting import count
@@ -31,6 +33,7 @@ _SUPERSEDE = (
 _LATEST = f"SELECT {_COLUMNS} FROM feedback WHERE feedback_id = ?"
 _EARLIER = f"SELECT {_COLUMNS} FROM feedback_versions WHERE feedback_id = ? ORDER BY version"
 _RECEIPT = f"SELECT {quoted(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
+_NAME_OF = {Target.REQUEST: "request_id", Target.TRACE: "trace_id", Target.SESSION: "session"}
 _OF_TENANT = "(CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant)"
 
 
@@ -46,15 +49,19 @@ def _versions(dialect: Dialect) -> str:
 
 @cache
 def _latest_verdicts(dialect: Dialect) -> str:
+    is_score = f"kind = '{Kind.SCORE}' AND metric IS NOT NULL AND deleted_at_us IS NULL"
+    said = " UNION ALL ".join(
+        f"SELECT * FROM feedback WHERE target = '{target}' AND {name} {dialect.among_texts(f':{target}s')}"
+        f" AND ({is_score} OR {IS_RATING}) AND {_OF_TENANT}"
+        for target, name in _NAME_OF.items()
+    )
     return f"""
 SELECT {_COLUMNS} FROM (
     SELECT *, row_number() OVER (
-        PARTITION BY tenant, trace_id, request_id, kind, CASE kind WHEN '{Kind.SCORE}' THEN metric END
+        PARTITION BY tenant, target, trace_id, request_id, session, CASE WHEN {is_score} THEN metric END
         ORDER BY updated_at_us DESC, seq DESC
     ) AS place
-    FROM feedback
-    WHERE request_id {dialect.among_texts(":ids")} AND kind IN ('{Kind.THUMB}', '{Kind.SCORE}')
-        AND deleted_at_us IS NULL AND {_OF_TENANT}
+    FROM ({said}) AS said
 ) AS verdicts
 WHERE place = 1 ORDER BY updated_at_us, seq
 """
@@ -116,9 +123,16 @@ def feedback_by_ids(connection: Connection, feedback_ids: Sequence[str]) -> list
     return [feedback_from_row(row) for row in rows if row is not None]
 
 
-def latest_verdicts(connection: Connection, request_ids: Sequence[str], tenant: str | None) -> list[Feedback]:
-    """Return the latest thumb on each request, and its latest score by each metric; the oldest first."""
-    values = {"ids": list_to_json(request_ids), "tenant": storable_or_none(tenant)}
+def latest_verdicts(
+    connection: Connection, records: Sequence[RequestRecord], tenant: str | None
+) -> list[Feedback]:
+    """Return the latest rating of each request, each of their traces and sessions, and the latest score by each
+    metric; the oldest first."""
+    names = {
+        f"{target}s": list_to_json(list({getattr(record, name) for record in records} - {None}))
+        for target, name in _NAME_OF.items()
+    }
+    values = {**names, "tenant": storable_or_none(tenant)}
     return [
         feedback_from_row(row) for row in connection.execute(_latest_verdicts(connection.dialect), values)
     ]
@@ -230,6 +244,7 @@ def _with_join_of(stored: Feedback, entry: Feedback) -> Feedback:
         joined_at_us=stored.joined_at_us,
         trace_id=stored.trace_id,
         request_id=stored.request_id,
+        session=stored.session,
         target=Target(stored.target),
         tenant=stored.tenant,
     )

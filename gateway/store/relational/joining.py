@@ -1,7 +1,8 @@
 """What an id names, and the joining of feedback to it.
 
-An id names, in this order: a trace; a request, by our id; a request, by its provider's response id. Feedback
-that is about a request by its own word (target `request`) is never joined to a trace as a whole. Feedback of
+An id names, in this order: a trace; a request, by our id; a request, by its provider's response id; a session.
+A response id that comes again, as those of servers that count from 1 at each start, names the latest answer.
+Feedback that is about a request by its own word (target `request`) is joined to nothing else. Feedback of
 a tenant is joined to rows of that tenant; feedback of none to rows of any, whose tenant it takes. Feedback
 that waited is not refused when its id turns out to name several things: it is joined to the newest.
 """
@@ -13,7 +14,7 @@ from functools import cache
 from typing import NamedTuple
 
 from gateway.domain.feedback import Target
-from gateway.domain.subject import MAX_CANDIDATES, Subject
+from gateway.domain.subject import MAX_CANDIDATES, REPEATED_ID_US, Subject
 from gateway.store.dialect import Dialect
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.counting import count
@@ -29,31 +30,49 @@ SELECT tenant, trace_id, NULL, NULL, max(seq) FROM requests
 WHERE trace_id = :name AND {_VISIBLE}
 GROUP BY trace_id, tenant ORDER BY max(seq) DESC LIMIT {MAX_CANDIDATES}
 """
+_SESSIONS = f"""
+SELECT tenant, NULL, NULL, NULL, max(seq), session FROM requests
+WHERE session = :name AND {_VISIBLE}
+GROUP BY session, tenant ORDER BY max(seq) DESC LIMIT {MAX_CANDIDATES}
+"""
 
 
-def _requests_by(column: str) -> str:
+def _requests_by(condition: str, within_us: int | None = None) -> str:
+    """What finds requests; given a time, only those that started no longer before the last of them."""
+    is_late = "TRUE"
+    if within_us is not None:
+        is_late = f"started_at_us > (SELECT max(started_at_us) FROM answered) - {within_us}"
     # What failed under a name and was answered under it later is a try of the same thing.
     return f"""
 WITH latest AS (
     SELECT
-        tenant, trace_id, request_id, response_id, seq,
+        tenant, trace_id, request_id, response_id, seq, started_at_us,
         CASE WHEN outcome = 'complete' AND status < 400 THEN 1 ELSE 0 END AS is_answered
     FROM requests
     WHERE seq IN (
         SELECT max(seq) FROM requests
-        WHERE {column} = :name AND {_VISIBLE}
+        WHERE {condition} AND {_VISIBLE}
         GROUP BY tenant, trace_id, request_id
     )
+), answered AS (
+    SELECT * FROM latest WHERE is_answered = (SELECT max(is_answered) FROM latest)
 )
-SELECT tenant, trace_id, request_id, response_id, seq FROM latest
-WHERE is_answered = (SELECT max(is_answered) FROM latest)
+SELECT tenant, trace_id, request_id, response_id, seq FROM answered
+WHERE {is_late}
 ORDER BY seq DESC LIMIT {MAX_CANDIDATES}
 """
 
 
-_REQUESTS = _requests_by("request_id")
-_RESPONSES = _requests_by("response_id")
-_KINDS = {Target.TRACE: (_TRACES, _REQUESTS, _RESPONSES), Target.REQUEST: (_REQUESTS, _RESPONSES)}
+_REQUESTS = _requests_by("request_id = :name")
+_RESPONSES = _requests_by("response_id = :name", REPEATED_ID_US)
+_OTHER_RESPONSES = _requests_by(
+    "seq IN (SELECT seq FROM other_response_ids WHERE response_id = :name)", REPEATED_ID_US
+)
+_KINDS = {
+    Target.TRACE: (_TRACES, _REQUESTS, _RESPONSES, _OTHER_RESPONSES, _SESSIONS),
+    Target.REQUEST: (_REQUESTS, _RESPONSES, _OTHER_RESPONSES),
+    Target.SESSION: (_SESSIONS,),
+}
 
 _IS_ANY_WAITING = "SELECT EXISTS (SELECT 1 FROM feedback WHERE joined_at_us IS NULL)"
 
@@ -88,7 +107,7 @@ def _by_id(dialect: Dialect) -> _Waiting:
 def _join_in(dialect: Dialect) -> str:
     return f"""
 UPDATE feedback SET
-    tenant = :tenant, trace_id = :trace_id, request_id = :request_id, target = :target,
+    tenant = :tenant, trace_id = :trace_id, request_id = :request_id, session = :session, target = :target,
     joined_at_us = {dialect.greatest}(:appeared_at_us, updated_at_us)
 WHERE tenant IS NOT DISTINCT FROM :awaited_tenant AND target = :awaited_target AND
 """
@@ -145,7 +164,8 @@ def _join(
                 "tenant": subject.tenant,
                 "trace_id": subject.trace_id,
                 "request_id": subject.request_id,
-                "target": Target.TRACE if subject.request_id is None else Target.REQUEST,
+                "session": subject.session,
+                "target": subject.target,
                 "appeared_at_us": appeared.get(subject_id, 0),
                 "subject_id": subject_id,
                 "awaited_tenant": tenant,

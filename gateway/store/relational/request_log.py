@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -15,7 +15,14 @@ from gateway.store.packing import Packer
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.joining import join_waiting
 from gateway.store.relational.rollup_table import OF_REQUESTS, break_seals
-from gateway.store.rows import exchange_from_row, facts_to_row, payload_of, payload_to_row, request_to_row
+from gateway.store.rows import (
+    exchange_from_row,
+    facts_to_row,
+    payload_of,
+    payload_to_row,
+    request_to_row,
+    session_of,
+)
 from gateway.store.tables import (
     FACT_COLUMNS,
     GIVEN_COLUMNS,
@@ -33,6 +40,7 @@ _CORRECT = (
     "UPDATE requests SET outcome = coalesce(:outcome, outcome), is_stream = coalesce(:is_stream, is_stream)"
     " WHERE seq = :seq AND interpreted_at_us IS NULL"
 )
+_PUT_OTHER_ID = "INSERT INTO other_response_ids (response_id, seq) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _OWNER = """
 SELECT owner.seq, owner.started_at_us,
     owner.prompt_tokens IS NOT NULL OR owner.completion_tokens IS NOT NULL OR owner.outcome = 'provider_error'
@@ -170,7 +178,16 @@ def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: 
     if corrections:
         connection.executemany(_CORRECT, corrections)
     connection.executemany(_ANNOTATE, [(*facts_to_row(found, at_us), seq) for seq, found in facts])
-    join_waiting(connection, {found.response_id: at_us for _, found in facts if found.response_id})
+    put_other_ids(connection, [(seq, found.other_response_ids) for seq, found in facts])
+    names = [name for _, found in facts for name in (found.response_id, *found.other_response_ids) if name]
+    join_waiting(connection, dict.fromkeys(names, at_us))
+
+
+def put_other_ids(connection: Connection, ids: Iterable[tuple[int, Sequence[str]]]) -> None:
+    """Store the ids that answers showed beside the one in their row, in the caller's transaction."""
+    rows = [(storable(other), seq) for seq, others in ids for other in others]
+    if rows:
+        connection.executemany(_PUT_OTHER_ID, rows)
 
 
 def _settle(connection: Connection, seq: int, found: Facts) -> tuple[Facts, Facts]:
@@ -226,4 +243,6 @@ def _names(exchanges: Sequence[Exchange]) -> dict[str, int]:
     names: dict[str, int] = {}
     for exchange in exchanges:
         names[exchange.identity.trace_id] = names[exchange.identity.request_id] = exchange.ended_at_us
+        if session := session_of(exchange.identity.metadata):
+            names[session] = exchange.ended_at_us
     return names

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
+from gateway.domain.exchange import in_small_letters
 from gateway.domain.feedback import Target
 from gateway.domain.subject import only_subject
 from gateway.errors import BadInput
 from gateway.store.dialect import Dialect
 from gateway.store.relational.connection import Connection
-from gateway.store.relational.joining import find_subjects
+from gateway.store.relational.joining import find_subjects, join_waiting
 from gateway.store.relational.rollup_table import KINDS, break_seals
-from gateway.store.rows import tags_of
+from gateway.store.rows import session_of, tags_of
 from gateway.store.tables import TAG_COLUMNS
 from gateway.store.text import from_json, storable, to_json
 
 MAX_METADATA_BYTES = 256 * 1024
 """How long the metadata of a row may become in this way, as JSON."""
+
+_KNOWN_KEYS = frozenset(f"_{column}" for column in (*TAG_COLUMNS, "model"))
 
 _CHANGE = (
     "UPDATE requests SET metadata = ?, "
@@ -35,8 +39,8 @@ def _rows(dialect: Dialect) -> str:
 
 
 def set_property(connection: Connection, any_id: str, key: str, value: str, tenant: str | None) -> int:
-    """Set one key of the metadata of the request that an id names, and the column it has; return how many rows
-    the request has.
+    """Set one key of the metadata of the request that an id names, whatever the case it is spelt in, and the column
+    it has; join what waited for a session that the request is put in; return how many rows the request has.
 
     Raises:
         Ambiguous: before anything is written, if the id names several.
@@ -48,9 +52,9 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
         return 0
     found = connection.execute(_rows(connection.dialect), (named.request_id, named.trace_id, named.tenant))
     rows = found.fetchall()
-    changes, times_us = [], []
+    changes, times_us, sessions = [], [], {}
     for seq, text, started_at_us in rows:
-        metadata = {**from_json(text), storable(key): value}
+        metadata = _with_property(from_json(text), storable(key), value)
         changed = to_json(metadata)
         if len(changed.encode()) > MAX_METADATA_BYTES:
             raise BadInput(
@@ -58,6 +62,17 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
             )
         changes.append((changed, *tags_of(metadata), seq))
         times_us.append(started_at_us)
+        if session := session_of(metadata):
+            sessions[session] = started_at_us
     connection.executemany(_CHANGE, changes)
     break_seals(connection, KINDS, times_us)
+    join_waiting(connection, sessions)
     return len(changes)
+
+
+def _with_property(metadata: Mapping[str, object], key: str, value: str) -> dict[str, object]:
+    """Metadata with this property instead of those whose names differ from its name by case alone. A name that
+    has a meaning here is spelt as it is here."""
+    small = in_small_letters(key)
+    others = {name: item for name, item in metadata.items() if in_small_letters(name) != small}
+    return {**others, small if small in _KNOWN_KEYS else key: value}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from gateway.store.packing import Packer
 from gateway.store.relational import feedback_log
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.joining import join_waiting
-from gateway.store.relational.request_log import missing
+from gateway.store.relational.request_log import missing, put_other_ids
 from gateway.store.relational.rollup_table import OF_REQUESTS, break_seals
 from gateway.store.rows import (
     exchange_from_row,
@@ -46,6 +47,7 @@ SELECT
 FROM requests
 """
 _SIZES = "SELECT seq, request_size + response_size FROM requests WHERE seq > ? ORDER BY seq LIMIT ?"
+_OTHER_IDS = "SELECT response_id, seq FROM other_response_ids WHERE seq > ? AND seq <= ? ORDER BY response_id"
 _ENTRIES = "SELECT seq, feedback_id FROM feedback WHERE seq > ? ORDER BY seq LIMIT ?"
 _RECEIPTS = (
     f"SELECT {quoted(RECEIPT_COLUMNS)} FROM receipts WHERE (scope, key) > (?, ?) ORDER BY scope, key LIMIT ?"
@@ -76,7 +78,12 @@ def requests_after(connection: Connection, seq: int) -> list[StoredRequest]:
         size += size_bytes
         if size > _SLICE_BYTES:
             break
-    return [_stored_request(row) for row in connection.execute(_rows(connection.dialect), (seq, last))]
+    others: dict[int, list[str]] = defaultdict(list)
+    for response_id, of in connection.execute(_OTHER_IDS, (seq, last)):
+        others[of].append(response_id)
+    return [
+        _stored_request(row, others) for row in connection.execute(_rows(connection.dialect), (seq, last))
+    ]
 
 
 def put_requests(
@@ -103,14 +110,21 @@ def put_requests(
             if stored.exchange.payloads is not PayloadPolicy.OFF
         ],
     )
+    put_other_ids(connection, [(seq, stored.other_response_ids) for seq, stored in numbered])
     records = [stored.record for stored in new]
     break_seals(connection, OF_REQUESTS, [record.started_at_us for record in records])
     join_waiting(
         connection,
         {
-            name: record.ended_at_us
-            for record in records
-            for name in (record.trace_id, record.request_id, record.response_id)
+            name: stored.record.ended_at_us
+            for stored in new
+            for name in (
+                stored.record.trace_id,
+                stored.record.request_id,
+                stored.record.response_id,
+                stored.record.session,
+                *stored.other_response_ids,
+            )
             if name is not None
         },
     )
@@ -128,6 +142,7 @@ def receipts_after(connection: Connection, after: tuple[str, str], limit: int) -
     return [receipt_from_row(row) for row in connection.execute(_RECEIPTS, (*after, limit))]
 
 
-def _stored_request(row: Sequence[Any]) -> StoredRequest:
+def _stored_request(row: Sequence[Any], others: Mapping[int, Sequence[str]]) -> StoredRequest:
     columns = len(REQUESTS.columns)
-    return StoredRequest(record_from_row(row[:columns]), exchange_from_row(row[columns:])[1])
+    record = record_from_row(row[:columns])
+    return StoredRequest(record, exchange_from_row(row[columns:])[1], tuple(others.get(record.seq, ())))

@@ -11,6 +11,7 @@ _JSON_TYPES: dict[ValueKind, str] = {
     "number": "'integer', 'real'",
     "flag": "'true', 'false'",
 }
+_MEMBER_TEXT = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
 _LAST_SEQ = "SELECT max(coalesce(max(seq), 0), (SELECT last_seq FROM expired)) FROM requests"
 
 
@@ -60,9 +61,12 @@ class SqliteDialect(Dialect):
         return "NOT EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type <> 'null')"
 
     def property_text(self) -> str:
+        return f"(SELECT {_MEMBER_TEXT} FROM json_each(requests.metadata) WHERE key = ? AND type <> 'null')"
+
+    def property_in_any_case(self) -> str:
         return (
-            "(SELECT CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
-            " FROM json_each(requests.metadata) WHERE key = ? AND type <> 'null')"
+            f"(SELECT {_MEMBER_TEXT} FROM json_each(requests.metadata)"
+            " WHERE lower(key) = ? AND type <> 'null' ORDER BY id DESC LIMIT 1)"
         )
 
     def stated_model(self) -> str:

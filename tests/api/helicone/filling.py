@@ -8,12 +8,15 @@ from typing import Any
 
 import brotli
 
+from gateway.domain.clock import now_us
 from gateway.domain.exchange import Omission, PayloadPolicy, RawHeaders
+from gateway.domain.feedback import Feedback
 from gateway.domain.request import Cost, Facts, Usage
 
 from .served import Served
 
 ROWS = 50
+TRACES = 20
 START_US = 1_700_000_000_000_000
 USERS = [None, "ann", "Ann", "bob", "a%b", "é"]
 MODELS = [None, "gpt-4o", "GPT-4o", "claude", "a_b"]
@@ -22,7 +25,7 @@ PROVIDERS = ["openai", "anthropic", "groq", "mine"]
 VALUES: list[Any] = [
     "pro", "Pro", "free", "a%b", "null?", "", 5, -1, 0.5, True, False, None, ["x", 1], {"a": "é"},
 ]  # fmt: skip
-KEYS = ["plan", 'say "k"', "a.b", "_prompt"]
+KEYS = ["plan", "Plan", 'say "k"', "a.b", "_prompt"]
 SCORES = ["quality", "a.b"]
 COUNTS = [None, 0, 1, 7, 12]
 COSTS = [None, 0, 1, 1_250_000, 100_000_000, 3_000_000_000]
@@ -56,7 +59,7 @@ class Rows(list[dict[str, Any]]):
 
 
 async def fill(served: Served) -> Rows:
-    """Log the same requests each time, most of them with verdicts; return them."""
+    """Log the same requests each time, most of them with verdicts of some dialect; return them."""
     chance = random.Random(7)
     texts = {}
     for number in range(ROWS):
@@ -67,9 +70,29 @@ async def fill(served: Served) -> Rows:
             await served.rate(request_id, chance.random() < 0.5, tenant, Helicone_User_Id=author)
         for name in chance.sample(SCORES, chance.randrange(3)):
             await served.score(request_id, tenant, **{name: chance.choice([True, 0.5, -2, 0])})
+    for number in range(ROWS // 2):
+        await served.store.put_feedback([_vote(number, chance)])
     answered = {row["request_id"]: row for row in await served.query("all", limit=1000)}
     assert set(answered) == set(texts)
     return Rows({**answered[request_id], **texts[request_id]} for request_id in texts)
+
+
+def _vote(number: int, chance: random.Random) -> Feedback:
+    """A grade on a trace or a session, or, where nothing is logged under that id, on nothing."""
+    score = chance.choice([-1.0, -0.3, 0.0, 0.5, None])
+    at_us = now_us() + chance.choice([-(10**9), 10**6 + number])
+    return Feedback(
+        feedback_id=f"vote-{number}",
+        tenant=chance.choice([None, "north", "south"]),
+        subject_id=chance.choice([f"trace-{chance.randrange(TRACES)}", "chat", "run"]),
+        value=score,
+        score=score,
+        weight=chance.choice([0.0, 0.5, 1.0]),
+        dialect="portkey",
+        raw="{}",
+        created_at_us=at_us,
+        updated_at_us=at_us,
+    )
 
 
 async def _log(served: Served, request_id: str, tenant: str | None, chance: random.Random) -> dict[str, Any]:
@@ -83,6 +106,7 @@ async def _log(served: Served, request_id: str, tenant: str | None, chance: rand
         request_id,
         _facts(chance),
         tenant=tenant,
+        trace_id=f"trace-{chance.randrange(TRACES)}",
         metadata=_metadata(chance),
         started_at_us=start_us,
         first_byte_at_us=chance.choice([None, start_us + 1_999, start_us + 100_000]),
@@ -109,6 +133,8 @@ def _metadata(chance: random.Random) -> dict[str, Any]:
     metadata = {key: chance.choice(VALUES) for key in KEYS if chance.random() < 0.6}
     if (user := chance.choice(USERS)) is not None:
         metadata["_user"] = user
+    if chance.random() < 0.4:
+        metadata["_session"] = chance.choice(["chat", "run"])
     if chance.random() < 0.3:
         metadata["_model"] = chance.choice(STATED_MODELS)
     return metadata

@@ -87,9 +87,7 @@ def in_order(rows: Iterable[dict[str, Any]], order: dict[str, Any]) -> list[dict
     for column, direction in reversed(order.items()):
         if column == "properties":
             for name, inner in reversed(direction.items()):
-                found = sorted(
-                    found, key=lambda row: _rank(row["properties"].get(name)), reverse=inner == "desc"
-                )
+                found = sorted(found, key=lambda row: _rank(_property(row, name)), reverse=inner == "desc")
         else:
             found = sorted(found, key=lambda row: _rank(row[SORTED_BY[column]]), reverse=direction == "desc")
     return found
@@ -102,19 +100,29 @@ def _rank(value: Any) -> tuple[bool, Any]:
 
 def _column_passes(row: dict[str, Any], table: str, column: str, tests: dict[str, Any]) -> bool:
     if table == "properties":
-        return _holds(row["properties"].get(column), tests)
+        return _holds(_property(row, column), tests)
     if column in ("properties", "search_properties"):
-        return all(_holds(row["properties"].get(name), inner) for name, inner in tests.items())
+        return all(_holds(_property(row, name), inner) for name, inner in tests.items())
     if column == "scores":
         return all(_holds(row["scores"].get(name), inner) for name, inner in tests.items())
     if column in ("property_key", "scores_column"):
-        names = row["properties" if column == "property_key" else "scores"]
-        return all((wanted in names) is (operator == "equals") for operator, wanted in tests.items())
+        if column == "property_key":
+            return all(
+                (_property(row, wanted) is not None) is (operator == "equals")
+                for operator, wanted in tests.items()
+            )
+        return all((wanted in row["scores"]) is (operator == "equals") for operator, wanted in tests.items())
     value = row[SHOWN_AS[table, column]]
     if column in TIMES:
         tests = {operator: _time(wanted) for operator, wanted in tests.items()}
         value = None if value is None else _time(value)
     return _holds(value, tests)
+
+
+def _property(row: dict[str, Any], name: str) -> Any:
+    """The property of a name in whatever case."""
+    small = name.translate(LOWER)
+    return next((text for key, text in row["properties"].items() if key.translate(LOWER) == small), None)
 
 
 def _time(text: str) -> datetime:

@@ -222,6 +222,21 @@ async def test_a_property_is_set_on_the_request_and_searched_by_at_once(served: 
     assert await served.ids({"properties": {"plan": {"equals": "free"}}}) == []
 
 
+async def test_a_property_in_another_case_replaces_it_and_is_found_in_any(served: Served) -> None:
+    await served.log("a", metadata={"Plan": "free"})
+
+    reply = await served.call("PUT", "/a/property", {"key": "PLAN", "value": "pro"})
+
+    assert reply.json() == DONE
+    assert (await served.row("a"))["properties"] == {"PLAN": "pro"}
+    for name in ("plan", "Plan", "PLAN"):
+        leaf = {name: {"equals": "pro"}}
+        assert await served.ids({"properties": leaf}) == ["a"], name
+        assert await served.ids({"request_response_rmt": {"properties": leaf}}) == ["a"], name
+        assert await served.ids({"request_response_rmt": {"property_key": {"equals": name}}}) == ["a"], name
+        assert await served.ids(sort={"properties": {name: "asc"}}) == ["a"], name
+
+
 async def test_properties_that_have_a_column_set_it(served: Served) -> None:
     await served.log("request-1", metadata={"_user": "ann"})
     for key in ("_user", "_prompt"):

@@ -103,6 +103,9 @@ def test_a_parameter_given_twice_is_refused() -> None:
 
 
 def test_each_documented_parameter_is_taken() -> None:
-    samples = {"status": "200", "outcome": "complete", "from": "1", "to": "1", "limit": "1", "cursor": "1"}
+    samples = {
+        "status": "200", "outcome": "complete", "from": "1", "to": "1", "limit": "1", "cursor": "1",
+        "judged": "true",
+    }  # fmt: skip
     for parameter in SEARCH_PARAMETERS:
         search((parameter.name, samples.get(parameter.name, "x")))

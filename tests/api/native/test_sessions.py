@@ -109,3 +109,37 @@ async def test_a_tenant_sees_its_own_part_of_sessions_alone(
     [mine] = (await client.get("/api/v1/sessions", headers=key("reader-a"))).json()["data"]
     assert mine["session"] == "chat"
     assert (await client.get("/api/v1/sessions/chat", headers=key("reader-a"))).status_code == 200
+
+
+async def test_feedback_on_a_session_is_appended_to_its_requests_and_traces_and_counts_for_one(
+    client: httpx.AsyncClient, store: Store, make_exchange: MakeExchange, make_feedback: MakeFeedback
+) -> None:
+    await store.append([make_exchange(f"r{turn}", f"turn-{turn}", metadata=CHAT) for turn in (1, 2)])
+    await store.append([make_exchange("r3", "turn-2")])
+    await store.put_feedback(
+        [
+            make_feedback("chat", feedback_id="on session", score=1.0),
+            make_feedback("turn-2", feedback_id="on trace", score=-1.0),
+        ]
+    )
+
+    async def shown(path: str) -> tuple[dict[str, str], int | None]:
+        reply = (await client.get(path)).json()
+        entries = {entry["feedback_id"]: entry["via"] for entry in reply["feedback"]}
+        return entries, reply["score"]["count"] if "score" in reply else None
+
+    both = {"on session": "session", "on trace": "trace"}
+    assert await shown("/api/v1/sessions/chat") == (both, 1)
+    assert await shown("/api/v1/traces/turn-1") == ({"on session": "session"}, 0)
+    assert await shown("/api/v1/traces/turn-2") == (both, 2)
+    assert (await shown("/api/v1/requests/r1"))[0] == {"on session": "session"}
+    assert (await shown("/api/v1/requests/r2"))[0] == both
+    assert (await shown("/api/v1/requests/r3"))[0] == {"on trace": "trace"}
+    judged = (await client.get("/api/v1/requests?judged=true")).json()["data"]
+    assert [row["request_id"] for row in judged] == ["r3", "r2"]
+    others = (await client.get("/api/v1/requests?judged=false")).json()["data"]
+    assert [row["request_id"] for row in others] == ["r1"]
+    [found] = (await client.get("/api/v1/feedback?session=chat")).json()["data"]
+    assert (found["feedback_id"], found["session"], found["trace_id"]) == ("on session", "chat", None)
+    [listed] = (await client.get("/api/v1/sessions")).json()["data"]
+    assert listed["feedback"]["count"] == 1

@@ -46,8 +46,8 @@ async def filled(store: Store) -> Store:
     await store.annotate(list(zip(seqs, (small, large, Facts()), strict=True)), 1)
     await store.put_feedback(
         [
-            feedback("up", "a", value=10.0, grade=10.0, weight=0.5, target=Target.REQUEST),
-            feedback("down", "b", value=-3.0, grade=-3.0, target=Target.REQUEST),
+            feedback("up", "a", value=10.0, score=1.0, grade=10.0, weight=0.5, target=Target.REQUEST),
+            feedback("down", "b", value=-3.0, score=-0.3, grade=-3.0, target=Target.REQUEST),
         ]
     )
     return store

@@ -52,12 +52,15 @@ FROM generate_series(1, {REQUESTS_THERE}) AS n
 """
 _FILL_FEEDBACK = """
 INSERT INTO feedback (
-    feedback_id, version, tenant, subject_id, target, trace_id, request_id, joined_at_us, kind, weight, author,
-    source, metadata, dialect, raw, created_at_us, updated_at_us, request_seq, request_started_at_us
+    feedback_id, version, tenant, subject_id, target, trace_id, request_id, session, joined_at_us, kind, weight,
+    score, author, source, metadata, dialect, raw, created_at_us, updated_at_us, request_seq, request_started_at_us
 )
 SELECT
-    'f' || n, 1, 'north', 't' || n, 'trace', 't' || n, 'r' || n, CASE WHEN n % 1000 = 0 THEN NULL ELSE 1 END,
-    'thumb', 1, 'u' || n % 500, 'human', '{}', 'native', '{}', n * 60000000::bigint, 1, n, n * 60000000::bigint
+    'f' || n, 1, 'north', 't' || n, (ARRAY['session', 'trace', 'request'])[n % 3 + 1],
+    CASE WHEN n % 3 > 0 THEN 't' || n END, CASE WHEN n % 3 = 2 THEN 'r' || n END,
+    CASE WHEN n % 3 = 0 THEN 's' || n END, CASE WHEN n % 1000 = 0 THEN NULL ELSE 1 END,
+    'thumb', 1, n % 7 - 3, 'u' || n % 500, 'human', '{}', 'native', '{}', n * 60000000::bigint, 1, n,
+    n * 60000000::bigint
 FROM generate_series(1, 20000) AS n
 """
 _FILL_VERSIONS = """
@@ -83,7 +86,8 @@ def plan(connection: PostgresConnection, sql: str, values: Any) -> str:
 
 def some_value(name: str) -> object:
     values = {
-        "names": '["t7"]', "ids": '["r7"]', "authors": '["u7"]', "starts": "[420000000]", "tenant": None,
+        "names": '["t7"]', "ids": '["r7"]', "requests": '["r7"]', "traces": '["t7"]', "sessions": '["s7"]',
+        "authors": '["u7"]', "starts": "[420000000]", "tenant": None,
         "trace_id": None, "name": "r7",
     }  # fmt: skip
     return values.get(name, 1 if name.endswith("_us") else "x")
@@ -114,6 +118,9 @@ def assert_found(found: str, index: str) -> None:
         (counting._statements(POSTGRES).count, ("[]",), "requests_trace"),
         (feedback_log._versions(POSTGRES), ("[]",), "feedback_id"),
         (feedback_log._latest_verdicts(POSTGRES), None, "feedback_request"),
+        (feedback_log._latest_verdicts(POSTGRES), None, "feedback_session"),
+        (joining._SESSIONS, None, "requests_session"),
+        (counting._statements(POSTGRES).count, ("[]",), "requests_session"),
         (feedback_log._given(POSTGRES), None, "feedback_author"),
         (erasing._REQUESTS_OF, {"person": "ann", "tenant": None}, "requests_user"),
         (erasing._GIVEN_BY, {"person": "ann", "tenant": None}, "feedback_versions_author"),
@@ -166,6 +173,21 @@ def test_the_newest_rows_are_found_without_sorting_all(
 def test_feedback_is_found_by_each_name_through_an_index(connection: PostgresConnection, field: str) -> None:
     query = select(FEEDBACK, Is(field, Op.EQ, "x"), Sort("created_at_us"), Page(), None, POSTGRES)
     assert "Seq Scan on feedback" not in plan(connection, query.sql, query.values)
+
+
+@pytest.mark.parametrize("index", ["feedback_request", "feedback_trace", "feedback_session"])
+def test_what_was_said_of_a_request_is_found_by_each_way_through_an_index(
+    connection: PostgresConnection, index: str
+) -> None:
+    for name in ("feedback.rating", "weighted_feedback"):
+        query = select(REQUESTS, Is(name, Op.NE, None), Sort("started_at_us"), Page(), None, POSTGRES)
+        assert_found(plan(connection, query.sql, query.values), index)
+
+
+def test_requests_that_were_found_by_their_feedback_are_looked_up(connection: PostgresConnection) -> None:
+    bad = Is("feedback.rating", Op.EQ, False)
+    query = select(REQUESTS, bad, Sort("started_at_us"), Page(), None, POSTGRES, among=[7, 9])
+    assert_found(plan(connection, query.sql, query.values), "requests_pkey")
 
 
 @pytest.mark.parametrize(

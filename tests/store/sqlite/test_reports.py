@@ -15,7 +15,7 @@ from gateway.domain.group import GroupedBy, Place
 from gateway.domain.request import Cost, Facts
 from gateway.store import aggregates, grouping, open_store
 from gateway.store.base import Store
-from gateway.store.relational import erasing, feedback_log, joining, request_log
+from gateway.store.relational import counting, erasing, feedback_log, joining, prefilter, request_log
 from gateway.store.rollups import Segment
 from gateway.store.sql import Query, select
 from gateway.store.sqlite.dialect import SQLITE
@@ -171,6 +171,8 @@ async def test_a_tenants_newest_rows_are_found_by_index(tmp_path: Path) -> None:
         (joining._by_name(SQLITE).join, "feedback_waiting"),
         (joining._by_id(SQLITE).subjects, "feedback_id"),
         (joining._by_id(SQLITE).join, "feedback_id"),
+        (joining._SESSIONS, "requests_session"),
+        (counting._statements(SQLITE).count, "requests_session"),
         (request_log._uninterpreted(SQLITE), "requests_uninterpreted"),
         ("SELECT * FROM aliases WHERE alias = ?", "requests_response"),
         ("SELECT * FROM trace_report WHERE trace_id = ?", "requests_trace"),
@@ -191,6 +193,21 @@ async def test_no_standing_query_reads_a_whole_table(tmp_path: Path, sql: str, i
 async def test_feedback_is_found_by_each_name_through_an_index(tmp_path: Path, field: str) -> None:
     query = select(FEEDBACK, Is(field, Op.EQ, "x"), Sort("created_at_us"), Page(), None, SQLITE)
     assert "SEARCH feedback USING INDEX feedback_" in plan(tmp_path, query.sql, query.values)
+
+
+@pytest.mark.usefixtures("store")
+async def test_requests_are_found_by_their_feedback_through_indexes(tmp_path: Path) -> None:
+    bad = Is("feedback.rating", Op.EQ, False)
+    newest = select(REQUESTS, bad, Sort("started_at_us"), Page(), None, SQLITE)
+    found = plan(tmp_path, newest.sql, newest.values)
+    for index in ("feedback_request (request_id=?", "feedback_trace (trace_id=? AND target=?"):
+        assert f"SEARCH feedback USING INDEX {index}" in found
+    assert "SEARCH feedback USING INDEX feedback_session (session=?" in found
+
+    few = select(REQUESTS, bad, Sort("started_at_us"), Page(), None, SQLITE, among=[7, 9])
+    assert "SEARCH requests USING INTEGER PRIMARY KEY" in plan(tmp_path, few.sql, few.values)
+    [clue] = prefilter.clues(bad)
+    assert "INDEX feedback_score (score<?)" in plan(tmp_path, f"SELECT 1 FROM feedback WHERE {clue.sql}")
 
 
 TRACE, SESSION = GroupedBy.TRACE, GroupedBy.SESSION

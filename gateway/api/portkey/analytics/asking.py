@@ -35,7 +35,8 @@ def read_question(query: Iterable[tuple[str, str]], tenant: str | None) -> Quest
         raise BadInput(f"must not be before {MIN}.", field=MAX)
     if last_us - from_us > LONGEST_US:
         raise BadInput(f"must be at most {LONGEST_US // DAY_US:,} days after {MIN}.", field=MAX)
-    where = to_filter({name: text for name, text in given.items() if name not in (MIN, MAX)})
+    filters = {name: text for name, text in given.items() if name not in (MIN, MAX)}
+    where = to_filter(filters, of_counted=True)
     return Question(from_us, last_us + 1, where, tenant=tenant)
 
 

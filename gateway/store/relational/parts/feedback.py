@@ -7,6 +7,7 @@ from functools import partial
 
 from gateway.domain.feedback import Feedback, Receipt, Target
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
+from gateway.domain.request import RequestRecord
 from gateway.domain.subject import Subject
 from gateway.store.relational import erasing, feedback_log
 from gateway.store.relational.connection import Connection
@@ -47,9 +48,9 @@ class FeedbackEntries(OpenDatabase):
         query = select(FEEDBACK, where, sort, page, tenant, self._dialect)
         return await self._queries.read(partial(_entries, query=query))
 
-    async def latest_verdicts(self, request_ids: Sequence[str], tenant: str | None) -> list[Feedback]:
+    async def latest_verdicts(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
         return await self._queries.read(
-            lambda connection: feedback_log.latest_verdicts(connection, request_ids, tenant)
+            lambda connection: feedback_log.latest_verdicts(connection, records, tenant)
         )
 
     async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:

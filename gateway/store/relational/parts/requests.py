@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from gateway.domain.exchange import Exchange
 from gateway.domain.feedback import Receipt
@@ -12,8 +11,9 @@ from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.store.relational import feedback_log, request_log, tagging
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.parts.open_database import OpenDatabase, count_of
+from gateway.store.relational.prefilter import clues, rows_among
 from gateway.store.rows import record_from_row
-from gateway.store.sql import Query, count, select
+from gateway.store.sql import count, select
 from gateway.store.tables import REQUESTS
 
 
@@ -68,16 +68,27 @@ class Requests(OpenDatabase):
     async def find_requests(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
     ) -> list[RequestRecord]:
-        query = select(REQUESTS, where, sort, page, tenant, self._dialect)
-        return await self._queries.read(partial(_records, query=query))
+        given = clues(where)
+
+        def find(connection: Connection) -> list[RequestRecord]:
+            among = rows_among(connection, given)
+            query = select(REQUESTS, where, sort, page, tenant, connection.dialect, among=among)
+            return [record_from_row(row) for row in connection.execute(query.sql, query.values)]
+
+        return await self._queries.read(find)
 
     async def payload(self, seq: int) -> Payload | None:
         return await self._lookups.read(lambda connection: request_log.payload(connection, seq))
 
     async def count_requests(self, where: Filter, page: Page, tenant: str | None) -> int:
-        return await self._queries.read(
-            partial(count_of, query=count(REQUESTS, where, page, tenant, self._dialect))
-        )
+        given = clues(where)
+
+        def count_them(connection: Connection) -> int:
+            among = rows_among(connection, given)
+            query = count(REQUESTS, where, page, tenant, connection.dialect, among=among)
+            return count_of(connection, query)
+
+        return await self._queries.read(count_them)
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         def read(connection: Connection) -> dict[int, Payload]:
@@ -93,7 +104,3 @@ class Requests(OpenDatabase):
             is_synced=True,
             is_alone=True,
         )
-
-
-def _records(connection: Connection, query: Query) -> list[RequestRecord]:
-    return [record_from_row(row) for row in connection.execute(query.sql, query.values)]

@@ -1,0 +1,201 @@
+"""Cohere's chat of both versions, generation, embeddings and classification.
+
+Sources: https://docs.cohere.com/reference and the types of the SDK `cohere` 7.3.1. Tokens are those that are billed
+(`billed_units`), not those that the model saw. No answer names its model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.domain.request import NOTHING_STATED, Billing, Usage
+from gateway.wire.fields import JsonObject, count_in, index_in, object_in, objects_in, parse_object, text_in
+from gateway.wire.folding import fold, join_text
+from gateway.wire.format import Answered
+from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
+from gateway.wire.openai_usage import read_usage
+from gateway.wire.sse import DEFAULT_EVENT, Stream
+
+_FAILED = frozenset({"ERROR", "TIMEOUT"})
+"""Finish reasons of what the provider could not bring to an end. `ERROR_TOXIC` and `ERROR_LIMIT` are blocks and
+length stops."""
+
+_STARTS = ("message-start", "stream-start")
+_ENDS = ("message-end", "stream-end", "stream-error")
+_TELLING = frozenset({DEFAULT_EVENT, "error", *_STARTS, *_ENDS})
+_TELLS = (b"-start", b"-end", b"-error", b'"error"')
+"""What stands in every event that says more than a piece of text, and in few others."""
+
+
+def recognises(answer: JsonObject) -> bool:
+    """Tell whether an answer, or a stream's first event, is one of Cohere's."""
+    return (
+        text_in(answer, "event_type") is not None
+        or text_in(answer, "type") == "message-start"
+        or "billed_units" in object_in(answer, "usage")
+        or ("text" in answer and "billed_units" in object_in(answer, "meta"))
+    )
+
+
+def read_answer(answer: JsonObject) -> Answered:
+    """Return what an unstreamed answer, or an error in its place, says."""
+    usage, billing = read_billed(answer)
+    generation = next(iter(objects_in(answer, "generations")), {})
+    # A stream shows the first of these from its start; it is the one that feedback is meant to name.
+    ids = [found for name in ("generation_id", "response_id", "id") if (found := text_in(answer, name))]
+    finish_reason = text_in(answer, "finish_reason") or text_in(generation, "finish_reason")
+    # A message that is text is an error's; the answer's own is an object.
+    note = error_message(answer) or text_in(answer, "err")
+    return Answered(
+        model=text_in(answer, "model"),
+        usage=usage,
+        response_id=ids[0] if ids else None,
+        finish_reason=finish_reason,
+        note=note,
+        billing=billing,
+        has_failed=note is not None or states_error(answer) or finish_reason in _FAILED,
+        other_ids=tuple(ids[1:]),
+    )
+
+
+def read_billed(answer: JsonObject) -> tuple[Usage, Billing]:
+    """Return what is billed: tokens, searches, images; the tokens that were seen where it is not said."""
+    said = object_in(answer, "usage") or object_in(answer, "meta")
+    billed = object_in(said, "billed_units")
+    counted = billed if _counts_tokens(billed) or not object_in(said, "tokens") else object_in(said, "tokens")
+    prompt_tokens, image_tokens = count_in(counted, "input_tokens"), count_in(counted, "image_tokens")
+    if prompt_tokens is None or (image_tokens or 0) > prompt_tokens:
+        parts = (prompt_tokens, image_tokens, count_in(counted, "text_tokens"))
+        prompt_tokens = sum(part or 0 for part in parts) if any(part is not None for part in parts) else None
+    cached_tokens = count_in(said, "cached_tokens")
+    usage = Usage(
+        prompt_tokens=prompt_tokens,
+        completion_tokens=count_in(counted, "output_tokens"),
+        # Of what the model saw, which is more than what is billed: no part of it where it is larger.
+        cached_tokens=cached_tokens
+        if cached_tokens is not None and cached_tokens <= (prompt_tokens or 0)
+        else None,
+    )
+    if not billed and usage == Usage():
+        return read_usage(said), NOTHING_STATED
+    found = {
+        "rerank_searches": count_in(billed, "search_units"),
+        "input_image_tokens": image_tokens,
+        "input_document_pages": count_in(billed, "pages"),
+    }
+    units = {name: count for name, count in found.items() if count}
+    return usage, Billing(units=units) if units else NOTHING_STATED
+
+
+def read_stream(stream: Stream) -> Answered:
+    """Return what a streamed chat or generation says: its first event names it, its last one sums it up."""
+    shown: list[str] = []
+    end: JsonObject = {}
+    error = None
+    for name, data in stream.arrived:
+        event = parse_object(data) if name in _TELLING and _may_tell(name, data) else None
+        if event is None:
+            continue
+        kind = text_in(event, "type") or text_in(event, "event_type")
+        if kind in _STARTS and (found := text_in(event, "id") or text_in(event, "generation_id")):
+            shown.append(found)
+        elif kind in _ENDS:
+            end = event
+        elif states_error(event) or (kind is None and error_message(event)):
+            error = error_message(event)
+    delta, response = object_in(end, "delta"), object_in(end, "response")
+    whole = read_answer(response or {**delta, "message": None})
+    error = error or text_in(delta, "error") or text_in(end, "err") or whole.note
+    finish_reason = text_in(end, "finish_reason") or whole.finish_reason
+    ids = tuple(dict.fromkeys(found for found in (*shown, whole.response_id, *whole.other_ids) if found))
+    has_failed = error is not None or finish_reason in _FAILED
+    return replace(
+        whole,
+        response_id=ids[0] if ids else None,
+        finish_reason=finish_reason,
+        note=error or (None if end else ENDED_EARLY),
+        has_failed=has_failed,
+        is_over=bool(end),
+        other_ids=ids[1:],
+    )
+
+
+def rebuild(events: list[JsonObject]) -> JsonObject | None:
+    """Return the answer that these events are of."""
+    if not events:
+        return None
+    if any("event_type" in event for event in events):
+        return _rebuild_version_1(events)
+    whole: JsonObject = {}
+    for event in events:
+        if event.get("type") == "message-start":
+            whole = {"id": event.get("id")}
+        elif event.get("type") == "message-end":
+            whole |= object_in(event, "delta")
+    logprobs = [event["logprobs"] for event in events if event.get("logprobs")]
+    message = _build_message(events)
+    if not whole and len(message) == 1:
+        return None
+    return whole | {"message": message} | ({"logprobs": logprobs} if logprobs else {})
+
+
+def _rebuild_version_1(events: list[JsonObject]) -> JsonObject:
+    ends = [event for event in events if event.get("event_type") in _ENDS]
+    if ends and (response := object_in(ends[-1], "response")):
+        reason = ends[-1].get("finish_reason")
+        return (
+            response if reason is None or "generations" in response else {"finish_reason": reason} | response
+        )
+    whole: JsonObject = {"text": join_text([event.get("text") for event in events])}
+    if not any(event.get("event_type") == "stream-start" for event in events):
+        # Only a chat announces itself. Several generations may come side by side.
+        texts: dict[int, list[object]] = {}
+        for event in events:
+            texts.setdefault(index_in(event), []).append(event.get("text"))
+        whole = {"generations": [{"text": join_text(texts[index])} for index in sorted(texts)]}
+    for event in events:
+        # Each of the other kinds of events brings a list that is whole, or the next of its members.
+        for key in (
+            "finish_reason",
+            "err",
+            "generation_id",
+            "search_queries",
+            "search_results",
+            "documents",
+            "tool_calls",
+        ):
+            if key in event:
+                whole[key] = event[key]
+        if "citations" in event:
+            whole.setdefault("citations", []).extend(objects_in(event, "citations"))
+    return whole
+
+
+def _build_message(events: list[JsonObject]) -> JsonObject:
+    message: JsonObject = {"role": "assistant"}
+    parts: dict[str, dict[int, list[JsonObject]]] = {"content": {}, "tool_calls": {}}
+    for event in events:
+        said = object_in(object_in(event, "delta"), "message")
+        for key, pieces in parts.items():
+            if isinstance(said.get(key), dict):
+                pieces.setdefault(index_in(event), []).append(said[key])
+        if isinstance(said.get("citations"), dict):
+            message.setdefault("citations", []).append(said["citations"])
+        if isinstance(said.get("tool_plan"), str) and said["tool_plan"]:
+            message["tool_plan"] = message.get("tool_plan", "") + said["tool_plan"]
+    for key, pieces in parts.items():
+        if pieces:
+            message[key] = [fold(pieces[index]) for index in sorted(pieces)]
+    return message
+
+
+def _may_tell(name: str, data: bytes) -> bool:
+    return name == "error" or data.startswith(b'{"message":') or any(sign in data for sign in _TELLS)
+
+
+def _counts_tokens(billed: JsonObject) -> bool:
+    names = ("input_tokens", "output_tokens", "image_tokens", "text_tokens")
+    return any(count_in(billed, name) is not None for name in names)
+
+
+FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild)

@@ -1,0 +1,167 @@
+"""DashScope's own format: text and multimodal generation, applications, and tasks that run in the background.
+
+Sources: https://help.aliyun.com/zh/model-studio/ (API references of Qwen, of applications and of tasks) and the
+types of the SDK `dashscope` 2.0.2. A stream repeats the answer so far in each event unless it was asked for
+increments; usage is that of the answer so far, and no finish reason yet is the text `null`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from gateway.domain.request import Billing, Charge, Usage
+from gateway.wire.fields import JsonObject, count_in, index_in, object_in, objects_in, parse_object, text_in
+from gateway.wire.folding import fold, join_text, latest
+from gateway.wire.format import Answered
+from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
+from gateway.wire.openai_usage import add_usage, read_billing, read_usage, says_anything
+from gateway.wire.sse import Stream
+
+_PARTS = ("image_tokens", "audio_tokens", "video_tokens")
+
+
+def recognises(answer: JsonObject) -> bool:
+    """Tell whether an answer or an event is of a generation."""
+    output = answer.get("output")
+    return (
+        isinstance(output, dict)
+        and "request_id" in answer
+        and ("choices" in output or ("text" in output and "finish_reason" in output))
+    )
+
+
+def read_answer(answer: JsonObject) -> Answered:
+    """Return what an answer, an event, or an error in its place says."""
+    output, usage = object_in(answer, "output"), usage_in(answer)
+    applied = [_read_application(part) for part in objects_in(usage, "models")]
+    has_failed = (
+        text_in(answer, "code") is not None or states_error(answer) or output.get("task_status") == "FAILED"
+    )
+    return Answered(
+        model=text_in(answer, "model") or (applied[0].model if applied else None),
+        usage=add_usage(charge.usage for charge in applied)
+        if applied
+        else read_usage(usage, "input", "output"),
+        # A task is asked for again by its own id; each of these calls has another request id.
+        response_id=text_in(output, "task_id") or text_in(answer, "request_id"),
+        finish_reason=_finish_reason(output),
+        note=(error_message(answer) or error_message(output)) if has_failed else None,
+        billing=Billing(others=tuple(applied[1:]))
+        if applied
+        else read_billing(answer, usage, "input", "output"),
+        has_failed=has_failed,
+    )
+
+
+def usage_in(answer: JsonObject) -> JsonObject:
+    """Return the usage of an answer, as OpenAI's Responses would have it."""
+    usage = object_in(answer, "usage")
+    # Older models state the parts beside the counts, and what came from the cache is stated of the `prompt`.
+    parts = {name: usage[name] for name in _PARTS if name in usage}
+    details = object_in(usage, "prompt_tokens_details") | parts | object_in(usage, "input_tokens_details")
+    if not details:
+        return usage
+    counted, beside = count_in(usage, "input_tokens"), sum(count_in(parts, name) or 0 for name in parts)
+    if counted is not None and beside > counted:
+        # Parts of a whole cannot be more than it: embeddings count images apart from the text.
+        usage = usage | {"input_tokens": counted + beside}
+    return usage | {"input_tokens_details": details}
+
+
+def read_stream(stream: Stream) -> Answered:
+    """Return what a stream says: its last event, with usage and finish reason from there or before."""
+    last: JsonObject = {}
+    usage: JsonObject = {}
+    finish_reason: str | None = None
+    for _, data in reversed(stream.arrived):
+        event = parse_object(data)
+        if event is None:
+            continue
+        last = last or event
+        finish_reason = finish_reason or _finish_reason(object_in(event, "output"))
+        if not says_anything(usage):
+            usage = object_in(event, "usage")
+        if finish_reason is not None and says_anything(usage):
+            break
+    output = object_in(last, "output") | {"finish_reason": finish_reason, "choices": None}
+    answered = read_answer(last | {"output": output, "usage": usage})
+    if finish_reason is None and answered.note is None:
+        return replace(answered, note=ENDED_EARLY)
+    return answered
+
+
+def rebuild(events: list[JsonObject]) -> JsonObject | None:
+    """Return the answer whose events these are, increments or repetitions."""
+    pieces = [output for event in events if (output := object_in(event, "output"))]
+    if not pieces:
+        return next((event for event in reversed(events) if "code" in event), None)
+    whole = latest(events)
+    usage = next(
+        (event["usage"] for event in reversed(events) if says_anything(object_in(event, "usage"))), None
+    )
+    whole |= {"usage": usage} if usage is not None else {}
+    choices: dict[int, list[JsonObject]] = {}
+    for piece in pieces:
+        for choice in objects_in(piece, "choices"):
+            choices.setdefault(index_in(choice), []).append(choice)
+    messages = {index: [object_in(one, "message") for one in found] for index, found in choices.items()}
+    repeats = all(_repeats([_text_of(one) for one in found]) for found in (pieces, *messages.values()))
+    output = latest(pieces)
+    if isinstance(output.get("text"), str) and not repeats:
+        output["text"] = join_text([piece.get("text") for piece in pieces])
+    if choices:
+        output["choices"] = [
+            latest(choices[index]) | {"message": messages[index][-1] if repeats else _join(messages[index])}
+            for index in sorted(choices)
+        ]
+    return whole | {"output": output}
+
+
+def _finish_reason(output: JsonObject) -> str | None:
+    first = next(iter(objects_in(output, "choices")), {})
+    reason = text_in(first, "finish_reason") or text_in(output, "finish_reason")
+    return None if reason == "null" else reason
+
+
+def _read_application(part: JsonObject) -> Charge:
+    """What an application used of one model."""
+    usage: Usage = read_usage(part, "input", "output")
+    return Charge(text_in(part, "model_id"), usage)
+
+
+def _text_of(piece: JsonObject) -> str:
+    """What a piece says, in one text, by which to tell whether it says again what came before."""
+    said: list[object] = [piece.get("reasoning_content"), piece.get("text"), piece.get("content")]
+    said += [part.get("text") for part in objects_in(piece, "content")]
+    said += [object_in(call, "function").get("arguments") for call in objects_in(piece, "tool_calls")]
+    return join_text(said)
+
+
+def _repeats(texts: Sequence[str]) -> bool:
+    return all(after.startswith(before) for before, after in pairwise(texts))
+
+
+def _join(messages: list[JsonObject]) -> JsonObject:
+    message = fold(messages)
+    if isinstance(message.get("content"), list):
+        message["content"] = _join_texts(message["content"])
+    for call in objects_in(message, "tool_calls"):
+        if isinstance(call.get("function"), dict):
+            call["function"] = {"name": call["function"].get("name")} | call["function"]
+    return message
+
+
+def _join_texts(parts: list[object]) -> list[object]:
+    joined: list[object] = []
+    for part in parts:
+        before = joined[-1] if joined else None
+        if isinstance(part, dict) and isinstance(before, dict) and part.keys() == before.keys() == {"text"}:
+            joined[-1] = {"text": join_text([before["text"], part["text"]])}
+        else:
+            joined.append(part)
+    return joined
+
+
+FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild)

@@ -1,0 +1,66 @@
+"""Replicate's predictions: begun by one call, shown again by others until they have ended.
+
+Sources: https://replicate.com/docs/reference/http and the SDK `replicate` 1.0.7. Language models state their tokens
+in `metrics`. The stream of a prediction comes from another host, as text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from urllib.parse import unquote
+
+from gateway.domain.request import Usage
+from gateway.wire.fields import MAX_TEXT, JsonObject, count_in, object_in, text_in
+from gateway.wire.format import Answered, Asked, WireMessage
+from gateway.wire.json_format import JsonFormat, error_message, states_error
+from gateway.wire.sse import Stream
+
+_RUNNING = frozenset({"starting", "processing"})
+_FAILED = frozenset({"failed", "aborted"})
+_MODEL_IN_PATH = re.compile(r"/(?:models|deployments)/([^/]+/[^/]+)/predictions$")
+
+
+def recognises(answer: JsonObject) -> bool:
+    """Return False: the answer to a poll looks like that to the call that began it, and would count again."""
+    return False
+
+
+def read_answer(answer: JsonObject) -> Answered:
+    """Return what a prediction, or an error in its place, says."""
+    metrics, status = object_in(answer, "metrics"), text_in(answer, "status")
+    return Answered(
+        model=text_in(answer, "model"),
+        usage=Usage(count_in(metrics, "input_token_count"), count_in(metrics, "output_token_count")),
+        response_id=text_in(answer, "id"),
+        finish_reason=None if status in _RUNNING else status,
+        note=error_message(answer),
+        has_failed=status in _FAILED or states_error(answer),
+    )
+
+
+def read_stream(stream: Stream) -> Answered:
+    """Return nothing: what streams is text, and states no counts."""
+    return Answered(is_over=True)
+
+
+def rebuild(events: list[JsonObject]) -> None:
+    """Return None: a stream's events are no objects."""
+
+
+def read_model(request: JsonObject) -> str | None:
+    """Return the model that a request's body names, with its version or by that alone."""
+    return (text_in(request, "version") or "").partition(":")[0] or None
+
+
+class _ReplicateFormat(JsonFormat):
+    """A model has two names, its owner's and its own."""
+
+    def read_request(self, request: WireMessage) -> Asked:
+        asked = super().read_request(request)
+        found = _MODEL_IN_PATH.search(request.path.partition("?")[0])
+        name = unquote(found[1]) if found else ""
+        return replace(asked, model=name) if 0 < len(name) <= MAX_TEXT else asked
+
+
+FORMAT = _ReplicateFormat(recognises, read_answer, read_stream, rebuild, read_model=read_model)
