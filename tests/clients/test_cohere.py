@@ -117,34 +117,39 @@ def test_a_streamed_call_of_a_tool_is_put_together(client: Any, contract: Contra
     assert (called["id"], called["function"]) == ("find_1", {"name": "find", "arguments": '{"q":"ann"}'})
 
 
-def test_version_1_is_read_too(old_client: Any, contract: Contract) -> None:
+def test_version_1_is_read_too_and_feedback_finds_it_by_either_id(
+    old_client: Any, contract: Contract
+) -> None:
     answer = {
-        "response_id": "cohere-old",
-        "generation_id": "generation-old",
+        "response_id": fresh("response"),
+        "generation_id": fresh("generation"),
         "text": "Hi there",
         "finish_reason": "COMPLETE",
         "chat_history": [],
         "meta": {"api_version": {"version": "1"}, **USAGE},
     }
     contract.play(whole(answer))
-    assert old_client.chat(model=MODEL, message=QUESTION).text == "Hi there"
-    row = contract.complete_row(**FACTS, is_stream=False, response_id="cohere-old")
-    contract.vote("cohere-old", row)
+    shown = old_client.chat(model=MODEL, message=QUESTION)
+    assert shown.text == "Hi there"
+    row = contract.complete_row(**FACTS, is_stream=False, response_id=shown.generation_id)
+    contract.vote(shown.response_id, row)
 
+    answer |= {"response_id": fresh("response"), "generation_id": fresh("generation")}
     pieces = [
-        {"is_finished": False, "event_type": "stream-start", "generation_id": "generation-old"},
+        {"is_finished": False, "event_type": "stream-start", "generation_id": answer["generation_id"]},
         {"is_finished": False, "event_type": "text-generation", "text": "Hi there"},
         {
             "is_finished": True,
             "event_type": "stream-end",
             "finish_reason": "COMPLETE",
-            "response": answer | {"response_id": "cohere-old-stream"},
+            "response": answer,
         },
     ]
     contract.play(streamed(lines(*pieces), content_type=b"Content-Type: application/stream+json"))
     events = list(old_client.chat_stream(model=MODEL, message=QUESTION))
     assert [event.event_type for event in events] == ["stream-start", "text-generation", "stream-end"]
-    contract.complete_row(**FACTS, is_stream=True, response_id="cohere-old-stream")
+    row = contract.complete_row(**FACTS, is_stream=True, response_id=events[0].generation_id)
+    contract.vote(events[0].generation_id, row)
 
 
 def test_embeddings_and_ranks_count_what_is_billed(client: Any, contract: Contract) -> None:
