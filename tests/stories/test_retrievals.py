@@ -17,14 +17,7 @@ USAGE = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
 
 
 def response(status: str, usage: dict[str, int] | None = None) -> bytes:
-    shown = {
-        "id": "resp_1",
-        "object": "response",
-        "status": status,
-        "model": "gpt-5.1",
-        "output": [],
-        "error": None,
-    }
+    shown = {"id": "resp_1", "object": "response", "status": status, "model": "gpt-5.1", "output": []}
     return json.dumps({**shown, "usage": usage}).encode()
 
 
