@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ async def counted_at(store: Store) -> list[int]:
     )
 
 
-async def append(store: Store, request_id: str, hour: int, **given: object) -> None:
+async def append(store: Store, request_id: str, hour: int, **given: Any) -> None:
     at_us = START_US + hour * HOUR_US
     await store.append([exchange(request_id, "t", started_at_us=at_us, **given)])
 

@@ -107,7 +107,7 @@ class Player:
 
     def _entry(self) -> str:
         listed = [entry["feedback_id"] for entry in read_all(self._client, "/api/v1/feedback")]
-        return self._dice.choice([*listed, *self._entries[-3:], "01890a5d-ac96-774b-bcce-b302099a8057"])
+        return str(self._dice.choice([*listed, *self._entries[-3:], "01890a5d-ac96-774b-bcce-b302099a8057"]))
 
 
 def read_all(client: httpx.Client, path: str) -> list[Row]:
