@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from gateway.cli.sources import DEMO_FILE
 from gateway.config import load_config
 from tests.log_reader import eventually, query
 from tests.running import RunningGateway
@@ -36,7 +38,7 @@ CHANGING = (
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[RunningGateway]:
     """What `gateway serve --demo` starts, on another port."""
-    config = {"storage": {"url": "sqlite:///gateway-demo.db"}}
+    config = yaml.safe_load(DEMO_FILE.read_text())
     with RunningGateway(tmp_path, config, arguments=("--demo",)) as gateway:
         yield gateway
 
@@ -95,6 +97,7 @@ def test_the_configuration_is_one_that_the_gateway_takes(tmp_path: Path) -> None
     secrets = {"GATEWAY_APP_KEY": "gw-app-0123456789", "GATEWAY_ADMIN_KEY": "gw-ops-0123456789"}
     config = load_config(tmp_path / "gateway.yaml", secrets)
     assert list(config.providers) == ["openai", "anthropic", "local"]
+    assert config.feedback.portkey_scale == "thumbs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -37,7 +37,7 @@ def welcome(config: Config, url: str) -> str:
             f"  curl -N {chat} -d {_question(config.default_provider, stream=True)}",
             "",
             "Give feedback on both:",
-            f"  curl {url}/v1/feedback {_JSON}{key} -d {_feedback()}",
+            f"  curl {url}/v1/feedback {_JSON}{key} -d {_feedback(config.feedback.portkey_scale)}",
             "",
             f"What was logged:    {url}/api/v1/traces/{TRACE_ID}",
             f"All paths:          {url}/docs",
@@ -64,5 +64,6 @@ def _question(provider: str | None, **more: object) -> str:
     return f"'{body}'".replace('"model":""', f'"model":"{model}"', 1)
 
 
-def _feedback() -> str:
-    return "'" + json.dumps({"trace_id": TRACE_ID, "value": 5}, separators=(",", ":")) + "'"
+def _feedback(scale: str) -> str:
+    value = 1 if scale == "thumbs" else 5
+    return "'" + json.dumps({"trace_id": TRACE_ID, "value": value}, separators=(",", ":")) + "'"

@@ -7,7 +7,7 @@ pass arguments.
 
 from gateway.feedback.core import FeedbackCore
 from gateway.feedback.scales import SCALES, Scale, grade_of, signed, stars, thumbs, unit
-from gateway.feedback.shapes import Reading, read_feedback
+from gateway.feedback.shapes import Reading, read_change, read_feedback
 from gateway.feedback.votes import Change, NewFeedback, Revision
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Revision",
     "Scale",
     "grade_of",
+    "read_change",
     "read_feedback",
     "signed",
     "stars",

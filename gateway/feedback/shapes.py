@@ -29,6 +29,9 @@ THUMBS = frozenset({"rating", "thumb", "thumbs"})
 UP = frozenset({"thumbs_up", "thumb_up", "up", "like", "👍"})
 DOWN = frozenset({"thumbs_down", "thumb_down", "down", "dislike", "👎"})
 
+_LOOKS = dict.fromkeys((*range(0x1F3FB, 0x1F400), 0xFE0F))
+"""Characters that change how the emoji before them looks: its tone of skin, and that it is drawn in colour."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
@@ -84,13 +87,20 @@ def read_feedback(given: Mapping[str, object]) -> Reading:
         original_text = original_text or content
     weight = _number(given.get("weight"))
     return Reading(
-        verdict=_stars(given, types) or _thumb(given, types) or _score(given) or Verdict(),
+        verdict=_stars(given, types) or _thumb(given, types) or _score(given, types) or Verdict(),
         weight=weight if weight is not None and 0 <= weight <= 1 else 1.0,
         comment=_text(given, COMMENTS),
         original_text=original_text,
         edited_text=edited_text,
         is_original=is_original and original_text is not None,
     )
+
+
+def read_change(before: Mapping[str, object], change: Mapping[str, object]) -> Verdict | None:
+    """Return the verdict that fields hold by which others are replaced; None where they hold none of their own."""
+    types = {key: before[key] for key in TYPES if key in before}
+    verdict = read_feedback({**types, **change}).verdict
+    return None if verdict in (Verdict(), read_feedback(types).verdict) else verdict
 
 
 def _stars(given: Mapping[str, object], types: set[str]) -> Verdict | None:
@@ -100,23 +110,36 @@ def _stars(given: Mapping[str, object], types: set[str]) -> Verdict | None:
 
 
 def _thumb(given: Mapping[str, object], types: set[str]) -> Verdict | None:
-    words = {*types, _word(given.get("rating"))}
+    rating, value = given.get("rating"), given.get("value")
+    words = {*types, _word(rating)}
+    said = [rating if isinstance(rating, bool) else None]
     if not types.isdisjoint(THUMBS):
-        words.add(_word(given.get("value")))
+        words.add(_word(value))
+        said.append(_truth(value, is_number=types.isdisjoint(RATINGS)))
     up, down = given.get("thumbs_up"), given.get("thumbs_down")
-    is_up = up is True or not words.isdisjoint(UP) or (down is False and up is None)
-    is_down = down is True or not words.isdisjoint(DOWN) or (up is False and down is None)
+    is_up = up is True or True in said or not words.isdisjoint(UP) or (down is False and up is None)
+    is_down = down is True or False in said or not words.isdisjoint(DOWN) or (up is False and down is None)
     if is_up == is_down:
         return None
     return Verdict(kind=Kind.THUMB, value=float(is_up), scale=thumbs)
 
 
-def _score(given: Mapping[str, object]) -> Verdict | None:
+def _score(given: Mapping[str, object], types: set[str]) -> Verdict | None:
     for name in NUMBERS:
         value = _number(given.get(name))
         if value is not None:
-            return Verdict(kind=Kind.SCORE, value=value, scale=unit if -1 <= value <= 1 else None)
+            # A rating or a thumb by a number that is none of theirs is on a scale that nobody knows.
+            is_unit = abs(value) <= 1 and (name != "value" or types.isdisjoint(THUMBS))
+            return Verdict(kind=Kind.SCORE, value=value, scale=unit if is_unit else None)
     return None
+
+
+def _truth(value: object, *, is_number: bool) -> bool | None:
+    """A truth value; where `is_number`, also 1 as true, and 0 and -1 as false."""
+    if isinstance(value, bool):
+        return value
+    number = _number(value) if is_number else None
+    return None if number not in (1, 0, -1) else number == 1
 
 
 def _number(value: object) -> float | None:
@@ -132,4 +155,5 @@ def _text(given: Mapping[str, object], names: tuple[str, ...]) -> str | None:
 
 
 def _word(value: object) -> str:
-    return value.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(value, str) else ""
+    text = value.translate(_LOOKS) if isinstance(value, str) else ""
+    return text.strip().lower().replace("-", "_").replace(" ", "_")

@@ -62,7 +62,10 @@ def test_the_demo_starts_with_nothing_and_its_commands_work_as_printed(tmp_path:
         logged = next(line.split()[-1] for line in demo.lines if line.startswith("What was logged"))
         trace = httpx.get(logged).json()
         assert [request["is_stream"] for request in trace["requests"]] == [False, True]
-        assert [entry["value"] for entry in trace["feedback"]] == [5]
+        down = {"trace_id": trace["trace_id"], "value": 0}
+        assert httpx.post(f"{url}/v1/feedback", json=down).status_code == 200
+        given = httpx.get(logged).json()["feedback"]
+        assert [(entry["value"], entry["score"]) for entry in given] == [(1, 1), (0, -1)]
         assert httpx.get(f"{url}/docs").status_code == 200
         assert demo.lines[-1].endswith(f" {tmp_path}/gateway-demo.db")
         assert (tmp_path / "gateway-demo.db").exists()

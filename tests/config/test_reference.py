@@ -95,7 +95,9 @@ def test_the_sample_explains_every_key() -> None:
 
 
 def test_the_minimal_file_works() -> None:
-    assert list(load_config(ROOT / "config" / "minimal.yaml", {}).providers) == ["openai"]
+    config = load_config(ROOT / "config" / "minimal.yaml", {})
+    assert list(config.providers) == ["openai"]
+    assert config.feedback.portkey_scale == "thumbs"
 
 
 def test_the_page_has_the_tables_of_the_models() -> None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, RootModel, WithJsonSchema
 from gateway import __version__
 from gateway.domain.clock import rfc_3339
 from gateway.domain.feedback import Feedback, Kind
-from gateway.feedback import grade_of, read_feedback
+from gateway.feedback import grade_of, read_change, read_feedback
 
 DIALECT = "pharia"
 """What the dialect is called in rows."""
@@ -84,7 +84,7 @@ class Patch:
         merged = {**body["feedback"], **(self.feedback or {})}
         names = {"app_id": self.app_id or entry.app_id, "app_version": self.app_version or entry.app_version}
         changed = replace(
-            _with_feedback(entry, body["feedback"], merged),
+            _with_feedback(entry, body["feedback"], self.feedback or {}),
             app_id=names["app_id"],
             app_version=names["app_version"],
         )
@@ -92,10 +92,12 @@ class Patch:
         return replace(changed, raw=orjson.dumps(whole).decode())
 
 
-def _with_feedback(entry: Feedback, before: dict[str, Any], after: dict[str, Any]) -> Feedback:
-    was, now = read_feedback(before), read_feedback(after)
-    if now == was:
-        return entry
+def _with_feedback(entry: Feedback, before: dict[str, Any], change: dict[str, Any]) -> Feedback:
+    was, now = read_feedback(before), read_feedback({**before, **change})
+    said = read_change(before, change)
+    if said is not None:
+        # What is said now counts, whatever else is still there.
+        now = replace(now, verdict=said)
     changed = replace(
         entry,
         weight=now.weight,
@@ -104,7 +106,8 @@ def _with_feedback(entry: Feedback, before: dict[str, Any], after: dict[str, Any
         edited_text=now.edited_text,
         original_id=None,
     )
-    if now.kind == was.kind and now.verdict == was.verdict:
+    is_as_before = now.kind == was.kind and now.verdict == was.verdict
+    if is_as_before and (said is None or said.value == entry.value):
         # The score may have been made on the scale of another dialect, which nobody has judged anew.
         return changed
     verdict = now.verdict

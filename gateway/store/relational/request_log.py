@@ -13,6 +13,7 @@ from gateway.domain.request import Facts, Payload, Usage
 from gateway.store.dialect import Dialect
 from gateway.store.packing import Packer
 from gateway.store.relational.connection import Connection
+from gateway.store.relational.counting import count_for
 from gateway.store.relational.joining import join_waiting
 from gateway.store.relational.rollup_table import OF_REQUESTS, break_seals
 from gateway.store.rows import (
@@ -113,6 +114,7 @@ def append(
     )
     break_seals(connection, OF_REQUESTS, [exchange.started_at_us for exchange in exchanges])
     join_waiting(connection, _names(exchanges))
+    count_for(connection, seqs)
     return list(seqs)
 
 

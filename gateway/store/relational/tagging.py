@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
+import orjson
+
 from gateway.domain.exchange import in_small_letters
 from gateway.domain.feedback import Target
 from gateway.domain.subject import only_subject
 from gateway.errors import BadInput
 from gateway.store.dialect import Dialect
 from gateway.store.relational.connection import Connection
+from gateway.store.relational.counting import count_for
 from gateway.store.relational.joining import find_subjects, join_waiting
 from gateway.store.relational.rollup_table import KINDS, break_seals
 from gateway.store.rows import session_of, tags_of
@@ -35,6 +38,14 @@ def _rows(dialect: Dialect) -> str:
     return (
         "SELECT seq, metadata, started_at_us FROM requests"
         f" WHERE request_id = ? AND {dialect.unindexed('trace_id')} = ? AND tenant IS NOT DISTINCT FROM ?"
+    )
+
+
+@cache
+def _of_their_sessions(dialect: Dialect) -> str:
+    return (
+        f"SELECT feedback_id FROM feedback WHERE request_seq {dialect.among_numbers('?')}"
+        f" AND target = '{Target.SESSION}'"
     )
 
 
@@ -64,9 +75,13 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
         times_us.append(started_at_us)
         if session := session_of(metadata):
             sessions[session] = started_at_us
+    seqs = [row[0] for row in rows]
     connection.executemany(_CHANGE, changes)
     break_seals(connection, KINDS, times_us)
     join_waiting(connection, sessions)
+    if in_small_letters(storable(key)) == "_session":
+        found = connection.execute(_of_their_sessions(connection.dialect), (orjson.dumps(seqs).decode(),))
+        count_for(connection, seqs, [row[0] for row in found])
     return len(changes)
 
 

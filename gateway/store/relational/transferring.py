@@ -14,6 +14,7 @@ from gateway.store.dialect import Dialect
 from gateway.store.packing import Packer
 from gateway.store.relational import feedback_log
 from gateway.store.relational.connection import Connection
+from gateway.store.relational.counting import count_for
 from gateway.store.relational.joining import join_waiting
 from gateway.store.relational.request_log import missing, put_other_ids
 from gateway.store.relational.rollup_table import OF_REQUESTS, break_seals
@@ -128,6 +129,7 @@ def put_requests(
             if name is not None
         },
     )
+    count_for(connection, [seq for seq, _ in numbered])
     return positions
 
 

@@ -113,6 +113,36 @@ async def test_a_rating_of_a_type_is_turned_and_its_comment_kept(served: Served)
     assert (changed.kind, changed.value, changed.score, changed.comment) == ("rating", 1, -1, "Excellent!")
 
 
+@pytest.mark.parametrize(
+    ("given", "change", "expected"),
+    [
+        ({"thumbs_up": True}, {"thumbs_down": True}, ("thumb", 0, -1)),
+        ({"rating": 5}, {"type": "rating", "value": 1}, ("rating", 1, -1)),
+        ({"rating": 5}, {"type": "thumbs_down"}, ("thumb", 0, -1)),
+        ({"rating": 5}, {"score": -1}, ("score", -1, -1)),
+        ({"type": "rating", "value": 5}, {"rating": "thumbs_down"}, ("thumb", 0, -1)),
+        ({"type": "thumbs_up"}, {"type": "thumbs_down"}, ("thumb", 0, -1)),
+        ({"type": "thumbs_up", "rating": 4}, {"comment": "why"}, ("rating", 4, 0.5)),
+    ],
+)
+async def test_a_verdict_in_a_change_counts_whatever_it_was_called_before(
+    served: Served, given: dict[str, object], change: dict[str, object], expected: tuple[str, float, float]
+) -> None:
+    feedback_id = await served.give(given)
+    for step in (change, {"reason": "reconsidered"}):
+        await served.change(feedback_id, feedback=step)
+        stored = await served.stored(feedback_id)
+        assert (stored.kind, stored.value, stored.score) == expected
+
+
+async def test_a_verdict_that_was_overruled_counts_again_when_it_is_said_again(served: Served) -> None:
+    feedback_id = await served.give({"rating": 5})
+    await served.change(feedback_id, feedback={"score": -1})
+    await served.change(feedback_id, feedback={"rating": 5})
+    stored = await served.stored(feedback_id)
+    assert (stored.kind, stored.value, stored.score) == ("rating", 5, 1)
+
+
 async def give_pair(served: Served) -> tuple[str, str]:
     """Give an original and an edit as entries of their own, and return their ids."""
     original = await served.give({"type": "original_response", "content": "a"})
