@@ -81,7 +81,7 @@ def _read_message(
         note = note or (None if is_over else ENDED_EARLY)
     charges: tuple[Charge, ...] = ()
     if "iterations" in usage:
-        beside = [part for part in objects_in(usage, "iterations") if part.get("type") not in _WITHIN]
+        beside = [part for part in objects_in(usage, "iterations") if text_in(part, "type") not in _WITHIN]
         charges = tuple(_read_charge(part, message) for part in beside)
         counted = add_usage([counted, *(charge.usage for charge in charges)])
     return Answered(

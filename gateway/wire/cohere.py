@@ -21,7 +21,8 @@ _FAILED = frozenset({"ERROR", "TIMEOUT"})
 length stops."""
 
 _STARTS = ("message-start", "stream-start")
-_ENDS = ("message-end", "stream-end", "stream-error")
+_ERROR_END = "stream-error"
+_ENDS = ("message-end", "stream-end", _ERROR_END)
 _TELLING = frozenset({DEFAULT_EVENT, "error", *_STARTS, *_ENDS})
 _TELLS = (b"-start", b"-end", b"-error", b'"error"')
 """What stands in every event that says more than a piece of text, and in few others."""
@@ -101,6 +102,8 @@ def read_stream(stream: Stream) -> Answered:
             shown.append(found)
         elif kind in _ENDS:
             end = event
+            if kind == _ERROR_END:
+                error = text_in(event, "err") or error_message(event) or "an error without a message"
         elif states_error(event) or (kind is None and error_message(event)):
             error = error_message(event)
     delta, response = object_in(end, "delta"), object_in(end, "response")

@@ -76,7 +76,10 @@ class JsonFormat:
         if stream is None:
             return None
         parsed = [parse_object(data) for _, data in stream.arrived]
-        return self.rebuild([event for event in parsed if event is not None])
+        whole = self.rebuild([event for event in parsed if event is not None])
+        if whole is None or self.read_answer(whole).has_failed or (fault := self._fault_in(stream)) is None:
+            return whole
+        return whole | {"error": {"message": fault}}
 
     def _read_whole_stream(self, stream: Stream) -> Answered:
         answered = self.read_stream(stream)
