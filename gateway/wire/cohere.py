@@ -146,6 +146,8 @@ def _rebuild_version_1(events: list[JsonObject]) -> JsonObject:
     ends = [event for event in events if event.get("event_type") in _ENDS]
     if ends and (response := object_in(ends[-1], "response")):
         reason = ends[-1].get("finish_reason")
+        errors = [event["err"] for event in ends if event.get("event_type") == _ERROR_END and "err" in event]
+        response = response | {"err": errors[-1]} if errors else response
         return (
             response if reason is None or "generations" in response else {"finish_reason": reason} | response
         )
