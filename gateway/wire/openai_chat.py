@@ -23,6 +23,9 @@ _FAILED = frozenset({"error", "network_error", "insufficient_system_resource"})
 MAX_IDS = 1000
 """Most ids of one answer that are remembered."""
 
+_OPENING = 3
+"""Events that a stream may say something in which the later ones leave out."""
+
 _PADDING = "obfuscation"
 """Random text that hides the length of each chunk; no part of the answer."""
 
@@ -151,14 +154,14 @@ def _read_opening(chunks: Iterator[JsonObject]) -> tuple[str | None, str | None]
 
 def _first_tier(stream: Stream) -> str | None:
     """The tier where only the beginning of a stream tells it."""
-    if not stream.mentions(b'"service_tier":"') and not stream.mentions(b'"service_tier": "'):
-        return None
-    return next((tier for chunk in _chunks(stream.arrived) if (tier := text_in(chunk, "service_tier"))), None)
+    opening = [event for event in stream.events[:_OPENING] if b'"service_tier"' in event[1]]
+    return next((tier for chunk in _chunks(opening) if (tier := text_in(chunk, "service_tier"))), None)
 
 
 def _may_have_several_choices(stream: Stream) -> bool:
     # Calls of tools have an index as well; then the look at all chunks is in vain, and rare.
-    return stream.mentions(b'"index":1') or stream.mentions(b'"index": 1')
+    is_compact = not any(b'"index": ' in data for _, data in stream.events[:3])
+    return stream.mentions(b'"index":1' if is_compact else b'"index": 1')
 
 
 def _all_finished(chunks: Iterable[JsonObject]) -> bool:
