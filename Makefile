@@ -1,6 +1,7 @@
 # make run   the gateway on http://127.0.0.1:8787 with a built-in provider; installs what it needs first
 # make test  format, lint, types, tests: what CI runs; ARGS=tests/store for a part, JOBS=0 in one process
 # make fix   repair what can be repaired by itself
+# make clients  run the newest client libraries against the gateway, in an environment of their own
 # make bench measure everything, in a quarter of an hour; ARGS=--quick: in five minutes; see docs/performance.md
 # make clean remove all that the others made, but no data
 
@@ -15,7 +16,7 @@ RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-$(EXTRAS)
 
 .DEFAULT_GOAL := run
-.PHONY: run test fix bench clean
+.PHONY: run test fix clients run-clients bench clean
 
 run: $(RUN_STAMP)
 	@exec $(BIN)/gateway serve --demo $(ARGS)
@@ -30,12 +31,20 @@ fix: $(DEV_STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+clients:
+	$(MAKE) --no-print-directory VENV=.venv-clients EXTRAS=clients run-clients
+
+# Libraries that leave sockets open to the collector of garbage are not ours to mend.
+run-clients: $(DEV_STAMP)
+	npm ci --prefix tests/clients/node --no-audit --no-fund
+	EVERY_CLIENT=yes $(BIN)/pytest tests/clients -W default --numprocesses $(JOBS) --dist loadfile $(ARGS)
+
 bench: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -rf benchmarks/peers/portkey/node_modules benchmarks/peers/litellm/.venv
+	rm -rf $(VENV) .venv-clients build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf tests/clients/node/node_modules benchmarks/peers/portkey/node_modules benchmarks/peers/litellm/.venv
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: nothing is installed again until pyproject.toml changes.

@@ -39,6 +39,7 @@ def test_every_package_of_the_other_extras_is_named() -> None:
     wanted = (
         names(extras["sdk"])
         | names(extras["real-llm"])
+        | names(extras["clients"])
         | names(extras["bench"])
         | names(extras["postgres"])
         | names(extras["otel"])

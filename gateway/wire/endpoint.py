@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote
 
 from gateway.wire.fields import MAX_TEXT, objects_in
@@ -69,6 +70,7 @@ _BY_PATTERN = tuple(
 )
 """Kinds of call by a path's last segments, the first that matches. Those that end in `.retrieve` or `.results` show
 again what another call began. What is cancelled is shown as it then stands, as by a retrieval."""
+
 _OLLAMA = {
     "chat": "ollama.chat",
     "generate": "ollama.generate",
@@ -112,8 +114,13 @@ def endpoint_of(path: str) -> str:
     Args:
         path: as the caller sent it, with or without a query, below any provider's name or base path.
     """
-    whole = path.partition("?")[0].rstrip("/")
-    parent, _, name = whole.rpartition("/")
+    return _endpoint_of(path.partition("?")[0].rstrip("/"))
+
+
+# Callers ask for the same few paths again and again; the bound keeps those with ids from filling the memory.
+@lru_cache(maxsize=512)
+def _endpoint_of(path: str) -> str:
+    parent, _, name = path.rpartition("/")
     if name == "completions":
         if parent.endswith("/wenxinworkshop/chat"):
             return "ernie.chat"
@@ -121,7 +128,7 @@ def endpoint_of(path: str) -> str:
     if name in _OLLAMA and parent.endswith("/api"):
         return _OLLAMA[name]
     if verb := _VERB.search(name):
-        return _endpoint_of_verb(verb[1], f"{parent}/{name}")
+        return _endpoint_of_verb(verb[1], path)
     if name == "interactions" and "/v1" in parent:
         return "gemini.interactions"
     if name in _BY_LAST_SEGMENT:
@@ -131,7 +138,7 @@ def endpoint_of(path: str) -> str:
         return name
     if name in _AT_BEDROCK and "/model/" in parent:
         return _AT_BEDROCK[name]
-    return next((kind for pattern, kind in _BY_PATTERN if pattern.search(whole)), OTHER)
+    return next((kind for pattern, kind in _BY_PATTERN if pattern.search(path)), OTHER)
 
 
 def _endpoint_of_verb(verb: str, path: str) -> str:

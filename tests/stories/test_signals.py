@@ -82,7 +82,7 @@ def test_an_upload_in_flight_ends_before_the_gateway_does(
     script = upstream.script(read(5), note(started), *answer(b"thanks"))
     upstream.take()
     with Connection(gateway.port) as caller:
-        caller.send(request(b"POST", b"/v1/files", script, CHUNKED) + framed(FIRST))
+        caller.send(request(b"POST", b"/v1/files", script, CHUNKED) + framed(b"first"))
         upstream.reached(started)
         gateway.signal(signal.SIGTERM)
         eventually(lambda: refuses(gateway.port))

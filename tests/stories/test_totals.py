@@ -18,10 +18,14 @@ from tests.scripted_upstream import UpstreamProcess, answer
 from tests.wire.samples import ALL, Case
 
 PATHS = {
-    "chat.completions": "chat/completions",
-    "responses": "responses",
-    "messages": "messages",
-    "embeddings": "embeddings",
+    "chat.completions": "v1/chat/completions",
+    "responses": "v1/responses",
+    "messages": "v1/messages",
+    "embeddings": "v1/embeddings",
+    "gemini.generate": "v1beta/models/gemini-2.5-flash:generateContent",
+    "ollama.chat": "api/chat",
+    "cohere.chat": "v2/chat",
+    "bedrock.converse": "model/us.anthropic.claude-haiku-4-5-20251001-v1%3A0/converse",
 }
 CASES = [case for case in ALL if case.endpoint in PATHS]
 LIMITS = ["1000000000 tokens/month", "1000000 usd/month"]
@@ -59,11 +63,11 @@ def ask(gateway: RunningGateway, upstream: UpstreamProcess, run: str, call: Call
     case, provider, user, trace, session = call
     script = upstream.script(*answer(case.body, b"Content-Type: " + case.content_type.encode()))
     httpx.post(
-        f"{gateway.url}/{provider}/v1/{PATHS[case.endpoint]}",
+        f"{gateway.url}/{provider}/{PATHS[case.endpoint]}",
         json={"model": "gpt-4o-mini"},
         headers={
             "x-portkey-api-key": "app-key-0123456789",
-            "x-script": script.decode(),
+            "x-script": script.decode().partition(": ")[2],
             "x-portkey-trace-id": f"{run}-{trace}",
             "x-portkey-metadata": json.dumps(
                 {"_organisation": run, "_user": f"{run}-{user}", "_session": f"{run}-{session}"}
