@@ -28,6 +28,9 @@ from gateway.wire.sse import DEFAULT_EVENT, Stream
 _TELLING = frozenset({"message_start", "message_delta", "error"})
 """Events worth parsing for facts."""
 
+_WITHIN = frozenset({"message", "fallback_message", None})
+"""Iterations that the counts at the top are the sum of."""
+
 _UNNAMED = frozenset({DEFAULT_EVENT, "chunk"})
 """What the events of servers that do not name them are called, and Bedrock's: most of them have to be parsed."""
 
@@ -78,9 +81,8 @@ def _read_message(
         note = note or (None if is_over else ENDED_EARLY)
     charges: tuple[Charge, ...] = ()
     if "iterations" in usage:
-        # The counts at the top are the sum of all iterations that are messages; those of others are not in it.
-        beside = [part for part in objects_in(usage, "iterations") if part.get("type") != "message"]
-        charges = tuple(_read_charge(part) for part in beside)
+        beside = [part for part in objects_in(usage, "iterations") if text_in(part, "type") not in _WITHIN]
+        charges = tuple(_read_charge(part, message) for part in beside)
         counted = add_usage([counted, *(charge.usage for charge in charges)])
     return Answered(
         model=text_in(message, "model"),
@@ -130,7 +132,7 @@ def _build_envelope(events: Iterable[JsonObject]) -> JsonObject:
         if kind == "message_start":
             message = dict(object_in(event, "message"))
         elif kind == "message_delta":
-            usage = object_in(message, "usage") | _known(object_in(event, "usage"))
+            usage = _merge_usage(object_in(message, "usage"), _known(object_in(event, "usage")))
             rest = {key: value for key, value in event.items() if key not in ("type", "delta", "usage")}
             message |= _known(object_in(event, "delta")) | _known(rest) | {"usage": usage}
         elif kind == "error":
@@ -188,10 +190,22 @@ def _read_usage(usage: JsonObject) -> Usage:
     )
 
 
-def _read_charge(iteration: JsonObject) -> Charge:
-    return Charge(
-        text_in(iteration, "model"), _read_usage(iteration), _units_of(iteration), _terms_of(iteration)
-    )
+def _merge_usage(earlier: JsonObject, later: JsonObject) -> JsonObject:
+    """Counts run up to the last, but nothing that was counted becomes nought again. What the start has of the
+    output is not the answer's."""
+    kept = {
+        key: earlier[key]
+        for key, value in later.items()
+        if value == 0 and key != "output_tokens" and earlier.get(key)
+    }
+    return earlier | later | kept
+
+
+def _read_charge(iteration: JsonObject, message: JsonObject) -> Charge:
+    model = text_in(iteration, "model")
+    is_alike = model is None or model == text_in(message, "model")
+    terms = _terms_of(object_in(message, "usage")) if is_alike else {}
+    return Charge(model, _read_usage(iteration), _units_of(iteration), {**terms, **_terms_of(iteration)})
 
 
 def _read_billing(usage: JsonObject, others: tuple[Charge, ...]) -> Billing:

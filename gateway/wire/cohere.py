@@ -21,7 +21,8 @@ _FAILED = frozenset({"ERROR", "TIMEOUT"})
 length stops."""
 
 _STARTS = ("message-start", "stream-start")
-_ENDS = ("message-end", "stream-end", "stream-error")
+_ERROR_END = "stream-error"
+_ENDS = ("message-end", "stream-end", _ERROR_END)
 _TELLING = frozenset({DEFAULT_EVENT, "error", *_STARTS, *_ENDS})
 _TELLS = (b"-start", b"-end", b"-error", b'"error"')
 """What stands in every event that says more than a piece of text, and in few others."""
@@ -101,6 +102,8 @@ def read_stream(stream: Stream) -> Answered:
             shown.append(found)
         elif kind in _ENDS:
             end = event
+            if kind == _ERROR_END:
+                error = text_in(event, "err") or error_message(event) or "an error without a message"
         elif states_error(event) or (kind is None and error_message(event)):
             error = error_message(event)
     delta, response = object_in(end, "delta"), object_in(end, "response")
@@ -143,6 +146,8 @@ def _rebuild_version_1(events: list[JsonObject]) -> JsonObject:
     ends = [event for event in events if event.get("event_type") in _ENDS]
     if ends and (response := object_in(ends[-1], "response")):
         reason = ends[-1].get("finish_reason")
+        errors = [event["err"] for event in ends if event.get("event_type") == _ERROR_END and "err" in event]
+        response = response | {"err": errors[-1]} if errors else response
         return (
             response if reason is None or "generations" in response else {"finish_reason": reason} | response
         )

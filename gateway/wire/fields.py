@@ -58,6 +58,12 @@ def first_count(*candidates: tuple[JsonObject, str]) -> int | None:
     return None
 
 
+def first_positive(*candidates: tuple[JsonObject, str]) -> int | None:
+    """Return the first of these fields that counts anything; 0 where one is there and none does."""
+    counts = [count for source, key in candidates if (count := count_in(source, key)) is not None]
+    return next((count for count in counts if count), counts[0] if counts else None)
+
+
 def object_in(source: JsonObject, key: str) -> JsonObject:
     """Return a field that is an object; an empty one if it is not."""
     value = source.get(key)

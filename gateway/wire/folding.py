@@ -10,7 +10,7 @@ import orjson
 from gateway.wire.fields import JsonObject
 from gateway.wire.json_text import loads
 
-_SAID_ONCE = frozenset({"id", "index", "name", "role", "type"})
+_SAID_ONCE = frozenset({"format", "id", "index", "name", "role", "type"})
 """Fields that some servers repeat in each piece; they are never cut into pieces."""
 
 _MAX_DEPTH = 8
@@ -112,8 +112,14 @@ def _begins_another(group: list[JsonObject], member: JsonObject) -> bool:
 
 
 def _goes_on(first: object, member: object) -> bool:
-    """Whether neighbouring parts are pieces of one: text after text, thinking after thinking."""
-    if not isinstance(first, dict) or not isinstance(member, dict) or first.keys() != member.keys():
+    """Whether neighbouring parts are pieces of one: text after text, thinking after thinking, more arguments of
+    a call."""
+    if not isinstance(first, dict) or not isinstance(member, dict):
+        return False
+    called = member.get("function")
+    if isinstance(called, dict) and isinstance(first.get("function"), dict):
+        return not member.get("id") and not called.get("name")
+    if first.keys() != member.keys():
         return False
     kind = member.get("type")
     return kind in ("text", "thinking") and first.get("type") == kind and set(member) == {"type", kind}

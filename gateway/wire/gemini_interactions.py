@@ -206,4 +206,10 @@ def _read_billing(answer: JsonObject, counts: JsonObject, usage: Usage, model: s
     return billing_of(units, terms_of(text_in(answer, "service_tier")))
 
 
-FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild, read_model=read_model)
+def _states_fault(event: JsonObject) -> bool:
+    return bool(event.get("error")) or event.get("event_type") == "error"
+
+
+FORMAT = JsonFormat(
+    recognises, read_answer, read_stream, rebuild, read_model=read_model, states_fault=_states_fault
+)

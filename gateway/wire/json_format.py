@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gateway.domain.json_volume import MAX_VALUES, holds_too_much
 from gateway.wire.endpoint import model_in_path
-from gateway.wire.fields import JsonObject, objects_in, parse_object, text_in
+from gateway.wire.fields import JsonObject, object_in, objects_in, parse_object, text_in
 from gateway.wire.format import Answered, Asked, WireMessage
 from gateway.wire.framing import read_framing
 from gateway.wire.sse import Event, Stream
@@ -18,6 +18,11 @@ DONE = b"[DONE]"
 ENDED_EARLY = "the stream ended early"
 
 _MAX_MESSAGE = 300
+_NO_MESSAGE = "an error without a message"
+
+_ERROR_EVENT = "error"
+_ERROR = b'"error'
+_NULL_ERRORS = (b'"error":null', b'"error": null')
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class JsonFormat:
         rebuild: the unstreamed answer, from the objects of a stream; None where they make none.
         read_user: the end user that a request names.
         read_model: the model that a request's body names, which goes before the one in its path.
+        states_fault: whether an object of a stream says that the call failed, wherever in the stream it stands.
     """
 
     recognises: Callable[[JsonObject], bool]
@@ -41,6 +47,7 @@ class JsonFormat:
     read_model: Callable[[JsonObject], str | None] = lambda request: (
         text_in(request, "model") or text_in(request, "model_id")
     )
+    states_fault: Callable[[JsonObject], bool] = lambda event: states_error(event)
 
     def read_request(self, request: WireMessage) -> Asked:
         """Return what the request says."""
@@ -69,15 +76,37 @@ class JsonFormat:
         if stream is None:
             return None
         parsed = [parse_object(data) for _, data in stream.arrived]
-        return self.rebuild([event for event in parsed if event is not None])
+        whole = self.rebuild([event for event in parsed if event is not None])
+        if whole is None or self.read_answer(whole).has_failed or (fault := self._fault_in(stream)) is None:
+            return whole
+        return whole | {"error": {"message": fault}}
 
     def _read_whole_stream(self, stream: Stream) -> Answered:
         answered = self.read_stream(stream)
         if answered.is_over is None:
             answered = replace(answered, is_over=answered.finish_reason is not None)
+        if not answered.has_failed and (fault := self._fault_in(stream)) is not None:
+            return replace(answered, has_failed=True, note=fault)
         if answered.note is None and stream.unfinished is not None and not _is_usable(stream.unfinished):
             return replace(answered, note="the stream ended inside an event")
         return answered
+
+    def _fault_in(self, stream: Stream) -> str | None:
+        """The message of an error that stands anywhere among the events, whatever came after it."""
+        if stream.body and b"error" not in stream.body:
+            return None
+        for name, data in stream.arrived:
+            # Some servers repeat a null in each event.
+            if name != _ERROR_EVENT and (
+                _ERROR not in data or data.count(_ERROR) == sum(map(data.count, _NULL_ERRORS))
+            ):
+                continue
+            event = parse_object(data)
+            if name == _ERROR_EVENT and event is None:
+                return _one_line(data.decode(errors="replace")) or _NO_MESSAGE
+            if event is not None and (name == _ERROR_EVENT or self.states_fault(event)):
+                return error_message(event) or _NO_MESSAGE
+        return None
 
 
 def error_message(answer: JsonObject) -> str | None:
@@ -90,10 +119,12 @@ def error_message(answer: JsonObject) -> str | None:
         answer.get("message"),
         answer.get("detail"),
         answer.get("error_msg"),
+        answer.get("msg"),
+        object_in(answer, "base_resp").get("status_msg"),
     ):
         if isinstance(candidate, str) and candidate:
-            return " ".join(candidate[: 4 * _MAX_MESSAGE].split())[:_MAX_MESSAGE]
-    return "an error without a message" if error else None
+            return _one_line(candidate)
+    return _NO_MESSAGE if error else None
 
 
 def states_error(answer: JsonObject) -> bool:
@@ -102,6 +133,9 @@ def states_error(answer: JsonObject) -> bool:
         bool(answer.get("error") or answer.get("errors") or answer.get("error_code"))
         or answer.get("type") == "error"
         or answer.get("object") == "error"
+        # Cloudflare's and Zhipu's, and MiniMax', which all come with a good status.
+        or answer.get("success") is False
+        or bool(object_in(answer, "base_resp").get("status_code"))
     )
 
 
@@ -110,6 +144,10 @@ def unreadable(which: str, body: bytes) -> str:
     if holds_too_much(body):
         return f"the {which} holds more than {MAX_VALUES:,} values"
     return f"the {which} is not a JSON object"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text[: 4 * _MAX_MESSAGE].split())[:_MAX_MESSAGE]
 
 
 def _is_usable(event: Event) -> bool:

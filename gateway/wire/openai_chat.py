@@ -17,11 +17,14 @@ from gateway.wire.json_format import DONE, ENDED_EARLY, JsonFormat, error_messag
 from gateway.wire.openai_usage import add_usage, read_billing, read_usage, says_anything, usage_in
 from gateway.wire.sse import Event, Stream
 
-FAILED = "error"
-"""Finish reason of a choice whose provider failed, at OpenRouter and others."""
+_FAILED = frozenset({"error", "network_error", "insufficient_system_resource"})
+"""Finish reasons of a choice whose provider failed: OpenRouter's and others', Zhipu's, DeepSeek's."""
 
 MAX_IDS = 1000
 """Most ids of one answer that are remembered."""
+
+_OPENING = 3
+"""Events that a stream may say something in which the later ones leave out."""
 
 _PADDING = "obfuscation"
 """Random text that hides the length of each chunk; no part of the answer."""
@@ -40,14 +43,15 @@ def read_answer(answer: JsonObject) -> Answered:
     """Return what an unstreamed completion, or an error in its place, says."""
     usage = usage_in(answer)
     finish_reason, error = _ending_in(answer)
+    error = error or _fault_in(answer)
     return Answered(
         model=_model_in(answer),
         usage=read_usage(usage),
         response_id=text_in(answer, "id"),
         finish_reason=finish_reason,
-        note=error or error_message(answer),
+        note=error,
         billing=read_billing(answer, usage),
-        has_failed=finish_reason == FAILED or error is not None or states_error(answer),
+        has_failed=finish_reason in _FAILED or error is not None,
     )
 
 
@@ -57,7 +61,7 @@ def read_stream(stream: Stream) -> Answered:
     response_id, model = _read_opening(_chunks(events))
     usage: JsonObject = {}
     finish_reason = error = tier = last_id = None
-    has_failed = usage_is_alone = is_counted = False
+    usage_is_alone = is_counted = False
     for _, data in reversed(events):
         chunk = parse_object(data) if _may_tell(data) and data != DONE else None
         if chunk is None:
@@ -68,12 +72,11 @@ def read_stream(stream: Stream) -> Answered:
         if not is_counted and (found := usage_in(chunk)):
             usage, usage_is_alone, is_counted = found, not chunk.get("choices"), says_anything(found)
         reason, choice_error = _ending_in(chunk)
-        has_failed = has_failed or choice_error is not None or states_error(chunk)
-        error = error or choice_error or error_message(chunk)
+        error = error or choice_error or _fault_in(chunk)
         finish_reason = finish_reason or reason
         if finish_reason is not None and (is_counted or not stream.mentions(b'"usage"')):
             break
-    has_failed = has_failed or finish_reason == FAILED
+    has_failed = error is not None or finish_reason in _FAILED
     is_over = bool(events) and events[-1][1] == DONE
     counted = read_usage(usage)
     if (usage_is_alone or not is_over) and _may_have_several_choices(stream):
@@ -87,7 +90,7 @@ def read_stream(stream: Stream) -> Answered:
         response_id=response_id,
         finish_reason=finish_reason,
         note=error or (None if is_over or has_failed else ENDED_EARLY),
-        billing=read_billing({"service_tier": tier}, usage),
+        billing=read_billing({"service_tier": tier or _first_tier(stream)}, usage),
         has_failed=has_failed,
         is_over=is_over,
         other_ids=_other_ids(_chunks(events), response_id) if last_id and last_id != response_id else (),
@@ -149,9 +152,15 @@ def _read_opening(chunks: Iterator[JsonObject]) -> tuple[str | None, str | None]
     return response_id, model
 
 
+def _first_tier(stream: Stream) -> str | None:
+    """The tier where only the beginning of a stream tells it."""
+    opening = [event for event in stream.events[:_OPENING] if b'"service_tier"' in event[1]]
+    return next((tier for chunk in _chunks(opening) if (tier := text_in(chunk, "service_tier"))), None)
+
+
 def _may_have_several_choices(stream: Stream) -> bool:
     # Calls of tools have an index as well; then the look at all chunks is in vain, and rare.
-    is_compact = any(b'"index":0' in data for _, data in stream.events[:3])
+    is_compact = not any(b'"index": ' in data for _, data in stream.events[:3])
     return stream.mentions(b'"index":1' if is_compact else b'"index": 1')
 
 
@@ -209,6 +218,19 @@ def _ending_in(answer: JsonObject) -> tuple[str | None, str | None]:
     return finish_reason, error
 
 
+def _fault_in(answer: JsonObject) -> str | None:
+    """The message of an error that stands beside choices, or in their place."""
+    if states_error(answer):
+        return error_message(answer) or "an error without a message"
+    if stopped_by := text_in(object_in(answer, "x_groq"), "error"):
+        return stopped_by
+    return error_message(answer) if "choices" not in answer and "usage" not in answer else None
+
+
+def _states_fault(chunk: JsonObject) -> bool:
+    return _ending_in(chunk)[1] is not None or _fault_in(chunk) is not None
+
+
 def _build_choice(index: int, pieces: list[JsonObject]) -> JsonObject:
     choice = {**latest(pieces), "index": index}
     logprobs = [object_in(piece, "logprobs") for piece in pieces]
@@ -230,4 +252,4 @@ def _build_message(deltas: list[JsonObject]) -> JsonObject:
     return message
 
 
-FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild)
+FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild, states_fault=_states_fault)

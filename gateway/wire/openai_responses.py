@@ -16,17 +16,17 @@ from gateway.wire.openai_usage import read_billing, read_usage
 from gateway.wire.responses_output import build_output
 from gateway.wire.sse import DEFAULT_EVENT, Stream
 
+_ENDS = {
+    "response.completed": "completed",
+    "response.done": "completed",
+    "response.incomplete": "incomplete",
+    "response.failed": "failed",
+    "response.cancelled": "cancelled",
+}
+"""Statuses by the types of the last events, for servers that leave the status out."""
+
 _TELLING = frozenset(
-    {
-        DEFAULT_EVENT,
-        "error",
-        "response.queued",
-        "response.created",
-        "response.in_progress",
-        "response.completed",
-        "response.incomplete",
-        "response.failed",
-    }
+    {DEFAULT_EVENT, "error", "response.queued", "response.created", "response.in_progress", *_ENDS}
 )
 """Events worth parsing for facts. Servers that do not name their events make us parse all."""
 
@@ -68,7 +68,7 @@ def read_stream(stream: Stream) -> Answered:
         error = error or error_message(event)
         has_failed = has_failed or states_error(event)
         if response := object_in(event, "response"):
-            answered = read_answer(response)
+            answered = read_answer(_with_status(event, response))
             break
     has_failed = has_failed or answered.has_failed
     is_over = answered.finish_reason is not None
@@ -79,7 +79,9 @@ def read_stream(stream: Stream) -> Answered:
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
     """Return the response of these events: the last one's, or one built from deltas if the end never came."""
-    carriers = [response for event in events if (response := object_in(event, "response"))]
+    carriers = [
+        _with_status(event, response) for event in events if (response := object_in(event, "response"))
+    ]
     if carriers and _finish_reason(carriers[-1]) is not None:
         return carriers[-1]
     output = build_output(events)
@@ -88,6 +90,11 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
         return None
     whole = {"object": "response"} | (carriers[-1] if carriers else {}) | {"output": output}
     return whole | {"error": errors[-1]} if errors else whole
+
+
+def _with_status(event: JsonObject, response: JsonObject) -> JsonObject:
+    status = _ENDS.get(text_in(event, "type") or "")
+    return response if status is None or "status" in response else response | {"status": status}
 
 
 def _finish_reason(response: JsonObject) -> str | None:

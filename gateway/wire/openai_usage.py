@@ -9,10 +9,10 @@ prompt, reasoning within the completion.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from gateway.domain.request import NANO, NOTHING_STATED, Billing, Usage
-from gateway.wire.fields import JsonObject, amount_in, count_in, first_count, object_in, text_in
+from gateway.wire.fields import JsonObject, amount_in, count_in, first_positive, object_in, text_in
 
 _TICKS_PER_NANO = 10
 """xAI states dollars in units of 10⁻¹⁰."""
@@ -22,11 +22,12 @@ _MAX_NANOUSD = 2**63 - 1
 _COST_NAMES = frozenset({"cost", "cost_in_usd_ticks", "estimated_cost"})
 
 _READ_NAMES = (
-    "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens", "cache_read_tokens",
+    "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens", "cache_read_tokens", "num_cached_tokens",
 )  # fmt: skip
 _WRITE_NAMES = (
     "cache_creation_tokens", "cache_creation_input_tokens", "cache_write_tokens", "cache_write_input_tokens",
 )  # fmt: skip
+_CREATIONS = frozenset({"cache_creation_token_details", "cache_creation"})
 _CACHE_NAMES = frozenset(_READ_NAMES + _WRITE_NAMES)
 """What is read from and written to a cache, by the names that others than OpenAI have for it."""
 
@@ -78,20 +79,26 @@ def read_usage(usage: JsonObject, prompt: str = "prompt", completion: str = "com
     prompt_details = details_in(usage, prompt)
     prompt_tokens = count_in(usage, prompt + "_tokens")
     completion_tokens = count_in(usage, completion + "_tokens")
-    if prompt_tokens is None and completion_tokens is None:
+    if prompt_tokens is None and completion_tokens is None and prompt != "input" and _has_inputs(usage):
+        return read_usage(usage, "input", "output")
+    if usage.get(prompt + "_tokens") is None and usage.get(completion + "_tokens") is None:
         # Embeddings and rerankers of Voyage, Jina and others count nothing but a total.
         prompt_tokens = count_in(usage, "total_tokens")
     reasoning_tokens = count_in(details_in(usage, completion), "reasoning_tokens")
     if reasoning_tokens and completion_tokens is not None:
-        # xAI counts reasoning beside the completion; the total then shows it.
-        is_apart = (
+        # xAI counts reasoning beside the completion; the total then shows it, or that it is the larger of the two.
+        is_apart = reasoning_tokens > completion_tokens or (
             count_in(usage, "total_tokens") == (prompt_tokens or 0) + completion_tokens + reasoning_tokens
         )
         completion_tokens += reasoning_tokens if is_apart else 0
+    elif reasoning_tokens is None and "reasoning_tokens" in usage:
+        # SGLang counts it within the completion, Perplexity beside what it calls tokens at all.
+        beside = count_in(usage, "reasoning_tokens")
+        reasoning_tokens = beside if beside is not None and beside <= (completion_tokens or 0) else None
     cached_tokens = count_in(prompt_details, "cached_tokens")
     cache_write_tokens = count_in(prompt_details, "cache_write_tokens")
     if not _CACHE_NAMES.isdisjoint(usage) or not _CACHE_NAMES.isdisjoint(prompt_details.keys() - _OWN_NAMES):
-        # The first name that is there counts; LiteLLM states the same counts under two.
+        # The first name that counts anything holds; LiteLLM states the same counts under two.
         cached_tokens = _first_count(cached_tokens, (prompt_details, usage), _READ_NAMES)
         cache_write_tokens = _first_count(cache_write_tokens, (prompt_details, usage), _WRITE_NAMES)
     if (cached_tokens or cache_write_tokens) and prompt_tokens is not None:
@@ -102,9 +109,14 @@ def read_usage(usage: JsonObject, prompt: str = "prompt", completion: str = "com
 
 
 def _first_count(known: int | None, places: tuple[JsonObject, ...], names: tuple[str, ...]) -> int | None:
-    if known is not None:
+    if known:
         return known
-    return first_count(*((place, name) for name in names for place in places))
+    found = first_positive(*((place, name) for name in names for place in places))
+    return known if found is None else found
+
+
+def _has_inputs(usage: JsonObject) -> bool:
+    return "input_tokens" in usage or "output_tokens" in usage
 
 
 def add_usage(usages: Iterable[Usage]) -> Usage:
@@ -126,6 +138,12 @@ def read_billing(
     completion_units = _units_in(details_in(usage, completion), _COMPLETION_UNITS)
     if completion_units:
         units = {**units, **completion_units}
+    if written := _written_for_an_hour(usage, details_in(usage, prompt)):
+        units = {**units, "cache_write_1h_tokens": written}
+    if "server_tool_use" in usage and (
+        searches := count_in(object_in(usage, "server_tool_use"), "web_search_requests")
+    ):
+        units = {**units, "web_searches": searches}
     if "prompt_audio_seconds" in usage and (seconds := amount_in(usage, "prompt_audio_seconds")):
         # Mistral's models take audio by the second, beside the tokens of the text.
         units = {**units, "audio_seconds": seconds}
@@ -140,7 +158,7 @@ def stated_cost(usage: JsonObject) -> int | None:
     """Return the cost that a usage object states, in nano-dollars."""
     cost = usage.get("cost")
     if isinstance(cost, dict):
-        cost = cost.get("total_cost")
+        cost = cost.get("total_cost", cost.get("total"))
     if cost is None and (ticks := count_in(usage, "cost_in_usd_ticks")) is not None:
         return round(Decimal(ticks) / _TICKS_PER_NANO)
     nanousd = to_nanousd(usage.get("estimated_cost") if cost is None else cost)
@@ -158,8 +176,21 @@ def to_nanousd(dollars: object) -> int | None:
         # By way of its shortest decimal form: 0.00123 is meant, not the nearest binary fraction.
         amount = Decimal(str(dollars)) * NANO
         return round(amount) if 0 <= amount <= _MAX_NANOUSD else None
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):
         return None
+
+
+def _written_for_an_hour(usage: JsonObject, details: JsonObject) -> int | None:
+    """What LiteLLM and others pass on of Anthropic's two prices of cache writes."""
+    if _CREATIONS.isdisjoint(details) and _CREATIONS.isdisjoint(usage):
+        return None
+    return first_positive(
+        *(
+            (object_in(place, name), "ephemeral_1h_input_tokens")
+            for place in (details, usage)
+            for name in _CREATIONS
+        )
+    )
 
 
 def _units_in(details: JsonObject, names: Mapping[str, str]) -> Mapping[str, float]:

@@ -31,10 +31,11 @@ from gateway.wire import (
     replicate,
     text_generation,
 )
-from gateway.wire.content import Decoded, decode
+from gateway.wire.content import MAX_DECODED_BYTES, Decoded, decode
 from gateway.wire.fields import JsonObject, parse_object
 from gateway.wire.format import Answered, Asked, WireFormat, WireMessage
 from gateway.wire.framing import read_framing
+from gateway.wire.json_format import ENDED_EARLY
 
 FORMATS: Mapping[str, WireFormat] = MappingProxyType(
     {
@@ -131,7 +132,12 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _unpriced) -> Facts:
     )
     asked = wire_format.read_request(question)
     answered = wire_format.read_response(answer)
-    is_whole = response.is_complete and len(exchange.response_body) == exchange.response_size
+    if exchange.response_size == 0 and _should_be_stream(exchange, wire_format):
+        answered = Answered(note=ENDED_EARLY, is_over=False)
+    # Of what was packed the end may be missing too; not of what is more than is unpacked.
+    is_whole = len(exchange.response_body) == exchange.response_size and (
+        response.is_complete or 0 < len(response.data) < MAX_DECODED_BYTES
+    )
     model, billing = _model_name(asked, answered), _billing(exchange, asked, answered)
     return Facts(
         requested_model=asked.model,
@@ -242,6 +248,11 @@ def _outcome(exchange: Exchange, answered: Answered, is_whole: bool) -> Outcome 
     elif answered.is_over is False and is_whole and outcome is Outcome.COMPLETE:
         outcome = Outcome.UPSTREAM_TRUNCATED
     return None if outcome is exchange.outcome else outcome
+
+
+def _should_be_stream(exchange: Exchange, wire_format: WireFormat) -> bool:
+    is_good = exchange.outcome is Outcome.COMPLETE and (exchange.status or _MAX_STATUS) < _MAX_STATUS
+    return is_good and wire_format is not opaque.FORMAT and declares_stream(exchange.response_headers)
 
 
 def _is_undeclared_stream(exchange: Exchange, answered: Answered) -> bool:

@@ -13,6 +13,7 @@ from gateway.domain.request import Facts
 from gateway.recording.interpreter import Interpreter
 from gateway.store.base import Store
 from gateway.wire.prices import PriceTable, Rate
+from gateway.wire.reading import CostOf
 from tests.store.samples import requests_of
 
 from .watched import DOWN, WatchedStore, all_read, chat
@@ -78,7 +79,7 @@ async def test_facts_that_the_store_does_not_take_are_found_again_later(
 async def test_a_row_that_cannot_be_understood_holds_up_no_other(
     interpreter: Interpreter, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(exchange: Exchange) -> Facts:
+    def read(exchange: Exchange, _: CostOf) -> Facts:
         if exchange.identity.request_id == "odd":
             raise RecursionError
         return Facts(model="m")

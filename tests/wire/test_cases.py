@@ -6,6 +6,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from gateway.domain.exchange import Outcome
 from gateway.domain.request import Facts
 from gateway.recording.pricing import Pricing
 from gateway.wire import read_facts, reassemble
@@ -29,6 +30,8 @@ GENERATED = {
 FINISHED = [case for case in STREAMS if "finish_reason" in case.expected_facts]
 STEADY = [case for case in STREAMS if "other_response_ids" not in case.expected_facts]
 """Streams that are of one answer throughout."""
+
+TEXTUAL = [case for case in STREAMS if case.path.suffix in (".sse", ".ndjson")]
 
 UNCUT = [
     case
@@ -120,6 +123,18 @@ def test_a_stream_cut_before_its_finish_reason_has_a_note(case: Case) -> None:
     for end in range(1, len(body)):
         facts = read_facts(case.exchange(body[:end]))
         assert facts.finish_reason is not None or facts.note is not None
+
+
+@pytest.mark.parametrize("case", TEXTUAL, ids=str)
+def test_an_error_among_the_events_of_a_stream_is_the_providers_failure_wherever_it_stands(
+    case: Case,
+) -> None:
+    separator, error = (b"\n\n", b"data: ") if case.path.suffix == ".sse" else (b"\n", b"")
+    events = [event for event in case.body.split(separator) if event.strip()]
+    error += b'{"error":{"message":"The engine died"}}'
+    for place in range(len(events) + 1):
+        body = separator.join([*events[:place], error, *events[place:], b""])
+        assert read_facts(case.exchange(body)).outcome is Outcome.PROVIDER_ERROR
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 
 import pytest
 
+from gateway.domain.exchange import Outcome
 from gateway.wire import read_facts, reassemble
 from tests.wire.samples import CASES, exchange
 
@@ -38,6 +40,24 @@ def test_a_compressed_answer_that_was_cut_is_read_as_far_as_it_goes_with_a_note(
     assert facts.response_id == "chatcmpl-BxQ7"
     assert facts.note is not None
     assert "the response could not be decompressed to its end" in facts.note
+
+
+def test_a_compressed_stream_that_was_cut_was_truncated_by_the_provider() -> None:
+    coder = zlib.compressobj(wbits=31)
+    body = coder.compress(TEXT[:700]) + coder.flush(zlib.Z_SYNC_FLUSH)
+    facts = read_facts(exchange("chat.completions", body, response_headers=GZIP))
+    assert facts.outcome is Outcome.UPSTREAM_TRUNCATED
+
+
+def test_a_stream_without_a_byte_was_truncated_by_the_provider() -> None:
+    facts = read_facts(exchange("chat.completions", b"", content_type="text/event-stream"))
+    assert facts.outcome is Outcome.UPSTREAM_TRUNCATED
+    assert facts.note == "the stream ended early"
+
+
+@pytest.mark.parametrize("endpoint", ["other", "messages.count_tokens"])
+def test_a_stream_of_no_known_format_may_be_empty(endpoint: str) -> None:
+    assert read_facts(exchange(endpoint, b"", content_type="text/event-stream")).outcome is None
 
 
 def test_a_body_that_was_not_kept_whole_is_noted_with_its_sizes() -> None:
