@@ -18,6 +18,9 @@ DONE = b"[DONE]"
 ENDED_EARLY = "the stream ended early"
 
 _MAX_MESSAGE = 300
+_MESSAGE_NAMES = frozenset({"errors", "message", "detail", "error_msg", "msg", "base_resp"})
+_FAULT_NAMES = frozenset({"errors", "error_code", "success", "base_resp"})
+"""Where errors and their messages stand beside `error`; most answers have none of them."""
 _NO_MESSAGE = "an error without a message"
 
 _ERROR_EVENT = "error"
@@ -112,6 +115,8 @@ class JsonFormat:
 def error_message(answer: JsonObject) -> str | None:
     """Return the message of an error body or error event, whosever shape it has, as one short line."""
     error = answer.get("error")
+    if not error and _MESSAGE_NAMES.isdisjoint(answer):
+        return None
     first = next(iter(objects_in(answer, "errors")), {})
     for candidate in (
         error.get("message") if isinstance(error, dict) else error,
@@ -129,10 +134,12 @@ def error_message(answer: JsonObject) -> str | None:
 
 def states_error(answer: JsonObject) -> bool:
     """Tell whether an answer or an event says that the call failed, whatever its status says."""
+    if answer.get("error") or answer.get("type") == "error" or answer.get("object") == "error":
+        return True
+    if _FAULT_NAMES.isdisjoint(answer):
+        return False
     return (
-        bool(answer.get("error") or answer.get("errors") or answer.get("error_code"))
-        or answer.get("type") == "error"
-        or answer.get("object") == "error"
+        bool(answer.get("errors") or answer.get("error_code"))
         # Cloudflare's and Zhipu's, and MiniMax', which all come with a good status.
         or answer.get("success") is False
         or bool(object_in(answer, "base_resp").get("status_code"))

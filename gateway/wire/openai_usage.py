@@ -31,8 +31,11 @@ _CREATIONS = frozenset({"cache_creation_token_details", "cache_creation"})
 _CACHE_NAMES = frozenset(_READ_NAMES + _WRITE_NAMES)
 """What is read from and written to a cache, by the names that others than OpenAI have for it."""
 
-_OWN_NAMES = frozenset({"cached_tokens", "cache_write_tokens"})
-"""What OpenAI calls it, within the details."""
+_DETAIL_NAMES = _CACHE_NAMES - {"cached_tokens", "cache_write_tokens"}
+"""The same within the details, where two of them are what OpenAI calls it."""
+
+_BILLED_NAMES = frozenset({"server_tool_use", "prompt_audio_seconds", *_CREATIONS})
+"""What is billed beside tokens; most usage has none of these, which is told in one step."""
 
 _PROMPT_UNITS = {
     "audio_tokens": "input_audio_tokens",
@@ -97,7 +100,7 @@ def read_usage(usage: JsonObject, prompt: str = "prompt", completion: str = "com
         reasoning_tokens = beside if beside is not None and beside <= (completion_tokens or 0) else None
     cached_tokens = count_in(prompt_details, "cached_tokens")
     cache_write_tokens = count_in(prompt_details, "cache_write_tokens")
-    if not _CACHE_NAMES.isdisjoint(usage) or not _CACHE_NAMES.isdisjoint(prompt_details.keys() - _OWN_NAMES):
+    if not _CACHE_NAMES.isdisjoint(usage) or not _DETAIL_NAMES.isdisjoint(prompt_details):
         # The first name that counts anything holds; LiteLLM states the same counts under two.
         cached_tokens = _first_count(cached_tokens, (prompt_details, usage), _READ_NAMES)
         cache_write_tokens = _first_count(cache_write_tokens, (prompt_details, usage), _WRITE_NAMES)
@@ -134,19 +137,12 @@ def read_billing(
 ) -> Billing:
     """Return what an answer with this usage says of its price beside the tokens that `read_usage` reads."""
     stated = None if _COST_NAMES.isdisjoint(usage) else stated_cost(usage)
-    units = _units_in(details_in(usage, prompt), _PROMPT_UNITS)
-    completion_units = _units_in(details_in(usage, completion), _COMPLETION_UNITS)
-    if completion_units:
+    details = details_in(usage, prompt)
+    units = _units_in(details, _PROMPT_UNITS)
+    if completion_units := _units_in(details_in(usage, completion), _COMPLETION_UNITS):
         units = {**units, **completion_units}
-    if written := _written_for_an_hour(usage, details_in(usage, prompt)):
-        units = {**units, "cache_write_1h_tokens": written}
-    if "server_tool_use" in usage and (
-        searches := count_in(object_in(usage, "server_tool_use"), "web_search_requests")
-    ):
-        units = {**units, "web_searches": searches}
-    if "prompt_audio_seconds" in usage and (seconds := amount_in(usage, "prompt_audio_seconds")):
-        # Mistral's models take audio by the second, beside the tokens of the text.
-        units = {**units, "audio_seconds": seconds}
+    if not _BILLED_NAMES.isdisjoint(usage) or not _CREATIONS.isdisjoint(details):
+        units = {**units, **_billed_beside(usage, details)}
     tier = answer.get("service_tier", usage.get("service_tier"))
     if stated is None and not units and (tier is None or tier == "default"):
         return NOTHING_STATED
@@ -180,17 +176,22 @@ def to_nanousd(dollars: object) -> int | None:
         return None
 
 
-def _written_for_an_hour(usage: JsonObject, details: JsonObject) -> int | None:
-    """What LiteLLM and others pass on of Anthropic's two prices of cache writes."""
-    if _CREATIONS.isdisjoint(details) and _CREATIONS.isdisjoint(usage):
-        return None
-    return first_positive(
+def _billed_beside(usage: JsonObject, details: JsonObject) -> Mapping[str, float]:
+    """What LiteLLM and others pass on of Anthropic's two prices of cache writes, and of its searches; and the
+    seconds of audio that Mistral's models take beside the tokens of the text."""
+    written = first_positive(
         *(
             (object_in(place, name), "ephemeral_1h_input_tokens")
             for place in (details, usage)
-            for name in _CREATIONS
+            for name in sorted(_CREATIONS)
         )
     )
+    found = {
+        "cache_write_1h_tokens": written,
+        "web_searches": count_in(object_in(usage, "server_tool_use"), "web_search_requests"),
+        "audio_seconds": amount_in(usage, "prompt_audio_seconds"),
+    }
+    return {name: amount for name, amount in found.items() if amount}
 
 
 def _units_in(details: JsonObject, names: Mapping[str, str]) -> Mapping[str, float]:

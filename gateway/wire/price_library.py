@@ -35,17 +35,32 @@ _BATCH = ("processing", "batch")
 
 
 @dataclass(frozen=True, slots=True)
+class FlatPrices:
+    """Prices without tiers.
+
+    Args:
+        prices: as the library has them.
+        rates: the same by the token.
+        keys: what the prices are for.
+    """
+
+    prices: ModelPrice
+    rates: TokenRates
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class LibraryTariff:
     """What the library says about one model of one provider, at any time.
 
     Args:
-        flat: those of the model's prices that have no tiers, as rates.
+        flat: those of the model's prices that have no tiers.
         terms: what the model's prices depend on beside the time, by name.
     """
 
     provider: Provider
     model: ModelInfo
-    flat: tuple[tuple[ModelPrice, TokenRates], ...]
+    flat: tuple[FlatPrices, ...]
     terms: frozenset[tuple[str, str]]
     version: str = VERSION
 
@@ -53,16 +68,17 @@ class LibraryTariff:
         """Return nano-dollars for a charge at a time; None if the library cannot make sense of it."""
         try:
             at = datetime_of(at_us)
-            terms = {name: term for name, term in charge.terms.items() if (name, term) in self.terms}
             current = self.model.get_prices(at)
-            if not _is_priced(current, charge) or (
-                _BATCH in charge.terms.items() and _BATCH not in self.terms
-            ):
+            if not charge.units and not charge.terms:
+                flat = next((one for one in self.flat if one.prices is current), None)
+                if flat is not None and not _is_priced(flat.keys, charge):
+                    return None
+                if flat is not None and (nanousd := flat.rates.price(charge.usage)) is not None:
+                    return nanousd
+            terms = {name: term for name, term in charge.terms.items() if (name, term) in self.terms}
+            is_unknown_batch = _BATCH in charge.terms.items() and _BATCH not in self.terms
+            if is_unknown_batch or not _is_priced(_keys_of(current), charge):
                 return None
-            if not charge.units and not terms:
-                for prices, rates in self.flat:
-                    if prices is current and (nanousd := rates.price(charge.usage)) is not None:
-                        return nanousd
             return self._calculate(_to_library(charge), at, terms)
         except (ValueError, ArithmeticError):
             return None
@@ -94,7 +110,9 @@ def find_tariff(
     prices = (
         [found.prices] if isinstance(found.prices, ModelPrice) else [each.prices for each in found.prices]
     )
-    flat = tuple((each, rates) for each in prices if (rates := _flat_rates(each)) is not None)
+    flat = tuple(
+        FlatPrices(each, rates, _keys_of(each)) for each in prices if (rates := _flat_rates(each)) is not None
+    )
     terms = frozenset(term for variant in found.price_variants or () for term in variant.when.items())
     return LibraryTariff(provider, found, flat, terms)
 
@@ -133,14 +151,23 @@ def _flat_rates(prices: ModelPrice) -> TokenRates | None:
     )
 
 
-def _is_priced(prices: ModelPrice, charge: Charge) -> bool:
-    """Whether a model has a price for anything that is counted; else it would seem to cost nothing. A model without
+def _keys_of(prices: ModelPrice) -> frozenset[str]:
+    """What a model has prices for."""
+    return frozenset(
+        name for name, price in vars(prices).items() if price is not None and not name.startswith("_")
+    )
+
+
+def _is_priced(keys: frozenset[str], charge: Charge) -> bool:
+    """Whether there is a price for anything that is counted; else it would seem to cost nothing. A model without
     any price is free."""
-    known = {name for name, price in vars(prices).items() if price is not None and not name.startswith("_")}
+    usage = charge.usage
+    if not keys or (usage.prompt_tokens is not None and "input_mtok" in keys):
+        return True
     counted = {unit_data[name]["price_key"] for name in charge.units if name in unit_data}
-    counted |= {"input_mtok"} if charge.usage.prompt_tokens is not None else set()
-    counted |= {"output_mtok"} if charge.usage.completion_tokens is not None else set()
-    return not known or not counted or not counted.isdisjoint(known)
+    counted |= {"input_mtok"} if usage.prompt_tokens is not None else set()
+    counted |= {"output_mtok"} if usage.completion_tokens is not None else set()
+    return not counted or not counted.isdisjoint(keys)
 
 
 def _to_library(charge: Charge) -> genai_prices.Usage:
