@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import Enum
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ ANY_JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
+
+
+NAME = attrgetter("name")
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if hasattr(value, "__dataclass_fields__"):
-        value = {field.name: getattr(value, field.name) for field in fields(value)}
+        value = {
+            name: found for name in map(NAME, fields(value)) if (found := getattr(value, name)) is not False
+        }
     if isinstance(value, dict):
         plain = {name: _plain(item) for name, item in value.items()}
         return {name: item for name, item in plain.items() if item not in (None, "", [], {})}

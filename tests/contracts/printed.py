@@ -41,7 +41,7 @@ class Block(BaseModel):
 
 DOCUMENTS = {
     file.stem: [Block.model_validate(found) for found in yaml.safe_load(file.read_text())]
-    for file in sorted(FOLDER.glob("*.yaml"))
+    for file in sorted(FOLDER.glob("*-feedback*.yaml"))
 }
 
 

@@ -144,7 +144,10 @@ def test_recorded_speech_is_sent_and_its_transcript_comes_back(
     assert received.body is not None
     assert sound in received.body
     logged = read_request(gateway, raw.headers["helicone-id"])
-    assert (logged["endpoint"], logged["request_size"]) == ("other", received.size)
+    assert (logged["endpoint"], logged["request_size"]) == (
+        "audio.transcriptions",
+        received.size,
+    )
 
 
 def test_the_providers_own_errors_stay_its_own(client: openai.OpenAI, upstream: UpstreamProcess) -> None:
