@@ -165,7 +165,8 @@ class ProviderConfig(Section):
     )
     auth: Auth = Field(
         default="bearer",
-        description="How api_key is sent: as `Authorization: Bearer`, or in the header that is named.",
+        description="How api_key is sent: as `Authorization: Bearer`, or in the header that is named here; "
+        "`{header: NAME}` names any.",
     )
     headers: ProviderHeaders = Field(
         default_factory=dict, description="Headers of each request upstream, in place of the caller's."

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.exchange import RawHeaders
 from gateway.domain.credentials import PROVIDER_HEADERS
+from gateway.domain.exchange import RawHeaders
 from gateway.proxy.credentials import is_no_credential
 from gateway.proxy.headers import HOP_BY_HOP, read_request_head, response_headers, upstream_headers
 from gateway.routing.targets import BasePath, Provider

@@ -9,10 +9,10 @@ from multidict import CIMultiDict
 
 from gateway.access.keys import KeyRing, hash_token
 from gateway.access.tokens import FeedbackTokens
+from gateway.domain.credentials import CREDENTIAL_HEADERS
 from gateway.domain.principal import OPEN, Principal, Role, Scope
 from gateway.errors import Forbidden, Unauthorized
 from gateway.store.administration import KeyStore
-from gateway.domain.credentials import CREDENTIAL_HEADERS
 from gateway.web.auth import TOKEN_HEADER, authenticate, read_feedback_token, require
 
 NO_STORE = cast(KeyStore, None)
