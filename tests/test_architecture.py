@@ -106,6 +106,7 @@ VENDORS = re.compile("portkey|helicone|pharia", re.IGNORECASE)
 VENDORS_ARE_NAMED_IN = (
     "gateway/api/", "gateway/proxy/", "gateway/config/", "gateway/cli/", "gateway/ui/", "gateway/web/auth.py",
     "gateway/app.py", "gateway/provisioning.py", "gateway/routing/router.py", "gateway/store/secrets.py",
+    "gateway/domain/credentials.py",
 )  # fmt: skip
 """Faces, the names of headers and of configuration keys, and the wiring. The cores have never heard of them."""
 

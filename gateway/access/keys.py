@@ -51,6 +51,8 @@ class KeyRing:
         self._store = store
         self.is_off = is_off
         """Whether nobody needs a key because the configuration says so."""
+        self.version = 0
+        """Changes whenever the keys do."""
 
     @property
     def is_open(self) -> bool:
@@ -75,14 +77,18 @@ class KeyRing:
     def replace_configured(self, configured: dict[str, Principal]) -> None:
         """Take over the keys of a reloaded configuration."""
         self._configured = configured
+        self.version += 1
 
     async def refresh(self) -> None:
         """Read again which keys the store holds."""
-        self._stored = {
+        stored = {
             key.sha256: Principal(key.name, frozenset(map(Role, key.roles)), key.tenant, limits=key.limits)
             for key in await self._store.keys()
             if key.revoked_at_us is None
         }
+        if stored != self._stored:
+            self._stored = stored
+            self.version += 1
 
 
 def refreshing(keys: KeyRing) -> Recurring:

@@ -9,8 +9,17 @@ import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
+from gateway.domain.credentials import key_header
 from gateway.domain.database_url import POSTGRES_PREFIXES, SQLITE_PREFIX
 from gateway.domain.exchange import PayloadPolicy
 from gateway.domain.limit import Limit
@@ -23,6 +32,9 @@ RESERVED_NAMES = frozenset(
 
 SHA256_PREFIX = "sha256:"
 """What a key begins with that is not the key itself but its hash."""
+
+AUTH_KINDS = ("bearer", "x-api-key", "api-key", "x-goog-api-key")
+"""How a provider's key may be sent: with the Bearer scheme, or bare in the header of that name."""
 
 MIN_SECRET_LENGTH = 32
 """Shortest secret to sign with, in characters."""
@@ -138,6 +150,27 @@ def _key_value(key: SecretStr) -> SecretStr:
     return key
 
 
+def _no_empty_key(key: object) -> object:
+    return None if key == "" else key
+
+
+def _auth(auth: object) -> object:
+    if isinstance(auth, dict):
+        if auth.keys() != {"header"} or not isinstance(auth["header"], str):
+            raise ValueError("must be {header: NAME}, with the name of a header")
+        return {"header": _header_name(auth["header"])}
+    if auth not in AUTH_KINDS:
+        raise ValueError(f"must be {', '.join(AUTH_KINDS)}, or {{header: NAME}} for any other header")
+    return auth
+
+
+def _names_no_key(headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    name, _ = key_header(info.data.get("auth", "bearer"))
+    if info.data.get("api_key") is not None and name in map(str.lower, headers):
+        raise ValueError(f"must not have {name}, in which api_key is sent; leave out one of the two")
+    return headers
+
+
 def _signing_secret(secret: SecretStr) -> SecretStr:
     if len(secret.get_secret_value()) < MIN_SECRET_LENGTH:
         raise ValueError(
@@ -165,7 +198,14 @@ Number = Annotated[float, BeforeValidator(_no_truth)]
 Seconds = Annotated[float, Field(gt=0, le=86_400), BeforeValidator(_no_truth)]
 Dollars = Annotated[float, Field(ge=0), BeforeValidator(_no_truth)]
 Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
+ProviderHeaders = Annotated[Headers, AfterValidator(_names_no_key)]
 KeyValue = Annotated[SecretStr, AfterValidator(_key_value)]
+ProviderKey = Annotated[KeyValue | None, BeforeValidator(_no_empty_key)]
+Auth = Annotated[
+    str | dict[str, str],
+    BeforeValidator(_auth),
+    WithJsonSchema({"anyOf": [{"enum": [*AUTH_KINDS]}, {"type": "object"}]}),
+]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
 WrittenLimit = Annotated[
     Limit,

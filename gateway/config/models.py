@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from gateway.config.feedback import FeedbackConfig, TokensConfig
 from gateway.config.fields import (
     RESERVED_NAMES,
     SHA256_PREFIX,
+    Auth,
     AuthMode,
     Dollars,
     Headers,
@@ -22,6 +23,8 @@ from gateway.config.fields import (
     Origin,
     Payloads,
     PortkeyScale,
+    ProviderHeaders,
+    ProviderKey,
     ProviderName,
     Roles,
     Seconds,
@@ -156,14 +159,18 @@ class ProviderConfig(Section):
         description="What becomes of a version such as v1 ahead of a caller's path: sent on (`keep`) or left out "
         "(`strip`) whatever base_url is; null: told by base_url.",
     )
-    api_key: KeyValue | None = Field(
+    api_key: ProviderKey = Field(
         default=None,
         description="Key sent upstream for callers that came in with a gateway key, or with none.",
     )
-    auth: Literal["bearer", "x-api-key"] = Field(
-        default="bearer", description="How api_key is sent upstream."
+    auth: Auth = Field(
+        default="bearer",
+        description="How api_key is sent: as `Authorization: Bearer`, or in the header that is named here; "
+        "`{header: NAME}` names any.",
     )
-    headers: Headers = Field(default_factory=dict, description="Headers added to each request upstream.")
+    headers: ProviderHeaders = Field(
+        default_factory=dict, description="Headers of each request upstream, in place of the caller's."
+    )
     timeouts: TimeoutsConfig = Field(
         default_factory=TimeoutsConfig, description="Limits in seconds, by phase."
     )
@@ -185,13 +192,6 @@ class ProviderConfig(Section):
     keepalive_seconds: Seconds = Field(
         default=30, description="How long an idle connection is kept for reuse."
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_empty_key(cls, data: object) -> object:
-        if isinstance(data, dict) and data.get("api_key") == "":
-            return {**data, "api_key": None}
-        return data
 
 
 class PriceConfig(Section):

@@ -47,8 +47,13 @@ EXCEPTIONS = {
 """What Bedrock calls such errors; its SDKs raise them by these names."""
 
 
-def draw_error(error: GatewayError, endpoint: str, identity: Identity | None) -> web.Response:
+def draw_error(
+    error: GatewayError, endpoint: str, identity: Identity | None, user_agent: str = ""
+) -> web.Response:
     """Draw an error as the provider whose endpoint it is does; where that is not known, as OpenAI does.
+
+    Args:
+        user_agent: what called; OpenRouter's SDK reads no error whose code is no integer.
 
     Sources: OpenAI API reference, "Error codes"; Anthropic API reference, "Errors"; Google's API design guide,
     "Errors"; Ollama's, Cohere's and DashScope's API references, "Errors"; botocore 1.44, `parsers.py`.
@@ -70,10 +75,14 @@ def draw_error(error: GatewayError, endpoint: str, identity: Identity | None) ->
         named = {"request_id": identity.request_id} if identity else {}
         body = {"code": error.code, "message": str(error), **named}
     else:
-        body = {"error": {"message": str(error), "type": kind, "param": error.field, "code": error.code}}
-        if endpoint.startswith("cohere."):
-            # Its path is also one of OpenAI's imitators; each finds what it looks for.
-            body["message"] = str(error)
+        text = str(error)
+        code = error.status if "openrouter" in user_agent else error.code
+        # Cohere's, Voyage's and other SDKs that ask for paths of OpenAI's look for a text at the top.
+        body = {
+            "error": {"message": text, "type": kind, "param": error.field, "code": code},
+            "message": text,
+            "detail": text,
+        }
     return web.Response(
         status=error.status,
         body=orjson.dumps(body),

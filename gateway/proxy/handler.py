@@ -16,6 +16,7 @@ from gateway.domain.value import value
 from gateway.errors import BadInput, CallerTimeout, GatewayError, UpstreamError, UpstreamTimeout
 from gateway.proxy.answer import Answer
 from gateway.proxy.body import allow_body, read_request_body
+from gateway.proxy.credentials import GatewayCredentials, headers_to_keep, path_to_keep, upstream_target
 from gateway.proxy.errors import draw_error
 from gateway.proxy.headers import RequestHead, read_request_head, upstream_headers
 from gateway.proxy.identity import read_identity
@@ -27,7 +28,7 @@ from gateway.recording.recorder import Recorder
 from gateway.routing.router import Router
 from gateway.routing.targets import Provider, Target
 from gateway.upstream import OutgoingRequest, Upstream
-from gateway.web.auth import authenticate, is_feedback_token, is_gateway_key, require
+from gateway.web.auth import authenticate, require
 from gateway.web.guard import unexpected
 from gateway.wire import endpoint_of
 
@@ -82,6 +83,7 @@ class Proxy:
         self.patience_seconds = patience_seconds
         self._keys = keys
         self._tokens = tokens
+        self._find_ours = GatewayCredentials(keys, tokens).find
         self._allowances = allowances
         self._upstream = upstream
         self._recorder = recorder
@@ -95,13 +97,14 @@ class Proxy:
             head = read_request_head(request.raw_headers)
             identity = read_identity(head, request.headers.get("traceparent"))
             omission = read_omission(head)
-            principal = require(authenticate(request.headers, self._keys), Role.PROXY)
+            query = request.raw_path.partition("?")[2]
+            principal = require(authenticate(request.headers, self._keys, query=query), Role.PROXY)
             self.in_flight.refuse_beyond_limit()
             self._admit()
             self._allowances.admit(principal)
             target = self.router.plan(request.raw_path, *_wishes(head))
         except GatewayError as error:
-            return draw_error(error, endpoint_of(request.raw_path), identity)
+            return _draw(error, request, endpoint_of(request.raw_path), identity)
         call = _Call(request, head, target, self._capture(request, identity, omission, principal, target))
         task = self.in_flight.enter()
         try:
@@ -138,19 +141,19 @@ class Proxy:
             return await self._fail(call, answer, Outcome.GATEWAY_ERROR, failure)
 
     async def _outgoing(self, call: _Call) -> OutgoingRequest:
+        target, in_query = upstream_target(call.target.request_target, self._find_ours)
+        head = upstream_headers(call.head, call.target.provider, self._find_ours, in_query)
+        call.capture.sent_credentials = head.credentials
+        if head.hidden:
+            call.capture.request_headers = headers_to_keep(call.request.raw_headers, head.hidden)
         if call.head.expects_continue:
             allow_body(call.request)
-        headers = upstream_headers(call.head, call.target.provider, self._is_ours)
-        call.capture.sent_headers = headers
         return OutgoingRequest(
             method=call.request.method,
-            target=call.target.request_target,
-            headers=headers,
+            target=target,
+            headers=head.fields,
             body=await read_request_body(call.request, call.capture.request_body, self.patience_seconds),
         )
-
-    def _is_ours(self, credential: bytes) -> bool:
-        return is_gateway_key(credential, self._keys) or is_feedback_token(credential, self._tokens)
 
     async def _fail(
         self, call: _Call, answer: Answer | None, outcome: Outcome, error: GatewayError
@@ -163,7 +166,7 @@ class Proxy:
         if answer is not None and has_begun:
             answer.break_off()
             return answer
-        drawn = draw_error(error, call.capture.endpoint, call.capture.identity)
+        drawn = _draw(error, call.request, call.capture.endpoint, call.capture.identity)
         drawn.headers["x-portkey-provider"] = call.target.provider.name
         return drawn
 
@@ -187,7 +190,7 @@ class Proxy:
             provider=target.provider.name,
             endpoint=endpoint_of(request.raw_path),
             method=request.method,
-            path=request.raw_path,
+            path=path_to_keep(request.raw_path, self._find_ours),
             payloads=self.policy_of(principal, target.provider),
             omission=omission,
             limit_bytes=self._limit_bytes,
@@ -205,6 +208,12 @@ def _wishes(head: RequestHead) -> tuple[str | None, str | None]:
         None if provider is None else provider.decode("utf-8", "replace"),
         None if host is None else host.decode("utf-8", "replace"),
     )
+
+
+def _draw(
+    error: GatewayError, request: web.BaseRequest, endpoint: str, identity: Identity | None
+) -> web.Response:
+    return draw_error(error, endpoint, identity, request.headers.get("User-Agent", ""))
 
 
 def _outcome_of(error: GatewayError, answer: Answer | None) -> Outcome:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
+from gateway.domain.credentials import is_secret_header
 from gateway.domain.exchange import RawHeaders
 from gateway.domain.value import value
+from gateway.proxy.credentials import FindOurs, is_no_credential
 from gateway.routing.targets import Provider
 from gateway.web.auth import TOKEN_HEADER
 
@@ -23,8 +25,6 @@ TOKEN_FIELD = TOKEN_HEADER.encode()
 _ENDS_HERE = HOP_BY_HOP | {b"host", b"expect"}
 _OURS = (b"x-portkey-", b"helicone-", TOKEN_FIELD)
 _PROPERTY = b"helicone-property-"
-_CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
-_CREDENTIAL_LENGTHS = frozenset(map(len, _CREDENTIALS))
 _ANSWERED_BY_US = HOP_BY_HOP | {b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider", TOKEN_FIELD}
 
 
@@ -45,6 +45,21 @@ class RequestHead:
     onward: list[tuple[bytes, bytes]]
     is_chunked: bool
     expects_continue: bool
+
+
+@value()
+class UpstreamHead:
+    """Header fields for a provider.
+
+    Args:
+        fields: all of them, in order.
+        credentials: values that open something there.
+        hidden: values of the caller's fields that open something under a name that does not say so.
+    """
+
+    fields: RawHeaders
+    credentials: list[bytes]
+    hidden: list[bytes]
 
 
 def read_request_head(raw: RawHeaders) -> RequestHead:
@@ -74,27 +89,39 @@ def read_request_head(raw: RawHeaders) -> RequestHead:
 
 
 def upstream_headers(
-    head: RequestHead, provider: Provider, is_gateway_key: Callable[[bytes], bool]
-) -> RawHeaders:
+    head: RequestHead, provider: Provider, find_ours: FindOurs, in_query: Sequence[bytes] = ()
+) -> UpstreamHead:
     """Return the fields to send to a provider. Its own key is put in where the caller sent none for it.
 
     Args:
-        is_gateway_key: tells of a credential's value whether it opens this gateway; those end here.
+        find_ours: finds the values that open this gateway; their fields end here.
+        in_query: the caller's credentials for the provider that are in the query.
     """
     fields = [(b"host", provider.host_header)]
-    has_credential = False
+    credentials = [*in_query]
+    hidden: list[bytes] = []
+    ours = find_ours([text for _, text in head.onward])
+    lengths = provider.judged_lengths
     for field in head.onward:
-        if len(field[0]) in _CREDENTIAL_LENGTHS and field[0].lower() in _CREDENTIALS:
-            if is_gateway_key(field[1]):
-                continue
-            has_credential = True
-        fields.append(field)
-    if provider.key_header is not None and not has_credential:
+        name, text = field
+        if text in ours:
+            if not is_secret_header(name):
+                hidden.append(text)
+        elif len(name) not in lengths or (name := name.lower()) not in provider.judged_names:
+            fields.append(field)
+        elif name not in provider.replaced_names and not is_no_credential(text):
+            fields.append(field)
+            credentials.append(text)
+            if not is_secret_header(name):
+                hidden.append(text)
+    if provider.key_header is not None and not credentials:
         fields.append(provider.key_header)
+        credentials.append(provider.key_header[1])
     if head.is_chunked:
         fields.append((b"transfer-encoding", b"chunked"))
     fields += provider.headers
-    return tuple(fields)
+    credentials += provider.secrets
+    return UpstreamHead(tuple(fields), credentials, hidden)
 
 
 def response_headers(raw: RawHeaders) -> list[tuple[bytes, bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -49,7 +50,7 @@ class Capture:
 
     Args:
         limit_bytes: how much of each body is kept.
-        sent_headers: the head that the provider was sent, with credentials that its answer may repeat.
+        sent_credentials: what the provider was sent that opens something, which its errors may repeat.
     """
 
     identity: Identity
@@ -66,7 +67,7 @@ class Capture:
     started_at_us: int = field(default_factory=now_us)
     first_byte_at_us: int | None = None
     status: int | None = None
-    sent_headers: RawHeaders = ()
+    sent_credentials: Sequence[bytes] = ()
     response_headers: RawHeaders = ()
     is_closed: bool = False
     request_body: BodyCapture = field(init=False)
@@ -89,7 +90,7 @@ class Capture:
         response_headers, response_body = self.response_headers, self.response_body.kept()
         if self.status is not None and self.status >= HTTPStatus.BAD_REQUEST:
             response_headers, response_body = without_echoes(
-                self.sent_headers, response_headers, response_body
+                self.sent_credentials, response_headers, response_body
             )
         return Exchange(
             identity=self.identity,

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.domain.exchange import RawHeaders
 from gateway.wire.content import decode
 
-_CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 _LEAST_BYTES = 8
 """Shorter ones are words that happen to be there."""
 
@@ -17,14 +18,13 @@ _MAX_UNPACKED_BYTES = 1024 * 1024
 """How much of an error is unpacked to be looked into, since callers wait for that."""
 
 
-def without_echoes(sent: RawHeaders, headers: RawHeaders, body: bytes) -> tuple[RawHeaders, bytes]:
+def without_echoes(sent: Sequence[bytes], headers: RawHeaders, body: bytes) -> tuple[RawHeaders, bytes]:
     """Return the head and body of an error without the credentials it was sent, each as many asterisks.
 
     Args:
-        sent: the head that the provider was sent.
+        sent: the credentials that the provider was sent, with or without a scheme.
     """
-    credentials = [_bare(value) for name, value in sent if name.lower() in _CREDENTIALS]
-    credentials = [each for each in credentials if len(each) >= _LEAST_BYTES]
+    credentials = [bare for value in sent if len(bare := _bare(value)) >= _LEAST_BYTES]
     if not credentials:
         return headers, body
     headers = tuple((name, _masked(value, credentials)) for name, value in headers)

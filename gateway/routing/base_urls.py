@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from gateway.domain.credentials import Auth, key_header
 from gateway.routing.targets import VERSION, BasePath, VersionPath
 
 _OPENAI_CHAT = "/v1/chat/completions"
@@ -56,7 +57,7 @@ class Fault:
     do: str
 
 
-def chat_url(base_url: str, version_path: VersionPath | None = None, auth: str = "bearer") -> str:
+def chat_url(base_url: str, version_path: VersionPath | None = None, auth: Auth = "bearer") -> str:
     """Return the URL that a chat call would go to, from the SDK that such a base URL is likely meant for.
 
     Args:
@@ -84,12 +85,12 @@ def fault_of(base_url: str, version_path: VersionPath | None = None) -> Fault | 
     return None
 
 
-def _chat_of(place: str, auth: str) -> str:
+def _chat_of(place: str, auth: Auth) -> str:
     rest, _, last = place.rpartition("/")
     is_versioned = re.fullmatch(VERSION, last) is not None
     for pattern, version, asked in _CHATS:
         if pattern.fullmatch(rest if is_versioned and version else place):
             named = last if is_versioned else version
             return f"/{named}{asked}" if version else asked
-    is_anthropic = auth == "x-api-key" or "anthropic" in place
+    is_anthropic = key_header(auth)[0] == "x-api-key" or "anthropic" in place
     return _ANTHROPIC_CHAT if is_anthropic else _OPENAI_CHAT

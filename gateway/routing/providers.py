@@ -5,13 +5,11 @@ from __future__ import annotations
 import ssl
 from urllib.parse import urlsplit
 
+from gateway.domain.credentials import Auth, key_header
 from gateway.domain.exchange import PayloadPolicy
 from gateway.errors import BadInput
 from gateway.routing.targets import BasePath, Provider, VersionPath
 from gateway.upstream.message import Origin, Timeouts
-
-KEY_HEADERS = {"bearer": (b"authorization", b"Bearer "), "x-api-key": (b"x-api-key", b"")}
-"""Name of the header that carries a provider's key, and what stands before the key, by kind of auth."""
 
 
 def build_provider(
@@ -21,14 +19,18 @@ def build_provider(
     tls: ssl.SSLContext,
     version_path: VersionPath | None = None,
     api_key: str | None = None,
-    auth: str = "bearer",
+    auth: Auth = "bearer",
     headers: dict[str, str] | None = None,
     timeouts: Timeouts | None = None,
     payloads: PayloadPolicy | None = None,
     max_connections: int = 1000,
     keepalive_seconds: float = 30.0,
 ) -> Provider:
-    """Build a provider; `tls` is used where the URL says https.
+    """Build a provider.
+
+    Args:
+        tls: used where the URL says https.
+        auth: how `api_key` is sent.
 
     Raises:
         BadInput: the URL is not one that can be called.
@@ -40,7 +42,7 @@ def build_provider(
         raise BadInput(f"is not a usable URL: {error}.", field=f"{name}.base_url") from None
     if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query or url.fragment:
         raise BadInput("must be http(s)://host[:port][/path].", field=f"{name}.base_url")
-    key_name, key_prefix = KEY_HEADERS[auth]
+    key_name, key_prefix = key_header(auth)
     return Provider(
         name=name,
         origin=Origin(
@@ -49,7 +51,7 @@ def build_provider(
         host_header=url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"),
         base_path=BasePath.of(url.path, version_path),
         base_url=base_url,
-        key_header=(key_name, key_prefix + api_key.encode()) if api_key else None,
+        key_header=(key_name.encode(), (key_prefix + api_key).encode()) if api_key else None,
         headers=tuple((field.lower().encode(), value.encode()) for field, value in (headers or {}).items()),
         timeouts=timeouts or Timeouts(),
         payloads=payloads,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.domain.credentials import PROVIDER_HEADERS, is_secret_header
 from gateway.domain.exchange import PayloadPolicy
 from gateway.domain.value import value
 from gateway.upstream.message import Origin, Timeouts
@@ -16,6 +17,8 @@ VersionPath = Literal["keep", "strip"]
 
 VERSION = r"v[0-9]+(?:\.[0-9]+)*(?:p[0-9]+)?(?:(?:alpha|beta)[0-9]*)?"
 """Pattern of a path segment that is a version: `v1`, `v4`, `v1.1`, `v1beta`, `v1alpha2`, `v1p1beta1`."""
+
+_CREDENTIAL_NAMES = frozenset(name.lower().encode() for name in PROVIDER_HEADERS)
 
 _VERSIONS_AHEAD = re.compile(rf"(?:(/{VERSION})(?=[/?]|\Z))+")
 """Versions at the head of a path; the group is the last of them."""
@@ -91,7 +94,7 @@ class Provider:
     Args:
         host_header: value of the Host header it is called with.
         key_header: header line that carries its key, or None where we hold no key for it.
-        headers: header fields added to each request.
+        headers: header fields of each request, in place of the caller's of these names.
         payloads: what is kept of its requests; None leaves that to the gateway's default.
     """
 
@@ -104,6 +107,24 @@ class Provider:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
     payloads: PayloadPolicy | None = None
+    replaced_names: frozenset[bytes] = field(init=False)
+    """Names, in lower case, of `headers`."""
+    judged_names: frozenset[bytes] = field(init=False)
+    """Those, and the names of the headers in which a caller's credential for it may come."""
+    judged_lengths: frozenset[int] = field(init=False)
+    """How long these names are."""
+    secrets: tuple[bytes, ...] = field(init=False)
+    """Values among `headers` that open something."""
+
+    def __post_init__(self) -> None:
+        own = () if self.key_header is None else self.key_header[:1]
+        replaced = frozenset(name for name, _ in self.headers)
+        judged = _CREDENTIAL_NAMES.union(own, replaced)
+        object.__setattr__(self, "replaced_names", replaced)
+        object.__setattr__(self, "judged_names", judged)
+        object.__setattr__(self, "judged_lengths", frozenset(map(len, judged)))
+        secrets = tuple(text for name, text in self.headers if is_secret_header(name))
+        object.__setattr__(self, "secrets", secrets)
 
 
 @value()

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from urllib.parse import unquote
 
 from gateway.access.hosts import TrustedHosts
 from gateway.access.keys import KeyRing
 from gateway.access.tokens import FeedbackTokens
+from gateway.domain.credentials import CREDENTIAL_HEADERS, CREDENTIAL_PARAMETERS, bare
 from gateway.domain.principal import OPEN, Principal, Role
 from gateway.errors import Forbidden, Unauthorized
-
-CREDENTIAL_HEADERS = ("x-portkey-api-key", "Helicone-Auth", "Authorization", "x-api-key")
-"""Where a gateway key may be, in the order in which it is looked for."""
 
 TOKEN_HEADER = "x-gateway-feedback-token"
 """Where a feedback token comes with a proxied response, and where it may come back."""
 
 
-def authenticate(headers: Mapping[str, str], keys: KeyRing) -> Principal:
+def authenticate(headers: Mapping[str, str], keys: KeyRing, *, query: str = "") -> Principal:
     """Find out who is calling.
 
+    Args:
+        query: the query in which a key may come too, as the caller wrote it.
+
     Raises:
-        Unauthorized: keys are needed, and none of the headers holds one that is known.
+        Unauthorized: keys are needed, and none that is known came.
         Forbidden: there are no keys, and a page from elsewhere calls.
     """
     if keys.is_open:
@@ -30,7 +32,10 @@ def authenticate(headers: Mapping[str, str], keys: KeyRing) -> Principal:
         return OPEN
     for name in CREDENTIAL_HEADERS:
         value = headers.get(name)
-        if value is not None and (principal := keys.find(_token(value))):
+        if value is not None and (principal := keys.find(bare(value))):
+            return principal
+    for value in _credentials_in(query) if query else ():
+        if principal := keys.find(value):
             return principal
     raise Unauthorized(
         "no valid gateway key came with this request.",
@@ -50,7 +55,7 @@ def read_feedback_token(headers: Mapping[str, str], tokens: FeedbackTokens) -> P
         return None
     if (token := headers.get(TOKEN_HEADER)) is not None:
         return tokens.read(token)
-    values = (_token(headers.get(name, "")) for name in CREDENTIAL_HEADERS)
+    values = (bare(headers.get(name, "")) for name in CREDENTIAL_HEADERS)
     found = next(filter(tokens.is_token, values), None)
     return None if found is None else tokens.read(found)
 
@@ -69,15 +74,11 @@ def require(principal: Principal, role: Role | None) -> Principal:
     return principal
 
 
-def is_gateway_key(value: bytes, keys: KeyRing) -> bool:
-    """Tell whether a credential header's value is a gateway key, which must not leave the gateway even where
-    none is needed."""
-    return keys.find(_token(value.decode("utf-8", "surrogateescape"))) is not None
-
-
-def is_feedback_token(value: bytes, tokens: FeedbackTokens) -> bool:
-    """Tell whether a credential header's value is a feedback token, which must not leave the gateway either."""
-    return tokens.is_token(_token(value.decode("utf-8", "surrogateescape")))
+def _credentials_in(query: str) -> Iterator[str]:
+    for parameter in query.split("&"):
+        name, _, value = parameter.partition("=")
+        if name in CREDENTIAL_PARAMETERS:
+            yield unquote(value)
 
 
 def _refuse_foreign_pages(headers: Mapping[str, str], hosts: TrustedHosts) -> None:
@@ -94,8 +95,3 @@ def _refuse_foreign_pages(headers: Mapping[str, str], hosts: TrustedHosts) -> No
             field="Origin",
             hint="Make a key, or add the name of their host to server.allowed_hosts.",
         )
-
-
-def _token(value: str) -> str:
-    scheme, _, rest = value.partition(" ")
-    return rest.strip() if scheme.lower() == "bearer" else value

@@ -9,7 +9,8 @@ from collections.abc import Collection
 
 from aiohttp import web
 
-from gateway.web.auth import CREDENTIAL_HEADERS, TOKEN_HEADER
+from gateway.domain.credentials import CREDENTIAL_HEADERS
+from gateway.web.auth import TOKEN_HEADER
 from gateway.web.validation import IDEMPOTENCY_KEY
 
 ANY_ORIGIN = "*"

@@ -30,7 +30,6 @@ def text_of(client: Any) -> str:
     return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="its placeholder of a key is sent on")
 def test_the_provider_is_asked_with_the_providers_key(client: Any, contract: Contract) -> None:
     contract.play(whole(chat()))
     client.chat.completions.create(model=GPT, messages=QUESTIONS)

@@ -58,7 +58,15 @@ def shown(error: GatewayError, endpoint: str) -> dict[str, object]:
 def test_an_error_is_drawn_as_openai_draws_it(error: GatewayError, status: int, kind: str) -> None:
     assert draw_error(error, "chat.completions", None).status == status
     expected = {"message": str(error), "type": kind, "param": error.field, "code": error.code}
-    assert shown(error, "other") == {"error": expected}
+    at_the_top = {"message": str(error), "detail": str(error)}
+    assert shown(error, "other") == shown(error, "cohere.chat") == {"error": expected, **at_the_top}
+
+
+def test_openrouters_sdk_gets_the_integer_without_which_it_reads_no_error() -> None:
+    user_agent = "speakeasy-sdk/python 1.3.84 2.914.0 1.0.0 openrouter"
+    body = draw_error(Unauthorized("no"), "chat.completions", None, user_agent).body
+    assert isinstance(body, bytes)
+    assert json.loads(body)["error"]["code"] == 401
 
 
 @pytest.mark.parametrize(("error", "status", "kind"), KINDS)
@@ -100,14 +108,6 @@ def test_an_error_of_bedrocks_is_what_amazons_sdk_raises_by_that_name(error: Gat
     answer = {"status_code": drawn.status, "headers": drawn.headers, "body": drawn.body}
     parsed = botocore.parsers.RestJSONParser().parse(answer, model.operation_model("Converse").output_shape)
     assert parsed["Error"] == {"Message": str(error), "Code": kind}
-
-
-@pytest.mark.parametrize(("error", "status", "kind"), KINDS)
-def test_an_error_of_cohere_has_its_message_at_the_top_too(
-    error: GatewayError, status: int, kind: str
-) -> None:
-    assert draw_error(error, "cohere.chat", None).status == status
-    assert shown(error, "cohere.chat") == {**shown(error, "other"), "message": str(error)}
 
 
 @pytest.mark.parametrize(("error", "status", "kind"), KINDS)

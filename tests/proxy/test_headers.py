@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterable
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.domain.credentials import PROVIDER_HEADERS
 from gateway.domain.exchange import RawHeaders
+from gateway.proxy.credentials import is_no_credential
 from gateway.proxy.headers import HOP_BY_HOP, read_request_head, response_headers, upstream_headers
 from gateway.routing.targets import BasePath, Provider
 from gateway.upstream import Origin
@@ -24,7 +27,8 @@ ANSWERED_BY_US = [b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider", 
 names = st.text(string.ascii_letters + string.digits + "-_.!", min_size=1, max_size=20).map(str.encode)
 spelt = st.sampled_from([*sorted(HOP_BY_HOP), b"host", b"expect", b"content-length", *OURS, *ANSWERED_BY_US])
 odd_case = st.tuples(spelt, st.booleans()).map(lambda pair: pair[0].title() if pair[1] else pair[0])
-credentials = st.sampled_from([b"Authorization", b"authorization", b"x-api-key", b"X-Api-Key"])
+CREDENTIALS = {name.lower().encode() for name in PROVIDER_HEADERS}
+credentials = st.sampled_from([*sorted(CREDENTIALS), b"Authorization", b"X-Api-Key", b"X-TEAM"])
 values = st.binary(max_size=30) | st.sampled_from([GATEWAY_KEY, b"Bearer own", b"chunked", b"close, X-Named"])
 field_lists = st.lists(st.tuples(names | odd_case | credentials, values), max_size=20).map(tuple)
 
@@ -43,7 +47,11 @@ def provider(key: tuple[bytes, bytes] | None = KEY) -> Provider:
 
 def sent(raw: RawHeaders, key: tuple[bytes, bytes] | None = KEY) -> RawHeaders:
     """What a provider is sent of these fields."""
-    return upstream_headers(read_request_head(raw), provider(key), lambda value: value == GATEWAY_KEY)
+    return upstream_headers(read_request_head(raw), provider(key), find_gateway_key).fields
+
+
+def find_gateway_key(values: Iterable[bytes]) -> list[bytes]:
+    return [value for value in values if value == GATEWAY_KEY]
 
 
 def named(fields: RawHeaders) -> set[bytes]:
@@ -73,7 +81,9 @@ def test_all_else_is_sent_on_in_order_as_it_came(raw: RawHeaders) -> None:
         for field in raw
         if field[0].lower() not in dropped
         and not field[0].lower().startswith(OUR_PREFIXES)
-        and not (field[0].lower() in (b"authorization", b"x-api-key") and field[1] == GATEWAY_KEY)
+        and field[1] != GATEWAY_KEY
+        and field[0].lower() != b"x-team"
+        and not (field[0].lower() in CREDENTIALS and is_no_credential(field[1]))
     ]
     fields = list(sent(raw))
     assert fields[1 : len(expected) + 1] == expected
@@ -83,15 +93,18 @@ def test_all_else_is_sent_on_in_order_as_it_came(raw: RawHeaders) -> None:
 
 
 @given(field_lists)
-def test_a_gateway_key_is_never_sent_on_as_a_credential(raw: RawHeaders) -> None:
-    assert not any(
-        value == GATEWAY_KEY for name, value in sent(raw) if name.lower() in (b"authorization", b"x-api-key")
-    )
+def test_a_gateway_key_is_never_sent_on(raw: RawHeaders) -> None:
+    assert GATEWAY_KEY not in [value for _, value in sent(raw)]
+
+
+@given(field_lists)
+def test_a_configured_field_is_the_only_one_of_its_name(raw: RawHeaders) -> None:
+    assert [value for name, value in sent(raw) if name.lower() == b"x-team"] == [b"blue"]
 
 
 @given(field_lists)
 def test_the_provider_s_key_is_sent_exactly_where_the_caller_has_none_for_it(raw: RawHeaders) -> None:
-    own = [value for name, value in sent(raw, key=None) if name.lower() in (b"authorization", b"x-api-key")]
+    own = [value for name, value in sent(raw, key=None) if name.lower() in CREDENTIALS]
     assert (KEY in sent(raw)) == (not own)
 
 

@@ -9,13 +9,13 @@ from gateway.recording.capture import Capture
 from gateway.recording.echoes import without_echoes
 
 KEY = b"sk-a-key-of-some-length"
-SENT = ((b"Host", b"h"), (b"Authorization", b"Bearer " + KEY), (b"X-Team", b"blue"))
+SENT = (b"Bearer " + KEY, b"short")
 ERROR = b'{"error": {"message": "Incorrect API key provided: %b"}}'
 
 
-@pytest.mark.parametrize("name", [b"authorization", b"x-api-key", b"Api-Key", b"X-Goog-Api-Key"])
-def test_a_credential_that_comes_back_is_masked_byte_for_byte(name: bytes) -> None:
-    headers, body = without_echoes(((name, KEY),), ((b"X-Seen", b"key " + KEY),), ERROR % KEY)
+@pytest.mark.parametrize("sent", [KEY, b"Bearer " + KEY, b"Token " + KEY])
+def test_a_credential_that_comes_back_is_masked_byte_for_byte(sent: bytes) -> None:
+    headers, body = without_echoes((sent,), ((b"X-Seen", b"key " + KEY),), ERROR % KEY)
     assert headers == ((b"X-Seen", b"key " + b"*" * len(KEY)),)
     assert body == ERROR % (b"*" * len(KEY))
 
@@ -27,8 +27,8 @@ def test_a_packed_error_is_kept_unpacked_if_there_is_one_in_it() -> None:
     assert without_echoes(SENT, head, harmless) == (head, harmless)
 
 
-@pytest.mark.parametrize("sent", [(), ((b"Authorization", b"Bearer key"),), ((b"X-Team", KEY),)])
-def test_what_is_no_credential_or_a_mere_word_stays(sent: tuple[tuple[bytes, bytes], ...]) -> None:
+@pytest.mark.parametrize("sent", [(), (b"Bearer key",)])
+def test_what_is_no_credential_or_a_mere_word_stays(sent: tuple[bytes, ...]) -> None:
     assert without_echoes(sent, (), ERROR % KEY) == ((), ERROR % KEY)
 
 
@@ -45,7 +45,7 @@ def test_answers_are_kept_as_they_are_and_errors_without_echoes(status: int, is_
         payloads=PayloadPolicy.FULL,
         limit_bytes=1000,
         request_headers=(),
-        sent_headers=SENT,
+        sent_credentials=SENT,
     )
     capture.answered(status, ())
     capture.response_body.add(ERROR % KEY)

@@ -6,6 +6,7 @@ import ssl
 
 import pytest
 
+from gateway.domain.credentials import Auth
 from gateway.errors import BadInput
 from gateway.routing.providers import build_provider
 
@@ -51,9 +52,11 @@ def test_a_base_url_that_cannot_be_called_is_refused_by_name(base_url: str) -> N
 
 
 def test_a_key_is_sent_the_way_that_is_configured() -> None:
-    def key_header(auth: str) -> tuple[bytes, bytes] | None:
+    def key_header(auth: Auth) -> tuple[bytes, bytes] | None:
         return build_provider("up", "http://x", tls=TLS, api_key="k", auth=auth).key_header
 
     assert key_header("bearer") == (b"authorization", b"Bearer k")
     assert key_header("x-api-key") == (b"x-api-key", b"k")
+    assert key_header("x-goog-api-key") == (b"x-goog-api-key", b"k")
+    assert key_header({"header": "X-Team-Pass"}) == (b"x-team-pass", b"k")
     assert build_provider("up", "http://x", tls=TLS).key_header is None

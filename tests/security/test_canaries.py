@@ -133,7 +133,7 @@ def proxy_everything(house: House, upstream: UpstreamProcess) -> None:
     """Calls of each kind, with the gateway's key in each of its places, or with the caller's own keys beside it."""
     key = SECRETS["key-proxy"]
     trace = f"x-portkey-trace-id: {TRACE}"
-    for script in scripts(upstream, "provider-header", "own-bearer", "own-x-api-key", "own-api-key"):
+    for script in scripts(upstream, "provider-header", "own-bearer", "own-x-api-key"):
         for provider in ("up", "redacted", "off"):
             target = f"/{provider}/chat/completions?key={SECRETS['query']}&access_token={SECRETS['query']}"
             house.call("own keys", "POST", target, KEY_FIELDS[0] + key, trace, script, *OWN, body=CHAT)

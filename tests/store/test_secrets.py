@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.domain.credentials import CREDENTIAL_HEADERS, CREDENTIAL_PARAMETERS
 from gateway.store.secrets import path_without_secrets, without_secrets
 
 
@@ -73,6 +74,13 @@ def test_the_value_of_a_secret_header_is_replaced(name: str) -> None:
 def test_the_value_of_a_useful_header_stays(name: str) -> None:
     header = name.encode()
     assert without_secrets(((header, b"a value"),)) == [(header, b"a value")]
+
+
+def test_all_fields_in_which_a_credential_may_come_are_replaced() -> None:
+    for name in CREDENTIAL_HEADERS:
+        assert without_secrets(((name.encode(), b"opens"),)) == [(name.encode(), b"[redacted]")]
+    for name in CREDENTIAL_PARAMETERS:
+        assert path_without_secrets(f"/v1?{name}=opens") == f"/v1?{name}=[redacted]"
 
 
 def test_a_credential_under_any_name_is_replaced() -> None:

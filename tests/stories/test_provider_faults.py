@@ -157,7 +157,8 @@ def _check_error(body: bytes, endpoint: bytes, status: int) -> None:
     if endpoint.endswith(b"messages"):
         assert shown == {"type": "error", "error": {"type": kind, "message": message}}
     else:
-        assert shown == {"error": {"message": message, "type": kind, "param": None, "code": code}}
+        error = {"message": message, "type": kind, "param": None, "code": code}
+        assert shown == {"error": error, "message": message, "detail": message}
 
 
 def _traced(trace: str) -> bytes:

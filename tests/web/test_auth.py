@@ -9,17 +9,11 @@ from multidict import CIMultiDict
 
 from gateway.access.keys import KeyRing, hash_token
 from gateway.access.tokens import FeedbackTokens
+from gateway.domain.credentials import CREDENTIAL_HEADERS
 from gateway.domain.principal import OPEN, Principal, Role, Scope
 from gateway.errors import Forbidden, Unauthorized
 from gateway.store.administration import KeyStore
-from gateway.web.auth import (
-    TOKEN_HEADER,
-    authenticate,
-    is_feedback_token,
-    is_gateway_key,
-    read_feedback_token,
-    require,
-)
+from gateway.web.auth import TOKEN_HEADER, authenticate, read_feedback_token, require
 
 NO_STORE = cast(KeyStore, None)
 """The ring below is never refreshed, so it asks no store."""
@@ -46,7 +40,11 @@ def caller(*headers: tuple[str, str]) -> Principal:
         ("Authorization", "Bearer gw-1"),
         ("authorization", "bearer   gw-1"),
         ("Authorization", "gw-1"),
+        ("Authorization", "Token gw-1"),
         ("x-api-key", "gw-1"),
+        ("api-key", "gw-1"),
+        ("x-goog-api-key", "gw-1"),
+        ("xi-api-key", "gw-1"),
     ],
 )
 def test_a_key_is_found_in_each_of_its_headers(header: tuple[str, str]) -> None:
@@ -60,7 +58,7 @@ def test_a_key_is_found_in_each_of_its_headers(header: tuple[str, str]) -> None:
         ("Authorization", "Basic gw-1"),
         ("Authorization", "Bearer"),
         ("Authorization", ""),
-        ("api-key", "gw-1"),
+        ("X-Other-Api-Key", "gw-1"),
         ("Authorization", "Bearer GW-1"),
         ("Authorization", "Bearer gw-1 gw-2"),
     ],
@@ -72,10 +70,21 @@ def test_anything_else_is_no_key(header: tuple[str, str]) -> None:
 
 
 def test_the_headers_are_looked_at_in_the_documented_order() -> None:
-    order = ["x-portkey-api-key", "Helicone-Auth", "Authorization", "x-api-key"]
-    for count, name in enumerate(order[:-1]):
-        for later in order[count + 1 :]:
+    for count, name in enumerate(CREDENTIAL_HEADERS[:-1]):
+        for later in CREDENTIAL_HEADERS[count + 1 :]:
             assert caller((later, "gw-2"), (name, "gw-1")) == FIRST
+
+
+@pytest.mark.parametrize("query", ["key=gw-2", "a=1&api_key=gw%2D2", "key=AIza&key=gw-2"])
+def test_a_key_is_found_in_the_query_after_all_headers(query: str) -> None:
+    assert authenticate(CIMultiDict({"Authorization": "Bearer own"}), ring(), query=query) == SECOND
+    assert authenticate(CIMultiDict({"xi-api-key": "gw-1"}), ring(), query=query) == FIRST
+
+
+@pytest.mark.parametrize("query", ["", "key", "key=", "q=gw-2", "key=gw-3", "&=gw-2"])
+def test_other_parameters_are_no_key(query: str) -> None:
+    with pytest.raises(Unauthorized):
+        authenticate(CIMultiDict(), ring(), query=query)
 
 
 def test_a_provider_s_own_key_in_front_does_not_hide_the_gateway_s() -> None:
@@ -92,15 +101,6 @@ def test_a_role_is_required_and_an_admin_has_every_one() -> None:
     assert all(require(SECOND, role) is SECOND for role in Role)
     with pytest.raises(Forbidden, match="read"):
         require(FIRST, Role.READ)
-
-
-@pytest.mark.parametrize("is_off", [False, True])
-def test_a_gateway_key_is_recognised_whether_or_not_one_is_needed(is_off: bool) -> None:
-    keys = ring(is_off=is_off)
-    for value in (b"gw-1", b"Bearer gw-1", b"bearer  gw-2"):
-        assert is_gateway_key(value, keys)
-    for value in (b"sk-own", b"Bearer sk-own", b"", b"\xff", b"Basic gw-1"):
-        assert not is_gateway_key(value, keys)
 
 
 SCOPE = Scope("trace-1", "request-1")
@@ -167,13 +167,3 @@ def test_the_bearer_of_a_token_has_no_role(tokens: FeedbackTokens, token: str) -
     for role in Role:
         with pytest.raises(Forbidden, match=f"a feedback token .* nothing else. This takes .* {role}"):
             require(tokens.read(token), role)
-
-
-def test_a_feedback_token_among_credentials_is_recognised_valid_or_not(
-    tokens: FeedbackTokens, token: str
-) -> None:
-    for value in (token, f"Bearer {token}", "bearer gf1.expired"):
-        assert is_feedback_token(value.encode(), tokens)
-        assert not is_feedback_token(value.encode(), FeedbackTokens())
-    for other in (b"sk-own", b"Bearer sk-own", b"", b"\xff", b"Basic " + token.encode()):
-        assert not is_feedback_token(other, tokens)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from gateway.web.auth import CREDENTIAL_HEADERS
+from gateway.domain.credentials import CREDENTIAL_HEADERS
 from gateway.web.cors import AllowedOrigins
 
 APP = "https://app.example.com"

@@ -32,7 +32,7 @@ A forwarded request takes its trace id from `x-portkey-trace-id`, or from a W3C 
 a new one; `Helicone-Request-Id` may set its request id. The response carries both, as `x-portkey-trace-id`
 and `helicone-id`. Feedback may name a request by either, or by the provider's id of its response.
 
-Where keys are configured, a gateway key is needed, in any one of the first four headers listed under security.
+Where keys are configured, a gateway key is needed, in any one of the headers listed under security.
 """
 
 _MEANINGS = {
@@ -57,6 +57,9 @@ SECURITY_SCHEMES: dict[str, Json] = {
     },
     "bearer": {"type": "http", "scheme": "bearer"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    "azureKey": {"type": "apiKey", "in": "header", "name": "api-key"},
+    "googleKey": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
+    "elevenLabsKey": {"type": "apiKey", "in": "header", "name": "xi-api-key"},
 }
 """Where a gateway key may come."""
 

@@ -135,6 +135,9 @@ def test_failures_have_the_shape_of_their_face_and_keys_are_asked_for_only_where
         ["heliconeAuth"],
         ["bearer"],
         ["apiKey"],
+        ["azureKey"],
+        ["googleKey"],
+        ["elevenLabsKey"],
     ]
     assert (list(opened["responses"]), opened["security"]) == (["200"], [])
 

@@ -1,0 +1,56 @@
+"""Which values open the gateway, wherever they stand."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from gateway.access.keys import KeyRing, hash_token
+from gateway.access.tokens import FeedbackTokens
+from gateway.domain.principal import Principal, Role, Scope
+from gateway.proxy.credentials import GatewayCredentials
+from gateway.store.administration import KeyStore
+
+NO_STORE = cast(KeyStore, None)
+"""The ring below is never refreshed, so it asks no store."""
+
+CALLER = Principal("app", frozenset({Role.PROXY}))
+
+
+def ring(*tokens: str, is_off: bool = False) -> KeyRing:
+    return KeyRing({hash_token(token): CALLER for token in tokens}, NO_STORE, is_off=is_off)
+
+
+@pytest.mark.parametrize("is_off", [False, True])
+def test_gateway_keys_are_found_whether_or_not_one_is_needed(is_off: bool) -> None:
+    find = GatewayCredentials(ring("gw-1", "gw-2", is_off=is_off), FeedbackTokens()).find
+    ours = [b"gw-1", b"Bearer gw-1", b"bearer  gw-2", b"Token gw-1", b"Key gw-1"]
+    others = [b"sk-own", b"Bearer sk-own", b"", b"\xff", b"Basic gw-1", b"gw-3"]
+    for _ in range(2):
+        assert list(find([*ours, *others])) == ours
+
+
+def test_feedback_tokens_are_found_valid_or_not_once_there_are_any() -> None:
+    tokens = FeedbackTokens()
+    find = GatewayCredentials(ring("gw-1"), tokens).find
+    tried = [b"gf1.expired", b"Bearer gf1.expired"]
+    assert list(find([*tried, b"sk-own"])) == []
+    tokens.replace_secrets(["a-secret-of-at-least-32-characters"], 60)
+    issued = tokens.issue(Scope("trace-1", "request-1"), None, "app")
+    assert list(find([*tried, b"sk-own", issued])) == [*tried, issued]
+
+
+def test_a_key_that_is_made_later_is_found_then() -> None:
+    keys = ring("gw-1")
+    find = GatewayCredentials(keys, FeedbackTokens()).find
+    assert list(find([b"gw-1", b"gw-new"])) == [b"gw-1"]
+    keys.replace_configured({hash_token("gw-new"): CALLER})
+    assert list(find([b"gw-1", b"gw-new"])) == [b"gw-new"]
+
+
+def test_no_number_of_other_values_changes_what_is_found() -> None:
+    find = GatewayCredentials(ring("gw-1"), FeedbackTokens()).find
+    for start in range(0, 10_000, 1000):
+        values = [b"%d" % number for number in range(start, start + 1000)]
+        assert list(find([*values, b"gw-1"])) == [b"gw-1"]
