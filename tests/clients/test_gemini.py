@@ -154,7 +154,6 @@ def test_the_path_is_asked_in_the_version_that_the_sdk_names(contract: Contract,
     assert received.values(b"x-goog-api-key") == [PROVIDER_KEY.encode()]
 
 
-@pytest.mark.xfail(strict=True, raises=errors.ClientError, reason="keys are not looked for there yet")
 def test_a_gateway_key_in_the_sdks_own_place_opens_the_gateway_and_stays_there(contract: Contract) -> None:
     contract.play(whole(gemini({"text": "Hi there"})))
     client = genai.Client(api_key=GATEWAY_KEY, http_options={"base_url": f"{contract.url}/google"})
