@@ -25,6 +25,8 @@ from gateway.wire.token_rates import NANOUSD_PER_TOKEN, TokenRates
 VERSION = f"genai-prices {genai_prices.__version__}"
 
 _MILLION = 1_000_000
+_END_OF_TIME_US = 253_402_300_800_000_000
+"""The year 10000, in microseconds since the epoch; the calendar ends before it."""
 
 _BEDROCK_HOST = re.compile(
     r"https://(?:[\w-]+\.)?bedrock-(?:runtime|runtime-fips|mantle)\.[\w-]+\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)(?:[:/]|$)"
@@ -55,21 +57,28 @@ class LibraryTariff:
 
     Args:
         flat: those of the model's prices that have no tiers.
+        always: the model's only prices, where they have no tiers.
         terms: what the model's prices depend on beside the time, by name.
     """
 
     provider: Provider
     model: ModelInfo
     flat: tuple[FlatPrices, ...]
+    always: FlatPrices | None
     terms: frozenset[tuple[str, str]]
     version: str = VERSION
 
     def price(self, charge: Charge, at_us: int) -> Decimal | None:
         """Return nano-dollars for a charge at a time; None if the library cannot make sense of it."""
+        is_plain = not charge.units and not charge.terms
+        always = self.always if is_plain and 0 <= at_us < _END_OF_TIME_US else None
+        # Most prices are of this kind, and need no look at the calendar.
+        if always and _is_priced(always.keys, charge) and (nanousd := always.rates.price(charge.usage)):
+            return nanousd
         try:
             at = datetime_of(at_us)
             current = self.model.get_prices(at)
-            if not charge.units and not charge.terms:
+            if is_plain:
                 flat = next((one for one in self.flat if one.prices is current), None)
                 if flat is not None and not _is_priced(flat.keys, charge):
                     return None
@@ -114,7 +123,8 @@ def find_tariff(
         FlatPrices(each, rates, _keys_of(each)) for each in prices if (rates := _flat_rates(each)) is not None
     )
     terms = frozenset(term for variant in found.price_variants or () for term in variant.when.items())
-    return LibraryTariff(provider, found, flat, terms)
+    always = flat[0] if flat and found.prices is flat[0].prices else None
+    return LibraryTariff(provider, found, flat, always, terms)
 
 
 def _provider_called(name: str) -> Provider | None:

@@ -39,11 +39,8 @@ class TokenRates:
         completion = (usage.completion_tokens or 0) - reasoning
         if fresh < 0 or completion < 0:
             return None
-        return (
-            self.request
-            + self.fresh * fresh
-            + self.cached * cached
-            + self.cache_write * written
-            + self.completion * completion
-            + self.reasoning * reasoning
-        )
+        nanousd = self.request + self.fresh * fresh + self.completion * completion
+        # Most answers have none of these, and arithmetic of decimals is dear.
+        if cached or written:
+            nanousd += self.cached * cached + self.cache_write * written
+        return nanousd + self.reasoning * reasoning if reasoning else nanousd
