@@ -110,7 +110,7 @@ VENDORS_ARE_NAMED_IN = (
 )  # fmt: skip
 """Faces, the names of headers and of configuration keys, and the wiring. The cores have never heard of them."""
 
-MOST_LINES = 300
+MOST_LINES = 500
 
 
 @dataclass(frozen=True)
