@@ -38,9 +38,9 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            if near := get_close_matches(args[0], self._commands_in, n=1):
-                error.message += f" Did you mean {near[0]!r}?"
-            raise
+            if not (near := get_close_matches(args[0], self._commands_in, n=1)):
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
