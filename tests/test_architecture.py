@@ -63,7 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "web",
     }
     | {"wire"},
-    "server": NOUNS | {"app", "config", "demo", "running", "urls"},
+    "server": NOUNS | {"app", "config", "demo", "provisioning", "running", "urls"},
     "cli": NOUNS | RULES | {"api", "app", "client", "config", "provisioning", "server", "store", "wire"},
     "__main__": {"cli"},
 }
