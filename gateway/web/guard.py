@@ -13,7 +13,7 @@ from gateway.domain.ids import new_id
 from gateway.domain.principal import OPEN, Principal
 from gateway.errors import GatewayError, Overloaded, StoreUnavailable, TooManyRequests, Unauthorized
 from gateway.web.auth import authenticate, read_feedback_token, require
-from gateway.web.bodies import STRICTER_LIMIT
+from gateway.web.bodies import REQUEST_BODY, BodyLimits, RequestBody
 from gateway.web.cors import AllowedOrigins
 from gateway.web.face import ANY_ROLE, Endpoint, Face
 
@@ -33,6 +33,7 @@ class Guard:
         tokens: the feedback tokens that some endpoints take; None: there are none.
         origins: whose pages may call those endpoints; None: no other's.
         auditor: writes down what only admins may do; None: nobody does.
+        bodies: how long callers may take for bodies, and how much those may hold.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class Guard:
         tokens: FeedbackTokens | None = None,
         origins: AllowedOrigins | None = None,
         auditor: Auditor | None = None,
+        bodies: BodyLimits | None = None,
     ) -> None:
+        self.bodies = bodies or BodyLimits()
         self._auditor = auditor
         self._keys = keys
         self._tokens = tokens or FeedbackTokens()
@@ -58,7 +61,11 @@ class Guard:
 
     def _guarded(self, face: Face, endpoint: Endpoint):  # type: ignore[no-untyped-def]
         async def handle(request: web.Request) -> web.StreamResponse:
-            response = await answer(request)
+            body = request[REQUEST_BODY] = RequestBody(self.bodies)
+            try:
+                response = await answer(request)
+            finally:
+                body.release()
             if endpoint.takes_tokens:
                 response.headers.update(self._origins.headers(request))
             return response
@@ -101,7 +108,7 @@ class Guard:
             return OPEN
         bearer = read_feedback_token(request.headers, self._tokens)
         if bearer is not None and endpoint.takes_tokens:
-            request[STRICTER_LIMIT] = MAX_TOKEN_BODY_BYTES
+            request[REQUEST_BODY].longest_bytes = MAX_TOKEN_BODY_BYTES
             return bearer
         caller = bearer or authenticate(request.headers, self._keys)
         return require(caller, None if endpoint.role == ANY_ROLE else endpoint.role)
