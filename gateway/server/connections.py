@@ -10,7 +10,6 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidURLError, LineTooLong
 
 from gateway.errors import BadInput, HeadTooLarge
-from gateway.proxy.errors import draw_error
 
 log = structlog.get_logger("gateway.server")
 
@@ -37,7 +36,8 @@ class Connection(web.RequestHandler):
         log.info("unreadable request refused", status=error.status, reason=str(error), remote=request.remote)
         if request.writer.output_size:
             raise ConnectionError("an answer has been begun already")
-        response = draw_error(error, "", None)
+        drawn = {"error": {"code": error.code, "message": str(error)}}
+        response = web.json_response(drawn, status=error.status)
         response.force_close()
         return response
 
