@@ -51,11 +51,13 @@ class Guard:
         self._origins = origins or AllowedOrigins()
 
     def add_routes(self, app: web.Application, face: Face) -> None:
-        """Register a face's endpoints, each with and without a trailing slash."""
+        """Register a face's endpoints, each with and without a trailing slash; those for GET for HEAD as well."""
         for endpoint in face.endpoints:
             handler = self._guarded(face, endpoint)
             for path in dict.fromkeys((endpoint.path, endpoint.path.rstrip("/") + "/")):
                 app.router.add_route(endpoint.method, path, handler)
+                if endpoint.method == "GET":
+                    app.router.add_route("HEAD", path, handler)
                 if endpoint.takes_tokens:
                     app.router.add_route("OPTIONS", path, self._origins.preflight)
 
