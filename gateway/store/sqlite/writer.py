@@ -74,8 +74,11 @@ class SqliteWriter(Writer):
             self._fail(jobs, error)
             return jobs
         try:
-            if jobs := self._take():
-                self._commit(jobs)
+            if (jobs := self._take()) and (error := self._commit(jobs)):
+                # What has come meanwhile has waited too, and would wait as long again.
+                while late := self._take():
+                    self._fail(late, error)
+                    jobs += late
             return jobs
         finally:
             self._turn.end()
