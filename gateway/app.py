@@ -46,6 +46,7 @@ from gateway.query import (
     rolling_up,
 )
 from gateway.query.exports import ExportFiles, ExportJobs, ExportLinks, ExportRunner
+from gateway.recording.access_log import AccessLog
 from gateway.recording.expiring import Expiring
 from gateway.recording.inheriting import Inheriting
 from gateway.recording.interpreter import Interpreter
@@ -88,7 +89,8 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     upstream = Upstream()
     metrics = Metrics(worker.inherited, worker.others)
     allowances = Allowances(store)
-    observers = [metrics.observe, allowances.observe, reporter.observe]
+    access_log = AccessLog(config.logging.access_mode)
+    observers = [metrics.observe, allowances.observe, reporter.observe, access_log.observe]
     interpreter = Interpreter(store, prices_of(config), base_urls_of(config), observers)
     spill, *left_behind = map(Spill, claim.spills)
     overflow = Overflow(spill, store, interpreter, left_behind)
@@ -103,6 +105,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         recorder=recorder,
         policy_of=policy_of(config),
         limit_bytes=config.storage.max_body_bytes,
+        access_log=access_log,
         admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
         in_flight=InFlight(config.server.max_in_flight),
         patience_seconds=config.server.read_timeout,
@@ -168,7 +171,8 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         votes=votes,
         scale_of=scale_of(config),
         faces=[*faces, documentation_face(faces, __version__)],
-        guard=Guard(keys, voting.tokens, voting.origins, Auditor(store), bodies),
+        access_log=access_log,
+        guard=Guard(keys, voting.tokens, voting.origins, Auditor(store), access_log.answered, bodies),
     )
     return gateway
 

@@ -10,6 +10,7 @@ from gateway.config.models import SHA256_PREFIX, Config, ProviderConfig
 from gateway.domain.exchange import PayloadPolicy
 from gateway.domain.loopback import is_loopback
 from gateway.domain.principal import Principal
+from gateway.errors import BadInput
 from gateway.feedback import Scale
 from gateway.feedback.scales import SCALES
 from gateway.proxy.handler import PolicyOf
@@ -33,7 +34,6 @@ def router_of(config: Config) -> Router:
 
     Raises:
         GatewayError: a provider cannot be used as it is configured.
-        OSError: a certificate file cannot be read.
     """
     trust = ssl.create_default_context()
     providers = {name: _provider(name, provider, trust) for name, provider in config.providers.items()}
@@ -137,6 +137,17 @@ def access_faults_of(config: Config) -> list[tuple[str, Fault]]:
     ]
 
 
+def refuse_without_keys(config: Config) -> None:
+    """Raise BadInput where strangers could come in, given that there is no key. To be called if there is none."""
+    server = config.server
+    if server.auth != "off" and not is_loopback(server.host):
+        raise BadInput(
+            f"{server.host} can be reached from other machines, but no keys are configured.",
+            field="server.host",
+            hint="Add keys, make one with `gateway keys create`, or say `auth: off` under server.",
+        )
+
+
 def reporter_of(config: Config) -> Reporter:
     """Return what tells OpenTelemetry. Raises BadInput where the packages for that are not installed."""
     telemetry = config.telemetry
@@ -160,7 +171,7 @@ def _provider(name: str, config: ProviderConfig, trust: ssl.SSLContext) -> Provi
     return build_provider(
         name,
         config.base_url,
-        tls=trust if config.ca_file is None else ssl.create_default_context(cafile=config.ca_file),
+        tls=trust if config.ca_file is None else _trust(name, config.ca_file),
         version_path=config.version_path,
         api_key=None if config.api_key is None else config.api_key.get_secret_value(),
         auth=config.auth,
@@ -170,3 +181,14 @@ def _provider(name: str, config: ProviderConfig, trust: ssl.SSLContext) -> Provi
         max_connections=config.max_connections,
         keepalive_seconds=config.keepalive_seconds,
     )
+
+
+def _trust(name: str, ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise BadInput(
+            f"{ca_file} cannot be used: {(error.strerror or str(error)).lower()}.",
+            field=f"providers.{name}.ca_file",
+            hint="It must hold certificates in PEM, and be readable.",
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -226,6 +227,11 @@ class KeyConfig(Section):
     )
 
 
+def are_for_people(style: str) -> bool:
+    """Tell whether log lines of this `logging.format` are laid out for people."""
+    return style == "human" or (style == "auto" and sys.stderr.isatty())
+
+
 class LoggingConfig(Section):
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe lines written."
@@ -233,6 +239,18 @@ class LoggingConfig(Section):
     format: Literal["auto", "json", "human"] = Field(
         default="auto", description="`auto`: for people on a terminal, JSON lines otherwise."
     )
+    requests: Literal["auto", "all", "failures", "off"] = Field(
+        default="auto",
+        description="Which requests get a line: `all`, `failures` (status 500 and above, broken or late answers), "
+        "`off`; `auto`: all where lines are for people, failures otherwise.",
+    )
+
+    @property
+    def access_mode(self) -> Literal["all", "failures", "off"]:
+        """Which requests get a line."""
+        if self.requests != "auto":
+            return self.requests
+        return "all" if are_for_people(self.format) else "failures"
 
 
 class TelemetryConfig(Section):

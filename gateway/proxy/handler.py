@@ -23,6 +23,7 @@ from gateway.proxy.identity import read_identity
 from gateway.proxy.in_flight import InFlight
 from gateway.proxy.omission import read_omission
 from gateway.proxy.relay import relay
+from gateway.recording.access_log import AccessLog
 from gateway.recording.capture import Capture
 from gateway.recording.recorder import Recorder
 from gateway.routing.router import Router
@@ -57,6 +58,7 @@ class Proxy:
         router: which provider a request is for; may be replaced while requests are in flight.
         policy_of: what of a request may be kept.
         limit_bytes: how much of each body is kept.
+        access_log: has a line for what is refused before a provider is chosen.
         admit: raises StoreUnavailable where requests are to be refused because they could not be logged.
         in_flight: counts those under way, and says when there are enough.
         patience_seconds: how long callers may take for each piece of a body.
@@ -73,6 +75,7 @@ class Proxy:
         recorder: Recorder,
         policy_of: PolicyOf,
         limit_bytes: int,
+        access_log: AccessLog,
         admit: Callable[[], None],
         in_flight: InFlight,
         patience_seconds: float,
@@ -88,6 +91,7 @@ class Proxy:
         self._upstream = upstream
         self._recorder = recorder
         self._limit_bytes = limit_bytes
+        self._access_log = access_log
         self._admit = admit
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -104,7 +108,9 @@ class Proxy:
             self._allowances.admit(principal)
             target = self.router.plan(request.raw_path, *_wishes(head))
         except GatewayError as error:
-            return _draw(error, request, endpoint_of(request.raw_path), identity)
+            endpoint = endpoint_of(request.raw_path)
+            self._access_log.refused(request.method, endpoint, error)
+            return _draw(error, request, endpoint, identity)
         call = _Call(request, head, target, self._capture(request, identity, omission, principal, target))
         task = self.in_flight.enter()
         try:

@@ -96,6 +96,18 @@ def claim_number(path: Path, wanted: int, workers: int) -> FileClaim:
     return FileClaim(path, locks, [number for number in range(workers) if number != wanted])
 
 
+def is_claimed(path: Path) -> bool:
+    """Tell whether a gateway of this machine works on the store in this file."""
+    for number in _known(path) if path.parent.is_dir() else ():
+        lock = FileLock(beside(path, f".lock.{number}"))
+        try:
+            if not lock.share_if_free():
+                return True
+        finally:
+            lock.close()
+    return False
+
+
 def _free(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, FileLock]]:
     """Take the locks of those numbers that nobody holds."""
     for number in numbers:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import structlog
 from aiohttp import web
 
@@ -26,6 +29,9 @@ MAX_TOKEN_BODY_BYTES = 64 * 1024
 """Longest body taken of callers with a feedback token, which may be anybody."""
 
 
+OnAnswer = Callable[[str, str, int, float], None]
+
+
 class Guard:
     """Puts authentication and error drawing around the endpoints of faces.
 
@@ -33,6 +39,7 @@ class Guard:
         tokens: the feedback tokens that some endpoints take; None: there are none.
         origins: whose pages may call those endpoints; None: no other's.
         auditor: writes down what only admins may do; None: nobody does.
+        on_answer: told of each answer by method, documented path, status and seconds.
         bodies: how long callers may take for bodies, and how much those may hold.
     """
 
@@ -42,9 +49,11 @@ class Guard:
         tokens: FeedbackTokens | None = None,
         origins: AllowedOrigins | None = None,
         auditor: Auditor | None = None,
+        on_answer: OnAnswer | None = None,
         bodies: BodyLimits | None = None,
     ) -> None:
         self.bodies = bodies or BodyLimits()
+        self._on_answer = on_answer
         self._auditor = auditor
         self._keys = keys
         self._tokens = tokens or FeedbackTokens()
@@ -63,11 +72,15 @@ class Guard:
 
     def _guarded(self, face: Face, endpoint: Endpoint):  # type: ignore[no-untyped-def]
         async def handle(request: web.Request) -> web.StreamResponse:
+            started = time.monotonic()
             body = request[REQUEST_BODY] = RequestBody(self.bodies)
             try:
                 response = await answer(request)
             finally:
                 body.release()
+            if self._on_answer is not None:
+                seconds = time.monotonic() - started
+                self._on_answer(request.method, endpoint.plain_path, response.status, seconds)
             if endpoint.takes_tokens:
                 response.headers.update(self._origins.headers(request))
             return response

@@ -45,7 +45,7 @@ _MEANINGS = {
     413: "It is more than is taken, or shown, at once.",
     422: "It is well formed, but a value is not allowed; the reply says which.",
     429: "The feedback token was used too often; `Retry-After` says when to try again.",
-    503: "The store cannot be used now, or too many long bodies are being read; `Retry-After` says when to try again.",
+    503: "The store cannot be used now, or too much is being sent; `Retry-After` says when to try again.",
 }
 
 SECURITY_SCHEMES: dict[str, Json] = {
