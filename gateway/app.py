@@ -59,8 +59,12 @@ from gateway.store.base import Health, Store
 from gateway.store.spill import Spill
 from gateway.ui import voting_face
 from gateway.upstream import Upstream
+from gateway.web.bodies import BodyLimits
 from gateway.web.guard import Guard
 from gateway.wire.content import readable
+
+LONGEST_BODIES = 4
+"""How many of the longest bodies of the gateway's own API may be held at a time."""
 
 
 async def open_gateway(config: Config, worker: Worker) -> Gateway:
@@ -120,6 +124,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         store, config.feedback.orphan_window, voting.limits.spend, reporter.observe_feedback
     )
     longest = config.server.max_feedback_bytes
+    bodies = BodyLimits(config.server.read_timeout, LONGEST_BODIES * longest)
     requests = RequestReader(store)
     native = native_face(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
@@ -167,7 +172,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         scale_of=scale_of(config),
         faces=[*faces, documentation_face(faces, __version__)],
         access_log=access_log,
-        guard=Guard(keys, voting.tokens, voting.origins, Auditor(store), access_log.answered),
+        guard=Guard(keys, voting.tokens, voting.origins, Auditor(store), access_log.answered, bodies),
     )
     return gateway
 

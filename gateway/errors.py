@@ -4,6 +4,7 @@
     ├── BadInput            400  the caller sent something wrong and can mend it
     │   ├── CallerTimeout   408  … it takes too long to send it
     │   ├── TooLarge        413  … it is bigger than what is taken here
+    │   ├── HeadTooLarge    431  … its head is
     │   └── Unprocessable   422  … it is well formed, but its values are not
     ├── Unauthorized        401  no key, or one that is not known
     ├── Forbidden           403  a known key that may not do this
@@ -62,6 +63,11 @@ class CallerTimeout(BadInput):
 class TooLarge(BadInput):
     status = 413
     code = "too_large"
+
+
+class HeadTooLarge(BadInput):
+    status = 431
+    code = "head_too_large"
 
 
 class Unprocessable(BadInput):

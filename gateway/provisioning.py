@@ -23,6 +23,9 @@ from gateway.telemetry import Reporter, open_reporter
 from gateway.upstream import Timeouts
 from gateway.wire.prices import PriceTable, Rate
 
+SHORTEST_KEY = 16
+"""Keys shorter than this, in characters, may be guessed."""
+
 _STRICTNESS = (PayloadPolicy.FULL, PayloadPolicy.REDACTED, PayloadPolicy.OFF)
 
 
@@ -103,9 +106,35 @@ def base_urls_of(config: Config) -> Callable[[str], str | None]:
 
 
 def faults_of(config: Config) -> list[tuple[str, Fault]]:
-    """Return what is wrong with base URLs that can be called all the same, each with its provider's name."""
-    found = ((name, fault_of(each.base_url, each.version_path)) for name, each in config.providers.items())
-    return [(name, fault) for name, fault in found if fault is not None]
+    """Return what is wrong with a configuration that can be used all the same, each with the path of its field."""
+    found = (
+        (f"providers.{name}.base_url", fault_of(each.base_url, each.version_path))
+        for name, each in config.providers.items()
+    )
+    return [*access_faults_of(config), *((field, fault) for field, fault in found if fault is not None)]
+
+
+def access_faults_of(config: Config) -> list[tuple[str, Fault]]:
+    """Return what lets in callers that nobody may have meant to let in, each with the path of its field."""
+    if config.server.auth == "off":
+        host = config.server.host
+        fault = Fault(
+            f"is off, and {host} can be reached from other machines.",
+            "Make sure that something else keeps strangers out, or make keys.",
+        )
+        return [] if is_loopback(host) else [("server.auth", fault)]
+    tokens = ((key.name, key.key.get_secret_value()) for key in config.keys)
+    return [
+        (
+            f"keys.{name}.key",
+            Fault(
+                f"has {len(token)} characters, and may be guessed.",
+                "Let `gateway keys create` make one, or `openssl rand -hex 32`.",
+            ),
+        )
+        for name, token in tokens
+        if not token.startswith(SHA256_PREFIX) and len(token) < SHORTEST_KEY
+    ]
 
 
 def refuse_without_keys(config: Config) -> None:

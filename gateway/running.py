@@ -127,6 +127,7 @@ class Gateway:
         self.proxy.policy_of = policy
         self.proxy.in_flight.most = config.server.max_in_flight
         self.proxy.patience_seconds = config.server.read_timeout
+        self.guard.bodies.patience_seconds = config.server.read_timeout
         self.scale_of = scale_of(config)
         self.votes.orphan_window_seconds = config.feedback.orphan_window
         self.log_book.policy_of = log_policy_of(config)

@@ -35,8 +35,8 @@ def command(config_file: Path | None) -> None:
     for name, provider in config.providers.items():
         url = chat_url(provider.base_url, provider.version_path, provider.auth)
         click.echo(f"  {name:<10} {url}")
-    for name, fault in faults_of(config):
-        click.echo(f"warning: {file}: providers.{name}.base_url: {fault.says} {fault.do}", err=True)
+    for field, fault in faults_of(config):
+        click.echo(f"warning: {file}: {field}: {fault.says} {fault.do}", err=True)
 
 
 def _refuse_what_serve_would(config: Config) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from gateway.errors import CallerTimeout
 from gateway.recording.capture import BodyCapture
+from gateway.web.bodies import read_piece
 
 WHOLE_BYTES = 64 * 1024
 """A body announced as no longer than this is read before the provider is called: it then goes out with the head
@@ -51,16 +50,7 @@ async def _pieces(
 
 async def _read_piece(request: web.BaseRequest, patience_seconds: float) -> bytes:
     try:
-        if request.content.is_eof():
-            # All of it has come with the head, as nearly always: then there is nothing to wait for.
-            return await request.content.readany()
-        async with asyncio.timeout(patience_seconds):
-            return await request.content.readany()
-    except TimeoutError:
-        raise CallerTimeout(
-            f"no more of the body came within {patience_seconds:g} seconds.",
-            hint="Send it without such pauses; server.read_timeout says how long they may be.",
-        ) from None
+        return await read_piece(request, patience_seconds)
     except web.RequestPayloadError as error:
         raise ConnectionResetError("the caller broke off its request") from error
 

@@ -14,6 +14,7 @@ from gateway.app import open_gateway
 from gateway.config.models import Config
 from gateway.provisioning import refuse_without_keys
 from gateway.running import Gateway, Worker
+from gateway.server.connections import Runner
 from gateway.server.listeners import Listeners
 from gateway.server.stalls import watch_stalls
 from gateway.urls import build_faces
@@ -93,7 +94,7 @@ async def serving(config: Config, worker: Worker) -> AsyncIterator[House]:
 
 async def _run_server(gateway: Gateway) -> web.AppRunner:
     server = gateway.config.server
-    runner = web.AppRunner(
+    runner = Runner(
         build_faces(gateway.faces, gateway.guard),
         access_log=None,
         auto_decompress=False,

@@ -19,6 +19,7 @@ from gateway.store.condition import Copied, Examined
 from gateway.store.files import beside, file_of, spill_of, spills_of
 from gateway.store.spill import Spill
 from gateway.store.sqlite import open_sqlite
+from gateway.store.sqlite.claim import SqliteClaim
 from gateway.store.sqlite.copying import Progress
 from gateway.store.sqlite.examining import examine_database
 
@@ -100,7 +101,7 @@ def claim_worker(url: str, number: int, workers: int, local_dir: Path = HERE) ->
     """
     files = claim_number(_local(url, local_dir), number, workers)
     if not is_server(url):
-        return files
+        return SqliteClaim(file_of(url), files)
     try:
         with _driver_needed():
             from gateway.store.postgres.leases import LeaseClaim

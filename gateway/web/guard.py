@@ -16,7 +16,7 @@ from gateway.domain.ids import new_id
 from gateway.domain.principal import OPEN, Principal
 from gateway.errors import GatewayError, Overloaded, StoreUnavailable, TooManyRequests, Unauthorized
 from gateway.web.auth import authenticate, read_feedback_token, require
-from gateway.web.bodies import STRICTER_LIMIT
+from gateway.web.bodies import REQUEST_BODY, BodyLimits, RequestBody
 from gateway.web.cors import AllowedOrigins
 from gateway.web.face import ANY_ROLE, Endpoint, Face
 
@@ -40,6 +40,7 @@ class Guard:
         origins: whose pages may call those endpoints; None: no other's.
         auditor: writes down what only admins may do; None: nobody does.
         on_answer: told of each answer by method, documented path, status and seconds.
+        bodies: how long callers may take for bodies, and how much those may hold.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class Guard:
         origins: AllowedOrigins | None = None,
         auditor: Auditor | None = None,
         on_answer: OnAnswer | None = None,
+        bodies: BodyLimits | None = None,
     ) -> None:
+        self.bodies = bodies or BodyLimits()
         self._on_answer = on_answer
         self._auditor = auditor
         self._keys = keys
@@ -57,21 +60,27 @@ class Guard:
         self._origins = origins or AllowedOrigins()
 
     def add_routes(self, app: web.Application, face: Face) -> None:
-        """Register a face's endpoints, each with and without a trailing slash."""
+        """Register a face's endpoints, each with and without a trailing slash; those for GET for HEAD as well."""
         for endpoint in face.endpoints:
             handler = self._guarded(face, endpoint)
             for path in dict.fromkeys((endpoint.path, endpoint.path.rstrip("/") + "/")):
                 app.router.add_route(endpoint.method, path, handler)
+                if endpoint.method == "GET":
+                    app.router.add_route("HEAD", path, handler)
                 if endpoint.takes_tokens:
                     app.router.add_route("OPTIONS", path, self._origins.preflight)
 
     def _guarded(self, face: Face, endpoint: Endpoint):  # type: ignore[no-untyped-def]
         async def handle(request: web.Request) -> web.StreamResponse:
             started = time.monotonic()
-            response = await answer(request)
+            body = request[REQUEST_BODY] = RequestBody(self.bodies)
+            try:
+                response = await answer(request)
+            finally:
+                body.release()
             if self._on_answer is not None:
                 seconds = time.monotonic() - started
-                self._on_answer(endpoint.method, endpoint.plain_path, response.status, seconds)
+                self._on_answer(request.method, endpoint.plain_path, response.status, seconds)
             if endpoint.takes_tokens:
                 response.headers.update(self._origins.headers(request))
             return response
@@ -114,7 +123,7 @@ class Guard:
             return OPEN
         bearer = read_feedback_token(request.headers, self._tokens)
         if bearer is not None and endpoint.takes_tokens:
-            request[STRICTER_LIMIT] = MAX_TOKEN_BODY_BYTES
+            request[REQUEST_BODY].longest_bytes = MAX_TOKEN_BODY_BYTES
             return bearer
         caller = bearer or authenticate(request.headers, self._keys)
         return require(caller, None if endpoint.role == ANY_ROLE else endpoint.role)
