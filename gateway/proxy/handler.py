@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 from aiohttp import web
@@ -10,7 +11,9 @@ from aiohttp import web
 from gateway.access.allowances import Allowances
 from gateway.access.keys import KeyRing
 from gateway.access.tokens import FeedbackTokens
+from gateway.domain.clock import now_us
 from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
+from gateway.domain.limit import LimitUsage
 from gateway.domain.principal import Principal, Role
 from gateway.domain.value import value
 from gateway.errors import BadInput, CallerTimeout, GatewayError, UpstreamError, UpstreamTimeout
@@ -29,7 +32,7 @@ from gateway.routing.router import Router
 from gateway.routing.targets import Provider, Target
 from gateway.upstream import OutgoingRequest, Upstream
 from gateway.web.auth import authenticate, require
-from gateway.web.guard import unexpected
+from gateway.web.guard import limit_headers, unexpected
 from gateway.wire import endpoint_of
 
 NOBODY_LEFT = 499
@@ -40,12 +43,17 @@ PolicyOf = Callable[[Principal, Provider], PayloadPolicy]
 
 @value()
 class _Call:
-    """A request that has found its provider."""
+    """A request that has found its provider.
+
+    Args:
+        usage: how its key stands with the limit that is nearest to being used up.
+    """
 
     request: web.BaseRequest
     head: RequestHead
     target: Target
     capture: Capture
+    usage: LimitUsage | None
 
 
 class Proxy:
@@ -81,6 +89,9 @@ class Proxy:
         self.policy_of = policy_of
         self.in_flight = in_flight
         self.patience_seconds = patience_seconds
+        self.refused: Counter[tuple[str, str]] = Counter()
+        """How many requests were refused before they had a provider, by the name of their key and the code of the
+        error; no name where no key was known."""
         self._keys = keys
         self._tokens = tokens
         self._find_ours = GatewayCredentials(keys, tokens).find
@@ -92,20 +103,23 @@ class Proxy:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request: find out what it is and whom it is for, then forward it."""
-        identity = None
+        identity = principal = None
         try:
             head = read_request_head(request.raw_headers)
             identity = read_identity(head, request.headers.get("traceparent"))
             omission = read_omission(head)
             query = request.raw_path.partition("?")[2]
-            principal = require(authenticate(request.headers, self._keys, query=query), Role.PROXY)
+            principal = authenticate(request.headers, self._keys, query=query)
+            require(principal, Role.PROXY)
             self.in_flight.refuse_beyond_limit()
             self._admit()
-            self._allowances.admit(principal)
+            usage = self._allowances.admit(principal)
             target = self.router.plan(request.raw_path, *_wishes(head))
         except GatewayError as error:
+            self.refused[(principal and principal.name) or "", error.code] += 1
             return _draw(error, request, endpoint_of(request.raw_path), identity)
-        call = _Call(request, head, target, self._capture(request, identity, omission, principal, target))
+        capture = self._capture(request, identity, omission, principal, target)
+        call = _Call(request, head, target, capture, usage)
         task = self.in_flight.enter()
         try:
             return await self._forward(call)
@@ -122,7 +136,7 @@ class Proxy:
             try:
                 capture.answered(response.status, response.headers)
                 answer = Answer(call.request, response.status, is_last=self.in_flight.is_draining)
-                await relay(response, answer, capture, self._recorder, self._tokens)
+                await relay(response, answer, capture, self._recorder, self._tokens, _limit_fields(call))
                 return answer
             finally:
                 response.close()
@@ -168,6 +182,7 @@ class Proxy:
             return answer
         drawn = _draw(error, call.request, call.capture.endpoint, call.capture.identity)
         drawn.headers["x-portkey-provider"] = call.target.provider.name
+        drawn.headers.update(_limit_headers(call))
         return drawn
 
     def _leave(self, capture: Capture, outcome: Outcome, error: str | None = None) -> None:
@@ -208,6 +223,18 @@ def _wishes(head: RequestHead) -> tuple[str | None, str | None]:
         None if provider is None else provider.decode("utf-8", "replace"),
         None if host is None else host.decode("utf-8", "replace"),
     )
+
+
+def _limit_headers(call: _Call) -> dict[str, str]:
+    usage = call.usage
+    if usage is None:
+        return {}
+    left = usage.limit.write(usage.remaining)
+    return limit_headers(str(usage.limit), left, usage.seconds_left(now_us()))
+
+
+def _limit_fields(call: _Call) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), text.encode()) for name, text in _limit_headers(call).items()]
 
 
 def _draw(

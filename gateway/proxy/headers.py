@@ -10,6 +10,7 @@ from gateway.domain.value import value
 from gateway.proxy.credentials import FindOurs, is_no_credential
 from gateway.routing.targets import Provider
 from gateway.web.auth import TOKEN_HEADER
+from gateway.web.guard import LIMIT_HEADERS
 
 HOP_BY_HOP = frozenset(
     {
@@ -25,7 +26,10 @@ TOKEN_FIELD = TOKEN_HEADER.encode()
 _ENDS_HERE = HOP_BY_HOP | {b"host", b"expect"}
 _OURS = (b"x-portkey-", b"helicone-", TOKEN_FIELD)
 _PROPERTY = b"helicone-property-"
-_ANSWERED_BY_US = HOP_BY_HOP | {b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider", TOKEN_FIELD}
+_ANSWERED_BY_US = HOP_BY_HOP | {
+    b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider", TOKEN_FIELD,
+    *(name.encode() for name in LIMIT_HEADERS),
+}  # fmt: skip
 
 
 @value()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from gateway.access.tokens import FeedbackTokens
@@ -20,6 +21,7 @@ async def relay(
     capture: Capture,
     recorder: Recorder,
     tokens: FeedbackTokens,
+    limit_fields: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
     """Bring a provider's answer to the caller.
 
@@ -27,12 +29,16 @@ async def relay(
     last chunk of any other) only after the exchange is recorded. A caller therefore has everything at once, and
     knows that it has everything only when it is logged.
 
+    Args:
+        limit_fields: what the caller is told of its limits.
+
     Raises:
         UpstreamError: the provider broke off, or took too long.
         ConnectionResetError: the caller has gone.
     """
     fields = response_headers(response.headers)
     fields += _own_fields(capture)
+    fields += limit_fields
     if tokens.is_on:
         fields.append((TOKEN_FIELD, _issue(tokens, capture)))
     unframed = response.has_body and response.content_length is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
@@ -10,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gateway.domain.exchange import Exchange, was_proxied
-from gateway.domain.figures import Family, Figures, add_up
+from gateway.domain.figures import Family, Figures, add_up, without_label
 from gateway.domain.request import NANO, Facts
 
 M = TypeVar("M", Counter, Histogram)
@@ -25,6 +27,27 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Gauges = Mapping[str, tuple[str, Callable[[], float]]]
 """Figures that are read when asked for: description and reader by name. Names in `_total` are counters."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledReading:
+    """Figures by labels that are read when asked for; with a name in `_total` counters.
+
+    Args:
+        read: returns the values of the labels, in their order, and the figure.
+        is_shared: as `Family` has it.
+    """
+
+    description: str
+    labels: tuple[str, ...]
+    read: Callable[[], Iterable[tuple[tuple[str, ...], float]]]
+    is_shared: bool = False
+
+
+LabelledGauges = Mapping[str, LabelledReading]
+
+KEY_LABEL = "key"
+"""Label that holds the name of a gateway key."""
 
 Others = Callable[[], Awaitable[Sequence[Figures]]]
 """Asks the processes that serve beside this one for their figures."""
@@ -48,6 +71,7 @@ class Metrics:
     def __init__(self, inherited: Figures, others: Others) -> None:
         self._inherited = inherited
         self._others = others
+        self._shared: frozenset[str] = frozenset()
         self._registry = CollectorRegistry()
         call = ("provider", "endpoint")
         self._requests = _Labelled(Counter(
@@ -84,9 +108,10 @@ class Metrics:
         """Count by how much the event loop came too late."""
         self._lag.observe(seconds)
 
-    def watch(self, gauges: Gauges) -> None:
+    def watch(self, gauges: Gauges, labelled: LabelledGauges = MappingProxyType({})) -> None:
         """Show these figures too, read anew each time they are asked for."""
-        self._registry.register(_Readings(gauges))
+        self._shared = frozenset(name for name, reading in labelled.items() if reading.is_shared)
+        self._registry.register(_Readings(gauges, labelled))
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
         """Count one exchange, unless it went elsewhere: its provider may be called anything."""
@@ -117,14 +142,20 @@ class Metrics:
                 family.type,
                 family.documentation,
                 {(one.name, tuple(sorted(one.labels.items()))): one.value for one in family.samples},
+                family.name in self._shared,
             )
             for family in self._registry.collect()
         }
         return add_up([self._inherited, own])
 
-    async def to_text(self) -> bytes:
-        """Return the figures of all processes together as Prometheus reads them."""
-        return generate_latest(_Shown(add_up([self.figures(), *await self._others()])))
+    async def to_text(self, *, shows_keys: bool = True) -> bytes:
+        """Return the figures of all processes together as Prometheus reads them.
+
+        Args:
+            shows_keys: whether those of single gateway keys are among them.
+        """
+        total = add_up([self.figures(), *await self._others()])
+        return generate_latest(_Shown(total if shows_keys else without_label(total, KEY_LABEL)))
 
 
 class _Labelled(Generic[M]):
@@ -155,8 +186,9 @@ class _Shown(Collector):
 
 
 class _Readings(Collector):
-    def __init__(self, gauges: Gauges) -> None:
+    def __init__(self, gauges: Gauges, labelled: LabelledGauges) -> None:
         self._gauges = gauges
+        self._labelled = labelled
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         for name, (description, read) in self._gauges.items():
@@ -164,6 +196,12 @@ class _Readings(Collector):
                 yield CounterMetricFamily(name.removesuffix("_total"), description, read())
             else:
                 yield GaugeMetricFamily(name, description, read())
+        for name, reading in self._labelled.items():
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = kind(name.removesuffix("_total"), reading.description, labels=reading.labels)
+            for labels, figure in reading.read():
+                family.add_metric(labels, figure)
+            yield family
 
     def describe(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         return self.collect()
