@@ -177,6 +177,10 @@ class ProviderConfig(Section):
     payloads: Payloads | None = Field(
         default=None, description="Overrides storage.payloads for this provider."
     )
+    include_usage: bool = Field(
+        default=False,
+        description="Ask for token counts in streams of OpenAI's completions whose callers did not.",
+    )
     prices_as: str | None = Field(
         default=None,
         description="Name under which the price library knows this provider; default: found by name or URL.",
