@@ -15,7 +15,7 @@ from gateway.cli.sources import config_option, find_file, storage_option, storag
 from gateway.cli.stores import audited, is_missing, open_existing, open_or_create
 from gateway.cli.table import Column, Table, clock
 from gateway.domain.clock import now_us
-from gateway.domain.limit import Limit, LimitUsage, Spending, usage_of
+from gateway.domain.limit import Limit, LimitUsage, Spending, refuse_doubles, usage_of
 from gateway.domain.principal import Role
 from gateway.errors import BadInput, NotFound
 from gateway.store.administration import StoredKey
@@ -94,6 +94,10 @@ def create(
     """
     refuse_odd("name", name)
     refuse_odd("tenant", tenant)
+    try:
+        refuse_doubles(limits)
+    except ValueError as error:
+        raise BadInput(f"{error}.", field="limit") from None
     url = storage_url(config_file, storage)
     click.echo(asyncio.run(_create(url, name, sorted({Role(role) for role in roles}), tenant, limits)))
     click.echo("Keep it safe: only its hash is stored, so it cannot be shown again.", err=True)

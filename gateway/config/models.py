@@ -29,7 +29,7 @@ from gateway.config.fields import (
     Roles,
     Seconds,
     StoreUrl,
-    WrittenLimit,
+    WrittenLimits,
 )
 from gateway.config.section import Section
 from gateway.domain.database_url import is_server
@@ -219,7 +219,7 @@ class KeyConfig(Section):
     tenant: str | None = Field(
         default=None, min_length=1, max_length=128, description="Whose rows alone the key sees."
     )
-    limits: tuple[WrittenLimit, ...] = Field(
+    limits: WrittenLimits = Field(
         default=(),
         description="How many requests, tokens or usd it may use per minute, hour, day or month, such as "
         "[600 requests/minute, 25 usd/month].",

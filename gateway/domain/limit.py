@@ -107,6 +107,15 @@ class Limit:
         return cents.removesuffix(".")
 
 
+def refuse_doubles(limits: Iterable[Limit]) -> None:
+    """Raise ValueError where two limits are of the same unit and window: they would count together."""
+    seen: dict[tuple[Unit, Window], Limit] = {}
+    for limit in limits:
+        other = seen.setdefault((limit.unit, limit.window), limit)
+        if other is not limit:
+            raise ValueError(f"must have one limit of {limit.unit}/{limit.window}; got {other} and {limit}")
+
+
 @dataclass(frozen=True, slots=True)
 class LimitUsage:
     """How much of a limit is used in the window at hand.

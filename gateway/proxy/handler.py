@@ -138,7 +138,11 @@ class Proxy:
             try:
                 capture.answered(response.status, response.headers)
                 answer = Answer(call.request, response.status, is_last=self.in_flight.is_draining)
-                usage_filter = UsageChunkFilter() if has_asked and may_hold_usage(response.headers) else None
+                usage_filter = (
+                    UsageChunkFilter()
+                    if has_asked and response.has_body and may_hold_usage(response.headers)
+                    else None
+                )
                 fields = _limit_fields(call)
                 await relay(response, answer, capture, self._recorder, self._tokens, fields, usage_filter)
                 return answer

@@ -109,3 +109,7 @@ def test_a_limit_that_is_none_is_refused_with_what_one_looks_like(run: Run) -> N
     refused = run("keys", "create", "ci", "--role", "proxy", "--limit", "lots")
     assert refused.returncode == 2
     assert "600 requests/minute" in refused.stderr
+    doubled = run(
+        "keys", "create", "ci", "--role", "proxy", *("--limit", "1 tokens/day", "--limit", "2 tokens/day")
+    )
+    assert "must have one limit of tokens/day" in doubled.stderr

@@ -131,6 +131,12 @@ def test_an_answer_that_is_no_stream_to_be_read_passes_untouched(
     assert (got.body, got.value(b"content-length")) == (STREAM, b"%d" % len(STREAM))
 
 
+def test_a_stream_of_nothing_keeps_its_length(asking: RunningGateway, upstream: UpstreamProcess) -> None:
+    upstream.default(*answer(b"", EVENT_STREAM))
+    got = ask(asking, body=json.dumps(QUESTION).encode())
+    assert (got.body, got.value(b"content-length")) == (b"", b"0")
+
+
 @pytest.mark.parametrize("size", [100_000, 9 * MIB])
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_a_long_question_is_asked_whole(
