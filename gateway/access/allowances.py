@@ -99,18 +99,23 @@ class Allowances:
         self._limits[caller.name] = caller.limits
         at_us = now_us()
         self._count_observed()
-        counters = [
-            (limit, self._counter((caller.name, limit.unit, limit.window), at_us)) for limit in caller.limits
+        counters = [self._counter((caller.name, each.unit, each.window), at_us) for each in caller.limits]
+        spent = [
+            LimitUsage(limit, counter.used, counter.ends_at_us)
+            for limit, counter in zip(caller.limits, counters, strict=True)
+            if counter.stored + counter.unstored >= limit.amount
         ]
-        spent = [each for each in counters if each[1].used >= each[0].amount]
         if spent:
-            limit, counter = max(spent, key=lambda each: (each[1].ends_at_us, _LONGEST.index(each[0].window)))
-            raise _exceeded(caller.name, LimitUsage(limit, counter.used, counter.ends_at_us), at_us)
-        for limit, counter in counters:
+            last = max(spent, key=lambda each: (each.resets_at_us, _LONGEST.index(each.limit.window)))
+            raise _exceeded(caller.name, last, at_us)
+        nearest, share = 0, -1.0
+        for index, (limit, counter) in enumerate(zip(caller.limits, counters, strict=True)):
             if limit.unit is Unit.REQUESTS:
                 counter.unstored += 1
-        usages = (LimitUsage(limit, counter.used, counter.ends_at_us) for limit, counter in counters)
-        return max(usages, key=lambda usage: usage.share)
+            if (taken := (counter.stored + counter.unstored) / limit.amount) > share:
+                nearest, share = index, taken
+        counter = counters[nearest]
+        return LimitUsage(caller.limits[nearest], counter.used, counter.ends_at_us)
 
     def usage(self, caller: Principal) -> list[LimitUsage]:
         """Return how a caller stands with each of its limits, as far as this process knows."""

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from math import inf
 
 from gateway.domain.clock import datetime_of, us_of
 from gateway.domain.request import NANO
@@ -133,11 +132,6 @@ class LimitUsage:
     def remaining(self) -> int:
         """How much may still be used."""
         return max(0, self.limit.amount - self.used)
-
-    @property
-    def share(self) -> float:
-        """How much of what is allowed is used; 1 or more where nothing is left."""
-        return self.used / self.limit.amount if self.limit.amount else inf
 
     def __str__(self) -> str:
         return f"{self.limit.write(self.used)} of {self.limit}"

@@ -82,7 +82,6 @@ def test_a_limit_is_told_with_what_is_used_of_it(
     assert (usage.limit.in_words, str(usage)) == (words, shown)
     assert usage.limit.write(usage.remaining) == remaining
     assert [usage.seconds_left(at_us) for at_us in (0, 500_000, 2_500_000, 3_000_000)] == [3, 2, 0, 0]
-    assert (usage.share >= 1) is (usage.remaining == 0)
 
 
 def test_what_was_used_in_a_window_that_is_over_is_not_used_in_this_one() -> None:
