@@ -21,7 +21,7 @@ from gateway.config.models import Config
 from gateway.erasing import Eraser
 from gateway.feedback import FeedbackCore
 from gateway.feedback.standing import StandingVotes
-from gateway.gauges import gauges_of
+from gateway.gauges import gauges_of, labelled_gauges_of
 from gateway.provisioning import (
     base_urls_of,
     keys_of,
@@ -118,7 +118,9 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     exporter = portkey_exporter(url_of)
     files = ExportFiles(exports_path(url, local_dir))
     exports = ExportRunner(store, files, {PORTKEY: exporter})
-    metrics.watch(gauges_of(proxy, allowances, recorder, overflow, expiring, upstream))
+    metrics.watch(
+        gauges_of(proxy, recorder, overflow, expiring, upstream), labelled_gauges_of(proxy, keys, allowances)
+    )
     core = FeedbackCore(store, voting.limits.spend, reporter.observe_feedback)
     votes = StandingVotes(
         store, config.feedback.orphan_window, voting.limits.spend, reporter.observe_feedback
@@ -129,7 +131,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     native = native_face(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
         ranking=Ranking(store), feedback=core, audit=AuditReader(store),
-        eraser=Eraser(store, lambda: are_rows_spilled(url, local_dir)),
+        eraser=Eraser(store, lambda: are_rows_spilled(url, local_dir)), keys=keys, allowances=allowances,
     )  # fmt: skip
     faces = [
         native,

@@ -178,6 +178,7 @@ def _provider(name: str, config: ProviderConfig, trust: ssl.SSLContext) -> Provi
         headers=config.headers,
         timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
         payloads=config.payloads,
+        include_usage=config.include_usage,
         max_connections=config.max_connections,
         keepalive_seconds=config.keepalive_seconds,
     )

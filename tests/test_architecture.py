@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ui": NOUNS | {"access", "feedback", "query", "store", "web", "wire"},
     "urls": NOUNS | {"web"},
     "provisioning": NOUNS | RULES | {"config", "proxy", "telemetry", "upstream", "wire"},
-    "gauges": {"access", "api", "proxy", "recording", "upstream"},
+    "gauges": NOUNS | {"access", "api", "proxy", "recording", "upstream"},
     "running": NOUNS
     | RULES
     | {"api", "config", "provisioning", "proxy", "store", "telemetry", "upstream", "urls", "web"},

@@ -30,7 +30,7 @@ from gateway.config.fields import (
     Roles,
     Seconds,
     StoreUrl,
-    WrittenLimit,
+    WrittenLimits,
 )
 from gateway.config.section import Section
 from gateway.domain.database_url import is_server
@@ -178,6 +178,10 @@ class ProviderConfig(Section):
     payloads: Payloads | None = Field(
         default=None, description="Overrides storage.payloads for this provider."
     )
+    include_usage: bool = Field(
+        default=False,
+        description="Ask for token counts in streams of OpenAI's completions whose callers did not.",
+    )
     prices_as: str | None = Field(
         default=None,
         description="Name under which the price library knows this provider; default: found by name or URL.",
@@ -216,7 +220,7 @@ class KeyConfig(Section):
     tenant: str | None = Field(
         default=None, min_length=1, max_length=128, description="Whose rows alone the key sees."
     )
-    limits: tuple[WrittenLimit, ...] = Field(
+    limits: WrittenLimits = Field(
         default=(),
         description="How many requests, tokens or usd it may use per minute, hour, day or month, such as "
         "[600 requests/minute, 25 usd/month].",

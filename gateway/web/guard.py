@@ -14,13 +14,29 @@ from gateway.access.tokens import FeedbackTokens
 from gateway.domain.audit import AuditEntry, Via
 from gateway.domain.ids import new_id
 from gateway.domain.principal import OPEN, Principal
-from gateway.errors import GatewayError, Overloaded, StoreUnavailable, TooManyRequests, Unauthorized
+from gateway.errors import (
+    BudgetExceeded,
+    GatewayError,
+    LimitExceeded,
+    Overloaded,
+    QuotaExceeded,
+    StoreUnavailable,
+    TooManyRequests,
+    Unauthorized,
+)
 from gateway.web.auth import authenticate, read_feedback_token, require
 from gateway.web.bodies import REQUEST_BODY, BodyLimits, RequestBody
 from gateway.web.cors import AllowedOrigins
 from gateway.web.face import ANY_ROLE, Endpoint, Face
 
 log = structlog.get_logger("gateway.web")
+
+LIMIT_HEADERS = ("x-gateway-ratelimit-limit", "x-gateway-ratelimit-remaining", "x-gateway-ratelimit-reset")
+"""Fields that tell a caller how much its key may still use."""
+
+MAX_WAIT_SECONDS = 60
+"""Longest wait that a caller with a used-up limit is asked for: there are clients that sleep for as long as they
+are told, whatever that is, and say nothing."""
 
 MAX_AUDITED_TARGET = 512
 """How much of a path is kept in the audit log, in characters."""
@@ -138,11 +154,32 @@ def draw(face: Face, error: GatewayError) -> web.Response:
 
 def error_headers(error: GatewayError) -> dict[str, str]:
     """Return the header fields that an error of this kind comes with, whoever draws it."""
+    if isinstance(error, LimitExceeded):
+        return {**_retry_headers(error), **limit_headers(error.limit, "0", error.seconds_left)}
     if isinstance(error, Overloaded | StoreUnavailable | TooManyRequests):
         return {"Retry-After": str(error.retry_after_seconds)}
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": 'Bearer realm="gateway"'}
     return {}
+
+
+def limit_headers(limit: str, remaining: str, seconds_left: int) -> dict[str, str]:
+    """Return the header fields that tell a caller how much its key may still use.
+
+    Args:
+        limit: as it is written in the configuration.
+        remaining: how much of its unit is left.
+        seconds_left: until its window ends.
+    """
+    return dict(zip(LIMIT_HEADERS, (limit, remaining, str(seconds_left)), strict=True))
+
+
+def _retry_headers(error: LimitExceeded) -> dict[str, str]:
+    resets = {"x-gateway-limit-resets-at": error.resets_at}
+    if isinstance(error, QuotaExceeded | BudgetExceeded):
+        # OpenAI's and Anthropic's SDKs raise at once then; without it they would try again.
+        return {"x-should-retry": "false", **resets}
+    return {"Retry-After": str(min(error.seconds_left, MAX_WAIT_SECONDS)), **resets}
 
 
 def unexpected(path: str) -> GatewayError:

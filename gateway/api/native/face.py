@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from gateway.access.allowances import Allowances
+from gateway.access.keys import KeyRing
 from gateway.api.native.aggregates import AggregateEndpoints
 from gateway.api.native.audit import AuditEndpoints
 from gateway.api.native.feedback import FeedbackEndpoints
+from gateway.api.native.keys import KeyEndpoints
 from gateway.api.native.replies import ErrorReply, draw_error
 from gateway.api.native.requests import RequestEndpoints
 from gateway.api.native.sessions import SessionEndpoints
@@ -26,6 +29,8 @@ def native_face(
     feedback: FeedbackCore,
     eraser: Eraser,
     audit: AuditReader,
+    keys: KeyRing,
+    allowances: Allowances,
 ) -> Face:
     """Return the face of `/api/v1`, for callers with the role `read`, and `admin` to withdraw, to erase and
     to read what admins did."""
@@ -40,6 +45,7 @@ def native_face(
             *AggregateEndpoints(ranking).endpoints(),
             *FeedbackEndpoints(feedback, eraser).endpoints(),
             *AuditEndpoints(audit).endpoints(),
+            *KeyEndpoints(keys, allowances).endpoints(),
         ),
         draw_error=draw_error,
         error_model=ErrorReply,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.access.allowances import Allowances
+from gateway.access.keys import KeyRing
 from gateway.api.native import native_face
 from gateway.erasing import Eraser
 from gateway.feedback import FeedbackCore
@@ -10,7 +12,7 @@ from gateway.store.base import Store
 from gateway.web.face import Face
 
 
-def face_over(store: Store, feedback: FeedbackCore | None = None) -> Face:
+def face_over(store: Store, feedback: FeedbackCore | None = None, keys: KeyRing | None = None) -> Face:
     """Return the face, with nothing waiting outside the store."""
     return native_face(
         requests=RequestReader(store),
@@ -21,4 +23,6 @@ def face_over(store: Store, feedback: FeedbackCore | None = None) -> Face:
         feedback=feedback or FeedbackCore(store),
         eraser=Eraser(store, lambda: False),
         audit=AuditReader(store),
+        keys=keys or KeyRing({}, store),
+        allowances=Allowances(store),
     )
