@@ -97,6 +97,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Bring back what an earlier process left, and begin to work."""
+        await self.store.open_readers()
         await self.keys.refresh()
         await self.allowances.start()
         await self.expiring.make_room()

@@ -64,6 +64,9 @@ Filter = Is | All | Any | Not
 
 EVERYTHING = All()
 
+MAX_TERMS = 500
+"""Most conditions and groups in one filter."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sort:

@@ -14,16 +14,20 @@ from gateway.app import open_gateway
 from gateway.config.models import Config
 from gateway.domain.loopback import is_loopback
 from gateway.errors import BadInput
+from gateway.proxy.in_flight import InFlight
 from gateway.running import Gateway, Worker
 from gateway.server.listeners import Listeners
 from gateway.server.stalls import watch_stalls
-from gateway.urls import build_faces
+from gateway.urls import Handler, build_faces
 
 KEEPALIVE_SECONDS = 75.0
 """How long a caller's idle connection is kept."""
 
 BACKLOG = 4096
 """Connections that may wait to be accepted on a socket; the kernel may have a lower limit of its own."""
+
+_LEAST_SECONDS = 0.1
+"""How long replies may take at least to be sent when the time for draining is over."""
 
 Doors = list[web.SockSite]
 """Sockets on which callers are let in, until each is stopped."""
@@ -32,9 +36,10 @@ Doors = list[web.SockSite]
 class House:
     """A gateway at work behind an HTTP server."""
 
-    def __init__(self, gateway: Gateway, runner: web.AppRunner) -> None:
+    def __init__(self, gateway: Gateway, runner: web.AppRunner, own_calls: InFlight) -> None:
         self.gateway = gateway
         self._runner = runner
+        self._own_calls = own_calls
         self._tasks = [
             asyncio.create_task(self._let_go_of_the_silent(), name="letting go of the silent"),
             asyncio.create_task(watch_stalls(gateway.metrics.observe_lag), name="watching for stalls"),
@@ -49,11 +54,18 @@ class House:
 
     async def drain(self) -> None:
         """Stop accepting, and give what is in flight its time. Left alone, aiohttp would read uploads no more."""
+        loop = asyncio.get_running_loop()
+        seconds = self.gateway.config.server.drain_seconds
+        ends_at = loop.time() + seconds
         for door in self._runner.sites:
             await door.stop()
-        await self.gateway.proxy.in_flight.drain(self.gateway.config.server.drain_seconds)
+        await asyncio.gather(self.gateway.proxy.in_flight.drain(seconds), self._own_calls.drain(seconds))
         for task in self._tasks:
             task.cancel()
+        assert self._runner.server is not None
+        self._runner.server.pre_shutdown()
+        # aiohttp waits for so long twice: for replies to be sent, and for what it has ended.
+        await self._runner.server.shutdown(max((ends_at - loop.time()) / 2, _LEAST_SECONDS))
         await self._runner.cleanup()
 
     async def _let_go_of_the_silent(self) -> None:
@@ -81,7 +93,8 @@ async def serving(config: Config, worker: Worker) -> AsyncIterator[House]:
     try:
         await gateway.start()
         _refuse_open_house(gateway)
-        house = House(gateway, await _run_server(gateway))
+        own_calls = InFlight()
+        house = House(gateway, await _run_server(gateway, own_calls), own_calls)
         _spare_collections()
         try:
             yield house
@@ -91,7 +104,7 @@ async def serving(config: Config, worker: Worker) -> AsyncIterator[House]:
         await gateway.close()
 
 
-async def _run_server(gateway: Gateway) -> web.AppRunner:
+async def _run_server(gateway: Gateway, own_calls: InFlight) -> web.AppRunner:
     server = gateway.config.server
     runner = web.AppRunner(
         build_faces(gateway.faces, gateway.guard),
@@ -101,13 +114,26 @@ async def _run_server(gateway: Gateway) -> web.AppRunner:
         keepalive_timeout=KEEPALIVE_SECONDS,
         max_line_size=server.max_head_bytes,
         max_field_size=server.max_head_bytes,
-        shutdown_timeout=server.drain_seconds,
+        shutdown_timeout=_LEAST_SECONDS,
     )
     await runner.setup()
     assert runner.server is not None
     # Every request passes the front door first, so that a proxied one never meets aiohttp's router.
-    runner.server.request_handler = gateway.front_door(runner.server.request_handler)
+    runner.server.request_handler = gateway.front_door(_counted(runner.server.request_handler, own_calls))
     return runner
+
+
+def _counted(answer: Handler, calls: InFlight) -> Handler:
+    """Answer, and be counted meanwhile."""
+
+    async def answer_counted(request: web.BaseRequest) -> web.StreamResponse:
+        task = calls.enter()
+        try:
+            return await answer(request)
+        finally:
+            calls.leave(task)
+
+    return answer_counted
 
 
 def _refuse_open_house(gateway: Gateway) -> None:

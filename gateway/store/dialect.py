@@ -115,7 +115,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def body_text(self, side: str) -> str:
-        """The text of the body of `request` or `response` in the row of `payloads` at hand."""
+        """The text of the body of `request` or `response` that belongs to the row of `requests` at hand."""
 
     # rows
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.domain.filter import All, Any, Filter, Is, Not, Op, Page, Scalar, Sort
+from gateway.domain.filter import MAX_TERMS, All, Any, Filter, Is, Not, Op, Page, Scalar, Sort
 from gateway.errors import BadInput
 from gateway.store.dialect import Dialect, ValueKind
 from gateway.store.operands import Operand, operand_of
@@ -21,8 +21,6 @@ from gateway.store.text import MAX_INTEGER, numbers_to_json, storable
 MAX_DEPTH = 20
 """Deepest nesting of a filter, where All directly in All, and Any in Any, count as one level. SQLite's parser
 takes a little more."""
-MAX_TERMS = 500
-"""Most conditions and groups in one filter."""
 MAX_VALUES = 30_000
 """Most values in one filter, those of IN included. SQLite takes a few more."""
 MAX_PATTERN = 1_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -15,23 +16,67 @@ from gateway.domain.json_volume import MAX_VALUES, holds_too_much
 from gateway.errors import BadInput, TooLarge
 from gateway.web.validation import field_path
 
+MAX_QUESTION_BYTES = 256 * 1024
+"""Longest body of a question. A filter with as many conditions as one may have takes about a third of it."""
+
 MAX_DEPTH = 64
 """Deepest nesting of arrays and objects taken."""
 
 STRICTER_LIMIT = web.RequestKey("stricter_limit", int)
 """Set on a request whose caller may send less than others: the longest body taken of it, in bytes."""
 
+_LONG_BYTES = 64 * 1024
+"""Bodies longer than this are not gone through on the event loop, where other callers' streams pass."""
+
+_FEW_OBJECTS = 4
+"""An array with no more objects than so many for each entry that it may have is not worth a look beforehand."""
+
+_SEPARATOR = re.compile(r"[ \t\n\r,]*")
 _MAY_EXCEED_64_BITS = re.compile(rb"\d{19}")
 
 
-async def read_json(request: web.Request, limit_bytes: int) -> object:
+async def read_json(request: web.Request, limit_bytes: int, most_entries: int | None = None) -> object:
     """Read and decode a JSON body, whatever its content type is said to be.
+
+    Args:
+        most_entries: how many an array may have. A much longer one is refused before all of it is decoded, one that
+            is little longer may be returned.
 
     Raises:
         TooLarge: the body is longer than `limit_bytes`; at most that much of it is read.
-        BadInput: see `parse_json`.
+        BadInput: there are more entries, or see `parse_json`.
     """
-    return parse_json(await read_body(request, limit_bytes))
+    raw = await read_body(request, limit_bytes)
+    if len(raw) > _LONG_BYTES:
+        return await asyncio.to_thread(_parse, raw, most_entries)
+    return _parse(raw, most_entries)
+
+
+async def read_question(request: web.Request, limit_bytes: int) -> object:
+    """Read and decode the JSON body of a question, which is short. Raises what `read_json` does."""
+    return await read_json(request, min(limit_bytes, MAX_QUESTION_BYTES))
+
+
+def _parse(raw: bytes, most_entries: int | None) -> object:
+    if most_entries is not None and _has_more(raw, most_entries):
+        raise BadInput(f"must be an array of 1 to {most_entries:,} entries; got more.", field="body")
+    return parse_json(raw)
+
+
+def _has_more(raw: bytes, most: int) -> bool:
+    """Tell whether a JSON text that holds very many objects is an array of more entries than these."""
+    if raw.count(b"{") <= most * _FEW_OBJECTS or not raw.lstrip().startswith(b"["):
+        return False
+    decoder = json.JSONDecoder()
+    try:
+        text = raw.decode()
+        at = text.index("[") + 1
+        for _ in range(most + 1):
+            at = _SEPARATOR.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing as well
+            _, at = decoder.raw_decode(text, at)
+    except (ValueError, RecursionError):  # at its end, or no JSON, which is explained elsewhere
+        return False
+    return True
 
 
 async def read_body(request: web.Request, limit_bytes: int) -> bytes:

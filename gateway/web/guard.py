@@ -11,7 +11,14 @@ from gateway.access.tokens import FeedbackTokens
 from gateway.domain.audit import AuditEntry, Via
 from gateway.domain.ids import new_id
 from gateway.domain.principal import OPEN, Principal
-from gateway.errors import GatewayError, Overloaded, StoreUnavailable, TooManyRequests, Unauthorized
+from gateway.errors import (
+    GatewayError,
+    Overloaded,
+    QuestionTimeout,
+    StoreUnavailable,
+    TooManyRequests,
+    Unauthorized,
+)
 from gateway.web.auth import authenticate, read_feedback_token, require
 from gateway.web.bodies import STRICTER_LIMIT
 from gateway.web.cors import AllowedOrigins
@@ -118,6 +125,8 @@ def error_headers(error: GatewayError) -> dict[str, str]:
     """Return the header fields that an error of this kind comes with, whoever draws it."""
     if isinstance(error, Overloaded | StoreUnavailable | TooManyRequests):
         return {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, QuestionTimeout):
+        return {"X-Should-Retry": "false"}
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": 'Bearer realm="gateway"'}
     return {}

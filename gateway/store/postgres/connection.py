@@ -34,6 +34,7 @@ _DEFAULTS: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 _STEP_ROWS = 200
+_CANCEL_SECONDS = 2.0
 
 
 class PostgresConnection:
@@ -49,6 +50,7 @@ class PostgresConnection:
         self._url = url
         self._cursors = count()
         self._connection = _connect(url)
+        self._is_interrupted = False
 
     @property
     def is_lost(self) -> bool:
@@ -65,6 +67,7 @@ class PostgresConnection:
                 if not self.is_lost:
                     raise
         self._connection = _connect(self._url)
+        self._is_interrupted = False
         self._begin(sql)
 
     def _begin(self, sql: str) -> None:
@@ -82,6 +85,10 @@ class PostgresConnection:
 
     def roll_back(self) -> None:
         """Undo what was not committed, as far as the server hears us; if it does not, it does so by itself."""
+        if self._is_interrupted:
+            # What the server was told may reach it late, and would end a statement that nobody meant.
+            self.close()
+            return
         with suppress(psycopg.Error):
             self._connection.execute("ROLLBACK")
 
@@ -106,6 +113,12 @@ class PostgresConnection:
         with self._connection.cursor(f"walk_{next(self._cursors)}") as cursor:
             cursor.itersize = _STEP_ROWS
             yield from cursor.execute(with_driver_marks(sql), parameters)
+
+    def interrupt(self) -> None:
+        """End the statement under way. To be called from another thread, while this one waits for it."""
+        self._is_interrupted = True
+        with suppress(psycopg.Error):
+            self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
 
     def close(self) -> None:
         """Close the connection."""

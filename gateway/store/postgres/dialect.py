@@ -103,7 +103,7 @@ WHERE seq = :seq AND "user" IS NULL AND interpreted_at_us IS NULL
         return "ILIKE ? ESCAPE ''"
 
     def body_text(self, side: str) -> str:
-        return f"payloads.{side}_text"
+        return f"(SELECT {side}_text FROM payloads WHERE {self.is_payload_of('payloads', 'requests')})"
 
     def next_seqs(self, connection: Reads, number: int) -> Sequence[int]:
         return sorted(row[0] for row in connection.execute(_NEXT_SEQS, (number,)))

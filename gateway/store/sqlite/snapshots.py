@@ -30,9 +30,16 @@ class SqliteSnapshots(Snapshots):
         return translated_errors(self._path)
 
     @contextmanager
-    def reading(self, connection: Connection) -> Iterator[None]:
+    def reading(self, connection: Connection, seconds: float | None) -> Iterator[None]:
+        assert isinstance(connection, SqliteConnection)
         connection.execute("BEGIN")
         try:
             yield
         finally:
             connection.execute("COMMIT")
+            # Of the rows of another snapshot, and perhaps long.
+            connection.texts.clear()
+
+    def interrupt(self, connection: Connection) -> None:
+        assert isinstance(connection, SqliteConnection)
+        connection.interrupt()

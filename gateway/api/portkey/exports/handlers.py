@@ -17,7 +17,7 @@ from gateway.api.portkey.generations import to_page
 from gateway.api.portkey.shapes import checked, reply
 from gateway.domain.principal import Principal, Role
 from gateway.query.exports import ExportJobs, ExportLinks
-from gateway.web.bodies import read_json
+from gateway.web.bodies import read_question
 from gateway.web.face import Endpoint, Parameter
 
 EXPORTS = "/v1/logs/exports"
@@ -99,7 +99,7 @@ class ExportEndpoints:
         )  # fmt: skip
 
     async def _create(self, request: web.Request, principal: Principal) -> web.Response:
-        new = checked(NewExport, await read_json(request, self._max_body_bytes))
+        new = checked(NewExport, await read_question(request, self._max_body_bytes))
         export = await self._jobs.create(new.filters, new.requested_data, new.description or "", principal)
         return reply(ExportResponse.of(export))
 
@@ -111,7 +111,7 @@ class ExportEndpoints:
         return reply(ExportItem.of(await self._jobs.show(_export_id(request), principal)))
 
     async def _update(self, request: web.Request, principal: Principal) -> web.Response:
-        change = checked(ExportChange, await read_json(request, self._max_body_bytes))
+        change = checked(ExportChange, await read_question(request, self._max_body_bytes))
         export = await self._jobs.update(
             _export_id(request), change.filters, change.requested_data, principal
         )

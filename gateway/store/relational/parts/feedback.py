@@ -46,10 +46,10 @@ class FeedbackEntries(OpenDatabase):
         if not mentions(where, "deleted_at_us"):
             where = All((where, _NOT_DELETED))
         query = select(FEEDBACK, where, sort, page, tenant, self._dialect)
-        return await self._queries.read(partial(_entries, query=query))
+        return await self._questions.ask(partial(_entries, query=query))
 
     async def latest_verdicts(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
-        return await self._queries.read(
+        return await self._questions.ask(
             lambda connection: feedback_log.latest_verdicts(connection, records, tenant)
         )
 
