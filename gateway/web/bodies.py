@@ -39,28 +39,21 @@ async def read_json(request: web.Request, limit_bytes: int, most_entries: int | 
     """Read and decode a JSON body, whatever its content type is said to be.
 
     Args:
-        most_entries: how many an array may have. A much longer one is refused before all of it is decoded, one that
-            is little longer may be returned.
+        most_entries: see `parse_json`.
 
     Raises:
         TooLarge: the body is longer than `limit_bytes`; at most that much of it is read.
-        BadInput: there are more entries, or see `parse_json`.
+        BadInput: see `parse_json`.
     """
     raw = await read_body(request, limit_bytes)
     if len(raw) > _LONG_BYTES:
-        return await asyncio.to_thread(_parse, raw, most_entries)
-    return _parse(raw, most_entries)
+        return await asyncio.to_thread(parse_json, raw, most_entries)
+    return parse_json(raw, most_entries)
 
 
 async def read_question(request: web.Request, limit_bytes: int) -> object:
     """Read and decode the JSON body of a question, which is short. Raises what `read_json` does."""
     return await read_json(request, min(limit_bytes, MAX_QUESTION_BYTES))
-
-
-def _parse(raw: bytes, most_entries: int | None) -> object:
-    if most_entries is not None and _has_more(raw, most_entries):
-        raise BadInput(f"must be an array of 1 to {most_entries:,} entries; got more.", field="body")
-    return parse_json(raw)
 
 
 def _has_more(raw: bytes, most: int) -> bool:
@@ -102,14 +95,20 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
     return b"".join(pieces)
 
 
-def parse_json(raw: bytes) -> object:
+def parse_json(raw: bytes, most_entries: int | None = None) -> object:
     """Decode a JSON text (RFC 8259), each number and character of it exactly, or not at all.
+
+    Args:
+        most_entries: how many an array may have. One with far more objects is refused before all is decoded; one
+            with few more may be returned.
 
     Raises:
         TooLarge: it holds more values than are read.
-        BadInput: it is not JSON, nested too deeply, or holds an integer that 64 bits do not; names the field
-            where one is to blame.
+        BadInput: it has more entries, is not JSON, nested too deeply, or holds an integer that 64 bits do not;
+            names the field where one is to blame.
     """
+    if most_entries is not None and _has_more(raw, most_entries):
+        raise BadInput(f"must be an array of 1 to {most_entries:,} entries; got more.", field="body")
     if holds_too_much(raw):
         raise TooLarge(f"holds more than {MAX_VALUES:,} values.", field="body")
     try:

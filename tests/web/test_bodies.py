@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,3 +88,29 @@ def test_a_long_key_is_not_shown_whole() -> None:
 def test_a_body_of_more_values_than_fit_into_memory_is_refused_before_it_is_read() -> None:
     with pytest.raises(TooLarge, match="holds more than"):
         parse_json(b"[" + b"[]," * MAX_VALUES + b"[]]")
+
+
+@pytest.mark.parametrize("entry", [b'{"a": {"b": [{}, "]}"]}}', b' {"a": "\\"[{"} \n'])
+def test_an_array_of_far_too_many_entries_is_refused_before_they_are_decoded(entry: bytes) -> None:
+    many = b" [" + entry + b"," + b",".join([entry] * 2_000) + b"], this is no JSON"
+    with pytest.raises(BadInput, match="1 to 100 entries; got more"):
+        parse_json(many, 100)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        orjson.dumps([{"a": [{}] * 1_000}] * 100),
+        orjson.dumps({"a": [{}] * 1_000}),
+        orjson.dumps(["{" * 1_000] * 100),
+    ],
+)
+def test_many_objects_in_few_entries_are_taken(raw: bytes) -> None:
+    assert parse_json(raw, 100) == orjson.loads(raw)
+
+
+def test_what_is_no_array_after_all_is_explained_as_ever() -> None:
+    with pytest.raises(BadInput, match="is not valid JSON"):
+        parse_json(b"[" + b"{}," * 50 + b"x" + b"{}," * 800, 100)
+    with pytest.raises(BadInput, match="nested more than 64 levels"):
+        parse_json(b"[" + b'{"a":' * 5_000 + b"1" + b"}" * 5_000 + b"]", 100)

@@ -29,7 +29,7 @@ def to_filter(tree: object) -> Filter:
 
 
 class _Walk:
-    """A walk through a tree, which counts conditions and leaves. `at` is the path to a part, for complaints."""
+    """A walk through a tree, which counts conditions, and leaves without any. `at` is the path to a part."""
 
     def __init__(self) -> None:
         self._terms = 0
@@ -41,8 +41,11 @@ class _Walk:
         given = _object(tree, at)
         if given.keys() & _NODE:
             return self._node(given, at)
-        self._count()
-        return All(tuple(self._table(name, columns, f"{at}.{name}") for name, columns in given.items()))
+        before = self._terms
+        found = All(tuple(self._table(name, columns, f"{at}.{name}") for name, columns in given.items()))
+        if self._terms == before:
+            self._count()
+        return found
 
     def _node(self, node: dict[str, object], at: str) -> Filter:
         if node.keys() != _NODE:
@@ -86,7 +89,7 @@ class _Walk:
 
     def _count(self) -> None:
         self._terms += 1
-        if self._terms > 2 * MAX_TERMS:
+        if self._terms > MAX_TERMS:
             raise BadInput(f"may hold {MAX_TERMS} conditions.", field="filter")
 
 

@@ -178,7 +178,7 @@ class Readers:
             Overloaded: no reader had time for it.
         """
         self._refuse_if_closed()
-        read = Read(work, self._loop.create_future(), seconds)
+        read = Read(work, self._loop.create_future(), seconds=seconds)
         self._waiting.append(read)
         self._send()
         if read.reader is None and patience is not None:

@@ -51,8 +51,7 @@ class SqliteConnection(sqlite3.Connection):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.texts: Texts = {}
-        """Of the bodies that `body_text` was asked for last."""
+        self.texts = Texts()
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Add rows to a table, in the order of these columns."""

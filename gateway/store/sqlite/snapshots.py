@@ -33,13 +33,14 @@ class SqliteSnapshots(Snapshots):
     def reading(self, connection: Connection, seconds: float | None) -> Iterator[None]:
         assert isinstance(connection, SqliteConnection)
         connection.execute("BEGIN")
+        connection.texts.begin()
         try:
             yield
         finally:
+            connection.texts.begin()
             connection.execute("COMMIT")
-            # Of the rows of another snapshot, and perhaps long.
-            connection.texts.clear()
 
     def interrupt(self, connection: Connection) -> None:
         assert isinstance(connection, SqliteConnection)
+        connection.texts.is_interrupted = True
         connection.interrupt()
