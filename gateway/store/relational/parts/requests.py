@@ -7,14 +7,14 @@ from typing import TypeVar
 
 from gateway.domain.exchange import Exchange
 from gateway.domain.feedback import Receipt
-from gateway.domain.filter import Filter, Page, Sort
+from gateway.domain.filter import Filter, Page, Sort, mentions
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.store.relational import feedback_log, request_log, tagging
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.parts.open_database import OpenDatabase, count_of
 from gateway.store.relational.prefilter import clues, rows_among
 from gateway.store.rows import record_from_row
-from gateway.store.sql import count, mentions, select
+from gateway.store.sql import count, select
 from gateway.store.tables import REQUESTS
 
 T = TypeVar("T")
