@@ -23,6 +23,7 @@ from benchmarks.million import POSTGRES, SQLITE
 from benchmarks.postgres_server import PostgresServer, postgres_server
 from benchmarks.processes import STOP_SECONDS, Failed, Server, free_port
 from benchmarks.stopwatch import Stopwatch
+from gateway.domain.aggregate import DAY_US
 from gateway.domain.clock import now_us
 from gateway.domain.exchange import Exchange
 from gateway.store import open_store
@@ -139,6 +140,7 @@ async def _fill(url: str, rows: int) -> None:
             for first in range(0, rows, _BATCH)
         )
         await add_requests(store, batches, dice, Stopwatch())
+        await store.roll_up(month.ends_at_us + DAY_US)
     finally:
         await store.close()
 

@@ -131,7 +131,9 @@ def searches_table(rows: Sequence[Searched]) -> str:
     """Return what became of searches, a column for each store."""
     figures: dict[str, Callable[[Searched], str]] = {
         **{
-            f"a search by itself, {number} conditions": lambda row, number=number: row.seconds[number]  # type: ignore[misc]
+            f"a search by itself, conditions on bodies: {number}": lambda row, number=number: row.seconds[
+                number
+            ]  # type: ignore[misc]
             for number in rows[0].seconds
         },
         "a list of the newest by itself, median": lambda row: f"{row.list_ms:,.0f} ms",

@@ -45,7 +45,7 @@ class RequestEndpoints:
                 description="Both paths of the query do the same.",
                 body=QueryBody,
                 reply=RowsReply,
-                failures=(400, 413, 503),
+                failures=(400, 413, 503, 504),
             )
             for path in QUERY_PATHS
         )
@@ -62,7 +62,7 @@ class RequestEndpoints:
                 "requests share is refused.",
                 parameters=(INCLUDE_BODY,),
                 reply=RowReply,
-                failures=(400, 404, 409, 413, 503),
+                failures=(400, 404, 409, 413, 503, 504),
             ),
         )
 

@@ -54,7 +54,7 @@ class ExportEndpoints:
                 method="POST", path=EXPORTS, handler=self._create, role=Role.READ,
                 summary="Describe an export",
                 description="Makes a draft: nothing is written before it is started.",
-                body=NewExport, reply=ExportResponse, failures=(400, 413, 503),
+                body=NewExport, reply=ExportResponse, failures=(400, 413, 503, 504),
             ),
             Endpoint(
                 method="GET", path=EXPORTS, handler=self._list, role=Role.READ,
@@ -70,13 +70,13 @@ class ExportEndpoints:
                 method="PUT", path=EXPORT, handler=self._update, role=Role.READ,
                 summary="Describe an export anew",
                 description="Makes it a draft again. One that is in progress has to be cancelled first.",
-                body=ExportChange, reply=ExportResponse, failures=(400, 404, 409, 413, 503),
+                body=ExportChange, reply=ExportResponse, failures=(400, 404, 409, 413, 503, 504),
             ),
             Endpoint(
                 method="POST", path=f"{EXPORT}/start", handler=self._start, role=Role.READ,
                 summary="Start an export",
                 description="Writes what is logged now, in the background, whether or not it was done before.",
-                reply=ExportTask, failures=(404, 409, 503),
+                reply=ExportTask, failures=(404, 409, 503, 504),
             ),
             Endpoint(
                 method="POST", path=f"{EXPORT}/cancel", handler=self._cancel, role=Role.READ,
