@@ -14,11 +14,10 @@ from gateway.app import open_gateway
 from gateway.config.models import Config
 from gateway.domain.loopback import is_loopback
 from gateway.errors import BadInput
-from gateway.proxy.in_flight import InFlight
 from gateway.running import Gateway, Worker
 from gateway.server.listeners import Listeners
 from gateway.server.stalls import watch_stalls
-from gateway.urls import Handler, build_faces
+from gateway.urls import build_faces
 
 KEEPALIVE_SECONDS = 75.0
 """How long a caller's idle connection is kept."""
@@ -36,10 +35,9 @@ Doors = list[web.SockSite]
 class House:
     """A gateway at work behind an HTTP server."""
 
-    def __init__(self, gateway: Gateway, runner: web.AppRunner, own_calls: InFlight) -> None:
+    def __init__(self, gateway: Gateway, runner: web.AppRunner) -> None:
         self.gateway = gateway
         self._runner = runner
-        self._own_calls = own_calls
         self._tasks = [
             asyncio.create_task(self._let_go_of_the_silent(), name="letting go of the silent"),
             asyncio.create_task(watch_stalls(gateway.metrics.observe_lag), name="watching for stalls"),
@@ -59,7 +57,7 @@ class House:
         ends_at = loop.time() + seconds
         for door in self._runner.sites:
             await door.stop()
-        await asyncio.gather(self.gateway.proxy.in_flight.drain(seconds), self._own_calls.drain(seconds))
+        await self.gateway.drain(seconds)
         for task in self._tasks:
             task.cancel()
         assert self._runner.server is not None
@@ -93,8 +91,7 @@ async def serving(config: Config, worker: Worker) -> AsyncIterator[House]:
     try:
         await gateway.start()
         _refuse_open_house(gateway)
-        own_calls = InFlight()
-        house = House(gateway, await _run_server(gateway, own_calls), own_calls)
+        house = House(gateway, await _run_server(gateway))
         _spare_collections()
         try:
             yield house
@@ -104,7 +101,7 @@ async def serving(config: Config, worker: Worker) -> AsyncIterator[House]:
         await gateway.close()
 
 
-async def _run_server(gateway: Gateway, own_calls: InFlight) -> web.AppRunner:
+async def _run_server(gateway: Gateway) -> web.AppRunner:
     server = gateway.config.server
     runner = web.AppRunner(
         build_faces(gateway.faces, gateway.guard),
@@ -119,21 +116,8 @@ async def _run_server(gateway: Gateway, own_calls: InFlight) -> web.AppRunner:
     await runner.setup()
     assert runner.server is not None
     # Every request passes the front door first, so that a proxied one never meets aiohttp's router.
-    runner.server.request_handler = gateway.front_door(_counted(runner.server.request_handler, own_calls))
+    runner.server.request_handler = gateway.front_door(runner.server.request_handler)
     return runner
-
-
-def _counted(answer: Handler, calls: InFlight) -> Handler:
-    """Answer, and be counted meanwhile."""
-
-    async def answer_counted(request: web.BaseRequest) -> web.StreamResponse:
-        task = calls.enter()
-        try:
-            return await answer(request)
-        finally:
-            calls.leave(task)
-
-    return answer_counted
 
 
 def _refuse_open_house(gateway: Gateway) -> None:

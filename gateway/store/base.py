@@ -255,8 +255,8 @@ class Store(
     under way; it ends with whoever waits for it.
     """
 
-    async def open_readers(self) -> None:
-        """Open now what reading takes, as far as the database lets it, so that nothing is opened later."""
+    async def open_all(self) -> None:
+        """Open all connections now, as far as the database lets them in, so that none is opened later."""
 
     async def check(self) -> Health:
         """Try a write and tell how it went."""

@@ -49,7 +49,12 @@ async def asking(url: str, seconds: float | None) -> AsyncIterator[Any]:
 async def meet(ask: Ask, readers: int) -> None:
     """Return once so many readers work at the same time, which they only do if all of them are free."""
     barrier = threading.Barrier(readers, timeout=30)
-    await asyncio.gather(*(ask(lambda _: barrier.wait()) for _ in range(readers)))
+
+    def wait(connection: Connection) -> None:
+        connection.execute("SELECT count(*) FROM requests").fetchone()
+        barrier.wait()
+
+    await asyncio.gather(*(ask(wait) for _ in range(readers)))
 
 
 def costly(store: Any) -> Ask:
@@ -156,7 +161,7 @@ async def test_closing_ends_what_is_under_way(store_url: str) -> None:
 
 async def test_once_readers_are_open_no_question_opens_anything(store_url: str) -> None:
     async with asking(store_url, LONG_SECONDS) as store:
-        await store.open_readers()
+        await store.open_all()
         before = len(os.listdir("/proc/self/fd")), threading.active_count()
         await meet(costly(store), SLOW)
         await meet(store._questions.ask, QUICK)

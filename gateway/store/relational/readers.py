@@ -159,7 +159,7 @@ class Readers:
         """Have all readers there, as far as the database lets them in, so that none comes later."""
         opening = []
         while (reader := self._free()) is not None:
-            opening.append(Read(lambda connection: None, self._loop.create_future()))
+            opening.append(Read(_look, self._loop.create_future()))
             reader.begin(opening[-1:])
         await asyncio.gather(*(read.future for read in opening), return_exceptions=True)
 
@@ -248,6 +248,11 @@ class Readers:
             read.settle()
         if not self._is_closed:
             self._send()
+
+
+def _look(connection: Connection) -> None:
+    """Open what SQLite opens when something is read for the first time."""
+    connection.execute("SELECT last_seq FROM expired").fetchone()
 
 
 def _stop_timer(read: Read) -> None:

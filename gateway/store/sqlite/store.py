@@ -70,10 +70,15 @@ class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, Au
         workers: tuple[int, ...] = (0,),
         question_seconds: float | None = None,
     ) -> None:
-        writer, snapshots = SqliteWriter(connection, path), SqliteSnapshots(path, decode)
-        super().__init__(writer, snapshots, BodyPacker(), SQLITE, workers, question_seconds)
+        self._file_writer = SqliteWriter(connection, path)
+        snapshots = SqliteSnapshots(path, decode)
+        super().__init__(self._file_writer, snapshots, BodyPacker(), SQLITE, workers, question_seconds)
         self._path = path
         self._occupancy = occupancy
+
+    async def open_all(self) -> None:
+        await super().open_all()
+        await asyncio.to_thread(self._file_writer.open)
 
     async def close(self) -> None:
         await super().close()

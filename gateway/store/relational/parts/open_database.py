@@ -53,8 +53,8 @@ class OpenDatabase:
         self._questions = Questions(copy or database, question_seconds)
         self._exact = self._questions.slow if copy is None else Readers(database, _EXACT_THREADS)
 
-    async def open_readers(self) -> None:
-        """Open the connections for reading now, as far as the database lets them in, so that none comes later."""
+    async def open_all(self) -> None:
+        """Open all connections now, as far as the database lets them in, so that none is opened later."""
         await asyncio.gather(self._lookups.open(), self._questions.open(), self._exact.open())
 
     async def check(self) -> Health:
