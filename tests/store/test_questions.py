@@ -27,14 +27,13 @@ LONG_SECONDS = 600.0
 SLOW, QUICK = 3, 2
 """How many readers there are of each kind."""
 
-_ENDLESS = (
-    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n WHERE i < 0"
-)
+_NUMBERS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
 
 
 def endless(connection: Connection) -> None:
-    """A question whose answer never comes."""
-    connection.execute(_ENDLESS).fetchone()
+    """A question whose answer never comes, and which has another statement open meanwhile."""
+    for _ in connection.walk(f"{_NUMBERS} SELECT i FROM n"):
+        connection.execute(f"{_NUMBERS} SELECT count(*) FROM n WHERE i < 0").fetchone()
 
 
 @asynccontextmanager

@@ -50,7 +50,6 @@ class PostgresConnection:
         self._url = url
         self._cursors = count()
         self._connection = _connect(url)
-        self._is_interrupted = False
 
     @property
     def is_lost(self) -> bool:
@@ -67,7 +66,6 @@ class PostgresConnection:
                 if not self.is_lost:
                     raise
         self._connection = _connect(self._url)
-        self._is_interrupted = False
         self._begin(sql)
 
     def _begin(self, sql: str) -> None:
@@ -85,10 +83,6 @@ class PostgresConnection:
 
     def roll_back(self) -> None:
         """Undo what was not committed, as far as the server hears us; if it does not, it does so by itself."""
-        if self._is_interrupted:
-            # What the server was told may reach it late, and would end a statement that nobody meant.
-            self.close()
-            return
         with suppress(psycopg.Error):
             self._connection.execute("ROLLBACK")
 
@@ -116,7 +110,6 @@ class PostgresConnection:
 
     def interrupt(self) -> None:
         """End the statement under way. To be called from another thread, while this one waits for it."""
-        self._is_interrupted = True
         with suppress(psycopg.Error):
             self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
 

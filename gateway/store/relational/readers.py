@@ -92,13 +92,22 @@ class Reader:
         self._thread.join()
 
     def _run(self) -> None:
-        with suppress(Exception):  # told to those who ask, when it is tried again
-            self._connection = self._database.connect()
+        self._connect()
         while (batch := self._batches.get()) is not None:
             self._do(batch)
+            if not all(read.is_wanted for read in batch):
+                self._connect()
             self._done(self, batch)
         if self._connection is not None:
             self._connection.close()
+
+    def _connect(self) -> None:
+        """Open the connection, anew after an interrupt: it may still hold in what was open beside the statement."""
+        with suppress(Exception):  # told to those who ask, when it is tried again
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+            self._connection = self._database.connect()
 
     def _do(self, batch: Sequence[Read]) -> None:
         wanted = [read for read in batch if read.is_wanted]
