@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks import bodies, memory, streams
+from benchmarks import bodies, memory, searches, streams
 from benchmarks.compare import CASES, Case, Rounds
 from benchmarks.contestant import Contestant
 from benchmarks.contestants import CONTESTANTS
@@ -26,6 +26,7 @@ class Plan:
         marks: requests after which memory is read.
         rows: requests in the month that is asked about.
         times: how often each question is asked.
+        searched: requests in the stores that are searched.
         profiled: loads under which the gateway is profiled.
         copied: batches of requests written to PostgreSQL.
         soak_seconds: how long a soak is.
@@ -41,6 +42,7 @@ class Plan:
     marks: Sequence[int] = memory.MARKS
     rows: int = 1_000_000
     times: int = 10
+    searched: int = searches.ROWS
     profiled: Sequence[Case] = (Case("json", 16), Case("sse", 64))
     copied: int = 50
     soak_seconds: float = 600
@@ -56,6 +58,7 @@ QUICK = Plan(
     marks=(2_000, 10_000),
     rows=50_000,
     times=3,
+    searched=10_000,
     profiled=(Case("json", 16),),
     copied=5,
     soak_seconds=30,

@@ -14,6 +14,7 @@ from benchmarks.million import Cost
 from benchmarks.partitions import Found
 from benchmarks.profile import Profile
 from benchmarks.questions import Answered
+from benchmarks.searches import Searched
 from benchmarks.slow_streams import SlowStreams
 from benchmarks.soak import Kept
 from benchmarks.storing import Stored
@@ -126,6 +127,31 @@ def questions_table(rows: Sequence[Answered]) -> str:
     return table(("question", "median ms", "slowest ms"), lines, names=1)
 
 
+def searches_table(rows: Sequence[Searched]) -> str:
+    """Return what became of searches, a column for each store."""
+    figures: dict[str, Callable[[Searched], str]] = {
+        **{
+            f"a search by itself, conditions on bodies: {number}": lambda row, number=number: row.seconds[
+                number
+            ]  # type: ignore[misc]
+            for number in rows[0].seconds
+        },
+        "a list of the newest by itself, median": lambda row: f"{row.list_ms:,.0f} ms",
+        "… the slowest while all searches are under way": lambda row: f"{row.worst_list_ms:,.0f} ms",
+        "one search more is refused with 503 after": lambda row: f"{row.refused_s:,.1f} s",
+        "at rest after the callers have left": lambda row: f"{row.rest_s:,.1f} s",
+        "CPU in the third second after that": lambda row: f"{row.late_cpu_s:,.2f} s",
+        "statements in the database's server then": lambda row: f"{row.statements}",
+        "RSS before, and after three times that": lambda row: (
+            f"{row.rss_mib[0]:,.0f}, {row.rss_mib[1]:,.0f} MiB"
+        ),
+        "SIGTERM to exit, searches under way": lambda row: f"{row.exit_s[0]:,.1f} s",
+        "SIGTERM to exit, callers gone": lambda row: f"{row.exit_s[1]:,.1f} s",
+    }
+    lines = [(what, *map(read, rows)) for what, read in figures.items()]
+    return table(("what", *(row.store for row in rows)), lines, names=1)
+
+
 def memory_table(rows: Sequence[Reading]) -> str:
     """Return what memory was used after how many requests."""
     lines = [(f"{row.requests:,}", f"{row.rss_mib:,.1f}") for row in rows]
@@ -230,6 +256,7 @@ TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "questions": questions_table,
     "server-growth": growth_table,
     "server-questions": questions_table,
+    "searches": searches_table,
     "memory": memory_table,
     "profile": profile_text,
     "million": million_table,

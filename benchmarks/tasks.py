@@ -24,6 +24,7 @@ from benchmarks.plan import Plan
 from benchmarks.postgres_server import postgres_server
 from benchmarks.profile import profile
 from benchmarks.questions import ask_all
+from benchmarks.searches import measure_searches
 from benchmarks.slow_streams import measure_slow_streams
 from benchmarks.soak import soak
 from benchmarks.storing import measure_storing
@@ -103,6 +104,10 @@ def _server_questions(plan: Plan, folder: Path, say: Say) -> Results:
     return {"server-growth": growth, "server-questions": answers}
 
 
+def _searches(plan: Plan, folder: Path, say: Say) -> Results:
+    return {"searches": measure_searches(folder, plan.searched, say)}
+
+
 def _memory(plan: Plan, folder: Path, say: Say) -> Results:
     with running([GATEWAY], folder) as (gateway,):
         return {"memory": read_memory(gateway, plan.marks, say)}
@@ -148,6 +153,7 @@ TASKS = {
     "partitions": Task("how long PostgreSQL looks for ids in partitions", _partitions, is_long=True),
     "questions": Task("writing and asking as the store grows to a month of requests", _questions),
     "server-questions": Task("the same with PostgreSQL", _server_questions, is_long=True),
+    "searches": Task("what searches leave behind that nobody waits for", _searches, is_long=True),
     "memory": Task("whether memory grows with the requests served", _memory),
     "profile": Task("which functions the gateway's time goes to", _profile),
     "soak": Task(

@@ -78,7 +78,9 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     reporter = reporter_of(config)
     url, local_dir = config.storage.url, Path(config.storage.local_dir)
     claim = await asyncio.to_thread(claim_worker, url, worker.number, config.server.workers, local_dir)
-    store = await open_store(url, readable, claim.numbers, config.storage.read_url)
+    store = await open_store(
+        url, readable, claim.numbers, config.storage.read_url, config.storage.question_timeout
+    )
     keys = KeyRing(
         keys_of(config),
         store,

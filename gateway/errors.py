@@ -18,6 +18,7 @@
     │   └── BudgetExceeded  402  … one in dollars that does not reset soon
     ├── Overloaded          503  there is more to do than can be done well; the same call may work soon
     ├── StoreUnavailable    503  the store cannot take it now; the same call may work later
+    ├── QuestionTimeout     504  the store would take too long to answer; a narrower question may work
     └── UpstreamError       502  the provider could not be reached, or broke off
         └── UpstreamTimeout 504  the provider took longer than it is given
 
@@ -177,6 +178,13 @@ class StoreUnavailable(GatewayError):
     status = 503
     code = "store_unavailable"
     retry_after_seconds = 5
+
+
+class QuestionTimeout(GatewayError):
+    """A question took longer than one may. The same again would take as long, so callers are told not to retry."""
+
+    status = 504
+    code = "question_timeout"
 
 
 class UpstreamError(GatewayError):

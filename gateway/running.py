@@ -19,6 +19,7 @@ from gateway.feedback import Scale
 from gateway.feedback.standing import StandingVotes
 from gateway.provisioning import keys_of, log_policy_of, policy_of, router_of, scale_of
 from gateway.proxy.handler import PolicyOf, Proxy
+from gateway.proxy.in_flight import InFlight
 from gateway.query.exports import ExportRunner
 from gateway.recording.access_log import AccessLog
 from gateway.recording.expiring import Expiring
@@ -96,9 +97,12 @@ class Gateway:
     votes: StandingVotes
     faces: list[Face]
     guard: Guard
+    own_calls: InFlight = field(default_factory=InFlight)
+    """What is answered by the gateway itself."""
 
     async def start(self) -> None:
         """Bring back what an earlier process left, and begin to work."""
+        await self.store.open_all()
         await self.keys.refresh()
         await self.allowances.start()
         await self.expiring.make_room()
@@ -113,7 +117,11 @@ class Gateway:
 
     def front_door(self, faces: Handler) -> FrontDoor:
         """Return what answers every request, given what answers on the gateway's own paths."""
-        return FrontDoor(faces, self.proxy)
+        return FrontDoor(faces, self.proxy, self.own_calls.counting)
+
+    async def drain(self, seconds: float) -> None:
+        """Return once nothing is in flight; what takes longer than this is cancelled."""
+        await asyncio.gather(self.proxy.in_flight.drain(seconds), self.own_calls.drain(seconds))
 
     def reload(self, config: Config) -> None:
         """Take over providers, keys, limits, payload policies, the rules of feedback and its tokens; requests in

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -52,16 +53,24 @@ def _plain(path: str) -> str:
 
 
 class FrontDoor:
-    """First look at each request: ours goes to the faces, all else to the proxy, without any routing table."""
+    """First look at each request: ours goes to the faces, all else to the proxy, without any routing table.
 
-    def __init__(self, faces: Handler, proxy: Handler) -> None:
+    Args:
+        counting: counts what is answered by the faces.
+    """
+
+    def __init__(
+        self, faces: Handler, proxy: Handler, counting: Callable[[], AbstractContextManager[object]]
+    ) -> None:
         self._faces = faces
         self._proxy = proxy
+        self._counting = counting
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
         if is_owned(request.raw_path):
-            return await self._faces(request)
+            with self._counting():
+                return await self._faces(request)
         return await self._proxy(request)
 
 

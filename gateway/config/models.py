@@ -127,6 +127,10 @@ class StorageConfig(Section):
         default="serve",
         description="When the store fails: serve and keep rows in a file beside it, or refuse requests.",
     )
+    question_timeout: Seconds = Field(
+        default=30,
+        description="Seconds that a list, a search or figures may take; then they are ended, with 504.",
+    )
     retention_days: Integer | None = Field(
         default=None,
         ge=1,

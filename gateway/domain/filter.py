@@ -64,6 +64,24 @@ Filter = Is | All | Any | Not
 
 EVERYTHING = All()
 
+MAX_TERMS = 500
+"""Most conditions and groups in one filter."""
+
+
+def mentions(where: Filter, name: str) -> bool:
+    """Tell whether any condition in a filter is on this field."""
+    stack = [where]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Is):
+            if part.field == name:
+                return True
+        elif isinstance(part, Not):
+            stack.append(part.part)
+        else:
+            stack.extend(part.parts)
+    return False
+
 
 @dataclass(frozen=True, slots=True)
 class Sort:

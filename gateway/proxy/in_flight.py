@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gateway.errors import Overloaded
@@ -41,6 +43,15 @@ class InFlight:
     def leave(self, task: asyncio.Task[Any]) -> None:
         """Count a task no more."""
         self._tasks.discard(task)
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count the current task inside."""
+        task = self.enter()
+        try:
+            yield
+        finally:
+            self.leave(task)
 
     async def drain(self, seconds: float) -> None:
         """Return once there are none left; those that take longer than this are cancelled."""

@@ -25,6 +25,9 @@ KEEPALIVE_SECONDS = 75.0
 BACKLOG = 4096
 """Connections that may wait to be accepted on a socket; the kernel may have a lower limit of its own."""
 
+_LEAST_SECONDS = 0.1
+"""How long replies may take at least to be sent when the time for draining is over."""
+
 Doors = list[web.SockSite]
 """Sockets on which callers are let in, until each is stopped."""
 
@@ -49,11 +52,18 @@ class House:
 
     async def drain(self) -> None:
         """Stop accepting, and give what is in flight its time. Left alone, aiohttp would read uploads no more."""
+        loop = asyncio.get_running_loop()
+        seconds = self.gateway.config.server.drain_seconds
+        ends_at = loop.time() + seconds
         for door in self._runner.sites:
             await door.stop()
-        await self.gateway.proxy.in_flight.drain(self.gateway.config.server.drain_seconds)
+        await self.gateway.drain(seconds)
         for task in self._tasks:
             task.cancel()
+        assert self._runner.server is not None
+        self._runner.server.pre_shutdown()
+        # aiohttp waits for so long twice: for replies to be sent, and for what it has ended.
+        await self._runner.server.shutdown(max((ends_at - loop.time()) / 2, _LEAST_SECONDS))
         await self._runner.cleanup()
 
     async def _let_go_of_the_silent(self) -> None:
@@ -102,7 +112,7 @@ async def _run_server(gateway: Gateway) -> web.AppRunner:
         keepalive_timeout=KEEPALIVE_SECONDS,
         max_line_size=server.max_head_bytes,
         max_field_size=server.max_head_bytes,
-        shutdown_timeout=server.drain_seconds,
+        shutdown_timeout=_LEAST_SECONDS,
     )
     await runner.setup()
     assert runner.server is not None

@@ -49,6 +49,7 @@ async def open_store(
     decode: Decode = as_sent,
     workers: tuple[int, ...] = (0,),
     read_url: str | None = None,
+    question_seconds: float | None = None,
 ) -> Store:
     """Open the store that `url` names, creating or upgrading its tables as needed.
 
@@ -59,6 +60,7 @@ async def open_store(
         workers: the numbers of a claim. What is stored is stored under the first; what is uninterpreted under
             any of them is to be interpreted here.
         read_url: a replica of a database on a server, which answers queries; None: the database itself does.
+        question_seconds: how long a question may take before it is interrupted; None: as long as it does.
 
     Raises:
         BadInput: the URL is not of that form.
@@ -68,8 +70,8 @@ async def open_store(
     if is_server(url):
         with _driver_needed():
             from gateway.store.postgres import open_postgres
-        return await open_postgres(url, decode, workers, read_url)
-    return await open_sqlite(file_of(url), decode, workers)
+        return await open_postgres(url, decode, workers, read_url, question_seconds)
+    return await open_sqlite(file_of(url), decode, workers, question_seconds)
 
 
 @contextmanager

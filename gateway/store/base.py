@@ -114,9 +114,13 @@ class RequestQueries(FeedbackQueries, IdQueries, Protocol):
     """What questions need of a store."""
 
     async def find_requests(
-        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> list[RequestRecord]:
-        """Return the matching rows. A tenant of None sees every row, any other its own alone."""
+        """Return the matching rows. A tenant of None sees every row, any other its own alone.
+
+        Args:
+            in_background: whether nobody waits for it, so that it may take any time.
+        """
 
     async def latest_verdicts(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
         """Return what was said last of these requests, their traces and their sessions: of each of these the latest
@@ -204,16 +208,22 @@ class ExportStore(Protocol):
         """Return how many jobs match."""
 
     async def find_requests(
-        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> list[RequestRecord]:
-        """Return the matching rows. A tenant of None sees every row, any other its own alone."""
+        """Return the matching rows. A tenant of None sees every row, any other its own alone.
 
-    async def count_requests(self, where: Filter, page: Page, tenant: str | None) -> int:
-        """Return how many rows there are on a page of those that match."""
+        Args:
+            in_background: whether nobody waits for it, so that it may take any time.
+        """
+
+    async def count_requests(
+        self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
+    ) -> int:
+        """Return how many rows there are on a page of those that match; `in_background` as in `find_requests`."""
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         """Return what was kept of these requests' heads and bodies, by `seq`; those of which nothing was are
-        left out. Holds up no lookup on which a caller waits."""
+        left out. May take any time, and holds up no lookup on which a caller waits."""
 
     async def link_key(self, fresh: bytes) -> bytes:
         """Return the key that signs links to files: always the same for this store. `fresh` becomes it if
@@ -239,7 +249,14 @@ class Store(
     Transfer,
     Protocol,
 ):
-    """The whole store, as the composition root sees it."""
+    """The whole store, as the composition root sees it.
+
+    What callers ask for and may take long raises QuestionTimeout where it does, Overloaded where too much of it is
+    under way; it ends with whoever waits for it.
+    """
+
+    async def open_all(self) -> None:
+        """Open all connections now, as far as the database lets them in, so that none is opened later."""
 
     async def check(self) -> Health:
         """Try a write and tell how it went."""

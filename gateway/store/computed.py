@@ -88,14 +88,7 @@ def _is_scored(dialect: Dialect) -> str:
 
 
 def _text_of(side: str) -> Expression:
-    return Expression(
-        "text",
-        lambda dialect: (
-            f"(SELECT {dialect.body_text(side)} FROM payloads"
-            f" WHERE {dialect.is_payload_of('payloads', 'requests')})"
-        ),
-        is_costly=True,
-    )
+    return Expression("text", lambda dialect: dialect.body_text(side), is_costly=True)
 
 
 def _any_model(dialect: Dialect) -> str:

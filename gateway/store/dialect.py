@@ -115,7 +115,16 @@ class Dialect(ABC):
 
     @abstractmethod
     def body_text(self, side: str) -> str:
-        """The text of the body of `request` or `response` in the row of `payloads` at hand."""
+        """The text of the body of `request` or `response` that belongs to the row of `requests` at hand."""
+
+    @property
+    def within_texts(self) -> Dialect:
+        """How it is spelled within `with_texts`."""
+        return self
+
+    def with_texts(self, sql: str) -> str:
+        """A condition on several texts of bodies that belong to the row of `requests` at hand, each read once."""
+        return f"({sql})"
 
     # rows
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.domain.filter import All, Any, Filter, Is, Not, Op, Page, Scalar, Sort
+from gateway.domain.filter import MAX_TERMS, All, Any, Filter, Is, Not, Op, Page, Scalar, Sort, mentions
 from gateway.errors import BadInput
 from gateway.store.dialect import Dialect, ValueKind
 from gateway.store.operands import Operand, operand_of
@@ -21,8 +21,6 @@ from gateway.store.text import MAX_INTEGER, numbers_to_json, storable
 MAX_DEPTH = 20
 """Deepest nesting of a filter, where All directly in All, and Any in Any, count as one level. SQLite's parser
 takes a little more."""
-MAX_TERMS = 500
-"""Most conditions and groups in one filter."""
 MAX_VALUES = 30_000
 """Most values in one filter, those of IN included. SQLite takes a few more."""
 MAX_PATTERN = 1_000
@@ -110,21 +108,6 @@ def count(
     return Query(f"SELECT count(*) FROM ({found.sql}) AS found", found.values)
 
 
-def mentions(where: Filter, name: str) -> bool:
-    """Tell whether any condition in a filter is on this field."""
-    stack = [where]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, Is):
-            if part.field == name:
-                return True
-        elif isinstance(part, Not):
-            stack.append(part.part)
-        else:
-            stack.extend(part.parts)
-    return False
-
-
 def _order(table: Table, sort: Sort, dialect: Dialect) -> Query:
     keys: dict[str, str] = {}
     values: list[str] = []
@@ -185,9 +168,21 @@ class _Compiler:
         if isinstance(where, Not):
             return f"NOT ({self.compile(where.part, depth - 1)})"
         joiner, empty = (" AND ", _ALWAYS) if isinstance(where, All) else (" OR ", _NEVER)
+        cheap: list[Filter] = []
+        costly: list[Filter] = []
+        for part in _flat(where):
+            (costly if self._is_costly(part) else cheap).append(part)
         # SQLite leaves off at the first part that decides; one that costs much should not be asked before.
-        parts = sorted(_flat(where), key=self._is_costly)
-        return f"({joiner.join([self.compile(part, depth - 1) for part in parts]) or empty})"
+        compiled = [self.compile(part, depth - 1) for part in cheap]
+        if len(costly) > 1:
+            outside, self.dialect = self.dialect, self.dialect.within_texts
+            compiled.append(
+                outside.with_texts(joiner.join([self.compile(part, depth - 1) for part in costly]))
+            )
+            self.dialect = outside
+        else:
+            compiled += [self.compile(part, depth - 1) for part in costly]
+        return f"({joiner.join(compiled) or empty})"
 
     def _is_costly(self, where: Filter) -> bool:
         return any(mentions(where, name) for name in self.table.costly)

@@ -16,12 +16,22 @@ from gateway.domain.json_volume import MAX_VALUES, holds_too_much
 from gateway.errors import BadInput, CallerTimeout, Overloaded, TooLarge
 from gateway.web.validation import field_path
 
+MAX_QUESTION_BYTES = 256 * 1024
+"""Longest body of a question. A filter with as many conditions as one may have takes about a third of it."""
+
 MAX_DEPTH = 64
 """Deepest nesting of arrays and objects taken."""
 
 SMALL_BYTES = 64 * 1024
 """How much of each body is taken however much others hold, so that large ones keep no small one out."""
 
+_LONG_BYTES = 64 * 1024
+"""Bodies longer than this are not gone through on the event loop, where other callers' streams pass."""
+
+_FEW_OBJECTS = 4
+"""An array with no more objects than so many for each entry that it may have is not worth a look beforehand."""
+
+_SEPARATOR = re.compile(r"[ \t\n\r,]*")
 _MAY_EXCEED_64_BITS = re.compile(rb"\d{19}")
 
 
@@ -72,14 +82,41 @@ REQUEST_BODY = web.RequestKey("request_body", RequestBody)
 """Set on each request to the gateway's own paths."""
 
 
-async def read_json(request: web.Request, limit_bytes: int) -> object:
+async def read_json(request: web.Request, limit_bytes: int, most_entries: int | None = None) -> object:
     """Read and decode a JSON body, whatever its content type is said to be.
+
+    Args:
+        most_entries: see `parse_json`.
 
     Raises:
         TooLarge, CallerTimeout, Overloaded: see `read_body`.
         BadInput: see `parse_json`.
     """
-    return parse_json(await read_body(request, limit_bytes))
+    raw = await read_body(request, limit_bytes)
+    if len(raw) > _LONG_BYTES:
+        return await asyncio.to_thread(parse_json, raw, most_entries)
+    return parse_json(raw, most_entries)
+
+
+async def read_question(request: web.Request, limit_bytes: int) -> object:
+    """Read and decode the JSON body of a question, which is short. Raises what `read_json` does."""
+    return await read_json(request, min(limit_bytes, MAX_QUESTION_BYTES))
+
+
+def _has_more(raw: bytes, most: int) -> bool:
+    """Tell whether a JSON text that holds very many objects is an array of more entries than these."""
+    if raw.count(b"{") <= most * _FEW_OBJECTS or not raw.lstrip().startswith(b"["):
+        return False
+    decoder = json.JSONDecoder()
+    try:
+        text = raw.decode()
+        at = text.index("[") + 1
+        for _ in range(most + 1):
+            at = _SEPARATOR.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing as well
+            _, at = decoder.raw_decode(text, at)
+    except (ValueError, RecursionError):  # at its end, or no JSON, which is explained elsewhere
+        return False
+    return True
 
 
 async def read_body(request: web.Request, limit_bytes: int) -> bytes:
@@ -129,14 +166,20 @@ async def read_piece(request: web.BaseRequest, patience_seconds: float) -> bytes
         ) from None
 
 
-def parse_json(raw: bytes) -> object:
+def parse_json(raw: bytes, most_entries: int | None = None) -> object:
     """Decode a JSON text (RFC 8259), each number and character of it exactly, or not at all.
+
+    Args:
+        most_entries: how many an array may have. One with far more objects is refused before all is decoded; one
+            with few more may be returned.
 
     Raises:
         TooLarge: it holds more values than are read.
-        BadInput: it is not JSON, nested too deeply, or holds an integer that 64 bits do not; names the field
-            where one is to blame.
+        BadInput: it has more entries, is not JSON, nested too deeply, or holds an integer that 64 bits do not;
+            names the field where one is to blame.
     """
+    if most_entries is not None and _has_more(raw, most_entries):
+        raise BadInput(f"must be an array of 1 to {most_entries:,} entries; got more.", field="body")
     if holds_too_much(raw):
         raise TooLarge(f"holds more than {MAX_VALUES:,} values.", field="body")
     try:

@@ -19,6 +19,7 @@ from gateway.errors import (
     GatewayError,
     LimitExceeded,
     Overloaded,
+    QuestionTimeout,
     QuotaExceeded,
     StoreUnavailable,
     TooManyRequests,
@@ -158,6 +159,8 @@ def error_headers(error: GatewayError) -> dict[str, str]:
         return {**_retry_headers(error), **limit_headers(error.limit, "0", error.seconds_left)}
     if isinstance(error, Overloaded | StoreUnavailable | TooManyRequests):
         return {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, QuestionTimeout):
+        return {"X-Should-Retry": "false"}
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": 'Bearer realm="gateway"'}
     return {}

@@ -54,7 +54,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 @pytest.fixture
 def sqlite_engine(connection: SqliteConnection) -> Engine:
     connection.execute("PRAGMA synchronous = OFF")
-    add_body_text(connection, as_sent)
+    add_body_text(connection, as_sent, connection.texts)
     return Engine(connection, BodyPacker())
 
 

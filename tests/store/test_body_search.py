@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.domain.exchange import Omission, PayloadPolicy, RawHeaders
-from gateway.domain.filter import All, Filter, Is, Not, Op, Page, Sort
+from gateway.domain.filter import All, Any, Filter, Is, Not, Op, Page, Sort
 from gateway.store import open_store
 from gateway.store.base import Store
 from tests.store.samples import exchange, requests_of
@@ -109,3 +109,33 @@ async def test_rows_are_sorted_by_the_text_of_bodies(store: Store) -> None:
     sort = Sort("request_text", descending=False)
     rows = await store.find_requests(All(), sort, Page(), None)
     assert [row.request_id for row in rows] == ["a", "b", "c"]
+
+
+async def test_several_conditions_on_bodies_hold_as_each_alone_does_also_where_nothing_was_kept(
+    store: Store,
+) -> None:
+    await store.append(
+        [
+            exchange("both", request_body=b"question", response_body=b"answer"),
+            exchange("empty", request_body=b"", response_body=b"answer"),
+            exchange("other", request_body=b"question", response_body=b"\xff", status=500),
+            exchange("nothing", request_body=b"question", payloads=PayloadPolicy.OFF),
+        ]
+    )
+    asks, answers = says("question", "request"), says("answer")
+    no_text = Is("response_text", Op.EQ, None)
+    cases: dict[Filter, list[str]] = {
+        Any((asks, answers)): ["both", "empty", "other"],
+        All((asks, answers)): ["both"],
+        All((Not(asks), Not(answers))): ["nothing"],
+        Any((All((asks, answers)), no_text)): ["both", "other", "nothing"],
+        All((no_text, Is("request_text", Op.EQ, None))): ["nothing"],
+        All((Is("status", Op.EQ, 200), Not(All((asks, Any((answers, no_text))))))): ["empty", "nothing"],
+        Any((Is("status", Op.EQ, 500), answers, Is("request_text", Op.EQ, "question"))): [
+            "both",
+            "empty",
+            "other",
+        ],
+    }
+    for where, expected in cases.items():
+        assert await found(store, where) == expected, where

@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import cast
 
+import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -151,3 +152,29 @@ async def test_what_a_request_holds_is_let_go_of_when_it_is_answered_or_its_call
         await eventually(lambda: limits.held_bytes == 0)
         assert (await client.post("/swallow", data=b"x" * 200_000)).status == 200
         assert limits.held_bytes == 0
+
+
+@pytest.mark.parametrize("entry", [b'{"a": {"b": [{}, "]}"]}}', b' {"a": "\\"[{"} \n'])
+def test_an_array_of_far_too_many_entries_is_refused_before_they_are_decoded(entry: bytes) -> None:
+    many = b" [" + entry + b"," + b",".join([entry] * 2_000) + b"], this is no JSON"
+    with pytest.raises(BadInput, match="1 to 100 entries; got more"):
+        parse_json(many, 100)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        orjson.dumps([{"a": [{}] * 1_000}] * 100),
+        orjson.dumps({"a": [{}] * 1_000}),
+        orjson.dumps(["{" * 1_000] * 100),
+    ],
+)
+def test_many_objects_in_few_entries_are_taken(raw: bytes) -> None:
+    assert parse_json(raw, 100) == orjson.loads(raw)
+
+
+def test_what_is_no_array_after_all_is_explained_as_ever() -> None:
+    with pytest.raises(BadInput, match="is not valid JSON"):
+        parse_json(b"[" + b"{}," * 50 + b"x" + b"{}," * 800, 100)
+    with pytest.raises(BadInput, match="nested more than 64 levels"):
+        parse_json(b"[" + b'{"a":' * 5_000 + b"1" + b"}" * 5_000 + b"]", 100)

@@ -15,7 +15,7 @@ from gateway.domain.filter import All, Any, Filter, Is, Op, Page
 from gateway.domain.principal import Principal, Role
 from gateway.errors import BadInput
 from gateway.query import JudgedRequests
-from gateway.web.bodies import read_json
+from gateway.web.bodies import read_question
 from gateway.web.face import Endpoint, Parameter
 from gateway.web.validation import shown
 
@@ -45,7 +45,7 @@ class RequestEndpoints:
                 description="Both paths of the query do the same.",
                 body=QueryBody,
                 reply=RowsReply,
-                failures=(400, 413, 503),
+                failures=(400, 413, 503, 504),
             )
             for path in QUERY_PATHS
         )
@@ -62,7 +62,7 @@ class RequestEndpoints:
                 "requests share is refused.",
                 parameters=(INCLUDE_BODY,),
                 reply=RowReply,
-                failures=(400, 404, 409, 413, 503),
+                failures=(400, 404, 409, 413, 503, 504),
             ),
         )
 
@@ -75,7 +75,7 @@ class RequestEndpoints:
         return await asyncio.to_thread(lambda: one_row(to_row(found, logged)))
 
     async def _query(self, request: web.Request, principal: Principal) -> web.Response:
-        asked = checked(QueryBody, await read_json(request, self._max_body_bytes))
+        asked = checked(QueryBody, await read_question(request, self._max_body_bytes))
         page = Page(10 if asked.limit is None else asked.limit, asked.offset or 0)
         found = await self._requests.find(_where(asked), to_sort(asked.sort), page, principal.tenant)
         logged = await self._requests.read_bodies(found)

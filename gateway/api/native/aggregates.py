@@ -70,7 +70,7 @@ class AggregateEndpoints:
                 parameters=AGGREGATE_PARAMETERS,
                 reply=AggregateReply,
                 reply_types=(CSV,),
-                failures=(400, 413, 503),
+                failures=(400, 413, 503, 504),
             ),
         )
 

@@ -65,7 +65,7 @@ class AuditEndpoints:
                 "conditions must hold. A tenant's admin sees what was done by that tenant's keys.",
                 parameters=AUDIT_PARAMETERS,
                 reply=AuditListReply,
-                failures=(400, 503),
+                failures=(400, 503, 504),
             ),
         )
 

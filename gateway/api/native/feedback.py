@@ -85,7 +85,7 @@ class FeedbackEndpoints:
                 "new ones are added.",
                 parameters=FEEDBACK_PARAMETERS,
                 reply=FeedbackListReply,
-                failures=(400, 503),
+                failures=(400, 503, 504),
             ),
             Endpoint(
                 method="GET",
@@ -95,7 +95,7 @@ class FeedbackEndpoints:
                 summary="Read one entry",
                 description="With all its versions. One that was withdrawn is shown too, with `deleted_at`.",
                 reply=FeedbackReply,
-                failures=(400, 404, 503),
+                failures=(400, 404, 503, 504),
             ),
             Endpoint(
                 method="DELETE",

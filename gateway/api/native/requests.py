@@ -42,7 +42,7 @@ class RequestEndpoints:
                 "each row once, while new ones are added.",
                 parameters=SEARCH_PARAMETERS,
                 reply=ListReply,
-                failures=(400, 503),
+                failures=(400, 503, 504),
             ),
             Endpoint(
                 method="GET",
@@ -55,7 +55,7 @@ class RequestEndpoints:
                 "that several requests share is refused, and the reply names them.",
                 parameters=(RAW, TRACE_ID),
                 reply=LoggedRequestReply,
-                failures=(400, 404, 409, 503),
+                failures=(400, 404, 409, 503, 504),
             ),
         )
 

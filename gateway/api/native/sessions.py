@@ -35,7 +35,7 @@ class SessionEndpoints:
                 "requests are added.",
                 parameters=SESSION_PARAMETERS,
                 reply=SessionListReply,
-                failures=(400, 503),
+                failures=(400, 503, 504),
             ),
             Endpoint(
                 method="GET",
@@ -47,7 +47,7 @@ class SessionEndpoints:
                 description="Its requests and traces, all feedback on it and on them, and what counts for "
                 "them as one figure. Percent-encode the name.",
                 reply=SessionReply,
-                failures=(400, 404, 413, 503),
+                failures=(400, 404, 413, 503, 504),
             ),
         )
 

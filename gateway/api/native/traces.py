@@ -35,7 +35,7 @@ class TraceEndpoints:
                 "requests are added.",
                 parameters=TRACE_PARAMETERS,
                 reply=TraceListReply,
-                failures=(400, 503),
+                failures=(400, 503, 504),
             ),
             Endpoint(
                 method="GET",
@@ -47,7 +47,7 @@ class TraceEndpoints:
                 description="Its requests, all feedback on it and on them, and the feedback as one figure. "
                 "A trace with feedback but no request yet is shown too. Percent-encode the id.",
                 reply=TraceReply,
-                failures=(400, 404, 413, 503),
+                failures=(400, 404, 413, 503, 504),
             ),
         )
 

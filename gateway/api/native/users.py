@@ -75,7 +75,7 @@ class UserEndpoints:
                 "requests.",
                 parameters=USER_PARAMETERS,
                 reply=UserListReply,
-                failures=(400, 413, 503),
+                failures=(400, 413, 503, 504),
             ),
             Endpoint(
                 method="GET",
@@ -86,7 +86,7 @@ class UserEndpoints:
                 description="With the figures of all their requests. One that gave feedback only is shown too. "
                 "Percent-encode the name.",
                 reply=UserRow,
-                failures=(400, 404, 503),
+                failures=(400, 404, 503, 504),
             ),
             Endpoint(
                 method="DELETE",

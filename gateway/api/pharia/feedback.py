@@ -84,7 +84,7 @@ class _Handlers:
                 description="All conditions must hold. The oldest first, of every dialect.",
                 parameters=PARAMETERS,
                 reply=Entries,
-                failures=(413, 422, 503),
+                failures=(413, 422, 503, 504),
             ),
             Endpoint(
                 method="PATCH",

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.api.portkey.fields import parse_uuid
 from gateway.api.portkey.shapes import (
+    MAX_BULK,
     FailureResponse,
     FeedbackRequest,
     FeedbackResponse,
@@ -38,7 +39,7 @@ def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max
 
     async def create(request: web.Request, principal: Principal) -> web.Response:
         key = read_idempotency_key(request.headers)
-        votes = to_votes(await read_json(request, max_body_bytes), scale_of(principal))
+        votes = to_votes(await read_json(request, max_body_bytes, MAX_BULK), scale_of(principal))
         ids = await core.give(votes, principal, dialect=DIALECT, idempotency_key=key)
         return success("Feedback successfully saved", ids)
 

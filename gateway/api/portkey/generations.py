@@ -25,7 +25,7 @@ from gateway.api.portkey.values import (
     to_us,
     whole,
 )
-from gateway.domain.filter import All, Any, Filter, Is, Op, Page
+from gateway.domain.filter import MAX_TERMS, All, Any, Filter, Is, Op, Page
 from gateway.errors import BadInput
 from gateway.web.validation import shown
 
@@ -137,6 +137,8 @@ def _metadata(value: object) -> Filter:
     wanted = parse_text(value) if isinstance(value, str) else value
     if not isinstance(wanted, dict):
         raise ValueError(f"must be an object, or a string that holds one as JSON; got {shown(value)}")
+    if len(wanted) > MAX_TERMS:
+        raise ValueError(f"may name {MAX_TERMS} keys; got {len(wanted):,}")
     return All(tuple(_metadata_holds(key, item) for key, item in wanted.items()))
 
 

@@ -79,13 +79,13 @@ class ExportRunner:
     def interrupt(self, export_id: str) -> None:
         """Take note that a job was cancelled. Runners of other processes notice when they renew their lease."""
         if self._running is not None and self._running[0] == export_id:
-            self._running[1].is_stopped = True
+            self._running[1].stop()
 
     async def close(self) -> None:
         """Leave the job at hand to the next runner, and stop."""
         self._is_closing = True
         if self._running is not None:
-            self._running[1].is_stopped = True
+            self._running[1].stop()
         self._wakeup.set()
         if self._task is not None:
             await self._task
@@ -140,7 +140,8 @@ class ExportRunner:
                 if held is not None and not writing.done():
                     with contextlib.suppress(StoreUnavailable):
                         held = await self._renew(held, progress)
-                    progress.is_stopped |= held is None
+                    if held is None:
+                        progress.stop()
             await self._settle(held, await writing, progress)
         finally:
             self._running = None

@@ -4,9 +4,10 @@ what is exported."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from gateway.domain.export import Export
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
@@ -14,6 +15,8 @@ from gateway.domain.request import Payload, RequestRecord
 from gateway.query.exports.exporter import Exporter, Selection
 from gateway.query.requests import read_back
 from gateway.store.base import ExportStore
+
+T = TypeVar("T")
 
 PAGE_ROWS = 200
 """Most rows read at a time."""
@@ -34,6 +37,35 @@ class Progress:
     rows_total: int | None = None
     rows_done: int = 0
     is_stopped: bool = False
+    question: asyncio.Future[Any] | None = None
+    """To the store, which is ended with the writing."""
+
+    def stop(self) -> None:
+        """Have the writing end soon."""
+        self.is_stopped = True
+        if self.question is not None:
+            self.question.cancel()
+
+    async def ask(self, question: Coroutine[Any, Any, T]) -> T:
+        """Return the answer to a question. Raises Stopped if the writing was stopped meanwhile."""
+        if self.is_stopped:
+            question.close()
+            raise Stopped
+        asked: asyncio.Task[T] = asyncio.create_task(question)
+        self.question = asked
+        try:
+            return await asked
+        except asyncio.CancelledError:
+            if self.is_stopped:
+                raise Stopped from None
+            raise
+        finally:
+            asked.cancel()
+            self.question = None
+
+
+class Stopped(Exception):
+    """The writing was stopped while the store was asked."""
 
 
 async def write_rows(
@@ -47,18 +79,28 @@ async def write_rows(
         GatewayError: the filters mean nothing (any more), or the store cannot be read.
         OSError: the file cannot be written.
     """
+    with suppress(Stopped):
+        await _write_rows(store, exporter, export, file, progress)
+
+
+async def _write_rows(
+    store: ExportStore, exporter: Exporter, export: Export, file: BinaryIO, progress: Progress
+) -> None:
     assert export.last_seq is not None, "the export was never started"
     selection = exporter.select(export.filters)
     there_at_start = Is("seq", Op.LE, export.last_seq)
     selection = Selection(All((selection.where, there_at_start)), selection.page)
     await _wait_for_facts(store, there_at_start, progress)
-    progress.rows_total = await store.count_requests(selection.where, selection.page, export.tenant)
+    progress.rows_total = await progress.ask(
+        store.count_requests(selection.where, selection.page, export.tenant, in_background=True)
+    )
     needs_bodies = exporter.needs_bodies(export.columns)
-    async for records in _pages(store, selection, export.tenant):
+    async for records in _pages(store, selection, export.tenant, progress):
         for group in _groups(records, GROUP_BYTES if needs_bodies else None):
             if progress.is_stopped:
                 return
-            payloads = await store.payloads([record.seq for record in group]) if needs_bodies else {}
+            seqs = [record.seq for record in group]
+            payloads = await progress.ask(store.payloads(seqs)) if needs_bodies else {}
             await asyncio.to_thread(_write, file, exporter, export.columns, group, payloads)
             progress.rows_done += len(group)
 
@@ -67,20 +109,22 @@ async def _wait_for_facts(store: ExportStore, where: Filter, progress: Progress)
     """Give the interpreter time to catch up: tokens and cost of a row are known some ms after it is stored."""
     not_yet = All((where, Is("interpreted_at_us", Op.EQ, None)))
     give_up_at = asyncio.get_running_loop().time() + FACTS_SECONDS
-    while await store.find_requests(not_yet, _OLDEST_FIRST, Page(1), None):
+    while await progress.ask(store.find_requests(not_yet, _OLDEST_FIRST, Page(1), None, in_background=True)):
         if progress.is_stopped or asyncio.get_running_loop().time() > give_up_at:
             return
         await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _pages(
-    store: ExportStore, selection: Selection, tenant: str | None
+    store: ExportStore, selection: Selection, tenant: str | None, progress: Progress
 ) -> AsyncIterator[list[RequestRecord]]:
     last_seq, offset, left = 0, selection.page.offset, selection.page.limit
     while left > 0:
         rest = All((selection.where, Is("seq", Op.GT, last_seq)))
         page = Page(min(left, PAGE_ROWS), offset)
-        records = await store.find_requests(rest, _OLDEST_FIRST, page, tenant)
+        records = await progress.ask(
+            store.find_requests(rest, _OLDEST_FIRST, page, tenant, in_background=True)
+        )
         if not records:
             return
         yield records

@@ -34,6 +34,7 @@ _DEFAULTS: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
 }
 _STEP_ROWS = 200
+_CANCEL_SECONDS = 2.0
 
 
 class PostgresConnection:
@@ -106,6 +107,11 @@ class PostgresConnection:
         with self._connection.cursor(f"walk_{next(self._cursors)}") as cursor:
             cursor.itersize = _STEP_ROWS
             yield from cursor.execute(with_driver_marks(sql), parameters)
+
+    def interrupt(self) -> None:
+        """End the statement under way. To be called from another thread, while this one waits for it."""
+        with suppress(psycopg.Error):
+            self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
 
     def close(self) -> None:
         """Close the connection."""

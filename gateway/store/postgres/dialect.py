@@ -103,7 +103,7 @@ WHERE seq = :seq AND "user" IS NULL AND interpreted_at_us IS NULL
         return "ILIKE ? ESCAPE ''"
 
     def body_text(self, side: str) -> str:
-        return f"payloads.{side}_text"
+        return f"(SELECT {side}_text FROM payloads WHERE {self.is_payload_of('payloads', 'requests')})"
 
     def next_seqs(self, connection: Reads, number: int) -> Sequence[int]:
         return sorted(row[0] for row in connection.execute(_NEXT_SEQS, (number,)))
@@ -132,5 +132,27 @@ WHERE seq = :seq AND "user" IS NULL AND interpreted_at_us IS NULL
         number = "BIGINT" if is_whole else "DOUBLE PRECISION"
         return f"CASE field WHEN '{field}' THEN CAST({column} AS {number}) END"
 
+    @property
+    def within_texts(self) -> Dialect:
+        return _WITHIN_TEXTS
 
+    def with_texts(self, sql: str) -> str:
+        # Without an offset the planner would put what a text is made of into each condition. Made of something, it
+        # is unpacked here; as a mere column each condition would unpack it.
+        texts = (
+            "SELECT request_text || '' AS request_text, response_text || '' AS response_text"
+            f" FROM (SELECT 1) AS one LEFT JOIN payloads ON {self.is_payload_of('payloads', 'requests')} OFFSET 0"
+        )
+        return f"(SELECT {sql} FROM ({texts}) AS texts)"
+
+
+class _WithinTexts(PostgresDialect):
+    def with_texts(self, sql: str) -> str:
+        return f"({sql})"
+
+    def body_text(self, side: str) -> str:
+        return f"texts.{side}_text"
+
+
+_WITHIN_TEXTS = _WithinTexts()
 POSTGRES = PostgresDialect()

@@ -11,6 +11,8 @@ idempotency key, or a row that is brought back from a file and the one that it w
 
 from __future__ import annotations
 
+import math
+
 _WRITING_KEY = 0x6677_0001
 _MIGRATING_KEY = 0x6677_0002
 _HOUSE_KEY = 0x6677_0003
@@ -45,5 +47,14 @@ KEEPING_HOUSE = (
 )
 """Make and drop parts of tables."""
 
-READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-"""Read in one snapshot."""
+SPARE_SECONDS = 5
+"""How much later than the gateway the server itself ends a statement: it does so where the gateway cannot."""
+
+_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+def reading_for(seconds: float | None) -> str:
+    """Return what begins to read in one snapshot, in statements that take no longer than this by much."""
+    if seconds is None:
+        return _READING
+    return f"{_READING}; SET LOCAL statement_timeout = {math.ceil(seconds + SPARE_SECONDS) * 1000}"

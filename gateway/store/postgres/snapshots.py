@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.failures import translated_errors
-from gateway.store.postgres.locks import READING
+from gateway.store.postgres.locks import reading_for
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.readers import Snapshots
 
@@ -31,10 +31,14 @@ class PostgresSnapshots(Snapshots):
         return translated_errors(self._name)
 
     @contextmanager
-    def reading(self, connection: Connection) -> Iterator[None]:
+    def reading(self, connection: Connection, seconds: float | None) -> Iterator[None]:
         assert isinstance(connection, PostgresConnection)
-        connection.begin(READING)
+        connection.begin(reading_for(seconds))
         try:
             yield
         finally:
             connection.roll_back()
+
+    def interrupt(self, connection: Connection) -> None:
+        assert isinstance(connection, PostgresConnection)
+        connection.interrupt()

@@ -27,7 +27,11 @@ from gateway.store.relational.parts.transfer import Transfer
 
 
 async def open_postgres(
-    url: str, decode: Decode, workers: tuple[int, ...], read_url: str | None = None
+    url: str,
+    decode: Decode,
+    workers: tuple[int, ...],
+    read_url: str | None = None,
+    question_seconds: float | None = None,
 ) -> PostgresStore:
     """Open the store in this database, creating or upgrading its tables as needed.
 
@@ -35,12 +39,13 @@ async def open_postgres(
         decode: undoes the content-encoding of bodies before their text is kept.
         workers: numbers under which rows are stored, and left to be interpreted.
         read_url: a replica for queries; None: they ask the database itself.
+        question_seconds: how long a question may take; None: as long as it does.
 
     Raises:
         StoreUnavailable: the server does not answer, or the database is none of ours or of a newer version.
     """
     connection = await asyncio.to_thread(open_connection, url)
-    return PostgresStore(connection, url, decode, workers, read_url)
+    return PostgresStore(connection, url, decode, workers, read_url, question_seconds)
 
 
 def open_connection(url: str) -> PostgresConnection:
@@ -66,12 +71,14 @@ class PostgresStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, 
         decode: Decode,
         workers: tuple[int, ...],
         read_url: str | None = None,
+        question_seconds: float | None = None,
     ) -> None:
         self._url = url
         name = name_of(url)
         writer, snapshots = PostgresWriter(connection, name), PostgresSnapshots(url, name)
         replica = None if read_url is None else PostgresSnapshots(read_url, name_of(read_url))
-        super().__init__(writer, snapshots, TextPacker(decode), POSTGRES, workers, replica)
+        packer = TextPacker(decode)
+        super().__init__(writer, snapshots, packer, POSTGRES, workers, question_seconds, replica)
 
     async def make_room(self, at_us: int) -> None:
         await asyncio.to_thread(make_room, self._url, at_us)

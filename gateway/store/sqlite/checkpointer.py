@@ -46,8 +46,16 @@ class Checkpointer:
         self._row_bytes = 0
         self._is_due = threading.Event()
         self._is_closed = False
+        self._is_opening = False
+        self._has_begun = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sqlite-checkpointer", daemon=True)
         self._thread.start()
+
+    def open(self) -> None:
+        """Have it open its connection now, and not only when the first checkpoint is due. Blocks."""
+        self._is_opening = True
+        self._is_due.set()
+        self._has_begun.wait()
 
     def committed(self, row_bytes: int) -> None:
         """Take note of a commit. Called by the one thread that writes."""
@@ -69,12 +77,15 @@ class Checkpointer:
             return
         try:
             with closing(connect_writer(self._path)) as connection:
-                log_pages = self._checkpoint(connection)
+                self._has_begun.set()
+                log_pages = 0 if self._is_opening else self._checkpoint(connection)
                 while self._comes_due(anew=log_pages >= LOG_PAGES):
                     log_pages = self._checkpoint(connection)
         except StoreUnavailable as error:
             # The writer has the same file and says so to those who wait for it; its own checkpoints go on.
             log.warning("no checkpoints are made beside commits", reason=str(error))
+        finally:
+            self._has_begun.set()
 
     def _comes_due(self, *, anew: bool = False) -> bool:
         """Wait for the next checkpoint; tell whether there is to be one. With `anew`, one that is already due is

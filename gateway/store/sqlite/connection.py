@@ -15,7 +15,7 @@ from typing import Any
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Decode
 from gateway.store.relational.connection import Parameters
-from gateway.store.sqlite.body_text import add_body_text
+from gateway.store.sqlite.body_text import Texts, add_body_text
 from gateway.store.sqlite.dialect import SQLITE
 from gateway.store.tables import quoted
 
@@ -49,6 +49,10 @@ class SqliteConnection(sqlite3.Connection):
 
     dialect = SQLITE
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.texts = Texts()
+
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Add rows to a table, in the order of these columns."""
         self.executemany(_insert(table, tuple(columns)), list(rows))
@@ -76,7 +80,7 @@ def connect_reader(path: Path, decode: Decode) -> SqliteConnection:
 
     def prepare(connection: SqliteConnection) -> None:
         connection.execute("PRAGMA query_only = ON")
-        add_body_text(connection, decode)
+        add_body_text(connection, decode, connection.texts)
 
     with translated_errors(path):
         return _connect(path, prepare)

@@ -30,9 +30,17 @@ class SqliteSnapshots(Snapshots):
         return translated_errors(self._path)
 
     @contextmanager
-    def reading(self, connection: Connection) -> Iterator[None]:
+    def reading(self, connection: Connection, seconds: float | None) -> Iterator[None]:
+        assert isinstance(connection, SqliteConnection)
         connection.execute("BEGIN")
+        connection.texts.begin()
         try:
             yield
         finally:
+            connection.texts.begin()
             connection.execute("COMMIT")
+
+    def interrupt(self, connection: Connection) -> None:
+        assert isinstance(connection, SqliteConnection)
+        connection.texts.is_interrupted = True
+        connection.interrupt()

@@ -25,12 +25,15 @@ from gateway.store.sqlite.snapshots import SqliteSnapshots
 from gateway.store.sqlite.writer import SqliteWriter
 
 
-async def open_sqlite(path: Path, decode: Decode, workers: tuple[int, ...]) -> SqliteStore:
+async def open_sqlite(
+    path: Path, decode: Decode, workers: tuple[int, ...], question_seconds: float | None = None
+) -> SqliteStore:
     """Open the store in this file, creating or upgrading its tables as needed.
 
     Args:
         decode: undoes the content-encoding of bodies where their text is searched.
         workers: numbers of the worker whose store this is, and of those whose work it carries on.
+        question_seconds: how long a question may take; None: as long as it does.
 
     Raises:
         StoreUnavailable: the file cannot be written, is no database of ours, is of a newer version, or is being
@@ -42,7 +45,7 @@ async def open_sqlite(path: Path, decode: Decode, workers: tuple[int, ...]) -> S
     except BaseException:
         occupancy.close()
         raise
-    return SqliteStore(connection, occupancy, path, decode, workers)
+    return SqliteStore(connection, occupancy, path, decode, workers, question_seconds)
 
 
 def _open(path: Path) -> SqliteConnection:
@@ -65,11 +68,17 @@ class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, Au
         path: Path,
         decode: Decode = as_sent,
         workers: tuple[int, ...] = (0,),
+        question_seconds: float | None = None,
     ) -> None:
+        self._file_writer = SqliteWriter(connection, path)
         snapshots = SqliteSnapshots(path, decode)
-        super().__init__(SqliteWriter(connection, path), snapshots, BodyPacker(), SQLITE, workers)
+        super().__init__(self._file_writer, snapshots, BodyPacker(), SQLITE, workers, question_seconds)
         self._path = path
         self._occupancy = occupancy
+
+    async def open_all(self) -> None:
+        await super().open_all()
+        await asyncio.to_thread(self._file_writer.open)
 
     async def close(self) -> None:
         await super().close()

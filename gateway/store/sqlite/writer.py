@@ -43,6 +43,10 @@ class SqliteWriter(Writer):
 
     # on the event loop
 
+    def open(self) -> None:
+        """Have what is opened later on opened now. Blocks."""
+        self._checkpointer.open()
+
     def _call_for(self, job: Write) -> None:
         super()._call_for(job)
         if self._patience is None:

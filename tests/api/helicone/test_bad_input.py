@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+
+from gateway.api.helicone.filters import to_filter
+from gateway.domain.filter import MAX_TERMS
+from gateway.errors import BadInput
 
 from .served import Served, complaint
 
@@ -165,11 +170,37 @@ async def test_a_filter_that_is_too_deep_or_too_wide_is_refused(served: Served) 
     await assert_refused(served, "POST", "/query", {"filter": deep}, "nested more than 64 levels")
 
 
+def test_a_tree_is_walked_no_further_than_a_filter_may_reach() -> None:
+    walked = []
+
+    class Leaf(dict[str, object]):
+        def items(self) -> Any:
+            walked.append(self)
+            return super().items()
+
+    tree: object = "all"
+    level: list[object] = [Leaf({"response": {"status": {"equals": 200}}}) for _ in range(2**11)]
+    while len(level) > 1:
+        level = [
+            {"left": left, "operator": "or", "right": right}
+            for left, right in zip(level[::2], level[1::2], strict=True)
+        ]
+    [tree] = level
+    with pytest.raises(BadInput, match="500 conditions"):
+        to_filter(tree)
+    assert len(walked) == MAX_TERMS + 1
+
+
+async def test_as_many_conditions_as_a_filter_may_hold_fit_into_a_question(served: Served) -> None:
+    long = {f"property-{n}": {"equals": "x" * 300} for n in range(MAX_TERMS - 2)}
+    assert await served.ids({"properties": long}) == []
+
+
 async def test_a_body_that_is_too_long_is_refused(served: Served) -> None:
-    for path in ("/r/feedback", "/r/score", "/query"):
+    for path, limit in (("/r/feedback", "16,777,216"), ("/r/score", "16,777,216"), ("/query", "262,144")):
         reply = await served.call("POST", path, b'"' + b"x" * 17 * MIB + b'"')
         assert reply.status_code == 413
-        assert "16,777,216 bytes" in complaint(reply)
+        assert f"{limit} bytes" in complaint(reply)
     await served.rate("r", True)
 
 

@@ -94,6 +94,11 @@ def test_a_value_that_means_nothing_is_refused_by_name(
     assert problem in str(refused.value)
 
 
+def test_metadata_of_more_keys_than_a_filter_has_conditions_is_refused() -> None:
+    with pytest.raises(BadInput, match="may name 500 keys; got 501"):
+        to_filter({"metadata": {f"k{n}": "v" for n in range(501)}})
+
+
 def test_every_filter_is_tried_with_what_means_nothing() -> None:
     assert set(BAD) == set(CONDITIONS)
 

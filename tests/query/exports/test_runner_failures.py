@@ -67,7 +67,7 @@ async def test_a_folder_that_cannot_be_written_fails_the_job(
 async def test_a_job_goes_on_once_the_store_works_again(
     store: Store, files: ExportFiles, folder: Path, started: Export, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise StoreUnavailable("the database is locked.")
 
     with monkeypatch.context() as patched:

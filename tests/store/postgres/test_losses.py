@@ -196,4 +196,4 @@ async def test_no_statement_is_prepared_and_nothing_is_set_for_a_session(store: 
         )
         return [connection.execute(sql).fetchone()[0] for sql in asked]
 
-    assert await store._queries.read(state) == [0, 0]  # type: ignore[attr-defined]
+    assert await store._questions.ask(state) == [0, 0]  # type: ignore[attr-defined]

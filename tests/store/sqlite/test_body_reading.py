@@ -50,3 +50,27 @@ async def test_only_the_bodies_of_rows_that_nothing_else_decides_are_read(
 
     await decoding.close()
     assert decoder.count == bodies
+
+
+async def test_a_body_is_unpacked_once_for_all_conditions_on_it(tmp_path: Path) -> None:
+    decoder = Decoder()
+    decoding = await open_store(f"sqlite:///{tmp_path}/gateway.db", decoder)
+    await decoding.append([exchange(str(number), response_body=b"needle") for number in range(3)])
+
+    said = [says(text) for text in ("hay", "straw", "needle")]
+    assert await found(decoding, Any((*said, Not(says("thread"))))) == ["0", "1", "2"]
+    assert decoder.count == 3
+    assert await found(decoding, All(tuple(said))) == []
+
+    await decoding.close()
+    assert decoder.count == 6
+
+
+async def test_what_was_unpacked_for_one_question_is_not_taken_for_the_next(tmp_path: Path) -> None:
+    store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
+    await store.append([exchange("1", response_body=b"needle", metadata={"_user": "ann"})])
+    assert await found(store, says("needle")) == ["1"]
+    await store.erase(await store.belongings_of("ann", None), 0)
+    for _ in range(5):
+        assert await found(store, says("needle")) == []
+    await store.close()

@@ -56,7 +56,7 @@ def _view(store: AggregateQueries, view: View) -> Endpoint:
         description=view.description,
         parameters=QUESTION_PARAMETERS,
         reply=view.reply,
-        failures=(400, 413, 503),
+        failures=(400, 413, 503, 504),
     )
 
 
@@ -89,7 +89,7 @@ def _group(path: str, summary: str, answer: Answer, shape: type[BaseModel]) -> E
         description="Those of most requests first. Requests without one are left out.",
         parameters=(*QUESTION_PARAMETERS, *PAGE_PARAMETERS),
         reply=shape,
-        failures=(400, 413, 503),
+        failures=(400, 413, 503, 504),
     )
 
 

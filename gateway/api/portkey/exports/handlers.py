@@ -17,7 +17,7 @@ from gateway.api.portkey.generations import to_page
 from gateway.api.portkey.shapes import checked, reply
 from gateway.domain.principal import Principal, Role
 from gateway.query.exports import ExportJobs, ExportLinks
-from gateway.web.bodies import read_json
+from gateway.web.bodies import read_question
 from gateway.web.face import Endpoint, Parameter
 
 EXPORTS = "/v1/logs/exports"
@@ -54,7 +54,7 @@ class ExportEndpoints:
                 method="POST", path=EXPORTS, handler=self._create, role=Role.READ,
                 summary="Describe an export",
                 description="Makes a draft: nothing is written before it is started.",
-                body=NewExport, reply=ExportResponse, failures=(400, 413, 503),
+                body=NewExport, reply=ExportResponse, failures=(400, 413, 503, 504),
             ),
             Endpoint(
                 method="GET", path=EXPORTS, handler=self._list, role=Role.READ,
@@ -70,13 +70,13 @@ class ExportEndpoints:
                 method="PUT", path=EXPORT, handler=self._update, role=Role.READ,
                 summary="Describe an export anew",
                 description="Makes it a draft again. One that is in progress has to be cancelled first.",
-                body=ExportChange, reply=ExportResponse, failures=(400, 404, 409, 413, 503),
+                body=ExportChange, reply=ExportResponse, failures=(400, 404, 409, 413, 503, 504),
             ),
             Endpoint(
                 method="POST", path=f"{EXPORT}/start", handler=self._start, role=Role.READ,
                 summary="Start an export",
                 description="Writes what is logged now, in the background, whether or not it was done before.",
-                reply=ExportTask, failures=(404, 409, 503),
+                reply=ExportTask, failures=(404, 409, 503, 504),
             ),
             Endpoint(
                 method="POST", path=f"{EXPORT}/cancel", handler=self._cancel, role=Role.READ,
@@ -99,7 +99,7 @@ class ExportEndpoints:
         )  # fmt: skip
 
     async def _create(self, request: web.Request, principal: Principal) -> web.Response:
-        new = checked(NewExport, await read_json(request, self._max_body_bytes))
+        new = checked(NewExport, await read_question(request, self._max_body_bytes))
         export = await self._jobs.create(new.filters, new.requested_data, new.description or "", principal)
         return reply(ExportResponse.of(export))
 
@@ -111,7 +111,7 @@ class ExportEndpoints:
         return reply(ExportItem.of(await self._jobs.show(_export_id(request), principal)))
 
     async def _update(self, request: web.Request, principal: Principal) -> web.Response:
-        change = checked(ExportChange, await read_json(request, self._max_body_bytes))
+        change = checked(ExportChange, await read_question(request, self._max_body_bytes))
         export = await self._jobs.update(
             _export_id(request), change.filters, change.requested_data, principal
         )

@@ -86,7 +86,7 @@ class LogEndpoints:
                 description="By our request id or the provider's id of its response. An id that several requests "
                 "share is refused. Streams are put together.",
                 reply=LogObject,
-                failures=(404, 409, 413, 503),
+                failures=(404, 409, 413, 503, 504),
             ),
         )
 

@@ -24,6 +24,6 @@ class AuditLog(OpenDatabase):
 
     async def find_audit(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[AuditEntry]:
         query = select(AUDIT, where, sort, page, tenant, self._dialect)
-        return await self._queries.read(
+        return await self._questions.ask(
             lambda connection: [audit_from_row(row) for row in connection.execute(query.sql, query.values)]
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from gateway.domain.feedback import Feedback, Receipt, Target
-from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
+from gateway.domain.filter import All, Filter, Is, Op, Page, Sort, mentions
 from gateway.domain.request import RequestRecord
 from gateway.domain.subject import Subject
 from gateway.store.relational import erasing, feedback_log
@@ -14,7 +14,7 @@ from gateway.store.relational.connection import Connection
 from gateway.store.relational.joining import find_subjects
 from gateway.store.relational.parts.open_database import OpenDatabase
 from gateway.store.rows import feedback_from_row
-from gateway.store.sql import Query, mentions, select
+from gateway.store.sql import Query, select
 from gateway.store.tables import FEEDBACK
 
 _NOT_DELETED = Is("deleted_at_us", Op.EQ, None)
@@ -46,10 +46,10 @@ class FeedbackEntries(OpenDatabase):
         if not mentions(where, "deleted_at_us"):
             where = All((where, _NOT_DELETED))
         query = select(FEEDBACK, where, sort, page, tenant, self._dialect)
-        return await self._queries.read(partial(_entries, query=query))
+        return await self._questions.ask(partial(_entries, query=query))
 
     async def latest_verdicts(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
-        return await self._queries.read(
+        return await self._questions.ask(
             lambda connection: feedback_log.latest_verdicts(connection, records, tenant)
         )
 

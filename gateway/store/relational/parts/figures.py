@@ -28,26 +28,28 @@ class Figures(OpenDatabase):
 
     async def verdicts(self, question: Question) -> dict[Cell, VerdictSums]:
         answers.refuse_unanswerable_of_verdicts(question, self._dialect)
-        return await self._queries.read(lambda connection: answers.verdicts(connection, question))
+        return await self._questions.ask(
+            lambda connection: answers.verdicts(connection, question), is_costly=True
+        )
 
     async def count_groups(self, question: Question) -> dict[Cell, int]:
         return await self._answer(answers.count_groups, question)
 
     async def count_given(self, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
-        return await self._queries.read(
+        return await self._questions.ask(
             lambda connection: feedback_log.count_given(connection, authors, tenant)
         )
 
     async def newest_groups(
         self, by: GroupedBy, where: Filter, after: Place | None, limit: int, tenant: str | None
     ) -> list[RequestGroup]:
-        return await self._queries.read(
+        return await self._questions.ask(
             lambda connection: grouping.newest_groups(connection, by, where, after, limit, tenant)
         )
 
     async def _answer(self, answer: Callable[[Connection, Question], T], question: Question) -> T:
         answers.refuse_unanswerable(question, self._dialect)
-        return await self._queries.read(lambda connection: answer(connection, question))
+        return await self._questions.ask(lambda connection: answer(connection, question), is_costly=True)
 
     async def roll_up(self, at_us: int) -> int:
         kept = 0

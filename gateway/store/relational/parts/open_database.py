@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 from gateway.errors import StoreUnavailable
@@ -11,12 +12,12 @@ from gateway.store.packing import Packer
 from gateway.store.relational import heartbeat
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.lookups import Lookups
+from gateway.store.relational.questions import Questions
 from gateway.store.relational.readers import Readers, Snapshots
 from gateway.store.relational.writer import Writer
 from gateway.store.sql import Query
 
 _LOOKUP_THREADS = 2
-_QUERY_THREADS = 4
 _EXACT_THREADS = 1
 
 
@@ -24,9 +25,11 @@ class OpenDatabase:
     """What the parts of a store have in common.
 
     Lookups by id, on which answers to callers wait, have threads of their own, so that an analyst's long
-    query holds up none of them. `_queries` may be about a moment ago; what decides about a write asks `_exact`.
+    query holds up none of them. `_questions` may be about a moment ago; what decides about a write asks `_exact`,
+    and takes as long as it does.
 
     Args:
+        question_seconds: how long a question may take; None: as long as it does.
         copy: a copy of the database for queries, which may lag behind; None: they ask the database itself.
         workers: what is stored is stored under the first number; what is uninterpreted under any is to be
             interpreted here.
@@ -39,6 +42,7 @@ class OpenDatabase:
         packer: Packer,
         dialect: Dialect,
         workers: tuple[int, ...],
+        question_seconds: float | None = None,
         copy: Snapshots | None = None,
     ) -> None:
         self._dialect = dialect
@@ -46,8 +50,12 @@ class OpenDatabase:
         self._packer = packer
         self._writer = writer
         self._lookups = Lookups(database, _LOOKUP_THREADS)
-        self._queries = Readers(copy or database, _QUERY_THREADS)
-        self._exact = self._queries if copy is None else Readers(database, _EXACT_THREADS)
+        self._questions = Questions(copy or database, question_seconds)
+        self._exact = self._questions.slow if copy is None else Readers(database, _EXACT_THREADS)
+
+    async def open_all(self) -> None:
+        """Open all connections now, as far as the database lets them in, so that none is opened later."""
+        await asyncio.gather(self._lookups.open(), self._questions.open(), self._exact.open())
 
     async def check(self) -> Health:
         """Commit a heartbeat as large as the largest write that failed since one succeeded, so that a disk
@@ -63,9 +71,8 @@ class OpenDatabase:
     async def close(self) -> None:
         await self._writer.close()
         await self._lookups.close()
-        await self._queries.close()
-        if self._exact is not self._queries:
-            await self._exact.close()
+        await self._questions.close()
+        await self._exact.close()
 
 
 def count_of(connection: Connection, query: Query) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from gateway.domain.exchange import Exchange
 from gateway.domain.feedback import Receipt
-from gateway.domain.filter import Filter, Page, Sort
+from gateway.domain.filter import Filter, Page, Sort, mentions
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.store.relational import feedback_log, request_log, tagging
 from gateway.store.relational.connection import Connection
@@ -15,6 +16,8 @@ from gateway.store.relational.prefilter import clues, rows_among
 from gateway.store.rows import record_from_row
 from gateway.store.sql import count, select
 from gateway.store.tables import REQUESTS
+
+T = TypeVar("T")
 
 
 class Requests(OpenDatabase):
@@ -66,7 +69,7 @@ class Requests(OpenDatabase):
         )
 
     async def find_requests(
-        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> list[RequestRecord]:
         given = clues(where)
 
@@ -75,12 +78,14 @@ class Requests(OpenDatabase):
             query = select(REQUESTS, where, sort, page, tenant, connection.dialect, among=among)
             return [record_from_row(row) for row in connection.execute(query.sql, query.values)]
 
-        return await self._queries.read(find)
+        return await self._ask(find, in_background=in_background, is_costly=_is_costly(where, sort))
 
     async def payload(self, seq: int) -> Payload | None:
         return await self._lookups.read(lambda connection: request_log.payload(connection, seq))
 
-    async def count_requests(self, where: Filter, page: Page, tenant: str | None) -> int:
+    async def count_requests(
+        self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
+    ) -> int:
         given = clues(where)
 
         def count_them(connection: Connection) -> int:
@@ -88,14 +93,21 @@ class Requests(OpenDatabase):
             query = count(REQUESTS, where, page, tenant, connection.dialect, among=among)
             return count_of(connection, query)
 
-        return await self._queries.read(count_them)
+        return await self._ask(count_them, in_background=in_background, is_costly=True)
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         def read(connection: Connection) -> dict[int, Payload]:
             kept = {seq: request_log.payload(connection, seq) for seq in seqs}
             return {seq: payload for seq, payload in kept.items() if payload is not None}
 
-        return await self._queries.read(read)
+        return await self._ask(read, in_background=True)
+
+    async def _ask(
+        self, work: Callable[[Connection], T], *, in_background: bool, is_costly: bool = False
+    ) -> T:
+        if in_background:
+            return await self._questions.slow.read(work)
+        return await self._questions.ask(work, is_costly=is_costly)
 
     async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
         return await self._writer.write(
@@ -104,3 +116,13 @@ class Requests(OpenDatabase):
             is_synced=True,
             is_alone=True,
         )
+
+
+def _is_costly(where: Filter, sort: Sort) -> bool:
+    """Whether the text of bodies is looked into."""
+    key: Sort | None = sort
+    while key is not None:
+        if key.field in REQUESTS.costly:
+            return True
+        key = key.then
+    return any(mentions(where, name) for name in REQUESTS.costly)
