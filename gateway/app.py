@@ -18,8 +18,9 @@ from gateway.api.pharia import pharia_face
 from gateway.api.portkey import DIALECT as PORTKEY
 from gateway.api.portkey import portkey_analytics_face, portkey_exporter, portkey_face, portkey_logs_face
 from gateway.config.models import Config
+from gateway.domain.principal import Principal
 from gateway.erasing import Eraser
-from gateway.feedback import FeedbackCore
+from gateway.feedback import FeedbackCore, Scale
 from gateway.feedback.standing import StandingVotes
 from gateway.gauges import gauges_of
 from gateway.provisioning import (
@@ -118,15 +119,20 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     )
     longest = config.server.max_feedback_bytes
     requests = RequestReader(store)
+
+    def scale_now(principal: Principal) -> Scale:
+        # Asked for each vote anew, since a reload may have changed it.
+        return gateway.scale_of(principal)
+
     native = native_face(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
         ranking=Ranking(store), feedback=core, audit=AuditReader(store),
         eraser=Eraser(store, lambda: are_rows_spilled(url, local_dir)),
+        scale_of=scale_now, max_body_bytes=longest,
     )  # fmt: skip
     faces = [
         native,
-        # Asked for each vote anew, since a reload may have changed it.
-        portkey_face(core, lambda principal: gateway.scale_of(principal), longest),
+        portkey_face(core, scale_now, longest),
         portkey_logs_face(
             log_book,
             requests,

@@ -15,7 +15,7 @@ from gateway.cli.table import Column, Table, clock
 from gateway.domain.feedback import Feedback
 from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
 from gateway.domain.principal import OPEN
-from gateway.feedback import SCALES, FeedbackCore, NewFeedback
+from gateway.feedback import SCALES, FeedbackCore, NewFeedback, note_of_waiting
 
 DIALECT = "cli"
 """What feedback that was given here is marked with."""
@@ -34,43 +34,41 @@ COLUMNS = (
 
 @click.group("feedback")
 def command() -> None:
-    """Give feedback on a trace, and list what was given.
+    """Give feedback, and list what was given.
 
     Works on the store itself, whether or not a gateway runs on it.
     """
 
 
 @command.command("add", context_settings={"ignore_unknown_options": True})
-@click.argument("trace_id")
-@click.argument("value", type=int)
+@click.argument("id")
+@click.argument("value", type=int, required=False)
+@click.option("--thumb", type=click.Choice(["up", "down"]), help="Good or bad.")
+@click.option("--rating", type=float, help="Stars, from 1 to 5.")
+@click.option("--label", help="A word for what is right or wrong.")
+@click.option("--comment", help="What is to be said in words.")
+@click.option("--author", help="Who judges.")
 @click.option("--weight", type=float, help="How much it counts, from 0 to 1.  [default: 1]")
 @click.option("--metadata", metavar="JSON", help='An object, such as \'{"_user": "ann"}\'.')
 @config_option
 @storage_option
-def add(
-    trace_id: str,
-    value: int,
-    weight: float | None,
-    metadata: str | None,
-    config_file: Path | None,
-    storage: str | None,
-) -> None:
-    """Give VALUE, from -10 to 10, to TRACE_ID, and print the id of the entry.
+def add(config_file: Path | None, storage: str | None, **given: object) -> None:
+    """Give feedback on ID, and print the id of the entry.
 
-    TRACE_ID may also be a request id, the response id that a provider gave, or a session. Nothing needs to
-    be logged under it yet.
+    ID is that of a trace, a request, a provider's response, or a session. Nothing needs to be logged under it
+    yet. Say what you think by --thumb, by --rating or by VALUE, a grade from -10 to 10; or only by --label or
+    --comment.
     """
-    from gateway.api.portkey.shapes import to_votes
+    from gateway.api.native.bodies import to_votes
     from gateway.config import load_config
 
-    given = {"trace_id": trace_id, "value": value, "weight": weight, "metadata": metadata}
     body = {name: value for name, value in given.items() if value is not None}
     config = load_config(find_file(config_file), os.environ, {"storage.url": storage})
     votes = to_votes(body, SCALES[config.feedback.portkey_scale])
     entry = asyncio.run(_give(config.storage.url, votes))
     click.echo(entry.feedback_id)
     if entry.joined_at_us is None:
-        click.echo(f"Nothing is logged under {trace_id!r} yet; the entry waits for it.", err=True)
+        click.echo(note_of_waiting([entry]), err=True)
 
 
 @command.command("list")
@@ -90,8 +88,8 @@ def list_(
 
 async def _give(url: str, votes: list[NewFeedback]) -> Feedback:
     async with open_existing(url) as store:
-        ids = await FeedbackCore(store).give(votes, OPEN, dialect=DIALECT)
-        return (await store.feedback_by_ids(ids))[0]
+        [entry] = await FeedbackCore(store).give(votes, OPEN, dialect=DIALECT)
+        return entry
 
 
 async def _list(url: str, trace_id: str | None, limit: int) -> list[Feedback]:

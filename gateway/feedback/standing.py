@@ -12,6 +12,7 @@ from gateway.domain.principal import Principal
 from gateway.domain.subject import only_subject
 from gateway.errors import Conflict, NotFound
 from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
+from gateway.feedback.linking import as_joined
 from gateway.feedback.places import Place, place_of
 from gateway.feedback.scales import grade_of
 from gateway.feedback.scope import Spend, author_of, refuse_beyond_scope, unlimited
@@ -119,7 +120,7 @@ class StandingVotes:
             except Conflict:
                 continue
             self._tell([*entries, *replaced])
-            return entries
+            return await as_joined(self._store, entries)
         raise too_busy()
 
     async def _places(self, votes: Sequence[StandingVote], principal: Principal) -> list[Place]:

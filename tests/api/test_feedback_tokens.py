@@ -67,7 +67,14 @@ def in_pharias_shape(reply: httpx.Response) -> str:
     return str(detail["msg"])
 
 
+def in_our_shape(reply: httpx.Response) -> str:
+    error = reply.json()["error"]
+    assert set(error) >= {"code", "message", "field"}
+    return str(error["message"])
+
+
 WAYS = {
+    "native": Way("/api/v1/feedback", {"id": "ID", "thumb": "up"}, in_our_shape),
     "portkey": Way("/v1/feedback", {"trace_id": "ID", "value": 5}, in_portkeys_shape),
     "helicone": Way("/v1/request/ID/feedback", {"rating": True}, in_helicones_shape),
     "helicone scores": Way("/v1/request/ID/score", {"scores": {"helpful": 0.5}}, in_helicones_shape),
@@ -187,7 +194,7 @@ async def test_a_token_that_is_used_too_often_has_to_wait(served: Served, way: W
 @every_way
 async def test_what_a_token_may_send_is_short(served: Served, way: Way) -> None:
     padding = " " * MAX_TOKEN_BODY_BYTES
-    long = Way(way.path, {**way.body, "padding": padding}, way.complaint)
+    long = Way(way.path, {**way.body, "comment": padding}, way.complaint)
     refused = await served.vote(long, x_gateway_feedback_token=served.token())
     assert refused.status_code == 413
     assert "65,536 bytes" in way.complaint(refused)
@@ -296,5 +303,5 @@ async def test_the_description_says_which_operations_take_a_token(served: Served
     }
     assert takes == {
         "/v1/feedback", "/v1/request/{request_id}/feedback", "/v1/request/{request_id}/score",
-        "/api/feedback", "/feedback",
+        "/api/feedback", "/feedback", "/api/v1/feedback",
     }  # fmt: skip

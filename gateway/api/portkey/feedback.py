@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from gateway.api.portkey.fields import parse_uuid
 from gateway.api.portkey.shapes import (
     FailureResponse,
     FeedbackRequest,
@@ -19,13 +18,16 @@ from gateway.api.portkey.shapes import (
 )
 from gateway.domain.principal import Principal, Role
 from gateway.errors import NotFound
-from gateway.feedback import FeedbackCore, Scale
+from gateway.feedback import FeedbackCore, Scale, note_of_waiting
 from gateway.web.bodies import read_json
 from gateway.web.face import Endpoint, Face
+from gateway.web.feedback import joined_headers, parse_uuid
 from gateway.web.validation import read_idempotency_key
 
 DIALECT = "portkey"
 """What the dialect is called in rows."""
+
+SAVED = "Feedback successfully saved"
 
 
 def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max_body_bytes: int) -> Face:
@@ -39,15 +41,18 @@ def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max
     async def create(request: web.Request, principal: Principal) -> web.Response:
         key = read_idempotency_key(request.headers)
         votes = to_votes(await read_json(request, max_body_bytes), scale_of(principal))
-        ids = await core.give(votes, principal, dialect=DIALECT, idempotency_key=key)
-        return success("Feedback successfully saved", ids)
+        entries = await core.give(votes, principal, dialect=DIALECT, idempotency_key=key)
+        note = note_of_waiting(entries)
+        response = success(f"{SAVED}. {note}" if note else SAVED, entries)
+        response.headers.update(joined_headers(entries))
+        return response
 
     async def update(request: web.Request, principal: Principal) -> web.Response:
         feedback_id = _feedback_id(request)
         key = read_idempotency_key(request.headers)
         change = to_revision(await read_json(request, max_body_bytes), scale_of(principal))
         entry = await core.revise(feedback_id, change, principal, DIALECT, idempotency_key=key)
-        return success("Feedback successfully updated", [entry.feedback_id])
+        return success("Feedback successfully updated", [entry])
 
     return Face(
         name=DIALECT,

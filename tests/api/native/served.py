@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from gateway.api.native import native_face
 from gateway.erasing import Eraser
-from gateway.feedback import FeedbackCore
+from gateway.feedback import FeedbackCore, signed, thumbs
 from gateway.query import AuditReader, Ranking, RequestReader, SessionReader, TraceReader, UserReader
 from gateway.store.base import Store
 from gateway.web.face import Face
+from tests.api.serving import MIB
 
 
 def face_over(store: Store, feedback: FeedbackCore | None = None) -> Face:
@@ -21,4 +22,6 @@ def face_over(store: Store, feedback: FeedbackCore | None = None) -> Face:
         feedback=feedback or FeedbackCore(store),
         eraser=Eraser(store, lambda: False),
         audit=AuditReader(store),
+        scale_of=lambda principal: thumbs if principal.name == "thumbs" else signed,
+        max_body_bytes=MIB,
     )
