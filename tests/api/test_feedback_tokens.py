@@ -30,6 +30,7 @@ from gateway.web.face import Face
 from gateway.web.guard import MAX_TOKEN_BODY_BYTES
 from tests.api.native.served import face_over
 from tests.api.serving import MIB, serving
+from tests.feedback.samples import exchange
 
 KEYS = {"app-key": Principal("app", frozenset({Role.FEEDBACK}))}
 SECRET = "a-secret-of-at-least-32-characters"
@@ -199,6 +200,13 @@ async def test_what_a_token_may_send_is_short(served: Served, way: Way) -> None:
     assert refused.status_code == 413
     assert "65,536 bytes" in way.complaint(refused)
     assert (await served.vote(long, x_portkey_api_key="app-key")).status_code == 200
+
+
+@every_way
+async def test_every_dialect_says_how_many_entries_were_joined(served: Served, way: Way) -> None:
+    await served.store.append([exchange("request-1", "trace-1")])
+    replies = [await served.vote(way, about, x_api_key="app-key") for about in ("request-1", "typo")]
+    assert [reply.headers["x-gateway-feedback-joined"] for reply in replies] == ["1 of 1", "0 of 1"]
 
 
 def closed(served: Served) -> list[tuple[str, str]]:

@@ -23,6 +23,15 @@ def test_feedback_given_beside_a_running_gateway_is_joined(played: Played) -> No
     assert entry.joined_at is not None
 
 
+def test_a_thumb_with_words_is_given_as_to_the_api(played: Played) -> None:
+    said = ("--thumb", "down", "--label", "long", "--comment", "Too long", "--author", "bob")
+    given = played.run("feedback", "add", "first", *said)
+    assert (given.returncode, given.stderr) == (0, "")
+    [entry] = [each for each in feedback_on(played, "first") if each.feedback_id == given.stdout.strip()]
+    assert (entry.kind, entry.score, entry.label, entry.comment) == ("thumb", -1, "long", "Too long")
+    assert (entry.author, entry.dialect) == ("bob", "cli")
+
+
 def test_feedback_on_one_request_names_it(played: Played) -> None:
     played.run("feedback", "add", played.whole, "3")
     (entry,) = (entry for entry in feedback_on(played, "first") if entry.subject_id == played.whole)
@@ -38,7 +47,12 @@ def test_feedback_before_its_trace_is_taken_and_said_to_wait(played: Played) -> 
 
 @pytest.mark.parametrize(
     ("arguments", "field"),
-    [(["t", "11"], "value"), (["t", "good"], "VALUE"), (["t", "1", "--metadata", "[]"], "metadata")],
+    [
+        (["t", "11"], "value"),
+        (["t", "good"], "VALUE"),
+        (["t", "1", "--metadata", "[]"], "metadata"),
+        (["t"], "says nothing"),
+    ],
 )
 def test_a_bad_value_is_named(played: Played, arguments: list[str], field: str) -> None:
     refused = played.run("feedback", "add", *arguments)
