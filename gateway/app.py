@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from gateway import __version__
@@ -18,6 +18,7 @@ from gateway.api.pharia import pharia_face
 from gateway.api.portkey import DIALECT as PORTKEY
 from gateway.api.portkey import portkey_analytics_face, portkey_exporter, portkey_face, portkey_logs_face
 from gateway.config.models import Config
+from gateway.domain.feedback import Feedback
 from gateway.domain.principal import Principal
 from gateway.erasing import Eraser
 from gateway.feedback import FeedbackCore, Scale
@@ -113,10 +114,13 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     files = ExportFiles(exports_path(url, local_dir))
     exports = ExportRunner(store, files, {PORTKEY: exporter})
     metrics.watch(gauges_of(proxy, allowances, recorder, overflow, expiring, upstream))
-    core = FeedbackCore(store, voting.limits.spend, reporter.observe_feedback)
-    votes = StandingVotes(
-        store, config.feedback.orphan_window, voting.limits.spend, reporter.observe_feedback
-    )
+
+    def tell(versions: Sequence[Feedback]) -> None:
+        metrics.observe_feedback(versions)
+        reporter.observe_feedback(versions)
+
+    core = FeedbackCore(store, voting.limits.spend, tell)
+    votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend, tell)
     longest = config.server.max_feedback_bytes
     requests = RequestReader(store)
 

@@ -7,6 +7,7 @@ pass arguments.
 
 from gateway.feedback.core import FeedbackCore
 from gateway.feedback.linking import note_of_waiting
+from gateway.feedback.rescale import rescale
 from gateway.feedback.scales import SCALES, Scale, grade_of, signed, stars, thumbs, unit
 from gateway.feedback.shapes import Reading, read_change, read_feedback
 from gateway.feedback.votes import Change, NewFeedback, Revision
@@ -23,6 +24,7 @@ __all__ = [
     "note_of_waiting",
     "read_change",
     "read_feedback",
+    "rescale",
     "signed",
     "stars",
     "thumbs",

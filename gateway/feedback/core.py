@@ -14,6 +14,7 @@ from gateway.errors import Conflict, NotFound
 from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
 from gateway.feedback.idempotency import Call, canonical_json, read_call
 from gateway.feedback.linking import Link, as_joined, link_of, resolve_all, waiting
+from gateway.feedback.rescale import ThumbsCheck
 from gateway.feedback.scales import grade_of
 from gateway.feedback.scope import Spend, author_of, refuse_beyond_scope, refuse_chosen_ids, unlimited
 from gateway.feedback.versions import Tell, next_version, tell_nobody, withdrawn
@@ -35,6 +36,7 @@ class FeedbackCore:
         self._store = store
         self._spend = spend
         self._tell = tell
+        self._thumbs = ThumbsCheck(store)
 
     async def give(
         self,
@@ -72,6 +74,12 @@ class FeedbackCore:
                 continue
             return await as_joined(self._store, entries)
         raise too_busy()
+
+    async def takes_grades_for_thumbs(self, principal: Principal, votes: Sequence[NewFeedback]) -> bool:
+        """Tell whether a caller whose votes were just given as grades has only ever given 0 and 1; see
+        `ThumbsCheck`. What comes with a feedback token is not looked at: its bearer cannot mend it."""
+        values = [vote.value for vote in votes if vote.value is not None]
+        return principal.scope is None and await self._thumbs.takes_grades_for_thumbs(principal.name, values)
 
     async def revise(
         self,

@@ -123,6 +123,16 @@ class StandingVotes:
             return await as_joined(self._store, entries)
         raise too_busy()
 
+    async def standing(self, request_id: str, principal: Principal, metric: str = RATING) -> Feedback | None:
+        """Return the vote of a caller with a feedback token that stands now; None where there is none."""
+        named = (await self._store.resolve([request_id], principal.tenant, Target.REQUEST)).get(
+            request_id, ()
+        )
+        subject = named[0] if len(named) == 1 else None
+        place = place_of(request_id, subject, principal.tenant, author_of(principal, None), metric)
+        [there] = await self._standing([place], principal)
+        return next((entry for entry in there if entry.deleted_at_us is None), None)
+
     async def _places(self, votes: Sequence[StandingVote], principal: Principal) -> list[Place]:
         request_ids = list(dict.fromkeys(vote.request_id for vote in votes))
         named = await self._store.resolve(request_ids, principal.tenant, Target.REQUEST)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from pathlib import Path
 
+import httpx
 import pytest
 
 from gateway.client import Feedback, GatewayClient
 from tests.cli.conftest import Played
+from tests.running import RunningGateway
 
 
 def feedback_on(played: Played, trace_id: str) -> tuple[Feedback, ...]:
@@ -72,3 +76,29 @@ def test_the_list_shows_the_newest_first_and_no_more_than_asked(played: Played) 
     assert row.endswith(ids[1])
     lines = played.run(*listed, "--json").stdout.splitlines()
     assert [json.loads(line)["feedback_id"] for line in lines] == ids[::-1]
+
+
+def test_thumbs_that_were_read_as_grades_are_mended_and_that_is_audited(
+    played: Played, tmp_path: Path
+) -> None:
+    database = f"sqlite:///{tmp_path / 'thumbs.db'}"
+    with RunningGateway(tmp_path, {"storage": {"url": database}}, arguments=("--demo",)) as gateway:
+        send = partial(httpx.post, f"{gateway.url}/v1/feedback")
+        replies = [send(json={"trace_id": "t", "value": value}).json() for value in (1, 0, 1, 1, 1)]
+    assert ["gateway feedback rescale --scale thumbs" in reply["message"] for reply in replies] == [
+        False, False, False, False, True,
+    ]  # fmt: skip
+
+    rescale = ("feedback", "rescale", "--storage", database, "--scale", "thumbs")
+    assert played.run(*rescale, "--dry-run").stdout == "5 of 5 grades would have another score\n"
+    assert (
+        played.run(*rescale, "--from", "2099-01-01T00:00:00Z").stdout == "0 of 0 grades have another score\n"
+    )
+    assert played.run(*rescale, "--key", "app").stdout == "0 of 0 grades have another score\n"
+    assert played.run(*rescale).stdout == "5 of 5 grades have another score\n"
+
+    listed = played.run("feedback", "list", "--storage", database, "--json").stdout.splitlines()
+    assert sorted(json.loads(line)["score"] for line in listed) == [-1, 1, 1, 1, 1]
+    audited = played.run("audit", "--storage", database, "--json").stdout.splitlines()
+    assert [json.loads(line)["target"] for line in audited] == [None, "app", None]
+    assert json.loads(audited[0])["action"] == "feedback rescale --scale thumbs"

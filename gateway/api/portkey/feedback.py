@@ -18,7 +18,7 @@ from gateway.api.portkey.shapes import (
 )
 from gateway.domain.principal import Principal, Role
 from gateway.errors import NotFound
-from gateway.feedback import FeedbackCore, Scale, note_of_waiting
+from gateway.feedback import FeedbackCore, Scale, note_of_waiting, signed
 from gateway.web.bodies import read_json
 from gateway.web.face import Endpoint, Face
 from gateway.web.feedback import joined_headers, parse_uuid
@@ -28,6 +28,10 @@ DIALECT = "portkey"
 """What the dialect is called in rows."""
 
 SAVED = "Feedback successfully saved"
+THUMBS_NOTE = (
+    "So far you have only given 0 and 1, which count as grades from -10 to 10: 0 is neutral, 1 is 0.1. If they are "
+    "thumbs, set portkey_scale: thumbs, and mend what is stored with `gateway feedback rescale --scale thumbs`."
+)
 
 
 def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max_body_bytes: int) -> Face:
@@ -40,10 +44,13 @@ def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max
 
     async def create(request: web.Request, principal: Principal) -> web.Response:
         key = read_idempotency_key(request.headers)
-        votes = to_votes(await read_json(request, max_body_bytes), scale_of(principal))
+        scale = scale_of(principal)
+        votes = to_votes(await read_json(request, max_body_bytes), scale)
         entries = await core.give(votes, principal, dialect=DIALECT, idempotency_key=key)
-        note = note_of_waiting(entries)
-        response = success(f"{SAVED}. {note}" if note else SAVED, entries)
+        notes = [note_of_waiting(entries)]
+        if scale is signed and await core.takes_grades_for_thumbs(principal, votes):
+            notes.append(THUMBS_NOTE)
+        response = success(". ".join([SAVED, *filter(None, notes)]), entries)
         response.headers.update(joined_headers(entries))
         return response
 

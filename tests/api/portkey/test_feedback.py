@@ -127,7 +127,10 @@ async def test_a_comment_that_is_no_text_is_refused(served: Served) -> None:
 
 async def test_a_put_changes_the_comment_or_leaves_it(served: Served) -> None:
     entry = await served.give(GOOD | {"comment": "Too long"})
-    for change in ({"value": 1}, {"comment": "Fine"}, {"metadata": {"comment": "Better"}}, {"metadata": {}}):
+    changes: list[dict[str, object]] = [
+        {"value": 1}, {"comment": "Fine"}, {"metadata": {"comment": "Better"}}, {"metadata": {}},
+    ]  # fmt: skip
+    for change in changes:
         assert (await served.put(entry.feedback_id, change)).status_code == 200
 
     comments = [version.comment for version in await served.store.history(entry.feedback_id)]
