@@ -74,31 +74,6 @@ def test_a_deployment_with_nothing_wrong_has_no_findings_but_good_ones(folder: P
     assert examination.code == 0
 
 
-async def test_feedback_that_waits_or_is_read_on_the_wrong_scale_is_told_with_what_to_do(
-    folder: Path,
-) -> None:
-    store = await open_store(f"sqlite:///{folder / 'gateway.db'}")
-    thumbs = [
-        feedback(f"f{n}", key_name="app", value=1.0, grade=1.0, score=0.1, joined_at_us=None)
-        for n in range(5)
-    ]
-    await store.put_feedback([*thumbs, feedback("typo", "trase-1")])
-    await store.close()
-
-    examination = examine(folder)
-
-    assert examination.code == 0
-    waits, misread = [each for each in examination.found if each["about"] == "feedback"]
-    assert waits["level"] == misread["level"] == "warning"
-    assert "more than an hour: 1. Nothing is logged under 'trase-1'." in waits["says"]
-    assert "is_joined=false" in waits["do"]
-    assert "the key 'app' gave 5 grades, all 0 or 1" in misread["says"]
-    mend = "`gateway feedback rescale --scale thumbs --key app`"
-    assert misread["do"] == f"If they are thumbs, set portkey_scale: thumbs for it, then: {mend}"
-    configure(folder, feedback={"portkey_scale": "thumbs"})
-    assert [each["do"] for each in examine(folder).found if each["about"] == "feedback"][1] == mend
-
-
 def test_for_people_each_finding_is_a_line_with_what_to_do_below_it(folder: Path, run: Run) -> None:
     (folder / "gateway.db").chmod(0o644)
     done = run("doctor", "--offline")

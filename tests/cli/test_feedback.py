@@ -8,8 +8,10 @@ import httpx
 import pytest
 
 from gateway.client import Feedback, GatewayClient
-from tests.cli.conftest import Played
+from gateway.store import open_store
+from tests.cli.conftest import Played, Run
 from tests.running import RunningGateway
+from tests.store.samples import exchange, feedback
 
 
 def feedback_on(played: Played, trace_id: str) -> tuple[Feedback, ...]:
@@ -102,3 +104,32 @@ def test_thumbs_that_were_read_as_grades_are_mended_and_that_is_audited(
     audited = played.run("audit", "--storage", database, "--json").stdout.splitlines()
     assert [json.loads(line)["target"] for line in audited] == [None, "app", None]
     assert json.loads(audited[0])["action"] == "feedback rescale --scale thumbs"
+
+
+async def test_doctor_tells_of_feedback_that_waits_and_of_thumbs_that_are_read_as_grades(
+    run: Run, tmp_path: Path
+) -> None:
+    store = await open_store(f"sqlite:///{tmp_path / 'gateway.db'}")
+    await store.append([exchange()])
+    thumbs = [feedback(f"f{n}", key_name="app", value=1.0, grade=1.0, score=0.1) for n in range(5)]
+    await store.put_feedback([*thumbs, feedback("typo", "trase-1")])
+    await store.close()
+
+    def told(**config: object) -> list[dict[str, str]]:
+        sections = {
+            "providers": {"up": {"base_url": "http://127.0.0.1:1/v1"}},
+            "server": {"port": 0},
+            **config,
+        }
+        (tmp_path / "gateway.yaml").write_text(json.dumps(sections))
+        found = json.loads(run("doctor", "--json", "--offline").stdout)
+        return [each for each in found if each["about"] == "feedback"]
+
+    waits, misread = told()
+    assert waits["level"] == misread["level"] == "warning"
+    assert "more than an hour: 1. Nothing is logged under 'trase-1'." in waits["says"]
+    assert "is_joined=false" in waits["do"]
+    assert "the key 'app' gave 5 grades, all 0 or 1" in misread["says"]
+    mend = "`gateway feedback rescale --scale thumbs --key app`"
+    assert misread["do"] == f"If they are thumbs, set portkey_scale: thumbs for it, then: {mend}"
+    assert told(feedback={"portkey_scale": "thumbs"})[1]["do"] == mend
