@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from gateway import __version__
@@ -18,8 +18,10 @@ from gateway.api.pharia import pharia_face
 from gateway.api.portkey import DIALECT as PORTKEY
 from gateway.api.portkey import portkey_analytics_face, portkey_exporter, portkey_face, portkey_logs_face
 from gateway.config.models import Config
+from gateway.domain.feedback import Feedback
+from gateway.domain.principal import Principal
 from gateway.erasing import Eraser
-from gateway.feedback import FeedbackCore
+from gateway.feedback import FeedbackCore, Scale
 from gateway.feedback.standing import StandingVotes
 from gateway.gauges import gauges_of, labelled_gauges_of
 from gateway.provisioning import (
@@ -123,22 +125,30 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     metrics.watch(
         gauges_of(proxy, recorder, overflow, expiring, upstream), labelled_gauges_of(proxy, keys, allowances)
     )
-    core = FeedbackCore(store, voting.limits.spend, reporter.observe_feedback)
-    votes = StandingVotes(
-        store, config.feedback.orphan_window, voting.limits.spend, reporter.observe_feedback
-    )
+
+    def tell(versions: Sequence[Feedback]) -> None:
+        metrics.observe_feedback(versions)
+        reporter.observe_feedback(versions)
+
+    core = FeedbackCore(store, voting.limits.spend, tell)
+    votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend, tell)
     longest = config.server.max_feedback_bytes
     bodies = BodyLimits(config.server.read_timeout, LONGEST_BODIES * longest)
     requests = RequestReader(store)
+
+    def scale_now(principal: Principal) -> Scale:
+        # Asked for each vote anew, since a reload may have changed it.
+        return gateway.scale_of(principal)
+
     native = native_face(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
         ranking=Ranking(store), feedback=core, audit=AuditReader(store),
         eraser=Eraser(store, lambda: are_rows_spilled(url, local_dir)), keys=keys, allowances=allowances,
+        scale_of=scale_now, max_body_bytes=longest,
     )  # fmt: skip
     faces = [
         native,
-        # Asked for each vote anew, since a reload may have changed it.
-        portkey_face(core, lambda principal: gateway.scale_of(principal), longest),
+        portkey_face(core, scale_now, longest),
         portkey_logs_face(
             log_book,
             requests,

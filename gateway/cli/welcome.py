@@ -17,6 +17,7 @@ TRACE_ID = "my-first-trace"
 
 _JSON = "-H 'content-type: application/json'"
 _TRACE = f"-H 'x-portkey-trace-id: {TRACE_ID}'"
+_FEEDBACK = f'\'{{"id":"{TRACE_ID}","thumb":"up"}}\''
 _KEY = '-H "x-portkey-api-key: $GATEWAY_KEY"'
 
 
@@ -40,7 +41,7 @@ def welcome(config: Config, url: str) -> str:
             f"  curl -N {chat} -d {_question(config.default_provider, stream=True)}",
             "",
             "Give feedback on both:",
-            f"  curl {url}/v1/feedback {_JSON}{key} -d {_feedback(config.feedback.portkey_scale)}",
+            f"  curl {url}/api/v1/feedback {_JSON}{key} -d {_FEEDBACK}",
             "",
             f"What was logged:    {url}/api/v1/traces/{TRACE_ID}",
             f"All paths:          {url}/docs",
@@ -65,8 +66,3 @@ def _question(provider: str | None, **more: object) -> str:
     messages = [{"role": "user", "content": "What is a gateway?"}]
     body = json.dumps({"model": "", "messages": messages, **more}, separators=(",", ":"))
     return f"'{body}'".replace('"model":""', f'"model":"{model}"', 1)
-
-
-def _feedback(scale: str) -> str:
-    value = 1 if scale == "thumbs" else 5
-    return "'" + json.dumps({"trace_id": TRACE_ID, "value": value}, separators=(",", ":")) + "'"

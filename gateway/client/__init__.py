@@ -7,7 +7,7 @@ but how ids are made, so that it can be used in any program.
 
 from gateway.client.asynchronous import AsyncGatewayClient
 from gateway.client.blocking import GatewayClient
-from gateway.client.calls import FeedbackEntry, RequestFilters
+from gateway.client.calls import FeedbackEntry, NewFeedback, RequestFilters
 from gateway.client.errors import (
     Conflict,
     ConnectionFailed,
@@ -24,6 +24,7 @@ from gateway.client.models import (
     Body,
     Feedback,
     FeedbackReceipt,
+    GivenFeedback,
     Header,
     LoggedRequest,
     Message,
@@ -43,10 +44,12 @@ __all__ = [
     "Forbidden",
     "GatewayClient",
     "GatewayClientError",
+    "GivenFeedback",
     "Header",
     "InvalidRequest",
     "LoggedRequest",
     "Message",
+    "NewFeedback",
     "NotFound",
     "RequestDetail",
     "RequestFilters",

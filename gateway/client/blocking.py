@@ -10,8 +10,8 @@ from typing import Self, TypeVar, Unpack
 import httpx
 
 from gateway.client import calls
-from gateway.client.calls import Call, FeedbackEntry, Metadata, RequestFilters
-from gateway.client.models import FeedbackReceipt, LoggedRequest, RequestDetail, Trace
+from gateway.client.calls import Call, FeedbackEntry, Metadata, NewFeedback, RequestFilters, Said
+from gateway.client.models import FeedbackReceipt, GivenFeedback, LoggedRequest, RequestDetail, Trace
 from gateway.client.retrying import Attempt, outcome
 
 T = TypeVar("T")
@@ -81,6 +81,24 @@ class FeedbackCalls:
 
     def __init__(self, client: GatewayClient) -> None:
         self._client = client
+
+    def give(self, id: str, *, idempotency_key: str | None = None, **said: Unpack[Said]) -> GivenFeedback:
+        """Say what is thought of what an id names, logged or not yet, and return what became of it.
+
+        `give("order-4711", thumb="down", comment="Too long", author="ann")`
+
+        Args:
+            id: of a trace, a request, the provider's response, or a session.
+            idempotency_key: name of this call, under which it is carried out once; None makes one.
+        """
+        [given] = self.give_many([NewFeedback(id=id, **said)], idempotency_key=idempotency_key)
+        return given
+
+    def give_many(
+        self, entries: Sequence[NewFeedback], *, idempotency_key: str | None = None
+    ) -> tuple[GivenFeedback, ...]:
+        """Say it of 1 to 1,000 things, all or none; returns what became of each, in their order."""
+        return self._client.send(calls.give_feedback(entries, idempotency_key))
 
     def create(
         self,

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, Literal, Required, TypedDict, TypeVar
 from urllib.parse import quote
 
 from gateway.client.decoding import decode
 from gateway.client.errors import UnexpectedReply
-from gateway.client.models import FeedbackReceipt, LoggedRequest, RequestDetail, Trace
+from gateway.client.models import FeedbackReceipt, GivenFeedback, LoggedRequest, RequestDetail, Trace
 from gateway.domain.ids import new_id
 
 T = TypeVar("T")
@@ -45,6 +45,32 @@ class FeedbackEntry:
     value: int
     weight: float = 1.0
     metadata: Metadata | None = None
+
+
+class Said(TypedDict, total=False):
+    """What feedback may say. At least one of the first seven, and at most one of the first four.
+
+    `rating` is from 1 to 5, `score` from -1 to 1, `value` from -10 to 10, `weight` from 0 to 1.
+    """
+
+    thumb: Literal["up", "down"]
+    rating: float
+    score: float
+    value: int
+    label: str
+    comment: str
+    edited_text: str
+    original_text: str
+    weight: float
+    author: str
+    metadata: Metadata
+    feedback_id: str
+
+
+class NewFeedback(Said, total=False):
+    """Feedback to be given, on the `id` of a trace, a request, a provider's response or a session."""
+
+    id: Required[str]
 
 
 class RequestFilters(TypedDict, total=False):
@@ -87,6 +113,24 @@ def create_feedback(entries: Sequence[FeedbackEntry], idempotency_key: str | Non
     """Give verdicts, all or none."""
     bodies = [_entry(entry) for entry in entries]
     return _write("POST", "/v1/feedback", bodies[0] if len(bodies) == 1 else bodies, idempotency_key)
+
+
+def give_feedback(
+    entries: Sequence[NewFeedback], idempotency_key: str | None
+) -> Call[tuple[GivenFeedback, ...]]:
+    """Give feedback, all or none."""
+    key = idempotency_key or new_id()
+    bodies = [{name: value for name, value in entry.items() if value is not None} for entry in entries]
+
+    def read(data: Any) -> tuple[GivenFeedback, ...]:
+        rows = data.get("data") if isinstance(data, dict) else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise UnexpectedReply("the reply does not say what became of the feedback")
+        return tuple(decode(GivenFeedback, {**row, "idempotency_key": key}) for row in rows)
+
+    return Call(
+        method="POST", path="/api/v1/feedback", body=bodies, headers={"Idempotency-Key": key}, read=read
+    )
 
 
 def update_feedback(

@@ -29,6 +29,28 @@ class FeedbackReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GivenFeedback:
+    """What became of feedback that was given. Unless it is joined, its ids are None.
+
+    Args:
+        id: what it is about, as it was given.
+        joined: whether something is logged under that id; if not, it waits for it, and `note` says so.
+        target: what the id names: `trace`, `request` or `session`.
+        idempotency_key: what the call was sent under; the same call under the same key changes nothing more.
+    """
+
+    feedback_id: str
+    id: str
+    joined: bool
+    idempotency_key: str
+    target: str | None = None
+    trace_id: str | None = None
+    request_id: str | None = None
+    session: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRequest:
     """A request that went through the gateway. Model, tokens and cost are None until it was interpreted, a
     few milliseconds after its end."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gateway.config.document import Document, Entry, parse_value
 from gateway.config.problems import ConfigError, Path, Place, problem_at
-from gateway.config.schema import is_secret
+from gateway.config.schema import is_single_secret
 
 PREFIX = "GATEWAY__"
 
@@ -17,14 +17,14 @@ def apply_environment(document: Document, env: Mapping[str, str]) -> None:
     """Put the values of `GATEWAY__SECTION__KEY` variables in place, those of whole sections first.
 
     Names match in any case, and `_` also stands for `-` and `.`, which names of variables cannot hold. Values
-    are YAML, except that of a secret, which is taken as it is.
+    are YAML, except that of a single secret, which is taken as it is.
     """
     named = {name: name[len(PREFIX) :].lower().split("__") for name in env if name.upper().startswith(PREFIX)}
     for name, steps in sorted(named.items(), key=lambda item: (len(item[1]), item)):
         place = Place(f"environment variable {name}")
         path = _match(document, steps)
         try:
-            value = env[name] if is_secret(path) else parse_value(env[name], place.source)
+            value = env[name] if is_single_secret(path) else parse_value(env[name], place.source)
         except ConfigError as error:
             document.problems += error.problems
         else:

@@ -50,6 +50,14 @@ def is_secret(path: Path) -> bool:
     return any(_holds_secret(path[:end]) for end in range(1, len(path) + 1))
 
 
+def is_single_secret(path: Path) -> bool:
+    """Tell whether the value at `path` is one secret text, not a list or mapping that holds some."""
+    info = field_at(path)
+    annotation = info.annotation if info else None
+    is_whole = section_at(path) is None and get_origin(annotation) not in (dict, tuple)
+    return is_whole and is_secret(path)
+
+
 def _holds_secret(path: Path) -> bool:
     info = field_at(path)
     return info is not None and (path[-1] == "headers" or _mentions(info.annotation, SecretStr))

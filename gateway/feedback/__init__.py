@@ -6,6 +6,8 @@ pass arguments.
 """
 
 from gateway.feedback.core import FeedbackCore
+from gateway.feedback.linking import note_of_waiting
+from gateway.feedback.rescale import rescale
 from gateway.feedback.scales import SCALES, Scale, grade_of, signed, stars, thumbs, unit
 from gateway.feedback.shapes import Reading, read_change, read_feedback
 from gateway.feedback.votes import Change, NewFeedback, Revision
@@ -19,8 +21,10 @@ __all__ = [
     "Revision",
     "Scale",
     "grade_of",
+    "note_of_waiting",
     "read_change",
     "read_feedback",
+    "rescale",
     "signed",
     "stars",
     "thumbs",

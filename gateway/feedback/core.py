@@ -14,7 +14,8 @@ from gateway.domain.principal import Principal
 from gateway.errors import Conflict, NotFound
 from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
 from gateway.feedback.idempotency import Call, canonical_json, entry_ids, read_call
-from gateway.feedback.linking import Link, link_of, resolve_all
+from gateway.feedback.linking import Link, as_joined, link_of, resolve_all, waiting
+from gateway.feedback.rescale import ThumbsCheck
 from gateway.feedback.scales import grade_of
 from gateway.feedback.scope import Spend, author_of, refuse_beyond_scope, refuse_chosen_ids, unlimited
 from gateway.feedback.versions import Tell, next_version, tell_nobody, withdrawn
@@ -36,6 +37,7 @@ class FeedbackCore:
         self._store = store
         self._spend = spend
         self._tell = tell
+        self._thumbs = ThumbsCheck(store)
 
     async def give(
         self,
@@ -44,10 +46,10 @@ class FeedbackCore:
         *,
         dialect: str,
         idempotency_key: str | None = None,
-    ) -> list[str]:
-        """Store votes, all or none, and return the ids of their entries in the same order.
+    ) -> list[Feedback]:
+        """Store votes, all or none, and return their entries in the same order, joined as far as they are.
 
-        A call with the idempotency key and content of an earlier one is a retry: it gets the same ids and
+        A call with the idempotency key and content of an earlier one is a retry: it gets the same entries and
         stores nothing. So is a vote with the `feedback_id` and content of an earlier one.
 
         Raises:
@@ -64,14 +66,20 @@ class FeedbackCore:
         )
         for _ in range(MAX_ATTEMPTS):
             if receipt := await self._receipt(call):
-                return list(receipt.feedback_ids)
-            ids, entries = await self._enter(votes, principal, dialect)
+                return await self._earlier(receipt, votes, principal, dialect)
+            entries, new = await self._enter(votes, principal, dialect)
             try:
-                await self._put(entries, call, ids)
+                await self._put(new, call, [entry.feedback_id for entry in entries])
             except Conflict:
                 continue
-            return ids
+            return await as_joined(self._store, entries)
         raise too_busy()
+
+    async def takes_grades_for_thumbs(self, principal: Principal, votes: Sequence[NewFeedback]) -> bool:
+        """Tell whether a caller whose votes were just given as grades has only ever given 0 and 1; see
+        `ThumbsCheck`. What comes with a feedback token is not looked at: its bearer cannot mend it."""
+        values = [vote.value for vote in votes if vote.value is not None]
+        return principal.scope is None and await self._thumbs.takes_grades_for_thumbs(principal.name, values)
 
     async def revise(
         self,
@@ -163,6 +171,20 @@ class FeedbackCore:
             call.refuse_unless_repeats(earlier)
         return earlier
 
+    async def _earlier(
+        self, receipt: Receipt, votes: Sequence[NewFeedback], principal: Principal, dialect: str
+    ) -> list[Feedback]:
+        """What an earlier call with these votes made. Of an array, some may be too old to be there still."""
+        found = await self._store.feedback_by_ids(receipt.feedback_ids)
+        stored = {entry.feedback_id: entry for entry in found}
+        return [
+            stored.get(feedback_id)
+            or first_version(
+                replace(vote, feedback_id=feedback_id), waiting(vote, principal), principal, dialect, now_us()
+            )
+            for feedback_id, vote in zip(receipt.feedback_ids, votes, strict=True)
+        ]
+
     async def _put(self, entries: Sequence[Feedback], call: Call | None, ids: Sequence[str]) -> None:
         receipt = call.receipt(ids) if call else None
         if entries or receipt:
@@ -171,13 +193,13 @@ class FeedbackCore:
 
     async def _enter(
         self, votes: Sequence[NewFeedback], principal: Principal, dialect: str
-    ) -> tuple[list[str], list[Feedback]]:
-        """The id of each vote's entry, and the entries among them that are new."""
+    ) -> tuple[list[Feedback], list[Feedback]]:
+        """The entry of each vote, and those among them that are new."""
         chosen = [vote.feedback_id for vote in votes if vote.feedback_id]
         known = await self._originals(chosen, principal)
         named = await resolve_all(self._store, votes, principal)
         at_us = now_us()
-        ids: list[str] = []
+        entries: list[Feedback] = []
         new: list[Feedback] = []
         for vote in votes:
             entry = known.get(vote.feedback_id or "")
@@ -188,8 +210,8 @@ class FeedbackCore:
                 new.append(entry)
             else:
                 _refuse_other_entry(entry, vote, dialect)
-            ids.append(entry.feedback_id)
-        return ids, new
+            entries.append(entry)
+        return entries, new
 
     async def _originals(self, chosen: Sequence[str], principal: Principal) -> dict[str, Feedback]:
         """The first versions of this caller's entries, by the ids that were chosen for them."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.domain.feedback import Target
+from gateway.domain.feedback import Feedback, Target
 from gateway.domain.principal import Principal
 from gateway.domain.subject import Subject, only_subject
 from gateway.feedback.votes import NewFeedback
-from gateway.store.base import IdQueries
+from gateway.store.base import FeedbackStore, IdQueries
+
+MAX_NAMED = 3
+"""How many ids a sentence names."""
 
 Named = Mapping[Target, Mapping[str, Sequence[Subject]]]
 """What ids name, for each target that votes have."""
@@ -69,3 +72,22 @@ def waiting(vote: NewFeedback, principal: Principal) -> Link:
     """Return the link of a vote on what is not logged yet; the store joins it when it appears."""
     trace_id = vote.subject_id if vote.target is Target.TRACE else None
     return Link(vote.target, trace_id, None, principal.tenant, is_joined=False)
+
+
+async def as_joined(store: FeedbackStore, entries: Sequence[Feedback]) -> list[Feedback]:
+    """Return entries that were stored just now, joined as far as they are: what one is about may have come in while
+    it was written."""
+    waiting = list({entry.feedback_id for entry in entries if entry.joined_at_us is None})
+    stored = await store.feedback_by_ids(waiting) if waiting else []
+    by_id = {entry.feedback_id: entry for entry in stored}
+    return [by_id.get(entry.feedback_id, entry) for entry in entries]
+
+
+def note_of_waiting(entries: Iterable[Feedback]) -> str | None:
+    """Return a sentence that says which of these entries wait for what they are about; None where none does."""
+    ids = list(dict.fromkeys(entry.subject_id for entry in entries if entry.joined_at_us is None))
+    if not ids:
+        return None
+    named = ", ".join(repr(each) for each in ids[:MAX_NAMED])
+    more = f" and {len(ids) - MAX_NAMED:,} other ids" if len(ids) > MAX_NAMED else ""
+    return f"Nothing is logged yet under {named}{more}, so this feedback waits for it."

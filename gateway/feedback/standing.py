@@ -12,6 +12,7 @@ from gateway.domain.principal import Principal
 from gateway.domain.subject import only_subject
 from gateway.errors import Conflict, NotFound
 from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
+from gateway.feedback.linking import as_joined
 from gateway.feedback.places import Place, place_of
 from gateway.feedback.scales import grade_of
 from gateway.feedback.scope import Spend, author_of, refuse_beyond_scope, unlimited
@@ -119,8 +120,18 @@ class StandingVotes:
             except Conflict:
                 continue
             self._tell([*entries, *replaced])
-            return entries
+            return await as_joined(self._store, entries)
         raise too_busy()
+
+    async def standing(self, request_id: str, principal: Principal, metric: str = RATING) -> Feedback | None:
+        """Return the vote of a caller with a feedback token that stands now; None where there is none."""
+        named = (await self._store.resolve([request_id], principal.tenant, Target.REQUEST)).get(
+            request_id, ()
+        )
+        subject = named[0] if len(named) == 1 else None
+        place = place_of(request_id, subject, principal.tenant, author_of(principal, None), metric)
+        [there] = await self._standing([place], principal)
+        return next((entry for entry in there if entry.deleted_at_us is None), None)
 
     async def _places(self, votes: Sequence[StandingVote], principal: Principal) -> list[Place]:
         request_ids = list(dict.fromkeys(vote.request_id for vote in votes))

@@ -79,6 +79,7 @@ class Revision:
     weight: float | None = None
     scale: Scale = signed
     author: str | None = None
+    comment: str | None = None
     metadata: Mapping[str, object] | None = None
     raw: str
 
@@ -91,6 +92,7 @@ class Revision:
             grade=entry.grade if self.value is None else self.value,
             weight=entry.weight if self.weight is None else self.weight,
             author=entry.author if self.author is None else self.author,
+            comment=entry.comment if self.comment is None else self.comment,
             metadata=entry.metadata if self.metadata is None else self.metadata,
             raw=self.raw,
         )

@@ -171,6 +171,10 @@ class FeedbackStore(FeedbackQueries, IdQueries, Protocol):
     async def history(self, feedback_id: str) -> list[Feedback]:
         """Return every version of an entry, the first one first."""
 
+    async def has_other_grades(self, key_name: str | None) -> bool:
+        """Tell whether there is a grade from −10 to 10 by this key, or by callers without one, that is neither 0
+        nor 1. Takes no longer for many entries than for few."""
+
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         """Return the receipt of an earlier call under this idempotency key."""
 

@@ -6,6 +6,7 @@ import orjson
 from aiohttp import web
 
 from gateway.access.tokens import FeedbackTokens
+from gateway.domain.feedback import Feedback
 from gateway.domain.filter import All, Is, Op
 from gateway.domain.principal import Principal, Scope
 from gateway.errors import NotFound
@@ -51,14 +52,17 @@ class _Voting:
                     failures=(400, 401, 404, 408, 413, 429, 503),
                     summary="Vote with a feedback token",
                     description="Takes the form of that page, `application/x-www-form-urlencoded`: `vote` is "
-                    "`up` or `down`, `comment` may be anything. The last vote stands.",
+                    "`up` or `down`, `comment` may be anything; without that field an earlier comment stays. The "
+                    "last vote stands.",
                 ),
             ),
         )  # fmt: skip
 
     async def _ask(self, request: web.Request, _: Principal) -> web.Response:
         voter, scope = self._read_token(request)
-        chosen = Ballot(Thumb.named(request.query.get("v")))
+        earlier = await self._votes.standing(scope.request_id, voter)
+        thumb = Thumb.named(request.query.get("v")) or _thumb_of(earlier)
+        chosen = Ballot(thumb, earlier.comment if earlier else None)
         return self._pages.form(chosen, await self._asked_at_us(scope, voter.tenant))
 
     async def _take(self, request: web.Request, _: Principal) -> web.Response:
@@ -67,7 +71,11 @@ class _Voting:
         if ballot.thumb is None:
             asked_at_us = await self._asked_at_us(scope, voter.tenant)
             return self._pages.form(ballot, asked_at_us, problem="Please choose one of the two.")
-        await self._votes.cast([_to_vote(ballot, ballot.thumb, scope)], voter, dialect=DIALECT)
+        comment = ballot.comment or None
+        if ballot.comment is None:
+            earlier = await self._votes.standing(scope.request_id, voter)
+            comment = earlier.comment if earlier else None
+        await self._votes.cast([_to_vote(ballot.thumb, comment, scope)], voter, dialect=DIALECT)
         return self._pages.thanks(ballot.thumb)
 
     async def _send_style(self, request: web.Request, _: Principal) -> web.Response:
@@ -87,6 +95,12 @@ class _Voting:
         return found.records[0].started_at_us if found.records else None
 
 
-def _to_vote(ballot: Ballot, chosen: Thumb, scope: Scope) -> StandingVote:
-    raw = orjson.dumps({"vote": chosen, "comment": ballot.comment}).decode()
-    return thumb(scope.request_id, is_up=chosen is Thumb.UP, comment=ballot.comment, raw=raw)
+def _to_vote(chosen: Thumb, comment: str | None, scope: Scope) -> StandingVote:
+    raw = orjson.dumps({"vote": chosen, "comment": comment}).decode()
+    return thumb(scope.request_id, is_up=chosen is Thumb.UP, comment=comment, raw=raw)
+
+
+def _thumb_of(earlier: Feedback | None) -> Thumb | None:
+    if earlier is None or not earlier.value:
+        return None
+    return Thumb.UP if earlier.value > 0 else Thumb.DOWN

@@ -31,7 +31,11 @@ class Thumb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """A filled form. `thumb` is None where neither was chosen."""
+    """A filled form. `thumb` is None where neither was chosen.
+
+    Args:
+        comment: None where its field was not sent at all; empty where nothing was written.
+    """
 
     thumb: Thumb | None
     comment: str | None = None
@@ -47,10 +51,13 @@ def read_ballot(content_type: str, body: bytes) -> Ballot:
     if content_type != FORM:
         raise BadInput(f"must be a form, {FORM}; got {content_type}.", field="body")
     try:
-        fields = dict(parse_qsl(body.decode(), max_num_fields=MAX_FIELDS, errors="strict"))
+        text = body.decode()
+        fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"))
     except ValueError:
         raise BadInput(f"must be a form in UTF-8 of at most {MAX_FIELDS} fields.", field="body") from None
-    comment = fields.get("comment", "").replace("\r\n", "\n").strip()
-    if len(comment) > MAX_COMMENT:
+    comment = fields.get("comment")
+    if comment is not None:
+        comment = comment.replace("\r\n", "\n").strip()
+    if comment is not None and len(comment) > MAX_COMMENT:
         raise TooLarge(f"may have {MAX_COMMENT:,} characters; got {len(comment):,}.", field="comment")
-    return Ballot(Thumb.named(fields.get("vote")), comment or None)
+    return Ballot(Thumb.named(fields.get("vote")), comment)

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.domain.credentials import CREDENTIAL_HEADERS
 from gateway.web.auth import TOKEN_HEADER
+from gateway.web.feedback import JOINED_HEADER
 from gateway.web.validation import IDEMPOTENCY_KEY
 
 ANY_ORIGIN = "*"
@@ -45,7 +46,11 @@ class AllowedOrigins:
         origin = ANY_ORIGIN if ANY_ORIGIN in self.origins else request.headers.get("Origin")
         if origin is None or origin not in self.origins:
             return {"Vary": "Origin"}
-        return {_ALLOW_ORIGIN: origin, "Access-Control-Expose-Headers": "Retry-After", "Vary": "Origin"}
+        return {
+            _ALLOW_ORIGIN: origin,
+            "Access-Control-Expose-Headers": f"Retry-After, {JOINED_HEADER}",
+            "Vary": "Origin",
+        }
 
     async def preflight(self, request: web.Request) -> web.Response:
         """Answer a browser that asks whether a page may send what it wants to send."""

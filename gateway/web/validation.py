@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.domain.ids import MAX_ID_BYTES, is_valid_id
@@ -17,6 +18,19 @@ MAX_IDEMPOTENCY_KEY = 255
 
 MAX_SHOWN = 40
 """How much of a wrong value is shown, in characters."""
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], body: object, at: str = "") -> Model:
+    """Return a body, or the entry at a path in one, as a model. Raises BadInput that names the field to blame."""
+    if not isinstance(body, dict):
+        raise BadInput(f"must be an object; got {shown(body)}.", field=at or "body")
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise explain(error, at) from None
 
 
 def explain(error: ValidationError, at: str = "") -> BadInput:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
@@ -30,51 +29,14 @@ from gateway.web.face import Face
 from gateway.web.guard import MAX_TOKEN_BODY_BYTES
 from tests.api.native.served import face_over
 from tests.api.serving import MIB, serving
+from tests.api.ways import WAYS, Way, every_way, in_portkeys_shape
+from tests.feedback.samples import exchange
 
 KEYS = {"app-key": Principal("app", frozenset({Role.FEEDBACK}))}
 SECRET = "a-secret-of-at-least-32-characters"
 PAGE = "https://app.example.com"
 RATE_LIMIT = 10
 SCOPE = Scope("trace-1", "request-1")
-
-Complaint = Callable[[httpx.Response], str]
-
-
-@dataclass(frozen=True)
-class Way:
-    """A path by which a token may vote, and how its dialect draws an error."""
-
-    path: str
-    body: dict[str, Any]
-    complaint: Complaint
-
-
-def in_portkeys_shape(reply: httpx.Response) -> str:
-    body = reply.json()
-    assert (set(body), body["status"]) == ({"status", "message"}, "failure")
-    return str(body["message"])
-
-
-def in_helicones_shape(reply: httpx.Response) -> str:
-    body = reply.json()
-    assert (set(body), body["data"]) == ({"data", "error"}, None)
-    return str(body["error"])
-
-
-def in_pharias_shape(reply: httpx.Response) -> str:
-    [detail] = reply.json()["detail"]
-    assert set(detail) == {"loc", "msg", "type"}
-    return str(detail["msg"])
-
-
-WAYS = {
-    "portkey": Way("/v1/feedback", {"trace_id": "ID", "value": 5}, in_portkeys_shape),
-    "helicone": Way("/v1/request/ID/feedback", {"rating": True}, in_helicones_shape),
-    "helicone scores": Way("/v1/request/ID/score", {"scores": {"helpful": 0.5}}, in_helicones_shape),
-    "pharia": Way("/api/feedback", {"trace_id": "ID", "feedback": {"rating": 4}}, in_pharias_shape),
-    "pharia without /api": Way("/feedback", {"trace_id": "ID", "feedback": {"rating": 4}}, in_pharias_shape),
-}
-every_way = pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
 
 
 @dataclass(frozen=True)
@@ -187,11 +149,18 @@ async def test_a_token_that_is_used_too_often_has_to_wait(served: Served, way: W
 @every_way
 async def test_what_a_token_may_send_is_short(served: Served, way: Way) -> None:
     padding = " " * MAX_TOKEN_BODY_BYTES
-    long = Way(way.path, {**way.body, "padding": padding}, way.complaint)
+    long = Way(way.path, {**way.body, "comment": padding}, way.complaint)
     refused = await served.vote(long, x_gateway_feedback_token=served.token())
     assert refused.status_code == 413
     assert "65,536 bytes" in way.complaint(refused)
     assert (await served.vote(long, x_portkey_api_key="app-key")).status_code == 200
+
+
+@every_way
+async def test_every_dialect_says_how_many_entries_were_joined(served: Served, way: Way) -> None:
+    await served.store.append([exchange("request-1", "trace-1")])
+    replies = [await served.vote(way, about, x_api_key="app-key") for about in ("request-1", "typo")]
+    assert [reply.headers["x-gateway-feedback-joined"] for reply in replies] == ["1 of 1", "0 of 1"]
 
 
 def closed(served: Served) -> list[tuple[str, str]]:
@@ -296,5 +265,5 @@ async def test_the_description_says_which_operations_take_a_token(served: Served
     }
     assert takes == {
         "/v1/feedback", "/v1/request/{request_id}/feedback", "/v1/request/{request_id}/score",
-        "/api/feedback", "/feedback",
+        "/api/feedback", "/feedback", "/api/v1/feedback",
     }  # fmt: skip

@@ -35,6 +35,12 @@ async def test_calls_run_side_by_side(gateway: RunningGateway) -> None:
         assert len((await client.traces.get("crowd")).feedback) == 10
 
 
+async def test_what_became_of_feedback_is_told(gateway: RunningGateway) -> None:
+    async with AsyncGatewayClient(gateway.url) as client:
+        given = await client.feedback.give("nothing of that name", thumb="up")
+        assert (given.joined, given.id) == (False, "nothing of that name")
+
+
 async def test_an_error_reply_is_raised(gateway: RunningGateway) -> None:
     async with AsyncGatewayClient(gateway.url) as client:
         with pytest.raises(NotFound):

@@ -33,6 +33,23 @@ def test_feedback_is_found_on_its_trace(gateway: RunningGateway, client: Gateway
     assert (trace.score.count, trace.score.weighted_mean) == (1, 0.5)
 
 
+def test_what_became_of_feedback_is_told(gateway: RunningGateway, client: GatewayClient) -> None:
+    ask(gateway.url, "said")
+
+    given = client.feedback.give("said", thumb="down", comment="Too long", author="bob", metadata={"page": 1})
+    early, late = client.feedback.give_many([{"id": "said", "rating": 4}, {"id": "typo", "label": "odd"}])
+
+    assert (given.joined, given.target, given.trace_id, given.note) == (True, "trace", "said", None)
+    assert (early.joined, late.joined, late.target) == (True, False, None)
+    assert "waits" in (late.note or "")
+    (entry, _) = client.traces.get("said").feedback
+    assert (entry.score, entry.comment, entry.author, entry.metadata) == (-1, "Too long", "bob", {"page": 1})
+    again = client.feedback.give("said", rating=1, idempotency_key="once")
+    assert client.feedback.give("said", rating=1, idempotency_key="once") == again
+    with pytest.raises(InvalidRequest, match="one verdict"):
+        client.feedback.give("said", thumb="up", rating=1)
+
+
 def test_a_trace_id_may_hold_what_has_a_meaning_in_urls(client: GatewayClient) -> None:
     trace_id = "team/a b?c#d%2F&ü"
     client.feedback.create(trace_id=trace_id, value=1)

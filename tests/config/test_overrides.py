@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from .conftest import PROVIDER, Load, Refuse
@@ -50,6 +52,20 @@ def test_values_are_yaml_and_replace_lists_and_mappings_whole(load: Load) -> Non
     assert (config.logging.level, config.logging.format) == ("error", "auto")
     assert config.keys[0].key.get_secret_value() == "s3cret"
     assert config.storage.payloads == "off"
+
+
+def test_a_list_of_secrets_is_yaml_and_a_single_one_is_taken_as_it_is(load: Load) -> None:
+    secret = "[a:secret,of]at-least-32-'characters'"
+    env = {
+        "GATEWAY__FEEDBACK__TOKENS__KEYS": json.dumps([secret]),
+        "GATEWAY__PROVIDERS__LOCAL__API_KEY": secret,
+        "GATEWAY__PROVIDERS__LOCAL__HEADERS": "{X-Team: blue}",
+    }
+    config = load(PROVIDER, env)
+    assert [key.get_secret_value() for key in config.feedback.tokens.keys] == [secret]
+    local = config.providers["local"]
+    assert local.api_key is not None
+    assert (local.api_key.get_secret_value(), dict(local.headers)) == (secret, {"X-Team": "blue"})
 
 
 def test_a_variable_for_a_whole_section_comes_before_those_inside_it(load: Load) -> None:

@@ -10,6 +10,7 @@ import portkey_ai
 import pytest
 from portkey_ai.api_resources import exceptions
 
+from gateway.domain.ids import new_id
 from tests.demonstration import GATEWAY_KEY, KEY_NAME, read_request, read_trace
 from tests.running import RunningGateway
 
@@ -107,6 +108,16 @@ def test_many_entries_are_answered_in_the_order_in_which_they_were_sent(
         for entry in read_trace(gateway, trace_id, requests=0)["feedback"]
     }
     assert [stored[feedback_id] for feedback_id in bulk.feedback_ids] == values
+
+
+def test_an_id_of_ones_own_and_a_comment_go_through_and_make_a_call_safe_to_repeat(
+    client: Any, gateway: RunningGateway, trace_id: str
+) -> None:
+    entry = {"trace_id": trace_id, "value": 1, "id": new_id(), "comment": "Short and clear"}
+    first, again = [client.feedback.bulk_create(feedbacks=[entry]) for _ in range(2)]
+    assert first.feedback_ids == again.feedback_ids == [entry["id"]]
+    [stored] = read_trace(gateway, trace_id, requests=0)["feedback"]
+    assert stored["comment"] == entry["comment"]
 
 
 def test_refused_feedback_is_an_exception_that_says_why(client: Any, trace_id: str) -> None:

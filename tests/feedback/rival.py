@@ -26,7 +26,8 @@ async def main(path: str, calls: int) -> None:
     given, cast, revised = [], [], []
     for number in range(calls):
         retried = vote(f"trace-{number}")
-        given += await core.give([retried], APP, dialect="test", idempotency_key=f"key-{number}")
+        [entry] = await core.give([retried], APP, dialect="test", idempotency_key=f"key-{number}")
+        given.append(entry.feedback_id)
         [entry] = await standing.cast([standing_vote("request-1")], OPEN, dialect="test")
         cast.append(entry.version)
         entry = await core.revise(given[0], change(weight=0.5), APP, "test")

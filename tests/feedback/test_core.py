@@ -21,8 +21,8 @@ from .samples import APP, NORTH, SOUTH, change, exchange, vote
 
 
 async def give(core: FeedbackCore, given: NewFeedback, principal: Principal = APP) -> str:
-    [feedback_id] = await core.give([given], principal, dialect="test")
-    return feedback_id
+    [entry] = await core.give([given], principal, dialect="test")
+    return entry.feedback_id
 
 
 async def latest(store: Store, feedback_id: str) -> Feedback:
@@ -69,7 +69,7 @@ async def test_an_id_is_made_for_each_vote_and_returned_in_its_order(
 ) -> None:
     votes = [vote(f"trace-{n % 7}", float(n % 10)) for n in range(200)]
 
-    ids = await core.give(votes, APP, dialect="test")
+    ids = [entry.feedback_id for entry in await core.give(votes, APP, dialect="test")]
 
     assert {UUID(feedback_id).version for feedback_id in ids} == {7}
     assert len(set(ids)) == 200

@@ -19,8 +19,8 @@ OLDEST_FIRST = Sort("created_at_us", descending=False)
 
 
 async def give(core: FeedbackCore, subject_id: str = "trace-1", principal: Principal = APP) -> str:
-    [feedback_id] = await core.give([vote(subject_id)], principal, dialect="test")
-    return feedback_id
+    [entry] = await core.give([vote(subject_id)], principal, dialect="test")
+    return entry.feedback_id
 
 
 async def found(core: FeedbackCore, principal: Principal = OPEN, page: Page | None = None) -> list[str]:

@@ -29,8 +29,8 @@ class Given:
         self._store = store
 
     async def __call__(self, given: NewFeedback, principal: Principal = APP) -> Feedback:
-        [feedback_id] = await self._core.give([given], principal, dialect="test")
-        return await self.again(feedback_id)
+        [entry] = await self._core.give([given], principal, dialect="test")
+        return entry
 
     async def again(self, feedback_id: str) -> Feedback:
         [entry] = await self._store.feedback_by_ids([feedback_id])
@@ -121,9 +121,7 @@ async def test_votes_on_a_trace_and_on_a_request_of_one_name_go_each_to_its_own(
 ) -> None:
     await store.append([exchange("request-1", "x"), exchange("x", "trace-2")])
 
-    ids = await core.give([vote("x"), replace(vote("x"), target=Target.REQUEST)], APP, dialect="test")
-
-    entries = await store.feedback_by_ids(ids)
+    entries = await core.give([vote("x"), replace(vote("x"), target=Target.REQUEST)], APP, dialect="test")
     assert [(entry.trace_id, entry.request_id) for entry in entries] == [("x", None), ("trace-2", "x")]
 
 
@@ -131,9 +129,7 @@ async def test_a_whole_bulk_is_linked_each_vote_to_its_own_subject(core: Feedbac
     await store.append([exchange(f"request-{n}", f"trace-{n}") for n in range(3)])
     subjects = ["trace-2", "request-0", "nowhere", "trace-2", "request-1"]
 
-    ids = await core.give([vote(subject) for subject in subjects], APP, dialect="test")
-
-    entries = await store.feedback_by_ids(ids)
+    entries = await core.give([vote(subject) for subject in subjects], APP, dialect="test")
     assert [entry.subject_id for entry in entries] == subjects
     assert [entry.request_id for entry in entries] == [None, "request-0", None, None, "request-1"]
     assert [entry.joined_at_us is not None for entry in entries] == [True, True, False, True, True]

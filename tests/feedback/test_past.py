@@ -101,10 +101,10 @@ async def test_what_is_entered_from_several_sides_at_once_is_there_once(store: S
 
 
 async def test_an_id_that_was_used_here_is_left_alone(store: Store) -> None:
-    ids = await FeedbackCore(store).give([vote(feedback_id="f1")], OPEN, dialect="test")
+    [given] = await FeedbackCore(store).give([vote(feedback_id="f1")], OPEN, dialect="test")
 
     assert await enter_missing(store, [graded("f1"), graded("f2")]) == 1
-    assert ids == ["f1"]
+    assert given.feedback_id == "f1"
 
 
 async def test_rivals_that_never_rest_make_it_unavailable_not_endless(

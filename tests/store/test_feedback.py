@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain.aggregate import END_OF_TIME_US, Cell, Question
+from gateway.domain.clock import now_us
 from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
 from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
 from gateway.domain.request import Facts
 from gateway.errors import Conflict
+from gateway.store import examine_store
 from gateway.store.base import Store
 from tests.store.samples import OLDEST_FIRST, entry, exchange, feedback
 
@@ -251,3 +253,38 @@ async def test_calls_that_come_at_once_are_joined_and_counted_like_others(store:
     said = await store.verdicts(Question(0, END_OF_TIME_US))
 
     assert said[Cell()].judged_requests == said[Cell()].entries == 40
+
+
+async def test_other_grades_than_0_and_1_are_known_for_each_key(store: Store) -> None:
+    thumbs = [("thumbs", 1.0, 1.0), ("thumbs", 0.0, 0.0), (None, 1.0, 1.0)]
+    grades = [*thumbs, ("grader", 7.0, 7.0), ("stars", 5.0, 10.0)]
+    await store.put_feedback(
+        [
+            feedback(f"f{number}", key_name=key, value=value, grade=grade)
+            for number, (key, value, grade) in enumerate(grades)
+        ]
+    )
+    found = [await store.has_other_grades(key) for key in ("thumbs", "grader", "stars", None, "nobody")]
+    assert found == [False, True, False, False, False]
+    await store.put_feedback([feedback("late", value=-1.0, grade=-1.0)])
+    assert await store.has_other_grades(None)
+
+
+async def test_what_may_be_wrong_with_feedback_is_seen(store: Store, store_url: str) -> None:
+    await store.append([exchange()])
+    late = [feedback(f"w{number}", f"typo-{number // 2}", created_at_us=number) for number in range(12)]
+    fresh = feedback("fresh", "typo-9", created_at_us=now_us())
+    withdrawn = feedback("gone", "typo-9", deleted_at_us=5)
+    misread = [
+        feedback(f"{key}{number}", key_name=key, kind=Kind.RATING, value=value, grade=value, score=score)
+        for key, value, score in (("up", 1.0, 0.1), ("down", 0.0, 0.0), (None, 1.0, 0.1), ("right", 1.0, 1.0))
+        for number in range(6)
+    ]
+    rare = feedback("rare", key_name="rare", value=1.0, grade=1.0, score=0.1)
+    grade = feedback("grade", value=3.0, grade=3.0, score=0.3)
+    await store.put_feedback([*late, fresh, withdrawn, *misread, rare, grade])
+
+    seen = examine_store(store_url).feedback
+
+    assert (seen.waiting, seen.awaited) == (12, ("typo-5", "typo-4", "typo-3", "typo-2"))
+    assert seen.misread == (("down", 6), ("up", 6))

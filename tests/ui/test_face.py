@@ -74,8 +74,26 @@ async def test_the_last_vote_stands(served: Served) -> None:
     await served.send(link, vote="up", comment="Fine")
     thanks = await served.send(f"{link}?v=up", vote="down")
     [entry] = await served.entries()
-    assert (entry.version, entry.value, entry.comment) == (2, -1, None)
+    assert (entry.version, entry.value, entry.comment) == (2, -1, "Fine")
     assert 'href="?v=down"' in thanks.text
+
+
+async def test_whoever_changes_a_vote_finds_thumb_and_comment_again_and_may_take_the_comment_out(
+    served: Served,
+) -> None:
+    await served.store.append([exchange()])
+    link = served.link()
+    await served.send(link, vote="down", comment="Too <b>long</b>")
+    for page in (await served.client.get(link), await served.client.get(f"{link}?v=down")):
+        assert 'value="down" required checked' in page.text
+        assert ">Too &lt;b&gt;long&lt;/b&gt;</textarea>" in page.text
+    assert 'value="up" required checked' in (await served.client.get(f"{link}?v=up")).text
+
+    await served.send(link, vote="up", comment="")
+
+    [entry] = await served.entries()
+    assert (entry.version, entry.value, entry.comment) == (2, 1, None)
+    assert "></textarea>" in (await served.client.get(link)).text
 
 
 async def test_a_rating_in_helicones_dialect_by_the_same_token_is_the_same_vote(served: Served) -> None:

@@ -16,7 +16,7 @@ from gateway.ui.form import FORM, MAX_COMMENT, MAX_FORM_BYTES, Ballot, Thumb, re
     ("body", "ballot"),
     [
         (b"vote=up", Ballot(Thumb.UP)),
-        (b"vote=down&comment=", Ballot(Thumb.DOWN)),
+        (b"vote=down&comment=", Ballot(Thumb.DOWN, "")),
         (b"vote=up&comment=+Well+done%21%0D%0A%0D%0AReally.+", Ballot(Thumb.UP, "Well done!\n\nReally.")),
         (b"comment=no+vote", Ballot(None, "no vote")),
         (b"vote=sideways", Ballot(None)),
@@ -33,7 +33,7 @@ def test_a_form_holds_a_thumb_and_perhaps_a_comment(body: bytes, ballot: Ballot)
 )
 def test_any_comment_comes_through_as_it_was_written(comment: str) -> None:
     as_sent = urlencode({"vote": "up", "comment": comment.replace("\n", "\r\n")}).encode()
-    assert read_ballot(FORM, as_sent) == Ballot(Thumb.UP, comment or None)
+    assert read_ballot(FORM, as_sent) == Ballot(Thumb.UP, comment)
 
 
 def test_the_longest_comment_fits_into_the_longest_form() -> None:

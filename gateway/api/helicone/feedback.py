@@ -82,14 +82,12 @@ class VerdictEndpoints:
         rating = checked(FeedbackBody, body).rating
         raw = orjson.dumps(body).decode()
         vote = thumb(request_id_of(request), is_up=rating, author=author, raw=raw)
-        await self._votes.cast([vote], principal, dialect=DIALECT)
-        return done()
+        return done(await self._votes.cast([vote], principal, dialect=DIALECT))
 
     async def _score(self, request: web.Request, principal: Principal) -> web.Response:
         given = checked(ScoreBody, await read_json(request, self._max_body_bytes))
         votes = [to_score(request_id_of(request), name, value) for name, value in given.scores.items()]
-        await self._votes.cast(votes, principal, dialect=DIALECT)
-        return done()
+        return done(await self._votes.cast(votes, principal, dialect=DIALECT))
 
     async def _tag(self, request: web.Request, principal: Principal) -> web.Response:
         given = checked(PropertyBody, await read_json(request, self._max_body_bytes))

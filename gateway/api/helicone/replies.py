@@ -9,7 +9,9 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from gateway.api.helicone.rows import Row
+from gateway.domain.feedback import Feedback
 from gateway.errors import GatewayError
+from gateway.web.feedback import joined_headers
 
 
 class DoneReply(BaseModel):
@@ -40,9 +42,11 @@ class ErrorReply(BaseModel):
     error: str
 
 
-def done() -> web.Response:
-    """Answer that something was stored."""
-    return _reply(200, {"data": None, "error": None})
+def done(entries: Sequence[Feedback] = ()) -> web.Response:
+    """Answer that something was stored: these entries, if it is feedback."""
+    response = _reply(200, {"data": None, "error": None})
+    response.headers.update(joined_headers(entries) if entries else {})
+    return response
 
 
 def one_row(row: Row) -> web.Response:

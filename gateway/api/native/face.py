@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.access.allowances import Allowances
 from gateway.access.keys import KeyRing
 from gateway.api.native.aggregates import AggregateEndpoints
@@ -13,8 +15,9 @@ from gateway.api.native.requests import RequestEndpoints
 from gateway.api.native.sessions import SessionEndpoints
 from gateway.api.native.traces import TraceEndpoints
 from gateway.api.native.users import UserEndpoints
+from gateway.domain.principal import Principal
 from gateway.erasing import Eraser
-from gateway.feedback import FeedbackCore
+from gateway.feedback import FeedbackCore, Scale
 from gateway.query import AuditReader, Ranking, RequestReader, SessionReader, TraceReader, UserReader
 from gateway.web.face import Face
 
@@ -31,9 +34,16 @@ def native_face(
     audit: AuditReader,
     keys: KeyRing,
     allowances: Allowances,
+    scale_of: Callable[[Principal], Scale],
+    max_body_bytes: int,
 ) -> Face:
-    """Return the face of `/api/v1`, for callers with the role `read`, and `admin` to withdraw, to erase and
-    to read what admins did."""
+    """Return the face of `/api/v1`, for callers with the role `read`, with `feedback` to give it, and with `admin`
+    to withdraw, to erase and to read what admins did.
+
+    Args:
+        scale_of: how a caller's values become scores.
+        max_body_bytes: longest body taken.
+    """
     return Face(
         name="native",
         prefixes=("/api/v1",),
@@ -43,7 +53,7 @@ def native_face(
             *SessionEndpoints(sessions).endpoints(),
             *UserEndpoints(users, eraser).endpoints(),
             *AggregateEndpoints(ranking).endpoints(),
-            *FeedbackEndpoints(feedback, eraser).endpoints(),
+            *FeedbackEndpoints(feedback, eraser, scale_of, max_body_bytes).endpoints(),
             *AuditEndpoints(audit).endpoints(),
             *KeyEndpoints(keys, allowances).endpoints(),
         ),

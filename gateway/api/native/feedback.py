@@ -1,10 +1,14 @@
-"""`/api/v1/feedback`: entries of every dialect, with their history; ways to withdraw one, and to erase them."""
+"""`/api/v1/feedback`: a way to give feedback; entries of every dialect, with their history; ways to withdraw one,
+and to erase them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from aiohttp import web
 from pydantic import Field
 
+from gateway.api.native.bodies import FeedbackInput, GivenFeedback, GivenReply, to_votes
 from gateway.api.native.erasing import (
     DRY_RUN,
     ErasedReply,
@@ -21,9 +25,12 @@ from gateway.domain.filter import All, Any, Filter, Is, Op, Page, Sort
 from gateway.domain.principal import Principal, Role
 from gateway.erasing import Eraser
 from gateway.errors import BadInput
-from gateway.feedback import FeedbackCore
+from gateway.feedback import FeedbackCore, Scale
+from gateway.web.bodies import read_json
 from gateway.web.face import Endpoint, Parameter
+from gateway.web.feedback import MAX_BULK, joined_headers
 from gateway.web.query_string import once_each, refuse_unknown
+from gateway.web.validation import read_idempotency_key
 
 DIALECT = "native"
 """What our own dialect is called in rows."""
@@ -67,13 +74,34 @@ class WithdrawnReply(Shape):
 class FeedbackEndpoints:
     """Handlers of the entries' paths."""
 
-    def __init__(self, feedback: FeedbackCore, eraser: Eraser) -> None:
+    def __init__(
+        self,
+        feedback: FeedbackCore,
+        eraser: Eraser,
+        scale_of: Callable[[Principal], Scale],
+        max_body_bytes: int,
+    ) -> None:
         self._feedback = feedback
         self._eraser = eraser
+        self._scale_of = scale_of
+        self._max_body_bytes = max_body_bytes
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the paths and what is found there."""
         return (
+            Endpoint(
+                method="POST",
+                path="/api/v1/feedback",
+                handler=self._give,
+                role=Role.FEEDBACK,
+                summary="Give feedback",
+                description="Takes one entry or an array of up to 1,000, all or none, and says of each what it was "
+                "joined to, or that it waits for what it is about. An `Idempotency-Key` makes it safe to repeat.",
+                body=FeedbackInput | list[FeedbackInput],
+                reply=GivenReply,
+                failures=(400, 409, 413, 429, 503),
+                takes_tokens=True,
+            ),
             Endpoint(
                 method="GET",
                 path="/api/v1/feedback",
@@ -121,6 +149,15 @@ class FeedbackEndpoints:
                 failures=(400, 503),
             ),
         )
+
+    async def _give(self, request: web.Request, principal: Principal) -> web.Response:
+        key = read_idempotency_key(request.headers)
+        body = await read_json(request, self._max_body_bytes, MAX_BULK)
+        votes = to_votes(body, self._scale_of(principal))
+        entries = await self._feedback.give(votes, principal, dialect=DIALECT, idempotency_key=key)
+        response = reply(GivenReply(data=[GivenFeedback.of(entry) for entry in entries]))
+        response.headers.update(joined_headers(entries))
+        return response
 
     async def _find(self, request: web.Request, principal: Principal) -> web.Response:
         search = read_feedback_search(request.query.items())

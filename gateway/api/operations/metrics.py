@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gateway.domain.exchange import Exchange, was_proxied
+from gateway.domain.feedback import Feedback
 from gateway.domain.figures import Family, Figures, add_up
 from gateway.domain.request import NANO, Facts
 
@@ -97,6 +98,11 @@ class Metrics:
             registry=self._registry,
         ))  # fmt: skip
 
+        self._feedback = _Labelled(Counter(
+            "gateway_feedback_entries", "Entries of feedback that were given, and whether what they are about was "
+            "logged by then.", ("dialect", "joined"), registry=self._registry,
+        ))  # fmt: skip
+
         self._lag = Histogram(
             "gateway_event_loop_lag_seconds",
             "How late the event loop was, looked at four times a second.",
@@ -134,6 +140,13 @@ class Metrics:
             self._cost.of(*call).inc(facts.cost.nanousd / NANO)
         elif facts.usage.prompt_tokens is not None:
             self._unpriced.of(*call).inc()
+
+    def observe_feedback(self, versions: Sequence[Feedback]) -> None:
+        """Count the new ones among versions of feedback that were stored."""
+        for entry in versions:
+            if entry.version == 1:
+                joined = "false" if entry.joined_at_us is None else "true"
+                self._feedback.of(entry.dialect, joined).inc()
 
     def figures(self) -> Figures:
         """Return the figures of this process."""

@@ -19,6 +19,7 @@ from gateway.api.pharia.entries import Patch
 from gateway.api.pharia.errors import invalid
 from gateway.domain.ids import MAX_ID_BYTES, is_valid_id
 from gateway.feedback import NewFeedback, read_feedback
+from gateway.web.feedback import has_nul
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,17 +31,9 @@ def _printable(text: str) -> str:
 
 
 def _without_nul(value: dict[str, Any]) -> dict[str, Any]:
-    if _has_nul(value):
+    if has_nul(value):
         raise ValueError("must not hold the character U+0000, neither in keys nor in strings")
     return value
-
-
-def _has_nul(value: object) -> bool:
-    if isinstance(value, dict):
-        return any("\0" in key or _has_nul(item) for key, item in value.items())
-    if isinstance(value, list):
-        return any(map(_has_nul, value))
-    return isinstance(value, str) and "\0" in value
 
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), AfterValidator(_printable)]

@@ -20,6 +20,7 @@ from gateway.errors import TooLarge
 from gateway.feedback import FeedbackCore
 from gateway.web.bodies import read_json
 from gateway.web.face import ANY_ROLE, Endpoint, Face
+from gateway.web.feedback import joined_headers
 from gateway.web.validation import read_idempotency_key
 
 PATHS = ("/api/feedback", "/feedback")
@@ -113,8 +114,10 @@ class _Handlers:
     async def _create(self, request: web.Request, principal: Principal) -> web.Response:
         key = read_idempotency_key(request.headers)
         vote = to_vote(await read_json(request, self._max_body_bytes))
-        [feedback_id] = await self._core.give([vote], principal, dialect=DIALECT, idempotency_key=key)
-        return _reply(FeedbackIdResponse(feedback_id=feedback_id))
+        entries = await self._core.give([vote], principal, dialect=DIALECT, idempotency_key=key)
+        response = _reply(FeedbackIdResponse(feedback_id=entries[0].feedback_id))
+        response.headers.update(joined_headers(entries))
+        return response
 
     async def _list(self, request: web.Request, principal: Principal) -> web.Response:
         search = read_search(request)

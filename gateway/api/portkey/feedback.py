@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from gateway.api.portkey.fields import parse_uuid
 from gateway.api.portkey.shapes import (
-    MAX_BULK,
     FailureResponse,
     FeedbackRequest,
     FeedbackResponse,
@@ -20,13 +18,20 @@ from gateway.api.portkey.shapes import (
 )
 from gateway.domain.principal import Principal, Role
 from gateway.errors import NotFound
-from gateway.feedback import FeedbackCore, Scale
+from gateway.feedback import FeedbackCore, Scale, note_of_waiting, signed
 from gateway.web.bodies import read_json
 from gateway.web.face import Endpoint, Face
+from gateway.web.feedback import MAX_BULK, joined_headers, parse_uuid
 from gateway.web.validation import read_idempotency_key
 
 DIALECT = "portkey"
 """What the dialect is called in rows."""
+
+SAVED = "Feedback successfully saved"
+THUMBS_NOTE = (
+    "So far you have only given 0 and 1, which count as grades from -10 to 10: 0 is neutral, 1 is 0.1. If they are "
+    "thumbs, set portkey_scale: thumbs, and mend what is stored with `gateway feedback rescale --scale thumbs`."
+)
 
 
 def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max_body_bytes: int) -> Face:
@@ -39,16 +44,22 @@ def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max
 
     async def create(request: web.Request, principal: Principal) -> web.Response:
         key = read_idempotency_key(request.headers)
-        votes = to_votes(await read_json(request, max_body_bytes, MAX_BULK), scale_of(principal))
-        ids = await core.give(votes, principal, dialect=DIALECT, idempotency_key=key)
-        return success("Feedback successfully saved", ids)
+        scale = scale_of(principal)
+        votes = to_votes(await read_json(request, max_body_bytes, MAX_BULK), scale)
+        entries = await core.give(votes, principal, dialect=DIALECT, idempotency_key=key)
+        notes = [note_of_waiting(entries)]
+        if scale is signed and await core.takes_grades_for_thumbs(principal, votes):
+            notes.append(THUMBS_NOTE)
+        response = success(". ".join([SAVED, *filter(None, notes)]), entries)
+        response.headers.update(joined_headers(entries))
+        return response
 
     async def update(request: web.Request, principal: Principal) -> web.Response:
         feedback_id = _feedback_id(request)
         key = read_idempotency_key(request.headers)
         change = to_revision(await read_json(request, max_body_bytes), scale_of(principal))
         entry = await core.revise(feedback_id, change, principal, DIALECT, idempotency_key=key)
-        return success("Feedback successfully updated", [entry.feedback_id])
+        return success("Feedback successfully updated", [entry])
 
     return Face(
         name=DIALECT,

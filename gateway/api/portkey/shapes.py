@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from collections.abc import Sequence
+from typing import Literal
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.api.portkey.fields import EntryId, Grade, Metadata, OptionalGrade, TraceId, Weight
+from gateway.domain.feedback import Feedback
 from gateway.errors import BadInput, GatewayError
 from gateway.feedback import NewFeedback, Revision, Scale
-from gateway.web.validation import explain, field_path, shown
-
-MAX_BULK = 1000
-"""Most entries in one call."""
-
-Model = TypeVar("Model", bound=BaseModel)
+from gateway.web.feedback import AnyId, EntryId, Grade, Metadata, OptionalGrade, Text, Weight, one_or_many
+from gateway.web.validation import checked, field_path
 
 
 class FeedbackRequest(BaseModel):
@@ -24,7 +21,7 @@ class FeedbackRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    trace_id: TraceId = Field(
+    trace_id: AnyId = Field(
         description="What is judged: a trace id, a request id, the response id that the provider gave, or a "
         "session."
     )
@@ -33,6 +30,9 @@ class FeedbackRequest(BaseModel):
     metadata: Metadata = Field(
         None,
         description="Anything else: an object, or a string that holds one as JSON. `_user` is the author.",
+    )
+    comment: Text = Field(
+        None, description="What is said in words; absent: `comment` of the metadata, if it is text."
     )
     id: EntryId = Field(
         None, description="The entry's id, if you make it yourself: the same one again is a retry."
@@ -47,6 +47,9 @@ class FeedbackUpdateRequest(BaseModel):
     value: OptionalGrade = Field(None, description="The new verdict, from -10 to 10.")
     weight: Weight = Field(None, description="The new weight, from 0 to 1.")
     metadata: Metadata = Field(None, description="The new metadata, instead of all the old.")
+    comment: Text = Field(
+        None, description="The new comment; absent: `comment` of the new metadata, if it is text."
+    )
 
 
 class FeedbackResponse(BaseModel):
@@ -80,21 +83,22 @@ def to_revision(body: object, scale: Scale) -> Revision:
         BadInput: it is not as `FeedbackUpdateRequest` wants it, or changes nothing.
     """
     change = checked(FeedbackUpdateRequest, body)
-    if change.value is None and change.weight is None and change.metadata is None:
-        raise BadInput("changes nothing; send value, weight or metadata.", field="body")
+    if not change.model_dump(exclude_none=True):
+        raise BadInput("changes nothing; send value, weight, metadata or comment.", field="body")
     return Revision(
         value=change.value,
         weight=change.weight,
         scale=scale,
-        author=_author(change.metadata),
+        author=_text_in(change.metadata, "_user"),
+        comment=change.comment or _text_in(change.metadata, "comment"),
         metadata=change.metadata,
         raw=orjson.dumps(body).decode(),
     )
 
 
-def success(message: str, feedback_ids: list[str]) -> web.Response:
-    """Return the reply to a call that was carried out."""
-    return reply(FeedbackResponse(message=message, feedback_ids=feedback_ids))
+def success(message: str, entries: Sequence[Feedback]) -> web.Response:
+    """Return the reply to a call that made or changed these entries."""
+    return reply(FeedbackResponse(message=message, feedback_ids=[entry.feedback_id for entry in entries]))
 
 
 def failure(error: GatewayError) -> web.Response:
@@ -109,29 +113,6 @@ def reply(body: BaseModel, status: int = 200) -> web.Response:
     return web.Response(status=status, body=orjson.dumps(body.model_dump()), content_type="application/json")
 
 
-def one_or_many(body: object) -> list[tuple[str, object]]:
-    """Return the entries in a body, which is one or an array of 1 to 1,000, each with the path to it.
-
-    Raises:
-        BadInput: the array is empty, or too long.
-    """
-    if not isinstance(body, list):
-        return [("", body)]
-    if not 1 <= len(body) <= MAX_BULK:
-        raise BadInput(f"must be an array of 1 to {MAX_BULK:,} entries; got {len(body):,}.", field="body")
-    return [(f"[{index}]", entry) for index, entry in enumerate(body)]
-
-
-def checked(model: type[Model], body: object, at: str = "") -> Model:
-    """Return a body, or the entry at a path in one, as a model. Raises BadInput that names the field to blame."""
-    if not isinstance(body, dict):
-        raise BadInput(f"must be an object; got {shown(body)}.", field=at or "body")
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        raise explain(error, at) from None
-
-
 def _vote(entry: object, at: str, scale: Scale) -> NewFeedback:
     given = checked(FeedbackRequest, entry, at)
     return NewFeedback(
@@ -142,12 +123,13 @@ def _vote(entry: object, at: str, scale: Scale) -> NewFeedback:
         weight=1.0 if given.weight is None else given.weight,
         scale=scale,
         grade=given.value,
-        author=_author(given.metadata),
+        author=_text_in(given.metadata, "_user"),
+        comment=given.comment or _text_in(given.metadata, "comment"),
         metadata=given.metadata or {},
         raw=orjson.dumps(entry).decode(),
     )
 
 
-def _author(metadata: dict[str, object] | None) -> str | None:
-    user = (metadata or {}).get("_user")
-    return user if isinstance(user, str) and user else None
+def _text_in(metadata: dict[str, object] | None, key: str) -> str | None:
+    text = (metadata or {}).get(key)
+    return text if isinstance(text, str) and text else None

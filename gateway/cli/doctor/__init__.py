@@ -15,6 +15,7 @@ import orjson
 
 from gateway.cli.doctor.database import check_database
 from gateway.cli.doctor.disk import check_disk
+from gateway.cli.doctor.feedback import check_feedback
 from gateway.cli.doctor.files import check_files
 from gateway.cli.doctor.findings import Check, Deployment, Finding, Level
 from gateway.cli.doctor.keys import check_keys
@@ -27,7 +28,8 @@ from gateway.errors import StoreUnavailable
 from gateway.store import Examined, examine_store, spill_path
 
 CHECKS: Sequence[Check] = (
-    check_files, check_disk, check_database, check_keys, check_port, check_descriptors, check_providers,
+    check_files, check_disk, check_database, check_feedback, check_keys, check_port, check_descriptors,
+    check_providers,
 )  # fmt: skip
 
 _MARKS = {Level.OK: "ok     ", Level.WARNING: "warning", Level.PROBLEM: "PROBLEM"}

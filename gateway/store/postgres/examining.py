@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 
 from gateway.domain.database_url import name_of
-from gateway.store.condition import Examined
+from gateway.store.condition import Examined, FeedbackCondition
 from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.failures import translated_errors
 from gateway.store.postgres.schema import refuse_foreign
+from gateway.store.relational.condition import examine_feedback
 from gateway.store.text import list_from_json
 
 _NEWEST = "SELECT max(started_at_us) FROM requests"
@@ -29,6 +30,7 @@ def examine_server(url: str) -> Examined:
             lacking=len(lacking),
             newest_at_us=connection.execute(_NEWEST).fetchone()[0],
             key_roles=tuple(frozenset(list_from_json(row[0])) for row in connection.execute(_LIVE_KEYS)),
+            feedback=FeedbackCondition() if lacking else examine_feedback(connection),
         )
 
 

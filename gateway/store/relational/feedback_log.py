@@ -33,6 +33,11 @@ _SUPERSEDE = (
 _LATEST = f"SELECT {_COLUMNS} FROM feedback WHERE feedback_id = ?"
 _EARLIER = f"SELECT {_COLUMNS} FROM feedback_versions WHERE feedback_id = ? ORDER BY version"
 _RECEIPT = f"SELECT {quoted(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
+_OTHER_GRADE = (
+    "SELECT 1 FROM feedback WHERE kind = 'rating' AND grade = value AND value <> 0 AND value <> 1"
+    " AND key_name {} LIMIT 1"
+)
+"""Its conditions are those of the index `feedback_grades`."""
 _NAME_OF = {Target.REQUEST: "request_id", Target.TRACE: "trace_id", Target.SESSION: "session"}
 _OF_TENANT = "(CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant)"
 
@@ -148,6 +153,13 @@ def history(connection: Connection, feedback_id: str) -> list[Feedback]:
     """Return every version of an entry, the first one first."""
     earlier = connection.execute(_EARLIER, (storable(feedback_id),)).fetchall()
     return [feedback_from_row(row) for row in earlier] + feedback_by_ids(connection, [feedback_id])
+
+
+def has_other_grades(connection: Connection, key_name: str | None) -> bool:
+    """Tell whether a key, or callers without one, gave a grade that is neither 0 nor 1."""
+    if key_name is None:
+        return connection.execute(_OTHER_GRADE.format("IS NULL")).fetchone() is not None
+    return connection.execute(_OTHER_GRADE.format("= ?"), (storable(key_name),)).fetchone() is not None
 
 
 def receipt_of(connection: Connection, scope: str, key: str) -> Receipt | None:

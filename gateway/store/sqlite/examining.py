@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gateway.errors import StoreUnavailable
 from gateway.store.base import as_sent
-from gateway.store.condition import Copied, Examined
+from gateway.store.condition import Copied, Examined, FeedbackCondition
+from gateway.store.relational.condition import examine_feedback
 from gateway.store.sqlite.connection import connect_reader, translated_errors
 from gateway.store.sqlite.schema import refuse_foreign
 from gateway.store.text import list_from_json
@@ -45,6 +46,7 @@ def examine_database(path: Path) -> Examined:
             lacking=len(lacking),
             newest_at_us=connection.execute(_NEWEST).fetchone()[0],
             key_roles=_live_roles(connection),
+            feedback=FeedbackCondition() if lacking else examine_feedback(connection),
         )
 
 

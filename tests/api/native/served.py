@@ -6,10 +6,11 @@ from gateway.access.allowances import Allowances
 from gateway.access.keys import KeyRing
 from gateway.api.native import native_face
 from gateway.erasing import Eraser
-from gateway.feedback import FeedbackCore
+from gateway.feedback import FeedbackCore, signed, thumbs
 from gateway.query import AuditReader, Ranking, RequestReader, SessionReader, TraceReader, UserReader
 from gateway.store.base import Store
 from gateway.web.face import Face
+from tests.api.serving import MIB
 
 
 def face_over(store: Store, feedback: FeedbackCore | None = None, keys: KeyRing | None = None) -> Face:
@@ -25,4 +26,6 @@ def face_over(store: Store, feedback: FeedbackCore | None = None, keys: KeyRing 
         audit=AuditReader(store),
         keys=keys or KeyRing({}, store),
         allowances=Allowances(store),
+        scale_of=lambda principal: thumbs if principal.name == "thumbs" else signed,
+        max_body_bytes=MIB,
     )

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.api.operations import Metrics, nobody
 from gateway.domain.figures import Figures, lasting
 from tests.conftest import StartGateway
-from tests.store.samples import FACTS, exchange
+from tests.store.samples import FACTS, exchange, feedback
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "metrics.md"
 
@@ -48,6 +48,14 @@ async def test_what_was_observed_is_counted() -> None:
     assert await read(metrics, "gateway_tokens_total", **CALL, kind="prompt") == 24
     assert await read(metrics, "gateway_cost_usd_total", **CALL) == 0.0025
     assert await read(metrics, "connections") == 2
+
+
+async def test_feedback_is_counted_by_whether_it_names_something() -> None:
+    metrics = busy(0)
+    joined = feedback(joined_at_us=1)
+    metrics.observe_feedback([joined, feedback("f2"), feedback("f3"), feedback("f1", version=2)])
+    assert await read(metrics, "gateway_feedback_entries_total", dialect="native", joined="true") == 1
+    assert await read(metrics, "gateway_feedback_entries_total", dialect="native", joined="false") == 2
 
 
 async def test_the_figures_of_others_are_added() -> None:

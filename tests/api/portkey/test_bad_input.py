@@ -168,7 +168,7 @@ async def test_bad_input_is_named_and_nothing_is_stored(served: Served, sent: by
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
-        (b"{}", "body: changes nothing; send value, weight or metadata."),
+        (b"{}", "body: changes nothing; send value, weight, metadata or comment."),
         (b'{"value": null, "feedbackID": "x"}', "body: changes nothing"),
         (b"[]", "body: must be an object; got an array."),
         (b"", "body: is empty"),

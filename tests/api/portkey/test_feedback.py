@@ -29,7 +29,8 @@ async def test_a_vote_is_answered_with_its_id_and_kept_as_it_was_sent(served: Se
     assert reply.status_code == 200
     assert reply.json() == {
         "status": "success",
-        "message": "Feedback successfully saved",
+        "message": "Feedback successfully saved. Nothing is logged yet under 'trace-1', so this feedback "
+        "waits for it.",
         "feedback_ids": reply.json()["feedback_ids"],
     }
     [entry] = await served.entries()
@@ -100,7 +101,6 @@ async def test_unknown_fields_are_kept_with_the_entry_and_mean_nothing(served: S
 
 async def test_the_longest_trace_id_is_kept_whole(served: Served) -> None:
     trace_id = "é" * 256
-
     assert (await served.give(GOOD | {"trace_id": trace_id})).trace_id == trace_id
 
 

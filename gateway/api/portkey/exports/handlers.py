@@ -14,11 +14,12 @@ from gateway.api.portkey.exports.shapes import (
     NewExport,
 )
 from gateway.api.portkey.generations import to_page
-from gateway.api.portkey.shapes import checked, reply
+from gateway.api.portkey.shapes import reply
 from gateway.domain.principal import Principal, Role
 from gateway.query.exports import ExportJobs, ExportLinks
 from gateway.web.bodies import read_question
 from gateway.web.face import Endpoint, Parameter
+from gateway.web.validation import checked
 
 EXPORTS = "/v1/logs/exports"
 EXPORT = f"{EXPORTS}/{{export_id}}"

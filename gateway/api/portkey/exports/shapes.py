@@ -12,9 +12,9 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from gateway.api.portkey.exports.rows import COLUMNS
-from gateway.api.portkey.fields import has_nul, unless_null
 from gateway.api.portkey.values import iso_time
 from gateway.domain.export import Export, ExportStatus
+from gateway.web.feedback import has_nul, unless_null
 from gateway.web.validation import shown
 
 MAX_DESCRIPTION = 1000

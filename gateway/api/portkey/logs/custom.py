@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictBool
 
-from gateway.api.portkey.fields import Metadata
 from gateway.api.portkey.logs.fields import (
     Body,
     HeaderFields,
@@ -22,11 +21,11 @@ from gateway.api.portkey.logs.fields import (
     Status,
     Url,
 )
-from gateway.api.portkey.shapes import checked, one_or_many
 from gateway.domain.exchange import Exchange, Identity, Outcome, RawHeaders
 from gateway.domain.ids import is_valid_id, new_id
 from gateway.errors import BadInput
-from gateway.web.validation import field_path, parse_id
+from gateway.web.feedback import Metadata, one_or_many
+from gateway.web.validation import checked, field_path, parse_id
 from gateway.wire import endpoint_of
 
 _PLACES = {

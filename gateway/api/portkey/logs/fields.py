@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 
-from gateway.api.portkey.fields import unless_null
 from gateway.domain.ids import MAX_ID_BYTES, is_valid_id
+from gateway.web.feedback import unless_null
 from gateway.web.validation import shown
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")

@@ -61,6 +61,11 @@ class FeedbackEntries(OpenDatabase):
     async def history(self, feedback_id: str) -> list[Feedback]:
         return await self._lookups.read(lambda connection: feedback_log.history(connection, feedback_id))
 
+    async def has_other_grades(self, key_name: str | None) -> bool:
+        return await self._lookups.read(
+            lambda connection: feedback_log.has_other_grades(connection, key_name)
+        )
+
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         return await self._lookups.read(lambda connection: feedback_log.receipt_of(connection, scope, key))
 

@@ -1,21 +1,48 @@
-"""Portkey's fields: what each may hold, stricter and with plainer complaints than pydantic's own types."""
+"""What the APIs that take feedback share: one entry or many, what fields may hold, and how a reply says what the
+entries were joined to. The fields are stricter, and complain in plainer words, than pydantic's own types."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeGuard
 from uuid import UUID
 
 import orjson
 from pydantic import BeforeValidator, Field
 
+from gateway.domain.feedback import Feedback
 from gateway.domain.ids import MAX_ID_BYTES
 from gateway.errors import BadInput
 from gateway.web.bodies import parse_json
 from gateway.web.validation import parse_id, shown
 
+MAX_BULK = 1000
+"""Most entries in one call."""
 MAX_METADATA_BYTES = 64 * 1024
 """Longest metadata of an entry, as JSON."""
+
+
+JOINED_HEADER = "x-gateway-feedback-joined"
+"""Tells how many of a call's entries are joined to something that is logged: `1 of 1`."""
+
+
+def one_or_many(body: object) -> list[tuple[str, object]]:
+    """Return the entries in a body, which is one or an array of 1 to 1,000, each with the path to it.
+
+    Raises:
+        BadInput: the array is empty, or too long.
+    """
+    if not isinstance(body, list):
+        return [("", body)]
+    if not 1 <= len(body) <= MAX_BULK:
+        raise BadInput(f"must be an array of 1 to {MAX_BULK:,} entries; got {len(body):,}.", field="body")
+    return [(f"[{index}]", entry) for index, entry in enumerate(body)]
+
+
+def joined_headers(entries: Sequence[Feedback]) -> dict[str, str]:
+    """Return the header fields that say how many of these entries are joined."""
+    joined = sum(entry.joined_at_us is not None for entry in entries)
+    return {JOINED_HEADER: f"{joined} of {len(entries)}"}
 
 
 def parse_uuid(value: object) -> str:
@@ -29,19 +56,26 @@ def parse_uuid(value: object) -> str:
 
 
 def _grade(value: object) -> int:
-    if _is_number(value) and value in range(-10, 11):
+    if is_number(value) and value in range(-10, 11):
         return int(value)
     raise ValueError(f"must be an integer from -10 to 10; got {shown(value)}")
 
 
 def _weight(value: object) -> float:
-    if _is_number(value) and 0 <= value <= 1:
+    if is_number(value) and 0 <= value <= 1:
         return float(value)
     raise ValueError(f"must be a number from 0 to 1; got {shown(value)}")
 
 
-def _is_number(value: object) -> TypeGuard[int | float]:
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Tell whether a JSON value is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, str) and "\0" not in value:
+        return value or None
+    raise ValueError(f"must be a string without the character U+0000; got {shown(value)}")
 
 
 def _metadata(value: object) -> dict[str, object]:
@@ -83,9 +117,12 @@ def unless_null(check: Callable[[object], object], takes: Any) -> BeforeValidato
 _GradeRange = Annotated[int, Field(ge=-10, le=10)]
 _WeightRange = Annotated[float, Field(ge=0, le=1)]
 
-TraceId = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), BeforeValidator(parse_id)]
+OptionalId = Annotated[str | None, unless_null(parse_id, takes=Annotated[str, Field(min_length=1)])]
+AnyId = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), BeforeValidator(parse_id)]
 Grade = Annotated[_GradeRange, BeforeValidator(_grade)]
 OptionalGrade = Annotated[int | None, unless_null(_grade, takes=_GradeRange)]
 Weight = Annotated[float | None, unless_null(_weight, takes=_WeightRange)]
 Metadata = Annotated[dict[str, object] | None, unless_null(_metadata, takes=dict[str, object] | str)]
+Text = Annotated[str | None, unless_null(_text, takes=str)]
+"""Words; none where they are empty."""
 EntryId = Annotated[str | None, unless_null(parse_uuid, takes=UUID)]
