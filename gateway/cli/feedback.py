@@ -5,31 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from gateway.cli.criteria import criteria_options, filter_of, given_format, warn_of_unknown_keys
+from gateway.cli.feedback_rows import Excerpt, entry_lines, read_excerpts
 from gateway.cli.sources import config_option, find_file, storage_option, storage_url
 from gateway.cli.stores import open_existing
-from gateway.cli.table import Column, Table, clock
 from gateway.domain.feedback import Feedback
-from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
+from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.principal import OPEN
 from gateway.feedback import SCALES, FeedbackCore, NewFeedback
+from gateway.query.metadata_keys import unknown_keys
+from gateway.query.search import FEEDBACK
 
 DIALECT = "cli"
 """What feedback that was given here is marked with."""
 
 NEWEST_FIRST = Sort("created_at_us", descending=True)
-
-COLUMNS = (
-    Column("CREATED (UTC)", 19),
-    Column("VALUE", 5),
-    Column("WEIGHT", 6),
-    Column("DIALECT", 7),
-    Column("ABOUT", 12, least=12),
-    Column("FEEDBACK ID", 36),
-)
 
 
 @click.group("feedback")
@@ -74,18 +69,43 @@ def add(
 
 
 @command.command("list")
-@click.option("--trace-id", help="Only feedback on this trace and its requests.")
+@click.option("--bad", "rating", flag_value="bad", help="Those with a score below 0.")
+@click.option("--good", "rating", flag_value="good", help="Those with a score above 0.")
+@criteria_options(FEEDBACK)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Most entries.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON lines with all fields.")
+@click.option("--csv", "is_csv", is_flag=True, help="Print CSV with all fields.")
 @config_option
 @storage_option
 def list_(
-    trace_id: str | None, limit: int, is_json: bool, config_file: Path | None, storage: str | None
+    rating: str | None,
+    where: tuple[str, ...],
+    limit: int,
+    is_json: bool,
+    is_csv: bool,
+    config_file: Path | None,
+    storage: str | None,
+    **criteria: str | None,
 ) -> None:
-    """List feedback of every dialect, the newest first."""
-    entries = asyncio.run(_list(storage_url(config_file, storage), trace_id, limit))
-    for line in _json_lines(entries) if is_json else Table(COLUMNS).lines(map(_row, entries)):
+    """List feedback of every dialect, the newest first; all conditions must hold.
+
+    The same search as that of GET /api/v1/feedback. Below each entry stands what was asked and answered, and what
+    was said of it.
+    """
+    signs = () if rating is None else (f"rating={rating}",)
+    asked = filter_of(FEEDBACK, criteria, (*where, *signs))
+    output = given_format(is_json, is_csv)
+    found = asyncio.run(_list(storage_url(config_file, storage), asked, limit, output == "table"))
+    for line in _lines(found, output):
         click.echo(line)
+    warn_of_unknown_keys(found.unknown_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    entries: list[Feedback]
+    excerpts: dict[str, Excerpt]
+    unknown_keys: tuple[str, ...]
 
 
 async def _give(url: str, votes: list[NewFeedback]) -> Feedback:
@@ -94,20 +114,23 @@ async def _give(url: str, votes: list[NewFeedback]) -> Feedback:
         return (await store.feedback_by_ids(ids))[0]
 
 
-async def _list(url: str, trace_id: str | None, limit: int) -> list[Feedback]:
-    where = EVERYTHING if trace_id is None else Is("trace_id", Op.EQ, trace_id)
+async def _list(url: str, where: Filter, limit: int, has_excerpts: bool) -> _Found:
     async with open_existing(url) as store:
-        return await store.find_feedback(where, NEWEST_FIRST, Page(limit), None)
+
+        async def exists(condition: Filter) -> bool:
+            return bool(await store.find_feedback(condition, NEWEST_FIRST, Page(1), None))
+
+        entries = await store.find_feedback(where, NEWEST_FIRST, Page(limit), None)
+        return _Found(
+            entries,
+            await read_excerpts(store, entries) if has_excerpts else {},
+            () if entries else await unknown_keys(FEEDBACK, where, exists),
+        )
 
 
-def _row(entry: Feedback) -> tuple[str, ...]:
-    # An edit or a comment has no value; then its kind says more than a dash.
-    value = entry.kind.value if entry.value is None else f"{entry.value:g}"
-    weight = f"{entry.weight:g}"
-    return clock(entry.created_at_us), value, weight, entry.dialect, entry.subject_id, entry.feedback_id
+def _lines(found: _Found, output: str) -> Iterable[str]:
+    if output == "table":
+        return entry_lines(found.entries, found.excerpts)
+    from gateway.cli.json_lines import feedback_csv, feedback_lines
 
-
-def _json_lines(entries: Iterable[Feedback]) -> Iterable[str]:
-    from gateway.cli.json_lines import feedback_lines
-
-    return feedback_lines(entries)
+    return feedback_csv(found.entries) if output == "csv" else feedback_lines(found.entries)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from gateway.domain.filter import EVERYTHING, All, Any, Filter, Is, Not, Op, Page, Sort
 from gateway.domain.request import Facts, RequestRecord, Usage
 from gateway.errors import BadInput
+from gateway.store.filters import MAX_DEPTH, MAX_TERMS, MAX_VALUES, Query, mentions
 from gateway.store.relational import request_log
 from gateway.store.rows import record_from_row
-from gateway.store.sql import MAX_DEPTH, MAX_SORT_FIELDS, MAX_TERMS, MAX_VALUES, Query, mentions, select
+from gateway.store.sql import MAX_SORT_FIELDS, select
 from gateway.store.sqlite.dialect import SQLITE
 from gateway.store.tables import REQUESTS
 from tests.store.conftest import Engine

@@ -7,13 +7,13 @@ from functools import partial
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Health
 from gateway.store.dialect import Dialect
+from gateway.store.filters import Query
 from gateway.store.packing import Packer
 from gateway.store.relational import heartbeat
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.lookups import Lookups
 from gateway.store.relational.readers import Readers, Snapshots
 from gateway.store.relational.writer import Writer
-from gateway.store.sql import Query
 
 _LOOKUP_THREADS = 2
 _QUERY_THREADS = 4

@@ -68,7 +68,7 @@ class Requests(OpenDatabase):
     async def find_requests(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
     ) -> list[RequestRecord]:
-        given = clues(where)
+        given = clues(where, self._dialect)
 
         def find(connection: Connection) -> list[RequestRecord]:
             among = rows_among(connection, given)
@@ -81,7 +81,7 @@ class Requests(OpenDatabase):
         return await self._lookups.read(lambda connection: request_log.payload(connection, seq))
 
     async def count_requests(self, where: Filter, page: Page, tenant: str | None) -> int:
-        given = clues(where)
+        given = clues(where, self._dialect)
 
         def count_them(connection: Connection) -> int:
             among = rows_among(connection, given)
