@@ -64,11 +64,16 @@ class Searchable:
         """Return the condition that all of these criteria with their values mean.
 
         Raises:
-            BadInput: there is no such criterion, or a text is no value for it; names it and what is allowed.
+            BadInput: there is no such criterion, it is given twice, or a text is no value for it; names it and what
+                is allowed.
         """
         own: list[Filter] = []
         joined: list[Filter] = []
+        names: set[str] = set()
         for name, text in given:
+            if name in names:
+                raise BadInput("is given twice; give it once.", field=name)
+            names.add(name)
             prefix = self.prefix_of(name)
             is_joined = (
                 self.criteria[name].is_joined

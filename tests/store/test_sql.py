@@ -30,7 +30,7 @@ METADATA = st.dictionaries(KEYS, st.one_of(SCALARS, st.just([1, "a"]), st.just({
 TEXT_FIELDS = st.sampled_from(["user", "error", "request_id", "model"])
 NUMBER_FIELDS = st.sampled_from(["status", "started_at_us", "prompt_tokens", "seq"])
 ORDERINGS = st.sampled_from([Op.EQ, Op.NE, Op.LT, Op.LE, Op.GT, Op.GE])
-TEXT_OPS = st.sampled_from([Op.CONTAINS, Op.LIKE, Op.ILIKE])
+TEXT_OPS = st.sampled_from([Op.CONTAINS, Op.ICONTAINS, Op.LIKE, Op.ILIKE])
 METADATA_FIELDS = KEYS.map(lambda key: f"metadata.{key}")
 
 
@@ -137,7 +137,7 @@ def test_rows_are_sorted_by_each_field_in_turn_and_keep_the_order_in_which_they_
 
 
 @pytest.mark.parametrize("text", ["[a]", "a*", "?", "[", "]", "[^a]", "\\\\", "a-z"])
-@pytest.mark.parametrize("op", [Op.LIKE, Op.ILIKE, Op.CONTAINS])
+@pytest.mark.parametrize("op", [Op.LIKE, Op.ILIKE, Op.CONTAINS, Op.ICONTAINS])
 def test_only_percent_and_underscore_stand_for_other_characters(engine: Engine, op: Op, text: str) -> None:
     request_log.append(
         engine.connection, engine.packer, [exchange(error=text), exchange(error="a"), exchange(error="b")]

@@ -79,7 +79,7 @@ def test_users_are_asked_for_by_the_beginning_of_their_names() -> None:
         ("order", "colour", "error_rate"),
         ("order", "--cost", "cost"),
         ("order", "cost desc", "cost"),
-        ("from", "yesterday", "RFC 3339"),
+        ("from", "tuesday", "RFC 3339"),
         ("to", "tomorrow", "RFC 3339"),
         ("limit", "1001", "1 to 1000"),
         ("limit", "0", "1 to 1000"),
@@ -124,7 +124,8 @@ def test_a_parameter_given_twice_is_refused() -> None:
 
 SAMPLES = {
     "status": "200", "outcome": "complete", "from": "1", "to": "1", "limit": "1", "cursor": "1", "group_by": "user",
-    "bucket": "day", "order": "-cost", "format": "csv", "judged": "false",
+    "bucket": "day", "order": "-cost", "format": "csv", "judged": "false", "has_feedback": "false", "min_score": "0",
+    "max_score": "-0.5", "rating": "good",
 }  # fmt: skip
 
 
