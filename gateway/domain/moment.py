@@ -37,8 +37,8 @@ def moment_us(text: str, *, is_end: bool = False, is_iso: bool = False) -> int:
     Args:
         text: one of `FORMS`, or `now`.
         is_end: whether a day stands for its end, which is the beginning of the next one, instead of its beginning.
-        is_iso: whether a time need not have an offset, and is UTC then, and microseconds are not taken: what callers
-            of APIs expect whose times are in ISO 8601.
+        is_iso: whether a time need not have an offset, and is UTC then, and microseconds are not taken: what
+            callers of APIs expect whose times are in ISO 8601.
 
     Raises:
         ValueError: the text is none of these; says what is.

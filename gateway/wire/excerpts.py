@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import orjson
+
 from gateway.wire.fields import JsonObject, object_in, objects_in, parse_object
+from gateway.wire.json_text import loads
 
 _TURNS = ("messages", "input", "contents")
 """Where requests have the turns of a conversation."""
@@ -37,7 +40,10 @@ def question_in(body: bytes) -> str:
 def answer_in(answer: object) -> str:
     """Return the text of an answer that is no stream, or of one put together; empty where there is none."""
     if isinstance(answer, bytes):
-        answer = parse_object(answer)
+        try:
+            answer = loads(answer)
+        except orjson.JSONDecodeError:
+            return ""
     return _answer_in(answer, _MAX_DEPTH)
 
 

@@ -58,3 +58,33 @@ def test_the_list_shows_the_newest_first_and_no_more_than_asked(played: Played) 
     assert row.endswith(ids[1])
     lines = played.run(*listed, "--json").stdout.splitlines()
     assert [json.loads(line)["feedback_id"] for line in lines] == ids[::-1]
+
+
+def test_what_was_disliked_is_listed_with_question_answer_and_comment(played: Played) -> None:
+    with GatewayClient(played.gateway.url) as client:
+        down, up = (
+            client.feedback.create(trace_id="first", value=value, metadata={"_user": "ann", "page": page})
+            for value, page in ((-10, "faq"), (10, "home"))
+        )
+    listed = ("feedback", "list", "--since", "15m", "--author", "ann", "--where")
+    titles, row, question, answer = played.run(
+        *listed, "feedback.metadata.page=faq", "--bad"
+    ).stdout.splitlines()
+    assert titles.split() == [
+        "CREATED",
+        "(UTC)",
+        "SCORE",
+        "VALUE:WEIGHT",
+        "AUTHOR",
+        "ABOUT",
+        "FEEDBACK",
+        "ID",
+    ]
+    assert row.split()[2:] == ["-1.00", "-10:1", "ann", "first", down.feedback_id]
+    assert question.startswith("  question  ")
+    assert answer.startswith("  answer    ")
+    head, line = played.run(*listed, "feedback.metadata.page=home", "--good", "--csv").stdout.splitlines()
+    assert head.startswith("feedback_id,")
+    assert line.startswith(up.feedback_id)
+    nothing = played.run(*listed, "metadata.page=faq")
+    assert (nothing.returncode, nothing.stderr) == (0, "Nothing of that time has metadata.page.\n")
