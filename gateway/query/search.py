@@ -73,6 +73,8 @@ class Searchable:
         for name, text in given:
             if name in names:
                 raise BadInput("is given twice; give it once.", field=name)
+            if not text:
+                raise BadInput("has no value; leave it out or give it one.", field=name)
             names.add(name)
             prefix = self.prefix_of(name)
             is_joined = (

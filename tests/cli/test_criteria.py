@@ -26,6 +26,7 @@ def test_flags_and_where_are_one_question() -> None:
         ({}, ("colour=red",), "feedback.metadata.KEY"),
         ({}, ("metadata.=red",), "metadata.KEY"),
         ({"by_author": "b"}, ("author=a",), "is given twice"),
+        ({}, ("author=",), "has no value"),
         ({}, ("metadata.a=b", "metadata.a=c"), "is given twice"),
         ({"by_from": "tuesday"}, (), "must be a time: RFC 3339"),
         ({"by_rating": "5"}, (), "must be one of good, bad, neutral"),
