@@ -8,14 +8,14 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.criteria import criteria_options, given
+from gateway.cli.criteria import criteria_options, filter_of
 from gateway.cli.sources import config_option, storage_option, storage_url
 from gateway.cli.stores import open_existing
 from gateway.cli.table import Column, Table, clock
 from gateway.domain.audit import AuditEntry
-from gateway.domain.filter import All, Filter, Page
+from gateway.domain.filter import Filter, Page
 from gateway.query.audit import NEWEST_FIRST
-from gateway.query.search import AUDIT_CRITERIA, to_condition
+from gateway.query.search import AUDIT
 
 COLUMNS = (
     Column("AT (UTC)", 19),
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 @click.command("audit")
-@criteria_options(AUDIT_CRITERIA)
+@criteria_options(AUDIT)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Most entries.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON lines with all fields.")
 @config_option
@@ -40,7 +40,7 @@ def command(
 
     The same as GET /api/v1/audit.
     """
-    where = All(tuple(to_condition(name, text, AUDIT_CRITERIA) for name, text in given(criteria)))
+    where = filter_of(AUDIT, criteria)
     entries = asyncio.run(_find(storage_url(config_file, storage), where, limit))
     for line in _json_lines(entries) if is_json else Table(COLUMNS).lines(map(_row, entries)):
         click.echo(line)

@@ -5,33 +5,29 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from gateway.cli.criteria import criteria_options, given
+from gateway.cli.criteria import criteria_options, filter_of, given_format, warn_of_unknown_keys
+from gateway.cli.feedback_rows import Excerpt, entry_lines, read_excerpts
 from gateway.cli.sources import config_option, find_file, storage_option, storage_url
 from gateway.cli.stores import audited, open_existing
-from gateway.cli.table import Column, Table, clock
 from gateway.domain.feedback import Feedback
-from gateway.domain.filter import EVERYTHING, All, Filter, Is, Op, Page, Sort
+from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
 from gateway.domain.principal import OPEN
 from gateway.feedback import SCALES, FeedbackCore, NewFeedback, note_of_waiting, rescale
-from gateway.query.search import FEEDBACK_CRITERIA, to_condition
+from gateway.query.metadata_keys import unknown_keys
+from gateway.query.search import FEEDBACK
 
 DIALECT = "cli"
 """What feedback that was given here is marked with."""
 
 NEWEST_FIRST = Sort("created_at_us", descending=True)
 
-COLUMNS = (
-    Column("CREATED (UTC)", 19),
-    Column("VALUE", 5),
-    Column("WEIGHT", 6),
-    Column("DIALECT", 7),
-    Column("ABOUT", 12, least=12),
-    Column("FEEDBACK ID", 36),
-)
+_TIMES = replace(FEEDBACK, criteria={name: FEEDBACK.criteria[name] for name in ("from", "to")}, prefixes={})
+"""What may be said of the entries to rescale."""
 
 
 @click.group("feedback")
@@ -74,24 +70,49 @@ def add(config_file: Path | None, storage: str | None, **said: object) -> None:
 
 
 @command.command("list")
-@click.option("--trace-id", help="Only feedback on this trace and its requests.")
+@click.option("--bad", "rating", flag_value="bad", help="Those with a score below 0.")
+@click.option("--good", "rating", flag_value="good", help="Those with a score above 0.")
+@criteria_options(FEEDBACK)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Most entries.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON lines with all fields.")
+@click.option("--csv", "is_csv", is_flag=True, help="Print CSV with all fields.")
 @config_option
 @storage_option
 def list_(
-    trace_id: str | None, limit: int, is_json: bool, config_file: Path | None, storage: str | None
+    rating: str | None,
+    where: tuple[str, ...],
+    limit: int,
+    is_json: bool,
+    is_csv: bool,
+    config_file: Path | None,
+    storage: str | None,
+    **criteria: str | None,
 ) -> None:
-    """List feedback of every dialect, the newest first."""
-    entries = asyncio.run(_list(storage_url(config_file, storage), trace_id, limit))
-    for line in _json_lines(entries) if is_json else Table(COLUMNS).lines(map(_row, entries)):
+    """List feedback of every dialect, the newest first; all conditions must hold.
+
+    The same search as that of GET /api/v1/feedback. Below each entry stands what was asked and answered, and what
+    was said of it.
+    """
+    signs = () if rating is None else (f"rating={rating}",)
+    asked = filter_of(FEEDBACK, criteria, (*where, *signs))
+    output = given_format(is_json, is_csv)
+    found = asyncio.run(_list(storage_url(config_file, storage), asked, limit, output == "table"))
+    for line in _lines(found, output):
         click.echo(line)
+    warn_of_unknown_keys(found.unknown_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    entries: list[Feedback]
+    excerpts: dict[str, Excerpt]
+    unknown_keys: tuple[str, ...]
 
 
 @command.command("rescale")
 @click.option("--scale", type=click.Choice(list(SCALES)), required=True, help="What the grades are.")
 @click.option("--key", help="Only grades by the key of this name.")
-@criteria_options({name: FEEDBACK_CRITERIA[name] for name in ("from", "to")})
+@criteria_options(_TIMES)
 @click.option("--dry-run", is_flag=True, help="Only say how many would change.")
 @config_option
 @storage_option
@@ -108,11 +129,11 @@ def rescale_(
     With --scale thumbs, 1 becomes a thumb up and 0 a thumb down, as portkey_scale: thumbs does with what comes in;
     set that first. Values stay, the earlier scores are in the entries' history, and figures follow.
     """
-    conditions = [to_condition(name, text, FEEDBACK_CRITERIA) for name, text in given(criteria)]
+    where = filter_of(_TIMES, criteria)
     if key is not None:
-        conditions.append(Is("key_name", Op.EQ, key))
+        where = All((where, Is("key_name", Op.EQ, key)))
     url = storage_url(config_file, storage)
-    seen, changed = asyncio.run(_rescale(url, All(tuple(conditions)), scale, key, is_dry=dry_run))
+    seen, changed = asyncio.run(_rescale(url, where, scale, key, is_dry=dry_run))
     click.echo(f"{changed:,} of {seen:,} grades {'would have' if dry_run else 'have'} another score")
 
 
@@ -130,20 +151,23 @@ async def _give(url: str, votes: list[NewFeedback]) -> Feedback:
         return entry
 
 
-async def _list(url: str, trace_id: str | None, limit: int) -> list[Feedback]:
-    where = EVERYTHING if trace_id is None else Is("trace_id", Op.EQ, trace_id)
+async def _list(url: str, where: Filter, limit: int, has_excerpts: bool) -> _Found:
     async with open_existing(url) as store:
-        return await store.find_feedback(where, NEWEST_FIRST, Page(limit), None)
+
+        async def exists(condition: Filter) -> bool:
+            return bool(await store.find_feedback(condition, NEWEST_FIRST, Page(1), None))
+
+        entries = await store.find_feedback(where, NEWEST_FIRST, Page(limit), None)
+        return _Found(
+            entries,
+            await read_excerpts(store, entries) if has_excerpts else {},
+            () if entries else await unknown_keys(FEEDBACK, where, exists),
+        )
 
 
-def _row(entry: Feedback) -> tuple[str, ...]:
-    # An edit or a comment has no value; then its kind says more than a dash.
-    value = entry.kind.value if entry.value is None else f"{entry.value:g}"
-    weight = f"{entry.weight:g}"
-    return clock(entry.created_at_us), value, weight, entry.dialect, entry.subject_id, entry.feedback_id
+def _lines(found: _Found, output: str) -> Iterable[str]:
+    if output == "table":
+        return entry_lines(found.entries, found.excerpts)
+    from gateway.cli.json_lines import feedback_csv, feedback_lines
 
-
-def _json_lines(entries: Iterable[Feedback]) -> Iterable[str]:
-    from gateway.cli.json_lines import feedback_lines
-
-    return feedback_lines(entries)
+    return feedback_csv(found.entries) if output == "csv" else feedback_lines(found.entries)

@@ -1,19 +1,20 @@
-"""Rows as JSON lines, in the shapes of the native API.
+"""Rows as JSON lines or CSV, in the shapes of the native API.
 
-Imported only where JSON is asked for, since those shapes bring the web server's library along.
+Imported only where these are asked for, since those shapes bring the web server's library along.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
 
 from gateway.api.native.audit import AuditRow
 from gateway.api.native.replies import Shape
-from gateway.api.native.shapes import FeedbackRow, LoggedRow
+from gateway.api.native.shapes import FeedbackRow, LoggedRow, logged_rows
+from gateway.api.native.table import to_csv
 from gateway.domain.audit import AuditEntry
-from gateway.domain.feedback import Feedback
+from gateway.domain.feedback import Feedback, FeedbackSummary
 from gateway.domain.request import RequestRecord
 
 
@@ -22,14 +23,35 @@ def feedback_lines(entries: Iterable[Feedback]) -> Iterator[str]:
     return (_line(FeedbackRow.of(entry)) for entry in entries)
 
 
-def request_lines(records: Iterable[RequestRecord]) -> Iterator[str]:
+def request_lines(records: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]) -> Iterator[str]:
     """Return a line for each request, equal to what `GET /api/v1/requests` says of it."""
-    return (_line(LoggedRow.of(record)) for record in records)
+    return map(_line, logged_rows(records, feedback))
 
 
 def audit_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
     """Return a line for each entry, equal to what `GET /api/v1/audit` says of it."""
     return (_line(AuditRow.of(entry)) for entry in entries)
+
+
+class RequestCsv:
+    """Requests as CSV, equal to that of `GET /api/v1/requests`, batch after batch."""
+
+    def __init__(self) -> None:
+        self._has_head = True
+
+    def lines(
+        self, records: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]
+    ) -> Iterator[str]:
+        """Return the lines of a batch as one text; before the first the names of the columns."""
+        text = to_csv(LoggedRow, logged_rows(records, feedback), has_head=self._has_head)
+        self._has_head = False
+        if text:
+            yield text.removesuffix("\n")
+
+
+def feedback_csv(entries: Iterable[Feedback]) -> Iterator[str]:
+    """Return entries as CSV, equal to that of `GET /api/v1/feedback`, as one text."""
+    yield to_csv(FeedbackRow, map(FeedbackRow.of, entries)).removesuffix("\n")
 
 
 def _line(shape: Shape) -> str:

@@ -12,14 +12,20 @@ from pathlib import Path
 import click
 
 from gateway.cli import reading
-from gateway.cli.criteria import criteria_options, given
+from gateway.cli.criteria import (
+    criteria_options,
+    filter_of,
+    given_format,
+    pair_of,
+    warn_of_unknown_keys,
+)
 from gateway.cli.request_page import page
 from gateway.cli.request_rows import lines_of
 from gateway.cli.sources import config_option, storage_option, storage_url
-from gateway.domain.filter import EVERYTHING, All, Is, Op
+from gateway.domain.filter import EVERYTHING, Is, Op
 from gateway.errors import BadInput, NotFound
-from gateway.query import LoggedRequest
-from gateway.query.search import CRITERIA, METADATA, to_condition
+from gateway.query import LoggedRequest, Slice
+from gateway.query.search import METADATA, REQUESTS
 
 _json_option = click.option("--json", "is_json", is_flag=True, help="Print JSON lines with all fields.")
 
@@ -49,24 +55,29 @@ def tail(
 ) -> None:
     """Show the latest requests, the newest last."""
     where = EVERYTHING if trace_id is None else Is("trace_id", Op.EQ, trace_id)
-    url, lines = storage_url(config_file, storage), lines_of(is_json)
+    url, lines = storage_url(config_file, storage), lines_of(given_format(is_json, is_csv=False))
     read = reading.follow if is_endless else reading.tail
     # Ctrl-C is the way to end what would go on for ever.
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(read(url, where, count, lambda records: _print_live(lines(records))))
+        asyncio.run(read(url, where, count, lambda *found: _print_live(lines(*found))))
 
 
 @command.command("query")
-@criteria_options(CRITERIA)
-@click.option("--metadata", metavar="KEY=VALUE", multiple=True, help="May be given for several keys.")
+@criteria_options(REQUESTS)
+@click.option(
+    "--metadata", metavar="KEY=VALUE", multiple=True, help="The same as --where metadata.KEY=VALUE."
+)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most rows.")
 @_json_option
+@click.option("--csv", "is_csv", is_flag=True, help="Print CSV with all fields.")
 @config_option
 @storage_option
 def query(
+    where: tuple[str, ...],
     metadata: tuple[str, ...],
     limit: int,
     is_json: bool,
+    is_csv: bool,
     config_file: Path | None,
     storage: str | None,
     **criteria: str | None,
@@ -75,10 +86,11 @@ def query(
 
     The same search as that of GET /api/v1/requests.
     """
-    conditions = (*given(criteria), *map(_pair, metadata))
-    where = All(tuple(to_condition(name, text) for name, text in conditions))
-    url, lines = storage_url(config_file, storage), lines_of(is_json)
-    asyncio.run(reading.query(url, where, limit, lambda records: _print(lines(records))))
+    keys = (f"{METADATA}{'='.join(pair_of(text, '--metadata'))}" for text in metadata)
+    asked = filter_of(REQUESTS, criteria, (*where, *keys))
+    url, lines = storage_url(config_file, storage), lines_of(given_format(is_json, is_csv))
+    unknown = asyncio.run(reading.query(url, asked, limit, lambda *found: _print(lines(*found))))
+    warn_of_unknown_keys(unknown)
 
 
 @command.command("show")
@@ -98,10 +110,11 @@ def show(
     several requests is shown as their rows.
     """
     logged = asyncio.run(reading.show(storage_url(config_file, storage), any_id, trace_id))
-    if isinstance(logged, list):
+    if isinstance(logged, Slice):
         if raw is not None:
-            raise BadInput(f"{any_id!r} has {len(logged)} requests; --raw takes the id of one.", field="ID")
-        _print(lines_of(is_json=False)(logged))
+            count = len(logged.records)
+            raise BadInput(f"{any_id!r} has {count} requests; --raw takes the id of one.", field="ID")
+        _print(lines_of("table")(logged.records, logged.feedback))
         return
     click.echo(page(logged) if raw is None else _body(logged, raw), nl=raw is None)
 
@@ -118,13 +131,6 @@ def _print_live(lines: Iterable[str]) -> None:
     output.register(sys.stdout, 0)  # which leaves hang-ups and errors
     if output.poll(0):
         raise BrokenPipeError
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not (key and separator):
-        raise click.BadParameter(f"{text!r} is not KEY=VALUE.", param_hint="--metadata")
-    return f"{METADATA}{key}", value
 
 
 def _body(logged: LoggedRequest, side: str) -> bytes:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from gateway.cli.stores import open_existing
 from gateway.domain.clock import now_us
+from gateway.domain.feedback import FeedbackSummary
 from gateway.domain.filter import EVERYTHING, All, Filter, Is, Op, Page, Sort
 from gateway.domain.request import RequestRecord
 from gateway.errors import NotFound
-from gateway.query import LoggedRequest, RequestReader
+from gateway.query import LoggedRequest, RequestReader, Slice
 from gateway.store.base import RequestQueries
 
-Print = Callable[[Sequence[RequestRecord]], None]
+Print = Callable[[Sequence[RequestRecord], Mapping[int, FeedbackSummary]], None]
+"""Shows requests, given what was said of each by `seq`."""
 
 POLL_SECONDS = 0.5
 SLICE = 500
@@ -32,7 +34,8 @@ _OLDEST_FIRST = Sort("seq", descending=False)
 async def tail(url: str, where: Filter, count: int, show: Print) -> None:
     """Show the newest `count` rows in the order in which they were logged."""
     async with open_existing(url) as store:
-        show(await _latest(store, where, count))
+        records = await _latest(store, where, count)
+        show(records, await _feedback_on(store, records))
 
 
 async def follow(url: str, where: Filter, count: int, show: Print) -> None:
@@ -40,25 +43,27 @@ async def follow(url: str, where: Filter, count: int, show: Print) -> None:
     async with open_existing(url) as store:
         recent = await _latest(store, EVERYTHING, LOOK_BACK)
         last = recent[-1].seq if recent else 0
-        show(await _latest(store, All((where, Is("seq", Op.LE, last))), count))
+        before = await _latest(store, All((where, Is("seq", Op.LE, last))), count)
+        show(before, await _feedback_on(store, before))
         async for records in _arriving(store, where, last, {record.seq for record in recent}):
-            show(records)
+            show(records, await _feedback_on(store, records))
 
 
-async def query(url: str, where: Filter, limit: int, show: Print) -> None:
-    """Show the newest `limit` rows, the newest first."""
+async def query(url: str, where: Filter, limit: int, show: Print) -> tuple[str, ...]:
+    """Show the newest `limit` rows, the newest first; return what `Slice.unknown_keys` is."""
     async with open_existing(url) as store:
         reader = RequestReader(store)
         cursor: int | None = None
         for start in range(0, limit, SLICE):
             found = await reader.find(where, min(SLICE, limit - start), cursor, None)
-            show(found.records)
+            show(found.records, found.feedback)
             cursor = found.next_cursor
             if cursor is None:
-                return
+                return found.unknown_keys
+    return ()
 
 
-async def show(url: str, any_id: str, trace_id: str | None) -> LoggedRequest | list[RequestRecord]:
+async def show(url: str, any_id: str, trace_id: str | None) -> LoggedRequest | Slice:
     """Return the request that an id names, or the rows of the trace or session that it names, the newest first.
 
     Raises:
@@ -75,12 +80,18 @@ async def show(url: str, any_id: str, trace_id: str | None) -> LoggedRequest | l
                 if len(found.records) == 1:
                     return await reader.show(found.records[0].request_id, None, found.records[0].trace_id)
                 if found.records:
-                    return list(found.records)
+                    return found
             raise NotFound(f"no request, response, trace or session has the id {any_id!r}.") from error
 
 
 async def _latest(store: RequestQueries, where: Filter, count: int) -> list[RequestRecord]:
     return (await store.find_requests(where, Sort(), Page(count), None))[::-1]
+
+
+async def _feedback_on(
+    store: RequestQueries, records: Sequence[RequestRecord]
+) -> Mapping[int, FeedbackSummary]:
+    return await store.feedback_summaries([record.seq for record in records]) if records else {}
 
 
 async def _arriving(

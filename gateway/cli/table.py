@@ -55,7 +55,7 @@ class Table:
     def _line(self, cells: list[str]) -> str:
         columns = zip(cells, self.columns, self._widths, strict=True)
         return GAP.join(
-            (_cut(cell, width) if column.least else cell).ljust(width) for cell, column, width in columns
+            (cut(cell, width) if column.least else cell).ljust(width) for cell, column, width in columns
         ).rstrip()
 
 
@@ -74,6 +74,11 @@ def clock(time_us: int) -> str:
     return f"{datetime_of(time_us):%Y-%m-%d %H:%M:%S}"
 
 
+def cut(cell: str, width: int) -> str:
+    """Return a text no longer than so many characters, with … where something is left out."""
+    return cell if len(cell) <= width else f"{cell[: width - 1]}…"
+
+
 def mebibytes(size_bytes: int, decimals: int = 1) -> str:
     """Write a size in MiB."""
     return f"{size_bytes / (1024 * 1024):,.{decimals}f} MiB"
@@ -81,7 +86,3 @@ def mebibytes(size_bytes: int, decimals: int = 1) -> str:
 
 def _spelled(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode()
-
-
-def _cut(cell: str, width: int) -> str:
-    return cell if len(cell) <= width else f"{cell[: width - 1]}…"

@@ -51,6 +51,14 @@ class GivenFeedback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ValueWeight:
+    """What an entry of feedback says, and how much it counts."""
+
+    value: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRequest:
     """A request that went through the gateway. Model, tokens and cost are None until it was interpreted, a
     few milliseconds after its end."""
@@ -99,6 +107,9 @@ class LoggedRequest:
     finish_reason: str | None = None
     note: str | None = None
     interpreted_at: datetime | None = None
+    feedback_count: int = 0
+    mean_score: float | None = None
+    feedback_pairs: tuple[ValueWeight, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

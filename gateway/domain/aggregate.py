@@ -32,6 +32,7 @@ class Question:
         to_us: they started before this.
         where: what else must hold of them.
         group_by: a field of requests, or `metadata.KEY`: figures are split by its values; None: not at all.
+        then_by: a second such field, by whose values the figures of each value of the first are split.
         bucket_us: figures are split by time, in pieces of this length that count from the epoch; None: not
             at all.
         bucket_offset_us: how long after the epoch they count from, below 0 for before.
@@ -45,6 +46,12 @@ class Question:
     bucket_us: int | None = None
     bucket_offset_us: int = 0
     tenant: str | None = None
+    then_by: str | None = None
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The fields that figures are split by."""
+        return tuple(field for field in (self.group_by, self.then_by) if field is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +61,12 @@ class Cell:
     Args:
         starts_at_us: beginning of the piece of time; None where time is not split.
         value: value of the field that is grouped by; None for requests that have none, or without groups.
+        second: value of the second field that is grouped by, likewise.
     """
 
     starts_at_us: int | None = None
     value: Scalar = None
+    second: Scalar = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,33 @@ class ScoreSummary:
         return self.weighted_sum / self.total_weight if self.total_weight else None
 
 
+@dataclass(frozen=True, slots=True)
+class FeedbackSummary:
+    """What was said of one request, its trace and its session, as a list shows it.
+
+    Args:
+        score: of all entries.
+        pairs: value and weight of those that have a value, the latest first, at most `MAX_PAIRS`.
+    """
+
+    score: ScoreSummary
+    pairs: tuple[tuple[float, float], ...] = ()
+
+
+MAX_PAIRS = 20
+"""Of how many entries at most a summary tells value and weight."""
+
+NOT_JUDGED = FeedbackSummary(ScoreSummary(0, 0.0, 0.0))
+
+
+def summarise_one(entries: Sequence[Feedback]) -> FeedbackSummary:
+    """Sum up the latest versions of the entries on one request; deleted ones must be left out by the caller."""
+    valued = [entry for entry in entries if entry.value is not None]
+    latest = sorted(valued, key=lambda entry: entry.updated_at_us, reverse=True)[:MAX_PAIRS]
+    pairs = tuple((entry.value, entry.weight) for entry in latest if entry.value is not None)
+    return FeedbackSummary(summarise(entries), pairs)
+
+
 def summarise(entries: Sequence[Feedback]) -> ScoreSummary:
     """Sum up the latest versions of entries; deleted ones must be left out by the caller."""
     scored = [(entry.weight, entry.score) for entry in entries if entry.score is not None]

@@ -10,7 +10,8 @@ from enum import StrEnum
 
 
 class Op(StrEnum):
-    """How a field is compared. Text operators match case as written, except ILIKE."""
+    """How a field is compared. Text operators match case as written, except ICONTAINS and ILIKE, to which the
+    letters from A to Z have none."""
 
     EQ = "eq"
     NE = "ne"
@@ -20,6 +21,7 @@ class Op(StrEnum):
     GE = "ge"
     IN = "in"
     CONTAINS = "contains"
+    ICONTAINS = "icontains"
     LIKE = "like"
     ILIKE = "ilike"
 
@@ -60,7 +62,20 @@ class Not:
     part: Filter
 
 
-Filter = Is | All | Any | Not
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The part holds of what feedback joins to the record: of at least one entry on a request, and of the request
+    that an entry counts for.
+
+    Args:
+        is_counted: whether only the entries matter that count for the request in figures.
+    """
+
+    part: Filter
+    is_counted: bool = False
+
+
+Filter = Is | All | Any | Not | Joined
 
 EVERYTHING = All()
 
@@ -76,7 +91,7 @@ def mentions(where: Filter, name: str) -> bool:
         if isinstance(part, Is):
             if part.field == name:
                 return True
-        elif isinstance(part, Not):
+        elif isinstance(part, Not | Joined):
             stack.append(part.part)
         else:
             stack.extend(part.parts)

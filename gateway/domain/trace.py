@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from gateway.domain.feedback import Feedback, ScoreSummary
+from gateway.domain.feedback import Feedback, FeedbackSummary, ScoreSummary
 from gateway.domain.request import RequestRecord
 
 
@@ -14,12 +15,14 @@ class Trace:
 
     Args:
         score: of what counts for these requests; what is said of their session may count for another one.
+        feedback_on: what was said of each request, by `seq`; without those of which nothing was.
     """
 
     trace_id: str
     requests: tuple[RequestRecord, ...]
     feedback: tuple[Feedback, ...]
     score: ScoreSummary
+    feedback_on: Mapping[int, FeedbackSummary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,14 @@ class Session:
 
     Args:
         score: of what counts for these requests; what is said of a trace that goes beyond may count elsewhere.
+        feedback_on: as that of a trace.
     """
 
     session: str
     requests: tuple[RequestRecord, ...]
     feedback: tuple[Feedback, ...]
     score: ScoreSummary
+    feedback_on: Mapping[int, FeedbackSummary] = field(default_factory=dict)
 
     @property
     def trace_ids(self) -> tuple[str, ...]:

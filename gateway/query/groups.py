@@ -9,6 +9,7 @@ from gateway.domain.filter import Filter, Is, Op, Page, Sort
 from gateway.domain.group import GroupedBy, Place, RequestGroup
 from gateway.domain.request import RequestRecord
 from gateway.errors import TooLarge
+from gateway.query.requests import unknown_keys_of
 from gateway.store.base import RequestQueries
 from gateway.store.figures import GroupQueries
 
@@ -28,20 +29,24 @@ class GroupSlice:
 
     Args:
         next_place: where the next slice begins; None where this one is the last.
+        unknown_keys: where nothing was found, the criteria on keys of metadata that nothing has.
     """
 
     groups: tuple[RequestGroup, ...]
     next_place: Place | None
+    unknown_keys: tuple[str, ...] = ()
 
 
 async def find_groups(
-    store: GroupQueries, by: GroupedBy, where: Filter, limit: int, after: Place | None, tenant: str | None
+    store: GroupStore, by: GroupedBy, where: Filter, limit: int, after: Place | None, tenant: str | None
 ) -> GroupSlice:
     """Return the groups of which a request matches, or those that follow `after`.
 
     Walking from slice to slice meets each group that was there at the start once, while rows are added.
     """
     found = await store.newest_groups(by, where, after, limit + 1, tenant)
+    if not found and after is None:
+        return GroupSlice((), None, await unknown_keys_of(store, where, tenant))
     groups = tuple(found[:limit])
     return GroupSlice(groups, groups[-1].place if len(found) > limit else None)
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from gateway.domain.aggregate import Cell, Question, UsageSums, VerdictSums
-from gateway.domain.filter import All, Is, Op, Page
+from gateway.domain.filter import All, Filter, Is, Op, Page, Scalar
 from gateway.query.figures import Figures
-from gateway.query.search import METADATA
+from gateway.query.metadata_keys import unknown_keys
+from gateway.query.search import COUNTED_REQUESTS, METADATA
 from gateway.query.statistics import mean_score
 from gateway.store.figures import AggregateQueries
 
@@ -60,10 +61,12 @@ class Ranked:
 
     Args:
         next_offset: how many come before the next ones; None where these are the last.
+        unknown_keys: keys of metadata that are grouped by and nothing has; where nothing was found, such criteria.
     """
 
     figures: tuple[Figures, ...]
     next_offset: int | None
+    unknown_keys: tuple[str, ...] = ()
 
 
 class Ranking:
@@ -82,7 +85,7 @@ class Ranking:
             TooLarge: there are more parts than can be put in order.
         """
         usage = await self._store.usage(question)
-        if question.group_by is None and question.bucket_us is None:
+        if not question.groups and question.bucket_us is None:
             usage = usage or {Cell(): UsageSums()}
         is_by_verdicts = order.by in _OF_VERDICTS
         verdicts = await self._store.verdicts(question) if is_by_verdicts else {}
@@ -98,7 +101,27 @@ class Ranking:
             Figures(cell, usage[cell], verdicts.get(cell, VerdictSums()), latencies.get(cell, {}))
             for cell in cells
         )
-        return Ranked(figures, end if end < len(ranked) else None)
+        unknown = await self._unknown_keys(question, usage) if not page.offset else ()
+        return Ranked(figures, end if end < len(ranked) else None, unknown)
+
+    async def _unknown_keys(self, question: Question, usage: Mapping[Cell, UsageSums]) -> tuple[str, ...]:
+        async def exists(condition: Filter) -> bool:
+            asked = Question(question.from_us, question.to_us, condition, tenant=question.tenant)
+            return any(sums.requests for sums in (await self._store.usage(asked)).values())
+
+        suspects: list[Filter] = [Is(field, Op.NE, None) for field in _groups_without_values(question, usage)]
+        if not any(sums.requests for sums in usage.values()):
+            suspects.append(question.where)
+        return await unknown_keys(COUNTED_REQUESTS, All(tuple(suspects)), exists) if suspects else ()
+
+
+def _groups_without_values(question: Question, usage: Mapping[Cell, UsageSums]) -> list[str]:
+    """The keys of metadata that are grouped by and under which none of the groups has a value."""
+    return [
+        field
+        for field, values in zip(question.groups, _values(list(usage)), strict=False)
+        if field.startswith(METADATA) and all(value is None for value in values)
+    ]
 
 
 def _in_order(
@@ -106,12 +129,12 @@ def _in_order(
 ) -> list[Cell]:
     sign = -1 if order.descending else 1
 
-    def place(cell: Cell) -> tuple[int, bool, float, str]:
+    def place(cell: Cell) -> tuple[int, bool, float, str, str]:
         if order.by in _OF_USAGE:
             figure: float | None = _OF_USAGE[order.by](usage[cell])
         else:
             figure = _OF_VERDICTS[order.by](verdicts.get(cell, VerdictSums()))
-        return cell.starts_at_us or 0, figure is None, sign * (figure or 0), str(cell.value)
+        return cell.starts_at_us or 0, figure is None, sign * (figure or 0), str(cell.value), str(cell.second)
 
     return sorted(usage, key=place)
 
@@ -119,10 +142,9 @@ def _in_order(
 def _narrowed(question: Question, cells: Sequence[Cell]) -> Question:
     """The question for no more than what these cells are about."""
     narrowed = question
-    if question.group_by is not None:
-        values = tuple(dict.fromkeys(cell.value for cell in cells))
-        of_values = Is(_comparable(question.group_by), Op.IN, values)
-        narrowed = replace(narrowed, where=All((question.where, of_values)))
+    for field, values in zip(question.groups, _values(cells), strict=False):
+        of_values = Is(_comparable(field), Op.IN, tuple(dict.fromkeys(values)))
+        narrowed = replace(narrowed, where=All((narrowed.where, of_values)))
     starts = [cell.starts_at_us for cell in cells if cell.starts_at_us is not None]
     if starts and question.bucket_us is not None:
         narrowed = replace(
@@ -131,6 +153,10 @@ def _narrowed(question: Question, cells: Sequence[Cell]) -> Question:
             to_us=min(question.to_us, max(starts) + question.bucket_us),
         )
     return narrowed
+
+
+def _values(cells: Sequence[Cell]) -> tuple[list[Scalar], list[Scalar]]:
+    return [cell.value for cell in cells], [cell.second for cell in cells]
 
 
 def _comparable(field: str) -> str:

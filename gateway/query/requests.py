@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gateway.domain.exchange import RawHeaders
-from gateway.domain.feedback import Feedback, Target
+from gateway.domain.feedback import Feedback, FeedbackSummary, Target
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
 from gateway.domain.request import Payload, RequestRecord
 from gateway.domain.subject import only_subject
 from gateway.errors import NotFound
 from gateway.query.feedback import about, find_feedback
+from gateway.query.metadata_keys import unknown_keys
+from gateway.query.search import REQUESTS
 from gateway.store.base import RequestQueries
 from gateway.wire import reassemble
 from gateway.wire.content import decode, header_value
@@ -25,10 +28,14 @@ class Slice:
 
     Args:
         next_cursor: where the next slice begins; None where this one is the last.
+        feedback: what was said of each request, by `seq`; without those of which nothing was.
+        unknown_keys: where nothing was found, the criteria on keys of metadata that nothing has.
     """
 
     records: tuple[RequestRecord, ...]
     next_cursor: int | None
+    feedback: Mapping[int, FeedbackSummary] = field(default_factory=dict)
+    unknown_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +83,13 @@ class RequestReader:
 
         Walking from cursor to cursor meets each row that was there at the start once, while rows are added.
         """
-        if cursor is not None:
-            where = All((where, Is("seq", Op.LT, cursor)))
-        found = await self._store.find_requests(where, NEWEST_FIRST, Page(limit + 1), tenant)
+        following = where if cursor is None else All((where, Is("seq", Op.LT, cursor)))
+        found = await self._store.find_requests(following, NEWEST_FIRST, Page(limit + 1), tenant)
+        if not found and cursor is None:
+            return Slice((), None, unknown_keys=await unknown_keys_of(self._store, where, tenant))
         records = tuple(found[:limit])
-        return Slice(records, records[-1].seq if len(found) > limit else None)
+        feedback = await self._store.feedback_summaries([record.seq for record in records])
+        return Slice(records, records[-1].seq if len(found) > limit else None, feedback)
 
     async def show(self, any_id: str, tenant: str | None, trace_id: str | None = None) -> LoggedRequest:
         """Return the request that our request id or its provider's response id names.
@@ -99,6 +108,15 @@ class RequestReader:
         feedback = await find_feedback(self._store, about(record), tenant)
         # A long body takes long to read, and other callers' streams go through this thread.
         return await asyncio.to_thread(read_back, record, payload, feedback)
+
+
+async def unknown_keys_of(store: RequestQueries, where: Filter, tenant: str | None) -> tuple[str, ...]:
+    """Return the criteria of a search for requests that are on keys of metadata which nothing of its time has."""
+
+    async def exists(condition: Filter) -> bool:
+        return bool(await store.find_requests(condition, NEWEST_FIRST, Page(1), tenant))
+
+    return await unknown_keys(REQUESTS, where, exists)
 
 
 async def find_record(

@@ -1,216 +1,236 @@
-"""By what requests and feedback can be searched: each criterion's name, and the condition that a text given for
-it means.
+"""By what requests, feedback and the audit log can be searched.
 
 One table each for all who search: the native API's query string, its documentation, and the command line.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from types import MappingProxyType
 
-import orjson
-
 from gateway.domain.audit import Via
-from gateway.domain.clock import us_of
 from gateway.domain.exchange import Outcome
 from gateway.domain.feedback import Kind, Source
-from gateway.domain.filter import All, Any, Filter, Is, Op
+from gateway.domain.filter import All, Filter, Is, Joined, Op
+from gateway.domain.moment import moment_us
 from gateway.errors import BadInput
+from gateway.query.criterion import (
+    Criterion,
+    at_least,
+    at_most,
+    contains,
+    ended,
+    equals,
+    flag,
+    metadata,
+    one_of,
+    rating,
+    started,
+    status,
+)
 
 METADATA = "metadata."
-"""Begins the name of a criterion on a key of the metadata."""
+"""Begins the name of a criterion on a key of the requests' metadata."""
+FEEDBACK_METADATA = "feedback.metadata."
+"""Begins the name of a criterion on a key of the feedback's metadata."""
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_FORMS = "`today`, `yesterday`, an age (`15m`, `24h`, `7d`), or µs since the epoch."
+_BEGUN = f"RFC 3339, a date (from its beginning), {_FORMS}"
+_OVER = f"RFC 3339, a date (to its end), {_FORMS}"
 
 
 @dataclass(frozen=True, slots=True)
-class Criterion:
-    """Something that narrows a search.
+class Searchable:
+    """What one kind of records can be searched by.
 
     Args:
-        to_filter: the condition that a text stands for; raises ValueError for one that stands for none.
+        found: what they are called.
+        prefixes: what begins the names of criteria on keys of metadata, and whether that is the metadata of what is
+            joined to the records.
+        is_counted: whether feedback is joined to the one request that it counts for alone.
     """
 
-    description: str
-    to_filter: Callable[[str], Filter]
+    found: str
+    criteria: Mapping[str, Criterion]
+    prefixes: Mapping[str, bool]
+    is_counted: bool = False
 
+    def prefix_of(self, name: str) -> str | None:
+        """Return what begins a name that is one of a key of metadata; None for any other."""
+        return next((prefix for prefix in self.prefixes if name.startswith(prefix) and name != prefix), None)
 
-def to_condition(name: str, text: str, criteria: Mapping[str, Criterion] | None = None) -> Filter:
-    """Return the condition that a criterion with this value stands for.
+    def to_filter(self, given: Iterable[tuple[str, str]]) -> Filter:
+        """Return the condition that all of these criteria with their values mean.
 
-    Args:
-        name: one of `criteria`, or `metadata.KEY`.
-        criteria: `CRITERIA` if none are given.
+        Raises:
+            BadInput: there is no such criterion, it is given twice, or a text is no value for it; names it and what
+                is allowed.
+        """
+        own: list[Filter] = []
+        joined: list[Filter] = []
+        names: set[str] = set()
+        for name, text in given:
+            if name in names:
+                raise BadInput("is given twice; give it once.", field=name)
+            if not text:
+                raise BadInput("has no value; leave it out or give it one.", field=name)
+            names.add(name)
+            prefix = self.prefix_of(name)
+            is_joined = (
+                self.criteria[name].is_joined
+                if name in self.criteria
+                else prefix is not None and self.prefixes[prefix]
+            )
+            (joined if is_joined else own).append(self._condition(name, text, prefix))
+        if joined:
+            own.append(Joined(joined[0] if len(joined) == 1 else All(tuple(joined)), self.is_counted))
+        return All(tuple(own))
 
-    Raises:
-        BadInput: the text is no value for it; says what is.
-    """
-    if name.startswith(METADATA):
-        return _metadata(name, text)
-    try:
-        return (CRITERIA if criteria is None else criteria)[name].to_filter(text)
-    except ValueError as error:
-        raise BadInput(str(error), field=name) from None
+    def _condition(self, name: str, text: str, prefix: str | None) -> Filter:
+        if prefix is not None:
+            return metadata(name.removeprefix(prefix), text)
+        if name not in self.criteria:
+            keys = (f"{prefix}KEY" for prefix in self.prefixes)
+            raise BadInput(
+                f"is nothing to search {self.found} by.",
+                field=name,
+                hint=f"Allowed: {', '.join((*self.criteria, *keys))}.",
+            )
+        try:
+            return self.criteria[name].to_filter(text)
+        except ValueError as error:
+            raise BadInput(str(error), field=name) from None
 
 
 def read_time(name: str, text: str) -> int:
-    """Return the value of the criterion `name` as microseconds since the epoch.
+    """Return the value of the criterion `from` or `to` as microseconds since the epoch.
 
     Raises:
         BadInput: the text is no time; says what is.
     """
     try:
-        return _to_us(text)
+        return moment_us(text, is_end=name == "to")
     except ValueError as error:
         raise BadInput(str(error), field=name) from None
 
 
-def _metadata(name: str, text: str) -> Filter:
-    """Metadata holds strings, numbers and booleans; a text cannot tell which is meant, so all are."""
-    as_text = Is(name, Op.EQ, text)
-    try:
-        value = orjson.loads(text)
-    except ValueError:
-        return as_text
-    if isinstance(value, bool | int | float) and abs(value) < 2**63:
-        return Any((as_text, Is(name, Op.EQ, value)))
-    return as_text
+def _of_request(*, is_joined: bool) -> dict[str, Criterion]:
+    """The criteria on requests that feedback can be searched by as well."""
+    return {
+        "model": equals(
+            "Model that was asked for or that answered.", "model", "requested_model", is_joined=is_joined
+        ),
+        "provider": equals("Name of the provider.", "provider", is_joined=is_joined),
+        "status": status(
+            "Status that the caller got: `200`, or a class of them such as `4xx`.", is_joined=is_joined
+        ),
+        "outcome": one_of("How the request ended.", "outcome", Outcome, is_joined=is_joined),
+        "user": equals("End user of the calling application.", "user", is_joined=is_joined),
+        "endpoint": equals("Kind of call, such as `chat.completions`.", "endpoint", is_joined=is_joined),
+        "environment": equals("Environment of the calling application.", "environment", is_joined=is_joined),
+        "organisation": equals("Organisation of the end user.", "organisation", is_joined=is_joined),
+        "prompt": equals("Name of the prompt.", "prompt", is_joined=is_joined),
+    }
 
 
-def _equals(field: str) -> Callable[[str], Filter]:
-    return lambda text: Is(field, Op.EQ, text)
+def _requests(*, is_counted: bool) -> Searchable:
+    """What requests can be searched by.
 
-
-def _either(*fields: str) -> Callable[[str], Filter]:
-    return lambda text: Any(tuple(Is(field, Op.EQ, text) for field in fields))
-
-
-def _status(text: str) -> Filter:
-    if re.fullmatch("[1-5][0-9]{2}", text):
-        return Is("status", Op.EQ, int(text))
-    if re.fullmatch("[1-5]xx", text):
-        first = int(text[0]) * 100
-        return All((Is("status", Op.GE, first), Is("status", Op.LT, first + 100)))
-    raise ValueError("must be a status such as 200, or a class of them such as 4xx.")
-
-
-def _one_of(field: str, allowed: type[StrEnum]) -> Callable[[str], Filter]:
-    def to_filter(text: str) -> Filter:
-        if text not in tuple(allowed):
-            raise ValueError(f"must be one of {', '.join(allowed)}.")
-        return Is(field, Op.EQ, text)
-
-    return to_filter
-
-
-def _at(field: str, op: Op) -> Callable[[str], Filter]:
-    return lambda text: Is(field, op, _to_us(text))
-
-
-def _number(field: str, op: Op) -> Callable[[str], Filter]:
-    def to_filter(text: str) -> Filter:
-        if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text) and math.isfinite(float(text)):
-            return Is(field, op, float(text))
-        raise ValueError("must be a number such as -0.5.")
-
-    return to_filter
-
-
-def _is_true(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError("must be true or false.")
-    return text == "true"
-
-
-def _is_joined(text: str) -> Filter:
-    return Is("joined_at_us", Op.NE if _is_true(text) else Op.EQ, None)
-
-
-def _to_us(text: str) -> int:
-    if re.fullmatch("[0-9]{1,18}", text):
-        return int(text)
-    if _RFC_3339.fullmatch(text):
-        try:
-            return us_of(datetime.fromisoformat(text.upper()))
-        except (ValueError, OverflowError):
-            pass
-    raise ValueError(
-        "must be a time as in RFC 3339 (2026-01-31T09:30:00Z; a + in a URL is sent as %2B), "
-        "or whole microseconds since the epoch."
+    Args:
+        is_counted: whether feedback on a trace or session is that of the request that it counts for alone.
+    """
+    score, has_feedback = (
+        ("mean_counted_score", "is_judged") if is_counted else ("mean_score", "has_feedback")
     )
-
-
-CRITERIA: Mapping[str, Criterion] = MappingProxyType(
-    {
-        "trace_id": Criterion("Requests of this trace.", _equals("trace_id")),
-        "request_id": Criterion("The request with this id of ours or of the caller.", _equals("request_id")),
-        "model": Criterion("Model that was asked for or that answered.", _either("model", "requested_model")),
-        "provider": Criterion("Name of the provider.", _equals("provider")),
-        "status": Criterion("Status that the caller got: `200`, or a class of them such as `4xx`.", _status),
-        "outcome": Criterion("How the request ended.", _one_of("outcome", Outcome)),
-        "user": Criterion("End user of the calling application.", _equals("user")),
-        "endpoint": Criterion("Kind of call, such as `chat.completions`.", _equals("endpoint")),
-        "environment": Criterion("Environment of the calling application.", _equals("environment")),
-        "session": Criterion("Conversation or agent run.", _equals("session")),
-        "organisation": Criterion("Organisation of the end user.", _equals("organisation")),
-        "prompt": Criterion("Name of the prompt.", _equals("prompt")),
-        "judged": Criterion(
+    whose = (
+        "feedback that counts for the request"
+        if is_counted
+        else "feedback on the request, its trace and its session"
+    )
+    criteria = {
+        "trace_id": equals("Requests of this trace.", "trace_id"),
+        "request_id": equals("The request with this id of ours or of the caller.", "request_id"),
+        **_of_request(is_joined=False),
+        "session": equals("Conversation or agent run.", "session"),
+        "judged": flag(
             "`true`: requests that were judged, of a trace or session the one that feedback counts for; `false`: "
             "the others.",
-            lambda text: Is("is_judged", Op.EQ, _is_true(text)),
+            lambda is_judged: Is("is_judged", Op.EQ, is_judged),
         ),
-        "from": Criterion(
-            "Started at this time or later: RFC 3339, or µs since the epoch.", _at("started_at_us", Op.GE)
+        "has_feedback": flag(
+            f"`true`: requests with feedback; `false`: those without. That is {whose}.",
+            lambda is_given: Is(has_feedback, Op.EQ, is_given),
         ),
-        "to": Criterion(
-            "Started before this time: RFC 3339, or µs since the epoch.", _at("started_at_us", Op.LT)
+        "min_score": at_least(
+            f"Sum of weight × score over sum of weights is at least this, of {whose}.", score
         ),
+        "max_score": at_most(
+            f"Sum of weight × score over sum of weights is at most this, of {whose}.", score
+        ),
+        "rating": rating("`bad`: that score is below 0; `good`: above 0; `neutral`: 0.", score),
+        "label": equals("An entry of feedback has this label.", "label", is_joined=True),
+        "comment": contains(
+            "The comment of an entry of feedback contains this, whatever the case of A to Z.",
+            "comment",
+            is_joined=True,
+        ),
+        "from": started(f"Started at this time or later: {_BEGUN}", "started_at_us"),
+        "to": ended(f"Started before this time: {_OVER}", "started_at_us"),
     }
-)
-"""What requests can be searched by, by the name that callers give it."""
+    prefixes = {METADATA: False, FEEDBACK_METADATA: True}
+    return Searchable("requests", MappingProxyType(criteria), MappingProxyType(prefixes), is_counted)
 
-FEEDBACK_CRITERIA: Mapping[str, Criterion] = MappingProxyType(
-    {
-        "trace_id": Criterion("Feedback on this trace and its requests.", _equals("trace_id")),
-        "request_id": Criterion("Feedback on this request alone.", _equals("request_id")),
-        "session": Criterion("Feedback on this session as a whole.", _equals("session")),
-        "subject_id": Criterion("Feedback given under this id, whatever it names.", _equals("subject_id")),
-        "feedback_id": Criterion("The entry with this id.", _equals("feedback_id")),
-        "author": Criterion("Who judged.", _equals("author")),
-        "app_id": Criterion("Application that it was given in.", _equals("app_id")),
-        "kind": Criterion("Kind of verdict.", _one_of("kind", Kind)),
-        "source": Criterion("Who or what judged.", _one_of("source", Source)),
-        "dialect": Criterion("Dialect of the latest version.", _equals("dialect")),
-        "from": Criterion(
-            "Created at this time or later: RFC 3339, or µs since the epoch.", _at("created_at_us", Op.GE)
-        ),
-        "to": Criterion(
-            "Created before this time: RFC 3339, or µs since the epoch.", _at("created_at_us", Op.LT)
-        ),
-        "is_joined": Criterion("`true`: what it is about was found; `false`: it waits.", _is_joined),
-        "min_score": Criterion("With a score of at least this.", _number("score", Op.GE)),
-        "max_score": Criterion("With a score of at most this.", _number("score", Op.LE)),
-    }
-)
-"""What feedback can be searched by."""
 
-AUDIT_CRITERIA: Mapping[str, Criterion] = MappingProxyType(
-    {
-        "actor": Criterion(
-            "Name of the key, or for commands of the operating system's user.", _equals("actor")
-        ),
-        "action": Criterion("The endpoint or command, as entries have it.", _equals("action")),
-        "via": Criterion("The way by which it was done.", _one_of("via", Via)),
-        "from": Criterion(
-            "Begun at this time or later: RFC 3339, or µs since the epoch.", _at("at_us", Op.GE)
-        ),
-        "to": Criterion("Begun before this time: RFC 3339, or µs since the epoch.", _at("at_us", Op.LT)),
-    }
+REQUESTS = _requests(is_counted=False)
+"""What requests, and groups of them, can be searched by."""
+
+COUNTED_REQUESTS = _requests(is_counted=True)
+"""What figures can be asked for: the same, where feedback on a trace or session is one request's."""
+
+FEEDBACK = Searchable(
+    "entries",
+    MappingProxyType(
+        {
+            "trace_id": equals("Feedback on this trace and its requests.", "trace_id"),
+            "request_id": equals("Feedback on this request alone.", "request_id"),
+            "session": equals("Feedback on this session as a whole.", "session"),
+            "subject_id": equals("Feedback given under this id, whatever it names.", "subject_id"),
+            "feedback_id": equals("The entry with this id.", "feedback_id"),
+            "author": equals("Who judged.", "author"),
+            "app_id": equals("Application that it was given in.", "app_id"),
+            "kind": one_of("Kind of verdict.", "kind", Kind),
+            "source": one_of("Who or what judged.", "source", Source),
+            "dialect": equals("Dialect of the latest version.", "dialect"),
+            "from": started(f"Created at this time or later: {_BEGUN}", "created_at_us"),
+            "to": ended(f"Created before this time: {_OVER}", "created_at_us"),
+            "is_joined": flag(
+                "`true`: what it is about was found; `false`: it waits.",
+                lambda is_joined: Is("joined_at_us", Op.NE if is_joined else Op.EQ, None),
+            ),
+            "min_score": at_least("With a score of at least this.", "score"),
+            "max_score": at_most("With a score of at most this.", "score"),
+            "rating": rating("`bad`: with a score below 0; `good`: above 0; `neutral`: of 0.", "score"),
+            "label": equals("With this label.", "label"),
+            "comment": contains("The comment contains this, whatever the case of A to Z.", "comment"),
+            **_of_request(is_joined=True),
+        }
+    ),
+    MappingProxyType({METADATA: True, FEEDBACK_METADATA: False}),
+)
+"""What feedback can be searched by; what it shares with requests is about the request that an entry counts for."""
+
+AUDIT = Searchable(
+    "entries",
+    MappingProxyType(
+        {
+            "actor": equals("Name of the key, or for commands of the operating system's user.", "actor"),
+            "action": equals("The endpoint or command, as entries have it.", "action"),
+            "via": one_of("The way by which it was done.", "via", Via),
+            "from": started(f"Begun at this time or later: {_BEGUN}", "at_us"),
+            "to": ended(f"Begun before this time: {_OVER}", "at_us"),
+        }
+    ),
+    MappingProxyType({}),
 )
 """What the audit log can be searched by."""

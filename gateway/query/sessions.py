@@ -36,4 +36,5 @@ class SessionReader:
         if not requests:
             raise NotFound(f"there is no session {session!r}.", field="session")
         shown = await find_feedback_on(self._store, requests, NO_OTHERS, tenant)
-        return Session(session, requests, shown.entries, summarise(shown.counted))
+        feedback_on = await self._store.feedback_summaries([record.seq for record in requests])
+        return Session(session, requests, shown.entries, summarise(shown.counted), feedback_on)

@@ -36,4 +36,5 @@ class TraceReader:
         shown = await find_feedback_on(self._store, requests, own, tenant)
         if not requests and not shown.entries:
             raise NotFound(f"there is no trace {trace_id!r}.", field="trace_id")
-        return Trace(trace_id, requests, shown.entries, summarise(shown.counted))
+        feedback_on = await self._store.feedback_summaries([record.seq for record in requests])
+        return Trace(trace_id, requests, shown.entries, summarise(shown.counted), feedback_on)

@@ -38,10 +38,12 @@ class UserSlice:
 
     Args:
         next_offset: how many come before the next ones; None where these are the last.
+        unknown_keys: where nobody was found, the criteria on keys of metadata that nothing has.
     """
 
     users: tuple[User, ...]
     next_offset: int | None
+    unknown_keys: tuple[str, ...] = ()
 
 
 class UserReader:
@@ -61,7 +63,7 @@ class UserReader:
         of_users = replace(question, where=All((question.where, _named(prefix))), group_by="user")
         ranked = await self._ranking.find(of_users, order, page)
         users = await self._users(ranked.figures, question.tenant)
-        return UserSlice(users, ranked.next_offset)
+        return UserSlice(users, ranked.next_offset, ranked.unknown_keys)
 
     async def show(self, name: str, tenant: str | None) -> User:
         """Return one user, with the figures of all their requests.

@@ -1,7 +1,7 @@
 """Questions about many requests → SELECT statements, from the rows themselves or from rollups of them.
 
-Each statement answers for one segment of a question's time; its first two columns are where the piece of time
-starts and the value that is grouped by, the others the sums in the order of their dataclass.
+Each statement answers for one segment of a question's time; its first three columns are where the piece of time
+starts and the two values that are grouped by, the others the sums in the order of their dataclass.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from functools import cache
 from gateway.domain.aggregate import DAY_US, EXACT_MS, GRADE, Question, UsageSums, VerdictSums
 from gateway.domain.filter import All, Is, Op
 from gateway.errors import BadInput
-from gateway.store.computed import REQUEST_EXPRESSIONS, Expression
+from gateway.store.computed import IS_VERDICT, REQUEST_EXPRESSIONS, Expression
 from gateway.store.dialect import Dialect
+from gateway.store.filters import Query, condition
 from gateway.store.operands import Operand, operand_of
 from gateway.store.rollups import Segment
-from gateway.store.sql import Query, condition
 from gateway.store.tables import REQUESTS, Table
 
 _MOST = 10**12
@@ -26,8 +26,8 @@ _MOST = 10**12
 _GREATEST = ("last_started_at_us",)
 """Columns of which not the sum is meant, but the greatest value."""
 
-_BY_CELL = "GROUP BY 1, 2"
-_BY_CLASS = "GROUP BY 1, 2, 3"
+_BY_CELL = "GROUP BY 1, 2, 3"
+_BY_CLASS = "GROUP BY 1, 2, 3, 4"
 
 _MOST_TERMS = 400
 """Most statements put together as one; SQLite takes a few more."""
@@ -106,10 +106,10 @@ VERDICT_SUMS = ", ".join(VERDICTS.values())
 RESUMMED_USAGE = summed({name: name for name in USAGE_COLUMNS})
 RESUMMED_VERDICTS = summed({name: name for name in VERDICT_COLUMNS})
 
-_SAID = """(
+_SAID = f"""(
     SELECT request_seq, weight, score, grade FROM feedback
     WHERE request_started_at_us >= ? AND request_started_at_us < ? AND request_seq IS NOT NULL
-        AND deleted_at_us IS NULL AND (kind <> 'original' OR score IS NOT NULL)
+        AND deleted_at_us IS NULL AND {IS_VERDICT}
 ) AS said"""
 JUDGED = f"{_SAID} JOIN requests ON requests.seq = said.request_seq"
 """Entries with the requests that they count for; an original alone is no verdict. Bound to it: from when and until
@@ -135,17 +135,17 @@ def verdicts(question: Question, segment: Segment, field: str | None, dialect: D
         return _from_rollups(
             "verdict_rollups", question, segment, field, RESUMMED_VERDICTS, _BY_CELL, dialect
         )
-    start, group = _start(question, "requests.started_at_us"), verdict_group(question.group_by, dialect)
+    start, groups = _start(question, "requests.started_at_us"), _groups(question, dialect)
     found = condition(REQUESTS, question.where, question.tenant, dialect)
     judged = _judged_by_time(dialect) if _is_short(segment) else JUDGED
     return Query(
-        f"SELECT {start.sql}, {group.sql}, {VERDICT_SUMS} FROM {judged} WHERE {found.sql} GROUP BY 1, 2",
-        (*start.values, *group.values, segment.from_us, segment.to_us, *found.values),
+        f"SELECT {start.sql}, {groups.sql}, {VERDICT_SUMS} FROM {judged} WHERE {found.sql} {_BY_CELL}",
+        (*start.values, *groups.values, segment.from_us, segment.to_us, *found.values),
     )
 
 
 def latencies(question: Question, segment: Segment, field: str | None, dialect: Dialect) -> Query:
-    """Return the statement for classes of durations: after the first two columns class and number."""
+    """Return the statement for classes of durations: after the first three columns class and number."""
     if field is not None and segment.span_us is not None:
         source = f"latency_rollups, {dialect.members('latency_rollups.classes')} AS class"
         sums = "CAST(class.key AS BIGINT), sum(CAST(class.value AS BIGINT))"
@@ -163,7 +163,7 @@ def count_groups(
         segments = [Segment(question.from_us, question.to_us)]
     parts = [_values(question, segment, field, dialect) for segment in segments]
     return Query(
-        f"WITH found (starts_at_us, value) AS ({' UNION ALL '.join(part.sql for part in parts)})"
+        f"WITH found (starts_at_us, value, second) AS ({' UNION ALL '.join(part.sql for part in parts)})"
         " SELECT starts_at_us, count(DISTINCT value) FROM found WHERE value IS NOT NULL GROUP BY 1",
         tuple(value for part in parts for value in part.values),
     )
@@ -199,14 +199,20 @@ def verdict_group(name: str | None, dialect: Dialect) -> Operand:
     return Operand("grade", "number") if name == GRADE else request_group(name, dialect)
 
 
+def _groups(question: Question, dialect: Dialect) -> Query:
+    """The two values that are grouped by; of requests, where it is not by the grade that verdicts give."""
+    parts = verdict_group(question.group_by, dialect), request_group(question.then_by, dialect)
+    return Query(", ".join(part.sql for part in parts), tuple(mark for part in parts for mark in part.values))
+
+
 def _from_requests(question: Question, segment: Segment, sums: str, ending: str, dialect: Dialect) -> Query:
-    start, group = _start(question, "started_at_us"), request_group(question.group_by, dialect)
+    start, groups = _start(question, "started_at_us"), _groups(question, dialect)
     span = (Is("started_at_us", Op.GE, segment.from_us), Is("started_at_us", Op.LT, segment.to_us))
     found = condition(REQUESTS, All((*span, question.where)), question.tenant, dialect)
     source = dialect.by_index("requests", "requests_started") if _is_short(segment) else "requests"
     return Query(
-        f"SELECT {_list(start.sql, group.sql, sums)} FROM {source} WHERE {found.sql} {ending}",
-        (*start.values, *group.values, *found.values),
+        f"SELECT {_list(start.sql, groups.sql, sums)} FROM {source} WHERE {found.sql} {ending}",
+        (*start.values, *groups.values, *found.values),
     )
 
 
@@ -225,7 +231,7 @@ def _from_rollups(
     table = Table("rollups", columns=(), kinds={}, expressions={field: split})
     found = condition(table, question.where, question.tenant, dialect)
     return Query(
-        f"SELECT {_list(start.sql, group, sums)} FROM {source}"
+        f"SELECT {_list(start.sql, group, 'NULL', sums)} FROM {source}"
         f" WHERE span_us = ? AND field = ? AND starts_at_us >= ? AND starts_at_us < ? AND {found.sql}"
         f" {ending}",
         (*start.values, segment.span_us or 0, field, segment.from_us, segment.to_us, *found.values),

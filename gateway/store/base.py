@@ -14,7 +14,7 @@ from typing import Protocol
 
 from gateway.domain.exchange import Exchange, RawHeaders
 from gateway.domain.export import Export
-from gateway.domain.feedback import Feedback, Receipt, Target
+from gateway.domain.feedback import Feedback, FeedbackSummary, Receipt, Target
 from gateway.domain.filter import Filter, Page, Sort
 from gateway.domain.request import Facts, Payload, RequestRecord
 from gateway.domain.subject import Subject
@@ -89,6 +89,10 @@ class FeedbackQueries(Protocol):
         """Return the latest versions of matching entries, deleted ones included only if `where` asks for
         `deleted_at_us`."""
 
+    async def counted_for(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
+        """Return the request that each of these entries counts for, by `feedback_id`; those that count for none are
+        left out."""
+
 
 class IdQueries(Protocol):
     """What all who are given an id need of a store."""
@@ -126,6 +130,10 @@ class RequestQueries(FeedbackQueries, IdQueries, Protocol):
         """Return what was said last of these requests, their traces and their sessions: of each of these the latest
         entry that says good or bad, and the latest score of each metric; in the order of time. A tenant of None
         sees every entry, any other its own alone."""
+
+    async def feedback_summaries(self, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
+        """Return what was said of each of these requests, its trace and its session, by `seq`; those of which
+        nothing was said are left out."""
 
     async def payload(self, seq: int) -> Payload | None:
         """Return what was kept of a request's heads and bodies; None where nothing was."""

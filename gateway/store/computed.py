@@ -13,7 +13,16 @@ from types import MappingProxyType
 
 from gateway.store.dialect import Dialect, ValueKind
 
-__all__ = ["IS_RATING", "NAMED_REQUEST_EXPRESSIONS", "REQUEST_EXPRESSIONS", "Expression", "ValueKind"]
+__all__ = [
+    "COUNTS_FOR_REQUEST",
+    "IS_RATING",
+    "IS_VERDICT",
+    "NAMED_REQUEST_EXPRESSIONS",
+    "REQUEST_EXPRESSIONS",
+    "Expression",
+    "ValueKind",
+    "is_about_request",
+]
 
 IS_RATING = (
     "feedback.weight * feedback.score <> 0 AND (feedback.kind <> 'score' OR feedback.metric IS NULL)"
@@ -21,6 +30,12 @@ IS_RATING = (
 )
 """That an entry says good or bad of the whole, in whatever dialect: it weighs something, its score is not neutral,
 and it is no score by a name of its own."""
+
+IS_VERDICT = "(feedback.kind <> 'original' OR feedback.score IS NOT NULL)"
+"""That an entry is counted: an original alone is no verdict."""
+
+COUNTS_FOR_REQUEST = "feedback.request_seq = requests.seq AND feedback.deleted_at_us IS NULL"
+"""That an entry counts in figures for the request at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +61,7 @@ def _plain(kind: ValueKind, sql: str) -> Expression:
     return Expression(kind, lambda _: sql)
 
 
-def _is_about_it(dialect: Dialect) -> str:
+def is_about_request(dialect: Dialect) -> str:
     """That an entry is about the request at hand: by its id, or about its trace or session as a whole."""
     return (
         f"(feedback.request_id = requests.request_id"
@@ -61,7 +76,7 @@ def _of_latest_rating(kind: ValueKind, what: str) -> Expression:
     return Expression(
         kind,
         lambda dialect: (
-            f"(SELECT {what} FROM feedback WHERE {_is_about_it(dialect)} AND {IS_RATING} {_LATEST_FIRST})"
+            f"(SELECT {what} FROM feedback WHERE {is_about_request(dialect)} AND {IS_RATING} {_LATEST_FIRST})"
         ),
     )
 
@@ -70,19 +85,29 @@ def _mean_of(entries: str) -> str:
     return f"(SELECT avg(feedback.weight * feedback.grade) FROM feedback WHERE {entries})"
 
 
-_COUNTS_FOR_IT = "feedback.request_seq = requests.seq AND feedback.deleted_at_us IS NULL"
+def _mean_score(entries: str) -> str:
+    """The mean that figures have, of the entries for which a condition holds."""
+    return (
+        "(SELECT sum(feedback.weight * feedback.score)"
+        " / nullif(sum(CASE WHEN feedback.score IS NULL THEN 0.0 ELSE feedback.weight END), 0)"
+        f" FROM feedback WHERE {entries})"
+    )
+
+
+def _has_verdict(entries: str) -> str:
+    return f"EXISTS (SELECT 1 FROM feedback WHERE {entries} AND {IS_VERDICT})"
 
 
 def _of_latest_score(dialect: Dialect) -> str:
     return (
-        f"(SELECT feedback.value FROM feedback WHERE {_is_about_it(dialect)} AND feedback.kind = 'score'"
+        f"(SELECT feedback.value FROM feedback WHERE {is_about_request(dialect)} AND feedback.kind = 'score'"
         f" AND feedback.metric = ? {_LATEST_FIRST})"
     )
 
 
 def _is_scored(dialect: Dialect) -> str:
     return (
-        f"EXISTS (SELECT 1 FROM feedback WHERE {_is_about_it(dialect)} AND feedback.kind = 'score'"
+        f"EXISTS (SELECT 1 FROM feedback WHERE {is_about_request(dialect)} AND feedback.kind = 'score'"
         " AND feedback.metric IS NOT NULL)"
     )
 
@@ -115,17 +140,20 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
         "feedback.id": _of_latest_rating("text", "feedback.feedback_id"),
         "feedback.rating": _of_latest_rating("flag", "feedback.score > 0"),
         "feedback.updated_at_us": _of_latest_rating("number", "feedback.updated_at_us"),
-        "is_judged": _plain("flag", f"EXISTS (SELECT 1 FROM feedback WHERE {_COUNTS_FOR_IT})"),
-        "weighted_feedback": Expression("number", lambda dialect: _mean_of(_is_about_it(dialect))),
-        "weighted_verdict": _plain("number", _mean_of(_COUNTS_FOR_IT)),
+        "has_feedback": Expression("flag", lambda dialect: _has_verdict(is_about_request(dialect))),
+        "is_judged": _plain("flag", _has_verdict(COUNTS_FOR_REQUEST)),
+        "mean_score": Expression("number", lambda dialect: _mean_score(is_about_request(dialect))),
+        "mean_counted_score": _plain("number", _mean_score(COUNTS_FOR_REQUEST)),
+        "weighted_feedback": Expression("number", lambda dialect: _mean_of(is_about_request(dialect))),
+        "weighted_verdict": _plain("number", _mean_of(COUNTS_FOR_REQUEST)),
         "is_scored": Expression("flag", _is_scored),
     }
 )
 """Computed fields of requests. Durations are whole milliseconds. `feedback.…` is about the entry given last that
-says good or bad of the request, its trace or its session; `weighted_feedback` is the mean of weight × grade of
-all entries on these, `weighted_verdict` that of the entries that count for the request in figures, and
-`is_judged` whether there are any. `…_text` is a body as it was before it was packed and encoded, missing where it
-is empty or no UTF-8."""
+says good or bad of the request, its trace or its session; `has_feedback` whether there are any entries on
+these, `mean_score` Σ weight × score / Σ weight of them, `weighted_feedback` the mean of weight × grade;
+`is_judged`, `mean_counted_score` and `weighted_verdict` are the same of the entries that count for the request in
+figures. `…_text` is a body as it was before it was packed and encoded, missing where it is empty or no UTF-8."""
 
 NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
     {

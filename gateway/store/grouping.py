@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from gateway.domain.filter import All, Filter, Is, Op
 from gateway.domain.group import GroupedBy, Place
 from gateway.store.aggregates import VERDICT_SUMS, usage_sums
-from gateway.store.computed import REQUEST_EXPRESSIONS
+from gateway.store.computed import IS_VERDICT, REQUEST_EXPRESSIONS
 from gateway.store.dialect import Dialect
-from gateway.store.sql import Query, condition
+from gateway.store.filters import Query, condition
 from gateway.store.tables import REQUESTS
 from gateway.store.text import list_to_json, storable
 
@@ -65,8 +65,7 @@ def verdicts(by: GroupedBy, names: Sequence[str], tenant: str | None, dialect: D
         f'SELECT requests."{by}", {VERDICT_SUMS}'
         f" FROM {_requests(by, dialect)} JOIN feedback ON feedback.request_seq = requests.seq"
         f' WHERE requests."{by}" {dialect.among_texts("?")} AND feedback.deleted_at_us IS NULL'
-        " AND (feedback.kind <> 'original' OR feedback.score IS NOT NULL)"
-        f"{of_tenant.sql} GROUP BY 1",
+        f" AND {IS_VERDICT}{of_tenant.sql} GROUP BY 1",
         (list_to_json(names), *of_tenant.values),
     )
 

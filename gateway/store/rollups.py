@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.aggregate import DAY_US, GRADE, HOUR_US, Question
-from gateway.domain.filter import Filter, Is, Not
+from gateway.domain.filter import Filter, Is, Joined, Not
 
 NO_FIELD = ""
 """Stands for not being split."""
@@ -28,6 +28,9 @@ MANIFOLD_FIELDS = ("user", "session")
 USAGE_FIELDS = (NO_FIELD, *REQUEST_FIELDS)
 LATENCY_FIELDS = (NO_FIELD, "provider", "any_model")
 VERDICT_FIELDS = (NO_FIELD, *REQUEST_FIELDS, GRADE)
+
+_OTHER_TABLE = "joined"
+"""Stands for all fields of what is joined: no rollup is split by one."""
 
 SPANS = (DAY_US, HOUR_US)
 """Lengths of rollups, in microseconds, the longest first."""
@@ -53,8 +56,7 @@ def field_of(question: Question, fields: Sequence[str]) -> str | None:
     """Return the field by which those rollups are split that answer a question; None where it takes more than one,
     or one by which there are none."""
     named = set(_fields(question.where))
-    if question.group_by is not None:
-        named.add(question.group_by)
+    named.update(question.groups)
     field = named.pop() if named else NO_FIELD
     return field if not named and field in fields else None
 
@@ -83,6 +85,8 @@ def spans_of(time_us: int) -> tuple[tuple[int, int], ...]:
 def _fields(where: Filter) -> Iterator[str]:
     if isinstance(where, Is):
         yield where.field
+    elif isinstance(where, Joined):
+        yield _OTHER_TABLE
     else:
         for part in (where.part,) if isinstance(where, Not) else where.parts:
             yield from _fields(part)

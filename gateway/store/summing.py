@@ -21,6 +21,7 @@ from gateway.store.aggregates import (
     usage_of_request,
 )
 from gateway.store.dialect import Dialect
+from gateway.store.filters import Query
 from gateway.store.rollups import (
     LATENCY_FIELDS,
     MANIFOLD_FIELDS,
@@ -28,7 +29,6 @@ from gateway.store.rollups import (
     USAGE_FIELDS,
     VERDICT_FIELDS,
 )
-from gateway.store.sql import Query
 
 _OF_SPAN = "FROM requests WHERE started_at_us >= ? AND started_at_us < ?"
 

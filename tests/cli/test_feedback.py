@@ -133,3 +133,33 @@ async def test_doctor_tells_of_feedback_that_waits_and_of_thumbs_that_are_read_a
     mend = "`gateway feedback rescale --scale thumbs --key app`"
     assert misread["do"] == f"If they are thumbs, set portkey_scale: thumbs for it, then: {mend}"
     assert told(feedback={"portkey_scale": "thumbs"})[1]["do"] == mend
+
+
+def test_what_was_disliked_is_listed_with_question_answer_and_comment(played: Played) -> None:
+    with GatewayClient(played.gateway.url) as client:
+        down, up = (
+            client.feedback.create(trace_id="first", value=value, metadata={"_user": "ann", "page": page})
+            for value, page in ((-10, "faq"), (10, "home"))
+        )
+    listed = ("feedback", "list", "--since", "15m", "--author", "ann", "--where")
+    titles, row, question, answer = played.run(
+        *listed, "feedback.metadata.page=faq", "--bad"
+    ).stdout.splitlines()
+    assert titles.split() == [
+        "CREATED",
+        "(UTC)",
+        "SCORE",
+        "VALUE:WEIGHT",
+        "AUTHOR",
+        "ABOUT",
+        "FEEDBACK",
+        "ID",
+    ]
+    assert row.split()[2:] == ["-1.00", "-10:1", "ann", "first", down.feedback_id]
+    assert question.startswith("  question  ")
+    assert answer.startswith("  answer    ")
+    head, line = played.run(*listed, "feedback.metadata.page=home", "--good", "--csv").stdout.splitlines()
+    assert head.startswith("feedback_id,")
+    assert line.startswith(up.feedback_id)
+    nothing = played.run(*listed, "metadata.page=faq")
+    assert (nothing.returncode, nothing.stderr) == (0, "Nothing of that time has metadata.page.\n")

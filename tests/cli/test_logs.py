@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 
@@ -50,10 +51,22 @@ def test_query_takes_the_filters_of_the_api(played: Played, other: dict[str, str
     assert ids(found.stdout) == ([played.whole] if is_found else [])
 
 
+def test_what_was_said_stands_in_each_row(played: Played) -> None:
+    played.run("feedback", "add", played.stream, "-5", "--weight", "0.5")
+    asked = ("logs", "query", "--max-score", "-0.1", "--since", "1h", "--request-id", played.stream)
+    titles, row = played.run(*asked).stdout.splitlines()
+    assert "FEEDBACK" in titles
+    # On its trace there may be more, by other tests.
+    assert re.search(r" [1-9] -0\.[0-9]{2} ", row)
+    head, line = played.run(*asked, "--csv").stdout.splitlines()
+    assert head.endswith("feedback_count,mean_score,feedback_pairs")
+    assert '""value"":-5.0,""weight"":0.5' in line
+
+
 def test_a_filter_with_a_bad_value_is_wrong_usage(played: Played) -> None:
-    refused = played.run("logs", "query", "--from", "yesterday")
+    refused = played.run("logs", "query", "--from", "tuesday")
     assert refused.returncode == 2
-    assert refused.stderr.startswith("error: from: must be a time as in RFC 3339")
+    assert refused.stderr.startswith("error: from: must be a time: RFC 3339")
 
 
 def test_the_table_fits_and_ends_with_the_id(played: Played) -> None:

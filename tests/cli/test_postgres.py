@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from gateway.cli import reading
+from gateway.domain.feedback import FeedbackSummary
 from gateway.domain.filter import EVERYTHING
 from gateway.domain.request import RequestRecord
 from gateway.store import open_store
@@ -56,7 +57,7 @@ async def test_a_row_that_appears_after_one_with_a_higher_number_is_followed_too
     store, slow = await open_store(postgres_url), PostgresConnection(postgres_url)
     shown: list[str] = []
 
-    def show(records: Sequence[RequestRecord]) -> None:
+    def show(records: Sequence[RequestRecord], _: Mapping[int, FeedbackSummary]) -> None:
         shown.extend(record.request_id for record in records)
 
     await store.append([exchange("before")])

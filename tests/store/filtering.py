@@ -17,6 +17,7 @@ def matches(record: RequestRecord, where: Filter) -> bool:
         return any(matches(record, part) for part in where.parts)
     if isinstance(where, Not):
         return not matches(record, where.part)
+    assert isinstance(where, Is)
     return _holds(value_of(record, where.field), where)
 
 
@@ -63,10 +64,10 @@ def _holds(value: object, condition: Is) -> bool:
 
 
 def _matches_text(value: str, op: Op, pattern: str) -> bool:
-    if op is Op.CONTAINS:
-        return pattern in value
-    if op is Op.ILIKE:
+    if op in (Op.ILIKE, Op.ICONTAINS):
         value, pattern = value.translate(_ASCII_LOWER), pattern.translate(_ASCII_LOWER)
+    if op in (Op.CONTAINS, Op.ICONTAINS):
+        return pattern in value
     expression = "".join({"%": ".*", "_": "."}.get(character, re.escape(character)) for character in pattern)
     return re.fullmatch(expression, value, re.DOTALL) is not None
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from gateway.domain.filter import EVERYTHING, MAX_TERMS, All, Any, Filter, Is, Not, Op, Page, Sort, mentions
 from gateway.domain.request import Facts, RequestRecord, Usage
 from gateway.errors import BadInput
+from gateway.store.filters import MAX_DEPTH, MAX_VALUES, Query
 from gateway.store.relational import request_log
 from gateway.store.rows import record_from_row
-from gateway.store.sql import MAX_DEPTH, MAX_SORT_FIELDS, MAX_VALUES, Query, select
+from gateway.store.sql import MAX_SORT_FIELDS, select
 from gateway.store.sqlite.dialect import SQLITE
 from gateway.store.tables import REQUESTS
 from tests.store.conftest import Engine
@@ -29,7 +30,7 @@ METADATA = st.dictionaries(KEYS, st.one_of(SCALARS, st.just([1, "a"]), st.just({
 TEXT_FIELDS = st.sampled_from(["user", "error", "request_id", "model"])
 NUMBER_FIELDS = st.sampled_from(["status", "started_at_us", "prompt_tokens", "seq"])
 ORDERINGS = st.sampled_from([Op.EQ, Op.NE, Op.LT, Op.LE, Op.GT, Op.GE])
-TEXT_OPS = st.sampled_from([Op.CONTAINS, Op.LIKE, Op.ILIKE])
+TEXT_OPS = st.sampled_from([Op.CONTAINS, Op.ICONTAINS, Op.LIKE, Op.ILIKE])
 METADATA_FIELDS = KEYS.map(lambda key: f"metadata.{key}")
 
 
@@ -136,7 +137,7 @@ def test_rows_are_sorted_by_each_field_in_turn_and_keep_the_order_in_which_they_
 
 
 @pytest.mark.parametrize("text", ["[a]", "a*", "?", "[", "]", "[^a]", "\\\\", "a-z"])
-@pytest.mark.parametrize("op", [Op.LIKE, Op.ILIKE, Op.CONTAINS])
+@pytest.mark.parametrize("op", [Op.LIKE, Op.ILIKE, Op.CONTAINS, Op.ICONTAINS])
 def test_only_percent_and_underscore_stand_for_other_characters(engine: Engine, op: Op, text: str) -> None:
     request_log.append(
         engine.connection, engine.packer, [exchange(error=text), exchange(error="a"), exchange(error="b")]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-from gateway.domain.clock import us_of
 from gateway.domain.filter import Filter, Is, Not, Op
+from gateway.domain.moment import moment_us
 from gateway.domain.request import NANO
 from gateway.errors import BadInput
 from gateway.web.validation import shown
@@ -153,9 +152,11 @@ def _scaled(value: float, scale: int) -> int | float:
 
 def _read_time_us(value: object) -> int:
     try:
-        return us_of(datetime.fromisoformat(read_text(value)))
-    except (ValueError, OverflowError):
-        raise BadInput(f"must be a time such as 2026-01-31T09:30:00Z; got {shown(value)}.") from None
+        return moment_us(read_text(value), is_iso=True)
+    except ValueError:
+        raise BadInput(
+            f"must be a time such as 2026-01-31T09:30:00Z, a date or an age such as 7d; got {shown(value)}."
+        ) from None
 
 
 def _text_holds(text: str, operator: str, wanted: str) -> bool:

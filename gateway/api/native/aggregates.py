@@ -9,22 +9,22 @@ from pydantic import Field
 
 from gateway.api.native.figures import TimedFigures, timed_figures
 from gateway.api.native.questions import AGGREGATE_PARAMETERS, read_aggregate_question
-from gateway.api.native.replies import PRIVATE, NextCursor, Shape, reply
+from gateway.api.native.replies import NextCursor, Shape, UnknownKeys, refuse_unknown_keys, reply
 from gateway.api.native.shapes import Time, rfc_3339
-from gateway.api.native.table import to_csv
+from gateway.api.native.table import CSV, csv_page, wants_csv
 from gateway.domain.filter import Scalar
 from gateway.domain.principal import Principal, Role
-from gateway.errors import BadInput
 from gateway.query import Figures, Ranked, Ranking
 from gateway.web.face import Endpoint
-
-CSV = "text/csv"
 
 
 class CellFields(Shape):
     bucket: Time | None = Field(description="When its piece of time begins; null without `bucket`.")
     group: Scalar = Field(
         description="The value that is grouped by; null for requests that have none, and without `group_by`."
+    )
+    second_group: Scalar = Field(
+        description="The value of the second field that is grouped by, likewise; null where there is one field."
     )
 
 
@@ -37,6 +37,7 @@ class AggregateRow(TimedFigures, CellFields):
             {
                 "bucket": rfc_3339(part.cell.starts_at_us),
                 "group": part.cell.value,
+                "second_group": part.cell.second,
                 **timed_figures(part.usage, part.verdicts, part.latencies),
             }
         )
@@ -47,6 +48,7 @@ class AggregateReply(Shape):
         description="In the order of time; within a time in the order asked for."
     )
     next_cursor: NextCursor
+    unknown_keys: UnknownKeys
 
 
 class AggregateEndpoints:
@@ -76,13 +78,16 @@ class AggregateEndpoints:
 
     async def _find(self, request: web.Request, principal: Principal) -> web.Response:
         asked = read_aggregate_question(request.query.items(), principal.tenant)
-        is_csv = _wants_csv(request)
+        is_csv = wants_csv(request)
         found = await self._ranking.find(asked.question, asked.order, asked.page)
         # Percentiles of a thousand rows take long, and other callers' streams go through this thread.
         rows = await asyncio.to_thread(_rows, found)
         if is_csv:
-            return _download(request, rows, found)
-        return reply(AggregateReply(data=rows, next_cursor=_cursor(found)))
+            refuse_unknown_keys(found.unknown_keys)
+            return csv_page(request, "aggregates", AggregateRow, rows, _cursor(found))
+        return reply(
+            AggregateReply(data=rows, next_cursor=_cursor(found), unknown_keys=list(found.unknown_keys))
+        )
 
 
 def _rows(found: Ranked) -> list[AggregateRow]:
@@ -91,17 +96,3 @@ def _rows(found: Ranked) -> list[AggregateRow]:
 
 def _cursor(found: Ranked) -> str | None:
     return None if found.next_offset is None else str(found.next_offset)
-
-
-def _wants_csv(request: web.Request) -> bool:
-    wanted = request.query.get("format")
-    if wanted not in (None, "json", "csv"):
-        raise BadInput("must be json or csv.", field="format")
-    return wanted == "csv" or (wanted is None and CSV in request.headers.get("Accept", ""))
-
-
-def _download(request: web.Request, rows: list[AggregateRow], found: Ranked) -> web.Response:
-    headers = {**PRIVATE, "Content-Disposition": 'attachment; filename="aggregates.csv"'}
-    if (cursor := _cursor(found)) is not None:
-        headers["Link"] = f'<{request.rel_url.update_query(cursor=cursor)}>; rel="next"'
-    return web.Response(text=to_csv(AggregateRow, rows), content_type=CSV, charset="utf-8", headers=headers)

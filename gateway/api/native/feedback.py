@@ -3,7 +3,8 @@ and to erase them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 from aiohttp import web
 from pydantic import Field
@@ -16,16 +17,19 @@ from gateway.api.native.erasing import (
     read_dry_run,
     target_without_person,
 )
-from gateway.api.native.filters import read_feedback_search
-from gateway.api.native.parameters import FEEDBACK_PARAMETERS
-from gateway.api.native.replies import NextCursor, Shape, reply
+from gateway.api.native.filters import Search, read_feedback_search, read_mark
+from gateway.api.native.parameters import FEEDBACK_PARAMETERS, MAX_LIMIT
+from gateway.api.native.replies import NextCursor, Shape, UnknownKeys, refuse_unknown_keys, reply
 from gateway.api.native.shapes import FeedbackRow, Time, rfc_3339
+from gateway.api.native.table import CSV, csv_page, csv_stream, wants_csv
 from gateway.domain.feedback import Feedback
 from gateway.domain.filter import All, Any, Filter, Is, Op, Page, Sort
 from gateway.domain.principal import Principal, Role
 from gateway.erasing import Eraser
 from gateway.errors import BadInput
 from gateway.feedback import FeedbackCore, Scale
+from gateway.query.metadata_keys import unknown_keys
+from gateway.query.search import FEEDBACK
 from gateway.web.bodies import read_json
 from gateway.web.face import Endpoint, Parameter
 from gateway.web.feedback import MAX_BULK, joined_headers
@@ -43,6 +47,7 @@ NEWEST_FIRST = Sort("created_at_us", descending=True, then=Sort("feedback_id", d
 class FeedbackListReply(Shape):
     data: list[FeedbackRow] = Field(description="Newest first.")
     next_cursor: NextCursor
+    unknown_keys: UnknownKeys
 
 
 class FeedbackVersion(FeedbackRow):
@@ -109,10 +114,12 @@ class FeedbackEndpoints:
                 role=Role.READ,
                 summary="Find feedback",
                 description="Entries of every dialect in their latest version, withdrawn ones left out. All "
-                "conditions must hold. Newest first; walking from cursor to cursor meets each entry once, while "
+                "conditions must hold; those on the request are about the one that an entry counts for. "
+                "Newest first; walking from cursor to cursor meets each entry once, while "
                 "new ones are added.",
                 parameters=FEEDBACK_PARAMETERS,
                 reply=FeedbackListReply,
+                reply_types=(CSV,),
                 failures=(400, 503, 504),
             ),
             Endpoint(
@@ -159,13 +166,42 @@ class FeedbackEndpoints:
         response.headers.update(joined_headers(entries))
         return response
 
-    async def _find(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _find(self, request: web.Request, principal: Principal) -> web.StreamResponse:
         search = read_feedback_search(request.query.items())
+        if wants_csv(request) and "limit" not in request.query:
+            return await csv_stream(request, "feedback", FeedbackRow, self._all(search, principal))
+        found = await self._slice(search, principal)
+        if wants_csv(request):
+            refuse_unknown_keys(found.unknown_keys)
+            return csv_page(request, "feedback", FeedbackRow, found.data, found.next_cursor)
+        return reply(found)
+
+    async def _slice(self, search: Search[tuple[int, str]], principal: Principal) -> FeedbackListReply:
+        async def exists(condition: Filter) -> bool:
+            return bool(await self._feedback.find(condition, NEWEST_FIRST, Page(1), principal))
+
         where = All((search.where, _following(search.after)))
         found = await self._feedback.find(where, NEWEST_FIRST, Page(search.limit + 1), principal)
+        is_empty = not found and search.after is None
+        unknown = await unknown_keys(FEEDBACK, search.where, exists) if is_empty else ()
         data = found[: search.limit]
-        cursor = _cursor(data[-1]) if len(found) > search.limit else None
-        return reply(FeedbackListReply(data=[FeedbackRow.of(entry) for entry in data], next_cursor=cursor))
+        return FeedbackListReply(
+            data=[FeedbackRow.of(entry) for entry in data],
+            next_cursor=_cursor(data[-1]) if len(found) > search.limit else None,
+            unknown_keys=list(unknown),
+        )
+
+    async def _all(
+        self, search: Search[tuple[int, str]], principal: Principal
+    ) -> AsyncIterator[list[FeedbackRow]]:
+        """All that is found from a place on, slice by slice."""
+        following: Search[tuple[int, str]] | None = replace(search, limit=MAX_LIMIT)
+        while following is not None:
+            found = await self._slice(following, principal)
+            refuse_unknown_keys(found.unknown_keys)
+            yield found.data
+            mark = read_mark(found.next_cursor)
+            following = None if mark is None else replace(following, after=mark)
 
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         refuse_unknown(request.query, ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -13,18 +13,12 @@ from gateway.api.native.parameters import (
     FEEDBACK_PARAMETERS,
     MAX_LIMIT,
     SEARCH_PARAMETERS,
+    TRACE_PARAMETERS,
 )
-from gateway.domain.filter import All, Filter
+from gateway.domain.filter import Filter
 from gateway.domain.group import Place
 from gateway.errors import BadInput
-from gateway.query.search import (
-    AUDIT_CRITERIA,
-    CRITERIA,
-    FEEDBACK_CRITERIA,
-    METADATA,
-    Criterion,
-    to_condition,
-)
+from gateway.query.search import AUDIT, FEEDBACK, REQUESTS, Searchable
 from gateway.web.face import Parameter
 from gateway.web.query_string import once_each, refuse_unknown
 
@@ -54,55 +48,56 @@ def read_search(query: Query) -> Search[int]:
     Raises:
         BadInput: a parameter is unknown, given twice or has a bad value; names it and what is allowed.
     """
-    return _read(query, CRITERIA, SEARCH_PARAMETERS, read_position)
+    return _read(query, REQUESTS, SEARCH_PARAMETERS, read_position)
 
 
 def read_group_search(query: Query) -> Search[Place]:
     """Read what is looked for among traces or sessions. Raises BadInput as `read_search` does."""
-    return _read(query, CRITERIA, SEARCH_PARAMETERS, _read_place)
+    return _read(query, REQUESTS, TRACE_PARAMETERS, _read_place)
 
 
 def read_feedback_search(query: Query) -> Search[tuple[int, str]]:
     """Read what is looked for among feedback; the slice comes after the entry that was created then, in µs since
     the epoch, and has this id. Raises BadInput as `read_search` does."""
-    return _read(query, FEEDBACK_CRITERIA, FEEDBACK_PARAMETERS, _read_entry)
+    return _read(query, FEEDBACK, FEEDBACK_PARAMETERS, _read_entry)
 
 
 def read_audit_search(query: Query) -> Search[tuple[int, str]]:
     """Read what is looked for in the audit log; the slice comes after the entry that was begun then, in µs since
     the epoch, and has this id. Raises BadInput as `read_search` does."""
-    given = once_each(query)
-    refuse_unknown(given, [parameter.name for parameter in AUDIT_PARAMETERS])
-    return _read(given.items(), AUDIT_CRITERIA, AUDIT_PARAMETERS, _read_entry)
+    return _read(query, AUDIT, AUDIT_PARAMETERS, _read_entry)
 
 
 def _read(
     query: Query,
-    criteria: Mapping[str, Criterion],
+    searchable: Searchable,
     parameters: Iterable[Parameter],
     read_mark: Callable[[Mapping[str, str]], Mark | None],
 ) -> Search[Mark]:
     given = once_each(query)
-    where = conditions(given, criteria, parameters)
+    where = conditions(given, searchable, parameters)
     return Search(where, read_limit(given), read_mark(given))
 
 
 def conditions(
-    given: Mapping[str, str], criteria: Mapping[str, Criterion], parameters: Iterable[Parameter]
+    given: Mapping[str, str],
+    searchable: Searchable,
+    parameters: Iterable[Parameter],
+    others: Collection[str] = (),
 ) -> Filter:
-    """Return what those parameters mean that are criteria.
+    """Return what those parameters mean that are criteria, and not among the `others`.
 
     Raises:
         BadInput: a parameter is not among `parameters`, or its value is none for it.
     """
-    names = [name for name in given if not name.startswith(METADATA) or name == METADATA]
-    refuse_unknown(names, [parameter.name for parameter in parameters])
-    return All(
-        tuple(
-            to_condition(name, text, criteria)
-            for name, text in given.items()
-            if name in criteria or name.startswith(METADATA)
-        )
+    refuse_unknown(
+        [name for name in given if searchable.prefix_of(name) is None],
+        [parameter.name for parameter in parameters],
+    )
+    return searchable.to_filter(
+        (name, text)
+        for name, text in given.items()
+        if name not in others and (name in searchable.criteria or searchable.prefix_of(name) is not None)
     )
 
 
@@ -125,6 +120,12 @@ def read_position(given: Mapping[str, str]) -> int | None:
 def _read_place(given: Mapping[str, str]) -> Place | None:
     found = _matched(r"([0-9]{1,18})\.([0-9]{1,18})", given)
     return Place(int(found[1]), int(found[2])) if found else None
+
+
+def read_mark(cursor: str | None) -> tuple[int, str] | None:
+    """Return the time and the id that a cursor of feedback is, None without one. Raises BadInput for one that is
+    none."""
+    return _read_entry({} if cursor is None else {"cursor": cursor})
 
 
 def _read_entry(given: Mapping[str, str]) -> tuple[int, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from gateway.api.native.figures import Figures, figures
-from gateway.api.native.replies import NextCursor, Shape
+from gateway.api.native.replies import NextCursor, Shape, UnknownKeys
 from gateway.api.native.shapes import Time, rfc_3339
 from gateway.domain.group import RequestGroup
 from gateway.query import GroupSlice
@@ -46,19 +46,29 @@ class SessionRow(Figures, GroupFields, SessionName):
 class TraceListReply(Shape):
     data: list[TraceRow] = Field(description="Newest first, by the latest of the requests that match.")
     next_cursor: NextCursor
+    unknown_keys: UnknownKeys
 
     @classmethod
     def of(cls, found: GroupSlice) -> TraceListReply:
-        return cls(data=[TraceRow.of(group) for group in found.groups], next_cursor=_cursor(found))
+        return cls(
+            data=[TraceRow.of(group) for group in found.groups],
+            next_cursor=_cursor(found),
+            unknown_keys=list(found.unknown_keys),
+        )
 
 
 class SessionListReply(Shape):
     data: list[SessionRow] = Field(description="Newest first, by the latest of the requests that match.")
     next_cursor: NextCursor
+    unknown_keys: UnknownKeys
 
     @classmethod
     def of(cls, found: GroupSlice) -> SessionListReply:
-        return cls(data=[SessionRow.of(group) for group in found.groups], next_cursor=_cursor(found))
+        return cls(
+            data=[SessionRow.of(group) for group in found.groups],
+            next_cursor=_cursor(found),
+            unknown_keys=list(found.unknown_keys),
+        )
 
 
 def _row(group: RequestGroup) -> dict[str, object]:

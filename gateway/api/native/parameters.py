@@ -4,62 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.domain.audit import Via
-from gateway.domain.exchange import Outcome
-from gateway.domain.feedback import Kind, Source
-from gateway.query.search import AUDIT_CRITERIA, CRITERIA, FEEDBACK_CRITERIA, METADATA, Criterion
+from gateway.domain.moment import PATTERN
+from gateway.query.criterion import Criterion, Takes
+from gateway.query.search import AUDIT, COUNTED_REQUESTS, FEEDBACK, METADATA, REQUESTS, Searchable
 from gateway.web.face import Parameter
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 
-_TEXT: dict[str, object] = {"type": "string"}
-_TIME: dict[str, object] = {
-    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]
-}
-_SCHEMAS: Mapping[str, dict[str, object]] = {
-    "status": {"type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$"},
-    "outcome": {"type": "string", "enum": [*Outcome]},
-    "judged": {"type": "boolean"},
-    "from": _TIME,
-    "to": _TIME,
-}
-_FEEDBACK_SCHEMAS: Mapping[str, dict[str, object]] = {
-    "kind": {"type": "string", "enum": [*Kind]},
-    "source": {"type": "string", "enum": [*Source]},
-    "is_joined": {"type": "boolean"},
-    "min_score": {"type": "number"},
-    "max_score": {"type": "number"},
-    "from": _TIME,
-    "to": _TIME,
+_SCHEMAS: Mapping[Takes, dict[str, object]] = {
+    Takes.TEXT: {"type": "string"},
+    Takes.NUMBER: {"type": "number"},
+    Takes.FLAG: {"type": "boolean"},
+    Takes.STATUS: {"type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$"},
+    Takes.TIME: {
+        "anyOf": [
+            {"type": "string", "format": "date-time"},
+            {"type": "string", "format": "date"},
+            {"type": "string", "pattern": PATTERN},
+            {"type": "integer", "minimum": 10**14},
+        ]
+    },
 }
 
 
-_AUDIT_SCHEMAS: Mapping[str, dict[str, object]] = {
-    "via": {"type": "string", "enum": [*Via]},
-    "from": _TIME,
-    "to": _TIME,
-}
-
-
-def _criteria(
-    criteria: Mapping[str, Criterion], schemas: Mapping[str, dict[str, object]]
-) -> tuple[Parameter, ...]:
-    return tuple(
-        Parameter(name, criterion.description, schemas.get(name, _TEXT))
-        for name, criterion in criteria.items()
-    )
-
-
-def _with_metadata(
-    found: str, criteria: Mapping[str, Criterion], schemas: Mapping[str, dict[str, object]]
-) -> tuple[Parameter, ...]:
+def criteria_parameters(searchable: Searchable) -> tuple[Parameter, ...]:
+    """Return a parameter for each criterion, and one for each kind of metadata."""
     return (
-        *_criteria(criteria, schemas),
-        Parameter(
-            f"{METADATA}KEY",
-            f"{found.capitalize()} whose metadata has this value under KEY; may be given for several keys.",
+        *(
+            Parameter(name, criterion.description, _schema(criterion))
+            for name, criterion in searchable.criteria.items()
         ),
+        *(_metadata_parameter(searchable, prefix) for prefix in searchable.prefixes),
     )
 
 
@@ -77,12 +53,34 @@ def slice_parameters(
     )
 
 
-REQUEST_CRITERIA = _with_metadata("requests", CRITERIA, _SCHEMAS)
-SEARCH_PARAMETERS = (*REQUEST_CRITERIA, *slice_parameters("requests"))
+def _schema(criterion: Criterion) -> dict[str, object]:
+    if criterion.choices:
+        return {"type": "string", "enum": [*criterion.choices]}
+    return _SCHEMAS[criterion.takes]
+
+
+def _metadata_parameter(searchable: Searchable, prefix: str) -> Parameter:
+    whose = "the request" if prefix == METADATA else "the feedback"
+    return Parameter(
+        f"{prefix}KEY",
+        f"{searchable.found.capitalize()} where the metadata of {whose} has this value under KEY; may be given for "
+        "several keys.",
+    )
+
+
+FORMAT = Parameter(
+    "format", "`csv`, as does `Accept: text/csv`.", {"type": "string", "enum": ["json", "csv"]}
+)
+CSV_FORMAT = Parameter(
+    "format",
+    "`csv`, as does `Accept: text/csv`: all that is found, row by row, where no `limit` is given.",
+    {"type": "string", "enum": ["json", "csv"]},
+)
+
+REQUEST_CRITERIA = criteria_parameters(REQUESTS)
+FIGURE_CRITERIA = criteria_parameters(COUNTED_REQUESTS)
+SEARCH_PARAMETERS = (*REQUEST_CRITERIA, *slice_parameters("requests"), CSV_FORMAT)
 TRACE_PARAMETERS = (*REQUEST_CRITERIA, *slice_parameters("traces"))
 SESSION_PARAMETERS = (*REQUEST_CRITERIA, *slice_parameters("sessions"))
-FEEDBACK_PARAMETERS = (
-    *_with_metadata("entries", FEEDBACK_CRITERIA, _FEEDBACK_SCHEMAS),
-    *slice_parameters("entries"),
-)
-AUDIT_PARAMETERS = (*_criteria(AUDIT_CRITERIA, _AUDIT_SCHEMAS), *slice_parameters("entries"))
+FEEDBACK_PARAMETERS = (*criteria_parameters(FEEDBACK), *slice_parameters("entries"), CSV_FORMAT)
+AUDIT_PARAMETERS = (*criteria_parameters(AUDIT), *slice_parameters("entries"))

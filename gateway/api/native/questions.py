@@ -10,15 +10,16 @@ from types import MappingProxyType
 from gateway.api.native.filters import conditions, read_limit, read_position
 from gateway.api.native.parameters import (
     DEFAULT_LIMIT,
+    FIGURE_CRITERIA,
+    FORMAT,
     MAX_LIMIT,
-    REQUEST_CRITERIA,
     slice_parameters,
 )
 from gateway.domain.aggregate import DAY_US, END_OF_TIME_US, HOUR_US, Question
 from gateway.domain.filter import Page
 from gateway.errors import BadInput
 from gateway.query import MEASURES, Order
-from gateway.query.search import CRITERIA, METADATA, read_time
+from gateway.query.search import COUNTED_REQUESTS, METADATA, read_time
 from gateway.web.face import Parameter
 from gateway.web.query_string import once_each
 
@@ -49,6 +50,11 @@ BUCKETS: Mapping[str, tuple[int, int]] = MappingProxyType(
 """Pieces of time: their length, and how long after the epoch they count from. That was a Thursday, and weeks begin
 on Monday."""
 
+MAX_GROUPS = 2
+
+_SPAN = ("from", "to")
+"""Criteria that say of which time a question is."""
+
 USER_MEASURES = ("requests", "cost", "last_seen")
 
 
@@ -78,15 +84,17 @@ def read_aggregate_question(query: Iterable[tuple[str, str]], tenant: str | None
     Raises:
         BadInput: a parameter is unknown, given twice or has a bad value; names it and what is allowed.
     """
-    given = once_each(query)
+    given = once_each(_together(query, "group_by"))
     bucket = given.get("bucket")
     if bucket is not None and bucket not in BUCKETS:
         raise BadInput(f"must be one of {', '.join(BUCKETS)}.", field="bucket")
     length_us, offset_us = (None, 0) if bucket is None else BUCKETS[bucket]
+    group_by, then_by = _groups(given.get("group_by"))
     question = Question(
         *_span(given),
-        where=conditions(given, _CRITERIA, AGGREGATE_PARAMETERS),
-        group_by=_group_by(given.get("group_by")),
+        where=conditions(given, COUNTED_REQUESTS, AGGREGATE_PARAMETERS, _SPAN),
+        group_by=group_by,
+        then_by=then_by,
         bucket_us=length_us,
         bucket_offset_us=offset_us,
         tenant=tenant,
@@ -98,7 +106,7 @@ def read_aggregate_question(query: Iterable[tuple[str, str]], tenant: str | None
 def read_user_question(query: Iterable[tuple[str, str]], tenant: str | None) -> AskedForUsers:
     """Read a query string's decoded pairs. Raises BadInput as `read_aggregate_question` does."""
     given = once_each(query)
-    where = conditions(given, _CRITERIA, USER_PARAMETERS)
+    where = conditions(given, COUNTED_REQUESTS, USER_PARAMETERS, _SPAN)
     return AskedForUsers(
         Question(*_span(given), where=where, tenant=tenant),
         _order(given.get("order", "-last_seen"), USER_MEASURES),
@@ -113,11 +121,33 @@ def _span(given: Mapping[str, str]) -> tuple[int, int]:
     return from_us, to_us
 
 
-def _group_by(name: str | None) -> str | None:
-    if name is None or (name.startswith(METADATA) and name != METADATA):
+def _together(query: Iterable[tuple[str, str]], name: str) -> list[tuple[str, str]]:
+    """The pairs, with what is given several times under this name put together as one list."""
+    pairs = list(query)
+    given = [text for key, text in pairs if key == name]
+    others = [pair for pair in pairs if pair[0] != name]
+    return [*others, (name, ",".join(given))] if given else others
+
+
+def _groups(text: str | None) -> tuple[str | None, str | None]:
+    """The fields that are grouped by: none, one or two."""
+    if text is None:
+        return None, None
+    fields = [_group(name) for name in text.split(",")]
+    if len(fields) > MAX_GROUPS or len(set(fields)) < len(fields):
+        raise BadInput("takes one or two different fields.", field="group_by")
+    return fields[0], fields[1] if len(fields) > 1 else None
+
+
+def _group(name: str) -> str:
+    if name.startswith(METADATA) and name != METADATA:
         return name
     if name not in GROUPS:
-        raise BadInput(f"must be one of {', '.join(GROUPS)} or {METADATA}KEY.", field="group_by")
+        raise BadInput(
+            f"{name!r} must be one of {', '.join(GROUPS)} or {METADATA}KEY.",
+            field="group_by",
+            hint="A comma stands between two fields; keys with one cannot be grouped by.",
+        )
     return GROUPS[name]
 
 
@@ -128,11 +158,6 @@ def _order(text: str, measures: Sequence[str]) -> Order:
             f"must be one of {', '.join(measures)}; with a - before it, the most comes first.", field="order"
         )
     return Order(measure, descending=text != measure)
-
-
-_CRITERIA = MappingProxyType(
-    {name: criterion for name, criterion in CRITERIA.items() if name not in ("from", "to")}
-)
 
 
 def _order_parameter(measures: Sequence[str], default: str) -> Parameter:
@@ -148,25 +173,28 @@ def _order_parameter(measures: Sequence[str], default: str) -> Parameter:
     )
 
 
+_GROUP = rf"({'|'.join(GROUPS)}|metadata\.[^,]+)"
+
 AGGREGATE_PARAMETERS = (
     Parameter(
         "group_by",
-        "Split figures by the values of this: `model` is the one that answered, or was asked for where none did.",
-        {"anyOf": [{"type": "string", "enum": [*GROUPS]}, {"type": "string", "pattern": r"^metadata\..+$"}]},
+        "Split figures by the values of one of these, or of two with a comma between them: "
+        f"{', '.join(GROUPS)}, {METADATA}KEY. `model` is the one that answered, or was asked for where none did.",
+        {"type": "string", "pattern": f"^{_GROUP}(,{_GROUP})?$"},
     ),
     Parameter(
         "bucket",
         "Split figures by time. Pieces are in UTC; weeks begin on Monday.",
         {"type": "string", "enum": [*BUCKETS]},
     ),
-    *REQUEST_CRITERIA,
+    *FIGURE_CRITERIA,
     _order_parameter(MEASURES, "-requests"),
     *slice_parameters("rows", MAX_ROWS, MAX_ROWS),
-    Parameter("format", "`csv`, as does `Accept: text/csv`.", {"type": "string", "enum": ["json", "csv"]}),
+    FORMAT,
 )
 USER_PARAMETERS = (
     Parameter("prefix", "Users whose names begin so; case counts."),
-    *REQUEST_CRITERIA,
+    *FIGURE_CRITERIA,
     _order_parameter(USER_MEASURES, "-last_seen"),
     *slice_parameters("users", DEFAULT_LIMIT, MAX_LIMIT),
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.errors import Ambiguous, GatewayError
+from gateway.errors import Ambiguous, BadInput, GatewayError
 from gateway.wire.json_text import loads
 
 
@@ -23,6 +24,21 @@ NextCursor = Annotated[
     str | None, Field(description="Send it as `cursor` to go on; null where there is no more.")
 ]
 """Where the next slice of a list begins."""
+
+
+UnknownKeys = Annotated[
+    list[str],
+    Field(
+        description="Metadata that the question names and nothing of its time has: told where nothing was found "
+        "for it, since the name may be misspelt."
+    ),
+]
+
+
+def refuse_unknown_keys(names: Sequence[str]) -> None:
+    """Raise BadInput where an answer that has no place for it would have to name unknown keys."""
+    if names:
+        raise BadInput("is metadata that nothing of this time has.", field=names[0])
 
 
 class ErrorDetail(Shape):

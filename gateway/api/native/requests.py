@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from aiohttp import web
 
-from gateway.api.native.filters import read_search
-from gateway.api.native.parameters import SEARCH_PARAMETERS
-from gateway.api.native.replies import PRIVATE, reply
-from gateway.api.native.shapes import ListReply, LoggedRequestReply
+from gateway.api.native.filters import Search, read_search
+from gateway.api.native.parameters import MAX_LIMIT, SEARCH_PARAMETERS
+from gateway.api.native.replies import PRIVATE, refuse_unknown_keys, reply
+from gateway.api.native.shapes import ListReply, LoggedRequestReply, LoggedRow
+from gateway.api.native.table import CSV, csv_page, csv_stream, wants_csv
 from gateway.domain.principal import Principal, Role
 from gateway.errors import BadInput, NotFound
 from gateway.query import RequestReader
@@ -42,6 +45,7 @@ class RequestEndpoints:
                 "each row once, while new ones are added.",
                 parameters=SEARCH_PARAMETERS,
                 reply=ListReply,
+                reply_types=(CSV,),
                 failures=(400, 503, 504),
             ),
             Endpoint(
@@ -59,10 +63,25 @@ class RequestEndpoints:
             ),
         )
 
-    async def _find(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _find(self, request: web.Request, principal: Principal) -> web.StreamResponse:
         search = read_search(request.query.items())
+        if wants_csv(request) and "limit" not in request.query:
+            return await csv_stream(request, "requests", LoggedRow, self._all(search, principal.tenant))
         found = await self._requests.find(search.where, search.limit, search.after, principal.tenant)
-        return reply(ListReply.of(found))
+        shown = ListReply.of(found)
+        if wants_csv(request):
+            refuse_unknown_keys(found.unknown_keys)
+            return csv_page(request, "requests", LoggedRow, shown.data, shown.next_cursor)
+        return reply(shown)
+
+    async def _all(self, search: Search[int], tenant: str | None) -> AsyncIterator[list[LoggedRow]]:
+        """All that is found from a place on, slice by slice."""
+        cursor, is_first = search.after, True
+        while is_first or cursor is not None:
+            found = await self._requests.find(search.where, MAX_LIMIT, cursor, tenant)
+            refuse_unknown_keys(found.unknown_keys)
+            yield ListReply.of(found).data
+            cursor, is_first = found.next_cursor, False
 
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         refuse_unknown(request.query, [RAW.name, TRACE_ID.name])

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated
 
 from pydantic import Field, WithJsonSchema
 
 from gateway.api.native.messages import RequestMessage, ResponseMessage, request_message, response_message
-from gateway.api.native.replies import NextCursor, Shape, embed, embed_text
+from gateway.api.native.replies import NextCursor, Shape, UnknownKeys, embed, embed_text
 from gateway.domain import clock
 from gateway.domain.exchange import Outcome
-from gateway.domain.feedback import Feedback, Kind, ScoreSummary, Source, Target
+from gateway.domain.feedback import (
+    MAX_PAIRS,
+    NOT_JUDGED,
+    Feedback,
+    FeedbackSummary,
+    Kind,
+    ScoreSummary,
+    Source,
+    Target,
+    summarise_one,
+)
 from gateway.domain.request import NANO, RequestRecord
 from gateway.domain.trace import Session, Trace
 from gateway.query import LoggedRequest, Slice
@@ -19,6 +30,11 @@ Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """RFC 3339 in UTC, with microseconds."""
 
 Object = Annotated[object, WithJsonSchema({"type": "object", "additionalProperties": True})]
+
+
+class ValueWeight(Shape):
+    value: float = Field(description="As it was given.")
+    weight: float
 
 
 class LoggedRow(Shape):
@@ -72,10 +88,25 @@ class LoggedRow(Shape):
     finish_reason: str | None
     note: str | None = Field(description="What could not be understood of the payload.")
     interpreted_at: Time | None
+    feedback_count: int = Field(description="Entries of feedback on it, its trace and its session.")
+    mean_score: float | None = Field(
+        description="Sum of weight × score over sum of weights of these entries, from -1 to 1; null where nothing "
+        "weighs anything."
+    )
+    feedback_pairs: list[ValueWeight] = Field(
+        description=f"Value and weight of those entries that have a value, the latest first, at most {MAX_PAIRS}."
+    )
 
     @classmethod
-    def of(cls, record: RequestRecord) -> LoggedRow:
-        return cls.model_validate(_row(record))
+    def of(cls, record: RequestRecord, feedback: FeedbackSummary) -> LoggedRow:
+        return cls.model_validate(_row(record, feedback))
+
+
+def logged_rows(
+    records: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]
+) -> Iterator[LoggedRow]:
+    """Return the rows of requests, given what was said of each by `seq`."""
+    return (LoggedRow.of(record, feedback.get(record.seq, NOT_JUDGED)) for record in records)
 
 
 class FeedbackRow(Shape):
@@ -155,7 +186,7 @@ class LoggedRequestReply(LoggedRow):
     def of_logged(cls, logged: LoggedRequest) -> LoggedRequestReply:
         return cls.model_validate(
             {
-                **_row(logged.record),
+                **_row(logged.record, summarise_one(logged.feedback)),
                 "request": request_message(logged),
                 "response": response_message(logged),
                 "feedback": [AppendedFeedback.of(entry) for entry in logged.feedback],
@@ -166,11 +197,16 @@ class LoggedRequestReply(LoggedRow):
 class ListReply(Shape):
     data: list[LoggedRow] = Field(description="Newest first.")
     next_cursor: NextCursor
+    unknown_keys: UnknownKeys
 
     @classmethod
     def of(cls, found: Slice) -> ListReply:
         cursor = None if found.next_cursor is None else str(found.next_cursor)
-        return cls(data=[LoggedRow.of(record) for record in found.records], next_cursor=cursor)
+        return cls(
+            data=list(logged_rows(found.records, found.feedback)),
+            next_cursor=cursor,
+            unknown_keys=list(found.unknown_keys),
+        )
 
 
 class ScoreShape(Shape):
@@ -203,7 +239,7 @@ class TraceReply(Shape):
     def of(cls, trace: Trace) -> TraceReply:
         return cls(
             trace_id=trace.trace_id,
-            requests=[LoggedRow.of(record) for record in trace.requests],
+            requests=list(logged_rows(trace.requests, trace.feedback_on)),
             feedback=[AppendedFeedback.of(entry) for entry in trace.feedback],
             score=ScoreShape.of(trace.score),
         )
@@ -223,7 +259,7 @@ class SessionReply(Shape):
         return cls(
             session=session.session,
             traces=list(session.trace_ids),
-            requests=[LoggedRow.of(record) for record in session.requests],
+            requests=list(logged_rows(session.requests, session.feedback_on)),
             feedback=[AppendedFeedback.of(entry) for entry in session.feedback],
             score=ScoreShape.of(session.score),
         )
@@ -234,7 +270,7 @@ def rfc_3339(time_us: int | None) -> str | None:
     return None if time_us is None else clock.rfc_3339(time_us)
 
 
-def _row(record: RequestRecord) -> dict[str, object]:
+def _row(record: RequestRecord, feedback: FeedbackSummary) -> dict[str, object]:
     first_byte, cost = record.first_byte_at_us, record.cost_nanousd
     return {
         **_same_fields(record, LoggedRow),
@@ -246,6 +282,9 @@ def _row(record: RequestRecord) -> dict[str, object]:
         "latency_ms": (record.ended_at_us - record.started_at_us) / 1000,
         "time_to_first_byte_ms": None if first_byte is None else (first_byte - record.started_at_us) / 1000,
         "cost_usd": None if cost is None else cost / NANO,
+        "feedback_count": feedback.score.count,
+        "mean_score": feedback.score.weighted_mean,
+        "feedback_pairs": [ValueWeight(value=value, weight=weight) for value, weight in feedback.pairs],
     }
 
 

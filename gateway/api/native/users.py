@@ -16,7 +16,7 @@ from gateway.api.native.erasing import (
 )
 from gateway.api.native.figures import TimedFigures, timed_figures
 from gateway.api.native.questions import USER_PARAMETERS, read_user_question
-from gateway.api.native.replies import NextCursor, Shape, reply
+from gateway.api.native.replies import NextCursor, Shape, UnknownKeys, reply
 from gateway.api.native.shapes import Time, rfc_3339
 from gateway.domain.principal import Principal, Role
 from gateway.erasing import Eraser
@@ -53,6 +53,7 @@ class UserRow(TimedFigures, UserFields):
 class UserListReply(Shape):
     data: list[UserRow]
     next_cursor: NextCursor
+    unknown_keys: UnknownKeys
 
 
 class UserEndpoints:
@@ -110,7 +111,7 @@ class UserEndpoints:
         cursor = None if found.next_offset is None else str(found.next_offset)
         # Percentiles of many users take long, and other callers' streams go through this thread.
         rows = await asyncio.to_thread(_rows, found)
-        return reply(UserListReply(data=rows, next_cursor=cursor))
+        return reply(UserListReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys)))
 
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         refuse_unknown(request.query, ())

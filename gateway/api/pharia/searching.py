@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -12,28 +10,20 @@ from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gateway.api.pharia.errors import InvalidTime, invalid
-from gateway.domain.clock import us_of
 from gateway.domain.filter import All, Any, Filter, Is, Op
+from gateway.domain.moment import iso_us
 from gateway.errors import NotFound
 from gateway.web.face import Parameter
 
 DEFAULT_LIMIT = 1_000
 MAX_LIMIT = 10_000
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _UUID = TypeAdapter(UUID)
 
 
 def _to_us(value: object) -> int:
-    text = str(value)
-    try:
-        if _DATE.fullmatch(text):
-            return us_of(datetime.fromisoformat(text))
-        if _TIME.fullmatch(text):
-            return us_of(datetime.fromisoformat(text.upper()))
-    except (ValueError, OverflowError):
-        pass
+    if (time_us := iso_us(str(value))) is not None:
+        return time_us
     raise InvalidTime(
         "invalid datetime format; send a date (2026-01-31, its first moment), or a time in UTC or with an offset "
         "(2026-01-31T09:30:00, 2026-01-31T10:30:00%2B01:00: a + is sent as %2B)",

@@ -92,7 +92,7 @@ def _path(at: str, name: str) -> str:
 
 
 def _time(op: Op) -> Condition:
-    return lambda value: Is("started_at_us", op, to_us(value))
+    return lambda value: Is("started_at_us", op, to_us(value, is_end=op is Op.LE))
 
 
 def _tokens(field: str, op: Op) -> Condition:

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-from gateway.domain.clock import rfc_3339, us_of
+from gateway.domain.clock import rfc_3339
+from gateway.domain.moment import is_a_day, moment_us
 from gateway.domain.request import NANO
 from gateway.errors import BadInput
 from gateway.web.bodies import parse_json
@@ -67,12 +67,20 @@ def exactly(number: Decimal) -> int | float:
     return int(number) if number == number.to_integral_value() else float(number)
 
 
-def to_us(value: object) -> int:
-    """Return a time in ISO 8601 as microseconds since the epoch; without an offset it is UTC."""
+def to_us(value: object, *, is_end: bool = False) -> int:
+    """Return a time as microseconds since the epoch: in ISO 8601, without an offset in UTC, or as we write times.
+
+    Args:
+        is_end: whether a day stands for its last moment.
+    """
     try:
-        return us_of(datetime.fromisoformat(value if isinstance(value, str) else ""))
-    except (ValueError, OverflowError):
-        raise ValueError(f"must be a time such as 2026-01-31T09:30:00Z; got {shown(value)}") from None
+        time_us = moment_us(value if isinstance(value, str) else "", is_end=is_end, is_iso=True)
+    except ValueError:
+        raise ValueError(
+            f"must be a time such as 2026-01-31T09:30:00Z, a date or an age such as 7d; got {shown(value)}"
+        ) from None
+    is_day = is_end and isinstance(value, str) and is_a_day(value)
+    return time_us - 1 if is_day else time_us
 
 
 def iso_time(time_us: int) -> str:

@@ -13,6 +13,7 @@ from gateway.errors import TooLarge
 from gateway.store import aggregates
 from gateway.store.aggregates import request_group, verdict_group
 from gateway.store.dialect import Dialect
+from gateway.store.filters import Query, condition
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.rollup_table import LATENCIES, USAGE, VERDICTS, seals_of
 from gateway.store.rollups import (
@@ -23,7 +24,6 @@ from gateway.store.rollups import (
     field_of,
     segments_of,
 )
-from gateway.store.sql import Query, condition
 from gateway.store.tables import REQUESTS
 
 MAX_PARTS = 250_000
@@ -36,18 +36,21 @@ SELECT
 """
 
 Statement = Callable[[Question, Segment, str | None, Dialect], Query]
+CellOf = Callable[[int | None, Any, Any], Cell]
 
 
 def refuse_unanswerable(question: Question, dialect: Dialect) -> None:
     """Raise BadInput for a field or a value that no request can be asked for, whatever is stored."""
     condition(REQUESTS, question.where, question.tenant, dialect)
-    request_group(question.group_by, dialect)
+    for field in question.groups:
+        request_group(field, dialect)
 
 
 def refuse_unanswerable_of_verdicts(question: Question, dialect: Dialect) -> None:
     """Raise BadInput for a field or a value that no verdict can be asked for, whatever is stored."""
     condition(REQUESTS, question.where, question.tenant, dialect)
     verdict_group(question.group_by, dialect)
+    request_group(question.then_by, dialect)
 
 
 def usage(connection: Connection, question: Question) -> dict[Cell, UsageSums]:
@@ -66,10 +69,10 @@ def latencies(connection: Connection, question: Question) -> dict[Cell, Latencie
     """Return how many requests took how long."""
     found: dict[Cell, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     cell_of = _cells(question, connection.dialect)
-    for start, value, class_ms, number in _rows(
+    for *cell, class_ms, number in _rows(
         connection, question, aggregates.latencies, LATENCIES, LATENCY_FIELDS
     ):
-        found[cell_of(start, value)][class_ms] += number
+        found[cell_of(*cell)][class_ms] += number
     return {cell: dict(classes) for cell, classes in found.items()}
 
 
@@ -112,14 +115,12 @@ def _narrowed(connection: Connection, question: Question) -> Question:
     )
 
 
-def _added_up(
-    sums: type[Sums], cell_of: Callable[[int | None, Any], Cell], rows: Generator[tuple[Any, ...]]
-) -> dict[Cell, Sums]:
+def _added_up(sums: type[Sums], cell_of: CellOf, rows: Generator[tuple[Any, ...]]) -> dict[Cell, Sums]:
     found: dict[Cell, Sums] = {}
     # What is left unread must not hold the connection to a snapshot that grows old.
     with contextlib.closing(rows):
-        for start, value, *figures in rows:
-            cell, more = cell_of(start, value), sums(*figures)
+        for start, value, second, *figures in rows:
+            cell, more = cell_of(start, value, second), sums(*figures)
             found[cell] = found[cell] + more if cell in found else more
             if len(found) > MAX_PARTS:
                 raise TooLarge(
@@ -129,8 +130,18 @@ def _added_up(
     return found
 
 
-def _cells(question: Question, dialect: Dialect) -> Callable[[int | None, Any], Cell]:
-    """What makes the cell of a row from its first two columns."""
-    if verdict_group(question.group_by, dialect).kind == "flag":
-        return lambda start, value: Cell(start, None if value is None else bool(value))
-    return Cell
+def _cells(question: Question, dialect: Dialect) -> CellOf:
+    """What makes the cell of a row from its first three columns."""
+    kinds = verdict_group(question.group_by, dialect).kind, request_group(question.then_by, dialect).kind
+    if "flag" not in kinds:
+        return Cell
+    first, second = (_flag_or_none if kind == "flag" else _as_it_is for kind in kinds)
+    return lambda start, value, also: Cell(start, first(value), second(also))
+
+
+def _flag_or_none(value: Any) -> bool | None:
+    return None if value is None else bool(value)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.domain.feedback import Target
-from gateway.domain.filter import All, Filter, Is, Op
+from gateway.domain.filter import All, Filter, Is, Joined, Op
+from gateway.store.dialect import Dialect
+from gateway.store.filters import condition
 from gateway.store.relational.connection import Connection
+from gateway.store.tables import FEEDBACK
 from gateway.store.text import list_to_json, storable
 
 MOST_ENTRIES = 2_000
@@ -35,13 +38,13 @@ class Clue:
     """
 
     sql: str
-    values: tuple[str, ...] = ()
+    values: tuple[str | int | float, ...] = ()
     is_counted: bool = False
 
 
-def clues(where: Filter) -> tuple[Clue, ...]:
+def clues(where: Filter, dialect: Dialect) -> tuple[Clue, ...]:
     """Return what a filter requires of feedback, as far as entries can be found by it."""
-    return tuple(clue for condition in _required(where) if (clue := _clue(condition)) is not None)
+    return tuple(clue for condition in _required(where) if (clue := _clue(condition, dialect)) is not None)
 
 
 def rows_among(connection: Connection, given: Sequence[Clue]) -> list[int] | None:
@@ -53,24 +56,31 @@ def rows_among(connection: Connection, given: Sequence[Clue]) -> list[int] | Non
     return None
 
 
-def _required(where: Filter) -> Iterator[Is]:
-    if isinstance(where, Is):
+def _required(where: Filter) -> Iterator[Is | Joined]:
+    if isinstance(where, Is | Joined):
         yield where
     elif isinstance(where, All):
         for part in where.parts:
             yield from _required(part)
 
 
-def _clue(condition: Is) -> Clue | None:
-    match condition:
+def _clue(required: Is | Joined, dialect: Dialect) -> Clue | None:
+    match required:
+        case Joined(part, is_counted):
+            of_entry = condition(FEEDBACK, part, None, dialect)
+            return Clue(f"{of_entry.sql} AND {_COUNTED}", of_entry.values, is_counted=is_counted)
         case Is("feedback.rating", Op.EQ, bool(is_good)):
             return Clue(_GOOD if is_good else _BAD)
         case Is("feedback.id", Op.EQ, str(feedback_id)):
             return Clue("feedback_id = ?", (storable(feedback_id),))
         case Is("is_judged", Op.EQ, True):
             return Clue(_COUNTED, is_counted=True)
-        case Is("weighted_verdict" | "weighted_feedback" as field, op, int() | float() as mean):
-            return _clue_to_mean(op, mean, is_counted=field == "weighted_verdict")
+        case Is("has_feedback", Op.EQ, True):
+            return Clue(_COUNTED)
+        case Is("weighted_verdict" | "mean_counted_score", op, int() | float() as mean):
+            return _clue_to_mean(op, mean, is_counted=True)
+        case Is("weighted_feedback" | "mean_score", op, int() | float() as mean):
+            return _clue_to_mean(op, mean, is_counted=False)
     return None
 
 

@@ -19,6 +19,7 @@ from gateway.domain.ids import new_id
 from gateway.store import summing
 from gateway.store.aggregates import USAGE_COLUMNS, VERDICT_COLUMNS
 from gateway.store.dialect import Dialect
+from gateway.store.filters import Query
 from gateway.store.relational.connection import Connection
 from gateway.store.rollups import (
     LATENCY_FIELDS,
@@ -29,7 +30,6 @@ from gateway.store.rollups import (
     Seals,
     spans_of,
 )
-from gateway.store.sql import Query
 
 USAGE = "usage"
 LATENCIES = "latencies"

@@ -71,7 +71,7 @@ BAD_FILTERS: dict[str, object] = {
     "filter.response.status.equals: must be a number; got true": {"response": {"status": {"equals": True}}},
     "filter.feedback.rating.not-equals: is not an operator": {"feedback": {"rating": {"not-equals": True}}},
     "filter.feedback.rating.equals: must be true or false": {"feedback": {"rating": {"equals": 1}}},
-    "filter.request.created_at.gte: must be a time": {"request": {"created_at": {"gte": "yesterday"}}},
+    "filter.request.created_at.gte: must be a time": {"request": {"created_at": {"gte": "tuesday"}}},
     "filter.request.created_at.lt: must be a string": {"request": {"created_at": {"lt": 5}}},
     "filter.request.created_at.not-equals: is not an": {
         "request": {"created_at": {"not-equals": "2024-01-01"}}

@@ -73,6 +73,7 @@ async def test_without_a_split_there_is_one_row_with_everything(client: httpx.As
     assert row == {
         "bucket": None,
         "group": None,
+        "second_group": None,
         "requests": 3,
         "errors": 1,
         "error_rate": pytest.approx(1 / 3),
@@ -191,7 +192,7 @@ async def test_rows_come_as_a_table_too(client: httpx.AsyncClient, query: str, a
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="aggregates.csv"'
     [row] = csv.DictReader(io.StringIO(answer.text, newline=""))
-    assert list(row)[:3] == ["bucket", "group", "requests"]
+    assert list(row)[:4] == ["bucket", "group", "second_group", "requests"]
     assert (row["group"], row["requests"], row["cost_usd"]) == ("ann", "2", "0.003")
     assert float(row["feedback_mean_score_value"]) == pytest.approx(0.5)
     following = await client.get(answer.links["next"]["url"], headers={"Accept": accept})

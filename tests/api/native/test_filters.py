@@ -34,8 +34,17 @@ def test_times_are_rfc_3339_or_microseconds(text: str, us: int) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "2024-02-29",
+        "2024-2-29",
+        "2024-02-30",
         "2024-02-29T12:00:00",
+        "2024",
+        "20240229",
+        "1709213400",
+        "1709213400500",
+        "7 d",
+        "-7d",
+        "7y",
+        "tuesday",
         "2023-02-29T12:00:00Z",
         "2024-02-29T12:00:00 02:00",
         "-1",
@@ -105,7 +114,8 @@ def test_a_parameter_given_twice_is_refused() -> None:
 def test_each_documented_parameter_is_taken() -> None:
     samples = {
         "status": "200", "outcome": "complete", "from": "1", "to": "1", "limit": "1", "cursor": "1",
-        "judged": "true",
+        "judged": "true", "has_feedback": "true", "min_score": "0", "max_score": "0.5", "rating": "bad",
+        "format": "csv",
     }  # fmt: skip
     for parameter in SEARCH_PARAMETERS:
         search((parameter.name, samples.get(parameter.name, "x")))

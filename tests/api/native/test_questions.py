@@ -41,6 +41,12 @@ def test_groups_are_named_as_everywhere(name: str, field: str) -> None:
     assert question(("group_by", name)).group_by == field
 
 
+@pytest.mark.parametrize("pairs", [["model,metadata.v"], ["model", "metadata.v"]])
+def test_two_groups_come_as_a_list_or_one_by_one(pairs: list[str]) -> None:
+    asked = question(*(("group_by", text) for text in pairs))
+    assert (asked.group_by, asked.then_by) == ("any_model", "metadata.v")
+
+
 @pytest.mark.parametrize(
     ("bucket", "length_us", "offset_us"),
     [("minute", 60_000_000, 0), ("hour", HOUR_US, 0), ("day", DAY_US, 0), ("week", 7 * DAY_US, -3 * DAY_US)],
@@ -74,12 +80,16 @@ def test_users_are_asked_for_by_the_beginning_of_their_names() -> None:
         ("group_by", "colour", "requested_model"),
         ("group_by", "metadata.", "metadata.KEY"),
         ("group_by", "any_model", "model"),
+        ("group_by", "metadata.a,b", "'b' must be one of model"),
+        ("group_by", "model,", "A comma stands between two fields"),
+        ("group_by", "model,provider,user", "one or two different fields"),
+        ("group_by", "model,model", "one or two different fields"),
         ("bucket", "month", "minute, hour, day, week"),
         ("bucket", "3600", "minute, hour, day, week"),
         ("order", "colour", "error_rate"),
         ("order", "--cost", "cost"),
         ("order", "cost desc", "cost"),
-        ("from", "yesterday", "RFC 3339"),
+        ("from", "tuesday", "RFC 3339"),
         ("to", "tomorrow", "RFC 3339"),
         ("limit", "1001", "1 to 1000"),
         ("limit", "0", "1 to 1000"),
@@ -124,7 +134,8 @@ def test_a_parameter_given_twice_is_refused() -> None:
 
 SAMPLES = {
     "status": "200", "outcome": "complete", "from": "1", "to": "1", "limit": "1", "cursor": "1", "group_by": "user",
-    "bucket": "day", "order": "-cost", "format": "csv", "judged": "false",
+    "bucket": "day", "order": "-cost", "format": "csv", "judged": "false", "has_feedback": "false",
+    "min_score": "0", "max_score": "-0.5", "rating": "good",
 }  # fmt: skip
 
 

@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import AsyncIterator, Sequence
 
+import httpx
+import orjson
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from gateway.api.native.replies import Shape
-from gateway.api.native.table import to_csv
+from gateway.api.native.table import csv_stream, to_csv
+from gateway.errors import StoreUnavailable
 
 
 class Estimate(Shape):
@@ -46,3 +52,32 @@ def test_lines_end_as_the_format_says() -> None:
     assert (
         to_csv(Row, [Row(name="a", count=1, score=None)]) == "name,count,score_value,score_low\r\na,1,,\r\n"
     )
+
+
+class Pair(Shape):
+    value: float
+
+
+class Nested(Shape):
+    pairs: list[Pair]
+    metadata: object
+
+
+def test_lists_and_objects_are_json() -> None:
+    row = Nested(pairs=[Pair(value=-1.0)], metadata=orjson.Fragment('{"a":1}'))
+    assert to_csv(Nested, [row]).splitlines() == ["pairs,metadata", '"[{""value"":-1.0}]","{""a"":1}"']
+
+
+async def test_what_is_cut_short_does_not_look_whole() -> None:
+    async def slices() -> AsyncIterator[Sequence[Row]]:
+        yield [Row(name="a", count=1, score=None)]
+        raise StoreUnavailable("gone.")
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await csv_stream(request, "rows", Row, slices())
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with TestServer(app) as server, httpx.AsyncClient(trust_env=False) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(str(server.make_url("/")))

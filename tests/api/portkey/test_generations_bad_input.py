@@ -15,8 +15,8 @@ NAMES = "must be a string of up to 1,000 names separated by commas; got"
 BAD: dict[str, list[tuple[object, str]]] = {
     **{
         name: [
-            (5, "must be a time such as 2026-01-31T09:30:00Z; got 5."),
-            ("yesterday", "must be a time"),
+            (5, "must be a time such as 2026-01-31T09:30:00Z, a date or an age such as 7d; got 5."),
+            ("tuesday", "must be a time"),
             ("2025-13-01T00:00:00Z", "must be a time"),
         ]
         for name in ("time_of_generation_min", "time_of_generation_max")

@@ -13,6 +13,7 @@ from gateway.domain.aggregate import DAY_US, Question
 from gateway.domain.filter import EVERYTHING, All, Filter, Is, Op, Page, Sort
 from gateway.domain.group import GroupedBy, Place
 from gateway.store import aggregates, grouping
+from gateway.store.filters import Query
 from gateway.store.postgres import leases
 from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.dialect import POSTGRES
@@ -26,7 +27,7 @@ from gateway.store.relational import (
     tagging,
 )
 from gateway.store.rollups import Segment
-from gateway.store.sql import Query, select
+from gateway.store.sql import select
 from gateway.store.tables import FEEDBACK, REQUESTS
 from tests.postgres_server import PostgresServer
 

@@ -15,9 +15,10 @@ from gateway.domain.group import GroupedBy, Place
 from gateway.domain.request import Cost, Facts
 from gateway.store import aggregates, grouping, open_store
 from gateway.store.base import Store
+from gateway.store.filters import Query
 from gateway.store.relational import counting, erasing, feedback_log, joining, prefilter, request_log
 from gateway.store.rollups import Segment
-from gateway.store.sql import Query, select
+from gateway.store.sql import select
 from gateway.store.sqlite.dialect import SQLITE
 from gateway.store.tables import FEEDBACK, REQUESTS
 from tests.store.samples import FACTS, exchange, feedback
@@ -206,7 +207,7 @@ async def test_requests_are_found_by_their_feedback_through_indexes(tmp_path: Pa
 
     few = select(REQUESTS, bad, Sort("started_at_us"), Page(), None, SQLITE, among=[7, 9])
     assert "SEARCH requests USING INTEGER PRIMARY KEY" in plan(tmp_path, few.sql, few.values)
-    [clue] = prefilter.clues(bad)
+    [clue] = prefilter.clues(bad, SQLITE)
     assert "INDEX feedback_score (score<?)" in plan(tmp_path, f"SELECT 1 FROM feedback WHERE {clue.sql}")
 
 

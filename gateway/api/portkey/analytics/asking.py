@@ -53,7 +53,7 @@ def _time(given: Mapping[str, str], name: str) -> int:
     if name not in given:
         raise BadInput("is missing.", field=name, hint="Send a time such as 2026-01-31T09:30:00Z.")
     try:
-        time_us = to_us(given[name])
+        time_us = to_us(given[name], is_end=name == MAX)
     except ValueError as problem:
         raise BadInput(f"{problem}.", field=name, hint="A + in a URL is sent as %2B.") from None
     if time_us < 0:
@@ -68,8 +68,18 @@ _GRADE: dict[str, object] = {"type": "number", "minimum": -10, "maximum": 10}
 _PAGE: dict[str, object] = {"type": "integer", "minimum": 0}
 
 QUESTION_PARAMETERS = (
-    Parameter(MIN, "Requests that started then or later, in ISO 8601.", _TIME, is_required=True),
-    Parameter(MAX, "Requests that started then or earlier, in ISO 8601.", _TIME, is_required=True),
+    Parameter(
+        MIN,
+        "Requests that started then or later: ISO 8601, `today`, `yesterday`, or an age (`24h`, `7d`).",
+        _TIME,
+        is_required=True,
+    ),
+    Parameter(
+        MAX,
+        "Requests that started then or earlier, likewise; a date is meant with its end.",
+        _TIME,
+        is_required=True,
+    ),
     Parameter("workspace_slug", "Taken; there are no workspaces here."),
     Parameter("total_units_min", "Requests of at least so many tokens.", _TOKENS),
     Parameter("total_units_max", "Requests of at most so many tokens.", _TOKENS),

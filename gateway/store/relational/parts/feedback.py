@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from gateway.domain.feedback import Feedback, Receipt, Target
+from gateway.domain.feedback import Feedback, FeedbackSummary, Receipt, Target
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort, mentions
 from gateway.domain.request import RequestRecord
 from gateway.domain.subject import Subject
-from gateway.store.relational import erasing, feedback_log
+from gateway.store.filters import Query
+from gateway.store.relational import erasing, feedback_log, feedback_summary
 from gateway.store.relational.connection import Connection
 from gateway.store.relational.joining import find_subjects
 from gateway.store.relational.parts.open_database import OpenDatabase
 from gateway.store.rows import feedback_from_row
-from gateway.store.sql import Query, select
+from gateway.store.sql import select
 from gateway.store.tables import FEEDBACK
 
 _NOT_DELETED = Is("deleted_at_us", Op.EQ, None)
@@ -51,6 +52,14 @@ class FeedbackEntries(OpenDatabase):
     async def latest_verdicts(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
         return await self._questions.ask(
             lambda connection: feedback_log.latest_verdicts(connection, records, tenant)
+        )
+
+    async def feedback_summaries(self, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
+        return await self._questions.ask(lambda connection: feedback_summary.summaries(connection, seqs))
+
+    async def counted_for(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
+        return await self._questions.ask(
+            lambda connection: feedback_summary.counted_for(connection, feedback_ids)
         )
 
     async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:

@@ -8,6 +8,7 @@ from functools import partial
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Health
 from gateway.store.dialect import Dialect
+from gateway.store.filters import Query
 from gateway.store.packing import Packer
 from gateway.store.relational import heartbeat
 from gateway.store.relational.connection import Connection
@@ -15,7 +16,6 @@ from gateway.store.relational.lookups import Lookups
 from gateway.store.relational.questions import Questions
 from gateway.store.relational.readers import Readers, Snapshots
 from gateway.store.relational.writer import Writer
-from gateway.store.sql import Query
 
 _LOOKUP_THREADS = 2
 _EXACT_THREADS = 1

@@ -71,7 +71,7 @@ class Requests(OpenDatabase):
     async def find_requests(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> list[RequestRecord]:
-        given = clues(where)
+        given = clues(where, self._dialect)
 
         def find(connection: Connection) -> list[RequestRecord]:
             among = rows_among(connection, given)
@@ -86,7 +86,7 @@ class Requests(OpenDatabase):
     async def count_requests(
         self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> int:
-        given = clues(where)
+        given = clues(where, self._dialect)
 
         def count_them(connection: Connection) -> int:
             among = rows_among(connection, given)

@@ -112,7 +112,7 @@ async def test_both_bounds_of_the_time_are_part_of_it(
 @pytest.mark.parametrize(
     ("parameters", "complaints"),
     [
-        ({"time_of_generation_min": "yesterday"}, ["time_of_generation_min: must be a time", "%2B"]),
+        ({"time_of_generation_min": "tuesday"}, ["time_of_generation_min: must be a time", "%2B"]),
         ({"time_of_generation_max": "2026-02-31T00:00:00Z"}, ["time_of_generation_max: must be a time"]),
         ({"time_of_generation_min": "2026-01-31T14:30:00 05:30"}, ["time_of_generation_min", "%2B"]),
         ({"time_of_generation_max": ""}, ["time_of_generation_max: has no value"]),

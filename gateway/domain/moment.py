@@ -1,0 +1,81 @@
+"""Times as people ask for them: one reader for every query string, filter and flag."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from gateway.domain.clock import datetime_of, now_us, us_of
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?P<seconds>:\d\d(\.\d+)?)?(?P<offset>[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
+)
+_AGE = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
+_DIGITS = re.compile("[0-9]{1,18}", re.ASCII)
+_UNITS_US = {
+    "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000,
+}  # fmt: skip
+_DAYS = {"today": 0, "yesterday": 1}
+
+# So many digits are a year, a date without its hyphens, seconds or milliseconds; as microseconds, a time in 1970.
+_NO_MICROSECONDS = (4, *range(8, 15))
+
+FORMS = (
+    "RFC 3339 (2026-01-31T09:30:00Z; a + in a URL is sent as %2B), a date (2026-01-31), today, yesterday, an age "
+    "such as 15m, 24h or 7d, or whole microseconds since the epoch"
+)
+"""What `moment_us` reads."""
+
+PATTERN = r"^([0-9]{1,6}[smhdw]|now|today|yesterday)$"
+"""Those of the forms that are told from now."""
+
+
+def moment_us(text: str, *, is_end: bool = False, is_iso: bool = False) -> int:
+    """Return a time as microseconds since the epoch. Days are those of UTC.
+
+    Args:
+        text: one of `FORMS`, or `now`.
+        is_end: whether a day stands for its end, which is the beginning of the next one, instead of its beginning.
+        is_iso: whether a time need not have an offset, and is UTC then, and microseconds are not taken: what
+            callers of APIs expect whose times are in ISO 8601.
+
+    Raises:
+        ValueError: the text is none of these; says what is.
+    """
+    if not is_iso and _DIGITS.fullmatch(text) and len(text) not in _NO_MICROSECONDS:
+        return int(text)
+    if text == "now":
+        return now_us()
+    if age := _AGE.fullmatch(text):
+        return now_us() - int(age[1]) * _UNITS_US[age[2]]
+    if text in _DAYS:
+        day = datetime_of(now_us()).replace(hour=0, minute=0, second=0, microsecond=0)
+        return us_of(day - timedelta(days=_DAYS[text] - is_end))
+    time = _TIME.fullmatch(text)
+    if time is None or is_iso or (time["offset"] and time["seconds"]):
+        at_us = iso_us(text, is_end=is_end)
+        if at_us is not None:
+            return at_us
+    raise ValueError(f"must be a time: {FORMS}.")
+
+
+def is_a_day(text: str) -> bool:
+    """Tell whether a text that `moment_us` takes stands for a whole day."""
+    return text in _DAYS or _DATE.fullmatch(text) is not None
+
+
+def iso_us(text: str, *, is_end: bool = False) -> int | None:
+    """Return a date, or a time, in UTC if it names no offset, as microseconds since the epoch; None if it is none.
+
+    Args:
+        is_end: whether a date stands for its end, which is the beginning of the next one, instead of its beginning.
+    """
+    try:
+        if _DATE.fullmatch(text):
+            return us_of(datetime.fromisoformat(text) + timedelta(days=is_end))
+        if _TIME.fullmatch(text):
+            return us_of(datetime.fromisoformat(text.upper()))
+    except (ValueError, OverflowError):
+        pass
+    return None
