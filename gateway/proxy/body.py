@@ -18,12 +18,13 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 async def read_request_body(
-    request: web.BaseRequest, capture: BodyCapture, patience_seconds: float
+    request: web.BaseRequest, capture: BodyCapture, patience_seconds: float, *, is_held: bool = False
 ) -> bytes | AsyncIterator[bytes]:
     """Return the body of a request, or an iterator over its pieces; either is noted as it passes.
 
     Args:
         patience_seconds: how long the caller may take for each piece.
+        is_held: whether it is wanted whole, however long it is.
 
     Raises, as the iterator does:
         ConnectionError: the caller has gone.
@@ -32,6 +33,8 @@ async def read_request_body(
     if not request.body_exists:
         return b""
     length = request.content_length
+    if is_held:
+        return b"".join([piece async for piece in _pieces(request, capture, patience_seconds)])
     if length is None or length > WHOLE_BYTES:
         return _pieces(request, capture, patience_seconds)
     body = b""

@@ -10,17 +10,32 @@ from aiohttp import web
 from gateway.access.allowances import Allowances
 from gateway.access.keys import KeyRing
 from gateway.access.tokens import FeedbackTokens
-from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
+from gateway.domain.exchange import (
+    Identity,
+    Omission,
+    Outcome,
+    PayloadPolicy,
+    RawHeaders,
+    is_model_call,
+)
 from gateway.domain.principal import Principal, Role
 from gateway.domain.value import value
-from gateway.errors import BadInput, CallerTimeout, GatewayError, UpstreamError, UpstreamTimeout
+from gateway.errors import (
+    BadInput,
+    CallerTimeout,
+    GatewayError,
+    NotUpgraded,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from gateway.proxy.answer import Answer
 from gateway.proxy.body import allow_body, read_request_body
 from gateway.proxy.credentials import GatewayCredentials, headers_to_keep, path_to_keep, upstream_target
 from gateway.proxy.errors import draw_error
-from gateway.proxy.headers import RequestHead, read_request_head, upstream_headers
+from gateway.proxy.headers import RequestHead, read_choice, read_request_head, upstream_headers, with_length
 from gateway.proxy.identity import read_identity
 from gateway.proxy.in_flight import InFlight
+from gateway.proxy.model_prefix import is_worth_holding, provider_named, without_prefix
 from gateway.proxy.omission import read_omission
 from gateway.proxy.relay import relay
 from gateway.recording.capture import Capture
@@ -40,11 +55,18 @@ PolicyOf = Callable[[Principal, Provider], PayloadPolicy]
 
 @value()
 class _Call:
-    """A request that has found its provider."""
+    """A request that has found its provider.
+
+    Args:
+        principal: who makes it.
+        is_open: whether the model that it asks for may name another provider.
+    """
 
     request: web.BaseRequest
     head: RequestHead
+    principal: Principal
     target: Target
+    is_open: bool
     capture: Capture
 
 
@@ -94,18 +116,27 @@ class Proxy:
         """Answer a request: find out what it is and whom it is for, then forward it."""
         identity = None
         try:
+            if request.method == "HEAD" and self.router.is_root(request.raw_path):
+                return web.Response()
             head = read_request_head(request.raw_headers)
             identity = read_identity(head, request.headers.get("traceparent"))
             omission = read_omission(head)
             query = request.raw_path.partition("?")[2]
             principal = require(authenticate(request.headers, self._keys, query=query), Role.PROXY)
+            if head.wants_websocket and request.method == "GET":
+                raise _no_websocket()
             self.in_flight.refuse_beyond_limit()
             self._admit()
-            self._allowances.admit(principal)
-            target = self.router.plan(request.raw_path, *_wishes(head))
+            endpoint = endpoint_of(request.raw_path)
+            if is_model_call(request.method, endpoint):
+                self._allowances.admit(principal)
+            choice = read_choice(head)
+            target = self.router.plan(request.raw_path, *choice)
         except GatewayError as error:
             return _draw(error, request, endpoint_of(request.raw_path), identity)
-        call = _Call(request, head, target, self._capture(request, identity, omission, principal, target))
+        capture = self._capture(request, head, identity, omission, principal, target, endpoint)
+        is_open = choice[1] is None and request.raw_path.startswith("/v1/")
+        call = _Call(request, head, principal, target, is_open, capture)
         task = self.in_flight.enter()
         try:
             return await self._forward(call)
@@ -116,9 +147,8 @@ class Proxy:
         """Send a request and relay its answer. However that ends, it leaves exactly one exchange."""
         capture, answer = call.capture, None
         try:
-            response = await self._upstream.send(
-                await self._outgoing(call), call.target.provider.origin, call.target.provider.timeouts
-            )
+            outgoing, provider = await self._outgoing(call)
+            response = await self._upstream.send(outgoing, provider.origin, provider.timeouts)
             try:
                 capture.answered(response.status, response.headers)
                 answer = Answer(call.request, response.status, is_last=self.in_flight.is_draining)
@@ -140,20 +170,36 @@ class Proxy:
             failure = unexpected(call.request.path)
             return await self._fail(call, answer, Outcome.GATEWAY_ERROR, failure)
 
-    async def _outgoing(self, call: _Call) -> OutgoingRequest:
-        target, in_query = upstream_target(call.target.request_target, self._find_ours)
-        head = upstream_headers(call.head, call.target.provider, self._find_ours, in_query)
+    async def _outgoing(self, call: _Call) -> tuple[OutgoingRequest, Provider]:
+        request, provider = call.request, call.target.provider
+        target, fields = self._outgoing_head(call, call.target)
+        if call.head.expects_continue:
+            allow_body(request)
+        body = await read_request_body(
+            request,
+            call.capture.request_body,
+            self.patience_seconds,
+            is_held=call.is_open and is_worth_holding(request),
+        )
+        if call.is_open and isinstance(body, bytes) and (name := provider_named(body)) is not None:
+            named = self.router.plan_for(request.raw_path, name)
+            if named is not None:
+                provider = named.provider
+                call.capture.provider = provider.name
+                call.capture.payloads = self.policy_of(call.principal, provider)
+                body = without_prefix(body)
+                target, fields = self._outgoing_head(call, named)
+                fields = with_length(fields, len(body))
+        return OutgoingRequest(request.method, target, fields, body), provider
+
+    def _outgoing_head(self, call: _Call, planned: Target) -> tuple[str, RawHeaders]:
+        """Return the request target and the header fields for a provider."""
+        target, in_query = upstream_target(planned.request_target, self._find_ours)
+        head = upstream_headers(call.head, planned.provider, self._find_ours, in_query)
         call.capture.sent_credentials = head.credentials
         if head.hidden:
             call.capture.request_headers = headers_to_keep(call.request.raw_headers, head.hidden)
-        if call.head.expects_continue:
-            allow_body(call.request)
-        return OutgoingRequest(
-            method=call.request.method,
-            target=target,
-            headers=head.fields,
-            body=await read_request_body(call.request, call.capture.request_body, self.patience_seconds),
-        )
+        return target, head.fields
 
     async def _fail(
         self, call: _Call, answer: Answer | None, outcome: Outcome, error: GatewayError
@@ -167,7 +213,7 @@ class Proxy:
             answer.break_off()
             return answer
         drawn = _draw(error, call.request, call.capture.endpoint, call.capture.identity)
-        drawn.headers["x-portkey-provider"] = call.target.provider.name
+        drawn.headers["x-portkey-provider"] = call.capture.provider
         return drawn
 
     def _leave(self, capture: Capture, outcome: Outcome, error: str | None = None) -> None:
@@ -178,19 +224,22 @@ class Proxy:
     def _capture(
         self,
         request: web.BaseRequest,
+        head: RequestHead,
         identity: Identity,
         omission: Omission,
         principal: Principal,
         target: Target,
+        endpoint: str,
     ) -> Capture:
         return Capture(
             identity=identity,
             tenant=principal.tenant,
             key_name=principal.name,
             provider=target.provider.name,
-            endpoint=endpoint_of(request.raw_path),
+            endpoint=endpoint,
             method=request.method,
             path=path_to_keep(request.raw_path, self._find_ours),
+            client_retry=head.client_retry,
             payloads=self.policy_of(principal, target.provider),
             omission=omission,
             limit_bytes=self._limit_bytes,
@@ -198,15 +247,11 @@ class Proxy:
         )
 
 
-def _wishes(head: RequestHead) -> tuple[str | None, str | None]:
-    """Return which provider and which custom host a request asks for."""
-    if b"x-portkey-config" in head.ours:
-        raise BadInput("routing configs are not supported by this version.", field="x-portkey-config")
-    provider = head.ours.get(b"x-portkey-provider")
-    host = head.ours.get(b"x-portkey-custom-host")
-    return (
-        None if provider is None else provider.decode("utf-8", "replace"),
-        None if host is None else host.decode("utf-8", "replace"),
+def _no_websocket() -> NotUpgraded:
+    return NotUpgraded(
+        "the gateway does not relay WebSockets.",
+        hint="Make the same call over HTTP, with stream: true for events as they come; what works over a "
+        "WebSocket alone, such as realtime sessions, must go to the provider itself.",
     )
 
 

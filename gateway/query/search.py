@@ -122,6 +122,15 @@ def _number(field: str, op: Op) -> Callable[[str], Filter]:
     return to_filter
 
 
+def _whole_number(field: str) -> Callable[[str], Filter]:
+    def to_filter(text: str) -> Filter:
+        if re.fullmatch("[0-9]{1,9}", text):
+            return Is(field, Op.EQ, int(text))
+        raise ValueError("must be a whole number such as 0.")
+
+    return to_filter
+
+
 def _is_true(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError("must be true or false.")
@@ -160,6 +169,10 @@ CRITERIA: Mapping[str, Criterion] = MappingProxyType(
         "session": Criterion("Conversation or agent run.", _equals("session")),
         "organisation": Criterion("Organisation of the end user.", _equals("organisation")),
         "prompt": Criterion("Name of the prompt.", _equals("prompt")),
+        "client_retry": Criterion(
+            "Which try of the same call the client says that it was: `0` leaves out repeated tries.",
+            _whole_number("client_retry"),
+        ),
         "judged": Criterion(
             "`true`: requests that were judged, of a trace or session the one that feedback counts for; `false`: "
             "the others.",

@@ -20,6 +20,7 @@ _TIME: dict[str, object] = {
 _SCHEMAS: Mapping[str, dict[str, object]] = {
     "status": {"type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$"},
     "outcome": {"type": "string", "enum": [*Outcome]},
+    "client_retry": {"type": "integer", "minimum": 0},
     "judged": {"type": "boolean"},
     "from": _TIME,
     "to": _TIME,
