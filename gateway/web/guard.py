@@ -11,7 +11,14 @@ from gateway.access.tokens import FeedbackTokens
 from gateway.domain.audit import AuditEntry, Via
 from gateway.domain.ids import new_id
 from gateway.domain.principal import OPEN, Principal
-from gateway.errors import GatewayError, Overloaded, StoreUnavailable, TooManyRequests, Unauthorized
+from gateway.errors import (
+    GatewayError,
+    NotUpgraded,
+    Overloaded,
+    StoreUnavailable,
+    TooManyRequests,
+    Unauthorized,
+)
 from gateway.web.auth import authenticate, read_feedback_token, require
 from gateway.web.bodies import STRICTER_LIMIT
 from gateway.web.cors import AllowedOrigins
@@ -120,6 +127,9 @@ def error_headers(error: GatewayError) -> dict[str, str]:
         return {"Retry-After": str(error.retry_after_seconds)}
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": 'Bearer realm="gateway"'}
+    if isinstance(error, NotUpgraded):
+        # What the caller writes from here on may be of the other protocol.
+        return {"Upgrade": "HTTP/1.1", "Connection": "upgrade, close"}
     return {}
 
 

@@ -55,6 +55,26 @@ def test_a_key_that_has_used_up_its_requests_is_told_when_it_may_go_on(limited: 
     assert figures(limited.url, authorization="Bearer ops-key")["gateway_requests_limited_total"] == 1
 
 
+def test_calls_to_no_model_fill_no_limit_of_requests_and_are_no_errors_in_figures(
+    limited: RunningGateway,
+) -> None:
+    headers = {"x-portkey-api-key": "few-key"}
+    no_calls = [
+        ("GET", "/v1/models"), ("HEAD", "/v1/chat/completions"), ("GET", "/demo/api/tags"),
+        ("POST", "/demo/v1/messages/count_tokens"), ("GET", "/demo/v1/tcp_warming"),
+    ]  # fmt: skip
+    for method, path in no_calls:
+        httpx.request(method, limited.url + path, headers=headers, timeout=30)
+    assert httpx.get(f"{limited.url}/v1/nonsense", headers=headers, timeout=30).status_code == 404
+    assert [chat(limited, "few-key").status_code for _ in range(3)] == [200, 200, 429]
+    asked = {"group_by": "key_name"}
+    found = httpx.get(
+        f"{limited.url}/api/v1/aggregates", params=asked, headers={"authorization": "Bearer ops-key"}
+    ).json()["data"]
+    [row] = [row for row in found if row["group"] == "few"]
+    assert (row["requests"], row["errors"]) == (len(no_calls) + 3, 1)
+
+
 @pytest.mark.parametrize("key", ["cheap", "terse"])
 def test_a_key_that_has_used_up_its_money_or_tokens_is_refused_once_that_is_known(
     limited: RunningGateway, key: str
@@ -67,7 +87,9 @@ def test_sdks_see_their_own_errors(limited: RunningGateway) -> None:
     for _ in range(3):
         chat(limited, "few-key")
     with pytest.raises(openai.RateLimitError, match="3 requests/day"):
-        openai.OpenAI(base_url=f"{limited.url}/v1", api_key="few-key", max_retries=0).models.list()
+        openai.OpenAI(base_url=f"{limited.url}/v1", api_key="few-key", max_retries=0).completions.create(
+            model="m", prompt="hi"
+        )
     with pytest.raises(anthropic.RateLimitError, match="3 requests/day"):
         anthropic.Anthropic(base_url=limited.url, api_key="few-key", max_retries=0).messages.create(
             model="m", max_tokens=1, messages=[{"role": "user", "content": "hi"}]
