@@ -123,15 +123,15 @@ def read_request_head(raw: RawHeaders) -> RequestHead:
     if connection_options:
         onward = _without(onward, connection_options)
     return RequestHead(
-        ours=ours,
-        properties=properties,
-        onward=onward,
-        sessions=sessions,
-        repeated=repeated,
-        client_retry=client_retry,
-        is_chunked=is_chunked,
-        expects_continue=expects_continue,
-        wants_websocket=wants_websocket,
+        ours,
+        properties,
+        onward,
+        sessions,
+        repeated,
+        client_retry,
+        is_chunked,
+        expects_continue,
+        wants_websocket,
     )
 
 

@@ -90,8 +90,9 @@ def _sessions_in(fields: Mapping[bytes, bytes]) -> Iterator[tuple[str, str]]:
 
 
 def _read_metadata(head: RequestHead, ids: Mapping[bytes, str]) -> Mapping[str, object]:
-    tags = dict(_sessions_in(head.sessions)) if head.sessions else {}
-    tags |= {_text(name): _text(value) for name, value in head.properties.items()}
+    tags = {_text(name): _text(value) for name, value in head.properties.items()}
+    if head.sessions:
+        tags = dict(_sessions_in(head.sessions)) | tags
     if ids:
         tags |= {key: ids[name] for name, key in _TAGS if name in ids}
     raw = head.ours.get(b"x-portkey-metadata")

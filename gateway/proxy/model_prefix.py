@@ -37,7 +37,8 @@ def is_worth_holding(request: web.BaseRequest) -> bool:
 
 def provider_named(body: bytes) -> str | None:
     """Return the NAME of the model `@NAME/MODEL` that a JSON body asks for; None if it asks for none such."""
-    if MARK not in body or holds_too_much(body):
+    # Most bodies have no such character at all, and one is found several times as fast as two.
+    if b"@" not in body or MARK not in body or holds_too_much(body):
         return None
     try:
         asked = orjson.loads(body)

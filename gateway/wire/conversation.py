@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 
 from gateway.domain.exchange import RawHeaders
 from gateway.domain.ids import is_valid_id
@@ -57,7 +57,8 @@ def read_baggage(headers: RawHeaders) -> Caller:
         if len(name) == len(_BAGGAGE) and name.lower() == _BAGGAGE:
             for member in text.decode("utf-8", "replace").split(","):
                 key, _, rest = member.partition("=")
-                found.setdefault(key.strip(), unquote(rest.partition(";")[0].strip()))
+                # A plus stands for itself there, but OpenTelemetry for Python writes it for a space.
+                found.setdefault(key.strip(), unquote_plus(rest.partition(";")[0].strip()))
     return Caller(_id_in(found, "user.id"), _id_in(found, "session.id")) if found else NOBODY
 
 

@@ -65,6 +65,7 @@ def feedback_of(gateway: RunningGateway, request_id: str) -> list[dict[str, Any]
         ([b"session-id: a", b'x-portkey-metadata: {"_session": "ours"}'], "ours"),
         ([b"baggage: session.id=a"], "a"),
         ([b"baggage: x=1, session.id = chat%207;ttl=3 ,user.id=ann"], "chat 7"),
+        ([b"baggage: session.id=chat+7"], "chat 7"),
         ([b"baggage: x=1", b"baggage: session.id=second"], "second"),
         ([b"baggage: session.id=a", b"session-id: b"], "b"),
         ([b"baggage: session.id=, =, ;"], None),
