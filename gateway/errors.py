@@ -10,6 +10,7 @@
     ├── Forbidden           403  a known key that may not do this
     ├── NotFound            404  nothing of that name that this caller may see
     ├── MethodNotAllowed    405  the path exists, but not with this method
+    ├── NotUpgraded         426  another protocol was asked for, which is not spoken here
     ├── Conflict            409  it contradicts what is already stored
     │   └── Ambiguous       409  … an id in it names several things
     ├── TooManyRequests     429  this caller has used up what it may do for now
@@ -97,6 +98,11 @@ class NotFound(GatewayError):
 class MethodNotAllowed(GatewayError):
     status = 405
     code = "method_not_allowed"
+
+
+class NotUpgraded(GatewayError):
+    status = 426
+    code = "upgrade_not_supported"
 
 
 class Conflict(GatewayError):

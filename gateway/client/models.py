@@ -79,6 +79,7 @@ class LoggedRequest:
     error: str | None = None
     is_stream: bool = False
     attempt: int = 0
+    client_retry: int = 0
     cache_status: str | None = None
     span_id: str | None = None
     parent_span_id: str | None = None

@@ -119,6 +119,8 @@ class Exchange:
     error: str | None = None
     """What went wrong, for people; None if nothing did."""
     attempt: int = 0
+    client_retry: int = 0
+    """Which try of the same call the client says that this is, from 0; 0 too where it says nothing."""
     cache_status: str | None = None
     payloads: PayloadPolicy = PayloadPolicy.FULL
     omission: Omission = NOTHING_OMITTED
@@ -138,6 +140,27 @@ class Exchange:
     def keeps_response(self) -> bool:
         """Whether anything of the response's head and body may be kept."""
         return self.payloads is not PayloadPolicy.OFF and not self.omission.response
+
+
+NO_MODEL_CALLS = frozenset(
+    {
+        "models",
+        "service",
+        "messages.count_tokens",
+        "responses.count_tokens",
+        "gemini.count_tokens",
+        "bedrock.count_tokens",
+    }
+)
+"""Endpoints that are asked about models, tokens or the service, and no model to answer."""
+
+PROBE_METHODS = frozenset({"HEAD", "OPTIONS"})
+"""Methods that ask for no answer."""
+
+
+def is_model_call(method: str, endpoint: str) -> bool:
+    """Tell whether a model was to answer. Other calls fill no limit of requests, and are no errors in figures."""
+    return endpoint not in NO_MODEL_CALLS and method not in PROBE_METHODS
 
 
 def was_proxied(path: str) -> bool:

@@ -81,7 +81,12 @@ class Facts:
     response_id: str | None = None
     finish_reason: str | None = None
     user: str | None = None
-    """The end user that the request body names (OpenAI's `user`, Anthropic's `metadata.user_id`)."""
+    """The end user that the request body names (OpenAI's `user`, Anthropic's `metadata.user_id`), or else W3C
+    baggage."""
+    session: str | None = None
+    """The conversation that the request's body or its baggage names."""
+    previous_response_id: str | None = None
+    """The answer, to an earlier request, that the request continues."""
     note: str | None = None
     """What could not be understood, for people."""
     billing: Billing = NOTHING_STATED
@@ -121,6 +126,7 @@ class RequestRecord:
     error: str | None
     is_stream: bool
     attempt: int
+    client_retry: int
     cache_status: str | None
     user: str | None
     organisation: str | None

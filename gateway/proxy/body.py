@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
@@ -14,18 +14,20 @@ WHOLE_BYTES = 64 * 1024
 in one piece, and can go out again should a kept connection turn out to be dead."""
 
 EDITED_BYTES = 8 * 1024 * 1024
-"""Longest body that is read whole where the configuration asks for a change of it."""
+"""Longest body that is read whole where the configuration asks for a change of it (`include_usage`)."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 async def read_request_body(
-    request: web.BaseRequest, capture: BodyCapture, patience_seconds: float
+    request: web.BaseRequest, capture: BodyCapture, patience_seconds: float, held_bytes: int = WHOLE_BYTES
 ) -> bytes | AsyncIterator[bytes]:
     """Return the body of a request, or an iterator over its pieces; either is noted as it passes.
 
     Args:
         patience_seconds: how long the caller may take for each piece.
+        held_bytes: up to what length it is wanted whole. One of unknown length is only if that is more than
+            `WHOLE_BYTES`.
 
     Raises, as the iterator does:
         ConnectionError: the caller has gone.
@@ -34,6 +36,8 @@ async def read_request_body(
     if not request.body_exists:
         return b""
     length = request.content_length
+    if held_bytes > WHOLE_BYTES and (length is None or WHOLE_BYTES < length <= held_bytes):
+        return await _held(_pieces(request, capture, patience_seconds), held_bytes)
     if length is None or length > WHOLE_BYTES:
         return _pieces(request, capture, patience_seconds)
     body = b""
@@ -43,36 +47,14 @@ async def read_request_body(
     return body
 
 
-async def read_body_to_edit(
-    request: web.BaseRequest,
-    capture: BodyCapture,
-    patience_seconds: float,
-    edit: Callable[[bytes], bytes | None],
-) -> tuple[bytes | AsyncIterator[bytes], bool]:
-    """Return the body of a request as an edit makes it, and whether it made another of it; what goes out is noted.
-
-    Args:
-        edit: returns the body that takes the caller's place; None where that stays. One that is longer than
-            `EDITED_BYTES` is not shown to it.
-
-    Raises: as `read_request_body` does.
-    """
-    length = request.content_length
-    if not request.body_exists or (length is not None and length > EDITED_BYTES):
-        return await read_request_body(request, capture, patience_seconds), False
-    body = bytearray()
-    try:
-        while len(body) <= EDITED_BYTES and (piece := await _read_piece(request, patience_seconds)):
-            body += piece
-    except BaseException:
-        capture.add(bytes(body))
-        raise
-    read = bytes(body)
-    edited = None if len(read) > EDITED_BYTES else edit(read)
-    capture.add(read if edited is None else edited)
-    if len(read) > EDITED_BYTES:
-        return _with_rest(read, _pieces(request, capture, patience_seconds)), False
-    return (read, False) if edited is None else (edited, True)
+async def _held(pieces: AsyncIterator[bytes], most: int) -> bytes | AsyncIterator[bytes]:
+    """Return a body whole; where it is longer than it may be, what has come of it and the rest in pieces."""
+    held = bytearray()
+    async for piece in pieces:
+        held += piece
+        if len(held) > most:
+            return _with_rest(bytes(held), pieces)
+    return bytes(held)
 
 
 async def _with_rest(begun: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

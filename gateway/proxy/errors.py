@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from gateway.domain.exchange import Identity
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NotUpgraded
 from gateway.web.guard import error_headers
 
 TYPES = {
@@ -86,12 +86,15 @@ def draw_error(
             "message": text,
             "detail": text,
         }
-    return web.Response(
+    response = web.Response(
         status=error.status,
         body=orjson.dumps(body),
         content_type="application/json",
         headers=headers,
     )
+    if isinstance(error, NotUpgraded):
+        response.force_close()
+    return response
 
 
 def _identity_headers(identity: Identity | None) -> dict[str, str]:

@@ -12,18 +12,41 @@ from gateway.access.allowances import Allowances
 from gateway.access.keys import KeyRing
 from gateway.access.tokens import FeedbackTokens
 from gateway.domain.clock import now_us
-from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy, first_value
+from gateway.domain.exchange import (
+    Identity,
+    Omission,
+    Outcome,
+    PayloadPolicy,
+    RawHeaders,
+    first_value,
+    is_model_call,
+)
 from gateway.domain.limit import LimitUsage
 from gateway.domain.principal import Principal, Role
 from gateway.domain.value import value
-from gateway.errors import BadInput, CallerTimeout, GatewayError, UpstreamError, UpstreamTimeout
+from gateway.errors import (
+    BadInput,
+    CallerTimeout,
+    GatewayError,
+    NotUpgraded,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from gateway.proxy.answer import Answer
-from gateway.proxy.body import allow_body, read_body_to_edit, read_request_body
+from gateway.proxy.body import EDITED_BYTES, WHOLE_BYTES, allow_body, read_request_body
 from gateway.proxy.credentials import GatewayCredentials, headers_to_keep, path_to_keep, upstream_target
 from gateway.proxy.errors import draw_error
-from gateway.proxy.headers import RequestHead, headers_of_edited, read_request_head, upstream_headers
+from gateway.proxy.headers import (
+    RequestHead,
+    headers_of_edited,
+    read_choice,
+    read_request_head,
+    upstream_headers,
+    with_length,
+)
 from gateway.proxy.identity import read_identity
 from gateway.proxy.in_flight import InFlight
+from gateway.proxy.model_prefix import MAX_BYTES, is_worth_holding, provider_named, without_prefix
 from gateway.proxy.omission import read_omission
 from gateway.proxy.relay import relay
 from gateway.recording.access_log import AccessLog
@@ -48,12 +71,16 @@ class _Call:
     """A request that has found its provider.
 
     Args:
+        principal: who makes it.
+        is_open: whether the model that it asks for may name another provider.
         usage: how its key stands with the limit that is nearest to being used up.
     """
 
     request: web.BaseRequest
     head: RequestHead
+    principal: Principal
     target: Target
+    is_open: bool
     capture: Capture
     usage: LimitUsage | None
 
@@ -110,23 +137,30 @@ class Proxy:
         """Answer a request: find out what it is and whom it is for, then forward it."""
         identity = principal = None
         try:
+            if request.method == "HEAD" and self.router.is_root(request.raw_path):
+                return web.Response()
             head = read_request_head(request.raw_headers)
             identity = read_identity(head, request.headers.get("traceparent"))
             omission = read_omission(head)
             query = request.raw_path.partition("?")[2]
             principal = authenticate(request.headers, self._keys, query=query)
             require(principal, Role.PROXY)
+            if head.wants_websocket and request.method == "GET":
+                raise _no_websocket()
             self.in_flight.refuse_beyond_limit()
             self._admit()
-            usage = self._allowances.admit(principal)
-            target = self.router.plan(request.raw_path, *_wishes(head))
+            endpoint = endpoint_of(request.raw_path)
+            usage = self._allowances.admit(principal) if is_model_call(request.method, endpoint) else None
+            choice = read_choice(head)
+            target = self.router.plan(request.raw_path, *choice)
         except GatewayError as error:
             endpoint = endpoint_of(request.raw_path)
             self.refused[(principal and principal.name) or "", error.code] += 1
             self._access_log.refused(request.method, endpoint, error)
             return _draw(error, request, endpoint, identity)
-        capture = self._capture(request, identity, omission, principal, target)
-        call = _Call(request, head, target, capture, usage)
+        capture = self._capture(request, head, identity, omission, principal, target, endpoint)
+        is_open = choice[1] is None and request.raw_path.startswith("/v1/")
+        call = _Call(request, head, principal, target, is_open, capture, usage)
         task = self.in_flight.enter()
         try:
             return await self._forward(call)
@@ -137,10 +171,8 @@ class Proxy:
         """Send a request and relay its answer. However that ends, it leaves exactly one exchange."""
         capture, answer = call.capture, None
         try:
-            outgoing, has_asked = await self._outgoing(call)
-            response = await self._upstream.send(
-                outgoing, call.target.provider.origin, call.target.provider.timeouts
-            )
+            outgoing, provider, has_asked = await self._outgoing(call)
+            response = await self._upstream.send(outgoing, provider.origin, provider.timeouts)
             try:
                 capture.answered(response.status, response.headers)
                 answer = Answer(call.request, response.status, is_last=self.in_flight.is_draining)
@@ -168,25 +200,46 @@ class Proxy:
             failure = unexpected(call.request.path)
             return await self._fail(call, answer, Outcome.GATEWAY_ERROR, failure)
 
-    async def _outgoing(self, call: _Call) -> tuple[OutgoingRequest, bool]:
-        """Return what goes to the provider, and whether it asks for token counts for which the caller did not."""
-        target, in_query = upstream_target(call.target.request_target, self._find_ours)
-        head = upstream_headers(call.head, call.target.provider, self._find_ours, in_query)
+    async def _outgoing(self, call: _Call) -> tuple[OutgoingRequest, Provider, bool]:
+        """Return what goes to a provider, which one that is, and whether it is asked for token counts for which the
+        caller did not."""
+        request, planned = call.request, call.target
+        if call.head.expects_continue:
+            allow_body(request)
+        body = await read_request_body(
+            request, call.capture.request_body, self.patience_seconds, _held_bytes(call)
+        )
+        plain = asking = None
+        if isinstance(body, bytes):
+            if call.is_open and (named := self._named_in_model(call, body)) is not None:
+                planned, plain = named, without_prefix(body)
+            if planned.provider.include_usage and _has_usage_option(call):
+                asking = ask_for_usage(plain or body)
+        target, fields = self._outgoing_head(call, planned)
+        if asking is not None:
+            fields = headers_of_edited(fields, len(asking))
+        elif plain is not None:
+            fields = with_length(fields, len(plain))
+        outgoing = OutgoingRequest(request.method, target, fields, asking or plain or body)
+        return outgoing, planned.provider, asking is not None
+
+    def _named_in_model(self, call: _Call, body: bytes) -> Target | None:
+        """Return where a request goes whose model names another provider; None where it names none."""
+        name = provider_named(body)
+        named = None if name is None else self.router.plan_for(call.request.raw_path, name)
+        if named is not None:
+            call.capture.provider = named.provider.name
+            call.capture.payloads = self.policy_of(call.principal, named.provider)
+        return named
+
+    def _outgoing_head(self, call: _Call, planned: Target) -> tuple[str, RawHeaders]:
+        """Return the request target and the header fields for a provider."""
+        target, in_query = upstream_target(planned.request_target, self._find_ours)
+        head = upstream_headers(call.head, planned.provider, self._find_ours, in_query)
         call.capture.sent_credentials = head.credentials
         if head.hidden:
             call.capture.request_headers = headers_to_keep(call.request.raw_headers, head.hidden)
-        if call.head.expects_continue:
-            allow_body(call.request)
-        fields, has_asked = head.fields, False
-        capture, patience_seconds = call.capture.request_body, self.patience_seconds
-        if call.target.provider.include_usage and _has_usage_option(call):
-            body, has_asked = await read_body_to_edit(call.request, capture, patience_seconds, ask_for_usage)
-            if has_asked:
-                assert isinstance(body, bytes)
-                fields = headers_of_edited(fields, len(body))
-        else:
-            body = await read_request_body(call.request, capture, patience_seconds)
-        return OutgoingRequest(call.request.method, target, fields, body), has_asked
+        return target, head.fields
 
     async def _fail(
         self, call: _Call, answer: Answer | None, outcome: Outcome, error: GatewayError
@@ -200,7 +253,7 @@ class Proxy:
             answer.break_off()
             return answer
         drawn = _draw(error, call.request, call.capture.endpoint, call.capture.identity)
-        drawn.headers["x-portkey-provider"] = call.target.provider.name
+        drawn.headers["x-portkey-provider"] = call.capture.provider
         drawn.headers.update(_limit_headers(call))
         return drawn
 
@@ -212,19 +265,22 @@ class Proxy:
     def _capture(
         self,
         request: web.BaseRequest,
+        head: RequestHead,
         identity: Identity,
         omission: Omission,
         principal: Principal,
         target: Target,
+        endpoint: str,
     ) -> Capture:
         return Capture(
             identity=identity,
             tenant=principal.tenant,
             key_name=principal.name,
             provider=target.provider.name,
-            endpoint=endpoint_of(request.raw_path),
+            endpoint=endpoint,
             method=request.method,
             path=path_to_keep(request.raw_path, self._find_ours),
+            client_retry=head.client_retry,
             payloads=self.policy_of(principal, target.provider),
             omission=omission,
             limit_bytes=self._limit_bytes,
@@ -232,16 +288,19 @@ class Proxy:
         )
 
 
-def _wishes(head: RequestHead) -> tuple[str | None, str | None]:
-    """Return which provider and which custom host a request asks for."""
-    if b"x-portkey-config" in head.ours:
-        raise BadInput("routing configs are not supported by this version.", field="x-portkey-config")
-    provider = head.ours.get(b"x-portkey-provider")
-    host = head.ours.get(b"x-portkey-custom-host")
-    return (
-        None if provider is None else provider.decode("utf-8", "replace"),
-        None if host is None else host.decode("utf-8", "replace"),
+def _no_websocket() -> NotUpgraded:
+    return NotUpgraded(
+        "the gateway does not relay WebSockets.",
+        hint="Make the same call over HTTP, with stream: true for events as they come; what works over a "
+        "WebSocket alone, such as realtime sessions, must go to the provider itself.",
     )
+
+
+def _held_bytes(call: _Call) -> int:
+    """Return up to how many bytes the body of a call is wanted whole."""
+    if call.target.provider.include_usage and _has_usage_option(call):
+        return EDITED_BYTES
+    return MAX_BYTES if call.is_open and is_worth_holding(call.request) else WHOLE_BYTES
 
 
 def _has_usage_option(call: _Call) -> bool:

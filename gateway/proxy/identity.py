@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import orjson
 
 from gateway.domain.exchange import Identity
 from gateway.domain.ids import MAX_ID_BYTES, is_valid_id, new_id, parse_traceparent
 from gateway.errors import BadInput
-from gateway.proxy.headers import RequestHead
+from gateway.proxy.headers import PARENT_SESSION, SESSION_FIELDS, RequestHead
 
 MAX_METADATA_BYTES = 64 * 1024
 _TAGS = (
@@ -37,15 +37,19 @@ def read_identity(head: RequestHead, traceparent: str | None) -> Identity:
     """Return the identity of a request; ids that it does not bring are made.
 
     The trace id is, in this order, `x-portkey-trace-id`, the one in the W3C `traceparent`,
-    `Helicone-Session-Id`, or new. That header names the session too, whether or not it names the trace.
+    `Helicone-Session-Id`, or new. That header names the session too, whether or not it names the trace; without
+    it and `_session` of the metadata, the first of `SESSION_FIELDS` that holds an id does.
 
     Args:
         head: the request's header fields, sorted.
         traceparent: value of that header, if there is one.
 
     Raises:
-        BadInput: an id is empty, too long or not printable, or the metadata is no JSON object.
+        BadInput: an id is empty, too long, not printable, or a template that was not filled in; a field of the
+            gateway's came twice with different values; or the metadata is no JSON object.
     """
+    if head.repeated is not None:
+        raise BadInput("came twice with different values.", field=head.repeated.decode(), hint="Send one.")
     ids = {name: _read_id(name, raw) for name, raw in head.ours.items() if name in _IDS}
     trace_id = ids.get(b"x-portkey-trace-id")
     parent_span_id = ids.get(b"x-portkey-parent-span-id")
@@ -68,11 +72,27 @@ def _read_id(name: bytes, raw: bytes) -> str:
         raise BadInput(
             f"must be 1 to {MAX_ID_BYTES} bytes of printable text; got {len(raw)} bytes.", field=name.decode()
         )
+    if "{{" in text and "}}" in text:
+        raise BadInput(
+            f"is a template that was not filled in: {text[:100]!r}.",
+            field=name.decode(),
+            hint="Have its value put in before the request is sent.",
+        )
     return text
+
+
+def _sessions_in(fields: Mapping[bytes, bytes]) -> Iterator[tuple[str, str]]:
+    """What agents say of their session. Such fields may be others' too, so what is no id is not refused."""
+    for key, names in (("_session", SESSION_FIELDS), ("_parent_session", (PARENT_SESSION,))):
+        texts = (fields[name].decode("utf-8", "surrogateescape") for name in names if name in fields)
+        if (session := next(filter(is_valid_id, texts), None)) is not None:
+            yield key, session
 
 
 def _read_metadata(head: RequestHead, ids: Mapping[bytes, str]) -> Mapping[str, object]:
     tags = {_text(name): _text(value) for name, value in head.properties.items()}
+    if head.sessions:
+        tags = dict(_sessions_in(head.sessions)) | tags
     if ids:
         tags |= {key: ids[name] for name, key in _TAGS if name in ids}
     raw = head.ours.get(b"x-portkey-metadata")

@@ -28,6 +28,7 @@ class Takes(StrEnum):
     NUMBER = "number"
     FLAG = "flag"
     STATUS = "status"
+    WHOLE_NUMBER = "whole number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,17 @@ def at_least(description: str, field: str) -> Criterion:
 def at_most(description: str, field: str) -> Criterion:
     """An upper bound of a number."""
     return Criterion(description, lambda text: Is(field, Op.LE, _number(text) + _ROUNDING), Takes.NUMBER)
+
+
+def whole_number(description: str, field: str) -> Criterion:
+    """A criterion on a number that counts something."""
+
+    def to_filter(text: str) -> Filter:
+        if re.fullmatch("[0-9]{1,9}", text):
+            return Is(field, Op.EQ, int(text))
+        raise ValueError("must be a whole number such as 0.")
+
+    return Criterion(description, to_filter, Takes.WHOLE_NUMBER)
 
 
 def rating(description: str, field: str) -> Criterion:

@@ -28,6 +28,7 @@ from gateway.query.criterion import (
     rating,
     started,
     status,
+    whole_number,
 )
 
 METADATA = "metadata."
@@ -153,6 +154,10 @@ def _requests(*, is_counted: bool) -> Searchable:
         "request_id": equals("The request with this id of ours or of the caller.", "request_id"),
         **_of_request(is_joined=False),
         "session": equals("Conversation or agent run.", "session"),
+        "client_retry": whole_number(
+            "Which try of the same call the client says that it was: `0` leaves out repeated tries.",
+            "client_retry",
+        ),
         "judged": flag(
             "`true`: requests that were judged, of a trace or session the one that feedback counts for; `false`: "
             "the others.",

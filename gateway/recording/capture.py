@@ -61,6 +61,7 @@ class Capture:
     endpoint: str
     method: str
     path: str
+    client_retry: int = 0
     payloads: PayloadPolicy
     omission: Omission = NOTHING_OMITTED
     limit_bytes: int
@@ -106,6 +107,7 @@ class Capture:
             status=self.status,
             outcome=outcome,
             error=error,
+            client_retry=self.client_retry,
             payloads=self.payloads,
             omission=self.omission,
             request_headers=self.request_headers,

@@ -31,13 +31,20 @@ class Router:
         self._custom_hosts = frozenset(custom_hosts)
         self._custom_provider = custom_provider
 
-    def plan(self, path: str, provider_name: str | None, custom_host: str | None) -> Target:
+    def plan(
+        self,
+        path: str,
+        provider_name: str | None,
+        custom_host: str | None,
+        named_in: str = "x-portkey-provider",
+    ) -> Target:
         """Return where to send a request.
 
         Args:
             path: path and query as the caller wrote them; never one of the gateway's own.
-            provider_name: value of x-portkey-provider, if any.
+            provider_name: name of a provider that the caller asks for, if any.
             custom_host: value of x-portkey-custom-host, if any.
+            named_in: the header field that has the name.
 
         Raises:
             BadInput: the header names a provider that is not configured, or none can be chosen.
@@ -52,8 +59,22 @@ class Router:
             if provider is None:
                 raise self._not_found(path)
             return Target(provider, provider.base_path.join(path[len(first) + 1 :]))
-        provider = self._named_in_header(provider_name) if custom_host is None else self._custom(custom_host)
+        if custom_host is None:
+            provider = self._named_in_header(provider_name, named_in)
+        else:
+            provider = self._custom(custom_host)
         return Target(provider, provider.base_path.join(path))
+
+    def is_root(self, path: str) -> bool:
+        """Tell whether a path is the gateway's root, or that of a provider."""
+        name = path.partition("?")[0].strip("/")
+        return not name or name in self._providers
+
+    def plan_for(self, path: str, provider_name: str) -> Target | None:
+        """Return where to send a request below `/v1` that names its provider otherwise than by a header; None
+        where none is called so."""
+        provider = self._providers.get(provider_name)
+        return None if provider is None else Target(provider, provider.base_path.join(path))
 
     def url_of(self, provider_name: str, path: str) -> str | None:
         """Return where a provider was asked for a caller's path; None where it is not configured (any more)."""
@@ -70,7 +91,7 @@ class Router:
             hint=f"Paths start with /v1/ or with a provider's name: {self._names()}.",
         )
 
-    def _named_in_header(self, name: str | None) -> Provider:
+    def _named_in_header(self, name: str | None, field: str) -> Provider:
         name = name.removeprefix("@") if name else self._default
         if name is None:
             raise BadInput(
@@ -82,7 +103,7 @@ class Router:
         if provider is None:
             raise BadInput(
                 f"no provider is called {name[:100]!r}.",
-                field="x-portkey-provider",
+                field=field,
                 hint=f"Configured are: {self._names()}.",
             )
         return provider

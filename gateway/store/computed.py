@@ -7,10 +7,11 @@ Each expression is about the row of `requests` at hand; those on feedback use it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from gateway.domain.exchange import NO_MODEL_CALLS, PROBE_METHODS
 from gateway.store.dialect import Dialect, ValueKind
 
 __all__ = [
@@ -59,6 +60,10 @@ _LATEST_FIRST = "ORDER BY feedback.updated_at_us DESC, feedback.seq DESC LIMIT 1
 
 def _plain(kind: ValueKind, sql: str) -> Expression:
     return Expression(kind, lambda _: sql)
+
+
+def _texts(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
 
 
 def is_about_request(dialect: Dialect) -> str:
@@ -130,7 +135,8 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
         ),
         "is_error": _plain(
             "flag",
-            "(outcome NOT IN ('complete', 'client_closed') OR coalesce(status >= 400, FALSE))",
+            "((outcome NOT IN ('complete', 'client_closed') OR coalesce(status >= 400, FALSE))"
+            f" AND endpoint NOT IN ({_texts(NO_MODEL_CALLS)}) AND method NOT IN ({_texts(PROBE_METHODS)}))",
         ),
         "is_cached": _plain("flag", """coalesce(lower("cache_status") = 'hit', FALSE)"""),
         "stated_model": Expression("text", lambda dialect: f"({dialect.stated_model()})"),
@@ -149,11 +155,12 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
         "is_scored": Expression("flag", _is_scored),
     }
 )
-"""Computed fields of requests. Durations are whole milliseconds. `feedback.…` is about the entry given last that
-says good or bad of the request, its trace or its session; `has_feedback` whether there are any entries on
-these, `mean_score` Σ weight × score / Σ weight of them, `weighted_feedback` the mean of weight × grade;
-`is_judged`, `mean_counted_score` and `weighted_verdict` are the same of the entries that count for the request in
-figures. `…_text` is a body as it was before it was packed and encoded, missing where it is empty or no UTF-8."""
+"""Computed fields of requests. Durations are whole milliseconds. Only calls of models are errors. `feedback.…` is
+about the entry given last that says good or bad of the request, its trace or its session; `has_feedback` whether
+there are any entries on these, `mean_score` Σ weight × score / Σ weight of them, `weighted_feedback` the mean of
+weight × grade; `is_judged`, `mean_counted_score` and `weighted_verdict` are the same of the entries that count for
+the request in figures. `…_text` is a body as it was before it was packed and encoded, missing where it is empty or
+no UTF-8."""
 
 NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
     {

@@ -100,8 +100,8 @@ class Dialect(ABC):
         """`_model` of the metadata, if it is a text and not empty."""
 
     @abstractmethod
-    def name_user(self) -> str:
-        """Write `:user` into the row `:seq` and its metadata, unless a user or facts are in it."""
+    def set_tag(self, column: str) -> str:
+        """Write `:value` into a column of tags in the row `:seq` and its metadata, unless it or facts are there."""
 
     # text
 

@@ -18,7 +18,7 @@ NO_FIELD = ""
 
 REQUEST_FIELDS = (
     "provider", "any_model", "endpoint", "status", "outcome", "key_name", "user", "organisation", "prompt",
-    "environment", "session", "cache_status", "attempt",
+    "environment", "session", "cache_status", "attempt", "client_retry",
 )  # fmt: skip
 """Fields of requests by which rollups are split."""
 

@@ -70,6 +70,7 @@ def request_to_row(seq: int, exchange: Exchange) -> Row:
         storable_or_none(exchange.error),
         declares_stream(exchange.response_headers),
         exchange.attempt,
+        exchange.client_retry,
         storable_or_none(exchange.cache_status),
         *tags_of(metadata),
         to_json(metadata),

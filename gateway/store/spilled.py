@@ -21,7 +21,8 @@ _LENGTHS = struct.Struct("<II")
 _IDS = ("request_id", "trace_id", "span_id", "parent_span_id", "span_name")
 _TEXTS = ("tenant", "key_name", "provider", "endpoint", "method", "error", "cache_status")
 _NUMBERS = (
-    "started_at_us", "first_byte_at_us", "ended_at_us", "status", "attempt", "request_size", "response_size",
+    "started_at_us", "first_byte_at_us", "ended_at_us", "status", "attempt", "client_retry", "request_size",
+    "response_size",
 )  # fmt: skip
 
 
@@ -40,7 +41,8 @@ def decode(record: bytes) -> Exchange:
     head: dict[str, Any] = orjson.loads(record[_LENGTHS.size : head_end])
     return Exchange(
         identity=Identity(**{name: head[name] for name in _IDS}, metadata=from_json(head["metadata"])),
-        **{name: head[name] for name in (*_TEXTS, *_NUMBERS, "path")},
+        # Files of an earlier version do not have all numbers.
+        **{name: head[name] for name in (*_TEXTS, *_NUMBERS, "path") if name in head},
         outcome=Outcome(head["outcome"]),
         payloads=PayloadPolicy(head["payloads"]),
         # Files of an earlier version do not say.

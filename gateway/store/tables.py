@@ -83,7 +83,7 @@ AUDIT = _table("audit", AuditEntry)
 REQUEST_INSERT_COLUMNS = (
     "seq", "request_id", "trace_id", "span_id", "parent_span_id", "span_name", "tenant", "key_name",
     "provider", "endpoint", "method", "path", "started_at_us", "first_byte_at_us", "ended_at_us", "status",
-    "outcome", "error", "is_stream", "attempt", "cache_status", "user", "organisation", "prompt",
+    "outcome", "error", "is_stream", "attempt", "client_retry", "cache_status", "user", "organisation", "prompt",
     "environment", "session", "metadata", "request_size", "response_size", "payloads",
 )  # fmt: skip
 """What is known of a request when it is appended."""

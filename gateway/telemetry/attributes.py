@@ -69,7 +69,7 @@ def of_request(exchange: Exchange, facts: Facts) -> Attributes:
             "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
             "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
             "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
-            "gen_ai.conversation.id": _text(metadata.get("_session")),
+            "gen_ai.conversation.id": _text(metadata.get("_session")) or facts.session,
             "enduser.id": _text(metadata.get("_user")) or facts.user,
             "http.request.method": exchange.method,
             "http.response.status_code": exchange.status,

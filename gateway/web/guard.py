@@ -18,6 +18,7 @@ from gateway.errors import (
     BudgetExceeded,
     GatewayError,
     LimitExceeded,
+    NotUpgraded,
     Overloaded,
     QuestionTimeout,
     QuotaExceeded,
@@ -163,6 +164,9 @@ def error_headers(error: GatewayError) -> dict[str, str]:
         return {"X-Should-Retry": "false"}
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": 'Bearer realm="gateway"'}
+    if isinstance(error, NotUpgraded):
+        # What the caller writes from here on may be of the other protocol.
+        return {"Upgrade": "HTTP/1.1", "Connection": "upgrade, close"}
     return {}
 
 

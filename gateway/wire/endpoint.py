@@ -40,7 +40,8 @@ _BY_PATTERN = tuple(
     (re.compile(pattern), name)
     for pattern, name in (
         (r"/responses/compact$", "responses.compact"),
-        (r"/responses/(?!input_tokens$)[^/]+(?:/cancel)?$", "responses.retrieve"),
+        (r"/responses/input_tokens$", "responses.count_tokens"),
+        (r"/responses/[^/]+(?:/cancel)?$", "responses.retrieve"),
         (r"/chat/completions/[^/]+$", "chat.completions.retrieve"),
         (r"/messages/count_tokens$", "messages.count_tokens"),
         (r"/messages/batches/[^/]+/results$", "messages.batches.results"),
@@ -66,10 +67,19 @@ _BY_PATTERN = tuple(
         (r"(?<!/api)/generate(?:_stream)?$", "tgi.generate"),
         (r"/predictions$", "predictions"),
         (r"/predictions/[^/]+$", "predictions.retrieve"),
+        (r"^(?:/[^/]+)?/models$|/v[0-9][^/]*/models(?:/.+)?$|/foundation_model_specs$", "models"),
+        (r"/wenxinworkshop/service/list$", "models"),
+        (r"/api/(?:tags|ps|show)$", "models"),
+        (
+            r"/api/version$|/wml_services/v[0-9]+/version$|/tcp_warming$|/v2/(?:projects|spaces)(?:/[^/]+)?$",
+            "service",
+        ),
     )
 )
 """Kinds of call by a path's last segments, the first that matches. Those that end in `.retrieve` or `.results` show
-again what another call began. What is cancelled is shown as it then stands, as by a retrieval."""
+again what another call began. What is cancelled is shown as it then stands, as by a retrieval. The last ones are
+calls to no model: which models there are, and what clients ask before their first call (Ollama's version, watsonx'
+version, projects and spaces, Cerebras' opening of a connection)."""
 
 _OLLAMA = {
     "chat": "ollama.chat",

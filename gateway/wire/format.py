@@ -9,6 +9,7 @@ from typing import Protocol
 from gateway.domain.exchange import RawHeaders, first_value
 from gateway.domain.request import NOTHING_STATED, Billing, Usage
 from gateway.domain.value import value
+from gateway.wire.conversation import NOBODY, Caller
 from gateway.wire.fields import JsonObject
 
 
@@ -37,12 +38,13 @@ class Asked:
     """What a request says.
 
     Args:
+        caller: who asks, in which conversation.
         note: what could not be understood, here and below.
         units: what a good answer is billed by though it does not say so; see `Charge`.
     """
 
     model: str | None = None
-    user: str | None = None
+    caller: Caller = NOBODY
     note: str | None = None
     units: Mapping[str, float] = field(default_factory=dict)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gateway.domain.json_volume import MAX_VALUES, holds_too_much
+from gateway.wire.conversation import read_caller
 from gateway.wire.endpoint import model_in_path
 from gateway.wire.fields import JsonObject, object_in, objects_in, parse_object, text_in
 from gateway.wire.format import Answered, Asked, WireMessage
@@ -59,7 +60,8 @@ class JsonFormat:
         asked = parse_object(request.body)
         if asked is None:
             return Asked(model=model_in_path(request.path), note=unreadable("request", request.body))
-        return Asked(model=self.read_model(asked) or model_in_path(request.path), user=self.read_user(asked))
+        model = self.read_model(asked) or model_in_path(request.path)
+        return Asked(model=model, caller=read_caller(asked, self.read_user(asked)))
 
     def read_response(self, response: WireMessage) -> Answered:
         """Return what the response says."""

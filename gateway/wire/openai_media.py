@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from gateway.domain.exchange import first_value
 from gateway.domain.request import Charge, Usage
+from gateway.wire.conversation import read_caller
 from gateway.wire.fields import (
     JsonObject,
     amount_in,
@@ -99,7 +100,9 @@ class _MediaFormat(JsonFormat):
         form = read_form(content_type, request.body, ("model", "user"))
         if form is not None:
             asked = super().read_request(replace(request, body=b""))
-            return replace(asked, model=form.get("model") or asked.model, user=form.get("user"))
+            return replace(
+                asked, model=form.get("model") or asked.model, caller=read_caller({}, form.get("user"))
+            )
         asked = super().read_request(request)
         if not request.path.partition("?")[0].rstrip("/").endswith("/audio/speech"):
             return asked

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 import orjson
 
-from gateway.domain.exchange import Exchange, Outcome, declares_stream
+from gateway.domain.exchange import Exchange, Outcome, declares_stream, first_value
+from gateway.domain.ids import is_valid_id
 from gateway.domain.json_volume import holds_too_much
 from gateway.domain.request import Billing, Cost, Facts, Usage
 from gateway.wire import (
@@ -32,10 +32,12 @@ from gateway.wire import (
     text_generation,
 )
 from gateway.wire.content import MAX_DECODED_BYTES, Decoded, decode
+from gateway.wire.conversation import read_baggage
 from gateway.wire.fields import JsonObject, parse_object
 from gateway.wire.format import Answered, Asked, WireFormat, WireMessage
 from gateway.wire.framing import read_framing
 from gateway.wire.json_format import ENDED_EARLY
+from gateway.wire.model_names import answering_model, requested_model
 
 FORMATS: Mapping[str, WireFormat] = MappingProxyType(
     {
@@ -45,6 +47,7 @@ FORMATS: Mapping[str, WireFormat] = MappingProxyType(
         "responses": openai_responses.FORMAT,
         "responses.compact": openai_responses.FORMAT,
         "responses.retrieve": openai_responses.FORMAT,
+        "responses.count_tokens": opaque.FORMAT,
         "embeddings": openai_embeddings.FORMAT,
         "rerank": openai_embeddings.FORMAT,
         "messages": anthropic.FORMAT,
@@ -108,9 +111,9 @@ _SHARED = frozenset({"cohere.chat", "cohere.generate", "tgi.generate"})
 RETRIEVALS = (".retrieve", ".results")
 """How endpoints end whose answers were given, or begun, by another request before."""
 
+_REQUEST_IDS = (b"x-request-id", b"request-id")
 _MAX_STATUS = 400
 _FAILED_HERE = frozenset({Outcome.UPSTREAM_ERROR, Outcome.GATEWAY_ERROR})
-_FILE_PATH = re.compile(r"^(?:/|~/|\.{1,2}/|[A-Za-z]:[\\/])|[\\/].*\.(?:gguf|bin|safetensors|onnx)$")
 
 
 CostOf = Callable[[Exchange, tuple[str | None, ...], Usage, Billing], Cost | None]
@@ -138,7 +141,9 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _unpriced) -> Facts:
     is_whole = len(exchange.response_body) == exchange.response_size and (
         response.is_complete or 0 < len(response.data) < MAX_DECODED_BYTES
     )
-    model, billing = _model_name(asked, answered), _billing(exchange, asked, answered)
+    asked = replace(asked, model=requested_model(exchange, asked.model))
+    model, billing = answering_model(asked, answered), _billing(exchange, asked, answered)
+    caller, baggage = asked.caller, read_baggage(exchange.request_headers)
     return Facts(
         requested_model=asked.model,
         model=model,
@@ -146,12 +151,14 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _unpriced) -> Facts:
         cost=cost_of(exchange, (model, asked.model), answered.usage, billing),
         response_id=answered.response_id,
         finish_reason=answered.finish_reason,
-        user=asked.user,
+        user=caller.user or baggage.user,
+        session=caller.session or baggage.session,
+        previous_response_id=caller.previous_response_id,
         note=_note(exchange, request, asked.note, response, answered.note),
         billing=billing,
         outcome=_outcome(exchange, answered, is_whole),
         is_stream=_is_undeclared_stream(exchange, answered) or None,
-        other_response_ids=answered.other_ids,
+        other_response_ids=(*answered.other_ids, *_request_ids(exchange, answered)),
         is_retrieval=exchange.endpoint.endswith(RETRIEVALS),
     )
 
@@ -212,18 +219,13 @@ def _opening(content_type: str, body: bytes) -> JsonObject | None:
     return next((opening for opening in parsed if opening is not None), None)
 
 
-def _model_name(asked: Asked, answered: Answered) -> str | None:
-    """The model that answered. Servers of local models call it by the path of its file; what they were asked for
-    is its name then."""
-    name = answered.model
-    if (
-        name is not None
-        and asked.model is not None
-        and ("/" in name or "\\" in name)
-        and _FILE_PATH.search(name)
-    ):
-        return asked.model
-    return name
+def _request_ids(exchange: Exchange, answered: Answered) -> Iterator[str]:
+    """The provider's own id of the request, which SDKs show too (`_request_id`)."""
+    for name in _REQUEST_IDS:
+        text = first_value(exchange.response_headers, name).decode("utf-8", "surrogateescape")
+        if text not in (answered.response_id, *answered.other_ids) and is_valid_id(text):
+            yield text
+            return
 
 
 def _billing(exchange: Exchange, asked: Asked, answered: Answered) -> Billing:

@@ -39,6 +39,13 @@ NAMES = ("up", "deep", "bare", "impatient", "hurried", "refusing", "nowhere", "r
         (b"/v1/chat", [b"x-portkey-provider: deep"], "deep", "/some/where/v2/chat"),
         (b"/v1/chat", [b"X-Portkey-Provider: @deep"], "deep", "/some/where/v2/chat"),
         (b"/up/chat", [b"x-portkey-provider: deep"], "up", "/v1/chat"),
+        (b"/v1/chat", [b"x-portkey-virtual-key: deep"], "deep", "/some/where/v2/chat"),
+        (
+            b"/v1/chat",
+            [b"x-portkey-virtual-key: deep", b"x-portkey-provider: @deep"],
+            "deep",
+            "/some/where/v2/chat",
+        ),
     ],
 )
 def test_the_path_and_the_header_choose_the_provider(
@@ -60,16 +67,15 @@ def test_the_path_and_the_header_choose_the_provider(
     assert (logged["provider"], logged["path"]) == (provider, path.decode())
 
 
+@pytest.mark.parametrize("field", [b"x-portkey-provider", b"x-portkey-virtual-key"])
 def test_an_unknown_provider_is_refused_with_those_there_are(
-    gateway: RunningGateway, upstream: UpstreamProcess
+    gateway: RunningGateway, upstream: UpstreamProcess, field: bytes
 ) -> None:
     upstream.take()
-    answer = call(
-        gateway.port, request(b"POST", b"/v1/chat/completions", b"x-portkey-provider: nobody", body=b"{}")
-    )
+    answer = call(gateway.port, request(b"POST", b"/v1/chat/completions", field + b": nobody", body=b"{}"))
     assert answer.status == 400
     error = json.loads(answer.body)["error"]
-    assert error["param"] == "x-portkey-provider"
+    assert error["param"] == field.decode()
     assert "nobody" in error["message"]
     assert all(name in error["message"] for name in NAMES)
     assert upstream.take() == []

@@ -48,6 +48,12 @@ def test_the_caller_s_trace_id_is_echoed_and_logged_as_it_is(gateway: RunningGat
         [b"x-portkey-trace-id: \xe2\x80\xae"],
         [b"Helicone-Session-Id: " + b"x" * 513],
         [b"Helicone-Request-Id: a\xe2\x80\xa8b"],
+        [b"x-portkey-trace-id: {{evaluationId}}"],
+        [b"Helicone-Session-Id: run-{{ run.id }}"],
+        [b"x-portkey-trace-id: a", b"X-Portkey-Trace-Id: b"],
+        [b"x-portkey-provider: up", b"x-portkey-provider: deep"],
+        [b"x-portkey-virtual-key: nobody"],
+        [b"x-portkey-virtual-key: up", b"x-portkey-provider: deep"],
         [b"x-portkey-span-id: " + b"x" * 513],
         [b"Helicone-User-Id:"],
         [b"Helicone-Prompt-Id:"],
@@ -75,6 +81,23 @@ def test_a_header_that_cannot_be_read_is_refused_by_name_before_anything_is_sent
     assert error["param"] == name
     assert name in error["message"]
     assert upstream.take() == []
+
+
+def test_a_header_that_says_the_same_twice_is_taken(gateway: RunningGateway) -> None:
+    assert logged(gateway, b"x-portkey-trace-id: same", b"x-portkey-trace-id: same")["trace_id"] == "same"
+
+
+@pytest.mark.parametrize(
+    ("value", "retry"), [(b"0", 0), (b"2", 2), (b"", 0), (b"-1", 0), (b"two", 0), (b"9" * 30, 0)]
+)
+def test_which_try_of_its_client_s_a_request_is_is_logged_and_goes_on(
+    gateway: RunningGateway, upstream: UpstreamProcess, value: bytes, retry: int
+) -> None:
+    upstream.take()
+    found = logged(gateway, b"X-Stainless-Retry-Count: " + value)
+    assert (found["client_retry"], found["attempt"]) == (retry, 0)
+    [received] = upstream.take()
+    assert (b"X-Stainless-Retry-Count", value) in received.fields
 
 
 def test_a_trace_id_is_made_where_none_comes(gateway: RunningGateway) -> None:

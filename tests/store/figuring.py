@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.domain.aggregate import GRADE, Cell, Question, UsageSums, VerdictSums, class_of
-from gateway.domain.exchange import Outcome
+from gateway.domain.exchange import Outcome, is_model_call
 from gateway.domain.feedback import Feedback, Target
 from gateway.domain.filter import Scalar
 from gateway.domain.request import RequestRecord
@@ -101,6 +101,8 @@ def _duration_us(request: RequestRecord) -> int:
 
 
 def _is_error(request: RequestRecord) -> bool:
+    if not is_model_call(request.method, request.endpoint):
+        return False
     has_failed = request.outcome not in (Outcome.COMPLETE, Outcome.CLIENT_CLOSED)
     return has_failed or (request.status is not None and request.status >= 400)
 

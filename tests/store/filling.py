@@ -33,6 +33,9 @@ def some_exchange(dice: random.Random, number: int) -> Exchange:
         status=dice.choice([200, 200, 200, 429, 500, None]),
         outcome=dice.choice([Outcome.COMPLETE, Outcome.COMPLETE, Outcome.TIMEOUT, Outcome.CLIENT_CLOSED]),
         attempt=dice.choice([0, 0, 1]),
+        client_retry=dice.choice([0, 0, 1]),
+        endpoint=dice.choice(["chat.completions", "chat.completions", "models"]),
+        method=dice.choice(["POST", "POST", "HEAD"]),
         metadata={
             "_user": dice.choice(["ann", "bob", ""]),
             "_session": dice.choice([None, "chat", number % 5]),

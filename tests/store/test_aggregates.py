@@ -35,6 +35,7 @@ FIELDS = [
     "session",
     "is_stream",
     "attempt",
+    "client_retry",
     "metadata.team",
     GRADE,
 ]
@@ -50,6 +51,7 @@ CONDITIONS: list[Filter] = [
     Is("status", Op.IN, (200, 500)),
     Is("user", Op.NE, None),
     Is("provider", Op.EQ, None),
+    Is("client_retry", Op.EQ, 0),
     All((Is("provider", Op.EQ, "openai"), Is("status", Op.GE, 400))),
     Not(Is("metadata.team", Op.EQ, "red")),
     Is("cost_nanousd", Op.GT, 500),

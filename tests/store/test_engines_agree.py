@@ -152,7 +152,7 @@ def test_metadata_in_which_a_user_is_named_later_is_the_same_text(
         connection.execute("BEGIN")
         try:
             [seq] = request_log.append(connection, engine.packer, [exchange(metadata=metadata)])
-            connection.executemany(connection.dialect.name_user(), [{"user": user, "seq": seq}])
+            connection.executemany(connection.dialect.set_tag("user"), [{"value": user, "seq": seq}])
             found: list[object] = connection.execute('SELECT "user", metadata FROM requests').fetchall()
             return found
         finally:

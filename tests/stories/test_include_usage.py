@@ -96,7 +96,7 @@ def test_a_stream_has_its_tokens_and_the_caller_sees_what_it_asked_for(
     assert (logged["prompt_tokens"], logged["completion_tokens"], logged["finish_reason"]) == (9, 3, "stop")
     kept = payload(asking.database, logged["seq"])
     assert kept is not None
-    assert (kept.request_body, kept.response_body) == (sent, STREAM)
+    assert (kept.request_body, kept.response_body) == (body, STREAM)
 
 
 @pytest.mark.parametrize(

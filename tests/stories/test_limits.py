@@ -121,6 +121,26 @@ def test_refused_calls_are_counted_by_key_and_reason(shared: RunningGateway) -> 
         assert shown[f'gateway_requests_refused_total{{key="{key}",reason="{reason}"}}'] == 1
 
 
+def test_calls_to_no_model_fill_no_limit_of_requests_and_are_no_errors_in_figures(
+    limited: RunningGateway,
+) -> None:
+    headers = {"x-portkey-api-key": "few-key"}
+    no_calls = [
+        ("GET", "/v1/models"), ("HEAD", "/v1/chat/completions"), ("GET", "/demo/api/tags"),
+        ("POST", "/demo/v1/messages/count_tokens"), ("GET", "/demo/v1/tcp_warming"),
+    ]  # fmt: skip
+    for method, path in no_calls:
+        httpx.request(method, limited.url + path, headers=headers, timeout=30)
+    assert httpx.get(f"{limited.url}/v1/nonsense", headers=headers, timeout=30).status_code == 404
+    assert [chat(limited, "few-key").status_code for _ in range(3)] == [200, 200, 429]
+    asked = {"group_by": "key_name"}
+    found = httpx.get(
+        f"{limited.url}/api/v1/aggregates", params=asked, headers={"authorization": "Bearer ops-key"}
+    ).json()["data"]
+    [row] = [row for row in found if row["group"] == "few"]
+    assert (row["requests"], row["errors"]) == (len(no_calls) + 3, 1)
+
+
 @pytest.mark.parametrize(("key", "status"), [("cheap", 402), ("terse", 429)])
 def test_a_key_that_has_used_up_its_money_or_tokens_is_refused_once_that_is_known(
     shared: RunningGateway, key: str, status: int
@@ -134,7 +154,9 @@ def test_sdks_raise_their_own_errors_at_once(shared: RunningGateway) -> None:
         chat(shared, "sdk-key")
     refused = 'gateway_requests_refused_total{key="sdk",reason="insufficient_quota"}'
     with pytest.raises(openai.RateLimitError, match="3 requests per day"):
-        openai.OpenAI(base_url=f"{shared.url}/v1", api_key="sdk-key").models.list()
+        openai.OpenAI(base_url=f"{shared.url}/v1", api_key="sdk-key").completions.create(
+            model="m", prompt="hi"
+        )
     with pytest.raises(anthropic.RateLimitError, match="3 requests per day"):
         anthropic.Anthropic(base_url=shared.url, api_key="sdk-key").messages.create(
             model="m", max_tokens=1, messages=[{"role": "user", "content": "hi"}]

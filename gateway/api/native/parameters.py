@@ -16,6 +16,7 @@ _SCHEMAS: Mapping[Takes, dict[str, object]] = {
     Takes.TEXT: {"type": "string"},
     Takes.NUMBER: {"type": "number"},
     Takes.FLAG: {"type": "boolean"},
+    Takes.WHOLE_NUMBER: {"type": "integer", "minimum": 0},
     Takes.STATUS: {"type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$"},
     Takes.TIME: {
         "anyOf": [

@@ -33,6 +33,7 @@ GROUPS: Mapping[str, str] = MappingProxyType(
             for field in (
                 "requested_model", "provider", "endpoint", "status", "outcome", "user", "organisation", "prompt",
                 "environment", "session", "key_name", "tenant", "is_stream", "cache_status", "attempt",
+                "client_retry",
             )
         },
     }

@@ -62,7 +62,10 @@ class LoggedRow(Shape):
     outcome: Outcome = Field(description="How it ended.")
     error: str | None
     is_stream: bool
-    attempt: int
+    attempt: int = Field(description="Which of the gateway's own tries it was, from 0.")
+    client_retry: int = Field(
+        description="Which try its client says that it was, from 0 (`x-stainless-retry-count`)."
+    )
     cache_status: str | None
     user: str | None
     organisation: str | None

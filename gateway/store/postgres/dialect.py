@@ -84,15 +84,15 @@ class PostgresDialect(Dialect):
             " THEN nullif(metadata::json ->> '_model', '') END COLLATE \"C\")"
         )
 
-    def name_user(self) -> str:
+    def set_tag(self, column: str) -> str:
         # Put behind the last member, so that what is there stays as it is, byte for byte.
-        return """
-UPDATE requests SET "user" = :user, metadata = CASE
-    WHEN metadata::json -> '_user' IS NOT NULL THEN metadata
-    ELSE CASE metadata WHEN '{}' THEN '{' ELSE left(metadata, -1) || ',' END
-        || '"_user":' || to_json(CAST(:user AS TEXT))::text || '}'
+        return f"""
+UPDATE requests SET "{column}" = :value, metadata = CASE
+    WHEN metadata::json -> '_{column}' IS NOT NULL THEN metadata
+    ELSE CASE metadata WHEN '{{}}' THEN '{{' ELSE left(metadata, -1) || ',' END
+        || '"_{column}":' || to_json(CAST(:value AS TEXT))::text || '}}'
 END
-WHERE seq = :seq AND "user" IS NULL AND interpreted_at_us IS NULL
+WHERE seq = :seq AND "{column}" IS NULL AND interpreted_at_us IS NULL
 """
 
     def like(self, pattern: str) -> tuple[str, str]:

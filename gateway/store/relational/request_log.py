@@ -13,6 +13,7 @@ from gateway.domain.request import Facts, Payload, Usage
 from gateway.store.dialect import Dialect
 from gateway.store.packing import Packer
 from gateway.store.relational.connection import Connection
+from gateway.store.relational.conversations import link
 from gateway.store.relational.counting import count_for
 from gateway.store.relational.joining import join_waiting
 from gateway.store.relational.rollup_table import OF_REQUESTS, break_seals
@@ -153,7 +154,8 @@ def annotate(
 ) -> list[tuple[int, Facts]]:
     """Fill in what was found of rows that nothing was known of, and join the feedback that waited for it.
 
-    What a retrieval says was used goes to the row of the request that used it, and only once.
+    What a retrieval says was used goes to the row of the request that used it, and only once. Answers that continue
+    others are put into one conversation with them.
 
     Returns:
         The facts that are to be counted: those given, without what retrievals say that was counted before.
@@ -165,13 +167,20 @@ def annotate(
         if found.is_retrieval:
             own, counted[seq] = _settle(connection, seq, found)
             _fill_in(connection, [(seq, own)], at_us)
+    for seq, session in link(connection, facts, at_us).items():
+        counted[seq] = replace(counted[seq], session=session)
     return [(seq, counted[seq]) for seq, _ in facts]
 
 
 def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
-    users = [{"user": storable(found.user), "seq": seq} for seq, found in facts if found.user]
-    if users:
-        connection.executemany(connection.dialect.name_user(), users)
+    for column in ("user", "session"):
+        tags = [
+            {"value": storable(value), "seq": seq}
+            for seq, found in facts
+            if (value := getattr(found, column))
+        ]
+        if tags:
+            connection.executemany(connection.dialect.set_tag(column), tags)
     corrections = [
         {"outcome": found.outcome, "is_stream": found.is_stream, "seq": seq}
         for seq, found in facts
@@ -181,8 +190,15 @@ def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: 
         connection.executemany(_CORRECT, corrections)
     connection.executemany(_ANNOTATE, [(*facts_to_row(found, at_us), seq) for seq, found in facts])
     put_other_ids(connection, [(seq, found.other_response_ids) for seq, found in facts])
-    names = [name for _, found in facts for name in (found.response_id, *found.other_response_ids) if name]
+    names = [
+        name
+        for _, found in facts
+        for name in (found.response_id, found.session, *found.other_response_ids)
+        if name
+    ]
     join_waiting(connection, dict.fromkeys(names, at_us))
+    if in_sessions := [seq for seq, found in facts if found.session]:
+        count_for(connection, in_sessions)
 
 
 def put_other_ids(connection: Connection, ids: Iterable[tuple[int, Sequence[str]]]) -> None:

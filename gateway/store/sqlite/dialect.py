@@ -75,10 +75,10 @@ class SqliteDialect(Dialect):
             " WHEN 'text' THEN nullif(json_extract(metadata, '$._model'), '') END"
         )
 
-    def name_user(self) -> str:
+    def set_tag(self, column: str) -> str:
         return (
-            "UPDATE requests SET \"user\" = :user, metadata = json_insert(metadata, '$._user', :user)"
-            ' WHERE seq = :seq AND "user" IS NULL AND interpreted_at_us IS NULL'
+            f"UPDATE requests SET \"{column}\" = :value, metadata = json_insert(metadata, '$._{column}', :value)"
+            f' WHERE seq = :seq AND "{column}" IS NULL AND interpreted_at_us IS NULL'
         )
 
     def like(self, pattern: str) -> tuple[str, str]:

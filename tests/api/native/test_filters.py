@@ -94,6 +94,7 @@ def test_metadata_that_no_column_can_hold_as_a_number_is_text(text: str) -> None
         ("status", "6xx", "4xx"),
         ("status", "20", "200"),
         ("outcome", "fine", "client_closed"),
+        ("client_retry", "once", "whole number"),
         ("model", "", "no value"),
         ("colour", "red", "trace_id, request_id, model"),
         ("metadata.", "x", "metadata.KEY"),
@@ -115,7 +116,7 @@ def test_each_documented_parameter_is_taken() -> None:
     samples = {
         "status": "200", "outcome": "complete", "from": "1", "to": "1", "limit": "1", "cursor": "1",
         "judged": "true", "has_feedback": "true", "min_score": "0", "max_score": "0.5", "rating": "bad",
-        "format": "csv",
+        "format": "csv", "client_retry": "0",
     }  # fmt: skip
     for parameter in SEARCH_PARAMETERS:
         search((parameter.name, samples.get(parameter.name, "x")))

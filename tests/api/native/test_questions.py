@@ -135,7 +135,7 @@ def test_a_parameter_given_twice_is_refused() -> None:
 SAMPLES = {
     "status": "200", "outcome": "complete", "from": "1", "to": "1", "limit": "1", "cursor": "1", "group_by": "user",
     "bucket": "day", "order": "-cost", "format": "csv", "judged": "false", "has_feedback": "false",
-    "min_score": "0", "max_score": "-0.5", "rating": "good",
+    "min_score": "0", "max_score": "-0.5", "rating": "good", "client_retry": "0",
 }  # fmt: skip
 
 

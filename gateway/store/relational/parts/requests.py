@@ -44,9 +44,14 @@ class Requests(OpenDatabase):
         if not facts:
             return []
         size = request_log.ROW_BYTES * len(facts)
-        return await self._writer.write_lazily(
-            lambda connection: request_log.annotate(connection, facts, at_us), size_bytes=size
-        )
+
+        def annotate(connection: Connection) -> list[tuple[int, Facts]]:
+            return request_log.annotate(connection, facts, at_us)
+
+        if any(found.previous_response_id is not None for _, found in facts):
+            # The answer that one continues may be being interpreted elsewhere.
+            return await self._writer.write(annotate, size_bytes=size, is_alone=True)
+        return await self._writer.write_lazily(annotate, size_bytes=size)
 
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
         return await self._lookups.read(
