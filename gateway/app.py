@@ -23,7 +23,7 @@ from gateway.domain.principal import Principal
 from gateway.erasing import Eraser
 from gateway.feedback import FeedbackCore, Scale
 from gateway.feedback.standing import StandingVotes
-from gateway.gauges import gauges_of
+from gateway.gauges import gauges_of, labelled_gauges_of
 from gateway.provisioning import (
     base_urls_of,
     keys_of,
@@ -48,6 +48,7 @@ from gateway.query import (
     rolling_up,
 )
 from gateway.query.exports import ExportFiles, ExportJobs, ExportLinks, ExportRunner
+from gateway.recording.access_log import AccessLog
 from gateway.recording.expiring import Expiring
 from gateway.recording.inheriting import Inheriting
 from gateway.recording.interpreter import Interpreter
@@ -60,8 +61,12 @@ from gateway.store.base import Health, Store
 from gateway.store.spill import Spill
 from gateway.ui import voting_face
 from gateway.upstream import Upstream
+from gateway.web.bodies import BodyLimits
 from gateway.web.guard import Guard
 from gateway.wire.content import readable
+
+LONGEST_BODIES = 4
+"""How many of the longest bodies of the gateway's own API may be held at a time."""
 
 
 async def open_gateway(config: Config, worker: Worker) -> Gateway:
@@ -86,7 +91,8 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     upstream = Upstream()
     metrics = Metrics(worker.inherited, worker.others)
     allowances = Allowances(store)
-    observers = [metrics.observe, allowances.observe, reporter.observe]
+    access_log = AccessLog(config.logging.access_mode)
+    observers = [metrics.observe, allowances.observe, reporter.observe, access_log.observe]
     interpreter = Interpreter(store, prices_of(config), base_urls_of(config), observers)
     spill, *left_behind = map(Spill, claim.spills)
     overflow = Overflow(spill, store, interpreter, left_behind)
@@ -101,6 +107,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         recorder=recorder,
         policy_of=policy_of(config),
         limit_bytes=config.storage.max_body_bytes,
+        access_log=access_log,
         admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
         in_flight=InFlight(config.server.max_in_flight),
         patience_seconds=config.server.read_timeout,
@@ -113,7 +120,9 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     exporter = portkey_exporter(url_of)
     files = ExportFiles(exports_path(url, local_dir))
     exports = ExportRunner(store, files, {PORTKEY: exporter})
-    metrics.watch(gauges_of(proxy, allowances, recorder, overflow, expiring, upstream))
+    metrics.watch(
+        gauges_of(proxy, recorder, overflow, expiring, upstream), labelled_gauges_of(proxy, keys, allowances)
+    )
 
     def tell(versions: Sequence[Feedback]) -> None:
         metrics.observe_feedback(versions)
@@ -122,6 +131,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     core = FeedbackCore(store, voting.limits.spend, tell)
     votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend, tell)
     longest = config.server.max_feedback_bytes
+    bodies = BodyLimits(config.server.read_timeout, LONGEST_BODIES * longest)
     requests = RequestReader(store)
 
     def scale_now(principal: Principal) -> Scale:
@@ -131,7 +141,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     native = native_face(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
         ranking=Ranking(store), feedback=core, audit=AuditReader(store),
-        eraser=Eraser(store, lambda: are_rows_spilled(url, local_dir)),
+        eraser=Eraser(store, lambda: are_rows_spilled(url, local_dir)), keys=keys, allowances=allowances,
         scale_of=scale_now, max_body_bytes=longest,
     )  # fmt: skip
     faces = [
@@ -173,7 +183,8 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         votes=votes,
         scale_of=scale_of(config),
         faces=[*faces, documentation_face(faces, __version__)],
-        guard=Guard(keys, voting.tokens, voting.origins, Auditor(store)),
+        access_log=access_log,
+        guard=Guard(keys, voting.tokens, voting.origins, Auditor(store), access_log.answered, bodies),
     )
     return gateway
 

@@ -4,6 +4,7 @@
     ├── BadInput            400  the caller sent something wrong and can mend it
     │   ├── CallerTimeout   408  … it takes too long to send it
     │   ├── TooLarge        413  … it is bigger than what is taken here
+    │   ├── HeadTooLarge    431  … its head is
     │   └── Unprocessable   422  … it is well formed, but its values are not
     ├── Unauthorized        401  no key, or one that is not known
     ├── Forbidden           403  a known key that may not do this
@@ -12,6 +13,9 @@
     ├── Conflict            409  it contradicts what is already stored
     │   └── Ambiguous       409  … an id in it names several things
     ├── TooManyRequests     429  this caller has used up what it may do for now
+    ├── LimitExceeded       429  its key has used up a limit that resets soon; the same call works then
+    │   ├── QuotaExceeded   429  … one that does not reset soon
+    │   └── BudgetExceeded  402  … one in dollars that does not reset soon
     ├── Overloaded          503  there is more to do than can be done well; the same call may work soon
     ├── StoreUnavailable    503  the store cannot take it now; the same call may work later
     └── UpstreamError       502  the provider could not be reached, or broke off
@@ -62,6 +66,11 @@ class CallerTimeout(BadInput):
 class TooLarge(BadInput):
     status = 413
     code = "too_large"
+
+
+class HeadTooLarge(BadInput):
+    status = 431
+    code = "head_too_large"
 
 
 class Unprocessable(BadInput):
@@ -124,6 +133,34 @@ class TooManyRequests(GatewayError):
     def __init__(self, message: str, *, retry_after_seconds: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_seconds = retry_after_seconds
+
+
+class LimitExceeded(GatewayError):
+    """A key has used up one of its limits, whose window is so short that the caller may wait for its end.
+
+    Args:
+        limit: the limit as it is written in the configuration.
+        resets_at: when its window ends, as RFC 3339.
+        seconds_left: until then.
+    """
+
+    status = 429
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, limit: str, resets_at: str, seconds_left: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.resets_at = resets_at
+        self.seconds_left = seconds_left
+
+
+class QuotaExceeded(LimitExceeded):
+    code = "insufficient_quota"
+
+
+class BudgetExceeded(LimitExceeded):
+    status = 402
+    code = "budget_exceeded"
 
 
 class Overloaded(GatewayError):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
 
 from gateway.access.allowances import Allowances
-from gateway.api.operations import Gauges
+from gateway.access.keys import KeyRing
+from gateway.api.operations import KEY_LABEL, Gauges, LabelledGauges, LabelledReading
+from gateway.domain.limit import LimitUsage
 from gateway.proxy.handler import Proxy
 from gateway.recording.expiring import Expiring
 from gateway.recording.overflow import Overflow
@@ -15,7 +18,6 @@ from gateway.upstream import Upstream
 
 def gauges_of(
     proxy: Proxy,
-    allowances: Allowances,
     recorder: Recorder,
     overflow: Overflow,
     expiring: Expiring,
@@ -28,13 +30,6 @@ def gauges_of(
             "Processes that began to serve, those in the place of others included.", lambda: 1,
         ),
         "gateway_in_flight": ("Proxied requests that have not ended.", lambda: len(proxy.in_flight)),
-        "gateway_requests_refused_total": (
-            "Proxied requests that were refused since too many were under way.", lambda: proxy.in_flight.refused,
-        ),
-        "gateway_requests_limited_total": (
-            "Proxied requests that were refused since their key had used up what it may.",
-            lambda: allowances.refused,
-        ),
         "gateway_event_loop_tasks": (
             "What the event loop has begun and not ended: callers' connections, and the gateway's own work.",
             lambda: len(asyncio.all_tasks()),
@@ -55,3 +50,32 @@ def gauges_of(
             "Requests that wait for a connection to their provider.", lambda: upstream.stats().waiting_requests,
         ),
     }  # fmt: skip
+
+
+def labelled_gauges_of(proxy: Proxy, keys: KeyRing, allowances: Allowances) -> LabelledGauges:
+    """Return the figures of single keys that are read when they are asked for."""
+
+    def of_limits(figure: Callable[[LimitUsage], int]) -> Iterator[tuple[tuple[str, ...], float]]:
+        for caller in keys.sources():
+            for usage in allowances.usage(caller):
+                yield (caller.name or "", str(usage.limit)), usage.limit.in_units(figure(usage))
+
+    return {
+        "gateway_requests_refused_total": LabelledReading(
+            "Proxied requests that were refused before they had a provider.",
+            (KEY_LABEL, "reason"),
+            lambda: list(proxy.refused.items()),
+        ),
+        "gateway_key_limit_used": LabelledReading(
+            "What a key has used of a limit in the window at hand, in the limit's unit.",
+            (KEY_LABEL, "limit"),
+            lambda: of_limits(lambda usage: usage.used),
+            is_shared=True,
+        ),
+        "gateway_key_limit_allowed": LabelledReading(
+            "How much of a limit a key may use in each window, in the limit's unit.",
+            (KEY_LABEL, "limit"),
+            lambda: of_limits(lambda usage: usage.limit.amount),
+            is_shared=True,
+        ),
+    }

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from gateway.access.keys import hash_token
 from gateway.config.models import SHA256_PREFIX, Config, ProviderConfig
 from gateway.domain.exchange import PayloadPolicy
+from gateway.domain.loopback import is_loopback
 from gateway.domain.principal import Principal
+from gateway.errors import BadInput
 from gateway.feedback import Scale
 from gateway.feedback.scales import SCALES
 from gateway.proxy.handler import PolicyOf
@@ -21,6 +23,9 @@ from gateway.telemetry import Reporter, open_reporter
 from gateway.upstream import Timeouts
 from gateway.wire.prices import PriceTable, Rate
 
+SHORTEST_KEY = 16
+"""Keys shorter than this, in characters, may be guessed."""
+
 _STRICTNESS = (PayloadPolicy.FULL, PayloadPolicy.REDACTED, PayloadPolicy.OFF)
 
 
@@ -29,7 +34,6 @@ def router_of(config: Config) -> Router:
 
     Raises:
         GatewayError: a provider cannot be used as it is configured.
-        OSError: a certificate file cannot be read.
     """
     trust = ssl.create_default_context()
     providers = {name: _provider(name, provider, trust) for name, provider in config.providers.items()}
@@ -102,9 +106,46 @@ def base_urls_of(config: Config) -> Callable[[str], str | None]:
 
 
 def faults_of(config: Config) -> list[tuple[str, Fault]]:
-    """Return what is wrong with base URLs that can be called all the same, each with its provider's name."""
-    found = ((name, fault_of(each.base_url, each.version_path)) for name, each in config.providers.items())
-    return [(name, fault) for name, fault in found if fault is not None]
+    """Return what is wrong with a configuration that can be used all the same, each with the path of its field."""
+    found = (
+        (f"providers.{name}.base_url", fault_of(each.base_url, each.version_path))
+        for name, each in config.providers.items()
+    )
+    return [*access_faults_of(config), *((field, fault) for field, fault in found if fault is not None)]
+
+
+def access_faults_of(config: Config) -> list[tuple[str, Fault]]:
+    """Return what lets in callers that nobody may have meant to let in, each with the path of its field."""
+    if config.server.auth == "off":
+        host = config.server.host
+        fault = Fault(
+            f"is off, and {host} can be reached from other machines.",
+            "Make sure that something else keeps strangers out, or make keys.",
+        )
+        return [] if is_loopback(host) else [("server.auth", fault)]
+    tokens = ((key.name, key.key.get_secret_value()) for key in config.keys)
+    return [
+        (
+            f"keys.{name}.key",
+            Fault(
+                f"has {len(token)} characters, and may be guessed.",
+                "Let `gateway keys create` make one, or `openssl rand -hex 32`.",
+            ),
+        )
+        for name, token in tokens
+        if not token.startswith(SHA256_PREFIX) and len(token) < SHORTEST_KEY
+    ]
+
+
+def refuse_without_keys(config: Config) -> None:
+    """Raise BadInput where strangers could come in, given that there is no key. To be called if there is none."""
+    server = config.server
+    if server.auth != "off" and not is_loopback(server.host):
+        raise BadInput(
+            f"{server.host} can be reached from other machines, but no keys are configured.",
+            field="server.host",
+            hint="Add keys, make one with `gateway keys create`, or say `auth: off` under server.",
+        )
 
 
 def reporter_of(config: Config) -> Reporter:
@@ -130,13 +171,25 @@ def _provider(name: str, config: ProviderConfig, trust: ssl.SSLContext) -> Provi
     return build_provider(
         name,
         config.base_url,
-        tls=trust if config.ca_file is None else ssl.create_default_context(cafile=config.ca_file),
+        tls=trust if config.ca_file is None else _trust(name, config.ca_file),
         version_path=config.version_path,
         api_key=None if config.api_key is None else config.api_key.get_secret_value(),
         auth=config.auth,
         headers=config.headers,
         timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
         payloads=config.payloads,
+        include_usage=config.include_usage,
         max_connections=config.max_connections,
         keepalive_seconds=config.keepalive_seconds,
     )
+
+
+def _trust(name: str, ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise BadInput(
+            f"{ca_file} cannot be used: {(error.strerror or str(error)).lower()}.",
+            field=f"providers.{name}.ca_file",
+            hint="It must hold certificates in PEM, and be readable.",
+        ) from error

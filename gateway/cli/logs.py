@@ -17,7 +17,7 @@ from gateway.cli.request_page import page
 from gateway.cli.request_rows import lines_of
 from gateway.cli.sources import config_option, storage_option, storage_url
 from gateway.domain.filter import EVERYTHING, All, Is, Op
-from gateway.errors import NotFound
+from gateway.errors import BadInput, NotFound
 from gateway.query import LoggedRequest
 from gateway.query.search import CRITERIA, METADATA, to_condition
 
@@ -82,7 +82,7 @@ def query(
 
 
 @command.command("show")
-@click.argument("request_id")
+@click.argument("any_id", metavar="ID")
 @click.option(
     "--raw", type=click.Choice(["request", "response"]), help="Write only this body, byte for byte."
 )
@@ -90,13 +90,19 @@ def query(
 @config_option
 @storage_option
 def show(
-    request_id: str, raw: str | None, trace_id: str | None, config_file: Path | None, storage: str | None
+    any_id: str, raw: str | None, trace_id: str | None, config_file: Path | None, storage: str | None
 ) -> None:
     """Show one request: its row, headers, bodies and feedback.
 
-    REQUEST_ID may also be the response id that a provider gave.
+    ID may be that of the request, of the provider's response, of a trace or of a session. A trace or session of
+    several requests is shown as their rows.
     """
-    logged = asyncio.run(reading.show(storage_url(config_file, storage), request_id, trace_id))
+    logged = asyncio.run(reading.show(storage_url(config_file, storage), any_id, trace_id))
+    if isinstance(logged, list):
+        if raw is not None:
+            raise BadInput(f"{any_id!r} has {len(logged)} requests; --raw takes the id of one.", field="ID")
+        _print(lines_of(is_json=False)(logged))
+        return
     click.echo(page(logged) if raw is None else _body(logged, raw), nl=raw is None)
 
 

@@ -9,6 +9,7 @@ from gateway.cli.stores import open_existing
 from gateway.domain.clock import now_us
 from gateway.domain.filter import EVERYTHING, All, Filter, Is, Op, Page, Sort
 from gateway.domain.request import RequestRecord
+from gateway.errors import NotFound
 from gateway.query import LoggedRequest, RequestReader
 from gateway.store.base import RequestQueries
 
@@ -57,10 +58,25 @@ async def query(url: str, where: Filter, limit: int, show: Print) -> None:
                 return
 
 
-async def show(url: str, any_id: str, trace_id: str | None) -> LoggedRequest:
-    """Return one request. Raises NotFound if there is none of that id, Ambiguous if there are several."""
+async def show(url: str, any_id: str, trace_id: str | None) -> LoggedRequest | list[RequestRecord]:
+    """Return the request that an id names, or the rows of the trace or session that it names, the newest first.
+
+    Raises:
+        NotFound: nothing has that id.
+        Ambiguous: it names several requests that have nothing else in common.
+    """
     async with open_existing(url) as store:
-        return await RequestReader(store).show(any_id, None, trace_id)
+        reader = RequestReader(store)
+        try:
+            return await reader.show(any_id, None, trace_id)
+        except NotFound as error:
+            for name in ("trace_id", "session"):
+                found = await reader.find(Is(name, Op.EQ, any_id), SLICE, None, None)
+                if len(found.records) == 1:
+                    return await reader.show(found.records[0].request_id, None, found.records[0].trace_id)
+                if found.records:
+                    return list(found.records)
+            raise NotFound(f"no request, response, trace or session has the id {any_id!r}.") from error
 
 
 async def _latest(store: RequestQueries, where: Filter, count: int) -> list[RequestRecord]:

@@ -76,8 +76,8 @@ def _serve_demo(file: Path, flags: Flags) -> None:
 def _load(file: Path, flags: Flags) -> Config:
     config = load_config(file, os.environ, flags)
     configure_logs(config.logging.level, config.logging.format)
-    for name, fault in faults_of(config):
-        log.warning("providers.%s.base_url %s %s", name, fault.says, fault.do)
+    for field, fault in faults_of(config):
+        log.warning("%s %s %s", field, fault.says, fault.do)
     return config
 
 

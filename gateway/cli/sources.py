@@ -27,7 +27,9 @@ def config_option(function: Function) -> Function:
         "config_file",
         metavar="FILE",
         type=click.Path(path_type=Path),
-        help="Configuration file.  [default: gateway.yaml here if there is one, else a built-in one]",
+        envvar="GATEWAY_CONFIG",
+        help="Configuration file; GATEWAY_CONFIG in the environment names it, too.  [default: gateway.yaml here if"
+        " there is one, else a built-in one]",
     )(function)
 
 

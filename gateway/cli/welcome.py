@@ -8,9 +8,12 @@ from gateway.config import Config
 from gateway.domain.database_url import name_of
 
 DEMO = "demo"
-"""Name of the provider that `serve --demo` adds, and of the model that it is asked for."""
+"""Name of the provider that `serve --demo` adds."""
 
-TRACE_ID = "first-trace"
+MODEL = "demo-chat"
+"""What that provider is asked for."""
+
+TRACE_ID = "my-first-trace"
 
 _JSON = "-H 'content-type: application/json'"
 _TRACE = f"-H 'x-portkey-trace-id: {TRACE_ID}'"
@@ -59,7 +62,7 @@ def _settings(provider: str | None, needs_key: bool) -> list[str]:
 
 def _question(provider: str | None, **more: object) -> str:
     """The body of a chat call, as the shell takes it."""
-    model = DEMO if provider == DEMO else "'\"$MODEL\"'"
+    model = MODEL if provider == DEMO else "'\"$MODEL\"'"
     messages = [{"role": "user", "content": "What is a gateway?"}]
     body = json.dumps({"model": "", "messages": messages, **more}, separators=(",", ":"))
     return f"'{body}'".replace('"model":""', f'"model":"{model}"', 1)

@@ -17,7 +17,10 @@ class TokensConfig(Section):
         default=7 * 24 * 3600, ge=1, le=366 * 24 * 3600, description="How long a token can be used."
     )
     rate_limit: Integer = Field(
-        default=30, ge=1, le=10_000, description="How many votes a minute may be given with one token."
+        default=30,
+        ge=1,
+        le=10_000,
+        description="How many votes a minute may be given with one token, in each process.",
     )
     allow_origins: tuple[PageOrigin, ...] = Field(
         default=(),

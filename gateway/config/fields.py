@@ -22,7 +22,7 @@ from pydantic import (
 from gateway.domain.credentials import key_header
 from gateway.domain.database_url import POSTGRES_PREFIXES, SQLITE_PREFIX
 from gateway.domain.exchange import PayloadPolicy
-from gateway.domain.limit import Limit
+from gateway.domain.limit import Limit, refuse_doubles
 from gateway.domain.principal import Role
 
 RESERVED_NAMES = frozenset(
@@ -183,6 +183,11 @@ def _limit(text: object) -> object:
     return Limit.parse(text) if isinstance(text, str) else text
 
 
+def _differing(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
+    refuse_doubles(limits)
+    return limits
+
+
 def _no_routes_yet(routes: object) -> object:
     if routes:
         raise ValueError("must be empty: this version has no routes")
@@ -213,6 +218,7 @@ WrittenLimit = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["600 requests/minute"]}),
 ]
+WrittenLimits = Annotated[tuple[WrittenLimit, ...], AfterValidator(_differing)]
 Payloads = Annotated[PayloadPolicy, BeforeValidator(_off_is_a_word)]
 PortkeyScale = Literal["signed", "thumbs"]
 AuthMode = Annotated[Literal["keys", "off"], BeforeValidator(_off_is_a_word)]

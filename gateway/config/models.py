@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -29,7 +30,7 @@ from gateway.config.fields import (
     Roles,
     Seconds,
     StoreUrl,
-    WrittenLimit,
+    WrittenLimits,
 )
 from gateway.config.section import Section
 from gateway.domain.database_url import is_server
@@ -177,6 +178,10 @@ class ProviderConfig(Section):
     payloads: Payloads | None = Field(
         default=None, description="Overrides storage.payloads for this provider."
     )
+    include_usage: bool = Field(
+        default=False,
+        description="Ask for token counts in streams of OpenAI's completions whose callers did not.",
+    )
     prices_as: str | None = Field(
         default=None,
         description="Name under which the price library knows this provider; default: found by name or URL.",
@@ -215,7 +220,7 @@ class KeyConfig(Section):
     tenant: str | None = Field(
         default=None, min_length=1, max_length=128, description="Whose rows alone the key sees."
     )
-    limits: tuple[WrittenLimit, ...] = Field(
+    limits: WrittenLimits = Field(
         default=(),
         description="How many requests, tokens or usd it may use per minute, hour, day or month, such as "
         "[600 requests/minute, 25 usd/month].",
@@ -226,6 +231,11 @@ class KeyConfig(Section):
     )
 
 
+def are_for_people(style: str) -> bool:
+    """Tell whether log lines of this `logging.format` are laid out for people."""
+    return style == "human" or (style == "auto" and sys.stderr.isatty())
+
+
 class LoggingConfig(Section):
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe lines written."
@@ -233,6 +243,18 @@ class LoggingConfig(Section):
     format: Literal["auto", "json", "human"] = Field(
         default="auto", description="`auto`: for people on a terminal, JSON lines otherwise."
     )
+    requests: Literal["auto", "all", "failures", "off"] = Field(
+        default="auto",
+        description="Which requests get a line: `all`, `failures` (status 500 and above, broken or late answers), "
+        "`off`; `auto`: all where lines are for people, failures otherwise.",
+    )
+
+    @property
+    def access_mode(self) -> Literal["all", "failures", "off"]:
+        """Which requests get a line."""
+        if self.requests != "auto":
+            return self.requests
+        return "all" if are_for_people(self.format) else "failures"
 
 
 class TelemetryConfig(Section):

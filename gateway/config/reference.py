@@ -53,6 +53,7 @@ def _value(schema: dict[str, object], kinds: dict[str, dict[str, object]]) -> st
 
 
 _KINDS = {
+    "boolean": "true or false",
     "string": "text",
     "integer": "integer",
     "number": "number",
@@ -67,8 +68,8 @@ def _default(info: FieldInfo) -> str:
     default = info.get_default(call_default_factory=True, validated_data={})
     if isinstance(default, Section):
         return "see below"
-    if default is None:
-        return "null"
+    if default is None or isinstance(default, bool):
+        return "null" if default is None else f"`{default}`".lower()
     if isinstance(default, tuple | dict):
         return "`{}`" if isinstance(default, dict) else "`[]`"
     return f"`{default.value if isinstance(default, Enum) else default}`"

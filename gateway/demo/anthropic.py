@@ -1,14 +1,33 @@
-"""Anthropic's Messages: one block of text, whole or as events.
+"""Anthropic's Messages: one block, of text or a call of a tool, whole or as events.
 
 Source: docs.anthropic.com, pages "Messages", "Streaming Messages" and "Errors".
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
-from gateway.demo.bodies import Body, encode_event, make_id, read_count, read_list, read_text
-from gateway.demo.replies import MOST_TOKENS, Reply, count_tokens, last_question, reply_to, text_of
+from gateway.demo.bodies import (
+    Body,
+    encode_event,
+    make_id,
+    read_count,
+    read_list,
+    read_table,
+    read_tables,
+    read_text,
+)
+from gateway.demo.replies import (
+    MOST_TOKENS,
+    Reply,
+    count_tokens,
+    last_question,
+    reply_to,
+    reply_with,
+    text_of,
+)
+from gateway.demo.tools import AUTO, NONE, REQUIRED, Tool, arguments_for, choose_tool, example_of
 from gateway.errors import BadInput, GatewayError, NotFound
 
 
@@ -20,33 +39,84 @@ def draw_error(error: GatewayError) -> Body:
 
 def answer_message(body: Body) -> Body:
     """Answer `POST /v1/messages`."""
-    reply = _reply(body)
-    content = [{"type": "text", "text": reply.text}]
-    return {**_opened(body), "content": content, **_ending(reply), "usage": _usage(body, reply.tokens)}
+    reply, tool = _reply(body)
+    block = _block(tool)
+    block = {**block, "text": reply.text} if tool is None else {**block, "input": _input(reply)}
+    return {**_opened(body), "content": [block], **_ending(reply, tool), "usage": _usage(body, reply.tokens)}
 
 
 def stream_message(body: Body) -> Iterator[bytes]:
     """Answer `POST /v1/messages` as events."""
-    reply = _reply(body)
-    return (encode_event(event, str(event["type"])) for event in _events(_opened(body), reply))
+    reply, tool = _reply(body)
+    return (encode_event(event, str(event["type"])) for event in _events(_opened(body), reply, tool))
 
 
-def _events(opened: Body, reply: Reply) -> Iterator[Body]:
+def answer_count(body: Body) -> Body:
+    """Answer `POST /v1/messages/count_tokens`."""
+    read_text(body, "model")
+    read_list(body, "messages")
+    return {"input_tokens": _usage(body, 0)["input_tokens"]}
+
+
+def _events(opened: Body, reply: Reply, tool: Tool | None) -> Iterator[Body]:
     yield {"type": "message_start", "message": opened}
-    yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    yield {"type": "content_block_start", "index": 0, "content_block": _block(tool)}
     yield {"type": "ping"}
+    kind, field = ("text_delta", "text") if tool is None else ("input_json_delta", "partial_json")
     for piece in reply.pieces:
-        yield {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}
+        yield {"type": "content_block_delta", "index": 0, "delta": {"type": kind, field: piece}}
     yield {"type": "content_block_stop", "index": 0}
-    yield {"type": "message_delta", "delta": _ending(reply), "usage": {"output_tokens": reply.tokens}}
+    yield {
+        "type": "message_delta",
+        "delta": _ending(reply, tool),
+        "usage": {"output_tokens": reply.tokens},
+    }
     yield {"type": "message_stop"}
 
 
-def _reply(body: Body) -> Reply:
+def _reply(body: Body) -> tuple[Reply, Tool | None]:
+    """Return what is said, or the input of the tool that is called."""
     messages = read_list(body, "messages")
     if body.get("max_tokens") is None:
         raise BadInput("Field required", field="max_tokens")
-    return reply_to(last_question(messages), read_count(body, "max_tokens", MOST_TOKENS, MOST_TOKENS))
+    limit = read_count(body, "max_tokens", MOST_TOKENS, MOST_TOKENS)
+    question = last_question(messages)
+    tool = choose_tool(_tools(body), _tool_choice(body), question, has_result=_has_result(messages[-1]))
+    if tool is not None:
+        return reply_with(arguments_for(tool), limit), tool
+    wanted = read_table(read_table(body, "output_config"), "format") or read_table(body, "output_format")
+    if wanted.get("type") == "json_schema":
+        return reply_with(json.dumps(example_of(wanted.get("schema"))), limit), None
+    return reply_to(question, limit), None
+
+
+def _tools(body: Body) -> list[Tool]:
+    """The caller's own tools; those that the provider runs have no schema."""
+    given = [tool for tool in read_tables(body, "tools") if "input_schema" in tool]
+    return [Tool(read_text(tool, "name"), tool["input_schema"]) for tool in given]
+
+
+def _tool_choice(body: Body) -> str:
+    choice = read_table(body, "tool_choice")
+    if choice.get("type") == "tool":
+        return read_text(choice, "name")
+    return {"any": REQUIRED, "none": NONE}.get(str(choice.get("type")), AUTO)
+
+
+def _has_result(message: object) -> bool:
+    content = message.get("content") if isinstance(message, dict) else None
+    blocks = content if isinstance(content, list) else []
+    return any(isinstance(block, dict) and block.get("type") == "tool_result" for block in blocks)
+
+
+def _block(tool: Tool | None) -> Body:
+    if tool is None:
+        return {"type": "text", "text": ""}
+    return {"type": "tool_use", "id": make_id("toolu_"), "name": tool.name, "input": {}}
+
+
+def _input(reply: Reply) -> object:
+    return {} if reply.is_cut else json.loads(reply.text)
 
 
 def _opened(body: Body) -> Body:
@@ -63,8 +133,9 @@ def _opened(body: Body) -> Body:
     }
 
 
-def _ending(reply: Reply) -> Body:
-    return {"stop_reason": "max_tokens" if reply.is_cut else "end_turn", "stop_sequence": None}
+def _ending(reply: Reply, tool: Tool | None) -> Body:
+    reason = "end_turn" if tool is None else "tool_use"
+    return {"stop_reason": "max_tokens" if reply.is_cut else reason, "stop_sequence": None}
 
 
 def _usage(body: Body, output_tokens: int) -> Body:

@@ -41,6 +41,26 @@ def read_list(body: Body, field: str) -> list[object]:
     return value
 
 
+def read_table(body: Body, field: str) -> Body:
+    """Return a field that must be an object; an empty one where it is missing or null. Raises BadInput."""
+    value = body.get(field)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadInput("an object is required.", field=field)
+    return value
+
+
+def read_tables(body: Body, field: str) -> list[Body]:
+    """Return a field that must be an array of objects; empty where it is missing or null. Raises BadInput."""
+    value = body.get(field)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise BadInput("an array of objects is required.", field=field)
+    return value
+
+
 def read_count(body: Body, field: str, default: int, most: int) -> int:
     """Return a field that must be an integer from 1 to `most`, or `default` where it is missing or null.
 

@@ -6,12 +6,33 @@ Source: platform.openai.com/docs/api-reference, pages "Chat", "Completions", "Em
 from __future__ import annotations
 
 import base64
+import json
 import struct
 import time
 from collections.abc import Iterator
 
-from gateway.demo.bodies import STREAM_END, Body, encode_event, make_id, read_count, read_list, read_text
-from gateway.demo.replies import MOST_TOKENS, Reply, count_tokens, embed, last_question, reply_to, text_of
+from gateway.demo.bodies import (
+    STREAM_END,
+    Body,
+    encode_event,
+    make_id,
+    read_count,
+    read_list,
+    read_table,
+    read_tables,
+    read_text,
+)
+from gateway.demo.replies import (
+    MOST_TOKENS,
+    Reply,
+    count_tokens,
+    embed,
+    last_question,
+    reply_to,
+    reply_with,
+    text_of,
+)
+from gateway.demo.tools import AUTO, Tool, arguments_for, choose_tool, example_of
 from gateway.errors import BadInput, GatewayError, NotFound
 
 MODELS = ("demo-chat", "demo-embedding")
@@ -34,12 +55,17 @@ def draw_error(error: GatewayError) -> Body:
 
 def answer_chat(body: Body) -> Body:
     """Answer `POST /v1/chat/completions`."""
-    reply, choices = _chat_reply(body)
+    reply, tool, choices = _chat_reply(body)
     message: Body = {"role": "assistant", "content": reply.text, "refusal": None, "annotations": []}
     return {
         **_head("chatcmpl-", "chat.completion", body),
         "choices": [
-            {"index": index, "message": message, "logprobs": None, "finish_reason": _finish(reply)}
+            {
+                "index": index,
+                "message": message if tool is None else {**message, "content": None, **_call(tool, reply)},
+                "logprobs": None,
+                "finish_reason": _finish(reply, tool),
+            }
             for index in range(choices)
         ],
         "usage": _usage(count_tokens(text_of(body["messages"])), reply.tokens * choices),
@@ -48,14 +74,11 @@ def answer_chat(body: Body) -> Body:
 
 def stream_chat(body: Body) -> Iterator[bytes]:
     """Answer `POST /v1/chat/completions` piece by piece."""
-    reply, choices = _chat_reply(body)
+    reply, tool, choices = _chat_reply(body)
     head = _head("chatcmpl-", "chat.completion.chunk", body)
-    deltas: list[tuple[Body, str | None]] = [({"role": "assistant", "content": "", "refusal": None}, None)]
-    deltas += [({"content": piece}, None) for piece in reply.pieces]
-    deltas += [({}, _finish(reply))]
     items: list[list[Body]] = [
         [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}]
-        for delta, finish in deltas
+        for delta, finish in _deltas(reply, tool)
         for index in range(choices)
     ]
     usage = _usage(count_tokens(text_of(body["messages"])), reply.tokens * choices)
@@ -115,12 +138,57 @@ def show_model(model: str) -> Body:
     return {"id": model, "object": "model", "created": _BORN, "owned_by": "demo"}
 
 
-def _chat_reply(body: Body) -> tuple[Reply, int]:
+def _chat_reply(body: Body) -> tuple[Reply, Tool | None, int]:
+    """Return what is said, or the arguments of the tool that is called, and in how many choices."""
     read_text(body, "model")
     messages = read_list(body, "messages")
     limit = read_count(body, "max_tokens", MOST_TOKENS, MOST_TOKENS)
     limit = read_count(body, "max_completion_tokens", limit, MOST_TOKENS)
-    return reply_to(last_question(messages), limit), read_count(body, "n", 1, MOST_CHOICES)
+    question = last_question(messages)
+    has_result = isinstance(messages[-1], dict) and messages[-1].get("role") == "tool"
+    tool = choose_tool(_tools(body), _tool_choice(body), question, has_result=has_result)
+    choices = read_count(body, "n", 1, MOST_CHOICES)
+    if tool is not None:
+        return reply_with(arguments_for(tool), limit), tool, choices
+    wanted = read_table(body, "response_format")
+    if wanted.get("type") == "json_schema":
+        schema = read_table(wanted, "json_schema").get("schema")
+        return reply_with(json.dumps(example_of(schema)), limit), None, choices
+    reply = reply_to(question, limit)
+    if wanted.get("type") == "json_object":
+        reply = reply_with(json.dumps({"reply": reply.text}, ensure_ascii=False), limit)
+    return reply, None, choices
+
+
+def _tools(body: Body) -> list[Tool]:
+    functions = (read_table(tool, "function") for tool in read_tables(body, "tools"))
+    return [Tool(read_text(each, "name"), each.get("parameters")) for each in functions if each]
+
+
+def _tool_choice(body: Body) -> str:
+    if isinstance(body.get("tool_choice") or AUTO, str):
+        return str(body.get("tool_choice") or AUTO)
+    return read_text(read_table(read_table(body, "tool_choice"), "function"), "name")
+
+
+def _call(tool: Tool, reply: Reply) -> Body:
+    function = {"name": tool.name, "arguments": reply.text}
+    return {"tool_calls": [{"id": make_id("call_"), "type": "function", "function": function}]}
+
+
+def _deltas(reply: Reply, tool: Tool | None) -> Iterator[tuple[Body, str | None]]:
+    """Yield what each chunk of a stream adds, and the reason with which the last one ends."""
+    if tool is None:
+        yield {"role": "assistant", "content": "", "refusal": None}, None
+        for piece in reply.pieces:
+            yield {"content": piece}, None
+    else:
+        function = {"name": tool.name, "arguments": ""}
+        call = {"index": 0, "id": make_id("call_"), "type": "function", "function": function}
+        yield {"role": "assistant", "content": None, "tool_calls": [call]}, None
+        for piece in reply.pieces:
+            yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}, None
+    yield {}, _finish(reply, tool)
 
 
 def _text_replies(body: Body) -> tuple[list[Reply], int]:
@@ -168,8 +236,10 @@ def _text_choice(index: int, text: str, finish: str | None) -> Body:
     return {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
 
 
-def _finish(reply: Reply) -> str:
-    return "length" if reply.is_cut else "stop"
+def _finish(reply: Reply, tool: Tool | None = None) -> str:
+    if reply.is_cut:
+        return "length"
+    return "stop" if tool is None else "tool_calls"
 
 
 def _usage(prompt_tokens: int, completion_tokens: int) -> Body:

@@ -38,7 +38,14 @@ def reply_to(question: str, limit: int = MOST_TOKENS) -> Reply:
         heard = f"You said: “{last}”."
     else:
         heard = "You sent no words."
-    pieces = _PIECE.findall(f"Hello from the demo! {heard} Add a provider and a real model will answer here.")
+    return reply_with(
+        f"Hello from the demo! {heard} Add a provider and a real model will answer here.", limit
+    )
+
+
+def reply_with(text: str, limit: int = MOST_TOKENS) -> Reply:
+    """Reply with a text, in at most `limit` tokens."""
+    pieces = _PIECE.findall(text)
     return Reply(tuple(pieces[:limit]), is_cut=len(pieces) > limit)
 
 

@@ -1,56 +1,116 @@
-"""OpenAI's Responses: one message of text as output, whole or as events.
+"""OpenAI's Responses: one message of text or one call of a function as output, whole or as events.
 
 Source: platform.openai.com/docs/api-reference, pages "Responses" and "Streaming events".
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
-from gateway.demo.bodies import Body, encode_event, make_id, read_count, read_list, read_text
-from gateway.demo.replies import MOST_TOKENS, Reply, count_tokens, last_question, reply_to, text_of
+from gateway.demo.bodies import (
+    Body,
+    encode_event,
+    make_id,
+    read_count,
+    read_list,
+    read_table,
+    read_tables,
+    read_text,
+)
+from gateway.demo.replies import (
+    MOST_TOKENS,
+    Reply,
+    count_tokens,
+    last_question,
+    reply_to,
+    reply_with,
+    text_of,
+)
+from gateway.demo.tools import AUTO, Tool, arguments_for, choose_tool, example_of
 
 
 def answer_response(body: Body) -> Body:
     """Answer `POST /v1/responses`."""
-    draft, reply = _draft(body), _reply(body)
-    return _finished(draft, _message(make_id("msg_"), reply), _usage(body, reply))
+    draft, (reply, tool) = _draft(body), _reply(body)
+    return _finished(draft, _item(reply, tool), _usage(body, reply))
 
 
 def stream_response(body: Body) -> Iterator[bytes]:
     """Answer `POST /v1/responses` as events, numbered in order."""
-    draft, reply = _draft(body), _reply(body)
-    events = _events(draft, reply, _usage(body, reply))
+    draft, (reply, tool) = _draft(body), _reply(body)
+    item = _item(reply, tool)
+    events = _events(draft, reply, item, _usage(body, reply))
     return (
         encode_event({**event, "sequence_number": number}, str(event["type"]))
         for number, event in enumerate(events)
     )
 
 
-def _events(draft: Body, reply: Reply, usage: Body) -> Iterator[Body]:
-    item_id = make_id("msg_")
-    message = _message(item_id, reply)
+def _events(draft: Body, reply: Reply, item: Body, usage: Body) -> Iterator[Body]:
     in_item: Body = {"output_index": 0}
-    in_text: Body = {"item_id": item_id, "output_index": 0, "content_index": 0}
     yield {"type": "response.created", "response": draft}
     yield {"type": "response.in_progress", "response": draft}
-    opened = {**message, "status": "in_progress", "content": []}
+    is_call = item["type"] == "function_call"
+    opened = {**item, "status": "in_progress", **({"arguments": ""} if is_call else {"content": []})}
     yield {"type": "response.output_item.added", **in_item, "item": opened}
+    yield from _argument_events(reply, item) if is_call else _text_events(reply, item)
+    yield {"type": "response.output_item.done", **in_item, "item": item}
+    finished = _finished(draft, item, usage)
+    yield {"type": f"response.{finished['status']}", "response": finished}
+
+
+def _text_events(reply: Reply, item: Body) -> Iterator[Body]:
+    in_text: Body = {"item_id": item["id"], "output_index": 0, "content_index": 0}
     yield {"type": "response.content_part.added", **in_text, "part": _text("")}
     for piece in reply.pieces:
         yield {"type": "response.output_text.delta", **in_text, "delta": piece, "logprobs": []}
     yield {"type": "response.output_text.done", **in_text, "text": reply.text, "logprobs": []}
     yield {"type": "response.content_part.done", **in_text, "part": _text(reply.text)}
-    yield {"type": "response.output_item.done", **in_item, "item": message}
-    finished = _finished(draft, message, usage)
-    yield {"type": f"response.{finished['status']}", "response": finished}
 
 
-def _reply(body: Body) -> Reply:
+def _argument_events(reply: Reply, item: Body) -> Iterator[Body]:
+    in_call: Body = {"item_id": item["id"], "output_index": 0}
+    for piece in reply.pieces:
+        yield {"type": "response.function_call_arguments.delta", **in_call, "delta": piece}
+    done = {"arguments": reply.text, "name": item["name"]}
+    yield {"type": "response.function_call_arguments.done", **in_call, **done}
+
+
+def _reply(body: Body) -> tuple[Reply, Tool | None]:
+    """Return what is said, or the arguments of the function that is called."""
     given = body.get("input")
-    question = given if isinstance(given, str) else last_question(read_list(body, "input"))
-    return reply_to(question, read_count(body, "max_output_tokens", MOST_TOKENS, MOST_TOKENS))
+    items = [] if isinstance(given, str) else read_list(body, "input")
+    question = given if isinstance(given, str) else last_question(items)
+    limit = read_count(body, "max_output_tokens", MOST_TOKENS, MOST_TOKENS)
+    tool = choose_tool(_tools(body), _tool_choice(body), question, has_result=_ends_with_result(items))
+    if tool is not None:
+        return reply_with(arguments_for(tool), limit), tool
+    wanted = read_table(read_table(body, "text"), "format")
+    if wanted.get("type") == "json_schema":
+        return reply_with(json.dumps(example_of(wanted.get("schema"))), limit), None
+    reply = reply_to(question, limit)
+    if wanted.get("type") == "json_object":
+        reply = reply_with(json.dumps({"reply": reply.text}, ensure_ascii=False), limit)
+    return reply, None
+
+
+def _tools(body: Body) -> list[Tool]:
+    """The caller's own functions; those that the provider runs have no schema."""
+    given = [tool for tool in read_tables(body, "tools") if tool.get("type") == "function"]
+    return [Tool(read_text(tool, "name"), tool.get("parameters")) for tool in given]
+
+
+def _tool_choice(body: Body) -> str:
+    if isinstance(body.get("tool_choice") or AUTO, str):
+        return str(body.get("tool_choice") or AUTO)
+    return read_text(read_table(body, "tool_choice"), "name")
+
+
+def _ends_with_result(items: list[object]) -> bool:
+    last = items[-1] if items else None
+    return isinstance(last, dict) and last.get("type") == "function_call_output"
 
 
 def _draft(body: Body) -> Body:
@@ -70,9 +130,9 @@ def _draft(body: Body) -> Body:
         "parallel_tool_calls": True,
         "previous_response_id": body.get("previous_response_id"),
         "temperature": 1.0,
-        "text": {"format": {"type": "text"}},
-        "tool_choice": "auto",
-        "tools": [],
+        "text": {"format": {"type": "text"}, **read_table(body, "text")},
+        "tool_choice": body.get("tool_choice") or AUTO,
+        "tools": body.get("tools") or [],
         "top_p": 1.0,
         "truncation": "disabled",
         "usage": None,
@@ -80,26 +140,21 @@ def _draft(body: Body) -> Body:
     }
 
 
-def _finished(draft: Body, message: Body, usage: Body) -> Body:
-    is_cut = message["status"] == "incomplete"
+def _finished(draft: Body, item: Body, usage: Body) -> Body:
+    is_cut = item["status"] == "incomplete"
     why = {"reason": "max_output_tokens"} if is_cut else None
-    return {
-        **draft,
-        "status": message["status"],
-        "incomplete_details": why,
-        "output": [message],
-        "usage": usage,
-    }
+    return {**draft, "status": item["status"], "incomplete_details": why, "output": [item], "usage": usage}
 
 
-def _message(item_id: str, reply: Reply) -> Body:
-    return {
-        "id": item_id,
-        "type": "message",
-        "status": "incomplete" if reply.is_cut else "completed",
-        "role": "assistant",
-        "content": [_text(reply.text)],
-    }
+def _item(reply: Reply, tool: Tool | None) -> Body:
+    status = "incomplete" if reply.is_cut else "completed"
+    if tool is None:
+        content = [_text(reply.text)]
+        shape = {"id": make_id("msg_"), "type": "message", "role": "assistant", "content": content}
+    else:
+        call = {"call_id": make_id("call_"), "name": tool.name, "arguments": reply.text}
+        shape = {"id": make_id("fc_"), "type": "function_call", **call}
+    return {**shape, "status": status}
 
 
 def _text(text: str) -> Body:

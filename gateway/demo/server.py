@@ -64,6 +64,7 @@ def build_demo(*, gap_seconds: float = GAP_SECONDS) -> web.Application:
     for path, answer, stream in streamed:
         app.router.add_post(path, _answering(answer, stream, gap_seconds))
     app.router.add_post("/v1/embeddings", _embeddings)
+    app.router.add_post("/v1/messages/count_tokens", _count)
     app.router.add_get("/v1/models", _models)
     app.router.add_get("/v1/models/{model:.+}", _model)
     return app
@@ -83,6 +84,10 @@ def _answering(
 
 async def _embeddings(request: web.Request) -> web.Response:
     return _reply(openai.answer_embeddings(await _read_object(request)))
+
+
+async def _count(request: web.Request) -> web.Response:
+    return _reply(anthropic.answer_count(await _read_object(request)))
 
 
 async def _models(_: web.Request) -> web.Response:
@@ -137,5 +142,5 @@ async def _draw_errors(request: web.Request, handler: Handler) -> web.StreamResp
         error = MethodNotAllowed(f"Not allowed to {request.method} on {request.path}.")
     except GatewayError as caught:
         error = caught
-    draw = anthropic.draw_error if request.path == "/v1/messages" else openai.draw_error
+    draw = anthropic.draw_error if request.path.startswith("/v1/messages") else openai.draw_error
     return _reply(draw(error), error.status)

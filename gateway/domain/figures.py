@@ -15,11 +15,13 @@ class Family:
 
     Args:
         kind: `counter`, `gauge` or `histogram`.
+        is_shared: whether each process tells the figure of all together, as far as it knows: the greatest holds.
     """
 
     kind: str
     description: str
     values: Mapping[Sample, float]
+    is_shared: bool = False
 
 
 Figures = Mapping[str, Family]
@@ -27,7 +29,8 @@ Figures = Mapping[str, Family]
 
 
 def add_up(parts: Iterable[Figures]) -> Figures:
-    """Return the figures of all together: sums, and of the times since when something is counted the first."""
+    """Return the figures of all together: sums, of the times since when something is counted the first, and of what
+    is shared the greatest."""
     total: dict[str, Family] = {}
     for part in parts:
         for name, family in part.items():
@@ -48,6 +51,8 @@ def _joined(one: Family, other: Family) -> dict[Sample, float]:
             values[sample] = value
         elif sample[0].endswith("_created"):
             values[sample] = min(values[sample], value)
+        elif one.is_shared:
+            values[sample] = max(values[sample], value)
         else:
             values[sample] += value
     return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -10,8 +11,14 @@ from enum import StrEnum
 from gateway.domain.clock import datetime_of, us_of
 from gateway.domain.request import NANO
 
+SECOND_US = 1_000_000
+
 _WRITTEN = re.compile(r"(?P<amount>[0-9]{1,15}(?:\.[0-9]{1,9})?) *(?P<unit>[a-z]+) */ *(?P<window>[a-z]+)")
 _MONTH_AT_MOST = timedelta(days=32)
+
+
+_NAMES = {"usd": "USD"}
+"""Units that are not called in a sentence what they are called in the configuration."""
 
 
 class Unit(StrEnum):
@@ -23,7 +30,7 @@ class Unit(StrEnum):
 
 
 class Window(StrEnum):
-    """In what stretch of time: the minute, hour, day or month of the calendar, in UTC."""
+    """In what stretch of time: the minute, hour, day or month of the calendar, in UTC. The longest is last."""
 
     MINUTE = "minute"
     HOUR = "hour"
@@ -40,6 +47,11 @@ class Window(StrEnum):
         if self is Window.MONTH:
             at = at.replace(day=1)
         return us_of(at)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a caller may be asked to wait for its end."""
+        return self in (Window.MINUTE, Window.HOUR)
 
     def end_us(self, at_us: int) -> int:
         """Return when the one that a time is in ends, which is when the next one begins."""
@@ -75,14 +87,58 @@ class Limit:
         return cls(amount, unit, Window(match["window"]))
 
     def __str__(self) -> str:
-        return f"{self._written} {self.unit}/{self.window}"
+        return f"{self.write(self.amount)} {self.unit}/{self.window}"
 
     @property
-    def _written(self) -> str:
+    def in_words(self) -> str:
+        """The limit as it stands in a sentence: `600 requests per minute`."""
+        return f"{self.write(self.amount)} {_NAMES.get(self.unit, self.unit)} per {self.window}"
+
+    def in_units(self, amount: int) -> float:
+        """Return an amount, which is in nano-dollars where the unit is dollars, in the unit itself."""
+        return amount / NANO if self.unit is Unit.USD else amount
+
+    def write(self, amount: int) -> str:
+        """Write an amount of its unit, which is in nano-dollars where that is dollars."""
         if self.unit is not Unit.USD:
-            return str(self.amount)
-        cents = f"{self.amount // NANO}.{self.amount % NANO:09}".rstrip("0")
+            return str(amount)
+        cents = f"{amount // NANO}.{amount % NANO:09}".rstrip("0")
         return cents.removesuffix(".")
+
+
+def refuse_doubles(limits: Iterable[Limit]) -> None:
+    """Raise ValueError where two limits are of the same unit and window: they would count together."""
+    seen: dict[tuple[Unit, Window], Limit] = {}
+    for limit in limits:
+        other = seen.setdefault((limit.unit, limit.window), limit)
+        if other is not limit:
+            raise ValueError(f"must have one limit of {limit.unit}/{limit.window}; got {other} and {limit}")
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUsage:
+    """How much of a limit is used in the window at hand.
+
+    Args:
+        used: in nano-dollars where the unit is dollars; may be more than is allowed.
+        resets_at_us: when the window ends, in microseconds since the epoch.
+    """
+
+    limit: Limit
+    used: int
+    resets_at_us: int
+
+    @property
+    def remaining(self) -> int:
+        """How much may still be used."""
+        return max(0, self.limit.amount - self.used)
+
+    def __str__(self) -> str:
+        return f"{self.limit.write(self.used)} of {self.limit}"
+
+    def seconds_left(self, at_us: int) -> int:
+        """Return how many seconds after a time the window ends, rounded up."""
+        return max(0, -(-(self.resets_at_us - at_us) // SECOND_US))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +155,18 @@ class Spending:
     window: Window
     starts_at_us: int
     amount: int
+
+
+def usage_of(
+    limits: Sequence[Limit], key_name: str, spendings: Iterable[Spending], at_us: int
+) -> list[LimitUsage]:
+    """Return what a key has used of each of its limits, given what is kept of all keys."""
+    found = {(one.key_name, one.unit, one.window, one.starts_at_us): one.amount for one in spendings}
+    return [
+        LimitUsage(
+            limit,
+            found.get((key_name, limit.unit, limit.window, limit.window.start_us(at_us)), 0),
+            limit.window.end_us(at_us),
+        )
+        for limit in limits
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from gateway.domain.clock import now_us
 from gateway.domain.feedback import Feedback, Receipt
@@ -12,7 +13,7 @@ from gateway.domain.ids import new_id
 from gateway.domain.principal import Principal
 from gateway.errors import Conflict, NotFound
 from gateway.feedback.contention import MAX_ATTEMPTS, too_busy
-from gateway.feedback.idempotency import Call, canonical_json, read_call
+from gateway.feedback.idempotency import Call, canonical_json, entry_ids, read_call
 from gateway.feedback.linking import Link, as_joined, link_of, resolve_all, waiting
 from gateway.feedback.rescale import ThumbsCheck
 from gateway.feedback.scales import grade_of
@@ -53,8 +54,7 @@ class FeedbackCore:
 
         Raises:
             Ambiguous: the id of what a vote is about names several things.
-            Conflict: an id or the idempotency key was used before with other content, or an id by another
-                tenant.
+            Conflict: an id or the idempotency key was used before with other content.
             Forbidden, TooManyRequests, TooLarge: the caller may not give them, or not so many.
             StoreUnavailable: nothing was stored; the same call may work later.
         """
@@ -119,7 +119,7 @@ class FeedbackCore:
             StoreUnavailable: it may be there or not; the same call may work later.
         """
         current = await self._current(feedback_id, principal)
-        if not await self._store.remove_feedback(feedback_id):
+        if not await self._store.remove_feedback(current.feedback_id):
             raise _not_found(feedback_id)
         self._tell([next_version(current, withdrawn(current), principal, dialect)])
 
@@ -137,10 +137,11 @@ class FeedbackCore:
         Raises:
             NotFound: there is no such entry, or it is another tenant's.
         """
-        versions = await self._store.history(feedback_id)
-        if not versions or not principal.sees(versions[-1].tenant):
-            raise _not_found(feedback_id)
-        return versions
+        for stored_id in entry_ids(feedback_id, principal.tenant):
+            versions = await self._store.history(stored_id)
+            if versions and principal.sees(versions[-1].tenant):
+                return versions
+        raise _not_found(feedback_id)
 
     async def _follow(
         self,
@@ -157,7 +158,7 @@ class FeedbackCore:
                 return current
             following = next_version(current, changed(current), principal, dialect)
             try:
-                await self._put([following], call, [feedback_id])
+                await self._put([following], call, [following.feedback_id])
             except Conflict:
                 continue
             return following
@@ -194,7 +195,8 @@ class FeedbackCore:
         self, votes: Sequence[NewFeedback], principal: Principal, dialect: str
     ) -> tuple[list[Feedback], list[Feedback]]:
         """The entry of each vote, and those among them that are new."""
-        known = await self._originals([vote.feedback_id for vote in votes if vote.feedback_id])
+        chosen = [vote.feedback_id for vote in votes if vote.feedback_id]
+        known = await self._originals(chosen, principal)
         named = await resolve_all(self._store, votes, principal)
         at_us = now_us()
         entries: list[Feedback] = []
@@ -202,25 +204,28 @@ class FeedbackCore:
         for vote in votes:
             entry = known.get(vote.feedback_id or "")
             if entry is None:
-                entry = first_version(vote, link_of(vote, named, principal), principal, dialect, at_us)
-                known[entry.feedback_id] = entry
+                link = link_of(vote, named, principal)
+                entry = first_version(_with_own_id(vote, principal), link, principal, dialect, at_us)
+                known[vote.feedback_id or entry.feedback_id] = entry
                 new.append(entry)
             else:
-                _refuse_other_entry(entry, vote, principal, dialect)
+                _refuse_other_entry(entry, vote, dialect)
             entries.append(entry)
         return entries, new
 
-    async def _originals(self, feedback_ids: Sequence[str]) -> dict[str, Feedback]:
-        """The first versions of these entries, by id, whoever they belong to: ids are taken for everybody."""
+    async def _originals(self, chosen: Sequence[str], principal: Principal) -> dict[str, Feedback]:
+        """The first versions of this caller's entries, by the ids that were chosen for them."""
+        ids = {one: entry_ids(one, principal.tenant) for one in chosen}
         originals: dict[str, Feedback] = {}
-        for entry in await self._store.feedback_by_ids(feedback_ids) if feedback_ids else []:
-            is_revised = entry.version > 1
-            versions = await self._store.history(entry.feedback_id) if is_revised else [entry]
-            originals[entry.feedback_id] = versions[0]
-        return originals
+        for entry in await self._store.feedback_by_ids([*chain(*ids.values())]) if ids else []:
+            if principal.sees(entry.tenant):
+                is_revised = entry.version > 1
+                versions = await self._store.history(entry.feedback_id) if is_revised else [entry]
+                originals[entry.feedback_id] = versions[0]
+        return {one: originals[each] for one in chosen for each in ids[one] if each in originals}
 
     async def _current(self, feedback_id: str, principal: Principal) -> Feedback:
-        for entry in await self._store.feedback_by_ids([feedback_id]):
+        for entry in await self._store.feedback_by_ids(entry_ids(feedback_id, principal.tenant)):
             if principal.sees(entry.tenant) and entry.deleted_at_us is None:
                 return entry
         raise _not_found(feedback_id)
@@ -260,12 +265,19 @@ def first_version(vote: NewFeedback, link: Link, principal: Principal, dialect: 
     )
 
 
-def _refuse_other_entry(earlier: Feedback, vote: NewFeedback, principal: Principal, dialect: str) -> None:
+def _with_own_id(vote: NewFeedback, principal: Principal) -> NewFeedback:
+    """Return a vote with the id under which its entry is stored, if its voter gave it one."""
+    if vote.feedback_id is None:
+        return vote
+    return replace(vote, feedback_id=entry_ids(vote.feedback_id, principal.tenant)[0])
+
+
+def _refuse_other_entry(earlier: Feedback, vote: NewFeedback, dialect: str) -> None:
     """Raise Conflict unless `vote` says again what the entry of its id said first."""
     was = earlier.dialect, earlier.subject_id, canonical_json(earlier.raw)
-    if not (principal.sees(earlier.tenant) and was == (dialect, vote.subject_id, canonical_json(vote.raw))):
+    if was != (dialect, vote.subject_id, canonical_json(vote.raw)):
         raise Conflict(
-            f"the id {earlier.feedback_id} is that of an entry with other content.",
+            f"the id {vote.feedback_id} is that of an entry with other content.",
             hint="Send a new id for a new entry.",
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.domain.feedback import Receipt
+from gateway.domain.ids import content_id
 from gateway.domain.principal import Principal
 from gateway.errors import Conflict
 
@@ -54,6 +55,15 @@ def read_call(
     scope = json.dumps([principal.tenant, principal.name, dialect, operation, *bearer])
     canonical = json.dumps([(about, canonical_json(text)) for about, text in contents])
     return Call(scope, key, hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def entry_ids(chosen: str, tenant: str | None) -> tuple[str, ...]:
+    """Return the ids that an entry of a tenant's may have whose voter chose one: first that which it gets.
+
+    That is made of both where there is a tenant, so that no id tells whether another tenant has it. The chosen one
+    may be what a reply showed, or stem from before this was so.
+    """
+    return (chosen,) if tenant is None else (content_id(f"{chosen}\0{tenant}".encode()), chosen)
 
 
 def canonical_json(text: str) -> str:

@@ -59,8 +59,8 @@ class Answer(web.StreamResponse):
         return b"\r\n".join(lines)
 
     def framed(self, piece: bytes) -> bytes:
-        """Return a piece of the body as it goes out."""
-        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked else piece
+        """Return a piece of the body as it goes out; nothing for nothing, as that ends it."""
+        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked and piece else piece
 
     @property
     def terminator(self) -> bytes:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
-from gateway.errors import CallerTimeout
 from gateway.recording.capture import BodyCapture
+from gateway.web.bodies import read_piece
 
 WHOLE_BYTES = 64 * 1024
 """A body announced as no longer than this is read before the provider is called: it then goes out with the head
 in one piece, and can go out again should a kept connection turn out to be dead."""
+
+EDITED_BYTES = 8 * 1024 * 1024
+"""Longest body that is read whole where the configuration asks for a change of it."""
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -41,6 +43,44 @@ async def read_request_body(
     return body
 
 
+async def read_body_to_edit(
+    request: web.BaseRequest,
+    capture: BodyCapture,
+    patience_seconds: float,
+    edit: Callable[[bytes], bytes | None],
+) -> tuple[bytes | AsyncIterator[bytes], bool]:
+    """Return the body of a request as an edit makes it, and whether it made another of it; what goes out is noted.
+
+    Args:
+        edit: returns the body that takes the caller's place; None where that stays. One that is longer than
+            `EDITED_BYTES` is not shown to it.
+
+    Raises: as `read_request_body` does.
+    """
+    length = request.content_length
+    if not request.body_exists or (length is not None and length > EDITED_BYTES):
+        return await read_request_body(request, capture, patience_seconds), False
+    body = bytearray()
+    try:
+        while len(body) <= EDITED_BYTES and (piece := await _read_piece(request, patience_seconds)):
+            body += piece
+    except BaseException:
+        capture.add(bytes(body))
+        raise
+    read = bytes(body)
+    edited = None if len(read) > EDITED_BYTES else edit(read)
+    capture.add(read if edited is None else edited)
+    if len(read) > EDITED_BYTES:
+        return _with_rest(read, _pieces(request, capture, patience_seconds)), False
+    return (read, False) if edited is None else (edited, True)
+
+
+async def _with_rest(begun: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield begun
+    async for piece in rest:
+        yield piece
+
+
 async def _pieces(
     request: web.BaseRequest, capture: BodyCapture, patience_seconds: float
 ) -> AsyncIterator[bytes]:
@@ -51,16 +91,7 @@ async def _pieces(
 
 async def _read_piece(request: web.BaseRequest, patience_seconds: float) -> bytes:
     try:
-        if request.content.is_eof():
-            # All of it has come with the head, as nearly always: then there is nothing to wait for.
-            return await request.content.readany()
-        async with asyncio.timeout(patience_seconds):
-            return await request.content.readany()
-    except TimeoutError:
-        raise CallerTimeout(
-            f"no more of the body came within {patience_seconds:g} seconds.",
-            hint="Send it without such pauses; server.read_timeout says how long they may be.",
-        ) from None
+        return await read_piece(request, patience_seconds)
     except web.RequestPayloadError as error:
         raise ConnectionResetError("the caller broke off its request") from error
 

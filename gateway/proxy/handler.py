@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 from aiohttp import web
@@ -10,27 +11,31 @@ from aiohttp import web
 from gateway.access.allowances import Allowances
 from gateway.access.keys import KeyRing
 from gateway.access.tokens import FeedbackTokens
-from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
+from gateway.domain.clock import now_us
+from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy, first_value
+from gateway.domain.limit import LimitUsage
 from gateway.domain.principal import Principal, Role
 from gateway.domain.value import value
 from gateway.errors import BadInput, CallerTimeout, GatewayError, UpstreamError, UpstreamTimeout
 from gateway.proxy.answer import Answer
-from gateway.proxy.body import allow_body, read_request_body
+from gateway.proxy.body import allow_body, read_body_to_edit, read_request_body
 from gateway.proxy.credentials import GatewayCredentials, headers_to_keep, path_to_keep, upstream_target
 from gateway.proxy.errors import draw_error
-from gateway.proxy.headers import RequestHead, read_request_head, upstream_headers
+from gateway.proxy.headers import RequestHead, headers_of_edited, read_request_head, upstream_headers
 from gateway.proxy.identity import read_identity
 from gateway.proxy.in_flight import InFlight
 from gateway.proxy.omission import read_omission
 from gateway.proxy.relay import relay
+from gateway.recording.access_log import AccessLog
 from gateway.recording.capture import Capture
 from gateway.recording.recorder import Recorder
 from gateway.routing.router import Router
 from gateway.routing.targets import Provider, Target
 from gateway.upstream import OutgoingRequest, Upstream
 from gateway.web.auth import authenticate, require
-from gateway.web.guard import unexpected
+from gateway.web.guard import limit_headers, unexpected
 from gateway.wire import endpoint_of
+from gateway.wire.stream_usage import ENDPOINTS, UsageChunkFilter, ask_for_usage, may_hold_usage
 
 NOBODY_LEFT = 499
 """Status, never sent, of what is returned to aiohttp where the caller has gone."""
@@ -40,12 +45,17 @@ PolicyOf = Callable[[Principal, Provider], PayloadPolicy]
 
 @value()
 class _Call:
-    """A request that has found its provider."""
+    """A request that has found its provider.
+
+    Args:
+        usage: how its key stands with the limit that is nearest to being used up.
+    """
 
     request: web.BaseRequest
     head: RequestHead
     target: Target
     capture: Capture
+    usage: LimitUsage | None
 
 
 class Proxy:
@@ -57,6 +67,7 @@ class Proxy:
         router: which provider a request is for; may be replaced while requests are in flight.
         policy_of: what of a request may be kept.
         limit_bytes: how much of each body is kept.
+        access_log: has a line for what is refused before a provider is chosen.
         admit: raises StoreUnavailable where requests are to be refused because they could not be logged.
         in_flight: counts those under way, and says when there are enough.
         patience_seconds: how long callers may take for each piece of a body.
@@ -73,6 +84,7 @@ class Proxy:
         recorder: Recorder,
         policy_of: PolicyOf,
         limit_bytes: int,
+        access_log: AccessLog,
         admit: Callable[[], None],
         in_flight: InFlight,
         patience_seconds: float,
@@ -81,6 +93,9 @@ class Proxy:
         self.policy_of = policy_of
         self.in_flight = in_flight
         self.patience_seconds = patience_seconds
+        self.refused: Counter[tuple[str, str]] = Counter()
+        """How many requests were refused before they had a provider, by the name of their key and the code of the
+        error; no name where no key was known."""
         self._keys = keys
         self._tokens = tokens
         self._find_ours = GatewayCredentials(keys, tokens).find
@@ -88,24 +103,30 @@ class Proxy:
         self._upstream = upstream
         self._recorder = recorder
         self._limit_bytes = limit_bytes
+        self._access_log = access_log
         self._admit = admit
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request: find out what it is and whom it is for, then forward it."""
-        identity = None
+        identity = principal = None
         try:
             head = read_request_head(request.raw_headers)
             identity = read_identity(head, request.headers.get("traceparent"))
             omission = read_omission(head)
             query = request.raw_path.partition("?")[2]
-            principal = require(authenticate(request.headers, self._keys, query=query), Role.PROXY)
+            principal = authenticate(request.headers, self._keys, query=query)
+            require(principal, Role.PROXY)
             self.in_flight.refuse_beyond_limit()
             self._admit()
-            self._allowances.admit(principal)
+            usage = self._allowances.admit(principal)
             target = self.router.plan(request.raw_path, *_wishes(head))
         except GatewayError as error:
-            return _draw(error, request, endpoint_of(request.raw_path), identity)
-        call = _Call(request, head, target, self._capture(request, identity, omission, principal, target))
+            endpoint = endpoint_of(request.raw_path)
+            self.refused[(principal and principal.name) or "", error.code] += 1
+            self._access_log.refused(request.method, endpoint, error)
+            return _draw(error, request, endpoint, identity)
+        capture = self._capture(request, identity, omission, principal, target)
+        call = _Call(request, head, target, capture, usage)
         task = self.in_flight.enter()
         try:
             return await self._forward(call)
@@ -116,13 +137,20 @@ class Proxy:
         """Send a request and relay its answer. However that ends, it leaves exactly one exchange."""
         capture, answer = call.capture, None
         try:
+            outgoing, has_asked = await self._outgoing(call)
             response = await self._upstream.send(
-                await self._outgoing(call), call.target.provider.origin, call.target.provider.timeouts
+                outgoing, call.target.provider.origin, call.target.provider.timeouts
             )
             try:
                 capture.answered(response.status, response.headers)
                 answer = Answer(call.request, response.status, is_last=self.in_flight.is_draining)
-                await relay(response, answer, capture, self._recorder, self._tokens)
+                usage_filter = (
+                    UsageChunkFilter()
+                    if has_asked and response.has_body and may_hold_usage(response.headers)
+                    else None
+                )
+                fields = _limit_fields(call)
+                await relay(response, answer, capture, self._recorder, self._tokens, fields, usage_filter)
                 return answer
             finally:
                 response.close()
@@ -140,7 +168,8 @@ class Proxy:
             failure = unexpected(call.request.path)
             return await self._fail(call, answer, Outcome.GATEWAY_ERROR, failure)
 
-    async def _outgoing(self, call: _Call) -> OutgoingRequest:
+    async def _outgoing(self, call: _Call) -> tuple[OutgoingRequest, bool]:
+        """Return what goes to the provider, and whether it asks for token counts for which the caller did not."""
         target, in_query = upstream_target(call.target.request_target, self._find_ours)
         head = upstream_headers(call.head, call.target.provider, self._find_ours, in_query)
         call.capture.sent_credentials = head.credentials
@@ -148,12 +177,16 @@ class Proxy:
             call.capture.request_headers = headers_to_keep(call.request.raw_headers, head.hidden)
         if call.head.expects_continue:
             allow_body(call.request)
-        return OutgoingRequest(
-            method=call.request.method,
-            target=target,
-            headers=head.fields,
-            body=await read_request_body(call.request, call.capture.request_body, self.patience_seconds),
-        )
+        fields, has_asked = head.fields, False
+        capture, patience_seconds = call.capture.request_body, self.patience_seconds
+        if call.target.provider.include_usage and _has_usage_option(call):
+            body, has_asked = await read_body_to_edit(call.request, capture, patience_seconds, ask_for_usage)
+            if has_asked:
+                assert isinstance(body, bytes)
+                fields = headers_of_edited(fields, len(body))
+        else:
+            body = await read_request_body(call.request, capture, patience_seconds)
+        return OutgoingRequest(call.request.method, target, fields, body), has_asked
 
     async def _fail(
         self, call: _Call, answer: Answer | None, outcome: Outcome, error: GatewayError
@@ -168,6 +201,7 @@ class Proxy:
             return answer
         drawn = _draw(error, call.request, call.capture.endpoint, call.capture.identity)
         drawn.headers["x-portkey-provider"] = call.target.provider.name
+        drawn.headers.update(_limit_headers(call))
         return drawn
 
     def _leave(self, capture: Capture, outcome: Outcome, error: str | None = None) -> None:
@@ -208,6 +242,23 @@ def _wishes(head: RequestHead) -> tuple[str | None, str | None]:
         None if provider is None else provider.decode("utf-8", "replace"),
         None if host is None else host.decode("utf-8", "replace"),
     )
+
+
+def _has_usage_option(call: _Call) -> bool:
+    packed = first_value(call.head.onward, b"content-encoding").lower() not in (b"", b"identity")
+    return call.request.method == "POST" and call.capture.endpoint in ENDPOINTS and not packed
+
+
+def _limit_headers(call: _Call) -> dict[str, str]:
+    usage = call.usage
+    if usage is None:
+        return {}
+    left = usage.limit.write(usage.remaining)
+    return limit_headers(str(usage.limit), left, usage.seconds_left(now_us()))
+
+
+def _limit_fields(call: _Call) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), text.encode()) for name, text in _limit_headers(call).items()]
 
 
 def _draw(

@@ -10,6 +10,7 @@ from gateway.domain.value import value
 from gateway.proxy.credentials import FindOurs, is_no_credential
 from gateway.routing.targets import Provider
 from gateway.web.auth import TOKEN_HEADER
+from gateway.web.guard import LIMIT_HEADERS
 
 HOP_BY_HOP = frozenset(
     {
@@ -23,9 +24,13 @@ TOKEN_FIELD = TOKEN_HEADER.encode()
 """Field in which an answer brings a feedback token; what a provider or a caller has in it ends here."""
 
 _ENDS_HERE = HOP_BY_HOP | {b"host", b"expect"}
+_ABOUT_BODY = frozenset({b"content-length", b"accept-encoding"})
 _OURS = (b"x-portkey-", b"helicone-", TOKEN_FIELD)
 _PROPERTY = b"helicone-property-"
-_ANSWERED_BY_US = HOP_BY_HOP | {b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider", TOKEN_FIELD}
+_ANSWERED_BY_US = HOP_BY_HOP | {
+    b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider", TOKEN_FIELD,
+    *(name.encode() for name in LIMIT_HEADERS),
+}  # fmt: skip
 
 
 @value()
@@ -122,6 +127,14 @@ def upstream_headers(
     fields += provider.headers
     credentials += provider.secrets
     return UpstreamHead(tuple(fields), credentials, hidden)
+
+
+def headers_of_edited(fields: RawHeaders, length: int) -> RawHeaders:
+    """Return fields for a provider with the length of a body that was edited, and such that its answer can be."""
+    edited = [field for field in fields if field[0].lower() not in _ABOUT_BODY]
+    if not any(name.lower() == b"transfer-encoding" for name, _ in fields):
+        edited.append((b"content-length", b"%d" % length))
+    return (*edited, (b"accept-encoding", b"identity"))
 
 
 def response_headers(raw: RawHeaders) -> list[tuple[bytes, bytes]]:

@@ -18,16 +18,14 @@ class InFlight:
     def __init__(self, most: int | None = None) -> None:
         self.most = most
         self.is_draining = False
-        self.refused = 0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
         return len(self._tasks)
 
     def refuse_beyond_limit(self) -> None:
-        """Raise Overloaded if there are as many as there may be, and count it in `refused`."""
+        """Raise Overloaded if there are as many as there may be."""
         if self.most is not None and len(self._tasks) >= self.most:
-            self.refused += 1
             raise Overloaded(
                 f"{self.most:,} requests are under way, as many as this gateway takes at once.",
                 hint="Send it again soon.",

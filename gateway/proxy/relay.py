@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from gateway.access.tokens import FeedbackTokens
@@ -12,6 +13,7 @@ from gateway.proxy.headers import TOKEN_FIELD, response_headers
 from gateway.recording.capture import Capture
 from gateway.recording.recorder import Recorder
 from gateway.upstream import UpstreamResponse
+from gateway.wire.stream_usage import UsageChunkFilter
 
 
 async def relay(
@@ -20,6 +22,8 @@ async def relay(
     capture: Capture,
     recorder: Recorder,
     tokens: FeedbackTokens,
+    limit_fields: Sequence[tuple[bytes, bytes]] = (),
+    usage_filter: UsageChunkFilter | None = None,
 ) -> None:
     """Bring a provider's answer to the caller.
 
@@ -27,15 +31,22 @@ async def relay(
     last chunk of any other) only after the exchange is recorded. A caller therefore has everything at once, and
     knows that it has everything only when it is logged.
 
+    Args:
+        limit_fields: what the caller is told of its limits.
+        usage_filter: takes out what the caller did not ask for; what is noted is what the provider sent.
+
     Raises:
         UpstreamError: the provider broke off, or took too long.
         ConnectionResetError: the caller has gone.
     """
     fields = response_headers(response.headers)
     fields += _own_fields(capture)
+    fields += limit_fields
     if tokens.is_on:
         fields.append((TOKEN_FIELD, _issue(tokens, capture)))
-    unframed = response.has_body and response.content_length is None
+    if usage_filter is not None:
+        fields = [field for field in fields if field[0].lower() != b"content-length"]
+    unframed = response.has_body and (response.content_length is None or usage_filter is not None)
     if unframed or declares_stream(response.headers):
         fields.append((b"X-Accel-Buffering", b"no"))
     unsent = answer.head(response.reason, fields, needs_framing=unframed)
@@ -45,23 +56,27 @@ async def relay(
         unsent = b""
     while piece := await response.read():
         capture.response_body.add(piece)
-        unsent += answer.framed(piece)
+        unsent += answer.framed(piece if usage_filter is None else usage_filter.feed(piece))
         if response.is_finished() and not (unframed and answer.has_begun):
             break
         answer.send(unsent)
         unsent = b""
         if unframed:
-            await response.pour(partial(_forward, answer, capture))
+            await response.pour(partial(_forward, answer, capture, usage_filter))
         if answer.is_backed_up:
             await answer.drained()
     await recorder.record(capture.close(Outcome.COMPLETE))
+    if usage_filter is not None:
+        unsent += answer.framed(usage_filter.flush())
     if end := unsent + answer.terminator:
         answer.send(end)
 
 
-def _forward(answer: Answer, capture: Capture, piece: bytes) -> bool:
+def _forward(answer: Answer, capture: Capture, usage_filter: UsageChunkFilter | None, piece: bytes) -> bool:
     """Pass a piece on at once; tell whether the caller can take more."""
     capture.response_body.add(piece)
+    if usage_filter is not None:
+        piece = usage_filter.feed(piece)
     answer.send(answer.framed(piece))
     return not answer.is_backed_up
 

@@ -16,7 +16,7 @@ from gateway.domain.exchange import (
     PayloadPolicy,
     RawHeaders,
 )
-from gateway.recording.echoes import without_echoes
+from gateway.recording.echoes import secrets_of_request, without_echoes
 
 
 class BodyCapture:
@@ -50,7 +50,8 @@ class Capture:
 
     Args:
         limit_bytes: how much of each body is kept.
-        sent_credentials: what the provider was sent that opens something, which its errors may repeat.
+        sent_credentials: what the provider was sent that opens something, beside what path and headers show of
+            it. Its errors may repeat that.
     """
 
     identity: Identity
@@ -89,9 +90,8 @@ class Capture:
         self.is_closed = True
         response_headers, response_body = self.response_headers, self.response_body.kept()
         if self.status is not None and self.status >= HTTPStatus.BAD_REQUEST:
-            response_headers, response_body = without_echoes(
-                self.sent_credentials, response_headers, response_body
-            )
+            sent = (*self.sent_credentials, *secrets_of_request(self.path, self.request_headers))
+            response_headers, response_body = without_echoes(sent, response_headers, response_body)
         return Exchange(
             identity=self.identity,
             tenant=self.tenant,

@@ -51,7 +51,7 @@ _NAMES_VERSION = re.compile(rf"/{VERSION}(?=/|$)")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a base URL, and what to write, each a sentence."""
+    """What is wrong with a setting, said after its name, and what to do about it, as a sentence."""
 
     says: str
     do: str

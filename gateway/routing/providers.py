@@ -23,6 +23,7 @@ def build_provider(
     headers: dict[str, str] | None = None,
     timeouts: Timeouts | None = None,
     payloads: PayloadPolicy | None = None,
+    include_usage: bool = False,
     max_connections: int = 1000,
     keepalive_seconds: float = 30.0,
 ) -> Provider:
@@ -31,6 +32,7 @@ def build_provider(
     Args:
         tls: used where the URL says https.
         auth: how `api_key` is sent.
+        include_usage: as `Provider` has it.
 
     Raises:
         BadInput: the URL is not one that can be called.
@@ -55,4 +57,5 @@ def build_provider(
         headers=tuple((field.lower().encode(), value.encode()) for field, value in (headers or {}).items()),
         timeouts=timeouts or Timeouts(),
         payloads=payloads,
+        include_usage=include_usage,
     )

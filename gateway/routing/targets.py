@@ -96,6 +96,7 @@ class Provider:
         key_header: header line that carries its key, or None where we hold no key for it.
         headers: header fields of each request, in place of the caller's of these names.
         payloads: what is kept of its requests; None leaves that to the gateway's default.
+        include_usage: whether streams of completions are asked for token counts for callers who did not ask.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Provider:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
     payloads: PayloadPolicy | None = None
+    include_usage: bool = False
     replaced_names: frozenset[bytes] = field(init=False)
     """Names, in lower case, of `headers`."""
     judged_names: frozenset[bytes] = field(init=False)

@@ -7,6 +7,8 @@ import sys
 
 import structlog
 
+from gateway.config.models import are_for_people
+
 _TRACEBACK = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 """A traceback as JSON. Local variables are left out of it, as they may hold keys, tokens and prompts."""
 
@@ -18,7 +20,7 @@ def configure_logs(level: str, style: str) -> None:
         level: least severe lines written: debug, info, warning or error.
         style: `human`, `json`, or `auto` to tell by whether standard error is a terminal.
     """
-    is_human = style == "human" or (style == "auto" and sys.stderr.isatty())
+    is_human = are_for_people(style)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,

@@ -12,9 +12,9 @@ from aiohttp.web_protocol import RequestHandler
 
 from gateway.app import open_gateway
 from gateway.config.models import Config
-from gateway.domain.loopback import is_loopback
-from gateway.errors import BadInput
+from gateway.provisioning import refuse_without_keys
 from gateway.running import Gateway, Worker
+from gateway.server.connections import Runner
 from gateway.server.listeners import Listeners
 from gateway.server.stalls import watch_stalls
 from gateway.urls import build_faces
@@ -80,7 +80,8 @@ async def serving(config: Config, worker: Worker) -> AsyncIterator[House]:
     gateway = await open_gateway(config, worker)
     try:
         await gateway.start()
-        _refuse_open_house(gateway)
+        if gateway.keys.is_open:
+            refuse_without_keys(config)
         house = House(gateway, await _run_server(gateway))
         _spare_collections()
         try:
@@ -93,7 +94,7 @@ async def serving(config: Config, worker: Worker) -> AsyncIterator[House]:
 
 async def _run_server(gateway: Gateway) -> web.AppRunner:
     server = gateway.config.server
-    runner = web.AppRunner(
+    runner = Runner(
         build_faces(gateway.faces, gateway.guard),
         access_log=None,
         auto_decompress=False,
@@ -108,16 +109,6 @@ async def _run_server(gateway: Gateway) -> web.AppRunner:
     # Every request passes the front door first, so that a proxied one never meets aiohttp's router.
     runner.server.request_handler = gateway.front_door(runner.server.request_handler)
     return runner
-
-
-def _refuse_open_house(gateway: Gateway) -> None:
-    server = gateway.config.server
-    if gateway.keys.is_open and server.auth != "off" and not is_loopback(server.host):
-        raise BadInput(
-            f"{server.host} can be reached from other machines, but no keys are configured.",
-            field="server.host",
-            hint="Add keys, make one with `gateway keys create`, or say `auth: off` under server.",
-        )
 
 
 def _spare_collections() -> None:

@@ -14,11 +14,12 @@ from gateway.domain.database_url import is_server, local_name_of
 from gateway.errors import BadInput, StoreUnavailable
 from gateway.store.backup import Restored, back_up, restore
 from gateway.store.base import Decode, Store, as_sent
-from gateway.store.claim import Claim, claim_number
+from gateway.store.claim import Claim, claim_number, is_claimed
 from gateway.store.condition import Copied, Examined
 from gateway.store.files import beside, file_of, spill_of, spills_of
 from gateway.store.spill import Spill
 from gateway.store.sqlite import open_sqlite
+from gateway.store.sqlite.claim import SqliteClaim
 from gateway.store.sqlite.copying import Progress
 from gateway.store.sqlite.examining import examine_database
 
@@ -29,9 +30,11 @@ __all__ = [
     "Restored",
     "are_rows_spilled",
     "back_up_store",
+    "check_driver",
     "claim_worker",
     "examine_store",
     "exports_path",
+    "is_served",
     "measure_store",
     "open_store",
     "restore_store",
@@ -80,6 +83,13 @@ def _driver_needed() -> Iterator[None]:
         ) from error
 
 
+def check_driver(url: str) -> None:
+    """Raise StoreUnavailable if what the store takes is not installed."""
+    if is_server(url):
+        with _driver_needed():
+            import gateway.store.postgres  # noqa: F401
+
+
 def claim_worker(url: str, number: int, workers: int, local_dir: Path = HERE) -> Claim:
     """Become worker `number` of a gateway with so many workers, or if that is taken another one. Blocks.
 
@@ -91,7 +101,7 @@ def claim_worker(url: str, number: int, workers: int, local_dir: Path = HERE) ->
     """
     files = claim_number(_local(url, local_dir), number, workers)
     if not is_server(url):
-        return files
+        return SqliteClaim(file_of(url), files)
     try:
         with _driver_needed():
             from gateway.store.postgres.leases import LeaseClaim
@@ -99,6 +109,11 @@ def claim_worker(url: str, number: int, workers: int, local_dir: Path = HERE) ->
     except BaseException:
         files.give_up()
         raise
+
+
+def is_served(url: str, local_dir: Path = HERE) -> bool:
+    """Tell whether a gateway of this machine works on the store."""
+    return is_claimed(_local(url, local_dir))
 
 
 def spill_path(url: str, worker: int, local_dir: Path = HERE) -> Path:

@@ -7,7 +7,7 @@ held by a lock, which the kernel takes back from a process that dies.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, count
 from pathlib import Path
 from typing import Protocol
@@ -39,25 +39,44 @@ class Claim(Protocol):
         """Let others have the numbers. Blocks."""
 
 
-class FileClaim(Claim):
-    """Numbers that are held by locks on files."""
+class FileClaim:
+    """Numbers that are held by locks on files.
 
-    def __init__(self, path: Path, locks: dict[int, FileLock]) -> None:
+    Args:
+        siblings: numbers that other workers of the same gateway will come for.
+    """
+
+    def __init__(self, path: Path, locks: dict[int, FileLock], siblings: Collection[int]) -> None:
         self._path = path
         self._locks = locks
+        self._siblings = siblings
 
     @property
     def numbers(self) -> tuple[int, ...]:
+        """The numbers that are held: that of this process first."""
         return tuple(self._locks)
 
     @property
     def spills(self) -> tuple[Path, ...]:
+        """The files with rows that wait under these numbers."""
         return tuple(spill_of(self._path, number) for number in self._locks)
 
-    def renew(self) -> int:
-        return 0
+    def deserted(self) -> list[int]:
+        """Return the numbers that were held once, are not now, and will not be by a worker of this gateway.
+
+        Raises:
+            StoreUnavailable: the files cannot be locked.
+        """
+        others = [each for each in _known(self._path) if each not in (*self._locks, *self._siblings)]
+        deserted: list[int] = []
+        for number, lock in _free(self._path, others):
+            # At once, since who comes for the number now would take another one, and not find the spill file.
+            lock.close()
+            deserted.append(number)
+        return deserted
 
     def give_up(self) -> None:
+        """Let others have the numbers."""
         while self._locks:
             self._locks.popitem()[1].close()
 
@@ -74,7 +93,19 @@ def claim_number(path: Path, wanted: int, workers: int) -> FileClaim:
     """
     locks = dict([next(_free(path, chain([wanted], count(workers))))])
     locks |= _free(path, [number for number in _known(path) if number >= workers and number not in locks])
-    return FileClaim(path, locks)
+    return FileClaim(path, locks, [number for number in range(workers) if number != wanted])
+
+
+def is_claimed(path: Path) -> bool:
+    """Tell whether a gateway of this machine works on the store in this file."""
+    for number in _known(path) if path.parent.is_dir() else ():
+        lock = FileLock(beside(path, f".lock.{number}"))
+        try:
+            if not lock.share_if_free():
+                return True
+        finally:
+            lock.close()
+    return False
 
 
 def _free(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, FileLock]]:

@@ -49,7 +49,7 @@ class _Voting:
                 ),
                 Endpoint(
                     method="POST", path="/f/{token}", handler=self._take, role=None,
-                    failures=(400, 401, 404, 413, 429, 503),
+                    failures=(400, 401, 404, 408, 413, 429, 503),
                     summary="Vote with a feedback token",
                     description="Takes the form of that page, `application/x-www-form-urlencoded`: `vote` is "
                     "`up` or `down`, `comment` may be anything; without that field an earlier comment stays. The "

@@ -25,6 +25,7 @@ HEADINGS = {
     400: "That did not work",
     401: "This link does not work",
     404: "There is nothing here",
+    408: "That took too long",
     413: "That was too long",
     429: "That was a little fast",
     503: "Your vote could not be kept",

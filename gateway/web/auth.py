@@ -95,3 +95,10 @@ def _refuse_foreign_pages(headers: Mapping[str, str], hosts: TrustedHosts) -> No
             field="Origin",
             hint="Make a key, or add the name of their host to server.allowed_hosts.",
         )
+    # Browsers send no Origin with images, links and frames, but say this.
+    if origin is None and headers.get("Sec-Fetch-Site") == "cross-site":
+        raise Forbidden(
+            "without keys the gateway is not there for images, links and frames of other sites.",
+            field="Sec-Fetch-Site",
+            hint="Make a key, or use fetch() in a page whose host is in server.allowed_hosts.",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -12,49 +13,120 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.domain.json_volume import MAX_VALUES, holds_too_much
-from gateway.errors import BadInput, TooLarge
+from gateway.errors import BadInput, CallerTimeout, Overloaded, TooLarge
 from gateway.web.validation import field_path
 
 MAX_DEPTH = 64
 """Deepest nesting of arrays and objects taken."""
 
-STRICTER_LIMIT = web.RequestKey("stricter_limit", int)
-"""Set on a request whose caller may send less than others: the longest body taken of it, in bytes."""
+SMALL_BYTES = 64 * 1024
+"""How much of each body is taken however much others hold, so that large ones keep no small one out."""
 
 _MAY_EXCEED_64_BITS = re.compile(rb"\d{19}")
+
+
+class BodyLimits:
+    """How long callers may take for bodies, and how much of them may be held at a time.
+
+    Args:
+        patience_seconds: longest pause between two pieces of a body; may be replaced.
+        most_bytes: how much the bodies of all requests under way may hold together beyond SMALL_BYTES of each.
+    """
+
+    def __init__(self, patience_seconds: float = 60.0, most_bytes: int = 64 * 1024 * 1024) -> None:
+        self.patience_seconds = patience_seconds
+        self.most_bytes = most_bytes
+        self.held_bytes = 0
+        """What they hold now."""
+
+
+class RequestBody:
+    """How much of its body a request under way holds."""
+
+    def __init__(self, limits: BodyLimits) -> None:
+        self.longest_bytes: int | None = None
+        """Set where a caller may send less than others: the longest body taken of it."""
+        self.patience_seconds = limits.patience_seconds
+        self._limits = limits
+        self._size = 0
+        self._held_bytes = 0
+
+    def hold(self, size: int) -> None:
+        """Count so many more bytes. Raises Overloaded where all requests would hold too much with them."""
+        more = max(0, self._size + size - SMALL_BYTES) - self._held_bytes
+        if self._limits.held_bytes + more > self._limits.most_bytes:
+            raise Overloaded(
+                "other long bodies are being read.", hint="Send this one again, or in smaller parts."
+            )
+        self._size += size
+        self._limits.held_bytes += more
+        self._held_bytes += more
+
+    def release(self) -> None:
+        """Let others have what this one held. To be called once the request is answered."""
+        self._limits.held_bytes -= self._held_bytes
+        self._held_bytes = 0
+
+
+REQUEST_BODY = web.RequestKey("request_body", RequestBody)
+"""Set on each request to the gateway's own paths."""
 
 
 async def read_json(request: web.Request, limit_bytes: int) -> object:
     """Read and decode a JSON body, whatever its content type is said to be.
 
     Raises:
-        TooLarge: the body is longer than `limit_bytes`; at most that much of it is read.
+        TooLarge, CallerTimeout, Overloaded: see `read_body`.
         BadInput: see `parse_json`.
     """
     return parse_json(await read_body(request, limit_bytes))
 
 
 async def read_body(request: web.Request, limit_bytes: int) -> bytes:
-    """Read a body of at most `limit_bytes`, decompressed.
+    """Read a body of at most `limit_bytes`.
 
     Raises:
         TooLarge: it is longer than that.
+        CallerTimeout: it stops coming.
+        Overloaded: the bodies of other requests hold too much already.
         BadInput: it is not what its content or transfer encoding says.
     """
-    limit_bytes = min(limit_bytes, request.get(STRICTER_LIMIT, limit_bytes))
+    held = request[REQUEST_BODY]
+    if held.longest_bytes is not None:
+        limit_bytes = min(limit_bytes, held.longest_bytes)
     if (request.content_length or 0) > limit_bytes:
         raise _too_large(limit_bytes)
     pieces: list[bytes] = []
     size = 0
     try:
-        async for piece in request.content.iter_any():
+        while piece := await read_piece(request, held.patience_seconds):
             size += len(piece)
             if size > limit_bytes:
                 raise _too_large(limit_bytes)
+            held.hold(len(piece))
             pieces.append(piece)
     except (HttpProcessingError, web.RequestPayloadError):
         raise BadInput("is not encoded the way its headers say.", field="body") from None
     return b"".join(pieces)
+
+
+async def read_piece(request: web.BaseRequest, patience_seconds: float) -> bytes:
+    """Return what has come of a body, waiting until there is something; b"" at its end.
+
+    Raises:
+        CallerTimeout: nothing came for so long.
+    """
+    try:
+        if request.content.is_eof():
+            # All of it has come with the head, as nearly always: then there is nothing to wait for.
+            return await request.content.readany()
+        async with asyncio.timeout(patience_seconds):
+            return await request.content.readany()
+    except TimeoutError:
+        raise CallerTimeout(
+            f"no more of the body came within {patience_seconds:g} seconds.",
+            hint="Send it without such pauses; server.read_timeout says how long they may be.",
+        ) from None
 
 
 def parse_json(raw: bytes) -> object:

@@ -46,7 +46,7 @@ class Endpoint:
         body: what the JSON body must look like: a model, or several of which one must fit.
         reply: what a 200 looks like; None where it is not JSON of a fixed shape.
         reply_types: other media types that a 200 may have, of text.
-        failures: statuses that callers should expect besides 401 and 403.
+        failures: statuses that callers should expect besides 401 and 403, and with a body 408, 413 and 503.
         audited_target: what stands in the audit log as that on which a change was made that only an admin may make;
             by default the path that was called. Such changes are all audited.
         takes_tokens: whether a feedback token does as well as a key, also from pages of other origins.

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from gateway.access.allowances import Allowances
-from gateway.domain.clock import now_us
+from gateway.domain.clock import now_us, rfc_3339
 from gateway.domain.exchange import Exchange
 from gateway.domain.limit import Limit, Spending, Unit, Window
 from gateway.domain.principal import OPEN, Principal, Role
 from gateway.domain.request import Cost, Facts, Usage
-from gateway.errors import StoreUnavailable, TooManyRequests
+from gateway.errors import BudgetExceeded, LimitExceeded, QuotaExceeded, StoreUnavailable
 from gateway.store import open_store
 from gateway.store.base import Store
+from gateway.web.guard import error_headers
 from tests.store.samples import exchange
 
 FACTS = Facts(usage=Usage(prompt_tokens=60, completion_tokens=40), cost=Cost(500_000_000, "1"))
@@ -41,14 +42,77 @@ async def test_so_many_requests_are_admitted_and_no_more(store: Store) -> None:
     allowances = Allowances(store)
     for _ in range(3):
         allowances.admit(caller("3 requests/day"))
-    with pytest.raises(
-        TooManyRequests, match="the key 'app' may use 3 requests/day, which it has"
-    ) as refused:
+    before = now_us()
+    with pytest.raises(LimitExceeded) as refused:
         allowances.admit(caller("3 requests/day"))
-    now = now_us()
-    left = (Window.DAY.end_us(now) - now) / 1_000_000
-    assert 0 <= refused.value.retry_after_seconds - left <= 2
-    assert allowances.refused == 1
+    resets_at = rfc_3339(Window.DAY.end_us(before), "seconds")
+    assert (
+        str(refused.value) == f"rate limit exceeded for key 'app': 3 requests per day; resets at {resets_at}."
+    )
+    left = (Window.DAY.end_us(before) - before) / 1_000_000
+    assert -1 <= refused.value.seconds_left - left <= 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "kind", "fields"),
+    [
+        ("0.01 usd/hour", LimitExceeded, {"Retry-After"}),
+        ("100 tokens/hour", LimitExceeded, {"Retry-After"}),
+        ("100 tokens/day", QuotaExceeded, {"x-should-retry"}),
+        ("0 requests/minute", QuotaExceeded, {"x-should-retry"}),
+        ("0.01 usd/month", BudgetExceeded, {"x-should-retry"}),
+    ],
+)
+async def test_only_what_resets_soon_is_worth_waiting_for_and_for_a_minute_at_most(
+    store: Store, limit: str, kind: type[LimitExceeded], fields: set[str]
+) -> None:
+    allowances = Allowances(store)
+    if not limit.startswith("0 "):
+        allowances.admit(caller(limit))
+        allowances.observe(taken(), FACTS)
+    with pytest.raises(LimitExceeded) as refused:
+        allowances.admit(caller(limit))
+    assert type(refused.value) is kind
+    headers = error_headers(refused.value)
+    assert {"Retry-After", "x-should-retry"} & headers.keys() == fields
+    assert int(headers.get("Retry-After", "0")) <= 60
+    assert headers["x-gateway-limit-resets-at"] == refused.value.resets_at
+    assert headers["x-gateway-ratelimit-limit"] == limit
+    assert headers["x-gateway-ratelimit-remaining"] == "0"
+
+
+async def test_of_several_used_up_limits_the_one_that_resets_last_is_told(store: Store) -> None:
+    allowances = Allowances(store)
+    limits = ("1 requests/day", "1 requests/month", "1 requests/hour")
+    allowances.admit(caller(*limits))
+    with pytest.raises(QuotaExceeded, match="1 requests per month"):
+        allowances.admit(caller(*limits))
+
+
+async def test_a_caller_is_told_of_the_limit_that_is_nearest_to_being_used_up(store: Store) -> None:
+    allowances = Allowances(store)
+    limits = ("10 requests/day", "250 tokens/day", "1000 requests/month")
+    assert str(allowances.admit(caller(*limits))) == "1 of 10 requests/day"
+    allowances.observe(taken(), FACTS)
+    nearest = allowances.admit(caller(*limits))
+    assert nearest is not None
+    assert (str(nearest), nearest.remaining) == ("100 of 250 tokens/day", 150)
+    assert list(map(str, allowances.usage(caller(*limits)))) == [
+        "2 of 10 requests/day",
+        "100 of 250 tokens/day",
+        "2 of 1000 requests/month",
+    ]
+    assert allowances.admit(caller()) is None
+
+
+async def test_what_other_processes_used_is_known_once_it_is_asked_for(store: Store) -> None:
+    other, here = Allowances(store), Allowances(store)
+    here.admit(caller("5 requests/day"))
+    other.admit(caller("5 requests/day"))
+    await other.close()
+    await here.refresh()
+    await here.refresh()
+    assert list(map(str, here.usage(caller("5 requests/day")))) == ["2 of 5 requests/day"]
 
 
 async def test_callers_without_limits_and_other_keys_are_not_counted(store: Store) -> None:
@@ -67,7 +131,7 @@ async def test_what_a_request_took_counts_once_it_is_known(store: Store, limit: 
     allowances.admit(caller(limit))
     allowances.admit(caller(limit))
     allowances.observe(taken(), FACTS)
-    with pytest.raises(TooManyRequests):
+    with pytest.raises(LimitExceeded):
         allowances.admit(caller(limit))
 
 
@@ -90,7 +154,7 @@ async def test_the_limit_that_is_used_up_first_counts(store: Store) -> None:
     limits = ("2 requests/day", "1000 requests/month")
     allowances.admit(caller(*limits))
     allowances.admit(caller(*limits))
-    with pytest.raises(TooManyRequests, match="2 requests/day"):
+    with pytest.raises(LimitExceeded, match="2 requests per day"):
         allowances.admit(caller(*limits))
 
 
@@ -99,7 +163,7 @@ async def test_what_is_refused_is_not_counted_as_used(store: Store) -> None:
     for _ in range(4):
         try:
             allowances.admit(caller("1 requests/day"))
-        except TooManyRequests:
+        except LimitExceeded:
             continue
     await allowances.close()
     assert [(one.unit, one.amount) for one in await store.spendings()] == [(Unit.REQUESTS, 1)]
@@ -112,7 +176,7 @@ async def test_a_new_process_knows_what_was_used_before(store: Store) -> None:
     after = Allowances(store)
     await after.start()
     try:
-        with pytest.raises(TooManyRequests):
+        with pytest.raises(LimitExceeded):
             after.admit(caller("1 requests/day"))
     finally:
         await after.close()
@@ -145,7 +209,7 @@ async def test_what_the_store_could_not_be_told_counts_here_and_is_told_later(st
     allowances.admit(caller("1 requests/day"))
     await allowances.close()
     assert (failing.failures, await store.spendings()) == (0, [])
-    with pytest.raises(TooManyRequests):
+    with pytest.raises(LimitExceeded):
         allowances.admit(caller("1 requests/day"))
     await allowances.close()
     assert [one.amount for one in await store.spendings()] == [1]

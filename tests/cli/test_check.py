@@ -62,6 +62,31 @@ def test_a_base_url_that_ends_in_an_endpoint_is_warned_of_with_what_to_write(
     assert warning.endswith("Write http://a.test/v1.")
 
 
+OPEN = "server: {host: 0.0.0.0}\nproviders: {a: {base_url: 'http://a.test/v1'}}\n"
+
+
+def test_what_serve_would_refuse_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "open.yaml").write_text(OPEN)
+    refused = run("check", "-c", "open.yaml")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == run("serve", "-c", "open.yaml").stderr.splitlines()[-1] + "\n"
+    assert "server.host: 0.0.0.0 can be reached" in refused.stderr
+
+    run("keys", "create", "app", "--role", "proxy", "-c", "open.yaml")
+    assert run("check", "-c", "open.yaml").returncode == 0
+
+    (tmp_path / "tls.yaml").write_text(
+        "providers: {a: {base_url: 'https://a.test/v1', ca_file: absent.pem}}\n"
+    )
+    assert "absent.pem" in run("check", "-c", "tls.yaml").stderr
+
+
+def test_the_environment_names_the_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text(GOOD)
+    named = {"APP_KEY": "x" * 32, "GATEWAY_CONFIG": "my.yaml"}
+    assert run("check", environment=named).stdout.startswith("my.yaml: ok\n")
+
+
 def test_every_problem_is_a_line_that_begins_with_its_place(run: Run, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(GOOD + "server: {port: high, colour: red}\n")
     refused = run("check", "-c", "bad.yaml")

@@ -27,6 +27,19 @@ def test_each_command_explains_itself(run: Run, arguments: list[str]) -> None:
     assert shown.stdout.startswith(f"Usage: gateway {' '.join(arguments)}")
 
 
+@pytest.mark.parametrize("arguments", [[], ["logs"], ["keys"], ["feedback"]])
+def test_a_group_without_a_command_prints_its_help(run: Run, arguments: list[str]) -> None:
+    shown = run(*arguments)
+    assert shown.returncode == 2
+    assert shown.stdout.startswith(" ".join(["Usage: gateway", *arguments, "[OPTIONS] COMMAND"]))
+    assert "\nCommands:\n" in shown.stdout
+    assert shown.stderr == ""
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(run: Run) -> None:
+    assert "Did you mean 'serve'?" in run("serv").stderr
+
+
 def test_version(run: Run) -> None:
     assert run("--version").stdout == f"gateway {__version__}\n"
 

@@ -95,6 +95,21 @@ def test_a_running_gateway_is_found_and_asked_whether_it_is_ready(played: Played
     assert played.run("logs", "query", "--trace-id", "first").returncode == 0
 
 
+def test_a_running_gateway_that_works_on_another_store_is_named(played: Played, folder: Path) -> None:
+    configure(folder, server={"port": played.gateway.port})
+    level, says = examine(folder, "--offline").worst("gateway")
+    assert level == "warning"
+    assert f"not on {folder}/gateway.db" in says
+
+
+def test_a_database_server_that_does_not_answer_is_not_to_be_restored(folder: Path) -> None:
+    configure(folder, storage={"url": "postgresql://app@127.0.0.1:1/logs"})
+    level, says = examine(folder, "--offline").worst("database")
+    assert level == "problem"
+    assert "psql postgresql://127.0.0.1:1/logs" in says
+    assert "restore" not in says
+
+
 def test_a_bad_configuration_is_a_matter_of_the_configuration(run: Run, tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text("server: {port: many}")
     refused = run("doctor")

@@ -67,16 +67,49 @@ def test_a_key_made_here_has_its_limits(run: Run, start_gateway: StartGateway) -
     store = ("--storage", f"sqlite:///{gateway.database}")
     made = run("keys", "create", "ci", "--role", "proxy", "--limit", "1 requests/month", *store)
     headers = {"x-portkey-api-key": made.stdout.strip()}
-    assert "1 requests/month" in run("keys", "list", *store).stdout
+    assert "0 of 1 requests/month" in run("keys", "list", *store).stdout
 
     def call() -> int:
         return httpx.get(f"{gateway.url}/v1/models", headers=headers).status_code
 
     # Until the gateway knows of the key it is open, and limits nobody.
     eventually(lambda: call() == 429)
+    eventually(lambda: "1 of 1 requests/month" in run("keys", "list", *store).stdout)
+
+
+def test_keys_of_the_file_are_listed_and_revoked_in_the_file(run: Run, tmp_path: Path) -> None:
+    tmp_path.joinpath("gateway.yaml").write_text(
+        "providers: {up: {base_url: http://127.0.0.1:1/v1}}\n"
+        "keys: [{name: app, key: app-key, role: [proxy, read], limits: [5 requests/day, 2.50 usd/month]}]\n"
+    )
+    before_the_store = run("keys", "list")
+    run("keys", "create", "ci", "--role", "proxy")
+    title, *rows = run("keys", "list").stdout.splitlines()
+    assert before_the_store.stdout.splitlines() == [title, *rows[:2]]
+    assert title.split("  ")[0] == "NAME"
+    assert rows[0].split() == [
+        "app",
+        "file",
+        "proxy,",
+        "read",
+        "-",
+        "-",
+        *["0", "of", "5", "requests/day"],
+        "live",
+    ]
+    assert rows[1].split() == ["0", "of", "2.5", "usd/month"]
+    assert rows[2].split()[:3] == ["ci", "store", "proxy"]
+
+    refused = run("keys", "revoke", "app")
+    assert refused.returncode == 1
+    assert "'app' is in gateway.yaml, not in the store. Take it out of the file" in refused.stderr
 
 
 def test_a_limit_that_is_none_is_refused_with_what_one_looks_like(run: Run) -> None:
     refused = run("keys", "create", "ci", "--role", "proxy", "--limit", "lots")
     assert refused.returncode == 2
     assert "600 requests/minute" in refused.stderr
+    doubled = run(
+        "keys", "create", "ci", "--role", "proxy", *("--limit", "1 tokens/day", "--limit", "2 tokens/day")
+    )
+    assert "must have one limit of tokens/day" in doubled.stderr

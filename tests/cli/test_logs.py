@@ -77,6 +77,19 @@ def test_show_puts_a_stream_together(played: Played) -> None:
     assert "chat.completion.chunk" not in shown
 
 
+def test_show_takes_the_id_of_a_trace_or_a_session_and_lists_their_requests(played: Played) -> None:
+    _, *rows = played.run("logs", "show", "first").stdout.splitlines()
+    assert [row.split()[-1] for row in rows] == [played.stream, played.whole]
+    refused = played.run("logs", "show", "first", "--raw", "response")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "has 2 requests" in refused.stderr
+
+    named = {"Helicone-Session-Id": "one-turn", "x-portkey-trace-id": "its-trace"}
+    httpx.get(f"{played.gateway.url}/v1/models", headers=named).raise_for_status()
+    for any_id in ("one-turn", "its-trace"):
+        assert "\ntrace_id           its-trace\n" in played.run("logs", "show", any_id).stdout
+
+
 def test_raw_is_what_went_over_the_wire(played: Played) -> None:
     raw = subprocess.run(
         [*COMMAND, "logs", "show", played.stream, "--raw", "response"],
@@ -91,7 +104,7 @@ def test_raw_is_what_went_over_the_wire(played: Played) -> None:
 def test_an_unknown_request_is_a_failure(played: Played) -> None:
     refused = played.run("logs", "show", "unheard-of")
     assert refused.returncode == 1
-    assert refused.stderr == "error: request_id: no request has the id 'unheard-of'.\n"
+    assert refused.stderr == "error: no request, response, trace or session has the id 'unheard-of'.\n"
 
 
 def test_an_id_of_several_requests_is_a_failure_that_tells_them_until_the_trace_is_given(

@@ -13,7 +13,7 @@ from .conftest import PROVIDER, Refuse
             "2:1: serve: not a key here; did you mean server? allowed: server, storage, providers, "
             "default_provider, routes, keys, prices, feedback, logging, telemetry",
         ),
-        ("logging: {zzz: 1}", "2:11: logging.zzz: not a key here; allowed: level, format"),
+        ("logging: {zzz: 1}", "2:11: logging.zzz: not a key here; allowed: level, format, requests"),
         (
             "logging: {level: loud}",
             "2:18: logging.level: found 'loud'; must be 'debug', 'info', 'warning' or 'error'",
@@ -35,7 +35,7 @@ from .conftest import PROVIDER, Refuse
         ),
         (
             "logging: [1]",
-            "2:10: logging: found a list; must be a mapping with keys of: level, format",
+            "2:10: logging: found a list; must be a mapping with keys of: level, format, requests",
         ),
         (
             "storage: {retention_days: 0}",

@@ -47,3 +47,11 @@ def test_only_what_was_counted_lasts() -> None:
 
 def test_figures_can_be_sent() -> None:
     assert pickle.loads(pickle.dumps(counted(2))) == counted(2)
+
+
+def test_of_what_every_process_knows_of_all_the_greatest_holds() -> None:
+    def used(amount: float) -> Figures:
+        return {"used": Family("gauge", "Used.", {("used", OPENAI): amount}, is_shared=True)}
+
+    assert add_up([used(2), used(5), used(3)])["used"].values == {("used", OPENAI): 5}
+    assert lasting(used(2)) == {}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.domain.clock import us_of
-from gateway.domain.limit import Limit, Unit, Window
+from gateway.domain.limit import Limit, LimitUsage, Spending, Unit, Window, refuse_doubles, usage_of
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,39 @@ def test_windows_are_those_of_the_calendar_in_utc(window: Window, start: datetim
 def test_a_month_ends_with_the_year() -> None:
     december = us_of(datetime(2023, 12, 31, 12, tzinfo=UTC))
     assert Window.MONTH.end_us(december) == us_of(datetime(2024, 1, 1, tzinfo=UTC))
+
+
+def test_two_limits_that_would_count_together_are_refused() -> None:
+    refuse_doubles(map(Limit.parse, ("1 requests/day", "1 requests/hour", "1 tokens/day")))
+    with pytest.raises(ValueError, match="one limit of requests/day; got 1 requests/day and 2 requests/day"):
+        refuse_doubles(map(Limit.parse, ("1 requests/day", "1 tokens/day", "2 requests/day")))
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "words", "shown", "remaining"),
+    [
+        ("600 requests/minute", 41, "600 requests per minute", "41 of 600 requests/minute", "559"),
+        ("2.50 usd/month", 690_000_000, "2.5 USD per month", "0.69 of 2.5 usd/month", "1.81"),
+        ("10 tokens/day", 12, "10 tokens per day", "12 of 10 tokens/day", "0"),
+        ("0 requests/day", 0, "0 requests per day", "0 of 0 requests/day", "0"),
+    ],
+)
+def test_a_limit_is_told_with_what_is_used_of_it(
+    limit: str, used: int, words: str, shown: str, remaining: str
+) -> None:
+    usage = LimitUsage(Limit.parse(limit), used, 2_500_000)
+    assert (usage.limit.in_words, str(usage)) == (words, shown)
+    assert usage.limit.write(usage.remaining) == remaining
+    assert [usage.seconds_left(at_us) for at_us in (0, 500_000, 2_500_000, 3_000_000)] == [3, 2, 0, 0]
+
+
+def test_what_was_used_in_a_window_that_is_over_is_not_used_in_this_one() -> None:
+    now = us_of(datetime(2024, 2, 29, 12, tzinfo=UTC))
+    limits = [Limit.parse("5 requests/day"), Limit.parse("9 tokens/month")]
+    spendings = [
+        Spending("app", Unit.REQUESTS, Window.DAY, Window.DAY.start_us(now) - 86_400_000_000, 4),
+        Spending("app", Unit.TOKENS, Window.MONTH, Window.MONTH.start_us(now), 3),
+        Spending("other", Unit.TOKENS, Window.MONTH, Window.MONTH.start_us(now), 8),
+    ]
+    shown = list(map(str, usage_of(limits, "app", spendings, now)))
+    assert shown == ["0 of 5 requests/day", "3 of 9 tokens/month"]

@@ -11,7 +11,7 @@ from gateway.domain.feedback import Feedback
 from gateway.domain.filter import EVERYTHING, Page, Sort
 from gateway.domain.ids import new_id
 from gateway.domain.principal import OPEN, Principal
-from gateway.errors import Conflict
+from gateway.errors import Conflict, NotFound
 from gateway.feedback import FeedbackCore, NewFeedback
 from gateway.store.base import Store
 
@@ -197,23 +197,49 @@ async def test_a_retry_by_id_is_known_even_after_its_request_appeared(
     assert await give(core, vote("request-1", feedback_id=own)) == [own]
 
 
-async def test_another_tenants_id_is_refused_in_the_same_words_whatever_the_content(
+async def test_tenants_may_use_the_same_id_and_learn_nothing_of_each_other_by_it(
+    core: FeedbackCore, store: Store
+) -> None:
+    own, unused = new_id(), new_id()
+    [norths] = await give(core, vote(feedback_id=own), principal=NORTH)
+
+    for each in (own, unused):
+        [souths] = await give(core, vote(value=1.0, feedback_id=each), principal=SOUTH)
+        assert souths not in (each, norths)
+        assert await give(core, vote(value=1.0, feedback_id=each), principal=SOUTH) == [souths]
+        assert await give(core, vote(value=1.0, feedback_id=souths), principal=SOUTH) == [souths]
+    assert await give(core, vote(feedback_id=own), principal=NORTH) == [norths]
+    with pytest.raises(Conflict, match=own):
+        await give(core, vote(value=-1.0, feedback_id=own), principal=SOUTH)
+
+
+async def test_an_entry_of_a_tenant_is_changed_by_its_own_id_or_by_the_one_that_was_chosen(
     core: FeedbackCore, store: Store
 ) -> None:
     own = new_id()
-    await give(core, vote(feedback_id=own), principal=NORTH)
+    [stored] = await give(core, vote(feedback_id=own), principal=NORTH)
 
-    told = set()
-    for retried, principal in (
-        (vote(feedback_id=own), SOUTH),
-        (vote(value=1.0, feedback_id=own), SOUTH),
-        (vote(value=1.0, feedback_id=own), NORTH),
-    ):
-        with pytest.raises(Conflict) as caught:
-            await give(core, retried, principal=principal)
-        told.add(str(caught.value))
+    for number, feedback_id in enumerate((own, stored), start=2):
+        revised = await core.revise(feedback_id, change(1.0), NORTH, "test")
+        assert (revised.feedback_id, revised.version) == (stored, number)
+    assert await give(core, vote(feedback_id=own), principal=NORTH) == [stored]
+    assert len(await core.history(own, NORTH)) == 3
+    with pytest.raises(NotFound):
+        await core.history(own, SOUTH)
+    await core.remove(own, NORTH, "test")
+    assert await count(store) == 0
 
-    assert len(told) == 1
+
+async def test_an_entry_that_was_stored_under_the_chosen_id_itself_is_known_again(
+    core: FeedbackCore, store: Store
+) -> None:
+    own = new_id()
+    [given] = await give(core, vote(feedback_id=own), principal=NORTH)
+    [entry] = await store.feedback_by_ids([given])
+    await store.remove_feedback(given)
+    await store.put_feedback([replace(entry, feedback_id=own)])
+
+    assert await give(core, vote(feedback_id=own), principal=NORTH) == [own]
     assert await count(store) == 1
 
 

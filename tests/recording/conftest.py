@@ -14,6 +14,7 @@ from gateway.store import open_store
 from gateway.store.base import Store
 from gateway.store.spill import Spill
 from gateway.wire.prices import PriceTable
+from tests.houses import upstream as upstream
 
 from .watched import WatchedStore
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.domain.exchange import Identity, Outcome, PayloadPolicy
 from gateway.recording.capture import Capture
-from gateway.recording.echoes import without_echoes
+from gateway.recording.echoes import secrets_of_request, without_echoes
 
 KEY = b"sk-a-key-of-some-length"
 SENT = (b"Bearer " + KEY, b"short")
@@ -30,6 +30,25 @@ def test_a_packed_error_is_kept_unpacked_if_there_is_one_in_it() -> None:
 @pytest.mark.parametrize("sent", [(), (b"Bearer key",)])
 def test_what_is_no_credential_or_a_mere_word_stays(sent: tuple[bytes, ...]) -> None:
     assert without_echoes(sent, (), ERROR % KEY) == ((), ERROR % KEY)
+
+
+@pytest.mark.parametrize(
+    ("path", "header"),
+    [
+        (f"/v1/x?a=1&key={KEY.decode()}", (b"A", b"1")),
+        (f"/v1/x?access_token={KEY.decode()}&b", (b"A", b"1")),
+        (f"/v1/x?api_key={KEY.decode().replace('-', '%2d')}", (b"A", b"1")),
+        ("/v1/x", (b"Cookie", b"lang=en; session=" + KEY)),
+        ("/v1/x", (b"Referer", b"https://app.example.com/?key=" + KEY)),
+        ("/v1/x", (b"X-Amz-Security-Token", KEY)),
+    ],
+)
+def test_whatever_opens_something_in_a_request_is_masked_where_an_error_repeats_it(
+    path: str, header: tuple[bytes, bytes]
+) -> None:
+    sent = list(secrets_of_request(path, (header,)))
+    assert without_echoes(sent, (), ERROR % KEY) == ((), ERROR % (b"*" * len(KEY)))
+    assert KEY not in without_echoes(sent, (), path.encode() + header[1])[1]
 
 
 @pytest.mark.parametrize(("status", "is_masked"), [(401, True), (500, True), (200, False)])

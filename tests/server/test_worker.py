@@ -134,10 +134,7 @@ async def test_it_serves_what_was_reloaded_last(told: Told) -> None:
     ("sections", "error"),
     [
         ({"server": {"host": "0.0.0.0", "workers": 2}}, BadInput),
-        (
-            {"providers": {"up": {"base_url": "http://a", "ca_file": "/does/not/exist.pem"}}},
-            FileNotFoundError,
-        ),
+        ({"providers": {"up": {"base_url": "http://a", "ca_file": "/does/not/exist.pem"}}}, BadInput),
     ],
 )
 async def test_it_says_why_it_cannot_serve(
@@ -157,7 +154,7 @@ async def test_one_that_cannot_follow_leaves_and_says_why(told: Told) -> None:
     )
     await told.hears(Leaving)
     failed = await told.hears(Failed)
-    assert type(failed.error) is FileNotFoundError
+    assert type(failed.error) is BadInput
     assert await told.ended() == 1
 
 

@@ -11,18 +11,18 @@ import pytest
 from gateway.domain.request import Facts
 from gateway.store import claim_worker, open_store
 from gateway.store.base import Store
-from gateway.store.claim import Claim, claim_number
+from gateway.store.claim import FileClaim, claim_number
 from tests.store.samples import exchange
 
-ClaimNumber = Callable[[int, int], Claim]
+ClaimNumber = Callable[[int, int], FileClaim]
 
 
 @pytest.fixture
 def claim(tmp_path: Path) -> Iterator[ClaimNumber]:
     """Claim a number of the store in the test's folder: the one that is wanted, and how many workers there are."""
-    claims: list[Claim] = []
+    claims: list[FileClaim] = []
 
-    def claim(wanted: int, workers: int) -> Claim:
+    def claim(wanted: int, workers: int) -> FileClaim:
         claims.append(claim_number(tmp_path / "gateway.db", wanted, workers))
         return claims[-1]
 
@@ -99,6 +99,38 @@ async def test_rows_of_workers_that_are_no_more_find_another(tmp_path: Path) -> 
     async with opened(tmp_path, 0, 1) as only:
         await only.append([exchange("new")])
         assert await ids(only) == ["left", "new"]
+
+
+def test_numbers_are_deserted_once_nobody_has_them_and_no_worker_of_the_gateway_will(
+    claim: ClaimNumber,
+) -> None:
+    ours, sibling, other, late = claim(0, 2), claim(1, 2), claim(0, 1), claim(0, 1)
+    assert [each.numbers for each in (ours, sibling, other, late)] == [(0,), (1,), (2,), (3,)]
+    for each in (ours, sibling, other):
+        each.give_up()
+    again = claim(1, 2)
+    assert again.numbers == (1, 2)
+    assert (again.deserted(), late.deserted()) == ([], [0])
+
+
+async def test_rows_of_a_gateway_that_died_are_taken_over_by_one_that_lives(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/gateway.db"
+    dead, living, third = (claim_worker(url, 0, 1) for _ in range(3))
+    store = await open_store(url, workers=living.numbers)
+    writer = await open_store(url, workers=dead.numbers)
+    [seq, _] = await writer.append([exchange("understood"), exchange("left")])
+    await writer.annotate([(seq, Facts())], at_us=1)
+    await store.append([exchange("mine")])
+    assert [living.renew(), third.renew()] == [0, 0]
+    dead.give_up()
+    assert [living.renew(), third.renew(), living.renew()] == [1, 0, 0]
+    assert await ids(store) == ["left", "mine"]
+    again = claim_worker(url, 0, 1)
+    assert again.numbers == (0,)
+    for each in (living, third, again):
+        each.give_up()
+    await writer.close()
+    await store.close()
 
 
 async def ids(store: Store) -> list[str]:

@@ -133,3 +133,10 @@ def test_a_path_without_secrets_stays_as_it_is(path: str) -> None:
 def test_header_names_beyond_any_length_are_judged_by_their_beginning() -> None:
     name = b"x-api-key-" + b"a" * 100_000
     assert without_secrets(((name, b"sk-1"),)) == [(name, b"[redacted]")]
+
+
+def test_secret_parameters_in_fields_that_hold_a_url_are_replaced() -> None:
+    url = b"https://app.example.com/page?key=opens&tab=2"
+    headers = ((b"Referer", url), (b"location", url), (b"X-Question", url))
+    shown = url.replace(b"opens", b"[redacted]")
+    assert [value for _, value in without_secrets(headers)] == [shown, shown, url]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import StartGateway
 from tests.log_reader import eventually
-from tests.raw_http import call, chunk
+from tests.raw_http import call, chunk, request
 from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
@@ -45,6 +45,26 @@ def test_a_page_from_elsewhere_is_refused_on_every_path_and_reaches_no_provider(
     assert status == 403
     assert b"server.allowed_hosts" in body
     assert upstream.take() == []
+
+
+def test_what_a_page_from_elsewhere_embeds_or_links_is_refused_but_for_pages_without_data(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    gateway = start_gateway(config(upstream, allowed_hosts=["friend.test"]))
+    upstream.default(*answer(b"{}"))
+    upstream.take()
+
+    def get(path: bytes, *fields: bytes) -> int:
+        return call(gateway.port, request(b"GET", path, *fields)).status
+
+    foreign = b"Sec-Fetch-Site: cross-site"
+    for path in (b"/v1/models", b"/up/models", b"/api/v1/requests", b"/v1/logs/exports", b"/metrics"):
+        assert get(path, foreign) == 403, path
+    assert upstream.take() == []
+    assert get(b"/docs", foreign, b"Sec-Fetch-Mode: navigate") == 200
+    assert get(b"/v1/models", foreign, b"Origin: https://friend.test") == 200
+    for site in (b"same-origin", b"same-site", b"none"):
+        assert get(b"/v1/models", b"Sec-Fetch-Site: " + site) == 200
 
 
 def test_a_refusal_comes_in_the_shape_of_the_path_that_was_called(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import StartGateway
 from tests.log_reader import eventually, figures, row_soon
-from tests.raw_http import Connection, chunk, request
+from tests.raw_http import Connection, call, chunk, request
 from tests.running import RunningGateway
 from tests.scripted_upstream import GONE, UpstreamProcess, answer, read
 
@@ -21,6 +21,7 @@ def impatient(start_gateway: StartGateway, upstream: UpstreamProcess) -> Running
     return start_gateway(
         {
             "server": {"read_timeout": PATIENCE_SECONDS},
+            "feedback": {"tokens": {"keys": ["a-secret-of-at-least-32-characters"]}},
             "providers": {"up": {"base_url": f"{upstream.url}/v1"}},
         }
     )
@@ -85,3 +86,28 @@ def test_an_upload_may_take_longer_than_that_as_long_as_it_comes(
             time.sleep(PATIENCE_SECONDS / 5)
             caller.send(b"x")
         assert caller.response().status == 200
+
+
+def test_a_body_that_stops_coming_is_refused_on_each_of_the_gateway_s_own_paths(
+    impatient: RunningGateway, upstream: UpstreamProcess
+) -> None:
+    script = upstream.script(*answer(b"{}"))
+    answered = call(impatient.port, request(b"POST", b"/v1/chat/completions", script, body=b"{}"))
+    paths = {
+        b"/v1/feedback": b'"status":"failure"',
+        b"/v1/logs": b'"status":"failure"',
+        b"/v1/logs/exports": b'"status":"failure"',
+        b"/v1/request/query": b'"error"',
+        b"/v1/request/1/feedback": b'"error"',
+        b"/api/feedback": b'"detail"',
+        b"/f/" + answered.value(b"x-gateway-feedback-token"): b"<h1>That took too long</h1>",
+    }
+    stalled = {path: Connection(impatient.port) for path in paths}
+    for path, connection in stalled.items():
+        form = b"Content-Type: application/x-www-form-urlencoded"
+        connection.send(request(b"POST", path, form, b"Content-Length: 37") + b"vote")
+    for path, connection in stalled.items():
+        refused = connection.response()
+        assert refused.status == 408, path
+        assert paths[path] in refused.body, (path, refused.body)
+        connection.close()

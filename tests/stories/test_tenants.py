@@ -25,7 +25,7 @@ from tests.scripted_upstream import UpstreamProcess, answer
 SECRET = "zeta"
 """In all that the other tenant writes, and in no id of it, since refusals repeat the id that was asked for."""
 
-FOR_EVERYBODY = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/f/")
+FOR_EVERYBODY = ("/healthz", "/readyz", "/openapi.json", "/docs", "/f/")
 """Routes that are about no tenant's rows."""
 
 SIGNED = "/v1/logs/exports/{export_id}/file"
@@ -246,3 +246,9 @@ def test_no_route_that_is_about_rows_answers_without_a_key(
         reply = httpx.request(method, house.url + _filled(path, named), trust_env=False)
         expected = 403 if path == SIGNED else 401
         assert reply.status_code == expected, f"{method} {path}"
+
+
+def test_a_tenant_is_not_shown_the_figures_of_all_tenants(tenants: tuple[Tenant, Tenant]) -> None:
+    refused = tenants[0].client.get("/metrics")
+    assert refused.status_code == 403
+    assert "a key without a tenant" in refused.json()["error"]["message"]

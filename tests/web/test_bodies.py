@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from typing import cast
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.access.keys import KeyRing
 from gateway.domain.json_volume import MAX_VALUES
-from gateway.errors import BadInput, TooLarge
-from gateway.web.bodies import MAX_DEPTH, parse_json
+from gateway.domain.principal import Principal
+from gateway.errors import BadInput, GatewayError, Overloaded, TooLarge
+from gateway.store.administration import KeyStore
+from gateway.urls import build_faces
+from gateway.web.bodies import MAX_DEPTH, SMALL_BYTES, BodyLimits, RequestBody, parse_json, read_body
+from gateway.web.face import Endpoint, Face
+from gateway.web.guard import Guard
+from tests.upstream.scripted import eventually
 
 
 def refusal(raw: bytes) -> str:
@@ -87,3 +98,56 @@ def test_a_long_key_is_not_shown_whole() -> None:
 def test_a_body_of_more_values_than_fit_into_memory_is_refused_before_it_is_read() -> None:
     with pytest.raises(TooLarge, match="holds more than"):
         parse_json(b"[" + b"[]," * MAX_VALUES + b"[]]")
+
+
+LIMITS = BodyLimits(patience_seconds=60, most_bytes=1000)
+
+
+def test_long_bodies_hold_no_more_together_than_they_may_and_keep_no_short_one_out() -> None:
+    first, second, small = (RequestBody(LIMITS) for _ in range(3))
+    first.hold(SMALL_BYTES)
+    first.hold(600)
+    second.hold(SMALL_BYTES + 400)
+    with pytest.raises(Overloaded, match="other long bodies"):
+        second.hold(1)
+    small.hold(SMALL_BYTES)
+    with pytest.raises(Overloaded):
+        small.hold(1)
+    assert LIMITS.held_bytes == 1000
+    first.release()
+    small.hold(600)
+    for body in (first, second, small):
+        body.release()
+    assert LIMITS.held_bytes == 0
+
+
+async def _swallow(request: web.Request, principal: Principal) -> web.Response:
+    return web.json_response({"size": len(await read_body(request, 1024 * 1024))})
+
+
+def _draw(error: GatewayError) -> web.Response:
+    return web.json_response({"error": str(error)}, status=error.status)
+
+
+async def test_what_a_request_holds_is_let_go_of_when_it_is_answered_or_its_caller_leaves() -> None:
+    limits = BodyLimits(patience_seconds=60, most_bytes=150_000)
+    swallowing = Endpoint(method="POST", path="/swallow", handler=_swallow, role=None, summary="")
+    face = Face(name="test", prefixes=("/swallow",), endpoints=(swallowing,), draw_error=_draw)
+    guard = Guard(KeyRing({}, cast(KeyStore, None)), bodies=limits)
+    server = TestServer(build_faces([face], guard), handler_cancellation=True)
+    client: TestClient[web.Request, web.Application] = TestClient(server)
+    async with client:
+        leaving = [(await asyncio.open_connection(server.host, server.port))[1] for _ in range(2)]
+        for writer in leaving:
+            writer.write(
+                b"POST /swallow HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 130_000
+            )
+        await eventually(lambda: limits.held_bytes == 2 * (130_000 - SMALL_BYTES))
+        refused = await client.post("/swallow", data=b"x" * 130_000)
+        assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+        assert (await client.post("/swallow", data=b"x" * 60_000)).status == 200
+        for writer in leaving:
+            writer.close()
+        await eventually(lambda: limits.held_bytes == 0)
+        assert (await client.post("/swallow", data=b"x" * 200_000)).status == 200
+        assert limits.held_bytes == 0

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.access.allowances import Allowances
+from gateway.access.keys import KeyRing
 from gateway.api.native.aggregates import AggregateEndpoints
 from gateway.api.native.audit import AuditEndpoints
 from gateway.api.native.feedback import FeedbackEndpoints
+from gateway.api.native.keys import KeyEndpoints
 from gateway.api.native.replies import ErrorReply, draw_error
 from gateway.api.native.requests import RequestEndpoints
 from gateway.api.native.sessions import SessionEndpoints
@@ -31,6 +34,8 @@ def native_face(
     audit: AuditReader,
     scale_of: Callable[[Principal], Scale],
     max_body_bytes: int,
+    keys: KeyRing,
+    allowances: Allowances,
 ) -> Face:
     """Return the face of `/api/v1`, for callers with the role `read`, with `feedback` to give it, and with `admin`
     to withdraw, to erase and to read what admins did.
@@ -50,6 +55,7 @@ def native_face(
             *AggregateEndpoints(ranking).endpoints(),
             *FeedbackEndpoints(feedback, eraser, scale_of, max_body_bytes).endpoints(),
             *AuditEndpoints(audit).endpoints(),
+            *KeyEndpoints(keys, allowances).endpoints(),
         ),
         draw_error=draw_error,
         error_model=ErrorReply,

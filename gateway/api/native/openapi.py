@@ -41,10 +41,11 @@ _MEANINGS = {
     403: "The key's role does not allow this.",
     404: "There is nothing of that name that this caller may see.",
     409: "It contradicts what is stored, or an id in it names several things.",
+    408: "The body stopped coming.",
     413: "It is more than is taken, or shown, at once.",
     422: "It is well formed, but a value is not allowed; the reply says which.",
     429: "The feedback token was used too often; `Retry-After` says when to try again.",
-    503: "The store cannot be used now; `Retry-After` says when to try again.",
+    503: "The store cannot be used now, or too much is being sent; `Retry-After` says when to try again.",
 }
 
 SECURITY_SCHEMES: dict[str, Json] = {
@@ -175,7 +176,11 @@ def _responses(face: Face, endpoint: Endpoint, schemas: _Schemas) -> Json:
     if endpoint.reply:
         others = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.reply_types}
         success["content"] = {**schemas.content(endpoint.reply, "serialization"), **others}
-    failures = {*endpoint.failures, *((401, 403) if endpoint.role else ())}
+    failures = {
+        *endpoint.failures,
+        *((401, 403) if endpoint.role else ()),
+        *((408, 413, 503) if endpoint.body is not None else ()),
+    }
     return {"200": success, **{str(status): _failure(face, status, schemas) for status in sorted(failures)}}
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from gateway.api.operations.metrics import CONTENT_TYPE, Metrics
 from gateway.domain.principal import Principal, Role
-from gateway.errors import GatewayError
+from gateway.errors import Forbidden, GatewayError
 from gateway.store.base import Health
 from gateway.web.face import Endpoint, Face
 
@@ -40,6 +40,10 @@ def operations_face(check: Callable[[], Awaitable[Health]], metrics: Metrics) ->
         return web.json_response({"status": "not ready", "reason": health.reason}, status=503)
 
     async def show_metrics(request: web.Request, principal: Principal) -> web.Response:
+        if principal.tenant is not None:
+            raise Forbidden(
+                "the figures are those of all tenants.", hint="This takes a key without a tenant."
+            )
         return web.Response(body=await metrics.to_text(), headers={"Content-Type": CONTENT_TYPE})
 
     return Face(
@@ -58,6 +62,7 @@ def operations_face(check: Callable[[], Awaitable[Health]], metrics: Metrics) ->
             Endpoint(
                 method="GET", path="/metrics", handler=show_metrics, role=Role.READ,
                 summary="Figures in Prometheus's text format",
+                description="Of all tenants together, so that keys with a tenant are refused.",
             ),
         ),
     )  # fmt: skip

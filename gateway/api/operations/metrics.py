@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
@@ -27,6 +29,27 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Gauges = Mapping[str, tuple[str, Callable[[], float]]]
 """Figures that are read when asked for: description and reader by name. Names in `_total` are counters."""
 
+
+@dataclass(frozen=True, slots=True)
+class LabelledReading:
+    """Figures by labels that are read when asked for; with a name in `_total` counters.
+
+    Args:
+        read: returns the values of the labels, in their order, and the figure.
+        is_shared: as `Family` has it.
+    """
+
+    description: str
+    labels: tuple[str, ...]
+    read: Callable[[], Iterable[tuple[tuple[str, ...], float]]]
+    is_shared: bool = False
+
+
+LabelledGauges = Mapping[str, LabelledReading]
+
+KEY_LABEL = "key"
+"""Label that holds the name of a gateway key."""
+
 Others = Callable[[], Awaitable[Sequence[Figures]]]
 """Asks the processes that serve beside this one for their figures."""
 
@@ -49,6 +72,7 @@ class Metrics:
     def __init__(self, inherited: Figures, others: Others) -> None:
         self._inherited = inherited
         self._others = others
+        self._shared: frozenset[str] = frozenset()
         self._registry = CollectorRegistry()
         call = ("provider", "endpoint")
         self._requests = _Labelled(Counter(
@@ -90,9 +114,10 @@ class Metrics:
         """Count by how much the event loop came too late."""
         self._lag.observe(seconds)
 
-    def watch(self, gauges: Gauges) -> None:
+    def watch(self, gauges: Gauges, labelled: LabelledGauges = MappingProxyType({})) -> None:
         """Show these figures too, read anew each time they are asked for."""
-        self._registry.register(_Readings(gauges))
+        self._shared = frozenset(name for name, reading in labelled.items() if reading.is_shared)
+        self._registry.register(_Readings(gauges, labelled))
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
         """Count one exchange, unless it went elsewhere: its provider may be called anything."""
@@ -130,6 +155,7 @@ class Metrics:
                 family.type,
                 family.documentation,
                 {(one.name, tuple(sorted(one.labels.items()))): one.value for one in family.samples},
+                family.name in self._shared,
             )
             for family in self._registry.collect()
         }
@@ -168,8 +194,9 @@ class _Shown(Collector):
 
 
 class _Readings(Collector):
-    def __init__(self, gauges: Gauges) -> None:
+    def __init__(self, gauges: Gauges, labelled: LabelledGauges) -> None:
         self._gauges = gauges
+        self._labelled = labelled
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         for name, (description, read) in self._gauges.items():
@@ -177,6 +204,12 @@ class _Readings(Collector):
                 yield CounterMetricFamily(name.removesuffix("_total"), description, read())
             else:
                 yield GaugeMetricFamily(name, description, read())
+        for name, reading in self._labelled.items():
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = kind(name.removesuffix("_total"), reading.description, labels=reading.labels)
+            for labels, figure in reading.read():
+                family.add_metric(labels, figure)
+            yield family
 
     def describe(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         return self.collect()

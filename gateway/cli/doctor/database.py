@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.cli.doctor.findings import Deployment, Finding, ok, problem, warning
 from gateway.domain.clock import now_us, rfc_3339
+from gateway.domain.database_url import is_server, name_of
 from gateway.errors import StoreUnavailable
 from gateway.store import are_rows_spilled
 
@@ -21,8 +22,7 @@ def check_database(deployment: Deployment) -> Iterator[Finding]:
         yield ok("database", "there is none yet; the gateway makes it when it starts")
         return
     if isinstance(examined, StoreUnavailable):
-        do = "If it is damaged, put a backup in its place: `gateway restore`."
-        yield problem("database", str(examined), do)
+        yield problem("database", str(examined), _remedy(deployment.config.storage.url))
         return
     if examined.lacking:
         yield warning(
@@ -40,6 +40,12 @@ def check_database(deployment: Deployment) -> Iterator[Finding]:
             "Look at /readyz of the gateway for why; they are brought in when it takes them, or at the next start.",
         )
     yield from _check_clock(examined.newest_at_us)
+
+
+def _remedy(url: str) -> str:
+    if is_server(url):
+        return f"Does a server run there, and does it take this user? `psql {name_of(url)}` tells."
+    return "If it is damaged, put a backup in its place: `gateway restore`."
 
 
 def _check_clock(newest_at_us: int | None) -> Iterator[Finding]:

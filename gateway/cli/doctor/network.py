@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 
 from gateway import __version__
 from gateway.cli.doctor.findings import Deployment, Finding, ok, problem, warning
+from gateway.domain.database_url import name_of
 from gateway.server.listeners import bind, close_all, url_at
+from gateway.store import is_served
 
 _SECONDS = 3.0
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -22,7 +25,7 @@ def check_port(deployment: Deployment) -> Iterator[Finding]:
     try:
         close_all(bind(server.host, server.port))
     except OSError as error:
-        yield from _check_whoever_listens(server.host, server.port, error)
+        yield from _check_whoever_listens(deployment, error)
         return
     yield ok("port", f"{server.host}:{server.port} is free; no gateway runs")
 
@@ -43,7 +46,9 @@ def check_descriptors(deployment: Deployment) -> Iterator[Finding]:
         yield ok("descriptors", f"a process may have {soft:,} files open")
 
 
-def _check_whoever_listens(host: str, port: int, refusal: OSError) -> Iterator[Finding]:
+def _check_whoever_listens(deployment: Deployment, refusal: OSError) -> Iterator[Finding]:
+    host, port = deployment.config.server.host, deployment.config.server.port
+    storage = deployment.config.storage
     url = url_at(_ANY_ADDRESS.get(host, host), port)
     try:
         with httpx.Client(base_url=url, timeout=_SECONDS, trust_env=False) as client:
@@ -62,5 +67,11 @@ def _check_whoever_listens(host: str, port: int, refusal: OSError) -> Iterator[F
         )
     elif version != __version__:
         yield warning("gateway", f"it runs, of version {version}; this is {__version__}.", "Restart it.")
+    elif not is_served(storage.url, Path(storage.local_dir)):
+        yield warning(
+            "gateway",
+            f"one runs at {url}, but not on {name_of(storage.url)}: it was started with another configuration.",
+            "Name that configuration with -c, or stop that gateway and start one with this.",
+        )
     else:
         yield ok("gateway", f"it runs at {url}, of version {version}, and is ready")

@@ -74,8 +74,12 @@ class SqliteWriter(Writer):
             self._fail(jobs, error)
             return jobs
         try:
-            if jobs := self._take():
-                self._commit(jobs)
+            jobs = self._take()
+            refusal = self._commit(jobs) if jobs else None
+            # What has come meanwhile has waited too, and would wait as long again.
+            while refusal is not None and (late := self._take()):
+                self._fail(late, refusal)
+                jobs += late
             return jobs
         finally:
             self._turn.end()

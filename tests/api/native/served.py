@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.access.allowances import Allowances
+from gateway.access.keys import KeyRing
 from gateway.api.native import native_face
 from gateway.erasing import Eraser
 from gateway.feedback import FeedbackCore, signed, thumbs
@@ -11,7 +13,7 @@ from gateway.web.face import Face
 from tests.api.serving import MIB
 
 
-def face_over(store: Store, feedback: FeedbackCore | None = None) -> Face:
+def face_over(store: Store, feedback: FeedbackCore | None = None, keys: KeyRing | None = None) -> Face:
     """Return the face, with nothing waiting outside the store."""
     return native_face(
         requests=RequestReader(store),
@@ -24,4 +26,6 @@ def face_over(store: Store, feedback: FeedbackCore | None = None) -> Face:
         audit=AuditReader(store),
         scale_of=lambda principal: thumbs if principal.name == "thumbs" else signed,
         max_body_bytes=MIB,
+        keys=keys or KeyRing({}, store),
+        allowances=Allowances(store),
     )

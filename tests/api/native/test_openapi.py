@@ -70,6 +70,8 @@ def test_our_own_faces_make_a_valid_document(store: Store) -> None:
         "/api/v1/feedback",
         "/api/v1/feedback/{feedback_id}",
         "/api/v1/audit",
+        "/api/v1/key",
+        "/api/v1/keys",
         "/openapi.json",
         "/docs",
         "/docs/style.css",

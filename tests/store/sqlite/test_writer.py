@@ -18,6 +18,7 @@ from gateway.store.relational.connection import Connection
 from gateway.store.sqlite import writer as sqlite_writer_module
 from gateway.store.sqlite.connection import connect_writer
 from gateway.store.sqlite.writer import SqliteWriter
+from tests.upstream.scripted import eventually
 
 
 class Traced:
@@ -187,10 +188,26 @@ async def test_a_database_that_stays_locked_fails_all_who_wait_at_once(traced: T
     results = await asyncio.gather(*(traced.insert(number) for number in range(20)), return_exceptions=True)
     assert [type(result) for result in results] == [StoreUnavailable] * 20
     assert "another process has kept it locked" in str(results[0])
-    assert traced.statements.count("BEGIN IMMEDIATE") <= 2
+    assert traced.statements.count("BEGIN IMMEDIATE") == 1
     other.execute("ROLLBACK")
     other.close()
     assert await traced.insert("after") == 1
+
+
+async def test_what_comes_while_a_locked_database_is_waited_for_does_not_wait_as_long_again(
+    traced: Traced,
+) -> None:
+    traced.connection.execute("PRAGMA busy_timeout = 300")
+    other = sqlite3.connect(traced.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    first = asyncio.create_task(traced.insert("first"))
+    await eventually(lambda: "BEGIN IMMEDIATE" in traced.statements)
+    results = await asyncio.gather(first, traced.insert("second"), return_exceptions=True)
+    assert [type(result) for result in results] == [StoreUnavailable] * 2
+    assert traced.statements.count("BEGIN IMMEDIATE") == 1
+    other.close()
+    assert await traced.insert("after") == 1
+    assert traced.writer.queued_bytes == 0
 
 
 @pytest.fixture

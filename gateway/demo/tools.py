@@ -1,0 +1,161 @@
+"""Tools and structured output: which tool the demo calls, and values that fit a JSON Schema.
+
+Source: json-schema.org, draft 2020-12, "Validation"; the providers' pages on tools and structured output.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.demo.bodies import Body
+from gateway.errors import BadInput
+
+AUTO, NONE, REQUIRED = "auto", "none", "required"
+
+_DEEPEST = 12
+"""Where schemas that contain themselves end."""
+
+_FORMATS = {
+    "date": "2026-01-31",
+    "date-time": "2026-01-31T09:30:00Z",
+    "time": "09:30:00Z",
+    "duration": "PT1H",
+    "email": "someone@example.com",
+    "hostname": "example.com",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "uri": "https://example.com/",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call.
+
+    Args:
+        schema: JSON Schema of its arguments.
+    """
+
+    name: str
+    schema: object
+
+
+def choose_tool(tools: Sequence[Tool], choice: str, question: str, *, has_result: bool) -> Tool | None:
+    """Return the tool that is called, if one is.
+
+    Left to itself the demo calls a tool that the question names, once: agents have many, and do what is called.
+
+    Args:
+        choice: `auto`, `none`, `required`, or the name of the one to call.
+        has_result: whether the question has been followed by what a tool returned.
+
+    Raises:
+        BadInput: there is no such tool.
+    """
+    if choice == NONE or (choice == AUTO and has_result):
+        return None
+    if choice == AUTO:
+        asked = question.lower()
+        return next((tool for tool in tools if tool.name.lower() in asked), None)
+    named = [tool for tool in tools if choice in (REQUIRED, tool.name)]
+    if not named:
+        raise BadInput("no tool of that name is given in 'tools'.", field="tool_choice")
+    return named[0]
+
+
+def arguments_for(tool: Tool) -> str:
+    """Return arguments that fit the tool, as JSON."""
+    example = example_of(tool.schema)
+    return json.dumps(example if isinstance(example, dict) else {})
+
+
+def example_of(schema: object) -> object:
+    """Return a value that fits a JSON Schema: the least that its keywords for type, choice and size ask for."""
+    return _example(schema, schema, 0)
+
+
+def _example(schema: object, root: object, depth: int) -> object:
+    if not isinstance(schema, dict) or depth > _DEEPEST:
+        return None
+    if "const" in schema:
+        return schema["const"]
+    if isinstance(choices := schema.get("enum"), list) and choices:
+        return choices[0]
+    if isinstance(reference := schema.get("$ref"), str):
+        return _example(_resolve(reference, root), root, depth + 1)
+    if isinstance(parts := schema.get("allOf"), list):
+        return _example(_merged([*parts, {k: v for k, v in schema.items() if k != "allOf"}]), root, depth + 1)
+    for keyword in ("anyOf", "oneOf"):
+        if isinstance(options := schema.get(keyword), list) and options:
+            # One that ends, where the schema contains itself.
+            ends = depth > _DEEPEST // 2 and {"type": "null"} in options
+            return None if ends else _example(options[0], root, depth + 1)
+    return _of_type(schema, root, depth)
+
+
+def _of_type(schema: Body, root: object, depth: int) -> object:
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    if isinstance(kind, list):
+        kind = kind[0] if kind else "null"
+    match kind:
+        case "object":
+            return _object(schema, root, depth)
+        case "array":
+            wanted = _whole(schema.get("minItems"), 0 if depth > _DEEPEST // 2 else 1)
+            return [_example(schema.get("items", {}), root, depth + 1) for _ in range(wanted)]
+        case "integer" | "number":
+            return _number(schema)
+        case "boolean":
+            return True
+        case "null":
+            return None
+        case _:
+            text = _FORMATS.get(str(schema.get("format")), "demo")
+            return text.ljust(_whole(schema.get("minLength"), 0), "x")
+
+
+def _object(schema: Body, root: object, depth: int) -> dict[str, object]:
+    properties = schema.get("properties")
+    properties = properties if isinstance(properties, dict) else {}
+    required = schema.get("required")
+    names = properties if depth <= _DEEPEST // 2 else (required if isinstance(required, list) else ())
+    return {name: _example(properties.get(name), root, depth + 1) for name in names}
+
+
+def _number(schema: Body) -> float:
+    least, most = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    if isinstance(least, int | float):
+        return least
+    if isinstance(above, int | float):
+        return above + 1 if not isinstance(below, int | float) else (above + below) / 2
+    if isinstance(most, int | float) and most < 1:
+        return most
+    return below - 1 if isinstance(below, int | float) and below <= 1 else 1
+
+
+def _whole(value: object, default: int) -> int:
+    return min(value, 1000) if isinstance(value, int) and value > 0 else default
+
+
+def _resolve(reference: str, root: object) -> object:
+    found = root
+    for name in reference.removeprefix("#").strip("/").split("/"):
+        if name:
+            found = found.get(name.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
+    return found
+
+
+def _merged(schemas: Sequence[object]) -> Body:
+    """Return one schema in place of several that all hold."""
+    merged: dict[str, object] = {}
+    for schema in schemas:
+        if isinstance(schema, Mapping):
+            for keyword, value in schema.items():
+                before = merged.get(keyword)
+                is_table = keyword == "properties" and isinstance(before, dict) and isinstance(value, dict)
+                merged[keyword] = {**before, **value} if is_table else value  # type: ignore[dict-item]
+    return merged

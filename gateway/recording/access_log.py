@@ -1,0 +1,84 @@
+"""Access log: a line for each request on a terminal, and one for each failure everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import structlog
+
+from gateway.domain.exchange import Exchange, Outcome, was_proxied
+from gateway.domain.request import Facts
+from gateway.errors import GatewayError
+
+log = structlog.get_logger("gateway.access")
+
+Mode = Literal["all", "failures", "off"]
+"""Which requests get a line."""
+
+_FIRST_FAILURE = 500
+_PROBED = frozenset({"/healthz", "/readyz", "/metrics"})
+_NO_FAILURE = (Outcome.COMPLETE, Outcome.CLIENT_CLOSED)
+
+
+class AccessLog:
+    """Writes the lines. Their text is what a request was and how it ended: no query, no header, no body.
+
+    Args:
+        mode: which requests get a line; may be replaced at any time.
+    """
+
+    def __init__(self, mode: Mode) -> None:
+        self.mode = mode
+
+    def observe(self, exchange: Exchange, facts: Facts) -> None:
+        """Write the line of a proxied request whose facts are known."""
+        status = exchange.status
+        is_failure = exchange.outcome not in _NO_FAILURE or (status or 0) >= _FIRST_FAILURE
+        if not was_proxied(exchange.path) or not self._wants(is_failure=is_failure):
+            return
+        usage = facts.usage
+        known = {
+            "provider": exchange.provider,
+            "model": facts.model or facts.requested_model,
+            "ms": (exchange.ended_at_us - exchange.started_at_us) // 1000,
+            "tokens": None
+            if usage.prompt_tokens is None and usage.completion_tokens is None
+            else f"{usage.prompt_tokens or 0}+{usage.completion_tokens or 0}",
+            "trace_id": exchange.identity.trace_id,
+            "outcome": None if exchange.outcome is Outcome.COMPLETE else exchange.outcome.value,
+            # Our own words. What the provider said is in the row, where the payload policy holds.
+            "error": exchange.error,
+        }
+        path = exchange.path.partition("?")[0]
+        self._write(exchange.method, path, status or "-", is_failure=is_failure, known=known)
+
+    def refused(self, method: str, endpoint: str, error: GatewayError) -> None:
+        """Write the line of a proxied request that was refused before a provider was chosen."""
+        is_failure = error.status >= _FIRST_FAILURE
+        if self._wants(is_failure=is_failure):
+            # The path and the error's text may hold a key.
+            known = {"error": error.code, "field": error.field}
+            self._write(method, endpoint, error.status, is_failure=is_failure, known=known)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Write the line of a request on a path of the gateway's own.
+
+        Args:
+            route: the path as it is documented, with the names of its parameters in place of their values.
+        """
+        is_failure = status >= _FIRST_FAILURE
+        if self._wants(is_failure=is_failure) and (is_failure or route not in _PROBED):
+            self._write(method, route, status, is_failure=is_failure, known={"ms": int(seconds * 1000)})
+
+    def _wants(self, *, is_failure: bool) -> bool:
+        return self.mode == "all" or (is_failure and self.mode == "failures")
+
+    def _write(
+        self, method: str, path: str, status: int | str, *, is_failure: bool, known: Mapping[str, object]
+    ) -> None:
+        write = log.warning if is_failure else log.info
+        write(
+            f"{method} {path} {status}",
+            **{name: value for name, value in known.items() if value is not None},
+        )

@@ -1,0 +1,150 @@
+"""Token counts in streams of OpenAI's completions whose callers did not ask for them: asked for on the way there,
+and taken out on the way back.
+
+Source: https://platform.openai.com/docs/api-reference/chat/create, `stream_options`: with `include_usage` one more
+chunk comes before the end, whose `choices` is empty and whose `usage` counts the whole request; all other chunks
+have `usage: null`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import orjson
+
+from gateway.domain.exchange import RawHeaders, first_value
+from gateway.wire.fields import JsonObject, parse_object
+from gateway.wire.sse import read_stream
+
+ENDPOINTS = frozenset({"chat.completions", "completions"})
+"""Endpoints, as `endpoint_of` names them, that have the option."""
+
+MAX_HELD_BYTES = 64 * 1024
+"""Of an event that is not whole yet at most this much is held; a longer one is not the chunk with the usage."""
+
+_ASKED = b'"stream_options":{"include_usage":true},'
+_SPACE = re.compile(r"[ \t\r\n]*")
+_COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
+_NO_CHOICES = re.compile(rb'"choices"[ \t]*:[ \t]*\[[ \t]*\]')
+_EVENT_END = re.compile(rb"\n\r?\n|\r\r")
+_ENDINGS = (b"\n\n", b"\n\r\n", b"\r\r")
+_LONGEST_ENDING = 3
+
+
+def ask_for_usage(body: bytes) -> bytes | None:
+    """Return the body of a request with `include_usage` added and all else as it was. None where that is no use: it
+    asks for no stream, or for the usage already, or is not understood."""
+    asked = parse_object(body) if b'"stream"' in body else None
+    if asked is None or asked.get("stream") is not True:
+        return None
+    options = asked.get("stream_options")
+    if "stream_options" not in asked:
+        start = body.index(b"{") + 1
+        return body[:start] + _ASKED + body[start:]
+    if not isinstance(options, dict | None) or (options and options.get("include_usage") is True):
+        return None
+    return _with_options(body, options or {})
+
+
+def may_hold_usage(headers: RawHeaders) -> bool:
+    """Tell whether an answer with these fields is a stream that can be read as it comes: not one that is packed."""
+    encoding = first_value(headers, b"content-encoding").lower()
+    kind = first_value(headers, b"content-type").lower()
+    return encoding in (b"", b"identity") and kind.startswith(b"text/event-stream")
+
+
+class UsageChunkFilter:
+    """Takes the chunk that holds nothing but the usage out of a stream, as the stream comes. All other bytes stay
+    as they are; of them an event that has not arrived whole is held back until it has."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._is_passing = False
+        """Whether the beginning of the event that is held was passed on, since it is long."""
+
+    def feed(self, piece: bytes) -> bytes:
+        """Return what of the stream can go on now that this piece has come; may be nothing."""
+        data = self._held + piece if self._held else piece
+        passed = b""
+        if self._is_passing:
+            end = _EVENT_END.search(data)
+            if end is None:
+                return self._hold_end_of(data)
+            passed, data, self._is_passing = data[: end.end()], data[end.end() :], False
+        whole = _length_of_whole_events(data)
+        events, self._held = data[:whole], data[whole:]
+        passed += _without_usage(events) if _NO_CHOICES.search(events) else events
+        if len(self._held) > MAX_HELD_BYTES:
+            self._is_passing = True
+            passed += self._hold_end_of(self._held)
+        return passed
+
+    def flush(self) -> bytes:
+        """Return what goes on at the end of the stream."""
+        held, self._held = self._held, b""
+        return b"" if not self._is_passing and _is_usage_alone(held) else held
+
+    def _hold_end_of(self, data: bytes) -> bytes:
+        # The end of the event may come in two pieces.
+        self._held = data[-_LONGEST_ENDING:]
+        return data[:-_LONGEST_ENDING]
+
+
+def _with_options(body: bytes, options: JsonObject) -> bytes | None:
+    """Put the option among others that are there."""
+    try:
+        text = body.decode()
+        start, end = _last_value(text, "stream_options")
+        written = orjson.dumps({**options, "include_usage": True}).decode()
+    except (ValueError, RecursionError, orjson.JSONEncodeError):
+        return None
+    return (text[:start] + written + text[end:]).encode()
+
+
+def _last_value(text: str, name: str) -> tuple[int, int]:
+    """Where the value of a member of a JSON object begins and ends; of several of that name the last counts."""
+    found = 0, 0
+    at = _after(_SPACE, text, text.index("{") + 1)
+    while text[at] != "}":
+        key, at = _DECODER.raw_decode(text, at)
+        start = _after(_COLON, text, at)
+        _, end = _DECODER.raw_decode(text, start)
+        if key == name:
+            found = start, end
+        at = _after(_SPACE, text, end)
+        if text[at] == ",":
+            at = _after(_SPACE, text, at + 1)
+    return found
+
+
+def _after(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return at if found is None else found.end()
+
+
+def _length_of_whole_events(data: bytes) -> int:
+    if data.endswith(b"\n\n"):
+        return len(data)
+    ends = (data.rfind(ending) + len(ending) for ending in _ENDINGS if ending in data)
+    return max(ends, default=0)
+
+
+def _without_usage(events: bytes) -> bytes:
+    kept: list[bytes] = []
+    start = 0
+    for end in _EVENT_END.finditer(events):
+        event = events[start : end.end()]
+        if not _is_usage_alone(event):
+            kept.append(event)
+        start = end.end()
+    return b"".join(kept) + events[start:]
+
+
+def _is_usage_alone(event: bytes) -> bool:
+    if not _NO_CHOICES.search(event):
+        return False
+    arrived = read_stream(event).arrived
+    chunk = parse_object(arrived[0][1]) if len(arrived) == 1 else None
+    return chunk is not None and chunk.get("choices") == [] and isinstance(chunk.get("usage"), dict)
