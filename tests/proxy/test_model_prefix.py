@@ -61,7 +61,11 @@ def test_a_request_goes_to_the_provider_that_its_model_names_without_that_name(
         (b"/v1/chat/completions", (), b'{"model":"gpt","metadata":{"model":"@deep/gpt"}}'),
         (b"/v1/chat/completions", (), b'[{"model":"@deep/gpt"}]'),
         (b"/v1/chat/completions", (), b'{"model":"@deep/gpt"'),
-        (b"/v1/chat/completions", (b"Content-Encoding: gzip",), gzip.compress(b'{"model":"@deep/gpt"}')),
+        (
+            b"/v1/chat/completions",
+            (b"Content-Encoding: gzip",),
+            gzip.compress(b'{"model":"@deep/gpt"}', mtime=0),
+        ),
         (b"/up/v1/chat/completions", (), b'{"model":"@deep/gpt"}'),
     ],
 )
