@@ -51,11 +51,11 @@ def filter_of(
     return searchable.to_filter((*flags, *map(pair_of, where)))
 
 
-def pair_of(text: str, flag: str = "--where") -> tuple[str, str]:
-    """Split NAME=VALUE. Raises click.BadParameter for what is none."""
+def pair_of(text: str, flag: str = "--where", form: str = "NAME=VALUE") -> tuple[str, str]:
+    """Split a text of a form such as NAME=VALUE. Raises click.BadParameter for what is none."""
     name, separator, value = text.partition("=")
     if not (name and separator):
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE.", param_hint=flag)
+        raise click.BadParameter(f"{text!r} is not {form}.", param_hint=flag)
     return name, value
 
 

@@ -86,7 +86,7 @@ def query(
 
     The same search as that of GET /api/v1/requests.
     """
-    keys = (f"{METADATA}{'='.join(pair_of(text, '--metadata'))}" for text in metadata)
+    keys = (f"{METADATA}{'='.join(pair_of(text, '--metadata', 'KEY=VALUE'))}" for text in metadata)
     asked = filter_of(REQUESTS, criteria, (*where, *keys))
     url, lines = storage_url(config_file, storage), lines_of(given_format(is_json, is_csv))
     unknown = asyncio.run(reading.query(url, asked, limit, lambda *found: _print(lines(*found))))
