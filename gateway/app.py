@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from gateway import __version__
@@ -18,12 +18,14 @@ from gateway.api.pharia import pharia_face
 from gateway.api.portkey import DIALECT as PORTKEY
 from gateway.api.portkey import portkey_analytics_face, portkey_exporter, portkey_face, portkey_logs_face
 from gateway.config.models import Config
+from gateway.domain.feedback import Feedback
 from gateway.erasing import Eraser
 from gateway.feedback import FeedbackCore
 from gateway.feedback.standing import StandingVotes
 from gateway.gauges import gauges_of
 from gateway.provisioning import (
     base_urls_of,
+    feedback_export_of,
     keys_of,
     log_policy_of,
     may_lose_seconds_of,
@@ -115,10 +117,15 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     files = ExportFiles(exports_path(url, local_dir))
     exports = ExportRunner(store, files, {PORTKEY: exporter})
     metrics.watch(gauges_of(proxy, allowances, recorder, overflow, expiring, upstream))
-    core = FeedbackCore(store, voting.limits.spend, reporter.observe_feedback)
-    votes = StandingVotes(
-        store, config.feedback.orphan_window, voting.limits.spend, reporter.observe_feedback
-    )
+    feedback_export = feedback_export_of(config, store)
+
+    def tell_of_feedback(entries: Sequence[Feedback]) -> None:
+        reporter.observe_feedback(entries)
+        if feedback_export is not None:
+            feedback_export.observe(entries)
+
+    core = FeedbackCore(store, voting.limits.spend, tell_of_feedback)
+    votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend, tell_of_feedback)
     longest = config.server.max_feedback_bytes
     requests = RequestReader(store)
     native = native_face(
@@ -149,6 +156,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         inheriting=Inheriting(claim, interpreter),
         store=store,
         reporter=reporter,
+        feedback_export=feedback_export,
         keys=keys,
         refreshing_keys=refreshing(keys),
         allowances=allowances,

@@ -52,7 +52,7 @@ def test_a_request_is_a_span_in_its_caller_s_trace(gateway: RunningGateway, coll
     answer = chat(
         gateway,
         traceparent=PARENT,
-        **{"x-portkey-metadata": '{"_user": "ann", "_session": "s", "_prompt": "p"}'},
+        **{"x-portkey-metadata": '{"_user": "ann", "_session": "s", "_prompt": "p@2"}'},
     )
     gateway.stop()
     [span] = collector.spans
@@ -61,7 +61,7 @@ def test_a_request_is_a_span_in_its_caller_s_trace(gateway: RunningGateway, coll
     assert all(headers["x-key"] == "k" for headers in collector.headers)
     assert span["name"] == "chat gpt-4o-mini"
     assert (span["trace"], span["parent"]) == (PARENT[3:35], PARENT[36:52])
-    assert span["span"] == f"{span_number(answer.headers['helicone-id']):016x}"
+    assert span["span"] == f"{span_number(int(PARENT[3:35], 16), answer.headers['helicone-id']):016x}"
     assert 0 < span["end_ns"] - span["start_ns"] < 30e9
     told = {
         "gen_ai.operation.name": "chat",
@@ -72,11 +72,16 @@ def test_a_request_is_a_span_in_its_caller_s_trace(gateway: RunningGateway, coll
         "gen_ai.usage.input_tokens": usage["prompt_tokens"],
         "gen_ai.usage.output_tokens": usage["completion_tokens"],
         "gen_ai.conversation.id": "s",
+        "session.id": "s",
+        "user.id": "ann",
         "enduser.id": "ann",
+        "gen_ai.prompt.name": "p",
+        "gen_ai.prompt.version": "2",
         "http.response.status_code": 200,
         "gateway.outcome": "complete",
         "gateway.cost_usd": float(usage["prompt_tokens"]),
-        "gateway.prompt": "p",
+        "mlflow.llm.cost": f'{{"total_cost":{float(usage["prompt_tokens"])}}}',
+        "gateway.prompt": "p@2",
         "gateway.request_id": answer.headers["helicone-id"],
     }
     assert told.items() <= span.items()
