@@ -57,6 +57,7 @@ class FeedbackExport:
         self._waiting: dict[str, _Waiting] = {}
         self._away_until = 0.0
         self._failures = 0
+        self._turn = asyncio.Lock()
         self._sending = Recurring(
             "feedback-export",
             self._send_due,
@@ -79,11 +80,14 @@ class FeedbackExport:
 
     async def close(self) -> None:
         """Send what waits, for some seconds at most; spans must have been sent before."""
-        await self._sending.close()
-        self._away_until = 0.0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
+                # What is under way is not broken off, or it would be told twice.
+                async with self._turn:
+                    await self._sending.close()
+                self._away_until = 0.0
                 await self._send_last()
+        await self._sending.close()
         await self._receiver.close()
         if self._waiting:
             self._delivery.dropped("the gateway stops", len(self._waiting))
@@ -104,7 +108,8 @@ class FeedbackExport:
         for start in range(0, len(due), AT_ONCE):
             if time.monotonic() < self._away_until:
                 return
-            await asyncio.gather(*map(self._send, due[start : start + AT_ONCE]))
+            async with self._turn:
+                await asyncio.gather(*map(self._send, due[start : start + AT_ONCE]))
 
     async def _send(self, waiting: _Waiting) -> None:
         is_first = waiting.attempts == 0 and waiting.entry.version == 1

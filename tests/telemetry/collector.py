@@ -1,5 +1,7 @@
-"""A collector that takes OTLP over HTTP and keeps what it is told, to be read in plain words. It also has the parts of
-the APIs of Phoenix and MLflow that take feedback."""
+"""A collector that takes OTLP over HTTP and keeps what it is told, to be read in plain words.
+
+It also has those parts of the APIs of Phoenix and MLflow that take feedback.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +31,8 @@ class Collector:
         self.headers: list[dict[str, str]] = []
         self.services: set[str] = set()
         self.raw = b""
+        self.attempts: list[str] = []
+        """Targets of all that came, refused or not."""
         self.calls: list[tuple[str, str, Any]] = []
         """Method, target and JSON of what was not OTLP."""
         self.assessments: dict[str, dict[str, Any]] = {}
@@ -38,6 +42,7 @@ class Collector:
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
         """Keep one message and return what it is answered."""
+        self.attempts.append(target)
         if (refused := self.refuse(method, target)) is not None:
             return refused[0], refused[1].encode()
         if target in ("/v1/traces", "/v1/logs"):
@@ -86,8 +91,6 @@ def collecting() -> Iterator[Collector]:
     """Have a collector on a free loopback port."""
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -103,7 +106,6 @@ def collecting() -> Iterator[Collector]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
     collector = Collector(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
