@@ -265,7 +265,7 @@ class FeedbackReceiverConfig(Section):
     )
     headers: Headers = Field(
         default_factory=dict,
-        description="Headers that it wants, such as a key; beside those of the endpoint.",
+        description="Headers that it wants, such as a key; with url null, beside telemetry.headers.",
     )
     project: str = Field(
         default="default", min_length=1, description="For Phoenix: the project that the spans are in."

@@ -56,6 +56,7 @@ _KINDS = {
     "string": "text",
     "integer": "integer",
     "number": "number",
+    "boolean": "`true` or `false`",
     "null": "null",
     "object": "mapping",
 }
@@ -69,6 +70,8 @@ def _default(info: FieldInfo) -> str:
         return "see below"
     if default is None:
         return "null"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
     if isinstance(default, tuple | dict):
         return "`{}`" if isinstance(default, dict) else "`[]`"
     return f"`{default.value if isinstance(default, Enum) else default}`"
