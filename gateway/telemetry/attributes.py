@@ -173,12 +173,24 @@ def _as_json(messages: Sequence[Message]) -> str:
     room = MOST_CHARACTERS
     written: list[str] = []
     for message in reversed(messages):
-        text = orjson.dumps(message, default=str).decode()
-        if len(text) > room and written:
+        text = orjson.dumps(message).decode()
+        if len(text) > room:
+            written.append(orjson.dumps(_shortened(message, room)).decode())
             break
         room -= len(text)
         written.append(text)
     return f"[{','.join(reversed(written))}]"
+
+
+def _shortened(message: Message, room: int) -> Message:
+    """The first parts of a message as far as there is room for them."""
+    parts = []
+    for part in message["parts"]:
+        room -= len(orjson.dumps(part))
+        if room < 0:
+            break
+        parts.append(part)
+    return {**message, "parts": parts}
 
 
 def _text(value: object) -> str | None:

@@ -17,7 +17,7 @@ class Delivery:
     """Tells the log when things of a kind stop arriving, and when they arrive again. Any thread may use it.
 
     Args:
-        kind: what is sent, in the plural: `spans`.
+        kind: what is sent: `spans`, `feedback`.
         url: where to.
     """
 
@@ -35,7 +35,7 @@ class Delivery:
             was_failing, self._is_failing = self._is_failing, False
             lost = self._take_lost() if was_failing else 0
         if was_failing:
-            log.info(f"{self._kind} arrive again", url=self._url, lost=lost)
+            log.info(f"sending {self._kind} again", url=self._url, lost=lost)
 
     def failed(self, reason: str, lost: int = 0) -> None:
         """Take note that nothing arrives now, and how much will not be sent again."""
@@ -43,7 +43,7 @@ class Delivery:
             was_failing, self._is_failing = self._is_failing, True
             self._lost += lost
         if not was_failing:
-            log.warning(f"{self._kind} do not arrive", url=self._url, reason=reason)
+            log.warning(f"cannot send {self._kind}", url=self._url, reason=reason)
 
     def dropped(self, reason: str, lost: int = 1) -> None:
         """Take note of what will not arrive, while other things may. Said the first time; counted each time."""
@@ -51,14 +51,14 @@ class Delivery:
             had_dropped, self._has_dropped = self._has_dropped, True
             self._lost += lost
         if not had_dropped:
-            log.warning(f"some {self._kind} are dropped", url=self._url, reason=reason)
+            log.warning(f"dropping some {self._kind}", url=self._url, reason=reason)
 
     def close(self) -> None:
         """Tell what was lost and not told of yet."""
         with self._lock:
             lost = self._take_lost()
         if lost:
-            log.warning(f"{self._kind} were lost", url=self._url, lost=lost)
+            log.warning(f"lost {self._kind}", url=self._url, lost=lost)
 
     def _take_lost(self) -> int:
         lost, self._lost = self._lost, 0

@@ -119,7 +119,7 @@ def delete(gateway: RunningGateway, given: str) -> None:
     httpx.delete(f"{gateway.url}/api/feedback/{given}", timeout=60).raise_for_status()
 
 
-def annotations(phoenix: httpx.Client, kind: str, subject: str) -> list[dict[str, Any]]:
+def annotated(phoenix: httpx.Client, kind: str, subject: str) -> list[dict[str, Any]]:
     """What Phoenix shows of a span or a trace."""
     answer = phoenix.get(f"/v1/projects/default/{kind}_annotations", params={f"{kind}_ids": subject})
     return list(answer.json()["data"]) if answer.is_success else []
@@ -158,14 +158,14 @@ def test_phoenix_has_each_entry_once_as_it_is_in_the_end(
     trace = f"{2:032x}"
     chat(to_phoenix, trace)
     given = give(to_phoenix, trace)
-    [first] = eventually(lambda: annotations(phoenix, "trace", trace))
+    [first] = eventually(lambda: annotated(phoenix, "trace", trace))
     assert (first["identifier"], first["annotator_kind"]) == (given, "HUMAN")
     assert first["result"] == {"label": "positive", "score": 1.0, "explanation": COMMENT}
     patch(to_phoenix, given, 1)
-    eventually(lambda: annotations(phoenix, "trace", trace)[0]["result"]["score"] == -1.0)
-    assert len(annotations(phoenix, "trace", trace)) == 1
+    eventually(lambda: annotated(phoenix, "trace", trace)[0]["result"]["score"] == -1.0)
+    assert len(annotated(phoenix, "trace", trace)) == 1
     delete(to_phoenix, given)
-    eventually(lambda: not annotations(phoenix, "trace", trace))
+    eventually(lambda: not annotated(phoenix, "trace", trace))
 
 
 def test_phoenix_shows_feedback_on_a_request_at_its_span(
@@ -175,7 +175,7 @@ def test_phoenix_shows_feedback_on_a_request_at_its_span(
     answer = chat(to_phoenix, f"{3:032x}", **{"x-portkey-span-id": span})
     request = f"{to_phoenix.url}/v1/request/{answer.headers['helicone-id']}/feedback"
     httpx.post(request, json={"rating": False}, timeout=60).raise_for_status()
-    [thumb] = eventually(lambda: annotations(phoenix, "span", span))
+    [thumb] = eventually(lambda: annotated(phoenix, "span", span))
     assert (thumb["name"], thumb["result"]["score"]) == ("rating", -1.0)
 
 
@@ -196,7 +196,7 @@ def test_mlflow_has_each_entry_once_as_it_is_in_the_end(
     trace = f"{2:032x}"
     chat(to_mlflow, trace)
     given = give(to_mlflow, trace)
-    [first] = eventually(lambda: shown(mlflow, trace).get("assessments"))
+    [first] = eventually(lambda: list(shown(mlflow, trace).get("assessments", [])))
     assert (first["feedback"]["value"], first["rationale"]) == (1.0, COMMENT)
     assert first["source"]["source_type"] == "HUMAN"
     patch(to_mlflow, given, 1)

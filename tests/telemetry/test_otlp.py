@@ -164,8 +164,8 @@ def test_a_collector_that_takes_no_events_is_one_line_of_the_log(
     gateway.stop()
     lines = telemetry_lines(gateway)
     assert [(line["level"], line["event"]) for line in lines] == [
-        ("warning", "feedback events do not arrive"),
-        ("warning", "feedback events were lost"),
+        ("warning", "cannot send feedback events"),
+        ("warning", "lost feedback events"),
     ]
     assert str(status) in lines[0]["reason"]
     assert lines[1]["lost"] == 3
@@ -185,8 +185,8 @@ def test_a_collector_that_is_away_holds_up_nobody_and_is_told_of_twice(
     assert gateway.stop() == 0
     lines = telemetry_lines(gateway)
     assert [(line["level"], line["event"]) for line in lines] == [
-        ("warning", "spans do not arrive"),
-        ("info", "spans arrive again"),
+        ("warning", "cannot send spans"),
+        ("info", "sending spans again"),
     ]
     assert lines[1]["lost"] == 5
 
