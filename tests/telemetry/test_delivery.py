@@ -1,4 +1,4 @@
-"""What the log says of things that are sent: when they stop arriving, when they arrive again, and how many were lost."""
+"""What the log says of things that are sent: that they stop or begin to arrive, and how many were lost."""
 
 from __future__ import annotations
 
