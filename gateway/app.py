@@ -119,13 +119,13 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     metrics.watch(gauges_of(proxy, allowances, recorder, overflow, expiring, upstream))
     feedback_export = feedback_export_of(config, store)
 
-    def tell_of_feedback(entries: Sequence[Feedback]) -> None:
-        reporter.observe_feedback(entries)
+    def tell(versions: Sequence[Feedback]) -> None:
+        reporter.observe_feedback(versions)
         if feedback_export is not None:
-            feedback_export.observe(entries)
+            feedback_export.observe(versions)
 
-    core = FeedbackCore(store, voting.limits.spend, tell_of_feedback)
-    votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend, tell_of_feedback)
+    core = FeedbackCore(store, voting.limits.spend, tell)
+    votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend, tell)
     longest = config.server.max_feedback_bytes
     requests = RequestReader(store)
     native = native_face(

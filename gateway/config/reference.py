@@ -53,10 +53,10 @@ def _value(schema: dict[str, object], kinds: dict[str, dict[str, object]]) -> st
 
 
 _KINDS = {
+    "boolean": "true or false",
     "string": "text",
     "integer": "integer",
     "number": "number",
-    "boolean": "`true` or `false`",
     "null": "null",
     "object": "mapping",
 }
@@ -68,10 +68,8 @@ def _default(info: FieldInfo) -> str:
     default = info.get_default(call_default_factory=True, validated_data={})
     if isinstance(default, Section):
         return "see below"
-    if default is None:
-        return "null"
-    if isinstance(default, bool):
-        return f"`{str(default).lower()}`"
+    if default is None or isinstance(default, bool):
+        return "null" if default is None else f"`{default}`".lower()
     if isinstance(default, tuple | dict):
         return "`{}`" if isinstance(default, dict) else "`[]`"
     return f"`{default.value if isinstance(default, Enum) else default}`"
