@@ -134,6 +134,10 @@ class FeedbackExport:
             # The store, which has a say in the log of its own.
             waiting.due = time.monotonic() + _pause(waiting.attempts)
             self._delivery.failed(str(error))
+        except Exception as error:
+            # One entry that nobody foresaw must not hold up the others for ever.
+            self._forget(waiting)
+            self._delivery.dropped(repr(error))
         else:
             self._failures = 0
             self._forget(waiting)

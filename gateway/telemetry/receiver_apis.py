@@ -50,7 +50,7 @@ class _Api:
         except httpx.HTTPError as error:
             raise Unavailable(str(error) or type(error).__name__) from error
         if answer.is_success:
-            return answer.json() if answer.content else None
+            return _json_of(answer)
         reason = f"{answer.status_code}: {' '.join(answer.text.split())[:_LONGEST_REASON]}"
         if answer.status_code == 404 and not_there in answer.text:
             raise NotThere(reason)
@@ -61,6 +61,13 @@ class _Api:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def _json_of(answer: httpx.Response) -> Any:
+    try:
+        return answer.json() if answer.content else None
+    except ValueError as error:
+        raise Unavailable(f"{answer.status_code}, but no JSON") from error
 
 
 class Phoenix:

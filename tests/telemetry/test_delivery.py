@@ -73,6 +73,21 @@ def test_spans_for_which_the_sdk_has_no_room_are_counted(monkeypatch: pytest.Mon
     assert lines[1]["lost"] == 20 - len(collector.spans) > 0
 
 
+def test_a_collector_that_cannot_be_reached_is_one_line_and_the_sum(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2")
+    with structlog.testing.capture_logs() as lines:
+        reporter = OtlpReporter("http://127.0.0.1:1", {}, "gateway")
+        for number in range(6):
+            reporter.observe(exchange(number), Facts())
+        reporter.close()
+    assert [line["event"] for line in lines] == ["cannot send spans", "lost spans"]
+    assert lines[1]["lost"] == 6
+    assert not caplog.records
+
+
 def test_messages_that_are_too_many_are_told_from_the_end() -> None:
     texts = [str(number) * 10_000 for number in range(9)]
     body = orjson.dumps({"messages": [{"role": "user", "content": text} for text in texts]})

@@ -246,7 +246,9 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feedback_export, "_pause", lambda attempts: 0.01)
 
 
-@pytest.mark.parametrize("answers", [[NO_TRACE] * 3, [(503, ""), (429, ""), (500, "")], [(404, "Not Found")]])
+@pytest.mark.parametrize(
+    "answers", [[NO_TRACE] * 3, [(503, ""), (429, ""), (500, "")], [(404, "Not Found")], [(200, "<p>")]]
+)
 async def test_what_is_not_taken_is_sent_again_until_it_is(
     hasty: None, collector: Collector, answers: list[tuple[int, str]]
 ) -> None:
@@ -280,6 +282,20 @@ async def test_what_is_refused_is_not_sent_again_and_holds_up_nothing(
     assert len(collector.calls) == 1
     assert [line["event"] for line in lines] == ["dropping some feedback", "lost feedback"]
     assert lines[-1]["lost"] == 2
+
+
+async def test_what_nobody_foresaw_holds_up_nothing(hasty: None, collector: Collector) -> None:
+    answers = [(200, "[]")]
+    collector.refuse = lambda method, target: answers.pop() if method == "GET" and answers else None
+    with structlog.testing.capture_logs() as lines:
+        export = export_to(MLflow(collector.url, {}), collector.url)
+        export.start()
+        export.observe([entry_of(1, version=2)])
+        await _until(lambda: lines)
+        export.observe([entry_of(2)])
+        await export.close()
+    assert [made["metadata"]["gateway.feedback_id"] for made in collector.assessments.values()] == ["entry-2"]
+    assert [line["event"] for line in lines] == ["dropping some feedback", "lost feedback"]
 
 
 async def test_a_receiver_that_is_away_holds_up_neither_feedback_nor_the_stop(

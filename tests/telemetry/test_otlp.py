@@ -150,11 +150,10 @@ def test_no_prompt_answer_or_comment_is_told(gateway: RunningGateway, collector:
     assert SECRET.encode() not in collector.raw
 
 
-@pytest.mark.parametrize("status", [405, 404])
 def test_a_collector_that_takes_no_events_is_one_line_of_the_log(
-    start_gateway: StartGateway, collector: Collector, status: int
+    start_gateway: StartGateway, collector: Collector
 ) -> None:
-    collector.refuse = lambda method, target: (status, "") if target == "/v1/logs" else None
+    collector.refuse = lambda method, target: (405, "") if target == "/v1/logs" else None
     gateway = start_gateway(config(collector), arguments=("--demo",), environment=HASTE)
     trace = chat(gateway).headers["x-portkey-trace-id"]
     for value in range(3):
@@ -167,7 +166,7 @@ def test_a_collector_that_takes_no_events_is_one_line_of_the_log(
         ("warning", "cannot send feedback events"),
         ("warning", "lost feedback events"),
     ]
-    assert str(status) in lines[0]["reason"]
+    assert "405" in lines[0]["reason"]
     assert lines[1]["lost"] == 3
 
 
