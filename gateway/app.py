@@ -26,6 +26,7 @@ from gateway.feedback.standing import StandingVotes
 from gateway.gauges import gauges_of, labelled_gauges_of
 from gateway.provisioning import (
     base_urls_of,
+    feedback_export_of,
     keys_of,
     log_policy_of,
     may_lose_seconds_of,
@@ -125,10 +126,13 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
     metrics.watch(
         gauges_of(proxy, recorder, overflow, expiring, upstream), labelled_gauges_of(proxy, keys, allowances)
     )
+    feedback_export = feedback_export_of(config, store)
 
     def tell(versions: Sequence[Feedback]) -> None:
         metrics.observe_feedback(versions)
         reporter.observe_feedback(versions)
+        if feedback_export is not None:
+            feedback_export.observe(versions)
 
     core = FeedbackCore(store, voting.limits.spend, tell)
     votes = StandingVotes(store, config.feedback.orphan_window, voting.limits.spend, tell)
@@ -168,6 +172,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
         inheriting=Inheriting(claim, interpreter),
         store=store,
         reporter=reporter,
+        feedback_export=feedback_export,
         keys=keys,
         refreshing_keys=refreshing(keys),
         allowances=allowances,

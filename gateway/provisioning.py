@@ -19,7 +19,8 @@ from gateway.routing.base_urls import Fault, fault_of
 from gateway.routing.providers import build_provider
 from gateway.routing.router import Router
 from gateway.routing.targets import Provider
-from gateway.telemetry import Reporter, open_reporter
+from gateway.store.base import Store
+from gateway.telemetry import FeedbackExport, Reporter, open_feedback_export, open_reporter
 from gateway.upstream import Timeouts
 from gateway.wire.prices import PriceTable, Rate
 
@@ -151,7 +152,25 @@ def refuse_without_keys(config: Config) -> None:
 def reporter_of(config: Config) -> Reporter:
     """Return what tells OpenTelemetry. Raises BadInput where the packages for that are not installed."""
     telemetry = config.telemetry
-    return open_reporter(telemetry.otlp_endpoint, telemetry.headers, telemetry.service_name)
+    # Those who take feedback by an API of their own do not take it as events.
+    is_its_own = telemetry.feedback.to is not None and telemetry.feedback.url is None
+    return open_reporter(
+        telemetry.otlp_endpoint,
+        telemetry.headers,
+        telemetry.service_name,
+        has_messages=telemetry.payloads,
+        has_events=not is_its_own,
+    )
+
+
+def feedback_export_of(config: Config, store: Store) -> FeedbackExport | None:
+    """Return what brings feedback to where the traces are shown; None where nobody is to have it."""
+    telemetry, to = config.telemetry, config.telemetry.feedback
+    url = to.url or telemetry.otlp_endpoint
+    if to.to is None or url is None:
+        return None
+    headers = {**(telemetry.headers if to.url is None else {}), **to.headers}
+    return open_feedback_export(to.to, url, headers, to.project, store, has_text=telemetry.payloads)
 
 
 def _strictest_of(config: Config) -> Callable[[Principal, PayloadPolicy | None], PayloadPolicy]:

@@ -31,7 +31,7 @@ from gateway.recording.recorder import Recorder
 from gateway.recurring import Recurring
 from gateway.routing.router import Router
 from gateway.store.base import Store
-from gateway.telemetry import Reporter
+from gateway.telemetry import FeedbackExport, Reporter
 from gateway.upstream import Upstream
 from gateway.urls import FrontDoor, Handler
 from gateway.web.cors import AllowedOrigins
@@ -78,6 +78,7 @@ class Gateway:
     inheriting: Inheriting
     store: Store
     reporter: Reporter
+    feedback_export: FeedbackExport | None
     keys: KeyRing
     refreshing_keys: Recurring
     allowances: Allowances
@@ -113,6 +114,8 @@ class Gateway:
         self.rolling_up.start()
         self.expiring.start()
         self.exports.start()
+        if self.feedback_export is not None:
+            self.feedback_export.start()
         self.refreshing_keys.start(REFRESH_SECONDS)
 
     def front_door(self, faces: Handler) -> FrontDoor:
@@ -157,6 +160,8 @@ class Gateway:
         await self.interpreter.close()
         await self.allowances.close()
         await asyncio.to_thread(self.reporter.close)
+        if self.feedback_export is not None:
+            await self.feedback_export.close()
         await self.upstream.close()
         await self.store.close()
         await self.inheriting.close()

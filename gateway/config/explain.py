@@ -23,6 +23,8 @@ _EXPECTED = {
     "float_type": "must be a number",
     "float_parsing": "must be a number",
     "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
     "dict_type": "must be a mapping of names to values",
     "tuple_type": "must be a list",
     "frozen_set_type": "must be a word or a list of words",

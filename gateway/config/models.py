@@ -42,6 +42,7 @@ __all__ = [
     "SHA256_PREFIX",
     "Config",
     "FeedbackConfig",
+    "FeedbackReceiverConfig",
     "KeyConfig",
     "LoggingConfig",
     "PriceConfig",
@@ -261,6 +262,24 @@ class LoggingConfig(Section):
         return "all" if are_for_people(self.format) else "failures"
 
 
+class FeedbackReceiverConfig(Section):
+    to: Literal["phoenix", "mlflow"] | None = Field(
+        default=None,
+        description="What shows the traces, and is told of feedback by its own API: `phoenix` or `mlflow`; "
+        "null: none.",
+    )
+    url: HttpUrl | None = Field(
+        default=None, description="Its base URL; null: telemetry.otlp_endpoint, with its headers."
+    )
+    headers: Headers = Field(
+        default_factory=dict,
+        description="Headers that it wants, such as a key; with url null, beside telemetry.headers.",
+    )
+    project: str = Field(
+        default="default", min_length=1, description="For Phoenix: the project that the spans are in."
+    )
+
+
 class TelemetryConfig(Section):
     otlp_endpoint: HttpUrl | None = Field(
         default=None,
@@ -271,6 +290,21 @@ class TelemetryConfig(Section):
     service_name: str = Field(
         default="gateway", min_length=1, max_length=128, description="What this gateway is called there."
     )
+    payloads: bool = Field(
+        default=False,
+        description="Whether prompts, answers and comments are told as well, of requests that are kept in full.",
+    )
+    feedback: FeedbackReceiverConfig = Field(
+        default_factory=FeedbackReceiverConfig, description="Who is told of feedback beside the traces."
+    )
+
+    @field_validator("feedback")
+    @classmethod
+    def _has_a_url(cls, feedback: FeedbackReceiverConfig, info: ValidationInfo) -> FeedbackReceiverConfig:
+        endpoint = info.data.get("otlp_endpoint")
+        if feedback.to is not None and feedback.url is None and endpoint is None:
+            raise ValueError("must have url, or telemetry.otlp_endpoint must be given")
+        return feedback
 
 
 class Config(Section):

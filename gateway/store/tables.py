@@ -72,7 +72,7 @@ def quoted(columns: tuple[str, ...]) -> str:
 
 
 REQUESTS = replace(
-    _table("requests", RequestRecord),
+    _table("requests", RequestRecord, payloads="text"),
     expressions=REQUEST_EXPRESSIONS,
     named_expressions=NAMED_REQUEST_EXPRESSIONS,
 )

@@ -1,11 +1,44 @@
-"""What is told to OpenTelemetry: a span for each proxied request, an event for each version of feedback.
+"""What is told to OpenTelemetry: a span for each proxied request, an event for each version of feedback; and to
+Phoenix or MLflow, which take no events: feedback by their own APIs.
 
-Follows the semantic conventions for generative AI. Tells figures and names, never prompts, answers or comments. The
-SDK is imported only where an endpoint is configured; it comes with the extra `otel`.
+Follows the semantic conventions for generative AI. Tells figures and names; prompts, answers and comments only if
+asked to. The SDK is imported only where an endpoint is configured; it comes with the extra `otel`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
+from gateway.telemetry.delivery import Delivery
+from gateway.telemetry.feedback_export import FeedbackExport
+from gateway.telemetry.judged import Judged, JudgedStore
 from gateway.telemetry.reporter import Reporter, open_reporter
 
-__all__ = ["Reporter", "open_reporter"]
+__all__ = ["FeedbackExport", "Reporter", "open_feedback_export", "open_reporter"]
+
+
+def open_feedback_export(
+    to: Literal["phoenix", "mlflow"],
+    url: str,
+    headers: Mapping[str, str],
+    project: str,
+    store: JudgedStore,
+    *,
+    has_text: bool,
+) -> FeedbackExport:
+    """Return what brings feedback to a receiver.
+
+    Args:
+        to: what it is.
+        url: its base URL.
+        headers: fields that it wants, such as a key.
+        project: of Phoenix.
+        store: where feedback and what it is about are looked up.
+        has_text: whether it is told words of voters, where the requests that they judge are kept whole.
+    """
+    # Its HTTP client takes a tenth of a second to import, for which those who do not use it need not wait.
+    from gateway.telemetry.receiver_apis import MLflow, Phoenix
+
+    receiver = Phoenix(url, headers, project) if to == "phoenix" else MLflow(url, headers)
+    return FeedbackExport(receiver, Judged(store, has_text=has_text), Delivery("feedback", url))

@@ -6,17 +6,26 @@ they have no name for is under `gateway.`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
-from gateway.domain.exchange import Exchange, Outcome
+import orjson
+
+from gateway.domain.exchange import NOTHING_OMITTED, Exchange, Outcome, PayloadPolicy
 from gateway.domain.feedback import Feedback
 from gateway.domain.request import NANO, Facts
+from gateway.wire.messages import Message, read_messages
 
 Value = str | bool | int | float | Sequence[str]
 Attributes = dict[str, Value]
 
 EVALUATION = "gen_ai.evaluation.result"
 """Name of the event that a version of feedback is."""
+
+MOST_CHARACTERS = 64_000
+"""Of the messages of one side, as JSON."""
+
+_VERSIONED = re.compile(r"(.+)@(v?[0-9][0-9A-Za-z.-]*)")
 
 _OPERATIONS: Mapping[str, str] = {
     "chat.completions": "chat",
@@ -53,6 +62,11 @@ def of_request(exchange: Exchange, facts: Facts) -> Attributes:
     """Return what is told of a request."""
     usage, metadata = facts.usage, exchange.identity.metadata
     first_byte_us = exchange.first_byte_at_us
+    session = _text(metadata.get("_session")) or facts.session
+    user = _text(metadata.get("_user")) or facts.user
+    prompt = _text(metadata.get("_prompt"))
+    prompt_name, prompt_version = _prompt(prompt)
+    cost_usd = None if facts.cost is None else facts.cost.nanousd / NANO
     return _known(
         {
             "gen_ai.operation.name": _OPERATIONS.get(exchange.endpoint),
@@ -67,24 +81,43 @@ def of_request(exchange: Exchange, facts: Facts) -> Attributes:
             "gen_ai.usage.input_tokens": usage.prompt_tokens,
             "gen_ai.usage.output_tokens": usage.completion_tokens,
             "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
+            # The second is the later name of the first. Phoenix 20 knows only the first.
             "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
+            "gen_ai.usage.cache_write.input_tokens": usage.cache_write_tokens,
             "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
-            "gen_ai.conversation.id": _text(metadata.get("_session")) or facts.session,
-            "enduser.id": _text(metadata.get("_user")) or facts.user,
+            "gen_ai.conversation.id": session,
+            "session.id": session,
+            "gen_ai.prompt.name": prompt_name,
+            "gen_ai.prompt.version": prompt_version,
+            "user.id": user,
+            "enduser.id": user,
             "http.request.method": exchange.method,
             "http.response.status_code": exchange.status,
             "error.type": error_type(exchange),
             "gateway.request_id": exchange.identity.request_id,
             "gateway.trace_id": exchange.identity.trace_id,
             "gateway.outcome": exchange.outcome.value,
-            "gateway.cost_usd": None if facts.cost is None else facts.cost.nanousd / NANO,
+            "gateway.cost_usd": cost_usd,
+            "mlflow.llm.cost": None if cost_usd is None else orjson.dumps({"total_cost": cost_usd}).decode(),
             "gateway.key_name": exchange.key_name,
             "gateway.tenant": exchange.tenant,
-            "gateway.prompt": _text(metadata.get("_prompt")),
+            "gateway.prompt": prompt,
             "gateway.organisation": _text(metadata.get("_organisation")),
             "gateway.environment": _text(metadata.get("_environment")),
         }
     )
+
+
+def of_messages(exchange: Exchange) -> Attributes:
+    """Return what was asked and answered, as JSON; nothing of an exchange that is not kept whole."""
+    if exchange.payloads is not PayloadPolicy.FULL or exchange.omission != NOTHING_OMITTED:
+        return {}
+    asked, answered = read_messages(exchange)
+    return {
+        name: _as_json(messages)
+        for name, messages in (("gen_ai.input.messages", asked), ("gen_ai.output.messages", answered))
+        if messages
+    }
 
 
 def of_feedback(entry: Feedback) -> Attributes:
@@ -93,7 +126,7 @@ def of_feedback(entry: Feedback) -> Attributes:
         {
             "gen_ai.evaluation.name": entry.metric or entry.kind.value,
             "gen_ai.evaluation.score.value": entry.score,
-            "gen_ai.evaluation.score.label": _label(entry.score),
+            "gen_ai.evaluation.score.label": label_of(entry.score),
             "gateway.feedback_id": entry.feedback_id,
             "gateway.feedback.version": entry.version,
             "gateway.feedback.is_withdrawn": entry.deleted_at_us is not None,
@@ -122,10 +155,42 @@ def error_type(exchange: Exchange) -> str | None:
     return str(exchange.status) if exchange.status is not None and exchange.status >= 400 else None
 
 
-def _label(score: float | None) -> str | None:
+def label_of(score: float | None) -> str | None:
+    """Return what a score says in a word."""
     if score is None:
         return None
     return "positive" if score > 0 else "negative" if score < 0 else "neutral"
+
+
+def _prompt(prompt: str | None) -> tuple[str | None, str | None]:
+    """Name and version of a prompt that is written with both, as `NAME@VERSION`."""
+    versioned = _VERSIONED.fullmatch(prompt or "")
+    return (prompt, None) if versioned is None else (versioned[1], versioned[2])
+
+
+def _as_json(messages: Sequence[Message]) -> str:
+    """The last messages as far as there is room for them, since spans wait in memory."""
+    room = MOST_CHARACTERS
+    written: list[str] = []
+    for message in reversed(messages):
+        text = orjson.dumps(message).decode()
+        if len(text) > room:
+            written.append(orjson.dumps(_shortened(message, room)).decode())
+            break
+        room -= len(text)
+        written.append(text)
+    return f"[{','.join(reversed(written))}]"
+
+
+def _shortened(message: Message, room: int) -> Message:
+    """The first parts of a message as far as there is room for them."""
+    parts = []
+    for part in message["parts"]:
+        room -= len(orjson.dumps(part))
+        if room < 0:
+            break
+        parts.append(part)
+    return {**message, "parts": parts}
 
 
 def _text(value: object) -> str | None:

@@ -16,10 +16,12 @@ def trace_number(trace_id: str) -> int:
     return _number(plain if _HEX_128.fullmatch(plain) else _hashed(trace_id, 16))
 
 
-def span_number(span_id: str) -> int:
-    """Return a span's number: what the id spells in 16 hex digits; else one made of its SHA-256."""
+def span_number(trace: int, span_id: str) -> int:
+    """Return a span's number: what the id spells in 16 hex digits; else one made of the SHA-256 of its trace's
+    number and itself, since names such as `plan` come again in other traces, and receivers tell spans apart by
+    their numbers alone."""
     plain = span_id.lower()
-    return _number(plain if _HEX_64.fullmatch(plain) else _hashed(span_id, 8))
+    return _number(plain if _HEX_64.fullmatch(plain) else _hashed(f"{trace:032x}/{span_id}", 8))
 
 
 def _hashed(text: str, length: int) -> str:

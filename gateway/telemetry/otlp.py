@@ -6,17 +6,23 @@ them all.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
+from opentelemetry.sdk._logs.export import (
+    BatchLogRecordProcessor,
+    LogRecordExporter,
+    LogRecordExportResult,
+)
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -32,11 +38,27 @@ from gateway import __version__
 from gateway.domain.exchange import Exchange, was_proxied
 from gateway.domain.feedback import Feedback
 from gateway.domain.request import Facts
-from gateway.telemetry.attributes import EVALUATION, error_type, of_feedback, of_request, span_name, trace_of
+from gateway.telemetry.attributes import (
+    EVALUATION,
+    error_type,
+    of_feedback,
+    of_messages,
+    of_request,
+    span_name,
+    trace_of,
+)
+from gateway.telemetry.delivery import Delivery, SdkLog
 from gateway.telemetry.ids import span_number, trace_number
 
 NS_IN_US = 1000
 SCOPE = "gateway"
+_SDK_LOGGERS = (
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.proto.http._log_exporter",
+    "opentelemetry.sdk._shared_internal",
+)
+"""Who in the SDK says that something could not be sent, or did not fit."""
+_NO_ROOM = "they come faster than they can be sent"
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -47,21 +69,31 @@ class OtlpReporter:
         endpoint: its base URL.
         headers: fields that it wants.
         service_name: what this gateway is called there.
+        has_messages: whether it is told what was asked and answered, where that is kept whole.
+        has_events: whether it is told of feedback.
     """
 
-    def __init__(self, endpoint: str, headers: Mapping[str, str], service_name: str) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        headers: Mapping[str, str],
+        service_name: str,
+        *,
+        has_messages: bool = False,
+        has_events: bool = True,
+    ) -> None:
         resource = Resource.create({SERVICE_NAME: service_name, SERVICE_VERSION: __version__})
         self._ids = _GivenIds()
+        self._has_messages = has_messages
+        self._has_events = has_events
         self._traces = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
-        self._traces.add_span_processor(
-            BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces", headers=dict(headers)))
-        )
-        self._events = LoggerProvider(resource=resource, shutdown_on_exit=False)
-        self._events.add_log_record_processor(
-            BatchLogRecordProcessor(OTLPLogExporter(f"{endpoint}/v1/logs", headers=dict(headers)))
-        )
+        self._spans = _Spans(f"{endpoint}/v1/traces", headers)
+        self._traces.add_span_processor(BatchSpanProcessor(self._spans))
+        self._logs = LoggerProvider(resource=resource, shutdown_on_exit=False)
+        self._events = _Events(f"{endpoint}/v1/logs", headers)
+        self._logs.add_log_record_processor(BatchLogRecordProcessor(self._events))
         self._tracer = self._traces.get_tracer(SCOPE, __version__)
-        self._logger = self._events.get_logger(SCOPE, __version__)
+        self._logger = self._logs.get_logger(SCOPE, __version__)
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
         """Tell of a request as a span with the ids that it came with, so that it is part of its caller's trace."""
@@ -71,13 +103,16 @@ class OtlpReporter:
         trace = trace_number(identity.trace_id)
         parent = None
         if identity.parent_span_id is not None:
-            parent = _context(trace, span_number(identity.parent_span_id))
-        self._ids.give(trace, span_number(identity.span_id or identity.request_id))
+            parent = _context(trace, span_number(trace, identity.parent_span_id))
+        self._ids.give(trace, span_number(trace, identity.span_id or identity.request_id))
+        attributes = of_request(exchange, facts)
+        if self._has_messages:
+            attributes |= of_messages(exchange)
         span = self._tracer.start_span(
             span_name(exchange, facts),
             context=parent,
             kind=SpanKind.CLIENT,
-            attributes=of_request(exchange, facts),
+            attributes=attributes,
             start_time=exchange.started_at_us * NS_IN_US,
         )
         if error_type(exchange) is not None:
@@ -86,9 +121,9 @@ class OtlpReporter:
 
     def observe_feedback(self, entries: Sequence[Feedback]) -> None:
         """Tell of each version as the event that there is for evaluations, in the trace that it is about."""
-        for entry in entries:
+        for entry in entries if self._has_events else ():
             trace = trace_number(trace_of(entry))
-            span = span_number(entry.request_id) if entry.request_id is not None else 0
+            span = span_number(trace, entry.request_id) if entry.request_id is not None else 0
             self._logger.emit(
                 LogRecord(
                     timestamp=entry.updated_at_us * NS_IN_US,
@@ -102,7 +137,69 @@ class OtlpReporter:
     def close(self) -> None:
         """Tell what is left, each kind for some seconds at most."""
         self._traces.shutdown()
-        self._events.shutdown()
+        self._logs.shutdown()
+        self._spans.delivery.close()
+        self._events.delivery.close()
+
+
+class _Spans(SpanExporter):
+    """Spans, sent by the SDK; the gateway says itself whether they arrive."""
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self.delivery = Delivery("spans", url)
+        self._sdk_log = quiet_sdk()
+        self._exporter = OTLPSpanExporter(url, headers=dict(headers))
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if dropped := self._sdk_log.take_dropped("Span"):
+            self.delivery.dropped(_NO_ROOM, dropped)
+        result = self._exporter.export(spans)
+        if result is SpanExportResult.SUCCESS:
+            self.delivery.succeeded()
+        else:
+            self.delivery.failed(self._sdk_log.reason(), lost=len(spans))
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+class _Events(LogRecordExporter):
+    """Events, sent by the SDK; the gateway says itself whether they arrive."""
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self.delivery = Delivery("feedback events", url)
+        self._sdk_log = quiet_sdk()
+        self._exporter = OTLPLogExporter(url, headers=dict(headers))
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        if dropped := self._sdk_log.take_dropped("Log"):
+            self.delivery.dropped(_NO_ROOM, dropped)
+        result = self._exporter.export(batch)
+        if result is LogRecordExportResult.SUCCESS:
+            self.delivery.succeeded()
+        else:
+            self.delivery.failed(self._sdk_log.reason(), lost=len(batch))
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+@cache
+def quiet_sdk() -> SdkLog:
+    """Keep the SDK's own lines out of the log of this process, and return what hears them."""
+    sdk_log = SdkLog()
+    for name in _SDK_LOGGERS:
+        # Ahead of the SDK's own filter, which lets only some pass.
+        logging.getLogger(name).filters.insert(0, sdk_log)
+    return sdk_log
 
 
 class _GivenIds(IdGenerator):

@@ -37,13 +37,22 @@ class Silent:
         """Do nothing."""
 
 
-def open_reporter(endpoint: str | None, headers: Mapping[str, str], service_name: str) -> Reporter:
+def open_reporter(
+    endpoint: str | None,
+    headers: Mapping[str, str],
+    service_name: str,
+    *,
+    has_messages: bool = False,
+    has_events: bool = True,
+) -> Reporter:
     """Return what tells an OpenTelemetry collector over OTLP/HTTP, or nobody.
 
     Args:
         endpoint: the collector's base URL, such as http://127.0.0.1:4318; None: nobody is told.
         headers: fields that it wants, such as a key.
         service_name: what this gateway is called there.
+        has_messages: whether it is told what was asked and answered, where that is kept whole.
+        has_events: whether it is told of feedback.
 
     Raises:
         BadInput: the packages that this takes are not installed.
@@ -58,4 +67,4 @@ def open_reporter(endpoint: str | None, headers: Mapping[str, str], service_name
             field="telemetry.otlp_endpoint",
             hint="pip install 'feedback-gateway[otel]'",
         ) from error
-    return OtlpReporter(endpoint, headers, service_name)
+    return OtlpReporter(endpoint, headers, service_name, has_messages=has_messages, has_events=has_events)

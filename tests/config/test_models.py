@@ -254,3 +254,18 @@ def test_what_is_no_origin_is_refused(refuse: Refuse, origin: str) -> None:
 def test_odd_values_for_tokens_are_refused(refuse: Refuse, written: str) -> None:
     (line,) = refuse(PROVIDER + f"feedback: {{tokens: {{{written}}}}}")
     assert ": feedback.tokens." in line
+
+
+def test_feedback_goes_to_the_endpoint_of_the_spans_or_a_url_of_its_own(load: Load, refuse: Refuse) -> None:
+    for where in (
+        "otlp_endpoint: http://a, feedback: {to: mlflow}",
+        "feedback: {to: phoenix, url: http://a}",
+    ):
+        assert load(PROVIDER + f"telemetry: {{{where}}}").telemetry.payloads is False
+    (line,) = refuse(PROVIDER + "telemetry: {feedback: {to: phoenix}}")
+    assert line.endswith("found a mapping; must have url, or telemetry.otlp_endpoint must be given")
+
+
+def test_whether_payloads_are_told_is_true_or_false(refuse: Refuse) -> None:
+    (line,) = refuse(PROVIDER + "telemetry: {payloads: full}")
+    assert line.endswith("telemetry.payloads: found 'full'; must be true or false")

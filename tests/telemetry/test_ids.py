@@ -22,14 +22,18 @@ def test_an_id_that_spells_a_number_is_that_number(trace_id: str, digits: str) -
 def test_any_other_id_is_a_number_of_its_own_the_same_each_time() -> None:
     names = ["chat-1", "chat-2", "0" * 33, "ä", "\udcff", "x" * 512]
     assert len({trace_number(name) for name in names}) == len(names)
-    assert len({span_number(name) for name in names}) == len(names)
+    assert len({span_number(1, name) for name in names}) == len(names)
     assert [trace_number(name) for name in names] == [trace_number(name) for name in names]
-    assert all(0 < trace_number(name) < 2**128 and 0 < span_number(name) < 2**64 for name in names)
+    assert all(0 < trace_number(name) < 2**128 and 0 < span_number(1, name) < 2**64 for name in names)
 
 
 def test_a_span_s_number_is_what_a_traceparent_says() -> None:
-    assert f"{span_number('b7ad6b7169203331'):016x}" == "b7ad6b7169203331"
+    assert f"{span_number(1, 'b7ad6b7169203331'):016x}" == "b7ad6b7169203331"
 
 
 def test_no_id_is_zero() -> None:
-    assert (trace_number("0" * 32), span_number("0" * 16)) == (1, 1)
+    assert (trace_number("0" * 32), span_number(1, "0" * 16)) == (1, 1)
+
+
+def test_a_name_of_a_span_that_comes_again_in_another_trace_is_another_span() -> None:
+    assert span_number(1, "plan") != span_number(2, "plan")

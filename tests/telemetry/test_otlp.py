@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from tests.telemetry.collector import Collector, collecting
 
 SECRET = "c4n4ry-in-a-prompt"
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+HASTE = {"OTEL_BSP_SCHEDULE_DELAY": "20", "OTEL_BLRP_SCHEDULE_DELAY": "20"}
+"""Milliseconds from a span or an event to its batch."""
+
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": SECRET}]}
 
 
@@ -52,7 +56,7 @@ def test_a_request_is_a_span_in_its_caller_s_trace(gateway: RunningGateway, coll
     answer = chat(
         gateway,
         traceparent=PARENT,
-        **{"x-portkey-metadata": '{"_user": "ann", "_session": "s", "_prompt": "p"}'},
+        **{"x-portkey-metadata": '{"_user": "ann", "_session": "s", "_prompt": "p@2"}'},
     )
     gateway.stop()
     [span] = collector.spans
@@ -61,7 +65,7 @@ def test_a_request_is_a_span_in_its_caller_s_trace(gateway: RunningGateway, coll
     assert all(headers["x-key"] == "k" for headers in collector.headers)
     assert span["name"] == "chat gpt-4o-mini"
     assert (span["trace"], span["parent"]) == (PARENT[3:35], PARENT[36:52])
-    assert span["span"] == f"{span_number(answer.headers['helicone-id']):016x}"
+    assert span["span"] == f"{span_number(int(PARENT[3:35], 16), answer.headers['helicone-id']):016x}"
     assert 0 < span["end_ns"] - span["start_ns"] < 30e9
     told = {
         "gen_ai.operation.name": "chat",
@@ -72,11 +76,16 @@ def test_a_request_is_a_span_in_its_caller_s_trace(gateway: RunningGateway, coll
         "gen_ai.usage.input_tokens": usage["prompt_tokens"],
         "gen_ai.usage.output_tokens": usage["completion_tokens"],
         "gen_ai.conversation.id": "s",
+        "session.id": "s",
+        "user.id": "ann",
         "enduser.id": "ann",
+        "gen_ai.prompt.name": "p",
+        "gen_ai.prompt.version": "2",
         "http.response.status_code": 200,
         "gateway.outcome": "complete",
         "gateway.cost_usd": float(usage["prompt_tokens"]),
-        "gateway.prompt": "p",
+        "mlflow.llm.cost": f'{{"total_cost":{float(usage["prompt_tokens"])}}}',
+        "gateway.prompt": "p@2",
         "gateway.request_id": answer.headers["helicone-id"],
     }
     assert told.items() <= span.items()
@@ -141,12 +150,79 @@ def test_no_prompt_answer_or_comment_is_told(gateway: RunningGateway, collector:
     assert SECRET.encode() not in collector.raw
 
 
-def test_a_collector_that_is_away_holds_up_nobody(start_gateway: StartGateway) -> None:
-    away = Collector("http://127.0.0.1:1")
-    gateway = start_gateway(config(away), arguments=("--demo",))
-    for _ in range(20):
+def test_a_collector_that_takes_no_events_is_one_line_of_the_log(
+    start_gateway: StartGateway, collector: Collector
+) -> None:
+    collector.refuse = lambda method, target: (405, "") if target == "/v1/logs" else None
+    gateway = start_gateway(config(collector), arguments=("--demo",), environment=HASTE)
+    trace = chat(gateway).headers["x-portkey-trace-id"]
+    for value in range(3):
+        attempts = len(collector.attempts)
+        httpx.post(f"{gateway.url}/v1/feedback", json={"trace_id": trace, "value": value}).raise_for_status()
+        eventually(lambda: "/v1/logs" in collector.attempts[attempts:])  # noqa: B023
+    gateway.stop()
+    lines = telemetry_lines(gateway)
+    assert [(line["level"], line["event"]) for line in lines] == [
+        ("warning", "cannot send feedback events"),
+        ("warning", "lost feedback events"),
+    ]
+    assert "405" in lines[0]["reason"]
+    assert lines[1]["lost"] == 3
+
+
+def test_a_collector_that_is_away_holds_up_nobody_and_is_told_of_twice(
+    start_gateway: StartGateway, collector: Collector
+) -> None:
+    collector.refuse = lambda method, target: (400, "") if target == "/v1/traces" else None
+    gateway = start_gateway(config(collector), arguments=("--demo",), environment=HASTE)
+    for _ in range(5):
+        attempts = len(collector.attempts)
         assert chat(gateway).status_code == 200
+        eventually(lambda: "/v1/traces" in collector.attempts[attempts:])  # noqa: B023
+    collector.refuse = lambda method, target: None
+    assert chat(gateway).status_code == 200
     assert gateway.stop() == 0
+    lines = telemetry_lines(gateway)
+    assert [(line["level"], line["event"]) for line in lines] == [
+        ("warning", "cannot send spans"),
+        ("info", "sending spans again"),
+    ]
+    assert lines[1]["lost"] == 5
+
+
+def test_messages_are_told_only_if_asked_for_and_of_what_is_kept_whole(
+    start_gateway: StartGateway, collector: Collector
+) -> None:
+    providers = {
+        name: {"base_url": "http://127.0.0.1:1/v1", "payloads": name} for name in ("full", "redacted", "off")
+    }
+    telemetry = {**config(collector)["telemetry"], "payloads": True}
+    gateway = start_gateway({"providers": providers, "telemetry": telemetry}, arguments=("--demo",))
+    for headers in ({"x-portkey-provider": "redacted"}, {"x-portkey-provider": "off"}):
+        chat(gateway, **headers)
+    for side in ("request", "response"):
+        chat(gateway, **{f"helicone-omit-{side}": "true"})
+    answer = chat(gateway)
+    gateway.stop()
+    told = [span for span in collector.spans if "gen_ai.input.messages" in span]
+    assert len(collector.spans) == 5
+    [span] = told
+    assert span["gateway.request_id"] == answer.headers["helicone-id"]
+    assert json.loads(span["gen_ai.input.messages"]) == [
+        {"role": "user", "parts": [{"type": "text", "content": SECRET}]}
+    ]
+    [said] = json.loads(span["gen_ai.output.messages"])
+    assert said["parts"][0]["content"] == answer.json()["choices"][0]["message"]["content"]
+    collector.spans.remove(span)
+    assert SECRET not in str(collector.spans)
+
+
+def telemetry_lines(gateway: RunningGateway) -> list[dict[str, Any]]:
+    """What the log says of telemetry; all that the SDK says included."""
+    lines = [json.loads(line) for line in gateway.log().splitlines()]
+    return [
+        line for line in lines if line["logger"].startswith(("gateway.telemetry", "opentelemetry", "urllib3"))
+    ]
 
 
 def test_where_the_packages_are_not_installed_that_is_said(collector: Collector, tmp_path: Path) -> None:

@@ -1,0 +1,91 @@
+"""Delivery: whether what is sent to a receiver arrives, in two lines of the log instead of one a batch."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+
+import structlog
+
+log = structlog.get_logger("gateway.telemetry")
+
+_QUEUE_FULL = "Queue full"
+
+
+class Delivery:
+    """Tells the log when things of a kind stop arriving, and when they arrive again. Any thread may use it.
+
+    Args:
+        kind: what is sent: `spans`, `feedback`.
+        url: where to.
+    """
+
+    def __init__(self, kind: str, url: str) -> None:
+        self._kind = kind
+        self._url = url
+        self._lock = threading.Lock()
+        self._is_failing = False
+        self._has_dropped = False
+        self._lost = 0
+
+    def succeeded(self) -> None:
+        """Take note that something arrived."""
+        with self._lock:
+            was_failing, self._is_failing = self._is_failing, False
+            lost = self._take_lost() if was_failing else 0
+        if was_failing:
+            log.info(f"sending {self._kind} again", url=self._url, lost=lost)
+
+    def failed(self, reason: str, lost: int = 0) -> None:
+        """Take note that nothing arrives now, and how much will not be sent again."""
+        with self._lock:
+            was_failing, self._is_failing = self._is_failing, True
+            self._lost += lost
+        if not was_failing:
+            log.warning(f"cannot send {self._kind}", url=self._url, reason=reason)
+
+    def dropped(self, reason: str, lost: int = 1) -> None:
+        """Take note of what will not arrive, while other things may. Said the first time; counted each time."""
+        with self._lock:
+            had_dropped, self._has_dropped = self._has_dropped, True
+            self._lost += lost
+        if not had_dropped:
+            log.warning(f"dropping some {self._kind}", url=self._url, reason=reason)
+
+    def close(self) -> None:
+        """Tell what was lost and not told of yet."""
+        with self._lock:
+            lost = self._take_lost()
+        if lost:
+            log.warning(f"lost {self._kind}", url=self._url, lost=lost)
+
+    def _take_lost(self) -> int:
+        lost, self._lost = self._lost, 0
+        return lost
+
+
+class SdkLog(logging.Filter):
+    """Keeps lines of OpenTelemetry's SDK out of the log: it writes one for each attempt and each batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = threading.local()
+        self._dropped: Counter[str] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.msg, str) and record.msg.startswith(_QUEUE_FULL):
+            self._dropped[str(record.args)] += 1
+        else:
+            self._said.last = record.getMessage()
+        return False
+
+    def reason(self) -> str:
+        """Return what the SDK said last in this thread, once."""
+        last: str = getattr(self._said, "last", "no reason is known")
+        self._said.__dict__.pop("last", None)
+        return last
+
+    def take_dropped(self, kind: str) -> int:
+        """Return for how many things of a kind, `Span` or `Log`, the SDK had no room since the last time."""
+        return sum(self._dropped.pop(name) for name in list(self._dropped) if kind in name)
