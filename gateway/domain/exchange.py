@@ -154,7 +154,7 @@ NO_MODEL_CALLS = frozenset(
 """Endpoints that are asked about models or tokens, and no model to answer."""
 
 NO_MODEL_READS = frozenset({"models", "service"})
-"""Endpoints that show models or the service to a GET. Some servers let models answer below such paths, to a POST."""
+"""Endpoints that show models or the service to a GET. Below some such paths models answer, to a POST."""
 
 PROBE_METHODS = frozenset({"HEAD", "OPTIONS"})
 """Methods that ask for no answer."""
