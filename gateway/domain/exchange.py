@@ -144,15 +144,17 @@ class Exchange:
 
 NO_MODEL_CALLS = frozenset(
     {
-        "models",
-        "service",
+        "models.show",
         "messages.count_tokens",
         "responses.count_tokens",
         "gemini.count_tokens",
         "bedrock.count_tokens",
     }
 )
-"""Endpoints that are asked about models, tokens or the service, and no model to answer."""
+"""Endpoints that are asked about models or tokens, and no model to answer."""
+
+NO_MODEL_READS = frozenset({"models", "service"})
+"""Endpoints that show models or the service to a GET. Below some such paths models answer, to a POST."""
 
 PROBE_METHODS = frozenset({"HEAD", "OPTIONS"})
 """Methods that ask for no answer."""
@@ -160,7 +162,9 @@ PROBE_METHODS = frozenset({"HEAD", "OPTIONS"})
 
 def is_model_call(method: str, endpoint: str) -> bool:
     """Tell whether a model was to answer. Other calls fill no limit of requests, and are no errors in figures."""
-    return endpoint not in NO_MODEL_CALLS and method not in PROBE_METHODS
+    if method in PROBE_METHODS or endpoint in NO_MODEL_CALLS:
+        return False
+    return method != "GET" or endpoint not in NO_MODEL_READS
 
 
 def was_proxied(path: str) -> bool:

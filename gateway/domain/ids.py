@@ -55,6 +55,16 @@ def is_valid_id(text: str) -> bool:
     return 0 < len(text) <= MAX_ID_BYTES and text.isprintable() and len(text.encode()) <= MAX_ID_BYTES
 
 
+def is_template(text: str) -> bool:
+    """Tell whether `text` is a template that was not filled in, such as `{{run}}`, and so the same for all."""
+    return "{{" in text and "}}" in text
+
+
+def may_name_session(text: str) -> bool:
+    """Tell whether `text`, said by a client of itself, can be the name of a session."""
+    return is_valid_id(text) and not is_template(text)
+
+
 def parse_traceparent(header: str) -> tuple[str, str] | None:
     """Return (trace id, parent span id) of a W3C `traceparent` header, or None if it is not valid.
 

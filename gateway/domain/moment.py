@@ -73,7 +73,8 @@ def iso_us(text: str, *, is_end: bool = False) -> int | None:
     """
     try:
         if _DATE.fullmatch(text):
-            return us_of(datetime.fromisoformat(text) + timedelta(days=is_end))
+            # The end of the last day is no time that a datetime can hold.
+            return us_of(datetime.fromisoformat(text)) + is_end * _UNITS_US["d"]
         if _TIME.fullmatch(text):
             return us_of(datetime.fromisoformat(text.upper()))
     except (ValueError, OverflowError):

@@ -206,9 +206,14 @@ class Proxy:
         request, planned = call.request, call.target
         if call.head.expects_continue:
             allow_body(request)
-        body = await read_request_body(
-            request, call.capture.request_body, self.patience_seconds, _held_bytes(call)
-        )
+        try:
+            body = await read_request_body(
+                request, call.capture.request_body, self.patience_seconds, _held_bytes(call)
+            )
+        except BaseException:
+            if call.is_open:
+                call.capture.payloads = self._strictest_policy(call.principal)
+            raise
         plain = asking = None
         if isinstance(body, bytes):
             if call.is_open and (named := self._named_in_model(call, body)) is not None:
@@ -231,6 +236,11 @@ class Proxy:
             call.capture.provider = named.provider.name
             call.capture.payloads = self.policy_of(call.principal, named.provider)
         return named
+
+    def _strictest_policy(self, caller: Principal) -> PayloadPolicy:
+        """Return what may be kept of a body that broke off before it named a provider: it may be for any."""
+        policies = {self.policy_of(caller, provider) for provider in self.router.providers}
+        return max(policies, key=[*PayloadPolicy].index)
 
     def _outgoing_head(self, call: _Call, planned: Target) -> tuple[str, RawHeaders]:
         """Return the request target and the header fields for a provider."""

@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping
 import orjson
 
 from gateway.domain.exchange import Identity
-from gateway.domain.ids import MAX_ID_BYTES, is_valid_id, new_id, parse_traceparent
+from gateway.domain.ids import (
+    MAX_ID_BYTES,
+    is_template,
+    is_valid_id,
+    may_name_session,
+    new_id,
+    parse_traceparent,
+)
 from gateway.errors import BadInput
 from gateway.proxy.headers import PARENT_SESSION, SESSION_FIELDS, RequestHead
 
@@ -72,7 +79,7 @@ def _read_id(name: bytes, raw: bytes) -> str:
         raise BadInput(
             f"must be 1 to {MAX_ID_BYTES} bytes of printable text; got {len(raw)} bytes.", field=name.decode()
         )
-    if "{{" in text and "}}" in text:
+    if is_template(text):
         raise BadInput(
             f"is a template that was not filled in: {text[:100]!r}.",
             field=name.decode(),
@@ -85,7 +92,7 @@ def _sessions_in(fields: Mapping[bytes, bytes]) -> Iterator[tuple[str, str]]:
     """What agents say of their session. Such fields may be others' too, so what is no id is not refused."""
     for key, names in (("_session", SESSION_FIELDS), ("_parent_session", (PARENT_SESSION,))):
         texts = (fields[name].decode("utf-8", "surrogateescape") for name in names if name in fields)
-        if (session := next(filter(is_valid_id, texts), None)) is not None:
+        if (session := next(filter(may_name_session, texts), None)) is not None:
             yield key, session
 
 

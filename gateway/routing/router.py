@@ -65,6 +65,11 @@ class Router:
             provider = self._custom(custom_host)
         return Target(provider, provider.base_path.join(path))
 
+    @property
+    def providers(self) -> Collection[Provider]:
+        """The configured upstreams."""
+        return self._providers.values()
+
     def is_root(self, path: str) -> bool:
         """Tell whether a path is the gateway's root, or that of a provider."""
         name = path.partition("?")[0].strip("/")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gateway.domain.exchange import NO_MODEL_CALLS, PROBE_METHODS
+from gateway.domain.exchange import NO_MODEL_CALLS, NO_MODEL_READS, PROBE_METHODS
 from gateway.store.dialect import Dialect, ValueKind
 
 __all__ = [
@@ -136,7 +136,8 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
         "is_error": _plain(
             "flag",
             "((outcome NOT IN ('complete', 'client_closed') OR coalesce(status >= 400, FALSE))"
-            f" AND endpoint NOT IN ({_texts(NO_MODEL_CALLS)}) AND method NOT IN ({_texts(PROBE_METHODS)}))",
+            f" AND endpoint NOT IN ({_texts(NO_MODEL_CALLS)}) AND method NOT IN ({_texts(PROBE_METHODS)})"
+            f" AND (method <> 'GET' OR endpoint NOT IN ({_texts(NO_MODEL_READS)})))",
         ),
         "is_cached": _plain("flag", """coalesce(lower("cache_status") = 'hit', FALSE)"""),
         "stated_model": Expression("text", lambda dialect: f"({dialect.stated_model()})"),

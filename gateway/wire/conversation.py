@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 from gateway.domain.exchange import RawHeaders
-from gateway.domain.ids import is_valid_id
+from gateway.domain.ids import may_name_session
 from gateway.wire.fields import JsonObject, object_in, parse_object, text_in
 
 _BAGGAGE = b"baggage"
@@ -39,12 +39,14 @@ def read_caller(asked: JsonObject, user: str | None) -> Caller:
         user: the end user that it names, where its format has that.
     """
     user, session = _unpacked(user)
-    conversation = text_in(asked, "conversation") or text_in(object_in(asked, "conversation"), "id")
-    return Caller(
-        user,
-        conversation or session or text_in(asked, "prompt_cache_key"),
-        text_in(asked, "previous_response_id") or text_in(asked, "previous_interaction_id"),
+    sessions = (
+        text_in(asked, "conversation"),
+        text_in(object_in(asked, "conversation"), "id"),
+        session,
+        text_in(asked, "prompt_cache_key"),
     )
+    earlier = (text_in(asked, "previous_response_id"), text_in(asked, "previous_interaction_id"))
+    return Caller(user, _first_name(sessions), _first_name(earlier))
 
 
 def read_baggage(headers: RawHeaders) -> Caller:
@@ -59,7 +61,11 @@ def read_baggage(headers: RawHeaders) -> Caller:
                 key, _, rest = member.partition("=")
                 # A plus stands for itself there, but OpenTelemetry for Python writes it for a space.
                 found.setdefault(key.strip(), unquote_plus(rest.partition(";")[0].strip()))
-    return Caller(_id_in(found, "user.id"), _id_in(found, "session.id")) if found else NOBODY
+    return (
+        Caller(_first_name([found.get("user.id")]), _first_name([found.get("session.id")]))
+        if found
+        else NOBODY
+    )
 
 
 def _unpacked(user: str | None) -> tuple[str | None, str | None]:
@@ -74,6 +80,6 @@ def _unpacked(user: str | None) -> tuple[str | None, str | None]:
     return user, None
 
 
-def _id_in(members: Mapping[str, str], key: str) -> str | None:
-    text = members.get(key)
-    return text if text is not None and is_valid_id(text) else None
+def _first_name(texts: Iterable[str | None]) -> str | None:
+    """The first text that names something."""
+    return next((text for text in texts if text is not None and may_name_session(text)), None)

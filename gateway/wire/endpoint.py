@@ -68,8 +68,8 @@ _BY_PATTERN = tuple(
         (r"/predictions$", "predictions"),
         (r"/predictions/[^/]+$", "predictions.retrieve"),
         (r"^(?:/[^/]+)?/models$|/v[0-9][^/]*/models(?:/.+)?$|/foundation_model_specs$", "models"),
-        (r"/wenxinworkshop/service/list$", "models"),
-        (r"/api/(?:tags|ps|show)$", "models"),
+        (r"/wenxinworkshop/service/list$|/api/show$", "models.show"),
+        (r"/api/(?:tags|ps)$", "models"),
         (
             r"/api/version$|/wml_services/v[0-9]+/version$|/tcp_warming$|/v2/(?:projects|spaces)(?:/[^/]+)?$",
             "service",
@@ -118,18 +118,23 @@ _MODEL_IN_PATH = re.compile(
 """Gemini's and Vertex's `models/NAME:verb`, Bedrock's `model/NAME/verb`, Azure's `deployments/NAME/…`."""
 
 
+_IGNORED = re.compile(r";[^/#]*|#.*", re.DOTALL)
+"""What many servers leave out of a path before they choose what answers: parameters of segments, and a fragment."""
+
+
 def endpoint_of(path: str) -> str:
     """Return the kind of call that `path` names, judged by its last segments; `other` if it is none of ours.
 
     Args:
         path: as the caller sent it, with or without a query, below any provider's name or base path.
     """
-    return _endpoint_of(path.partition("?")[0].rstrip("/"))
+    return _endpoint_of(path.partition("?")[0])
 
 
 # Callers ask for the same few paths again and again; the bound keeps those with ids from filling the memory.
 @lru_cache(maxsize=512)
 def _endpoint_of(path: str) -> str:
+    path = _IGNORED.sub("", path).rstrip("/")
     parent, _, name = path.rpartition("/")
     if name == "completions":
         if parent.endswith("/wenxinworkshop/chat"):

@@ -90,6 +90,7 @@ def test_thumbs_that_were_read_as_grades_are_mended_and_that_is_audited(
     assert ["gateway feedback rescale --scale thumbs" in reply["message"] for reply in replies] == [
         False, False, False, False, True,
     ]  # fmt: skip
+    assert ".." not in replies[-1]["message"]
 
     rescale = ("feedback", "rescale", "--storage", database, "--scale", "thumbs")
     assert played.run(*rescale, "--dry-run").stdout == "5 of 5 grades would have another score\n"

@@ -7,8 +7,8 @@ import gzip
 import pytest
 
 from gateway.proxy.model_prefix import MAX_BYTES, provider_named, without_prefix
-from tests.log_reader import row, wait_until_interpreted
-from tests.raw_http import call, request
+from tests.log_reader import payload, row, row_soon, wait_until_interpreted
+from tests.raw_http import Connection, call, request
 from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess
 
@@ -50,6 +50,21 @@ def test_a_request_goes_to_the_provider_that_its_model_names_without_that_name(
     found = row(gateway.database, trace)
     assert (found["provider"], found["request_size"]) == (provider, len(body))
     assert "@" not in found["requested_model"]
+
+
+@pytest.mark.parametrize(
+    ("path", "is_kept"), [(b"/v1/chat/completions", False), (b"/up/v1/chat/completions", True)]
+)
+def test_of_a_body_that_breaks_off_no_more_is_kept_than_any_provider_that_it_may_name_allows(
+    gateway: RunningGateway, upstream: UpstreamProcess, path: bytes, is_kept: bool
+) -> None:
+    trace = upstream.name() + "-broken-off"
+    body = b'{"messages":[{"role":"user","content":"private"}],"model":"@quiet/gpt"}'
+    with Connection(gateway.port) as caller:
+        caller.send(request(b"POST", path, JSON, b"x-portkey-trace-id: " + trace.encode(), body=body)[:-9])
+    logged = row_soon(gateway.database, trace)
+    assert (logged["outcome"], logged["request_size"]) == ("client_closed", len(body) - 9)
+    assert (payload(gateway.database, logged["seq"]) is not None) == is_kept
 
 
 @pytest.mark.parametrize(

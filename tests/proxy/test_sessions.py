@@ -61,6 +61,8 @@ def feedback_of(gateway: RunningGateway, request_id: str) -> list[dict[str, Any]
         ([b"thread-id: thread", b"session-id: session"], "session"),
         ([b"x-session-id: " + b"x" * 513, b"session-id: short"], "short"),
         ([b"x-session-id: a\tb"], None),
+        ([b"x-session-id: {{run}}", b"session-id: a"], "a"),
+        ([b"baggage: session.id={{run}}"], None),
         ([b"session-id: a", b"Helicone-Session-Id: ours"], "ours"),
         ([b"session-id: a", b'x-portkey-metadata: {"_session": "ours"}'], "ours"),
         ([b"baggage: session.id=a"], "a"),
@@ -101,6 +103,8 @@ def test_the_session_that_a_sub_agent_was_begun_from_is_kept(
         (b"/v1/responses", {"prompt_cache_key": "k"}, "k", None),
         (b"/v1/responses", {"conversation": "conv_1", "prompt_cache_key": "k"}, "conv_1", None),
         (b"/v1/responses", {"conversation": {"id": "conv_2"}}, "conv_2", None),
+        (b"/v1/responses", {"conversation": "{{conv}}", "prompt_cache_key": "k"}, "k", None),
+        (b"/v1/responses", {"prompt_cache_key": "a\n"}, None, None),
         (b"/v1/messages", {"metadata": {"user_id": json.dumps(CLAUDE_CODE)}}, "in-json", "d" * 64),
         (
             b"/v1/messages",

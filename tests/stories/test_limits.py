@@ -14,6 +14,7 @@ import openai
 import pytest
 
 from gateway.domain.clock import now_us, rfc_3339
+from tests import raw_http
 from tests.conftest import StartGateway
 from tests.log_reader import eventually, figures, query
 from tests.running import RunningGateway
@@ -133,6 +134,11 @@ def test_calls_to_no_model_fill_no_limit_of_requests_and_are_no_errors_in_figure
         httpx.request(method, limited.url + path, headers=headers, timeout=30)
     assert httpx.get(f"{limited.url}/v1/nonsense", headers=headers, timeout=30).status_code == 404
     assert [chat(limited, "few-key").status_code for _ in range(3)] == [200, 200, 429]
+    for disguised in (b"/v1/models/m:generate%43ontent", b"/v1/models/m/infer", b"/v1/messages#/api/show"):
+        refused = raw_http.call(
+            limited.port, raw_http.request(b"POST", disguised, b"x-portkey-api-key: few-key", body=b"{}")
+        )
+        assert refused.status == 429
     asked = {"group_by": "key_name"}
     found = httpx.get(
         f"{limited.url}/api/v1/aggregates", params=asked, headers={"authorization": "Bearer ops-key"}

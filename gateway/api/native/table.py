@@ -15,6 +15,7 @@ from aiohttp import web
 
 from gateway.api.native.replies import PRIVATE, Shape
 from gateway.errors import BadInput, GatewayError
+from gateway.web.guard import unexpected
 
 CSV = "text/csv"
 _BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -63,11 +64,18 @@ async def csv_stream(
         headers={**_headers(name), "Content-Type": f"{CSV}; charset=utf-8", "X-Accel-Buffering": "no"}
     )
     await response.prepare(request)
+    if request.method == "HEAD":
+        await response.write_eof()
+        return response
     try:
         await response.write(to_csv(shape, first).encode())
         async for rows in slices:
             await response.write(to_csv(shape, rows, has_head=False).encode())
-    except GatewayError:
+    except ConnectionError:
+        raise
+    except Exception as error:
+        if not isinstance(error, GatewayError):
+            unexpected(request.path)
         # The status is sent, and what is cut short must not look whole.
         if request.transport is not None:
             request.transport.abort()

@@ -50,7 +50,8 @@ def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max
         notes = [note_of_waiting(entries)]
         if scale is signed and await core.takes_grades_for_thumbs(principal, votes):
             notes.append(THUMBS_NOTE)
-        response = success(". ".join([SAVED, *filter(None, notes)]), entries)
+        message = ". ".join(filter(None, [SAVED, " ".join(filter(None, notes))]))
+        response = success(message, entries)
         response.headers.update(joined_headers(entries))
         return response
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator
@@ -202,6 +203,17 @@ async def test_rows_come_as_csv_all_of_them_or_a_page(client: httpx.AsyncClient)
     empty = await client.get("/api/v1/requests?user=nobody&format=csv")
     assert empty.text.startswith("request_id,")
     assert empty.text.count("\r\n") == 1
+
+
+@pytest.mark.parametrize("path", ["requests", "feedback"])
+async def test_a_head_of_a_table_has_no_body(url: str, path: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    fields = "Host: localhost\r\nConnection: close\r\nAuthorization: Bearer reader"
+    writer.write(f"HEAD /api/v1/{path}?format=csv HTTP/1.1\r\n{fields}\r\n\r\n".encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert b"text/csv" in head
+    assert body == b""
 
 
 async def test_a_whole_log_comes_slice_by_slice(
