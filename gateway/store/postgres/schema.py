@@ -33,8 +33,8 @@ def bring_up_to_date(connection: PostgresConnection, name: str) -> None:
 
 
 def refuse_foreign(connection: PostgresConnection, name: str) -> list[Migration]:
-    """Return the migrations that a database of ours lacks. Raises StoreUnavailable if it is of a newer version or none
-    of ours, StoreEmpty if there is nothing in it."""
+    """Return the migrations that a database of ours lacks. Raises StoreUnavailable if it is of a newer version or
+    none of ours, StoreEmpty if there is nothing in it."""
     migrations = read_migrations(_PACKAGE)
     if (missing := _lacking(connection, name, migrations)) == migrations:
         raise StoreEmpty(f"the database {name} is empty.", hint="`gateway serve` makes its tables.")
