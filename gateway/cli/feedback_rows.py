@@ -11,7 +11,7 @@ from gateway.query import Texts
 COLUMNS = (
     Column("CREATED (UTC)", 19),
     Column("SCORE", 5),
-    Column("VALUE:WEIGHT", 12, least=7),
+    Column("VALUE:WEIGHT", 12),
     Column("AUTHOR", 6, least=6),
     Column("ABOUT", 12, least=12),
     Column("FEEDBACK ID", 36),
