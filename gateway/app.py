@@ -44,6 +44,7 @@ from gateway.query import (
     Ranking,
     RequestReader,
     SessionReader,
+    TextReader,
     TraceReader,
     UserReader,
     rolling_up,
@@ -146,7 +147,7 @@ async def open_gateway(config: Config, worker: Worker) -> Gateway:
 
     native = native_face(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
-        ranking=Ranking(store), feedback=core, audit=AuditReader(store),
+        ranking=Ranking(store), feedback=core, texts=TextReader(store), audit=AuditReader(store),
         eraser=Eraser(store, lambda: are_rows_spilled(url, local_dir)), keys=keys, allowances=allowances,
         scale_of=scale_now, max_body_bytes=longest,
     )  # fmt: skip

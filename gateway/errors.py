@@ -186,6 +186,10 @@ class StoreUnavailable(GatewayError):
     retry_after_seconds = 5
 
 
+class StoreEmpty(StoreUnavailable):
+    """The store is there, and no gateway has made anything in it yet."""
+
+
 class QuestionTimeout(GatewayError):
     """A question took longer than one may. The same again would take as long, so callers are told not to retry."""
 

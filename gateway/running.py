@@ -38,6 +38,19 @@ from gateway.web.cors import AllowedOrigins
 from gateway.web.face import Face
 from gateway.web.guard import Guard
 
+_RELOADED = frozenset(
+    {
+        "server.allowed_hosts",
+        "server.allow_custom_hosts",
+        "server.drain_seconds",
+        "server.max_in_flight",
+        "server.read_timeout",
+        "storage.payloads",
+        "storage.retention_days",
+    }
+)
+"""What a reload takes over of these sections."""
+
 
 class Voting:
     """What giving feedback with tokens takes: the tokens, how often each may be used, and from whose pages."""
@@ -165,6 +178,20 @@ class Gateway:
         await self.upstream.close()
         await self.store.close()
         await self.inheriting.close()
+
+
+def changes_at_start(started: Config, new: Config) -> list[str]:
+    """Return the fields in which `new` differs from what was started, and which `Gateway.reload` leaves alone."""
+    parts = (
+        (section, name) for section in ("server", "storage") for name in getattr(new, section).model_dump()
+    )
+    fields = [
+        f"{section}.{name}"
+        for section, name in parts
+        if getattr(getattr(started, section), name) != getattr(getattr(new, section), name)
+    ]
+    fields += [name for name in ("prices", "telemetry") if getattr(started, name) != getattr(new, name)]
+    return [field for field in fields if field not in _RELOADED]
 
 
 def check_reload(config: Config) -> None:

@@ -11,13 +11,14 @@ from pathlib import Path
 import click
 
 from gateway.cli.criteria import criteria_options, filter_of, given_format, warn_of_unknown_keys
-from gateway.cli.feedback_rows import Excerpt, entry_lines, read_excerpts
+from gateway.cli.feedback_rows import entry_lines
 from gateway.cli.sources import config_option, find_file, storage_option, storage_url
 from gateway.cli.stores import audited, open_existing
 from gateway.domain.feedback import Feedback
 from gateway.domain.filter import All, Filter, Is, Op, Page, Sort
 from gateway.domain.principal import OPEN
 from gateway.feedback import SCALES, FeedbackCore, NewFeedback, note_of_waiting, rescale
+from gateway.query import TextReader, Texts
 from gateway.query.metadata_keys import unknown_keys
 from gateway.query.search import FEEDBACK
 
@@ -91,12 +92,12 @@ def list_(
     """List feedback of every dialect, the newest first; all conditions must hold.
 
     The same search as that of GET /api/v1/feedback. Below each entry stands what was asked and answered, and what
-    was said of it.
+    was said of it; --json and --csv have it whole.
     """
     signs = () if rating is None else (f"rating={rating}",)
     asked = filter_of(FEEDBACK, criteria, (*where, *signs))
     output = given_format(is_json, is_csv)
-    found = asyncio.run(_list(storage_url(config_file, storage), asked, limit, output == "table"))
+    found = asyncio.run(_list(storage_url(config_file, storage), asked, limit))
     for line in _lines(found, output):
         click.echo(line)
     warn_of_unknown_keys(found.unknown_keys)
@@ -105,7 +106,7 @@ def list_(
 @dataclass(frozen=True, slots=True)
 class _Found:
     entries: list[Feedback]
-    excerpts: dict[str, Excerpt]
+    texts: dict[str, Texts]
     unknown_keys: tuple[str, ...]
 
 
@@ -151,7 +152,7 @@ async def _give(url: str, votes: list[NewFeedback]) -> Feedback:
         return entry
 
 
-async def _list(url: str, where: Filter, limit: int, has_excerpts: bool) -> _Found:
+async def _list(url: str, where: Filter, limit: int) -> _Found:
     async with open_existing(url) as store:
 
         async def exists(condition: Filter) -> bool:
@@ -160,14 +161,15 @@ async def _list(url: str, where: Filter, limit: int, has_excerpts: bool) -> _Fou
         entries = await store.find_feedback(where, NEWEST_FIRST, Page(limit), None)
         return _Found(
             entries,
-            await read_excerpts(store, entries) if has_excerpts else {},
+            await TextReader(store).texts_of(entries),
             () if entries else await unknown_keys(FEEDBACK, where, exists),
         )
 
 
 def _lines(found: _Found, output: str) -> Iterable[str]:
     if output == "table":
-        return entry_lines(found.entries, found.excerpts)
+        return entry_lines(found.entries, found.texts)
     from gateway.cli.json_lines import feedback_csv, feedback_lines
 
-    return feedback_csv(found.entries) if output == "csv" else feedback_lines(found.entries)
+    write = feedback_csv if output == "csv" else feedback_lines
+    return write(found.entries, found.texts)

@@ -10,17 +10,19 @@ from collections.abc import Iterable, Iterator, Mapping
 import orjson
 
 from gateway.api.native.audit import AuditRow
+from gateway.api.native.feedback import FeedbackWithTexts
 from gateway.api.native.replies import Shape
-from gateway.api.native.shapes import FeedbackRow, LoggedRow, logged_rows
+from gateway.api.native.shapes import LoggedRow, logged_rows
 from gateway.api.native.table import to_csv
 from gateway.domain.audit import AuditEntry
 from gateway.domain.feedback import Feedback, FeedbackSummary
 from gateway.domain.request import RequestRecord
+from gateway.query import Texts
 
 
-def feedback_lines(entries: Iterable[Feedback]) -> Iterator[str]:
-    """Return a line for each entry, equal to what `GET /api/v1/traces` says of it."""
-    return (_line(FeedbackRow.of(entry)) for entry in entries)
+def feedback_lines(entries: Iterable[Feedback], texts: Mapping[str, Texts]) -> Iterator[str]:
+    """Return a line for each entry, equal to what `GET /api/v1/feedback?texts=true` says of it."""
+    return map(_line, _with_texts(entries, texts))
 
 
 def request_lines(records: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]) -> Iterator[str]:
@@ -49,9 +51,13 @@ class RequestCsv:
             yield text.removesuffix("\n")
 
 
-def feedback_csv(entries: Iterable[Feedback]) -> Iterator[str]:
-    """Return entries as CSV, equal to that of `GET /api/v1/feedback`, as one text."""
-    yield to_csv(FeedbackRow, map(FeedbackRow.of, entries)).removesuffix("\n")
+def feedback_csv(entries: Iterable[Feedback], texts: Mapping[str, Texts]) -> Iterator[str]:
+    """Return entries as CSV, equal to that of `GET /api/v1/feedback?texts=true`, as one text."""
+    yield to_csv(FeedbackWithTexts, _with_texts(entries, texts)).removesuffix("\n")
+
+
+def _with_texts(entries: Iterable[Feedback], texts: Mapping[str, Texts]) -> Iterator[FeedbackWithTexts]:
+    return (FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in entries)
 
 
 def _line(shape: Shape) -> str:

@@ -63,6 +63,8 @@ def tail(
 
 
 @command.command("query")
+@click.option("--bad", "rating", flag_value="bad", help="Those whose mean score is below 0.")
+@click.option("--good", "rating", flag_value="good", help="Those whose mean score is above 0.")
 @criteria_options(REQUESTS)
 @click.option(
     "--metadata", metavar="KEY=VALUE", multiple=True, help="The same as --where metadata.KEY=VALUE."

@@ -56,7 +56,7 @@ def _settings(provider: str | None, needs_key: bool) -> list[str]:
     model = (
         [] if provider == DEMO else [f"  MODEL=...          # one that {provider or 'the provider'} serves"]
     )
-    key = ["  GATEWAY_KEY=...    # with the roles proxy and feedback"] if needs_key else []
+    key = ["  GATEWAY_KEY=...    # with the roles proxy, feedback and read"] if needs_key else []
     return ["Set first:", *model, *key, ""] if model or key else []
 
 

@@ -76,7 +76,8 @@ class NewFeedback(Said, total=False):
 class RequestFilters(TypedDict, total=False):
     """By what requests are found; all that are given must hold.
 
-    `status` is a status or a class such as "4xx". `since` and `until` must say their time zone.
+    `status` is a status or a class such as "4xx". `since` and `until` must say their time zone. `rating` to
+    `comment` are about the feedback on a request, its trace and its session, with scores from -1 to 1.
     """
 
     trace_id: str
@@ -91,6 +92,12 @@ class RequestFilters(TypedDict, total=False):
     session: str
     organisation: str
     prompt: str
+    rating: Literal["good", "bad", "neutral"]
+    min_score: float
+    max_score: float
+    has_feedback: bool
+    label: str
+    comment: str
     since: datetime
     until: datetime
     metadata: Mapping[str, str | float | bool]
@@ -195,7 +202,7 @@ def _query(filters: RequestFilters) -> dict[str, str]:
         elif isinstance(value, datetime):
             query[_TIMES[name]] = _time(name, value)
         elif value is not None:
-            query[name] = str(value)
+            query[name] = _text(value)
     return query
 
 

@@ -155,8 +155,9 @@ class Proxy:
             target = self.router.plan(request.raw_path, *choice)
         except GatewayError as error:
             endpoint = endpoint_of(request.raw_path)
-            self.refused[(principal and principal.name) or "", error.code] += 1
-            self._access_log.refused(request.method, endpoint, error)
+            name = None if principal is None else principal.name
+            self.refused[name or "", error.code] += 1
+            self._access_log.refused(request.method, endpoint, error, name)
             return _draw(error, request, endpoint, identity)
         capture = self._capture(request, head, identity, omission, principal, target, endpoint)
         is_open = choice[1] is None and request.raw_path.startswith("/v1/")

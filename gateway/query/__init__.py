@@ -14,6 +14,7 @@ from gateway.query.ranking import MEASURES, Order, Ranked, Ranking
 from gateway.query.requests import LoggedRequest, Message, RequestReader, Slice
 from gateway.query.rolling import rolling_up
 from gateway.query.sessions import SessionReader
+from gateway.query.texts import TextReader, Texts
 from gateway.query.traces import TraceReader
 from gateway.query.users import User, UserReader, UserSlice
 
@@ -33,6 +34,8 @@ __all__ = [
     "RequestReader",
     "SessionReader",
     "Slice",
+    "TextReader",
+    "Texts",
     "TraceReader",
     "User",
     "UserReader",

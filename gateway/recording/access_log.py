@@ -39,6 +39,7 @@ class AccessLog:
             return
         usage = facts.usage
         known = {
+            "key": exchange.key_name,
             "provider": exchange.provider,
             "model": facts.model or facts.requested_model,
             "ms": (exchange.ended_at_us - exchange.started_at_us) // 1000,
@@ -53,12 +54,16 @@ class AccessLog:
         path = exchange.path.partition("?")[0]
         self._write(exchange.method, path, status or "-", is_failure=is_failure, known=known)
 
-    def refused(self, method: str, endpoint: str, error: GatewayError) -> None:
-        """Write the line of a proxied request that was refused before a provider was chosen."""
+    def refused(self, method: str, endpoint: str, error: GatewayError, key_name: str | None) -> None:
+        """Write the line of a proxied request that was refused before a provider was chosen.
+
+        Args:
+            key_name: the caller's key; None where it has none.
+        """
         is_failure = error.status >= _FIRST_FAILURE
         if self._wants(is_failure=is_failure):
             # The path and the error's text may hold a key.
-            known = {"error": error.code, "field": error.field}
+            known = {"key": key_name, "error": error.code, "field": error.field}
             self._write(method, endpoint, error.status, is_failure=is_failure, known=known)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:

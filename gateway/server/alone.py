@@ -28,7 +28,7 @@ async def serve_alone(config: Config, reload: Callable[[], Config], on_ready: Ca
         listeners = bind(config.server.host, config.server.port)
         url = url_of(config.server.host, listeners)
         await house.let_in(listeners)
-        stop = on_signals(reload, take_over)
+        stop = on_signals(config, reload, take_over)
         log.info("started", url=url, version=__version__, providers=list(config.providers))
         on_ready(url)
         await stop.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -82,4 +83,6 @@ def _bind(family: socket.AddressFamily, address: Any, options: Sequence[int]) ->
 
 
 def _refusal(where: str, error: OSError) -> OSError:
-    return OSError(error.errno, f"cannot listen on {where}: {(error.strerror or str(error)).lower()}")
+    reason = (error.strerror or str(error)).lower()
+    fix = ". Stop what listens there, or take another port: --port" if error.errno == errno.EADDRINUSE else ""
+    return OSError(error.errno, f"cannot listen on {where}: {reason}{fix}")

@@ -34,7 +34,7 @@ log = structlog.get_logger("gateway.server")
 async def supervise(config: Config, reload: Callable[[], Config], on_ready: Callable[[str], None]) -> None:
     """Do with several processes what `gateway.server.run` says."""
     crew = Crew(config, bind_each(config.server.host, config.server.port, config.server.workers))
-    stop = on_signals(reload, crew.reload)
+    stop = on_signals(config, reload, crew.reload)
     try:
         await crew.until(crew.has_served, stop)
         if not stop.is_set():

@@ -20,6 +20,7 @@ _ANSWERS = (
     "generation",
     "result",
     "text",
+    "refusal",
 )
 _MAX_DEPTH = 8
 

@@ -162,5 +162,9 @@ def test_what_was_disliked_is_listed_with_question_answer_and_comment(played: Pl
     head, line = played.run(*listed, "feedback.metadata.page=home", "--good", "--csv").stdout.splitlines()
     assert head.startswith("feedback_id,")
     assert line.startswith(up.feedback_id)
+    [line] = played.run(*listed, "feedback.metadata.page=home", "--json").stdout.splitlines()
+    row = json.loads(line)
+    assert question == f"  question  {row['question']}"
+    assert row["answer"].startswith(answer.removeprefix("  answer    ").rstrip("…"))
     nothing = played.run(*listed, "metadata.page=faq")
     assert (nothing.returncode, nothing.stderr) == (0, "Nothing of that time has metadata.page.\n")

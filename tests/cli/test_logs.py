@@ -134,7 +134,7 @@ def test_an_id_of_several_requests_is_a_failure_that_tells_them_until_the_trace_
     assert "\ntrace_id           left\n" in shown
     vote = played.run("feedback", "add", "shared", "1")
     assert (vote.returncode, vote.stdout) == (1, "")
-    assert vote.stderr.startswith("error: trace_id: 'shared' names several requests")
+    assert vote.stderr.startswith("error: id: 'shared' names several requests")
 
 
 def test_show_has_the_feedback_on_the_trace_and_the_session_and_says_so_and_the_judged_one_is_found(

@@ -135,6 +135,13 @@ def test_find_takes_every_filter(gateway: RunningGateway, client: GatewayClient)
     assert [request.request_id for request in fitting] == [asked]
     assert not list(client.requests.find(trace_id="filtered", status="4xx"))
     assert not list(client.requests.find(trace_id="filtered", until=since))
+    client.feedback.give(asked, thumb="down", label="long", comment="Too long")
+    judged = client.requests.find(
+        trace_id="filtered", rating="bad", min_score=-1, max_score=-0.5, has_feedback=True, label="long",
+        comment="too",
+    )  # fmt: skip
+    assert [request.mean_score for request in judged] == [-1]
+    assert not list(client.requests.find(trace_id="filtered", rating="good"))
     assert not list(client.requests.find(trace_id="filtered", metadata={"plan": "free"}))
 
 

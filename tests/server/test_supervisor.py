@@ -206,8 +206,9 @@ def test_a_port_in_use_is_one_line_and_exit_code_1(tmp_path: Path, start_gateway
     failed = run_gateway("serve", "--workers", "2", "--port", str(gateway.port), cwd=tmp_path)
     assert failed.returncode == 1
     assert failed.stdout == ""
-    assert (
-        failed.stderr == f"error: cannot listen on 127.0.0.1, port {gateway.port}: address already in use\n"
+    assert failed.stderr == (
+        f"error: cannot listen on 127.0.0.1, port {gateway.port}: address already in use. "
+        "Stop what listens there, or take another port: --port\n"
     )
 
 

@@ -167,6 +167,13 @@ def test_a_reload_takes_over_how_feedback_is_read_and_waited_for(
     gateway.signal(signal.SIGHUP)
     eventually(lambda: gateway.log().count("configuration reloaded") == 2)
     assert _scores(gateway) == [0, 0.5]
+    assert "at the next start" not in gateway.log()
+
+    changed = {"server": {"port": 1, "max_in_flight": 7}, "storage": {"durability": "interval"}}
+    gateway.write_config({**config, **changed})
+    gateway.signal(signal.SIGHUP)
+    eventually(lambda: "at the next start" in gateway.log())
+    assert '"fields": ["server.port", "storage.durability"]' in gateway.log()
 
 
 def test_a_configuration_that_cannot_be_used_changes_nothing(

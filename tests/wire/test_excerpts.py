@@ -49,6 +49,7 @@ def test_the_question_is_what_a_user_said_last(request_body: object, question: s
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
+        ({"choices": [{"message": {"content": None, "refusal": "I cannot"}}]}, "I cannot"),
         ({"choices": [{"message": {"role": "assistant", "content": "a"}}]}, "a"),
         ({"choices": [{"text": "a"}]}, "a"),
         (

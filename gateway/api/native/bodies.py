@@ -192,7 +192,7 @@ def _refuse_unknown(entry: object, at: str) -> None:
         field=field_path([unknown], at),
         hint="Send it as id."
         if unknown in OTHER_NAMES
-        else f"What is not among these goes into metadata: {taken}.",
+        else f"Known are {taken}; send anything else within metadata.",
     )
 
 

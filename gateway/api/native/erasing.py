@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from aiohttp import web
 from pydantic import Field
 
 from gateway.api.native.replies import Shape, reply
 from gateway.domain.erasure import Belongings
 from gateway.erasing import Eraser
-from gateway.errors import BadInput
 from gateway.web.face import Parameter
 
 DRY_RUN = Parameter(
@@ -24,14 +21,6 @@ class ErasedReply(Shape):
     requests: int = Field(description="Requests of which only the figures are left.")
     feedback: int = Field(description="Entries of which nothing is left.")
     dry_run: bool = Field(description="Whether nothing was erased, only counted.")
-
-
-def read_dry_run(given: Mapping[str, str]) -> bool:
-    """Tell whether it is only to be counted. Raises BadInput for a value that is none."""
-    text = given.get(DRY_RUN.name, "false")
-    if text not in ("true", "false"):
-        raise BadInput("must be true or false.", field=DRY_RUN.name)
-    return text == "true"
 
 
 def target_without_person(request: web.Request) -> str | None:

@@ -18,7 +18,15 @@ from gateway.api.native.users import UserEndpoints
 from gateway.domain.principal import Principal
 from gateway.erasing import Eraser
 from gateway.feedback import FeedbackCore, Scale
-from gateway.query import AuditReader, Ranking, RequestReader, SessionReader, TraceReader, UserReader
+from gateway.query import (
+    AuditReader,
+    Ranking,
+    RequestReader,
+    SessionReader,
+    TextReader,
+    TraceReader,
+    UserReader,
+)
 from gateway.web.face import Face
 
 
@@ -30,6 +38,7 @@ def native_face(
     users: UserReader,
     ranking: Ranking,
     feedback: FeedbackCore,
+    texts: TextReader,
     eraser: Eraser,
     audit: AuditReader,
     keys: KeyRing,
@@ -53,7 +62,7 @@ def native_face(
             *SessionEndpoints(sessions).endpoints(),
             *UserEndpoints(users, eraser).endpoints(),
             *AggregateEndpoints(ranking).endpoints(),
-            *FeedbackEndpoints(feedback, eraser, scale_of, max_body_bytes).endpoints(),
+            *FeedbackEndpoints(feedback, texts, eraser, scale_of, max_body_bytes).endpoints(),
             *AuditEndpoints(audit).endpoints(),
             *KeyEndpoints(keys, allowances).endpoints(),
         ),

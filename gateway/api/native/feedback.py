@@ -3,7 +3,7 @@ and to erase them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from aiohttp import web
@@ -14,11 +14,10 @@ from gateway.api.native.erasing import (
     DRY_RUN,
     ErasedReply,
     erase_unless_dry,
-    read_dry_run,
     target_without_person,
 )
 from gateway.api.native.filters import Search, read_feedback_search, read_mark
-from gateway.api.native.parameters import FEEDBACK_PARAMETERS, MAX_LIMIT
+from gateway.api.native.parameters import FEEDBACK_PARAMETERS, MAX_LIMIT, TEXTS, read_switch
 from gateway.api.native.replies import NextCursor, Shape, UnknownKeys, refuse_unknown_keys, reply
 from gateway.api.native.shapes import FeedbackRow, Time, rfc_3339
 from gateway.api.native.table import CSV, csv_page, csv_stream, wants_csv
@@ -28,6 +27,7 @@ from gateway.domain.principal import Principal, Role
 from gateway.erasing import Eraser
 from gateway.errors import BadInput
 from gateway.feedback import FeedbackCore, Scale
+from gateway.query import TextReader, Texts
 from gateway.query.metadata_keys import unknown_keys
 from gateway.query.search import FEEDBACK
 from gateway.web.bodies import read_json
@@ -44,8 +44,29 @@ AUTHOR = Parameter("author", "Whose feedback is to be erased.", is_required=True
 NEWEST_FIRST = Sort("created_at_us", descending=True, then=Sort("feedback_id", descending=False))
 
 
+class FeedbackWithTexts(FeedbackRow):
+    """A feedback entry with what was asked and answered in the request that it counts for."""
+
+    question: str | None = Field(description="The last text that the user said.")
+    answer: str | None = Field(description="The text that was answered.")
+    no_answer: str | None = Field(description="Why there is no answer, as far as the log tells.")
+
+    @classmethod
+    def with_texts(cls, entry: Feedback, texts: Texts | None) -> FeedbackWithTexts:
+        known = texts or Texts()
+        row = dict(FeedbackRow.of(entry))
+        return cls.model_validate(
+            {
+                **row,
+                "question": known.question or None,
+                "answer": known.answer or None,
+                "no_answer": known.no_answer,
+            }
+        )
+
+
 class FeedbackListReply(Shape):
-    data: list[FeedbackRow] = Field(description="Newest first.")
+    data: list[FeedbackWithTexts | FeedbackRow] = Field(description="Newest first.")
     next_cursor: NextCursor
     unknown_keys: UnknownKeys
 
@@ -82,11 +103,13 @@ class FeedbackEndpoints:
     def __init__(
         self,
         feedback: FeedbackCore,
+        texts: TextReader,
         eraser: Eraser,
         scale_of: Callable[[Principal], Scale],
         max_body_bytes: int,
     ) -> None:
         self._feedback = feedback
+        self._texts = texts
         self._eraser = eraser
         self._scale_of = scale_of
         self._max_body_bytes = max_body_bytes
@@ -168,15 +191,19 @@ class FeedbackEndpoints:
 
     async def _find(self, request: web.Request, principal: Principal) -> web.StreamResponse:
         search = read_feedback_search(request.query.items())
+        has_texts = read_switch(request.query, TEXTS)
+        shape = FeedbackWithTexts if has_texts else FeedbackRow
         if wants_csv(request) and "limit" not in request.query:
-            return await csv_stream(request, "feedback", FeedbackRow, self._all(search, principal))
-        found = await self._slice(search, principal)
+            return await csv_stream(request, "feedback", shape, self._all(search, principal, has_texts))
+        found = await self._slice(search, principal, has_texts)
         if wants_csv(request):
             refuse_unknown_keys(found.unknown_keys)
-            return csv_page(request, "feedback", FeedbackRow, found.data, found.next_cursor)
+            return csv_page(request, "feedback", shape, found.data, found.next_cursor)
         return reply(found)
 
-    async def _slice(self, search: Search[tuple[int, str]], principal: Principal) -> FeedbackListReply:
+    async def _slice(
+        self, search: Search[tuple[int, str]], principal: Principal, has_texts: bool
+    ) -> FeedbackListReply:
         async def exists(condition: Filter) -> bool:
             return bool(await self._feedback.find(condition, NEWEST_FIRST, Page(1), principal))
 
@@ -186,18 +213,24 @@ class FeedbackEndpoints:
         unknown = await unknown_keys(FEEDBACK, search.where, exists) if is_empty else ()
         data = found[: search.limit]
         return FeedbackListReply(
-            data=[FeedbackRow.of(entry) for entry in data],
+            data=await self._rows(data, has_texts),
             next_cursor=_cursor(data[-1]) if len(found) > search.limit else None,
             unknown_keys=list(unknown),
         )
 
+    async def _rows(self, entries: list[Feedback], has_texts: bool) -> list[FeedbackWithTexts | FeedbackRow]:
+        if not has_texts:
+            return [FeedbackRow.of(entry) for entry in entries]
+        texts = await self._texts.texts_of(entries)
+        return [FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in entries]
+
     async def _all(
-        self, search: Search[tuple[int, str]], principal: Principal
-    ) -> AsyncIterator[list[FeedbackRow]]:
+        self, search: Search[tuple[int, str]], principal: Principal, has_texts: bool
+    ) -> AsyncIterator[Sequence[FeedbackRow]]:
         """All that is found from a place on, slice by slice."""
         following: Search[tuple[int, str]] | None = replace(search, limit=MAX_LIMIT)
         while following is not None:
-            found = await self._slice(following, principal)
+            found = await self._slice(following, principal, has_texts)
             refuse_unknown_keys(found.unknown_keys)
             yield found.data
             mark = read_mark(found.next_cursor)
@@ -217,7 +250,7 @@ class FeedbackEndpoints:
         refuse_unknown(given, [AUTHOR.name, DRY_RUN.name])
         if AUTHOR.name not in given:
             raise BadInput("is missing; say whose feedback is to be erased.", field=AUTHOR.name)
-        is_dry = read_dry_run(given)
+        is_dry = read_switch(given, DRY_RUN)
         belongings = await self._eraser.of_author(given[AUTHOR.name], principal)
         return await erase_unless_dry(self._eraser, belongings, is_dry)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.domain.moment import PATTERN
+from gateway.errors import BadInput
 from gateway.query.criterion import Criterion, Takes
 from gateway.query.search import AUDIT, COUNTED_REQUESTS, FEEDBACK, METADATA, REQUESTS, Searchable
 from gateway.web.face import Parameter
@@ -78,10 +79,24 @@ CSV_FORMAT = Parameter(
     {"type": "string", "enum": ["json", "csv"]},
 )
 
+TEXTS = Parameter(
+    "texts",
+    "`true`: with `question`, `answer` and `no_answer` of the request that each entry counts for.",
+    {"type": "boolean", "default": False},
+)
+
 REQUEST_CRITERIA = criteria_parameters(REQUESTS)
 FIGURE_CRITERIA = criteria_parameters(COUNTED_REQUESTS)
 SEARCH_PARAMETERS = (*REQUEST_CRITERIA, *slice_parameters("requests"), CSV_FORMAT)
 TRACE_PARAMETERS = (*REQUEST_CRITERIA, *slice_parameters("traces"))
 SESSION_PARAMETERS = (*REQUEST_CRITERIA, *slice_parameters("sessions"))
-FEEDBACK_PARAMETERS = (*criteria_parameters(FEEDBACK), *slice_parameters("entries"), CSV_FORMAT)
+FEEDBACK_PARAMETERS = (*criteria_parameters(FEEDBACK), *slice_parameters("entries"), TEXTS, CSV_FORMAT)
 AUDIT_PARAMETERS = (*criteria_parameters(AUDIT), *slice_parameters("entries"))
+
+
+def read_switch(given: Mapping[str, str], parameter: Parameter) -> bool:
+    """Tell whether a parameter is `true`; left out it is `false`. Raises BadInput for another value."""
+    text = given.get(parameter.name, "false")
+    if text not in ("true", "false"):
+        raise BadInput("must be true or false.", field=parameter.name)
+    return text == "true"

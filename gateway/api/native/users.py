@@ -11,10 +11,10 @@ from gateway.api.native.erasing import (
     DRY_RUN,
     ErasedReply,
     erase_unless_dry,
-    read_dry_run,
     target_without_person,
 )
 from gateway.api.native.figures import TimedFigures, timed_figures
+from gateway.api.native.parameters import read_switch
 from gateway.api.native.questions import USER_PARAMETERS, read_user_question
 from gateway.api.native.replies import NextCursor, Shape, UnknownKeys, reply
 from gateway.api.native.shapes import Time, rfc_3339
@@ -121,7 +121,7 @@ class UserEndpoints:
     async def _erase(self, request: web.Request, principal: Principal) -> web.Response:
         given = once_each(request.query.items())
         refuse_unknown(given, [DRY_RUN.name])
-        is_dry = read_dry_run(given)
+        is_dry = read_switch(given, DRY_RUN)
         belongings = await self._eraser.of_user(request.match_info["user"], principal)
         return await erase_unless_dry(self._eraser, belongings, is_dry)
 

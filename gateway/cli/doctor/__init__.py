@@ -24,7 +24,7 @@ from gateway.cli.doctor.providers import check_providers
 from gateway.cli.sources import config_option, find_file
 from gateway.cli.stores import is_missing
 from gateway.config import load_config
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreEmpty, StoreUnavailable
 from gateway.store import Examined, examine_store, spill_path
 
 CHECKS: Sequence[Check] = (
@@ -70,6 +70,8 @@ def _examined(url: str) -> Examined | StoreUnavailable | None:
         return None
     try:
         return examine_store(url)
+    except StoreEmpty:
+        return None
     except StoreUnavailable as error:
         return error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreEmpty, StoreUnavailable
 from gateway.store.migrate import Migration, apply, lacking, read_migrations
 from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.locks import MIGRATING
@@ -33,11 +33,11 @@ def bring_up_to_date(connection: PostgresConnection, name: str) -> None:
 
 
 def refuse_foreign(connection: PostgresConnection, name: str) -> list[Migration]:
-    """Return the migrations that a database of ours lacks. Raises StoreUnavailable if it is of a newer version, or
-    none of ours at all."""
+    """Return the migrations that a database of ours lacks. Raises StoreUnavailable if it is of a newer version or
+    none of ours, StoreEmpty if there is nothing in it."""
     migrations = read_migrations(_PACKAGE)
     if (missing := _lacking(connection, name, migrations)) == migrations:
-        raise StoreUnavailable(f"the database {name} holds no data of a gateway.")
+        raise StoreEmpty(f"the database {name} is empty.", hint="`gateway serve` makes its tables.")
     return missing
 
 

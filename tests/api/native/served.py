@@ -7,7 +7,15 @@ from gateway.access.keys import KeyRing
 from gateway.api.native import native_face
 from gateway.erasing import Eraser
 from gateway.feedback import FeedbackCore, signed, thumbs
-from gateway.query import AuditReader, Ranking, RequestReader, SessionReader, TraceReader, UserReader
+from gateway.query import (
+    AuditReader,
+    Ranking,
+    RequestReader,
+    SessionReader,
+    TextReader,
+    TraceReader,
+    UserReader,
+)
 from gateway.store.base import Store
 from gateway.web.face import Face
 from tests.api.serving import MIB
@@ -22,6 +30,7 @@ def face_over(store: Store, feedback: FeedbackCore | None = None, keys: KeyRing 
         users=UserReader(store),
         ranking=Ranking(store),
         feedback=feedback or FeedbackCore(store),
+        texts=TextReader(store),
         eraser=Eraser(store, lambda: False),
         audit=AuditReader(store),
         keys=keys or KeyRing({}, store),

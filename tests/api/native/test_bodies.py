@@ -128,7 +128,7 @@ async def test_the_reply_says_of_each_what_it_was_joined_to_or_that_it_waits(
         ({"id": "a"}, "body", "says nothing. Send thumb, rating, score, value, label, comment or edited_text."),
         ({"id": "a", "comment": ""}, "body", "says nothing."),
         ({"trace_id": "a", "thumb": "up"}, "trace_id", "is not known here. Send it as id."),
-        ({"id": "a", "thumbs": "up"}, "thumbs", "is not known here. What is not among these goes into"),
+        ({"id": "a", "thumbs": "up"}, "thumbs", "is not known here. Known are id, thumb,"),
         ("up", "body", "must be an object"),
         ([], "body", "array of 1 to 1,000"),
         ([{"id": "a", "thumb": "up"}, {"id": "a", "rating": 6}], "[1].rating", "must be a number from 1"),

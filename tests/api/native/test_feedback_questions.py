@@ -14,7 +14,7 @@ import pytest
 
 from gateway.domain.clock import now_us
 from gateway.domain.feedback import Target
-from gateway.domain.request import Facts
+from gateway.domain.request import Facts, Usage
 from gateway.store import open_store
 from gateway.store.base import Store
 from tests.api.native.conftest import MakeExchange, MakeFeedback, key
@@ -159,6 +159,55 @@ async def test_a_key_that_nothing_has_is_named(client: httpx.AsyncClient) -> Non
             # A table has no place for it.
             answer = await client.get(f"/api/v1/{path}&format=csv")
             assert (answer.status_code, answer.json()["error"]["field"]) == (400, unknown[0]), path
+
+
+async def test_entries_come_with_what_was_asked_and_answered_or_why_nothing_was(
+    client: httpx.AsyncClient, store: Store, make_exchange: MakeExchange, make_feedback: MakeFeedback
+) -> None:
+    asked = b'{"messages": [{"role": "user", "content": "Where is it?"}]}'
+    answers = {
+        "full": (200, b'{"choices": [{"message": {"content": "Here."}}]}'),
+        "none": (200, b'{"choices": [{"message": {"content": ""}}]}'),
+        "failed": (500, b'{"error": {"message": "no"}}'),
+    }
+    ids = list(answers)
+    seqs = await store.append(
+        [
+            make_exchange(name, f"trace {name}", request_body=asked, response_body=body, status=status)
+            for name, (status, body) in answers.items()
+        ]
+    )
+    cut = Facts(
+        finish_reason="length", usage=Usage(prompt_tokens=1, completion_tokens=50, reasoning_tokens=50)
+    )
+    facts = zip(seqs, (Facts(), cut, Facts()), strict=True)
+    await store.annotate(list(facts), now_us())
+    entries = [
+        make_feedback(
+            f"trace {name}",
+            feedback_id=f"0190b000-0000-7000-8000-00000000000{number}",
+            target=Target.TRACE,
+            label="texts",
+            created_at_us=now_us() - number * HOUR_US,
+        )
+        for number, name in enumerate([*ids, "waiting"])
+    ]
+    await store.put_feedback(entries)
+
+    reasons = [None, "finish_reason length, 50 of 50 tokens are reasoning", "status 500", None]
+    rows = (await ask(client, "feedback?label=texts&texts=true"))["data"]
+    assert [row["question"] for row in rows] == ["Where is it?"] * 3 + [None]
+    assert [row["answer"] for row in rows] == ["Here.", None, None, None]
+    assert [row["no_answer"] for row in rows] == reasons
+    table = await client.get("/api/v1/feedback?label=texts&texts=true&format=csv")
+    read = list(csv.DictReader(io.StringIO(table.text, newline="")))
+    assert [row["no_answer"] for row in read] == [reason or "" for reason in reasons]
+    assert read[0]["answer"] == "Here."
+
+    [row, *_] = (await ask(client, "feedback?label=texts"))["data"]
+    assert "question" not in row
+    refused = await client.get("/api/v1/feedback?texts=yes")
+    assert (refused.status_code, refused.json()["error"]["field"]) == (400, "texts")
 
 
 async def test_figures_are_split_by_two_fields(client: httpx.AsyncClient) -> None:
