@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.domain.exchange import Identity
 from gateway.errors import GatewayError, NotUpgraded
+from gateway.proxy.headers import REQUEST_ID_FIELDS, TRACE_ID_FIELDS
 from gateway.web.guard import error_headers
 
 TYPES = {
@@ -100,4 +101,7 @@ def draw_error(
 def _identity_headers(identity: Identity | None) -> dict[str, str]:
     if identity is None:
         return {}
-    return {"x-portkey-trace-id": identity.trace_id, "helicone-id": identity.request_id}
+    return {
+        **{name.decode(): identity.trace_id for name in TRACE_ID_FIELDS},
+        **{name.decode(): identity.request_id for name in REQUEST_ID_FIELDS},
+    }

@@ -24,6 +24,12 @@ HOP_BY_HOP = frozenset(
 TOKEN_FIELD = TOKEN_HEADER.encode()
 """Field in which an answer brings a feedback token; what a provider or a caller has in it ends here."""
 
+TRACE_ID_FIELDS = (b"x-portkey-trace-id", b"x-gateway-trace-id")
+"""Fields in which an answer names its trace: as Portkey's clients read it, and by the gateway's own name."""
+
+REQUEST_ID_FIELDS = (b"helicone-id", b"x-gateway-request-id")
+"""Fields in which an answer names its request: as Helicone's clients read it, and by the gateway's own name."""
+
 SESSION_FIELDS = (
     b"x-claude-code-session-id", b"x-session-id", b"session-id", b"thread-id", b"session_id", b"x-opencode-session",
 )  # fmt: skip
@@ -44,7 +50,7 @@ _VIRTUAL_KEY = b"x-portkey-virtual-key"
 _OURS = (b"x-portkey-", b"helicone-", TOKEN_FIELD)
 _PROPERTY = b"helicone-property-"
 _ANSWERED_BY_US = HOP_BY_HOP | {
-    b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider", TOKEN_FIELD,
+    *TRACE_ID_FIELDS, *REQUEST_ID_FIELDS, b"x-portkey-provider", TOKEN_FIELD,
     *(name.encode() for name in LIMIT_HEADERS),
 }  # fmt: skip
 

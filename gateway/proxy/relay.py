@@ -9,7 +9,7 @@ from gateway.access.tokens import FeedbackTokens
 from gateway.domain.exchange import Outcome, declares_stream
 from gateway.domain.principal import Scope
 from gateway.proxy.answer import Answer
-from gateway.proxy.headers import TOKEN_FIELD, response_headers
+from gateway.proxy.headers import REQUEST_ID_FIELDS, TOKEN_FIELD, TRACE_ID_FIELDS, response_headers
 from gateway.recording.capture import Capture
 from gateway.recording.recorder import Recorder
 from gateway.upstream import UpstreamResponse
@@ -82,9 +82,10 @@ def _forward(answer: Answer, capture: Capture, usage_filter: UsageChunkFilter | 
 
 
 def _own_fields(capture: Capture) -> list[tuple[bytes, bytes]]:
+    trace_id, request_id = capture.identity.trace_id.encode(), capture.identity.request_id.encode()
     return [
-        (b"x-portkey-trace-id", capture.identity.trace_id.encode()),
-        (b"helicone-id", capture.identity.request_id.encode()),
+        *((name, trace_id) for name in TRACE_ID_FIELDS),
+        *((name, request_id) for name in REQUEST_ID_FIELDS),
         (b"x-portkey-provider", capture.provider.encode()),
     ]
 

@@ -70,7 +70,8 @@ def test_a_key_made_here_has_its_limits(run: Run, start_gateway: StartGateway) -
     assert "0 of 1 requests/month" in run("keys", "list", *store).stdout
 
     def call() -> int:
-        return httpx.get(f"{gateway.url}/v1/models", headers=headers).status_code
+        body = {"model": "m", "prompt": "hi"}
+        return httpx.post(f"{gateway.url}/v1/completions", json=body, headers=headers).status_code
 
     # Until the gateway knows of the key it is open, and limits nobody.
     eventually(lambda: call() == 429)

@@ -22,7 +22,9 @@ GATEWAY_KEY = b"Bearer gw-secret"
 TOKEN = b"x-gateway-feedback-token"
 OURS = [b"x-portkey-trace-id", b"X-Portkey-Anything", b"Helicone-Auth", b"helicone-property-a", TOKEN]
 OUR_PREFIXES = (b"x-portkey-", b"helicone-", TOKEN)
-ANSWERED_BY_US = [b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider", TOKEN]
+ANSWERED_BY_US = [
+    b"x-portkey-trace-id", b"x-gateway-trace-id", b"helicone-id", b"x-gateway-request-id", b"x-portkey-provider", TOKEN,
+]  # fmt: skip
 
 names = st.text(string.ascii_letters + string.digits + "-_.!", min_size=1, max_size=20).map(str.encode)
 spelt = st.sampled_from([*sorted(HOP_BY_HOP), b"host", b"expect", b"content-length", *OURS, *ANSWERED_BY_US])

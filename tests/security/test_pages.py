@@ -56,9 +56,11 @@ def ask(gateway: RunningGateway, upstream: UpstreamProcess, hostile: str) -> str
     reply = {"id": hostile, "model": hostile, "choices": [{"message": {"content": hostile}}]}
     upstream.default(*answer(json.dumps(reply).encode()))
     metadata = json.dumps({"_user": hostile, "_prompt": hostile, hostile: hostile})
+    # An id that looks like a template is refused.
+    named = hostile.replace("{{", "{")
     fields = (
-        f"x-portkey-trace-id: {hostile}",
-        f"Helicone-Request-Id: {hostile}",
+        f"x-portkey-trace-id: {named}",
+        f"Helicone-Request-Id: {named}",
         f"x-portkey-metadata: {metadata}",
     )
     body = json.dumps({"model": hostile, "content": hostile}).encode()

@@ -21,7 +21,9 @@ ONE_HOP = {
 }  # fmt: skip
 """Fields that are about one connection and therefore may differ."""
 
-ADDED = [b"x-portkey-trace-id", b"helicone-id", b"x-portkey-provider"]
+ADDED = [
+    b"x-portkey-trace-id", b"x-gateway-trace-id", b"helicone-id", b"x-gateway-request-id", b"x-portkey-provider",
+]  # fmt: skip
 """What the gateway adds, in this order, after the provider's own fields."""
 
 CASES = [*request_cases(), *answer_cases(), *random_cases(120)]

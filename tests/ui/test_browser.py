@@ -58,7 +58,12 @@ def vote_by_mouse(browser: WebDriver, link: str, demo: RunningGateway) -> None:
     find(browser, "label[for=up]").click()
     find(browser, "button").click()
     assert find(browser, "[role=status]").text == "Your vote is kept: good."
-    assert votes(demo) == [(1, None, 2)]
+    assert votes(demo) == [(1, "Too long.\nAnd <i>wrong</i>.", 2)]
+
+    find(browser, "a").click()
+    find(browser, "textarea").clear()
+    find(browser, "button").click()
+    assert votes(demo) == [(1, None, 3)]
     assert not browser.get_log("browser")  # type: ignore[attr-defined]
 
 
