@@ -23,7 +23,8 @@ TOKEN = b"x-gateway-feedback-token"
 OURS = [b"x-portkey-trace-id", b"X-Portkey-Anything", b"Helicone-Auth", b"helicone-property-a", TOKEN]
 OUR_PREFIXES = (b"x-portkey-", b"helicone-", TOKEN)
 ANSWERED_BY_US = [
-    b"x-portkey-trace-id", b"x-gateway-trace-id", b"helicone-id", b"x-gateway-request-id", b"x-portkey-provider", TOKEN,
+    b"x-portkey-trace-id", b"x-gateway-trace-id", b"helicone-id", b"x-gateway-request-id", b"x-portkey-provider",
+    TOKEN,
 ]  # fmt: skip
 
 names = st.text(string.ascii_letters + string.digits + "-_.!", min_size=1, max_size=20).map(str.encode)
