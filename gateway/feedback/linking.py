@@ -79,8 +79,9 @@ async def as_joined(store: FeedbackStore, entries: Sequence[Feedback]) -> list[F
     it was written."""
     waiting = list({entry.feedback_id for entry in entries if entry.joined_at_us is None})
     stored = await store.feedback_by_ids(waiting) if waiting else []
-    by_id = {entry.feedback_id: entry for entry in stored}
-    return [by_id.get(entry.feedback_id, entry) for entry in entries]
+    # A version that somebody else has given since is not the one that was stored here.
+    by_version = {(entry.feedback_id, entry.version): entry for entry in stored}
+    return [by_version.get((entry.feedback_id, entry.version), entry) for entry in entries]
 
 
 def note_of_waiting(entries: Iterable[Feedback]) -> str | None:

@@ -20,7 +20,8 @@ def test_a_store_is_migrated_beside_a_running_gateway_and_again(played: Played, 
     assert f"{rows} read, {rows} added" in told["requests"]
     assert told["checked"].endswith("all there")
     assert query(tmp_path / "new.db", "SELECT count(*) FROM requests")[0][0] == rows
-    assert [row[0] for row in query(tmp_path / "new.db", "SELECT action FROM audit")] == ["merge"]
+    actions = "SELECT action FROM audit WHERE action = 'merge'"
+    assert len(query(tmp_path / "new.db", actions)) == 1
 
     again = played.run("migrate", source, target)
     assert f"{rows} read, 0 added" in again.stdout

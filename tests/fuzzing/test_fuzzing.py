@@ -12,7 +12,7 @@ import pytest
 from tests.fuzzing.targets import TARGETS, seeds_of
 
 ROOT = Path(__file__).parents[2]
-RUNS = 10_000
+RUNS = 2_000
 
 needs_atheris = pytest.mark.skipif(
     importlib.util.find_spec("atheris") is None, reason="atheris has no build for this machine"
@@ -27,10 +27,10 @@ def test_a_target_holds_for_what_it_begins_with(name: str) -> None:
 
 @needs_atheris
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_target_holds_for_ten_thousand_inputs(name: str, tmp_path: Path) -> None:
+def test_a_target_holds_for_thousands_of_inputs(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.fuzzing", name, "--runs", str(RUNS), "--seed", "1"]
     fuzzing = subprocess.run(
         [*command, "--folder", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=110
     )
     assert fuzzing.returncode == 0, fuzzing.stderr[-4000:]
-    assert "number_of_executed_units: 10000" in fuzzing.stderr.replace("stat::", "")
+    assert f"number_of_executed_units: {RUNS}" in fuzzing.stderr.replace("stat::", "")

@@ -23,7 +23,7 @@ from .promises import CHUNKED, REPLY, Promises, call_until, check_kept, kill_tre
 
 FIRST, LAST = b"data: {}\n\n", b"data: [DONE]\n\n"
 CALLERS = 6
-ROUNDS = 4
+ROUNDS = 2
 
 
 @pytest.mark.parametrize("seed", [1, 2])

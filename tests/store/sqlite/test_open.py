@@ -209,6 +209,7 @@ async def test_many_that_open_a_new_file_at_once_all_succeed(tmp_path: Path) -> 
 
 OPEN_AS_NOBODY = """
 import asyncio, os, sys
+import concurrent.futures.thread  # which asyncio imports when it first needs it: too late for nobody
 from gateway.errors import StoreUnavailable
 from gateway.store import open_store
 from gateway.store.migrate import read_migrations
