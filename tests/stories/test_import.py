@@ -49,11 +49,16 @@ def importing(file: Path, database: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+def complaints(err: str) -> list[str]:
+    """Return what was said beside the result, but for how far it is, of which a slow machine tells."""
+    return [line for line in err.splitlines() if not line.endswith(" a second")]
+
+
 def import_whole(file: Path, database: Path) -> list[str]:
     """Import a file to its end, and return what was said of it but for the store."""
     with importing(file, database) as process:
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, complaints(err)) == (0, [])
     return out.splitlines()[:2]
 
 
@@ -95,7 +100,7 @@ def test_an_import_beside_a_gateway_at_work_disturbs_nobody(start_gateway: Start
             asked += 8
         out, err = process.communicate()
 
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, complaints(err)) == (0, [])
     assert out.splitlines()[:2] == summary(ROWS, ROWS, 0, ROWS // 2, ROWS // 2)
     live = "SELECT 1 FROM requests WHERE trace_id = 'live' AND interpreted_at_us IS NOT NULL"
     eventually(lambda: len(query(gateway.database, live)) == asked)

@@ -49,6 +49,9 @@ def rows_beside_the_log(path: Path) -> int:
     try:
         count: int = connection.execute("SELECT count(*) FROM t").fetchone()[0]
         return count
+    except sqlite3.DatabaseError:
+        # It is being copied there at this moment, which nothing keeps from being seen here.
+        return 0
     finally:
         connection.close()
 
