@@ -202,10 +202,11 @@ async def test_a_body_whose_iterator_is_cancelled_ends_the_call(serve: Serve, up
 
 
 async def test_cancelling_a_call_cancels_its_upload(serve: Serve, upstream: Upstream) -> None:
-    is_closed = asyncio.Event()
+    has_begun, is_closed = asyncio.Event(), asyncio.Event()
 
     async def pieces() -> AsyncIterator[bytes]:
         try:
+            has_begun.set()
             yield b"first"
             await asyncio.get_running_loop().create_future()
         finally:
@@ -213,6 +214,7 @@ async def test_cancelling_a_call_cancels_its_upload(serve: Serve, upstream: Upst
 
     server = await serve(answering())
     call = asyncio.create_task(upstream.send(upload(pieces()), server.origin, PATIENT))
+    await asyncio.wait_for(has_begun.wait(), 10)
     await eventually(lambda: server.connected == 1)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
