@@ -23,11 +23,10 @@ from gateway.demo.replies import (
     Reply,
     count_tokens,
     last_question,
-    reply_to,
     reply_with,
     text_of,
 )
-from gateway.demo.tools import AUTO, NONE, REQUIRED, Tool, arguments_for, choose_tool, example_of
+from gateway.demo.tools import AUTO, NONE, REQUIRED, Tool, arguments_for, choose_tool, structured_reply
 from gateway.errors import BadInput, GatewayError, NotFound
 
 
@@ -85,9 +84,7 @@ def _reply(body: Body) -> tuple[Reply, Tool | None]:
     if tool is not None:
         return reply_with(arguments_for(tool), limit), tool
     wanted = read_table(read_table(body, "output_config"), "format") or read_table(body, "output_format")
-    if wanted.get("type") == "json_schema":
-        return reply_with(json.dumps(example_of(wanted.get("schema"))), limit), None
-    return reply_to(question, limit), None
+    return structured_reply(wanted.get("type"), wanted.get("schema"), question, limit), None
 
 
 def _tools(body: Body) -> list[Tool]:

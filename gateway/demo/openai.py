@@ -6,7 +6,6 @@ Source: platform.openai.com/docs/api-reference, pages "Chat", "Completions", "Em
 from __future__ import annotations
 
 import base64
-import json
 import struct
 import time
 from collections.abc import Iterator
@@ -32,7 +31,7 @@ from gateway.demo.replies import (
     reply_with,
     text_of,
 )
-from gateway.demo.tools import AUTO, Tool, arguments_for, choose_tool, example_of
+from gateway.demo.tools import AUTO, Tool, arguments_for, choose_tool, structured_reply
 from gateway.errors import BadInput, GatewayError, NotFound
 
 MODELS = ("demo-chat", "demo-embedding")
@@ -151,13 +150,8 @@ def _chat_reply(body: Body) -> tuple[Reply, Tool | None, int]:
     if tool is not None:
         return reply_with(arguments_for(tool), limit), tool, choices
     wanted = read_table(body, "response_format")
-    if wanted.get("type") == "json_schema":
-        schema = read_table(wanted, "json_schema").get("schema")
-        return reply_with(json.dumps(example_of(schema)), limit), None, choices
-    reply = reply_to(question, limit)
-    if wanted.get("type") == "json_object":
-        reply = reply_with(json.dumps({"reply": reply.text}, ensure_ascii=False), limit)
-    return reply, None, choices
+    schema = read_table(wanted, "json_schema").get("schema")
+    return structured_reply(wanted.get("type"), schema, question, limit), None, choices
 
 
 def _tools(body: Body) -> list[Tool]:

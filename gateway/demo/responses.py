@@ -5,7 +5,6 @@ Source: platform.openai.com/docs/api-reference, pages "Responses" and "Streaming
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 
@@ -24,11 +23,10 @@ from gateway.demo.replies import (
     Reply,
     count_tokens,
     last_question,
-    reply_to,
     reply_with,
     text_of,
 )
-from gateway.demo.tools import AUTO, Tool, arguments_for, choose_tool, example_of
+from gateway.demo.tools import AUTO, Tool, arguments_for, choose_tool, structured_reply
 
 
 def answer_response(body: Body) -> Body:
@@ -88,12 +86,7 @@ def _reply(body: Body) -> tuple[Reply, Tool | None]:
     if tool is not None:
         return reply_with(arguments_for(tool), limit), tool
     wanted = read_table(read_table(body, "text"), "format")
-    if wanted.get("type") == "json_schema":
-        return reply_with(json.dumps(example_of(wanted.get("schema"))), limit), None
-    reply = reply_to(question, limit)
-    if wanted.get("type") == "json_object":
-        reply = reply_with(json.dumps({"reply": reply.text}, ensure_ascii=False), limit)
-    return reply, None
+    return structured_reply(wanted.get("type"), wanted.get("schema"), question, limit), None
 
 
 def _tools(body: Body) -> list[Tool]:

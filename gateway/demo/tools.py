@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.demo.bodies import Body
+from gateway.demo.replies import Reply, reply_to, reply_with
 from gateway.errors import BadInput
 
 AUTO, NONE, REQUIRED = "auto", "none", "required"
@@ -70,6 +71,20 @@ def arguments_for(tool: Tool) -> str:
     """Return arguments that fit the tool, as JSON."""
     example = example_of(tool.schema)
     return json.dumps(example if isinstance(example, dict) else {})
+
+
+def structured_reply(kind: object, schema: object, question: str, limit: int) -> Reply:
+    """Reply to a question in the form that is asked for.
+
+    Args:
+        kind: `json_schema` for a value that fits the schema, `json_object` for an object; else plain text.
+    """
+    if kind == "json_schema":
+        return reply_with(json.dumps(example_of(schema)), limit)
+    reply = reply_to(question, limit)
+    if kind == "json_object":
+        return reply_with(json.dumps({"reply": reply.text}, ensure_ascii=False), limit)
+    return reply
 
 
 def example_of(schema: object) -> object:
