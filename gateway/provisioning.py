@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gateway.access.keys import hash_token
 from gateway.config.models import SHA256_PREFIX, Config, ProviderConfig
-from gateway.domain.exchange import PayloadPolicy
+from gateway.domain.exchange import PayloadPolicy, strictest
 from gateway.domain.loopback import is_loopback
 from gateway.domain.principal import Principal
 from gateway.errors import BadInput
@@ -26,8 +26,6 @@ from gateway.wire.prices import PriceTable, Rate
 
 SHORTEST_KEY = 16
 """Keys shorter than this, in characters, may be guessed."""
-
-_STRICTNESS = (PayloadPolicy.FULL, PayloadPolicy.REDACTED, PayloadPolicy.OFF)
 
 
 def router_of(config: Config) -> Router:
@@ -180,7 +178,7 @@ def _strictest_of(config: Config) -> Callable[[Principal, PayloadPolicy | None],
         by_caller = by_key.get(principal.name or "")
         if by_caller is None or by_provider is None:
             return by_caller or by_provider or config.storage.payloads
-        return max(by_caller, by_provider, key=_STRICTNESS.index)
+        return strictest((by_caller, by_provider))
 
     return find
 

@@ -59,6 +59,14 @@ class PayloadPolicy(StrEnum):
     OFF = "off"
 
 
+_LENIENT_FIRST = (PayloadPolicy.FULL, PayloadPolicy.REDACTED, PayloadPolicy.OFF)
+
+
+def strictest(policies: Iterable[PayloadPolicy]) -> PayloadPolicy:
+    """Return the policy that keeps least. Raises ValueError for none."""
+    return max(policies, key=_LENIENT_FIRST.index)
+
+
 @dataclass(frozen=True, slots=True)
 class Omission:
     """Which sides of an exchange, heads and bodies, the caller wants kept nowhere, whatever the policy."""

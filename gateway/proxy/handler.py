@@ -20,6 +20,7 @@ from gateway.domain.exchange import (
     RawHeaders,
     first_value,
     is_model_call,
+    strictest,
 )
 from gateway.domain.limit import LimitUsage
 from gateway.domain.principal import Principal, Role
@@ -240,8 +241,7 @@ class Proxy:
 
     def _strictest_policy(self, caller: Principal) -> PayloadPolicy:
         """Return what may be kept of a body that broke off before it named a provider: it may be for any."""
-        policies = {self.policy_of(caller, provider) for provider in self.router.providers}
-        return max(policies, key=[*PayloadPolicy].index)
+        return strictest(self.policy_of(caller, provider) for provider in self.router.providers)
 
     def _outgoing_head(self, call: _Call, planned: Target) -> tuple[str, RawHeaders]:
         """Return the request target and the header fields for a provider."""
