@@ -15,8 +15,8 @@ from benchmarks.filling import Month, exchanges
 from benchmarks.postgres_server import postgres_server
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.storing import Stored
-from gateway.domain.clock import now_us
-from gateway.domain.exchange import Exchange
+from gateway.models.clock import now_us
+from gateway.models.exchange import Exchange
 from gateway.store import open_store
 
 THROUGH_THE_STORE = "requests, through the store"

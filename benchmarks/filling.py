@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from benchmarks.stopwatch import Stopwatch
-from gateway.domain.aggregate import DAY_US
-from gateway.domain.exchange import Exchange, Identity, Outcome
-from gateway.domain.feedback import Feedback, Kind, Target
-from gateway.domain.request import Cost, Facts, Usage
+from gateway.models.exchange import Exchange, Identity, Outcome
+from gateway.models.feedback import Feedback, Kind, Target
+from gateway.models.metrics import DAY_US
+from gateway.models.request import Cost, Facts, Usage
 from gateway.store import open_store
 from gateway.store.base import Store
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.postgres_server import PostgresServer, postgres_server
-from gateway.domain.aggregate import DAY_US
+from gateway.models.metrics import DAY_US
 
 DAYS = (1, 30, 90)
 """Partitions; one is the table as it is."""

@@ -15,7 +15,7 @@ import httpx
 from benchmarks.contestants import gateway
 from benchmarks.filling import Growth, Month, fill
 from benchmarks.processes import Failed, Server, free_port
-from gateway.domain.clock import now_us
+from gateway.models.clock import now_us
 
 Ask = Callable[[httpx.Client, int], httpx.Response]
 

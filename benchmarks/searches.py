@@ -23,9 +23,9 @@ from benchmarks.million import POSTGRES, SQLITE
 from benchmarks.postgres_server import PostgresServer, postgres_server
 from benchmarks.processes import STOP_SECONDS, Failed, Server, free_port
 from benchmarks.stopwatch import Stopwatch
-from gateway.domain.aggregate import DAY_US
-from gateway.domain.clock import now_us
-from gateway.domain.exchange import Exchange
+from gateway.models.clock import now_us
+from gateway.models.exchange import Exchange
+from gateway.models.metrics import DAY_US
 from gateway.store import open_store
 
 Say = Callable[[str], None]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from benchmarks.filling import Month, add_requests, exchanges, vote
 from benchmarks.stopwatch import Stopwatch
-from gateway.domain.clock import now_us
-from gateway.domain.exchange import Exchange
-from gateway.domain.feedback import Feedback
+from gateway.models.clock import now_us
+from gateway.models.exchange import Exchange
+from gateway.models.feedback import Feedback
 from gateway.store import open_store
 from gateway.store.base import Store
 

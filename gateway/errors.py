@@ -10,7 +10,7 @@
     ├── Forbidden           403  a known key that may not do this
     ├── NotFound            404  nothing of that name that this caller may see
     ├── MethodNotAllowed    405  the path exists, but not with this method
-    ├── NotUpgraded         426  another protocol was asked for, which is not spoken here
+    ├── UpgradeNotSupported         426  another protocol was asked for, which is not spoken here
     ├── Conflict            409  it contradicts what is already stored
     │   └── Ambiguous       409  … an id in it names several things
     ├── TooManyRequests     429  this caller has used up what it may do for now
@@ -19,7 +19,7 @@
     │   └── BudgetExceeded  402  … one in dollars that does not reset soon
     ├── Overloaded          503  there is more to do than can be done well; the same call may work soon
     ├── StoreUnavailable    503  the store cannot take it now; the same call may work later
-    ├── QuestionTimeout     504  the store would take too long to answer; a narrower question may work
+    ├── QueryTimeout     504  the store would take too long to answer; a narrower question may work
     └── UpstreamError       502  the provider could not be reached, or broke off
         └── UpstreamTimeout 504  the provider took longer than it is given
 
@@ -100,7 +100,7 @@ class MethodNotAllowed(GatewayError):
     code = "method_not_allowed"
 
 
-class NotUpgraded(GatewayError):
+class UpgradeNotSupported(GatewayError):
     status = 426
     code = "upgrade_not_supported"
 
@@ -190,7 +190,7 @@ class StoreEmpty(StoreUnavailable):
     """The store is there, and no gateway has made anything in it yet."""
 
 
-class QuestionTimeout(GatewayError):
+class QueryTimeout(GatewayError):
     """A question took longer than one may. The same again would take as long, so callers are told not to retry."""
 
     status = 504

@@ -11,8 +11,8 @@ import pytest
 from httpx._transports import default
 from hypothesis import settings
 
+from tests.gateway_process import RunningGateway
 from tests.postgres_server import PostgresServer, running_server
-from tests.running import RunningGateway
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("gateway", deadline=None)

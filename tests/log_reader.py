@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import httpx
 
-from gateway.domain.request import Payload
-from gateway.store.base import as_sent
-from gateway.store.relational import request_log
+from gateway.models.request import Payload
+from gateway.store import requests
+from gateway.store.base import leave_encoded
 from gateway.store.sqlite.connection import connect_reader
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def row(database: Path, trace_id: str) -> sqlite3.Row:
     return found
 
 
-def row_soon(database: Path, trace_id: str) -> sqlite3.Row:
+def wait_for_row(database: Path, trace_id: str) -> sqlite3.Row:
     """The only logged request of a trace, waited for."""
     [found] = eventually(lambda: rows(database, trace_id))
     return found
@@ -63,14 +63,14 @@ def row_soon(database: Path, trace_id: str) -> sqlite3.Row:
 
 def payload(database: Path, seq: int) -> Payload | None:
     """What was kept of a request's heads and bodies."""
-    connection = connect_reader(database, as_sent)
+    connection = connect_reader(database, leave_encoded)
     try:
-        return request_log.payload(connection, seq)
+        return requests.read_payload(connection, seq)
     finally:
         connection.close()
 
 
-def figures(url: str, **headers: str) -> dict[str, float]:
+def read_metrics(url: str, **headers: str) -> dict[str, float]:
     """Every figure at /metrics by its name and labels as they are written there."""
     text = httpx.get(f"{url}/metrics", headers=headers).raise_for_status().text
     lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.gateway_process import is_alive
 from tests.log_reader import eventually
-from tests.running import is_alive
 
 STARTED = """
 import sys, tempfile
 from pathlib import Path
 from tests.postgres_server import PostgresServer
-from tests.running import RunningGateway
+from tests.gateway_process import RunningGateway
 
 server = PostgresServer(Path(tempfile.mkdtemp(prefix="gateway-postgres-")))
 folder = Path(sys.argv[1])

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import query
-from tests.running import RunningGateway
 
 ROOT = Path(__file__).parents[1]
 NODE = ROOT / "examples/node"

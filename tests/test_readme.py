@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.cli.sources import DEMO_FILE
+from gateway.cli.options import DEMO_FILE
 from gateway.config import load_config
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query
-from tests.running import RunningGateway
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

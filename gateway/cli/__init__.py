@@ -1,19 +1,65 @@
-"""The command line: one file for each command, and what several of them share.
-
-Commands read flags, call the parts that hold the rules, and print. Rules do not belong here. A command's file
-is imported when the command is called, so that each pays for what it uses alone. Used by the console script
-`gateway` and by `python -m gateway`.
-"""
+"""The command line: a group that imports each command when it is called, exit codes and errors."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
 
 import click
 
 from gateway import __version__
-from gateway.cli.lazy import LazyGroup
 from gateway.errors import BadInput, GatewayError
+
+
+class LazyGroup(click.Group):
+    """A group that also ends quietly when whoever reads its output has had enough.
+
+    Args:
+        commands_in: by name of a command, the module that holds it under the name `command`, and its summary.
+    """
+
+    def __init__(self, *args: Any, command_modules: Mapping[str, tuple[str, str]], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._command_modules = command_modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._command_modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._command_modules:
+            return None
+        module = import_module(self._command_modules[cmd_name][0])
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if not (near := get_close_matches(args[0], self._command_modules, n=1)):
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in self._command_modules.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # What is still buffered would fail again when the interpreter flushes it at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        return result
+
 
 FAILURE = 1
 BAD_USAGE = 2
@@ -22,20 +68,20 @@ INTERRUPTED = 130
 
 @click.group(
     cls=LazyGroup,
-    commands_in={
+    command_modules={
         "serve": ("gateway.cli.serve", "Run the gateway."),
         "check": ("gateway.cli.check", "Check a configuration, and say what it means."),
         "doctor": ("gateway.cli.doctor", "Look at a deployment, and say what to do about it."),
         "keys": ("gateway.cli.keys", "Make, list and revoke gateway keys."),
         "feedback": ("gateway.cli.feedback", "Give feedback on a trace, and list what was given."),
-        "import": ("gateway.cli.importing", "Bring in what another gateway has logged."),
+        "import": ("gateway.cli.imports", "Bring in what another gateway has logged."),
         "logs": ("gateway.cli.logs", "Look at logged requests."),
         "audit": ("gateway.cli.audit", "Show what was done that only an admin may do."),
-        "backup": ("gateway.cli.backup", "Copy the store while it is in use."),
-        "restore": ("gateway.cli.restore", "Put a backup in the place of the store."),
-        "merge": ("gateway.cli.merge", "Bring what other stores hold into this one."),
-        "migrate": ("gateway.cli.migrate", "Bring everything from one store into another."),
-        "compact": ("gateway.cli.compact", "Write the database anew, without what was erased."),
+        "backup": ("gateway.cli.maintenance", "Copy the store while it is in use."),
+        "restore": ("gateway.cli.maintenance", "Put a backup in the place of the store."),
+        "merge": ("gateway.cli.maintenance", "Bring what other stores hold into this one."),
+        "migrate": ("gateway.cli.maintenance", "Bring everything from one store into another."),
+        "compact": ("gateway.cli.maintenance", "Write the database anew, without what was erased."),
     },
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -63,37 +109,37 @@ def _run() -> int:
         click.echo(error.format_message())
         return BAD_USAGE
     except click.UsageError as error:
-        return _fail(_usage(error), BAD_USAGE)
+        return _report_failure(_usage_message(error), BAD_USAGE)
     except click.ClickException as error:
-        return _fail(error.format_message(), FAILURE)
+        return _report_failure(error.format_message(), FAILURE)
     except click.Abort:
         return INTERRUPTED
     except GatewayError as error:
-        return _explain(error)
+        return _report_error(error)
     except OSError as error:
-        return _fail(_reason(error), FAILURE)
+        return _report_failure(_os_error_message(error), FAILURE)
     return code if isinstance(code, int) else 0
 
 
-def _explain(error: GatewayError) -> int:
+def _report_error(error: GatewayError) -> int:
     if error.code == "bad_config":
         # Each line begins with file, line and column, as editors and terminals like to jump to.
         click.echo(str(error), err=True)
         return BAD_USAGE
-    return _fail(str(error), BAD_USAGE if isinstance(error, BadInput) else FAILURE)
+    return _report_failure(str(error), BAD_USAGE if isinstance(error, BadInput) else FAILURE)
 
 
-def _fail(message: str, code: int) -> int:
+def _report_failure(message: str, code: int) -> int:
     click.echo(f"error: {' '.join(message.split())}", err=True)
     return code
 
 
-def _usage(error: click.UsageError) -> str:
+def _usage_message(error: click.UsageError) -> str:
     hint = f" Try '{error.ctx.command_path} --help'." if error.ctx else ""
     return f"{error.format_message()}{hint}"
 
 
-def _reason(error: OSError) -> str:
+def _os_error_message(error: OSError) -> str:
     # asyncio says "error while attempting to bind on address …" of a port in use.
     reason = (error.strerror or str(error)).replace("error while attempting to", "cannot", 1)
     return f"{error.filename}: {reason}" if error.filename else reason

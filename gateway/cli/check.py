@@ -7,27 +7,25 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.sources import config_option, find_file
-from gateway.cli.stores import is_missing
+from gateway.cli.options import config_option, find_config_file, is_store_missing
 from gateway.config import Config, load_config
-from gateway.domain.database_url import name_of
-from gateway.domain.loopback import is_loopback
-from gateway.provisioning import faults_of, refuse_without_keys, reporter_of, router_of
-from gateway.routing.base_urls import chat_url
-from gateway.store import check_driver, examine_store
+from gateway.models.addresses import database_name, is_loopback
+from gateway.routing.providers import chat_url
+from gateway.runtime import build_reporter, build_router, config_warnings, require_keys
+from gateway.store import check_driver, inspect_store
 
 
 @click.command("check")
 @config_option
-def command(config_file: Path | None) -> None:
+def check_command(config_file: Path | None) -> None:
     """Check a configuration without starting anything.
 
     Prints what the gateway would use, the environment's GATEWAY__SECTION__KEY variables included, and where a
     chat call to each provider would go; or every problem with its file, line and column, and then exits with 2.
     """
-    file = find_file(config_file)
+    file = find_config_file(config_file)
     config = load_config(file, os.environ)
-    _refuse_what_serve_would(config)
+    _check_startable(config)
     click.echo(f"{file}: ok")
     for name, value in _summary(config):
         click.echo(f"  {name:<10} {value}")
@@ -35,21 +33,21 @@ def command(config_file: Path | None) -> None:
     for name, provider in config.providers.items():
         url = chat_url(provider.base_url, provider.version_path, provider.auth)
         click.echo(f"  {name:<10} {url}")
-    for field, fault in faults_of(config):
+    for field, fault in config_warnings(config):
         click.echo(f"warning: {file}: {field}: {fault.says} {fault.do}", err=True)
 
 
-def _refuse_what_serve_would(config: Config) -> None:
+def _check_startable(config: Config) -> None:
     """Raise what keeps a gateway with this configuration from starting, as far as this machine can tell."""
-    router_of(config)
-    reporter_of(config).close()
+    build_router(config)
+    build_reporter(config).close()
     url = config.storage.url
     check_driver(url)
     if config.keys or config.server.auth == "off" or is_loopback(config.server.host):
         return
-    examined = None if is_missing(url) else examine_store(url)
-    if examined is None or not examined.key_roles:
-        refuse_without_keys(config)
+    inspection = None if is_store_missing(url) else inspect_store(url)
+    if inspection is None or not inspection.key_roles:
+        require_keys(config)
 
 
 def _summary(config: Config) -> list[tuple[str, str]]:
@@ -57,19 +55,22 @@ def _summary(config: Config) -> list[tuple[str, str]]:
     return [
         ("listens on", f"{server.host}:{server.port}"),
         ("providers", ", ".join(config.providers)),
-        ("default", _default(config)),
-        ("keys", _keys(config)),
-        ("storage", f"{name_of(storage.url)} (durability {storage.durability}, payloads {storage.payloads})"),
+        ("default", _describe_default_provider(config)),
+        ("keys", _describe_keys(config)),
+        (
+            "storage",
+            f"{database_name(storage.url)} (durability {storage.durability}, payloads {storage.payloads})",
+        ),
     ]
 
 
-def _default(config: Config) -> str:
+def _describe_default_provider(config: Config) -> str:
     if config.default_provider is not None:
         return config.default_provider
     return next(iter(config.providers)) if len(config.providers) == 1 else "none; callers must name one"
 
 
-def _keys(config: Config) -> str:
+def _describe_keys(config: Config) -> str:
     if config.server.auth == "off":
         return "not asked for (auth: off)"
     if not config.keys:

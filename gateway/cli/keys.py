@@ -10,15 +10,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.access.keys import KeySource, create_key, revoke_key
-from gateway.cli.sources import config_option, find_file, storage_option, storage_url
-from gateway.cli.stores import audited, is_missing, open_existing, open_or_create
-from gateway.cli.table import Column, Table, clock
-from gateway.domain.clock import now_us
-from gateway.domain.limit import Limit, LimitUsage, Spending, refuse_doubles, usage_of
-from gateway.domain.principal import Role
+from gateway.auth.api_keys import KeySource, create_key, revoke_key
+from gateway.cli.options import (
+    audited,
+    config_option,
+    find_config_file,
+    is_store_missing,
+    open_existing_store,
+    open_or_create_store,
+    storage_option,
+    storage_url,
+)
+from gateway.cli.output import Column, Table, format_time
 from gateway.errors import BadInput, NotFound
-from gateway.store.administration import StoredKey
+from gateway.models.clock import now_us
+from gateway.models.principal import Role
+from gateway.models.quota import Quota, QuotaStatus, QuotaUsage, quota_statuses, refuse_duplicate_quotas
+from gateway.store.base import StoredKey
 
 if TYPE_CHECKING:
     from gateway.config.models import KeyConfig
@@ -27,31 +35,31 @@ MAX_NAME = 128
 """Longest name of a key or tenant, in characters; the same as in the configuration."""
 
 COLUMNS = (
-    Column("NAME", 12, least=12),
+    Column("NAME", 12, min_width=12),
     Column("SOURCE", 6),
     Column("ROLES", 14),
-    Column("TENANT", 6, least=6),
+    Column("TENANT", 6, min_width=6),
     Column("CREATED", 10),
     Column("USED OF LIMIT", 13),
     Column("STATE", 7),
 )
 
 
-class WrittenLimit(click.ParamType[Limit]):
+class LimitParam(click.ParamType[Quota]):
     """A limit as it is written in the configuration."""
 
     name = "limit"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Limit:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Quota:
         """Read it; a mistake is the caller's."""
         try:
-            return value if isinstance(value, Limit) else Limit.parse(str(value))
+            return value if isinstance(value, Quota) else Quota.parse(str(value))
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
 
 
 @click.group("keys")
-def command() -> None:
+def keys_command() -> None:
     """Make, list and revoke gateway keys.
 
     Those made here are kept in the store, as hashes; the configuration file may hold others. A running gateway
@@ -59,7 +67,7 @@ def command() -> None:
     """
 
 
-@command.command("create")
+@keys_command.command("create")
 @click.argument("name")
 @click.option(
     "--role",
@@ -74,7 +82,7 @@ def command() -> None:
     "--limit",
     "limits",
     multiple=True,
-    type=WrittenLimit(),
+    type=LimitParam(),
     help="How much it may use, such as '600 requests/minute', '1000000 tokens/day' or '25 usd/month'; may be given "
     "several times.",
 )
@@ -84,7 +92,7 @@ def create(
     name: str,
     roles: tuple[str, ...],
     tenant: str | None,
-    limits: tuple[Limit, ...],
+    limits: tuple[Quota, ...],
     config_file: Path | None,
     storage: str | None,
 ) -> None:
@@ -92,18 +100,18 @@ def create(
 
     Nothing but the key goes to standard output: KEY=$(gateway keys create app --role proxy)
     """
-    refuse_odd("name", name)
-    refuse_odd("tenant", tenant)
+    check_name("name", name)
+    check_name("tenant", tenant)
     try:
-        refuse_doubles(limits)
+        refuse_duplicate_quotas(limits)
     except ValueError as error:
         raise BadInput(f"{error}.", field="limit") from None
     url = storage_url(config_file, storage)
-    click.echo(asyncio.run(_create(url, name, sorted({Role(role) for role in roles}), tenant, limits)))
+    click.echo(asyncio.run(_create_key(url, name, sorted({Role(role) for role in roles}), tenant, limits)))
     click.echo("Keep it safe: only its hash is stored, so it cannot be shown again.", err=True)
 
 
-@command.command("list")
+@keys_command.command("list")
 @config_option
 @storage_option
 def list_(config_file: Path | None, storage: str | None) -> None:
@@ -112,81 +120,83 @@ def list_(config_file: Path | None, storage: str | None) -> None:
     Those of the configuration file, and those of the store, revoked ones too. With --storage and without -c only
     those of the store.
     """
-    url, configured = _sources(config_file, storage)
-    rows = asyncio.run(_list(url, configured))
+    url, configured = _store_and_configured_keys(config_file, storage)
+    rows = asyncio.run(_list_keys(url, configured))
     for line in Table(COLUMNS).lines(rows):
         click.echo(line)
 
 
-@command.command("revoke")
+@keys_command.command("revoke")
 @click.argument("name")
 @config_option
 @storage_option
 def revoke(name: str, config_file: Path | None, storage: str | None) -> None:
     """Make the key of the store called NAME useless, for ever."""
-    url, configured = _sources(config_file, storage)
+    url, configured = _store_and_configured_keys(config_file, storage)
     in_file = any(key.name == name for key in configured)
-    asyncio.run(_revoke(url, name, find_file(config_file) if in_file else None))
+    asyncio.run(_revoke_key(url, name, find_config_file(config_file) if in_file else None))
     click.echo(f"The key {name!r} is revoked.", err=True)
     if in_file:
-        click.echo(f"{find_file(config_file)} has another of that name, which stays valid.", err=True)
+        click.echo(f"{find_config_file(config_file)} has another of that name, which stays valid.", err=True)
 
 
-async def _create(
-    url: str, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Limit]
+async def _create_key(
+    url: str, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Quota]
 ) -> str:
     # A gateway on a public address does not start without a key, so the first key may come before the store.
-    async with open_or_create(url) as store, audited(store, "keys create", name):
+    async with open_or_create_store(url) as store, audited(store, "keys create", name):
         return await create_key(store, name, roles, tenant, limits)
 
 
-def _sources(config_file: Path | None, storage: str | None) -> tuple[str, Sequence[KeyConfig]]:
+def _store_and_configured_keys(
+    config_file: Path | None, storage: str | None
+) -> tuple[str, Sequence[KeyConfig]]:
     """Where the store is, and the keys of the configuration; none where a store is named and no configuration."""
     if storage is not None and config_file is None:
         return storage, ()
     # Costs as much time as all else that such a command imports.
     from gateway.config import load_config
 
-    config = load_config(find_file(config_file), os.environ)
+    config = load_config(find_config_file(config_file), os.environ)
     return storage or config.storage.url, config.keys
 
 
-async def _list(url: str, configured: Sequence[KeyConfig]) -> list[tuple[str, ...]]:
+async def _list_keys(url: str, configured: Sequence[KeyConfig]) -> list[tuple[str, ...]]:
     stored: Sequence[StoredKey] = ()
-    spendings: Sequence[Spending] = ()
+    spendings: Sequence[QuotaUsage] = ()
     # The keys of the file are there before the first start, and so before the store.
-    if not (configured and is_missing(url)):
-        async with open_existing(url) as store:
+    if not (configured and is_store_missing(url)):
+        async with open_existing_store(url) as store:
             stored, spendings = await store.keys(), await store.spendings()
     at_us = now_us()
     rows: list[tuple[str, ...]] = []
     for key in configured:
-        described = key.name, KeySource.FILE, ", ".join(sorted(key.roles)), key.tenant or "-", "-"
-        rows += _rows(described, usage_of(key.limits, key.name, spendings, at_us), "live")
+        columns = key.name, KeySource.FILE, ", ".join(sorted(key.roles)), key.tenant or "-", "-"
+        rows += _key_rows(columns, quota_statuses(key.limits, key.name, spendings, at_us), "live")
     for each in stored:
-        created = clock(each.created_at_us)[: len("2026-01-31")]
-        described = each.name, KeySource.STORE, ", ".join(each.roles), each.tenant or "-", created
+        created = format_time(each.created_at_us)[: len("2026-01-31")]
+        columns = each.name, KeySource.STORE, ", ".join(each.roles), each.tenant or "-", created
         if each.revoked_at_us is None:
-            rows += _rows(described, usage_of(each.limits, each.name, spendings, at_us), "live")
+            rows += _key_rows(columns, quota_statuses(each.limits, each.name, spendings, at_us), "live")
         else:
-            rows += _rows(described, each.limits, f"revoked {clock(each.revoked_at_us)}")
+            rows += _key_rows(columns, each.limits, f"revoked {format_time(each.revoked_at_us)}")
     return rows
 
 
-def _rows(
-    described: tuple[str, ...], limits: Sequence[LimitUsage | Limit], state: str
+def _key_rows(
+    columns: tuple[str, ...], limits: Sequence[QuotaStatus | Quota], state: str
 ) -> Iterator[tuple[str, ...]]:
     """A row for a key, and below it one for each further limit."""
     first, *others = [*map(str, limits)] or ["-"]
-    yield (*described, first, state)
+    yield (*columns, first, state)
     for other in others:
-        yield (*("" for _ in described), other, "")
+        yield (*("" for _ in columns), other, "")
 
 
-async def _revoke(url: str, name: str, file: Path | None) -> None:
+async def _revoke_key(url: str, name: str, file: Path | None) -> None:
     """Revoke a key of the store; `file` is the configuration if it has a key of that name."""
     try:
-        async with open_existing(url) as store, audited(store, "keys revoke", name):
+        async with open_existing_store(url) as store, audited(store, "keys revoke", name):
             await revoke_key(store, name)
     except NotFound as error:
         if file is None:
@@ -197,7 +207,7 @@ async def _revoke(url: str, name: str, file: Path | None) -> None:
         ) from error
 
 
-def refuse_odd(field: str, text: str | None) -> None:
+def check_name(field: str, text: str | None) -> None:
     """Raise BadInput for a name that nobody could read."""
     if text is not None and not (0 < len(text) <= MAX_NAME and text.isprintable()):
         raise BadInput(f"must be 1 to {MAX_NAME} printable characters.", field=field)

@@ -1,44 +1,291 @@
-"""`gateway logs`: follow the log, search it, and look at one request."""
+"""`gateway logs`: follow the request log, query it, and show one request."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import select
 import sys
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import click
 
-from gateway.cli import reading
-from gateway.cli.criteria import (
-    criteria_options,
-    filter_of,
-    given_format,
-    pair_of,
-    warn_of_unknown_keys,
-)
-from gateway.cli.request_page import page
-from gateway.cli.request_rows import lines_of
-from gateway.cli.sources import config_option, storage_option, storage_url
-from gateway.domain.filter import EVERYTHING, Is, Op
+from gateway.cli.filters import filter_options, output_format, parse_filter, split_pair, warn_of_unknown_keys
+from gateway.cli.options import config_option, open_existing_store, storage_option, storage_url
+from gateway.cli.output import Column, Table, escape_unprintable, format_time
 from gateway.errors import BadInput, NotFound
-from gateway.query import LoggedRequest, Slice
-from gateway.query.search import METADATA, REQUESTS
+from gateway.models.clock import now_us
+from gateway.models.exchange import Outcome
+from gateway.models.feedback import NO_FEEDBACK, Feedback, FeedbackSummary, Target
+from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.request import NANOUSD_PER_USD, RequestRecord
+from gateway.query import LoggedRequest, Message, RequestReader, RequestSlice
+from gateway.query.filters import METADATA_PREFIX, REQUEST_FILTERS
+from gateway.store.base import RequestQueries
+
+ShowRequests = Callable[[Sequence[RequestRecord], Mapping[int, FeedbackSummary]], None]
+"""Shows requests, given what was said of each by `seq`."""
+
+POLL_SECONDS = 0.5
+PAGE_ROWS = 500
+"""Most rows read at a time."""
+
+LOOK_BACK_ROWS = 200
+"""How far behind the newest number a row may appear: where several machines log to a server, a number is taken
+before the row is committed."""
+
+GRACE_US = 2_000_000
+"""How long a new row is held back until its model and tokens are known."""
+
+_OLDEST_FIRST = Sort("seq", descending=False)
+
+
+async def show_latest(url: str, where: Filter, count: int, show: ShowRequests) -> None:
+    """Show the newest `count` rows in the order in which they were logged."""
+    async with open_existing_store(url) as store:
+        records = await _find_latest(store, where, count)
+        show(records, await _feedback_on(store, records))
+
+
+async def follow_requests(url: str, where: Filter, count: int, show: ShowRequests) -> None:
+    """Do what `tail` does, then show each new row, for ever. `show` is called at each look, for no rows too."""
+    async with open_existing_store(url) as store:
+        recent = await _find_latest(store, NO_FILTER, LOOK_BACK_ROWS)
+        last = recent[-1].seq if recent else 0
+        before = await _find_latest(store, AllOf((where, Comparison("seq", Op.LE, last))), count)
+        show(before, await _feedback_on(store, before))
+        async for records in _new_requests(store, where, last, {record.seq for record in recent}):
+            show(records, await _feedback_on(store, records))
+
+
+async def show_matching(url: str, where: Filter, limit: int, show: ShowRequests) -> tuple[str, ...]:
+    """Show the newest `limit` rows, the newest first; return what `Slice.unknown_keys` is."""
+    async with open_existing_store(url) as store:
+        reader = RequestReader(store)
+        cursor: int | None = None
+        for start in range(0, limit, PAGE_ROWS):
+            found = await reader.find(where, min(PAGE_ROWS, limit - start), cursor, None)
+            show(found.records, found.feedback)
+            cursor = found.next_cursor
+            if cursor is None:
+                return found.unknown_keys
+    return ()
+
+
+async def find_by_id(url: str, any_id: str, trace_id: str | None) -> LoggedRequest | RequestSlice:
+    """Return the request that an id names, or the rows of the trace or session that it names, the newest first.
+
+    Raises:
+        NotFound: nothing has that id.
+        Ambiguous: it names several requests that have nothing else in common.
+    """
+    async with open_existing_store(url) as store:
+        reader = RequestReader(store)
+        try:
+            return await reader.show(any_id, None, trace_id)
+        except NotFound as error:
+            for name in ("trace_id", "session"):
+                found = await reader.find(Comparison(name, Op.EQ, any_id), PAGE_ROWS, None, None)
+                if len(found.records) == 1:
+                    return await reader.show(found.records[0].request_id, None, found.records[0].trace_id)
+                if found.records:
+                    return found
+            raise NotFound(f"no request, response, trace or session has the id {any_id!r}.") from error
+
+
+async def _find_latest(store: RequestQueries, where: Filter, count: int) -> list[RequestRecord]:
+    return (await store.find_requests(where, Sort(), Page(count), None))[::-1]
+
+
+async def _feedback_on(
+    store: RequestQueries, records: Sequence[RequestRecord]
+) -> Mapping[int, FeedbackSummary]:
+    return await store.feedback_summaries([record.seq for record in records]) if records else {}
+
+
+async def _new_requests(
+    store: RequestQueries, where: Filter, last: int, seen: set[int]
+) -> AsyncIterator[list[RequestRecord]]:
+    while True:
+        newer = AllOf((where, Comparison("seq", Op.GT, last - LOOK_BACK_ROWS)))
+        found = await store.find_requests(newer, _OLDEST_FIRST, Page(LOOK_BACK_ROWS + PAGE_ROWS), None)
+        ready = _before_first_pending([record for record in found if record.seq not in seen])
+        yield ready
+        if ready:
+            last = max(last, ready[-1].seq)
+            seen |= {record.seq for record in ready}
+            seen = {seq for seq in seen if seq > last - LOOK_BACK_ROWS}
+        else:
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def _before_first_pending(records: list[RequestRecord]) -> list[RequestRecord]:
+    """The rows before the first one that will be known better in a moment."""
+    too_old_us = now_us() - GRACE_US
+    for index, record in enumerate(records):
+        if record.interpreted_at_us is None and record.ended_at_us > too_old_us:
+            return records[:index]
+    return records
+
+
+FormatRequests = Callable[[Sequence[RequestRecord], Mapping[int, FeedbackSummary]], Iterator[str]]
+"""Turns requests into lines, given what was said of each by `seq`."""
+
+REQUEST_COLUMNS = (
+    Column("TIME (UTC)", 14),
+    Column("STATUS", 6, min_width=17),
+    Column("MS", 5),
+    Column("TOKENS", 7),
+    Column("MODEL", 12, min_width=8),
+    Column("FEEDBACK", 8, min_width=8),
+    Column("REQUEST ID", 36, min_width=36),
+)
+
+
+def request_formatter(output: str) -> FormatRequests:
+    """Return what turns rows into lines of `table`, `json` or `csv`, batch after batch of the same output."""
+    if output == "table":
+        table = Table(REQUEST_COLUMNS)
+        return lambda records, feedback: table.lines(
+            _request_cells(record, feedback.get(record.seq, NO_FEEDBACK)) for record in records
+        )
+    # The native API's shapes bring the web server's library along, which takes longer than all the rest.
+    from gateway.cli.serializers import RequestCsv, request_lines
+
+    return request_lines if output == "json" else RequestCsv().lines
+
+
+def _request_cells(record: RequestRecord, feedback: FeedbackSummary) -> tuple[str, ...]:
+    return (
+        format_time(record.started_at_us)[len("2026-") :],
+        _status_cell(record),
+        f"{(record.ended_at_us - record.started_at_us) / 1000:.0f}",
+        _tokens_cell(record),
+        record.model or record.requested_model or "-",
+        _feedback_cell(feedback),
+        record.request_id,
+    )
+
+
+def _feedback_cell(feedback: FeedbackSummary) -> str:
+    """How many entries, their mean score, and value:weight of each, as far as there is any."""
+    if not feedback.score.count:
+        return "-"
+    mean = feedback.score.weighted_mean
+    pairs = (f"{value:g}:{weight:g}" for value, weight in feedback.pairs)
+    return " ".join([str(feedback.score.count), "-" if mean is None else f"{mean:+.2f}", *pairs])
+
+
+def _status_cell(record: RequestRecord) -> str:
+    """The status, and how it ended where that is not what the status makes one believe."""
+    status = "-" if record.status is None else str(record.status)
+    return status if record.outcome is Outcome.COMPLETE else f"{status} {record.outcome}"
+
+
+def _tokens_cell(record: RequestRecord) -> str:
+    """Tokens of the prompt and of the answer."""
+    if record.prompt_tokens is None and record.completion_tokens is None:
+        return "-"
+    return f"{record.prompt_tokens or 0}+{record.completion_tokens or 0}"
+
+
+def format_request(logged: LoggedRequest) -> str:
+    """Return the page; what is not known is left out."""
+    return escape_unprintable("\n".join(_request_lines(logged)))
+
+
+def _request_lines(logged: LoggedRequest) -> Iterator[str]:
+    yield from _record_lines(logged.record)
+    if logged.request is None and logged.response is None:
+        yield "\nno payload was kept"
+    if logged.request is not None:
+        yield from _message_head_lines("request", logged.request)
+        yield from _body_lines(logged.request.body)
+    if logged.response is not None:
+        yield from _message_head_lines("response", logged.response)
+        yield from (
+            _body_lines(logged.response.body)
+            if logged.reassembled is None
+            else _reassembled_lines(logged.reassembled)
+        )
+    if logged.feedback:
+        yield "\n--- feedback"
+        yield from map(_feedback_line, logged.feedback)
+
+
+def _record_lines(record: RequestRecord) -> Iterator[str]:
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if value is not None and value != {}:
+            name, text = _display_field(field.name, value)
+            yield f"{name:<18} {text}"
+
+
+def _display_field(name: str, value: object) -> tuple[str, str]:
+    if name.endswith("_at_us") and isinstance(value, int):
+        return name.removesuffix("_us"), f"{format_time(value)}.{value % 1_000_000:06} UTC"
+    if name == "cost_nanousd" and isinstance(value, int):
+        return "cost_usd", f"{value / NANOUSD_PER_USD:.9f}"
+    if isinstance(value, str):
+        return name, str(value)
+    return name, json.dumps(value, ensure_ascii=False)
+
+
+def _message_head_lines(name: str, message: Message) -> Iterator[str]:
+    cut = ", cut in the log" if message.is_truncated else ""
+    yield f"\n--- {name}, {message.size_bytes:,} bytes{cut}"
+    for header, value in message.headers:
+        yield f"{_decode_text(header)}: {_decode_text(value)}"
+
+
+def _body_lines(body: bytes) -> Iterator[str]:
+    if not body:
+        return
+    yield ""
+    try:
+        yield _format_json(json.loads(body))
+    except (ValueError, RecursionError):
+        yield _decode_text(body).rstrip("\n")
+
+
+def _reassembled_lines(reassembled: object) -> Iterator[str]:
+    yield "\n(the stream as one object; --raw response has the stream itself)"
+    yield _format_json(reassembled)
+
+
+def _format_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _decode_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+
+
+def _feedback_line(entry: Feedback) -> str:
+    value = "-" if entry.value is None else f"{entry.value:g}"
+    comment = f"  {entry.comment}" if entry.comment else ""
+    author = f"  by {entry.author}" if entry.author else ""
+    via = "" if entry.target is Target.REQUEST else f"  via {entry.target}"
+    return (
+        f"{format_time(entry.created_at_us)}  {entry.kind} {value} × {entry.weight:g}{via}{author}{comment}"
+    )
+
 
 _json_option = click.option("--json", "is_json", is_flag=True, help="Print JSON lines with all fields.")
 
 
 @click.group("logs")
-def command() -> None:
+def logs_command() -> None:
     """Look at logged requests.
 
     Reads the store itself, whether or not a gateway runs on it. Times are UTC.
     """
 
 
-@command.command("tail")
+@logs_command.command("tail")
 @click.option("-n", "count", type=click.IntRange(0, 10_000), default=20, show_default=True, help="Most rows.")
 @click.option("-f", "--follow", "is_endless", is_flag=True, help="Go on with new rows, until Ctrl-C.")
 @click.option("--trace-id", help="Only requests of this trace.")
@@ -54,18 +301,18 @@ def tail(
     storage: str | None,
 ) -> None:
     """Show the latest requests, the newest last."""
-    where = EVERYTHING if trace_id is None else Is("trace_id", Op.EQ, trace_id)
-    url, lines = storage_url(config_file, storage), lines_of(given_format(is_json, is_csv=False))
-    read = reading.follow if is_endless else reading.tail
+    where = NO_FILTER if trace_id is None else Comparison("trace_id", Op.EQ, trace_id)
+    url, lines = storage_url(config_file, storage), request_formatter(output_format(is_json, is_csv=False))
+    read = follow_requests if is_endless else show_latest
     # Ctrl-C is the way to end what would go on for ever.
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(read(url, where, count, lambda *found: _print_live(lines(*found))))
+        asyncio.run(read(url, where, count, lambda *found: _print_lines_live(lines(*found))))
 
 
-@command.command("query")
+@logs_command.command("query")
 @click.option("--bad", "rating", flag_value="bad", help="Those whose mean score is below 0.")
 @click.option("--good", "rating", flag_value="good", help="Those whose mean score is above 0.")
-@criteria_options(REQUESTS)
+@filter_options(REQUEST_FILTERS)
 @click.option(
     "--metadata", metavar="KEY=VALUE", multiple=True, help="The same as --where metadata.KEY=VALUE."
 )
@@ -88,14 +335,14 @@ def query(
 
     The same search as that of GET /api/v1/requests.
     """
-    keys = (f"{METADATA}{'='.join(pair_of(text, '--metadata', 'KEY=VALUE'))}" for text in metadata)
-    asked = filter_of(REQUESTS, criteria, (*where, *keys))
-    url, lines = storage_url(config_file, storage), lines_of(given_format(is_json, is_csv))
-    unknown = asyncio.run(reading.query(url, asked, limit, lambda *found: _print(lines(*found))))
+    keys = (f"{METADATA_PREFIX}{'='.join(split_pair(text, '--metadata', 'KEY=VALUE'))}" for text in metadata)
+    condition = parse_filter(REQUEST_FILTERS, criteria, (*where, *keys))
+    url, lines = storage_url(config_file, storage), request_formatter(output_format(is_json, is_csv))
+    unknown = asyncio.run(show_matching(url, condition, limit, lambda *found: _print_lines(lines(*found))))
     warn_of_unknown_keys(unknown)
 
 
-@command.command("show")
+@logs_command.command("show")
 @click.argument("any_id", metavar="ID")
 @click.option(
     "--raw", type=click.Choice(["request", "response"]), help="Write only this body, byte for byte."
@@ -111,31 +358,31 @@ def show(
     ID may be that of the request, of the provider's response, of a trace or of a session. A trace or session of
     several requests is shown as their rows.
     """
-    logged = asyncio.run(reading.show(storage_url(config_file, storage), any_id, trace_id))
-    if isinstance(logged, Slice):
+    logged = asyncio.run(find_by_id(storage_url(config_file, storage), any_id, trace_id))
+    if isinstance(logged, RequestSlice):
         if raw is not None:
             count = len(logged.records)
             raise BadInput(f"{any_id!r} has {count} requests; --raw takes the id of one.", field="ID")
-        _print(lines_of("table")(logged.records, logged.feedback))
+        _print_lines(request_formatter("table")(logged.records, logged.feedback))
         return
-    click.echo(page(logged) if raw is None else _body(logged, raw), nl=raw is None)
+    click.echo(format_request(logged) if raw is None else _raw_body(logged, raw), nl=raw is None)
 
 
-def _print(lines: Iterable[str]) -> None:
+def _print_lines(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line)
 
 
-def _print_live(lines: Iterable[str]) -> None:
+def _print_lines_live(lines: Iterable[str]) -> None:
     """Print, and raise BrokenPipeError where the reader is gone, though there was nothing to print."""
-    _print(lines)
+    _print_lines(lines)
     output = select.poll()
     output.register(sys.stdout, 0)  # which leaves hang-ups and errors
     if output.poll(0):
         raise BrokenPipeError
 
 
-def _body(logged: LoggedRequest, side: str) -> bytes:
+def _raw_body(logged: LoggedRequest, side: str) -> bytes:
     message = logged.request if side == "request" else logged.response
     if message is None:
         raise NotFound("no payload was kept of this request.")

@@ -5,8 +5,6 @@ try again. The two clients put both on httpx, one blocking, one for asyncio. Imp
 but how ids are made, so that it can be used in any program.
 """
 
-from gateway.client.asynchronous import AsyncGatewayClient
-from gateway.client.blocking import GatewayClient
 from gateway.client.calls import FeedbackEntry, NewFeedback, RequestFilters
 from gateway.client.errors import (
     Conflict,
@@ -20,6 +18,7 @@ from gateway.client.errors import (
     Unavailable,
     UnexpectedReply,
 )
+from gateway.client.gateway_client import AsyncGatewayClient, GatewayClient
 from gateway.client.models import (
     Body,
     Feedback,

@@ -1,8 +1,4 @@
-"""YAML text as plain data that still knows where each value stood.
-
-The only file that knows the YAML library. Keys are taken as written (`on:` is the text `on`), dates stay
-text, and `${VAR}` is substituted in values; a value written without quotes gets its type after that.
-"""
+"""Parse YAML with ${VAR} substitution into data that knows the location of each value."""
 
 from __future__ import annotations
 
@@ -12,8 +8,59 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from gateway.config.problems import ConfigError, Path, Place, Problem, problem_at
-from gateway.config.substitution import Expansion, Unresolved, expand
+from gateway.config.errors import ConfigError, KeyPath, Location, Problem, problem_at
+
+_SUBSTITUTION = re.compile(
+    r"""
+      (?P<escaped> \$\$\{ )
+    | \$\{ (?P<name> [A-Za-z_][A-Za-z0-9_]* ) (?P<fallback> :- [^}]* )? \}
+    | (?P<broken> \$\{ )
+    """,
+    re.VERBOSE,
+)
+
+
+class UnresolvedVariable(Exception):
+    """A substitution that cannot be made; says why without showing any value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """A string after substitution, and the variables whose values went into it."""
+
+    text: str
+    variables: tuple[str, ...]
+
+
+def expand_variables(text: str, env: Mapping[str, str]) -> Expansion:
+    """Substitute variables in `text`. What is put in is not looked at again; `$${` stands for `${`.
+
+    A default is taken where the variable is unset or empty (POSIX.1-2017, Shell, section 2.6.2).
+
+    Raises:
+        Unresolved: a variable without a default is not set, or `${` begins no substitution.
+    """
+    used: list[str] = []
+
+    def piece(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "${"
+        if match["broken"]:
+            raise UnresolvedVariable(
+                "'${' must begin ${VARIABLE} or ${VARIABLE:-default}; write $${ for the characters themselves"
+            )
+        name, fallback = match["name"], match["fallback"]
+        if env.get(name) or (fallback is None and name in env):
+            used.append(name)
+            return env[name]
+        if fallback is None:
+            raise UnresolvedVariable(
+                f"the environment variable {name} is not set; set it, or give a default: ${{{name}:-default}}"
+            )
+        return fallback.removeprefix(":-")
+
+    return Expansion(_SUBSTITUTION.sub(piece, text), tuple(used))
+
 
 MAX_DEPTH = 20
 """Deepest nesting taken; the configuration itself needs five levels. Ends aliases that hold themselves."""
@@ -28,11 +75,11 @@ _TYPED_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SourceEntry:
     """Where a value and its key stand, and the environment variables that went into it."""
 
-    key: Place
-    value: Place
+    key: Location
+    value: Location
     variables: tuple[str, ...] = ()
 
 
@@ -43,19 +90,19 @@ class Document:
     `unresolved` are values that wait for a variable; setting such a value by other means mends it.
     """
 
-    top: Place
+    root_location: Location
     data: dict[str, object] = field(default_factory=dict)
-    entries: dict[Path, Entry] = field(default_factory=dict)
+    entries: dict[KeyPath, SourceEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    unresolved: dict[Path, Problem] = field(default_factory=dict)
+    unresolved: dict[KeyPath, Problem] = field(default_factory=dict)
 
-    def nearest(self, path: Path) -> Entry:
+    def nearest_entry(self, path: KeyPath) -> SourceEntry:
         """Return the entry at `path`, or at the closest value around it that was written somewhere."""
         while path and path not in self.entries:
             path = path[:-1]
-        return self.entries.get(path, Entry(self.top, self.top))
+        return self.entries.get(path, SourceEntry(self.root_location, self.root_location))
 
-    def forget(self, path: Path) -> None:
+    def forget(self, path: KeyPath) -> None:
         """Drop what is known of the value at `path` and of all below it."""
         size = len(path)
         self.entries = {known: entry for known, entry in self.entries.items() if known[:size] != path}
@@ -69,15 +116,19 @@ def parse_document(text: str, file: str, env: Mapping[str, str]) -> Document:
         ConfigError: it is not YAML, empty, not a mapping, too deep or too large. Problems that leave
             something to go on with (a key given twice, a variable not set) are noted in the document.
     """
-    document = Document(Place(file, 1, 1))
+    document = Document(Location(file, 1, 1))
     root = _compose(text, file)
     if root is None:
-        raise _error(document.top, (), "empty; must hold at least `providers:` with one provider")
-    document.top = _place(file, root)
+        raise _config_error(
+            document.root_location, (), "empty; must hold at least `providers:` with one provider"
+        )
+    document.root_location = _location_of(file, root)
     if not isinstance(root, yaml.MappingNode):
         found = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
-        raise _error(document.top, (), f"found {found}; must be a mapping of sections such as `providers:`")
-    document.data = _Reader(document, file, env).mapping(root, ())
+        raise _config_error(
+            document.root_location, (), f"found {found}; must be a mapping of sections such as `providers:`"
+        )
+    document.data = _NodeReader(document, file, env).mapping(root, ())
     return document
 
 
@@ -87,19 +138,19 @@ def parse_value(text: str, source: str) -> object:
     Raises:
         ConfigError: it is not YAML. The message does not show the text.
     """
-    place = Place(source)
-    document = Document(place)
+    location = Location(source)
+    document = Document(location)
     try:
         root = _compose(text, source)
-        value = None if root is None else _Reader(document, source, {}, substitutes=False).value(root, ())
+        value = None if root is None else _NodeReader(document, source, {}, substitutes=False).value(root, ())
     except ConfigError as error:
-        raise _error(place, (), error.problems[0].message) from None
+        raise _config_error(location, (), error.problems[0].message) from None
     if document.problems:
-        raise _error(place, (), document.problems[0].message)
+        raise _config_error(location, (), document.problems[0].message)
     return value
 
 
-class _Reader:
+class _NodeReader:
     """Turns nodes into data and notes in the document where each stood."""
 
     def __init__(
@@ -109,10 +160,10 @@ class _Reader:
         self._file = file
         self._env = env
         self._substitutes = substitutes
-        self._nodes_left = MAX_NODES
+        self._remaining_nodes = MAX_NODES
 
-    def value(self, node: yaml.Node, path: Path) -> object:
-        self._bound(node, path)
+    def value(self, node: yaml.Node, path: KeyPath) -> object:
+        self._check_size(node, path)
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -120,7 +171,7 @@ class _Reader:
         assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node, path)
 
-    def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
+    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
         data: dict[str, object] = {}
         for key, value in node.value:
             name = self._name(key, path)
@@ -129,47 +180,49 @@ class _Reader:
             here = (*path, name)
             if name in data:
                 first = self._document.entries[here].key
-                self._note(key, here, f"given twice; the first is on line {first.line}")
+                self._add_problem(key, here, f"given twice; the first is on line {first.line}")
                 continue
             data[name] = self._child(key, value, here)
         return data
 
-    def _child(self, key: yaml.Node | None, node: yaml.Node, path: Path) -> object:
-        value_place = _place(self._file, node)
-        key_place = value_place if key is None else _place(self._file, key)
-        self._document.entries[path] = Entry(key_place, value_place)
+    def _child(self, key: yaml.Node | None, node: yaml.Node, path: KeyPath) -> object:
+        value_location = _location_of(self._file, node)
+        key_location = value_location if key is None else _location_of(self._file, key)
+        self._document.entries[path] = SourceEntry(key_location, value_location)
         return self.value(node, path)
 
-    def _name(self, key: yaml.Node, path: Path) -> str | None:
+    def _name(self, key: yaml.Node, path: KeyPath) -> str | None:
         if not isinstance(key, yaml.ScalarNode):
-            self._note(key, path, "a key must be plain text, not a list or a mapping")
+            self._add_problem(key, path, "a key must be plain text, not a list or a mapping")
             return None
         if key.tag == _TAG + "merge":
-            self._note(key, path, "merge keys (<<) are not taken; use an alias for the whole value instead")
+            self._add_problem(
+                key, path, "merge keys (<<) are not taken; use an alias for the whole value instead"
+            )
             return None
         return str(key.value)
 
-    def _scalar(self, node: yaml.ScalarNode, path: Path) -> object:
+    def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> object:
         try:
             expansion = self._expand(node)
-        except Unresolved as reason:
-            self._document.unresolved[path] = problem_at(_place(self._file, node), path, str(reason))
+        except UnresolvedVariable as reason:
+            self._document.unresolved[path] = problem_at(_location_of(self._file, node), path, str(reason))
             return None
         if expansion.variables:
             entry = self._document.entries[path]
-            self._document.entries[path] = Entry(entry.key, entry.value, expansion.variables)
+            self._document.entries[path] = SourceEntry(entry.key, entry.value, expansion.variables)
         is_retyped = node.style is None and expansion.text != node.value
-        tag = _plain_tag(expansion.text) if is_retyped else node.tag
+        tag = _implicit_tag(expansion.text) if is_retyped else node.tag
         return self._typed(node, tag, expansion.text, path)
 
     def _expand(self, node: yaml.ScalarNode) -> Expansion:
-        return expand(node.value, self._env) if self._substitutes else Expansion(node.value, ())
+        return expand_variables(node.value, self._env) if self._substitutes else Expansion(node.value, ())
 
-    def _typed(self, node: yaml.Node, tag: str, text: str, path: Path) -> object:
+    def _typed(self, node: yaml.Node, tag: str, text: str, path: KeyPath) -> object:
         if tag in _TEXT_TAGS:
             return text
         if tag not in _TYPED_TAGS:
-            self._note(node, path, "YAML tags are not taken here; write the value alone")
+            self._add_problem(node, path, "YAML tags are not taken here; write the value alone")
             return None
         try:
             value: object = yaml.constructor.SafeConstructor().construct_document(yaml.ScalarNode(tag, text))
@@ -178,17 +231,21 @@ class _Reader:
             return text
         return value
 
-    def _bound(self, node: yaml.Node, path: Path) -> None:
-        self._nodes_left -= 1
+    def _check_size(self, node: yaml.Node, path: KeyPath) -> None:
+        self._remaining_nodes -= 1
         if len(path) > MAX_DEPTH:
-            raise _error(_place(self._file, node), path[:3], f"nested more than {MAX_DEPTH} levels deep")
-        if self._nodes_left < 0:
-            raise _error(
-                _place(self._file, node), path[:3], f"more than {MAX_NODES:,} values, aliases written out"
+            raise _config_error(
+                _location_of(self._file, node), path[:3], f"nested more than {MAX_DEPTH} levels deep"
+            )
+        if self._remaining_nodes < 0:
+            raise _config_error(
+                _location_of(self._file, node),
+                path[:3],
+                f"more than {MAX_NODES:,} values, aliases written out",
             )
 
-    def _note(self, node: yaml.Node, path: Path, message: str) -> None:
-        self._document.problems.append(problem_at(_place(self._file, node), path, message))
+    def _add_problem(self, node: yaml.Node, path: KeyPath, message: str) -> None:
+        self._document.problems.append(problem_at(_location_of(self._file, node), path, message))
 
 
 def _compose(text: str, file: str) -> yaml.Node | None:
@@ -196,40 +253,40 @@ def _compose(text: str, file: str) -> yaml.Node | None:
         node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
-        raise _error(place, (), f"not valid YAML: {_reason(error)}") from None
+        location = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file, 1, 1)
+        raise _config_error(location, (), f"not valid YAML: {_yaml_error_reason(error)}") from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
-        place = Place(file, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
-        raise _error(place, (), "a control character, which YAML does not take") from None
+        location = Location(file, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+        raise _config_error(location, (), "a control character, which YAML does not take") from None
     except RecursionError:
-        raise _error(Place(file, 1, 1), (), f"nested more than {MAX_DEPTH} levels deep") from None
+        raise _config_error(Location(file, 1, 1), (), f"nested more than {MAX_DEPTH} levels deep") from None
     return node
 
 
-def _reason(error: yaml.MarkedYAMLError) -> str:
+def _yaml_error_reason(error: yaml.MarkedYAMLError) -> str:
     """Say what the parser tripped over, without words of the file, since these may be part of a secret."""
     problem = error.problem or error.context or "cannot be read"
     if "alias" in problem:
         return "an alias that names no anchor; put a value that begins with * in quotes"
     if "'{'" in problem or "'}'" in problem:
         return f"{problem}; inside {{…}} and […] put a value with ${{VARIABLE}} in quotes"
-    return _QUOTED.sub(_without_words, problem)
+    return _QUOTED.sub(_redact_word, problem)
 
 
-def _without_words(quoted: re.Match[str]) -> str:
+def _redact_word(quoted: re.Match[str]) -> str:
     is_token = quoted[0].startswith("'<") or len(quoted[0]) <= len(r"'\t'")
     return quoted[0] if is_token else "a word"
 
 
-def _plain_tag(text: str) -> str:
+def _implicit_tag(text: str) -> str:
     """Return the type that YAML gives to a text without quotes."""
     return str(yaml.resolver.Resolver().resolve(yaml.ScalarNode, text, (True, False)))  # type: ignore[no-untyped-call]
 
 
-def _place(file: str, node: yaml.Node) -> Place:
-    return Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
+def _location_of(file: str, node: yaml.Node) -> Location:
+    return Location(file, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
-def _error(place: Place, path: Path, message: str) -> ConfigError:
-    return ConfigError([problem_at(place, path, message)])
+def _config_error(location: Location, path: KeyPath, message: str) -> ConfigError:
+    return ConfigError([problem_at(location, path, message)])

@@ -19,11 +19,10 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from gateway.domain.credentials import key_header
-from gateway.domain.database_url import POSTGRES_PREFIXES, SQLITE_PREFIX
-from gateway.domain.exchange import PayloadPolicy
-from gateway.domain.limit import Limit, refuse_doubles
-from gateway.domain.principal import Role
+from gateway.models.addresses import POSTGRES_PREFIXES, SQLITE_PREFIX
+from gateway.models.exchange import PayloadPolicy
+from gateway.models.principal import Role, key_header
+from gateway.models.quota import Quota, refuse_duplicate_quotas
 
 RESERVED_NAMES = frozenset(
     {"v1", "api", "ui", "f", "feedback", "healthz", "readyz", "metrics", "docs", "openapi.json"}
@@ -45,7 +44,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token of RFC 9110, section 5.6.2."""
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+_FRAMING_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
 def _http_url(text: str) -> str:
@@ -85,7 +84,7 @@ def _host_name(name: str) -> str:
     return name.lower()
 
 
-def _off_is_a_word(value: object) -> object:
+def _off_as_text(value: object) -> object:
     return "off" if value is False else value
 
 
@@ -93,7 +92,7 @@ def _role_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _no_truth(value: object) -> object:
+def _reject_boolean(value: object) -> object:
     # YAML reads yes and on as true, which pydantic would take for the number 1.
     if isinstance(value, bool):
         raise ValueError("must be a number")
@@ -102,13 +101,13 @@ def _no_truth(value: object) -> object:
 
 def _store_url(url: str) -> str:
     if url.startswith(POSTGRES_PREFIXES):
-        _check_server(url)
+        _check_postgres_url(url)
     elif not url.startswith(SQLITE_PREFIX) or url == SQLITE_PREFIX:
         raise ValueError("must be sqlite:/// and a file name, or postgresql://USER@HOST/DATABASE")
     return url
 
 
-def _check_server(url: str) -> None:
+def _check_postgres_url(url: str) -> None:
     if "#" in url or " " in url or not url.isprintable():
         raise ValueError("must spell #, spaces and the like as %23, %20 and so on, in a password too")
     try:
@@ -130,8 +129,8 @@ def _provider_name(name: str) -> str:
 
 
 def _header_name(name: str) -> str:
-    if not _HEADER_NAME.fullmatch(name) or name.lower() in _FRAMING:
-        raise ValueError(f"must be the name of a header, and none of {', '.join(sorted(_FRAMING))}")
+    if not _HEADER_NAME.fullmatch(name) or name.lower() in _FRAMING_HEADERS:
+        raise ValueError(f"must be the name of a header, and none of {', '.join(sorted(_FRAMING_HEADERS))}")
     return name
 
 
@@ -150,7 +149,7 @@ def _key_value(key: SecretStr) -> SecretStr:
     return key
 
 
-def _no_empty_key(key: object) -> object:
+def _empty_key_as_none(key: object) -> object:
     return None if key == "" else key
 
 
@@ -164,7 +163,7 @@ def _auth(auth: object) -> object:
     return auth
 
 
-def _names_no_key(headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+def _without_key_header(headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
     name, _ = key_header(info.data.get("auth", "bearer"))
     if info.data.get("api_key") is not None and name in map(str.lower, headers):
         raise ValueError(f"must not have {name}, in which api_key is sent; leave out one of the two")
@@ -180,11 +179,11 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
 
 
 def _limit(text: object) -> object:
-    return Limit.parse(text) if isinstance(text, str) else text
+    return Quota.parse(text) if isinstance(text, str) else text
 
 
-def _differing(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
-    refuse_doubles(limits)
+def _distinct_limits(limits: tuple[Quota, ...]) -> tuple[Quota, ...]:
+    refuse_duplicate_quotas(limits)
     return limits
 
 
@@ -198,30 +197,30 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 PageOrigin = Annotated[str, AfterValidator(_page_origin)]
-Integer = Annotated[int, BeforeValidator(_no_truth)]
-Number = Annotated[float, BeforeValidator(_no_truth)]
-Seconds = Annotated[float, Field(gt=0, le=86_400), BeforeValidator(_no_truth)]
-Dollars = Annotated[float, Field(ge=0), BeforeValidator(_no_truth)]
+Integer = Annotated[int, BeforeValidator(_reject_boolean)]
+Number = Annotated[float, BeforeValidator(_reject_boolean)]
+Seconds = Annotated[float, Field(gt=0, le=86_400), BeforeValidator(_reject_boolean)]
+Dollars = Annotated[float, Field(ge=0), BeforeValidator(_reject_boolean)]
 Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
-ProviderHeaders = Annotated[Headers, AfterValidator(_names_no_key)]
+ProviderHeaders = Annotated[Headers, AfterValidator(_without_key_header)]
 KeyValue = Annotated[SecretStr, AfterValidator(_key_value)]
-ProviderKey = Annotated[KeyValue | None, BeforeValidator(_no_empty_key)]
+ProviderKey = Annotated[KeyValue | None, BeforeValidator(_empty_key_as_none)]
 Auth = Annotated[
     str | dict[str, str],
     BeforeValidator(_auth),
     WithJsonSchema({"anyOf": [{"enum": [*AUTH_KINDS]}, {"type": "object"}]}),
 ]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
-WrittenLimit = Annotated[
-    Limit,
+LimitText = Annotated[
+    Quota,
     BeforeValidator(_limit),
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["600 requests/minute"]}),
 ]
-WrittenLimits = Annotated[tuple[WrittenLimit, ...], AfterValidator(_differing)]
-Payloads = Annotated[PayloadPolicy, BeforeValidator(_off_is_a_word)]
+LimitTexts = Annotated[tuple[LimitText, ...], AfterValidator(_distinct_limits)]
+Payloads = Annotated[PayloadPolicy, BeforeValidator(_off_as_text)]
 PortkeyScale = Literal["signed", "thumbs"]
-AuthMode = Annotated[Literal["keys", "off"], BeforeValidator(_off_is_a_word)]
+AuthMode = Annotated[Literal["keys", "off"], BeforeValidator(_off_as_text)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]
 ProviderName = Annotated[str, AfterValidator(_provider_name)]
 Roles = Annotated[frozenset[Role], BeforeValidator(_role_list)]

@@ -1,16 +1,13 @@
-"""What the YAML file may say. Unknown keys are refused; each field's description is its reference entry."""
+"""The sections and keys of the YAML file; each field's description is its entry in the reference."""
 
 from __future__ import annotations
 
 import sys
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from gateway.config.feedback import FeedbackConfig, TokensConfig
 from gateway.config.fields import (
-    RESERVED_NAMES,
-    SHA256_PREFIX,
     Auth,
     AuthMode,
     Dollars,
@@ -19,9 +16,11 @@ from gateway.config.fields import (
     HttpUrl,
     Integer,
     KeyValue,
+    LimitTexts,
     NoRoutes,
     Number,
     Origin,
+    PageOrigin,
     Payloads,
     PortkeyScale,
     ProviderHeaders,
@@ -29,31 +28,61 @@ from gateway.config.fields import (
     ProviderName,
     Roles,
     Seconds,
+    SigningSecret,
     StoreUrl,
-    WrittenLimits,
 )
-from gateway.config.section import Section
-from gateway.domain.database_url import is_server
-from gateway.domain.exchange import PayloadPolicy
+from gateway.models.addresses import is_server_url
+from gateway.models.exchange import PayloadPolicy
 
-__all__ = [
-    "MIB",
-    "RESERVED_NAMES",
-    "SHA256_PREFIX",
-    "Config",
-    "FeedbackConfig",
-    "FeedbackReceiverConfig",
-    "KeyConfig",
-    "LoggingConfig",
-    "PriceConfig",
-    "ProviderConfig",
-    "Section",
-    "ServerConfig",
-    "StorageConfig",
-    "TelemetryConfig",
-    "TimeoutsConfig",
-    "TokensConfig",
-]
+
+class Section(BaseModel):
+    """A part of the file. Each field's description is its reference entry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+class TokensConfig(Section):
+    keys: tuple[SigningSecret, ...] = Field(
+        default=(),
+        description="Secrets of at least 32 characters; the first signs, all are taken; none: no tokens.",
+    )
+    ttl_seconds: Integer = Field(
+        default=7 * 24 * 3600, ge=1, le=366 * 24 * 3600, description="How long a token can be used."
+    )
+    rate_limit: Integer = Field(
+        default=30,
+        ge=1,
+        le=10_000,
+        description="How many votes a minute may be given with one token, in each process.",
+    )
+    allow_origins: tuple[PageOrigin, ...] = Field(
+        default=(),
+        description="Origins whose pages may give feedback from a browser; `*`: all.",
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _check_distinct(cls, keys: tuple[SigningSecret, ...]) -> tuple[SigningSecret, ...]:
+        if len(set(keys)) < len(keys):
+            raise ValueError("must differ, but one is given twice")
+        return keys
+
+
+class FeedbackConfig(Section):
+    portkey_scale: PortkeyScale = Field(
+        default="signed",
+        description="How Portkey values become scores. `signed`: value / 10. `thumbs`: 1 is good, 0 is bad.",
+    )
+    orphan_window: Number = Field(
+        default=3600,
+        ge=0,
+        le=31_536_000,
+        description="Seconds for which Helicone feedback waits for an unknown request whose id tells its age.",
+    )
+    tokens: TokensConfig = Field(
+        default_factory=TokensConfig, description="Signed tokens, to give feedback without a key."
+    )
+
 
 MIB = 1024 * 1024
 
@@ -141,8 +170,8 @@ class StorageConfig(Section):
 
     @field_validator("read_url")
     @classmethod
-    def _is_a_replica(cls, read_url: str | None, info: ValidationInfo) -> str | None:
-        if read_url is not None and not (is_server(read_url) and is_server(info.data.get("url", ""))):
+    def _check_read_url(cls, read_url: str | None, info: ValidationInfo) -> str | None:
+        if read_url is not None and not (is_server_url(read_url) and is_server_url(info.data.get("url", ""))):
             raise ValueError("must be a replica of the PostgreSQL database that url names, or left out")
         return read_url
 
@@ -225,7 +254,7 @@ class KeyConfig(Section):
     tenant: str | None = Field(
         default=None, min_length=1, max_length=128, description="Whose rows alone the key sees."
     )
-    limits: WrittenLimits = Field(
+    limits: LimitTexts = Field(
         default=(),
         description="How many requests, tokens or usd it may use per minute, hour, day or month, such as "
         "[600 requests/minute, 25 usd/month].",
@@ -236,7 +265,7 @@ class KeyConfig(Section):
     )
 
 
-def are_for_people(style: str) -> bool:
+def is_human_format(style: str) -> bool:
     """Tell whether log lines of this `logging.format` are laid out for people."""
     return style == "human" or (style == "auto" and sys.stderr.isatty())
 
@@ -259,7 +288,7 @@ class LoggingConfig(Section):
         """Which requests get a line."""
         if self.requests != "auto":
             return self.requests
-        return "all" if are_for_people(self.format) else "failures"
+        return "all" if is_human_format(self.format) else "failures"
 
 
 class FeedbackReceiverConfig(Section):
@@ -338,7 +367,7 @@ class Config(Section):
 
     @field_validator("default_provider")
     @classmethod
-    def _is_a_provider(cls, name: str | None, info: ValidationInfo) -> str | None:
+    def _check_default_provider(cls, name: str | None, info: ValidationInfo) -> str | None:
         providers = info.data.get("providers")
         if name is not None and providers is not None and name not in providers:
             raise ValueError(f"must be one of the providers: {', '.join(providers)}")
@@ -346,7 +375,7 @@ class Config(Section):
 
     @field_validator("keys")
     @classmethod
-    def _differ(cls, keys: tuple[KeyConfig, ...]) -> tuple[KeyConfig, ...]:
+    def _check_distinct(cls, keys: tuple[KeyConfig, ...]) -> tuple[KeyConfig, ...]:
         for count, key in enumerate(keys):
             for earlier in keys[:count]:
                 if key.name == earlier.name:

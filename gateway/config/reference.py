@@ -8,51 +8,51 @@ from typing import get_origin
 
 from pydantic.fields import FieldInfo
 
+from gateway.config.key_paths import fields_of, inner_section
 from gateway.config.models import Config, Section
-from gateway.config.schema import fields_of, inner_section
 
 _BOUNDS = (("minimum", "from"), ("exclusiveMinimum", "over"), ("maximum", "to"))
 
 
 def to_markdown() -> str:
     """Return a heading and a table of keys for the top level and for each section of the configuration."""
-    return "\n".join(_tables("", Config))
+    return "\n".join(_section_tables("", Config))
 
 
-def _tables(name: str, section: type[Section]) -> Iterator[str]:
+def _section_tables(name: str, section: type[Section]) -> Iterator[str]:
     schema = section.model_json_schema()
     yield f"### `{name}`\n" if name else "### Top level\n"
     yield "| key | value | default | what it is |\n|---|---|---|---|"
     for key, info in fields_of(section).items():
-        value = _value(schema["properties"][key], schema.get("$defs", {}))
-        yield f"| `{key}` | {value} | {_default(info)} | {info.description} |"
+        value = _describe_value(schema["properties"][key], schema.get("$defs", {}))
+        yield f"| `{key}` | {value} | {_describe_default(info)} | {info.description} |"
     yield ""
     for key, info in fields_of(section).items():
         if inner := inner_section(info.annotation):
-            yield from _tables(f"{name}.{key}{_item(info)}".lstrip("."), inner)
+            yield from _section_tables(f"{name}.{key}{_item_suffix(info)}".lstrip("."), inner)
 
 
-def _item(info: FieldInfo) -> str:
+def _item_suffix(info: FieldInfo) -> str:
     origin = get_origin(info.annotation)
     return ".NAME" if origin is dict else "[]" if origin is tuple else ""
 
 
-def _value(schema: dict[str, object], kinds: dict[str, dict[str, object]]) -> str:
+def _describe_value(schema: dict[str, object], kinds: dict[str, dict[str, object]]) -> str:
     """Say in a few words what a JSON schema takes."""
     if isinstance(ref := schema.get("$ref"), str):
-        return _value(kinds[ref.rpartition("/")[2]], kinds)
+        return _describe_value(kinds[ref.rpartition("/")[2]], kinds)
     if isinstance(options := schema.get("anyOf"), list):
-        return " or ".join(_value(option, kinds) for option in options)
+        return " or ".join(_describe_value(option, kinds) for option in options)
     if isinstance(words := schema.get("enum"), list):
         return ", ".join(f"`{word}`" for word in words)
     kind = schema.get("type")
     if kind == "array" and isinstance(items := schema.get("items"), dict):
-        return f"list of {_value(items, kinds)}".replace("of mapping", "of mappings")
+        return f"list of {_describe_value(items, kinds)}".replace("of mapping", "of mappings")
     bounds = " ".join(f"{word} {schema[bound]:,}" for bound, word in _BOUNDS if bound in schema)
-    return f"{_KINDS[str(kind)]} {bounds}".strip()
+    return f"{_TYPE_NAMES[str(kind)]} {bounds}".strip()
 
 
-_KINDS = {
+_TYPE_NAMES = {
     "boolean": "true or false",
     "string": "text",
     "integer": "integer",
@@ -62,7 +62,7 @@ _KINDS = {
 }
 
 
-def _default(info: FieldInfo) -> str:
+def _describe_default(info: FieldInfo) -> str:
     if info.is_required():
         return "required"
     default = info.get_default(call_default_factory=True, validated_data={})

@@ -8,21 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from gateway.demo.bodies import (
+from gateway.demo.replies import (
+    MAX_TOKENS,
     Body,
+    Reply,
+    count_tokens,
     encode_event,
+    last_question,
     make_id,
     read_count,
     read_list,
-    read_table,
-    read_tables,
+    read_object,
+    read_objects,
     read_text,
-)
-from gateway.demo.replies import (
-    MOST_TOKENS,
-    Reply,
-    count_tokens,
-    last_question,
     reply_with,
     text_of,
 )
@@ -30,7 +28,7 @@ from gateway.demo.tools import AUTO, NONE, REQUIRED, Tool, arguments_for, choose
 from gateway.errors import BadInput, GatewayError, NotFound
 
 
-def draw_error(error: GatewayError) -> Body:
+def render_error(error: GatewayError) -> Body:
     """Draw an error as Anthropic does."""
     kind = "not_found_error" if isinstance(error, NotFound) else "invalid_request_error"
     return {"type": "error", "error": {"type": kind, "message": str(error)}, "request_id": make_id("req_")}
@@ -39,15 +37,20 @@ def draw_error(error: GatewayError) -> Body:
 def answer_message(body: Body) -> Body:
     """Answer `POST /v1/messages`."""
     reply, tool = _reply(body)
-    block = _block(tool)
-    block = {**block, "text": reply.text} if tool is None else {**block, "input": _input(reply)}
-    return {**_opened(body), "content": [block], **_ending(reply, tool), "usage": _usage(body, reply.tokens)}
+    block = _content_block(tool)
+    block = {**block, "text": reply.text} if tool is None else {**block, "input": _tool_input(reply)}
+    return {
+        **_opening_message(body),
+        "content": [block],
+        **_stop_fields(reply, tool),
+        "usage": _usage(body, reply.tokens),
+    }
 
 
 def stream_message(body: Body) -> Iterator[bytes]:
     """Answer `POST /v1/messages` as events."""
     reply, tool = _reply(body)
-    return (encode_event(event, str(event["type"])) for event in _events(_opened(body), reply, tool))
+    return (encode_event(event, str(event["type"])) for event in _events(_opening_message(body), reply, tool))
 
 
 def answer_count(body: Body) -> Body:
@@ -59,7 +62,7 @@ def answer_count(body: Body) -> Body:
 
 def _events(opened: Body, reply: Reply, tool: Tool | None) -> Iterator[Body]:
     yield {"type": "message_start", "message": opened}
-    yield {"type": "content_block_start", "index": 0, "content_block": _block(tool)}
+    yield {"type": "content_block_start", "index": 0, "content_block": _content_block(tool)}
     yield {"type": "ping"}
     kind, field = ("text_delta", "text") if tool is None else ("input_json_delta", "partial_json")
     for piece in reply.pieces:
@@ -67,7 +70,7 @@ def _events(opened: Body, reply: Reply, tool: Tool | None) -> Iterator[Body]:
     yield {"type": "content_block_stop", "index": 0}
     yield {
         "type": "message_delta",
-        "delta": _ending(reply, tool),
+        "delta": _stop_fields(reply, tool),
         "usage": {"output_tokens": reply.tokens},
     }
     yield {"type": "message_stop"}
@@ -78,23 +81,23 @@ def _reply(body: Body) -> tuple[Reply, Tool | None]:
     messages = read_list(body, "messages")
     if body.get("max_tokens") is None:
         raise BadInput("Field required", field="max_tokens")
-    limit = read_count(body, "max_tokens", MOST_TOKENS, MOST_TOKENS)
+    limit = read_count(body, "max_tokens", MAX_TOKENS, MAX_TOKENS)
     question = last_question(messages)
     tool = choose_tool(_tools(body), _tool_choice(body), question, has_result=_has_result(messages[-1]))
     if tool is not None:
         return reply_with(arguments_for(tool), limit), tool
-    wanted = read_table(read_table(body, "output_config"), "format") or read_table(body, "output_format")
+    wanted = read_object(read_object(body, "output_config"), "format") or read_object(body, "output_format")
     return structured_reply(wanted.get("type"), wanted.get("schema"), question, limit), None
 
 
 def _tools(body: Body) -> list[Tool]:
     """The caller's own tools; those that the provider runs have no schema."""
-    given = [tool for tool in read_tables(body, "tools") if "input_schema" in tool]
+    given = [tool for tool in read_objects(body, "tools") if "input_schema" in tool]
     return [Tool(read_text(tool, "name"), tool["input_schema"]) for tool in given]
 
 
 def _tool_choice(body: Body) -> str:
-    choice = read_table(body, "tool_choice")
+    choice = read_object(body, "tool_choice")
     if choice.get("type") == "tool":
         return read_text(choice, "name")
     return {"any": REQUIRED, "none": NONE}.get(str(choice.get("type")), AUTO)
@@ -106,17 +109,17 @@ def _has_result(message: object) -> bool:
     return any(isinstance(block, dict) and block.get("type") == "tool_result" for block in blocks)
 
 
-def _block(tool: Tool | None) -> Body:
+def _content_block(tool: Tool | None) -> Body:
     if tool is None:
         return {"type": "text", "text": ""}
     return {"type": "tool_use", "id": make_id("toolu_"), "name": tool.name, "input": {}}
 
 
-def _input(reply: Reply) -> object:
-    return {} if reply.is_cut else json.loads(reply.text)
+def _tool_input(reply: Reply) -> object:
+    return {} if reply.is_truncated else json.loads(reply.text)
 
 
-def _opened(body: Body) -> Body:
+def _opening_message(body: Body) -> Body:
     """Return the message as it is before its first word, of which one token is counted already."""
     return {
         "id": make_id("msg_"),
@@ -130,9 +133,9 @@ def _opened(body: Body) -> Body:
     }
 
 
-def _ending(reply: Reply, tool: Tool | None) -> Body:
+def _stop_fields(reply: Reply, tool: Tool | None) -> Body:
     reason = "end_turn" if tool is None else "tool_use"
-    return {"stop_reason": "max_tokens" if reply.is_cut else reason, "stop_sequence": None}
+    return {"stop_reason": "max_tokens" if reply.is_truncated else reason, "stop_sequence": None}
 
 
 def _usage(body: Body, output_tokens: int) -> Body:

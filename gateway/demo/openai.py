@@ -10,23 +10,21 @@ import struct
 import time
 from collections.abc import Iterator
 
-from gateway.demo.bodies import (
+from gateway.demo.replies import (
+    MAX_TOKENS,
     STREAM_END,
     Body,
-    encode_event,
-    make_id,
-    read_count,
-    read_list,
-    read_table,
-    read_tables,
-    read_text,
-)
-from gateway.demo.replies import (
-    MOST_TOKENS,
     Reply,
     count_tokens,
     embed,
+    encode_event,
     last_question,
+    make_id,
+    read_count,
+    read_list,
+    read_object,
+    read_objects,
+    read_text,
     reply_to,
     reply_with,
     text_of,
@@ -37,14 +35,14 @@ from gateway.errors import BadInput, GatewayError, NotFound
 MODELS = ("demo-chat", "demo-embedding")
 """Models that the demo lists. Requests may name any model, and are answered in its name."""
 
-MOST_CHOICES = 128
-MOST_DIMENSIONS = 4096
+MAX_CHOICES = 128
+MAX_DIMENSIONS = 4096
 DEFAULT_DIMENSIONS = 256
 
-_BORN = 1_735_689_600
+_CREATED_AT = 1_735_689_600
 
 
-def draw_error(error: GatewayError) -> Body:
+def render_error(error: GatewayError) -> Body:
     """Draw an error as OpenAI does."""
     code = error.code if isinstance(error, NotFound) else None
     message = f"Invalid {error.field!r}: {error.message}" if error.field else error.message
@@ -57,13 +55,15 @@ def answer_chat(body: Body) -> Body:
     reply, tool, choices = _chat_reply(body)
     message: Body = {"role": "assistant", "content": reply.text, "refusal": None, "annotations": []}
     return {
-        **_head("chatcmpl-", "chat.completion", body),
+        **_envelope("chatcmpl-", "chat.completion", body),
         "choices": [
             {
                 "index": index,
-                "message": message if tool is None else {**message, "content": None, **_call(tool, reply)},
+                "message": message
+                if tool is None
+                else {**message, "content": None, **_tool_call_fields(tool, reply)},
                 "logprobs": None,
-                "finish_reason": _finish(reply, tool),
+                "finish_reason": _finish_reason(reply, tool),
             }
             for index in range(choices)
         ],
@@ -74,10 +74,10 @@ def answer_chat(body: Body) -> Body:
 def stream_chat(body: Body) -> Iterator[bytes]:
     """Answer `POST /v1/chat/completions` piece by piece."""
     reply, tool, choices = _chat_reply(body)
-    head = _head("chatcmpl-", "chat.completion.chunk", body)
+    head = _envelope("chatcmpl-", "chat.completion.chunk", body)
     items: list[list[Body]] = [
         [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}]
-        for delta, finish in _deltas(reply, tool)
+        for delta, finish in _stream_deltas(reply, tool)
         for index in range(choices)
     ]
     usage = _usage(count_tokens(text_of(body["messages"])), reply.tokens * choices)
@@ -88,8 +88,10 @@ def answer_text(body: Body) -> Body:
     """Answer `POST /v1/completions`."""
     replies, prompt_tokens = _text_replies(body)
     return {
-        **_head("cmpl-", "text_completion", body),
-        "choices": [_text_choice(index, reply.text, _finish(reply)) for index, reply in enumerate(replies)],
+        **_envelope("cmpl-", "text_completion", body),
+        "choices": [
+            _text_choice(index, reply.text, _finish_reason(reply)) for index, reply in enumerate(replies)
+        ],
         "usage": _usage(prompt_tokens, sum(reply.tokens for reply in replies)),
     }
 
@@ -100,24 +102,28 @@ def stream_text(body: Body) -> Iterator[bytes]:
     items: list[list[Body]] = []
     for index, reply in enumerate(replies):
         items += [[_text_choice(index, piece, None)] for piece in reply.pieces]
-        items += [[_text_choice(index, "", _finish(reply))]]
+        items += [[_text_choice(index, "", _finish_reason(reply))]]
     usage = _usage(prompt_tokens, sum(reply.tokens for reply in replies))
-    head = _head("cmpl-", "text_completion", body)
+    head = _envelope("cmpl-", "text_completion", body)
     return _stream(head, items, usage, wants_usage=_wants_usage(body))
 
 
 def answer_embeddings(body: Body) -> Body:
     """Answer `POST /v1/embeddings`; vectors as numbers, or as base64 of little-endian 32-bit floats."""
     model = read_text(body, "model")
-    texts = _inputs(body, "input")
-    dimensions = read_count(body, "dimensions", DEFAULT_DIMENSIONS, MOST_DIMENSIONS)
+    texts = _read_texts(body, "input")
+    dimensions = read_count(body, "dimensions", DEFAULT_DIMENSIONS, MAX_DIMENSIONS)
     vectors = [embed(text, dimensions) for text in texts]
     is_packed = body.get("encoding_format") == "base64"
     tokens = sum(map(count_tokens, texts))
     return {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": index, "embedding": _packed(vector) if is_packed else vector}
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": _pack_vector(vector) if is_packed else vector,
+            }
             for index, vector in enumerate(vectors)
         ],
         "model": model,
@@ -134,43 +140,43 @@ def show_model(model: str) -> Body:
     """Answer `GET /v1/models/{id}`. Raises NotFound."""
     if model not in MODELS:
         raise NotFound(f"The model {model!r} does not exist; there are {', '.join(MODELS)}.")
-    return {"id": model, "object": "model", "created": _BORN, "owned_by": "demo"}
+    return {"id": model, "object": "model", "created": _CREATED_AT, "owned_by": "demo"}
 
 
 def _chat_reply(body: Body) -> tuple[Reply, Tool | None, int]:
     """Return what is said, or the arguments of the tool that is called, and in how many choices."""
     read_text(body, "model")
     messages = read_list(body, "messages")
-    limit = read_count(body, "max_tokens", MOST_TOKENS, MOST_TOKENS)
-    limit = read_count(body, "max_completion_tokens", limit, MOST_TOKENS)
+    limit = read_count(body, "max_tokens", MAX_TOKENS, MAX_TOKENS)
+    limit = read_count(body, "max_completion_tokens", limit, MAX_TOKENS)
     question = last_question(messages)
     has_result = isinstance(messages[-1], dict) and messages[-1].get("role") == "tool"
     tool = choose_tool(_tools(body), _tool_choice(body), question, has_result=has_result)
-    choices = read_count(body, "n", 1, MOST_CHOICES)
+    choices = read_count(body, "n", 1, MAX_CHOICES)
     if tool is not None:
         return reply_with(arguments_for(tool), limit), tool, choices
-    wanted = read_table(body, "response_format")
-    schema = read_table(wanted, "json_schema").get("schema")
+    wanted = read_object(body, "response_format")
+    schema = read_object(wanted, "json_schema").get("schema")
     return structured_reply(wanted.get("type"), schema, question, limit), None, choices
 
 
 def _tools(body: Body) -> list[Tool]:
-    functions = (read_table(tool, "function") for tool in read_tables(body, "tools"))
+    functions = (read_object(tool, "function") for tool in read_objects(body, "tools"))
     return [Tool(read_text(each, "name"), each.get("parameters")) for each in functions if each]
 
 
 def _tool_choice(body: Body) -> str:
     if isinstance(body.get("tool_choice") or AUTO, str):
         return str(body.get("tool_choice") or AUTO)
-    return read_text(read_table(read_table(body, "tool_choice"), "function"), "name")
+    return read_text(read_object(read_object(body, "tool_choice"), "function"), "name")
 
 
-def _call(tool: Tool, reply: Reply) -> Body:
+def _tool_call_fields(tool: Tool, reply: Reply) -> Body:
     function = {"name": tool.name, "arguments": reply.text}
     return {"tool_calls": [{"id": make_id("call_"), "type": "function", "function": function}]}
 
 
-def _deltas(reply: Reply, tool: Tool | None) -> Iterator[tuple[Body, str | None]]:
+def _stream_deltas(reply: Reply, tool: Tool | None) -> Iterator[tuple[Body, str | None]]:
     """Yield what each chunk of a stream adds, and the reason with which the last one ends."""
     if tool is None:
         yield {"role": "assistant", "content": "", "refusal": None}, None
@@ -182,20 +188,20 @@ def _deltas(reply: Reply, tool: Tool | None) -> Iterator[tuple[Body, str | None]
         yield {"role": "assistant", "content": None, "tool_calls": [call]}, None
         for piece in reply.pieces:
             yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}, None
-    yield {}, _finish(reply, tool)
+    yield {}, _finish_reason(reply, tool)
 
 
 def _text_replies(body: Body) -> tuple[list[Reply], int]:
     """Return a reply for each choice of each prompt, and the tokens of all prompts."""
     read_text(body, "model")
-    prompts = _inputs(body, "prompt")
-    limit = read_count(body, "max_tokens", MOST_TOKENS, MOST_TOKENS)
-    choices = read_count(body, "n", 1, MOST_CHOICES)
+    prompts = _read_texts(body, "prompt")
+    limit = read_count(body, "max_tokens", MAX_TOKENS, MAX_TOKENS)
+    choices = read_count(body, "n", 1, MAX_CHOICES)
     replies = [reply_to(prompt, limit) for prompt in prompts for _ in range(choices)]
     return replies, sum(map(count_tokens, prompts))
 
 
-def _inputs(body: Body, field: str) -> list[str]:
+def _read_texts(body: Body, field: str) -> list[str]:
     """Return one or several texts; token ids, for which the demo has no words, as a text of as many words."""
     value = body.get(field)
     if isinstance(value, str):
@@ -208,7 +214,7 @@ def _inputs(body: Body, field: str) -> list[str]:
     return [" ".join(map(str, item)) if isinstance(item, list) else str(item) for item in items]
 
 
-def _head(prefix: str, kind: str, body: Body) -> dict[str, object]:
+def _envelope(prefix: str, kind: str, body: Body) -> dict[str, object]:
     return {"id": make_id(prefix), "object": kind, "created": int(time.time()), "model": body["model"]}
 
 
@@ -230,8 +236,8 @@ def _text_choice(index: int, text: str, finish: str | None) -> Body:
     return {"index": index, "text": text, "logprobs": None, "finish_reason": finish}
 
 
-def _finish(reply: Reply, tool: Tool | None = None) -> str:
-    if reply.is_cut:
+def _finish_reason(reply: Reply, tool: Tool | None = None) -> str:
+    if reply.is_truncated:
         return "length"
     return "stop" if tool is None else "tool_calls"
 
@@ -246,5 +252,5 @@ def _usage(prompt_tokens: int, completion_tokens: int) -> Body:
     }
 
 
-def _packed(vector: list[float]) -> str:
+def _pack_vector(vector: list[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

@@ -1,17 +1,89 @@
-"""What the demo says: a friendly reply that depends on the question alone, counted in words."""
+"""Reading request bodies, and the demo's replies, counted in words as tokens."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import secrets
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-MOST_TOKENS = 1_000_000
+from gateway.errors import BadInput
+
+Body = Mapping[str, object]
+
+STREAM_END = b"data: [DONE]\n\n"
+"""Last event of OpenAI's chat and text completions."""
+
+
+def encode_event(data: Body, name: str | None = None) -> bytes:
+    """Return one server-sent event (WHATWG HTML, section 9.2) with `data` as JSON."""
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+
+
+def make_id(prefix: str) -> str:
+    """Return an id that was never given before, such as `msg_` and 24 hex digits."""
+    return prefix + secrets.token_hex(12)
+
+
+def read_text(body: Body, field: str) -> str:
+    """Return a field that must be a non-empty string. Raises BadInput."""
+    value = body.get(field)
+    if not isinstance(value, str) or not value:
+        raise BadInput("a non-empty string is required.", field=field)
+    return value
+
+
+def read_list(body: Body, field: str) -> list[object]:
+    """Return a field that must be a non-empty array. Raises BadInput."""
+    value = body.get(field)
+    if not isinstance(value, list) or not value:
+        raise BadInput("a non-empty array is required.", field=field)
+    return value
+
+
+def read_object(body: Body, field: str) -> Body:
+    """Return a field that must be an object; an empty one where it is missing or null. Raises BadInput."""
+    value = body.get(field)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadInput("an object is required.", field=field)
+    return value
+
+
+def read_objects(body: Body, field: str) -> list[Body]:
+    """Return a field that must be an array of objects; empty where it is missing or null. Raises BadInput."""
+    value = body.get(field)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise BadInput("an array of objects is required.", field=field)
+    return value
+
+
+def read_count(body: Body, field: str, default: int, maximum: int) -> int:
+    """Return a field that must be an integer from 1 to `most`, or `default` where it is missing or null.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    value = body.get(field)
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= maximum:
+        raise BadInput(f"an integer from 1 to {maximum} is required.", field=field)
+    return value
+
+
+MAX_TOKENS = 1_000_000
 """Largest limit on a reply's length that a request may give."""
 
 _ECHOED_WORDS = 20
-_PIECE = re.compile(r"\s*\S+")
+_WORD = re.compile(r"\s*\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +91,7 @@ class Reply:
     """A reply in pieces of one word, each counted as a token; `is_cut` if the caller's limit ended it."""
 
     pieces: tuple[str, ...]
-    is_cut: bool
+    is_truncated: bool
 
     @property
     def text(self) -> str:
@@ -30,7 +102,7 @@ class Reply:
         return len(self.pieces)
 
 
-def reply_to(question: str, limit: int = MOST_TOKENS) -> Reply:
+def reply_to(question: str, limit: int = MAX_TOKENS) -> Reply:
     """Reply to a question in at most `limit` tokens, repeating its last words."""
     words = question.split()
     if words:
@@ -43,10 +115,10 @@ def reply_to(question: str, limit: int = MOST_TOKENS) -> Reply:
     )
 
 
-def reply_with(text: str, limit: int = MOST_TOKENS) -> Reply:
+def reply_with(text: str, limit: int = MAX_TOKENS) -> Reply:
     """Reply with a text, in at most `limit` tokens."""
-    pieces = _PIECE.findall(text)
-    return Reply(tuple(pieces[:limit]), is_cut=len(pieces) > limit)
+    pieces = _WORD.findall(text)
+    return Reply(tuple(pieces[:limit]), is_truncated=len(pieces) > limit)
 
 
 def count_tokens(text: str) -> int:

@@ -8,21 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from gateway.demo.bodies import (
+from gateway.demo.replies import (
+    MAX_TOKENS,
     Body,
+    Reply,
+    count_tokens,
     encode_event,
+    last_question,
     make_id,
     read_count,
     read_list,
-    read_table,
-    read_tables,
+    read_object,
+    read_objects,
     read_text,
-)
-from gateway.demo.replies import (
-    MOST_TOKENS,
-    Reply,
-    count_tokens,
-    last_question,
     reply_with,
     text_of,
 )
@@ -31,14 +29,14 @@ from gateway.demo.tools import AUTO, Tool, arguments_for, choose_tool, structure
 
 def answer_response(body: Body) -> Body:
     """Answer `POST /v1/responses`."""
-    draft, (reply, tool) = _draft(body), _reply(body)
-    return _finished(draft, _item(reply, tool), _usage(body, reply))
+    draft, (reply, tool) = _draft_response(body), _reply(body)
+    return _finish_response(draft, _output_item(reply, tool), _usage(body, reply))
 
 
 def stream_response(body: Body) -> Iterator[bytes]:
     """Answer `POST /v1/responses` as events, numbered in order."""
-    draft, (reply, tool) = _draft(body), _reply(body)
-    item = _item(reply, tool)
+    draft, (reply, tool) = _draft_response(body), _reply(body)
+    item = _output_item(reply, tool)
     events = _events(draft, reply, item, _usage(body, reply))
     return (
         encode_event({**event, "sequence_number": number}, str(event["type"]))
@@ -55,17 +53,17 @@ def _events(draft: Body, reply: Reply, item: Body, usage: Body) -> Iterator[Body
     yield {"type": "response.output_item.added", **in_item, "item": opened}
     yield from _argument_events(reply, item) if is_call else _text_events(reply, item)
     yield {"type": "response.output_item.done", **in_item, "item": item}
-    finished = _finished(draft, item, usage)
+    finished = _finish_response(draft, item, usage)
     yield {"type": f"response.{finished['status']}", "response": finished}
 
 
 def _text_events(reply: Reply, item: Body) -> Iterator[Body]:
     in_text: Body = {"item_id": item["id"], "output_index": 0, "content_index": 0}
-    yield {"type": "response.content_part.added", **in_text, "part": _text("")}
+    yield {"type": "response.content_part.added", **in_text, "part": _text_content("")}
     for piece in reply.pieces:
         yield {"type": "response.output_text.delta", **in_text, "delta": piece, "logprobs": []}
     yield {"type": "response.output_text.done", **in_text, "text": reply.text, "logprobs": []}
-    yield {"type": "response.content_part.done", **in_text, "part": _text(reply.text)}
+    yield {"type": "response.content_part.done", **in_text, "part": _text_content(reply.text)}
 
 
 def _argument_events(reply: Reply, item: Body) -> Iterator[Body]:
@@ -81,24 +79,24 @@ def _reply(body: Body) -> tuple[Reply, Tool | None]:
     given = body.get("input")
     items = [] if isinstance(given, str) else read_list(body, "input")
     question = given if isinstance(given, str) else last_question(items)
-    limit = read_count(body, "max_output_tokens", MOST_TOKENS, MOST_TOKENS)
+    limit = read_count(body, "max_output_tokens", MAX_TOKENS, MAX_TOKENS)
     tool = choose_tool(_tools(body), _tool_choice(body), question, has_result=_ends_with_result(items))
     if tool is not None:
         return reply_with(arguments_for(tool), limit), tool
-    wanted = read_table(read_table(body, "text"), "format")
+    wanted = read_object(read_object(body, "text"), "format")
     return structured_reply(wanted.get("type"), wanted.get("schema"), question, limit), None
 
 
 def _tools(body: Body) -> list[Tool]:
     """The caller's own functions; those that the provider runs have no schema."""
-    given = [tool for tool in read_tables(body, "tools") if tool.get("type") == "function"]
+    given = [tool for tool in read_objects(body, "tools") if tool.get("type") == "function"]
     return [Tool(read_text(tool, "name"), tool.get("parameters")) for tool in given]
 
 
 def _tool_choice(body: Body) -> str:
     if isinstance(body.get("tool_choice") or AUTO, str):
         return str(body.get("tool_choice") or AUTO)
-    return read_text(read_table(body, "tool_choice"), "name")
+    return read_text(read_object(body, "tool_choice"), "name")
 
 
 def _ends_with_result(items: list[object]) -> bool:
@@ -106,7 +104,7 @@ def _ends_with_result(items: list[object]) -> bool:
     return isinstance(last, dict) and last.get("type") == "function_call_output"
 
 
-def _draft(body: Body) -> Body:
+def _draft_response(body: Body) -> Body:
     """Return the response as it is before its output."""
     return {
         "id": make_id("resp_"),
@@ -123,7 +121,7 @@ def _draft(body: Body) -> Body:
         "parallel_tool_calls": True,
         "previous_response_id": body.get("previous_response_id"),
         "temperature": 1.0,
-        "text": {"format": {"type": "text"}, **read_table(body, "text")},
+        "text": {"format": {"type": "text"}, **read_object(body, "text")},
         "tool_choice": body.get("tool_choice") or AUTO,
         "tools": body.get("tools") or [],
         "top_p": 1.0,
@@ -133,16 +131,16 @@ def _draft(body: Body) -> Body:
     }
 
 
-def _finished(draft: Body, item: Body, usage: Body) -> Body:
-    is_cut = item["status"] == "incomplete"
-    why = {"reason": "max_output_tokens"} if is_cut else None
+def _finish_response(draft: Body, item: Body, usage: Body) -> Body:
+    is_truncated = item["status"] == "incomplete"
+    why = {"reason": "max_output_tokens"} if is_truncated else None
     return {**draft, "status": item["status"], "incomplete_details": why, "output": [item], "usage": usage}
 
 
-def _item(reply: Reply, tool: Tool | None) -> Body:
-    status = "incomplete" if reply.is_cut else "completed"
+def _output_item(reply: Reply, tool: Tool | None) -> Body:
+    status = "incomplete" if reply.is_truncated else "completed"
     if tool is None:
-        content = [_text(reply.text)]
+        content = [_text_content(reply.text)]
         shape = {"id": make_id("msg_"), "type": "message", "role": "assistant", "content": content}
     else:
         call = {"call_id": make_id("call_"), "name": tool.name, "arguments": reply.text}
@@ -150,7 +148,7 @@ def _item(reply: Reply, tool: Tool | None) -> Body:
     return {**shape, "status": status}
 
 
-def _text(text: str) -> Body:
+def _text_content(text: str) -> Body:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.demo import anthropic, openai, responses
-from gateway.demo.bodies import Body, make_id
+from gateway.demo.replies import Body, make_id
 from gateway.errors import BadInput, GatewayError, MethodNotAllowed, NotFound
 
-GAP_SECONDS = 0.02
+CHUNK_PAUSE_SECONDS = 0.02
 """Pause between two pieces of a stream, so that people see it as one."""
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -34,14 +34,14 @@ class DemoUpstream:
 
 
 async def start_demo(
-    host: str = "127.0.0.1", port: int = 0, *, gap_seconds: float = GAP_SECONDS
+    host: str = "127.0.0.1", port: int = 0, *, pause_seconds: float = CHUNK_PAUSE_SECONDS
 ) -> DemoUpstream:
     """Start the demo; port 0 takes a free one.
 
     Raises:
         OSError: it cannot listen there.
     """
-    runner = web.AppRunner(build_demo(gap_seconds=gap_seconds), access_log=None, shutdown_timeout=0.5)
+    runner = web.AppRunner(build_demo(pause_seconds=pause_seconds), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -52,9 +52,9 @@ async def start_demo(
     return DemoUpstream(f"http://{address}:{runner.addresses[0][1]}/v1", runner)
 
 
-def build_demo(*, gap_seconds: float = GAP_SECONDS) -> web.Application:
+def build_demo(*, pause_seconds: float = CHUNK_PAUSE_SECONDS) -> web.Application:
     """Build the demo's application, with `gap_seconds` between two pieces of a stream."""
-    app = web.Application(middlewares=[_draw_errors], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[_render_errors], client_max_size=MAX_BODY_BYTES)
     streamed = (
         ("/v1/chat/completions", openai.answer_chat, openai.stream_chat),
         ("/v1/completions", openai.answer_text, openai.stream_text),
@@ -62,21 +62,21 @@ def build_demo(*, gap_seconds: float = GAP_SECONDS) -> web.Application:
         ("/v1/messages", anthropic.answer_message, anthropic.stream_message),
     )
     for path, answer, stream in streamed:
-        app.router.add_post(path, _answering(answer, stream, gap_seconds))
+        app.router.add_post(path, _completion_handler(answer, stream, pause_seconds))
     app.router.add_post("/v1/embeddings", _embeddings)
-    app.router.add_post("/v1/messages/count_tokens", _count)
+    app.router.add_post("/v1/messages/count_tokens", _count_tokens)
     app.router.add_get("/v1/models", _models)
     app.router.add_get("/v1/models/{model:.+}", _model)
     return app
 
 
-def _answering(
-    answer: Callable[[Body], Body], stream: Callable[[Body], Iterator[bytes]], gap_seconds: float
+def _completion_handler(
+    answer: Callable[[Body], Body], stream: Callable[[Body], Iterator[bytes]], pause_seconds: float
 ) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         body = await _read_object(request)
         if body.get("stream") is True:
-            return await _send_stream(request, stream(body), gap_seconds)
+            return await _send_stream(request, stream(body), pause_seconds)
         return _reply(answer(body))
 
     return handle
@@ -86,7 +86,7 @@ async def _embeddings(request: web.Request) -> web.Response:
     return _reply(openai.answer_embeddings(await _read_object(request)))
 
 
-async def _count(request: web.Request) -> web.Response:
+async def _count_tokens(request: web.Request) -> web.Response:
     return _reply(anthropic.answer_count(await _read_object(request)))
 
 
@@ -109,31 +109,35 @@ async def _read_object(request: web.Request) -> Body:
 
 
 async def _send_stream(
-    request: web.Request, pieces: Iterator[bytes], gap_seconds: float
+    request: web.Request, pieces: Iterator[bytes], pause_seconds: float
 ) -> web.StreamResponse:
     response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache", **_new_id()}
+        headers={
+            "Content-Type": "text/event-stream; charset=utf-8",
+            "Cache-Control": "no-cache",
+            **_request_id_headers(),
+        }
     )
     await response.prepare(request)
     for piece in pieces:
-        await asyncio.sleep(gap_seconds)
+        await asyncio.sleep(pause_seconds)
         await response.write(piece)
     await response.write_eof()
     return response
 
 
 def _reply(body: Body, status: int = 200) -> web.Response:
-    return web.json_response(body, status=status, headers=_new_id())
+    return web.json_response(body, status=status, headers=_request_id_headers())
 
 
-def _new_id() -> dict[str, str]:
+def _request_id_headers() -> dict[str, str]:
     """Return the headers in which OpenAI and Anthropic name a request."""
     request_id = make_id("req_")
     return {"x-request-id": request_id, "request-id": request_id}
 
 
 @web.middleware
-async def _draw_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPNotFound:
@@ -142,5 +146,5 @@ async def _draw_errors(request: web.Request, handler: Handler) -> web.StreamResp
         error = MethodNotAllowed(f"Not allowed to {request.method} on {request.path}.")
     except GatewayError as caught:
         error = caught
-    draw = anthropic.draw_error if request.path.startswith("/v1/messages") else openai.draw_error
-    return _reply(draw(error), error.status)
+    render = anthropic.render_error if request.path.startswith("/v1/messages") else openai.render_error
+    return _reply(render(error), error.status)

@@ -9,13 +9,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.demo.bodies import Body
-from gateway.demo.replies import Reply, reply_to, reply_with
+from gateway.demo.replies import Body, Reply, reply_to, reply_with
 from gateway.errors import BadInput
 
 AUTO, NONE, REQUIRED = "auto", "none", "required"
 
-_DEEPEST = 12
+_MAX_DEPTH = 12
 """Where schemas that contain themselves end."""
 
 _FORMATS = {
@@ -93,7 +92,7 @@ def example_of(schema: object) -> object:
 
 
 def _example(schema: object, root: object, depth: int) -> object:
-    if not isinstance(schema, dict) or depth > _DEEPEST:
+    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
         return None
     if "const" in schema:
         return schema["const"]
@@ -102,16 +101,18 @@ def _example(schema: object, root: object, depth: int) -> object:
     if isinstance(reference := schema.get("$ref"), str):
         return _example(_resolve(reference, root), root, depth + 1)
     if isinstance(parts := schema.get("allOf"), list):
-        return _example(_merged([*parts, {k: v for k, v in schema.items() if k != "allOf"}]), root, depth + 1)
+        return _example(
+            _merge_schemas([*parts, {k: v for k, v in schema.items() if k != "allOf"}]), root, depth + 1
+        )
     for keyword in ("anyOf", "oneOf"):
         if isinstance(options := schema.get(keyword), list) and options:
             # One that ends, where the schema contains itself.
-            ends = depth > _DEEPEST // 2 and {"type": "null"} in options
+            ends = depth > _MAX_DEPTH // 2 and {"type": "null"} in options
             return None if ends else _example(options[0], root, depth + 1)
-    return _of_type(schema, root, depth)
+    return _example_of_type(schema, root, depth)
 
 
-def _of_type(schema: Body, root: object, depth: int) -> object:
+def _example_of_type(schema: Body, root: object, depth: int) -> object:
     kind = schema.get("type", "object" if "properties" in schema else "string")
     if isinstance(kind, list):
         kind = kind[0] if kind else "null"
@@ -119,7 +120,7 @@ def _of_type(schema: Body, root: object, depth: int) -> object:
         case "object":
             return _object(schema, root, depth)
         case "array":
-            wanted = _whole(schema.get("minItems"), 0 if depth > _DEEPEST // 2 else 1)
+            wanted = _whole_number(schema.get("minItems"), 0 if depth > _MAX_DEPTH // 2 else 1)
             return [_example(schema.get("items", {}), root, depth + 1) for _ in range(wanted)]
         case "integer" | "number":
             return _number(schema)
@@ -129,14 +130,14 @@ def _of_type(schema: Body, root: object, depth: int) -> object:
             return None
         case _:
             text = _FORMATS.get(str(schema.get("format")), "demo")
-            return text.ljust(_whole(schema.get("minLength"), 0), "x")
+            return text.ljust(_whole_number(schema.get("minLength"), 0), "x")
 
 
 def _object(schema: Body, root: object, depth: int) -> dict[str, object]:
     properties = schema.get("properties")
     properties = properties if isinstance(properties, dict) else {}
     required = schema.get("required")
-    names = properties if depth <= _DEEPEST // 2 else (required if isinstance(required, list) else ())
+    names = properties if depth <= _MAX_DEPTH // 2 else (required if isinstance(required, list) else ())
     return {name: _example(properties.get(name), root, depth + 1) for name in names}
 
 
@@ -152,7 +153,7 @@ def _number(schema: Body) -> float:
     return below - 1 if isinstance(below, int | float) and below <= 1 else 1
 
 
-def _whole(value: object, default: int) -> int:
+def _whole_number(value: object, default: int) -> int:
     return min(value, 1000) if isinstance(value, int) and value > 0 else default
 
 
@@ -164,7 +165,7 @@ def _resolve(reference: str, root: object) -> object:
     return found
 
 
-def _merged(schemas: Sequence[object]) -> Body:
+def _merge_schemas(schemas: Sequence[object]) -> Body:
     """Return one schema in place of several that all hold."""
     merged: dict[str, object] = {}
     for schema in schemas:

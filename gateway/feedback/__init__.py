@@ -1,32 +1,44 @@
 """The rules of feedback: what a vote becomes, what it is about, who may change it, what a retry means.
 
-Faces translate their dialect into the types here and call `FeedbackCore`; the store keeps what comes out.
+Faces translate their dialect into the types here and call `FeedbackService`; the store keeps what comes out.
 HTTP, SQL and the names of dialects' vendors do not belong here: where dialects differ in meaning, their faces
 pass arguments.
 """
 
-from gateway.feedback.core import FeedbackCore
-from gateway.feedback.linking import note_of_waiting
-from gateway.feedback.rescale import rescale
-from gateway.feedback.scales import SCALES, Scale, grade_of, signed, stars, thumbs, unit
-from gateway.feedback.shapes import Reading, read_change, read_feedback
-from gateway.feedback.votes import Change, NewFeedback, Revision
+from gateway.feedback.identifiers import waiting_note
+from gateway.feedback.payloads import (
+    SCALES,
+    FeedbackChange,
+    FeedbackRevision,
+    NewFeedback,
+    ParsedFeedback,
+    Scale,
+    parse_feedback,
+    parse_score_change,
+    signed_scale,
+    star_scale,
+    thumb_scale,
+    to_grade,
+    unit_scale,
+)
+from gateway.feedback.rescale import rescale_grades
+from gateway.feedback.service import FeedbackService
 
 __all__ = [
     "SCALES",
-    "Change",
-    "FeedbackCore",
+    "FeedbackChange",
+    "FeedbackRevision",
+    "FeedbackService",
     "NewFeedback",
-    "Reading",
-    "Revision",
+    "ParsedFeedback",
     "Scale",
-    "grade_of",
-    "note_of_waiting",
-    "read_change",
-    "read_feedback",
-    "rescale",
-    "signed",
-    "stars",
-    "thumbs",
-    "unit",
+    "parse_feedback",
+    "parse_score_change",
+    "rescale_grades",
+    "signed_scale",
+    "star_scale",
+    "thumb_scale",
+    "to_grade",
+    "unit_scale",
+    "waiting_note",
 ]

@@ -7,14 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.domain.feedback import Receipt
-from gateway.domain.ids import content_id
-from gateway.domain.principal import Principal
 from gateway.errors import Conflict
+from gateway.models.feedback import Receipt
+from gateway.models.ids import content_id
+from gateway.models.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class IdempotentCall:
     """A call that came with an idempotency key.
 
     Args:
@@ -41,9 +41,9 @@ class Call:
             )
 
 
-def read_call(
+def idempotent_call(
     principal: Principal, dialect: str, operation: str, key: str | None, contents: Sequence[tuple[str, str]]
-) -> Call | None:
+) -> IdempotentCall | None:
     """Return the call that `key` names, None without a key.
 
     `contents` is what the call says, in order: the id that each part is about, and its JSON.
@@ -54,10 +54,10 @@ def read_call(
     bearer = [] if own is None else [own.trace_id, own.request_id]
     scope = json.dumps([principal.tenant, principal.name, dialect, operation, *bearer])
     canonical = json.dumps([(about, canonical_json(text)) for about, text in contents])
-    return Call(scope, key, hashlib.sha256(canonical.encode()).hexdigest())
+    return IdempotentCall(scope, key, hashlib.sha256(canonical.encode()).hexdigest())
 
 
-def entry_ids(chosen: str, tenant: str | None) -> tuple[str, ...]:
+def stored_feedback_ids(chosen: str, tenant: str | None) -> tuple[str, ...]:
     """Return the ids that an entry of a tenant's may have whose voter chose one: first that which it gets.
 
     That is made of both where there is a tenant, so that no id tells whether another tenant has it. The chosen one

@@ -1,28 +1,28 @@
-"""What opens this gateway ends here, in whatever header field or query parameter it came."""
+"""Gateway keys and feedback tokens are removed from what is forwarded and logged."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from urllib.parse import unquote_plus, unquote_to_bytes
 
-from gateway.access.keys import KeyRing
-from gateway.access.tokens import VERSION, FeedbackTokens
-from gateway.domain.credentials import CREDENTIAL_PARAMETERS, PLACEHOLDER, REDACTED, bare
-from gateway.domain.exchange import RawHeaders
+from gateway.auth.api_keys import ApiKeys
+from gateway.auth.feedback_tokens import TOKEN_VERSION, FeedbackTokens
+from gateway.models.exchange import RawHeaders
+from gateway.models.principal import CREDENTIAL_PARAMETERS, PLACEHOLDER_KEY, REDACTED, strip_scheme
 
-FindOurs = Callable[[Iterable[bytes]], Collection[bytes]]
+FindGatewayCredentials = Callable[[Iterable[bytes]], Collection[bytes]]
 """Finds, among the values of fields, those that open this gateway."""
 
-_MAX_REMEMBERED = 4096
-_NO_CREDENTIALS = frozenset(
-    (scheme + word).strip().lower().encode() for scheme in ("", "Bearer ") for word in ("", PLACEHOLDER)
+_MAX_CACHED = 4096
+_EMPTY_CREDENTIALS = frozenset(
+    (scheme + word).strip().lower().encode() for scheme in ("", "Bearer ") for word in ("", PLACEHOLDER_KEY)
 )
 
 
 class GatewayCredentials:
     """Recognises gateway keys and feedback tokens, valid or not, by their values."""
 
-    def __init__(self, keys: KeyRing, tokens: FeedbackTokens) -> None:
+    def __init__(self, keys: ApiKeys, tokens: FeedbackTokens) -> None:
         self._keys = keys
         self._tokens = tokens
         self._version = keys.version
@@ -38,23 +38,25 @@ class GatewayCredentials:
         return [value for value in values if hash(value) not in others and self._is_ours(value)]
 
     def _is_ours(self, value: bytes) -> bool:
-        credential = bare(value.decode("utf-8", "surrogateescape"))
+        credential = strip_scheme(value.decode("utf-8", "surrogateescape"))
         if self._tokens.is_token(credential) or self._keys.find(credential) is not None:
             return True
         # Whether there are tokens at all may change.
-        if not credential.startswith(VERSION):
-            if len(self._others) >= _MAX_REMEMBERED:
+        if not credential.startswith(TOKEN_VERSION):
+            if len(self._others) >= _MAX_CACHED:
                 self._others.clear()
             self._others.add(hash(value))
         return False
 
 
-def is_no_credential(value: bytes) -> bool:
+def is_empty_credential(value: bytes) -> bool:
     """Tell whether the value of a credential field is empty, or a word that stands for none."""
-    return value.lower() in _NO_CREDENTIALS
+    return value.lower() in _EMPTY_CREDENTIALS
 
 
-def upstream_target(target: str, find_ours: FindOurs) -> tuple[str, list[bytes]]:
+def without_gateway_credentials(
+    target: str, find_credentials: FindGatewayCredentials
+) -> tuple[str, list[bytes]]:
     """Return a request target without what opens the gateway, and the caller's own credentials in its query."""
     path, mark, query = target.partition("?")
     if not mark:
@@ -63,9 +65,11 @@ def upstream_target(target: str, find_ours: FindOurs) -> tuple[str, list[bytes]]
     credentials: list[bytes] = []
     parameters = query.split("&")
     for parameter in parameters:
-        name, value = _read(parameter)
+        name, value = _decode_parameter(parameter)
         is_credential = name in CREDENTIAL_PARAMETERS
-        if _is_ours(value, find_ours) or (is_credential and value == PLACEHOLDER.encode()):
+        if _is_gateway_credential(value, find_credentials) or (
+            is_credential and value == PLACEHOLDER_KEY.encode()
+        ):
             continue
         kept.append(parameter)
         if is_credential and value:
@@ -75,28 +79,28 @@ def upstream_target(target: str, find_ours: FindOurs) -> tuple[str, list[bytes]]
     return f"{path}?{'&'.join(kept)}" if kept else path, credentials
 
 
-def path_to_keep(path: str, find_ours: FindOurs) -> str:
+def path_to_log(path: str, find_credentials: FindGatewayCredentials) -> str:
     """Return a path and query to be logged: what opens the gateway replaced, whatever its parameter is called."""
     before, mark, query = path.partition("?")
     if not mark:
         return path
     parameters = query.split("&")
     for at, parameter in enumerate(parameters):
-        if _is_ours(_read(parameter)[1], find_ours):
+        if _is_gateway_credential(_decode_parameter(parameter)[1], find_credentials):
             name, equals, _ = parameter.partition("=")
             parameters[at] = f"{name}={REDACTED}" if equals else REDACTED
     return f"{before}?{'&'.join(parameters)}"
 
 
-def headers_to_keep(headers: RawHeaders, hidden: Collection[bytes]) -> RawHeaders:
+def headers_to_log(headers: RawHeaders, secret_values: Collection[bytes]) -> RawHeaders:
     """Return header fields to be logged, with these values replaced."""
-    return tuple((name, REDACTED.encode() if value in hidden else value) for name, value in headers)
+    return tuple((name, REDACTED.encode() if value in secret_values else value) for name, value in headers)
 
 
-def _read(parameter: str) -> tuple[str, bytes]:
+def _decode_parameter(parameter: str) -> tuple[str, bytes]:
     name, equals, value = parameter.partition("=")
     return unquote_plus(name), unquote_to_bytes(value if equals else name)
 
 
-def _is_ours(value: bytes, find_ours: FindOurs) -> bool:
-    return bool(find_ours((value, value.replace(b"+", b" "))))
+def _is_gateway_credential(value: bytes, find_credentials: FindGatewayCredentials) -> bool:
+    return bool(find_credentials((value, value.replace(b"+", b" "))))

@@ -1,16 +1,16 @@
-"""How an error looks to a client of a provider: as that provider's own errors do."""
+"""Errors rendered in the format of the provider that the client expects."""
 
 from __future__ import annotations
 
 import orjson
 from aiohttp import web
 
-from gateway.domain.exchange import Identity
-from gateway.errors import GatewayError, NotUpgraded
-from gateway.proxy.headers import REQUEST_ID_FIELDS, TRACE_ID_FIELDS
-from gateway.web.guard import error_headers
+from gateway.errors import GatewayError, UpgradeNotSupported
+from gateway.models.exchange import Identity
+from gateway.proxy.request_head import REQUEST_ID_FIELDS, TRACE_ID_FIELDS
+from gateway.web.middleware import error_headers
 
-TYPES = {
+ERROR_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
     402: "billing_error",
@@ -23,7 +23,7 @@ TYPES = {
     504: "timeout_error",
 }
 
-STATUSES = {
+GOOGLE_STATUSES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
     402: "RESOURCE_EXHAUSTED",
@@ -36,7 +36,7 @@ STATUSES = {
     504: "DEADLINE_EXCEEDED",
 }
 
-EXCEPTIONS = {
+BEDROCK_EXCEPTIONS = {
     400: "ValidationException",
     401: "AccessDeniedException",
     402: "ServiceQuotaExceededException",
@@ -51,7 +51,7 @@ EXCEPTIONS = {
 """What Bedrock calls such errors; its SDKs raise them by these names."""
 
 
-def draw_error(
+def render_error(
     error: GatewayError, endpoint: str, identity: Identity | None, user_agent: str = ""
 ) -> web.Response:
     """Draw an error as the provider whose endpoint it is does; where that is not known, as OpenAI does.
@@ -62,19 +62,19 @@ def draw_error(
     Sources: OpenAI API reference, "Error codes"; Anthropic API reference, "Errors"; Google's API design guide,
     "Errors"; Ollama's, Cohere's and DashScope's API references, "Errors"; botocore 1.44, `parsers.py`.
     """
-    kind = TYPES.get(error.status, "api_error")
+    kind = ERROR_TYPES.get(error.status, "api_error")
     headers = _identity_headers(identity) | error_headers(error)
     body: dict[str, object]
     if endpoint.partition(".")[0] == "messages":
         body = {"type": "error", "error": {"type": kind, "message": str(error)}}
     elif endpoint.startswith("gemini."):
-        status = STATUSES.get(error.status, "INTERNAL")
+        status = GOOGLE_STATUSES.get(error.status, "INTERNAL")
         body = {"error": {"code": error.status, "message": str(error), "status": status}}
     elif endpoint.startswith(("ollama.", "tgi.")):
         body = {"error": str(error)}
     elif endpoint.startswith("bedrock."):
         body = {"message": str(error)}
-        headers["x-amzn-ErrorType"] = EXCEPTIONS.get(error.status, "InternalServerException")
+        headers["x-amzn-ErrorType"] = BEDROCK_EXCEPTIONS.get(error.status, "InternalServerException")
     elif endpoint.startswith("dashscope."):
         named = {"request_id": identity.request_id} if identity else {}
         body = {"code": error.code, "message": str(error), **named}
@@ -93,7 +93,7 @@ def draw_error(
         content_type="application/json",
         headers=headers,
     )
-    if isinstance(error, NotUpgraded):
+    if isinstance(error, UpgradeNotSupported):
         response.force_close()
     return response
 

@@ -1,4 +1,4 @@
-"""The requests that are being forwarded now, and how they are brought to an end."""
+"""Requests being forwarded now: counted, limited and drained."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class InFlight:
         most: how many there may be at once, None for any number; may be changed at any time.
     """
 
-    def __init__(self, most: int | None = None) -> None:
-        self.most = most
+    def __init__(self, max_requests: int | None = None) -> None:
+        self.max_requests = max_requests
         self.is_draining = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -27,9 +27,9 @@ class InFlight:
 
     def refuse_beyond_limit(self) -> None:
         """Raise Overloaded if there are as many as there may be."""
-        if self.most is not None and len(self._tasks) >= self.most:
+        if self.max_requests is not None and len(self._tasks) >= self.max_requests:
             raise Overloaded(
-                f"{self.most:,} requests are under way, as many as this gateway takes at once.",
+                f"{self.max_requests:,} requests are under way, as many as this gateway takes at once.",
                 hint="Send it again soon.",
             )
 

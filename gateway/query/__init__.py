@@ -7,38 +7,48 @@ read side of every face and by the web page.
 """
 
 from gateway.query.audit import AuditReader, AuditSlice
-from gateway.query.figures import Figures
-from gateway.query.groups import GroupSlice
-from gateway.query.judged import JudgedRequest, JudgedRequests
-from gateway.query.ranking import MEASURES, Order, Ranked, Ranking
-from gateway.query.requests import LoggedRequest, Message, RequestReader, Slice
-from gateway.query.rolling import rolling_up
-from gateway.query.sessions import SessionReader
-from gateway.query.texts import TextReader, Texts
-from gateway.query.traces import TraceReader
+from gateway.query.groups import GroupSlice, SessionReader, TraceReader
+from gateway.query.metrics import (
+    ORDER_METRICS,
+    GroupMetrics,
+    MetricsOrder,
+    MetricsPage,
+    MetricsReader,
+    rollup_job,
+)
+from gateway.query.requests import (
+    LoggedRequest,
+    Message,
+    RatedRequest,
+    RatedRequestReader,
+    RequestReader,
+    RequestSlice,
+    RequestTexts,
+    TextReader,
+)
 from gateway.query.users import User, UserReader, UserSlice
 
 __all__ = [
-    "MEASURES",
+    "ORDER_METRICS",
     "AuditReader",
     "AuditSlice",
-    "Figures",
+    "GroupMetrics",
     "GroupSlice",
-    "JudgedRequest",
-    "JudgedRequests",
     "LoggedRequest",
     "Message",
-    "Order",
-    "Ranked",
-    "Ranking",
+    "MetricsOrder",
+    "MetricsPage",
+    "MetricsReader",
+    "RatedRequest",
+    "RatedRequestReader",
     "RequestReader",
+    "RequestSlice",
+    "RequestTexts",
     "SessionReader",
-    "Slice",
     "TextReader",
-    "Texts",
     "TraceReader",
     "User",
     "UserReader",
     "UserSlice",
-    "rolling_up",
+    "rollup_job",
 ]

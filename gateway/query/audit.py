@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.domain.audit import AuditEntry
-from gateway.domain.filter import All, Any, Filter, Is, Op, Page, Sort
-from gateway.store.administration import AuditStore
+from gateway.models.audit import AuditEntry
+from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
+from gateway.store.base import AuditStore
 
-NEWEST_FIRST = Sort("at_us", descending=True, then=Sort("audit_id", descending=True))
+NEWEST_ENTRIES_FIRST = Sort("at_us", descending=True, then=Sort("audit_id", descending=True))
 
-Mark = tuple[int, str]
+AuditCursor = tuple[int, str]
 """Time and id of an entry, after which a slice begins."""
 
 
@@ -23,7 +23,7 @@ class AuditSlice:
     """
 
     entries: tuple[AuditEntry, ...]
-    next_mark: Mark | None
+    next_cursor: AuditCursor | None
 
 
 class AuditReader:
@@ -32,19 +32,21 @@ class AuditReader:
     def __init__(self, store: AuditStore) -> None:
         self._store = store
 
-    async def find(self, where: Filter, limit: int, after: Mark | None, tenant: str | None) -> AuditSlice:
+    async def find(
+        self, where: Filter, limit: int, after: AuditCursor | None, tenant: str | None
+    ) -> AuditSlice:
         """Return the newest matching entries, or those that follow a mark."""
         found = await self._store.find_audit(
-            All((where, _following(after))), NEWEST_FIRST, Page(limit + 1), tenant
+            AllOf((where, _after_cursor(after))), NEWEST_ENTRIES_FIRST, Page(limit + 1), tenant
         )
         entries = tuple(found[:limit])
         mark = (entries[-1].at_us, entries[-1].audit_id) if len(found) > limit else None
         return AuditSlice(entries, mark)
 
 
-def _following(after: Mark | None) -> Filter:
+def _after_cursor(after: AuditCursor | None) -> Filter:
     if after is None:
-        return All()
+        return AllOf()
     at_us, audit_id = after
-    same_time = All((Is("at_us", Op.EQ, at_us), Is("audit_id", Op.LT, audit_id)))
-    return Any((Is("at_us", Op.LT, at_us), same_time))
+    same_time = AllOf((Comparison("at_us", Op.EQ, at_us), Comparison("audit_id", Op.LT, audit_id)))
+    return AnyOf((Comparison("at_us", Op.LT, at_us), same_time))

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.domain.feedback import Feedback, Target
-from gateway.domain.filter import All, Any, Filter, Is, Op, Page, Sort
-from gateway.domain.request import RequestRecord
 from gateway.errors import TooLarge
+from gateway.models.feedback import Feedback, Target
+from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.request import RequestRecord
 from gateway.store.base import FeedbackQueries
 
 OLDEST_FEEDBACK_FIRST = Sort("created_at_us", descending=False)
@@ -21,7 +21,7 @@ MAX_FEEDBACK = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class FeedbackOn:
+class RelatedFeedback:
     """What was said of some requests, the oldest first.
 
     Args:
@@ -33,17 +33,23 @@ class FeedbackOn:
     counted: tuple[Feedback, ...]
 
 
-def about(record: RequestRecord) -> Filter:
+def feedback_on_request(record: RequestRecord) -> Filter:
     """Return what holds of the feedback on a request: by its id, or on its trace or its session as a whole."""
-    by_id = All((Is("request_id", Op.EQ, record.request_id), Is("trace_id", Op.EQ, record.trace_id)))
-    of_trace = All((Is("target", Op.EQ, Target.TRACE), Is("trace_id", Op.EQ, record.trace_id)))
+    by_id = AllOf(
+        (Comparison("request_id", Op.EQ, record.request_id), Comparison("trace_id", Op.EQ, record.trace_id))
+    )
+    of_trace = AllOf(
+        (Comparison("target", Op.EQ, Target.TRACE), Comparison("trace_id", Op.EQ, record.trace_id))
+    )
     ways = [by_id, of_trace]
     if record.session is not None:
-        ways.append(All((Is("target", Op.EQ, Target.SESSION), Is("session", Op.EQ, record.session))))
-    return All((Is("tenant", Op.EQ, record.tenant), Any(tuple(ways))))
+        ways.append(
+            AllOf((Comparison("target", Op.EQ, Target.SESSION), Comparison("session", Op.EQ, record.session)))
+        )
+    return AllOf((Comparison("tenant", Op.EQ, record.tenant), AnyOf(tuple(ways))))
 
 
-async def find_feedback(store: FeedbackQueries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:
+async def list_feedback(store: FeedbackQueries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:
     """Return all matching entries, the oldest first. Raises TooLarge above `MAX_FEEDBACK`."""
     found = await store.find_feedback(where, OLDEST_FEEDBACK_FIRST, Page(MAX_FEEDBACK + 1), tenant)
     if len(found) > MAX_FEEDBACK:
@@ -51,34 +57,34 @@ async def find_feedback(store: FeedbackQueries, where: Filter, tenant: str | Non
     return tuple(found)
 
 
-async def find_feedback_on(
+async def list_feedback_on_requests(
     store: FeedbackQueries, records: Sequence[RequestRecord], own: Filter, tenant: str | None
-) -> FeedbackOn:
+) -> RelatedFeedback:
     """Return the feedback on requests of a trace or a session. Raises TooLarge above `MAX_FEEDBACK`.
 
     Args:
         own: what holds of entries that count besides those that do for one of the requests.
     """
     seqs = tuple(record.seq for record in records)
-    counted = await find_feedback(store, Any((own, Is("request_seq", Op.IN, seqs))), tenant)
+    counted = await list_feedback(store, AnyOf((own, Comparison("request_seq", Op.IN, seqs))), tenant)
     groups: set[_Group] = {(record.tenant, Target.TRACE, record.trace_id) for record in records}
     groups |= {(record.tenant, Target.SESSION, record.session) for record in records if record.session}
-    appended = await find_feedback(
-        store, Any((_of_groups(Target.TRACE, groups), _of_groups(Target.SESSION, groups))), tenant
+    appended = await list_feedback(
+        store, AnyOf((_on_groups(Target.TRACE, groups), _on_groups(Target.SESSION, groups))), tenant
     )
     entries = {entry.feedback_id: entry for entry in counted}
     entries |= {entry.feedback_id: entry for entry in appended if _group_of(entry) in groups}
     in_order = sorted(entries.values(), key=lambda entry: entry.created_at_us)
-    return FeedbackOn(tuple(in_order), counted)
+    return RelatedFeedback(tuple(in_order), counted)
 
 
 _Group = tuple[str | None, Target, str | None]
 
 
-def _of_groups(target: Target, groups: set[_Group]) -> Filter:
+def _on_groups(target: Target, groups: set[_Group]) -> Filter:
     names = tuple(dict.fromkeys(name for _, kind, name in groups if kind is target))
     field = "session" if target is Target.SESSION else "trace_id"
-    return All((Is("target", Op.EQ, target), Is(field, Op.IN, names)))
+    return AllOf((Comparison("target", Op.EQ, target), Comparison(field, Op.IN, names)))
 
 
 def _group_of(entry: Feedback) -> _Group:

@@ -7,18 +7,18 @@ from typing import Literal
 
 import structlog
 
-from gateway.domain.exchange import Exchange, Outcome, was_proxied
-from gateway.domain.request import Facts
 from gateway.errors import GatewayError
+from gateway.models.exchange import Exchange, Outcome, was_proxied
+from gateway.models.request import Facts
 
 log = structlog.get_logger("gateway.access")
 
-Mode = Literal["all", "failures", "off"]
+AccessLogMode = Literal["all", "failures", "off"]
 """Which requests get a line."""
 
-_FIRST_FAILURE = 500
-_PROBED = frozenset({"/healthz", "/readyz", "/metrics"})
-_NO_FAILURE = (Outcome.COMPLETE, Outcome.CLIENT_CLOSED)
+_FAILURE_STATUS = 500
+_PROBE_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
+_GOOD_OUTCOMES = (Outcome.COMPLETE, Outcome.CLIENT_CLOSED)
 
 
 class AccessLog:
@@ -28,13 +28,13 @@ class AccessLog:
         mode: which requests get a line; may be replaced at any time.
     """
 
-    def __init__(self, mode: Mode) -> None:
+    def __init__(self, mode: AccessLogMode) -> None:
         self.mode = mode
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
         """Write the line of a proxied request whose facts are known."""
         status = exchange.status
-        is_failure = exchange.outcome not in _NO_FAILURE or (status or 0) >= _FIRST_FAILURE
+        is_failure = exchange.outcome not in _GOOD_OUTCOMES or (status or 0) >= _FAILURE_STATUS
         if not was_proxied(exchange.path) or not self._wants(is_failure=is_failure):
             return
         usage = facts.usage
@@ -60,7 +60,7 @@ class AccessLog:
         Args:
             key_name: the caller's key; None where it has none.
         """
-        is_failure = error.status >= _FIRST_FAILURE
+        is_failure = error.status >= _FAILURE_STATUS
         if self._wants(is_failure=is_failure):
             # The path and the error's text may hold a key.
             known = {"key": key_name, "error": error.code, "field": error.field}
@@ -72,8 +72,8 @@ class AccessLog:
         Args:
             route: the path as it is documented, with the names of its parameters in place of their values.
         """
-        is_failure = status >= _FIRST_FAILURE
-        if self._wants(is_failure=is_failure) and (is_failure or route not in _PROBED):
+        is_failure = status >= _FAILURE_STATUS
+        if self._wants(is_failure=is_failure) and (is_failure or route not in _PROBE_ROUTES):
             self._write(method, route, status, is_failure=is_failure, known={"ms": int(seconds * 1000)})
 
     def _wants(self, *, is_failure: bool) -> bool:

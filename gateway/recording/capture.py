@@ -1,4 +1,4 @@
-"""Capture: what is noted of a request while it passes by."""
+"""Capture: what is noted of a request while it passes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from gateway.domain.clock import now_us
-from gateway.domain.exchange import (
-    NOTHING_OMITTED,
+from gateway.models.clock import now_us
+from gateway.models.exchange import (
+    NO_OPT_OUT,
     Exchange,
     Identity,
-    Omission,
+    LoggingOptOut,
     Outcome,
     PayloadPolicy,
     RawHeaders,
 )
-from gateway.recording.echoes import secrets_of_request, without_echoes
+from gateway.recording.redaction import mask_echoed_credentials, request_secrets
 
 
 class BodyCapture:
@@ -39,7 +39,7 @@ class BodyCapture:
             self._pieces.append(piece[: self._room_bytes])
             self._room_bytes = 0
 
-    def kept(self) -> bytes:
+    def content(self) -> bytes:
         """Return what was kept, as one piece."""
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
@@ -63,7 +63,7 @@ class Capture:
     path: str
     client_retry: int = 0
     payloads: PayloadPolicy
-    omission: Omission = NOTHING_OMITTED
+    opt_out: LoggingOptOut = NO_OPT_OUT
     limit_bytes: int
     request_headers: RawHeaders
     started_at_us: int = field(default_factory=now_us)
@@ -79,7 +79,7 @@ class Capture:
         self.request_body = BodyCapture(self.limit_bytes)
         self.response_body = BodyCapture(self.limit_bytes)
 
-    def answered(self, status: int, headers: RawHeaders) -> None:
+    def add_response_head(self, status: int, headers: RawHeaders) -> None:
         """Note the head of the answer, which has just come."""
         self.first_byte_at_us = now_us()
         self.status = status
@@ -89,10 +89,10 @@ class Capture:
         """Return all that was noted. To be called once: a request leaves one exchange."""
         assert not self.is_closed, "a request ended twice"
         self.is_closed = True
-        response_headers, response_body = self.response_headers, self.response_body.kept()
+        response_headers, response_body = self.response_headers, self.response_body.content()
         if self.status is not None and self.status >= HTTPStatus.BAD_REQUEST:
-            sent = (*self.sent_credentials, *secrets_of_request(self.path, self.request_headers))
-            response_headers, response_body = without_echoes(sent, response_headers, response_body)
+            sent = (*self.sent_credentials, *request_secrets(self.path, self.request_headers))
+            response_headers, response_body = mask_echoed_credentials(sent, response_headers, response_body)
         return Exchange(
             identity=self.identity,
             tenant=self.tenant,
@@ -109,9 +109,9 @@ class Capture:
             error=error,
             client_retry=self.client_retry,
             payloads=self.payloads,
-            omission=self.omission,
+            opt_out=self.opt_out,
             request_headers=self.request_headers,
-            request_body=self.request_body.kept(),
+            request_body=self.request_body.content(),
             request_size=self.request_body.size_bytes,
             response_headers=response_headers,
             response_body=response_body,

@@ -1,4 +1,4 @@
-"""Interpreter: from stored exchanges to facts, off the request's path."""
+"""Interpreter: from stored exchanges to facts and cost, off the request's path."""
 
 from __future__ import annotations
 
@@ -7,29 +7,62 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
-from gateway.domain.clock import now_us
-from gateway.domain.exchange import Exchange
-from gateway.domain.request import Facts
 from gateway.errors import StoreUnavailable
-from gateway.recording.pricing import Pricing
+from gateway.models.clock import now_us
+from gateway.models.exchange import Exchange, metadata_model
+from gateway.models.request import Billing, Cost, Facts, Usage
 from gateway.store.base import RequestLog
 from gateway.wire import read_facts
-from gateway.wire.prices import PriceTable
+from gateway.wire.pricing import PricedProvider, PriceTable
+
+
+@dataclass(frozen=True, slots=True)
+class CostCalculator:
+    """Puts prices on facts.
+
+    Args:
+        prices: what tokens cost.
+        base_url_of: base URL of a provider by its name, by which the price library may know it.
+    """
+
+    prices: PriceTable
+    base_url_of: Callable[[str], str | None]
+
+    def cost(
+        self, exchange: Exchange, models: tuple[str | None, ...], usage: Usage, billing: Billing
+    ) -> Cost | None:
+        """Return what an exchange cost; None where there is no price.
+
+        Args:
+            models: what the model is called, the best name first; one that the metadata states goes before.
+        """
+        stated = metadata_model(exchange.identity.metadata)
+        names = tuple([name for name in (stated, *models) if name])
+        if not names and billing.stated_nanousd is None:
+            return None
+        seller = PricedProvider(exchange.provider, self.base_url_of(exchange.provider))
+        return self.prices.cost(seller, names, usage, billing, exchange.started_at_us)
+
+    def with_cost(self, exchange: Exchange, facts: Facts) -> Facts:
+        """Return the facts with the cost that follows from them; without one where there is no price."""
+        cost = self.cost(exchange, (facts.model, facts.requested_model), facts.usage, facts.billing)
+        return facts if cost is None else replace(facts, cost=cost)
+
 
 log = structlog.get_logger("gateway.recording")
 
-BACKLOG_BYTES = 64 * 1024 * 1024
+MAX_BACKLOG_BYTES = 64 * 1024 * 1024
 """How much may wait here in memory. What does not fit is read back from the store when there is room."""
 
-BATCH = 256
+BATCH_ROWS = 256
 GATHER_SECONDS = 0.02
 """How long the first exchange of a batch waits for others: a change of threads costs more than a reading."""
 
-REMEMBERED = 16 * BATCH
+MAX_REMEMBERED_ROWS = 16 * BATCH_ROWS
 """Of how many rows that were read back it is remembered that they were: those that may still be submitted."""
 
 RETRY_SECONDS = 1.0
@@ -56,13 +89,13 @@ class Interpreter:
         observers: Sequence[Observer] = (),
     ) -> None:
         self._log = request_log
-        self._pricing = Pricing(prices, base_urls)
+        self._pricing = CostCalculator(prices, base_urls)
         self._observers = tuple(observers)
         self._waiting: deque[tuple[int, Exchange]] = deque()
         self._waiting_bytes = 0
         self._wakeup = asyncio.Event()
         self._has_leftovers = True
-        self._read_back: deque[int] = deque(maxlen=REMEMBERED)
+        self._read_back: deque[int] = deque(maxlen=MAX_REMEMBERED_ROWS)
         self._is_closing = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interpreter")
         self._task: asyncio.Task[None] | None = None
@@ -76,7 +109,7 @@ class Interpreter:
         """Take exchanges that were stored under these seqs."""
         for seq, exchange in stored:
             size = len(exchange.request_body) + len(exchange.response_body)
-            if self._waiting_bytes + size > BACKLOG_BYTES and self._waiting:
+            if self._waiting_bytes + size > MAX_BACKLOG_BYTES and self._waiting:
                 self._has_leftovers = True
                 continue
             self._waiting.append((seq, exchange))
@@ -110,11 +143,11 @@ class Interpreter:
 
     async def _gather(self) -> None:
         """Let more arrive, so that a busy gateway changes threads for many exchanges at a time."""
-        if not self._is_closing and len(self._waiting) < BATCH:
+        if not self._is_closing and len(self._waiting) < BATCH_ROWS:
             await asyncio.sleep(GATHER_SECONDS)
 
     def _take(self) -> list[tuple[int, Exchange]]:
-        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        batch = [self._waiting.popleft() for _ in range(min(BATCH_ROWS, len(self._waiting)))]
         self._waiting_bytes -= sum(len(e.request_body) + len(e.response_body) for _, e in batch)
         if not self._read_back:
             return batch
@@ -125,7 +158,7 @@ class Interpreter:
         # Before it is looked, since more may be there when this is still on its way.
         self._has_leftovers = False
         try:
-            leftovers = await self._log.uninterpreted(BATCH)
+            leftovers = await self._log.uninterpreted(BATCH_ROWS)
         except StoreUnavailable:
             self._has_leftovers = True
             await self._pause()
@@ -149,7 +182,7 @@ class Interpreter:
             self._has_leftovers = True
             await self._pause()
         else:
-            await loop.run_in_executor(self._thread, self._tell, batch, counted)
+            await loop.run_in_executor(self._thread, self._notify_observers, batch, counted)
 
     async def _pause(self) -> None:
         if not self._is_closing:
@@ -167,7 +200,9 @@ class Interpreter:
             log.exception("exchange could not be interpreted", request_id=exchange.identity.request_id)
             return Facts(note=f"interpretation failed: {type(error).__name__}")
 
-    def _tell(self, batch: Sequence[tuple[int, Exchange]], facts: Sequence[tuple[int, Facts]]) -> None:
+    def _notify_observers(
+        self, batch: Sequence[tuple[int, Exchange]], facts: Sequence[tuple[int, Facts]]
+    ) -> None:
         for (_, exchange), (_, found) in zip(batch, facts, strict=True):
             ended = exchange if found.outcome is None else replace(exchange, outcome=found.outcome)
             for observe in self._observers:

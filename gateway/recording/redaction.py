@@ -1,16 +1,19 @@
-"""Taking the text out of a payload and leaving its shape: what `payloads: redacted` keeps."""
+"""Redaction: payloads without their text, and errors without echoed credentials."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from urllib.parse import unquote_to_bytes
 
 import orjson
 
-from gateway.domain.exchange import Exchange, RawHeaders, first_value
-from gateway.wire import sse
-from gateway.wire.content import decode
-from gateway.wire.framing import read_framing
-from gateway.wire.json_text import loads
+from gateway.models.exchange import Exchange, RawHeaders, first_value
+from gateway.models.principal import is_secret_header, is_secret_parameter
+from gateway.wire import event_streams
+from gateway.wire.content_encoding import decode
+from gateway.wire.event_streams import read_events
+from gateway.wire.json_fields import parse_json
 
 KEPT_KEYS = frozenset(
     {
@@ -31,14 +34,14 @@ def redact(exchange: Exchange) -> Exchange:
     """
     return replace(
         exchange,
-        request_headers=_decoded(exchange.request_headers),
+        request_headers=_without_encoding(exchange.request_headers),
         request_body=_redact_body(exchange.request_body, exchange.request_headers),
-        response_headers=_decoded(exchange.response_headers),
+        response_headers=_without_encoding(exchange.response_headers),
         response_body=_redact_body(exchange.response_body, exchange.response_headers),
     )
 
 
-def _decoded(headers: RawHeaders) -> RawHeaders:
+def _without_encoding(headers: RawHeaders) -> RawHeaders:
     return tuple(header for header in headers if header[0].lower() != b"content-encoding")
 
 
@@ -47,14 +50,14 @@ def _redact_body(encoded: bytes, headers: RawHeaders) -> bytes:
     redacted = _redact_json(body)
     if redacted is not None:
         return redacted
-    stream = read_framing(first_value(headers, b"content-type").decode("latin-1"), body) or sse.read_stream(
-        body
-    )
-    return b"".join(_redact_event(event, data) for event, data in stream.arrived)
+    stream = read_events(
+        first_value(headers, b"content-type").decode("latin-1"), body
+    ) or event_streams.read_sse(body)
+    return b"".join(_redact_event(event, data) for event, data in stream.all_events)
 
 
 def _redact_event(event: str, data: bytes) -> bytes:
-    name = b"" if event == sse.DEFAULT_EVENT else b"event: " + event.encode() + b"\n"
+    name = b"" if event == event_streams.DEFAULT_EVENT else b"event: " + event.encode() + b"\n"
     return name + b"data: " + _redact_data(data) + b"\n\n"
 
 
@@ -66,18 +69,82 @@ def _redact_json(text: bytes) -> bytes | None:
     """Return JSON without its texts; None for what is no JSON, holds too much of it, or is nested too deeply
     to be gone through."""
     try:
-        return orjson.dumps(_redact_value(loads(text)))
+        return orjson.dumps(_redact_value(parse_json(text)))
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         return None
 
 
 def _redact_value(value: object) -> object:
     if isinstance(value, dict):
-        return {key: item if _is_kept(key, item) else _redact_value(item) for key, item in value.items()}
+        return {key: item if _is_kept_key(key, item) else _redact_value(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_redact_value(item) for item in value]
     return f"[redacted {len(value)}]" if isinstance(value, str) else value
 
 
-def _is_kept(key: str, value: object) -> bool:
+def _is_kept_key(key: str, value: object) -> bool:
     return key in KEPT_KEYS and isinstance(value, str)
+
+
+_MIN_SECRET_BYTES = 8
+"""Shorter ones are words that happen to be there."""
+
+_MAX_ENCODED_BYTES = 64 * 1024
+_MAX_DECODED_BYTES = 1024 * 1024
+"""How much of an error is unpacked to be looked into, since callers wait for that."""
+
+
+def request_secrets(path: str, headers: RawHeaders) -> Iterator[bytes]:
+    """Return the values in a request that open something: of its query, its header fields, each of its cookies, and
+    the query of the page that it came from."""
+    yield from _secrets_in_query(path.encode("utf-8", "surrogateescape"))
+    for name, value in headers:
+        if name.lower() == b"cookie":
+            yield from (pair.partition(b"=")[2] for pair in value.split(b";"))
+        elif is_secret_header(name):
+            yield value
+        elif name.lower() == b"referer":
+            yield from _secrets_in_query(value)
+
+
+def mask_echoed_credentials(
+    sent: Iterable[bytes], headers: RawHeaders, body: bytes
+) -> tuple[RawHeaders, bytes]:
+    """Return the head and body of an error without the secrets it was sent, each as many asterisks.
+
+    Args:
+        sent: the secrets that the provider was sent, with or without a scheme.
+    """
+    found = {bare for value in sent if len(bare := _strip_scheme(value)) >= _MIN_SECRET_BYTES}
+    if not found:
+        return headers, body
+    # One may hold another.
+    secrets = sorted(found, key=len, reverse=True)
+    headers = tuple((name, _mask(value, secrets)) for name, value in headers)
+    if (masked := _mask(body, secrets)) != body or len(body) > _MAX_ENCODED_BYTES:
+        return headers, masked
+    unpacked = decode(body, headers, _MAX_DECODED_BYTES).data
+    masked = _mask(unpacked, secrets)
+    if masked == unpacked:
+        return headers, body
+    return tuple(field for field in headers if field[0].lower() != b"content-encoding"), masked
+
+
+def _secrets_in_query(url: bytes) -> Iterator[bytes]:
+    for parameter in url.partition(b"?")[2].split(b"&"):
+        name, _, value = parameter.partition(b"=")
+        if is_secret_parameter(name.decode("latin-1")):
+            # What repeats the whole URL has it as it was written, what repeats the key has it decoded.
+            yield value
+            yield unquote_to_bytes(value)
+
+
+def _strip_scheme(value: bytes) -> bytes:
+    """A credential without the scheme before it."""
+    return value.rpartition(b" ")[2]
+
+
+def _mask(text: bytes, secrets: list[bytes]) -> bytes:
+    for secret in secrets:
+        text = text.replace(secret, b"*" * len(secret))
+    return text

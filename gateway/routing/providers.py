@@ -1,15 +1,147 @@
-"""Building providers from what the configuration says of them."""
+"""Providers: base URLs and how paths are joined to them, keys, headers and timeouts."""
 
 from __future__ import annotations
 
+import re
 import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import urlsplit
 
-from gateway.domain.credentials import Auth, key_header
-from gateway.domain.exchange import PayloadPolicy
 from gateway.errors import BadInput
-from gateway.routing.targets import BasePath, Provider, VersionPath
+from gateway.models.exchange import PayloadPolicy, value_class
+from gateway.models.principal import PROVIDER_HEADERS, KeyPlacement, is_secret_header, key_header
 from gateway.upstream.message import Origin, Timeouts
+
+VersionPath = Literal["keep", "strip"]
+"""What is done with a version in a caller's path, whatever the base URL: sent on, or left out."""
+
+VERSION_PATTERN = r"v[0-9]+(?:\.[0-9]+)*(?:p[0-9]+)?(?:(?:alpha|beta)[0-9]*)?"
+"""Pattern of a path segment that is a version: `v1`, `v4`, `v1.1`, `v1beta`, `v1alpha2`, `v1p1beta1`."""
+
+_CREDENTIAL_FIELDS = frozenset(name.lower().encode() for name in PROVIDER_HEADERS)
+
+_LEADING_VERSIONS = re.compile(rf"(?:(/{VERSION_PATTERN})(?=[/?]|\Z))+")
+"""Versions at the head of a path; the group is the last of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BasePath:
+    """The path of a base URL, and what becomes of a version ahead of what is asked for there. Made by `of`.
+
+    Args:
+        path: without a trailing slash, such as `/v1`; may be empty.
+        version_path: the provider's own rule; None: what `join` says.
+        under_v1: what `/v1` becomes ahead of a path with no other version; None where that varies.
+        dropped: versions, such as `/v1`, that are not sent on.
+        is_distinct: whether what begins with the whole path is complete: one of several names, with a version.
+    """
+
+    path: str
+    version_path: VersionPath | None
+    v1_prefix: str | None
+    dropped_versions: frozenset[str]
+    is_distinct: bool
+
+    @classmethod
+    def of(cls, path: str, version_path: VersionPath | None = None) -> BasePath:
+        """Return what joins to `path`, a URL's path as it was written."""
+        path = path.rstrip("/")
+        is_sent_on = version_path == "keep" or (version_path is None and not path)
+        names = path.split("/")[1:]
+        return cls(
+            path,
+            version_path,
+            v1_prefix=path + "/v1" if is_sent_on else None if path.startswith("/v1/") else path,
+            dropped_versions=frozenset({"/v1", *("/" + name for name in names[-1:])})
+            if path
+            else frozenset(),
+            is_distinct=len(names) > 1 and any(re.fullmatch(VERSION_PATTERN, name) for name in names),
+        )
+
+    def join(self, caller_path: str) -> str:
+        """Return the request target for a path and query: `/…` below the provider's name, or all of `/v1/…`.
+
+        A version at its head is sent on if the base URL is a bare host, and left out if the base URL ends in
+        the same; `v1` is left out behind any path, another version is appended. Of several the last counts.
+        """
+        if (
+            caller_path[:4] == "/v1/"
+            and self.v1_prefix is not None
+            and (caller_path[4:5] != "v" or not _LEADING_VERSIONS.match(caller_path, 3))
+        ):
+            return self.v1_prefix + caller_path[3:]
+        target = self.path + (caller_path if self.version_path == "keep" else self._below(caller_path))
+        return target if target[:1] == "/" else "/" + target
+
+    def _below(self, caller_path: str) -> str:
+        if self.is_distinct and caller_path.startswith(self.path):
+            # A client that was given the whole URL, with the gateway in the host's place.
+            rest = caller_path[len(self.path) :]
+            caller_path = rest if rest[:1] in ("", "/", "?") else caller_path
+        if caller_path[1:2] != "v" or (not self.path and self.v1_prefix and caller_path.find("/v", 2) < 0):
+            # No version, or one that is sent on and alone. To search for it would double what a choice costs.
+            return caller_path
+        found = _LEADING_VERSIONS.match(caller_path)
+        if found is None:
+            return caller_path
+        if self.version_path == "strip" or found[1] in self.dropped_versions:
+            return caller_path[found.end() :]
+        return caller_path[found.start(1) :]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A configured upstream.
+
+    Args:
+        host_header: value of the Host header it is called with.
+        key_header: header line that carries its key, or None where we hold no key for it.
+        headers: header fields of each request, in place of the caller's of these names.
+        payloads: what is kept of its requests; None leaves that to the gateway's default.
+        include_usage: whether streams of completions are asked for token counts for callers who did not ask.
+    """
+
+    name: str
+    origin: Origin
+    host_header: bytes
+    base_path: BasePath
+    base_url: str
+    key_header: tuple[bytes, bytes] | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    payloads: PayloadPolicy | None = None
+    include_usage: bool = False
+    replaced_names: frozenset[bytes] = field(init=False)
+    """Names, in lower case, of `headers`."""
+    judged_names: frozenset[bytes] = field(init=False)
+    """Those, and the names of the headers in which a caller's credential for it may come."""
+    judged_lengths: frozenset[int] = field(init=False)
+    """How long these names are."""
+    secrets: tuple[bytes, ...] = field(init=False)
+    """Values among `headers` that open something."""
+
+    def __post_init__(self) -> None:
+        own = () if self.key_header is None else self.key_header[:1]
+        replaced = frozenset(name for name, _ in self.headers)
+        judged = _CREDENTIAL_FIELDS.union(own, replaced)
+        object.__setattr__(self, "replaced_names", replaced)
+        object.__setattr__(self, "judged_names", judged)
+        object.__setattr__(self, "judged_lengths", frozenset(map(len, judged)))
+        secrets = tuple(text for name, text in self.headers if is_secret_header(name))
+        object.__setattr__(self, "secrets", secrets)
+
+
+@value_class()
+class Destination:
+    """An upstream chosen for one request: the provider, and the request target to ask it for."""
+
+    provider: Provider
+    request_target: str
+
+
+ProviderTable = Mapping[str, Provider]
 
 
 def build_provider(
@@ -19,7 +151,7 @@ def build_provider(
     tls: ssl.SSLContext,
     version_path: VersionPath | None = None,
     api_key: str | None = None,
-    auth: Auth = "bearer",
+    auth: KeyPlacement = "bearer",
     headers: dict[str, str] | None = None,
     timeouts: Timeouts | None = None,
     payloads: PayloadPolicy | None = None,
@@ -59,3 +191,90 @@ def build_provider(
         payloads=payloads,
         include_usage=include_usage,
     )
+
+
+_OPENAI_CHAT = "/v1/chat/completions"
+_ANTHROPIC_CHAT = "/v1/messages"
+
+_CHAT_PATHS = tuple(
+    (re.compile(place), version, asked)
+    for place, version, asked in (
+        (r"generativelanguage\.googleapis\.com", "v1beta", "/models/MODEL:generateContent"),
+        (
+            r"([^/]+-)?aiplatform\.googleapis\.com",
+            "v1",
+            "/projects/PROJECT/locations/REGION/publishers/google/models/MODEL:generateContent",
+        ),
+        (r"bedrock-runtime[^/]*\.amazonaws\.com", "", "/model/MODEL/converse"),
+        (r"[^/]+\.(openai|cognitiveservices)\.azure\.com", "", "/openai/v1/chat/completions"),
+        (r"[^/]+\.azure\.com/models", "", "/chat/completions"),
+        (r"[^/]+\.ml\.cloud\.ibm\.com", "", "/ml/v1/text/chat"),
+        (r"api\.cohere\.(com|ai)", "v2", "/chat"),
+        (r"api\.groq\.com", "", "/openai/v1/chat/completions"),
+        (r"api\.perplexity\.ai", "", "/chat/completions"),
+        (r"api\.writer\.com", "v1", "/chat"),
+        (r"qianfan\.baidubce\.com", "v2", "/chat/completions"),
+        (r"dashscope[^/]*\.aliyuncs\.com/api", "v1", "/services/aigc/text-generation/generation"),
+    )
+)
+"""Base URL without scheme and version, the version that its SDK asks for where the base URL names none, and the
+path of a chat call below that. Any other is asked as OpenAI's or Anthropic's SDK asks."""
+
+_ENDPOINT_SUFFIX = re.compile(
+    r"(/(chat/)?completions|/messages(/count_tokens)?|/responses|/embeddings|/moderations|/rerank"
+    r"|/audio/(speech|transcriptions|translations)|/images/(generations|edits)|/generate(_stream)?"
+    r"|/api/(chat|generate|embed|embeddings)|(?<=/v[12])/chat|/services/aigc/.+"
+    r"|/model/[^/]+/(converse|invoke)[^/]*"
+    rf"|(/{VERSION_PATTERN}(/.+)?)?/models/[^/]+:[A-Za-z]+)$",
+    re.IGNORECASE,
+)
+"""The end of a URL that is an endpoint's and not a base URL."""
+
+_HAS_VERSION = re.compile(rf"/{VERSION_PATTERN}(?=/|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class BaseUrlProblem:
+    """What is wrong with a setting, said after its name, and what to do about it, as a sentence."""
+
+    says: str
+    do: str
+
+
+def chat_url(base_url: str, version_path: VersionPath | None = None, auth: KeyPlacement = "bearer") -> str:
+    """Return the URL that a chat call would go to, from the SDK that such a base URL is likely meant for.
+
+    Args:
+        auth: how a provider's key is sent; `x-api-key` speaks for Anthropic's SDK.
+    """
+    url = urlsplit(base_url)
+    joined = BasePath.of(url.path, version_path).join(_chat_path(url.netloc + url.path.rstrip("/"), auth))
+    return f"{url.scheme}://{url.netloc}{joined}"
+
+
+def find_problem(base_url: str, version_path: VersionPath | None = None) -> BaseUrlProblem | None:
+    """Return what will keep calls from reaching a provider; None where nothing is seen in its base URL."""
+    base_url = base_url.rstrip("/")
+    path = urlsplit(base_url).path
+    if found := _ENDPOINT_SUFFIX.search(path):
+        right = base_url[: len(base_url) - len(found[0])]
+        return BaseUrlProblem(
+            f"ends in an endpoint, {found[0]}; other paths would be appended to it.", f"Write {right}."
+        )
+    if version_path is None and path.endswith("/anthropic") and not _HAS_VERSION.search(path):
+        return BaseUrlProblem(
+            f"has a path, behind which v1 is left out, but Anthropic's SDKs ask for {_ANTHROPIC_CHAT}.",
+            "Set version_path: keep.",
+        )
+    return None
+
+
+def _chat_path(place: str, auth: KeyPlacement) -> str:
+    rest, _, last = place.rpartition("/")
+    is_versioned = re.fullmatch(VERSION_PATTERN, last) is not None
+    for pattern, version, asked in _CHAT_PATHS:
+        if pattern.fullmatch(rest if is_versioned and version else place):
+            named = last if is_versioned else version
+            return f"/{named}{asked}" if version else asked
+    is_anthropic = key_header(auth)[0] == "x-api-key" or "anthropic" in place
+    return _ANTHROPIC_CHAT if is_anthropic else _OPENAI_CHAT

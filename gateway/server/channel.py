@@ -1,5 +1,4 @@
-"""The connection between a supervisor and a worker. It ends when either of them does, so that neither outlives the
-other unnoticed."""
+"""Messages between a supervisor and its workers, and the channel that carries them."""
 
 from __future__ import annotations
 
@@ -7,9 +6,111 @@ import asyncio
 import pickle
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
-from gateway.server.messages import Message
+from gateway.config.models import Config
+from gateway.models.process_metrics import MetricFamilies
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """To a worker, first of all: what to serve, and as whom.
+
+    Args:
+        number: the worker's place.
+        config: what the gateway was started with.
+        reloaded: what it was told last to take over.
+        inherited: what was counted by those who had the place before.
+        listeners: file descriptors of the sockets of each place.
+    """
+
+    number: int
+    config: Config
+    reloaded: Config
+    earlier_metrics: MetricFamilies
+    listeners: Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """From a worker: callers are let in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """From a worker: no callers are let in any more; what is in flight ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """From a worker: why it ends."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """To a worker: take over a configuration, which was found good."""
+
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class CoverSlot:
+    """To a worker: let in callers of another place too, where nobody does."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class UncoverSlot:
+    """To a worker: the other place has a worker again."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportMetrics:
+    """To a worker: tell your figures now."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsReport:
+    """From a worker: its figures."""
+
+    metrics: MetricFamilies
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPeers:
+    """From a worker: what are the figures of the others?"""
+
+    query_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMetrics:
+    """To a worker: the answer to its question."""
+
+    query_id: int
+    metrics: Sequence[MetricFamilies]
+
+
+Message = (
+    Start
+    | Serving
+    | Draining
+    | Failed
+    | Reload
+    | CoverSlot
+    | UncoverSlot
+    | ReportMetrics
+    | MetricsReport
+    | QueryPeers
+    | PeerMetrics
+)
+
 
 _LENGTH = struct.Struct("<I")
 

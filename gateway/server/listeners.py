@@ -23,7 +23,7 @@ def bind(host: str, port: int) -> Listeners:
     return _bind_all(_addresses(host, port), socket.SO_REUSEADDR)
 
 
-def bind_each(host: str, port: int, workers: int) -> Sequence[Listeners]:
+def bind_per_worker(host: str, port: int, workers: int) -> Sequence[Listeners]:
     """Return sockets for each worker, all bound to the same port by SO_REUSEPORT: the kernel hands each connection
     to one of them, by a hash of its addresses, so that all get their share.
 
@@ -43,12 +43,12 @@ def close_all(listeners: Listeners) -> None:
         listener.close()
 
 
-def url_of(host: str, listeners: Listeners) -> str:
+def listener_url(host: str, listeners: Listeners) -> str:
     """Return the URL at which a host is reached on its port."""
-    return url_at(host, listeners[0].getsockname()[1])
+    return format_url(host, listeners[0].getsockname()[1])
 
 
-def url_at(host: str, port: int) -> str:
+def format_url(host: str, port: int) -> str:
     """Return the URL of a host and port."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -57,7 +57,7 @@ def _addresses(host: str, port: int) -> list[Address]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise _refusal(host, error) from None
+        raise _bind_error(host, error) from None
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
@@ -78,11 +78,11 @@ def _bind(family: socket.AddressFamily, address: Any, options: Sequence[int]) ->
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise _refusal(f"{address[0]}, port {address[1]}", error) from None
+        raise _bind_error(f"{address[0]}, port {address[1]}", error) from None
     return listener
 
 
-def _refusal(where: str, error: OSError) -> OSError:
+def _bind_error(where: str, error: OSError) -> OSError:
     reason = (error.strerror or str(error)).lower()
     fix = ". Stop what listens there, or take another port: --port" if error.errno == errno.EADDRINUSE else ""
     return OSError(error.errno, f"cannot listen on {where}: {reason}{fix}")

@@ -1,53 +1,202 @@
-"""Several processes that serve on one port: started, watched, replaced, told what to do, and stopped together."""
+"""Supervisor: starts the worker processes of one port, watches, replaces, reloads and stops them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
 from gateway import __version__
+from gateway.app import check_reloadable
 from gateway.config.models import Config
-from gateway.domain.figures import lasting
-from gateway.running import check_reload
-from gateway.server.listeners import Listeners, bind_each, close_all, url_of
-from gateway.server.messages import (
-    AskOthers,
-    Begin,
-    Cover,
-    Leaving,
+from gateway.errors import GatewayError
+from gateway.models.process_metrics import MetricFamilies, without_gauges
+from gateway.server.channel import (
+    Channel,
+    CoverSlot,
+    Draining,
+    Failed,
     Message,
-    OthersCounted,
+    MetricsReport,
+    PeerMetrics,
+    QueryPeers,
     Reload,
+    ReportMetrics,
     Serving,
-    Uncover,
+    Start,
+    UncoverSlot,
+    open_channel,
 )
-from gateway.server.pauses import Pauses
-from gateway.server.place import Ended, Place
-from gateway.server.signals import on_signals
+from gateway.server.listeners import Listeners, bind_per_worker, close_all, listener_url
+from gateway.server.process import install_signal_handlers
+
+STABLE_UPTIME_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 0.5
+MAX_PAUSE_SECONDS = 30.0
+
+
+class RestartBackoff:
+    """Pauses between the workers of one place: none after a long life, and longer after each short one, so that
+    what cannot live does not keep the machine busy."""
+
+    def __init__(self) -> None:
+        self._next_seconds = 0.0
+
+    def next_pause(self, uptime_seconds: float) -> float:
+        """Return for how many seconds to wait, given how long the worker lived that has died now."""
+        if uptime_seconds >= STABLE_UPTIME_SECONDS:
+            self._next_seconds = 0.0
+        pause = self._next_seconds
+        self._next_seconds = min(max(2 * pause, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
+        return pause
+
+
+REPORT_TIMEOUT_SECONDS = 1.0
+"""How long a worker may take to tell its figures; after that those that it told last are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerExit:
+    """How a worker ended: why, and after how long."""
+
+    error: Exception
+    uptime_seconds: float
+
+
+class WorkerSlot:
+    """A place that one worker at a time has."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.is_serving = False
+        self._metrics: MetricFamilies = {}
+        self._metrics_received = asyncio.Event()
+        self._channel: Channel | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def metrics(self) -> MetricFamilies:
+        """What is known of its figures; while it is empty, what was counted by those who had it."""
+        return self._metrics if self.is_serving else without_gauges(self._metrics)
+
+    async def run_worker(
+        self,
+        make_start: Callable[[], Start],
+        descriptors: Sequence[Sequence[int]],
+        on_message: Callable[[WorkerSlot, Message], None],
+    ) -> WorkerExit:
+        """Have a worker in it, and return how that ended.
+
+        Args:
+            begin: what the worker is told first, asked for when it can be told.
+            inherited: descriptors that the worker has too.
+            heed: told each message of the worker's, once the place itself has taken note of it. If it dies without
+                a word it is taken to say that it leaves.
+
+        Raises:
+            OSError: no process can be started.
+        """
+        started_at = time.monotonic()
+        process, end = _spawn_worker(descriptors)
+        self._process = process
+        channel = self._channel = await open_channel(end)
+        channel.send(make_start())
+        error: Exception | None = None
+        async for message in channel:
+            match message:
+                case Serving():
+                    self.is_serving = True
+                case Draining():
+                    self.is_serving = False
+                case MetricsReport(metrics):
+                    self._metrics = metrics
+                    self._metrics_received.set()
+                case Failed(reason):
+                    error = reason
+            on_message(self, message)
+        self.is_serving = False
+        self._metrics_received.set()
+        on_message(self, Draining())
+        code = await asyncio.to_thread(process.wait)
+        await channel.close()
+        return WorkerExit(error or GatewayError(_exit_reason(code)), time.monotonic() - started_at)
+
+    def send(self, message: Message) -> None:
+        """Tell the worker something, if there is one."""
+        if self._channel is not None:
+            self._channel.send(message)
+
+    async def refresh_metrics(self) -> None:
+        """Bring its figures up to date."""
+        if self.is_serving:
+            self._metrics_received.clear()
+            self.send(ReportMetrics())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._metrics_received.wait(), REPORT_TIMEOUT_SECONDS)
+
+    def stop(self) -> None:
+        """Tell the worker to finish what is in flight and end."""
+        if self._process is not None:
+            self._process.terminate()
+
+
+def _spawn_worker(descriptors: Sequence[Sequence[int]]) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a worker with an interpreter of its own; return it, and our end of the channel to it."""
+    end, workers_end = socket.socketpair()
+    descriptor = workers_end.fileno()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway.server.worker", str(descriptor)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[descriptor, *itertools.chain.from_iterable(descriptors)],
+            # Ctrl-C on a terminal is for the supervisor alone.
+            process_group=0,
+        )
+    except OSError:
+        end.close()
+        raise
+    finally:
+        workers_end.close()
+    return process, end
+
+
+def _exit_reason(code: int) -> str:
+    if code < 0:
+        return f"a worker was killed by signal {-code}."
+    return f"a worker ended with exit code {code}."
+
 
 log = structlog.get_logger("gateway.server")
 
 
 async def supervise(config: Config, reload: Callable[[], Config], on_ready: Callable[[str], None]) -> None:
     """Do with several processes what `gateway.server.run` says."""
-    crew = Crew(config, bind_each(config.server.host, config.server.port, config.server.workers))
-    stop = on_signals(config, reload, crew.reload)
+    supervisor = Supervisor(
+        config, bind_per_worker(config.server.host, config.server.port, config.server.workers)
+    )
+    stop = install_signal_handlers(config, reload, supervisor.reload)
     try:
-        await crew.until(crew.has_served, stop)
+        await supervisor.wait_until(supervisor.has_started, stop)
         if not stop.is_set():
-            log.info("started", url=crew.url, version=__version__, workers=config.server.workers)
-            on_ready(crew.url)
-            await crew.until(stop)
+            log.info("started", url=supervisor.url, version=__version__, workers=config.server.workers)
+            on_ready(supervisor.url)
+            await supervisor.wait_until(stop)
         log.info("stopping", drain_seconds=config.server.drain_seconds)
     finally:
-        await crew.dismiss()
+        await supervisor.shut_down()
     log.info("stopped")
 
 
-class Crew:
+class Supervisor:
     """The workers of a gateway, each in a place of its own, which another takes when it dies.
 
     Args:
@@ -57,27 +206,28 @@ class Crew:
     """
 
     def __init__(self, config: Config, listeners: Sequence[Listeners]) -> None:
-        self.url = url_of(config.server.host, listeners[0])
-        self.has_served = asyncio.Event()
+        self.url = listener_url(config.server.host, listeners[0])
+        self.has_started = asyncio.Event()
         """Set once all places were filled at a time."""
         self._config = self._reloaded = config
         self._listeners = listeners
-        self._places = [Place(number) for number in range(len(listeners))]
-        self._empty: set[int] = set()
-        self._is_dismissed = asyncio.Event()
-        self._answers: set[asyncio.Task[None]] = set()
-        self._keepers = [
-            asyncio.create_task(self._keep(place), name=f"worker {place.number}") for place in self._places
+        self._slots = [WorkerSlot(number) for number in range(len(listeners))]
+        self._vacant: set[int] = set()
+        self._is_shutting_down = asyncio.Event()
+        self._replies: set[asyncio.Task[None]] = set()
+        self._tasks = [
+            asyncio.create_task(self._keep_running(slot), name=f"worker {slot.number}")
+            for slot in self._slots
         ]
 
-    async def until(self, *events: asyncio.Event) -> None:
+    async def wait_until(self, *events: asyncio.Event) -> None:
         """Wait for one of these events.
 
         Raises:
             Exception: why a worker ended, if that was before all had served: those after it would end alike.
         """
         waits = [asyncio.create_task(event.wait(), name="event") for event in events]
-        done, _ = await asyncio.wait([*waits, *self._keepers], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([*waits, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
         for task in done:
@@ -89,84 +239,84 @@ class Crew:
         Raises:
             GatewayError, OSError: it cannot be used; nothing has changed then.
         """
-        check_reload(config)
+        check_reloadable(config)
         self._reloaded = config
-        self._tell(self._places, Reload(config))
+        self._send_to(self._slots, Reload(config))
         log.info("configuration handed to the workers", providers=list(config.providers))
 
-    async def dismiss(self) -> None:
+    async def shut_down(self) -> None:
         """Let nobody in any more, and return when all workers have finished and ended."""
-        self._is_dismissed.set()
+        self._is_shutting_down.set()
         for listeners in self._listeners:
             close_all(listeners)
-        for place in self._places:
-            place.stop()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        for slot in self._slots:
+            slot.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _keep(self, place: Place) -> None:
+    async def _keep_running(self, slot: WorkerSlot) -> None:
         """Keep a worker in a place until all are dismissed."""
-        pauses = Pauses()
-        while not self._is_dismissed.is_set():
-            ended = await self._fill(place)
-            if self._is_dismissed.is_set():
+        backoff = RestartBackoff()
+        while not self._is_shutting_down.is_set():
+            worker_exit = await self._run_worker(slot)
+            if self._is_shutting_down.is_set():
                 return
-            if not self.has_served.is_set():
-                raise ended.error
-            pause = pauses.after(ended.lived_seconds)
+            if not self.has_started.is_set():
+                raise worker_exit.error
+            pause = backoff.next_pause(worker_exit.uptime_seconds)
             log.error(
                 "a worker ended; another takes its place",
-                worker=place.number,
-                reason=str(ended.error),
+                worker=slot.number,
+                reason=str(worker_exit.error),
                 pause_seconds=pause,
             )
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._is_dismissed.wait(), pause)
+                await asyncio.wait_for(self._is_shutting_down.wait(), pause)
 
-    async def _fill(self, place: Place) -> Ended:
+    async def _run_worker(self, slot: WorkerSlot) -> WorkerExit:
         descriptors = [[listener.fileno() for listener in listeners] for listeners in self._listeners]
 
-        def begin() -> Begin:
-            return Begin(place.number, self._config, self._reloaded, lasting(place.figures), descriptors)
+        def make_start() -> Start:
+            return Start(slot.number, self._config, self._reloaded, without_gauges(slot.metrics), descriptors)
 
         try:
-            return await place.fill(begin, descriptors, self._heed)
+            return await slot.run_worker(make_start, descriptors, self._on_message)
         except OSError as error:
-            return Ended(error, lived_seconds=0.0)
+            return WorkerExit(error, uptime_seconds=0.0)
 
-    def _heed(self, place: Place, message: Message) -> None:
+    def _on_message(self, slot: WorkerSlot, message: Message) -> None:
         match message:
             case Serving():
-                self._uncover(place)
-            case Leaving():
-                self._cover(place)
-            case AskOthers(question):
-                answer = asyncio.create_task(self._answer(place, question), name="figures")
-                self._answers.add(answer)
-                answer.add_done_callback(self._answers.discard)
+                self._on_serving(slot)
+            case Draining():
+                self._on_draining(slot)
+            case QueryPeers(query_id):
+                reply = asyncio.create_task(self._send_peer_metrics(slot, query_id), name="figures")
+                self._replies.add(reply)
+                reply.add_done_callback(self._replies.discard)
 
-    def _uncover(self, place: Place) -> None:
-        if place.number in self._empty:
-            self._empty.remove(place.number)
-            self._tell(self._others(place), Uncover(place.number))
-        for number in self._empty:
-            place.send(Cover(number))
-        if all(each.is_serving for each in self._places):
-            self.has_served.set()
+    def _on_serving(self, slot: WorkerSlot) -> None:
+        if slot.number in self._vacant:
+            self._vacant.remove(slot.number)
+            self._send_to(self._other_slots(slot), UncoverSlot(slot.number))
+        for number in self._vacant:
+            slot.send(CoverSlot(number))
+        if all(each.is_serving for each in self._slots):
+            self.has_started.set()
 
-    def _cover(self, place: Place) -> None:
-        is_at_work = self.has_served.is_set() and not self._is_dismissed.is_set()
-        if is_at_work and place.number not in self._empty:
-            self._empty.add(place.number)
-            self._tell(self._others(place), Cover(place.number))
+    def _on_draining(self, slot: WorkerSlot) -> None:
+        is_at_work = self.has_started.is_set() and not self._is_shutting_down.is_set()
+        if is_at_work and slot.number not in self._vacant:
+            self._vacant.add(slot.number)
+            self._send_to(self._other_slots(slot), CoverSlot(slot.number))
 
-    async def _answer(self, place: Place, question: int) -> None:
-        others = self._others(place)
-        await asyncio.gather(*(other.count() for other in others))
-        place.send(OthersCounted(question, [other.figures for other in others]))
+    async def _send_peer_metrics(self, slot: WorkerSlot, query_id: int) -> None:
+        other_slots = self._other_slots(slot)
+        await asyncio.gather(*(other.refresh_metrics() for other in other_slots))
+        slot.send(PeerMetrics(query_id, [other.metrics for other in other_slots]))
 
-    def _others(self, place: Place) -> list[Place]:
-        return [other for other in self._places if other is not place]
+    def _other_slots(self, slot: WorkerSlot) -> list[WorkerSlot]:
+        return [other for other in self._slots if other is not slot]
 
-    def _tell(self, places: Sequence[Place], message: Message) -> None:
-        for place in places:
-            place.send(message)
+    def _send_to(self, slots: Sequence[WorkerSlot], message: Message) -> None:
+        for slot in slots:
+            slot.send(message)

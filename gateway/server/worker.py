@@ -15,32 +15,33 @@ from collections.abc import Sequence
 import structlog
 import uvloop
 
+from gateway.app import WorkerContext
 from gateway.config.models import Config
-from gateway.domain.figures import Figures
 from gateway.errors import GatewayError
-from gateway.running import Worker
-from gateway.server.channel import Channel, open_channel
-from gateway.server.listeners import close_all
-from gateway.server.logs import configure_logs
-from gateway.server.messages import (
-    AskOthers,
-    Begin,
-    Count,
-    Counted,
-    Cover,
+from gateway.models.process_metrics import MetricFamilies
+from gateway.server.channel import (
+    Channel,
+    CoverSlot,
+    Draining,
     Failed,
-    Leaving,
     Message,
-    OthersCounted,
+    MetricsReport,
+    PeerMetrics,
+    QueryPeers,
     Reload,
+    ReportMetrics,
     Serving,
-    Uncover,
+    Start,
+    UncoverSlot,
+    open_channel,
 )
-from gateway.server.serving import Doors, House, serving
+from gateway.server.http_server import HttpServer, Sites, open_http_server
+from gateway.server.listeners import close_all
+from gateway.server.process import configure_logs
 
 log = structlog.get_logger("gateway.server")
 
-COUNT_SECONDS = 1.0
+REPORT_INTERVAL_SECONDS = 1.0
 """How often the supervisor is told the figures unasked. What is counted after that is lost with a worker that is
 killed."""
 
@@ -58,9 +59,9 @@ def main() -> None:
 async def _serve(end: socket.socket) -> int:
     channel = await open_channel(end)
     try:
-        begin = await channel.receive()
-        if isinstance(begin, Begin):
-            await _Post(channel, begin).serve()
+        start = await channel.receive()
+        if isinstance(start, Start):
+            await Worker(channel, start).serve()
     except (GatewayError, OSError) as error:
         channel.send(Failed(error))
         return 1
@@ -69,18 +70,18 @@ async def _serve(end: socket.socket) -> int:
     return 0
 
 
-class _Post:
+class Worker:
     """A worker's place, and the orders that come to it."""
 
-    def __init__(self, channel: Channel, begin: Begin) -> None:
+    def __init__(self, channel: Channel, start: Start) -> None:
         self._channel = channel
-        self._begin = begin
-        self._listeners = [[socket.socket(fileno=one) for one in place] for place in begin.listeners]
-        self._covered: dict[int, Doors] = {}
-        self._questions: dict[int, asyncio.Future[Sequence[Figures]]] = {}
-        self._numbers = itertools.count()
-        self._is_leaving = False
-        self._is_left_alone = False
+        self._start = start
+        self._listeners = [[socket.socket(fileno=one) for one in slot] for slot in start.listeners]
+        self._covered_slots: dict[int, Sites] = {}
+        self._pending_queries: dict[int, asyncio.Future[Sequence[MetricFamilies]]] = {}
+        self._query_ids = itertools.count()
+        self._is_draining = False
+        self._has_lost_supervisor = False
 
     async def serve(self) -> None:
         """Serve until told to stop or left alone, then finish what is in flight.
@@ -88,89 +89,91 @@ class _Post:
         Raises:
             GatewayError, OSError: the configuration cannot be used as it is, or one to take over cannot.
         """
-        begin = self._begin
-        structlog.contextvars.bind_contextvars(worker=begin.number)
-        _use_logs(begin.reloaded)
-        async with serving(begin.config, Worker(begin.number, begin.inherited, self._ask_others)) as house:
-            house.gateway.reload(begin.reloaded)
+        start = self._start
+        structlog.contextvars.bind_contextvars(worker=start.number)
+        _configure_logs(start.reloaded)
+        async with open_http_server(
+            start.config, WorkerContext(start.number, start.earlier_metrics, self._query_peers)
+        ) as http_server:
+            http_server.gateway.reload(start.reloaded)
             stop = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-            await house.let_in(self._listeners[begin.number])
+            await http_server.accept(self._listeners[start.number])
             log.info("started")
             self._channel.send(Serving())
             stopping = asyncio.create_task(stop.wait(), name="stop")
-            orders = asyncio.create_task(self._obey(house), name="orders")
-            counts = asyncio.create_task(self._count(house), name="counts")
-            await asyncio.wait([stopping, orders], return_when=asyncio.FIRST_COMPLETED)
-            self._leave()
-            log.info("stopping", in_flight=len(house.gateway.proxy.in_flight))
-        self._channel.send(Counted(house.gateway.metrics.figures()))
-        for task in (stopping, orders, counts):
+            message_loop = asyncio.create_task(self._handle_messages(http_server), name="orders")
+            reports = asyncio.create_task(self._report_metrics(http_server), name="counts")
+            await asyncio.wait([stopping, message_loop], return_when=asyncio.FIRST_COMPLETED)
+            self._start_draining()
+            log.info("stopping", in_flight=len(http_server.gateway.proxy.in_flight))
+        self._channel.send(MetricsReport(http_server.gateway.metrics.figures()))
+        for task in (stopping, message_loop, reports):
             task.cancel()
-        if orders.done():
-            orders.result()
+        if message_loop.done():
+            message_loop.result()
         log.info("stopped")
 
-    def _leave(self) -> None:
-        self._is_leaving = True
-        self._channel.send(Leaving())
+    def _start_draining(self) -> None:
+        self._is_draining = True
+        self._channel.send(Draining())
         # As long as anybody has a socket open, callers who come to it are made to wait and not refused.
         for number, listeners in enumerate(self._listeners):
-            if number != self._begin.number:
+            if number != self._start.number:
                 close_all(listeners)
 
-    async def _obey(self, house: House) -> None:
+    async def _handle_messages(self, http_server: HttpServer) -> None:
         """Do what the supervisor says for as long as it is there."""
         try:
-            async for order in self._channel:
-                await self._do(order, house)
+            async for message in self._channel:
+                await self._handle(message, http_server)
         finally:
-            self._is_left_alone = True
-            for question in list(self._questions):
-                self._answer(question, ())
+            self._has_lost_supervisor = True
+            for query_id in list(self._pending_queries):
+                self._resolve_query(query_id, ())
 
-    async def _do(self, order: Message, house: House) -> None:
-        match order:
+    async def _handle(self, message: Message, http_server: HttpServer) -> None:
+        match message:
             case Reload(config):
-                house.gateway.reload(config)
-                _use_logs(config)
+                http_server.gateway.reload(config)
+                _configure_logs(config)
                 log.info("configuration reloaded", providers=list(config.providers))
-            case Cover(number) if not self._is_leaving:
+            case CoverSlot(number) if not self._is_draining:
                 copies = [listener.dup() for listener in self._listeners[number]]
-                self._covered[number] = await house.let_in(copies)
-            case Uncover(number):
-                for door in self._covered.pop(number, ()):
-                    await door.stop()
-            case Count():
-                self._channel.send(Counted(house.gateway.metrics.figures()))
-            case OthersCounted(question, figures):
-                self._answer(question, figures)
+                self._covered_slots[number] = await http_server.accept(copies)
+            case UncoverSlot(number):
+                for site in self._covered_slots.pop(number, ()):
+                    await site.stop()
+            case ReportMetrics():
+                self._channel.send(MetricsReport(http_server.gateway.metrics.figures()))
+            case PeerMetrics(query_id, figures):
+                self._resolve_query(query_id, figures)
 
-    async def _count(self, house: House) -> None:
+    async def _report_metrics(self, http_server: HttpServer) -> None:
         while True:
-            self._channel.send(Counted(house.gateway.metrics.figures()))
+            self._channel.send(MetricsReport(http_server.gateway.metrics.figures()))
             await self._channel.flush()
-            await asyncio.sleep(COUNT_SECONDS)
+            await asyncio.sleep(REPORT_INTERVAL_SECONDS)
 
-    async def _ask_others(self) -> Sequence[Figures]:
-        if self._is_left_alone:
+    async def _query_peers(self) -> Sequence[MetricFamilies]:
+        if self._has_lost_supervisor:
             return ()
-        question = next(self._numbers)
-        answer: asyncio.Future[Sequence[Figures]] = asyncio.get_running_loop().create_future()
-        self._questions[question] = answer
-        self._channel.send(AskOthers(question))
+        query_id = next(self._query_ids)
+        answer: asyncio.Future[Sequence[MetricFamilies]] = asyncio.get_running_loop().create_future()
+        self._pending_queries[query_id] = answer
+        self._channel.send(QueryPeers(query_id))
         try:
             return await answer
         finally:
-            del self._questions[question]
+            del self._pending_queries[query_id]
 
-    def _answer(self, question: int, figures: Sequence[Figures]) -> None:
-        answer = self._questions.get(question)
+    def _resolve_query(self, query_id: int, figures: Sequence[MetricFamilies]) -> None:
+        answer = self._pending_queries.get(query_id)
         if answer is not None and not answer.done():
             answer.set_result(figures)
 
 
-def _use_logs(config: Config) -> None:
+def _configure_logs(config: Config) -> None:
     configure_logs(config.logging.level, config.logging.format)
 
 

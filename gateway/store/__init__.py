@@ -10,35 +10,45 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.domain.database_url import is_server, local_name_of
 from gateway.errors import BadInput, StoreUnavailable
-from gateway.store.backup import Restored, back_up, restore
-from gateway.store.base import Decode, Store, as_sent
-from gateway.store.claim import Claim, claim_number, is_claimed
-from gateway.store.condition import Copied, Examined
-from gateway.store.files import beside, file_of, spill_of, spills_of
-from gateway.store.spill import Spill
+from gateway.models.addresses import is_server_url, local_database_name
+from gateway.store.backup import (
+    ReportPages,
+    RestoreResult,
+    back_up_database,
+    inspect_database_file,
+    restore_database,
+)
+from gateway.store.base import CopyInfo, Decode, Store, StoreInfo, leave_encoded
+from gateway.store.journal import Journal
+from gateway.store.locks import (
+    WorkerSlots,
+    acquire_file_slots,
+    database_path,
+    has_live_worker,
+    journal_file,
+    journal_files,
+    sibling_path,
+)
 from gateway.store.sqlite import open_sqlite
-from gateway.store.sqlite.claim import SqliteClaim
-from gateway.store.sqlite.copying import Progress
-from gateway.store.sqlite.examining import examine_database
+from gateway.store.sqlite.store import SqliteWorkerSlots
 
 __all__ = [
-    "Claim",
-    "Copied",
-    "Examined",
-    "Restored",
-    "are_rows_spilled",
+    "CopyInfo",
+    "RestoreResult",
+    "StoreInfo",
+    "WorkerSlots",
+    "acquire_worker_slots",
     "back_up_store",
     "check_driver",
-    "claim_worker",
-    "examine_store",
     "exports_path",
-    "is_served",
+    "has_journaled_rows",
+    "inspect_store",
+    "is_in_use",
+    "journal_path",
     "measure_store",
     "open_store",
     "restore_store",
-    "spill_path",
 ]
 
 HERE = Path()
@@ -46,7 +56,7 @@ HERE = Path()
 
 async def open_store(
     url: str,
-    decode: Decode = as_sent,
+    decode: Decode = leave_encoded,
     workers: tuple[int, ...] = (0,),
     read_url: str | None = None,
     question_seconds: float | None = None,
@@ -67,15 +77,15 @@ async def open_store(
         StoreUnavailable: the database cannot be written, is none of ours, or is of a newer version; or the driver
             for it is not installed.
     """
-    if is_server(url):
-        with _driver_needed():
+    if is_server_url(url):
+        with _explain_missing_driver():
             from gateway.store.postgres import open_postgres
         return await open_postgres(url, decode, workers, read_url, question_seconds)
-    return await open_sqlite(file_of(url), decode, workers, question_seconds)
+    return await open_sqlite(database_path(url), decode, workers, question_seconds)
 
 
 @contextmanager
-def _driver_needed() -> Iterator[None]:
+def _explain_missing_driver() -> Iterator[None]:
     """Say what to install where PostgreSQL's driver is imported and is not there."""
     try:
         yield
@@ -87,12 +97,12 @@ def _driver_needed() -> Iterator[None]:
 
 def check_driver(url: str) -> None:
     """Raise StoreUnavailable if what the store takes is not installed."""
-    if is_server(url):
-        with _driver_needed():
+    if is_server_url(url):
+        with _explain_missing_driver():
             import gateway.store.postgres  # noqa: F401
 
 
-def claim_worker(url: str, number: int, workers: int, local_dir: Path = HERE) -> Claim:
+def acquire_worker_slots(url: str, number: int, workers: int, local_dir: Path = HERE) -> WorkerSlots:
     """Become worker `number` of a gateway with so many workers, or if that is taken another one. Blocks.
 
     Args:
@@ -101,44 +111,44 @@ def claim_worker(url: str, number: int, workers: int, local_dir: Path = HERE) ->
     Raises:
         StoreUnavailable: the store, or the files that tell who holds which number, cannot be used.
     """
-    files = claim_number(_local(url, local_dir), number, workers)
-    if not is_server(url):
-        return SqliteClaim(file_of(url), files)
+    files = acquire_file_slots(_local_path(url, local_dir), number, workers)
+    if not is_server_url(url):
+        return SqliteWorkerSlots(database_path(url), files)
     try:
-        with _driver_needed():
-            from gateway.store.postgres.leases import LeaseClaim
-        return LeaseClaim(url, files)
+        with _explain_missing_driver():
+            from gateway.store.postgres.store import LeasedWorkerSlots
+        return LeasedWorkerSlots(url, files)
     except BaseException:
-        files.give_up()
+        files.release()
         raise
 
 
-def is_served(url: str, local_dir: Path = HERE) -> bool:
+def is_in_use(url: str, local_dir: Path = HERE) -> bool:
     """Tell whether a gateway of this machine works on the store."""
-    return is_claimed(_local(url, local_dir))
+    return has_live_worker(_local_path(url, local_dir))
 
 
-def spill_path(url: str, worker: int, local_dir: Path = HERE) -> Path:
+def journal_path(url: str, worker: int, local_dir: Path = HERE) -> Path:
     """Return the file beside the store that takes a worker's exchanges while the store cannot."""
-    return spill_of(_local(url, local_dir), worker)
+    return journal_file(_local_path(url, local_dir), worker)
 
 
-def are_rows_spilled(url: str, local_dir: Path = HERE) -> bool:
+def has_journaled_rows(url: str, local_dir: Path = HERE) -> bool:
     """Tell whether exchanges of any worker wait in a file beside the store, or on this machine."""
-    return any(not Spill(path).is_empty for path in spills_of(_local(url, local_dir)))
+    return any(not Journal(path).is_empty for path in journal_files(_local_path(url, local_dir)))
 
 
 def exports_path(url: str, local_dir: Path = HERE) -> Path:
     """Return the folder beside the store in which exports lie."""
-    return beside(_local(url, local_dir), ".exports")
+    return sibling_path(_local_path(url, local_dir), ".exports")
 
 
-def _local(url: str, local_dir: Path) -> Path:
+def _local_path(url: str, local_dir: Path) -> Path:
     """The file of a store, or the one that would be it if it had one; others lie beside it."""
-    return local_dir.absolute() / local_name_of(url) if is_server(url) else file_of(url)
+    return local_dir.absolute() / local_database_name(url) if is_server_url(url) else database_path(url)
 
 
-def back_up_store(url: str, target: Path, tell: Progress, *, overwrite: bool) -> Copied:
+def back_up_store(url: str, target: Path, report: ReportPages, *, overwrite: bool) -> CopyInfo:
     """Copy the store as it is now into a file, whoever works on it meanwhile. Blocks.
 
     Raises:
@@ -148,10 +158,10 @@ def back_up_store(url: str, target: Path, tell: Progress, *, overwrite: bool) ->
         StoreUnavailable: the store cannot be read, or the file not be written.
     """
     _refuse_server(url, "pg_dump copies it, also while it is in use.")
-    return back_up(file_of(url), target, tell, overwrite=overwrite)
+    return back_up_database(database_path(url), target, report, overwrite=overwrite)
 
 
-def restore_store(url: str, backup: Path, *, set_aside: bool) -> Restored:
+def restore_store(url: str, backup: Path, *, set_aside: bool) -> RestoreResult:
     """Put a backup in the store's place. Blocks.
 
     Args:
@@ -164,20 +174,20 @@ def restore_store(url: str, backup: Path, *, set_aside: bool) -> Restored:
         StoreUnavailable: the backup is damaged or none of ours, or the store cannot be written.
     """
     _refuse_server(url, "pg_restore brings a dump back.")
-    return restore(file_of(url), backup, set_aside=set_aside)
+    return restore_database(database_path(url), backup, set_aside=set_aside)
 
 
-def examine_store(url: str) -> Examined:
+def inspect_store(url: str) -> StoreInfo:
     """Look at a store, whoever works on it meanwhile, and change nothing. Blocks; reads all of it.
 
     Raises:
         StoreUnavailable: it cannot be read, belongs to another program, is of a newer version, or is damaged.
     """
-    if not is_server(url):
-        return examine_database(file_of(url))
-    with _driver_needed():
-        from gateway.store.postgres.examining import examine_server
-    return examine_server(url)
+    if not is_server_url(url):
+        return inspect_database_file(database_path(url))
+    with _explain_missing_driver():
+        from gateway.store.postgres.maintenance import inspect_server
+    return inspect_server(url)
 
 
 def measure_store(url: str) -> int:
@@ -186,13 +196,13 @@ def measure_store(url: str) -> int:
     Raises:
         StoreUnavailable: it cannot be read.
     """
-    if not is_server(url):
-        return file_of(url).stat().st_size if file_of(url).exists() else 0
-    with _driver_needed():
-        from gateway.store.postgres.examining import measure_server
+    if not is_server_url(url):
+        return database_path(url).stat().st_size if database_path(url).exists() else 0
+    with _explain_missing_driver():
+        from gateway.store.postgres.maintenance import measure_server
     return measure_server(url)
 
 
 def _refuse_server(url: str, hint: str) -> None:
-    if is_server(url):
+    if is_server_url(url):
         raise BadInput("the store is a database on a server, which this command cannot copy.", hint=hint)

@@ -1,43 +1,156 @@
-"""Questions about many requests → SELECT statements, from the rows themselves or from rollups of them.
-
-Each statement answers for one segment of a question's time; its first three columns are where the piece of time
-starts and the two values that are grouped by, the others the sums in the order of their dataclass.
-"""
+"""SQL for sums over many requests, read from rollups where they cover the time, else from rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cache
 
-from gateway.domain.aggregate import DAY_US, EXACT_MS, GRADE, Question, UsageSums, VerdictSums
-from gateway.domain.filter import All, Is, Op
 from gateway.errors import BadInput
-from gateway.store.computed import IS_VERDICT, REQUEST_EXPRESSIONS, Expression
+from gateway.models.filters import AllOf, Comparison, FeedbackFilter, Filter, Not, Op
+from gateway.models.metrics import (
+    DAY_US,
+    EXACT_LATENCY_MS,
+    GRADE_FIELD,
+    HOUR_US,
+    FeedbackSums,
+    MetricsQuery,
+    UsageSums,
+)
 from gateway.store.dialect import Dialect
-from gateway.store.filters import Query, condition
-from gateway.store.operands import Operand, operand_of
-from gateway.store.rollups import Segment
-from gateway.store.tables import REQUESTS, Table
+from gateway.store.filters import Operand, Query, find_operand, where_clause
+from gateway.store.schema import IS_COUNTED, REQUEST_EXPRESSIONS, REQUESTS, Expression, Table
 
-_MOST = 10**12
+NO_FIELD = ""
+"""Stands for not being split."""
+
+REQUEST_FIELDS = (
+    "provider", "any_model", "endpoint", "status", "outcome", "key_name", "user", "organisation", "prompt",
+    "environment", "session", "cache_status", "attempt", "client_retry",
+)  # fmt: skip
+"""Fields of requests by which rollups are split."""
+
+HIGH_CARDINALITY_FIELDS = ("user", "session")
+"""Those among them that often have about as many values as there are requests."""
+
+USAGE_FIELDS = (NO_FIELD, *REQUEST_FIELDS)
+LATENCY_FIELDS = (NO_FIELD, "provider", "any_model")
+FEEDBACK_FIELDS = (NO_FIELD, *REQUEST_FIELDS, GRADE_FIELD)
+
+_OTHER_TABLE = "joined"
+"""Stands for all fields of what is joined: no rollup is split by one."""
+
+SPANS = (DAY_US, HOUR_US)
+"""Lengths of rollups, in microseconds, the longest first."""
+
+RolledUpSpans = dict[int, list[int]]
+"""When the spans of each length start that are summed up, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of time whose figures come from one place.
+
+    Args:
+        span_us: length of the rollups that cover it; None where rows are counted.
+    """
+
+    from_us: int
+    to_us: int
+    span_us: int | None = None
+
+
+def rollup_field(metrics_query: MetricsQuery, fields: Sequence[str]) -> str | None:
+    """Return the field by which those rollups are split that answer a question; None where it takes more than one,
+    or one by which there are none."""
+    named = set(_filter_fields(metrics_query.where))
+    named.update(metrics_query.groups)
+    field = named.pop() if named else NO_FIELD
+    return field if not named and field in fields else None
+
+
+def split_segments(metrics_query: MetricsQuery, rolled_up: RolledUpSpans) -> list[Segment]:
+    """Return the pieces of a question's time in order, each with the longest rollups that cover it and do not
+    reach over the bounds of its buckets."""
+    done: list[Segment] = []
+    left = (
+        [(metrics_query.from_us, metrics_query.to_us)] if metrics_query.from_us < metrics_query.to_us else []
+    )
+    for span_us in SPANS:
+        if (
+            metrics_query.bucket_us is None
+            or metrics_query.bucket_us % span_us == metrics_query.bucket_offset_us % span_us == 0
+        ):
+            covered = [
+                run for gap in left for run in _contiguous_runs(gap, span_us, rolled_up.get(span_us, []))
+            ]
+            done += [Segment(start, end, span_us) for start, end in covered]
+            left = [rest for gap in left for rest in _subtract_runs(gap, covered)]
+    return sorted([*done, *(Segment(start, end) for start, end in left)], key=lambda part: part.from_us)
+
+
+def spans_containing(time_us: int) -> tuple[tuple[int, int], ...]:
+    """Return length and start of each span that a time belongs to."""
+    return tuple((span_us, time_us // span_us * span_us) for span_us in SPANS)
+
+
+def _filter_fields(where: Filter) -> Iterator[str]:
+    if isinstance(where, Comparison):
+        yield where.field
+    elif isinstance(where, FeedbackFilter):
+        yield _OTHER_TABLE
+    else:
+        for part in (where.part,) if isinstance(where, Not) else where.parts:
+            yield from _filter_fields(part)
+
+
+def _contiguous_runs(gap: tuple[int, int], span_us: int, starts: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """The stretches of a gap that spans cover without a break."""
+    run: tuple[int, int] | None = None
+    for start in starts:
+        end = start + span_us
+        if start < gap[0] or end > gap[1]:
+            continue
+        if run is not None and run[1] == start:
+            run = run[0], end
+        else:
+            if run is not None:
+                yield run
+            run = start, end
+    if run is not None:
+        yield run
+
+
+def _subtract_runs(gap: tuple[int, int], covered: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """What is left of a gap besides the stretches in it."""
+    at = gap[0]
+    for start, end in covered:
+        if gap[0] <= start and end <= gap[1]:
+            if at < start:
+                yield at, start
+            at = end
+    if at < gap[1]:
+        yield at, gap[1]
+
+
+_MAX_SUMMED_VALUE = 10**12
 """No request takes more tokens, microseconds or nano-dollars in earnest; so sums stay within 64 bits."""
 
-_GREATEST = ("last_started_at_us",)
+_MAXIMUM_COLUMNS = ("last_started_at_us",)
 """Columns of which not the sum is meant, but the greatest value."""
 
-_BY_CELL = "GROUP BY 1, 2, 3"
+_BY_GROUP = "GROUP BY 1, 2, 3"
 _BY_CLASS = "GROUP BY 1, 2, 3, 4"
 
 _MOST_TERMS = 400
 """Most statements put together as one; SQLite takes a few more."""
 
-_LONGEST_BITS = 32
+_MAX_LATENCY_BITS = 32
 """Durations of 2³² ms and more are one class."""
 
 
 def _bounded(column: str, dialect: Dialect) -> str:
-    within = f"{dialect.greatest}({dialect.least}({column}, {_MOST}), -{_MOST})"
+    within = f"{dialect.greatest}({dialect.least}({column}, {_MAX_SUMMED_VALUE}), -{_MAX_SUMMED_VALUE})"
     return f"CASE WHEN {column} IS NULL THEN 0 ELSE {within} END"
 
 
@@ -46,29 +159,33 @@ def _flag(condition: str) -> str:
     return f"CAST({condition} AS INTEGER)"
 
 
-def summed(columns: Mapping[str, str]) -> str:
+def sum_columns(columns: Mapping[str, str]) -> str:
     """Return the sums of columns by their names, given what of each row is summed."""
-    return ", ".join(f"{'max' if name in _GREATEST else 'sum'}({sql})" for name, sql in columns.items())
+    return ", ".join(
+        f"{'max' if name in _MAXIMUM_COLUMNS else 'sum'}({sql})" for name, sql in columns.items()
+    )
 
 
 @cache
 def latency_class(dialect: Dialect) -> str:
     """Return the class of a request's duration, as `gateway.domain.aggregate.class_of` has it."""
     duration = f"{dialect.greatest}((ended_at_us - started_at_us) / 1000, 0)"
-    exact_bits = EXACT_MS.bit_length() - 1
+    exact_bits = EXACT_LATENCY_MS.bit_length() - 1
     steps = " ".join(
         f"WHEN {duration} < {1 << bits} THEN {duration} / {1 << bits - exact_bits} * {1 << bits - exact_bits}"
-        for bits in range(exact_bits + 1, _LONGEST_BITS + 1)
+        for bits in range(exact_bits + 1, _MAX_LATENCY_BITS + 1)
     )
-    return f"CASE WHEN {duration} < {EXACT_MS} THEN {duration} {steps} ELSE {1 << _LONGEST_BITS} END"
+    return (
+        f"CASE WHEN {duration} < {EXACT_LATENCY_MS} THEN {duration} {steps} ELSE {1 << _MAX_LATENCY_BITS} END"
+    )
 
 
 @cache
-def usage_of_request(dialect: Dialect) -> Mapping[str, str]:
+def request_usage_columns(dialect: Dialect) -> Mapping[str, str]:
     """Return what a request adds to each of the `UsageSums`; of times of starts the greatest is kept."""
     return {
         "requests": "1",
-        "errors": _flag(REQUEST_EXPRESSIONS["is_error"].spell(dialect)),
+        "errors": _flag(REQUEST_EXPRESSIONS["is_error"].to_sql(dialect)),
         "prompt_tokens": _bounded("prompt_tokens", dialect),
         "completion_tokens": _bounded("completion_tokens", dialect),
         "cached_tokens": _bounded("cached_tokens", dialect),
@@ -86,7 +203,7 @@ def _total(figure: str) -> str:
     return f"coalesce(sum({figure}), 0.0)"
 
 
-VERDICTS: Mapping[str, str] = {
+FEEDBACK_SUM_COLUMNS: Mapping[str, str] = {
     "entries": "count(*)",
     "judged_requests": "count(DISTINCT request_seq)",
     "scored": "count(score)",
@@ -98,20 +215,20 @@ VERDICTS: Mapping[str, str] = {
     "squared_weighted_square": _total("weight * weight * score * score"),
     "weighted_grade": _total("weight * grade"),
 }
-assert list(VERDICTS) == [field.name for field in fields(VerdictSums)]
+assert list(FEEDBACK_SUM_COLUMNS) == [field.name for field in fields(FeedbackSums)]
 
 USAGE_COLUMNS = tuple(field.name for field in fields(UsageSums))
-VERDICT_COLUMNS = tuple(VERDICTS)
-VERDICT_SUMS = ", ".join(VERDICTS.values())
-RESUMMED_USAGE = summed({name: name for name in USAGE_COLUMNS})
-RESUMMED_VERDICTS = summed({name: name for name in VERDICT_COLUMNS})
+FEEDBACK_COLUMNS = tuple(FEEDBACK_SUM_COLUMNS)
+FEEDBACK_SUMS = ", ".join(FEEDBACK_SUM_COLUMNS.values())
+SUMMED_USAGE = sum_columns({name: name for name in USAGE_COLUMNS})
+SUMMED_FEEDBACK = sum_columns({name: name for name in FEEDBACK_COLUMNS})
 
-_SAID = f"""(
+_FEEDBACK_IN_TIME = f"""(
     SELECT request_seq, weight, score, grade FROM feedback
     WHERE request_started_at_us >= ? AND request_started_at_us < ? AND request_seq IS NOT NULL
-        AND deleted_at_us IS NULL AND {IS_VERDICT}
+        AND deleted_at_us IS NULL AND {IS_COUNTED}
 ) AS said"""
-JUDGED = f"{_SAID} JOIN requests ON requests.seq = said.request_seq"
+COUNTED_FEEDBACK = f"{_FEEDBACK_IN_TIME} JOIN requests ON requests.seq = said.request_seq"
 """Entries with the requests that they count for; an original alone is no verdict. Bound to it: from when and until
 when those started."""
 
@@ -119,49 +236,56 @@ when those started."""
 @cache
 def usage_sums(dialect: Dialect) -> str:
     """Return the `UsageSums` of requests."""
-    return summed(usage_of_request(dialect))
+    return sum_columns(request_usage_columns(dialect))
 
 
-def usage(question: Question, segment: Segment, field: str | None, dialect: Dialect) -> Query:
+def usage_query(metrics_query: MetricsQuery, segment: Segment, field: str | None, dialect: Dialect) -> Query:
     """Return the statement for `UsageSums`."""
     if field is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", question, segment, field, RESUMMED_USAGE, _BY_CELL, dialect)
-    return _from_requests(question, segment, usage_sums(dialect), _BY_CELL, dialect)
+        return _from_rollups("usage_rollups", metrics_query, segment, field, SUMMED_USAGE, _BY_GROUP, dialect)
+    return _from_requests(metrics_query, segment, usage_sums(dialect), _BY_GROUP, dialect)
 
 
-def verdicts(question: Question, segment: Segment, field: str | None, dialect: Dialect) -> Query:
-    """Return the statement for `VerdictSums`."""
+def feedback_query(
+    metrics_query: MetricsQuery, segment: Segment, field: str | None, dialect: Dialect
+) -> Query:
+    """Return the statement for `FeedbackSums`."""
     if field is not None and segment.span_us is not None:
         return _from_rollups(
-            "verdict_rollups", question, segment, field, RESUMMED_VERDICTS, _BY_CELL, dialect
+            "verdict_rollups", metrics_query, segment, field, SUMMED_FEEDBACK, _BY_GROUP, dialect
         )
-    start, groups = _start(question, "requests.started_at_us"), _groups(question, dialect)
-    found = condition(REQUESTS, question.where, question.tenant, dialect)
-    judged = _judged_by_time(dialect) if _is_short(segment) else JUDGED
+    start, groups = (
+        _bucket_start(metrics_query, "requests.started_at_us"),
+        _group_columns(metrics_query, dialect),
+    )
+    found = where_clause(REQUESTS, metrics_query.where, metrics_query.tenant, dialect)
+    judged = _counted_feedback_by_time(dialect) if _is_short(segment) else COUNTED_FEEDBACK
     return Query(
-        f"SELECT {start.sql}, {groups.sql}, {VERDICT_SUMS} FROM {judged} WHERE {found.sql} {_BY_CELL}",
+        f"SELECT {start.sql}, {groups.sql}, {FEEDBACK_SUMS} FROM {judged} WHERE {found.sql} {_BY_GROUP}",
         (*start.values, *groups.values, segment.from_us, segment.to_us, *found.values),
     )
 
 
-def latencies(question: Question, segment: Segment, field: str | None, dialect: Dialect) -> Query:
+def latency_query(
+    metrics_query: MetricsQuery, segment: Segment, field: str | None, dialect: Dialect
+) -> Query:
     """Return the statement for classes of durations: after the first three columns class and number."""
     if field is not None and segment.span_us is not None:
-        source = f"latency_rollups, {dialect.members('latency_rollups.classes')} AS class"
+        source = f"latency_rollups, {dialect.json_members('latency_rollups.classes')} AS class"
         sums = "CAST(class.key AS BIGINT), sum(CAST(class.value AS BIGINT))"
         value = "latency_rollups.value"
-        return _from_rollups(source, question, segment, field, sums, _BY_CLASS, dialect, value)
-    return _from_requests(question, segment, f"{latency_class(dialect)}, count(*)", _BY_CLASS, dialect)
+        return _from_rollups(source, metrics_query, segment, field, sums, _BY_CLASS, dialect, value)
+    return _from_requests(metrics_query, segment, f"{latency_class(dialect)}, count(*)", _BY_CLASS, dialect)
 
 
-def count_groups(
-    question: Question, segments: Sequence[Segment], field: str | None, dialect: Dialect
+def group_count_query(
+    metrics_query: MetricsQuery, segments: Sequence[Segment], field: str | None, dialect: Dialect
 ) -> Query:
     """Return the statement for how many values there are to group by: where the piece of time starts, and their
     number. It is one for all segments, since a value may be in several."""
     if len(segments) > _MOST_TERMS:
-        segments = [Segment(question.from_us, question.to_us)]
-    parts = [_values(question, segment, field, dialect) for segment in segments]
+        segments = [Segment(metrics_query.from_us, metrics_query.to_us)]
+    parts = [_group_values(metrics_query, segment, field, dialect) for segment in segments]
     return Query(
         f"WITH found (starts_at_us, value, second) AS ({' UNION ALL '.join(part.sql for part in parts)})"
         " SELECT starts_at_us, count(DISTINCT value) FROM found WHERE value IS NOT NULL GROUP BY 1",
@@ -169,10 +293,12 @@ def count_groups(
     )
 
 
-def _values(question: Question, segment: Segment, field: str | None, dialect: Dialect) -> Query:
+def _group_values(
+    metrics_query: MetricsQuery, segment: Segment, field: str | None, dialect: Dialect
+) -> Query:
     if field is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", question, segment, field, "", "", dialect)
-    return _from_requests(question, segment, "", "", dialect)
+        return _from_rollups("usage_rollups", metrics_query, segment, field, "", "", dialect)
+    return _from_requests(metrics_query, segment, "", "", dialect)
 
 
 def group_operand(name: str, dialect: Dialect) -> Operand:
@@ -182,7 +308,7 @@ def group_operand(name: str, dialect: Dialect) -> Operand:
         BadInput: requests have no such field.
     """
     key = name.removeprefix("metadata.")
-    operand = operand_of(REQUESTS, name if key == name else f"property.{key}", dialect)
+    operand = find_operand(REQUESTS, name if key == name else f"property.{key}", dialect)
     if operand is None:
         raise BadInput(f"there is no field {name!r} to group by.", field=name)
     return operand
@@ -194,31 +320,36 @@ def request_group(name: str | None, dialect: Dialect) -> Operand:
     return Operand("NULL", "text") if name is None else group_operand(name, dialect)
 
 
-def verdict_group(name: str | None, dialect: Dialect) -> Operand:
+def feedback_group(name: str | None, dialect: Dialect) -> Operand:
     """Return what verdicts are grouped by. Raises BadInput like `group_operand`."""
-    return Operand("grade", "number") if name == GRADE else request_group(name, dialect)
+    return Operand("grade", "number") if name == GRADE_FIELD else request_group(name, dialect)
 
 
-def _groups(question: Question, dialect: Dialect) -> Query:
+def _group_columns(metrics_query: MetricsQuery, dialect: Dialect) -> Query:
     """The two values that are grouped by; of requests, where it is not by the grade that verdicts give."""
-    parts = verdict_group(question.group_by, dialect), request_group(question.then_by, dialect)
+    parts = feedback_group(metrics_query.group_by, dialect), request_group(metrics_query.then_by, dialect)
     return Query(", ".join(part.sql for part in parts), tuple(mark for part in parts for mark in part.values))
 
 
-def _from_requests(question: Question, segment: Segment, sums: str, ending: str, dialect: Dialect) -> Query:
-    start, groups = _start(question, "started_at_us"), _groups(question, dialect)
-    span = (Is("started_at_us", Op.GE, segment.from_us), Is("started_at_us", Op.LT, segment.to_us))
-    found = condition(REQUESTS, All((*span, question.where)), question.tenant, dialect)
-    source = dialect.by_index("requests", "requests_started") if _is_short(segment) else "requests"
+def _from_requests(
+    metrics_query: MetricsQuery, segment: Segment, sums: str, ending: str, dialect: Dialect
+) -> Query:
+    start, groups = _bucket_start(metrics_query, "started_at_us"), _group_columns(metrics_query, dialect)
+    span = (
+        Comparison("started_at_us", Op.GE, segment.from_us),
+        Comparison("started_at_us", Op.LT, segment.to_us),
+    )
+    found = where_clause(REQUESTS, AllOf((*span, metrics_query.where)), metrics_query.tenant, dialect)
+    source = dialect.with_index("requests", "requests_started") if _is_short(segment) else "requests"
     return Query(
-        f"SELECT {_list(start.sql, groups.sql, sums)} FROM {source} WHERE {found.sql} {ending}",
+        f"SELECT {_join_parts(start.sql, groups.sql, sums)} FROM {source} WHERE {found.sql} {ending}",
         (*start.values, *groups.values, *found.values),
     )
 
 
 def _from_rollups(
     source: str,
-    question: Question,
+    metrics_query: MetricsQuery,
     segment: Segment,
     field: str,
     sums: str,
@@ -226,12 +357,12 @@ def _from_rollups(
     dialect: Dialect,
     value: str = "value",
 ) -> Query:
-    start, split = _start(question, "starts_at_us"), _split_by(field, value, dialect)
-    group = split.spell(dialect) if question.group_by is not None else "NULL"
+    start, split = _bucket_start(metrics_query, "starts_at_us"), _rollup_expression(field, value, dialect)
+    group = split.to_sql(dialect) if metrics_query.group_by is not None else "NULL"
     table = Table("rollups", columns=(), kinds={}, expressions={field: split})
-    found = condition(table, question.where, question.tenant, dialect)
+    found = where_clause(table, metrics_query.where, metrics_query.tenant, dialect)
     return Query(
-        f"SELECT {_list(start.sql, group, 'NULL', sums)} FROM {source}"
+        f"SELECT {_join_parts(start.sql, group, 'NULL', sums)} FROM {source}"
         f" WHERE span_us = ? AND field = ? AND starts_at_us >= ? AND starts_at_us < ? AND {found.sql}"
         f" {ending}",
         (*start.values, segment.span_us or 0, field, segment.from_us, segment.to_us, *found.values),
@@ -242,25 +373,25 @@ def _is_short(segment: Segment) -> bool:
     return segment.to_us - segment.from_us <= DAY_US
 
 
-def _judged_by_time(dialect: Dialect) -> str:
+def _counted_feedback_by_time(dialect: Dialect) -> str:
     """The same as `JUDGED` where the time is short: found by it, whatever else is asked. SQLite does not know how
     few rows are in it, and would rather go through all of a tenant."""
-    return f"{_SAID} {dialect.joined_in_order} requests ON requests.seq = said.request_seq"
+    return f"{_FEEDBACK_IN_TIME} {dialect.ordered_join} requests ON requests.seq = said.request_seq"
 
 
-def _split_by(field: str, value: str, dialect: Dialect) -> Expression:
+def _rollup_expression(field: str, value: str, dialect: Dialect) -> Expression:
     """The one field that filters may name in rollups: that by which they are split."""
-    kind = verdict_group(field or None, dialect).kind
-    as_was = dialect.value_of_rollup(value, field, kind, is_whole=field != GRADE)
+    kind = feedback_group(field or None, dialect).kind
+    as_was = dialect.typed_rollup_value(value, field, kind, is_whole=field != GRADE_FIELD)
     return Expression(kind, lambda _: as_was)
 
 
-def _start(question: Question, time: str) -> Query:
-    if question.bucket_us is None:
+def _bucket_start(metrics_query: MetricsQuery, time: str) -> Query:
+    if metrics_query.bucket_us is None:
         return Query("NULL", ())
-    offset, length = question.bucket_offset_us, question.bucket_us
+    offset, length = metrics_query.bucket_offset_us, metrics_query.bucket_us
     return Query(f"({time} - ?) / ? * ? + ?", (offset, length, length, offset))
 
 
-def _list(*parts: str) -> str:
+def _join_parts(*parts: str) -> str:
     return ", ".join(part for part in parts if part)

@@ -1,102 +1,222 @@
-"""Backups: files that appear under their names when they are whole, and stores that are replaced when nobody works
-on them."""
+"""Backup, restore and inspection of a database file."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.errors import Conflict, NotFound, StoreUnavailable
-from gateway.store.condition import Copied
-from gateway.store.files import JOURNALS, beside, is_name_beside, spills_of
-from gateway.store.occupancy import vacated
-from gateway.store.sqlite.copying import Progress, copy_database
-from gateway.store.sqlite.examining import inspect_database
+from gateway.models.clock import now_us
+from gateway.store.base import CopyInfo, FeedbackInfo, StoreInfo, leave_encoded
+from gateway.store.feedback import inspect_feedback
+from gateway.store.journal import Journal, batch_exchanges
+from gateway.store.locks import (
+    SQLITE_FILE_SUFFIXES,
+    database_locked_exclusively,
+    is_part_of_store,
+    journal_files,
+    sibling_path,
+)
+from gateway.store.requests import append_missing
+from gateway.store.rows import BodyPacker, list_from_json
+from gateway.store.sqlite.connection import (
+    SqliteConnection,
+    connect_reader,
+    migrate_schema,
+    require_gateway_database,
+    translated_errors,
+)
+
+_ROW_COUNTS = "SELECT (SELECT count(*) FROM requests), (SELECT count(*) FROM feedback)"
+_NEWEST = "SELECT max(started_at_us) FROM requests"
+_LIVE_KEYS = "SELECT roles FROM keys WHERE revoked_at_us IS NULL"
+_HAS_KEYS = "SELECT 1 FROM sqlite_schema WHERE name = 'keys'"
+
+
+def verify_database(path: Path) -> CopyInfo:
+    """Say what is in a database that nobody writes to. Looks through all of it, indexes included.
+
+    Raises:
+        StoreUnavailable: it cannot be read, belongs to another program, is of a newer version, or is damaged.
+    """
+    with translated_errors(path), closing(_connect_immutable(path)) as connection:
+        require_gateway_database(connection, path)
+        _refuse_damaged(connection, path, "integrity_check")
+        requests, feedback = connection.execute(_ROW_COUNTS).fetchone()
+    return CopyInfo(requests, feedback, path.stat().st_size)
+
+
+def inspect_database_file(path: Path) -> StoreInfo:
+    """Return what can be seen of a database that may be in use. Reads all of it, about a second a gigabyte.
+
+    Raises:
+        StoreUnavailable: it cannot be read, belongs to another program, is of a newer version, or is damaged.
+    """
+    with translated_errors(path), closing(connect_reader(path, leave_encoded)) as connection:
+        lacking = require_gateway_database(connection, path)
+        _refuse_damaged(connection, path, "quick_check")
+        return StoreInfo(
+            lacking=len(lacking),
+            newest_at_us=connection.execute(_NEWEST).fetchone()[0],
+            key_roles=_live_roles(connection),
+            feedback=FeedbackInfo() if lacking else inspect_feedback(connection),
+        )
+
+
+def _refuse_damaged(connection: sqlite3.Connection, path: Path, check: str) -> None:
+    found = connection.execute(f"PRAGMA {check}(1)").fetchone()[0]
+    if found != "ok":
+        raise StoreUnavailable(f"the database {path} is damaged: {found}.")
+
+
+def _connect_immutable(path: Path) -> sqlite3.Connection:
+    """Open a file so that none is made beside it."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
+
+
+def _live_roles(connection: sqlite3.Connection) -> tuple[frozenset[str], ...]:
+    if not connection.execute(_HAS_KEYS).fetchone():
+        return ()
+    return tuple(frozenset(list_from_json(roles)) for (roles,) in connection.execute(_LIVE_KEYS))
+
+
+_STEP_PAGES = 1024
+_ASSIGN_TO_FIRST_WORKER = "UPDATE requests SET worker = 0 WHERE interpreted_at_us IS NULL AND worker <> 0"
+"""What a worker had not interpreted yet is left to the one that every gateway has."""
+
+ReportPages = Callable[[int, int], None]
+"""Told how many pages are copied, and of how many."""
+
+
+def copy_database(source: Path, target: Path, journals: Sequence[Path], report: ReportPages) -> CopyInfo:
+    """Copy a database as it is now into an empty file, as one file without a log, and see that it is sound.
+
+    Args:
+        spills: files with rows that it did not take; the copy does.
+
+    Raises:
+        StoreUnavailable: the source cannot be read, is not ours, or the copy is damaged.
+    """
+    with closing(connect_reader(source, leave_encoded)) as source_connection, translated_errors(source):
+        require_gateway_database(source_connection, source)
+        source_connection.execute("BEGIN")
+        source_connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        with (
+            closing(
+                sqlite3.connect(target, isolation_level=None, factory=SqliteConnection)
+            ) as target_connection,
+            target.open("rb") as file,
+            translated_errors(target),
+        ):
+
+            def sync_and_report(_: int, left: int, pages: int) -> None:
+                os.fsync(file.fileno())
+                report(pages - left, pages)
+
+            target_connection.execute("PRAGMA synchronous = OFF")
+            source_connection.backup(target_connection, pages=_STEP_PAGES, progress=sync_and_report)
+            target_connection.execute(_ASSIGN_TO_FIRST_WORKER)
+            for journal in journals:
+                _import_journal(target_connection, target, Journal(journal))
+            target_connection.execute("PRAGMA journal_mode = DELETE")
+    return verify_database(target)
+
+
+def _import_journal(connection: SqliteConnection, path: Path, journal: Journal) -> None:
+    if journal.is_empty:
+        return
+    migrate_schema(connection, path)
+    packer = BodyPacker()
+    for batch in batch_exchanges(journal.records()):
+        connection.execute("BEGIN")
+        append_missing(connection, packer, [(exchange, None) for exchange in batch], 0, now_us())
+        connection.execute("COMMIT")
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreResult:
     """What was restored, and where the store lies now that was there before."""
 
-    copied: Copied
+    copied: CopyInfo
     set_aside: Path | None
 
 
-def back_up(source: Path, target: Path, tell: Progress, *, overwrite: bool) -> Copied:
+def back_up_database(source: Path, target: Path, report: ReportPages, *, overwrite: bool) -> CopyInfo:
     """Do what `gateway.store.back_up_store` says, for a database in a file."""
     if not source.exists():
         raise NotFound(f"there is no database {source}.")
-    if is_name_beside(source, target):
+    if is_part_of_store(source, target):
         raise Conflict(f"{target} is the store itself, or a part of it.", hint="Choose another name.")
     _refuse_existing(target, overwrite)
-    with _appearing(target) as partial, _kept(spills_of(source)) as spills:
-        copied = copy_database(source, partial, spills, tell)
+    with _atomic_file(target) as temporary, _copied_journals(journal_files(source)) as journals:
+        copied = copy_database(source, temporary, journals, report)
         _refuse_existing(target, overwrite)
     return copied
 
 
-def restore(target: Path, backup: Path, *, set_aside: bool) -> Restored:
+def restore_database(target: Path, backup: Path, *, set_aside: bool) -> RestoreResult:
     """Do what `gateway.store.restore_store` says, for a database in a file."""
     if not backup.is_file():
         raise NotFound(f"there is no file {backup}.")
     _refuse_database_in_use(backup)
-    copied = inspect_database(backup)
-    with vacated(target), _appearing(target) as partial:
-        shutil.copyfile(backup, partial)
-        aside = _set_aside(target, may_be=set_aside)
-    return Restored(copied, aside)
+    copied = verify_database(backup)
+    with database_locked_exclusively(target), _atomic_file(target) as temporary:
+        shutil.copyfile(backup, temporary)
+        renamed = _rename_existing(target, is_allowed=set_aside)
+    return RestoreResult(copied, renamed)
 
 
 @contextmanager
-def _kept(spills: Sequence[Path]) -> Iterator[Sequence[Path]]:
+def _copied_journals(journals: Sequence[Path]) -> Iterator[Sequence[Path]]:
     """Give copies of files with rows that wait. A gateway may bring the rows in and remove the files at any time:
     what it brings in after the copy of the database was begun is in these then."""
     with tempfile.TemporaryDirectory(prefix="gateway-backup-") as folder:
         copies = []
-        for spill in spills:
+        for journal in journals:
             with suppress(FileNotFoundError):
-                copies.append(Path(shutil.copy(spill, folder)))
+                copies.append(Path(shutil.copy(journal, folder)))
         yield copies
 
 
 @contextmanager
-def _appearing(path: Path) -> Iterator[Path]:
+def _atomic_file(path: Path) -> Iterator[Path]:
     """Give a file to write to, which gets its name, readable by its owner alone, when the block ends well."""
     try:
         handle, name = tempfile.mkstemp(".partial", f".{path.name}.", path.parent)
         os.close(handle)
     except OSError as error:
-        raise _not_written(path, error) from error
-    partial = Path(name)
+        raise _write_error(path, error) from error
+    temporary = Path(name)
     try:
-        yield partial
-        _sync(partial)
-        partial.replace(path)
-        _sync(path.parent)
+        yield temporary
+        _fsync(temporary)
+        temporary.replace(path)
+        _fsync(path.parent)
     except OSError as error:
-        raise _not_written(path, error) from error
+        raise _write_error(path, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _set_aside(path: Path, *, may_be: bool) -> Path | None:
+def _rename_existing(path: Path, *, is_allowed: bool) -> Path | None:
     """Give a database and its log another name, and return that of the database if there is one. A log that was
     left behind without it must go too: SQLite would take it for that of the database which comes in its place."""
     is_there = path.exists()
-    if is_there and not may_be:
+    if is_there and not is_allowed:
         raise Conflict(f"{path} is there already.", hint="--force keeps it under another name.")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside = path.with_name(f"{path.name}.before-{stamp}")
-    for ending in (*JOURNALS, ""):
-        if (file := beside(path, ending)).exists():
-            file.rename(beside(aside, ending))
-    return aside if is_there else None
+    renamed = path.with_name(f"{path.name}.before-{stamp}")
+    for ending in (*SQLITE_FILE_SUFFIXES, ""):
+        if (file := sibling_path(path, ending)).exists():
+            file.rename(sibling_path(renamed, ending))
+    return renamed if is_there else None
 
 
 def _refuse_existing(target: Path, overwrite: bool) -> None:
@@ -105,7 +225,7 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
 
 
 def _refuse_database_in_use(backup: Path) -> None:
-    log = beside(backup, "-wal")
+    log = sibling_path(backup, "-wal")
     if log.exists() and log.stat().st_size:
         raise Conflict(
             f"{backup} is a database with commits in {log.name}, not a backup.",
@@ -113,7 +233,7 @@ def _refuse_database_in_use(backup: Path) -> None:
         )
 
 
-def _sync(path: Path) -> None:
+def _fsync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -121,5 +241,5 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _not_written(path: Path, error: OSError) -> StoreUnavailable:
+def _write_error(path: Path, error: OSError) -> StoreUnavailable:
     return StoreUnavailable(f"{path} cannot be written: {(error.strerror or repr(error)).lower()}.")

@@ -1,19 +1,15 @@
-"""Dialect: what databases spell differently. All other SQL of the store is written so that each of them takes it.
-
-Statements bear SQLite's marks, `?` and `:name`; a connection to another database puts its own in their place.
-Each method returns a piece of SQL; `mark` is a mark, `column` a column or another expression.
-"""
+"""Database dialect and connection: the SQL that databases spell differently, and what statements run on."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 ValueKind = Literal["text", "number", "flag"]
 
 
-class Reads(Protocol):
+class SupportsExecute(Protocol):
     """As much of a connection as it takes to ask for numbers."""
 
     def execute(self, sql: str, parameters: Any = ..., /) -> Any:
@@ -26,17 +22,17 @@ class Dialect(ABC):
     greatest: str
     """Name of the function that returns the greatest of its arguments, none of which is null."""
     least: str
-    position_of: str
+    position_call: str
     """Beginning of a call whose arguments are a text and what to look for in it; it tells the place, from 1."""
-    joined_in_order: str
+    ordered_join: str
     """`JOIN` in which the table on the left is read first."""
 
     @abstractmethod
-    def unindexed(self, column: str) -> str:
+    def without_index(self, column: str) -> str:
         """A column that shall not be looked up in an index."""
 
     @abstractmethod
-    def by_index(self, table: str, index: str) -> str:
+    def with_index(self, table: str, index: str) -> str:
         """A table whose rows shall be found through this index, whatever the planner thinks of others."""
 
     @abstractmethod
@@ -46,35 +42,35 @@ class Dialect(ABC):
     # lists that are bound as JSON
 
     @abstractmethod
-    def among_texts(self, mark: str) -> str:
+    def in_texts(self, placeholder: str) -> str:
         """What stands behind a text: that it is one of a JSON list."""
 
     @abstractmethod
-    def among_numbers(self, mark: str) -> str:
+    def in_numbers(self, placeholder: str) -> str:
         """What stands behind a whole number: that it is one of a JSON list."""
 
     # JSON in columns
 
     @abstractmethod
-    def has_element(self, column: str, test: str) -> str:
+    def json_has_element(self, column: str, test: str) -> str:
         """That a list of texts has one for which a test holds; none where the column is null."""
 
     @abstractmethod
-    def members(self, column: str) -> str:
+    def json_members(self, column: str) -> str:
         """A table of the members of an object: `key` and `value`."""
 
     @abstractmethod
-    def distinct_list(self, column: str) -> str:
+    def json_distinct_list(self, column: str) -> str:
         """The aggregate of all values that are not null, each once, as a JSON list."""
 
     @abstractmethod
-    def object_of(self, key: str, value: str) -> str:
+    def json_object(self, key: str, value: str) -> str:
         """The aggregate of keys and their values, as a JSON object."""
 
     # metadata
 
     @abstractmethod
-    def metadata_holds(self, kind: ValueKind, function: str, test: str) -> str:
+    def metadata_matches(self, kind: ValueKind, function: str, test: str) -> str:
         """That metadata has a value of a kind under the name that is bound first, and that the test on it holds.
         True or false.
 
@@ -83,7 +79,7 @@ class Dialect(ABC):
         """
 
     @abstractmethod
-    def metadata_lacks(self) -> str:
+    def metadata_is_missing(self) -> str:
         """That metadata has nothing under the name that is bound."""
 
     @abstractmethod
@@ -118,18 +114,18 @@ class Dialect(ABC):
         """The text of the body of `request` or `response` that belongs to the row of `requests` at hand."""
 
     @property
-    def within_texts(self) -> Dialect:
+    def inside_bodies(self) -> Dialect:
         """How it is spelled within `with_texts`."""
         return self
 
-    def with_texts(self, sql: str) -> str:
+    def with_bodies(self, sql: str) -> str:
         """A condition on several texts of bodies that belong to the row of `requests` at hand, each read once."""
         return f"({sql})"
 
     # rows
 
     @abstractmethod
-    def next_seqs(self, connection: Reads, number: int) -> Sequence[int]:
+    def allocate_seqs(self, connection: SupportsExecute, number: int) -> Sequence[int]:
         """Take the numbers of the next so many requests, in order."""
 
     @abstractmethod
@@ -137,21 +133,63 @@ class Dialect(ABC):
         """That a row of `payloads` belongs to a row of `requests`, each under the name that it has."""
 
     @abstractmethod
-    def and_started(self, mark: str) -> str:
+    def and_started_before(self, placeholder: str) -> str:
         """Behind a condition on `payloads`: and of requests that started before a time, where it helps to know."""
 
     @abstractmethod
-    def kept_payload(self, column: str) -> str:
+    def payload_column(self, column: str) -> str:
         """A column of `payloads`, called `p`, as it was given to be kept."""
 
     @abstractmethod
-    def kept_value(self, column: str) -> str:
+    def rollup_value(self, column: str) -> str:
         """A value by which rollups are split, as they keep it."""
 
     @abstractmethod
-    def value_of_rollup(self, column: str, field: str, kind: ValueKind, *, is_whole: bool) -> str:
+    def typed_rollup_value(self, column: str, field: str, kind: ValueKind, *, is_whole: bool) -> str:
         """The value that was kept in a column of a rollup that is split by a field.
 
         Args:
             is_whole: whether numbers have no fraction.
         """
+
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+class Cursor(Protocol):
+    """What a statement found or did."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows that are left."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """A connection, used by one thread at a time. Statements bear the marks `?` or `:name`."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the database spells what not all spell alike."""
+
+    def execute(self, sql: str, parameters: Parameters = ..., /) -> Cursor:
+        """Run one statement."""
+
+    def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> object:
+        """Run a statement that finds nothing once for each of these."""
+
+    def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows to a table, however many, in the order of these columns."""
+
+    def walk(self, sql: str, parameters: Parameters = ..., /) -> Iterator[Any]:
+        """Go through what a statement finds, reading little ahead: whoever leaves off early has read no more."""
+
+    def close(self) -> None:
+        """Close the connection."""

@@ -1,22 +1,81 @@
-"""Filter trees → conditions. Values are always bound, names are checked against a list.
-
-A missing value is NULL in a column and an absent or null member in metadata. Each condition is written so
-that it is true or false, never NULL; so NOT means what it says.
-"""
+"""Filters, orders and pages to SELECT statements, and the feedback prefilter that narrows them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
+from typing import Any
 
-from gateway.domain.filter import MAX_TERMS, All, Any, Filter, Is, Joined, Not, Op, Scalar, mentions
 from gateway.errors import BadInput
-from gateway.store.computed import COUNTS_FOR_REQUEST, is_about_request
-from gateway.store.dialect import Dialect, ValueKind
-from gateway.store.operands import Operand, operand_of
-from gateway.store.tables import FEEDBACK, REQUESTS, Table
-from gateway.store.text import MAX_INTEGER, storable
+from gateway.models.feedback import Target
+from gateway.models.filters import (
+    MAX_FILTER_TERMS,
+    AllOf,
+    AnyOf,
+    Comparison,
+    FeedbackFilter,
+    Filter,
+    Not,
+    Op,
+    Page,
+    Scalar,
+    Sort,
+    filter_uses_field,
+)
+from gateway.store.dialect import Connection, Dialect, ValueKind
+from gateway.store.rows import MAX_INTEGER, clean_text, list_to_json, numbers_to_json
+from gateway.store.schema import (
+    COUNTS_FOR_REQUEST,
+    FEEDBACK,
+    REQUESTS,
+    Table,
+    is_about_request,
+    quote_columns,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A field in a statement.
+
+    Args:
+        values: what is to be bound to the marks in `sql`.
+        is_column: whether the database can look it up in an index.
+        may_be_null: whether rows may have no value there.
+    """
+
+    sql: str
+    kind: ValueKind
+    values: tuple[str, ...] = ()
+    is_column: bool = False
+    may_be_null: bool = True
+
+    def with_test(self, function: str, test: str) -> str:
+        """Write that this has a value and that the test on it holds: true or false, never NULL.
+
+        Args:
+            function: the beginning of a call that the test ends, or nothing.
+        """
+        if self.is_column:
+            return f"({self.sql} IS NOT NULL AND {function}{self.sql} {test})"
+        return f"coalesce({function}{self.sql} {test}, FALSE)"
+
+
+def find_operand(table: Table, name: str, dialect: Dialect) -> Operand | None:
+    """Return what a name stands for in statements on a table; None if the table has no such field."""
+    if name in table.kinds:
+        may_be_null = name not in table.required
+        return Operand(f'"{name}"', table.kinds[name], is_column=True, may_be_null=may_be_null)
+    if expression := table.expressions.get(name):
+        return Operand(expression.to_sql(dialect), expression.kind)
+    for prefix, expression in table.named_expressions.items():
+        if name.startswith(prefix):
+            name = clean_text(name.removeprefix(prefix))
+            return Operand(expression.to_sql(dialect), expression.kind, (name,))
+    return None
+
 
 MAX_DEPTH = 20
 """Deepest nesting of a filter, where All directly in All, and Any in Any, count as one level. SQLite's parser
@@ -42,7 +101,7 @@ class Query:
     values: tuple[str | int | float, ...]
 
 
-def condition(table: Table, where: Filter, tenant: str | None, dialect: Dialect) -> Query:
+def where_clause(table: Table, where: Filter, tenant: str | None, dialect: Dialect) -> Query:
     """Return what must hold of a table's rows, as it stands behind WHERE.
 
     Raises:
@@ -52,19 +111,19 @@ def condition(table: Table, where: Filter, tenant: str | None, dialect: Dialect)
     clauses = []
     if tenant is not None:
         clauses.append('"tenant" = ?')
-        compiler.values.append(storable(tenant))
+        compiler.values.append(clean_text(tenant))
     clauses.append(compiler.compile(where, MAX_DEPTH))
     return Query(" AND ".join(clauses), tuple(compiler.values))
 
 
 def field_operand(table: Table, name: str, dialect: Dialect) -> Operand:
     """Return what a field of a table stands for. Raises BadInput where it has none of that name."""
-    if operand := operand_of(table, name, dialect):
+    if operand := find_operand(table, name, dialect):
         return operand
-    raise _unknown(table, name)
+    raise _unknown_field(table, name)
 
 
-def _unknown(table: Table, name: str) -> BadInput:
+def _unknown_field(table: Table, name: str) -> BadInput:
     return BadInput(
         f"there is no field {name!r} to search {table.name} by.",
         field=name,
@@ -83,36 +142,36 @@ class _Compiler:
 
     def compile(self, where: Filter, depth: int) -> str:
         self.terms += 1
-        if depth == 0 or self.terms > MAX_TERMS or len(self.values) > MAX_VALUES:
+        if depth == 0 or self.terms > MAX_FILTER_TERMS or len(self.values) > MAX_VALUES:
             raise BadInput(
-                f"a filter may be {MAX_DEPTH} levels deep and hold {MAX_TERMS} conditions and "
+                f"a filter may be {MAX_DEPTH} levels deep and hold {MAX_FILTER_TERMS} conditions and "
                 f"{MAX_VALUES:,} values.",
                 field="filter",
             )
-        if isinstance(where, Is):
+        if isinstance(where, Comparison):
             return self._is(where)
         if isinstance(where, Not):
             return f"NOT ({self.compile(where.part, depth - 1)})"
-        if isinstance(where, Joined):
+        if isinstance(where, FeedbackFilter):
             return self._joined(where, depth)
-        joiner, empty = (" AND ", _ALWAYS) if isinstance(where, All) else (" OR ", _NEVER)
+        joiner, empty = (" AND ", _ALWAYS) if isinstance(where, AllOf) else (" OR ", _NEVER)
         # SQLite leaves off at the first part that decides; one that costs much should not be asked before.
         plain: list[Filter] = []
-        on_texts: list[Filter] = []
-        for part in sorted(_flat(where), key=lambda part: isinstance(part, Joined)):
-            (on_texts if self._is_on_texts(part) else plain).append(part)
+        on_bodies: list[Filter] = []
+        for part in sorted(_flatten(where), key=lambda part: isinstance(part, FeedbackFilter)):
+            (on_bodies if self._searches_bodies(part) else plain).append(part)
         compiled = [self.compile(part, depth - 1) for part in plain]
-        if len(on_texts) > 1:
-            outside, self.dialect = self.dialect, self.dialect.within_texts
+        if len(on_bodies) > 1:
+            outside, self.dialect = self.dialect, self.dialect.inside_bodies
             compiled.append(
-                outside.with_texts(joiner.join([self.compile(part, depth - 1) for part in on_texts]))
+                outside.with_bodies(joiner.join([self.compile(part, depth - 1) for part in on_bodies]))
             )
             self.dialect = outside
         else:
-            compiled += [self.compile(part, depth - 1) for part in on_texts]
+            compiled += [self.compile(part, depth - 1) for part in on_bodies]
         return f"({joiner.join(compiled) or empty})"
 
-    def _joined(self, where: Joined, depth: int) -> str:
+    def _joined(self, where: FeedbackFilter, depth: int) -> str:
         if self.table not in (REQUESTS, FEEDBACK):
             raise BadInput(f"nothing is joined to {self.table.name}.", field="filter")
         if self.table is FEEDBACK:
@@ -126,10 +185,10 @@ class _Compiler:
         self.table = outer
         return f"EXISTS (SELECT 1 FROM {other.name} WHERE {is_joined} AND {part})"
 
-    def _is_on_texts(self, where: Filter) -> bool:
-        return any(mentions(where, name) for name in self.table.costly)
+    def _searches_bodies(self, where: Filter) -> bool:
+        return any(filter_uses_field(where, name) for name in self.table.costly)
 
-    def _is(self, condition: Is) -> str:
+    def _is(self, condition: Comparison) -> str:
         name, op, value = condition.field, condition.op, condition.value
         if isinstance(value, tuple) != (op is Op.IN):
             raise BadInput(f"{op} takes {'a list of values' if op is Op.IN else 'one value'}.", field=name)
@@ -141,11 +200,11 @@ class _Compiler:
             return self._equals(name, value)
         if op in _ORDERINGS:
             return (
-                self._check(name, _NEVER)
+                self._check_field(name, _NEVER)
                 if value is None
                 else self._holds(name, f"{_ORDERINGS[op]} ?", value)
             )
-        return self._matches(name, op, value)
+        return self._matches_text(name, op, value)
 
     def _equals(self, name: str, value: Scalar) -> str:
         return self._is_missing(name) if value is None else self._holds(name, "= ?", value)
@@ -157,16 +216,16 @@ class _Compiler:
             if present:
                 marks = ", ".join("?" * len(present))
                 parts.append(self._holds(name, f"IN ({marks})", *present))
-        return f"({' OR '.join(parts)})" if parts else self._check(name, _NEVER)
+        return f"({' OR '.join(parts)})" if parts else self._check_field(name, _NEVER)
 
-    def _matches(self, name: str, op: Op, value: Scalar) -> str:
+    def _matches_text(self, name: str, op: Op, value: Scalar) -> str:
         if not isinstance(value, str):
             raise BadInput(f"{op} takes a text.", field=name)
         if op is Op.CONTAINS:
-            return self._holds(name, ", ?) > 0", value, function=self.dialect.position_of)
+            return self._holds(name, ", ?) > 0", value, function=self.dialect.position_call)
         if op is Op.ICONTAINS:
             lowered = value.translate(_ASCII_LOWER)
-            return self._holds(name, "), ?) > 0", lowered, function=f"{self.dialect.position_of}lower(")
+            return self._holds(name, "), ?) > 0", lowered, function=f"{self.dialect.position_call}lower(")
         if len(value) > MAX_PATTERN:
             raise BadInput(f"a pattern may have {MAX_PATTERN:,} characters.", field=name)
         if op is Op.ILIKE:
@@ -176,28 +235,28 @@ class _Compiler:
     def _holds(self, name: str, test: str, *values: str | float, function: str = "") -> str:
         """Write that a field has a value of the kind of `values`, and that the test on it holds."""
         kind = _kind_of(values[0])
-        self._check(name, "")
+        self._check_field(name, "")
         if name.startswith(_METADATA):
-            self.values.append(storable(name.removeprefix(_METADATA)))
-            has_value = self.dialect.metadata_holds(kind, function, test)
+            self.values.append(clean_text(name.removeprefix(_METADATA)))
+            has_value = self.dialect.metadata_matches(kind, function, test)
         else:
             operand = field_operand(self.table, name, self.dialect)
             _refuse_other_kind(name, kind, operand.kind)
             self.values.extend(operand.values)
-            has_value = operand.that_holds(function, test)
+            has_value = operand.with_test(function, test)
         self.values.extend(_bindable(name, value) for value in values)
         return has_value
 
     def _is_missing(self, name: str) -> str:
-        self._check(name, "")
+        self._check_field(name, "")
         if not name.startswith(_METADATA):
             operand = field_operand(self.table, name, self.dialect)
             self.values.extend(operand.values)
             return f"{operand.sql} IS NULL"
-        self.values.append(storable(name.removeprefix(_METADATA)))
-        return self.dialect.metadata_lacks()
+        self.values.append(clean_text(name.removeprefix(_METADATA)))
+        return self.dialect.metadata_is_missing()
 
-    def _check(self, name: str, sql: str) -> str:
+    def _check_field(self, name: str, sql: str) -> str:
         if not name.startswith(_METADATA):
             field_operand(self.table, name, self.dialect)
         return sql
@@ -208,13 +267,13 @@ def _refuse_other_kind(name: str, kind: ValueKind, expected: ValueKind) -> None:
         raise BadInput(f"is a {expected}, which cannot be compared with a {kind}.", field=name)
 
 
-def _flat(group: All | Any) -> list[Filter]:
+def _flatten(group: AllOf | AnyOf) -> list[Filter]:
     """The parts of a group and of the groups of its sort that are directly in it."""
     parts: list[Filter] = []
     waiting = list(reversed(group.parts))
     while waiting:
         part = waiting.pop()
-        if isinstance(part, All | Any) and type(part) is type(group):
+        if isinstance(part, AllOf | AnyOf) and type(part) is type(group):
             waiting.extend(reversed(part.parts))
         else:
             parts.append(part)
@@ -229,7 +288,198 @@ def _kind_of(value: str | float) -> ValueKind:
 
 def _bindable(name: str, value: str | float) -> str | int | float:
     if isinstance(value, str):
-        return storable(str(value))
+        return clean_text(str(value))
     if abs(value) > MAX_INTEGER if isinstance(value, int) else not math.isfinite(value):
         raise BadInput("must be a finite number of at most 64 bits.", field=name)
     return value
+
+
+MAX_SORT_FIELDS = 20
+"""Most fields to sort by."""
+
+RANDOM = "random"
+"""Instead of a field to sort by: in another order each time."""
+_RANDOM = Operand("random()", "number", may_be_null=False)
+
+
+def select_rows(
+    table: Table,
+    where: Filter,
+    sort: Sort,
+    page: Page,
+    tenant: str | None,
+    dialect: Dialect,
+    *,
+    candidate_seqs: Sequence[int] | None = None,
+) -> Query:
+    """Return the statement that finds one page of a table's rows.
+
+    Args:
+        tenant: adds the condition that rows are this tenant's; None adds none.
+        among: the `seq`s of the rows that are looked at; None: all.
+
+    Raises:
+        BadInput: an unknown field, a value of the wrong kind, a page that is none, or a filter too large.
+    """
+    found = where_clause(table, where, tenant, dialect)
+    if candidate_seqs is not None:
+        is_among = f'"seq" {dialect.in_numbers("?")}'
+        found = Query(f"{is_among} AND {found.sql}", (numbers_to_json(candidate_seqs), *found.values))
+    order = _order_by(table, sort, dialect)
+    limit, offset = _page_number("limit", page.limit), _page_number("offset", page.offset)
+    sql = (
+        f"SELECT {quote_columns(table.columns)} FROM {table.name} WHERE {found.sql}"
+        f" ORDER BY {order.sql} LIMIT ? OFFSET ?"
+    )
+    return Query(sql, (*found.values, *order.values, limit, offset))
+
+
+def count_rows(
+    table: Table,
+    where: Filter,
+    page: Page,
+    tenant: str | None,
+    dialect: Dialect,
+    *,
+    candidate_seqs: Sequence[int] | None = None,
+) -> Query:
+    """Return the statement that tells how many rows such a page has. Raises BadInput as `select` does."""
+    found = select_rows(table, where, Sort(), page, tenant, dialect, candidate_seqs=candidate_seqs)
+    return Query(f"SELECT count(*) FROM ({found.sql}) AS found", found.values)
+
+
+def _order_by(table: Table, sort: Sort, dialect: Dialect) -> Query:
+    keys: dict[str, str] = {}
+    values: list[str] = []
+    key: Sort | None = sort
+    while key is not None:
+        operand = _RANDOM if key.field == RANDOM else field_operand(table, key.field, dialect)
+        if key.field not in keys:
+            keys[key.field] = dialect.order(
+                operand.sql, descending=key.descending, may_be_null=operand.may_be_null
+            )
+            values.extend(operand.values)
+        if len(keys) > MAX_SORT_FIELDS:
+            raise BadInput(f"results can be sorted by {MAX_SORT_FIELDS} fields.", field="sort")
+        key = key.then
+    keys.setdefault("seq", '"seq" ASC')
+    return Query(", ".join(keys.values()), tuple(values))
+
+
+def _page_number(name: str, number: int) -> int:
+    if not 0 <= number <= MAX_INTEGER:
+        raise BadInput(f"must be at least 0, not {number}.", field=name)
+    return number
+
+
+MOST_ENTRIES = 2_000
+"""Of how many entries at most requests are looked up."""
+MOST_ROWS = 10_000
+
+_AT_MOST = (Op.LT, Op.LE, Op.EQ)
+_AT_LEAST = (Op.GT, Op.GE, Op.EQ)
+_IS_POSITIVE, _IS_NEGATIVE, _HAS_REQUEST = "score > 0", "score < 0", "request_seq IS NOT NULL"
+_ID_COLUMNS = {Target.REQUEST: "request_id", Target.TRACE: "trace_id", Target.SESSION: "session"}
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackPrefilter:
+    """What holds of at least one entry on each request that is looked for, as it stands behind WHERE.
+
+    Args:
+        is_counted: whether that entry counts for the request in figures.
+    """
+
+    sql: str
+    values: tuple[str | int | float, ...] = ()
+    is_counted: bool = False
+
+
+def feedback_prefilters(where: Filter, dialect: Dialect) -> tuple[FeedbackPrefilter, ...]:
+    """Return what a filter requires of feedback, as far as entries can be found by it."""
+    return tuple(
+        prefilter
+        for condition in _required_conditions(where)
+        if (prefilter := _prefilter(condition, dialect)) is not None
+    )
+
+
+def find_candidate_seqs(connection: Connection, prefilters: Sequence[FeedbackPrefilter]) -> list[int] | None:
+    """Return the `seq`s among which are all rows that a filter with these clues finds; None where they are many."""
+    for prefilter in prefilters:
+        seqs = (
+            _counted_seqs(connection, prefilter)
+            if prefilter.is_counted
+            else _seqs_by_ids(connection, prefilter)
+        )
+        if seqs is not None:
+            return seqs
+    return None
+
+
+def _required_conditions(where: Filter) -> Iterator[Comparison | FeedbackFilter]:
+    if isinstance(where, Comparison | FeedbackFilter):
+        yield where
+    elif isinstance(where, AllOf):
+        for part in where.parts:
+            yield from _required_conditions(part)
+
+
+def _prefilter(required: Comparison | FeedbackFilter, dialect: Dialect) -> FeedbackPrefilter | None:
+    match required:
+        case FeedbackFilter(part, is_counted):
+            of_entry = where_clause(FEEDBACK, part, None, dialect)
+            return FeedbackPrefilter(
+                f"{of_entry.sql} AND {_HAS_REQUEST}", of_entry.values, is_counted=is_counted
+            )
+        case Comparison("feedback.rating", Op.EQ, bool(is_good)):
+            return FeedbackPrefilter(_IS_POSITIVE if is_good else _IS_NEGATIVE)
+        case Comparison("feedback.id", Op.EQ, str(feedback_id)):
+            return FeedbackPrefilter("feedback_id = ?", (clean_text(feedback_id),))
+        case Comparison("is_judged", Op.EQ, True):
+            return FeedbackPrefilter(_HAS_REQUEST, is_counted=True)
+        case Comparison("has_feedback", Op.EQ, True):
+            return FeedbackPrefilter(_HAS_REQUEST)
+        case Comparison("weighted_verdict" | "mean_counted_score", op, int() | float() as mean):
+            return _prefilter_by_mean(op, mean, is_counted=True)
+        case Comparison("weighted_feedback" | "mean_score", op, int() | float() as mean):
+            return _prefilter_by_mean(op, mean, is_counted=False)
+    return None
+
+
+def _prefilter_by_mean(op: Op, mean: float, *, is_counted: bool) -> FeedbackPrefilter | None:
+    """A mean below 0 takes an entry below 0, one above takes one above, and any takes an entry."""
+    if op in _AT_MOST and mean < 0:
+        return FeedbackPrefilter(f"{_IS_NEGATIVE} AND {_HAS_REQUEST}", is_counted=is_counted)
+    if op in _AT_LEAST and mean > 0:
+        return FeedbackPrefilter(f"{_IS_POSITIVE} AND {_HAS_REQUEST}", is_counted=is_counted)
+    return FeedbackPrefilter(_HAS_REQUEST, is_counted=is_counted) if op in (*_AT_MOST, *_AT_LEAST) else None
+
+
+def _counted_seqs(connection: Connection, prefilter: FeedbackPrefilter) -> list[int] | None:
+    sql = f"SELECT DISTINCT request_seq FROM feedback WHERE {prefilter.sql} AND deleted_at_us IS NULL"
+    found = _first_column(connection, f"{sql} LIMIT {MOST_ROWS + 1}", prefilter.values)
+    return found if len(found) <= MOST_ROWS else None
+
+
+def _seqs_by_ids(connection: Connection, prefilter: FeedbackPrefilter) -> list[int] | None:
+    entries = connection.execute(
+        "SELECT target, request_id, trace_id, session FROM feedback"
+        f" WHERE {prefilter.sql} AND deleted_at_us IS NULL LIMIT {MOST_ENTRIES + 1}",
+        prefilter.values,
+    ).fetchall()
+    if len(entries) > MOST_ENTRIES:
+        return None
+    seqs: set[int] = set()
+    for place, (target, column) in enumerate(_ID_COLUMNS.items(), 1):
+        # What waits has no name that anything is logged under.
+        names = {entry[place] for entry in entries if entry[0] == target} - {None}
+        sql = f"SELECT seq FROM requests WHERE {column} {connection.dialect.in_texts('?')}"
+        seqs.update(_first_column(connection, f"{sql} LIMIT {MOST_ROWS + 1}", (list_to_json(list(names)),)))
+        if len(seqs) > MOST_ROWS:
+            return None
+    return list(seqs)
+
+
+def _first_column(connection: Connection, sql: str, values: Sequence[Any]) -> list[int]:
+    return [row[0] for row in connection.execute(sql, values)]

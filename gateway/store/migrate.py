@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from gateway.errors import StoreUnavailable
 
 
-class Connection(Protocol):
+class MigrationConnection(Protocol):
     """What a migration needs of a database driver's connection."""
 
     def execute(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Iterable[Any]:
@@ -48,7 +48,7 @@ def read_migrations(package: str) -> list[Migration]:
     )
 
 
-def pending(migrations: Sequence[Migration], applied: Iterable[int]) -> list[Migration]:
+def pending_migrations(migrations: Sequence[Migration], applied: Iterable[int]) -> list[Migration]:
     """Return the migrations whose numbers are not among those applied.
 
     Raises:
@@ -63,13 +63,13 @@ def pending(migrations: Sequence[Migration], applied: Iterable[int]) -> list[Mig
     return [migration for migration in migrations if migration.number not in done]
 
 
-def applied_numbers(connection: Connection) -> list[int]:
+def applied_numbers(connection: MigrationConnection) -> list[int]:
     """Return the numbers of the migrations recorded in a database that has the table for them."""
     return [row[0] for row in connection.execute("SELECT number FROM migrations ORDER BY number")]
 
 
-def lacking(
-    connection: Connection, migrations: list[Migration], tables: frozenset[str], name: str, hint: str
+def missing_migrations(
+    connection: MigrationConnection, migrations: list[Migration], tables: frozenset[str], name: str, hint: str
 ) -> list[Migration]:
     """Return those of the migrations that a database lacks: all of them where it has no tables.
 
@@ -82,13 +82,13 @@ def lacking(
         StoreUnavailable: it belongs to another program, or is of a newer version.
     """
     if "migrations" in tables and "requests" in tables:
-        return pending(migrations, applied_numbers(connection))
+        return pending_migrations(migrations, applied_numbers(connection))
     if tables:
         raise StoreUnavailable(f"the database {name} belongs to another program.", hint=hint)
     return migrations
 
 
-def apply(connection: Connection, migration: Migration) -> None:
+def apply_migration(connection: MigrationConnection, migration: Migration) -> None:
     """Run a migration's statements and record it, as part of the caller's transaction."""
     for statement in migration.statements:
         connection.execute(statement)

@@ -1,121 +1,321 @@
-"""Rollups: hours and days whose figures are summed up beforehand, and which of them answer a question.
-
-A rollup holds the figures of all requests that started in its span, split by tenant and by one field. So it
-answers questions without conditions, or with conditions on the field that it is split by alone. What no rollup
-covers is counted from the rows themselves, so the answer is always exact.
-"""
+"""Rollups: hourly and daily sums of requests and feedback, built, invalidated and cleaned up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from gateway.domain.aggregate import DAY_US, GRADE, HOUR_US, Question
-from gateway.domain.filter import Filter, Is, Joined, Not
+import orjson
 
-NO_FIELD = ""
-"""Stands for not being split."""
+from gateway.models.ids import new_id
+from gateway.models.metrics import GRADE_FIELD, HOUR_US
+from gateway.store.aggregates import (
+    COUNTED_FEEDBACK,
+    FEEDBACK_COLUMNS,
+    FEEDBACK_FIELDS,
+    FEEDBACK_SUMS,
+    HIGH_CARDINALITY_FIELDS,
+    LATENCY_FIELDS,
+    NO_FIELD,
+    REQUEST_FIELDS,
+    SPANS,
+    SUMMED_USAGE,
+    USAGE_COLUMNS,
+    USAGE_FIELDS,
+    RolledUpSpans,
+    group_operand,
+    latency_class,
+    request_usage_columns,
+    spans_containing,
+    sum_columns,
+)
+from gateway.store.dialect import Connection, Dialect
+from gateway.store.filters import Query
 
-REQUEST_FIELDS = (
-    "provider", "any_model", "endpoint", "status", "outcome", "key_name", "user", "organisation", "prompt",
-    "environment", "session", "cache_status", "attempt", "client_retry",
-)  # fmt: skip
-"""Fields of requests by which rollups are split."""
+_OF_SPAN = "FROM requests WHERE started_at_us >= ? AND started_at_us < ?"
 
-MANIFOLD_FIELDS = ("user", "session")
-"""Those among them that often have about as many values as there are requests."""
 
-USAGE_FIELDS = (NO_FIELD, *REQUEST_FIELDS)
-LATENCY_FIELDS = (NO_FIELD, "provider", "any_model")
-VERDICT_FIELDS = (NO_FIELD, *REQUEST_FIELDS, GRADE)
+def usage_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
+    """Return the statement for `UsageSums`."""
+    figures = ", ".join(f"{sql} AS {name}" for name, sql in request_usage_columns(dialect).items())
+    few = [field for field in REQUEST_FIELDS if field not in HIGH_CARDINALITY_FIELDS]
+    sums = ", ".join(f"{sum_columns({name: name})} AS {name}" for name in USAGE_COLUMNS)
+    parts = " UNION ALL ".join(
+        f"SELECT '{field}', tenant, {_group_value(field, dialect)}, {SUMMED_USAGE}"
+        f" FROM {'rows' if field in HIGH_CARDINALITY_FIELDS else 'combined'} GROUP BY 2, 3"
+        for field in USAGE_FIELDS
+    )
+    return Query(
+        f"WITH rows AS MATERIALIZED (SELECT tenant, {figures}, {_group_columns(REQUEST_FIELDS, dialect)}"
+        f" {_OF_SPAN}),"
+        f" combined AS MATERIALIZED (SELECT tenant, {sums}, {_quote_fields(few)} FROM rows"
+        f" GROUP BY tenant, {_quote_fields(few)}) {parts}",
+        (from_us, to_us),
+    )
 
-_OTHER_TABLE = "joined"
-"""Stands for all fields of what is joined: no rollup is split by one."""
 
-SPANS = (DAY_US, HOUR_US)
-"""Lengths of rollups, in microseconds, the longest first."""
+def latency_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
+    """Return the statement for classes of durations, as a JSON object of their numbers."""
+    fields = [field for field in LATENCY_FIELDS if field]
+    parts = " UNION ALL ".join(
+        f"SELECT '{field}', tenant, value, {dialect.json_object('class', 'number')} FROM ("
+        f"SELECT tenant, {_group_value(field, dialect)} AS value, class, sum(number) AS number"
+        " FROM combined GROUP BY 1, 2, 3) AS classes GROUP BY 2, 3"
+        for field in LATENCY_FIELDS
+    )
+    return Query(
+        f"WITH combined AS MATERIALIZED (SELECT tenant, {_group_columns(fields, dialect)},"
+        f" {latency_class(dialect)} AS class,"
+        f" count(*) AS number {_OF_SPAN} GROUP BY tenant, {_quote_fields(fields)}, class) {parts}",
+        (from_us, to_us),
+    )
 
-Seals = dict[int, list[int]]
-"""When the spans of each length start that are summed up, in order."""
+
+def feedback_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
+    """Return the statement for the sums of `VERDICTS`."""
+    parts = " UNION ALL ".join(
+        f"SELECT '{field}', tenant, {_feedback_value(field, dialect)}, {FEEDBACK_SUMS} FROM rows GROUP BY 2, 3"
+        for field in FEEDBACK_FIELDS
+    )
+    return Query(
+        "WITH rows AS MATERIALIZED (SELECT tenant, request_seq, weight, score, grade,"
+        f" {_group_columns(REQUEST_FIELDS, dialect)} FROM {COUNTED_FEEDBACK}) {parts}",
+        (from_us, to_us),
+    )
+
+
+def _group_columns(fields: Iterable[str], dialect: Dialect) -> str:
+    return ", ".join(f'{group_operand(field, dialect).sql} AS "{field}"' for field in fields)
+
+
+def _quote_fields(fields: Iterable[str]) -> str:
+    return ", ".join(f'"{field}"' for field in fields)
+
+
+def _feedback_value(field: str, dialect: Dialect) -> str:
+    return dialect.rollup_value("grade") if field == GRADE_FIELD else _group_value(field, dialect)
+
+
+def _group_value(field: str, dialect: Dialect) -> str:
+    return dialect.rollup_value(f'"{field}"' if field else "NULL")
+
+
+USAGE_KIND = "usage"
+LATENCY_KIND = "latencies"
+FEEDBACK_KIND = "verdicts"
+REQUEST_KINDS = (USAGE_KIND, LATENCY_KIND)
+"""Kinds of sums that votes leave as they are."""
+
+MIN_REQUESTS_PER_ROW = 4
+"""A field is left out of a rollup that would have more than one row for so many requests or entries."""
+
+SETTLE_US = 600_000_000
+"""How long a span has been over before it is summed up: requests that started in it may still be under way."""
+
+GENERATION_TIMEOUT_US = 300_000_000
+"""After this time it is taken that whoever drew a ticket has died."""
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A piece of time whose figures come from one place.
+class RollupKind:
+    """One of the kinds of rollups: its table, the fields that it is split by, the columns of its sums, and the
+    statement that makes them for a span."""
 
-    Args:
-        span_us: length of the rollups that cover it; None where rows are counted.
-    """
-
-    from_us: int
-    to_us: int
-    span_us: int | None = None
+    table: str
+    fields: tuple[str, ...]
+    columns: tuple[str, ...]
+    statement: Callable[[int, int, Dialect], Query]
 
 
-def field_of(question: Question, fields: Sequence[str]) -> str | None:
-    """Return the field by which those rollups are split that answer a question; None where it takes more than one,
-    or one by which there are none."""
-    named = set(_fields(question.where))
-    named.update(question.groups)
-    field = named.pop() if named else NO_FIELD
-    return field if not named and field in fields else None
+@dataclass(frozen=True, slots=True)
+class RollupSpan:
+    """A piece of time that is to be summed up, and the ticket for it."""
+
+    kind: str
+    span_us: int
+    starts_at_us: int
+    generation: str
 
 
-def segments_of(question: Question, seals: Seals) -> list[Segment]:
-    """Return the pieces of a question's time in order, each with the longest rollups that cover it and do not
-    reach over the bounds of its buckets."""
-    done: list[Segment] = []
-    left = [(question.from_us, question.to_us)] if question.from_us < question.to_us else []
-    for span_us in SPANS:
-        if (
-            question.bucket_us is None
-            or question.bucket_us % span_us == question.bucket_offset_us % span_us == 0
-        ):
-            covered = [run for gap in left for run in _runs(gap, span_us, seals.get(span_us, []))]
-            done += [Segment(start, end, span_us) for start, end in covered]
-            left = [rest for gap in left for rest in _without(gap, covered)]
-    return sorted([*done, *(Segment(start, end) for start, end in left)], key=lambda part: part.from_us)
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """The sums of a span: the fields that it is split by, and its rows in the order of their table's columns."""
+
+    span: RollupSpan
+    fields: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
 
 
-def spans_of(time_us: int) -> tuple[tuple[int, int], ...]:
-    """Return length and start of each span that a time belongs to."""
-    return tuple((span_us, time_us // span_us * span_us) for span_us in SPANS)
+ROLLUP_KINDS: Mapping[str, RollupKind] = {
+    USAGE_KIND: RollupKind("usage_rollups", USAGE_FIELDS, USAGE_COLUMNS, usage_rollup_query),
+    LATENCY_KIND: RollupKind("latency_rollups", LATENCY_FIELDS, ("classes",), latency_rollup_query),
+    FEEDBACK_KIND: RollupKind("verdict_rollups", FEEDBACK_FIELDS, FEEDBACK_COLUMNS, feedback_rollup_query),
+}
+
+_NEXT_START = "SELECT started_at_us FROM requests WHERE started_at_us >= ? ORDER BY started_at_us LIMIT 1"
+_TAKEN_STARTS = """
+SELECT starts_at_us FROM rollup_seals
+WHERE kind = ? AND span_us = ? AND (fields IS NOT NULL OR drawn_at_us > ?)
+"""
+_IS_INTERPRETED = """
+SELECT NOT EXISTS (
+    SELECT 1 FROM requests WHERE interpreted_at_us IS NULL AND started_at_us >= ? AND started_at_us < ?
+)
+"""
+_START_ROLLUP = """
+INSERT INTO rollup_seals (kind, span_us, starts_at_us, ticket, drawn_at_us) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (kind, span_us, starts_at_us) DO UPDATE SET
+    ticket = excluded.ticket, drawn_at_us = excluded.drawn_at_us, fields = NULL
+"""
+_FINISH_ROLLUP = """
+UPDATE rollup_seals SET fields = ? WHERE kind = ? AND span_us = ? AND starts_at_us = ? AND ticket = ?
+"""
+_INVALIDATE = "DELETE FROM rollup_seals WHERE kind = ? AND span_us = ? AND starts_at_us = ?"
 
 
-def _fields(where: Filter) -> Iterator[str]:
-    if isinstance(where, Is):
-        yield where.field
-    elif isinstance(where, Joined):
-        yield _OTHER_TABLE
-    else:
-        for part in (where.part,) if isinstance(where, Not) else where.parts:
-            yield from _fields(part)
+@cache
+def _select_rolled_up(dialect: Dialect) -> str:
+    return f"""
+SELECT span_us, starts_at_us FROM rollup_seals
+WHERE kind = ? AND span_us = ? AND starts_at_us > ? AND starts_at_us < ?
+    AND {dialect.json_has_element("fields", "= ?")}
+ORDER BY starts_at_us
+"""
 
 
-def _runs(gap: tuple[int, int], span_us: int, starts: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """The stretches of a gap that spans cover without a break."""
-    run: tuple[int, int] | None = None
-    for start in starts:
-        end = start + span_us
-        if start < gap[0] or end > gap[1]:
-            continue
-        if run is not None and run[1] == start:
-            run = run[0], end
-        else:
-            if run is not None:
-                yield run
-            run = start, end
-    if run is not None:
-        yield run
+def rolled_up_spans(connection: Connection, kind: str, field: str, from_us: int, to_us: int) -> RolledUpSpans:
+    """Return the spans that are summed up by a field, as far as they touch this time."""
+    rolled_up = _select_rolled_up(connection.dialect)
+    return {
+        span_us: [
+            start
+            for _, start in connection.execute(rolled_up, (kind, span_us, from_us - span_us, to_us, field))
+        ]
+        for span_us in SPANS
+    }
 
 
-def _without(gap: tuple[int, int], covered: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """What is left of a gap besides the stretches in it."""
-    at = gap[0]
-    for start, end in covered:
-        if gap[0] <= start and end <= gap[1]:
-            if at < start:
-                yield at, start
-            at = end
-    if at < gap[1]:
-        yield at, gap[1]
+def due_spans(connection: Connection, at_us: int) -> list[tuple[str, int, int]]:
+    """Return kind, length and start of the spans that are over and are not summed up, the latest first."""
+    return [
+        (kind, span_us, start)
+        for kind in ROLLUP_KINDS
+        for span_us in SPANS
+        for start in sorted(_due_starts(connection, kind, span_us, at_us), reverse=True)
+    ]
+
+
+def start_rollup(connection: Connection, kind: str, span_us: int, start: int, at_us: int) -> RollupSpan:
+    """Begin to sum up a span."""
+    span = RollupSpan(kind, span_us, start, new_id())
+    connection.execute(_START_ROLLUP, (kind, span_us, start, span.generation, at_us))
+    return span
+
+
+def compute_rollup(connection: Connection, span: RollupSpan) -> Rollup | None:
+    """Sum up the rows of a span. None where it must wait, since facts of some are not known yet."""
+    bounds = span.starts_at_us, span.starts_at_us + span.span_us
+    if not connection.execute(_IS_INTERPRETED, bounds).fetchone()[0]:
+        return None
+    kind = ROLLUP_KINDS[span.kind]
+    query = kind.statement(*bounds, connection.dialect)
+    rows: dict[str, list[tuple[Any, ...]]] = {field: [] for field in kind.fields}
+    for row in connection.execute(query.sql, query.values):
+        rows[row[0]].append((span.span_us, span.starts_at_us, *row))
+    kept = {
+        field: found
+        for field, found in rows.items()
+        if field not in HIGH_CARDINALITY_FIELDS or _is_small_enough(found)
+    }
+    return Rollup(span, tuple(kept), tuple(row for found in kept.values() for row in found))
+
+
+def store_rollup(connection: Connection, rollup: Rollup) -> bool:
+    """Keep the sums of a span instead of earlier ones, unless its rows have changed since its ticket was drawn;
+    tell whether they are kept."""
+    span = rollup.span
+    fields = orjson.dumps(rollup.fields).decode()
+    place = (span.kind, span.span_us, span.starts_at_us, span.generation)
+    if not connection.execute(_FINISH_ROLLUP, (fields, *place)).rowcount:
+        return False
+    kind = ROLLUP_KINDS[span.kind]
+    columns = ("span_us", "starts_at_us", "field", "tenant", "value", *kind.columns)
+    connection.executemany(
+        f"DELETE FROM {kind.table} WHERE span_us = ? AND field = ? AND starts_at_us = ?",
+        [(span.span_us, field, span.starts_at_us) for field in kind.fields],
+    )
+    connection.insert(kind.table, columns, rollup.rows)
+    return True
+
+
+def invalidate_rollups(connection: Connection, kinds: Iterable[str], times_us: Iterable[int]) -> None:
+    """Take back the sums of every span that requests started in at one of these times, in the transaction in
+    which those change."""
+    # Nothing from before the epoch is ever summed up.
+    hours = {time_us // HOUR_US for time_us in times_us if time_us >= 0}
+    spans = {span for hour in hours for span in spans_containing(hour * HOUR_US)}
+    connection.executemany(_INVALIDATE, [(kind, *span) for kind in kinds for span in spans])
+
+
+def _is_small_enough(rows: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether the rows of a field are few enough, by the first of their sums, which is how many they stand for."""
+    stands_for: int = sum(row[5] for row in rows)
+    return len(rows) * MIN_REQUESTS_PER_ROW <= stands_for
+
+
+def _due_starts(connection: Connection, kind: str, span_us: int, at_us: int) -> Iterator[int]:
+    taken = {
+        row[0] for row in connection.execute(_TAKEN_STARTS, (kind, span_us, at_us - GENERATION_TIMEOUT_US))
+    }
+    start = _start_of_next(connection, 0, span_us)
+    while start is not None and start + span_us + SETTLE_US <= at_us:
+        if start not in taken:
+            yield start
+        following = start + span_us
+        start = following if following in taken else _start_of_next(connection, following, span_us)
+
+
+def _start_of_next(connection: Connection, from_us: int, span_us: int) -> int | None:
+    row = connection.execute(_NEXT_START, (from_us,)).fetchone()
+    return None if row is None else row[0] // span_us * span_us
+
+
+_IS_ROLLED_UP = """
+SELECT 1 FROM rollup_seals AS seal
+WHERE seal.kind = ? AND seal.span_us = sums.span_us AND seal.starts_at_us = sums.starts_at_us
+    AND seal.fields IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanRollup:
+    """The sums of one kind for a span that has no seal."""
+
+    kind: str
+    span_us: int
+    starts_at_us: int
+
+
+def find_orphan_rollups(connection: Connection) -> list[OrphanRollup]:
+    """Return the spans that have sums but no seal."""
+    return [
+        OrphanRollup(name, *place)
+        for name, kind in ROLLUP_KINDS.items()
+        for place in connection.execute(
+            f"SELECT DISTINCT span_us, starts_at_us FROM {kind.table} AS sums"
+            f" WHERE field = '{NO_FIELD}' AND NOT EXISTS ({_IS_ROLLED_UP})",
+            (name,),
+        )
+    ]
+
+
+def delete_orphan_rollup(connection: Connection, orphan: OrphanRollup) -> None:
+    """Delete the sums of a span, unless they were made again meanwhile."""
+    kind = ROLLUP_KINDS[orphan.kind]
+    connection.executemany(
+        f"DELETE FROM {kind.table} AS sums WHERE span_us = ? AND field = ? AND starts_at_us = ?"
+        f" AND NOT EXISTS ({_IS_ROLLED_UP})",
+        [(orphan.span_us, field, orphan.starts_at_us, orphan.kind) for field in kind.fields],
+    )

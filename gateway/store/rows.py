@@ -1,29 +1,33 @@
-"""Domain objects ↔ tuples in the column order of `tables.py`."""
+"""Domain objects to and from rows: clean text, JSON, redacted headers, compressed bodies."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import codecs
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
-from gateway.domain.audit import AuditEntry, Via
-from gateway.domain.exchange import (
+import orjson
+import zstandard
+
+from gateway.models.audit import AuditChannel, AuditEntry
+from gateway.models.exchange import (
     Exchange,
     Identity,
-    Omission,
+    LoggingOptOut,
     Outcome,
     PayloadPolicy,
     RawHeaders,
     declares_stream,
 )
-from gateway.domain.export import Export, ExportStatus
-from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
-from gateway.domain.limit import Limit, Spending, Unit, Window
-from gateway.domain.request import Facts, Payload, RequestRecord
-from gateway.store.administration import StoredKey
-from gateway.store.packing import OMITTED, Packer, headers_from_json, headers_to_json, unpack
-from gateway.store.secrets import path_without_secrets, without_secrets
-from gateway.store.tables import (
+from gateway.models.export import Export, ExportStatus
+from gateway.models.feedback import Feedback, Kind, Receipt, Source, Target
+from gateway.models.principal import REDACTED, is_secret_header, is_secret_parameter
+from gateway.models.quota import Quota, QuotaUsage, Unit, Window
+from gateway.models.request import Facts, Payload, RequestRecord
+from gateway.store.base import StoredKey
+from gateway.store.schema import (
     AUDIT,
     EXPORTS,
     FEEDBACK,
@@ -32,15 +36,202 @@ from gateway.store.tables import (
     REQUESTS,
     TAG_COLUMNS,
 )
-from gateway.store.text import (
-    MAX_INTEGER,
-    from_json,
-    list_from_json,
-    list_to_json,
-    storable,
-    storable_or_none,
-    to_json,
-)
+
+MAX_INTEGER = 2**63 - 1
+"""Largest integer a column holds."""
+
+_MAX_DEPTH = 100
+
+
+def clean_text(text: str) -> str:
+    """Return `text` with NUL as U+FFFD and lone surrogates spelled out; any other text unchanged."""
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def clean_text_or_none(text: str | None) -> str | None:
+    """`storable` for a value that may be missing."""
+    return None if text is None else clean_text(text)
+
+
+def to_json(value: Mapping[str, object]) -> str:
+    """Return an object as compact JSON text, with what JSON or a database cannot hold replaced by the nearest
+    thing that it can."""
+    if not value:
+        return "{}"
+    try:
+        encoded = orjson.dumps(value)
+    except TypeError:
+        encoded = orjson.dumps(_clean_json_value(value, _MAX_DEPTH))
+    if b"\\u0000" in encoded:
+        encoded = orjson.dumps(_clean_json_value(value, _MAX_DEPTH))
+    return encoded.decode()
+
+
+def from_json(text: str) -> dict[str, object]:
+    """Return the object that `to_json` wrote."""
+    value: dict[str, object] = orjson.loads(text)
+    return value
+
+
+def numbers_to_json(numbers: Sequence[int]) -> str:
+    """Return whole numbers as JSON text, to be bound where a statement takes a list."""
+    return orjson.dumps(list(numbers)).decode()
+
+
+def list_to_json(texts: Sequence[str]) -> str:
+    """Return a list of texts as compact JSON."""
+    return orjson.dumps([clean_text(text) for text in texts]).decode()
+
+
+def list_from_json(text: str) -> list[str]:
+    """Return the list that `list_to_json` wrote."""
+    value: list[str] = orjson.loads(text)
+    return value
+
+
+def _clean_json_value(value: object, depth: int) -> object:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= MAX_INTEGER else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if depth == 0:
+        return clean_text(str(type(value).__name__))
+    if isinstance(value, Mapping):
+        return {clean_text(str(key)): _clean_json_value(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean_json_value(item, depth - 1) for item in value]
+    return clean_text(str(value))
+
+
+_REDACTED = REDACTED.encode()
+_AUTH_SCHEMES = (b"bearer ", b"basic ")
+_CREDENTIAL_STARTS = (b"B", b"b", b"{")
+"""What a credential or a routing config begins with."""
+_URL_FIELDS = frozenset({b"referer", b"location", b"content-location"})
+
+
+def redact_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """Return header fields with secret values replaced by `[redacted]`: those whose name says that they hold
+    one, values with the Bearer or Basic scheme under any name, and routing configs, which may hold keys. In fields
+    that hold a URL, secret parameters of its query are replaced."""
+    return [
+        (name, _REDACTED)
+        if is_secret_header(name) or (value.startswith(_CREDENTIAL_STARTS) and _is_credential(name, value))
+        else (name, _redact_url(value) if b"?" in value and name.lower() in _URL_FIELDS else value)
+        for name, value in headers
+    ]
+
+
+def redact_path(path: str) -> str:
+    """Return a path and query with the values of secret parameters (`key`, `access_token`, …) replaced."""
+    before, mark, query = path.partition("?")
+    if not mark:
+        return path
+    return f"{before}?{'&'.join(_redact_parameters(query.split('&')))}"
+
+
+def _redact_url(url: bytes) -> bytes:
+    return redact_path(url.decode("latin-1")).encode("latin-1")
+
+
+def _is_credential(name: bytes, value: bytes) -> bool:
+    if value.startswith(b"{"):
+        return name.lower() == b"x-portkey-config"
+    return value[:7].lower().startswith(_AUTH_SCHEMES)
+
+
+def _redact_parameters(parameters: Iterable[str]) -> Iterable[str]:
+    for parameter in parameters:
+        name, equals, _ = parameter.partition("=")
+        yield f"{name}={REDACTED}" if equals and is_secret_parameter(name) else parameter
+
+
+PLAIN = "plain"
+ZSTD = "zstd"
+OMITTED = "omitted"
+"""Codec of a body that was not kept, and whose head was not either."""
+
+_ZSTD_LEVEL = 1
+"""Chat bodies of a kilobyte come out no larger than at level 3, which takes longer."""
+
+_UTF_8_DECODER = codecs.getincrementaldecoder("utf-8")
+
+_MIN_COMPRESSED_BYTES = 128
+"""Bodies shorter than this, in bytes, gain nothing from compression."""
+
+
+class Packer(Protocol):
+    """What makes the columns that hold a body."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the columns are called, each behind the name of its side."""
+
+    @property
+    def copied_columns(self) -> tuple[str, ...]:
+        """The columns of a request that its payload repeats, to lie where it can be found and dropped."""
+
+    @property
+    def omitted(self) -> tuple[str | bytes | None, ...]:
+        """The columns of a body that may not be kept."""
+
+    def pack(self, body: bytes, headers: RawHeaders = ()) -> tuple[str | bytes | None, ...]:
+        """Return the columns of a body that came with these header fields."""
+
+
+class BodyPacker(Packer):
+    """Packs bodies with one reused compressor; for one thread at a time."""
+
+    columns = ("codec", "body")
+    copied_columns = ()
+    omitted = (OMITTED, b"")
+
+    def __init__(self) -> None:
+        self._zstd = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
+
+    def pack(self, body: bytes, headers: RawHeaders = ()) -> tuple[str, bytes]:
+        """Return the codec and the bytes to keep: a zstd frame (RFC 8878), or the body where that is
+        smaller."""
+        if len(body) < _MIN_COMPRESSED_BYTES:
+            return PLAIN, body
+        packed = self._zstd.compress(body)
+        return (ZSTD, packed) if len(packed) < len(body) else (PLAIN, body)
+
+
+def unpack_body(codec: str, kept: bytes) -> bytes:
+    """Return the body that `BodyPacker.pack` was given."""
+    return zstandard.ZstdDecompressor().decompress(kept) if codec == ZSTD else kept
+
+
+def decode_text(body: bytes) -> str | None:
+    """Return a body as text that can be searched; None where it is empty or no UTF-8."""
+    try:
+        # A cut may fall inside a character; what is left of it is no reason to call the rest binary.
+        return clean_text(_UTF_8_DECODER().decode(body)) or None
+    except UnicodeDecodeError:
+        return None
+
+
+def headers_to_json(headers: list[tuple[bytes, bytes]]) -> str:
+    """Return header fields as a JSON array of [name, value]; each byte becomes the Latin-1 character of its
+    number, so that any byte survives (RFC 9110, section 5.5, on obsolete text)."""
+    return orjson.dumps(
+        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    ).decode()
+
+
+def headers_from_json(text: str) -> RawHeaders:
+    """Return the header fields that `headers_to_json` was given."""
+    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in orjson.loads(text))
+
 
 Row = tuple[Any, ...]
 
@@ -51,28 +242,28 @@ def request_to_row(seq: int, exchange: Exchange) -> Row:
     metadata = identity.metadata
     return (
         seq,
-        storable(identity.request_id),
-        storable(identity.trace_id),
-        storable_or_none(identity.span_id),
-        storable_or_none(identity.parent_span_id),
-        storable_or_none(identity.span_name),
-        storable_or_none(exchange.tenant),
-        storable_or_none(exchange.key_name),
-        storable(exchange.provider),
-        storable(exchange.endpoint),
-        storable(exchange.method),
-        storable(path_without_secrets(exchange.path)),
+        clean_text(identity.request_id),
+        clean_text(identity.trace_id),
+        clean_text_or_none(identity.span_id),
+        clean_text_or_none(identity.parent_span_id),
+        clean_text_or_none(identity.span_name),
+        clean_text_or_none(exchange.tenant),
+        clean_text_or_none(exchange.key_name),
+        clean_text(exchange.provider),
+        clean_text(exchange.endpoint),
+        clean_text(exchange.method),
+        clean_text(redact_path(exchange.path)),
         exchange.started_at_us,
         exchange.first_byte_at_us,
         exchange.ended_at_us,
         exchange.status,
         exchange.outcome.value,
-        storable_or_none(exchange.error),
+        clean_text_or_none(exchange.error),
         declares_stream(exchange.response_headers),
         exchange.attempt,
         exchange.client_retry,
-        storable_or_none(exchange.cache_status),
-        *tags_of(metadata),
+        clean_text_or_none(exchange.cache_status),
+        *tag_values(metadata),
         to_json(metadata),
         exchange.request_size,
         exchange.response_size,
@@ -80,12 +271,12 @@ def request_to_row(seq: int, exchange: Exchange) -> Row:
     )
 
 
-def tags_of(metadata: Mapping[str, object]) -> tuple[str | None, ...]:
+def tag_values(metadata: Mapping[str, object]) -> tuple[str | None, ...]:
     """Return the values of `TAG_COLUMNS`: the keys of metadata that have columns of their own."""
     return tuple(_tag(metadata, f"_{column}") for column in TAG_COLUMNS)
 
 
-def session_of(metadata: Mapping[str, object]) -> str | None:
+def session_from_metadata(metadata: Mapping[str, object]) -> str | None:
     """Return the session that a request's metadata names, as its column has it."""
     return _tag(metadata, "_session")
 
@@ -94,29 +285,29 @@ def payload_to_row(seq: int, exchange: Exchange, packer: Packer) -> Row:
     """Return the values of the columns of `payloads` in the packer's way."""
     request = response = ("[]", *packer.omitted)
     if exchange.keeps_request:
-        request = _packed(exchange.request_headers, exchange.request_body, packer)
+        request = _pack_message(exchange.request_headers, exchange.request_body, packer)
     if exchange.keeps_response:
-        response = _packed(exchange.response_headers, exchange.response_body, packer)
-    repeated = (getattr(exchange, column) for column in packer.repeated)
-    return (seq, *repeated, *request, *response)
+        response = _pack_message(exchange.response_headers, exchange.response_body, packer)
+    copied_columns = (getattr(exchange, column) for column in packer.copied_columns)
+    return (seq, *copied_columns, *request, *response)
 
 
 def facts_to_row(facts: Facts, at_us: int) -> Row:
     """Return the values of `FACT_COLUMNS`."""
     usage, cost = facts.usage, facts.cost
     return (
-        storable_or_none(facts.requested_model),
-        storable_or_none(facts.model),
-        _integer(usage.prompt_tokens),
-        _integer(usage.completion_tokens),
-        _integer(usage.cached_tokens),
-        _integer(usage.cache_write_tokens),
-        _integer(usage.reasoning_tokens),
-        _integer(cost.nanousd) if cost else None,
-        storable(cost.price_version) if cost else None,
-        storable_or_none(facts.response_id),
-        storable_or_none(facts.finish_reason),
-        storable_or_none(facts.note),
+        clean_text_or_none(facts.requested_model),
+        clean_text_or_none(facts.model),
+        _bounded_integer(usage.prompt_tokens),
+        _bounded_integer(usage.completion_tokens),
+        _bounded_integer(usage.cached_tokens),
+        _bounded_integer(usage.cache_write_tokens),
+        _bounded_integer(usage.reasoning_tokens),
+        _bounded_integer(cost.nanousd) if cost else None,
+        clean_text(cost.price_version) if cost else None,
+        clean_text_or_none(facts.response_id),
+        clean_text_or_none(facts.finish_reason),
+        clean_text_or_none(facts.note),
         at_us,
     )
 
@@ -134,7 +325,7 @@ def record_to_row(seq: int, record: RequestRecord) -> Row:
     """Return the values of `REQUESTS.columns` for a record that gets another `seq`."""
     values = {column: getattr(record, column) for column in REQUESTS.columns}
     values |= {"seq": seq, "outcome": record.outcome.value}
-    return tuple(map(_storable_value, values.values()))
+    return tuple(map(_column_value, values.values()))
 
 
 def exchange_from_row(row: Sequence[Any]) -> tuple[int, Exchange]:
@@ -151,28 +342,28 @@ def exchange_from_row(row: Sequence[Any]) -> tuple[int, Exchange]:
     kept["outcome"] = Outcome(kept["outcome"])
     kept["payloads"] = PayloadPolicy(kept["payloads"])
     if payload[0] is not None:
-        kept["omission"] = Omission(payload[1] == OMITTED, payload[4] == OMITTED)
+        kept["opt_out"] = LoggingOptOut(payload[1] == OMITTED, payload[4] == OMITTED)
         kept["request_headers"] = headers_from_json(payload[0])
-        kept["request_body"] = unpack(payload[1], payload[2])
+        kept["request_body"] = unpack_body(payload[1], payload[2])
         kept["response_headers"] = headers_from_json(payload[3])
-        kept["response_body"] = unpack(payload[4], payload[5])
+        kept["response_body"] = unpack_body(payload[4], payload[5])
     return seq, Exchange(identity=identity, **kept)
 
 
-def payload_of(exchange: Exchange) -> Payload:
+def payload_from_exchange(exchange: Exchange) -> Payload:
     """Return what was kept of an exchange. Whether a redacted body was cut is unknown, so it counts as
     whole."""
-    is_verbatim, omission = exchange.payloads is PayloadPolicy.FULL, exchange.omission
+    is_verbatim, opt_out = exchange.payloads is PayloadPolicy.FULL, exchange.opt_out
     is_request_cut = len(exchange.request_body) < exchange.request_size
     is_response_cut = len(exchange.response_body) < exchange.response_size
     return Payload(
         request_headers=exchange.request_headers,
         request_body=exchange.request_body,
-        request_truncated=is_verbatim and not omission.request and is_request_cut,
+        request_truncated=is_verbatim and not opt_out.request and is_request_cut,
         response_headers=exchange.response_headers,
         response_body=exchange.response_body,
-        response_truncated=is_verbatim and not omission.response and is_response_cut,
-        omission=omission,
+        response_truncated=is_verbatim and not opt_out.response and is_response_cut,
+        opt_out=opt_out,
     )
 
 
@@ -180,7 +371,7 @@ def feedback_to_row(entry: Feedback) -> Row:
     """Return the values of `FEEDBACK.columns`. What an edit has from its original is left out."""
     if entry.original_id is not None:
         entry = replace(entry, original_id=None, original_text=None)
-    return tuple(_storable_value(getattr(entry, column)) for column in FEEDBACK.columns)
+    return tuple(_column_value(getattr(entry, column)) for column in FEEDBACK.columns)
 
 
 def feedback_from_row(row: Sequence[Any]) -> Feedback:
@@ -202,7 +393,7 @@ def key_from_row(row: Sequence[Any]) -> StoredKey:
     """Return the key whose `KEY_COLUMNS` these are."""
     values = dict(zip(KEY_COLUMNS, row, strict=True))
     values["roles"] = tuple(list_from_json(values["roles"]))
-    values["limits"] = tuple(map(Limit.parse, list_from_json(values["limits"])))
+    values["limits"] = tuple(map(Quota.parse, list_from_json(values["limits"])))
     return StoredKey(**values)
 
 
@@ -211,20 +402,20 @@ def key_to_row(key: StoredKey) -> Row:
     values = {column: getattr(key, column) for column in KEY_COLUMNS}
     values["roles"] = list_to_json(key.roles)
     values["limits"] = list_to_json([str(limit) for limit in key.limits])
-    return tuple(map(_storable_value, values.values()))
+    return tuple(map(_column_value, values.values()))
 
 
-def spending_from_row(row: Sequence[Any]) -> Spending:
+def quota_usage_from_row(row: Sequence[Any]) -> QuotaUsage:
     """Return the spending whose `SPENDING_COLUMNS` these are."""
     key_name, unit, window, starts_at_us, amount = row
-    return Spending(key_name, Unit(unit), Window(window), starts_at_us, amount)
+    return QuotaUsage(key_name, Unit(unit), Window(window), starts_at_us, amount)
 
 
 def export_to_row(export: Export) -> Row:
     """Return the values of `EXPORTS.columns`."""
     values = {column: getattr(export, column) for column in EXPORTS.columns}
     values["columns"] = list_to_json(export.columns)
-    return tuple(_storable_value(value) for value in values.values())
+    return tuple(_column_value(value) for value in values.values())
 
 
 def export_from_row(row: Sequence[Any]) -> Export:
@@ -238,32 +429,32 @@ def export_from_row(row: Sequence[Any]) -> Export:
 
 def audit_to_row(entry: AuditEntry) -> Row:
     """Return the values of `AUDIT.columns`."""
-    return tuple(_storable_value(getattr(entry, column)) for column in AUDIT.columns)
+    return tuple(_column_value(getattr(entry, column)) for column in AUDIT.columns)
 
 
 def audit_from_row(row: Sequence[Any]) -> AuditEntry:
     """Return the entry whose `AUDIT.columns` these are."""
     values = dict(zip(AUDIT.columns, row, strict=True))
-    values["via"] = Via(values["via"])
+    values["via"] = AuditChannel(values["via"])
     return AuditEntry(**values)
 
 
-def _packed(headers: RawHeaders, body: bytes, packer: Packer) -> Row:
-    return (headers_to_json(without_secrets(headers)), *packer.pack(body, headers))
+def _pack_message(headers: RawHeaders, body: bytes, packer: Packer) -> Row:
+    return (headers_to_json(redact_headers(headers)), *packer.pack(body, headers))
 
 
 def _tag(metadata: Mapping[str, object], key: str) -> str | None:
     value = metadata.get(key)
     if isinstance(value, str):
-        return storable(value) or None
+        return clean_text(value) or None
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _integer(value: int | None) -> int | None:
+def _bounded_integer(value: int | None) -> int | None:
     return None if value is None else max(-MAX_INTEGER, min(value, MAX_INTEGER))
 
 
-def _storable_value(value: Any) -> Any:
+def _column_value(value: Any) -> Any:
     if isinstance(value, str):
-        return storable(str(value))
+        return clean_text(str(value))
     return to_json(value) if isinstance(value, Mapping) else value

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from gateway.telemetry.delivery import Delivery
-from gateway.telemetry.feedback_export import FeedbackExport
-from gateway.telemetry.judged import Judged, JudgedStore
-from gateway.telemetry.reporter import Reporter, open_reporter
+from gateway.telemetry.feedback_export import AnnotationLookup, AnnotationStore, FeedbackExport
+from gateway.telemetry.reporter import DeliveryLog, Reporter, open_reporter
 
 __all__ = ["FeedbackExport", "Reporter", "open_feedback_export", "open_reporter"]
 
@@ -23,7 +21,7 @@ def open_feedback_export(
     url: str,
     headers: Mapping[str, str],
     project: str,
-    store: JudgedStore,
+    store: AnnotationStore,
     *,
     has_text: bool,
 ) -> FeedbackExport:
@@ -38,7 +36,7 @@ def open_feedback_export(
         has_text: whether it is told words of voters, where the requests that they judge are kept whole.
     """
     # Its HTTP client takes a tenth of a second to import, for which those who do not use it need not wait.
-    from gateway.telemetry.receiver_apis import MLflow, Phoenix
+    from gateway.telemetry.receivers import MLflow, Phoenix
 
     receiver = Phoenix(url, headers, project) if to == "phoenix" else MLflow(url, headers)
-    return FeedbackExport(receiver, Judged(store, has_text=has_text), Delivery("feedback", url))
+    return FeedbackExport(receiver, AnnotationLookup(store, has_text=has_text), DeliveryLog("feedback", url))

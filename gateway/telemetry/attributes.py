@@ -1,31 +1,56 @@
-"""What requests and feedback are called in OpenTelemetry.
-
-Source: OpenTelemetry, semantic conventions for generative AI: spans, and the event `gen_ai.evaluation.result`. What
-they have no name for is under `gateway.`.
-"""
+"""OpenTelemetry ids, span names and attributes of requests and feedback."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 
 import orjson
 
-from gateway.domain.exchange import NOTHING_OMITTED, Exchange, Outcome, PayloadPolicy
-from gateway.domain.feedback import Feedback
-from gateway.domain.request import NANO, Facts
+from gateway.models.exchange import NO_OPT_OUT, Exchange, Outcome, PayloadPolicy
+from gateway.models.feedback import Feedback
+from gateway.models.request import NANOUSD_PER_USD, Facts
 from gateway.wire.messages import Message, read_messages
 
-Value = str | bool | int | float | Sequence[str]
-Attributes = dict[str, Value]
+_HEX_128 = re.compile(r"[0-9a-f]{32}")
+_HEX_64 = re.compile(r"[0-9a-f]{16}")
 
-EVALUATION = "gen_ai.evaluation.result"
+
+def otel_trace_id(trace_id: str) -> int:
+    """Return a trace's number: what the id spells in 32 hex digits, as in a `traceparent` or a UUID; else one made
+    of its SHA-256."""
+    plain = trace_id.lower().replace("-", "")
+    return _parse_hex(plain if _HEX_128.fullmatch(plain) else _hash_hex(trace_id, 16))
+
+
+def otel_span_id(trace: int, span_id: str) -> int:
+    """Return a span's number: what the id spells in 16 hex digits; else one made of the SHA-256 of its trace's
+    number and itself, since names such as `plan` come again in other traces, and receivers tell spans apart by
+    their numbers alone."""
+    plain = span_id.lower()
+    return _parse_hex(plain if _HEX_64.fullmatch(plain) else _hash_hex(f"{trace:032x}/{span_id}", 8))
+
+
+def _hash_hex(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[: 2 * length]
+
+
+def _parse_hex(digits: str) -> int:
+    # Zero is no valid id.
+    return int(digits, 16) or 1
+
+
+AttributeValue = str | bool | int | float | Sequence[str]
+Attributes = dict[str, AttributeValue]
+
+EVALUATION_EVENT = "gen_ai.evaluation.result"
 """Name of the event that a version of feedback is."""
 
-MOST_CHARACTERS = 64_000
+MAX_MESSAGE_CHARACTERS = 64_000
 """Of the messages of one side, as JSON."""
 
-_VERSIONED = re.compile(r"(.+)@(v?[0-9][0-9A-Za-z.-]*)")
+_PROMPT_VERSION = re.compile(r"(.+)@(v?[0-9][0-9A-Za-z.-]*)")
 
 _OPERATIONS: Mapping[str, str] = {
     "chat.completions": "chat",
@@ -58,16 +83,16 @@ def span_name(exchange: Exchange, facts: Facts) -> str:
     return f"{operation} {model}" if model else operation
 
 
-def of_request(exchange: Exchange, facts: Facts) -> Attributes:
+def request_attributes(exchange: Exchange, facts: Facts) -> Attributes:
     """Return what is told of a request."""
     usage, metadata = facts.usage, exchange.identity.metadata
     first_byte_us = exchange.first_byte_at_us
     session = _text(metadata.get("_session")) or facts.session
     user = _text(metadata.get("_user")) or facts.user
     prompt = _text(metadata.get("_prompt"))
-    prompt_name, prompt_version = _prompt(prompt)
-    cost_usd = None if facts.cost is None else facts.cost.nanousd / NANO
-    return _known(
+    prompt_name, prompt_version = _split_prompt(prompt)
+    cost_usd = None if facts.cost is None else facts.cost.nanousd / NANOUSD_PER_USD
+    return _without_none(
         {
             "gen_ai.operation.name": _OPERATIONS.get(exchange.endpoint),
             "gen_ai.provider.name": exchange.provider,
@@ -108,25 +133,28 @@ def of_request(exchange: Exchange, facts: Facts) -> Attributes:
     )
 
 
-def of_messages(exchange: Exchange) -> Attributes:
+def message_attributes(exchange: Exchange) -> Attributes:
     """Return what was asked and answered, as JSON; nothing of an exchange that is not kept whole."""
-    if exchange.payloads is not PayloadPolicy.FULL or exchange.omission != NOTHING_OMITTED:
+    if exchange.payloads is not PayloadPolicy.FULL or exchange.opt_out != NO_OPT_OUT:
         return {}
-    asked, answered = read_messages(exchange)
+    input_messages, output_messages = read_messages(exchange)
     return {
-        name: _as_json(messages)
-        for name, messages in (("gen_ai.input.messages", asked), ("gen_ai.output.messages", answered))
+        name: _messages_json(messages)
+        for name, messages in (
+            ("gen_ai.input.messages", input_messages),
+            ("gen_ai.output.messages", output_messages),
+        )
         if messages
     }
 
 
-def of_feedback(entry: Feedback) -> Attributes:
+def feedback_attributes(entry: Feedback) -> Attributes:
     """Return what is told of a version of an entry. Who judged and what they wrote is not."""
-    return _known(
+    return _without_none(
         {
             "gen_ai.evaluation.name": entry.metric or entry.kind.value,
             "gen_ai.evaluation.score.value": entry.score,
-            "gen_ai.evaluation.score.label": label_of(entry.score),
+            "gen_ai.evaluation.score.label": score_label(entry.score),
             "gateway.feedback_id": entry.feedback_id,
             "gateway.feedback.version": entry.version,
             "gateway.feedback.is_withdrawn": entry.deleted_at_us is not None,
@@ -134,7 +162,7 @@ def of_feedback(entry: Feedback) -> Attributes:
             "gateway.feedback.weight": entry.weight,
             "gateway.feedback.source": entry.source.value,
             "gateway.feedback.dialect": entry.dialect,
-            "gateway.trace_id": trace_of(entry),
+            "gateway.trace_id": feedback_trace_id(entry),
             "gateway.request_id": entry.request_id,
             "gateway.key_name": entry.key_name,
             "gateway.tenant": entry.tenant,
@@ -142,7 +170,7 @@ def of_feedback(entry: Feedback) -> Attributes:
     )
 
 
-def trace_of(entry: Feedback) -> str:
+def feedback_trace_id(entry: Feedback) -> str:
     """Return the trace that an entry is about, or where that is not known yet the id that it was given for."""
     return entry.trace_id or entry.subject_id
 
@@ -155,39 +183,39 @@ def error_type(exchange: Exchange) -> str | None:
     return str(exchange.status) if exchange.status is not None and exchange.status >= 400 else None
 
 
-def label_of(score: float | None) -> str | None:
+def score_label(score: float | None) -> str | None:
     """Return what a score says in a word."""
     if score is None:
         return None
     return "positive" if score > 0 else "negative" if score < 0 else "neutral"
 
 
-def _prompt(prompt: str | None) -> tuple[str | None, str | None]:
+def _split_prompt(prompt: str | None) -> tuple[str | None, str | None]:
     """Name and version of a prompt that is written with both, as `NAME@VERSION`."""
-    versioned = _VERSIONED.fullmatch(prompt or "")
+    versioned = _PROMPT_VERSION.fullmatch(prompt or "")
     return (prompt, None) if versioned is None else (versioned[1], versioned[2])
 
 
-def _as_json(messages: Sequence[Message]) -> str:
+def _messages_json(messages: Sequence[Message]) -> str:
     """The last messages as far as there is room for them, since spans wait in memory."""
-    room = MOST_CHARACTERS
+    remaining = MAX_MESSAGE_CHARACTERS
     written: list[str] = []
     for message in reversed(messages):
         text = orjson.dumps(message).decode()
-        if len(text) > room:
-            written.append(orjson.dumps(_shortened(message, room)).decode())
+        if len(text) > remaining:
+            written.append(orjson.dumps(_shorten_message(message, remaining)).decode())
             break
-        room -= len(text)
+        remaining -= len(text)
         written.append(text)
     return f"[{','.join(reversed(written))}]"
 
 
-def _shortened(message: Message, room: int) -> Message:
+def _shorten_message(message: Message, remaining: int) -> Message:
     """The first parts of a message as far as there is room for them."""
     parts = []
     for part in message["parts"]:
-        room -= len(orjson.dumps(part))
-        if room < 0:
+        remaining -= len(orjson.dumps(part))
+        if remaining < 0:
             break
         parts.append(part)
     return {**message, "parts": parts}
@@ -197,5 +225,5 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _known(values: Mapping[str, Value | None]) -> Attributes:
+def _without_none(values: Mapping[str, AttributeValue | None]) -> Attributes:
     return {name: value for name, value in values.items() if value is not None}

@@ -1,40 +1,235 @@
-"""FeedbackExport: brings feedback to where the traces are shown, after them, each entry as it is in the end.
-
-What waits is in memory. The log has all of it.
-"""
+"""Exports feedback as annotations to a trace viewer, retried until it has arrived."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from gateway.domain.feedback import Feedback
 from gateway.errors import GatewayError
-from gateway.recurring import Recurring
-from gateway.telemetry.delivery import Delivery
-from gateway.telemetry.judged import Judged
-from gateway.telemetry.receivers import NotThere, Receiver, Refused, Unavailable
+from gateway.models.exchange import NO_OPT_OUT, PayloadPolicy, value_class, was_proxied
+from gateway.models.feedback import Feedback, Kind, Source, Target
+from gateway.models.filters import AllOf, Comparison, Filter, Not, Op, Page, Sort
+from gateway.models.request import RequestRecord
+from gateway.periodic import PeriodicTask
+from gateway.store.base import FeedbackStore, RequestQueries
+from gateway.telemetry.attributes import (
+    feedback_attributes,
+    feedback_trace_id,
+    otel_span_id,
+    otel_trace_id,
+    score_label,
+)
+from gateway.telemetry.reporter import DeliveryLog
+
+ANNOTATOR_KINDS: Mapping[Source, str] = {
+    Source.HUMAN: "HUMAN",
+    Source.IMPLICIT: "HUMAN",
+    Source.MODEL: "LLM",
+    Source.CODE: "CODE",
+}
+
+
+@value_class(kw_only=True)
+class Annotation:
+    """A version of an entry as it is told.
+
+    Args:
+        feedback_id: by which a later version is known to be of the same entry.
+        trace_id: in 32 hex digits.
+        span_id: in 16; None where a trace or a session as a whole is meant.
+        session: where a session as a whole is meant.
+        name: of what is judged.
+        annotator: HUMAN, LLM or CODE.
+        score: −1…1.
+        label: in a word; there is one wherever there is no score.
+        comment: None unless what was said may be told.
+        metadata: the rest, as it is told of the event.
+    """
+
+    feedback_id: str
+    trace_id: str
+    span_id: str | None
+    session: str | None
+    name: str
+    annotator: str
+    score: float | None
+    label: str
+    comment: str | None
+    metadata: Mapping[str, str | float]
+
+
+def is_annotatable(entry: Feedback) -> bool:
+    """Tell whether an entry judges anything: an original text alone does not."""
+    return entry.kind is not Kind.ORIGINAL or entry.score is not None
+
+
+def build_annotation(entry: Feedback, trace_id: str, span_id: str | None, *, has_text: bool) -> Annotation:
+    """Return what is told of an entry.
+
+    Args:
+        trace_id: of the trace that it is about, or of one of the session's.
+        span_id: id of the span of the request that it is about, as that came in; None where it is about more.
+        has_text: whether words of the voter may be told, and not only figures.
+    """
+    trace = otel_trace_id(trace_id)
+    score_word = score_label(entry.score) or entry.kind.value
+    metadata = {
+        name: said for name, said in feedback_attributes(entry).items() if name.startswith("gateway.")
+    }
+    return Annotation(
+        feedback_id=entry.feedback_id,
+        trace_id=f"{trace:032x}",
+        span_id=None if span_id is None else f"{otel_span_id(trace, span_id):016x}",
+        session=(entry.session or entry.subject_id) if entry.target is Target.SESSION else None,
+        name=entry.metric or entry.kind.value,
+        annotator=ANNOTATOR_KINDS[entry.source],
+        score=entry.score,
+        label=(entry.label if has_text else None) or score_word,
+        comment=(entry.comment or None) if has_text else None,
+        metadata={name: said for name, said in metadata.items() if isinstance(said, str | int | float)},
+    )
+
+
+class SubjectMissing(Exception):
+    """What is judged has not arrived, or not yet."""
+
+
+class ReceiverUnavailable(Exception):
+    """The receiver takes nothing now.
+
+    Args:
+        retry_after_seconds: when it wants to be asked again; None if it does not say.
+    """
+
+    def __init__(self, reason: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class AnnotationRefused(Exception):
+    """The receiver will not take this judgement."""
+
+
+class Receiver(Protocol):
+    """Takes judgements. The same one again changes nothing, and a later version takes the place of the earlier.
+
+    Every method raises SubjectMissing, Unavailable or Refused.
+    """
+
+    async def put(self, annotation: Annotation, *, is_first: bool) -> None:
+        """Tell of a judgement, and whether there can be nothing of its id yet."""
+
+    async def remove(self, annotation: Annotation) -> None:
+        """Tell that it was withdrawn. One that is not known is removed already."""
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+
+
+MAX_REQUESTS = 50
+"""Of more requests together it is not looked whether all are kept whole, and no word of their feedback is told."""
+
+_OLDEST_FIRST = Sort("started_at_us", descending=False)
+
+
+class AnnotationStore(RequestQueries, FeedbackStore, Protocol):
+    """What this needs of a store."""
+
+
+class AnnotationLookup:
+    """Finds what is told of an entry.
+
+    Args:
+        store: has the entry's latest version, and the requests that it is about.
+        has_text: whether words of voters may be told where the requests that they judge are kept whole.
+    """
+
+    def __init__(self, store: AnnotationStore, *, has_text: bool) -> None:
+        self._store = store
+        self._has_text = has_text
+
+    async def find(self, given: Feedback) -> tuple[Annotation, bool] | None:
+        """Return what is told of the latest version of an entry, and whether it was withdrawn; None if nothing is.
+
+        What waited for its request may have been joined to it since.
+
+        Raises:
+            SubjectMissing: it is not known yet what it is about.
+            StoreUnavailable
+        """
+        stored = await self._store.feedback_by_ids([given.feedback_id])
+        entry = stored[0] if stored else given
+        is_withdrawn = entry.deleted_at_us is not None
+        # One that is in the store no more was deleted for good, or erased with its author.
+        if not is_annotatable(entry) or not (stored or is_withdrawn):
+            return None
+        if entry.joined_at_us is None and entry.target is not Target.TRACE:
+            if is_withdrawn:
+                return None
+            raise SubjectMissing("nothing of that name is logged")
+        records = await self._requests(entry)
+        if records and not any(was_proxied(record.path) for record in records):
+            # They went elsewhere, and no span was made of them.
+            return None
+        span_id, trace_id = entry.request_id, feedback_trace_id(entry)
+        if span_id is not None and records:
+            span_id = records[-1].span_id or span_id
+        if entry.target is Target.SESSION and records:
+            trace_id = records[0].trace_id
+        has_text = bool(entry.label or entry.comment) and await self._may_export_text(entry, records)
+        return build_annotation(entry, trace_id, span_id, has_text=has_text), is_withdrawn
+
+    async def _requests(self, entry: Feedback) -> list[RequestRecord]:
+        where = _requests_filter(entry)
+        if where is None:
+            return []
+        return await self._store.find_requests(where, _OLDEST_FIRST, Page(MAX_REQUESTS), entry.tenant)
+
+    async def _may_export_text(self, entry: Feedback, records: list[RequestRecord]) -> bool:
+        where = _requests_filter(entry)
+        if not self._has_text or where is None or not 0 < len(records) < MAX_REQUESTS:
+            return False
+        kept_in_part = AllOf((where, Not(Comparison("payloads", Op.EQ, PayloadPolicy.FULL.value))))
+        if await self._store.find_requests(kept_in_part, _OLDEST_FIRST, Page(1), None):
+            return False
+        for record in records:
+            payload = await self._store.payload(record.seq)
+            if payload is None or payload.opt_out != NO_OPT_OUT:
+                return False
+        return True
+
+
+def _requests_filter(entry: Feedback) -> Filter | None:
+    """The requests that an entry is about; None while none is known."""
+    if entry.joined_at_us is None:
+        return None
+    if entry.target is Target.SESSION:
+        return Comparison("session", Op.EQ, entry.session)
+    trace = Comparison("trace_id", Op.EQ, entry.trace_id)
+    return AllOf((trace, Comparison("request_id", Op.EQ, entry.request_id))) if entry.request_id else trace
+
 
 MOST_WAITING = 10_000
 """Entries that wait at most. Further ones are dropped."""
 
-AT_ONCE = 8
+MAX_CONCURRENT = 8
 TICK_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
+MAX_PAUSE_SECONDS = 60.0
 
-PATIENCE_SECONDS = 900.0
+TRACE_WAIT_SECONDS = 900.0
 """How long it is waited for a trace to arrive."""
 
 CLOSE_SECONDS = 5.0
-FRESH_SECONDS = 60.0
+FRESH_TRACE_SECONDS = 60.0
 """At a stop, it is waited for the traces of feedback that came so long ago at most."""
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _QueuedEntry:
     entry: Feedback
     since: float = field(default_factory=time.monotonic)
     due: float = 0.0
@@ -50,15 +245,15 @@ class FeedbackExport:
         delivery: tells the log whether they arrive.
     """
 
-    def __init__(self, receiver: Receiver, judged: Judged, delivery: Delivery) -> None:
+    def __init__(self, receiver: Receiver, lookup: AnnotationLookup, delivery: DeliveryLog) -> None:
         self._receiver = receiver
-        self._judged = judged
+        self._lookup = lookup
         self._delivery = delivery
-        self._waiting: dict[str, _Waiting] = {}
-        self._away_until = 0.0
+        self._waiting: dict[str, _QueuedEntry] = {}
+        self._paused_until = 0.0
         self._failures = 0
-        self._turn = asyncio.Lock()
-        self._sending = Recurring(
+        self._send_lock = asyncio.Lock()
+        self._sending = PeriodicTask(
             "feedback-export",
             self._send_due,
             pause_seconds=TICK_SECONDS,
@@ -71,8 +266,8 @@ class FeedbackExport:
             if entry.feedback_id not in self._waiting and len(self._waiting) >= MOST_WAITING:
                 self._delivery.dropped(f"{MOST_WAITING} wait already")
             else:
-                self._waiting[entry.feedback_id] = _Waiting(entry)
-        self._sending.hurry()
+                self._waiting[entry.feedback_id] = _QueuedEntry(entry)
+        self._sending.run_now()
 
     def start(self) -> None:
         """Begin to send."""
@@ -83,9 +278,9 @@ class FeedbackExport:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 # What is under way is not broken off, or it would be told twice.
-                async with self._turn:
+                async with self._send_lock:
                     await self._sending.close()
-                self._away_until = 0.0
+                self._paused_until = 0.0
                 await self._send_last()
         await self._sending.close()
         await self._receiver.close()
@@ -94,40 +289,40 @@ class FeedbackExport:
         self._delivery.close()
 
     async def _send_last(self) -> None:
-        while self._waiting and not self._away_until:
+        while self._waiting and not self._paused_until:
             for each in self._waiting.values():
                 each.due = 0.0
             await self._send_due()
-            if all(time.monotonic() - each.since > FRESH_SECONDS for each in self._waiting.values()):
+            if all(time.monotonic() - each.since > FRESH_TRACE_SECONDS for each in self._waiting.values()):
                 return
             await asyncio.sleep(TICK_SECONDS / 4)
 
     async def _send_due(self) -> None:
         now = time.monotonic()
         due = [each for each in self._waiting.values() if each.due <= now]
-        for start in range(0, len(due), AT_ONCE):
-            if time.monotonic() < self._away_until:
+        for start in range(0, len(due), MAX_CONCURRENT):
+            if time.monotonic() < self._paused_until:
                 return
-            async with self._turn:
-                await asyncio.gather(*map(self._send, due[start : start + AT_ONCE]))
+            async with self._send_lock:
+                await asyncio.gather(*map(self._send, due[start : start + MAX_CONCURRENT]))
 
-    async def _send(self, waiting: _Waiting) -> None:
+    async def _send(self, waiting: _QueuedEntry) -> None:
         is_first = waiting.attempts == 0 and waiting.entry.version == 1
         waiting.attempts += 1
         try:
-            await self._tell(waiting.entry, is_first=is_first)
-        except NotThere:
-            if time.monotonic() - waiting.since > PATIENCE_SECONDS:
+            await self._deliver(waiting.entry, is_first=is_first)
+        except SubjectMissing:
+            if time.monotonic() - waiting.since > TRACE_WAIT_SECONDS:
                 self._forget(waiting)
                 self._delivery.dropped("what they judge has not arrived there")
             else:
                 waiting.due = time.monotonic() + _pause(waiting.attempts)
-        except Unavailable as error:
+        except ReceiverUnavailable as error:
             self._failures += 1
             pause = error.retry_after_seconds or _pause(self._failures)
-            self._away_until = time.monotonic() + min(pause, LONGEST_PAUSE_SECONDS)
+            self._paused_until = time.monotonic() + min(pause, MAX_PAUSE_SECONDS)
             self._delivery.failed(str(error))
-        except Refused as error:
+        except AnnotationRefused as error:
             self._forget(waiting)
             self._delivery.dropped(str(error))
         except GatewayError as error:
@@ -143,21 +338,21 @@ class FeedbackExport:
             self._forget(waiting)
             self._delivery.succeeded()
 
-    async def _tell(self, entry: Feedback, *, is_first: bool) -> None:
-        found = await self._judged.find(entry)
+    async def _deliver(self, entry: Feedback, *, is_first: bool) -> None:
+        found = await self._lookup.find(entry)
         if found is None:
             return
-        judgement, is_withdrawn = found
+        annotation, is_withdrawn = found
         if is_withdrawn:
-            await self._receiver.remove(judgement)
+            await self._receiver.remove(annotation)
         else:
-            await self._receiver.put(judgement, is_first=is_first)
+            await self._receiver.put(annotation, is_first=is_first)
 
-    def _forget(self, waiting: _Waiting) -> None:
+    def _forget(self, waiting: _QueuedEntry) -> None:
         # A later version may have come meanwhile.
         if self._waiting.get(waiting.entry.feedback_id) is waiting:
             del self._waiting[waiting.entry.feedback_id]
 
 
 def _pause(attempts: int) -> float:
-    return min(2.0 ** min(attempts - 1, 10), LONGEST_PAUSE_SECONDS)
+    return min(2.0 ** min(attempts - 1, 10), MAX_PAUSE_SECONDS)

@@ -1,8 +1,4 @@
-"""OtlpReporter: spans and events by OpenTelemetry's SDK, in batches from a thread of its own.
-
-The SDK holds some thousands of them in memory, and drops what does not fit while a collector is away. The log has
-them all.
-"""
+"""OtlpReporter: spans and events by OpenTelemetry's SDK, in batches from its own thread."""
 
 from __future__ import annotations
 
@@ -35,20 +31,21 @@ from opentelemetry.trace import (
 )
 
 from gateway import __version__
-from gateway.domain.exchange import Exchange, was_proxied
-from gateway.domain.feedback import Feedback
-from gateway.domain.request import Facts
+from gateway.models.exchange import Exchange, was_proxied
+from gateway.models.feedback import Feedback
+from gateway.models.request import Facts
 from gateway.telemetry.attributes import (
-    EVALUATION,
+    EVALUATION_EVENT,
     error_type,
-    of_feedback,
-    of_messages,
-    of_request,
+    feedback_attributes,
+    feedback_trace_id,
+    message_attributes,
+    otel_span_id,
+    otel_trace_id,
+    request_attributes,
     span_name,
-    trace_of,
 )
-from gateway.telemetry.delivery import Delivery, SdkLog
-from gateway.telemetry.ids import span_number, trace_number
+from gateway.telemetry.reporter import DeliveryLog, SdkLogFilter
 
 NS_IN_US = 1000
 SCOPE = "gateway"
@@ -58,7 +55,7 @@ _SDK_LOGGERS = (
     "opentelemetry.sdk._shared_internal",
 )
 """Who in the SDK says that something could not be sent, or did not fit."""
-_NO_ROOM = "they come faster than they can be sent"
+_QUEUE_FULL_REASON = "they come faster than they can be sent"
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -83,14 +80,14 @@ class OtlpReporter:
         has_events: bool = True,
     ) -> None:
         resource = Resource.create({SERVICE_NAME: service_name, SERVICE_VERSION: __version__})
-        self._ids = _GivenIds()
+        self._ids = _PresetIds()
         self._has_messages = has_messages
         self._has_events = has_events
         self._traces = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
-        self._spans = _Spans(f"{endpoint}/v1/traces", headers)
+        self._spans = _SpanExporter(f"{endpoint}/v1/traces", headers)
         self._traces.add_span_processor(BatchSpanProcessor(self._spans))
         self._logs = LoggerProvider(resource=resource, shutdown_on_exit=False)
-        self._events = _Events(f"{endpoint}/v1/logs", headers)
+        self._events = _EventExporter(f"{endpoint}/v1/logs", headers)
         self._logs.add_log_record_processor(BatchLogRecordProcessor(self._events))
         self._tracer = self._traces.get_tracer(SCOPE, __version__)
         self._logger = self._logs.get_logger(SCOPE, __version__)
@@ -100,14 +97,14 @@ class OtlpReporter:
         if not was_proxied(exchange.path):
             return
         identity = exchange.identity
-        trace = trace_number(identity.trace_id)
+        trace = otel_trace_id(identity.trace_id)
         parent = None
         if identity.parent_span_id is not None:
-            parent = _context(trace, span_number(trace, identity.parent_span_id))
-        self._ids.give(trace, span_number(trace, identity.span_id or identity.request_id))
-        attributes = of_request(exchange, facts)
+            parent = _span_context(trace, otel_span_id(trace, identity.parent_span_id))
+        self._ids.preset(trace, otel_span_id(trace, identity.span_id or identity.request_id))
+        attributes = request_attributes(exchange, facts)
         if self._has_messages:
-            attributes |= of_messages(exchange)
+            attributes |= message_attributes(exchange)
         span = self._tracer.start_span(
             span_name(exchange, facts),
             context=parent,
@@ -122,15 +119,15 @@ class OtlpReporter:
     def observe_feedback(self, entries: Sequence[Feedback]) -> None:
         """Tell of each version as the event that there is for evaluations, in the trace that it is about."""
         for entry in entries if self._has_events else ():
-            trace = trace_number(trace_of(entry))
-            span = span_number(trace, entry.request_id) if entry.request_id is not None else 0
+            trace = otel_trace_id(feedback_trace_id(entry))
+            span = otel_span_id(trace, entry.request_id) if entry.request_id is not None else 0
             self._logger.emit(
                 LogRecord(
                     timestamp=entry.updated_at_us * NS_IN_US,
-                    context=_context(trace, span),
+                    context=_span_context(trace, span),
                     severity_number=SeverityNumber.INFO,
-                    event_name=EVALUATION,
-                    attributes=of_feedback(entry),
+                    event_name=EVALUATION_EVENT,
+                    attributes=feedback_attributes(entry),
                 )
             )
 
@@ -142,17 +139,17 @@ class OtlpReporter:
         self._events.delivery.close()
 
 
-class _Spans(SpanExporter):
+class _SpanExporter(SpanExporter):
     """Spans, sent by the SDK; the gateway says itself whether they arrive."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self.delivery = Delivery("spans", url)
-        self._sdk_log = quiet_sdk()
+        self.delivery = DeliveryLog("spans", url)
+        self._sdk_log = silence_sdk_log()
         self._exporter = OTLPSpanExporter(url, headers=dict(headers))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         if dropped := self._sdk_log.take_dropped("Span"):
-            self.delivery.dropped(_NO_ROOM, dropped)
+            self.delivery.dropped(_QUEUE_FULL_REASON, dropped)
         result = self._exporter.export(spans)
         if result is SpanExportResult.SUCCESS:
             self.delivery.succeeded()
@@ -167,17 +164,17 @@ class _Spans(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-class _Events(LogRecordExporter):
+class _EventExporter(LogRecordExporter):
     """Events, sent by the SDK; the gateway says itself whether they arrive."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self.delivery = Delivery("feedback events", url)
-        self._sdk_log = quiet_sdk()
+        self.delivery = DeliveryLog("feedback events", url)
+        self._sdk_log = silence_sdk_log()
         self._exporter = OTLPLogExporter(url, headers=dict(headers))
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         if dropped := self._sdk_log.take_dropped("Log"):
-            self.delivery.dropped(_NO_ROOM, dropped)
+            self.delivery.dropped(_QUEUE_FULL_REASON, dropped)
         result = self._exporter.export(batch)
         if result is LogRecordExportResult.SUCCESS:
             self.delivery.succeeded()
@@ -193,33 +190,33 @@ class _Events(LogRecordExporter):
 
 
 @cache
-def quiet_sdk() -> SdkLog:
+def silence_sdk_log() -> SdkLogFilter:
     """Keep the SDK's own lines out of the log of this process, and return what hears them."""
-    sdk_log = SdkLog()
+    sdk_log = SdkLogFilter()
     for name in _SDK_LOGGERS:
         # Ahead of the SDK's own filter, which lets only some pass.
         logging.getLogger(name).filters.insert(0, sdk_log)
     return sdk_log
 
 
-class _GivenIds(IdGenerator):
+class _PresetIds(IdGenerator):
     """Ids that are given just before a span is started, by the same thread."""
 
     def __init__(self) -> None:
-        self._given = threading.local()
+        self._preset = threading.local()
 
-    def give(self, trace: int, span: int) -> None:
-        self._given.trace, self._given.span = trace, span
+    def preset(self, trace: int, span: int) -> None:
+        self._preset.trace, self._preset.span = trace, span
 
     def generate_trace_id(self) -> int:
-        trace: int = self._given.trace
+        trace: int = self._preset.trace
         return trace
 
     def generate_span_id(self) -> int:
-        span: int = self._given.span
+        span: int = self._preset.span
         return span
 
 
-def _context(trace: int, span: int):  # type: ignore[no-untyped-def]
+def _span_context(trace: int, span: int):  # type: ignore[no-untyped-def]
     where = SpanContext(trace, span, is_remote=True, trace_flags=_SAMPLED)
     return set_span_in_context(NonRecordingSpan(where))

@@ -1,43 +1,196 @@
-"""Receiver: who is told of feedback beside the traces, and what may come of it."""
+"""Receivers of feedback annotations: the REST APIs of Phoenix and MLflow."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
 
-from gateway.telemetry.judgement import Judgement
+import httpx
 
+from gateway.telemetry.feedback_export import (
+    Annotation,
+    AnnotationRefused,
+    ReceiverUnavailable,
+    SubjectMissing,
+)
 
-class NotThere(Exception):
-    """What is judged has not arrived, or not yet."""
-
-
-class Unavailable(Exception):
-    """The receiver takes nothing now.
-
-    Args:
-        retry_after_seconds: when it wants to be asked again; None if it does not say.
-    """
-
-    def __init__(self, reason: str, retry_after_seconds: float | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after_seconds = retry_after_seconds
+TIMEOUT_SECONDS = 15.0
+_MAX_REASON_CHARACTERS = 200
+_TRANSIENT_STATUSES = frozenset({401, 403, 404, 405, 408, 425, 429})
+"""Statuses that say something about the receiver or its configuration rather than about a judgement."""
 
 
-class Refused(Exception):
-    """The receiver will not take this judgement."""
+class _HttpApi:
+    """A receiver's API over HTTP."""
 
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url, headers=dict(headers), timeout=TIMEOUT_SECONDS, follow_redirects=False
+        )
 
-class Receiver(Protocol):
-    """Takes judgements. The same one again changes nothing, and a later version takes the place of the earlier.
+    async def call(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        params: Mapping[str, str] | None = None,
+        *,
+        missing_text: str,
+    ) -> Any:
+        """Return the JSON of the answer.
 
-    Every method raises NotThere, Unavailable or Refused.
-    """
+        Args:
+            not_there: what a 404 says that is about the thing that was named; others say that the URL is wrong.
 
-    async def put(self, judgement: Judgement, *, is_first: bool) -> None:
-        """Tell of a judgement, and whether there can be nothing of its id yet."""
-
-    async def remove(self, judgement: Judgement) -> None:
-        """Tell that it was withdrawn. One that is not known is removed already."""
+        Raises:
+            SubjectMissing, Unavailable, Refused
+        """
+        try:
+            answer = await self._client.request(method, path, json=json, params=params)
+        except httpx.HTTPError as error:
+            raise ReceiverUnavailable(str(error) or type(error).__name__) from error
+        if answer.is_success:
+            return _read_json(answer)
+        reason = f"{answer.status_code}: {' '.join(answer.text.split())[:_MAX_REASON_CHARACTERS]}"
+        if answer.status_code == 404 and missing_text in answer.text:
+            raise SubjectMissing(reason)
+        if answer.status_code in _TRANSIENT_STATUSES or answer.status_code >= 500:
+            after = answer.headers.get("retry-after", "")
+            raise ReceiverUnavailable(reason, float(after) if after.isdecimal() else None)
+        raise AnnotationRefused(reason)
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        await self._client.aclose()
+
+
+def _read_json(answer: httpx.Response) -> Any:
+    try:
+        return answer.json() if answer.content else None
+    except ValueError as error:
+        raise ReceiverUnavailable(f"{answer.status_code}, but no JSON") from error
+
+
+class Phoenix:
+    """Arize Phoenix: annotations of spans, traces and sessions, told apart by their identifier.
+
+    Args:
+        url: where it listens.
+        headers: fields that it wants, such as a key.
+        project: where the spans are, which it wants to be told to remove an annotation.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str], project: str) -> None:
+        self._api = _HttpApi(url, headers)
+        self._project = quote(project, safe="")
+
+    async def put(self, annotation: Annotation, *, is_first: bool) -> None:
+        kind, subject = _annotated_subject(annotation)
+        body = {
+            **subject,
+            "name": annotation.name,
+            "annotator_kind": annotation.annotator,
+            "result": {
+                "label": annotation.label,
+                "score": annotation.score,
+                "explanation": annotation.comment,
+            },
+            "metadata": dict(annotation.metadata),
+            "identifier": annotation.feedback_id,
+        }
+        # Otherwise the answer is 200, and what is not there yet never gets the annotation.
+        waits = {"sync": "true"}
+        path = f"/v1/{kind}_annotations"
+        await self._api.call("POST", path, {"data": [body]}, waits, missing_text="do not exist")
+
+    async def remove(self, annotation: Annotation) -> None:
+        kind, _ = _annotated_subject(annotation)
+        path = f"/v1/projects/{self._project}/{kind}_annotations"
+        # It deletes nothing without a range of time unless it is told that this is meant.
+        params = {"identifier": annotation.feedback_id, "delete_all": "true"}
+        try:
+            await self._api.call("DELETE", path, params=params, missing_text="Project with")
+        except SubjectMissing as error:
+            raise AnnotationRefused(str(error)) from error
+
+    async def close(self) -> None:
+        await self._api.close()
+
+
+def _annotated_subject(annotation: Annotation) -> tuple[str, dict[str, str]]:
+    if annotation.session is not None:
+        return "session", {"session_id": annotation.session}
+    if annotation.span_id is not None:
+        return "span", {"span_id": annotation.span_id}
+    return "trace", {"trace_id": annotation.trace_id}
+
+
+class MLflow:
+    """MLflow: assessments of traces. It knows no ids but its own, so ours is in the metadata, and looked for there.
+
+    Args:
+        url: where it listens.
+        headers: fields that it wants, such as a key.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self._api = _HttpApi(url, headers)
+
+    async def put(self, annotation: Annotation, *, is_first: bool) -> None:
+        # The same assessment twice would be two.
+        known = None if is_first else await self._find(annotation)
+        said = {
+            "feedback": {"value": annotation.label if annotation.score is None else annotation.score},
+            "rationale": annotation.comment or "",
+            "metadata": _mlflow_metadata(annotation),
+        }
+        if known is not None:
+            patch = {"assessment": said, "update_mask": ",".join(said)}
+            await self._call("PATCH", annotation, f"/assessments/{known}", patch)
+            return
+        assessment = {
+            **said,
+            "assessment_name": annotation.name,
+            "trace_id": _mlflow_trace_id(annotation),
+            "source": {"source_type": _MLFLOW_SOURCES[annotation.annotator], "source_id": "gateway"},
+        }
+        if annotation.span_id is not None:
+            assessment["span_id"] = annotation.span_id
+        await self._call("POST", annotation, "/assessments", {"assessment": assessment})
+
+    async def remove(self, annotation: Annotation) -> None:
+        try:
+            known = await self._find(annotation)
+            if known is not None:
+                await self._call("DELETE", annotation, f"/assessments/{known}")
+        except SubjectMissing:
+            return
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    async def _find(self, annotation: Annotation) -> str | None:
+        answer = await self._call("GET", annotation, "")
+        for assessment in answer["trace"]["trace_info"].get("assessments", ()):
+            if (assessment.get("metadata") or {}).get(_FEEDBACK_ID_KEY) == annotation.feedback_id:
+                found: str = assessment["assessment_id"]
+                return found
+        return None
+
+    async def _call(self, method: str, annotation: Annotation, path: str, json: Any = None) -> Any:
+        trace = f"/api/3.0/mlflow/traces/{_mlflow_trace_id(annotation)}"
+        return await self._api.call(method, trace + path, json, missing_text="RESOURCE_DOES_NOT_EXIST")
+
+
+_FEEDBACK_ID_KEY = "gateway.feedback_id"
+_MLFLOW_SOURCES = {"HUMAN": "HUMAN", "LLM": "LLM_JUDGE", "CODE": "CODE"}
+
+
+def _mlflow_trace_id(annotation: Annotation) -> str:
+    return f"tr-{annotation.trace_id}"
+
+
+def _mlflow_metadata(annotation: Annotation) -> dict[str, str]:
+    """What there is to say of it, as text, since MLflow takes nothing else."""
+    said = {name: str(known) for name, known in annotation.metadata.items()}
+    return said if annotation.session is None else {**said, "mlflow.trace.session": annotation.session}

@@ -1,14 +1,101 @@
-"""Reporter: what tells of requests and feedback, or does nothing where nobody is to be told."""
+"""Reporter: sends spans and events to OpenTelemetry, or nothing; logs whether they arrive."""
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from gateway.domain.exchange import Exchange
-from gateway.domain.feedback import Feedback
-from gateway.domain.request import Facts
+import structlog
+
 from gateway.errors import BadInput
+from gateway.models.exchange import Exchange
+from gateway.models.feedback import Feedback
+from gateway.models.request import Facts
+
+log = structlog.get_logger("gateway.telemetry")
+
+_QUEUE_FULL = "Queue full"
+
+
+class DeliveryLog:
+    """Tells the log when things of a kind stop arriving, and when they arrive again. Any thread may use it.
+
+    Args:
+        kind: what is sent: `spans`, `feedback`.
+        url: where to.
+    """
+
+    def __init__(self, kind: str, url: str) -> None:
+        self._kind = kind
+        self._url = url
+        self._lock = threading.Lock()
+        self._is_failing = False
+        self._has_dropped = False
+        self._lost = 0
+
+    def succeeded(self) -> None:
+        """Take note that something arrived."""
+        with self._lock:
+            was_failing, self._is_failing = self._is_failing, False
+            lost = self._take_lost() if was_failing else 0
+        if was_failing:
+            log.info(f"sending {self._kind} again", url=self._url, lost=lost)
+
+    def failed(self, reason: str, lost: int = 0) -> None:
+        """Take note that nothing arrives now, and how much will not be sent again."""
+        with self._lock:
+            was_failing, self._is_failing = self._is_failing, True
+            self._lost += lost
+        if not was_failing:
+            log.warning(f"cannot send {self._kind}", url=self._url, reason=reason)
+
+    def dropped(self, reason: str, lost: int = 1) -> None:
+        """Take note of what will not arrive, while other things may. Said the first time; counted each time."""
+        with self._lock:
+            had_dropped, self._has_dropped = self._has_dropped, True
+            self._lost += lost
+        if not had_dropped:
+            log.warning(f"dropping some {self._kind}", url=self._url, reason=reason)
+
+    def close(self) -> None:
+        """Tell what was lost and not told of yet."""
+        with self._lock:
+            lost = self._take_lost()
+        if lost:
+            log.warning(f"lost {self._kind}", url=self._url, lost=lost)
+
+    def _take_lost(self) -> int:
+        lost, self._lost = self._lost, 0
+        return lost
+
+
+class SdkLogFilter(logging.Filter):
+    """Keeps lines of OpenTelemetry's SDK out of the log: it writes one for each attempt and each batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last_message = threading.local()
+        self._dropped: Counter[str] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.msg, str) and record.msg.startswith(_QUEUE_FULL):
+            self._dropped[str(record.args)] += 1
+        else:
+            self._last_message.last = record.getMessage()
+        return False
+
+    def reason(self) -> str:
+        """Return what the SDK said last in this thread, once."""
+        last: str = getattr(self._last_message, "last", "no reason is known")
+        self._last_message.__dict__.pop("last", None)
+        return last
+
+    def take_dropped(self, kind: str) -> int:
+        """Return for how many things of a kind, `Span` or `Log`, the SDK had no room since the last time."""
+        return sum(self._dropped.pop(name) for name in list(self._dropped) if kind in name)
 
 
 class Reporter(Protocol):
@@ -24,7 +111,7 @@ class Reporter(Protocol):
         """Tell what was not told yet, for some seconds at most. Blocks."""
 
 
-class Silent:
+class NullReporter:
     """Tells nobody."""
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
@@ -58,7 +145,7 @@ def open_reporter(
         BadInput: the packages that this takes are not installed.
     """
     if endpoint is None:
-        return Silent()
+        return NullReporter()
     try:
         from gateway.telemetry.otlp import OtlpReporter
     except ImportError as error:

@@ -4,6 +4,6 @@ Plain HTML that works without JavaScript. Paths and what they do are in `face.py
 `form.py`, what is shown in `pages.py` and `templates`. Called by the composition root alone.
 """
 
-from gateway.ui.face import voting_face
+from gateway.ui.feedback_form import feedback_form_api
 
-__all__ = ["voting_face"]
+__all__ = ["feedback_form_api"]

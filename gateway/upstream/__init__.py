@@ -10,10 +10,9 @@ opens one, `connection` carries an exchange over it. `head`, `sending` and `pars
 
 from __future__ import annotations
 
-from gateway.upstream.client import Upstream
-from gateway.upstream.failures import ExchangeFailed, ExchangeTimedOut, Phase
+from gateway.upstream.client import PoolStats, Upstream
+from gateway.upstream.errors import ExchangeFailed, ExchangeTimedOut, Phase
 from gateway.upstream.message import Origin, OutgoingRequest, Timeouts
-from gateway.upstream.pool import PoolStats
 from gateway.upstream.response import UpstreamResponse
 
 __all__ = [

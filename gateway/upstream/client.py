@@ -1,15 +1,242 @@
-"""Sending requests to providers."""
+"""HTTP client for providers: one pool of connections per origin, dialling, sending."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
-from gateway.upstream.failures import ExchangeFailed, StaleConnection
-from gateway.upstream.head import encode_head
-from gateway.upstream.message import Origin, OutgoingRequest, Timeouts
-from gateway.upstream.pool import Pool, PoolStats
+import aiohappyeyeballs
+
+from gateway.upstream.connection import Connection
+from gateway.upstream.errors import (
+    ExchangeFailed,
+    ExchangeTimedOut,
+    StaleConnection,
+    connect_failure,
+    peer_name,
+    tls_failure,
+)
+from gateway.upstream.message import Deadlines, Origin, OutgoingRequest, Timeouts, encode_head
 from gateway.upstream.response import UpstreamResponse
-from gateway.upstream.timing import Limits
+
+P = TypeVar("P", bound=asyncio.Protocol)
+
+HEAD_START_SECONDS = 0.25
+"""How long one address is tried alone before the next is tried beside it (RFC 8305, section 5)."""
+TLS_CLOSE_SECONDS = 1.0
+"""How long a closing TLS connection waits for the other side's close_notify."""
+
+
+async def dial(origin: Origin, deadlines: Deadlines, make_protocol: Callable[[], P]) -> P:
+    """Connect to `origin` and return the protocol that was made for it, connected.
+
+    Raises:
+        ExchangeFailed: the name, the port or the certificate is not right.
+        ExchangeTimedOut: it was not done by `limits.connect_at`.
+    """
+    sock = await _open_socket(origin, deadlines)
+    try:
+        async with asyncio.timeout_at(deadlines.connect_at):
+            return await _start_protocol(origin, sock, make_protocol)
+    except TimeoutError:
+        raise ExchangeTimedOut(
+            f"TLS handshake with {peer_name(origin)} took longer than {deadlines.connect_seconds:g} s.", "tls"
+        ) from None
+
+
+async def _open_socket(origin: Origin, deadlines: Deadlines) -> socket.socket:
+    try:
+        async with asyncio.timeout_at(deadlines.connect_at) as timeout:
+            return await _connect_first(origin)
+    except (OSError, ValueError, RuntimeError, OverflowError) as error:
+        if timeout.expired():
+            raise ExchangeTimedOut(
+                f"connecting to {peer_name(origin)} took longer than {deadlines.connect_seconds:g} s.",
+                "connect",
+            ) from None
+        raise connect_failure(error, origin) from error
+
+
+async def _connect_first(origin: Origin) -> socket.socket:
+    """Connect to the first address that answers. Not left to the loop, as uvloop tries them one by one."""
+    loop = asyncio.get_running_loop()
+    addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    return await aiohappyeyeballs.start_connection(
+        addresses, happy_eyeballs_delay=HEAD_START_SECONDS, loop=loop
+    )
+
+
+async def _start_protocol(origin: Origin, sock: socket.socket, make_protocol: Callable[[], P]) -> P:
+    loop = asyncio.get_running_loop()
+    try:
+        _, protocol = await loop.create_connection(
+            make_protocol,
+            sock=sock,
+            ssl=origin.tls,
+            server_hostname=origin.host if origin.tls else None,
+            ssl_shutdown_timeout=TLS_CLOSE_SECONDS if origin.tls else None,
+        )
+    except OSError as error:
+        raise tls_failure(error, origin) from error
+    return protocol
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """How many connections hold a socket, how many of these are idle, and how many requests wait for one."""
+
+    open_connections: int = 0
+    idle_connections: int = 0
+    waiting_requests: int = 0
+
+    def __add__(self, other: PoolStats) -> PoolStats:
+        return PoolStats(
+            self.open_connections + other.open_connections,
+            self.idle_connections + other.idle_connections,
+            self.waiting_requests + other.waiting_requests,
+        )
+
+
+class Pool:
+    """Connections to one origin.
+
+    The connection that was used last is used first, so that those not needed expire. Who has to wait is
+    served in order. A slot is the right to hold a socket: taken before dialling, freed when that is gone.
+
+    Args:
+        origin: where the connections lead, how many there may be, and how long an idle one is kept.
+        on_unused: called when there is neither a connection nor anybody who wants one.
+    """
+
+    def __init__(self, origin: Origin, on_unused: Callable[[], None]) -> None:
+        self._origin = origin
+        self._on_unused = on_unused
+        self._slots_taken = 0
+        self._connections: set[Connection] = set()
+        self._idle: list[Connection] = []
+        self._waiters: deque[asyncio.Future[Connection | None]] = deque()
+        self._is_closed = False
+        self._emptied: asyncio.Future[None] | None = None
+
+    async def acquire(self, deadlines: Deadlines) -> Connection:
+        """Return a connection for one exchange; it comes back by itself or is lost.
+
+        Raises:
+            ExchangeFailed: no new connection could be made, or the pool was closed.
+            ExchangeTimedOut: none came free or was made by `limits.connect_at`.
+        """
+        if self._idle:
+            return self._idle.pop()
+        if self._slots_taken < self._origin.max_connections:
+            self._slots_taken += 1
+            return await self._open(deadlines)
+        return await self._wait(deadlines) or await self._open(deadlines)
+
+    def stats(self) -> PoolStats:
+        """Count what is there now."""
+        return PoolStats(len(self._connections), len(self._idle), len(self._waiters))
+
+    async def close(self) -> None:
+        """Close every connection and turn away who waits; return when all sockets are gone."""
+        self._is_closed = True
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(self._closed())
+        self._waiters.clear()
+        self._idle.clear()
+        for connection in list(self._connections):
+            connection.close()
+        if self._connections:
+            self._emptied = asyncio.get_running_loop().create_future()
+            await self._emptied
+
+    def release(self, connection: Connection) -> None:
+        """Give a connection to whoever waits first, or keep it for a while."""
+        if self._is_closed:
+            connection.close()
+        elif (waiter := self._next_waiter()) is not None:
+            waiter.set_result(connection)
+        else:
+            self._idle.append(connection)
+            connection.keep(self._origin.keepalive_seconds)
+
+    def on_closed(self, connection: Connection) -> None:
+        """Free the slot of a connection whose socket is gone."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+            if connection in self._idle:
+                self._idle.remove(connection)
+            self._free_slot()
+        if self._emptied is not None and not self._connections and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    async def _open(self, deadlines: Deadlines) -> Connection:
+        """Dial, in a slot that has been taken."""
+        try:
+            connection = await dial(self._origin, deadlines, lambda: Connection(self._origin, self))
+        except BaseException:
+            self._free_slot()
+            raise
+        if connection.has_socket:
+            self._connections.add(connection)
+        else:
+            self._free_slot()
+        if self._is_closed:
+            connection.close()
+            raise self._closed()
+        return connection
+
+    async def _wait(self, deadlines: Deadlines) -> Connection | None:
+        """Wait in line for a connection that comes back, or for a slot to open one in (None)."""
+        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout_at(deadlines.connect_at):
+                return await waiter
+        except TimeoutError:
+            self._abandon(waiter)
+            peer, count = peer_name(self._origin), self._origin.max_connections
+            seconds = deadlines.connect_seconds
+            message = f"none of the {count} connections to {peer} came free within {seconds:g} s."
+            raise ExchangeTimedOut(message, "connect") from None
+        except asyncio.CancelledError:
+            self._abandon(waiter)
+            raise
+
+    def _abandon(self, waiter: asyncio.Future[Connection | None]) -> None:
+        """Pass on what a waiter was given in the moment in which it stopped waiting."""
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+        if waiter.cancelled() or waiter.exception() is not None:
+            return
+        connection = waiter.result()
+        if connection is None:
+            self._free_slot()
+        elif connection.is_open:
+            self.release(connection)
+
+    def _free_slot(self) -> None:
+        waiter = self._next_waiter()
+        if waiter is not None:
+            waiter.set_result(None)
+            return
+        self._slots_taken -= 1
+        if not self._slots_taken:
+            self._on_unused()
+
+    def _next_waiter(self) -> asyncio.Future[Connection | None] | None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                return waiter
+        return None
+
+    def _closed(self) -> ExchangeFailed:
+        return ExchangeFailed(f"the connections to {peer_name(self._origin)} were closed here.", "connect")
 
 
 class Upstream:
@@ -33,13 +260,13 @@ class Upstream:
         """
         loop = asyncio.get_running_loop()
         head = encode_head(request)
-        limits = Limits.from_now(loop.time(), timeouts)
+        deadlines = Deadlines.from_now(loop.time(), timeouts)
         while True:
-            connection = await self._pool(origin).acquire(limits)
+            connection = await self._pool(origin).acquire(deadlines)
             try:
-                return await connection.exchange(request, head, limits)
+                return await connection.exchange(request, head, deadlines)
             except StaleConnection:
-                limits = limits.from_retry(loop.time())
+                deadlines = deadlines.from_retry(loop.time())
 
     def stats(self) -> PoolStats:
         """Count connections and waiting requests of all origins."""

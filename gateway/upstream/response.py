@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from gateway.upstream.failures import ExchangeFailed
-from gateway.upstream.parsing import ResponseHead
+from gateway.upstream.errors import ExchangeFailed
+from gateway.upstream.parser import ResponseHead
 
 MAX_UNREAD_BYTES = 256 * 1024
 """How much of a body may lie unread before the upstream is made to wait."""
 
 
-Sink = Callable[[bytes], bool]
+BodySink = Callable[[bytes], bool]
 """Takes a piece of a body; tells whether it wants more now."""
 
 
-class Source(Protocol):
+class BodySource(Protocol):
     """Where a response's body comes from while there is more of it."""
 
     def resume(self) -> None:
@@ -40,15 +40,15 @@ class UpstreamResponse:
         "content_length", "has_body", "headers", "reason", "status",
     )  # fmt: skip
 
-    def __init__(self, head: ResponseHead, source: Source) -> None:
+    def __init__(self, head: ResponseHead, source: BodySource) -> None:
         self.status, self.reason, self.headers, self.has_body, self.content_length = head
-        self._source: Source | None = source
+        self._source: BodySource | None = source
         self._pieces: list[bytes] = []
         self._unread_bytes = 0
         self._is_ended = False
         self._failure: Exception | None = None
         self._arrival: asyncio.Future[None] | None = None
-        self._sink: Sink | None = None
+        self._sink: BodySink | None = None
 
     async def read(self) -> bytes:
         """Return all of the body that has arrived since the last call, at least one byte; b"" at the end.
@@ -65,7 +65,7 @@ class UpstreamResponse:
             raise self._failure
         return b""
 
-    async def pour(self, sink: Sink) -> None:
+    async def forward_to(self, sink: BodySink) -> None:
         """Hand the body on from where it arrives, which spares a change of tasks for each piece. Returns at the
         body's end, or when the sink wants no more for now.
 
@@ -147,7 +147,7 @@ class UpstreamResponse:
         self._failure = failure
         self.finish()
 
-    def _hand_on(self, sink: Sink, piece: bytes) -> None:
+    def _hand_on(self, sink: BodySink, piece: bytes) -> None:
         try:
             if sink(piece):
                 return

@@ -1,4 +1,4 @@
-"""Reading a JSON body: size first, then syntax. What it means is the face's business."""
+"""Read request bodies: size, JSON syntax, validation; errors that name the field."""
 
 from __future__ import annotations
 
@@ -6,29 +6,117 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from gateway.domain.json_volume import MAX_VALUES, holds_too_much
 from gateway.errors import BadInput, CallerTimeout, Overloaded, TooLarge
-from gateway.web.validation import field_path
+from gateway.models.ids import MAX_ID_BYTES, is_valid_id
+from gateway.wire.json_fields import MAX_JSON_VALUES, has_too_many_values
 
-MAX_QUESTION_BYTES = 256 * 1024
+IDEMPOTENCY_KEY = "Idempotency-Key"
+MAX_IDEMPOTENCY_KEY = 255
+"""Longest idempotency key taken, in characters."""
+
+MAX_SHOWN_CHARS = 40
+"""How much of a wrong value is shown, in characters."""
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate_body(model: type[Model], body: object, at: str = "") -> Model:
+    """Return a body, or the entry at a path in one, as a model. Raises BadInput that names the field to blame."""
+    if not isinstance(body, dict):
+        raise BadInput(f"must be an object; got {abbreviate(body)}.", field=at or "body")
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise to_bad_input(error, at) from None
+
+
+def to_bad_input(error: ValidationError, at: str = "") -> BadInput:
+    """Return the first thing that is wrong, with the path of its field.
+
+    Args:
+        at: path of what was validated inside the body, put before the field's (`[3]`).
+    """
+    first = error.errors(include_url=False)[0]
+    path = field_path(first["loc"], at)
+    return BadInput(f"{_describe_error(first)}.", field=path or "body")
+
+
+def field_path(steps: Sequence[int | str], at: str = "") -> str:
+    """Return the path of a field the way it is shown to callers: `[3].metadata.plan`."""
+    path = at
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            name = step if len(step) <= MAX_SHOWN_CHARS else f"{step[:MAX_SHOWN_CHARS]}…"
+            path += f".{name}" if path else name
+    return path
+
+
+def abbreviate(value: object) -> str:
+    """Return a JSON value as an error message may show it: short, on one line, its type plain to see."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "an array"
+    text = json.dumps(value, default=str)
+    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}…"
+
+
+def parse_id(value: object) -> str:
+    """Return a trace, request or span id. Raises ValueError for what cannot be one."""
+    if isinstance(value, str) and is_valid_id(value):
+        return value
+    raise ValueError(f"must be a printable string of 1 to {MAX_ID_BYTES} bytes; got {abbreviate(value)}")
+
+
+def read_idempotency_key(headers: Mapping[str, str]) -> str | None:
+    """Return the caller's idempotency key, None if there is none.
+
+    Source: draft-ietf-httpapi-idempotency-key-header, whose quotes around the key are not asked for here.
+
+    Raises:
+        BadInput: it is empty, longer than 255 characters, or not printable.
+    """
+    key = headers.get(IDEMPOTENCY_KEY)
+    if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isprintable()):
+        raise BadInput(f"must be 1 to {MAX_IDEMPOTENCY_KEY} printable characters.", field=IDEMPOTENCY_KEY)
+    return key
+
+
+def _describe_error(error: ErrorDetails) -> str:
+    if error["type"] == "missing":
+        return "is missing"
+    if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"must be an object; got {abbreviate(error['input'])}"
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}; got {abbreviate(error['input'])}"
+
+
+MAX_QUERY_BODY_BYTES = 256 * 1024
 """Longest body of a question. A filter with as many conditions as one may have takes about a third of it."""
 
 MAX_DEPTH = 64
 """Deepest nesting of arrays and objects taken."""
 
-SMALL_BYTES = 64 * 1024
+FREE_BYTES = 64 * 1024
 """How much of each body is taken however much others hold, so that large ones keep no small one out."""
 
-_LONG_BYTES = 64 * 1024
+_THREAD_BYTES = 64 * 1024
 """Bodies longer than this are not gone through on the event loop, where other callers' streams pass."""
 
-_FEW_OBJECTS = 4
+_OBJECTS_PER_ENTRY = 4
 """An array with no more objects than so many for each entry that it may have is not worth a look beforehand."""
 
 _SEPARATOR = re.compile(r"[ \t\n\r,]*")
@@ -43,9 +131,9 @@ class BodyLimits:
         most_bytes: how much the bodies of all requests under way may hold together beyond SMALL_BYTES of each.
     """
 
-    def __init__(self, patience_seconds: float = 60.0, most_bytes: int = 64 * 1024 * 1024) -> None:
-        self.patience_seconds = patience_seconds
-        self.most_bytes = most_bytes
+    def __init__(self, body_timeout_seconds: float = 60.0, max_held_bytes: int = 64 * 1024 * 1024) -> None:
+        self.body_timeout_seconds = body_timeout_seconds
+        self.max_held_bytes = max_held_bytes
         self.held_bytes = 0
         """What they hold now."""
 
@@ -54,17 +142,17 @@ class RequestBody:
     """How much of its body a request under way holds."""
 
     def __init__(self, limits: BodyLimits) -> None:
-        self.longest_bytes: int | None = None
+        self.max_bytes: int | None = None
         """Set where a caller may send less than others: the longest body taken of it."""
-        self.patience_seconds = limits.patience_seconds
+        self.body_timeout_seconds = limits.body_timeout_seconds
         self._limits = limits
         self._size = 0
         self._held_bytes = 0
 
     def hold(self, size: int) -> None:
         """Count so many more bytes. Raises Overloaded where all requests would hold too much with them."""
-        more = max(0, self._size + size - SMALL_BYTES) - self._held_bytes
-        if self._limits.held_bytes + more > self._limits.most_bytes:
+        more = max(0, self._size + size - FREE_BYTES) - self._held_bytes
+        if self._limits.held_bytes + more > self._limits.max_held_bytes:
             raise Overloaded(
                 "other long bodies are being read.", hint="Send this one again, or in smaller parts."
             )
@@ -82,7 +170,7 @@ REQUEST_BODY = web.RequestKey("request_body", RequestBody)
 """Set on each request to the gateway's own paths."""
 
 
-async def read_json(request: web.Request, limit_bytes: int, most_entries: int | None = None) -> object:
+async def read_json(request: web.Request, limit_bytes: int, max_entries: int | None = None) -> object:
     """Read and decode a JSON body, whatever its content type is said to be.
 
     Args:
@@ -93,19 +181,19 @@ async def read_json(request: web.Request, limit_bytes: int, most_entries: int | 
         BadInput: see `parse_json`.
     """
     raw = await read_body(request, limit_bytes)
-    if len(raw) > _LONG_BYTES:
-        return await asyncio.to_thread(parse_json, raw, most_entries)
-    return parse_json(raw, most_entries)
+    if len(raw) > _THREAD_BYTES:
+        return await asyncio.to_thread(parse_json, raw, max_entries)
+    return parse_json(raw, max_entries)
 
 
-async def read_question(request: web.Request, limit_bytes: int) -> object:
+async def read_query_body(request: web.Request, limit_bytes: int) -> object:
     """Read and decode the JSON body of a question, which is short. Raises what `read_json` does."""
-    return await read_json(request, min(limit_bytes, MAX_QUESTION_BYTES))
+    return await read_json(request, min(limit_bytes, MAX_QUERY_BODY_BYTES))
 
 
-def _has_more(raw: bytes, most: int) -> bool:
+def _has_more_entries(raw: bytes, most: int) -> bool:
     """Tell whether a JSON text that holds very many objects is an array of more entries than these."""
-    if raw.count(b"{") <= most * _FEW_OBJECTS or not raw.lstrip().startswith(b"["):
+    if raw.count(b"{") <= most * _OBJECTS_PER_ENTRY or not raw.lstrip().startswith(b"["):
         return False
     decoder = json.JSONDecoder()
     try:
@@ -129,25 +217,25 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
         BadInput: it is not what its content or transfer encoding says.
     """
     held = request[REQUEST_BODY]
-    if held.longest_bytes is not None:
-        limit_bytes = min(limit_bytes, held.longest_bytes)
+    if held.max_bytes is not None:
+        limit_bytes = min(limit_bytes, held.max_bytes)
     if (request.content_length or 0) > limit_bytes:
         raise _too_large(limit_bytes)
-    pieces: list[bytes] = []
+    chunks: list[bytes] = []
     size = 0
     try:
-        while piece := await read_piece(request, held.patience_seconds):
-            size += len(piece)
+        while chunk := await read_chunk(request, held.body_timeout_seconds):
+            size += len(chunk)
             if size > limit_bytes:
                 raise _too_large(limit_bytes)
-            held.hold(len(piece))
-            pieces.append(piece)
+            held.hold(len(chunk))
+            chunks.append(chunk)
     except (HttpProcessingError, web.RequestPayloadError):
         raise BadInput("is not encoded the way its headers say.", field="body") from None
-    return b"".join(pieces)
+    return b"".join(chunks)
 
 
-async def read_piece(request: web.BaseRequest, patience_seconds: float) -> bytes:
+async def read_chunk(request: web.BaseRequest, body_timeout_seconds: float) -> bytes:
     """Return what has come of a body, waiting until there is something; b"" at its end.
 
     Raises:
@@ -157,16 +245,16 @@ async def read_piece(request: web.BaseRequest, patience_seconds: float) -> bytes
         if request.content.is_eof():
             # All of it has come with the head, as nearly always: then there is nothing to wait for.
             return await request.content.readany()
-        async with asyncio.timeout(patience_seconds):
+        async with asyncio.timeout(body_timeout_seconds):
             return await request.content.readany()
     except TimeoutError:
         raise CallerTimeout(
-            f"no more of the body came within {patience_seconds:g} seconds.",
+            f"no more of the body came within {body_timeout_seconds:g} seconds.",
             hint="Send it without such pauses; server.read_timeout says how long they may be.",
         ) from None
 
 
-def parse_json(raw: bytes, most_entries: int | None = None) -> object:
+def parse_json(raw: bytes, max_entries: int | None = None) -> object:
     """Decode a JSON text (RFC 8259), each number and character of it exactly, or not at all.
 
     Args:
@@ -178,18 +266,18 @@ def parse_json(raw: bytes, most_entries: int | None = None) -> object:
         BadInput: it has more entries, is not JSON, nested too deeply, or holds an integer that 64 bits do not;
             names the field where one is to blame.
     """
-    if most_entries is not None and _has_more(raw, most_entries):
-        raise BadInput(f"must be an array of 1 to {most_entries:,} entries; got more.", field="body")
-    if holds_too_much(raw):
-        raise TooLarge(f"holds more than {MAX_VALUES:,} values.", field="body")
+    if max_entries is not None and _has_more_entries(raw, max_entries):
+        raise BadInput(f"must be an array of 1 to {max_entries:,} entries; got more.", field="body")
+    if has_too_many_values(raw):
+        raise TooLarge(f"holds more than {MAX_JSON_VALUES:,} values.", field="body")
     try:
         body: object = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise _explain(raw, error) from None
+        raise _explain_syntax_error(raw, error) from None
     _refuse_deep(body)
     if _MAY_EXCEED_64_BITS.search(raw):
         # Integers beyond 64 bits became floats above, and would not be stored as they were sent.
-        _refuse_faults(json.loads(raw))
+        _refuse_invalid_values(json.loads(raw))
     return body
 
 
@@ -197,12 +285,12 @@ def _too_large(limit_bytes: int) -> TooLarge:
     return TooLarge(f"is longer than the {limit_bytes:,} bytes taken here.", field="body")
 
 
-def _explain(raw: bytes, error: orjson.JSONDecodeError) -> BadInput:
+def _explain_syntax_error(raw: bytes, error: orjson.JSONDecodeError) -> BadInput:
     """Find the field that makes `raw` no JSON, where a more lenient reader can get past it."""
     if not raw.strip():
         return BadInput("is empty; send a JSON object.", field="body")
     try:
-        _refuse_faults(json.loads(raw))
+        _refuse_invalid_values(json.loads(raw))
     except BadInput as found:
         return found
     except RecursionError:
@@ -212,15 +300,15 @@ def _explain(raw: bytes, error: orjson.JSONDecodeError) -> BadInput:
     return BadInput(f"is not valid JSON: {error.msg}.", field="body")
 
 
-def _refuse_faults(body: object) -> None:
-    for steps, value in _walk(body):
-        if fault := _fault(steps[-1]):
+def _refuse_invalid_values(body: object) -> None:
+    for steps, value in _walk_values(body):
+        if fault := _invalid_reason(steps[-1]):
             raise BadInput(f"has a key that {fault}", field=field_path(steps[1:-1]) or "body")
-        if fault := _fault(value):
+        if fault := _invalid_reason(value):
             raise BadInput(fault, field=field_path(steps[1:]) or "body")
 
 
-def _fault(value: object) -> str | None:
+def _invalid_reason(value: object) -> str | None:
     """What is wrong with a key or scalar that the lenient reader let pass."""
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number; NaN and Infinity are not JSON."
@@ -246,7 +334,7 @@ def _refuse_deep(body: object) -> None:
         level = [item for parent in level for item in _items(parent) if isinstance(item, dict | list)]
         if not level:
             return
-    for steps, value in _walk(body):
+    for steps, value in _walk_values(body):
         if len(steps) > MAX_DEPTH and isinstance(value, dict | list):
             raise _too_deep(field_path(steps[1:3]))
 
@@ -261,7 +349,7 @@ def _too_deep(path: str) -> BadInput:
     return BadInput(f"is nested more than {MAX_DEPTH} levels deep.", field=path)
 
 
-def _walk(body: object) -> Iterator[tuple[list[int | str], object]]:
+def _walk_values(body: object) -> Iterator[tuple[list[int | str], object]]:
     """Every value in the order it is written, with the steps to it: a list that changes as the walk goes on.
 
     The first step leads to the body itself. Nesting is no matter: nothing here calls itself.

@@ -10,11 +10,10 @@ from uuid import UUID
 import orjson
 from pydantic import BeforeValidator, Field
 
-from gateway.domain.feedback import Feedback
-from gateway.domain.ids import MAX_ID_BYTES
 from gateway.errors import BadInput
-from gateway.web.bodies import parse_json
-from gateway.web.validation import parse_id, shown
+from gateway.models.feedback import Feedback
+from gateway.models.ids import MAX_ID_BYTES
+from gateway.web.bodies import abbreviate, parse_id, parse_json
 
 MAX_BULK = 1000
 """Most entries in one call."""
@@ -26,7 +25,7 @@ JOINED_HEADER = "x-gateway-feedback-joined"
 """Tells how many of a call's entries are joined to something that is logged: `1 of 1`."""
 
 
-def one_or_many(body: object) -> list[tuple[str, object]]:
+def list_entries(body: object) -> list[tuple[str, object]]:
     """Return the entries in a body, which is one or an array of 1 to 1,000, each with the path to it.
 
     Raises:
@@ -52,19 +51,19 @@ def parse_uuid(value: object) -> str:
             return value.lower()
     except ValueError:
         pass
-    raise ValueError(f"must be a UUID; got {shown(value)}")
+    raise ValueError(f"must be a UUID; got {abbreviate(value)}")
 
 
 def _grade(value: object) -> int:
     if is_number(value) and value in range(-10, 11):
         return int(value)
-    raise ValueError(f"must be an integer from -10 to 10; got {shown(value)}")
+    raise ValueError(f"must be an integer from -10 to 10; got {abbreviate(value)}")
 
 
 def _weight(value: object) -> float:
     if is_number(value) and 0 <= value <= 1:
         return float(value)
-    raise ValueError(f"must be a number from 0 to 1; got {shown(value)}")
+    raise ValueError(f"must be a number from 0 to 1; got {abbreviate(value)}")
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -75,13 +74,13 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def _text(value: object) -> str | None:
     if isinstance(value, str) and "\0" not in value:
         return value or None
-    raise ValueError(f"must be a string without the character U+0000; got {shown(value)}")
+    raise ValueError(f"must be a string without the character U+0000; got {abbreviate(value)}")
 
 
 def _metadata(value: object) -> dict[str, object]:
-    found = _parsed(value) if isinstance(value, str) else value
+    found = _parse_json_string(value) if isinstance(value, str) else value
     if not isinstance(found, dict):
-        raise ValueError(f"must be an object, or a string that holds one as JSON; got {shown(value)}")
+        raise ValueError(f"must be an object, or a string that holds one as JSON; got {abbreviate(value)}")
     size = len(orjson.dumps(found))
     if size > MAX_METADATA_BYTES:
         raise ValueError(f"may be {MAX_METADATA_BYTES:,} bytes long as JSON; got {size:,}")
@@ -90,7 +89,7 @@ def _metadata(value: object) -> dict[str, object]:
     return found
 
 
-def _parsed(text: str) -> object:
+def _parse_json_string(text: str) -> object:
     try:
         return parse_json(text.encode())
     except BadInput as error:
@@ -107,22 +106,22 @@ def has_nul(value: object) -> bool:
     return isinstance(value, str) and "\0" in value
 
 
-def unless_null(check: Callable[[object], object], takes: Any) -> BeforeValidator:
+def optional_field(check: Callable[[object], object], accepts: Any) -> BeforeValidator:
     """Check what is not null. `takes` is what `/openapi.json` says may be sent."""
     return BeforeValidator(
-        lambda value: None if value is None else check(value), json_schema_input_type=takes | None
+        lambda value: None if value is None else check(value), json_schema_input_type=accepts | None
     )
 
 
 _GradeRange = Annotated[int, Field(ge=-10, le=10)]
 _WeightRange = Annotated[float, Field(ge=0, le=1)]
 
-OptionalId = Annotated[str | None, unless_null(parse_id, takes=Annotated[str, Field(min_length=1)])]
+OptionalId = Annotated[str | None, optional_field(parse_id, accepts=Annotated[str, Field(min_length=1)])]
 AnyId = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), BeforeValidator(parse_id)]
 Grade = Annotated[_GradeRange, BeforeValidator(_grade)]
-OptionalGrade = Annotated[int | None, unless_null(_grade, takes=_GradeRange)]
-Weight = Annotated[float | None, unless_null(_weight, takes=_WeightRange)]
-Metadata = Annotated[dict[str, object] | None, unless_null(_metadata, takes=dict[str, object] | str)]
-Text = Annotated[str | None, unless_null(_text, takes=str)]
+OptionalGrade = Annotated[int | None, optional_field(_grade, accepts=_GradeRange)]
+Weight = Annotated[float | None, optional_field(_weight, accepts=_WeightRange)]
+Metadata = Annotated[dict[str, object] | None, optional_field(_metadata, accepts=dict[str, object] | str)]
+Text = Annotated[str | None, optional_field(_text, accepts=str)]
 """Words; none where they are empty."""
-EntryId = Annotated[str | None, unless_null(parse_uuid, takes=UUID)]
+EntryId = Annotated[str | None, optional_field(parse_uuid, accepts=UUID)]

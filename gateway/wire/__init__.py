@@ -8,7 +8,7 @@ answer (`reassemble`).
 
 from __future__ import annotations
 
-from gateway.wire.endpoint import endpoint_of
-from gateway.wire.reading import read_facts, reassemble
+from gateway.wire.endpoints import endpoint_of
+from gateway.wire.facts import read_facts, reassemble
 
 __all__ = ["endpoint_of", "read_facts", "reassemble"]

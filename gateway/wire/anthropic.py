@@ -1,43 +1,54 @@
-"""Anthropic's Messages: one object, or a stream of typed events that build it block by block.
-
-Source: https://docs.anthropic.com/en/api/messages and /messages-streaming.
-"""
+"""Anthropic's Messages, streamed or not, and batches of them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from urllib.parse import unquote
 
-from gateway.domain.request import NOTHING_STATED, Billing, Charge, Usage
-from gateway.wire.fields import (
+from gateway.models.request import NO_BILLING, Billing, Charge, Usage
+from gateway.wire.endpoints import model_in_path
+from gateway.wire.event_streams import DEFAULT_EVENT, MAX_EVENTS, Stream
+from gateway.wire.formats import (
+    ENDED_EARLY,
+    JsonFormat,
+    RequestFacts,
+    ResponseFacts,
+    WireMessage,
+    error_message,
+    states_error,
+    unreadable_note,
+)
+from gateway.wire.json_fields import (
+    MAX_TEXT,
     JsonObject,
     count_in,
     first_count,
     index_in,
+    join_text,
     object_in,
     objects_in,
     parse_object,
+    parse_tool_input,
     text_in,
 )
-from gateway.wire.folding import join_text, parse_input
-from gateway.wire.format import Answered
-from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
 from gateway.wire.openai_usage import add_usage, stated_cost
-from gateway.wire.sse import DEFAULT_EVENT, Stream
+from gateway.wire.pricing import subtract_usage
 
-_TELLING = frozenset({"message_start", "message_delta", "error"})
+_FACT_EVENTS = frozenset({"message_start", "message_delta", "error"})
 """Events worth parsing for facts."""
 
-_WITHIN = frozenset({"message", "fallback_message", None})
+_COUNTED_ITERATIONS = frozenset({"message", "fallback_message", None})
 """Iterations that the counts at the top are the sum of."""
 
-_UNNAMED = frozenset({DEFAULT_EVENT, "chunk"})
+_UNNAMED_EVENTS = frozenset({DEFAULT_EVENT, "chunk"})
 """What the events of servers that do not name them are called, and Bedrock's: most of them have to be parsed."""
 
 _DELTA_TYPES = (b'"content_block_delta"', b'"ping"')
 
 
-def recognises(answer: JsonObject) -> bool:
+def recognises_message(answer: JsonObject) -> bool:
     """Tell whether an answer is a message, or an event of one."""
     return answer.get("type") in ("message", "message_start") or "stop_sequence" in answer
 
@@ -47,44 +58,50 @@ def read_user(request: JsonObject) -> str | None:
     return text_in(object_in(request, "metadata"), "user_id")
 
 
-def read_answer(answer: JsonObject) -> Answered:
+def read_message(answer: JsonObject) -> ResponseFacts:
     """Return what a message, or an error in its place, says."""
-    return _read_message(answer)
+    return _read_message_facts(answer)
 
 
-def read_stream(stream: Stream) -> Answered:
+def read_message_stream(stream: Stream) -> ResponseFacts:
     """Return what a streamed message says."""
     events: list[JsonObject] = []
-    is_over = False
-    for name, data in stream.arrived:
-        if name in _TELLING or (name in _UNNAMED and not any(kind in data[:64] for kind in _DELTA_TYPES)):
+    has_ended = False
+    for name, data in stream.all_events:
+        if name in _FACT_EVENTS or (
+            name in _UNNAMED_EVENTS and not any(kind in data[:64] for kind in _DELTA_TYPES)
+        ):
             event = parse_object(data)
             if event is not None:
                 events.append(event)
-                is_over = is_over or event.get("type") == "message_stop"
+                has_ended = has_ended or event.get("type") == "message_stop"
         elif name == "message_stop":
-            is_over = True
-    message = _build_envelope(_since_last_start(events))
-    is_over = is_over or text_in(message, "stop_reason") is not None
-    return _read_message(message, is_over, _other_ids(events))
+            has_ended = True
+    message = _build_envelope(_last_message_events(events))
+    has_ended = has_ended or text_in(message, "stop_reason") is not None
+    return _read_message_facts(message, has_ended, _other_ids(events))
 
 
-def _read_message(
-    message: JsonObject, is_over: bool | None = None, other_ids: tuple[str, ...] = ()
-) -> Answered:
+def _read_message_facts(
+    message: JsonObject, has_ended: bool | None = None, other_ids: tuple[str, ...] = ()
+) -> ResponseFacts:
     usage = object_in(message, "usage")
     finish_reason, note = text_in(message, "stop_reason"), error_message(message)
     counted = _read_usage(usage)
-    if is_over is not None and finish_reason is None:
+    if has_ended is not None and finish_reason is None:
         # The first event's output count is not the answer's; only the last one has that.
         counted = replace(counted, completion_tokens=None)
-        note = note or (None if is_over else ENDED_EARLY)
+        note = note or (None if has_ended else ENDED_EARLY)
     charges: tuple[Charge, ...] = ()
     if "iterations" in usage:
-        beside = [part for part in objects_in(usage, "iterations") if text_in(part, "type") not in _WITHIN]
-        charges = tuple(_read_charge(part, message) for part in beside)
+        extra_charges = [
+            part
+            for part in objects_in(usage, "iterations")
+            if text_in(part, "type") not in _COUNTED_ITERATIONS
+        ]
+        charges = tuple(_read_charge(part, message) for part in extra_charges)
         counted = add_usage([counted, *(charge.usage for charge in charges)])
-    return Answered(
+    return ResponseFacts(
         model=text_in(message, "model"),
         usage=counted,
         response_id=text_in(message, "id"),
@@ -92,20 +109,20 @@ def _read_message(
         note=note,
         billing=_read_billing(usage, charges),
         has_failed=states_error(message),
-        is_over=is_over,
+        has_ended=has_ended,
         other_ids=other_ids,
     )
 
 
-def rebuild(events: list[JsonObject]) -> JsonObject | None:
+def rebuild_message(events: list[JsonObject]) -> JsonObject | None:
     """Return the message that these events build: the last one, where a server began again."""
-    events = _since_last_start(events)
+    events = _last_message_events(events)
     message = _build_envelope(events)
     blocks = _build_blocks(events)
     return message | {"content": blocks} if blocks else message or None
 
 
-def _since_last_start(events: list[JsonObject]) -> list[JsonObject]:
+def _last_message_events(events: list[JsonObject]) -> list[JsonObject]:
     """The events from the start of the last message, where another was begun and not ended before it."""
     begins, message_id = 0, None
     for position, event in enumerate(events):
@@ -166,7 +183,7 @@ def _build_block(start: JsonObject, deltas: list[JsonObject]) -> JsonObject:
         earlier = block.get("citations")
         block["citations"] = [*(earlier if isinstance(earlier, list) else []), *citations]
     if pieces := added.pop("partial_json", []):
-        block["input"] = parse_input(join_text(pieces), block.get("input"))
+        block["input"] = parse_tool_input(join_text(pieces), block.get("input"))
     for key, texts in added.items():
         block[key] = join_text([block.get(key), *texts])
     return block
@@ -212,7 +229,7 @@ def _read_billing(usage: JsonObject, others: tuple[Charge, ...]) -> Billing:
     stated = None if "cost" not in usage else stated_cost(usage)
     units, terms = _units_of(usage), _terms_of(usage)
     if stated is None and not (units or terms or others):
-        return NOTHING_STATED
+        return NO_BILLING
     return Billing(stated, units, terms, others)
 
 
@@ -235,4 +252,106 @@ def _terms_of(usage: JsonObject) -> Mapping[str, str]:
     return terms
 
 
-FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild, read_user)
+MESSAGES = JsonFormat(recognises_message, read_message, read_message_stream, rebuild_message, read_user)
+
+
+_BATCH_IN_PATH = re.compile(r"/batches/([^/?]+)/results(?:[/?]|$)")
+_MODEL_FIELD = "model"
+
+
+def recognises_batch(answer: JsonObject) -> bool:
+    """Tell whether an answer is a batch."""
+    return answer.get("type") == "message_batch"
+
+
+def read_batch(answer: JsonObject) -> ResponseFacts:
+    """Return what a batch, a list of batches, or an error in its place, says."""
+    return ResponseFacts(
+        response_id=text_in(answer, "id"), note=error_message(answer), has_failed=states_error(answer)
+    )
+
+
+def refuse_batch_stream(stream: Stream) -> ResponseFacts:
+    """Return nothing but a note: a batch is no stream."""
+    return ResponseFacts(note="a batch came as a stream of events", has_ended=True)
+
+
+def rebuild_nothing(events: list[JsonObject]) -> None:
+    """Return None: a batch is no stream."""
+
+
+class _BatchFormat(JsonFormat):
+    def read_request(self, request: WireMessage) -> RequestFacts:
+        """Return the model that all of the batch's requests ask for."""
+        asked = parse_object(request.body) or {}
+        models = {text_in(object_in(one, "params"), _MODEL_FIELD) for one in objects_in(asked, "requests")}
+        return RequestFacts(model=models.pop() if len(models) == 1 else model_in_path(request.path))
+
+
+class BatchResultsFormat:
+    """The WireFormat of results: usage is the sum over all messages, each at the batch price of its own model."""
+
+    def recognises(self, answer: JsonObject) -> bool:
+        """Tell whether an answer's first line is a result."""
+        return "custom_id" in answer and "type" in object_in(answer, "result")
+
+    def read_request(self, request: WireMessage) -> RequestFacts:
+        """Return nothing: the call names a batch, and no model."""
+        return RequestFacts()
+
+    def read_response(self, response: WireMessage) -> ResponseFacts:
+        """Return what all results say. An error in their place is noted."""
+        found = _BATCH_IN_PATH.search(response.path)
+        batch_id = unquote(found[1]) if found else None
+        lines = [parse_object(line) for line in response.body.split(b"\n", MAX_EVENTS)[:MAX_EVENTS]]
+        parsed = [line for line in lines if line is not None]
+        if len(parsed) == 1 and states_error(parsed[0]) and "custom_id" not in parsed[0]:
+            return ResponseFacts(note=error_message(parsed[0]), has_failed=True)
+        if response.body.strip() and not parsed:
+            return ResponseFacts(note=unreadable_note("response", response.body))
+        messages = [
+            message for line in parsed if (message := object_in(object_in(line, "result"), "message"))
+        ]
+        charges = _add_charges(charge for message in messages for charge in _message_charges(message))
+        own, others = (charges[0], charges[1:]) if charges else (Charge(), ())
+        return ResponseFacts(
+            model=own.model,
+            usage=add_usage(charge.usage for charge in charges),
+            response_id=batch_id if batch_id and len(batch_id) <= MAX_TEXT else None,
+            billing=Billing(units=own.units, terms=own.terms, others=tuple(others)),
+        )
+
+    def reassemble(self, content_type: str, body: bytes) -> None:
+        """Return None: results are no stream."""
+
+
+def _message_charges(message: JsonObject) -> list[Charge]:
+    facts = read_message(message)
+    extra_charges = facts.billing.others
+    own = subtract_usage(facts.usage, [charge.usage for charge in extra_charges])
+    return [
+        Charge(facts.model, own, facts.billing.units, facts.billing.terms),
+        *(Charge(each.model or facts.model, each.usage, each.units, each.terms) for each in extra_charges),
+    ]
+
+
+def _add_charges(charges: Iterable[Charge]) -> list[Charge]:
+    """Return one charge for each model and terms. All have the batch price, whether they say so or not."""
+    alike: dict[tuple[object, ...], list[Charge]] = {}
+    for charge in charges:
+        terms = dict(charge.terms) | {"processing": "batch"}
+        alike.setdefault((charge.model, *sorted(terms.items())), []).append(charge)
+    return [_sum_charges(found) for found in alike.values()]
+
+
+def _sum_charges(charges: list[Charge]) -> Charge:
+    units: dict[str, float] = {}
+    for charge in charges:
+        for name, count in charge.units.items():
+            units[name] = units.get(name, 0) + count
+    terms = dict(charges[0].terms) | {"processing": "batch"}
+    return Charge(charges[0].model, add_usage(charge.usage for charge in charges), units, terms)
+
+
+BATCHES = _BatchFormat(recognises_batch, read_batch, refuse_batch_stream, rebuild_nothing)
+BATCH_RESULTS = BatchResultsFormat()

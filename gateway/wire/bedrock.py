@@ -1,8 +1,4 @@
-"""Amazon Bedrock: Converse, which has one shape for all models, and what both of its calls say in headers.
-
-Source: boto3 1.44's model of `bedrock-runtime`; Amazon Bedrock user guide, "Prompt caching" (tokens that were
-cached are counted beside the others) and "Inference request parameters and response fields".
-"""
+"""Amazon Bedrock: Converse, models invoked in their own shapes, counts in headers."""
 
 from __future__ import annotations
 
@@ -10,32 +6,44 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from gateway.domain.exchange import RawHeaders, first_value
-from gateway.domain.request import NOTHING_STATED, Billing, Usage
-from gateway.wire.endpoint import model_in_path
-from gateway.wire.fields import (
+from gateway.models.exchange import RawHeaders, first_value
+from gateway.models.request import NO_BILLING, Billing, Usage
+from gateway.wire import anthropic, openai_chat
+from gateway.wire.endpoints import model_in_path
+from gateway.wire.event_streams import Stream
+from gateway.wire.formats import (
+    ENDED_EARLY,
+    JsonFormat,
+    RequestFacts,
+    ResponseFacts,
+    WireMessage,
+    error_message,
+    states_error,
+)
+from gateway.wire.json_fields import (
     MAX_COUNT,
     MAX_TEXT,
     JsonObject,
     count_in,
     first_count,
     index_in,
+    join_deltas,
+    join_text,
+    last_values,
     object_in,
     objects_in,
     parse_object,
+    parse_tool_input,
     text_in,
 )
-from gateway.wire.folding import fold, join_text, parse_input
-from gateway.wire.format import Answered, Asked, WireMessage
-from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
-from gateway.wire.sse import Stream
+from gateway.wire.openai_usage import read_usage
 
-METRICS = "amazon-bedrock-invocationMetrics"
+METRICS_FIELD = "amazon-bedrock-invocationMetrics"
 """Field that the last event of an invoked model's stream has, whichever model it is."""
 
-_REQUEST_ID = b"x-amzn-requestid"
-_TIER = b"x-amzn-bedrock-service-tier"
-_COUNTS = {
+_REQUEST_ID_HEADER = b"x-amzn-requestid"
+_TIER_HEADER = b"x-amzn-bedrock-service-tier"
+_COUNT_HEADERS = {
     "inputTokenCount": b"x-amzn-bedrock-input-token-count",
     "outputTokenCount": b"x-amzn-bedrock-output-token-count",
     "cacheReadInputTokenCount": b"x-amzn-bedrock-cache-read-input-token-count",
@@ -43,7 +51,7 @@ _COUNTS = {
 }
 """Headers with counts, by what METRICS call the same."""
 
-_WRAPPED = (
+_WRAPPER_FIELDS = (
     "messageStart",
     "contentBlockStart",
     "contentBlockDelta",
@@ -53,10 +61,10 @@ _WRAPPED = (
 )
 """Types of events. Invoked, Nova puts each event into a field that is called so."""
 
-_SILENT = frozenset({"contentBlockStart", "contentBlockDelta", "contentBlockStop"})
+_CONTENT_EVENTS = frozenset({"contentBlockStart", "contentBlockDelta", "contentBlockStop"})
 """Types of events that tell nothing but content."""
 
-_AT_THE_END = (
+_END_FIELDS = (
     "stopReason",
     "usage",
     "metrics",
@@ -81,38 +89,38 @@ class BedrockFormat:
         """Tell whether an answer, or a stream's first object, calls itself one of this format."""
         return self.body.recognises(answer)
 
-    def read_request(self, request: WireMessage) -> Asked:
+    def read_request(self, request: WireMessage) -> RequestFacts:
         """Return what the request says. The path names the model, whatever the model's own body says."""
         asked = self.body.read_request(request)
         return replace(asked, model=model_in_path(request.path) or asked.model)
 
-    def read_response(self, response: WireMessage) -> Answered:
+    def read_response(self, response: WireMessage) -> ResponseFacts:
         """Return what the response says."""
-        answered = with_counts(self.body.read_response(response), _counts_in(response.headers))
-        tier = first_value(response.headers, _TIER).decode("latin-1")
-        if tier and "service_tier" not in answered.billing.terms:
-            answered = replace(answered, billing=_with_tier(answered.billing, tier))
-        request_id = first_value(response.headers, _REQUEST_ID).decode("latin-1")
-        if not 0 < len(request_id) <= MAX_TEXT or request_id == answered.response_id:
-            return answered
+        facts = fill_counts(self.body.read_response(response), _read_count_headers(response.headers))
+        tier = first_value(response.headers, _TIER_HEADER).decode("latin-1")
+        if tier and "service_tier" not in facts.billing.terms:
+            facts = replace(facts, billing=_with_tier(facts.billing, tier))
+        request_id = first_value(response.headers, _REQUEST_ID_HEADER).decode("latin-1")
+        if not 0 < len(request_id) <= MAX_TEXT or request_id == facts.response_id:
+            return facts
         # Who called by way of boto3 holds this one in any case: ResponseMetadata.RequestId.
-        if answered.response_id is None:
-            return replace(answered, response_id=request_id)
-        return replace(answered, other_ids=(*answered.other_ids, request_id))
+        if facts.response_id is None:
+            return replace(facts, response_id=request_id)
+        return replace(facts, other_ids=(*facts.other_ids, request_id))
 
     def reassemble(self, content_type: str, body: bytes) -> JsonObject | None:
         """Return a streamed answer as one object."""
         return self.body.reassemble(content_type, body)
 
 
-def with_counts(answered: Answered, counts: JsonObject) -> Answered:
+def fill_counts(facts: ResponseFacts, counts: JsonObject) -> ResponseFacts:
     """Return the answer with these counts, as METRICS have them, on the side on which it has none of its own."""
-    own, usage = read_counts(counts), answered.usage
+    own, usage = read_counts(counts), facts.usage
     if usage.prompt_tokens is None and own.prompt_tokens is not None:
         usage = replace(own, completion_tokens=usage.completion_tokens)
     if usage.completion_tokens is None and own.completion_tokens is not None:
         usage = replace(usage, completion_tokens=own.completion_tokens)
-    return answered if usage is answered.usage else replace(answered, usage=usage)
+    return facts if usage is facts.usage else replace(facts, usage=usage)
 
 
 def read_counts(counts: JsonObject) -> Usage:
@@ -128,7 +136,7 @@ def read_counts(counts: JsonObject) -> Usage:
     )
 
 
-def recognises(answer: JsonObject) -> bool:
+def recognises_converse(answer: JsonObject) -> bool:
     """Tell whether an answer is Converse's, or the first event of one."""
     begun = answer.get("messageStart", answer)
     if isinstance(begun, dict) and isinstance(begun.get("role"), str) and begun.keys() <= {"role", "p"}:
@@ -136,10 +144,10 @@ def recognises(answer: JsonObject) -> bool:
     return "stopReason" in answer and isinstance(object_in(answer, "output").get("message"), dict)
 
 
-def read_answer(answer: JsonObject) -> Answered:
+def read_converse(answer: JsonObject) -> ResponseFacts:
     """Return what an answer of Converse, or an error in its place, says."""
     usage = object_in(answer, "usage")
-    return Answered(
+    return ResponseFacts(
         # Only a prompt router says who answered.
         model=text_in(object_in(object_in(answer, "trace"), "promptRouter"), "invokedModelId"),
         usage=read_counts(usage),
@@ -150,20 +158,20 @@ def read_answer(answer: JsonObject) -> Answered:
     )
 
 
-def read_stream(stream: Stream) -> Answered:
+def read_converse_stream(stream: Stream) -> ResponseFacts:
     """Return what a stream of Converse says."""
     parsed = (
         parse_object(data)
-        for name, data in stream.arrived
-        if name not in _SILENT and not data.startswith(b'{"contentBlock')
+        for name, data in stream.all_events
+        if name not in _CONTENT_EVENTS and not data.startswith(b'{"contentBlock')
     )
-    answered = read_answer(_build_envelope(event for event in parsed if event is not None))
-    is_over = answered.finish_reason is not None
-    note = answered.note or (None if is_over or answered.has_failed else ENDED_EARLY)
-    return replace(answered, note=note, is_over=is_over)
+    facts = read_converse(_build_envelope(event for event in parsed if event is not None))
+    has_ended = facts.finish_reason is not None
+    note = facts.note or (None if has_ended or facts.has_failed else ENDED_EARLY)
+    return replace(facts, note=note, has_ended=has_ended)
 
 
-def rebuild(events: list[JsonObject]) -> JsonObject | None:
+def rebuild_converse(events: list[JsonObject]) -> JsonObject | None:
     """Return the answer that these events build."""
     whole = _build_envelope(events)
     blocks = _build_blocks(events)
@@ -173,9 +181,9 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
     return whole or None
 
 
-def _counts_in(headers: RawHeaders) -> JsonObject:
+def _read_count_headers(headers: RawHeaders) -> JsonObject:
     found: JsonObject = {}
-    for name, header in _COUNTS.items():
+    for name, header in _COUNT_HEADERS.items():
         text = first_value(headers, header)
         if text.isdigit() and len(text) <= len(str(MAX_COUNT)):
             found[name] = int(text)
@@ -189,7 +197,7 @@ def _read_billing(answer: JsonObject, usage: JsonObject) -> Billing:
         if detail.get("ttl") == "1h"
     ]
     tier = text_in(object_in(answer, "serviceTier"), "type")
-    billing = Billing(units={"cache_write_1h_tokens": sum(written)}) if any(written) else NOTHING_STATED
+    billing = Billing(units={"cache_write_1h_tokens": sum(written)}) if any(written) else NO_BILLING
     return _with_tier(billing, tier) if tier else billing
 
 
@@ -199,25 +207,25 @@ def _with_tier(billing: Billing, tier: str) -> Billing:
     return replace(billing, terms={**billing.terms, "service_tier": tier})
 
 
-def _unwrapped(event: JsonObject) -> JsonObject:
-    return next((inner for name in _WRAPPED if isinstance(inner := event.get(name), dict)), event)
+def _unwrap_event(event: JsonObject) -> JsonObject:
+    return next((inner for name in _WRAPPER_FIELDS if isinstance(inner := event.get(name), dict)), event)
 
 
 def _build_envelope(events: Iterable[JsonObject]) -> JsonObject:
     whole: JsonObject = {}
-    for event in map(_unwrapped, events):
+    for event in map(_unwrap_event, events):
         if states_error(event):
             whole["error"] = event.get("error") or event
         elif isinstance(event.get("role"), str):
             whole["output"] = {"message": {"role": event["role"], "content": []}}
         else:
-            whole |= {name: event[name] for name in _AT_THE_END if event.get(name) is not None}
+            whole |= {name: event[name] for name in _END_FIELDS if event.get(name) is not None}
     return whole
 
 
 def _build_blocks(events: Iterable[JsonObject]) -> list[JsonObject]:
     pieces: dict[int, list[JsonObject]] = {}
-    for event in map(_unwrapped, events):
+    for event in map(_unwrap_event, events):
         for key in ("start", "delta"):
             if piece := object_in(event, key):
                 pieces.setdefault(index_in(event, "contentBlockIndex"), []).append(piece)
@@ -230,9 +238,9 @@ def _build_block(pieces: list[JsonObject]) -> JsonObject:
     begun = [
         piece for piece in pieces if "citation" not in piece and not isinstance(piece.get("toolResult"), list)
     ]
-    block = fold(begun)
+    block = join_deltas(begun)
     if isinstance(called := block.get("toolUse"), dict):
-        called["input"] = parse_input(join_text([called.get("input")]), {})
+        called["input"] = parse_tool_input(join_text([called.get("input")]), {})
     if isinstance(reasoning := block.get("reasoningContent"), dict) and "redactedContent" not in reasoning:
         block["reasoningContent"] = {"reasoningText": reasoning}
     if results:
@@ -252,7 +260,160 @@ def _join_results(parts: list[JsonObject]) -> list[JsonObject]:
     return joined
 
 
-CONVERSE = JsonFormat(recognises, read_answer, read_stream, rebuild, lambda _: None)
+CONVERSE_BODIES = JsonFormat(
+    recognises_converse, read_converse, read_converse_stream, rebuild_converse, lambda _: None
+)
 """What Converse's bodies say."""
 
-FORMAT = BedrockFormat(CONVERSE)
+CONVERSE = BedrockFormat(CONVERSE_BODIES)
+
+
+_PART_FIELDS = ("results", "outputs", "generations", "choices", "completions")
+"""Fields in which the answers stand where there may be several."""
+
+_TEXT_FIELDS = ("generation", "outputText", "completion", "text")
+_REASON_FIELDS = ("stop_reason", "finish_reason", "completionReason", "finishReason", "stopReason")
+_ID_FIELDS = ("id", "response_id", "generation_id")
+_EVENT_FIELDS = ("index", "is_finished", "event_type", METRICS_FIELD)
+"""Fields that only events have."""
+
+
+def read_invoked(answer: JsonObject) -> ResponseFacts:
+    """Return what a model's answer says."""
+    return fill_counts(_body_format(answer).read_answer(answer), object_in(answer, METRICS_FIELD))
+
+
+def read_invoked_stream(stream: Stream) -> ResponseFacts:
+    """Return what a model's stream says."""
+    opening = next((event for _, data in stream.all_events if (event := parse_object(data))), {})
+    facts = _body_format(opening).read_stream(stream)
+    metrics = _last_metrics(stream)
+    if metrics and not facts.has_ended:
+        facts = replace(facts, has_ended=True, note=None if facts.note == ENDED_EARLY else facts.note)
+    return fill_counts(facts, metrics)
+
+
+def rebuild_invoked(events: list[JsonObject]) -> JsonObject | None:
+    """Return the answer that the model would have given unstreamed. METRICS stay in it where they alone count."""
+    shape = _body_format(next((event for event in events if event), {}))
+    whole = shape.rebuild(events)
+    metrics = next((found for event in reversed(events) if (found := object_in(event, METRICS_FIELD))), {})
+    if whole is None or not metrics:
+        return whole
+    counted = shape.read_answer(whole)
+    is_alone = fill_counts(counted, metrics) is not counted
+    return whole | {METRICS_FIELD: metrics} if is_alone else whole
+
+
+def read_invoked_user(request: JsonObject) -> str | None:
+    """Return the end user that a request names, in Anthropic's way or in OpenAI's."""
+    return anthropic.read_user(request) or text_in(request, "user")
+
+
+def _body_format(answer: JsonObject) -> JsonFormat:
+    """The format of an answer, or of the stream that begins with it."""
+    if anthropic.recognises_message(answer):
+        return anthropic.MESSAGES
+    if recognises_converse(answer):
+        return CONVERSE_BODIES
+    # Mistral's and DeepSeek's have choices as well, but neither deltas nor a `finish_reason`.
+    first = next(iter(objects_in(answer, "choices")), {})
+    if "object" in answer or "delta" in first or "finish_reason" in first:
+        return openai_chat.FORMAT
+    return _PLAIN_BODIES
+
+
+def _last_metrics(stream: Stream) -> JsonObject:
+    name = METRICS_FIELD.encode()
+    ends = (parse_object(data) for _, data in reversed(stream.all_events) if name in data)
+    return object_in(next((end for end in ends if end is not None), {}), METRICS_FIELD)
+
+
+def _read_plain(answer: JsonObject) -> ResponseFacts:
+    part = _first_part(answer)
+    finish_reason = next(
+        (found for source in (answer, part) for name in _REASON_FIELDS if (found := text_in(source, name))),
+        None,
+    )
+    return ResponseFacts(
+        usage=_read_plain_usage(answer, part),
+        response_id=next((found for name in _ID_FIELDS if (found := text_in(answer, name))), None),
+        finish_reason=finish_reason,
+        # What comes under `message` is an error only where there is no answer: one model writes its text there.
+        note=error_message(answer) if finish_reason is None or states_error(answer) else None,
+        has_failed=states_error(answer),
+    )
+
+
+def _read_plain_usage(answer: JsonObject, part: JsonObject) -> Usage:
+    usage = object_in(answer, "usage")
+    billed = object_in(usage, "billed_units") or object_in(object_in(answer, "meta"), "billed_units")
+    prompt = first_count(
+        (answer, "prompt_token_count"), (answer, "inputTextTokenCount"), (billed, "input_tokens")
+    )
+    completion = first_count(
+        (answer, "generation_token_count"), (part, "tokenCount"), (billed, "output_tokens")
+    )
+    if prompt is None and completion is None:
+        return read_usage(usage)
+    return Usage(prompt_tokens=prompt, completion_tokens=completion)
+
+
+def _read_plain_stream(stream: Stream) -> ResponseFacts:
+    parsed = (parse_object(data) for _, data in stream.all_events)
+    whole = _rebuild_plain([event for event in parsed if event is not None])
+    facts = _read_plain(whole or {})
+    has_ended = facts.finish_reason is not None
+    note = facts.note or (None if has_ended or facts.has_failed else ENDED_EARLY)
+    return replace(facts, note=note, has_ended=has_ended)
+
+
+def _rebuild_plain(events: list[JsonObject]) -> JsonObject | None:
+    whole = last_values(events)
+    if response := object_in(whole, "response"):
+        # Cohere's last event repeats the answer.
+        return {name: whole[name] for name in ("finish_reason", "error") if whole.get(name)} | response
+    for name in _PART_FIELDS:
+        if any(objects_in(event, name) for event in events):
+            whole[name] = _join_plain_parts(events, name)
+    for name in _TEXT_FIELDS:
+        if isinstance(whole.get(name), str):
+            whole[name] = join_text([event.get(name) for event in events])
+    if states_error(whole):
+        whole.pop("type", None)
+    is_titan = "outputText" in whole
+    is_command = "is_finished" in whole and "event_type" not in whole and "generations" not in whole
+    for name in _EVENT_FIELDS:
+        whole.pop(name, None)
+    if is_titan:
+        return _to_titan_answer(whole)
+    if is_command:
+        said = {name: whole.pop(name) for name in ("text", "finish_reason") if name in whole}
+        whole["generations"] = [said]
+    return whole or None
+
+
+def _to_titan_answer(whole: JsonObject) -> JsonObject:
+    count = whole.pop("totalOutputTextTokenCount", None)
+    said = {name: whole.pop(name, None) for name in ("outputText", "completionReason")}
+    return whole | {"results": [{"tokenCount": count} | said]}
+
+
+def _join_plain_parts(events: Iterable[JsonObject], name: str) -> list[JsonObject]:
+    pieces: dict[int, list[JsonObject]] = {}
+    for event in events:
+        for position, part in enumerate(objects_in(event, name)):
+            index = index_in(part) if "index" in part else position
+            pieces.setdefault(index, []).append(part)
+    return [join_deltas(pieces[index]) for index in sorted(pieces)]
+
+
+def _first_part(answer: JsonObject) -> JsonObject:
+    return next((parts[0] for name in _PART_FIELDS if (parts := objects_in(answer, name))), {})
+
+
+_PLAIN_BODIES = JsonFormat(lambda _: False, _read_plain, _read_plain_stream, _rebuild_plain)
+
+INVOKE = BedrockFormat(
+    JsonFormat(lambda _: False, read_invoked, read_invoked_stream, rebuild_invoked, read_invoked_user)
+)

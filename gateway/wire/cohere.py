@@ -8,23 +8,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.domain.request import NOTHING_STATED, Billing, Usage
-from gateway.wire.fields import JsonObject, count_in, index_in, object_in, objects_in, parse_object, text_in
-from gateway.wire.folding import fold, join_text
-from gateway.wire.format import Answered
-from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
+from gateway.models.request import NO_BILLING, Billing, Usage
+from gateway.wire.event_streams import DEFAULT_EVENT, Stream
+from gateway.wire.formats import ENDED_EARLY, JsonFormat, ResponseFacts, error_message, states_error
+from gateway.wire.json_fields import (
+    JsonObject,
+    count_in,
+    index_in,
+    join_deltas,
+    join_text,
+    object_in,
+    objects_in,
+    parse_object,
+    text_in,
+)
 from gateway.wire.openai_usage import read_usage
-from gateway.wire.sse import DEFAULT_EVENT, Stream
 
-_FAILED = frozenset({"ERROR", "TIMEOUT"})
+_FAILED_REASONS = frozenset({"ERROR", "TIMEOUT"})
 """Finish reasons of what the provider could not bring to an end. `ERROR_TOXIC` and `ERROR_LIMIT` are blocks and
 length stops."""
 
-_STARTS = ("message-start", "stream-start")
-_ERROR_END = "stream-error"
-_ENDS = ("message-end", "stream-end", _ERROR_END)
-_TELLING = frozenset({DEFAULT_EVENT, "error", *_STARTS, *_ENDS})
-_TELLS = (b"-start", b"-end", b"-error", b'"error"')
+_START_EVENTS = ("message-start", "stream-start")
+_ERROR_END_EVENT = "stream-error"
+_END_EVENTS = ("message-end", "stream-end", _ERROR_END_EVENT)
+_FACT_EVENTS = frozenset({DEFAULT_EVENT, "error", *_START_EVENTS, *_END_EVENTS})
+_FACT_MARKS = (b"-start", b"-end", b"-error", b'"error"')
 """What stands in every event that says more than a piece of text, and in few others."""
 
 
@@ -38,7 +46,7 @@ def recognises(answer: JsonObject) -> bool:
     )
 
 
-def read_answer(answer: JsonObject) -> Answered:
+def read_answer(answer: JsonObject) -> ResponseFacts:
     """Return what an unstreamed answer, or an error in its place, says."""
     usage, billing = read_billed(answer)
     generation = next(iter(objects_in(answer, "generations")), {})
@@ -47,14 +55,14 @@ def read_answer(answer: JsonObject) -> Answered:
     finish_reason = text_in(answer, "finish_reason") or text_in(generation, "finish_reason")
     # A message that is text is an error's; the answer's own is an object.
     note = error_message(answer) or text_in(answer, "err")
-    return Answered(
+    return ResponseFacts(
         model=text_in(answer, "model"),
         usage=usage,
         response_id=ids[0] if ids else None,
         finish_reason=finish_reason,
         note=note,
         billing=billing,
-        has_failed=note is not None or states_error(answer) or finish_reason in _FAILED,
+        has_failed=note is not None or states_error(answer) or finish_reason in _FAILED_REASONS,
         other_ids=tuple(ids[1:]),
     )
 
@@ -78,31 +86,31 @@ def read_billed(answer: JsonObject) -> tuple[Usage, Billing]:
         else None,
     )
     if not billed and usage == Usage():
-        return read_usage(said), NOTHING_STATED
+        return read_usage(said), NO_BILLING
     found = {
         "rerank_searches": count_in(billed, "search_units"),
         "input_image_tokens": image_tokens,
         "input_document_pages": count_in(billed, "pages"),
     }
     units = {name: count for name, count in found.items() if count}
-    return usage, Billing(units=units) if units else NOTHING_STATED
+    return usage, Billing(units=units) if units else NO_BILLING
 
 
-def read_stream(stream: Stream) -> Answered:
+def read_stream(stream: Stream) -> ResponseFacts:
     """Return what a streamed chat or generation says: its first event names it, its last one sums it up."""
     shown: list[str] = []
     end: JsonObject = {}
     error = None
-    for name, data in stream.arrived:
-        event = parse_object(data) if name in _TELLING and _may_tell(name, data) else None
+    for name, data in stream.all_events:
+        event = parse_object(data) if name in _FACT_EVENTS and _may_hold_facts(name, data) else None
         if event is None:
             continue
         kind = text_in(event, "type") or text_in(event, "event_type")
-        if kind in _STARTS and (found := text_in(event, "id") or text_in(event, "generation_id")):
+        if kind in _START_EVENTS and (found := text_in(event, "id") or text_in(event, "generation_id")):
             shown.append(found)
-        elif kind in _ENDS:
+        elif kind in _END_EVENTS:
             end = event
-            if kind == _ERROR_END:
+            if kind == _ERROR_END_EVENT:
                 error = text_in(event, "err") or error_message(event) or "an error without a message"
         elif states_error(event) or (kind is None and error_message(event)):
             error = error_message(event)
@@ -111,14 +119,14 @@ def read_stream(stream: Stream) -> Answered:
     error = error or text_in(delta, "error") or text_in(end, "err") or whole.note
     finish_reason = text_in(end, "finish_reason") or whole.finish_reason
     ids = tuple(dict.fromkeys(found for found in (*shown, whole.response_id, *whole.other_ids) if found))
-    has_failed = error is not None or finish_reason in _FAILED
+    has_failed = error is not None or finish_reason in _FAILED_REASONS
     return replace(
         whole,
         response_id=ids[0] if ids else None,
         finish_reason=finish_reason,
         note=error or (None if end else ENDED_EARLY),
         has_failed=has_failed,
-        is_over=bool(end),
+        has_ended=bool(end),
         other_ids=ids[1:],
     )
 
@@ -143,10 +151,12 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
 
 
 def _rebuild_version_1(events: list[JsonObject]) -> JsonObject:
-    ends = [event for event in events if event.get("event_type") in _ENDS]
+    ends = [event for event in events if event.get("event_type") in _END_EVENTS]
     if ends and (response := object_in(ends[-1], "response")):
         reason = ends[-1].get("finish_reason")
-        errors = [event["err"] for event in ends if event.get("event_type") == _ERROR_END and "err" in event]
+        errors = [
+            event["err"] for event in ends if event.get("event_type") == _ERROR_END_EVENT and "err" in event
+        ]
         response = response | {"err": errors[-1]} if errors else response
         return (
             response if reason is None or "generations" in response else {"finish_reason": reason} | response
@@ -190,12 +200,12 @@ def _build_message(events: list[JsonObject]) -> JsonObject:
             message["tool_plan"] = message.get("tool_plan", "") + said["tool_plan"]
     for key, pieces in parts.items():
         if pieces:
-            message[key] = [fold(pieces[index]) for index in sorted(pieces)]
+            message[key] = [join_deltas(pieces[index]) for index in sorted(pieces)]
     return message
 
 
-def _may_tell(name: str, data: bytes) -> bool:
-    return name == "error" or data.startswith(b'{"message":') or any(sign in data for sign in _TELLS)
+def _may_hold_facts(name: str, data: bytes) -> bool:
+    return name == "error" or data.startswith(b'{"message":') or any(sign in data for sign in _FACT_MARKS)
 
 
 def _counts_tokens(billed: JsonObject) -> bool:

@@ -11,15 +11,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from gateway.domain.request import Billing, Charge, Usage
-from gateway.wire.fields import JsonObject, count_in, index_in, object_in, objects_in, parse_object, text_in
-from gateway.wire.folding import fold, join_text, latest
-from gateway.wire.format import Answered
-from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
-from gateway.wire.openai_usage import add_usage, read_billing, read_usage, says_anything
-from gateway.wire.sse import Stream
+from gateway.models.request import Billing, Charge, Usage
+from gateway.wire.event_streams import Stream
+from gateway.wire.formats import ENDED_EARLY, JsonFormat, ResponseFacts, error_message, states_error
+from gateway.wire.json_fields import (
+    JsonObject,
+    count_in,
+    index_in,
+    join_deltas,
+    join_text,
+    last_values,
+    object_in,
+    objects_in,
+    parse_object,
+    text_in,
+)
+from gateway.wire.openai_usage import add_usage, counts_anything, read_billing, read_usage
 
-_PARTS = ("image_tokens", "audio_tokens", "video_tokens")
+_MODALITY_FIELDS = ("image_tokens", "audio_tokens", "video_tokens")
 
 
 def recognises(answer: JsonObject) -> bool:
@@ -32,14 +41,14 @@ def recognises(answer: JsonObject) -> bool:
     )
 
 
-def read_answer(answer: JsonObject) -> Answered:
+def read_answer(answer: JsonObject) -> ResponseFacts:
     """Return what an answer, an event, or an error in its place says."""
     output, usage = object_in(answer, "output"), usage_in(answer)
-    applied = [_read_application(part) for part in objects_in(usage, "models")]
+    applied = [_read_application_charge(part) for part in objects_in(usage, "models")]
     has_failed = (
         text_in(answer, "code") is not None or states_error(answer) or output.get("task_status") == "FAILED"
     )
-    return Answered(
+    return ResponseFacts(
         model=text_in(answer, "model") or (applied[0].model if applied else None),
         usage=add_usage(charge.usage for charge in applied)
         if applied
@@ -59,7 +68,7 @@ def usage_in(answer: JsonObject) -> JsonObject:
     """Return the usage of an answer, as OpenAI's Responses would have it."""
     usage = object_in(answer, "usage")
     # Older models state the parts beside the counts, and what came from the cache is stated of the `prompt`.
-    parts = {name: usage[name] for name in _PARTS if name in usage}
+    parts = {name: usage[name] for name in _MODALITY_FIELDS if name in usage}
     details = object_in(usage, "prompt_tokens_details") | parts | object_in(usage, "input_tokens_details")
     if not details:
         return usage
@@ -70,26 +79,26 @@ def usage_in(answer: JsonObject) -> JsonObject:
     return usage | {"input_tokens_details": details}
 
 
-def read_stream(stream: Stream) -> Answered:
+def read_stream(stream: Stream) -> ResponseFacts:
     """Return what a stream says: its last event, with usage and finish reason from there or before."""
     last: JsonObject = {}
     usage: JsonObject = {}
     finish_reason: str | None = None
-    for _, data in reversed(stream.arrived):
+    for _, data in reversed(stream.all_events):
         event = parse_object(data)
         if event is None:
             continue
         last = last or event
         finish_reason = finish_reason or _finish_reason(object_in(event, "output"))
-        if not says_anything(usage):
+        if not counts_anything(usage):
             usage = object_in(event, "usage")
-        if finish_reason is not None and says_anything(usage):
+        if finish_reason is not None and counts_anything(usage):
             break
     output = object_in(last, "output") | {"finish_reason": finish_reason, "choices": None}
-    answered = read_answer(last | {"output": output, "usage": usage})
-    if finish_reason is None and answered.note is None:
-        return replace(answered, note=ENDED_EARLY)
-    return answered
+    facts = read_answer(last | {"output": output, "usage": usage})
+    if finish_reason is None and facts.note is None:
+        return replace(facts, note=ENDED_EARLY)
+    return facts
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
@@ -97,9 +106,9 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
     pieces = [output for event in events if (output := object_in(event, "output"))]
     if not pieces:
         return next((event for event in reversed(events) if "code" in event), None)
-    whole = latest(events)
+    whole = last_values(events)
     usage = next(
-        (event["usage"] for event in reversed(events) if says_anything(object_in(event, "usage"))), None
+        (event["usage"] for event in reversed(events) if counts_anything(object_in(event, "usage"))), None
     )
     whole |= {"usage": usage} if usage is not None else {}
     choices: dict[int, list[JsonObject]] = {}
@@ -107,13 +116,14 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
         for choice in objects_in(piece, "choices"):
             choices.setdefault(index_in(choice), []).append(choice)
     messages = {index: [object_in(one, "message") for one in found] for index, found in choices.items()}
-    repeats = all(_repeats([_text_of(one) for one in found]) for found in (pieces, *messages.values()))
-    output = latest(pieces)
+    repeats = all(_is_cumulative([_text_of(one) for one in found]) for found in (pieces, *messages.values()))
+    output = last_values(pieces)
     if isinstance(output.get("text"), str) and not repeats:
         output["text"] = join_text([piece.get("text") for piece in pieces])
     if choices:
         output["choices"] = [
-            latest(choices[index]) | {"message": messages[index][-1] if repeats else _join(messages[index])}
+            last_values(choices[index])
+            | {"message": messages[index][-1] if repeats else _join_messages(messages[index])}
             for index in sorted(choices)
         ]
     return whole | {"output": output}
@@ -125,7 +135,7 @@ def _finish_reason(output: JsonObject) -> str | None:
     return None if reason == "null" else reason
 
 
-def _read_application(part: JsonObject) -> Charge:
+def _read_application_charge(part: JsonObject) -> Charge:
     """What an application used of one model."""
     usage: Usage = read_usage(part, "input", "output")
     return Charge(text_in(part, "model_id"), usage)
@@ -139,12 +149,12 @@ def _text_of(piece: JsonObject) -> str:
     return join_text(said)
 
 
-def _repeats(texts: Sequence[str]) -> bool:
+def _is_cumulative(texts: Sequence[str]) -> bool:
     return all(after.startswith(before) for before, after in pairwise(texts))
 
 
-def _join(messages: list[JsonObject]) -> JsonObject:
-    message = fold(messages)
+def _join_messages(messages: list[JsonObject]) -> JsonObject:
+    message = join_deltas(messages)
     if isinstance(message.get("content"), list):
         message["content"] = _join_texts(message["content"])
     for call in objects_in(message, "tool_calls"):

@@ -9,29 +9,43 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from gateway.wire.fields import MAX_TEXT, JsonObject, object_in, parse_object, text_in
-from gateway.wire.folding import join_text, latest
-from gateway.wire.format import Answered, Asked, WireMessage
-from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
-from gateway.wire.openai_usage import read_billing, read_usage, says_anything
-from gateway.wire.sse import Stream
+from gateway.wire.event_streams import Stream
+from gateway.wire.formats import (
+    ENDED_EARLY,
+    JsonFormat,
+    RequestFacts,
+    ResponseFacts,
+    WireMessage,
+    error_message,
+    states_error,
+)
+from gateway.wire.json_fields import (
+    MAX_TEXT,
+    JsonObject,
+    join_text,
+    last_values,
+    object_in,
+    parse_object,
+    text_in,
+)
+from gateway.wire.openai_usage import counts_anything, read_billing, read_usage
 
 _MODEL_IN_PATH = re.compile(r"/(?:chat|completions)/(?!completions/?$)([^/]+)/?$")
-_SIGNS = ("is_end", "need_clear_history", "is_truncated")
-_OF_EVENTS = ("is_end", "sentence_id")
+_MARKER_FIELDS = ("is_end", "need_clear_history", "is_truncated")
+_EVENT_FIELDS = ("is_end", "sentence_id")
 
 
 def recognises(answer: JsonObject) -> bool:
     """Tell whether an answer or an event is ERNIE's, or an error in its place."""
-    return ("result" in answer and any(sign in answer for sign in _SIGNS)) or (
+    return ("result" in answer and any(sign in answer for sign in _MARKER_FIELDS)) or (
         "error_code" in answer and "error_msg" in answer
     )
 
 
-def read_answer(answer: JsonObject) -> Answered:
+def read_answer(answer: JsonObject) -> ResponseFacts:
     """Return what an answer, an event, or an error in its place says."""
     usage = object_in(answer, "usage")
-    return Answered(
+    return ResponseFacts(
         model=text_in(answer, "model"),
         usage=read_usage(usage),
         response_id=text_in(answer, "id"),
@@ -42,26 +56,26 @@ def read_answer(answer: JsonObject) -> Answered:
     )
 
 
-def read_stream(stream: Stream) -> Answered:
+def read_stream(stream: Stream) -> ResponseFacts:
     """Return what a stream says; its counts are those of the answer so far."""
     last: JsonObject = {}
     usage: JsonObject = {}
-    is_over, error = False, None
-    for _, data in reversed(stream.arrived):
+    has_ended, error = False, None
+    for _, data in reversed(stream.all_events):
         event = parse_object(data)
         if event is None:
             continue
-        is_over = is_over or event.get("is_end") is True
+        has_ended = has_ended or event.get("is_end") is True
         error = error or error_message(event)
         last = last or event
-        if says_anything(usage := object_in(event, "usage")):
+        if counts_anything(usage := object_in(event, "usage")):
             break
-    answered = read_answer(last | {"usage": usage})
-    note = error or (None if is_over else ENDED_EARLY)
+    facts = read_answer(last | {"usage": usage})
+    note = error or (None if has_ended else ENDED_EARLY)
     # An event that does not end the answer says how it would have ended.
-    finish_reason = answered.finish_reason if is_over else None
+    finish_reason = facts.finish_reason if has_ended else None
     return replace(
-        answered, note=note, has_failed=error is not None, is_over=is_over, finish_reason=finish_reason
+        facts, note=note, has_failed=error is not None, has_ended=has_ended, finish_reason=finish_reason
     )
 
 
@@ -69,7 +83,7 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
     """Return the answer whose events these are."""
     if not events:
         return None
-    whole = {key: value for key, value in latest(events).items() if key not in _OF_EVENTS}
+    whole = {key: value for key, value in last_values(events).items() if key not in _EVENT_FIELDS}
     if any("result" in event for event in events):
         whole["result"] = join_text([event.get("result") for event in events])
     return whole
@@ -78,7 +92,7 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
 class _ErnieFormat(JsonFormat):
     """The model is the last segment of the path."""
 
-    def read_request(self, request: WireMessage) -> Asked:
+    def read_request(self, request: WireMessage) -> RequestFacts:
         asked = super().read_request(request)
         found = _MODEL_IN_PATH.search(request.path.partition("?")[0])
         if asked.model is not None or found is None or not 0 < len(found[1]) <= MAX_TEXT:

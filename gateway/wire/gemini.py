@@ -1,38 +1,248 @@
-"""Gemini's generateContent and embedContent, on the Gemini API and on Vertex: one object, or a stream of such.
-
-Sources: https://ai.google.dev/api/generate-content and /embeddings;
-https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference and
-/text-embeddings-api (`predict`); google-genai 3.6.1. Streams come as server-sent events with `alt=sse`, and
-as one JSON array without.
-"""
+"""Gemini's generateContent and embedContent: usage, candidates, streams."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.domain.request import Billing, Usage
-from gateway.wire.fields import JsonObject, count_in, index_in, object_in, objects_in, parse_object, text_in
-from gateway.wire.folding import latest
-from gateway.wire.format import Answered
-from gateway.wire.gemini_candidates import build_candidates
-from gateway.wire.gemini_usage import (
-    add_up,
-    billing_of,
-    count_modalities,
-    count_searches,
-    split_by_modality,
-    terms_of,
+import orjson
+
+from gateway.models.request import NO_BILLING, Billing, Usage
+from gateway.wire.event_streams import Stream
+from gateway.wire.formats import ENDED_EARLY, JsonFormat, ResponseFacts, error_message, states_error
+from gateway.wire.json_fields import (
+    MAX_TEXT,
+    JsonObject,
+    count_in,
+    index_in,
+    join_deltas,
+    join_text,
+    last_values,
+    object_in,
+    objects_in,
+    parse_object,
+    text_in,
 )
-from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
-from gateway.wire.openai_usage import says_anything
-from gateway.wire.sse import Stream
+from gateway.wire.openai_usage import counts_anything
+
+Modalities = Mapping[str, int]
+"""Tokens by their modality, as units are called: `audio`, `image`, `video`."""
+
+_MODALITIES = {"audio": "audio", "image": "image", "document": "image", "video": "video"}
+"""Text is what is left over; pages of documents are billed as images."""
+
+_TRAFFIC = {"ON_DEMAND_PRIORITY": "priority", "ON_DEMAND_FLEX": "flex"}
+_DEFAULT_TIERS = frozenset({"standard", "unspecified"})
+
+_SEARCH_PER_PROMPT = re.compile(r"(?:^|-)[12]\.[05](?!\d)")
+"""Models up to Gemini 2.5 bill one search a prompt, later ones each search that was made."""
+
+
+def to_usage(
+    prompt: int | None,
+    tool_prompt: int | None,
+    answer: int | None,
+    thoughts: int | None,
+    cached: int | None,
+    total: int | None,
+) -> Usage:
+    """Return the counts as rows have them, from Google's, which counts tools' results beside the prompt and
+    thoughts beside the answer; cached tokens are within the prompt."""
+    prompt_tokens = None if prompt is None and tool_prompt is None else (prompt or 0) + (tool_prompt or 0)
+    completion_tokens = None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0)
+    if answer and thoughts and total == (prompt_tokens or 0) + answer:
+        # Some servers count thoughts within the answer; the total then shows it.
+        completion_tokens = answer
+    if prompt_tokens is not None and cached is not None and cached > prompt_tokens:
+        prompt_tokens += cached
+    return Usage(prompt_tokens, completion_tokens, cached_tokens=cached, reasoning_tokens=thoughts)
+
+
+def count_modalities(details: Iterable[JsonObject], key: str) -> Modalities:
+    """Return the tokens by modality of lists like `promptTokensDetails`, whose counts are called `key`."""
+    found: dict[str, int] = {}
+    for detail in details:
+        modality = _MODALITIES.get((text_in(detail, "modality") or "").lower())
+        if modality is not None and (count := count_in(detail, key)):
+            found[modality] = found.get(modality, 0) + count
+    return found
+
+
+def split_by_modality(
+    usage: Usage, prompt: Modalities, cached: Modalities, answer: Modalities
+) -> dict[str, int]:
+    """Return the units that these modalities are; never more than the tokens that they are part of.
+
+    What of a modality was cached is always stated, nought included: the price library refuses to price a
+    modality beside cached tokens without it.
+    """
+    units: dict[str, int] = {}
+    read = min(usage.cached_tokens or 0, usage.prompt_tokens or 0)
+    fresh = (usage.prompt_tokens or 0) - read
+    unread = read
+    for modality in sorted(prompt.keys() | cached.keys()):
+        from_cache = min(cached.get(modality, 0), unread)
+        new = min(max(prompt.get(modality, 0) - from_cache, 0), fresh)
+        # What fresh tokens have no room for must have come from the cache.
+        from_cache = min(max(from_cache, prompt.get(modality, 0) - new), unread)
+        fresh, unread = fresh - new, unread - from_cache
+        if new + from_cache:
+            units[f"input_{modality}_tokens"] = new + from_cache
+            if read:
+                units[f"cache_{modality}_read_tokens"] = from_cache
+    room = usage.completion_tokens or 0
+    for modality in sorted(answer):
+        if count := min(answer[modality], room):
+            units[f"output_{modality}_tokens"] = count
+            room -= count
+    return units
+
+
+def count_searches(queries: int, model: str | None) -> dict[str, int]:
+    """Return the searches that are billed, of those that a model made."""
+    if not queries:
+        return {}
+    return {"web_searches": 1 if model and _SEARCH_PER_PROMPT.search(model) else queries}
+
+
+def read_terms(service_tier: str | None, traffic: str | None = None) -> Mapping[str, str]:
+    """Return the terms under which a tier, or Vertex' type of traffic, is priced."""
+    tier = _TRAFFIC.get(traffic or "") or (service_tier or "").lower().removeprefix("service_tier_")
+    return {"service_tier": tier} if tier and tier not in _DEFAULT_TIERS else {}
+
+
+def to_billing(units: Mapping[str, int], terms: Mapping[str, str]) -> Billing:
+    """Return what decides the price beside the tokens."""
+    return Billing(units=units, terms=terms) if units or terms else NO_BILLING
+
+
+_LIST_FIELDS = ("groundingMetadata", "citationMetadata", "urlContextMetadata")
+"""Fields of a candidate whose lists grow with the chunks, and are repeated by some."""
+
+_TEXT_KEYS = frozenset({"text", "thought", "thoughtSignature"})
+_VALUE_FIELDS = ("stringValue", "numberValue", "boolValue")
+_PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[['\"]([^'\"]*)['\"]\]")
+
+_MAX_DEPTH = 32
+"""Deepest place of an argument that is believed."""
+
+ArgumentPath = tuple[str | int, ...]
+
+
+def build_candidates(chunks: Iterable[JsonObject]) -> list[JsonObject]:
+    """Return the candidates that these chunks, parsed and in order, build."""
+    pieces: dict[int, list[JsonObject]] = {}
+    for chunk in chunks:
+        for candidate in objects_in(chunk, "candidates"):
+            pieces.setdefault(index_in(candidate), []).append(candidate)
+    return [_build_candidate(pieces[index]) for index in sorted(pieces)]
+
+
+def _build_candidate(pieces: list[JsonObject]) -> JsonObject:
+    candidate = last_values(pieces)
+    contents = [object_in(piece, "content") for piece in pieces]
+    if content := last_values(contents):
+        parts = _join_parts([part for one in contents for part in objects_in(one, "parts")])
+        candidate["content"] = content | ({"parts": parts} if parts or "parts" in content else {})
+    for key in _LIST_FIELDS:
+        if key in candidate:
+            candidate[key] = _merge_lists([object_in(piece, key) for piece in pieces])
+    if "logprobsResult" in candidate:
+        candidate["logprobsResult"] = join_deltas([object_in(piece, "logprobsResult") for piece in pieces])
+    return candidate
+
+
+def _merge_lists(pieces: Sequence[JsonObject]) -> JsonObject:
+    """Each field's lists as one without what is repeated; of any other field the last."""
+    united = last_values(pieces)
+    for key in united:
+        lists = [found for piece in pieces if isinstance(found := piece.get(key), list)]
+        if len(lists) > 1:
+            members = [member for found in lists for member in found]
+            united[key] = list({_member_key(member): member for member in members}.values())
+    return united
+
+
+def _member_key(member: object) -> object:
+    try:
+        return orjson.dumps(member)
+    except orjson.JSONEncodeError:
+        return id(member)
+
+
+def _join_parts(parts: list[JsonObject]) -> list[JsonObject]:
+    groups: list[list[JsonObject]] = []
+    for part in parts:
+        if groups and _is_same_part(groups[-1][-1], part):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    joined = [_join_part(group) for group in groups]
+    return [part for part in joined if part != {"text": ""}] or joined[:1]
+
+
+def _is_same_part(last: JsonObject, part: JsonObject) -> bool:
+    """Whether a part is a further piece of the one before it: a signature ends a text, thoughts stand apart."""
+    if _is_text(last) and _is_text(part):
+        return bool(last.get("thought")) == bool(part.get("thought")) and "thoughtSignature" not in last
+    return object_in(last, "functionCall").get("willContinue") is True and "functionCall" in part
+
+
+def _is_text(part: JsonObject) -> bool:
+    return isinstance(part.get("text"), str) and part.keys() <= _TEXT_KEYS
+
+
+def _join_part(group: list[JsonObject]) -> JsonObject:
+    whole = last_values(group)
+    if "text" in whole and len(group) > 1:
+        whole["text"] = join_text([part.get("text") for part in group])
+    calls = [object_in(part, "functionCall") for part in group]
+    if any("partialArgs" in call or "willContinue" in call for call in calls):
+        call = last_values(calls)
+        call.pop("partialArgs", None)
+        call.pop("willContinue", None)
+        call["args"] = _build_args([piece for one in calls for piece in objects_in(one, "partialArgs")], call)
+        whole["functionCall"] = call
+    return whole
+
+
+def _build_args(pieces: list[JsonObject], call: JsonObject) -> JsonObject:
+    """The arguments that arrived piece by piece, each with its place."""
+    arrived: dict[str, list[object]] = {}
+    for piece in pieces:
+        path = piece.get("jsonPath")
+        if isinstance(path, str) and len(path) <= MAX_TEXT:
+            arrived.setdefault(path, []).append(
+                next((piece[key] for key in _VALUE_FIELDS if key in piece), None)
+            )
+    leaves = {
+        tuple(int(index) if index else name or quoted for name, index, quoted in _PATH_STEP.findall(path)): (
+            join_text(values) if all(isinstance(value, str) for value in values) else values[-1]
+        )
+        for path, values in arrived.items()
+    }
+    built = _nest_arguments({place: value for place, value in leaves.items() if 0 < len(place) <= _MAX_DEPTH})
+    return object_in(call, "args") | (built if isinstance(built, dict) else {})
+
+
+def _nest_arguments(leaves: dict[ArgumentPath, object]) -> object:
+    """The value whose leaves these are: an object, or a list where all its members have positions."""
+    if () in leaves:
+        return leaves[()]
+    members: dict[str | int, dict[ArgumentPath, object]] = {}
+    for place, value in leaves.items():
+        members.setdefault(place[0], {})[place[1:]] = value
+    if members and all(isinstance(key, int) for key in members):
+        return [_nest_arguments(members[key]) for key in sorted(members)]
+    return {str(key): _nest_arguments(inner) for key, inner in members.items()}
+
 
 _UNSPECIFIED = frozenset(
     {"FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"}
 )
 
-_OF_MANY_CHUNKS = (b'"index":1', b'"index": 1', b"SearchQueries")
+_NEEDS_ALL_CHUNKS = (b'"index":1', b'"index": 1', b"SearchQueries")
 """What is known only once all chunks have been read: several candidates, and searches."""
 
 
@@ -49,12 +259,12 @@ def read_model(request: JsonObject) -> str | None:
     """Return None: the path names the model, and goes before what a body repeats with another prefix."""
 
 
-def read_answer(answer: JsonObject) -> Answered:
+def read_answer(answer: JsonObject) -> ResponseFacts:
     """Return what an unstreamed answer, or an error in its place, says."""
     counts = object_in(answer, "usageMetadata")
     usage = _read_usage(counts) if counts else _read_predictions(answer)
     model = _model_in(answer)
-    return Answered(
+    return ResponseFacts(
         model=model,
         usage=usage,
         response_id=text_in(answer, "responseId"),
@@ -65,25 +275,25 @@ def read_answer(answer: JsonObject) -> Answered:
     )
 
 
-def read_stream(stream: Stream) -> Answered:
+def read_stream(stream: Stream) -> ResponseFacts:
     """Return what a streamed answer says."""
     chunks = _read_backwards(stream)
-    answered = read_answer(_sum_up(chunks) | _unframed_error(stream))
-    is_over = _is_finished(chunks)
-    return replace(answered, note=answered.note or (None if is_over else ENDED_EARLY), is_over=is_over)
+    facts = read_answer(_merge_chunks(chunks) | _trailing_error(stream))
+    has_ended = _is_finished(chunks)
+    return replace(facts, note=facts.note or (None if has_ended else ENDED_EARLY), has_ended=has_ended)
 
 
 def rebuild(chunks: list[JsonObject]) -> JsonObject | None:
     """Return the answer that these chunks are of."""
-    return _sum_up(chunks) if chunks else None
+    return _merge_chunks(chunks) if chunks else None
 
 
 def _read_backwards(stream: Stream) -> list[JsonObject]:
     """The chunks from the first that has to be known on, in order."""
-    needs_all = any(stream.mentions(text) for text in _OF_MANY_CHUNKS)
+    needs_all = any(stream.contains(text) for text in _NEEDS_ALL_CHUNKS)
     found: list[JsonObject] = []
     has_usage = False
-    for _, data in reversed(stream.arrived):
+    for _, data in reversed(stream.all_events):
         chunk = parse_object(data)
         if chunk is None:
             continue
@@ -94,9 +304,9 @@ def _read_backwards(stream: Stream) -> list[JsonObject]:
     return found[::-1]
 
 
-def _sum_up(chunks: Sequence[JsonObject]) -> JsonObject:
-    whole = latest(chunks)
-    counts = [found for chunk in chunks if says_anything(found := object_in(chunk, "usageMetadata"))]
+def _merge_chunks(chunks: Sequence[JsonObject]) -> JsonObject:
+    whole = last_values(chunks)
+    counts = [found for chunk in chunks if counts_anything(found := object_in(chunk, "usageMetadata"))]
     # Counts run up to the last, which some servers follow with one of the prompt alone.
     if counts:
         whole["usageMetadata"] = next((one for one in reversed(counts) if _counts_answer(one)), counts[-1])
@@ -105,7 +315,7 @@ def _sum_up(chunks: Sequence[JsonObject]) -> JsonObject:
     return whole
 
 
-def _unframed_error(stream: Stream) -> JsonObject:
+def _trailing_error(stream: Stream) -> JsonObject:
     """An error that follows the events of a stream without being one, as Google's servers send it too."""
     at = stream.body.rfind(b"\n\n{")
     tail = parse_object(stream.body[at + 2 :]) if at >= 0 else None
@@ -117,16 +327,16 @@ def _counts_answer(counts: JsonObject) -> bool:
 
 
 def _is_finished(chunks: Iterable[JsonObject]) -> bool:
-    begun: set[int] = set()
+    started: set[int] = set()
     finished: set[int] = set()
     is_blocked = False
     for chunk in chunks:
         is_blocked = is_blocked or _block_reason(chunk) is not None
         for candidate in objects_in(chunk, "candidates"):
-            begun.add(index_in(candidate))
-            if _stated(candidate, "finishReason"):
+            started.add(index_in(candidate))
+            if _read_reason(candidate, "finishReason"):
                 finished.add(index_in(candidate))
-    return begun <= finished if finished else is_blocked
+    return started <= finished if finished else is_blocked
 
 
 def _model_in(answer: JsonObject) -> str | None:
@@ -136,21 +346,21 @@ def _model_in(answer: JsonObject) -> str | None:
 
 def _finish_reason(answer: JsonObject) -> str | None:
     first = next((one for one in objects_in(answer, "candidates") if index_in(one) == 0), {})
-    return _stated(first, "finishReason") or _block_reason(answer)
+    return _read_reason(first, "finishReason") or _block_reason(answer)
 
 
 def _block_reason(answer: JsonObject) -> str | None:
     """Why there are no candidates, or no more of them: the prompt was refused."""
-    return _stated(object_in(answer, "promptFeedback"), "blockReason")
+    return _read_reason(object_in(answer, "promptFeedback"), "blockReason")
 
 
-def _stated(source: JsonObject, key: str) -> str | None:
+def _read_reason(source: JsonObject, key: str) -> str | None:
     reason = text_in(source, key)
     return None if reason in _UNSPECIFIED else reason
 
 
 def _read_usage(counts: JsonObject) -> Usage:
-    return add_up(
+    return to_usage(
         count_in(counts, "promptTokenCount"),
         count_in(counts, "toolUsePromptTokenCount"),
         count_in(counts, "candidatesTokenCount"),
@@ -180,11 +390,11 @@ def _read_billing(answer: JsonObject, counts: JsonObject, usage: Usage, model: s
         count_modalities(objects_in(counts, "cacheTokensDetails"), "tokenCount"),
         count_modalities(objects_in(counts, "candidatesTokensDetails"), "tokenCount"),
     )
-    units |= count_searches(_queries(answer), model)
-    return billing_of(units, terms_of(text_in(counts, "serviceTier"), text_in(counts, "trafficType")))
+    units |= count_searches(_count_queries(answer), model)
+    return to_billing(units, read_terms(text_in(counts, "serviceTier"), text_in(counts, "trafficType")))
 
 
-def _queries(answer: JsonObject) -> int:
+def _count_queries(answer: JsonObject) -> int:
     """How many different searches were made; empty queries are none."""
     grounding = [object_in(candidate, "groundingMetadata") for candidate in objects_in(answer, "candidates")]
     made = {

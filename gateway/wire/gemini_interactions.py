@@ -11,27 +11,35 @@ from dataclasses import replace
 
 import orjson
 
-from gateway.domain.request import Billing, Usage
-from gateway.wire.fields import JsonObject, count_in, index_in, object_in, objects_in, parse_object, text_in
-from gateway.wire.folding import join_text, latest
-from gateway.wire.format import Answered
-from gateway.wire.gemini_usage import (
-    add_up,
-    billing_of,
+from gateway.models.request import Billing, Usage
+from gateway.wire.event_streams import Stream
+from gateway.wire.formats import ENDED_EARLY, JsonFormat, ResponseFacts, error_message
+from gateway.wire.gemini import (
     count_modalities,
     count_searches,
+    read_terms,
     split_by_modality,
-    terms_of,
+    to_billing,
+    to_usage,
 )
-from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message
-from gateway.wire.json_text import loads
-from gateway.wire.openai_usage import says_anything
-from gateway.wire.sse import Stream
+from gateway.wire.json_fields import (
+    JsonObject,
+    count_in,
+    index_in,
+    join_text,
+    last_values,
+    object_in,
+    objects_in,
+    parse_json,
+    parse_object,
+    text_in,
+)
+from gateway.wire.openai_usage import counts_anything
 
 _RUNNING = frozenset({"queued", "in_progress"})
 _FAILED = "failed"
-_DELTA = b'"step.delta"'
-_TOTALS = b'"total_usage"'
+_DELTA_MARK = b'"step.delta"'
+_TOTALS_MARK = b'"total_usage"'
 _CONTENT = frozenset({"image", "audio", "video", "document"})
 
 
@@ -46,7 +54,7 @@ def read_model(request: JsonObject) -> str | None:
     return text_in(request, "model") or text_in(request, "agent")
 
 
-def read_answer(answer: JsonObject) -> Answered:
+def read_answer(answer: JsonObject) -> ResponseFacts:
     """Return what an interaction, or an error in its place, says."""
     counts = object_in(answer, "usage")
     usage = _read_usage(counts)
@@ -54,25 +62,27 @@ def read_answer(answer: JsonObject) -> Answered:
     status = text_in(answer, "status")
     # `errors` alone are no failure: an agent may have gone on after them.
     has_failed = status == _FAILED or bool(answer.get("error"))
-    return Answered(
+    return ResponseFacts(
         model=model,
         usage=usage,
         response_id=text_in(answer, "id"),
         finish_reason=None if status in _RUNNING else status,
-        note=error_message(answer) or (_first_fault(answer) if has_failed else None),
+        note=error_message(answer) or (_first_error(answer) if has_failed else None),
         billing=_read_billing(answer, counts, usage, model),
         has_failed=has_failed,
     )
 
 
-def read_stream(stream: Stream) -> Answered:
+def read_stream(stream: Stream) -> ResponseFacts:
     """Return what a streamed interaction says."""
     # A delta in thousands may carry running totals; the others say nothing of the end.
-    parsed = (parse_object(data) for _, data in stream.arrived if _DELTA not in data or _TOTALS in data)
-    answered = read_answer(_build_envelope([event for event in parsed if event is not None]))
-    is_over = answered.finish_reason is not None
-    note = answered.note or (None if is_over or answered.has_failed else ENDED_EARLY)
-    return replace(answered, note=note, is_over=is_over)
+    parsed = (
+        parse_object(data) for _, data in stream.all_events if _DELTA_MARK not in data or _TOTALS_MARK in data
+    )
+    facts = read_answer(_build_envelope([event for event in parsed if event is not None]))
+    has_ended = facts.finish_reason is not None
+    note = facts.note or (None if has_ended or facts.has_failed else ENDED_EARLY)
+    return replace(facts, note=note, has_ended=has_ended)
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
@@ -100,8 +110,8 @@ def _build_envelope(events: Iterable[JsonObject]) -> JsonObject:
             carriers.append({"usage": totals})
         elif event.get("error") or kind == "error":
             carriers.append({"error": event.get("error") or event})
-    whole = latest(carriers)
-    counts = [found for one in carriers if says_anything(found := object_in(one, "usage"))]
+    whole = last_values(carriers)
+    counts = [found for one in carriers if counts_anything(found := object_in(one, "usage"))]
     return whole | {"usage": counts[-1]} if counts else whole
 
 
@@ -118,14 +128,14 @@ def _build_steps(events: list[JsonObject]) -> list[JsonObject]:
 
 def _build_step(started: JsonObject, deltas: list[JsonObject]) -> JsonObject:
     step = dict(started)
-    content, summary = _list_of(step, "content"), _list_of(step, "summary")
+    content, summary = _copy_list(step, "content"), _copy_list(step, "summary")
     arguments: list[object] = []
     for delta in deltas:
         kind = text_in(delta, "type")
         if kind == "text":
             _add_text(content, delta)
         elif kind == "text_annotation_delta" and content:
-            content[-1]["annotations"] = _list_of(content[-1], "annotations") + objects_in(
+            content[-1]["annotations"] = _copy_list(content[-1], "annotations") + objects_in(
                 delta, "annotations"
             )
         elif kind == "thought_summary":
@@ -140,12 +150,12 @@ def _build_step(started: JsonObject, deltas: list[JsonObject]) -> JsonObject:
         step["arguments"] = _parse_arguments(join_text(arguments))
     return (
         step
-        | ({"content": _joined(content)} if content else {})
-        | ({"summary": _joined(summary)} if summary else {})
+        | ({"content": _join_pieces(content)} if content else {})
+        | ({"summary": _join_pieces(summary)} if summary else {})
     )
 
 
-def _list_of(source: JsonObject, key: str) -> list[JsonObject]:
+def _copy_list(source: JsonObject, key: str) -> list[JsonObject]:
     return [dict(member) for member in objects_in(source, key)]
 
 
@@ -159,7 +169,7 @@ def _add_text(members: list[JsonObject], piece: JsonObject) -> None:
         members.append(dict(piece))
 
 
-def _joined(members: list[JsonObject]) -> list[JsonObject]:
+def _join_pieces(members: list[JsonObject]) -> list[JsonObject]:
     return [
         member | {"text": join_text(member["text"])} if isinstance(member.get("text"), list) else member
         for member in members
@@ -168,18 +178,18 @@ def _joined(members: list[JsonObject]) -> list[JsonObject]:
 
 def _parse_arguments(text: str) -> object:
     try:
-        return loads(text)
+        return parse_json(text)
     except orjson.JSONDecodeError:
         # Cut before its end: the text that arrived is better than an empty object.
         return text
 
 
-def _first_fault(answer: JsonObject) -> str | None:
+def _first_error(answer: JsonObject) -> str | None:
     return next((note for one in objects_in(answer, "errors") if (note := error_message(one))), None)
 
 
 def _read_usage(counts: JsonObject) -> Usage:
-    return add_up(
+    return to_usage(
         count_in(counts, "total_input_tokens"),
         count_in(counts, "total_tool_use_tokens"),
         count_in(counts, "total_output_tokens"),
@@ -203,13 +213,13 @@ def _read_billing(answer: JsonObject, counts: JsonObject, usage: Usage, model: s
         tool for tool in objects_in(counts, "grounding_tool_count") if tool.get("type") == "google_search"
     ]
     units |= count_searches(sum(count_in(tool, "count") or 0 for tool in searches), model)
-    return billing_of(units, terms_of(text_in(answer, "service_tier")))
+    return to_billing(units, read_terms(text_in(answer, "service_tier")))
 
 
-def _states_fault(event: JsonObject) -> bool:
+def _is_error_event(event: JsonObject) -> bool:
     return bool(event.get("error")) or event.get("event_type") == "error"
 
 
 FORMAT = JsonFormat(
-    recognises, read_answer, read_stream, rebuild, read_model=read_model, states_fault=_states_fault
+    recognises, read_answer, read_stream, rebuild, read_model=read_model, is_error_event=_is_error_event
 )

@@ -1,9 +1,4 @@
-"""What was asked and answered, as messages in one shape for several formats.
-
-Source: OpenTelemetry, semantic conventions for generative AI: the JSON schemas of `gen_ai.input.messages` and
-`gen_ai.output.messages`; and for what is read, the APIs of OpenAI (chat completions, completions, responses) and
-Anthropic (messages). Providers that speak the first of them at paths of their own are read like it.
-"""
+"""Messages of a request and its answer in OpenTelemetry's shape, and text excerpts."""
 
 from __future__ import annotations
 
@@ -12,11 +7,96 @@ from typing import Any
 
 import orjson
 
-from gateway.domain.exchange import Exchange
-from gateway.wire.content import decode
-from gateway.wire.fields import JsonObject, object_in, objects_in, parse_object
-from gateway.wire.folding import parse_input
-from gateway.wire.reading import reassemble
+from gateway.models.exchange import Exchange
+from gateway.wire.content_encoding import decode
+from gateway.wire.facts import reassemble
+from gateway.wire.json_fields import (
+    JsonObject,
+    object_in,
+    objects_in,
+    parse_json,
+    parse_object,
+    parse_tool_input,
+)
+
+_TURN_FIELDS = ("messages", "input", "contents")
+"""Where requests have the turns of a conversation."""
+_PROMPT_FIELDS = ("input", "prompt", "inputs", "query", "message", "inputText", "text")
+"""Where requests have one text, or several."""
+_ANSWER_FIELDS = (
+    "output_text",
+    "outputText",
+    "content",
+    "response",
+    "generated_text",
+    "generation",
+    "result",
+    "text",
+    "refusal",
+)
+_MAX_DEPTH = 8
+
+
+def excerpt_question(body: bytes) -> str:
+    """Return the last text that a user says in a request's decoded body; empty where there is none."""
+    request = parse_object(body)
+    if request is None:
+        return ""
+    for name in _TURN_FIELDS:
+        turns = [turn for turn in objects_in(request, name) if turn.get("role", "user") == "user"]
+        for turn in reversed(turns):
+            if text := _content_text(turn.get("content", turn.get("parts"))):
+                return text
+    return _find_prompt(object_in(request, "input") or request)
+
+
+def excerpt_answer(answer: object) -> str:
+    """Return the text of an answer that is no stream, or of one put together; empty where there is none."""
+    if isinstance(answer, bytes):
+        try:
+            answer = parse_json(answer)
+        except orjson.JSONDecodeError:
+            return ""
+    return _find_answer(answer, _MAX_DEPTH)
+
+
+def _find_prompt(request: JsonObject) -> str:
+    return next((text for name in _PROMPT_FIELDS if (text := _content_text(request.get(name)))), "")
+
+
+def _find_answer(answer: object, depth: int) -> str:
+    if isinstance(answer, list):
+        return next((text for part in answer if (text := _find_answer(part, depth))), "")
+    if not isinstance(answer, dict) or not depth:
+        return ""
+    # In output items of other kinds, such as a chain of thought, there is text that nobody was told.
+    if answer.get("type", "message") in ("reasoning", "thinking"):
+        return ""
+    if parts := object_in(answer, "content").get("parts"):
+        return _content_text(parts)
+    for name in _ANSWER_FIELDS:
+        if text := _content_text(answer.get(name)):
+            return text
+    for name in ("choices", "message", "candidates", "output", "results", "data", "generations"):
+        if text := _find_answer(answer.get(name), depth - 1):
+            return text
+    return ""
+
+
+def _content_text(content: object) -> str:
+    """The text of a message's content, or of a list of texts; parts of other kinds are left out."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    texts = []
+    for part in content:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict) and isinstance(part.get("text"), str) and not part.get("thought"):
+            texts.append(part["text"])
+    return " ".join(texts)
+
 
 Message = dict[str, Any]
 """A role, parts, and for an answer why it ended."""
@@ -24,10 +104,10 @@ Message = dict[str, Any]
 Messages = tuple[list[Message], list[Message]]
 """What was asked and what was answered."""
 
-LONGEST_TEXT = 16_000
+MAX_PART_CHARACTERS = 16_000
 """Most characters of a part. Of longer text the beginning is kept."""
 
-_CUT = "…"
+_ELLIPSIS = "…"
 _TEXTS = frozenset({"text", "input_text", "output_text", "refusal"})
 _REASONING = frozenset({"thinking", "reasoning"})
 _UNKNOWN = "unknown"
@@ -41,14 +121,14 @@ def read_messages(exchange: Exchange) -> Messages:
         return [], []
     read_request, read_answer = readers
     request = parse_object(decode(exchange.request_body, exchange.request_headers).data)
-    answer = _answer_of(exchange)
+    answer = _read_answer_body(exchange)
     return (
         [] if request is None else [message for message in read_request(request) if message["parts"]],
         [] if answer is None else [message for message in read_answer(answer) if message["parts"]],
     )
 
 
-def _answer_of(exchange: Exchange) -> JsonObject | None:
+def _read_answer_body(exchange: Exchange) -> JsonObject | None:
     body = decode(exchange.response_body, exchange.response_headers).data
     content_type = next(
         (
@@ -83,9 +163,13 @@ def _chat_message(message: JsonObject) -> Message:
 def _chat_answer(answer: JsonObject) -> Iterator[Message]:
     for choice in objects_in(answer, "choices"):
         if "text" in choice:
-            yield _ended({"role": "assistant", "parts": _parts(choice["text"])}, choice.get("finish_reason"))
+            yield _with_finish_reason(
+                {"role": "assistant", "parts": _parts(choice["text"])}, choice.get("finish_reason")
+            )
         else:
-            yield _ended(_chat_message(object_in(choice, "message")), choice.get("finish_reason"))
+            yield _with_finish_reason(
+                _chat_message(object_in(choice, "message")), choice.get("finish_reason")
+            )
 
 
 def _completion_request(request: JsonObject) -> Iterator[Message]:
@@ -101,7 +185,9 @@ def _anthropic_request(request: JsonObject) -> Iterator[Message]:
 
 
 def _anthropic_answer(answer: JsonObject) -> Iterator[Message]:
-    yield _ended({"role": "assistant", "parts": _parts(answer.get("content"))}, answer.get("stop_reason"))
+    yield _with_finish_reason(
+        {"role": "assistant", "parts": _parts(answer.get("content"))}, answer.get("stop_reason")
+    )
 
 
 def _responses_request(request: JsonObject) -> Iterator[Message]:
@@ -114,7 +200,7 @@ def _responses_request(request: JsonObject) -> Iterator[Message]:
 
 def _responses_answer(answer: JsonObject) -> Iterator[Message]:
     parts = [part for item in objects_in(answer, "output") for part in _responses_item(item)["parts"]]
-    yield _ended({"role": "assistant", "parts": parts}, answer.get("status"))
+    yield _with_finish_reason({"role": "assistant", "parts": parts}, answer.get("status"))
 
 
 def _responses_item(item: JsonObject) -> Message:
@@ -162,16 +248,19 @@ def _part(part: JsonObject) -> JsonObject:
 
 def _text(kind: str, text: object) -> JsonObject:
     content = text if isinstance(text, str) else ""
-    return {"type": kind, "content": content[:LONGEST_TEXT] + (_CUT if len(content) > LONGEST_TEXT else "")}
+    return {
+        "type": kind,
+        "content": content[:MAX_PART_CHARACTERS] + (_ELLIPSIS if len(content) > MAX_PART_CHARACTERS else ""),
+    }
 
 
 def _tool_call(call_id: object, name: object, arguments: object) -> JsonObject:
-    given = parse_input(arguments, None) if isinstance(arguments, str) else arguments
+    given = parse_tool_input(arguments, None) if isinstance(arguments, str) else arguments
     return {
         "type": "tool_call",
-        "id": _id(call_id),
-        "name": _id(name) or _UNKNOWN,
-        "arguments": _bounded(given),
+        "id": _string_or_none(call_id),
+        "name": _string_or_none(name) or _UNKNOWN,
+        "arguments": _truncate(given),
     }
 
 
@@ -181,19 +270,19 @@ def _tool_result(call_id: object, content: object) -> Message:
 
 def _tool_response(call_id: object, content: object) -> JsonObject:
     response = _parts(content) if isinstance(content, list) else content
-    return {"type": "tool_call_response", "id": _id(call_id), "response": _bounded(response)}
+    return {"type": "tool_call_response", "id": _string_or_none(call_id), "response": _truncate(response)}
 
 
-def _bounded(value: object) -> object:
+def _truncate(value: object) -> object:
     """A value as it is, or the beginning of its JSON where that is too long."""
     try:
         text = value if isinstance(value, str) else orjson.dumps(value).decode()
     except orjson.JSONEncodeError:
         return None
-    return value if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + _CUT
+    return value if len(text) <= MAX_PART_CHARACTERS else text[:MAX_PART_CHARACTERS] + _ELLIPSIS
 
 
-def _id(value: object) -> str | None:
+def _string_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
@@ -203,13 +292,13 @@ def _role(message: JsonObject) -> str:
     return "system" if role == "developer" else role if isinstance(role, str) else "user"
 
 
-def _ended(message: Message, reason: object) -> Message:
+def _with_finish_reason(message: Message, reason: object) -> Message:
     return {**message, "finish_reason": reason if isinstance(reason, str) else _UNKNOWN}
 
 
-_Reader = Callable[[JsonObject], Iterator[Message]]
+_MessageReader = Callable[[JsonObject], Iterator[Message]]
 
-_READERS: Mapping[str, tuple[_Reader, _Reader]] = {
+_READERS: Mapping[str, tuple[_MessageReader, _MessageReader]] = {
     "chat.completions": (_chat_request, _chat_answer),
     "completions": (_completion_request, _chat_answer),
     "responses": (_responses_request, _responses_answer),

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.domain.request import Usage
-from gateway.wire import openai_embeddings
-from gateway.wire.fields import JsonObject, count_in, object_in, objects_in, parse_object, text_in
-from gateway.wire.folding import join_text, latest
-from gateway.wire.format import Answered
-from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
-from gateway.wire.sse import Stream
+from gateway.models.request import Usage
+from gateway.wire import embeddings
+from gateway.wire.event_streams import Stream
+from gateway.wire.formats import ENDED_EARLY, JsonFormat, ResponseFacts, error_message, states_error
+from gateway.wire.json_fields import (
+    JsonObject,
+    count_in,
+    join_text,
+    last_values,
+    object_in,
+    objects_in,
+    parse_object,
+    text_in,
+)
 
-_JOINED = ("response", "thinking")
+_STREAMED_TEXTS = ("response", "thinking")
 """Texts of an answer to `generate` that come in pieces."""
 
 
@@ -27,9 +34,9 @@ def recognises(answer: JsonObject) -> bool:
     )
 
 
-def read_answer(answer: JsonObject) -> Answered:
+def read_answer(answer: JsonObject) -> ResponseFacts:
     """Return what an unstreamed answer, the last line of a streamed one, or an error says."""
-    return Answered(
+    return ResponseFacts(
         model=text_in(answer, "model"),
         usage=Usage(
             prompt_tokens=count_in(answer, "prompt_eval_count"),
@@ -42,25 +49,25 @@ def read_answer(answer: JsonObject) -> Answered:
     )
 
 
-def read_stream(stream: Stream) -> Answered:
+def read_stream(stream: Stream) -> ResponseFacts:
     """Return what a streamed answer says: its last line tells all, unless it was cut or failed."""
-    arrived = stream.arrived
-    last = next((line for _, data in reversed(arrived) if (line := parse_object(data)) is not None), {})
-    first = next((line for _, data in arrived if (line := parse_object(data)) is not None), {})
-    answered = read_answer({"model": first.get("model")} | last)
-    is_over = last.get("done") is True
-    return replace(answered, note=answered.note or (None if is_over else ENDED_EARLY), is_over=is_over)
+    all_events = stream.all_events
+    last = next((line for _, data in reversed(all_events) if (line := parse_object(data)) is not None), {})
+    first = next((line for _, data in all_events if (line := parse_object(data)) is not None), {})
+    facts = read_answer({"model": first.get("model")} | last)
+    has_ended = last.get("done") is True
+    return replace(facts, note=facts.note or (None if has_ended else ENDED_EARLY), has_ended=has_ended)
 
 
 def rebuild(lines: list[JsonObject]) -> JsonObject | None:
     """Return the answer that these lines are of."""
     if not lines:
         return None
-    whole = latest(lines)
+    whole = last_values(lines)
     messages = [object_in(line, "message") for line in lines if "message" in line]
     if messages:
         whole["message"] = _build_message(messages)
-    for key in _JOINED:
+    for key in _STREAMED_TEXTS:
         if key in whole:
             whole[key] = join_text([line.get(key) for line in lines])
     if logprobs := [member for line in lines for member in objects_in(line, "logprobs")]:
@@ -68,15 +75,15 @@ def rebuild(lines: list[JsonObject]) -> JsonObject | None:
     return whole
 
 
-def read_embeddings(answer: JsonObject) -> Answered:
+def read_embeddings(answer: JsonObject) -> ResponseFacts:
     """Return what embeddings say. Others than Ollama have OpenAI's under the same path."""
-    if openai_embeddings.recognises(answer):
-        return openai_embeddings.read_answer(answer)
+    if embeddings.recognises(answer):
+        return embeddings.read_answer(answer)
     return read_answer(answer)
 
 
 def _build_message(messages: list[JsonObject]) -> JsonObject:
-    whole = latest(messages)
+    whole = last_values(messages)
     for key in ("content", "thinking"):
         if key in whole:
             whole[key] = join_text([message.get(key) for message in messages])
@@ -87,4 +94,4 @@ def _build_message(messages: list[JsonObject]) -> JsonObject:
 
 
 FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild)
-EMBED_FORMAT = JsonFormat(recognises, read_embeddings, read_stream, rebuild)
+EMBEDDINGS = JsonFormat(recognises, read_embeddings, read_stream, rebuild)

@@ -9,13 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gateway.domain.request import Usage
-from gateway.wire.fields import JsonObject, index_in, object_in, objects_in, parse_object, text_in
-from gateway.wire.folding import fold, join_text, latest
-from gateway.wire.format import Answered
-from gateway.wire.json_format import DONE, ENDED_EARLY, JsonFormat, error_message, states_error
-from gateway.wire.openai_usage import add_usage, read_billing, read_usage, says_anything, usage_in
-from gateway.wire.sse import Event, Stream
+from gateway.models.request import Usage
+from gateway.wire.event_streams import Event, Stream
+from gateway.wire.formats import (
+    ENDED_EARLY,
+    STREAM_END,
+    JsonFormat,
+    ResponseFacts,
+    error_message,
+    states_error,
+)
+from gateway.wire.json_fields import (
+    JsonObject,
+    index_in,
+    join_deltas,
+    join_text,
+    last_values,
+    object_in,
+    objects_in,
+    parse_object,
+    text_in,
+)
+from gateway.wire.openai_usage import add_usage, counts_anything, read_billing, read_usage, usage_in
 
 _FAILED = frozenset({"error", "network_error", "insufficient_system_resource"})
 """Finish reasons of a choice whose provider failed: OpenRouter's and others', Zhipu's, DeepSeek's."""
@@ -23,13 +38,13 @@ _FAILED = frozenset({"error", "network_error", "insufficient_system_resource"})
 MAX_IDS = 1000
 """Most ids of one answer that are remembered."""
 
-_OPENING = 3
+_OPENING_EVENTS = 3
 """Events that a stream may say something in which the later ones leave out."""
 
 _PADDING = "obfuscation"
 """Random text that hides the length of each chunk; no part of the answer."""
 
-_GOES_ON = b'"finish_reason":null'
+_UNFINISHED = b'"finish_reason":null'
 
 _UNSTREAMED = {"chat.completion.chunk": "chat.completion"}
 
@@ -39,12 +54,12 @@ def recognises(answer: JsonObject) -> bool:
     return isinstance(answer.get("choices"), list)
 
 
-def read_answer(answer: JsonObject) -> Answered:
+def read_answer(answer: JsonObject) -> ResponseFacts:
     """Return what an unstreamed completion, or an error in its place, says."""
     usage = usage_in(answer)
-    finish_reason, error = _ending_in(answer)
-    error = error or _fault_in(answer)
-    return Answered(
+    finish_reason, error = _read_ending(answer)
+    error = error or _find_error(answer)
+    return ResponseFacts(
         model=_model_in(answer),
         usage=read_usage(usage),
         response_id=text_in(answer, "id"),
@@ -55,44 +70,44 @@ def read_answer(answer: JsonObject) -> Answered:
     )
 
 
-def read_stream(stream: Stream) -> Answered:
+def read_stream(stream: Stream) -> ResponseFacts:
     """Return what a streamed completion says: its first chunks tell who answers, its last how that ended."""
-    events = stream.arrived
+    events = stream.all_events
     response_id, model = _read_opening(_chunks(events))
     usage: JsonObject = {}
     finish_reason = error = tier = last_id = None
     usage_is_alone = is_counted = False
     for _, data in reversed(events):
-        chunk = parse_object(data) if _may_tell(data) and data != DONE else None
+        chunk = parse_object(data) if _may_hold_facts(data) and data != STREAM_END else None
         if chunk is None:
             continue
         last_id = last_id or text_in(chunk, "id")
         tier = tier or text_in(chunk, "service_tier")
         # The last usage that says anything holds, wherever it stands; zeros after it do not undo it.
         if not is_counted and (found := usage_in(chunk)):
-            usage, usage_is_alone, is_counted = found, not chunk.get("choices"), says_anything(found)
-        reason, choice_error = _ending_in(chunk)
-        error = error or choice_error or _fault_in(chunk)
+            usage, usage_is_alone, is_counted = found, not chunk.get("choices"), counts_anything(found)
+        reason, choice_error = _read_ending(chunk)
+        error = error or choice_error or _find_error(chunk)
         finish_reason = finish_reason or reason
-        if finish_reason is not None and (is_counted or not stream.mentions(b'"usage"')):
+        if finish_reason is not None and (is_counted or not stream.contains(b'"usage"')):
             break
     has_failed = error is not None or finish_reason in _FAILED
-    is_over = bool(events) and events[-1][1] == DONE
+    has_ended = bool(events) and events[-1][1] == STREAM_END
     counted = read_usage(usage)
-    if (usage_is_alone or not is_over) and _may_have_several_choices(stream):
-        is_over = is_over or _all_finished(_chunks(events))
+    if (usage_is_alone or not has_ended) and _may_have_several_choices(stream):
+        has_ended = has_ended or _all_finished(_chunks(events))
         counted = (_sum_by_choice(_chunks(events)) if usage_is_alone else None) or counted
     else:
-        is_over = is_over or finish_reason is not None
-    return Answered(
+        has_ended = has_ended or finish_reason is not None
+    return ResponseFacts(
         model=model,
         usage=counted,
         response_id=response_id,
         finish_reason=finish_reason,
-        note=error or (None if is_over or has_failed else ENDED_EARLY),
+        note=error or (None if has_ended or has_failed else ENDED_EARLY),
         billing=read_billing({"service_tier": tier or _first_tier(stream)}, usage),
         has_failed=has_failed,
-        is_over=is_over,
+        has_ended=has_ended,
         other_ids=_other_ids(_chunks(events), response_id) if last_id and last_id != response_id else (),
     )
 
@@ -105,7 +120,7 @@ def rebuild(chunks: list[JsonObject]) -> JsonObject | None:
     for chunk in chunks:
         for choice in objects_in(chunk, "choices"):
             pieces.setdefault(index_in(choice), []).append(choice)
-    whole = latest(chunks)
+    whole = last_values(chunks)
     whole.pop(_PADDING, None)
     counted = _sum_by_choice(chunks)
     usage = _to_object(counted) if counted else _last_usage(chunks)
@@ -121,16 +136,16 @@ def rebuild(chunks: list[JsonObject]) -> JsonObject | None:
 
 
 def _chunks(events: Iterable[Event]) -> Iterator[JsonObject]:
-    parsed = (parse_object(data) for _, data in events if data != DONE)
+    parsed = (parse_object(data) for _, data in events if data != STREAM_END)
     return (chunk for chunk in parsed if chunk is not None)
 
 
-def _may_tell(data: bytes) -> bool:
+def _may_hold_facts(data: bytes) -> bool:
     # A look at the bytes costs a fraction of parsing them: a compact chunk whose choices all go on, and that
     # has neither usage nor an error, says nothing about the end.
     return (
-        _GOES_ON not in data
-        or data.count(b'"finish_reason"') != data.count(_GOES_ON)
+        _UNFINISHED not in data
+        or data.count(b'"finish_reason"') != data.count(_UNFINISHED)
         or b'"usage":{' in data
         or b'"error"' in data
         or b'"timings"' in data
@@ -154,25 +169,25 @@ def _read_opening(chunks: Iterator[JsonObject]) -> tuple[str | None, str | None]
 
 def _first_tier(stream: Stream) -> str | None:
     """The tier where only the beginning of a stream tells it."""
-    opening = [event for event in stream.events[:_OPENING] if b'"service_tier"' in event[1]]
+    opening = [event for event in stream.events[:_OPENING_EVENTS] if b'"service_tier"' in event[1]]
     return next((tier for chunk in _chunks(opening) if (tier := text_in(chunk, "service_tier"))), None)
 
 
 def _may_have_several_choices(stream: Stream) -> bool:
     # Calls of tools have an index as well; then the look at all chunks is in vain, and rare.
     is_compact = not any(b'"index": ' in data for _, data in stream.events[:3])
-    return stream.mentions(b'"index":1' if is_compact else b'"index": 1')
+    return stream.contains(b'"index":1' if is_compact else b'"index": 1')
 
 
 def _all_finished(chunks: Iterable[JsonObject]) -> bool:
-    begun: set[int] = set()
+    started: set[int] = set()
     finished: set[int] = set()
     for chunk in chunks:
         for choice in objects_in(chunk, "choices"):
-            begun.add(index_in(choice))
+            started.add(index_in(choice))
             if text_in(choice, "finish_reason"):
                 finished.add(index_in(choice))
-    return bool(finished) and begun <= finished
+    return bool(finished) and started <= finished
 
 
 def _sum_by_choice(chunks: Iterable[JsonObject]) -> Usage | None:
@@ -185,7 +200,7 @@ def _sum_by_choice(chunks: Iterable[JsonObject]) -> Usage | None:
             if text_in(choice, "finish_reason") and index_in(choice) not in finished:
                 finished.add(index_in(choice))
                 is_news = True
-        if is_news and not chunk.get("choices") and says_anything(usage := usage_in(chunk)):
+        if is_news and not chunk.get("choices") and counts_anything(usage := usage_in(chunk)):
             counted.append(read_usage(usage))
             is_news = False
     return add_usage(counted) if len(counted) > 1 else None
@@ -193,7 +208,7 @@ def _sum_by_choice(chunks: Iterable[JsonObject]) -> Usage | None:
 
 def _last_usage(chunks: list[JsonObject]) -> JsonObject | None:
     found = (object_in(chunk, "usage") for chunk in reversed(chunks))
-    return next((usage for usage in found if says_anything(usage)), None)
+    return next((usage for usage in found if counts_anything(usage)), None)
 
 
 def _to_object(usage: Usage) -> JsonObject:
@@ -206,7 +221,7 @@ def _other_ids(chunks: Iterable[JsonObject], response_id: str | None) -> tuple[s
     return tuple(ids)[:MAX_IDS]
 
 
-def _ending_in(answer: JsonObject) -> tuple[str | None, str | None]:
+def _read_ending(answer: JsonObject) -> tuple[str | None, str | None]:
     """The finish reason of the first choice, and the message of an error that stands in a choice, as at
     OpenRouter."""
     finish_reason = error = None
@@ -218,7 +233,7 @@ def _ending_in(answer: JsonObject) -> tuple[str | None, str | None]:
     return finish_reason, error
 
 
-def _fault_in(answer: JsonObject) -> str | None:
+def _find_error(answer: JsonObject) -> str | None:
     """The message of an error that stands beside choices, or in their place."""
     if states_error(answer):
         return error_message(answer) or "an error without a message"
@@ -227,14 +242,14 @@ def _fault_in(answer: JsonObject) -> str | None:
     return error_message(answer) if "choices" not in answer and "usage" not in answer else None
 
 
-def _states_fault(chunk: JsonObject) -> bool:
-    return _ending_in(chunk)[1] is not None or _fault_in(chunk) is not None
+def _is_error_chunk(chunk: JsonObject) -> bool:
+    return _read_ending(chunk)[1] is not None or _find_error(chunk) is not None
 
 
 def _build_choice(index: int, pieces: list[JsonObject]) -> JsonObject:
-    choice = {**latest(pieces), "index": index}
+    choice = {**last_values(pieces), "index": index}
     logprobs = [object_in(piece, "logprobs") for piece in pieces]
-    choice["logprobs"] = fold(logprobs) or None
+    choice["logprobs"] = join_deltas(logprobs) or None
     choice.setdefault("finish_reason", None)
     if "text" in choice:
         choice["text"] = join_text([piece.get("text") for piece in pieces])
@@ -245,11 +260,11 @@ def _build_choice(index: int, pieces: list[JsonObject]) -> JsonObject:
 
 
 def _build_message(deltas: list[JsonObject]) -> JsonObject:
-    message: JsonObject = {"role": "assistant", "content": None} | fold(deltas)
+    message: JsonObject = {"role": "assistant", "content": None} | join_deltas(deltas)
     message.pop(_PADDING, None)
     for call in objects_in(message, "tool_calls"):
         call.pop("index", None)
     return message
 
 
-FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild, states_fault=_states_fault)
+FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild, is_error_event=_is_error_chunk)

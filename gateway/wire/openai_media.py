@@ -1,36 +1,86 @@
-"""OpenAI's images, audio and moderation, and Mistral's reading of documents: what has no text to price by alone.
-
-Sources: https://platform.openai.com/docs/api-reference/images, /audio and /moderations, the types of the SDK
-`openai` 3.57.0; https://docs.mistral.ai/api (transcription, OCR) and the SDK `mistralai`. Requests come as JSON
-or as forms, answers as JSON, streams of events, plain text or bytes.
-"""
+"""OpenAI's images, audio and moderation, Mistral's OCR; JSON and form requests."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import replace
+from urllib.parse import parse_qsl
 
-from gateway.domain.exchange import first_value
-from gateway.domain.request import Charge, Usage
-from gateway.wire.conversation import read_caller
-from gateway.wire.fields import (
+from gateway.models.exchange import first_value
+from gateway.models.request import Charge, Usage
+from gateway.wire.event_streams import Stream
+from gateway.wire.formats import (
+    ENDED_EARLY,
+    JsonFormat,
+    RequestFacts,
+    ResponseFacts,
+    WireMessage,
+    error_message,
+    read_caller,
+    states_error,
+)
+from gateway.wire.json_fields import (
+    MAX_TEXT,
     JsonObject,
     amount_in,
     count_in,
+    join_text,
     object_in,
     objects_in,
     parse_object,
     text_in,
 )
-from gateway.wire.folding import join_text
-from gateway.wire.format import Answered, Asked, WireMessage
-from gateway.wire.forms import read_form
-from gateway.wire.json_format import ENDED_EARLY, JsonFormat, error_message, states_error
-from gateway.wire.openai_usage import add_usage, details_in, read_billing, read_usage
-from gateway.wire.sse import Stream
+from gateway.wire.openai_usage import add_usage, read_billing, read_usage, token_details
 
-_PIECES = (b".partial_image", b".delta", b".segment")
-_SAYING_NOTHING = ("audio/", "image/", "application/octet-stream", "text/plain", "text/vtt", "text/srt")
-_DATA_OF_IMAGE = ("b64_json", "url", "revised_prompt")
+_MAX_PARTS = 256
+_MAX_HEAD_BYTES = 2048
+_MAX_URLENCODED_BYTES = 64 * 1024
+_BOUNDARY = re.compile(rb'boundary="?([^";,\s]{1,200})', re.IGNORECASE)
+_NAME = re.compile(rb'content-disposition:[^\r\n]*?[;\s]name="?([^";\r\n]*)', re.IGNORECASE)
+
+
+def read_form(content_type: bytes, body: bytes, names: Collection[str]) -> dict[str, str] | None:
+    """Return those fields of a form that are called as asked for; None if the body is no form.
+
+    What lies between the parts' boundaries is not looked at, however long it is; a field is a name or an id.
+    """
+    kind = content_type[:100].lower()
+    if kind.startswith(b"application/x-www-form-urlencoded"):
+        pairs = parse_qsl(body[:_MAX_URLENCODED_BYTES].decode(errors="replace"), max_num_fields=None)
+        return {name: value for name, value in pairs if name in names and len(value) <= MAX_TEXT}
+    boundary = _BOUNDARY.search(content_type)
+    if not kind.startswith(b"multipart/form-data") or boundary is None:
+        return None
+    return _read_parts(b"--" + boundary[1], body, names)
+
+
+def _read_parts(delimiter: bytes, body: bytes, names: Collection[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    start = body.find(delimiter)
+    for _ in range(_MAX_PARTS):
+        if start < 0:
+            break
+        end = body.find(delimiter, start + len(delimiter))
+        head, blank, _ = body[start : start + _MAX_HEAD_BYTES].partition(b"\r\n\r\n")
+        name = _NAME.search(head)
+        field = name[1].decode(errors="replace") if name and blank and b"filename" not in head else ""
+        if field in names and end >= 0:
+            begins = start + len(head) + len(blank)
+            text = (
+                body[begins : min(end, begins + 4 * MAX_TEXT + 2)]
+                .removesuffix(b"\r\n")
+                .decode(errors="replace")
+            )
+            if 0 < len(text) <= MAX_TEXT:
+                found[field] = text
+        start = end
+    return found
+
+
+_DELTA_SUFFIXES = (b".partial_image", b".delta", b".segment")
+_OPAQUE_TYPES = ("audio/", "image/", "application/octet-stream", "text/plain", "text/vtt", "text/srt")
+_IMAGE_FIELDS = ("b64_json", "url", "revised_prompt")
 
 
 def recognises(answer: JsonObject) -> bool:
@@ -39,14 +89,14 @@ def recognises(answer: JsonObject) -> bool:
     return kind.startswith(("image_generation.", "image_edit.", "transcript.text.", "speech.audio."))
 
 
-def read_answer(answer: JsonObject) -> Answered:
+def read_answer(answer: JsonObject) -> ResponseFacts:
     """Return what an unstreamed answer, the last event of a stream, or an error in its place, says."""
     usage = object_in(answer, "usage")
-    prompt, completion = ("input", "output") if _has_inputs(usage) else ("prompt", "completion")
+    prompt, completion = ("input", "output") if _has_input_counts(usage) else ("prompt", "completion")
     beside = _svg_charges(answer)
     billing = read_billing(answer, usage, prompt, completion)
     units = {name: count for name, count in _units_of(answer, usage).items() if count}
-    return Answered(
+    return ResponseFacts(
         model=text_in(answer, "model"),
         usage=add_usage([read_usage(usage, prompt, completion), *(charge.usage for charge in beside)]),
         response_id=text_in(answer, "id"),
@@ -58,18 +108,20 @@ def read_answer(answer: JsonObject) -> Answered:
     )
 
 
-def read_stream(stream: Stream) -> Answered:
+def read_stream(stream: Stream) -> ResponseFacts:
     """Return what a stream says: its last event has all of it."""
-    for name, data in reversed(stream.arrived):
-        if name.encode(errors="replace").endswith(_PIECES) or any(piece in data[:200] for piece in _PIECES):
+    for name, data in reversed(stream.all_events):
+        if name.encode(errors="replace").endswith(_DELTA_SUFFIXES) or any(
+            piece in data[:200] for piece in _DELTA_SUFFIXES
+        ):
             continue
         event = parse_object(data)
         if event is None:
             continue
         is_end = (text_in(event, "type") or name).endswith((".completed", ".done"))
         if is_end or states_error(event):
-            return replace(read_answer(event), is_over=is_end)
-    return Answered(note=ENDED_EARLY, is_over=False)
+            return replace(read_answer(event), has_ended=is_end)
+    return ResponseFacts(note=ENDED_EARLY, has_ended=False)
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
@@ -77,11 +129,9 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
     ends = [event for event in events if str(event.get("type")).endswith((".completed", ".done"))]
     if ends and "b64_json" in ends[-1]:
         rest = {
-            key: value
-            for key, value in ends[-1].items()
-            if key not in ("type", "created_at", *_DATA_OF_IMAGE)
+            key: value for key, value in ends[-1].items() if key not in ("type", "created_at", *_IMAGE_FIELDS)
         }
-        data = [{key: event[key] for key in _DATA_OF_IMAGE if key in event} for event in ends]
+        data = [{key: event[key] for key in _IMAGE_FIELDS if key in event} for event in ends]
         return {"created": ends[-1].get("created_at"), "data": data} | rest
     if ends and isinstance(ends[-1].get("text"), str):
         return {key: value for key, value in ends[-1].items() if key != "type"}
@@ -94,7 +144,7 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
 
 
 class _MediaFormat(JsonFormat):
-    def read_request(self, request: WireMessage) -> Asked:
+    def read_request(self, request: WireMessage) -> RequestFacts:
         """Return what the request says, be it a form, and how long the text is that it wants spoken."""
         content_type = first_value(request.headers, b"content-type")
         form = read_form(content_type, request.body, ("model", "user"))
@@ -111,15 +161,15 @@ class _MediaFormat(JsonFormat):
             replace(asked, units={"input_characters": len(text)}) if isinstance(text, str) and text else asked
         )
 
-    def read_response(self, response: WireMessage) -> Answered:
+    def read_response(self, response: WireMessage) -> ResponseFacts:
         """Return what the response says; subtitles, sound and pictures say nothing."""
         is_text = response.body.lstrip()[:1] == b"{" or response.body.startswith((b"data:", b"event:"))
-        if response.content_type.startswith(_SAYING_NOTHING) and not is_text:
-            return Answered()
+        if response.content_type.startswith(_OPAQUE_TYPES) and not is_text:
+            return ResponseFacts()
         return super().read_response(response)
 
 
-def _has_inputs(usage: JsonObject) -> bool:
+def _has_input_counts(usage: JsonObject) -> bool:
     return count_in(usage, "input_tokens") is not None or count_in(usage, "output_tokens") is not None
 
 
@@ -136,7 +186,7 @@ def _units_of(answer: JsonObject, usage: JsonObject) -> dict[str, float | None]:
         "input_document_pages": pages,
         "input_annotated_document_pages": pages if _is_annotated(answer) else None,
         "output_image_tokens": count_in(usage, "output_tokens")
-        if has_images and not details_in(usage, "output")
+        if has_images and not token_details(usage, "output")
         else None,
     }
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from gateway.domain.request import NANO, NOTHING_STATED, Billing, Usage
-from gateway.wire.fields import JsonObject, amount_in, count_in, first_positive, object_in, text_in
+from gateway.models.request import NANOUSD_PER_USD, NO_BILLING, Billing, Usage
+from gateway.wire.json_fields import JsonObject, amount_in, count_in, first_positive, object_in, text_in
 
 _TICKS_PER_NANO = 10
 """xAI states dollars in units of 10⁻¹⁰."""
@@ -45,49 +45,49 @@ _PROMPT_UNITS = {
 _COMPLETION_UNITS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
 """Units by what OpenAI calls them within the details."""
 
-_NO_UNITS: Mapping[str, int] = {}
+_EMPTY_UNITS: Mapping[str, int] = {}
 
 
 def usage_in(answer: JsonObject) -> JsonObject:
     """Return the usage object of an answer or a chunk, wherever it stands: the first that says anything."""
     usage = object_in(answer, "usage")
-    if usage.get("total_tokens") or says_anything(usage):
+    if usage.get("total_tokens") or counts_anything(usage):
         return usage
     choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
     others = (
         object_in(object_in(answer, "x_groq"), "usage"),
         object_in(first, "usage"),
-        _of_timings(object_in(answer, "timings")),
+        _usage_of_timings(object_in(answer, "timings")),
     )
-    return next((other for other in others if says_anything(other)), usage)
+    return next((other for other in others if counts_anything(other)), usage)
 
 
-def details_in(usage: JsonObject, part: str) -> JsonObject:
+def token_details(usage: JsonObject, part: str) -> JsonObject:
     """Return what a usage object says of the parts of a count; some say `token` where most say `tokens`."""
     details = usage.get(part + "_tokens_details") or usage.get(part + "_token_details")
     return details if isinstance(details, dict) else {}
 
 
-def says_anything(usage: JsonObject) -> bool:
+def counts_anything(usage: JsonObject) -> bool:
     """Tell whether a usage object counts or costs anything; some servers send one of zeros, or of nulls, last."""
     return any(
-        says_anything(value) if isinstance(value, dict) else isinstance(value, int | float) and value
+        counts_anything(value) if isinstance(value, dict) else isinstance(value, int | float) and value
         for value in usage.values()
     )
 
 
 def read_usage(usage: JsonObject, prompt: str = "prompt", completion: str = "completion") -> Usage:
     """Return the counts of a usage object whose fields start with `prompt` and `completion`."""
-    prompt_details = details_in(usage, prompt)
+    prompt_details = token_details(usage, prompt)
     prompt_tokens = count_in(usage, prompt + "_tokens")
     completion_tokens = count_in(usage, completion + "_tokens")
-    if prompt_tokens is None and completion_tokens is None and prompt != "input" and _has_inputs(usage):
+    if prompt_tokens is None and completion_tokens is None and prompt != "input" and _has_input_names(usage):
         return read_usage(usage, "input", "output")
     if usage.get(prompt + "_tokens") is None and usage.get(completion + "_tokens") is None:
         # Embeddings and rerankers of Voyage, Jina and others count nothing but a total.
         prompt_tokens = count_in(usage, "total_tokens")
-    reasoning_tokens = count_in(details_in(usage, completion), "reasoning_tokens")
+    reasoning_tokens = count_in(token_details(usage, completion), "reasoning_tokens")
     if reasoning_tokens and completion_tokens is not None:
         # xAI counts reasoning beside the completion; the total then shows it, or that it is the larger of the two.
         is_apart = reasoning_tokens > completion_tokens or (
@@ -105,9 +105,9 @@ def read_usage(usage: JsonObject, prompt: str = "prompt", completion: str = "com
         cached_tokens = _first_count(cached_tokens, (prompt_details, usage), _READ_NAMES)
         cache_write_tokens = _first_count(cache_write_tokens, (prompt_details, usage), _WRITE_NAMES)
     if (cached_tokens or cache_write_tokens) and prompt_tokens is not None:
-        held = (cached_tokens or 0) + (cache_write_tokens or 0)
+        cache_total = (cached_tokens or 0) + (cache_write_tokens or 0)
         # A part cannot be larger than its whole: it was counted beside it, as Anthropic does.
-        prompt_tokens += held if held > prompt_tokens else 0
+        prompt_tokens += cache_total if cache_total > prompt_tokens else 0
     return Usage(prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens)
 
 
@@ -118,7 +118,7 @@ def _first_count(known: int | None, places: tuple[JsonObject, ...], names: tuple
     return known if found is None else found
 
 
-def _has_inputs(usage: JsonObject) -> bool:
+def _has_input_names(usage: JsonObject) -> bool:
     return "input_tokens" in usage or "output_tokens" in usage
 
 
@@ -137,15 +137,15 @@ def read_billing(
 ) -> Billing:
     """Return what an answer with this usage says of its price beside the tokens that `read_usage` reads."""
     stated = None if _COST_NAMES.isdisjoint(usage) else stated_cost(usage)
-    details = details_in(usage, prompt)
-    units = _units_in(details, _PROMPT_UNITS)
-    if completion_units := _units_in(details_in(usage, completion), _COMPLETION_UNITS):
+    details = token_details(usage, prompt)
+    units = _read_units(details, _PROMPT_UNITS)
+    if completion_units := _read_units(token_details(usage, completion), _COMPLETION_UNITS):
         units = {**units, **completion_units}
     if not _BILLED_NAMES.isdisjoint(usage) or not _CREATIONS.isdisjoint(details):
-        units = {**units, **_billed_beside(usage, details)}
+        units = {**units, **_read_extra_units(usage, details)}
     tier = answer.get("service_tier", usage.get("service_tier"))
     if stated is None and not units and (tier is None or tier == "default"):
-        return NOTHING_STATED
+        return NO_BILLING
     tier = text_in({"tier": tier}, "tier")
     return Billing(stated, units, {"service_tier": tier} if tier else {})
 
@@ -157,26 +157,26 @@ def stated_cost(usage: JsonObject) -> int | None:
         cost = cost.get("total_cost", cost.get("total"))
     if cost is None and (ticks := count_in(usage, "cost_in_usd_ticks")) is not None:
         return round(Decimal(ticks) / _TICKS_PER_NANO)
-    nanousd = to_nanousd(usage.get("estimated_cost") if cost is None else cost)
+    nanousd = usd_to_nanousd(usage.get("estimated_cost") if cost is None else cost)
     if nanousd is not None and usage.get("is_byok") is True:
         # OpenRouter charges its own share only; the provider's goes to the key that the caller brought.
-        nanousd += to_nanousd(object_in(usage, "cost_details").get("upstream_inference_cost")) or 0
+        nanousd += usd_to_nanousd(object_in(usage, "cost_details").get("upstream_inference_cost")) or 0
     return nanousd
 
 
-def to_nanousd(dollars: object) -> int | None:
+def usd_to_nanousd(dollars: object) -> int | None:
     """Return an amount of dollars, a number or a number as text, as nano-dollars; None for anything else."""
     if isinstance(dollars, bool) or not isinstance(dollars, int | float | str):
         return None
     try:
         # By way of its shortest decimal form: 0.00123 is meant, not the nearest binary fraction.
-        amount = Decimal(str(dollars)) * NANO
+        amount = Decimal(str(dollars)) * NANOUSD_PER_USD
         return round(amount) if 0 <= amount <= _MAX_NANOUSD else None
     except (ArithmeticError, ValueError):
         return None
 
 
-def _billed_beside(usage: JsonObject, details: JsonObject) -> Mapping[str, float]:
+def _read_extra_units(usage: JsonObject, details: JsonObject) -> Mapping[str, float]:
     """What LiteLLM and others pass on of Anthropic's two prices of cache writes, and of its searches; and the
     seconds of audio that Mistral's models take beside the tokens of the text."""
     written = first_positive(
@@ -194,14 +194,14 @@ def _billed_beside(usage: JsonObject, details: JsonObject) -> Mapping[str, float
     return {name: amount for name, amount in found.items() if amount}
 
 
-def _units_in(details: JsonObject, names: Mapping[str, str]) -> Mapping[str, float]:
+def _read_units(details: JsonObject, names: Mapping[str, str]) -> Mapping[str, float]:
     # Nearly all have none of these, or zeros, and are told apart without going through the names.
     if not (details.get("audio_tokens") or details.get("image_tokens") or details.get("video_tokens")):
-        return _NO_UNITS
+        return _EMPTY_UNITS
     return {unit: count for name, unit in names.items() if (count := count_in(details, name))}
 
 
-def _of_timings(timings: JsonObject) -> JsonObject:
+def _usage_of_timings(timings: JsonObject) -> JsonObject:
     """llama.cpp's own counts, which its streams carry also where nobody asked for usage."""
     fresh, cached = count_in(timings, "prompt_n"), count_in(timings, "cache_n")
     generated = count_in(timings, "predicted_n")

@@ -10,14 +10,20 @@ import re
 from dataclasses import replace
 from urllib.parse import unquote
 
-from gateway.domain.request import Usage
-from gateway.wire.fields import MAX_TEXT, JsonObject, count_in, object_in, text_in
-from gateway.wire.format import Answered, Asked, WireMessage
-from gateway.wire.json_format import JsonFormat, error_message, states_error
-from gateway.wire.sse import Stream
+from gateway.models.request import Usage
+from gateway.wire.event_streams import Stream
+from gateway.wire.formats import (
+    JsonFormat,
+    RequestFacts,
+    ResponseFacts,
+    WireMessage,
+    error_message,
+    states_error,
+)
+from gateway.wire.json_fields import MAX_TEXT, JsonObject, count_in, object_in, text_in
 
-_RUNNING = frozenset({"starting", "processing"})
-_FAILED = frozenset({"failed", "aborted"})
+_RUNNING_STATUSES = frozenset({"starting", "processing"})
+_FAILED_STATUSES = frozenset({"failed", "aborted"})
 _MODEL_IN_PATH = re.compile(r"/(?:models|deployments)/([^/]+/[^/]+)/predictions$")
 
 
@@ -26,22 +32,22 @@ def recognises(answer: JsonObject) -> bool:
     return False
 
 
-def read_answer(answer: JsonObject) -> Answered:
+def read_answer(answer: JsonObject) -> ResponseFacts:
     """Return what a prediction, or an error in its place, says."""
     metrics, status = object_in(answer, "metrics"), text_in(answer, "status")
-    return Answered(
+    return ResponseFacts(
         model=text_in(answer, "model"),
         usage=Usage(count_in(metrics, "input_token_count"), count_in(metrics, "output_token_count")),
         response_id=text_in(answer, "id"),
-        finish_reason=None if status in _RUNNING else status,
+        finish_reason=None if status in _RUNNING_STATUSES else status,
         note=error_message(answer),
-        has_failed=status in _FAILED or states_error(answer),
+        has_failed=status in _FAILED_STATUSES or states_error(answer),
     )
 
 
-def read_stream(stream: Stream) -> Answered:
+def read_stream(stream: Stream) -> ResponseFacts:
     """Return nothing: what streams is text, and states no counts."""
-    return Answered(is_over=True)
+    return ResponseFacts(has_ended=True)
 
 
 def rebuild(events: list[JsonObject]) -> None:
@@ -56,7 +62,7 @@ def read_model(request: JsonObject) -> str | None:
 class _ReplicateFormat(JsonFormat):
     """A model has two names, its owner's and its own."""
 
-    def read_request(self, request: WireMessage) -> Asked:
+    def read_request(self, request: WireMessage) -> RequestFacts:
         asked = super().read_request(request)
         found = _MODEL_IN_PATH.search(request.path.partition("?")[0])
         name = unquote(found[1]) if found else ""

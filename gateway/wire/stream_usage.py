@@ -13,17 +13,17 @@ import re
 
 import orjson
 
-from gateway.domain.exchange import RawHeaders, first_value
-from gateway.wire.fields import JsonObject, parse_object
-from gateway.wire.sse import read_stream
+from gateway.models.exchange import RawHeaders, first_value
+from gateway.wire.event_streams import read_sse
+from gateway.wire.json_fields import JsonObject, parse_object
 
-ENDPOINTS = frozenset({"chat.completions", "completions"})
+USAGE_OPTION_ENDPOINTS = frozenset({"chat.completions", "completions"})
 """Endpoints, as `endpoint_of` names them, that have the option."""
 
 MAX_HELD_BYTES = 64 * 1024
 """Of an event that is not whole yet at most this much is held; a longer one is not the chunk with the usage."""
 
-_ASKED = b'"stream_options":{"include_usage":true},'
+_USAGE_OPTION = b'"stream_options":{"include_usage":true},'
 _SPACE = re.compile(r"[ \t\r\n]*")
 _COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
@@ -33,7 +33,7 @@ _ENDINGS = (b"\n\n", b"\n\r\n", b"\r\r")
 _LONGEST_ENDING = 3
 
 
-def ask_for_usage(body: bytes) -> bytes | None:
+def add_usage_option(body: bytes) -> bytes | None:
     """Return the body of a request with `include_usage` added and all else as it was. None where that is no use: it
     asks for no stream, or for the usage already, or is not understood."""
     asked = parse_object(body) if b'"stream"' in body else None
@@ -42,10 +42,10 @@ def ask_for_usage(body: bytes) -> bytes | None:
     options = asked.get("stream_options")
     if "stream_options" not in asked:
         start = body.index(b"{") + 1
-        return body[:start] + _ASKED + body[start:]
+        return body[:start] + _USAGE_OPTION + body[start:]
     if not isinstance(options, dict | None) or (options and options.get("include_usage") is True):
         return None
-    return _with_options(body, options or {})
+    return _merge_option(body, options or {})
 
 
 def may_hold_usage(headers: RawHeaders) -> bool:
@@ -61,30 +61,30 @@ class UsageChunkFilter:
 
     def __init__(self) -> None:
         self._held = b""
-        self._is_passing = False
+        self._passes_long_event = False
         """Whether the beginning of the event that is held was passed on, since it is long."""
 
     def feed(self, piece: bytes) -> bytes:
         """Return what of the stream can go on now that this piece has come; may be nothing."""
         data = self._held + piece if self._held else piece
         passed = b""
-        if self._is_passing:
+        if self._passes_long_event:
             end = _EVENT_END.search(data)
             if end is None:
                 return self._hold_end_of(data)
-            passed, data, self._is_passing = data[: end.end()], data[end.end() :], False
+            passed, data, self._passes_long_event = data[: end.end()], data[end.end() :], False
         whole = _length_of_whole_events(data)
         events, self._held = data[:whole], data[whole:]
         passed += _without_usage(events) if _NO_CHOICES.search(events) else events
         if len(self._held) > MAX_HELD_BYTES:
-            self._is_passing = True
+            self._passes_long_event = True
             passed += self._hold_end_of(self._held)
         return passed
 
     def flush(self) -> bytes:
         """Return what goes on at the end of the stream."""
         held, self._held = self._held, b""
-        return b"" if not self._is_passing and _is_usage_alone(held) else held
+        return b"" if not self._passes_long_event and _is_usage_chunk(held) else held
 
     def _hold_end_of(self, data: bytes) -> bytes:
         # The end of the event may come in two pieces.
@@ -92,7 +92,7 @@ class UsageChunkFilter:
         return data[:-_LONGEST_ENDING]
 
 
-def _with_options(body: bytes, options: JsonObject) -> bytes | None:
+def _merge_option(body: bytes, options: JsonObject) -> bytes | None:
     """Put the option among others that are there."""
     try:
         text = body.decode()
@@ -106,20 +106,20 @@ def _with_options(body: bytes, options: JsonObject) -> bytes | None:
 def _last_value(text: str, name: str) -> tuple[int, int]:
     """Where the value of a member of a JSON object begins and ends; of several of that name the last counts."""
     found = 0, 0
-    at = _after(_SPACE, text, text.index("{") + 1)
+    at = _skip(_SPACE, text, text.index("{") + 1)
     while text[at] != "}":
         key, at = _DECODER.raw_decode(text, at)
-        start = _after(_COLON, text, at)
+        start = _skip(_COLON, text, at)
         _, end = _DECODER.raw_decode(text, start)
         if key == name:
             found = start, end
-        at = _after(_SPACE, text, end)
+        at = _skip(_SPACE, text, end)
         if text[at] == ",":
-            at = _after(_SPACE, text, at + 1)
+            at = _skip(_SPACE, text, at + 1)
     return found
 
 
-def _after(pattern: re.Pattern[str], text: str, at: int) -> int:
+def _skip(pattern: re.Pattern[str], text: str, at: int) -> int:
     found = pattern.match(text, at)
     return at if found is None else found.end()
 
@@ -136,15 +136,15 @@ def _without_usage(events: bytes) -> bytes:
     start = 0
     for end in _EVENT_END.finditer(events):
         event = events[start : end.end()]
-        if not _is_usage_alone(event):
+        if not _is_usage_chunk(event):
             kept.append(event)
         start = end.end()
     return b"".join(kept) + events[start:]
 
 
-def _is_usage_alone(event: bytes) -> bool:
+def _is_usage_chunk(event: bytes) -> bool:
     if not _NO_CHOICES.search(event):
         return False
-    arrived = read_stream(event).arrived
-    chunk = parse_object(arrived[0][1]) if len(arrived) == 1 else None
+    all_events = read_sse(event).all_events
+    chunk = parse_object(all_events[0][1]) if len(all_events) == 1 else None
     return chunk is not None and chunk.get("choices") == [] and isinstance(chunk.get("usage"), dict)

@@ -9,11 +9,11 @@ import pytest
 
 from gateway.store import open_store
 from gateway.store.base import Store
-from gateway.wire.content import readable
+from gateway.wire.content_encoding import decode_or_raw
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/gateway.db", readable)
+    store = await open_store(f"sqlite:///{tmp_path}/gateway.db", decode_or_raw)
     yield store
     await store.close()

@@ -17,9 +17,9 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
-from gateway.domain.exchange import NOTHING_OMITTED
-from gateway.domain.past import PastRequest
 from gateway.errors import BadInput
+from gateway.models.exchange import NO_OPT_OUT
+from gateway.models.request import ImportedRequest
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -57,8 +57,8 @@ def cases_in(folder: Path) -> list[Case]:
 
 
 def tried(
-    row: dict[str, Any], translate: Callable[[dict[str, Any]], PastRequest]
-) -> tuple[PastRequest | None, BadInput | None]:
+    row: dict[str, Any], translate: Callable[[dict[str, Any]], ImportedRequest]
+) -> tuple[ImportedRequest | None, BadInput | None]:
     """Return what a row becomes when it is read from a file and translated, or why it is refused."""
     try:
         return translate(orjson.loads(json.dumps(row))), None
@@ -66,7 +66,7 @@ def tried(
         return None, error
 
 
-def told(past: PastRequest) -> Any:
+def told(past: ImportedRequest) -> Any:
     """Return what is not empty in a past request as JSON."""
     return _plain(past)
 
@@ -74,7 +74,7 @@ def told(past: PastRequest) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode()
-    if value == NOTHING_OMITTED:
+    if value == NO_OPT_OUT:
         return None
     if isinstance(value, Enum):
         return value.value

@@ -7,14 +7,13 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from gateway.access.keys import KeyRing, hash_token
-from gateway.access.tokens import FeedbackTokens
-from gateway.domain.principal import Principal
+from gateway.auth.api_keys import ApiKeys, hash_token
+from gateway.auth.feedback_tokens import FeedbackTokens
+from gateway.models.principal import Principal
+from gateway.routes import build_application
 from gateway.store.base import Store
-from gateway.urls import build_faces
-from gateway.web.cors import AllowedOrigins
-from gateway.web.face import Face
-from gateway.web.guard import Guard
+from gateway.web.endpoint import Api
+from gateway.web.middleware import AllowedOrigins, AuthMiddleware
 
 MIB = 1024 * 1024
 
@@ -24,15 +23,15 @@ DRAIN_SECONDS = 0.5
 
 @asynccontextmanager
 async def serving(
-    *faces: Face,
+    *apis: Api,
     principals: Mapping[str, Principal],
     store: Store,
     tokens: FeedbackTokens | None = None,
     origins: AllowedOrigins | None = None,
 ) -> AsyncIterator[str]:
     """Serve faces on a free loopback port to these callers, by their keys; gives the server's URL."""
-    keys = KeyRing({hash_token(token): principal for token, principal in principals.items()}, store)
-    faced = build_faces(faces, Guard(keys, tokens, origins))
+    keys = ApiKeys({hash_token(token): principal for token, principal in principals.items()}, store)
+    faced = build_application(apis, AuthMiddleware(keys, tokens, origins))
     runner = web.AppRunner(faced, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -10,23 +10,21 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from gateway.access.limits import VoteLimits
-from gateway.access.tokens import FeedbackTokens
-from gateway.api.helicone import helicone_face
-from gateway.api.native import documentation_face
-from gateway.api.pharia import pharia_face
-from gateway.api.portkey import portkey_face
-from gateway.domain.feedback import Feedback
-from gateway.domain.filter import EVERYTHING, Page, Sort
-from gateway.domain.principal import Principal, Role, Scope
-from gateway.feedback import FeedbackCore, signed, thumbs
-from gateway.feedback.scope import VOTER
-from gateway.feedback.standing import StandingVotes
-from gateway.query import JudgedRequests
+from gateway.api.helicone import helicone_api
+from gateway.api.native import documentation_api
+from gateway.api.pharia import pharia_api
+from gateway.api.portkey import portkey_feedback_api
+from gateway.auth.feedback_tokens import FeedbackTokens
+from gateway.auth.quotas import RateLimiter
+from gateway.feedback import FeedbackService, signed_scale, thumb_scale
+from gateway.feedback.rules import TOKEN_AUTHOR, UpsertRule
+from gateway.models.feedback import Feedback
+from gateway.models.filters import NO_FILTER, Page, Sort
+from gateway.models.principal import FeedbackScope, Principal, Role
+from gateway.query import RatedRequestReader
 from gateway.store.base import Store
-from gateway.web.cors import AllowedOrigins
-from gateway.web.face import Face
-from gateway.web.guard import MAX_TOKEN_BODY_BYTES
+from gateway.web.endpoint import Api
+from gateway.web.middleware import MAX_TOKEN_BODY_BYTES, AllowedOrigins
 from tests.api.native.served import face_over
 from tests.api.serving import MIB, serving
 from tests.api.ways import WAYS, Way, every_way, in_portkeys_shape
@@ -36,7 +34,7 @@ KEYS = {"app-key": Principal("app", frozenset({Role.FEEDBACK}))}
 SECRET = "a-secret-of-at-least-32-characters"
 PAGE = "https://app.example.com"
 RATE_LIMIT = 10
-SCOPE = Scope("trace-1", "request-1")
+SCOPE = FeedbackScope("trace-1", "request-1")
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,9 @@ class Served:
     store: Store
     tokens: FeedbackTokens
     origins: AllowedOrigins
-    faces: list[Face]
+    apis: list[Api]
 
-    def token(self, scope: Scope = SCOPE, tenant: str | None = None) -> str:
+    def token(self, scope: FeedbackScope = SCOPE, tenant: str | None = None) -> str:
         return self.tokens.issue(scope, tenant, "app").decode()
 
     async def vote(self, way: Way, about: str = "request-1", **headers: str) -> httpx.Response:
@@ -59,26 +57,28 @@ class Served:
         return await self.client.post(way.path.replace("ID", about), content=body, headers=named)
 
     async def entries(self) -> list[Feedback]:
-        return await self.store.find_feedback(EVERYTHING, Sort(), Page(), None)
+        return await self.store.find_feedback(NO_FILTER, Sort(), Page(), None)
 
 
 @pytest.fixture
 async def served(store: Store) -> AsyncIterator[Served]:
-    tokens, origins, spend = FeedbackTokens(), AllowedOrigins(), VoteLimits(RATE_LIMIT).spend
+    tokens, origins, check_rate = FeedbackTokens(), AllowedOrigins(), RateLimiter(RATE_LIMIT).check_rate
     tokens.replace_secrets([SECRET], 60)
-    core = FeedbackCore(store, spend)
-    faces = [
+    core = FeedbackService(store, check_rate)
+    apis = [
         face_over(store, core),
-        portkey_face(core, lambda caller: thumbs if caller.name == "app" else signed, 16 * MIB),
-        helicone_face(StandingVotes(store, 3600, spend), store, JudgedRequests(store), 16 * MIB),
-        pharia_face(core, 16 * MIB),
+        portkey_feedback_api(
+            core, lambda caller: thumb_scale if caller.name == "app" else signed_scale, 16 * MIB
+        ),
+        helicone_api(UpsertRule(store, 3600, check_rate), store, RatedRequestReader(store), 16 * MIB),
+        pharia_api(core, 16 * MIB),
     ]
-    faces.append(documentation_face(faces, "1.2.3"))
+    apis.append(documentation_api(apis, "1.2.3"))
     async with (
-        serving(*faces, principals=KEYS, store=store, tokens=tokens, origins=origins) as url,
+        serving(*apis, principals=KEYS, store=store, tokens=tokens, origins=origins) as url,
         httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client,
     ):
-        yield Served(client, store, tokens, origins, faces)
+        yield Served(client, store, tokens, origins, apis)
 
 
 @every_way
@@ -92,7 +92,7 @@ async def test_a_token_votes_without_a_key(served: Served, way: Way, header: str
         "request-1",
         "north",
         "app",
-        VOTER,
+        TOKEN_AUTHOR,
     )
 
 
@@ -142,7 +142,7 @@ async def test_a_token_that_is_used_too_often_has_to_wait(served: Served, way: W
     assert refused.status_code == 429
     assert 0 < int(refused.headers["retry-after"]) <= 60 / RATE_LIMIT
     assert "10 votes a minute" in way.complaint(refused)
-    other = served.token(Scope("trace-2", "request-2"))
+    other = served.token(FeedbackScope("trace-2", "request-2"))
     assert (await served.vote(way, "request-2", x_gateway_feedback_token=other)).status_code == 200
 
 
@@ -167,9 +167,9 @@ def closed(served: Served) -> list[tuple[str, str]]:
     """Method and path of every endpoint that needs a key."""
     return [
         (endpoint.method, re.sub(r"\{(\w+)[^}]*\}", r"\1", endpoint.path))
-        for face in served.faces
-        for endpoint in face.endpoints
-        if endpoint.role is not None and not endpoint.takes_tokens
+        for api in served.apis
+        for endpoint in api.endpoints
+        if endpoint.role is not None and not endpoint.accepts_feedback_token
     ]
 
 
@@ -206,7 +206,7 @@ async def test_a_retry_of_a_token_makes_one_entry_and_another_s_key_is_another_s
     once = {"Idempotency_Key": "1", "x_gateway_feedback_token": served.token()}
     replies = [await served.vote(way, **once) for _ in range(3)]
     assert len({reply.text for reply in replies}) == 1
-    other = served.token(Scope("trace-2", "request-2"))
+    other = served.token(FeedbackScope("trace-2", "request-2"))
     assert (
         await served.vote(way, "request-2", **{**once, "x_gateway_feedback_token": other})
     ).status_code == 200
@@ -221,7 +221,7 @@ async def test_the_last_rating_of_a_token_stands_and_those_of_others_stay(served
         reply = await served.client.post(path, json={"rating": rating}, headers=headers)
         assert reply.status_code == 200
     entries = [(entry.author, entry.value, entry.version) for entry in await served.entries()]
-    assert sorted(entries, key=str) == [("ann", 1, 1), (VOTER, -1, 2), (None, 1, 1)]
+    assert sorted(entries, key=str) == [("ann", 1, 1), (TOKEN_AUTHOR, -1, 2), (None, 1, 1)]
 
 
 @every_way

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from benchmarks.filling import Month, add_requests, exchanges, fill
 from benchmarks.stopwatch import Stopwatch
-from gateway.domain.clock import now_us
-from gateway.domain.filter import All, Page, Sort
+from gateway.models.clock import now_us
+from gateway.models.filters import AllOf, Page, Sort
 from gateway.store import open_store
 
 
@@ -17,7 +17,7 @@ async def test_every_request_is_written_with_its_facts_and_the_watch_is_for_writ
         batches = [exchanges(month, dice, range(first, first + 10)) for first in range(0, 30, 10)]
         assert await add_requests(store, batches, dice, watch) == 30
         assert await store.uninterpreted(1) == []
-        found = await store.find_requests(All(()), Sort("seq"), Page(limit=100), tenant=None)
+        found = await store.find_requests(AllOf(()), Sort("seq"), Page(limit=100), tenant=None)
         assert len(found) == 30
         assert all(record.model for record in found)
         assert watch.seconds > 0

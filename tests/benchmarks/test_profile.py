@@ -6,7 +6,7 @@ FOLDED = [
     "thread (7): MainThread;run (app.py:1);read (wire.py:5) 3",
     "thread (7): MainThread;run (app.py:2);read (wire.py:9) 1",
     "thread (7): MainThread;run (app.py:2) 1",
-    "thread (8): writer;Writer._take (gateway/store/sqlite/writer.py:154) 90",
+    "thread (8): writer;Writer._take (gateway/store/sqlite/store.py:154) 90",
 ]
 
 

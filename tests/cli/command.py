@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.nursery import start
+from tests.fork_server import start
 
 COMMAND = (sys.executable, "-m", "gateway")
 SECONDS = 30

@@ -9,8 +9,8 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.cli.command import run_gateway
-from tests.client.asking import ask
-from tests.running import RunningGateway
+from tests.client.chat_calls import ask
+from tests.gateway_process import RunningGateway
 
 Run = Callable[..., CompletedProcess[str]]
 

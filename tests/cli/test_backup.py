@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.store import open_store
-from gateway.store.spill import Spill
+from gateway.store.journal import Journal
 from tests.cli.command import COMMAND, plain_environment
 from tests.cli.conftest import Played, Run
 from tests.log_reader import eventually, query
@@ -118,14 +118,14 @@ def test_rows_that_wait_beside_the_store_are_in_the_backup_and_wait_on(
     run: Run, database: Path, tmp_path: Path
 ) -> None:
     for name in ("gateway.db.spill", "gateway.db.spill.1"):
-        spill = Spill(tmp_path / name)
+        spill = Journal(tmp_path / name)
         for number in range(3):
             spill.add(exchange(f"{name}-{number}"))
     done = run("backup", "--storage", STORE, "copy.db")
     assert (done.returncode, done.stderr) == (0, "")
     assert requests_in(tmp_path / "copy.db") == 2 + 3 + 3
     assert requests_in(database) == 2
-    assert len(list(Spill(tmp_path / "gateway.db.spill").records())) == 3
+    assert len(list(Journal(tmp_path / "gateway.db.spill").records())) == 3
 
 
 @pytest.mark.usefixtures("database")

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tests.cli.conftest import Played, Run
-from tests.client.asking import ask
+from tests.client.chat_calls import ask
 
 
 def test_it_says_how_large_the_database_was_and_is(run: Run) -> None:

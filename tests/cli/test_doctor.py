@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from gateway.cli.doctor import disk, providers
+from gateway.cli.doctor import network, storage
 from gateway.cli.doctor.findings import Deployment, Finding
 from gateway.config import load_config
 from gateway.config.models import MIB
-from gateway.domain.clock import now_us
+from gateway.models.clock import now_us
 from gateway.store import open_store
 from tests.cli.command import COMMAND, plain_environment, run_gateway
 from tests.cli.conftest import Played, Run
-from tests.damaging import overwrite_root_of
+from tests.storage_faults import overwrite_root_of
 from tests.store.samples import exchange, feedback
 
 SECRET = "a-secret-of-some-length"
@@ -284,22 +284,22 @@ def test_a_disk_that_is_nearly_full_is_named(
 ) -> None:
     usage = shutil.disk_usage("/")._replace(free=free_mib * MIB)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    assert worst_of(list(disk.check_disk(deployment))).level == level
+    assert worst_of(list(storage.check_disk(deployment))).level == level
 
 
 def test_a_network_file_system_is_named(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = deployment.database.with_name("mounts")
     mounts.write_text(f"disk / ext4 rw 0 0\nhost:/share {deployment.database.parent} nfs4 rw 0 0\n")
-    monkeypatch.setattr(disk, "_MOUNTS", mounts)
-    found = worst_of(list(disk.check_disk(deployment)))
+    monkeypatch.setattr(storage, "_MOUNTS", mounts)
+    found = worst_of(list(storage.check_disk(deployment)))
     assert found.level == "problem"
     assert "(nfs4)" in found.says
 
 
 def test_a_log_that_somebody_holds_up_is_named(deployment: Deployment) -> None:
     with deployment.database.with_name("gateway.db-wal").open("wb") as log:
-        log.truncate(disk.LONG_LOG_BYTES + 1)
-    found = worst_of(list(disk.check_disk(deployment)))
+        log.truncate(storage.LARGE_WAL_BYTES + 1)
+    found = worst_of(list(storage.check_disk(deployment)))
     assert (found.level, "gateway.db-wal has 256 MiB" in found.says) == ("warning", True)
 
 
@@ -307,8 +307,8 @@ def test_a_provider_elsewhere_that_is_called_in_clear_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(folder, providers={"up": {"base_url": "http://llm.example.com/v1"}})
-    monkeypatch.setattr(providers, "_connect", lambda *_: None)
+    monkeypatch.setattr(network, "_connect", lambda *_: None)
     file = folder / "gateway.yaml"
     deployment = Deployment(load_config(file, os.environ), file, folder / "gateway.db", None)
-    [found] = providers.check_providers(deployment)
+    [found] = network.check_providers(deployment)
     assert (found.level, "not encrypted" in found.says) == ("warning", True)

@@ -10,7 +10,7 @@ import pytest
 from gateway.client import Feedback, GatewayClient
 from gateway.store import open_store
 from tests.cli.conftest import Played, Run
-from tests.running import RunningGateway
+from tests.gateway_process import RunningGateway
 from tests.store.samples import exchange, feedback
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.command import COMMAND, plain_environment
 from tests.cli.conftest import Played
-from tests.client.asking import ask
+from tests.client.chat_calls import ask
 
 
 def ids(output: str) -> list[str]:

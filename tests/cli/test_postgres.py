@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import reading
-from gateway.domain.feedback import FeedbackSummary
-from gateway.domain.filter import EVERYTHING
-from gateway.domain.request import RequestRecord
-from gateway.store import open_store
-from gateway.store.base import as_sent
-from gateway.store.relational import request_log
+from gateway.cli import logs
+from gateway.models.feedback import FeedbackSummary
+from gateway.models.filters import NO_FILTER
+from gateway.models.request import RequestRecord
+from gateway.store import open_store, requests
+from gateway.store.base import leave_encoded
 from tests.cli.command import run_gateway
 from tests.cli.conftest import Played, Run
 from tests.log_reader import eventually, wait_until_interpreted
@@ -50,9 +49,8 @@ def test_feedback_is_given_and_listed(moved: Played, run: Run, postgres_url: str
 
 
 async def test_a_row_that_appears_after_one_with_a_higher_number_is_followed_too(postgres_url: str) -> None:
-    from gateway.store.postgres.connection import PostgresConnection
-    from gateway.store.postgres.locks import TOGETHER
-    from gateway.store.postgres.packing import TextPacker
+    from gateway.store.postgres.connection import SHARED, PostgresConnection
+    from gateway.store.postgres.dialect import TextPacker
 
     store, slow = await open_store(postgres_url), PostgresConnection(postgres_url)
     shown: list[str] = []
@@ -61,10 +59,10 @@ async def test_a_row_that_appears_after_one_with_a_higher_number_is_followed_too
         shown.extend(record.request_id for record in records)
 
     await store.append([exchange("before")])
-    following = asyncio.create_task(reading.follow(postgres_url, EVERYTHING, 10, show))
+    following = asyncio.create_task(logs.follow_requests(postgres_url, NO_FILTER, 10, show))
     await eventually_shown(shown, ["before"])
-    slow.begin(TOGETHER)
-    request_log.append(slow, TextPacker(as_sent), [exchange("slow")])
+    slow.begin(SHARED)
+    requests.append_exchanges(slow, TextPacker(leave_encoded), [exchange("slow")])
     await store.append([exchange("quick")])
     await eventually_shown(shown, ["before", "quick"])
     slow.commit()

@@ -12,9 +12,9 @@ import pytest
 
 from tests.cli.command import COMMAND, plain_environment
 from tests.cli.conftest import Run
-from tests.client.asking import ask
+from tests.client.chat_calls import ask
 from tests.conftest import StartGateway
-from tests.running import RunningGateway
+from tests.gateway_process import RunningGateway
 
 NOWHERE = {"providers": {"nowhere": {"base_url": "http://127.0.0.1:1/v1"}}}
 

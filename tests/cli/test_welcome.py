@@ -4,7 +4,7 @@ import json
 import shlex
 from typing import Any
 
-from gateway.cli.welcome import welcome
+from gateway.cli.serve import welcome_text
 from gateway.config.models import Config
 
 KEY = {"name": "app", "key": "gw-a-key-that-is-long-enough", "role": "proxy"}
@@ -24,14 +24,14 @@ def commands(text: str, variables: dict[str, str]) -> list[list[str]]:
 
 
 def test_without_the_demo_the_model_comes_from_a_variable() -> None:
-    text = welcome(config(), "http://127.0.0.1:8787")
+    text = welcome_text(config(), "http://127.0.0.1:8787")
     assert "  MODEL=..." in text
     for command in commands(text, {"MODEL": "gpt-x"})[:2]:
         assert json.loads(command[-1])["model"] == "gpt-x"
 
 
 def test_a_key_is_sent_where_callers_need_one() -> None:
-    text = welcome(config(keys=[KEY]), "http://127.0.0.1:8787")
+    text = welcome_text(config(keys=[KEY]), "http://127.0.0.1:8787")
     assert "  GATEWAY_KEY=..." in text
     for command in commands(text, {"GATEWAY_KEY": "gw-1"}):
         assert "x-portkey-api-key: gw-1" in command
@@ -39,5 +39,5 @@ def test_a_key_is_sent_where_callers_need_one() -> None:
 
 
 def test_no_key_is_sent_where_keys_are_off() -> None:
-    text = welcome(config(keys=[KEY], server={"auth": "off"}), "http://127.0.0.1:8787")
+    text = welcome_text(config(keys=[KEY], server={"auth": "off"}), "http://127.0.0.1:8787")
     assert "x-portkey-api-key" not in text

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.client import GatewayClient
-from tests.running import RunningGateway
+from tests.gateway_process import RunningGateway
 
 
 @pytest.fixture(scope="module")

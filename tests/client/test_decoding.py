@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.api.native.shapes import AppendedFeedback, LoggedRequestReply, LoggedRow, ScoreShape, TraceReply
+from gateway.api.native.schemas import AppendedFeedback, LoggedRequestReply, LoggedRow, ScoreShape, TraceReply
 from gateway.client import (
     Feedback,
     GatewayClient,
@@ -15,8 +15,8 @@ from gateway.client import (
     Trace,
     UnexpectedReply,
 )
-from gateway.client.decoding import decode
-from tests.client.scripted import Reply, ScriptedServer
+from gateway.client.calls import decode
+from tests.client.scripted_server import Reply, ScriptedServer
 
 ROW = {
     "request_id": "r", "trace_id": "t", "provider": "p", "endpoint": "other", "method": "GET", "path": "/",

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clients.contract import GATEWAY_KEY, PROVIDER_KEY, Contract
-from tests.houses import authority, upstream
-from tests.running import RunningGateway
+from tests.gateway_fixtures import authority, upstream
+from tests.gateway_process import RunningGateway
 from tests.scripted_upstream import UpstreamProcess
 
 __all__ = ["authority", "upstream"]

@@ -23,9 +23,9 @@ from tests.clients.trace_servers import (
     telling_gateway,
     url_of,
 )
-from tests.houses import closed_port
+from tests.gateway_fixtures import closed_port
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
-from tests.running import RunningGateway
 
 library("mlflow")
 

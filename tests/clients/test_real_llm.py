@@ -19,10 +19,10 @@ import pytest
 import yaml
 
 from tests.clients.contract import GATEWAY_KEY, Contract, library
-from tests.houses import closed_port
+from tests.gateway_fixtures import closed_port
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
 from tests.real_llm import llm, needs_real_llm
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess
 
 __all__ = ["llm"]

@@ -19,9 +19,9 @@ import pytest
 
 from tests.clients.contract import EVERY_CLIENT, library
 from tests.clients.wires import CLAUDE, GPT, QUESTION, QUESTIONS
-from tests.log_reader import figures
+from tests.gateway_process import RunningGateway
+from tests.log_reader import read_metrics
 from tests.raw_http import Connection, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import READ, UpstreamProcess, head, send, wait
 
 NODE = Path(__file__).parent / "node"
@@ -141,7 +141,7 @@ def refused(client: str, url: str, key: str) -> tuple[Any, float]:
 
 def refusals(gateway: RunningGateway) -> float:
     """How many calls the gateway has refused."""
-    shown = figures(gateway.url, authorization="Bearer gw-reader-0123456789")
+    shown = read_metrics(gateway.url, authorization="Bearer gw-reader-0123456789")
     return sum(count for name, count in shown.items() if name.startswith("gateway_requests_refused_total"))
 
 

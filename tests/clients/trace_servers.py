@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.running import RunningGateway
+from tests.gateway_process import RunningGateway
 
 QUESTION = "Will it rain?"
 COMMENT = "It did."

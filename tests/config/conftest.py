@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from gateway.config.load import ConfigError, load_config
+from gateway.config.loader import ConfigError, load_config
 from gateway.config.models import Config
 
 Load = Callable[..., Config]

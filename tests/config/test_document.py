@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.config.document import MAX_NODES, parse_document, parse_value
-from gateway.config.problems import ConfigError
+from gateway.config.errors import ConfigError
 
 
 def parse(text: str, **env: str) -> dict[str, object]:
@@ -73,11 +73,11 @@ def test_an_alias_stands_for_the_value_it_names() -> None:
 
 def test_each_value_knows_where_it_and_its_key_stand() -> None:
     document = parse_document("a:\n  b: [x,\n   '${V}']\n", "f.yaml", {"V": "v"})
-    entry = document.nearest(("a", "b", 1))
+    entry = document.nearest_entry(("a", "b", 1))
     assert (str(entry.key), str(entry.value), entry.variables) == ("f.yaml:3:4", "f.yaml:3:4", ("V",))
-    assert str(document.nearest(("a", "b")).key) == "f.yaml:2:3"
-    assert str(document.nearest(("a", "b")).value) == "f.yaml:2:6"
-    assert document.nearest(("a", "gone", "x")) == document.entries[("a",)]
+    assert str(document.nearest_entry(("a", "b")).key) == "f.yaml:2:3"
+    assert str(document.nearest_entry(("a", "b")).value) == "f.yaml:2:6"
+    assert document.nearest_entry(("a", "gone", "x")) == document.entries[("a",)]
 
 
 @pytest.mark.parametrize(

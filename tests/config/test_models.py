@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config.models import RESERVED_NAMES, ServerConfig
+from gateway.config.fields import RESERVED_NAMES
+from gateway.config.models import ServerConfig
 
 from .conftest import PROVIDER, Load, Refuse
 

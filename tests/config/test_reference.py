@@ -12,9 +12,9 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from gateway.config import ConfigError, load_config
+from gateway.config.key_paths import fields_of, inner_section
 from gateway.config.models import Config, Section
 from gateway.config.reference import to_markdown
-from gateway.config.schema import fields_of, inner_section
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "config" / "gateway.yaml"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config.substitution import Unresolved, expand
+from gateway.config.document import UnresolvedVariable, expand_variables
 
 ENV = {"HOST": "h", "PORT": "1", "EMPTY": "", "TRICK": "${HOST}"}
 
@@ -25,20 +25,20 @@ ENV = {"HOST": "h", "PORT": "1", "EMPTY": "", "TRICK": "${HOST}"}
     ],
 )
 def test_variables_are_put_in_as_a_shell_would(text: str, expected: str) -> None:
-    assert expand(text, ENV).text == expected
+    assert expand_variables(text, ENV).text == expected
 
 
 def test_the_variables_that_went_in_are_told() -> None:
-    assert expand("${HOST}${GONE:-x}${PORT:-2}$${EMPTY}", ENV).variables == ("HOST", "PORT")
+    assert expand_variables("${HOST}${GONE:-x}${PORT:-2}$${EMPTY}", ENV).variables == ("HOST", "PORT")
 
 
 def test_a_variable_that_is_not_set_is_named() -> None:
-    with pytest.raises(Unresolved, match=r"variable GONE is not set.*\$\{GONE:-default\}"):
-        expand("${HOST} ${GONE}", ENV)
+    with pytest.raises(UnresolvedVariable, match=r"variable GONE is not set.*\$\{GONE:-default\}"):
+        expand_variables("${HOST} ${GONE}", ENV)
 
 
 @pytest.mark.parametrize("text", ["${", "${}", "${1}", "${HOST", "${HOST:?no}", "${HOST-x}", "${ HOST }"])
 def test_what_is_no_substitution_is_refused_without_repeating_it(text: str) -> None:
-    with pytest.raises(Unresolved, match="must begin") as caught:
-        expand(f"secret{text}", ENV)
+    with pytest.raises(UnresolvedVariable, match="must begin") as caught:
+        expand_variables(f"secret{text}", ENV)
     assert "secret" not in str(caught.value)

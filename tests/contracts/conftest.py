@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.demonstration import CONFIG
-from tests.houses import closed_port, upstream
-from tests.running import RunningGateway
+from tests.demo_gateway import CONFIG
+from tests.gateway_fixtures import closed_port, upstream
+from tests.gateway_process import RunningGateway
 from tests.scripted_upstream import UpstreamProcess
 
 __all__ = ["upstream"]

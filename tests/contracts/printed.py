@@ -13,8 +13,8 @@ import httpx
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query
-from tests.running import RunningGateway
 
 ROOT = Path(__file__).parents[2]
 NODE = ROOT / "examples/node"

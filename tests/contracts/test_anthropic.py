@@ -8,8 +8,8 @@ import anthropic
 import httpx
 import pytest
 
-from tests.demonstration import GATEWAY_KEY, read_request
-from tests.running import RunningGateway
+from tests.demo_gateway import GATEWAY_KEY, read_request
+from tests.gateway_process import RunningGateway
 
 MODEL = "demo-chat"
 QUESTION = "How are you, gateway?"

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query
-from tests.running import RunningGateway
 
 FOLDER = Path(__file__).parent / "feedback_cases"
 

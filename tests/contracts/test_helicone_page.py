@@ -12,19 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.contracts.printed import (
-    CONFIG,
-    DOCUMENTS,
-    HOSTS,
-    KEY,
-    ask,
-    bash,
-    entries,
-    node,
-    printed,
-    run,
-)
-from tests.running import RunningGateway
+from tests.contracts.printed import CONFIG, DOCUMENTS, HOSTS, KEY, ask, bash, entries, node, printed, run
+from tests.gateway_process import RunningGateway
 
 OLD_ID = "018bcfe5-6800-7000-8000-000000000000"
 """A request id that tells that it was made in 2023, so that nothing of that name can still come."""

@@ -9,8 +9,8 @@ import openai
 import pytest
 
 from tests.contracts.scripts import scripted
-from tests.demonstration import GATEWAY_KEY, read_request
-from tests.running import RunningGateway
+from tests.demo_gateway import GATEWAY_KEY, read_request
+from tests.gateway_process import RunningGateway
 from tests.scripted_upstream import UpstreamProcess
 
 MODEL = "demo-chat"

@@ -22,9 +22,9 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.domain.ids import new_id
+from gateway.models.ids import new_id
+from tests.gateway_process import RunningGateway
 from tests.postgres_server import PostgresServer
-from tests.running import RunningGateway
 
 DOCUMENT = Path(__file__).parent / "documents" / "pharia.yaml"
 HOST = "https://pharia-assistant.<your.pharia-ai.domain.com>"

@@ -10,9 +10,9 @@ import portkey_ai
 import pytest
 from portkey_ai.api_resources import exceptions
 
-from gateway.domain.ids import new_id
-from tests.demonstration import GATEWAY_KEY, KEY_NAME, read_request, read_trace
-from tests.running import RunningGateway
+from gateway.models.ids import new_id
+from tests.demo_gateway import GATEWAY_KEY, KEY_NAME, read_request, read_trace
+from tests.gateway_process import RunningGateway
 
 MODEL = "demo-chat"
 MESSAGES: list[Any] = [{"role": "user", "content": "How are you, gateway?"}]

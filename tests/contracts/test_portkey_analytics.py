@@ -12,8 +12,8 @@ import pytest
 from portkey_ai._vendor.openai import APIStatusError
 from portkey_ai.api_resources import exceptions
 
-from tests.demonstration import GATEWAY_KEY, KEY_NAME, read_trace
-from tests.running import RunningGateway
+from tests.demo_gateway import GATEWAY_KEY, KEY_NAME, read_trace
+from tests.gateway_process import RunningGateway
 
 MODEL = "demo-chat"
 MESSAGES: list[Any] = [{"role": "user", "content": "How are you, gateway?"}]

@@ -9,8 +9,8 @@ from typing import Any
 import portkey_ai
 import pytest
 
-from tests.demonstration import GATEWAY_KEY, read_trace
-from tests.running import RunningGateway
+from tests.demo_gateway import GATEWAY_KEY, read_trace
+from tests.gateway_process import RunningGateway
 
 MODEL = "demo-chat"
 MESSAGES: list[Any] = [{"role": "user", "content": "How are you, gateway?"}]

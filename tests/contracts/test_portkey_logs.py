@@ -12,9 +12,9 @@ import portkey_ai
 import pytest
 from portkey_ai.api_resources import exceptions
 
-from tests.demonstration import GATEWAY_KEY, KEY_NAME, read_request, read_trace
+from tests.demo_gateway import GATEWAY_KEY, KEY_NAME, read_request, read_trace
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
-from tests.running import RunningGateway
 
 CHAT = "https://api.openai.com/v1/chat/completions"
 ANSWER = {"id": "chatcmpl-told", "model": "gpt-4o", "usage": {"prompt_tokens": 10, "completion_tokens": 5}}

@@ -12,8 +12,8 @@ import httpx
 import portkey_ai
 import pytest
 
-from tests.demonstration import GATEWAY_KEY, read_trace
-from tests.running import RunningGateway
+from tests.demo_gateway import GATEWAY_KEY, read_trace
+from tests.gateway_process import RunningGateway
 
 CHAT = "https://api.openai.com/v1/chat/completions"
 

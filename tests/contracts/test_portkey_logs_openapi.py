@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.demonstration import GATEWAY_KEY, read_request
+from tests.demo_gateway import GATEWAY_KEY, read_request
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
-from tests.running import RunningGateway
 
 from .portkey_schemas import (
     COLUMNS,

@@ -13,8 +13,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from tests.demonstration import GATEWAY_KEY, read_trace
-from tests.running import RunningGateway
+from tests.demo_gateway import GATEWAY_KEY, read_trace
+from tests.gateway_process import RunningGateway
 
 REPLY_FIELDS = {"status", "message", "feedback_ids"}
 

@@ -13,18 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.contracts.printed import (
-    CONFIG,
-    KEY,
-    NODE,
-    ask,
-    bash,
-    entries,
-    node,
-    printed,
-    python,
-)
-from tests.running import RunningGateway
+from tests.contracts.printed import CONFIG, KEY, NODE, ask, bash, entries, node, printed, python
+from tests.gateway_process import RunningGateway
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("bash", "curl", "node"))), reason="bash, curl or node is not installed"

@@ -8,9 +8,9 @@ import openai
 import pytest
 
 from gateway.client import GatewayClient
-from tests.demonstration import CONFIG, GATEWAY_KEY, read_request, read_trace
+from tests.demo_gateway import CONFIG, GATEWAY_KEY, read_request, read_trace
+from tests.gateway_process import RunningGateway
 from tests.real_llm import llm, needs_real_llm
-from tests.running import RunningGateway
 
 __all__ = ["llm"]
 

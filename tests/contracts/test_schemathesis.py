@@ -26,8 +26,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.contracts.portkey_document import document
-from tests.demonstration import GATEWAY_KEY
-from tests.running import RunningGateway
+from tests.demo_gateway import GATEWAY_KEY
+from tests.gateway_process import RunningGateway
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "6"))
 """Calls made of each operation; many more by hand, from time to time."""

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
-from tests.running import RunningGateway
 
 CHAT = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}]}
 

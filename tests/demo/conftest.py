@@ -13,7 +13,7 @@ from gateway.demo import DemoUpstream, start_demo
 
 @pytest.fixture
 async def demo() -> AsyncIterator[DemoUpstream]:
-    upstream = await start_demo(gap_seconds=0)
+    upstream = await start_demo(pause_seconds=0)
     yield upstream
     await upstream.close()
 

@@ -157,7 +157,7 @@ async def test_a_bad_limit_is_refused_before_the_stream_begins(openai: AsyncOpen
 
 
 async def test_a_demo_that_was_closed_no_longer_answers() -> None:
-    upstream = await start_demo(gap_seconds=0)
+    upstream = await start_demo(pause_seconds=0)
     async with AsyncOpenAI(base_url=upstream.base_url, api_key="any", max_retries=0) as client:
         await client.models.list()
         await upstream.close()

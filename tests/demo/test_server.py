@@ -57,7 +57,7 @@ async def test_a_stream_ends_with_done_and_each_event_is_one_line(demo: DemoUpst
 
 
 async def test_a_caller_that_leaves_does_not_harm_the_next() -> None:
-    demo = await start_demo(gap_seconds=0.005)
+    demo = await start_demo(pause_seconds=0.005)
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
     async with httpx.AsyncClient(base_url=demo.base_url) as client:
         async with client.stream("POST", "/chat/completions", json=body) as answer:

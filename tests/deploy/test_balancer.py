@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from tests.conftest import StartGateway
-from tests.houses import closed_port
+from tests.gateway_fixtures import closed_port
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
 from tests.postgres_server import PostgresServer
-from tests.running import RunningGateway
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")

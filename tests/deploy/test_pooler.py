@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from tests.conftest import StartGateway
-from tests.houses import closed_port
+from tests.gateway_fixtures import closed_port
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
 from tests.postgres_server import PostgresServer
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess
 from tests.stories.promises import Promises, call_until
 

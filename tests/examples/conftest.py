@@ -1,6 +1,6 @@
 """The gateway against which the examples run, and the browser for those that are pages."""
 
-from tests.browsing import browser
-from tests.demonstration import demo
+from tests.browser import browser
+from tests.demo_gateway import demo
 
 __all__ = ["browser", "demo"]

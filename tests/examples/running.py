@@ -6,8 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.demonstration import GATEWAY_KEY
-from tests.running import RunningGateway
+from tests.demo_gateway import GATEWAY_KEY
+from tests.gateway_process import RunningGateway
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

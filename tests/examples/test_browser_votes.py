@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tests.browsing import find
+from tests.browser import find
 from tests.conftest import StartGateway
 from tests.examples.running import EXAMPLES
-from tests.houses import closed_port
+from tests.gateway_fixtures import closed_port
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query
-from tests.running import RunningGateway
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver

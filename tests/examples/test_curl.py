@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from tests.demonstration import read_trace
+from tests.demo_gateway import read_trace
 from tests.examples.running import run_example
-from tests.running import RunningGateway
+from tests.gateway_process import RunningGateway
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 

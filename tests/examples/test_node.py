@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from tests.demonstration import read_trace
+from tests.demo_gateway import read_trace
 from tests.examples.running import EXAMPLES, run_example, told
-from tests.running import RunningGateway
+from tests.gateway_process import RunningGateway
 
 NODE = EXAMPLES / "node"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tests.demonstration import KEY_NAME, read_request, read_trace
+from tests.demo_gateway import KEY_NAME, read_request, read_trace
 from tests.examples.running import run_example, told
-from tests.running import RunningGateway
+from tests.gateway_process import RunningGateway
 
 
 def test_a_chat_with_openais_sdk_is_logged_and_its_feedback_joined(demo: RunningGateway) -> None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.browsing import find
-from tests.demonstration import GATEWAY_KEY, read_trace
+from tests.browser import find
+from tests.demo_gateway import GATEWAY_KEY, read_trace
 from tests.examples.running import EXAMPLES, environment
-from tests.houses import closed_port
+from tests.gateway_fixtures import closed_port
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query
-from tests.running import RunningGateway
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver

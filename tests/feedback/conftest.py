@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.feedback import FeedbackCore
+from gateway.feedback import FeedbackService
 from gateway.store import open_store
 from gateway.store.base import Store
 
@@ -20,5 +20,5 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def core(store: Store) -> FeedbackCore:
-    return FeedbackCore(store)
+def core(store: Store) -> FeedbackService:
+    return FeedbackService(store)

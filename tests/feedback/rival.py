@@ -10,30 +10,30 @@ import asyncio
 import json
 import sys
 
-from gateway.domain.principal import OPEN
-from gateway.feedback import FeedbackCore
-from gateway.feedback.standing import StandingVotes
+from gateway.feedback import FeedbackService
+from gateway.feedback.rules import UpsertRule
+from gateway.models.principal import OPEN_ACCESS
 from gateway.store import open_store
 from tests.feedback.samples import APP, change, vote
-from tests.feedback.test_standing import vote as standing_vote
+from tests.feedback.test_upserts import vote as standing_vote
 
 
 async def main(path: str, calls: int) -> None:
     store = await open_store(f"sqlite:///{path}")
-    core, standing = FeedbackCore(store), StandingVotes(store, 3600)
+    core, standing = FeedbackService(store), UpsertRule(store, 3600)
     _say("ready")
     await asyncio.to_thread(sys.stdin.readline)
-    given, cast, revised = [], [], []
+    given, upsert, revised = [], [], []
     for number in range(calls):
         retried = vote(f"trace-{number}")
         [entry] = await core.give([retried], APP, dialect="test", idempotency_key=f"key-{number}")
         given.append(entry.feedback_id)
-        [entry] = await standing.cast([standing_vote("request-1")], OPEN, dialect="test")
-        cast.append(entry.version)
+        [entry] = await standing.upsert([standing_vote("request-1")], OPEN_ACCESS, dialect="test")
+        upsert.append(entry.version)
         entry = await core.revise(given[0], change(weight=0.5), APP, "test")
         revised.append(entry.version)
     await store.close()
-    _say(json.dumps({"given": given, "cast": cast, "revised": revised}))
+    _say(json.dumps({"given": given, "cast": upsert, "revised": revised}))
 
 
 def _say(line: str) -> None:

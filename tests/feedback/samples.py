@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from gateway.domain.exchange import Exchange, Identity, Outcome
-from gateway.domain.principal import Principal, Role
-from gateway.feedback import NewFeedback, Revision, Scale, signed
+from gateway.feedback import FeedbackRevision, NewFeedback, Scale, signed_scale
+from gateway.models.exchange import Exchange, Identity, Outcome
+from gateway.models.principal import Principal, Role
 
 ROLES = frozenset({Role.FEEDBACK})
 APP = Principal("app", ROLES)
@@ -20,7 +20,7 @@ def vote(
     value: float | None = 5.0,
     *,
     weight: float = 1.0,
-    scale: Scale = signed,
+    scale: Scale = signed_scale,
     metadata: Mapping[str, object] | None = None,
     feedback_id: str | None = None,
 ) -> NewFeedback:
@@ -42,11 +42,11 @@ def change(
     *,
     weight: float | None = None,
     metadata: Mapping[str, object] | None = None,
-    scale: Scale = signed,
-) -> Revision:
+    scale: Scale = signed_scale,
+) -> FeedbackRevision:
     """A change whose raw JSON says what its fields say."""
     said = {"value": value, "weight": weight, "metadata": metadata}
-    return Revision(value=value, weight=weight, metadata=metadata, scale=scale, raw=json.dumps(said))
+    return FeedbackRevision(value=value, weight=weight, metadata=metadata, scale=scale, raw=json.dumps(said))
 
 
 def exchange(

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.domain.feedback import Kind, Target
-from gateway.domain.filter import EVERYTHING, Page, Sort
-from gateway.domain.ids import new_id
-from gateway.domain.principal import OPEN, Principal
-from gateway.domain.request import Facts
 from gateway.errors import Ambiguous
-from gateway.feedback import FeedbackCore
-from gateway.feedback.standing import StandingVote, StandingVotes
+from gateway.feedback import FeedbackService
+from gateway.feedback.rules import UpsertFeedback, UpsertRule
+from gateway.models.feedback import Kind, Target
+from gateway.models.filters import NO_FILTER, Page, Sort
+from gateway.models.ids import new_id
+from gateway.models.principal import OPEN_ACCESS, Principal
+from gateway.models.request import Facts
 from gateway.store.base import Store
 
 from .samples import APP, NORTH, SOUTH, exchange, vote
@@ -23,15 +23,17 @@ Vote = Callable[[str, Principal], Awaitable[object]]
 
 
 @pytest.fixture(params=["appended", "standing"])
-def give(request: pytest.FixtureRequest, core: FeedbackCore, store: Store) -> Vote:
+def give(request: pytest.FixtureRequest, core: FeedbackService, store: Store) -> Vote:
     """Vote on a request by an id of it, in either of the ways there are."""
 
     async def append(any_id: str, principal: Principal) -> object:
         return await core.give([replace(vote(any_id), target=Target.REQUEST)], principal, dialect="test")
 
     async def stand(any_id: str, principal: Principal) -> object:
-        thumb = StandingVote(request_id=any_id, kind=Kind.THUMB, metric="rating", value=1, score=1, raw="{}")
-        return await StandingVotes(store, 3600).cast([thumb], principal, dialect="test")
+        thumb = UpsertFeedback(
+            request_id=any_id, kind=Kind.THUMB, metric="rating", value=1, score=1, raw="{}"
+        )
+        return await UpsertRule(store, 3600).upsert([thumb], principal, dialect="test")
 
     return append if request.param == "appended" else stand
 
@@ -44,7 +46,7 @@ async def answer(store: Store, response_id: str, *request_ids: str) -> None:
 
 async def about(store: Store) -> list[tuple[str | None, str | None]]:
     """Tenant and trace of every entry."""
-    entries = await store.find_feedback(EVERYTHING, Sort(descending=False), Page(), None)
+    entries = await store.find_feedback(NO_FILTER, Sort(descending=False), Page(), None)
     return [(entry.tenant, entry.trace_id) for entry in entries]
 
 
@@ -106,7 +108,7 @@ async def test_another_tenants_requests_make_no_id_ambiguous_and_are_no_candidat
 
 
 async def test_a_trace_is_ambiguous_only_to_who_sees_several_tenants_that_use_its_id(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     await store.append(
         [
@@ -118,7 +120,7 @@ async def test_a_trace_is_ambiguous_only_to_who_sees_several_tenants_that_use_it
 
     for principal in (NORTH, SOUTH):
         await core.give([vote("trace-1")], principal, dialect="test")
-    for principal in (APP, OPEN):
+    for principal in (APP, OPEN_ACCESS):
         with pytest.raises(Ambiguous, match="tenant 'south', tenant 'north'"):
             await core.give([vote("trace-1")], principal, dialect="test")
 
@@ -126,7 +128,7 @@ async def test_a_trace_is_ambiguous_only_to_who_sees_several_tenants_that_use_it
 
 
 async def test_an_id_of_a_trace_and_of_another_request_is_that_of_the_trace(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     await store.append([exchange("request-1", "same"), exchange("same", "trace-2")])
     await answer(store, "same", "request-3", "request-4")
@@ -137,7 +139,7 @@ async def test_an_id_of_a_trace_and_of_another_request_is_that_of_the_trace(
 
 
 async def test_one_ambiguous_id_refuses_the_whole_bulk_and_its_place_is_named(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     await answer(store, "chatcmpl-1", "request-1", "request-2")
     votes = [vote("request-1"), replace(vote("chatcmpl-1"), subject_field="[1].trace_id")]
@@ -159,7 +161,7 @@ async def test_a_vote_that_waited_is_kept_and_joined_to_the_newest_when_its_id_t
 
 
 async def test_a_retry_gets_its_reply_though_the_id_has_become_ambiguous(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     async def call() -> list[str]:
         by_key = await core.give([vote("twice")], APP, dialect="test", idempotency_key="k")

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
-from gateway.domain.ids import new_id
-from gateway.domain.principal import OPEN, Principal
 from gateway.errors import NotFound
-from gateway.feedback import FeedbackCore
+from gateway.feedback import FeedbackService
+from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
+from gateway.models.ids import new_id
+from gateway.models.principal import OPEN_ACCESS, Principal
 from gateway.store.base import Store
 
 from .samples import APP, NORTH, SOUTH, change, vote
@@ -18,36 +18,38 @@ from .samples import APP, NORTH, SOUTH, change, vote
 OLDEST_FIRST = Sort("created_at_us", descending=False)
 
 
-async def give(core: FeedbackCore, subject_id: str = "trace-1", principal: Principal = APP) -> str:
+async def give(core: FeedbackService, subject_id: str = "trace-1", principal: Principal = APP) -> str:
     [entry] = await core.give([vote(subject_id)], principal, dialect="test")
     return entry.feedback_id
 
 
-async def found(core: FeedbackCore, principal: Principal = OPEN, page: Page | None = None) -> list[str]:
-    entries = await core.find(EVERYTHING, OLDEST_FIRST, page or Page(), principal)
+async def found(
+    core: FeedbackService, principal: Principal = OPEN_ACCESS, page: Page | None = None
+) -> list[str]:
+    entries = await core.find(NO_FILTER, OLDEST_FIRST, page or Page(), principal)
     return [entry.feedback_id for entry in entries]
 
 
-async def test_what_matches_is_found_in_the_order_and_the_slice_asked_for(core: FeedbackCore) -> None:
+async def test_what_matches_is_found_in_the_order_and_the_slice_asked_for(core: FeedbackService) -> None:
     ids = [await give(core, f"trace-{n}") for n in range(4)]
 
     assert await found(core) == ids
     assert await found(core, page=Page(limit=2, offset=1)) == ids[1:3]
-    [entry] = await core.find(Is("trace_id", Op.EQ, "trace-2"), OLDEST_FIRST, Page(), OPEN)
+    [entry] = await core.find(Comparison("trace_id", Op.EQ, "trace-2"), OLDEST_FIRST, Page(), OPEN_ACCESS)
     assert entry.feedback_id == ids[2]
 
 
-async def test_the_latest_version_is_found(core: FeedbackCore) -> None:
+async def test_the_latest_version_is_found(core: FeedbackService) -> None:
     feedback_id = await give(core)
     await core.revise(feedback_id, change(-3.0), APP, "test")
 
-    [entry] = await core.find(Is("value", Op.EQ, -3.0), OLDEST_FIRST, Page(), OPEN)
+    [entry] = await core.find(Comparison("value", Op.EQ, -3.0), OLDEST_FIRST, Page(), OPEN_ACCESS)
 
     assert (entry.feedback_id, entry.version) == (feedback_id, 2)
-    assert await core.find(Is("value", Op.EQ, 5.0), OLDEST_FIRST, Page(), OPEN) == []
+    assert await core.find(Comparison("value", Op.EQ, 5.0), OLDEST_FIRST, Page(), OPEN_ACCESS) == []
 
 
-async def test_a_tenant_finds_its_own_alone(core: FeedbackCore) -> None:
+async def test_a_tenant_finds_its_own_alone(core: FeedbackService) -> None:
     ids = [await give(core, principal=principal) for principal in (NORTH, SOUTH, APP)]
 
     assert await found(core, NORTH) == ids[:1]
@@ -55,11 +57,13 @@ async def test_a_tenant_finds_its_own_alone(core: FeedbackCore) -> None:
     assert await found(core, APP) == ids
 
 
-async def test_a_withdrawn_entry_is_not_found_and_keeps_its_history(core: FeedbackCore, store: Store) -> None:
+async def test_a_withdrawn_entry_is_not_found_and_keeps_its_history(
+    core: FeedbackService, store: Store
+) -> None:
     feedback_id, other = await give(core), await give(core)
     await core.revise(feedback_id, change(1.0), APP, "test")
 
-    withdrawn = await core.withdraw(feedback_id, OPEN, "other")
+    withdrawn = await core.withdraw(feedback_id, OPEN_ACCESS, "other")
 
     assert await found(core) == [other]
     assert (withdrawn.version, withdrawn.dialect, withdrawn.key_name) == (3, "other", None)
@@ -70,7 +74,7 @@ async def test_a_withdrawn_entry_is_not_found_and_keeps_its_history(core: Feedba
     assert history[2] == withdrawn
 
 
-async def test_a_withdrawn_entry_can_be_neither_revised_nor_withdrawn_again(core: FeedbackCore) -> None:
+async def test_a_withdrawn_entry_can_be_neither_revised_nor_withdrawn_again(core: FeedbackService) -> None:
     feedback_id = await give(core)
     await core.withdraw(feedback_id, APP, "test")
 
@@ -81,7 +85,7 @@ async def test_a_withdrawn_entry_can_be_neither_revised_nor_withdrawn_again(core
     assert len(await core.history(feedback_id, APP)) == 2
 
 
-async def test_of_many_who_withdraw_an_entry_at_once_one_does(core: FeedbackCore) -> None:
+async def test_of_many_who_withdraw_an_entry_at_once_one_does(core: FeedbackService) -> None:
     feedback_id = await give(core)
 
     outcomes = await asyncio.gather(
@@ -93,7 +97,7 @@ async def test_of_many_who_withdraw_an_entry_at_once_one_does(core: FeedbackCore
 
 
 async def test_a_revision_that_races_with_a_withdrawal_does_not_bring_the_entry_back(
-    core: FeedbackCore,
+    core: FeedbackService,
 ) -> None:
     for _ in range(20):
         feedback_id = await give(core)
@@ -106,7 +110,7 @@ async def test_a_revision_that_races_with_a_withdrawal_does_not_bring_the_entry_
 
 
 async def test_another_tenants_entry_can_be_neither_withdrawn_nor_looked_into(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     foreign, tenantless, unknown = await give(core, principal=NORTH), await give(core), new_id()
 

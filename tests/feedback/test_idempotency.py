@@ -7,23 +7,23 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.domain.feedback import Feedback
-from gateway.domain.filter import EVERYTHING, Page, Sort
-from gateway.domain.ids import new_id
-from gateway.domain.principal import OPEN, Principal
 from gateway.errors import Conflict, NotFound
-from gateway.feedback import FeedbackCore, NewFeedback
+from gateway.feedback import FeedbackService, NewFeedback
+from gateway.models.feedback import Feedback
+from gateway.models.filters import NO_FILTER, Page, Sort
+from gateway.models.ids import new_id
+from gateway.models.principal import OPEN_ACCESS, Principal
 from gateway.store.base import Store
 
 from .samples import APP, NORTH, ROLES, SOUTH, change, exchange, vote
 
 
 async def count(store: Store) -> int:
-    return len(await store.find_feedback(EVERYTHING, Sort(), Page(limit=10_000), None))
+    return len(await store.find_feedback(NO_FILTER, Sort(), Page(limit=10_000), None))
 
 
 async def give(
-    core: FeedbackCore, *votes: NewFeedback, principal: Principal = APP, key: str | None = None
+    core: FeedbackService, *votes: NewFeedback, principal: Principal = APP, key: str | None = None
 ) -> list[str]:
     return ids_of(await core.give(votes, principal, dialect="test", idempotency_key=key))
 
@@ -33,7 +33,7 @@ def ids_of(entries: list[Feedback]) -> list[str]:
 
 
 async def test_a_retry_under_the_same_key_gets_the_same_ids_and_makes_no_entry(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     first = await give(core, vote("a"), vote("b"), key="k")
 
@@ -41,7 +41,7 @@ async def test_a_retry_under_the_same_key_gets_the_same_ids_and_makes_no_entry(
     assert await count(store) == 2
 
 
-async def test_the_order_of_keys_in_the_json_does_not_make_another_call(core: FeedbackCore) -> None:
+async def test_the_order_of_keys_in_the_json_does_not_make_another_call(core: FeedbackService) -> None:
     first = await give(core, replace(vote(), raw='{"a": 1, "b": [1, 2]}'), key="k")
 
     assert await give(core, replace(vote(), raw='{"b":[1,2],"a":1}'), key="k") == first
@@ -59,7 +59,7 @@ async def test_the_order_of_keys_in_the_json_does_not_make_another_call(core: Fe
     ids=["value", "order", "fewer", "more", "metadata"],
 )
 async def test_another_call_under_a_used_key_is_refused_and_stores_nothing(
-    core: FeedbackCore, store: Store, others: list[NewFeedback]
+    core: FeedbackService, store: Store, others: list[NewFeedback]
 ) -> None:
     await give(core, vote("a"), vote("b"), key="k")
 
@@ -69,15 +69,22 @@ async def test_another_call_under_a_used_key_is_refused_and_stores_nothing(
     assert await count(store) == 2
 
 
-async def test_the_same_json_about_something_else_is_another_call(core: FeedbackCore) -> None:
+async def test_the_same_json_about_something_else_is_another_call(core: FeedbackService) -> None:
     await give(core, replace(vote("a"), raw='{"rating": true}'), key="k")
 
     with pytest.raises(Conflict):
         await give(core, replace(vote("b"), raw='{"rating": true}'), key="k")
 
 
-async def test_callers_with_the_same_key_do_not_meet(core: FeedbackCore, store: Store) -> None:
-    callers = [APP, OPEN, NORTH, SOUTH, Principal("other", ROLES), Principal("north", ROLES, tenant="south")]
+async def test_callers_with_the_same_key_do_not_meet(core: FeedbackService, store: Store) -> None:
+    callers = [
+        APP,
+        OPEN_ACCESS,
+        NORTH,
+        SOUTH,
+        Principal("other", ROLES),
+        Principal("north", ROLES, tenant="south"),
+    ]
 
     ids = [await give(core, vote(), principal=caller, key="k") for caller in callers]
     ids.append(ids_of(await core.give([vote()], APP, dialect="other", idempotency_key="k")))
@@ -86,7 +93,7 @@ async def test_callers_with_the_same_key_do_not_meet(core: FeedbackCore, store: 
     assert await count(store) == len(callers) + 1
 
 
-async def test_twenty_equal_calls_at_once_make_one_entry(core: FeedbackCore, store: Store) -> None:
+async def test_twenty_equal_calls_at_once_make_one_entry(core: FeedbackService, store: Store) -> None:
     replies = await asyncio.gather(*(give(core, vote("a"), vote("b"), key="k") for _ in range(20)))
 
     assert len({tuple(ids) for ids in replies}) == 1
@@ -94,7 +101,7 @@ async def test_twenty_equal_calls_at_once_make_one_entry(core: FeedbackCore, sto
 
 
 async def test_of_different_calls_at_once_under_one_key_one_is_carried_out(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     replies = await asyncio.gather(
         *(give(core, vote(f"trace-{n}"), key="k") for n in range(10)), return_exceptions=True
@@ -105,14 +112,14 @@ async def test_of_different_calls_at_once_under_one_key_one_is_carried_out(
     assert await count(store) == 1
 
 
-async def test_without_a_key_equal_calls_are_votes_of_their_own(core: FeedbackCore, store: Store) -> None:
+async def test_without_a_key_equal_calls_are_votes_of_their_own(core: FeedbackService, store: Store) -> None:
     await give(core, vote())
     await give(core, vote())
 
     assert await count(store) == 2
 
 
-async def test_a_retried_revision_makes_one_version(core: FeedbackCore, store: Store) -> None:
+async def test_a_retried_revision_makes_one_version(core: FeedbackService, store: Store) -> None:
     [feedback_id] = await give(core, vote())
 
     for _ in range(3):
@@ -123,7 +130,7 @@ async def test_a_retried_revision_makes_one_version(core: FeedbackCore, store: S
 
 
 async def test_equal_revisions_at_once_under_one_key_make_one_version(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     [feedback_id] = await give(core, vote())
 
@@ -135,7 +142,7 @@ async def test_equal_revisions_at_once_under_one_key_make_one_version(
 
 
 async def test_a_key_used_for_the_revision_of_one_entry_is_refused_for_another(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     one, other = await give(core, vote(), vote())
     await core.revise(one, change(1.0), APP, "test", idempotency_key="k")
@@ -149,14 +156,14 @@ async def test_a_key_used_for_the_revision_of_one_entry_is_refused_for_another(
     assert len(await store.history(other)) == 1
 
 
-async def test_giving_and_revising_may_use_the_same_key(core: FeedbackCore) -> None:
+async def test_giving_and_revising_may_use_the_same_key(core: FeedbackService) -> None:
     [feedback_id] = await give(core, vote(), key="k")
 
     assert (await core.revise(feedback_id, change(1.0), APP, "test", idempotency_key="k")).version == 2
 
 
 async def test_a_voters_own_id_is_the_entrys_and_a_retry_makes_no_other(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     own = new_id()
 
@@ -166,7 +173,7 @@ async def test_a_voters_own_id_is_the_entrys_and_a_retry_makes_no_other(
 
 
 async def test_a_used_id_with_other_content_is_refused_with_the_whole_bulk(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     own = new_id()
     await give(core, vote(feedback_id=own))
@@ -178,7 +185,7 @@ async def test_a_used_id_with_other_content_is_refused_with_the_whole_bulk(
     assert [entry.value for entry in await store.feedback_by_ids([own])] == [5.0]
 
 
-async def test_a_retry_by_id_is_known_even_after_a_revision(core: FeedbackCore, store: Store) -> None:
+async def test_a_retry_by_id_is_known_even_after_a_revision(core: FeedbackService, store: Store) -> None:
     own = new_id()
     await give(core, vote(feedback_id=own))
     await core.revise(own, change(-3.0), APP, "test")
@@ -188,7 +195,7 @@ async def test_a_retry_by_id_is_known_even_after_a_revision(core: FeedbackCore, 
 
 
 async def test_a_retry_by_id_is_known_even_after_its_request_appeared(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     own = new_id()
     await give(core, vote("request-1", feedback_id=own))
@@ -198,7 +205,7 @@ async def test_a_retry_by_id_is_known_even_after_its_request_appeared(
 
 
 async def test_tenants_may_use_the_same_id_and_learn_nothing_of_each_other_by_it(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     own, unused = new_id(), new_id()
     [norths] = await give(core, vote(feedback_id=own), principal=NORTH)
@@ -214,7 +221,7 @@ async def test_tenants_may_use_the_same_id_and_learn_nothing_of_each_other_by_it
 
 
 async def test_an_entry_of_a_tenant_is_changed_by_its_own_id_or_by_the_one_that_was_chosen(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     own = new_id()
     [stored] = await give(core, vote(feedback_id=own), principal=NORTH)
@@ -231,7 +238,7 @@ async def test_an_entry_of_a_tenant_is_changed_by_its_own_id_or_by_the_one_that_
 
 
 async def test_an_entry_that_was_stored_under_the_chosen_id_itself_is_known_again(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     own = new_id()
     [given] = await give(core, vote(feedback_id=own), principal=NORTH)
@@ -244,7 +251,7 @@ async def test_an_entry_that_was_stored_under_the_chosen_id_itself_is_known_agai
 
 
 async def test_an_id_twice_in_one_call_is_one_entry_if_it_says_the_same(
-    core: FeedbackCore, store: Store
+    core: FeedbackService, store: Store
 ) -> None:
     own, other = new_id(), new_id()
 
@@ -255,7 +262,7 @@ async def test_an_id_twice_in_one_call_is_one_entry_if_it_says_the_same(
     assert await count(store) == 1
 
 
-async def test_twenty_calls_at_once_with_one_id_make_one_entry(core: FeedbackCore, store: Store) -> None:
+async def test_twenty_calls_at_once_with_one_id_make_one_entry(core: FeedbackService, store: Store) -> None:
     own = new_id()
 
     replies = await asyncio.gather(*(give(core, vote(feedback_id=own)) for _ in range(20)))
@@ -264,7 +271,7 @@ async def test_twenty_calls_at_once_with_one_id_make_one_entry(core: FeedbackCor
     assert await count(store) == 1
 
 
-async def test_a_key_and_an_own_id_together_make_one_entry(core: FeedbackCore, store: Store) -> None:
+async def test_a_key_and_an_own_id_together_make_one_entry(core: FeedbackService, store: Store) -> None:
     own = new_id()
     await give(core, vote(feedback_id=own))
 

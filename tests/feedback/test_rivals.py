@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.domain.filter import EVERYTHING, Page, Sort
+from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.store.base import Store
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ async def test_each_call_counts_once_and_each_version_follows_one(store: Store, 
     said = [json.loads(output) for output, _ in told]
 
     assert said[0]["given"] == said[1]["given"] == said[2]["given"]
-    entries = await store.find_feedback(EVERYTHING, Sort(), Page(limit=1000), None)
+    entries = await store.find_feedback(NO_FILTER, Sort(), Page(limit=1000), None)
     assert len(entries) == CALLS + 1
 
     for kind, first in (("cast", 1), ("revised", 2)):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.feedback import SCALES, stars, unit
+from gateway.feedback import SCALES, star_scale, unit_scale
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,12 @@ def test_a_scale_gives_each_value_its_score(scale: str, value: float, score: flo
 
 @pytest.mark.parametrize(("value", "score"), [(1, -1.0), (2, -0.5), (3, 0.0), (4.5, 0.75), (5, 1.0)])
 def test_three_stars_are_neutral(value: float, score: float) -> None:
-    assert stars(value) == score
+    assert star_scale(value) == score
 
 
 @pytest.mark.parametrize("value", [-1.0, -0.25, 0.0, 1.0])
 def test_a_value_from_minus_one_to_one_is_its_own_score(value: float) -> None:
-    assert unit(value) == value
+    assert unit_scale(value) == value
 
 
 @pytest.mark.parametrize("value", range(-10, 11))

@@ -6,36 +6,35 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.domain.exchange import Exchange
-from gateway.domain.feedback import Feedback, Kind, Target
-from gateway.domain.filter import EVERYTHING, Page, Sort
-from gateway.domain.principal import Principal, Scope
-from gateway.domain.request import Facts
 from gateway.errors import Forbidden, TooManyRequests
-from gateway.feedback import FeedbackCore, NewFeedback
-from gateway.feedback.places import standing_id
-from gateway.feedback.scope import VOTER
-from gateway.feedback.standing import StandingVote, StandingVotes
+from gateway.feedback import FeedbackService, NewFeedback
+from gateway.feedback.identifiers import feedback_key_id
+from gateway.feedback.rules import TOKEN_AUTHOR, UpsertFeedback, UpsertRule
+from gateway.models.exchange import Exchange
+from gateway.models.feedback import Feedback, Kind, Target
+from gateway.models.filters import NO_FILTER, Page, Sort
+from gateway.models.principal import FeedbackScope, Principal
+from gateway.models.request import Facts
 from gateway.store.base import Store
 
 from .samples import APP, NORTH, exchange, vote
 
-BEARER = Principal("app", frozenset(), None, Scope("trace-1", "request-1"))
+BEARER = Principal("app", frozenset(), None, FeedbackScope("trace-1", "request-1"))
 NORTHERN = replace(BEARER, tenant="north")
 
 
 async def give(
     store: Store, *votes: NewFeedback, by: Principal = BEARER, key: str | None = None
 ) -> list[Feedback]:
-    return await FeedbackCore(store).give(votes, by, dialect="test", idempotency_key=key)
+    return await FeedbackService(store).give(votes, by, dialect="test", idempotency_key=key)
 
 
-async def cast(store: Store, request_id: str, by: Principal = BEARER, **given: object) -> Feedback:
-    usual = StandingVote(
+async def upsert(store: Store, request_id: str, by: Principal = BEARER, **given: object) -> Feedback:
+    usual = UpsertFeedback(
         request_id=request_id, kind=Kind.THUMB, metric="rating", value=1.0, score=1.0, raw="{}"
     )
     votes = [replace(usual, **given)]  # type: ignore[arg-type]
-    [entry] = await StandingVotes(store, 1e12).cast(votes, by, dialect="test")
+    [entry] = await UpsertRule(store, 1e12).upsert(votes, by, dialect="test")
     return entry
 
 
@@ -46,7 +45,7 @@ async def log(store: Store, *exchanges: Exchange, response_id: str | None = None
 
 
 async def everything(store: Store) -> list[Feedback]:
-    return await store.find_feedback(EVERYTHING, Sort(), Page(), None)
+    return await store.find_feedback(NO_FILTER, Sort(), Page(), None)
 
 
 async def test_a_bearer_judges_its_trace_and_its_request_by_each_of_their_ids(store: Store) -> None:
@@ -56,11 +55,11 @@ async def test_a_bearer_judges_its_trace_and_its_request_by_each_of_their_ids(st
         (Target.TRACE, None), (Target.REQUEST, "request-1"), (Target.REQUEST, "request-1"),
     ]  # fmt: skip
     for any_id in ("request-1", "chatcmpl-1"):
-        assert (await cast(store, any_id)).subject_id == any_id
+        assert (await upsert(store, any_id)).subject_id == any_id
 
 
 async def test_a_bearer_need_not_wait_until_its_request_is_logged(store: Store) -> None:
-    entries = [*await give(store, vote("trace-1"), vote("request-1")), await cast(store, "request-1")]
+    entries = [*await give(store, vote("trace-1"), vote("request-1")), await upsert(store, "request-1")]
     assert [entry.joined_at_us for entry in entries] == [None] * 3
     await log(store, exchange())
     assert all(entry.joined_at_us for entry in await everything(store))
@@ -77,7 +76,7 @@ async def test_a_bearer_judges_nothing_else(store: Store, subject: str, is_logge
     with pytest.raises(Forbidden, match="Name it as 'trace-1' or 'request-1'"):
         await give(store, vote("trace-1"), vote(subject))
     with pytest.raises(Forbidden, match="Name it as 'request-1'"):
-        await cast(store, subject)
+        await upsert(store, subject)
     assert await everything(store) == []
 
 
@@ -90,7 +89,7 @@ async def test_another_request_of_the_same_trace_is_another_bearer_s(store: Stor
 async def test_a_vote_on_a_request_is_not_for_a_trace(store: Store) -> None:
     await log(store, exchange())
     with pytest.raises(Forbidden, match="'trace-1'"):
-        await cast(store, "trace-1")
+        await upsert(store, "trace-1")
 
 
 async def test_an_id_that_names_something_of_others_besides_is_refused(store: Store) -> None:
@@ -99,7 +98,7 @@ async def test_an_id_that_names_something_of_others_besides_is_refused(store: St
     with pytest.raises(Forbidden):
         await give(store, vote("request-1"))
     with pytest.raises(Forbidden):
-        await cast(store, "request-1")
+        await upsert(store, "request-1")
     assert len(await give(store, vote("trace-1"))) == 1
 
 
@@ -116,22 +115,22 @@ async def test_a_bearer_without_a_tenant_reaches_into_none(store: Store) -> None
     with pytest.raises(Forbidden):
         await give(store, vote())
     with pytest.raises(Forbidden):
-        await cast(store, "request-1")
+        await upsert(store, "request-1")
 
 
 async def test_who_the_author_is_cannot_be_said_by_a_bearer(store: Store) -> None:
     [given] = await give(store, replace(vote(), author="ann"))
-    cast_by_bearer = await cast(store, "request-1", author="ann")
-    assert given.author == cast_by_bearer.author == VOTER
+    cast_by_bearer = await upsert(store, "request-1", author="ann")
+    assert given.author == cast_by_bearer.author == TOKEN_AUTHOR
     assert given.key_name == cast_by_bearer.key_name == "app"
 
 
 async def test_a_bearer_s_standing_vote_takes_nobody_else_s_place(store: Store) -> None:
-    anns = await cast(store, "request-1", by=APP, author="ann")
-    nobodys = await cast(store, "request-1", by=APP)
+    anns = await upsert(store, "request-1", by=APP, author="ann")
+    nobodys = await upsert(store, "request-1", by=APP)
 
-    first = await cast(store, "request-1", author="ann", value=-1.0, score=-1.0)
-    second = await cast(store, "request-1", comment="On second thought")
+    first = await upsert(store, "request-1", author="ann", value=-1.0, score=-1.0)
+    second = await upsert(store, "request-1", comment="On second thought")
 
     assert first.feedback_id == second.feedback_id
     assert (second.version, second.value, second.comment) == (2, 1, "On second thought")
@@ -139,14 +138,14 @@ async def test_a_bearer_s_standing_vote_takes_nobody_else_s_place(store: Store) 
 
 
 async def test_a_bearer_cannot_take_the_id_that_somebody_s_vote_is_going_to_have(store: Store) -> None:
-    squatted = standing_id(None, "request-1", "ann", "rating")
+    squatted = feedback_key_id(None, "request-1", "ann", "rating")
     with pytest.raises(Forbidden, match="Idempotency-Key"):
         await give(store, vote("request-1", feedback_id=squatted))
-    assert (await cast(store, "request-1", by=APP, author="ann")).feedback_id == squatted
+    assert (await upsert(store, "request-1", by=APP, author="ann")).feedback_id == squatted
 
 
 async def test_a_retry_of_a_bearer_is_known_and_told_from_those_of_others(store: Store) -> None:
-    other = replace(BEARER, scope=Scope("trace-1", "request-2"))
+    other = replace(BEARER, scope=FeedbackScope("trace-1", "request-2"))
     first = await give(store, vote(), key="1")
     assert await give(store, vote(), key="1") == first
     others = [
@@ -158,23 +157,25 @@ async def test_a_retry_of_a_bearer_is_known_and_told_from_those_of_others(store:
 async def test_each_vote_of_a_bearer_is_counted_and_nobody_else_s(store: Store) -> None:
     counted: list[tuple[Principal, int]] = []
 
-    def spend(caller: Principal, votes: int) -> None:
+    def check_rate(caller: Principal, votes: int) -> None:
         counted.append((caller, votes))
         if len(counted) > 2:
             raise TooManyRequests("enough.", retry_after_seconds=1)
 
-    core, standing = FeedbackCore(store, spend), StandingVotes(store, 3600, spend)
-    thumb = StandingVote(request_id="request-1", kind=Kind.THUMB, metric="m", value=1.0, score=1.0, raw="{}")
+    core, standing = FeedbackService(store, check_rate), UpsertRule(store, 3600, check_rate)
+    thumb = UpsertFeedback(
+        request_id="request-1", kind=Kind.THUMB, metric="m", value=1.0, score=1.0, raw="{}"
+    )
     await core.give([vote(), vote()], BEARER, dialect="test")
-    await standing.cast([thumb], BEARER, dialect="test")
+    await standing.upsert([thumb], BEARER, dialect="test")
     for caller in (APP, NORTH):
         await core.give([vote()], caller, dialect="test")
-        await standing.cast([thumb], caller, dialect="test")
+        await standing.upsert([thumb], caller, dialect="test")
     assert counted == [(BEARER, 2), (BEARER, 1)]
 
     stored = len(await everything(store))
     with pytest.raises(TooManyRequests):
         await core.give([vote()], BEARER, dialect="test")
     with pytest.raises(TooManyRequests):
-        await standing.cast([thumb], BEARER, dialect="test")
+        await standing.upsert([thumb], BEARER, dialect="test")
     assert len(await everything(store)) == stored

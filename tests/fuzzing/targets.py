@@ -8,16 +8,15 @@ from collections.abc import Callable, Mapping
 import orjson
 
 from gateway.errors import BadInput
-from gateway.upstream.head import encode_head
-from gateway.upstream.message import OutgoingRequest
-from gateway.upstream.parsing import Malformed, ResponseHead, ResponseParser
-from gateway.urls import RESERVED, is_owned
+from gateway.routes import OWN_PREFIXES, is_own_path
+from gateway.upstream.message import OutgoingRequest, encode_head
+from gateway.upstream.parser import MalformedResponse, ResponseHead, ResponseParser
 from gateway.wire import read_facts, reassemble
-from gateway.wire.reading import FORMATS
-from gateway.wire.sse import read_stream
+from gateway.wire.event_streams import read_sse
+from gateway.wire.facts import FORMATS
 from tests.wire.samples import exchange
+from tests.wire.test_event_streams import read_naively
 from tests.wire.test_garbled import check_types
-from tests.wire.test_sse import read_naively
 
 Target = Callable[[bytes], None]
 
@@ -28,7 +27,7 @@ _METHODS = ("POST", "HEAD")
 
 def events(data: bytes) -> None:
     """A stream's events are those that the standard's algorithm dispatches."""
-    assert read_stream(data).events == read_naively(data)
+    assert read_sse(data).events == read_naively(data)
 
 
 def answers(data: bytes) -> None:
@@ -67,12 +66,12 @@ def request_heads(data: bytes) -> None:
 
 def own_paths(data: bytes) -> None:
     """A path of ours is known as ours however many of its characters are percent-encoded, once or twice."""
-    prefix = RESERVED[data[0] % len(RESERVED)] if data else RESERVED[0]
+    prefix = OWN_PREFIXES[data[0] % len(OWN_PREFIXES)] if data else OWN_PREFIXES[0]
     spelled = "/" + "".join(
         _spelled(character, data[position + 1] if position + 1 < len(data) else 0)
         for position, character in enumerate(prefix[1:])
     )
-    assert is_owned(spelled), spelled
+    assert is_own_path(spelled), spelled
 
 
 TARGETS: Mapping[str, Target] = {
@@ -114,7 +113,7 @@ def _read(pieces: list[bytes], method: str) -> tuple[ResponseHead | None, bytes,
     try:
         for piece in pieces:
             parser.feed(piece)
-    except Malformed:
+    except MalformedResponse:
         is_malformed = True
     return parser.head, b"".join(parser.body), parser.is_complete, is_malformed
 

@@ -1,5 +1,5 @@
 """The processes that these tests share."""
 
-from tests.houses import authority, gateway, guarded, tls_upstream, upstream
+from tests.gateway_fixtures import authority, gateway, guarded, tls_upstream, upstream
 
 __all__ = ["authority", "gateway", "guarded", "tls_upstream", "upstream"]

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.canaries import leaks, unpacked_by, written_by
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
+from tests.leak_scan import find_leaks, unpacked_bodies, written_files
 from tests.raw_http import call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import Received, UpstreamProcess, answer
 
 KEY = "canary-gateway-key-0123456789"
@@ -99,7 +99,7 @@ def query_of(received: Received) -> str:
 
 def kept(house: RunningGateway) -> dict[str, bytes]:
     house.stop()
-    return {**written_by(house), **unpacked_by(house)}
+    return {**written_files(house), **unpacked_bodies(house)}
 
 
 def test_a_gateway_key_opens_the_gateway_from_every_field_and_ends_there(
@@ -110,7 +110,7 @@ def test_a_gateway_key_opens_the_gateway_from_every_field_and_ends_there(
             received = arrive(house, upstream, provider, field.format(KEY))
             assert credentials(received) == [sent], (provider, field)
             assert query_of(received) == ("a=1&b=2" if "a=1" in field else ""), (provider, field)
-    assert leaks([KEY, PROVIDER], kept(house)) == []
+    assert find_leaks([KEY, PROVIDER], kept(house)) == []
 
 
 def test_a_callers_own_key_goes_as_it_came_and_is_joined_by_none(
@@ -126,7 +126,7 @@ def test_a_callers_own_key_goes_as_it_came_and_is_joined_by_none(
             received = arrive(house, upstream, provider, *opening, field.format(OWN))
             assert credentials(received) == [], (provider, field)
             assert query_of(received) == field.format(OWN), (provider, field)
-    assert leaks([KEY, OWN, PROVIDER], kept(house)) == []
+    assert find_leaks([KEY, OWN, PROVIDER], kept(house)) == []
 
 
 def test_a_word_that_stands_for_no_key_never_arrives(
@@ -156,7 +156,7 @@ def test_a_gateway_key_ends_here_in_fields_and_parameters_of_any_name(
             assert query_of(received) == "", field
     received = arrive(house, upstream, "api-key", HEADERS[0].format(KEY), f"q=Bearer+{KEY}")
     assert query_of(received) == ""
-    assert leaks([KEY], kept(house)) == []
+    assert find_leaks([KEY], kept(house)) == []
 
 
 def test_the_same_key_in_many_fields_ends_in_each(house: RunningGateway, upstream: UpstreamProcess) -> None:
@@ -174,7 +174,7 @@ def test_a_configured_field_takes_the_place_of_the_callers(
     received = arrive(house, upstream, "configured", *opening, *came)
     assert received.values(b"xi-api-key") == [PROVIDER.encode()]
     assert received.values(b"anthropic-version") == [b"2023-06-01"]
-    assert leaks([KEY, OWN, PROVIDER], kept(house)) == []
+    assert find_leaks([KEY, OWN, PROVIDER], kept(house)) == []
 
 
 def errors(upstream: UpstreamProcess, *repeated: str) -> Iterator[bytes]:
@@ -191,4 +191,4 @@ def test_an_error_that_repeats_a_key_is_kept_without_it_however_it_was_sent(
     for field in (*HEADERS, *QUERIES, "X-Team-Pass: {}"):
         [script] = errors(upstream, OWN)
         arrive(house, upstream, "odd", OURS[0].format(KEY), field.format(OWN), script=script)
-    assert leaks([KEY, OWN, PROVIDER], kept(house)) == []
+    assert find_leaks([KEY, OWN, PROVIDER], kept(house)) == []

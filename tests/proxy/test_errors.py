@@ -8,7 +8,6 @@ import botocore.parsers
 import botocore.session
 import pytest
 
-from gateway.domain.exchange import Identity
 from gateway.errors import (
     BadInput,
     Forbidden,
@@ -21,7 +20,8 @@ from gateway.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from gateway.proxy.errors import draw_error
+from gateway.models.exchange import Identity
+from gateway.proxy.errors import render_error
 
 KINDS: list[tuple[GatewayError, int, str]] = [
     (BadInput("no", field="x"), 400, "invalid_request_error"),
@@ -48,7 +48,7 @@ GOOGLE = {
 
 
 def shown(error: GatewayError, endpoint: str) -> dict[str, object]:
-    body = draw_error(error, endpoint, None).body
+    body = render_error(error, endpoint, None).body
     assert isinstance(body, bytes)
     drawn: dict[str, object] = json.loads(body)
     return drawn
@@ -56,7 +56,7 @@ def shown(error: GatewayError, endpoint: str) -> dict[str, object]:
 
 @pytest.mark.parametrize(("error", "status", "kind"), KINDS)
 def test_an_error_is_drawn_as_openai_draws_it(error: GatewayError, status: int, kind: str) -> None:
-    assert draw_error(error, "chat.completions", None).status == status
+    assert render_error(error, "chat.completions", None).status == status
     expected = {"message": str(error), "type": kind, "param": error.field, "code": error.code}
     at_the_top = {"message": str(error), "detail": str(error)}
     assert shown(error, "other") == shown(error, "cohere.chat") == {"error": expected, **at_the_top}
@@ -64,7 +64,7 @@ def test_an_error_is_drawn_as_openai_draws_it(error: GatewayError, status: int, 
 
 def test_openrouters_sdk_gets_the_integer_without_which_it_reads_no_error() -> None:
     user_agent = "speakeasy-sdk/python 1.3.84 2.914.0 1.0.0 openrouter"
-    body = draw_error(Unauthorized("no"), "chat.completions", None, user_agent).body
+    body = render_error(Unauthorized("no"), "chat.completions", None, user_agent).body
     assert isinstance(body, bytes)
     assert json.loads(body)["error"]["code"] == 401
 
@@ -73,7 +73,7 @@ def test_openrouters_sdk_gets_the_integer_without_which_it_reads_no_error() -> N
 def test_an_error_of_messages_is_drawn_as_anthropic_draws_it(
     error: GatewayError, status: int, kind: str
 ) -> None:
-    assert draw_error(error, "messages", None).status == status
+    assert render_error(error, "messages", None).status == status
     assert shown(error, "messages") == {"type": "error", "error": {"type": kind, "message": str(error)}}
 
 
@@ -86,7 +86,7 @@ def test_an_error_of_gemini_is_drawn_as_google_draws_it(error: GatewayError, sta
 
 @pytest.mark.parametrize(("error", "status", "kind"), KINDS)
 def test_an_error_of_ollama_is_a_text(error: GatewayError, status: int, kind: str) -> None:
-    assert draw_error(error, "ollama.chat", None).status == status
+    assert render_error(error, "ollama.chat", None).status == status
     assert shown(error, "ollama.chat") == {"error": str(error)}
 
 
@@ -103,7 +103,7 @@ def test_an_error_of_ollama_is_a_text(error: GatewayError, status: int, kind: st
     ],
 )
 def test_an_error_of_bedrocks_is_what_amazons_sdk_raises_by_that_name(error: GatewayError, kind: str) -> None:
-    drawn = draw_error(error, "bedrock.converse", None)
+    drawn = render_error(error, "bedrock.converse", None)
     model = botocore.session.Session().get_service_model("bedrock-runtime")
     answer = {"status_code": drawn.status, "headers": drawn.headers, "body": drawn.body}
     parsed = botocore.parsers.RestJSONParser().parse(answer, model.operation_model("Converse").output_shape)
@@ -114,18 +114,18 @@ def test_an_error_of_bedrocks_is_what_amazons_sdk_raises_by_that_name(error: Gat
 def test_an_error_of_dashscope_has_its_code_beside_its_message(
     error: GatewayError, status: int, kind: str
 ) -> None:
-    assert draw_error(error, "dashscope.generation", None).status == status
+    assert render_error(error, "dashscope.generation", None).status == status
     assert shown(error, "dashscope.generation") == {"code": error.code, "message": str(error)}
 
 
 def test_the_ids_of_the_request_come_with_the_error() -> None:
-    headers = draw_error(NotFound("no"), "other", Identity("r-1", "t-ü")).headers
+    headers = render_error(NotFound("no"), "other", Identity("r-1", "t-ü")).headers
     assert (headers["helicone-id"], headers["x-portkey-trace-id"]) == ("r-1", "t-ü")
 
 
 def test_who_may_try_again_is_told_when() -> None:
-    assert int(draw_error(StoreUnavailable("no"), "messages", None).headers["Retry-After"]) > 0
+    assert int(render_error(StoreUnavailable("no"), "messages", None).headers["Retry-After"]) > 0
 
 
 def test_who_brought_no_key_is_told_what_kind_is_wanted() -> None:
-    assert draw_error(Unauthorized("no"), "other", None).headers["WWW-Authenticate"].startswith("Bearer")
+    assert render_error(Unauthorized("no"), "other", None).headers["WWW-Authenticate"].startswith("Bearer")

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import query, wait_until_interpreted
 from tests.raw_http import call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 JSON = b"Content-Type: application/json"

@@ -8,9 +8,9 @@ import uuid
 
 import pytest
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import query
 from tests.raw_http import Response, call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess
 
 TRACEPARENT = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

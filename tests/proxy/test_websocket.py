@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import query
 from tests.raw_http import Connection, call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess
 
 UPGRADE = (

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.store import open_store
 from gateway.store.base import Store
-from tests.making import MakeExchange, MakeFeedback, make_exchange, make_feedback
+from tests.factories import MakeExchange, MakeFeedback, make_exchange, make_feedback
 
 __all__ = ["MakeExchange", "MakeFeedback", "make_exchange", "make_feedback"]
 

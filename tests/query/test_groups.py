@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.filter import EVERYTHING, Is, Op
-from gateway.domain.group import Place
 from gateway.errors import TooLarge
+from gateway.models.filters import NO_FILTER, Comparison, Op
+from gateway.models.trace import GroupCursor
 from gateway.query import SessionReader, TraceReader, groups
 from gateway.store.base import Store
 
@@ -25,11 +25,11 @@ async def test_slices_follow_each_other_and_the_last_has_no_next(
     await store.append([make_exchange(trace_id=name, metadata=in_session(name)) for name in names])
     reader = reader_of(store)
     seen: list[str] = []
-    after: Place | None = None
+    after: GroupCursor | None = None
     while True:
-        found = await reader.find(EVERYTHING, 2, after, None)
+        found = await reader.find(NO_FILTER, 2, after, None)
         seen += [group.name for group in found.groups]
-        after = found.next_place
+        after = found.next_cursor
         if after is None:
             break
     assert seen == names[::-1]
@@ -41,7 +41,7 @@ async def test_a_trace_is_found_by_any_of_its_requests_and_shown_with_all(
     await store.append(
         [make_exchange(trace_id="t", status=500), make_exchange(trace_id="t"), make_exchange(trace_id="u")]
     )
-    found = await TraceReader(store).find(Is("status", Op.EQ, 500), 10, None, None)
+    found = await TraceReader(store).find(Comparison("status", Op.EQ, 500), 10, None, None)
     [group] = found.groups
     assert (group.name, group.usage.requests, group.usage.errors) == ("t", 2, 1)
 

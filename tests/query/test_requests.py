@@ -5,11 +5,11 @@ import os
 
 import pytest
 
-from gateway.domain.exchange import Omission, PayloadPolicy
-from gateway.domain.feedback import Target
-from gateway.domain.filter import EVERYTHING, Is, Op
-from gateway.domain.request import Facts
 from gateway.errors import Ambiguous, NotFound, TooLarge
+from gateway.models.exchange import LoggingOptOut, PayloadPolicy
+from gateway.models.feedback import Target
+from gateway.models.filters import NO_FILTER, Comparison, Op
+from gateway.models.request import Facts
 from gateway.query import LoggedRequest, RequestReader
 from gateway.query.feedback import MAX_FEEDBACK
 from gateway.store.base import Store
@@ -39,7 +39,7 @@ async def test_paging_meets_each_row_once_newest_first_while_rows_are_added(
     seen: list[str] = []
     cursor: int | None = None
     while True:
-        found = await reader.find(EVERYTHING, 2, cursor, None)
+        found = await reader.find(NO_FILTER, 2, cursor, None)
         seen += [record.request_id for record in found.records]
         await store.append([make_exchange(f"late{len(seen)}")])
         cursor = found.next_cursor
@@ -53,9 +53,9 @@ async def test_the_last_slice_has_no_cursor_even_when_it_is_full(
 ) -> None:
     await store.append([make_exchange() for _ in range(4)])
     reader = RequestReader(store)
-    first = await reader.find(EVERYTHING, 2, None, None)
+    first = await reader.find(NO_FILTER, 2, None, None)
     assert first.next_cursor is not None
-    second = await reader.find(EVERYTHING, 2, first.next_cursor, None)
+    second = await reader.find(NO_FILTER, 2, first.next_cursor, None)
     assert len(second.records) == 2
     assert second.next_cursor is None
 
@@ -63,7 +63,7 @@ async def test_the_last_slice_has_no_cursor_even_when_it_is_full(
 async def test_a_cursor_goes_on_within_the_same_conditions(store: Store, make_exchange: MakeExchange) -> None:
     await store.append([make_exchange(f"{name}{n}", provider=name) for n in range(3) for name in ("a", "b")])
     reader = RequestReader(store)
-    where = Is("provider", Op.EQ, "a")
+    where = Comparison("provider", Op.EQ, "a")
     first = await reader.find(where, 2, None, None)
     second = await reader.find(where, 2, first.next_cursor, None)
     assert [record.request_id for record in first.records] == ["a2", "a1"]
@@ -72,7 +72,7 @@ async def test_a_cursor_goes_on_within_the_same_conditions(store: Store, make_ex
 
 async def test_a_tenant_finds_and_reads_its_own_rows_alone(store: Store, make_exchange: MakeExchange) -> None:
     await store.append([make_exchange("mine", tenant="a"), make_exchange("theirs", tenant="b")])
-    found = await RequestReader(store).find(EVERYTHING, 10, None, "a")
+    found = await RequestReader(store).find(NO_FILTER, 10, None, "a")
     assert [record.request_id for record in found.records] == ["mine"]
     with pytest.raises(NotFound):
         await show(store, "theirs", "a")
@@ -180,8 +180,8 @@ async def test_of_an_omitted_side_the_message_is_missing_and_the_other_is_whole(
 ) -> None:
     headers = ((b"content-type", b"text/event-stream"),)
     given = {"request_body": b"asked", "response_headers": headers, "response_body": STREAM}
-    await store.append([make_exchange("question", omission=Omission(request=True), **given)])
-    await store.append([make_exchange("answer", omission=Omission(response=True), **given)])
+    await store.append([make_exchange("question", opt_out=LoggingOptOut(request=True), **given)])
+    await store.append([make_exchange("answer", opt_out=LoggingOptOut(response=True), **given)])
     question, answer = await show(store, "question"), await show(store, "answer")
     assert (question.request, answer.response, answer.reassembled) == (None, None, None)
     assert question.response is not None

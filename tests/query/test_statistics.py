@@ -7,13 +7,13 @@ import random
 
 import pytest
 
-from gateway.domain.aggregate import VerdictSums
-from gateway.query.statistics import Estimate, mean_score, share_positive
+from gateway.models.metrics import FeedbackSums
+from gateway.query.metrics import Estimate, mean_score, share_positive
 
 
-def sums_of(*votes: tuple[float, float]) -> VerdictSums:
+def sums_of(*votes: tuple[float, float]) -> FeedbackSums:
     """Sums over (weight, score)."""
-    return VerdictSums(
+    return FeedbackSums(
         entries=len(votes),
         scored=len(votes),
         positive=sum(score > 0 for _, score in votes),
@@ -45,7 +45,7 @@ def test_what_is_certain_has_an_interval_of_no_width_and_what_is_unknown_none() 
     assert mean_score(sums_of((1.0, 0.5), (1.0, 0.5))) == Estimate(0.5, 0.5, 0.5)
     assert mean_score(sums_of((1.0, 0.5))) == Estimate(0.5, None, None)
     assert mean_score(sums_of((0.0, 0.5))) is None
-    assert mean_score(VerdictSums()) is None
+    assert mean_score(FeedbackSums()) is None
 
 
 def test_the_interval_holds_the_true_mean_about_95_times_of_100() -> None:
@@ -66,11 +66,11 @@ def test_the_interval_holds_the_true_mean_about_95_times_of_100() -> None:
     [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0), (1, 1, 0.2065, 1.0)],
 )
 def test_the_share_of_positive_has_wilson_s_interval(positive: int, of: int, low: float, high: float) -> None:
-    estimate = share_positive(VerdictSums(scored=of, positive=positive))
+    estimate = share_positive(FeedbackSums(scored=of, positive=positive))
     assert estimate is not None
     assert estimate.value == positive / of
     assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_without_scores_there_is_no_share() -> None:
-    assert share_positive(VerdictSums(entries=3)) is None
+    assert share_positive(FeedbackSums(entries=3)) is None

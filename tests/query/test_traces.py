@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.feedback import Target
 from gateway.errors import NotFound
+from gateway.models.feedback import Target
 from gateway.query import TraceReader
 from gateway.store.base import Store
 

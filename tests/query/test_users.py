@@ -2,22 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.aggregate import END_OF_TIME_US, Question
-from gateway.domain.feedback import Target
-from gateway.domain.filter import Is, Op, Page
 from gateway.errors import NotFound
-from gateway.query import Order, UserReader
+from gateway.models.feedback import Target
+from gateway.models.filters import Comparison, Op, Page
+from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
+from gateway.query import MetricsOrder, UserReader
 from gateway.store.base import Store
 
 from .conftest import MakeExchange, MakeFeedback
 
-ALWAYS = Question(0, END_OF_TIME_US)
+ALWAYS = MetricsQuery(0, END_OF_TIME_US)
 
 
 async def names(
-    store: Store, prefix: str = "", order: Order | None = None, question: Question = ALWAYS
+    store: Store, prefix: str = "", order: MetricsOrder | None = None, metrics_query: MetricsQuery = ALWAYS
 ) -> list[str]:
-    found = await UserReader(store).find(question, prefix, order or Order("last_seen"), Page(100))
+    found = await UserReader(store).find(metrics_query, prefix, order or MetricsOrder("last_seen"), Page(100))
     assert found.next_offset is None
     return [user.name for user in found.users]
 
@@ -38,8 +38,8 @@ async def test_users_come_in_the_order_asked_for_and_nobody_is_none_of_them(
         ]
     )
     assert await names(store) == ["ann", "bob"]
-    assert await names(store, order=Order("last_seen", descending=False)) == ["bob", "ann"]
-    assert await names(store, order=Order("requests")) == ["bob", "ann"]
+    assert await names(store, order=MetricsOrder("last_seen", descending=False)) == ["bob", "ann"]
+    assert await names(store, order=MetricsOrder("requests")) == ["bob", "ann"]
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ async def test_figures_are_those_of_the_requests_that_are_asked_about(
     store: Store, make_exchange: MakeExchange
 ) -> None:
     await store.append([make_exchange(metadata=of("ann"), provider=name) for name in ("x", "y", "y")])
-    question = Question(0, END_OF_TIME_US, where=Is("provider", Op.EQ, "y"))
-    found = await UserReader(store).find(question, "", Order("cost"), Page(10))
+    metrics_query = MetricsQuery(0, END_OF_TIME_US, where=Comparison("provider", Op.EQ, "y"))
+    found = await UserReader(store).find(metrics_query, "", MetricsOrder("cost"), Page(10))
     assert [user.figures.usage.requests for user in found.users] == [2]
 
 
@@ -84,7 +84,7 @@ async def test_a_user_gives_feedback_and_gets_it(
     )
     ann = await UserReader(store).show("ann", None)
     assert (ann.given, ann.figures.verdicts.entries) == (1, 1)
-    [listed] = (await UserReader(store).find(ALWAYS, "", Order("cost"), Page(10))).users
+    [listed] = (await UserReader(store).find(ALWAYS, "", MetricsOrder("cost"), Page(10))).users
     assert (listed.name, listed.given) == ("ann", 1)
 
 
@@ -104,8 +104,8 @@ async def test_a_tenant_sees_what_users_did_with_it_alone(
     await store.put_feedback([make_feedback("t", author="ann", tenant="b")])
     mine = await UserReader(store).show("ann", "a")
     assert (mine.figures.usage.requests, mine.given) == (1, 0)
-    theirs = Question(0, END_OF_TIME_US, tenant="a")
-    assert await names(store, question=theirs) == ["ann"]
+    theirs = MetricsQuery(0, END_OF_TIME_US, tenant="a")
+    assert await names(store, metrics_query=theirs) == ["ann"]
     with pytest.raises(NotFound, match="no user 'ann'"):
         await UserReader(store).show("ann", "c")
 
@@ -115,7 +115,7 @@ async def test_users_are_paged_through(store: Store, make_exchange: MakeExchange
     seen: list[str] = []
     offset: int | None = 0
     while offset is not None:
-        found = await UserReader(store).find(ALWAYS, "", Order("requests"), Page(2, offset))
+        found = await UserReader(store).find(ALWAYS, "", MetricsOrder("requests"), Page(2, offset))
         seen += [user.name for user in found.users]
         offset = found.next_offset
     assert seen == [f"u{number}" for number in range(5)]

@@ -9,12 +9,11 @@ from typing import cast
 import pytest
 
 from gateway.recording.interpreter import Interpreter
-from gateway.recording.overflow import Overflow
+from gateway.recording.recorder import Overflow
 from gateway.store import open_store
 from gateway.store.base import Store
-from gateway.store.spill import Spill
-from gateway.wire.prices import PriceTable
-from tests.houses import upstream as upstream
+from gateway.store.journal import Journal
+from gateway.wire.pricing import PriceTable
 
 from .watched import WatchedStore
 
@@ -22,7 +21,7 @@ from .watched import WatchedStore
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits a second before it tries again waits less here."""
-    monkeypatch.setattr("gateway.recording.overflow.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.recording.recorder.RETRY_SECONDS", 0.01)
     monkeypatch.setattr("gateway.recording.interpreter.RETRY_SECONDS", 0.01)
 
 
@@ -50,6 +49,6 @@ async def interpreter(watched: WatchedStore) -> AsyncIterator[Interpreter]:
 async def overflow(
     tmp_path: Path, watched: WatchedStore, interpreter: Interpreter
 ) -> AsyncIterator[Overflow]:
-    overflow = Overflow(Spill(tmp_path / "gateway.db.spill"), cast(Store, watched), interpreter)
+    overflow = Overflow(Journal(tmp_path / "gateway.db.spill"), cast(Store, watched), interpreter)
     yield overflow
     await overflow.close()

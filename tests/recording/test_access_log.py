@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.houses import closed_port
+from tests.gateway_fixtures import closed_port
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess
 
 KEY = "canary-key-0123456789"

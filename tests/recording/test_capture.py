@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
+from gateway.models.exchange import Identity, LoggingOptOut, Outcome, PayloadPolicy
 from gateway.recording.capture import BodyCapture, Capture
 
 
@@ -15,14 +15,14 @@ def test_the_beginning_of_a_body_is_kept_and_the_whole_is_counted(pieces: list[b
     body = BodyCapture(limit)
     for piece in pieces:
         body.add(piece)
-    assert body.kept() == b"".join(pieces)[:limit]
+    assert body.content() == b"".join(pieces)[:limit]
     assert body.size_bytes == sum(map(len, pieces))
 
 
 def test_a_body_that_came_in_one_piece_is_kept_without_a_copy() -> None:
     body, piece = BodyCapture(10), bytes(10)
     body.add(piece)
-    assert body.kept() is piece
+    assert body.content() is piece
 
 
 def a_capture() -> Capture:
@@ -35,7 +35,7 @@ def a_capture() -> Capture:
         method="GET",
         path="/v1/x?a",
         payloads=PayloadPolicy.REDACTED,
-        omission=Omission(request=True),
+        opt_out=LoggingOptOut(request=True),
         limit_bytes=3,
         request_headers=((b"A", b"1"),),
     )
@@ -44,13 +44,13 @@ def a_capture() -> Capture:
 def test_a_capture_becomes_an_exchange_with_all_that_was_noted() -> None:
     capture = a_capture()
     capture.request_body.add(b"abcd")
-    capture.answered(201, ((b"B", b"2"),))
+    capture.add_response_head(201, ((b"B", b"2"),))
     capture.response_body.add(b"ef")
     exchange = capture.close(Outcome.TIMEOUT, "too slow")
     assert (exchange.identity, exchange.tenant, exchange.key_name) == (Identity("r-1", "t-1"), "north", "app")
     assert (exchange.provider, exchange.method, exchange.path) == ("up", "GET", "/v1/x?a")
     assert (exchange.status, exchange.outcome, exchange.error) == (201, Outcome.TIMEOUT, "too slow")
-    assert (exchange.payloads, exchange.omission) == (PayloadPolicy.REDACTED, Omission(request=True))
+    assert (exchange.payloads, exchange.opt_out) == (PayloadPolicy.REDACTED, LoggingOptOut(request=True))
     assert (exchange.request_headers, exchange.response_headers) == (((b"A", b"1"),), ((b"B", b"2"),))
     assert (exchange.request_body, exchange.request_size) == (b"abc", 4)
     assert (exchange.response_body, exchange.response_size) == (b"ef", 2)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.exchange import Exchange, Omission, PayloadPolicy
-from gateway.domain.request import Facts
+from gateway.models.exchange import Exchange, LoggingOptOut, PayloadPolicy
+from gateway.models.request import Facts
 from gateway.recording.interpreter import Interpreter
 from gateway.store.base import Store
-from gateway.wire.prices import PriceTable, Rate
-from gateway.wire.reading import CostOf
+from gateway.wire.facts import CostOf
+from gateway.wire.pricing import ConfiguredPrice, PriceTable
 from tests.store.samples import requests_of
 
 from .watched import DOWN, WatchedStore, all_read, chat
@@ -36,14 +36,16 @@ async def test_what_is_submitted_is_understood(interpreter: Interpreter, store: 
 async def test_rows_that_an_earlier_process_left_are_understood_at_the_start(
     interpreter: Interpreter, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.recording.interpreter.BATCH", 2)
+    monkeypatch.setattr("gateway.recording.interpreter.BATCH_ROWS", 2)
     await store.append([chat(str(number)) for number in range(7)])
     interpreter.start()
     await all_read(store)
     assert {record.response_id for record in await requests_of(store)} == {"chatcmpl-1"}
 
 
-@pytest.mark.parametrize("given", [{"payloads": PayloadPolicy.OFF}, {"omission": Omission(response=True)}])
+@pytest.mark.parametrize(
+    "given", [{"payloads": PayloadPolicy.OFF}, {"opt_out": LoggingOptOut(response=True)}]
+)
 async def test_a_row_without_a_payload_is_understood_from_memory_also_when_leftovers_are_looked_for(
     interpreter: Interpreter, store: Store, given: dict[str, Any]
 ) -> None:
@@ -55,7 +57,7 @@ async def test_a_row_without_a_payload_is_understood_from_memory_also_when_lefto
 async def test_what_does_not_fit_in_memory_is_read_back_from_the_store(
     interpreter: Interpreter, watched: WatchedStore, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.recording.interpreter.BACKLOG_BYTES", 300)
+    monkeypatch.setattr("gateway.recording.interpreter.MAX_BACKLOG_BYTES", 300)
     interpreter.submit(await append(store, [chat(str(number)) for number in range(20)]))
     interpreter.start()
     await all_read(store)
@@ -109,7 +111,7 @@ async def test_observers_are_told_once_of_each_exchange_with_its_cost(
         assert facts.cost is not None
         seen.append((exchange.identity.request_id, facts.cost.nanousd))
 
-    prices = PriceTable({"gpt-4o": Rate(1.0, 2.0)}, {})
+    prices = PriceTable({"gpt-4o": ConfiguredPrice(1.0, 2.0)}, {})
     interpreter = Interpreter(watched, prices, lambda name: None, [observe])
     submitted = await append(store, [chat("a"), chat("b")])
     interpreter.start()
@@ -126,7 +128,7 @@ async def test_observers_are_told_once_of_each_exchange_with_its_cost(
 async def test_the_model_that_the_caller_states_is_the_one_that_is_priced(
     store: Store, metadata: dict[str, object], nanousd: int
 ) -> None:
-    prices = PriceTable({"gpt-4o": Rate(1.0, 2.0), "dear": Rate(10.0, 20.0)}, {})
+    prices = PriceTable({"gpt-4o": ConfiguredPrice(1.0, 2.0), "dear": ConfiguredPrice(10.0, 20.0)}, {})
     interpreter = Interpreter(store, prices, lambda name: None)
     interpreter.submit(await append(store, [chat("a", metadata=metadata)]))
     interpreter.start()

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.exchange import Omission, PayloadPolicy
+from gateway.models.exchange import LoggingOptOut, PayloadPolicy
 from gateway.recording.interpreter import Interpreter
-from gateway.recording.overflow import Overflow
-from gateway.recording.recorder import Recorder
+from gateway.recording.recorder import Overflow, Recorder
 from gateway.store.base import Store
 from tests.store.samples import requests_of
 
@@ -71,7 +70,7 @@ async def test_without_commit_record_returns_before_the_row_is_stored(
 async def test_without_commit_callers_wait_once_too_much_is_queued(
     watched: WatchedStore, interpreter: Interpreter, overflow: Overflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.recording.recorder.QUEUE_BYTES", 1000)
+    monkeypatch.setattr("gateway.recording.recorder.MAX_QUEUE_BYTES", 1000)
     recorder = Recorder(watched, interpreter, overflow, may_lose_seconds=60)
     recorder.start()
     watched.gate.clear()
@@ -103,7 +102,7 @@ async def test_without_commit_callers_wait_while_something_has_waited_for_longer
 
 async def test_closing_stores_what_was_taken(recorder: Recorder, watched: WatchedStore, store: Store) -> None:
     for number in range(5):
-        recorder.take(chat(str(number)))
+        recorder.record_without_waiting(chat(str(number)))
     await recorder.close()
     assert await stored(store) == ["0", "1", "2", "3", "4"]
 
@@ -174,7 +173,7 @@ async def test_of_an_omitted_side_nothing_is_in_the_overflow(
     recorder: Recorder, watched: WatchedStore, tmp_path: Path
 ) -> None:
     watched.failure = DOWN
-    await recorder.record(chat("a", request_body=b'{"a":"s3cret"}', omission=Omission(request=True)))
+    await recorder.record(chat("a", request_body=b'{"a":"s3cret"}', opt_out=LoggingOptOut(request=True)))
     spilled = (tmp_path / "gateway.db.spill").read_bytes()
     assert b"chatcmpl-1" in spilled
     assert b"s3cret" not in spilled

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.exchange import Exchange
+from gateway.models.exchange import Exchange
 from gateway.recording.redaction import KEPT_KEYS, redact
 from gateway.wire import read_facts
 from tests.store.samples import exchange

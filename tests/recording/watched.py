@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from gateway.domain.exchange import Exchange
-from gateway.domain.request import Facts
 from gateway.errors import StoreUnavailable
+from gateway.models.exchange import Exchange
+from gateway.models.request import Facts
 from gateway.store.base import Store
 from tests.store.samples import exchange
 

@@ -6,8 +6,8 @@ import ssl
 
 import pytest
 
-from gateway.domain.credentials import Auth
 from gateway.errors import BadInput
+from gateway.models.principal import KeyPlacement
 from gateway.routing.providers import build_provider
 
 TLS = ssl.create_default_context()
@@ -52,7 +52,7 @@ def test_a_base_url_that_cannot_be_called_is_refused_by_name(base_url: str) -> N
 
 
 def test_a_key_is_sent_the_way_that_is_configured() -> None:
-    def key_header(auth: Auth) -> tuple[bytes, bytes] | None:
+    def key_header(auth: KeyPlacement) -> tuple[bytes, bytes] | None:
         return build_provider("up", "http://x", tls=TLS, api_key="k", auth=auth).key_header
 
     assert key_header("bearer") == (b"authorization", b"Bearer k")

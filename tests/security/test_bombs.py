@@ -15,9 +15,9 @@ import httpx
 import pytest
 import zstandard
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, row, wait_until_interpreted
 from tests.raw_http import call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 MIB = 1024 * 1024

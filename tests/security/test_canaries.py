@@ -12,15 +12,15 @@ from urllib.parse import parse_qs, quote, urlsplit
 import httpx
 import pytest
 
-from tests.canaries import leaks, unpacked_by, written_by
 from tests.cli.command import run_gateway
 from tests.conftest import StartGateway
-from tests.damaging import empty_disk, fill_disk
-from tests.houses import closed_port
+from tests.gateway_fixtures import closed_port
+from tests.gateway_process import RunningGateway
+from tests.leak_scan import find_leaks, unpacked_bodies, written_files
 from tests.log_reader import eventually, wait_until_interpreted
 from tests.raw_http import Response, call, chunk, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import EVENT_STREAM, READ, UpstreamProcess, answer, head, send
+from tests.storage_faults import empty_disk, fill_disk
 from tests.telemetry.collector import Collector, collecting
 
 TRACE = "the-trace-of-it"
@@ -246,7 +246,7 @@ def fail_store(house: House, upstream: UpstreamProcess) -> Mapping[str, bytes]:
     vote = b'{"trace_id": "t", "value": 1}'
     house.call("full", "POST", "/v1/feedback", KEY_FIELDS[0] + SECRETS["key-feedback"], body=vote)
     house.call("full", "GET", "/readyz")
-    written = written_by(house.gateway)
+    written = written_files(house.gateway)
     empty_disk(house.gateway)
     eventually(lambda: httpx.get(f"{house.gateway.url}/readyz").status_code == 200)
     return written
@@ -271,18 +271,18 @@ def test_no_secret_is_said_or_written_whatever_happens_to_it(house: House, upstr
     export_everything(house)
     house.gateway.stop()
 
-    written = {**written_by(house.gateway), **unpacked_by(house.gateway)}
+    written = {**written_files(house.gateway), **unpacked_bodies(house.gateway)}
     secrets = [*SECRETS.values(), *house.given_out]
     assert len(house.given_out) > 10
-    assert leaks(secrets, written) == []
-    assert leaks(secrets, while_failing) == []
-    assert leaks(secrets, house.said) == []
+    assert find_leaks(secrets, written) == []
+    assert find_leaks(secrets, while_failing) == []
+    assert find_leaks(secrets, house.said) == []
     told = {"spans and events": house.collector.raw}
-    assert leaks(secrets, told) == []
+    assert find_leaks(secrets, told) == []
 
     # The same search finds what is there, in each of the places.
     for places, least in ((written, 3), (while_failing, 2), (house.said, 8), (told, 1)):
-        assert len(leaks([TRACE], places)) >= least, list(places)
+        assert len(find_leaks([TRACE], places)) >= least, list(places)
     assert any(name.endswith(".spill") for name in while_failing)
     assert {"copy.db", "gateway.db", "gateway.log"} <= set(written)
     assert any(".exports/" in name for name in written)

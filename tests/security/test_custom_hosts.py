@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.houses import closed_port
+from tests.gateway_fixtures import closed_port
+from tests.gateway_process import RunningGateway
 from tests.raw_http import call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 METADATA_ADDRESSES = [

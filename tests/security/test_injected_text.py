@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import query
 from tests.raw_http import Broken, Connection, call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 FRAGMENTS = st.sampled_from(

@@ -14,13 +14,13 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from gateway.domain.ids import new_id
-from tests.browsing import FOREIGN_HOST, find
+from gateway.models.ids import new_id
+from tests.browser import FOREIGN_HOST, find
 from tests.conftest import StartGateway
-from tests.houses import READ_KEY
+from tests.gateway_fixtures import READ_KEY
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query
 from tests.raw_http import call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from tests.conftest import StartGateway
-from tests.houses import APP_KEY, READ_KEY
+from tests.gateway_fixtures import APP_KEY, READ_KEY
+from tests.gateway_process import RunningGateway
 from tests.raw_http import Response, call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
-from tests.test_urls import ODD_SPELLINGS
+from tests.test_routes import ODD_SPELLINGS
 
 CANARY = "canary-in-a-file-that-is-nobody-s"
 

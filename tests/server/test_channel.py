@@ -10,8 +10,7 @@ import pytest
 
 from gateway.config.models import Config
 from gateway.errors import BadInput
-from gateway.server.channel import Channel, open_channel
-from gateway.server.messages import Counted, Cover, Failed, Reload, Serving
+from gateway.server.channel import Channel, CoverSlot, Failed, MetricsReport, Reload, Serving, open_channel
 
 CONFIG = Config.model_validate(
     {
@@ -36,9 +35,9 @@ async def ends() -> AsyncIterator[Ends]:
 async def test_messages_come_whole_and_in_order_both_ways(ends: Ends) -> None:
     one, other = ends
     for number in range(100):
-        one.send(Cover(number))
+        one.send(CoverSlot(number))
     other.send(Serving())
-    assert [await other.receive() for _ in range(100)] == [Cover(number) for number in range(100)]
+    assert [await other.receive() for _ in range(100)] == [CoverSlot(number) for number in range(100)]
     assert await one.receive() == Serving()
 
 
@@ -97,6 +96,6 @@ async def test_who_flushes_waits_for_a_reader_that_is_slow(ends: Ends) -> None:
 async def test_who_flushes_does_not_wait_for_one_that_is_gone(ends: Ends) -> None:
     one, other = ends
     for _ in range(2000):
-        one.send(Counted({}))
+        one.send(MetricsReport({}))
     await other.close()
     await one.flush()

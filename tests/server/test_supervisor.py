@@ -18,9 +18,9 @@ import pytest
 
 from tests.cli.command import COMMAND, plain_environment, run_gateway
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, figures, query
+from tests.gateway_process import RunningGateway, is_alive
+from tests.log_reader import eventually, query, read_metrics
 from tests.raw_http import Connection, call, request
-from tests.running import RunningGateway, is_alive
 
 CALLS = 40
 HEALTH = request(b"GET", b"/healthz")
@@ -34,7 +34,7 @@ def config(workers: int = 2, **sections: Any) -> dict[str, Any]:
 
 
 def wait_until_all_serve(gateway: RunningGateway, workers: int = 2) -> None:
-    eventually(lambda: figures(gateway.url)["gateway_workers"] == workers)
+    eventually(lambda: read_metrics(gateway.url)["gateway_workers"] == workers)
 
 
 def statuses(gateway: RunningGateway, data: bytes = HEALTH) -> Counter[int]:
@@ -62,18 +62,20 @@ def test_figures_are_those_of_all_whichever_worker_is_asked(start_gateway: Start
     statuses(gateway, MODELS)
 
     def counted() -> float:
-        return sum(value for name, value in figures(gateway.url).items() if "gateway_requests_total" in name)
+        return sum(
+            value for name, value in read_metrics(gateway.url).items() if "gateway_requests_total" in name
+        )
 
     eventually(lambda: counted() == CALLS)
     for _ in range(20):
         assert counted() == CALLS
-        assert figures(gateway.url)["gateway_workers"] == 2
+        assert read_metrics(gateway.url)["gateway_workers"] == 2
     for pid in gateway.workers():
         os.kill(pid, signal.SIGKILL)
         assert {counted() for _ in range(20)} == {CALLS}
         wait_until_all_serve(gateway)
     assert {counted() for _ in range(20)} == {CALLS}
-    assert figures(gateway.url)["gateway_worker_starts_total"] == 4
+    assert read_metrics(gateway.url)["gateway_worker_starts_total"] == 4
 
 
 def test_nobody_is_turned_away_while_a_worker_cannot_live(start_gateway: StartGateway) -> None:
@@ -182,7 +184,7 @@ def test_the_url_is_printed_once_when_all_serve(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().removeprefix("listening on ").strip()
-        serving = figures(url)["gateway_workers"]
+        serving = read_metrics(url)["gateway_workers"]
         process.terminate()
         rest = process.stdout.read()
     assert serving == 3

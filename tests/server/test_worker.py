@@ -16,21 +16,22 @@ import pytest
 
 from gateway.config.models import Config
 from gateway.errors import BadInput
-from gateway.server.channel import Channel, open_channel
-from gateway.server.listeners import bind_each, close_all, url_of
-from gateway.server.messages import (
-    AskOthers,
-    Begin,
-    Counted,
-    Cover,
+from gateway.server.channel import (
+    Channel,
+    CoverSlot,
+    Draining,
     Failed,
-    Leaving,
     Message,
-    OthersCounted,
+    MetricsReport,
+    PeerMetrics,
+    QueryPeers,
     Reload,
     Serving,
-    Uncover,
+    Start,
+    UncoverSlot,
+    open_channel,
 )
+from gateway.server.listeners import bind_per_worker, close_all, listener_url
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 30
@@ -38,13 +39,13 @@ CALLERS = 20
 PATIENCE_SECONDS = 1
 
 
-class Told:
+class WorkerProcess:
     """A worker in place 0 of two, and the test in the place of its supervisor."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.places = bind_each("127.0.0.1", 0, 2)
-        self.url = url_of("127.0.0.1", self.places[0])
+        self.slots = bind_per_worker("127.0.0.1", 0, 2)
+        self.url = listener_url("127.0.0.1", self.slots[0])
         self.channel: Channel
         self.process: subprocess.Popen[bytes]
 
@@ -59,13 +60,13 @@ class Told:
     async def begin(self, config: Config, reloaded: Config | None = None) -> None:
         """Start the worker and tell it what to serve."""
         end, workers_end = socket.socketpair()
-        descriptors = [[listener.fileno() for listener in listeners] for listeners in self.places]
+        descriptors = [[listener.fileno() for listener in listeners] for listeners in self.slots]
         self.process = _start(self.folder, workers_end, list(itertools.chain(*descriptors)))
         workers_end.close()
         self.channel = await open_channel(end)
-        self.channel.send(Begin(0, config, reloaded or config, {}, descriptors))
+        self.channel.send(Start(0, config, reloaded or config, {}, descriptors))
 
-    async def hears(self, kind: type[Message]) -> Any:
+    async def expect(self, kind: type[Message]) -> Any:
         """Return the next message of a kind; others are passed over."""
         async with asyncio.timeout(SECONDS):
             async for message in self.channel:
@@ -81,12 +82,12 @@ class Told:
         async with httpx.AsyncClient(base_url=self.url, trust_env=False) as client:
             return await client.get(path, headers=headers)
 
-    async def let_in(self) -> int:
+    async def count_answered(self) -> int:
         """Return how many of some callers are answered."""
-        return sum(await asyncio.gather(*(self._is_let_in() for _ in range(CALLERS))))
+        return sum(await asyncio.gather(*(self._is_answered() for _ in range(CALLERS))))
 
-    async def _is_let_in(self) -> bool:
-        reader, writer = await asyncio.open_connection(*self.places[0][0].getsockname())
+    async def _is_answered(self) -> bool:
+        reader, writer = await asyncio.open_connection(*self.slots[0][0].getsockname())
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: gateway.localhost\r\n\r\n")
         try:
             return await asyncio.wait_for(reader.readline(), PATIENCE_SECONDS) == b"HTTP/1.1 200 OK\r\n"
@@ -96,10 +97,10 @@ class Told:
             writer.close()
 
 
-async def eventually(told: Told, is_right: Callable[[int], bool]) -> None:
+async def eventually(worker: WorkerProcess, is_right: Callable[[int], bool]) -> None:
     """Return once as many callers are let in as should be."""
     async with asyncio.timeout(SECONDS):
-        while not is_right(await told.let_in()):
+        while not is_right(await worker.count_answered()):
             pass
 
 
@@ -110,23 +111,23 @@ def _start(folder: Path, end: socket.socket, descriptors: list[int]) -> subproce
 
 
 @pytest.fixture
-async def told(tmp_path: Path) -> AsyncIterator[Told]:
-    told = Told(tmp_path)
-    yield told
-    told.process.terminate()
-    await told.ended()
-    await told.channel.close()
-    for listeners in told.places:
+async def worker(tmp_path: Path) -> AsyncIterator[WorkerProcess]:
+    worker = WorkerProcess(tmp_path)
+    yield worker
+    worker.process.terminate()
+    await worker.ended()
+    await worker.channel.close()
+    for listeners in worker.slots:
         close_all(listeners)
 
 
-async def test_it_serves_what_was_reloaded_last(told: Told) -> None:
-    await told.begin(told.config("old"), told.config("new"))
-    await told.hears(Serving)
-    assert "new" in (await told.get("/nowhere/x")).text
-    told.channel.send(Reload(told.config("newer")))
+async def test_it_serves_what_was_reloaded_last(worker: WorkerProcess) -> None:
+    await worker.begin(worker.config("old"), worker.config("new"))
+    await worker.expect(Serving)
+    assert "new" in (await worker.get("/nowhere/x")).text
+    worker.channel.send(Reload(worker.config("newer")))
     async with asyncio.timeout(SECONDS):
-        while "newer" not in (await told.get("/nowhere/x")).text:
+        while "newer" not in (await worker.get("/nowhere/x")).text:
             pass
 
 
@@ -138,75 +139,77 @@ async def test_it_serves_what_was_reloaded_last(told: Told) -> None:
     ],
 )
 async def test_it_says_why_it_cannot_serve(
-    told: Told, sections: dict[str, Any], error: type[Exception]
+    worker: WorkerProcess, sections: dict[str, Any], error: type[Exception]
 ) -> None:
-    await told.begin(told.config("up", **sections))
-    failed = await told.hears(Failed)
+    await worker.begin(worker.config("up", **sections))
+    failed = await worker.expect(Failed)
     assert type(failed.error) is error
-    assert await told.ended() == 1
+    assert await worker.ended() == 1
 
 
-async def test_one_that_cannot_follow_leaves_and_says_why(told: Told) -> None:
-    await told.begin(told.config("up"))
-    await told.hears(Serving)
-    told.channel.send(
-        Reload(told.config(providers={"up": {"base_url": "http://a", "ca_file": "/does/not/exist.pem"}}))
+async def test_one_that_cannot_follow_leaves_and_says_why(worker: WorkerProcess) -> None:
+    await worker.begin(worker.config("up"))
+    await worker.expect(Serving)
+    worker.channel.send(
+        Reload(worker.config(providers={"up": {"base_url": "http://a", "ca_file": "/does/not/exist.pem"}}))
     )
-    await told.hears(Leaving)
-    failed = await told.hears(Failed)
+    await worker.expect(Draining)
+    failed = await worker.expect(Failed)
     assert type(failed.error) is BadInput
-    assert await told.ended() == 1
+    assert await worker.ended() == 1
 
 
-async def test_one_that_is_told_to_stop_says_that_it_leaves_and_what_it_has_counted(told: Told) -> None:
-    await told.begin(told.config("up"))
-    await told.hears(Serving)
-    assert (await told.get("/v1/models")).status_code == 502
-    told.process.terminate()
-    await told.hears(Leaving)
-    counted = await told.hears(Counted)
-    assert sum(counted.figures["gateway_requests"].values.values()) >= 1
-    assert await told.ended() == 0
+async def test_one_that_is_told_to_stop_says_that_it_leaves_and_what_it_has_counted(
+    worker: WorkerProcess,
+) -> None:
+    await worker.begin(worker.config("up"))
+    await worker.expect(Serving)
+    assert (await worker.get("/v1/models")).status_code == 502
+    worker.process.terminate()
+    await worker.expect(Draining)
+    report = await worker.expect(MetricsReport)
+    assert sum(report.metrics["gateway_requests"].values.values()) >= 1
+    assert await worker.ended() == 0
 
 
-async def test_one_that_is_left_alone_ends(told: Told) -> None:
-    await told.begin(told.config("up"))
-    await told.hears(Serving)
-    await told.channel.close()
-    assert await told.ended() == 0
+async def test_one_that_is_left_alone_ends(worker: WorkerProcess) -> None:
+    await worker.begin(worker.config("up"))
+    await worker.expect(Serving)
+    await worker.channel.close()
+    assert await worker.ended() == 0
 
 
-async def test_one_whose_supervisor_is_gone_before_it_begins_ends(told: Told) -> None:
-    await told.begin(told.config("up"))
-    await told.channel.close()
-    assert await told.ended() == 0
+async def test_one_whose_supervisor_is_gone_before_it_begins_ends(worker: WorkerProcess) -> None:
+    await worker.begin(worker.config("up"))
+    await worker.channel.close()
+    assert await worker.ended() == 0
 
 
-async def test_it_lets_in_the_callers_of_another_place_while_that_is_empty(told: Told) -> None:
-    await told.begin(told.config("up"))
-    await told.hears(Serving)
-    told.places[1][0].listen()
-    assert 0 < await told.let_in() < CALLERS
-    told.channel.send(Cover(1))
-    await eventually(told, lambda count: count == CALLERS)
-    told.channel.send(Uncover(1))
-    await eventually(told, lambda count: 0 < count < CALLERS)
+async def test_it_lets_in_the_callers_of_another_place_while_that_is_empty(worker: WorkerProcess) -> None:
+    await worker.begin(worker.config("up"))
+    await worker.expect(Serving)
+    worker.slots[1][0].listen()
+    assert 0 < await worker.count_answered() < CALLERS
+    worker.channel.send(CoverSlot(1))
+    await eventually(worker, lambda count: count == CALLERS)
+    worker.channel.send(UncoverSlot(1))
+    await eventually(worker, lambda count: 0 < count < CALLERS)
 
 
-async def test_the_figures_of_others_are_asked_for_when_figures_are_asked_for(told: Told) -> None:
-    await told.begin(told.config("up"))
-    await told.hears(Serving)
-    asked = asyncio.create_task(told.get("/metrics"))
-    question = await told.hears(AskOthers)
-    own = await told.hears(Counted)
-    told.channel.send(OthersCounted(question.question, [own.figures]))
+async def test_the_figures_of_others_are_asked_for_when_figures_are_asked_for(worker: WorkerProcess) -> None:
+    await worker.begin(worker.config("up"))
+    await worker.expect(Serving)
+    asked = asyncio.create_task(worker.get("/metrics"))
+    query_id = await worker.expect(QueryPeers)
+    own = await worker.expect(MetricsReport)
+    worker.channel.send(PeerMetrics(query_id.query_id, [own.metrics]))
     assert "\ngateway_workers 2.0\n" in (await asked).text
 
 
-async def test_figures_are_told_without_others_when_there_are_none_any_more(told: Told) -> None:
-    await told.begin(told.config("up"))
-    await told.hears(Serving)
-    asked = asyncio.create_task(told.get("/metrics"))
-    await told.hears(AskOthers)
-    await told.channel.close()
+async def test_figures_are_told_without_others_when_there_are_none_any_more(worker: WorkerProcess) -> None:
+    await worker.begin(worker.config("up"))
+    await worker.expect(Serving)
+    asked = asyncio.create_task(worker.get("/metrics"))
+    await worker.expect(QueryPeers)
+    await worker.channel.close()
     assert "\ngateway_workers 1.0\n" in (await asked).text

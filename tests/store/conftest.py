@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from gateway.store import open_store
-from gateway.store.base import Store, as_sent
-from gateway.store.packing import BodyPacker, Packer
-from gateway.store.relational.connection import Connection
-from gateway.store.sqlite.body_text import add_body_text
-from gateway.store.sqlite.connection import SqliteConnection, connect_writer
-from gateway.store.sqlite.schema import bring_up_to_date
+from gateway.store.base import Store, leave_encoded
+from gateway.store.dialect import Connection
+from gateway.store.rows import BodyPacker, Packer
+from gateway.store.sqlite.connection import (
+    SqliteConnection,
+    connect_writer,
+    migrate_schema,
+    register_body_text,
+)
 from tests.postgres_server import PostgresServer
 
 
@@ -54,17 +57,17 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 @pytest.fixture
 def sqlite_engine(connection: SqliteConnection) -> Engine:
     connection.execute("PRAGMA synchronous = OFF")
-    add_body_text(connection, as_sent, connection.texts)
+    register_body_text(connection, leave_encoded, connection.body_texts)
     return Engine(connection, BodyPacker())
 
 
 @pytest.fixture
 def postgres_engine(postgres_url: str) -> Iterator[Engine]:
-    from gateway.store.postgres.packing import TextPacker
+    from gateway.store.postgres.dialect import TextPacker
     from gateway.store.postgres.store import open_connection
 
     connection = open_connection(postgres_url)
-    yield Engine(connection, TextPacker(as_sent))
+    yield Engine(connection, TextPacker(leave_encoded))
     connection.close()
 
 
@@ -73,6 +76,6 @@ def connection(tmp_path: Path) -> Iterator[SqliteConnection]:
     """A connection to a new SQLite file with all tables."""
     path = tmp_path / "gateway.db"
     connection = connect_writer(path)
-    bring_up_to_date(connection, path)
+    migrate_schema(connection, path)
     yield connection
     connection.close()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.domain.exchange import Exchange, Identity, Outcome
-from gateway.domain.feedback import Feedback
-from gateway.domain.filter import EVERYTHING, Filter, Is, Op, Page, Sort
-from gateway.domain.request import Cost, Facts, RequestRecord, Usage
+from gateway.models.exchange import Exchange, Identity, Outcome
+from gateway.models.feedback import Feedback
+from gateway.models.filters import NO_FILTER, Comparison, Filter, Op, Page, Sort
+from gateway.models.request import Cost, Facts, RequestRecord, Usage
 from gateway.store.base import Store
 
 OLDEST_FIRST = Sort("seq", descending=False)
@@ -69,7 +69,7 @@ def feedback(feedback_id: str = "feedback-1", subject_id: str = "trace-1", **oth
 
 
 async def requests_of(
-    store: Store, where: Filter = EVERYTHING, *, tenant: str | None = None
+    store: Store, where: Filter = NO_FILTER, *, tenant: str | None = None
 ) -> list[RequestRecord]:
     """All matching rows in the order in which they were stored."""
     return await store.find_requests(where, OLDEST_FIRST, Page(limit=100_000), tenant)
@@ -77,7 +77,7 @@ async def requests_of(
 
 async def request_of(store: Store, seq: int) -> RequestRecord:
     """The row with this seq."""
-    [record] = await requests_of(store, Is("seq", Op.EQ, seq))
+    [record] = await requests_of(store, Comparison("seq", Op.EQ, seq))
     return record
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.domain.audit import AuditEntry, Via
-from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
+from gateway.models.audit import AuditChannel, AuditEntry
+from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
 from gateway.store.base import Store
 
 NEWEST_FIRST = Sort("at_us", descending=True)
@@ -11,17 +11,17 @@ NEWEST_FIRST = Sort("at_us", descending=True)
 
 def entry(number: int = 1, tenant: str | None = None) -> AuditEntry:
     return AuditEntry(
-        audit_id=f"audit-{number}", at_us=number, actor="ops", via=Via.API, tenant=tenant,
+        audit_id=f"audit-{number}", at_us=number, actor="ops", via=AuditChannel.API, tenant=tenant,
         action="DELETE /api/v1/feedback/{feedback_id}", target=f"/api/v1/feedback/{number}",
     )  # fmt: skip
 
 
 async def entries(store: Store, tenant: str | None = None) -> list[AuditEntry]:
-    return await store.find_audit(EVERYTHING, NEWEST_FIRST, Page(100), tenant)
+    return await store.find_audit(NO_FILTER, NEWEST_FIRST, Page(100), tenant)
 
 
 async def test_an_entry_is_kept_as_it_is(store: Store) -> None:
-    bare = AuditEntry(actor=None, via=Via.COMMAND, action="compact")
+    bare = AuditEntry(actor=None, via=AuditChannel.COMMAND, action="compact")
     await store.begin_audit(bare)
     assert await entries(store) == [bare]
 
@@ -44,7 +44,9 @@ async def test_a_tenant_sees_what_was_done_in_its_name(store: Store) -> None:
 async def test_it_is_searched_by_any_field(store: Store) -> None:
     for number in range(3):
         await store.begin_audit(entry(number))
-    found = await store.find_audit(Is("target", Op.EQ, "/api/v1/feedback/1"), NEWEST_FIRST, Page(9), None)
+    found = await store.find_audit(
+        Comparison("target", Op.EQ, "/api/v1/feedback/1"), NEWEST_FIRST, Page(9), None
+    )
     assert found == [entry(1)]
 
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.domain.exchange import Omission, PayloadPolicy, RawHeaders
-from gateway.domain.filter import All, Any, Filter, Is, Not, Op, Page, Sort
+from gateway.models.exchange import LoggingOptOut, PayloadPolicy, RawHeaders
+from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Not, Op, Page, Sort
 from gateway.store import open_store
 from gateway.store.base import Store
 from tests.store.samples import exchange, requests_of
@@ -42,7 +42,7 @@ async def decoding(store_url: str, decoder: Decoder) -> AsyncIterator[Store]:
 
 
 def says(text: str, side: str = "response") -> Filter:
-    return Is(f"{side}_text", Op.CONTAINS, text)
+    return Comparison(f"{side}_text", Op.CONTAINS, text)
 
 
 async def found(store: Store, where: Filter, tenant: str | None = None) -> list[str]:
@@ -62,8 +62,8 @@ async def test_a_text_is_found_in_bodies_that_are_kept_plain_packed_or_encoded(d
 
     assert await found(decoding, says("needle")) == ["short", "packed", "encoded"]
     assert await found(decoding, says("needle", "request")) == ["other"]
-    assert await found(decoding, Is("response_text", Op.ILIKE, "the NEEDLE")) == ["short"]
-    assert await found(decoding, Is("response_text", Op.EQ, "hay")) == ["other"]
+    assert await found(decoding, Comparison("response_text", Op.ILIKE, "the NEEDLE")) == ["short"]
+    assert await found(decoding, Comparison("response_text", Op.EQ, "hay")) == ["other"]
 
 
 async def test_without_a_decoder_bodies_are_searched_as_they_were_sent(store: Store) -> None:
@@ -77,7 +77,7 @@ async def test_without_a_decoder_bodies_are_searched_as_they_were_sent(store: St
     "given",
     [
         {"payloads": PayloadPolicy.OFF},
-        {"omission": Omission(response=True)},
+        {"opt_out": LoggingOptOut(response=True)},
         {"response_body": b""},
         {"response_body": b"needle \xff\xfe"},
     ],
@@ -88,26 +88,26 @@ async def test_a_body_without_text_is_missing(store: Store, given: dict[str, typ
 
     assert await found(store, says("needle")) == []
     assert await found(store, Not(says("needle"))) == ["r"]
-    assert await found(store, Is("response_text", Op.EQ, None)) == ["r"]
+    assert await found(store, Comparison("response_text", Op.EQ, None)) == ["r"]
 
 
 async def test_a_body_that_was_cut_inside_a_character_is_found(store: Store) -> None:
     await store.append([exchange("cut", response_body="a needle é".encode()[:-1])])
 
-    assert await found(store, Is("response_text", Op.EQ, "a needle ")) == ["cut"]
+    assert await found(store, Comparison("response_text", Op.EQ, "a needle ")) == ["cut"]
 
 
 async def test_a_character_that_no_text_in_the_database_holds_does_not_end_the_search(store: Store) -> None:
     await store.append([exchange("nul", response_body=b"hay \0 needle")])
 
-    assert await found(store, Is("response_text", Op.LIKE, "hay _ needle")) == ["nul"]
+    assert await found(store, Comparison("response_text", Op.LIKE, "hay _ needle")) == ["nul"]
 
 
 async def test_rows_are_sorted_by_the_text_of_bodies(store: Store) -> None:
     await store.append([exchange(name, request_body=name.encode()) for name in ("b", "c", "a")])
 
     sort = Sort("request_text", descending=False)
-    rows = await store.find_requests(All(), sort, Page(), None)
+    rows = await store.find_requests(AllOf(), sort, Page(), None)
     assert [row.request_id for row in rows] == ["a", "b", "c"]
 
 
@@ -123,15 +123,18 @@ async def test_several_conditions_on_bodies_hold_as_each_alone_does_also_where_n
         ]
     )
     asks, answers = says("question", "request"), says("answer")
-    no_text = Is("response_text", Op.EQ, None)
+    no_text = Comparison("response_text", Op.EQ, None)
     cases: dict[Filter, list[str]] = {
-        Any((asks, answers)): ["both", "empty", "other"],
-        All((asks, answers)): ["both"],
-        All((Not(asks), Not(answers))): ["nothing"],
-        Any((All((asks, answers)), no_text)): ["both", "other", "nothing"],
-        All((no_text, Is("request_text", Op.EQ, None))): ["nothing"],
-        All((Is("status", Op.EQ, 200), Not(All((asks, Any((answers, no_text))))))): ["empty", "nothing"],
-        Any((Is("status", Op.EQ, 500), answers, Is("request_text", Op.EQ, "question"))): [
+        AnyOf((asks, answers)): ["both", "empty", "other"],
+        AllOf((asks, answers)): ["both"],
+        AllOf((Not(asks), Not(answers))): ["nothing"],
+        AnyOf((AllOf((asks, answers)), no_text)): ["both", "other", "nothing"],
+        AllOf((no_text, Comparison("request_text", Op.EQ, None))): ["nothing"],
+        AllOf((Comparison("status", Op.EQ, 200), Not(AllOf((asks, AnyOf((answers, no_text))))))): [
+            "empty",
+            "nothing",
+        ],
+        AnyOf((Comparison("status", Op.EQ, 500), answers, Comparison("request_text", Op.EQ, "question"))): [
             "both",
             "empty",
             "other",

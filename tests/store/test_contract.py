@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from gateway.domain.exchange import Identity, Omission, Outcome, PayloadPolicy
-from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
-from gateway.domain.request import Facts, Usage
 from gateway.errors import StoreUnavailable
+from gateway.models.exchange import Identity, LoggingOptOut, Outcome, PayloadPolicy
+from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
+from gateway.models.request import Facts, Usage
 from gateway.store import open_store
 from gateway.store.base import Health, Store
 from tests.store.samples import FACTS, OLDEST_FIRST, exchange, feedback, request_of, requests_of
@@ -110,12 +110,12 @@ async def test_no_payload_is_kept_where_the_policy_is_off(store: Store) -> None:
 
 async def test_of_an_omitted_side_nothing_is_kept_and_of_the_other_all(store: Store) -> None:
     request, response = await store.append(
-        [exchange(omission=Omission(request=True)), exchange(omission=Omission(response=True))]
+        [exchange(opt_out=LoggingOptOut(request=True)), exchange(opt_out=LoggingOptOut(response=True))]
     )
     first, second = await store.payload(request), await store.payload(response)
     assert first is not None
     assert second is not None
-    assert (first.omission, second.omission) == (Omission(request=True), Omission(response=True))
+    assert (first.opt_out, second.opt_out) == (LoggingOptOut(request=True), LoggingOptOut(response=True))
     assert (first.request_headers, first.request_body, first.request_truncated) == ((), b"", False)
     assert (second.response_headers, second.response_body, second.response_truncated) == ((), b"", False)
     assert first.response_body == exchange().response_body
@@ -191,25 +191,25 @@ async def test_a_tenant_sees_its_own_rows_alone(store: Store) -> None:
     await store.put_feedback([feedback("x", "a"), feedback("y", "b", tenant="north")])
     assert [record.request_id for record in await requests_of(store, tenant="north")] == ["b"]
     assert [record.request_id for record in await requests_of(store)] == ["a", "b", "c"]
-    votes = await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(), "north")
+    votes = await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(), "north")
     assert [entry.feedback_id for entry in votes] == ["y"]
-    assert len(await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(), None)) == 2
+    assert len(await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(), None)) == 2
 
 
 async def test_pages_are_windows_on_one_order(store: Store) -> None:
     await store.append([exchange(str(number), started_at_us=number % 3) for number in range(10)])
     sort = Sort("started_at_us", descending=True)
-    whole = await store.find_requests(EVERYTHING, sort, Page(100), None)
+    whole = await store.find_requests(NO_FILTER, sort, Page(100), None)
     assert [record.request_id for record in whole] == ["2", "5", "8", "1", "4", "7", "0", "3", "6", "9"]
-    pages = [await store.find_requests(EVERYTHING, sort, Page(4, offset), None) for offset in (0, 4, 8, 12)]
+    pages = [await store.find_requests(NO_FILTER, sort, Page(4, offset), None) for offset in (0, 4, 8, 12)]
     assert [record for page in pages for record in page] == whole
-    assert await store.find_requests(EVERYTHING, sort, Page(0), None) == []
+    assert await store.find_requests(NO_FILTER, sort, Page(0), None) == []
 
 
 async def test_a_read_sees_what_was_acknowledged_before_it(store: Store) -> None:
     for number in range(50):
         [seq] = await store.append([exchange(str(number))])
-        found = await asyncio.gather(*(requests_of(store, Is("seq", Op.EQ, seq)) for _ in range(4)))
+        found = await asyncio.gather(*(requests_of(store, Comparison("seq", Op.EQ, seq)) for _ in range(4)))
         assert [len(rows) for rows in found] == [1, 1, 1, 1]
 
 
@@ -219,7 +219,7 @@ async def test_many_writers_and_readers_at_once_lose_nothing(store: Store) -> No
         await asyncio.gather(
             store.annotate([(seq, Facts(response_id=f"resp-{number}"))], at_us=5),
             store.put_feedback([feedback(f"f{number}", f"resp-{number}")]),
-            store.find_requests(EVERYTHING, Sort(), Page(5), None),
+            store.find_requests(NO_FILTER, Sort(), Page(5), None),
         )
         return seq
 
@@ -228,7 +228,7 @@ async def test_many_writers_and_readers_at_once_lose_nothing(store: Store) -> No
     assert {seq: f"r{number}" for number, seq in enumerate(seqs)} == {
         seq: record.request_id for seq, record in records.items()
     }
-    votes = await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(1000), None)
+    votes = await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(1000), None)
     assert {(vote.feedback_id, vote.request_id) for vote in votes} == {
         (f"f{number}", f"r{number}") for number in range(200)
     }

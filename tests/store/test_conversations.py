@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from gateway.domain.request import Facts
+from gateway.models.request import Facts
 from gateway.store.base import Store
 from tests.store.samples import exchange, requests_of
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.domain.aggregate import END_OF_TIME_US, Question
-from gateway.domain.feedback import Feedback, Kind, Receipt, summarise
-from gateway.domain.filter import EVERYTHING, Is, Not, Op, Page
-from gateway.domain.group import GroupedBy
+from gateway.models.feedback import Feedback, Kind, Receipt, summarise_scores
+from gateway.models.filters import NO_FILTER, Comparison, Not, Op, Page
+from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
+from gateway.models.trace import GroupField
 from gateway.store.base import Store
-from tests.store.filling import LATER_US, fill, world_of
+from tests.store.random_data import LATER_US, fill, world_of
 from tests.store.samples import OLDEST_FIRST, exchange, feedback
 
 TRACE = {"trace_id": "trace-1"}
@@ -188,7 +188,9 @@ async def test_whatever_happens_each_edit_has_the_original_that_a_plain_look_fin
 
     for number in range(30):
         act = dice.random()
-        there = await store.find_feedback(Not(Is("feedback_id", Op.EQ, "")), OLDEST_FIRST, Page(100), None)
+        there = await store.find_feedback(
+            Not(Comparison("feedback_id", Op.EQ, "")), OLDEST_FIRST, Page(100), None
+        )
         if act < 0.15:
             row = dice.randrange(3)
             await store.append(
@@ -201,7 +203,7 @@ async def test_whatever_happens_each_edit_has_the_original_that_a_plain_look_fin
         else:
             await give(number)
 
-    everything = Not(Is("deleted_at_us", Op.EQ, -1))
+    everything = Not(Comparison("deleted_at_us", Op.EQ, -1))
     entries = await store.find_feedback(everything, OLDEST_FIRST, Page(100), None)
     assert any(entry.kind is Kind.EDIT for entry in entries)
     by_id = {entry.feedback_id: entry for entry in entries}
@@ -228,7 +230,7 @@ async def test_a_removed_entry_is_gone_with_its_versions_and_the_calls_that_made
     assert await store.receipt("scope", "changed") is None
     assert await store.receipt("scope", "else") is not None
     assert [
-        entry.feedback_id for entry in await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(9), None)
+        entry.feedback_id for entry in await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(9), None)
     ] == ["other"]
 
 
@@ -244,7 +246,7 @@ async def test_figures_are_a_full_recount_after_a_removal(store: Store, seed: in
     for _ in range(2):
         world = await world_of(store)
         for group_by in (None, "user", "provider"):
-            question = Question(0, END_OF_TIME_US, group_by=group_by)
+            question = MetricsQuery(0, END_OF_TIME_US, group_by=group_by)
             found = {cell: sums.entries for cell, sums in (await store.verdicts(question)).items()}
             assert found == {cell: sums.entries for cell, sums in world.verdicts(question).items()}
         await store.roll_up(LATER_US)
@@ -254,20 +256,20 @@ async def test_an_original_alone_is_no_verdict_in_figures(store: Store) -> None:
     await store.append([exchange()])
     await store.put_feedback([original("a", "A", LATER_US), edit("b", "B", LATER_US)])
 
-    [sums] = (await store.verdicts(Question(0, END_OF_TIME_US))).values()
+    [sums] = (await store.verdicts(MetricsQuery(0, END_OF_TIME_US))).values()
 
     assert (sums.entries, sums.judged_requests) == (1, 1)
-    [group] = await store.newest_groups(GroupedBy.TRACE, EVERYTHING, None, 10, None)
+    [group] = await store.newest_groups(GroupField.TRACE, NO_FILTER, None, 10, None)
     assert group.verdicts.entries == 1
-    entries = await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(10), None)
-    assert (len(entries), summarise(entries).count) == (2, 1)
+    entries = await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(10), None)
+    assert (len(entries), summarise_scores(entries).count) == (2, 1)
 
 
 async def test_a_score_beside_an_original_counts(store: Store) -> None:
     await store.append([exchange()])
     await store.put_feedback([original("a", "A", LATER_US, value=5.0, score=1.0)])
 
-    [sums] = (await store.verdicts(Question(0, END_OF_TIME_US))).values()
-    [entry] = await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(10), None)
+    [sums] = (await store.verdicts(MetricsQuery(0, END_OF_TIME_US))).values()
+    [entry] = await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(10), None)
 
-    assert (sums.entries, summarise([entry]).count) == (1, 1)
+    assert (sums.entries, summarise_scores([entry]).count) == (1, 1)

@@ -12,18 +12,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.aggregate import DAY_US, GRADE, HOUR_US, Question
-from gateway.domain.filter import All, Filter, Is, Not, Op, Page, Sort
-from gateway.domain.filter import Any as Either
-from gateway.store.relational import answers, feedback_log, request_log, rollup_table
-from gateway.store.relational.connection import Connection
+from gateway.models.filters import AllOf, Comparison, Filter, Not, Op, Page, Sort
+from gateway.models.filters import AnyOf as Either
+from gateway.models.metrics import DAY_US, GRADE_FIELD, HOUR_US, MetricsQuery
+from gateway.store import feedback, metrics, requests, rollups
+from gateway.store.dialect import Connection
+from gateway.store.filters import select_rows
 from gateway.store.rows import record_from_row
-from gateway.store.sql import select
-from gateway.store.tables import REQUESTS
+from gateway.store.schema import REQUESTS
 from tests.store.conftest import Engine
-from tests.store.filling import DAYS, LATER_US, START_US, some_exchange, some_facts, some_feedback
+from tests.store.random_data import DAYS, LATER_US, START_US, some_exchange, some_facts, some_feedback
 from tests.store.samples import exchange
-from tests.store.test_sql import FILTERS, METADATA, ORDERINGS, TEXT_OPS, TEXTS
+from tests.store.test_filters import FILTERS, METADATA, ORDERINGS, TEXT_OPS, TEXTS
 
 Both = tuple[Engine, Engine]
 
@@ -40,16 +40,16 @@ SOME_TEXTS = st.sampled_from(
 SOME_NUMBERS = st.sampled_from([0, 1, -2, 0.5, 3.5, 100, 1000, START_US])
 
 CONDITIONS: st.SearchStrategy[Filter] = st.one_of(
-    st.builds(Is, COMPUTED_TEXTS, ORDERINGS, st.one_of(st.none(), SOME_TEXTS)),
-    st.builds(Is, COMPUTED_TEXTS, TEXT_OPS, SOME_TEXTS),
-    st.builds(Is, COMPUTED_NUMBERS, ORDERINGS, st.one_of(st.none(), SOME_NUMBERS)),
-    st.builds(Is, COMPUTED_FLAGS, ORDERINGS, st.one_of(st.none(), st.booleans())),
+    st.builds(Comparison, COMPUTED_TEXTS, ORDERINGS, st.one_of(st.none(), SOME_TEXTS)),
+    st.builds(Comparison, COMPUTED_TEXTS, TEXT_OPS, SOME_TEXTS),
+    st.builds(Comparison, COMPUTED_NUMBERS, ORDERINGS, st.one_of(st.none(), SOME_NUMBERS)),
+    st.builds(Comparison, COMPUTED_FLAGS, ORDERINGS, st.one_of(st.none(), st.booleans())),
     FILTERS,
 )
 WIDER_FILTERS: st.SearchStrategy[Filter] = st.one_of(
     CONDITIONS,
     CONDITIONS.map(Not),
-    st.lists(CONDITIONS, max_size=3).map(lambda parts: All(tuple(parts))),
+    st.lists(CONDITIONS, max_size=3).map(lambda parts: AllOf(tuple(parts))),
     st.lists(CONDITIONS, max_size=3).map(lambda parts: Either(tuple(parts))),
 )
 SORTS = st.builds(
@@ -65,11 +65,12 @@ GROUPS = [
     "metadata.k", "duration_ms",
 ]  # fmt: skip
 QUESTIONS = st.builds(
-    Question,
+    MetricsQuery,
     TIMES,
     TIMES,
     where=st.one_of(
-        WIDER_FILTERS, st.sampled_from([All(), Is("status", Op.GE, 400), Is("any_model", Op.EQ, "small")])
+        WIDER_FILTERS,
+        st.sampled_from([AllOf(), Comparison("status", Op.GE, 400), Comparison("any_model", Op.EQ, "small")]),
     ),
     group_by=st.sampled_from(GROUPS),
     bucket_us=st.sampled_from([None, HOUR_US, DAY_US, HOUR_US // 4]),
@@ -83,14 +84,14 @@ def fill(engine: Engine) -> None:
     dice, connection = random.Random(1), engine.connection
     odd = [exchange(f"odd-{n}", metadata=metadata, error=error) for n, (metadata, error) in enumerate(ODD)]
     known = [some_exchange(dice, number) for number in range(60)]
-    seqs = request_log.append(connection, engine.packer, [*known, *odd])
-    feedback_log.put_feedback(connection, [some_feedback(dice, number, 60) for number in range(40)], None)
-    request_log.annotate(connection, [(seq, some_facts(dice)) for seq in seqs], LATER_US)
-    for due in rollup_table.due_spans(connection, LATER_US):
-        span = rollup_table.draw_ticket(connection, *due, LATER_US)
-        rollup = rollup_table.sum_up(connection, span)
+    seqs = requests.append_exchanges(connection, engine.packer, [*known, *odd])
+    feedback.put_feedback(connection, [some_feedback(dice, number, 60) for number in range(40)], None)
+    requests.annotate_requests(connection, [(seq, some_facts(dice)) for seq in seqs], LATER_US)
+    for due in rollups.due_spans(connection, LATER_US):
+        span = rollups.start_rollup(connection, *due, LATER_US)
+        rollup = rollups.compute_rollup(connection, span)
         assert rollup is not None
-        assert rollup_table.keep(connection, rollup)
+        assert rollups.store_rollup(connection, rollup)
 
 
 ODD: list[tuple[dict[str, object], str | None]] = [
@@ -121,7 +122,7 @@ def test_a_search_finds_the_same_rows_in_the_same_order(
     both: Both, where: Filter, sort: Sort, tenant: str | None
 ) -> None:
     def find(connection: Connection) -> list[object]:
-        query = select(REQUESTS, where, sort, Page(1000), tenant, connection.dialect)
+        query = select_rows(REQUESTS, where, sort, Page(1000), tenant, connection.dialect)
         return [record_from_row(row) for row in connection.execute(query.sql, query.values)]
 
     first, second = ask_both(both, find)
@@ -129,14 +130,14 @@ def test_a_search_finds_the_same_rows_in_the_same_order(
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(question=QUESTIONS)
-def test_a_question_has_the_same_answer(both: Both, question: Question) -> None:
-    for answer in (answers.usage, answers.latencies, answers.count_groups):
-        first, second = ask_both(both, partial(answer, question=question))
+@given(metrics_query=QUESTIONS)
+def test_a_question_has_the_same_answer(both: Both, metrics_query: MetricsQuery) -> None:
+    for answer in (metrics.read_usage, metrics.read_latencies, metrics.read_group_counts):
+        first, second = ask_both(both, partial(answer, metrics_query=metrics_query))
         assert first == second
 
-    for asked in (question, replace(question, group_by=GRADE)):
-        first, second = ask_both(both, partial(answers.verdicts, question=asked))
+    for asked in (metrics_query, replace(metrics_query, group_by=GRADE_FIELD)):
+        first, second = ask_both(both, partial(metrics.read_feedback_sums, metrics_query=asked))
         assert first.keys() == second.keys()
         for cell, sums in first.items():
             assert astuple(second[cell]) == pytest.approx(astuple(sums), abs=1e-9)
@@ -151,7 +152,7 @@ def test_metadata_in_which_a_user_is_named_later_is_the_same_text(
         connection = engine.connection
         connection.execute("BEGIN")
         try:
-            [seq] = request_log.append(connection, engine.packer, [exchange(metadata=metadata)])
+            [seq] = requests.append_exchanges(connection, engine.packer, [exchange(metadata=metadata)])
             connection.executemany(connection.dialect.set_tag("user"), [{"value": user, "seq": seq}])
             found: list[object] = connection.execute('SELECT "user", metadata FROM requests').fetchall()
             return found

@@ -7,15 +7,14 @@ from dataclasses import fields, replace
 
 import pytest
 
-from gateway.domain.aggregate import END_OF_TIME_US, Question
-from gateway.domain.erasure import Belongings
-from gateway.domain.exchange import Identity
-from gateway.domain.feedback import Receipt, Target
-from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
-from gateway.domain.request import Facts, RequestRecord
+from gateway.models.exchange import Identity
+from gateway.models.feedback import Receipt, Target
+from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
+from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
+from gateway.models.request import ErasureScope, Facts, RequestRecord
 from gateway.store.base import Store
-from tests.store.figuring import World
-from tests.store.filling import LATER_US, fill, world_of
+from tests.store.expected_metrics import World
+from tests.store.random_data import LATER_US, fill, world_of
 from tests.store.samples import FACTS, OLDEST_FIRST, exchange, feedback, request_of, requests_of
 
 FIGURES = {
@@ -57,7 +56,7 @@ async def test_all_of_a_person_goes_and_nothing_of_others(store: Store, seed: in
     before = await world_of(store)
     seqs, ids = naive(before, "ann", tenant)
 
-    belongings = await store.belongings_of("ann", tenant)
+    belongings = await store.find_user_scope("ann", tenant)
     assert (set(belongings.request_seqs), set(belongings.feedback_ids)) == (seqs, ids)
     await store.erase(belongings, LATER_US)
 
@@ -76,7 +75,7 @@ async def test_all_of_a_person_goes_and_nothing_of_others(store: Store, seed: in
     assert {entry.feedback_id for entry in after.feedback} == {
         entry.feedback_id for entry in before.feedback
     } - ids
-    assert await store.belongings_of("ann", tenant) == Belongings()
+    assert await store.find_user_scope("ann", tenant) == ErasureScope()
 
 
 NOTHING: dict[str, object] = {
@@ -94,12 +93,12 @@ async def test_figures_are_a_full_recount_after_an_erasure(
     dice = random.Random(seed)
     await fill(store, dice)
     await store.roll_up(LATER_US)
-    await store.erase(await store.belongings_of("ann", None), LATER_US)
+    await store.erase(await store.find_user_scope("ann", None), LATER_US)
     if is_rolled_up_between:
         await store.roll_up(LATER_US)
     world = await world_of(store)
     for group_by in (None, "user", "session", "provider"):
-        question = Question(0, END_OF_TIME_US, group_by=group_by)
+        question = MetricsQuery(0, END_OF_TIME_US, group_by=group_by)
         assert await store.usage(question) == world.usage(question)
         assert await store.latencies(question) == world.latencies(question)
         counted = {cell: sums.entries for cell, sums in (await store.verdicts(question)).items()}
@@ -119,7 +118,7 @@ async def test_nothing_is_left_of_a_request_but_its_figures(store: Store) -> Non
         ]
     )
     await store.annotate([(seq, FACTS)], at_us=5)
-    await store.erase(await store.belongings_of("ann", None), at_us=9)
+    await store.erase(await store.find_user_scope("ann", None), at_us=9)
     record = await request_of(store, seq)
     assert told(record) == NOTHING | {"request_id": f"erased-{seq}", "trace_id": f"erased-{seq}"}
     assert (record.model, record.cost_nanousd, record.interpreted_at_us) == (FACTS.model, 1_250_000, 5)
@@ -129,7 +128,7 @@ async def test_nothing_is_left_of_a_request_but_its_figures(store: Store) -> Non
 
 async def test_an_interpretation_that_comes_late_brings_nothing_back(store: Store) -> None:
     [seq] = await store.append([exchange(metadata={"_user": "ann"})])
-    await store.erase(await store.belongings_of("ann", None), at_us=9)
+    await store.erase(await store.find_user_scope("ann", None), at_us=9)
     await store.annotate([(seq, Facts(user="ann", response_id="chatcmpl-1", note="ann"))], at_us=10)
     record = await request_of(store, seq)
     assert (record.user, record.response_id, record.note, record.metadata) == (None, None, None, {})
@@ -142,14 +141,14 @@ async def test_feedback_goes_with_its_history_and_the_calls_that_made_it(store: 
     await store.put_feedback([replace(mine, version=2, comment="again")])
     await store.put_feedback([feedback("other", author="bob")], Receipt("scope", "other", "d", ("other",)))
 
-    belongings = await store.given_by("ann", None)
-    assert belongings == Belongings((), ("mine",), (("scope", "both"),))
+    belongings = await store.find_author_scope("ann", None)
+    assert belongings == ErasureScope((), ("mine",), (("scope", "both"),))
     await store.erase(belongings, at_us=9)
 
     assert await store.history("mine") == []
     assert await store.receipt("scope", "both") is None
     assert await store.receipt("scope", "other") is not None
-    entries = await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(), None)
+    entries = await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(), None)
     assert [entry.feedback_id for entry in entries] == ["theirs", "other"]
 
 
@@ -157,7 +156,7 @@ async def test_a_request_goes_with_the_call_that_told_of_it(store: Store) -> Non
     for user in ("ann", "bob"):
         told = exchange(f"of-{user}", metadata={"_user": user})
         await store.insert([told], Receipt("scope", user, "digest", (told.identity.request_id,)))
-    await store.erase(await store.belongings_of("ann", None), at_us=9)
+    await store.erase(await store.find_user_scope("ann", None), at_us=9)
     assert await store.receipt("scope", "ann") is None
     assert await store.receipt("scope", "bob") is not None
 
@@ -166,9 +165,9 @@ async def test_a_call_that_told_of_another_s_request_of_the_same_id_is_left_alon
     for tenant in ("north", "south"):
         told = exchange("same", metadata={"_user": "ann"}, tenant=tenant)
         await store.insert([told], Receipt("scope", tenant, "digest", ("same",)))
-    await store.erase(await store.belongings_of("ann", "north"), at_us=9)
+    await store.erase(await store.find_user_scope("ann", "north"), at_us=9)
     assert await store.receipt("scope", "south") is not None
-    await store.erase(await store.belongings_of("ann", "south"), at_us=9)
+    await store.erase(await store.find_user_scope("ann", "south"), at_us=9)
     assert await store.receipt("scope", "south") is None
 
 
@@ -177,22 +176,22 @@ async def test_an_entry_is_by_all_who_wrote_a_version_of_it(store: Store) -> Non
     await store.put_feedback([first])
     await store.put_feedback([replace(first, version=2, author="bob")])
     for author in ("ann", "bob"):
-        assert (await store.given_by(author, None)).feedback_ids == ("f",)
-    assert (await store.given_by("eve", None)) == Belongings()
+        assert (await store.find_author_scope(author, None)).feedback_ids == ("f",)
+    assert (await store.find_author_scope("eve", None)) == ErasureScope()
 
 
 async def test_withdrawn_entries_are_erased_too(store: Store) -> None:
     await store.put_feedback([feedback("f", author="ann", deleted_at_us=5)])
-    await store.erase(await store.given_by("ann", None), at_us=9)
+    await store.erase(await store.find_author_scope("ann", None), at_us=9)
     assert await store.history("f") == []
 
 
 async def test_a_vote_that_comes_while_its_request_is_erased_goes_too(store: Store) -> None:
     await store.append([exchange("r", "t", metadata={"_user": "ann"})])
-    found = await store.belongings_of("ann", None)
+    found = await store.find_user_scope("ann", None)
     await store.put_feedback([feedback("late", "r", target=Target.REQUEST, author="bob")])
     await store.erase(found, at_us=9)
-    assert await store.find_feedback(EVERYTHING, Sort(), Page(), None) == []
+    assert await store.find_feedback(NO_FILTER, Sort(), Page(), None) == []
 
 
 async def test_others_in_the_same_trace_keep_theirs(store: Store) -> None:
@@ -205,8 +204,8 @@ async def test_others_in_the_same_trace_keep_theirs(store: Store) -> None:
     await store.put_feedback(
         [feedback("on-bob", "t", author="eve", joined_at_us=1, trace_id="t", created_at_us=3)]
     )
-    await store.erase(await store.belongings_of("ann", None), at_us=9)
-    [kept] = await requests_of(store, Is("trace_id", Op.EQ, "t"))
+    await store.erase(await store.find_user_scope("ann", None), at_us=9)
+    [kept] = await requests_of(store, Comparison("trace_id", Op.EQ, "t"))
     assert kept.request_id == "of-bob"
     assert len(await store.feedback_by_ids(["on-bob"])) == 1
 
@@ -217,7 +216,7 @@ async def test_all_is_still_there_after_compacting(store: Store) -> None:
     before = await world_of(store)
     await store.compact()
     assert await world_of(store) == before
-    question = Question(0, END_OF_TIME_US, group_by="user")
+    question = MetricsQuery(0, END_OF_TIME_US, group_by="user")
     assert await store.usage(question) == before.usage(question)
     await store.append([exchange("later")])
     assert len(await requests_of(store)) == len(before.requests) + 1

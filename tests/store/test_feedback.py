@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.domain.aggregate import END_OF_TIME_US, Cell, Question
-from gateway.domain.clock import now_us
-from gateway.domain.feedback import Feedback, Kind, Receipt, Source, Target
-from gateway.domain.filter import EVERYTHING, Is, Op, Page, Sort
-from gateway.domain.request import Facts
 from gateway.errors import Conflict
-from gateway.store import examine_store
+from gateway.models.clock import now_us
+from gateway.models.feedback import Feedback, Kind, Receipt, Source, Target
+from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
+from gateway.models.metrics import END_OF_TIME_US, GroupKey, MetricsQuery
+from gateway.models.request import Facts
+from gateway.store import inspect_store
 from gateway.store.base import Store
 from tests.store.samples import OLDEST_FIRST, entry, exchange, feedback
 
@@ -116,9 +116,9 @@ async def test_a_receipt_is_kept_with_its_entries_and_its_key_used_once(store: S
 
 async def test_deleted_entries_are_found_only_if_asked_for(store: Store) -> None:
     await store.put_feedback([feedback("live"), feedback("dead", deleted_at_us=7)])
-    found = await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(), None)
+    found = await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(), None)
     assert [vote.feedback_id for vote in found] == ["live"]
-    deleted = Is("deleted_at_us", Op.NE, None)
+    deleted = Comparison("deleted_at_us", Op.NE, None)
     found = await store.find_feedback(deleted, OLDEST_FIRST, Page(), None)
     assert [vote.feedback_id for vote in found] == ["dead"]
 
@@ -126,7 +126,7 @@ async def test_deleted_entries_are_found_only_if_asked_for(store: Store) -> None
 async def test_equal_ones_come_in_the_order_of_a_second_field(store: Store) -> None:
     await store.put_feedback([feedback("b"), feedback("a"), feedback("c", created_at_us=5)])
     sort = Sort("created_at_us", descending=True, then=Sort("feedback_id", descending=False))
-    found = await store.find_feedback(EVERYTHING, sort, Page(), None)
+    found = await store.find_feedback(NO_FILTER, sort, Page(), None)
     assert [vote.feedback_id for vote in found] == ["a", "b", "c"]
 
 
@@ -238,7 +238,7 @@ async def test_calls_that_come_at_once_are_taken_or_refused_each_for_itself(stor
 
     refused = [isinstance(result, Conflict) for result in results]
     assert refused == [False, True, False, True, False, False, True, True, False]
-    votes = await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(), None)
+    votes = await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(), None)
     assert {vote.feedback_id: vote.version for vote in votes} == {
         "there": 3, "new": 1, "other": 1, "first": 1,
     }  # fmt: skip
@@ -250,9 +250,9 @@ async def test_calls_that_come_at_once_are_joined_and_counted_like_others(store:
     await asyncio.gather(*(store.put_feedback([feedback(f"w{n}", f"late{n}")]) for n in range(20)))
     await store.append([exchange(f"l{number}", f"late{number}") for number in range(20)])
 
-    said = await store.verdicts(Question(0, END_OF_TIME_US))
+    said = await store.verdicts(MetricsQuery(0, END_OF_TIME_US))
 
-    assert said[Cell()].judged_requests == said[Cell()].entries == 40
+    assert said[GroupKey()].judged_requests == said[GroupKey()].entries == 40
 
 
 async def test_other_grades_than_0_and_1_are_known_for_each_key(store: Store) -> None:
@@ -264,10 +264,10 @@ async def test_other_grades_than_0_and_1_are_known_for_each_key(store: Store) ->
             for number, (key, value, grade) in enumerate(grades)
         ]
     )
-    found = [await store.has_other_grades(key) for key in ("thumbs", "grader", "stars", None, "nobody")]
+    found = [await store.has_non_binary_grades(key) for key in ("thumbs", "grader", "stars", None, "nobody")]
     assert found == [False, True, False, False, False]
     await store.put_feedback([feedback("late", value=-1.0, grade=-1.0)])
-    assert await store.has_other_grades(None)
+    assert await store.has_non_binary_grades(None)
 
 
 async def test_what_may_be_wrong_with_feedback_is_seen(store: Store, store_url: str) -> None:
@@ -284,7 +284,7 @@ async def test_what_may_be_wrong_with_feedback_is_seen(store: Store, store_url: 
     grade = feedback("grade", value=3.0, grade=3.0, score=0.3)
     await store.put_feedback([*late, fresh, withdrawn, *misread, rare, grade])
 
-    seen = examine_store(store_url).feedback
+    seen = inspect_store(store_url).feedback
 
     assert (seen.waiting, seen.awaited) == (12, ("typo-5", "typo-4", "typo-3", "typo-2"))
     assert seen.misread == (("down", 6), ("up", 6))

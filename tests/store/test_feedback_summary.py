@@ -6,18 +6,12 @@ import random
 
 import pytest
 
-from gateway.domain.feedback import (
-    MAX_PAIRS,
-    NOT_JUDGED,
-    Kind,
-    Target,
-    summarise_one,
-)
-from gateway.domain.filter import EVERYTHING, All, Filter, Is, Joined, Not, Op, Page, Sort
 from gateway.errors import BadInput
-from gateway.query.feedback import about
+from gateway.models.feedback import MAX_SUMMARY_PAIRS, NO_FEEDBACK, Kind, Target, summarise_feedback
+from gateway.models.filters import NO_FILTER, AllOf, Comparison, FeedbackFilter, Filter, Not, Op, Page, Sort
+from gateway.query.feedback import feedback_on_request
 from gateway.store.base import Store
-from tests.store.filling import fill
+from tests.store.random_data import fill
 from tests.store.samples import exchange, feedback, requests_of
 
 
@@ -59,12 +53,16 @@ async def test_a_summary_is_of_the_latest_versions_of_all_entries_on_a_request(s
 
 async def test_a_summary_tells_all_and_shows_the_latest_few(store: Store) -> None:
     [seq] = await store.append([exchange()])
-    many = [feedback(f"f{n}", value=float(n), score=0.5, updated_at_us=n) for n in range(MAX_PAIRS + 5)]
+    many = [
+        feedback(f"f{n}", value=float(n), score=0.5, updated_at_us=n) for n in range(MAX_SUMMARY_PAIRS + 5)
+    ]
     await store.put_feedback(many)
 
     summary = (await store.feedback_summaries([seq]))[seq]
     assert summary.score.count == len(many)
-    assert [value for value, _ in summary.pairs] == [entry.value for entry in many[: -MAX_PAIRS - 1 : -1]]
+    assert [value for value, _ in summary.pairs] == [
+        entry.value for entry in many[: -MAX_SUMMARY_PAIRS - 1 : -1]
+    ]
 
 
 async def test_the_score_that_is_shown_is_the_one_that_is_searched_by(store: Store) -> None:
@@ -72,20 +70,20 @@ async def test_the_score_that_is_shown_is_the_one_that_is_searched_by(store: Sto
     rows = await requests_of(store)
     shown = await store.feedback_summaries([row.seq for row in rows])
     for row in rows:
-        said = await store.find_feedback(about(row), Sort(), Page(100), None)
-        expected = summarise_one(said) if said else NOT_JUDGED
-        summary = shown.get(row.seq, NOT_JUDGED)
+        said = await store.find_feedback(feedback_on_request(row), Sort(), Page(100), None)
+        expected = summarise_feedback(said) if said else NO_FEEDBACK
+        summary = shown.get(row.seq, NO_FEEDBACK)
         assert summary.score.count == expected.score.count
         assert summary.score.weighted_mean == pytest.approx(expected.score.weighted_mean)
         assert sorted(summary.pairs) == sorted(expected.pairs)
 
-    means = {row.seq: shown.get(row.seq, NOT_JUDGED).score.weighted_mean for row in rows}
-    for bad, mean in ((Is("mean_score", Op.LT, 0.0), -1), (Is("mean_score", Op.GT, 0.0), 1)):
+    means = {row.seq: shown.get(row.seq, NO_FEEDBACK).score.weighted_mean for row in rows}
+    for bad, mean in ((Comparison("mean_score", Op.LT, 0.0), -1), (Comparison("mean_score", Op.GT, 0.0), 1)):
         found = [row.seq for row in await requests_of(store, bad)]
         assert found == [seq for seq, shown_mean in means.items() if (shown_mean or 0) * mean > 0]
-    unscored = [row.seq for row in await requests_of(store, Is("mean_score", Op.EQ, None))]
+    unscored = [row.seq for row in await requests_of(store, Comparison("mean_score", Op.EQ, None))]
     assert unscored == [seq for seq, mean in means.items() if mean is None]
-    with_any = [row.seq for row in await requests_of(store, Is("has_feedback", Op.EQ, True))]
+    with_any = [row.seq for row in await requests_of(store, Comparison("has_feedback", Op.EQ, True))]
     assert with_any == [row.seq for row in rows if row.seq in shown]
 
 
@@ -111,11 +109,11 @@ async def test_requests_are_found_by_one_entry_that_all_holds_of(store: Store) -
     )
 
     def labelled(label: str, *others: Filter, is_counted: bool = False) -> Filter:
-        return Joined(All((Is("label", Op.EQ, label), *others)), is_counted)
+        return FeedbackFilter(AllOf((Comparison("label", Op.EQ, label), *others)), is_counted)
 
-    assert await ids(store, labelled("wrong", Is("comment", Op.ICONTAINS, "city is"))) == ["r1"]
-    assert await ids(store, labelled("rude", Is("comment", Op.ICONTAINS, "city"))) == []
-    assert await ids(store, labelled("wrong", Is("metadata.p", Op.EQ, 1))) == ["r1"]
+    assert await ids(store, labelled("wrong", Comparison("comment", Op.ICONTAINS, "city is"))) == ["r1"]
+    assert await ids(store, labelled("rude", Comparison("comment", Op.ICONTAINS, "city"))) == []
+    assert await ids(store, labelled("wrong", Comparison("metadata.p", Op.EQ, 1))) == ["r1"]
     assert await ids(store, labelled("slow")) == ["r1", "r2"]
     assert await ids(store, labelled("slow", is_counted=True)) == ["r2"]
     assert await ids(store, labelled("lost")) == ["r3"]
@@ -136,17 +134,17 @@ async def test_feedback_is_found_by_the_request_that_it_counts_for(store: Store)
         [feedback("a", "t1"), feedback("b", "r2", metadata={"team": "support"}), feedback("waits", "nowhere")]
     )
 
-    assert await entries(store, Joined(Is("metadata.team", Op.EQ, "support"))) == {"a"}
-    assert await entries(store, Is("metadata.team", Op.EQ, "support")) == {"b"}
-    assert await entries(store, Joined(Is("provider", Op.EQ, "local"))) == {"b"}
-    assert await entries(store, Not(Joined(Is("user", Op.EQ, "ann")))) == {"b", "waits"}
-    assert await entries(store, Joined(EVERYTHING)) == {"a", "b"}
-    counted = await store.counted_for(["a", "b", "waits", "unheard-of"])
+    assert await entries(store, FeedbackFilter(Comparison("metadata.team", Op.EQ, "support"))) == {"a"}
+    assert await entries(store, Comparison("metadata.team", Op.EQ, "support")) == {"b"}
+    assert await entries(store, FeedbackFilter(Comparison("provider", Op.EQ, "local"))) == {"b"}
+    assert await entries(store, Not(FeedbackFilter(Comparison("user", Op.EQ, "ann")))) == {"b", "waits"}
+    assert await entries(store, FeedbackFilter(NO_FILTER)) == {"a", "b"}
+    counted = await store.counted_requests(["a", "b", "waits", "unheard-of"])
     assert {name: record.seq for name, record in counted.items()} == {"a": first, "b": second}
 
 
 async def test_what_nothing_is_joined_to_is_refused(store: Store) -> None:
     with pytest.raises(BadInput, match="nothing is joined"):
-        await store.find_audit(Joined(EVERYTHING), Sort(), Page(), None)
+        await store.find_audit(FeedbackFilter(NO_FILTER), Sort(), Page(), None)
     with pytest.raises(BadInput, match="no field 'colour'"):
-        await requests_of(store, Joined(Is("colour", Op.EQ, "red")))
+        await requests_of(store, FeedbackFilter(Comparison("colour", Op.EQ, "red")))

@@ -8,28 +8,28 @@ from dataclasses import astuple
 
 import pytest
 
-from gateway.domain.aggregate import END_OF_TIME_US, Cell, Question, UsageSums, VerdictSums
-from gateway.domain.filter import EVERYTHING, All, Filter, Is, Not, Op
-from gateway.domain.group import GroupedBy, Place, RequestGroup
-from gateway.domain.request import RequestRecord
 from gateway.errors import BadInput
+from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Not, Op
+from gateway.models.metrics import END_OF_TIME_US, FeedbackSums, GroupKey, MetricsQuery, UsageSums
+from gateway.models.request import RequestRecord
+from gateway.models.trace import GroupCursor, GroupField, RequestGroup
 from gateway.store.base import Store
-from tests.store.figuring import World
-from tests.store.filling import fill, some_exchange, world_of
-from tests.store.filtering import matches, value_of
+from tests.store.expected_filters import matches, value_of
+from tests.store.expected_metrics import World
+from tests.store.random_data import fill, some_exchange, world_of
 from tests.store.samples import exchange, feedback
 
 CONDITIONS: list[Filter] = [
-    EVERYTHING,
-    Is("status", Op.GE, 400),
-    Is("user", Op.EQ, "ann"),
-    All((Is("provider", Op.EQ, "openai"), Not(Is("session", Op.EQ, "chat")))),
-    Is("metadata.team", Op.EQ, "red"),
-    Is("trace_id", Op.EQ, "trace-3"),
+    NO_FILTER,
+    Comparison("status", Op.GE, 400),
+    Comparison("user", Op.EQ, "ann"),
+    AllOf((Comparison("provider", Op.EQ, "openai"), Not(Comparison("session", Op.EQ, "chat")))),
+    Comparison("metadata.team", Op.EQ, "red"),
+    Comparison("trace_id", Op.EQ, "trace-3"),
 ]
 
 
-def newest(world: World, by: GroupedBy, where: Filter, tenant: str | None) -> list[tuple[str, int]]:
+def newest(world: World, by: GroupField, where: Filter, tenant: str | None) -> list[tuple[str, int]]:
     """Each group with a matching request, and the seq of the newest one."""
     latest: dict[str, int] = {}
     for record in sorted(own(world, tenant), key=lambda record: record.seq, reverse=True):
@@ -43,7 +43,7 @@ def own(world: World, tenant: str | None) -> Iterator[RequestRecord]:
 
 
 async def walk(
-    store: Store, by: GroupedBy, where: Filter, tenant: str | None, limit: int
+    store: Store, by: GroupField, where: Filter, tenant: str | None, limit: int
 ) -> list[RequestGroup]:
     groups: list[RequestGroup] = []
     while found := await store.newest_groups(by, where, groups[-1].place if groups else None, limit, tenant):
@@ -52,11 +52,11 @@ async def walk(
     return groups
 
 
-def assert_figures(group: RequestGroup, world: World, by: GroupedBy, tenant: str | None) -> None:
+def assert_figures(group: RequestGroup, world: World, by: GroupField, tenant: str | None) -> None:
     rows = [record for record in own(world, tenant) if getattr(record, by) == group.name]
-    question = Question(0, END_OF_TIME_US, where=Is(by, Op.EQ, group.name), tenant=tenant)
-    said = world.verdicts(question).get(Cell(), VerdictSums())
-    assert group.usage == world.usage(question).get(Cell(), UsageSums())
+    question = MetricsQuery(0, END_OF_TIME_US, where=Comparison(by, Op.EQ, group.name), tenant=tenant)
+    said = world.verdicts(question).get(GroupKey(), FeedbackSums())
+    assert group.usage == world.usage(question).get(GroupKey(), UsageSums())
     assert astuple(group.verdicts) == pytest.approx(astuple(said), abs=1e-9)
     assert group.started_at_us == min(record.started_at_us for record in rows)
     assert group.ended_at_us == max(record.ended_at_us for record in rows)
@@ -70,10 +70,10 @@ def values_of(rows: Sequence[RequestRecord], field: str) -> tuple[str, ...]:
     return tuple(sorted(map(str, values)))
 
 
-@pytest.mark.parametrize("by", GroupedBy)
+@pytest.mark.parametrize("by", GroupField)
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_walk_meets_each_group_once_with_the_figures_of_all_its_requests(
-    store: Store, by: GroupedBy, seed: int
+    store: Store, by: GroupField, seed: int
 ) -> None:
     dice = random.Random(seed)
     await fill(store, dice)
@@ -86,14 +86,14 @@ async def test_a_walk_meets_each_group_once_with_the_figures_of_all_its_requests
             assert_figures(group, world, by, tenant)
 
 
-@pytest.mark.parametrize("by", GroupedBy)
-async def test_a_walk_is_not_disturbed_by_what_is_stored_meanwhile(store: Store, by: GroupedBy) -> None:
+@pytest.mark.parametrize("by", GroupField)
+async def test_a_walk_is_not_disturbed_by_what_is_stored_meanwhile(store: Store, by: GroupField) -> None:
     dice = random.Random(7)
     await fill(store, dice)
-    expected = newest(await world_of(store), by, EVERYTHING, None)
+    expected = newest(await world_of(store), by, NO_FILTER, None)
     met: list[tuple[str, int]] = []
-    after: Place | None = None
-    while found := await store.newest_groups(by, EVERYTHING, after, 2, None):
+    after: GroupCursor | None = None
+    while found := await store.newest_groups(by, NO_FILTER, after, 2, None):
         met += [(group.name, group.place.seq) for group in found]
         after = found[-1].place
         await store.append([some_exchange(dice, number) for number in range(5)])
@@ -102,15 +102,15 @@ async def test_a_walk_is_not_disturbed_by_what_is_stored_meanwhile(store: Store,
 
 async def test_a_trace_with_a_new_request_is_the_first_of_the_next_walk(store: Store) -> None:
     await store.append([exchange("1", "old"), exchange("2", "new"), exchange("3", "old")])
-    names = await names_of(store, GroupedBy.TRACE)
+    names = await names_of(store, GroupField.TRACE)
     assert names == ["old", "new"]
     await store.append([exchange("4", "new")])
-    assert await names_of(store, GroupedBy.TRACE) == ["new", "old"]
+    assert await names_of(store, GroupField.TRACE) == ["new", "old"]
 
 
 async def test_requests_without_a_session_are_in_none(store: Store) -> None:
     await store.append([exchange("1", "t"), exchange("2", "t", metadata={"_session": "chat"})])
-    [group] = await store.newest_groups(GroupedBy.SESSION, EVERYTHING, None, 10, None)
+    [group] = await store.newest_groups(GroupField.SESSION, NO_FILTER, None, 10, None)
     assert (group.name, group.usage.requests) == ("chat", 1)
 
 
@@ -123,18 +123,18 @@ async def test_withdrawn_feedback_and_that_of_others_does_not_count(store: Store
             feedback("c", "t", tenant="south", trace_id="t", joined_at_us=1),
         ]
     )
-    [group] = await store.newest_groups(GroupedBy.TRACE, EVERYTHING, None, 10, "north")
+    [group] = await store.newest_groups(GroupField.TRACE, NO_FILTER, None, 10, "north")
     assert (group.usage.requests, group.verdicts.entries) == (1, 1)
 
 
 async def test_an_empty_store_has_no_groups(store: Store) -> None:
-    assert await store.newest_groups(GroupedBy.TRACE, EVERYTHING, None, 10, None) == []
+    assert await store.newest_groups(GroupField.TRACE, NO_FILTER, None, 10, None) == []
 
 
 async def test_what_requests_have_not_is_refused(store: Store) -> None:
     with pytest.raises(BadInput, match="no field 'colour'"):
-        await store.newest_groups(GroupedBy.TRACE, Is("colour", Op.EQ, "red"), None, 10, None)
+        await store.newest_groups(GroupField.TRACE, Comparison("colour", Op.EQ, "red"), None, 10, None)
 
 
-async def names_of(store: Store, by: GroupedBy) -> Sequence[str]:
-    return [group.name for group in await store.newest_groups(by, EVERYTHING, None, 100, None)]
+async def names_of(store: Store, by: GroupField) -> Sequence[str]:
+    return [group.name for group in await store.newest_groups(by, NO_FILTER, None, 100, None)]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.limit import Limit
 from gateway.errors import Conflict
-from gateway.store.administration import StoredKey
-from gateway.store.base import Store
+from gateway.models.quota import Quota
+from gateway.store.base import Store, StoredKey
 
 
 async def test_keys_are_kept_oldest_first_and_revoked_once(store: Store) -> None:
@@ -33,7 +32,7 @@ async def test_the_name_of_a_live_key_is_taken_until_it_is_revoked(store: Store)
 
 
 async def test_a_key_keeps_its_limits(store: Store) -> None:
-    limits = (Limit.parse("600 requests/minute"), Limit.parse("2.50 usd/month"))
+    limits = (Quota.parse("600 requests/minute"), Quota.parse("2.50 usd/month"))
     key = StoredKey("app", "0" * 64, ("proxy",), None, 1, limits=limits)
     await store.add_key(key)
     assert await store.keys() == [key]

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.store.migrate import Migration, applied_numbers, apply, pending, read_migrations
+from gateway.store.migrate import (
+    Migration,
+    applied_numbers,
+    apply_migration,
+    pending_migrations,
+    read_migrations,
+)
 
 FIRST = Migration(1, "0001_first", ("CREATE TABLE migrations (number, name, applied_at)",))
 SECOND = Migration(2, "0002_second", ("CREATE TABLE a (x)", "INSERT INTO a VALUES ('one; two')"))
@@ -29,8 +35,8 @@ def test_each_statement_of_the_packaged_files_is_one_statement() -> None:
 
 def test_a_migration_is_recorded_with_its_effect(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "some.db", isolation_level=None)
-    apply(connection, FIRST)
-    apply(connection, SECOND)
+    apply_migration(connection, FIRST)
+    apply_migration(connection, SECOND)
     assert applied_numbers(connection) == [1, 2]
     assert connection.execute("SELECT x FROM a").fetchall() == [("one; two",)]
     assert connection.execute("SELECT name FROM migrations").fetchall() == [("0001_first",), ("0002_second",)]
@@ -38,11 +44,11 @@ def test_a_migration_is_recorded_with_its_effect(tmp_path: Path) -> None:
 
 
 def test_what_was_applied_is_not_pending() -> None:
-    assert pending([FIRST, SECOND], []) == [FIRST, SECOND]
-    assert pending([FIRST, SECOND], [1]) == [SECOND]
-    assert pending([FIRST, SECOND], [1, 2]) == []
+    assert pending_migrations([FIRST, SECOND], []) == [FIRST, SECOND]
+    assert pending_migrations([FIRST, SECOND], [1]) == [SECOND]
+    assert pending_migrations([FIRST, SECOND], [1, 2]) == []
 
 
 def test_a_database_of_a_newer_version_is_refused() -> None:
     with pytest.raises(StoreUnavailable, match="newer version: its migration 0003"):
-        pending([FIRST, SECOND], [1, 2, 3])
+        pending_migrations([FIRST, SECOND], [1, 2, 3])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.domain.feedback import Target
-from gateway.domain.request import Facts
-from gateway.domain.subject import REPEATED_ID_US
+from gateway.models.feedback import RESPONSE_ID_REUSE_US, Target
+from gateway.models.request import Facts
 from gateway.store import open_store
 from gateway.store.base import Store
 from tests.store.samples import entry, exchange, feedback
@@ -38,14 +37,14 @@ async def test_feedback_that_waited_for_another_id_of_an_answer_is_joined(store:
 
 
 async def test_of_an_id_that_comes_again_much_later_the_latest_answer_is_meant(store: Store) -> None:
-    times = {"old": NOON_US - REPEATED_ID_US - 1, "new": NOON_US}
+    times = {"old": NOON_US - RESPONSE_ID_REUSE_US - 1, "new": NOON_US}
     seqs = await store.append([exchange(name, name, started_at_us=at_us) for name, at_us in times.items()])
     await store.annotate([(seq, Facts(response_id="chatcmpl-1")) for seq in seqs], 1)
     assert await named(store, "chatcmpl-1") == ["new"]
 
 
 async def test_an_id_that_comes_again_soon_is_ambiguous(store: Store) -> None:
-    times = {"a": NOON_US - REPEATED_ID_US + 1, "b": NOON_US}
+    times = {"a": NOON_US - RESPONSE_ID_REUSE_US + 1, "b": NOON_US}
     seqs = await store.append([exchange(name, name, started_at_us=at_us) for name, at_us in times.items()])
     await store.annotate([(seq, Facts(response_id="chatcmpl-1")) for seq in seqs], 1)
     assert sorted(filter(None, await named(store, "chatcmpl-1"))) == ["a", "b"]

@@ -7,13 +7,13 @@ import random
 
 import pytest
 
-from gateway.domain.aggregate import DAY_US, END_OF_TIME_US, Question
-from gateway.domain.erasure import Expired
-from gateway.domain.export import Export
-from gateway.domain.feedback import Receipt
-from gateway.domain.filter import EVERYTHING, Page, Sort
+from gateway.models.export import Export
+from gateway.models.feedback import Receipt
+from gateway.models.filters import NO_FILTER, Page, Sort
+from gateway.models.metrics import DAY_US, END_OF_TIME_US, MetricsQuery
+from gateway.models.request import ExpiredCounts
 from gateway.store.base import Store
-from tests.store.filling import DAYS, LATER_US, START_US, fill, world_of
+from tests.store.random_data import DAYS, LATER_US, START_US, fill, world_of
 from tests.store.samples import exchange, feedback, requests_of
 
 CUT_US = START_US + DAY_US
@@ -37,9 +37,9 @@ async def test_all_from_before_a_time_goes_and_nothing_from_after_it(store: Stor
     assert after.requests == kept_requests
     assert {entry.feedback_id for entry in after.feedback} == kept_feedback
     gone = len(before.requests) - len(kept_requests), len(before.feedback) - len(kept_feedback)
-    assert expired == Expired(*gone)
+    assert expired == ExpiredCounts(*gone)
     assert min(gone) > 0
-    assert await store.expire(CUT_US) == Expired()
+    assert await store.expire(CUT_US) == ExpiredCounts()
 
 
 @pytest.mark.parametrize("is_rolled_up_between", [False, True])
@@ -51,7 +51,7 @@ async def test_figures_are_those_of_what_is_left(store: Store, is_rolled_up_betw
         await store.roll_up(LATER_US)
     world = await world_of(store)
     for group_by in (None, "user", "provider"):
-        question = Question(0, END_OF_TIME_US, group_by=group_by)
+        question = MetricsQuery(0, END_OF_TIME_US, group_by=group_by)
         assert await store.usage(question) == world.usage(question)
         assert await store.latencies(question) == world.latencies(question)
         counted = {cell: sums.entries for cell, sums in (await store.verdicts(question)).items()}
@@ -63,7 +63,7 @@ async def test_bodies_and_earlier_versions_go_with_their_rows(store: Store) -> N
     first = feedback("f", "t")
     await store.put_feedback([first])
     await store.put_feedback([feedback("f", "t", version=2)])
-    assert await store.expire(CUT_US) == Expired(1, 1)
+    assert await store.expire(CUT_US) == ExpiredCounts(1, 1)
     assert await store.payload(seq) is None
     assert await store.history("f") == []
     assert await store.resolve(["r", "t"], None) == {}
@@ -90,7 +90,7 @@ async def test_jobs_of_exports_go_too(store: Store) -> None:
         )  # fmt: skip
         await store.put_export(job)
     await store.expire(CUT_US)
-    assert [job.export_id for job in await store.find_exports(EVERYTHING, Sort(), Page(9), None)] == ["1"]
+    assert [job.export_id for job in await store.find_exports(NO_FILTER, Sort(), Page(9), None)] == ["1"]
 
 
 async def test_a_number_in_the_log_is_never_given_twice(store: Store) -> None:
@@ -107,7 +107,7 @@ async def test_others_write_while_much_is_deleted(store: Store) -> None:
     while not deleting.done():
         await store.append([exchange(f"new-{written}", started_at_us=CUT_US)])
         written += 1
-    assert await deleting == Expired(5000, 0)
+    assert await deleting == ExpiredCounts(5000, 0)
     assert written > 5
     assert len(await requests_of(store)) == written
 
@@ -115,4 +115,4 @@ async def test_others_write_while_much_is_deleted(store: Store) -> None:
 async def test_two_that_delete_at_once_share_the_work(store: Store) -> None:
     await store.append([exchange(f"old-{number}", started_at_us=START_US) for number in range(1000)])
     first, second = await asyncio.gather(store.expire(CUT_US), store.expire(CUT_US))
-    assert first + second == Expired(1000, 0)
+    assert first + second == ExpiredCounts(1000, 0)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.domain.exchange import Outcome
-from gateway.domain.request import Cost, Facts, RequestRecord, Usage
+from gateway.models.exchange import Outcome
+from gateway.models.request import Cost, Facts, RequestRecord, Usage
 from gateway.store.base import Store
 from tests.store.samples import exchange, requests_of
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.exchange import Exchange, Identity, Omission, Outcome, PayloadPolicy
-from gateway.domain.feedback import Feedback, Kind, Source, Target
-from gateway.store.relational import feedback_log, request_log
-from gateway.store.secrets import path_without_secrets, without_secrets
-from gateway.store.tables import (
+from gateway.models.exchange import Exchange, Identity, LoggingOptOut, Outcome, PayloadPolicy
+from gateway.models.feedback import Feedback, Kind, Source, Target
+from gateway.store import feedback, requests
+from gateway.store.rows import clean_text, from_json, redact_headers, redact_path, to_json
+from gateway.store.schema import (
     EXPORTS,
     FACT_COLUMNS,
     FEEDBACK,
@@ -21,7 +21,6 @@ from gateway.store.tables import (
     REQUESTS,
     payload_columns,
 )
-from gateway.store.text import from_json, storable, to_json
 from tests.store.conftest import Engine
 from tests.store.samples import exchange
 
@@ -54,7 +53,7 @@ EXCHANGES = st.builds(
     attempt=INTEGERS,
     cache_status=MAYBE_TEXT,
     payloads=st.sampled_from([PayloadPolicy.FULL, PayloadPolicy.REDACTED]),
-    omission=st.builds(Omission, st.booleans(), st.booleans()),
+    opt_out=st.builds(LoggingOptOut, st.booleans(), st.booleans()),
     request_headers=HEADERS,
     request_body=st.binary(max_size=300),
     request_size=INTEGERS,
@@ -98,7 +97,7 @@ ENTRIES = st.builds(
 def storable_fields(given: Any) -> dict[str, Any]:
     """Each text among an object's fields as it can be stored."""
     values = {field.name: getattr(given, field.name) for field in fields(given)}
-    return {name: storable(value) if type(value) is str else value for name, value in values.items()}
+    return {name: clean_text(value) if type(value) is str else value for name, value in values.items()}
 
 
 def kept(exchange: Exchange) -> Exchange:
@@ -107,10 +106,10 @@ def kept(exchange: Exchange) -> Exchange:
     identity["metadata"] = from_json(to_json(exchange.identity.metadata))
     values = storable_fields(exchange)
     values["identity"] = Identity(**identity)
-    values["path"] = storable(path_without_secrets(exchange.path))
+    values["path"] = clean_text(redact_path(exchange.path))
     for side in ("request", "response"):
-        is_omitted = getattr(exchange.omission, side)
-        values[f"{side}_headers"] = () if is_omitted else tuple(without_secrets(values[f"{side}_headers"]))
+        is_omitted = getattr(exchange.opt_out, side)
+        values[f"{side}_headers"] = () if is_omitted else tuple(redact_headers(values[f"{side}_headers"]))
         values[f"{side}_body"] = b"" if is_omitted else values[f"{side}_body"]
     return Exchange(**values)
 
@@ -120,8 +119,8 @@ def kept(exchange: Exchange) -> Exchange:
 def test_an_exchange_of_any_text_and_bytes_comes_back(engine: Engine, given: Exchange) -> None:
     engine.connection.execute("BEGIN")
     try:
-        [seq] = request_log.append(engine.connection, engine.packer, [given])
-        assert request_log.uninterpreted(engine.connection, [0], 1) == [(seq, kept(given))]
+        [seq] = requests.append_exchanges(engine.connection, engine.packer, [given])
+        assert requests.find_uninterpreted(engine.connection, [0], 1) == [(seq, kept(given))]
     finally:
         engine.connection.execute("ROLLBACK")
 
@@ -131,10 +130,10 @@ def test_an_exchange_of_any_text_and_bytes_comes_back(engine: Engine, given: Exc
 def test_an_entry_of_any_text_comes_back(engine: Engine, given: Feedback) -> None:
     engine.connection.execute("BEGIN")
     try:
-        feedback_log.put_feedback(engine.connection, [given], None)
+        feedback.put_feedback(engine.connection, [given], None)
         metadata = from_json(to_json(given.metadata))
         expected = Feedback(**{**storable_fields(given), "metadata": metadata})
-        assert feedback_log.feedback_by_ids(engine.connection, [given.feedback_id]) == [expected]
+        assert feedback.feedback_by_ids(engine.connection, [given.feedback_id]) == [expected]
     finally:
         engine.connection.execute("ROLLBACK")
 
@@ -144,7 +143,7 @@ def test_an_entry_of_any_text_comes_back(engine: Engine, given: Feedback) -> Non
 def test_json_of_anything_is_read_back_and_stays_as_it_is_from_then_on(given: dict[str, object]) -> None:
     once = from_json(to_json(given))
     assert from_json(to_json(once)) == once
-    assert set(once) == {storable(key) for key in given}
+    assert set(once) == {clean_text(key) for key in given}
 
 
 def test_ordinary_json_is_kept_exactly() -> None:
@@ -153,9 +152,9 @@ def test_ordinary_json_is_kept_exactly() -> None:
 
 
 def test_text_that_no_database_takes_is_replaced_and_all_other_kept() -> None:
-    assert storable("naïve\n😀") == "naïve\n😀"
-    assert storable("a\0b") == "a\ufffdb"
-    assert storable("a\ud800b") == "a\\ud800b"
+    assert clean_text("naïve\n😀") == "naïve\n😀"
+    assert clean_text("a\0b") == "a\ufffdb"
+    assert clean_text("a\ud800b") == "a\\ud800b"
 
 
 @pytest.mark.parametrize(
@@ -164,7 +163,7 @@ def test_text_that_no_database_takes_is_replaced_and_all_other_kept() -> None:
 def test_a_tag_is_a_column_if_it_is_text_or_a_number(
     engine: Engine, value: object, column: str | None
 ) -> None:
-    request_log.append(
+    requests.append_exchanges(
         engine.connection, engine.packer, [exchange(metadata={"_user": value, "_prompt": value})]
     )
     assert engine.connection.execute('SELECT "user", prompt FROM requests').fetchall() == [(column, column)]
@@ -181,5 +180,5 @@ def test_each_table_has_a_column_for_each_field(engine: Engine) -> None:
     counted = {"request_seq", "request_started_at_us"}
     assert set(columns("feedback")) == {*FEEDBACK.columns, "seq", *counted}
     assert set(columns("feedback_versions")) == {*FEEDBACK.columns}
-    assert tuple(columns("payloads")) == payload_columns(engine.packer.columns, engine.packer.repeated)
+    assert tuple(columns("payloads")) == payload_columns(engine.packer.columns, engine.packer.copied_columns)
     assert columns("exports") == ["seq", *EXPORTS.columns]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.feedback import Target
-from gateway.domain.filter import Is, Op
+from gateway.models.feedback import Target
+from gateway.models.filters import Comparison, Op
 from gateway.store.base import Store
 from tests.store.samples import exchange, feedback, requests_of
 
 
 async def weighing(store: Store, op: Op, value: float | None, tenant: str | None = None) -> list[str]:
-    rows = await requests_of(store, Is("weighted_feedback", op, value), tenant=tenant)
+    rows = await requests_of(store, Comparison("weighted_feedback", op, value), tenant=tenant)
     return [row.request_id for row in rows]
 
 
@@ -44,7 +44,7 @@ async def test_what_is_said_of_a_trace_or_a_session_weighs_on_each_request_and_c
     assert await weighing(store, Op.EQ, 7) == ["first"]
     assert await weighing(store, Op.EQ, 5) == ["last"]
     assert await weighing(store, Op.EQ, 3) == ["next"]
-    counted = {mean: await requests_of(store, Is("weighted_verdict", Op.EQ, mean)) for mean in (7, 3)}
+    counted = {mean: await requests_of(store, Comparison("weighted_verdict", Op.EQ, mean)) for mean in (7, 3)}
     assert {mean: [row.request_id for row in rows] for mean, rows in counted.items()} == {
         7: ["last"],
         3: ["next"],

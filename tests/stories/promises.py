@@ -8,9 +8,9 @@ import signal
 import threading
 from dataclasses import dataclass, field
 
+from tests.gateway_process import RunningGateway, is_alive
 from tests.log_reader import eventually, query
 from tests.raw_http import Broken, Connection, chunk, request
-from tests.running import RunningGateway, is_alive
 from tests.scripted_upstream import EVENT_STREAM, READ, UpstreamProcess, answer, head, send
 
 REPLY = b'{"id":"chatcmpl-%d","model":"m","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}'

@@ -12,8 +12,8 @@ import pytest
 
 from tests.cli.command import run_gateway
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query
-from tests.running import RunningGateway
 
 KEYS = [
     {"name": "app", "key": "app-key", "role": ["proxy", "feedback", "read"]},

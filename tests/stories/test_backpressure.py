@@ -6,10 +6,10 @@ import hashlib
 import time
 from pathlib import Path
 
-from tests.houses import MIB
-from tests.log_reader import eventually, row, row_soon
+from tests.gateway_fixtures import MIB
+from tests.gateway_process import RunningGateway
+from tests.log_reader import eventually, row, wait_for_row
 from tests.raw_http import Connection, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import GONE, READ, UpstreamProcess, fill, filling_digest, head, note, wait
 
 SIZE = 200 * MIB
@@ -50,7 +50,7 @@ def test_a_provider_that_does_not_read_makes_the_caller_wait(
         assert caller.send_until_stuck(b"x" * MIB, 0.5) < FEW
         assert _memory(gateway) - memory_before < FEW
     upstream.open(gate)
-    assert row_soon(gateway.database, trace)["outcome"] == "client_closed"
+    assert wait_for_row(gateway.database, trace)["outcome"] == "client_closed"
 
 
 def _stands_still(upstream: UpstreamProcess) -> bool:

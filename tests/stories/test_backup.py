@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tests.cli.command import run_gateway
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, wait_until_interpreted
 from tests.raw_http import call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 from .promises import Promises, call_until, check_kept

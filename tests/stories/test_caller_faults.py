@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.log_reader import eventually, figures, payload, row_soon
+from tests.gateway_process import RunningGateway
+from tests.log_reader import eventually, payload, read_metrics, wait_for_row
 from tests.raw_http import Connection, chunk, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import EVENT_STREAM, GONE, READ, UpstreamProcess, head, note, read, send
 from tests.upstream_server import Step
 
@@ -96,7 +96,7 @@ def test_a_caller_that_leaves_before_its_short_body_is_whole_never_reaches_the_p
     upstream.take()
     caller = Connection(gateway.port)
     caller.send(request(b"POST", b"/v1/chat/completions", _traced(trace), b"Content-Length: 10") + b"half")
-    eventually(lambda: figures(gateway.url)["gateway_in_flight"] == 1)
+    eventually(lambda: read_metrics(gateway.url)["gateway_in_flight"] == 1)
     leave(caller)
     assert _client_closed(gateway, trace)["request_size"] == 4
     assert upstream.take() == []
@@ -119,9 +119,9 @@ def test_a_caller_that_leaves_after_it_broke_the_framing_of_its_upload(
 
 def _client_closed(gateway: RunningGateway, trace: str):  # type: ignore[no-untyped-def]
     """The row of a request whose caller left; by then nothing else is left of it."""
-    logged = row_soon(gateway.database, trace)
+    logged = wait_for_row(gateway.database, trace)
     assert logged["outcome"] == "client_closed"
-    eventually(lambda: figures(gateway.url)["gateway_in_flight"] == 0)
+    eventually(lambda: read_metrics(gateway.url)["gateway_in_flight"] == 0)
     assert "Traceback" not in gateway.log()
     return logged
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import rows
 from tests.raw_http import LAST_CHUNK, Connection, call, chunk, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import READ, UpstreamProcess, answer, head, send
 
 CHUNKED = b"Transfer-Encoding: chunked"

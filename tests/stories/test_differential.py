@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import query
 from tests.raw_http import Connection, Fields, Response
-from tests.running import RunningGateway
 from tests.scripted_upstream import Received, UpstreamProcess
 from tests.stories.answer_cases import answer_cases
 from tests.stories.differential_case import Case

@@ -9,9 +9,9 @@ import httpx
 
 from tests.cli.command import run_gateway
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query
 from tests.raw_http import call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 CANARY = "ann-c4n4ry"

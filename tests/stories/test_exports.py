@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query
-from tests.running import RunningGateway
 
 ROWS = 6000
 CONFIG: dict[str, Any] = {"providers": {"unused": {"base_url": "http://127.0.0.1:9/v1"}}}

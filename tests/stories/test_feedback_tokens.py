@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.feedback.scope import VOTER
+from gateway.feedback.rules import TOKEN_AUTHOR
 from tests.conftest import StartGateway
-from tests.houses import PROVIDER_KEY, closed_port
+from tests.gateway_fixtures import PROVIDER_KEY, closed_port
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, payload, query, row
 from tests.raw_http import Connection, Response, call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import EVENT_STREAM, READ, UpstreamProcess, answer, chunk, head, wait
 
 HEADER = b"x-gateway-feedback-token"
@@ -101,10 +101,10 @@ def test_a_token_from_an_answer_votes_in_three_dialects_and_on_its_page(
     assert [voted.status_code for voted in (portkey, helicone, pharia, page)] == [200] * 4
 
     assert entries(house, request_id) == [
-        ("portkey", 0.5, "north", VOTER),
-        ("portkey", 0.5, "north", VOTER),
-        ("page", -1, "north", VOTER),
-        ("pharia", 1, "north", VOTER),
+        ("portkey", 0.5, "north", TOKEN_AUTHOR),
+        ("portkey", 0.5, "north", TOKEN_AUTHOR),
+        ("page", -1, "north", TOKEN_AUTHOR),
+        ("pharia", 1, "north", TOKEN_AUTHOR),
     ], "the page's vote is the one that was given as a rating"
     of_page = (
         "SELECT kind, comment, version, key_name FROM feedback WHERE dialect = 'page' AND request_id = ?"

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
 from tests.raw_http import call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 CHAT = b'{"model":"deployment-7","messages":[{"role":"user","content":"Where is my refund?"}]}'

@@ -13,11 +13,11 @@ import httpx
 import pytest
 
 from tests.cli.command import COMMAND, plain_environment
-from tests.cli.exports import helicone_row, summary, write_lines
-from tests.client.asking import ask
+from tests.cli.export_rows import helicone_row, summary, write_lines
+from tests.client.chat_calls import ask
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, figures, query
-from tests.running import RunningGateway
+from tests.gateway_process import RunningGateway
+from tests.log_reader import eventually, query, read_metrics
 
 ROWS = 2500
 
@@ -105,7 +105,7 @@ def test_an_import_beside_a_gateway_at_work_disturbs_nobody(start_gateway: Start
     live = "SELECT 1 FROM requests WHERE trace_id = 'live' AND interpreted_at_us IS NOT NULL"
     eventually(lambda: len(query(gateway.database, live)) == asked)
     assert count(gateway.database) == ROWS + asked
-    assert figures(gateway.url)["gateway_rows_spilled_total"] == 0
+    assert read_metrics(gateway.url)["gateway_rows_spilled_total"] == 0
     assert httpx.get(f"{gateway.url}/readyz").status_code == 200
 
 

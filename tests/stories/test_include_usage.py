@@ -9,9 +9,9 @@ from typing import Any
 import openai
 import pytest
 
-from tests.log_reader import eventually, payload, query, row, row_soon
+from tests.gateway_process import RunningGateway
+from tests.log_reader import eventually, payload, query, row, wait_for_row
 from tests.raw_http import Connection, Response, call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import EVENT_STREAM, READ, UpstreamProcess, answer, head, wait
 from tests.scripted_upstream import chunk as send_chunk
 
@@ -176,7 +176,7 @@ def test_a_caller_that_leaves_while_it_asks_is_logged(asking: RunningGateway) ->
     fields = traced("leaving"), b"x-api-key: app-key", b"Content-Length: %d" % (len(body) + 1)
     with Connection(asking.port) as caller:
         caller.send(request(b"POST", b"/v1/chat/completions", *fields) + body)
-    assert row_soon(asking.database, "leaving")["outcome"] == "client_closed"
+    assert wait_for_row(asking.database, "leaving")["outcome"] == "client_closed"
 
 
 def test_limits_in_tokens_see_such_streams(asking: RunningGateway, upstream: UpstreamProcess) -> None:

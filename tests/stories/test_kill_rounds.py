@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, wait_until_interpreted
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess
 
 from .promises import Promises, call_until, check_kept, kill_tree

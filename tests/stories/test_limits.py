@@ -13,11 +13,11 @@ import httpx
 import openai
 import pytest
 
-from gateway.domain.clock import now_us, rfc_3339
+from gateway.models.clock import format_rfc3339, now_us
 from tests import raw_http
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, figures, query
-from tests.running import RunningGateway
+from tests.gateway_process import RunningGateway
+from tests.log_reader import eventually, query, read_metrics
 
 
 def limited_key(name: str, limit: str) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def test_a_key_that_has_used_up_its_requests_is_told_when_it_may_go_on(shared: R
     assert refused.headers["x-portkey-trace-id"]
     assert chat(shared, "free-key").status_code == 200
     assert query(shared.database, "SELECT count(*) FROM requests WHERE key_name = 'few'")[0][0] == 3
-    shown = figures(shared.url, authorization="Bearer ops-key")
+    shown = read_metrics(shared.url, authorization="Bearer ops-key")
     assert shown['gateway_requests_refused_total{key="few",reason="insufficient_quota"}'] == 1
     assert shown['gateway_key_limit_used{key="few",limit="3 requests/day"}'] == 3
     assert shown['gateway_key_limit_allowed{key="few",limit="3 requests/day"}'] == 3
@@ -93,7 +93,7 @@ def test_a_key_is_shown_with_what_it_used_to_its_holder_and_to_readers(shared: R
     own = httpx.get(f"{shared.url}/api/v1/key", headers={"x-portkey-api-key": "shown-key"}).json()
     [limit] = own.pop("limits")
     assert own == {"name": "shown", "source": "file", "roles": ["proxy"], "tenant": None}
-    assert limit.pop("resets_at") > rfc_3339(now_us())
+    assert limit.pop("resets_at") > format_rfc3339(now_us())
     assert limit == {
         "limit": "3 requests/day",
         "unit": "requests",
@@ -117,7 +117,7 @@ def test_refused_calls_are_counted_by_key_and_reason(shared: RunningGateway) -> 
     assert chat(shared, "reader-key").status_code == 403
     nowhere = httpx.get(f"{shared.url}/nowhere/v1/models", headers={"x-portkey-api-key": "free-key"})
     assert nowhere.status_code == 404
-    shown = figures(shared.url, authorization="Bearer ops-key")
+    shown = read_metrics(shared.url, authorization="Bearer ops-key")
     for key, reason in (("", "unauthorized"), ("reader", "forbidden"), ("free", "not_found")):
         assert shown[f'gateway_requests_refused_total{{key="{key}",reason="{reason}"}}'] == 1
 
@@ -168,7 +168,7 @@ def test_sdks_raise_their_own_errors_at_once(shared: RunningGateway) -> None:
             model="m", max_tokens=1, messages=[{"role": "user", "content": "hi"}]
         )
     # Neither tried again.
-    assert figures(shared.url, authorization="Bearer ops-key")[refused] == 2
+    assert read_metrics(shared.url, authorization="Bearer ops-key")[refused] == 2
 
 
 def test_a_tenant_s_key_sees_no_figures_and_no_keys_of_others(shared: RunningGateway) -> None:

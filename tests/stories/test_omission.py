@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, payload, query, row
 from tests.raw_http import call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 CHAT = b'{"model":"m","user":"ann","messages":[{"role":"user","content":"a private question"}]}'

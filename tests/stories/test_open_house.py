@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
 from tests.raw_http import call, chunk, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 PATHS = [b"/v1/chat/completions", b"/v1/feedback", b"/api/feedback", b"/v1/request/1/feedback", b"/v1/logs"]

@@ -13,9 +13,9 @@ import openai
 import pytest
 
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, figures, query
+from tests.gateway_process import RunningGateway
+from tests.log_reader import eventually, query, read_metrics
 from tests.raw_http import Connection, call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import READ, UpstreamProcess, answer, head, send, wait
 
 REPLY = b'{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[]}'
@@ -79,7 +79,7 @@ def test_one_request_too_many_is_refused_at_once_in_its_provider_s_shape(
     assert refused.value(b"x-portkey-trace-id")
     assert (received, upstream.take()) == (MOST, [])
     assert query(limited.database, "SELECT count(*) FROM requests")[0][0] == 0
-    assert figures(limited.url)[REFUSED] == 1
+    assert read_metrics(limited.url)[REFUSED] == 1
 
 
 @pytest.mark.usefixtures("held")
@@ -104,7 +104,7 @@ def test_openai_s_sdk_waits_and_tries_again(limited: RunningGateway, upstream: U
     client = openai.OpenAI(base_url=f"{limited.url}/v1", api_key="sk-any", max_retries=8)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(client.chat.completions.create, model="m", messages=[])
-        eventually(lambda: figures(limited.url).get(REFUSED, 0) >= 1)
+        eventually(lambda: read_metrics(limited.url).get(REFUSED, 0) >= 1)
         held.let_go()
         assert asked.result().id == "chatcmpl-1"
 
@@ -116,5 +116,5 @@ def test_a_reload_changes_how_many_are_taken(
     limited.signal(signal.SIGHUP)
     eventually(lambda: "configuration reloaded" in limited.log())
     more = Held(limited, upstream, 3 * MOST)
-    assert figures(limited.url)["gateway_in_flight"] == 4 * MOST
+    assert read_metrics(limited.url)["gateway_in_flight"] == 4 * MOST
     more.let_go()

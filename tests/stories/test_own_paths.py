@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from tests.gateway_process import RunningGateway
 from tests.raw_http import call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess
-from tests.test_urls import all_spellings
+from tests.test_routes import all_spellings
 
 
 def test_nothing_of_ours_reaches_the_provider(gateway: RunningGateway, upstream: UpstreamProcess) -> None:

@@ -7,12 +7,12 @@ import json
 
 import pytest
 
-from gateway.domain.request import Payload
-from tests.canaries import CREDENTIALS, leaks, written_by
-from tests.houses import APP_KEY, MIB, PROVIDER_KEY, QUIET_KEY
+from gateway.models.request import Payload
+from tests.gateway_fixtures import APP_KEY, MIB, PROVIDER_KEY, QUIET_KEY
+from tests.gateway_process import RunningGateway
+from tests.leak_scan import CREDENTIALS, find_leaks, written_files
 from tests.log_reader import eventually, payload, row
 from tests.raw_http import call, chunk, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import (
     EVENT_STREAM,
     READ,
@@ -151,9 +151,9 @@ def test_no_secret_reaches_the_disk(guarded: RunningGateway, upstream: UpstreamP
             fields = [way_in + APP_KEY.encode(), _traced("secrets"), *CREDENTIALS]
             assert call(guarded.port, request(b"POST", target, script, *fields, body=CHAT)).status == 200
     call(guarded.port, request(b"POST", b"/v1/x", b"Authorization: Bearer canary-14", body=b"{}"))
-    written = written_by(guarded)
-    assert leaks(["canary-", APP_KEY, PROVIDER_KEY], written) == []
-    assert leaks(["secrets"], written), "the search looks in the wrong place"
+    written = written_files(guarded)
+    assert find_leaks(["canary-", APP_KEY, PROVIDER_KEY], written) == []
+    assert find_leaks(["secrets"], written), "the search looks in the wrong place"
 
 
 def _traced(trace: str) -> bytes:

@@ -16,10 +16,10 @@ import httpx
 import pytest
 
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, figures
+from tests.gateway_process import RunningGateway
+from tests.log_reader import eventually, read_metrics
 from tests.postgres_server import PostgresServer, running_server
 from tests.raw_http import Connection, call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 from .promises import Promises, call_until, write_scripts
@@ -210,7 +210,7 @@ def test_a_server_that_crashes_and_comes_back_under_load_costs_no_row_and_double
 
     assert told.statuses == {200}
     assert told.vote_statuses == {200, 503}
-    shown = [figures(node.url) for node in nodes]
+    shown = [read_metrics(node.url) for node in nodes]
     assert sum(figure["gateway_rows_spilled_total"] for figure in shown) > 0
     assert sum(figure["gateway_rows_lost_total"] for figure in shown) == 0
     logged = [trace for (trace,) in ask("SELECT trace_id FROM requests")]

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.log_reader import eventually, figures, row, row_soon
+from tests.gateway_process import RunningGateway
+from tests.log_reader import eventually, read_metrics, row, wait_for_row
 from tests.raw_http import Broken, Connection, call, chunk, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import CLOSE, EVENT_STREAM, GONE, READ, RESET, UpstreamProcess, head, send
 from tests.upstream_server import Step
 
@@ -60,11 +60,11 @@ AFTER_THE_HEAD: dict[str, tuple[bytes, Steps, str]] = {
 def nothing_leaks(gateway: RunningGateway, upstream: UpstreamProcess) -> Iterator[None]:
     """After each fault no request is in flight, nothing more goes on in the gateway than before, and every
     connection is idle and the provider's as well."""
-    tasks = figures(gateway.url)["gateway_event_loop_tasks"]
+    tasks = read_metrics(gateway.url)["gateway_event_loop_tasks"]
     yield
-    eventually(lambda: figures(gateway.url)["gateway_in_flight"] == 0)
-    eventually(lambda: figures(gateway.url)["gateway_event_loop_tasks"] <= tasks)
-    shown = figures(gateway.url)
+    eventually(lambda: read_metrics(gateway.url)["gateway_in_flight"] == 0)
+    eventually(lambda: read_metrics(gateway.url)["gateway_event_loop_tasks"] <= tasks)
+    shown = read_metrics(gateway.url)
     assert shown["gateway_upstream_waiting"] == 0
     assert shown["gateway_upstream_connections"] == shown["gateway_upstream_idle_connections"]
     assert shown["gateway_upstream_connections"] <= upstream.connected()
@@ -120,7 +120,7 @@ def test_a_caller_whose_answer_ends_with_the_connection_sees_a_reset_instead_of_
         caller.send(request(b"GET", b"/v1/chat/completions", script, _traced(trace), version=b"HTTP/1.0"))
         with pytest.raises(ConnectionResetError):
             caller.response()
-    assert row_soon(gateway.database, trace)["outcome"] == "upstream_truncated"
+    assert wait_for_row(gateway.database, trace)["outcome"] == "upstream_truncated"
 
 
 def test_a_connection_that_died_while_it_was_kept_is_replaced_without_the_caller_noticing(

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from gateway.store import open_store
-from tests.making import MakeExchange
+from tests.factories import MakeExchange
+from tests.gateway_process import RunningGateway
 from tests.raw_http import Broken, Connection, call, request
-from tests.running import RunningGateway
 
 ROWS, BODY, CONDITIONS = 40, b"n" * 128 * 1024, 240
 """Enough for half a minute of searching, in a small file."""

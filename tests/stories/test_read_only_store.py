@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 
 from tests.conftest import StartGateway
-from tests.damaging import read_only
-from tests.log_reader import eventually, figures, query, wait_until_interpreted
+from tests.gateway_process import RunningGateway
+from tests.log_reader import eventually, query, read_metrics, wait_until_interpreted
 from tests.raw_http import Response, call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
+from tests.storage_faults import read_only
 
 VOTE = {"trace_id": "before", "value": 1}
 
@@ -26,7 +26,7 @@ def test_a_store_that_turns_read_only_is_told_of_and_every_row_comes_back_when_i
     with read_only(*_files(gateway)):
         for trace in during:
             assert _call(gateway, upstream, trace).body == b"ok"
-        shown = figures(gateway.url)
+        shown = read_metrics(gateway.url)
         assert (shown["gateway_rows_spilled_total"], shown["gateway_rows_lost_total"]) == (10, 0)
         assert _get(gateway, "/readyz").status_code == 503
         assert _get(gateway, "/healthz").status_code == 200
@@ -56,7 +56,7 @@ def test_where_nothing_at_all_can_be_written_traffic_goes_on_and_each_lost_row_i
     with read_only(*_files(gateway), gateway.folder):
         for number in range(5):
             assert _call(gateway, upstream, f"lost-{number}").body == b"ok"
-        assert figures(gateway.url)["gateway_rows_lost_total"] == 5
+        assert read_metrics(gateway.url)["gateway_rows_lost_total"] == 5
         assert _get(gateway, "/readyz").status_code == 503
     eventually(lambda: _get(gateway, "/readyz").status_code == 200)
     _call(gateway, upstream, "after")

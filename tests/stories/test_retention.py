@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 
-from gateway.domain.aggregate import DAY_US
+from gateway.models.metrics import DAY_US
 from tests.cli.command import run_gateway
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, figures, query
-from tests.running import RunningGateway
+from tests.gateway_process import RunningGateway
+from tests.log_reader import eventually, query, read_metrics
 
 CANARY = "c4n4ry-of-old"
 
@@ -63,7 +63,7 @@ def test_what_is_too_old_is_deleted_when_the_gateway_starts(start_gateway: Start
     eventually(lambda: traces(gateway) == [])
     kept = ask(gateway, "young")
     eventually(lambda: "deleted what was too old" in gateway.log())
-    assert figures(gateway.url)["gateway_rows_expired_total"] == 1
+    assert read_metrics(gateway.url)["gateway_rows_expired_total"] == 1
     assert [row["trace_id"] for row in query(gateway.database, "SELECT trace_id FROM feedback")] == [kept]
     assert httpx.get(f"{gateway.url}/api/v1/requests").json()["data"][0]["trace_id"] == kept
     gateway.stop()

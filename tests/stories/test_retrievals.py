@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query, wait_until_interpreted
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 KEY = {"x-portkey-api-key": "app-key-0123456789"}

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query, row
 from tests.raw_http import LAST_CHUNK, Broken, Connection, call, refuses, request
 from tests.raw_http import chunk as framed
-from tests.running import RunningGateway
 from tests.scripted_upstream import (
     EVENT_STREAM,
     GONE,

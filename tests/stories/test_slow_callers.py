@@ -8,9 +8,9 @@ import time
 import pytest
 
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, figures, row_soon
+from tests.gateway_process import RunningGateway
+from tests.log_reader import eventually, read_metrics, wait_for_row
 from tests.raw_http import Connection, call, chunk, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import GONE, UpstreamProcess, answer, read
 
 PATIENCE_SECONDS = 0.5
@@ -58,7 +58,7 @@ def test_a_short_body_that_stops_coming_is_refused_before_the_provider_is_called
     assert refused.status == 408
     assert json.loads(refused.body)["error"]["code"] == "request_timeout"
     assert upstream.take() == []
-    logged = row_soon(impatient.database, "stalled")
+    logged = wait_for_row(impatient.database, "stalled")
     assert (logged["status"], logged["outcome"], logged["request_size"]) == (408, "timeout", 9)
 
 
@@ -70,9 +70,9 @@ def test_an_upload_that_stops_coming_is_broken_off_at_the_provider_as_well(
         fields = script, b"x-portkey-trace-id: stalled", b"Transfer-Encoding: chunked"
         caller.send(request(b"POST", b"/v1/files", *fields) + chunk(b"x" * 1000))
         assert caller.response().status == 408
-    logged = row_soon(impatient.database, "stalled")
+    logged = wait_for_row(impatient.database, "stalled")
     assert (logged["status"], logged["outcome"], logged["request_size"]) == (408, "timeout", 1000)
-    eventually(lambda: figures(impatient.url)["gateway_upstream_connections"] == 0)
+    eventually(lambda: read_metrics(impatient.url)["gateway_upstream_connections"] == 0)
 
 
 def test_an_upload_may_take_longer_than_that_as_long_as_it_comes(

@@ -12,11 +12,11 @@ import pytest
 
 from tests.cli.command import run_gateway
 from tests.conftest import StartGateway
-from tests.damaging import empty_disk, fill_disk, overwrite_root_of
-from tests.log_reader import eventually, figures, query, wait_until_interpreted
+from tests.gateway_process import RunningGateway
+from tests.log_reader import eventually, query, read_metrics, wait_until_interpreted
 from tests.raw_http import Response, call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
+from tests.storage_faults import empty_disk, fill_disk, overwrite_root_of
 
 
 def test_traffic_goes_on_while_the_disk_is_full_and_every_row_comes_back(
@@ -33,7 +33,7 @@ def test_traffic_goes_on_while_the_disk_is_full_and_every_row_comes_back(
 
     assert _readiness(gateway).status_code == 503
     assert httpx.get(f"{gateway.url}/healthz").status_code == 200
-    shown = figures(gateway.url)
+    shown = read_metrics(gateway.url)
     assert shown["gateway_rows_spilled_total"] == 20
     assert shown["gateway_rows_lost_total"] == 0
     refused = httpx.post(f"{gateway.url}/v1/feedback", json={"trace_id": "before", "value": 1})
@@ -76,7 +76,7 @@ def test_a_store_that_another_program_locks_fails_only_after_the_wait_that_it_is
     other.execute("BEGIN IMMEDIATE")
     for number in range(5):
         assert _call(gateway, upstream, f"locked-{number}").status == 200
-    assert figures(gateway.url)["gateway_rows_spilled_total"] == 5
+    assert read_metrics(gateway.url)["gateway_rows_spilled_total"] == 5
     other.rollback()
     other.close()
     eventually(lambda: len(_traces(gateway)) == 5)
@@ -115,7 +115,7 @@ def test_rows_that_a_damaged_database_does_not_take_are_in_the_backup_that_repla
     gateway.start()
     for number in range(5):
         assert _call(gateway, upstream, f"after-{number}").status == 200
-    shown = figures(gateway.url)
+    shown = read_metrics(gateway.url)
     assert (shown["gateway_rows_spilled_total"], shown["gateway_rows_lost_total"]) == (5, 0)
     gateway.stop()
     restored = run_gateway("restore", "-c", "gateway.yaml", "--force", "copy.db", cwd=gateway.folder)
@@ -138,7 +138,7 @@ def test_a_disk_that_takes_its_time_makes_callers_wait_and_loses_nothing(
         assert _call(gateway, upstream, trace).status == 200
     over.set()
     slowing.join()
-    assert figures(gateway.url)["gateway_rows_spilled_total"] == 0
+    assert read_metrics(gateway.url)["gateway_rows_spilled_total"] == 0
     assert _traces(gateway) == traces
 
 

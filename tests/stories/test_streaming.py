@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import row
 from tests.raw_http import LAST_CHUNK, Connection, call, chunk, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import (
     ECHO,
     EVENT_STREAM,

@@ -16,10 +16,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from gateway.domain.ids import new_id
+from gateway.models.ids import new_id
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import query, wait_until_interpreted
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 SECRET = "zeta"

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import row
 from tests.raw_http import call, request
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 
 

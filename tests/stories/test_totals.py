@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.ids import new_id
+from gateway.models.ids import new_id
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query, wait_until_interpreted
-from tests.running import RunningGateway
 from tests.scripted_upstream import UpstreamProcess, answer
 from tests.wire.samples import ALL, Case
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
 from tests.raw_http import Connection
-from tests.running import RunningGateway
 
 KEY = b"sk-never-to-be-repeated-0123456789"
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartGateway
-from tests.log_reader import eventually, figures, query, wait_until_interpreted
+from tests.gateway_process import RunningGateway, is_alive
+from tests.log_reader import eventually, query, read_metrics, wait_until_interpreted
 from tests.raw_http import Connection, call, chunk, refuses, request
-from tests.running import RunningGateway, is_alive
 from tests.scripted_upstream import EVENT_STREAM, GONE, READ, UpstreamProcess, answer, head, send, wait
 
 from .promises import CHUNKED, REPLY, Promises, call_until, check_kept, kill_tree
@@ -104,7 +104,7 @@ def test_each_worker_brings_back_the_rows_that_it_could_not_store(
         _ask(gateway, upstream, trace)
     spills = [gateway.database.with_name(name) for name in ("gateway.db.spill", "gateway.db.spill.1")]
     assert all(spill.exists() for spill in spills)
-    assert figures(gateway.url)["gateway_rows_spilled_total"] == len(traces)
+    assert read_metrics(gateway.url)["gateway_rows_spilled_total"] == len(traces)
     assert query(gateway.database, "SELECT 1 FROM requests") == []
 
     resource.prlimit(mended, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -116,7 +116,7 @@ def test_each_worker_brings_back_the_rows_that_it_could_not_store(
 
 
 def wait_until_both_serve(gateway: RunningGateway) -> None:
-    eventually(lambda: figures(gateway.url)["gateway_workers"] == 2)
+    eventually(lambda: read_metrics(gateway.url)["gateway_workers"] == 2)
 
 
 def _config(upstream: UpstreamProcess) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _config(upstream: UpstreamProcess) -> dict[str, Any]:
 
 def _counted(gateway: RunningGateway) -> float:
     """How many rows were read, as far as that was told."""
-    shown = figures(gateway.url).items()
+    shown = read_metrics(gateway.url).items()
     return sum(value for name, value in shown if name.startswith("gateway_requests_total"))
 
 

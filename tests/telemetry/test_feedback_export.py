@@ -11,17 +11,20 @@ import httpx
 import pytest
 import structlog.testing
 
-from gateway.domain.feedback import Feedback
+from gateway.models.feedback import Feedback
 from gateway.telemetry import feedback_export
-from gateway.telemetry.delivery import Delivery
-from gateway.telemetry.feedback_export import FeedbackExport
-from gateway.telemetry.ids import span_number, trace_number
-from gateway.telemetry.judged import Judged
-from gateway.telemetry.judgement import Judgement, judgement_of
-from gateway.telemetry.receiver_apis import MLflow, Phoenix
-from gateway.telemetry.receivers import Receiver
+from gateway.telemetry.attributes import otel_span_id, otel_trace_id
+from gateway.telemetry.feedback_export import (
+    Annotation,
+    AnnotationLookup,
+    FeedbackExport,
+    Receiver,
+    build_annotation,
+)
+from gateway.telemetry.receivers import MLflow, Phoenix
+from gateway.telemetry.reporter import DeliveryLog
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, rows, wait_until_interpreted
-from tests.running import RunningGateway
 from tests.telemetry.collector import Collector, collecting
 
 WORDS = "c4n4ry-in-a-comment"
@@ -109,7 +112,7 @@ def test_feedback_on_a_request_annotates_its_span(gateway: RunningGateway, phoen
     [(method, target, body)] = eventually(lambda: [call for call in phoenix.calls if request_id in f"{call}"])
     assert (method, target) == ("POST", "/v1/span_annotations?sync=true")
     [annotation] = body["data"]
-    assert annotation["span_id"] == f"{span_number(trace_number(trace), 'plan'):016x}"
+    assert annotation["span_id"] == f"{otel_span_id(otel_trace_id(trace), 'plan'):016x}"
     assert annotation["result"] == {"label": "negative", "score": -1.0, "explanation": None}
     assert (annotation["name"], annotation["annotator_kind"]) == ("rating", "HUMAN")
     assert annotation["metadata"]["gateway.feedback.dialect"] == "helicone"
@@ -130,7 +133,7 @@ def test_an_edit_takes_the_place_of_what_was_said_and_a_withdrawal_removes_it(
     assert first[1] == second[1] == "/v1/trace_annotations?sync=true"
     [[good], [bad]] = first[2]["data"], second[2]["data"]
     assert good["identifier"] == bad["identifier"] == given
-    assert good["trace_id"] == bad["trace_id"] == f"{trace_number(trace):032x}"
+    assert good["trace_id"] == bad["trace_id"] == f"{otel_trace_id(trace):032x}"
     assert (good["result"]["score"], bad["result"]["score"]) == (0.5, -0.5)
     assert good["metadata"]["gateway.feedback.weight"] == 0.5
     assert third[:2] == (
@@ -200,7 +203,7 @@ def test_an_assessment_is_made_once_and_changed_and_deleted(
     ).raise_for_status()
     eventually(lambda: [call for call in mlflow.calls if call[0] == "PATCH"])
     [assessment] = mlflow.assessments.values()
-    assert assessment["trace_id"] == f"tr-{trace_number(trace):032x}"
+    assert assessment["trace_id"] == f"tr-{otel_trace_id(trace):032x}"
     assert assessment["feedback"] == {"value": -1.0}
     assert assessment["source"] == {"source_type": "HUMAN", "source_id": "gateway"}
     assert assessment["metadata"]["gateway.feedback.version"] == "2"
@@ -210,14 +213,16 @@ def test_an_assessment_is_made_once_and_changed_and_deleted(
     eventually(lambda: not mlflow.assessments)
 
 
-class Judging(Judged):
+class Judging(AnnotationLookup):
     """Finds each entry to judge a trace of its own."""
 
     def __init__(self) -> None:
         """Have no store."""
 
-    async def find(self, entry: Feedback) -> tuple[Judgement, bool]:
-        return judgement_of(entry, entry.subject_id, None, has_text=False), entry.deleted_at_us is not None
+    async def find(self, entry: Feedback) -> tuple[Annotation, bool]:
+        return build_annotation(
+            entry, entry.subject_id, None, has_text=False
+        ), entry.deleted_at_us is not None
 
 
 def entry_of(number: int, version: int = 1) -> Feedback:
@@ -236,7 +241,7 @@ def entry_of(number: int, version: int = 1) -> Feedback:
 
 def export_to(receiver: Receiver, url: str) -> FeedbackExport:
     """Return an export in this process, not started."""
-    return FeedbackExport(receiver, Judging(), Delivery("feedback", url))
+    return FeedbackExport(receiver, Judging(), DeliveryLog("feedback", url))
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.telemetry.ids import span_number, trace_number
+from gateway.telemetry.attributes import otel_span_id, otel_trace_id
 from tests.cli.command import run_gateway
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
-from tests.running import RunningGateway
 from tests.telemetry.collector import Collector, collecting
 
 SECRET = "c4n4ry-in-a-prompt"
@@ -65,7 +65,7 @@ def test_a_request_is_a_span_in_its_caller_s_trace(gateway: RunningGateway, coll
     assert all(headers["x-key"] == "k" for headers in collector.headers)
     assert span["name"] == "chat gpt-4o-mini"
     assert (span["trace"], span["parent"]) == (PARENT[3:35], PARENT[36:52])
-    assert span["span"] == f"{span_number(int(PARENT[3:35], 16), answer.headers['helicone-id']):016x}"
+    assert span["span"] == f"{otel_span_id(int(PARENT[3:35], 16), answer.headers['helicone-id']):016x}"
     assert 0 < span["end_ns"] - span["start_ns"] < 30e9
     told = {
         "gen_ai.operation.name": "chat",
@@ -102,7 +102,7 @@ def test_spans_of_a_run_hang_together_whatever_their_ids_look_like(
     )
     gateway.stop()
     plan, act = sorted(collector.spans, key=lambda span: span["start_ns"])
-    assert plan["trace"] == act["trace"] == f"{trace_number('run 1'):032x}"
+    assert plan["trace"] == act["trace"] == f"{otel_trace_id('run 1'):032x}"
     assert act["parent"] == plan["span"]
 
 
@@ -132,7 +132,7 @@ def test_each_version_of_feedback_is_an_evaluation(gateway: RunningGateway, coll
     gateway.stop()
     good, bad, thumb = collector.events
     assert {event["name"] for event in collector.events} == {"gen_ai.evaluation.result"}
-    assert {event["trace"] for event in collector.events} == {f"{trace_number(trace):032x}"}
+    assert {event["trace"] for event in collector.events} == {f"{otel_trace_id(trace):032x}"}
     assert (good["gen_ai.evaluation.name"], good["gen_ai.evaluation.score.value"]) == ("rating", 0.5)
     assert (good["gen_ai.evaluation.score.label"], good["gateway.feedback.weight"]) == ("positive", 0.5)
     assert (bad["gateway.feedback_id"], bad["gateway.feedback.version"]) == (given, 2)

@@ -8,14 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.access.limits import VoteLimits
-from gateway.access.tokens import FeedbackTokens
-from gateway.feedback.standing import StandingVotes
+from gateway.auth.feedback_tokens import FeedbackTokens
+from gateway.auth.quotas import RateLimiter
+from gateway.feedback.rules import UpsertRule
 from gateway.query import RequestReader
 from gateway.store import open_store
-from gateway.ui import voting_face
+from gateway.ui import feedback_form_api
 from tests.api.serving import serving
-from tests.browsing import browser, browser_without_javascript
+from tests.browser import browser, browser_without_javascript
 
 from .served import RATE_LIMIT, SECRET, Served
 
@@ -27,10 +27,10 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
     tokens = FeedbackTokens()
     tokens.replace_secrets([SECRET], 60)
-    votes = StandingVotes(store, 3600, VoteLimits(RATE_LIMIT).spend)
-    face = voting_face(votes, tokens, RequestReader(store))
+    votes = UpsertRule(store, 3600, RateLimiter(RATE_LIMIT).check_rate)
+    api = feedback_form_api(votes, tokens, RequestReader(store))
     async with (
-        serving(face, principals={}, store=store, tokens=tokens) as url,
+        serving(api, principals={}, store=store, tokens=tokens) as url,
         httpx.AsyncClient(base_url=url, trust_env=False) as client,
     ):
         yield Served(client, store, tokens)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import httpx
 
-from gateway.access.tokens import FeedbackTokens
-from gateway.domain.feedback import Feedback
-from gateway.domain.filter import EVERYTHING, Page, Sort
-from gateway.domain.principal import Scope
+from gateway.auth.feedback_tokens import FeedbackTokens
+from gateway.models.feedback import Feedback
+from gateway.models.filters import NO_FILTER, Page, Sort
+from gateway.models.principal import FeedbackScope
 from gateway.store.base import Store
 
 SECRET = "a-secret-of-at-least-32-characters"
 RATE_LIMIT = 3
-SCOPE = Scope("trace-1", "request-1")
+SCOPE = FeedbackScope("trace-1", "request-1")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Served:
     store: Store
     tokens: FeedbackTokens
 
-    def link(self, scope: Scope = SCOPE, tenant: str | None = None) -> str:
+    def link(self, scope: FeedbackScope = SCOPE, tenant: str | None = None) -> str:
         """A new link to the page."""
         return f"/f/{self.tokens.issue(scope, tenant, 'app').decode()}"
 
@@ -33,4 +33,4 @@ class Served:
 
     async def entries(self) -> list[Feedback]:
         """All feedback that is stored."""
-        return await self.store.find_feedback(EVERYTHING, Sort(), Page(), None)
+        return await self.store.find_feedback(NO_FILTER, Sort(), Page(), None)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.browsing import find
+from tests.browser import find
 from tests.conftest import StartGateway
+from tests.gateway_process import RunningGateway
 from tests.log_reader import query
-from tests.running import RunningGateway
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver

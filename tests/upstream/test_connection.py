@@ -5,20 +5,11 @@ import asyncio
 import pytest
 
 from gateway.upstream import ExchangeFailed, Upstream, UpstreamResponse
+from gateway.upstream.client import dial
 from gateway.upstream.connection import Connection
-from gateway.upstream.dial import dial
-from gateway.upstream.head import encode_head
-from gateway.upstream.timing import Limits
+from gateway.upstream.message import Deadlines, encode_head
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import (
-    PATIENT,
-    Peer,
-    answering,
-    eventually,
-    read_all,
-    request,
-    saying,
-)
+from tests.upstream.scripted import PATIENT, Peer, answering, eventually, read_all, request, saying
 
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
 HALF_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"
@@ -166,20 +157,20 @@ class Canceller:
 
     call: asyncio.Task[UpstreamResponse]
 
-    def take_back(self, connection: Connection) -> None:
+    def release(self, connection: Connection) -> None:
         self.call.cancel()
 
-    def forget(self, connection: Connection) -> None:
+    def on_closed(self, connection: Connection) -> None:
         pass
 
 
 async def test_a_call_cancelled_after_its_whole_answer_came_leaves_the_connection_alone(serve: Serve) -> None:
     server = await serve(answering())
-    limits = Limits.from_now(asyncio.get_running_loop().time(), PATIENT)
-    keeper = Canceller()
-    connection = await dial(server.origin, limits, lambda: Connection(server.origin, keeper))
-    keeper.call = asyncio.create_task(connection.exchange(request(), encode_head(request()), limits))
+    deadlines = Deadlines.from_now(asyncio.get_running_loop().time(), PATIENT)
+    owner = Canceller()
+    connection = await dial(server.origin, deadlines, lambda: Connection(server.origin, owner))
+    owner.call = asyncio.create_task(connection.exchange(request(), encode_head(request()), deadlines))
     with pytest.raises(asyncio.CancelledError):
-        await keeper.call
+        await owner.call
     assert connection.is_open
     connection.close()

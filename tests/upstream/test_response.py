@@ -130,7 +130,7 @@ async def test_pouring_hands_each_piece_on_as_it_arrives(serve: Serve, upstream:
 
     server = await serve(script)
     response = await upstream.send(request(), server.origin, PATIENT)
-    await response.pour(sink)
+    await response.forward_to(sink)
     assert poured == [b"a", b"b", b"c"]
     assert response.is_finished()
 
@@ -146,7 +146,7 @@ async def test_pouring_stops_when_the_sink_has_enough_and_nothing_is_lost(
         taken.append(piece)
         return False
 
-    await response.pour(sink)
+    await response.forward_to(sink)
     assert taken == [b"ok"]
     assert not response.is_finished()
     response.close()
@@ -164,7 +164,7 @@ async def test_what_a_sink_raises_comes_out_of_pouring(serve: Serve, upstream: U
     server = await serve(script)
     response = await upstream.send(request(), server.origin, PATIENT)
     with pytest.raises(ConnectionResetError):
-        await response.pour(sink)
+        await response.forward_to(sink)
     response.close()
     await eventually(lambda: not upstream.stats().open_connections)
 
@@ -182,5 +182,5 @@ async def test_a_body_that_breaks_off_is_poured_as_far_as_it_came(serve: Serve, 
         return True
 
     with pytest.raises(ExchangeFailed):
-        await response.pour(sink)
+        await response.forward_to(sink)
     assert taken == [b"ok"]

@@ -13,15 +13,15 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.keys import KeyRing
-from gateway.domain.json_volume import MAX_VALUES
-from gateway.domain.principal import Principal
+from gateway.auth.api_keys import ApiKeys
 from gateway.errors import BadInput, GatewayError, Overloaded, TooLarge
-from gateway.store.administration import KeyStore
-from gateway.urls import build_faces
-from gateway.web.bodies import MAX_DEPTH, SMALL_BYTES, BodyLimits, RequestBody, parse_json, read_body
-from gateway.web.face import Endpoint, Face
-from gateway.web.guard import Guard
+from gateway.models.principal import Principal
+from gateway.routes import build_application
+from gateway.store.base import KeyStore
+from gateway.web.bodies import FREE_BYTES, MAX_DEPTH, BodyLimits, RequestBody, parse_json, read_body
+from gateway.web.endpoint import Api, Endpoint
+from gateway.web.middleware import AuthMiddleware
+from gateway.wire.json_fields import MAX_JSON_VALUES
 from tests.upstream.scripted import eventually
 
 
@@ -98,20 +98,20 @@ def test_a_long_key_is_not_shown_whole() -> None:
 
 def test_a_body_of_more_values_than_fit_into_memory_is_refused_before_it_is_read() -> None:
     with pytest.raises(TooLarge, match="holds more than"):
-        parse_json(b"[" + b"[]," * MAX_VALUES + b"[]]")
+        parse_json(b"[" + b"[]," * MAX_JSON_VALUES + b"[]]")
 
 
-LIMITS = BodyLimits(patience_seconds=60, most_bytes=1000)
+LIMITS = BodyLimits(body_timeout_seconds=60, max_held_bytes=1000)
 
 
 def test_long_bodies_hold_no_more_together_than_they_may_and_keep_no_short_one_out() -> None:
     first, second, small = (RequestBody(LIMITS) for _ in range(3))
-    first.hold(SMALL_BYTES)
+    first.hold(FREE_BYTES)
     first.hold(600)
-    second.hold(SMALL_BYTES + 400)
+    second.hold(FREE_BYTES + 400)
     with pytest.raises(Overloaded, match="other long bodies"):
         second.hold(1)
-    small.hold(SMALL_BYTES)
+    small.hold(FREE_BYTES)
     with pytest.raises(Overloaded):
         small.hold(1)
     assert LIMITS.held_bytes == 1000
@@ -131,11 +131,11 @@ def _draw(error: GatewayError) -> web.Response:
 
 
 async def test_what_a_request_holds_is_let_go_of_when_it_is_answered_or_its_caller_leaves() -> None:
-    limits = BodyLimits(patience_seconds=60, most_bytes=150_000)
+    limits = BodyLimits(body_timeout_seconds=60, max_held_bytes=150_000)
     swallowing = Endpoint(method="POST", path="/swallow", handler=_swallow, role=None, summary="")
-    face = Face(name="test", prefixes=("/swallow",), endpoints=(swallowing,), draw_error=_draw)
-    guard = Guard(KeyRing({}, cast(KeyStore, None)), bodies=limits)
-    server = TestServer(build_faces([face], guard), handler_cancellation=True)
+    api = Api(name="test", prefixes=("/swallow",), endpoints=(swallowing,), render_error=_draw)
+    guard = AuthMiddleware(ApiKeys({}, cast(KeyStore, None)), bodies=limits)
+    server = TestServer(build_application([api], guard), handler_cancellation=True)
     client: TestClient[web.Request, web.Application] = TestClient(server)
     async with client:
         leaving = [(await asyncio.open_connection(server.host, server.port))[1] for _ in range(2)]
@@ -143,7 +143,7 @@ async def test_what_a_request_holds_is_let_go_of_when_it_is_answered_or_its_call
             writer.write(
                 b"POST /swallow HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 130_000
             )
-        await eventually(lambda: limits.held_bytes == 2 * (130_000 - SMALL_BYTES))
+        await eventually(lambda: limits.held_bytes == 2 * (130_000 - FREE_BYTES))
         refused = await client.post("/swallow", data=b"x" * 130_000)
         assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
         assert (await client.post("/swallow", data=b"x" * 60_000)).status == 200

@@ -7,8 +7,8 @@ from collections.abc import Collection
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from gateway.domain.credentials import CREDENTIAL_HEADERS
-from gateway.web.cors import AllowedOrigins
+from gateway.models.principal import CREDENTIAL_HEADERS
+from gateway.web.middleware import AllowedOrigins
 
 APP = "https://app.example.com"
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from gateway.errors import BadInput
-from gateway.web.validation import explain, field_path, read_idempotency_key, shown
+from gateway.web.bodies import abbreviate, field_path, read_idempotency_key, to_bad_input
 
 
 class Inner(BaseModel):
@@ -41,7 +41,7 @@ def test_the_first_fault_is_named_with_its_path(body: object, told: str) -> None
     with pytest.raises(ValidationError) as caught:
         Outer.model_validate(body)
 
-    assert str(explain(caught.value, "[3]")) == told
+    assert str(to_bad_input(caught.value, "[3]")) == told
 
 
 def test_paths_are_written_as_in_code() -> None:
@@ -64,7 +64,7 @@ def test_paths_are_written_as_in_code() -> None:
     ],
 )
 def test_a_wrong_value_is_shown_short_with_its_type(value: object, text: str) -> None:
-    assert shown(value) == text
+    assert abbreviate(value) == text
 
 
 def test_an_idempotency_key_is_taken_as_it_is() -> None:

@@ -16,8 +16,8 @@ from typing import Any
 
 import orjson
 
-from gateway.domain.exchange import Exchange, Identity, Outcome, RawHeaders
-from gateway.domain.request import Facts
+from gateway.models.exchange import Exchange, Identity, Outcome, RawHeaders
+from gateway.models.request import Facts
 from tests.wire.frames import encode_lines
 
 SOMEWHERE = "/v1/somewhere"

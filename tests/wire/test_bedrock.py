@@ -8,10 +8,10 @@ import botocore.session
 import orjson
 import pytest
 
-from gateway.domain.exchange import Outcome
-from gateway.domain.request import Billing, Facts, Usage
+from gateway.models.exchange import Outcome
+from gateway.models.request import Billing, Facts, Usage
 from gateway.wire import read_facts, reassemble
-from gateway.wire.endpoint import model_in_path
+from gateway.wire.endpoints import model_in_path
 from tests.wire.frames import event, exception
 from tests.wire.samples import STREAMS, Case, exchange
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from gateway.domain.exchange import Outcome
-from gateway.domain.request import Facts
-from gateway.recording.pricing import Pricing
+from gateway.models.exchange import Outcome
+from gateway.models.request import Facts
+from gateway.recording.interpreter import CostCalculator
 from gateway.wire import read_facts, reassemble
-from gateway.wire.prices import PriceTable
+from gateway.wire.pricing import PriceTable
 from tests.wire.samples import ALL, STREAMS, Case, known
 
 PRICED_AT_US = 1_796_000_000_000_000
@@ -67,9 +67,9 @@ def test_the_facts_of_a_recorded_answer_are_read(case: Case) -> None:
 def test_a_recorded_answer_costs_what_it_should(case: Case) -> None:
     right = case.expected_cost
     assert right is not None
-    pricing = Pricing(PriceTable({}), lambda _: None)
+    pricing = CostCalculator(PriceTable({}), lambda _: None)
     exchange = replace(case.exchange(), provider=right["provider"], started_at_us=PRICED_AT_US)
-    cost = pricing.priced(exchange, read_facts(exchange)).cost
+    cost = pricing.with_cost(exchange, read_facts(exchange)).cost
     assert cost is not None
     assert cost.nanousd == right["nanousd"]
 

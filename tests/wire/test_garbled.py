@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.request import Facts
+from gateway.models.request import Facts
 from gateway.wire import read_facts, reassemble
-from gateway.wire.fields import MAX_COUNT, MAX_TEXT
-from gateway.wire.framing import read_framing
-from gateway.wire.reading import FORMATS
+from gateway.wire.event_streams import read_events
+from gateway.wire.facts import FORMATS
+from gateway.wire.json_fields import MAX_COUNT, MAX_TEXT
 from tests.wire import frames
 from tests.wire.samples import ALL, STREAMS, Case, exchange
 
@@ -58,9 +58,9 @@ def distorted_streams(draw: st.DrawFn) -> tuple[Case, bytes]:
     """A recorded stream, some of whose events have values that nobody would expect there."""
     case = draw(st.sampled_from(STREAMS))
     pieces = []
-    stream = read_framing(case.content_type, case.body)
+    stream = read_events(case.content_type, case.body)
     assert stream is not None
-    for name, data in stream.arrived:
+    for name, data in stream.all_events:
         try:
             value = orjson.loads(data)
         except orjson.JSONDecodeError:

@@ -12,10 +12,10 @@ from genai_prices.data_snapshot import get_snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.request import NANO, Facts
+from gateway.models.request import NANOUSD_PER_USD, Facts
 from gateway.wire import endpoint_of, gemini, read_facts, reassemble
-from gateway.wire.gemini_usage import Modalities, add_up, split_by_modality
-from gateway.wire.prices import PriceTable, Seller
+from gateway.wire.gemini import Modalities, split_by_modality, to_usage
+from gateway.wire.pricing import PricedProvider, PriceTable
 from tests.wire.samples import exchange
 
 GOOGLE = next(provider for provider in get_snapshot().providers if provider.id == "google")
@@ -126,7 +126,7 @@ def test_a_model_that_has_a_price_has_a_cost_whatever_is_itemised(
     answered = gemini.read_answer({"modelVersion": model.id, "usageMetadata": counts | more})
     at_us = int(NOW.timestamp()) * 1_000_000
     assert (
-        PriceTable({}).cost(Seller("google"), (model.id,), answered.usage, answered.billing, at_us)
+        PriceTable({}).cost(PricedProvider("google"), (model.id,), answered.usage, answered.billing, at_us)
         is not None
     )
 
@@ -156,11 +156,11 @@ def test_a_cost_is_what_the_price_library_makes_of_the_same_answer(
     body = {"modelVersion": model.id, "usageMetadata": counts}
     answered = gemini.read_answer(body)
     at_us = int(NOW.timestamp()) * 1_000_000
-    cost = PriceTable({}).cost(Seller("google"), (model.id,), answered.usage, answered.billing, at_us)
+    cost = PriceTable({}).cost(PricedProvider("google"), (model.id,), answered.usage, answered.billing, at_us)
     _, usage = GOOGLE.extract_usage(body)
     price = model.calc_price(usage, GOOGLE, genai_request_timestamp=NOW)
     assert cost is not None
-    assert abs(cost.nanousd - price.total_price * NANO) <= 1
+    assert abs(cost.nanousd - price.total_price * NANOUSD_PER_USD) <= 1
 
 
 @given(st.none() | COUNTS, st.none() | COUNTS, st.none() | COUNTS, TOKENS, TOKENS, TOKENS)
@@ -172,7 +172,7 @@ def test_modalities_are_never_more_than_what_they_are_part_of(
     caches: Modalities,
     answers: Modalities,
 ) -> None:
-    usage = add_up(prompt, None, answer, None, cached, None)
+    usage = to_usage(prompt, None, answer, None, cached, None)
     units = split_by_modality(usage, prompts, caches, answers)
     read = sum(count for name, count in units.items() if name.startswith("cache_"))
     assert sum(count for name, count in units.items() if name.startswith("input_")) <= (

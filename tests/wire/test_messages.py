@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.exchange import Exchange, Identity, Outcome
-from gateway.wire.messages import LONGEST_TEXT, Message, read_messages
+from gateway.models.exchange import Exchange, Identity, Outcome
+from gateway.wire.messages import MAX_PART_CHARACTERS, Message, read_messages
 
 WEATHER = {"city": "Bonn"}
 CALL = {"type": "tool_call", "id": "c1", "name": "weather", "arguments": WEATHER}
@@ -163,9 +163,9 @@ def test_openai_s_responses() -> None:
 
 
 def test_what_is_too_long_is_cut() -> None:
-    request = {"messages": [{"role": "user", "content": "x" * 2 * LONGEST_TEXT}]}
+    request = {"messages": [{"role": "user", "content": "x" * 2 * MAX_PART_CHARACTERS}]}
     [asked], _ = messages("chat.completions", request, {})
-    assert asked["parts"] == [text("x" * LONGEST_TEXT + "…")]
+    assert asked["parts"] == [text("x" * MAX_PART_CHARACTERS + "…")]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from gateway.domain.exchange import Exchange
-from gateway.domain.request import Usage
-from gateway.recording.pricing import Pricing
+from gateway.models.exchange import Exchange
+from gateway.models.request import Usage
+from gateway.recording.interpreter import CostCalculator
 from gateway.wire import read_facts, reassemble
-from gateway.wire.prices import PriceTable
+from gateway.wire.pricing import PriceTable
 from tests.wire.samples import exchange
 
 SPEECH = b"ID3\x04\x00" + bytes(range(256)) * 100
@@ -22,7 +22,7 @@ def spoken(model: str, text: object, body: bytes = SPEECH, content_type: str = "
 
 
 def cost_of(one: Exchange) -> int | None:
-    cost = Pricing(PriceTable({}), lambda _: None).priced(one, read_facts(one)).cost
+    cost = CostCalculator(PriceTable({}), lambda _: None).with_cost(one, read_facts(one)).cost
     return None if cost is None else cost.nanousd
 
 

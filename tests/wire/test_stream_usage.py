@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.stream_usage import MAX_HELD_BYTES, UsageChunkFilter, ask_for_usage, may_hold_usage
+from gateway.wire.stream_usage import MAX_HELD_BYTES, UsageChunkFilter, add_usage_option, may_hold_usage
 
 ASKED = b'"stream_options":{"include_usage":true}'
 USAGE = b'data: {"id":"c","choices": [ ],"usage":{"prompt_tokens":1,"completion_tokens":2}}'
@@ -53,7 +53,7 @@ def through(pieces: list[bytes]) -> bytes:
     ],
 )
 def test_usage_is_asked_for_and_nothing_else_is_changed(asked: bytes, sent: bytes) -> None:
-    assert ask_for_usage(asked) == sent
+    assert add_usage_option(asked) == sent
     assert json.loads(sent)["stream_options"]["include_usage"] is True
 
 
@@ -74,7 +74,7 @@ def test_usage_is_asked_for_and_nothing_else_is_changed(asked: bytes, sent: byte
     ],
 )
 def test_what_asks_for_no_stream_or_is_not_understood_stays_as_it_is(body: bytes) -> None:
-    assert ask_for_usage(body) is None
+    assert add_usage_option(body) is None
 
 
 @pytest.mark.parametrize("ending", [b"\n\n", b"\r\n\r\n", b"\r\r"])

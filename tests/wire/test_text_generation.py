@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.request import Usage
+from gateway.models.request import Usage
 from gateway.wire import read_facts, reassemble
 from tests.wire.samples import exchange
 

@@ -1,12 +1,33 @@
-"""Helicone's dialect: feedback, scores and properties of requests, and the search for requests.
+"""Helicone API: feedback, scores, properties, request queries and log import."""
 
-Paths are in `face.py`, their handlers in `feedback.py` and `requests.py`. What may be sent is in `bodies.py`,
-rows in `rows.py`; `filters.py` and `sorting.py` translate searches, column by column as `columns.py` lists them
-and operator by operator as `operators.py` does. Called by the composition root alone.
+from __future__ import annotations
 
-Source: docs/rest/request and packages/filters/filterDefs.ts of https://github.com/Helicone/helicone.
-"""
+from gateway.api.helicone.feedback import DIALECT, FeedbackEndpoints
+from gateway.api.helicone.requests import RequestEndpoints
+from gateway.api.helicone.schemas import ErrorReply, render_error
+from gateway.feedback.rules import UpsertRule
+from gateway.query import RatedRequestReader
+from gateway.store.base import RequestProperties
+from gateway.web.endpoint import Api
 
-from gateway.api.helicone.face import helicone_face
+__all__ = ["helicone_api"]
 
-__all__ = ["helicone_face"]
+
+def helicone_api(
+    upserts: UpsertRule, tags: RequestProperties, requests: RatedRequestReader, max_body_bytes: int
+) -> Api:
+    """Return Helicone's face.
+
+    Args:
+        max_body_bytes: longest body taken.
+    """
+    return Api(
+        name=DIALECT,
+        prefixes=("/v1/request",),
+        endpoints=(
+            *FeedbackEndpoints(upserts, tags, max_body_bytes).endpoints(),
+            *RequestEndpoints(requests, max_body_bytes).endpoints(),
+        ),
+        render_error=render_error,
+        error_model=ErrorReply,
+    )

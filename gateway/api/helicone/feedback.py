@@ -5,32 +5,33 @@ from __future__ import annotations
 import orjson
 from aiohttp import web
 
-from gateway.api.helicone.bodies import (
+from gateway.api.helicone.schemas import (
+    DoneReply,
     FeedbackBody,
     PropertyBody,
     ScoreBody,
-    checked,
+    done_response,
     read_author,
-    request_id_of,
+    read_request_id,
+    validate_body_model,
 )
-from gateway.api.helicone.replies import DoneReply, done
-from gateway.domain.feedback import Kind, Source
-from gateway.domain.principal import Principal, Role
 from gateway.errors import NotFound
-from gateway.feedback.standing import StandingVote, StandingVotes, thumb
-from gateway.store.base import RequestTags
+from gateway.feedback.rules import UpsertFeedback, UpsertRule, thumb_feedback
+from gateway.models.feedback import Kind, Source
+from gateway.models.principal import Principal, Role
+from gateway.store.base import RequestProperties
 from gateway.web.bodies import read_json
-from gateway.web.face import Endpoint
+from gateway.web.endpoint import Endpoint
 
 DIALECT = "helicone"
 """What the dialect is called in rows."""
 
 
-class VerdictEndpoints:
+class FeedbackEndpoints:
     """Handlers of what is said about a request."""
 
-    def __init__(self, votes: StandingVotes, tags: RequestTags, max_body_bytes: int) -> None:
-        self._votes = votes
+    def __init__(self, upserts: UpsertRule, tags: RequestProperties, max_body_bytes: int) -> None:
+        self._upserts = upserts
         self._tags = tags
         self._max_body_bytes = max_body_bytes
 
@@ -49,7 +50,7 @@ class VerdictEndpoints:
                 body=FeedbackBody,
                 reply=DoneReply,
                 failures=(400, 404, 409, 413, 429, 503),
-                takes_tokens=True,
+                accepts_feedback_token=True,
             ),
             Endpoint(
                 method="POST",
@@ -61,7 +62,7 @@ class VerdictEndpoints:
                 body=ScoreBody,
                 reply=DoneReply,
                 failures=(400, 404, 409, 413, 429, 503),
-                takes_tokens=True,
+                accepts_feedback_token=True,
             ),
             Endpoint(
                 method="PUT",
@@ -79,38 +80,40 @@ class VerdictEndpoints:
     async def _rate(self, request: web.Request, principal: Principal) -> web.Response:
         author = read_author(request.headers.get("Helicone-User-Id"))
         body = await read_json(request, self._max_body_bytes)
-        rating = checked(FeedbackBody, body).rating
+        rating = validate_body_model(FeedbackBody, body).rating
         raw = orjson.dumps(body).decode()
-        vote = thumb(request_id_of(request), is_up=rating, author=author, raw=raw)
-        return done(await self._votes.cast([vote], principal, dialect=DIALECT))
+        item = thumb_feedback(read_request_id(request), is_up=rating, author=author, raw=raw)
+        return done_response(await self._upserts.upsert([item], principal, dialect=DIALECT))
 
     async def _score(self, request: web.Request, principal: Principal) -> web.Response:
-        given = checked(ScoreBody, await read_json(request, self._max_body_bytes))
-        votes = [to_score(request_id_of(request), name, value) for name, value in given.scores.items()]
-        return done(await self._votes.cast(votes, principal, dialect=DIALECT))
+        given = validate_body_model(ScoreBody, await read_json(request, self._max_body_bytes))
+        upserts = [
+            score_feedback(read_request_id(request), name, value) for name, value in given.scores.items()
+        ]
+        return done_response(await self._upserts.upsert(upserts, principal, dialect=DIALECT))
 
     async def _tag(self, request: web.Request, principal: Principal) -> web.Response:
-        given = checked(PropertyBody, await read_json(request, self._max_body_bytes))
-        request_id = request_id_of(request)
+        given = validate_body_model(PropertyBody, await read_json(request, self._max_body_bytes))
+        request_id = read_request_id(request)
         if not await self._tags.set_property(request_id, given.key, given.value, principal.tenant):
             raise NotFound("Request not found")
-        return done()
+        return done_response()
 
 
-def to_score(request_id: str, name: str, value: bool | float) -> StandingVote:
+def score_feedback(request_id: str, name: str, value: bool | float) -> UpsertFeedback:
     """Return the vote that one score is."""
-    return StandingVote(
+    return UpsertFeedback(
         request_id=request_id,
         kind=Kind.SCORE,
         metric=name,
         value=float(value),
-        score=_score_of(value),
+        score=_scaled_score(value),
         source=Source.CODE,
         raw=orjson.dumps({"scores": {name: value}}).decode(),
     )
 
 
-def _score_of(value: bool | float) -> float | None:
+def _scaled_score(value: bool | float) -> float | None:
     """A truth is as good or bad as can be. A number counts if it is on our scale; what others mean is unknown."""
     if isinstance(value, bool):
         return 1.0 if value else -1.0

@@ -1,19 +1,307 @@
-"""Filter trees: Helicone's become ours."""
+"""Filter trees of the Helicone API: tables, columns and operators become our filters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from types import MappingProxyType
 
-from gateway.api.helicone.columns import COLUMNS, NAMED, NESTED
-from gateway.api.helicone.operators import Column
-from gateway.domain.filter import EVERYTHING, MAX_TERMS, All, Any, Filter
 from gateway.errors import BadInput
-from gateway.web.validation import shown
+from gateway.models.clock import parse_time_us
+from gateway.models.exchange import lowercase_ascii
+from gateway.models.filters import MAX_FILTER_TERMS, NO_FILTER, AllOf, AnyOf, Comparison, Filter, Not, Op
+from gateway.models.request import NANOUSD_PER_USD
+from gateway.web.bodies import abbreviate
 
-ALL = "all"
+ColumnFilter = Callable[[str, object], Filter]
+"""Translates an operator and a value. Raises BadInput, without a field, for what the column does not take."""
+
+MAX_PATTERN = 100
+"""Longest pattern for a column of few and short values, in characters."""
+
+_NULL_VALUES = (None, "null")
+"""Values that stand for no value at all."""
+
+_ORDER_OPERATORS: Mapping[str, Op] = MappingProxyType(
+    {"equals": Op.EQ, "gte": Op.GE, "lte": Op.LE, "lt": Op.LT, "gt": Op.GT}
+)
+_NUMBER_OPERATORS = MappingProxyType({**_ORDER_OPERATORS, "not-equals": Op.NE})
+_EQUALITY_OPERATORS = MappingProxyType({"equals": Op.EQ, "not-equals": Op.NE})
+_TEXT_OPERATORS = (*_EQUALITY_OPERATORS, "like", "ilike", "contains", "not-contains")
+
+
+def text_column(field: str) -> ColumnFilter:
+    """A column of text."""
+
+    def to_filter(operator: str, value: object) -> Filter:
+        refuse_other_operator(operator, _TEXT_OPERATORS)
+        if operator in _EQUALITY_OPERATORS and value in _NULL_VALUES:
+            return Comparison(field, _EQUALITY_OPERATORS[operator], None)
+        wanted = require_text(value)
+        match operator:
+            case "equals" | "not-equals":
+                return Comparison(field, _EQUALITY_OPERATORS[operator], wanted)
+            case "like":
+                return Comparison(field, Op.LIKE, wanted)
+            case "ilike":
+                return Comparison(field, Op.ILIKE, wanted)
+            case "contains":
+                return Comparison(field, Op.ILIKE, f"%{wanted}%")
+            case _:
+                return Not(Comparison(field, Op.ILIKE, f"%{wanted}%"))
+
+    return to_filter
+
+
+def number_column(field: str, scale: int = 1) -> ColumnFilter:
+    """A column of numbers, which our field holds `scale` times as large."""
+
+    def to_filter(operator: str, value: object) -> Filter:
+        refuse_other_operator(operator, _NUMBER_OPERATORS)
+        if operator in _EQUALITY_OPERATORS and value in _NULL_VALUES:
+            return Comparison(field, _EQUALITY_OPERATORS[operator], None)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BadInput(f"must be a number; got {abbreviate(value)}.")
+        return Comparison(
+            field, _NUMBER_OPERATORS[operator], value if scale == 1 else _scale_exactly(value, scale)
+        )
+
+    return to_filter
+
+
+def dollar_column(field: str) -> ColumnFilter:
+    """A column of US dollars, which our field holds as billionths."""
+    return number_column(field, NANOUSD_PER_USD)
+
+
+def time_column(field: str) -> ColumnFilter:
+    """A column of times."""
+
+    def to_filter(operator: str, value: object) -> Filter:
+        refuse_other_operator(operator, _ORDER_OPERATORS)
+        return Comparison(field, _ORDER_OPERATORS[operator], _read_time_us(value))
+
+    return to_filter
+
+
+def boolean_column(field: str) -> ColumnFilter:
+    """A column of true and false."""
+
+    def to_filter(operator: str, value: object) -> Filter:
+        refuse_other_operator(operator, ("equals",))
+        if value in _NULL_VALUES:
+            return Comparison(field, Op.EQ, None)
+        if not isinstance(value, bool):
+            raise BadInput(f"must be true or false; got {abbreviate(value)}.")
+        return Comparison(field, Op.EQ, value)
+
+    return to_filter
+
+
+def enum_column(field: str, shown_as: Mapping[str, str], otherwise: str) -> ColumnFilter:
+    """A column of text that shows our field's values under other names, and all that have none as one."""
+
+    def to_filter(operator: str, value: object) -> Filter:
+        refuse_other_operator(operator, _TEXT_OPERATORS)
+        wanted = require_text(value)
+        chosen = [ours for ours, theirs in shown_as.items() if _text_matches(theirs, operator, wanted)]
+        is_meant = Comparison(field, Op.IN, tuple(chosen))
+        if not _text_matches(otherwise, operator, wanted):
+            return is_meant
+        return Not(Comparison(field, Op.IN, tuple(ours for ours in shown_as if ours not in chosen)))
+
+    return to_filter
+
+
+def name_column(field_of: Callable[[str], str]) -> ColumnFilter:
+    """A column of names: those under which a request has a value, in the field that each has."""
+
+    def to_filter(operator: str, value: object) -> Filter:
+        refuse_other_operator(operator, _EQUALITY_OPERATORS)
+        is_missing = Comparison(field_of(require_text(value)), Op.EQ, None)
+        return Not(is_missing) if operator == "equals" else is_missing
+
+    return to_filter
+
+
+def unsupported_column(reason: str) -> ColumnFilter:
+    """A column that there is, but that cannot be searched by here."""
+
+    def refuse(operator: str, value: object) -> Filter:
+        raise BadInput(f"cannot be searched by: {reason}.")
+
+    return refuse
+
+
+def require_text(value: object) -> str:
+    """Return a value that must be text. Raises BadInput for any other."""
+    if not isinstance(value, str):
+        raise BadInput(f"must be a string; got {abbreviate(value)}.")
+    return value
+
+
+def refuse_other_operator(operator: str, known: Mapping[str, Op] | tuple[str, ...]) -> None:
+    """Raise BadInput for an operator that a column does not take."""
+    if operator not in known:
+        raise BadInput("is not an operator of this column.", hint=f"It takes {', '.join(known)}.")
+
+
+def _scale_exactly(value: float, scale: int) -> int | float:
+    """The product, exact wherever it is a whole number: 0.1 dollars are 100,000,000 billionths."""
+    product = Decimal(str(value)) * scale
+    return int(product) if product == product.to_integral_value() else float(product)
+
+
+def _read_time_us(value: object) -> int:
+    try:
+        return parse_time_us(require_text(value), is_iso=True)
+    except ValueError:
+        raise BadInput(
+            f"must be a time such as 2026-01-31T09:30:00Z, a date or an age such as 7d; got {abbreviate(value)}."
+        ) from None
+
+
+def _text_matches(text: str, operator: str, wanted: str) -> bool:
+    match operator:
+        case "equals":
+            return text == wanted
+        case "not-equals":
+            return text != wanted
+        case "like":
+            return _matches_pattern(text, wanted)
+        case "ilike":
+            return _matches_pattern(text.lower(), wanted.lower())
+        case "contains":
+            return _matches_pattern(text.lower(), f"%{wanted.lower()}%")
+        case _:
+            return not _matches_pattern(text.lower(), f"%{wanted.lower()}%")
+
+
+def _matches_pattern(text: str, pattern: str) -> bool:
+    if len(pattern) > MAX_PATTERN:
+        raise BadInput(f"may have {MAX_PATTERN} characters.")
+    parts = ({"%": ".*", "_": "."}.get(character, re.escape(character)) for character in pattern)
+    return re.fullmatch("".join(parts), text, re.DOTALL) is not None
+
+
+PROVIDERS: Mapping[str, str] = MappingProxyType(
+    {
+        name.lower(): name
+        for name in (
+            "OPENAI", "ANTHROPIC", "AZURE", "LOCAL", "TOGETHER", "FIREWORKS", "PERPLEXITY", "GOOGLE",
+            "OPENROUTER", "GROQ", "COHERE", "MISTRAL", "DEEPINFRA", "AWS", "DEEPSEEK", "X", "NEBIUS", "NOVITA",
+        )
+    }
+)  # fmt: skip
+"""Helicone's names of providers, by the names that they have in our configuration."""
+
+OTHER_PROVIDER = "CUSTOM"
+"""Its name for a provider that has none."""
+
+_NO_COUNTRY = unsupported_column("where callers are is not kept")
+_NO_JOBS = unsupported_column("there are no jobs here")
+
+NO_INPUTS = "inputs of prompts stay in their bodies; what is to be found by name can be sent as a property"
+ONLY_CACHED = "of a cache it is only kept whether it answered"
+"""Why columns cannot be searched or sorted by."""
+
+
+def property_field_name(name: str) -> str:
+    """Return our field of a property. The case of names does not matter: they come from names of header fields."""
+    return f"property_in_any_case.{lowercase_ascii(name)}"
+
+
+TABLE_COLUMNS: Mapping[str, Mapping[str, ColumnFilter]] = MappingProxyType(
+    {
+        "request": {
+            "prompt": text_column("request_text"),
+            "created_at": time_column("started_at_us"),
+            "user_id": text_column("user"),
+            "auth_hash": unsupported_column("of a key its name alone is kept"),
+            "org_id": text_column("tenant"),
+            "id": text_column("request_id"),
+            "node_id": _NO_JOBS,
+            "model": text_column("requested_model"),
+            "modelOverride": text_column("stated_model"),
+            "path": text_column("path"),
+            "country_code": _NO_COUNTRY,
+            "prompt_id": text_column("prompt"),
+        },
+        "response": {
+            "body_tokens": number_column("total_tokens"),
+            "body_model": text_column("any_model"),
+            "body_completion": text_column("response_text"),
+            "status": number_column("status"),
+            "model": text_column("model"),
+        },
+        "feedback": {
+            "id": text_column("feedback.id"),
+            "created_at": time_column("feedback.updated_at_us"),
+            "rating": boolean_column("feedback.rating"),
+        },
+        "request_response_rmt": {
+            "latency": number_column("duration_ms"),
+            "status": number_column("status"),
+            "request_created_at": time_column("started_at_us"),
+            "response_created_at": time_column("ended_at_us"),
+            "model": text_column("any_model"),
+            "user_id": text_column("user"),
+            "organization_id": text_column("tenant"),
+            "node_id": _NO_JOBS,
+            "job_id": _NO_JOBS,
+            "threat": unsupported_column("requests are not checked for threats"),
+            "request_id": text_column("request_id"),
+            "prompt_id": text_column("prompt"),
+            "prompt_version": unsupported_column("prompts are kept by their name alone"),
+            "prompt_tokens": number_column("prompt_tokens"),
+            "completion_tokens": number_column("completion_tokens"),
+            "total_tokens": number_column("total_tokens"),
+            "prompt_cache_read_tokens": number_column("cached_tokens"),
+            "prompt_cache_write_tokens": number_column("cache_write_tokens"),
+            "time_to_first_token": number_column("first_byte_ms"),
+            "target_url": unsupported_column("of a target its provider alone is kept"),
+            "provider": enum_column("provider", PROVIDERS, OTHER_PROVIDER),
+            "request_body": text_column("request_text"),
+            "response_body": text_column("response_text"),
+            "assets": unsupported_column("files are kept as parts of bodies"),
+            "scores_column": name_column(lambda name: f"score.{name}"),
+            "helicone-score-feedback": boolean_column("feedback.rating"),
+            "cost": dollar_column("cost_nanousd"),
+            "cached": boolean_column("is_cached"),
+            "cache_enabled": unsupported_column(ONLY_CACHED),
+            "cache_reference_id": unsupported_column(ONLY_CACHED),
+            "property_key": name_column(property_field_name),
+            "country_code": _NO_COUNTRY,
+        },
+    }
+)
+"""Columns by table."""
+
+NAMED_TABLES: Mapping[str, Callable[[str], ColumnFilter]] = MappingProxyType(
+    {
+        "properties": lambda name: text_column(property_field_name(name)),
+        "values": lambda name: unsupported_column(NO_INPUTS),
+    }
+)
+"""Tables that have a column for any name."""
+
+NESTED_COLUMNS: Mapping[str, Mapping[str, Callable[[str], ColumnFilter]]] = MappingProxyType(
+    {
+        "request_response_rmt": {
+            "properties": NAMED_TABLES["properties"],
+            "search_properties": NAMED_TABLES["properties"],
+            "scores": lambda name: number_column(f"score.{name}"),
+        }
+    }
+)
+"""Columns that have a column for any name in them."""
+
+
+ALL_REQUESTS = "all"
 """The filter that every request passes."""
 
-_NODE = {"left", "operator", "right"}
+_NODE_KEYS = {"left", "operator", "right"}
 
 
 def to_filter(tree: object) -> Filter:
@@ -25,86 +313,88 @@ def to_filter(tree: object) -> Filter:
         BadInput: a table, column, operator or value is not known or not taken here, or there are more conditions
             than a filter may have, whatever comes behind them; names it.
     """
-    return _Walk().tree(tree, "filter")
+    return _FilterParser().tree(tree, "filter")
 
 
-class _Walk:
+class _FilterParser:
     """A walk through a tree, which counts conditions, and leaves without any. `at` is the path to a part."""
 
     def __init__(self) -> None:
         self._terms = 0
 
     def tree(self, tree: object, at: str) -> Filter:
-        if tree == ALL or tree is None:
+        if tree == ALL_REQUESTS or tree is None:
             self._count()
-            return EVERYTHING
-        given = _object(tree, at)
-        if given.keys() & _NODE:
+            return NO_FILTER
+        given = _require_object(tree, at)
+        if given.keys() & _NODE_KEYS:
             return self._node(given, at)
         before = self._terms
-        found = All(tuple(self._table(name, columns, f"{at}.{name}") for name, columns in given.items()))
+        found = AllOf(tuple(self._table(name, columns, f"{at}.{name}") for name, columns in given.items()))
         if self._terms == before:
             self._count()
         return found
 
     def _node(self, node: dict[str, object], at: str) -> Filter:
-        if node.keys() != _NODE:
+        if node.keys() != _NODE_KEYS:
             raise BadInput("must hold left, operator and right, and nothing else.", field=at)
         sides = (self.tree(node["left"], f"{at}.left"), self.tree(node["right"], f"{at}.right"))
         match node["operator"]:
             case "and":
-                return All(sides)
+                return AllOf(sides)
             case "or":
-                return Any(sides)
-        raise BadInput(f'must be "and" or "or"; got {shown(node["operator"])}.', field=f"{at}.operator")
+                return AnyOf(sides)
+        raise BadInput(f'must be "and" or "or"; got {abbreviate(node["operator"])}.', field=f"{at}.operator")
 
     def _table(self, table: str, columns: object, at: str) -> Filter:
-        given = _object(columns, at)
-        if table in NAMED:
-            of_name = NAMED[table]
-            return All(
+        given = _require_object(columns, at)
+        if table in NAMED_TABLES:
+            of_name = NAMED_TABLES[table]
+            return AllOf(
                 tuple(self._column(of_name(name), tests, f"{at}.{name}") for name, tests in given.items())
             )
-        if table not in COLUMNS:
-            raise _unknown("table", at, (*COLUMNS, *NAMED))
-        return All(
+        if table not in TABLE_COLUMNS:
+            raise _unknown_name_error("table", at, (*TABLE_COLUMNS, *NAMED_TABLES))
+        return AllOf(
             tuple(self._column_of(table, name, tests, f"{at}.{name}") for name, tests in given.items())
         )
 
     def _column_of(self, table: str, name: str, tests: object, at: str) -> Filter:
-        nested = NESTED.get(table, {})
+        nested = NESTED_COLUMNS.get(table, {})
         if name in nested:
-            inner = _object(tests, at)
-            return All(tuple(self._column(nested[name](key), inner[key], f"{at}.{key}") for key in inner))
-        if name not in COLUMNS[table]:
-            raise _unknown("column", at, (*COLUMNS[table], *nested))
-        return self._column(COLUMNS[table][name], tests, at)
+            inner = _require_object(tests, at)
+            return AllOf(tuple(self._column(nested[name](key), inner[key], f"{at}.{key}") for key in inner))
+        if name not in TABLE_COLUMNS[table]:
+            raise _unknown_name_error("column", at, (*TABLE_COLUMNS[table], *nested))
+        return self._column(TABLE_COLUMNS[table][name], tests, at)
 
-    def _column(self, column: Column, tests: object, at: str) -> Filter:
-        return All(tuple(self._test(column, name, value, at) for name, value in _object(tests, at).items()))
+    def _column(self, column: ColumnFilter, tests: object, at: str) -> Filter:
+        return AllOf(
+            tuple(self._test(column, name, value, at) for name, value in _require_object(tests, at).items())
+        )
 
-    def _test(self, column: Column, operator: str, value: object, at: str) -> Filter:
+    def _test(self, column: ColumnFilter, operator: str, value: object, at: str) -> Filter:
         self._count()
-        return _test(column, operator, value, at)
+        return _apply_operator(column, operator, value, at)
 
     def _count(self) -> None:
         self._terms += 1
-        if self._terms > MAX_TERMS:
-            raise BadInput(f"may hold {MAX_TERMS} conditions.", field="filter")
+        if self._terms > MAX_FILTER_TERMS:
+            raise BadInput(f"may hold {MAX_FILTER_TERMS} conditions.", field="filter")
 
 
-def _test(column: Column, operator: str, value: object, at: str) -> Filter:
+def _apply_operator(column: ColumnFilter, operator: str, value: object, at: str) -> Filter:
     try:
         return column(operator, value)
     except BadInput as problem:
         raise BadInput(problem.message, field=f"{at}.{operator}", hint=problem.hint) from None
 
 
-def _object(value: object, at: str) -> dict[str, object]:
+def _require_object(value: object, at: str) -> dict[str, object]:
     if isinstance(value, dict):
         return value
-    raise BadInput(f"must be an object; got {shown(value)}.", field=at)
+    raise BadInput(f"must be an object; got {abbreviate(value)}.", field=at)
 
 
-def _unknown(what: str, at: str, known: Iterable[str]) -> BadInput:
+def _unknown_name_error(what: str, at: str, known: Iterable[str]) -> BadInput:
     return BadInput(f"is not a {what} known here.", field=at, hint=f"There are {', '.join(known)}.")

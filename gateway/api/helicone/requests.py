@@ -1,23 +1,115 @@
-"""Reading requests: one by its id, or those that a filter finds."""
+"""`/v1/request`: read one request, or query many with a filter and a sort order."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
-from gateway.api.helicone.bodies import QueryBody, checked, request_id_of
-from gateway.api.helicone.filters import to_filter
-from gateway.api.helicone.replies import RowReply, RowsReply, one_row, rows
-from gateway.api.helicone.rows import to_row
-from gateway.api.helicone.sorting import to_sort
-from gateway.domain.filter import All, Any, Filter, Is, Op, Page
-from gateway.domain.principal import Principal, Role
+from gateway.api.helicone.filters import NO_INPUTS, ONLY_CACHED, property_field_name, to_filter
+from gateway.api.helicone.schemas import (
+    QueryBody,
+    RowReply,
+    RowsReply,
+    read_request_id,
+    row_response,
+    rows_response,
+    to_row,
+    validate_body_model,
+)
 from gateway.errors import BadInput
-from gateway.query import JudgedRequests
-from gateway.web.bodies import read_question
-from gateway.web.face import Endpoint, Parameter
-from gateway.web.validation import shown
+from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.principal import Principal, Role
+from gateway.query import RatedRequestReader
+from gateway.web.bodies import abbreviate, read_query_body
+from gateway.web.endpoint import Endpoint, Parameter
+
+NEWEST_FIRST = Sort("started_at_us", descending=True)
+
+SORT_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "created_at": "started_at_us",
+        "latency": "duration_ms",
+        "total_tokens": "total_tokens",
+        "completion_tokens": "completion_tokens",
+        "prompt_tokens": "prompt_tokens",
+        "user_id": "user",
+        "body_model": "any_model",
+        "is_cached": "is_cached",
+        "request_prompt": "request_text",
+        "response_text": "response_text",
+        "cost_usd": "cost_nanousd",
+        "time_to_first_token": "first_byte_ms",
+    }
+)
+"""Our fields by the columns that requests can be sorted by; besides them there are `properties` and `random`."""
+
+UNSUPPORTED_SORTS: Mapping[str, str] = MappingProxyType(
+    {
+        "cache_created_at": ONLY_CACHED,
+        "last_active": "it is about users, not requests",
+        "values": NO_INPUTS,
+    }
+)
+"""Helicone's other columns, and why requests cannot be sorted by them."""
+
+
+def to_sort(order: object) -> Sort:
+    """Translate an order: `{column: "asc" | "desc"}`, of several columns the first one first;
+    `{"properties": {name: …}}` among them; or `{"random": true}`.
+
+    Raises:
+        BadInput: it names a column that requests cannot be sorted by here, or no direction.
+    """
+    if order is None or order == {}:
+        return NEWEST_FIRST
+    columns = _require_sort_object(order, "sort")
+    if "random" in columns:
+        return _random_sort(columns)
+    *others, last = [key for column in columns for key in _sort_keys(column, columns[column])]
+    for key in reversed(others):
+        last = Sort(key.field, key.descending, then=last)
+    return last
+
+
+def _random_sort(columns: dict[str, object]) -> Sort:
+    if len(columns) > 1:
+        raise BadInput("goes with no other column.", field="sort.random")
+    if columns["random"] is not True:
+        raise BadInput(f"must be true; got {abbreviate(columns['random'])}.", field="sort.random")
+    return Sort("random")
+
+
+def _sort_keys(column: str, given: object) -> list[Sort]:
+    """What a column says alone: one order, or one for each property that it names."""
+    at = f"sort.{column}"
+    if column == "properties":
+        names = _require_sort_object(given, at)
+        return [
+            _sort_key(property_field_name(name), direction, f"{at}.{name}")
+            for name, direction in names.items()
+        ]
+    if column in UNSUPPORTED_SORTS:
+        raise BadInput(f"cannot be sorted by: {UNSUPPORTED_SORTS[column]}.", field=at)
+    if column not in SORT_COLUMNS:
+        known = f"There are {', '.join(SORT_COLUMNS)}, properties and random."
+        raise BadInput("is no column to sort by here.", field=at, hint=known)
+    return [_sort_key(SORT_COLUMNS[column], given, at)]
+
+
+def _sort_key(field: str, direction: object, at: str) -> Sort:
+    if direction not in ("asc", "desc"):
+        raise BadInput(f'must be "asc" or "desc"; got {abbreviate(direction)}.', field=at)
+    return Sort(field, descending=direction == "desc")
+
+
+def _require_sort_object(given: object, at: str) -> dict[str, object]:
+    if isinstance(given, dict) and given:
+        return given
+    raise BadInput(f"must be an object that names what to sort by; got {abbreviate(given)}.", field=at)
+
 
 INCLUDE_BODY = Parameter(
     "includeBody", "Whether to answer with the bodies as well.", {"type": "boolean", "default": False}
@@ -29,7 +121,7 @@ QUERY_PATHS = ("/v1/request/query", "/v1/request/query-clickhouse")
 class RequestEndpoints:
     """Handlers of what is asked about requests."""
 
-    def __init__(self, requests: JudgedRequests, max_body_bytes: int) -> None:
+    def __init__(self, requests: RatedRequestReader, max_body_bytes: int) -> None:
         self._requests = requests
         self._max_body_bytes = max_body_bytes
 
@@ -67,34 +159,36 @@ class RequestEndpoints:
         )
 
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        has_body = _read_flag(request.query.get(INCLUDE_BODY.name, "false"))
-        found = await self._requests.find_one(request_id_of(request), principal.tenant)
+        has_body = _read_boolean(request.query.get(INCLUDE_BODY.name, "false"))
+        found = await self._requests.find_one(read_request_id(request), principal.tenant)
         if not has_body:
-            return one_row(to_row(found))
-        [logged] = await self._requests.read_bodies([found])
-        return await asyncio.to_thread(lambda: one_row(to_row(found, logged)))
+            return row_response(to_row(found))
+        [logged] = await self._requests.read_payloads([found])
+        return await asyncio.to_thread(lambda: row_response(to_row(found, logged)))
 
     async def _query(self, request: web.Request, principal: Principal) -> web.Response:
-        asked = checked(QueryBody, await read_question(request, self._max_body_bytes))
-        page = Page(10 if asked.limit is None else asked.limit, asked.offset or 0)
-        found = await self._requests.find(_where(asked), to_sort(asked.sort), page, principal.tenant)
-        logged = await self._requests.read_bodies(found)
+        query_body = validate_body_model(QueryBody, await read_query_body(request, self._max_body_bytes))
+        page = Page(10 if query_body.limit is None else query_body.limit, query_body.offset or 0)
+        found = await self._requests.find(
+            _query_filter(query_body), to_sort(query_body.sort), page, principal.tenant
+        )
+        logged = await self._requests.read_payloads(found)
         # Long bodies take long to write, and other callers' streams go through this thread.
-        return await asyncio.to_thread(lambda: rows(list(map(to_row, found, logged))))
+        return await asyncio.to_thread(lambda: rows_response(list(map(to_row, found, logged))))
 
 
-def _where(asked: QueryBody) -> Filter:
-    parts = [to_filter(asked.filter)]
-    if asked.isCached:
-        parts.append(Is("is_cached", Op.EQ, True))
-    if asked.isScored is not None:
-        parts.append(Is("is_scored", Op.EQ, asked.isScored))
-    if asked.isPartOfExperiment:
-        parts.append(Any())
-    return All(tuple(parts))
+def _query_filter(query_body: QueryBody) -> Filter:
+    parts = [to_filter(query_body.filter)]
+    if query_body.isCached:
+        parts.append(Comparison("is_cached", Op.EQ, True))
+    if query_body.isScored is not None:
+        parts.append(Comparison("is_scored", Op.EQ, query_body.isScored))
+    if query_body.isPartOfExperiment:
+        parts.append(AnyOf())
+    return AllOf(tuple(parts))
 
 
-def _read_flag(text: str) -> bool:
+def _read_boolean(text: str) -> bool:
     if text not in ("true", "false"):
-        raise BadInput(f"must be true or false; got {shown(text)}.", field=INCLUDE_BODY.name)
+        raise BadInput(f"must be true or false; got {abbreviate(text)}.", field=INCLUDE_BODY.name)
     return text == "true"

@@ -4,8 +4,7 @@ Handlers translate between HTTP and `gateway.query`, shapes say what replies loo
 found and who sees it are not here. Used by the composition root.
 """
 
-from gateway.api.native.documentation import documentation_face
-from gateway.api.native.face import native_face
-from gateway.api.native.openapi import build_openapi
+from gateway.api.native.routes import documentation_api, native_api
+from gateway.web.openapi import build_openapi
 
-__all__ = ["build_openapi", "documentation_face", "native_face"]
+__all__ = ["build_openapi", "documentation_api", "native_api"]

@@ -5,18 +5,17 @@ from __future__ import annotations
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.native.filters import read_audit_search
-from gateway.api.native.parameters import AUDIT_PARAMETERS
-from gateway.api.native.replies import NextCursor, Shape, reply
-from gateway.api.native.shapes import Time
-from gateway.domain.audit import AuditEntry, Via
-from gateway.domain.clock import rfc_3339
-from gateway.domain.principal import Principal, Role
+from gateway.api.native.filters import AUDIT_PARAMETERS, read_audit_query
+from gateway.api.native.http_responses import NextCursor, Schema, json_response
+from gateway.api.native.schemas import Time
+from gateway.models.audit import AuditChannel, AuditEntry
+from gateway.models.clock import format_rfc3339
+from gateway.models.principal import Principal, Role
 from gateway.query import AuditReader
-from gateway.web.face import Endpoint
+from gateway.web.endpoint import Endpoint
 
 
-class AuditRow(Shape):
+class AuditRow(Schema):
     """One action."""
 
     audit_id: str
@@ -24,7 +23,7 @@ class AuditRow(Shape):
     actor: str | None = Field(
         description="Name of the key; for commands, of the operating system's user; null where no key is needed."
     )
-    via: Via
+    via: AuditChannel
     tenant: str | None = Field(description="Whose rows alone the actor could change; null: all.")
     action: str = Field(description="The endpoint, or the command.")
     target: str | None = Field(description="What it was done to; null for a person, whose name is not kept.")
@@ -36,12 +35,12 @@ class AuditRow(Shape):
     def of(cls, entry: AuditEntry) -> AuditRow:
         """Return an entry as it is shown."""
         return cls(
-            audit_id=entry.audit_id, at=rfc_3339(entry.at_us), actor=entry.actor, via=entry.via,
+            audit_id=entry.audit_id, at=format_rfc3339(entry.at_us), actor=entry.actor, via=entry.via,
             tenant=entry.tenant, action=entry.action, target=entry.target, outcome=entry.outcome,
         )  # fmt: skip
 
 
-class AuditListReply(Shape):
+class AuditListReply(Schema):
     data: list[AuditRow] = Field(description="Newest first.")
     next_cursor: NextCursor
 
@@ -70,7 +69,7 @@ class AuditEndpoints:
         )
 
     async def _find(self, request: web.Request, principal: Principal) -> web.Response:
-        search = read_audit_search(request.query.items())
+        search = read_audit_query(request.query.items())
         found = await self._audit.find(search.where, search.limit, search.after, principal.tenant)
-        cursor = None if found.next_mark is None else "{}.{}".format(*found.next_mark)
-        return reply(AuditListReply(data=list(map(AuditRow.of, found.entries)), next_cursor=cursor))
+        cursor = None if found.next_cursor is None else "{}.{}".format(*found.next_cursor)
+        return json_response(AuditListReply(data=list(map(AuditRow.of, found.entries)), next_cursor=cursor))

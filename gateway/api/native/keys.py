@@ -5,17 +5,17 @@ from __future__ import annotations
 from aiohttp import web
 from pydantic import Field
 
-from gateway.access.allowances import Allowances
-from gateway.access.keys import KeyRing, KeySource
-from gateway.api.native.replies import Shape, reply
-from gateway.api.native.shapes import Time
-from gateway.domain.clock import rfc_3339
-from gateway.domain.limit import LimitUsage, Unit, Window
-from gateway.domain.principal import Principal, Role
-from gateway.web.face import ANY_ROLE, Endpoint
+from gateway.api.native.http_responses import Schema, json_response
+from gateway.api.native.schemas import Time
+from gateway.auth.api_keys import ApiKeys, KeySource
+from gateway.auth.quotas import Quotas
+from gateway.models.clock import format_rfc3339
+from gateway.models.principal import Principal, Role
+from gateway.models.quota import QuotaStatus, Unit, Window
+from gateway.web.endpoint import ANY_ROLE, Endpoint
 
 
-class LimitRow(Shape):
+class LimitRow(Schema):
     """One limit of a key, in the window at hand."""
 
     limit: str = Field(description="As it is written in the configuration, such as `600 requests/minute`.")
@@ -27,17 +27,17 @@ class LimitRow(Shape):
     resets_at: Time = Field(description="When the window ends, and `used` is 0 again.")
 
     @classmethod
-    def of(cls, usage: LimitUsage) -> LimitRow:
+    def of(cls, usage: QuotaStatus) -> LimitRow:
         """Return a limit as it is shown."""
         limit = usage.limit
         return cls(
-            limit=str(limit), unit=limit.unit, window=limit.window, allowed=limit.in_units(limit.amount),
-            used=limit.in_units(usage.used), remaining=limit.in_units(usage.remaining),
-            resets_at=rfc_3339(usage.resets_at_us),
+            limit=str(limit), unit=limit.unit, window=limit.window, allowed=limit.to_units(limit.amount),
+            used=limit.to_units(usage.used), remaining=limit.to_units(usage.remaining),
+            resets_at=format_rfc3339(usage.resets_at_us),
         )  # fmt: skip
 
 
-class KeyRow(Shape):
+class KeyRow(Schema):
     """A gateway key that is valid; never the key itself."""
 
     name: str | None = Field(description="null where no key is needed.")
@@ -49,16 +49,16 @@ class KeyRow(Shape):
     limits: list[LimitRow] = Field(description="None: it may use as much as it likes.")
 
 
-class KeyListReply(Shape):
+class KeyListReply(Schema):
     data: list[KeyRow] = Field(description="Those of the configuration first.")
 
 
 class KeyEndpoints:
     """Handlers of the paths of gateway keys."""
 
-    def __init__(self, keys: KeyRing, allowances: Allowances) -> None:
+    def __init__(self, keys: ApiKeys, quotas: Quotas) -> None:
         self._keys = keys
-        self._allowances = allowances
+        self._quotas = quotas
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return the paths and what is found there."""
@@ -85,13 +85,13 @@ class KeyEndpoints:
         )
 
     async def _list(self, request: web.Request, principal: Principal) -> web.Response:
-        await self._allowances.refresh()
-        rows = [self._row(each) for each in self._keys.sources() if principal.sees(each.tenant)]
-        return reply(KeyListReply(data=rows))
+        await self._quotas.refresh()
+        rows = [self._row(each) for each in self._keys.sources() if principal.can_see(each.tenant)]
+        return json_response(KeyListReply(data=rows))
 
     async def _own(self, request: web.Request, principal: Principal) -> web.Response:
-        await self._allowances.refresh()
-        return reply(self._row(principal))
+        await self._quotas.refresh()
+        return json_response(self._row(principal))
 
     def _row(self, principal: Principal) -> KeyRow:
         return KeyRow(
@@ -99,5 +99,5 @@ class KeyEndpoints:
             source=self._keys.sources().get(principal),
             roles=sorted(principal.roles),
             tenant=principal.tenant,
-            limits=[LimitRow.of(usage) for usage in self._allowances.usage(principal)],
+            limits=[LimitRow.of(usage) for usage in self._quotas.usage(principal)],
         )

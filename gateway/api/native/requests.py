@@ -6,16 +6,21 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from gateway.api.native.filters import Search, read_search
-from gateway.api.native.parameters import MAX_LIMIT, SEARCH_PARAMETERS
-from gateway.api.native.replies import PRIVATE, refuse_unknown_keys, reply
-from gateway.api.native.shapes import ListReply, LoggedRequestReply, LoggedRow
-from gateway.api.native.table import CSV, csv_page, csv_stream, wants_csv
-from gateway.domain.principal import Principal, Role
+from gateway.api.native.filters import MAX_LIMIT, SEARCH_PARAMETERS, ListQuery, read_request_query
+from gateway.api.native.http_responses import (
+    CSV_TYPE,
+    NO_STORE_HEADERS,
+    csv_response,
+    json_response,
+    refuse_unknown_keys,
+    stream_csv,
+    wants_csv,
+)
+from gateway.api.native.schemas import ListReply, LoggedRequestReply, LoggedRow
 from gateway.errors import BadInput, NotFound
+from gateway.models.principal import Principal, Role
 from gateway.query import RequestReader
-from gateway.web.face import Endpoint, Parameter
-from gateway.web.query_string import refuse_unknown
+from gateway.web.endpoint import Endpoint, Parameter, refuse_unknown_params
 
 RAW = Parameter(
     "raw",
@@ -45,7 +50,7 @@ class RequestEndpoints:
                 "each row once, while new ones are added.",
                 parameters=SEARCH_PARAMETERS,
                 reply=ListReply,
-                reply_types=(CSV,),
+                reply_types=(CSV_TYPE,),
                 failures=(400, 503, 504),
             ),
             Endpoint(
@@ -64,17 +69,17 @@ class RequestEndpoints:
         )
 
     async def _find(self, request: web.Request, principal: Principal) -> web.StreamResponse:
-        search = read_search(request.query.items())
+        search = read_request_query(request.query.items())
         if wants_csv(request) and "limit" not in request.query:
-            return await csv_stream(request, "requests", LoggedRow, self._all(search, principal.tenant))
+            return await stream_csv(request, "requests", LoggedRow, self._all(search, principal.tenant))
         found = await self._requests.find(search.where, search.limit, search.after, principal.tenant)
         shown = ListReply.of(found)
         if wants_csv(request):
             refuse_unknown_keys(found.unknown_keys)
-            return csv_page(request, "requests", LoggedRow, shown.data, shown.next_cursor)
-        return reply(shown)
+            return csv_response(request, "requests", LoggedRow, shown.data, shown.next_cursor)
+        return json_response(shown)
 
-    async def _all(self, search: Search[int], tenant: str | None) -> AsyncIterator[list[LoggedRow]]:
+    async def _all(self, search: ListQuery[int], tenant: str | None) -> AsyncIterator[list[LoggedRow]]:
         """All that is found from a place on, slice by slice."""
         cursor, is_first = search.after, True
         while is_first or cursor is not None:
@@ -84,14 +89,14 @@ class RequestEndpoints:
             cursor, is_first = found.next_cursor, False
 
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        refuse_unknown(request.query, [RAW.name, TRACE_ID.name])
+        refuse_unknown_params(request.query, [RAW.name, TRACE_ID.name])
         side = request.query.get(RAW.name)
         if side not in (None, "request", "response"):
             raise BadInput("must be request or response.", field=RAW.name)
         trace_id = request.query.get(TRACE_ID.name)
         logged = await self._requests.show(request.match_info["request_id"], principal.tenant, trace_id)
         if side is None:
-            return reply(LoggedRequestReply.of_logged(logged))
+            return json_response(LoggedRequestReply.of_logged(logged))
         message = logged.request if side == "request" else logged.response
         if message is None:
             raise NotFound("no payload was kept of this request.", field=RAW.name)
@@ -103,5 +108,5 @@ def _download(body: bytes, filename: str) -> web.Response:
     return web.Response(
         body=body,
         content_type="application/octet-stream",
-        headers={**PRIVATE, "Content-Disposition": f'attachment; filename="{filename}"'},
+        headers={**NO_STORE_HEADERS, "Content-Disposition": f'attachment; filename="{filename}"'},
     )

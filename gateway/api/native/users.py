@@ -7,34 +7,40 @@ import asyncio
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.native.erasing import (
+from gateway.api.native.filters import read_boolean
+from gateway.api.native.http_responses import (
     DRY_RUN,
     ErasedReply,
-    erase_unless_dry,
+    NextCursor,
+    Schema,
+    UnknownKeys,
+    erase_response,
+    json_response,
     target_without_person,
 )
-from gateway.api.native.figures import TimedFigures, timed_figures
-from gateway.api.native.parameters import read_switch
-from gateway.api.native.questions import USER_PARAMETERS, read_user_question
-from gateway.api.native.replies import NextCursor, Shape, UnknownKeys, reply
-from gateway.api.native.shapes import Time, rfc_3339
-from gateway.domain.principal import Principal, Role
-from gateway.erasing import Eraser
+from gateway.api.native.metrics import (
+    USER_PARAMETERS,
+    TimedMetricsFields,
+    read_users_request,
+    timed_metrics_fields,
+)
+from gateway.api.native.schemas import Time, format_time
+from gateway.models.principal import Principal, Role
 from gateway.query import User, UserReader, UserSlice
-from gateway.web.face import Endpoint
-from gateway.web.query_string import once_each, refuse_unknown
+from gateway.query.erasure import ErasureService
+from gateway.web.endpoint import Endpoint, refuse_unknown_params, unique_params
 
 # Names may hold slashes. One at the very end has to be sent as %2F.
-PATH = "/api/v1/users/{user:.*[^/]}"
+USER_PATH = "/api/v1/users/{user:.*[^/]}"
 
 
-class UserFields(Shape):
+class UserFields(Schema):
     user: str
     last_seen_at: Time | None = Field(description="When the latest of their requests started.")
     feedback_given: int = Field(description="Entries of which they are the author, on whatever.")
 
 
-class UserRow(TimedFigures, UserFields):
+class UserRow(TimedMetricsFields, UserFields):
     """An end user, with the figures of their requests and of what was said of those."""
 
     @classmethod
@@ -43,14 +49,14 @@ class UserRow(TimedFigures, UserFields):
         return cls.model_validate(
             {
                 "user": user.name,
-                "last_seen_at": rfc_3339(figures.usage.last_started_at_us or None),
+                "last_seen_at": format_time(figures.usage.last_started_at_us or None),
                 "feedback_given": user.given,
-                **timed_figures(figures.usage, figures.verdicts, figures.latencies),
+                **timed_metrics_fields(figures.usage, figures.verdicts, figures.latencies),
             }
         )
 
 
-class UserListReply(Shape):
+class UserListReply(Schema):
     data: list[UserRow]
     next_cursor: NextCursor
     unknown_keys: UnknownKeys
@@ -59,7 +65,7 @@ class UserListReply(Shape):
 class UserEndpoints:
     """Handlers of the users' paths."""
 
-    def __init__(self, users: UserReader, eraser: Eraser) -> None:
+    def __init__(self, users: UserReader, eraser: ErasureService) -> None:
         self._users = users
         self._eraser = eraser
 
@@ -80,7 +86,7 @@ class UserEndpoints:
             ),
             Endpoint(
                 method="GET",
-                path=PATH,
+                path=USER_PATH,
                 handler=self._show,
                 role=Role.READ,
                 summary="Read one user",
@@ -91,7 +97,7 @@ class UserEndpoints:
             ),
             Endpoint(
                 method="DELETE",
-                path=PATH,
+                path=USER_PATH,
                 handler=self._erase,
                 role=Role.ADMIN,
                 summary="Erase a user",
@@ -106,25 +112,27 @@ class UserEndpoints:
         )
 
     async def _find(self, request: web.Request, principal: Principal) -> web.Response:
-        asked = read_user_question(request.query.items(), principal.tenant)
-        found = await self._users.find(asked.question, asked.prefix, asked.order, asked.page)
+        parsed = read_users_request(request.query.items(), principal.tenant)
+        found = await self._users.find(parsed.metrics_query, parsed.prefix, parsed.order, parsed.page)
         cursor = None if found.next_offset is None else str(found.next_offset)
         # Percentiles of many users take long, and other callers' streams go through this thread.
-        rows = await asyncio.to_thread(_rows, found)
-        return reply(UserListReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys)))
+        rows = await asyncio.to_thread(_user_rows, found)
+        return json_response(
+            UserListReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
+        )
 
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        refuse_unknown(request.query, ())
+        refuse_unknown_params(request.query, ())
         user = await self._users.show(request.match_info["user"], principal.tenant)
-        return reply(UserRow.of(user))
+        return json_response(UserRow.of(user))
 
     async def _erase(self, request: web.Request, principal: Principal) -> web.Response:
-        given = once_each(request.query.items())
-        refuse_unknown(given, [DRY_RUN.name])
-        is_dry = read_switch(given, DRY_RUN)
-        belongings = await self._eraser.of_user(request.match_info["user"], principal)
-        return await erase_unless_dry(self._eraser, belongings, is_dry)
+        given = unique_params(request.query.items())
+        refuse_unknown_params(given, [DRY_RUN.name])
+        is_dry = read_boolean(given, DRY_RUN)
+        belongings = await self._eraser.find_user_scope(request.match_info["user"], principal)
+        return await erase_response(self._eraser, belongings, is_dry)
 
 
-def _rows(found: UserSlice) -> list[UserRow]:
+def _user_rows(found: UserSlice) -> list[UserRow]:
     return [UserRow.of(user) for user in found.users]

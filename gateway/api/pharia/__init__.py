@@ -4,6 +4,6 @@ Paths and handlers are in `feedback.py`, bodies in `bodies.py`, entries as they 
 may be searched for in `searching.py`, errors in `errors.py`. Called by `gateway.app` alone.
 """
 
-from gateway.api.pharia.feedback import pharia_face
+from gateway.api.pharia.feedback import pharia_api
 
-__all__ = ["pharia_face"]
+__all__ = ["pharia_api"]

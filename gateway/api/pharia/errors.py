@@ -21,11 +21,11 @@ from gateway.errors import (
     Unauthorized,
     Unprocessable,
 )
-from gateway.web.validation import IDEMPOTENCY_KEY
+from gateway.web.bodies import IDEMPOTENCY_KEY
 
-Steps = tuple[str | int, ...]
+Location = tuple[str | int, ...]
 
-_PLACES: dict[str | None, Steps] = {
+_FIELD_LOCATIONS: dict[str | None, Location] = {
     IDEMPOTENCY_KEY: ("header", IDEMPOTENCY_KEY),
     "feedback_id": ("path", "feedback_id"),
     "limit": ("query", "limit"),
@@ -33,10 +33,10 @@ _PLACES: dict[str | None, Steps] = {
 }
 
 
-_NONE = ("none is not an allowed value", "type_error.none.not_allowed")
-_INTEGER = ("value is not a valid integer", "type_error.integer")
-_UUID = ("value is not a valid uuid", "type_error.uuid")
-_FINDINGS: Mapping[str, tuple[str, str]] = {
+_NONE_ERROR = ("none is not an allowed value", "type_error.none.not_allowed")
+_INTEGER_ERROR = ("value is not a valid integer", "type_error.integer")
+_UUID_ERROR = ("value is not a valid uuid", "type_error.uuid")
+_PYDANTIC_1_ERRORS: Mapping[str, tuple[str, str]] = {
     "missing": ("field required", "value_error.missing"),
     "string_type": ("str type expected", "type_error.str"),
     "string_too_short": (
@@ -48,16 +48,16 @@ _FINDINGS: Mapping[str, tuple[str, str]] = {
         "value_error.any_str.max_length",
     ),
     "dict_type": ("value is not a valid dict", "type_error.dict"),
-    "int_type": _INTEGER,
-    "int_parsing": _INTEGER,
-    "int_parsing_size": _INTEGER,
+    "int_type": _INTEGER_ERROR,
+    "int_parsing": _INTEGER_ERROR,
+    "int_parsing_size": _INTEGER_ERROR,
     "greater_than_equal": (
         "ensure this value is greater than or equal to {ge}",
         "value_error.number.not_ge",
     ),
     "less_than_equal": ("ensure this value is less than or equal to {le}", "value_error.number.not_le"),
-    "uuid_type": _UUID,
-    "uuid_parsing": _UUID,
+    "uuid_type": _UUID_ERROR,
+    "uuid_parsing": _UUID_ERROR,
     "extra_forbidden": ("extra fields not permitted", "value_error.extra"),
 }
 """Message and type in pydantic 1 of what a later one finds, by its type there."""
@@ -81,7 +81,7 @@ class ErrorResponse(BaseModel):
     detail: list[Detail]
 
 
-class Invalid(Unprocessable):
+class ValidationFailed(Unprocessable):
     """Values that are not allowed, each with its place.
 
     Args:
@@ -93,18 +93,18 @@ class Invalid(Unprocessable):
         self.details = details
 
 
-def invalid(error: ValidationError, place: str) -> Invalid:
+def validation_failed(error: ValidationError, place: str) -> ValidationFailed:
     """Return pydantic's findings about what came in `place`: one detail each."""
     details = []
     for found in error.errors(include_url=False):
-        msg, kind = _finding(found["type"], found["msg"], found["input"], found.get("ctx", {}))
+        msg, kind = _pydantic_1_error(found["type"], found["msg"], found["input"], found.get("ctx", {}))
         details.append(Detail(loc=[place, *found["loc"]], msg=msg, type=kind))
-    return Invalid(details)
+    return ValidationFailed(details)
 
 
-def draw_error(error: GatewayError) -> web.Response:
+def render_error(error: GatewayError) -> web.Response:
     """Draw an error in this dialect, which says 422 for all that is wrong with a request's content."""
-    details = error.details if isinstance(error, Invalid) else [_detail(error)]
+    details = error.details if isinstance(error, ValidationFailed) else [_detail(error)]
     body = ErrorResponse(detail=details).model_dump()
     status = 422 if error.status == BadInput.status else error.status
     # A message or a step may quote what is no UTF-8.
@@ -113,30 +113,32 @@ def draw_error(error: GatewayError) -> web.Response:
 
 
 def _detail(error: GatewayError) -> Detail:
-    place = _place(error)
+    place = _location_of(error)
     if isinstance(error, NotFound) and place:
         return Detail(loc=list(place), msg="Feedback not found", type=error.code)
     message = f"{error.message} {error.hint}" if error.hint else error.message
     is_inside_body = place == ("body",) and error.field not in (None, "body")
     return Detail(
-        loc=list(place), msg=f"{error.field}: {message}" if is_inside_body else message, type=_type(error)
+        loc=list(place),
+        msg=f"{error.field}: {message}" if is_inside_body else message,
+        type=_error_type(error),
     )
 
 
-def _finding(kind: str, msg: str, given: object, context: Mapping[str, object]) -> tuple[str, str]:
+def _pydantic_1_error(kind: str, msg: str, given: object, context: Mapping[str, object]) -> tuple[str, str]:
     """Message and type of what pydantic has found wrong with a value."""
     if given is None and kind.endswith("_type"):
-        return _NONE
+        return _NONE_ERROR
     if kind == "value_error":
         is_time = isinstance(context["error"], InvalidTime)
         return str(context["error"]), "value_error.datetime" if is_time else kind
-    known = _FINDINGS.get(kind)
+    known = _PYDANTIC_1_ERRORS.get(kind)
     return (known[0].format(**context), known[1]) if known else (msg, kind)
 
 
-def _place(error: GatewayError) -> Steps:
-    if error.field in _PLACES:
-        return _PLACES[error.field]
+def _location_of(error: GatewayError) -> Location:
+    if error.field in _FIELD_LOCATIONS:
+        return _FIELD_LOCATIONS[error.field]
     if isinstance(error, Unauthorized | Forbidden):
         return ("header", "Authorization")
     if isinstance(error, Ambiguous) and error.field:
@@ -144,7 +146,7 @@ def _place(error: GatewayError) -> Steps:
     return ("body",) if isinstance(error, BadInput) else ()
 
 
-def _type(error: GatewayError) -> str:
+def _error_type(error: GatewayError) -> str:
     if not isinstance(error, BadInput) or isinstance(error, TooLarge):
         return error.code
     return "value_error" if error.field == IDEMPOTENCY_KEY else "value_error.jsondecode"

@@ -1,29 +1,140 @@
-"""The dialect's paths: give feedback, list it, change it and delete it."""
+"""`/feedback`: give, list, patch and delete feedback in the Pharia API."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from gateway.api.pharia.bodies import FeedbackPatchBody, NewFeedbackBody, to_patch, to_vote
-from gateway.api.pharia.entries import DIALECT, Entries, Entry
-from gateway.api.pharia.errors import ErrorResponse, draw_error
-from gateway.api.pharia.searching import MAX_LIMIT, PARAMETERS, read_feedback_id, read_search
-from gateway.domain.feedback import Feedback
-from gateway.domain.filter import Page, Sort
-from gateway.domain.principal import Principal, Role
-from gateway.errors import TooLarge
-from gateway.feedback import FeedbackCore
-from gateway.web.bodies import read_json
-from gateway.web.face import ANY_ROLE, Endpoint, Face
+from gateway.api.pharia.errors import ErrorResponse, InvalidTime, render_error, validation_failed
+from gateway.api.pharia.schemas import (
+    DIALECT,
+    Entries,
+    Entry,
+    FeedbackPatchBody,
+    NewFeedbackBody,
+    to_new_feedback,
+    to_patch,
+)
+from gateway.errors import NotFound, TooLarge
+from gateway.feedback import FeedbackService
+from gateway.models.clock import parse_iso_us
+from gateway.models.feedback import Feedback
+from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.principal import Principal, Role
+from gateway.web.bodies import read_idempotency_key, read_json
+from gateway.web.endpoint import ANY_ROLE, Api, Endpoint, Parameter
 from gateway.web.feedback import joined_headers
-from gateway.web.validation import read_idempotency_key
 
-PATHS = ("/api/feedback", "/feedback")
+DEFAULT_LIMIT = 1_000
+MAX_LIMIT = 10_000
+
+_UUID_ADAPTER = TypeAdapter(UUID)
+
+
+def _parse_time_us(value: object) -> int:
+    if (time_us := parse_iso_us(str(value))) is not None:
+        return time_us
+    raise InvalidTime(
+        "invalid datetime format; send a date (2026-01-31, its first moment), or a time in UTC or with an offset "
+        "(2026-01-31T09:30:00, 2026-01-31T10:30:00%2B01:00: a + is sent as %2B)",
+    )
+
+
+TimeParameter = Annotated[int, BeforeValidator(_parse_time_us)]
+
+
+class _QueryModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trace_id: str | None = None
+    app_id: str | None = None
+    feedback_id: UUID | None = None
+    start_time: TimeParameter | None = None
+    end_time: TimeParameter | None = None
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What a caller looks for, and how much of it is taken at most."""
+
+    where: Filter
+    limit: int
+
+
+def read_list_query(request: web.Request) -> ListQuery:
+    """Read a query string.
+
+    Raises:
+        Invalid: a parameter is unknown, given twice or has a bad value.
+    """
+    given = {name: request.query.getall(name) for name in request.query}
+    try:
+        # What is given twice stays a list, which no parameter takes.
+        query = _QueryModel.model_validate(
+            {name: values[0] if len(values) == 1 else values for name, values in given.items()}
+        )
+    except ValidationError as error:
+        raise validation_failed(error, "query") from None
+    return ListQuery(AllOf(tuple(_conditions(query))), query.limit)
+
+
+def read_feedback_id(request: web.Request) -> str:
+    """Read the id in the path. Raises NotFound where it is no UUID, since no entry has such an id."""
+    try:
+        return str(_UUID_ADAPTER.validate_python(request.match_info["feedback_id"]))
+    except ValidationError:
+        raise NotFound("no feedback entry has such an id.", field="feedback_id") from None
+
+
+def _conditions(query: _QueryModel) -> list[Filter]:
+    conditions: list[Filter] = []
+    if query.trace_id is not None:
+        named = ("trace_id", "subject_id")
+        conditions.append(AnyOf(tuple(Comparison(field, Op.EQ, query.trace_id) for field in named)))
+    if query.app_id is not None:
+        conditions.append(Comparison("app_id", Op.EQ, query.app_id))
+    if query.feedback_id is not None:
+        conditions.append(Comparison("feedback_id", Op.EQ, str(query.feedback_id)))
+    if query.start_time is not None:
+        conditions.append(Comparison("created_at_us", Op.GE, query.start_time))
+    if query.end_time is not None:
+        conditions.append(Comparison("created_at_us", Op.LT, query.end_time))
+    return conditions
+
+
+_TIME_SCHEMA: dict[str, object] = {
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]
+}
+
+LIST_PARAMETERS = (
+    Parameter("trace_id", "Entries on this trace, or that were given under this id."),
+    Parameter("app_id", "Entries of this application."),
+    Parameter("feedback_id", "The entry with this id.", {"type": "string", "format": "uuid"}),
+    Parameter(
+        "start_time",
+        "Created at this time or later: a time, in UTC if it names no offset, or a date.",
+        _TIME_SCHEMA,
+    ),
+    Parameter(
+        "end_time", "Created before this time: a time, in UTC if it names no offset, or a date.", _TIME_SCHEMA
+    ),
+    Parameter(
+        "limit",
+        "Most entries to return; where more match, the reply is 413.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    ),
+)
+
+
+FEEDBACK_PATHS = ("/api/feedback", "/feedback")
 OLDEST_FIRST = Sort("created_at_us", descending=False)
 
 
@@ -39,25 +150,25 @@ class MessageResponse(BaseModel):
     message: str
 
 
-def pharia_face(core: FeedbackCore, max_body_bytes: int) -> Face:
+def pharia_api(service: FeedbackService, max_body_bytes: int) -> Api:
     """Return PhariaAssistant's face.
 
     Args:
         max_body_bytes: longest body taken.
     """
-    handlers = _Handlers(core, max_body_bytes)
-    return Face(
+    handlers = FeedbackEndpoints(service, max_body_bytes)
+    return Api(
         name=DIALECT,
-        prefixes=PATHS,
-        endpoints=tuple(endpoint for path in PATHS for endpoint in handlers.endpoints(path)),
-        draw_error=draw_error,
+        prefixes=FEEDBACK_PATHS,
+        endpoints=tuple(endpoint for path in FEEDBACK_PATHS for endpoint in handlers.endpoints(path)),
+        render_error=render_error,
         error_model=ErrorResponse,
     )
 
 
-class _Handlers:
-    def __init__(self, core: FeedbackCore, max_body_bytes: int) -> None:
-        self._core = core
+class FeedbackEndpoints:
+    def __init__(self, service: FeedbackService, max_body_bytes: int) -> None:
+        self._service = service
         self._max_body_bytes = max_body_bytes
 
     def endpoints(self, path: str) -> tuple[Endpoint, ...]:
@@ -74,7 +185,7 @@ class _Handlers:
                 body=NewFeedbackBody,
                 reply=FeedbackIdResponse,
                 failures=(409, 413, 422, 429, 503),
-                takes_tokens=True,
+                accepts_feedback_token=True,
             ),
             Endpoint(
                 method="GET",
@@ -83,7 +194,7 @@ class _Handlers:
                 role=Role.ADMIN,
                 summary="List feedback",
                 description="All conditions must hold. The oldest first, of every dialect.",
-                parameters=PARAMETERS,
+                parameters=LIST_PARAMETERS,
                 reply=Entries,
                 failures=(413, 422, 503, 504),
             ),
@@ -113,15 +224,15 @@ class _Handlers:
 
     async def _create(self, request: web.Request, principal: Principal) -> web.Response:
         key = read_idempotency_key(request.headers)
-        vote = to_vote(await read_json(request, self._max_body_bytes))
-        entries = await self._core.give([vote], principal, dialect=DIALECT, idempotency_key=key)
-        response = _reply(FeedbackIdResponse(feedback_id=entries[0].feedback_id))
+        item = to_new_feedback(await read_json(request, self._max_body_bytes))
+        entries = await self._service.give([item], principal, dialect=DIALECT, idempotency_key=key)
+        response = _json_response(FeedbackIdResponse(feedback_id=entries[0].feedback_id))
         response.headers.update(joined_headers(entries))
         return response
 
     async def _list(self, request: web.Request, principal: Principal) -> web.Response:
-        search = read_search(request)
-        found = await self._core.find(search.where, OLDEST_FIRST, Page(search.limit + 1), principal)
+        search = read_list_query(request)
+        found = await self._service.find(search.where, OLDEST_FIRST, Page(search.limit + 1), principal)
         if len(found) > search.limit:
             raise TooLarge(
                 f"Too many results: more than {search.limit:,} entries match.",
@@ -134,19 +245,19 @@ class _Handlers:
     async def _change(self, request: web.Request, principal: Principal) -> web.Response:
         key = read_idempotency_key(request.headers)
         patch = to_patch(await read_json(request, self._max_body_bytes))
-        await self._core.revise(read_feedback_id(request), patch, principal, DIALECT, idempotency_key=key)
-        return _reply(MessageResponse(message="Feedback updated successfully"))
+        await self._service.revise(read_feedback_id(request), patch, principal, DIALECT, idempotency_key=key)
+        return _json_response(MessageResponse(message="Feedback updated successfully"))
 
     async def _remove(self, request: web.Request, principal: Principal) -> web.Response:
-        await self._core.remove(read_feedback_id(request), principal, DIALECT)
-        return _reply(MessageResponse(message="Feedback deleted successfully"))
+        await self._service.remove(read_feedback_id(request), principal, DIALECT)
+        return _json_response(MessageResponse(message="Feedback deleted successfully"))
 
 
 def _list_reply(found: Sequence[Feedback]) -> web.Response:
-    return _reply(Entries([Entry.of(entry) for entry in found]))
+    return _json_response(Entries([Entry.of(entry) for entry in found]))
 
 
-def _reply(body: BaseModel) -> web.Response:
+def _json_response(body: BaseModel) -> web.Response:
     return web.Response(
         body=orjson.dumps(body.model_dump()),
         content_type="application/json",

@@ -8,9 +8,9 @@ Called by the composition root alone.
 Source: the paths /feedback, /logs and /analytics of https://github.com/Portkey-AI/openapi.
 """
 
-from gateway.api.portkey.analytics import portkey_analytics_face
-from gateway.api.portkey.exports.rows import portkey_exporter
-from gateway.api.portkey.feedback import DIALECT, portkey_face
-from gateway.api.portkey.logs.face import portkey_logs_face
+from gateway.api.portkey.analytics import portkey_analytics_api
+from gateway.api.portkey.exports import portkey_exporter
+from gateway.api.portkey.feedback import DIALECT, portkey_feedback_api
+from gateway.api.portkey.logs import portkey_logs_api
 
-__all__ = ["DIALECT", "portkey_analytics_face", "portkey_exporter", "portkey_face", "portkey_logs_face"]
+__all__ = ["DIALECT", "portkey_analytics_api", "portkey_exporter", "portkey_feedback_api", "portkey_logs_api"]

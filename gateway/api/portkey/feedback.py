@@ -6,35 +6,36 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from gateway.api.portkey.shapes import (
+from gateway.api.portkey.schemas import (
     FailureResponse,
     FeedbackRequest,
     FeedbackResponse,
     FeedbackUpdateRequest,
-    failure,
-    success,
+    render_error,
+    success_response,
+    to_new_feedback,
     to_revision,
-    to_votes,
 )
-from gateway.domain.principal import Principal, Role
 from gateway.errors import NotFound
-from gateway.feedback import FeedbackCore, Scale, note_of_waiting, signed
-from gateway.web.bodies import read_json
-from gateway.web.face import Endpoint, Face
+from gateway.feedback import FeedbackService, Scale, signed_scale, waiting_note
+from gateway.models.principal import Principal, Role
+from gateway.web.bodies import read_idempotency_key, read_json
+from gateway.web.endpoint import Api, Endpoint
 from gateway.web.feedback import MAX_BULK, joined_headers, parse_uuid
-from gateway.web.validation import read_idempotency_key
 
 DIALECT = "portkey"
 """What the dialect is called in rows."""
 
-SAVED = "Feedback successfully saved"
+SAVED_MESSAGE = "Feedback successfully saved"
 THUMBS_NOTE = (
     "So far you have only given 0 and 1, which count as grades from -10 to 10: 0 is neutral, 1 is 0.1. If they are "
     "thumbs, set portkey_scale: thumbs, and mend what is stored with `gateway feedback rescale --scale thumbs`."
 )
 
 
-def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max_body_bytes: int) -> Face:
+def portkey_feedback_api(
+    service: FeedbackService, scale_of: Callable[[Principal], Scale], max_body_bytes: int
+) -> Api:
     """Return Portkey's face.
 
     Args:
@@ -45,13 +46,13 @@ def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max
     async def create(request: web.Request, principal: Principal) -> web.Response:
         key = read_idempotency_key(request.headers)
         scale = scale_of(principal)
-        votes = to_votes(await read_json(request, max_body_bytes, MAX_BULK), scale)
-        entries = await core.give(votes, principal, dialect=DIALECT, idempotency_key=key)
-        notes = [note_of_waiting(entries)]
-        if scale is signed and await core.takes_grades_for_thumbs(principal, votes):
+        items = to_new_feedback(await read_json(request, max_body_bytes, MAX_BULK), scale)
+        entries = await service.give(items, principal, dialect=DIALECT, idempotency_key=key)
+        notes = [waiting_note(entries)]
+        if scale is signed_scale and await service.sends_thumbs_as_grades(principal, items):
             notes.append(THUMBS_NOTE)
-        message = ". ".join(filter(None, [SAVED, " ".join(filter(None, notes))]))
-        response = success(message, entries)
+        message = ". ".join(filter(None, [SAVED_MESSAGE, " ".join(filter(None, notes))]))
+        response = success_response(message, entries)
         response.headers.update(joined_headers(entries))
         return response
 
@@ -59,13 +60,13 @@ def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max
         feedback_id = _feedback_id(request)
         key = read_idempotency_key(request.headers)
         change = to_revision(await read_json(request, max_body_bytes), scale_of(principal))
-        entry = await core.revise(feedback_id, change, principal, DIALECT, idempotency_key=key)
-        return success("Feedback successfully updated", [entry])
+        entry = await service.revise(feedback_id, change, principal, DIALECT, idempotency_key=key)
+        return success_response("Feedback successfully updated", [entry])
 
-    return Face(
+    return Api(
         name=DIALECT,
         prefixes=("/v1/feedback",),
-        draw_error=failure,
+        render_error=render_error,
         error_model=FailureResponse,
         endpoints=(
             Endpoint(
@@ -78,7 +79,7 @@ def portkey_face(core: FeedbackCore, scale_of: Callable[[Principal], Scale], max
                 body=FeedbackRequest | list[FeedbackRequest],
                 reply=FeedbackResponse,
                 failures=(400, 409, 413, 429, 503),
-                takes_tokens=True,
+                accepts_feedback_token=True,
             ),
             Endpoint(
                 method="PUT",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.config.models import Config
 from gateway.errors import StoreUnavailable
-from gateway.store import Examined
+from gateway.store import StoreInfo
 
 
 class Level(StrEnum):
@@ -50,7 +50,7 @@ class Deployment:
     config: Config
     config_file: Path
     database: Path
-    examined: Examined | StoreUnavailable | None
+    inspection: StoreInfo | StoreUnavailable | None
 
 
 Check = Callable[[Deployment], Iterator[Finding]]

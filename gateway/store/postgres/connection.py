@@ -1,11 +1,13 @@
-"""Connections to the server. They are all alike, keep nothing of a session, and open themselves anew when they were
-lost: so a pooler may stand between, and a server may be restarted."""
+"""PostgreSQL connections: placeholders, errors in words, advisory locks, read snapshots."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from decimal import Decimal
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -16,10 +18,150 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.string import StrDumper
 
 from gateway.errors import StoreUnavailable
+from gateway.store.dialect import Connection, Cursor, Parameters
 from gateway.store.postgres.dialect import POSTGRES
-from gateway.store.postgres.marks import with_driver_marks
-from gateway.store.relational.connection import Cursor, Parameters
-from gateway.store.tables import quoted
+from gateway.store.readers import SnapshotSource
+from gateway.store.schema import quote_columns
+
+_REASONS = {
+    "25006": "it is read-only; is it a standby?",
+    "28000": "access was refused",
+    "28P01": "the user name or the password is wrong",
+    "3D000": "there is no database of that name",
+    "42501": "the user may not do this there",
+    "53000": "the server lacks resources",
+    "53100": "its disk is full",
+    "53200": "the server has not enough memory",
+    "53300": "it has too many connections already",
+    "55P03": "others have kept it locked for too long",
+    "57014": "the operation was interrupted",
+    "57P01": "the server is being shut down",
+    "57P02": "the server has crashed",
+    "57P03": "the server is starting up or shutting down",
+    "57P05": "the connection was idle for too long",
+    "25P03": "the connection was idle for too long",
+    "58030": "reading or writing its disk failed",
+    "XX001": "it is damaged",
+    "XX002": "it is damaged",
+    "40001": "others have changed the same rows at the same time",
+    "40P01": "others have changed the same rows at the same time",
+}
+"""Reasons by SQLSTATE."""
+
+_CONNECTING_AGAIN_HELPS = (psycopg.OperationalError, psycopg.InterfaceError)
+
+
+@contextmanager
+def translated_errors(name: str) -> Iterator[None]:
+    """Raise StoreUnavailable, with the reason, for what goes wrong with the database of this name; let mistakes in
+    our own statements pass."""
+    try:
+        yield
+    except psycopg.Error as error:
+        reason = _REASONS.get(error.sqlstate or "") or _describe_connection_error(error)
+        if reason is None:
+            raise
+        raise StoreUnavailable(f"the database {name} cannot be used: {reason}.") from error
+
+
+def _describe_connection_error(error: psycopg.Error) -> str | None:
+    if not isinstance(error, _CONNECTING_AGAIN_HELPS):
+        return None
+    if isinstance(error, psycopg.errors.ConnectionTimeout):
+        return "the server does not answer"
+    # The driver says where it tried to connect before a colon, and why that failed behind the last one; where a
+    # host has several addresses, in a line for each.
+    lines = str(error).strip().splitlines() or [""]
+    detail = next((line for line in reversed(lines) if "failed: " in line), lines[0])
+    reason = detail.rpartition(": ")[2].strip().rstrip(".?!")
+    return reason[:1].lower() + reason[1:] or "the connection was lost"
+
+
+_TOKENS = re.compile(
+    r"""
+    (?P<quoted> '[^']*' | "[^"]*" )
+    | (?P<cast> :: )
+    | (?P<mark> \? )
+    | : (?P<name> [a-z_]+ )
+    | (?P<percent> % )
+    """,
+    re.VERBOSE,
+)
+
+_CACHE_SIZE = 1024
+_MAX_CACHED_LENGTH = 16 * 1024
+"""Statements of our own are shorter; those with lists of a caller's values may be long, and no two alike."""
+
+
+def to_driver_placeholders(sql: str) -> bytes:
+    """Return a statement as the driver wants it. What is in quotes is no mark."""
+    return _translate_cached(sql) if len(sql) <= _MAX_CACHED_LENGTH else _translate(sql)
+
+
+@lru_cache(maxsize=_CACHE_SIZE)
+def _translate_cached(sql: str) -> bytes:
+    return _translate(sql)
+
+
+def _translate(sql: str) -> bytes:
+    return _TOKENS.sub(_driver_placeholder, sql).encode()
+
+
+def _driver_placeholder(token: re.Match[str]) -> str:
+    if token["mark"]:
+        return "%s"
+    if token["name"]:
+        return f"%({token['name']})s"
+    return token[0].replace("%", "%%")
+
+
+_WRITING_KEY = 0x6677_0001
+_MIGRATING_KEY = 0x6677_0002
+_MAINTENANCE_KEY = 0x6677_0003
+
+LOCK_SECONDS = 5
+"""How long to wait for others that write."""
+
+IDLE_SECONDS = 60
+"""After how long the server ends a transaction in which nothing happens: that of a process that hangs."""
+
+
+def _begin_with_lock(lock: str) -> str:
+    return (
+        f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s';"
+        f" SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; SELECT {lock}"
+    )
+
+
+SHARED = _begin_with_lock(f"pg_advisory_xact_lock_shared({_WRITING_KEY})")
+"""Write together with others that do so."""
+
+EXCLUSIVE = _begin_with_lock(f"pg_advisory_xact_lock({_WRITING_KEY})")
+"""Write while nobody else does."""
+
+MIGRATING = f"BEGIN; SELECT pg_advisory_xact_lock({_MIGRATING_KEY})"
+
+MAINTENANCE_LOCK_SECONDS = 2
+"""How long those who write and read wait, at most, for one who changes a table while he waits for others."""
+
+MAINTENANCE = (
+    f"BEGIN; SET LOCAL lock_timeout = '{MAINTENANCE_LOCK_SECONDS}s'; SELECT"
+    f" pg_advisory_xact_lock({_MAINTENANCE_KEY})"
+)
+"""Make and drop parts of tables."""
+
+TIMEOUT_MARGIN_SECONDS = 5
+"""How much later than the gateway the server itself ends a statement: it does so where the gateway cannot."""
+
+_BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+def begin_snapshot(seconds: float | None) -> str:
+    """Return what begins to read in one snapshot, in statements that take no longer than this by much."""
+    if seconds is None:
+        return _BEGIN_SNAPSHOT
+    return f"{_BEGIN_SNAPSHOT}; SET LOCAL statement_timeout = {math.ceil(seconds + TIMEOUT_MARGIN_SECONDS) * 1000}"
+
 
 CONNECT_SECONDS = 5
 """How long to wait for the server to answer, unless the URL says otherwise."""
@@ -88,16 +230,16 @@ class PostgresConnection:
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> Cursor:
         """Run one statement."""
-        return self._connection.execute(with_driver_marks(sql), parameters)
+        return self._connection.execute(to_driver_placeholders(sql), parameters)
 
     def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> None:
         """Run a statement that finds nothing once for each of these."""
         with self._connection.cursor() as cursor:
-            cursor.executemany(with_driver_marks(sql), parameters)
+            cursor.executemany(to_driver_placeholders(sql), parameters)
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Add rows to a table, in the order of these columns."""
-        sql = f"COPY {table} ({quoted(tuple(columns))}) FROM STDIN"
+        sql = f"COPY {table} ({quote_columns(tuple(columns))}) FROM STDIN"
         with self._connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
             for row in rows:
                 copy.write_row(row)
@@ -106,7 +248,7 @@ class PostgresConnection:
         """Go through what a statement finds, some rows at a time."""
         with self._connection.cursor(f"walk_{next(self._cursors)}") as cursor:
             cursor.itersize = _STEP_ROWS
-            yield from cursor.execute(with_driver_marks(sql), parameters)
+            yield from cursor.execute(to_driver_placeholders(sql), parameters)
 
     def interrupt(self) -> None:
         """End the statement under way. To be called from another thread, while this one waits for it."""
@@ -138,3 +280,35 @@ def _connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
     connection.adapters.register_dumper(str, StrDumper)
     connection.adapters.register_loader("numeric", _NumberLoader)
     return connection
+
+
+class PostgresSnapshotSource(SnapshotSource):
+    """A database that can be read.
+
+    Args:
+        name: what it is called in messages.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+
+    def connect(self) -> PostgresConnection:
+        with self.translated_errors():
+            return PostgresConnection(self._url)
+
+    def translated_errors(self) -> AbstractContextManager[None]:
+        return translated_errors(self._name)
+
+    @contextmanager
+    def snapshot(self, connection: Connection, seconds: float | None) -> Iterator[None]:
+        assert isinstance(connection, PostgresConnection)
+        connection.begin(begin_snapshot(seconds))
+        try:
+            yield
+        finally:
+            connection.roll_back()
+
+    def interrupt(self, connection: Connection) -> None:
+        assert isinstance(connection, PostgresConnection)
+        connection.interrupt()

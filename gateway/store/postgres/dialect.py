@@ -1,11 +1,40 @@
-"""How PostgreSQL spells it: JSON in text columns by casts, and the order of bytes by the collation `C`."""
+"""PostgreSQL dialect, and how bodies are kept as searchable text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.store.dialect import Dialect, Reads, ValueKind
-from gateway.store.postgres.packing import TEXT
+from gateway.models.exchange import RawHeaders
+from gateway.store.base import Decode
+from gateway.store.dialect import Dialect, SupportsExecute, ValueKind
+from gateway.store.rows import OMITTED, BodyPacker, Packer, decode_text
+
+TEXT = "text"
+"""Codec of a body that is its text, in UTF-8. The database compresses it by itself."""
+
+
+class TextPacker(Packer):
+    """Packs bodies with their texts; for one thread at a time.
+
+    Args:
+        decode: undoes the content-encoding.
+    """
+
+    columns = ("codec", "body", "text")
+    copied_columns = ("started_at_us",)
+    omitted = (OMITTED, b"", None)
+
+    def __init__(self, decode: Decode) -> None:
+        self._decode = decode
+        self._bytes = BodyPacker()
+
+    def pack(self, body: bytes, headers: RawHeaders = ()) -> tuple[str | bytes | None, ...]:
+        """Return codec, bytes and text of a body."""
+        text = decode_text(self._decode(body, headers))
+        if text is not None and text.encode() == body:
+            return TEXT, b"", text
+        return (*self._bytes.pack(body), text)
+
 
 _JSON_TYPES: dict[ValueKind, tuple[str, str]] = {
     "text": ("string", "(member #>> '{}') COLLATE \"C\""),
@@ -22,13 +51,13 @@ class PostgresDialect(Dialect):
 
     greatest = "greatest"
     least = "least"
-    position_of = "strpos("
-    joined_in_order = "JOIN"
+    position_call = "strpos("
+    ordered_join = "JOIN"
 
-    def unindexed(self, column: str) -> str:
+    def without_index(self, column: str) -> str:
         return column
 
-    def by_index(self, table: str, index: str) -> str:
+    def with_index(self, table: str, index: str) -> str:
         return table
 
     def order(self, sql: str, *, descending: bool, may_be_null: bool) -> str:
@@ -36,33 +65,33 @@ class PostgresDialect(Dialect):
         # Said of a column without nulls it would keep the planner off its index.
         return f"{key} NULLS {'LAST' if descending else 'FIRST'}" if may_be_null else key
 
-    def among_texts(self, mark: str) -> str:
-        return f"= ANY (ARRAY(SELECT json_array_elements_text({mark}::json)))"
+    def in_texts(self, placeholder: str) -> str:
+        return f"= ANY (ARRAY(SELECT json_array_elements_text({placeholder}::json)))"
 
-    def among_numbers(self, mark: str) -> str:
-        return f"= ANY (ARRAY(SELECT CAST(json_array_elements_text({mark}::json) AS BIGINT)))"
+    def in_numbers(self, placeholder: str) -> str:
+        return f"= ANY (ARRAY(SELECT CAST(json_array_elements_text({placeholder}::json) AS BIGINT)))"
 
-    def has_element(self, column: str, test: str) -> str:
+    def json_has_element(self, column: str, test: str) -> str:
         elements = f"json_array_elements_text({column}::json) AS element (value)"
         return f"EXISTS (SELECT 1 FROM {elements} WHERE value {test})"
 
-    def members(self, column: str) -> str:
+    def json_members(self, column: str) -> str:
         return f"json_each_text({column}::json)"
 
-    def distinct_list(self, column: str) -> str:
+    def json_distinct_list(self, column: str) -> str:
         return f"coalesce(json_agg(DISTINCT {column}) FILTER (WHERE {column} IS NOT NULL), '[]')::text"
 
-    def object_of(self, key: str, value: str) -> str:
+    def json_object(self, key: str, value: str) -> str:
         return f"json_object_agg({key}, {value})::text"
 
-    def metadata_holds(self, kind: ValueKind, function: str, test: str) -> str:
+    def metadata_matches(self, kind: ValueKind, function: str, test: str) -> str:
         json_type, value = _JSON_TYPES[kind]
         return (
             "EXISTS (SELECT 1 FROM (SELECT metadata::json -> ? AS member) AS named WHERE"
             f" CASE json_typeof(member) WHEN '{json_type}' THEN {function}{value} {test} ELSE FALSE END)"
         )
 
-    def metadata_lacks(self) -> str:
+    def metadata_is_missing(self) -> str:
         return "(metadata::json ->> ?) IS NULL"
 
     def property_text(self) -> str:
@@ -105,27 +134,27 @@ WHERE seq = :seq AND "{column}" IS NULL AND interpreted_at_us IS NULL
     def body_text(self, side: str) -> str:
         return f"(SELECT {side}_text FROM payloads WHERE {self.is_payload_of('payloads', 'requests')})"
 
-    def next_seqs(self, connection: Reads, number: int) -> Sequence[int]:
+    def allocate_seqs(self, connection: SupportsExecute, number: int) -> Sequence[int]:
         return sorted(row[0] for row in connection.execute(_NEXT_SEQS, (number,)))
 
     def is_payload_of(self, payload: str, request: str) -> str:
         # The time leads to the partition, without a look into the others.
         return f"{payload}.seq = {request}.seq AND {payload}.started_at_us = {request}.started_at_us"
 
-    def and_started(self, mark: str) -> str:
-        return f"AND started_at_us < {mark}"
+    def and_started_before(self, placeholder: str) -> str:
+        return f"AND started_at_us < {placeholder}"
 
-    def kept_payload(self, column: str) -> str:
+    def payload_column(self, column: str) -> str:
         side, _, what = column.partition("_")
         if what != "body":
             return f"p.{column}"
         text = f"convert_to(p.{side}_text, 'UTF8')"
         return f"CASE p.{side}_codec WHEN '{TEXT}' THEN {text} ELSE p.{side}_body END"
 
-    def kept_value(self, column: str) -> str:
+    def rollup_value(self, column: str) -> str:
         return f"CAST({column} AS TEXT)"
 
-    def value_of_rollup(self, column: str, field: str, kind: ValueKind, *, is_whole: bool) -> str:
+    def typed_rollup_value(self, column: str, field: str, kind: ValueKind, *, is_whole: bool) -> str:
         if kind == "text":
             return column
         # In rows of other fields it may be no number.
@@ -133,10 +162,10 @@ WHERE seq = :seq AND "{column}" IS NULL AND interpreted_at_us IS NULL
         return f"CASE field WHEN '{field}' THEN CAST({column} AS {number}) END"
 
     @property
-    def within_texts(self) -> Dialect:
+    def inside_bodies(self) -> Dialect:
         return _WITHIN_TEXTS
 
-    def with_texts(self, sql: str) -> str:
+    def with_bodies(self, sql: str) -> str:
         # Without an offset the planner would put what a text is made of into each condition. Made of something, it
         # is unpacked here; as a mere column each condition would unpack it.
         texts = (
@@ -147,7 +176,7 @@ WHERE seq = :seq AND "{column}" IS NULL AND interpreted_at_us IS NULL
 
 
 class _WithinTexts(PostgresDialect):
-    def with_texts(self, sql: str) -> str:
+    def with_bodies(self, sql: str) -> str:
         return f"({sql})"
 
     def body_text(self, side: str) -> str:

@@ -1,29 +1,102 @@
-"""PostgresStore: each promise of the seam as a job for the writer or a question to a reader."""
+"""PostgreSQL store: writer, and worker slots held by leases."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
 
-from gateway.domain.database_url import name_of
-from gateway.domain.erasure import Expired
+import psycopg
+from psycopg.errors import CheckViolation, DeadlockDetected, SerializationFailure
+
+from gateway.models.addresses import database_name
+from gateway.models.request import ExpiredCounts
+from gateway.store.audit import SqlAudit
 from gateway.store.base import Decode
-from gateway.store.postgres.connection import PostgresConnection
-from gateway.store.postgres.days import drop_before, make_room
-from gateway.store.postgres.dialect import POSTGRES
-from gateway.store.postgres.failures import translated_errors
-from gateway.store.postgres.packing import TextPacker
-from gateway.store.postgres.remains import rewrite, sweep_out
-from gateway.store.postgres.schema import bring_up_to_date
-from gateway.store.postgres.snapshots import PostgresSnapshots
-from gateway.store.postgres.writer import PostgresWriter
-from gateway.store.relational.parts.audit import AuditLog
-from gateway.store.relational.parts.erasure import Erasure
-from gateway.store.relational.parts.exports import Exports
-from gateway.store.relational.parts.feedback import FeedbackEntries
-from gateway.store.relational.parts.figures import Figures
-from gateway.store.relational.parts.keys import Keys
-from gateway.store.relational.parts.requests import Requests
-from gateway.store.relational.parts.transfer import Transfer
+from gateway.store.database import WriteJob, Writer
+from gateway.store.datasets import SqlDatasets
+from gateway.store.erasure import SqlErasure
+from gateway.store.feedback import SqlFeedback
+from gateway.store.keys import SqlKeys
+from gateway.store.locks import FileWorkerSlots, WorkerSlots
+from gateway.store.metrics import SqlMetrics
+from gateway.store.postgres.connection import (
+    EXCLUSIVE,
+    SHARED,
+    PostgresConnection,
+    PostgresSnapshotSource,
+    translated_errors,
+)
+from gateway.store.postgres.dialect import POSTGRES, TextPacker
+from gateway.store.postgres.maintenance import (
+    create_partitions,
+    drop_partitions_before,
+    migrate_schema,
+    rewrite_tables,
+    vacuum_tables,
+)
+from gateway.store.requests import SqlRequests
+from gateway.store.transfer import SqlTransfer
+
+_TRANSIENT_ERRORS = (DeadlockDetected, SerializationFailure, CheckViolation)
+"""What goes wrong once because of others: the last, where a day gets its partition while rows of it are on their
+way to that of the rest."""
+
+MAX_ATTEMPTS = 5
+"""How often jobs are run that get into the way of others' before they fail."""
+
+
+class PostgresWriter(Writer):
+    """Runs jobs in a database.
+
+    Args:
+        connection: the writer's own; it closes it.
+        name: what the database is called in messages.
+    """
+
+    def __init__(self, connection: PostgresConnection, name: str) -> None:
+        super().__init__("postgres-writer")
+        self._connection = connection
+        self._name = name
+        self._thread.start()
+
+    def _commit_batch(self) -> list[WriteJob]:
+        if jobs := self._take_batch():
+            self._commit(jobs)
+        return jobs
+
+    def _begin(self, jobs: list[WriteJob]) -> None:
+        with translated_errors(self._name):
+            self._connection.begin(EXCLUSIVE if any(job.is_exclusive for job in jobs) else SHARED)
+
+    def _run_and_commit(self, jobs: list[WriteJob]) -> None:
+        with translated_errors(self._name):
+            for _ in range(MAX_ATTEMPTS - 1):
+                try:
+                    self._try_commit(jobs)
+                    return
+                except _TRANSIENT_ERRORS:
+                    self._connection.roll_back()
+                    self._begin(jobs)
+            self._try_commit(jobs)
+
+    def _try_commit(self, jobs: list[WriteJob]) -> None:
+        for job in jobs:
+            job.result = job.error = None
+        self._run_jobs(jobs, self._connection)
+        self._connection.commit()
+
+    def _roll_back(self) -> None:
+        self._connection.roll_back()
+
+    def _can_retry(self, error: Exception) -> bool:
+        # A COMMIT whose answer was lost may have been done. Who waits for it must look before he tries again.
+        return not self._connection.is_lost
+
+    def _close_resources(self) -> None:
+        self._connection.close()
 
 
 async def open_postgres(
@@ -50,18 +123,20 @@ async def open_postgres(
 
 def open_connection(url: str) -> PostgresConnection:
     """Connect to a database and bring its tables up to date. Blocks. Raises StoreUnavailable."""
-    name = name_of(url)
+    name = database_name(url)
     with translated_errors(name):
         connection = PostgresConnection(url)
         try:
-            bring_up_to_date(connection, name)
+            migrate_schema(connection, name)
         except BaseException:
             connection.close()
             raise
     return connection
 
 
-class PostgresStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, AuditLog, Transfer):
+class PostgresStore(
+    SqlRequests, SqlMetrics, SqlFeedback, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer
+):
     """The store in one database. Keeps every promise of `gateway.store.base.Store`."""
 
     def __init__(
@@ -74,21 +149,83 @@ class PostgresStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, 
         question_seconds: float | None = None,
     ) -> None:
         self._url = url
-        name = name_of(url)
-        writer, snapshots = PostgresWriter(connection, name), PostgresSnapshots(url, name)
-        replica = None if read_url is None else PostgresSnapshots(read_url, name_of(read_url))
+        name = database_name(url)
+        writer, snapshots = PostgresWriter(connection, name), PostgresSnapshotSource(url, name)
+        replica = None if read_url is None else PostgresSnapshotSource(read_url, database_name(read_url))
         packer = TextPacker(decode)
         super().__init__(writer, snapshots, packer, POSTGRES, workers, question_seconds, replica)
 
-    async def make_room(self, at_us: int) -> None:
-        await asyncio.to_thread(make_room, self._url, at_us)
+    async def create_partitions(self, at_us: int) -> None:
+        await asyncio.to_thread(create_partitions, self._url, at_us)
 
-    async def expire(self, before_us: int) -> Expired:
-        await asyncio.to_thread(drop_before, self._url, before_us)
+    async def expire(self, before_us: int) -> ExpiredCounts:
+        await asyncio.to_thread(drop_partitions_before, self._url, before_us)
         return await super().expire(before_us)
 
     async def compact(self) -> None:
-        await asyncio.to_thread(rewrite, self._url)
+        await asyncio.to_thread(rewrite_tables, self._url)
 
-    async def _remove_remains(self) -> None:
-        await asyncio.to_thread(sweep_out, self._url)
+    async def _purge_deleted(self) -> None:
+        await asyncio.to_thread(vacuum_tables, self._url)
+
+
+LEASE_SECONDS = 30
+"""How long a process counts as alive after it last showed it."""
+
+_LEASE_END = f"now() + INTERVAL '{LEASE_SECONDS} seconds'"
+_REGISTER = f"INSERT INTO workers (host, process, lease_until) VALUES (?, ?, {_LEASE_END}) RETURNING number"
+_RENEW = f"""
+INSERT INTO workers (number, host, process, lease_until) OVERRIDING SYSTEM VALUE VALUES (?, ?, ?, {_LEASE_END})
+ON CONFLICT (number) DO UPDATE SET lease_until = excluded.lease_until
+"""
+_RELEASE = "DELETE FROM workers WHERE number = ?"
+_DELETE_EXPIRED = "DELETE FROM workers WHERE lease_until <= now()"
+_TAKE_OVER = """
+UPDATE requests SET worker = ?
+WHERE interpreted_at_us IS NULL AND worker NOT IN (SELECT number FROM workers WHERE lease_until > now())
+"""
+
+
+class LeasedWorkerSlots(WorkerSlots):
+    """A number in a database, and the files that this machine has for the database.
+
+    Args:
+        files: the claim on the files.
+    """
+
+    def __init__(self, url: str, files: FileWorkerSlots) -> None:
+        self._url = url
+        self._files = files
+        self._name = database_name(url)
+        self._process_id = (socket.gethostname(), os.getpid())
+        with translated_errors(self._name):
+            self._connection = open_connection(url)
+            self._number: int = self._connection.execute(_REGISTER, self._process_id).fetchone()[0]
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return (self._number,)
+
+    @property
+    def journals(self) -> tuple[Path, ...]:
+        return self._files.journals
+
+    def renew(self) -> int:
+        with translated_errors(self._name):
+            self._connection.begin("BEGIN")
+            try:
+                self._connection.execute(_RENEW, (self._number, *self._process_id))
+                taken = self._connection.execute(_TAKE_OVER, (self._number,)).rowcount
+                self._connection.execute(_DELETE_EXPIRED)
+                self._connection.commit()
+            except BaseException:
+                self._connection.roll_back()
+                raise
+        return taken
+
+    def release(self) -> None:
+        self._files.release()
+        # Without it the lease ends by itself.
+        with suppress(psycopg.Error):
+            self._connection.execute(_RELEASE, (self._number,))
+        self._connection.close()

@@ -1,5 +1,4 @@
-"""Connections to the file, and the translation of the driver's errors: the only place that names their
-codes."""
+"""SQLite connections: pragmas, errors in words, body text, migrations, read snapshots."""
 
 from __future__ import annotations
 
@@ -7,17 +6,72 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Decode
-from gateway.store.relational.connection import Parameters
-from gateway.store.sqlite.body_text import Texts, add_body_text
+from gateway.store.dialect import Connection, Parameters
+from gateway.store.migrate import Migration, apply_migration, missing_migrations, read_migrations
+from gateway.store.readers import SnapshotSource
+from gateway.store.rows import decode_text, headers_from_json, unpack_body
+from gateway.store.schema import quote_columns
 from gateway.store.sqlite.dialect import SQLITE
-from gateway.store.tables import quoted
+
+
+class BodyTexts:
+    """What a connection has unpacked last, by side, so that further conditions on a row need not do it again.
+
+    `is_interrupted` ends a statement at the next condition: SQLite itself looks only between rows.
+    """
+
+    def __init__(self) -> None:
+        self.is_interrupted = False
+        self._latest: dict[str, tuple[int, str | None]] = {}
+
+    def begin(self) -> None:
+        """Forget all, since rows may have changed, and texts may be long."""
+        self.is_interrupted = False
+        self._latest.clear()
+
+    def get(self, side: str, seq: int, read: Callable[[], str | None]) -> str | None:
+        """Return the text of a body; `read` unpacks it if it is another than before. Raises InterruptedError."""
+        if self.is_interrupted:
+            raise InterruptedError
+        latest = self._latest.get(side)
+        if latest is None or latest[0] != seq:
+            latest = self._latest[side] = seq, read()
+        return latest[1]
+
+
+_SELECT_BODY = {
+    side: f"SELECT {side}_codec, {side}_body, {side}_headers FROM payloads WHERE seq = ?"
+    for side in ("request", "response")
+}
+
+
+def register_body_text(connection: sqlite3.Connection, decode: Decode, body_texts: BodyTexts) -> None:
+    """Let statements on this connection call `body_text(side, seq)`.
+
+    Args:
+        decode: undoes the content-encoding.
+        texts: begun anew before a row may have changed.
+    """
+
+    def read(side: str, seq: int) -> str | None:
+        kept = connection.execute(_SELECT_BODY[side], (seq,)).fetchone()
+        if kept is None:
+            return None
+        codec, body, headers = kept
+        return decode_text(decode(unpack_body(codec, body), headers_from_json(headers)))
+
+    def body_text(side: str, seq: int) -> str | None:
+        return body_texts.get(side, seq, lambda: read(side, seq))
+
+    connection.create_function("body_text", 2, body_text, deterministic=True)
+
 
 BUSY_SECONDS = 5.0
 """How long to wait for another process that holds the write lock."""
@@ -51,11 +105,11 @@ class SqliteConnection(sqlite3.Connection):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.texts = Texts()
+        self.body_texts = BodyTexts()
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Add rows to a table, in the order of these columns."""
-        self.executemany(_insert(table, tuple(columns)), list(rows))
+        self.executemany(_insert_statement(table, tuple(columns)), list(rows))
 
     def walk(self, sql: str, parameters: Parameters = ()) -> Iterator[Any]:
         """Go through what a statement finds; SQLite finds each row when it is asked for."""
@@ -63,8 +117,8 @@ class SqliteConnection(sqlite3.Connection):
 
 
 @cache
-def _insert(table: str, columns: tuple[str, ...]) -> str:
-    return f"INSERT INTO {table} ({quoted(columns)}) VALUES ({', '.join('?' * len(columns))})"
+def _insert_statement(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({quote_columns(columns)}) VALUES ({', '.join('?' * len(columns))})"
 
 
 def connect_writer(path: Path) -> SqliteConnection:
@@ -80,7 +134,7 @@ def connect_reader(path: Path, decode: Decode) -> SqliteConnection:
 
     def prepare(connection: SqliteConnection) -> None:
         connection.execute("PRAGMA query_only = ON")
-        add_body_text(connection, decode, connection.texts)
+        register_body_text(connection, decode, connection.body_texts)
 
     with translated_errors(path):
         return _connect(path, prepare)
@@ -99,7 +153,7 @@ def translated_errors(path: Path) -> Iterator[None]:
         raise _unusable(path, reason) from error
 
 
-def locked_out(path: Path) -> StoreUnavailable:
+def lock_timeout_error(path: Path) -> StoreUnavailable:
     """Return the error for a file that another process has kept locked."""
     return _unusable(path, _REASONS[sqlite3.SQLITE_BUSY])
 
@@ -154,3 +208,78 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
                 raise
         time.sleep(_RETRY_SECONDS)
+
+
+_PACKAGE = "gateway.store.sqlite"
+_TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+
+
+def migrate_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Apply the migrations that a file lacks, all or none; other processes that open it meanwhile wait.
+
+    Raises:
+        StoreUnavailable: it cannot be written, is of a newer version, or belongs to another program.
+    """
+    migrations = read_migrations(_PACKAGE)
+    with translated_errors(path):
+        if not _missing_migrations(connection, path, migrations):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for migration in _missing_migrations(connection, path, migrations):
+                apply_migration(connection, migration)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def require_gateway_database(connection: sqlite3.Connection, path: Path) -> list[Migration]:
+    """Return the migrations that a database of ours lacks. Raises StoreUnavailable if it is of a newer version, or
+    none of ours at all."""
+    migrations = read_migrations(_PACKAGE)
+    if (missing := _missing_migrations(connection, path, migrations)) == migrations:
+        raise StoreUnavailable(f"{path} holds no data of a gateway.")
+    return missing
+
+
+def _missing_migrations(
+    connection: sqlite3.Connection, path: Path, migrations: list[Migration]
+) -> list[Migration]:
+    tables = frozenset(row[0] for row in connection.execute(_TABLE_NAMES))
+    return missing_migrations(connection, migrations, tables, str(path), "Choose another file.")
+
+
+class SqliteSnapshotSource(SnapshotSource):
+    """A file that can be read.
+
+    Args:
+        decode: undoes the content-encoding of bodies where their text is searched.
+    """
+
+    def __init__(self, path: Path, decode: Decode) -> None:
+        self._path = path
+        self._decode = decode
+
+    def connect(self) -> SqliteConnection:
+        return connect_reader(self._path, self._decode)
+
+    def translated_errors(self) -> AbstractContextManager[None]:
+        return translated_errors(self._path)
+
+    @contextmanager
+    def snapshot(self, connection: Connection, seconds: float | None) -> Iterator[None]:
+        assert isinstance(connection, SqliteConnection)
+        connection.execute("BEGIN")
+        connection.body_texts.begin()
+        try:
+            yield
+        finally:
+            connection.body_texts.begin()
+            connection.execute("COMMIT")
+
+    def interrupt(self, connection: Connection) -> None:
+        assert isinstance(connection, SqliteConnection)
+        connection.body_texts.is_interrupted = True
+        connection.interrupt()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from gateway.store.dialect import Dialect, Reads, ValueKind
+from gateway.store.dialect import Dialect, SupportsExecute, ValueKind
 
 _JSON_TYPES: dict[ValueKind, str] = {
     "text": "'text'",
@@ -20,44 +20,44 @@ class SqliteDialect(Dialect):
 
     greatest = "max"
     least = "min"
-    position_of = "instr("
+    position_call = "instr("
     # SQLite does not reorder what is joined so.
-    joined_in_order = "CROSS JOIN"
+    ordered_join = "CROSS JOIN"
 
-    def unindexed(self, column: str) -> str:
+    def without_index(self, column: str) -> str:
         return f"+{column}"
 
-    def by_index(self, table: str, index: str) -> str:
+    def with_index(self, table: str, index: str) -> str:
         return f"{table} INDEXED BY {index}"
 
     def order(self, sql: str, *, descending: bool, may_be_null: bool) -> str:
         return f"{sql} {'DESC' if descending else 'ASC'}"
 
-    def among_texts(self, mark: str) -> str:
-        return f"IN (SELECT value FROM json_each({mark}))"
+    def in_texts(self, placeholder: str) -> str:
+        return f"IN (SELECT value FROM json_each({placeholder}))"
 
-    def among_numbers(self, mark: str) -> str:
-        return self.among_texts(mark)
+    def in_numbers(self, placeholder: str) -> str:
+        return self.in_texts(placeholder)
 
-    def has_element(self, column: str, test: str) -> str:
+    def json_has_element(self, column: str, test: str) -> str:
         return f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value {test})"
 
-    def members(self, column: str) -> str:
+    def json_members(self, column: str) -> str:
         return f"json_each({column})"
 
-    def distinct_list(self, column: str) -> str:
+    def json_distinct_list(self, column: str) -> str:
         return f"json_group_array(DISTINCT {column}) FILTER (WHERE {column} IS NOT NULL)"
 
-    def object_of(self, key: str, value: str) -> str:
+    def json_object(self, key: str, value: str) -> str:
         return f"json_group_object({key}, {value})"
 
-    def metadata_holds(self, kind: ValueKind, function: str, test: str) -> str:
+    def metadata_matches(self, kind: ValueKind, function: str, test: str) -> str:
         return (
             f"EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type IN ({_JSON_TYPES[kind]})"
             f" AND {function}value {test})"
         )
 
-    def metadata_lacks(self) -> str:
+    def metadata_is_missing(self) -> str:
         return "NOT EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type <> 'null')"
 
     def property_text(self) -> str:
@@ -91,23 +91,23 @@ class SqliteDialect(Dialect):
         # SQLite asks for what is in a query of its own after all else.
         return f"(SELECT body_text('{side}', requests.seq))"
 
-    def next_seqs(self, connection: Reads, number: int) -> Sequence[int]:
+    def allocate_seqs(self, connection: SupportsExecute, number: int) -> Sequence[int]:
         last: int = connection.execute(_LAST_SEQ).fetchone()[0]
         return range(last + 1, last + 1 + number)
 
     def is_payload_of(self, payload: str, request: str) -> str:
         return f"{payload}.seq = {request}.seq"
 
-    def and_started(self, mark: str) -> str:
+    def and_started_before(self, placeholder: str) -> str:
         return ""
 
-    def kept_payload(self, column: str) -> str:
+    def payload_column(self, column: str) -> str:
         return f"p.{column}"
 
-    def kept_value(self, column: str) -> str:
+    def rollup_value(self, column: str) -> str:
         return column
 
-    def value_of_rollup(self, column: str, field: str, kind: ValueKind, *, is_whole: bool) -> str:
+    def typed_rollup_value(self, column: str, field: str, kind: ValueKind, *, is_whole: bool) -> str:
         return column
 
 

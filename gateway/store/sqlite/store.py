@@ -1,28 +1,360 @@
-"""SqliteStore: each promise of the seam as a job for the writer or a question to a reader."""
+"""SQLite store: writer, checkpoints, vacuum, worker slots."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from gateway.store.base import Decode, as_sent
-from gateway.store.file_lock import FileLock
-from gateway.store.occupancy import occupy
-from gateway.store.packing import BodyPacker
-from gateway.store.relational.parts.audit import AuditLog
-from gateway.store.relational.parts.erasure import Erasure
-from gateway.store.relational.parts.exports import Exports
-from gateway.store.relational.parts.feedback import FeedbackEntries
-from gateway.store.relational.parts.figures import Figures
-from gateway.store.relational.parts.keys import Keys
-from gateway.store.relational.parts.requests import Requests
-from gateway.store.relational.parts.transfer import Transfer
-from gateway.store.sqlite import remains
-from gateway.store.sqlite.connection import SqliteConnection, connect_writer
+import structlog
+
+from gateway.errors import StoreUnavailable
+from gateway.store.audit import SqlAudit
+from gateway.store.base import Decode, leave_encoded
+from gateway.store.database import WriteJob, Writer
+from gateway.store.datasets import SqlDatasets
+from gateway.store.erasure import SqlErasure
+from gateway.store.feedback import SqlFeedback
+from gateway.store.keys import SqlKeys
+from gateway.store.locks import FileLock, FileWorkerSlots, WorkerSlots, WriteLock, lock_database
+from gateway.store.metrics import SqlMetrics
+from gateway.store.requests import SqlRequests
+from gateway.store.rows import BodyPacker
+from gateway.store.sqlite.connection import (
+    BUSY_SECONDS,
+    SqliteConnection,
+    SqliteSnapshotSource,
+    connect_reader,
+    connect_writer,
+    lock_timeout_error,
+    migrate_schema,
+    translated_errors,
+)
 from gateway.store.sqlite.dialect import SQLITE
-from gateway.store.sqlite.schema import bring_up_to_date
-from gateway.store.sqlite.snapshots import SqliteSnapshots
-from gateway.store.sqlite.writer import SqliteWriter
+from gateway.store.transfer import SqlTransfer
+
+log = structlog.get_logger("gateway.store")
+
+LOG_PAGES = 16_384
+"""How long the log may become before the writer itself sees to it: 64 MiB, in pages of 4 KiB."""
+
+COMMITS = 100
+"""A checkpoint is due after so many commits, which write some 40 KiB each into the log, whatever is in them,"""
+
+ROW_BYTES = 4 * 1024 * 1024
+"""or after rows of this size."""
+
+
+class Checkpointer:
+    """Makes checkpoints as they become due, on a thread of its own.
+
+    Args:
+        path: the database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._commits = 0
+        self._row_bytes = 0
+        self._is_due = threading.Event()
+        self._is_closed = False
+        self._opens_early = False
+        self._has_begun = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sqlite-checkpointer", daemon=True)
+        self._thread.start()
+
+    def open(self) -> None:
+        """Have it open its connection now, and not only when the first checkpoint is due. Blocks."""
+        self._opens_early = True
+        self._is_due.set()
+        self._has_begun.wait()
+
+    def note_commit(self, row_bytes: int) -> None:
+        """Take note of a commit. Called by the one thread that writes."""
+        self._commits += 1
+        self._row_bytes += row_bytes
+        if self._commits >= COMMITS or self._row_bytes >= ROW_BYTES:
+            self._commits = self._row_bytes = 0
+            self._is_due.set()
+
+    def close(self) -> None:
+        """Let a checkpoint that is under way finish, and make no more."""
+        self._is_closed = True
+        self._is_due.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        # Most commands commit little or nothing, and should open nothing for it.
+        if not self._wait_until_due():
+            return
+        try:
+            with closing(connect_writer(self._path)) as connection:
+                self._has_begun.set()
+                log_pages = 0 if self._opens_early else self._checkpoint(connection)
+                while self._wait_until_due(ignore_pending=log_pages >= LOG_PAGES):
+                    log_pages = self._checkpoint(connection)
+        except StoreUnavailable as error:
+            # The writer has the same file and says so to those who wait for it; its own checkpoints go on.
+            log.warning("no checkpoints are made beside commits", reason=str(error))
+        finally:
+            self._has_begun.set()
+
+    def _wait_until_due(self, *, ignore_pending: bool = False) -> bool:
+        """Wait for the next checkpoint; tell whether there is to be one. With `anew`, one that is already due is
+        left out."""
+        if ignore_pending:
+            self._is_due.clear()
+            if self._is_closed:
+                return False
+        self._is_due.wait()
+        self._is_due.clear()
+        return not self._is_closed
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> int:
+        """Copy what can be; return how long the log is, in pages."""
+        try:
+            with translated_errors(self._path):
+                _, log_pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            return int(log_pages)
+        except StoreUnavailable as error:
+            log.warning("a checkpoint failed and will be tried again", reason=str(error))
+            return 0
+
+
+class SqliteWriter(Writer):
+    """Runs jobs on a file, of which there is one writer at a time.
+
+    Args:
+        connection: the only one that writes in this process; the writer closes it.
+        path: the file, for messages.
+    """
+
+    def __init__(self, connection: SqliteConnection, path: Path) -> None:
+        super().__init__("sqlite-writer")
+        self._connection = connection
+        self._path = path
+        self._inode = path.stat().st_ino
+        self._write_lock = WriteLock(path, BUSY_SECONDS)
+        self._checkpointer = Checkpointer(path)
+        self._connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        self._stuck_timer: asyncio.TimerHandle | None = None
+        self._is_syncing = False
+        self._thread.start()
+
+    async def close(self) -> None:
+        await super().close()
+        self._fail_if_stuck()
+        if self._stuck_timer is not None:
+            self._stuck_timer.cancel()
+
+    # on the event loop
+
+    def open(self) -> None:
+        """Have what is opened later on opened now. Blocks."""
+        self._checkpointer.open()
+
+    def _enqueue(self, job: WriteJob) -> None:
+        super()._enqueue(job)
+        if self._stuck_timer is None:
+            self._stuck_timer = self._loop.call_later(BUSY_SECONDS, self._fail_if_stuck)
+
+    def _wait_left(self) -> float:
+        return self._write_lock.wait_left()
+
+    def _fail_if_stuck(self) -> None:
+        """Fail all that waits if the thread has waited for its turn too long. When that comes after all, it finds
+        only what has come since."""
+        self._stuck_timer = None
+        if (left := self._write_lock.wait_left()) > 0:
+            if self._waiting:
+                self._stuck_timer = self._loop.call_later(left, self._fail_if_stuck)
+            return
+        while jobs := self._take_batch():
+            self._fail(jobs, lock_timeout_error(self._path))
+            self._settle(jobs)
+
+    # on the writer's thread
+
+    def _commit_batch(self) -> list[WriteJob]:
+        """Wait until no other process writes, then run what waits by then."""
+        try:
+            self._write_lock.acquire()
+        except StoreUnavailable as error:
+            jobs = self._take_batch()
+            self._fail(jobs, error)
+            return jobs
+        try:
+            jobs = self._take_batch()
+            refusal = self._commit(jobs) if jobs else None
+            # What has come meanwhile has waited too, and would wait as long again.
+            while refusal is not None and (late_jobs := self._take_batch()):
+                self._fail(late_jobs, refusal)
+                jobs += late_jobs
+            return jobs
+        finally:
+            self._write_lock.release()
+
+    def _begin(self, jobs: list[WriteJob]) -> None:
+        self._refuse_moved_file()
+        is_synced = any(job.is_synced for job in jobs)
+        with translated_errors(self._path):
+            if is_synced != self._is_syncing:
+                self._connection.execute(f"PRAGMA synchronous = {'FULL' if is_synced else 'NORMAL'}")
+                self._is_syncing = is_synced
+            self._connection.execute("BEGIN IMMEDIATE")
+
+    def _refuse_moved_file(self) -> None:
+        """Raise StoreUnavailable if the file that is open is not the one of its name any more: what is committed to
+        it then would be found by nobody."""
+        try:
+            is_in_place = os.stat(self._path).st_ino == self._inode
+        except OSError:
+            is_in_place = False
+        if not is_in_place:
+            raise StoreUnavailable(f"the database {self._path} was removed or replaced while it was in use.")
+
+    def _run_and_commit(self, jobs: list[WriteJob]) -> None:
+        with translated_errors(self._path):
+            self._run_jobs(jobs, self._connection)
+            self._connection.execute("COMMIT")
+        self._checkpointer.note_commit(sum(job.size_bytes for job in jobs))
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _close_resources(self) -> None:
+        self._checkpointer.close()
+        self._connection.close()
+        self._write_lock.close()
+
+
+PATIENCE_SECONDS = 10.0
+"""How long to wait for those who read in an older state of the database."""
+
+_BUSY_TIMEOUT_MS = 50
+"""How long writers are held up at a time while it is waited for readers."""
+
+_PAUSE_SECONDS = 0.1
+
+
+def truncate_wal(path: Path) -> None:
+    """Bring all that was committed into the file, and leave nothing in the log. Blocks.
+
+    Raises:
+        StoreUnavailable: somebody has read for too long in an older state, which the log must keep for them.
+    """
+    with _open_for_vacuum(path) as (connection, write_lock):
+        _truncate(connection, write_lock)
+
+
+def vacuum_file(path: Path) -> None:
+    """Write the file anew with nothing in it but rows, and leave nothing in the log. Blocks, and keeps others from
+    writing, for some seconds a gigabyte; takes as much room again on the disk.
+
+    Needed since `secure_delete` overwrites rows where they are deleted, but not where SQLite has moved them away
+    from, to another page, earlier.
+
+    Raises:
+        StoreUnavailable: there is no room, others write, or somebody reads for too long.
+    """
+    with _open_for_vacuum(path) as (connection, write_lock):
+        with _held(write_lock):
+            connection.execute("VACUUM")
+        _truncate(connection, write_lock)
+
+
+@contextmanager
+def _open_for_vacuum(path: Path) -> Iterator[tuple[sqlite3.Connection, WriteLock]]:
+    with (
+        closing(connect_writer(path)) as connection,
+        closing(WriteLock(path, BUSY_SECONDS)) as write_lock,
+        translated_errors(path),
+    ):
+        yield connection, write_lock
+
+
+def _truncate(connection: sqlite3.Connection, write_lock: WriteLock) -> None:
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    while not _is_truncated(connection, write_lock):
+        if time.monotonic() > give_up_at:
+            raise StoreUnavailable(
+                "what was erased is still in the database's log, since somebody reads an older state of it.",
+                hint="Send it again.",
+            )
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _is_truncated(connection: sqlite3.Connection, write_lock: WriteLock) -> bool:
+    with _held(write_lock):
+        return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
+
+@contextmanager
+def _held(write_lock: WriteLock) -> Iterator[None]:
+    write_lock.acquire()
+    try:
+        yield
+    finally:
+        write_lock.release()
+
+
+_HAS_UNINTERPRETED = "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL AND worker = ? LIMIT 1"
+_TAKE_OVER_ROWS = "UPDATE requests SET worker = ? WHERE interpreted_at_us IS NULL AND worker = ?"
+
+
+class SqliteWorkerSlots(WorkerSlots):
+    """A number at a store in a file.
+
+    Args:
+        path: the database.
+        files: the claim on what lies beside it.
+    """
+
+    def __init__(self, path: Path, files: FileWorkerSlots) -> None:
+        self._path = path
+        self._files = files
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return self._files.numbers
+
+    @property
+    def journals(self) -> tuple[Path, ...]:
+        return self._files.journals
+
+    def renew(self) -> int:
+        """Take over the rows of numbers that nobody holds any more. The locks show by themselves who is alive.
+
+        Who comes for such a number meanwhile may find its newest rows taken over too: facts are stored once all the
+        same, by whoever is first.
+        """
+        return sum(self._take_over(number) for number in self._files.abandoned_numbers())
+
+    def release(self) -> None:
+        self._files.release()
+
+    def _take_over(self, number: int) -> int:
+        if not self._has_rows_left(number):
+            return 0
+        with (
+            closing(connect_writer(self._path)) as connection,
+            closing(WriteLock(self._path, BUSY_SECONDS)) as write_lock,
+            translated_errors(self._path),
+        ):
+            write_lock.acquire()
+            return connection.execute(_TAKE_OVER_ROWS, (self.numbers[0], number)).rowcount
+
+    def _has_rows_left(self, number: int) -> bool:
+        with closing(connect_reader(self._path, leave_encoded)) as connection, translated_errors(self._path):
+            return connection.execute(_HAS_UNINTERPRETED, (number,)).fetchone() is not None
 
 
 async def open_sqlite(
@@ -39,42 +371,44 @@ async def open_sqlite(
         StoreUnavailable: the file cannot be written, is no database of ours, is of a newer version, or is being
             replaced.
     """
-    occupancy = occupy(path)
+    database_lock = lock_database(path)
     try:
-        connection = await asyncio.to_thread(_open, path)
+        connection = await asyncio.to_thread(_open_writer, path)
     except BaseException:
-        occupancy.close()
+        database_lock.close()
         raise
-    return SqliteStore(connection, occupancy, path, decode, workers, question_seconds)
+    return SqliteStore(connection, database_lock, path, decode, workers, question_seconds)
 
 
-def _open(path: Path) -> SqliteConnection:
+def _open_writer(path: Path) -> SqliteConnection:
     connection = connect_writer(path)
     try:
-        bring_up_to_date(connection, path)
+        migrate_schema(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, AuditLog, Transfer):
+class SqliteStore(
+    SqlRequests, SqlMetrics, SqlFeedback, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer
+):
     """The store in one file. Keeps every promise of `gateway.store.base.Store`."""
 
     def __init__(
         self,
         connection: SqliteConnection,
-        occupancy: FileLock,
+        database_lock: FileLock,
         path: Path,
-        decode: Decode = as_sent,
+        decode: Decode = leave_encoded,
         workers: tuple[int, ...] = (0,),
         question_seconds: float | None = None,
     ) -> None:
         self._file_writer = SqliteWriter(connection, path)
-        snapshots = SqliteSnapshots(path, decode)
+        snapshots = SqliteSnapshotSource(path, decode)
         super().__init__(self._file_writer, snapshots, BodyPacker(), SQLITE, workers, question_seconds)
         self._path = path
-        self._occupancy = occupancy
+        self._database_lock = database_lock
 
     async def open_all(self) -> None:
         await super().open_all()
@@ -82,14 +416,14 @@ class SqliteStore(Requests, Figures, FeedbackEntries, Erasure, Exports, Keys, Au
 
     async def close(self) -> None:
         await super().close()
-        self._occupancy.close()
+        self._database_lock.close()
 
-    async def make_room(self, at_us: int) -> None:
+    async def create_partitions(self, at_us: int) -> None:
         """Do nothing: a file has no parts."""
 
     async def compact(self) -> None:
-        await asyncio.to_thread(remains.rewrite, self._path)
+        await asyncio.to_thread(vacuum_file, self._path)
 
-    async def _remove_remains(self) -> None:
+    async def _purge_deleted(self) -> None:
         # What is deleted is overwritten, since `secure_delete` is on, but the log has it still.
-        await asyncio.to_thread(remains.empty_journal, self._path)
+        await asyncio.to_thread(truncate_wal, self._path)

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from gateway.api.helicone import helicone_face
-from gateway.domain.principal import Principal, Role
-from gateway.feedback.standing import StandingVotes
-from gateway.query import JudgedRequests
+from gateway.api.helicone import helicone_api
+from gateway.feedback.rules import UpsertRule
+from gateway.models.principal import Principal, Role
+from gateway.query import RatedRequestReader
 from gateway.store.base import Store
 from tests.api.serving import MIB, serving
 
@@ -30,10 +30,10 @@ KEYS = {
 
 @pytest.fixture
 async def served(store: Store) -> AsyncIterator[Served]:
-    face = helicone_face(StandingVotes(store, 3600), store, JudgedRequests(store), 16 * MIB)
+    api = helicone_api(UpsertRule(store, 3600), store, RatedRequestReader(store), 16 * MIB)
     headers = {"x-api-key": "all"}
     async with (
-        serving(face, principals=KEYS, store=store) as url,
+        serving(api, principals=KEYS, store=store) as url,
         httpx.AsyncClient(
             base_url=f"{url}/v1/request", headers=headers, trust_env=False, timeout=30
         ) as client,

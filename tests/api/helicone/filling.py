@@ -8,10 +8,10 @@ from typing import Any
 
 import brotli
 
-from gateway.domain.clock import now_us
-from gateway.domain.exchange import Omission, PayloadPolicy, RawHeaders
-from gateway.domain.feedback import Feedback
-from gateway.domain.request import Cost, Facts, Usage
+from gateway.models.clock import now_us
+from gateway.models.exchange import LoggingOptOut, PayloadPolicy, RawHeaders
+from gateway.models.feedback import Feedback
+from gateway.models.request import Cost, Facts, Usage
 
 from .served import Served
 
@@ -98,7 +98,7 @@ def _vote(number: int, chance: random.Random) -> Feedback:
 async def _log(served: Served, request_id: str, tenant: str | None, chance: random.Random) -> dict[str, Any]:
     start_us = START_US + chance.randrange(4) * 500_000
     payloads = chance.choice([PayloadPolicy.FULL, PayloadPolicy.FULL, PayloadPolicy.OFF])
-    omission = Omission(chance.random() < 0.2, chance.random() < 0.2)
+    opt_out = LoggingOptOut(chance.random() < 0.2, chance.random() < 0.2)
     request_body, request_headers, request_text = chance.choice(BODIES)
     response_body, response_headers, response_text = chance.choice(BODIES)
     cache_status = chance.choice([None, "HIT", "MISS"])
@@ -115,7 +115,7 @@ async def _log(served: Served, request_id: str, tenant: str | None, chance: rand
         cache_status=cache_status,
         provider=chance.choice(PROVIDERS),
         payloads=payloads,
-        omission=omission,
+        opt_out=opt_out,
         request_body=request_body,
         request_headers=request_headers,
         response_body=response_body,
@@ -123,8 +123,8 @@ async def _log(served: Served, request_id: str, tenant: str | None, chance: rand
     )
     is_kept = payloads is PayloadPolicy.FULL
     return {
-        "request_text": request_text if is_kept and not omission.request else None,
-        "response_text": response_text if is_kept and not omission.response else None,
+        "request_text": request_text if is_kept and not opt_out.request else None,
+        "response_text": response_text if is_kept and not opt_out.response else None,
         "is_cached": cache_status == "HIT",
     }
 

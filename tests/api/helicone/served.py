@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 
-from gateway.domain.exchange import Exchange, Identity, Outcome
-from gateway.domain.feedback import Feedback
-from gateway.domain.filter import EVERYTHING, Page, Sort
-from gateway.domain.request import Facts
+from gateway.models.exchange import Exchange, Identity, Outcome
+from gateway.models.feedback import Feedback
+from gateway.models.filters import NO_FILTER, Page, Sort
+from gateway.models.request import Facts
 from gateway.store.base import Store
 
 DONE = {"data": None, "error": None}
@@ -62,7 +62,7 @@ class Served:
 
     async def entries(self) -> list[Feedback]:
         """All feedback that is stored."""
-        return await self.store.find_feedback(EVERYTHING, Sort(), Page(limit=100_000), None)
+        return await self.store.find_feedback(NO_FILTER, Sort(), Page(limit=100_000), None)
 
     async def log(self, request_id: str, facts: Facts | None = None, **given: Any) -> int:
         """Log one request and what is known of it; return its seq."""

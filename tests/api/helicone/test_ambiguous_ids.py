@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.request import Facts
+from gateway.models.request import Facts
 
 from .served import DONE, Served, complaint
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.api.helicone.filters import to_filter
-from gateway.api.helicone.sorting import to_sort
-from gateway.domain.filter import Page
+from gateway.api.helicone.requests import to_sort
+from gateway.models.filters import Page
 from gateway.store.base import Store
 
 from .filling import Rows

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.api.helicone.filters import to_filter
-from gateway.domain.filter import MAX_TERMS
 from gateway.errors import BadInput
+from gateway.models.filters import MAX_FILTER_TERMS
 
 from .served import Served, complaint
 
@@ -188,11 +188,11 @@ def test_a_tree_is_walked_no_further_than_a_filter_may_reach() -> None:
     [tree] = level
     with pytest.raises(BadInput, match="500 conditions"):
         to_filter(tree)
-    assert len(walked) == MAX_TERMS + 1
+    assert len(walked) == MAX_FILTER_TERMS + 1
 
 
 async def test_as_many_conditions_as_a_filter_may_hold_fit_into_a_question(served: Served) -> None:
-    long = {f"property-{n}": {"equals": "x" * 300} for n in range(MAX_TERMS - 2)}
+    long = {f"property-{n}": {"equals": "x" * 300} for n in range(MAX_FILTER_TERMS - 2)}
     assert await served.ids({"properties": long}) == []
 
 

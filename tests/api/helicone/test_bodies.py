@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from gateway.domain.exchange import Omission
+from gateway.models.exchange import LoggingOptOut
 
 from .served import Served, complaint
 
@@ -51,8 +51,8 @@ async def test_response_bodies_are_shown_readably(
 
 
 async def test_an_omitted_body_is_null_and_the_other_is_shown(served: Served) -> None:
-    await served.log("asked", omission=Omission(request=True))
-    await served.log("answered", omission=Omission(response=True))
+    await served.log("asked", opt_out=LoggingOptOut(request=True))
+    await served.log("answered", opt_out=LoggingOptOut(response=True))
 
     rows = {row["request_id"]: row for row in await served.query()}
 
@@ -65,7 +65,7 @@ async def test_more_bodies_than_are_read_at_once_are_refused_not_cut(
 ) -> None:
     for number in range(3):
         await served.log(f"request-{number}", response_body=b'"' + b"x" * 1000 + b'"')
-    monkeypatch.setattr("gateway.query.judged.MAX_BODY_BYTES", 2500)
+    monkeypatch.setattr("gateway.query.requests.MAX_BODY_BYTES", 2500)
 
     refused = await served.call("POST", "/query", {"limit": 3})
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.exchange import PayloadPolicy
-from gateway.domain.request import Cost, Facts, Usage
+from gateway.models.exchange import PayloadPolicy
+from gateway.models.request import Cost, Facts, Usage
 
 from .filling import Rows
 from .served import NOT_FOUND, Served, complaint

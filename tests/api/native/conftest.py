@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from gateway.api.native import documentation_face
-from gateway.domain.principal import Principal, Role
+from gateway.api.native import documentation_api
+from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
 from tests.api.native.served import face_over
 from tests.api.serving import serving
-from tests.making import MakeExchange, MakeFeedback, make_exchange, make_feedback
+from tests.factories import MakeExchange, MakeFeedback, make_exchange, make_feedback
 
 __all__ = ["MakeExchange", "MakeFeedback", "make_exchange", "make_feedback"]
 
@@ -32,9 +32,9 @@ PRINCIPALS = {
 
 @pytest.fixture
 async def url(store: Store) -> AsyncIterator[str]:
-    face = face_over(store)
-    documentation = documentation_face([face], "1.2.3")
-    async with serving(face, documentation, principals=PRINCIPALS, store=store) as url:
+    api = face_over(store)
+    documentation = documentation_api([api], "1.2.3")
+    async with serving(api, documentation, principals=PRINCIPALS, store=store) as url:
         yield url
 
 

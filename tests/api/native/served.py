@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from gateway.access.allowances import Allowances
-from gateway.access.keys import KeyRing
-from gateway.api.native import native_face
-from gateway.erasing import Eraser
-from gateway.feedback import FeedbackCore, signed, thumbs
+from gateway.api.native import native_api
+from gateway.auth.api_keys import ApiKeys
+from gateway.auth.quotas import Quotas
+from gateway.feedback import FeedbackService, signed_scale, thumb_scale
 from gateway.query import (
     AuditReader,
-    Ranking,
+    MetricsReader,
     RequestReader,
     SessionReader,
     TextReader,
     TraceReader,
     UserReader,
 )
+from gateway.query.erasure import ErasureService
 from gateway.store.base import Store
-from gateway.web.face import Face
+from gateway.web.endpoint import Api
 from tests.api.serving import MIB
 
 
-def face_over(store: Store, feedback: FeedbackCore | None = None, keys: KeyRing | None = None) -> Face:
+def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKeys | None = None) -> Api:
     """Return the face, with nothing waiting outside the store."""
-    return native_face(
+    return native_api(
         requests=RequestReader(store),
         traces=TraceReader(store),
         sessions=SessionReader(store),
         users=UserReader(store),
-        ranking=Ranking(store),
-        feedback=feedback or FeedbackCore(store),
+        ranking=MetricsReader(store),
+        feedback=feedback or FeedbackService(store),
         texts=TextReader(store),
-        eraser=Eraser(store, lambda: False),
+        eraser=ErasureService(store, lambda: False),
         audit=AuditReader(store),
-        keys=keys or KeyRing({}, store),
-        allowances=Allowances(store),
-        scale_of=lambda principal: thumbs if principal.name == "thumbs" else signed,
+        keys=keys or ApiKeys({}, store),
+        quotas=Quotas(store),
+        scale_of=lambda principal: thumb_scale if principal.name == "thumbs" else signed_scale,
         max_body_bytes=MIB,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 
-from gateway.api.native.documentation import to_html
+from gateway.api.native.routes import prose_to_html
 from gateway.store.base import Store
 
 from .served import face_over
@@ -54,7 +54,7 @@ async def test_the_page_needs_no_script_and_allows_none(client: httpx.AsyncClien
 
 
 def test_prose_is_escaped_and_code_is_marked() -> None:
-    assert to_html("a `<b>` & c\n\nd") == "<p>a <code>&lt;b&gt;</code> &amp; c</p><p>d</p>"
+    assert prose_to_html("a `<b>` & c\n\nd") == "<p>a <code>&lt;b&gt;</code> &amp; c</p><p>d</p>"
 
 
 def test_the_written_reference_names_every_path_and_parameter(store: Store) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.domain.feedback import Kind, Source
+from gateway.models.feedback import Kind, Source
 from gateway.store.base import Store
 
 from .conftest import MakeFeedback, key

@@ -2,18 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.api.native.filters import Search, read_search
-from gateway.api.native.parameters import SEARCH_PARAMETERS
-from gateway.domain.filter import All, Any, Is, Op
+from gateway.api.native.filters import SEARCH_PARAMETERS, ListQuery, read_request_query
 from gateway.errors import BadInput
+from gateway.models.filters import AllOf, AnyOf, Comparison, Op
 
 
-def search(*pairs: tuple[str, str]) -> Search[int]:
-    return read_search(pairs)
+def search(*pairs: tuple[str, str]) -> ListQuery[int]:
+    return read_request_query(pairs)
 
 
 def test_no_parameters_find_everything_fifty_at_a_time() -> None:
-    assert search() == Search(All(), 50, None)
+    assert search() == ListQuery(AllOf(), 50, None)
 
 
 @pytest.mark.parametrize(
@@ -27,8 +26,8 @@ def test_no_parameters_find_everything_fifty_at_a_time() -> None:
     ],
 )
 def test_times_are_rfc_3339_or_microseconds(text: str, us: int) -> None:
-    assert search(("from", text)).where == All((Is("started_at_us", Op.GE, us),))
-    assert search(("to", text)).where == All((Is("started_at_us", Op.LT, us),))
+    assert search(("from", text)).where == AllOf((Comparison("started_at_us", Op.GE, us),))
+    assert search(("to", text)).where == AllOf((Comparison("started_at_us", Op.LT, us),))
 
 
 @pytest.mark.parametrize(
@@ -58,27 +57,29 @@ def test_a_time_that_is_neither_is_refused_with_both_forms_named(text: str) -> N
 
 
 def test_a_status_class_is_a_range() -> None:
-    assert search(("status", "4xx")).where == All(
-        (All((Is("status", Op.GE, 400), Is("status", Op.LT, 500))),)
+    assert search(("status", "4xx")).where == AllOf(
+        (AllOf((Comparison("status", Op.GE, 400), Comparison("status", Op.LT, 500))),)
     )
-    assert search(("status", "404")).where == All((Is("status", Op.EQ, 404),))
+    assert search(("status", "404")).where == AllOf((Comparison("status", Op.EQ, 404),))
 
 
 def test_metadata_that_reads_as_a_number_or_boolean_may_be_that_or_text() -> None:
     def alternatives(text: str) -> object:
         return search(("metadata.n", text)).where
 
-    assert alternatives("v2") == All((Is("metadata.n", Op.EQ, "v2"),))
-    assert alternatives("2") == All((Any((Is("metadata.n", Op.EQ, "2"), Is("metadata.n", Op.EQ, 2))),))
-    assert alternatives("true") == All(
-        (Any((Is("metadata.n", Op.EQ, "true"), Is("metadata.n", Op.EQ, True))),)
+    assert alternatives("v2") == AllOf((Comparison("metadata.n", Op.EQ, "v2"),))
+    assert alternatives("2") == AllOf(
+        (AnyOf((Comparison("metadata.n", Op.EQ, "2"), Comparison("metadata.n", Op.EQ, 2))),)
     )
-    assert alternatives("null") == All((Is("metadata.n", Op.EQ, "null"),))
+    assert alternatives("true") == AllOf(
+        (AnyOf((Comparison("metadata.n", Op.EQ, "true"), Comparison("metadata.n", Op.EQ, True))),)
+    )
+    assert alternatives("null") == AllOf((Comparison("metadata.n", Op.EQ, "null"),))
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 30, "9" * 5000, "[" * 5000])
 def test_metadata_that_no_column_can_hold_as_a_number_is_text(text: str) -> None:
-    assert search(("metadata.n", text)).where == All((Is("metadata.n", Op.EQ, text),))
+    assert search(("metadata.n", text)).where == AllOf((Comparison("metadata.n", Op.EQ, text),))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from gateway.domain.exchange import PayloadPolicy
+from gateway.models.exchange import PayloadPolicy
 from gateway.store.base import Store
 
 from .conftest import MakeExchange

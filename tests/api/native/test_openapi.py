@@ -6,11 +6,11 @@ from aiohttp import web
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, Field
 
-from gateway.api.native import build_openapi, documentation_face
-from gateway.api.native.replies import draw_error
-from gateway.domain.principal import Principal, Role
+from gateway.api.native import build_openapi, documentation_api
+from gateway.api.native.http_responses import render_error
+from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
-from gateway.web.face import Endpoint, Face, Parameter
+from gateway.web.endpoint import Api, Endpoint, Parameter
 
 from .served import face_over
 
@@ -44,19 +44,21 @@ def endpoint(method: str, path: str, **given: Any) -> Endpoint:
     return Endpoint(method=method, path=path, **(usual | given))
 
 
-def face(name: str, *endpoints: Endpoint) -> Face:
-    return Face(name=name, prefixes=("/x",), endpoints=endpoints, draw_error=draw_error, error_model=Failure)
+def api(name: str, *endpoints: Endpoint) -> Api:
+    return Api(
+        name=name, prefixes=("/x",), endpoints=endpoints, render_error=render_error, error_model=Failure
+    )
 
 
-def build(*faces: Face) -> Any:
-    document: Any = build_openapi(faces, "1.2.3")
+def build(*apis: Api) -> Any:
+    document: Any = build_openapi(apis, "1.2.3")
     OpenAPIV31SpecValidator(document).validate()
     return document
 
 
 def test_our_own_faces_make_a_valid_document(store: Store) -> None:
     native = face_over(store)
-    document = build(native, documentation_face([native], "1.2.3"))
+    document = build(native, documentation_api([native], "1.2.3"))
     assert set(document["paths"]) == {
         "/api/v1/requests",
         "/api/v1/requests/{request_id}",
@@ -80,7 +82,7 @@ def test_our_own_faces_make_a_valid_document(store: Store) -> None:
 
 
 def test_a_body_may_be_one_model_or_a_list_of_it() -> None:
-    document = build(face("votes", endpoint("POST", "/x", body=Vote | list[Vote])))
+    document = build(api("votes", endpoint("POST", "/x", body=Vote | list[Vote])))
     schema = document["paths"]["/x"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert schema["anyOf"] == [
         {"$ref": "#/components/schemas/Vote"},
@@ -90,8 +92,8 @@ def test_a_body_may_be_one_model_or_a_list_of_it() -> None:
 
 
 def test_models_of_one_name_in_two_faces_do_not_meet() -> None:
-    one = face("one", endpoint("GET", "/one", reply=Receipt))
-    two = face("two", endpoint("GET", "/two", reply=namesake()))
+    one = api("one", endpoint("GET", "/one", reply=Receipt))
+    two = api("two", endpoint("GET", "/two", reply=namesake()))
     document = build(one, two)
 
     def properties_of(path: str) -> list[str]:
@@ -105,7 +107,7 @@ def test_models_of_one_name_in_two_faces_do_not_meet() -> None:
 
 def test_path_patterns_become_required_parameters() -> None:
     document = build(
-        face("f", endpoint("GET", "/x/{trace_id:.*[^/]}/y/{n}", parameters=(Parameter("q", "Q."),)))
+        api("f", endpoint("GET", "/x/{trace_id:.*[^/]}/y/{n}", parameters=(Parameter("q", "Q."),)))
     )
     parameters = document["paths"]["/x/{trace_id}/y/{n}"]["get"]["parameters"]
     assert [(p["name"], p["in"], p.get("required", False)) for p in parameters] == [
@@ -116,7 +118,7 @@ def test_path_patterns_become_required_parameters() -> None:
 
 
 def test_methods_of_one_path_stand_together_under_the_tag_of_their_face() -> None:
-    document = build(face("f", endpoint("GET", "/x"), endpoint("PUT", "/x")))
+    document = build(api("f", endpoint("GET", "/x"), endpoint("PUT", "/x")))
     assert {method: operation["tags"] for method, operation in document["paths"]["/x"].items()} == {
         "get": ["f"],
         "put": ["f"],
@@ -125,7 +127,7 @@ def test_methods_of_one_path_stand_together_under_the_tag_of_their_face() -> Non
 
 def test_failures_have_the_shape_of_their_face_and_keys_are_asked_for_only_where_needed() -> None:
     document = build(
-        face("f", endpoint("GET", "/locked", failures=(404,)), endpoint("GET", "/open", role=None))
+        api("f", endpoint("GET", "/locked", failures=(404,)), endpoint("GET", "/open", role=None))
     )
     locked, opened = (document["paths"][path]["get"] for path in ("/locked", "/open"))
     assert list(locked["responses"]) == ["200", "401", "403", "404"]
@@ -145,6 +147,6 @@ def test_failures_have_the_shape_of_their_face_and_keys_are_asked_for_only_where
 
 
 def test_forwarded_paths_are_told_in_prose_and_are_no_operations() -> None:
-    document = build(face("f", endpoint("GET", "/x")))
+    document = build(api("f", endpoint("GET", "/x")))
     assert "`/v1/{rest}`" in document["info"]["description"]
     assert list(document["paths"]) == ["/x"]

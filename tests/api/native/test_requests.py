@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.domain.exchange import Outcome
-from gateway.domain.feedback import Target
-from gateway.domain.request import Cost, Facts, Usage
+from gateway.models.exchange import Outcome
+from gateway.models.feedback import Target
+from gateway.models.request import Cost, Facts, Usage
 from gateway.store.base import Store
 
 from .conftest import MakeExchange, MakeFeedback, key

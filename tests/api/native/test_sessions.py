@@ -5,7 +5,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from gateway.domain.feedback import Target
+from gateway.models.feedback import Target
 from gateway.store.base import Store
 
 from .conftest import MakeExchange, MakeFeedback, key

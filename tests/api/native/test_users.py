@@ -6,8 +6,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from gateway.domain.feedback import Target
-from gateway.domain.request import Cost, Facts, Usage
+from gateway.models.feedback import Target
+from gateway.models.request import Cost, Facts, Usage
 from gateway.store.base import Store
 
 from .conftest import MakeExchange, MakeFeedback, key

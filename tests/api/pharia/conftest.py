@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from gateway.api.pharia import pharia_face
-from gateway.api.portkey import portkey_face
-from gateway.domain.principal import Principal, Role
-from gateway.feedback import FeedbackCore, signed
+from gateway.api.pharia import pharia_api
+from gateway.api.portkey import portkey_feedback_api
+from gateway.feedback import FeedbackService, signed_scale
+from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
 from tests.api.serving import MIB, serving
 
@@ -29,10 +29,10 @@ PRINCIPALS = {
 
 @pytest.fixture
 async def served(store: Store) -> AsyncIterator[Served]:
-    core = FeedbackCore(store)
-    faces = (pharia_face(core, 16 * MIB), portkey_face(core, lambda _: signed, 16 * MIB))
+    core = FeedbackService(store)
+    apis = (pharia_api(core, 16 * MIB), portkey_feedback_api(core, lambda _: signed_scale, 16 * MIB))
     async with (
-        serving(*faces, principals=PRINCIPALS, store=store) as url,
+        serving(*apis, principals=PRINCIPALS, store=store) as url,
         httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client,
     ):
         yield Served(client, store)

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from gateway.domain.exchange import Exchange, Identity, Outcome
-from gateway.domain.feedback import Feedback
+from gateway.models.exchange import Exchange, Identity, Outcome
+from gateway.models.feedback import Feedback
 from gateway.store.base import Store
 
 UPDATED = {"message": "Feedback updated successfully"}

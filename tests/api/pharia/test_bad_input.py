@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.api.pharia.errors import draw_error
+from gateway.api.pharia.errors import render_error
 from gateway.errors import (
     BadInput,
     Conflict,
@@ -218,7 +218,7 @@ async def test_what_is_not_served_is_drawn_in_the_dialects_shape(
     ],
 )
 def test_every_error_has_the_dialects_shape(kind: type[GatewayError], status: int) -> None:
-    drawn = draw_error(kind("is wrong: \ud800.", hint="Mend it."))
+    drawn = render_error(kind("is wrong: \ud800.", hint="Mend it."))
 
     assert drawn.status == status
     assert isinstance(drawn.body, bytes)

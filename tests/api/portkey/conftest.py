@@ -8,16 +8,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.api.portkey import portkey_exporter, portkey_face, portkey_logs_face
-from gateway.domain.exchange import PayloadPolicy
-from gateway.domain.principal import Principal, Role
-from gateway.feedback import FeedbackCore, Scale, signed, thumbs
+from gateway.api.portkey import portkey_exporter, portkey_feedback_api, portkey_logs_api
+from gateway.datasets import ExportFiles, ExportJobs, ExportLinks, ExportRunner
+from gateway.feedback import FeedbackService, Scale, signed_scale, thumb_scale
+from gateway.models.exchange import PayloadPolicy
+from gateway.models.principal import Principal, Role
 from gateway.query import RequestReader
-from gateway.query.exports import ExportFiles, ExportJobs, ExportLinks, ExportRunner
 from gateway.recording.interpreter import Interpreter
-from gateway.recording.log_book import LogBook
+from gateway.recording.log_ingestion import LogIngestionService
 from gateway.store.base import Store
-from gateway.wire.prices import PriceTable
+from gateway.wire.pricing import PriceTable
 from tests.api.serving import MIB, serving
 
 from .logs_served import LogsServed
@@ -33,15 +33,15 @@ KEYS = {
 
 
 def scale_of(principal: Principal) -> Scale:
-    return thumbs if principal.name == "thumbs" else signed
+    return thumb_scale if principal.name == "thumbs" else signed_scale
 
 
 @pytest.fixture
 async def served(store: Store) -> AsyncIterator[Served]:
-    face = portkey_face(FeedbackCore(store), scale_of, 16 * MIB)
+    api = portkey_feedback_api(FeedbackService(store), scale_of, 16 * MIB)
     headers = {"x-portkey-api-key": "app-key"}
     async with (
-        serving(face, principals=KEYS, store=store) as url,
+        serving(api, principals=KEYS, store=store) as url,
         httpx.AsyncClient(base_url=f"{url}/v1", headers=headers, trust_env=False) as client,
     ):
         yield Served(f"{url}/v1", client, store)
@@ -73,8 +73,8 @@ async def logs(store: Store, tmp_path: Path) -> AsyncIterator[LogsServed]:
     folder = tmp_path / "exports"
     files, exporter = ExportFiles(folder), portkey_exporter(url_of)
     runner = ExportRunner(store, files, {"portkey": exporter})
-    face = portkey_logs_face(
-        LogBook(store, interpreter, payloads_of, MIB),
+    api = portkey_logs_api(
+        LogIngestionService(store, interpreter, payloads_of, MIB),
         RequestReader(store),
         ExportJobs(store, files, runner, "portkey", exporter),
         ExportLinks(store),
@@ -84,7 +84,7 @@ async def logs(store: Store, tmp_path: Path) -> AsyncIterator[LogsServed]:
     interpreter.start()
     runner.start()
     async with (
-        serving(face, principals=LOG_KEYS, store=store) as url,
+        serving(api, principals=LOG_KEYS, store=store) as url,
         httpx.AsyncClient(
             base_url=f"{url}/v1", headers={"x-portkey-api-key": "all-key"}, trust_env=False
         ) as client,

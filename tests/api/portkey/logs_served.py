@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from gateway.domain.filter import EVERYTHING, Page, Sort
-from gateway.domain.request import RequestRecord
+from gateway.models.filters import NO_FILTER, Page, Sort
+from gateway.models.request import RequestRecord
 from gateway.store.base import Store
 
 from .served import as_bytes, as_headers
@@ -57,7 +57,7 @@ class LogsServed:
 
     async def rows(self) -> list[RequestRecord]:
         """Everything that is logged."""
-        return await self.store.find_requests(EVERYTHING, OLDEST_FIRST, Page(100_000), None)
+        return await self.store.find_requests(NO_FILTER, OLDEST_FIRST, Page(100_000), None)
 
     async def show(self, log_id: str, **headers: str) -> dict[str, Any]:
         """A log that is there."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import httpx
 
-from gateway.domain.feedback import Feedback
-from gateway.domain.filter import EVERYTHING, Page, Sort
+from gateway.models.feedback import Feedback
+from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.store.base import Store
 
 GOOD: dict[str, object] = {"trace_id": "trace-1", "value": 5}
@@ -39,7 +39,7 @@ class Served:
 
     async def entries(self) -> list[Feedback]:
         """Everything that is stored."""
-        return await self.store.find_feedback(EVERYTHING, Sort(), Page(limit=100_000), None)
+        return await self.store.find_feedback(NO_FILTER, Sort(), Page(limit=100_000), None)
 
 
 def as_bytes(body: object) -> bytes:

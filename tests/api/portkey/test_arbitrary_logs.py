@@ -7,8 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.portkey.generations import CONDITIONS
-from gateway.domain.filter import Is, Op, Page
+from gateway.api.portkey.filters import CONDITIONS
+from gateway.models.filters import Comparison, Op, Page
 
 from .logs_served import CHAT, OLDEST_FIRST, LogsServed
 from .served import complaint
@@ -52,7 +52,7 @@ async def test_what_is_taken_is_kept_exactly_and_what_is_not_is_a_4xx(logs: Logs
         return
     sent = body if isinstance(body, list) else [body]
     for log_id, log in zip(reply.json()["log_ids"], sent, strict=True):
-        where = Is("request_id", Op.EQ, log_id)
+        where = Comparison("request_id", Op.EQ, log_id)
         [row] = await logs.store.find_requests(where, OLDEST_FIRST, Page(1), None)
         payload = await logs.store.payload(row.seq)
         assert payload is not None

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from gateway.domain.ids import new_id
+from gateway.models.ids import new_id
 
 from .served import GOOD, Served, as_bytes, complaint
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.feedback import Kind
+from gateway.models.feedback import Kind
 from tests.feedback.samples import exchange
 
 from .served import GOOD, Served, complaint

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.api.portkey.exports.handlers import ExportEndpoints
-from gateway.api.portkey.exports.rows import COLUMNS
-from gateway.api.portkey.generations import CONDITIONS
-from gateway.api.portkey.logs.handlers import LogEndpoints
-from gateway.api.portkey.logs.schema import AnalyticsMetrics
-from gateway.domain.export import ExportStatus
+from gateway.api.portkey.exports import COLUMNS, ExportEndpoints
+from gateway.api.portkey.filters import CONDITIONS
+from gateway.api.portkey.log_object import AnalyticsMetrics
+from gateway.api.portkey.logs import LogEndpoints
+from gateway.models.export import ExportStatus
 
 UNUSED: Any = None
 PAGE = (Path(__file__).parents[3] / "docs/portkey-logs.md").read_text()

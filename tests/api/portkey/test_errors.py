@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.api.portkey import portkey_face
+from gateway.api.portkey import portkey_feedback_api
 from gateway.errors import (
     BadInput,
     Conflict,
@@ -18,7 +18,7 @@ from gateway.errors import (
     TooLarge,
     Unauthorized,
 )
-from gateway.feedback import FeedbackCore, signed
+from gateway.feedback import FeedbackService, signed_scale
 from gateway.store.base import Store
 from tests.feedback.samples import exchange
 
@@ -39,9 +39,9 @@ KINDS = {
 
 @pytest.mark.parametrize(("kind", "status"), KINDS.items())
 def test_every_error_has_portkeys_shape(store: Store, kind: type[GatewayError], status: int) -> None:
-    face = portkey_face(FeedbackCore(store), lambda _: signed, 1024)
+    api = portkey_feedback_api(FeedbackService(store), lambda _: signed_scale, 1024)
 
-    drawn = face.draw_error(kind("is wrong: \ud800.", field="value", hint="Mend it."))
+    drawn = api.render_error(kind("is wrong: \ud800.", field="value", hint="Mend it."))
 
     assert drawn.status == status
     assert isinstance(drawn.body, bytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.filter import EVERYTHING
+from gateway.models.filters import NO_FILTER
 
 from .logs_served import LogsServed
 from .served import as_bytes, complaint
@@ -66,7 +66,7 @@ async def test_no_job_is_made_of_what_is_wrong(logs: LogsServed, body: bytes, pr
     reply = await logs.create(body)
     assert reply.status_code == 400
     assert complaint(reply).startswith(problem)
-    assert await logs.store.count_exports(EVERYTHING, None) == 0
+    assert await logs.store.count_exports(NO_FILTER, None) == 0
 
 
 @pytest.mark.parametrize(("body", "problem"), CHANGING, ids=[problem[:50] for _, problem in CHANGING])

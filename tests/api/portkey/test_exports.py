@@ -10,9 +10,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from gateway.api.portkey.exports.rows import COLUMNS
-from gateway.domain.exchange import Identity
-from gateway.domain.request import Cost, Facts, Usage
+from gateway.api.portkey.exports import COLUMNS
+from gateway.models.exchange import Identity
+from gateway.models.request import Cost, Facts, Usage
 from tests.store.samples import exchange
 
 from .logs_served import LOG, LogsServed

@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from portkey_ai import AsyncPortkey
 
-from gateway.domain.exchange import Exchange, Identity, Outcome
-from gateway.domain.feedback import Kind, Source, Target
-from gateway.domain.ids import new_id
+from gateway.models.exchange import Exchange, Identity, Outcome
+from gateway.models.feedback import Kind, Source, Target
+from gateway.models.ids import new_id
 
 from .served import GOOD, Served, complaint
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.exchange import Identity, PayloadPolicy
-from gateway.domain.request import Cost, Facts, Usage
+from gateway.models.exchange import Identity, PayloadPolicy
+from gateway.models.request import Cost, Facts, Usage
 from tests.store.samples import exchange
 
 from .logs_served import ANSWER, CHAT, LOG, LogsServed

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.exchange import Outcome
-from gateway.domain.request import Payload
+from gateway.models.exchange import Outcome
+from gateway.models.request import Payload
 from tests.store.samples import entry, feedback
 
 from .logs_served import CHAT, LOG, LogsServed

@@ -8,28 +8,28 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gateway.domain.request import Facts
-from gateway.store import Claim, claim_worker, open_store, spill_path
+from gateway.models.request import Facts
+from gateway.store import WorkerSlots, acquire_worker_slots, journal_path, open_store
 from gateway.store.base import Store
 from tests.store.samples import exchange
 
-ClaimOn = Callable[[str], Claim]
+ClaimOn = Callable[[str], WorkerSlots]
 
 
 @pytest.fixture
 def claim_on(url: str, tmp_path: Path) -> Iterator[ClaimOn]:
     """Claim a number for a process on a machine of this name."""
-    claims: list[Claim] = []
+    claims: list[WorkerSlots] = []
 
-    def claim(machine: str) -> Claim:
+    def claim(machine: str) -> WorkerSlots:
         folder = tmp_path / machine
         folder.mkdir(exist_ok=True)
-        claims.append(claim_worker(url, 0, 1, folder))
+        claims.append(acquire_worker_slots(url, 0, 1, folder))
         return claims[-1]
 
     yield claim
     for each in claims:
-        each.give_up()
+        each.release()
 
 
 def let_time_pass(url: str, numbers: tuple[int, ...]) -> None:
@@ -101,18 +101,18 @@ def test_processes_on_one_machine_have_spill_files_of_their_own(
     url: str, tmp_path: Path, claim_on: ClaimOn
 ) -> None:
     first, second, elsewhere = claim_on("here"), claim_on("here"), claim_on("there")
-    assert first.spills == (spill_path(url, 0, tmp_path / "here"),)
-    assert second.spills == (spill_path(url, 1, tmp_path / "here"),)
-    assert elsewhere.spills == (spill_path(url, 0, tmp_path / "there"),)
-    left = *first.spills, *second.spills
-    second.give_up()
-    first.give_up()
-    assert claim_on("here").spills == left
+    assert first.journals == (journal_path(url, 0, tmp_path / "here"),)
+    assert second.journals == (journal_path(url, 1, tmp_path / "here"),)
+    assert elsewhere.journals == (journal_path(url, 0, tmp_path / "there"),)
+    left = *first.journals, *second.journals
+    second.release()
+    first.release()
+    assert claim_on("here").journals == left
 
 
 def test_files_are_named_by_the_database_and_by_nothing_secret(tmp_path: Path) -> None:
-    plain = spill_path("postgresql://me:sesame@db/gateway", 0, tmp_path)
-    assert plain == spill_path("postgresql://you@db/gateway", 0, tmp_path)
-    assert plain != spill_path("postgresql://me@other/gateway", 0, tmp_path)
+    plain = journal_path("postgresql://me:sesame@db/gateway", 0, tmp_path)
+    assert plain == journal_path("postgresql://you@db/gateway", 0, tmp_path)
+    assert plain != journal_path("postgresql://me@other/gateway", 0, tmp_path)
     assert plain.name.startswith("gateway-")
     assert "sesame" not in plain.name

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable
 
-from gateway.domain.aggregate import END_OF_TIME_US, Cell, Question
-from gateway.domain.feedback import Receipt
-from gateway.domain.filter import EVERYTHING, Page
-from gateway.domain.request import Facts
 from gateway.errors import Conflict
+from gateway.models.feedback import Receipt
+from gateway.models.filters import NO_FILTER, Page
+from gateway.models.metrics import END_OF_TIME_US, GroupKey, MetricsQuery
+from gateway.models.request import Facts
 from gateway.store import open_store
 from gateway.store.base import Store
 from gateway.store.postgres.connection import PostgresConnection
-from tests.store.filling import LATER_US
+from tests.store.random_data import LATER_US
 from tests.store.samples import FACTS, OLDEST_FIRST, exchange, feedback, requests_of
 
 ROUNDS = 60
@@ -33,7 +33,7 @@ async def test_a_vote_and_its_request_that_come_at_once_on_two_nodes_do_not_miss
             store.append([exchange(f"r{number}", f"t{number}")]),
             other.put_feedback([feedback(f"f{number}", f"t{number}")]),
         )
-    votes = await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(1000), None)
+    votes = await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(1000), None)
     assert [vote.trace_id for vote in votes] == [f"t{number}" for number in range(ROUNDS)]
 
 
@@ -46,7 +46,7 @@ async def test_a_vote_and_the_response_id_that_it_names_do_not_miss_each_other(
             store.annotate([(seq, Facts(response_id=f"resp-{number}"))], 1),
             other.put_feedback([feedback(f"f{number}", f"resp-{number}")]),
         )
-    votes = await store.find_feedback(EVERYTHING, OLDEST_FIRST, Page(1000), None)
+    votes = await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(1000), None)
     assert [vote.request_id for vote in votes] == [f"r{number}" for number in range(ROUNDS)]
 
 
@@ -96,7 +96,7 @@ async def test_sums_that_one_node_makes_while_another_writes_differ_in_nothing(
     await asyncio.gather(write(), roll_up())
     while await store.roll_up(LATER_US):
         pass
-    assert (await store.usage(Question(0, END_OF_TIME_US)))[Cell()].requests == ROUNDS
+    assert (await store.usage(MetricsQuery(0, END_OF_TIME_US)))[GroupKey()].requests == ROUNDS
 
 
 async def test_tables_are_made_once_by_nodes_that_start_at_once(url: str) -> None:

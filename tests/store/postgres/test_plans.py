@@ -9,31 +9,21 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.aggregate import DAY_US, Question
-from gateway.domain.filter import EVERYTHING, All, Filter, Is, Op, Page, Sort
-from gateway.domain.group import GroupedBy, Place
-from gateway.store import aggregates, grouping
-from gateway.store.filters import Query
-from gateway.store.postgres import leases
+from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.metrics import DAY_US, MetricsQuery
+from gateway.models.trace import GroupCursor, GroupField
+from gateway.store import aggregates, erasure, feedback, joins, metrics, requests, rollups
+from gateway.store.aggregates import Segment
+from gateway.store.filters import Query, select_rows
+from gateway.store.postgres import store
 from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.dialect import POSTGRES
-from gateway.store.relational import (
-    counting,
-    erasing,
-    feedback_log,
-    joining,
-    request_log,
-    rollup_table,
-    tagging,
-)
-from gateway.store.rollups import Segment
-from gateway.store.sql import select
-from gateway.store.tables import FEEDBACK, REQUESTS
+from gateway.store.schema import FEEDBACK, REQUESTS
 from tests.postgres_server import PostgresServer
 
-TRACE, SESSION = GroupedBy.TRACE, GroupedBy.SESSION
-HERE = Place(top=39_000, seq=10_000)
-OF_ANN = Is("user", Op.EQ, "u7")
+TRACE, SESSION = GroupField.TRACE, GroupField.SESSION
+HERE = GroupCursor(top=39_000, seq=10_000)
+OF_ANN = Comparison("user", Op.EQ, "u7")
 
 
 REQUESTS_THERE = 40_000
@@ -103,29 +93,29 @@ def assert_found(found: str, index: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "values", "index"),
     [
-        (joining._IS_ANY_WAITING, (), "feedback_waiting"),
-        (joining._by_name(POSTGRES).subjects, None, "feedback_waiting"),
-        (joining._by_name(POSTGRES).join, None, "feedback_waiting"),
-        (joining._by_id(POSTGRES).subjects, None, "feedback_id"),
-        (joining._by_id(POSTGRES).join, None, "feedback_(id|waiting|subject)"),
-        (joining._TRACES, None, "requests_trace"),
-        (joining._REQUESTS, None, "requests_request"),
-        (joining._RESPONSES, None, "requests_response"),
-        (request_log._uninterpreted(POSTGRES), ("[1]", 5), "requests_uninterpreted"),
-        (request_log._alike(POSTGRES), None, "requests_(request|started)"),
-        (leases._TAKE_OVER, (1,), "requests_uninterpreted"),
-        (tagging._rows(POSTGRES), ("r", "t", None), "requests_request"),
-        (counting._statements(POSTGRES).count, ("[]",), "requests_request"),
-        (counting._statements(POSTGRES).count, ("[]",), "requests_trace"),
-        (feedback_log._versions(POSTGRES), ("[]",), "feedback_id"),
-        (feedback_log._latest_verdicts(POSTGRES), None, "feedback_request"),
-        (feedback_log._latest_verdicts(POSTGRES), None, "feedback_session"),
-        (joining._SESSIONS, None, "requests_session"),
-        (counting._statements(POSTGRES).count, ("[]",), "requests_session"),
-        (feedback_log._given(POSTGRES), None, "feedback_author"),
-        (erasing._REQUESTS_OF, {"person": "ann", "tenant": None}, "requests_user"),
-        (erasing._GIVEN_BY, {"person": "ann", "tenant": None}, "feedback_versions_author"),
-        (rollup_table._NEXT_START, (1,), "requests_started"),
+        (joins._IS_ANY_WAITING, (), "feedback_waiting"),
+        (joins._waiting_by_name(POSTGRES).subjects, None, "feedback_waiting"),
+        (joins._waiting_by_name(POSTGRES).join, None, "feedback_waiting"),
+        (joins._waiting_by_id(POSTGRES).subjects, None, "feedback_id"),
+        (joins._waiting_by_id(POSTGRES).join, None, "feedback_(id|waiting|subject)"),
+        (joins._FIND_TRACES, None, "requests_trace"),
+        (joins._FIND_BY_REQUEST_ID, None, "requests_request"),
+        (joins._FIND_BY_RESPONSE_ID, None, "requests_response"),
+        (requests._select_uninterpreted(POSTGRES), ("[1]", 5), "requests_uninterpreted"),
+        (requests._select_same_requests(POSTGRES), None, "requests_(request|started)"),
+        (store._TAKE_OVER, (1,), "requests_uninterpreted"),
+        (requests._select_request_rows(POSTGRES), ("r", "t", None), "requests_request"),
+        (joins._counting_statements(POSTGRES).count, ("[]",), "requests_request"),
+        (joins._counting_statements(POSTGRES).count, ("[]",), "requests_trace"),
+        (feedback._select_versions(POSTGRES), ("[]",), "feedback_id"),
+        (feedback._select_latest_feedback(POSTGRES), None, "feedback_request"),
+        (feedback._select_latest_feedback(POSTGRES), None, "feedback_session"),
+        (joins._FIND_SESSIONS, None, "requests_session"),
+        (joins._counting_statements(POSTGRES).count, ("[]",), "requests_session"),
+        (feedback._count_by_author(POSTGRES), None, "feedback_author"),
+        (erasure._REQUESTS_OF_USER, {"person": "ann", "tenant": None}, "requests_user"),
+        (erasure._FEEDBACK_BY_AUTHOR, {"person": "ann", "tenant": None}, "feedback_versions_author"),
+        (rollups._NEXT_START, (1,), "requests_started"),
         ("SELECT * FROM aliases WHERE alias = ?", ("x",), "requests_response"),
         ("SELECT * FROM trace_report WHERE trace_id = ?", ("x",), "requests_trace"),
         ("SELECT * FROM request_report WHERE request_id = ?", ("x",), "feedback_trace"),
@@ -142,22 +132,25 @@ def test_no_standing_query_reads_a_whole_table(
 @pytest.mark.parametrize(
     ("where", "index"),
     [
-        (Is("trace_id", Op.EQ, "x"), "requests_trace"),
-        (Is("request_id", Op.EQ, "x"), "requests_request"),
-        (Is("response_id", Op.EQ, "x"), "requests_response"),
-        (All((Is("started_at_us", Op.GE, 1), Is("started_at_us", Op.LT, 2))), "requests_started"),
-        (All((Is("model", Op.EQ, "m"), Is("started_at_us", Op.GE, 1))), "requests_model"),
+        (Comparison("trace_id", Op.EQ, "x"), "requests_trace"),
+        (Comparison("request_id", Op.EQ, "x"), "requests_request"),
+        (Comparison("response_id", Op.EQ, "x"), "requests_response"),
+        (
+            AllOf((Comparison("started_at_us", Op.GE, 1), Comparison("started_at_us", Op.LT, 2))),
+            "requests_started",
+        ),
+        (AllOf((Comparison("model", Op.EQ, "m"), Comparison("started_at_us", Op.GE, 1))), "requests_model"),
         (OF_ANN, "requests_user"),
-        (Is("organisation", Op.EQ, "acme"), "requests_organisation"),
-        (Is("prompt", Op.EQ, "greet"), "requests_prompt"),
-        (Is("environment", Op.EQ, "test"), "requests_environment"),
-        (Is("session", Op.EQ, "chat"), "requests_session"),
+        (Comparison("organisation", Op.EQ, "acme"), "requests_organisation"),
+        (Comparison("prompt", Op.EQ, "greet"), "requests_prompt"),
+        (Comparison("environment", Op.EQ, "test"), "requests_environment"),
+        (Comparison("session", Op.EQ, "chat"), "requests_session"),
     ],
 )
 def test_a_search_can_use_the_index_that_is_meant_for_it(
     connection: PostgresConnection, where: Filter, index: str
 ) -> None:
-    query = select(REQUESTS, where, Sort("started_at_us"), Page(), None, POSTGRES)
+    query = select_rows(REQUESTS, where, Sort("started_at_us"), Page(), None, POSTGRES)
     assert_found(plan(connection, query.sql, query.values), index)
 
 
@@ -166,13 +159,15 @@ def test_a_search_can_use_the_index_that_is_meant_for_it(
 def test_the_newest_rows_are_found_without_sorting_all(
     connection: PostgresConnection, sort: Sort, tenant: str | None
 ) -> None:
-    query = select(REQUESTS, EVERYTHING, sort, Page(), tenant, POSTGRES)
+    query = select_rows(REQUESTS, NO_FILTER, sort, Page(), tenant, POSTGRES)
     assert re.search(r"^ *->  Sort", plan(connection, query.sql, query.values), re.MULTILINE) is None
 
 
 @pytest.mark.parametrize("field", ["trace_id", "request_id", "subject_id", "feedback_id", "author"])
 def test_feedback_is_found_by_each_name_through_an_index(connection: PostgresConnection, field: str) -> None:
-    query = select(FEEDBACK, Is(field, Op.EQ, "x"), Sort("created_at_us"), Page(), None, POSTGRES)
+    query = select_rows(
+        FEEDBACK, Comparison(field, Op.EQ, "x"), Sort("created_at_us"), Page(), None, POSTGRES
+    )
     assert "Seq Scan on feedback" not in plan(connection, query.sql, query.values)
 
 
@@ -181,26 +176,34 @@ def test_what_was_said_of_a_request_is_found_by_each_way_through_an_index(
     connection: PostgresConnection, index: str
 ) -> None:
     for name in ("feedback.rating", "weighted_feedback"):
-        query = select(REQUESTS, Is(name, Op.NE, None), Sort("started_at_us"), Page(), None, POSTGRES)
+        query = select_rows(
+            REQUESTS, Comparison(name, Op.NE, None), Sort("started_at_us"), Page(), None, POSTGRES
+        )
         assert_found(plan(connection, query.sql, query.values), index)
 
 
 def test_requests_that_were_found_by_their_feedback_are_looked_up(connection: PostgresConnection) -> None:
-    bad = Is("feedback.rating", Op.EQ, False)
-    query = select(REQUESTS, bad, Sort("started_at_us"), Page(), None, POSTGRES, among=[7, 9])
+    bad = Comparison("feedback.rating", Op.EQ, False)
+    query = select_rows(REQUESTS, bad, Sort("started_at_us"), Page(), None, POSTGRES, candidate_seqs=[7, 9])
     assert_found(plan(connection, query.sql, query.values), "requests_pkey")
 
 
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        (grouping.walk(TRACE, EVERYTHING, HERE, None, POSTGRES), "requests_pkey"),
-        (grouping.met_before(TRACE, "t7", OF_ANN, HERE, None, POSTGRES), "requests_trace"),
-        (grouping.usage(TRACE, ["t"], None, POSTGRES), "requests_trace"),
-        (grouping.usage(SESSION, ["s"], "north", POSTGRES), "requests_session"),
-        (grouping.verdicts(TRACE, ["t"], None, POSTGRES), "feedback_request_seq"),
-        (aggregates.usage(Question(0, DAY_US), Segment(0, DAY_US), None, POSTGRES), "requests_started"),
-        (aggregates.verdicts(Question(0, DAY_US), Segment(0, DAY_US), None, POSTGRES), "feedback_counted"),
+        (metrics.newest_requests_query(TRACE, NO_FILTER, HERE, None, POSTGRES), "requests_pkey"),
+        (metrics.seen_before_query(TRACE, "t7", OF_ANN, HERE, None, POSTGRES), "requests_trace"),
+        (metrics.group_usage_query(TRACE, ["t"], None, POSTGRES), "requests_trace"),
+        (metrics.group_usage_query(SESSION, ["s"], "north", POSTGRES), "requests_session"),
+        (metrics.group_feedback_query(TRACE, ["t"], None, POSTGRES), "feedback_request_seq"),
+        (
+            aggregates.usage_query(MetricsQuery(0, DAY_US), Segment(0, DAY_US), None, POSTGRES),
+            "requests_started",
+        ),
+        (
+            aggregates.feedback_query(MetricsQuery(0, DAY_US), Segment(0, DAY_US), None, POSTGRES),
+            "feedback_counted",
+        ),
     ],
 )
 def test_groups_and_figures_can_be_found_through_indexes(

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from gateway.domain.aggregate import END_OF_TIME_US, Question
-from gateway.domain.filter import EVERYTHING, Page, Sort
+from gateway.models.filters import NO_FILTER, Page, Sort
+from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
 from gateway.store import open_store
 from gateway.store.base import Store
 from tests.postgres_server import PostgresServer
-from tests.store.filling import LATER_US
+from tests.store.random_data import LATER_US
 from tests.store.samples import FACTS, exchange, feedback, requests_of
 
 
@@ -33,8 +33,8 @@ async def test_queries_are_answered_by_the_replica(store: Store) -> None:
     await store.append([exchange("r", "t")])
     await store.put_feedback([feedback("f", "t")])
     assert await requests_of(store) == []
-    assert await store.find_feedback(EVERYTHING, Sort(), Page(9), None) == []
-    assert await store.usage(Question(0, END_OF_TIME_US)) == {}
+    assert await store.find_feedback(NO_FILTER, Sort(), Page(9), None) == []
+    assert await store.usage(MetricsQuery(0, END_OF_TIME_US)) == {}
 
 
 async def test_what_writing_takes_is_looked_up_in_the_database_itself(store: Store) -> None:
@@ -44,8 +44,8 @@ async def test_what_writing_takes_is_looked_up_in_the_database_itself(store: Sto
     assert [entry.trace_id for entry in await store.feedback_by_ids(["f"])] == ["t"]
     assert [found for found, _ in await store.uninterpreted(9)] == [seq]
     assert await store.payload(seq) is not None
-    assert (await store.holdings()).requests == 1
-    assert len((await store.belongings_of("nobody", None)).request_seqs) == 0
+    assert (await store.store_totals()).requests == 1
+    assert len((await store.find_user_scope("nobody", None)).request_seqs) == 0
 
 
 async def test_sums_are_made_of_what_is_in_the_database_itself(store: Store, urls: tuple[str, str]) -> None:
@@ -54,7 +54,7 @@ async def test_sums_are_made_of_what_is_in_the_database_itself(store: Store, url
     assert await store.roll_up(LATER_US) > 0
     plain = await open_store(urls[0])
     try:
-        [sums] = (await plain.usage(Question(0, END_OF_TIME_US))).values()
+        [sums] = (await plain.usage(MetricsQuery(0, END_OF_TIME_US))).values()
         assert sums.requests == 1
     finally:
         await plain.close()

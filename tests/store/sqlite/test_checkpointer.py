@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.sqlite import checkpointer as checkpointer_module
-from gateway.store.sqlite import writer as writer_module
+from gateway.store.sqlite import store as checkpointer_module
+from gateway.store.sqlite import store as writer_module
 from gateway.store.sqlite.connection import connect_writer
-from gateway.store.sqlite.writer import SqliteWriter
+from gateway.store.sqlite.store import SqliteWriter
 
 PAGE_BYTES = 4096
 

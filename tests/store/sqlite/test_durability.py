@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def start_loader(path: Path, name: str, rows: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.store.sqlite.loader", str(path), name, str(rows)]
+    command = [sys.executable, "-m", "tests.store.sqlite.load_process", str(path), name, str(rows)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 

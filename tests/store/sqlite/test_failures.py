@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.exchange import Exchange
-from gateway.domain.feedback import Receipt
 from gateway.errors import StoreUnavailable
-from gateway.store.occupancy import occupy
+from gateway.models.exchange import Exchange
+from gateway.models.feedback import Receipt
+from gateway.store.locks import lock_database
 from gateway.store.sqlite import SqliteStore
-from gateway.store.sqlite.connection import connect_writer
-from gateway.store.sqlite.schema import bring_up_to_date
-from tests.damaging import overwrite_page
+from gateway.store.sqlite.connection import connect_writer, migrate_schema
+from tests.storage_faults import overwrite_page
 from tests.store.samples import exchange, feedback, request_of, requests_of
-from tests.store.test_spill import file_size_limit
+from tests.store.test_journal import file_size_limit
 
 
 class Failing:
@@ -27,16 +26,16 @@ class Failing:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.connection = connect_writer(path)
-        bring_up_to_date(self.connection, path)
+        migrate_schema(self.connection, path)
         self.connection.execute("PRAGMA busy_timeout = 50")
-        self.store = SqliteStore(self.connection, occupy(path), path)
+        self.store = SqliteStore(self.connection, lock_database(path), path)
 
     async def leave_pages(self, count: int) -> None:
         """Let the file grow by this many pages and no more."""
         used = self.connection.execute("PRAGMA page_count").fetchone()[0]
         self.connection.execute(f"PRAGMA max_page_count = {used + count}")
 
-    async def make_room(self) -> None:
+    async def create_partitions(self) -> None:
         self.connection.execute("PRAGMA max_page_count = 1000000")
 
 
@@ -76,7 +75,7 @@ async def test_a_disk_with_room_for_small_rows_only_is_not_healthy_until_it_has_
         health = await store.check()
         assert not health.is_writable
         assert "the disk is full" in str(health.reason)
-    await failing.make_room()
+    await failing.create_partitions()
     assert (await store.check()).is_writable
     [seq] = await store.append([large()])
     assert (await request_of(store, seq)).request_id == "large"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.aggregate import Question
 from gateway.errors import BadInput, StoreUnavailable
+from gateway.models.metrics import MetricsQuery
 from gateway.store import open_store
 from gateway.store.migrate import read_migrations
 from tests.store.samples import exchange, requests_of
@@ -120,7 +120,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
         return [*whole[:-1], type(last)(last.number, last.name, (*last.statements, "CREATE NONSENSE"))]
 
     with monkeypatch.context() as patch:
-        patch.setattr("gateway.store.sqlite.schema.read_migrations", with_a_mistake)
+        patch.setattr("gateway.store.sqlite.connection.read_migrations", with_a_mistake)
         with pytest.raises(sqlite3.OperationalError, match="NONSENSE"):
             await open_store(url)
     store = await open_store(url)
@@ -134,12 +134,12 @@ async def test_a_file_that_was_made_by_an_older_version_is_upgraded(
     url = f"sqlite:///{tmp_path}/gateway.db"
     whole = read_migrations("gateway.store.sqlite")
     with monkeypatch.context() as patch:
-        patch.setattr("gateway.store.sqlite.schema.read_migrations", lambda _: whole[:4])
+        patch.setattr("gateway.store.sqlite.connection.read_migrations", lambda _: whole[:4])
         await (await open_store(url)).close()
     fill_as_it_was_before_figures(tmp_path / "gateway.db")
     store = await open_store(url)
     assert [record.request_id for record in await requests_of(store)] == ["first", "second"]
-    counted = await store.verdicts(Question(0, 10, bucket_us=1))
+    counted = await store.verdicts(MetricsQuery(0, 10, bucket_us=1))
     assert {cell.starts_at_us: sums.entries for cell, sums in counted.items()} == {1: 1, 2: 2}
     assert [entry.grade for entry in await store.feedback_by_ids(["on-trace", "on-request"])] == [5, 10]
     assert [found.identity.request_id for _, found in await store.uninterpreted(10)] == ["first", "second"]
@@ -156,7 +156,7 @@ async def test_sessions_that_were_only_metadata_become_a_column(
     whole = read_migrations("gateway.store.sqlite")
     told = ["chat", "", 7, True, None]
     with monkeypatch.context() as patch:
-        patch.setattr("gateway.store.sqlite.schema.read_migrations", lambda _: whole[:5])
+        patch.setattr("gateway.store.sqlite.connection.read_migrations", lambda _: whole[:5])
         await (await open_store(url)).close()
     connection = sqlite3.connect(tmp_path / "gateway.db")
     connection.executemany(

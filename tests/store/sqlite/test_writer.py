@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Conflict, StoreUnavailable
-from gateway.store.file_lock import FileLock
-from gateway.store.relational import writer as writer_module
-from gateway.store.relational.connection import Connection
-from gateway.store.sqlite import writer as sqlite_writer_module
+from gateway.store import database as writer_module
+from gateway.store.dialect import Connection
+from gateway.store.locks import FileLock
+from gateway.store.sqlite import store as sqlite_writer_module
 from gateway.store.sqlite.connection import connect_writer
-from gateway.store.sqlite.writer import SqliteWriter
+from gateway.store.sqlite.store import SqliteWriter
 from tests.upstream.scripted import eventually
 
 
@@ -131,9 +131,9 @@ async def test_a_batch_is_synced_if_one_job_in_it_must_be(traced: Traced) -> Non
 async def test_a_lazy_job_rides_along_with_the_next_batch(
     traced: Traced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer_module, "LAZY_SECONDS", 3600)
+    monkeypatch.setattr(writer_module, "DEFERRED_SECONDS", 3600)
     lazy = asyncio.create_task(
-        traced.writer.write_lazily(lambda connection: connection.execute("INSERT INTO t VALUES ('lazy')"))
+        traced.writer.write_deferred(lambda connection: connection.execute("INSERT INTO t VALUES ('lazy')"))
     )
     await asyncio.sleep(0)
     await traced.insert("urgent")
@@ -144,17 +144,17 @@ async def test_a_lazy_job_rides_along_with_the_next_batch(
 
 async def test_a_lazy_job_alone_is_committed_soon(traced: Traced) -> None:
     for value in ("first", "second"):
-        await traced.writer.write_lazily(
+        await traced.writer.write_deferred(
             lambda connection, value=value: connection.execute("INSERT INTO t VALUES (?)", (value,))  # type: ignore[misc]
         )
     assert traced.stored() == ["first", "second"]
 
 
 async def test_closing_commits_lazy_jobs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "LAZY_SECONDS", 3600)
+    monkeypatch.setattr(writer_module, "DEFERRED_SECONDS", 3600)
     traced = Traced(tmp_path / "gateway.db")
     lazy = asyncio.create_task(
-        traced.writer.write_lazily(lambda connection: connection.execute("INSERT INTO t VALUES ('lazy')"))
+        traced.writer.write_deferred(lambda connection: connection.execute("INSERT INTO t VALUES ('lazy')"))
     )
     await asyncio.sleep(0)
     await traced.writer.close()
@@ -221,13 +221,13 @@ def other(tmp_path: Path) -> Iterator[FileLock]:
 async def test_all_that_comes_while_another_process_has_its_turn_is_written_in_the_next(
     traced: Traced, other: FileLock
 ) -> None:
-    other.take()
+    other.acquire()
     writes = [asyncio.create_task(traced.insert(number)) for number in range(5)]
     await asyncio.sleep(0.05)
     assert "BEGIN IMMEDIATE" not in traced.statements
     writes += [asyncio.create_task(traced.insert(number)) for number in range(5, 10)]
     await asyncio.sleep(0)
-    other.let_go()
+    other.release()
     await asyncio.gather(*writes)
     assert traced.statements.count("BEGIN IMMEDIATE") == 1
     assert traced.stored() == list(range(10))
@@ -237,17 +237,17 @@ async def test_the_turn_is_ended_with_the_transaction_also_if_that_fails(
     traced: Traced, other: FileLock
 ) -> None:
     await insert_together(traced, ["a", "a"])
-    await asyncio.to_thread(other.take)
+    await asyncio.to_thread(other.acquire)
 
 
 async def test_what_waits_for_its_turn_too_long_fails_and_is_not_done_later(
     traced: Traced, other: FileLock
 ) -> None:
-    other.take()
+    other.acquire()
     results = await asyncio.gather(*(traced.insert(number) for number in range(20)), return_exceptions=True)
     assert [type(result) for result in results] == [StoreUnavailable] * 20
     assert "another process has kept it locked" in str(results[0])
-    other.let_go()
+    other.release()
     assert await traced.insert("after") == 1
     assert traced.stored() == ["after"]
     assert traced.writer.queued_bytes == 0
@@ -256,13 +256,13 @@ async def test_what_waits_for_its_turn_too_long_fails_and_is_not_done_later(
 async def test_closing_waits_no_longer_for_its_turn_than_a_write_does(
     traced: Traced, other: FileLock
 ) -> None:
-    other.take()
+    other.acquire()
     write = asyncio.create_task(traced.insert("a"))
     await asyncio.sleep(0)
     await traced.writer.close()
     with pytest.raises(StoreUnavailable, match="another process has kept it locked"):
         await write
-    other.let_go()
+    other.release()
 
 
 async def test_a_disk_without_room_fails_the_job_that_needs_it(traced: Traced) -> None:

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from gateway.api.portkey import portkey_analytics_face
-from gateway.domain.principal import Principal, Role
+from gateway.api.portkey import portkey_analytics_api
+from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
 from tests.api.serving import serving
 
@@ -24,10 +24,10 @@ KEYS = {
 
 @pytest.fixture
 async def served(store: Store) -> AsyncIterator[Served]:
-    face = portkey_analytics_face(store)
+    api = portkey_analytics_api(store)
     headers = {"x-portkey-api-key": "read-key"}
     async with (
-        serving(face, principals=KEYS, store=store) as url,
+        serving(api, principals=KEYS, store=store) as url,
         httpx.AsyncClient(base_url=f"{url}/v1/analytics", headers=headers, trust_env=False) as client,
     ):
         yield Served(client, store)

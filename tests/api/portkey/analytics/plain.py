@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gateway.domain.request import RequestRecord
+from gateway.models.request import RequestRecord
 
 from .served import CENT
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
-from gateway.domain.feedback import Target
-from gateway.domain.ids import new_id
-from gateway.domain.request import Cost, Facts, Usage
+from gateway.models.feedback import Target
+from gateway.models.ids import new_id
+from gateway.models.request import Cost, Facts, Usage
 from gateway.store.base import Store
 from tests.store.samples import exchange, feedback
 

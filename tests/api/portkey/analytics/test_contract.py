@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.api.native import build_openapi
-from gateway.api.portkey import portkey_analytics_face
-from gateway.api.portkey.analytics.asking import PAGE_PARAMETERS, QUESTION_PARAMETERS
-from gateway.api.portkey.generations import CONDITIONS
+from gateway.api.portkey import portkey_analytics_api
+from gateway.api.portkey.analytics import METRICS_PARAMETERS, PAGE_PARAMETERS
+from gateway.api.portkey.filters import CONDITIONS
 from gateway.store.base import Store
 
 from .contract import ANSWERS, assert_conforms
@@ -34,8 +34,8 @@ async def test_a_full_one_does_too(served: Served) -> None:
 
 
 def test_all_paths_are_documented_with_their_replies_and_parameters(store: Store) -> None:
-    face = portkey_analytics_face(store)
-    document: Any = build_openapi([face], "1.2.3")
+    api = portkey_analytics_api(store)
+    document: Any = build_openapi([api], "1.2.3")
     paths = {f"/v1/analytics/{path}".replace("/team", "/{metadata_key}") for path in ANSWERS}
     assert document["paths"].keys() == paths
     for path in paths:
@@ -46,13 +46,13 @@ def test_all_paths_are_documented_with_their_replies_and_parameters(store: Store
 
 
 def test_what_is_taken_is_what_is_documented() -> None:
-    documented = {parameter.name for parameter in (*QUESTION_PARAMETERS, *PAGE_PARAMETERS)}
+    documented = {parameter.name for parameter in (*METRICS_PARAMETERS, *PAGE_PARAMETERS)}
     assert documented == {*CONDITIONS, "page_size", "current_page"}
 
 
 def test_the_page_names_every_path_and_parameter() -> None:
     page = PAGE.read_text()
     paths = {path.partition("/")[2].replace("/team", "/{key}") for path in ANSWERS}
-    names = {parameter.name for parameter in (*QUESTION_PARAMETERS, *PAGE_PARAMETERS)}
+    names = {parameter.name for parameter in (*METRICS_PARAMETERS, *PAGE_PARAMETERS)}
     assert {name for name in {*paths, *names} if f"`{name}`" not in page} == {"cache"}
     assert "/v1/analytics/summary/cache`" in page

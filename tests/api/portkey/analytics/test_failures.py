@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.exchange import Outcome
+from gateway.models.exchange import Outcome
 
 from .served import Served, at
 

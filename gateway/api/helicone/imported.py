@@ -1,0 +1,272 @@
+"""Read a row of a Helicone export as an imported request with its feedback."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BeforeValidator
+
+from gateway.api.helicone.feedback import DIALECT, score_feedback
+from gateway.feedback.rules import UpsertFeedback, thumb_feedback
+from gateway.feedback.service import imported_upsert
+from gateway.models.exchange import Exchange, Identity, Outcome, PayloadPolicy
+from gateway.models.feedback import Feedback
+from gateway.models.ids import is_valid_id
+from gateway.models.principal import Principal
+from gateway.models.request import Cost, Facts, ImportedRequest, Usage
+from gateway.web.bodies import abbreviate
+from gateway.web.imported import (
+    Amount,
+    Count,
+    Id,
+    ImportedRow,
+    Millis,
+    Status,
+    TimeUs,
+    body_bytes,
+    encode_json,
+    path_of_url,
+    read_row,
+    row_id,
+    to_nanousd,
+)
+from gateway.wire.endpoints import endpoint_of_logged_answer
+
+NIL_UUID = str(UUID(int=0))
+"""How some of its tables spell that there is no id."""
+
+
+def _read_score(value: object) -> bool | float:
+    is_truth = isinstance(value, dict) and value.get("valueType") == "boolean"
+    number = value.get("value") if isinstance(value, dict) else value
+    if isinstance(number, bool):
+        return number
+    try:
+        found = float(number) if isinstance(number, str | int | float) else math.nan
+    except (ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise ValueError(f"must be a number, true or false; got {abbreviate(value)}")
+    return found > 0 if is_truth else found
+
+
+Score = Annotated[bool | float, BeforeValidator(_read_score)]
+"""A number, or an object that holds one as its `value` and tells its `valueType`."""
+
+
+class ImportedHeliconeRow(ImportedRow):
+    """A logged request. Which fields there are depends on the query."""
+
+    request_id: Id | None = None
+    request_created_at: TimeUs
+    request_path: str | None = None
+    target_url: str | None = None
+    request_user_id: str | None = None
+    request_properties: dict[str, object] | None = None
+    properties: dict[str, object] | None = None
+    prompt_id: str | None = None
+    request_model: str | None = None
+    model_override: str | None = None
+    model: str | None = None
+    request_body: object = None
+    provider: str = "unknown"
+    response_id: str | None = None
+    response_created_at: TimeUs | None = None
+    response_status: Status = 0
+    response_model: str | None = None
+    response_body: object = None
+    delay_ms: Millis | None = None
+    time_to_first_token: Millis | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    prompt_cache_read_tokens: Count | None = None
+    prompt_cache_write_tokens: Count | None = None
+    costUSD: Amount | None = None
+    cost: Amount | None = None
+    cache_reference_id: str = NIL_UUID
+    cache_enabled: bool = False
+    feedback_rating: bool | None = None
+    feedback_created_at: TimeUs | None = None
+    scores: dict[Id, Score] | None = None
+
+
+DOLLAR = Decimal(1)
+
+_BODY_PLACEHOLDER = b'{"helicone_message"'
+"""What is in the place of a body that is kept elsewhere, or not at all, begins with this."""
+
+_RATING_SCORE = "helicone-score-feedback"
+"""The score that is the rating."""
+_BOOLEAN_SUFFIX = "-hcone-bool"
+"""What the names of scores end with that are true or false."""
+
+_FAILURE_OUTCOMES: Mapping[int, tuple[Outcome, str]] = MappingProxyType(
+    {
+        0: (Outcome.UPSTREAM_ERROR, "no answer was logged"),
+        -1: (Outcome.TIMEOUT, "it took too long"),
+        -2: (Outcome.TIMEOUT, "it took too long"),
+        -3: (Outcome.CLIENT_CLOSED, "the caller left"),
+        -4: (Outcome.GATEWAY_ERROR, "it was refused as a threat"),
+    }
+)
+"""How requests ended whose status is none."""
+
+
+def is_helicone_row(row: Mapping[str, object]) -> bool:
+    """Tell whether a row looks like one of Helicone's."""
+    return "request_created_at" in row
+
+
+def to_imported_request(row: Mapping[str, object], importer: Principal) -> ImportedRequest:
+    """Return what a row tells: the exchange, what is stated of it, and the rating and scores that stand.
+
+    Args:
+        importer: whose rows they become, and the key name that they get.
+
+    Raises:
+        BadInput: a field holds what it may not; names it.
+    """
+    given = read_row(ImportedHeliconeRow, row)
+    exchange = _to_exchange(given, given.request_id or row_id(row), importer)
+    return ImportedRequest(
+        exchange, _facts(given, row), tuple(_imported_feedback(given, row, exchange, importer))
+    )
+
+
+def _to_exchange(given: ImportedHeliconeRow, request_id: str, importer: Principal) -> Exchange:
+    properties = given.properties or given.request_properties or {}
+    metadata = properties if given.model_override is None else {"_model": given.model_override, **properties}
+    path = path_of_url(given.request_path or given.target_url or "")
+    request_body = _body(given.request_body, "request_body")
+    response_body = _body(given.response_body, "response_body")
+    is_answered = given.response_status > 0
+    outcome, error = (Outcome.COMPLETE, None) if is_answered else _failure_outcome(given.response_status)
+    return Exchange(
+        identity=_identity(request_id, metadata, given.prompt_id),
+        tenant=importer.tenant,
+        key_name=importer.name,
+        provider=given.provider.lower(),
+        endpoint=endpoint_of_logged_answer(given.response_body, path),
+        method="POST",
+        path=path,
+        started_at_us=given.request_created_at,
+        first_byte_at_us=_first_byte_at_us(given),
+        ended_at_us=_ended_at_us(given),
+        status=given.response_status if is_answered else None,
+        outcome=outcome,
+        error=error,
+        cache_status=_cache_status(given),
+        payloads=PayloadPolicy.FULL if request_body or response_body else PayloadPolicy.OFF,
+        request_body=request_body,
+        request_size=len(request_body),
+        response_body=response_body,
+        response_size=len(response_body),
+    )
+
+
+def _identity(request_id: str, metadata: Mapping[str, object], prompt: str | None) -> Identity:
+    return Identity(
+        request_id=request_id,
+        trace_id=_session_field("Id", metadata) or request_id,
+        span_id=_session_field("Path", metadata),
+        span_name=_session_field("Name", metadata),
+        metadata=metadata if prompt is None else {"_prompt": prompt, **metadata},
+    )
+
+
+def _session_field(name: str, metadata: Mapping[str, object]) -> str | None:
+    value = metadata.get(f"Helicone-Session-{name}")
+    return value if isinstance(value, str) and is_valid_id(value) else None
+
+
+def _body(value: object, field: str) -> bytes:
+    body = body_bytes(value, field)
+    return b"" if body.startswith(_BODY_PLACEHOLDER) else body
+
+
+def _failure_outcome(status: int) -> tuple[Outcome, str]:
+    return _FAILURE_OUTCOMES.get(status, _FAILURE_OUTCOMES[0])
+
+
+def _ended_at_us(given: ImportedHeliconeRow) -> int:
+    """The start and the latency; the time of the response only tells what is below a millisecond."""
+    started_us, response_us = given.request_created_at, given.response_created_at
+    if given.delay_ms is None:
+        return max(started_us, response_us or started_us)
+    ended_us = started_us + round(given.delay_ms * 1000)
+    return response_us if response_us is not None and 0 <= response_us - ended_us < 1000 else ended_us
+
+
+def _first_byte_at_us(given: ImportedHeliconeRow) -> int | None:
+    # 0 is what is written where it was not measured.
+    wait_ms = given.time_to_first_token
+    return given.request_created_at + round(wait_ms * 1000) if wait_ms else None
+
+
+def _cache_status(given: ImportedHeliconeRow) -> str | None:
+    if given.cache_reference_id != NIL_UUID:
+        return "HIT"
+    return "MISS" if given.cache_enabled else None
+
+
+def _facts(given: ImportedHeliconeRow, row: Mapping[str, object]) -> Facts:
+    # Where there is no model of the response, that of the request is the one that answered.
+    has_both = "response_model" in row
+    answered = given.response_model if has_both else given.request_model or given.model
+    return Facts(
+        requested_model=given.request_model if has_both else None,
+        model=answered,
+        usage=Usage(
+            prompt_tokens=given.prompt_tokens,
+            completion_tokens=given.completion_tokens,
+            cached_tokens=given.prompt_cache_read_tokens,
+            cache_write_tokens=given.prompt_cache_write_tokens,
+        ),
+        cost=_cost(given),
+        response_id=_response_id(given),
+        user=given.request_user_id,
+    )
+
+
+def _cost(given: ImportedHeliconeRow) -> Cost | None:
+    amount = given.cost if given.costUSD is None else given.costUSD
+    has_tokens = bool(given.prompt_tokens or given.completion_tokens)
+    if amount is None or (amount == 0 and has_tokens and given.cache_reference_id == NIL_UUID):
+        return None  # 0 is what is written of a model that has no price
+    return Cost(to_nanousd(amount, dollars=DOLLAR), DIALECT)
+
+
+def _response_id(given: ImportedHeliconeRow) -> str | None:
+    """The id in the body is the one that clients hold; the other may be Helicone's own."""
+    body = given.response_body
+    return None if isinstance(body, dict) and isinstance(body.get("id"), str) else given.response_id
+
+
+def _imported_feedback(
+    given: ImportedHeliconeRow, row: Mapping[str, object], exchange: Exchange, importer: Principal
+) -> Iterator[Feedback]:
+    request_id = exchange.identity.request_id
+    scores = dict(given.scores or {})
+    rated = scores.pop(_RATING_SCORE, None)
+    rating = given.feedback_rating if given.feedback_rating is not None else rated
+    if rating is not None:
+        kept = {name: value for name, value in row.items() if name.startswith("feedback_")}
+        raw = encode_json({"rating": rating > 0, **kept}, "feedback").decode()
+        rated_at_us = given.feedback_created_at or exchange.ended_at_us
+        item = thumb_feedback(request_id, is_up=rating > 0, raw=raw)
+        yield _imported_entry(item, exchange, importer, rated_at_us)
+    for name, value in scores.items():
+        plain = name.removesuffix(_BOOLEAN_SUFFIX) or name
+        item = score_feedback(request_id, plain, value if plain == name else value > 0)
+        yield _imported_entry(item, exchange, importer, exchange.ended_at_us)
+
+
+def _imported_entry(
+    item: UpsertFeedback, exchange: Exchange, importer: Principal, given_at_us: int
+) -> Feedback:
+    return imported_upsert(item, exchange.identity.trace_id, importer, DIALECT, given_at_us)

@@ -1,0 +1,153 @@
+"""Routes of the native API and of the documentation pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import orjson
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from gateway.api.native.audit import AuditEndpoints
+from gateway.api.native.feedback import FeedbackEndpoints
+from gateway.api.native.groups import SessionEndpoints, TraceEndpoints
+from gateway.api.native.http_responses import ErrorReply, render_error
+from gateway.api.native.keys import KeyEndpoints
+from gateway.api.native.metrics import AggregateEndpoints
+from gateway.api.native.requests import RequestEndpoints
+from gateway.api.native.users import UserEndpoints
+from gateway.auth.api_keys import ApiKeys
+from gateway.auth.quotas import Quotas
+from gateway.feedback import FeedbackService, Scale
+from gateway.models.principal import Principal
+from gateway.query import (
+    AuditReader,
+    MetricsReader,
+    RequestReader,
+    SessionReader,
+    TextReader,
+    TraceReader,
+    UserReader,
+)
+from gateway.query.erasure import ErasureService
+from gateway.web.endpoint import Api, Endpoint, Handler
+from gateway.web.openapi import Json, build_openapi
+
+
+def native_api(
+    *,
+    requests: RequestReader,
+    traces: TraceReader,
+    sessions: SessionReader,
+    users: UserReader,
+    ranking: MetricsReader,
+    feedback: FeedbackService,
+    texts: TextReader,
+    eraser: ErasureService,
+    audit: AuditReader,
+    keys: ApiKeys,
+    quotas: Quotas,
+    scale_of: Callable[[Principal], Scale],
+    max_body_bytes: int,
+) -> Api:
+    """Return the face of `/api/v1`, for callers with the role `read`, with `feedback` to give it, and with `admin`
+    to withdraw, to erase and to read what admins did.
+
+    Args:
+        scale_of: how a caller's values become scores.
+        max_body_bytes: longest body taken.
+    """
+    return Api(
+        name="native",
+        prefixes=("/api/v1",),
+        endpoints=(
+            *RequestEndpoints(requests).endpoints(),
+            *TraceEndpoints(traces).endpoints(),
+            *SessionEndpoints(sessions).endpoints(),
+            *UserEndpoints(users, eraser).endpoints(),
+            *AggregateEndpoints(ranking).endpoints(),
+            *FeedbackEndpoints(feedback, texts, eraser, scale_of, max_body_bytes).endpoints(),
+            *AuditEndpoints(audit).endpoints(),
+            *KeyEndpoints(keys, quotas).endpoints(),
+        ),
+        render_error=render_error,
+        error_model=ErrorReply,
+    )
+
+
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def documentation_api(apis: Sequence[Api], version: str) -> Api:
+    """Return the face that documents `faces` and itself, for everybody to read."""
+    return _DocumentationEndpoints(apis, version).api
+
+
+class _DocumentationEndpoints:
+    """The document and its pages, made when first asked for and kept."""
+
+    def __init__(self, apis: Sequence[Api], version: str) -> None:
+        self._faces = apis
+        self._version = version
+        self.api = Api(
+            name="documentation",
+            prefixes=("/openapi.json", "/docs"),
+            endpoints=(
+                _public_endpoint(
+                    "/openapi.json", self._send_document, "The gateway's API as an OpenAPI 3.1 document"
+                ),
+                _public_endpoint("/docs", self._send_page, "The same as a page to read"),
+                _public_endpoint("/docs/style.css", self._send_style, "How that page looks"),
+            ),
+            render_error=render_error,
+            error_model=ErrorReply,
+        )
+
+    @cached_property
+    def _document(self) -> Json:
+        return build_openapi((*self._faces, self.api), self._version)
+
+    @cached_property
+    def _templates(self) -> Environment:
+        templates = Environment(
+            loader=PackageLoader("gateway.api.native"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        templates.filters["prose"] = prose_to_html
+        return templates
+
+    @cached_property
+    def _html(self) -> str:
+        return self._templates.get_template("docs.html").render(document=self._document)
+
+    async def _send_document(self, request: web.Request, principal: Principal) -> web.Response:
+        return web.Response(body=orjson.dumps(self._document), content_type="application/json")
+
+    async def _send_page(self, request: web.Request, principal: Principal) -> web.Response:
+        return web.Response(text=self._html, content_type="text/html", headers=PAGE_HEADERS)
+
+    async def _send_style(self, request: web.Request, principal: Principal) -> web.Response:
+        style = self._templates.get_template("docs.css").render()
+        return web.Response(text=style, content_type="text/css", headers=PAGE_HEADERS)
+
+
+def _public_endpoint(path: str, handler: Handler, summary: str) -> Endpoint:
+    return Endpoint(method="GET", path=path, handler=handler, role=None, summary=summary)
+
+
+def prose_to_html(text: str) -> Markup:
+    """Turn prose with blank lines between paragraphs and `code` in backticks into HTML, all else escaped."""
+    with_code = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text.strip())))
+    paragraphs = [paragraph for paragraph in re.split(r"\n\s*\n", with_code) if paragraph]
+    return Markup("".join(f"<p>{paragraph}</p>" for paragraph in paragraphs))

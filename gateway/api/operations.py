@@ -1,0 +1,279 @@
+"""`/healthz`, `/readyz` and `/metrics`: liveness, readiness and Prometheus metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+from pydantic import BaseModel
+
+from gateway.errors import Forbidden, GatewayError
+from gateway.models.exchange import Exchange, was_proxied
+from gateway.models.feedback import Feedback
+from gateway.models.principal import Principal, Role
+from gateway.models.process_metrics import MetricFamilies, MetricFamily, sum_families
+from gateway.models.request import NANOUSD_PER_USD, Facts
+from gateway.store.base import Health
+from gateway.web.endpoint import Api, Endpoint
+
+M = TypeVar("M", Counter, Histogram)
+
+DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+"""Bucket bounds for the time that calls take."""
+
+LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+"""Bucket bounds for how late the event loop is."""
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Gauges = Mapping[str, tuple[str, Callable[[], float]]]
+"""Figures that are read when asked for: description and reader by name. Names in `_total` are counters."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledGauge:
+    """Figures by labels that are read when asked for; with a name in `_total` counters.
+
+    Args:
+        read: returns the values of the labels, in their order, and the figure.
+        is_shared: as `Family` has it.
+    """
+
+    description: str
+    labels: tuple[str, ...]
+    read: Callable[[], Iterable[tuple[tuple[str, ...], float]]]
+    is_shared: bool = False
+
+
+LabelledGauges = Mapping[str, LabelledGauge]
+
+KEY_LABEL = "key"
+"""Label that holds the name of a gateway key."""
+
+OtherProcesses = Callable[[], Awaitable[Sequence[MetricFamilies]]]
+"""Asks the processes that serve beside this one for their figures."""
+
+
+async def no_other_processes() -> Sequence[MetricFamilies]:
+    """Return no figures: the process is the only one."""
+    return ()
+
+
+class Metrics:
+    """Counts what was interpreted, and reads what the parts tell of themselves.
+
+    Counting happens where exchanges are interpreted, after they were answered and stored.
+
+    Args:
+        inherited: what was counted by those in whose place this process is; it counts on from there.
+        others: asks the processes that serve beside this one.
+    """
+
+    def __init__(self, inherited: MetricFamilies, others: OtherProcesses) -> None:
+        self._inherited = inherited
+        self._others = others
+        self._shared: frozenset[str] = frozenset()
+        self._registry = CollectorRegistry()
+        call = ("provider", "endpoint")
+        self._requests = _LabelledMetric(Counter(
+            "gateway_requests", "Proxied requests that ended.", (*call, "status", "outcome"),
+            registry=self._registry,
+        ))  # fmt: skip
+        self._duration = _LabelledMetric(Histogram(
+            "gateway_request_seconds", "From a request's start to its end.", call, registry=self._registry,
+            buckets=DURATION_BUCKETS,
+        ))  # fmt: skip
+        self._first_byte = _LabelledMetric(Histogram(
+            "gateway_first_byte_seconds", "From a request's start to the head of its answer.", call,
+            registry=self._registry, buckets=DURATION_BUCKETS,
+        ))  # fmt: skip
+        self._tokens = _LabelledMetric(Counter(
+            "gateway_tokens", "Tokens as providers counted them.", (*call, "kind"), registry=self._registry,
+        ))  # fmt: skip
+        self._cost = _LabelledMetric(
+            Counter("gateway_cost_usd", "Cost of requests.", call, registry=self._registry)
+        )
+        self._unpriced = _LabelledMetric(Counter(
+            "gateway_unpriced_requests", "Requests with usage whose model has no price.", call,
+            registry=self._registry,
+        ))  # fmt: skip
+
+        self._feedback = _LabelledMetric(Counter(
+            "gateway_feedback_entries", "Entries of feedback that were given, and whether what they are about was "
+            "logged by then.", ("dialect", "joined"), registry=self._registry,
+        ))  # fmt: skip
+
+        self._lag = Histogram(
+            "gateway_event_loop_lag_seconds",
+            "How late the event loop was, looked at four times a second.",
+            registry=self._registry,
+            buckets=LAG_BUCKETS,
+        )
+
+    def observe_lag(self, seconds: float) -> None:
+        """Count by how much the event loop came too late."""
+        self._lag.observe(seconds)
+
+    def watch(self, gauges: Gauges, labelled: LabelledGauges = MappingProxyType({})) -> None:
+        """Show these figures too, read anew each time they are asked for."""
+        self._shared = frozenset(name for name, reading in labelled.items() if reading.is_shared)
+        self._registry.register(_GaugeCollector(gauges, labelled))
+
+    def observe(self, exchange: Exchange, facts: Facts) -> None:
+        """Count one exchange, unless it went elsewhere: its provider may be called anything."""
+        if not was_proxied(exchange.path):
+            return
+        call = (exchange.provider, exchange.endpoint)
+        self._requests.of(*call, str(exchange.status or 0), exchange.outcome).inc()
+        self._duration.of(*call).observe((exchange.ended_at_us - exchange.started_at_us) / 1e6)
+        if exchange.first_byte_at_us is not None:
+            waited_us = exchange.first_byte_at_us - exchange.started_at_us
+            self._first_byte.of(*call).observe(waited_us / 1e6)
+        for kind, count in (
+            ("prompt", facts.usage.prompt_tokens),
+            ("completion", facts.usage.completion_tokens),
+            ("cached", facts.usage.cached_tokens),
+        ):
+            if count:
+                self._tokens.of(*call, kind).inc(count)
+        if facts.cost is not None:
+            self._cost.of(*call).inc(facts.cost.nanousd / NANOUSD_PER_USD)
+        elif facts.usage.prompt_tokens is not None:
+            self._unpriced.of(*call).inc()
+
+    def observe_feedback(self, versions: Sequence[Feedback]) -> None:
+        """Count the new ones among versions of feedback that were stored."""
+        for entry in versions:
+            if entry.version == 1:
+                joined = "false" if entry.joined_at_us is None else "true"
+                self._feedback.of(entry.dialect, joined).inc()
+
+    def figures(self) -> MetricFamilies:
+        """Return the figures of this process."""
+        own = {
+            family.name: MetricFamily(
+                family.type,
+                family.documentation,
+                {(one.name, tuple(sorted(one.labels.items()))): one.value for one in family.samples},
+                family.name in self._shared,
+            )
+            for family in self._registry.collect()
+        }
+        return sum_families([self._inherited, own])
+
+    async def to_text(self) -> bytes:
+        """Return the figures of all processes together as Prometheus reads them."""
+        return generate_latest(_FamilyCollector(sum_families([self.figures(), *await self._others()])))
+
+
+class _LabelledMetric(Generic[M]):
+    """A metric with labels. The library's own way to one of its parts takes longer than counting there does."""
+
+    def __init__(self, metric: M) -> None:
+        self._metric: M = metric
+        self._parts: dict[tuple[str, ...], M] = {}
+
+    def of(self, *labels: str) -> M:
+        """Return the part with these labels."""
+        part = self._parts.get(labels)
+        if part is None:
+            part = self._parts[labels] = self._metric.labels(*labels)
+        return part
+
+
+class _FamilyCollector(Collector):
+    def __init__(self, figures: MetricFamilies) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        for name, family in self._figures.items():
+            metric = Metric(name, family.description, family.kind)
+            for (sample, labels), value in family.values.items():
+                metric.add_sample(sample, dict(labels), value)
+            yield metric
+
+
+class _GaugeCollector(Collector):
+    def __init__(self, gauges: Gauges, labelled: LabelledGauges) -> None:
+        self._gauges = gauges
+        self._labelled = labelled
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        for name, (description, read) in self._gauges.items():
+            if name.endswith("_total"):
+                yield CounterMetricFamily(name.removesuffix("_total"), description, read())
+            else:
+                yield GaugeMetricFamily(name, description, read())
+        for name, reading in self._labelled.items():
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = kind(name.removesuffix("_total"), reading.description, labels=reading.labels)
+            for labels, figure in reading.read():
+                family.add_metric(labels, figure)
+            yield family
+
+    def describe(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        return self.collect()
+
+
+class Liveness(BaseModel):
+    status: str
+
+
+class Readiness(BaseModel):
+    status: str
+    reason: str | None = None
+
+
+def operations_api(check: Callable[[], Awaitable[Health]], metrics: Metrics) -> Api:
+    """Return the face of /healthz, /readyz and /metrics.
+
+    Args:
+        check: tells whether what is proxied and voted now can be stored.
+    """
+
+    async def healthz(request: web.Request, principal: Principal) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(request: web.Request, principal: Principal) -> web.Response:
+        health = await check()
+        if health.is_writable:
+            return web.json_response({"status": "ready", "reason": None})
+        return web.json_response({"status": "not ready", "reason": health.reason}, status=503)
+
+    async def show_metrics(request: web.Request, principal: Principal) -> web.Response:
+        if principal.tenant is not None:
+            raise Forbidden(
+                "the figures are those of all tenants.", hint="This takes a key without a tenant."
+            )
+        return web.Response(body=await metrics.to_text(), headers={"Content-Type": CONTENT_TYPE})
+
+    return Api(
+        name="operations",
+        prefixes=("/healthz", "/readyz", "/metrics"),
+        render_error=_render_error,
+        endpoints=(
+            Endpoint(
+                method="GET", path="/healthz", handler=healthz, role=None, reply=Liveness,
+                summary="Tell that the process is alive",
+            ),
+            Endpoint(
+                method="GET", path="/readyz", handler=readyz, role=None, reply=Readiness, failures=(503,),
+                summary="Tell whether the store takes writes",
+            ),
+            Endpoint(
+                method="GET", path="/metrics", handler=show_metrics, role=Role.READ,
+                summary="Figures in Prometheus's text format",
+                description="Of all tenants together, so that keys with a tenant are refused.",
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _render_error(error: GatewayError) -> web.Response:
+    return web.json_response({"error": {"code": error.code, "message": str(error)}}, status=error.status)

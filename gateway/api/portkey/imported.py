@@ -1,0 +1,278 @@
+"""Read a line of a Portkey log export as an imported request with its feedback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import AliasChoices, BeforeValidator, Field
+
+from gateway.api.portkey.feedback import DIALECT
+from gateway.api.portkey.schemas import to_new_feedback
+from gateway.errors import BadInput
+from gateway.feedback import NewFeedback, Scale
+from gateway.feedback.service import imported_feedback
+from gateway.models.exchange import Exchange, Identity, Outcome, PayloadPolicy, RawHeaders
+from gateway.models.feedback import Feedback
+from gateway.models.ids import content_id, is_valid_id
+from gateway.models.principal import Principal
+from gateway.models.request import Cost, Facts, ImportedRequest, Usage
+from gateway.web.bodies import abbreviate
+from gateway.web.imported import (
+    Amount,
+    Count,
+    Id,
+    ImportedRow,
+    Millis,
+    Status,
+    TimeUs,
+    body_bytes,
+    encode_json,
+    path_of_url,
+    read_row,
+    row_id,
+    to_nanousd,
+)
+from gateway.wire.endpoints import endpoint_of_logged_answer
+
+
+def _read_metadata(value: object) -> dict[str, object]:
+    try:
+        found = orjson.loads(value) if isinstance(value, str) else value
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"must be an object, or a string that holds one as JSON; got {abbreviate(value)}")
+    if set(found) == {"key", "value"} and all(isinstance(part, list) for part in found.values()):
+        return metadata_of_lists(found["key"], found["value"])
+    return found
+
+
+def metadata_of_lists(keys: list[object], values: list[object]) -> dict[str, object]:
+    """Return the metadata that is written as a list of keys and one of values."""
+    return {str(key): value for key, value in zip(keys, values, strict=False)}
+
+
+Metadata = Annotated[dict[str, object], BeforeValidator(_read_metadata)]
+
+
+class ImportedPortkeyRow(ImportedRow):
+    """A logged request. Whoever asks for an export chooses the fields; only the time is needed."""
+
+    id: Id | None = None
+    trace_id: Id | None = None
+    created_at: TimeUs
+    request: object = Field(None, validation_alias=AliasChoices("request", "request.body"))
+    response: object = Field(None, validation_alias=AliasChoices("response", "response.body"))
+    is_success: bool = True
+    ai_org: str = "unknown"
+    ai_model: str | None = None
+    req_units: Count | None = None
+    res_units: Count | None = None
+    request_url: str | None = None
+    request_method: str = "POST"
+    cost: Amount | None = None
+    cost_currency: Literal["USD"] = Field("USD", validation_alias=AliasChoices("cost_currency", "currency"))
+    response_time: Millis | None = None
+    response_status_code: Status | None = None
+    cache_status: str | None = None
+    config: str | None = None
+    prompt_slug: str | None = None
+    metadata: Metadata | None = None
+    metadata_keys: list[object] = Field([], validation_alias="metadata.key")
+    metadata_values: list[object] = Field([], validation_alias="metadata.value")
+    portkeyHeaders: dict[str, object] | None = None
+    feedback: object = None
+
+
+_MESSAGE_KEYS = {"headers", "url", "status", "portkeyHeaders"}
+"""What is beside the body of a whole message, of which at least one is there."""
+
+_CONTENT_ENCODING = "content-encoding"
+"""The header that speaks of bytes which the body in a log no longer is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedMessage:
+    """One direction of a logged request."""
+
+    body: object
+    headers: RawHeaders = ()
+    status: int | None = None
+    url: str | None = None
+
+
+def read_message(value: object) -> ImportedMessage:
+    """Return what the field of a log holds.
+
+    Raises:
+        BadInput: a header is nested too deeply to be written.
+    """
+    if not isinstance(value, dict) or "body" not in value or _MESSAGE_KEYS.isdisjoint(value):
+        return ImportedMessage(value)
+    status, url = value.get("status"), value.get("url")
+    return ImportedMessage(
+        body=value["body"],
+        headers=read_headers(value.get("headers")) + read_headers(value.get("portkeyHeaders")),
+        status=status if isinstance(status, int) and 0 < status <= 999 else None,
+        url=url if isinstance(url, str) else None,
+    )
+
+
+def read_headers(fields: object) -> RawHeaders:
+    """Return the header fields in an object; none if it is no object. Values that are no text become JSON."""
+    if not isinstance(fields, dict):
+        return ()
+    return tuple(
+        (name.encode(), body_bytes(value, "headers"))
+        for name, value in fields.items()
+        if name.lower() != _CONTENT_ENCODING
+    )
+
+
+class FeedbackTime(ImportedRow):
+    """When an entry was given, if that is known."""
+
+    created_at: TimeUs | None = None
+
+
+def read_imported_feedback(
+    feedback: object, exchange: Exchange, importer: Principal, scale: Scale
+) -> tuple[Feedback, ...]:
+    """Return the entries in the `feedback` of a row: one, or a list; about its trace if they name no other.
+
+    One without an id gets the same one each time.
+
+    Raises:
+        BadInput: an entry is not what could have been given; names the field.
+    """
+    listed = feedback if isinstance(feedback, list) else [] if feedback is None else [feedback]
+    entries = [_with_trace_id(entry, exchange.identity.trace_id, place) for place, entry in enumerate(listed)]
+    try:
+        items = to_new_feedback(entries, scale) if entries else []
+    except BadInput as error:
+        within = (error.field or "").removeprefix("body")
+        raise BadInput(error.message, field=f"feedback{within}", hint=error.hint) from None
+    return tuple(
+        imported_feedback(
+            _with_feedback_id(item, place, exchange),
+            importer,
+            DIALECT,
+            _feedback_time_us(entry, place, exchange),
+        )
+        for place, (item, entry) in enumerate(zip(items, entries, strict=True))
+    )
+
+
+def _with_trace_id(entry: object, trace_id: str, place: int) -> dict[str, object]:
+    if not isinstance(entry, dict):
+        raise BadInput(f"must be an object; got {abbreviate(entry)}.", field=f"feedback[{place}]")
+    return {"trace_id": trace_id, **entry}
+
+
+def _with_feedback_id(item: NewFeedback, place: int, exchange: Exchange) -> NewFeedback:
+    if item.feedback_id is not None:
+        return item
+    content = [exchange.tenant, exchange.identity.request_id, place, item.raw]
+    return replace(item, feedback_id=content_id(encode_json(content, "feedback")))
+
+
+def _feedback_time_us(entry: Mapping[str, object], place: int, exchange: Exchange) -> int:
+    return read_row(FeedbackTime, entry, f"feedback[{place}]").created_at or exchange.ended_at_us
+
+
+CENT = Decimal("0.01")
+
+_CACHE_HITS = ("hit", "semantic hit")
+
+
+def is_portkey_row(row: Mapping[str, object]) -> bool:
+    """Tell whether a row looks like one of Portkey's."""
+    return "created_at" in row
+
+
+def to_imported_request(row: Mapping[str, object], importer: Principal, scale: Scale) -> ImportedRequest:
+    """Return what a line tells: the exchange, what is stated of it, and the feedback if there is any.
+
+    Args:
+        importer: whose rows they become, and the key name that they get.
+        scale: how feedback becomes scores.
+
+    Raises:
+        BadInput: a field holds what it may not; names it.
+    """
+    given = read_row(ImportedPortkeyRow, row)
+    exchange = _to_exchange(given, given.id or row_id(row), importer)
+    return ImportedRequest(
+        exchange, _facts(given), read_imported_feedback(given.feedback, exchange, importer, scale)
+    )
+
+
+def _to_exchange(given: ImportedPortkeyRow, request_id: str, importer: Principal) -> Exchange:
+    request, response = read_message(given.request), read_message(given.response)
+    headers = request.headers + read_headers(given.portkeyHeaders)
+    request_body, response_body = body_bytes(request.body, "request"), body_bytes(response.body, "response")
+    path = path_of_url(given.request_url or request.url or "")
+    status = given.response_status_code or response.status
+    return Exchange(
+        identity=_identity(given, request_id, headers),
+        tenant=importer.tenant,
+        key_name=importer.name,
+        provider=given.ai_org,
+        endpoint=endpoint_of_logged_answer(response.body, path),
+        method=given.request_method,
+        path=path,
+        started_at_us=given.created_at,
+        ended_at_us=given.created_at + round((given.response_time or 0) * 1000),
+        status=status,
+        outcome=Outcome.COMPLETE if status or given.is_success else Outcome.UPSTREAM_ERROR,
+        cache_status=given.cache_status,
+        payloads=PayloadPolicy.FULL if request_body or response_body else PayloadPolicy.OFF,
+        request_headers=headers,
+        request_body=request_body,
+        request_size=len(request_body),
+        response_headers=response.headers,
+        response_body=response_body,
+        response_size=len(response_body),
+    )
+
+
+def _identity(given: ImportedPortkeyRow, request_id: str, headers: RawHeaders) -> Identity:
+    named = {
+        f"_{name}": value
+        for name, value in (("prompt", given.prompt_slug), ("config", given.config))
+        if value is not None
+    }
+    metadata = given.metadata or metadata_of_lists(given.metadata_keys, given.metadata_values)
+    return Identity(
+        request_id=request_id,
+        trace_id=given.trace_id or request_id,
+        span_id=_id_in(headers, b"x-portkey-span-id"),
+        parent_span_id=_id_in(headers, b"x-portkey-parent-span-id"),
+        span_name=_id_in(headers, b"x-portkey-span-name"),
+        metadata={**named, **metadata},
+    )
+
+
+def _id_in(headers: RawHeaders, name: bytes) -> str | None:
+    ids = (value.decode() for key, value in headers if key.lower() == name)
+    return next((found for found in ids if is_valid_id(found)), None)
+
+
+def _facts(given: ImportedPortkeyRow) -> Facts:
+    return Facts(
+        model=given.ai_model,
+        usage=Usage(prompt_tokens=given.req_units, completion_tokens=given.res_units),
+        cost=_cost(given),
+    )
+
+
+def _cost(given: ImportedPortkeyRow) -> Cost | None:
+    has_tokens = bool(given.req_units or given.res_units)
+    is_hit = given.cache_status is not None and given.cache_status.lower() in _CACHE_HITS
+    if given.cost is None or (given.cost == 0 and has_tokens and not is_hit):
+        return None  # 0 is what is written of a model that has no price
+    return Cost(to_nanousd(given.cost, dollars=CENT), DIALECT)

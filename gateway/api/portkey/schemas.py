@@ -1,0 +1,224 @@
+"""Values, feedback bodies and replies shared by the endpoints of the Portkey API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Literal
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.errors import BadInput, GatewayError
+from gateway.feedback import FeedbackRevision, NewFeedback, Scale
+from gateway.models.clock import format_rfc3339, is_whole_day, parse_time_us
+from gateway.models.feedback import Feedback
+from gateway.models.request import NANOUSD_PER_USD
+from gateway.web.bodies import abbreviate, field_path, parse_json, validate_body
+from gateway.web.feedback import AnyId, EntryId, Grade, Metadata, OptionalGrade, Text, Weight, list_entries
+
+NANOUSD_A_CENT = NANOUSD_PER_USD // 100
+"""Portkey counts money in US cents."""
+
+METADATA_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {"_user": "user", "_organisation": "organisation", "_prompt": "prompt", "_environment": "environment"}
+)
+"""Keys of the metadata whose values have a column of their own, and that column."""
+
+MAX_NAMES = 1000
+"""Most names in a list."""
+
+_NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+
+
+def to_names(value: object) -> tuple[str, ...]:
+    """Return the names in a list of them such as `a,b`."""
+    if isinstance(value, str):
+        names = tuple(name.strip() for name in value.split(","))
+        if all(names) and len(names) <= MAX_NAMES:
+            return names
+    raise ValueError(
+        f"must be a string of up to {MAX_NAMES:,} names separated by commas; got {abbreviate(value)}"
+    )
+
+
+def to_number(value: object, least: int, most: int) -> Decimal:
+    """Return a number, exactly as it is written."""
+    number = None
+    if isinstance(value, str):
+        number = Decimal(value) if _NUMBER.fullmatch(value) else None
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = Decimal(str(value))
+    if number is not None and least <= number <= most:
+        return number
+    raise ValueError(f"must be a number from {least:,} to {most:,}; got {abbreviate(value)}")
+
+
+def whole_number(least: int, most: int) -> Callable[[object], int]:
+    """Return what reads a whole number within bounds."""
+
+    def read(value: object) -> int:
+        number = to_number(value, least, most)
+        if number != number.to_integral_value():
+            raise ValueError(f"must be a whole number; got {abbreviate(value)}")
+        return int(number)
+
+    return read
+
+
+def to_json_number(number: Decimal) -> int | float:
+    """Return a number as an integer if it is one: 0.1 cents are 1,000,000 nano-dollars."""
+    return int(number) if number == number.to_integral_value() else float(number)
+
+
+def to_time_us(value: object, *, is_end: bool = False) -> int:
+    """Return a time as microseconds since the epoch: in ISO 8601, without an offset in UTC, or as we write times.
+
+    Args:
+        is_end: whether a day stands for its last moment.
+    """
+    try:
+        time_us = parse_time_us(value if isinstance(value, str) else "", is_end=is_end, is_iso=True)
+    except ValueError:
+        raise ValueError(
+            f"must be a time such as 2026-01-31T09:30:00Z, a date or an age such as 7d; got {abbreviate(value)}"
+        ) from None
+    is_day = is_end and isinstance(value, str) and is_whole_day(value)
+    return time_us - 1 if is_day else time_us
+
+
+def iso_time(time_us: int) -> str:
+    """Write microseconds since the epoch as `2026-01-31T09:30:00.000Z`."""
+    return format_rfc3339(time_us, "milliseconds")
+
+
+def parse_json_text(text: str) -> object:
+    """Return what a text holds as JSON; None if that is nothing."""
+    try:
+        return parse_json(text.encode())
+    except BadInput:
+        return None
+
+
+class FeedbackRequest(BaseModel):
+    """One vote. Fields that are not named here are kept with the entry, but mean nothing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    trace_id: AnyId = Field(
+        description="What is judged: a trace id, a request id, the response id that the provider gave, or a "
+        "session."
+    )
+    value: Grade = Field(description="The verdict, from -10 to 10.")
+    weight: Weight = Field(None, description="How much the verdict counts, from 0 to 1; null or absent: 1.")
+    metadata: Metadata = Field(
+        None,
+        description="Anything else: an object, or a string that holds one as JSON. `_user` is the author.",
+    )
+    comment: Text = Field(
+        None, description="What is said in words; absent: `comment` of the metadata, if it is text."
+    )
+    id: EntryId = Field(
+        None, description="The entry's id, if you make it yourself: the same one again is a retry."
+    )
+
+
+class FeedbackUpdateRequest(BaseModel):
+    """What to change of an entry; what is null or absent stays as it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: OptionalGrade = Field(None, description="The new verdict, from -10 to 10.")
+    weight: Weight = Field(None, description="The new weight, from 0 to 1.")
+    metadata: Metadata = Field(None, description="The new metadata, instead of all the old.")
+    comment: Text = Field(
+        None, description="The new comment; absent: `comment` of the new metadata, if it is text."
+    )
+
+
+class FeedbackResponse(BaseModel):
+    """What was stored."""
+
+    status: Literal["success"] = "success"
+    message: str
+    feedback_ids: list[str] = Field(description="Ids of the entries, in the order in which they were sent.")
+
+
+class FailureResponse(BaseModel):
+    """What was wrong; nothing was stored."""
+
+    status: Literal["failure"] = "failure"
+    message: str = Field(description="The field that is to blame, what is wrong with it, and what is taken.")
+
+
+def to_new_feedback(body: object, scale: Scale) -> list[NewFeedback]:
+    """Return the votes in a body, which is one entry or an array of 1 to 1,000.
+
+    Raises:
+        BadInput: an entry is not as `FeedbackRequest` wants it; names the field, with its index in an array.
+    """
+    return [_to_feedback(entry, at, scale) for at, entry in list_entries(body)]
+
+
+def to_revision(body: object, scale: Scale) -> FeedbackRevision:
+    """Return the change in a body.
+
+    Raises:
+        BadInput: it is not as `FeedbackUpdateRequest` wants it, or changes nothing.
+    """
+    change = validate_body(FeedbackUpdateRequest, body)
+    if not change.model_dump(exclude_none=True):
+        raise BadInput("changes nothing; send value, weight, metadata or comment.", field="body")
+    return FeedbackRevision(
+        value=change.value,
+        weight=change.weight,
+        scale=scale,
+        author=_text_in(change.metadata, "_user"),
+        comment=change.comment or _text_in(change.metadata, "comment"),
+        metadata=change.metadata,
+        raw=orjson.dumps(body).decode(),
+    )
+
+
+def success_response(message: str, entries: Sequence[Feedback]) -> web.Response:
+    """Return the reply to a call that made or changed these entries."""
+    return json_response(
+        FeedbackResponse(message=message, feedback_ids=[entry.feedback_id for entry in entries])
+    )
+
+
+def render_error(error: GatewayError) -> web.Response:
+    """Draw an error the way Portkey does."""
+    # A message may quote a path with bytes that are no UTF-8.
+    message = str(error).encode(errors="replace").decode()
+    return json_response(FailureResponse(message=message), error.status)
+
+
+def json_response(body: BaseModel, status: int = 200) -> web.Response:
+    """Answer with a model as JSON."""
+    return web.Response(status=status, body=orjson.dumps(body.model_dump()), content_type="application/json")
+
+
+def _to_feedback(entry: object, at: str, scale: Scale) -> NewFeedback:
+    given = validate_body(FeedbackRequest, entry, at)
+    return NewFeedback(
+        feedback_id=given.id,
+        subject_id=given.trace_id,
+        subject_field=field_path(["trace_id"], at),
+        value=given.value,
+        weight=1.0 if given.weight is None else given.weight,
+        scale=scale,
+        grade=given.value,
+        author=_text_in(given.metadata, "_user"),
+        comment=given.comment or _text_in(given.metadata, "comment"),
+        metadata=given.metadata or {},
+        raw=orjson.dumps(entry).decode(),
+    )
+
+
+def _text_in(metadata: dict[str, object] | None, key: str) -> str | None:
+    text = (metadata or {}).get(key)
+    return text if isinstance(text, str) and text else None

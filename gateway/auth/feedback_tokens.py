@@ -1,0 +1,102 @@
+"""FeedbackTokens: signed tokens that allow feedback on one request."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import orjson
+
+from gateway.errors import Unauthorized
+from gateway.models.principal import FeedbackScope, Principal, Role
+
+TOKEN_VERSION = "gf1."
+"""What every token of this format begins with."""
+
+_KEY_ID_BYTES = 3
+_NO_ROLES: frozenset[Role] = frozenset()
+
+
+class FeedbackTokens:
+    """Issues feedback tokens and reads them. Off, as it is at first, while it has no secrets."""
+
+    def __init__(self) -> None:
+        self._secrets: tuple[_SigningKey, ...] = ()
+        self._ttl_seconds = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there are tokens at all."""
+        return bool(self._secrets)
+
+    def replace_secrets(self, secrets: Sequence[str], ttl_seconds: int) -> None:
+        """From now on sign with the first of these secrets, and know the signatures of all of them."""
+        self._secrets = tuple(map(_SigningKey, secrets))
+        self._ttl_seconds = ttl_seconds
+
+    def issue(self, scope: FeedbackScope, tenant: str | None, key_name: str | None) -> bytes:
+        """Return a new token.
+
+        Args:
+            scope: the request that its bearer may judge.
+            tenant: whose request that is.
+            key_name: the key that the request came with.
+        """
+        secret = self._secrets[0]
+        expires_at = int(time.time()) + self._ttl_seconds
+        claims = orjson.dumps((expires_at, scope.trace_id, scope.request_id, tenant, key_name))
+        signed = secret.prefix + _encode(claims)
+        return signed + b"." + secret.sign(signed)
+
+    def is_token(self, text: str) -> bool:
+        """Tell whether a text has the form of a token, valid or not. While there are no tokens, none has."""
+        return self.is_on and text.startswith(TOKEN_VERSION)
+
+    def read(self, token: str) -> Principal:
+        """Return whom a token stands for. Signatures are compared in constant time.
+
+        Raises:
+            Unauthorized: no secret that is known has signed it as it is, or it has expired.
+        """
+        signed, _, mac = token.encode("utf-8", "surrogateescape").rpartition(b".")
+        if not any(secret.has_signed(signed, mac) for secret in self._secrets):
+            raise Unauthorized(
+                "the feedback token is not valid.",
+                hint="It may have been cut off, or be from another gateway.",
+            )
+        expires_at, trace_id, request_id, tenant, key_name = orjson.loads(_decode(signed.rpartition(b".")[2]))
+        if expires_at <= time.time():
+            at = datetime.fromtimestamp(expires_at, UTC)
+            raise Unauthorized(f"the feedback token expired on {at.day} {at:%B %Y at %H:%M} UTC.")
+        return Principal(key_name, _NO_ROLES, tenant, FeedbackScope(trace_id, request_id))
+
+
+class _SigningKey:
+    """A secret, with all of a signature that can be made before there is something to sign."""
+
+    def __init__(self, secret: str) -> None:
+        self._keyed = hmac.new(secret.encode(), digestmod=hashlib.sha256)
+        self.prefix = TOKEN_VERSION.encode() + _encode(self._mac(b"key id")[:_KEY_ID_BYTES]) + b"."
+
+    def sign(self, text: bytes) -> bytes:
+        return _encode(self._mac(text))
+
+    def has_signed(self, text: bytes, mac: bytes) -> bool:
+        return text.startswith(self.prefix) and hmac.compare_digest(self.sign(text), mac)
+
+    def _mac(self, text: bytes) -> bytes:
+        keyed = self._keyed.copy()
+        keyed.update(text)
+        return keyed.digest()
+
+
+def _encode(data: bytes) -> bytes:
+    return urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _decode(text: bytes) -> bytes:
+    return urlsafe_b64decode(text + b"=" * (-len(text) % 4))

@@ -1,0 +1,292 @@
+"""`gateway import`: import requests and feedback from log exports of Portkey and Helicone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import click
+
+from gateway.api.helicone import imported as helicone
+from gateway.api.portkey import imported as portkey
+from gateway.cli import FAILURE
+from gateway.cli.keys import check_name
+from gateway.cli.options import (
+    audited,
+    config_option,
+    find_config_file,
+    is_store_missing,
+    open_existing_store,
+    open_or_create_store,
+    storage_option,
+)
+from gateway.cli.output import Progress, escape_unprintable
+from gateway.cli.row_reader import FileRow, read_rows
+from gateway.config import Config, load_config
+from gateway.errors import BadInput
+from gateway.feedback import SCALES, Scale
+from gateway.feedback.service import find_missing_feedback, insert_missing_feedback
+from gateway.models.addresses import database_name
+from gateway.models.feedback import Feedback
+from gateway.models.principal import Principal
+from gateway.models.request import ImportedRequest
+from gateway.recording.interpreter import CostCalculator
+from gateway.recording.log_ingestion import LogImport
+from gateway.runtime import build_base_url_lookup, build_price_table, build_provider_policy
+from gateway.store.base import Store
+
+AUTO, HELICONE, PORTKEY = "auto", "helicone", "portkey"
+DIALECTS = (AUTO, HELICONE, PORTKEY)
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Translator:
+    """Turns rows into past requests.
+
+    Args:
+        dialect: one of DIALECTS; `auto`: told by each row's fields.
+        tenant: whose rows they become.
+        scale: how Portkey's feedback becomes scores.
+        renames: our names of providers by those in the rows, in lower case.
+    """
+
+    dialect: str
+    tenant: str | None
+    scale: Scale
+    renames: Mapping[str, str]
+
+    def translate(self, row: Row) -> ImportedRequest:
+        """Return what a row tells. Raises BadInput for one that cannot be understood."""
+        dialect = _dialect_of(row) if self.dialect == AUTO else self.dialect
+        importer = Principal(f"import:{dialect}", frozenset(), self.tenant)
+        past = (
+            helicone.to_imported_request(row, importer)
+            if dialect == HELICONE
+            else portkey.to_imported_request(row, importer, self.scale)
+        )
+        provider = self.renames.get(past.exchange.provider.lower())
+        return past if provider is None else replace(past, exchange=replace(past.exchange, provider=provider))
+
+
+def _dialect_of(row: Row) -> str:
+    if helicone.is_helicone_row(row):
+        return HELICONE
+    if portkey.is_portkey_row(row):
+        return PORTKEY
+    raise BadInput(
+        "has neither the created_at of Portkey nor the request_created_at of Helicone.",
+        field="row",
+        hint="Without a time it cannot be taken.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCounts:
+    """How many requests and entries of feedback of a batch were new."""
+
+    requests: int
+    feedback: int
+
+
+ImportBatch = Callable[[Sequence[ImportedRequest]], Awaitable[ImportCounts]]
+
+
+@asynccontextmanager
+async def open_import(config: Config) -> AsyncIterator[ImportBatch]:
+    """Give what stores batches, each request and each entry once."""
+    async with open_or_create_store(config.storage.url) as store, audited(store, "import"):
+        history = _build_history(store, config)
+
+        async def import_batch(batch: Sequence[ImportedRequest]) -> ImportCounts:
+            # Requests first: whatever ends this in between is made good by the next time.
+            return ImportCounts(
+                await history.import_requests(batch),
+                await insert_missing_feedback(store, _feedback_of(batch)),
+            )
+
+        yield import_batch
+
+
+@asynccontextmanager
+async def open_dry_run(config: Config) -> AsyncIterator[ImportBatch]:
+    """Give what says how much of a batch would be stored. Without a store that is all of it."""
+    if is_store_missing(config.storage.url):
+        yield _count_all
+        return
+    async with open_existing_store(config.storage.url) as store:
+        history = _build_history(store, config)
+
+        async def import_batch(batch: Sequence[ImportedRequest]) -> ImportCounts:
+            entries = await find_missing_feedback(store, _feedback_of(batch))
+            return ImportCounts(len(await history.missing(batch)), len(entries))
+
+        yield import_batch
+
+
+async def _count_all(batch: Sequence[ImportedRequest]) -> ImportCounts:
+    return ImportCounts(len(batch), len(_feedback_of(batch)))
+
+
+def _feedback_of(batch: Sequence[ImportedRequest]) -> list[Feedback]:
+    return [entry for past in batch for entry in past.feedback]
+
+
+def _build_history(store: Store, config: Config) -> LogImport:
+    pricing = CostCalculator(build_price_table(config), build_base_url_lookup(config))
+    return LogImport(store, pricing, build_provider_policy(config), config.storage.max_body_bytes)
+
+
+BATCH_ROWS = 200
+BATCH_BYTES = 8 * 1024 * 1024
+"""How much is stored at a time: little enough that a gateway on the same store does not wait for long."""
+
+
+@dataclass(slots=True)
+class ImportTotals:
+    """What came of the rows so far."""
+
+    rows: int = 0
+    added: int = 0
+    refused: int = 0
+    feedback: int = 0
+    feedback_added: int = 0
+
+    def lines(self, added: str) -> Iterator[str]:
+        """Return what is said at the end."""
+        there = self.rows - self.added - self.refused
+        yield (
+            f"rows      {self.rows:,} read, {self.added:,} {added}, {there:,} there already, "
+            f"{self.refused:,} refused"
+        )
+        yield (
+            f"feedback  {self.feedback_added:,} {added}, "
+            f"{self.feedback - self.feedback_added:,} there already"
+        )
+
+
+@click.command("import")
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+)
+@click.option(
+    "--from",
+    "dialect",
+    type=click.Choice(DIALECTS),
+    default=AUTO,
+    show_default=True,
+    help="Whose rows they are; auto: told by each row's fields.",
+)
+@click.option("--tenant", help="Whose rows they become.  [default: nobody's in particular]")
+@click.option(
+    "--provider-map",
+    "renames",
+    metavar="THEIRS=OURS",
+    multiple=True,
+    help="What a provider is called here; may be given several times.",
+)
+@click.option("--dry-run", "is_dry", is_flag=True, help="Read and check all rows, and write nothing.")
+@click.option("--strict", "is_strict", is_flag=True, help="Stop at the first row that is refused.")
+@config_option
+@storage_option
+def import_command(
+    files: tuple[str, ...],
+    dialect: str,
+    tenant: str | None,
+    renames: tuple[str, ...],
+    is_dry: bool,
+    is_strict: bool,
+    config_file: Path | None,
+    storage: str | None,
+) -> int:
+    """Bring in requests and feedback from log exports of Portkey and query results of Helicone.
+
+    FILE holds JSON lines, an array or replies, plain or compressed with gzip or zstd; - is standard input. What
+    is there already is not added again, so an import that was broken off may simply be repeated. Works on the
+    store itself, whether or not a gateway runs on it.
+    """
+    check_name("tenant", tenant)
+    config = load_config(find_config_file(config_file), os.environ, {"storage.url": storage})
+    scale = SCALES[config.feedback.portkey_scale]
+    translator = Translator(dialect, tenant, scale, dict(map(_parse_provider_name, renames)))
+
+    async def run() -> ImportTotals:
+        async with open_dry_run(config) if is_dry else open_import(config) as import_batch:
+            return await ImportJob(translator, import_batch, is_strict).run(files)
+
+    totals = asyncio.run(run())
+    for line in totals.lines("would be added" if is_dry else "added"):
+        click.echo(line)
+    click.echo(f"store     {database_name(config.storage.url)}")
+    return FAILURE if totals.refused else 0
+
+
+@dataclass(slots=True)
+class ImportJob:
+    """One import on its way: rows are read and translated until there is a batch to be taken."""
+
+    translator: Translator
+    import_batch: ImportBatch
+    is_strict: bool
+    _totals: ImportTotals = field(default_factory=ImportTotals)
+    _batch: list[ImportedRequest] = field(default_factory=list)
+    _batch_bytes: int = 0
+    _progress: Progress = field(default_factory=Progress)
+
+    async def run(self, names: Sequence[str]) -> ImportTotals:
+        """Import files one after another, and return what came of it."""
+        for name in names:
+            await self._read_file(name)
+        await self._flush()
+        return self._totals
+
+    async def _read_file(self, name: str) -> None:
+        rows = read_rows(name)
+        while not self._is_stopped and (row := next(rows, None)) is not None:
+            self._read(name, row)
+            if len(self._batch) >= BATCH_ROWS or self._batch_bytes >= BATCH_BYTES:
+                await self._flush()
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self.is_strict and self._totals.refused > 0
+
+    def _read(self, name: str, row: FileRow) -> None:
+        self._totals.rows += 1
+        try:
+            past = self._translate(row)
+        except BadInput as error:
+            self._totals.refused += 1
+            click.echo(escape_unprintable(f"{name}:{row.line}: {error}"), err=True)
+            return
+        self._batch.append(past)
+        self._batch_bytes += len(past.exchange.request_body) + len(past.exchange.response_body)
+
+    def _translate(self, row: FileRow) -> ImportedRequest:
+        if row.fault is not None:
+            raise row.fault
+        return self.translator.translate(row.row)
+
+    async def _flush(self) -> None:
+        counts = await self.import_batch(self._batch)
+        self._totals.added += counts.requests
+        self._totals.feedback += sum(len(past.feedback) for past in self._batch)
+        self._totals.feedback_added += counts.feedback
+        self._batch, self._batch_bytes = [], 0
+        self._progress.report(lambda: f"{self._totals.rows:,} rows read", self._totals.rows)
+
+
+def _parse_provider_name(text: str) -> tuple[str, str]:
+    theirs, separator, ours = text.partition("=")
+    if not (theirs and separator and ours):
+        raise click.BadParameter(f"{text!r} is not THEIRS=OURS.", param_hint="--provider-map")
+    return theirs.lower(), ours

@@ -1,0 +1,214 @@
+"""Read rows from files of JSON lines or JSON arrays, plain or compressed, one row at a time."""
+
+from __future__ import annotations
+
+import re
+import sys
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from io import BufferedReader
+from itertools import chain
+from typing import Any, cast
+
+import orjson
+import zstandard
+
+from gateway.errors import BadInput
+from gateway.wire.content_encoding import TruncatedInput, decompress_members
+
+MAX_ROW_BYTES = 64 * 1024 * 1024
+"""Longest row taken."""
+
+_HEAD_BYTES = 4096
+_ARRAYS = re.compile(rb'\s*(?:\[|\{\s*(?:"error"\s*:\s*null\s*,\s*)?"data"\s*:\s*\[)')
+"""How a file of arrays begins: with one, or with a reply around one."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[][{}]', re.DOTALL)
+"""A string, which may be cut where the text is, or a bracket."""
+_QUOTE, _OPENING = ord('"'), b"[{"
+_SEPARATORS = b" ,\t\r\n"
+
+NumberedRows = Iterator[tuple[int, bytes | BadInput]]
+"""The line on which each row begins, and the row, or what is wrong with it."""
+
+
+def split_rows(chunks: Iterator[bytes]) -> NumberedRows:
+    """Yield the rows of a file: JSON lines, a JSON array, or replies `{"data": [...]}`, one after another."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= _HEAD_BYTES:
+            break
+    head = head.removeprefix(_BYTE_ORDER_MARK)
+    chunks = chain([head], chunks)
+    return _ArrayReader(chunks).rows() if _ARRAYS.match(head) else _split_lines(chunks)
+
+
+def _split_lines(chunks: Iterator[bytes]) -> NumberedRows:
+    number = 1
+    parts: list[bytes] = []
+    size = 0
+    for chunk in chain(chunks, [b"\n"]):
+        first, *others = chunk.split(b"\n")
+        size += len(first)
+        if size <= MAX_ROW_BYTES:
+            parts.append(first)
+        for line in others:
+            if size > MAX_ROW_BYTES:
+                yield number, _row_too_long()
+            elif row := b"".join(parts).strip():
+                yield number, row
+            number += 1
+            parts, size = [line], len(line)
+
+
+class _ArrayReader:
+    """A text with one or more JSON arrays, and how far it has been read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._buffer = bytearray()
+        self._line = 1
+
+    def rows(self) -> NumberedRows:
+        """Yield the items of all arrays. What is around them is passed over."""
+        try:
+            while self._enter_array():
+                yield from self._items()
+        except BadInput as error:
+            self._skip(len(self._buffer) - len(self._buffer.lstrip(_SEPARATORS)))
+            yield self._line, error
+
+    def _enter_array(self) -> bool:
+        """Go past the bracket that opens the next array; tell whether there is one."""
+        while (at := self._buffer.find(b"[")) < 0:
+            self._skip(len(self._buffer))
+            if not self._read_more():
+                return False
+        self._skip(at + 1)
+        return True
+
+    def _items(self) -> NumberedRows:
+        while True:
+            start, end = self._find_item()
+            if self._buffer[:start].strip(_SEPARATORS):
+                yield self._line, BadInput("is not an object.", field="row")
+            self._skip(start)
+            if start == end:
+                return
+            size = end - start
+            yield self._line, _row_too_long() if size > MAX_ROW_BYTES else bytes(self._buffer[:size])
+            self._skip(size)
+
+    def _find_item(self) -> tuple[int, int]:
+        """Return where the next item with brackets begins and ends; both are the end of an array that has no
+        more."""
+        depth = start = scanned = 0
+        while True:
+            for token in _TOKEN.finditer(self._buffer, scanned):
+                kind = self._buffer[token.start()]
+                if kind == _QUOTE:
+                    if not self._is_closed(token.start(), token.end()):
+                        break
+                elif kind in _OPENING:
+                    start = start if depth else token.start()
+                    depth += 1
+                elif depth == 0:
+                    return token.start(), token.start()
+                else:
+                    depth -= 1
+                    if depth == 0:
+                        return start, token.end()
+                scanned = token.end()
+            if len(self._buffer) > MAX_ROW_BYTES:
+                raise _row_too_long()
+            if not self._read_more():
+                raise BadInput("ends in the middle of an array.", hint="The file may be cut.")
+
+    def _is_closed(self, start: int, end: int) -> bool:
+        return end - start > 1 and self._buffer[end - 1] == _QUOTE
+
+    def _read_more(self) -> bool:
+        """Hold twice as much, so that a long row is not gone over again for each piece of it; tell whether there
+        was any more."""
+        buffered = len(self._buffer)
+        while len(self._buffer) <= 2 * buffered and (chunk := next(self._chunks, None)) is not None:
+            self._buffer.extend(chunk)
+        return len(self._buffer) > buffered
+
+    def _skip(self, end: int) -> None:
+        self._line += self._buffer.count(b"\n", 0, end)
+        del self._buffer[:end]
+
+
+def _row_too_long() -> BadInput:
+    return BadInput(f"is longer than the {MAX_ROW_BYTES:,} bytes taken.", field="row")
+
+
+STDIN = "-"
+
+_CHUNK_BYTES = 64 * 1024
+_MAX_ZSTD_WINDOW_BYTES = 2 * 1024 * 1024 * 1024
+"""What `zstd --long=31` makes."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A row, or why there is none where one was expected.
+
+    Args:
+        line: the line on which it begins.
+    """
+
+    line: int
+    row: Mapping[str, Any] = field(default_factory=dict)
+    fault: BadInput | None = None
+
+
+def read_rows(name: str) -> Iterator[FileRow]:
+    """Yield the rows of the file of this name, or of standard input for `-`. Gzip and zstd are known by how they
+    begin.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+    """
+    line = 1
+    with _open_file(name) as file:
+        try:
+            for line, found in split_rows(_read_chunks(file)):
+                yield _parse_row(line, found)
+        except (TruncatedInput, zlib.error, zstandard.ZstdError):
+            yield FileRow(line, fault=BadInput("what follows is cut or damaged, and cannot be decompressed."))
+
+
+def _open_file(name: str) -> AbstractContextManager[BufferedReader]:
+    return nullcontext(cast(BufferedReader, sys.stdin.buffer)) if name == STDIN else open(name, "rb")
+
+
+def _parse_row(line: int, found: bytes | BadInput) -> FileRow:
+    if isinstance(found, BadInput):
+        return FileRow(line, fault=found)
+    try:
+        row = orjson.loads(found)
+    except orjson.JSONDecodeError as error:
+        return FileRow(line, fault=BadInput(f"is not JSON: {error.msg}.", field="row"))
+    if not isinstance(row, dict):
+        return FileRow(line, fault=BadInput("is not an object.", field="row"))
+    return FileRow(line, row)
+
+
+def _read_chunks(file: BufferedReader) -> Iterator[bytes]:
+    chunks = iter(lambda: file.read(_CHUNK_BYTES), b"")
+    head = file.peek(len(_ZSTD_MAGIC))
+    if head.startswith(_GZIP_MAGIC):
+        return decompress_members(lambda: zlib.decompressobj(wbits=31), chunks)
+    if head.startswith(_ZSTD_MAGIC):
+        decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_ZSTD_WINDOW_BYTES)
+        return decompress_members(decompressor.decompressobj, chunks)
+    return chunks

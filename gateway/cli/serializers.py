@@ -1,0 +1,62 @@
+"""JSON lines and CSV in the shapes of the native API; imported only when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import orjson
+
+from gateway.api.native.audit import AuditRow
+from gateway.api.native.feedback import FeedbackWithTexts
+from gateway.api.native.http_responses import Schema, to_csv
+from gateway.api.native.schemas import LoggedRow, logged_rows
+from gateway.models.audit import AuditEntry
+from gateway.models.feedback import Feedback, FeedbackSummary
+from gateway.models.request import RequestRecord
+from gateway.query import RequestTexts
+
+
+def feedback_lines(entries: Iterable[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[str]:
+    """Return a line for each entry, equal to what `GET /api/v1/feedback?texts=true` says of it."""
+    return map(_json_line, _with_texts(entries, texts))
+
+
+def request_lines(records: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]) -> Iterator[str]:
+    """Return a line for each request, equal to what `GET /api/v1/requests` says of it."""
+    return map(_json_line, logged_rows(records, feedback))
+
+
+def audit_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
+    """Return a line for each entry, equal to what `GET /api/v1/audit` says of it."""
+    return (_json_line(AuditRow.of(entry)) for entry in entries)
+
+
+class RequestCsv:
+    """Requests as CSV, equal to that of `GET /api/v1/requests`, batch after batch."""
+
+    def __init__(self) -> None:
+        self._has_head = True
+
+    def lines(
+        self, records: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]
+    ) -> Iterator[str]:
+        """Return the lines of a batch as one text; before the first the names of the columns."""
+        text = to_csv(LoggedRow, logged_rows(records, feedback), has_header=self._has_head)
+        self._has_head = False
+        if text:
+            yield text.removesuffix("\n")
+
+
+def feedback_csv(entries: Iterable[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[str]:
+    """Return entries as CSV, equal to that of `GET /api/v1/feedback?texts=true`, as one text."""
+    yield to_csv(FeedbackWithTexts, _with_texts(entries, texts)).removesuffix("\n")
+
+
+def _with_texts(
+    entries: Iterable[Feedback], texts: Mapping[str, RequestTexts]
+) -> Iterator[FeedbackWithTexts]:
+    return (FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in entries)
+
+
+def _json_line(shape: Schema) -> str:
+    return orjson.dumps(shape.model_dump()).decode()

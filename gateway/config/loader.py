@@ -1,0 +1,252 @@
+"""Load a configuration from file, environment and flags; report all that is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from gateway.config.document import Document, SourceEntry, parse_document, parse_value
+from gateway.config.errors import ConfigError, KeyPath, Location, Problem, problem_at
+from gateway.config.key_paths import field_at, fields_of, is_secret, is_single_secret, section_at
+from gateway.config.models import Config
+
+ENVIRONMENT_PREFIX = "GATEWAY__"
+
+_DASH_AND_DOT = str.maketrans("-.", "__")
+
+
+def apply_environment(document: Document, env: Mapping[str, str]) -> None:
+    """Put the values of `GATEWAY__SECTION__KEY` variables in place, those of whole sections first.
+
+    Names match in any case, and `_` also stands for `-` and `.`, which names of variables cannot hold. Values
+    are YAML, except that of a single secret, which is taken as it is.
+    """
+    named = {
+        name: name[len(ENVIRONMENT_PREFIX) :].lower().split("__")
+        for name in env
+        if name.upper().startswith(ENVIRONMENT_PREFIX)
+    }
+    for name, steps in sorted(named.items(), key=lambda item: (len(item[1]), item)):
+        location = Location(f"environment variable {name}")
+        path = _find_key_path(document, steps)
+        try:
+            value = env[name] if is_single_secret(path) else parse_value(env[name], location.source)
+        except ConfigError as error:
+            document.problems += error.problems
+        else:
+            _set_value(document, path, value, location)
+
+
+def apply_flags(document: Document, overrides: Mapping[str, object]) -> None:
+    """Put values under dotted keys (`server.port`) in place. None stands for a flag that was not given."""
+    for key, value in overrides.items():
+        if value is not None:
+            _set_value(document, tuple(key.split(".")), value, Location("command line"))
+
+
+def _find_key_path(document: Document, steps: list[str]) -> KeyPath:
+    """Find the keys that are meant by the lower-case words of a variable's name."""
+    path: list[str] = []
+    here: object = document.data
+    for step in steps:
+        known = here if isinstance(here, dict) else {}
+        key = next((key for key in known if key.lower().translate(_DASH_AND_DOT) == step), step)
+        path.append(key)
+        here = known.get(key)
+    return tuple(path)
+
+
+def _set_value(document: Document, path: KeyPath, value: object, location: Location) -> None:
+    here: dict[str, object] = document.data
+    for depth, step in enumerate(path[:-1], 1):
+        below = here.get(str(step))
+        if below is None:
+            below = here[str(step)] = {}
+            document.forget(path[:depth])
+            document.entries[path[:depth]] = SourceEntry(location, location)
+        if not isinstance(below, dict):
+            whole = "__".join(map(str, path[:depth])).upper()
+            message = (
+                f"is no mapping, so nothing in it can be set alone; set the whole:"
+                f" {ENVIRONMENT_PREFIX}{whole}"
+            )
+            document.problems.append(problem_at(location, path[:depth], message))
+            return
+        here = below
+    document.forget(path)
+    here[str(path[-1])] = value
+    document.entries[path] = SourceEntry(location, location)
+
+
+_SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+_MAX_SHOWN_CHARS = 60
+
+_EXPECTED_BY_TYPE = {
+    "string_type": "must be text; put numbers, yes, no and null in quotes",
+    "string_sub_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "dict_type": "must be a mapping of names to values",
+    "tuple_type": "must be a list",
+    "frozen_set_type": "must be a word or a list of words",
+}
+
+
+def explain_error(error: ErrorDetails, document: Document) -> Problem:
+    """Say where a validation error stands and what is wrong, without showing a secret."""
+    path = tuple(step for step in error["loc"] if step != "[key]")
+    entry = document.nearest_entry(path)
+    if error["type"] == "extra_forbidden":
+        return problem_at(entry.key, path, _explain_unknown_key(path))
+    if error["type"] == "missing":
+        return problem_at(entry.value, path, _explain_missing(path))
+    location = entry.key if error["loc"][-1:] == ("[key]",) else entry.value
+    found = (
+        "a single value"
+        if _is_single_value(error)
+        else _describe_input(error["input"], path, entry.variables)
+    )
+    return problem_at(location, path, f"found {found}; {_describe_expected(error, path)}")
+
+
+def _is_single_value(error: ErrorDetails) -> bool:
+    """Tell whether a single value stands where several should, such as a key in place of a list of keys."""
+    wants_several = error["type"] in ("model_type", "dict_type", "tuple_type")
+    return wants_several and error["input"] is not None and not isinstance(error["input"], dict | list)
+
+
+def _explain_unknown_key(path: KeyPath) -> str:
+    section = section_at(path[:-1])
+    allowed = list(fields_of(section)) if section else []
+    near = difflib.get_close_matches(str(path[-1]).lower(), allowed, n=1)
+    guess = f"did you mean {near[0]}? " if near else ""
+    return f"not a key here; {guess}allowed: {', '.join(allowed)}"
+
+
+def _explain_missing(path: KeyPath) -> str:
+    field = field_at(path)
+    meaning = (field.description or "") if field else ""
+    return f"missing; must be given: {meaning.rstrip('.')}"
+
+
+def _describe_expected(error: ErrorDetails, path: KeyPath) -> str:
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    if error["type"] in ("too_short", "string_too_short"):
+        return "must not be empty"
+    if error["type"] == "model_type":
+        section = section_at(path)
+        return f"must be a mapping with keys of: {', '.join(fields_of(section)) if section else ''}"
+    return _EXPECTED_BY_TYPE.get(error["type"], re.sub(r"^\w+ should", "must", error["msg"]))
+
+
+def _describe_input(value: object, path: KeyPath, variables: tuple[str, ...]) -> str:
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    if value is None:
+        return "nothing"
+    origin = f" (from {', '.join(f'${{{name}}}' for name in variables)})" if variables else ""
+    return f"{_display_value(value, path, variables)}{origin}"
+
+
+def _display_value(value: object, path: KeyPath, variables: tuple[str, ...]) -> str:
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    if value == "":
+        return "an empty text"
+    if is_secret(path) or any(map(_SECRET_NAME.search, variables)):
+        return "a value that is not shown here"
+    if "://" in text and "@" in text:
+        return "a URL with a user name or password"
+    return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…"
+
+
+MAX_FILE_BYTES = 4 * 1024 * 1024
+"""Largest file read."""
+
+_NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
+
+_NO_PROVIDER_MESSAGE = (
+    "missing; name a configuration file with -c, set GATEWAY__PROVIDERS__NAME__BASE_URL, or use serve --demo"
+)
+
+
+def load_config(
+    path: Path | None, env: Mapping[str, str], overrides: Mapping[str, object] = _NO_OVERRIDES
+) -> Config:
+    """Read and check a configuration.
+
+    Args:
+        path: the YAML file; None for the defaults, to which `env` or `overrides` must then add a provider.
+        env: the environment: for `${VAR}` in the file, and for `GATEWAY__SECTION__KEY`.
+        overrides: values of flags by dotted key, such as `{"server.port": 9000}`; None values are left out.
+
+    Raises:
+        ConfigError: with every problem found, in the order in which they stand.
+    """
+    document = Document(Location("configuration")) if path is None else _read(path, env)
+    apply_environment(document, env)
+    apply_flags(document, overrides)
+    if path is None and not document.data.get("providers") and not document.problems:
+        raise ConfigError([problem_at(document.root_location, ("providers",), _NO_PROVIDER_MESSAGE)])
+    return _validate(document)
+
+
+def _read(path: Path, env: Mapping[str, str]) -> Document:
+    file = str(path)
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        reason = (error.strerror or "cannot be read").lower()
+        raise ConfigError([problem_at(Location(file), (), f"cannot be read: {reason}")]) from None
+    if len(raw) > MAX_FILE_BYTES:
+        raise ConfigError([problem_at(Location(file), (), f"longer than {MAX_FILE_BYTES:,} bytes")])
+    return parse_document(_decode(raw, file), file, env)
+
+
+def _decode(raw: bytes, file: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        message = f"found byte 0x{raw[error.start]:02x}; the file must be UTF-8"
+        raise ConfigError([problem_at(Location(file, line, column), (), message)]) from None
+
+
+def _validate(document: Document) -> Config:
+    # A section with all its keys commented out is null in YAML; it means the same as no section.
+    given = {key: value for key, value in document.data.items() if value is not None}
+    problems = [*document.problems, *document.unresolved.values()]
+    try:
+        config = Config.model_validate(given)
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
+        found = [
+            explain_error(error, document) for error in errors if error["loc"] not in document.unresolved
+        ]
+        problems += found
+    if problems:
+        raise ConfigError(sorted(dict.fromkeys(problems), key=_sort_key))
+    return config
+
+
+def _sort_key(problem: Problem) -> tuple[bool, str, int, int]:
+    return problem.line is None, problem.file, problem.line or 0, problem.column or 0
+
+
+__all__ = ["ConfigError", "Problem", "load_config"]

@@ -1,0 +1,203 @@
+"""ExportRunner: run started export jobs one at a time, under a lease in the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+
+from gateway.datasets.files import ExportFiles
+from gateway.datasets.formats import Exporter
+from gateway.datasets.row_writer import Progress, write_rows
+from gateway.errors import Conflict, GatewayError, StoreUnavailable
+from gateway.models.clock import now_us
+from gateway.models.export import Export, ExportStatus
+from gateway.models.filters import AllOf, AnyOf, Comparison, Op, Page, Sort
+from gateway.models.ids import new_id
+from gateway.store.base import ExportStore
+
+log = structlog.get_logger("gateway.exports")
+
+LEASE_SECONDS = 5.0
+"""How long a runner that gives no sign of life keeps its job."""
+RENEW_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+"""How often it is looked for jobs that were started elsewhere, or whose runner has died."""
+
+FILE_RETENTION_DAYS = 7
+"""How long files are kept."""
+CLEANUP_SECONDS = 3600.0
+
+_OLDEST_FIRST = Sort("seq", descending=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _JobResult:
+    """What has become of a job that was not stopped."""
+
+    status: ExportStatus
+    file: str | None = None
+    error: str | None = None
+
+
+class ExportRunner:
+    """Works through the jobs of the store in a task of its own; reading and writing are done on threads.
+
+    Args:
+        exporters: how each dialect's exports are written. Jobs of others are left to other runners.
+    """
+
+    def __init__(self, store: ExportStore, files: ExportFiles, exporters: Mapping[str, Exporter]) -> None:
+        self._store = store
+        self._files = files
+        self._exporters = exporters
+        self._name = new_id()
+        self._wakeup = asyncio.Event()
+        self._running: tuple[str, Progress] | None = None
+        self._is_closing = False
+        self._cleaned_up_at = -CLEANUP_SECONDS
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look for work; what an earlier process left is found first."""
+        self._task = asyncio.create_task(self._run(), name="exports")
+
+    def wake(self) -> None:
+        """Look for work now."""
+        self._wakeup.set()
+
+    def interrupt(self, export_id: str) -> None:
+        """Take note that a job was cancelled. Runners of other processes notice when they renew their lease."""
+        if self._running is not None and self._running[0] == export_id:
+            self._running[1].stop()
+
+    async def close(self) -> None:
+        """Leave the job at hand to the next runner, and stop."""
+        self._is_closing = True
+        if self._running is not None:
+            self._running[1].stop()
+        self._wakeup.set()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        while not self._is_closing:
+            try:
+                await self._remove_old_files()
+                if export := await self._claim():
+                    await self._run_job(export)
+                    continue
+            except StoreUnavailable as error:
+                log.warning("exports wait for the store", reason=str(error))
+            except Exception:
+                # Whatever it is, the jobs are still in the store, and it will be tried again.
+                log.exception("exports could not go on")
+            await self._wait()
+
+    async def _wait(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wakeup.wait(), LOOK_SECONDS)
+        self._wakeup.clear()
+
+    async def _remove_old_files(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._cleaned_up_at >= CLEANUP_SECONDS:
+            self._cleaned_up_at = now
+            await asyncio.to_thread(self._files.remove_older, time.time() - FILE_RETENTION_DAYS * 24 * 3600)
+
+    async def _claim(self) -> Export | None:
+        """Take the oldest job that nobody works on."""
+        is_started = Comparison("status", Op.EQ, ExportStatus.IN_PROGRESS.value)
+        is_free = AnyOf(
+            (Comparison("lease_until_us", Op.EQ, None), Comparison("lease_until_us", Op.LT, now_us()))
+        )
+        is_known = Comparison("exporter", Op.IN, tuple(self._exporters))
+        where = AllOf((is_started, is_free, is_known))
+        for export in await self._store.find_exports(where, _OLDEST_FIRST, Page(10), None):
+            if claimed := await self._renew(export, Progress(export.rows_total)):
+                # What the runner has left that had it before. Its version is over, so it cannot name a file now.
+                self._files.remove(self._file_name(export))
+                return claimed
+        return None
+
+    async def _run_job(self, export: Export) -> None:
+        """Write a job's file, renewing the lease meanwhile, and store what has become of it."""
+        progress = Progress(export.rows_total, is_stopped=self._is_closing)
+        self._running = export.export_id, progress
+        leased: Export | None = export
+        writing = asyncio.create_task(self._write(export, progress), name=f"export {export.export_id}")
+        try:
+            while not writing.done():
+                await asyncio.wait({writing}, timeout=RENEW_SECONDS)
+                if leased is not None and not writing.done():
+                    with contextlib.suppress(StoreUnavailable):
+                        leased = await self._renew(leased, progress)
+                    if leased is None:
+                        progress.stop()
+            await self._store_result(leased, await writing, progress)
+        finally:
+            self._running = None
+
+    async def _write(self, export: Export, progress: Progress) -> _JobResult | None:
+        """Write a job's file; None if it was stopped before its end. Raises StoreUnavailable."""
+        name = self._file_name(export)
+        try:
+            with await asyncio.to_thread(self._files.begin, name) as file:
+                await write_rows(self._store, self._exporters[export.exporter], export, file, progress)
+                if progress.is_stopped:
+                    return None
+                await asyncio.to_thread(self._files.finish, file, name)
+            return _JobResult(ExportStatus.SUCCESS, file=name)
+        except StoreUnavailable:
+            raise
+        except GatewayError as error:
+            return _JobResult(ExportStatus.FAILED, error=str(error))
+        except OSError as error:
+            log.error("an export could not be written", export_id=export.export_id, reason=str(error))
+            return _JobResult(ExportStatus.FAILED, error=f"the file cannot be written: {error.strerror}.")
+        except Exception:
+            # Whatever it is, it would be the same the next time.
+            log.exception("an export failed", export_id=export.export_id)
+            return _JobResult(ExportStatus.FAILED, error="something went wrong; the gateway's log has more.")
+        finally:
+            self._files.remove_part(name)
+
+    def _file_name(self, export: Export) -> str:
+        """What its present owner calls a job's file: no two owners the same, so that neither spoils the other's."""
+        return f"{export.export_id}.{export.owner}.{self._exporters[export.exporter].suffix}"
+
+    async def _store_result(
+        self, leased: Export | None, result: _JobResult | None, progress: Progress
+    ) -> None:
+        """Store what has become of a job, or leave it to the next runner, if it is still this one's."""
+        stored = None
+        if leased is not None:
+            free = replace(_with_progress(leased, progress), owner=None, lease_until_us=None)
+            if result is not None:
+                free = replace(free, status=result.status, file=result.file, error=result.error)
+            stored = await self._put(free)
+        if stored is None and result is not None and result.file is not None:
+            self._files.remove(result.file)
+
+    async def _renew(self, export: Export, progress: Progress) -> Export | None:
+        """Hold a job for a while longer, and say how far it is; None if it is not to be had."""
+        until_us = now_us() + int(LEASE_SECONDS * 1_000_000)
+        return await self._put(
+            replace(_with_progress(export, progress), owner=self._name, lease_until_us=until_us)
+        )
+
+    async def _put(self, export: Export) -> Export | None:
+        following = replace(export, version=export.version + 1, updated_at_us=now_us())
+        try:
+            await self._store.put_export(following)
+        except Conflict:
+            return None
+        return following
+
+
+def _with_progress(export: Export, progress: Progress) -> Export:
+    return replace(export, rows_total=progress.rows_total, rows_done=progress.rows_done)

@@ -1,0 +1,108 @@
+"""Times in microseconds since the epoch: read from text, written as RFC 3339."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def now_us() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def to_us(at: datetime) -> int:
+    """Return a time as microseconds since the epoch; one without an offset is in UTC."""
+    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
+
+
+def to_datetime(time_us: int) -> datetime:
+    """Return microseconds since the epoch as a time in UTC. Raises OverflowError beyond the year 9999."""
+    return _EPOCH + timedelta(microseconds=time_us)
+
+
+def format_rfc3339(time_us: int, timespec: str = "microseconds") -> str:
+    """Write microseconds since the epoch as RFC 3339 in UTC: `2026-01-31T09:30:00.000000Z`.
+
+    Args:
+        timespec: to what the seconds are told, as `datetime.isoformat` has it.
+    """
+    return to_datetime(time_us).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(?P<seconds>:\d\d(\.\d+)?)?(?P<offset>[Zz]|[+-]\d\d:?\d\d)?", re.ASCII
+)
+_AGE = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
+_DIGITS = re.compile("[0-9]{1,18}", re.ASCII)
+_UNITS_US = {
+    "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000,
+}  # fmt: skip
+_NAMED_DAYS = {"today": 0, "yesterday": 1}
+
+# So many digits are a year, a date without its hyphens, seconds or milliseconds; as microseconds, a time in 1970.
+_AMBIGUOUS_DIGITS = (4, *range(8, 15))
+
+TIME_FORMS = (
+    "RFC 3339 (2026-01-31T09:30:00Z; a + in a URL is sent as %2B), a date (2026-01-31), today, yesterday, an age "
+    "such as 15m, 24h or 7d, or whole microseconds since the epoch"
+)
+"""What `moment_us` reads."""
+
+RELATIVE_TIME_PATTERN = r"^([0-9]{1,6}[smhdw]|now|today|yesterday)$"
+"""Those of the forms that are told from now."""
+
+
+def parse_time_us(text: str, *, is_end: bool = False, is_iso: bool = False) -> int:
+    """Return a time as microseconds since the epoch. Days are those of UTC.
+
+    Args:
+        text: one of `FORMS`, or `now`.
+        is_end: whether a day stands for its end, which is the beginning of the next one, instead of its beginning.
+        is_iso: whether a time need not have an offset, and is UTC then, and microseconds are not taken: what
+            callers of APIs expect whose times are in ISO 8601.
+
+    Raises:
+        ValueError: the text is none of these; says what is.
+    """
+    if not is_iso and _DIGITS.fullmatch(text) and len(text) not in _AMBIGUOUS_DIGITS:
+        return int(text)
+    if text == "now":
+        return now_us()
+    if age := _AGE.fullmatch(text):
+        return now_us() - int(age[1]) * _UNITS_US[age[2]]
+    if text in _NAMED_DAYS:
+        day = to_datetime(now_us()).replace(hour=0, minute=0, second=0, microsecond=0)
+        return to_us(day - timedelta(days=_NAMED_DAYS[text] - is_end))
+    time = _TIME.fullmatch(text)
+    if time is None or is_iso or (time["offset"] and time["seconds"]):
+        at_us = parse_iso_us(text, is_end=is_end)
+        if at_us is not None:
+            return at_us
+    raise ValueError(f"must be a time: {TIME_FORMS}.")
+
+
+def is_whole_day(text: str) -> bool:
+    """Tell whether a text that `moment_us` takes stands for a whole day."""
+    return text in _NAMED_DAYS or _DATE.fullmatch(text) is not None
+
+
+def parse_iso_us(text: str, *, is_end: bool = False) -> int | None:
+    """Return a date, or a time, in UTC if it names no offset, as microseconds since the epoch; None if it is none.
+
+    Args:
+        is_end: whether a date stands for its end, which is the beginning of the next one, instead of its beginning.
+    """
+    try:
+        if _DATE.fullmatch(text):
+            # The end of the last day is no time that a datetime can hold.
+            return to_us(datetime.fromisoformat(text)) + is_end * _UNITS_US["d"]
+        if _TIME.fullmatch(text):
+            return to_us(datetime.fromisoformat(text.upper()))
+    except (ValueError, OverflowError):
+        pass
+    return None

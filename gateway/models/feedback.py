@@ -1,0 +1,240 @@
+"""Feedback on a request, trace or session, and the subject that an id names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gateway.errors import Ambiguous
+
+
+class Kind(StrEnum):
+    """What sort of verdict an entry is."""
+
+    RATING = "rating"
+    THUMB = "thumb"
+    SCORE = "score"
+    EDIT = "edit"
+    ORIGINAL = "original"
+    COMMENT = "comment"
+    CUSTOM = "custom"
+
+
+class Source(StrEnum):
+    """Who or what judged."""
+
+    HUMAN = "human"
+    MODEL = "model"
+    CODE = "code"
+    IMPLICIT = "implicit"
+
+
+class Target(StrEnum):
+    """What an entry is about."""
+
+    TRACE = "trace"
+    REQUEST = "request"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """One version of one feedback entry. Times are microseconds since the epoch.
+
+    `subject_id` is the id as the voter gave it. `trace_id`, `request_id` and `session` are what it was found to
+    name; until `joined_at_us` is set nothing of that name has been logged yet. What is about a trace or a session
+    is about each of its requests.
+    """
+
+    feedback_id: str
+    version: int = 1
+    tenant: str | None = None
+    subject_id: str
+    target: Target = Target.TRACE
+    trace_id: str | None = None
+    request_id: str | None = None
+    session: str | None = None
+    joined_at_us: int | None = None
+    kind: Kind = Kind.RATING
+    metric: str | None = None
+    """Name of what is judged, where one target is judged by several measures."""
+    value: float | None = None
+    weight: float = 1.0
+    score: float | None = None
+    """`value` on the scale −1…1; None for an entry without a value."""
+    grade: float | None = None
+    """`value` on the scale −10…10: as it was given by those who grade on it, else ten times the score."""
+    label: str | None = None
+    comment: str | None = None
+    original_text: str | None = None
+    edited_text: str | None = None
+    original_id: str | None = None
+    """The entry of kind `original` that `original_text` was taken from; None where it is this entry's own. Set by
+    the store alone."""
+    author: str | None = None
+    app_id: str | None = None
+    app_version: str | None = None
+    source: Source = Source.HUMAN
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    dialect: str
+    raw: str
+    """The entry's JSON as it came in."""
+    key_name: str | None = None
+    created_at_us: int
+    updated_at_us: int
+    deleted_at_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that a call with an idempotency key was carried out, and what it made.
+
+    Args:
+        scope: whose key it is, so that two callers' keys never meet.
+        key: the caller's idempotency key.
+        digest: hash of the call's content, to tell a retry from a different call under the same key.
+        feedback_ids: what the call created, in its order.
+    """
+
+    scope: str
+    key: str
+    digest: str
+    feedback_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSummary:
+    """Scores of several entries as one figure. Entries without a score or with weight 0 are only counted."""
+
+    count: int
+    weighted_sum: float
+    total_weight: float
+
+    @property
+    def weighted_mean(self) -> float | None:
+        """Sum of weight × score over the sum of weights, in −1…1; None if no entry weighs anything."""
+        return self.weighted_sum / self.total_weight if self.total_weight else None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackSummary:
+    """What was said of one request, its trace and its session, as a list shows it.
+
+    Args:
+        score: of all entries.
+        pairs: value and weight of those that have a value, the latest first, at most `MAX_PAIRS`.
+    """
+
+    score: ScoreSummary
+    pairs: tuple[tuple[float, float], ...] = ()
+
+
+MAX_SUMMARY_PAIRS = 20
+"""Of how many entries at most a summary tells value and weight."""
+
+NO_FEEDBACK = FeedbackSummary(ScoreSummary(0, 0.0, 0.0))
+
+
+def summarise_feedback(entries: Sequence[Feedback]) -> FeedbackSummary:
+    """Sum up the latest versions of the entries on one request; deleted ones must be left out by the caller."""
+    valued = [entry for entry in entries if entry.value is not None]
+    latest = sorted(valued, key=lambda entry: entry.updated_at_us, reverse=True)[:MAX_SUMMARY_PAIRS]
+    pairs = tuple((entry.value, entry.weight) for entry in latest if entry.value is not None)
+    return FeedbackSummary(summarise_scores(entries), pairs)
+
+
+def summarise_scores(entries: Sequence[Feedback]) -> ScoreSummary:
+    """Sum up the latest versions of entries; deleted ones must be left out by the caller."""
+    scored = [(entry.weight, entry.score) for entry in entries if entry.score is not None]
+    return ScoreSummary(
+        # An original alone is no verdict.
+        count=sum(entry.kind is not Kind.ORIGINAL or entry.score is not None for entry in entries),
+        weighted_sum=sum(weight * score for weight, score in scored),
+        total_weight=sum(weight for weight, _ in scored),
+    )
+
+
+MAX_CANDIDATES = 10
+"""Most things that are told apart for an id; of more, the newest."""
+
+RESPONSE_ID_REUSE_US = 600_000_000
+"""An answer is no longer meant by its response id once another has come under it so much later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A trace, a request of one, or a session. The same request id again in a trace is the same request, tried
+    again.
+
+    Args:
+        tenant: whose it is.
+        trace_id: None where a session is meant.
+        request_id: None where a trace or a session as a whole is meant.
+        response_id: the provider's id of the request's latest response, if it is known.
+        seq: the latest row that belongs to it.
+        session: None where no session is meant.
+    """
+
+    tenant: str | None
+    trace_id: str | None
+    request_id: str | None
+    response_id: str | None
+    seq: int
+    session: str | None = None
+
+    @property
+    def target(self) -> Target:
+        """What sort of thing it is."""
+        if self.session is not None:
+            return Target.SESSION
+        return Target.TRACE if self.request_id is None else Target.REQUEST
+
+
+def single_subject(any_id: str, subjects: Sequence[Subject], *, field: str | None = None) -> Subject | None:
+    """Return the one thing that an id names; None if it names nothing.
+
+    Args:
+        any_id: the id as the caller gave it.
+        subjects: what it names, the newest first.
+        field: where the caller gave it, for the error.
+
+    Raises:
+        Ambiguous: it names several.
+    """
+    if len(subjects) > 1:
+        raise Ambiguous(
+            f"{any_id!r} names {_describe_subjects(subjects)}.",
+            candidates=[_candidate_ids(subject) for subject in subjects],
+            field=field,
+            hint="Name one by an id that only it has.",
+        )
+    return subjects[0] if subjects else None
+
+
+def _describe_subjects(subjects: Sequence[Subject]) -> str:
+    if subjects[0].target is not Target.REQUEST:
+        owners = (_describe_owner(subject) for subject in subjects)
+        return f"{subjects[0].target}s of several tenants, the newest first: {', '.join(owners)}"
+    has_several_tenants = len({subject.tenant for subject in subjects}) > 1
+    requests = (_describe_request(subject, names_owner=has_several_tenants) for subject in subjects)
+    return f"several requests, the newest first: {'; '.join(requests)}"
+
+
+def _describe_request(subject: Subject, *, names_owner: bool) -> str:
+    owner = f" of {_describe_owner(subject)}" if names_owner else ""
+    response = f", response {subject.response_id!r}" if subject.response_id else ""
+    return f"request {subject.request_id!r} in trace {subject.trace_id!r}{owner}{response}"
+
+
+def _describe_owner(subject: Subject) -> str:
+    return "no tenant" if subject.tenant is None else f"tenant {subject.tenant!r}"
+
+
+def _candidate_ids(subject: Subject) -> dict[str, str | None]:
+    return {
+        "trace_id": subject.trace_id,
+        "request_id": subject.request_id,
+        "response_id": subject.response_id,
+        "tenant": subject.tenant,
+    }

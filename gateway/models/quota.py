@@ -1,0 +1,174 @@
+"""Quotas: how much a key may use in a calendar window, and how much it has used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from gateway.models.clock import to_datetime, to_us
+from gateway.models.request import NANOUSD_PER_USD
+
+SECOND_US = 1_000_000
+
+_QUOTA_TEXT = re.compile(r"(?P<amount>[0-9]{1,15}(?:\.[0-9]{1,9})?) *(?P<unit>[a-z]+) */ *(?P<window>[a-z]+)")
+_LONGEST_MONTH = timedelta(days=32)
+
+
+_UNIT_NAMES = {"usd": "USD"}
+"""Units that are not called in a sentence what they are called in the configuration."""
+
+
+class Unit(StrEnum):
+    """What is counted. Dollars are counted in nano-dollars, so that sums are exact."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    USD = "usd"
+
+
+class Window(StrEnum):
+    """In what stretch of time: the minute, hour, day or month of the calendar, in UTC. The longest is last."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+
+    def start_us(self, at_us: int) -> int:
+        """Return when the one that a time is in began."""
+        at = to_datetime(at_us).replace(second=0, microsecond=0)
+        if self is not Window.MINUTE:
+            at = at.replace(minute=0)
+        if self in (Window.DAY, Window.MONTH):
+            at = at.replace(hour=0)
+        if self is Window.MONTH:
+            at = at.replace(day=1)
+        return to_us(at)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a caller may be asked to wait for its end."""
+        return self in (Window.MINUTE, Window.HOUR)
+
+    def end_us(self, at_us: int) -> int:
+        """Return when the one that a time is in ends, which is when the next one begins."""
+        start = to_datetime(self.start_us(at_us))
+        if self is Window.MONTH:
+            return to_us((start + _LONGEST_MONTH).replace(day=1))
+        lengths = {Window.MINUTE: timedelta(minutes=1), Window.HOUR: timedelta(hours=1)}
+        return to_us(start + lengths.get(self, timedelta(days=1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """So much of a unit in each window. Written `600 requests/minute`, `2.50 usd/day`."""
+
+    amount: int
+    unit: Unit
+    window: Window
+
+    @classmethod
+    def parse(cls, text: str) -> Quota:
+        """Read a limit as `str` writes it. Raises ValueError, with what it must look like."""
+        match = _QUOTA_TEXT.fullmatch(text.strip().lower())
+        if match is None or match["unit"] not in set(Unit) or match["window"] not in set(Window):
+            raise ValueError(
+                "must be a number of requests, tokens or usd per minute, hour, day or month, such as "
+                "600 requests/minute or 25 usd/month"
+            )
+        unit = Unit(match["unit"])
+        whole, _, fraction = match["amount"].partition(".")
+        if fraction and unit is not Unit.USD:
+            raise ValueError(f"must be a whole number of {unit}")
+        amount = (
+            int(whole) if unit is not Unit.USD else int(whole) * NANOUSD_PER_USD + int(fraction.ljust(9, "0"))
+        )
+        return cls(amount, unit, Window(match["window"]))
+
+    def __str__(self) -> str:
+        return f"{self.write(self.amount)} {self.unit}/{self.window}"
+
+    @property
+    def in_words(self) -> str:
+        """The limit as it stands in a sentence: `600 requests per minute`."""
+        return f"{self.write(self.amount)} {_UNIT_NAMES.get(self.unit, self.unit)} per {self.window}"
+
+    def to_units(self, amount: int) -> float:
+        """Return an amount, which is in nano-dollars where the unit is dollars, in the unit itself."""
+        return amount / NANOUSD_PER_USD if self.unit is Unit.USD else amount
+
+    def write(self, amount: int) -> str:
+        """Write an amount of its unit, which is in nano-dollars where that is dollars."""
+        if self.unit is not Unit.USD:
+            return str(amount)
+        cents = f"{amount // NANOUSD_PER_USD}.{amount % NANOUSD_PER_USD:09}".rstrip("0")
+        return cents.removesuffix(".")
+
+
+def refuse_duplicate_quotas(limits: Iterable[Quota]) -> None:
+    """Raise ValueError where two limits are of the same unit and window: they would count together."""
+    seen: dict[tuple[Unit, Window], Quota] = {}
+    for limit in limits:
+        other = seen.setdefault((limit.unit, limit.window), limit)
+        if other is not limit:
+            raise ValueError(f"must have one limit of {limit.unit}/{limit.window}; got {other} and {limit}")
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaStatus:
+    """How much of a limit is used in the window at hand.
+
+    Args:
+        used: in nano-dollars where the unit is dollars; may be more than is allowed.
+        resets_at_us: when the window ends, in microseconds since the epoch.
+    """
+
+    limit: Quota
+    used: int
+    resets_at_us: int
+
+    @property
+    def remaining(self) -> int:
+        """How much may still be used."""
+        return max(0, self.limit.amount - self.used)
+
+    def __str__(self) -> str:
+        return f"{self.limit.write(self.used)} of {self.limit}"
+
+    def seconds_left(self, at_us: int) -> int:
+        """Return how many seconds after a time the window ends, rounded up."""
+        return max(0, -(-(self.resets_at_us - at_us) // SECOND_US))
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUsage:
+    """What a key has used of a unit in one window.
+
+    Args:
+        starts_at_us: when the window began, in microseconds since the epoch.
+        amount: in nano-dollars where the unit is dollars.
+    """
+
+    key_name: str
+    unit: Unit
+    window: Window
+    starts_at_us: int
+    amount: int
+
+
+def quota_statuses(
+    limits: Sequence[Quota], key_name: str, spendings: Iterable[QuotaUsage], at_us: int
+) -> list[QuotaStatus]:
+    """Return what a key has used of each of its limits, given what is kept of all keys."""
+    found = {(one.key_name, one.unit, one.window, one.starts_at_us): one.amount for one in spendings}
+    return [
+        QuotaStatus(
+            limit,
+            found.get((key_name, limit.unit, limit.window, limit.window.start_us(at_us)), 0),
+            limit.window.end_us(at_us),
+        )
+        for limit in limits
+    ]

@@ -1,0 +1,386 @@
+"""The head of a request: fields for the gateway and the provider, ids, metadata, opt-outs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import orjson
+
+from gateway.errors import BadInput
+from gateway.models.exchange import NO_OPT_OUT, Identity, LoggingOptOut, RawHeaders, value_class
+from gateway.models.ids import (
+    MAX_ID_BYTES,
+    is_session_id,
+    is_unfilled_template,
+    is_valid_id,
+    new_id,
+    parse_traceparent,
+)
+from gateway.models.principal import is_secret_header
+from gateway.proxy.credentials import FindGatewayCredentials, is_empty_credential
+from gateway.routing.providers import Provider
+from gateway.web.middleware import LIMIT_HEADERS, TOKEN_HEADER
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection",
+        b"te", b"trailer", b"transfer-encoding", b"upgrade",
+    }
+)  # fmt: skip
+"""Fields about one connection, not about the message (RFC 9110, section 7.6.1)."""
+
+TOKEN_FIELD = TOKEN_HEADER.encode()
+"""Field in which an answer brings a feedback token; what a provider or a caller has in it ends here."""
+
+TRACE_ID_FIELDS = (b"x-portkey-trace-id", b"x-gateway-trace-id")
+"""Fields in which an answer names its trace: as Portkey's clients read it, and by the gateway's own name."""
+
+REQUEST_ID_FIELDS = (b"helicone-id", b"x-gateway-request-id")
+"""Fields in which an answer names its request: as Helicone's clients read it, and by the gateway's own name."""
+
+SESSION_FIELDS = (
+    b"x-claude-code-session-id", b"x-session-id", b"session-id", b"thread-id", b"session_id", b"x-opencode-session",
+)  # fmt: skip
+"""Fields in which coding agents name their session, the one that counts first ahead."""
+
+PARENT_SESSION = b"x-parent-session-id"
+"""Field in which a sub-agent names the session that it was begun from."""
+
+_NOT_FORWARDED = HOP_BY_HOP | {b"host", b"expect"}
+_BODY_FIELDS = frozenset({b"content-length", b"accept-encoding"})
+_RETRY_COUNT = b"x-stainless-retry-count"
+_MAX_RETRY_DIGITS = 4
+_SESSION_NAMES = frozenset({PARENT_SESSION, *SESSION_FIELDS})
+_HANDLED = _NOT_FORWARDED | _SESSION_NAMES | {_RETRY_COUNT}
+_WEBSOCKET = b"websocket"
+_PROVIDER = b"x-portkey-provider"
+_VIRTUAL_KEY = b"x-portkey-virtual-key"
+_GATEWAY_PREFIXES = (b"x-portkey-", b"helicone-", TOKEN_FIELD)
+_PROPERTY_PREFIX = b"helicone-property-"
+_SET_BY_GATEWAY = HOP_BY_HOP | {
+    *TRACE_ID_FIELDS, *REQUEST_ID_FIELDS, b"x-portkey-provider", TOKEN_FIELD,
+    *(name.encode() for name in LIMIT_HEADERS),
+}  # fmt: skip
+
+
+@value_class()
+class SortedHeaders:
+    """A request's header fields, sorted by whom they are for.
+
+    Args:
+        ours: fields for the gateway, by lower-case name; of repeated ones the first.
+        properties: values of `Helicone-Property-NAME` by NAME as it is spelt.
+        onward: fields that go to the provider, as they came.
+        sessions: those among them in which agents name sessions, by lower-case name.
+        repeated: name of a field for the gateway that came twice with different values.
+        client_retry: which try of its client's it is, from 0, by `x-stainless-retry-count`, which the SDKs of
+            OpenAI, Anthropic and others send; 0 too where it does not say so.
+        is_chunked: whether the body comes in chunks.
+        expects_continue: whether the caller waits to be told to send its body.
+    """
+
+    gateway_values: dict[bytes, bytes]
+    properties: dict[bytes, bytes]
+    forwarded: list[tuple[bytes, bytes]]
+    sessions: dict[bytes, bytes]
+    repeated: bytes | None
+    client_retry: int
+    is_chunked: bool
+    expects_continue: bool
+    wants_websocket: bool
+
+
+@value_class()
+class UpstreamHeaders:
+    """Header fields for a provider.
+
+    Args:
+        fields: all of them, in order.
+        credentials: values that open something there.
+        hidden: values of the caller's fields that open something under a name that does not say so.
+    """
+
+    fields: RawHeaders
+    credentials: list[bytes]
+    secret_values: list[bytes]
+
+
+def sort_headers(raw: RawHeaders) -> SortedHeaders:
+    """Sort the header fields of a request."""
+    gateway_values: dict[bytes, bytes] = {}
+    properties: dict[bytes, bytes] = {}
+    forwarded: list[tuple[bytes, bytes]] = []
+    sessions: dict[bytes, bytes] = {}
+    repeated = None
+    client_retry = 0
+    connection_options: list[bytes] = []
+    is_chunked = expects_continue = wants_websocket = False
+    for field in raw:
+        name = field[0].lower()
+        if name.startswith(_PROPERTY_PREFIX):
+            properties[field[0][len(_PROPERTY_PREFIX) :]] = field[1]
+        elif name.startswith(_GATEWAY_PREFIXES):
+            if gateway_values.setdefault(name, field[1]) != field[1]:
+                repeated = name
+        elif name not in _HANDLED:
+            forwarded.append(field)
+        elif name == _RETRY_COUNT:
+            forwarded.append(field)
+            if field[1].isdigit() and len(field[1]) <= _MAX_RETRY_DIGITS:
+                client_retry = int(field[1])
+        elif name in _SESSION_NAMES:
+            forwarded.append(field)
+            sessions[name] = field[1]
+        elif name == b"transfer-encoding":
+            is_chunked = True
+        elif name == b"connection":
+            connection_options += _connection_options(field[1])
+        elif name == b"expect":
+            expects_continue = field[1].lower() == b"100-continue"
+        elif name == b"upgrade":
+            wants_websocket = _WEBSOCKET in field[1].lower()
+    if connection_options:
+        forwarded = _without_fields(forwarded, connection_options)
+    return SortedHeaders(
+        gateway_values,
+        properties,
+        forwarded,
+        sessions,
+        repeated,
+        client_retry,
+        is_chunked,
+        expects_continue,
+        wants_websocket,
+    )
+
+
+def read_provider_choice(head: SortedHeaders) -> tuple[str | None, str | None, str]:
+    """Return which provider and which custom host a request asks for, and the field that names the provider.
+
+    Raises:
+        BadInput: two fields name different providers, or it brings a routing config.
+    """
+    gateway_values, field = head.gateway_values, _PROVIDER
+    if b"x-portkey-config" in gateway_values:
+        raise BadInput("routing configs are not supported by this version.", field="x-portkey-config")
+    provider, host = gateway_values.get(_PROVIDER), gateway_values.get(b"x-portkey-custom-host")
+    if (virtual_key := gateway_values.get(_VIRTUAL_KEY)) is not None:
+        if provider is not None and provider.lstrip(b"@") != virtual_key.lstrip(b"@"):
+            raise BadInput(
+                f"names another provider than {_PROVIDER.decode()}.",
+                field=_VIRTUAL_KEY.decode(),
+                hint="Send one of the two.",
+            )
+        provider, field = virtual_key, _VIRTUAL_KEY
+    return (
+        None if provider is None else provider.decode("utf-8", "replace"),
+        None if host is None else host.decode("utf-8", "replace"),
+        field.decode(),
+    )
+
+
+def upstream_headers(
+    head: SortedHeaders,
+    provider: Provider,
+    find_credentials: FindGatewayCredentials,
+    query_credentials: Sequence[bytes] = (),
+) -> UpstreamHeaders:
+    """Return the fields to send to a provider. Its own key is put in where the caller sent none for it.
+
+    Args:
+        find_ours: finds the values that open this gateway; their fields end here.
+        in_query: the caller's credentials for the provider that are in the query.
+    """
+    fields = [(b"host", provider.host_header)]
+    credentials = [*query_credentials]
+    secret_values: list[bytes] = []
+    gateway_values = find_credentials([text for _, text in head.forwarded])
+    lengths = provider.judged_lengths
+    for field in head.forwarded:
+        name, text = field
+        if text in gateway_values:
+            if not is_secret_header(name):
+                secret_values.append(text)
+        elif len(name) not in lengths or (name := name.lower()) not in provider.judged_names:
+            fields.append(field)
+        elif name not in provider.replaced_names and not is_empty_credential(text):
+            fields.append(field)
+            credentials.append(text)
+            if not is_secret_header(name):
+                secret_values.append(text)
+    if provider.key_header is not None and not credentials:
+        fields.append(provider.key_header)
+        credentials.append(provider.key_header[1])
+    if head.is_chunked:
+        fields.append((b"transfer-encoding", b"chunked"))
+    fields += provider.headers
+    credentials += provider.secrets
+    return UpstreamHeaders(tuple(fields), credentials, secret_values)
+
+
+def headers_of_edited_body(fields: RawHeaders, length: int) -> RawHeaders:
+    """Return fields for a provider with the length of a body that was edited, and such that its answer can be."""
+    edited = [field for field in fields if field[0].lower() not in _BODY_FIELDS]
+    if not any(name.lower() == b"transfer-encoding" for name, _ in fields):
+        edited.append((b"content-length", b"%d" % length))
+    return (*edited, (b"accept-encoding", b"identity"))
+
+
+def with_content_length(fields: RawHeaders, length: int) -> RawHeaders:
+    """Return fields for a body of another length; those of one that comes in chunks stay as they are."""
+    mended = b"%d" % length
+    return tuple((name, mended if name.lower() == b"content-length" else text) for name, text in fields)
+
+
+def response_headers(raw: RawHeaders) -> list[tuple[bytes, bytes]]:
+    """Return the fields of a provider's answer that go on to the caller."""
+    forwarded: list[tuple[bytes, bytes]] = []
+    connection_options: list[bytes] = []
+    for field in raw:
+        name = field[0].lower()
+        if name not in _SET_BY_GATEWAY:
+            forwarded.append(field)
+        elif name == b"connection":
+            connection_options += _connection_options(field[1])
+    return _without_fields(forwarded, connection_options) if connection_options else forwarded
+
+
+def _connection_options(connection: bytes) -> list[bytes]:
+    return [option.strip().lower() for option in connection.split(b",")]
+
+
+def _without_fields(fields: list[tuple[bytes, bytes]], names: list[bytes]) -> list[tuple[bytes, bytes]]:
+    # A sender may not name end-to-end framing here; taking it away would change how the body is read.
+    dropped = frozenset(names) - {b"content-length", b"close", b""}
+    return [field for field in fields if field[0].lower() not in dropped]
+
+
+MAX_METADATA_BYTES = 64 * 1024
+_METADATA_FIELDS = (
+    (b"helicone-user-id", "_user"),
+    (b"helicone-session-id", "_session"),
+    (b"helicone-prompt-id", "_prompt"),
+    (b"helicone-model-override", "_model"),
+    (b"helicone-prompt-id", "Helicone-Prompt-Id"),
+    (b"helicone-session-id", "Helicone-Session-Id"),
+    (b"helicone-session-path", "Helicone-Session-Path"),
+    (b"helicone-session-name", "Helicone-Session-Name"),
+)
+"""Fields that become metadata too, and under which keys: those with a meaning here, and those under which
+Helicone's clients look for them among the properties."""
+
+_ID_FIELDS = frozenset(
+    {
+        b"x-portkey-trace-id", b"x-portkey-span-id", b"x-portkey-parent-span-id", b"x-portkey-span-name",
+        b"helicone-request-id", *(name for name, _ in _METADATA_FIELDS),
+    }
+)  # fmt: skip
+
+
+def read_identity(head: SortedHeaders, traceparent: str | None) -> Identity:
+    """Return the identity of a request; ids that it does not bring are made.
+
+    The trace id is, in this order, `x-portkey-trace-id`, the one in the W3C `traceparent`,
+    `Helicone-Session-Id`, or new. That header names the session too, whether or not it names the trace; without
+    it and `_session` of the metadata, the first of `SESSION_FIELDS` that holds an id does.
+
+    Args:
+        head: the request's header fields, sorted.
+        traceparent: value of that header, if there is one.
+
+    Raises:
+        BadInput: an id is empty, too long, not printable, or a template that was not filled in; a field of the
+            gateway's came twice with different values; or the metadata is no JSON object.
+    """
+    if head.repeated is not None:
+        raise BadInput("came twice with different values.", field=head.repeated.decode(), hint="Send one.")
+    ids = {name: _read_id(name, raw) for name, raw in head.gateway_values.items() if name in _ID_FIELDS}
+    trace_id = ids.get(b"x-portkey-trace-id")
+    parent_span_id = ids.get(b"x-portkey-parent-span-id")
+    if traceparent is not None and (parent := parse_traceparent(traceparent)):
+        trace_id = trace_id or parent[0]
+        parent_span_id = parent_span_id or parent[1]
+    return Identity(
+        request_id=ids.get(b"helicone-request-id") or new_id(),
+        trace_id=trace_id or ids.get(b"helicone-session-id") or new_id(),
+        span_id=ids.get(b"x-portkey-span-id") or ids.get(b"helicone-session-path"),
+        parent_span_id=parent_span_id,
+        span_name=ids.get(b"x-portkey-span-name") or ids.get(b"helicone-session-name"),
+        metadata=_read_metadata(head, ids),
+    )
+
+
+def _read_id(name: bytes, raw: bytes) -> str:
+    text = raw.decode("utf-8", "surrogateescape")
+    if not is_valid_id(text):
+        raise BadInput(
+            f"must be 1 to {MAX_ID_BYTES} bytes of printable text; got {len(raw)} bytes.", field=name.decode()
+        )
+    if is_unfilled_template(text):
+        raise BadInput(
+            f"is a template that was not filled in: {text[:100]!r}.",
+            field=name.decode(),
+            hint="Have its value put in before the request is sent.",
+        )
+    return text
+
+
+def _read_sessions(fields: Mapping[bytes, bytes]) -> Iterator[tuple[str, str]]:
+    """What agents say of their session. Such fields may be others' too, so what is no id is not refused."""
+    for key, names in (("_session", SESSION_FIELDS), ("_parent_session", (PARENT_SESSION,))):
+        texts = (fields[name].decode("utf-8", "surrogateescape") for name in names if name in fields)
+        if (session := next(filter(is_session_id, texts), None)) is not None:
+            yield key, session
+
+
+def _read_metadata(head: SortedHeaders, ids: Mapping[bytes, str]) -> Mapping[str, object]:
+    tags = {_decode_text(name): _decode_text(value) for name, value in head.properties.items()}
+    if head.sessions:
+        tags = dict(_read_sessions(head.sessions)) | tags
+    if ids:
+        tags |= {key: ids[name] for name, key in _METADATA_FIELDS if name in ids}
+    raw = head.gateway_values.get(b"x-portkey-metadata")
+    if raw is None:
+        return tags
+    return {**tags, **_parse_metadata(raw)} if tags else _parse_metadata(raw)
+
+
+def _decode_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _parse_metadata(raw: bytes) -> Mapping[str, object]:
+    if len(raw) > MAX_METADATA_BYTES:
+        raise BadInput(f"is longer than {MAX_METADATA_BYTES} bytes.", field="x-portkey-metadata")
+    try:
+        metadata = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f"is not valid JSON: {error.msg}.", field="x-portkey-metadata") from None
+    if not isinstance(metadata, dict):
+        raise BadInput('must be a JSON object such as {"_user": "u1"}.', field="x-portkey-metadata")
+    return metadata
+
+
+_FLAG_VALUES = {b"true": True, b"false": False}
+
+
+def read_opt_out(head: SortedHeaders) -> LoggingOptOut:
+    """Return what `Helicone-Omit-Request` and `Helicone-Omit-Response` ask for.
+
+    Raises:
+        BadInput: one of them is neither `true` nor `false`; to store what may not have been meant to be stored
+            would be worse.
+    """
+    request = _read_flag(head.gateway_values, b"helicone-omit-request")
+    response = _read_flag(head.gateway_values, b"helicone-omit-response")
+    return LoggingOptOut(request, response) if request or response else NO_OPT_OUT
+
+
+def _read_flag(gateway_values: Mapping[bytes, bytes], name: bytes) -> bool:
+    raw = gateway_values.get(name)
+    if raw is None:
+        return False
+    try:
+        return _FLAG_VALUES[raw.lower()]
+    except KeyError:
+        raise BadInput("must be true or false.", field=name.decode()) from None

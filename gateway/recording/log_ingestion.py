@@ -1,0 +1,190 @@
+"""Log ingestion: requests made elsewhere, told by callers or imported from other logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import TypeVar
+
+from gateway.errors import Conflict
+from gateway.models.clock import now_us
+from gateway.models.exchange import Exchange, PayloadPolicy
+from gateway.models.feedback import Receipt
+from gateway.models.principal import Principal
+from gateway.models.request import Facts, ImportedRequest, Usage
+from gateway.recording.interpreter import CostCalculator, Interpreter
+from gateway.recording.redaction import redact
+from gateway.store.base import LogStore, RequestImports
+from gateway.wire import read_facts
+
+T = TypeVar("T", Facts, Usage)
+
+
+def merge_facts(stated: Facts, read: Facts) -> Facts:
+    """Return what is stated, and what was read where nothing is."""
+    return replace(
+        _prefer_stated(stated, read),
+        usage=_fix_prompt_total(_prefer_stated(_align_counts(stated.usage, read.usage), read.usage)),
+    )
+
+
+def _prefer_stated(stated: T, read: T) -> T:
+    names = [field.name for field in fields(stated)]
+    return replace(read, **{name: value for name in names if (value := getattr(stated, name)) is not None})
+
+
+def _align_counts(stated: Usage, read: Usage) -> Usage:
+    """Some count a prompt without what came from a cache, and an answer without its reasoning. Where the bytes
+    show that, they are right: the parts belong to the whole here."""
+    return replace(
+        stated,
+        prompt_tokens=_add_part(stated.prompt_tokens, _cache_tokens(read), read.prompt_tokens),
+        completion_tokens=_add_part(
+            stated.completion_tokens, read.reasoning_tokens or 0, read.completion_tokens
+        ),
+    )
+
+
+def _add_part(stated: int | None, part: int, whole: int | None) -> int | None:
+    return whole if stated is not None and stated + part == whole else stated
+
+
+def _fix_prompt_total(usage: Usage) -> Usage:
+    """A part cannot be larger than its whole: then the whole was counted without it."""
+    prompt, cached = usage.prompt_tokens, _cache_tokens(usage)
+    return usage if prompt is None or cached <= prompt else replace(usage, prompt_tokens=prompt + cached)
+
+
+def _cache_tokens(usage: Usage) -> int:
+    return (usage.cached_tokens or 0) + (usage.cache_write_tokens or 0)
+
+
+class LogImport:
+    """Keeps of past requests what would have been kept of them had they come this way.
+
+    Args:
+        store: where they go.
+        pricing: what a request cost of which that is not stated.
+        policy_of: how much of payloads is kept, by the provider's name.
+        limit_bytes: how much of each body is kept.
+    """
+
+    def __init__(
+        self,
+        store: RequestImports,
+        pricing: CostCalculator,
+        policy_of: Callable[[str], PayloadPolicy],
+        limit_bytes: int,
+    ) -> None:
+        self._store = store
+        self._pricing = pricing
+        self._policy_of = policy_of
+        self._limit_bytes = limit_bytes
+
+    async def missing(self, requests: Sequence[ImportedRequest]) -> list[ImportedRequest]:
+        """Return those that are not in the store yet; of several alike the first."""
+        return [
+            requests[position] for position in await self._store.missing([one.exchange for one in requests])
+        ]
+
+    async def import_requests(self, requests: Sequence[ImportedRequest]) -> int:
+        """Store those that are missing, and return how many there were. Feedback is not stored here.
+
+        Raises:
+            StoreUnavailable: nothing was stored; the same call may work later.
+        """
+        missing = await self.missing(requests)
+        rows = await asyncio.to_thread(lambda: [self._interpret(one) for one in missing])
+        return await self._store.append_missing(rows, now_us())
+
+    def _interpret(self, one: ImportedRequest) -> tuple[Exchange, Facts]:
+        facts = merge_facts(one.facts, read_facts(one.exchange))
+        if facts.cost is None:
+            facts = self._pricing.with_cost(one.exchange, facts)
+        return self._apply_policy(one.exchange), facts
+
+    def _apply_policy(self, exchange: Exchange) -> Exchange:
+        if exchange.payloads is PayloadPolicy.OFF:
+            return exchange
+        policy = self._policy_of(exchange.provider)
+        whole = redact(exchange) if policy is PayloadPolicy.REDACTED else exchange
+        return replace(
+            whole,
+            payloads=policy,
+            request_body=whole.request_body[: self._limit_bytes],
+            response_body=whole.response_body[: self._limit_bytes],
+        )
+
+
+LogPolicy = Callable[[Principal, str], PayloadPolicy]
+"""Tells how much may be kept of a caller's request to the provider of this name."""
+
+
+class LogIngestionService:
+    """Enters exchanges in the log; they are interpreted like all others.
+
+    Args:
+        store: where they are kept.
+        interpreter: is handed what was stored.
+        policy_of: may be replaced at any time.
+        limit_bytes: how much of each body is kept.
+    """
+
+    def __init__(
+        self, store: LogStore, interpreter: Interpreter, policy_of: LogPolicy, limit_bytes: int
+    ) -> None:
+        self.policy_of = policy_of
+        self._store = store
+        self._interpreter = interpreter
+        self._limit_bytes = limit_bytes
+
+    async def insert(
+        self, exchanges: Sequence[Exchange], principal: Principal, receipt: Receipt | None = None
+    ) -> list[str]:
+        """Store exchanges as this caller's, all or none, and return their request ids in the same order.
+        They are on the disk then.
+
+        Args:
+            receipt: proof of this call under its idempotency key. If there is an earlier one under that key,
+                this call is a retry: it stores nothing, and gets the ids of the first.
+
+        Raises:
+            Conflict: the idempotency key was used before for a call with other content.
+            StoreUnavailable: nothing was stored; the same call may work later.
+        """
+        if earlier := await self._earlier(receipt):
+            return list(earlier.feedback_ids)
+        kept = await asyncio.to_thread(
+            lambda: [self._apply_policy(exchange, principal) for exchange in exchanges]
+        )
+        try:
+            seqs = await self._store.insert(kept, receipt)
+        except Conflict:
+            # The same call was carried out meanwhile.
+            return await self.insert(exchanges, principal, receipt)
+        self._interpreter.submit(list(zip(seqs, exchanges, strict=True)))
+        return [exchange.identity.request_id for exchange in exchanges]
+
+    async def _earlier(self, receipt: Receipt | None) -> Receipt | None:
+        earlier = await self._store.receipt(receipt.scope, receipt.key) if receipt else None
+        if receipt and earlier and earlier.digest != receipt.digest:
+            raise Conflict(
+                "was used before for a call with other content.",
+                field="Idempotency-Key",
+                hint="Send a new key for a new call.",
+            )
+        return earlier
+
+    def _apply_policy(self, exchange: Exchange, principal: Principal) -> Exchange:
+        """What may be kept of an exchange, and whose it is."""
+        policy = self.policy_of(principal, exchange.provider)
+        entry = replace(
+            exchange,
+            tenant=principal.tenant,
+            key_name=principal.name,
+            payloads=policy,
+            request_body=exchange.request_body[: self._limit_bytes],
+            response_body=exchange.response_body[: self._limit_bytes],
+        )
+        return redact(entry) if policy is PayloadPolicy.REDACTED else entry

@@ -1,0 +1,114 @@
+"""Decide which paths the gateway owns, and dispatch them to the API; all others go to the proxy."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from urllib.parse import unquote
+
+from aiohttp import web
+from aiohttp.typedefs import Handler as AiohttpHandler
+from aiohttp.typedefs import Middleware
+
+from gateway.errors import GatewayError, MethodNotAllowed, NotFound
+from gateway.web.endpoint import Api
+from gateway.web.middleware import AuthMiddleware, error_response
+
+OWN_PREFIXES = (
+    "/v1/feedback", "/v1/request", "/v1/logs", "/v1/analytics",
+    "/api", "/feedback", "/ui", "/f", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs",
+)  # fmt: skip
+"""Prefixes that are never forwarded, whether or not a face answers there yet."""
+
+_OWN_PATH = re.compile("(?:" + "|".join(map(re.escape, OWN_PREFIXES)) + r")(?![^/?])", re.IGNORECASE)
+_NEEDS_NORMALIZING = re.compile(r"//|/\.|[%;#\\]")
+_PATH_PARAMETERS = re.compile(r";[^/]*")
+_TRAILING_BLANKS = re.compile(r"[\x01-\x20]+(?=/|$)")
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def is_own_path(raw_path: str) -> bool:
+    """Tell whether a path, as it came in the request line, is the gateway's own.
+
+    Judged by what any server behind might take it for: `//v1/feedback`, `/v1/x/../feedback`, `/V1/Feedback`,
+    `/v1/%66eedback`, `/v1/feedback;a=1` and `/v1/feedback%00` are as much ours as `/v1/feedback`.
+    """
+    if _OWN_PATH.match(raw_path) or not raw_path.startswith("/"):
+        return True
+    path = raw_path.partition("?")[0]
+    if not _NEEDS_NORMALIZING.search(path):
+        return False
+    return _OWN_PATH.match(_normalize(path)) is not None
+
+
+def _normalize(path: str) -> str:
+    """Undo the ways of writing the same path differently. Percent signs twice, as chains of servers may."""
+    decoded = unquote(unquote(path.partition("#")[0]))
+    # To a server written in C a path ends at NUL; to some a name does not end in blanks.
+    names = _PATH_PARAMETERS.sub("", decoded.partition("\0")[0].replace("\\", "/"))
+    return posixpath.normpath("/" + _TRAILING_BLANKS.sub("", names).lstrip("/"))
+
+
+class Dispatcher:
+    """First look at each request: ours goes to the faces, all else to the proxy, without any routing table.
+
+    Args:
+        counting: counts what is answered by the faces.
+    """
+
+    def __init__(
+        self, apis: Handler, proxy: Handler, track: Callable[[], AbstractContextManager[object]]
+    ) -> None:
+        self._apis = apis
+        self._proxy = proxy
+        self._track = track
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request."""
+        if is_own_path(request.raw_path):
+            with self._track():
+                return await self._apis(request)
+        return await self._proxy(request)
+
+
+def build_application(apis: Sequence[Api], guard: AuthMiddleware) -> web.Application:
+    """Return the application that answers on the gateway's own paths.
+
+    A path of a face that it does not serve, or not with this method, gets an error in that face's shape.
+    """
+    app = web.Application(middlewares=[_render_routing_errors(apis)])
+    for api in apis:
+        guard.add_routes(app, api)
+    return app
+
+
+def _render_routing_errors(apis: Sequence[Api]) -> Middleware:
+    @web.middleware
+    async def render_routing_errors(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPMethodNotAllowed as refused:
+            error: GatewayError = MethodNotAllowed(
+                f"{request.method} is not possible on {request.path}.",
+                hint=f"Allowed: {', '.join(sorted(refused.allowed_methods))}.",
+            )
+            response = error_response(api_of(request.path, apis), error)
+            response.headers["Allow"] = ", ".join(sorted(refused.allowed_methods))
+            return response
+        except web.HTTPNotFound:
+            return error_response(
+                api_of(request.path, apis), NotFound(f"nothing is served at {request.path[:200]!r}.")
+            )
+
+    return render_routing_errors
+
+
+def api_of(path: str, apis: Sequence[Api]) -> Api:
+    """Return the face that a path belongs to; the first of all where it is nobody's."""
+    for api in apis:
+        if any(path == prefix or path.startswith(prefix + "/") for prefix in api.prefixes):
+            return api
+    return apis[0]

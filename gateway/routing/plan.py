@@ -1,0 +1,132 @@
+"""Router: from a request's path and headers to its provider and request target."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+
+from gateway.errors import BadInput, Forbidden, NotFound
+from gateway.routing.providers import Destination, Provider, ProviderTable
+
+
+class Router:
+    """Chooses a provider for each request.
+
+    Args:
+        providers: the configured upstreams by name.
+        default: name of the one that `/v1/…` goes to where the caller names none.
+        custom_hosts: origins (`https://host`) that callers may name themselves.
+        custom_provider: makes the provider of a custom host's base URL.
+    """
+
+    def __init__(
+        self,
+        providers: ProviderTable,
+        default: str | None,
+        custom_hosts: Collection[str],
+        custom_provider: Callable[[str], Provider],
+    ) -> None:
+        self._providers = providers
+        self._default = default
+        self._custom_hosts = frozenset(custom_hosts)
+        self._custom_provider = custom_provider
+
+    def plan(
+        self,
+        path: str,
+        provider_name: str | None,
+        custom_host: str | None,
+        provider_field: str = "x-portkey-provider",
+    ) -> Destination:
+        """Return where to send a request.
+
+        Args:
+            path: path and query as the caller wrote them; never one of the gateway's own.
+            provider_name: name of a provider that the caller asks for, if any.
+            custom_host: value of x-portkey-custom-host, if any.
+            named_in: the header field that has the name.
+
+        Raises:
+            BadInput: the header names a provider that is not configured, or none can be chosen.
+            Forbidden: the custom host's origin is not allowed.
+            NotFound: the path starts with no provider's name.
+        """
+        first = path.split("/", 2)[1]
+        if "?" in first:
+            first = first.partition("?")[0]
+        if first != "v1":
+            provider = self._providers.get(first)
+            if provider is None:
+                raise self._not_found(path)
+            return Destination(provider, provider.base_path.join(path[len(first) + 1 :]))
+        if custom_host is None:
+            provider = self._named_in_header(provider_name, provider_field)
+        else:
+            provider = self._custom(custom_host)
+        return Destination(provider, provider.base_path.join(path))
+
+    @property
+    def providers(self) -> Collection[Provider]:
+        """The configured upstreams."""
+        return self._providers.values()
+
+    def is_root(self, path: str) -> bool:
+        """Tell whether a path is the gateway's root, or that of a provider."""
+        name = path.partition("?")[0].strip("/")
+        return not name or name in self._providers
+
+    def plan_by_name(self, path: str, provider_name: str) -> Destination | None:
+        """Return where to send a request below `/v1` that names its provider otherwise than by a header; None
+        where none is called so."""
+        provider = self._providers.get(provider_name)
+        return None if provider is None else Destination(provider, provider.base_path.join(path))
+
+    def url_of(self, provider_name: str, path: str) -> str | None:
+        """Return where a provider was asked for a caller's path; None where it is not configured (any more)."""
+        provider = self._providers.get(provider_name)
+        if provider is None:
+            return None
+        is_named = re.match(f"/{re.escape(provider_name)}(?![^/?])", path)
+        caller_path = path[len(provider_name) + 1 :] if is_named else path
+        return "/".join(provider.base_url.split("/", 3)[:3]) + provider.base_path.join(caller_path)
+
+    def _not_found(self, path: str) -> NotFound:
+        return NotFound(
+            f"nothing is served at {path.partition('?')[0][:200]!r}.",
+            hint=f"Paths start with /v1/ or with a provider's name: {self._names()}.",
+        )
+
+    def _named_in_header(self, name: str | None, field: str) -> Provider:
+        name = name.removeprefix("@") if name else self._default
+        if name is None:
+            raise BadInput(
+                "no default provider is configured.",
+                field="x-portkey-provider",
+                hint=f"Name one of: {self._names()}.",
+            )
+        provider = self._providers.get(name)
+        if provider is None:
+            raise BadInput(
+                f"no provider is called {name[:100]!r}.",
+                field=field,
+                hint=f"Configured are: {self._names()}.",
+            )
+        return provider
+
+    def _custom(self, url: str) -> Provider:
+        origin = "/".join(url.split("/", 3)[:3]).lower()
+        if origin not in self._custom_hosts:
+            raise Forbidden(
+                f"the origin {_without_credentials(origin)[:200]!r} is not among server.allow_custom_hosts.",
+                field="x-portkey-custom-host",
+            )
+        return self._custom_provider(url)
+
+    def _names(self) -> str:
+        return ", ".join(self._providers)
+
+
+def _without_credentials(origin: str) -> str:
+    """An origin as an error may show it: what stands before an @ may be a password."""
+    scheme, slashes, host = origin.rpartition("//")
+    return scheme + slashes + host.rpartition("@")[2]

@@ -1,0 +1,209 @@
+"""HttpServer: a gateway behind aiohttp's server; accepting, draining, errors for unreadable requests."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidURLError, LineTooLong
+from aiohttp.web_protocol import RequestHandler
+
+from gateway.app import Gateway, WorkerContext, open_gateway
+from gateway.config.models import Config
+from gateway.errors import BadInput, HeadTooLarge
+from gateway.routes import build_application
+from gateway.runtime import require_keys
+from gateway.server.listeners import Listeners
+
+LAG_SAMPLE_SECONDS = 0.25
+"""How often it is looked. A stall that is shorter than this may pass unseen; those that matter add up."""
+
+
+async def watch_loop_lag(observe: Callable[[float], None]) -> None:
+    """Tell again and again by how many seconds the loop comes too late, for ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_SAMPLE_SECONDS
+        await asyncio.sleep(LAG_SAMPLE_SECONDS)
+        observe(max(loop.time() - due, 0.0))
+
+
+log = structlog.get_logger("gateway.server")
+
+_TOO_MANY_HEADERS_MESSAGE = "Too many headers received"
+"""What aiohttp says, in an exception without a class of its own."""
+
+
+class ClientConnection(web.RequestHandler):
+    """A caller's connection."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the answer to what could not be read, and log that it came without any of it."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        error = self._to_error(exc)
+        log.info("unreadable request refused", status=error.status, reason=str(error), remote=request.remote)
+        if request.writer.output_size:
+            raise ConnectionError("an answer has been begun already")
+        body = {"error": {"code": error.code, "message": str(error)}}
+        response = web.json_response(body, status=error.status)
+        response.force_close()
+        return response
+
+    def _to_error(self, error: HttpProcessingError) -> BadInput:
+        if isinstance(error, LineTooLong):
+            return HeadTooLarge(
+                f"the request line or a header field is longer than {self.max_field_size:,} bytes.",
+                hint="server.max_head_bytes says how long they may be.",
+            )
+        if error.message == _TOO_MANY_HEADERS_MESSAGE:
+            return HeadTooLarge(f"there are more than {self.max_headers} header fields.")
+        if isinstance(error, BadHttpMethod):
+            return BadInput("this is not HTTP/1.1; HTTP/2 and TLS are not supported on this port.")
+        if isinstance(error, InvalidURLError):
+            return BadInput(
+                "the request line has no valid URL.", hint="Percent-encode all that is not ASCII in it."
+            )
+        return BadInput("the request is not valid HTTP/1.1.")
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return ClientConnection(self, loop=self._loop, **self._kwargs)
+
+
+class HttpRunner(web.AppRunner):
+    """Runs an application on such connections."""
+
+    __slots__ = ()
+
+    async def _make_server(self) -> web.Server:
+        default = await super()._make_server()
+        return _Server(
+            default.request_handler,
+            request_factory=default.request_factory,
+            handler_cancellation=default.handler_cancellation,
+            **default._kwargs,
+        )
+
+
+KEEPALIVE_SECONDS = 75.0
+"""How long a caller's idle connection is kept."""
+
+BACKLOG = 4096
+"""Connections that may wait to be accepted on a socket; the kernel may have a lower limit of its own."""
+
+_MIN_SHUTDOWN_SECONDS = 0.1
+"""How long replies may take at least to be sent when the time for draining is over."""
+
+Sites = list[web.SockSite]
+"""Sockets on which callers are let in, until each is stopped."""
+
+
+class HttpServer:
+    """A gateway at work behind an HTTP server."""
+
+    def __init__(self, gateway: Gateway, runner: web.AppRunner) -> None:
+        self.gateway = gateway
+        self._runner = runner
+        self._tasks = [
+            asyncio.create_task(self._close_silent_connections(), name="letting go of the silent"),
+            asyncio.create_task(watch_loop_lag(gateway.metrics.observe_lag), name="watching for stalls"),
+        ]
+
+    async def accept(self, listeners: Listeners) -> Sites:
+        """Accept callers on bound sockets, which are closed with the doors."""
+        sites = [web.SockSite(self._runner, listener, backlog=BACKLOG) for listener in listeners]
+        for site in sites:
+            await site.start()
+        return sites
+
+    async def drain(self) -> None:
+        """Stop accepting, and give what is in flight its time. Left alone, aiohttp would read uploads no more."""
+        loop = asyncio.get_running_loop()
+        seconds = self.gateway.config.server.drain_seconds
+        ends_at = loop.time() + seconds
+        for site in self._runner.sites:
+            await site.stop()
+        await self.gateway.drain(seconds)
+        for task in self._tasks:
+            task.cancel()
+        assert self._runner.server is not None
+        self._runner.server.pre_shutdown()
+        # aiohttp waits for so long twice: for replies to be sent, and for what it has ended.
+        await self._runner.server.shutdown(max((ends_at - loop.time()) / 2, _MIN_SHUTDOWN_SECONDS))
+        await self._runner.cleanup()
+
+    async def _close_silent_connections(self) -> None:
+        """Close connections on which no request has come within its time, nor within that time again. aiohttp
+        itself waits for ever for the first; those that come after it have KEEPALIVE_SECONDS."""
+        idle_before: set[RequestHandler] = set()
+        while True:
+            await asyncio.sleep(self.gateway.config.server.read_timeout)
+            assert self._runner.server is not None
+            idle = {each for each in self._runner.server.connections if not each._request_count}
+            for connection in idle_before & idle:
+                connection.force_close()
+            idle_before = idle
+
+
+@asynccontextmanager
+async def open_http_server(config: Config, worker: WorkerContext) -> AsyncIterator[HttpServer]:
+    """Have a gateway at work, which lets nobody in yet. In the end it is drained, and all that it took is stored.
+
+    Raises:
+        GatewayError: the configuration cannot be used as it is.
+        OSError: a file cannot be read.
+    """
+    gateway = await open_gateway(config, worker)
+    try:
+        await gateway.start()
+        if gateway.keys.is_open:
+            require_keys(config)
+        http_server = HttpServer(gateway, await _start_runner(gateway))
+        _tune_garbage_collector()
+        try:
+            yield http_server
+        finally:
+            await http_server.drain()
+    finally:
+        await gateway.close()
+
+
+async def _start_runner(gateway: Gateway) -> web.AppRunner:
+    server = gateway.config.server
+    runner = HttpRunner(
+        build_application(gateway.apis, gateway.guard),
+        access_log=None,
+        auto_decompress=False,
+        handler_cancellation=True,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        max_line_size=server.max_head_bytes,
+        max_field_size=server.max_head_bytes,
+        shutdown_timeout=_MIN_SHUTDOWN_SECONDS,
+    )
+    await runner.setup()
+    assert runner.server is not None
+    # Every request passes the front door first, so that a proxied one never meets aiohttp's router.
+    runner.server.request_handler = gateway.dispatcher(runner.server.request_handler)
+    return runner
+
+
+def _tune_garbage_collector() -> None:
+    """Keep the garbage collector off what was loaded at start and stays, and let it come less often: requests
+    leave hardly any cycles behind, and each full look at the heap holds up every stream."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5000, 20, 50)

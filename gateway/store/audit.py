@@ -1,0 +1,45 @@
+"""Audit log: entries are added, and get an outcome once."""
+
+from __future__ import annotations
+
+from gateway.models.audit import AuditEntry
+from gateway.models.filters import Filter, Page, Sort
+from gateway.store.database import Database
+from gateway.store.dialect import Connection
+from gateway.store.filters import select_rows
+from gateway.store.rows import audit_from_row, audit_to_row
+from gateway.store.schema import AUDIT, quote_columns
+
+_INSERT_ENTRY = (
+    f"INSERT INTO audit ({quote_columns(AUDIT.columns)}) VALUES ({', '.join('?' * len(AUDIT.columns))})"
+    " ON CONFLICT (audit_id) DO NOTHING"
+)
+_SET_OUTCOME = "UPDATE audit SET outcome = ? WHERE audit_id = ? AND outcome IS NULL"
+
+
+def insert_audit_entry(connection: Connection, entry: AuditEntry) -> None:
+    """Add an entry, unless it is there."""
+    connection.execute(_INSERT_ENTRY, audit_to_row(entry))
+
+
+def set_audit_outcome(connection: Connection, audit_id: str, outcome: str) -> None:
+    """Note how an action ended."""
+    connection.execute(_SET_OUTCOME, (outcome, audit_id))
+
+
+class SqlAudit(Database):
+    """Keeps what `AuditStore` promises."""
+
+    async def begin_audit(self, entry: AuditEntry) -> None:
+        await self._writer.write(lambda connection: insert_audit_entry(connection, entry), is_synced=True)
+
+    async def end_audit(self, audit_id: str, outcome: str) -> None:
+        await self._writer.write(
+            lambda connection: set_audit_outcome(connection, audit_id, outcome), is_synced=True
+        )
+
+    async def find_audit(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[AuditEntry]:
+        query = select_rows(AUDIT, where, sort, page, tenant, self._dialect)
+        return await self._query_pools.ask(
+            lambda connection: [audit_from_row(row) for row in connection.execute(query.sql, query.values)]
+        )

@@ -1,0 +1,357 @@
+"""An open database: one writer thread with group commit, reader pools, and a health check."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from gateway.errors import GatewayError, StoreUnavailable
+from gateway.store.base import Health
+from gateway.store.dialect import Connection, Dialect
+from gateway.store.filters import Query
+from gateway.store.readers import Job, LookupPool, QueryPools, ReaderPool, SnapshotSource
+from gateway.store.rows import Packer
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Work = Callable[[Connection], T]
+BatchWork = Callable[[Connection, Sequence[Item]], Sequence[GatewayError | None]]
+"""Work on several things as one; returns for each why it is refused, or None."""
+
+MAX_BATCH_JOBS = 1000
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+MAX_QUEUED_BYTES = 256 * 1024 * 1024
+DEFERRED_SECONDS = 0.020
+CLOSE_POLL_SECONDS = 0.5
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class WriteJob(Job):
+    """A job that changes something.
+
+    Args:
+        size_bytes: about how much it writes.
+        is_synced: whether the commit must be on the disk itself, not only in the kernel's hands.
+        is_alone: whether nobody else may write, on whatever machine, from before it looks until it is committed.
+        on_all: does the work instead, for this item and those of other such jobs that wait with it.
+    """
+
+    size_bytes: int = 0
+    is_synced: bool = False
+    is_exclusive: bool = False
+    batch_work: BatchWork[Any] | None = None
+    item: Any = None
+
+
+class Writer(ABC):
+    """Runs jobs in the order in which they came. Made, called and closed on one event loop.
+
+    Args:
+        name: what the thread is called.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.largest_failure_bytes = 0
+        """Size of the largest job that the database could not take; whoever sees a write succeed resets
+        it."""
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[WriteJob] = deque()
+        self._deferred: deque[WriteJob] = deque()
+        self._wake_signal: SimpleQueue[None] = SimpleQueue()
+        self._deferred_timer: asyncio.TimerHandle | None = None
+        self._queued_bytes = 0
+        self._has_room = asyncio.Event()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def queued_bytes(self) -> int:
+        """About how much waits to be committed."""
+        return self._queued_bytes
+
+    async def write(
+        self, work: Work[T], *, size_bytes: int = 0, is_synced: bool = False, is_exclusive: bool = False
+    ) -> T:
+        """Run `work` and return its result once it is committed; waits while the queue is full.
+
+        Args:
+            size_bytes: about how much it writes.
+            is_synced: whether the commit must be on the disk itself, not only in the kernel's hands.
+            is_alone: whether nobody else may write from before it looks at what is there until it is committed.
+        """
+        await self._wait_for_room(size_bytes)
+        job = self._new_job(work, size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
+        self._enqueue(job)
+        result: T = await job.future
+        return result
+
+    async def write_shared(
+        self,
+        batch_work: BatchWork[Item],
+        item: Item,
+        *,
+        size_bytes: int = 0,
+        is_synced: bool = False,
+        is_exclusive: bool = False,
+    ) -> None:
+        """Do what `write` does for one of many things that cost less together. Raises what it is refused with.
+
+        Args:
+            on_all: a function of a module; those that are given with the same one are worked on as one.
+        """
+        await self._wait_for_room(size_bytes)
+        job = self._new_job(_no_work, size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
+        job.batch_work, job.item = batch_work, item
+        self._enqueue(job)
+        await job.future
+
+    async def write_deferred(self, work: Work[T], *, size_bytes: int = 0) -> T:
+        """Like `write`, but wakes nobody: rides along with the next batch, or waits 20 ms for one."""
+        await self._wait_for_room(size_bytes)
+        job = self._new_job(work, size_bytes, is_synced=False, is_exclusive=False)
+        self._deferred.append(job)
+        if self._deferred_timer is None:
+            self._deferred_timer = self._loop.call_later(DEFERRED_SECONDS, self._wake_for_deferred)
+        result: T = await job.future
+        return result
+
+    async def close(self) -> None:
+        """Run what is queued, then close the connection; or give up if another process does not let it."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._wake_signal.put(None)
+        while self._thread.is_alive() and self._wait_left() > 0:
+            await asyncio.to_thread(self._thread.join, CLOSE_POLL_SECONDS)
+        if self._deferred_timer is not None:
+            self._deferred_timer.cancel()
+
+    # what each database does in its own way
+
+    @abstractmethod
+    def _commit_batch(self) -> list[WriteJob]:
+        """Take what waits and commit it, when it is this writer's turn; return it, done or failed."""
+
+    @abstractmethod
+    def _begin(self, jobs: list[WriteJob]) -> None:
+        """Begin the transaction of these jobs."""
+
+    @abstractmethod
+    def _run_and_commit(self, jobs: list[WriteJob]) -> None:
+        """Run jobs in the transaction that was begun, and commit it."""
+
+    @abstractmethod
+    def _roll_back(self) -> None:
+        """Undo what was not committed. Never raises: if even this fails, the next transaction cannot be begun
+        and says so, and the thread must live to tell."""
+
+    @abstractmethod
+    def _close_resources(self) -> None:
+        """Close what the thread had open."""
+
+    def _can_retry(self, error: Exception) -> bool:
+        """Tell whether it is certain that nothing was committed of jobs that failed together."""
+        return True
+
+    def _wait_left(self) -> float:
+        """Return for how many seconds the thread may still be waited for."""
+        return math.inf
+
+    # on the event loop
+
+    async def _wait_for_room(self, size_bytes: int) -> None:
+        while self._queued_bytes and self._queued_bytes + size_bytes > MAX_QUEUED_BYTES:
+            self._has_room.clear()
+            await self._has_room.wait()
+        if self._is_closed:
+            raise StoreUnavailable("the store is closed.")
+
+    def _new_job(self, work: Work[T], size_bytes: int, *, is_synced: bool, is_exclusive: bool) -> WriteJob:
+        self._queued_bytes += size_bytes
+        future = self._loop.create_future()
+        return WriteJob(work, future, size_bytes=size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
+
+    def _enqueue(self, job: WriteJob) -> None:
+        self._waiting.append(job)
+        self._wake_signal.put(None)
+
+    def _wake_for_deferred(self) -> None:
+        self._deferred_timer = None
+        if self._deferred:
+            self._enqueue(WriteJob(_no_work, self._loop.create_future()))
+
+    def _settle(self, jobs: list[WriteJob]) -> None:
+        for job in jobs:
+            self._queued_bytes -= job.size_bytes
+            job.settle()
+        self._has_room.set()
+
+    # on the writer's thread
+
+    def _run(self) -> None:
+        while self._wait_for_jobs():
+            jobs = self._commit_batch()
+            try:
+                self._loop.call_soon_threadsafe(self._settle, jobs)
+            except RuntimeError:
+                break  # the loop is closed, so nobody is left to wait for anything
+        self._close_resources()
+
+    def _wait_for_jobs(self) -> bool:
+        """Wait for a job; tell whether there is one, or the writer is closed and none will come."""
+        while not self._waiting:
+            if self._is_closed:
+                return bool(self._deferred)
+            self._wake_signal.get()
+        return True
+
+    def _commit(self, jobs: list[WriteJob]) -> Exception | None:
+        """Run jobs in one transaction, or if that fails each in its own; return why none could be begun."""
+        try:
+            self._begin(jobs)
+        except Exception as error:
+            self._fail(jobs, error)
+            return error
+        try:
+            self._run_and_commit(jobs)
+        except Exception as error:
+            self._roll_back()
+            if len(jobs) == 1 or not self._can_retry(error):
+                self._fail(jobs, error)
+            else:
+                self._commit_each(jobs)
+        return None
+
+    def _commit_each(self, jobs: list[WriteJob]) -> None:
+        for position, job in enumerate(jobs):
+            job.result = job.error = None
+            if (error := self._commit([job])) is not None:
+                self._fail(jobs[position + 1 :], error)
+                return
+
+    def _run_jobs(self, jobs: list[WriteJob], connection: Connection) -> None:
+        for batch_work, group in groupby(jobs, lambda job: job.batch_work):
+            if batch_work is None:
+                for job in group:
+                    _run_job(job, connection)
+            else:
+                batch = list(group)
+                refusals = batch_work(connection, [job.item for job in batch])
+                for job, refusal in zip(batch, refusals, strict=True):
+                    job.error = refusal
+
+    # on either: whoever takes a job has it to himself
+
+    def _take_batch(self) -> list[WriteJob]:
+        """Take all jobs that wait, up to a batch."""
+        jobs: list[WriteJob] = []
+        size = 0
+        with suppress(IndexError):
+            while len(jobs) < MAX_BATCH_JOBS and size < MAX_BATCH_BYTES:
+                jobs.append(self._waiting.popleft())
+                size += jobs[-1].size_bytes
+        with suppress(IndexError):
+            while True:
+                jobs.append(self._deferred.popleft())
+        return jobs
+
+    def _fail(self, jobs: list[WriteJob], error: Exception) -> None:
+        for job in jobs:
+            job.error = error
+            if isinstance(error, StoreUnavailable):
+                self.largest_failure_bytes = max(self.largest_failure_bytes, job.size_bytes)
+
+
+def _run_job(job: WriteJob, connection: Connection) -> None:
+    try:
+        job.result = job.work(connection)
+    except GatewayError as refusal:
+        job.error = refusal
+
+
+def _no_work(_: Connection) -> None:
+    """Work for a job whose only point is that the writer wakes."""
+
+
+MAX_PADDING_BYTES = 8 * 1024 * 1024
+
+_HEARTBEAT = "UPDATE heartbeat SET beats = beats + 1, padding = ?"
+
+
+def write_heartbeat(connection: Connection, padding_bytes: int) -> None:
+    """Count one beat up, and put this many bytes in the place of those of the beat before."""
+    connection.execute(_HEARTBEAT, (os.urandom(padding_bytes),))
+
+
+_LOOKUP_THREADS = 2
+_PRIMARY_THREADS = 1
+
+
+class Database:
+    """What the parts of a store have in common.
+
+    Lookups by id, on which answers to callers wait, have threads of their own, so that an analyst's long
+    query holds up none of them. `_questions` may be about a moment ago; what decides about a write asks `_exact`,
+    and takes as long as it does.
+
+    Args:
+        question_seconds: how long a question may take; None: as long as it does.
+        copy: a copy of the database for queries, which may lag behind; None: they ask the database itself.
+        workers: what is stored is stored under the first number; what is uninterpreted under any is to be
+            interpreted here.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        database: SnapshotSource,
+        packer: Packer,
+        dialect: Dialect,
+        workers: tuple[int, ...],
+        question_seconds: float | None = None,
+        replica: SnapshotSource | None = None,
+    ) -> None:
+        self._dialect = dialect
+        self._workers = workers
+        self._packer = packer
+        self._writer = writer
+        self._lookups = LookupPool(database, _LOOKUP_THREADS)
+        self._query_pools = QueryPools(replica or database, question_seconds)
+        self._primary = self._query_pools.slow if replica is None else ReaderPool(database, _PRIMARY_THREADS)
+
+    async def open_all(self) -> None:
+        """Open all connections now, as far as the database lets them in, so that none is opened later."""
+        await asyncio.gather(self._lookups.open(), self._query_pools.open(), self._primary.open())
+
+    async def check(self) -> Health:
+        """Commit a heartbeat as large as the largest write that failed since one succeeded, so that a disk
+        with room for a small row but not for a real one does not pass for healthy."""
+        size = min(self._writer.largest_failure_bytes, MAX_PADDING_BYTES)
+        try:
+            await self._writer.write(partial(write_heartbeat, padding_bytes=size))
+        except StoreUnavailable as error:
+            return Health(is_writable=False, reason=str(error))
+        self._writer.largest_failure_bytes = 0
+        return Health(is_writable=True)
+
+    async def close(self) -> None:
+        await self._writer.close()
+        await self._lookups.close()
+        await self._query_pools.close()
+        await self._primary.close()
+
+
+def read_count(connection: Connection, query: Query) -> int:
+    """Return the one number that a statement finds."""
+    number: int = connection.execute(query.sql, query.values).fetchone()[0]
+    return number

@@ -1,0 +1,68 @@
+"""Export jobs and the key that signs links to their files."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from gateway.errors import Conflict
+from gateway.models.export import Export
+from gateway.models.filters import Filter, Page, Sort
+from gateway.store.database import Database, read_count
+from gateway.store.dialect import Connection
+from gateway.store.filters import count_rows, select_rows
+from gateway.store.rows import MAX_INTEGER, export_from_row, export_to_row
+from gateway.store.schema import EXPORTS, quote_columns
+
+_INSERT_EXPORT = (
+    f"INSERT INTO exports ({quote_columns(EXPORTS.columns)})"
+    f" VALUES ({', '.join('?' * len(EXPORTS.columns))}) ON CONFLICT DO NOTHING"
+)
+_UPDATE_EXPORT = (
+    "UPDATE exports SET "
+    + ", ".join(f'"{column}" = ?' for column in EXPORTS.columns)
+    + " WHERE export_id = ? AND version = ?"
+)
+_LINK_KEY = "SELECT key FROM export_link_key"
+_INSERT_LINK_KEY = "INSERT INTO export_link_key (id, key) VALUES (1, ?) ON CONFLICT DO NOTHING"
+
+
+def put_export(connection: Connection, export: Export) -> None:
+    """Store a version of a job in place of the one before. Raises Conflict where it does not follow that."""
+    row = export_to_row(export)
+    if export.version == 1:
+        stored = connection.execute(_INSERT_EXPORT, row)
+    else:
+        stored = connection.execute(_UPDATE_EXPORT, (*row, export.export_id, export.version - 1))
+    if not stored.rowcount:
+        raise Conflict(f"export {export.export_id} is not at version {export.version - 1}.")
+
+
+def link_key(connection: Connection, new_key: bytes) -> bytes:
+    """Keep `fresh` as the key unless there is one, and return the one that there is."""
+    connection.execute(_INSERT_LINK_KEY, (new_key,))
+    key: bytes = connection.execute(_LINK_KEY).fetchone()[0]
+    return key
+
+
+class SqlDatasets(Database):
+    """Keeps what `ExportStore` promises."""
+
+    async def put_export(self, export: Export) -> None:
+        await self._writer.write(
+            lambda connection: put_export(connection, export), is_synced=True, is_exclusive=True
+        )
+
+    async def find_exports(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Export]:
+        query = select_rows(EXPORTS, where, sort, page, tenant, self._dialect)
+        return await self._lookups.read(
+            lambda connection: [export_from_row(row) for row in connection.execute(query.sql, query.values)]
+        )
+
+    async def count_exports(self, where: Filter, tenant: str | None) -> int:
+        query = count_rows(EXPORTS, where, Page(MAX_INTEGER), tenant, self._dialect)
+        return await self._lookups.read(partial(read_count, query=query))
+
+    async def link_key(self, new_key: bytes) -> bytes:
+        return await self._writer.write(
+            lambda connection: link_key(connection, new_key), is_synced=True, is_exclusive=True
+        )

@@ -1,0 +1,455 @@
+"""Feedback: versions, receipts, summaries, and checks for misread grades."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import groupby
+from typing import Any, Protocol
+
+from gateway.errors import Conflict, GatewayError
+from gateway.models.clock import now_us
+from gateway.models.feedback import (
+    MAX_SUMMARY_PAIRS,
+    Feedback,
+    FeedbackSummary,
+    Kind,
+    Receipt,
+    ScoreSummary,
+    Subject,
+    Target,
+)
+from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort, filter_uses_field
+from gateway.models.request import RequestRecord
+from gateway.store import erasure
+from gateway.store.base import MAX_AWAITED_IDS, MIN_MISREAD_GRADES, OVERDUE_FEEDBACK_US, FeedbackInfo
+from gateway.store.database import Database
+from gateway.store.dialect import Connection, Dialect
+from gateway.store.filters import Query, select_rows
+from gateway.store.joins import PAIRED_KINDS, assign_requests, find_subjects, join_new_feedback, update_pairs
+from gateway.store.rows import (
+    clean_text,
+    clean_text_or_none,
+    feedback_from_row,
+    feedback_to_row,
+    list_to_json,
+    numbers_to_json,
+    receipt_from_row,
+    record_from_row,
+)
+from gateway.store.schema import (
+    FEEDBACK,
+    IS_COUNTED,
+    IS_RATING,
+    RECEIPT_COLUMNS,
+    REQUESTS,
+    is_about_request,
+    quote_columns,
+)
+
+_FEEDBACK_COLUMNS = quote_columns(FEEDBACK.columns)
+_OWN_COLUMNS = _FEEDBACK_COLUMNS.replace(
+    '"original_text"', "CASE WHEN original_id IS NULL THEN original_text END"
+).replace('"original_id"', "NULL")
+_KEEP_VERSION = (
+    f"INSERT INTO feedback_versions ({_FEEDBACK_COLUMNS}) SELECT {_OWN_COLUMNS} FROM feedback"
+    f" WHERE feedback_id = ?"
+)
+_SUPERSEDE = (
+    f"UPDATE feedback SET {', '.join(f'{column} = ?' for column in FEEDBACK.columns)} WHERE feedback_id = ?"
+)
+_LATEST = f"SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE feedback_id = ?"
+_EARLIER = f"SELECT {_FEEDBACK_COLUMNS} FROM feedback_versions WHERE feedback_id = ? ORDER BY version"
+_RECEIPT = f"SELECT {quote_columns(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
+_NON_BINARY_GRADE = (
+    "SELECT 1 FROM feedback WHERE kind = 'rating' AND grade = value AND value <> 0 AND value <> 1"
+    " AND key_name {} LIMIT 1"
+)
+"""Its conditions are those of the index `feedback_grades`."""
+_ID_COLUMNS = {Target.REQUEST: "request_id", Target.TRACE: "trace_id", Target.SESSION: "session"}
+_OF_TENANT = "(CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant)"
+
+
+@cache
+def _select_used_keys(dialect: Dialect) -> str:
+    return f"SELECT scope, key FROM receipts WHERE key {dialect.in_texts('?')}"
+
+
+@cache
+def _select_versions(dialect: Dialect) -> str:
+    return f"SELECT feedback_id, version FROM feedback WHERE feedback_id {dialect.in_texts('?')}"
+
+
+@cache
+def _select_latest_feedback(dialect: Dialect) -> str:
+    is_score = f"kind = '{Kind.SCORE}' AND metric IS NOT NULL AND deleted_at_us IS NULL"
+    said = " UNION ALL ".join(
+        f"SELECT * FROM feedback WHERE target = '{target}' AND {name} {dialect.in_texts(f':{target}s')}"
+        f" AND ({is_score} OR {IS_RATING}) AND {_OF_TENANT}"
+        for target, name in _ID_COLUMNS.items()
+    )
+    return f"""
+SELECT {_FEEDBACK_COLUMNS} FROM (
+    SELECT *, row_number() OVER (
+        PARTITION BY tenant, target, trace_id, request_id, session, CASE WHEN {is_score} THEN metric END
+        ORDER BY updated_at_us DESC, seq DESC
+    ) AS place
+    FROM ({said}) AS said
+) AS verdicts
+WHERE place = 1 ORDER BY updated_at_us, seq
+"""
+
+
+@cache
+def _count_by_author(dialect: Dialect) -> str:
+    return f"""
+SELECT author, count(*) FROM feedback
+WHERE author {dialect.in_texts(":authors")} AND deleted_at_us IS NULL AND {_OF_TENANT}
+GROUP BY author
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackWrite:
+    """What is stored by one call: versions of entries, and the receipt for them."""
+
+    entries: Sequence[Feedback]
+    receipt: Receipt | None = None
+
+
+def put_feedback(connection: Connection, entries: Sequence[Feedback], receipt: Receipt | None) -> None:
+    """Store versions of entries and the receipt for them, and join those whose subject is already there.
+
+    Raises:
+        Conflict: before anything is written, if one does not follow what is stored.
+    """
+    [refusal] = put_feedback_batch(connection, [FeedbackWrite(entries, receipt)])
+    if refusal is not None:
+        raise refusal
+
+
+def put_feedback_batch(connection: Connection, writes: Sequence[FeedbackWrite]) -> list[GatewayError | None]:
+    """Do what `put_feedback` does for several calls, in order, with about as many statements as for one; return for
+    each why it is refused, or None. Of what is refused nothing is written."""
+    refusals = _refusals(connection, writes)
+    accepted = [write for write, refusal in zip(writes, refusals, strict=True) if refusal is None]
+    stored = _write_versions(connection, [entry for write in accepted for entry in write.entries])
+    receipts = [write.receipt for write in accepted if write.receipt is not None]
+    if receipts:
+        connection.insert("receipts", RECEIPT_COLUMNS, map(_receipt_to_row, receipts))
+    waiting = [entry.feedback_id for entry in stored if entry.joined_at_us is None]
+    if waiting:
+        join_new_feedback(connection, waiting)
+    joined = [entry.feedback_id for entry in stored if entry.joined_at_us is not None]
+    if joined:
+        assign_requests(connection, joined)
+    # An earlier version may have been one of a pair.
+    update_pairs(
+        connection, [entry.feedback_id for entry in stored if entry.kind in PAIRED_KINDS or entry.version > 1]
+    )
+    return refusals
+
+
+def feedback_by_ids(connection: Connection, feedback_ids: Sequence[str]) -> list[Feedback]:
+    """Return the latest versions of these entries in the order asked."""
+    rows = (
+        connection.execute(_LATEST, (clean_text(feedback_id),)).fetchone() for feedback_id in feedback_ids
+    )
+    return [feedback_from_row(row) for row in rows if row is not None]
+
+
+def latest_feedback(
+    connection: Connection, records: Sequence[RequestRecord], tenant: str | None
+) -> list[Feedback]:
+    """Return the latest rating of each request, each of their traces and sessions, and the latest score by each
+    metric; the oldest first."""
+    names = {
+        f"{target}s": list_to_json(list({getattr(record, name) for record in records} - {None}))
+        for target, name in _ID_COLUMNS.items()
+    }
+    values = {**names, "tenant": clean_text_or_none(tenant)}
+    return [
+        feedback_from_row(row)
+        for row in connection.execute(_select_latest_feedback(connection.dialect), values)
+    ]
+
+
+def count_feedback_by_author(
+    connection: Connection, authors: Sequence[str], tenant: str | None
+) -> dict[str, int]:
+    """Return how many entries that were not withdrawn each of these authors gave."""
+    values = {"authors": list_to_json(authors), "tenant": clean_text_or_none(tenant)}
+    return dict(connection.execute(_count_by_author(connection.dialect), values).fetchall())
+
+
+def feedback_history(connection: Connection, feedback_id: str) -> list[Feedback]:
+    """Return every version of an entry, the first one first."""
+    earlier = connection.execute(_EARLIER, (clean_text(feedback_id),)).fetchall()
+    return [feedback_from_row(row) for row in earlier] + feedback_by_ids(connection, [feedback_id])
+
+
+def has_non_binary_grades(connection: Connection, key_name: str | None) -> bool:
+    """Tell whether a key, or callers without one, gave a grade that is neither 0 nor 1."""
+    if key_name is None:
+        return connection.execute(_NON_BINARY_GRADE.format("IS NULL")).fetchone() is not None
+    return connection.execute(_NON_BINARY_GRADE.format("= ?"), (clean_text(key_name),)).fetchone() is not None
+
+
+def find_receipt(connection: Connection, scope: str, key: str) -> Receipt | None:
+    """Return the receipt of an earlier call under this idempotency key."""
+    row = connection.execute(_RECEIPT, (clean_text(scope), clean_text(key))).fetchone()
+    return None if row is None else receipt_from_row(row)
+
+
+def feedback_size_bytes(entries: Sequence[Feedback]) -> int:
+    """Return about how many bytes these entries take in the queue and in the database."""
+    return sum(1024 + 2 * len(entry.raw) for entry in entries)
+
+
+def _refusals(connection: Connection, writes: Sequence[FeedbackWrite]) -> list[GatewayError | None]:
+    """Look at each call as if those before it had been stored."""
+    used = _used_idempotency_keys(
+        connection, [write.receipt for write in writes if write.receipt is not None]
+    )
+    versions = _versions_of(connection, [entry.feedback_id for write in writes for entry in write.entries])
+    refusals: list[GatewayError | None] = []
+    for write in writes:
+        key = None if write.receipt is None else _receipt_key(write.receipt)
+        next_versions = dict(versions)
+        refusal = Conflict("this idempotency key was used before.") if key in used else None
+        refusal = refusal or _version_conflict(write.entries, next_versions)
+        if refusal is None:
+            versions = next_versions
+            if key is not None:
+                used.add(key)
+        refusals.append(refusal)
+    return refusals
+
+
+def _version_conflict(entries: Sequence[Feedback], versions: dict[str, int]) -> Conflict | None:
+    """Add entries to the versions that are stored; tell which of them follows none of these."""
+    for entry in entries:
+        stored = versions.get(entry.feedback_id, 0)
+        if entry.version != stored + 1:
+            state = f"is at version {stored}" if stored else "does not exist"
+            return Conflict(
+                f"feedback {entry.feedback_id} {state}, so version {entry.version} cannot follow."
+            )
+        versions[entry.feedback_id] = entry.version
+    return None
+
+
+def _used_idempotency_keys(connection: Connection, receipts: Sequence[Receipt]) -> set[tuple[str, str]]:
+    if not receipts:
+        return set()
+    keys = list_to_json([receipt.key for receipt in receipts])
+    return {(scope, key) for scope, key in connection.execute(_select_used_keys(connection.dialect), (keys,))}
+
+
+def _versions_of(connection: Connection, feedback_ids: Sequence[str]) -> dict[str, int]:
+    if not feedback_ids:
+        return {}
+    ids = list_to_json(feedback_ids)
+    return dict(connection.execute(_select_versions(connection.dialect), (ids,)).fetchall())
+
+
+def _receipt_key(receipt: Receipt) -> tuple[str, str]:
+    return clean_text(receipt.scope), clean_text(receipt.key)
+
+
+def _receipt_to_row(receipt: Receipt) -> tuple[str, ...]:
+    return (*_receipt_key(receipt), receipt.digest, list_to_json(receipt.feedback_ids))
+
+
+def _write_versions(connection: Connection, entries: Sequence[Feedback]) -> list[Feedback]:
+    """Write versions that follow one another, and return them as they are stored now."""
+    stored: list[Feedback] = []
+    for is_new, group in groupby(entries, lambda entry: entry.version == 1):
+        if is_new:
+            new = list(group)
+            connection.insert("feedback", FEEDBACK.columns, map(feedback_to_row, new))
+            stored += new
+        else:
+            stored += [_supersede(connection, entry) for entry in group]
+    return stored
+
+
+def _supersede(connection: Connection, entry: Feedback) -> Feedback:
+    before = feedback_from_row(connection.execute(_LATEST, (entry.feedback_id,)).fetchone())
+    stored = _keep_join(before, entry)
+    connection.execute(_KEEP_VERSION, (entry.feedback_id,))
+    connection.execute(_SUPERSEDE, (*feedback_to_row(stored), entry.feedback_id))
+    return stored
+
+
+def _keep_join(stored: Feedback, entry: Feedback) -> Feedback:
+    """Keep a join that was made after the caller had read the entry that it now revises."""
+    if entry.joined_at_us is not None or stored.joined_at_us is None or entry.subject_id != stored.subject_id:
+        return entry
+    return replace(
+        entry,
+        joined_at_us=stored.joined_at_us,
+        trace_id=stored.trace_id,
+        request_id=stored.request_id,
+        session=stored.session,
+        target=Target(stored.target),
+        tenant=stored.tenant,
+    )
+
+
+_REQUEST_COLUMNS = ", ".join(f'requests."{column}"' for column in REQUESTS.columns)
+
+
+@cache
+def _select_summaries(dialect: Dialect) -> str:
+    return f"""
+SELECT seq, entries, weighted_sum, total_weight, value, weight FROM (
+    SELECT
+        requests.seq, feedback.value, feedback.weight,
+        count(*) OVER of_request AS entries,
+        sum(feedback.weight * feedback.score) OVER of_request AS weighted_sum,
+        sum(CASE WHEN feedback.score IS NULL THEN 0.0 ELSE feedback.weight END) OVER of_request AS total_weight,
+        row_number() OVER (
+            PARTITION BY requests.seq
+            ORDER BY CASE WHEN feedback.value IS NULL THEN 1 ELSE 0 END,
+                feedback.updated_at_us DESC, feedback.seq DESC
+        ) AS place
+    FROM requests {dialect.ordered_join} feedback ON {is_about_request(dialect)} AND {IS_COUNTED}
+    WHERE requests.seq {dialect.in_numbers("?")}
+    WINDOW of_request AS (PARTITION BY requests.seq)
+) AS said
+WHERE place <= {MAX_SUMMARY_PAIRS} ORDER BY seq, place
+"""
+
+
+@cache
+def _select_counted_requests(dialect: Dialect) -> str:
+    return (
+        f"SELECT feedback.feedback_id, {_REQUEST_COLUMNS} FROM feedback JOIN requests ON requests.seq ="
+        f" feedback.request_seq"
+        f" WHERE feedback.feedback_id {dialect.in_texts('?')}"
+    )
+
+
+def feedback_summaries(connection: Connection, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
+    """Return what was said of each of these requests, its trace and its session; without those of which nothing
+    was."""
+    scores: dict[int, ScoreSummary] = {}
+    pairs: dict[int, list[tuple[float, float]]] = {}
+    found = connection.execute(_select_summaries(connection.dialect), (numbers_to_json(seqs),))
+    for seq, entries, weighted_sum, total_weight, value, weight in found:
+        scores[seq] = ScoreSummary(entries, weighted_sum or 0.0, total_weight)
+        if value is not None:
+            pairs.setdefault(seq, []).append((value, weight))
+    return {seq: FeedbackSummary(score, tuple(pairs.get(seq, ()))) for seq, score in scores.items()}
+
+
+def counted_requests(connection: Connection, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
+    """Return the request that each of these entries counts for; without those that count for none."""
+    found = connection.execute(_select_counted_requests(connection.dialect), (list_to_json(feedback_ids),))
+    return {feedback_id: record_from_row(row) for feedback_id, *row in found}
+
+
+_OVERDUE = "FROM feedback WHERE joined_at_us IS NULL AND deleted_at_us IS NULL AND created_at_us < ?"
+_AWAITED_IDS = f"""
+SELECT subject_id, count(*) {_OVERDUE}
+GROUP BY subject_id ORDER BY max(created_at_us) DESC, subject_id LIMIT {MAX_AWAITED_IDS}
+"""
+_MISREAD_GRADES = f"""
+SELECT key_name, sum(CASE WHEN score = value / 10 THEN 1 ELSE 0 END) AS misread FROM feedback
+WHERE kind = 'rating' AND grade = value AND deleted_at_us IS NULL
+GROUP BY key_name
+HAVING sum(CASE WHEN value IN (0, 1) THEN 0 ELSE 1 END) = 0
+    AND sum(CASE WHEN score = value / 10 THEN 1 ELSE 0 END) >= {MIN_MISREAD_GRADES}
+ORDER BY misread DESC, key_name
+"""
+
+
+class _SupportsExecute(Protocol):
+    """What is needed of a connection."""
+
+    def execute(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Iterable[Any]:
+        """Run one statement."""
+
+
+def inspect_feedback(connection: _SupportsExecute) -> FeedbackInfo:
+    """Return what may be wrong with the feedback in a database of this version."""
+    before_us = now_us() - OVERDUE_FEEDBACK_US
+    [[waiting]] = connection.execute(f"SELECT count(*) {_OVERDUE}", (before_us,))
+    awaited = tuple(row[0] for row in connection.execute(_AWAITED_IDS, (before_us,))) if waiting else ()
+    return FeedbackInfo(
+        waiting, awaited, tuple((row[0], int(row[1])) for row in connection.execute(_MISREAD_GRADES))
+    )
+
+
+_NOT_DELETED = Comparison("deleted_at_us", Op.EQ, None)
+
+
+class SqlFeedback(Database):
+    """Keeps what `FeedbackStore`, `FeedbackQueries` and `IdQueries` promise."""
+
+    async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
+        await self._writer.write_shared(
+            put_feedback_batch,
+            FeedbackWrite(entries, receipt),
+            size_bytes=feedback_size_bytes(entries),
+            is_synced=True,
+            is_exclusive=True,
+        )
+
+    async def remove_feedback(self, feedback_id: str) -> bool:
+        receipts = await self._primary.read(
+            lambda connection: erasure.find_receipts_naming(connection, feedback_id)
+        )
+        return await self._writer.write(
+            lambda connection: erasure.delete_entry(connection, feedback_id, receipts),
+            is_synced=True,
+            is_exclusive=True,
+        )
+
+    async def find_feedback(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[Feedback]:
+        if not filter_uses_field(where, "deleted_at_us"):
+            where = AllOf((where, _NOT_DELETED))
+        query = select_rows(FEEDBACK, where, sort, page, tenant, self._dialect)
+        return await self._query_pools.ask(partial(_read_entries, query=query))
+
+    async def latest_feedback(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
+        return await self._query_pools.ask(lambda connection: latest_feedback(connection, records, tenant))
+
+    async def feedback_summaries(self, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
+        return await self._query_pools.ask(lambda connection: feedback_summaries(connection, seqs))
+
+    async def counted_requests(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
+        return await self._query_pools.ask(lambda connection: counted_requests(connection, feedback_ids))
+
+    async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:
+        return await self._lookups.read(lambda connection: feedback_by_ids(connection, feedback_ids))
+
+    async def history(self, feedback_id: str) -> list[Feedback]:
+        return await self._lookups.read(lambda connection: feedback_history(connection, feedback_id))
+
+    async def has_non_binary_grades(self, key_name: str | None) -> bool:
+        return await self._lookups.read(lambda connection: has_non_binary_grades(connection, key_name))
+
+    async def receipt(self, scope: str, key: str) -> Receipt | None:
+        return await self._lookups.read(lambda connection: find_receipt(connection, scope, key))
+
+    async def resolve(
+        self,
+        ids: Sequence[str],
+        tenant: str | None,
+        target: Target = Target.TRACE,
+        trace_id: str | None = None,
+    ) -> dict[str, list[Subject]]:
+        def resolve(connection: Connection) -> dict[str, list[Subject]]:
+            named = {name: find_subjects(connection, name, tenant, target, trace_id) for name in ids}
+            return {name: subjects for name, subjects in named.items() if subjects}
+
+        return await self._lookups.read(resolve)
+
+
+def _read_entries(connection: Connection, query: Query) -> list[Feedback]:
+    return [feedback_from_row(row) for row in connection.execute(query.sql, query.values)]

@@ -1,0 +1,88 @@
+"""API keys made at run time, and what they have used of their quotas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.errors import Conflict
+from gateway.models.quota import QuotaUsage
+from gateway.store.base import StoredKey
+from gateway.store.database import Database
+from gateway.store.dialect import Connection
+from gateway.store.rows import clean_text, key_from_row, key_to_row, quota_usage_from_row
+from gateway.store.schema import KEY_COLUMNS, QUOTA_USAGE_COLUMNS, quote_columns
+
+_ALL_KEYS = f"SELECT {quote_columns(KEY_COLUMNS)} FROM keys ORDER BY seq"
+_IS_NAME_TAKEN = "SELECT EXISTS (SELECT 1 FROM keys WHERE name = ? AND revoked_at_us IS NULL)"
+_INSERT_KEY = f"INSERT INTO keys ({quote_columns(KEY_COLUMNS)}) VALUES ({', '.join('?' * len(KEY_COLUMNS))})"
+_REVOKE_KEY = "UPDATE keys SET revoked_at_us = ? WHERE name = ? AND revoked_at_us IS NULL"
+
+
+def list_keys(connection: Connection) -> list[StoredKey]:
+    """Return every key, the oldest first."""
+    return [key_from_row(row) for row in connection.execute(_ALL_KEYS)]
+
+
+def add_key(connection: Connection, key: StoredKey) -> None:
+    """Keep a new key. Raises Conflict where a live key has its name."""
+    if (
+        key.revoked_at_us is None
+        and connection.execute(_IS_NAME_TAKEN, (clean_text(key.name),)).fetchone()[0]
+    ):
+        raise Conflict(f"there is a key named {key.name!r} already.", hint="Revoke it, or take another name.")
+    connection.execute(_INSERT_KEY, key_to_row(key))
+
+
+def revoke_key(connection: Connection, name: str, at_us: int) -> bool:
+    """Mark the live key of this name revoked; tell whether there was one."""
+    return connection.execute(_REVOKE_KEY, (at_us, clean_text(name))).rowcount > 0
+
+
+_ADD_QUOTA_USAGE = f"""
+INSERT INTO spendings ({quote_columns(QUOTA_USAGE_COLUMNS)}) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (key_name, unit, "window") DO UPDATE SET
+    amount = excluded.amount
+        + CASE WHEN excluded.starts_at_us = spendings.starts_at_us THEN spendings.amount ELSE 0 END,
+    starts_at_us = excluded.starts_at_us
+WHERE excluded.starts_at_us >= spendings.starts_at_us
+"""
+_ALL_QUOTA_USAGE = f"SELECT {quote_columns(QUOTA_USAGE_COLUMNS)} FROM spendings"
+
+
+def add_quota_usage(connection: Connection, spendings: Sequence[QuotaUsage]) -> None:
+    """Add to what was used in these windows, and forget windows that are over for those that came after."""
+    connection.executemany(
+        _ADD_QUOTA_USAGE,
+        [
+            (clean_text(usage.key_name), usage.unit, usage.window, usage.starts_at_us, usage.amount)
+            for usage in spendings
+        ],
+    )
+
+
+def list_quota_usage(connection: Connection) -> list[QuotaUsage]:
+    """Return what is kept."""
+    return [quota_usage_from_row(row) for row in connection.execute(_ALL_QUOTA_USAGE)]
+
+
+class SqlKeys(Database):
+    """Keeps what `KeyStore` and `QuotaStore` promise."""
+
+    async def keys(self) -> list[StoredKey]:
+        return await self._lookups.read(list_keys)
+
+    async def add_key(self, key: StoredKey) -> None:
+        await self._writer.write(
+            lambda connection: add_key(connection, key), is_synced=True, is_exclusive=True
+        )
+
+    async def revoke_key(self, name: str, at_us: int) -> bool:
+        return await self._writer.write(
+            lambda connection: revoke_key(connection, name, at_us), is_synced=True, is_exclusive=True
+        )
+
+    async def spend(self, spendings: Sequence[QuotaUsage]) -> None:
+        await self._writer.write(lambda connection: add_quota_usage(connection, spendings))
+
+    async def spendings(self) -> list[QuotaUsage]:
+        return await self._lookups.read(list_quota_usage)

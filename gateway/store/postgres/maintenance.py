@@ -1,0 +1,194 @@
+"""PostgreSQL maintenance: migrations, inspection, vacuum, daily partitions of bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from datetime import date, timedelta
+
+from psycopg.errors import CheckViolation
+
+from gateway.errors import StoreEmpty, StoreUnavailable
+from gateway.models.addresses import database_name
+from gateway.models.metrics import DAY_US
+from gateway.store.base import FeedbackInfo, StoreInfo
+from gateway.store.feedback import inspect_feedback
+from gateway.store.migrate import Migration, apply_migration, missing_migrations, read_migrations
+from gateway.store.postgres.connection import MAINTENANCE, MIGRATING, PostgresConnection, translated_errors
+from gateway.store.rows import list_from_json
+
+_PACKAGE = "gateway.store.postgres"
+_TABLE_NAMES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+_ENCODING = "SELECT getdatabaseencoding()"
+
+
+def migrate_schema(connection: PostgresConnection, name: str) -> None:
+    """Apply the migrations that a database lacks, all or none; other processes that open it meanwhile wait.
+
+    Raises:
+        StoreUnavailable: it is of a newer version, belongs to another program, or is not in UTF-8.
+    """
+    migrations = read_migrations(_PACKAGE)
+    if not _missing_migrations(connection, name, migrations):
+        return
+    _refuse_other_encodings(connection, name)
+    connection.begin(MIGRATING)
+    try:
+        for migration in _missing_migrations(connection, name, migrations):
+            apply_migration(connection, migration)
+        connection.commit()
+    except BaseException:
+        connection.roll_back()
+        raise
+
+
+def require_gateway_database(connection: PostgresConnection, name: str) -> list[Migration]:
+    """Return the migrations that a database of ours lacks. Raises StoreUnavailable if it is of a newer version or
+    none of ours, StoreEmpty if there is nothing in it."""
+    migrations = read_migrations(_PACKAGE)
+    if (missing := _missing_migrations(connection, name, migrations)) == migrations:
+        raise StoreEmpty(f"the database {name} is empty.", hint="`gateway serve` makes its tables.")
+    return missing
+
+
+def _missing_migrations(
+    connection: PostgresConnection, name: str, migrations: list[Migration]
+) -> list[Migration]:
+    tables = frozenset(row[0] for row in connection.execute(_TABLE_NAMES))
+    return missing_migrations(connection, migrations, tables, name, "Choose another database or schema.")
+
+
+def _refuse_other_encodings(connection: PostgresConnection, name: str) -> None:
+    encoding = connection.execute(_ENCODING).fetchone()[0]
+    if encoding != "UTF8":
+        raise StoreUnavailable(
+            f"the database {name} is in {encoding}, which does not hold every text.",
+            hint="Create one with ENCODING 'UTF8'.",
+        )
+
+
+_NEWEST = "SELECT max(started_at_us) FROM requests"
+_SIZE = "SELECT pg_database_size(current_database())"
+_LIVE_KEYS = "SELECT roles FROM keys WHERE revoked_at_us IS NULL"
+
+
+def inspect_server(url: str) -> StoreInfo:
+    """Return what can be seen of a database that may be in use.
+
+    Raises:
+        StoreUnavailable: it cannot be read, belongs to another program, or is of a newer version.
+    """
+    name = database_name(url)
+    with translated_errors(name), closing(PostgresConnection(url)) as connection:
+        lacking = require_gateway_database(connection, name)
+        return StoreInfo(
+            lacking=len(lacking),
+            newest_at_us=connection.execute(_NEWEST).fetchone()[0],
+            key_roles=tuple(frozenset(list_from_json(row[0])) for row in connection.execute(_LIVE_KEYS)),
+            feedback=FeedbackInfo() if lacking else inspect_feedback(connection),
+        )
+
+
+def measure_server(url: str) -> int:
+    """Return how many bytes a database takes on the server's disk. Raises StoreUnavailable."""
+    with translated_errors(database_name(url)), closing(PostgresConnection(url)) as connection:
+        size: int = connection.execute(_SIZE).fetchone()[0]
+    return size
+
+
+_PERSONAL_TABLES = (
+    "requests", "payloads", "feedback", "feedback_versions", "receipts", "usage_rollups", "latency_rollups",
+    "verdict_rollups",
+)  # fmt: skip
+"""What holds words of people."""
+
+
+def vacuum_tables(url: str) -> None:
+    """Let no table have older versions of its rows, as far as nobody reads them. Blocks.
+
+    Raises:
+        StoreUnavailable: the server cannot be reached, or lacks the room.
+    """
+    _vacuum(url, "VACUUM")
+
+
+def rewrite_tables(url: str) -> None:
+    """Write the tables anew with nothing in them but rows. Blocks, and keeps others from a table meanwhile; takes
+    as much room again on the server's disk.
+
+    Raises:
+        StoreUnavailable: the server cannot be reached, or lacks the room.
+    """
+    _vacuum(url, "VACUUM FULL")
+
+
+def _vacuum(url: str, command: str) -> None:
+    with translated_errors(database_name(url)), closing(PostgresConnection(url)) as connection:
+        for table in _PERSONAL_TABLES:
+            connection.execute(f"{command} {table}")
+
+
+DAYS_AHEAD = 2
+"""For how many days after the one at hand there are partitions beforehand."""
+
+_SELECT_PARTITIONS = """
+SELECT child.relname FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+WHERE inhparent = 'payloads'::regclass
+"""
+_EPOCH = date(1970, 1, 1)
+
+
+def create_partitions(url: str, at_us: int) -> None:
+    """Make the partitions of the day at hand and those after it, as far as they are missing. Blocks.
+
+    Raises:
+        StoreUnavailable: the server cannot be reached, or somebody has the table to himself.
+    """
+    with translated_errors(database_name(url)), closing(PostgresConnection(url)) as connection:
+        existing = set(_partition_days(connection))
+        for day in range(at_us // DAY_US, at_us // DAY_US + DAYS_AHEAD + 1):
+            if day not in existing:
+                _create_partition(connection, day)
+
+
+def drop_partitions_before(url: str, before_us: int) -> None:
+    """Drop the partitions of days that were over by then. Blocks.
+
+    Raises:
+        StoreUnavailable: the server cannot be reached, or somebody reads in the table for too long.
+    """
+    with translated_errors(database_name(url)), closing(PostgresConnection(url)) as connection:
+        for day in _partition_days(connection):
+            if (day + 1) * DAY_US <= before_us:
+                connection.begin(MAINTENANCE)
+                connection.execute(f"DROP TABLE IF EXISTS {_partition_name(day)}")
+                connection.commit()
+
+
+def _create_partition(connection: PostgresConnection, day: int) -> None:
+    name, span = _partition_name(day), f"FROM ({day * DAY_US}) TO ({(day + 1) * DAY_US})"
+    # Made by itself and attached, since CREATE … PARTITION OF would keep everybody from the whole table.
+    statements = (
+        f"CREATE TABLE IF NOT EXISTS {name} (LIKE payloads INCLUDING ALL)",
+        f"ALTER TABLE payloads ATTACH PARTITION {name} FOR VALUES {span}",
+    )
+    connection.begin(MAINTENANCE)
+    try:
+        if day not in _partition_days(connection):
+            # What is of this day already and lies with the rest keeps the day there.
+            with suppress(CheckViolation):
+                for statement in statements:
+                    connection.execute(statement)
+                connection.commit()
+    finally:
+        connection.roll_back()
+
+
+def _partition_days(connection: PostgresConnection) -> Sequence[int]:
+    names = [row[0] for row in connection.execute(_SELECT_PARTITIONS)]
+    digits = [name.rpartition("_")[2] for name in names]
+    return [(date.fromisoformat(each) - _EPOCH).days for each in digits if each.isdecimal()]
+
+
+def _partition_name(day: int) -> str:
+    return f"payloads_{_EPOCH + timedelta(day):%Y%m%d}"

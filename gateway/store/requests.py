@@ -1,0 +1,481 @@
+"""Request log: append, annotate, import, search, and set properties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import TypeVar
+
+import orjson
+
+from gateway.errors import BadInput
+from gateway.models.exchange import Exchange, PayloadPolicy, lowercase_ascii
+from gateway.models.feedback import Receipt, Target, single_subject
+from gateway.models.filters import Filter, Page, Sort, filter_uses_field
+from gateway.models.request import Facts, Payload, RequestRecord, Usage
+from gateway.store import feedback
+from gateway.store.database import Database, read_count
+from gateway.store.dialect import Connection, Dialect
+from gateway.store.filters import count_rows, feedback_prefilters, find_candidate_seqs, select_rows
+from gateway.store.joins import find_subjects, join_waiting_feedback, link_conversations, reassign_requests
+from gateway.store.rollups import REQUEST_KINDS, ROLLUP_KINDS, invalidate_rollups
+from gateway.store.rows import (
+    Packer,
+    clean_text,
+    clean_text_or_none,
+    exchange_from_row,
+    facts_to_row,
+    from_json,
+    list_to_json,
+    payload_from_exchange,
+    payload_to_row,
+    record_from_row,
+    request_to_row,
+    session_from_metadata,
+    tag_values,
+    to_json,
+)
+from gateway.store.schema import (
+    FACT_COLUMNS,
+    PAYLOAD_COLUMNS,
+    REQUEST_INSERT_COLUMNS,
+    REQUESTS,
+    RETRIEVED_COLUMNS,
+    TAG_COLUMNS,
+    payload_columns,
+)
+
+_ANNOTATE = (
+    f"UPDATE requests SET {', '.join(f'{column} = ?' for column in FACT_COLUMNS)}"
+    " WHERE seq = ? AND interpreted_at_us IS NULL"
+)
+_CORRECT = (
+    "UPDATE requests SET outcome = coalesce(:outcome, outcome), is_stream = coalesce(:is_stream, is_stream)"
+    " WHERE seq = :seq AND interpreted_at_us IS NULL"
+)
+_INSERT_RESPONSE_ID = "INSERT INTO other_response_ids (response_id, seq) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_FIND_ORIGINAL_REQUEST = """
+SELECT owner.seq, owner.started_at_us,
+    owner.prompt_tokens IS NOT NULL OR owner.completion_tokens IS NOT NULL OR owner.outcome = 'provider_error'
+FROM requests AS owner JOIN requests AS own ON own.seq = :seq
+WHERE owner.response_id = :response_id AND owner.seq <> own.seq
+    AND owner.provider = own.provider AND owner.tenant IS NOT DISTINCT FROM own.tenant
+ORDER BY 3 DESC, owner.seq LIMIT 1
+"""
+_SET_RETRIEVED_USAGE = f"""
+UPDATE requests SET
+    {", ".join(f"{column} = :{column}" for column in RETRIEVED_COLUMNS)},
+    outcome = coalesce(:outcome, outcome), finish_reason = coalesce(:finish_reason, finish_reason)
+WHERE seq = :owner AND prompt_tokens IS NULL AND completion_tokens IS NULL
+"""
+REQUEST_ROW_BYTES = 2048
+"""About what a row takes beside its bodies."""
+
+
+@cache
+def _select_exchanges(dialect: Dialect) -> str:
+    columns = [f'r."{column}"' for column in REQUEST_INSERT_COLUMNS]
+    columns += [dialect.payload_column(column) for column in PAYLOAD_COLUMNS[1:]]
+    is_its = dialect.is_payload_of("p", "r")
+    return f"SELECT {', '.join(columns)} FROM requests AS r LEFT JOIN payloads AS p ON {is_its}"
+
+
+@cache
+def _select_exchange(dialect: Dialect) -> str:
+    return f"{_select_exchanges(dialect)} WHERE r.seq = ? AND p.seq IS NOT NULL"
+
+
+@cache
+def _select_uninterpreted(dialect: Dialect) -> str:
+    return (
+        f"{_select_exchanges(dialect)} WHERE r.interpreted_at_us IS NULL AND r.worker {dialect.in_numbers('?')}"
+        " ORDER BY r.seq LIMIT ?"
+    )
+
+
+@cache
+def _select_same_requests(dialect: Dialect) -> str:
+    # Times are no help to find few rows: all of a batch may be close together.
+    started = f"{dialect.without_index('started_at_us')} {dialect.in_numbers(':starts')}"
+    return (
+        "SELECT request_id, started_at_us, tenant FROM requests"
+        f" WHERE request_id {dialect.in_texts(':ids')} AND {started}"
+    )
+
+
+def append_exchanges(
+    connection: Connection, packer: Packer, exchanges: Sequence[Exchange], worker: int = 0
+) -> list[int]:
+    """Insert exchanges of a worker under the next `seq`s, join the feedback that waited for them, and return the
+    `seq`s."""
+    seqs = connection.dialect.allocate_seqs(connection, len(exchanges))
+    numbered = list(zip(seqs, exchanges, strict=True))
+    connection.insert(
+        "requests",
+        (*REQUEST_INSERT_COLUMNS, "worker"),
+        ((*request_to_row(seq, exchange), worker) for seq, exchange in numbered),
+    )
+    connection.insert(
+        "payloads",
+        payload_columns(packer.columns, packer.copied_columns),
+        (
+            payload_to_row(seq, exchange, packer)
+            for seq, exchange in numbered
+            if exchange.payloads is not PayloadPolicy.OFF
+        ),
+    )
+    invalidate_rollups(connection, REQUEST_KINDS, [exchange.started_at_us for exchange in exchanges])
+    join_waiting_feedback(connection, _joinable_ids(exchanges))
+    reassign_requests(connection, seqs)
+    return list(seqs)
+
+
+def find_missing(connection: Connection, exchanges: Sequence[Exchange]) -> list[int]:
+    """Return the positions of exchanges that no row was made of; of several alike that of the first."""
+    positions: dict[tuple[str, int, str | None], int] = {}
+    for position, exchange in enumerate(exchanges):
+        positions.setdefault(_identity_of(exchange), position)
+    alike = {
+        "ids": list_to_json([request_id for request_id, _, _ in positions]),
+        "starts": orjson.dumps([start for _, start, _ in positions]).decode(),
+    }
+    for stored in connection.execute(_select_same_requests(connection.dialect), alike):
+        positions.pop(tuple(stored), None)
+    return list(positions.values())
+
+
+def append_missing(
+    connection: Connection,
+    packer: Packer,
+    imported: Sequence[tuple[Exchange, Facts | None]],
+    worker: int,
+    at_us: int,
+) -> int:
+    """Append those that are not stored yet, as a worker's, fill in what is known of them, and return their
+    number."""
+    new = [
+        imported[position] for position in find_missing(connection, [exchange for exchange, _ in imported])
+    ]
+    seqs = append_exchanges(connection, packer, [exchange for exchange, _ in new], worker)
+    known_facts = zip(seqs, [facts for _, facts in new], strict=True)
+    annotate_requests(connection, [(seq, facts) for seq, facts in known_facts if facts is not None], at_us)
+    return len(new)
+
+
+def annotate_requests(
+    connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int
+) -> list[tuple[int, Facts]]:
+    """Fill in what was found of rows that nothing was known of, and join the feedback that waited for it.
+
+    What a retrieval says was used goes to the row of the request that used it, and only once. Answers that continue
+    others are put into one conversation with them.
+
+    Returns:
+        The facts that are to be counted: those given, without what retrievals say that was counted before.
+    """
+    first = [(seq, found) for seq, found in facts if not found.is_retrieval]
+    _fill_in(connection, first, at_us)
+    counted = dict(first)
+    for seq, found in facts:
+        if found.is_retrieval:
+            own, counted[seq] = _apply_retrieval(connection, seq, found)
+            _fill_in(connection, [(seq, own)], at_us)
+    for seq, session in link_conversations(connection, facts, at_us).items():
+        counted[seq] = replace(counted[seq], session=session)
+    return [(seq, counted[seq]) for seq, _ in facts]
+
+
+def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
+    for column in ("user", "session"):
+        tags = [
+            {"value": clean_text(value), "seq": seq}
+            for seq, found in facts
+            if (value := getattr(found, column))
+        ]
+        if tags:
+            connection.executemany(connection.dialect.set_tag(column), tags)
+    corrections = [
+        {"outcome": found.outcome, "is_stream": found.is_stream, "seq": seq}
+        for seq, found in facts
+        if found.outcome is not None or found.is_stream
+    ]
+    if corrections:
+        connection.executemany(_CORRECT, corrections)
+    connection.executemany(_ANNOTATE, [(*facts_to_row(found, at_us), seq) for seq, found in facts])
+    insert_response_ids(connection, [(seq, found.other_response_ids) for seq, found in facts])
+    names = [
+        name
+        for _, found in facts
+        for name in (found.response_id, found.session, *found.other_response_ids)
+        if name
+    ]
+    join_waiting_feedback(connection, dict.fromkeys(names, at_us))
+    if in_sessions := [seq for seq, found in facts if found.session]:
+        reassign_requests(connection, in_sessions)
+
+
+def insert_response_ids(connection: Connection, ids: Iterable[tuple[int, Sequence[str]]]) -> None:
+    """Store the ids that answers showed beside the one in their row, in the caller's transaction."""
+    rows = [(clean_text(other), seq) for seq, others in ids for other in others]
+    if rows:
+        connection.executemany(_INSERT_RESPONSE_ID, rows)
+
+
+def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Facts, Facts]:
+    """Give what a retrieval says was used to the request that began it, unless that has it.
+
+    Returns:
+        What is left for the retrieval's own row, and what is to be counted now.
+    """
+    original = None
+    if found.response_id is not None:
+        values = {"seq": seq, "response_id": clean_text(found.response_id)}
+        original = connection.execute(_FIND_ORIGINAL_REQUEST, values).fetchone()
+    if original is None:
+        return found, found
+    original_seq, started_at_us, has_usage = original
+    rest = replace(found, usage=Usage(), cost=None, response_id=None, outcome=None)
+    if has_usage or (found.usage == Usage() and found.cost is None and found.outcome is None):
+        return rest, rest
+    row = dict(zip(FACT_COLUMNS, facts_to_row(found, 0), strict=True))
+    given = {column: row[column] for column in (*RETRIEVED_COLUMNS, "finish_reason")}
+    if not connection.execute(
+        _SET_RETRIEVED_USAGE, {**given, "outcome": found.outcome, "owner": original_seq}
+    ).rowcount:
+        return rest, rest
+    invalidate_rollups(connection, REQUEST_KINDS, [started_at_us])
+    return rest, replace(rest, usage=found.usage, cost=found.cost)
+
+
+def find_uninterpreted(
+    connection: Connection, workers: Sequence[int], limit: int
+) -> list[tuple[int, Exchange]]:
+    """Return the oldest rows of these workers that were never annotated, with what was kept of them."""
+    rows = connection.execute(
+        _select_uninterpreted(connection.dialect), (orjson.dumps(workers).decode(), limit)
+    )
+    return [exchange_from_row(row) for row in rows]
+
+
+def read_payload(connection: Connection, seq: int) -> Payload | None:
+    """Return what was kept of a row's heads and bodies; None where nothing was."""
+    row = connection.execute(_select_exchange(connection.dialect), (seq,)).fetchone()
+    return None if row is None else payload_from_exchange(exchange_from_row(row)[1])
+
+
+def exchange_size_bytes(exchange: Exchange) -> int:
+    """Return about how many bytes an exchange takes in the queue and in the database."""
+    return REQUEST_ROW_BYTES + len(exchange.request_body) + len(exchange.response_body)
+
+
+def _identity_of(exchange: Exchange) -> tuple[str, int, str | None]:
+    return (
+        clean_text(exchange.identity.request_id),
+        exchange.started_at_us,
+        clean_text_or_none(exchange.tenant),
+    )
+
+
+def _joinable_ids(exchanges: Sequence[Exchange]) -> dict[str, int]:
+    names: dict[str, int] = {}
+    for exchange in exchanges:
+        names[exchange.identity.trace_id] = names[exchange.identity.request_id] = exchange.ended_at_us
+        if session := session_from_metadata(exchange.identity.metadata):
+            names[session] = exchange.ended_at_us
+    return names
+
+
+MAX_METADATA_BYTES = 256 * 1024
+"""How long the metadata of a row may become in this way, as JSON."""
+
+_KNOWN_KEYS = frozenset(f"_{column}" for column in (*TAG_COLUMNS, "model"))
+
+_UPDATE_METADATA = (
+    "UPDATE requests SET metadata = ?, "
+    + ", ".join(f'"{column}" = ?' for column in TAG_COLUMNS)
+    + " WHERE seq = ?"
+)
+
+
+@cache
+def _select_request_rows(dialect: Dialect) -> str:
+    # Traces may be long where a request id is not.
+    return (
+        "SELECT seq, metadata, started_at_us FROM requests"
+        f" WHERE request_id = ? AND {dialect.without_index('trace_id')} = ? AND tenant IS NOT DISTINCT FROM ?"
+    )
+
+
+@cache
+def _select_session_feedback(dialect: Dialect) -> str:
+    return (
+        f"SELECT feedback_id FROM feedback WHERE request_seq {dialect.in_numbers('?')}"
+        f" AND target = '{Target.SESSION}'"
+    )
+
+
+def set_property(connection: Connection, any_id: str, key: str, value: str, tenant: str | None) -> int:
+    """Set one key of the metadata of the request that an id names, whatever the case it is spelt in, and the column
+    it has; join what waited for a session that the request is put in; return how many rows the request has.
+
+    Raises:
+        Ambiguous: before anything is written, if the id names several.
+        BadInput: before anything is written, if the metadata of a row would be too long.
+    """
+    subjects = find_subjects(connection, any_id, tenant, Target.REQUEST)
+    named = single_subject(any_id, subjects, field="request_id")
+    if named is None:
+        return 0
+    found = connection.execute(
+        _select_request_rows(connection.dialect), (named.request_id, named.trace_id, named.tenant)
+    )
+    rows = found.fetchall()
+    changes, times_us, sessions = [], [], {}
+    for seq, text, started_at_us in rows:
+        metadata = _with_property(from_json(text), clean_text(key), value)
+        changed = to_json(metadata)
+        if len(changed.encode()) > MAX_METADATA_BYTES:
+            raise BadInput(
+                f"the request's properties would be longer than {MAX_METADATA_BYTES:,} bytes.", field="value"
+            )
+        changes.append((changed, *tag_values(metadata), seq))
+        times_us.append(started_at_us)
+        if session := session_from_metadata(metadata):
+            sessions[session] = started_at_us
+    seqs = [row[0] for row in rows]
+    connection.executemany(_UPDATE_METADATA, changes)
+    invalidate_rollups(connection, ROLLUP_KINDS, times_us)
+    join_waiting_feedback(connection, sessions)
+    if lowercase_ascii(clean_text(key)) == "_session":
+        found = connection.execute(
+            _select_session_feedback(connection.dialect), (orjson.dumps(seqs).decode(),)
+        )
+        reassign_requests(connection, seqs, [row[0] for row in found])
+    return len(changes)
+
+
+def _with_property(metadata: Mapping[str, object], key: str, value: str) -> dict[str, object]:
+    """Metadata with this property instead of those whose names differ from its name by case alone. A name that
+    has a meaning here is spelt as it is here."""
+    small = lowercase_ascii(key)
+    others = {name: item for name, item in metadata.items() if lowercase_ascii(name) != small}
+    return {**others, small if small in _KNOWN_KEYS else key: value}
+
+
+T = TypeVar("T")
+
+
+class SqlRequests(Database):
+    """Keeps what `RequestLog`, `LogStore`, `RequestImports`, `RequestProperties` and `RequestQueries` promise."""
+
+    async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
+        if not exchanges:
+            return []
+        size = sum(map(exchange_size_bytes, exchanges))
+        return await self._writer.write(
+            lambda connection: append_exchanges(connection, self._packer, exchanges, self._workers[0]),
+            size_bytes=size,
+        )
+
+    async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
+        def insert(connection: Connection) -> list[int]:
+            feedback.put_feedback(connection, (), receipt)
+            return append_exchanges(connection, self._packer, exchanges, self._workers[0])
+
+        size = sum(map(exchange_size_bytes, exchanges))
+        return await self._writer.write(insert, size_bytes=size, is_synced=True, is_exclusive=True)
+
+    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> list[tuple[int, Facts]]:
+        if not facts:
+            return []
+        size = REQUEST_ROW_BYTES * len(facts)
+
+        def annotate(connection: Connection) -> list[tuple[int, Facts]]:
+            return annotate_requests(connection, facts, at_us)
+
+        if any(found.previous_response_id is not None for _, found in facts):
+            # The answer that one continues may be being interpreted elsewhere.
+            return await self._writer.write(annotate, size_bytes=size, is_exclusive=True)
+        return await self._writer.write_deferred(annotate, size_bytes=size)
+
+    async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
+        return await self._lookups.read(
+            lambda connection: find_uninterpreted(connection, self._workers, limit)
+        )
+
+    async def missing(self, exchanges: Sequence[Exchange]) -> list[int]:
+        return await self._lookups.read(lambda connection: find_missing(connection, exchanges))
+
+    async def append_missing(self, imported: Sequence[tuple[Exchange, Facts | None]], at_us: int) -> int:
+        if not imported:
+            return 0
+        size = sum(exchange_size_bytes(exchange) for exchange, _ in imported)
+        return await self._writer.write(
+            lambda connection: append_missing(connection, self._packer, imported, self._workers[0], at_us),
+            size_bytes=size,
+            is_exclusive=True,
+        )
+
+    async def find_requests(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
+    ) -> list[RequestRecord]:
+        prefilters = feedback_prefilters(where, self._dialect)
+
+        def find(connection: Connection) -> list[RequestRecord]:
+            candidate_seqs = find_candidate_seqs(connection, prefilters)
+            query = select_rows(
+                REQUESTS, where, sort, page, tenant, connection.dialect, candidate_seqs=candidate_seqs
+            )
+            return [record_from_row(row) for row in connection.execute(query.sql, query.values)]
+
+        return await self._ask(find, in_background=in_background, is_costly=_searches_bodies(where, sort))
+
+    async def payload(self, seq: int) -> Payload | None:
+        return await self._lookups.read(lambda connection: read_payload(connection, seq))
+
+    async def count_requests(
+        self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
+    ) -> int:
+        prefilters = feedback_prefilters(where, self._dialect)
+
+        def count_them(connection: Connection) -> int:
+            candidate_seqs = find_candidate_seqs(connection, prefilters)
+            query = count_rows(
+                REQUESTS, where, page, tenant, connection.dialect, candidate_seqs=candidate_seqs
+            )
+            return read_count(connection, query)
+
+        return await self._ask(count_them, in_background=in_background, is_costly=True)
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        def read(connection: Connection) -> dict[int, Payload]:
+            kept = {seq: read_payload(connection, seq) for seq in seqs}
+            return {seq: payload for seq, payload in kept.items() if payload is not None}
+
+        return await self._ask(read, in_background=True)
+
+    async def _ask(
+        self, work: Callable[[Connection], T], *, in_background: bool, is_costly: bool = False
+    ) -> T:
+        if in_background:
+            return await self._query_pools.slow.read(work)
+        return await self._query_pools.ask(work, is_costly=is_costly)
+
+    async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
+        return await self._writer.write(
+            lambda connection: set_property(connection, any_id, key, value, tenant),
+            size_bytes=REQUEST_ROW_BYTES + len(value),
+            is_synced=True,
+            is_exclusive=True,
+        )
+
+
+def _searches_bodies(where: Filter, sort: Sort) -> bool:
+    """Whether the text of bodies is looked into."""
+    key: Sort | None = sort
+    while key is not None:
+        if key.field in REQUESTS.costly:
+            return True
+        key = key.then
+    return any(filter_uses_field(where, name) for name in REQUESTS.costly)

@@ -1,0 +1,270 @@
+"""Tables: their columns, which fields can be searched, and the SQL of computed fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from itertools import product
+from types import MappingProxyType, UnionType
+from typing import Any, get_args, get_type_hints
+
+from gateway.models.audit import AuditEntry
+from gateway.models.exchange import NO_MODEL_CALLS, NO_MODEL_READS, PROBE_METHODS
+from gateway.models.export import Export
+from gateway.models.feedback import Feedback
+from gateway.models.request import RequestRecord
+from gateway.store.dialect import Dialect, ValueKind
+
+IS_RATING = (
+    "feedback.weight * feedback.score <> 0 AND (feedback.kind <> 'score' OR feedback.metric IS NULL)"
+    " AND feedback.deleted_at_us IS NULL"
+)
+"""That an entry says good or bad of the whole, in whatever dialect: it weighs something, its score is not neutral,
+and it is no score by a name of its own."""
+
+IS_COUNTED = "(feedback.kind <> 'original' OR feedback.score IS NOT NULL)"
+"""That an entry is counted: an original alone is no verdict."""
+
+COUNTS_FOR_REQUEST = "feedback.request_seq = requests.seq AND feedback.deleted_at_us IS NULL"
+"""That an entry counts in figures for the request at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """What a computed field is in SQL, and the kind of its values; NULL where it has none.
+
+    In fields of which there is one for each NAME, a single `?` in the SQL stands for the name.
+
+    Args:
+        spell: returns the SQL in the words of a database.
+        is_costly: whether it should be worked out last, and only where nothing else has decided.
+    """
+
+    kind: ValueKind
+    to_sql: Callable[[Dialect], str]
+    is_costly: bool = False
+
+
+_LATEST_FIRST = "ORDER BY feedback.updated_at_us DESC, feedback.seq DESC LIMIT 1"
+
+
+def _fixed(kind: ValueKind, sql: str) -> Expression:
+    return Expression(kind, lambda _: sql)
+
+
+def _text_literals(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
+def is_about_request(dialect: Dialect) -> str:
+    """That an entry is about the request at hand: by its id, or about its trace or session as a whole."""
+    return (
+        f"(feedback.request_id = requests.request_id"
+        f" AND {dialect.without_index('feedback.trace_id')} = requests.trace_id"
+        " OR feedback.trace_id = requests.trace_id AND feedback.target = 'trace'"
+        " OR feedback.session = requests.session AND feedback.target = 'session')"
+        " AND feedback.tenant IS NOT DISTINCT FROM requests.tenant AND feedback.deleted_at_us IS NULL"
+    )
+
+
+def _latest_rating(kind: ValueKind, what: str) -> Expression:
+    return Expression(
+        kind,
+        lambda dialect: (
+            f"(SELECT {what} FROM feedback WHERE {is_about_request(dialect)} AND {IS_RATING} {_LATEST_FIRST})"
+        ),
+    )
+
+
+def _mean_weighted_grade(entries: str) -> str:
+    return f"(SELECT avg(feedback.weight * feedback.grade) FROM feedback WHERE {entries})"
+
+
+def _mean_score(entries: str) -> str:
+    """The mean that figures have, of the entries for which a condition holds."""
+    return (
+        "(SELECT sum(feedback.weight * feedback.score)"
+        " / nullif(sum(CASE WHEN feedback.score IS NULL THEN 0.0 ELSE feedback.weight END), 0)"
+        f" FROM feedback WHERE {entries})"
+    )
+
+
+def _has_feedback(entries: str) -> str:
+    return f"EXISTS (SELECT 1 FROM feedback WHERE {entries} AND {IS_COUNTED})"
+
+
+def _latest_score(dialect: Dialect) -> str:
+    return (
+        f"(SELECT feedback.value FROM feedback WHERE {is_about_request(dialect)} AND feedback.kind = 'score'"
+        f" AND feedback.metric = ? {_LATEST_FIRST})"
+    )
+
+
+def _is_scored(dialect: Dialect) -> str:
+    return (
+        f"EXISTS (SELECT 1 FROM feedback WHERE {is_about_request(dialect)} AND feedback.kind = 'score'"
+        " AND feedback.metric IS NOT NULL)"
+    )
+
+
+def _body_text_of(side: str) -> Expression:
+    return Expression("text", lambda dialect: dialect.body_text(side), is_costly=True)
+
+
+def _any_model(dialect: Dialect) -> str:
+    return f'coalesce({dialect.stated_model()}, "model", "requested_model")'
+
+
+REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
+    {
+        "duration_ms": _fixed("number", '(("ended_at_us" - "started_at_us") / 1000)'),
+        "first_byte_ms": _fixed("number", '(("first_byte_at_us" - "started_at_us") / 1000)'),
+        "total_tokens": _fixed(
+            "number",
+            'coalesce("prompt_tokens" + "completion_tokens", "prompt_tokens", "completion_tokens")',
+        ),
+        "is_error": _fixed(
+            "flag",
+            "((outcome NOT IN ('complete', 'client_closed') OR coalesce(status >= 400, FALSE))"
+            f" AND endpoint NOT IN ({_text_literals(NO_MODEL_CALLS)}) AND method NOT IN"
+            f" ({_text_literals(PROBE_METHODS)})"
+            f" AND (method <> 'GET' OR endpoint NOT IN ({_text_literals(NO_MODEL_READS)})))",
+        ),
+        "is_cached": _fixed("flag", """coalesce(lower("cache_status") = 'hit', FALSE)"""),
+        "stated_model": Expression("text", lambda dialect: f"({dialect.stated_model()})"),
+        "any_model": Expression("text", _any_model),
+        "request_text": _body_text_of("request"),
+        "response_text": _body_text_of("response"),
+        "feedback.id": _latest_rating("text", "feedback.feedback_id"),
+        "feedback.rating": _latest_rating("flag", "feedback.score > 0"),
+        "feedback.updated_at_us": _latest_rating("number", "feedback.updated_at_us"),
+        "has_feedback": Expression("flag", lambda dialect: _has_feedback(is_about_request(dialect))),
+        "is_judged": _fixed("flag", _has_feedback(COUNTS_FOR_REQUEST)),
+        "mean_score": Expression("number", lambda dialect: _mean_score(is_about_request(dialect))),
+        "mean_counted_score": _fixed("number", _mean_score(COUNTS_FOR_REQUEST)),
+        "weighted_feedback": Expression(
+            "number", lambda dialect: _mean_weighted_grade(is_about_request(dialect))
+        ),
+        "weighted_verdict": _fixed("number", _mean_weighted_grade(COUNTS_FOR_REQUEST)),
+        "is_scored": Expression("flag", _is_scored),
+    }
+)
+"""Computed fields of requests. Durations are whole milliseconds. Only calls of models are errors. `feedback.…` is
+about the entry given last that says good or bad of the request, its trace or its session; `has_feedback` whether
+there are any entries on these, `mean_score` Σ weight × score / Σ weight of them, `weighted_feedback` the mean of
+weight × grade; `is_judged`, `mean_counted_score` and `weighted_verdict` are the same of the entries that count for
+the request in figures. `…_text` is a body as it was before it was packed and encoded, missing where it is empty or
+no UTF-8."""
+
+NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
+    {
+        "property.": Expression("text", lambda dialect: dialect.property_text()),
+        "property_in_any_case.": Expression("text", lambda dialect: dialect.property_in_any_case()),
+        "score.": Expression("number", _latest_score),
+    }
+)
+"""Computed fields of requests by the prefix that stands before their NAME: `property.NAME` is the metadata
+under that key as text, `property_in_any_case.NAME` under the last key that is NAME in small letters,
+`score.NAME` the value given last for that metric."""
+
+
+_KINDS: Mapping[type, ValueKind] = {bool: "flag", str: "text", int: "number", float: "number"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table that can be searched.
+
+    Args:
+        columns: what a search returns, in the order in which `rows.py` takes it.
+        kinds: the columns that a filter or an order may name, and the kind of their values.
+        required: those of them that have a value in each row.
+        expressions: the computed fields that they may name as well.
+        named_expressions: the computed fields of which there is one for each name, by their prefix.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    kinds: Mapping[str, ValueKind]
+    required: frozenset[str] = frozenset()
+    expressions: Mapping[str, Expression] = field(default_factory=dict)
+    named_expressions: Mapping[str, Expression] = field(default_factory=dict)
+
+    @property
+    def costly(self) -> tuple[str, ...]:
+        """The fields that should be worked out last."""
+        return tuple(name for name, expression in self.expressions.items() if expression.is_costly)
+
+
+def _table(name: str, row_type: type, **others: ValueKind) -> Table:
+    """The table of a dataclass; `others` are columns that can be searched by and are not returned."""
+    hints = get_type_hints(row_type)
+    kinds = {column: kind for column, hint in hints.items() if (kind := _kind_of(hint))}
+    return Table(
+        name,
+        tuple(column.name for column in fields(row_type)),
+        {"seq": "number", **kinds, **others},
+        frozenset({"seq", *(column for column in kinds if not isinstance(hints[column], UnionType))}),
+    )
+
+
+def _kind_of(hint: Any) -> ValueKind | None:
+    value_type = get_args(hint)[0] if isinstance(hint, UnionType) else hint
+    if not isinstance(value_type, type):
+        return None
+    return next((kind for known, kind in _KINDS.items() if issubclass(value_type, known)), None)
+
+
+def quote_columns(columns: tuple[str, ...]) -> str:
+    """Return column names as an SQL list; quoted, since `user` is a reserved word elsewhere."""
+    return ", ".join(f'"{column}"' for column in columns)
+
+
+REQUESTS = replace(
+    _table("requests", RequestRecord, payloads="text"),
+    expressions=REQUEST_EXPRESSIONS,
+    named_expressions=NAMED_REQUEST_EXPRESSIONS,
+)
+FEEDBACK = _table("feedback", Feedback, request_seq="number")
+EXPORTS = _table("exports", Export)
+AUDIT = _table("audit", AuditEntry)
+
+REQUEST_INSERT_COLUMNS = (
+    "seq", "request_id", "trace_id", "span_id", "parent_span_id", "span_name", "tenant", "key_name",
+    "provider", "endpoint", "method", "path", "started_at_us", "first_byte_at_us", "ended_at_us", "status",
+    "outcome", "error", "is_stream", "attempt", "client_retry", "cache_status", "user", "organisation", "prompt",
+    "environment", "session", "metadata", "request_size", "response_size", "payloads",
+)  # fmt: skip
+"""What is known of a request when it is appended."""
+
+TAG_COLUMNS = ("user", "organisation", "prompt", "environment", "session")
+"""What of the metadata has a column of its own; its key there begins with an underscore."""
+
+FACT_COLUMNS = (
+    "requested_model", "model", "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens",
+    "reasoning_tokens", "cost_nanousd", "price_version", "response_id", "finish_reason", "note",
+    "interpreted_at_us",
+)  # fmt: skip
+"""What is known once it has been interpreted."""
+
+RETRIEVED_COLUMNS = (
+    "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
+    "cost_nanousd", "price_version",
+)  # fmt: skip
+"""What the retrieval of an answer may tell of the request that began it."""
+
+
+def payload_columns(of_body: tuple[str, ...], copied_columns: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the columns of `payloads`, given those that hold a body, and those that it repeats of its request."""
+    sides = product(("request", "response"), ("headers", *of_body))
+    return ("seq", *copied_columns, *(f"{side}_{column}" for side, column in sides))
+
+
+PAYLOAD_COLUMNS = payload_columns(("codec", "body"))
+"""What is read of a payload."""
+
+KEY_COLUMNS = ("name", "sha256", "roles", "tenant", "created_at_us", "revoked_at_us", "limits")
+
+QUOTA_USAGE_COLUMNS = ("key_name", "unit", "window", "starts_at_us", "amount")
+
+RECEIPT_COLUMNS = ("scope", "key", "digest", "feedback_ids")

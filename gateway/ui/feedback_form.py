@@ -1,0 +1,247 @@
+"""`/f/{token}`: the feedback form behind a link with a feedback token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cached_property
+from urllib.parse import parse_qsl
+
+import orjson
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from gateway.auth.feedback_tokens import FeedbackTokens
+from gateway.errors import BadInput, GatewayError, NotFound, TooLarge
+from gateway.feedback.rules import UpsertFeedback, UpsertRule, thumb_feedback
+from gateway.models.feedback import Feedback
+from gateway.models.filters import AllOf, Comparison, Op
+from gateway.models.principal import FeedbackScope, Principal
+from gateway.query import RequestReader
+from gateway.web.bodies import read_body
+from gateway.web.endpoint import Api, Endpoint
+
+FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
+
+MAX_COMMENT = 4000
+"""Longest comment, in characters."""
+MAX_FORM_BYTES = 64 * 1024
+"""Longest form: a character may be four bytes, and each of them three in a form."""
+MAX_FIELDS = 10
+
+
+class Thumb(StrEnum):
+    """The two votes that there are."""
+
+    UP = "up"
+    DOWN = "down"
+
+    @classmethod
+    def named(cls, name: str | None) -> Thumb | None:
+        """Return the thumb of that name, None if there is no such."""
+        return cls(name) if name in list(cls) else None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackForm:
+    """A filled form. `thumb` is None where neither was chosen.
+
+    Args:
+        comment: None where its field was not sent at all; empty where nothing was written.
+    """
+
+    thumb: Thumb | None
+    comment: str | None = None
+
+
+def read_form(content_type: str, body: bytes) -> FeedbackForm:
+    """Read what a form has sent.
+
+    Raises:
+        BadInput: it is no form, or not in UTF-8.
+        TooLarge: the comment is too long.
+    """
+    if content_type != FORM_CONTENT_TYPE:
+        raise BadInput(f"must be a form, {FORM_CONTENT_TYPE}; got {content_type}.", field="body")
+    try:
+        text = body.decode()
+        fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"))
+    except ValueError:
+        raise BadInput(f"must be a form in UTF-8 of at most {MAX_FIELDS} fields.", field="body") from None
+    comment = fields.get("comment")
+    if comment is not None:
+        comment = comment.replace("\r\n", "\n").strip()
+    if comment is not None and len(comment) > MAX_COMMENT:
+        raise TooLarge(f"may have {MAX_COMMENT:,} characters; got {len(comment):,}.", field="comment")
+    return FeedbackForm(Thumb.named(fields.get("vote")), comment)
+
+
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+    # The address opens something, so it is told to nobody and kept by no cache.
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+ERROR_HEADINGS = {
+    400: "That did not work",
+    401: "This link does not work",
+    404: "There is nothing here",
+    408: "That took too long",
+    413: "That was too long",
+    429: "That was a little fast",
+    503: "Your vote could not be kept",
+}
+OTHER_ERROR_HEADING = "Something went wrong"
+
+
+class FormPages:
+    """Draws the pages. They hold neither scripts nor anything from elsewhere, and allow none."""
+
+    def form(
+        self, chosen: FeedbackForm, requested_at_us: int | None, problem: str | None = None
+    ) -> web.Response:
+        """Return the form.
+
+        Args:
+            chosen: what is filled in already.
+            asked_at_us: when the answer was asked for, if that is known.
+            problem: what was wrong with the form as it was sent.
+        """
+        at = None if requested_at_us is None else datetime.fromtimestamp(requested_at_us // 1_000_000, UTC)
+        html = self._render("vote.html", chosen=chosen, at=at, problem=problem, max_comment=MAX_COMMENT)
+        return _html_response(html, status=400 if problem else 200)
+
+    def thanks(self, thumb: Thumb) -> web.Response:
+        """Return what is shown once a vote is kept."""
+        return _html_response(self._render("thanks.html", thumb=thumb))
+
+    def problem(self, error: GatewayError) -> web.Response:
+        """Draw an error as a page."""
+        # A message may quote a path with bytes that are no UTF-8.
+        message = str(error).encode(errors="replace").decode()
+        sentence = message[:1].upper() + message[1:]
+        heading = ERROR_HEADINGS.get(error.status, OTHER_ERROR_HEADING)
+        return _html_response(
+            self._render("problem.html", heading=heading, message=sentence), status=error.status
+        )
+
+    def style(self) -> web.Response:
+        """Return how all of them look."""
+        headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
+        return web.Response(text=self._render("style.css"), content_type="text/css", headers=headers)
+
+    @cached_property
+    def _templates(self) -> Environment:
+        return Environment(
+            loader=PackageLoader("gateway.ui"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def _render(self, name: str, **values: object) -> str:
+        return self._templates.get_template(name).render(values)
+
+
+def _html_response(html: str, *, status: int = 200) -> web.Response:
+    return web.Response(text=html, content_type="text/html", status=status, headers=PAGE_HEADERS)
+
+
+DIALECT = "page"
+"""What votes from the page have as their dialect in rows."""
+
+
+def feedback_form_api(upserts: UpsertRule, tokens: FeedbackTokens, requests: RequestReader) -> Api:
+    """Return the face of `/f`, for whoever has a link with a feedback token."""
+    return _FeedbackFormEndpoints(upserts, tokens, requests).api
+
+
+class _FeedbackFormEndpoints:
+    def __init__(self, upserts: UpsertRule, tokens: FeedbackTokens, requests: RequestReader) -> None:
+        self._upserts = upserts
+        self._tokens = tokens
+        self._requests = requests
+        self._pages = FormPages()
+        self.api = Api(
+            name=DIALECT,
+            prefixes=("/f",),
+            render_error=self._pages.problem,
+            endpoints=(
+                Endpoint(
+                    method="GET", path="/f/style.css", handler=self._send_style, role=None,
+                    summary="How the page for a vote looks",
+                ),
+                Endpoint(
+                    method="GET", path="/f/{token}", handler=self._show_form, role=None, failures=(401, 404, 503),
+                    summary="Ask whoever has this feedback token for a vote",
+                    description="A page with a form. Opening it votes for nothing, also with `?v=up` or "
+                    "`?v=down`, which choose a thumb beforehand.",
+                ),
+                Endpoint(
+                    method="POST", path="/f/{token}", handler=self._submit_form, role=None,
+                    failures=(400, 401, 404, 408, 413, 429, 503),
+                    summary="Vote with a feedback token",
+                    description="Takes the form of that page, `application/x-www-form-urlencoded`: `vote` is "
+                    "`up` or `down`, `comment` may be anything; without that field an earlier comment stays. The "
+                    "last vote stands.",
+                ),
+            ),
+        )  # fmt: skip
+
+    async def _show_form(self, request: web.Request, _: Principal) -> web.Response:
+        principal, scope = self._read_token(request)
+        earlier = await self._upserts.current(scope.request_id, principal)
+        thumb = Thumb.named(request.query.get("v")) or _thumb_of(earlier)
+        chosen = FeedbackForm(thumb, earlier.comment if earlier else None)
+        return self._pages.form(chosen, await self._requested_at_us(scope, principal.tenant))
+
+    async def _submit_form(self, request: web.Request, _: Principal) -> web.Response:
+        principal, scope = self._read_token(request)
+        submitted = read_form(request.content_type, await read_body(request, MAX_FORM_BYTES))
+        if submitted.thumb is None:
+            requested_at_us = await self._requested_at_us(scope, principal.tenant)
+            return self._pages.form(submitted, requested_at_us, problem="Please choose one of the two.")
+        comment = submitted.comment or None
+        if submitted.comment is None:
+            earlier = await self._upserts.current(scope.request_id, principal)
+            comment = earlier.comment if earlier else None
+        await self._upserts.upsert(
+            [_to_feedback(submitted.thumb, comment, scope)], principal, dialect=DIALECT
+        )
+        return self._pages.thanks(submitted.thumb)
+
+    async def _send_style(self, request: web.Request, _: Principal) -> web.Response:
+        return self._pages.style()
+
+    def _read_token(self, request: web.Request) -> tuple[Principal, FeedbackScope]:
+        if not self._tokens.is_on:
+            raise NotFound("this gateway takes no votes by link.")
+        principal = self._tokens.read(request.match_info["token"])
+        assert principal.scope is not None, "a feedback token always has a scope"
+        return principal, principal.scope
+
+    async def _requested_at_us(self, scope: FeedbackScope, tenant: str | None) -> int | None:
+        """When the request was made; None while it is not logged."""
+        ids = (
+            Comparison("request_id", Op.EQ, scope.request_id),
+            Comparison("trace_id", Op.EQ, scope.trace_id),
+        )
+        found = await self._requests.find(AllOf(ids), 1, None, tenant)
+        return found.records[0].started_at_us if found.records else None
+
+
+def _to_feedback(chosen: Thumb, comment: str | None, scope: FeedbackScope) -> UpsertFeedback:
+    raw = orjson.dumps({"vote": chosen, "comment": comment}).decode()
+    return thumb_feedback(scope.request_id, is_up=chosen is Thumb.UP, comment=comment, raw=raw)
+
+
+def _thumb_of(earlier: Feedback | None) -> Thumb | None:
+    if earlier is None or not earlier.value:
+        return None
+    return Thumb.UP if earlier.value > 0 else Thumb.DOWN

@@ -1,0 +1,102 @@
+"""Fields of log rows exported by other gateways, checked and converted to our units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Annotated, TypeVar
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from gateway.errors import BadInput
+from gateway.models.clock import to_us
+from gateway.models.ids import content_id
+from gateway.models.request import NANOUSD_PER_USD
+from gateway.web.bodies import abbreviate, parse_id, to_bad_input
+
+_END_US = to_us(datetime(3000, 1, 1))
+_INVALID_TIME = datetime.min
+_ORIGIN = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+
+
+def _time_us(value: object) -> int:
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else _INVALID_TIME
+    except ValueError:
+        at = _INVALID_TIME
+    at_us = to_us(at)
+    if not 0 <= at_us < _END_US:
+        raise ValueError(f"must be a time such as 2026-01-31T09:30:00.123Z; got {abbreviate(value)}")
+    return at_us
+
+
+TimeUs = Annotated[int, BeforeValidator(_time_us)]
+"""ISO 8601, as microseconds since the epoch; without a zone it is UTC."""
+Millis = Annotated[float, Field(ge=0, le=10**10)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Amount = Annotated[Decimal, Field(ge=0, le=10**9)]
+"""Money."""
+Id = Annotated[str, BeforeValidator(parse_id)]
+Status = Annotated[int, Field(ge=-999, le=999)]
+
+
+class ImportedRow(BaseModel):
+    """Base of a dialect's rows. Numbers may come as text; fields that are not named are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+RowModel = TypeVar("RowModel", bound=ImportedRow)
+
+
+def read_row(model: type[RowModel], row: Mapping[str, object], at: str = "") -> RowModel:
+    """Return a row as a model. What is null or empty is as if it were absent.
+
+    Args:
+        at: where it is, if it is part of another row; put before the names of its fields.
+
+    Raises:
+        BadInput: a field is missing or holds what it may not; names it.
+    """
+    given = {name: value for name, value in row.items() if value is not None and value != ""}
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise to_bad_input(error, at) from None
+
+
+def row_id(row: Mapping[str, object]) -> str:
+    """Return the id of a row that brings none, made from all that it holds."""
+    return content_id(encode_json(row, "row", orjson.OPT_SORT_KEYS))
+
+
+def body_bytes(value: object, field: str) -> bytes:
+    """Return the bytes of a body that is in a row as JSON, or as the text that it was.
+
+    Raises:
+        BadInput: it is nested too deeply to be written; names `field`.
+    """
+    if value is None:
+        return b""
+    return value.encode() if isinstance(value, str) else encode_json(value, field)
+
+
+def path_of_url(url: str) -> str:
+    """Return the path and query of a URL, or of what is only a path."""
+    return _ORIGIN.sub("", url)
+
+
+def to_nanousd(amount: Decimal, *, dollars: Decimal) -> int:
+    """Return an amount in nano-dollars, given what one of its units is in dollars."""
+    return int((amount * dollars * NANOUSD_PER_USD).to_integral_value(ROUND_HALF_EVEN))
+
+
+def encode_json(value: object, field: str, option: int = 0) -> bytes:
+    """Return a value as JSON. Raises BadInput, which names `field`, for what is nested too deeply."""
+    try:
+        return orjson.dumps(value, option=option)
+    except orjson.JSONEncodeError:
+        raise BadInput("is nested too deeply to be kept.", field=field) from None

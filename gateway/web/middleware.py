@@ -1,0 +1,342 @@
+"""Authentication, CORS, auditing and error responses around every endpoint of the APIs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from urllib.parse import unquote
+
+import structlog
+from aiohttp import web
+
+from gateway.auth.allowed_hosts import AllowedHosts
+from gateway.auth.api_keys import ApiKeys
+from gateway.auth.audit import SqlAudit
+from gateway.auth.feedback_tokens import FeedbackTokens
+from gateway.errors import (
+    BudgetExceeded,
+    Forbidden,
+    GatewayError,
+    LimitExceeded,
+    Overloaded,
+    QueryTimeout,
+    QuotaExceeded,
+    StoreUnavailable,
+    TooManyRequests,
+    Unauthorized,
+    UpgradeNotSupported,
+)
+from gateway.models.audit import AuditChannel, AuditEntry
+from gateway.models.ids import new_id
+from gateway.models.principal import (
+    CREDENTIAL_HEADERS,
+    CREDENTIAL_PARAMETERS,
+    OPEN_ACCESS,
+    Principal,
+    Role,
+    strip_scheme,
+)
+from gateway.web.bodies import IDEMPOTENCY_KEY, REQUEST_BODY, BodyLimits, RequestBody
+from gateway.web.endpoint import ANY_ROLE, Api, Endpoint
+from gateway.web.feedback import JOINED_HEADER
+
+TOKEN_HEADER = "x-gateway-feedback-token"
+"""Where a feedback token comes with a proxied response, and where it may come back."""
+
+
+def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") -> Principal:
+    """Find out who is calling.
+
+    Args:
+        query: the query in which a key may come too, as the caller wrote it.
+
+    Raises:
+        Unauthorized: keys are needed, and none that is known came.
+        Forbidden: there are no keys, and a page from elsewhere calls.
+    """
+    if keys.is_open:
+        if not keys.is_disabled:
+            _refuse_foreign_origins(headers, keys.allowed_hosts)
+        return OPEN_ACCESS
+    for name in CREDENTIAL_HEADERS:
+        value = headers.get(name)
+        if value is not None and (principal := keys.find(strip_scheme(value))):
+            return principal
+    for value in _credentials_in_query(query) if query else ():
+        if principal := keys.find(value):
+            return principal
+    raise Unauthorized(
+        "no valid gateway key came with this request.",
+        hint="Send one as x-portkey-api-key, or as Authorization: Bearer KEY.",
+    )
+
+
+def principal_of_feedback_token(headers: Mapping[str, str], tokens: FeedbackTokens) -> Principal | None:
+    """Return the caller that a feedback token stands for; None where none came, or where there are none at all.
+
+    It is looked for in its own header, then wherever a key may be, and counts before any key.
+
+    Raises:
+        Unauthorized: the token is not valid, or has expired.
+    """
+    if not tokens.is_on:
+        return None
+    if (token := headers.get(TOKEN_HEADER)) is not None:
+        return tokens.read(token)
+    values = (strip_scheme(headers.get(name, "")) for name in CREDENTIAL_HEADERS)
+    found = next(filter(tokens.is_token, values), None)
+    return None if found is None else tokens.read(found)
+
+
+def require_role(principal: Principal, role: Role | None) -> Principal:
+    """Return the caller if it may act in `role`; None stands for any key. Raises Forbidden if it may not."""
+    if principal.scope is not None:
+        raise Forbidden(
+            "a feedback token gives feedback on its own request, and may do nothing else.",
+            hint=f"This takes a key with the role {role}." if role else "This takes a key.",
+        )
+    if role is not None and not principal.has_role(role):
+        raise Forbidden(
+            f"the key {principal.name!r} may not do this.", hint=f"It takes a key with the role {role}."
+        )
+    return principal
+
+
+def _credentials_in_query(query: str) -> Iterator[str]:
+    for parameter in query.split("&"):
+        name, _, value = parameter.partition("=")
+        if name in CREDENTIAL_PARAMETERS:
+            yield unquote(value)
+
+
+def _refuse_foreign_origins(headers: Mapping[str, str], hosts: AllowedHosts) -> None:
+    host, origin = headers.get("Host"), headers.get("Origin")
+    if host is not None and not hosts.allows_host(host):
+        raise Forbidden(
+            f"without keys the gateway is not served as {host[:100]!r}, but as localhost and by its address only.",
+            field="Host",
+            hint="Make a key, or add the name to server.allowed_hosts.",
+        )
+    if origin is not None and not hosts.allows_origin(origin):
+        raise Forbidden(
+            f"without keys the gateway is not there for pages of {origin[:100]!r}.",
+            field="Origin",
+            hint="Make a key, or add the name of their host to server.allowed_hosts.",
+        )
+    # Browsers send no Origin with images, links and frames, but say this.
+    if origin is None and headers.get("Sec-Fetch-Site") == "cross-site":
+        raise Forbidden(
+            "without keys the gateway is not there for images, links and frames of other sites.",
+            field="Sec-Fetch-Site",
+            hint="Make a key, or use fetch() in a page whose host is in server.allowed_hosts.",
+        )
+
+
+ANY_ORIGIN = "*"
+
+MAX_AGE_SECONDS = 7200
+"""How long a browser may remember what it was told; Chromium does not do so for longer."""
+
+_ALLOW_ORIGIN = "Access-Control-Allow-Origin"
+_PREFLIGHT_HEADERS = {
+    "Access-Control-Allow-Methods": "POST",
+    "Access-Control-Allow-Headers": ", ".join(
+        (TOKEN_HEADER, *CREDENTIAL_HEADERS, "Content-Type", IDEMPOTENCY_KEY)
+    ),
+    "Access-Control-Max-Age": str(MAX_AGE_SECONDS),
+}
+
+
+class AllowedOrigins:
+    """Tells browsers what pages of other origins may do: nothing, unless their origin is here.
+
+    Args:
+        origins: as browsers write them, such as https://app.example.com, or `*` for all; may be replaced.
+    """
+
+    def __init__(self, origins: Collection[str] = ()) -> None:
+        self.origins = origins
+
+    def headers(self, request: web.Request) -> dict[str, str]:
+        """Return the fields to add to an answer."""
+        if not self.origins:
+            return {}
+        origin = ANY_ORIGIN if ANY_ORIGIN in self.origins else request.headers.get("Origin")
+        if origin is None or origin not in self.origins:
+            return {"Vary": "Origin"}
+        return {
+            _ALLOW_ORIGIN: origin,
+            "Access-Control-Expose-Headers": f"Retry-After, {JOINED_HEADER}",
+            "Vary": "Origin",
+        }
+
+    async def preflight(self, request: web.Request) -> web.Response:
+        """Answer a browser that asks whether a page may send what it wants to send."""
+        headers = self.headers(request)
+        terms = _PREFLIGHT_HEADERS if _ALLOW_ORIGIN in headers else {}
+        return web.Response(status=204, headers={**headers, **terms})
+
+
+log = structlog.get_logger("gateway.web")
+
+LIMIT_HEADERS = ("x-gateway-ratelimit-limit", "x-gateway-ratelimit-remaining", "x-gateway-ratelimit-reset")
+"""Fields that tell a caller how much its key may still use."""
+
+MAX_RETRY_AFTER_SECONDS = 60
+"""Longest wait that a caller with a used-up limit is asked for: there are clients that sleep for as long as they
+are told, whatever that is, and say nothing."""
+
+MAX_AUDITED_TARGET = 512
+"""How much of a path is kept in the audit log, in characters."""
+
+MAX_TOKEN_BODY_BYTES = 64 * 1024
+"""Longest body taken of callers with a feedback token, which may be anybody."""
+
+
+OnResponse = Callable[[str, str, int, float], None]
+
+
+class AuthMiddleware:
+    """Puts authentication and error drawing around the endpoints of faces.
+
+    Args:
+        tokens: the feedback tokens that some endpoints take; None: there are none.
+        origins: whose pages may call those endpoints; None: no other's.
+        auditor: writes down what only admins may do; None: nobody does.
+        on_answer: told of each answer by method, documented path, status and seconds.
+        bodies: how long callers may take for bodies, and how much those may hold.
+    """
+
+    def __init__(
+        self,
+        keys: ApiKeys,
+        tokens: FeedbackTokens | None = None,
+        origins: AllowedOrigins | None = None,
+        audit_log: SqlAudit | None = None,
+        on_answer: OnResponse | None = None,
+        bodies: BodyLimits | None = None,
+    ) -> None:
+        self.bodies = bodies or BodyLimits()
+        self._on_answer = on_answer
+        self._audit_log = audit_log
+        self._keys = keys
+        self._tokens = tokens or FeedbackTokens()
+        self._origins = origins or AllowedOrigins()
+
+    def add_routes(self, app: web.Application, api: Api) -> None:
+        """Register a face's endpoints, each with and without a trailing slash; those for GET for HEAD as well."""
+        for endpoint in api.endpoints:
+            handler = self._build_handler(api, endpoint)
+            for path in dict.fromkeys((endpoint.path, endpoint.path.rstrip("/") + "/")):
+                app.router.add_route(endpoint.method, path, handler)
+                if endpoint.method == "GET":
+                    app.router.add_route("HEAD", path, handler)
+                if endpoint.accepts_feedback_token:
+                    app.router.add_route("OPTIONS", path, self._origins.preflight)
+
+    def _build_handler(self, api: Api, endpoint: Endpoint):  # type: ignore[no-untyped-def]
+        async def handle(request: web.Request) -> web.StreamResponse:
+            started = time.monotonic()
+            body = request[REQUEST_BODY] = RequestBody(self.bodies)
+            try:
+                response = await answer(request)
+            finally:
+                body.release()
+            if self._on_answer is not None:
+                seconds = time.monotonic() - started
+                self._on_answer(request.method, endpoint.path_template, response.status, seconds)
+            if endpoint.accepts_feedback_token:
+                response.headers.update(self._origins.headers(request))
+            return response
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                principal = self._authenticate(request, endpoint)
+                if self._audit_log is None or not endpoint.is_audited:
+                    return await endpoint.handler(request, principal)
+                return await self._answer_audited(request, principal, endpoint, self._audit_log)
+            except GatewayError as error:
+                return error_response(api, error)
+            except (web.HTTPException, ConnectionError):
+                raise
+            except Exception:
+                # The path as it was asked for may hold a feedback token.
+                return error_response(api, log_unexpected_error(endpoint.path))
+
+        return handle
+
+    async def _answer_audited(
+        self, request: web.Request, principal: Principal, endpoint: Endpoint, audit_log: SqlAudit
+    ) -> web.StreamResponse:
+        target = endpoint.audited_target(request)
+        entry = AuditEntry(
+            actor=principal.name,
+            via=AuditChannel.API,
+            tenant=principal.tenant,
+            action=f"{endpoint.method} {endpoint.path_template}",
+            target=None if target is None else target[:MAX_AUDITED_TARGET],
+        )
+        async with audit_log.record(entry) as outcome:
+            response = await endpoint.handler(request, principal)
+            outcome.text = str(response.status)
+            return response
+
+    def _authenticate(self, request: web.Request, endpoint: Endpoint) -> Principal:
+        """Return who calls, if they may."""
+        if endpoint.role is None:
+            return OPEN_ACCESS
+        token_principal = principal_of_feedback_token(request.headers, self._tokens)
+        if token_principal is not None and endpoint.accepts_feedback_token:
+            request[REQUEST_BODY].max_bytes = MAX_TOKEN_BODY_BYTES
+            return token_principal
+        caller = token_principal or authenticate(request.headers, self._keys)
+        return require_role(caller, None if endpoint.role == ANY_ROLE else endpoint.role)
+
+
+def error_response(api: Api, error: GatewayError) -> web.Response:
+    """Draw an error in the face's shape, with the headers that its kind asks for."""
+    response = api.render_error(error)
+    response.headers.update(error_headers(error))
+    return response
+
+
+def error_headers(error: GatewayError) -> dict[str, str]:
+    """Return the header fields that an error of this kind comes with, whoever draws it."""
+    if isinstance(error, LimitExceeded):
+        return {**_retry_headers(error), **limit_headers(error.limit, "0", error.seconds_left)}
+    if isinstance(error, Overloaded | StoreUnavailable | TooManyRequests):
+        return {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, QueryTimeout):
+        return {"X-Should-Retry": "false"}
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": 'Bearer realm="gateway"'}
+    if isinstance(error, UpgradeNotSupported):
+        # What the caller writes from here on may be of the other protocol.
+        return {"Upgrade": "HTTP/1.1", "Connection": "upgrade, close"}
+    return {}
+
+
+def limit_headers(limit: str, remaining: str, seconds_left: int) -> dict[str, str]:
+    """Return the header fields that tell a caller how much its key may still use.
+
+    Args:
+        limit: as it is written in the configuration.
+        remaining: how much of its unit is left.
+        seconds_left: until its window ends.
+    """
+    return dict(zip(LIMIT_HEADERS, (limit, remaining, str(seconds_left)), strict=True))
+
+
+def _retry_headers(error: LimitExceeded) -> dict[str, str]:
+    resets = {"x-gateway-limit-resets-at": error.resets_at}
+    if isinstance(error, QuotaExceeded | BudgetExceeded):
+        # OpenAI's and Anthropic's SDKs raise at once then; without it they would try again.
+        return {"x-should-retry": "false", **resets}
+    return {"Retry-After": str(min(error.seconds_left, MAX_RETRY_AFTER_SECONDS)), **resets}
+
+
+def log_unexpected_error(path: str) -> GatewayError:
+    """Log the exception that is being handled and return the error to show for it, joined by an id."""
+    error_id = new_id()
+    log.exception("unexpected error", error_id=error_id, path=path)
+    return GatewayError("something went wrong in the gateway.", hint=f"Its log has more under {error_id}.")

@@ -1,0 +1,340 @@
+"""Facts of an exchange: its format is found, its bodies decoded and read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import orjson
+
+from gateway.models.exchange import Exchange, Outcome, declares_stream, first_value
+from gateway.models.ids import is_valid_id
+from gateway.models.request import Billing, Cost, Facts, Usage
+from gateway.wire import (
+    anthropic,
+    bedrock,
+    cohere,
+    dashscope,
+    embeddings,
+    ernie,
+    formats,
+    gemini,
+    gemini_interactions,
+    ollama,
+    openai_chat,
+    openai_media,
+    openai_responses,
+    replicate,
+    text_generation,
+)
+from gateway.wire.content_encoding import MAX_DECODED_BYTES, Decoded, decode
+from gateway.wire.event_streams import read_events
+from gateway.wire.formats import (
+    ENDED_EARLY,
+    RequestFacts,
+    ResponseFacts,
+    WireFormat,
+    WireMessage,
+    read_baggage,
+)
+from gateway.wire.json_fields import JsonObject, has_too_many_values, parse_object
+
+_FILE_PATH = re.compile(r"^(?:/|~/|\.{1,2}/|[A-Za-z]:[\\/])|[\\/].*\.(?:gguf|bin|safetensors|onnx)$")
+
+
+def without_provider_prefix(exchange: Exchange, model: str | None) -> str | None:
+    """Return the model that the provider was asked for, where the caller named both as `@provider/model`."""
+    if model is None or not exchange.path.startswith("/v1/"):
+        return model
+    return model.removeprefix(f"@{exchange.provider}/")
+
+
+def answering_model(request_facts: RequestFacts, response_facts: ResponseFacts) -> str | None:
+    """Return the model that answered. Servers of local models call it by the path of its file; what they were
+    asked for is its name then."""
+    name = response_facts.model
+    if (
+        name is not None
+        and request_facts.model is not None
+        and ("/" in name or "\\" in name)
+        and _FILE_PATH.search(name)
+    ):
+        return request_facts.model
+    return name
+
+
+FORMATS: Mapping[str, WireFormat] = MappingProxyType(
+    {
+        "chat.completions": openai_chat.FORMAT,
+        "chat.completions.retrieve": openai_chat.FORMAT,
+        "completions": openai_chat.FORMAT,
+        "responses": openai_responses.FORMAT,
+        "responses.compact": openai_responses.FORMAT,
+        "responses.retrieve": openai_responses.FORMAT,
+        "responses.count_tokens": formats.OPAQUE,
+        "embeddings": embeddings.FORMAT,
+        "rerank": embeddings.FORMAT,
+        "messages": anthropic.MESSAGES,
+        "messages.batches": anthropic.BATCHES,
+        "messages.batches.retrieve": anthropic.BATCHES,
+        "messages.batches.results": anthropic.BATCH_RESULTS,
+        "messages.count_tokens": formats.OPAQUE,
+        "images": openai_media.FORMAT,
+        "audio.transcriptions": openai_media.FORMAT,
+        "audio.translations": openai_media.FORMAT,
+        "audio.speech": openai_media.FORMAT,
+        "moderations": openai_media.FORMAT,
+        "ocr": openai_media.FORMAT,
+        "cohere.chat": cohere.FORMAT,
+        "cohere.generate": cohere.FORMAT,
+        "cohere.classify": cohere.FORMAT,
+        "cohere.embed": embeddings.FORMAT,
+        "dashscope.generation": dashscope.FORMAT,
+        "dashscope.tasks.retrieve": dashscope.FORMAT,
+        "watsonx.generation": text_generation.WATSONX,
+        "tgi.generate": text_generation.TGI,
+        "ernie.chat": ernie.FORMAT,
+        "predictions": replicate.FORMAT,
+        "predictions.retrieve": replicate.FORMAT,
+        "gemini.generate": gemini.FORMAT,
+        "gemini.embed": gemini.FORMAT,
+        "gemini.count_tokens": gemini.FORMAT,
+        "gemini.interactions": gemini_interactions.FORMAT,
+        "ollama.chat": ollama.FORMAT,
+        "ollama.generate": ollama.FORMAT,
+        "ollama.embed": ollama.EMBEDDINGS,
+        "bedrock.converse": bedrock.CONVERSE,
+        "bedrock.invoke": bedrock.INVOKE,
+        "bedrock.count_tokens": formats.OPAQUE,
+    }
+)
+"""Formats by endpoint, as `endpoint_of` names it. Any other endpoint is told by what its answer calls itself."""
+
+_RECOGNISED_FORMATS: tuple[WireFormat, ...] = (
+    anthropic.MESSAGES,
+    anthropic.BATCHES,
+    anthropic.BATCH_RESULTS,
+    openai_responses.FORMAT,
+    openai_chat.FORMAT,
+    embeddings.FORMAT,
+    openai_media.FORMAT,
+    cohere.FORMAT,
+    dashscope.FORMAT,
+    ernie.FORMAT,
+    text_generation.WATSONX,
+    text_generation.TGI,
+    gemini.FORMAT,
+    ollama.FORMAT,
+    bedrock.CONVERSE,
+)
+"""Formats that an answer may call itself; the first that recognises it is taken."""
+
+_SHARED_ENDPOINTS = frozenset({"cohere.chat", "cohere.generate", "tgi.generate"})
+"""Endpoints whose path is also that of a format of somebody else's, such as Writer's `/v1/chat`."""
+
+RETRIEVAL_SUFFIXES = (".retrieve", ".results")
+"""How endpoints end whose answers were given, or begun, by another request before."""
+
+_REQUEST_IDS = (b"x-request-id", b"request-id")
+_FIRST_ERROR_STATUS = 400
+_GATEWAY_FAILURES = frozenset({Outcome.UPSTREAM_ERROR, Outcome.GATEWAY_ERROR})
+
+
+CostOf = Callable[[Exchange, tuple[str | None, ...], Usage, Billing], Cost | None]
+"""Tells what an exchange cost, given what its model is called, the best name first."""
+
+
+def _no_cost(exchange: Exchange, models: tuple[str | None, ...], usage: Usage, billing: Billing) -> None:
+    return None
+
+
+def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
+    """Return what the bytes of an exchange say. Never raises what `cost_of` does not."""
+    request = decode(exchange.request_body, exchange.request_headers)
+    response = decode(exchange.response_body, exchange.response_headers)
+    request_message = WireMessage(exchange.path, exchange.request_headers, request.data)
+    answer = WireMessage(exchange.path, exchange.response_headers, response.data)
+    wire_format = _format_at(exchange.endpoint, answer.body) or format_of(
+        exchange.endpoint, answer.content_type, answer.body
+    )
+    request_facts = wire_format.read_request(request_message)
+    response_facts = wire_format.read_response(answer)
+    if exchange.response_size == 0 and _should_be_stream(exchange, wire_format):
+        response_facts = ResponseFacts(note=ENDED_EARLY, has_ended=False)
+    # Of what was packed the end may be missing too; not of what is more than is unpacked.
+    is_whole = len(exchange.response_body) == exchange.response_size and (
+        response.is_complete or 0 < len(response.data) < MAX_DECODED_BYTES
+    )
+    request_facts = replace(request_facts, model=without_provider_prefix(exchange, request_facts.model))
+    model, billing = (
+        answering_model(request_facts, response_facts),
+        _billing(exchange, request_facts, response_facts),
+    )
+    caller, baggage = request_facts.caller, read_baggage(exchange.request_headers)
+    return Facts(
+        requested_model=request_facts.model,
+        model=model,
+        usage=response_facts.usage,
+        cost=cost_of(exchange, (model, request_facts.model), response_facts.usage, billing),
+        response_id=response_facts.response_id,
+        finish_reason=response_facts.finish_reason,
+        user=caller.user or baggage.user,
+        session=caller.session or baggage.session,
+        previous_response_id=caller.previous_response_id,
+        note=_note(exchange, request, request_facts.note, response, response_facts.note),
+        billing=billing,
+        outcome=_outcome(exchange, response_facts, is_whole),
+        is_stream=_is_undeclared_stream(exchange, response_facts) or None,
+        other_response_ids=(*response_facts.other_ids, *_request_ids(exchange, response_facts)),
+        is_retrieval=exchange.endpoint.endswith(RETRIEVAL_SUFFIXES),
+    )
+
+
+def format_of(endpoint: str, content_type: str, body: bytes) -> WireFormat:
+    """Return the format of an answer: its endpoint's, or else the one that it calls itself."""
+    return (
+        _format_at(endpoint, body)
+        or _recognised_format(content_type, body)
+        or FORMATS.get(endpoint)
+        or formats.OPAQUE
+    )
+
+
+def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
+    """Return a streamed answer as the one JSON object that the provider would have sent unstreamed.
+
+    A stream that was cut gives what had arrived. None if the body is not a stream of a known format, holds
+    too much, or is nested too deeply to be written as JSON again. Never raises.
+
+    Args:
+        endpoint: as `endpoint_of` names it.
+        content_type: of the response.
+        body: of the response, its content-encoding undone (see `content.decode`).
+    """
+    if has_too_many_values(body):
+        return None
+    whole = format_of(endpoint, content_type, body).reassemble(content_type, body)
+    try:
+        orjson.dumps(whole)
+    except orjson.JSONEncodeError:
+        # orjson reads deeper than it writes, and whoever gets this will want to write it.
+        return None
+    return whole
+
+
+def _format_at(endpoint: str, body: bytes) -> WireFormat | None:
+    """The format of an endpoint; None where providers have several at its path, such that the answer tells."""
+    is_shared = endpoint in _SHARED_ENDPOINTS or (endpoint == "chat.completions" and b'"choices"' not in body)
+    return None if is_shared else FORMATS.get(endpoint)
+
+
+def _recognised_format(content_type: str, body: bytes) -> WireFormat | None:
+    opening = _first_object(content_type, body)
+    if opening is None:
+        return None
+    return next((known for known in _RECOGNISED_FORMATS if known.recognises(opening)), None)
+
+
+def _first_object(content_type: str, body: bytes) -> JsonObject | None:
+    """The answer, or the first object of a stream."""
+    if not body:
+        return None
+    stream = read_events(content_type, body)
+    if stream is None:
+        return parse_object(body) if body.lstrip()[:1] == b"{" else None
+    parsed = (parse_object(data) for _, data in stream.all_events)
+    return next((opening for opening in parsed if opening is not None), None)
+
+
+def _request_ids(exchange: Exchange, response_facts: ResponseFacts) -> Iterator[str]:
+    """The provider's own id of the request, which SDKs show too (`_request_id`)."""
+    for name in _REQUEST_IDS:
+        text = first_value(exchange.response_headers, name).decode("utf-8", "surrogateescape")
+        if text not in (response_facts.response_id, *response_facts.other_ids) and is_valid_id(text):
+            yield text
+            return
+
+
+def _billing(exchange: Exchange, request_facts: RequestFacts, response_facts: ResponseFacts) -> Billing:
+    if (
+        not request_facts.units
+        or response_facts.has_failed
+        or exchange.status is None
+        or exchange.status >= _FIRST_ERROR_STATUS
+    ):
+        return response_facts.billing
+    return replace(response_facts.billing, units={**request_facts.units, **response_facts.billing.units})
+
+
+def _outcome(exchange: Exchange, response_facts: ResponseFacts, is_whole: bool) -> Outcome | None:
+    """How it ended by what the answer says, which goes before what the connection showed.
+
+    A caller that leaves at a stream's last event, or at an error in it, as SDKs do, has missed nothing; and an
+    answer whose stop reason has come is not cut, whoever hung up first.
+    """
+    if (
+        exchange.status is None
+        or exchange.status >= _FIRST_ERROR_STATUS
+        or exchange.outcome in _GATEWAY_FAILURES
+    ):
+        return None
+    outcome = exchange.outcome
+    if response_facts.has_failed:
+        outcome = Outcome.PROVIDER_ERROR
+    elif response_facts.has_ended:
+        outcome = Outcome.COMPLETE
+    elif response_facts.has_ended is False and is_whole and outcome is Outcome.COMPLETE:
+        outcome = Outcome.UPSTREAM_TRUNCATED
+    return None if outcome is exchange.outcome else outcome
+
+
+def _should_be_stream(exchange: Exchange, wire_format: WireFormat) -> bool:
+    is_good = (
+        exchange.outcome is Outcome.COMPLETE
+        and (exchange.status or _FIRST_ERROR_STATUS) < _FIRST_ERROR_STATUS
+    )
+    return is_good and wire_format is not formats.OPAQUE and declares_stream(exchange.response_headers)
+
+
+def _is_undeclared_stream(exchange: Exchange, response_facts: ResponseFacts) -> bool:
+    return response_facts.has_ended is not None and not declares_stream(exchange.response_headers)
+
+
+def _note(
+    exchange: Exchange,
+    request: Decoded,
+    request_facts: str | None,
+    response: Decoded,
+    response_facts: str | None,
+) -> str | None:
+    if (
+        not (request_facts or response_facts)
+        and request.is_complete
+        and response.is_complete
+        and _is_kept(exchange)
+    ):
+        return None
+    notes = [
+        _note_on("request", request, exchange.request_body, exchange.request_size),
+        request_facts,
+        _note_on("response", response, exchange.response_body, exchange.response_size),
+        response_facts,
+    ]
+    return "; ".join([note for note in notes if note]) or None
+
+
+def _is_kept(exchange: Exchange) -> bool:
+    return (
+        len(exchange.request_body) == exchange.request_size
+        and len(exchange.response_body) == exchange.response_size
+    )
+
+
+def _note_on(which: str, decoded: Decoded, kept: bytes, size_bytes: int) -> str | None:
+    if len(kept) < size_bytes:
+        return f"{len(kept)} of {size_bytes} bytes of the {which} were kept"
+    if not decoded.is_complete:
+        return f"the {which} could not be decompressed to its end"
+    return None

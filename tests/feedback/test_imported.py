@@ -1,0 +1,126 @@
+"""Votes that were given elsewhere: entered once, at the time they were given, joined like any others."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from gateway.errors import Conflict, StoreUnavailable
+from gateway.feedback import FeedbackService
+from gateway.feedback.rules import UpsertFeedback, UpsertRule
+from gateway.feedback.service import (
+    find_missing_feedback,
+    imported_feedback,
+    imported_upsert,
+    insert_missing_feedback,
+)
+from gateway.models.feedback import Feedback, Kind, Target
+from gateway.models.principal import OPEN_ACCESS, Principal
+from gateway.store.base import Store
+from tests.feedback.samples import NORTH, exchange, vote
+
+LONG_AGO_US = 1_600_000_000_000_000
+
+THUMB = UpsertFeedback(
+    request_id="request-1", kind=Kind.THUMB, metric="rating", value=1.0, score=1.0, raw="{}"
+)
+
+
+def graded(name: str = "f1", subject_id: str = "trace-1", principal: Principal = OPEN_ACCESS) -> Feedback:
+    return imported_feedback(vote(subject_id, feedback_id=name), principal, "test", LONG_AGO_US)
+
+
+def thumb(principal: Principal = OPEN_ACCESS) -> Feedback:
+    return imported_upsert(THUMB, "trace-1", principal, "test", LONG_AGO_US)
+
+
+async def entry(store: Store, feedback_id: str) -> Feedback:
+    [found] = await store.feedback_by_ids([feedback_id])
+    return found
+
+
+async def test_a_past_vote_keeps_its_time_and_is_joined(store: Store) -> None:
+    await store.append([exchange()])
+
+    assert await insert_missing_feedback(store, [graded(), thumb()]) == 2
+
+    grade, thumbs_up = await store.feedback_by_ids(["f1", thumb().feedback_id])
+    assert (grade.created_at_us, grade.updated_at_us) == (LONG_AGO_US, LONG_AGO_US)
+    assert (grade.target, grade.trace_id, grade.score) == (Target.TRACE, "trace-1", 0.5)
+    assert (thumbs_up.target, thumbs_up.request_id) == (Target.REQUEST, "request-1")
+    assert None not in (grade.joined_at_us, thumbs_up.joined_at_us)
+
+
+async def test_a_past_vote_may_come_before_its_request(store: Store) -> None:
+    await insert_missing_feedback(store, [graded(subject_id="request-1")])
+
+    await store.append([exchange()])
+
+    found = await entry(store, "f1")
+    assert (found.target, found.request_id) == (Target.REQUEST, "request-1")
+
+
+async def test_entering_again_changes_nothing(store: Store) -> None:
+    given = [graded("f1"), thumb(), graded("f1"), graded("f2")]
+
+    assert await insert_missing_feedback(store, given) == 3
+    assert await find_missing_feedback(store, given) == []
+    assert await insert_missing_feedback(store, given) == 0
+    assert await insert_missing_feedback(store, []) == 0
+    assert (await entry(store, "f1")).version == 1
+
+
+async def test_what_was_said_since_then_stands(store: Store) -> None:
+    await store.append([exchange()])
+    down = replace(THUMB, value=-1.0, score=-1.0)
+    [live] = await UpsertRule(store, 3600).upsert([down], OPEN_ACCESS, dialect="test")
+
+    assert await insert_missing_feedback(store, [thumb()]) == 0
+    assert await entry(store, thumb().feedback_id) == live
+
+
+async def test_a_later_vote_revises_the_past_one(store: Store) -> None:
+    await store.append([exchange()])
+    await insert_missing_feedback(store, [thumb()])
+
+    [revised] = await UpsertRule(store, 3600).upsert([THUMB], OPEN_ACCESS, dialect="test")
+
+    assert (revised.feedback_id, revised.version) == (thumb().feedback_id, 2)
+    assert revised.created_at_us == LONG_AGO_US
+
+
+async def test_a_tenant_has_past_votes_of_its_own(store: Store) -> None:
+    await insert_missing_feedback(store, [thumb(), thumb(NORTH), graded(principal=NORTH)])
+
+    assert thumb().feedback_id != thumb(NORTH).feedback_id
+    assert (await entry(store, "f1")).tenant == "north"
+
+
+async def test_what_is_entered_from_several_sides_at_once_is_there_once(store: Store) -> None:
+    given = [graded(f"f{number}") for number in range(20)]
+
+    counts = await asyncio.gather(*(insert_missing_feedback(store, given[start:]) for start in (0, 5, 0, 10)))
+
+    assert sum(counts) == 20
+    assert {found.version for found in await store.feedback_by_ids([one.feedback_id for one in given])} == {1}
+
+
+async def test_an_id_that_was_used_here_is_left_alone(store: Store) -> None:
+    [given] = await FeedbackService(store).give([vote(feedback_id="f1")], OPEN_ACCESS, dialect="test")
+
+    assert await insert_missing_feedback(store, [graded("f1"), graded("f2")]) == 1
+    assert given.feedback_id == "f1"
+
+
+async def test_rivals_that_never_rest_make_it_unavailable_not_endless(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise Conflict("someone else was first.")
+
+    monkeypatch.setattr(store, "put_feedback", refuse)
+
+    with pytest.raises(StoreUnavailable, match="at once"):
+        await insert_missing_feedback(store, [graded()])

@@ -1,0 +1,60 @@
+"""The rule of erasing: within what a caller may see, and never while rows would come back."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.models.principal import OPEN_ACCESS, Principal, Role
+from gateway.models.request import ErasureScope
+from gateway.query.erasure import ErasureService
+
+FOUND = ErasureScope((1, 2), ("f",))
+
+
+class RememberingStore:
+    """Has the same of everybody, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str | None]] = []
+        self.erased: list[ErasureScope] = []
+
+    async def find_user_scope(self, user: str, tenant: str | None) -> ErasureScope:
+        self.asked.append(("user", user, tenant))
+        return FOUND
+
+    async def find_author_scope(self, author: str, tenant: str | None) -> ErasureScope:
+        self.asked.append(("author", author, tenant))
+        return FOUND
+
+    async def erase(self, belongings: ErasureScope, at_us: int) -> None:
+        self.erased.append(belongings)
+
+    async def compact(self) -> None:
+        raise AssertionError("nobody may be kept from writing")
+
+
+async def test_a_tenant_reaches_what_is_its_own() -> None:
+    store = RememberingStore()
+    eraser = ErasureService(store, lambda: False)
+    northern = Principal("ops", frozenset({Role.ADMIN}), tenant="north")
+    await eraser.find_user_scope("ann", northern)
+    await eraser.find_author_scope("ann", northern)
+    await eraser.find_user_scope("ann", OPEN_ACCESS)
+    assert store.asked == [("user", "ann", "north"), ("author", "ann", "north"), ("user", "ann", None)]
+    assert store.erased == []
+
+
+async def test_what_was_found_is_erased() -> None:
+    store = RememberingStore()
+    await ErasureService(store, lambda: False).erase(FOUND)
+    assert store.erased == [FOUND]
+
+
+async def test_nothing_is_erased_while_rows_wait_outside_the_store() -> None:
+    store = RememberingStore()
+    with pytest.raises(StoreUnavailable, match="would come back") as refused:
+        await ErasureService(store, lambda: True).erase(FOUND)
+    assert refused.value.hint is not None
+    assert "/readyz" in refused.value.hint
+    assert store.erased == []

@@ -1,0 +1,42 @@
+"""Past hours and days are summed up without being asked."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.query import metrics as module
+from gateway.query import rollup_job
+
+
+class Watched:
+    """Counts how often it is asked to roll up; at first it cannot."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Semaphore(0)
+        self.times = 0
+        self.failures: list[Exception] = [StoreUnavailable("not now."), RuntimeError("nor now")]
+
+    async def roll_up(self, at_us: int) -> int:
+        self.asked.release()
+        self.times += 1
+        if self.failures:
+            raise self.failures.pop()
+        return 1
+
+
+async def test_it_goes_on_for_as_long_as_it_runs_whatever_the_store_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "ROLLUP_INTERVAL_SECONDS", 0.001)
+    watched = Watched()
+    rolling = rollup_job(watched)
+    rolling.start()
+    for _ in range(4):
+        await asyncio.wait_for(watched.asked.acquire(), 5)
+    await rolling.close()
+    times = watched.times
+    await asyncio.sleep(0.02)
+    assert watched.times == times
