@@ -1,7 +1,7 @@
 """Portkey's filters of requests, which it calls generations: each name, and the condition that its value means.
 
 The same names stand in the JSON of exports and in the query strings of analytics, where every value is a text.
-The table in docs/portkey-logs.md says the same.
+The table in docs/portkey.md says the same.
 
 Source: GenerationsFilterSchema and the query parameters of /analytics in https://github.com/Portkey-AI/openapi.
 """

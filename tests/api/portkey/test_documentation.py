@@ -16,7 +16,7 @@ from gateway.api.portkey.logs.schema import AnalyticsMetrics
 from gateway.domain.export import ExportStatus
 
 UNUSED: Any = None
-PAGE = (Path(__file__).parents[3] / "docs/portkey-logs.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs/portkey.md").read_text()
 
 
 @pytest.mark.parametrize("name", [*COLUMNS, *CONDITIONS, *ExportStatus, "page_size", "current_page"])

@@ -1,6 +1,6 @@
 """What is asked for: from a query string to a question, and the parameters that it may hold.
 
-Most of them are filters, which `generations.py` translates; `docs/portkey-analytics.md` has them all.
+Most of them are filters, which `generations.py` translates; `docs/portkey.md` has them all.
 """
 
 from __future__ import annotations
