@@ -31,7 +31,8 @@ KEY = {"x-portkey-api-key": GATEWAY_KEY}
 def block(heading: str, language: str, number: int = 0) -> str:
     """Return a block of code under a heading of the page."""
     section = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    return [code for found, code in BLOCK.findall(section) if found == language][number]
+    blocks: list[tuple[str, str]] = BLOCK.findall(section)
+    return [code for found, code in blocks if found == language][number]
 
 
 def run(gateway: RunningGateway, *command: str) -> subprocess.CompletedProcess[str]:
@@ -60,7 +61,11 @@ def filled(demo: RunningGateway) -> RunningGateway:
     for number in range(3):
         httpx.post(
             f"{demo.url}/v1/chat/completions",
-            headers={**KEY, "x-portkey-trace-id": f"table-{number}", "x-portkey-metadata": '{"team": "blue"}'},
+            headers={
+                **KEY,
+                "x-portkey-trace-id": f"table-{number}",
+                "x-portkey-metadata": '{"team": "blue"}',
+            },
             json={"model": "demo-chat", "messages": [{"role": "user", "content": QUESTION}]},
         ).raise_for_status()
         read_trace(demo, f"table-{number}")
@@ -131,7 +136,9 @@ def test_datasette_shows_new_rows_and_the_text_of_bodies(filled: RunningGateway)
 
         def answers() -> list[str]:
             try:
-                reply = httpx.get(f"{url}/gateway.json", params={"sql": sql, "_shape": "array"}, trust_env=False)
+                reply = httpx.get(
+                    f"{url}/gateway.json", params={"sql": sql, "_shape": "array"}, trust_env=False
+                )
             except httpx.TransportError:
                 return []
             return [row["answer"] for row in reply.raise_for_status().json()]
