@@ -5,5 +5,5 @@ from outside, through sockets and /proc; only the store is also measured, and fi
 Linux and a C compiler; nginx, npm and pip for those to compare with.
 
 A further contestant is a module in `peers` and an entry in `contestants.py`. A further figure is a module that
-returns rows, with a task in `tasks.py`, a table in `tables.py` and a section in docs/performance.md.
+returns rows, with a task in `tasks.py`, a table in `tables.py` and a section in benchmarks/results/performance.md.
 """

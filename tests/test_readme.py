@@ -20,7 +20,11 @@ from tests.log_reader import eventually, query
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "examples/README.md", *ROOT.glob("docs/**/*.md")]
+    [
+        *(ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md", "examples/README.md")),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("benchmarks/results/*.md"),
+    ]
 )
 
 DEFAULT_URL = "http://127.0.0.1:8787"
@@ -28,6 +32,8 @@ PATIENCE_SECONDS = 60
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+HEADING_LINK = re.compile(r"\]\(([^)#\s]*)#([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 CHANGING = (
     (re.compile(r"chatcmpl-[0-9a-f]{24}"), "chatcmpl-ID"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
@@ -104,6 +110,23 @@ def test_the_configuration_is_one_that_the_gateway_takes(tmp_path: Path) -> None
 def test_links_to_files_lead_somewhere(page: Path) -> None:
     targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_to_headings_lead_to_one(page: Path) -> None:
+    targets = [target for target in HEADING_LINK.findall(page.read_text()) if "://" not in target[0]]
+    missing = [
+        (file, anchor)
+        for file, anchor in targets
+        if anchor not in anchors(page.parent / file if file else page)
+    ]
+    assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that a Markdown page's headings get, code left out."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(text)}
 
 
 def test_every_page_is_in_the_index() -> None:

@@ -11,8 +11,8 @@ from benchmarks.processes import Failed
 from benchmarks.report import replace_section
 from benchmarks.tables import TABLES
 
-DOCS = Path(__file__).parent.parent.parent / "docs"
-PAGES = [DOCS / name for name in ("performance.md", "scale.md", "postgresql.md")]
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+PAGES = [RESULTS / name for name in ("performance.md", "scale.md", "postgresql.md")]
 DOCUMENT = "# Title\n\n<!-- one -->\nold\n<!-- /one -->\n\nbetween\n\n<!-- two -->\n<!-- /two -->\n"
 
 

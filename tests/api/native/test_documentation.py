@@ -11,7 +11,7 @@ from gateway.store.base import Store
 from .served import face_over
 
 DOCS = Path(__file__).parents[3] / "docs"
-REFERENCE = ("api.md", "figures.md", "erasure.md")
+REFERENCE = ("api.md", "analytics.md", "data.md", "feedback.md", "keys.md")
 
 
 async def test_the_document_and_its_page_are_open_to_all(url: str) -> None:

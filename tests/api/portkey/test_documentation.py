@@ -15,7 +15,7 @@ from gateway.api.portkey.logs import LogEndpoints
 from gateway.models.export import ExportStatus
 
 UNUSED: Any = None
-PAGE = (Path(__file__).parents[3] / "docs/portkey-logs.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs/portkey.md").read_text()
 
 
 @pytest.mark.parametrize("name", [*COLUMNS, *CONDITIONS, *ExportStatus, "page_size", "current_page"])

@@ -15,7 +15,7 @@ from .contract import ANSWERS, assert_conforms
 from .filling import fill, has_figures
 from .served import MORNING, Served
 
-PAGE = Path(__file__).parents[4] / "docs/portkey-analytics.md"
+PAGE = Path(__file__).parents[4] / "docs/portkey.md"
 
 
 async def test_an_empty_store_answers_in_full(served: Served) -> None:
