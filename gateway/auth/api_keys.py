@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 from gateway.auth.allowed_hosts import AllowedHosts
@@ -36,31 +36,27 @@ def hash_token(token: str) -> str:
 
 
 class ApiKeys:
-    """The keys that open this gateway.
+    """The keys of the configuration and of the store.
 
     Args:
-        configured: principals of the configuration by the SHA-256 of their token.
-        store: where keys made at run time are.
-        is_off: whether nobody needs a key, even if there are some.
-        open_to: under which names the gateway may be called while nobody needs one because there is none.
+        configured: returns the principals of the configuration by the SHA-256 of their key.
+        is_disabled: whether nobody needs a key because the configuration says so.
+        allowed_hosts: returns the names under which the gateway may be called while there are no keys.
     """
 
     def __init__(
         self,
-        configured: dict[str, Principal],
+        configured: Callable[[], Mapping[str, Principal]],
         store: KeyStore,
         *,
         is_disabled: bool = False,
-        allowed_hosts: AllowedHosts | None = None,
+        allowed_hosts: Callable[[], AllowedHosts] = AllowedHosts,
     ) -> None:
-        self.allowed_hosts = allowed_hosts or AllowedHosts()
-        self._configured = configured
+        self.allowed_hosts = allowed_hosts
+        self.configured = configured
         self._stored: dict[str, Principal] = {}
         self._store = store
         self.is_disabled = is_disabled
-        """Whether nobody needs a key because the configuration says so."""
-        self.version = 0
-        """Changes whenever the keys do."""
 
     @property
     def is_open(self) -> bool:
@@ -72,7 +68,7 @@ class ApiKeys:
         if self._is_empty:
             return None
         digest = hash_token(token)
-        for keys in (self._configured, self._stored):
+        for keys in self.key_sets():
             for known, principal in keys.items():
                 if hmac.compare_digest(known, digest):
                     return principal
@@ -81,16 +77,15 @@ class ApiKeys:
     def sources(self) -> dict[Principal, KeySource]:
         """Return the callers whose keys open this gateway, and where the key of each is kept."""
         stored = dict.fromkeys(self._stored.values(), KeySource.STORE)
-        return dict.fromkeys(self._configured.values(), KeySource.FILE) | stored
+        return dict.fromkeys(self.configured().values(), KeySource.FILE) | stored
 
     @property
     def _is_empty(self) -> bool:
-        return not (self._configured or self._stored)
+        return not (self.configured() or self._stored)
 
-    def replace_configured(self, configured: dict[str, Principal]) -> None:
-        """Take over the keys of a reloaded configuration."""
-        self._configured = configured
-        self.version += 1
+    def key_sets(self) -> tuple[Mapping[str, Principal], Mapping[str, Principal]]:
+        """Return the configured and the stored keys; each is another object once it has changed."""
+        return self.configured(), self._stored
 
     async def refresh(self) -> None:
         """Read again which keys the store holds."""
@@ -101,7 +96,6 @@ class ApiKeys:
         }
         if stored != self._stored:
             self._stored = stored
-            self.version += 1
 
 
 def key_refresh_task(keys: ApiKeys) -> PeriodicTask:

@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
@@ -22,21 +23,15 @@ _NO_ROLES: frozenset[Role] = frozenset()
 
 
 class FeedbackTokens:
-    """Issues feedback tokens and reads them. Off, as it is at first, while it has no secrets."""
+    """Issues feedback tokens and reads them; there are none while there are no secrets."""
 
-    def __init__(self) -> None:
-        self._secrets: tuple[_SigningKey, ...] = ()
-        self._ttl_seconds = 0
+    def __init__(self, keys: Callable[[], TokenKeys] | None = None) -> None:
+        self.keys = keys or TokenKeys
 
     @property
     def is_on(self) -> bool:
         """Whether there are tokens at all."""
-        return bool(self._secrets)
-
-    def replace_secrets(self, secrets: Sequence[str], ttl_seconds: int) -> None:
-        """From now on sign with the first of these secrets, and know the signatures of all of them."""
-        self._secrets = tuple(map(_SigningKey, secrets))
-        self._ttl_seconds = ttl_seconds
+        return bool(self.keys().secrets)
 
     def issue(self, scope: FeedbackScope, tenant: str | None, key_name: str | None) -> bytes:
         """Return a new token.
@@ -46,8 +41,9 @@ class FeedbackTokens:
             tenant: whose request that is.
             key_name: the key that the request came with.
         """
-        secret = self._secrets[0]
-        expires_at = int(time.time()) + self._ttl_seconds
+        keys = self.keys()
+        secret = keys.secrets[0]
+        expires_at = int(time.time()) + keys.ttl_seconds
         claims = orjson.dumps((expires_at, scope.trace_id, scope.request_id, tenant, key_name))
         signed = secret.prefix + _encode(claims)
         return signed + b"." + secret.sign(signed)
@@ -63,7 +59,7 @@ class FeedbackTokens:
             Unauthorized: no secret that is known has signed it as it is, or it has expired.
         """
         signed, _, mac = token.encode("utf-8", "surrogateescape").rpartition(b".")
-        if not any(secret.has_signed(signed, mac) for secret in self._secrets):
+        if not any(secret.has_signed(signed, mac) for secret in self.keys().secrets):
             raise Unauthorized(
                 "the feedback token is not valid.",
                 hint="It may have been cut off, or be from another gateway.",
@@ -92,6 +88,18 @@ class _SigningKey:
         keyed = self._keyed.copy()
         keyed.update(text)
         return keyed.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeys:
+    """The secrets of which the first signs and all are accepted, and how long a token is valid."""
+
+    secrets: tuple[_SigningKey, ...] = ()
+    ttl_seconds: int = 0
+
+    @classmethod
+    def from_secrets(cls, secrets: Sequence[str], ttl_seconds: int) -> TokenKeys:
+        return cls(tuple(map(_SigningKey, secrets)), ttl_seconds)
 
 
 def _encode(data: bytes) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -234,10 +234,10 @@ class RateLimiter:
     I.371), so memory is bounded.
 
     Args:
-        votes_a_minute: may be changed while votes come in.
+        feedback_per_minute: returns how many entries a caller may give in a minute.
     """
 
-    def __init__(self, feedback_per_minute: int) -> None:
+    def __init__(self, feedback_per_minute: Callable[[], int]) -> None:
         self.feedback_per_minute = feedback_per_minute
         self._refilled_at_ns: OrderedDict[Principal, int] = OrderedDict()
 
@@ -248,7 +248,7 @@ class RateLimiter:
             TooManyRequests: it may not give so many now; says when it may.
             TooLarge: it may never give so many at once.
         """
-        most = self.feedback_per_minute
+        most = self.feedback_per_minute()
         if entry_count > most:
             raise TooLarge(
                 f"holds {entry_count:,} votes; a feedback token may give {most:,} a minute.", field="body"

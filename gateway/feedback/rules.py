@@ -161,7 +161,7 @@ class UpsertRule:
     """Keeps one entry for each request, author and metric: what was said last, by whatever id of the request.
 
     A vote on a request that is not logged waits for it, as all feedback does. Only an id that tells its own
-    age is refused when that is more than `orphan_window_seconds` and nothing of that name is logged.
+    age is refused when that is more than `orphan_window` seconds and nothing of that name is logged.
 
     Votes that came before their request, by different ids of it or by callers of different tenancy, are
     entries of their own until the author votes again; then the last one stands and the others are withdrawn.
@@ -174,13 +174,13 @@ class UpsertRule:
     def __init__(
         self,
         store: FeedbackStore,
-        orphan_window_seconds: float,
+        orphan_window: Callable[[], float],
         check_rate: RateCheck = no_rate_limit,
         on_stored: OnStored = ignore_stored,
     ) -> None:
         self._store = store
         self._on_stored = on_stored
-        self.orphan_window_seconds = orphan_window_seconds
+        self._orphan_window = orphan_window
         self._check_rate = check_rate
 
     async def upsert(
@@ -264,7 +264,7 @@ class UpsertRule:
 
     def _refuse_expired(self, request_id: str) -> None:
         made_at_us = _uuid7_time_us(request_id)
-        if made_at_us is not None and now_us() - made_at_us > self.orphan_window_seconds * 1e6:
+        if made_at_us is not None and now_us() - made_at_us > self._orphan_window() * 1e6:
             raise NotFound("Request not found")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -83,6 +84,22 @@ CLIENT_GONE_STATUS = 499
 LogPolicy = Callable[[Principal, Provider], PayloadPolicy]
 
 
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """What a reload of the configuration replaces.
+
+    Args:
+        policy_of: returns how much of a request is kept.
+        max_in_flight: None: no limit.
+        body_timeout_seconds: longest pause between two pieces of a request body.
+    """
+
+    router: Router
+    policy_of: LogPolicy
+    max_in_flight: int | None
+    body_timeout_seconds: float
+
+
 @value_class()
 class _ProxiedRequest:
     """A request that has found its provider.
@@ -108,13 +125,10 @@ class Proxy:
     Args:
         tokens: issues the feedback token that each answer carries, if there are any.
         allowances: counts what callers use, and says when one has used up what it may.
-        router: which provider a request is for; may be replaced while requests are in flight.
-        policy_of: what of a request may be kept.
+        current: returns the settings of the latest configuration.
         limit_bytes: how much of each body is kept.
         access_log: has a line for what is refused before a provider is chosen.
         admit: raises StoreUnavailable where requests are to be refused because they could not be logged.
-        in_flight: counts those under way, and says when there are enough.
-        patience_seconds: how long callers may take for each piece of a body.
     """
 
     def __init__(
@@ -123,20 +137,15 @@ class Proxy:
         keys: ApiKeys,
         tokens: FeedbackTokens,
         quotas: Quotas,
-        router: Router,
+        current: Callable[[], ProxySettings],
         upstream: Upstream,
         recorder: Recorder,
-        policy_of: LogPolicy,
         limit_bytes: int,
         access_log: AccessLog,
         admit: Callable[[], None],
-        in_flight: InFlight,
-        body_timeout_seconds: float,
     ) -> None:
-        self.router = router
-        self.policy_of = policy_of
-        self.in_flight = in_flight
-        self.body_timeout_seconds = body_timeout_seconds
+        self.in_flight = InFlight()
+        self._current = current
         self.refused: Counter[tuple[str, str]] = Counter()
         """How many requests were refused before they had a provider, by the name of their key and the code of the
         error; no name where no key was known."""
@@ -154,7 +163,7 @@ class Proxy:
         """Answer a request: find out what it is and whom it is for, then forward it."""
         identity = principal = None
         try:
-            if request.method == "HEAD" and self.router.is_root(request.raw_path):
+            if request.method == "HEAD" and self._current().router.is_root(request.raw_path):
                 return web.Response()
             head = sort_headers(request.raw_headers)
             identity = read_identity(head, request.headers.get("traceparent"))
@@ -164,12 +173,12 @@ class Proxy:
             require_role(principal, Role.PROXY)
             if head.wants_websocket and request.method == "GET":
                 raise _no_websocket()
-            self.in_flight.refuse_beyond_limit()
+            self.in_flight.refuse_beyond(self._current().max_in_flight)
             self._admit()
             endpoint = endpoint_of(request.raw_path)
             usage = self._quotas.admit(principal) if is_model_call(request.method, endpoint) else None
             choice = read_provider_choice(head)
-            target = self.router.plan(request.raw_path, *choice)
+            target = self._current().router.plan(request.raw_path, *choice)
         except GatewayError as error:
             endpoint = endpoint_of(request.raw_path)
             name = None if principal is None else principal.name
@@ -228,7 +237,7 @@ class Proxy:
             send_continue(request)
         try:
             body = await read_request_body(
-                request, call.capture.request_body, self.body_timeout_seconds, _buffer_bytes(call)
+                request, call.capture.request_body, self._current().body_timeout_seconds, _buffer_bytes(call)
             )
         except BaseException:
             if call.may_name_provider:
@@ -253,15 +262,16 @@ class Proxy:
     def _destination_in_model(self, call: _ProxiedRequest, body: bytes) -> Destination | None:
         """Return where a request goes whose model names another provider; None where it names none."""
         name = provider_in_model(body)
-        named = None if name is None else self.router.plan_by_name(call.request.raw_path, name)
+        named = None if name is None else self._current().router.plan_by_name(call.request.raw_path, name)
         if named is not None:
             call.capture.provider = named.provider.name
-            call.capture.payloads = self.policy_of(call.principal, named.provider)
+            call.capture.payloads = self._current().policy_of(call.principal, named.provider)
         return named
 
     def _strictest_policy(self, caller: Principal) -> PayloadPolicy:
         """Return what may be kept of a body that broke off before it named a provider: it may be for any."""
-        return strictest_policy(self.policy_of(caller, provider) for provider in self.router.providers)
+        current = self._current()
+        return strictest_policy(current.policy_of(caller, provider) for provider in current.router.providers)
 
     def _prepare_head(self, call: _ProxiedRequest, destination: Destination) -> tuple[str, RawHeaders]:
         """Return the request target and the header fields for a provider."""
@@ -314,7 +324,7 @@ class Proxy:
             method=request.method,
             path=path_to_log(request.raw_path, self._find_credentials),
             client_retry=head.client_retry,
-            payloads=self.policy_of(principal, target.provider),
+            payloads=self._current().policy_of(principal, target.provider),
             opt_out=opt_out,
             limit_bytes=self._limit_bytes,
             request_headers=request.raw_headers,

@@ -11,25 +11,20 @@ from gateway.errors import Overloaded
 
 
 class InFlight:
-    """The tasks that forward a request each. `is_draining` once no more of them are wanted.
+    """The tasks that forward a request each. `is_draining` once no more of them are wanted."""
 
-    Args:
-        most: how many there may be at once, None for any number; may be changed at any time.
-    """
-
-    def __init__(self, max_requests: int | None = None) -> None:
-        self.max_requests = max_requests
+    def __init__(self) -> None:
         self.is_draining = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def refuse_beyond_limit(self) -> None:
+    def refuse_beyond(self, max_requests: int | None) -> None:
         """Raise Overloaded if there are as many as there may be."""
-        if self.max_requests is not None and len(self._tasks) >= self.max_requests:
+        if max_requests is not None and len(self._tasks) >= max_requests:
             raise Overloaded(
-                f"{self.max_requests:,} requests are under way, as many as this gateway takes at once.",
+                f"{max_requests:,} requests are under way, as many as this gateway takes at once.",
                 hint="Send it again soon.",
             )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import structlog
@@ -25,11 +25,11 @@ class AccessLog:
     """Writes the lines. Their text is what a request was and how it ended: no query, no header, no body.
 
     Args:
-        mode: which requests get a line; may be replaced at any time.
+        mode: returns which requests get a line.
     """
 
-    def __init__(self, mode: AccessLogMode) -> None:
-        self.mode = mode
+    def __init__(self, mode: Callable[[], AccessLogMode]) -> None:
+        self._mode = mode
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
         """Write the line of a proxied request whose facts are known."""
@@ -77,7 +77,8 @@ class AccessLog:
             self._write(method, route, status, is_failure=is_failure, known={"ms": int(seconds * 1000)})
 
     def _wants(self, *, is_failure: bool) -> bool:
-        return self.mode == "all" or (is_failure and self.mode == "failures")
+        mode = self._mode()
+        return mode == "all" or (is_failure and mode == "failures")
 
     def _write(
         self, method: str, path: str, status: int | str, *, is_failure: bool, known: Mapping[str, object]

@@ -127,14 +127,13 @@ class LogIngestionService:
     Args:
         store: where they are kept.
         interpreter: is handed what was stored.
-        policy_of: may be replaced at any time.
         limit_bytes: how much of each body is kept.
     """
 
     def __init__(
         self, store: LogStore, interpreter: Interpreter, policy_of: LogPolicy, limit_bytes: int
     ) -> None:
-        self.policy_of = policy_of
+        self._policy_of = policy_of
         self._store = store
         self._interpreter = interpreter
         self._limit_bytes = limit_bytes
@@ -178,7 +177,7 @@ class LogIngestionService:
 
     def _apply_policy(self, exchange: Exchange, principal: Principal) -> Exchange:
         """What may be kept of an exchange, and whose it is."""
-        policy = self.policy_of(principal, exchange.provider)
+        policy = self._policy_of(principal, exchange.provider)
         entry = replace(
             exchange,
             tenant=principal.tenant,

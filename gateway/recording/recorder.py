@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -134,11 +134,15 @@ RENEW_SECONDS = 5.0
 
 
 class ClaimRenewal:
-    """Renews a claim, and tells the interpreter of what was taken over by it."""
+    """Renews the claim on worker slots.
 
-    def __init__(self, claim: WorkerSlots, interpreter: Interpreter) -> None:
+    Args:
+        on_takeover: called once rows of another process were taken over.
+    """
+
+    def __init__(self, claim: WorkerSlots, on_takeover: Callable[[], None]) -> None:
         self._claim = claim
-        self._interpreter = interpreter
+        self._on_takeover = on_takeover
         self._renewing = PeriodicTask(
             "inheriting",
             self._renew,
@@ -158,7 +162,7 @@ class ClaimRenewal:
     async def _renew(self) -> None:
         if taken := await asyncio.to_thread(self._claim.renew):
             log.info("rows of a process that is no more were taken over", rows=taken)
-            self._interpreter.expect_leftovers()
+            self._on_takeover()
 
 
 GATHER_SECONDS = 0.001

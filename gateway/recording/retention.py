@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from gateway.errors import StoreUnavailable
@@ -21,10 +23,10 @@ class RetentionJob:
     as it runs.
 
     Args:
-        days: for how long things are kept; None: for ever. May be changed by `keep_for`.
+        days: returns for how many days requests are kept; None: without limit.
     """
 
-    def __init__(self, store: RetentionStore, days: int | None) -> None:
+    def __init__(self, store: RetentionStore, days: Callable[[], int | None]) -> None:
         self.rows_expired = 0
         """How many requests were deleted."""
         self._store = store
@@ -40,9 +42,8 @@ class RetentionJob:
         """Begin, with what has become too old while nobody looked."""
         self._task.start()
 
-    def set_days(self, days: int | None) -> None:
-        """Keep things for so many days from now on."""
-        self._days = days
+    def run_now(self) -> None:
+        """Delete what is too old now."""
         self._task.run_now()
 
     async def create_partitions(self) -> None:
@@ -60,9 +61,10 @@ class RetentionJob:
 
     async def _run_once(self) -> None:
         await self.create_partitions()
-        if self._days is None:
+        days = self._days()
+        if days is None:
             return
-        expired = await self._store.expire(retention_start_us(now_us(), self._days))
+        expired = await self._store.expire(retention_start_us(now_us(), days))
         self.rows_expired += expired.requests
         if expired:
             log.info("deleted what was too old", requests=expired.requests, feedback=expired.feedback)

@@ -133,7 +133,7 @@ class HttpServer:
     async def drain(self) -> None:
         """Stop accepting, and give what is in flight its time. Left alone, aiohttp would read uploads no more."""
         loop = asyncio.get_running_loop()
-        seconds = self.gateway.config.server.drain_seconds
+        seconds = self.gateway.runtime.config.server.drain_seconds
         ends_at = loop.time() + seconds
         for site in self._runner.sites:
             await site.stop()
@@ -151,7 +151,7 @@ class HttpServer:
         itself waits for ever for the first; those that come after it have KEEPALIVE_SECONDS."""
         idle_before: set[RequestHandler] = set()
         while True:
-            await asyncio.sleep(self.gateway.config.server.read_timeout)
+            await asyncio.sleep(self.gateway.runtime.config.server.read_timeout)
             assert self._runner.server is not None
             idle = {each for each in self._runner.server.connections if not each._request_count}
             for connection in idle_before & idle:
@@ -167,9 +167,7 @@ async def open_http_server(config: Config, worker: WorkerContext) -> AsyncIterat
         GatewayError: the configuration cannot be used as it is.
         OSError: a file cannot be read.
     """
-    gateway = await open_gateway(config, worker)
-    try:
-        await gateway.start()
+    async with open_gateway(config, worker) as gateway:
         if gateway.keys.is_open:
             require_keys(config)
         http_server = HttpServer(gateway, await _start_runner(gateway))
@@ -178,14 +176,12 @@ async def open_http_server(config: Config, worker: WorkerContext) -> AsyncIterat
             yield http_server
         finally:
             await http_server.drain()
-    finally:
-        await gateway.close()
 
 
 async def _start_runner(gateway: Gateway) -> web.AppRunner:
-    server = gateway.config.server
+    server = gateway.runtime.config.server
     runner = HttpRunner(
-        build_application(gateway.apis, gateway.guard),
+        build_application(gateway.apis, gateway.middleware),
         access_log=None,
         auto_decompress=False,
         handler_cancellation=True,

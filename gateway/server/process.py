@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import structlog
 
-from gateway.app import restart_only_changes
 from gateway.config.models import Config, is_human_format
 from gateway.errors import GatewayError
+from gateway.runtime import restart_only_changes
 
 _TRACEBACK = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 """A traceback as JSON. Local variables are left out of it, as they may hold keys, tokens and prompts."""

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import structlog
 
 from gateway import __version__
-from gateway.app import check_reloadable
 from gateway.config.models import Config
 from gateway.errors import GatewayError
 from gateway.models.process_metrics import MetricFamilies, without_gauges
+from gateway.runtime import build_runtime
 from gateway.server.channel import (
     Channel,
     CoverSlot,
@@ -239,7 +239,7 @@ class Supervisor:
         Raises:
             GatewayError, OSError: it cannot be used; nothing has changed then.
         """
-        check_reloadable(config)
+        build_runtime(config)
         self._reloaded = config
         self._send_to(self._slots, Reload(config))
         log.info("configuration handed to the workers", providers=list(config.providers))

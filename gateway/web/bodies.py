@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import orjson
@@ -127,12 +127,14 @@ class BodyLimits:
     """How long callers may take for bodies, and how much of them may be held at a time.
 
     Args:
-        patience_seconds: longest pause between two pieces of a body; may be replaced.
+        body_timeout: returns the longest pause between two pieces of a body, in seconds.
         most_bytes: how much the bodies of all requests under way may hold together beyond SMALL_BYTES of each.
     """
 
-    def __init__(self, body_timeout_seconds: float = 60.0, max_held_bytes: int = 64 * 1024 * 1024) -> None:
-        self.body_timeout_seconds = body_timeout_seconds
+    def __init__(
+        self, body_timeout: Callable[[], float] = lambda: 60.0, max_held_bytes: int = 64 * 1024 * 1024
+    ) -> None:
+        self.body_timeout = body_timeout
         self.max_held_bytes = max_held_bytes
         self.held_bytes = 0
         """What they hold now."""
@@ -144,7 +146,7 @@ class RequestBody:
     def __init__(self, limits: BodyLimits) -> None:
         self.max_bytes: int | None = None
         """Set where a caller may send less than others: the longest body taken of it."""
-        self.body_timeout_seconds = limits.body_timeout_seconds
+        self.body_timeout_seconds = limits.body_timeout()
         self._limits = limits
         self._size = 0
         self._held_bytes = 0

@@ -56,7 +56,7 @@ def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") 
     """
     if keys.is_open:
         if not keys.is_disabled:
-            _refuse_foreign_origins(headers, keys.allowed_hosts)
+            _refuse_foreign_origins(headers, keys.allowed_hosts())
         return OPEN_ACCESS
     for name in CREDENTIAL_HEADERS:
         value = headers.get(name)
@@ -148,21 +148,22 @@ _PREFLIGHT_HEADERS = {
 
 
 class AllowedOrigins:
-    """Tells browsers what pages of other origins may do: nothing, unless their origin is here.
+    """CORS header fields for pages of the allowed origins.
 
     Args:
-        origins: as browsers write them, such as https://app.example.com, or `*` for all; may be replaced.
+        allowed: returns them as browsers write them, such as https://app.example.com, or `*` for all.
     """
 
-    def __init__(self, origins: Collection[str] = ()) -> None:
-        self.origins = origins
+    def __init__(self, allowed: Callable[[], Collection[str]] = tuple) -> None:
+        self.allowed = allowed
 
     def headers(self, request: web.Request) -> dict[str, str]:
         """Return the fields to add to an answer."""
-        if not self.origins:
+        origins = self.allowed()
+        if not origins:
             return {}
-        origin = ANY_ORIGIN if ANY_ORIGIN in self.origins else request.headers.get("Origin")
-        if origin is None or origin not in self.origins:
+        origin = ANY_ORIGIN if ANY_ORIGIN in origins else request.headers.get("Origin")
+        if origin is None or origin not in origins:
             return {"Vary": "Origin"}
         return {
             _ALLOW_ORIGIN: origin,

@@ -30,7 +30,7 @@ async def serving(
     origins: AllowedOrigins | None = None,
 ) -> AsyncIterator[str]:
     """Serve faces on a free loopback port to these callers, by their keys; gives the server's URL."""
-    keys = ApiKeys({hash_token(token): principal for token, principal in principals.items()}, store)
+    keys = ApiKeys(lambda: {hash_token(token): principal for token, principal in principals.items()}, store)
     faced = build_application(apis, AuthMiddleware(keys, tokens, origins))
     runner = web.AppRunner(faced, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()

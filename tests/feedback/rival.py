@@ -20,7 +20,7 @@ from tests.feedback.test_upserts import vote as standing_vote
 
 async def main(path: str, calls: int) -> None:
     store = await open_store(f"sqlite:///{path}")
-    core, standing = FeedbackService(store), UpsertRule(store, 3600)
+    core, standing = FeedbackService(store), UpsertRule(store, lambda: 3600)
     _say("ready")
     await asyncio.to_thread(sys.stdin.readline)
     given, upsert, revised = [], [], []

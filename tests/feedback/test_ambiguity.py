@@ -33,7 +33,7 @@ def give(request: pytest.FixtureRequest, core: FeedbackService, store: Store) ->
         thumb = UpsertFeedback(
             request_id=any_id, kind=Kind.THUMB, metric="rating", value=1, score=1, raw="{}"
         )
-        return await UpsertRule(store, 3600).upsert([thumb], principal, dialect="test")
+        return await UpsertRule(store, lambda: 3600).upsert([thumb], principal, dialect="test")
 
     return append if request.param == "appended" else stand
 

@@ -23,7 +23,7 @@ async def rate(store: Store, any_id: str, value: float = 1, principal: Principal
     thumb = UpsertFeedback(
         request_id=any_id, kind=Kind.THUMB, metric="rating", value=value, score=value, author="ann", raw="{}"
     )
-    [entry] = await UpsertRule(store, 3600).upsert([thumb], principal, dialect="test")
+    [entry] = await UpsertRule(store, lambda: 3600).upsert([thumb], principal, dialect="test")
     return entry
 
 

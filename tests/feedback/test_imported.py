@@ -75,7 +75,7 @@ async def test_entering_again_changes_nothing(store: Store) -> None:
 async def test_what_was_said_since_then_stands(store: Store) -> None:
     await store.append([exchange()])
     down = replace(THUMB, value=-1.0, score=-1.0)
-    [live] = await UpsertRule(store, 3600).upsert([down], OPEN_ACCESS, dialect="test")
+    [live] = await UpsertRule(store, lambda: 3600).upsert([down], OPEN_ACCESS, dialect="test")
 
     assert await insert_missing_feedback(store, [thumb()]) == 0
     assert await entry(store, thumb().feedback_id) == live
@@ -85,7 +85,7 @@ async def test_a_later_vote_revises_the_past_one(store: Store) -> None:
     await store.append([exchange()])
     await insert_missing_feedback(store, [thumb()])
 
-    [revised] = await UpsertRule(store, 3600).upsert([THUMB], OPEN_ACCESS, dialect="test")
+    [revised] = await UpsertRule(store, lambda: 3600).upsert([THUMB], OPEN_ACCESS, dialect="test")
 
     assert (revised.feedback_id, revised.version) == (thumb().feedback_id, 2)
     assert revised.created_at_us == LONG_AGO_US

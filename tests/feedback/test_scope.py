@@ -34,7 +34,7 @@ async def upsert(store: Store, request_id: str, by: Principal = BEARER, **given:
         request_id=request_id, kind=Kind.THUMB, metric="rating", value=1.0, score=1.0, raw="{}"
     )
     votes = [replace(usual, **given)]  # type: ignore[arg-type]
-    [entry] = await UpsertRule(store, 1e12).upsert(votes, by, dialect="test")
+    [entry] = await UpsertRule(store, lambda: 1e12).upsert(votes, by, dialect="test")
     return entry
 
 
@@ -162,7 +162,7 @@ async def test_each_vote_of_a_bearer_is_counted_and_nobody_else_s(store: Store) 
         if len(counted) > 2:
             raise TooManyRequests("enough.", retry_after_seconds=1)
 
-    core, standing = FeedbackService(store, check_rate), UpsertRule(store, 3600, check_rate)
+    core, standing = FeedbackService(store, check_rate), UpsertRule(store, lambda: 3600, check_rate)
     thumb = UpsertFeedback(
         request_id="request-1", kind=Kind.THUMB, metric="m", value=1.0, score=1.0, raw="{}"
     )

@@ -32,7 +32,7 @@ def vote(request_id: str = "request-1", **given: object) -> UpsertFeedback:
 
 
 async def upsert(store: Store, *votes: UpsertFeedback, principal: Principal = OPEN_ACCESS) -> list[Feedback]:
-    return await UpsertRule(store, 3600).upsert(votes, principal, dialect="test")
+    return await UpsertRule(store, lambda: 3600).upsert(votes, principal, dialect="test")
 
 
 async def test_the_same_vote_again_is_a_new_version_of_the_same_entry(store: Store) -> None:
@@ -88,7 +88,9 @@ async def test_only_an_id_that_tells_its_age_can_be_too_old(store: Store) -> Non
     for spelled_otherwise in (ANCIENT.replace("-", ""), f"{{{ANCIENT}}}", ANCIENT.replace("-7", "-4", 1)):
         assert len(await upsert(store, vote(spelled_otherwise))) == 1
     assert await store.feedback_by_ids([feedback_key_id(None, "request-1", None, "rating")]) == []
-    assert len(await UpsertRule(store, 1e12).upsert([vote(ANCIENT)], OPEN_ACCESS, dialect="test")) == 1
+    assert (
+        len(await UpsertRule(store, lambda: 1e12).upsert([vote(ANCIENT)], OPEN_ACCESS, dialect="test")) == 1
+    )
 
 
 @pytest.mark.parametrize("name", ["request-1", ("trace-1", "request-1")], ids=["waiting", "logged"])

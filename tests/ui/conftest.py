@@ -16,6 +16,7 @@ from gateway.store import open_store
 from gateway.ui import feedback_form_api
 from tests.api.serving import serving
 from tests.browser import browser, browser_without_javascript
+from tests.factories import token_keys
 
 from .served import RATE_LIMIT, SECRET, Served
 
@@ -26,8 +27,8 @@ __all__ = ["browser", "browser_without_javascript"]
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
     tokens = FeedbackTokens()
-    tokens.replace_secrets([SECRET], 60)
-    votes = UpsertRule(store, 3600, RateLimiter(RATE_LIMIT).check_rate)
+    tokens.keys = token_keys([SECRET], 60)
+    votes = UpsertRule(store, lambda: 3600, RateLimiter(lambda: RATE_LIMIT).check_rate)
     api = feedback_form_api(votes, tokens, RequestReader(store))
     async with (
         serving(api, principals={}, store=store, tokens=tokens) as url,

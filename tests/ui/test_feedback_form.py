@@ -13,6 +13,7 @@ from gateway.errors import StoreUnavailable
 from gateway.feedback.rules import TOKEN_AUTHOR, UpsertFeedback, UpsertRule
 from gateway.models.feedback import Kind, Source, Target
 from gateway.models.principal import FeedbackScope, Principal, Role
+from tests.factories import token_keys
 from tests.feedback.samples import exchange
 
 from .served import RATE_LIMIT, Served
@@ -101,7 +102,7 @@ async def test_a_rating_in_helicones_dialect_by_the_same_token_is_the_same_vote(
     rating = UpsertFeedback(
         request_id="request-1", kind=Kind.THUMB, metric="rating", value=-1.0, score=-1.0, raw="{}"
     )
-    await UpsertRule(served.store, 3600).upsert([rating], bearer, dialect="helicone")
+    await UpsertRule(served.store, lambda: 3600).upsert([rating], bearer, dialect="helicone")
     [entry] = await served.entries()
     assert (entry.version, entry.value) == (2, -1)
 
@@ -111,7 +112,7 @@ async def test_others_votes_are_left_alone(served: Served) -> None:
     rating = UpsertFeedback(
         request_id="request-1", kind=Kind.THUMB, metric="rating", value=1.0, score=1.0, raw="{}"
     )
-    await UpsertRule(served.store, 3600).upsert([rating], app, dialect="helicone")
+    await UpsertRule(served.store, lambda: 3600).upsert([rating], app, dialect="helicone")
     await served.send(served.link(), vote="down")
     assert {(entry.author, entry.value) for entry in await served.entries()} == {
         (None, 1),
@@ -149,7 +150,7 @@ async def test_a_link_that_is_too_old_or_broken_says_so(served: Served) -> None:
             assert_problem(
                 page, 401, "<h1>This link does not work</h1>", "<p>The feedback token is not valid."
             )
-    served.tokens.replace_secrets(["a-secret-of-at-least-32-characters"], -1)
+    served.tokens.keys = token_keys(["a-secret-of-at-least-32-characters"], -1)
     old = served.link()
     for page in (await served.client.get(old), await served.send(old, vote="up")):
         assert_problem(page, 401, "<h1>This link does not work</h1>", "The feedback token expired on")
@@ -158,7 +159,7 @@ async def test_a_link_that_is_too_old_or_broken_says_so(served: Served) -> None:
 
 async def test_while_there_are_no_tokens_there_is_no_page(served: Served) -> None:
     link = served.link()
-    served.tokens.replace_secrets([], 60)
+    served.tokens.keys = token_keys([], 60)
     for page in (await served.client.get(link), await served.send(link, vote="up")):
         assert_problem(page, 404, "<h1>There is nothing here</h1>")
 

@@ -117,7 +117,7 @@ async def test_verdicts_are_the_entries_that_giving_them_would_have_made(store: 
         score_feedback("r", "b", True),
     ]
 
-    given = await UpsertRule(store, 3600).upsert(votes, IMPORTER, dialect="helicone")
+    given = await UpsertRule(store, lambda: 3600).upsert(votes, IMPORTER, dialect="helicone")
 
     def content(entry: Any) -> tuple[object, ...]:
         return (
