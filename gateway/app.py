@@ -38,7 +38,7 @@ from gateway.recording.recorder import ClaimRenewal, Overflow, Recorder
 from gateway.recording.retention import RetentionJob
 from gateway.routes import Dispatcher, Handler
 from gateway.runtime import (
-    Runtime,
+    LiveRuntime,
     build_base_url_lookup,
     build_feedback_export,
     build_price_table,
@@ -81,7 +81,7 @@ class WorkerContext:
 class Gateway:
     """A running gateway without its sockets."""
 
-    runtime: Runtime
+    live: LiveRuntime
     keys: ApiKeys
     metrics: Metrics
     proxy: Proxy
@@ -104,7 +104,7 @@ class Gateway:
         Raises:
             GatewayError, OSError: the new configuration cannot be used; nothing has changed then.
         """
-        self.runtime = build_runtime(config)
+        self.live.current = build_runtime(config)
         # A shorter retention shall not wait for the next round.
         self.retention_job.run_now()
 
@@ -133,12 +133,9 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         GatewayError: the store cannot be opened, or a provider cannot be used as it is configured.
         OSError: a provider's certificate file cannot be read.
     """
-    runtime = build_runtime(config)
+    live = LiveRuntime(build_runtime(config))
     storage = config.storage
     url, local_dir = storage.url, Path(storage.local_dir)
-
-    def current() -> Runtime:
-        return gateway.runtime
 
     async with AsyncExitStack() as stack:
         workers = config.server.workers
@@ -153,13 +150,13 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         await store.open_all()
 
         keys = ApiKeys(
-            lambda: current().principals,
+            lambda: live.current.principals,
             store,
             is_disabled=config.server.auth == "off",
-            allowed_hosts=lambda: current().allowed_hosts,
+            allowed_hosts=lambda: live.current.allowed_hosts,
         )
-        tokens = FeedbackTokens(lambda: current().token_keys)
-        access_log = AccessLog(lambda: current().config.logging.access_mode)
+        tokens = FeedbackTokens(lambda: live.current.token_keys)
+        access_log = AccessLog(lambda: live.current.config.logging.access_mode)
         metrics = Metrics(worker.earlier_metrics, worker.read_peers)
 
         upstream = Upstream()
@@ -181,12 +178,12 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         recorder = Recorder(
             store, interpreter, overflow, may_lose_seconds=_MAX_LOSS_SECONDS[storage.durability]
         )
-        retention_job = RetentionJob(store, lambda: current().config.storage.retention_days)
+        retention_job = RetentionJob(store, lambda: live.current.config.storage.retention_days)
         proxy = Proxy(
             keys=keys,
             tokens=tokens,
             quotas=quotas,
-            current=lambda: current().proxy,
+            current=lambda: live.current.proxy,
             upstream=upstream,
             recorder=recorder,
             limit_bytes=storage.max_body_bytes,
@@ -203,26 +200,26 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         log_ingestion = LogIngestionService(
             store,
             interpreter,
-            lambda principal, provider: current().log_policy(principal, provider),
+            lambda principal, provider: live.current.log_policy(principal, provider),
             storage.max_body_bytes,
         )
-        exporter = portkey_api.portkey_exporter(_url_lookup(current))
+        exporter = portkey_api.portkey_exporter(_url_lookup(live))
         files = ExportFiles(exports_path(url, local_dir))
         exports = ExportRunner(store, files, {portkey_api.DIALECT: exporter})
         apis = [
-            *_build_apis(config, store, current, keys, quotas, tokens, notify_feedback),
+            *_build_apis(config, store, live, keys, quotas, tokens, notify_feedback),
             portkey_api.portkey_logs_api(
                 log_ingestion,
                 query.RequestReader(store),
                 ExportJobs(store, files, exports, portkey_api.DIALECT, exporter),
                 ExportLinks(store),
-                _url_lookup(current),
+                _url_lookup(live),
                 config.server.max_feedback_bytes,
             ),
             operations.operations_api(_health_check(store, overflow), metrics),
         ]
         gateway = Gateway(
-            runtime,
+            live,
             keys,
             metrics,
             proxy,
@@ -231,11 +228,11 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             AuthMiddleware(
                 keys,
                 tokens,
-                AllowedOrigins(lambda: current().config.feedback.tokens.allow_origins),
+                AllowedOrigins(lambda: live.current.config.feedback.tokens.allow_origins),
                 SqlAudit(store),
                 access_log.answered,
                 BodyLimits(
-                    lambda: current().config.server.read_timeout,
+                    lambda: live.current.config.server.read_timeout,
                     MAX_LARGE_BODIES * config.server.max_feedback_bytes,
                 ),
             ),
@@ -260,7 +257,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
 def _build_apis(
     config: Config,
     store: Store,
-    current: Callable[[], Runtime],
+    live: LiveRuntime,
     keys: ApiKeys,
     quotas: Quotas,
     tokens: FeedbackTokens,
@@ -269,11 +266,11 @@ def _build_apis(
     """Return the APIs that need nothing but the store; the native one first, as it answers unknown paths."""
 
     def scale_of(principal: Principal) -> Scale:
-        return current().scale_of(principal)
+        return live.current.scale_of(principal)
 
-    check_rate = RateLimiter(lambda: current().config.feedback.tokens.rate_limit).check_rate
+    check_rate = RateLimiter(lambda: live.current.config.feedback.tokens.rate_limit).check_rate
     feedback = FeedbackService(store, check_rate, on_stored)
-    upserts = UpsertRule(store, lambda: current().config.feedback.orphan_window, check_rate, on_stored)
+    upserts = UpsertRule(store, lambda: live.current.config.feedback.orphan_window, check_rate, on_stored)
     url, local_dir = config.storage.url, Path(config.storage.local_dir)
     max_body_bytes = config.server.max_feedback_bytes
     requests = query.RequestReader(store)
@@ -301,8 +298,8 @@ def _build_apis(
     ]
 
 
-def _url_lookup(current: Callable[[], Runtime]) -> Callable[[str, str], str | None]:
-    return lambda provider, path: current().proxy.router.url_of(provider, path)
+def _url_lookup(live: LiveRuntime) -> Callable[[str, str], str | None]:
+    return lambda provider, path: live.current.proxy.router.url_of(provider, path)
 
 
 def _admit_all() -> None:

@@ -47,6 +47,13 @@ class Runtime:
     scale_of: Callable[[Principal], Scale]
 
 
+@dataclass(slots=True)
+class LiveRuntime:
+    """Holds the runtime in use; parts read it anew each time, and a reload assigns it."""
+
+    current: Runtime
+
+
 def build_runtime(config: Config) -> Runtime:
     """Return what a configuration means.
 

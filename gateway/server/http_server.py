@@ -133,7 +133,7 @@ class HttpServer:
     async def drain(self) -> None:
         """Stop accepting, and give what is in flight its time. Left alone, aiohttp would read uploads no more."""
         loop = asyncio.get_running_loop()
-        seconds = self.gateway.runtime.config.server.drain_seconds
+        seconds = self.gateway.live.current.config.server.drain_seconds
         ends_at = loop.time() + seconds
         for site in self._runner.sites:
             await site.stop()
@@ -151,7 +151,7 @@ class HttpServer:
         itself waits for ever for the first; those that come after it have KEEPALIVE_SECONDS."""
         idle_before: set[RequestHandler] = set()
         while True:
-            await asyncio.sleep(self.gateway.runtime.config.server.read_timeout)
+            await asyncio.sleep(self.gateway.live.current.config.server.read_timeout)
             assert self._runner.server is not None
             idle = {each for each in self._runner.server.connections if not each._request_count}
             for connection in idle_before & idle:
@@ -179,7 +179,7 @@ async def open_http_server(config: Config, worker: WorkerContext) -> AsyncIterat
 
 
 async def _start_runner(gateway: Gateway) -> web.AppRunner:
-    server = gateway.runtime.config.server
+    server = gateway.live.current.config.server
     runner = HttpRunner(
         build_application(gateway.apis, gateway.middleware),
         access_log=None,
