@@ -317,11 +317,7 @@ def _health_check(store: Store, overflow: Overflow) -> Callable[[], Awaitable[He
 
 
 def _build_gauges(
-    proxy: Proxy,
-    recorder: Recorder,
-    overflow: Overflow,
-    retention_job: RetentionJob,
-    upstream: Upstream,
+    proxy: Proxy, recorder: Recorder, overflow: Overflow, retention_job: RetentionJob, upstream: Upstream
 ) -> operations.Gauges:
     """Return the metrics that are read when /metrics is."""
     return {

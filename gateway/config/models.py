@@ -56,8 +56,7 @@ class TokensConfig(Section):
         description="How many votes a minute may be given with one token, in each process.",
     )
     allow_origins: tuple[PageOrigin, ...] = Field(
-        default=(),
-        description="Origins whose pages may give feedback from a browser; `*`: all.",
+        default=(), description="Origins whose pages may give feedback from a browser; `*`: all."
     )
 
     @field_validator("keys")
@@ -240,8 +239,7 @@ class PriceConfig(Section):
         default=None, description="US dollars a million cached prompt tokens; default: input."
     )
     cache_write: Dollars | None = Field(
-        default=None,
-        description="US dollars a million prompt tokens written to the cache; default: input.",
+        default=None, description="US dollars a million prompt tokens written to the cache; default: input."
     )
 
 

@@ -96,7 +96,7 @@ def test_nobody_is_turned_away_while_a_worker_cannot_live(start_gateway: StartGa
         eventually(lambda: "pause_seconds" in gateway.log())
         for _ in range(3):
             assert statuses(gateway) == {200: CALLS}
-        eventually(lambda: gateway.log().count("another takes its place") >= 4)
+        eventually(lambda: gateway.log().count("worker ended and is replaced") >= 4)
     finally:
         over.set()
         killer.join()
