@@ -26,7 +26,7 @@ from gateway.store.base import Store
 from gateway.web.endpoint import Api
 from gateway.web.middleware import MAX_TOKEN_BODY_BYTES, AllowedOrigins
 from tests.api.native.served import face_over
-from tests.api.serving import MIB, serving
+from tests.api.serving import MIB, Serve
 from tests.api.ways import WAYS, Way, every_way, in_portkeys_shape
 from tests.factories import token_keys
 from tests.feedback.samples import exchange
@@ -62,7 +62,7 @@ class Served:
 
 
 @pytest.fixture
-async def served(store: Store) -> AsyncIterator[Served]:
+async def served(store: Store, serve: Serve) -> AsyncIterator[Served]:
     tokens, origins, check_rate = (
         FeedbackTokens(),
         AllowedOrigins(),
@@ -79,10 +79,8 @@ async def served(store: Store) -> AsyncIterator[Served]:
         pharia_api(core, 16 * MIB),
     ]
     apis.append(documentation_api(apis, "1.2.3"))
-    async with (
-        serving(*apis, principals=KEYS, store=store, tokens=tokens, origins=origins) as url,
-        httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client,
-    ):
+    url = await serve(*apis, principals=KEYS, store=store, tokens=tokens, origins=origins)
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
         yield Served(client, store, tokens, origins, apis)
 
 

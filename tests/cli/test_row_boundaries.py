@@ -101,14 +101,14 @@ def test_a_line_that_is_too_long_is_passed_over(text: str, monkeypatch: pytest.M
     (first, second, *others) = split(text % ("x" * 1000))
 
     assert first == (1, {"a": 1})
-    assert second == (2, "row: is longer than the 100 bytes taken.")
+    assert second == (2, "row: is longer than 100 bytes.")
     assert others == ([(3, {"c": 3})] if "c" in text else [])
 
 
 def test_an_item_that_is_too_long_is_passed_over_or_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.cli.row_reader.MAX_ROW_BYTES", 100)
     text = '[{"a":1},\n{"b":"%s"}, {"c":3}]'
-    found = [(1, {"a": 1}), (2, "row: is longer than the 100 bytes taken.")]
+    found = [(1, {"a": 1}), (2, "row: is longer than 100 bytes.")]
 
     assert split(text % ("x" * 1000)) == [*found, (2, {"c": 3})]
     assert split(text % ("x" * 100_000)) == found

@@ -1,4 +1,4 @@
-"""Doctor's checks of access: keys, the port, file descriptors, and connections to providers."""
+"""Checks of access: keys, port, file descriptors, and connections to providers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gateway.store import StoreInfo, is_in_use
 
 
 def check_keys(deployment: Deployment) -> Iterator[Finding]:
-    """There are keys where strangers can come, none can be guessed, and somebody may do everything."""
+    """Check that there are keys where strangers can connect, that none is short, and that one is an admin's."""
     server, keys = deployment.config.server, deployment.config.keys
     inspection = deployment.inspection
     stored = inspection.key_roles if isinstance(inspection, StoreInfo) else ()
@@ -37,7 +37,7 @@ def check_keys(deployment: Deployment) -> Iterator[Finding]:
     if Role.ADMIN not in frozenset[str]().union(*(key.roles for key in keys), *stored):
         yield warning(
             "keys",
-            "no key has the role admin: nobody can erase, or delete feedback, over HTTP.",
+            "no key has the role admin: nothing can be erased over HTTP.",
             "`gateway keys create ops --role admin`, and keep it apart from the others.",
         )
     yield ok("keys", f"{len(keys)} in the configuration, {len(stored)} in the store")
@@ -45,7 +45,7 @@ def check_keys(deployment: Deployment) -> Iterator[Finding]:
 
 def _finding_without_keys(host: str) -> Finding:
     if is_loopback(host):
-        return ok("keys", f"there are none: whoever is on this machine may come in at {host}")
+        return ok("keys", f"there are none: everyone on this machine may use {host}")
     return problem(
         "keys",
         f"there are none, and {host} can be reached from other machines: the gateway will not start.",
@@ -54,12 +54,12 @@ def _finding_without_keys(host: str) -> Finding:
 
 
 _HTTP_TIMEOUT_SECONDS = 3.0
+# A server on all addresses answers there.
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Where one answers that listens on all addresses."""
 
 
 def check_port(deployment: Deployment) -> Iterator[Finding]:
-    """The port is free, or a gateway of this version answers there and is ready."""
+    """Check that the port is free, or that a gateway of this version is ready there."""
     server = deployment.config.server
     try:
         close_all(bind(server.host, server.port))
@@ -70,16 +70,15 @@ def check_port(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_descriptors(deployment: Deployment) -> Iterator[Finding]:
-    """The process may have as many files open as callers and providers can take."""
+    """Check that the process may open enough files for all clients and providers."""
     server, providers = deployment.config.server, deployment.config.providers.values()
     wanted = 2 * (server.max_in_flight or 0) + sum(provider.max_connections for provider in providers)
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= soft < min(wanted, server.max_in_flight or wanted):
         yield warning(
             "descriptors",
-            f"a process may have {soft:,} files open; as many callers as may come take {wanted:,}.",
-            f"`ulimit -n {wanted}` where the gateway is started (LimitNOFILE= of a systemd unit), or a lower"
-            " server.max_in_flight.",
+            f"a process may have {soft:,} files open; server.max_in_flight takes {wanted:,}.",
+            f"Set `ulimit -n {wanted}` (LimitNOFILE= of a systemd unit), or a lower server.max_in_flight.",
         )
     else:
         yield ok("descriptors", f"a process may have {soft:,} files open")
@@ -97,7 +96,7 @@ def _check_running_gateway(deployment: Deployment, refusal: OSError) -> Iterator
         yield problem(
             "port",
             f"{host}:{port} cannot be listened on ({refusal.strerror or refusal}), and no gateway answers there.",
-            "Stop what has the port, or set another server.port.",
+            "Stop the process on the port, or set another server.port.",
         )
         return
     if readiness.status_code != 200:
@@ -109,8 +108,7 @@ def _check_running_gateway(deployment: Deployment, refusal: OSError) -> Iterator
     elif not is_in_use(storage.url, Path(storage.local_dir)):
         yield warning(
             "gateway",
-            f"one runs at {url}, but not on {database_name(storage.url)}: it was started with another"
-            f" configuration.",
+            f"one runs at {url}, but not on {database_name(storage.url)}: its configuration is another.",
             "Name that configuration with -c, or stop that gateway and start one with this.",
         )
     else:
@@ -121,7 +119,7 @@ _CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 def check_providers(deployment: Deployment) -> Iterator[Finding]:
-    """Each can be connected to, and what is sent to it cannot be read on the way."""
+    """Check that each provider can be reached, and that the connection is encrypted."""
     for name, provider in deployment.config.providers.items():
         parts = urlsplit(provider.base_url)
         host, is_plain = parts.hostname or "", parts.scheme == "http"
@@ -136,14 +134,14 @@ def check_providers(deployment: Deployment) -> Iterator[Finding]:
             yield problem(
                 about,
                 f"{provider.base_url} cannot be reached: {getattr(error, 'strerror', None) or error}.",
-                "Check base_url, DNS, the firewall, and ca_file if it has a certificate of your own.",
+                "Check base_url, DNS, the firewall, and ca_file for a private certificate.",
             )
             continue
         if is_plain and not is_loopback(host):
             yield warning(
                 about,
-                f"{provider.base_url} is not encrypted: prompts and its key can be read on the way.",
-                "Use https:// unless the network between is yours.",
+                f"{provider.base_url} is not encrypted: prompts and its key can be read in transit.",
+                "Use https:// unless the network is yours.",
             )
         else:
             yield ok(about, f"{provider.base_url} can be reached")

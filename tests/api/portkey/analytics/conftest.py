@@ -10,7 +10,7 @@ import pytest
 from gateway.api.portkey import portkey_analytics_api
 from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
-from tests.api.serving import serving
+from tests.api.serving import Serve
 
 from .served import Served
 
@@ -23,11 +23,9 @@ KEYS = {
 
 
 @pytest.fixture
-async def served(store: Store) -> AsyncIterator[Served]:
+async def served(store: Store, serve: Serve) -> AsyncIterator[Served]:
     api = portkey_analytics_api(store)
     headers = {"x-portkey-api-key": "read-key"}
-    async with (
-        serving(api, principals=KEYS, store=store) as url,
-        httpx.AsyncClient(base_url=f"{url}/v1/analytics", headers=headers, trust_env=False) as client,
-    ):
+    url = await serve(api, principals=KEYS, store=store)
+    async with httpx.AsyncClient(base_url=f"{url}/v1/analytics", headers=headers, trust_env=False) as client:
         yield Served(client, store)
