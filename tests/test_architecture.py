@@ -77,7 +77,7 @@ LIBRARIES = {
     },
     "prometheus_client": {"api"},
     "psycopg": {"store"},
-    "pydantic": {"api", "config", "web"},
+    "pydantic": {"api", "client", "config", "web"},
     "pydantic_core": {"config", "web"},
     "sqlite3": {"store"},
     "structlog": {
