@@ -239,14 +239,14 @@ def decode(model: type[T], data: object) -> T:
     if not isinstance(data, dict):
         raise UnexpectedReply(f"the reply is no {model.__name__}")
     try:
-        return _adapter(model).validate_python(data)  # type: ignore[arg-type]  # mypy takes type[T] for unhashable
+        decoded: T = _adapter(model).validate_python(data)  # type: ignore[arg-type]  # it is hashable
     except ValidationError as error:
         raise UnexpectedReply(f"the reply is no valid {model.__name__}: {error}") from error
+    return decoded
 
 
-@cache
-def _adapter(model: type[T]) -> TypeAdapter[T]:
-    return TypeAdapter(model)
+# Building an adapter takes milliseconds.
+_adapter = cache(TypeAdapter)
 
 
 def _write_call(

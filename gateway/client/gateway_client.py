@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
@@ -17,6 +17,7 @@ from gateway.client.models import LoggedRequest
 T = TypeVar("T")
 P = ParamSpec("P")
 Client = TypeVar("Client")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class _Calls(Generic[Client]):
@@ -24,14 +25,27 @@ class _Calls(Generic[Client]):
         self._client = client
 
 
+def _described(send: Method, make: Callable[..., Call[Any]]) -> Method:
+    """Return the method `send` with the documentation and the parameters of `make`."""
+    signature = inspect.signature(make)
+    parameters = [
+        inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
+        *signature.parameters.values(),
+    ]
+    send.__name__, send.__doc__ = make.__name__, make.__doc__
+    send.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=parameters, return_annotation=str(signature.return_annotation)[len("Call[") : -1]
+    )
+    return send
+
+
 def _blocking(make: Callable[P, Call[T]]) -> Callable[Concatenate[_Calls[GatewayClient], P], T]:
     """Return the method that sends such a call and returns its result."""
 
-    @functools.wraps(make)
-    def send(self: _Calls[GatewayClient], *args: P.args, **kwargs: P.kwargs) -> T:
+    def send(self: _Calls[GatewayClient], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._client.send(make(*args, **kwargs))
 
-    return send
+    return _described(send, make)
 
 
 def _awaited(
@@ -39,11 +53,10 @@ def _awaited(
 ) -> Callable[Concatenate[_Calls[AsyncGatewayClient], P], Awaitable[T]]:
     """Return the coroutine method that sends such a call and returns its result."""
 
-    @functools.wraps(make)
-    async def send(self: _Calls[AsyncGatewayClient], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def send(self: _Calls[AsyncGatewayClient], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._client.send(make(*args, **kwargs))
 
-    return send
+    return _described(send, make)
 
 
 class GatewayClient:
