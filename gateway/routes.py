@@ -13,14 +13,9 @@ from aiohttp.typedefs import Handler as AiohttpHandler
 from aiohttp.typedefs import Middleware
 
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound
+from gateway.models.addresses import OWN_PREFIXES
 from gateway.web.endpoint import Api
 from gateway.web.middleware import AuthMiddleware, error_response
-
-OWN_PREFIXES = (
-    "/v1/feedback", "/v1/request", "/v1/logs", "/v1/analytics",
-    "/api", "/feedback", "/ui", "/f", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs",
-)  # fmt: skip
-"""Prefixes that are never forwarded, whether or not a face answers there yet."""
 
 _OWN_PATH = re.compile("(?:" + "|".join(map(re.escape, OWN_PREFIXES)) + r")(?![^/?])", re.IGNORECASE)
 _NEEDS_NORMALIZING = re.compile(r"//|/\.|[%;#\\]")

@@ -1,4 +1,4 @@
-"""The reference of all keys, drawn from the models, as `docs/configuration.md` shows it."""
+"""The reference of all keys for `docs/configuration.md`, generated from the models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BOUNDS = (("minimum", "from"), ("exclusiveMinimum", "over"), ("maximum", "to"))
 
 
 def to_markdown() -> str:
-    """Return a heading and a table of keys for the top level and for each section of the configuration."""
+    """Return a heading and a table of keys for each section."""
     return "\n".join(_section_tables("", Config))
 
 
@@ -38,7 +38,7 @@ def _item_suffix(info: FieldInfo) -> str:
 
 
 def _describe_value(schema: dict[str, object], kinds: dict[str, dict[str, object]]) -> str:
-    """Say in a few words what a JSON schema takes."""
+    """Return the values that a JSON schema allows, in a few words."""
     if isinstance(ref := schema.get("$ref"), str):
         return _describe_value(kinds[ref.rpartition("/")[2]], kinds)
     if isinstance(options := schema.get("anyOf"), list):
