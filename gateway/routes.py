@@ -1,4 +1,4 @@
-"""Decide which paths the gateway owns, and dispatch them to the API; all others go to the proxy."""
+"""Dispatch the gateway's own paths to the APIs, and all others to the proxy."""
 
 from __future__ import annotations
 
@@ -26,11 +26,9 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 def is_own_path(raw_path: str) -> bool:
-    """Tell whether a path, as it came in the request line, is the gateway's own.
-
-    Judged by what any server behind might take it for: `//v1/feedback`, `/v1/x/../feedback`, `/V1/Feedback`,
-    `/v1/%66eedback`, `/v1/feedback;a=1` and `/v1/feedback%00` are as much ours as `/v1/feedback`.
-    """
+    """Tell whether the path of a request line is the gateway's own."""
+    # By what any server behind might take it for: `//v1/feedback`, `/v1/x/../feedback`, `/V1/Feedback`,
+    # `/v1/%66eedback`, `/v1/feedback;a=1` and `/v1/feedback%00` are all `/v1/feedback`.
     if _OWN_PATH.match(raw_path) or not raw_path.startswith("/"):
         return True
     path = raw_path.partition("?")[0]
@@ -40,19 +38,15 @@ def is_own_path(raw_path: str) -> bool:
 
 
 def _normalize(path: str) -> str:
-    """Undo the ways of writing the same path differently. Percent signs twice, as chains of servers may."""
+    # Twice, as a chain of servers may.
     decoded = unquote(unquote(path.partition("#")[0]))
-    # To a server written in C a path ends at NUL; to some a name does not end in blanks.
+    # For a server written in C a path ends at NUL; some drop blanks at the end of a name.
     names = _PATH_PARAMETERS.sub("", decoded.partition("\0")[0].replace("\\", "/"))
     return posixpath.normpath("/" + _TRAILING_BLANKS.sub("", names).lstrip("/"))
 
 
 class Dispatcher:
-    """First look at each request: ours goes to the faces, all else to the proxy, without any routing table.
-
-    Args:
-        counting: counts what is answered by the faces.
-    """
+    """The handler of every request; `track` surrounds requests to the APIs."""
 
     def __init__(
         self, apis: Handler, proxy: Handler, track: Callable[[], AbstractContextManager[object]]
@@ -69,14 +63,11 @@ class Dispatcher:
         return await self._proxy(request)
 
 
-def build_application(apis: Sequence[Api], guard: AuthMiddleware) -> web.Application:
-    """Return the application that answers on the gateway's own paths.
-
-    A path of a face that it does not serve, or not with this method, gets an error in that face's shape.
-    """
+def build_application(apis: Sequence[Api], middleware: AuthMiddleware) -> web.Application:
+    """Return the application of the gateway's own paths."""
     app = web.Application(middlewares=[_render_routing_errors(apis)])
     for api in apis:
-        guard.add_routes(app, api)
+        middleware.add_routes(app, api)
     return app
 
 
@@ -102,7 +93,7 @@ def _render_routing_errors(apis: Sequence[Api]) -> Middleware:
 
 
 def api_of(path: str, apis: Sequence[Api]) -> Api:
-    """Return the face that a path belongs to; the first of all where it is nobody's."""
+    """Return the API of a path; the first one for an unknown path."""
     for api in apis:
         if any(path == prefix or path.startswith(prefix + "/") for prefix in api.prefixes):
             return api

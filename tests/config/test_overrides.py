@@ -129,7 +129,7 @@ def test_a_flag_inside_what_is_no_section_does_not_hide_other_problems(refuse: R
     assert [line.partition(";")[0] for line in lines] == [
         "gateway.yaml:2:9: server: found a single value",
         "gateway.yaml:3:18: logging.level: found 'loud'",
-        "command line: server: is not a mapping; set it as a whole",
+        "command line: server: is not a mapping",
     ]
 
 
