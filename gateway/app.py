@@ -64,13 +64,7 @@ _MAX_LOSS_SECONDS = {"commit": 0.0, "interval": 0.05}
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What a worker process knows of the others.
-
-    Args:
-        number: its worker slot, from 0.
-        earlier_metrics: counted by the workers that had the slot before.
-        read_peers: reads the metrics of the other workers.
-    """
+    """A worker's slot, the metrics of its predecessors in it, and how to read those of the other workers."""
 
     number: int = 0
     earlier_metrics: MetricFamilies = field(default_factory=dict)
@@ -116,7 +110,6 @@ class _Part(Protocol):
 
 
 async def _run(stack: AsyncExitStack, *parts: _Part) -> None:
-    """Start parts that are closed with the stack."""
     for part in parts:
         stack.push_async_callback(part.close)
         if (starting := part.start()) is not None:
@@ -125,12 +118,10 @@ async def _run(stack: AsyncExitStack, *parts: _Part) -> None:
 
 @asynccontextmanager
 async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[Gateway]:
-    """Open all parts in the order in which they need one another, and close them in the opposite order.
-
-    To be left when no request is in flight: what was recorded is then stored.
+    """Open all parts, and close them in the opposite order once no request is in flight.
 
     Raises:
-        GatewayError: the store cannot be opened, or a provider cannot be used as it is configured.
+        GatewayError: the store or a provider cannot be used as configured.
         OSError: a provider's certificate file cannot be read.
     """
     live = LiveRuntime(build_runtime(config))
@@ -263,8 +254,6 @@ def _build_apis(
     tokens: FeedbackTokens,
     on_stored: Callable[[Sequence[Feedback]], None],
 ) -> list[Api]:
-    """Return the APIs that need nothing but the store; the native one first, as it answers unknown paths."""
-
     def scale_of(principal: Principal) -> Scale:
         return live.current.scale_of(principal)
 
@@ -274,6 +263,7 @@ def _build_apis(
     url, local_dir = config.storage.url, Path(config.storage.local_dir)
     max_body_bytes = config.server.max_feedback_bytes
     requests = query.RequestReader(store)
+    # The native API first, since the first one answers unknown paths.
     return [
         native_api(
             requests=requests,
@@ -319,7 +309,6 @@ def _health_check(store: Store, overflow: Overflow) -> Callable[[], Awaitable[He
 def _build_gauges(
     proxy: Proxy, recorder: Recorder, overflow: Overflow, retention_job: RetentionJob, upstream: Upstream
 ) -> operations.Gauges:
-    """Return the metrics that are read when /metrics is."""
     return {
         "gateway_workers": ("Worker processes.", lambda: 1),
         "gateway_worker_starts_total": ("Worker processes started, replacements included.", lambda: 1),
@@ -354,8 +343,6 @@ def _build_gauges(
 
 
 def _build_labelled_gauges(proxy: Proxy, keys: ApiKeys, quotas: Quotas) -> operations.LabelledGauges:
-    """Return the metrics by API key that are read when /metrics is."""
-
     def limit_values(measure: Callable[[QuotaStatus], int]) -> Iterator[tuple[tuple[str, ...], float]]:
         for principal in keys.sources():
             for usage in quotas.usage(principal):

@@ -33,13 +33,7 @@ from collections.abc import Mapping, Sequence
 
 
 class GatewayError(Exception):
-    """An error with a message for the client.
-
-    Args:
-        message: one sentence.
-        field: path of the wrong field (`metadata._user`, `[3].value`), if there is one.
-        hint: how to fix it.
-    """
+    """An error for the client; `field` is a path such as `metadata._user` or `[3].value`."""
 
     status = 500
     code = "internal_error"
@@ -139,13 +133,7 @@ class TooManyRequests(GatewayError):
 
 
 class LimitExceeded(GatewayError):
-    """A key has used up a limit.
-
-    Args:
-        limit: as in the configuration.
-        resets_at: the end of its window, as RFC 3339.
-        seconds_left: until then.
-    """
+    """A key has used up a limit; `resets_at` is the end of its window, as RFC 3339."""
 
     status = 429
     code = "rate_limit_exceeded"

@@ -14,14 +14,7 @@ log = structlog.get_logger("gateway.periodic")
 
 
 class PeriodicTask:
-    """Calls `work` again and again until it is closed.
-
-    Args:
-        name: of the asyncio task.
-        work: its exceptions are logged.
-        pause_seconds: from the end of one call to the next.
-        failed: the log event of a failure.
-    """
+    """Calls `work` with pauses in between until it is closed; `failed` is the log event of a failure."""
 
     def __init__(
         self, name: str, work: Callable[[], Awaitable[object]], *, pause_seconds: float, failed: str
@@ -38,11 +31,9 @@ class PeriodicTask:
         self._task = asyncio.create_task(self._run(delay_seconds), name=self._name)
 
     def run_now(self) -> None:
-        """End the pause."""
         self._is_due.set()
 
     async def close(self) -> None:
-        """Cancel the work."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -56,7 +56,6 @@ class Dispatcher:
         self._track = track
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request."""
         if is_own_path(request.raw_path):
             with self._track():
                 return await self._apis(request)
@@ -64,7 +63,6 @@ class Dispatcher:
 
 
 def build_application(apis: Sequence[Api], middleware: AuthMiddleware) -> web.Application:
-    """Return the application of the gateway's own paths."""
     app = web.Application(middlewares=[_render_routing_errors(apis)])
     for api in apis:
         middleware.add_routes(app, api)

@@ -31,16 +31,13 @@ MIN_KEY_LENGTH = 16
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Everything derived from a configuration that a reload may change.
-
-    Args:
-        log_policy: how much is kept of requests that were made elsewhere.
-        principals: of the configured keys, by the SHA-256 of the key.
-    """
+    """Everything derived from a configuration that a reload may change."""
 
     config: Config
     proxy: ProxySettings
+    # How much is kept of requests that were made elsewhere.
     log_policy: LogPolicy
+    # By the SHA-256 of the key.
     principals: Mapping[str, Principal]
     allowed_hosts: AllowedHosts
     token_keys: TokenKeys
@@ -130,7 +127,6 @@ def build_provider_policy(config: Config) -> Callable[[str], PayloadPolicy]:
 
 
 def build_price_table(config: Config) -> PriceTable:
-    """Return the price table with the configured prices over those of the library."""
     rates = {
         name: ConfiguredPrice(price.input, price.output, price.cached, price.cache_write)
         for name, price in config.prices.items()
@@ -140,7 +136,6 @@ def build_price_table(config: Config) -> PriceTable:
 
 
 def build_base_url_lookup(config: Config) -> Callable[[str], str | None]:
-    """Return a lookup from a provider's name to its base URL."""
     urls = {name: provider.base_url for name, provider in config.providers.items()}
     # Log imports may call a provider by its host.
     return lambda name: urls.get(name, f"https://{name}")

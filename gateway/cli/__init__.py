@@ -16,11 +16,7 @@ from gateway.errors import BadInput, GatewayError
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is called.
-
-    Args:
-        command_modules: the module and summary of each command; in it, `NAME` is called `NAME_command`.
-    """
+    """A group that imports a command when it is called, by its name, module and summary."""
 
     def __init__(self, *args: Any, command_modules: Mapping[str, tuple[str, str]], **options: Any) -> None:
         super().__init__(*args, **options)
@@ -94,10 +90,7 @@ def commands() -> None:
 
 
 def main() -> None:
-    """Run the command of this process, and exit.
-
-    Exit codes: 0; 1 for a failure; 2 for wrong usage or a bad configuration; 130 for Ctrl-C.
-    """
+    """Run the command, and exit: 1 for a failure, 2 for wrong usage or configuration, 130 for Ctrl-C."""
     sys.exit(_run())
 
 

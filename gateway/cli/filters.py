@@ -47,12 +47,7 @@ def filter_options(searchable: FilterSchema) -> Callable[[Command], Command]:
 def parse_filter(
     searchable: FilterSchema, options: Mapping[str, str | None], where: tuple[str, ...] = ()
 ) -> Filter:
-    """Return the condition that a command was called with.
-
-    Raises:
-        BadInput: a criterion does not exist, or its value is not allowed.
-        click.BadParameter: something in `where` is not NAME=VALUE.
-    """
+    """Return the condition of a command. Raises BadInput or click.BadParameter."""
     flags = ((name.removeprefix("by_"), text) for name, text in options.items() if text is not None)
     return searchable.to_filter((*flags, *map(split_pair, where)))
 
@@ -66,7 +61,7 @@ def split_pair(text: str, flag: str = "--where", form: str = "NAME=VALUE") -> tu
 
 
 def warn_of_unknown_keys(names: tuple[str, ...]) -> None:
-    """Print the searched names that no row has: a search without results may be a typing error."""
+    # A search without results may be a typing error.
     for name in names:
         click.echo(f"Nothing of that time has {name}.", err=True)
 

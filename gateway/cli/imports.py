@@ -48,18 +48,12 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Translator:
-    """Turns rows of an export into requests with feedback.
-
-    Args:
-        dialect: one of DIALECTS; `auto`: detected by the fields of each row.
-        tenant: of the imported requests.
-        scale: from Portkey's feedback values to scores.
-        renames: our names of providers by those in the rows, in lower case.
-    """
+    """Turns rows of an export into requests with feedback."""
 
     dialect: str
     tenant: str | None
     scale: Scale
+    # Our names of providers by those in the rows, in lower case.
     renames: Mapping[str, str]
 
     def translate(self, row: Row) -> ImportedRequest:
@@ -154,7 +148,6 @@ class ImportTotals:
     feedback_added: int = 0
 
     def lines(self, added: str) -> Iterator[str]:
-        """Return the summary."""
         there = self.rows - self.added - self.refused
         yield (
             f"rows      {self.rows:,} read, {self.added:,} {added}, {there:,} there already, "
@@ -236,7 +229,6 @@ class ImportJob:
     _progress: Progress = field(default_factory=Progress)
 
     async def run(self, names: Sequence[str]) -> ImportTotals:
-        """Import files one after another."""
         for name in names:
             await self._read_file(name)
         await self._flush()

@@ -44,8 +44,6 @@ COLUMNS = (
 
 
 class LimitParam(click.ParamType[Quota]):
-    """A limit as the configuration has it."""
-
     name = "limit"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Quota:
@@ -174,7 +172,6 @@ async def _list_keys(url: str, configured: Sequence[KeyConfig]) -> list[tuple[st
 def _key_rows(
     columns: tuple[str, ...], limits: Sequence[QuotaStatus | Quota], state: str
 ) -> Iterator[tuple[str, ...]]:
-    """Yield a row for a key, and one for each further limit."""
     first, *others = [*map(str, limits)] or ["-"]
     yield (*columns, first, state)
     for other in others:

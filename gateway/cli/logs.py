@@ -53,7 +53,6 @@ _OLDEST_FIRST = Sort("seq", descending=False)
 
 
 async def show_latest(url: str, where: Filter, count: int, show: ShowRequests) -> None:
-    """Show the newest `count` rows in the order in which they were logged."""
     async with open_existing_store(url) as store:
         records = await _find_latest(store, where, count)
         show(records, await _feedback_on(store, records))
@@ -85,12 +84,7 @@ async def show_matching(url: str, where: Filter, limit: int, show: ShowRequests)
 
 
 async def find_by_id(url: str, any_id: str, trace_id: str | None) -> LoggedRequest | RequestSlice:
-    """Return the request with an id, or the rows of a trace or session, the newest first.
-
-    Raises:
-        NotFound: nothing has that id.
-        Ambiguous: several requests have it that are of no common trace or session.
-    """
+    """Return the request with an id, or the rows of a trace or session. Raises NotFound or Ambiguous."""
     async with open_existing_store(url) as store:
         reader = RequestReader(store)
         try:
@@ -177,7 +171,6 @@ def _request_cells(record: RequestRecord, feedback: FeedbackSummary) -> tuple[st
 
 
 def _feedback_cell(feedback: FeedbackSummary) -> str:
-    """Return the number of entries, their mean score, and value:weight of each."""
     if not feedback.score.count:
         return "-"
     mean = feedback.score.weighted_mean
@@ -186,7 +179,6 @@ def _feedback_cell(feedback: FeedbackSummary) -> str:
 
 
 def _status_cell(record: RequestRecord) -> str:
-    """Return the status, and the outcome unless it is `complete`."""
     status = "-" if record.status is None else str(record.status)
     return status if record.outcome is Outcome.COMPLETE else f"{status} {record.outcome}"
 
@@ -358,8 +350,8 @@ def show(any_id: str, raw: str | None, trace_id: str | None, url: str) -> None:
 
 
 def _print_lines_live(lines: Iterable[str]) -> None:
-    """Print lines, and raise BrokenPipeError where the reader is gone, even if there are no lines."""
     print_lines(lines)
+    # Without any line to print, only this shows that the reader is gone.
     output = select.poll()
     output.register(sys.stdout, 0)  # which leaves hang-ups and errors
     if output.poll(0):

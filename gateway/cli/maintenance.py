@@ -37,7 +37,6 @@ def backup_command(target: Path, force: bool, url: str) -> None:
 
 
 def describe_copy(copied: CopyInfo) -> str:
-    """Return the counts and the size of a copy."""
     return (
         f"{copied.requests:,} requests and {copied.feedback:,} feedback entries,"
         f" {format_mebibytes(copied.size_bytes)}"
@@ -90,13 +89,7 @@ async def _compact_store(url: str) -> None:
 
 
 async def migrate_store(source_url: str, target_url: str) -> None:
-    """Copy everything from one store into another, and print the counts.
-
-    Raises:
-        BadInput: they are the same.
-        Conflict: the target did not grow by what was added.
-        NotFound: there is no source.
-    """
+    """Copy one store into another, and print the counts. Raises Conflict where the target lacks rows then."""
     if source_url == target_url:
         raise BadInput("a store cannot be merged into itself.")
     async with (

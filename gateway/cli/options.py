@@ -34,7 +34,6 @@ Command = Callable[..., Any]
 
 
 def config_option(function: Command) -> Command:
-    """Add `-c FILE` to a command."""
     return click.option(
         "-c",
         "--config",
@@ -48,7 +47,6 @@ def config_option(function: Command) -> Command:
 
 
 def storage_option(function: Command) -> Command:
-    """Add `--storage URL` to a command."""
     return click.option(
         "--storage", metavar="URL", help="Where the data is, such as sqlite:///gateway.db; over the file's."
     )(function)
@@ -78,14 +76,14 @@ def pass_config(function: Command) -> Command:
 
 
 def find_config_file(named: Path | None, default: Path = DEFAULT_FILE) -> Path:
-    """Return the configuration file to use: the named one, else the one here, else a packaged one."""
+    """Return the named file, else the one here, else a packaged one."""
     if named is not None:
         return named
     return LOCAL_CONFIG_FILE if LOCAL_CONFIG_FILE.exists() else default
 
 
 def storage_url(config_file: Path | None, storage: str | None) -> str:
-    """Return where the data is. The configuration is read, and must be good, only if `storage` is None."""
+    """Return `storage`, or else the URL in the configuration."""
     if storage is not None:
         return storage
     # Costs as much time as everything else that such a command imports.
@@ -102,12 +100,7 @@ def check_name(field: str, text: str | None) -> None:
 
 @asynccontextmanager
 async def open_or_create_store(url: str) -> AsyncIterator[Store]:
-    """Open the store, with a new file if there is none.
-
-    Raises:
-        BadInput: the URL names no store.
-        StoreUnavailable: the file cannot be used.
-    """
+    """Open the store, with a new file if there is none."""
     store = await open_store(url)
     try:
         yield store
@@ -117,7 +110,7 @@ async def open_or_create_store(url: str) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def open_existing_store(url: str) -> AsyncIterator[Store]:
-    """Open the store as `open_or_create_store` does, but raise NotFound where there is no file yet."""
+    """Open the store; raise NotFound where its file does not exist."""
     if is_store_missing(url):
         raise NotFound(f"there is no database {_sqlite_file(url)}.", hint=_missing_store_hint())
     async with open_or_create_store(url) as store:
@@ -131,7 +124,7 @@ def _missing_store_hint() -> str:
 
 
 def is_store_missing(url: str) -> bool:
-    """Tell whether the store is a file that does not exist. What a server has shows when it is opened."""
+    """Tell whether the store is a file that does not exist."""
     return url.startswith(SQLITE_PREFIX) and not _sqlite_file(url).exists()
 
 
@@ -141,12 +134,7 @@ def _sqlite_file(url: str) -> Path:
 
 @asynccontextmanager
 async def audited(store: Store, action: str, target: str | None = None) -> AsyncIterator[None]:
-    """Write an entry to the audit log around what a command does to the store.
-
-    Args:
-        action: the command.
-        target: what it is done to.
-    """
+    """Write an audit entry around what a command does to the store."""
     entry = AuditEntry(actor=_current_user(), via=AuditChannel.COMMAND, action=action, target=target)
     async with SqlAudit(store).record(entry):
         yield

@@ -17,15 +17,11 @@ PROGRESS_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table.
-
-    Args:
-        width: in characters, unless the first rows have longer cells.
-        min_width: how narrow it may become by cutting cells; None: cells are never cut.
-    """
+    """A column of a table; its width grows with the first rows."""
 
     title: str
     width: int
+    # How narrow it may become by cutting cells; None: cells are never cut.
     min_width: int | None = None
 
 
@@ -65,7 +61,8 @@ class Table:
 
 
 def escape_unprintable(text: str) -> str:
-    """Return text with control characters escaped, which could steer a terminal; line ends and tabs stay."""
+    """Return text with control characters escaped, except line ends and tabs."""
+    # They could steer the terminal.
     if text.isprintable():
         return text
     return "".join(
@@ -75,7 +72,6 @@ def escape_unprintable(text: str) -> str:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines as they come."""
     for line in lines:
         click.echo(line)
 
@@ -86,12 +82,10 @@ def format_time(time_us: int) -> str:
 
 
 def truncate(cell: str, width: int) -> str:
-    """Return a text of at most `width` characters, with … where something is left out."""
     return cell if len(cell) <= width else f"{cell[: width - 1]}…"
 
 
 def format_mebibytes(size_bytes: int, decimals: int = 1) -> str:
-    """Format a size in MiB."""
     return f"{size_bytes / (1024 * 1024):,.{decimals}f} MiB"
 
 
@@ -107,11 +101,9 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """How long the command has run."""
         return time.monotonic() - self._started_at
 
     def report(self, line: Callable[[], str], done: int) -> None:
-        """Print a line and the rate, given how many are done."""
         now = time.monotonic()
         if now - self._reported_at >= PROGRESS_SECONDS:
             self._reported_at = now

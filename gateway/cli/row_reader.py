@@ -73,15 +73,12 @@ def _split_lines(chunks: Iterator[bytes]) -> NumberedRows:
 
 
 class _ArrayReader:
-    """Splits a text with JSON arrays into their items."""
-
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._buffer = bytearray()
         self._line = 1
 
     def rows(self) -> NumberedRows:
-        """Yield the items of all arrays, and skip what is around them."""
         try:
             while self._enter_array():
                 yield from self._items()
@@ -90,7 +87,6 @@ class _ArrayReader:
             yield self._line, error
 
     def _enter_array(self) -> bool:
-        """Skip to the first item of the next array; tell whether there is one."""
         while (at := self._buffer.find(b"[")) < 0:
             self._skip(len(self._buffer))
             if not self._read_more():

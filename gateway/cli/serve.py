@@ -32,10 +32,7 @@ _KEY_HEADER = '-H "x-portkey-api-key: $GATEWAY_KEY"'
 
 
 def welcome_text(config: Config, url: str) -> str:
-    """Return the commands to try first: a call, a stream, feedback on both.
-
-    Without the demo they take the model, and a gateway key where one is needed, from shell variables.
-    """
+    """Return the commands to try first: a call, a stream, feedback on both."""
     needs_key = bool(config.keys) and config.server.auth == "keys"
     key = f" {_KEY_HEADER}" if needs_key else ""
     chat = f"{url}/v1/chat/completions {_JSON_HEADER} {_TRACE_HEADER}{key}"
@@ -71,7 +68,6 @@ def _shell_variables(provider: str | None, needs_key: bool) -> list[str]:
 
 
 def _chat_body(provider: str | None, **more: object) -> str:
-    """Return the body of a chat call, quoted for the shell."""
     model = DEMO_MODEL if provider == DEMO_PROVIDER else "'\"$MODEL\"'"
     messages = [{"role": "user", "content": "What is a gateway?"}]
     body = json.dumps({"model": "", "messages": messages, **more}, separators=(",", ":"))

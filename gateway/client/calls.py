@@ -34,15 +34,12 @@ _TIME_PARAMS = {"since": "from", "until": "to"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
-    """One call. It may be sent again after a failure: it only reads, or has an idempotency key.
-
-    Args:
-        path: percent-encoded.
-        read: makes the result from the JSON of a successful reply; raises UnexpectedReply.
-    """
+    """One call. It may be sent again after a failure: it only reads, or has an idempotency key."""
 
     method: str
+    # Percent-encoded.
     path: str
+    # Makes the result from the JSON of a successful reply; raises UnexpectedReply.
     read: Callable[[Any], T]
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -177,7 +174,7 @@ def create(
     """Give a grade from -10 to 10 on a trace or request, whether or not it is logged yet.
 
     Args:
-        trace_id: the trace's id, the request's, the provider's response id, or a session.
+        trace_id: or the id of a request, a provider's response, or a session.
         idempotency_key: calls with the same key are carried out once; None generates one.
     """
     entry = FeedbackEntry(trace_id=trace_id, value=value, weight=weight, metadata=metadata)
@@ -231,11 +228,7 @@ def find_requests(filters: RequestFilters, page_size: int, cursor: str | None) -
 
 
 def decode(model: type[T], data: object) -> T:
-    """Return the model of a JSON object; unknown keys are ignored.
-
-    Raises:
-        UnexpectedReply: a field is missing or has another type.
-    """
+    """Return the model of a JSON object; unknown keys are ignored. Raises UnexpectedReply."""
     if not isinstance(data, dict):
         raise UnexpectedReply(f"the reply is no {model.__name__}")
     try:
@@ -298,11 +291,7 @@ _CONNECTION_ERRORS = (httpx.ConnectTimeout, httpx.NetworkError, httpx.RemoteProt
 
 
 def conduct_call(call: Call[T], retries: int) -> Generator[float, AttemptResult, T]:
-    """Conduct a call: yield the seconds to wait before each attempt, receive its outcome, return the result.
-
-    Raises:
-        GatewayClientError: all attempts failed.
-    """
+    """Yield the seconds to wait before each attempt, receive its outcome, return the call's result."""
     attempt = yield 0.0
     for retry in range(retries):
         pause = _pause_before_retry(attempt, FIRST_PAUSE_SECONDS * 2**retry)

@@ -16,12 +16,7 @@ from __future__ import annotations
 
 
 class GatewayClientError(Exception):
-    """A call that failed.
-
-    Args:
-        message: the gateway's own where it replied.
-        status: the HTTP status; None without a reply.
-    """
+    """A call that failed; `status` is None without a reply."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)

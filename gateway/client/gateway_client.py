@@ -26,7 +26,6 @@ class _Calls(Generic[Client]):
 
 
 def _described(send: Method, make: Callable[..., Call[Any]]) -> Method:
-    """Return the method `send` with the documentation and the parameters of `make`."""
     signature = inspect.signature(make)
     parameters = [
         inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
@@ -64,9 +63,8 @@ class GatewayClient:
 
     Args:
         base_url: where the gateway listens, without `/v1`.
-        api_key: a gateway key; None where the gateway needs none.
         timeout: seconds to wait for a reply.
-        retries: how often a call is repeated that got no reply or 503. Nothing is stored twice.
+        retries: of calls without a reply or with 503; nothing is stored twice.
     """
 
     def __init__(
@@ -103,7 +101,6 @@ class GatewayClient:
             return error
 
     def close(self) -> None:
-        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -182,7 +179,6 @@ class AsyncGatewayClient:
             return error
 
     async def aclose(self) -> None:
-        """Close the connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:

@@ -12,14 +12,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackReceipt:
-    """Confirms that feedback is stored.
-
-    Args:
-        feedback_ids: in the order of the entries.
-        idempotency_key: of the call; repeating it with the same key changes nothing.
-    """
+    """Confirms that feedback is stored; the ids are in the order of the entries."""
 
     feedback_ids: tuple[str, ...]
+    # Repeating the call with it changes nothing.
     idempotency_key: str
 
     @property
@@ -30,19 +26,14 @@ class FeedbackReceipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenFeedback:
-    """Feedback as it was stored.
-
-    Args:
-        id: the id that it was given on.
-        joined: whether a request is logged under that id; if not, the feedback waits for one, and `note` says so.
-        target: of the id: `trace`, `request` or `session`.
-        idempotency_key: of the call; repeating it with the same key changes nothing.
-    """
+    """Feedback as it was stored; unless it is `joined`, it waits for a request with its `id`."""
 
     feedback_id: str
     id: str
     joined: bool
+    # Repeating the call with it changes nothing.
     idempotency_key: str
+    # `trace`, `request` or `session`.
     target: str | None = None
     trace_id: str | None = None
     request_id: str | None = None
@@ -180,16 +171,12 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """A body with its content-encoding undone.
+    """A body without its content-encoding."""
 
-    Args:
-        encoding: of the content: `json`, `text` or `base64`.
-        size: bytes on the wire.
-        truncated: whether only the beginning was kept.
-    """
-
+    # `json`, `text` or `base64`.
     encoding: str
     content: object
+    # Bytes on the wire; `truncated` if fewer were kept.
     size: int
     truncated: bool = False
 

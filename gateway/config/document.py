@@ -45,13 +45,7 @@ class Expansion:
 
 
 def expand_variables(text: str, env: Mapping[str, str]) -> Expansion:
-    """Substitute variables in `text`; values are not expanded again, and `$${` stands for `${`.
-
-    A default is used where the variable is unset or empty (POSIX.1-2017, Shell, section 2.6.2).
-
-    Raises:
-        UnresolvedVariable: a variable without a default is not set, or `${` begins no substitution.
-    """
+    """Substitute variables in `text`; `$${` stands for `${`. Raises UnresolvedVariable."""
     used: list[str] = []
 
     def piece(match: re.Match[str]) -> str:
@@ -61,6 +55,7 @@ def expand_variables(text: str, env: Mapping[str, str]) -> Expansion:
             raise UnresolvedVariable(
                 "'${' must begin ${VARIABLE} or ${VARIABLE:-default}; write $${ for the characters themselves"
             )
+        # A default is used where the variable is unset or empty (POSIX.1-2017, Shell, section 2.6.2).
         name, fallback = match["name"], match["fallback"]
         if env.get(name) or (fallback is None and name in env):
             used.append(name)
@@ -85,15 +80,13 @@ class SourceEntry:
 
 @dataclass(slots=True)
 class Document:
-    """Parsed data with its locations and problems.
-
-    `unresolved` are values with a missing variable; setting such a value by other means resolves it.
-    """
+    """Parsed data with its locations and problems."""
 
     root_location: Location
     data: dict[str, object] = field(default_factory=dict)
     entries: dict[KeyPath, SourceEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    # Values with a missing variable; a flag or GATEWAY__ variable may still set them.
     unresolved: dict[KeyPath, Problem] = field(default_factory=dict)
 
     def nearest_entry(self, path: KeyPath) -> SourceEntry:
@@ -110,12 +103,7 @@ class Document:
 
 
 def parse_document(text: str, file: str, env: Mapping[str, str]) -> Document:
-    """Parse a YAML mapping.
-
-    Raises:
-        ConfigError: it is not YAML, empty, not a mapping, too deep or too large. Other problems, such as a key
-            given twice or a variable not set, are kept in the document.
-    """
+    """Parse a YAML mapping. Raises ConfigError where nothing can be read; other problems are in the document."""
     document = Document(Location(file, 1, 1))
     root = _compose(text, file)
     if root is None:
@@ -147,8 +135,6 @@ def parse_value(text: str, source: str) -> object:
 
 
 class _NodeReader:
-    """Turns nodes into data, and keeps the location of each in the document."""
-
     def __init__(
         self, document: Document, file: str, env: Mapping[str, str], *, substitutes: bool = True
     ) -> None:
@@ -276,7 +262,6 @@ def _redact_word(quoted: re.Match[str]) -> str:
 
 
 def _implicit_tag(text: str) -> str:
-    """Return the YAML type of a text without quotes."""
     return str(yaml.resolver.Resolver().resolve(yaml.ScalarNode, text, (True, False)))  # type: ignore[no-untyped-call]
 
 

@@ -13,14 +13,9 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """The location of a key or value.
+    """The location of a key or value; line and column count from 1."""
 
-    Args:
-        source: a file's name, `environment variable X` or `command line`.
-        line: from 1; None where the source has no lines.
-        column: from 1, in characters.
-    """
-
+    # A file's name, `environment variable X` or `command line`.
     source: str
     line: int | None = None
     column: int | None = None

@@ -76,7 +76,6 @@ def apply_flags(document: Document, overrides: Mapping[str, object]) -> None:
 
 
 def _find_key_path(document: Document, steps: list[str]) -> KeyPath:
-    """Return the keys that match the lower-case words of a variable's name."""
     path: list[str] = []
     here: object = document.data
     for step in steps:
@@ -107,7 +106,6 @@ def _set_value(document: Document, path: KeyPath, value: object, location: Locat
 
 
 def explain_error(error: ErrorDetails, document: Document) -> Problem:
-    """Return the problem of a validation error, without secrets."""
     path = tuple(step for step in error["loc"] if step != "[key]")
     entry = document.nearest_entry(path)
     if error["type"] == "extra_forbidden":

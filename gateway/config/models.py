@@ -251,7 +251,6 @@ class LoggingConfig(Section):
 
     @property
     def access_mode(self) -> Literal["all", "failures", "off"]:
-        """The value of `requests` with `auto` resolved."""
         if self.requests != "auto":
             return self.requests
         return "all" if is_human_format(self.format) else "failures"

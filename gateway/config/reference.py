@@ -38,7 +38,6 @@ def _item_suffix(info: FieldInfo) -> str:
 
 
 def _describe_value(schema: dict[str, object], kinds: dict[str, dict[str, object]]) -> str:
-    """Return the values that a JSON schema allows, in a few words."""
     if isinstance(ref := schema.get("$ref"), str):
         return _describe_value(kinds[ref.rpartition("/")[2]], kinds)
     if isinstance(options := schema.get("anyOf"), list):

@@ -15,7 +15,6 @@ from gateway.errors import BadInput, GatewayError, NotFound
 
 
 def render_error(error: GatewayError) -> Body:
-    """Render an error as Anthropic does."""
     kind = "not_found_error" if isinstance(error, NotFound) else "invalid_request_error"
     return {"type": "error", "error": {"type": kind, "message": str(error)}, "request_id": make_id("req_")}
 
@@ -43,7 +42,7 @@ def stream_message(body: Body) -> Iterator[bytes]:
 
 
 def answer_count(body: Body) -> Body:
-    """Answer `POST /v1/messages/replies.count_tokens`."""
+    """Answer `POST /v1/messages/count_tokens`."""
     read_text(body, "model")
     read_list(body, "messages")
     return {"input_tokens": _usage(body, 0)["input_tokens"]}
@@ -66,7 +65,6 @@ def _events(opened: Body, reply: Reply, tool: Tool | None) -> Iterator[Body]:
 
 
 def _reply(body: Body) -> tuple[Reply, Tool | None]:
-    """Return the text or the input of the called tool, and the tool."""
     messages = read_list(body, "messages")
     if body.get("max_tokens") is None:
         raise BadInput("Field required", field="max_tokens")

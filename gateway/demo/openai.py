@@ -26,7 +26,6 @@ _CREATED_AT = 1_735_689_600
 
 
 def render_error(error: GatewayError) -> Body:
-    """Render an error as OpenAI does."""
     code = error.code if isinstance(error, NotFound) else None
     message = f"Invalid {error.field!r}: {error.message}" if error.field else error.message
     shape = {"message": message, "type": "invalid_request_error", "param": error.field, "code": code}
@@ -127,7 +126,6 @@ def show_model(model: str) -> Body:
 
 
 def _chat_reply(body: Body) -> tuple[Reply, Tool | None, int]:
-    """Return the text or the arguments of the called tool, the tool, and the number of choices."""
     read_text(body, "model")
     messages = read_list(body, "messages")
     limit = replies.read_count(body, "max_tokens", replies.MAX_TOKENS, replies.MAX_TOKENS)
@@ -161,7 +159,6 @@ def _tool_call_fields(tool: Tool, reply: Reply) -> Body:
 
 
 def _stream_deltas(reply: Reply, tool: Tool | None) -> Iterator[tuple[Body, str | None]]:
-    """Yield the delta of each chunk, and the finish reason of the last one."""
     if tool is None:
         yield {"role": "assistant", "content": "", "refusal": None}, None
         for piece in reply.pieces:
@@ -176,7 +173,6 @@ def _stream_deltas(reply: Reply, tool: Tool | None) -> Iterator[tuple[Body, str 
 
 
 def _text_replies(body: Body) -> tuple[list[Reply], int]:
-    """Return a reply for each choice of each prompt, and the prompts' tokens."""
     read_text(body, "model")
     prompts = _read_texts(body, "prompt")
     limit = replies.read_count(body, "max_tokens", replies.MAX_TOKENS, replies.MAX_TOKENS)

@@ -31,7 +31,6 @@ def encode_event(data: Body, name: str | None = None) -> bytes:
 
 
 def make_id(prefix: str) -> str:
-    """Return a new id, such as `msg_` and 24 hex digits."""
     return prefix + secrets.token_hex(12)
 
 
@@ -105,13 +104,11 @@ def reply_to(question: str, limit: int = MAX_TOKENS) -> Reply:
 
 
 def reply_with(text: str, limit: int = MAX_TOKENS) -> Reply:
-    """Reply with a text of at most `limit` tokens."""
     pieces = _WORD.findall(text)
     return Reply(tuple(pieces[:limit]), is_truncated=len(pieces) > limit)
 
 
 def count_tokens(content: object) -> int:
-    """Return the number of words in what `text_of` takes."""
     return len(text_of(content).split())
 
 

@@ -61,7 +61,6 @@ def _argument_events(reply: Reply, item: Body) -> Iterator[Body]:
 
 
 def _reply(body: Body) -> tuple[Reply, Tool | None]:
-    """Return the text or the arguments of the called function, and the function."""
     given = body.get("input")
     items = [] if isinstance(given, str) else read_list(body, "input")
     question = given if isinstance(given, str) else replies.last_question(items)
@@ -92,7 +91,6 @@ def _ends_with_result(items: list[object]) -> bool:
 
 
 def _draft_response(body: Body) -> Body:
-    """Return the response before its output."""
     return {
         "id": make_id("resp_"),
         "object": "response",

@@ -29,7 +29,6 @@ class DemoUpstream:
     _runner: web.AppRunner
 
     async def close(self) -> None:
-        """Stop listening and abort what is in flight."""
         await self._runner.cleanup()
 
 
@@ -49,7 +48,6 @@ async def start_demo(
 
 
 def build_demo(*, pause_seconds: float = CHUNK_PAUSE_SECONDS) -> web.Application:
-    """Return the demo's application."""
     app = web.Application(middlewares=[_render_errors], client_max_size=MAX_BODY_BYTES)
     streamed = (
         ("/v1/chat/completions", openai.answer_chat, openai.stream_chat),

@@ -40,15 +40,7 @@ class Tool:
 
 
 def choose_tool(tools: Sequence[Tool], choice: str, question: str, *, has_result: bool) -> Tool | None:
-    """Return the tool to call, if any.
-
-    Args:
-        choice: `auto`, `none`, `required`, or the name of a tool.
-        has_result: whether a tool's result follows the question.
-
-    Raises:
-        BadInput: there is no such tool.
-    """
+    """Return the tool to call, if any; `choice` is `auto`, `none`, `required` or a tool's name."""
     if choice == NONE or (choice == AUTO and has_result):
         return None
     if choice == AUTO:
@@ -62,7 +54,6 @@ def choose_tool(tools: Sequence[Tool], choice: str, question: str, *, has_result
 
 
 def arguments_for(tool: Tool) -> str:
-    """Return valid arguments of the tool as JSON."""
     example = example_of(tool.schema)
     return json.dumps(example if isinstance(example, dict) else {})
 
@@ -78,7 +69,6 @@ def structured_reply(kind: object, schema: object, question: str, limit: int) ->
 
 
 def example_of(schema: object) -> object:
-    """Return a small value that fits a JSON Schema."""
     return _example(schema, schema, 0)
 
 
@@ -157,7 +147,6 @@ def _resolve(reference: str, root: object) -> object:
 
 
 def _merge_schemas(schemas: Sequence[object]) -> Body:
-    """Return one schema for all of several."""
     merged: dict[str, object] = {}
     for schema in schemas:
         if isinstance(schema, Mapping):

@@ -19,20 +19,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Start(Message):
-    """The first message to a worker.
-
-    Args:
-        number: its worker slot.
-        config: the configuration that the server was started with.
-        reloaded: the configuration of the latest reload.
-        earlier_metrics: counted by the workers that had the slot before.
-        listeners: file descriptors of the sockets of each slot.
-    """
+    """The first message to a worker: the slot with this number is its own."""
 
     number: int
     config: Config
+    # Of the latest reload.
     reloaded: Config
+    # Counted by its predecessors in the slot.
     earlier_metrics: MetricFamilies
+    # File descriptors of the sockets of each slot.
     listeners: Sequence[Sequence[int]]
 
 
@@ -120,7 +115,6 @@ class Channel:
             self._writer.write(_LENGTH.pack(len(data)) + data)
 
     async def flush(self) -> None:
-        """Wait until nearly everything is sent, or the other end is closed."""
         try:
             await self._writer.drain()
         except ConnectionError:

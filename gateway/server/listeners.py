@@ -15,16 +15,12 @@ Address = tuple[socket.AddressFamily, Any]
 
 
 def bind(host: str, port: int) -> Listeners:
-    """Return sockets bound to the port; port 0 takes a free one.
-
-    Raises:
-        OSError: the host is unknown, or the port is in use.
-    """
+    """Return sockets bound to the port; port 0 takes a free one. Raises OSError."""
     return _bind_all(_addresses(host, port), socket.SO_REUSEADDR)
 
 
 def bind_per_worker(host: str, port: int, workers: int) -> Sequence[Listeners]:
-    """Return sockets for each worker, all on the same port by SO_REUSEPORT. Raises what `bind` does."""
+    """Return sockets for each worker, all on the same port by SO_REUSEPORT. Raises OSError."""
     # Without the option first: with it, a second gateway on the port would share the first one's connections.
     exclusive = bind(host, port)
     addresses: list[Address] = [(one.family, one.getsockname()) for one in exclusive]
@@ -33,13 +29,11 @@ def bind_per_worker(host: str, port: int, workers: int) -> Sequence[Listeners]:
 
 
 def close_all(listeners: Listeners) -> None:
-    """Close the sockets."""
     for listener in listeners:
         listener.close()
 
 
 def listener_url(host: str, listeners: Listeners) -> str:
-    """Return the URL of listeners on a host."""
     return format_url(host, listeners[0].getsockname()[1])
 
 

@@ -56,10 +56,7 @@ def configure_logs(config: LoggingConfig) -> None:
 def install_signal_handlers(
     started: Config, reload: Callable[[], Config], apply: Callable[[Config], None]
 ) -> asyncio.Event:
-    """Return the event that SIGTERM and SIGINT set; SIGHUP applies the configuration read anew.
-
-    A configuration that cannot be used changes nothing.
-    """
+    """Return the event that SIGTERM and SIGINT set; SIGHUP applies the configuration read anew."""
 
     def on_sighup() -> None:
         try:

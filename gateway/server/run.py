@@ -29,10 +29,6 @@ def run(
     Args:
         load: reads the configuration, given the base URL of the demo upstream; called again on SIGHUP.
         on_ready: called with the configuration and the gateway's URL once it accepts connections.
-
-    Raises:
-        GatewayError: the configuration cannot be used.
-        OSError: the address is in use, or a file cannot be read.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(load, on_ready, has_demo))

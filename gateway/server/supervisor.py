@@ -79,16 +79,7 @@ class WorkerSlot:
         descriptors: Sequence[Sequence[int]],
         on_message: Callable[[WorkerSlot, Message], None],
     ) -> WorkerExit:
-        """Run a worker to its end.
-
-        Args:
-            make_start: called once the worker can receive its first message.
-            descriptors: file descriptors that the worker inherits.
-            on_message: called with each message of the worker, and with Draining when it has died.
-
-        Raises:
-            OSError: no process can be started.
-        """
+        """Run a worker, which inherits the descriptors, to its end. Raises OSError where none can be started."""
         started_at = time.monotonic()
         process, end = _spawn_worker(descriptors)
         self._process = process
@@ -109,18 +100,17 @@ class WorkerSlot:
             on_message(self, message)
         self.is_serving = False
         self._metrics_received.set()
+        # It may have died without a message.
         on_message(self, messages.Draining())
         code = await asyncio.to_thread(process.wait)
         await channel.close()
         return WorkerExit(error or GatewayError(_exit_reason(code)), time.monotonic() - started_at)
 
     def send(self, message: Message) -> None:
-        """Send a message to the worker, if there is one."""
         if self._channel is not None:
             self._channel.send(message)
 
     async def refresh_metrics(self) -> None:
-        """Have the worker report its metrics."""
         if self.is_serving:
             self._metrics_received.clear()
             self.send(messages.ReportMetrics())
@@ -128,13 +118,11 @@ class WorkerSlot:
                 await asyncio.wait_for(self._metrics_received.wait(), REPORT_TIMEOUT_SECONDS)
 
     def stop(self) -> None:
-        """Have the worker drain and end."""
         if self._process is not None:
             self._process.terminate()
 
 
 def _spawn_worker(descriptors: Sequence[Sequence[int]]) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Return a new worker process and our end of its channel."""
     end, workers_end = socket.socketpair()
     descriptor = workers_end.fileno()
     try:
@@ -178,11 +166,7 @@ async def supervise(config: Config, reload: Callable[[], Config], on_ready: Call
 
 
 class Supervisor:
-    """The worker slots of a server; a worker that dies is replaced.
-
-    Args:
-        listeners: the sockets of each slot.
-    """
+    """The worker slots of a server, with the sockets of each; a worker that dies is replaced."""
 
     def __init__(self, config: Config, listeners: Sequence[Listeners]) -> None:
         self.url = listener_url(config.server.host, listeners[0])
@@ -201,11 +185,7 @@ class Supervisor:
         ]
 
     async def wait_until(self, *events: asyncio.Event) -> None:
-        """Wait for one of these events.
-
-        Raises:
-            Exception: why a worker ended before all had served; its successors would end alike.
-        """
+        """Wait for one of these events. Raises why a worker ended before all had served."""
         waits = [asyncio.create_task(event.wait(), name="event") for event in events]
         done, _ = await asyncio.wait([*waits, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -214,11 +194,8 @@ class Supervisor:
             task.result()
 
     def reload(self, config: Config) -> None:
-        """Have all workers, present and future, use a configuration.
-
-        Raises:
-            GatewayError, OSError: it cannot be used; nothing has changed then.
-        """
+        """Have all workers, present and future, use a configuration."""
+        # Raises where it cannot be used; nothing has changed then.
         build_runtime(config)
         self._reloaded = config
         self._send_to(self._slots, messages.Reload(config))

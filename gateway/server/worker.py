@@ -68,11 +68,7 @@ class Worker:
         self._has_lost_supervisor = False
 
     async def serve(self) -> None:
-        """Serve until SIGTERM or until the supervisor is gone, then drain.
-
-        Raises:
-            GatewayError, OSError: the configuration, or a reloaded one, cannot be used.
-        """
+        """Serve until SIGTERM or until the supervisor is gone, then drain."""
         start = self._start
         structlog.contextvars.bind_contextvars(worker=start.number)
         configure_logs(start.reloaded.logging)

@@ -22,13 +22,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One result of a check.
-
-    Args:
-        about: what was checked, in a word.
-        says: what was found.
-        do: the fix, if one is needed.
-    """
+    """One result of a check: what was checked, what was found, and the fix."""
 
     level: Level
     about: str
@@ -38,15 +32,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is checked.
-
-    Args:
-        database: the store's file, which may not exist yet; with a database server, the base name of local files.
-        inspection: the store's state, or why it cannot be read; None where there is none.
-    """
+    """What is checked; `inspection` is the store's state, the reason why it cannot be read, or None without one."""
 
     config: Config
     config_file: Path
+    # With a database server, the base name of local files.
     database: Path
     inspection: StoreInfo | StoreUnavailable | None
 
@@ -55,15 +45,12 @@ Check = Callable[[Deployment], Iterator[Finding]]
 
 
 def ok(about: str, says: str) -> Finding:
-    """Return a finding without a fault."""
     return Finding(Level.OK, about, says)
 
 
 def warning(about: str, says: str, do: str) -> Finding:
-    """Return a finding that may become a problem."""
     return Finding(Level.WARNING, about, says, do)
 
 
 def problem(about: str, says: str, do: str) -> Finding:
-    """Return a finding that needs a fix now."""
     return Finding(Level.PROBLEM, about, says, do)
