@@ -9,25 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.filters import (
-    csv_option,
-    filter_options,
-    json_option,
-    limit_option,
-    output_format,
-    parse_filter,
-    warn_of_unknown_keys,
-)
+from gateway.cli import filters, output
 from gateway.cli.options import audited, open_existing_store, pass_config, pass_store_url
-from gateway.cli.output import (
-    MAX_WIDTH,
-    Column,
-    Table,
-    escape_unprintable,
-    format_time,
-    print_lines,
-    truncate,
-)
 from gateway.feedback import SCALES, FeedbackService, NewFeedback, rescale_grades, waiting_note
 from gateway.models.feedback import Feedback
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
@@ -44,16 +27,16 @@ DIALECT = "cli"
 NEWEST_FIRST = Sort("created_at_us", descending=True)
 
 FEEDBACK_COLUMNS = (
-    Column("CREATED (UTC)", 19),
-    Column("SCORE", 5),
-    Column("VALUE:WEIGHT", 12),
-    Column("AUTHOR", 6, min_width=6),
-    Column("ABOUT", 12, min_width=12),
-    Column("FEEDBACK ID", 36),
+    output.Column("CREATED (UTC)", 19),
+    output.Column("SCORE", 5),
+    output.Column("VALUE:WEIGHT", 12),
+    output.Column("AUTHOR", 6, min_width=6),
+    output.Column("ABOUT", 12, min_width=12),
+    output.Column("FEEDBACK ID", 36),
 )
 
 # How much of a text is looked at, in characters.
-_MAX_TEXT_CHARS = 4 * MAX_WIDTH
+_MAX_TEXT_CHARS = 4 * output.MAX_WIDTH
 
 _TIME_FILTERS = replace(
     FEEDBACK_FILTERS, criteria={name: FEEDBACK_FILTERS.criteria[name] for name in ("from", "to")}, prefixes={}
@@ -104,10 +87,10 @@ async def _add_feedback(url: str, new_feedback: list[NewFeedback]) -> Feedback:
 @feedback_command.command("list")
 @click.option("--bad", "rating", flag_value="bad", help="Those with a score below 0.")
 @click.option("--good", "rating", flag_value="good", help="Those with a score above 0.")
-@filter_options(FEEDBACK_FILTERS)
-@limit_option
-@json_option
-@csv_option
+@filters.filter_options(FEEDBACK_FILTERS)
+@filters.limit_option
+@filters.json_option
+@filters.csv_option
 @pass_store_url
 def list_(
     rating: str | None,
@@ -124,16 +107,16 @@ def list_(
     feedback, shortened; --json and --csv have them whole.
     """
     signs = () if rating is None else (f"rating={rating}",)
-    condition = parse_filter(FEEDBACK_FILTERS, criteria, (*where, *signs))
-    output = output_format(is_json, is_csv)
+    condition = filters.parse_filter(FEEDBACK_FILTERS, criteria, (*where, *signs))
+    form = filters.output_format(is_json, is_csv)
     found = asyncio.run(_find_feedback(url, condition, limit))
-    if output == "table":
-        print_lines(feedback_table_lines(found.entries, found.texts))
+    if form == "table":
+        output.print_lines(feedback_table_lines(found.entries, found.texts))
     else:
         from gateway.cli.serializers import feedback_csv, feedback_lines
 
-        print_lines((feedback_csv if output == "csv" else feedback_lines)(found.entries, found.texts))
-    warn_of_unknown_keys(found.unknown_keys)
+        output.print_lines((feedback_csv if form == "csv" else feedback_lines)(found.entries, found.texts))
+    filters.warn_of_unknown_keys(found.unknown_keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +143,7 @@ async def _find_feedback(url: str, where: Filter, limit: int) -> _FoundFeedback:
 @feedback_command.command("rescale")
 @click.option("--scale", type=click.Choice(list(SCALES)), required=True, help="What the grades are.")
 @click.option("--key", help="Only grades by the key of this name.")
-@filter_options(_TIME_FILTERS)
+@filters.filter_options(_TIME_FILTERS)
 @click.option("--dry-run", is_flag=True, help="Only print how many would change.")
 @pass_store_url
 def rescale_(scale: str, key: str | None, dry_run: bool, url: str, **criteria: str | None) -> None:
@@ -169,7 +152,7 @@ def rescale_(scale: str, key: str | None, dry_run: bool, url: str, **criteria: s
     With --scale thumbs, 1 becomes a thumb up and 0 a thumb down, as portkey_scale: thumbs does with new feedback;
     set that first. Values stay, earlier scores stay in the history, and metrics follow.
     """
-    where = parse_filter(_TIME_FILTERS, criteria)
+    where = filters.parse_filter(_TIME_FILTERS, criteria)
     if key is not None:
         where = AllOf((where, Comparison("key_name", Op.EQ, key)))
     seen, changed = asyncio.run(_rescale_feedback(url, where, scale, key, is_dry=dry_run))
@@ -188,7 +171,7 @@ async def _rescale_feedback(
 
 def feedback_table_lines(entries: Sequence[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[str]:
     """Return the table of entries, each with its texts below it; `texts` are by `feedback_id`."""
-    titles, *rows = Table(FEEDBACK_COLUMNS).lines(map(_entry_cells, entries))
+    titles, *rows = output.Table(FEEDBACK_COLUMNS).lines(map(_entry_cells, entries))
     yield titles
     for entry, row in zip(entries, rows, strict=True):
         yield row
@@ -204,12 +187,12 @@ def feedback_table_lines(entries: Sequence[Feedback], texts: Mapping[str, Reques
         for name, text in details.items():
             if text:
                 words = " ".join(text[:_MAX_TEXT_CHARS].split())
-                yield truncate(f"  {name:<9} {escape_unprintable(words)}", MAX_WIDTH)
+                yield output.truncate(f"  {name:<9} {output.escape_unprintable(words)}", output.MAX_WIDTH)
 
 
 def _entry_cells(entry: Feedback) -> tuple[str, ...]:
     # An edit or a comment has no value; its kind is more useful than a dash.
     value = entry.kind.value if entry.value is None else f"{entry.value:g}:{entry.weight:g}"
     score = "-" if entry.score is None else f"{entry.score:+.2f}"
-    created = format_time(entry.created_at_us)
+    created = output.format_time(entry.created_at_us)
     return created, score, value, entry.author or "-", entry.subject_id, entry.feedback_id

@@ -11,16 +11,8 @@ import click
 
 from gateway.api.helicone import imported as helicone
 from gateway.api.portkey import imported as portkey
-from gateway.cli import FAILURE
+from gateway.cli import FAILURE, options
 from gateway.cli.filters import split_pair
-from gateway.cli.options import (
-    audited,
-    check_name,
-    is_store_missing,
-    open_existing_store,
-    open_or_create_store,
-    pass_config,
-)
 from gateway.cli.output import Progress, escape_unprintable, print_lines
 from gateway.cli.row_reader import FileRow, read_rows
 from gateway.config import Config
@@ -97,7 +89,7 @@ ImportBatch = Callable[[Sequence[ImportedRequest]], Awaitable[ImportCounts]]
 @asynccontextmanager
 async def open_import(config: Config) -> AsyncIterator[ImportBatch]:
     """Yield the function that stores a batch, each request and each feedback entry once."""
-    async with open_or_create_store(config.storage.url) as store, audited(store, "import"):
+    async with options.open_or_create_store(config.storage.url) as store, options.audited(store, "import"):
         history = _build_history(store, config)
 
         async def import_batch(batch: Sequence[ImportedRequest]) -> ImportCounts:
@@ -111,14 +103,14 @@ async def open_import(config: Config) -> AsyncIterator[ImportBatch]:
 @asynccontextmanager
 async def open_dry_run(config: Config) -> AsyncIterator[ImportBatch]:
     """Yield the function that counts what of a batch would be stored."""
-    if is_store_missing(config.storage.url):
+    if options.is_store_missing(config.storage.url):
 
         async def count_all(batch: Sequence[ImportedRequest]) -> ImportCounts:
             return ImportCounts(len(batch), len(_feedback_of(batch)))
 
         yield count_all
         return
-    async with open_existing_store(config.storage.url) as store:
+    async with options.open_existing_store(config.storage.url) as store:
         history = _build_history(store, config)
 
         async def import_batch(batch: Sequence[ImportedRequest]) -> ImportCounts:
@@ -185,7 +177,7 @@ class ImportTotals:
 )
 @click.option("--dry-run", "is_dry", is_flag=True, help="Read and check all rows, and write nothing.")
 @click.option("--strict", "is_strict", is_flag=True, help="Stop at the first row that is refused.")
-@pass_config
+@options.pass_config
 def import_command(
     files: tuple[str, ...],
     dialect: str,
@@ -201,7 +193,7 @@ def import_command(
     the store has is not added again, so an import that was interrupted can be repeated. Works on the store
     itself, whether or not a gateway runs on it.
     """
-    check_name("tenant", tenant)
+    options.check_name("tenant", tenant)
     scale = SCALES[config.feedback.portkey_scale]
     pairs = (split_pair(text, "--provider-map", "THEIRS=OURS") for text in renames)
     translator = Translator(dialect, tenant, scale, {theirs.lower(): ours for theirs, ours in pairs})

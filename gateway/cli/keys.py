@@ -11,17 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.auth.api_keys import KeySource, create_key, revoke_key
-from gateway.cli.options import (
-    audited,
-    check_name,
-    config_option,
-    find_config_file,
-    is_store_missing,
-    open_existing_store,
-    open_or_create_store,
-    pass_store_url,
-    storage_option,
-)
+from gateway.cli import options
 from gateway.cli.output import Column, Table, format_time, print_lines
 from gateway.errors import BadInput, NotFound
 from gateway.models.clock import now_us
@@ -81,7 +71,7 @@ def keys_command() -> None:
     help="How much it may use, such as '600 requests/minute', '1000000 tokens/day' or '25 usd/month'; may be given "
     "several times.",
 )
-@pass_store_url
+@options.pass_store_url
 def create(
     name: str, roles: tuple[str, ...], tenant: str | None, limits: tuple[Quota, ...], url: str
 ) -> None:
@@ -89,8 +79,8 @@ def create(
 
     Only the key goes to standard output: KEY=$(gateway keys create app --role proxy)
     """
-    check_name("name", name)
-    check_name("tenant", tenant)
+    options.check_name("name", name)
+    options.check_name("tenant", tenant)
     try:
         refuse_duplicate_quotas(limits)
     except ValueError as error:
@@ -100,8 +90,8 @@ def create(
 
 
 @keys_command.command("list")
-@config_option
-@storage_option
+@options.config_option
+@options.storage_option
 def list_(config_file: Path | None, storage: str | None) -> None:
     """List keys by name with their usage, never the keys themselves.
 
@@ -114,23 +104,25 @@ def list_(config_file: Path | None, storage: str | None) -> None:
 
 @keys_command.command("revoke")
 @click.argument("name")
-@config_option
-@storage_option
+@options.config_option
+@options.storage_option
 def revoke(name: str, config_file: Path | None, storage: str | None) -> None:
     """Revoke the stored key called NAME for ever."""
     url, configured = _store_and_configured_keys(config_file, storage)
     in_file = any(key.name == name for key in configured)
-    asyncio.run(_revoke_key(url, name, find_config_file(config_file) if in_file else None))
+    asyncio.run(_revoke_key(url, name, options.find_config_file(config_file) if in_file else None))
     click.echo(f"The key {name!r} is revoked.", err=True)
     if in_file:
-        click.echo(f"{find_config_file(config_file)} has another of that name, which stays valid.", err=True)
+        click.echo(
+            f"{options.find_config_file(config_file)} has another of that name, which stays valid.", err=True
+        )
 
 
 async def _create_key(
     url: str, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Quota]
 ) -> str:
     # A gateway on a public address does not start without a key, so the first key may come before the store.
-    async with open_or_create_store(url) as store, audited(store, "keys create", name):
+    async with options.open_or_create_store(url) as store, options.audited(store, "keys create", name):
         return await create_key(store, name, roles, tenant, limits)
 
 
@@ -143,7 +135,7 @@ def _store_and_configured_keys(
     # Costs as much time as everything else that such a command imports.
     from gateway.config import load_config
 
-    config = load_config(find_config_file(config_file), os.environ)
+    config = load_config(options.find_config_file(config_file), os.environ)
     return storage or config.storage.url, config.keys
 
 
@@ -151,8 +143,8 @@ async def _list_keys(url: str, configured: Sequence[KeyConfig]) -> list[tuple[st
     stored: Sequence[StoredKey] = ()
     spendings: Sequence[QuotaUsage] = ()
     # The file has its keys before the first start, and so before there is a store.
-    if not (configured and is_store_missing(url)):
-        async with open_existing_store(url) as store:
+    if not (configured and options.is_store_missing(url)):
+        async with options.open_existing_store(url) as store:
             stored, spendings = await store.keys(), await store.spendings()
     at_us = now_us()
     rows: list[tuple[str, ...]] = []
@@ -181,7 +173,7 @@ def _key_rows(
 async def _revoke_key(url: str, name: str, file: Path | None) -> None:
     """Revoke a stored key; `file` is the configuration if it has a key of that name."""
     try:
-        async with open_existing_store(url) as store, audited(store, "keys revoke", name):
+        async with options.open_existing_store(url) as store, options.audited(store, "keys revoke", name):
             await revoke_key(store, name)
     except NotFound as error:
         if file is None:

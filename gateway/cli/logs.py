@@ -12,15 +12,7 @@ from dataclasses import fields
 
 import click
 
-from gateway.cli.filters import (
-    csv_option,
-    filter_options,
-    json_option,
-    output_format,
-    parse_filter,
-    split_pair,
-    warn_of_unknown_keys,
-)
+from gateway.cli import filters
 from gateway.cli.options import open_existing_store, pass_store_url
 from gateway.cli.output import Column, Table, escape_unprintable, format_time, print_lines
 from gateway.errors import BadInput, NotFound
@@ -283,12 +275,12 @@ def logs_command() -> None:
 @click.option("-n", "count", type=click.IntRange(0, 10_000), default=20, show_default=True, help="Most rows.")
 @click.option("-f", "--follow", "is_endless", is_flag=True, help="Show new rows as they come, until Ctrl-C.")
 @click.option("--trace-id", help="Only requests of this trace.")
-@json_option
+@filters.json_option
 @pass_store_url
 def tail(count: int, is_endless: bool, trace_id: str | None, is_json: bool, url: str) -> None:
     """Show the latest requests, the newest last."""
     where = NO_FILTER if trace_id is None else Comparison("trace_id", Op.EQ, trace_id)
-    lines = request_formatter(output_format(is_json, is_csv=False))
+    lines = request_formatter(filters.output_format(is_json, is_csv=False))
     read = follow_requests if is_endless else show_latest
     # Ctrl-C is the normal end of --follow.
     with contextlib.suppress(KeyboardInterrupt):
@@ -298,13 +290,13 @@ def tail(count: int, is_endless: bool, trace_id: str | None, is_json: bool, url:
 @logs_command.command("query")
 @click.option("--bad", "rating", flag_value="bad", help="Those whose mean score is below 0.")
 @click.option("--good", "rating", flag_value="good", help="Those whose mean score is above 0.")
-@filter_options(REQUEST_FILTERS)
+@filters.filter_options(REQUEST_FILTERS)
 @click.option(
     "--metadata", metavar="KEY=VALUE", multiple=True, help="The same as --where metadata.KEY=VALUE."
 )
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most rows.")
-@json_option
-@csv_option
+@filters.json_option
+@filters.csv_option
 @pass_store_url
 def query(
     where: tuple[str, ...],
@@ -319,11 +311,14 @@ def query(
 
     The same search as GET /api/v1/requests.
     """
-    keys = (f"{METADATA_PREFIX}{'='.join(split_pair(text, '--metadata', 'KEY=VALUE'))}" for text in metadata)
-    condition = parse_filter(REQUEST_FILTERS, criteria, (*where, *keys))
-    lines = request_formatter(output_format(is_json, is_csv))
+    keys = (
+        f"{METADATA_PREFIX}{'='.join(filters.split_pair(text, '--metadata', 'KEY=VALUE'))}"
+        for text in metadata
+    )
+    condition = filters.parse_filter(REQUEST_FILTERS, criteria, (*where, *keys))
+    lines = request_formatter(filters.output_format(is_json, is_csv))
     unknown = asyncio.run(show_matching(url, condition, limit, lambda *found: print_lines(lines(*found))))
-    warn_of_unknown_keys(unknown)
+    filters.warn_of_unknown_keys(unknown)
 
 
 @logs_command.command("show")
