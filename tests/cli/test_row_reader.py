@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_opened_is_an_error_of_the_system(tmp_path: Path) 
         read(tmp_path / "absent")
 
 
-ROWS = [{"text": 'a "]}[{\\" é', "deep": [[], {"a": [{}]}]}, {}, {"n": None, "nl": "\n\\"}]
+ODD_ROWS = [{"text": 'a "]}[{\\" é', "deep": [[], {"a": [{}]}]}, {}, {"n": None, "nl": "\n\\"}]
 
 
 def pieces(text: str | bytes, size: int) -> Iterator[bytes]:
@@ -113,25 +113,25 @@ def split(text: str | bytes, size: int = 5) -> list[tuple[int, object]]:
 
 
 FILES = {
-    "lines": "\n".join(map(json.dumps, ROWS)),
-    "lines with blank ones": "\r\n\n  \n" + "\r\n".join(map(json.dumps, ROWS)) + "\r\n\r\n",
-    "lines after a byte order mark": "\ufeff" + "\n".join(map(json.dumps, ROWS)) + "\n",
-    "array": json.dumps(ROWS),
-    "array over many lines": json.dumps(ROWS, indent=2) + "\n",
-    "array with a last comma": "[\n" + "".join(json.dumps(row) + ",\n" for row in ROWS) + "]\n",
-    "array after a byte order mark": "\ufeff" + json.dumps(ROWS),
-    "reply": json.dumps({"data": ROWS, "error": None}),
-    "reply over many lines": json.dumps({"data": ROWS, "error": None}, indent=1),
-    "reply that begins with its error": json.dumps({"error": None, "data": ROWS}),
-    "replies": "".join(json.dumps({"data": [row], "error": None}) for row in ROWS),
-    "replies on lines": "".join(json.dumps({"data": [row], "error": None}) + "\n" for row in ROWS),
+    "lines": "\n".join(map(json.dumps, ODD_ROWS)),
+    "lines with blank ones": "\r\n\n  \n" + "\r\n".join(map(json.dumps, ODD_ROWS)) + "\r\n\r\n",
+    "lines after a byte order mark": "\ufeff" + "\n".join(map(json.dumps, ODD_ROWS)) + "\n",
+    "array": json.dumps(ODD_ROWS),
+    "array over many lines": json.dumps(ODD_ROWS, indent=2) + "\n",
+    "array with a last comma": "[\n" + "".join(json.dumps(row) + ",\n" for row in ODD_ROWS) + "]\n",
+    "array after a byte order mark": "\ufeff" + json.dumps(ODD_ROWS),
+    "reply": json.dumps({"data": ODD_ROWS, "error": None}),
+    "reply over many lines": json.dumps({"data": ODD_ROWS, "error": None}, indent=1),
+    "reply that begins with its error": json.dumps({"error": None, "data": ODD_ROWS}),
+    "replies": "".join(json.dumps({"data": [row], "error": None}) for row in ODD_ROWS),
+    "replies on lines": "".join(json.dumps({"data": [row], "error": None}) + "\n" for row in ODD_ROWS),
 }
 
 
 @pytest.mark.parametrize("text", FILES.values(), ids=FILES.keys())
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 10_000])
 def test_rows_are_found_wherever_the_pieces_are_cut(text: str, size: int) -> None:
-    assert [row for _, row in split(text, size)] == ROWS
+    assert [row for _, row in split(text, size)] == ODD_ROWS
 
 
 TEXTS = st.text(max_size=8)
