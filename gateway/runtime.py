@@ -121,7 +121,7 @@ def build_router(config: Config) -> Router:
 
 
 def build_provider_policy(config: Config) -> Callable[[str], PayloadPolicy]:
-    """Return how much is kept of the requests of a provider by its name, whoever makes them."""
+    """Return how much is kept of the requests of a provider by its name, for all keys."""
     by_provider = {name: provider.payloads for name, provider in config.providers.items()}
     return lambda name: by_provider.get(name) or config.storage.payloads
 

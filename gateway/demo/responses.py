@@ -138,13 +138,13 @@ def _text_content(text: str) -> Body:
 
 
 def _usage(body: Body, reply: Reply) -> Body:
-    asked = replies.count_tokens(body["input"]) + replies.count_tokens(
+    input_tokens = replies.count_tokens(body["input"]) + replies.count_tokens(
         replies.text_of(body.get("instructions"))
     )
     return {
-        "input_tokens": asked,
+        "input_tokens": input_tokens,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": reply.tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": asked + reply.tokens,
+        "total_tokens": input_tokens + reply.tokens,
     }
