@@ -35,11 +35,9 @@ def check_keys(deployment: Deployment) -> Iterator[Finding]:
         yield _finding_without_keys(server.host)
         return
     if Role.ADMIN not in frozenset[str]().union(*(key.roles for key in keys), *stored):
-        yield warning(
-            "keys",
-            "no key has the role admin: nothing can be erased over HTTP.",
-            "`gateway keys create ops --role admin`, and keep it apart from the others.",
-        )
+        fault = "no key has the role admin: nothing can be erased over HTTP."
+        fix = "`gateway keys create ops --role admin`, and keep it apart from the others."
+        yield warning("keys", fault, fix)
     yield ok("keys", f"{len(keys)} in the configuration, {len(stored)} in the store")
 
 
@@ -75,11 +73,9 @@ def check_descriptors(deployment: Deployment) -> Iterator[Finding]:
     wanted = 2 * (server.max_in_flight or 0) + sum(provider.max_connections for provider in providers)
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= soft < min(wanted, server.max_in_flight or wanted):
-        yield warning(
-            "descriptors",
-            f"a process may have {soft:,} files open; server.max_in_flight takes {wanted:,}.",
-            f"Set `ulimit -n {wanted}` (LimitNOFILE= of a systemd unit), or a lower server.max_in_flight.",
-        )
+        fault = f"a process may have {soft:,} files open; server.max_in_flight takes {wanted:,}."
+        fix = f"Set `ulimit -n {wanted}` (LimitNOFILE= of a systemd unit), or a lower server.max_in_flight."
+        yield warning("descriptors", fault, fix)
     else:
         yield ok("descriptors", f"a process may have {soft:,} files open")
 
@@ -93,11 +89,8 @@ def _check_running_gateway(deployment: Deployment, refusal: OSError) -> Iterator
             readiness = client.get("/readyz")
             version = client.get("/openapi.json").json()["info"]["version"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        yield problem(
-            "port",
-            f"{host}:{port} cannot be listened on ({refusal.strerror or refusal}), and no gateway answers there.",
-            "Stop the process on the port, or set another server.port.",
-        )
+        fault = f"{host}:{port} is not free ({refusal.strerror or refusal}), and no gateway answers there."
+        yield problem("port", fault, "Stop the process on the port, or set another server.port.")
         return
     if readiness.status_code != 200:
         yield problem(
@@ -106,11 +99,9 @@ def _check_running_gateway(deployment: Deployment, refusal: OSError) -> Iterator
     elif version != __version__:
         yield warning("gateway", f"it runs, of version {version}; this is {__version__}.", "Restart it.")
     elif not is_in_use(storage.url, Path(storage.local_dir)):
-        yield warning(
-            "gateway",
-            f"one runs at {url}, but not on {database_name(storage.url)}: its configuration is another.",
-            "Name that configuration with -c, or stop that gateway and start one with this.",
-        )
+        fault = f"one runs at {url}, but not on {database_name(storage.url)}: its configuration is another."
+        fix = "Name that configuration with -c, or stop that gateway and start one with this."
+        yield warning("gateway", fault, fix)
     else:
         yield ok("gateway", f"it runs at {url}, of version {version}, and is ready")
 
@@ -124,25 +115,20 @@ def check_providers(deployment: Deployment) -> Iterator[Finding]:
         parts = urlsplit(provider.base_url)
         host, is_plain = parts.hostname or "", parts.scheme == "http"
         about = f"provider {name}"
-        if fault := find_problem(provider.base_url, provider.version_path):
-            yield warning(about, f"{provider.base_url} {fault.says}", fault.do)
+        if doubt := find_problem(provider.base_url, provider.version_path):
+            yield warning(about, f"{provider.base_url} {doubt.says}", doubt.do)
         try:
             _connect(
                 host, parts.port or (80 if is_plain else 443), None if is_plain else _tls_context(provider)
             )
         except (OSError, ValueError) as error:
-            yield problem(
-                about,
-                f"{provider.base_url} cannot be reached: {getattr(error, 'strerror', None) or error}.",
-                "Check base_url, DNS, the firewall, and ca_file for a private certificate.",
-            )
+            fault = f"{provider.base_url} cannot be reached: {getattr(error, 'strerror', None) or error}."
+            fix = "Check base_url, DNS, the firewall, and ca_file for a private certificate."
+            yield problem(about, fault, fix)
             continue
         if is_plain and not is_loopback(host):
-            yield warning(
-                about,
-                f"{provider.base_url} is not encrypted: prompts and its key can be read in transit.",
-                "Use https:// unless the network is yours.",
-            )
+            fault = f"{provider.base_url} is not encrypted: prompts and its key can be read in transit."
+            yield warning(about, fault, "Use https:// unless the network is yours.")
         else:
             yield ok(about, f"{provider.base_url} can be reached")
 

@@ -56,11 +56,9 @@ def _check_folder(folder: Path) -> Iterator[Finding]:
     if not folder.is_dir():
         yield problem("files", f"the database's folder {folder} does not exist.", f"mkdir -p {folder}")
     elif not os.access(folder, os.W_OK | os.X_OK):
-        yield problem(
-            "files",
-            f"{folder} cannot be written by this user: SQLite and waiting rows need it.",
-            f"chown it to the user of the gateway, or run this as that user: {folder}",
-        )
+        fault = f"{folder} cannot be written by this user: SQLite and waiting rows need it."
+        fix = f"chown it to the user of the gateway, or run this as that user: {folder}"
+        yield problem("files", fault, fix)
 
 
 def _check_configuration(deployment: Deployment) -> Iterator[Finding]:
@@ -71,17 +69,13 @@ def _check_configuration(deployment: Deployment) -> Iterator[Finding]:
         return
     named = ", ".join(in_clear)
     if _is_readable_by_others(file):
-        yield problem(
-            "files",
-            f"{file} can be read by others, and holds secrets: {named}.",
-            f"chmod 600 {file}; better, write ${{VARIABLE}} and set it where the gateway is started",
-        )
+        fault = f"{file} can be read by others, and holds secrets: {named}."
+        fix = f"chmod 600 {file}; better, write ${{VARIABLE}} and set it where the gateway is started"
+        yield problem("files", fault, fix)
     else:
-        yield warning(
-            "files",
-            f"{file} holds secrets: {named}.",
-            "Write ${VARIABLE} and set it where the gateway is started, or sha256: and the hash of a key.",
-        )
+        fault = f"{file} holds secrets: {named}."
+        fix = "Write ${VARIABLE} and set it where the gateway is started, or sha256: and the hash of a key."
+        yield warning("files", fault, fix)
 
 
 def _plaintext_secrets(deployment: Deployment) -> Iterator[str]:
@@ -112,11 +106,8 @@ def check_disk(deployment: Deployment) -> Iterator[Finding]:
     if free < MIN_FREE_BYTES:
         yield problem("disk", f"{says}: rows soon cannot be stored.", "Make room, or move the database.")
     elif free < max(SPARE_FREE_BYTES, size):
-        yield warning(
-            "disk",
-            f"{says}: too little for `gateway compact`, or for a backup on the same disk.",
-            "Make room, or move the database, before it is urgent.",
-        )
+        fault = f"{says}: too little for `gateway compact`, or for a backup on the same disk."
+        yield warning("disk", fault, "Make room, or move the database, before it is urgent.")
     else:
         yield ok("disk", says)
     yield from _check_wal(database)
@@ -127,21 +118,17 @@ def _check_wal(database: Path) -> Iterator[Finding]:
     log = database.with_name(f"{database.name}-wal")
     size = log.stat().st_size if log.exists() else 0
     if size > LARGE_WAL_BYTES:
-        yield warning(
-            "disk",
-            f"{log.name} has {format_mebibytes(size, 0)}: another program reads an old state of the database.",
-            "End long queries of other programs; `gateway compact` then empties it.",
+        fault = (
+            f"{log.name} has {format_mebibytes(size, 0)}: another program reads an old state of the database."
         )
+        yield warning("disk", fault, "End long queries of other programs; `gateway compact` then empties it.")
 
 
 def _check_file_system(folder: Path) -> Iterator[Finding]:
     kind = _file_system_of(folder)
     if kind is not None and _NETWORK_FILE_SYSTEM.match(kind):
-        yield problem(
-            "disk",
-            f"{folder} is on a network file system ({kind}), where the locks of the database do not work.",
-            "Put the database on a local disk.",
-        )
+        fault = f"{folder} is on a network file system ({kind}), where the locks of the database do not work."
+        yield problem("disk", fault, "Put the database on a local disk.")
 
 
 def _file_system_of(folder: Path) -> str | None:
@@ -166,20 +153,15 @@ def check_database(deployment: Deployment) -> Iterator[Finding]:
         yield problem("database", str(inspection), _database_remedy(deployment.config.storage.url))
         return
     if inspection.lacking:
-        yield warning(
-            "database",
-            f"it is of an earlier version, by {inspection.lacking} migrations.",
-            "Take a backup; the next start of the gateway migrates it.",
-        )
+        fault = f"it is of an earlier version, by {inspection.lacking} migrations."
+        yield warning("database", fault, "Take a backup; the next start of the gateway migrates it.")
     else:
         yield ok("database", "it is sound and of this version")
     storage = deployment.config.storage
     if has_journaled_rows(storage.url, Path(storage.local_dir)):
-        yield warning(
-            "database",
-            "rows wait in a file beside it, because it could not be written.",
-            "See /readyz of the gateway for the reason; they are stored when it is writable, or at the next start.",
-        )
+        fault = "rows wait in a file beside it, because it could not be written."
+        fix = "See /readyz for the reason; they are stored when it is writable, or at the next start."
+        yield warning("database", fault, fix)
     yield from _check_clock(inspection.newest_at_us)
 
 
@@ -191,11 +173,9 @@ def _database_remedy(url: str) -> str:
 
 def _check_clock(newest_at_us: int | None) -> Iterator[Finding]:
     if newest_at_us is not None and newest_at_us > now_us() + _CLOCK_SKEW_US:
-        yield warning(
-            "clock",
-            f"the latest request is from {format_rfc3339(newest_at_us)}, which is in the future.",
-            "Set this machine's clock, and keep it with NTP; rows from the future come first in every list.",
-        )
+        fault = f"the latest request is from {format_rfc3339(newest_at_us)}, which is in the future."
+        fix = "Set this machine's clock, and keep it with NTP; rows from the future come first in every list."
+        yield warning("clock", fault, fix)
 
 
 def check_feedback(deployment: Deployment) -> Iterator[Finding]:
