@@ -16,6 +16,11 @@ def fields_of(section: type[Section]) -> dict[str, FieldInfo]:
     return {info.alias or name: info for name, info in section.model_fields.items()}
 
 
+def description_of(info: FieldInfo) -> str:
+    """Return a field's description on one line."""
+    return " ".join((info.description or "").split())
+
+
 def inner_section(annotation: object) -> type[Section] | None:
     """Return the section of a field, alone or in a mapping or list; else None."""
     if isinstance(annotation, type) and issubclass(annotation, Section):

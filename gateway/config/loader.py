@@ -13,7 +13,14 @@ from pydantic_core import ErrorDetails
 
 from gateway.config.document import Document, SourceEntry, parse_document, parse_value
 from gateway.config.errors import ConfigError, KeyPath, Location, Problem, problem_at
-from gateway.config.key_paths import field_at, fields_of, is_secret, is_single_secret, section_at
+from gateway.config.key_paths import (
+    description_of,
+    field_at,
+    fields_of,
+    is_secret,
+    is_single_secret,
+    section_at,
+)
 from gateway.config.models import Config
 
 ENVIRONMENT_PREFIX = "GATEWAY__"
@@ -137,7 +144,7 @@ def _explain_unknown_key(path: KeyPath) -> str:
 
 def _explain_missing(path: KeyPath) -> str:
     field = field_at(path)
-    meaning = (field.description or "") if field else ""
+    meaning = description_of(field) if field else ""
     return f"missing; must be given: {meaning.rstrip('.')}"
 
 

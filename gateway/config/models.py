@@ -1,4 +1,4 @@
-"""The sections and keys of the YAML file; each field's description is its entry in the reference."""
+"""The sections and keys of the YAML file; the string below a field is its entry in the reference."""
 
 from __future__ import annotations
 
@@ -15,23 +15,20 @@ from gateway.models.exchange import PayloadPolicy
 class Section(BaseModel):
     """A section of the file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class TokensConfig(Section):
-    keys: tuple[fields.SigningSecret, ...] = Field(
-        default=(),
-        description="Secrets of at least 32 characters; the first signs, all are accepted; none: no tokens.",
-    )
-    ttl_seconds: fields.Integer = Field(
-        default=7 * 24 * 3600, ge=1, le=366 * 24 * 3600, description="Seconds for which a token is valid."
-    )
-    rate_limit: fields.Integer = Field(
-        default=30, ge=1, le=10_000, description="Feedback entries a minute with one token, in each process."
-    )
-    allow_origins: tuple[fields.PageOrigin, ...] = Field(
-        default=(), description="Origins whose pages may give feedback; `*`: all."
-    )
+    keys: tuple[fields.SigningSecret, ...] = ()
+    """Secrets of at least 32 characters; the first signs, all are accepted; none: no tokens."""
+    ttl_seconds: fields.Integer = Field(default=7 * 24 * 3600, ge=1, le=366 * 24 * 3600)
+    """Seconds for which a token is valid."""
+    rate_limit: fields.Integer = Field(default=30, ge=1, le=10_000)
+    """Feedback entries a minute with one token, in each process."""
+    allow_origins: tuple[fields.PageOrigin, ...] = ()
+    """Origins whose pages may give feedback; `*`: all."""
 
     @field_validator("keys")
     @classmethod
@@ -42,97 +39,62 @@ class TokensConfig(Section):
 
 
 class FeedbackConfig(Section):
-    portkey_scale: fields.PortkeyScale = Field(
-        default="signed",
-        description="From Portkey values to scores. `signed`: value / 10. `thumbs`: 1 is good, 0 is bad.",
-    )
-    orphan_window: fields.Number = Field(
-        default=3600,
-        ge=0,
-        le=31_536_000,
-        description="Seconds for which Helicone feedback waits for a request whose id holds its time.",
-    )
-    tokens: TokensConfig = Field(
-        default_factory=TokensConfig, description="Signed tokens for feedback without a key."
-    )
+    portkey_scale: fields.PortkeyScale = "signed"
+    """From Portkey values to scores. `signed`: value / 10. `thumbs`: 1 is good, 0 is bad."""
+    orphan_window: fields.Number = Field(default=3600, ge=0, le=31_536_000)
+    """Seconds for which Helicone feedback waits for a request whose id holds its time."""
+    tokens: TokensConfig = Field(default_factory=TokensConfig)
+    """Signed tokens for feedback without a key."""
 
 
 MIB = 1024 * 1024
 
 
 class ServerConfig(Section):
-    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
-    port: fields.Integer = Field(
-        default=8787, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
-    )
-    workers: fields.Integer = Field(default=1, ge=1, le=64, description="Worker processes.")
-    drain_seconds: fields.Number = Field(
-        default=30, ge=0, le=3600, description="Seconds that requests in flight have after SIGTERM."
-    )
-    auth: fields.AuthMode = Field(
-        default="keys",
-        description="`keys`: callers need a key once one exists. `off`: no key is needed, on any address.",
-    )
-    allowed_hosts: tuple[fields.HostName, ...] = Field(
-        default=(),
-        description="Host names, beside localhost, of a gateway without keys, and of pages that may call it.",
-    )
-    allow_custom_hosts: tuple[fields.Origin, ...] = Field(
-        default=(), description="Origins allowed in x-portkey-custom-host."
-    )
-    max_in_flight: fields.Integer | None = Field(
-        default=5000,
-        ge=1,
-        description="Proxied requests in flight in each process; more get 503. null: no limit.",
-    )
-    read_timeout: fields.Seconds = Field(
-        default=60,
-        description="Seconds for the head of a client's first request, and between two pieces of a body.",
-    )
-    max_head_bytes: fields.Integer = Field(
-        default=64 * 1024, ge=4096, le=MIB, description="Longest request line or header field."
-    )
-    max_feedback_bytes: fields.Integer = Field(
-        default=16 * MIB, ge=1024, le=256 * MIB, description="Longest body for the gateway's own API."
-    )
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """Address to listen on."""
+    port: fields.Integer = Field(default=8787, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    workers: fields.Integer = Field(default=1, ge=1, le=64)
+    """Worker processes."""
+    drain_seconds: fields.Number = Field(default=30, ge=0, le=3600)
+    """Seconds that requests in flight have after SIGTERM."""
+    auth: fields.AuthMode = "keys"
+    """`keys`: callers need a key once one exists. `off`: no key is needed, on any address."""
+    allowed_hosts: tuple[fields.HostName, ...] = ()
+    """Host names, beside localhost, of a gateway without keys, and of pages that may call it."""
+    allow_custom_hosts: tuple[fields.Origin, ...] = ()
+    """Origins allowed in x-portkey-custom-host."""
+    max_in_flight: fields.Integer | None = Field(default=5000, ge=1)
+    """Proxied requests in flight in each process; more get 503. null: no limit."""
+    read_timeout: fields.Seconds = 60
+    """Seconds for the head of a client's first request, and between two pieces of a body."""
+    max_head_bytes: fields.Integer = Field(default=64 * 1024, ge=4096, le=MIB)
+    """Longest request line or header field."""
+    max_feedback_bytes: fields.Integer = Field(default=16 * MIB, ge=1024, le=256 * MIB)
+    """Longest body for the gateway's own API."""
 
 
 class StorageConfig(Section):
-    url: fields.StoreUrl = Field(
-        default="sqlite:///gateway.db",
-        description="The store: sqlite:///FILE, relative to the working directory; sqlite:////FILE, "
-        "absolute; or postgresql://USER@HOST/DATABASE.",
-    )
-    read_url: fields.StoreUrl | None = Field(
-        default=None,
-        description="With PostgreSQL, a replica for queries, which may lag; null: the database itself.",
-    )
-    local_dir: str = Field(
-        default=".", min_length=1, description="With PostgreSQL, the folder for waiting rows and exports."
-    )
-    durability: Literal["commit", "interval"] = Field(
-        default="commit",
-        description="`commit`: a request is stored before its response ends. `interval`: within 50 ms.",
-    )
-    payloads: fields.Payloads = Field(
-        default=PayloadPolicy.FULL, description="How headers and bodies are kept: full, redacted or off."
-    )
-    max_body_bytes: fields.Integer = Field(
-        default=16 * MIB, ge=0, le=256 * MIB, description="How much of each body is kept."
-    )
-    on_store_failure: Literal["serve", "refuse"] = Field(
-        default="serve",
-        description="When the store fails: serve and keep rows in a file beside it, or refuse requests.",
-    )
-    question_timeout: fields.Seconds = Field(
-        default=30, description="Seconds that a query may take; then it gets 504."
-    )
-    retention_days: fields.Integer | None = Field(
-        default=None,
-        ge=1,
-        le=36_500,
-        description="Whole days, in UTC, that requests and feedback are kept; null: for ever.",
-    )
+    url: fields.StoreUrl = "sqlite:///gateway.db"
+    """The store: sqlite:///FILE, relative to the working directory; sqlite:////FILE, absolute; or
+    postgresql://USER@HOST/DATABASE."""
+    read_url: fields.StoreUrl | None = None
+    """With PostgreSQL, a replica for queries, which may lag; null: the database itself."""
+    local_dir: str = Field(default=".", min_length=1)
+    """With PostgreSQL, the folder for waiting rows and exports."""
+    durability: Literal["commit", "interval"] = "commit"
+    """`commit`: a request is stored before its response ends. `interval`: within 50 ms."""
+    payloads: fields.Payloads = PayloadPolicy.FULL
+    """How headers and bodies are kept: full, redacted or off."""
+    max_body_bytes: fields.Integer = Field(default=16 * MIB, ge=0, le=256 * MIB)
+    """How much of each body is kept."""
+    on_store_failure: Literal["serve", "refuse"] = "serve"
+    """When the store fails: serve and keep rows in a file beside it, or refuse requests."""
+    question_timeout: fields.Seconds = 30
+    """Seconds that a query may take; then it gets 504."""
+    retention_days: fields.Integer | None = Field(default=None, ge=1, le=36_500)
+    """Whole days, in UTC, that requests and feedback are kept; null: for ever."""
 
     @field_validator("read_url")
     @classmethod
@@ -143,92 +105,71 @@ class StorageConfig(Section):
 
 
 class TimeoutsConfig(Section):
-    connect: fields.Seconds = Field(default=10, description="Seconds to connect, TLS included.")
-    first_byte: fields.Seconds = Field(
-        default=300, description="Seconds from the sent request to the response's head."
-    )
-    idle: fields.Seconds = Field(default=300, description="Seconds between two pieces of a body.")
-    total: fields.Seconds | None = Field(
-        default=None, description="Seconds for the whole call; null: no limit."
-    )
+    connect: fields.Seconds = 10
+    """Seconds to connect, TLS included."""
+    first_byte: fields.Seconds = 300
+    """Seconds from the sent request to the response's head."""
+    idle: fields.Seconds = 300
+    """Seconds between two pieces of a body."""
+    total: fields.Seconds | None = None
+    """Seconds for the whole call; null: no limit."""
 
 
 class ProviderConfig(Section):
-    base_url: fields.HttpUrl = Field(
-        description="The base URL for the provider's SDK, such as https://api.openai.com/v1."
-    )
-    version_path: Literal["keep", "strip"] | None = Field(
-        default=None,
-        description="Whether a version such as v1 in the caller's path is sent (`keep`) or left out "
-        "(`strip`); null: by base_url.",
-    )
-    api_key: fields.ProviderKey = Field(
-        default=None, description="Key for callers with a gateway key or none."
-    )
-    auth: fields.Auth = Field(
-        default="bearer",
-        description="How api_key is sent: as `Authorization: Bearer`, or in the header named here; `{header: "
-        "NAME}`: any.",
-    )
-    headers: fields.ProviderHeaders = Field(
-        default_factory=dict, description="Headers that replace the caller's."
-    )
-    timeouts: TimeoutsConfig = Field(
-        default_factory=TimeoutsConfig, description="Limits in seconds, by phase."
-    )
-    payloads: fields.Payloads | None = Field(
-        default=None, description="Overrides storage.payloads for this provider."
-    )
-    include_usage: bool = Field(
-        default=False, description="Request token counts in OpenAI streams whose callers did not."
-    )
-    prices_as: str | None = Field(
-        default=None, description="The provider's name in the price library; default: by name or URL."
-    )
-    ca_file: str | None = Field(
-        default=None,
-        description="PEM file of trusted certificates, in place of the system's; relative to the working "
-        "directory.",
-    )
-    max_connections: fields.Integer = Field(
-        default=1000, ge=1, le=65535, description="Most open connections."
-    )
-    keepalive_seconds: fields.Seconds = Field(
-        default=30, description="Seconds that an idle connection is kept."
-    )
+    base_url: fields.HttpUrl
+    """The base URL for the provider's SDK, such as https://api.openai.com/v1."""
+    version_path: Literal["keep", "strip"] | None = None
+    """Whether a version such as v1 in the caller's path is sent (`keep`) or left out (`strip`); null: by
+    base_url."""
+    api_key: fields.ProviderKey = None
+    """Key for callers with a gateway key or none."""
+    auth: fields.Auth = "bearer"
+    """How api_key is sent: as `Authorization: Bearer`, or in the header named here; `{header: NAME}`: any."""
+    headers: fields.ProviderHeaders = Field(default_factory=dict)
+    """Headers that replace the caller's."""
+    timeouts: TimeoutsConfig = Field(default_factory=TimeoutsConfig)
+    """Limits in seconds, by phase."""
+    payloads: fields.Payloads | None = None
+    """Overrides storage.payloads for this provider."""
+    include_usage: bool = False
+    """Request token counts in OpenAI streams whose callers did not."""
+    prices_as: str | None = None
+    """The provider's name in the price library; default: by name or URL."""
+    ca_file: str | None = None
+    """PEM file of trusted certificates, in place of the system's; relative to the working directory."""
+    max_connections: fields.Integer = Field(default=1000, ge=1, le=65535)
+    """Most open connections."""
+    keepalive_seconds: fields.Seconds = 30
+    """Seconds that an idle connection is kept."""
 
 
 class PriceConfig(Section):
-    input: fields.Dollars = Field(description="US dollars a million prompt tokens.")
-    output: fields.Dollars = Field(description="US dollars a million completion tokens.")
-    cached: fields.Dollars | None = Field(
-        default=None, description="US dollars a million cached prompt tokens; default: input."
-    )
-    cache_write: fields.Dollars | None = Field(
-        default=None, description="US dollars a million prompt tokens written to the cache; default: input."
-    )
+    input: fields.Dollars
+    """US dollars a million prompt tokens."""
+    output: fields.Dollars
+    """US dollars a million completion tokens."""
+    cached: fields.Dollars | None = None
+    """US dollars a million cached prompt tokens; default: input."""
+    cache_write: fields.Dollars | None = None
+    """US dollars a million prompt tokens written to the cache; default: input."""
 
 
 class KeyConfig(Section):
-    name: str = Field(min_length=1, max_length=128, description="The key's name in logs and rows.")
-    key: fields.KeyValue = Field(description="The key, from the environment, or sha256: and 64 hex digits.")
-    roles: fields.Roles = Field(
-        alias="role", min_length=1, description="proxy, feedback, read or admin, or a list of them."
-    )
-    tenant: str | None = Field(
-        default=None, min_length=1, max_length=128, description="Restricts the key to this tenant's rows."
-    )
-    limits: fields.LimitTexts = Field(
-        default=(),
-        description="Limits of requests, tokens or usd per minute, hour, day or month, such as [600 "
-        "requests/minute, 25 usd/month].",
-    )
-    payloads: fields.Payloads | None = Field(
-        default=None, description="Overrides storage.payloads for this key."
-    )
-    portkey_scale: fields.PortkeyScale | None = Field(
-        default=None, description="Overrides feedback.portkey_scale for this key."
-    )
+    name: str = Field(min_length=1, max_length=128)
+    """The key's name in logs and rows."""
+    key: fields.KeyValue
+    """The key, from the environment, or sha256: and 64 hex digits."""
+    roles: fields.Roles = Field(alias="role", min_length=1)
+    """proxy, feedback, read or admin, or a list of them."""
+    tenant: str | None = Field(default=None, min_length=1, max_length=128)
+    """Restricts the key to this tenant's rows."""
+    limits: fields.LimitTexts = ()
+    """Limits of requests, tokens or usd per minute, hour, day or month, such as [600 requests/minute, 25
+    usd/month]."""
+    payloads: fields.Payloads | None = None
+    """Overrides storage.payloads for this key."""
+    portkey_scale: fields.PortkeyScale | None = None
+    """Overrides feedback.portkey_scale for this key."""
 
 
 def is_human_format(style: str) -> bool:
@@ -237,17 +178,13 @@ def is_human_format(style: str) -> bool:
 
 
 class LoggingConfig(Section):
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Lowest level written."
-    )
-    format: Literal["auto", "json", "human"] = Field(
-        default="auto", description="`auto`: human on a terminal, otherwise JSON lines."
-    )
-    requests: Literal["auto", "all", "failures", "off"] = Field(
-        default="auto",
-        description="Logged requests: `all`, `failures` (status 500 and above, broken or late responses), "
-        "`off`; `auto`: all with the human format, otherwise failures.",
-    )
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level written."""
+    format: Literal["auto", "json", "human"] = "auto"
+    """`auto`: human on a terminal, otherwise JSON lines."""
+    requests: Literal["auto", "all", "failures", "off"] = "auto"
+    """Logged requests: `all`, `failures` (status 500 and above, broken or late responses), `off`; `auto`:
+    all with the human format, otherwise failures."""
 
     @property
     def access_mode(self) -> Literal["all", "failures", "off"]:
@@ -257,36 +194,28 @@ class LoggingConfig(Section):
 
 
 class FeedbackReceiverConfig(Section):
-    to: Literal["phoenix", "mlflow"] | None = Field(
-        default=None, description="Receiver of feedback by its own API: `phoenix` or `mlflow`; null: none."
-    )
-    url: fields.HttpUrl | None = Field(
-        default=None, description="Its base URL; null: telemetry.otlp_endpoint, with its headers."
-    )
-    headers: fields.Headers = Field(
-        default_factory=dict, description="Headers, such as a key; with url null, beside telemetry.headers."
-    )
-    project: str = Field(
-        default="default", min_length=1, description="For Phoenix: the project of the spans."
-    )
+    to: Literal["phoenix", "mlflow"] | None = None
+    """Receiver of feedback by its own API: `phoenix` or `mlflow`; null: none."""
+    url: fields.HttpUrl | None = None
+    """Its base URL; null: telemetry.otlp_endpoint, with its headers."""
+    headers: fields.Headers = Field(default_factory=dict)
+    """Headers, such as a key; with url null, beside telemetry.headers."""
+    project: str = Field(default="default", min_length=1)
+    """For Phoenix: the project of the spans."""
 
 
 class TelemetryConfig(Section):
-    otlp_endpoint: fields.HttpUrl | None = Field(
-        default=None,
-        description="Base URL of an OpenTelemetry collector for OTLP over HTTP, such as "
-        "http://127.0.0.1:4318; null: none.",
-    )
-    headers: fields.Headers = Field(default_factory=dict, description="Headers, such as a key.")
-    service_name: str = Field(
-        default="gateway", min_length=1, max_length=128, description="The gateway's service name."
-    )
-    payloads: bool = Field(
-        default=False, description="Send prompts, answers and comments of requests that are kept in full."
-    )
-    feedback: FeedbackReceiverConfig = Field(
-        default_factory=FeedbackReceiverConfig, description="Receiver of feedback."
-    )
+    otlp_endpoint: fields.HttpUrl | None = None
+    """Base URL of an OpenTelemetry collector for OTLP over HTTP, such as http://127.0.0.1:4318; null:
+    none."""
+    headers: fields.Headers = Field(default_factory=dict)
+    """Headers, such as a key."""
+    service_name: str = Field(default="gateway", min_length=1, max_length=128)
+    """The gateway's service name."""
+    payloads: bool = False
+    """Send prompts, answers and comments of requests that are kept in full."""
+    feedback: FeedbackReceiverConfig = Field(default_factory=FeedbackReceiverConfig)
+    """Receiver of feedback."""
 
     @field_validator("feedback")
     @classmethod
@@ -298,27 +227,27 @@ class TelemetryConfig(Section):
 
 
 class Config(Section):
-    server: ServerConfig = Field(default_factory=ServerConfig, description="How the gateway listens.")
-    storage: StorageConfig = Field(
-        default_factory=StorageConfig, description="Where and how requests are stored."
-    )
-    providers: dict[fields.ProviderName, ProviderConfig] = Field(
-        min_length=1, description="Providers by name; at least one."
-    )
+    server: ServerConfig = Field(default_factory=ServerConfig)
+    """How the gateway listens."""
+    storage: StorageConfig = Field(default_factory=StorageConfig)
+    """Where and how requests are stored."""
+    providers: dict[fields.ProviderName, ProviderConfig] = Field(min_length=1)
+    """Providers by name; at least one."""
     # After `providers`, which its validator reads.
-    default_provider: str | None = Field(
-        default=None, description="Provider of /v1/… where the caller names none; default: the only one."
-    )
-    routes: fields.NoRoutes = Field(
-        default_factory=dict, description="Must be empty: this version has no routes."
-    )
-    keys: tuple[KeyConfig, ...] = Field(default=(), description="Gateway keys; none: open on loopback.")
-    prices: dict[str, PriceConfig] = Field(
-        default_factory=dict, description="Prices by model or provider/model, over the price library's."
-    )
-    feedback: FeedbackConfig = Field(default_factory=FeedbackConfig, description="How feedback is read.")
-    logging: LoggingConfig = Field(default_factory=LoggingConfig, description="The gateway's log.")
-    telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig, description="OpenTelemetry export.")
+    default_provider: str | None = None
+    """Provider of /v1/… where the caller names none; default: the only one."""
+    routes: fields.NoRoutes = Field(default_factory=dict)
+    """Must be empty: this version has no routes."""
+    keys: tuple[KeyConfig, ...] = ()
+    """Gateway keys; none: open on loopback."""
+    prices: dict[str, PriceConfig] = Field(default_factory=dict)
+    """Prices by model or provider/model, over the price library's."""
+    feedback: FeedbackConfig = Field(default_factory=FeedbackConfig)
+    """How feedback is read."""
+    logging: LoggingConfig = Field(default_factory=LoggingConfig)
+    """The gateway's log."""
+    telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
+    """OpenTelemetry export."""
 
     @field_validator("default_provider")
     @classmethod

@@ -8,7 +8,7 @@ from typing import get_origin
 
 from pydantic.fields import FieldInfo
 
-from gateway.config.key_paths import fields_of, inner_section
+from gateway.config.key_paths import description_of, fields_of, inner_section
 from gateway.config.models import Config, Section
 
 _BOUNDS = (("minimum", "from"), ("exclusiveMinimum", "over"), ("maximum", "to"))
@@ -25,7 +25,7 @@ def _section_tables(name: str, section: type[Section]) -> Iterator[str]:
     yield "| key | value | default | what it is |\n|---|---|---|---|"
     for key, info in fields_of(section).items():
         value = _describe_value(schema["properties"][key], schema.get("$defs", {}))
-        yield f"| `{key}` | {value} | {_describe_default(info)} | {info.description} |"
+        yield f"| `{key}` | {value} | {_describe_default(info)} | {description_of(info)} |"
     yield ""
     for key, info in fields_of(section).items():
         if inner := inner_section(info.annotation):

@@ -27,8 +27,8 @@ def check_keys(deployment: Deployment) -> Iterator[Finding]:
     server, keys = deployment.config.server, deployment.config.keys
     inspection = deployment.inspection
     stored = inspection.key_roles if isinstance(inspection, StoreInfo) else ()
-    for field, fault in access_warnings(deployment.config):
-        yield warning("keys", f"{field} {fault.says}", fault.do)
+    for field, doubt in access_warnings(deployment.config):
+        yield warning("keys", f"{field} {doubt.says}", doubt.do)
     if server.auth == "off":
         return
     if not keys and not stored:
