@@ -1,15 +1,11 @@
-"""The rules of feedback: what a vote becomes, what it is about, who may change it, what a retry means.
-
-Faces translate their dialect into the types here and call `FeedbackService`; the store keeps what comes out.
-HTTP, SQL and the names of dialects' vendors do not belong here: where dialects differ in meaning, their faces
-pass arguments.
-"""
+"""Feedback: what an entry is on, which rule stores it, who may change it."""
 
 from gateway.feedback.identifiers import waiting_note
 from gateway.feedback.payloads import (
     SCALES,
     FeedbackChange,
     FeedbackRevision,
+    KeyScales,
     NewFeedback,
     ParsedFeedback,
     Scale,
@@ -17,11 +13,13 @@ from gateway.feedback.payloads import (
     parse_score_change,
     signed_scale,
     star_scale,
+    thumb_feedback,
     thumb_scale,
     to_grade,
     unit_scale,
 )
 from gateway.feedback.rescale import rescale_grades
+from gateway.feedback.rules import append, imported_feedback, upsert
 from gateway.feedback.service import FeedbackService
 
 __all__ = [
@@ -29,16 +27,21 @@ __all__ = [
     "FeedbackChange",
     "FeedbackRevision",
     "FeedbackService",
+    "KeyScales",
     "NewFeedback",
     "ParsedFeedback",
     "Scale",
+    "append",
+    "imported_feedback",
     "parse_feedback",
     "parse_score_change",
     "rescale_grades",
     "signed_scale",
     "star_scale",
+    "thumb_feedback",
     "thumb_scale",
     "to_grade",
     "unit_scale",
+    "upsert",
     "waiting_note",
 ]

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.errors import BadInput, GatewayError, NotFound, TooLarge
-from gateway.feedback.rules import UpsertFeedback, UpsertRule, thumb_feedback
+from gateway.feedback import FeedbackService, NewFeedback, thumb_feedback, upsert
 from gateway.models.feedback import Feedback
 from gateway.models.filters import AllOf, Comparison, Op
 from gateway.models.principal import FeedbackScope, Principal
@@ -157,14 +157,14 @@ DIALECT = "page"
 """What votes from the page have as their dialect in rows."""
 
 
-def feedback_form_api(upserts: UpsertRule, tokens: FeedbackTokens, requests: RequestReader) -> Api:
+def feedback_form_api(feedback: FeedbackService, tokens: FeedbackTokens, requests: RequestReader) -> Api:
     """Return the face of `/f`, for whoever has a link with a feedback token."""
-    return _FeedbackFormEndpoints(upserts, tokens, requests).api
+    return _FeedbackFormEndpoints(feedback, tokens, requests).api
 
 
 class _FeedbackFormEndpoints:
-    def __init__(self, upserts: UpsertRule, tokens: FeedbackTokens, requests: RequestReader) -> None:
-        self._upserts = upserts
+    def __init__(self, feedback: FeedbackService, tokens: FeedbackTokens, requests: RequestReader) -> None:
+        self._feedback = feedback
         self._tokens = tokens
         self._requests = requests
         self._pages = FormPages()
@@ -196,7 +196,7 @@ class _FeedbackFormEndpoints:
 
     async def _show_form(self, request: web.Request, _: Principal) -> web.Response:
         principal, scope = self._read_token(request)
-        earlier = await self._upserts.current(scope.request_id, principal)
+        earlier = await self._feedback.current(scope.request_id, principal)
         thumb = Thumb.named(request.query.get("v")) or _thumb_of(earlier)
         chosen = FeedbackForm(thumb, earlier.comment if earlier else None)
         return self._pages.form(chosen, await self._requested_at_us(scope, principal.tenant))
@@ -209,11 +209,10 @@ class _FeedbackFormEndpoints:
             return self._pages.form(submitted, requested_at_us, problem="Please choose one of the two.")
         comment = submitted.comment or None
         if submitted.comment is None:
-            earlier = await self._upserts.current(scope.request_id, principal)
+            earlier = await self._feedback.current(scope.request_id, principal)
             comment = earlier.comment if earlier else None
-        await self._upserts.upsert(
-            [_to_feedback(submitted.thumb, comment, scope)], principal, dialect=DIALECT
-        )
+        item = _to_feedback(submitted.thumb, comment, scope)
+        await self._feedback.give([item], principal, dialect=DIALECT, rule=upsert)
         return self._pages.thanks(submitted.thumb)
 
     async def _send_style(self, request: web.Request, _: Principal) -> web.Response:
@@ -236,7 +235,7 @@ class _FeedbackFormEndpoints:
         return found.records[0].started_at_us if found.records else None
 
 
-def _to_feedback(chosen: Thumb, comment: str | None, scope: FeedbackScope) -> UpsertFeedback:
+def _to_feedback(chosen: Thumb, comment: str | None, scope: FeedbackScope) -> NewFeedback:
     raw = orjson.dumps({"vote": chosen, "comment": comment}).decode()
     return thumb_feedback(scope.request_id, is_up=chosen is Thumb.UP, comment=comment, raw=raw)
 

@@ -17,7 +17,7 @@ from gateway.api.portkey import portkey_feedback_api
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import RateLimiter
 from gateway.feedback import FeedbackService, signed_scale, thumb_scale
-from gateway.feedback.rules import TOKEN_AUTHOR, UpsertRule
+from gateway.feedback.rules import TOKEN_AUTHOR
 from gateway.models.feedback import Feedback
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.principal import FeedbackScope, Principal, Role
@@ -70,7 +70,7 @@ async def served(store: Store) -> AsyncIterator[Served]:
         portkey_feedback_api(
             core, lambda caller: thumb_scale if caller.name == "app" else signed_scale, 16 * MIB
         ),
-        helicone_api(UpsertRule(store, 3600, check_rate), store, RatedRequestReader(store), 16 * MIB),
+        helicone_api(core, store, RatedRequestReader(store), 16 * MIB),
         pharia_api(core, 16 * MIB),
     ]
     apis.append(documentation_api(apis, "1.2.3"))
@@ -100,7 +100,7 @@ async def test_a_token_votes_without_a_key(served: Served, way: Way, header: str
 async def test_a_token_votes_on_its_own_request_alone(served: Served, way: Way) -> None:
     reply = await served.vote(way, "request-2", x_gateway_feedback_token=served.token())
     assert reply.status_code == 403
-    assert "judges its own request alone, which 'request-2' does not name" in way.complaint(reply)
+    assert "is for its own request only, which 'request-2' does not name" in way.complaint(reply)
     assert await served.entries() == []
 
 

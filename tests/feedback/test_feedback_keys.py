@@ -6,9 +6,8 @@ import asyncio
 
 import pytest
 
-from gateway.feedback import FeedbackService
-from gateway.feedback.rules import UpsertFeedback, UpsertRule
-from gateway.models.feedback import Feedback, Kind
+from gateway.feedback import FeedbackService, rules, thumb_feedback
+from gateway.models.feedback import Feedback
 from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
 from gateway.models.principal import OPEN_ACCESS, Principal
 from gateway.models.request import Facts
@@ -20,10 +19,8 @@ from .samples import NORTH, exchange
 
 async def rate(store: Store, any_id: str, value: float = 1, principal: Principal = NORTH) -> Feedback:
     """Rate a request as Ann, by an id of it."""
-    thumb = UpsertFeedback(
-        request_id=any_id, kind=Kind.THUMB, metric="rating", value=value, score=value, author="ann", raw="{}"
-    )
-    [entry] = await UpsertRule(store, 3600).upsert([thumb], principal, dialect="test")
+    thumb = thumb_feedback(any_id, is_up=value > 0, author="ann", raw="{}")
+    [entry] = await FeedbackService(store).give([thumb], principal, dialect="test", rule=rules.upsert)
     return entry
 
 

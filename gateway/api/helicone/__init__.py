@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.api.helicone.feedback import DIALECT, FeedbackEndpoints
 from gateway.api.helicone.requests import RequestEndpoints
 from gateway.api.helicone.schemas import ErrorReply, render_error
-from gateway.feedback.rules import UpsertRule
+from gateway.feedback import FeedbackService
 from gateway.query import RatedRequestReader
 from gateway.store.base import RequestProperties
 from gateway.web.endpoint import Api
@@ -14,7 +14,7 @@ __all__ = ["helicone_api"]
 
 
 def helicone_api(
-    upserts: UpsertRule, tags: RequestProperties, requests: RatedRequestReader, max_body_bytes: int
+    feedback: FeedbackService, tags: RequestProperties, requests: RatedRequestReader, max_body_bytes: int
 ) -> Api:
     """Return Helicone's face.
 
@@ -25,7 +25,7 @@ def helicone_api(
         name=DIALECT,
         prefixes=("/v1/request",),
         endpoints=(
-            *FeedbackEndpoints(upserts, tags, max_body_bytes).endpoints(),
+            *FeedbackEndpoints(feedback, tags, max_body_bytes).endpoints(),
             *RequestEndpoints(requests, max_body_bytes).endpoints(),
         ),
         render_error=render_error,

@@ -16,8 +16,8 @@ from gateway.api.helicone.schemas import (
     validate_body_model,
 )
 from gateway.errors import NotFound
-from gateway.feedback.rules import UpsertFeedback, UpsertRule, thumb_feedback
-from gateway.models.feedback import Kind, Source
+from gateway.feedback import FeedbackService, NewFeedback, thumb_feedback, thumb_scale, unit_scale, upsert
+from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.models.principal import Principal, Role
 from gateway.store.base import RequestProperties
 from gateway.web.bodies import read_json
@@ -30,8 +30,8 @@ DIALECT = "helicone"
 class FeedbackEndpoints:
     """Handlers of what is said about a request."""
 
-    def __init__(self, upserts: UpsertRule, tags: RequestProperties, max_body_bytes: int) -> None:
-        self._upserts = upserts
+    def __init__(self, feedback: FeedbackService, tags: RequestProperties, max_body_bytes: int) -> None:
+        self._feedback = feedback
         self._tags = tags
         self._max_body_bytes = max_body_bytes
 
@@ -83,14 +83,16 @@ class FeedbackEndpoints:
         rating = validate_body_model(FeedbackBody, body).rating
         raw = orjson.dumps(body).decode()
         item = thumb_feedback(read_request_id(request), is_up=rating, author=author, raw=raw)
-        return done_response(await self._upserts.upsert([item], principal, dialect=DIALECT))
+        return done_response(await self._upsert([item], principal))
 
     async def _score(self, request: web.Request, principal: Principal) -> web.Response:
         given = validate_body_model(ScoreBody, await read_json(request, self._max_body_bytes))
-        upserts = [
-            score_feedback(read_request_id(request), name, value) for name, value in given.scores.items()
-        ]
-        return done_response(await self._upserts.upsert(upserts, principal, dialect=DIALECT))
+        request_id = read_request_id(request)
+        items = [score_feedback(request_id, name, value) for name, value in given.scores.items()]
+        return done_response(await self._upsert(items, principal))
+
+    async def _upsert(self, items: list[NewFeedback], principal: Principal) -> list[Feedback]:
+        return await self._feedback.give(items, principal, dialect=DIALECT, rule=upsert)
 
     async def _tag(self, request: web.Request, principal: Principal) -> web.Response:
         given = validate_body_model(PropertyBody, await read_json(request, self._max_body_bytes))
@@ -100,21 +102,18 @@ class FeedbackEndpoints:
         return done_response()
 
 
-def score_feedback(request_id: str, name: str, value: bool | float) -> UpsertFeedback:
-    """Return the vote that one score is."""
-    return UpsertFeedback(
-        request_id=request_id,
+def score_feedback(request_id: str, name: str, value: bool | float) -> NewFeedback:
+    """Return one score of a request, to be upserted."""
+    # A number beyond -1…1 is on a scale that the caller does not name.
+    number_scale = unit_scale if -1 <= value <= 1 else None
+    return NewFeedback(
+        subject_id=request_id,
+        subject_field="request_id",
+        target=Target.REQUEST,
         kind=Kind.SCORE,
         metric=name,
         value=float(value),
-        score=_scaled_score(value),
+        scale=thumb_scale if isinstance(value, bool) else number_scale,
         source=Source.CODE,
         raw=orjson.dumps({"scores": {name: value}}).decode(),
     )
-
-
-def _scaled_score(value: bool | float) -> float | None:
-    """A truth is as good or bad as can be. A number counts if it is on our scale; what others mean is unknown."""
-    if isinstance(value, bool):
-        return 1.0 if value else -1.0
-    return float(value) if -1 <= value <= 1 else None
