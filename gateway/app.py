@@ -45,7 +45,6 @@ from gateway.proxy.in_flight import InFlight
 from gateway.query import (
     AuditReader,
     MetricsReader,
-    RatedRequestReader,
     RequestReader,
     SessionReader,
     TextReader,
@@ -413,7 +412,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
             max_feedback_bytes,
         ),
         portkey_analytics_api(store),
-        helicone_api(feedback, store, RatedRequestReader(store), max_feedback_bytes),
+        helicone_api(feedback, store.set_property, requests, max_feedback_bytes),
         pharia_api(feedback, max_feedback_bytes),
         feedback_form_api(feedback, token_access.tokens, requests),
         operations_api(_health_check(store, overflow), metrics),

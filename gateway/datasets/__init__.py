@@ -1,9 +1,9 @@
-"""Datasets: logged requests written to files by jobs that outlive the process."""
+"""Datasets: logged requests written to files by jobs that survive restarts."""
 
 from __future__ import annotations
 
 from gateway.datasets.files import ExportFiles, ExportLinks
-from gateway.datasets.formats import Column, Exporter, JsonLines, Selection
+from gateway.datasets.formats import Column, JsonLines, Selection
 from gateway.datasets.jobs import ExportJobs
 from gateway.datasets.runner import ExportRunner
 
@@ -13,7 +13,6 @@ __all__ = [
     "ExportJobs",
     "ExportLinks",
     "ExportRunner",
-    "Exporter",
     "JsonLines",
     "Selection",
 ]

@@ -1,10 +1,4 @@
-"""Questions about what was logged: which requests, what was in one, what belongs to a trace.
-
-Holds what it takes to answer them from the store and the wire formats: paging that stays put while rows are
-added, bodies made readable, streams put together again, scores summed up; and in `exports`, what it takes to
-write them to files. Knows neither HTTP nor SQL; a face brings the filter and the caller's tenant. Used by the
-read side of every face and by the web page.
-"""
+"""Questions about what was logged: requests, traces, sessions, users, metrics and the audit log."""
 
 from gateway.query.audit import AuditReader, AuditSlice
 from gateway.query.groups import GroupSlice, SessionReader, TraceReader
@@ -20,7 +14,6 @@ from gateway.query.requests import (
     LoggedRequest,
     Message,
     RatedRequest,
-    RatedRequestReader,
     RequestReader,
     RequestSlice,
     RequestTexts,
@@ -40,7 +33,6 @@ __all__ = [
     "MetricsPage",
     "MetricsReader",
     "RatedRequest",
-    "RatedRequestReader",
     "RequestReader",
     "RequestSlice",
     "RequestTexts",

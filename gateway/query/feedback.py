@@ -1,7 +1,4 @@
-"""Feedback on requests: by a request's own id, and what is appended to it from its trace and its session.
-
-An entry about a trace or a session is about each of its requests, and counts in figures for one of them.
-"""
+"""Feedback on requests, including that on their trace and session."""
 
 from __future__ import annotations
 
@@ -16,17 +13,18 @@ from gateway.store.base import FeedbackQueries
 
 OLDEST_FEEDBACK_FIRST = Sort("created_at_us", descending=False)
 
+# Most entries read at a time; with more the call is refused, since a part would give wrong sums.
 MAX_FEEDBACK = 10_000
-"""Most entries read at a time; more than that on one request or trace is refused, never cut."""
+
+_Group = tuple[str | None, Target, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class RelatedFeedback:
-    """What was said of some requests, the oldest first.
+    """Feedback on some requests, oldest first.
 
     Args:
-        entries: all that is about any of them.
-        counted: those of them that count for one of the requests.
+        counted: the entries that count for one of the requests.
     """
 
     entries: tuple[Feedback, ...]
@@ -34,23 +32,18 @@ class RelatedFeedback:
 
 
 def feedback_on_request(record: RequestRecord) -> Filter:
-    """Return what holds of the feedback on a request: by its id, or on its trace or its session as a whole."""
-    by_id = AllOf(
-        (Comparison("request_id", Op.EQ, record.request_id), Comparison("trace_id", Op.EQ, record.trace_id))
-    )
-    of_trace = AllOf(
-        (Comparison("target", Op.EQ, Target.TRACE), Comparison("trace_id", Op.EQ, record.trace_id))
-    )
-    ways = [by_id, of_trace]
+    """Match feedback on a request, its trace or its session."""
+    is_request = Comparison("request_id", Op.EQ, record.request_id)
+    is_trace = Comparison("trace_id", Op.EQ, record.trace_id)
+    options = [AllOf((is_request, is_trace)), AllOf((Comparison("target", Op.EQ, Target.TRACE), is_trace))]
     if record.session is not None:
-        ways.append(
-            AllOf((Comparison("target", Op.EQ, Target.SESSION), Comparison("session", Op.EQ, record.session)))
-        )
-    return AllOf((Comparison("tenant", Op.EQ, record.tenant), AnyOf(tuple(ways))))
+        is_session = Comparison("session", Op.EQ, record.session)
+        options.append(AllOf((Comparison("target", Op.EQ, Target.SESSION), is_session)))
+    return AllOf((Comparison("tenant", Op.EQ, record.tenant), AnyOf(tuple(options))))
 
 
 async def list_feedback(store: FeedbackQueries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:
-    """Return all matching entries, the oldest first. Raises TooLarge above `MAX_FEEDBACK`."""
+    """Return all matching entries, oldest first. Raises TooLarge above `MAX_FEEDBACK`."""
     found = await store.find_feedback(where, OLDEST_FEEDBACK_FIRST, Page(MAX_FEEDBACK + 1), tenant)
     if len(found) > MAX_FEEDBACK:
         raise TooLarge(f"there are more than {MAX_FEEDBACK:,} feedback entries on it.")
@@ -63,22 +56,22 @@ async def list_feedback_on_requests(
     """Return the feedback on requests of a trace or a session. Raises TooLarge above `MAX_FEEDBACK`.
 
     Args:
-        own: what holds of entries that count besides those that do for one of the requests.
+        own: matches entries that count besides those that count for one of the requests.
     """
     seqs = tuple(record.seq for record in records)
     counted = await list_feedback(store, AnyOf((own, Comparison("request_seq", Op.IN, seqs))), tenant)
     groups: set[_Group] = {(record.tenant, Target.TRACE, record.trace_id) for record in records}
     groups |= {(record.tenant, Target.SESSION, record.session) for record in records if record.session}
-    appended = await list_feedback(
-        store, AnyOf((_on_groups(Target.TRACE, groups), _on_groups(Target.SESSION, groups))), tenant
-    )
+    on_groups = AnyOf((_on_groups(Target.TRACE, groups), _on_groups(Target.SESSION, groups)))
     entries = {entry.feedback_id: entry for entry in counted}
-    entries |= {entry.feedback_id: entry for entry in appended if _group_of(entry) in groups}
+    # Names alone match other tenants' groups too.
+    entries |= {
+        entry.feedback_id: entry
+        for entry in await list_feedback(store, on_groups, tenant)
+        if _group_of(entry) in groups
+    }
     in_order = sorted(entries.values(), key=lambda entry: entry.created_at_us)
     return RelatedFeedback(tuple(in_order), counted)
-
-
-_Group = tuple[str | None, Target, str | None]
 
 
 def _on_groups(target: Target, groups: set[_Group]) -> Filter:

@@ -21,7 +21,7 @@ from gateway.feedback.rules import TOKEN_AUTHOR
 from gateway.models.feedback import Feedback
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.principal import FeedbackScope, Principal, Role
-from gateway.query import RatedRequestReader
+from gateway.query import RequestReader
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
 from gateway.web.middleware import MAX_TOKEN_BODY_BYTES, AllowedOrigins
@@ -70,7 +70,7 @@ async def served(store: Store) -> AsyncIterator[Served]:
         portkey_feedback_api(
             core, lambda caller: thumb_scale if caller.name == "app" else signed_scale, 16 * MIB
         ),
-        helicone_api(core, store, RatedRequestReader(store), 16 * MIB),
+        helicone_api(core, store.set_property, RequestReader(store), 16 * MIB),
         pharia_api(core, 16 * MIB),
     ]
     apis.append(documentation_api(apis, "1.2.3"))

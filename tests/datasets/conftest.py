@@ -10,11 +10,19 @@ import pytest
 from gateway.datasets import ExportFiles, ExportJobs, ExportRunner
 from gateway.models.export import Export
 from gateway.models.request import Facts
+from gateway.store import open_store
 from gateway.store.base import Store
 from tests.store.samples import exchange
 
 from .exporting import DIALECT, EXPORTER, READER
 from .running import ROWS, Held
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await open_store(f"sqlite:///{tmp_path / 'gateway.db'}")
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture

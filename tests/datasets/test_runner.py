@@ -104,7 +104,7 @@ async def test_a_cancelled_job_is_stopped_and_leaves_nothing(
 ) -> None:
     async with running(store, files, held) as runner:
         await in_the_middle(store, started)
-        await ExportJobs(store, files, runner, DIALECT, held).cancel(started.export_id, READER)
+        await ExportJobs(store, files, runner, DIALECT, held.file_format).cancel(started.export_id, READER)
         assert (await job_of(store, started.export_id)).status is ExportStatus.STOPPED
         held.may_go.set()
     assert (await job_of(store, started.export_id)).status is ExportStatus.STOPPED

@@ -11,7 +11,7 @@ from gateway.models.feedback import Feedback
 from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
 from gateway.models.principal import OPEN_ACCESS, Principal
 from gateway.models.request import Facts
-from gateway.query import RatedRequestReader
+from gateway.query import RequestReader
 from gateway.store.base import Store
 
 from .samples import NORTH, exchange
@@ -40,7 +40,7 @@ async def live(store: Store) -> list[Feedback]:
 
 async def shown(store: Store, any_id: str) -> bool | None:
     """Whether the rating that a reader sees of a request is a thumb up."""
-    rating = (await RatedRequestReader(store).find_one(any_id, None)).rating
+    rating = (await RequestReader(store).show_rated(any_id, None)).rating
     return None if rating is None else rating.value == 1
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from gateway.api.helicone.feedback import DIALECT, FeedbackEndpoints
+from gateway.api.helicone.feedback import DIALECT, FeedbackEndpoints, SetProperty
 from gateway.api.helicone.requests import RequestEndpoints
 from gateway.api.helicone.schemas import ErrorReply, render_error
 from gateway.feedback import FeedbackService
-from gateway.query import RatedRequestReader
-from gateway.store.base import RequestProperties
+from gateway.query import RequestReader
 from gateway.web.endpoint import Api
 
 __all__ = ["helicone_api"]
 
 
 def helicone_api(
-    feedback: FeedbackService, tags: RequestProperties, requests: RatedRequestReader, max_body_bytes: int
+    feedback: FeedbackService, set_property: SetProperty, requests: RequestReader, max_body_bytes: int
 ) -> Api:
     """Return Helicone's face.
 
@@ -25,7 +24,7 @@ def helicone_api(
         name=DIALECT,
         prefixes=("/v1/request",),
         endpoints=(
-            *FeedbackEndpoints(feedback, tags, max_body_bytes).endpoints(),
+            *FeedbackEndpoints(feedback, set_property, max_body_bytes).endpoints(),
             *RequestEndpoints(requests, max_body_bytes).endpoints(),
         ),
         render_error=render_error,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import orjson
 from aiohttp import web
 
@@ -19,20 +21,22 @@ from gateway.errors import NotFound
 from gateway.feedback import FeedbackService, NewFeedback, thumb_feedback, thumb_scale, unit_scale, upsert
 from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.models.principal import Principal, Role
-from gateway.store.base import RequestProperties
 from gateway.web.bodies import read_json
 from gateway.web.endpoint import Endpoint
 
 DIALECT = "helicone"
 """What the dialect is called in rows."""
 
+# Sets a key of a request's metadata, given its id, key, value and tenant; returns how many rows it has.
+SetProperty = Callable[[str, str, str, str | None], Awaitable[int]]
+
 
 class FeedbackEndpoints:
     """Handlers of what is said about a request."""
 
-    def __init__(self, feedback: FeedbackService, tags: RequestProperties, max_body_bytes: int) -> None:
+    def __init__(self, feedback: FeedbackService, set_property: SetProperty, max_body_bytes: int) -> None:
         self._feedback = feedback
-        self._tags = tags
+        self._set_property = set_property
         self._max_body_bytes = max_body_bytes
 
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -97,7 +101,7 @@ class FeedbackEndpoints:
     async def _tag(self, request: web.Request, principal: Principal) -> web.Response:
         given = validate_body_model(PropertyBody, await read_json(request, self._max_body_bytes))
         request_id = read_request_id(request)
-        if not await self._tags.set_property(request_id, given.key, given.value, principal.tenant):
+        if not await self._set_property(request_id, given.key, given.value, principal.tenant):
             raise NotFound("Request not found")
         return done_response()
 

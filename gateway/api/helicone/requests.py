@@ -22,7 +22,7 @@ from gateway.api.helicone.schemas import (
 from gateway.errors import BadInput
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
-from gateway.query import RatedRequestReader
+from gateway.query import RequestReader
 from gateway.web.bodies import abbreviate, read_query_body
 from gateway.web.endpoint import Endpoint, Parameter
 
@@ -121,7 +121,7 @@ QUERY_PATHS = ("/v1/request/query", "/v1/request/query-clickhouse")
 class RequestEndpoints:
     """Handlers of what is asked about requests."""
 
-    def __init__(self, requests: RatedRequestReader, max_body_bytes: int) -> None:
+    def __init__(self, requests: RequestReader, max_body_bytes: int) -> None:
         self._requests = requests
         self._max_body_bytes = max_body_bytes
 
@@ -160,19 +160,19 @@ class RequestEndpoints:
 
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         has_body = _read_boolean(request.query.get(INCLUDE_BODY.name, "false"))
-        found = await self._requests.find_one(read_request_id(request), principal.tenant)
+        found = await self._requests.show_rated(read_request_id(request), principal.tenant)
         if not has_body:
             return row_response(to_row(found))
-        [logged] = await self._requests.read_payloads([found])
+        [logged] = await self._requests.read_payloads([found.record])
         return await asyncio.to_thread(lambda: row_response(to_row(found, logged)))
 
     async def _query(self, request: web.Request, principal: Principal) -> web.Response:
         query_body = validate_body_model(QueryBody, await read_query_body(request, self._max_body_bytes))
         page = Page(10 if query_body.limit is None else query_body.limit, query_body.offset or 0)
-        found = await self._requests.find(
+        found = await self._requests.list_rated(
             _query_filter(query_body), to_sort(query_body.sort), page, principal.tenant
         )
-        logged = await self._requests.read_payloads(found)
+        logged = await self._requests.read_payloads([rated.record for rated in found])
         # Long bodies take long to write, and other callers' streams go through this thread.
         return await asyncio.to_thread(lambda: rows_response(list(map(to_row, found, logged))))
 

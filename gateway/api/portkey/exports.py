@@ -15,7 +15,7 @@ from gateway.api.portkey import log_object
 from gateway.api.portkey.filters import to_filter, to_page
 from gateway.api.portkey.log_object import CURRENCY, MODE, UrlResolver
 from gateway.api.portkey.schemas import iso_time, json_response
-from gateway.datasets import Column, Exporter, ExportJobs, ExportLinks, JsonLines, Selection
+from gateway.datasets import Column, ExportJobs, ExportLinks, JsonLines, Selection
 from gateway.models.export import Export, ExportStatus
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import abbreviate, read_query_body, validate_body
@@ -26,7 +26,7 @@ FILTERS = "filters"
 """The field of bodies that holds filters, for complaints."""
 
 
-def portkey_exporter(url_of: UrlResolver) -> Exporter:
+def portkey_exporter(url_of: UrlResolver) -> JsonLines:
     """Return what reads the filters of Portkey's exports and writes their lines."""
     return JsonLines(_select, _export_columns(url_of))
 
