@@ -380,7 +380,9 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
     )
     feedback_export = build_feedback_export(config, store)
 
-    feedback_observers = [metrics.observe_feedback, reporter.observe_feedback]
+    feedback_observers = [metrics.observe_feedback]
+    if config.telemetry.otlp_endpoint is not None:
+        feedback_observers.append(reporter.observe_feedback)
     if feedback_export is not None:
         feedback_observers.append(feedback_export.observe)
     feedback = FeedbackService(

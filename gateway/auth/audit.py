@@ -16,30 +16,30 @@ FAILED = "failed"
 
 @dataclass(slots=True)
 class AuditOutcome:
-    """How an action ended: to be set by whoever carries it out, where `done` does not say it."""
+    """Outcome of an action, to be set where it is not `done`."""
 
     text: str = DONE
 
 
 class SqlAudit:
-    """Keeps the audit log. What cannot be written down is not done."""
+    """Writes the audit log."""
 
     def __init__(self, store: AuditStore) -> None:
         self._store = store
 
     @asynccontextmanager
     async def record(self, entry: AuditEntry) -> AsyncIterator[AuditOutcome]:
-        """Surround an action: it begins once its entry is on the disk, and how it ended is added afterwards.
-        Nothing is added where it was broken off.
+        """Surround an action: it begins once its entry is synced, and its outcome is added afterwards.
 
         Raises:
-            StoreUnavailable: the entry could not be written, so the action was not begun; or how it ended could
-                not be added.
+            StoreUnavailable: the entry could not be written and the action was not begun, or its outcome could not
+                be added.
         """
         await self._store.begin_audit(entry)
         outcome = AuditOutcome()
         try:
             yield outcome
+        # A cancelled action gets no outcome: whether it was done is not known.
         except GatewayError as error:
             await self._store.end_audit(entry.audit_id, str(error.status))
             raise

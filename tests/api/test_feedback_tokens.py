@@ -141,7 +141,7 @@ async def test_a_token_that_is_used_too_often_has_to_wait(served: Served, way: W
     refused = await served.vote(way, x_gateway_feedback_token=token)
     assert refused.status_code == 429
     assert 0 < int(refused.headers["retry-after"]) <= 60 / RATE_LIMIT
-    assert "10 votes a minute" in way.complaint(refused)
+    assert "10 entries per minute" in way.complaint(refused)
     other = served.token(FeedbackScope("trace-2", "request-2"))
     assert (await served.vote(way, "request-2", x_gateway_feedback_token=other)).status_code == 200
 
@@ -190,7 +190,7 @@ async def test_an_array_of_a_token_is_all_its_own_or_refused(served: Served) -> 
     rest = await served.client.post("/v1/feedback", json=[vote], headers=headers)
     long = await served.client.post("/v1/feedback", json=[vote] * 11, headers=headers)
     assert [reply.status_code for reply in (mixed, whole, rest, long)] == [403, 200, 429, 413]
-    assert "holds 11 votes; a feedback token may give 10 a minute" in in_portkeys_shape(long)
+    assert "holds 11 entries; a feedback token may give 10 per minute" in in_portkeys_shape(long)
     assert len(await served.entries()) == 8
 
 
