@@ -34,25 +34,22 @@ from gateway.auth.audit import SqlAudit
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas, RateLimiter
 from gateway.config.models import Config, TokensConfig
-from gateway.datasets import ExportFiles, ExportJobs, ExportLinks, ExportRunner
-from gateway.feedback import FeedbackService
+from gateway.datasets.files import ExportFiles, ExportLinks
+from gateway.datasets.jobs import ExportJobs
+from gateway.datasets.runner import ExportRunner
+from gateway.feedback.service import FeedbackService, OnStored
 from gateway.models.principal import Principal
 from gateway.models.process_metrics import MetricFamilies
 from gateway.models.quota import QuotaStatus
 from gateway.periodic import PeriodicTask
 from gateway.proxy.handler import LogPolicy, Proxy
 from gateway.proxy.in_flight import InFlight
-from gateway.query import (
-    AuditReader,
-    MetricsReader,
-    RequestReader,
-    SessionReader,
-    TextReader,
-    TraceReader,
-    UserReader,
-    rollup_job,
-)
+from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
+from gateway.query.groups import SessionReader, TraceReader
+from gateway.query.metrics import MetricsReader, rollup_job
+from gateway.query.requests import RequestReader, TextReader
+from gateway.query.users import UserReader
 from gateway.recording.access_log import AccessLog
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
@@ -380,7 +377,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
     )
     feedback_export = build_feedback_export(config, store)
 
-    feedback_observers = [metrics.observe_feedback]
+    feedback_observers: list[OnStored] = [metrics.observe_feedback]
     if config.telemetry.otlp_endpoint is not None:
         feedback_observers.append(reporter.observe_feedback)
     if feedback_export is not None:

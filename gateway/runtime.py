@@ -9,7 +9,7 @@ from gateway.auth.api_keys import hash_token
 from gateway.config.fields import SHA256_PREFIX
 from gateway.config.models import Config, ProviderConfig
 from gateway.errors import BadInput
-from gateway.feedback import SCALES, KeyScales
+from gateway.feedback.payloads import SCALES, KeyScales
 from gateway.models.addresses import is_loopback
 from gateway.models.exchange import PayloadPolicy, strictest_policy
 from gateway.models.principal import Principal

@@ -20,12 +20,15 @@ from gateway.cli.options import (
     storage_url,
 )
 from gateway.cli.output import MAX_WIDTH, Column, Table, escape_unprintable, format_time, truncate
-from gateway.feedback import SCALES, FeedbackService, NewFeedback, rescale_grades, waiting_note
+from gateway.feedback.identifiers import waiting_note
+from gateway.feedback.payloads import SCALES, NewFeedback
+from gateway.feedback.rescale import rescale_grades
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import OPEN_ACCESS
-from gateway.query import RequestTexts, TextReader
 from gateway.query.filters import FEEDBACK_FILTERS, find_unknown_keys
+from gateway.query.requests import RequestTexts, TextReader
 
 FEEDBACK_COLUMNS = (
     Column("CREATED (UTC)", 19),

@@ -28,7 +28,8 @@ from gateway.cli.output import Progress, escape_unprintable
 from gateway.cli.row_reader import FileRow, read_rows
 from gateway.config import Config, load_config
 from gateway.errors import BadInput
-from gateway.feedback import SCALES, FeedbackService, Scale
+from gateway.feedback.payloads import SCALES, Scale
+from gateway.feedback.service import FeedbackService
 from gateway.models.addresses import database_name
 from gateway.models.feedback import Feedback
 from gateway.models.principal import Principal

@@ -14,11 +14,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.errors import BadInput, GatewayError, NotFound, TooLarge
-from gateway.feedback import FeedbackService, NewFeedback, thumb_feedback, upsert
+from gateway.feedback.payloads import NewFeedback, thumb_feedback
+from gateway.feedback.rules import upsert
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback
 from gateway.models.filters import AllOf, Comparison, Op
 from gateway.models.principal import FeedbackScope, Principal
-from gateway.query import RequestReader
+from gateway.query.requests import RequestReader
 from gateway.web.bodies import read_body
 from gateway.web.endpoint import Api, Endpoint
 

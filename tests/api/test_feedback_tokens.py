@@ -16,12 +16,13 @@ from gateway.api.pharia import pharia_api
 from gateway.api.portkey import portkey_feedback_api
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import RateLimiter
-from gateway.feedback import FeedbackService, signed_scale, thumb_scale
+from gateway.feedback.payloads import signed_scale, thumb_scale
 from gateway.feedback.rules import TOKEN_AUTHOR
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.principal import FeedbackScope, Principal, Role
-from gateway.query import RequestReader
+from gateway.query.requests import RequestReader
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
 from gateway.web.middleware import MAX_TOKEN_BODY_BYTES, AllowedOrigins

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.datasets import ExportFiles, ExportJobs, ExportRunner
+from gateway.datasets.files import ExportFiles
+from gateway.datasets.jobs import ExportJobs
+from gateway.datasets.runner import ExportRunner
 from gateway.models.export import Export
 from gateway.models.request import Facts
 from gateway.store import open_store

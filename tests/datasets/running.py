@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gateway.datasets import Column, ExportFiles, ExportRunner, JsonLines
+from gateway.datasets.files import ExportFiles
+from gateway.datasets.formats import Column, JsonLines
+from gateway.datasets.runner import ExportRunner
 from gateway.models.export import Export, ExportStatus
-from gateway.query import LoggedRequest
+from gateway.query.requests import LoggedRequest
 from gateway.store.base import Store
 
 from .exporting import DIALECT, EXPORTER, job_of, select

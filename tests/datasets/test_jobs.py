@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.datasets import ExportFiles, ExportJobs, ExportRunner
+from gateway.datasets.files import ExportFiles
+from gateway.datasets.jobs import ExportJobs
+from gateway.datasets.runner import ExportRunner
 from gateway.errors import BadInput, Conflict, NotFound
 from gateway.models.export import Export, ExportStatus
 from gateway.models.filters import Page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.datasets import ExportLinks
+from gateway.datasets.files import ExportLinks
 from gateway.errors import Forbidden
 from gateway.store.base import Store
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.datasets import ExportFiles, ExportJobs, ExportRunner
+from gateway.datasets.files import ExportFiles
+from gateway.datasets.jobs import ExportJobs
+from gateway.datasets.runner import ExportRunner
 from gateway.models.clock import now_us
 from gateway.models.export import Export, ExportStatus
 from gateway.store.base import Store

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.datasets import ExportFiles, ExportJobs
+from gateway.datasets.files import ExportFiles
+from gateway.datasets.jobs import ExportJobs
 from gateway.errors import StoreUnavailable
 from gateway.models.export import Export, ExportStatus
 from gateway.store.base import Store

@@ -10,7 +10,8 @@ import asyncio
 import json
 import sys
 
-from gateway.feedback import FeedbackService, rules
+from gateway.feedback import rules
+from gateway.feedback.service import FeedbackService
 from gateway.models.principal import OPEN_ACCESS
 from gateway.store import open_store
 from tests.feedback.samples import APP, change, vote

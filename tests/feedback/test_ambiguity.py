@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import Ambiguous
-from gateway.feedback import FeedbackService, rules, thumb_feedback
+from gateway.feedback import rules
+from gateway.feedback.payloads import thumb_feedback
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Target
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.ids import new_id

@@ -6,12 +6,14 @@ import asyncio
 
 import pytest
 
-from gateway.feedback import FeedbackService, rules, thumb_feedback
+from gateway.feedback import rules
+from gateway.feedback.payloads import thumb_feedback
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback
 from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
 from gateway.models.principal import OPEN_ACCESS, Principal
 from gateway.models.request import Facts
-from gateway.query import RequestReader
+from gateway.query.requests import RequestReader
 from gateway.store.base import Store
 
 from .samples import NORTH, exchange

@@ -8,7 +8,10 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import Conflict, StoreUnavailable
-from gateway.feedback import FeedbackService, imported_feedback, rules, thumb_feedback
+from gateway.feedback import rules
+from gateway.feedback.payloads import thumb_feedback
+from gateway.feedback.rules import imported_feedback
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback, Target
 from gateway.models.principal import OPEN_ACCESS, Principal
 from gateway.store.base import Store

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import Forbidden, TooManyRequests
-from gateway.feedback import FeedbackService, NewFeedback, rules, thumb_feedback
+from gateway.feedback import rules
 from gateway.feedback.identifiers import feedback_key_id
+from gateway.feedback.payloads import NewFeedback, thumb_feedback
 from gateway.feedback.rules import TOKEN_AUTHOR
+from gateway.feedback.service import FeedbackService
 from gateway.models.exchange import Exchange
 from gateway.models.feedback import Feedback, Target
 from gateway.models.filters import NO_FILTER, Page, Sort

@@ -9,8 +9,10 @@ from uuid import UUID
 import pytest
 
 from gateway.errors import Conflict, NotFound, StoreUnavailable
-from gateway.feedback import FeedbackService, NewFeedback, rules, thumb_feedback
+from gateway.feedback import rules
 from gateway.feedback.identifiers import feedback_key_id
+from gateway.feedback.payloads import NewFeedback, thumb_feedback
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback, Target
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.store.base import Store

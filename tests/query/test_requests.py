@@ -10,8 +10,8 @@ from gateway.models.exchange import LoggingOptOut, PayloadPolicy
 from gateway.models.feedback import Target
 from gateway.models.filters import NO_FILTER, Comparison, Op
 from gateway.models.request import Facts
-from gateway.query import LoggedRequest, RequestReader
 from gateway.query.feedback import MAX_FEEDBACK
+from gateway.query.requests import LoggedRequest, RequestReader
 from gateway.store.base import Store
 
 from .conftest import MakeExchange, MakeFeedback

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import RateLimiter
-from gateway.feedback import FeedbackService
-from gateway.query import RequestReader
+from gateway.feedback.service import FeedbackService
+from gateway.query.requests import RequestReader
 from gateway.store import open_store
 from gateway.ui import feedback_form_api
 from tests.api.serving import serving

@@ -10,8 +10,10 @@ import httpx
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.feedback import FeedbackService, rules, thumb_feedback
+from gateway.feedback import rules
+from gateway.feedback.payloads import thumb_feedback
 from gateway.feedback.rules import TOKEN_AUTHOR
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Kind, Source, Target
 from gateway.models.principal import FeedbackScope, Principal, Role
 from tests.feedback.samples import exchange

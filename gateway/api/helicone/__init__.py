@@ -5,8 +5,8 @@ from __future__ import annotations
 from gateway.api.helicone.feedback import DIALECT, FeedbackEndpoints, SetProperty
 from gateway.api.helicone.requests import RequestEndpoints
 from gateway.api.helicone.schemas import ErrorReply, render_error
-from gateway.feedback import FeedbackService
-from gateway.query import RequestReader
+from gateway.feedback.service import FeedbackService
+from gateway.query.requests import RequestReader
 from gateway.web.endpoint import Api
 
 __all__ = ["helicone_api"]

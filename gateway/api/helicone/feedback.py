@@ -18,7 +18,9 @@ from gateway.api.helicone.schemas import (
     validate_body_model,
 )
 from gateway.errors import NotFound
-from gateway.feedback import FeedbackService, NewFeedback, thumb_feedback, thumb_scale, unit_scale, upsert
+from gateway.feedback.payloads import NewFeedback, thumb_feedback, thumb_scale, unit_scale
+from gateway.feedback.rules import upsert
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import read_json

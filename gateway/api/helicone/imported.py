@@ -12,7 +12,8 @@ from uuid import UUID
 from pydantic import BeforeValidator
 
 from gateway.api.helicone.feedback import DIALECT, score_feedback
-from gateway.feedback import NewFeedback, imported_feedback, thumb_feedback
+from gateway.feedback.payloads import NewFeedback, thumb_feedback
+from gateway.feedback.rules import imported_feedback
 from gateway.models.exchange import Exchange, Identity, Outcome, PayloadPolicy
 from gateway.models.feedback import Feedback
 from gateway.models.ids import is_valid_id

@@ -22,7 +22,7 @@ from gateway.api.helicone.schemas import (
 from gateway.errors import BadInput
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
-from gateway.query import RequestReader
+from gateway.query.requests import RequestReader
 from gateway.web.bodies import abbreviate, read_query_body
 from gateway.web.endpoint import Endpoint, Parameter
 

@@ -16,7 +16,7 @@ from gateway.models.exchange import lowercase_ascii, metadata_model
 from gateway.models.feedback import Feedback
 from gateway.models.ids import MAX_ID_BYTES, is_valid_id
 from gateway.models.request import NANOUSD_PER_USD, RequestRecord
-from gateway.query import LoggedRequest, Message, RatedRequest
+from gateway.query.requests import LoggedRequest, Message, RatedRequest
 from gateway.web.bodies import abbreviate, parse_id, to_bad_input
 from gateway.web.feedback import joined_headers
 from gateway.wire.json_fields import parse_json

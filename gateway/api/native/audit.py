@@ -11,7 +11,7 @@ from gateway.api.native.schemas import Time
 from gateway.models.audit import AuditChannel, AuditEntry
 from gateway.models.clock import format_rfc3339
 from gateway.models.principal import Principal, Role
-from gateway.query import AuditReader
+from gateway.query.audit import AuditReader
 from gateway.web.endpoint import Endpoint
 
 

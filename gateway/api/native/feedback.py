@@ -36,13 +36,15 @@ from gateway.api.native.http_responses import (
 )
 from gateway.api.native.schemas import FeedbackRow, Time, format_time
 from gateway.errors import BadInput
-from gateway.feedback import FeedbackService, NewFeedback, Scale, star_scale, unit_scale, waiting_note
+from gateway.feedback.identifiers import waiting_note
+from gateway.feedback.payloads import NewFeedback, Scale, star_scale, unit_scale
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback, Kind, Target
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
-from gateway.query import RequestTexts, TextReader
 from gateway.query.erasure import ErasureService
 from gateway.query.filters import FEEDBACK_FILTERS, find_unknown_keys
+from gateway.query.requests import RequestTexts, TextReader
 from gateway.web.bodies import abbreviate, field_path, read_idempotency_key, read_json, validate_body
 from gateway.web.endpoint import Endpoint, Parameter, refuse_unknown_params, unique_params
 from gateway.web.feedback import (

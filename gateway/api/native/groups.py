@@ -11,7 +11,7 @@ from gateway.api.native.metrics import MetricsFields, metrics_fields
 from gateway.api.native.schemas import SessionReply, Time, TraceReply, format_time
 from gateway.models.principal import Principal, Role
 from gateway.models.trace import RequestGroup
-from gateway.query import GroupSlice, SessionReader, TraceReader
+from gateway.query.groups import GroupSlice, SessionReader, TraceReader
 from gateway.web.endpoint import Endpoint, refuse_unknown_params
 
 

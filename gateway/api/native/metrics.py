@@ -45,9 +45,17 @@ from gateway.models.metrics import (
 )
 from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD
-from gateway.query import ORDER_METRICS, GroupMetrics, MetricsOrder, MetricsPage, MetricsReader
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS, read_time
-from gateway.query.metrics import Estimate, mean_score, share_positive
+from gateway.query.metrics import (
+    ORDER_METRICS,
+    Estimate,
+    GroupMetrics,
+    MetricsOrder,
+    MetricsPage,
+    MetricsReader,
+    mean_score,
+    share_positive,
+)
 from gateway.web.endpoint import Endpoint, Parameter, unique_params
 
 

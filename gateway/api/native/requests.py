@@ -19,7 +19,7 @@ from gateway.api.native.http_responses import (
 from gateway.api.native.schemas import ListReply, LoggedRequestReply, LoggedRow
 from gateway.errors import BadInput, NotFound
 from gateway.models.principal import Principal, Role
-from gateway.query import RequestReader
+from gateway.query.requests import RequestReader
 from gateway.web.endpoint import Endpoint, Parameter, refuse_unknown_params
 
 RAW = Parameter(

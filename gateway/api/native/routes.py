@@ -21,18 +21,15 @@ from gateway.api.native.requests import RequestEndpoints
 from gateway.api.native.users import UserEndpoints
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
-from gateway.feedback import FeedbackService, Scale
+from gateway.feedback.payloads import Scale
+from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
-from gateway.query import (
-    AuditReader,
-    MetricsReader,
-    RequestReader,
-    SessionReader,
-    TextReader,
-    TraceReader,
-    UserReader,
-)
+from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
+from gateway.query.groups import SessionReader, TraceReader
+from gateway.query.metrics import MetricsReader
+from gateway.query.requests import RequestReader, TextReader
+from gateway.query.users import UserReader
 from gateway.web.endpoint import Api, Endpoint, Handler
 from gateway.web.openapi import Json, build_openapi
 

@@ -25,7 +25,7 @@ from gateway.models.feedback import (
 )
 from gateway.models.request import NANOUSD_PER_USD, RequestRecord
 from gateway.models.trace import Session, Trace
-from gateway.query import LoggedRequest, Message, RequestSlice
+from gateway.query.requests import LoggedRequest, Message, RequestSlice
 
 Encoding = Literal["json", "text", "base64"]
 

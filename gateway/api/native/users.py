@@ -26,8 +26,8 @@ from gateway.api.native.metrics import (
 )
 from gateway.api.native.schemas import Time, format_time
 from gateway.models.principal import Principal, Role
-from gateway.query import User, UserReader, UserSlice
 from gateway.query.erasure import ErasureService
+from gateway.query.users import User, UserReader, UserSlice
 from gateway.web.endpoint import Endpoint, refuse_unknown_params, unique_params
 
 # Names may hold slashes. One at the very end has to be sent as %2F.

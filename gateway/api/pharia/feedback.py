@@ -23,7 +23,7 @@ from gateway.api.pharia.schemas import (
     to_patch,
 )
 from gateway.errors import NotFound, TooLarge
-from gateway.feedback import FeedbackService
+from gateway.feedback.service import FeedbackService
 from gateway.models.clock import parse_iso_us
 from gateway.models.feedback import Feedback
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort

@@ -20,7 +20,7 @@ from pydantic import (
 
 from gateway import __version__
 from gateway.api.pharia.errors import validation_failed
-from gateway.feedback import NewFeedback, parse_feedback, parse_score_change, to_grade
+from gateway.feedback.payloads import NewFeedback, parse_feedback, parse_score_change, to_grade
 from gateway.models.clock import format_rfc3339
 from gateway.models.feedback import Feedback, Kind
 from gateway.models.ids import MAX_ID_BYTES, is_valid_id

@@ -15,7 +15,9 @@ from gateway.api.portkey import log_object
 from gateway.api.portkey.filters import to_filter, to_page
 from gateway.api.portkey.log_object import CURRENCY, MODE, UrlResolver
 from gateway.api.portkey.schemas import iso_time, json_response
-from gateway.datasets import Column, ExportJobs, ExportLinks, JsonLines, Selection
+from gateway.datasets.files import ExportLinks
+from gateway.datasets.formats import Column, JsonLines, Selection
+from gateway.datasets.jobs import ExportJobs
 from gateway.models.export import Export, ExportStatus
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import abbreviate, read_query_body, validate_body

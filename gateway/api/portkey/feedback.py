@@ -17,7 +17,9 @@ from gateway.api.portkey.schemas import (
     to_revision,
 )
 from gateway.errors import NotFound
-from gateway.feedback import FeedbackService, Scale, signed_scale, waiting_note
+from gateway.feedback.identifiers import waiting_note
+from gateway.feedback.payloads import Scale, signed_scale
+from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import read_idempotency_key, read_json
 from gateway.web.endpoint import Api, Endpoint

@@ -13,7 +13,8 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from gateway.api.portkey.feedback import DIALECT
 from gateway.api.portkey.schemas import to_new_feedback
 from gateway.errors import BadInput
-from gateway.feedback import NewFeedback, Scale, imported_feedback
+from gateway.feedback.payloads import NewFeedback, Scale
+from gateway.feedback.rules import imported_feedback
 from gateway.models.exchange import Exchange, Identity, Outcome, PayloadPolicy, RawHeaders
 from gateway.models.feedback import Feedback
 from gateway.models.ids import content_id, is_valid_id

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from gateway.api.portkey.schemas import NANOUSD_A_CENT, iso_time
 from gateway.models.exchange import was_proxied
 from gateway.models.request import RequestRecord
-from gateway.query import LoggedRequest, Message
+from gateway.query.requests import LoggedRequest, Message
 from gateway.wire.json_fields import parse_json
 
 UrlResolver = Callable[[str, str], str | None]

@@ -16,7 +16,8 @@ from gateway.api.portkey.exports import ExportEndpoints
 from gateway.api.portkey.feedback import DIALECT
 from gateway.api.portkey.log_object import LogObject, UrlResolver, to_log_object
 from gateway.api.portkey.schemas import FailureResponse, json_response, render_error
-from gateway.datasets import ExportJobs, ExportLinks
+from gateway.datasets.files import ExportLinks
+from gateway.datasets.jobs import ExportJobs
 from gateway.errors import BadInput
 from gateway.feedback.idempotency import idempotent_call
 from gateway.models.clock import now_us
@@ -24,7 +25,7 @@ from gateway.models.exchange import Exchange, Identity, Outcome, RawHeaders
 from gateway.models.feedback import Receipt
 from gateway.models.ids import MAX_ID_BYTES, is_valid_id, new_id
 from gateway.models.principal import Principal, Role
-from gateway.query import RequestReader
+from gateway.query.requests import RequestReader
 from gateway.web.bodies import (
     abbreviate,
     field_path,

@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.errors import BadInput, GatewayError
-from gateway.feedback import FeedbackRevision, NewFeedback, Scale
+from gateway.feedback.payloads import FeedbackRevision, NewFeedback, Scale
 from gateway.models.clock import format_rfc3339, is_whole_day, parse_time_us
 from gateway.models.feedback import Feedback
 from gateway.models.request import NANOUSD_PER_USD

@@ -33,8 +33,8 @@ from gateway.api.portkey.graphs import (
 from gateway.api.portkey.schemas import iso_time
 from gateway.models.filters import AllOf, Comparison, Op, Scalar
 from gateway.models.metrics import MetricsQuery, UsageSums, percentile_ms
-from gateway.query import GroupMetrics
 from gateway.query.metrics import (
+    GroupMetrics,
     latencies_over_time,
     usage_by_value_over_time,
     usage_over_time,

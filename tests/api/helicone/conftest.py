@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from gateway.api.helicone import helicone_api
-from gateway.feedback import FeedbackService
+from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal, Role
-from gateway.query import RequestReader
+from gateway.query.requests import RequestReader
 from gateway.store.base import Store
 from tests.api.serving import MIB, serving
 

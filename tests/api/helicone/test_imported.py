@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from gateway.api.helicone.feedback import score_feedback
 from gateway.api.helicone.imported import ImportedHeliconeRow, is_helicone_row, to_imported_request
 from gateway.errors import BadInput
-from gateway.feedback import FeedbackService, thumb_feedback
 from gateway.feedback.identifiers import feedback_key_id
+from gateway.feedback.payloads import thumb_feedback
 from gateway.feedback.rules import upsert
+from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
 from gateway.models.request import ImportedRequest
 from gateway.store.base import Store
