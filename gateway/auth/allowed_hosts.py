@@ -18,11 +18,7 @@ _DESKTOP_SCHEMES = frozenset({"app", "file", "tauri", "vscode-file", "vscode-web
 
 
 class AllowedHosts:
-    """Protects a gateway without keys from DNS rebinding.
-
-    Args:
-        names: allowed besides addresses and `localhost`.
-    """
+    """Names under which a gateway without keys may be called, besides addresses and `localhost`."""
 
     # A page can make its own name resolve to 127.0.0.1, and its browser then takes this gateway for the page's
     # server. It cannot do so with an address or `localhost`.

@@ -24,25 +24,17 @@ REFRESH_SECONDS = 2.0
 
 
 class KeySource(StrEnum):
-    """Where a gateway key is kept."""
-
     FILE = "file"
     STORE = "store"
 
 
 def hash_token(token: str) -> str:
-    """Return the SHA-256 of a token as hex; tokens are kept in no other form."""
+    """Return the SHA-256 as hex; tokens are stored in no other form."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 class ApiKeys:
-    """The gateway keys of the configuration and of the store.
-
-    Args:
-        configured: principals by the SHA-256 of their key.
-        is_disabled: no caller needs a key (`server.auth: off`).
-        allowed_hosts: names of a gateway without keys.
-    """
+    """Gateway keys of the configuration, by their SHA-256, and of the store."""
 
     def __init__(
         self,
@@ -62,11 +54,9 @@ class ApiKeys:
 
     @property
     def is_open(self) -> bool:
-        """Whether callers need no key."""
         return self.is_disabled or self._is_empty
 
     def find(self, token: str) -> Principal | None:
-        """Return the principal of a token; None if it is no gateway key."""
         if self._is_empty:
             return None
         digest = hash_token(token)
@@ -78,7 +68,6 @@ class ApiKeys:
         return None
 
     def sources(self) -> dict[Principal, KeySource]:
-        """Return all principals, and where the key of each is kept."""
         stored = dict.fromkeys(self._stored.values(), KeySource.STORE)
         return dict.fromkeys(self._configured.values(), KeySource.FILE) | stored
 
@@ -87,12 +76,10 @@ class ApiKeys:
         return not (self._configured or self._stored)
 
     def replace_configured(self, configured: dict[str, Principal]) -> None:
-        """Use the keys of a reloaded configuration."""
         self._configured = configured
         self.version += 1
 
     async def refresh(self) -> None:
-        """Reload the keys of the store."""
         stored = {
             key.sha256: Principal(key.name, frozenset(map(Role, key.roles)), key.tenant, limits=key.limits)
             for key in await self._store.keys()
@@ -104,7 +91,6 @@ class ApiKeys:
 
 
 def key_refresh_task(keys: ApiKeys) -> PeriodicTask:
-    """Return the task that reloads the keys of the store."""
     return PeriodicTask(
         "key refresh",
         keys.refresh,
@@ -116,7 +102,7 @@ def key_refresh_task(keys: ApiKeys) -> PeriodicTask:
 async def create_key(
     store: KeyStore, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Quota] = ()
 ) -> str:
-    """Create a key and return its token. Raises Conflict if a live key has this name."""
+    """Store a key and return its token. Raises Conflict if a live key has this name."""
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     await store.add_key(
         StoredKey(
@@ -132,6 +118,5 @@ async def create_key(
 
 
 async def revoke_key(store: KeyStore, name: str) -> None:
-    """Revoke the live key of this name. Raises NotFound."""
     if not await store.revoke_key(name, now_us()):
         raise NotFound(f"no live key is called {name!r}.", field="name")

@@ -16,25 +16,16 @@ FAILED = "failed"
 
 @dataclass(slots=True)
 class AuditOutcome:
-    """Outcome of an action, to be set where it is not `done`."""
-
     text: str = DONE
 
 
 class SqlAudit:
-    """Writes the audit log."""
-
     def __init__(self, store: AuditStore) -> None:
         self._store = store
 
     @asynccontextmanager
     async def record(self, entry: AuditEntry) -> AsyncIterator[AuditOutcome]:
-        """Surround an action: it begins once its entry is synced, and its outcome is added afterwards.
-
-        Raises:
-            StoreUnavailable: the entry could not be written and the action was not begun, or its outcome could not
-                be added.
-        """
+        """Surround an action: it begins once its entry is synced. Raises StoreUnavailable."""
         await self._store.begin_audit(entry)
         outcome = AuditOutcome()
         try:

@@ -22,7 +22,7 @@ _NO_ROLES: frozenset[Role] = frozenset()
 
 
 class FeedbackTokens:
-    """Issues and verifies feedback tokens; off while it has no secrets."""
+    """Issues and verifies feedback tokens; off without secrets."""
 
     def __init__(self) -> None:
         self._secrets: tuple[_SigningKey, ...] = ()
@@ -30,17 +30,13 @@ class FeedbackTokens:
         self.is_on = False
 
     def replace_secrets(self, secrets: Sequence[str], ttl_seconds: int) -> None:
-        """Sign with the first of these secrets from now on, and accept tokens signed with any of them."""
+        """Sign with the first secret, and accept tokens signed with any."""
         self._secrets = tuple(map(_SigningKey, secrets))
         self._ttl_seconds = ttl_seconds
         self.is_on = bool(secrets)
 
     def issue(self, scope: FeedbackScope, tenant: str | None, key_name: str | None) -> bytes:
-        """Return a new token.
-
-        Args:
-            tenant, key_name: those of the request in the scope.
-        """
+        """Return a new token with tenant and key of the request in its scope."""
         secret = self._secrets[0]
         expires_at = int(time.time()) + self._ttl_seconds
         claims = orjson.dumps((expires_at, scope.trace_id, scope.request_id, tenant, key_name))
@@ -48,11 +44,10 @@ class FeedbackTokens:
         return signed + b"." + secret.sign(signed)
 
     def is_token(self, text: str) -> bool:
-        """Tell whether a text has the form of a token, valid or not; always false while off."""
+        """Tell whether a text looks like a token."""
         return self.is_on and text.startswith(TOKEN_VERSION)
 
     def read(self, token: str) -> Principal:
-        """Return the principal of a token. Raises Unauthorized for an invalid or expired one."""
         signed, _, mac = token.encode("utf-8", "surrogateescape").rpartition(b".")
         if not any(secret.has_signed(signed, mac) for secret in self._secrets):
             raise Unauthorized(

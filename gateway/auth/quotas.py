@@ -40,12 +40,7 @@ CounterKey = tuple[str, Unit, Window]
 
 @dataclass(slots=True)
 class _Counter:
-    """Usage of one key in the current window.
-
-    Args:
-        stored: usage of all processes in the store.
-        unstored: usage of this process that is not in the store yet.
-    """
+    """Usage in the current window: `stored` by all processes, and `unstored` by this one."""
 
     starts_at_us: int
     ends_at_us: int
@@ -58,10 +53,7 @@ class _Counter:
 
 
 class Quotas:
-    """Counts the usage of keys with limits and refuses requests beyond these.
-
-    Used on one event loop, except `observe`, which any thread may call.
-    """
+    """Counts usage of keys with limits, on one event loop except `observe`."""
 
     def __init__(self, store: QuotaStore) -> None:
         self._store = store
@@ -73,12 +65,12 @@ class Quotas:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load the stored usage, then exchange usage with the store every `INTERVAL_SECONDS`."""
+        """Load the stored usage, then keep exchanging usage with the store."""
         await self._sync()
         self._task = asyncio.create_task(self._run(), name="quotas")
 
     async def close(self) -> None:
-        """Store the usage that is not stored yet, and stop."""
+        """Store the remaining usage."""
         # Not cancelled: usage that the store has, but has not confirmed yet, would be added again.
         self._is_closing.set()
         if self._task is not None:
@@ -86,11 +78,7 @@ class Quotas:
         await self._sync()
 
     def admit(self, caller: Principal) -> QuotaStatus | None:
-        """Count a request, and return the status of the limit with the largest share used; None without limits.
-
-        Raises:
-            LimitExceeded: a limit is used up; of several the one that resets last.
-        """
+        """Count a request; return the limit with the largest share used. Raises LimitExceeded."""
         if not caller.limits or caller.name is None:
             return None
         self._limits[caller.name] = caller.limits
@@ -117,7 +105,6 @@ class Quotas:
         return QuotaStatus(caller.limits[nearest], counter.used, counter.ends_at_us)
 
     def usage(self, caller: Principal) -> list[QuotaStatus]:
-        """Return the status of each limit of a caller, as far as this process knows."""
         at_us = now_us()
         self._count_pending_usage()
         found = []
@@ -128,13 +115,12 @@ class Quotas:
         return found
 
     async def refresh(self) -> None:
-        """Load the usage that other processes stored, unless the store fails."""
+        """Load the usage of other processes, unless the store fails."""
         async with self._sync_lock:
             with contextlib.suppress(StoreUnavailable):
                 self._apply_stored_usage(await self._store.spendings())
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
-        """Count tokens and cost of a proxied request."""
         if exchange.key_name not in self._limits or not was_proxied(exchange.path):
             return
         tokens = (facts.usage.prompt_tokens or 0) + (facts.usage.completion_tokens or 0)
@@ -150,7 +136,6 @@ class Quotas:
                     counter.unstored += {Unit.TOKENS: tokens, Unit.USD: nanousd}.get(limit.unit, 0)
 
     def _counter(self, key: CounterKey, at_us: int) -> _Counter:
-        """Return the counter of the window that contains a time, or of a later window that has begun."""
         counter = self._counters.get(key)
         if counter is None or at_us >= counter.ends_at_us:
             window = key[2]
@@ -222,12 +207,9 @@ MAX_CALLERS = 50_000
 
 
 class RateLimiter:
-    """Limits the feedback entries of each feedback token per minute.
+    """Limits the entries of each feedback token per minute.
 
     Source: generic cell rate algorithm, ITU-T I.371.
-
-    Args:
-        feedback_per_minute: may be replaced.
     """
 
     def __init__(self, feedback_per_minute: int) -> None:
@@ -235,12 +217,7 @@ class RateLimiter:
         self._refilled_at_ns: OrderedDict[Principal, int] = OrderedDict()
 
     def check_rate(self, caller: Principal, entry_count: int) -> None:
-        """Count entries, all or none.
-
-        Raises:
-            TooManyRequests: too many now.
-            TooLarge: more than a whole minute allows.
-        """
+        """Count entries, all or none. Raises TooManyRequests, TooLarge."""
         most = self.feedback_per_minute
         if entry_count > most:
             raise TooLarge(

@@ -23,19 +23,17 @@ _RETRY_HINT = "Ask for the download again."
 
 
 class ExportFiles:
-    """Export files by name. A file has a suffix until it is complete and synced."""
+    """Export files by name; an incomplete file has a suffix."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def begin(self, name: str) -> BinaryIO:
-        """Open an empty file, incomplete until `finish`."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         handle = os.open(self._part(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         return os.fdopen(handle, "wb")
 
     def finish(self, file: BinaryIO, name: str) -> None:
-        """Sync a file and give it its name."""
         file.flush()
         os.fsync(file.fileno())
         self._part(name).rename(self.path(name))
@@ -47,23 +45,20 @@ class ExportFiles:
             os.close(folder)
 
     def path(self, name: str) -> Path:
-        """Return the path of a complete file."""
         return self._folder / name
 
     def remove(self, name: str) -> None:
-        """Remove a file, complete or not."""
         # What cannot be removed now is tried again by `remove_older`.
         with suppress(OSError):
             self.path(name).unlink(missing_ok=True)
         self.remove_part(name)
 
     def remove_part(self, name: str) -> None:
-        """Remove an incomplete file."""
         with suppress(OSError):
             self._part(name).unlink(missing_ok=True)
 
     def remove_older(self, seconds: float) -> None:
-        """Remove files last written before this time, in seconds since the epoch."""
+        """Remove files last written before a time, in seconds since the epoch."""
         for file in self._folder.glob("*"):
             with suppress(FileNotFoundError):
                 if file.stat().st_mtime < seconds:
@@ -81,12 +76,12 @@ class ExportLinks:
         self._key: bytes | None = None
 
     async def sign(self, export_id: str) -> tuple[int, str]:
-        """Return when a new link expires, in seconds since the epoch, and its signature."""
+        """Return expiry, in seconds since the epoch, and signature of a new link."""
         expires_at = int(time.time()) + LINK_SECONDS
         return expires_at, await self._signature(export_id, str(expires_at))
 
     async def check(self, export_id: str, expires_at: str, signature: str) -> None:
-        """Raise Forbidden for an invalid signature or an expired link."""
+        """Raise Forbidden for an invalid or expired link."""
         expected = await self._signature(export_id, expires_at)
         if not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
             raise Forbidden("this link is not valid.", field="signature", hint=_RETRY_HINT)

@@ -24,7 +24,7 @@ _NEWEST_FIRST = Sort("seq", descending=True)
 
 
 class ExportJobs:
-    """Export jobs of one dialect. A caller with a tenant sees and exports only rows of that tenant."""
+    """Export jobs of one dialect, and of the caller's tenant."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class ExportJobs:
         description: str,
         principal: Principal,
     ) -> Export:
-        """Make a draft; `rows_total` is how many rows it would write now. Raises BadInput for the filters."""
+        """Make a draft and count its rows. Raises BadInput."""
         at_us = now_us()
         export = Export(
             export_id=new_id(),
@@ -65,13 +65,11 @@ class ExportJobs:
         return export
 
     async def find(self, page: Page, principal: Principal) -> tuple[list[Export], int]:
-        """Return a page of jobs, newest first, and how many there are."""
         own = Comparison("exporter", Op.EQ, self._dialect)
         found = await self._store.find_exports(own, _NEWEST_FIRST, page, principal.tenant)
         return found, await self._store.count_exports(own, principal.tenant)
 
     async def show(self, export_id: str, principal: Principal) -> Export:
-        """Return a job. Raises NotFound."""
         return await self._find_one(export_id, principal.tenant)
 
     async def update(
@@ -81,12 +79,7 @@ class ExportJobs:
         columns: Sequence[str] | None,
         principal: Principal,
     ) -> Export:
-        """Replace filters and columns, which makes the job a draft again. Columns of None stay as they are.
-
-        Raises:
-            BadInput: for the filters.
-            Conflict: the job is in progress.
-        """
+        """Make the job a draft with other filters, and columns if given. Raises BadInput, Conflict."""
         total = await self._count(filters, (await self.show(export_id, principal)).tenant)
 
         def redraw(export: Export) -> Export:
@@ -101,7 +94,7 @@ class ExportJobs:
         return await self._change(export_id, principal, redraw)
 
     async def start(self, export_id: str, principal: Principal) -> Export:
-        """Start a job, or start it again, on the rows logged so far. Raises Conflict if it is in progress."""
+        """Start a job, or start it again. Raises Conflict if it is in progress."""
         newest = await self._store.find_requests(NO_FILTER, _NEWEST_FIRST, Page(1), None)
         last_seq = newest[0].seq if newest else 0
 
@@ -113,7 +106,7 @@ class ExportJobs:
         return export
 
     async def cancel(self, export_id: str, principal: Principal) -> Export:
-        """Stop a job and discard its file. Raises Conflict if it is not in progress."""
+        """Stop a job and discard its file. Raises Conflict."""
 
         def stop(export: Export) -> Export:
             if export.status is not ExportStatus.IN_PROGRESS:
@@ -125,12 +118,7 @@ class ExportJobs:
         return export
 
     async def file(self, export_id: str, tenant: str | None) -> Path:
-        """Return the path of a job's file.
-
-        Raises:
-            Conflict: the job did not succeed.
-            NotFound: there is no such job, or its file was removed.
-        """
+        """Return the path of a job's file. Raises Conflict, NotFound."""
         export = await self._find_one(export_id, tenant)
         if export.status is not ExportStatus.SUCCESS:
             raise Conflict(f"export {export_id} has no file: it is {export.status}.")

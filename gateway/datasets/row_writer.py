@@ -30,11 +30,7 @@ _OLDEST_FIRST = Sort("seq", descending=False)
 
 @dataclass(slots=True)
 class Progress:
-    """Progress of an export, shared by runner and writer.
-
-    Args:
-        store_call: the store call in progress, which is cancelled with the export.
-    """
+    """Progress of an export; `store_call` is cancelled with it."""
 
     rows_total: int | None = None
     rows_done: int = 0
@@ -42,13 +38,12 @@ class Progress:
     store_call: asyncio.Future[Any] | None = None
 
     def stop(self) -> None:
-        """Stop the export soon."""
         self.is_stopped = True
         if self.store_call is not None:
             self.store_call.cancel()
 
     async def run_call(self, store_call: Coroutine[Any, Any, T]) -> T:
-        """Return the result of a store call. Raises Stopped if the export was stopped meanwhile."""
+        """Return the result of a store call. Raises Stopped."""
         if self.is_stopped:
             store_call.close()
             raise Stopped
@@ -72,12 +67,7 @@ class Stopped(Exception):
 async def write_rows(
     store: ExportStore, file_format: JsonLines, export: Export, file: BinaryIO, progress: Progress
 ) -> None:
-    """Write the rows of an export that were logged before its start, oldest first, until it is stopped.
-
-    Raises:
-        GatewayError: the filters are not valid (any more), or the store cannot be read.
-        OSError: the file cannot be written.
-    """
+    """Write the rows logged before the start of an export, until it is stopped."""
     with suppress(Stopped):
         await _write_rows(store, file_format, export, file, progress)
 

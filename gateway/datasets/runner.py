@@ -36,19 +36,13 @@ _OLDEST_FIRST = Sort("seq", descending=False)
 
 @dataclass(frozen=True, slots=True)
 class _JobResult:
-    """Result of a job that was not stopped."""
-
     status: ExportStatus
     file: str | None = None
     error: str | None = None
 
 
 class ExportRunner:
-    """Runs the jobs of the store in a task of its own.
-
-    Args:
-        formats: file format of each dialect whose jobs it runs.
-    """
+    """Runs the jobs of dialects in a task of its own."""
 
     def __init__(self, store: ExportStore, files: ExportFiles, formats: Mapping[str, JsonLines]) -> None:
         self._store = store
@@ -62,15 +56,12 @@ class ExportRunner:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start polling for jobs."""
         self._task = asyncio.create_task(self._run(), name="exports")
 
     def wake(self) -> None:
-        """Look for work now."""
         self._wakeup.set()
 
     def interrupt(self, export_id: str) -> None:
-        """Stop a job that was cancelled, if it runs here."""
         # Runners of other processes notice when they renew the lease.
         if self._running is not None and self._running[0] == export_id:
             self._running[1].stop()
@@ -110,7 +101,6 @@ class ExportRunner:
             await asyncio.to_thread(self._files.remove_older, time.time() - FILE_RETENTION_DAYS * 24 * 3600)
 
     async def _claim(self) -> Export | None:
-        """Lease the oldest job without a live runner."""
         is_started = Comparison("status", Op.EQ, ExportStatus.IN_PROGRESS.value)
         is_free = AnyOf(
             (Comparison("lease_until_us", Op.EQ, None), Comparison("lease_until_us", Op.LT, now_us()))
@@ -125,7 +115,6 @@ class ExportRunner:
         return None
 
     async def _run_job(self, export: Export) -> None:
-        """Write a job's file, renew the lease meanwhile, and store the result."""
         progress = Progress(export.rows_total, is_stopped=self._is_closing)
         self._running = export.export_id, progress
         leased: Export | None = export
@@ -143,7 +132,7 @@ class ExportRunner:
             self._running = None
 
     async def _write(self, export: Export, progress: Progress) -> _JobResult | None:
-        """Write a job's file; None if it was stopped. Raises StoreUnavailable."""
+        """Write a job's file; None if it was stopped."""
         name = self._file_name(export)
         try:
             with await asyncio.to_thread(self._files.begin, name) as file:
@@ -173,7 +162,6 @@ class ExportRunner:
     async def _store_result(
         self, leased: Export | None, result: _JobResult | None, progress: Progress
     ) -> None:
-        """Store the result of a job and free it, if the lease still holds."""
         stored = None
         if leased is not None:
             free = replace(_with_progress(leased, progress), owner=None, lease_until_us=None)
@@ -184,7 +172,7 @@ class ExportRunner:
             self._files.remove(result.file)
 
     async def _renew(self, export: Export, progress: Progress) -> Export | None:
-        """Extend the lease and store the progress; None if the job was changed or taken."""
+        """Extend the lease and store the progress; None if the job is lost."""
         until_us = now_us() + int(LEASE_SECONDS * 1_000_000)
         return await self._put(
             replace(_with_progress(export, progress), owner=self._name, lease_until_us=until_us)

@@ -14,23 +14,16 @@ from gateway.models.principal import Principal
 
 @dataclass(frozen=True, slots=True)
 class IdempotentCall:
-    """A call with an idempotency key.
-
-    Args:
-        scope: equal only for the same caller, operation and dialect.
-        digest: hash of the call's content.
-    """
+    """A call with an idempotency key; `scope` is that of caller, operation and dialect."""
 
     scope: str
     key: str
     digest: str
 
     def receipt(self, feedback_ids: Sequence[str]) -> Receipt:
-        """Return the receipt to store with what the call made."""
         return Receipt(self.scope, self.key, self.digest, tuple(feedback_ids))
 
     def refuse_unless_repeats(self, earlier: Receipt) -> None:
-        """Raise Conflict if the earlier call under this key had other content."""
         if earlier.digest != self.digest:
             raise Conflict(
                 "was used before for a call with other content.",
@@ -42,11 +35,7 @@ class IdempotentCall:
 def idempotent_call(
     principal: Principal, dialect: str, operation: str, key: str | None, contents: Sequence[tuple[str, str]]
 ) -> IdempotentCall | None:
-    """Return the call that `key` identifies; None without a key.
-
-    Args:
-        contents: id of the subject and JSON of each part of the call.
-    """
+    """Return the call of an idempotency key; `contents` are subject id and JSON of each part."""
     if key is None:
         return None
     own = principal.scope
@@ -58,5 +47,5 @@ def idempotent_call(
 
 
 def canonical_json(text: str) -> str:
-    """Return the one spelling that all JSON texts with the same content share."""
+    """Return the one spelling of equal JSON."""
     return json.dumps(json.loads(text), sort_keys=True)

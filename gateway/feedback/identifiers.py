@@ -21,10 +21,7 @@ SubjectsById = Mapping[Target, Mapping[str, Sequence[Subject]]]
 
 
 async def find_subjects(store: IdQueries, items: Sequence[NewFeedback], principal: Principal) -> SubjectsById:
-    """Return what the ids of feedback may name for this caller.
-
-    Feedback on a trace may turn out to be on a request or a session; feedback on a request is on nothing else.
-    """
+    """Return what the ids of feedback may name for this caller."""
     return {
         target: await store.resolve(wanted, principal.tenant, target)
         for target in Target
@@ -33,14 +30,13 @@ async def find_subjects(store: IdQueries, items: Sequence[NewFeedback], principa
 
 
 def subject_of(item: NewFeedback, found: SubjectsById) -> Subject | None:
-    """Return the subject of one of the items; None while it is not logged. Raises Ambiguous."""
+    """Return the subject of an item; None while it is not logged. Raises Ambiguous."""
     return single_subject(
         item.subject_id, found[item.target].get(item.subject_id, ()), field=item.subject_field
     )
 
 
 async def reload_joined(store: FeedbackStore, entries: Sequence[Feedback]) -> list[Feedback]:
-    """Return entries that were just stored, with the subjects that came in meanwhile."""
     waiting = list({entry.feedback_id for entry in entries if entry.joined_at_us is None})
     stored = await store.feedback_by_ids(waiting) if waiting else []
     # A version that another caller stored since is not the one that was stored here.
@@ -49,7 +45,7 @@ async def reload_joined(store: FeedbackStore, entries: Sequence[Feedback]) -> li
 
 
 def waiting_note(entries: Iterable[Feedback]) -> str | None:
-    """Return a sentence on which entries wait for their subject; None where none does."""
+    """Return a sentence on the entries that wait for their subject."""
     ids = list(dict.fromkeys(entry.subject_id for entry in entries if entry.joined_at_us is None))
     if not ids:
         return None
@@ -59,7 +55,7 @@ def waiting_note(entries: Iterable[Feedback]) -> str | None:
 
 
 def stored_feedback_ids(chosen: str, tenant: str | None) -> tuple[str, ...]:
-    """Return the ids under which an entry may be stored whose id the caller chose, that of a new entry first."""
+    """Return ids that an entry with a chosen id may have, that of a new one first."""
     # Hashed with the tenant, so that no id tells whether another tenant has it. The chosen id itself may be one
     # from a reply, or of an entry older than this rule.
     return (chosen,) if tenant is None else (content_id(f"{chosen}\0{tenant}".encode()), chosen)
@@ -67,10 +63,9 @@ def stored_feedback_ids(chosen: str, tenant: str | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackKey:
-    """The one entry for a request, metric and author.
+    """Identifies the one entry for a request, metric and author.
 
     Args:
-        subject: the logged request; None while it is not logged.
         ids: ids that the entry may have, that of a new one first.
     """
 
@@ -79,14 +74,7 @@ class FeedbackKey:
     ids: tuple[str, ...]
 
     def entries(self, known: Mapping[str, Feedback], principal: Principal) -> list[Feedback]:
-        """Return the entries with this key, the latest first and withdrawn ones last.
-
-        Args:
-            known: entries by id.
-
-        Raises:
-            Conflict: the id of a new entry is taken by one with another key.
-        """
+        """Return the entries with this key, the current one first. Raises Conflict if its id is taken."""
         found = [entry for each in self.ids if (entry := known.get(each)) and self._matches(entry, principal)]
         own = known.get(self.ids[0])
         if own is not None and own not in found:
@@ -106,12 +94,7 @@ class FeedbackKey:
 def feedback_key(
     request_id: str, subject: Subject | None, tenant: str | None, author: str | None, metric: str | None
 ) -> FeedbackKey:
-    """Return the key of feedback on a request.
-
-    Args:
-        request_id: id of the request as the caller sent it.
-        tenant: that of the caller.
-    """
+    """Return the key of feedback on a request, whose id is as the caller sent it."""
     if subject is None:
         return FeedbackKey(metric, None, (feedback_key_id(tenant, request_id, author, metric),))
     own = feedback_key_id(subject.tenant, (subject.trace_id, subject.request_id), author, metric)
@@ -128,9 +111,5 @@ def feedback_key(
 def feedback_key_id(
     tenant: str | None, name: str | tuple[str | None, str | None], author: str | None, metric: str | None
 ) -> str:
-    """Return the entry id that follows from a key.
-
-    Args:
-        name: trace id and request id of a logged request; of another, the one id that is known.
-    """
+    """Return the id of an entry by its key; a logged request is named by trace and request id."""
     return content_id(json.dumps([tenant, name, author, metric]).encode())

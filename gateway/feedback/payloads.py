@@ -15,22 +15,18 @@ Scale = Callable[[float], float]
 
 
 def signed_scale(value: float) -> float:
-    """Return the score of a grade from -10 to 10."""
     return value / 10
 
 
 def thumb_scale(value: float) -> float:
-    """Return the score of a thumb: up above 0, else down."""
     return 1.0 if value > 0 else -1.0
 
 
 def star_scale(value: float) -> float:
-    """Return the score of 1 to 5 stars; 3 is neutral."""
     return (value - 3) / 2
 
 
 def unit_scale(value: float) -> float:
-    """Return a value from -1 to 1 as it is."""
     return value
 
 
@@ -40,34 +36,31 @@ SCALES: Mapping[str, Scale] = MappingProxyType({"signed": signed_scale, "thumbs"
 
 @dataclass(frozen=True, slots=True)
 class KeyScales:
-    """Scales of values that come without one, by name of the API key."""
+    """Scales of values that come without one, by name of API key."""
 
     default: Scale = signed_scale
     by_key: Mapping[str, Scale] = field(default_factory=dict)
 
 
 def to_score(value: float | None, scale: Scale | None) -> float | None:
-    """Return the score of a value; None without a value or a scale."""
     return None if value is None or scale is None else scale(value)
 
 
 def to_grade(score: float | None) -> float | None:
-    """Return a score as a grade from -10 to 10."""
     return None if score is None else 10 * score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFeedback:
-    """Feedback that is not stored yet. Fields mean what they mean in `Feedback`.
+    """Feedback that is not stored yet. Other fields are those of `Feedback`.
 
     Args:
-        subject_id: id of a trace, request or session, as the caller sent it.
-        subject_field: path of that id in the body (`[3].trace_id`), for errors.
-        target: meaning of `subject_id` while nothing of that id is logged.
-        scale: None where it is unknown.
-        grade: `value` where it was given from -10 to 10; None: ten times the score.
-        raw: JSON of the entry; entries of equal JSON are equal.
-        feedback_id: UUID chosen by the caller, in lower case; None: one is made.
+        subject_id: as the caller sent it.
+        subject_field: its path in the body (`[3].trace_id`), for errors.
+        target: meaning of the id while it is not logged.
+        scale: None: unknown.
+        grade: None: ten times the score.
+        feedback_id: UUID chosen by the caller.
     """
 
     subject_id: str
@@ -93,7 +86,6 @@ class NewFeedback:
 
     @property
     def score(self) -> float | None:
-        """The value on the scale -1…1; None without a value or a scale."""
         return to_score(self.value, self.scale)
 
 
@@ -131,11 +123,7 @@ class FeedbackChange(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackRevision:
-    """A change to an entry. None leaves a field as it is; metadata is replaced as a whole.
-
-    Args:
-        value: from -10 to 10.
-    """
+    """A change to an entry, of a `value` from -10 to 10 and other fields; None changes nothing."""
 
     value: float | None = None
     weight: float | None = None
@@ -176,7 +164,7 @@ _EMOJI_MODIFIERS = dict.fromkeys((*range(0x1F3FB, 0x1F400), 0xFE0F))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedScore:
-    """Kind and value of a score in free JSON; the scale is None where the value could be on any."""
+    """Kind, value and scale in free JSON; the scale is None if unknown."""
 
     kind: Kind = Kind.CUSTOM
     value: float | None = None
@@ -184,14 +172,11 @@ class ParsedScore:
 
     @property
     def score(self) -> float | None:
-        """The value on the scale -1…1; None without a value or a scale."""
         return to_score(self.value, self.scale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedFeedback:
-    """Feedback found in free JSON. Fields mean what they mean in `Feedback`."""
-
     parsed_score: ParsedScore
     weight: float = 1.0
     comment: str | None = None
@@ -201,7 +186,6 @@ class ParsedFeedback:
 
     @property
     def kind(self) -> Kind:
-        """Edit or original if it holds one, else the kind of its score."""
         if self.edited_text is not None:
             return Kind.EDIT
         if self.is_original:
@@ -239,7 +223,7 @@ def parse_feedback(given: Mapping[str, object]) -> ParsedFeedback:
 
 
 def parse_score_change(before: Mapping[str, object], change: Mapping[str, object]) -> ParsedScore | None:
-    """Return the score in fields that replace those of `before`; None where they hold none of their own."""
+    """Return the score in fields that replace those of `before`, if they hold one."""
     types = {key: before[key] for key in TYPE_KEYS if key in before}
     parsed_score = parse_feedback({**types, **change}).parsed_score
     return None if parsed_score in (ParsedScore(), parse_feedback(types).parsed_score) else parsed_score
@@ -279,7 +263,6 @@ def _parse_score(given: Mapping[str, object], types: set[str]) -> ParsedScore | 
 
 
 def _parse_truth(value: object, *, is_number: bool) -> bool | None:
-    """Read a boolean; with `is_number` also 1 as true, 0 and -1 as false."""
     if isinstance(value, bool):
         return value
     number = _parse_number(value) if is_number else None

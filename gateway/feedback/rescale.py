@@ -19,16 +19,10 @@ _OLDEST_FIRST = Sort("created_at_us", descending=False, then=Sort("feedback_id",
 async def rescale_grades(
     store: FeedbackStore, where: Filter, scale: Scale, *, is_dry: bool = False
 ) -> tuple[int, int]:
-    """Give the matching grades the scores of a scale, each as a new version.
-
-    Args:
-        is_dry: count only.
-
-    Returns:
-        how many grades there are, and how many of them had another score.
+    """Give grades the scores of a scale, as new versions; return how many were seen and changed.
 
     Raises:
-        StoreUnavailable: some may be changed and some not; a repeated call continues.
+        StoreUnavailable: some are changed; a repeated call continues.
     """
     seen = changed = 0
     async for grades in _pages_of_grades(store, where):

@@ -37,7 +37,7 @@ class GiveCall:
     """Feedback of one call.
 
     Args:
-        orphan_window_seconds: greatest age of a request id that may be upserted before its request is logged.
+        orphan_window_seconds: greatest age of the id of a request that is not logged, for `upsert`.
     """
 
     items: Sequence[NewFeedback]
@@ -48,12 +48,7 @@ class GiveCall:
 
 @dataclass(frozen=True, slots=True)
 class GivenFeedback:
-    """What a rule makes of a call.
-
-    Args:
-        entries: one for each item, in order.
-        versions: what is to be stored.
-    """
+    """Entries of a call, one for each item, and the versions to store."""
 
     entries: list[Feedback]
     versions: list[Feedback]
@@ -63,12 +58,7 @@ Rule = Callable[[FeedbackStore, GiveCall], Awaitable[GivenFeedback]]
 
 
 async def append(store: FeedbackStore, call: GiveCall) -> GivenFeedback:
-    """Make an entry of each item; one whose id was given before with the same content is that entry.
-
-    Raises:
-        Ambiguous: the id of a subject names several things.
-        Conflict: an entry id was used before with other content.
-    """
+    """Make an entry of each item, or find the one given before under its id. Raises Ambiguous, Conflict."""
     known = await _first_versions(store, call)
     found = await identifiers.find_subjects(store, call.items, call.principal)
     at_us = now_us()
@@ -87,15 +77,11 @@ async def append(store: FeedbackStore, call: GiveCall) -> GivenFeedback:
 
 
 async def upsert(store: FeedbackStore, call: GiveCall) -> GivenFeedback:
-    """Make each item the next version of the entry with its request, metric and author.
-
-    Entries that came before their request, by different ids of it or of callers of different tenants, are several
-    until the author gives feedback again; then the latest is revised and the others are withdrawn.
+    """Make each item the next version of the entry for its request, metric and author.
 
     Raises:
-        NotFound: a request is not logged, and its id is too old for one still in flight.
-        Ambiguous: the id of a request names several.
-        Conflict: the id of a new entry is taken by another one.
+        NotFound: the request is not logged, and its id too old for one in flight.
+        Ambiguous, Conflict.
     """
     found = await identifiers.find_subjects(store, call.items, call.principal)
     subjects = [identifiers.subject_of(item, found) for item in call.items]
@@ -121,14 +107,13 @@ async def upsert(store: FeedbackStore, call: GiveCall) -> GivenFeedback:
 async def entries_of_keys(
     store: FeedbackStore, keys: Sequence[FeedbackKey], principal: Principal
 ) -> list[list[Feedback]]:
-    """Return the stored entries of each key."""
     found = await store.feedback_by_ids([each for key in keys for each in key.ids])
     known = {entry.feedback_id: entry for entry in found}
     return [key.entries(known, principal) for key in keys]
 
 
 def build_feedback(item: NewFeedback, subject: Subject | None, call: GiveCall, at_us: int) -> Feedback:
-    """Return the first version of an entry. Without a subject the store joins it once that is logged."""
+    """Return the first version of an entry. Without a subject the store joins it later."""
     score = item.score
     return Feedback(
         feedback_id=item.feedback_id or new_id(),
@@ -165,11 +150,7 @@ def build_feedback(item: NewFeedback, subject: Subject | None, call: GiveCall, a
 def imported_feedback(
     item: NewFeedback, principal: Principal, dialect: str, given_at_us: int, upsert_in: str | None = None
 ) -> Feedback:
-    """Return the entry of feedback that was given elsewhere.
-
-    Args:
-        upsert_in: trace of the item's request, if feedback given here later is to revise the entry.
-    """
+    """Return an entry that was given elsewhere; with `upsert_in`, the trace of its request, one to be upserted."""
     if upsert_in is not None:
         name = (upsert_in, item.subject_id)
         own = identifiers.feedback_key_id(principal.tenant, name, item.author, item.metric)
@@ -178,7 +159,6 @@ def imported_feedback(
 
 
 def next_version(current: Feedback, changed: Feedback, principal: Principal, dialect: str) -> Feedback:
-    """Return `changed` as the version after `current`, made now by this caller."""
     return replace(
         changed,
         version=current.version + 1,
@@ -190,12 +170,11 @@ def next_version(current: Feedback, changed: Feedback, principal: Principal, dia
 
 
 def mark_deleted(entry: Feedback) -> Feedback:
-    """Return a withdrawn entry; its version and origin are to be set."""
     return replace(entry, raw="{}", deleted_at_us=max(now_us(), entry.updated_at_us))
 
 
 async def retry_until_stored(attempt: Callable[[], Awaitable[T | None]]) -> T:
-    """Return the first result that is not None; None means that another writer was first."""
+    """Return the first result; None means that another writer was first."""
     for _ in range(MAX_ATTEMPTS):
         if (result := await attempt()) is not None:
             return result
@@ -203,26 +182,17 @@ async def retry_until_stored(attempt: Callable[[], Awaitable[T | None]]) -> T:
 
 
 def author_of(principal: Principal, named: str | None) -> str | None:
-    """Return the author of feedback, given the one that the caller names."""
     return named if principal.scope is None else TOKEN_AUTHOR
 
 
 def with_stored_id(item: NewFeedback, principal: Principal) -> NewFeedback:
-    """Return an item with the id under which its entry is stored, if the caller chose one."""
     if item.feedback_id is None:
         return item
     return replace(item, feedback_id=identifiers.stored_feedback_ids(item.feedback_id, principal.tenant)[0])
 
 
 async def refuse_beyond_scope(store: FeedbackStore, call: GiveCall, check_rate: RateCheck | None) -> None:
-    """Restrict a feedback token to its own request and trace, to ids of our choice, and to its rate.
-
-    An id is the token's own if all that it names is; while it names nothing, only the ids in the scope are.
-
-    Raises:
-        Forbidden: an entry is on something else, or has an id of the caller's choice.
-        TooManyRequests, TooLarge: there are too many entries.
-    """
+    """Restrict a feedback token to its request. Raises Forbidden, TooManyRequests, TooLarge."""
     scope, tenant = call.principal.scope, call.principal.tenant
     if scope is None:
         return
@@ -296,7 +266,6 @@ def _uuid7_time_us(any_id: str) -> int | None:
 
 
 async def _first_versions(store: FeedbackStore, call: GiveCall) -> dict[str, Feedback]:
-    """Return the first versions of this caller's entries, by the ids chosen for them."""
     tenant = call.principal.tenant
     chosen = [item.feedback_id for item in call.items if item.feedback_id]
     if not chosen:

@@ -25,16 +25,7 @@ _MIN_THUMBS = 5
 
 
 class FeedbackService:
-    """Feedback of every API, the feedback form, the command line and imports.
-
-    A principal with a tenant finds and changes entries of that tenant only.
-
-    Args:
-        check_rate: counts entries of feedback tokens.
-        observers: receive versions once they are stored.
-        orphan_window_seconds: greatest age of a request id that may be upserted before its request is logged.
-        scales: scales of values that come without one.
-    """
+    """Feedback of every API, the form, the command line and imports, for the caller's tenant."""
 
     def __init__(
         self,
@@ -62,19 +53,17 @@ class FeedbackService:
         rule: Rule = rules.append,
         idempotency_key: str | None = None,
     ) -> list[Feedback]:
-        """Store feedback, all or none, and return its entries in order, joined to what is logged.
-
-        A call with the idempotency key and content of an earlier one gets the same entries and stores nothing.
+        """Store feedback, all or none, and return its entries in order.
 
         Args:
             rule: `append`, or `upsert` for items that differ in request, author or metric.
+            idempotency_key: a repeated call returns the same entries and stores nothing.
 
         Raises:
             Ambiguous: the id of a subject names several things.
-            Conflict: an id or the idempotency key was used before with other content.
-            NotFound: `upsert` of a request that is too old to be logged yet.
-            Forbidden, TooManyRequests, TooLarge: beyond what a feedback token allows.
-            StoreUnavailable: nothing was stored; the same call may work later.
+            Conflict: an id was used before with other content.
+            NotFound: `upsert` of a request too old to be logged yet.
+            Forbidden, TooManyRequests, TooLarge: beyond a feedback token.
         """
         call = GiveCall(items, principal, dialect, self.orphan_window_seconds)
         await rules.refuse_beyond_scope(self._store, call, self._check_rate)
@@ -94,11 +83,10 @@ class FeedbackService:
         return await rules.retry_until_stored(attempt)
 
     def scale_of(self, principal: Principal) -> Scale:
-        """Return the scale of this caller's values that come without one."""
         return self.scales.by_key.get(principal.name or "", self.scales.default)
 
     async def sends_thumbs_as_grades(self, principal: Principal, items: Sequence[NewFeedback]) -> bool:
-        """Count grades that were just given, and tell whether their key has only ever given 0 and 1."""
+        """Count grades just given; tell whether their key has only ever given 0 and 1."""
         # The bearer of a feedback token cannot change the configuration.
         if principal.scope is not None:
             return False
@@ -116,7 +104,6 @@ class FeedbackService:
     async def current(
         self, request_id: str, principal: Principal, metric: str = RATING_METRIC
     ) -> Feedback | None:
-        """Return the upserted entry of a caller with a feedback token; None where there is none."""
         resolved = await self._store.resolve([request_id], principal.tenant, Target.REQUEST)
         subjects = resolved.get(request_id, ())
         subject = subjects[0] if len(subjects) == 1 else None
@@ -134,47 +121,26 @@ class FeedbackService:
         *,
         idempotency_key: str | None = None,
     ) -> Feedback:
-        """Store the next version of an entry and return it. Changes made at the same time follow each other.
-
-        Raises:
-            NotFound: there is no such entry, or it was withdrawn.
-            Conflict: the idempotency key was used before for another change.
-            StoreUnavailable: nothing was stored; the same call may work later.
-        """
+        """Store the next version of an entry. Raises NotFound, Conflict."""
         call = idempotent_call(principal, dialect, "revise", idempotency_key, [(feedback_id, change.raw)])
         return await self._store_next_version(feedback_id, change.of, principal, dialect, call)
 
     async def withdraw(self, feedback_id: str, principal: Principal, dialect: str) -> Feedback:
-        """Mark an entry deleted by a last version and return that; its history stays.
-
-        Raises:
-            NotFound: there is no such entry, or it was withdrawn.
-            StoreUnavailable: nothing was stored; the same call may work later.
-        """
+        """Mark an entry deleted by a last version. Raises NotFound."""
         return await self._store_next_version(feedback_id, rules.mark_deleted, principal, dialect, None)
 
     async def remove(self, feedback_id: str, principal: Principal, dialect: str) -> None:
-        """Delete an entry for good, with its history.
-
-        Raises:
-            NotFound: there is no such entry, or it was withdrawn.
-            StoreUnavailable: it may be deleted or not; the same call may work later.
-        """
+        """Delete an entry for good, with its history. Raises NotFound."""
         current = await self._find_current(feedback_id, principal)
         if not await self._store.remove_feedback(current.feedback_id):
             raise _not_found(feedback_id)
         self._notify([rules.next_version(current, rules.mark_deleted(current), principal, dialect)])
 
     async def find(self, where: Filter, sort: Sort, page: Page, principal: Principal) -> list[Feedback]:
-        """Return the latest versions of the matching entries, withdrawn ones left out.
-
-        Raises:
-            BadInput: an unknown field, or a value of the wrong kind.
-        """
         return await self._store.find_feedback(where, sort, page, principal.tenant)
 
     async def history(self, feedback_id: str, principal: Principal) -> list[Feedback]:
-        """Return every version of an entry, oldest first, also of a withdrawn one. Raises NotFound."""
+        """Return all versions, also of a withdrawn entry. Raises NotFound."""
         for stored_id in identifiers.stored_feedback_ids(feedback_id, principal.tenant):
             versions = await self._store.history(stored_id)
             if versions and principal.can_see(versions[-1].tenant):
@@ -182,7 +148,7 @@ class FeedbackService:
         raise _not_found(feedback_id)
 
     async def find_missing(self, entries: Sequence[Feedback]) -> list[Feedback]:
-        """Return the entries whose id is not stored; of several with the same id the first."""
+        """Return the entries whose id is not stored, each id once."""
         by_id: dict[str, Feedback] = {}
         for entry in entries:
             by_id.setdefault(entry.feedback_id, entry)
@@ -191,11 +157,7 @@ class FeedbackService:
         return list(by_id.values())
 
     async def insert_missing(self, entries: Sequence[Feedback]) -> int:
-        """Store imported entries whose id is not stored, all or none, and return how many there were.
-
-        Raises:
-            StoreUnavailable: nothing was stored; the same call may work later.
-        """
+        """Store the missing entries, all or none; return how many."""
 
         async def attempt() -> int | None:
             missing = await self.find_missing(entries)
@@ -242,7 +204,7 @@ class FeedbackService:
         ]
 
     async def _try_put(self, versions: Sequence[Feedback], receipt: Receipt | None) -> bool:
-        """Store versions; tell whether no other writer was first."""
+        """Tell whether no other writer was first."""
         if versions or receipt:
             try:
                 await self._store.put_feedback(versions, receipt)

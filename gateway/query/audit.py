@@ -31,7 +31,6 @@ class AuditReader:
     async def find(
         self, where: Filter, limit: int, after: AuditCursor | None, tenant: str | None
     ) -> AuditSlice:
-        """Return the newest matching entries after a cursor."""
         following = AllOf((where, _after_cursor(after)))
         found = await self._store.find_audit(following, NEWEST_ENTRIES_FIRST, Page(limit + 1), tenant)
         entries = tuple(found[:limit])

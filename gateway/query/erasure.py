@@ -12,30 +12,21 @@ from gateway.store.base import ErasureStore
 
 
 class ErasureService:
-    """Erasure of a person's data.
-
-    Args:
-        has_journaled_rows: tells whether requests wait in the journal.
-    """
+    """Erasure of a person's data; `has_journaled_rows` tells whether requests wait in the journal."""
 
     def __init__(self, store: ErasureStore, has_journaled_rows: Callable[[], bool]) -> None:
         self._store = store
         self._has_journaled_rows = has_journaled_rows
 
     async def find_user_scope(self, user: str, principal: Principal) -> ErasureScope:
-        """Return the requests of a user, and the feedback on these and by the user."""
+        """Return the user's requests, and feedback on these or by the user."""
         return await self._store.find_user_scope(user, principal.tenant)
 
     async def find_author_scope(self, author: str, principal: Principal) -> ErasureScope:
-        """Return the feedback by an author."""
         return await self._store.find_author_scope(author, principal.tenant)
 
     async def erase(self, scope: ErasureScope) -> None:
-        """Erase what was found. What comes in meanwhile stays.
-
-        Raises:
-            StoreUnavailable: requests wait in the journal; or some data is left, which is found again.
-        """
+        """Erase what was found. Raises StoreUnavailable; what is left is found again."""
         # Rows of the journal would come back once they are stored.
         if self._has_journaled_rows():
             raise StoreUnavailable(

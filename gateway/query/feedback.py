@@ -21,11 +21,7 @@ _Group = tuple[str | None, Target, str | None]
 
 @dataclass(frozen=True, slots=True)
 class RelatedFeedback:
-    """Feedback on some requests, oldest first.
-
-    Args:
-        counted: the entries that count for one of the requests.
-    """
+    """Feedback on some requests, oldest first; `counted` are the entries that count for one of them."""
 
     entries: tuple[Feedback, ...]
     counted: tuple[Feedback, ...]
@@ -43,7 +39,7 @@ def feedback_on_request(record: RequestRecord) -> Filter:
 
 
 async def list_feedback(store: FeedbackQueries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:
-    """Return all matching entries, oldest first. Raises TooLarge above `MAX_FEEDBACK`."""
+    """Return all matching entries, oldest first. Raises TooLarge."""
     found = await store.find_feedback(where, OLDEST_FEEDBACK_FIRST, Page(MAX_FEEDBACK + 1), tenant)
     if len(found) > MAX_FEEDBACK:
         raise TooLarge(f"there are more than {MAX_FEEDBACK:,} feedback entries on it.")
@@ -53,10 +49,10 @@ async def list_feedback(store: FeedbackQueries, where: Filter, tenant: str | Non
 async def list_feedback_on_requests(
     store: FeedbackQueries, records: Sequence[RequestRecord], own: Filter, tenant: str | None
 ) -> RelatedFeedback:
-    """Return the feedback on requests of a trace or a session. Raises TooLarge above `MAX_FEEDBACK`.
+    """Return the feedback on requests of a trace or session. Raises TooLarge.
 
     Args:
-        own: matches entries that count besides those that count for one of the requests.
+        own: matches entries that count whichever request they count for.
     """
     seqs = tuple(record.seq for record in records)
     counted = await list_feedback(store, AnyOf((own, Comparison("request_seq", Op.IN, seqs))), tenant)

@@ -35,8 +35,6 @@ _TIME_FIELDS = ("started_at_us", "created_at_us")
 
 
 class ValueType(StrEnum):
-    """Values of a filter field, for documentation."""
-
     TEXT = "text"
     TIME = "time"
     NUMBER = "number"
@@ -50,9 +48,7 @@ class FilterField:
     """A field to filter by.
 
     Args:
-        choices: the only allowed values; empty: others are allowed.
-        is_joined: a field of the feedback, or the request, joined to a record. All joined filters must match the
-            same one.
+        is_joined: field of a joined record; all joined filters must match the same one.
     """
 
     description: str
@@ -63,7 +59,7 @@ class FilterField:
 
 
 def equals(description: str, *fields: str, is_joined: bool = False) -> FilterField:
-    """Match text that one of the fields is equal to."""
+    """Match text in any of the fields."""
 
     def to_filter(text: str) -> Filter:
         parts = tuple(Comparison(field, Op.EQ, text) for field in fields)
@@ -73,18 +69,16 @@ def equals(description: str, *fields: str, is_joined: bool = False) -> FilterFie
 
 
 def contains(description: str, field: str, *, is_joined: bool = False) -> FilterField:
-    """Match a part of a text, ignoring the case of A to Z."""
     return FilterField(description, lambda text: Comparison(field, Op.ICONTAINS, text), is_joined=is_joined)
 
 
 def one_of(description: str, field: str, allowed: type[StrEnum], *, is_joined: bool = False) -> FilterField:
-    """Match one of a few values."""
     by_name: dict[str, Filter] = {each.value: Comparison(field, Op.EQ, each.value) for each in allowed}
     return _choice(description, by_name, is_joined=is_joined)
 
 
 def time_bound(description: str, field: str, op: Op) -> FilterField:
-    """Match times from (GE) or before (LT) a time; a day is included to its end."""
+    """Match times from (GE) or before (LT) a time or the end of a day."""
     is_end = op is Op.LT
     return FilterField(
         description, lambda text: Comparison(field, op, parse_time_us(text, is_end=is_end)), ValueType.TIME
@@ -92,8 +86,6 @@ def time_bound(description: str, field: str, op: Op) -> FilterField:
 
 
 def boolean(description: str, to_filter: Callable[[bool], Filter]) -> FilterField:
-    """Match true or false."""
-
     def read(text: str) -> Filter:
         if text not in ("true", "false"):
             raise ValueError("must be true or false.")
@@ -103,7 +95,7 @@ def boolean(description: str, to_filter: Callable[[bool], Filter]) -> FilterFiel
 
 
 def score_bound(description: str, field: str, op: Op) -> FilterField:
-    """Match scores of at least (GE) or at most (LE) a number."""
+    """Match scores from (GE) or up to (LE) a number."""
     tolerance = -_SCORE_TOLERANCE if op is Op.GE else _SCORE_TOLERANCE
     return FilterField(
         description, lambda text: Comparison(field, op, _parse_number(text) + tolerance), ValueType.NUMBER
@@ -111,8 +103,6 @@ def score_bound(description: str, field: str, op: Op) -> FilterField:
 
 
 def whole_number(description: str, field: str) -> FilterField:
-    """Match a count."""
-
     def to_filter(text: str) -> Filter:
         if re.fullmatch("[0-9]{1,9}", text):
             return Comparison(field, Op.EQ, int(text))
@@ -122,7 +112,6 @@ def whole_number(description: str, field: str) -> FilterField:
 
 
 def score_sign(description: str, field: str) -> FilterField:
-    """Match the sign of a score."""
     above, below = (Comparison(field, Op.GT, _SCORE_TOLERANCE), Comparison(field, Op.LT, -_SCORE_TOLERANCE))
     not_below, not_above = (
         Comparison(field, Op.GE, -_SCORE_TOLERANCE),
@@ -132,8 +121,6 @@ def score_sign(description: str, field: str) -> FilterField:
 
 
 def status_or_class(description: str, *, is_joined: bool = False) -> FilterField:
-    """Match a status such as 200, or a class of them such as 4xx."""
-
     def to_filter(text: str) -> Filter:
         if re.fullmatch("[1-5][0-9]{2}", text):
             return Comparison("status", Op.EQ, int(text))
@@ -146,7 +133,7 @@ def status_or_class(description: str, *, is_joined: bool = False) -> FilterField
 
 
 def metadata_equals(key: str, text: str) -> Filter:
-    """Match metadata that is equal to a text, or to the number or boolean that it spells."""
+    """Match metadata equal to a text, or to the number or boolean that it spells."""
     field = f"metadata.{key}"
     as_text = Comparison(field, Op.EQ, text)
     try:
@@ -179,10 +166,9 @@ class FilterSchema:
     """Filter fields of one kind of records.
 
     Args:
-        found: name of the records.
-        criteria: fields by name.
-        prefixes: prefixes of metadata fields, and whether the metadata is that of joined records.
-        is_counted: feedback is joined only to the one request that it counts for.
+        found: plural name of the records.
+        prefixes: of metadata fields, and whether they are of joined records.
+        is_counted: join feedback only to the request that it counts for.
     """
 
     found: str
@@ -191,11 +177,11 @@ class FilterSchema:
     is_counted: bool = False
 
     def prefix_of(self, name: str) -> str | None:
-        """Return the prefix of the name of a metadata field; None for other names."""
+        """Return the prefix of a metadata field's name."""
         return next((prefix for prefix in self.prefixes if name.startswith(prefix) and name != prefix), None)
 
     def to_filter(self, given: Iterable[tuple[str, str]]) -> Filter:
-        """Return the filter that all of these fields and values mean. Raises BadInput that names the field."""
+        """Return the filter that all these fields mean. Raises BadInput."""
         own: list[Filter] = []
         joined: list[Filter] = []
         names: set[str] = set()
@@ -235,7 +221,7 @@ class FilterSchema:
 
 
 def read_time(name: str, text: str) -> int:
-    """Return the value of `from` or `to` in microseconds since the epoch. Raises BadInput."""
+    """Parse `from` or `to` to microseconds. Raises BadInput."""
     try:
         return parse_time_us(text, is_end=name == "to")
     except ValueError as error:
@@ -243,7 +229,6 @@ def read_time(name: str, text: str) -> int:
 
 
 def _shared_request_fields(*, is_joined: bool) -> dict[str, FilterField]:
-    """Return fields of requests that feedback can be filtered by as well."""
     return {
         "model": equals(
             "Model that was asked for or that answered.", "model", "requested_model", is_joined=is_joined
@@ -262,11 +247,6 @@ def _shared_request_fields(*, is_joined: bool) -> dict[str, FilterField]:
 
 
 def _request_filters(*, is_counted: bool) -> FilterSchema:
-    """Return the filters of requests.
-
-    Args:
-        is_counted: feedback on a trace or session belongs to the one request that it counts for.
-    """
     score, has_feedback = (
         ("mean_counted_score", "is_judged") if is_counted else ("mean_score", "has_feedback")
     )
@@ -369,7 +349,7 @@ ExistsCheck = Callable[[Filter], Awaitable[bool]]
 
 
 async def find_unknown_keys(searchable: FilterSchema, where: Filter, exists: ExistsCheck) -> tuple[str, ...]:
-    """Return the filters on metadata keys that no record of the same time has, for a search without results."""
+    """Return the metadata filters of a search without results whose key no record of that time has."""
     within = tuple(_time_conditions(where))
     unknown = []
     for field, is_joined in dict.fromkeys(_metadata_fields(where)):

@@ -26,12 +26,7 @@ class GroupStore(RequestQueries, GroupQueries, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GroupSlice:
-    """A page of groups, in the order of their newest request.
-
-    Args:
-        next_cursor: None on the last page.
-        unknown_keys: filters on metadata keys that no request has, if nothing was found.
-    """
+    """A page of groups, by their newest request; `next_cursor` is None on the last page."""
 
     groups: tuple[RequestGroup, ...]
     next_cursor: GroupCursor | None
@@ -47,10 +42,7 @@ class _GroupReader:
     async def find(
         self, where: Filter, limit: int, after: GroupCursor | None, tenant: str | None
     ) -> GroupSlice:
-        """Return the newest groups of which a request matches, after a cursor.
-
-        Cursors skip and repeat no group while rows are added.
-        """
+        """Return groups of which a request matches, newest first. Rows added meanwhile shift no page."""
         found = await self._store.newest_groups(self._by, where, after, limit + 1, tenant)
         if not found and after is None:
             return GroupSlice((), None, await find_unknown_request_keys(self._store, where, tenant))
@@ -68,17 +60,10 @@ class _GroupReader:
 
 
 class TraceReader(_GroupReader):
-    """Traces of one tenant; a tenant of None sees all."""
-
     _by = GroupField.TRACE
 
     async def show(self, trace_id: str, tenant: str | None) -> Trace:
-        """Return a trace with its requests and feedback, oldest first. Feedback alone makes a trace too.
-
-        Raises:
-            NotFound: neither a request nor feedback has this trace id.
-            TooLarge: it has too many requests or feedback entries.
-        """
+        """Return requests and feedback, oldest first. Raises NotFound, TooLarge."""
         requests = await self._list_requests(trace_id, tenant)
         own = Comparison("trace_id", Op.EQ, trace_id)
         shown = await list_feedback_on_requests(self._store, requests, own, tenant)
@@ -89,17 +74,10 @@ class TraceReader(_GroupReader):
 
 
 class SessionReader(_GroupReader):
-    """Sessions of one tenant; a tenant of None sees all."""
-
     _by = GroupField.SESSION
 
     async def show(self, session: str, tenant: str | None) -> Session:
-        """Return a session with its requests and the feedback on them and their traces, oldest first.
-
-        Raises:
-            NotFound: no request has this session.
-            TooLarge: it has too many requests or feedback entries.
-        """
+        """Return requests and feedback, oldest first. Raises NotFound, TooLarge."""
         requests = await self._list_requests(session, tenant)
         if not requests:
             raise NotFound(f"there is no session {session!r}.", field="session")

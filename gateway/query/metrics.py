@@ -20,8 +20,6 @@ from gateway.store.base import MetricsQueries, RollupStore
 
 @dataclass(frozen=True, slots=True)
 class GroupMetrics:
-    """Metrics of one group of requests, in one bucket of time if there are buckets."""
-
     cell: GroupKey
     usage: UsageSums
     verdicts: FeedbackSums = field(default_factory=FeedbackSums)
@@ -34,7 +32,7 @@ Z_95 = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with its 95 % confidence interval, which is None for a single entry."""
+    """A value with its 95 % confidence interval; no interval for a single entry."""
 
     value: float
     low: float | None
@@ -42,9 +40,7 @@ class Estimate:
 
 
 def mean_score(verdicts: FeedbackSums) -> Estimate | None:
-    """Return Σ weight × score / Σ weight, in -1…1; None if all weights are 0.
-
-    The interval is that of a ratio estimator with the variance Σ w²(s - mean)² / (Σ w)² times n / (n - 1).
+    """Return Σ weight × score / Σ weight in -1…1, with the interval of a ratio estimator.
 
     Source: W. G. Cochran, Sampling Techniques, 3rd edition, section 6.
     """
@@ -65,7 +61,7 @@ def mean_score(verdicts: FeedbackSums) -> Estimate | None:
 
 
 def share_positive(verdicts: FeedbackSums) -> Estimate | None:
-    """Return the share of positive scores, unweighted, in 0…1, with Wilson's interval; None without scores.
+    """Return the unweighted share of positive scores, with Wilson's interval.
 
     Source: E. B. Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927.
     """
@@ -105,11 +101,7 @@ ORDER_METRICS = (*_USAGE_METRICS, *_FEEDBACK_METRICS)
 
 @dataclass(frozen=True, slots=True)
 class MetricsOrder:
-    """An order of groups, those without a value last, equal ones by name.
-
-    Args:
-        by: one of `ORDER_METRICS`.
-    """
+    """An order by one of `ORDER_METRICS`; groups without a value come last."""
 
     by: str
     descending: bool = True
@@ -117,12 +109,7 @@ class MetricsOrder:
 
 @dataclass(frozen=True, slots=True)
 class MetricsPage:
-    """A page of groups.
-
-    Args:
-        next_offset: None on the last page.
-        unknown_keys: metadata keys to group by that no request has; if nothing was found, such filters.
-    """
+    """A page of groups; `unknown_keys` are metadata keys that no request has."""
 
     figures: tuple[GroupMetrics, ...]
     next_offset: int | None
@@ -130,20 +117,11 @@ class MetricsPage:
 
 
 class MetricsReader:
-    """Metrics of groups of requests."""
-
     def __init__(self, store: MetricsQueries) -> None:
         self._store = store
 
     async def find(self, metrics_query: MetricsQuery, order: MetricsOrder, page: Page) -> MetricsPage:
-        """Return a page of the groups with requests, sorted within each bucket of time.
-
-        Without groups and buckets the result is one group, even without requests.
-
-        Raises:
-            BadInput: an unknown field, or a value of the wrong kind.
-            TooLarge: too many groups to sort.
-        """
+        """Return a page of groups with requests, sorted within each bucket. Raises BadInput, TooLarge."""
         usage = await self._store.usage(metrics_query)
         if not metrics_query.groups and metrics_query.bucket_us is None:
             usage = usage or {GroupKey(): UsageSums()}
@@ -206,7 +184,6 @@ def _sorted_groups(
 
 
 def _narrow_to_page(metrics_query: MetricsQuery, cells: Sequence[GroupKey]) -> MetricsQuery:
-    """Restrict a query to these cells."""
     narrowed = metrics_query
     for group, values in zip(metrics_query.groups, _group_values(cells), strict=False):
         of_values = Comparison(_comparable_field(group), Op.IN, tuple(dict.fromkeys(values)))
@@ -248,7 +225,7 @@ MAX_TIMELINE_US = 1000 * WEEK_US
 
 @dataclass(frozen=True, slots=True)
 class Bucket(Generic[T]):
-    """A part of a time, between round times in UTC; counts only requests within the time of the query."""
+    """A part of a time, between round times in UTC."""
 
     starts_at_us: int
     figures: T
@@ -256,14 +233,13 @@ class Bucket(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Timeline(Generic[T]):
-    """Metrics of a time as a whole, and of its buckets in order."""
+    """Metrics of a time and of its buckets."""
 
     overall: T
     buckets: tuple[Bucket[T], ...]
 
 
 def bucket_length_us(metrics_query: MetricsQuery) -> int:
-    """Return the length of the buckets of a query's time."""
     length_us = _last_us(metrics_query) - metrics_query.from_us
     return next((bucket for longest, bucket in BUCKET_LENGTHS_US.items() if length_us <= longest), WEEK_US)
 
@@ -354,8 +330,6 @@ ROLLUP_INTERVAL_SECONDS = 60.0
 
 
 def rollup_job(store: RollupStore) -> PeriodicTask:
-    """Return the task that rolls up past hours and days."""
-
     # What is not rolled up yet is counted by each query, so that an interrupted run does no harm.
     async def roll_up() -> None:
         await store.roll_up(now_us())

@@ -35,7 +35,7 @@ class RequestStore(RequestQueries, Protocol):
     """Store of requests with their payloads in batches."""
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """Return the payloads of these requests, by `seq`; those without one are left out."""
+        """Return payloads by `seq`, without those of which nothing was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class RequestSlice:
 
     Args:
         next_cursor: None on the last page.
-        feedback: by `seq`; without requests that have none.
-        unknown_keys: filters on metadata keys that no request has, if nothing was found.
+        feedback: by `seq`.
+        unknown_keys: metadata filters on keys that no request has, if nothing was found.
     """
 
     records: tuple[RequestRecord, ...]
@@ -59,10 +59,9 @@ class Message:
     """One direction of a logged request.
 
     Args:
-        wire_body: bytes kept, as sent.
-        body: the same without content-encoding; equal to `wire_body` if it cannot be decoded.
-        size_bytes: length as sent, however much was kept.
-        is_truncated: whether `body` is only the beginning.
+        wire_body: as sent.
+        body: without content-encoding, if it can be decoded.
+        size_bytes: as sent, however much was kept.
     """
 
     headers: RawHeaders
@@ -74,11 +73,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """A request with its payloads. Messages are None where nothing was kept.
-
-    Args:
-        reassembled: a streamed response as one object; None if it was no stream, or none that can be reassembled.
-    """
+    """A request with its payloads, None where nothing was kept; `reassembled` is a stream as one object."""
 
     record: RequestRecord
     request: Message | None
@@ -89,12 +84,7 @@ class LoggedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RatedRequest:
-    """A request with the latest feedback on it, its trace and its session, of any author and dialect.
-
-    Args:
-        rating: the latest entry that says good or bad.
-        scores: the latest value of each metric.
-    """
+    """A request with the latest rating, and score by metric, of it, its trace and session."""
 
     record: RequestRecord
     rating: Feedback | None = None
@@ -103,11 +93,7 @@ class RatedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestTexts:
-    """Question and answer of a request; empty where it has none.
-
-    Args:
-        no_answer: why `answer` is empty, if the row tells; None where it is not empty.
-    """
+    """Question and answer of a request; `no_answer` says why there is none."""
 
     question: str = ""
     answer: str = ""
@@ -115,16 +101,13 @@ class RequestTexts:
 
 
 class RequestReader:
-    """Requests of one tenant; a tenant of None sees all."""
+    """Requests of one tenant; None sees all."""
 
     def __init__(self, store: RequestStore) -> None:
         self._store = store
 
     async def find(self, where: Filter, limit: int, cursor: int | None, tenant: str | None) -> RequestSlice:
-        """Return the newest matching requests after a cursor.
-
-        Cursors skip and repeat no row while rows are added.
-        """
+        """Return requests, newest first. Rows added meanwhile shift no page."""
         following = where if cursor is None else AllOf((where, Comparison("seq", Op.LT, cursor)))
         found = await self._store.find_requests(following, NEWEST_FIRST, Page(limit + 1), tenant)
         if not found and cursor is None:
@@ -135,14 +118,7 @@ class RequestReader:
         return RequestSlice(records, records[-1].seq if len(found) > limit else None, feedback)
 
     async def show(self, any_id: str, tenant: str | None, trace_id: str | None = None) -> LoggedRequest:
-        """Return the request with this id of ours or of the provider's response.
-
-        Args:
-            trace_id: its trace, if the caller knows it.
-
-        Raises:
-            NotFound, Ambiguous.
-        """
+        """Return a request by our id or the provider's. Raises NotFound, Ambiguous."""
         record = await find_request(self._store, any_id, tenant, trace_id)
         if record is None:
             raise NotFound(f"no request has the id {any_id!r}.", field="request_id")
@@ -154,11 +130,9 @@ class RequestReader:
     async def list_rated(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
     ) -> list[RatedRequest]:
-        """Return one page of the matching requests with their ratings."""
         return await self._rate(await self._store.find_requests(where, sort, page, tenant), tenant)
 
     async def show_rated(self, any_id: str, tenant: str | None) -> RatedRequest:
-        """Return one request with its rating, by the ids of `show`. Raises NotFound, Ambiguous."""
         record = await find_request(self._store, any_id, tenant)
         if record is None:
             raise NotFound("Request not found")
@@ -166,7 +140,7 @@ class RequestReader:
         return rated
 
     async def read_payloads(self, records: Sequence[RequestRecord]) -> list[LoggedRequest]:
-        """Return requests with their payloads, in order. Raises TooLarge above `MAX_BODY_BYTES`."""
+        """Return requests with payloads, in order. Raises TooLarge above `MAX_BODY_BYTES`."""
         logged: list[LoggedRequest] = []
         left = MAX_BODY_BYTES
         for batch in batches(records, MAX_BODY_BYTES):
@@ -184,8 +158,6 @@ class RequestReader:
 
 
 class TextReader:
-    """Questions and answers as text, from the payloads."""
-
     def __init__(self, store: RequestStore) -> None:
         self._store = store
 
@@ -203,7 +175,7 @@ class TextReader:
 async def find_unknown_request_keys(
     store: RequestQueries, where: Filter, tenant: str | None
 ) -> tuple[str, ...]:
-    """Return the filters on metadata keys that no request in the same time has."""
+    """Return the metadata filters whose key no request of that time has."""
 
     async def exists(condition: Filter) -> bool:
         return bool(await store.find_requests(condition, NEWEST_FIRST, Page(1), tenant))
@@ -214,7 +186,7 @@ async def find_unknown_request_keys(
 async def find_request(
     store: RequestQueries, any_id: str, tenant: str | None, trace_id: str | None = None
 ) -> RequestRecord | None:
-    """Return the latest row of the request that an id names; None without one. Raises Ambiguous."""
+    """Return the latest row of a request by our id or the provider's. Raises Ambiguous."""
     named = await store.resolve([any_id], tenant, Target.REQUEST, trace_id)
     subject = single_subject(any_id, named.get(any_id, ()), field="request_id")
     if subject is None:
@@ -224,7 +196,7 @@ async def find_request(
 
 
 def batches(records: Sequence[RequestRecord], limit_bytes: int | None) -> Iterator[list[RequestRecord]]:
-    """Split records so that the bodies of a batch, as sent, stay below a limit; None keeps them together."""
+    """Split records by the size of their bodies as sent."""
     batch: list[RequestRecord] = []
     size = 0
     for record in records:
@@ -242,7 +214,6 @@ def batches(records: Sequence[RequestRecord], limit_bytes: int | None) -> Iterat
 def decode_payload(
     record: RequestRecord, payload: Payload | None, feedback: tuple[Feedback, ...]
 ) -> LoggedRequest:
-    """Decode the bodies of a request and reassemble its stream."""
     if payload is None:
         return LoggedRequest(record, None, None, None, feedback)
     request = response = reassembled = None
@@ -269,7 +240,7 @@ def _decode_message(headers: RawHeaders, wire_body: bytes, size_bytes: int, is_c
 def _decode_within(
     records: Sequence[RequestRecord], payloads: Mapping[int, Payload], limit_bytes: int
 ) -> tuple[list[LoggedRequest], int]:
-    """Decode payloads, and return how many bytes are left of the limit. Raises TooLarge beyond it."""
+    """Decode payloads; return what is left of the limit. Raises TooLarge."""
     logged = []
     for record in records:
         one = decode_payload(record, payloads.get(record.seq), ())

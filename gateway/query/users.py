@@ -18,12 +18,7 @@ _LAST_CHARACTER = "\U0010ffff"
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An end user.
-
-    Args:
-        figures: of the user's requests.
-        given: number of feedback entries that the user gave.
-    """
+    """An end user with the metrics of the requests, and the number of entries given."""
 
     name: str
     figures: GroupMetrics
@@ -32,12 +27,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class UserSlice:
-    """A page of users.
-
-    Args:
-        next_offset: None on the last page.
-        unknown_keys: filters on metadata keys that no request has, if nothing was found.
-    """
+    """A page of users; `next_offset` is None on the last page."""
 
     users: tuple[User, ...]
     next_offset: int | None
@@ -45,8 +35,6 @@ class UserSlice:
 
 
 class UserReader:
-    """End users."""
-
     def __init__(self, store: MetricsQueries) -> None:
         self._store = store
         self._ranking = MetricsReader(store)
@@ -54,7 +42,7 @@ class UserReader:
     async def find(
         self, metrics_query: MetricsQuery, prefix: str, order: MetricsOrder, page: Page
     ) -> UserSlice:
-        """Return a page of the users whose names begin with a prefix. Raises what `MetricsReader.find` does."""
+        """Return users whose names begin with a prefix. Raises BadInput, TooLarge."""
         where = AllOf((metrics_query.where, _name_starts_with(prefix)))
         of_users = replace(metrics_query, where=where, group_by="user")
         ranked = await self._ranking.find(of_users, order, page)
@@ -66,7 +54,6 @@ class UserReader:
         return UserSlice(users, ranked.next_offset, ranked.unknown_keys)
 
     async def show(self, name: str, tenant: str | None) -> User:
-        """Return a user with the metrics of all requests. Raises NotFound without requests and feedback."""
         of_user = MetricsQuery(0, END_OF_TIME_US, where=Comparison("user", Op.EQ, name), tenant=tenant)
         [figures] = (await self._ranking.find(of_user, LAST_SEEN_FIRST, Page(1))).figures
         given = (await self._store.count_feedback_by_author([name], tenant)).get(name, 0)

@@ -46,7 +46,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def validate_body(model: type[Model], body: object, at: str = "") -> Model:
-    """Return a body, or the entry at a path in one, as a model. Raises BadInput that names the field."""
+    """Return a body, or an entry at a path in it, as a model. Raises BadInput."""
     if not isinstance(body, dict):
         raise BadInput(f"must be an object; got {abbreviate(body)}.", field=at or "body")
     try:
@@ -56,18 +56,13 @@ def validate_body(model: type[Model], body: object, at: str = "") -> Model:
 
 
 def to_bad_input(error: ValidationError, at: str = "") -> BadInput:
-    """Return the first error with the path of its field.
-
-    Args:
-        at: path of the validated value inside the body (`[3]`).
-    """
+    """Return the first error with the path of its field, after the path `at` of the value."""
     first = error.errors(include_url=False)[0]
     path = field_path(first["loc"], at)
     return BadInput(f"{_describe_error(first)}.", field=path or "body")
 
 
 def field_path(steps: Sequence[int | str], at: str = "") -> str:
-    """Return a path as callers see it: `[3].metadata.plan`."""
     path = at
     for step in steps:
         if isinstance(step, int):
@@ -79,7 +74,7 @@ def field_path(steps: Sequence[int | str], at: str = "") -> str:
 
 
 def abbreviate(value: object) -> str:
-    """Return a JSON value for an error message: short and on one line."""
+    """Return a JSON value for an error message, on one line."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
@@ -96,9 +91,9 @@ def parse_id(value: object) -> str:
 
 
 def read_idempotency_key(headers: Mapping[str, str]) -> str | None:
-    """Return the idempotency key; None without one. Raises BadInput.
+    """Return the idempotency key of a call. Raises BadInput.
 
-    Source: draft-ietf-httpapi-idempotency-key-header, but quotes around the key are not required.
+    Source: draft-ietf-httpapi-idempotency-key-header, but quotes are not required.
     """
     key = headers.get(IDEMPOTENCY_KEY)
     if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isprintable()):
@@ -117,12 +112,7 @@ def _describe_error(error: ErrorDetails) -> str:
 
 
 class BodyLimits:
-    """Limits of the bodies of all requests together.
-
-    Args:
-        body_timeout_seconds: longest pause between two chunks of a body; may be replaced.
-        max_held_bytes: most bytes that the bodies in flight may hold beyond FREE_BYTES each.
-    """
+    """Limits of the bodies of all requests together: pause between chunks, and bytes beyond FREE_BYTES each."""
 
     def __init__(self, body_timeout_seconds: float = 60.0, max_held_bytes: int = 64 * 1024 * 1024) -> None:
         self.body_timeout_seconds = body_timeout_seconds
@@ -142,7 +132,6 @@ class RequestBody:
         self._held_bytes = 0
 
     def hold(self, size: int) -> None:
-        """Count more bytes. Raises Overloaded if all requests would hold too many."""
         more = max(0, self._size + size - FREE_BYTES) - self._held_bytes
         if self._limits.held_bytes + more > self._limits.max_held_bytes:
             raise Overloaded(
@@ -153,7 +142,6 @@ class RequestBody:
         self._held_bytes += more
 
     def release(self) -> None:
-        """Free the bytes once the request is answered."""
         self._limits.held_bytes -= self._held_bytes
         self._held_bytes = 0
 
@@ -163,7 +151,7 @@ REQUEST_BODY = web.RequestKey("request_body", RequestBody)
 
 
 async def read_json(request: web.Request, limit_bytes: int, max_entries: int | None = None) -> object:
-    """Read and decode a JSON body of any content type. Raises what `read_body` and `parse_json` do."""
+    """Read a JSON body of any content type. Raises what `read_body` and `parse_json` do."""
     raw = await read_body(request, limit_bytes)
     if len(raw) > _THREAD_BYTES:
         return await asyncio.to_thread(parse_json, raw, max_entries)
@@ -171,12 +159,10 @@ async def read_json(request: web.Request, limit_bytes: int, max_entries: int | N
 
 
 async def read_query_body(request: web.Request, limit_bytes: int) -> object:
-    """Read and decode the JSON body of a query, which is short. Raises what `read_json` does."""
     return await read_json(request, min(limit_bytes, MAX_QUERY_BODY_BYTES))
 
 
 def _has_more_entries(raw: bytes, most: int) -> bool:
-    """Tell whether a JSON text with very many objects is an array of more entries."""
     if raw.count(b"{") <= most * _OBJECTS_PER_ENTRY or not raw.lstrip().startswith(b"["):
         return False
     decoder = json.JSONDecoder()
@@ -192,14 +178,7 @@ def _has_more_entries(raw: bytes, most: int) -> bool:
 
 
 async def read_body(request: web.Request, limit_bytes: int) -> bytes:
-    """Read a body of at most `limit_bytes`.
-
-    Raises:
-        TooLarge: it is longer.
-        CallerTimeout: the caller paused for too long.
-        Overloaded: the bodies of other requests hold too many bytes.
-        BadInput: it is not encoded as its headers say.
-    """
+    """Read a body. Raises TooLarge, CallerTimeout, Overloaded, BadInput."""
     held = request[REQUEST_BODY]
     if held.max_bytes is not None:
         limit_bytes = min(limit_bytes, held.max_bytes)
@@ -235,14 +214,10 @@ async def read_chunk(request: web.BaseRequest, body_timeout_seconds: float) -> b
 
 
 def parse_json(raw: bytes, max_entries: int | None = None) -> object:
-    """Decode a JSON text (RFC 8259) without loss.
+    """Decode JSON (RFC 8259) without loss. Raises TooLarge, BadInput.
 
     Args:
-        max_entries: of an array. One with far more is refused before it is decoded, one with few more is returned.
-
-    Raises:
-        TooLarge: too many values.
-        BadInput: too many entries, not JSON, nested too deeply, or an integer of more than 64 bits.
+        max_entries: of an array; one with few more is returned.
     """
     if max_entries is not None and _has_more_entries(raw, max_entries):
         raise BadInput(f"must be an array of 1 to {max_entries:,} entries; got more.", field="body")
@@ -327,10 +302,7 @@ def _too_deep(path: str) -> BadInput:
 
 
 def _walk_values(body: object) -> Iterator[tuple[list[int | str], object]]:
-    """Yield every value in document order with the steps to it, a list that changes during the walk.
-
-    The first step leads to the body itself.
-    """
+    """Yield every value in document order, with the list of steps to it, which changes during the walk."""
     # Not recursive: a body may be nested deeper than Python's stack.
     steps: list[int | str] = [""]
     pending: list[Iterator[tuple[int | str, object]]] = [iter([("", body)])]

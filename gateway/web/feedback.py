@@ -24,7 +24,7 @@ JOINED_HEADER = "x-gateway-feedback-joined"
 
 
 def list_entries(body: object) -> list[tuple[str, object]]:
-    """Return the entries of a body, one or an array of 1 to 1,000, each after its path. Raises BadInput."""
+    """Return the entries of a body with their paths. Raises BadInput."""
     if not isinstance(body, list):
         return [("", body)]
     if not 1 <= len(body) <= MAX_BULK:
@@ -33,7 +33,6 @@ def list_entries(body: object) -> list[tuple[str, object]]:
 
 
 def joined_headers(entries: Sequence[Feedback]) -> dict[str, str]:
-    """Return the header on how many of these entries are joined."""
     joined = sum(entry.joined_at_us is not None for entry in entries)
     return {JOINED_HEADER: f"{joined} of {len(entries)}"}
 
@@ -62,7 +61,7 @@ def _weight(value: object) -> float:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Tell whether a JSON value is a number; in Python true and false are integers."""
+    """Tell numbers from booleans, which Python counts as integers."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -93,7 +92,7 @@ def _parse_json_string(text: str) -> object:
 
 
 def has_nul(value: object) -> bool:
-    """Tell whether a JSON value holds U+0000, which PostgreSQL cannot store, in a key or a string."""
+    """Tell whether any text contains U+0000, which PostgreSQL cannot store."""
     if isinstance(value, dict):
         return any("\0" in key or has_nul(item) for key, item in value.items())
     if isinstance(value, list):
@@ -102,7 +101,7 @@ def has_nul(value: object) -> bool:
 
 
 def optional_field(check: Callable[[object], object], accepts: Any) -> BeforeValidator:
-    """Return the check of a field that may be null; `accepts` is its type in `/openapi.json`."""
+    """Return the check of a field that may be null, and of type `accepts` in OpenAPI."""
     return BeforeValidator(
         lambda value: None if value is None else check(value), json_schema_input_type=accepts | None
     )

@@ -44,7 +44,7 @@ Status = Annotated[int, Field(ge=-999, le=999)]
 
 
 class ImportedRow(BaseModel):
-    """Base of a dialect's rows. Numbers may come as text; unknown fields are ignored."""
+    """Base of a dialect's rows. Numbers may be text; unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -53,11 +53,7 @@ RowModel = TypeVar("RowModel", bound=ImportedRow)
 
 
 def read_row(model: type[RowModel], row: Mapping[str, object], at: str = "") -> RowModel:
-    """Return a row as a model; null and empty fields count as absent. Raises BadInput.
-
-    Args:
-        at: path of the row inside another one, put before the names of its fields.
-    """
+    """Return a row as a model; null and empty fields are absent. Raises BadInput with the path `at`."""
     given = {name: value for name, value in row.items() if value is not None and value != ""}
     try:
         return model.model_validate(given)
@@ -66,33 +62,26 @@ def read_row(model: type[RowModel], row: Mapping[str, object], at: str = "") -> 
 
 
 def row_id(row: Mapping[str, object]) -> str:
-    """Return the id of a row without one, made from its content."""
     return content_id(encode_json(row, "row", orjson.OPT_SORT_KEYS))
 
 
 def body_bytes(value: object, field: str) -> bytes:
-    """Return a body that a row holds as JSON or as text. Raises BadInput that names `field`."""
+    """Return a body that is in a row as JSON or text. Raises BadInput."""
     if value is None:
         return b""
     return value.encode() if isinstance(value, str) else encode_json(value, field)
 
 
 def path_of_url(url: str) -> str:
-    """Return path and query of a URL or path."""
     return _ORIGIN.sub("", url)
 
 
 def to_nanousd(amount: Decimal, *, dollars: Decimal) -> int:
-    """Return an amount in nano-dollars.
-
-    Args:
-        dollars: of one unit of the amount.
-    """
     return int((amount * dollars * NANOUSD_PER_USD).to_integral_value(ROUND_HALF_EVEN))
 
 
 def encode_json(value: object, field: str, option: int = 0) -> bytes:
-    """Return a value as JSON. Raises BadInput that names `field` if it is nested too deeply."""
+    """Return JSON. Raises BadInput if it is nested too deeply."""
     try:
         return orjson.dumps(value, option=option)
     except orjson.JSONEncodeError:

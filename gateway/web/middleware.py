@@ -45,15 +45,7 @@ TOKEN_HEADER = "x-gateway-feedback-token"
 
 
 def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") -> Principal:
-    """Return the principal of a request.
-
-    Args:
-        query: raw query string, which may contain a key.
-
-    Raises:
-        Unauthorized: a key is needed, and no valid one came.
-        Forbidden: there are no keys, and a page of another origin calls.
-    """
+    """Return the principal of a request; `query` may contain a key. Raises Unauthorized, Forbidden."""
     if keys.is_open:
         if not keys.is_disabled:
             _refuse_foreign_origins(headers, keys.allowed_hosts)
@@ -72,11 +64,7 @@ def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") 
 
 
 def principal_of_feedback_token(headers: Mapping[str, str], tokens: FeedbackTokens) -> Principal | None:
-    """Return the principal of a feedback token, in its own header or in one for keys; None without one.
-
-    Raises:
-        Unauthorized: the token is not valid, or has expired.
-    """
+    """Return the principal of a feedback token, if one came. Raises Unauthorized."""
     if not tokens.is_on:
         return None
     if (token := headers.get(TOKEN_HEADER)) is not None:
@@ -87,7 +75,6 @@ def principal_of_feedback_token(headers: Mapping[str, str], tokens: FeedbackToke
 
 
 def require_role(principal: Principal, role: Role | None) -> Principal:
-    """Return the principal if it has a role, or any key for None. Raises Forbidden."""
     if principal.scope is not None:
         raise Forbidden(
             "a feedback token gives feedback on its own request, and may do nothing else.",
@@ -146,17 +133,12 @@ _PREFLIGHT_HEADERS = {
 
 
 class AllowedOrigins:
-    """Cross-origin resource sharing for feedback endpoints.
-
-    Args:
-        origins: such as https://app.example.com, or `*` for all; may be replaced.
-    """
+    """Origins whose pages may give feedback, or `*`; may be replaced."""
 
     def __init__(self, origins: Collection[str] = ()) -> None:
         self.origins = origins
 
     def headers(self, request: web.Request) -> dict[str, str]:
-        """Return the CORS headers of a response."""
         if not self.origins:
             return {}
         origin = ANY_ORIGIN if ANY_ORIGIN in self.origins else request.headers.get("Origin")
@@ -169,7 +151,6 @@ class AllowedOrigins:
         }
 
     async def preflight(self, request: web.Request) -> web.Response:
-        """Answer a browser that asks whether a page may send its request."""
         headers = self.headers(request)
         terms = _PREFLIGHT_HEADERS if _ALLOW_ORIGIN in headers else {}
         return web.Response(status=204, headers={**headers, **terms})
@@ -193,11 +174,7 @@ OnResponse = Callable[[str, str, int, float], None]
 
 
 class AuthMiddleware:
-    """Authentication, auditing and error rendering around the endpoints of the APIs.
-
-    Args:
-        origins: whose pages may call endpoints that accept feedback tokens.
-    """
+    """Authentication, auditing and error rendering around the endpoints of the APIs."""
 
     def __init__(
         self,
@@ -216,7 +193,7 @@ class AuthMiddleware:
         self._origins = origins or AllowedOrigins()
 
     def add_routes(self, app: web.Application, api: Api) -> None:
-        """Register the endpoints of an API, with and without a trailing slash, and HEAD for each GET."""
+        """Register endpoints with and without a trailing slash, and HEAD for GET."""
         for endpoint in api.endpoints:
             handler = self._build_handler(api, endpoint)
             for path in dict.fromkeys((endpoint.path, endpoint.path.rstrip("/") + "/")):
@@ -288,14 +265,12 @@ class AuthMiddleware:
 
 
 def error_response(api: Api, error: GatewayError) -> web.Response:
-    """Return an error in the shape of an API, with its headers."""
     response = api.render_error(error)
     response.headers.update(error_headers(error))
     return response
 
 
 def error_headers(error: GatewayError) -> dict[str, str]:
-    """Return the headers of an error in any API."""
     if isinstance(error, LimitExceeded):
         return {**_retry_headers(error), **limit_headers(error.limit, "0", error.seconds_left)}
     if isinstance(error, Overloaded | StoreUnavailable | TooManyRequests):
@@ -311,13 +286,6 @@ def error_headers(error: GatewayError) -> dict[str, str]:
 
 
 def limit_headers(limit: str, remaining: str, seconds_left: int) -> dict[str, str]:
-    """Return the headers on the remaining quota of a key.
-
-    Args:
-        limit: as in the configuration.
-        remaining: in the unit of the limit.
-        seconds_left: until the window ends.
-    """
     return dict(zip(LIMIT_HEADERS, (limit, remaining, str(seconds_left)), strict=True))
 
 
@@ -330,7 +298,7 @@ def _retry_headers(error: LimitExceeded) -> dict[str, str]:
 
 
 def log_unexpected_error(path: str) -> GatewayError:
-    """Log the current exception, and return an error with the id of its log line."""
+    """Log the current exception; return an error with the id of its log line."""
     error_id = new_id()
     log.exception("unexpected error", error_id=error_id, path=path)
     return GatewayError("something went wrong in the gateway.", hint=f"Its log has more under {error_id}.")

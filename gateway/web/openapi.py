@@ -71,7 +71,6 @@ TOKEN_SCHEMES: dict[str, Json] = {
 
 
 def build_openapi(apis: Sequence[Api], version: str) -> Json:
-    """Return the OpenAPI 3.1 document of all endpoints, with one tag for each API."""
     schemas = _Schemas(apis)
     paths: dict[str, Json] = {}
     for api in apis:
@@ -91,8 +90,6 @@ def build_openapi(apis: Sequence[Api], version: str) -> Json:
 
 
 class _Schemas:
-    """JSON schemas of all bodies, replies and errors."""
-
     def __init__(self, apis: Sequence[Api]) -> None:
         # Made at once, so that pydantic tells models of equal name apart.
         inputs: list[tuple[int, Mode, TypeAdapter[Any]]] = [
@@ -104,7 +101,6 @@ class _Schemas:
         self.components: Json = definitions.get("$defs", {})
 
     def content(self, shape: object, mode: Mode) -> Json:
-        """Return the media type object of a JSON body."""
         return {"application/json": {"schema": self._schemas[id(shape), mode]}}
 
 
