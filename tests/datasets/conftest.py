@@ -16,8 +16,8 @@ from gateway.store import open_store
 from gateway.store.base import Store
 from tests.store.samples import exchange
 
-from .exporting import DIALECT, EXPORTER, READER
-from .running import ROWS, Held
+from .runners import ROWS, Held
+from .samples import DIALECT, EXPORTER, READER
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from gateway.query.requests import LoggedRequest, decode_payload
 from gateway.store.base import Store
 from tests.store.samples import exchange, request_of
 
-from .exporting import select
+from .samples import select
 
 
 async def logged(store: Store) -> LoggedRequest:

@@ -16,7 +16,7 @@ from gateway.models.principal import Principal
 from gateway.store.base import Store
 from tests.store.samples import exchange
 
-from .exporting import EXPORTER, NORTH, READER, SOUTH, job_of
+from .samples import EXPORTER, NORTH, READER, SOUTH, job_of
 
 
 async def made(jobs: ExportJobs, principal: Principal = READER) -> Export:

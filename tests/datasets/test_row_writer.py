@@ -17,7 +17,7 @@ from gateway.models.request import Facts, Payload
 from gateway.store.base import Store
 from tests.store.samples import exchange
 
-from .exporting import DIALECT, EXPORTER
+from .samples import DIALECT, EXPORTER
 
 
 @pytest.fixture(autouse=True)

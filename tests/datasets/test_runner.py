@@ -17,8 +17,8 @@ from gateway.models.export import Export, ExportStatus
 from gateway.store.base import Store
 from tests.store.samples import exchange
 
-from .exporting import DIALECT, READER, job_of, lines
-from .running import IDS, ROWS, Held, ended, eventually, in_the_middle, names, put, running, until
+from .runners import IDS, ROWS, Held, ended, eventually, in_the_middle, names, put, running, until
+from .samples import DIALECT, READER, job_of, lines
 
 pytestmark = pytest.mark.usefixtures("hurried", "rows")
 

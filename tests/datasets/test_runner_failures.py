@@ -12,8 +12,8 @@ from gateway.errors import StoreUnavailable
 from gateway.models.export import Export, ExportStatus
 from gateway.store.base import Store
 
-from .exporting import READER, lines
-from .running import IDS, Held, ended, names, put, running, until
+from .runners import IDS, Held, ended, names, put, running, until
+from .samples import READER, lines
 
 pytestmark = pytest.mark.usefixtures("hurried", "rows")
 

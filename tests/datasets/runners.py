@@ -17,7 +17,7 @@ from gateway.models.export import Export, ExportStatus
 from gateway.query.requests import LoggedRequest
 from gateway.store.base import Store
 
-from .exporting import DIALECT, EXPORTER, job_of, select
+from .samples import DIALECT, EXPORTER, job_of, select
 
 ROWS = 10
 IDS = [{"id": str(number)} for number in range(ROWS)]
