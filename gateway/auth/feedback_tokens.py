@@ -44,7 +44,6 @@ class FeedbackTokens:
         return signed + b"." + secret.sign(signed)
 
     def is_token(self, text: str) -> bool:
-        """Tell whether a text looks like a token."""
         return self.is_on and text.startswith(TOKEN_VERSION)
 
     def read(self, token: str) -> Principal:

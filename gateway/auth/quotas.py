@@ -11,14 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.errors import (
-    BudgetExceeded,
-    LimitExceeded,
-    QuotaExceeded,
-    StoreUnavailable,
-    TooLarge,
-    TooManyRequests,
-)
+from gateway import errors
 from gateway.models.clock import format_rfc3339, now_us
 from gateway.models.exchange import Exchange, was_proxied
 from gateway.models.principal import Principal
@@ -70,7 +63,6 @@ class Quotas:
         self._task = asyncio.create_task(self._run(), name="quotas")
 
     async def close(self) -> None:
-        """Store the remaining usage."""
         # Not cancelled: usage that the store has, but has not confirmed yet, would be added again.
         self._is_closing.set()
         if self._task is not None:
@@ -115,9 +107,8 @@ class Quotas:
         return found
 
     async def refresh(self) -> None:
-        """Load the usage of other processes, unless the store fails."""
         async with self._sync_lock:
-            with contextlib.suppress(StoreUnavailable):
+            with contextlib.suppress(errors.StoreUnavailable):
                 self._apply_stored_usage(await self._store.spendings())
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
@@ -169,7 +160,7 @@ class Quotas:
                 counter.unstored -= amount
                 counter.stored += amount
             self._apply_stored_usage(await self._store.spendings())
-        except StoreUnavailable as error:
+        except errors.StoreUnavailable as error:
             log.warning("quotas are not shared while the store fails", reason=str(error))
         except Exception:
             # Counting continues in memory, and unstored usage is stored the next time.
@@ -183,12 +174,12 @@ class Quotas:
                 self._counter(key, at_us).stored = spending.amount
 
 
-def _limit_error(key_name: str, usage: QuotaStatus, at_us: int) -> LimitExceeded:
+def _limit_error(key_name: str, usage: QuotaStatus, at_us: int) -> errors.LimitExceeded:
     limit = usage.limit
-    kind = LimitExceeded
+    kind = errors.LimitExceeded
     # A limit of 0 never resets to more, so that a client must not retry.
     if not (limit.window.is_short and limit.amount):
-        kind = BudgetExceeded if limit.unit is Unit.USD else QuotaExceeded
+        kind = errors.BudgetExceeded if limit.unit is Unit.USD else errors.QuotaExceeded
     resets_at = format_rfc3339(usage.resets_at_us, "seconds")
     what = "budget" if limit.unit is Unit.USD else "rate limit"
     return kind(
@@ -220,14 +211,14 @@ class RateLimiter:
         """Count entries, all or none. Raises TooManyRequests, TooLarge."""
         most = self.feedback_per_minute
         if entry_count > most:
-            raise TooLarge(
+            raise errors.TooLarge(
                 f"holds {entry_count:,} entries; a feedback token may give {most:,} per minute.", field="body"
             )
         now_ns = time.monotonic_ns()
         refilled_at_ns = max(self._refilled_at_ns.get(caller, 0), now_ns) + entry_count * (MINUTE_NS // most)
         wait_ns = refilled_at_ns - MINUTE_NS - now_ns
         if wait_ns > 0:
-            raise TooManyRequests(
+            raise errors.TooManyRequests(
                 f"rate limit exceeded: a feedback token may give {most:,} entries per minute.",
                 retry_after_seconds=-(-wait_ns // SECOND_NS),
             )

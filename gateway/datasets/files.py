@@ -69,8 +69,6 @@ class ExportFiles:
 
 
 class ExportLinks:
-    """Signed links to export files."""
-
     def __init__(self, store: ExportStore) -> None:
         self._store = store
         self._key: bytes | None = None

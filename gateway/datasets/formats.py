@@ -29,8 +29,6 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class JsonLines:
-    """File format of a dialect; `select` returns the rows of filters."""
-
     select: Callable[[Mapping[str, object]], Selection]
     columns: Mapping[str, Column]
     suffix: str = "jsonl"

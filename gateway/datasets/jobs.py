@@ -118,7 +118,6 @@ class ExportJobs:
         return export
 
     async def file(self, export_id: str, tenant: str | None) -> Path:
-        """Return the path of a job's file. Raises Conflict, NotFound."""
         export = await self._find_one(export_id, tenant)
         if export.status is not ExportStatus.SUCCESS:
             raise Conflict(f"export {export_id} has no file: it is {export.status}.")

@@ -43,7 +43,6 @@ class Progress:
             self.store_call.cancel()
 
     async def run_call(self, store_call: Coroutine[Any, Any, T]) -> T:
-        """Return the result of a store call. Raises Stopped."""
         if self.is_stopped:
             store_call.close()
             raise Stopped

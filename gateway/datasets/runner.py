@@ -67,7 +67,6 @@ class ExportRunner:
             self._running[1].stop()
 
     async def close(self) -> None:
-        """Leave the current job to the next runner, and stop."""
         self._is_closing = True
         if self._running is not None:
             self._running[1].stop()
@@ -132,7 +131,6 @@ class ExportRunner:
             self._running = None
 
     async def _write(self, export: Export, progress: Progress) -> _JobResult | None:
-        """Write a job's file; None if it was stopped."""
         name = self._file_name(export)
         try:
             with await asyncio.to_thread(self._files.begin, name) as file:

@@ -47,5 +47,4 @@ def idempotent_call(
 
 
 def canonical_json(text: str) -> str:
-    """Return the one spelling of equal JSON."""
     return json.dumps(json.loads(text), sort_keys=True)

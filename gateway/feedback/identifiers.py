@@ -94,7 +94,6 @@ class FeedbackKey:
 def feedback_key(
     request_id: str, subject: Subject | None, tenant: str | None, author: str | None, metric: str | None
 ) -> FeedbackKey:
-    """Return the key of feedback on a request, whose id is as the caller sent it."""
     if subject is None:
         return FeedbackKey(metric, None, (feedback_key_id(tenant, request_id, author, metric),))
     own = feedback_key_id(subject.tenant, (subject.trace_id, subject.request_id), author, metric)

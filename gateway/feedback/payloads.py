@@ -36,8 +36,6 @@ SCALES: Mapping[str, Scale] = MappingProxyType({"signed": signed_scale, "thumbs"
 
 @dataclass(frozen=True, slots=True)
 class KeyScales:
-    """Scales of values that come without one, by name of API key."""
-
     default: Scale = signed_scale
     by_key: Mapping[str, Scale] = field(default_factory=dict)
 
@@ -52,12 +50,11 @@ def to_grade(score: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFeedback:
-    """Feedback that is not stored yet. Other fields are those of `Feedback`.
+    """Feedback that is not stored yet.
 
     Args:
         subject_id: as the caller sent it.
         subject_field: its path in the body (`[3].trace_id`), for errors.
-        target: meaning of the id while it is not logged.
         scale: None: unknown.
         grade: None: ten times the score.
         feedback_id: UUID chosen by the caller.
@@ -96,7 +93,6 @@ RATING_METRIC = "rating"
 def thumb_feedback(
     request_id: str, *, is_up: bool, raw: str, author: str | None = None, comment: str | None = None
 ) -> NewFeedback:
-    """Return a thumb up or down on a request, to be upserted."""
     return NewFeedback(
         subject_id=request_id,
         subject_field="request_id",
@@ -112,18 +108,16 @@ def thumb_feedback(
 
 
 class FeedbackChange(Protocol):
-    """A change to an entry; `raw` is its JSON."""
-
     @property
     def raw(self) -> str: ...
 
     def of(self, entry: Feedback) -> Feedback:
-        """Return `entry` with this change; called again with a newer version if another change came between."""
+        """Return the changed entry; called again if another change came between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackRevision:
-    """A change to an entry, of a `value` from -10 to 10 and other fields; None changes nothing."""
+    """A change to an entry; None leaves a field as it is."""
 
     value: float | None = None
     weight: float | None = None
@@ -134,7 +128,7 @@ class FeedbackRevision:
     raw: str
 
     def of(self, entry: Feedback) -> Feedback:
-        """Return `entry` with this change."""
+        """Return the changed entry; called again if another change came between."""
         names = ("value", "weight", "author", "comment", "metadata")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         if self.value is not None:
@@ -164,8 +158,6 @@ _EMOJI_MODIFIERS = dict.fromkeys((*range(0x1F3FB, 0x1F400), 0xFE0F))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedScore:
-    """Kind, value and scale in free JSON; the scale is None if unknown."""
-
     kind: Kind = Kind.CUSTOM
     value: float | None = None
     scale: Scale | None = None

@@ -34,12 +34,6 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class GiveCall:
-    """Feedback of one call.
-
-    Args:
-        orphan_window_seconds: greatest age of the id of a request that is not logged, for `upsert`.
-    """
-
     items: Sequence[NewFeedback]
     principal: Principal
     dialect: str
@@ -96,6 +90,7 @@ async def upsert(store: FeedbackStore, call: GiveCall) -> GivenFeedback:
         _next_upsert(item, key, call, matches[:1])
         for item, key, matches in zip(call.items, keys, current, strict=True)
     ]
+    # Feedback that came before its request, by other ids of it, is several entries until the next upsert.
     superseded = [
         next_version(entry, mark_deleted(entry), call.principal, call.dialect)
         for entry in chain(*(matches[1:] for matches in current))
@@ -204,6 +199,7 @@ async def refuse_beyond_scope(store: FeedbackStore, call: GiveCall, check_rate: 
         )
     if check_rate is not None:
         check_rate(call.principal, len(call.items))
+    # An id that names nothing yet may come to name another request, unless it is the one in the scope.
     for subject_id, target in dict.fromkeys((item.subject_id, item.target) for item in call.items):
         named = (await store.resolve([subject_id], tenant, target)).get(subject_id, [])
         own = (scope.request_id,) if target is Target.REQUEST else (scope.trace_id, scope.request_id)

@@ -22,6 +22,7 @@ OnStored = Callable[[Sequence[Feedback]], None]
 _THUMB_VALUES = frozenset({0, 1})
 # So many grades of 0 and 1 and no others are taken for thumbs.
 _MIN_THUMBS = 5
+_GIVES_GRADES = -1
 
 
 class FeedbackService:
@@ -39,6 +40,7 @@ class FeedbackService:
         self._store = store
         self._check_rate = check_rate
         self._observers = observers
+        # Number of grades by API key while all of them are 0 or 1.
         self._thumbs: dict[str | None, int] = {}
         # Replaced by a reload.
         self.orphan_window_seconds = orphan_window_seconds
@@ -63,7 +65,6 @@ class FeedbackService:
             Ambiguous: the id of a subject names several things.
             Conflict: an id was used before with other content.
             NotFound: `upsert` of a request too old to be logged yet.
-            Forbidden, TooManyRequests, TooLarge: beyond a feedback token.
         """
         call = GiveCall(items, principal, dialect, self.orphan_window_seconds)
         await rules.refuse_beyond_scope(self._store, call, self._check_rate)
@@ -90,21 +91,25 @@ class FeedbackService:
         # The bearer of a feedback token cannot change the configuration.
         if principal.scope is not None:
             return False
-        name = principal.name
+        name, before = principal.name, self._thumbs.get(principal.name, 0)
         values = [item.value for item in items if item.value is not None]
-        count = self._thumbs.get(name, 0) + len(values)
-        if self._thumbs.get(name, 0) < 0 or not _THUMB_VALUES.issuperset(values):
-            count = -1
-        elif count >= _MIN_THUMBS and await self._store.has_non_binary_grades(name):
-            # Grades of an earlier process are looked up only once there are enough of 0 and 1.
-            count = -1
-        self._thumbs[name] = count
-        return count >= _MIN_THUMBS
+        if before < 0 or not _THUMB_VALUES.issuperset(values):
+            self._thumbs[name] = _GIVES_GRADES
+            return False
+        self._thumbs[name] = before + len(values)
+        if self._thumbs[name] < _MIN_THUMBS:
+            return False
+        # The count is that of this process; grades given before it are looked up only now.
+        if await self._store.has_non_binary_grades(name):
+            self._thumbs[name] = _GIVES_GRADES
+            return False
+        return True
 
     async def current(
         self, request_id: str, principal: Principal, metric: str = RATING_METRIC
     ) -> Feedback | None:
         resolved = await self._store.resolve([request_id], principal.tenant, Target.REQUEST)
+        # Without an error for an ambiguous id: there is no earlier feedback to show then.
         subjects = resolved.get(request_id, ())
         subject = subjects[0] if len(subjects) == 1 else None
         author = rules.author_of(principal, None)
@@ -204,7 +209,6 @@ class FeedbackService:
         ]
 
     async def _try_put(self, versions: Sequence[Feedback], receipt: Receipt | None) -> bool:
-        """Tell whether no other writer was first."""
         if versions or receipt:
             try:
                 await self._store.put_feedback(versions, receipt)

@@ -16,15 +16,11 @@ AuditCursor = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class AuditSlice:
-    """A page of entries; `next_cursor` is None on the last one."""
-
     entries: tuple[AuditEntry, ...]
     next_cursor: AuditCursor | None
 
 
 class AuditReader:
-    """Audit entries of one tenant; a tenant of None sees all."""
-
     def __init__(self, store: AuditStore) -> None:
         self._store = store
 

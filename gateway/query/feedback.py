@@ -39,7 +39,6 @@ def feedback_on_request(record: RequestRecord) -> Filter:
 
 
 async def list_feedback(store: FeedbackQueries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:
-    """Return all matching entries, oldest first. Raises TooLarge."""
     found = await store.find_feedback(where, OLDEST_FEEDBACK_FIRST, Page(MAX_FEEDBACK + 1), tenant)
     if len(found) > MAX_FEEDBACK:
         raise TooLarge(f"there are more than {MAX_FEEDBACK:,} feedback entries on it.")

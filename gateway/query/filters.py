@@ -59,8 +59,6 @@ class FilterField:
 
 
 def equals(description: str, *fields: str, is_joined: bool = False) -> FilterField:
-    """Match text in any of the fields."""
-
     def to_filter(text: str) -> Filter:
         parts = tuple(Comparison(field, Op.EQ, text) for field in fields)
         return parts[0] if len(parts) == 1 else AnyOf(parts)
@@ -221,7 +219,6 @@ class FilterSchema:
 
 
 def read_time(name: str, text: str) -> int:
-    """Parse `from` or `to` to microseconds. Raises BadInput."""
     try:
         return parse_time_us(text, is_end=name == "to")
     except ValueError as error:

@@ -225,16 +225,12 @@ MAX_TIMELINE_US = 1000 * WEEK_US
 
 @dataclass(frozen=True, slots=True)
 class Bucket(Generic[T]):
-    """A part of a time, between round times in UTC."""
-
     starts_at_us: int
     figures: T
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline(Generic[T]):
-    """Metrics of a time and of its buckets."""
-
     overall: T
     buckets: tuple[Bucket[T], ...]
 

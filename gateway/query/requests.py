@@ -32,8 +32,6 @@ _FIRST_ERROR_STATUS = 400
 
 
 class RequestStore(RequestQueries, Protocol):
-    """Store of requests with their payloads in batches."""
-
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         """Return payloads by `seq`, without those of which nothing was kept."""
 
@@ -43,7 +41,6 @@ class RequestSlice:
     """A page of requests, newest first.
 
     Args:
-        next_cursor: None on the last page.
         feedback: by `seq`.
         unknown_keys: metadata filters on keys that no request has, if nothing was found.
     """
@@ -101,8 +98,6 @@ class RequestTexts:
 
 
 class RequestReader:
-    """Requests of one tenant; None sees all."""
-
     def __init__(self, store: RequestStore) -> None:
         self._store = store
 
@@ -175,8 +170,6 @@ class TextReader:
 async def find_unknown_request_keys(
     store: RequestQueries, where: Filter, tenant: str | None
 ) -> tuple[str, ...]:
-    """Return the metadata filters whose key no request of that time has."""
-
     async def exists(condition: Filter) -> bool:
         return bool(await store.find_requests(condition, NEWEST_FIRST, Page(1), tenant))
 
@@ -240,7 +233,6 @@ def _decode_message(headers: RawHeaders, wire_body: bytes, size_bytes: int, is_c
 def _decode_within(
     records: Sequence[RequestRecord], payloads: Mapping[int, Payload], limit_bytes: int
 ) -> tuple[list[LoggedRequest], int]:
-    """Decode payloads; return what is left of the limit. Raises TooLarge."""
     logged = []
     for record in records:
         one = decode_payload(record, payloads.get(record.seq), ())

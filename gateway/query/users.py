@@ -18,8 +18,6 @@ _LAST_CHARACTER = "\U0010ffff"
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An end user with the metrics of the requests, and the number of entries given."""
-
     name: str
     figures: GroupMetrics
     given: int
@@ -27,8 +25,6 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class UserSlice:
-    """A page of users; `next_offset` is None on the last page."""
-
     users: tuple[User, ...]
     next_offset: int | None
     unknown_keys: tuple[str, ...] = ()

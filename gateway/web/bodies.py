@@ -74,7 +74,6 @@ def field_path(steps: Sequence[int | str], at: str = "") -> str:
 
 
 def abbreviate(value: object) -> str:
-    """Return a JSON value for an error message, on one line."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
@@ -84,7 +83,6 @@ def abbreviate(value: object) -> str:
 
 
 def parse_id(value: object) -> str:
-    """Return a valid trace, request or span id. Raises ValueError."""
     if isinstance(value, str) and is_valid_id(value):
         return value
     raise ValueError(f"must be a printable string of 1 to {MAX_ID_BYTES} bytes; got {abbreviate(value)}")
@@ -121,8 +119,6 @@ class BodyLimits:
 
 
 class RequestBody:
-    """Bytes of its body that a request in flight holds."""
-
     def __init__(self, limits: BodyLimits) -> None:
         # Set for callers that may send less than others.
         self.max_bytes: int | None = None
@@ -199,7 +195,6 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
 
 
 async def read_chunk(request: web.BaseRequest, body_timeout_seconds: float) -> bytes:
-    """Return the next chunk of a body; b"" at its end. Raises CallerTimeout."""
     try:
         if request.content.is_eof():
             # Nearly always the body came with the head: a timer for it would cost more than reading it.

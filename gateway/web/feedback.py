@@ -24,7 +24,6 @@ JOINED_HEADER = "x-gateway-feedback-joined"
 
 
 def list_entries(body: object) -> list[tuple[str, object]]:
-    """Return the entries of a body with their paths. Raises BadInput."""
     if not isinstance(body, list):
         return [("", body)]
     if not 1 <= len(body) <= MAX_BULK:

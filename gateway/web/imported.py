@@ -66,7 +66,6 @@ def row_id(row: Mapping[str, object]) -> str:
 
 
 def body_bytes(value: object, field: str) -> bytes:
-    """Return a body that is in a row as JSON or text. Raises BadInput."""
     if value is None:
         return b""
     return value.encode() if isinstance(value, str) else encode_json(value, field)
@@ -81,7 +80,6 @@ def to_nanousd(amount: Decimal, *, dollars: Decimal) -> int:
 
 
 def encode_json(value: object, field: str, option: int = 0) -> bytes:
-    """Return JSON. Raises BadInput if it is nested too deeply."""
     try:
         return orjson.dumps(value, option=option)
     except orjson.JSONEncodeError:

@@ -9,23 +9,11 @@ from urllib.parse import unquote
 import structlog
 from aiohttp import web
 
+from gateway import errors
 from gateway.auth.allowed_hosts import AllowedHosts
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.audit import SqlAudit
 from gateway.auth.feedback_tokens import FeedbackTokens
-from gateway.errors import (
-    BudgetExceeded,
-    Forbidden,
-    GatewayError,
-    LimitExceeded,
-    Overloaded,
-    QueryTimeout,
-    QuotaExceeded,
-    StoreUnavailable,
-    TooManyRequests,
-    Unauthorized,
-    UpgradeNotSupported,
-)
 from gateway.models.audit import AuditChannel, AuditEntry
 from gateway.models.ids import new_id
 from gateway.models.principal import (
@@ -57,14 +45,13 @@ def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") 
     for value in _credentials_in_query(query) if query else ():
         if principal := keys.find(value):
             return principal
-    raise Unauthorized(
+    raise errors.Unauthorized(
         "no valid gateway key came with this request.",
         hint="Send one as x-portkey-api-key, or as Authorization: Bearer KEY.",
     )
 
 
 def principal_of_feedback_token(headers: Mapping[str, str], tokens: FeedbackTokens) -> Principal | None:
-    """Return the principal of a feedback token, if one came. Raises Unauthorized."""
     if not tokens.is_on:
         return None
     if (token := headers.get(TOKEN_HEADER)) is not None:
@@ -76,12 +63,12 @@ def principal_of_feedback_token(headers: Mapping[str, str], tokens: FeedbackToke
 
 def require_role(principal: Principal, role: Role | None) -> Principal:
     if principal.scope is not None:
-        raise Forbidden(
+        raise errors.Forbidden(
             "a feedback token gives feedback on its own request, and may do nothing else.",
             hint=f"This takes a key with the role {role}." if role else "This takes a key.",
         )
     if role is not None and not principal.has_role(role):
-        raise Forbidden(
+        raise errors.Forbidden(
             f"the key {principal.name!r} may not do this.", hint=f"It takes a key with the role {role}."
         )
     return principal
@@ -97,20 +84,20 @@ def _credentials_in_query(query: str) -> Iterator[str]:
 def _refuse_foreign_origins(headers: Mapping[str, str], hosts: AllowedHosts) -> None:
     host, origin = headers.get("Host"), headers.get("Origin")
     if host is not None and not hosts.allows_host(host):
-        raise Forbidden(
+        raise errors.Forbidden(
             f"without keys the gateway is not served as {host[:100]!r}, but as localhost and by its address only.",
             field="Host",
             hint="Make a key, or add the name to server.allowed_hosts.",
         )
     if origin is not None and not hosts.allows_origin(origin):
-        raise Forbidden(
+        raise errors.Forbidden(
             f"without keys the gateway is not there for pages of {origin[:100]!r}.",
             field="Origin",
             hint="Make a key, or add the name of their host to server.allowed_hosts.",
         )
     # Browsers send no Origin with images, links and frames, only this.
     if origin is None and headers.get("Sec-Fetch-Site") == "cross-site":
-        raise Forbidden(
+        raise errors.Forbidden(
             "without keys the gateway is not there for images, links and frames of other sites.",
             field="Sec-Fetch-Site",
             hint="Make a key, or use fetch() in a page whose host is in server.allowed_hosts.",
@@ -133,8 +120,6 @@ _PREFLIGHT_HEADERS = {
 
 
 class AllowedOrigins:
-    """Origins whose pages may give feedback, or `*`; may be replaced."""
-
     def __init__(self, origins: Collection[str] = ()) -> None:
         self.origins = origins
 
@@ -174,8 +159,6 @@ OnResponse = Callable[[str, str, int, float], None]
 
 
 class AuthMiddleware:
-    """Authentication, auditing and error rendering around the endpoints of the APIs."""
-
     def __init__(
         self,
         keys: ApiKeys,
@@ -227,7 +210,7 @@ class AuthMiddleware:
                 if audit_log is None:
                     return await endpoint.handler(request, principal)
                 return await self._answer_audited(request, principal, endpoint, audit_log)
-            except GatewayError as error:
+            except errors.GatewayError as error:
                 return error_response(api, error)
             except (web.HTTPException, ConnectionError):
                 raise
@@ -264,22 +247,22 @@ class AuthMiddleware:
         return require_role(caller, None if endpoint.role == ANY_ROLE else endpoint.role)
 
 
-def error_response(api: Api, error: GatewayError) -> web.Response:
+def error_response(api: Api, error: errors.GatewayError) -> web.Response:
     response = api.render_error(error)
     response.headers.update(error_headers(error))
     return response
 
 
-def error_headers(error: GatewayError) -> dict[str, str]:
-    if isinstance(error, LimitExceeded):
+def error_headers(error: errors.GatewayError) -> dict[str, str]:
+    if isinstance(error, errors.LimitExceeded):
         return {**_retry_headers(error), **limit_headers(error.limit, "0", error.seconds_left)}
-    if isinstance(error, Overloaded | StoreUnavailable | TooManyRequests):
+    if isinstance(error, errors.Overloaded | errors.StoreUnavailable | errors.TooManyRequests):
         return {"Retry-After": str(error.retry_after_seconds)}
-    if isinstance(error, QueryTimeout):
+    if isinstance(error, errors.QueryTimeout):
         return {"X-Should-Retry": "false"}
-    if isinstance(error, Unauthorized):
+    if isinstance(error, errors.Unauthorized):
         return {"WWW-Authenticate": 'Bearer realm="gateway"'}
-    if isinstance(error, UpgradeNotSupported):
+    if isinstance(error, errors.UpgradeNotSupported):
         # What the caller writes from here on may be of the other protocol.
         return {"Upgrade": "HTTP/1.1", "Connection": "upgrade, close"}
     return {}
@@ -289,16 +272,18 @@ def limit_headers(limit: str, remaining: str, seconds_left: int) -> dict[str, st
     return dict(zip(LIMIT_HEADERS, (limit, remaining, str(seconds_left)), strict=True))
 
 
-def _retry_headers(error: LimitExceeded) -> dict[str, str]:
+def _retry_headers(error: errors.LimitExceeded) -> dict[str, str]:
     resets = {"x-gateway-limit-resets-at": error.resets_at}
-    if isinstance(error, QuotaExceeded | BudgetExceeded):
+    if isinstance(error, errors.QuotaExceeded | errors.BudgetExceeded):
         # OpenAI's and Anthropic's SDKs then raise at once instead of retrying.
         return {"x-should-retry": "false", **resets}
     return {"Retry-After": str(min(error.seconds_left, MAX_RETRY_AFTER_SECONDS)), **resets}
 
 
-def log_unexpected_error(path: str) -> GatewayError:
+def log_unexpected_error(path: str) -> errors.GatewayError:
     """Log the current exception; return an error with the id of its log line."""
     error_id = new_id()
     log.exception("unexpected error", error_id=error_id, path=path)
-    return GatewayError("something went wrong in the gateway.", hint=f"Its log has more under {error_id}.")
+    return errors.GatewayError(
+        "something went wrong in the gateway.", hint=f"Its log has more under {error_id}."
+    )
