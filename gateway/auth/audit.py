@@ -16,6 +16,7 @@ FAILED = "failed"
 
 @dataclass(slots=True)
 class AuditOutcome:
+    # Set by actions that know more.
     text: str = DONE
 
 
@@ -30,11 +31,9 @@ class SqlAudit:
         outcome = AuditOutcome()
         try:
             yield outcome
-        # A cancelled action gets no outcome: whether it was done is not known.
-        except GatewayError as error:
-            await self._store.end_audit(entry.audit_id, str(error.status))
-            raise
-        except Exception:
-            await self._store.end_audit(entry.audit_id, FAILED)
+        # Not BaseException: whether a cancelled action was done is not known.
+        except Exception as error:
+            text = str(error.status) if isinstance(error, GatewayError) else FAILED
+            await self._store.end_audit(entry.audit_id, text)
             raise
         await self._store.end_audit(entry.audit_id, outcome.text)

@@ -143,28 +143,25 @@ class Quotas:
                 await self._sync()
 
     async def _sync(self) -> None:
-        # Usage that is being stored must not be loaded before it is counted as stored: it would count twice.
-        async with self._sync_lock:
-            await self._exchange_usage()
-
-    async def _exchange_usage(self) -> None:
-        self._count_pending_usage()
-        reported = [(key, counter, counter.unstored) for key, counter in self._counters.items()]
-        spent = [
-            QuotaUsage(*key, counter.starts_at_us, amount) for key, counter, amount in reported if amount
-        ]
         try:
-            if spent:
-                await self._store.spend(spent)
-            for _, counter, amount in reported:
-                counter.unstored -= amount
-                counter.stored += amount
-            self._apply_stored_usage(await self._store.spendings())
+            # Usage that is being stored must not be loaded before it is counted as stored: it would count twice.
+            async with self._sync_lock:
+                await self._store_usage()
+                self._apply_stored_usage(await self._store.spendings())
         except errors.StoreUnavailable as error:
             log.warning("quotas are not shared while the store fails", reason=str(error))
         except Exception:
             # Counting continues in memory, and unstored usage is stored the next time.
             log.exception("quota usage could not be stored")
+
+    async def _store_usage(self) -> None:
+        self._count_pending_usage()
+        unstored = [(key, counter, counter.unstored) for key, counter in self._counters.items()]
+        if spent := [QuotaUsage(*key, counter.starts_at_us, n) for key, counter, n in unstored if n]:
+            await self._store.spend(spent)
+        for _, counter, amount in unstored:
+            counter.unstored -= amount
+            counter.stored += amount
 
     def _apply_stored_usage(self, spendings: Sequence[QuotaUsage]) -> None:
         at_us = now_us()
