@@ -39,44 +39,44 @@ class Estimate:
     high: float | None
 
 
-def mean_score(verdicts: FeedbackSums) -> Estimate | None:
+def mean_score(feedback: FeedbackSums) -> Estimate | None:
     """Return Σ weight × score / Σ weight in -1…1, with the interval of a ratio estimator.
 
     Source: W. G. Cochran, Sampling Techniques, 3rd edition, section 6.
     """
-    total, n = verdicts.weight, verdicts.scored
+    total, n = feedback.weight, feedback.scored
     if not total:
         return None
-    mean = verdicts.weighted_score / total
+    mean = feedback.weighted_score / total
     if n < 2:
         return Estimate(mean, None, None)
     spread = (
-        verdicts.squared_weighted_square
-        - 2 * mean * verdicts.squared_weighted_score
-        + mean * mean * verdicts.weight_squared
+        feedback.squared_weighted_square
+        - 2 * mean * feedback.squared_weighted_score
+        + mean * mean * feedback.weight_squared
     )
     # Rounding may make a spread of 0 negative.
     margin = Z_95 * math.sqrt(max(spread, 0.0) * n / (n - 1)) / total
     return Estimate(mean, max(mean - margin, -1.0), min(mean + margin, 1.0))
 
 
-def share_positive(verdicts: FeedbackSums) -> Estimate | None:
+def share_positive(feedback: FeedbackSums) -> Estimate | None:
     """Return the unweighted share of positive scores, with Wilson's interval.
 
     Source: E. B. Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927.
     """
-    n = verdicts.scored
+    n = feedback.scored
     if not n:
         return None
-    share = verdicts.positive / n
+    share = feedback.positive / n
     centre = share + Z_95**2 / (2 * n)
     margin = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
     scale = 1 + Z_95**2 / n
     return Estimate(share, max((centre - margin) / scale, 0.0), min((centre + margin) / scale, 1.0))
 
 
-def _mean_score_value(verdicts: FeedbackSums) -> float | None:
-    estimate = mean_score(verdicts)
+def _mean_score_value(feedback: FeedbackSums) -> float | None:
+    estimate = mean_score(feedback)
     return None if estimate is None else estimate.value
 
 
@@ -92,7 +92,7 @@ _USAGE_METRICS: Mapping[str, Callable[[UsageSums], float]] = MappingProxyType(
     }
 )
 _FEEDBACK_METRICS: Mapping[str, Callable[[FeedbackSums], float | None]] = MappingProxyType(
-    {"feedback": lambda verdicts: verdicts.entries, "score": _mean_score_value}
+    {"feedback": lambda feedback: feedback.entries, "score": _mean_score_value}
 )
 
 # Metrics by which groups can be sorted.
@@ -125,19 +125,19 @@ class MetricsReader:
         usage = await self._store.usage(metrics_query)
         if not metrics_query.groups and metrics_query.bucket_us is None:
             usage = usage or {GroupKey(): UsageSums()}
-        is_by_verdicts = order.by in _FEEDBACK_METRICS
-        verdicts = await self._store.verdicts(metrics_query) if is_by_verdicts else {}
+        is_by_feedback = order.by in _FEEDBACK_METRICS
+        feedback = await self._store.verdicts(metrics_query) if is_by_feedback else {}
         # Sorting very many takes long, and other callers' streams share the event loop.
-        ranked = await asyncio.to_thread(_sorted_groups, usage, verdicts, order)
+        ranked = await asyncio.to_thread(_sorted_groups, usage, feedback, order)
         end = page.offset + page.limit
         cells = ranked[page.offset : end]
         # Feedback and latencies are dear to sum up, so only those of the page are.
         page_query = metrics_query if len(cells) == len(ranked) else _narrow_to_page(metrics_query, cells)
-        if not is_by_verdicts:
-            verdicts = await self._store.verdicts(page_query)
+        if not is_by_feedback:
+            feedback = await self._store.verdicts(page_query)
         latencies = await self._store.latencies(page_query)
         figures = tuple(
-            GroupMetrics(cell, usage[cell], verdicts.get(cell, FeedbackSums()), latencies.get(cell, {}))
+            GroupMetrics(cell, usage[cell], feedback.get(cell, FeedbackSums()), latencies.get(cell, {}))
             for cell in cells
         )
         unknown = await self._unknown_keys(metrics_query, usage) if not page.offset else ()
@@ -169,7 +169,7 @@ def _groups_without_values(metrics_query: MetricsQuery, usage: Mapping[GroupKey,
 
 
 def _sorted_groups(
-    usage: Mapping[GroupKey, UsageSums], verdicts: Mapping[GroupKey, FeedbackSums], order: MetricsOrder
+    usage: Mapping[GroupKey, UsageSums], feedback: Mapping[GroupKey, FeedbackSums], order: MetricsOrder
 ) -> list[GroupKey]:
     sign = -1 if order.descending else 1
 
@@ -177,7 +177,7 @@ def _sorted_groups(
         if order.by in _USAGE_METRICS:
             figure: float | None = _USAGE_METRICS[order.by](usage[cell])
         else:
-            figure = _FEEDBACK_METRICS[order.by](verdicts.get(cell, FeedbackSums()))
+            figure = _FEEDBACK_METRICS[order.by](feedback.get(cell, FeedbackSums()))
         return cell.starts_at_us or 0, figure is None, sign * (figure or 0), str(cell.value), str(cell.second)
 
     return sorted(usage, key=place)

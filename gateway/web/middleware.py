@@ -64,7 +64,7 @@ def principal_of_feedback_token(headers: Mapping[str, str], tokens: FeedbackToke
 def require_role(principal: Principal, role: Role | None) -> Principal:
     if principal.scope is not None:
         raise errors.Forbidden(
-            "a feedback token gives feedback on its own request, and may do nothing else.",
+            "a feedback token allows feedback on its own request only.",
             hint=f"This takes a key with the role {role}." if role else "This takes a key.",
         )
     if role is not None and not principal.has_role(role):
@@ -85,20 +85,20 @@ def _refuse_foreign_origins(headers: Mapping[str, str], hosts: AllowedHosts) -> 
     host, origin = headers.get("Host"), headers.get("Origin")
     if host is not None and not hosts.allows_host(host):
         raise errors.Forbidden(
-            f"without keys the gateway is not served as {host[:100]!r}, but as localhost and by its address only.",
+            f"without keys the gateway answers only as localhost or by its address, not as {host[:100]!r}.",
             field="Host",
             hint="Make a key, or add the name to server.allowed_hosts.",
         )
     if origin is not None and not hosts.allows_origin(origin):
         raise errors.Forbidden(
-            f"without keys the gateway is not there for pages of {origin[:100]!r}.",
+            f"without keys the gateway refuses pages of {origin[:100]!r}.",
             field="Origin",
             hint="Make a key, or add the name of their host to server.allowed_hosts.",
         )
     # Browsers send no Origin with images, links and frames, only this.
     if origin is None and headers.get("Sec-Fetch-Site") == "cross-site":
         raise errors.Forbidden(
-            "without keys the gateway is not there for images, links and frames of other sites.",
+            "without keys the gateway refuses images, links and frames of other sites.",
             field="Sec-Fetch-Site",
             hint="Make a key, or use fetch() in a page whose host is in server.allowed_hosts.",
         )
