@@ -180,7 +180,7 @@ async def test_a_token_opens_nothing_else(served: Served) -> None:
     for method, path in closed(served):
         reply = await served.client.request(method, path, headers=headers, content=b"{}")
         assert reply.status_code == 403, f"{method} {path}"
-        assert "may do nothing else" in reply.text
+        assert "allows feedback on its own request only" in reply.text
 
 
 async def test_an_array_of_a_token_is_all_its_own_or_refused(served: Served) -> None:
