@@ -1,4 +1,4 @@
-"""Feedback on requests, including that on their trace and session."""
+"""Feedback: page through it, and find that on requests, their traces and their sessions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,59 @@ from gateway.errors import TooLarge
 from gateway.models.feedback import Feedback, Target
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import RequestRecord
+from gateway.query.filters import FEEDBACK_FILTERS, find_unknown_keys
 from gateway.store.base import FeedbackQueries
 
+NEWEST_FEEDBACK_FIRST = Sort("created_at_us", descending=True, then=Sort("feedback_id", descending=False))
 OLDEST_FEEDBACK_FIRST = Sort("created_at_us", descending=False)
 
 # Most entries read at a time; with more the call is refused, since a part would give wrong sums.
 MAX_FEEDBACK = 10_000
 
+# Time and id of the last entry of the page before.
+FeedbackCursor = tuple[int, str]
+
 _Group = tuple[str | None, Target, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackSlice:
+    """A page of entries, newest first; `next_cursor` is None on the last page."""
+
+    entries: list[Feedback]
+    next_cursor: FeedbackCursor | None
+    unknown_keys: tuple[str, ...] = ()
+
+
+class FeedbackReader:
+    def __init__(self, store: FeedbackQueries) -> None:
+        self._store = store
+
+    async def find(
+        self, where: Filter, limit: int, after: FeedbackCursor | None, tenant: str | None
+    ) -> FeedbackSlice:
+        """Return entries, newest first. Entries added meanwhile shift no page."""
+
+        async def exists(condition: Filter) -> bool:
+            return bool(await self._store.find_feedback(condition, NEWEST_FEEDBACK_FIRST, Page(1), tenant))
+
+        following = AllOf((where, _after_cursor(after)))
+        found = await self._store.find_feedback(following, NEWEST_FEEDBACK_FIRST, Page(limit + 1), tenant)
+        if not found and after is None:
+            return FeedbackSlice([], None, await find_unknown_keys(FEEDBACK_FILTERS, where, exists))
+        entries = found[:limit]
+        cursor = (entries[-1].created_at_us, entries[-1].feedback_id) if len(found) > limit else None
+        return FeedbackSlice(entries, cursor)
+
+
+def _after_cursor(after: FeedbackCursor | None) -> Filter:
+    if after is None:
+        return AllOf()
+    created_at_us, feedback_id = after
+    same_time = AllOf(
+        (Comparison("created_at_us", Op.EQ, created_at_us), Comparison("feedback_id", Op.GT, feedback_id))
+    )
+    return AnyOf((Comparison("created_at_us", Op.LT, created_at_us), same_time))
 
 
 @dataclass(frozen=True, slots=True)
