@@ -19,8 +19,7 @@ from gateway.models.feedback import Feedback
 from gateway.models.principal import Principal, Role
 from gateway.models.process_metrics import MetricFamilies, MetricFamily, sum_families
 from gateway.models.request import NANOUSD_PER_USD, Facts
-from gateway.store.base import Health
-from gateway.web.endpoint import Api, Endpoint
+from gateway.web.endpoint import Api, Endpoint, endpoints_of
 
 M = TypeVar("M", Counter, Histogram)
 
@@ -230,49 +229,54 @@ class Readiness(BaseModel):
     reason: str | None = None
 
 
-def operations_api(check: Callable[[], Awaitable[Health]], metrics: Metrics) -> Api:
-    """Return the face of /healthz, /readyz and /metrics.
+# Returns why the store takes no writes now; None if it takes them.
+ReadinessCheck = Callable[[], Awaitable[str | None]]
 
-    Args:
-        check: tells whether what is proxied and voted now can be stored.
-    """
 
-    async def healthz(request: web.Request, principal: Principal) -> web.Response:
-        return web.json_response({"status": "ok"})
-
-    async def readyz(request: web.Request, principal: Principal) -> web.Response:
-        health = await check()
-        if health.is_writable:
-            return web.json_response({"status": "ready", "reason": None})
-        return web.json_response({"status": "not ready", "reason": health.reason}, status=503)
-
-    async def show_metrics(request: web.Request, principal: Principal) -> web.Response:
-        if principal.tenant is not None:
-            raise Forbidden(
-                "the figures are those of all tenants.", hint="This takes a key without a tenant."
-            )
-        return web.Response(body=await metrics.to_text(), headers={"Content-Type": CONTENT_TYPE})
-
+def operations_api(check: ReadinessCheck, metrics: Metrics) -> Api:
+    """Return the API of `/healthz`, `/readyz` and `/metrics`."""
     return Api(
         name="operations",
         prefixes=("/healthz", "/readyz", "/metrics"),
         render_error=_render_error,
-        endpoints=(
-            Endpoint(
-                method="GET", path="/healthz", handler=healthz, role=None, reply=Liveness,
-                summary="Tell that the process is alive",
-            ),
-            Endpoint(
-                method="GET", path="/readyz", handler=readyz, role=None, reply=Readiness, failures=(503,),
-                summary="Tell whether the store takes writes",
-            ),
-            Endpoint(
-                method="GET", path="/metrics", handler=show_metrics, role=Role.READ,
-                summary="Figures in Prometheus's text format",
-                description="Of all tenants together, so that keys with a tenant are refused.",
-            ),
-        ),
-    )  # fmt: skip
+        endpoints=endpoints_of(_OperationsEndpoints(check, metrics)),
+    )
+
+
+class _OperationsEndpoints:
+    def __init__(self, check: ReadinessCheck, metrics: Metrics) -> None:
+        self._check = check
+        self._metrics = metrics
+
+    @Endpoint("GET", "/healthz", role=None, reply=Liveness, summary="Tell that the process is alive")
+    async def _healthz(self, request: web.Request, principal: Principal) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    @Endpoint(
+        "GET",
+        "/readyz",
+        role=None,
+        reply=Readiness,
+        failures=(503,),
+        summary="Tell whether the store takes writes",
+    )
+    async def _readyz(self, request: web.Request, principal: Principal) -> web.Response:
+        reason = await self._check()
+        if reason is None:
+            return web.json_response({"status": "ready", "reason": None})
+        return web.json_response({"status": "not ready", "reason": reason}, status=503)
+
+    @Endpoint(
+        "GET",
+        "/metrics",
+        role=Role.READ,
+        summary="Metrics in the text format of Prometheus",
+        description="Of all tenants together, so that keys with a tenant are refused.",
+    )
+    async def _show_metrics(self, request: web.Request, principal: Principal) -> web.Response:
+        if principal.tenant is not None:
+            raise Forbidden("metrics cover all tenants.", hint="Use a key without a tenant.")
+        return web.Response(body=await self._metrics.to_text(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _render_error(error: GatewayError) -> web.Response:

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from gateway.api.helicone import helicone_api
-from gateway.api.native import documentation_api
-from gateway.api.pharia import pharia_api
-from gateway.api.portkey import portkey_feedback_api
+from gateway.api.native.routes import documentation_api
+from gateway.api.pharia.feedback import pharia_api
+from gateway.api.portkey.feedback import portkey_feedback_api
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import RateLimiter
 from gateway.feedback import FeedbackService, signed_scale, thumb_scale
@@ -70,7 +70,9 @@ async def served(store: Store) -> AsyncIterator[Served]:
         portkey_feedback_api(
             core, lambda caller: thumb_scale if caller.name == "app" else signed_scale, 16 * MIB
         ),
-        helicone_api(UpsertRule(store, 3600, check_rate), store, RatedRequestReader(store), 16 * MIB),
+        helicone_api(
+            UpsertRule(store, 3600, check_rate), store.set_property, RatedRequestReader(store), 16 * MIB
+        ),
         pharia_api(core, 16 * MIB),
     ]
     apis.append(documentation_api(apis, "1.2.3"))

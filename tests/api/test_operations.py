@@ -14,7 +14,7 @@ from gateway.models.process_metrics import MetricFamilies, without_gauges
 from tests.conftest import StartGateway
 from tests.store.samples import FACTS, exchange, feedback
 
-DOCUMENTATION = Path(__file__).parents[3] / "docs" / "monitoring.md"
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "monitoring.md"
 
 CALL = {"provider": "openai", "endpoint": "chat.completions"}
 REQUESTS = {**CALL, "status": "200", "outcome": "complete"}

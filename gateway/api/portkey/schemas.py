@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Literal
@@ -57,16 +57,12 @@ def to_number(value: object, least: int, most: int) -> Decimal:
     raise ValueError(f"must be a number from {least:,} to {most:,}; got {abbreviate(value)}")
 
 
-def whole_number(least: int, most: int) -> Callable[[object], int]:
-    """Return what reads a whole number within bounds."""
-
-    def read(value: object) -> int:
-        number = to_number(value, least, most)
-        if number != number.to_integral_value():
-            raise ValueError(f"must be a whole number; got {abbreviate(value)}")
-        return int(number)
-
-    return read
+def to_whole_number(value: object, least: int, most: int) -> int:
+    """Return a whole number within bounds. Raises ValueError for any other value."""
+    number = to_number(value, least, most)
+    if number != number.to_integral_value():
+        raise ValueError(f"must be a whole number; got {abbreviate(value)}")
+    return int(number)
 
 
 def to_json_number(number: Decimal) -> int | float:

@@ -30,7 +30,7 @@ KEYS = {
 
 @pytest.fixture
 async def served(store: Store) -> AsyncIterator[Served]:
-    api = helicone_api(UpsertRule(store, 3600), store, RatedRequestReader(store), 16 * MIB)
+    api = helicone_api(UpsertRule(store, 3600), store.set_property, RatedRequestReader(store), 16 * MIB)
     headers = {"x-api-key": "all"}
     async with (
         serving(api, principals=KEYS, store=store) as url,
