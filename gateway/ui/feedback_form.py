@@ -95,7 +95,7 @@ ERROR_HEADINGS = {
     408: "That took too long",
     413: "That was too long",
     429: "That was a little fast",
-    503: "Your feedback could not be saved",
+    503: "Your vote could not be kept",
 }
 OTHER_ERROR_HEADING = "Something went wrong"
 

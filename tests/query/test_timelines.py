@@ -24,7 +24,7 @@ def of_length(length_us: int) -> MetricsQuery:
 
 
 @pytest.mark.parametrize(
-    ("length_us", "piece"),
+    ("length_us", "bucket"),
     [
         (0, MINUTE_US),
         (HOUR_US, MINUTE_US),

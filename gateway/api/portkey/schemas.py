@@ -80,7 +80,8 @@ def to_time_us(value: object, *, is_end: bool = False) -> int:
         time_us = parse_time_us(value if isinstance(value, str) else "", is_end=is_end, is_iso=True)
     except ValueError:
         raise ValueError(
-            f"must be a time such as 2026-01-31T09:30:00Z, a date or an age such as 7d; got {abbreviate(value)}"
+            "must be a time such as 2026-01-31T09:30:00Z (in URLs, + is sent as %2B), a date or an age such as 7d; "
+            f"got {abbreviate(value)}"
         ) from None
     is_day = is_end and isinstance(value, str) and is_whole_day(value)
     return time_us - 1 if is_day else time_us

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any, Literal
@@ -158,16 +158,19 @@ async def _cache_over_time(metrics: MetricsReader, metrics_query: MetricsQuery) 
 async def _cache_hit_rate_graph(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
     usage = await _cache_over_time(metrics, metrics_query)
     points = time_points(usage, _hit_fields)
-    savings = [
-        accumulate(usage_cents(_usage_of(bucket.figures, status)) for bucket in usage.buckets)
-        for status in CACHE_HITS
-    ]
-    for point, simple, semantic in zip(points, *savings, strict=True):
+    for point, simple, semantic in zip(
+        points, _accumulate(usage, SIMPLE_HIT), _accumulate(usage, SEMANTIC_HIT), strict=True
+    ):
         point |= with_exact(
-            cumulative_simple_cache_savings=simple, cumulative_semantic_cache_savings=semantic
+            cumulative_simple_cache_savings=usage_cents(simple),
+            cumulative_semantic_cache_savings=usage_cents(semantic),
         )
     total = _usage_of(usage.overall, *CACHE_HITS).requests
     return {"summary": {"total": total, **_hit_rate(usage.overall)}, "data_points": points}
+
+
+def _accumulate(usage: Timeline[UsageByStatus], status: str) -> Iterator[UsageSums]:
+    return accumulate(_usage_of(bucket.figures, status) for bucket in usage.buckets)
 
 
 async def _cache_summary(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:

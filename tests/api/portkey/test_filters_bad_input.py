@@ -15,7 +15,7 @@ NAMES = "must be a string of up to 1,000 names separated by commas; got"
 BAD: dict[str, list[tuple[object, str]]] = {
     **{
         name: [
-            (5, "must be a time such as 2026-01-31T09:30:00Z, a date or an age such as 7d; got 5."),
+            (5, "(in URLs, + is sent as %2B), a date or an age such as 7d; got 5."),
             ("tuesday", "must be a time"),
             ("2025-13-01T00:00:00Z", "must be a time"),
         ]
