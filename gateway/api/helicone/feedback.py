@@ -15,13 +15,12 @@ from gateway.api.helicone.schemas import (
     done_response,
     read_author,
     read_request_id,
-    validate_body_model,
 )
 from gateway.errors import NotFound
 from gateway.feedback.rules import UpsertFeedback, UpsertRule, thumb_feedback
 from gateway.models.feedback import Kind, Source
 from gateway.models.principal import Principal, Role
-from gateway.web.bodies import read_json
+from gateway.web.bodies import read_json, validate_body
 from gateway.web.endpoint import Endpoint
 
 # How this API is called in stored rows.
@@ -54,7 +53,7 @@ class FeedbackEndpoints:
     async def _rate(self, request: web.Request, principal: Principal) -> web.Response:
         author = read_author(request.headers.get("Helicone-User-Id"))
         body = await read_json(request, self._max_body_bytes)
-        rating = validate_body_model(FeedbackBody, body).rating
+        rating = validate_body(FeedbackBody, body).rating
         raw = orjson.dumps(body).decode()
         item = thumb_feedback(read_request_id(request), is_up=rating, author=author, raw=raw)
         return done_response(await self._upserts.upsert([item], principal, dialect=DIALECT))
@@ -71,7 +70,7 @@ class FeedbackEndpoints:
         accepts_feedback_token=True,
     )
     async def _score(self, request: web.Request, principal: Principal) -> web.Response:
-        given = validate_body_model(ScoreBody, await read_json(request, self._max_body_bytes))
+        given = validate_body(ScoreBody, await read_json(request, self._max_body_bytes))
         upserts = [
             score_feedback(read_request_id(request), name, value) for name, value in given.scores.items()
         ]
@@ -88,7 +87,7 @@ class FeedbackEndpoints:
         failures=(400, 404, 409, 413, 503),
     )
     async def _set_one_property(self, request: web.Request, principal: Principal) -> web.Response:
-        given = validate_body_model(PropertyBody, await read_json(request, self._max_body_bytes))
+        given = validate_body(PropertyBody, await read_json(request, self._max_body_bytes))
         if not await self._set_property(read_request_id(request), given.key, given.value, principal.tenant):
             raise NotFound("Request not found")
         return done_response()

@@ -37,8 +37,8 @@ from gateway.web.imported import (
 )
 from gateway.wire.endpoints import endpoint_of_logged_answer
 
+# Some of Helicone's tables store this where there is no id.
 NIL_UUID = str(UUID(int=0))
-"""How some of its tables spell that there is no id."""
 
 
 def _read_score(value: object) -> bool | float:
@@ -55,12 +55,12 @@ def _read_score(value: object) -> bool | float:
     return found > 0 if is_truth else found
 
 
+# A number, or an object with `value` and `valueType`.
 Score = Annotated[bool | float, BeforeValidator(_read_score)]
-"""A number, or an object that holds one as its `value` and tells its `valueType`."""
 
 
 class ImportedHeliconeRow(ImportedRow):
-    """A logged request. Which fields there are depends on the query."""
+    """A row of an export; which fields it has depends on the query that made it."""
 
     request_id: Id | None = None
     request_created_at: TimeUs
@@ -97,14 +97,14 @@ class ImportedHeliconeRow(ImportedRow):
 
 DOLLAR = Decimal(1)
 
+# Stands for a body that Helicone stores elsewhere, or not at all.
 _BODY_PLACEHOLDER = b'{"helicone_message"'
-"""What is in the place of a body that is kept elsewhere, or not at all, begins with this."""
-
+# The score that is the rating.
 _RATING_SCORE = "helicone-score-feedback"
-"""The score that is the rating."""
+# Ends the names of boolean scores.
 _BOOLEAN_SUFFIX = "-hcone-bool"
-"""What the names of scores end with that are true or false."""
 
+# How requests ended, by Helicone's values for a missing status.
 _FAILURE_OUTCOMES: Mapping[int, tuple[Outcome, str]] = MappingProxyType(
     {
         0: (Outcome.UPSTREAM_ERROR, "no answer was logged"),
@@ -114,22 +114,21 @@ _FAILURE_OUTCOMES: Mapping[int, tuple[Outcome, str]] = MappingProxyType(
         -4: (Outcome.GATEWAY_ERROR, "it was refused as a threat"),
     }
 )
-"""How requests ended whose status is none."""
 
 
 def is_helicone_row(row: Mapping[str, object]) -> bool:
-    """Tell whether a row looks like one of Helicone's."""
+    """Tell whether a row looks like one of Helicone's exports."""
     return "request_created_at" in row
 
 
 def to_imported_request(row: Mapping[str, object], importer: Principal) -> ImportedRequest:
-    """Return what a row tells: the exchange, what is stated of it, and the rating and scores that stand.
+    """Return a row as an imported request with its rating and scores.
 
     Args:
-        importer: whose rows they become, and the key name that they get.
+        importer: whose tenant and key name the request gets.
 
     Raises:
-        BadInput: a field holds what it may not; names it.
+        BadInput: a field has a bad value; names it.
     """
     given = read_row(ImportedHeliconeRow, row)
     exchange = _to_exchange(given, given.request_id or row_id(row), importer)
@@ -194,16 +193,16 @@ def _failure_outcome(status: int) -> tuple[Outcome, str]:
 
 
 def _ended_at_us(given: ImportedHeliconeRow) -> int:
-    """The start and the latency; the time of the response only tells what is below a millisecond."""
     started_us, response_us = given.request_created_at, given.response_created_at
     if given.delay_ms is None:
         return max(started_us, response_us or started_us)
     ended_us = started_us + round(given.delay_ms * 1000)
+    # The latency is in whole milliseconds; the time of the response may be more exact.
     return response_us if response_us is not None and 0 <= response_us - ended_us < 1000 else ended_us
 
 
 def _first_byte_at_us(given: ImportedHeliconeRow) -> int | None:
-    # 0 is what is written where it was not measured.
+    # Helicone writes 0 where it was not measured.
     wait_ms = given.time_to_first_token
     return given.request_created_at + round(wait_ms * 1000) if wait_ms else None
 
@@ -215,7 +214,7 @@ def _cache_status(given: ImportedHeliconeRow) -> str | None:
 
 
 def _facts(given: ImportedHeliconeRow, row: Mapping[str, object]) -> Facts:
-    # Where there is no model of the response, that of the request is the one that answered.
+    # Rows without a model of the response have the one that answered as that of the request.
     has_both = "response_model" in row
     answered = given.response_model if has_both else given.request_model or given.model
     return Facts(
@@ -237,12 +236,13 @@ def _cost(given: ImportedHeliconeRow) -> Cost | None:
     amount = given.cost if given.costUSD is None else given.costUSD
     has_tokens = bool(given.prompt_tokens or given.completion_tokens)
     if amount is None or (amount == 0 and has_tokens and given.cache_reference_id == NIL_UUID):
-        return None  # 0 is what is written of a model that has no price
+        # Helicone writes 0 for a model without a price.
+        return None
     return Cost(to_nanousd(amount, dollars=DOLLAR), DIALECT)
 
 
 def _response_id(given: ImportedHeliconeRow) -> str | None:
-    """The id in the body is the one that clients hold; the other may be Helicone's own."""
+    # Clients know the id in the body; the one in the row may be Helicone's own.
     body = given.response_body
     return None if isinstance(body, dict) and isinstance(body.get("id"), str) else given.response_id
 

@@ -18,13 +18,12 @@ from gateway.api.helicone.schemas import (
     row_response,
     rows_response,
     to_row,
-    validate_body_model,
 )
 from gateway.errors import BadInput
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
 from gateway.query.requests import RatedRequestReader
-from gateway.web.bodies import abbreviate, read_query_body
+from gateway.web.bodies import abbreviate, read_query_body, validate_body
 from gateway.web.endpoint import Endpoint
 from gateway.web.query_params import Boolean, QueryParams
 
@@ -140,7 +139,7 @@ class RequestEndpoints:
     @_query_endpoint("/v1/request/query")
     @_query_endpoint("/v1/request/query-clickhouse")
     async def _query(self, request: web.Request, principal: Principal) -> web.Response:
-        query_body = validate_body_model(QueryBody, await read_query_body(request, self._max_body_bytes))
+        query_body = validate_body(QueryBody, await read_query_body(request, self._max_body_bytes))
         page = Page(10 if query_body.limit is None else query_body.limit, query_body.offset or 0)
         found = await self._requests.find(
             _query_filter(query_body), to_sort(query_body.sort), page, principal.tenant

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from gateway.api.portkey import log_object
 from gateway.api.portkey.filters import ExportFilters, PageNumber
-from gateway.api.portkey.log_object import CURRENCY, MODE, UrlResolver
+from gateway.api.portkey.log_object import UrlResolver
 from gateway.api.portkey.schemas import iso_time, json_response, to_whole_number
 from gateway.datasets.files import ExportLinks
 from gateway.datasets.formats import Column, Exporter, JsonLines, Selection
@@ -42,36 +42,25 @@ def _select(filters: Mapping[str, object]) -> Selection:
     return Selection(given.where(), given.page())
 
 
+COLUMNS = (
+    "id", "trace_id", "created_at", "request", "response", "is_success", "ai_org", "ai_model", "req_units",
+    "res_units", "total_units", "request_url", "cost", "cost_currency", "response_time", "response_status_code",
+    "mode", "config", "prompt_slug", "metadata",
+)  # fmt: skip
+
+
 def _export_columns(url_of: UrlResolver) -> Mapping[str, Column]:
-    return MappingProxyType(
-        {
-            "id": Column(lambda logged: logged.record.request_id),
-            "trace_id": Column(lambda logged: logged.record.trace_id),
-            "created_at": Column(lambda logged: iso_time(logged.record.started_at_us)),
-            "request": Column(lambda logged: _embed_body(log_object.request_body(logged)), needs_bodies=True),
-            "response": Column(
-                lambda logged: _embed_body(log_object.response_body(logged)), needs_bodies=True
-            ),
-            "is_success": Column(lambda logged: log_object.is_success(logged.record)),
-            "ai_org": Column(lambda logged: logged.record.provider),
-            "ai_model": Column(lambda logged: logged.record.any_model),
-            "req_units": Column(lambda logged: logged.record.prompt_tokens),
-            "res_units": Column(lambda logged: logged.record.completion_tokens),
-            "total_units": Column(lambda logged: logged.record.total_tokens),
-            "request_url": Column(lambda logged: log_object.request_url(logged.record, url_of)),
-            "cost": Column(lambda logged: log_object.cost_cents(logged.record)),
-            "cost_currency": Column(lambda logged: CURRENCY),
-            "response_time": Column(lambda logged: log_object.response_ms(logged.record)),
-            "response_status_code": Column(lambda logged: logged.record.status),
-            "mode": Column(lambda logged: MODE),
-            "config": Column(lambda logged: None),
-            "prompt_slug": Column(lambda logged: logged.record.prompt),
-            "metadata": Column(lambda logged: dict(logged.record.metadata)),
-        }
-    )
+    def of_record(name: str) -> Column:
+        read = log_object.RECORD_FIELDS[name]
+        return Column(lambda logged: read(logged.record, url_of))
 
-
-COLUMNS = tuple(_export_columns(lambda provider, path: None))
+    others = {
+        "request": Column(lambda logged: _embed_body(log_object.request_body(logged)), needs_bodies=True),
+        "response": Column(lambda logged: _embed_body(log_object.response_body(logged)), needs_bodies=True),
+        "config": Column(lambda logged: None),
+        "metadata": Column(lambda logged: dict(logged.record.metadata)),
+    }
+    return MappingProxyType({name: others.get(name) or of_record(name) for name in COLUMNS})
 
 
 def _embed_body(body: bytes | None) -> orjson.Fragment | None:

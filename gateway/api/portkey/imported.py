@@ -13,7 +13,7 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from gateway.api.portkey.feedback import DIALECT
 from gateway.api.portkey.schemas import to_new_feedback
 from gateway.errors import BadInput
-from gateway.feedback import NewFeedback, Scale
+from gateway.feedback.payloads import NewFeedback, Scale
 from gateway.feedback.service import imported_feedback
 from gateway.models.exchange import Exchange, Identity, Outcome, PayloadPolicy, RawHeaders
 from gateway.models.feedback import Feedback
@@ -52,7 +52,7 @@ def _read_metadata(value: object) -> dict[str, object]:
 
 
 def metadata_of_lists(keys: list[object], values: list[object]) -> dict[str, object]:
-    """Return the metadata that is written as a list of keys and one of values."""
+    """Return metadata that is written as a list of keys and a list of values."""
     return {str(key): value for key, value in zip(keys, values, strict=False)}
 
 
@@ -60,7 +60,7 @@ Metadata = Annotated[dict[str, object], BeforeValidator(_read_metadata)]
 
 
 class ImportedPortkeyRow(ImportedRow):
-    """A logged request. Whoever asks for an export chooses the fields; only the time is needed."""
+    """A line of an export; which fields it has depends on the export job."""
 
     id: Id | None = None
     trace_id: Id | None = None
@@ -88,16 +88,15 @@ class ImportedPortkeyRow(ImportedRow):
     feedback: object = None
 
 
+# A field that holds a whole message has at least one of these beside the body.
 _MESSAGE_KEYS = {"headers", "url", "status", "portkeyHeaders"}
-"""What is beside the body of a whole message, of which at least one is there."""
-
+# Logged bodies are decoded already, so this header would be wrong.
 _CONTENT_ENCODING = "content-encoding"
-"""The header that speaks of bytes which the body in a log no longer is."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedMessage:
-    """One direction of a logged request."""
+    """The request or the response of a line."""
 
     body: object
     headers: RawHeaders = ()
@@ -106,11 +105,7 @@ class ImportedMessage:
 
 
 def read_message(value: object) -> ImportedMessage:
-    """Return what the field of a log holds.
-
-    Raises:
-        BadInput: a header is nested too deeply to be written.
-    """
+    """Return the message in a field. Raises BadInput for a header that is nested too deeply."""
     if not isinstance(value, dict) or "body" not in value or _MESSAGE_KEYS.isdisjoint(value):
         return ImportedMessage(value)
     status, url = value.get("status"), value.get("url")
@@ -123,7 +118,7 @@ def read_message(value: object) -> ImportedMessage:
 
 
 def read_headers(fields: object) -> RawHeaders:
-    """Return the header fields in an object; none if it is no object. Values that are no text become JSON."""
+    """Return the header fields in an object, values that are not text as JSON."""
     if not isinstance(fields, dict):
         return ()
     return tuple(
@@ -134,7 +129,7 @@ def read_headers(fields: object) -> RawHeaders:
 
 
 class FeedbackTime(ImportedRow):
-    """When an entry was given, if that is known."""
+    """The time of a feedback entry."""
 
     created_at: TimeUs | None = None
 
@@ -142,12 +137,10 @@ class FeedbackTime(ImportedRow):
 def read_imported_feedback(
     feedback: object, exchange: Exchange, importer: Principal, scale: Scale
 ) -> tuple[Feedback, ...]:
-    """Return the entries in the `feedback` of a row: one, or a list; about its trace if they name no other.
-
-    One without an id gets the same one each time.
+    """Return the entries in the `feedback` of a line: one or a list, on its trace unless they name another.
 
     Raises:
-        BadInput: an entry is not what could have been given; names the field.
+        BadInput: an entry is not valid feedback; names the field.
     """
     listed = feedback if isinstance(feedback, list) else [] if feedback is None else [feedback]
     entries = [_with_trace_id(entry, exchange.identity.trace_id, place) for place, entry in enumerate(listed)]
@@ -176,6 +169,7 @@ def _with_trace_id(entry: object, trace_id: str, place: int) -> dict[str, object
 def _with_feedback_id(item: NewFeedback, place: int, exchange: Exchange) -> NewFeedback:
     if item.feedback_id is not None:
         return item
+    # The same line imported again must make no second entry.
     content = [exchange.tenant, exchange.identity.request_id, place, item.raw]
     return replace(item, feedback_id=content_id(encode_json(content, "feedback")))
 
@@ -190,19 +184,18 @@ _CACHE_HITS = ("hit", "semantic hit")
 
 
 def is_portkey_row(row: Mapping[str, object]) -> bool:
-    """Tell whether a row looks like one of Portkey's."""
+    """Tell whether a line looks like one of Portkey's exports."""
     return "created_at" in row
 
 
 def to_imported_request(row: Mapping[str, object], importer: Principal, scale: Scale) -> ImportedRequest:
-    """Return what a line tells: the exchange, what is stated of it, and the feedback if there is any.
+    """Return a line as an imported request with its feedback.
 
     Args:
-        importer: whose rows they become, and the key name that they get.
-        scale: how feedback becomes scores.
+        importer: whose tenant and key name the request gets.
 
     Raises:
-        BadInput: a field holds what it may not; names it.
+        BadInput: a field has a bad value; names it.
     """
     given = read_row(ImportedPortkeyRow, row)
     exchange = _to_exchange(given, given.id or row_id(row), importer)
@@ -274,5 +267,6 @@ def _cost(given: ImportedPortkeyRow) -> Cost | None:
     has_tokens = bool(given.req_units or given.res_units)
     is_hit = given.cache_status is not None and given.cache_status.lower() in _CACHE_HITS
     if given.cost is None or (given.cost == 0 and has_tokens and not is_hit):
-        return None  # 0 is what is written of a model that has no price
+        # Portkey writes 0 for a model without a price.
+        return None
     return Cost(to_nanousd(given.cost, dollars=CENT), DIALECT)

@@ -60,8 +60,8 @@ BAD_PROPERTIES = {
 BAD_FILTERS: dict[str, object] = {
     "filter: must be an object; got 5.": 5,
     'filter: must be an object; got "everything".': "everything",
-    "filter.nonsense: is not a table": {"nonsense": {}},
-    "filter.request.nonsense: is not a column": {"request": {"nonsense": {"equals": 1}}},
+    "filter.nonsense: is not a known table": {"nonsense": {}},
+    "filter.request.nonsense: is not a known column": {"request": {"nonsense": {"equals": 1}}},
     "filter.request: must be an object": {"request": 5},
     "filter.request.id: must be an object": {"request": {"id": "x"}},
     "filter.request.id.gte: is not an operator": {"request": {"id": {"gte": "x"}}},
@@ -78,21 +78,23 @@ BAD_FILTERS: dict[str, object] = {
     },
     "filter.request.prompt.gte: is not an operator": {"request": {"prompt": {"gte": "x"}}},
     f"filter.{R}.request_body.equals: must be a string": {R: {"request_body": {"equals": 5}}},
-    f"filter.{R}.country_code.equals: cannot be searched by: where callers": {
+    f"filter.{R}.country_code.equals: cannot be filtered by: the country": {
         R: {"country_code": {"equals": "DE"}}
     },
-    f"filter.{R}.target_url.like: cannot be searched by: of a target": {R: {"target_url": {"like": "x"}}},
-    f"filter.{R}.cache_enabled.equals: cannot be searched by": {R: {"cache_enabled": {"equals": True}}},
-    "filter.values.name.equals: cannot be searched by: inputs": {"values": {"name": {"equals": "x"}}},
+    f"filter.{R}.target_url.like: cannot be filtered by: only the provider": {
+        R: {"target_url": {"like": "x"}}
+    },
+    f"filter.{R}.cache_enabled.equals: cannot be filtered by": {R: {"cache_enabled": {"equals": True}}},
+    "filter.values.name.equals: cannot be filtered by: inputs": {"values": {"name": {"equals": "x"}}},
     "filter.properties.plan: must be an object": {"properties": {"plan": "pro"}},
     "filter.properties.plan.gt: is not an operator": {"properties": {"plan": {"gt": "x"}}},
     f"filter.{R}.scores: must be an object": {R: {"scores": 5}},
     f"filter.{R}.scores.a.contains: is not an operator": {R: {"scores": {"a": {"contains": "x"}}}},
     f"filter.{R}.property_key.like: is not an operator": {R: {"property_key": {"like": "x"}}},
-    f"filter.{R}.provider.like: may have 100": {R: {"provider": {"like": "%" * 101}}},
+    f"filter.{R}.provider.like: must be at most 100": {R: {"provider": {"like": "%" * 101}}},
     "filter: must hold left, operator and right": {"left": "all", "operator": "and"},
     "filter.operator: must be": {"left": "all", "operator": "xor", "right": "all"},
-    "filter.right.nope: is not a table": {"left": "all", "operator": "or", "right": {"nope": {}}},
+    "filter.right.nope: is not a known table": {"left": "all", "operator": "or", "right": {"nope": {}}},
     "a pattern may have": {"request": {"path": {"contains": "x" * 2000}}},
     "64 bits": {R: {"cost": {"gt": 1e300}}},
 }
