@@ -7,15 +7,7 @@ from collections.abc import Awaitable, Callable
 import orjson
 from aiohttp import web
 
-from gateway.api.helicone.schemas import (
-    DoneReply,
-    FeedbackBody,
-    PropertyBody,
-    ScoreBody,
-    done_response,
-    read_author,
-    read_request_id,
-)
+from gateway.api.helicone import schemas
 from gateway.errors import NotFound
 from gateway.feedback.rules import UpsertFeedback, UpsertRule, thumb_feedback
 from gateway.models.feedback import Kind, Source
@@ -45,18 +37,18 @@ class FeedbackEndpoints:
         summary="Rate a request",
         description="The last rating by the user in `Helicone-User-Id`, or without a user, is the one that "
         "counts. A rating may come before its request is logged.",
-        body=FeedbackBody,
-        reply=DoneReply,
+        body=schemas.FeedbackBody,
+        reply=schemas.DoneReply,
         failures=(400, 404, 409, 413, 429, 503),
         accepts_feedback_token=True,
     )
     async def _rate(self, request: web.Request, principal: Principal) -> web.Response:
-        author = read_author(request.headers.get("Helicone-User-Id"))
+        author = schemas.read_author(request.headers.get("Helicone-User-Id"))
         body = await read_json(request, self._max_body_bytes)
-        rating = validate_body(FeedbackBody, body).rating
+        rating = validate_body(schemas.FeedbackBody, body).rating
         raw = orjson.dumps(body).decode()
-        item = thumb_feedback(read_request_id(request), is_up=rating, author=author, raw=raw)
-        return done_response(await self._upserts.upsert([item], principal, dialect=DIALECT))
+        item = thumb_feedback(schemas.read_request_id(request), is_up=rating, author=author, raw=raw)
+        return schemas.done_response(await self._upserts.upsert([item], principal, dialect=DIALECT))
 
     @Endpoint(
         "POST",
@@ -64,17 +56,18 @@ class FeedbackEndpoints:
         role=Role.FEEDBACK,
         summary="Score a request",
         description="All scores are stored or none. The last one of each name counts.",
-        body=ScoreBody,
-        reply=DoneReply,
+        body=schemas.ScoreBody,
+        reply=schemas.DoneReply,
         failures=(400, 404, 409, 413, 429, 503),
         accepts_feedback_token=True,
     )
     async def _score(self, request: web.Request, principal: Principal) -> web.Response:
-        given = validate_body(ScoreBody, await read_json(request, self._max_body_bytes))
+        given = validate_body(schemas.ScoreBody, await read_json(request, self._max_body_bytes))
         upserts = [
-            score_feedback(read_request_id(request), name, value) for name, value in given.scores.items()
+            score_feedback(schemas.read_request_id(request), name, value)
+            for name, value in given.scores.items()
         ]
-        return done_response(await self._upserts.upsert(upserts, principal, dialect=DIALECT))
+        return schemas.done_response(await self._upserts.upsert(upserts, principal, dialect=DIALECT))
 
     @Endpoint(
         "PUT",
@@ -82,15 +75,17 @@ class FeedbackEndpoints:
         role=Role.FEEDBACK,
         summary="Set a property of a request",
         description="`_user`, `_organisation`, `_prompt`, `_environment` and `_session` set those columns.",
-        body=PropertyBody,
-        reply=DoneReply,
+        body=schemas.PropertyBody,
+        reply=schemas.DoneReply,
         failures=(400, 404, 409, 413, 503),
     )
     async def _set_one_property(self, request: web.Request, principal: Principal) -> web.Response:
-        given = validate_body(PropertyBody, await read_json(request, self._max_body_bytes))
-        if not await self._set_property(read_request_id(request), given.key, given.value, principal.tenant):
+        given = validate_body(schemas.PropertyBody, await read_json(request, self._max_body_bytes))
+        if not await self._set_property(
+            schemas.read_request_id(request), given.key, given.value, principal.tenant
+        ):
             raise NotFound("Request not found")
-        return done_response()
+        return schemas.done_response()
 
 
 def score_feedback(request_id: str, name: str, value: bool | float) -> UpsertFeedback:

@@ -19,22 +19,8 @@ from gateway.models.feedback import Feedback
 from gateway.models.ids import is_valid_id
 from gateway.models.principal import Principal
 from gateway.models.request import Cost, Facts, ImportedRequest, Usage
+from gateway.web import imported
 from gateway.web.bodies import abbreviate
-from gateway.web.imported import (
-    Amount,
-    Count,
-    Id,
-    ImportedRow,
-    Millis,
-    Status,
-    TimeUs,
-    body_bytes,
-    encode_json,
-    path_of_url,
-    read_row,
-    row_id,
-    to_nanousd,
-)
 from gateway.wire.endpoints import endpoint_of_logged_answer
 
 # Some of Helicone's tables store this where there is no id.
@@ -59,11 +45,11 @@ def _read_score(value: object) -> bool | float:
 Score = Annotated[bool | float, BeforeValidator(_read_score)]
 
 
-class ImportedHeliconeRow(ImportedRow):
+class ImportedHeliconeRow(imported.ImportedRow):
     """A row of an export; which fields it has depends on the query that made it."""
 
-    request_id: Id | None = None
-    request_created_at: TimeUs
+    request_id: imported.Id | None = None
+    request_created_at: imported.TimeUs
     request_path: str | None = None
     target_url: str | None = None
     request_user_id: str | None = None
@@ -76,23 +62,23 @@ class ImportedHeliconeRow(ImportedRow):
     request_body: object = None
     provider: str = "unknown"
     response_id: str | None = None
-    response_created_at: TimeUs | None = None
-    response_status: Status = 0
+    response_created_at: imported.TimeUs | None = None
+    response_status: imported.Status = 0
     response_model: str | None = None
     response_body: object = None
-    delay_ms: Millis | None = None
-    time_to_first_token: Millis | None = None
-    prompt_tokens: Count | None = None
-    completion_tokens: Count | None = None
-    prompt_cache_read_tokens: Count | None = None
-    prompt_cache_write_tokens: Count | None = None
-    costUSD: Amount | None = None
-    cost: Amount | None = None
+    delay_ms: imported.Millis | None = None
+    time_to_first_token: imported.Millis | None = None
+    prompt_tokens: imported.Count | None = None
+    completion_tokens: imported.Count | None = None
+    prompt_cache_read_tokens: imported.Count | None = None
+    prompt_cache_write_tokens: imported.Count | None = None
+    costUSD: imported.Amount | None = None
+    cost: imported.Amount | None = None
     cache_reference_id: str = NIL_UUID
     cache_enabled: bool = False
     feedback_rating: bool | None = None
-    feedback_created_at: TimeUs | None = None
-    scores: dict[Id, Score] | None = None
+    feedback_created_at: imported.TimeUs | None = None
+    scores: dict[imported.Id, Score] | None = None
 
 
 DOLLAR = Decimal(1)
@@ -130,8 +116,8 @@ def to_imported_request(row: Mapping[str, object], importer: Principal) -> Impor
     Raises:
         BadInput: a field has a bad value; names it.
     """
-    given = read_row(ImportedHeliconeRow, row)
-    exchange = _to_exchange(given, given.request_id or row_id(row), importer)
+    given = imported.read_row(ImportedHeliconeRow, row)
+    exchange = _to_exchange(given, given.request_id or imported.row_id(row), importer)
     return ImportedRequest(
         exchange, _facts(given, row), tuple(_imported_feedback(given, row, exchange, importer))
     )
@@ -140,7 +126,7 @@ def to_imported_request(row: Mapping[str, object], importer: Principal) -> Impor
 def _to_exchange(given: ImportedHeliconeRow, request_id: str, importer: Principal) -> Exchange:
     properties = given.properties or given.request_properties or {}
     metadata = properties if given.model_override is None else {"_model": given.model_override, **properties}
-    path = path_of_url(given.request_path or given.target_url or "")
+    path = imported.path_of_url(given.request_path or given.target_url or "")
     request_body = _body(given.request_body, "request_body")
     response_body = _body(given.response_body, "response_body")
     is_answered = given.response_status > 0
@@ -184,7 +170,7 @@ def _session_field(name: str, metadata: Mapping[str, object]) -> str | None:
 
 
 def _body(value: object, field: str) -> bytes:
-    body = body_bytes(value, field)
+    body = imported.body_bytes(value, field)
     return b"" if body.startswith(_BODY_PLACEHOLDER) else body
 
 
@@ -238,7 +224,7 @@ def _cost(given: ImportedHeliconeRow) -> Cost | None:
     if amount is None or (amount == 0 and has_tokens and given.cache_reference_id == NIL_UUID):
         # Helicone writes 0 for a model without a price.
         return None
-    return Cost(to_nanousd(amount, dollars=DOLLAR), DIALECT)
+    return Cost(imported.to_nanousd(amount, dollars=DOLLAR), DIALECT)
 
 
 def _response_id(given: ImportedHeliconeRow) -> str | None:
@@ -256,7 +242,7 @@ def _imported_feedback(
     rating = given.feedback_rating if given.feedback_rating is not None else rated
     if rating is not None:
         kept = {name: value for name, value in row.items() if name.startswith("feedback_")}
-        raw = encode_json({"rating": rating > 0, **kept}, "feedback").decode()
+        raw = imported.encode_json({"rating": rating > 0, **kept}, "feedback").decode()
         rated_at_us = given.feedback_created_at or exchange.ended_at_us
         item = thumb_feedback(request_id, is_up=rating > 0, raw=raw)
         yield _imported_entry(item, exchange, importer, rated_at_us)

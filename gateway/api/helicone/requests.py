@@ -9,16 +9,8 @@ from types import MappingProxyType
 from aiohttp import web
 from pydantic import ConfigDict, Field
 
+from gateway.api.helicone import schemas
 from gateway.api.helicone.filters import NO_INPUTS, ONLY_CACHED, property_field_name, to_filter
-from gateway.api.helicone.schemas import (
-    QueryBody,
-    RowReply,
-    RowsReply,
-    read_request_id,
-    row_response,
-    rows_response,
-    to_row,
-)
 from gateway.errors import BadInput
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
@@ -125,8 +117,8 @@ def _query_endpoint(path: str) -> Endpoint:
         role=Role.READ,
         summary="Query requests",
         description="Both query paths do the same.",
-        body=QueryBody,
-        reply=RowsReply,
+        body=schemas.QueryBody,
+        reply=schemas.RowsReply,
         failures=(400, 413, 503, 504),
     )
 
@@ -139,14 +131,16 @@ class RequestEndpoints:
     @_query_endpoint("/v1/request/query")
     @_query_endpoint("/v1/request/query-clickhouse")
     async def _query(self, request: web.Request, principal: Principal) -> web.Response:
-        query_body = validate_body(QueryBody, await read_query_body(request, self._max_body_bytes))
+        query_body = validate_body(schemas.QueryBody, await read_query_body(request, self._max_body_bytes))
         page = Page(10 if query_body.limit is None else query_body.limit, query_body.offset or 0)
         found = await self._requests.find(
             _query_filter(query_body), to_sort(query_body.sort), page, principal.tenant
         )
         logged = await self._requests.read_payloads(found)
         # Long bodies take long to write, and other callers' streams run on this thread.
-        return await asyncio.to_thread(lambda: rows_response(list(map(to_row, found, logged))))
+        return await asyncio.to_thread(
+            lambda: schemas.rows_response(list(map(schemas.to_row, found, logged)))
+        )
 
     @Endpoint(
         "GET",
@@ -157,19 +151,19 @@ class RequestEndpoints:
         description="By our request id or the provider's id of its response. An id that several requests share "
         "is refused.",
         query=RequestParams,
-        reply=RowReply,
+        reply=schemas.RowReply,
         failures=(400, 404, 409, 413, 503, 504),
     )
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         params = RequestParams.parse(request.query.items())
-        found = await self._requests.find_one(read_request_id(request), principal.tenant)
+        found = await self._requests.find_one(schemas.read_request_id(request), principal.tenant)
         if not params.include_body:
-            return row_response(to_row(found))
+            return schemas.row_response(schemas.to_row(found))
         [logged] = await self._requests.read_payloads([found])
-        return await asyncio.to_thread(lambda: row_response(to_row(found, logged)))
+        return await asyncio.to_thread(lambda: schemas.row_response(schemas.to_row(found, logged)))
 
 
-def _query_filter(query_body: QueryBody) -> Filter:
+def _query_filter(query_body: schemas.QueryBody) -> Filter:
     parts = [to_filter(query_body.filter)]
     if query_body.isCached:
         parts.append(Comparison("is_cached", Op.EQ, True))

@@ -9,22 +9,8 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.api.native import http_responses as responses
 from gateway.api.native.filters import DEFAULT_LIMIT, MAX_LIMIT, FilterParams, Format, Limit, TimeCursor
-from gateway.api.native.http_responses import (
-    CSV_TYPE,
-    ErasedReply,
-    ErasureParams,
-    NextCursor,
-    Schema,
-    UnknownKeys,
-    csv_response,
-    erase_response,
-    json_response,
-    refuse_unknown_keys,
-    stream_csv,
-    target_without_person,
-    wants_csv,
-)
 from gateway.api.native.schemas import FeedbackRow, Time, format_time
 from gateway.errors import BadInput
 from gateway.feedback.identifiers import waiting_note
@@ -114,7 +100,7 @@ class FeedbackInput(BaseModel):
     )
 
 
-class GivenFeedback(Schema):
+class GivenFeedback(responses.Schema):
     """The result of one entry. Its ids are null while it waits for its request."""
 
     feedback_id: str
@@ -143,7 +129,7 @@ class GivenFeedback(Schema):
         )
 
 
-class GivenReply(Schema):
+class GivenReply(responses.Schema):
     data: list[GivenFeedback] = Field(description="One per entry, in the order in which they were sent.")
 
 
@@ -240,10 +226,10 @@ class FeedbackWithTexts(FeedbackRow):
         )
 
 
-class FeedbackListReply(Schema):
+class FeedbackListReply(responses.Schema):
     data: list[FeedbackWithTexts | FeedbackRow] = Field(description="Newest first.")
-    next_cursor: NextCursor
-    unknown_keys: UnknownKeys
+    next_cursor: responses.NextCursor
+    unknown_keys: responses.UnknownKeys
 
 
 class FeedbackVersion(FeedbackRow):
@@ -267,7 +253,7 @@ class FeedbackReply(FeedbackVersion):
         return cls(**dict(versions[-1]), versions=versions)
 
 
-class WithdrawnReply(Schema):
+class WithdrawnReply(responses.Schema):
     feedback_id: str
 
 
@@ -286,7 +272,7 @@ class FeedbackListParams(FilterParams):
     )
 
 
-class AuthorErasureParams(ErasureParams):
+class AuthorErasureParams(responses.ErasureParams):
     author: str = Field(description="The author whose feedback is erased.")
 
 
@@ -328,7 +314,7 @@ class FeedbackEndpoints:
         body = await read_json(request, self._max_body_bytes, fields.MAX_BULK)
         items = to_new_feedback(body, self._scale_of(principal))
         entries = await self._feedback.give(items, principal, dialect=DIALECT, idempotency_key=key)
-        response = json_response(GivenReply(data=[GivenFeedback.of(entry) for entry in entries]))
+        response = responses.json_response(GivenReply(data=[GivenFeedback.of(entry) for entry in entries]))
         response.headers.update(fields.joined_headers(entries))
         return response
 
@@ -342,20 +328,20 @@ class FeedbackEndpoints:
         "cursors returns each entry once, while new ones are added.",
         query=FeedbackListParams,
         reply=FeedbackListReply,
-        reply_types=(CSV_TYPE,),
+        reply_types=(responses.CSV_TYPE,),
         failures=(400, 503, 504),
     )
     async def _list(self, request: web.Request, principal: Principal) -> web.StreamResponse:
         params = FeedbackListParams.parse(request.query.items())
         schema = FeedbackWithTexts if params.texts else FeedbackRow
-        is_csv = wants_csv(request, params.format)
+        is_csv = responses.wants_csv(request, params.format)
         if is_csv and "limit" not in params.model_fields_set:
-            return await stream_csv(request, "feedback", schema, self._pages(params, principal))
+            return await responses.stream_csv(request, "feedback", schema, self._pages(params, principal))
         found = await self._page(params, principal)
         if is_csv:
-            refuse_unknown_keys(found.unknown_keys)
-            return csv_response(request, "feedback", schema, found.data, found.next_cursor)
-        return json_response(found)
+            responses.refuse_unknown_keys(found.unknown_keys)
+            return responses.csv_response(request, "feedback", schema, found.data, found.next_cursor)
+        return responses.json_response(found)
 
     async def _page(self, params: FeedbackListParams, principal: Principal) -> FeedbackListReply:
         async def exists(condition: Filter) -> bool:
@@ -386,7 +372,7 @@ class FeedbackEndpoints:
         following = params.model_copy(update={"limit": MAX_LIMIT})
         while True:
             found = await self._page(following, principal)
-            refuse_unknown_keys(found.unknown_keys)
+            responses.refuse_unknown_keys(found.unknown_keys)
             yield found.data
             if found.next_cursor is None:
                 return
@@ -406,7 +392,7 @@ class FeedbackEndpoints:
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         QueryParams.parse(request.query.items())
         history = await self._feedback.history(_feedback_id(request), principal)
-        return json_response(FeedbackReply.of_history(history))
+        return responses.json_response(FeedbackReply.of_history(history))
 
     @Endpoint(
         "DELETE",
@@ -419,7 +405,7 @@ class FeedbackEndpoints:
     )
     async def _withdraw(self, request: web.Request, principal: Principal) -> web.Response:
         entry = await self._feedback.withdraw(_feedback_id(request), principal, DIALECT)
-        return json_response(WithdrawnReply(feedback_id=entry.feedback_id))
+        return responses.json_response(WithdrawnReply(feedback_id=entry.feedback_id))
 
     @Endpoint(
         "DELETE",
@@ -429,14 +415,14 @@ class FeedbackEndpoints:
         description="For good: the entries of which they wrote any version, in all their versions, and what is "
         "stored of the calls that made them.",
         query=AuthorErasureParams,
-        audited_target=target_without_person,
-        reply=ErasedReply,
+        audited_target=responses.target_without_person,
+        reply=responses.ErasedReply,
         failures=(400, 503),
     )
     async def _erase(self, request: web.Request, principal: Principal) -> web.Response:
         params = AuthorErasureParams.parse(request.query.items())
         scope = await self._eraser.find_author_scope(params.author, principal)
-        return await erase_response(self._eraser, scope, params.dry_run)
+        return await responses.erase_response(self._eraser, scope, params.dry_run)
 
 
 def _feedback_id(request: web.Request) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Self
 from aiohttp import web
 from pydantic import Field
 
+from gateway.api.native import http_responses as responses
 from gateway.api.native.filters import (
     DEFAULT_LIMIT,
     TIME_SCHEMA,
@@ -19,16 +20,6 @@ from gateway.api.native.filters import (
     Format,
     Limit,
     NumberCursor,
-)
-from gateway.api.native.http_responses import (
-    CSV_TYPE,
-    NextCursor,
-    Schema,
-    UnknownKeys,
-    csv_response,
-    json_response,
-    refuse_unknown_keys,
-    wants_csv,
 )
 from gateway.api.native.schemas import Time, format_time
 from gateway.models.clock import parse_time_us
@@ -45,42 +36,33 @@ from gateway.models.metrics import (
 )
 from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD
+from gateway.query import metrics as query
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS
-from gateway.query.metrics import (
-    ORDER_METRICS,
-    Estimate,
-    GroupMetrics,
-    MetricsOrder,
-    MetricsPage,
-    MetricsReader,
-    mean_score,
-    share_positive,
-)
 from gateway.web.endpoint import Endpoint
 from gateway.web.query_params import DIGITS, one_of, parsed_by
 
 
-class EstimateShape(Schema):
-    """A figure with its 95 % confidence interval, whose bounds are null where one verdict alone tells nothing."""
+class EstimateShape(responses.Schema):
+    """An estimate with its 95 % confidence interval; the bounds are null where there is only one entry."""
 
     value: float
     low: float | None
     high: float | None
 
     @classmethod
-    def of(cls, estimate: Estimate | None) -> EstimateShape | None:
+    def of(cls, estimate: query.Estimate | None) -> EstimateShape | None:
         if estimate is None:
             return None
         return cls(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
-class FeedbackFigures(Schema):
-    """Each entry counts for one request. Those without a score are counted and weigh nothing."""
+class FeedbackFigures(responses.Schema):
+    """Each entry counts for one request. Entries without a score are counted, but have no weight."""
 
     count: int
     total_weight: float
     mean_score: EstimateShape | None = Field(
-        description="Sum of weight × score over `total_weight`, from -1 to 1; null where nothing weighs anything."
+        description="Sum of weight × score over `total_weight`, from -1 to 1; null where the total weight is 0."
     )
     share_positive: EstimateShape | None = Field(
         description="Share of entries with a score that are positive; null where there are none."
@@ -94,40 +76,42 @@ class FeedbackFigures(Schema):
         return cls(
             count=verdicts.entries,
             total_weight=verdicts.weight,
-            mean_score=EstimateShape.of(mean_score(verdicts)),
-            share_positive=EstimateShape.of(share_positive(verdicts)),
+            mean_score=EstimateShape.of(query.mean_score(verdicts)),
+            share_positive=EstimateShape.of(query.share_positive(verdicts)),
             average_weighted_grade=_ratio(verdicts.weighted_grade, verdicts.scored),
         )
 
 
-class CostFigures(Schema):
+class CostFigures(responses.Schema):
     usd: float
     nanousd: int = Field(description="The same in billionths of a US dollar, exact.")
-    priced_requests: int = Field(description="Requests whose cost is known; the others count as nothing.")
+    priced_requests: int = Field(description="Requests whose cost is known; the others count as 0.")
 
 
-class TokenFigures(Schema):
+class TokenFigures(responses.Schema):
     prompt: int
     completion: int
     cached: int = Field(description="Part of `prompt` that was read from a cache.")
-    counted_requests: int = Field(description="Requests whose tokens are known; the others count as nothing.")
+    counted_requests: int = Field(description="Requests whose tokens are known; the others count as 0.")
 
 
-class MetricsFields(Schema):
-    """What requests took, and what was said of them."""
+class MetricsFields(responses.Schema):
+    """Usage of requests and the feedback on them."""
 
     requests: int
     errors: int = Field(
-        description="Those that were answered with a status from 400 on, or not at all though the caller waited."
+        description="Requests with a status from 400 on, or without a response though the caller waited."
     )
     error_rate: float | None = Field(description="`errors` / `requests`.")
-    coverage: float | None = Field(description="Share of requests that at least one entry counts for.")
+    coverage: float | None = Field(
+        description="Share of requests with at least one entry that counts for them."
+    )
     cost: CostFigures
     tokens: TokenFigures
     feedback: FeedbackFigures
 
 
-class LatencyFigures(Schema):
+class LatencyFigures(responses.Schema):
     """Milliseconds from a request's arrival to the end of its response. Percentiles are within 0.8 %."""
 
     mean: float
@@ -140,12 +124,12 @@ class LatencyFigures(Schema):
 class TimedMetricsFields(MetricsFields):
     latency_ms: LatencyFigures | None = Field(description="Null where there are no requests.")
     first_byte_ms: float | None = Field(
-        description="Mean time to the first byte of those that got an answer; null where none did."
+        description="Mean time to the first byte of requests with a response; null where none has one."
     )
 
 
 def metrics_fields(usage: UsageSums, verdicts: FeedbackSums) -> dict[str, object]:
-    """Return the fields of `Figures`."""
+    """Return the fields of `MetricsFields`."""
     return {
         "requests": usage.requests,
         "errors": usage.errors,
@@ -264,8 +248,8 @@ class MetricsParams(FilterParams):
         to_us = END_OF_TIME_US if self.to_us is None else self.to_us
         return MetricsQuery(self.from_us or 0, to_us, where=self.where(), tenant=tenant)
 
-    def metrics_order(self) -> MetricsOrder:
-        return MetricsOrder(self.order.removeprefix("-"), descending=self.order.startswith("-"))
+    def metrics_order(self) -> query.MetricsOrder:
+        return query.MetricsOrder(self.order.removeprefix("-"), descending=self.order.startswith("-"))
 
     def page(self) -> Page:
         return Page(self.limit, self.cursor or 0)
@@ -283,7 +267,7 @@ class AggregateParams(MetricsParams):
     bucket: Annotated[str, one_of(BUCKETS)] | None = Field(
         None, description="Group by time. Buckets are in UTC; weeks begin on Monday."
     )
-    order: Annotated[str, one_of(_order_names(ORDER_METRICS)), _Order] = "-requests"
+    order: Annotated[str, one_of(_order_names(query.ORDER_METRICS)), _Order] = "-requests"
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="Most rows to return."), DIGITS] = MAX_ROWS
     format: Format = None
 
@@ -313,21 +297,17 @@ class UserListParams(MetricsParams):
     limit: Limit = DEFAULT_LIMIT
 
 
-class GroupKeyFields(Schema):
-    bucket: Time | None = Field(description="When its piece of time begins; null without `bucket`.")
-    group: Scalar = Field(
-        description="The value that is grouped by; null for requests that have none, and without `group_by`."
-    )
-    second_group: Scalar = Field(
-        description="The value of the second field that is grouped by, likewise; null where there is one field."
-    )
+class GroupKeyFields(responses.Schema):
+    bucket: Time | None = Field(description="When its time bucket begins; null without `bucket`.")
+    group: Scalar = Field(description="The value of the first field of `group_by`; null without one.")
+    second_group: Scalar = Field(description="The value of the second field of `group_by`, likewise.")
 
 
 class AggregateRow(TimedMetricsFields, GroupKeyFields):
-    """The figures of the requests that have this value and started in this piece of time."""
+    """Metrics of the requests with these values that started in this time bucket."""
 
     @classmethod
-    def of(cls, part: GroupMetrics) -> AggregateRow:
+    def of(cls, part: query.GroupMetrics) -> AggregateRow:
         return cls.model_validate(
             {
                 "bucket": format_time(part.cell.starts_at_us),
@@ -338,16 +318,14 @@ class AggregateRow(TimedMetricsFields, GroupKeyFields):
         )
 
 
-class AggregateReply(Schema):
-    data: list[AggregateRow] = Field(
-        description="In the order of time; within a time in the order asked for."
-    )
-    next_cursor: NextCursor
-    unknown_keys: UnknownKeys
+class AggregateReply(responses.Schema):
+    data: list[AggregateRow] = Field(description="By time bucket; within one by `order`.")
+    next_cursor: responses.NextCursor
+    unknown_keys: responses.UnknownKeys
 
 
 class AggregateEndpoints:
-    def __init__(self, metrics: MetricsReader) -> None:
+    def __init__(self, metrics: query.MetricsReader) -> None:
         self._metrics = metrics
 
     @Endpoint(
@@ -359,7 +337,7 @@ class AggregateEndpoints:
         "feedback on them. Without `group_by` and `bucket` there is one row; groups without requests have none.",
         query=AggregateParams,
         reply=AggregateReply,
-        reply_types=(CSV_TYPE,),
+        reply_types=(responses.CSV_TYPE,),
         failures=(400, 413, 503, 504),
     )
     async def _list(self, request: web.Request, principal: Principal) -> web.Response:
@@ -370,13 +348,13 @@ class AggregateEndpoints:
         # Percentiles of a thousand rows take long, and other callers' streams run on this thread.
         rows = await asyncio.to_thread(_metrics_rows, found)
         cursor = None if found.next_offset is None else str(found.next_offset)
-        if wants_csv(request, params.format):
-            refuse_unknown_keys(found.unknown_keys)
-            return csv_response(request, "aggregates", AggregateRow, rows, cursor)
-        return json_response(
+        if responses.wants_csv(request, params.format):
+            responses.refuse_unknown_keys(found.unknown_keys)
+            return responses.csv_response(request, "aggregates", AggregateRow, rows, cursor)
+        return responses.json_response(
             AggregateReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
         )
 
 
-def _metrics_rows(found: MetricsPage) -> list[AggregateRow]:
+def _metrics_rows(found: query.MetricsPage) -> list[AggregateRow]:
     return [AggregateRow.of(part) for part in found.figures]

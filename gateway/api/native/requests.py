@@ -8,16 +8,8 @@ from typing import Literal
 from aiohttp import web
 from pydantic import Field
 
+from gateway.api.native import http_responses as responses
 from gateway.api.native.filters import DEFAULT_LIMIT, MAX_LIMIT, FilterParams, Format, Limit, NumberCursor
-from gateway.api.native.http_responses import (
-    CSV_TYPE,
-    NO_STORE_HEADERS,
-    csv_response,
-    json_response,
-    refuse_unknown_keys,
-    stream_csv,
-    wants_csv,
-)
 from gateway.api.native.schemas import ListReply, LoggedRequestReply, LoggedRow
 from gateway.errors import NotFound
 from gateway.models.principal import Principal, Role
@@ -60,26 +52,28 @@ class RequestEndpoints:
         "ones are added.",
         query=RequestListParams,
         reply=ListReply,
-        reply_types=(CSV_TYPE,),
+        reply_types=(responses.CSV_TYPE,),
         failures=(400, 503, 504),
     )
     async def _list(self, request: web.Request, principal: Principal) -> web.StreamResponse:
         params = RequestListParams.parse(request.query.items())
-        is_csv = wants_csv(request, params.format)
+        is_csv = responses.wants_csv(request, params.format)
         if is_csv and "limit" not in params.model_fields_set:
-            return await stream_csv(request, "requests", LoggedRow, self._pages(params, principal.tenant))
+            return await responses.stream_csv(
+                request, "requests", LoggedRow, self._pages(params, principal.tenant)
+            )
         found = await self._requests.find(params.where(), params.limit, params.cursor, principal.tenant)
         reply = ListReply.of(found)
         if is_csv:
-            refuse_unknown_keys(found.unknown_keys)
-            return csv_response(request, "requests", LoggedRow, reply.data, reply.next_cursor)
-        return json_response(reply)
+            responses.refuse_unknown_keys(found.unknown_keys)
+            return responses.csv_response(request, "requests", LoggedRow, reply.data, reply.next_cursor)
+        return responses.json_response(reply)
 
     async def _pages(self, params: RequestListParams, tenant: str | None) -> AsyncIterator[list[LoggedRow]]:
         cursor, is_first = params.cursor, True
         while is_first or cursor is not None:
             found = await self._requests.find(params.where(), MAX_LIMIT, cursor, tenant)
-            refuse_unknown_keys(found.unknown_keys)
+            responses.refuse_unknown_keys(found.unknown_keys)
             yield ListReply.of(found).data
             cursor, is_first = found.next_cursor, False
 
@@ -101,7 +95,7 @@ class RequestEndpoints:
             request.match_info["request_id"], principal.tenant, params.trace_id
         )
         if params.raw is None:
-            return json_response(LoggedRequestReply.of_logged(logged))
+            return responses.json_response(LoggedRequestReply.of_logged(logged))
         message = logged.request if params.raw == "request" else logged.response
         if message is None:
             raise NotFound("no payload of this request is stored.", field="raw")
@@ -109,5 +103,8 @@ class RequestEndpoints:
         return web.Response(
             body=message.wire_body,
             content_type="application/octet-stream",
-            headers={**NO_STORE_HEADERS, "Content-Disposition": f'attachment; filename="{params.raw}.bin"'},
+            headers={
+                **responses.NO_STORE_HEADERS,
+                "Content-Disposition": f'attachment; filename="{params.raw}.bin"',
+            },
         )

@@ -7,16 +7,7 @@ import asyncio
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.native.http_responses import (
-    ErasedReply,
-    ErasureParams,
-    NextCursor,
-    Schema,
-    UnknownKeys,
-    erase_response,
-    json_response,
-    target_without_person,
-)
+from gateway.api.native import http_responses as responses
 from gateway.api.native.metrics import TimedMetricsFields, UserListParams, timed_metrics_fields
 from gateway.api.native.schemas import Time, format_time
 from gateway.models.principal import Principal, Role
@@ -29,7 +20,7 @@ from gateway.web.query_params import QueryParams
 USER_PATH = "/api/v1/users/{user:.*[^/]}"
 
 
-class UserFields(Schema):
+class UserFields(responses.Schema):
     user: str
     last_seen_at: Time | None = Field(description="When the latest of their requests started.")
     feedback_given: int = Field(description="Feedback entries with this user as author, on anything.")
@@ -51,10 +42,10 @@ class UserRow(TimedMetricsFields, UserFields):
         )
 
 
-class UserListReply(Schema):
+class UserListReply(responses.Schema):
     data: list[UserRow]
-    next_cursor: NextCursor
-    unknown_keys: UnknownKeys
+    next_cursor: responses.NextCursor
+    unknown_keys: responses.UnknownKeys
 
 
 class UserEndpoints:
@@ -80,7 +71,7 @@ class UserEndpoints:
         cursor = None if found.next_offset is None else str(found.next_offset)
         # Percentiles of many users take long, and other callers' streams run on this thread.
         rows = await asyncio.to_thread(_user_rows, found)
-        return json_response(
+        return responses.json_response(
             UserListReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
         )
 
@@ -97,7 +88,8 @@ class UserEndpoints:
     )
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         QueryParams.parse(request.query.items())
-        return json_response(UserRow.of(await self._users.show(request.match_info["user"], principal.tenant)))
+        user = await self._users.show(request.match_info["user"], principal.tenant)
+        return responses.json_response(UserRow.of(user))
 
     @Endpoint(
         "DELETE",
@@ -106,15 +98,15 @@ class UserEndpoints:
         summary="Erase a user",
         description="For good: the contents, ids and metadata of their requests, of which anonymous metrics are "
         "left, and all feedback on these requests or by this user, with its history. Percent-encode the name.",
-        query=ErasureParams,
-        audited_target=target_without_person,
-        reply=ErasedReply,
+        query=responses.ErasureParams,
+        audited_target=responses.target_without_person,
+        reply=responses.ErasedReply,
         failures=(400, 503),
     )
     async def _erase(self, request: web.Request, principal: Principal) -> web.Response:
-        params = ErasureParams.parse(request.query.items())
+        params = responses.ErasureParams.parse(request.query.items())
         scope = await self._eraser.find_user_scope(request.match_info["user"], principal)
-        return await erase_response(self._eraser, scope, params.dry_run)
+        return await responses.erase_response(self._eraser, scope, params.dry_run)
 
 
 def _user_rows(found: UserSlice) -> list[UserRow]:

@@ -1,4 +1,4 @@
-"""The dialect's errors: `{"detail": [{"loc", "msg", "type"}]}`, as FastAPI draws what pydantic 1 finds wrong.
+"""Errors of the Pharia API: `{"detail": [{"loc", "msg", "type"}]}`, as FastAPI with pydantic 1 returns them.
 
 Source: FastAPI, "Handling Errors", https://fastapi.tiangolo.com/tutorial/handling-errors/
 """
@@ -36,6 +36,7 @@ _FIELD_LOCATIONS: dict[str | None, Location] = {
 _NONE_ERROR = ("none is not an allowed value", "type_error.none.not_allowed")
 _INTEGER_ERROR = ("value is not a valid integer", "type_error.integer")
 _UUID_ERROR = ("value is not a valid uuid", "type_error.uuid")
+# Message and type in pydantic 1, by the type in pydantic 2.
 _PYDANTIC_1_ERRORS: Mapping[str, tuple[str, str]] = {
     "missing": ("field required", "value_error.missing"),
     "string_type": ("str type expected", "type_error.str"),
@@ -60,33 +61,28 @@ _PYDANTIC_1_ERRORS: Mapping[str, tuple[str, str]] = {
     "uuid_parsing": _UUID_ERROR,
     "extra_forbidden": ("extra fields not permitted", "value_error.extra"),
 }
-"""Message and type in pydantic 1 of what a later one finds, by its type there."""
 
 
 class InvalidTime(ValueError):
-    """A text that is no date and no time."""
+    """A text that is neither a date nor a time."""
 
 
 class Detail(BaseModel):
-    """One thing that is wrong."""
+    """One error."""
 
-    loc: list[str | int] = Field(description="Where: body, query, path or header, and the way from there.")
+    loc: list[str | int] = Field(description="Body, query, path or header, and the path from there.")
     msg: str
-    type: str = Field(description="Stable name of what is wrong.")
+    type: str = Field(description="Stable name of the error.")
 
 
 class ErrorResponse(BaseModel):
-    """All that is wrong; nothing was stored."""
+    """All errors; nothing was stored."""
 
     detail: list[Detail]
 
 
 class ValidationFailed(Unprocessable):
-    """Values that are not allowed, each with its place.
-
-    Args:
-        details: at least one.
-    """
+    """Bad values, each with its location; at least one."""
 
     def __init__(self, details: list[Detail]) -> None:
         super().__init__(details[0].msg)
@@ -94,7 +90,11 @@ class ValidationFailed(Unprocessable):
 
 
 def validation_failed(error: ValidationError, place: str) -> ValidationFailed:
-    """Return pydantic's findings about what came in `place`: one detail each."""
+    """Return pydantic's errors, one detail each.
+
+    Args:
+        place: `body` or `query`.
+    """
     details = []
     for found in error.errors(include_url=False):
         msg, kind = _pydantic_1_error(found["type"], found["msg"], found["input"], found.get("ctx", {}))
@@ -103,11 +103,12 @@ def validation_failed(error: ValidationError, place: str) -> ValidationFailed:
 
 
 def render_error(error: GatewayError) -> web.Response:
-    """Draw an error in this dialect, which says 422 for all that is wrong with a request's content."""
+    """Return an error in this format."""
     details = error.details if isinstance(error, ValidationFailed) else [_detail(error)]
     body = ErrorResponse(detail=details).model_dump()
+    # FastAPI has one status for every error in the content of a request.
     status = 422 if error.status == BadInput.status else error.status
-    # A message or a step may quote what is no UTF-8.
+    # A message or a location may quote text that is not UTF-8.
     text = orjson.dumps(_encodable(body))
     return web.Response(status=status, body=text, content_type="application/json")
 
@@ -126,7 +127,6 @@ def _detail(error: GatewayError) -> Detail:
 
 
 def _pydantic_1_error(kind: str, msg: str, given: object, context: Mapping[str, object]) -> tuple[str, str]:
-    """Message and type of what pydantic has found wrong with a value."""
     if given is None and kind.endswith("_type"):
         return _NONE_ERROR
     if kind == "value_error":

@@ -11,16 +11,8 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, WithJsonSchema
 
+from gateway.api.pharia import schemas
 from gateway.api.pharia.errors import ErrorResponse, InvalidTime, render_error, validation_failed
-from gateway.api.pharia.schemas import (
-    DIALECT,
-    Entries,
-    Entry,
-    FeedbackPatchBody,
-    NewFeedbackBody,
-    to_new_feedback,
-    to_patch,
-)
 from gateway.errors import NotFound, TooLarge
 from gateway.feedback.service import FeedbackService
 from gateway.models.clock import parse_iso_us
@@ -131,7 +123,7 @@ def pharia_api(service: FeedbackService, max_body_bytes: int) -> Api:
     """Return the API of PhariaAssistant, under each of its paths."""
     handlers = FeedbackEndpoints(service, max_body_bytes)
     return Api(
-        name=DIALECT,
+        name=schemas.DIALECT,
         prefixes=FEEDBACK_PATHS,
         endpoints=tuple(endpoint for path in FEEDBACK_PATHS for endpoint in endpoints_of(handlers, path)),
         render_error=render_error,
@@ -152,15 +144,15 @@ class FeedbackEndpoints:
         description="The feedback is any JSON object. Known fields in it, such as `rating`, `thumbs_up`, "
         "`score`, `comment` and `user_edit`, also count as a score, a comment or an edit. An "
         "`original_response` and a `user_edit` that come as separate entries on a trace are one edit.",
-        body=NewFeedbackBody,
+        body=schemas.NewFeedbackBody,
         reply=FeedbackIdResponse,
         failures=(409, 413, 422, 429, 503),
         accepts_feedback_token=True,
     )
     async def _create(self, request: web.Request, principal: Principal) -> web.Response:
         key = read_idempotency_key(request.headers)
-        item = to_new_feedback(await read_json(request, self._max_body_bytes))
-        entries = await self._service.give([item], principal, dialect=DIALECT, idempotency_key=key)
+        item = schemas.to_new_feedback(await read_json(request, self._max_body_bytes))
+        entries = await self._service.give([item], principal, dialect=schemas.DIALECT, idempotency_key=key)
         response = _json_response(FeedbackIdResponse(feedback_id=entries[0].feedback_id))
         response.headers.update(joined_headers(entries))
         return response
@@ -172,7 +164,7 @@ class FeedbackEndpoints:
         summary="List feedback",
         description="All filters must match. Oldest first, of every API.",
         query=ListParams,
-        reply=Entries,
+        reply=schemas.Entries,
         failures=(413, 422, 503, 504),
     )
     async def _list(self, request: web.Request, principal: Principal) -> web.Response:
@@ -194,14 +186,16 @@ class FeedbackEndpoints:
         summary="Change an entry",
         description="Makes a new version of the entry; earlier versions are kept. Fields of `feedback` are "
         "added, or replace those of their name; the others stay.",
-        body=FeedbackPatchBody,
+        body=schemas.FeedbackPatchBody,
         reply=MessageResponse,
         failures=(404, 409, 413, 422, 503),
     )
     async def _change(self, request: web.Request, principal: Principal) -> web.Response:
         key = read_idempotency_key(request.headers)
-        patch = to_patch(await read_json(request, self._max_body_bytes))
-        await self._service.revise(read_feedback_id(request), patch, principal, DIALECT, idempotency_key=key)
+        patch = schemas.to_patch(await read_json(request, self._max_body_bytes))
+        await self._service.revise(
+            read_feedback_id(request), patch, principal, schemas.DIALECT, idempotency_key=key
+        )
         return _json_response(MessageResponse(message="Feedback updated successfully"))
 
     @Endpoint(
@@ -214,12 +208,12 @@ class FeedbackEndpoints:
         failures=(404, 503),
     )
     async def _remove(self, request: web.Request, principal: Principal) -> web.Response:
-        await self._service.remove(read_feedback_id(request), principal, DIALECT)
+        await self._service.remove(read_feedback_id(request), principal, schemas.DIALECT)
         return _json_response(MessageResponse(message="Feedback deleted successfully"))
 
 
 def _list_response(found: Sequence[Feedback]) -> web.Response:
-    return _json_response(Entries([Entry.of(entry) for entry in found]))
+    return _json_response(schemas.Entries([schemas.Entry.of(entry) for entry in found]))
 
 
 def _json_response(body: BaseModel) -> web.Response:

@@ -11,29 +11,8 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from gateway.api.portkey import quality_graphs, usage_graphs
+from gateway.api.portkey import graphs, quality_graphs, schemas, usage_graphs
 from gateway.api.portkey.filters import Compares, EndTime, Grade, PageNumber, RequestFilters, StartTime
-from gateway.api.portkey.graphs import (
-    Exact,
-    GraphSpec,
-    Group,
-    Groups,
-    Time,
-    exact_usage_cents,
-    mean,
-    mean_weighted_feedback,
-    usage_cents,
-    usage_tokens,
-    with_exact,
-)
-from gateway.api.portkey.schemas import (
-    METADATA_COLUMNS,
-    FailureResponse,
-    iso_time,
-    json_response,
-    render_error,
-    to_whole_number,
-)
 from gateway.errors import BadInput
 from gateway.models.filters import Op, Page
 from gateway.models.metrics import DAY_US, FeedbackSums, GroupKey, MetricsQuery, UsageSums
@@ -84,7 +63,7 @@ class GroupParams(GraphParams):
     page_size: Annotated[
         int,
         parsed_by(
-            partial(to_whole_number, least=0, most=MAX_PAGE_SIZE),
+            partial(schemas.to_whole_number, least=0, most=MAX_PAGE_SIZE),
             type="integer",
             minimum=0,
             maximum=MAX_PAGE_SIZE,
@@ -96,29 +75,29 @@ class GroupParams(GraphParams):
         return Page(self.page_size, self.current_page * self.page_size)
 
 
-class UserGroup(Group):
+class UserGroup(graphs.Group):
     user: str
     requests: str = Field(description="The number of requests with this user, in digits.")
     cost: str = Field(description="Their exact cost in cents, as a decimal number.")
 
 
-class ModelGroup(Group):
+class ModelGroup(graphs.Group):
     ai_model: str
     requests: str = Field(description="The number of requests that this model answered, in digits.")
     cost: str = Field(description="Their exact cost in cents, as a decimal number.")
 
 
-class MetadataGroup(Group):
+class MetadataGroup(graphs.Group):
     metadata_value: str
     requests: int
     cost: int = Field(description="Their cost in cents.")
-    cost_exact: Exact
+    cost_exact: graphs.Exact
     avg_tokens: int = Field(description="Mean tokens of a request.")
-    avg_tokens_exact: Exact
+    avg_tokens_exact: graphs.Exact
     avg_weighted_feedback: int = Field(description="The mean of value × weight; 0 where there is none.")
-    avg_weighted_feedback_exact: Exact
+    avg_weighted_feedback_exact: graphs.Exact
     requests_with_feedback: int
-    last_seen: Time = Field(description="When the last of them started.")
+    last_seen: graphs.Time = Field(description="When the last of them started.")
 
 
 Ranked = Sequence[tuple[GroupKey, UsageSums]]
@@ -131,7 +110,7 @@ def _named_rows(name_field: str) -> GroupRows:
             {
                 name_field: str(group.value),
                 "requests": str(usage.requests),
-                "cost": exact_usage_cents(usage),
+                "cost": graphs.exact_usage_cents(usage),
             }
             for group, usage in ranked
         ]
@@ -151,18 +130,18 @@ def _metadata_row(group: GroupKey, usage: UsageSums, feedback: FeedbackSums) -> 
         "metadata_value": str(group.value),
         "requests": usage.requests,
         "requests_with_feedback": feedback.judged_requests,
-        "last_seen": iso_time(usage.last_started_at_us),
-        **with_exact(
-            cost=usage_cents(usage),
-            avg_tokens=mean(usage_tokens(usage), usage.requests),
-            avg_weighted_feedback=mean_weighted_feedback(feedback),
+        "last_seen": schemas.iso_time(usage.last_started_at_us),
+        **graphs.with_exact(
+            cost=graphs.usage_cents(usage),
+            avg_tokens=graphs.mean(graphs.usage_tokens(usage), usage.requests),
+            avg_weighted_feedback=graphs.mean_weighted_feedback(feedback),
         ),
     }
 
 
 def portkey_analytics_api(metrics: MetricsReader) -> Api:
     """Return the API of `/v1/analytics`."""
-    graphs = (
+    specs = (
         *usage_graphs.USAGE_GRAPHS,
         *quality_graphs.ERROR_GRAPHS,
         *usage_graphs.CACHE_GRAPHS,
@@ -172,30 +151,35 @@ def portkey_analytics_api(metrics: MetricsReader) -> Api:
         name="portkey analytics",
         prefixes=(ANALYTICS_PATH,),
         endpoints=(
-            *(_graph_endpoint(metrics, graph) for graph in graphs),
-            _group_endpoint(metrics, "users", "Users", Groups[UserGroup], _named_rows("user"), "user"),
+            *(_graph_endpoint(metrics, spec) for spec in specs),
+            _group_endpoint(metrics, "users", "Users", graphs.Groups[UserGroup], _named_rows("user"), "user"),
             _group_endpoint(
-                metrics, "ai-models", "Models", Groups[ModelGroup], _named_rows("ai_model"), "any_model"
+                metrics,
+                "ai-models",
+                "Models",
+                graphs.Groups[ModelGroup],
+                _named_rows("ai_model"),
+                "any_model",
             ),
             _group_endpoint(
                 metrics,
                 # Keys may contain slashes.
                 "metadata/{metadata_key:.*[^/]}",
                 "Values of the metadata",
-                Groups[MetadataGroup],
+                graphs.Groups[MetadataGroup],
                 _metadata_rows,
             ),
         ),
-        render_error=render_error,
-        error_model=FailureResponse,
+        render_error=schemas.render_error,
+        error_model=schemas.FailureResponse,
     )
 
 
-def _graph_endpoint(metrics: MetricsReader, graph: GraphSpec) -> Endpoint:
+def _graph_endpoint(metrics: MetricsReader, graph: graphs.GraphSpec) -> Endpoint:
     async def handle(request: web.Request, principal: Principal) -> web.Response:
         params = GraphParams.parse(request.query.items())
         content = await graph.build(metrics, params.metrics_query(principal.tenant))
-        return json_response(graph.reply.model_validate(content))
+        return schemas.json_response(graph.reply.model_validate(content))
 
     return Endpoint(
         "GET",
@@ -227,14 +211,14 @@ def _group_endpoint(
     async def handle(request: web.Request, principal: Principal) -> web.Response:
         params = GroupParams.parse(request.query.items())
         key = request.match_info.get("metadata_key", "")
-        group_by = field or METADATA_COLUMNS.get(key, f"metadata.{key}")
+        group_by = field or schemas.METADATA_COLUMNS.get(key, f"metadata.{key}")
         metrics_query = replace(params.metrics_query(principal.tenant), group_by=group_by)
         usage = await metrics.usage_by_group(metrics_query)
         known = [(group, sums) for group, sums in usage.items() if group.value is not None]
         ranked = sorted(known, key=lambda item: (-item[1].requests, str(item[0].value)))
         page = params.page()
         rows = await build_rows(metrics, metrics_query, ranked[page.offset : page.offset + page.limit])
-        return json_response(reply.model_validate({"total": len(ranked), "data": rows}))
+        return schemas.json_response(reply.model_validate({"total": len(ranked), "data": rows}))
 
     return Endpoint(
         "GET",

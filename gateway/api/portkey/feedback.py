@@ -6,16 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from gateway.api.portkey.schemas import (
-    FailureResponse,
-    FeedbackRequest,
-    FeedbackResponse,
-    FeedbackUpdateRequest,
-    render_error,
-    success_response,
-    to_new_feedback,
-    to_revision,
-)
+from gateway.api.portkey import schemas
 from gateway.errors import NotFound
 from gateway.feedback.identifiers import waiting_note
 from gateway.feedback.payloads import Scale, signed_scale
@@ -46,8 +37,8 @@ def portkey_feedback_api(
     return Api(
         name=DIALECT,
         prefixes=("/v1/feedback",),
-        render_error=render_error,
-        error_model=FailureResponse,
+        render_error=schemas.render_error,
+        error_model=schemas.FailureResponse,
         endpoints=endpoints_of(_FeedbackEndpoints(service, scale_of, max_body_bytes)),
     )
 
@@ -66,21 +57,21 @@ class _FeedbackEndpoints:
         role=Role.FEEDBACK,
         summary="Give feedback on a trace, request or session",
         description="Takes one entry or an array of up to 1,000, all or none.",
-        body=FeedbackRequest | list[FeedbackRequest],
-        reply=FeedbackResponse,
+        body=schemas.FeedbackRequest | list[schemas.FeedbackRequest],
+        reply=schemas.FeedbackResponse,
         failures=(400, 409, 413, 429, 503),
         accepts_feedback_token=True,
     )
     async def _create(self, request: web.Request, principal: Principal) -> web.Response:
         key = read_idempotency_key(request.headers)
         scale = self._scale_of(principal)
-        items = to_new_feedback(await read_json(request, self._max_body_bytes, MAX_BULK), scale)
+        items = schemas.to_new_feedback(await read_json(request, self._max_body_bytes, MAX_BULK), scale)
         entries = await self._service.give(items, principal, dialect=DIALECT, idempotency_key=key)
         notes = [waiting_note(entries)]
         if scale is signed_scale and await self._service.sends_thumbs_as_grades(principal, items):
             notes.append(THUMBS_NOTE)
         message = ". ".join(filter(None, [SAVED_MESSAGE, " ".join(filter(None, notes))]))
-        response = success_response(message, entries)
+        response = schemas.success_response(message, entries)
         response.headers.update(joined_headers(entries))
         return response
 
@@ -90,16 +81,18 @@ class _FeedbackEndpoints:
         role=Role.FEEDBACK,
         summary="Change an entry",
         description="Makes a new version of the entry; earlier versions are kept.",
-        body=FeedbackUpdateRequest,
-        reply=FeedbackResponse,
+        body=schemas.FeedbackUpdateRequest,
+        reply=schemas.FeedbackResponse,
         failures=(400, 404, 409, 413, 503),
     )
     async def _update(self, request: web.Request, principal: Principal) -> web.Response:
         feedback_id = _feedback_id(request)
         key = read_idempotency_key(request.headers)
-        change = to_revision(await read_json(request, self._max_body_bytes), self._scale_of(principal))
+        change = schemas.to_revision(
+            await read_json(request, self._max_body_bytes), self._scale_of(principal)
+        )
         entry = await self._service.revise(feedback_id, change, principal, DIALECT, idempotency_key=key)
-        return success_response("Feedback successfully updated", [entry])
+        return schemas.success_response("Feedback successfully updated", [entry])
 
 
 def _feedback_id(request: web.Request) -> str:

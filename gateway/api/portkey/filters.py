@@ -11,16 +11,7 @@ from typing import Annotated, Self
 import orjson
 from pydantic import Field
 
-from gateway.api.portkey.schemas import (
-    METADATA_COLUMNS,
-    NANOUSD_A_CENT,
-    parse_json_text,
-    to_json_number,
-    to_names,
-    to_number,
-    to_time_us,
-    to_whole_number,
-)
+from gateway.api.portkey import schemas as values
 from gateway.errors import BadInput
 from gateway.models.filters import MAX_FILTER_TERMS, AllOf, AnyOf, Comparison, Filter, Op, Page
 from gateway.web.bodies import abbreviate
@@ -35,15 +26,15 @@ _STATUS = re.compile("[1-5][0-9]{2}")
 
 
 def _to_nanousd(cents: object) -> int | float:
-    return to_json_number(to_number(cents, 0, _MAX_CENTS) * NANOUSD_A_CENT)
+    return values.to_json_number(values.to_number(cents, 0, _MAX_CENTS) * values.NANOUSD_A_CENT)
 
 
 def _to_grade(value: object) -> int | float:
-    return to_json_number(to_number(value, -10, 10))
+    return values.to_json_number(values.to_number(value, -10, 10))
 
 
 def _to_status_filter(value: object) -> Filter:
-    codes = [str(value)] if type(value) is int else to_names(value)
+    codes = [str(value)] if type(value) is int else values.to_names(value)
     if all(map(_STATUS.fullmatch, codes)):
         return Comparison("status", Op.IN, tuple(map(int, codes)))
     raise ValueError(f"must be statuses separated by commas, such as 401,403; got {abbreviate(value)}")
@@ -51,7 +42,7 @@ def _to_status_filter(value: object) -> Filter:
 
 def _to_model_filter(value: object) -> Filter:
     parts = []
-    for name in to_names(value):
+    for name in values.to_names(value):
         provider, separator, model = name.partition("__")
         if not (provider and separator and model):
             raise ValueError(f"must be such as openai__gpt-4o,anthropic__claude-3; got {abbreviate(value)}")
@@ -60,7 +51,7 @@ def _to_model_filter(value: object) -> Filter:
 
 
 def _to_metadata_filter(value: object) -> Filter:
-    wanted = parse_json_text(value) if isinstance(value, str) else value
+    wanted = values.parse_json_text(value) if isinstance(value, str) else value
     if not isinstance(wanted, dict):
         raise ValueError(f"must be an object, or a string that holds one as JSON; got {abbreviate(value)}")
     if len(wanted) > MAX_FILTER_TERMS:
@@ -74,17 +65,17 @@ def _metadata_condition(key: str, item: object) -> Filter:
             f"holds {abbreviate(item)} under {key[:40]!r}, where only texts and numbers can be found"
         )
     if isinstance(item, str):
-        return Comparison(METADATA_COLUMNS.get(key, f"property.{key}"), Op.EQ, item)
+        return Comparison(values.METADATA_COLUMNS.get(key, f"property.{key}"), Op.EQ, item)
     return Comparison(f"property.{key}", Op.EQ, orjson.dumps(item).decode())
 
 
 def _match_none(value: object) -> Filter:
-    to_names(value)
+    values.to_names(value)
     return AnyOf()
 
 
 def _match_all(value: object) -> Filter:
-    to_names(value)
+    values.to_names(value)
     return AllOf()
 
 
@@ -97,20 +88,22 @@ class Compares:
 
 
 _Tokens = Annotated[
-    int, parsed_by(partial(to_whole_number, least=0, most=_MAX_TOKENS), type="integer", minimum=0)
+    int, parsed_by(partial(values.to_whole_number, least=0, most=_MAX_TOKENS), type="integer", minimum=0)
 ]
 _Cents = Annotated[int | float, parsed_by(_to_nanousd, type="number", minimum=0)]
 Grade = Annotated[int | float, parsed_by(_to_grade, type="number", minimum=-10, maximum=10)]
-_Names = Annotated[tuple[str, ...], parsed_by(to_names, type="string")]
+_Names = Annotated[tuple[str, ...], parsed_by(values.to_names, type="string")]
 _Status = Annotated[Filter, parsed_by(_to_status_filter, type="string")]
 _Models = Annotated[Filter, parsed_by(_to_model_filter, type="string")]
 _Metadata = Annotated[Filter, parsed_by(_to_metadata_filter, type="string")]
 _Nothing = Annotated[Filter, parsed_by(_match_none, type="string")]
 _Everything = Annotated[Filter, parsed_by(_match_all, type="string")]
-StartTime = Annotated[int, parsed_by(to_time_us, type="string", format="date-time")]
-EndTime = Annotated[int, parsed_by(partial(to_time_us, is_end=True), type="string", format="date-time")]
+StartTime = Annotated[int, parsed_by(values.to_time_us, type="string", format="date-time")]
+EndTime = Annotated[
+    int, parsed_by(partial(values.to_time_us, is_end=True), type="string", format="date-time")
+]
 PageNumber = Annotated[
-    int, parsed_by(partial(to_whole_number, least=0, most=_MAX_PAGES), type="integer", minimum=0)
+    int, parsed_by(partial(values.to_whole_number, least=0, most=_MAX_PAGES), type="integer", minimum=0)
 ]
 
 
@@ -204,7 +197,8 @@ class ExportFilters(RequestFilters):
     """The filters of an export job, and which page of the matches it writes."""
 
     page_size: Annotated[
-        int, parsed_by(partial(to_whole_number, least=1, most=MAX_PAGE_SIZE), type="integer", minimum=1)
+        int,
+        parsed_by(partial(values.to_whole_number, least=1, most=MAX_PAGE_SIZE), type="integer", minimum=1),
     ] = MAX_PAGE_SIZE
     current_page: PageNumber = 0
 

@@ -20,22 +20,8 @@ from gateway.models.feedback import Feedback
 from gateway.models.ids import content_id, is_valid_id
 from gateway.models.principal import Principal
 from gateway.models.request import Cost, Facts, ImportedRequest, Usage
+from gateway.web import imported
 from gateway.web.bodies import abbreviate
-from gateway.web.imported import (
-    Amount,
-    Count,
-    Id,
-    ImportedRow,
-    Millis,
-    Status,
-    TimeUs,
-    body_bytes,
-    encode_json,
-    path_of_url,
-    read_row,
-    row_id,
-    to_nanousd,
-)
 from gateway.wire.endpoints import endpoint_of_logged_answer
 
 
@@ -59,25 +45,25 @@ def metadata_of_lists(keys: list[object], values: list[object]) -> dict[str, obj
 Metadata = Annotated[dict[str, object], BeforeValidator(_read_metadata)]
 
 
-class ImportedPortkeyRow(ImportedRow):
+class ImportedPortkeyRow(imported.ImportedRow):
     """A line of an export; which fields it has depends on the export job."""
 
-    id: Id | None = None
-    trace_id: Id | None = None
-    created_at: TimeUs
+    id: imported.Id | None = None
+    trace_id: imported.Id | None = None
+    created_at: imported.TimeUs
     request: object = Field(None, validation_alias=AliasChoices("request", "request.body"))
     response: object = Field(None, validation_alias=AliasChoices("response", "response.body"))
     is_success: bool = True
     ai_org: str = "unknown"
     ai_model: str | None = None
-    req_units: Count | None = None
-    res_units: Count | None = None
+    req_units: imported.Count | None = None
+    res_units: imported.Count | None = None
     request_url: str | None = None
     request_method: str = "POST"
-    cost: Amount | None = None
+    cost: imported.Amount | None = None
     cost_currency: Literal["USD"] = Field("USD", validation_alias=AliasChoices("cost_currency", "currency"))
-    response_time: Millis | None = None
-    response_status_code: Status | None = None
+    response_time: imported.Millis | None = None
+    response_status_code: imported.Status | None = None
     cache_status: str | None = None
     config: str | None = None
     prompt_slug: str | None = None
@@ -122,16 +108,16 @@ def read_headers(fields: object) -> RawHeaders:
     if not isinstance(fields, dict):
         return ()
     return tuple(
-        (name.encode(), body_bytes(value, "headers"))
+        (name.encode(), imported.body_bytes(value, "headers"))
         for name, value in fields.items()
         if name.lower() != _CONTENT_ENCODING
     )
 
 
-class FeedbackTime(ImportedRow):
+class FeedbackTime(imported.ImportedRow):
     """The time of a feedback entry."""
 
-    created_at: TimeUs | None = None
+    created_at: imported.TimeUs | None = None
 
 
 def read_imported_feedback(
@@ -171,11 +157,11 @@ def _with_feedback_id(item: NewFeedback, place: int, exchange: Exchange) -> NewF
         return item
     # The same line imported again must make no second entry.
     content = [exchange.tenant, exchange.identity.request_id, place, item.raw]
-    return replace(item, feedback_id=content_id(encode_json(content, "feedback")))
+    return replace(item, feedback_id=content_id(imported.encode_json(content, "feedback")))
 
 
 def _feedback_time_us(entry: Mapping[str, object], place: int, exchange: Exchange) -> int:
-    return read_row(FeedbackTime, entry, f"feedback[{place}]").created_at or exchange.ended_at_us
+    return imported.read_row(FeedbackTime, entry, f"feedback[{place}]").created_at or exchange.ended_at_us
 
 
 CENT = Decimal("0.01")
@@ -197,8 +183,8 @@ def to_imported_request(row: Mapping[str, object], importer: Principal, scale: S
     Raises:
         BadInput: a field has a bad value; names it.
     """
-    given = read_row(ImportedPortkeyRow, row)
-    exchange = _to_exchange(given, given.id or row_id(row), importer)
+    given = imported.read_row(ImportedPortkeyRow, row)
+    exchange = _to_exchange(given, given.id or imported.row_id(row), importer)
     return ImportedRequest(
         exchange, _facts(given), read_imported_feedback(given.feedback, exchange, importer, scale)
     )
@@ -207,8 +193,11 @@ def to_imported_request(row: Mapping[str, object], importer: Principal, scale: S
 def _to_exchange(given: ImportedPortkeyRow, request_id: str, importer: Principal) -> Exchange:
     request, response = read_message(given.request), read_message(given.response)
     headers = request.headers + read_headers(given.portkeyHeaders)
-    request_body, response_body = body_bytes(request.body, "request"), body_bytes(response.body, "response")
-    path = path_of_url(given.request_url or request.url or "")
+    request_body, response_body = (
+        imported.body_bytes(request.body, "request"),
+        imported.body_bytes(response.body, "response"),
+    )
+    path = imported.path_of_url(given.request_url or request.url or "")
     status = given.response_status_code or response.status
     return Exchange(
         identity=_identity(given, request_id, headers),
@@ -269,4 +258,4 @@ def _cost(given: ImportedPortkeyRow) -> Cost | None:
     if given.cost is None or (given.cost == 0 and has_tokens and not is_hit):
         # Portkey writes 0 for a model without a price.
         return None
-    return Cost(to_nanousd(given.cost, dollars=CENT), DIALECT)
+    return Cost(imported.to_nanousd(given.cost, dollars=CENT), DIALECT)

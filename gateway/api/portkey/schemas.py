@@ -17,8 +17,8 @@ from gateway.feedback.payloads import FeedbackRevision, NewFeedback, Scale
 from gateway.models.clock import format_rfc3339, is_whole_day, parse_time_us
 from gateway.models.feedback import Feedback
 from gateway.models.request import NANOUSD_PER_USD
+from gateway.web import feedback as fields
 from gateway.web.bodies import abbreviate, field_path, parse_json, validate_body
-from gateway.web.feedback import AnyId, EntryId, Grade, Metadata, OptionalGrade, Text, Weight, list_entries
 
 # Portkey's costs are in US cents.
 NANOUSD_A_CENT = NANOUSD_PER_USD // 100
@@ -104,18 +104,22 @@ class FeedbackRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    trace_id: AnyId = Field(
+    trace_id: fields.AnyId = Field(
         description="What the feedback is on: a trace id, a request id, the provider's id of a response, or a "
         "session."
     )
-    value: Grade = Field(description="The rating, from -10 to 10.")
-    weight: Weight = Field(None, description="How much the feedback counts, from 0 to 1; null or absent: 1.")
-    metadata: Metadata = Field(
+    value: fields.Grade = Field(description="The rating, from -10 to 10.")
+    weight: fields.Weight = Field(
+        None, description="How much the feedback counts, from 0 to 1; null or absent: 1."
+    )
+    metadata: fields.Metadata = Field(
         None,
         description="Anything else: an object, or a string that holds one as JSON. `_user` is the author.",
     )
-    comment: Text = Field(None, description="Free text; absent: `comment` of the metadata, if it is text.")
-    id: EntryId = Field(
+    comment: fields.Text = Field(
+        None, description="Free text; absent: `comment` of the metadata, if it is text."
+    )
+    id: fields.EntryId = Field(
         None, description="The entry's id, if the caller chooses it: the same id again is a retry."
     )
 
@@ -125,10 +129,10 @@ class FeedbackUpdateRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    value: OptionalGrade = Field(None, description="The new rating, from -10 to 10.")
-    weight: Weight = Field(None, description="The new weight, from 0 to 1.")
-    metadata: Metadata = Field(None, description="The new metadata, which replaces the old.")
-    comment: Text = Field(
+    value: fields.OptionalGrade = Field(None, description="The new rating, from -10 to 10.")
+    weight: fields.Weight = Field(None, description="The new weight, from 0 to 1.")
+    metadata: fields.Metadata = Field(None, description="The new metadata, which replaces the old.")
+    comment: fields.Text = Field(
         None, description="The new comment; absent: `comment` of the new metadata, if it is text."
     )
 
@@ -154,7 +158,7 @@ def to_new_feedback(body: object, scale: Scale) -> list[NewFeedback]:
     Raises:
         BadInput: an entry is not a valid `FeedbackRequest`; names the field, with its index in an array.
     """
-    return [_to_feedback(entry, at, scale) for at, entry in list_entries(body)]
+    return [_to_feedback(entry, at, scale) for at, entry in fields.list_entries(body)]
 
 
 def to_revision(body: object, scale: Scale) -> FeedbackRevision:
