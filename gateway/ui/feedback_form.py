@@ -162,10 +162,7 @@ def feedback_form_api(upserts: UpsertRule, tokens: FeedbackTokens, requests: Req
     """Return the API of `/f`, for holders of a link with a feedback token."""
     handlers = _FeedbackFormEndpoints(upserts, tokens, requests)
     return Api(
-        name=DIALECT,
-        prefixes=("/f",),
-        render_error=handlers.pages.problem,
-        endpoints=endpoints_of(handlers),
+        name=DIALECT, prefixes=("/f",), render_error=handlers.pages.problem, endpoints=endpoints_of(handlers)
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
+import orjson
 from aiohttp import web
 from pydantic import BaseModel
 
@@ -97,14 +99,42 @@ class Api:
     error_model: type[BaseModel] | None = None
 
 
+# Prompts and answers must stay in no cache.
+NO_STORE = MappingProxyType({"Cache-Control": "no-store"})
+
+
+def json_response(
+    body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return a model as a JSON response."""
+    content = orjson.dumps(body.model_dump())
+    return web.Response(status=status, body=content, content_type="application/json", headers=headers)
+
+
 def endpoints_of(handlers: object, prefix: str = "") -> tuple[Endpoint, ...]:
     """Return the endpoints that decorate an object's methods, in the order they are written.
+
+    A method of an endpoint with query parameters gets them as its third argument.
 
     Args:
         prefix: put before the paths.
     """
     return tuple(
-        replace(endpoint, path=prefix + endpoint.path, handler=getattr(handlers, name))
+        replace(
+            endpoint,
+            path=prefix + endpoint.path,
+            handler=_bind(getattr(handlers, name), endpoint.query),
+        )
         for name, method in vars(type(handlers)).items()
         for endpoint in getattr(method, "__dict__", {}).get(_ENDPOINTS, ())
     )
+
+
+def _bind(method: Callable[..., Awaitable[web.StreamResponse]], query: type[QueryParams] | None) -> Handler:
+    if query is None:
+        return method
+
+    async def handle(request: web.Request, principal: Principal) -> web.StreamResponse:
+        return await method(request, principal, query.parse(request.query.items()))
+
+    return handle

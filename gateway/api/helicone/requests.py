@@ -41,11 +41,7 @@ SORT_COLUMNS: Mapping[str, str] = MappingProxyType(
 
 # Helicone's other columns, and why requests cannot be sorted by them.
 UNSUPPORTED_SORTS: Mapping[str, str] = MappingProxyType(
-    {
-        "cache_created_at": ONLY_CACHED,
-        "last_active": "it is about users, not requests",
-        "values": NO_INPUTS,
-    }
+    {"cache_created_at": ONLY_CACHED, "last_active": "it is about users, not requests", "values": NO_INPUTS}
 )
 
 
@@ -154,8 +150,7 @@ class RequestEndpoints:
         reply=schemas.RowReply,
         failures=(400, 404, 409, 413, 503, 504),
     )
-    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        params = RequestParams.parse(request.query.items())
+    async def _show(self, request: web.Request, principal: Principal, params: RequestParams) -> web.Response:
         found = await self._requests.find_one(schemas.read_request_id(request), principal.tenant)
         if not params.include_body:
             return schemas.row_response(schemas.to_row(found))

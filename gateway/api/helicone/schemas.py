@@ -18,6 +18,7 @@ from gateway.models.ids import MAX_ID_BYTES, is_valid_id
 from gateway.models.request import NANOUSD_PER_USD, RequestRecord
 from gateway.query.requests import LoggedRequest, Message, RatedRequest
 from gateway.web.bodies import abbreviate, parse_id
+from gateway.web.endpoint import NO_STORE, json_response
 from gateway.web.feedback import joined_headers
 from gateway.wire.json_fields import parse_json
 
@@ -275,29 +276,18 @@ class ErrorReply(BaseModel):
 
 def done_response(entries: Sequence[Feedback] = ()) -> web.Response:
     """Return success, with the headers of the feedback that was stored."""
-    response = _json_response(200, {"data": None, "error": None})
-    response.headers.update(joined_headers(entries) if entries else {})
-    return response
+    return json_response(DoneReply(), headers={**NO_STORE, **(joined_headers(entries) if entries else {})})
 
 
 def row_response(row: Row) -> web.Response:
-    return _json_response(200, {"data": row.model_dump(), "error": None})
+    return json_response(RowReply(data=row), headers=NO_STORE)
 
 
-def rows_response(found: Sequence[Row]) -> web.Response:
-    return _json_response(200, {"data": [row.model_dump() for row in found], "error": None})
+def rows_response(rows: list[Row]) -> web.Response:
+    return json_response(RowsReply(data=rows), headers=NO_STORE)
 
 
 def render_error(error: GatewayError) -> web.Response:
     # A message may quote a path that is not UTF-8.
-    return _json_response(error.status, {"data": None, "error": str(error).encode(errors="replace").decode()})
-
-
-def _json_response(status: int, body: dict[str, object]) -> web.Response:
-    # Prompts and answers must stay in no cache.
-    return web.Response(
-        status=status,
-        body=orjson.dumps(body),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
+    message = str(error).encode(errors="replace").decode()
+    return json_response(ErrorReply(error=message), error.status, NO_STORE)

@@ -67,8 +67,9 @@ class AuditEndpoints:
         reply=AuditListReply,
         failures=(400, 503, 504),
     )
-    async def _list(self, request: web.Request, principal: Principal) -> web.Response:
-        params = AuditListParams.parse(request.query.items())
+    async def _list(
+        self, request: web.Request, principal: Principal, params: AuditListParams
+    ) -> web.Response:
         found = await self._audit.find(params.where(), params.limit, params.cursor, principal.tenant)
         cursor = None if found.next_cursor is None else "{}.{}".format(*found.next_cursor)
         return json_response(AuditListReply(data=list(map(AuditRow.of, found.entries)), next_cursor=cursor))

@@ -331,8 +331,9 @@ class FeedbackEndpoints:
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 503, 504),
     )
-    async def _list(self, request: web.Request, principal: Principal) -> web.StreamResponse:
-        params = FeedbackListParams.parse(request.query.items())
+    async def _list(
+        self, request: web.Request, principal: Principal, params: FeedbackListParams
+    ) -> web.StreamResponse:
         schema = FeedbackWithTexts if params.texts else FeedbackRow
         is_csv = responses.wants_csv(request, params.format)
         if is_csv and "limit" not in params.model_fields_set:
@@ -389,8 +390,7 @@ class FeedbackEndpoints:
         reply=FeedbackReply,
         failures=(400, 404, 503, 504),
     )
-    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        QueryParams.parse(request.query.items())
+    async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> web.Response:
         history = await self._feedback.history(_feedback_id(request), principal)
         return responses.json_response(FeedbackReply.of_history(history))
 
@@ -419,8 +419,9 @@ class FeedbackEndpoints:
         reply=responses.ErasedReply,
         failures=(400, 503),
     )
-    async def _erase(self, request: web.Request, principal: Principal) -> web.Response:
-        params = AuthorErasureParams.parse(request.query.items())
+    async def _erase(
+        self, request: web.Request, principal: Principal, params: AuthorErasureParams
+    ) -> web.Response:
         scope = await self._eraser.find_author_scope(params.author, principal)
         return await responses.erase_response(self._eraser, scope, params.dry_run)
 

@@ -105,8 +105,10 @@ class GroupEndpoints:
         reply=TraceListReply,
         failures=(400, 503, 504),
     )
-    async def _list_traces(self, request: web.Request, principal: Principal) -> web.Response:
-        found = await _find(self._traces, request, principal)
+    async def _list_traces(
+        self, request: web.Request, principal: Principal, params: GroupListParams
+    ) -> web.Response:
+        found = await self._traces.find(params.where(), params.limit, params.cursor, principal.tenant)
         return json_response(_list_reply(TraceListReply, "trace_id", found))
 
     @Endpoint(
@@ -121,8 +123,7 @@ class GroupEndpoints:
         reply=TraceReply,
         failures=(400, 404, 413, 503, 504),
     )
-    async def _show_trace(self, request: web.Request, principal: Principal) -> web.Response:
-        QueryParams.parse(request.query.items())
+    async def _show_trace(self, request: web.Request, principal: Principal, _: QueryParams) -> web.Response:
         trace = await self._traces.show(request.match_info["trace_id"], principal.tenant)
         return json_response(TraceReply.of(trace))
 
@@ -136,8 +137,10 @@ class GroupEndpoints:
         reply=SessionListReply,
         failures=(400, 503, 504),
     )
-    async def _list_sessions(self, request: web.Request, principal: Principal) -> web.Response:
-        found = await _find(self._sessions, request, principal)
+    async def _list_sessions(
+        self, request: web.Request, principal: Principal, params: GroupListParams
+    ) -> web.Response:
+        found = await self._sessions.find(params.where(), params.limit, params.cursor, principal.tenant)
         return json_response(_list_reply(SessionListReply, "session", found))
 
     @Endpoint(
@@ -151,14 +154,6 @@ class GroupEndpoints:
         reply=SessionReply,
         failures=(400, 404, 413, 503, 504),
     )
-    async def _show_session(self, request: web.Request, principal: Principal) -> web.Response:
-        QueryParams.parse(request.query.items())
+    async def _show_session(self, request: web.Request, principal: Principal, _: QueryParams) -> web.Response:
         session = await self._sessions.show(request.match_info["session"], principal.tenant)
         return json_response(SessionReply.of(session))
-
-
-async def _find(
-    reader: TraceReader | SessionReader, request: web.Request, principal: Principal
-) -> GroupSlice:
-    params = GroupListParams.parse(request.query.items())
-    return await reader.find(params.where(), params.limit, params.cursor, principal.tenant)

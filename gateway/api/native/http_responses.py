@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Annotated, get_args, get_origin
 
 import orjson
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.errors import Ambiguous, BadInput, GatewayError
 from gateway.models.request import ErasureScope
 from gateway.query.erasure import ErasureService
+from gateway.web import endpoint
+from gateway.web.endpoint import NO_STORE
 from gateway.web.middleware import log_unexpected_error
 from gateway.web.query_params import Boolean, QueryParams
 from gateway.wire.json_fields import parse_json
@@ -68,13 +71,8 @@ class ErrorReply(Schema):
 
 
 # Prompts and answers must stay in no cache, and no browser may guess their type.
-NO_STORE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-
-def json_response(schema: Schema, status: int = 200) -> web.Response:
-    """Return a schema as a JSON response."""
-    body = orjson.dumps(schema.model_dump())
-    return web.Response(body=body, status=status, content_type="application/json", headers=NO_STORE_HEADERS)
+NO_STORE_HEADERS = {**NO_STORE, "X-Content-Type-Options": "nosniff"}
+json_response = partial(endpoint.json_response, headers=NO_STORE_HEADERS)
 
 
 def render_error(error: GatewayError) -> web.Response:

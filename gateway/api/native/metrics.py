@@ -13,14 +13,7 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.native import http_responses as responses
-from gateway.api.native.filters import (
-    DEFAULT_LIMIT,
-    TIME_SCHEMA,
-    FilterParams,
-    Format,
-    Limit,
-    NumberCursor,
-)
+from gateway.api.native.filters import DEFAULT_LIMIT, TIME_SCHEMA, FilterParams, Format, Limit, NumberCursor
 from gateway.api.native.schemas import Time, format_time
 from gateway.models.clock import parse_time_us
 from gateway.models.filters import Page, Scalar
@@ -189,12 +182,7 @@ GROUP_FIELDS: Mapping[str, str] = MappingProxyType(
 
 # Length and offset from the epoch in microseconds. The epoch was a Thursday, and weeks begin on Monday.
 BUCKETS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {
-        "minute": (60_000_000, 0),
-        "hour": (HOUR_US, 0),
-        "day": (DAY_US, 0),
-        "week": (7 * DAY_US, -3 * DAY_US),
-    }
+    {"minute": (60_000_000, 0), "hour": (HOUR_US, 0), "day": (DAY_US, 0), "week": (7 * DAY_US, -3 * DAY_US)}
 )
 
 USER_ORDER_METRICS = ("requests", "cost", "last_seen")
@@ -340,8 +328,9 @@ class AggregateEndpoints:
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 413, 503, 504),
     )
-    async def _list(self, request: web.Request, principal: Principal) -> web.Response:
-        params = AggregateParams.parse(request.query.items())
+    async def _list(
+        self, request: web.Request, principal: Principal, params: AggregateParams
+    ) -> web.Response:
         found = await self._metrics.find(
             params.metrics_query(principal.tenant), params.metrics_order(), params.page()
         )

@@ -55,8 +55,9 @@ class RequestEndpoints:
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 503, 504),
     )
-    async def _list(self, request: web.Request, principal: Principal) -> web.StreamResponse:
-        params = RequestListParams.parse(request.query.items())
+    async def _list(
+        self, request: web.Request, principal: Principal, params: RequestListParams
+    ) -> web.StreamResponse:
         is_csv = responses.wants_csv(request, params.format)
         if is_csv and "limit" not in params.model_fields_set:
             return await responses.stream_csv(
@@ -89,8 +90,7 @@ class RequestEndpoints:
         reply=LoggedRequestReply,
         failures=(400, 404, 409, 503, 504),
     )
-    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        params = RequestParams.parse(request.query.items())
+    async def _show(self, request: web.Request, principal: Principal, params: RequestParams) -> web.Response:
         logged = await self._requests.show(
             request.match_info["request_id"], principal.tenant, params.trace_id
         )

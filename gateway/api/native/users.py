@@ -63,8 +63,7 @@ class UserEndpoints:
         reply=UserListReply,
         failures=(400, 413, 503, 504),
     )
-    async def _list(self, request: web.Request, principal: Principal) -> web.Response:
-        params = UserListParams.parse(request.query.items())
+    async def _list(self, request: web.Request, principal: Principal, params: UserListParams) -> web.Response:
         found = await self._users.find(
             params.metrics_query(principal.tenant), params.prefix or "", params.metrics_order(), params.page()
         )
@@ -86,8 +85,7 @@ class UserEndpoints:
         reply=UserRow,
         failures=(400, 404, 503, 504),
     )
-    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        QueryParams.parse(request.query.items())
+    async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> web.Response:
         user = await self._users.show(request.match_info["user"], principal.tenant)
         return responses.json_response(UserRow.of(user))
 

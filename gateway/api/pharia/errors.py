@@ -5,9 +5,9 @@ Source: FastAPI, "Handling Errors", https://fastapi.tiangolo.com/tutorial/handli
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
-import orjson
 from aiohttp import web
 from pydantic import BaseModel, Field, ValidationError
 
@@ -52,10 +52,7 @@ _PYDANTIC_1_ERRORS: Mapping[str, tuple[str, str]] = {
     "int_type": _INTEGER_ERROR,
     "int_parsing": _INTEGER_ERROR,
     "int_parsing_size": _INTEGER_ERROR,
-    "greater_than_equal": (
-        "ensure this value is greater than or equal to {ge}",
-        "value_error.number.not_ge",
-    ),
+    "greater_than_equal": ("ensure this value is greater than or equal to {ge}", "value_error.number.not_ge"),
     "less_than_equal": ("ensure this value is less than or equal to {le}", "value_error.number.not_le"),
     "uuid_type": _UUID_ERROR,
     "uuid_parsing": _UUID_ERROR,
@@ -108,8 +105,8 @@ def render_error(error: GatewayError) -> web.Response:
     body = ErrorResponse(detail=details).model_dump()
     # FastAPI has one status for every error in the content of a request.
     status = 422 if error.status == BadInput.status else error.status
-    # A message or a location may quote text that is not UTF-8.
-    text = orjson.dumps(_encodable(body))
+    # A message or a location may quote text that is not UTF-8, which orjson refuses.
+    text = json.dumps(body, ensure_ascii=False).encode(errors="replace")
     return web.Response(status=status, body=text, content_type="application/json")
 
 
@@ -150,11 +147,3 @@ def _error_type(error: GatewayError) -> str:
     if not isinstance(error, BadInput) or isinstance(error, TooLarge):
         return error.code
     return "value_error" if error.field == IDEMPOTENCY_KEY else "value_error.jsondecode"
-
-
-def _encodable(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: _encodable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_encodable(item) for item in value]
-    return value.encode(errors="replace").decode() if isinstance(value, str) else value

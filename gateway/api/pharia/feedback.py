@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Self
 from uuid import UUID
 
-import orjson
 from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, WithJsonSchema
 
@@ -20,7 +19,7 @@ from gateway.models.feedback import Feedback
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import read_idempotency_key, read_json
-from gateway.web.endpoint import ANY_ROLE, Api, Endpoint, endpoints_of
+from gateway.web.endpoint import ANY_ROLE, NO_STORE, Api, Endpoint, endpoints_of, json_response
 from gateway.web.feedback import joined_headers
 from gateway.web.query_params import QueryParams
 
@@ -35,7 +34,7 @@ def _parse_time_us(value: object) -> int:
         return time_us
     raise InvalidTime(
         "invalid datetime format; send a date (2026-01-31, its first moment), or a time in UTC or with an offset "
-        "(2026-01-31T09:30:00, 2026-01-31T10:30:00%2B01:00: a + is sent as %2B)",
+        "(2026-01-31T09:30:00, 2026-01-31T10:30:00%2B01:00: a + is sent as %2B)"
     )
 
 
@@ -153,7 +152,7 @@ class FeedbackEndpoints:
         key = read_idempotency_key(request.headers)
         item = schemas.to_new_feedback(await read_json(request, self._max_body_bytes))
         entries = await self._service.give([item], principal, dialect=schemas.DIALECT, idempotency_key=key)
-        response = _json_response(FeedbackIdResponse(feedback_id=entries[0].feedback_id))
+        response = json_response(FeedbackIdResponse(feedback_id=entries[0].feedback_id), headers=NO_STORE)
         response.headers.update(joined_headers(entries))
         return response
 
@@ -167,8 +166,7 @@ class FeedbackEndpoints:
         reply=schemas.Entries,
         failures=(413, 422, 503, 504),
     )
-    async def _list(self, request: web.Request, principal: Principal) -> web.Response:
-        params = ListParams.parse(request.query.items())
+    async def _list(self, request: web.Request, principal: Principal, params: ListParams) -> web.Response:
         found = await self._service.find(params.where(), OLDEST_FIRST, Page(params.limit + 1), principal)
         if len(found) > params.limit:
             raise TooLarge(
@@ -196,7 +194,7 @@ class FeedbackEndpoints:
         await self._service.revise(
             read_feedback_id(request), patch, principal, schemas.DIALECT, idempotency_key=key
         )
-        return _json_response(MessageResponse(message="Feedback updated successfully"))
+        return json_response(MessageResponse(message="Feedback updated successfully"), headers=NO_STORE)
 
     @Endpoint(
         "DELETE",
@@ -209,16 +207,8 @@ class FeedbackEndpoints:
     )
     async def _remove(self, request: web.Request, principal: Principal) -> web.Response:
         await self._service.remove(read_feedback_id(request), principal, schemas.DIALECT)
-        return _json_response(MessageResponse(message="Feedback deleted successfully"))
+        return json_response(MessageResponse(message="Feedback deleted successfully"), headers=NO_STORE)
 
 
 def _list_response(found: Sequence[Feedback]) -> web.Response:
-    return _json_response(schemas.Entries([schemas.Entry.of(entry) for entry in found]))
-
-
-def _json_response(body: BaseModel) -> web.Response:
-    return web.Response(
-        body=orjson.dumps(body.model_dump()),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
+    return json_response(schemas.Entries([schemas.Entry.of(entry) for entry in found]), headers=NO_STORE)

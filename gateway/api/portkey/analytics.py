@@ -18,7 +18,7 @@ from gateway.models.filters import Op, Page
 from gateway.models.metrics import DAY_US, FeedbackSums, GroupKey, MetricsQuery, UsageSums
 from gateway.models.principal import Principal, Role
 from gateway.query.metrics import MAX_TIMELINE_US, MetricsReader
-from gateway.web.endpoint import Api, Endpoint
+from gateway.web.endpoint import Api, Endpoint, json_response
 from gateway.web.query_params import parsed_by
 
 ANALYTICS_PATH = "/v1/analytics"
@@ -179,7 +179,7 @@ def _graph_endpoint(metrics: MetricsReader, graph: graphs.GraphSpec) -> Endpoint
     async def handle(request: web.Request, principal: Principal) -> web.Response:
         params = GraphParams.parse(request.query.items())
         content = await graph.build(metrics, params.metrics_query(principal.tenant))
-        return schemas.json_response(graph.reply.model_validate(content))
+        return json_response(graph.reply.model_validate(content))
 
     return Endpoint(
         "GET",
@@ -218,7 +218,7 @@ def _group_endpoint(
         ranked = sorted(known, key=lambda item: (-item[1].requests, str(item[0].value)))
         page = params.page()
         rows = await build_rows(metrics, metrics_query, ranked[page.offset : page.offset + page.limit])
-        return schemas.json_response(reply.model_validate({"total": len(ranked), "data": rows}))
+        return json_response(reply.model_validate({"total": len(ranked), "data": rows}))
 
     return Endpoint(
         "GET",

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from gateway.api.portkey import log_object
 from gateway.api.portkey.filters import ExportFilters, PageNumber
 from gateway.api.portkey.log_object import UrlResolver
-from gateway.api.portkey.schemas import iso_time, json_response, to_whole_number
+from gateway.api.portkey.schemas import iso_time, to_whole_number
 from gateway.datasets.files import ExportLinks
 from gateway.datasets.formats import Column, Exporter, JsonLines, Selection
 from gateway.datasets.jobs import ExportJobs
@@ -23,7 +23,7 @@ from gateway.models.export import Export, ExportStatus
 from gateway.models.filters import Page
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import abbreviate, read_query_body, validate_body
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, json_response
 from gateway.web.feedback import has_nul, optional_field
 from gateway.web.query_params import QueryParams, parsed_by
 
@@ -275,8 +275,9 @@ class ExportEndpoints:
         reply=ExportList,
         failures=(400, 503),
     )
-    async def _list(self, request: web.Request, principal: Principal) -> web.Response:
-        params = ExportListParams.parse(request.query.items())
+    async def _list(
+        self, request: web.Request, principal: Principal, params: ExportListParams
+    ) -> web.Response:
         size = params.page_size or MAX_LISTED
         exports, total = await self._jobs.find(Page(size, (params.current_page or 0) * size), principal)
         return json_response(ExportList(total=total, data=[ExportItem.of(export) for export in exports]))
@@ -361,9 +362,10 @@ class ExportEndpoints:
         query=ExportFileParams,
         failures=(403, 404, 409, 503),
     )
-    async def _file(self, request: web.Request, principal: Principal) -> web.StreamResponse:
+    async def _file(
+        self, request: web.Request, principal: Principal, params: ExportFileParams
+    ) -> web.StreamResponse:
         export_id = _export_id(request)
-        params = ExportFileParams.parse(request.query.items())
         await self._links.check(export_id, params.expires or "", params.signature or "")
         headers = {
             "Content-Type": "application/jsonl",

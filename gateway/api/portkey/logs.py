@@ -15,7 +15,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from gateway.api.portkey.exports import ExportEndpoints
 from gateway.api.portkey.feedback import DIALECT
 from gateway.api.portkey.log_object import LogObject, UrlResolver, to_log_object
-from gateway.api.portkey.schemas import FailureResponse, json_response, render_error
+from gateway.api.portkey.schemas import FailureResponse, render_error
 from gateway.datasets.files import ExportLinks
 from gateway.datasets.jobs import ExportJobs
 from gateway.errors import BadInput
@@ -34,7 +34,7 @@ from gateway.web.bodies import (
     read_json,
     validate_body,
 )
-from gateway.web.endpoint import Api, Endpoint, endpoints_of
+from gateway.web.endpoint import Api, Endpoint, endpoints_of, json_response
 from gateway.web.feedback import Metadata, list_entries, optional_field
 from gateway.wire import endpoint_of
 

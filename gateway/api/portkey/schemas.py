@@ -19,6 +19,7 @@ from gateway.models.feedback import Feedback
 from gateway.models.request import NANOUSD_PER_USD
 from gateway.web import feedback as fields
 from gateway.web.bodies import abbreviate, field_path, parse_json, validate_body
+from gateway.web.endpoint import json_response
 
 # Portkey's costs are in US cents.
 NANOUSD_A_CENT = NANOUSD_PER_USD // 100
@@ -189,10 +190,6 @@ def render_error(error: GatewayError) -> web.Response:
     # A message may quote a path that is not UTF-8.
     message = str(error).encode(errors="replace").decode()
     return json_response(FailureResponse(message=message), error.status)
-
-
-def json_response(body: BaseModel, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(body.model_dump()), content_type="application/json")
 
 
 def _to_feedback(entry: object, at: str, scale: Scale) -> NewFeedback:
