@@ -9,8 +9,7 @@ from gateway.auth.api_keys import hash_token
 from gateway.config.fields import SHA256_PREFIX
 from gateway.config.models import Config, ProviderConfig
 from gateway.errors import BadInput
-from gateway.feedback import Scale
-from gateway.feedback.payloads import SCALES
+from gateway.feedback.payloads import SCALES, KeyScales
 from gateway.models.addresses import is_loopback
 from gateway.models.exchange import PayloadPolicy, strictest_policy
 from gateway.models.principal import Principal
@@ -80,10 +79,10 @@ def max_loss_seconds(config: Config) -> float:
     return {"commit": 0.0, "interval": 0.05}[config.storage.durability]
 
 
-def build_scale_lookup(config: Config) -> Callable[[Principal], Scale]:
-    """Return what tells how a caller's Portkey values become scores."""
-    by_key = {key.name: key.portkey_scale for key in config.keys}
-    return lambda principal: SCALES[by_key.get(principal.name or "") or config.feedback.portkey_scale]
+def build_key_scales(config: Config) -> KeyScales:
+    """Return the scales of Portkey values."""
+    by_key = {key.name: SCALES[key.portkey_scale] for key in config.keys if key.portkey_scale}
+    return KeyScales(SCALES[config.feedback.portkey_scale], by_key)
 
 
 def build_price_table(config: Config) -> PriceTable:

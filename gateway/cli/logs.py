@@ -22,8 +22,8 @@ from gateway.models.exchange import Outcome
 from gateway.models.feedback import NO_FEEDBACK, Feedback, FeedbackSummary, Target
 from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import NANOUSD_PER_USD, RequestRecord
-from gateway.query import LoggedRequest, Message, RequestReader, RequestSlice
 from gateway.query.filters import METADATA_PREFIX, REQUEST_FILTERS
+from gateway.query.requests import LoggedRequest, Message, RequestReader, RequestSlice
 from gateway.store.base import RequestQueries
 
 ShowRequests = Callable[[Sequence[RequestRecord], Mapping[int, FeedbackSummary]], None]

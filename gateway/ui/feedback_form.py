@@ -14,7 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.errors import BadInput, GatewayError, NotFound, TooLarge
-from gateway.feedback.rules import UpsertFeedback, UpsertRule, thumb_feedback
+from gateway.feedback.payloads import NewFeedback, thumb_feedback
+from gateway.feedback.rules import upsert
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback
 from gateway.models.filters import AllOf, Comparison, Op
 from gateway.models.principal import FeedbackScope, Principal
@@ -158,18 +160,18 @@ def _html_response(html: str, *, status: int = 200) -> web.Response:
 DIALECT = "page"
 
 
-def feedback_form_api(upserts: UpsertRule, tokens: FeedbackTokens, requests: RequestReader) -> Api:
+def feedback_form_api(feedback: FeedbackService, tokens: FeedbackTokens, requests: RequestReader) -> Api:
     """Return the API of `/f`, for holders of a link with a feedback token."""
-    handlers = _FeedbackFormEndpoints(upserts, tokens, requests)
+    handlers = _FeedbackFormEndpoints(feedback, tokens, requests)
     return Api(
         name=DIALECT, prefixes=("/f",), render_error=handlers.pages.problem, endpoints=endpoints_of(handlers)
     )
 
 
 class _FeedbackFormEndpoints:
-    def __init__(self, upserts: UpsertRule, tokens: FeedbackTokens, requests: RequestReader) -> None:
+    def __init__(self, feedback: FeedbackService, tokens: FeedbackTokens, requests: RequestReader) -> None:
         self.pages = FormPages()
-        self._upserts = upserts
+        self._feedback = feedback
         self._tokens = tokens
         self._requests = requests
 
@@ -188,7 +190,7 @@ class _FeedbackFormEndpoints:
     )
     async def _show_form(self, request: web.Request, _: Principal) -> web.Response:
         principal, scope = self._read_token(request)
-        earlier = await self._upserts.current(scope.request_id, principal)
+        earlier = await self._feedback.current(scope.request_id, principal)
         thumb = Thumb.named(request.query.get("v")) or _thumb_of(earlier)
         chosen = FeedbackForm(thumb, earlier.comment if earlier else None)
         return self.pages.form(chosen, await self._requested_at_us(scope, principal.tenant))
@@ -210,11 +212,10 @@ class _FeedbackFormEndpoints:
             return self.pages.form(submitted, requested_at_us, problem="Please choose one of the two.")
         comment = submitted.comment or None
         if submitted.comment is None:
-            earlier = await self._upserts.current(scope.request_id, principal)
+            earlier = await self._feedback.current(scope.request_id, principal)
             comment = earlier.comment if earlier else None
-        await self._upserts.upsert(
-            [_to_feedback(submitted.thumb, comment, scope)], principal, dialect=DIALECT
-        )
+        item = _to_feedback(submitted.thumb, comment, scope)
+        await self._feedback.give([item], principal, dialect=DIALECT, rule=upsert)
         return self.pages.thanks(submitted.thumb)
 
     def _read_token(self, request: web.Request) -> tuple[Principal, FeedbackScope]:
@@ -234,7 +235,7 @@ class _FeedbackFormEndpoints:
         return found.records[0].started_at_us if found.records else None
 
 
-def _to_feedback(chosen: Thumb, comment: str | None, scope: FeedbackScope) -> UpsertFeedback:
+def _to_feedback(chosen: Thumb, comment: str | None, scope: FeedbackScope) -> NewFeedback:
     raw = orjson.dumps({"vote": chosen, "comment": comment}).decode()
     return thumb_feedback(scope.request_id, is_up=chosen is Thumb.UP, comment=comment, raw=raw)
 

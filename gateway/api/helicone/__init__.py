@@ -5,20 +5,20 @@ from __future__ import annotations
 from gateway.api.helicone.feedback import DIALECT, FeedbackEndpoints, SetProperty
 from gateway.api.helicone.requests import RequestEndpoints
 from gateway.api.helicone.schemas import ErrorReply, render_error
-from gateway.feedback.rules import UpsertRule
-from gateway.query.requests import RatedRequestReader
+from gateway.feedback.service import FeedbackService
+from gateway.query.requests import RequestReader
 from gateway.web.endpoint import Api, endpoints_of
 
 
 def helicone_api(
-    upserts: UpsertRule, set_property: SetProperty, requests: RatedRequestReader, max_body_bytes: int
+    feedback: FeedbackService, set_property: SetProperty, requests: RequestReader, max_body_bytes: int
 ) -> Api:
     """Return the API of `/v1/request`."""
     return Api(
         name=DIALECT,
         prefixes=("/v1/request",),
         endpoints=(
-            *endpoints_of(FeedbackEndpoints(upserts, set_property, max_body_bytes)),
+            *endpoints_of(FeedbackEndpoints(feedback, set_property, max_body_bytes)),
             *endpoints_of(RequestEndpoints(requests, max_body_bytes)),
         ),
         render_error=render_error,

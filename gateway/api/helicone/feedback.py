@@ -9,8 +9,10 @@ from aiohttp import web
 
 from gateway.api.helicone import schemas
 from gateway.errors import NotFound
-from gateway.feedback.rules import UpsertFeedback, UpsertRule, thumb_feedback
-from gateway.models.feedback import Kind, Source
+from gateway.feedback.payloads import NewFeedback, thumb_feedback, thumb_scale, unit_scale
+from gateway.feedback.rules import upsert
+from gateway.feedback.service import FeedbackService
+from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import read_json, validate_body
 from gateway.web.endpoint import Endpoint
@@ -24,8 +26,8 @@ SetProperty = Callable[[str, str, str, str | None], Awaitable[int]]
 
 
 class FeedbackEndpoints:
-    def __init__(self, upserts: UpsertRule, set_property: SetProperty, max_body_bytes: int) -> None:
-        self._upserts = upserts
+    def __init__(self, feedback: FeedbackService, set_property: SetProperty, max_body_bytes: int) -> None:
+        self._feedback = feedback
         self._set_property = set_property
         self._max_body_bytes = max_body_bytes
 
@@ -48,7 +50,7 @@ class FeedbackEndpoints:
         rating = validate_body(schemas.FeedbackBody, body).rating
         raw = orjson.dumps(body).decode()
         item = thumb_feedback(schemas.read_request_id(request), is_up=rating, author=author, raw=raw)
-        return schemas.done_response(await self._upserts.upsert([item], principal, dialect=DIALECT))
+        return schemas.done_response(await self._upsert([item], principal))
 
     @Endpoint(
         "POST",
@@ -63,11 +65,12 @@ class FeedbackEndpoints:
     )
     async def _score(self, request: web.Request, principal: Principal) -> web.Response:
         given = validate_body(schemas.ScoreBody, await read_json(request, self._max_body_bytes))
-        upserts = [
-            score_feedback(schemas.read_request_id(request), name, value)
-            for name, value in given.scores.items()
-        ]
-        return schemas.done_response(await self._upserts.upsert(upserts, principal, dialect=DIALECT))
+        request_id = schemas.read_request_id(request)
+        items = [score_feedback(request_id, name, value) for name, value in given.scores.items()]
+        return schemas.done_response(await self._upsert(items, principal))
+
+    async def _upsert(self, items: list[NewFeedback], principal: Principal) -> list[Feedback]:
+        return await self._feedback.give(items, principal, dialect=DIALECT, rule=upsert)
 
     @Endpoint(
         "PUT",
@@ -88,21 +91,18 @@ class FeedbackEndpoints:
         return schemas.done_response()
 
 
-def score_feedback(request_id: str, name: str, value: bool | float) -> UpsertFeedback:
-    """Return one score as feedback."""
-    return UpsertFeedback(
-        request_id=request_id,
+def score_feedback(request_id: str, name: str, value: bool | float) -> NewFeedback:
+    """Return one score of a request, to be upserted."""
+    # A number beyond -1…1 is on a scale that the caller does not name.
+    number_scale = unit_scale if -1 <= value <= 1 else None
+    return NewFeedback(
+        subject_id=request_id,
+        subject_field="request_id",
+        target=Target.REQUEST,
         kind=Kind.SCORE,
         metric=name,
         value=float(value),
-        score=_scaled_score(value),
+        scale=thumb_scale if isinstance(value, bool) else number_scale,
         source=Source.CODE,
         raw=orjson.dumps({"scores": {name: value}}).decode(),
     )
-
-
-def _scaled_score(value: bool | float) -> float | None:
-    # Numbers beyond our scale from -1 to 1 may mean anything, so they are stored without a score.
-    if isinstance(value, bool):
-        return 1.0 if value else -1.0
-    return float(value) if -1 <= value <= 1 else None

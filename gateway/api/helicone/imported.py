@@ -12,8 +12,8 @@ from uuid import UUID
 from pydantic import BeforeValidator
 
 from gateway.api.helicone.feedback import DIALECT, score_feedback
-from gateway.feedback.rules import UpsertFeedback, thumb_feedback
-from gateway.feedback.service import imported_upsert
+from gateway.feedback.payloads import NewFeedback, thumb_feedback
+from gateway.feedback.rules import imported_feedback
 from gateway.models.exchange import Exchange, Identity, Outcome, PayloadPolicy
 from gateway.models.feedback import Feedback
 from gateway.models.ids import is_valid_id
@@ -252,7 +252,5 @@ def _imported_feedback(
         yield _imported_entry(item, exchange, importer, exchange.ended_at_us)
 
 
-def _imported_entry(
-    item: UpsertFeedback, exchange: Exchange, importer: Principal, given_at_us: int
-) -> Feedback:
-    return imported_upsert(item, exchange.identity.trace_id, importer, DIALECT, given_at_us)
+def _imported_entry(item: NewFeedback, exchange: Exchange, importer: Principal, given_at_us: int) -> Feedback:
+    return imported_feedback(item, importer, DIALECT, given_at_us, upsert_in=exchange.identity.trace_id)

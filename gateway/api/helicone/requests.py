@@ -14,7 +14,7 @@ from gateway.api.helicone.filters import NO_INPUTS, ONLY_CACHED, property_field_
 from gateway.errors import BadInput
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
-from gateway.query.requests import RatedRequestReader
+from gateway.query.requests import RequestReader
 from gateway.web.bodies import abbreviate, read_query_body, validate_body
 from gateway.web.endpoint import Endpoint
 from gateway.web.query_params import Boolean, QueryParams
@@ -120,7 +120,7 @@ def _query_endpoint(path: str) -> Endpoint:
 
 
 class RequestEndpoints:
-    def __init__(self, requests: RatedRequestReader, max_body_bytes: int) -> None:
+    def __init__(self, requests: RequestReader, max_body_bytes: int) -> None:
         self._requests = requests
         self._max_body_bytes = max_body_bytes
 
@@ -129,10 +129,10 @@ class RequestEndpoints:
     async def _query(self, request: web.Request, principal: Principal) -> web.Response:
         query_body = validate_body(schemas.QueryBody, await read_query_body(request, self._max_body_bytes))
         page = Page(10 if query_body.limit is None else query_body.limit, query_body.offset or 0)
-        found = await self._requests.find(
+        found = await self._requests.list_rated(
             _query_filter(query_body), to_sort(query_body.sort), page, principal.tenant
         )
-        logged = await self._requests.read_payloads(found)
+        logged = await self._requests.read_payloads([rated.record for rated in found])
         # Long bodies take long to write, and other callers' streams run on this thread.
         return await asyncio.to_thread(
             lambda: schemas.rows_response(list(map(schemas.to_row, found, logged)))
@@ -151,10 +151,10 @@ class RequestEndpoints:
         failures=(400, 404, 409, 413, 503, 504),
     )
     async def _show(self, request: web.Request, principal: Principal, params: RequestParams) -> web.Response:
-        found = await self._requests.find_one(schemas.read_request_id(request), principal.tenant)
+        found = await self._requests.show_rated(schemas.read_request_id(request), principal.tenant)
         if not params.include_body:
             return schemas.row_response(schemas.to_row(found))
-        [logged] = await self._requests.read_payloads([found])
+        [logged] = await self._requests.read_payloads([found.record])
         return await asyncio.to_thread(lambda: schemas.row_response(schemas.to_row(found, logged)))
 
 

@@ -17,7 +17,7 @@ from gateway.api.portkey.filters import ExportFilters, PageNumber
 from gateway.api.portkey.log_object import UrlResolver
 from gateway.api.portkey.schemas import iso_time, to_whole_number
 from gateway.datasets.files import ExportLinks
-from gateway.datasets.formats import Column, Exporter, JsonLines, Selection
+from gateway.datasets.formats import Column, JsonLines, Selection
 from gateway.datasets.jobs import ExportJobs
 from gateway.models.export import Export, ExportStatus
 from gateway.models.filters import Page
@@ -28,7 +28,7 @@ from gateway.web.feedback import has_nul, optional_field
 from gateway.web.query_params import QueryParams, parsed_by
 
 
-def portkey_exporter(url_of: UrlResolver) -> Exporter:
+def portkey_exporter(url_of: UrlResolver) -> JsonLines:
     """Return the exporter of Portkey's log exports.
 
     Args:

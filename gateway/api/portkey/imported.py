@@ -14,7 +14,7 @@ from gateway.api.portkey.feedback import DIALECT
 from gateway.api.portkey.schemas import to_new_feedback
 from gateway.errors import BadInput
 from gateway.feedback.payloads import NewFeedback, Scale
-from gateway.feedback.service import imported_feedback
+from gateway.feedback.rules import imported_feedback
 from gateway.models.exchange import Exchange, Identity, Outcome, PayloadPolicy, RawHeaders
 from gateway.models.feedback import Feedback
 from gateway.models.ids import content_id, is_valid_id

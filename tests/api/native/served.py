@@ -5,17 +5,14 @@ from __future__ import annotations
 from gateway.api.native.routes import native_api
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
-from gateway.feedback import FeedbackService, signed_scale, thumb_scale
-from gateway.query import (
-    AuditReader,
-    MetricsReader,
-    RequestReader,
-    SessionReader,
-    TextReader,
-    TraceReader,
-    UserReader,
-)
+from gateway.feedback.payloads import signed_scale, thumb_scale
+from gateway.feedback.service import FeedbackService
+from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
+from gateway.query.groups import SessionReader, TraceReader
+from gateway.query.metrics import MetricsReader
+from gateway.query.requests import RequestReader, TextReader
+from gateway.query.users import UserReader
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
 from tests.api.serving import MIB

@@ -6,7 +6,7 @@ from gateway.api.native.metrics import BUCKETS, GROUP_FIELDS, AggregateParams, U
 from gateway.errors import BadInput
 from gateway.models.filters import AllOf, Comparison, Op, Page
 from gateway.models.metrics import DAY_US, END_OF_TIME_US, HOUR_US, MetricsQuery
-from gateway.query import ORDER_METRICS, MetricsOrder
+from gateway.query.metrics import ORDER_METRICS, MetricsOrder
 from gateway.web.query_params import Parameter
 
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.datasets import Column, JsonLines, Selection
+from gateway.datasets.formats import Column, JsonLines, Selection
 from gateway.errors import BadInput
 from gateway.models.export import Export
 from gateway.models.filters import NO_FILTER, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
-from gateway.query import LoggedRequest
+from gateway.query.requests import LoggedRequest
 from gateway.store.base import Store
 
 READER = Principal("reader", frozenset({Role.READ}))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gateway.datasets import Exporter, ExportFiles, ExportRunner
+from gateway.datasets.files import ExportFiles
+from gateway.datasets.formats import Column, JsonLines
+from gateway.datasets.runner import ExportRunner
 from gateway.models.export import Export, ExportStatus
-from gateway.query import LoggedRequest
+from gateway.query.requests import LoggedRequest
 from gateway.store.base import Store
 
-from .exporting import DIALECT, EXPORTER, job_of, select
+from .samples import DIALECT, EXPORTER, job_of, select
 
 ROWS = 10
 IDS = [{"id": str(number)} for number in range(ROWS)]
@@ -24,32 +26,31 @@ IDS = [{"id": str(number)} for number in range(ROWS)]
 
 @dataclass
 class Held:
-    """An exporter that stops in the middle until it is let go; `began` counts how often it was started."""
+    """A file format that stops in the middle until it is let go; `began` counts how often it was started."""
 
-    suffix: str = "jsonl"
     may_go: threading.Event = field(default_factory=threading.Event)
     failure: Exception | None = None
     began: int = 0
 
-    select = staticmethod(select)
+    @property
+    def file_format(self) -> JsonLines:
+        return JsonLines(select, {"id": Column(self._read_id)})
 
-    def needs_bodies(self, columns: Sequence[str]) -> bool:
-        return False
-
-    def write(self, logged: LoggedRequest, columns: Sequence[str]) -> bytes:
+    def _read_id(self, logged: LoggedRequest) -> object:
         self.began += logged.record.request_id == "0"
         if logged.record.request_id == "5":
             assert self.may_go.wait(20)
             if self.failure is not None:
                 raise self.failure
-        return EXPORTER.write(logged, columns)
+        return logged.record.request_id
 
 
 @asynccontextmanager
 async def running(
-    store: Store, files: ExportFiles, exporter: Exporter = EXPORTER
+    store: Store, files: ExportFiles, file_format: JsonLines | Held = EXPORTER
 ) -> AsyncIterator[ExportRunner]:
-    runner = ExportRunner(store, files, {DIALECT: exporter})
+    used = file_format.file_format if isinstance(file_format, Held) else file_format
+    runner = ExportRunner(store, files, {DIALECT: used})
     runner.start()
     try:
         yield runner

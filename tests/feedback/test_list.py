@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.errors import NotFound
-from gateway.feedback import FeedbackService
+from gateway.feedback.service import FeedbackService
 from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
 from gateway.models.ids import new_id
 from gateway.models.principal import OPEN_ACCESS, Principal
