@@ -149,7 +149,7 @@ class Metrics:
                 joined = "false" if entry.joined_at_us is None else "true"
                 self._feedback.of(entry.dialect, joined).inc()
 
-    def figures(self) -> MetricFamilies:
+    def collect(self) -> MetricFamilies:
         """Return the metrics of this process."""
         own = {
             family.name: MetricFamily(
@@ -164,7 +164,7 @@ class Metrics:
 
     async def to_text(self) -> bytes:
         """Return the metrics of all processes in the text format of Prometheus."""
-        return generate_latest(_FamilyCollector(sum_families([self.figures(), *await self._others()])))
+        return generate_latest(_FamilyCollector(sum_families([self.collect(), *await self._others()])))
 
 
 class _LabelledMetric(Generic[M]):
@@ -183,11 +183,11 @@ class _LabelledMetric(Generic[M]):
 
 
 class _FamilyCollector(Collector):
-    def __init__(self, figures: MetricFamilies) -> None:
-        self._figures = figures
+    def __init__(self, families: MetricFamilies) -> None:
+        self._families = families
 
     def collect(self) -> Iterator[Metric]:
-        for name, family in self._figures.items():
+        for name, family in self._families.items():
             metric = Metric(name, family.description, family.kind)
             for (sample, labels), value in family.values.items():
                 metric.add_sample(sample, dict(labels), value)
@@ -208,8 +208,8 @@ class _GaugeCollector(Collector):
         for name, reading in self._labelled.items():
             kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
             family = kind(name.removesuffix("_total"), reading.description, labels=reading.labels)
-            for labels, figure in reading.read():
-                family.add_metric(labels, figure)
+            for labels, value in reading.read():
+                family.add_metric(labels, value)
             yield family
 
     def describe(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:

@@ -116,7 +116,7 @@ class FormPages:
             problem: the error of the submitted form.
         """
         at = None if requested_at_us is None else datetime.fromtimestamp(requested_at_us // 1_000_000, UTC)
-        html = self._render("vote.html", chosen=chosen, at=at, problem=problem, max_comment=MAX_COMMENT)
+        html = self._render("form.html", chosen=chosen, at=at, problem=problem, max_comment=MAX_COMMENT)
         return _html_response(html, status=400 if problem else 200)
 
     def thanks(self, thumb: Thumb) -> web.Response:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_type_hints
 
 import orjson
 from aiohttp import web
@@ -24,7 +24,7 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 
 Handler = Callable[[web.Request, Principal], Awaitable[web.StreamResponse]]
 ErrorRenderer = Callable[[GatewayError], web.Response]
-Method = TypeVar("Method", bound=Callable[..., Awaitable[web.StreamResponse]])
+Method = TypeVar("Method", bound=Callable[..., Awaitable[web.StreamResponse | BaseModel]])
 
 
 async def _unbound(request: web.Request, principal: Principal) -> web.StreamResponse:
@@ -68,7 +68,9 @@ class Endpoint:
     handler: Handler = _unbound
 
     def __call__(self, handler: Method) -> Method:
-        handler.__dict__.setdefault(_ENDPOINTS, []).insert(0, self)
+        returned = get_type_hints(handler)["return"]
+        endpoint = replace(self, reply=returned) if issubclass(returned, BaseModel) else self
+        handler.__dict__.setdefault(_ENDPOINTS, []).insert(0, endpoint)
         return handler
 
     @property
@@ -111,30 +113,37 @@ def json_response(
     return web.Response(status=status, body=content, content_type="application/json", headers=headers)
 
 
-def endpoints_of(handlers: object, prefix: str = "") -> tuple[Endpoint, ...]:
+def endpoints_of(
+    handlers: object, prefix: str = "", headers: Mapping[str, str] | None = None
+) -> tuple[Endpoint, ...]:
     """Return the endpoints that decorate an object's methods, in the order they are written.
 
-    A method of an endpoint with query parameters gets them as its third argument.
+    A method of an endpoint with query parameters gets them as its third argument. A method that returns a model
+    needs no `reply`.
 
     Args:
         prefix: put before the paths.
+        headers: response headers of methods that return a model.
     """
     return tuple(
         replace(
             endpoint,
             path=prefix + endpoint.path,
-            handler=_bind(getattr(handlers, name), endpoint.query),
+            handler=_bind(getattr(handlers, name), endpoint.query, headers),
         )
         for name, method in vars(type(handlers)).items()
         for endpoint in getattr(method, "__dict__", {}).get(_ENDPOINTS, ())
     )
 
 
-def _bind(method: Callable[..., Awaitable[web.StreamResponse]], query: type[QueryParams] | None) -> Handler:
-    if query is None:
-        return method
-
+def _bind(
+    method: Callable[..., Awaitable[web.StreamResponse | BaseModel]],
+    query: type[QueryParams] | None,
+    headers: Mapping[str, str] | None,
+) -> Handler:
     async def handle(request: web.Request, principal: Principal) -> web.StreamResponse:
-        return await method(request, principal, query.parse(request.query.items()))
+        params = () if query is None else (query.parse(request.query.items()),)
+        answer = await method(request, principal, *params)
+        return json_response(answer, headers=headers) if isinstance(answer, BaseModel) else answer
 
     return handle

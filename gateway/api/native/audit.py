@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.native.filters import DEFAULT_LIMIT, FilterParams, Limit, TimeCursor
-from gateway.api.native.http_responses import NextCursor, Schema, json_response
+from gateway.api.native.http_responses import NextCursor, Schema
 from gateway.api.native.schemas import Time
 from gateway.models.audit import AuditChannel, AuditEntry
 from gateway.models.clock import format_rfc3339
@@ -64,12 +64,11 @@ class AuditEndpoints:
         description="Actions that need the role admin, by calls and by commands. All filters must match. An "
         "admin of a tenant sees the actions of that tenant's keys.",
         query=AuditListParams,
-        reply=AuditListReply,
         failures=(400, 503, 504),
     )
     async def _list(
         self, request: web.Request, principal: Principal, params: AuditListParams
-    ) -> web.Response:
+    ) -> AuditListReply:
         found = await self._audit.find(params.where(), params.limit, params.cursor, principal.tenant)
         cursor = None if found.next_cursor is None else "{}.{}".format(*found.next_cursor)
-        return json_response(AuditListReply(data=list(map(AuditRow.of, found.entries)), next_cursor=cursor))
+        return AuditListReply(data=list(map(AuditRow.of, found.entries)), next_cursor=cursor)

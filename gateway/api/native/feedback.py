@@ -387,12 +387,11 @@ class FeedbackEndpoints:
         summary="Read one entry",
         description="With all its versions. A withdrawn entry is included, with `deleted_at`.",
         query=QueryParams,
-        reply=FeedbackReply,
         failures=(400, 404, 503, 504),
     )
-    async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> web.Response:
+    async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> FeedbackReply:
         history = await self._feedback.history(_feedback_id(request), principal)
-        return responses.json_response(FeedbackReply.of_history(history))
+        return FeedbackReply.of_history(history)
 
     @Endpoint(
         "DELETE",
@@ -400,12 +399,11 @@ class FeedbackEndpoints:
         role=Role.ADMIN,
         summary="Withdraw an entry",
         description="It no longer counts and is no longer listed; its versions are kept.",
-        reply=WithdrawnReply,
         failures=(404, 503),
     )
-    async def _withdraw(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _withdraw(self, request: web.Request, principal: Principal) -> WithdrawnReply:
         entry = await self._feedback.withdraw(_feedback_id(request), principal, DIALECT)
-        return responses.json_response(WithdrawnReply(feedback_id=entry.feedback_id))
+        return WithdrawnReply(feedback_id=entry.feedback_id)
 
     @Endpoint(
         "DELETE",
@@ -416,14 +414,13 @@ class FeedbackEndpoints:
         "stored of the calls that made them.",
         query=AuthorErasureParams,
         audited_target=responses.target_without_person,
-        reply=responses.ErasedReply,
         failures=(400, 503),
     )
     async def _erase(
         self, request: web.Request, principal: Principal, params: AuthorErasureParams
-    ) -> web.Response:
+    ) -> responses.ErasedReply:
         scope = await self._eraser.find_author_scope(params.author, principal)
-        return await responses.erase_response(self._eraser, scope, params.dry_run)
+        return await responses.erase(self._eraser, scope, params.dry_run)
 
 
 def _feedback_id(request: web.Request) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from aiohttp import web
 from pydantic import Field
 
 from gateway.api.native.filters import DEFAULT_LIMIT, FilterParams, GroupListCursor, Limit
-from gateway.api.native.http_responses import NextCursor, Schema, UnknownKeys, json_response
+from gateway.api.native.http_responses import NextCursor, Schema, UnknownKeys
 from gateway.api.native.metrics import MetricsFields, metrics_fields
 from gateway.api.native.schemas import SessionReply, Time, TraceReply, format_time
 from gateway.models.principal import Principal, Role
@@ -53,9 +55,10 @@ class SessionListReply(Schema):
     unknown_keys: UnknownKeys
 
 
-def _list_reply(
-    schema: type[TraceListReply | SessionListReply], name_field: str, found: GroupSlice
-) -> Schema:
+ListReplyT = TypeVar("ListReplyT", TraceListReply, SessionListReply)
+
+
+def _list_reply(schema: type[ListReplyT], name_field: str, found: GroupSlice) -> ListReplyT:
     cursor = found.next_cursor
     return schema.model_validate(
         {
@@ -102,14 +105,13 @@ class GroupEndpoints:
         summary="List traces",
         description=_LIST_DESCRIPTION,
         query=GroupListParams,
-        reply=TraceListReply,
         failures=(400, 503, 504),
     )
     async def _list_traces(
         self, request: web.Request, principal: Principal, params: GroupListParams
-    ) -> web.Response:
+    ) -> TraceListReply:
         found = await self._traces.find(params.where(), params.limit, params.cursor, principal.tenant)
-        return json_response(_list_reply(TraceListReply, "trace_id", found))
+        return _list_reply(TraceListReply, "trace_id", found)
 
     @Endpoint(
         "GET",
@@ -120,12 +122,11 @@ class GroupEndpoints:
         description="Its requests, all feedback on it and on them, and the feedback as one score. A trace with "
         "feedback but no request yet is included. Percent-encode the id.",
         query=QueryParams,
-        reply=TraceReply,
         failures=(400, 404, 413, 503, 504),
     )
-    async def _show_trace(self, request: web.Request, principal: Principal, _: QueryParams) -> web.Response:
+    async def _show_trace(self, request: web.Request, principal: Principal, _: QueryParams) -> TraceReply:
         trace = await self._traces.show(request.match_info["trace_id"], principal.tenant)
-        return json_response(TraceReply.of(trace))
+        return TraceReply.of(trace)
 
     @Endpoint(
         "GET",
@@ -134,14 +135,13 @@ class GroupEndpoints:
         summary="List sessions",
         description=_LIST_DESCRIPTION,
         query=GroupListParams,
-        reply=SessionListReply,
         failures=(400, 503, 504),
     )
     async def _list_sessions(
         self, request: web.Request, principal: Principal, params: GroupListParams
-    ) -> web.Response:
+    ) -> SessionListReply:
         found = await self._sessions.find(params.where(), params.limit, params.cursor, principal.tenant)
-        return json_response(_list_reply(SessionListReply, "session", found))
+        return _list_reply(SessionListReply, "session", found)
 
     @Endpoint(
         "GET",
@@ -151,9 +151,8 @@ class GroupEndpoints:
         description="Its requests and traces, all feedback on it and on them, and the feedback that counts for "
         "them as one score. Percent-encode the name.",
         query=QueryParams,
-        reply=SessionReply,
         failures=(400, 404, 413, 503, 504),
     )
-    async def _show_session(self, request: web.Request, principal: Principal, _: QueryParams) -> web.Response:
+    async def _show_session(self, request: web.Request, principal: Principal, _: QueryParams) -> SessionReply:
         session = await self._sessions.show(request.match_info["session"], principal.tenant)
-        return json_response(SessionReply.of(session))
+        return SessionReply.of(session)

@@ -215,10 +215,8 @@ def target_without_person(request: web.Request) -> str | None:
     return "dry_run=true" if request.query.get("dry_run") == "true" else None
 
 
-async def erase_response(eraser: ErasureService, scope: ErasureScope, is_dry: bool) -> web.Response:
+async def erase(eraser: ErasureService, scope: ErasureScope, is_dry: bool) -> ErasedReply:
     """Erase a scope unless `is_dry`, and return what it holds."""
     if not is_dry:
         await eraser.erase(scope)
-    return json_response(
-        ErasedReply(requests=len(scope.request_seqs), feedback=len(scope.feedback_ids), dry_run=is_dry)
-    )
+    return ErasedReply(requests=len(scope.request_seqs), feedback=len(scope.feedback_ids), dry_run=is_dry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.native.http_responses import Schema, json_response
+from gateway.api.native.http_responses import Schema
 from gateway.api.native.schemas import Time
 from gateway.auth.api_keys import ApiKeys, KeySource
 from gateway.auth.quotas import Quotas
@@ -64,12 +64,11 @@ class KeyEndpoints:
         summary="List API keys with their usage",
         description="Valid keys, of the configuration file and of the store, never the keys themselves. A key "
         "of a tenant sees the keys of that tenant.",
-        reply=KeyListReply,
     )
-    async def _list(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _list(self, request: web.Request, principal: Principal) -> KeyListReply:
         await self._quotas.refresh()
         rows = [self._row(each) for each in self._keys.sources() if principal.can_see(each.tenant)]
-        return json_response(KeyListReply(data=rows))
+        return KeyListReply(data=rows)
 
     @Endpoint(
         "GET",
@@ -77,11 +76,10 @@ class KeyEndpoints:
         role=ANY_ROLE,
         summary="Show the caller's own key with its usage",
         description="For every key, whatever its role.",
-        reply=KeyRow,
     )
-    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _show(self, request: web.Request, principal: Principal) -> KeyRow:
         await self._quotas.refresh()
-        return json_response(self._row(principal))
+        return self._row(principal)
 
     def _row(self, principal: Principal) -> KeyRow:
         return KeyRow(

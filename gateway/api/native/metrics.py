@@ -65,13 +65,13 @@ class FeedbackFigures(responses.Schema):
     )
 
     @classmethod
-    def of(cls, verdicts: FeedbackSums) -> FeedbackFigures:
+    def of(cls, feedback: FeedbackSums) -> FeedbackFigures:
         return cls(
-            count=verdicts.entries,
-            total_weight=verdicts.weight,
-            mean_score=EstimateShape.of(query.mean_score(verdicts)),
-            share_positive=EstimateShape.of(query.share_positive(verdicts)),
-            average_weighted_grade=_ratio(verdicts.weighted_grade, verdicts.scored),
+            count=feedback.entries,
+            total_weight=feedback.weight,
+            mean_score=EstimateShape.of(query.mean_score(feedback)),
+            share_positive=EstimateShape.of(query.share_positive(feedback)),
+            average_weighted_grade=_ratio(feedback.weighted_grade, feedback.scored),
         )
 
 
@@ -121,13 +121,13 @@ class TimedMetricsFields(MetricsFields):
     )
 
 
-def metrics_fields(usage: UsageSums, verdicts: FeedbackSums) -> dict[str, object]:
+def metrics_fields(usage: UsageSums, feedback: FeedbackSums) -> dict[str, object]:
     """Return the fields of `MetricsFields`."""
     return {
         "requests": usage.requests,
         "errors": usage.errors,
         "error_rate": _ratio(usage.errors, usage.requests),
-        "coverage": _ratio(verdicts.judged_requests, usage.requests),
+        "coverage": _ratio(feedback.judged_requests, usage.requests),
         "cost": CostFigures(
             usd=usage.cost_nanousd / NANOUSD_PER_USD, nanousd=usage.cost_nanousd, priced_requests=usage.priced
         ),
@@ -137,14 +137,14 @@ def metrics_fields(usage: UsageSums, verdicts: FeedbackSums) -> dict[str, object
             cached=usage.cached_tokens,
             counted_requests=usage.tokens_counted,
         ),
-        "feedback": FeedbackFigures.of(verdicts),
+        "feedback": FeedbackFigures.of(feedback),
     }
 
 
-def timed_metrics_fields(usage: UsageSums, verdicts: FeedbackSums, latencies: Latencies) -> dict[str, object]:
+def timed_metrics_fields(usage: UsageSums, feedback: FeedbackSums, latencies: Latencies) -> dict[str, object]:
     """Return the fields of `TimedMetricsFields`."""
     return {
-        **metrics_fields(usage, verdicts),
+        **metrics_fields(usage, feedback),
         "latency_ms": _latency(usage, latencies),
         "first_byte_ms": _ratio(usage.first_byte_us / 1000, usage.answered),
     }

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from gateway.api.native.audit import AuditEndpoints
 from gateway.api.native.feedback import FeedbackEndpoints
 from gateway.api.native.groups import GroupEndpoints
-from gateway.api.native.http_responses import ErrorReply, render_error
+from gateway.api.native.http_responses import NO_STORE_HEADERS, ErrorReply, render_error
 from gateway.api.native.keys import KeyEndpoints
 from gateway.api.native.metrics import AggregateEndpoints
 from gateway.api.native.requests import RequestEndpoints
@@ -67,7 +67,9 @@ def native_api(
     return Api(
         name="native",
         prefixes=("/api/v1",),
-        endpoints=tuple(endpoint for each in handlers for endpoint in endpoints_of(each)),
+        endpoints=tuple(
+            endpoint for each in handlers for endpoint in endpoints_of(each, headers=NO_STORE_HEADERS)
+        ),
         render_error=render_error,
         error_model=ErrorReply,
     )

@@ -60,19 +60,18 @@ class UserEndpoints:
         summary="List users",
         description="The end users of the requests that match all filters, with the metrics of these requests.",
         query=UserListParams,
-        reply=UserListReply,
         failures=(400, 413, 503, 504),
     )
-    async def _list(self, request: web.Request, principal: Principal, params: UserListParams) -> web.Response:
+    async def _list(
+        self, request: web.Request, principal: Principal, params: UserListParams
+    ) -> UserListReply:
         found = await self._users.find(
             params.metrics_query(principal.tenant), params.prefix or "", params.metrics_order(), params.page()
         )
         cursor = None if found.next_offset is None else str(found.next_offset)
         # Percentiles of many users take long, and other callers' streams run on this thread.
         rows = await asyncio.to_thread(_user_rows, found)
-        return responses.json_response(
-            UserListReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
-        )
+        return UserListReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
 
     @Endpoint(
         "GET",
@@ -82,12 +81,11 @@ class UserEndpoints:
         description="With the metrics of all their requests. A user who only gave feedback is included. "
         "Percent-encode the name.",
         query=QueryParams,
-        reply=UserRow,
         failures=(400, 404, 503, 504),
     )
-    async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> web.Response:
+    async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> UserRow:
         user = await self._users.show(request.match_info["user"], principal.tenant)
-        return responses.json_response(UserRow.of(user))
+        return UserRow.of(user)
 
     @Endpoint(
         "DELETE",
@@ -98,13 +96,12 @@ class UserEndpoints:
         "left, and all feedback on these requests or by this user, with its history. Percent-encode the name.",
         query=responses.ErasureParams,
         audited_target=responses.target_without_person,
-        reply=responses.ErasedReply,
         failures=(400, 503),
     )
-    async def _erase(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _erase(self, request: web.Request, principal: Principal) -> responses.ErasedReply:
         params = responses.ErasureParams.parse(request.query.items())
         scope = await self._eraser.find_user_scope(request.match_info["user"], principal)
-        return await responses.erase_response(self._eraser, scope, params.dry_run)
+        return await responses.erase(self._eraser, scope, params.dry_run)
 
 
 def _user_rows(found: UserSlice) -> list[UserRow]:

@@ -124,7 +124,9 @@ def pharia_api(service: FeedbackService, max_body_bytes: int) -> Api:
     return Api(
         name=schemas.DIALECT,
         prefixes=FEEDBACK_PATHS,
-        endpoints=tuple(endpoint for path in FEEDBACK_PATHS for endpoint in endpoints_of(handlers, path)),
+        endpoints=tuple(
+            endpoint for path in FEEDBACK_PATHS for endpoint in endpoints_of(handlers, path, NO_STORE)
+        ),
         render_error=render_error,
         error_model=ErrorResponse,
     )
@@ -185,16 +187,15 @@ class FeedbackEndpoints:
         description="Makes a new version of the entry; earlier versions are kept. Fields of `feedback` are "
         "added, or replace those of their name; the others stay.",
         body=schemas.FeedbackPatchBody,
-        reply=MessageResponse,
         failures=(404, 409, 413, 422, 503),
     )
-    async def _change(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _change(self, request: web.Request, principal: Principal) -> MessageResponse:
         key = read_idempotency_key(request.headers)
         patch = schemas.to_patch(await read_json(request, self._max_body_bytes))
         await self._service.revise(
             read_feedback_id(request), patch, principal, schemas.DIALECT, idempotency_key=key
         )
-        return json_response(MessageResponse(message="Feedback updated successfully"), headers=NO_STORE)
+        return MessageResponse(message="Feedback updated successfully")
 
     @Endpoint(
         "DELETE",
@@ -202,12 +203,11 @@ class FeedbackEndpoints:
         role=Role.ADMIN,
         summary="Delete an entry",
         description="For good: all its versions, and what is stored of the calls that made them.",
-        reply=MessageResponse,
         failures=(404, 503),
     )
-    async def _remove(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _remove(self, request: web.Request, principal: Principal) -> MessageResponse:
         await self._service.remove(read_feedback_id(request), principal, schemas.DIALECT)
-        return json_response(MessageResponse(message="Feedback deleted successfully"), headers=NO_STORE)
+        return MessageResponse(message="Feedback deleted successfully")
 
 
 def _list_response(found: Sequence[Feedback]) -> web.Response:

@@ -257,13 +257,12 @@ class ExportEndpoints:
         summary="Create an export",
         description="Makes a draft: nothing is written before it is started.",
         body=NewExport,
-        reply=ExportResponse,
         failures=(400, 413, 503, 504),
     )
-    async def _create(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _create(self, request: web.Request, principal: Principal) -> ExportResponse:
         new = validate_body(NewExport, await read_query_body(request, self._max_body_bytes))
         export = await self._jobs.create(new.filters, new.requested_data, new.description or "", principal)
-        return json_response(ExportResponse.of(export))
+        return ExportResponse.of(export)
 
     @Endpoint(
         "GET",
@@ -272,26 +271,22 @@ class ExportEndpoints:
         summary="List exports",
         description="Newest first.",
         query=ExportListParams,
-        reply=ExportList,
         failures=(400, 503),
     )
-    async def _list(
-        self, request: web.Request, principal: Principal, params: ExportListParams
-    ) -> web.Response:
+    async def _list(self, request: web.Request, principal: Principal, params: ExportListParams) -> ExportList:
         size = params.page_size or MAX_LISTED
         exports, total = await self._jobs.find(Page(size, (params.current_page or 0) * size), principal)
-        return json_response(ExportList(total=total, data=[ExportItem.of(export) for export in exports]))
+        return ExportList(total=total, data=[ExportItem.of(export) for export in exports])
 
     @Endpoint(
         "GET",
         EXPORT,
         role=Role.READ,
         summary="Read an export with its progress",
-        reply=ExportItem,
         failures=(404, 503),
     )
-    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        return json_response(ExportItem.of(await self._jobs.show(_export_id(request), principal)))
+    async def _show(self, request: web.Request, principal: Principal) -> ExportItem:
+        return ExportItem.of(await self._jobs.show(_export_id(request), principal))
 
     @Endpoint(
         "PUT",
@@ -300,15 +295,14 @@ class ExportEndpoints:
         summary="Change an export",
         description="Makes it a draft again. An export in progress has to be cancelled first.",
         body=ExportChange,
-        reply=ExportResponse,
         failures=(400, 404, 409, 413, 503, 504),
     )
-    async def _update(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _update(self, request: web.Request, principal: Principal) -> ExportResponse:
         change = validate_body(ExportChange, await read_query_body(request, self._max_body_bytes))
         export = await self._jobs.update(
             _export_id(request), change.filters, change.requested_data, principal
         )
-        return json_response(ExportResponse.of(export))
+        return ExportResponse.of(export)
 
     @Endpoint(
         "POST",
@@ -316,12 +310,11 @@ class ExportEndpoints:
         role=Role.READ,
         summary="Start an export",
         description="Writes what is logged now, in the background, whether or not it was written before.",
-        reply=ExportTask,
         failures=(404, 409, 503, 504),
     )
-    async def _start(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _start(self, request: web.Request, principal: Principal) -> ExportTask:
         export = await self._jobs.start(_export_id(request), principal)
-        return json_response(ExportTask(message=f"Export {export.export_id} started"))
+        return ExportTask(message=f"Export {export.export_id} started")
 
     @Endpoint(
         "POST",
@@ -329,12 +322,11 @@ class ExportEndpoints:
         role=Role.READ,
         summary="Cancel an export",
         description="Discards what it has written. It may be started again.",
-        reply=ExportTask,
         failures=(404, 409, 503),
     )
-    async def _cancel(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _cancel(self, request: web.Request, principal: Principal) -> ExportTask:
         export = await self._jobs.cancel(_export_id(request), principal)
-        return json_response(ExportTask(message=f"Export {export.export_id} cancelled"))
+        return ExportTask(message=f"Export {export.export_id} cancelled")
 
     @Endpoint(
         "GET",

@@ -102,9 +102,9 @@ def mean_latency_ms(usage: UsageSums) -> float:
     return mean(usage.duration_us / 1000, usage.requests)
 
 
-def mean_weighted_feedback(verdicts: FeedbackSums) -> float:
+def mean_weighted_feedback(feedback: FeedbackSums) -> float:
     """Return the mean of value × weight of the entries with a value."""
-    return mean(verdicts.weighted_grade, verdicts.scored)
+    return mean(feedback.weighted_grade, feedback.scored)
 
 
 def mean(total: float, number: int) -> float:

@@ -34,7 +34,7 @@ from gateway.web.bodies import (
     read_json,
     validate_body,
 )
-from gateway.web.endpoint import Api, Endpoint, endpoints_of, json_response
+from gateway.web.endpoint import Api, Endpoint, endpoints_of
 from gateway.web.feedback import Metadata, list_entries, optional_field
 from gateway.wire import endpoint_of
 
@@ -300,17 +300,16 @@ class LogEndpoints:
         summary="Insert logs of requests made elsewhere",
         description="Takes one or an array of up to 1,000, all or none. They are logged like proxied requests.",
         body=CustomLog | list[CustomLog],
-        reply=LogsResponse,
         failures=(400, 409, 413, 503),
     )
-    async def _insert(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _insert(self, request: web.Request, principal: Principal) -> LogsResponse:
         key = read_idempotency_key(request.headers)
         body = await read_json(request, self._max_body_bytes)
         # Many logs take long to convert, and other callers' streams run on this thread.
         exchanges = await asyncio.to_thread(to_exchanges, body, now_us())
         receipt = await asyncio.to_thread(_receipt, exchanges, body, key, principal) if key else None
         log_ids = await self._log_ingestion.insert(exchanges, principal, receipt)
-        return json_response(LogsResponse(message="Logs successfully saved", log_ids=log_ids))
+        return LogsResponse(message="Logs successfully saved", log_ids=log_ids)
 
     @Endpoint(
         "GET",

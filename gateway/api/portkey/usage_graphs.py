@@ -76,11 +76,11 @@ def _cost_fields(usage: UsageSums) -> dict[str, Any]:
     return with_exact(total=usage_cents(usage), avg=mean(usage_cents(usage), usage.requests))
 
 
-def _latency_fields(figures: GroupMetrics) -> dict[str, Any]:
+def _latency_fields(metrics: GroupMetrics) -> dict[str, Any]:
     percentiles = {
-        f"p{n}": round_half_up(percentile_ms(figures.latencies, n / 100) or 0) for n in (50, 90, 99)
+        f"p{n}": round_half_up(percentile_ms(metrics.latencies, n / 100) or 0) for n in (50, 90, 99)
     }
-    return {**with_exact(avg=mean_latency_ms(figures.usage)), **percentiles}
+    return {**with_exact(avg=mean_latency_ms(metrics.usage)), **percentiles}
 
 
 def _tokens_fields(usage: UsageSums) -> dict[str, Any]:
