@@ -22,7 +22,7 @@ def ring(*tokens: str, is_disabled: bool = False) -> ApiKeys:
     return ApiKeys({hash_token(token): CALLER for token in tokens}, NO_STORE, is_disabled=is_disabled)
 
 
-@pytest.mark.parametrize("is_off", [False, True])
+@pytest.mark.parametrize("is_disabled", [False, True])
 def test_gateway_keys_are_found_whether_or_not_one_is_needed(is_disabled: bool) -> None:
     find = GatewayCredentials(ring("gw-1", "gw-2", is_disabled=is_disabled), FeedbackTokens()).find
     ours = [b"gw-1", b"Bearer gw-1", b"bearer  gw-2", b"Token gw-1", b"Key gw-1"]
