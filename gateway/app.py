@@ -364,7 +364,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
         policy_of=build_payload_policy(config),
         limit_bytes=config.storage.max_body_bytes,
         access_log=access_log,
-        admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
+        check_store=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else None,
         in_flight=InFlight(config.server.max_in_flight),
         body_timeout_seconds=config.server.read_timeout,
     )
@@ -454,10 +454,6 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
         ),
     )
     return gateway
-
-
-def _admit_all() -> None:
-    """Serve whether or not the store works."""
 
 
 def _health_check(store: Store, overflow: Overflow) -> Callable[[], Awaitable[Health]]:

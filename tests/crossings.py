@@ -1,6 +1,6 @@
 """Counts the modules of the package that a call crosses before its last byte: `python -m tests.crossings`.
 
-A module counts when a function of it runs, in any thread of an in-process gateway that is started as the server does.
+A module counts when a function of it runs, in any thread of an in-process gateway started as the server does.
 """
 
 from __future__ import annotations

@@ -25,17 +25,14 @@ class FeedbackTokens:
     """Issues feedback tokens and reads them. Off, as it is at first, while it has no secrets."""
 
     def __init__(self) -> None:
+        self.is_on = False
         self._secrets: tuple[_SigningKey, ...] = ()
         self._ttl_seconds = 0
-
-    @property
-    def is_on(self) -> bool:
-        """Whether there are tokens at all."""
-        return bool(self._secrets)
 
     def replace_secrets(self, secrets: Sequence[str], ttl_seconds: int) -> None:
         """From now on sign with the first of these secrets, and know the signatures of all of them."""
         self._secrets = tuple(map(_SigningKey, secrets))
+        self.is_on = bool(self._secrets)
         self._ttl_seconds = ttl_seconds
 
     def issue(self, scope: FeedbackScope, tenant: str | None, key_name: str | None) -> bytes:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from gateway.errors import GatewayError, UpgradeNotSupported
 from gateway.models.exchange import Identity
-from gateway.proxy.request_head import REQUEST_ID_FIELDS, TRACE_ID_FIELDS
+from gateway.proxy.request_head import identity_fields
 from gateway.web.middleware import error_headers
 
 ERROR_TYPES = {
@@ -63,7 +63,8 @@ def render_error(
     "Errors"; Ollama's, Cohere's and DashScope's API references, "Errors"; botocore 1.44, `parsers.py`.
     """
     kind = ERROR_TYPES.get(error.status, "api_error")
-    headers = _identity_headers(identity) | error_headers(error)
+    ids = {} if identity is None else dict(identity_fields(identity))
+    headers = {name.decode(): value.decode() for name, value in ids.items()} | error_headers(error)
     body: dict[str, object]
     if endpoint.partition(".")[0] == "messages":
         body = {"type": "error", "error": {"type": kind, "message": str(error)}}
@@ -96,12 +97,3 @@ def render_error(
     if isinstance(error, UpgradeNotSupported):
         response.force_close()
     return response
-
-
-def _identity_headers(identity: Identity | None) -> dict[str, str]:
-    if identity is None:
-        return {}
-    return {
-        **{name.decode(): identity.trace_id for name in TRACE_ID_FIELDS},
-        **{name.decode(): identity.request_id for name in REQUEST_ID_FIELDS},
-    }

@@ -38,6 +38,8 @@ TRACE_ID_FIELDS = (b"x-portkey-trace-id", b"x-gateway-trace-id")
 REQUEST_ID_FIELDS = (b"helicone-id", b"x-gateway-request-id")
 """Fields in which an answer names its request: as Helicone's clients read it, and by the gateway's own name."""
 
+PROVIDER_FIELD = b"x-portkey-provider"
+
 SESSION_FIELDS = (
     b"x-claude-code-session-id", b"x-session-id", b"session-id", b"thread-id", b"session_id", b"x-opencode-session",
 )  # fmt: skip
@@ -53,12 +55,11 @@ _MAX_RETRY_DIGITS = 4
 _SESSION_NAMES = frozenset({PARENT_SESSION, *SESSION_FIELDS})
 _HANDLED = _NOT_FORWARDED | _SESSION_NAMES | {_RETRY_COUNT}
 _WEBSOCKET = b"websocket"
-_PROVIDER = b"x-portkey-provider"
 _VIRTUAL_KEY = b"x-portkey-virtual-key"
 _GATEWAY_PREFIXES = (b"x-portkey-", b"helicone-", TOKEN_FIELD)
 _PROPERTY_PREFIX = b"helicone-property-"
 _SET_BY_GATEWAY = HOP_BY_HOP | {
-    *TRACE_ID_FIELDS, *REQUEST_ID_FIELDS, b"x-portkey-provider", TOKEN_FIELD,
+    *TRACE_ID_FIELDS, *REQUEST_ID_FIELDS, PROVIDER_FIELD, TOKEN_FIELD,
     *(name.encode() for name in LIMIT_HEADERS),
 }  # fmt: skip
 
@@ -160,14 +161,14 @@ def read_provider_choice(head: SortedHeaders) -> tuple[str | None, str | None, s
     Raises:
         BadInput: two fields name different providers, or it brings a routing config.
     """
-    gateway_values, field = head.gateway_values, _PROVIDER
+    gateway_values, field = head.gateway_values, PROVIDER_FIELD
     if b"x-portkey-config" in gateway_values:
         raise BadInput("routing configs are not supported by this version.", field="x-portkey-config")
-    provider, host = gateway_values.get(_PROVIDER), gateway_values.get(b"x-portkey-custom-host")
+    provider, host = gateway_values.get(PROVIDER_FIELD), gateway_values.get(b"x-portkey-custom-host")
     if (virtual_key := gateway_values.get(_VIRTUAL_KEY)) is not None:
         if provider is not None and provider.lstrip(b"@") != virtual_key.lstrip(b"@"):
             raise BadInput(
-                f"names another provider than {_PROVIDER.decode()}.",
+                f"names another provider than {PROVIDER_FIELD.decode()}.",
                 field=_VIRTUAL_KEY.decode(),
                 hint="Send one of the two.",
             )
@@ -243,6 +244,15 @@ def response_headers(raw: RawHeaders) -> list[tuple[bytes, bytes]]:
         elif name == b"connection":
             connection_options += _connection_options(field[1])
     return _without_fields(forwarded, connection_options) if connection_options else forwarded
+
+
+def identity_fields(identity: Identity) -> list[tuple[bytes, bytes]]:
+    """Return the fields in which a response names its trace and its request."""
+    trace_id, request_id = identity.trace_id.encode(), identity.request_id.encode()
+    return [
+        *[(name, trace_id) for name in TRACE_ID_FIELDS],
+        *[(name, request_id) for name in REQUEST_ID_FIELDS],
+    ]
 
 
 def _connection_options(connection: bytes) -> list[bytes]:

@@ -10,28 +10,25 @@ from functools import partial
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from gateway.auth.feedback_tokens import FeedbackTokens
-from gateway.models.exchange import Outcome, declares_stream
-from gateway.models.principal import FeedbackScope
-from gateway.proxy.request_head import REQUEST_ID_FIELDS, TOKEN_FIELD, TRACE_ID_FIELDS, response_headers
-from gateway.recording.capture import Capture
-from gateway.recording.recorder import Recorder
-from gateway.upstream import UpstreamResponse
+from gateway.models.exchange import declares_stream
+from gateway.proxy.request_head import response_headers
+from gateway.recording.capture import BodyCapture
+from gateway.upstream import Response
 from gateway.wire.stream_usage import UsageChunkFilter
 
+# Linger for no time at all: what is unsent is dropped, and the other side sees a reset (socket(7)).
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-"""Linger for no time at all: what is unsent is dropped, and the other side is told (socket(7))."""
 
 
 class RelayedResponse(web.StreamResponse):
     """A response that writes its own head and framing.
 
-    aiohttp's own would add fields (Date, Server, Content-Type) and cannot carry values that are not UTF-8; here
-    the bytes of the provider's head go out as they are.
-
     Args:
-        is_last: no further request is wanted on this connection.
+        is_last: whether the connection is closed after it.
     """
+
+    # aiohttp's own response adds fields (Date, Server, Content-Type) and cannot carry values that are not UTF-8;
+    # the bytes of a provider's head go out as they are.
 
     def __init__(self, request: web.BaseRequest, status: int, *, is_last: bool) -> None:
         super().__init__(status=status)
@@ -40,18 +37,19 @@ class RelayedResponse(web.StreamResponse):
         self._keeps_alive = request.keep_alive and not is_last
         self._is_chunked = False
         self._ends_with_close = False
+        self._is_finished = False
         self.has_started = False
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the connection can take another request after this answer."""
+        """Whether the connection can take another request after this response."""
         return self._keeps_alive
 
     def head(self, reason: bytes, fields: Iterable[tuple[bytes, bytes]], *, needs_framing: bool) -> bytes:
-        """Return the head as it goes out.
+        """Return the encoded head.
 
         Args:
-            needs_framing: a body follows whose end its head does not tell.
+            needs_framing: whether a body follows whose end these fields do not tell.
         """
         lines = [b"HTTP/1.1 %d %s" % (self.status, reason)]
         lines += [name + b": " + value for name, value in fields]
@@ -69,37 +67,44 @@ class RelayedResponse(web.StreamResponse):
         return b"\r\n".join(lines)
 
     def encode_piece(self, piece: bytes) -> bytes:
-        """Return a piece of the body as it goes out; nothing for nothing, as that ends it."""
+        """Return an encoded piece of the body."""
+        # An empty chunk would end the body.
         return b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked and piece else piece
 
     @property
     def terminator(self) -> bytes:
-        """What goes out after the last piece."""
+        """What ends the body after its last piece."""
         return b"0\r\n\r\n" if self._is_chunked else b""
 
     def send(self, data: bytes) -> None:
-        """Write to the caller. Raises ConnectionResetError if it has gone."""
+        """Write encoded bytes. Raises ConnectionResetError if the caller has gone."""
         transport = self._connection.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the caller has gone")
         self.has_started = True
         transport.write(data)
 
+    def finish(self, end: bytes) -> None:
+        """Write the end of the response."""
+        if end:
+            self.send(end)
+        self._is_finished = True
+
     @property
     def is_write_paused(self) -> bool:
-        """Whether the caller takes less than is sent, so that `drained` should be awaited before more is."""
+        """Whether `wait_for_drain` should be awaited before more is sent."""
         return self._connection.writing_paused
 
     async def wait_for_drain(self) -> None:
-        """Return once the caller has taken enough of what was written for more to be sent."""
+        """Wait until the caller has read enough for more to be sent."""
         await self._request.writer.drain()
 
     def close_incomplete(self) -> None:
-        """Close the connection so that the caller sees that the answer is not whole."""
-        self._keeps_alive = False
+        """Close the connection of a response that was begun, so that the caller sees that it is not whole."""
         transport = self._request.transport
-        if transport is None:
+        if not self.has_started or self._is_finished or transport is None:
             return
+        self._keeps_alive = False
         if self._ends_with_close:
             # Only a reset tells this caller the end of the connection from the end of the body.
             sock = transport.get_extra_info("socket")
@@ -109,89 +114,67 @@ class RelayedResponse(web.StreamResponse):
             transport.close()
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Do nothing: the head has been written."""
+        """Do nothing: the head was written by `send`."""
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Do nothing: the end has been written."""
+        """Do nothing: the end was written by `finish`."""
 
 
 async def relay_response(
-    response: UpstreamResponse,
-    answer: RelayedResponse,
-    capture: Capture,
-    recorder: Recorder,
-    tokens: FeedbackTokens,
-    quota_fields: Sequence[tuple[bytes, bytes]] = (),
+    response: Response,
+    relayed: RelayedResponse,
+    capture: BodyCapture,
+    own_fields: Sequence[tuple[bytes, bytes]],
     usage_filter: UsageChunkFilter | None = None,
-) -> None:
-    """Bring a provider's answer to the caller.
+) -> bytes:
+    """Send a response to the caller, each piece as it comes, and return the end, which is still to be sent.
 
-    Every piece goes out when it comes, but the end of the answer (the last piece of a body of known length, the
-    last chunk of any other) only after the exchange is recorded. A caller therefore has everything at once, and
-    knows that it has everything only when it is logged.
+    The end is the last piece of a body of known length, else the last chunk.
 
     Args:
-        limit_fields: what the caller is told of its limits.
-        usage_filter: takes out what the caller did not ask for; what is noted is what the provider sent.
+        own_fields: header fields of the gateway's own.
+        usage_filter: removes what the caller did not ask for; the capture has all that the provider sent.
 
     Raises:
         UpstreamError: the provider broke off, or took too long.
         ConnectionResetError: the caller has gone.
     """
     fields = response_headers(response.headers)
-    fields += _gateway_fields(capture)
-    fields += quota_fields
-    if tokens.is_on:
-        fields.append((TOKEN_FIELD, _issue_token(tokens, capture)))
+    fields += own_fields
     if usage_filter is not None:
         fields = [field for field in fields if field[0].lower() != b"content-length"]
-    needs_framing = response.has_body and (response.content_length is None or usage_filter is not None)
+    has_body = response.content_length != 0
+    needs_framing = has_body and (response.content_length is None or usage_filter is not None)
     if needs_framing or declares_stream(response.headers):
         fields.append((b"X-Accel-Buffering", b"no"))
-    unsent = answer.head(response.reason, fields, needs_framing=needs_framing)
-    if response.has_body and not response.is_unread and not response.is_finished():
-        # The provider has answered but is still thinking: the caller should know the one without the other.
-        answer.send(unsent)
+    unsent = relayed.head(response.reason, fields, needs_framing=needs_framing)
+    if has_body and not response.is_unread and not response.is_finished():
+        # The provider has answered but is still thinking: the caller should see the head already.
+        relayed.send(unsent)
         unsent = b""
     while piece := await response.read():
-        capture.response_body.add(piece)
-        unsent += answer.encode_piece(piece if usage_filter is None else usage_filter.feed(piece))
-        if response.is_finished() and not (needs_framing and answer.has_started):
+        capture.add(piece)
+        unsent += relayed.encode_piece(piece if usage_filter is None else usage_filter.feed(piece))
+        if response.is_finished() and not (needs_framing and relayed.has_started):
             break
-        answer.send(unsent)
+        relayed.send(unsent)
         unsent = b""
         if needs_framing:
-            await response.forward_to(partial(_relay_piece, answer, capture, usage_filter))
-        if answer.is_write_paused:
-            await answer.wait_for_drain()
-    await recorder.record(capture.close(Outcome.COMPLETE))
+            await response.forward_to(partial(_relay_piece, relayed, capture, usage_filter))
+        if relayed.is_write_paused:
+            await relayed.wait_for_drain()
     if usage_filter is not None:
-        unsent += answer.encode_piece(usage_filter.flush())
-    if end := unsent + answer.terminator:
-        answer.send(end)
+        unsent += relayed.encode_piece(usage_filter.flush())
+    return unsent + relayed.terminator
 
 
 def _relay_piece(
-    answer: RelayedResponse, capture: Capture, usage_filter: UsageChunkFilter | None, piece: bytes
+    relayed: RelayedResponse, capture: BodyCapture, usage_filter: UsageChunkFilter | None, piece: bytes
 ) -> bool:
     """Pass a piece on at once; tell whether the caller can take more."""
-    capture.response_body.add(piece)
+    capture.add(piece)
     if usage_filter is not None:
         piece = usage_filter.feed(piece)
-    answer.send(answer.encode_piece(piece))
-    return not answer.is_write_paused
-
-
-def _gateway_fields(capture: Capture) -> list[tuple[bytes, bytes]]:
-    trace_id, request_id = capture.identity.trace_id.encode(), capture.identity.request_id.encode()
-    return [
-        *((name, trace_id) for name in TRACE_ID_FIELDS),
-        *((name, request_id) for name in REQUEST_ID_FIELDS),
-        (b"x-portkey-provider", capture.provider.encode()),
-    ]
-
-
-def _issue_token(tokens: FeedbackTokens, capture: Capture) -> bytes:
-    scope = FeedbackScope(capture.identity.trace_id, capture.identity.request_id)
-    return tokens.issue(scope, capture.tenant, capture.key_name)
+    relayed.send(relayed.encode_piece(piece))
+    return not relayed.is_write_paused

@@ -10,7 +10,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from gateway.errors import BadInput
-from gateway.models.exchange import PayloadPolicy, value_class
+from gateway.models.exchange import PayloadPolicy
 from gateway.models.principal import PROVIDER_HEADERS, KeyPlacement, is_secret_header, key_header
 from gateway.upstream.message import Origin, Timeouts
 
@@ -131,14 +131,6 @@ class Provider:
         object.__setattr__(self, "judged_lengths", frozenset(map(len, judged)))
         secrets = tuple(text for name, text in self.headers if is_secret_header(name))
         object.__setattr__(self, "secrets", secrets)
-
-
-@value_class()
-class Destination:
-    """An upstream chosen for one request: the provider, and the request target to ask it for."""
-
-    provider: Provider
-    request_target: str
 
 
 ProviderTable = Mapping[str, Provider]

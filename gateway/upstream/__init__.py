@@ -13,7 +13,7 @@ from __future__ import annotations
 from gateway.upstream.client import PoolStats, Upstream
 from gateway.upstream.errors import ExchangeFailed, ExchangeTimedOut, Phase
 from gateway.upstream.message import Origin, OutgoingRequest, Timeouts
-from gateway.upstream.response import UpstreamResponse
+from gateway.upstream.response import Response, UpstreamResponse
 
 __all__ = [
     "ExchangeFailed",
@@ -22,6 +22,7 @@ __all__ = [
     "OutgoingRequest",
     "Phase",
     "PoolStats",
+    "Response",
     "Timeouts",
     "Upstream",
     "UpstreamResponse",

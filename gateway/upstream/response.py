@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from gateway.models.exchange import RawHeaders
 from gateway.upstream.errors import ExchangeFailed
 from gateway.upstream.parser import ResponseHead
 
@@ -25,6 +26,31 @@ class BodySource(Protocol):
 
     def drop(self) -> None:
         """Give up: nobody will read the rest."""
+
+
+class Response(Protocol):
+    """What a proxy relays, be it from a provider or from a cache: a head, and a body to be read once."""
+
+    status: int
+    reason: bytes
+    headers: RawHeaders
+    content_length: int | None
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether some of the body is there to be read."""
+
+    def is_finished(self) -> bool:
+        """Tell whether the body is complete and all of it has been read."""
+
+    async def read(self) -> bytes:
+        """Return all of the body that has arrived since the last call, at least one byte; b"" at the end."""
+
+    async def forward_to(self, sink: BodySink) -> None:
+        """Pass the body to `sink` as it arrives, until its end or until the sink wants no more for now."""
+
+    def close(self) -> None:
+        """Release what the response holds. May be called again."""
 
 
 class UpstreamResponse:
