@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from gateway.errors import BadInput
 from gateway.models.exchange import PayloadPolicy
 from gateway.models.principal import PROVIDER_HEADERS, KeyPlacement, is_secret_header, key_header
-from gateway.upstream.message import Origin, Timeouts
+from gateway.upstream.request import Origin, Timeouts
 
 VersionPath = Literal["keep", "strip"]
 """What is done with a version in a caller's path, whatever the base URL: sent on, or left out."""

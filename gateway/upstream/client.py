@@ -1,4 +1,4 @@
-"""HTTP client for providers: one pool of connections per origin, dialling, sending."""
+"""HTTP client for providers: one pool of connections per origin; dialling and sending."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ from gateway.upstream.errors import (
     peer_name,
     tls_failure,
 )
-from gateway.upstream.message import Deadlines, Origin, OutgoingRequest, Timeouts, encode_head
+from gateway.upstream.request import Deadlines, Origin, OutgoingRequest, Timeouts, encode_head
 from gateway.upstream.response import UpstreamResponse
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
+# How long one address is tried alone before the next is tried beside it (RFC 8305, section 5).
 HEAD_START_SECONDS = 0.25
-"""How long one address is tried alone before the next is tried beside it (RFC 8305, section 5)."""
+
+# How long a closing TLS connection waits for the other side's close_notify.
 TLS_CLOSE_SECONDS = 1.0
-"""How long a closing TLS connection waits for the other side's close_notify."""
 
 
 async def dial(origin: Origin, deadlines: Deadlines, make_protocol: Callable[[], P]) -> P:
-    """Connect to `origin` and return the protocol that was made for it, connected.
+    """Connect to `origin` and return its protocol.
 
     Raises:
-        ExchangeFailed: the name, the port or the certificate is not right.
-        ExchangeTimedOut: it was not done by `limits.connect_at`.
+        ExchangeFailed: the name, the port or the certificate is wrong.
+        ExchangeTimedOut: it took beyond `deadlines.connect_at`.
     """
     sock = await _open_socket(origin, deadlines)
     try:
@@ -62,7 +63,7 @@ async def _open_socket(origin: Origin, deadlines: Deadlines) -> socket.socket:
 
 
 async def _connect_first(origin: Origin) -> socket.socket:
-    """Connect to the first address that answers. Not left to the loop, as uvloop tries them one by one."""
+    # Not left to the loop, as uvloop tries the addresses one by one.
     loop = asyncio.get_running_loop()
     addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
     return await aiohappyeyeballs.start_connection(
@@ -87,7 +88,7 @@ async def _start_protocol(origin: Origin, sock: socket.socket, make_protocol: Ca
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """How many connections hold a socket, how many of these are idle, and how many requests wait for one."""
+    """Counts of connections, and of requests that wait for one."""
 
     open_connections: int = 0
     idle_connections: int = 0
@@ -104,17 +105,14 @@ class PoolStats:
 class Pool:
     """Connections to one origin.
 
-    The connection that was used last is used first, so that those not needed expire. Who has to wait is
-    served in order. A slot is the right to hold a socket: taken before dialling, freed when that is gone.
-
     Args:
-        origin: where the connections lead, how many there may be, and how long an idle one is kept.
-        on_unused: called when there is neither a connection nor anybody who wants one.
+        on_unused: called when there is no connection left, and no request that waits for one.
     """
 
     def __init__(self, origin: Origin, on_unused: Callable[[], None]) -> None:
         self._origin = origin
         self._on_unused = on_unused
+        # A slot is the right to hold a socket: taken before dialling, freed when the socket is gone.
         self._slots_taken = 0
         self._connections: set[Connection] = set()
         self._idle: list[Connection] = []
@@ -123,12 +121,13 @@ class Pool:
         self._emptied: asyncio.Future[None] | None = None
 
     async def acquire(self, deadlines: Deadlines) -> Connection:
-        """Return a connection for one exchange; it comes back by itself or is lost.
+        """Return a connection for one exchange, after which it is released or closed by itself.
 
         Raises:
             ExchangeFailed: no new connection could be made, or the pool was closed.
-            ExchangeTimedOut: none came free or was made by `limits.connect_at`.
+            ExchangeTimedOut: none came free or was made by `deadlines.connect_at`.
         """
+        # The one used last goes first, so that those not needed expire.
         if self._idle:
             return self._idle.pop()
         if self._slots_taken < self._origin.max_connections:
@@ -137,11 +136,11 @@ class Pool:
         return await self._wait(deadlines) or await self._open(deadlines)
 
     def stats(self) -> PoolStats:
-        """Count what is there now."""
+        """Count connections and waiting requests."""
         return PoolStats(len(self._connections), len(self._idle), len(self._waiters))
 
     async def close(self) -> None:
-        """Close every connection and turn away who waits; return when all sockets are gone."""
+        """Close every connection, fail requests that wait for one, and return when all sockets are gone."""
         self._is_closed = True
         for waiter in self._waiters:
             if not waiter.done():
@@ -155,7 +154,7 @@ class Pool:
             await self._emptied
 
     def release(self, connection: Connection) -> None:
-        """Give a connection to whoever waits first, or keep it for a while."""
+        """Give a connection to the request that waits longest, or keep it for a while."""
         if self._is_closed:
             connection.close()
         elif (waiter := self._next_waiter()) is not None:
@@ -175,7 +174,7 @@ class Pool:
             self._emptied.set_result(None)
 
     async def _open(self, deadlines: Deadlines) -> Connection:
-        """Dial, in a slot that has been taken."""
+        """Dial in a slot that was taken before."""
         try:
             connection = await dial(self._origin, deadlines, lambda: Connection(self._origin, self))
         except BaseException:
@@ -191,7 +190,7 @@ class Pool:
         return connection
 
     async def _wait(self, deadlines: Deadlines) -> Connection | None:
-        """Wait in line for a connection that comes back, or for a slot to open one in (None)."""
+        """Wait for a connection that comes back, or for a slot to open one in (None)."""
         waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
@@ -208,7 +207,7 @@ class Pool:
             raise
 
     def _abandon(self, waiter: asyncio.Future[Connection | None]) -> None:
-        """Pass on what a waiter was given in the moment in which it stopped waiting."""
+        """Pass on what a waiter was given just as it stopped waiting."""
         if waiter in self._waiters:
             self._waiters.remove(waiter)
         if waiter.cancelled() or waiter.exception() is not None:
@@ -240,7 +239,7 @@ class Pool:
 
 
 class Upstream:
-    """An HTTP/1.1 client that sends what it is given and keeps connections (RFC 9112). For one event loop."""
+    """HTTP/1.1 client that keeps connections (RFC 9112). For one event loop."""
 
     def __init__(self) -> None:
         self._pools: dict[Origin, Pool] = {}
@@ -249,14 +248,11 @@ class Upstream:
     async def send(self, request: OutgoingRequest, origin: Origin, timeouts: Timeouts) -> UpstreamResponse:
         """Send a request and return the response as soon as its final head is there.
 
-        A request is sent a second time only if a kept connection turns out to be dead before it answers
-        anything, and its body is at hand. Cancelling drops the connection.
-
         Raises:
             BadInput: the request's head cannot be sent as it is.
-            UpstreamError: the upstream could not be reached, or gave no usable answer.
+            UpstreamError: the provider could not be reached, or sent no usable response.
             UpstreamTimeout: it took longer than `timeouts` allow.
-            Exception: whatever the iterator of the request's body raises, here or from the response's `read`.
+            Exception: what the iterator of the request's body raises, here or from the response's `read`.
         """
         loop = asyncio.get_running_loop()
         head = encode_head(request)
@@ -266,6 +262,7 @@ class Upstream:
             try:
                 return await connection.exchange(request, head, deadlines)
             except StaleConnection:
+                # A kept connection that had died; it raises this only if the body can be sent again.
                 deadlines = deadlines.from_retry(loop.time())
 
     def stats(self) -> PoolStats:
@@ -273,7 +270,7 @@ class Upstream:
         return sum((pool.stats() for pool in self._pools.values()), PoolStats())
 
     async def close(self) -> None:
-        """Close every connection, also those in use, whose requests fail. Nothing can be sent afterwards."""
+        """Close every connection, also those in use, and fail their requests."""
         self._is_closed = True
         for pool in list(self._pools.values()):
             await pool.close()

@@ -1,9 +1,8 @@
-"""One connection to an upstream: sends a request, reads its response, is kept for the next."""
+"""Connection to a provider: carries one exchange at a time, and is kept for the next."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from math import inf
 from typing import Protocol, cast
 
@@ -15,151 +14,40 @@ from gateway.upstream.errors import (
     peer_name,
     timeout_failure,
 )
-from gateway.upstream.message import Alarm, Deadlines, Origin, OutgoingRequest, Timeouts, has_chunked_coding
-from gateway.upstream.parser import MalformedResponse, ResponseHead, ResponseParser
-from gateway.upstream.response import UpstreamResponse
-
-MAX_JOINED_BYTES = 64 * 1024
-"""Up to this size a body is copied behind its head, so that both leave in one write."""
-LAST_CHUNK = b"0\r\n\r\n"
-
-
-def encode_chunk(piece: bytes) -> bytes:
-    """Return a piece of a body as a chunk (RFC 9112, section 7.1); nothing for nothing, as that ends it."""
-    return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
-
-
-class RequestSender:
-    """Sends the requests of one connection, one at a time. `is_sent` once all of one has been written.
-
-    A body at hand is written at once. One that comes in pieces is sent by a task, so that an answer can
-    arrive meanwhile. `is_stalled` while the upstream takes too little for more to be written.
-
-    Args:
-        transport: where to write; its owner passes on the transport's `pause` and `resume`.
-        on_turn: called whenever it becomes the upstream's turn to take bytes or to answer, or ours to send.
-        on_error: called when the iterator of a body raises; with CancelledError if it was cancelled.
-    """
-
-    def __init__(
-        self,
-        transport: asyncio.WriteTransport,
-        on_state_change: Callable[[], None],
-        on_error: Callable[[BaseException], None],
-    ) -> None:
-        self.is_sent = True
-        self.is_stalled = False
-        self._transport = transport
-        self._on_state_change = on_state_change
-        self._on_error = on_error
-        self._unsent_bytes = 0
-        self._upload: asyncio.Task[None] | None = None
-        self._is_upload_started = False
-        self._write_resumed: asyncio.Future[None] | None = None
-
-    @property
-    def is_uploading(self) -> bool:
-        """It is ours to send more of the body."""
-        return self._upload is not None and not self.is_sent and not self.is_stalled
-
-    @property
-    def can_repeat(self) -> bool:
-        """Nothing of the request is gone: it can be sent again elsewhere."""
-        return self._upload is None or not self._is_upload_started
-
-    def send(self, head: bytes, body: bytes | AsyncIterator[bytes], *, is_chunked: bool) -> None:
-        """Send a request, its body framed as chunks or as it is."""
-        self.is_sent = False
-        if isinstance(body, bytes):
-            self._write(head, encode_chunk(body) + LAST_CHUNK if is_chunked else body)
-            self.is_sent = True
-        else:
-            self._is_upload_started = False
-            self._upload = asyncio.get_running_loop().create_task(self._send_pieces(head, body, is_chunked))
-            self._upload.add_done_callback(self._on_uploaded)
-        self._on_state_change()
-
-    def stop(self) -> None:
-        """Send nothing more of the current request."""
-        if self._upload is not None:
-            self._upload.cancel()
-            self._upload = None
-
-    def pause(self) -> None:
-        """Write nothing more for now."""
-        self.is_stalled = True
-        self._write_resumed = asyncio.get_running_loop().create_future()
-        self._unsent_bytes = self._transport.get_write_buffer_size()
-        self._on_state_change()
-
-    def resume(self) -> None:
-        """Go on writing."""
-        self.is_stalled = False
-        if self._write_resumed is not None and not self._write_resumed.done():
-            self._write_resumed.set_result(None)
-        self._write_resumed = None
-        self._on_state_change()
-
-    def has_progressed(self) -> bool:
-        """Tell whether the upstream has taken anything since the last call or pause."""
-        before, self._unsent_bytes = self._unsent_bytes, self._transport.get_write_buffer_size()
-        return self._unsent_bytes < before
-
-    def _write(self, head: bytes, body: bytes) -> None:
-        if len(body) <= MAX_JOINED_BYTES:
-            self._transport.write(head + body)
-        else:
-            self._transport.write(head)
-            self._transport.write(body)
-
-    async def _send_pieces(self, head: bytes, pieces: AsyncIterator[bytes], is_chunked: bool) -> None:
-        self._is_upload_started = True
-        await self._write_piece(head)
-        async for piece in pieces:
-            await self._write_piece(encode_chunk(piece) if is_chunked else piece)
-        if is_chunked:
-            await self._write_piece(LAST_CHUNK)
-
-    async def _write_piece(self, data: bytes) -> None:
-        if self._write_resumed is not None:
-            await self._write_resumed
-        self._transport.write(data)
-
-    def _on_uploaded(self, upload: asyncio.Task[None]) -> None:
-        error = asyncio.CancelledError() if upload.cancelled() else upload.exception()
-        if upload is not self._upload:
-            return
-        if error is not None:
-            self._on_error(error)
-        else:
-            self.is_sent = True
-            self._on_state_change()
+from gateway.upstream.request import (
+    Alarm,
+    Deadlines,
+    Origin,
+    OutgoingRequest,
+    RequestSender,
+    Timeouts,
+    has_chunked_coding,
+)
+from gateway.upstream.response import MalformedResponse, ResponseHead, ResponseParser, UpstreamResponse
 
 
 class ConnectionOwner(Protocol):
-    """Who has connections between exchanges."""
+    """Has connections between exchanges, as a pool does."""
 
     def release(self, connection: Connection) -> None:
-        """The exchange is over, and the connection may carry another."""
+        """Take back a connection that may carry another exchange."""
 
     def on_closed(self, connection: Connection) -> None:
-        """The connection's socket is gone."""
+        """Forget a connection whose socket is gone."""
 
 
 class Connection(asyncio.Protocol):
-    """Speaks HTTP/1.1 over one socket; its user must not start an exchange before the last one is over.
+    """Speaks HTTP/1.1 over one socket, one exchange at a time."""
 
-    An exchange is under way as long as `_answer` is set, which is its identity. It ends in one of three ways:
-    `_settle` (the response is complete), `_fail` (it never will be) or `drop` (nobody wants it any more).
-
-    `is_open` tells whether it may be used, `has_socket` whether it still holds a socket, if only to close it.
-    """
+    # An exchange is under way as long as `_answer` is set, which is its identity. It ends in one of three ways:
+    # `_complete` (the response is complete), `_fail` (it never will be) or `drop` (nobody wants it any more).
 
     _transport: asyncio.Transport
     _sender: RequestSender
 
     def __init__(self, origin: Origin, owner: ConnectionOwner) -> None:
         self.is_open = False
+        # Stays true while a socket that is no longer used is being closed.
         self.has_socket = False
         self._origin = origin
         self._owner = owner
@@ -177,11 +65,10 @@ class Connection(asyncio.Protocol):
         """Send a request, whose encoded head is `head`, and return the response when its final head is there.
 
         Raises:
-            StaleConnection: the connection had died while it was kept; nothing of an answer came, and the
-                request can be sent again.
-            ExchangeFailed: the upstream closed the connection or did not answer with HTTP.
-            ExchangeTimedOut: it took too long to take the request or to answer.
-            Exception: whatever the iterator of the request's body raised.
+            StaleConnection: the connection had died while it was kept, and the request can be sent again.
+            ExchangeFailed: the provider closed the connection or did not respond with HTTP.
+            ExchangeTimedOut: it took too long to take the request or to respond.
+            Exception: what the iterator of the request's body raised.
         """
         self._phase = "request"
         self._parser.expect(request.method)
@@ -200,7 +87,7 @@ class Connection(asyncio.Protocol):
             raise
 
     def keep(self, seconds: float) -> None:
-        """Wait for the next exchange, but no longer than this."""
+        """Close the connection unless an exchange begins within this time."""
         self._alarm.set(self._loop.time() + seconds)
 
     def close(self) -> None:
@@ -213,12 +100,12 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def drop(self) -> None:
-        """Forget the exchange that is under way, and the connection with it."""
+        """Give up the exchange that is under way, and the connection with it."""
         self._end()
         self._abort()
 
     def resume(self) -> None:
-        """Read on from the upstream, if it had been made to wait."""
+        """Go on reading if it was paused."""
         if self._is_paused:
             self._is_paused = False
             self._transport.resume_reading()
@@ -242,7 +129,7 @@ class Connection(asyncio.Protocol):
             self._fail(self._malformed_error(malformed))
 
     def _deliver(self) -> None:
-        """Hand on what the parser has read, be it followed by an error or not."""
+        """Pass on what the parser has read, whether or not an error follows."""
         parser, response = self._parser, self._response
         if response is None:
             if parser.head is None:
@@ -271,7 +158,7 @@ class Connection(asyncio.Protocol):
         self._on_end(None)
 
     def _on_end(self, error: Exception | None) -> None:
-        """Nothing more will come: the upstream closed its side (None), or the connection broke."""
+        """End the exchange: the provider closed its side (None), or the connection broke."""
         if self._answer is None:
             self._abort()
         elif error is None and self._parser.finish_at_close():
@@ -284,7 +171,7 @@ class Connection(asyncio.Protocol):
     # How exchanges end
 
     def _complete(self) -> None:
-        """The response is complete, though maybe not read: hand the connection back if it is fit for more."""
+        """End an exchange whose response is complete, and release the connection if it can be used again."""
         response = cast(UpstreamResponse, self._response)
         is_sent = self._sender.is_sent and not self._transport.get_write_buffer_size()
         is_reusable = is_sent and self._parser.is_reusable
@@ -335,7 +222,7 @@ class Connection(asyncio.Protocol):
         self._alarm.set(min(self._loop.time() + seconds, self._deadlines.total_at))
 
     def _set_request_deadline(self) -> None:
-        """Until there is an answer, set the alarm by whose turn it is: to take bytes, to answer, or ours."""
+        """Until there is a response, set the alarm by whose turn it is."""
         if self._answer is None or self._response is not None:
             return
         if self._sender.is_stalled:
@@ -358,7 +245,7 @@ class Connection(asyncio.Protocol):
             self._fail(timeout_failure(self._phase, self._origin, self._deadlines.timeouts))
 
     def _may_wait_longer(self) -> bool:
-        """The upstream does take the request, if slowly; or it has to wait for us."""
+        """Tell whether the provider does take the request, if slowly, or waits for the gateway itself."""
         if self._response is None:
             return self._phase == "request" and self._sender.has_progressed()
         return self._response.is_unread or self._sender.is_uploading

@@ -1,4 +1,4 @@
-"""Errors of a call to a provider: in which phase, in words fit for the caller."""
+"""Errors of an exchange with a provider: in which phase, in words fit for the caller."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import ssl
 from typing import Literal
 
 from gateway.errors import UpstreamError, UpstreamTimeout
-from gateway.upstream.message import Origin, Timeouts
+from gateway.upstream.request import Origin, Timeouts
 
+# Reaching the provider, sending to it, or reading its head or body.
 Phase = Literal["connect", "tls", "request", "head", "body"]
-"""Where on its way an exchange was: reaching the upstream, sending to it, or reading its head or body."""
 
 
 class ExchangeFailed(UpstreamError):
-    """The upstream could not be reached, or did not keep to HTTP. `phase` tells how far it had come."""
+    """The provider could not be reached, or did not keep to HTTP."""
 
     def __init__(self, message: str, phase: Phase) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class ExchangeFailed(UpstreamError):
 
 
 class ExchangeTimedOut(UpstreamTimeout):
-    """The upstream took longer than it is given. `phase` tells what it was taking so long for."""
+    """The provider took longer than its timeouts allow."""
 
     def __init__(self, message: str, phase: Phase) -> None:
         super().__init__(message)
@@ -40,33 +40,33 @@ def peer_name(origin: Origin) -> str:
 
 
 def connect_failure(error: Exception, origin: Origin) -> ExchangeFailed:
-    """Say why no TCP connection came about."""
-    peer = peer_name(origin)
+    """Explain why there is no TCP connection."""
     if isinstance(error, socket.gaierror):
         return ExchangeFailed(f"name not found: {origin.host} ({error.strerror}).", "connect")
     if isinstance(error, ConnectionRefusedError):
-        return ExchangeFailed(f"connection refused by {peer}.", "connect")
+        return ExchangeFailed(f"connection refused by {peer_name(origin)}.", "connect")
     reason = getattr(error, "strerror", None) or error
-    return ExchangeFailed(f"no connection to {peer}: {reason}.", "connect")
+    return ExchangeFailed(f"no connection to {peer_name(origin)}: {reason}.", "connect")
 
 
 def tls_failure(error: Exception, origin: Origin) -> ExchangeFailed:
-    """Say why TLS was not agreed on."""
+    """Explain why the TLS handshake failed."""
     peer = peer_name(origin)
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")
         return ExchangeFailed(f"certificate verify failed: {reason} ({peer}).", "tls")
-    if isinstance(error, ssl.SSLError):
-        return ExchangeFailed(f"TLS handshake with {peer} failed: {error.reason or error}.", "tls")
     reason = getattr(error, "strerror", None) or str(error) or "connection closed"
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or str(error)
     return ExchangeFailed(f"TLS handshake with {peer} failed: {reason}.", "tls")
 
 
 def timeout_failure(phase: Phase, origin: Origin, timeouts: Timeouts) -> ExchangeTimedOut:
-    """Say what the upstream took too long for, once it was connected."""
-    peer = peer_name(origin)
+    """Explain what a provider took too long for, once it was connected."""
     if phase == "request":
-        return ExchangeTimedOut(f"{peer} took nothing of the request for {timeouts.idle:g} s.", phase)
-    if phase == "head":
-        return ExchangeTimedOut(f"{peer} did not answer within {timeouts.first_byte:g} s.", phase)
-    return ExchangeTimedOut(f"{peer} sent nothing of the body for {timeouts.idle:g} s.", phase)
+        failure = f"took nothing of the request for {timeouts.idle:g} s"
+    elif phase == "head":
+        failure = f"did not answer within {timeouts.first_byte:g} s"
+    else:
+        failure = f"sent nothing of the body for {timeouts.idle:g} s"
+    return ExchangeTimedOut(f"{peer_name(origin)} {failure}.", phase)

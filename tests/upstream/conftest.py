@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from gateway.upstream import Upstream
-from tests.upstream.scripted import Script, ScriptedServer
+from tests.upstream.scripted_server import Script, ScriptedServer
 
 Serve = Callable[..., Awaitable[ScriptedServer]]
 

@@ -10,7 +10,7 @@ import trustme
 
 from gateway.upstream import ExchangeFailed, ExchangeTimedOut, Origin, Timeouts, Upstream
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import (
+from tests.upstream.scripted_server import (
     OK,
     PATIENT,
     Peer,

@@ -7,9 +7,9 @@ import pytest
 from gateway.upstream import ExchangeFailed, ExchangeTimedOut, Origin, Timeouts, Upstream, UpstreamResponse
 from gateway.upstream.client import Pool
 from gateway.upstream.connection import Connection
-from gateway.upstream.message import Deadlines
+from gateway.upstream.request import Deadlines
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import (
+from tests.upstream.scripted_server import (
     OK,
     PATIENT,
     Peer,

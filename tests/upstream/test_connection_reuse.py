@@ -6,7 +6,7 @@ import pytest
 
 from gateway.upstream import ExchangeFailed, Upstream
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import OK, PATIENT, Peer, endless, eventually, read_all, request, upload
+from tests.upstream.scripted_server import OK, PATIENT, Peer, endless, eventually, read_all, request, upload
 
 
 @pytest.mark.parametrize("is_reset", [False, True])

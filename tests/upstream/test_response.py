@@ -7,7 +7,7 @@ import pytest
 from gateway.upstream import ExchangeFailed, Upstream
 from gateway.upstream.response import MAX_UNREAD_BYTES
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import OK, PATIENT, Peer, answering, eventually, read_all, request, saying
+from tests.upstream.scripted_server import OK, PATIENT, Peer, answering, eventually, read_all, request, saying
 
 
 async def test_read_returns_all_that_has_arrived(serve: Serve, upstream: Upstream) -> None:
@@ -47,7 +47,7 @@ async def test_a_piece_is_not_the_last_while_the_end_is_open(serve: Serve, upstr
 async def test_a_response_without_body_is_finished_at_once(serve: Serve, upstream: Upstream) -> None:
     server = await serve(saying(b"HTTP/1.1 204 No Content\r\n\r\n"))
     response = await upstream.send(request(), server.origin, PATIENT)
-    assert not response.has_body
+    assert response.content_length == 0
     assert response.is_finished()
     assert await response.read() == b""
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.upstream import ExchangeFailed, ExchangeTimedOut, OutgoingRequest, Timeouts, Upstream
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import (
+from tests.upstream.scripted_server import (
     OK,
     PATIENT,
     Peer,

@@ -4,7 +4,7 @@ import asyncio
 from math import inf
 
 from gateway.upstream import Timeouts
-from gateway.upstream.message import Alarm, Deadlines
+from gateway.upstream.request import Alarm, Deadlines
 
 
 def test_connecting_has_no_more_time_than_the_whole_call() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.upstream import ExchangeTimedOut, Timeouts, Upstream
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import (
+from tests.upstream.scripted_server import (
     OK,
     PATIENT,
     Peer,
