@@ -6,8 +6,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import aiohappyeyeballs
 
@@ -33,12 +32,7 @@ TLS_CLOSE_SECONDS = 1.0
 
 
 async def dial(origin: Origin, deadlines: Deadlines, make_protocol: Callable[[], P]) -> P:
-    """Connect to `origin` and return its protocol.
-
-    Raises:
-        ExchangeFailed: the name, the port or the certificate is wrong.
-        ExchangeTimedOut: it took beyond `deadlines.connect_at`.
-    """
+    """Connect to `origin`. Raises ExchangeFailed or ExchangeTimedOut."""
     sock = await _open_socket(origin, deadlines)
     try:
         async with asyncio.timeout_at(deadlines.connect_at):
@@ -50,9 +44,14 @@ async def dial(origin: Origin, deadlines: Deadlines, make_protocol: Callable[[],
 
 
 async def _open_socket(origin: Origin, deadlines: Deadlines) -> socket.socket:
+    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout_at(deadlines.connect_at) as timeout:
-            return await _connect_first(origin)
+            addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+            # Not left to the loop, as uvloop tries the addresses one by one.
+            return await aiohappyeyeballs.start_connection(
+                addresses, happy_eyeballs_delay=HEAD_START_SECONDS, loop=loop
+            )
     except (OSError, ValueError, RuntimeError, OverflowError) as error:
         if timeout.expired():
             raise ExchangeTimedOut(
@@ -60,15 +59,6 @@ async def _open_socket(origin: Origin, deadlines: Deadlines) -> socket.socket:
                 "connect",
             ) from None
         raise connect_failure(error, origin) from error
-
-
-async def _connect_first(origin: Origin) -> socket.socket:
-    # Not left to the loop, as uvloop tries the addresses one by one.
-    loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-    return await aiohappyeyeballs.start_connection(
-        addresses, happy_eyeballs_delay=HEAD_START_SECONDS, loop=loop
-    )
 
 
 async def _start_protocol(origin: Origin, sock: socket.socket, make_protocol: Callable[[], P]) -> P:
@@ -86,20 +76,12 @@ async def _start_protocol(origin: Origin, sock: socket.socket, make_protocol: Ca
     return protocol
 
 
-@dataclass(frozen=True, slots=True)
-class PoolStats:
+class PoolStats(NamedTuple):
     """Counts of connections, and of requests that wait for one."""
 
     open_connections: int = 0
     idle_connections: int = 0
     waiting_requests: int = 0
-
-    def __add__(self, other: PoolStats) -> PoolStats:
-        return PoolStats(
-            self.open_connections + other.open_connections,
-            self.idle_connections + other.idle_connections,
-            self.waiting_requests + other.waiting_requests,
-        )
 
 
 class Pool:
@@ -121,12 +103,8 @@ class Pool:
         self._emptied: asyncio.Future[None] | None = None
 
     async def acquire(self, deadlines: Deadlines) -> Connection:
-        """Return a connection for one exchange, after which it is released or closed by itself.
-
-        Raises:
-            ExchangeFailed: no new connection could be made, or the pool was closed.
-            ExchangeTimedOut: none came free or was made by `deadlines.connect_at`.
-        """
+        """Return a connection for one exchange. Raises ExchangeFailed or ExchangeTimedOut."""
+        # It comes back by itself: see `release` and `on_closed`.
         # The one used last goes first, so that those not needed expire.
         if self._idle:
             return self._idle.pop()
@@ -136,7 +114,6 @@ class Pool:
         return await self._wait(deadlines) or await self._open(deadlines)
 
     def stats(self) -> PoolStats:
-        """Count connections and waiting requests."""
         return PoolStats(len(self._connections), len(self._idle), len(self._waiters))
 
     async def close(self) -> None:
@@ -164,7 +141,6 @@ class Pool:
             connection.keep(self._origin.keepalive_seconds)
 
     def on_closed(self, connection: Connection) -> None:
-        """Free the slot of a connection whose socket is gone."""
         if connection in self._connections:
             self._connections.remove(connection)
             if connection in self._idle:
@@ -174,7 +150,6 @@ class Pool:
             self._emptied.set_result(None)
 
     async def _open(self, deadlines: Deadlines) -> Connection:
-        """Dial in a slot that was taken before."""
         try:
             connection = await dial(self._origin, deadlines, lambda: Connection(self._origin, self))
         except BaseException:
@@ -198,10 +173,11 @@ class Pool:
                 return await waiter
         except TimeoutError:
             self._abandon(waiter)
-            peer, count = peer_name(self._origin), self._origin.max_connections
-            seconds = deadlines.connect_seconds
-            message = f"none of the {count} connections to {peer} came free within {seconds:g} s."
-            raise ExchangeTimedOut(message, "connect") from None
+            raise ExchangeTimedOut(
+                f"none of the {self._origin.max_connections} connections to {peer_name(self._origin)} came free "
+                f"within {deadlines.connect_seconds:g} s.",
+                "connect",
+            ) from None
         except asyncio.CancelledError:
             self._abandon(waiter)
             raise
@@ -250,8 +226,7 @@ class Upstream:
 
         Raises:
             BadInput: the request's head cannot be sent as it is.
-            UpstreamError: the provider could not be reached, or sent no usable response.
-            UpstreamTimeout: it took longer than `timeouts` allow.
+            ExchangeFailed, ExchangeTimedOut: there is no usable response.
             Exception: what the iterator of the request's body raises, here or from the response's `read`.
         """
         loop = asyncio.get_running_loop()
@@ -266,8 +241,9 @@ class Upstream:
                 deadlines = deadlines.from_retry(loop.time())
 
     def stats(self) -> PoolStats:
-        """Count connections and waiting requests of all origins."""
-        return sum((pool.stats() for pool in self._pools.values()), PoolStats())
+        return PoolStats(
+            *map(sum, zip(PoolStats(), *(pool.stats() for pool in self._pools.values()), strict=True))
+        )
 
     async def close(self) -> None:
         """Close every connection, also those in use, and fail their requests."""

@@ -29,11 +29,9 @@ from gateway.upstream.response import MalformedResponse, ResponseHead, ResponseP
 class ConnectionOwner(Protocol):
     """Has connections between exchanges, as a pool does."""
 
-    def release(self, connection: Connection) -> None:
-        """Take back a connection that may carry another exchange."""
+    def release(self, connection: Connection) -> None: ...
 
-    def on_closed(self, connection: Connection) -> None:
-        """Forget a connection whose socket is gone."""
+    def on_closed(self, connection: Connection) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -62,13 +60,9 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
 
     async def exchange(self, request: OutgoingRequest, head: bytes, deadlines: Deadlines) -> UpstreamResponse:
-        """Send a request, whose encoded head is `head`, and return the response when its final head is there.
+        """Send a request with its encoded `head`, and return the response when its final head is there.
 
-        Raises:
-            StaleConnection: the connection had died while it was kept, and the request can be sent again.
-            ExchangeFailed: the provider closed the connection or did not respond with HTTP.
-            ExchangeTimedOut: it took too long to take the request or to respond.
-            Exception: what the iterator of the request's body raised.
+        Raises what `Upstream.send` raises, and StaleConnection if that can send the request again.
         """
         self._phase = "request"
         self._parser.expect(request.method)
@@ -105,7 +99,6 @@ class Connection(asyncio.Protocol):
         self._abort()
 
     def resume(self) -> None:
-        """Go on reading if it was paused."""
         if self._is_paused:
             self._is_paused = False
             self._transport.resume_reading()
@@ -129,7 +122,6 @@ class Connection(asyncio.Protocol):
             self._fail(self._malformed_error(malformed))
 
     def _deliver(self) -> None:
-        """Pass on what the parser has read, whether or not an error follows."""
         parser, response = self._parser, self._response
         if response is None:
             if parser.head is None:
@@ -208,12 +200,10 @@ class Connection(asyncio.Protocol):
         return ExchangeFailed(message, self._phase)
 
     def _malformed_error(self, malformed: MalformedResponse) -> ExchangeFailed:
-        peer = peer_name(self._origin)
-        if self._response is None:
-            return ExchangeFailed(f"{peer} answered with something that is not HTTP: {malformed}.", "head")
-        return ExchangeFailed(
-            f"{peer} broke off the body with something that is not HTTP: {malformed}.", "body"
-        )
+        has_begun = self._response is not None
+        what = "broke off the body" if has_begun else "answered"
+        message = f"{peer_name(self._origin)} {what} with something that is not HTTP: {malformed}."
+        return ExchangeFailed(message, "body" if has_begun else "head")
 
     # Time
 

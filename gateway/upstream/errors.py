@@ -6,27 +6,25 @@ import socket
 import ssl
 from typing import Literal
 
-from gateway.errors import UpstreamError, UpstreamTimeout
+from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout
 from gateway.upstream.request import Origin, Timeouts
 
 # Reaching the provider, sending to it, or reading its head or body.
 Phase = Literal["connect", "tls", "request", "head", "body"]
 
 
-class ExchangeFailed(UpstreamError):
+class _InPhase(GatewayError):
+    def __init__(self, message: str, phase: Phase) -> None:
+        super().__init__(message)
+        self.phase = phase
+
+
+class ExchangeFailed(_InPhase, UpstreamError):
     """The provider could not be reached, or did not keep to HTTP."""
 
-    def __init__(self, message: str, phase: Phase) -> None:
-        super().__init__(message)
-        self.phase = phase
 
-
-class ExchangeTimedOut(UpstreamTimeout):
+class ExchangeTimedOut(_InPhase, UpstreamTimeout):
     """The provider took longer than its timeouts allow."""
-
-    def __init__(self, message: str, phase: Phase) -> None:
-        super().__init__(message)
-        self.phase = phase
 
 
 class StaleConnection(Exception):
@@ -40,17 +38,16 @@ def peer_name(origin: Origin) -> str:
 
 
 def connect_failure(error: Exception, origin: Origin) -> ExchangeFailed:
-    """Explain why there is no TCP connection."""
+    peer = peer_name(origin)
+    message = f"no connection to {peer}: {getattr(error, 'strerror', None) or error}."
     if isinstance(error, socket.gaierror):
-        return ExchangeFailed(f"name not found: {origin.host} ({error.strerror}).", "connect")
-    if isinstance(error, ConnectionRefusedError):
-        return ExchangeFailed(f"connection refused by {peer_name(origin)}.", "connect")
-    reason = getattr(error, "strerror", None) or error
-    return ExchangeFailed(f"no connection to {peer_name(origin)}: {reason}.", "connect")
+        message = f"name not found: {origin.host} ({error.strerror})."
+    elif isinstance(error, ConnectionRefusedError):
+        message = f"connection refused by {peer}."
+    return ExchangeFailed(message, "connect")
 
 
 def tls_failure(error: Exception, origin: Origin) -> ExchangeFailed:
-    """Explain why the TLS handshake failed."""
     peer = peer_name(origin)
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")

@@ -15,13 +15,7 @@ from gateway.models.exchange import RawHeaders, value_class
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where to connect. Equal origins share a pool of connections.
-
-    Args:
-        tls: None for plain HTTP.
-        max_connections: further requests wait for one of these.
-        keepalive_seconds: how long an idle connection is kept.
-    """
+    """Where to connect. Equal origins share a pool of connections."""
 
     host: str
     port: int
@@ -37,8 +31,7 @@ class Timeouts:
     Args:
         connect: waiting for a free connection, name lookup, TCP and TLS handshake.
         first_byte: from the whole request sent to the response's head.
-        idle: between two pieces of the response's body, or of the request's body as it is sent.
-        total: the whole exchange.
+        idle: between two pieces of either body.
     """
 
     connect: float = 10.0
@@ -49,13 +42,7 @@ class Timeouts:
 
 @value_class()
 class OutgoingRequest:
-    """A request as it will be on the wire.
-
-    Args:
-        target: path and query, already encoded.
-        headers: every field to send, `host` and framing (`content-length` or `transfer-encoding`) included.
-        body: whole or in pieces as they come; sent as chunks if the headers say chunked.
-    """
+    """A request as it will be on the wire: its headers include `host` and the framing of its body."""
 
     method: str
     target: str
@@ -67,17 +54,13 @@ _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 
 
 def encode_head(request: OutgoingRequest) -> bytes:
-    """Return request line and header fields in wire format (RFC 9112, sections 3 and 5).
-
-    Raises:
-        BadInput: the method or a field's name is no token, or a line break, NUL or (in the target) space would
-            let one part of the head pass for another.
-    """
+    """Return request line and header fields (RFC 9112, sections 3 and 5). Raises BadInput."""
     method, target = _encode(request.method, "method"), _encode(request.target, "target")
     fields = request.headers
     lines = [b"%b %b HTTP/1.1" % (method, target)]
     lines += [name + b": " + value for name, value in fields]
     head = b"\r\n".join(lines) + b"\r\n\r\n"
+    # One line break too many, or a space in the target, would let one part of the head pass for another.
     line_ends = len(fields) + 2
     if head.count(b"\n") != line_ends or head.count(b"\r") != line_ends or b"\0" in head:
         raise BadInput(
@@ -94,7 +77,6 @@ def encode_head(request: OutgoingRequest) -> bytes:
 
 
 def has_chunked_coding(headers: RawHeaders) -> bool:
-    """Tell whether the body is sent as chunks (RFC 9112, section 6.1)."""
     codings = [value for name, value in headers if len(name) == 17 and name.lower() == b"transfer-encoding"]
     return bool(codings) and codings[-1].rpartition(b",")[2].strip().lower() == b"chunked"
 
@@ -108,9 +90,9 @@ def _encode(text: str, field: str) -> bytes:
 
 
 def _field_with_control(method: bytes, target: bytes, fields: RawHeaders) -> str:
-    parts = [("method", method), ("target", target)]
-    parts += [(f"headers[{index}]", name + value) for index, (name, value) in enumerate(fields)]
-    return next(name for name, part in parts if not {*part}.isdisjoint(b"\r\n\0"))
+    parts = {"method": method, "target": target}
+    parts |= {f"headers[{index}]": name + value for index, (name, value) in enumerate(fields)}
+    return next(name for name, part in parts.items() if not {*part}.isdisjoint(b"\r\n\0"))
 
 
 class Deadlines(NamedTuple):
@@ -122,7 +104,6 @@ class Deadlines(NamedTuple):
 
     @classmethod
     def from_now(cls, now: float, timeouts: Timeouts) -> Deadlines:
-        """Return the deadlines of an exchange that starts at `now`."""
         total_at = inf if timeouts.total is None else now + timeouts.total
         return cls(timeouts, min(now + timeouts.connect, total_at), total_at)
 
@@ -132,7 +113,6 @@ class Deadlines(NamedTuple):
 
     @property
     def connect_seconds(self) -> float:
-        """How long connecting may take."""
         return min(self.timeouts.connect, self.timeouts.total or inf)
 
 
@@ -158,7 +138,6 @@ class Alarm:
             self._start_timer()
 
     def stop(self) -> None:
-        """Never call back again."""
         self._due = self._timer_at = inf
         if self._timer is not None:
             self._timer.cancel()
@@ -219,7 +198,6 @@ class RequestSender:
 
     @property
     def is_uploading(self) -> bool:
-        """Whether it is the gateway's turn to send more of the body."""
         return self._upload is not None and not self.is_sent and not self.is_stalled
 
     @property
@@ -241,20 +219,17 @@ class RequestSender:
         self._on_state_change()
 
     def stop(self) -> None:
-        """Send nothing more of the current request."""
         if self._upload is not None:
             self._upload.cancel()
             self._upload = None
 
     def pause(self) -> None:
-        """Stop writing until `resume`."""
         self.is_stalled = True
         self._write_resumed = asyncio.get_running_loop().create_future()
         self._unsent_bytes = self._transport.get_write_buffer_size()
         self._on_state_change()
 
     def resume(self) -> None:
-        """Go on writing."""
         self.is_stalled = False
         if self._write_resumed is not None and not self._write_resumed.done():
             self._write_resumed.set_result(None)

@@ -26,11 +26,7 @@ class MalformedResponse(Exception):
 
 
 class ResponseHead(NamedTuple):
-    """The head of a final response.
-
-    Args:
-        content_length: bytes of the body that follows; None if it is chunked or ends with the connection.
-    """
+    """The head of a final response; its length is None if it is chunked or ends with the connection."""
 
     status: int
     reason: bytes
@@ -59,16 +55,13 @@ class ResponseParser:
 
     @property
     def is_unstarted(self) -> bool:
-        """Whether nothing of the expected response has arrived."""
         return self.head is None and not self._bytes_without_body
 
     @property
     def is_reusable(self) -> bool:
-        """Whether the response is complete, and the connection may carry another exchange."""
         return self.is_complete and self._is_persistent
 
     def expect(self, method: str) -> None:
-        """Prepare for the response to a request of this method."""
         if self._answers_head:
             # The old parser still waits for the body that the answer to HEAD announced.
             self._parser = httptools.HttpResponseParser(self)
@@ -88,7 +81,6 @@ class ResponseParser:
             self._read(line)
 
     def finish_at_close(self) -> bool:
-        """Tell whether the response is complete now that the connection has ended."""
         if self.head is not None and self._ends_with_connection:
             self.is_complete = True
         return self.is_complete
@@ -101,16 +93,13 @@ class ResponseParser:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._on_parse_error(error)
+            self._is_persistent = False
+            if not self.is_complete:
+                raise MalformedResponse(_reason_of(error)) from None
         if self._bytes_without_body > MAX_HEAD_BYTES and not self.is_complete:
             raise MalformedResponse(
                 _too_long("head" if self.head is None else "run of trailers or chunk extensions")
             )
-
-    def _on_parse_error(self, error: Exception) -> None:
-        if not self.is_complete:
-            raise MalformedResponse(_reason_of(error)) from None
-        self._is_persistent = False
 
     # Called by httptools. An exception raised here stops it, and is the context of the one from feed_data.
 
@@ -129,8 +118,11 @@ class ResponseParser:
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        if status == 101:
+            raise MalformedResponse("it switches protocols, which was not asked for")
+        if status < 100:
+            raise MalformedResponse("its status is not one")
         if status < 200:
-            _check_interim(status)
             return
         if self._bytes_without_body > MAX_HEAD_BYTES:
             _check_size(self._fields)
@@ -170,13 +162,6 @@ def _body_length(fields: list[tuple[bytes, bytes]]) -> int:
     return length
 
 
-def _check_interim(status: int) -> None:
-    if status == 101:
-        raise MalformedResponse("it switches protocols, which was not asked for")
-    if status < 100:
-        raise MalformedResponse("its status is not one")
-
-
 def _check_size(fields: list[tuple[bytes, bytes]]) -> None:
     if sum(len(name) + len(value) + 4 for name, value in fields) > MAX_HEAD_BYTES:
         raise MalformedResponse(_too_long("head"))
@@ -194,15 +179,16 @@ def _reason_of(error: Exception) -> str:
 class BodySource(Protocol):
     """Where a response's body comes from while there is more of it."""
 
-    def resume(self) -> None:
-        """Go on, as what had arrived has been read."""
+    def resume(self) -> None: ...
 
-    def drop(self) -> None:
-        """Give up, as nobody will read the rest."""
+    def drop(self) -> None: ...
 
 
 class Response(Protocol):
-    """What the proxy relays, from a provider or a cache: a head, and a body to be read once."""
+    """What the proxy relays, from a provider or a cache: a head, and a body to be read once.
+
+    `content_length` is None where the head does not tell it. See `UpstreamResponse` for the methods.
+    """
 
     status: int
     reason: bytes
@@ -210,20 +196,15 @@ class Response(Protocol):
     content_length: int | None
 
     @property
-    def is_unread(self) -> bool:
-        """Whether some of the body is there to be read."""
+    def is_unread(self) -> bool: ...
 
-    def is_finished(self) -> bool:
-        """Tell whether the body is complete and all of it has been read."""
+    def is_finished(self) -> bool: ...
 
-    async def read(self) -> bytes:
-        """Return all of the body that has arrived since the last call, at least one byte; b"" at the end."""
+    async def read(self) -> bytes: ...
 
-    async def forward_to(self, sink: BodySink) -> None:
-        """Pass the body to `sink` as it arrives, until its end or until the sink wants no more for now."""
+    async def forward_to(self, sink: BodySink) -> None: ...
 
-    def close(self) -> None:
-        """Release what the response holds. May be called again."""
+    def close(self) -> None: ...
 
 
 class UpstreamResponse:
@@ -245,11 +226,9 @@ class UpstreamResponse:
         self._sink: BodySink | None = None
 
     async def read(self) -> bytes:
-        """Return what has arrived of the body; wait if it is nothing, and return b"" at the end.
+        """Return what has arrived of the body, after waiting for some; b"" at its end.
 
-        Raises:
-            UpstreamError: the body broke off or is not framed as it should be.
-            UpstreamTimeout: nothing came for too long, or the exchange takes too long.
+        Raises ExchangeFailed if it broke off or is malformed, and ExchangeTimedOut.
         """
         if not self._pieces and not self._is_ended:
             await self._wait()
@@ -260,7 +239,7 @@ class UpstreamResponse:
         return b""
 
     async def forward_to(self, sink: BodySink) -> None:
-        """Pass the body to `sink` until its end, or until the sink wants no more. Raises as `read` and the sink."""
+        """Pass the body on until its end, or until the sink wants no more. Raises as `read` and the sink."""
         # Straight from the socket: a wake-up of the reader's task for each piece would cost more than the piece.
         if self._pieces and not sink(self._take()):
             return
@@ -274,11 +253,9 @@ class UpstreamResponse:
             raise self._failure
 
     def is_finished(self) -> bool:
-        """Tell whether all of a complete body was read."""
         return self._is_ended and self._failure is None and not self._pieces
 
     def close(self) -> None:
-        """Release the response, and drop its connection unless it is complete. May be called again."""
         source = self._source
         if source is not None:
             self.fail(ExchangeFailed("the response was closed before its end.", "body"))
@@ -307,7 +284,6 @@ class UpstreamResponse:
 
     @property
     def is_unread(self) -> bool:
-        """Whether some of the body has arrived and was not read."""
         return bool(self._pieces)
 
     @property
@@ -316,7 +292,6 @@ class UpstreamResponse:
         return self._unread_bytes > MAX_UNREAD_BYTES
 
     def add(self, pieces: Sequence[bytes]) -> None:
-        """Take pieces of the body that have arrived."""
         if self._sink is not None and not self._pieces:
             self._hand_on(self._sink, pieces[0] if len(pieces) == 1 else b"".join(pieces))
             return
@@ -326,7 +301,6 @@ class UpstreamResponse:
         self._wake()
 
     def finish(self) -> None:
-        """End the body, which is complete."""
         self._is_ended = True
         self._source = None
         self._wake()
