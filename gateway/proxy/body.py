@@ -35,12 +35,10 @@ _REPLAY_PIECE_BYTES = 64 * 1024
 
 
 class RequestBody:
-    """The body of a request: passed on as it comes, or kept so that a further attempt can send it again.
+    """The body of a request: passed on as it comes, and kept for `replay` if `is_replayable`.
 
     Args:
-        capture: notes each piece as it comes.
         timeout_seconds: longest wait for a piece.
-        is_replayable: whether a body that is not read whole is kept for `replay`.
     """
 
     __slots__ = ("_capture", "_kept", "_lock", "_request", "_timeout_seconds", "_whole")
@@ -63,16 +61,13 @@ class RequestBody:
     async def read(self, buffer_bytes: int = MAX_BUFFERED_BYTES) -> bytes | AsyncIterator[bytes]:
         """Return the body whole if it is no longer than `buffer_bytes`, else its pieces as they come.
 
-        One of unknown length is buffered only if more than MAX_BUFFERED_BYTES are asked for.
-
-        Raises, as the iterator does:
-            ConnectionError: the caller has gone.
-            CallerTimeout: it sends nothing any more.
+        Raises, as the iterator does, ConnectionError if the caller has gone, and CallerTimeout.
         """
         length = self._request.content_length
         if not self._request.body_exists:
             self._whole = b""
             return b""
+        # One of unknown length is buffered only where a change of it needs it whole.
         if (MAX_BUFFERED_BYTES + 1 if length is None else length) > buffer_bytes:
             return self._stream()
         pieces: list[bytes] = []
@@ -86,11 +81,10 @@ class RequestBody:
         return self._whole
 
     def replay(self) -> bytes | AsyncIterator[bytes]:
-        """Return the body from its beginning again; what no attempt has read yet is read from the caller."""
+        """Return the body from its beginning again; what was not read yet is read from the caller."""
         return self._whole if self._whole is not None else self._stream()
 
     def close(self) -> None:
-        """Delete what was kept."""
         if self._kept is not None:
             self._kept.close()
 
@@ -146,7 +140,6 @@ _IS_KEY = re.compile(rb"\s*:\s*")
 
 
 def is_inspectable(request: web.BaseRequest) -> bool:
-    """Tell whether a long body can be inspected: uncompressed JSON of a known length."""
     length, fields = request.content_length, request.headers
     return (
         length is not None

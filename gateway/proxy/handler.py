@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -30,6 +30,7 @@ from gateway.proxy import body as bodies
 from gateway.proxy import request_head as heads
 from gateway.proxy.body import RequestBody
 from gateway.proxy.credentials import (
+    FindGatewayCredentials,
     GatewayCredentials,
     headers_to_log,
     path_to_log,
@@ -52,17 +53,16 @@ CLIENT_GONE_STATUS = 499
 
 STOPPED_MESSAGE = "the gateway was stopped before the answer was whole"
 
+# From the name of a key and the policy of a provider to what is kept of a request.
 LogPolicy = Callable[[str | None, PayloadPolicy | None], PayloadPolicy]
-"""From a key's name and a provider's own policy to what is kept of a request."""
 
 
 @dataclass(slots=True)
 class _Call:
-    """A request that has been admitted, and its attempt under way.
+    """A request that was admitted, and its attempt under way.
 
     Args:
         may_name_provider: whether the model in its body may name another provider.
-        quota: status of the key's limit that is closest to used up.
         content: the body as the next attempt sends it.
         adds_usage: whether the provider is asked for token counts that the caller did not ask for.
     """
@@ -81,47 +81,35 @@ class _Call:
     relayed: RelayedResponse | None = None
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
 class Proxy:
     """Forwards every request that is not on one of the gateway's own paths.
 
     Args:
-        router: may be replaced while requests are in flight, as `policy_of` and `body_timeout_seconds` may.
         limit_bytes: how much of each body is kept.
-        check_store: raises StoreUnavailable while requests could not be logged; None: they are served anyway.
+        check_store: raises StoreUnavailable while requests cannot be logged; None if they are served then too.
         body_timeout_seconds: longest wait for a piece of a caller's body.
     """
 
-    def __init__(
-        self,
-        *,
-        keys: ApiKeys,
-        tokens: FeedbackTokens,
-        quotas: Quotas,
-        router: Router,
-        upstream: Upstream,
-        recorder: Recorder,
-        policy_of: LogPolicy,
-        limit_bytes: int,
-        access_log: AccessLog,
-        check_store: Callable[[], None] | None,
-        in_flight: InFlight,
-        body_timeout_seconds: float,
-    ) -> None:
-        self.router = router
-        self.policy_of = policy_of
-        self.in_flight = in_flight
-        self.body_timeout_seconds = body_timeout_seconds
-        # By name of the key (empty if none was recognised) and code of the error.
-        self.refused: Counter[tuple[str, str]] = Counter()
-        self._keys = keys
-        self._tokens = tokens
-        self._find_credentials = GatewayCredentials(keys, tokens).find
-        self._quotas = quotas
-        self._upstream = upstream
-        self._recorder = recorder
-        self._limit_bytes = limit_bytes
-        self._access_log = access_log
-        self._check_store = check_store
+    keys: ApiKeys
+    tokens: FeedbackTokens
+    quotas: Quotas
+    # A reload replaces these three while requests are in flight.
+    router: Router
+    policy_of: LogPolicy
+    body_timeout_seconds: float
+    upstream: Upstream
+    recorder: Recorder
+    limit_bytes: int
+    access_log: AccessLog
+    check_store: Callable[[], None] | None
+    in_flight: InFlight
+    # By name of the key (empty if none was recognised) and code of the error.
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter, init=False)
+    find_credentials: FindGatewayCredentials = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.find_credentials = GatewayCredentials(self.keys, self.tokens).find
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Refuse a request, or forward it."""
@@ -133,7 +121,7 @@ class Proxy:
             identity = heads.read_identity(head, request.headers.get("traceparent"))
             opt_out = heads.read_opt_out(head)
             query = request.raw_path.partition("?")[2]
-            principal = authenticate(request.headers, self._keys, query=query)
+            principal = authenticate(request.headers, self.keys, query=query)
             call = self._admit(request, head, identity, opt_out, principal)
         except errors.GatewayError as error:
             return self._refuse(request, error, identity, principal)
@@ -177,7 +165,6 @@ class Proxy:
         opt_out: LoggingOptOut,
         principal: Principal,
     ) -> _Call:
-        """Return a call if its caller may make it now. Raises GatewayError if not."""
         require_role(principal, Role.PROXY)
         if head.wants_websocket and request.method == "GET":
             raise errors.UpgradeNotSupported(
@@ -186,11 +173,11 @@ class Proxy:
                 "WebSocket alone, such as realtime sessions, must go to the provider itself.",
             )
         self.in_flight.refuse_beyond_limit()
-        if self._check_store is not None:
-            self._check_store()
+        if self.check_store is not None:
+            self.check_store()
         endpoint = endpoint_of(request.raw_path)
         has_quota = bool(principal.limits) and is_model_call(request.method, endpoint)
-        quota = self._quotas.admit(principal) if has_quota else None
+        quota = self.quotas.admit(principal) if has_quota else None
         choice = heads.read_provider_choice(head)
         plan = self.router.plan(request.raw_path, *choice)
         provider = plan.targets[0].provider
@@ -201,11 +188,11 @@ class Proxy:
             provider=provider.name,
             endpoint=endpoint,
             method=request.method,
-            path=path_to_log(request.raw_path, self._find_credentials),
+            path=path_to_log(request.raw_path, self.find_credentials),
             client_retry=head.client_retry,
             payloads=self.policy_of(principal.name, provider.payloads),
             opt_out=opt_out,
-            limit_bytes=self._limit_bytes,
+            limit_bytes=self.limit_bytes,
             request_headers=request.raw_headers,
         )
         may_name_provider = choice[1] is None and request.raw_path.startswith("/v1/")
@@ -221,11 +208,10 @@ class Proxy:
         identity: Identity | None,
         principal: Principal | None,
     ) -> web.Response:
-        """Count, log and render an error that came before a provider was chosen."""
         endpoint = endpoint_of(request.raw_path)
         name = None if principal is None else principal.name
         self.refused[name or "", error.code] += 1
-        self._access_log.refused(request.method, endpoint, error, name)
+        self.access_log.refused(request.method, endpoint, error, name)
         return _render(error, request, endpoint, identity)
 
     async def _prepare(self, call: _Call) -> Plan:
@@ -237,10 +223,8 @@ class Proxy:
         except BaseException:
             if call.may_name_provider:
                 # It broke off before it named a provider, so it may be for any.
-                call.capture.payloads = strictest_policy(
-                    self.policy_of(call.principal.name, provider.payloads)
-                    for provider in self.router.providers
-                )
+                policies = (self._policy(call, provider) for provider in self.router.providers)
+                call.capture.payloads = strictest_policy(policies)
             raise
         named = self._plan_of_model(call, call.content) if isinstance(call.content, bytes) else None
         return named or call.plan
@@ -253,38 +237,37 @@ class Proxy:
             call.content, call.is_edited = bodies.without_model_prefix(body), True
             provider = plan.targets[0].provider
             call.capture.provider = provider.name
-            call.capture.payloads = self.policy_of(call.principal.name, provider.payloads)
+            call.capture.payloads = self._policy(call, provider)
         return plan
 
-    async def _attempt(self, call: _Call, plan: Plan) -> Response:
-        """Send the request to each target in turn, and return the first response.
+    def _policy(self, call: _Call, provider: Provider) -> PayloadPolicy:
+        return self.policy_of(call.principal.name, provider.payloads)
 
-        An attempt that another follows is recorded here.
-        """
+    async def _attempt(self, call: _Call, plan: Plan) -> Response:
+        """Send the request to each target in turn, record what fails, and return the first response."""
         for target, following in zip(plan.targets, plan.targets[1:], strict=False):
             try:
                 return await self._send(call, target)
             except errors.UpstreamError as error:
                 capture = call.capture
                 capture.status = error.status
-                await self._recorder.record(capture.close(_outcome_of(error, None), str(error)))
-                policy = self.policy_of(call.principal.name, following.provider.payloads)
-                call.capture = capture.next_attempt(following.provider.name, policy)
+                await self.recorder.record(capture.close(_outcome_of(error, None), str(error)))
+                provider = following.provider
+                call.capture = capture.next_attempt(provider.name, self._policy(call, provider))
                 if not isinstance(call.content, bytes):
                     call.content = call.body.replay()
         return await self._send(call, plan.targets[-1])
 
     async def _send(self, call: _Call, target: Target) -> Response:
-        """Send the request to one target, and return the response as soon as its head is there."""
-        provider, capture, content = target.provider, call.capture, call.content
-        path, query_credentials = without_gateway_credentials(target.request_target, self._find_credentials)
-        head = heads.upstream_headers(call.head, provider, self._find_credentials, query_credentials)
+        provider, capture = target.provider, call.capture
+        path, query_credentials = without_gateway_credentials(target.request_target, self.find_credentials)
+        head = heads.upstream_headers(call.head, provider, self.find_credentials, query_credentials)
         capture.sent_credentials = head.credentials
         if head.secret_values:
             capture.request_headers = headers_to_log(call.request.raw_headers, head.secret_values)
         fields, content = _edit_body(call, provider, head.fields)
         outgoing = OutgoingRequest(call.request.method, path, fields, content)
-        response = await self._upstream.send(outgoing, provider.origin, provider.timeouts)
+        response = await self.upstream.send(outgoing, provider.origin, provider.timeouts)
         capture.add_response_head(response.status, response.headers)
         return response
 
@@ -298,26 +281,25 @@ class Proxy:
                 response, relayed, call.capture.response_body, self._own_fields(call), usage_filter
             )
             # Nobody has the whole response before its row is safe.
-            await self._recorder.record(call.capture.close(Outcome.COMPLETE))
+            await self.recorder.record(call.capture.close(Outcome.COMPLETE))
             relayed.finish(end)
             return relayed
         finally:
             response.close()
 
     def _own_fields(self, call: _Call) -> list[tuple[bytes, bytes]]:
-        """Return the header fields that the gateway adds to a response."""
         capture = call.capture
         fields = heads.identity_fields(capture.identity)
         fields.append((heads.PROVIDER_FIELD, capture.provider.encode()))
         fields += [(name.encode(), value.encode()) for name, value in _quota_headers(call).items()]
-        if self._tokens.is_on:
+        if self.tokens.is_on:
             scope = FeedbackScope(capture.identity.trace_id, capture.identity.request_id)
-            token = self._tokens.issue(scope, capture.tenant, capture.key_name)
+            token = self.tokens.issue(scope, capture.tenant, capture.key_name)
             fields.append((heads.TOKEN_FIELD, token))
         return fields
 
     def _failure_response(self, call: _Call, error: errors.GatewayError) -> web.StreamResponse:
-        """Return an error, or the response that was begun before the error came."""
+        # Of two responses only the first can be sent.
         if call.relayed is not None and call.relayed.has_started:
             return call.relayed
         capture = call.capture
@@ -328,20 +310,18 @@ class Proxy:
         return response
 
     async def _end_failed(self, call: _Call, outcome: Outcome, message: str | None) -> None:
-        """Record an attempt that failed, unless its row was written already, and break off its response."""
         if not call.capture.is_closed:
             exchange = call.capture.close(outcome, message)
             if outcome is Outcome.CLIENT_CLOSED:
-                self._recorder.record_without_waiting(exchange)
+                self.recorder.record_without_waiting(exchange)
             else:
-                await self._recorder.record(exchange)
+                await self.recorder.record(exchange)
         if call.relayed is not None:
             call.relayed.close_incomplete()
 
 
 def _buffer_bytes(call: _Call) -> int:
-    """Return how long a body may be to be read whole before the provider is called."""
-    # Whether a body is edited is up to the provider; of a plan each target may be called.
+    # Only whole bodies can be edited, and any target of the plan may ask for that.
     if any(target.provider.include_usage for target in call.plan.targets) and _has_usage_option(call):
         return bodies.MAX_EDITED_BYTES
     inspects = call.may_name_provider and bodies.is_inspectable(call.request)

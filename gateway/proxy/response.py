@@ -21,11 +21,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class RelayedResponse(web.StreamResponse):
-    """A response that writes its own head and framing.
-
-    Args:
-        is_last: whether the connection is closed after it.
-    """
+    """A response that writes its own head and framing; after one that `is_last` the connection is closed."""
 
     # aiohttp's own response adds fields (Date, Server, Content-Type) and cannot carry values that are not UTF-8;
     # the bytes of a provider's head go out as they are.
@@ -42,15 +38,10 @@ class RelayedResponse(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the connection can take another request after this response."""
         return self._keeps_alive
 
     def head(self, reason: bytes, fields: Iterable[tuple[bytes, bytes]], *, needs_framing: bool) -> bytes:
-        """Return the encoded head.
-
-        Args:
-            needs_framing: whether a body follows whose end these fields do not tell.
-        """
+        """Return the encoded head; `needs_framing` if a body follows whose end the fields do not tell."""
         lines = [b"HTTP/1.1 %d %s" % (self.status, reason)]
         lines += [name + b": " + value for name, value in fields]
         if needs_framing and self._request.version >= (1, 1):
@@ -67,17 +58,14 @@ class RelayedResponse(web.StreamResponse):
         return b"\r\n".join(lines)
 
     def encode_piece(self, piece: bytes) -> bytes:
-        """Return an encoded piece of the body."""
         # An empty chunk would end the body.
         return b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked and piece else piece
 
     @property
     def terminator(self) -> bytes:
-        """What ends the body after its last piece."""
         return b"0\r\n\r\n" if self._is_chunked else b""
 
     def send(self, data: bytes) -> None:
-        """Write encoded bytes. Raises ConnectionResetError if the caller has gone."""
         transport = self._connection.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the caller has gone")
@@ -85,7 +73,6 @@ class RelayedResponse(web.StreamResponse):
         transport.write(data)
 
     def finish(self, end: bytes) -> None:
-        """Write the end of the response."""
         if end:
             self.send(end)
         self._is_finished = True
@@ -96,7 +83,6 @@ class RelayedResponse(web.StreamResponse):
         return self._connection.writing_paused
 
     async def wait_for_drain(self) -> None:
-        """Wait until the caller has read enough for more to be sent."""
         await self._request.writer.drain()
 
     def close_incomplete(self) -> None:
@@ -113,12 +99,12 @@ class RelayedResponse(web.StreamResponse):
         else:
             transport.close()
 
+    # aiohttp calls these two; all that they would write has been written by then.
+
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Do nothing: the head was written by `send`."""
         return None
 
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Do nothing: the end was written by `finish`."""
+    async def write_eof(self, data: bytes = b"") -> None: ...
 
 
 async def relay_response(
@@ -128,17 +114,9 @@ async def relay_response(
     own_fields: Sequence[tuple[bytes, bytes]],
     usage_filter: UsageChunkFilter | None = None,
 ) -> bytes:
-    """Send a response to the caller, each piece as it comes, and return the end, which is still to be sent.
+    """Send each piece of a response as it comes, but return the end: the last piece or the last chunk.
 
-    The end is the last piece of a body of known length, else the last chunk.
-
-    Args:
-        own_fields: header fields of the gateway's own.
-        usage_filter: removes what the caller did not ask for; the capture has all that the provider sent.
-
-    Raises:
-        UpstreamError: the provider broke off, or took too long.
-        ConnectionResetError: the caller has gone.
+    Raises UpstreamError, and ConnectionResetError if the caller has gone.
     """
     fields = response_headers(response.headers)
     fields += own_fields
@@ -154,6 +132,7 @@ async def relay_response(
         relayed.send(unsent)
         unsent = b""
     while piece := await response.read():
+        # The row has what the provider sent, the caller what the filter leaves of it.
         capture.add(piece)
         unsent += relayed.encode_piece(piece if usage_filter is None else usage_filter.feed(piece))
         if response.is_finished() and not (needs_framing and relayed.has_started):
@@ -172,7 +151,7 @@ async def relay_response(
 def _relay_piece(
     relayed: RelayedResponse, capture: BodyCapture, usage_filter: UsageChunkFilter | None, piece: bytes
 ) -> bool:
-    """Pass a piece on at once; tell whether the caller can take more."""
+    """Send a piece; tell whether the caller can take more."""
     capture.add(piece)
     if usage_filter is not None:
         piece = usage_filter.feed(piece)

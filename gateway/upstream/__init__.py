@@ -1,9 +1,4 @@
-"""HTTP/1.1 client for providers: copies bytes, keeps connections, and knows nothing of LLMs or of logging.
-
-Header names and values go out and come back byte for byte; nothing is decoded, followed or retried unasked.
-`client` finds a connection in a pool and sends; `connection` carries one exchange at a time; `request` and
-`response` are the two messages, as bytes and as what callers handle.
-"""
+"""HTTP/1.1 client for providers: passes heads and bodies on byte for byte, and keeps connections."""
 
 from __future__ import annotations
 

@@ -85,11 +85,7 @@ class PoolStats(NamedTuple):
 
 
 class Pool:
-    """Connections to one origin.
-
-    Args:
-        on_unused: called when there is no connection left, and no request that waits for one.
-    """
+    """Connections to one origin; `on_unused` is called when there is none, and nobody who wants one."""
 
     def __init__(self, origin: Origin, on_unused: Callable[[], None]) -> None:
         self._origin = origin
@@ -117,7 +113,6 @@ class Pool:
         return PoolStats(len(self._connections), len(self._idle), len(self._waiters))
 
     async def close(self) -> None:
-        """Close every connection, fail requests that wait for one, and return when all sockets are gone."""
         self._is_closed = True
         for waiter in self._waiters:
             if not waiter.done():
@@ -165,7 +160,7 @@ class Pool:
         return connection
 
     async def _wait(self, deadlines: Deadlines) -> Connection | None:
-        """Wait for a connection that comes back, or for a slot to open one in (None)."""
+        # None stands for a slot in which to open a connection.
         waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
@@ -183,7 +178,7 @@ class Pool:
             raise
 
     def _abandon(self, waiter: asyncio.Future[Connection | None]) -> None:
-        """Pass on what a waiter was given just as it stopped waiting."""
+        # It may have been given something just as it stopped waiting.
         if waiter in self._waiters:
             self._waiters.remove(waiter)
         if waiter.cancelled() or waiter.exception() is not None:
@@ -215,7 +210,7 @@ class Pool:
 
 
 class Upstream:
-    """HTTP/1.1 client that keeps connections (RFC 9112). For one event loop."""
+    """HTTP/1.1 client (RFC 9112) with a pool for each origin. For one event loop."""
 
     def __init__(self) -> None:
         self._pools: dict[Origin, Pool] = {}
@@ -224,10 +219,8 @@ class Upstream:
     async def send(self, request: OutgoingRequest, origin: Origin, timeouts: Timeouts) -> UpstreamResponse:
         """Send a request and return the response as soon as its final head is there.
 
-        Raises:
-            BadInput: the request's head cannot be sent as it is.
-            ExchangeFailed, ExchangeTimedOut: there is no usable response.
-            Exception: what the iterator of the request's body raises, here or from the response's `read`.
+        Raises BadInput for a head that cannot be sent, ExchangeFailed, ExchangeTimedOut, and what the iterator
+        of the request's body raises.
         """
         loop = asyncio.get_running_loop()
         head = encode_head(request)

@@ -27,8 +27,6 @@ from gateway.upstream.response import MalformedResponse, ResponseHead, ResponseP
 
 
 class ConnectionOwner(Protocol):
-    """Has connections between exchanges, as a pool does."""
-
     def release(self, connection: Connection) -> None: ...
 
     def on_closed(self, connection: Connection) -> None: ...
@@ -60,10 +58,7 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
 
     async def exchange(self, request: OutgoingRequest, head: bytes, deadlines: Deadlines) -> UpstreamResponse:
-        """Send a request with its encoded `head`, and return the response when its final head is there.
-
-        Raises what `Upstream.send` raises, and StaleConnection if that can send the request again.
-        """
+        """Do what `Upstream.send` does. Raises StaleConnection if the request can be sent on another one."""
         self._phase = "request"
         self._parser.expect(request.method)
         if not self.is_open:
@@ -150,7 +145,7 @@ class Connection(asyncio.Protocol):
         self._on_end(None)
 
     def _on_end(self, error: Exception | None) -> None:
-        """End the exchange: the provider closed its side (None), or the connection broke."""
+        # No error: the provider has closed its side.
         if self._answer is None:
             self._abort()
         elif error is None and self._parser.finish_at_close():
@@ -163,7 +158,6 @@ class Connection(asyncio.Protocol):
     # How exchanges end
 
     def _complete(self) -> None:
-        """End an exchange whose response is complete, and release the connection if it can be used again."""
         response = cast(UpstreamResponse, self._response)
         is_sent = self._sender.is_sent and not self._transport.get_write_buffer_size()
         is_reusable = is_sent and self._parser.is_reusable
@@ -212,7 +206,7 @@ class Connection(asyncio.Protocol):
         self._alarm.set(min(self._loop.time() + seconds, self._deadlines.total_at))
 
     def _set_request_deadline(self) -> None:
-        """Until there is a response, set the alarm by whose turn it is."""
+        # By whose turn it is: the provider's to take bytes, the provider's to answer, or the gateway's to send.
         if self._answer is None or self._response is not None:
             return
         if self._sender.is_stalled:
@@ -235,7 +229,7 @@ class Connection(asyncio.Protocol):
             self._fail(timeout_failure(self._phase, self._origin, self._deadlines.timeouts))
 
     def _may_wait_longer(self) -> bool:
-        """Tell whether the provider does take the request, if slowly, or waits for the gateway itself."""
+        # It takes the request, if slowly, or has to wait for the gateway itself.
         if self._response is None:
             return self._phase == "request" and self._sender.has_progressed()
         return self._response.is_unread or self._sender.is_uploading

@@ -96,7 +96,7 @@ def _field_with_control(method: bytes, target: bytes, fields: RawHeaders) -> str
 
 
 class Deadlines(NamedTuple):
-    """The timeouts of one exchange, and those that run from its start as times on the loop's clock."""
+    """The timeouts of one exchange, and when they end by the loop's clock."""
 
     timeouts: Timeouts
     connect_at: float
@@ -108,7 +108,6 @@ class Deadlines(NamedTuple):
         return cls(timeouts, min(now + timeouts.connect, total_at), total_at)
 
     def from_retry(self, now: float) -> Deadlines:
-        """Return the deadlines of the same exchange when it looks for another connection."""
         return self._replace(connect_at=min(now + self.timeouts.connect, self.total_at))
 
     @property
@@ -132,7 +131,6 @@ class Alarm:
         self._timer_at = inf
 
     def set(self, due: float) -> None:
-        """Call back at `due` on the loop's clock instead of any earlier setting; never if it is infinite."""
         self._due = due
         if due < self._timer_at:
             self._start_timer()
@@ -172,12 +170,7 @@ def encode_chunk(piece: bytes) -> bytes:
 
 
 class RequestSender:
-    """Sends the requests of one connection, one at a time.
-
-    Args:
-        on_state_change: called whenever `is_sent` or `is_stalled` may have changed.
-        on_error: called when the iterator of a body raises; with CancelledError if it was cancelled.
-    """
+    """Sends the requests of one connection, one at a time; `on_error` gets what a body's iterator raises."""
 
     def __init__(
         self,
@@ -202,7 +195,7 @@ class RequestSender:
 
     @property
     def can_repeat(self) -> bool:
-        """Whether nothing of the body was consumed, so that the request can be sent again."""
+        # What was taken from an iterator is gone.
         return self._upload is None or not self._is_upload_started
 
     def send(self, head: bytes, body: bytes | AsyncIterator[bytes], *, is_chunked: bool) -> None:
@@ -237,7 +230,6 @@ class RequestSender:
         self._on_state_change()
 
     def has_progressed(self) -> bool:
-        """Tell whether the provider has taken anything since the last call or pause."""
         before, self._unsent_bytes = self._unsent_bytes, self._transport.get_write_buffer_size()
         return self._unsent_bytes < before
 

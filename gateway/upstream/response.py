@@ -35,14 +35,11 @@ class ResponseHead(NamedTuple):
 
 
 class ResponseParser:
-    """Parses the responses on one connection, one at a time: `expect` each, then `feed` it.
-
-    `head` is that of the final response; `body` collects pieces until the reader empties it.
-    Source: RFC 9112, sections 4 to 8.
-    """
+    """Parses the responses on one connection: `expect` each, then `feed` it (RFC 9112, sections 4 to 8)."""
 
     def __init__(self) -> None:
         self.head: ResponseHead | None = None
+        # Emptied by whoever reads it.
         self.body: list[bytes] = []
         self.is_complete = False
         self._answers_head = False
@@ -72,7 +69,7 @@ class ResponseParser:
         self._bytes_without_body = 0
 
     def feed(self, data: bytes) -> None:
-        """Parse more bytes. What could be read is in `head` and `body` even if this raises MalformedResponse."""
+        """Parse more bytes into `head` and `body`, also if it raises MalformedResponse then."""
         if not self._answers_head:
             self._read(data)
             return
@@ -185,10 +182,7 @@ class BodySource(Protocol):
 
 
 class Response(Protocol):
-    """What the proxy relays, from a provider or a cache: a head, and a body to be read once.
-
-    `content_length` is None where the head does not tell it. See `UpstreamResponse` for the methods.
-    """
+    """What the proxy relays, from a provider or a cache: a head, and a body to be read once."""
 
     status: int
     reason: bytes
@@ -226,10 +220,7 @@ class UpstreamResponse:
         self._sink: BodySink | None = None
 
     async def read(self) -> bytes:
-        """Return what has arrived of the body, after waiting for some; b"" at its end.
-
-        Raises ExchangeFailed if it broke off or is malformed, and ExchangeTimedOut.
-        """
+        """Return what has arrived of the body, b"" at its end. Raises ExchangeFailed or ExchangeTimedOut."""
         if not self._pieces and not self._is_ended:
             await self._wait()
         if self._pieces:
@@ -239,7 +230,7 @@ class UpstreamResponse:
         return b""
 
     async def forward_to(self, sink: BodySink) -> None:
-        """Pass the body on until its end, or until the sink wants no more. Raises as `read` and the sink."""
+        """Pass the body on until its end, or until the sink wants no more."""
         # Straight from the socket: a wake-up of the reader's task for each piece would cost more than the piece.
         if self._pieces and not sink(self._take()):
             return
@@ -288,7 +279,6 @@ class UpstreamResponse:
 
     @property
     def is_full(self) -> bool:
-        """Whether the provider should be made to wait."""
         return self._unread_bytes > MAX_UNREAD_BYTES
 
     def add(self, pieces: Sequence[bytes]) -> None:
