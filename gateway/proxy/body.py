@@ -50,23 +50,18 @@ class RequestBody:
         self._capture = capture
         self._timeout_seconds = timeout_seconds
         self._whole: bytes | None = None
-        # A plan of one target has nothing to replay, and must not pay for it.
-        self._kept = (
-            tempfile.SpooledTemporaryFile(MAX_REPLAY_MEMORY_BYTES)  # noqa: SIM115  # closed by `close`
-            if is_replayable
-            else None
-        )
-        self._lock = asyncio.Lock() if is_replayable else None
+        self._kept: IO[bytes] | None = None
+        if is_replayable:
+            # A plan of one target has nothing to replay, and does not pay for it.
+            self._kept = tempfile.SpooledTemporaryFile(MAX_REPLAY_MEMORY_BYTES)  # noqa: SIM115  # see `close`
+            self._lock = asyncio.Lock()
 
     async def read(self, buffer_bytes: int = MAX_BUFFERED_BYTES) -> bytes | AsyncIterator[bytes]:
         """Return the body whole if it is no longer than `buffer_bytes`, else its pieces as they come.
 
         Raises, as the iterator does, ConnectionError if the caller has gone, and CallerTimeout.
         """
-        length = self._request.content_length
-        if not self._request.body_exists:
-            self._whole = b""
-            return b""
+        length = self._request.content_length if self._request.body_exists else 0
         # One of unknown length is buffered only where a change of it needs it whole.
         if (MAX_BUFFERED_BYTES + 1 if length is None else length) > buffer_bytes:
             return self._stream()
@@ -89,9 +84,7 @@ class RequestBody:
             self._kept.close()
 
     def _stream(self, begun: Sequence[bytes] = ()) -> AsyncIterator[bytes]:
-        if self._kept is None or self._lock is None:
-            return self._pieces(begun)
-        return self._kept_pieces(self._kept, self._lock)
+        return self._pieces(begun) if self._kept is None else self._kept_pieces(self._kept)
 
     async def _pieces(self, begun: Sequence[bytes]) -> AsyncIterator[bytes]:
         for piece in begun:
@@ -99,11 +92,11 @@ class RequestBody:
         while piece := await self._read_piece():
             yield piece
 
-    async def _kept_pieces(self, kept: IO[bytes], lock: asyncio.Lock) -> AsyncIterator[bytes]:
+    async def _kept_pieces(self, kept: IO[bytes]) -> AsyncIterator[bytes]:
         sent_bytes = 0
         while True:
             # An attempt that was given up a moment ago may still be reading: its piece comes first.
-            async with lock:
+            async with self._lock:
                 kept.seek(sent_bytes)
                 piece = kept.read(_REPLAY_PIECE_BYTES) or await self._read_piece()
             if not piece:

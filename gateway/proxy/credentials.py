@@ -59,22 +59,16 @@ def without_gateway_credentials(
 ) -> tuple[str, list[bytes]]:
     """Return a request target without the gateway's credentials, and the caller's other ones in its query."""
     path, mark, query = target.partition("?")
-    if not mark:
-        return target, []
     kept: list[str] = []
     credentials: list[bytes] = []
-    parameters = query.split("&")
-    for parameter in parameters:
+    for parameter in query.split("&") if mark else ():
         name, value = _decode_parameter(parameter)
         is_credential = name in CREDENTIAL_PARAMETERS
         is_placeholder = is_credential and value == PLACEHOLDER_KEY.encode()
-        if is_placeholder or _is_gateway_credential(value, find_credentials):
-            continue
-        kept.append(parameter)
-        if is_credential and value:
-            credentials.append(value)
-    if len(kept) == len(parameters):
-        return target, credentials
+        if not is_placeholder and not _is_gateway_credential(value, find_credentials):
+            kept.append(parameter)
+            if is_credential and value:
+                credentials.append(value)
     return f"{path}?{'&'.join(kept)}" if kept else path, credentials
 
 

@@ -27,15 +27,9 @@ from gateway.models.exchange import (
 from gateway.models.principal import FeedbackScope, Principal, Role
 from gateway.models.quota import QuotaStatus
 from gateway.proxy import body as bodies
+from gateway.proxy import credentials
 from gateway.proxy import request_head as heads
 from gateway.proxy.body import RequestBody
-from gateway.proxy.credentials import (
-    FindGatewayCredentials,
-    GatewayCredentials,
-    headers_to_log,
-    path_to_log,
-    without_gateway_credentials,
-)
 from gateway.proxy.errors import render_error
 from gateway.proxy.in_flight import InFlight
 from gateway.proxy.response import RelayedResponse, relay_response
@@ -106,10 +100,10 @@ class Proxy:
     in_flight: InFlight
     # By name of the key (empty if none was recognised) and code of the error.
     refused: Counter[tuple[str, str]] = field(default_factory=Counter, init=False)
-    find_credentials: FindGatewayCredentials = field(init=False)
+    find_credentials: credentials.FindGatewayCredentials = field(init=False)
 
     def __post_init__(self) -> None:
-        self.find_credentials = GatewayCredentials(self.keys, self.tokens).find
+        self.find_credentials = credentials.GatewayCredentials(self.keys, self.tokens).find
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Refuse a request, or forward it."""
@@ -188,7 +182,7 @@ class Proxy:
             provider=provider.name,
             endpoint=endpoint,
             method=request.method,
-            path=path_to_log(request.raw_path, self.find_credentials),
+            path=credentials.path_to_log(request.raw_path, self.find_credentials),
             client_retry=head.client_retry,
             payloads=self.policy_of(principal.name, provider.payloads),
             opt_out=opt_out,
@@ -260,11 +254,13 @@ class Proxy:
 
     async def _send(self, call: _Call, target: Target) -> Response:
         provider, capture = target.provider, call.capture
-        path, query_credentials = without_gateway_credentials(target.request_target, self.find_credentials)
+        path, query_credentials = credentials.without_gateway_credentials(
+            target.request_target, self.find_credentials
+        )
         head = heads.upstream_headers(call.head, provider, self.find_credentials, query_credentials)
         capture.sent_credentials = head.credentials
         if head.secret_values:
-            capture.request_headers = headers_to_log(call.request.raw_headers, head.secret_values)
+            capture.request_headers = credentials.headers_to_log(call.request.raw_headers, head.secret_values)
         fields, content = _edit_body(call, provider, head.fields)
         outgoing = OutgoingRequest(call.request.method, path, fields, content)
         response = await self.upstream.send(outgoing, provider.origin, provider.timeouts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -13,7 +12,8 @@ from aiohttp.abc import AbstractStreamWriter
 from gateway.models.exchange import declares_stream
 from gateway.proxy.request_head import response_headers
 from gateway.recording.capture import BodyCapture
-from gateway.upstream import Response
+from gateway.upstream.request import LAST_CHUNK, encode_chunk
+from gateway.upstream.response import Response
 from gateway.wire.stream_usage import UsageChunkFilter
 
 # Linger for no time at all: what is unsent is dropped, and the other side sees a reset (socket(7)).
@@ -58,12 +58,11 @@ class RelayedResponse(web.StreamResponse):
         return b"\r\n".join(lines)
 
     def encode_piece(self, piece: bytes) -> bytes:
-        # An empty chunk would end the body.
-        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked and piece else piece
+        return encode_chunk(piece) if self._is_chunked else piece
 
     @property
     def terminator(self) -> bytes:
-        return b"0\r\n\r\n" if self._is_chunked else b""
+        return LAST_CHUNK if self._is_chunked else b""
 
     def send(self, data: bytes) -> None:
         transport = self._connection.transport
@@ -127,33 +126,30 @@ async def relay_response(
     if needs_framing or declares_stream(response.headers):
         fields.append((b"X-Accel-Buffering", b"no"))
     unsent = relayed.head(response.reason, fields, needs_framing=needs_framing)
+
+    def encode(piece: bytes) -> bytes:
+        # The row has what the provider sent, the caller what the filter leaves of it.
+        capture.add(piece)
+        return relayed.encode_piece(piece if usage_filter is None else usage_filter.feed(piece))
+
+    def forward(piece: bytes) -> bool:
+        relayed.send(encode(piece))
+        return not relayed.is_write_paused
+
     if has_body and not response.is_unread and not response.is_finished():
         # The provider has answered but is still thinking: the caller should see the head already.
         relayed.send(unsent)
         unsent = b""
     while piece := await response.read():
-        # The row has what the provider sent, the caller what the filter leaves of it.
-        capture.add(piece)
-        unsent += relayed.encode_piece(piece if usage_filter is None else usage_filter.feed(piece))
+        unsent += encode(piece)
         if response.is_finished() and not (needs_framing and relayed.has_started):
             break
         relayed.send(unsent)
         unsent = b""
         if needs_framing:
-            await response.forward_to(partial(_relay_piece, relayed, capture, usage_filter))
+            await response.forward_to(forward)
         if relayed.is_write_paused:
             await relayed.wait_for_drain()
     if usage_filter is not None:
         unsent += relayed.encode_piece(usage_filter.flush())
     return unsent + relayed.terminator
-
-
-def _relay_piece(
-    relayed: RelayedResponse, capture: BodyCapture, usage_filter: UsageChunkFilter | None, piece: bytes
-) -> bool:
-    """Send a piece; tell whether the caller can take more."""
-    capture.add(piece)
-    if usage_filter is not None:
-        piece = usage_filter.feed(piece)
-    relayed.send(relayed.encode_piece(piece))
-    return not relayed.is_write_paused

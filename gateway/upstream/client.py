@@ -10,15 +10,9 @@ from typing import NamedTuple, TypeVar
 
 import aiohappyeyeballs
 
+from gateway.upstream import errors
 from gateway.upstream.connection import Connection
-from gateway.upstream.errors import (
-    ExchangeFailed,
-    ExchangeTimedOut,
-    StaleConnection,
-    connect_failure,
-    peer_name,
-    tls_failure,
-)
+from gateway.upstream.errors import ExchangeFailed, ExchangeTimedOut, peer_name
 from gateway.upstream.request import Deadlines, Origin, OutgoingRequest, Timeouts, encode_head
 from gateway.upstream.response import UpstreamResponse
 
@@ -58,7 +52,7 @@ async def _open_socket(origin: Origin, deadlines: Deadlines) -> socket.socket:
                 f"connecting to {peer_name(origin)} took longer than {deadlines.connect_seconds:g} s.",
                 "connect",
             ) from None
-        raise connect_failure(error, origin) from error
+        raise errors.connect_failure(error, origin) from error
 
 
 async def _start_protocol(origin: Origin, sock: socket.socket, make_protocol: Callable[[], P]) -> P:
@@ -72,7 +66,7 @@ async def _start_protocol(origin: Origin, sock: socket.socket, make_protocol: Ca
             ssl_shutdown_timeout=TLS_CLOSE_SECONDS if origin.tls else None,
         )
     except OSError as error:
-        raise tls_failure(error, origin) from error
+        raise errors.tls_failure(error, origin) from error
     return protocol
 
 
@@ -229,7 +223,7 @@ class Upstream:
             connection = await self._pool(origin).acquire(deadlines)
             try:
                 return await connection.exchange(request, head, deadlines)
-            except StaleConnection:
+            except errors.StaleConnection:
                 # A kept connection that had died; it raises this only if the body can be sent again.
                 deadlines = deadlines.from_retry(loop.time())
 

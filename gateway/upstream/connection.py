@@ -6,23 +6,9 @@ import asyncio
 from math import inf
 from typing import Protocol, cast
 
-from gateway.upstream.errors import (
-    ExchangeFailed,
-    ExchangeTimedOut,
-    Phase,
-    StaleConnection,
-    peer_name,
-    timeout_failure,
-)
-from gateway.upstream.request import (
-    Alarm,
-    Deadlines,
-    Origin,
-    OutgoingRequest,
-    RequestSender,
-    Timeouts,
-    has_chunked_coding,
-)
+from gateway.upstream import errors
+from gateway.upstream.errors import ExchangeFailed, Phase
+from gateway.upstream.request import Alarm, Deadlines, Origin, OutgoingRequest, RequestSender
 from gateway.upstream.response import MalformedResponse, ResponseHead, ResponseParser, UpstreamResponse
 
 
@@ -40,18 +26,19 @@ class Connection(asyncio.Protocol):
 
     _transport: asyncio.Transport
     _sender: RequestSender
+    _deadlines: Deadlines
 
     def __init__(self, origin: Origin, owner: ConnectionOwner) -> None:
         self.is_open = False
         # Stays true while a socket that is no longer used is being closed.
         self.has_socket = False
         self._origin = origin
+        self._peer = errors.peer_name(origin)
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._alarm = Alarm(self._loop, self._on_alarm)
         self._parser = ResponseParser()
         self._is_used = False
-        self._deadlines = Deadlines(Timeouts(), inf, inf)
         self._phase: Phase = "request"
         self._answer: asyncio.Future[UpstreamResponse] | None = None
         self._response: UpstreamResponse | None = None
@@ -66,7 +53,7 @@ class Connection(asyncio.Protocol):
         answer: asyncio.Future[UpstreamResponse] = self._loop.create_future()
         self._answer = answer
         self._deadlines = deadlines
-        self._sender.send(head, request.body, is_chunked=has_chunked_coding(request.headers))
+        self._sender.send(request, head)
         try:
             return await answer
         except asyncio.CancelledError:
@@ -82,8 +69,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection; an exchange that is under way fails."""
         if self._answer is not None:
-            message = f"the connection to {peer_name(self._origin)} was closed here."
-            self._fail(ExchangeFailed(message, self._phase))
+            self._fail(ExchangeFailed(f"the connection to {self._peer} was closed here.", self._phase))
         elif self.is_open:
             self.is_open = False
             self._transport.close()
@@ -151,7 +137,7 @@ class Connection(asyncio.Protocol):
         elif error is None and self._parser.finish_at_close():
             self._complete()
         elif self._response is not None:
-            self._fail(ExchangeFailed(f"{peer_name(self._origin)} broke off the body.", "body"))
+            self._fail(ExchangeFailed(f"{self._peer} broke off the body.", "body"))
         else:
             self._fail(self._early_close_error())
 
@@ -189,14 +175,13 @@ class Connection(asyncio.Protocol):
 
     def _early_close_error(self) -> Exception:
         if self._is_used and self._parser.is_unstarted and self._sender.can_repeat:
-            return StaleConnection()
-        message = f"{peer_name(self._origin)} closed the connection before answering."
-        return ExchangeFailed(message, self._phase)
+            return errors.StaleConnection()
+        return ExchangeFailed(f"{self._peer} closed the connection before answering.", self._phase)
 
     def _malformed_error(self, malformed: MalformedResponse) -> ExchangeFailed:
         has_begun = self._response is not None
         what = "broke off the body" if has_begun else "answered"
-        message = f"{peer_name(self._origin)} {what} with something that is not HTTP: {malformed}."
+        message = f"{self._peer} {what} with something that is not HTTP: {malformed}."
         return ExchangeFailed(message, "body" if has_begun else "head")
 
     # Time
@@ -209,24 +194,23 @@ class Connection(asyncio.Protocol):
         # By whose turn it is: the provider's to take bytes, the provider's to answer, or the gateway's to send.
         if self._answer is None or self._response is not None:
             return
-        if self._sender.is_stalled:
-            self._set_deadline("request", self._deadlines.timeouts.idle)
-        elif self._sender.is_sent:
-            self._set_deadline("head", self._deadlines.timeouts.first_byte)
+        timeouts = self._deadlines.timeouts
+        if self._sender.is_sent and not self._sender.is_stalled:
+            self._set_deadline("head", timeouts.first_byte)
         else:
-            self._set_deadline("request", inf)
+            self._set_deadline("request", timeouts.idle if self._sender.is_stalled else inf)
 
     def _on_alarm(self) -> None:
         if self._answer is None:
             self.close()
         elif self._loop.time() >= self._deadlines.total_at:
             total = cast(float, self._deadlines.timeouts.total)
-            message = f"{peer_name(self._origin)} was not done within {total:g} s."
-            self._fail(ExchangeTimedOut(message, self._phase))
+            message = f"{self._peer} was not done within {total:g} s."
+            self._fail(errors.ExchangeTimedOut(message, self._phase))
         elif self._may_wait_longer():
             self._set_deadline(self._phase, self._deadlines.timeouts.idle)
         else:
-            self._fail(timeout_failure(self._phase, self._origin, self._deadlines.timeouts))
+            self._fail(errors.timeout_failure(self._phase, self._origin, self._deadlines.timeouts))
 
     def _may_wait_longer(self) -> bool:
         # It takes the request, if slowly, or has to wait for the gateway itself.

@@ -63,9 +63,8 @@ def encode_head(request: OutgoingRequest) -> bytes:
     # One line break too many, or a space in the target, would let one part of the head pass for another.
     line_ends = len(fields) + 2
     if head.count(b"\n") != line_ends or head.count(b"\r") != line_ends or b"\0" in head:
-        raise BadInput(
-            "there is a line break or NUL in it.", field=_field_with_control(method, target, fields)
-        )
+        field = _field_with_control(method, target, fields)
+        raise BadInput("there is a line break or NUL in it.", field=field)
     if not target or b" " in target:
         raise BadInput("is empty or holds a space.", field="target")
     if not method or method.translate(None, _TOKEN):
@@ -126,9 +125,8 @@ class Alarm:
     def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
         self._loop = loop
         self._callback = callback
-        self._due = inf
+        self._due = self._timer_at = inf
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = inf
 
     def set(self, due: float) -> None:
         self._due = due
@@ -136,10 +134,10 @@ class Alarm:
             self._start_timer()
 
     def stop(self) -> None:
-        self._due = self._timer_at = inf
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._due = self._timer_at = inf
 
     def _start_timer(self) -> None:
         if self._timer is not None:
@@ -157,7 +155,6 @@ class Alarm:
             self._start_timer()
 
 
-# Up to this size a body is copied behind its head, so that both leave in one write.
 MAX_JOINED_BYTES = 64 * 1024
 
 LAST_CHUNK = b"0\r\n\r\n"
@@ -179,15 +176,19 @@ class RequestSender:
         on_error: Callable[[BaseException], None],
     ) -> None:
         self.is_sent = True
-        # While the provider takes too little for more to be written.
-        self.is_stalled = False
+        # Cleared while the provider takes too little for more to be written.
+        self._may_write = asyncio.Event()
+        self._may_write.set()
         self._transport = transport
         self._on_state_change = on_state_change
         self._on_error = on_error
         self._unsent_bytes = 0
         self._upload: asyncio.Task[None] | None = None
         self._is_upload_started = False
-        self._write_resumed: asyncio.Future[None] | None = None
+
+    @property
+    def is_stalled(self) -> bool:
+        return not self._may_write.is_set()
 
     @property
     def is_uploading(self) -> bool:
@@ -198,11 +199,15 @@ class RequestSender:
         # What was taken from an iterator is gone.
         return self._upload is None or not self._is_upload_started
 
-    def send(self, head: bytes, body: bytes | AsyncIterator[bytes], *, is_chunked: bool) -> None:
+    def send(self, request: OutgoingRequest, head: bytes) -> None:
         """Send a request: a whole body at once, pieces by a task."""
+        body, is_chunked = request.body, has_chunked_coding(request.headers)
         self.is_sent = False
         if isinstance(body, bytes):
-            self._write(head, encode_chunk(body) + LAST_CHUNK if is_chunked else body)
+            data = encode_chunk(body) + LAST_CHUNK if is_chunked else body
+            # In one write, unless to copy the body behind its head would cost more than another one.
+            for piece in (head + data,) if len(data) <= MAX_JOINED_BYTES else (head, data):
+                self._transport.write(piece)
             self.is_sent = True
         else:
             # By a task, so that a response can arrive meanwhile.
@@ -217,28 +222,17 @@ class RequestSender:
             self._upload = None
 
     def pause(self) -> None:
-        self.is_stalled = True
-        self._write_resumed = asyncio.get_running_loop().create_future()
+        self._may_write.clear()
         self._unsent_bytes = self._transport.get_write_buffer_size()
         self._on_state_change()
 
     def resume(self) -> None:
-        self.is_stalled = False
-        if self._write_resumed is not None and not self._write_resumed.done():
-            self._write_resumed.set_result(None)
-        self._write_resumed = None
+        self._may_write.set()
         self._on_state_change()
 
     def has_progressed(self) -> bool:
         before, self._unsent_bytes = self._unsent_bytes, self._transport.get_write_buffer_size()
         return self._unsent_bytes < before
-
-    def _write(self, head: bytes, body: bytes) -> None:
-        if len(body) <= MAX_JOINED_BYTES:
-            self._transport.write(head + body)
-        else:
-            self._transport.write(head)
-            self._transport.write(body)
 
     async def _send_pieces(self, head: bytes, pieces: AsyncIterator[bytes], is_chunked: bool) -> None:
         self._is_upload_started = True
@@ -249,16 +243,13 @@ class RequestSender:
             await self._write_piece(LAST_CHUNK)
 
     async def _write_piece(self, data: bytes) -> None:
-        if self._write_resumed is not None:
-            await self._write_resumed
+        await self._may_write.wait()
         self._transport.write(data)
 
     def _on_uploaded(self, upload: asyncio.Task[None]) -> None:
         error = asyncio.CancelledError() if upload.cancelled() else upload.exception()
-        if upload is not self._upload:
-            return
-        if error is not None:
+        if upload is self._upload and error is not None:
             self._on_error(error)
-        else:
+        elif upload is self._upload:
             self.is_sent = True
             self._on_state_change()

@@ -17,8 +17,8 @@ MAX_HEAD_BYTES = 256 * 1024
 # How much of a body may lie unread before the provider is made to wait.
 MAX_UNREAD_BYTES = 256 * 1024
 
+# Takes a piece of a body; tells whether it wants more now.
 BodySink = Callable[[bytes], bool]
-"""Takes a piece of a body; tells whether it wants more now."""
 
 
 class MalformedResponse(Exception):
@@ -94,9 +94,8 @@ class ResponseParser:
             if not self.is_complete:
                 raise MalformedResponse(_reason_of(error)) from None
         if self._bytes_without_body > MAX_HEAD_BYTES and not self.is_complete:
-            raise MalformedResponse(
-                _too_long("head" if self.head is None else "run of trailers or chunk extensions")
-            )
+            part = "head" if self.head is None else "run of trailers or chunk extensions"
+            raise MalformedResponse(_too_long(part))
 
     # Called by httptools. An exception raised here stops it, and is the context of the one from feed_data.
 
@@ -122,7 +121,10 @@ class ResponseParser:
         if status < 200:
             return
         if self._bytes_without_body > MAX_HEAD_BYTES:
-            _check_size(self._fields)
+            # Some of that may be body.
+            size = sum(len(name) + len(value) + 4 for name, value in self._fields)
+            if size > MAX_HEAD_BYTES:
+                raise MalformedResponse(_too_long("head"))
         length = _body_length(self._fields)
         if self._answers_head or status in (204, 304):
             length = 0
@@ -159,11 +161,6 @@ def _body_length(fields: list[tuple[bytes, bytes]]) -> int:
     return length
 
 
-def _check_size(fields: list[tuple[bytes, bytes]]) -> None:
-    if sum(len(name) + len(value) + 4 for name, value in fields) > MAX_HEAD_BYTES:
-        raise MalformedResponse(_too_long("head"))
-
-
 def _too_long(part: str) -> str:
     return f"its {part} is longer than {MAX_HEAD_BYTES // 1024} KiB"
 
@@ -177,7 +174,6 @@ class BodySource(Protocol):
     """Where a response's body comes from while there is more of it."""
 
     def resume(self) -> None: ...
-
     def drop(self) -> None: ...
 
 
@@ -191,13 +187,9 @@ class Response(Protocol):
 
     @property
     def is_unread(self) -> bool: ...
-
     def is_finished(self) -> bool: ...
-
     async def read(self) -> bytes: ...
-
     async def forward_to(self, sink: BodySink) -> None: ...
-
     def close(self) -> None: ...
 
 
