@@ -80,7 +80,7 @@ from gateway.store.base import Health, Store
 from gateway.store.journal import Journal
 from gateway.telemetry import FeedbackExport, Reporter
 from gateway.ui import feedback_form_api
-from gateway.upstream import Upstream
+from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
 from gateway.web.middleware import AllowedOrigins, AuthMiddleware
@@ -247,7 +247,7 @@ class Gateway:
 
     def dispatcher(self, apis: Handler) -> Dispatcher:
         """Return what answers every request, given what answers on the gateway's own paths."""
-        return Dispatcher(apis, self.proxy, self.own_requests.counting)
+        return Dispatcher(apis, self.proxy, self.own_requests)
 
     async def drain(self, seconds: float) -> None:
         """Return once nothing is in flight; what takes longer than this is cancelled."""

@@ -6,11 +6,11 @@ import posixpath
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from aiohttp import web
 from aiohttp.typedefs import Handler as AiohttpHandler
-from aiohttp.typedefs import Middleware
 
 from gateway.errors import MethodNotAllowed, NotFound
 from gateway.web.endpoint import Api
@@ -49,33 +49,22 @@ def _normalize(path: str) -> str:
     return posixpath.normpath("/" + _TRAILING_BLANKS.sub("", names).lstrip("/"))
 
 
+@dataclass(frozen=True, slots=True)
 class Dispatcher:
-    """Dispatches each request to the APIs, which `track` counts, or to the proxy."""
+    """Dispatches each request to the APIs or the proxy, before aiohttp's router; counts its own in a context."""
 
-    # Before aiohttp's router, which a proxied request never meets.
-
-    def __init__(
-        self, apis: Handler, proxy: Handler, track: Callable[[], AbstractContextManager[object]]
-    ) -> None:
-        self._apis = apis
-        self._proxy = proxy
-        self._track = track
+    apis: Handler
+    proxy: Handler
+    own_requests: AbstractContextManager[None]
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         if is_own_path(request.raw_path):
-            with self._track():
-                return await self._apis(request)
-        return await self._proxy(request)
+            with self.own_requests:
+                return await self.apis(request)
+        return await self.proxy(request)
 
 
 def build_application(apis: Sequence[Api], guard: AuthMiddleware) -> web.Application:
-    app = web.Application(middlewares=[_render_routing_errors(apis)])
-    for api in apis:
-        guard.add_routes(app, api)
-    return app
-
-
-def _render_routing_errors(apis: Sequence[Api]) -> Middleware:
     @web.middleware
     async def render_routing_errors(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
         try:
@@ -91,7 +80,10 @@ def _render_routing_errors(apis: Sequence[Api]) -> Middleware:
             missing = NotFound(f"nothing is served at {request.path[:200]!r}.")
             return error_response(api_of(request.path, apis), missing)
 
-    return render_routing_errors
+    app = web.Application(middlewares=[render_routing_errors])
+    for api in apis:
+        guard.add_routes(app, api)
+    return app
 
 
 def api_of(path: str, apis: Sequence[Api]) -> Api:

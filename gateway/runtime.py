@@ -21,7 +21,7 @@ from gateway.routing.plan import Router
 from gateway.routing.providers import BaseUrlProblem, Provider, build_provider, find_problem
 from gateway.store.base import Store
 from gateway.telemetry import FeedbackExport, Reporter, open_feedback_export, open_reporter
-from gateway.upstream import Timeouts
+from gateway.upstream.request import Timeouts
 from gateway.wire.pricing import ConfiguredPrice, PriceTable
 
 MIN_KEY_LENGTH = 16

@@ -35,11 +35,7 @@ _REPLAY_PIECE_BYTES = 64 * 1024
 
 
 class RequestBody:
-    """The body of a request: passed on as it comes, and kept for `replay` if `is_replayable`.
-
-    Args:
-        timeout_seconds: longest wait for a piece.
-    """
+    """The body of a request: passed on as it comes, and kept for `replay` if `is_replayable`."""
 
     __slots__ = ("_capture", "_kept", "_lock", "_request", "_timeout_seconds", "_whole")
 
@@ -48,6 +44,7 @@ class RequestBody:
     ) -> None:
         self._request = request
         self._capture = capture
+        # For each piece.
         self._timeout_seconds = timeout_seconds
         self._whole: bytes | None = None
         self._kept: IO[bytes] | None = None
@@ -59,7 +56,7 @@ class RequestBody:
     async def read(self, buffer_bytes: int = MAX_BUFFERED_BYTES) -> bytes | AsyncIterator[bytes]:
         """Return the body whole if it is no longer than `buffer_bytes`, else its pieces as they come.
 
-        Raises, as the iterator does, ConnectionError if the caller has gone, and CallerTimeout.
+        Both ways raise ConnectionError if the caller has gone, and CallerTimeout.
         """
         length = self._request.content_length if self._request.body_exists else 0
         # One of unknown length is buffered only where a change of it needs it whole.

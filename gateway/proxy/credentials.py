@@ -30,7 +30,6 @@ class GatewayCredentials:
         self._others: set[int] = set()
 
     def find(self, values: Iterable[bytes]) -> Collection[bytes]:
-        """Return the values that are such a credential, with or without a scheme."""
         if self._version != self._keys.version:
             self._others.clear()
             self._version = self._keys.version
@@ -50,7 +49,6 @@ class GatewayCredentials:
 
 
 def is_empty_credential(value: bytes) -> bool:
-    """Tell whether the value of a credential field is empty or a placeholder."""
     return value.lower() in _EMPTY_CREDENTIALS
 
 

@@ -38,7 +38,9 @@ from gateway.recording.capture import Capture
 from gateway.recording.recorder import Recorder
 from gateway.routing.plan import Plan, Router, Target
 from gateway.routing.providers import Provider
-from gateway.upstream import OutgoingRequest, Response, Upstream
+from gateway.upstream.client import Upstream
+from gateway.upstream.request import OutgoingRequest
+from gateway.upstream.response import Response
 from gateway.web.middleware import authenticate, limit_headers, log_unexpected_error, require_role
 from gateway.wire import endpoint_of, stream_usage
 
@@ -56,7 +58,6 @@ class _Call:
     """A request that was admitted, and its attempt under way.
 
     Args:
-        may_name_provider: whether the model in its body may name another provider.
         content: the body as the next attempt sends it.
         adds_usage: whether the provider is asked for token counts that the caller did not ask for.
     """
@@ -81,8 +82,7 @@ class Proxy:
 
     Args:
         limit_bytes: how much of each body is kept.
-        check_store: raises StoreUnavailable while requests cannot be logged; None if they are served then too.
-        body_timeout_seconds: longest wait for a piece of a caller's body.
+        check_store: raises StoreUnavailable while requests cannot be logged; None: they are served then too.
     """
 
     keys: ApiKeys
@@ -119,11 +119,8 @@ class Proxy:
             call = self._admit(request, head, identity, opt_out, principal)
         except errors.GatewayError as error:
             return self._refuse(request, error, identity, principal)
-        task = self.in_flight.enter()
-        try:
+        with self.in_flight:
             return await self._forward(call)
-        finally:
-            self.in_flight.leave(task)
 
     async def _forward(self, call: _Call) -> web.StreamResponse:
         """Prepare the body, attempt each target, finish with the first response. Each attempt leaves one row."""
@@ -142,8 +139,9 @@ class Proxy:
             if _is_caller_gone(call.request):
                 outcome, message = Outcome.CLIENT_CLOSED, None
             raise
-        except Exception as caught:
-            error = _to_gateway_error(caught, call.request.path)
+        except Exception as error:
+            if not isinstance(error, errors.UpstreamError | errors.BadInput):
+                error = log_unexpected_error(call.request.path)
             outcome, message = _outcome_of(error, call.relayed), str(error)
             return self._failure_response(call, error)
         finally:
@@ -206,10 +204,10 @@ class Proxy:
         name = None if principal is None else principal.name
         self.refused[name or "", error.code] += 1
         self.access_log.refused(request.method, endpoint, error, name)
-        return _render(error, request, endpoint, identity)
+        return render_error(error, endpoint, identity, request.headers.get("User-Agent", ""))
 
     async def _prepare(self, call: _Call) -> Plan:
-        """Read the body as far as it decides where the request goes, and return the plan."""
+        """Read the body, whole if it has a say in where the request goes, and return the plan."""
         if call.head.expects_continue:
             bodies.send_continue(call.request)
         try:
@@ -224,7 +222,6 @@ class Proxy:
         return named or call.plan
 
     def _plan_of_model(self, call: _Call, body: bytes) -> Plan | None:
-        """Return the plan of a request whose model names its provider, and take the name out of its body."""
         name = bodies.provider_in_model(body) if call.may_name_provider else None
         plan = None if name is None else self.router.plan_by_name(call.request.raw_path, name)
         if plan is not None:
@@ -300,7 +297,8 @@ class Proxy:
             return call.relayed
         capture = call.capture
         capture.status = error.status
-        response = _render(error, call.request, capture.endpoint, capture.identity)
+        user_agent = call.request.headers.get("User-Agent", "")
+        response = render_error(error, capture.endpoint, capture.identity, user_agent)
         response.headers[heads.PROVIDER_FIELD.decode()] = capture.provider
         response.headers.update(_quota_headers(call))
         return response
@@ -358,16 +356,6 @@ def _quota_headers(call: _Call) -> dict[str, str]:
     quota = call.quota
     left = quota.limit.write(quota.remaining)
     return limit_headers(str(quota.limit), left, quota.seconds_left(now_us()))
-
-
-def _render(
-    error: errors.GatewayError, request: web.BaseRequest, endpoint: str, identity: Identity | None
-) -> web.Response:
-    return render_error(error, endpoint, identity, request.headers.get("User-Agent", ""))
-
-
-def _to_gateway_error(error: Exception, path: str) -> errors.GatewayError:
-    return error if isinstance(error, errors.UpstreamError | errors.BadInput) else log_unexpected_error(path)
 
 
 def _outcome_of(error: errors.GatewayError, relayed: RelayedResponse | None) -> Outcome:

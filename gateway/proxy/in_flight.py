@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from gateway.errors import Overloaded
 
 
 class InFlight:
-    """The tasks that answer a request each."""
+    """The tasks that answer a request each: entered as a context, they are counted, limited and drained."""
 
     def __init__(self, max_requests: int | None = None) -> None:
         self.max_requests = max_requests
@@ -28,24 +26,13 @@ class InFlight:
                 hint="Send it again soon.",
             )
 
-    # Proxied requests call these two: a context manager costs more than all the rest here.
+    # No contextlib.contextmanager: its generator would cost more than all the rest here.
 
-    def enter(self) -> asyncio.Task[Any]:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        return task
+    def __enter__(self) -> None:
+        self._tasks.add(_current_task())
 
-    def leave(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-
-    @contextmanager
-    def counting(self) -> Iterator[None]:
-        task = self.enter()
-        try:
-            yield
-        finally:
-            self.leave(task)
+    def __exit__(self, *raised: object) -> None:
+        self._tasks.discard(_current_task())
 
     async def drain(self, seconds: float) -> None:
         """Wait until no request is under way; cancel those that take longer than this."""
@@ -58,3 +45,9 @@ class InFlight:
             for task in late:
                 task.cancel()
             await asyncio.wait(late)
+
+
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task

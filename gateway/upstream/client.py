@@ -12,7 +12,7 @@ import aiohappyeyeballs
 
 from gateway.upstream import errors
 from gateway.upstream.connection import Connection
-from gateway.upstream.errors import ExchangeFailed, ExchangeTimedOut, peer_name
+from gateway.upstream.errors import ExchangeFailed, ExchangeTimedOut, Phase, peer_name
 from gateway.upstream.request import Deadlines, Origin, OutgoingRequest, Timeouts, encode_head
 from gateway.upstream.response import UpstreamResponse
 
@@ -27,47 +27,31 @@ TLS_CLOSE_SECONDS = 1.0
 
 async def dial(origin: Origin, deadlines: Deadlines, make_protocol: Callable[[], P]) -> P:
     """Connect to `origin`. Raises ExchangeFailed or ExchangeTimedOut."""
-    sock = await _open_socket(origin, deadlines)
-    try:
-        async with asyncio.timeout_at(deadlines.connect_at):
-            return await _start_protocol(origin, sock, make_protocol)
-    except TimeoutError:
-        raise ExchangeTimedOut(
-            f"TLS handshake with {peer_name(origin)} took longer than {deadlines.connect_seconds:g} s.", "tls"
-        ) from None
-
-
-async def _open_socket(origin: Origin, deadlines: Deadlines) -> socket.socket:
     loop = asyncio.get_running_loop()
+    phase: Phase = "connect"
     try:
         async with asyncio.timeout_at(deadlines.connect_at) as timeout:
             addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
             # Not left to the loop, as uvloop tries the addresses one by one.
-            return await aiohappyeyeballs.start_connection(
+            sock = await aiohappyeyeballs.start_connection(
                 addresses, happy_eyeballs_delay=HEAD_START_SECONDS, loop=loop
             )
+            phase = "tls"
+            _, protocol = await loop.create_connection(
+                make_protocol,
+                sock=sock,
+                ssl=origin.tls,
+                server_hostname=origin.host if origin.tls else None,
+                ssl_shutdown_timeout=TLS_CLOSE_SECONDS if origin.tls else None,
+            )
+            return protocol
     except (OSError, ValueError, RuntimeError, OverflowError) as error:
         if timeout.expired():
-            raise ExchangeTimedOut(
-                f"connecting to {peer_name(origin)} took longer than {deadlines.connect_seconds:g} s.",
-                "connect",
-            ) from None
-        raise errors.connect_failure(error, origin) from error
-
-
-async def _start_protocol(origin: Origin, sock: socket.socket, make_protocol: Callable[[], P]) -> P:
-    loop = asyncio.get_running_loop()
-    try:
-        _, protocol = await loop.create_connection(
-            make_protocol,
-            sock=sock,
-            ssl=origin.tls,
-            server_hostname=origin.host if origin.tls else None,
-            ssl_shutdown_timeout=TLS_CLOSE_SECONDS if origin.tls else None,
-        )
-    except OSError as error:
-        raise errors.tls_failure(error, origin) from error
-    return protocol
+            what = "connecting to" if phase == "connect" else "TLS handshake with"
+            message = f"{what} {peer_name(origin)} took longer than {deadlines.connect_seconds:g} s."
+            raise ExchangeTimedOut(message, phase) from None
+        explain = errors.connect_failure if phase == "connect" else errors.tls_failure
+        raise explain(error, origin) from error
 
 
 class PoolStats(NamedTuple):
@@ -81,7 +65,7 @@ class PoolStats(NamedTuple):
 class Pool:
     """Connections to one origin; `on_unused` is called when there is none, and nobody who wants one."""
 
-    def __init__(self, origin: Origin, on_unused: Callable[[], None]) -> None:
+    def __init__(self, origin: Origin, on_unused: Callable[[], object]) -> None:
         self._origin = origin
         self._on_unused = on_unused
         # A slot is the right to hold a socket: taken before dialling, freed when the socket is gone.
@@ -108,10 +92,8 @@ class Pool:
 
     async def close(self) -> None:
         self._is_closed = True
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(self._closed())
-        self._waiters.clear()
+        while (waiter := self._next_waiter()) is not None:
+            waiter.set_exception(self._closed())
         self._idle.clear()
         for connection in list(self._connections):
             connection.close()
@@ -184,8 +166,7 @@ class Pool:
             self.release(connection)
 
     def _free_slot(self) -> None:
-        waiter = self._next_waiter()
-        if waiter is not None:
+        if (waiter := self._next_waiter()) is not None:
             waiter.set_result(None)
             return
         self._slots_taken -= 1
@@ -213,8 +194,7 @@ class Upstream:
     async def send(self, request: OutgoingRequest, origin: Origin, timeouts: Timeouts) -> UpstreamResponse:
         """Send a request and return the response as soon as its final head is there.
 
-        Raises BadInput for a head that cannot be sent, ExchangeFailed, ExchangeTimedOut, and what the iterator
-        of the request's body raises.
+        Raises BadInput for its head, ExchangeFailed, ExchangeTimedOut, and what its body's iterator raises.
         """
         loop = asyncio.get_running_loop()
         head = encode_head(request)
@@ -243,9 +223,5 @@ class Upstream:
             raise ExchangeFailed("the upstream client is closed.", "connect")
         pool = self._pools.get(origin)
         if pool is None:
-            pool = Pool(origin, lambda: self._forget(origin))
-            self._pools[origin] = pool
+            pool = self._pools[origin] = Pool(origin, lambda: self._pools.pop(origin, None))
         return pool
-
-    def _forget(self, origin: Origin) -> None:
-        self._pools.pop(origin, None)

@@ -28,7 +28,7 @@ class ExchangeTimedOut(_InPhase, UpstreamTimeout):
 
 
 class StaleConnection(Exception):
-    """A kept connection turned out to be dead before it answered; the request can go out on another."""
+    """A kept connection turned out to be dead; the request can go out on another."""
 
 
 def peer_name(origin: Origin) -> str:

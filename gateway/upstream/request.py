@@ -26,16 +26,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Limits in seconds by phase.
+    """Limits in seconds by phase."""
 
-    Args:
-        connect: waiting for a free connection, name lookup, TCP and TLS handshake.
-        first_byte: from the whole request sent to the response's head.
-        idle: between two pieces of either body.
-    """
-
+    # Waiting for a free connection, name lookup, TCP and TLS handshake.
     connect: float = 10.0
+    # From the whole request sent to the response's head.
     first_byte: float = 300.0
+    # Between two pieces of either body.
     idle: float = 300.0
     total: float | None = None
 

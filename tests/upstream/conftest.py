@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.upstream import Upstream
+from gateway.upstream.client import Upstream
 from tests.upstream.scripted_server import Script, ScriptedServer
 
 Serve = Callable[..., Awaitable[ScriptedServer]]

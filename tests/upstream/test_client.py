@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from gateway.errors import BadInput
-from gateway.upstream import ExchangeFailed, OutgoingRequest, Timeouts, Upstream
+from gateway.upstream.client import Upstream
+from gateway.upstream.errors import ExchangeFailed
+from gateway.upstream.request import OutgoingRequest, Timeouts
 from tests.upstream.conftest import Serve
 from tests.upstream.scripted_server import OK, PATIENT, Peer, answering, eventually, read_all, request, saying
 

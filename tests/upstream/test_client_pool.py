@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from gateway.upstream import ExchangeFailed, ExchangeTimedOut, Origin, Timeouts, Upstream, UpstreamResponse
-from gateway.upstream.client import Pool
+from gateway.upstream.client import Pool, Upstream
 from gateway.upstream.connection import Connection
-from gateway.upstream.request import Deadlines
+from gateway.upstream.errors import ExchangeFailed, ExchangeTimedOut
+from gateway.upstream.request import Deadlines, Origin, Timeouts
+from gateway.upstream.response import UpstreamResponse
 from tests.upstream.conftest import Serve
 from tests.upstream.scripted_server import (
     OK,

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from gateway.upstream import ExchangeFailed, Upstream, UpstreamResponse
-from gateway.upstream.client import dial
+from gateway.upstream.client import Upstream, dial
 from gateway.upstream.connection import Connection
+from gateway.upstream.errors import ExchangeFailed
 from gateway.upstream.request import Deadlines, encode_head
+from gateway.upstream.response import UpstreamResponse
 from tests.upstream.conftest import Serve
 from tests.upstream.scripted_server import PATIENT, Peer, answering, eventually, read_all, request, saying
 

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.upstream import ExchangeFailed, Upstream
+from gateway.upstream.client import Upstream
+from gateway.upstream.errors import ExchangeFailed
 from tests.upstream.conftest import Serve
 from tests.upstream.scripted_server import OK, PATIENT, Peer, endless, eventually, read_all, request, upload
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 import asyncio
 from math import inf
 
-from gateway.upstream import Timeouts
-from gateway.upstream.request import Alarm, Deadlines
+from gateway.upstream.request import Alarm, Deadlines, Timeouts
 
 
 def test_connecting_has_no_more_time_than_the_whole_call() -> None:

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.upstream import ExchangeFailed, Upstream
+from gateway.upstream.client import Upstream
+from gateway.upstream.errors import ExchangeFailed
 from gateway.upstream.response import MAX_UNREAD_BYTES
 from tests.upstream.conftest import Serve
 from tests.upstream.scripted_server import OK, PATIENT, Peer, answering, eventually, read_all, request, saying
