@@ -136,7 +136,8 @@ class Proxy:
             outcome, message = Outcome.CLIENT_CLOSED, None
             return call.relayed or RelayedResponse(call.request, CLIENT_GONE_STATUS, is_last=True)
         except asyncio.CancelledError:
-            if _is_caller_gone(call.request):
+            transport = call.request.transport
+            if transport is None or transport.is_closing():
                 outcome, message = Outcome.CLIENT_CLOSED, None
             raise
         except Exception as error:
@@ -168,8 +169,8 @@ class Proxy:
         if self.check_store is not None:
             self.check_store()
         endpoint = endpoint_of(request.raw_path)
-        has_quota = bool(principal.limits) and is_model_call(request.method, endpoint)
-        quota = self.quotas.admit(principal) if has_quota else None
+        uses_quota = principal.limits and is_model_call(request.method, endpoint)
+        quota = self.quotas.admit(principal) if uses_quota else None
         choice = heads.read_provider_choice(head)
         plan = self.router.plan(request.raw_path, *choice)
         provider = plan.targets[0].provider
@@ -364,7 +365,3 @@ def _outcome_of(error: errors.GatewayError, relayed: RelayedResponse | None) -> 
     if not isinstance(error, errors.UpstreamError):
         return Outcome.GATEWAY_ERROR
     return Outcome.UPSTREAM_ERROR if relayed is None else Outcome.UPSTREAM_TRUNCATED
-
-
-def _is_caller_gone(request: web.BaseRequest) -> bool:
-    return request.transport is None or request.transport.is_closing()

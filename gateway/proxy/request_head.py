@@ -42,7 +42,6 @@ SESSION_FIELDS = (
 PARENT_SESSION = b"x-parent-session-id"
 
 _NOT_FORWARDED = HOP_BY_HOP | {b"host", b"expect"}
-_BODY_FIELDS = frozenset({b"content-length", b"accept-encoding"})
 _RETRY_COUNT = b"x-stainless-retry-count"
 _MAX_RETRY_DIGITS = 4
 _SESSION_NAMES = frozenset({PARENT_SESSION, *SESSION_FIELDS})
@@ -181,9 +180,9 @@ def upstream_headers(
 
 def headers_of_edited_body(fields: RawHeaders, length: int) -> RawHeaders:
     """Return fields for a body that was edited, and whose response is to be edited too."""
-    edited = [field for field in fields if field[0].lower() not in _BODY_FIELDS]
-    if not any(name.lower() == b"transfer-encoding" for name, _ in fields):
-        edited.append((b"content-length", b"%d" % length))
+    edited = [
+        field for field in with_content_length(fields, length) if field[0].lower() != b"accept-encoding"
+    ]
     return (*edited, (b"accept-encoding", b"identity"))
 
 
@@ -319,16 +318,11 @@ def _parse_metadata(raw: bytes) -> Mapping[str, object]:
 
 def read_opt_out(head: SortedHeaders) -> LoggingOptOut:
     """Read `Helicone-Omit-Request` and `Helicone-Omit-Response`. Raises BadInput unless true or false."""
-    request = _read_flag(head.gateway_values, b"helicone-omit-request")
-    response = _read_flag(head.gateway_values, b"helicone-omit-response")
-    return LoggingOptOut(request, response) if request or response else NO_OPT_OUT
-
-
-def _read_flag(gateway_values: Mapping[bytes, bytes], name: bytes) -> bool:
-    raw = gateway_values.get(name)
-    if raw is None:
-        return False
-    if (flag := raw.lower()) not in (b"true", b"false"):
-        # To store what may not have been meant to be stored would be worse than an error.
-        raise BadInput("must be true or false.", field=name.decode())
-    return flag == b"true"
+    flags: list[bool] = []
+    for name in (b"helicone-omit-request", b"helicone-omit-response"):
+        flag = head.gateway_values.get(name, b"false").lower()
+        if flag not in (b"true", b"false"):
+            # To store what may not have been meant to be stored would be worse than an error.
+            raise BadInput("must be true or false.", field=name.decode())
+        flags.append(flag == b"true")
+    return LoggingOptOut(*flags) if any(flags) else NO_OPT_OUT

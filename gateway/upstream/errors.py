@@ -60,10 +60,9 @@ def tls_failure(error: Exception, origin: Origin) -> ExchangeFailed:
 
 def timeout_failure(phase: Phase, origin: Origin, timeouts: Timeouts) -> ExchangeTimedOut:
     """Explain what a provider took too long for, once it was connected."""
+    failure = f"sent nothing of the body for {timeouts.idle:g} s"
     if phase == "request":
         failure = f"took nothing of the request for {timeouts.idle:g} s"
     elif phase == "head":
         failure = f"did not answer within {timeouts.first_byte:g} s"
-    else:
-        failure = f"sent nothing of the body for {timeouts.idle:g} s"
     return ExchangeTimedOut(f"{peer_name(origin)} {failure}.", phase)

@@ -92,7 +92,9 @@ class ResponseParser:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._is_persistent = False
             if not self.is_complete:
-                raise MalformedResponse(_reason_of(error)) from None
+                context = error.__context__
+                reason = context if isinstance(context, MalformedResponse) else error
+                raise MalformedResponse(str(reason)) from None
         if self._bytes_without_body > MAX_HEAD_BYTES and not self.is_complete:
             part = "head" if self.head is None else "run of trailers or chunk extensions"
             raise MalformedResponse(_too_long(part))
@@ -163,11 +165,6 @@ def _body_length(fields: list[tuple[bytes, bytes]]) -> int:
 
 def _too_long(part: str) -> str:
     return f"its {part} is longer than {MAX_HEAD_BYTES // 1024} KiB"
-
-
-def _reason_of(error: Exception) -> str:
-    context = error.__context__
-    return str(context if isinstance(context, MalformedResponse) else error)
 
 
 class BodySource(Protocol):
