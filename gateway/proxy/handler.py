@@ -274,7 +274,7 @@ class Proxy:
             end = await relay_response(
                 response, relayed, call.capture.response_body, self._own_fields(call), usage_filter
             )
-            # Nobody has the whole response before its row is safe.
+            # No caller has the whole response before its row is safe.
             await self.recorder.record(call.capture.close(Outcome.COMPLETE))
             relayed.finish(end)
             return relayed

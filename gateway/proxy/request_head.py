@@ -154,20 +154,20 @@ def upstream_headers(
     credentials = [*query_credentials]
     secret_values: list[bytes] = []
     gateway_values = find_credentials([text for _, text in head.forwarded])
-    lengths = provider.judged_lengths
+    lengths = provider.checked_lengths
     for field in head.forwarded:
         name, text = field
         if text in gateway_values:
             if not is_secret_header(name):
                 secret_values.append(text)
-        elif len(name) not in lengths or (name := name.lower()) not in provider.judged_names:
+        elif len(name) not in lengths or (name := name.lower()) not in provider.checked_names:
             fields.append(field)
         elif name not in provider.replaced_names and not is_empty_credential(text):
             fields.append(field)
             credentials.append(text)
             if not is_secret_header(name):
                 secret_values.append(text)
-    # The configured key is for callers who bring none of their own.
+    # The configured key is for callers who send none of their own.
     if provider.key_header is not None and not credentials:
         fields.append(provider.key_header)
         credentials.append(provider.key_header[1])
@@ -245,7 +245,7 @@ _ID_FIELDS = frozenset(
 
 
 def read_identity(head: SortedHeaders, traceparent: str | None) -> Identity:
-    """Return the ids and metadata of a request; ids that it does not bring are new. Raises BadInput."""
+    """Return the ids and metadata of a request; ids that it does not name are new. Raises BadInput."""
     if head.repeated is not None:
         raise BadInput("came twice with different values.", field=head.repeated.decode(), hint="Send one.")
     ids = {name: _read_id(name, raw) for name, raw in head.gateway_values.items() if name in _ID_FIELDS}

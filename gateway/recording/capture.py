@@ -30,7 +30,7 @@ class BodyCapture:
         self.size_bytes = 0
 
     def add(self, piece: bytes) -> None:
-        """Note a piece that is passing by. It is kept as it is, not copied, while there is room."""
+        """Note a piece. It is kept as it is, not copied, while there is room."""
         self.size_bytes += len(piece)
         if self._room_bytes >= len(piece):
             self._pieces.append(piece)

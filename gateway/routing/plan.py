@@ -87,7 +87,7 @@ class Router:
         return self._providers.values()
 
     def is_root(self, path: str) -> bool:
-        """Tell whether a path is the gateway's root, or that of a provider."""
+        """Tell whether a path is the gateway's root or a provider's."""
         name = path.partition("?")[0].strip("/")
         return not name or name in self._providers
 

@@ -115,9 +115,9 @@ class Provider:
     include_usage: bool = False
     replaced_names: frozenset[bytes] = field(init=False)
     """Names, in lower case, of `headers`."""
-    judged_names: frozenset[bytes] = field(init=False)
+    checked_names: frozenset[bytes] = field(init=False)
     """Those, and the names of the headers in which a caller's credential for it may come."""
-    judged_lengths: frozenset[int] = field(init=False)
+    checked_lengths: frozenset[int] = field(init=False)
     """How long these names are."""
     secrets: tuple[bytes, ...] = field(init=False)
     """Values among `headers` that open something."""
@@ -125,10 +125,10 @@ class Provider:
     def __post_init__(self) -> None:
         own = () if self.key_header is None else self.key_header[:1]
         replaced = frozenset(name for name, _ in self.headers)
-        judged = _CREDENTIAL_FIELDS.union(own, replaced)
+        checked = _CREDENTIAL_FIELDS.union(own, replaced)
         object.__setattr__(self, "replaced_names", replaced)
-        object.__setattr__(self, "judged_names", judged)
-        object.__setattr__(self, "judged_lengths", frozenset(map(len, judged)))
+        object.__setattr__(self, "checked_names", checked)
+        object.__setattr__(self, "checked_lengths", frozenset(map(len, checked)))
         secrets = tuple(text for name, text in self.headers if is_secret_header(name))
         object.__setattr__(self, "secrets", secrets)
 

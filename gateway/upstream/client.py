@@ -63,7 +63,7 @@ class PoolStats(NamedTuple):
 
 
 class Pool:
-    """Connections to one origin; `on_unused` is called when there is none, and nobody who wants one."""
+    """Connections to one origin; `on_unused` is called when there is none and no request waits for one."""
 
     def __init__(self, origin: Origin, on_unused: Callable[[], object]) -> None:
         self._origin = origin

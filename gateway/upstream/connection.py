@@ -22,7 +22,7 @@ class Connection(asyncio.Protocol):
     """Speaks HTTP/1.1 over one socket, one exchange at a time."""
 
     # An exchange is under way as long as `_answer` is set, which is its identity. It ends in one of three ways:
-    # `_complete` (the response is complete), `_fail` (it never will be) or `drop` (nobody wants it any more).
+    # `_complete` (the response is complete), `_fail` (it never will be) or `drop` (it was given up).
 
     _transport: asyncio.Transport
     _sender: RequestSender

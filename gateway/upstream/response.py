@@ -39,7 +39,7 @@ class ResponseParser:
 
     def __init__(self) -> None:
         self.head: ResponseHead | None = None
-        # Emptied by whoever reads it.
+        # Emptied by its reader.
         self.body: list[bytes] = []
         self.is_complete = False
         self._answers_head = False
@@ -73,7 +73,7 @@ class ResponseParser:
         if not self._answers_head:
             self._read(data)
             return
-        # By lines, as httptools cannot be told that no body follows and must see nothing after the blank one.
+        # By lines: httptools has no setting for a head without its body, and must see nothing after the blank one.
         for line in data.splitlines(keepends=True):
             self._read(line)
 

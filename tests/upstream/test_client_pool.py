@@ -27,7 +27,7 @@ OPEN = OK[:-1]
 
 
 class Gate:
-    """A script that finishes each answer only when told to, and keeps the order in which requests came."""
+    """A script that finishes each answer only when asked to, and keeps the order in which requests came."""
 
     def __init__(self) -> None:
         self.order: list[bytes] = []
@@ -150,7 +150,7 @@ async def test_waiters_are_turned_away_when_the_pool_closes(serve: Serve) -> Non
     pool, _, waiters = await crowded(await serve(answering(), max_connections=1))
     closing = asyncio.create_task(pool.close())
     await asyncio.sleep(0)
-    waiters[0].cancel()  # told of the closing already, but not awake yet
+    waiters[0].cancel()  # has been failed by the closing, but is not awake yet
     await closing
     ends = await asyncio.gather(*waiters, return_exceptions=True)
     assert [type(end) for end in ends] == [asyncio.CancelledError, ExchangeFailed]

@@ -39,7 +39,7 @@ async def test_an_alarm_moved_later_rings_later_and_once() -> None:
     watched.set(0.01)
     due = watched.set(0.05)
     assert await asyncio.wait_for(watched.rang, 10) >= due
-    await asyncio.sleep(0.05)  # a second ring would fail to set the result again
+    await asyncio.sleep(0.05)  # a second call would fail to set the result again
 
 
 async def test_an_alarm_moved_earlier_rings_without_waiting_for_the_later_time() -> None:
