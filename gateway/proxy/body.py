@@ -37,11 +37,12 @@ _REPLAY_PIECE_BYTES = 64 * 1024
 class RequestBody:
     """The body of a request: passed on as it comes, and kept for `replay` if `is_replayable`."""
 
-    __slots__ = ("_capture", "_kept", "_lock", "_request", "_timeout_seconds", "_whole")
+    __slots__ = ("_capture", "_kept", "_lock", "_request", "_timeout_seconds", "_whole", "is_replayable")
 
     def __init__(
         self, request: web.BaseRequest, capture: BodyCapture, timeout_seconds: float, *, is_replayable: bool
     ) -> None:
+        self.is_replayable = is_replayable
         self._request = request
         self._capture = capture
         # For each piece.

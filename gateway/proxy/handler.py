@@ -146,7 +146,8 @@ class Proxy:
             outcome, message = _outcome_of(error, call.relayed), str(error)
             return self._failure_response(call, error)
         finally:
-            call.body.close()
+            if call.body.is_replayable:
+                call.body.close()
             if outcome is not Outcome.COMPLETE:
                 await self._end_failed(call, outcome, message)
 
@@ -237,20 +238,32 @@ class Proxy:
 
     async def _attempt(self, call: _Call, plan: Plan) -> Response:
         """Send the request to each target in turn, record what fails, and return the first response."""
-        for target, following in zip(plan.targets, plan.targets[1:], strict=False):
+        targets = iter(plan.targets)
+        target = next(targets)
+        while True:
+            outgoing, provider = self._outgoing(call, target), target.provider
             try:
-                return await self._send(call, target)
+                response = await self.upstream.send(outgoing, provider.origin, provider.timeouts)
             except errors.UpstreamError as error:
-                capture = call.capture
-                capture.status = error.status
-                await self.recorder.record(capture.close(_outcome_of(error, None), str(error)))
-                provider = following.provider
-                call.capture = capture.next_attempt(provider.name, self._policy(call, provider))
-                if not isinstance(call.content, bytes):
-                    call.content = call.body.replay()
-        return await self._send(call, plan.targets[-1])
+                following = next(targets, None)
+                if following is None:
+                    raise
+                await self._begin_next(call, following.provider, error)
+                target = following
+            else:
+                call.capture.add_response_head(response.status, response.headers)
+                return response
 
-    async def _send(self, call: _Call, target: Target) -> Response:
+    async def _begin_next(self, call: _Call, provider: Provider, error: errors.UpstreamError) -> None:
+        """Record an attempt that failed, and begin the next."""
+        failed = call.capture
+        failed.status = error.status
+        await self.recorder.record(failed.close(_outcome_of(error, None), str(error)))
+        call.capture = failed.next_attempt(provider.name, self._policy(call, provider))
+        if not isinstance(call.content, bytes):
+            call.content = call.body.replay()
+
+    def _outgoing(self, call: _Call, target: Target) -> OutgoingRequest:
         provider, capture = target.provider, call.capture
         path, query_credentials = credentials.without_gateway_credentials(
             target.request_target, self.find_credentials
@@ -260,17 +273,15 @@ class Proxy:
         if head.secret_values:
             capture.request_headers = credentials.headers_to_log(call.request.raw_headers, head.secret_values)
         fields, content = _edit_body(call, provider, head.fields)
-        outgoing = OutgoingRequest(call.request.method, path, fields, content)
-        response = await self.upstream.send(outgoing, provider.origin, provider.timeouts)
-        capture.add_response_head(response.status, response.headers)
-        return response
+        return OutgoingRequest(call.request.method, path, fields, content)
 
     async def _finish(self, call: _Call, response: Response) -> RelayedResponse:
         """Relay a response, and record the attempt before the end goes out."""
         try:
             is_last = self.in_flight.is_draining
             relayed = call.relayed = RelayedResponse(call.request, response.status, is_last=is_last)
-            usage_filter = stream_usage.UsageChunkFilter() if _has_usage_chunk(call, response) else None
+            has_usage = call.adds_usage and _has_usage_chunk(response)
+            usage_filter = stream_usage.UsageChunkFilter() if has_usage else None
             end = await relay_response(
                 response, relayed, call.capture.response_body, self._own_fields(call), usage_filter
             )
@@ -317,8 +328,9 @@ class Proxy:
 
 def _buffer_bytes(call: _Call) -> int:
     # Only whole bodies can be edited, and any target of the plan may ask for that.
-    if any(target.provider.include_usage for target in call.plan.targets) and _has_usage_option(call):
-        return bodies.MAX_EDITED_BYTES
+    for target in call.plan.targets:
+        if target.provider.include_usage and _has_usage_option(call):
+            return bodies.MAX_EDITED_BYTES
     inspects = call.may_name_provider and bodies.is_inspectable(call.request)
     return bodies.MAX_INSPECTED_BYTES if inspects else bodies.MAX_BUFFERED_BYTES
 
@@ -346,9 +358,8 @@ def _has_usage_option(call: _Call) -> bool:
     return first_value(call.head.forwarded, b"content-encoding").lower() in (b"", b"identity")
 
 
-def _has_usage_chunk(call: _Call, response: Response) -> bool:
-    has_body = response.content_length != 0
-    return call.adds_usage and has_body and stream_usage.may_hold_usage(response.headers)
+def _has_usage_chunk(response: Response) -> bool:
+    return response.content_length != 0 and stream_usage.may_hold_usage(response.headers)
 
 
 def _quota_headers(call: _Call) -> dict[str, str]:

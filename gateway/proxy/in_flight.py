@@ -29,10 +29,12 @@ class InFlight:
     # No contextlib.contextmanager: its generator would cost more than all the rest here.
 
     def __enter__(self) -> None:
-        self._tasks.add(_current_task())
+        if (task := asyncio.current_task()) is not None:
+            self._tasks.add(task)
 
     def __exit__(self, *raised: object) -> None:
-        self._tasks.discard(_current_task())
+        if (task := asyncio.current_task()) is not None:
+            self._tasks.discard(task)
 
     async def drain(self, seconds: float) -> None:
         """Wait until no request is under way; cancel those that take longer than this."""
@@ -45,9 +47,3 @@ class InFlight:
             for task in late:
                 task.cancel()
             await asyncio.wait(late)
-
-
-def _current_task() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task

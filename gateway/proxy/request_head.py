@@ -29,10 +29,7 @@ HOP_BY_HOP = frozenset(
     }
 )  # fmt: skip
 
-# In responses: as Portkey's or Helicone's clients read it, and by the gateway's own name.
 TOKEN_FIELD = TOKEN_HEADER.encode()
-TRACE_ID_FIELDS = (b"x-portkey-trace-id", b"x-gateway-trace-id")
-REQUEST_ID_FIELDS = (b"helicone-id", b"x-gateway-request-id")
 PROVIDER_FIELD = b"x-portkey-provider"
 
 # In which coding agents name their session; the first one that is there counts.
@@ -50,8 +47,8 @@ _VIRTUAL_KEY = b"x-portkey-virtual-key"
 _GATEWAY_PREFIXES = (b"x-portkey-", b"helicone-", TOKEN_FIELD)
 _PROPERTY_PREFIX = b"helicone-property-"
 _SET_BY_GATEWAY = HOP_BY_HOP | {
-    *TRACE_ID_FIELDS, *REQUEST_ID_FIELDS, PROVIDER_FIELD, TOKEN_FIELD,
-    *(name.encode() for name in LIMIT_HEADERS),
+    b"x-portkey-trace-id", b"x-gateway-trace-id", b"helicone-id", b"x-gateway-request-id", PROVIDER_FIELD,
+    TOKEN_FIELD, *(name.encode() for name in LIMIT_HEADERS),
 }  # fmt: skip
 
 
@@ -139,8 +136,8 @@ def read_provider_choice(head: SortedHeaders) -> tuple[str | None, str | None, s
                 hint="Send one of the two.",
             )
         provider, field = virtual_key, _VIRTUAL_KEY
-    name, url = (None if value is None else _decode_text(value) for value in (provider, host))
-    return name, url, field.decode()
+    name = None if provider is None else _decode_text(provider)
+    return name, None if host is None else _decode_text(host), field.decode()
 
 
 def upstream_headers(
@@ -206,10 +203,11 @@ def response_headers(raw: RawHeaders) -> list[tuple[bytes, bytes]]:
 
 def identity_fields(identity: Identity) -> list[tuple[bytes, bytes]]:
     trace_id, request_id = identity.trace_id.encode(), identity.request_id.encode()
+    # As Portkey's or Helicone's clients read it, and by the gateway's own name.
     return [
-        *[(name, trace_id) for name in TRACE_ID_FIELDS],
-        *[(name, request_id) for name in REQUEST_ID_FIELDS],
-    ]
+        (b"x-portkey-trace-id", trace_id), (b"x-gateway-trace-id", trace_id),
+        (b"helicone-id", request_id), (b"x-gateway-request-id", request_id),
+    ]  # fmt: skip
 
 
 def _connection_options(connection: bytes) -> list[bytes]:
@@ -320,9 +318,9 @@ def read_opt_out(head: SortedHeaders) -> LoggingOptOut:
     """Read `Helicone-Omit-Request` and `Helicone-Omit-Response`. Raises BadInput unless true or false."""
     flags: list[bool] = []
     for name in (b"helicone-omit-request", b"helicone-omit-response"):
-        flag = head.gateway_values.get(name, b"false").lower()
-        if flag not in (b"true", b"false"):
+        flag = head.gateway_values.get(name)
+        if flag is not None and flag.lower() not in (b"true", b"false"):
             # To store what may not have been meant to be stored would be worse than an error.
             raise BadInput("must be true or false.", field=name.decode())
-        flags.append(flag == b"true")
-    return LoggingOptOut(*flags) if any(flags) else NO_OPT_OUT
+        flags.append(flag is not None and flag.lower() == b"true")
+    return LoggingOptOut(*flags) if True in flags else NO_OPT_OUT

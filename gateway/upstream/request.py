@@ -173,7 +173,8 @@ class RequestSender:
         on_error: Callable[[BaseException], None],
     ) -> None:
         self.is_sent = True
-        # Cleared while the provider takes too little for more to be written.
+        # While the provider takes too little for more to be written.
+        self.is_stalled = False
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._transport = transport
@@ -182,10 +183,6 @@ class RequestSender:
         self._unsent_bytes = 0
         self._upload: asyncio.Task[None] | None = None
         self._is_upload_started = False
-
-    @property
-    def is_stalled(self) -> bool:
-        return not self._may_write.is_set()
 
     @property
     def is_uploading(self) -> bool:
@@ -219,11 +216,13 @@ class RequestSender:
             self._upload = None
 
     def pause(self) -> None:
+        self.is_stalled = True
         self._may_write.clear()
         self._unsent_bytes = self._transport.get_write_buffer_size()
         self._on_state_change()
 
     def resume(self) -> None:
+        self.is_stalled = False
         self._may_write.set()
         self._on_state_change()
 
