@@ -29,8 +29,6 @@ MAX_INSPECTED_BYTES = 4 * 1024 * 1024
 # What is kept for a replay beyond this goes to a temporary file.
 MAX_REPLAY_MEMORY_BYTES = 1024 * 1024
 
-CONTINUE_RESPONSE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
 _REPLAY_PIECE_BYTES = 64 * 1024
 
 
@@ -119,7 +117,7 @@ class RequestBody:
 def send_continue(request: web.BaseRequest) -> None:
     """Answer `Expect: 100-continue`, unless the caller speaks HTTP/1.0 (RFC 9110, section 10.1.1)."""
     if request.transport is not None and request.version >= (1, 1):
-        request.transport.write(CONTINUE_RESPONSE)
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 # A body whose model names a provider holds this; most others do not.

@@ -64,7 +64,6 @@ class _Call:
 
     request: web.BaseRequest
     head: heads.SortedHeaders
-    principal: Principal
     plan: Plan
     may_name_provider: bool
     quota: QuotaStatus | None
@@ -118,7 +117,11 @@ class Proxy:
             principal = authenticate(request.headers, self.keys, query=query)
             call = self._admit(request, head, identity, opt_out, principal)
         except errors.GatewayError as error:
-            return self._refuse(request, error, identity, principal)
+            endpoint = endpoint_of(request.raw_path)
+            name = None if principal is None else principal.name
+            self.refused[name or "", error.code] += 1
+            self.access_log.refused(request.method, endpoint, error, name)
+            return render_error(error, endpoint, identity, request.headers.get("User-Agent", ""))
         with self.in_flight:
             return await self._forward(call)
 
@@ -193,20 +196,7 @@ class Proxy:
         body = RequestBody(
             request, capture.request_body, self.body_timeout_seconds, is_replayable=len(plan.targets) > 1
         )
-        return _Call(request, head, principal, plan, may_name_provider, quota, capture, body)
-
-    def _refuse(
-        self,
-        request: web.BaseRequest,
-        error: errors.GatewayError,
-        identity: Identity | None,
-        principal: Principal | None,
-    ) -> web.Response:
-        endpoint = endpoint_of(request.raw_path)
-        name = None if principal is None else principal.name
-        self.refused[name or "", error.code] += 1
-        self.access_log.refused(request.method, endpoint, error, name)
-        return render_error(error, endpoint, identity, request.headers.get("User-Agent", ""))
+        return _Call(request, head, plan, may_name_provider, quota, capture, body)
 
     async def _prepare(self, call: _Call) -> Plan:
         """Read the body, whole if it has a say in where the request goes, and return the plan."""
@@ -234,7 +224,7 @@ class Proxy:
         return plan
 
     def _policy(self, call: _Call, provider: Provider) -> PayloadPolicy:
-        return self.policy_of(call.principal.name, provider.payloads)
+        return self.policy_of(call.capture.key_name, provider.payloads)
 
     async def _attempt(self, call: _Call, plan: Plan) -> Response:
         """Send the request to each target in turn, record what fails, and return the first response."""

@@ -31,7 +31,7 @@ class RelayedResponse(web.StreamResponse):
         self._request = request
         self._connection = request.protocol
         self._keeps_alive = request.keep_alive and not is_last
-        self._is_chunked = False
+        self.is_chunked = False
         self._ends_with_close = False
         self._is_finished = False
         self.has_started = False
@@ -45,7 +45,7 @@ class RelayedResponse(web.StreamResponse):
         lines = [b"HTTP/1.1 %d %s" % (self.status, reason)]
         lines += [name + b": " + value for name, value in fields]
         if needs_framing and self._request.version >= (1, 1):
-            self._is_chunked = True
+            self.is_chunked = True
             lines.append(b"Transfer-Encoding: chunked")
         elif needs_framing:
             self._ends_with_close = True
@@ -58,11 +58,7 @@ class RelayedResponse(web.StreamResponse):
         return b"\r\n".join(lines)
 
     def encode_piece(self, piece: bytes) -> bytes:
-        return encode_chunk(piece) if self._is_chunked else piece
-
-    @property
-    def terminator(self) -> bytes:
-        return LAST_CHUNK if self._is_chunked else b""
+        return encode_chunk(piece) if self.is_chunked else piece
 
     def send(self, data: bytes) -> None:
         transport = self._connection.transport
@@ -152,4 +148,4 @@ async def relay_response(
             await relayed.wait_for_drain()
     if usage_filter is not None:
         unsent += relayed.encode_piece(usage_filter.flush())
-    return unsent + relayed.terminator
+    return unsent + LAST_CHUNK if relayed.is_chunked else unsent

@@ -194,7 +194,6 @@ class RequestSender:
         return self._upload is None or not self._is_upload_started
 
     def send(self, request: OutgoingRequest, head: bytes) -> None:
-        """Send a request: a whole body at once, pieces by a task."""
         body, is_chunked = request.body, has_chunked_coding(request.headers)
         self.is_sent = False
         if isinstance(body, bytes):
