@@ -73,7 +73,7 @@ from gateway.store.base import Store
 from gateway.store.journal import Journal
 from gateway.telemetry import FeedbackExport, Reporter
 from gateway.ui.feedback_form import feedback_form_api
-from gateway.upstream import Upstream
+from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
 from gateway.web.middleware import AllowedOrigins, AuthMiddleware
@@ -239,7 +239,7 @@ class Gateway:
 
     def dispatcher(self, apis: Handler) -> Dispatcher:
         """Return what answers every request, given what answers on the gateway's own paths."""
-        return Dispatcher(apis, self.proxy, self.own_requests.counting)
+        return Dispatcher(apis, self.proxy, self.own_requests)
 
     async def drain(self, seconds: float) -> None:
         """Return once nothing is in flight; what takes longer than this is cancelled."""
@@ -356,7 +356,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
         policy_of=build_payload_policy(config),
         limit_bytes=config.storage.max_body_bytes,
         access_log=access_log,
-        admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
+        check_store=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else None,
         in_flight=InFlight(config.server.max_in_flight),
         body_timeout_seconds=config.server.read_timeout,
     )
@@ -443,10 +443,6 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
         ),
     )
     return gateway
-
-
-def _admit_all() -> None:
-    """Serve whether or not the store works."""
 
 
 def _readiness_check(store: Store, overflow: Overflow) -> ReadinessCheck:

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.upstream import ExchangeFailed, ExchangeTimedOut, OutgoingRequest, Timeouts, Upstream
+from gateway.upstream.client import Upstream
+from gateway.upstream.errors import ExchangeFailed, ExchangeTimedOut
+from gateway.upstream.request import OutgoingRequest, Timeouts
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import (
+from tests.upstream.scripted_server import (
     OK,
     PATIENT,
     Peer,

@@ -29,7 +29,7 @@ SENT = {
     b"/keyed": [(b"authorization", b"Bearer " + PROVIDER_KEY.encode())],
     b"/keyed-x": [(b"x-api-key", PROVIDER_KEY.encode())],
 }
-"""The credentials that each provider gets from a caller that brings none for it."""
+"""The credentials that each provider gets for a caller that sends none."""
 
 
 def arrive(

@@ -9,7 +9,8 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from gateway.upstream import Origin, OutgoingRequest, Timeouts, UpstreamResponse
+from gateway.upstream.request import Origin, OutgoingRequest, Timeouts
+from gateway.upstream.response import UpstreamResponse
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 PATIENT = Timeouts(connect=20.0, first_byte=20.0, idle=20.0)

@@ -4,8 +4,7 @@ import pytest
 
 from gateway.errors import BadInput
 from gateway.models.exchange import RawHeaders
-from gateway.upstream import OutgoingRequest
-from gateway.upstream.message import encode_head, has_chunked_coding
+from gateway.upstream.request import OutgoingRequest, encode_head, has_chunked_coding
 
 
 def encoded(method: str = "POST", target: str = "/v1", headers: RawHeaders = ()) -> bytes:

@@ -182,10 +182,10 @@ def test_feedback_on_a_session_that_a_body_names_is_that_of_its_requests(
     gateway: RunningGateway, upstream: UpstreamProcess, is_early: bool
 ) -> None:
     session = upstream.name() + "-chat"
-    vote = {"trace_id": session, "value": 5}
+    feedback = {"trace_id": session, "value": 5}
 
     def judge() -> None:
-        httpx.post(f"{gateway.url}/v1/feedback", json=vote).raise_for_status()
+        httpx.post(f"{gateway.url}/v1/feedback", json=feedback).raise_for_status()
 
     if is_early:
         judge()

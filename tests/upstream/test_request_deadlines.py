@@ -3,8 +3,7 @@ from __future__ import annotations
 import asyncio
 from math import inf
 
-from gateway.upstream import Timeouts
-from gateway.upstream.message import Alarm, Deadlines
+from gateway.upstream.request import Alarm, Deadlines, Timeouts
 
 
 def test_connecting_has_no_more_time_than_the_whole_call() -> None:
@@ -40,7 +39,7 @@ async def test_an_alarm_moved_later_rings_later_and_once() -> None:
     watched.set(0.01)
     due = watched.set(0.05)
     assert await asyncio.wait_for(watched.rang, 10) >= due
-    await asyncio.sleep(0.05)  # a second ring would fail to set the result again
+    await asyncio.sleep(0.05)  # a second call would fail to set the result again
 
 
 async def test_an_alarm_moved_earlier_rings_without_waiting_for_the_later_time() -> None:

@@ -61,18 +61,25 @@ def config(upstream: UpstreamProcess, auth: str) -> dict[str, Any]:
 
 
 @pytest.fixture(params=["keys", "off"])
-def house(
+def own_gateway(
     request: pytest.FixtureRequest, start_gateway: StartGateway, upstream: UpstreamProcess
 ) -> RunningGateway:
     return start_gateway(config(upstream, request.param))
 
 
-def needs_key(house: RunningGateway) -> bool:
-    return "auth: keys" in house.config_file.read_text() or '"auth": "keys"' in house.config_file.read_text()
+def needs_key(own_gateway: RunningGateway) -> bool:
+    return (
+        "auth: keys" in own_gateway.config_file.read_text()
+        or '"auth": "keys"' in own_gateway.config_file.read_text()
+    )
 
 
 def arrive(
-    house: RunningGateway, upstream: UpstreamProcess, provider: str, *came: str, script: bytes | None = None
+    own_gateway: RunningGateway,
+    upstream: UpstreamProcess,
+    provider: str,
+    *came: str,
+    script: bytes | None = None,
 ) -> Received:
     """Send what came, each as a header or in the query; return what arrives at the provider."""
     upstream.take()
@@ -81,7 +88,7 @@ def arrive(
     target = f"/{provider}/chat/completions" + (f"?{query}" if query else "")
     # By default the scripted provider tells all that it received, which is logged as any answer.
     fields.append(script or upstream.script(*answer(b"{}")))
-    answered = call(house.port, request(b"POST", target.encode(), *fields, body=b"{}"))
+    answered = call(own_gateway.port, request(b"POST", target.encode(), *fields, body=b"{}"))
     assert script is not None or answered.status == 200, (came, answered.body)
     [received] = upstream.take()
     return received
@@ -97,84 +104,86 @@ def query_of(received: Received) -> str:
     return received.target.partition("?")[2]
 
 
-def kept(house: RunningGateway) -> dict[str, bytes]:
-    house.stop()
-    return {**written_files(house), **unpacked_bodies(house)}
+def kept(own_gateway: RunningGateway) -> dict[str, bytes]:
+    own_gateway.stop()
+    return {**written_files(own_gateway), **unpacked_bodies(own_gateway)}
 
 
 def test_a_gateway_key_opens_the_gateway_from_every_field_and_ends_there(
-    house: RunningGateway, upstream: UpstreamProcess
+    own_gateway: RunningGateway, upstream: UpstreamProcess
 ) -> None:
     for provider, (_, sent) in AUTH.items():
         for field in FIELDS:
-            received = arrive(house, upstream, provider, field.format(KEY))
+            received = arrive(own_gateway, upstream, provider, field.format(KEY))
             assert credentials(received) == [sent], (provider, field)
             assert query_of(received) == ("a=1&b=2" if "a=1" in field else ""), (provider, field)
-    assert find_leaks([KEY, PROVIDER], kept(house)) == []
+    assert find_leaks([KEY, PROVIDER], kept(own_gateway)) == []
 
 
 def test_a_callers_own_key_goes_as_it_came_and_is_joined_by_none(
-    house: RunningGateway, upstream: UpstreamProcess
+    own_gateway: RunningGateway, upstream: UpstreamProcess
 ) -> None:
-    opening = [OURS[0].format(KEY)] if needs_key(house) else []
+    opening = [OURS[0].format(KEY)] if needs_key(own_gateway) else []
     for provider in AUTH:
         for field in [*HEADERS, *(["X-Team-Pass: {}"] if provider == "odd" else [])]:
             name, _, value = field.format(OWN).partition(": ")
-            received = arrive(house, upstream, provider, *opening, field.format(OWN))
+            received = arrive(own_gateway, upstream, provider, *opening, field.format(OWN))
             assert credentials(received) == [(name.encode(), value.encode())], (provider, field)
         for field in QUERIES:
-            received = arrive(house, upstream, provider, *opening, field.format(OWN))
+            received = arrive(own_gateway, upstream, provider, *opening, field.format(OWN))
             assert credentials(received) == [], (provider, field)
             assert query_of(received) == field.format(OWN), (provider, field)
-    assert find_leaks([KEY, OWN, PROVIDER], kept(house)) == []
+    assert find_leaks([KEY, OWN, PROVIDER], kept(own_gateway)) == []
 
 
 def test_a_word_that_stands_for_no_key_never_arrives(
-    house: RunningGateway, upstream: UpstreamProcess
+    own_gateway: RunningGateway, upstream: UpstreamProcess
 ) -> None:
-    opening = [OURS[0].format(KEY)] if needs_key(house) else []
+    opening = [OURS[0].format(KEY)] if needs_key(own_gateway) else []
     for provider, (_, sent) in AUTH.items():
         for field in (*HEADERS[:1], *HEADERS[3:], *QUERIES):
-            received = arrive(house, upstream, provider, *opening, field.format(PLACEHOLDER))
+            received = arrive(own_gateway, upstream, provider, *opening, field.format(PLACEHOLDER))
             assert credentials(received) == [sent], (provider, field)
             assert PLACEHOLDER not in received.target
         for field in ("Authorization: Bearer ", "Authorization:  ", "x-api-key:  "):
-            received = arrive(house, upstream, provider, *opening, field)
+            received = arrive(own_gateway, upstream, provider, *opening, field)
             assert credentials(received) == [sent], (provider, field)
             assert len(received.values(field.partition(":")[0].lower().encode())) <= 1
 
 
 def test_a_gateway_key_ends_here_in_fields_and_parameters_of_any_name(
-    house: RunningGateway, upstream: UpstreamProcess
+    own_gateway: RunningGateway, upstream: UpstreamProcess
 ) -> None:
     encoded = "%" + f"{ord(KEY[0]):x}" + KEY[1:]
     odd = ["X-Anything: {}", "X-Anything: Bearer {}", "X-Anything: Token {}", "Cookie: {}", "q={}", "{}"]
     for field in odd:
         for value in (KEY, encoded) if ": " not in field else (KEY,):
-            received = arrive(house, upstream, "api-key", OURS[0].format(KEY), field.format(value))
+            received = arrive(own_gateway, upstream, "api-key", OURS[0].format(KEY), field.format(value))
             assert credentials(received) == [AUTH["api-key"][1]], field
             assert query_of(received) == "", field
-    received = arrive(house, upstream, "api-key", HEADERS[0].format(KEY), f"q=Bearer+{KEY}")
+    received = arrive(own_gateway, upstream, "api-key", HEADERS[0].format(KEY), f"q=Bearer+{KEY}")
     assert query_of(received) == ""
-    assert find_leaks([KEY], kept(house)) == []
+    assert find_leaks([KEY], kept(own_gateway)) == []
 
 
-def test_the_same_key_in_many_fields_ends_in_each(house: RunningGateway, upstream: UpstreamProcess) -> None:
+def test_the_same_key_in_many_fields_ends_in_each(
+    own_gateway: RunningGateway, upstream: UpstreamProcess
+) -> None:
     for provider, (_, sent) in AUTH.items():
-        received = arrive(house, upstream, provider, *(field.format(KEY) for field in FIELDS))
+        received = arrive(own_gateway, upstream, provider, *(field.format(KEY) for field in FIELDS))
         assert credentials(received) == [sent]
         assert query_of(received) == "a=1&b=2"
 
 
 def test_a_configured_field_takes_the_place_of_the_callers(
-    house: RunningGateway, upstream: UpstreamProcess
+    own_gateway: RunningGateway, upstream: UpstreamProcess
 ) -> None:
-    opening = [OURS[0].format(KEY)] if needs_key(house) else []
+    opening = [OURS[0].format(KEY)] if needs_key(own_gateway) else []
     came = [f"xi-api-key: {OWN}", "XI-API-KEY: dummy", "Anthropic-Version: 2020-01-01"]
-    received = arrive(house, upstream, "configured", *opening, *came)
+    received = arrive(own_gateway, upstream, "configured", *opening, *came)
     assert received.values(b"xi-api-key") == [PROVIDER.encode()]
     assert received.values(b"anthropic-version") == [b"2023-06-01"]
-    assert find_leaks([KEY, OWN, PROVIDER], kept(house)) == []
+    assert find_leaks([KEY, OWN, PROVIDER], kept(own_gateway)) == []
 
 
 def errors(upstream: UpstreamProcess, *repeated: str) -> Iterator[bytes]:
@@ -183,12 +192,12 @@ def errors(upstream: UpstreamProcess, *repeated: str) -> Iterator[bytes]:
 
 
 def test_an_error_that_repeats_a_key_is_kept_without_it_however_it_was_sent(
-    house: RunningGateway, upstream: UpstreamProcess
+    own_gateway: RunningGateway, upstream: UpstreamProcess
 ) -> None:
     for provider in (*AUTH, "configured"):
         [script] = errors(upstream, PROVIDER)
-        arrive(house, upstream, provider, HEADERS[0].format(KEY), script=script)
+        arrive(own_gateway, upstream, provider, HEADERS[0].format(KEY), script=script)
     for field in (*HEADERS, *QUERIES, "X-Team-Pass: {}"):
         [script] = errors(upstream, OWN)
-        arrive(house, upstream, "odd", OURS[0].format(KEY), field.format(OWN), script=script)
-    assert find_leaks([KEY, OWN, PROVIDER], kept(house)) == []
+        arrive(own_gateway, upstream, "odd", OURS[0].format(KEY), field.format(OWN), script=script)
+    assert find_leaks([KEY, OWN, PROVIDER], kept(own_gateway)) == []

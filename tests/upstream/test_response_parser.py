@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.upstream.parser import MAX_HEAD_BYTES, MalformedResponse, ResponseHead, ResponseParser
+from gateway.upstream.response import MAX_HEAD_BYTES, MalformedResponse, ResponseHead, ResponseParser
 
 CHUNKED = (
     b"HTTP/1.1 200 Quite  OK\r\nX-Empty:\r\nX-Twice: a\r\nx-twice: \xff b\r\n"
@@ -17,7 +17,6 @@ CHUNKED_HEAD = ResponseHead(
     200,
     b"Quite  OK",
     ((b"X-Empty", b""), (b"X-Twice", b"a"), (b"x-twice", b"\xff b"), (b"Transfer-Encoding", b"chunked")),
-    has_body=True,
     content_length=None,
 )
 
@@ -79,7 +78,7 @@ def test_any_response_in_any_segmentation_is_read_back(
     parser = parsed(*cut(wire, cuts))
 
     length = None if is_chunked else len(body)
-    assert parser.head == ResponseHead(200, reason, (*extra, framing), is_chunked or bool(body), length)
+    assert parser.head == ResponseHead(200, reason, (*extra, framing), length)
     assert body_of(parser) == body
     assert parser.is_reusable
 
@@ -117,7 +116,7 @@ def outcome(segments: list[bytes]) -> tuple[ResponseHead | None, bytes, bool, bo
 )
 def test_interim_responses_leave_no_trace(interim: bytes) -> None:
     parser = parsed(interim + b"HTTP/1.1 201 Made\r\nA: b\r\nContent-Length: 2\r\n\r\nok")
-    assert parser.head == ResponseHead(201, b"Made", ((b"A", b"b"), (b"Content-Length", b"2")), True, 2)
+    assert parser.head == ResponseHead(201, b"Made", ((b"A", b"b"), (b"Content-Length", b"2")), 2)
     assert body_of(parser) == b"ok"
     assert parser.is_reusable
 
@@ -141,7 +140,6 @@ def test_a_response_without_body_is_complete_with_its_head(method: str, head: by
     segments = [bytes([byte]) for byte in head] if is_split else [head]
     parser = parsed(*segments, method=method)
     assert parser.head is not None
-    assert not parser.head.has_body
     assert parser.head.content_length == 0
     assert parser.is_reusable
     parser.expect("GET")
