@@ -9,6 +9,6 @@ answer (`reassemble`).
 from __future__ import annotations
 
 from gateway.wire.endpoints import endpoint_of
-from gateway.wire.facts import read_facts, reassemble
+from gateway.wire.facts import read_conversation, read_facts, reassemble
 
-__all__ = ["endpoint_of", "read_facts", "reassemble"]
+__all__ = ["endpoint_of", "read_conversation", "read_facts", "reassemble"]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from urllib.parse import unquote
 
+from gateway.models.conversation import Conversation
 from gateway.models.request import NO_BILLING, Billing, Charge, Usage
 from gateway.wire.endpoints import model_in_path
 from gateway.wire.event_streams import DEFAULT_EVENT, MAX_EVENTS, Stream
@@ -324,6 +325,10 @@ class BatchResultsFormat:
     def reassemble(self, content_type: str, body: bytes) -> None:
         """Return None: results are no stream."""
 
+    def conversation(self, request: WireMessage, response: WireMessage) -> Conversation:
+        """Return none: a batch is of many."""
+        return Conversation()
+
 
 def _message_charges(message: JsonObject) -> list[Charge]:
     facts = read_message(message)
@@ -353,5 +358,12 @@ def _sum_charges(charges: list[Charge]) -> Charge:
     return Charge(charges[0].model, add_usage(charge.usage for charge in charges), units, terms)
 
 
-BATCHES = _BatchFormat(recognises_batch, read_batch, refuse_batch_stream, rebuild_nothing)
+BATCHES = _BatchFormat(
+    recognises_batch,
+    read_batch,
+    refuse_batch_stream,
+    rebuild_nothing,
+    read_input=lambda _: (),
+    read_output=lambda _: (),
+)
 BATCH_RESULTS = BatchResultsFormat()

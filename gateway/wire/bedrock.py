@@ -6,9 +6,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from gateway.models.conversation import Conversation, Message, Part, Reasoning, Text
 from gateway.models.exchange import RawHeaders, first_value
 from gateway.models.request import NO_BILLING, Billing, Usage
 from gateway.wire import anthropic, openai_chat
+from gateway.wire.conversation import (
+    json_text,
+    read_input,
+    read_output,
+    read_part,
+    read_parts,
+    read_tool_call,
+    read_tool_result,
+    text_of,
+)
 from gateway.wire.endpoints import model_in_path
 from gateway.wire.event_streams import Stream
 from gateway.wire.formats import (
@@ -111,6 +122,10 @@ class BedrockFormat:
     def reassemble(self, content_type: str, body: bytes) -> JsonObject | None:
         """Return a streamed answer as one object."""
         return self.body.reassemble(content_type, body)
+
+    def conversation(self, request: WireMessage, response: WireMessage) -> Conversation:
+        """Return what both sides say."""
+        return self.body.conversation(request, response)
 
 
 def fill_counts(facts: ResponseFacts, counts: JsonObject) -> ResponseFacts:
@@ -260,8 +275,33 @@ def _join_results(parts: list[JsonObject]) -> list[JsonObject]:
     return joined
 
 
+def read_block(block: object, depth: int) -> list[Part]:
+    """Return the parts that a block of Converse's is, or one of a model's own shape."""
+    if not isinstance(block, dict) or "type" in block or depth <= 0:
+        return read_part(block, depth)
+    if called := object_in(block, "toolUse"):
+        return [read_tool_call(called.get("toolUseId"), called.get("name"), called.get("input"))]
+    if result := object_in(block, "toolResult"):
+        return [
+            read_tool_result(result.get("toolUseId"), result.get("content"), read=read_block, depth=depth)
+        ]
+    if reasoning := object_in(block, "reasoningContent"):
+        return [Reasoning(text_of(object_in(reasoning, "reasoningText").get("text")))]
+    if guarded := object_in(block, "guardContent"):
+        return read_part(object_in(guarded, "text") or guarded, depth)
+    if cited := object_in(block, "citationsContent"):
+        return read_parts(cited.get("content"), read_block, depth - 1)
+    return [Text(json_text(block["json"]))] if "json" in block else read_part(block, depth)
+
+
 CONVERSE_BODIES = JsonFormat(
-    recognises_converse, read_converse, read_converse_stream, rebuild_converse, lambda _: None
+    recognises_converse,
+    read_converse,
+    read_converse_stream,
+    rebuild_converse,
+    lambda _: None,
+    read_input=lambda request: read_input(request, read_block),
+    read_output=lambda answer: read_output(answer, read_block),
 )
 """What Converse's bodies say."""
 
@@ -414,6 +454,22 @@ def _first_part(answer: JsonObject) -> JsonObject:
 
 _PLAIN_BODIES = JsonFormat(lambda _: False, _read_plain, _read_plain_stream, _rebuild_plain)
 
+
+def _read_invoked_output(answer: JsonObject) -> Iterable[Message]:
+    if isinstance(answer.get("message"), str) and text_in(answer, "finishReason"):
+        # TwelveLabs' Pegasus calls its text so.
+        answer = {"text": answer["message"]} | answer
+    return _body_format(answer).read_output(answer)
+
+
 INVOKE = BedrockFormat(
-    JsonFormat(lambda _: False, read_invoked, read_invoked_stream, rebuild_invoked, read_invoked_user)
+    JsonFormat(
+        lambda _: False,
+        read_invoked,
+        read_invoked_stream,
+        rebuild_invoked,
+        read_invoked_user,
+        read_input=CONVERSE_BODIES.read_input,
+        read_output=_read_invoked_output,
+    )
 )

@@ -76,4 +76,4 @@ def _read_usage(answer: JsonObject) -> tuple[Usage, Billing]:
     return read_usage(usage), billing
 
 
-FORMAT = _ListFormat(recognises, read_answer, read_stream, rebuild)
+FORMAT = _ListFormat(recognises, read_answer, read_stream, rebuild, read_output=lambda _: ())

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import orjson
 
+from gateway.models.conversation import Conversation
 from gateway.models.exchange import Exchange, Outcome, declares_stream, first_value
 from gateway.models.ids import is_valid_id
 from gateway.models.request import Billing, Cost, Facts, Usage
@@ -200,6 +201,11 @@ def format_of(endpoint: str, content_type: str, body: bytes) -> WireFormat:
         or FORMATS.get(endpoint)
         or formats.OPAQUE
     )
+
+
+def read_conversation(endpoint: str, request: WireMessage, response: WireMessage) -> Conversation:
+    """Return what the decoded bodies of an exchange say. Never raises."""
+    return format_of(endpoint, response.content_type, response.body).conversation(request, response)
 
 
 def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:

@@ -8,9 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import unquote_plus
 
-from gateway.models.exchange import RawHeaders, first_value, value_class
+import orjson
+
+from gateway.models.conversation import Conversation, Message
+from gateway.models.exchange import Exchange, RawHeaders, first_value, value_class
 from gateway.models.ids import is_session_id
 from gateway.models.request import NO_BILLING, Billing, Usage
+from gateway.wire.content_encoding import decode
+from gateway.wire.conversation import read_input, read_output, read_tools
 from gateway.wire.endpoints import model_in_path
 from gateway.wire.event_streams import Event, Stream, read_events
 from gateway.wire.json_fields import (
@@ -19,6 +24,7 @@ from gateway.wire.json_fields import (
     has_too_many_values,
     object_in,
     objects_in,
+    parse_json,
     parse_object,
     text_in,
 )
@@ -111,6 +117,18 @@ class WireMessage:
     headers: RawHeaders
     body: bytes
 
+    @classmethod
+    def of_request(cls, exchange: Exchange) -> WireMessage:
+        """Return the request of an exchange, decoded as far as that is possible."""
+        headers = exchange.request_headers
+        return cls(exchange.path, headers, decode(exchange.request_body, headers).data)
+
+    @classmethod
+    def of_response(cls, exchange: Exchange) -> WireMessage:
+        """Return the response of an exchange, decoded as far as that is possible."""
+        headers = exchange.response_headers
+        return cls(exchange.path, headers, decode(exchange.response_body, headers).data)
+
     @property
     def content_type(self) -> str:
         """The media type with its parameters; empty without one."""
@@ -173,6 +191,9 @@ class WireFormat(Protocol):
         None if it is not a stream of this format.
         """
 
+    def conversation(self, request: WireMessage, response: WireMessage) -> Conversation:
+        """Return what both sides say, as far as it can be read."""
+
 
 STREAM_END = b"[DONE]"
 """Data of the event that ends OpenAI's streams (and those of everybody who imitates them)."""
@@ -213,6 +234,8 @@ class JsonFormat:
         text_in(request, "model") or text_in(request, "model_id")
     )
     is_error_event: Callable[[JsonObject], bool] = lambda event: states_error(event)
+    read_input: Callable[[JsonObject], Iterable[Message]] = read_input
+    read_output: Callable[[JsonObject], Iterable[Message]] = read_output
 
     def read_request(self, request: WireMessage) -> RequestFacts:
         """Return what the request says."""
@@ -249,6 +272,17 @@ class JsonFormat:
             return whole
         return whole | {"error": {"message": fault}}
 
+    def conversation(self, request: WireMessage, response: WireMessage) -> Conversation:
+        """Return what both sides say."""
+        asked = parse_object(request.body) or {}
+        whole = self.reassemble(response.content_type, response.body)
+        answers = parse_answers(response.body) if whole is None else [whole]
+        return Conversation(
+            input=tuple(self.read_input(asked)),
+            output=tuple(message for answer in answers for message in self.read_output(answer)),
+            tools=tuple(read_tools(asked)),
+        )
+
     def _read_whole_stream(self, stream: Stream) -> ResponseFacts:
         facts = self.read_stream(stream)
         if facts.has_ended is None:
@@ -275,6 +309,15 @@ class JsonFormat:
             if event is not None and (name == _ERROR_EVENT or self.is_error_event(event)):
                 return error_message(event) or _NO_MESSAGE
         return None
+
+
+def parse_answers(body: bytes) -> list[JsonObject]:
+    """Return the object that a body is, or those of the list that it is."""
+    try:
+        value = parse_json(body)
+    except orjson.JSONDecodeError:
+        return []
+    return objects_in({"answers": value if isinstance(value, list) else [value]}, "answers")
 
 
 def error_message(answer: JsonObject) -> str | None:
@@ -345,6 +388,12 @@ class OpaqueFormat:
 
     def reassemble(self, content_type: str, body: bytes) -> None:
         """Return None."""
+
+    def conversation(self, request: WireMessage, response: WireMessage) -> Conversation:
+        """Return what stands where most formats have it."""
+        asked = parse_object(request.body) or {}
+        output = (message for answer in parse_answers(response.body) for message in read_output(answer))
+        return Conversation(tuple(read_input(asked)), tuple(output), tuple(read_tools(asked)))
 
 
 OPAQUE = OpaqueFormat()

@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import orjson
 
+from gateway.models.conversation import Message, Part
 from gateway.models.request import NO_BILLING, Billing, Usage
+from gateway.wire import conversation
 from gateway.wire.event_streams import Stream
 from gateway.wire.formats import ENDED_EARLY, JsonFormat, ResponseFacts, error_message, states_error
 from gateway.wire.json_fields import (
@@ -32,6 +34,7 @@ Modalities = Mapping[str, int]
 _MODALITIES = {"audio": "audio", "image": "image", "document": "image", "video": "video"}
 """Text is what is left over; pages of documents are billed as images."""
 
+_CODE_EXECUTION = "code_execution"
 _TRAFFIC = {"ON_DEMAND_PRIORITY": "priority", "ON_DEMAND_FLEX": "flex"}
 _DEFAULT_TIERS = frozenset({"standard", "unspecified"})
 
@@ -407,4 +410,41 @@ def _count_queries(answer: JsonObject) -> int:
     return len(made)
 
 
-FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild, read_model=read_model)
+def read_part(part: object, depth: int) -> list[Part]:
+    """Return the parts that a part of a content is; requests may spell its field in either of protobuf's ways."""
+    fields = {to_camel_case(name): value for name, value in part.items()} if isinstance(part, dict) else {}
+    if called := object_in(fields, "functionCall"):
+        return [conversation.read_tool_call(called.get("id"), called.get("name"), called.get("args"))]
+    if returned := object_in(fields, "functionResponse"):
+        result = returned.get("response"), returned.get("name")
+        return [conversation.read_tool_result(returned.get("id"), *result, depth=depth)]
+    if code := object_in(fields, "executableCode"):
+        return [conversation.read_tool_call(code.get("id"), _CODE_EXECUTION, code)]
+    if printed := object_in(fields, "codeExecutionResult"):
+        return [conversation.read_tool_result(printed.get("id"), printed.get("output"), _CODE_EXECUTION)]
+    if media := object_in(fields, "inlineData") or object_in(fields, "fileData"):
+        kind = (text_in(media, "mimeType") or text_in(media, "mime_type") or "").partition("/")[0]
+        return [conversation.read_media(kind if kind in _MODALITIES else "document", media)]
+    return conversation.read_part(part, depth)
+
+
+def to_camel_case(name: str) -> str:
+    """Return a field's name as JSON has it, of either spelling."""
+    first, *words = name.split("_")
+    return first + "".join(word.capitalize() for word in words)
+
+
+def read_input(request: JsonObject) -> Iterable[Message]:
+    """Yield the messages of a request, or of the one whose tokens are counted."""
+    return conversation.read_input(object_in(request, "generateContentRequest") or request, read_part)
+
+
+FORMAT = JsonFormat(
+    recognises,
+    read_answer,
+    read_stream,
+    rebuild,
+    read_model=read_model,
+    read_input=read_input,
+    read_output=lambda answer: conversation.read_output(answer, read_part),
+)

@@ -221,5 +221,10 @@ def _is_error_event(event: JsonObject) -> bool:
 
 
 FORMAT = JsonFormat(
-    recognises, read_answer, read_stream, rebuild, read_model=read_model, is_error_event=_is_error_event
+    recognises,
+    read_answer,
+    read_stream,
+    rebuild,
+    read_model=read_model,
+    is_error_event=_is_error_event,
 )

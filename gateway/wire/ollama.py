@@ -94,4 +94,4 @@ def _build_message(messages: list[JsonObject]) -> JsonObject:
 
 
 FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild)
-EMBEDDINGS = JsonFormat(recognises, read_embeddings, read_stream, rebuild)
+EMBEDDINGS = JsonFormat(recognises, read_embeddings, read_stream, rebuild, read_output=lambda _: ())

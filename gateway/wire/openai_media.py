@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
+from gateway.models.conversation import Message, Part, Text
 from gateway.models.exchange import first_value
 from gateway.models.request import Charge, Usage
+from gateway.wire.conversation import read_media
 from gateway.wire.event_streams import Stream
 from gateway.wire.formats import (
     ENDED_EARLY,
@@ -208,4 +210,15 @@ def _svg_charges(answer: JsonObject) -> tuple[Charge, ...]:
     return (Charge(text_in(usage, "model"), tokens),)
 
 
-FORMAT = _MediaFormat(recognises, read_answer, read_stream, rebuild)
+def read_output(answer: JsonObject) -> Iterable[Message]:
+    """Yield the images that were drawn, or the text that was heard or read."""
+    images = [image for image in objects_in(answer, "data") if "b64_json" in image or "url" in image]
+    media_type = {name: answer["output_format"] for name in ["format"] if "output_format" in answer}
+    parts: list[Part] = [read_media("image", media_type | image) for image in images]
+    texts = [answer.get("text"), *(page.get("markdown") for page in objects_in(answer, "pages"))]
+    parts += [Text(text) for text in texts if isinstance(text, str) and text]
+    if parts:
+        yield Message("assistant", tuple(parts))
+
+
+FORMAT = _MediaFormat(recognises, read_answer, read_stream, rebuild, read_output=read_output)

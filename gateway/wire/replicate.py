@@ -6,11 +6,15 @@ in `metrics`. The stream of a prediction comes from another host, as text.
 
 from __future__ import annotations
 
+import mimetypes
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import unquote
 
+from gateway.models.conversation import Message, Part, Text
 from gateway.models.request import Usage
+from gateway.wire.conversation import json_text, read_media
 from gateway.wire.event_streams import Stream
 from gateway.wire.formats import (
     JsonFormat,
@@ -20,8 +24,9 @@ from gateway.wire.formats import (
     error_message,
     states_error,
 )
-from gateway.wire.json_fields import MAX_TEXT, JsonObject, count_in, object_in, text_in
+from gateway.wire.json_fields import MAX_TEXT, JsonObject, count_in, join_text, object_in, text_in
 
+_FILE_URL = re.compile(r"(?:https?://|data:)\S+$")
 _RUNNING_STATUSES = frozenset({"starting", "processing"})
 _FAILED_STATUSES = frozenset({"failed", "aborted"})
 _MODEL_IN_PATH = re.compile(r"/(?:models|deployments)/([^/]+/[^/]+)/predictions$")
@@ -69,4 +74,26 @@ class _ReplicateFormat(JsonFormat):
         return replace(asked, model=name) if 0 < len(name) <= MAX_TEXT else asked
 
 
-FORMAT = _ReplicateFormat(recognises, read_answer, read_stream, rebuild, read_model=read_model)
+def read_output(answer: JsonObject) -> Iterable[Message]:
+    """Yield what a prediction has brought: a text or its pieces, files, or an object as JSON."""
+    output = answer.get("output")
+    members = output if isinstance(output, list) else [output]
+    files = [member for member in members if isinstance(member, str) and _FILE_URL.match(member)]
+    if files and len(files) == len(members):
+        parts: list[Part] = [read_media(_modality_of(url), url) for url in files]
+    elif all(isinstance(member, str) for member in members):
+        parts = [Text(join_text(members))]
+    else:
+        parts = [Text(json_text(output))] if output else []
+    if parts:
+        yield Message("assistant", tuple(parts), text_in(answer, "status"))
+
+
+def _modality_of(url: str) -> str:
+    kind = (mimetypes.guess_type(url.partition("?")[0])[0] or "").partition("/")[0]
+    return kind if kind in ("image", "audio", "video") else "file"
+
+
+FORMAT = _ReplicateFormat(
+    recognises, read_answer, read_stream, rebuild, read_model=read_model, read_output=read_output
+)
