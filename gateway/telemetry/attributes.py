@@ -24,6 +24,7 @@ from gateway.models.exchange import NO_OPT_OUT, Exchange, Outcome, PayloadPolicy
 from gateway.models.feedback import Feedback
 from gateway.models.request import NANOUSD_PER_USD, Facts
 from gateway.wire import read_conversation
+from gateway.wire.endpoints import OPERATIONS
 from gateway.wire.formats import WireMessage
 from gateway.wire.json_fields import parse_json
 
@@ -71,31 +72,10 @@ _UNKNOWN = "unknown"
 
 _PROMPT_VERSION = re.compile(r"(.+)@(v?[0-9][0-9A-Za-z.-]*)")
 
-_OPERATIONS: Mapping[str, str] = {
-    "chat.completions": "chat",
-    "responses": "chat",
-    "messages": "chat",
-    "completions": "text_completion",
-    "cohere.chat": "chat",
-    "dashscope.generation": "chat",
-    "ernie.chat": "chat",
-    "cohere.generate": "text_completion",
-    "tgi.generate": "text_completion",
-    "watsonx.generation": "text_completion",
-    "embeddings": "embeddings",
-    "cohere.embed": "embeddings",
-    "gemini.generate": "generate_content",
-    "gemini.interactions": "chat",
-    "gemini.embed": "embeddings",
-    "ollama.chat": "chat",
-    "ollama.generate": "text_completion",
-    "ollama.embed": "embeddings",
-}
-
 
 def span_name(exchange: Exchange, facts: Facts) -> str:
     """Return `chat MODEL` and the like; the method, where it is no kind of call that is known."""
-    operation = _OPERATIONS.get(exchange.endpoint)
+    operation = OPERATIONS.get(exchange.endpoint)
     if operation is None:
         return exchange.method
     model = facts.requested_model or facts.model
@@ -113,7 +93,7 @@ def request_attributes(exchange: Exchange, facts: Facts) -> Attributes:
     cost_usd = None if facts.cost is None else facts.cost.nanousd / NANOUSD_PER_USD
     return _without_none(
         {
-            "gen_ai.operation.name": _OPERATIONS.get(exchange.endpoint),
+            "gen_ai.operation.name": OPERATIONS.get(exchange.endpoint),
             "gen_ai.provider.name": exchange.provider,
             "gen_ai.request.model": facts.requested_model,
             "gen_ai.response.model": facts.model,
@@ -156,7 +136,7 @@ def message_attributes(exchange: Exchange) -> Attributes:
     """Return what was asked and answered, as JSON; nothing of an exchange that is not kept whole."""
     if exchange.payloads is not PayloadPolicy.FULL or exchange.opt_out != NO_OPT_OUT:
         return {}
-    if _OPERATIONS.get(exchange.endpoint) in (None, "embeddings"):
+    if OPERATIONS.get(exchange.endpoint) in (None, "embeddings"):
         return {}
     conversation = read_conversation(
         exchange.endpoint,

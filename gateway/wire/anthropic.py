@@ -9,7 +9,6 @@ from urllib.parse import unquote
 
 from gateway.models.conversation import Conversation
 from gateway.models.request import NO_BILLING, Billing, Charge, Usage
-from gateway.wire.endpoints import model_in_path
 from gateway.wire.event_streams import DEFAULT_EVENT, MAX_EVENTS, Stream
 from gateway.wire.formats import (
     ENDED_EARLY,
@@ -18,6 +17,7 @@ from gateway.wire.formats import (
     ResponseFacts,
     WireMessage,
     error_message,
+    model_in_path,
     states_error,
     unreadable_note,
 )

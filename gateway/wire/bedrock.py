@@ -20,7 +20,6 @@ from gateway.wire.conversation import (
     read_tool_result,
     text_of,
 )
-from gateway.wire.endpoints import model_in_path
 from gateway.wire.event_streams import Stream
 from gateway.wire.formats import (
     ENDED_EARLY,
@@ -29,6 +28,7 @@ from gateway.wire.formats import (
     ResponseFacts,
     WireMessage,
     error_message,
+    model_in_path,
     states_error,
 )
 from gateway.wire.json_fields import (

@@ -6,7 +6,7 @@ import binascii
 import json
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import orjson
@@ -45,9 +45,21 @@ class Stream:
         """Every event, the unfinished one included."""
         return self.events if self.unfinished is None else [*self.events, self.unfinished]
 
+    def objects(self) -> Iterator[JsonObject]:
+        """Yield the data of every event that is an object."""
+        return _parse_objects(self.all_events)
+
+    def objects_backwards(self) -> Iterator[JsonObject]:
+        """Yield the same, the last first."""
+        return _parse_objects(reversed(self.all_events))
+
     def contains(self, text: bytes) -> bool:
         """Tell whether some event holds this text."""
         return text in self.body if self.body else any(text in data for _, data in self.all_events)
+
+
+def _parse_objects(events: Iterable[Event]) -> Iterator[JsonObject]:
+    return (found for _, data in events if (found := parse_object(data)) is not None)
 
 
 def read_sse(body: bytes) -> Stream:

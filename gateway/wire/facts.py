@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from types import MappingProxyType
 
 import orjson
 
@@ -13,34 +12,18 @@ from gateway.models.conversation import Conversation
 from gateway.models.exchange import Exchange, Outcome, declares_stream, first_value
 from gateway.models.ids import is_valid_id
 from gateway.models.request import Billing, Cost, Facts, Usage
-from gateway.wire import (
-    anthropic,
-    bedrock,
-    cohere,
-    dashscope,
-    embeddings,
-    ernie,
-    formats,
-    gemini,
-    gemini_interactions,
-    ollama,
-    openai_chat,
-    openai_media,
-    openai_responses,
-    replicate,
-    text_generation,
-)
 from gateway.wire.content_encoding import MAX_DECODED_BYTES, Decoded, decode
-from gateway.wire.event_streams import read_events
+from gateway.wire.endpoints import RETRIEVAL_SUFFIXES, format_of
 from gateway.wire.formats import (
     ENDED_EARLY,
+    OPAQUE,
     RequestFacts,
     ResponseFacts,
     WireFormat,
     WireMessage,
     read_baggage,
 )
-from gateway.wire.json_fields import JsonObject, has_too_many_values, parse_object
+from gateway.wire.json_fields import has_too_many_values
 
 _FILE_PATH = re.compile(r"^(?:/|~/|\.{1,2}/|[A-Za-z]:[\\/])|[\\/].*\.(?:gguf|bin|safetensors|onnx)$")
 
@@ -66,78 +49,6 @@ def answering_model(request_facts: RequestFacts, response_facts: ResponseFacts) 
     return name
 
 
-FORMATS: Mapping[str, WireFormat] = MappingProxyType(
-    {
-        "chat.completions": openai_chat.FORMAT,
-        "chat.completions.retrieve": openai_chat.FORMAT,
-        "completions": openai_chat.FORMAT,
-        "responses": openai_responses.FORMAT,
-        "responses.compact": openai_responses.FORMAT,
-        "responses.retrieve": openai_responses.FORMAT,
-        "responses.count_tokens": formats.OPAQUE,
-        "embeddings": embeddings.FORMAT,
-        "rerank": embeddings.FORMAT,
-        "messages": anthropic.MESSAGES,
-        "messages.batches": anthropic.BATCHES,
-        "messages.batches.retrieve": anthropic.BATCHES,
-        "messages.batches.results": anthropic.BATCH_RESULTS,
-        "messages.count_tokens": formats.OPAQUE,
-        "images": openai_media.FORMAT,
-        "audio.transcriptions": openai_media.FORMAT,
-        "audio.translations": openai_media.FORMAT,
-        "audio.speech": openai_media.FORMAT,
-        "moderations": openai_media.FORMAT,
-        "ocr": openai_media.FORMAT,
-        "cohere.chat": cohere.FORMAT,
-        "cohere.generate": cohere.FORMAT,
-        "cohere.classify": cohere.FORMAT,
-        "cohere.embed": embeddings.FORMAT,
-        "dashscope.generation": dashscope.FORMAT,
-        "dashscope.tasks.retrieve": dashscope.FORMAT,
-        "watsonx.generation": text_generation.WATSONX,
-        "tgi.generate": text_generation.TGI,
-        "ernie.chat": ernie.FORMAT,
-        "predictions": replicate.FORMAT,
-        "predictions.retrieve": replicate.FORMAT,
-        "gemini.generate": gemini.FORMAT,
-        "gemini.embed": gemini.FORMAT,
-        "gemini.count_tokens": gemini.FORMAT,
-        "gemini.interactions": gemini_interactions.FORMAT,
-        "ollama.chat": ollama.FORMAT,
-        "ollama.generate": ollama.FORMAT,
-        "ollama.embed": ollama.EMBEDDINGS,
-        "bedrock.converse": bedrock.CONVERSE,
-        "bedrock.invoke": bedrock.INVOKE,
-        "bedrock.count_tokens": formats.OPAQUE,
-    }
-)
-"""Formats by endpoint, as `endpoint_of` names it. Any other endpoint is told by what its answer calls itself."""
-
-_RECOGNISED_FORMATS: tuple[WireFormat, ...] = (
-    anthropic.MESSAGES,
-    anthropic.BATCHES,
-    anthropic.BATCH_RESULTS,
-    openai_responses.FORMAT,
-    openai_chat.FORMAT,
-    embeddings.FORMAT,
-    openai_media.FORMAT,
-    cohere.FORMAT,
-    dashscope.FORMAT,
-    ernie.FORMAT,
-    text_generation.WATSONX,
-    text_generation.TGI,
-    gemini.FORMAT,
-    ollama.FORMAT,
-    bedrock.CONVERSE,
-)
-"""Formats that an answer may call itself; the first that recognises it is taken."""
-
-_SHARED_ENDPOINTS = frozenset({"cohere.chat", "cohere.generate", "tgi.generate"})
-"""Endpoints whose path is also that of a format of somebody else's, such as Writer's `/v1/chat`."""
-
-RETRIEVAL_SUFFIXES = (".retrieve", ".results")
-"""How endpoints end whose answers were given, or begun, by another request before."""
-
 _REQUEST_IDS = (b"x-request-id", b"request-id")
 _FIRST_ERROR_STATUS = 400
 _GATEWAY_FAILURES = frozenset({Outcome.UPSTREAM_ERROR, Outcome.GATEWAY_ERROR})
@@ -157,9 +68,7 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
     response = decode(exchange.response_body, exchange.response_headers)
     request_message = WireMessage(exchange.path, exchange.request_headers, request.data)
     answer = WireMessage(exchange.path, exchange.response_headers, response.data)
-    wire_format = _format_at(exchange.endpoint, answer.body) or format_of(
-        exchange.endpoint, answer.content_type, answer.body
-    )
+    wire_format = format_of(exchange.endpoint, answer.content_type, answer.body)
     request_facts = wire_format.read_request(request_message)
     response_facts = wire_format.read_response(answer)
     if exchange.response_size == 0 and _should_be_stream(exchange, wire_format):
@@ -193,16 +102,6 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
     )
 
 
-def format_of(endpoint: str, content_type: str, body: bytes) -> WireFormat:
-    """Return the format of an answer: its endpoint's, or else the one that it calls itself."""
-    return (
-        _format_at(endpoint, body)
-        or _recognised_format(content_type, body)
-        or FORMATS.get(endpoint)
-        or formats.OPAQUE
-    )
-
-
 def read_conversation(endpoint: str, request: WireMessage, response: WireMessage) -> Conversation:
     """Return what the decoded bodies of an exchange say. Never raises."""
     return format_of(endpoint, response.content_type, response.body).conversation(request, response)
@@ -228,30 +127,6 @@ def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
         # orjson reads deeper than it writes, and whoever gets this will want to write it.
         return None
     return whole
-
-
-def _format_at(endpoint: str, body: bytes) -> WireFormat | None:
-    """The format of an endpoint; None where providers have several at its path, such that the answer tells."""
-    is_shared = endpoint in _SHARED_ENDPOINTS or (endpoint == "chat.completions" and b'"choices"' not in body)
-    return None if is_shared else FORMATS.get(endpoint)
-
-
-def _recognised_format(content_type: str, body: bytes) -> WireFormat | None:
-    opening = _first_object(content_type, body)
-    if opening is None:
-        return None
-    return next((known for known in _RECOGNISED_FORMATS if known.recognises(opening)), None)
-
-
-def _first_object(content_type: str, body: bytes) -> JsonObject | None:
-    """The answer, or the first object of a stream."""
-    if not body:
-        return None
-    stream = read_events(content_type, body)
-    if stream is None:
-        return parse_object(body) if body.lstrip()[:1] == b"{" else None
-    parsed = (parse_object(data) for _, data in stream.all_events)
-    return next((opening for opening in parsed if opening is not None), None)
 
 
 def _request_ids(exchange: Exchange, response_facts: ResponseFacts) -> Iterator[str]:
@@ -301,7 +176,7 @@ def _should_be_stream(exchange: Exchange, wire_format: WireFormat) -> bool:
         exchange.outcome is Outcome.COMPLETE
         and (exchange.status or _FIRST_ERROR_STATUS) < _FIRST_ERROR_STATUS
     )
-    return is_good and wire_format is not formats.OPAQUE and declares_stream(exchange.response_headers)
+    return is_good and wire_format is not OPAQUE and declares_stream(exchange.response_headers)
 
 
 def _is_undeclared_stream(exchange: Exchange, response_facts: ResponseFacts) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 import orjson
 
@@ -16,10 +16,10 @@ from gateway.models.ids import is_session_id
 from gateway.models.request import NO_BILLING, Billing, Usage
 from gateway.wire.content_encoding import decode
 from gateway.wire.conversation import read_input, read_output, read_tools
-from gateway.wire.endpoints import model_in_path
 from gateway.wire.event_streams import Event, Stream, read_events
 from gateway.wire.json_fields import (
     MAX_JSON_VALUES,
+    MAX_TEXT,
     JsonObject,
     has_too_many_values,
     object_in,
@@ -309,6 +309,25 @@ class JsonFormat:
             if event is not None and (name == _ERROR_EVENT or self.is_error_event(event)):
                 return error_message(event) or _NO_MESSAGE
         return None
+
+
+# Gemini's and Vertex's `models/NAME:verb`, Azure's `deployments/NAME/…`.
+_MODEL_IN_PATH = re.compile(
+    r"/(?:publishers/[^/]+/models|models|tunedModels|endpoints|model|deployments)/([^/?]+?)"
+    r"(?:(?::|%3[Aa])[A-Za-z]+)?(?=[/?]|$)"
+)
+# Bedrock's may be an ARN, whose slashes not everybody encodes.
+_BEDROCK_MODEL = re.compile(
+    r"(?:/model/(.*))?/(?:converse|converse-stream|invoke|invoke-with-response-stream|count-tokens)$"
+)
+
+
+def model_in_path(path: str) -> str | None:
+    """Return the model that a path names, as Google's, Amazon's and Azure's do."""
+    asked = path.partition("?")[0].rstrip("/")
+    found = _BEDROCK_MODEL.search(asked) or _MODEL_IN_PATH.search(asked)
+    name = unquote(found[1] or "") if found else ""
+    return name if 0 < len(name) <= MAX_TEXT else None
 
 
 def parse_answers(body: bytes) -> list[JsonObject]:

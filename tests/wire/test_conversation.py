@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.models.conversation import Conversation, Media, Message, OtherPart, Text, ToolCall, ToolResult
 from gateway.models.exchange import Exchange
 from gateway.wire import ollama, read_conversation
-from gateway.wire.facts import FORMATS
+from gateway.wire.endpoints import FORMATS
 from gateway.wire.formats import OPAQUE, WireMessage
 from tests.wire.samples import ALL, Case, exchange, plain_conversation
 from tests.wire.test_garbled import JSON, replace_somewhere

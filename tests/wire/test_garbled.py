@@ -14,8 +14,8 @@ from gateway.models.conversation import Part
 from gateway.models.exchange import Exchange
 from gateway.models.request import Facts
 from gateway.wire import read_conversation, read_facts, reassemble
+from gateway.wire.endpoints import FORMATS
 from gateway.wire.event_streams import read_events
-from gateway.wire.facts import FORMATS
 from gateway.wire.formats import WireMessage
 from gateway.wire.json_fields import MAX_COUNT, MAX_TEXT
 from tests.wire import frames
