@@ -37,6 +37,7 @@ from gateway.wire.json_fields import (
     JsonObject,
     count_in,
     first_count,
+    group_by_index,
     index_in,
     join_deltas,
     join_text,
@@ -49,19 +50,20 @@ from gateway.wire.json_fields import (
 )
 from gateway.wire.openai_usage import read_usage
 
+# The last event of an invoked model's stream has it, whichever model it is.
 METRICS_FIELD = "amazon-bedrock-invocationMetrics"
-"""Field that the last event of an invoked model's stream has, whichever model it is."""
 
 _REQUEST_ID_HEADER = b"x-amzn-requestid"
 _TIER_HEADER = b"x-amzn-bedrock-service-tier"
+# Counts in headers, by the names in METRICS_FIELD.
 _COUNT_HEADERS = {
     "inputTokenCount": b"x-amzn-bedrock-input-token-count",
     "outputTokenCount": b"x-amzn-bedrock-output-token-count",
     "cacheReadInputTokenCount": b"x-amzn-bedrock-cache-read-input-token-count",
     "cacheWriteInputTokenCount": b"x-amzn-bedrock-cache-write-input-token-count",
 }
-"""Headers with counts, by what METRICS call the same."""
 
+# Types of events. Invoked, Nova puts each event into a field that is called so.
 _WRAPPER_FIELDS = (
     "messageStart",
     "contentBlockStart",
@@ -70,10 +72,8 @@ _WRAPPER_FIELDS = (
     "messageStop",
     "metadata",
 )
-"""Types of events. Invoked, Nova puts each event into a field that is called so."""
 
 _CONTENT_EVENTS = frozenset({"contentBlockStart", "contentBlockDelta", "contentBlockStop"})
-"""Types of events that tell nothing but content."""
 
 _END_FIELDS = (
     "stopReason",
@@ -88,25 +88,19 @@ _END_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class BedrockFormat:
-    """A WireFormat whose answers say in their headers what their bodies leave out.
-
-    Args:
-        body: what the bodies say.
-    """
+    """A WireFormat whose answers state in their headers what their bodies leave out."""
 
     body: JsonFormat
 
     def recognises(self, answer: JsonObject) -> bool:
-        """Tell whether an answer, or a stream's first object, calls itself one of this format."""
         return self.body.recognises(answer)
 
     def read_request(self, request: WireMessage) -> RequestFacts:
-        """Return what the request says. The path names the model, whatever the model's own body says."""
+        # The path names the model, whatever the model's own body says.
         asked = self.body.read_request(request)
         return replace(asked, model=model_in_path(request.path) or asked.model)
 
     def read_response(self, response: WireMessage) -> ResponseFacts:
-        """Return what the response says."""
         facts = fill_counts(self.body.read_response(response), _read_count_headers(response.headers))
         tier = first_value(response.headers, _TIER_HEADER).decode("latin-1")
         if tier and "service_tier" not in facts.billing.terms:
@@ -114,22 +108,20 @@ class BedrockFormat:
         request_id = first_value(response.headers, _REQUEST_ID_HEADER).decode("latin-1")
         if not 0 < len(request_id) <= MAX_TEXT or request_id == facts.response_id:
             return facts
-        # Who called by way of boto3 holds this one in any case: ResponseMetadata.RequestId.
+        # Callers by way of boto3 have this one in any case: ResponseMetadata.RequestId.
         if facts.response_id is None:
             return replace(facts, response_id=request_id)
         return replace(facts, other_ids=(*facts.other_ids, request_id))
 
     def reassemble(self, content_type: str, body: bytes) -> JsonObject | None:
-        """Return a streamed answer as one object."""
         return self.body.reassemble(content_type, body)
 
     def conversation(self, request: WireMessage, response: WireMessage) -> Conversation:
-        """Return what both sides say."""
         return self.body.conversation(request, response)
 
 
 def fill_counts(facts: ResponseFacts, counts: JsonObject) -> ResponseFacts:
-    """Return the answer with these counts, as METRICS have them, on the side on which it has none of its own."""
+    """Return the facts with these counts on the side on which they have none."""
     own, usage = read_counts(counts), facts.usage
     if usage.prompt_tokens is None and own.prompt_tokens is not None:
         usage = replace(own, completion_tokens=usage.completion_tokens)
@@ -139,7 +131,7 @@ def fill_counts(facts: ResponseFacts, counts: JsonObject) -> ResponseFacts:
 
 
 def read_counts(counts: JsonObject) -> Usage:
-    """Return tokens under the names that METRICS have, or those that Converse has for the same."""
+    """Return tokens under the names of METRICS_FIELD, or Converse's for the same."""
     fresh = first_count((counts, "inputTokens"), (counts, "inputTokenCount"))
     cached = first_count((counts, "cacheReadInputTokens"), (counts, "cacheReadInputTokenCount"))
     written = first_count((counts, "cacheWriteInputTokens"), (counts, "cacheWriteInputTokenCount"))
@@ -160,7 +152,6 @@ def recognises_converse(answer: JsonObject) -> bool:
 
 
 def read_converse(answer: JsonObject) -> ResponseFacts:
-    """Return what an answer of Converse, or an error in its place, says."""
     usage = object_in(answer, "usage")
     return ResponseFacts(
         # Only a prompt router says who answered.
@@ -174,20 +165,15 @@ def read_converse(answer: JsonObject) -> ResponseFacts:
 
 
 def read_converse_stream(stream: Stream) -> ResponseFacts:
-    """Return what a stream of Converse says."""
     parsed = (
         parse_object(data)
         for name, data in stream.all_events
         if name not in _CONTENT_EVENTS and not data.startswith(b'{"contentBlock')
     )
-    facts = read_converse(_build_envelope(event for event in parsed if event is not None))
-    has_ended = facts.finish_reason is not None
-    note = facts.note or (None if has_ended or facts.has_failed else ENDED_EARLY)
-    return replace(facts, note=note, has_ended=has_ended)
+    return read_converse(_build_envelope(event for event in parsed if event is not None))
 
 
 def rebuild_converse(events: list[JsonObject]) -> JsonObject | None:
-    """Return the answer that these events build."""
     whole = _build_envelope(events)
     blocks = _build_blocks(events)
     if blocks:
@@ -239,12 +225,13 @@ def _build_envelope(events: Iterable[JsonObject]) -> JsonObject:
 
 
 def _build_blocks(events: Iterable[JsonObject]) -> list[JsonObject]:
-    pieces: dict[int, list[JsonObject]] = {}
-    for event in map(_unwrap_event, events):
-        for key in ("start", "delta"):
-            if piece := object_in(event, key):
-                pieces.setdefault(index_in(event, "contentBlockIndex"), []).append(piece)
-    return [_build_block(pieces[index]) for index in sorted(pieces)]
+    pieces = (
+        (index_in(event, "contentBlockIndex"), piece)
+        for event in map(_unwrap_event, events)
+        for key in ("start", "delta")
+        if (piece := object_in(event, key))
+    )
+    return list(map(_build_block, group_by_index(pieces)))
 
 
 def _build_block(pieces: list[JsonObject]) -> JsonObject:
@@ -303,30 +290,25 @@ CONVERSE_BODIES = JsonFormat(
     read_input=lambda request: read_input(request, read_block),
     read_output=lambda answer: read_output(answer, read_block),
 )
-"""What Converse's bodies say."""
 
 CONVERSE = BedrockFormat(CONVERSE_BODIES)
 
 
+# The answers stand in one of these where there may be several.
 _PART_FIELDS = ("results", "outputs", "generations", "choices", "completions")
-"""Fields in which the answers stand where there may be several."""
 
 _TEXT_FIELDS = ("generation", "outputText", "completion", "text")
 _REASON_FIELDS = ("stop_reason", "finish_reason", "completionReason", "finishReason", "stopReason")
 _ID_FIELDS = ("id", "response_id", "generation_id")
 _EVENT_FIELDS = ("index", "is_finished", "event_type", METRICS_FIELD)
-"""Fields that only events have."""
 
 
 def read_invoked(answer: JsonObject) -> ResponseFacts:
-    """Return what a model's answer says."""
     return fill_counts(_body_format(answer).read_answer(answer), object_in(answer, METRICS_FIELD))
 
 
 def read_invoked_stream(stream: Stream) -> ResponseFacts:
-    """Return what a model's stream says."""
-    opening = next((event for _, data in stream.all_events if (event := parse_object(data))), {})
-    facts = _body_format(opening).read_stream(stream)
+    facts = _body_format(next(filter(None, stream.objects()), {})).read_events(stream)
     metrics = _last_metrics(stream)
     if metrics and not facts.has_ended:
         facts = replace(facts, has_ended=True, note=None if facts.note == ENDED_EARLY else facts.note)
@@ -334,7 +316,7 @@ def read_invoked_stream(stream: Stream) -> ResponseFacts:
 
 
 def rebuild_invoked(events: list[JsonObject]) -> JsonObject | None:
-    """Return the answer that the model would have given unstreamed. METRICS stay in it where they alone count."""
+    # The metrics stay in the answer where it has no counts of its own.
     shape = _body_format(next((event for event in events if event), {}))
     whole = shape.rebuild(events)
     metrics = next((found for event in reversed(events) if (found := object_in(event, METRICS_FIELD))), {})
@@ -346,7 +328,6 @@ def rebuild_invoked(events: list[JsonObject]) -> JsonObject | None:
 
 
 def read_invoked_user(request: JsonObject) -> str | None:
-    """Return the end user that a request names, in Anthropic's way or in OpenAI's."""
     return anthropic.read_user(request) or text_in(request, "user")
 
 
@@ -399,15 +380,6 @@ def _read_plain_usage(answer: JsonObject, part: JsonObject) -> Usage:
     return Usage(prompt_tokens=prompt, completion_tokens=completion)
 
 
-def _read_plain_stream(stream: Stream) -> ResponseFacts:
-    parsed = (parse_object(data) for _, data in stream.all_events)
-    whole = _rebuild_plain([event for event in parsed if event is not None])
-    facts = _read_plain(whole or {})
-    has_ended = facts.finish_reason is not None
-    note = facts.note or (None if has_ended or facts.has_failed else ENDED_EARLY)
-    return replace(facts, note=note, has_ended=has_ended)
-
-
 def _rebuild_plain(events: list[JsonObject]) -> JsonObject | None:
     whole = last_values(events)
     if response := object_in(whole, "response"):
@@ -440,19 +412,19 @@ def _to_titan_answer(whole: JsonObject) -> JsonObject:
 
 
 def _join_plain_parts(events: Iterable[JsonObject], name: str) -> list[JsonObject]:
-    pieces: dict[int, list[JsonObject]] = {}
-    for event in events:
-        for position, part in enumerate(objects_in(event, name)):
-            index = index_in(part) if "index" in part else position
-            pieces.setdefault(index, []).append(part)
-    return [join_deltas(pieces[index]) for index in sorted(pieces)]
+    pieces = (
+        (index_in(part) if "index" in part else position, part)
+        for event in events
+        for position, part in enumerate(objects_in(event, name))
+    )
+    return list(map(join_deltas, group_by_index(pieces)))
 
 
 def _first_part(answer: JsonObject) -> JsonObject:
     return next((parts[0] for name in _PART_FIELDS if (parts := objects_in(answer, name))), {})
 
 
-_PLAIN_BODIES = JsonFormat(lambda _: False, _read_plain, _read_plain_stream, _rebuild_plain)
+_PLAIN_BODIES = JsonFormat(lambda _: False, _read_plain, rebuild=_rebuild_plain)
 
 
 def _read_invoked_output(answer: JsonObject) -> Iterable[Message]:
