@@ -1,7 +1,6 @@
 """Replicate's predictions: begun by one call, shown again by others until they have ended.
 
-Sources: https://replicate.com/docs/reference/http and the SDK `replicate` 1.0.7. Language models state their tokens
-in `metrics`. The stream of a prediction comes from another host, as text.
+Sources: https://replicate.com/docs/reference/http; SDK `replicate` 1.0.7.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from urllib.parse import unquote
 from gateway.models.conversation import Message, Part, Text
 from gateway.models.request import Usage
 from gateway.wire.conversation import json_text, read_media
-from gateway.wire.event_streams import Stream
 from gateway.wire.formats import (
     JsonFormat,
     RequestFacts,
@@ -33,12 +31,11 @@ _MODEL_IN_PATH = re.compile(r"/(?:models|deployments)/([^/]+/[^/]+)/predictions$
 
 
 def recognises(answer: JsonObject) -> bool:
-    """Return False: the answer to a poll looks like that to the call that began it, and would count again."""
+    # The answer to a poll looks like that to the call that began it, and would count again.
     return False
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what a prediction, or an error in its place, says."""
     metrics, status = object_in(answer, "metrics"), text_in(answer, "status")
     return ResponseFacts(
         model=text_in(answer, "model"),
@@ -50,23 +47,11 @@ def read_answer(answer: JsonObject) -> ResponseFacts:
     )
 
 
-def read_stream(stream: Stream) -> ResponseFacts:
-    """Return nothing: what streams is text, and states no counts."""
-    return ResponseFacts(has_ended=True)
-
-
-def rebuild(events: list[JsonObject]) -> None:
-    """Return None: a stream's events are no objects."""
-
-
 def read_model(request: JsonObject) -> str | None:
-    """Return the model that a request's body names, with its version or by that alone."""
     return (text_in(request, "version") or "").partition(":")[0] or None
 
 
 class _ReplicateFormat(JsonFormat):
-    """A model has two names, its owner's and its own."""
-
     def read_request(self, request: WireMessage) -> RequestFacts:
         asked = super().read_request(request)
         found = _MODEL_IN_PATH.search(request.path.partition("?")[0])
@@ -95,5 +80,10 @@ def _modality_of(url: str) -> str:
 
 
 FORMAT = _ReplicateFormat(
-    recognises, read_answer, read_stream, rebuild, read_model=read_model, read_output=read_output
+    recognises,
+    read_answer,
+    # The stream of a prediction comes from another host, as text.
+    lambda stream: ResponseFacts(has_ended=True),
+    read_model=read_model,
+    read_output=read_output,
 )
