@@ -121,6 +121,17 @@ def group_by_index(pieces: Iterable[tuple[int, JsonObject]]) -> list[list[JsonOb
     return [groups[index] for index in sorted(groups)]
 
 
+def all_finished(endings: Iterable[tuple[int, object]]) -> bool:
+    """Tell whether every index has a reason to end, and there is one."""
+    started: set[int] = set()
+    finished: set[int] = set()
+    for index, reason in endings:
+        started.add(index)
+        if reason:
+            finished.add(index)
+    return bool(finished) and started == finished
+
+
 def without_zeros(units: Mapping[str, float | None]) -> dict[str, float]:
     """Return the units that are counted."""
     return {name: count for name, count in units.items() if count}
