@@ -237,7 +237,7 @@ def read_tool_result(
 
 
 def read_media(modality: str, value: object) -> Media:
-    """Return an image or the like, however deep its URL, id, content and type are wrapped."""
+    """Return an image or the like, however deeply its URL, id, content and type are wrapped."""
     media_type = uri = file_id = size_bytes = None
     for key, text in _text_fields(value, MAX_DEPTH):
         if key in _TYPE_FIELDS:

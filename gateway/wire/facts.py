@@ -1,4 +1,4 @@
-"""Facts of an exchange: its format is found, its bodies decoded and read."""
+"""Facts of an exchange: its bodies decoded, and read by its format."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _FILE_PATH = re.compile(r"^(?:/|~/|\.{1,2}/|[A-Za-z]:[\\/])|[\\/].*\.(?:gguf|bin
 
 
 def without_provider_prefix(exchange: Exchange, model: str | None) -> str | None:
-    """Return the model that the provider was asked for, where the caller named both as `@provider/model`."""
+    """Return the model without the provider, where the caller named both as `@provider/model`."""
     if model is None or not exchange.path.startswith("/v1/"):
         return model
     return model.removeprefix(f"@{exchange.provider}/")
 
 
 def answering_model(request_facts: RequestFacts, response_facts: ResponseFacts) -> str | None:
-    """Return the model that answered. Servers of local models call it by the path of its file; what they were
-    asked for is its name then."""
+    """Return the model that answered."""
+    # Servers of local models call it by the path of its file; the requested name is better.
     name = response_facts.model
     if (
         name is not None
@@ -54,8 +54,8 @@ _FIRST_ERROR_STATUS = 400
 _GATEWAY_FAILURES = frozenset({Outcome.UPSTREAM_ERROR, Outcome.GATEWAY_ERROR})
 
 
+# Exchange, names of the model (the best first), tokens, what else is billed.
 CostOf = Callable[[Exchange, tuple[str | None, ...], Usage, Billing], Cost | None]
-"""Tells what an exchange cost, given what its model is called, the best name first."""
 
 
 def _no_cost(exchange: Exchange, models: tuple[str | None, ...], usage: Usage, billing: Billing) -> None:
@@ -63,7 +63,7 @@ def _no_cost(exchange: Exchange, models: tuple[str | None, ...], usage: Usage, b
 
 
 def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
-    """Return what the bytes of an exchange say. Never raises what `cost_of` does not."""
+    """Return what the bytes of an exchange say. Raises nothing but what `cost_of` raises."""
     request = decode(exchange.request_body, exchange.request_headers)
     response = decode(exchange.response_body, exchange.response_headers)
     request_message = WireMessage(exchange.path, exchange.request_headers, request.data)
@@ -108,15 +108,12 @@ def read_conversation(endpoint: str, request: WireMessage, response: WireMessage
 
 
 def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
-    """Return a streamed answer as the one JSON object that the provider would have sent unstreamed.
+    """Return a stream, whole or cut, as the one object that the provider would have sent unstreamed.
 
-    A stream that was cut gives what had arrived. None if the body is not a stream of a known format, holds
-    too much, or is nested too deeply to be written as JSON again. Never raises.
+    None for what is no stream of a known format, or holds too much. Never raises.
 
     Args:
-        endpoint: as `endpoint_of` names it.
-        content_type: of the response.
-        body: of the response, its content-encoding undone (see `content.decode`).
+        body: of the response, its content-encoding undone.
     """
     if has_too_many_values(body):
         return None
@@ -124,13 +121,13 @@ def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
     try:
         orjson.dumps(whole)
     except orjson.JSONEncodeError:
-        # orjson reads deeper than it writes, and whoever gets this will want to write it.
+        # orjson reads deeper than it writes, and callers write what they get.
         return None
     return whole
 
 
 def _request_ids(exchange: Exchange, response_facts: ResponseFacts) -> Iterator[str]:
-    """The provider's own id of the request, which SDKs show too (`_request_id`)."""
+    # SDKs show the provider's own id of the request (`_request_id`).
     for name in _REQUEST_IDS:
         text = first_value(exchange.response_headers, name).decode("utf-8", "surrogateescape")
         if text not in (response_facts.response_id, *response_facts.other_ids) and is_valid_id(text):
@@ -150,11 +147,8 @@ def _billing(exchange: Exchange, request_facts: RequestFacts, response_facts: Re
 
 
 def _outcome(exchange: Exchange, response_facts: ResponseFacts, is_whole: bool) -> Outcome | None:
-    """How it ended by what the answer says, which goes before what the connection showed.
-
-    A caller that leaves at a stream's last event, or at an error in it, as SDKs do, has missed nothing; and an
-    answer whose stop reason has come is not cut, whoever hung up first.
-    """
+    # What the answer says goes before what the connection showed: a caller that leaves at a stream's last event or
+    # at an error, as SDKs do, has missed nothing, and an answer with a stop reason is not cut.
     if (
         exchange.status is None
         or exchange.status >= _FIRST_ERROR_STATUS

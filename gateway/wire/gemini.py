@@ -405,7 +405,7 @@ def _read_predictions(answer: JsonObject) -> Usage:
 
 
 def _count_queries(answer: JsonObject) -> int:
-    """How many different searches were made; empty queries are none."""
+    # Searches that are repeated, or empty, are not billed.
     grounding = [object_in(candidate, "groundingMetadata") for candidate in objects_in(answer, "candidates")]
     made = {
         (key, query)

@@ -13,7 +13,6 @@ from gateway.models.request import Charge, Usage
 from gateway.wire.conversation import read_media
 from gateway.wire.event_streams import Stream
 from gateway.wire.formats import (
-    ENDED_EARLY,
     JsonFormat,
     RequestFacts,
     ResponseFacts,
@@ -32,6 +31,7 @@ from gateway.wire.json_fields import (
     objects_in,
     parse_object,
     text_in,
+    without_zeros,
 )
 from gateway.wire.openai_usage import add_usage, read_billing, read_usage, token_details
 
@@ -43,10 +43,7 @@ _NAME = re.compile(rb'content-disposition:[^\r\n]*?[;\s]name="?([^";\r\n]*)', re
 
 
 def read_form(content_type: bytes, body: bytes, names: Collection[str]) -> dict[str, str] | None:
-    """Return those fields of a form that are called as asked for; None if the body is no form.
-
-    What lies between the parts' boundaries is not looked at, however long it is; a field is a name or an id.
-    """
+    """Return the fields of a form with these names, up to MAX_TEXT long; None if the body is no form."""
     kind = content_type[:100].lower()
     if kind.startswith(b"application/x-www-form-urlencoded"):
         pairs = parse_qsl(body[:_MAX_URLENCODED_BYTES].decode(errors="replace"), max_num_fields=None)
@@ -86,18 +83,16 @@ _IMAGE_FIELDS = ("b64_json", "url", "revised_prompt")
 
 
 def recognises(answer: JsonObject) -> bool:
-    """Tell whether an event calls itself one of a stream of images or audio."""
     kind = text_in(answer, "type") or ""
     return kind.startswith(("image_generation.", "image_edit.", "transcript.text.", "speech.audio."))
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what an unstreamed answer, the last event of a stream, or an error in its place, says."""
     usage = object_in(answer, "usage")
     prompt, completion = ("input", "output") if _has_input_counts(usage) else ("prompt", "completion")
     beside = _svg_charges(answer)
     billing = read_billing(answer, usage, prompt, completion)
-    units = {name: count for name, count in _units_of(answer, usage).items() if count}
+    units = without_zeros(_units_of(answer, usage))
     return ResponseFacts(
         model=text_in(answer, "model"),
         usage=add_usage([read_usage(usage, prompt, completion), *(charge.usage for charge in beside)]),
@@ -111,7 +106,7 @@ def read_answer(answer: JsonObject) -> ResponseFacts:
 
 
 def read_stream(stream: Stream) -> ResponseFacts:
-    """Return what a stream says: its last event has all of it."""
+    # The last event says all.
     for name, data in reversed(stream.all_events):
         if name.encode(errors="replace").endswith(_DELTA_SUFFIXES) or any(
             piece in data[:200] for piece in _DELTA_SUFFIXES
@@ -123,11 +118,11 @@ def read_stream(stream: Stream) -> ResponseFacts:
         is_end = (text_in(event, "type") or name).endswith((".completed", ".done"))
         if is_end or states_error(event):
             return replace(read_answer(event), has_ended=is_end)
-    return ResponseFacts(note=ENDED_EARLY, has_ended=False)
+    return ResponseFacts(has_ended=False)
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
-    """Return the answer to these events: images or a transcript. Speech is bytes, and has none."""
+    # Images or a transcript; speech is bytes, and has no such answer.
     ends = [event for event in events if str(event.get("type")).endswith((".completed", ".done"))]
     if ends and "b64_json" in ends[-1]:
         rest = {
@@ -147,7 +142,6 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
 
 class _MediaFormat(JsonFormat):
     def read_request(self, request: WireMessage) -> RequestFacts:
-        """Return what the request says, be it a form, and how long the text is that it wants spoken."""
         content_type = first_value(request.headers, b"content-type")
         form = read_form(content_type, request.body, ("model", "user"))
         if form is not None:
@@ -164,7 +158,6 @@ class _MediaFormat(JsonFormat):
         )
 
     def read_response(self, response: WireMessage) -> ResponseFacts:
-        """Return what the response says; subtitles, sound and pictures say nothing."""
         is_text = response.body.lstrip()[:1] == b"{" or response.body.startswith((b"data:", b"event:"))
         if response.content_type.startswith(_OPAQUE_TYPES) and not is_text:
             return ResponseFacts()
@@ -176,10 +169,10 @@ def _has_input_counts(usage: JsonObject) -> bool:
 
 
 def _units_of(answer: JsonObject, usage: JsonObject) -> dict[str, float | None]:
-    """What is billed by another measure than text: seconds, pages, and images where they are not told apart."""
+    # Seconds, pages, and images where their tokens are not stated apart.
     seconds = amount_in(usage, "seconds")
     if not usage and "text" in answer:
-        # Who states no usage may still say how long it was, if asked to be verbose.
+        # Without usage, verbose answers still say how long the sound was.
         seconds = amount_in(answer, "duration")
     pages = count_in(object_in(answer, "usage_info"), "pages_processed")
     has_images = "b64_json" in answer or any("b64_json" in one for one in objects_in(answer, "data"))
@@ -199,7 +192,7 @@ def _is_annotated(answer: JsonObject) -> bool:
 
 
 def _svg_charges(answer: JsonObject) -> tuple[Charge, ...]:
-    """Vector images are written by a model of its own, counted beside what draws them."""
+    # Vector images are written by a model of their own, counted beside the one that draws.
     usage = object_in(answer, "svg_usage")
     if not usage:
         return ()
