@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.models.request import NO_BILLING, Billing, Usage
-from gateway.wire.event_streams import DEFAULT_EVENT, Stream
+from gateway.wire.event_streams import Stream
 from gateway.wire.formats import JsonFormat, ResponseFacts, error_message, states_error
 from gateway.wire.json_fields import (
     JsonObject,
@@ -19,7 +19,6 @@ from gateway.wire.json_fields import (
     join_text,
     object_in,
     objects_in,
-    parse_object,
     text_in,
     without_zeros,
 )
@@ -28,12 +27,8 @@ from gateway.wire.openai_usage import read_usage
 # `ERROR_TOXIC` and `ERROR_LIMIT` are blocks and length stops.
 _FAILED_REASONS = frozenset({"ERROR", "TIMEOUT"})
 
-_START_EVENTS = ("message-start", "stream-start")
 _ERROR_END_EVENT = "stream-error"
 _END_EVENTS = ("message-end", "stream-end", _ERROR_END_EVENT)
-_FACT_EVENTS = frozenset({DEFAULT_EVENT, "error", *_START_EVENTS, *_END_EVENTS})
-# These stand in every event that says more than a piece of text, and in few others.
-_FACT_MARKS = (b"-start", b"-end", b"-error", b'"error"')
 
 
 def recognises(answer: JsonObject) -> bool:
@@ -95,37 +90,9 @@ def read_billed(answer: JsonObject) -> tuple[Usage, Billing]:
 
 
 def read_stream(stream: Stream) -> ResponseFacts:
-    shown: list[str] = []
-    end: JsonObject = {}
-    error = None
-    for name, data in stream.all_events:
-        event = parse_object(data) if name in _FACT_EVENTS and _may_hold_facts(name, data) else None
-        if event is None:
-            continue
-        kind = text_in(event, "type") or text_in(event, "event_type")
-        if kind in _START_EVENTS and (found := text_in(event, "id") or text_in(event, "generation_id")):
-            shown.append(found)
-        elif kind in _END_EVENTS:
-            end = event
-            if kind == _ERROR_END_EVENT:
-                error = text_in(event, "err") or error_message(event) or "an error without a message"
-        elif states_error(event) or (kind is None and error_message(event)):
-            error = error_message(event)
-    delta, response = object_in(end, "delta"), object_in(end, "response")
-    whole = read_answer(response or {**delta, "message": None})
-    error = error or text_in(delta, "error") or text_in(end, "err") or whole.note
-    finish_reason = text_in(end, "finish_reason") or whole.finish_reason
-    ids = tuple(dict.fromkeys(found for found in (*shown, whole.response_id, *whole.other_ids) if found))
-    has_failed = error is not None or finish_reason in _FAILED_REASONS
-    return replace(
-        whole,
-        response_id=ids[0] if ids else None,
-        finish_reason=finish_reason,
-        note=error,
-        has_failed=has_failed,
-        has_ended=bool(end),
-        other_ids=ids[1:],
-    )
+    events = list(stream.objects())
+    has_ended = any((event.get("type") or event.get("event_type")) in _END_EVENTS for event in events)
+    return replace(read_answer(rebuild(events) or {}), has_ended=has_ended)
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
@@ -197,10 +164,6 @@ def _build_message(events: list[JsonObject]) -> JsonObject:
         if pieces:
             message[key] = list(map(join_deltas, group_by_index(pieces)))
     return message
-
-
-def _may_hold_facts(name: str, data: bytes) -> bool:
-    return name == "error" or data.startswith(b'{"message":') or any(sign in data for sign in _FACT_MARKS)
 
 
 def _counts_tokens(billed: JsonObject) -> bool:

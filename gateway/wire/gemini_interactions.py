@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 import orjson
 
-from gateway.wire.event_streams import Stream
 from gateway.wire.formats import JsonFormat, ResponseFacts, error_message
 from gateway.wire.gemini import CountNames, count_searches, read_terms, read_units, read_usage, to_billing
 from gateway.wire.json_fields import (
@@ -22,15 +21,12 @@ from gateway.wire.json_fields import (
     object_in,
     objects_in,
     parse_json,
-    parse_object,
     text_in,
 )
 from gateway.wire.openai_usage import counts_anything
 
 _RUNNING = frozenset({"queued", "in_progress"})
 _FAILED = "failed"
-_DELTA_MARK = b'"step.delta"'
-_TOTALS_MARK = b'"total_usage"'
 _NAMES = CountNames(
     prompt="total_input_tokens",
     tool_prompt="total_tool_use_tokens",
@@ -73,14 +69,6 @@ def read_answer(answer: JsonObject) -> ResponseFacts:
         billing=to_billing(units, read_terms(text_in(answer, "service_tier"))),
         has_failed=has_failed,
     )
-
-
-def read_stream(stream: Stream) -> ResponseFacts:
-    # A delta in thousands may carry running totals; the others say nothing of the end.
-    parsed = (
-        parse_object(data) for _, data in stream.all_events if _DELTA_MARK not in data or _TOTALS_MARK in data
-    )
-    return read_answer(_build_envelope([event for event in parsed if event is not None]))
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
@@ -197,8 +185,7 @@ def _is_error_event(event: JsonObject) -> bool:
 FORMAT = JsonFormat(
     recognises,
     read_answer,
-    read_stream,
-    rebuild,
+    rebuild=rebuild,
     read_model=read_model,
     is_error_event=_is_error_event,
 )

@@ -77,7 +77,6 @@ def _read_parts(delimiter: bytes, body: bytes, names: Collection[str]) -> dict[s
     return found
 
 
-_DELTA_SUFFIXES = (b".partial_image", b".delta", b".segment")
 _OPAQUE_TYPES = ("audio/", "image/", "application/octet-stream", "text/plain", "text/vtt", "text/srt")
 _IMAGE_FIELDS = ("b64_json", "url", "revised_prompt")
 
@@ -106,24 +105,20 @@ def read_answer(answer: JsonObject) -> ResponseFacts:
 
 
 def read_stream(stream: Stream) -> ResponseFacts:
-    # The last event says all.
-    for name, data in reversed(stream.all_events):
-        if name.encode(errors="replace").endswith(_DELTA_SUFFIXES) or any(
-            piece in data[:200] for piece in _DELTA_SUFFIXES
-        ):
-            continue
-        event = parse_object(data)
-        if event is None:
-            continue
-        is_end = (text_in(event, "type") or name).endswith((".completed", ".done"))
-        if is_end or states_error(event):
-            return replace(read_answer(event), has_ended=is_end)
-    return ResponseFacts(has_ended=False)
+    events = list(stream.objects())
+    ends = list(filter(_is_end, events))
+    # Streams of speech make no such answer, but their last event has the usage.
+    whole = rebuild(events) or (ends[-1] if ends else {})
+    return replace(read_answer(whole), has_ended=bool(ends))
+
+
+def _is_end(event: JsonObject) -> bool:
+    return str(event.get("type")).endswith((".completed", ".done"))
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
     # Images or a transcript; speech is bytes, and has no such answer.
-    ends = [event for event in events if str(event.get("type")).endswith((".completed", ".done"))]
+    ends = list(filter(_is_end, events))
     if ends and "b64_json" in ends[-1]:
         rest = {
             key: value for key, value in ends[-1].items() if key not in ("type", "created_at", *_IMAGE_FIELDS)
