@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 
-from gateway.models.conversation import Conversation, Message, Part, Reasoning, Text
+from gateway.models.conversation import Message, Part, Reasoning, Text
 from gateway.models.exchange import RawHeaders, first_value
 from gateway.models.request import NO_BILLING, Billing, Usage
 from gateway.wire import anthropic, openai_chat
@@ -86,22 +86,16 @@ _END_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BedrockFormat:
-    """A WireFormat whose answers state in their headers what their bodies leave out."""
-
-    body: JsonFormat
-
-    def recognises(self, answer: JsonObject) -> bool:
-        return self.body.recognises(answer)
+class BedrockFormat(JsonFormat):
+    """A JsonFormat whose answers state in their headers what their bodies leave out."""
 
     def read_request(self, request: WireMessage) -> RequestFacts:
         # The path names the model, whatever the model's own body says.
-        asked = self.body.read_request(request)
+        asked = super().read_request(request)
         return replace(asked, model=model_in_path(request.path) or asked.model)
 
     def read_response(self, response: WireMessage) -> ResponseFacts:
-        facts = fill_counts(self.body.read_response(response), _read_count_headers(response.headers))
+        facts = fill_counts(super().read_response(response), _read_count_headers(response.headers))
         tier = first_value(response.headers, _TIER_HEADER).decode("latin-1")
         if tier and "service_tier" not in facts.billing.terms:
             facts = replace(facts, billing=_with_tier(facts.billing, tier))
@@ -112,12 +106,6 @@ class BedrockFormat:
         if facts.response_id is None:
             return replace(facts, response_id=request_id)
         return replace(facts, other_ids=(*facts.other_ids, request_id))
-
-    def reassemble(self, content_type: str, body: bytes) -> JsonObject | None:
-        return self.body.reassemble(content_type, body)
-
-    def conversation(self, request: WireMessage, response: WireMessage) -> Conversation:
-        return self.body.conversation(request, response)
 
 
 def fill_counts(facts: ResponseFacts, counts: JsonObject) -> ResponseFacts:
@@ -281,7 +269,7 @@ def read_block(block: object, depth: int) -> list[Part]:
     return [Text(json_text(block["json"]))] if "json" in block else read_part(block, depth)
 
 
-CONVERSE_BODIES = JsonFormat(
+CONVERSE = BedrockFormat(
     recognises_converse,
     read_converse,
     read_converse_stream,
@@ -290,8 +278,6 @@ CONVERSE_BODIES = JsonFormat(
     read_input=lambda request: read_input(request, read_block),
     read_output=lambda answer: read_output(answer, read_block),
 )
-
-CONVERSE = BedrockFormat(CONVERSE_BODIES)
 
 
 # The answers stand in one of these where there may be several.
@@ -336,7 +322,7 @@ def _body_format(answer: JsonObject) -> JsonFormat:
     if anthropic.recognises_message(answer):
         return anthropic.MESSAGES
     if recognises_converse(answer):
-        return CONVERSE_BODIES
+        return CONVERSE
     # Mistral's and DeepSeek's have choices as well, but neither deltas nor a `finish_reason`.
     first = next(iter(objects_in(answer, "choices")), {})
     if "object" in answer or "delta" in first or "finish_reason" in first:
@@ -435,13 +421,11 @@ def _read_invoked_output(answer: JsonObject) -> Iterable[Message]:
 
 
 INVOKE = BedrockFormat(
-    JsonFormat(
-        lambda _: False,
-        read_invoked,
-        read_invoked_stream,
-        rebuild_invoked,
-        read_invoked_user,
-        read_input=CONVERSE_BODIES.read_input,
-        read_output=_read_invoked_output,
-    )
+    lambda _: False,
+    read_invoked,
+    read_invoked_stream,
+    rebuild_invoked,
+    read_invoked_user,
+    read_input=CONVERSE.read_input,
+    read_output=_read_invoked_output,
 )

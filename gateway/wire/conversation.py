@@ -353,7 +353,8 @@ def _turns_in(source: JsonObject, name: str) -> list[JsonObject]:
 def _is_content(member: JsonObject) -> bool:
     if "role" in member or "parts" in member:
         return False
-    return "type" not in member or member["type"] in _CONTENT_TYPES
+    kind = text_in(member, "type")
+    return kind is None or kind in _CONTENT_TYPES
 
 
 def _read_prompt(source: JsonObject, read: PartReader, *, is_alone: bool) -> list[Part]:
