@@ -35,24 +35,16 @@ def without_provider_prefix(exchange: Exchange, model: str | None) -> str | None
     return model.removeprefix(f"@{exchange.provider}/")
 
 
-def answering_model(request_facts: RequestFacts, response_facts: ResponseFacts) -> str | None:
+def answering_model(requested: str | None, stated: str | None) -> str | None:
     """Return the model that answered."""
     # Servers of local models call it by the path of its file; the requested name is better.
-    name = response_facts.model
-    if (
-        name is not None
-        and request_facts.model is not None
-        and ("/" in name or "\\" in name)
-        and _FILE_PATH.search(name)
-    ):
-        return request_facts.model
-    return name
+    is_file = stated and requested and ("/" in stated or "\\" in stated) and _FILE_PATH.search(stated)
+    return requested if is_file else stated
 
 
 _REQUEST_IDS = (b"x-request-id", b"request-id")
 _FIRST_ERROR_STATUS = 400
 _GATEWAY_FAILURES = frozenset({Outcome.UPSTREAM_ERROR, Outcome.GATEWAY_ERROR})
-
 
 # Exchange, names of the model (the best first), tokens, what else is billed.
 CostOf = Callable[[Exchange, tuple[str | None, ...], Usage, Billing], Cost | None]
@@ -77,17 +69,15 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
     is_whole = len(exchange.response_body) == exchange.response_size and (
         response.is_complete or 0 < len(response.data) < MAX_DECODED_BYTES
     )
-    request_facts = replace(request_facts, model=without_provider_prefix(exchange, request_facts.model))
-    model, billing = (
-        answering_model(request_facts, response_facts),
-        _billing(exchange, request_facts, response_facts),
-    )
+    requested_model = without_provider_prefix(exchange, request_facts.model)
+    model = answering_model(requested_model, response_facts.model)
+    billing = _billing(exchange, request_facts, response_facts)
     caller, baggage = request_facts.caller, read_baggage(exchange.request_headers)
     return Facts(
-        requested_model=request_facts.model,
+        requested_model=requested_model,
         model=model,
         usage=response_facts.usage,
-        cost=cost_of(exchange, (model, request_facts.model), response_facts.usage, billing),
+        cost=cost_of(exchange, (model, requested_model), response_facts.usage, billing),
         response_id=response_facts.response_id,
         finish_reason=response_facts.finish_reason,
         user=caller.user or baggage.user,

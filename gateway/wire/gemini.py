@@ -94,16 +94,10 @@ def read_usage(counts: JsonObject, names: CountNames = _NAMES) -> Usage:
 def read_units(usage: Usage, counts: JsonObject, names: CountNames = _NAMES) -> dict[str, int]:
     """Return the units that are billed beside text."""
 
-    def count(*lists: str) -> Modalities:
-        details = (detail for name in lists for detail in objects_in(counts, name))
-        return count_modalities(details, names.tokens)
-
-    return split_by_modality(
-        usage,
-        count(names.prompt_modalities, names.tool_prompt_modalities),
-        count(names.cached_modalities),
-        count(names.answer_modalities),
-    )
+    prompt = objects_in(counts, names.prompt_modalities) + objects_in(counts, names.tool_prompt_modalities)
+    cached, answer = objects_in(counts, names.cached_modalities), objects_in(counts, names.answer_modalities)
+    details = (count_modalities(part, names.tokens) for part in (prompt, cached, answer))
+    return split_by_modality(usage, *details)
 
 
 def count_modalities(details: Iterable[JsonObject], key: str) -> Modalities:
@@ -370,8 +364,8 @@ def _counts_answer(counts: JsonObject) -> bool:
 
 def _is_finished(chunks: Sequence[JsonObject]) -> bool:
     candidates = [found for chunk in chunks for found in objects_in(chunk, "candidates")]
-    endings = ((index_in(found), _read_reason(found, "finishReason")) for found in candidates)
-    return all_finished(endings) or (not candidates and any(map(_block_reason, chunks)))
+    endings = [(index_in(found), _read_reason(found, "finishReason")) for found in candidates]
+    return all_finished(endings) if endings else any(map(_block_reason, chunks))
 
 
 def _model_in(answer: JsonObject) -> str | None:

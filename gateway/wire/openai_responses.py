@@ -176,7 +176,12 @@ def read_stream(stream: Stream) -> ResponseFacts:
         if response := object_in(event, "response"):
             facts = read_answer(_with_status(event, response))
             break
-    return replace(facts, note=error or facts.note, has_failed=has_failed or facts.has_failed)
+    return replace(
+        facts,
+        note=error or facts.note,
+        has_failed=has_failed or facts.has_failed,
+        has_ended=facts.finish_reason is not None,
+    )
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
