@@ -201,7 +201,7 @@ def _read_usage(usage: JsonObject) -> Usage:
 
 
 def _merge_usage(earlier: JsonObject, later: JsonObject) -> JsonObject:
-    # Counts run up to the last, but none becomes nought again; the output count at the start is not the answer's.
+    # Counts run up to the last, but none becomes zero again; the output count at the start is not the answer's.
     kept = {
         key: earlier[key]
         for key, value in later.items()

@@ -84,12 +84,12 @@ def _decode_one(coding: str, body: bytes, max_bytes: int) -> tuple[bytes, bool]:
     if coding not in _DECODERS:
         return b"", False
     pieces: list[bytes] = []
-    room = max_bytes
+    left = max_bytes
     try:
         for piece in _DECODERS[coding](body):
-            pieces.append(piece[:room])
-            room -= len(piece)
-            if room < 0:
+            pieces.append(piece[:left])
+            left -= len(piece)
+            if left < 0:
                 return b"".join(pieces), False
     except (TruncatedInput, zlib.error, brotli.error, zstandard.ZstdError):
         return b"".join(pieces), False

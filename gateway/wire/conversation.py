@@ -204,7 +204,7 @@ def _read_call_part(kind: str, part: JsonObject, depth: int) -> list[Part]:
     call_id = first_value(part, _CALL_IDS)
     name = part.get("name") or kind.removesuffix("_call").removesuffix("_use")
     called: list[Part] = [read_tool_call(call_id, name, first_value(part, _ARGUMENTS))]
-    # Providers run some tools themselves, and tell of call and result in one.
+    # Providers that run a tool themselves state call and result in one.
     results = first_value(part, ("output", "outputs", "results"))
     return called if results is None else [*called, read_tool_result(call_id, results, depth=depth)]
 

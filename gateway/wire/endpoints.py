@@ -40,7 +40,7 @@ class Endpoint:
 
     Args:
         paths: patterns of its paths, without query and trailing slashes.
-        wire_format: None where the answer tells, and for calls to no model.
+        wire_format: None where the answer decides, and for calls to no model.
         operation: what OpenTelemetry's semantic conventions call it.
     """
 

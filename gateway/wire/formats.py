@@ -283,7 +283,7 @@ _MODEL_IN_PATH = re.compile(
     r"/(?:publishers/[^/]+/models|models|tunedModels|endpoints|model|deployments)/([^/?]+?)"
     r"(?:(?::|%3[Aa])[A-Za-z]+)?(?=[/?]|$)"
 )
-# Bedrock's may be an ARN, whose slashes not everybody encodes.
+# Bedrock's may be an ARN, whose slashes some clients leave as they are.
 _BEDROCK_MODEL = re.compile(
     r"(?:/model/(.*))?/(?:converse|converse-stream|invoke|invoke-with-response-stream|count-tokens)$"
 )

@@ -163,7 +163,7 @@ def stated_cost(usage: JsonObject) -> int | None:
         return round(Decimal(ticks) / _TICKS_PER_NANO)
     nanousd = usd_to_nanousd(usage.get("estimated_cost") if cost is None else cost)
     if nanousd is not None and usage.get("is_byok") is True:
-        # OpenRouter charges its own share only; the provider's goes to the key that the caller brought.
+        # OpenRouter charges its own share only; the provider charges the caller's own key.
         nanousd += usd_to_nanousd(object_in(usage, "cost_details").get("upstream_inference_cost")) or 0
     return nanousd
 
@@ -198,7 +198,7 @@ def _read_extra_units(usage: JsonObject, details: JsonObject) -> Mapping[str, fl
 
 
 def _read_units(details: JsonObject, names: Mapping[str, str]) -> Mapping[str, float]:
-    # Nearly all have none of these, or zeros, and are told apart without going through the names.
+    # Nearly all have none of these, or zeros: one look saves going through the names.
     if not (details.get("audio_tokens") or details.get("image_tokens") or details.get("video_tokens")):
         return _EMPTY_UNITS
     return {unit: count for name, unit in names.items() if (count := count_in(details, name))}

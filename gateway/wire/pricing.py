@@ -47,7 +47,7 @@ class TokenRates:
         if fresh < 0 or completion < 0:
             return None
         nanousd = self.request + self.fresh * fresh + self.completion * completion
-        # Most answers have none of these, and arithmetic of decimals is dear.
+        # Most answers have none of these, and arithmetic of decimals is slow.
         if cached or written:
             nanousd += self.cached * cached + self.cache_write * written
         return nanousd + self.reasoning * reasoning if reasoning else nanousd
@@ -345,7 +345,7 @@ def by_price_region(models: tuple[str, ...]) -> tuple[str, ...]:
     Args:
         models: the last two are the model that answered and the one asked for.
     """
-    # Bedrock's name tells the region, which has a price of its own; `claude-haiku-4-5` does not.
+    # Bedrock's name holds the region, which has a price of its own; `claude-haiku-4-5` does not.
     return (*models[:-2], *sorted(models[-2:], key=lambda name: not _is_bedrock_name(name)))
 
 

@@ -60,7 +60,7 @@ class _ReplicateFormat(JsonFormat):
 
 
 def read_output(answer: JsonObject) -> Iterable[Message]:
-    """Yield what a prediction has brought: a text or its pieces, files, or an object as JSON."""
+    """Yield the output of a prediction: a text or its pieces, files, or an object as JSON."""
     output = answer.get("output")
     members = output if isinstance(output, list) else [output]
     files = [member for member in members if isinstance(member, str) and _FILE_URL.match(member)]

@@ -18,7 +18,7 @@ from gateway.wire.formats import OPAQUE, WireMessage
 from tests.wire.samples import ALL, Case, exchange, plain_conversation
 from tests.wire.test_garbled import JSON, replace_somewhere
 
-TOLD = [case for case in ALL if case.expected_conversation is not None]
+RECORDED = [case for case in ALL if case.expected_conversation is not None]
 ASKED = [case for case in ALL if case.beside("request").exists()]
 
 WITHOUT_TEXT = {
@@ -43,25 +43,25 @@ def chat(*messages: Any, **more: Any) -> Conversation:
     return read(exchange("chat.completions", b"", request_body=orjson.dumps({"messages": messages, **more})))
 
 
-@pytest.mark.parametrize("case", TOLD, ids=str)
+@pytest.mark.parametrize("case", RECORDED, ids=str)
 def test_the_conversation_of_a_recorded_exchange_is_read(case: Case) -> None:
     assert plain_conversation(read(case.exchange())) == case.expected_conversation
 
 
 @pytest.mark.parametrize("endpoint", sorted(FORMATS.keys() - WITHOUT_TEXT))
 def test_each_format_has_recorded_conversations(endpoint: str) -> None:
-    alike = [case for case in TOLD if FORMATS.get(case.endpoint) is FORMATS[endpoint]]
+    alike = [case for case in RECORDED if FORMATS.get(case.endpoint) is FORMATS[endpoint]]
     assert FORMATS[endpoint] in (OPAQUE, ollama.EMBEDDINGS) or len(alike) >= 2
 
 
-@pytest.mark.parametrize("case", [case for case in TOLD if case.beside("whole").exists()], ids=str)
+@pytest.mark.parametrize("case", [case for case in RECORDED if case.beside("whole").exists()], ids=str)
 def test_a_stream_says_what_the_same_answer_says_unstreamed(case: Case) -> None:
     whole = case.exchange(case.beside("whole").read_bytes())
     headers = tuple(header for header in whole.response_headers if header[0] != b"Content-Type")
     assert read(replace(whole, response_headers=headers)) == read(case.exchange())
 
 
-@pytest.mark.parametrize("case", TOLD, ids=str)
+@pytest.mark.parametrize("case", RECORDED, ids=str)
 def test_no_content_of_media_is_copied(case: Case) -> None:
     logged = case.exchange()
     marked = logged.request_body.replace(b"iVBORw0KGgo=", b"iVBORw0KGgo=" * 1000)
@@ -122,7 +122,7 @@ def test_an_answer_that_is_an_error_says_nothing() -> None:
 
 @st.composite
 def distorted_requests(draw: st.DrawFn) -> tuple[Case, bytes]:
-    """A recorded request with values that nobody would expect there, or with bytes lost."""
+    """A recorded request with unexpected values, or with bytes lost."""
     case = draw(st.sampled_from(ASKED))
     value = orjson.loads(case.beside("request").read_bytes())
     for _ in range(draw(st.integers(1, 4))):

@@ -32,7 +32,7 @@ PARTS = [{"type": "text", "text": "two"}, {"type": "image_url", "image_url": {}}
             {"messages": [{"role": "user", "content": "first"}, {"role": "user", "content": PARTS}]},
             "two parts",
         ),
-        # The results of a tool come as a user's, and nobody says them.
+        # The results of a tool come in a user's turn, but are not what the user says.
         (
             {
                 "messages": [

@@ -76,7 +76,7 @@ def replace_somewhere(value: Any, replacement: Any, draw: st.DrawFn) -> Any:
 
 @st.composite
 def distorted_streams(draw: st.DrawFn) -> tuple[Case, bytes]:
-    """A recorded stream, some of whose events have values that nobody would expect there."""
+    """A recorded stream, some of whose events have unexpected values."""
     case = draw(st.sampled_from(STREAMS))
     pieces = []
     stream = read_events(case.content_type, case.body)
@@ -96,7 +96,7 @@ def distorted_streams(draw: st.DrawFn) -> tuple[Case, bytes]:
 
 @st.composite
 def distorted_answers(draw: st.DrawFn) -> tuple[Case, bytes]:
-    """A recorded unstreamed answer with values that nobody would expect there."""
+    """A recorded unstreamed answer with unexpected values."""
     case = draw(st.sampled_from([case for case in ALL if not case.is_stream]))
     value = orjson.loads(case.body)
     for _ in range(draw(st.integers(1, 3))):
