@@ -1,4 +1,4 @@
-"""Messages of several formats in one shape, and what is left out of them."""
+"""Messages of several formats in OpenTelemetry's shape, and what is left out of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from gateway.models.exchange import Exchange, Identity, Outcome
-from gateway.wire.messages import MAX_PART_CHARACTERS, Message, read_messages
+from gateway.telemetry.attributes import MAX_PART_CHARACTERS, message_attributes
+
+Message = dict[str, Any]
 
 WEATHER = {"city": "Bonn"}
 CALL = {"type": "tool_call", "id": "c1", "name": "weather", "arguments": WEATHER}
@@ -47,7 +49,15 @@ def messages(endpoint: str, request: Any, response: Any) -> tuple[list[Message],
     if isinstance(response, list):
         kind = b"text/event-stream"
         answer = b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in response)
-    return read_messages(exchange(endpoint, json.dumps(request).encode(), answer, kind))
+    return read(exchange(endpoint, json.dumps(request).encode(), answer, kind))
+
+
+def read(logged: Exchange) -> tuple[list[Message], list[Message]]:
+    found = message_attributes(logged)
+    asked, answered = (
+        json.loads(str(found.get(f"gen_ai.{side}.messages", "[]"))) for side in ("input", "output")
+    )
+    return asked, answered
 
 
 CHAT = {
@@ -64,7 +74,7 @@ CHAT = {
 }
 CHAT_ASKED = [
     message("system", text("be brief")),
-    message("user", text("and here?"), {"type": "image_url"}),
+    message("user", text("and here?"), {"type": "blob", "modality": "image"}),
     message("assistant", CALL),
     message("tool", RESULT),
 ]
@@ -182,5 +192,5 @@ def test_what_is_too_long_is_cut() -> None:
     ],
 )
 def test_what_is_no_such_thing_is_no_message_or_an_empty_one(endpoint: str, body: bytes) -> None:
-    for each in read_messages(exchange(endpoint, body, body, b"application/json")):
+    for each in read(exchange(endpoint, body, body, b"application/json")):
         assert all(isinstance(part["type"], str) for message in each for part in message["parts"])

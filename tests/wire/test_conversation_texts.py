@@ -6,7 +6,19 @@ import json
 
 import pytest
 
-from gateway.wire.messages import excerpt_answer, excerpt_question
+from gateway.wire import read_conversation
+from gateway.wire.formats import WireMessage
+
+
+def question_of(body: bytes) -> str:
+    asked = WireMessage("/v1/somewhere", (), body)
+    return read_conversation("other", asked, WireMessage("/v1/somewhere", (), b"")).question
+
+
+def answer_of(body: bytes) -> str:
+    answered = WireMessage("/v1/somewhere", (), body)
+    return read_conversation("other", WireMessage("/v1/somewhere", (), b""), answered).answer
+
 
 PARTS = [{"type": "text", "text": "two"}, {"type": "image_url", "image_url": {}}, {"text": "parts"}]
 
@@ -20,7 +32,7 @@ PARTS = [{"type": "text", "text": "two"}, {"type": "image_url", "image_url": {}}
             {"messages": [{"role": "user", "content": "first"}, {"role": "user", "content": PARTS}]},
             "two parts",
         ),
-        # The results of a tool come as a user's, and nobody says them.
+        # The results of a tool come in a user's turn, but are not what the user says.
         (
             {
                 "messages": [
@@ -43,7 +55,7 @@ PARTS = [{"type": "text", "text": "two"}, {"type": "image_url", "image_url": {}}
     ],
 )
 def test_the_question_is_what_a_user_said_last(request_body: object, question: str) -> None:
-    assert excerpt_question(json.dumps(request_body).encode()) == question
+    assert question_of(json.dumps(request_body).encode()) == question
 
 
 @pytest.mark.parametrize(
@@ -81,8 +93,8 @@ def test_the_question_is_what_a_user_said_last(request_body: object, question: s
     ],
 )
 def test_the_answer_is_what_the_model_says_and_not_what_it_thinks(answer: object, text: str) -> None:
-    assert excerpt_answer(answer) == excerpt_answer(json.dumps(answer).encode()) == text
+    assert answer_of(json.dumps(answer).encode()) == text
 
 
 def test_bytes_that_are_no_json_have_neither() -> None:
-    assert excerpt_question(b"\xff{") == excerpt_answer(b"data: [DONE]") == ""
+    assert question_of(b"\xff{") == answer_of(b"data: [DONE]") == ""
