@@ -9,28 +9,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from gateway import __version__, query
+from gateway import __version__
 from gateway.api import operations
-from gateway.api import portkey as portkey_api
 from gateway.api.helicone import helicone_api
-from gateway.api.native import documentation_api, native_api
-from gateway.api.operations import Metrics
-from gateway.api.pharia import pharia_api
+from gateway.api.native.routes import documentation_api, native_api
+from gateway.api.pharia.feedback import pharia_api
+from gateway.api.portkey import analytics, exports, logs
+from gateway.api.portkey import feedback as portkey_feedback
 from gateway.auth.api_keys import REFRESH_SECONDS, ApiKeys, key_refresh_task
 from gateway.auth.audit import SqlAudit
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas, RateLimiter
 from gateway.config.models import Config
-from gateway.datasets import ExportFiles, ExportJobs, ExportLinks, ExportRunner
-from gateway.feedback import FeedbackService, Scale
-from gateway.feedback.rules import UpsertRule
-from gateway.models.feedback import Feedback
-from gateway.models.principal import Principal
+from gateway.datasets.files import ExportFiles, ExportLinks
+from gateway.datasets.jobs import ExportJobs
+from gateway.datasets.runner import ExportRunner
+from gateway.feedback.service import FeedbackService, OnStored
 from gateway.models.process_metrics import MetricFamilies
 from gateway.models.quota import QuotaStatus
 from gateway.proxy.handler import Proxy
 from gateway.proxy.in_flight import InFlight
+from gateway.query import groups
+from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
+from gateway.query.metrics import MetricsReader, rollup_job
+from gateway.query.requests import RequestReader, TextReader
+from gateway.query.users import UserReader
 from gateway.recording.access_log import AccessLog
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
@@ -46,10 +50,10 @@ from gateway.runtime import (
     build_runtime,
 )
 from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows, open_store
-from gateway.store.base import Health, Store
+from gateway.store.base import Store
 from gateway.store.journal import Journal
-from gateway.ui import feedback_form_api
-from gateway.upstream import Upstream
+from gateway.ui.feedback_form import feedback_form_api
+from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
 from gateway.web.middleware import AllowedOrigins, AuthMiddleware
@@ -77,7 +81,7 @@ class Gateway:
 
     live: LiveRuntime
     keys: ApiKeys
-    metrics: Metrics
+    metrics: operations.Metrics
     proxy: Proxy
     retention_job: RetentionJob
     apis: Sequence[Api]
@@ -86,7 +90,7 @@ class Gateway:
 
     def dispatcher(self, apis: Handler) -> Dispatcher:
         """Return the handler of every request, given the one of the gateway's own paths."""
-        return Dispatcher(apis, self.proxy, self.own_requests.counting)
+        return Dispatcher(apis, self.proxy, self.own_requests)
 
     async def drain(self, seconds: float) -> None:
         """Return once nothing is in flight; cancel what takes longer than `seconds`."""
@@ -148,7 +152,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         )
         tokens = FeedbackTokens(lambda: live.current.token_keys)
         access_log = AccessLog(lambda: live.current.config.logging.access_mode)
-        metrics = Metrics(worker.earlier_metrics, worker.read_peers)
+        metrics = operations.Metrics(worker.earlier_metrics, worker.read_peers)
 
         upstream = Upstream()
         stack.push_async_callback(upstream.close)
@@ -179,35 +183,36 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             recorder=recorder,
             limit_bytes=storage.max_body_bytes,
             access_log=access_log,
-            admit=overflow.refuse_while_engaged if storage.on_store_failure == "refuse" else _admit_all,
+            check_store=overflow.refuse_while_engaged if storage.on_store_failure == "refuse" else None,
         )
 
-        def notify_feedback(versions: Sequence[Feedback]) -> None:
-            metrics.observe_feedback(versions)
-            reporter.observe_feedback(versions)
-            if feedback_export is not None:
-                feedback_export.observe(versions)
-
+        observers: list[OnStored] = [metrics.observe_feedback]
+        if config.telemetry.otlp_endpoint is not None:
+            observers.append(reporter.observe_feedback)
+        if feedback_export is not None:
+            observers.append(feedback_export.observe)
+        rate_limiter = RateLimiter(lambda: live.current.config.feedback.tokens.rate_limit)
+        feedback = FeedbackService(store, rate_limiter.check_rate, observers, lambda: live.current.feedback)
         log_ingestion = LogIngestionService(
             store,
             interpreter,
             lambda principal, provider: live.current.log_policy(principal, provider),
             storage.max_body_bytes,
         )
-        exporter = portkey_api.portkey_exporter(_url_lookup(live))
+        exporter = exports.portkey_exporter(_url_lookup(live))
         files = ExportFiles(exports_path(url, local_dir))
-        exports = ExportRunner(store, files, {portkey_api.DIALECT: exporter})
+        export_runner = ExportRunner(store, files, {portkey_feedback.DIALECT: exporter})
         apis = [
-            *_build_apis(config, store, live, keys, quotas, tokens, notify_feedback),
-            portkey_api.portkey_logs_api(
+            *_build_apis(config, store, feedback, keys, quotas, tokens),
+            logs.portkey_logs_api(
                 log_ingestion,
-                query.RequestReader(store),
-                ExportJobs(store, files, exports, portkey_api.DIALECT, exporter),
+                RequestReader(store),
+                ExportJobs(store, files, export_runner, portkey_feedback.DIALECT, exporter),
                 ExportLinks(store),
                 _url_lookup(live),
                 config.server.max_feedback_bytes,
             ),
-            operations.operations_api(_health_check(store, overflow), metrics),
+            operations.operations_api(_readiness_check(store, overflow), metrics),
         ]
         gateway = Gateway(
             live,
@@ -238,7 +243,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         await retention_job.create_partitions()
         await _run(stack, quotas, interpreter, overflow, recorder)
         renewal.start()
-        await _run(stack, exports, retention_job, query.rollup_job(store))
+        await _run(stack, export_runner, retention_job, rollup_job(store))
         key_refresh = key_refresh_task(keys)
         stack.push_async_callback(key_refresh.close)
         key_refresh.start(REFRESH_SECONDS)
@@ -248,43 +253,36 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
 def _build_apis(
     config: Config,
     store: Store,
-    live: LiveRuntime,
+    feedback: FeedbackService,
     keys: ApiKeys,
     quotas: Quotas,
     tokens: FeedbackTokens,
-    on_stored: Callable[[Sequence[Feedback]], None],
 ) -> list[Api]:
-    def scale_of(principal: Principal) -> Scale:
-        return live.current.scale_of(principal)
-
-    check_rate = RateLimiter(lambda: live.current.config.feedback.tokens.rate_limit).check_rate
-    feedback = FeedbackService(store, check_rate, on_stored)
-    upserts = UpsertRule(store, lambda: live.current.config.feedback.orphan_window, check_rate, on_stored)
     url, local_dir = config.storage.url, Path(config.storage.local_dir)
     max_body_bytes = config.server.max_feedback_bytes
-    requests = query.RequestReader(store)
+    requests, metrics = RequestReader(store), MetricsReader(store)
     # The native API first, since the first one answers unknown paths.
     return [
         native_api(
             requests=requests,
-            traces=query.TraceReader(store),
-            sessions=query.SessionReader(store),
-            users=query.UserReader(store),
-            ranking=query.MetricsReader(store),
+            traces=groups.TraceReader(store),
+            sessions=groups.SessionReader(store),
+            users=UserReader(store),
+            metrics=metrics,
             feedback=feedback,
-            texts=query.TextReader(store),
-            audit=query.AuditReader(store),
+            texts=TextReader(store),
+            audit=AuditReader(store),
             eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),
             keys=keys,
             quotas=quotas,
-            scale_of=scale_of,
+            scale_of=feedback.scale_of,
             max_body_bytes=max_body_bytes,
         ),
-        portkey_api.portkey_feedback_api(feedback, scale_of, max_body_bytes),
-        portkey_api.portkey_analytics_api(store),
-        helicone_api(upserts, store, query.RatedRequestReader(store), max_body_bytes),
+        portkey_feedback.portkey_feedback_api(feedback, feedback.scale_of, max_body_bytes),
+        analytics.portkey_analytics_api(metrics),
+        helicone_api(feedback, store.set_property, requests, max_body_bytes),
         pharia_api(feedback, max_body_bytes),
-        feedback_form_api(upserts, tokens, requests),
+        feedback_form_api(feedback, tokens, requests),
     ]
 
 
@@ -292,16 +290,12 @@ def _url_lookup(live: LiveRuntime) -> Callable[[str, str], str | None]:
     return lambda provider, path: live.current.proxy.router.url_of(provider, path)
 
 
-def _admit_all() -> None:
-    """Serve whether or not the store works."""
-
-
-def _health_check(store: Store, overflow: Overflow) -> Callable[[], Awaitable[Health]]:
-    async def check() -> Health:
+def _readiness_check(store: Store, overflow: Overflow) -> operations.ReadinessCheck:
+    async def check() -> str | None:
         health = await store.check()
-        if health.is_writable and overflow.is_engaged:
-            return Health(False, "rows wait in the file beside the store")
-        return health
+        if not health.is_writable:
+            return health.reason or "the store takes no writes"
+        return "rows wait in the file beside the store" if overflow.is_engaged else None
 
     return check
 

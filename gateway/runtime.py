@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.auth.allowed_hosts import AllowedHosts
 from gateway.auth.api_keys import hash_token
@@ -12,17 +13,18 @@ from gateway.auth.feedback_tokens import TokenKeys
 from gateway.config.fields import SHA256_PREFIX
 from gateway.config.models import Config, ProviderConfig
 from gateway.errors import BadInput
-from gateway.feedback import SCALES, Scale
+from gateway.feedback.payloads import SCALES, KeyScales
+from gateway.feedback.service import FeedbackSettings
 from gateway.models.addresses import is_loopback
 from gateway.models.exchange import PayloadPolicy, strictest_policy
 from gateway.models.principal import Principal
-from gateway.proxy.handler import ProxySettings
-from gateway.recording.log_ingestion import LogPolicy
+from gateway.proxy.handler import LogPolicy, ProxySettings
+from gateway.recording.log_ingestion import LogPolicy as IngestionPolicy
 from gateway.routing.plan import Router
 from gateway.routing.providers import BaseUrlProblem, Provider, build_provider, find_problem
 from gateway.store.base import Store
 from gateway.telemetry import FeedbackExport, Reporter, open_feedback_export, open_reporter
-from gateway.upstream import Timeouts
+from gateway.upstream.request import Timeouts
 from gateway.wire.pricing import ConfiguredPrice, PriceTable
 
 # In characters; a shorter key can be guessed.
@@ -36,12 +38,12 @@ class Runtime:
     config: Config
     proxy: ProxySettings
     # How much is kept of requests that were made elsewhere.
-    log_policy: LogPolicy
+    log_policy: IngestionPolicy
     # By the SHA-256 of the key.
     principals: Mapping[str, Principal]
     allowed_hosts: AllowedHosts
     token_keys: TokenKeys
-    scale_of: Callable[[Principal], Scale]
+    feedback: FeedbackSettings
 
 
 @dataclass(slots=True)
@@ -60,23 +62,25 @@ def build_runtime(config: Config) -> Runtime:
     """
     policy = _payload_policy(config)
     by_provider = {name: provider.payloads for name, provider in config.providers.items()}
-    scales = {key.name: key.portkey_scale for key in config.keys}
+    scales = {key.name: SCALES[key.portkey_scale] for key in config.keys if key.portkey_scale}
     tokens = config.feedback.tokens
     return Runtime(
         config,
         ProxySettings(
             build_router(config),
-            lambda principal, provider: policy(principal, provider.payloads),
+            policy,
             config.server.max_in_flight,
             config.server.read_timeout,
         ),
-        log_policy=lambda principal, name: policy(principal, by_provider.get(name)),
+        log_policy=lambda principal, name: policy(principal.name, by_provider.get(name)),
         principals=_principals(config),
         allowed_hosts=AllowedHosts(config.server.allowed_hosts),
         token_keys=TokenKeys.from_secrets(
             [key.get_secret_value() for key in tokens.keys], tokens.ttl_seconds
         ),
-        scale_of=lambda principal: SCALES[scales.get(principal.name or "") or config.feedback.portkey_scale],
+        feedback=FeedbackSettings(
+            config.feedback.orphan_window, KeyScales(SCALES[config.feedback.portkey_scale], scales)
+        ),
     )
 
 
@@ -217,17 +221,19 @@ def _principals(config: Config) -> dict[str, Principal]:
     return principals
 
 
-def _payload_policy(config: Config) -> Callable[[Principal, PayloadPolicy | None], PayloadPolicy]:
+def _payload_policy(config: Config) -> LogPolicy:
     """Return the rule: the stricter of what key and provider say, the default where neither does."""
     by_key = {key.name: key.payloads for key in config.keys}
 
-    def find(principal: Principal, by_provider: PayloadPolicy | None) -> PayloadPolicy:
-        by_caller = by_key.get(principal.name or "")
+    # Called for each request, and there are few keys and providers.
+    @lru_cache(1024)
+    def policy_of(key_name: str | None, by_provider: PayloadPolicy | None) -> PayloadPolicy:
+        by_caller = by_key.get(key_name or "")
         if by_caller is None or by_provider is None:
             return by_caller or by_provider or config.storage.payloads
         return strictest_policy((by_caller, by_provider))
 
-    return find
+    return policy_of
 
 
 def _build_provider(name: str, config: ProviderConfig, trust: ssl.SSLContext) -> Provider:

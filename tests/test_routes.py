@@ -1,4 +1,4 @@
-"""The gateway's own paths are never forwarded, however they are written."""
+"""Which paths are the gateway's own and never forwarded, however they are written."""
 
 from __future__ import annotations
 

@@ -11,20 +11,22 @@ import click
 
 from gateway.cli import filters, output
 from gateway.cli.options import audited, open_existing_store, pass_config, pass_store_url
-from gateway.feedback import SCALES, FeedbackService, NewFeedback, rescale_grades, waiting_note
+from gateway.feedback.identifiers import waiting_note
+from gateway.feedback.payloads import SCALES, NewFeedback
+from gateway.feedback.rescale import rescale_grades
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback
-from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.filters import AllOf, Comparison, Filter, Op
 from gateway.models.principal import OPEN_ACCESS
-from gateway.query import RequestTexts, TextReader
-from gateway.query.filters import FEEDBACK_FILTERS, find_unknown_keys
+from gateway.query.feedback import FeedbackReader
+from gateway.query.filters import FEEDBACK_FILTERS
+from gateway.query.requests import RequestTexts, TextReader
 
 if TYPE_CHECKING:
     from gateway.config import Config
 
 # Stored with feedback that is given here.
 DIALECT = "cli"
-
-NEWEST_FIRST = Sort("created_at_us", descending=True)
 
 FEEDBACK_COLUMNS = (
     output.Column("CREATED (UTC)", 19),
@@ -128,16 +130,9 @@ class _FoundFeedback:
 
 async def _find_feedback(url: str, where: Filter, limit: int) -> _FoundFeedback:
     async with open_existing_store(url) as store:
-
-        async def exists(condition: Filter) -> bool:
-            return bool(await store.find_feedback(condition, NEWEST_FIRST, Page(1), None))
-
-        entries = await store.find_feedback(where, NEWEST_FIRST, Page(limit), None)
-        return _FoundFeedback(
-            entries,
-            await TextReader(store).list_texts(entries),
-            () if entries else await find_unknown_keys(FEEDBACK_FILTERS, where, exists),
-        )
+        found = await FeedbackReader(store).find(where, limit, None, None)
+        texts = await TextReader(store).list_texts(found.entries)
+        return _FoundFeedback(found.entries, texts, found.unknown_keys)
 
 
 @feedback_command.command("rescale")

@@ -1,9 +1,9 @@
-"""Capture: what is noted of a request while it passes."""
+"""Capture: what is noted of an attempt while it passes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from gateway.models.clock import now_us
@@ -30,7 +30,7 @@ class BodyCapture:
         self.size_bytes = 0
 
     def add(self, piece: bytes) -> None:
-        """Note a piece that is passing by. It is kept as it is, not copied, while there is room."""
+        """Note a piece. It is kept as it is, not copied, while there is room."""
         self.size_bytes += len(piece)
         if self._room_bytes >= len(piece):
             self._pieces.append(piece)
@@ -46,12 +46,12 @@ class BodyCapture:
 
 @dataclass(slots=True, kw_only=True)
 class Capture:
-    """One request as far as it has come. `close` makes it an Exchange, once.
+    """One attempt of a request as far as it has come. `close` makes it an Exchange, once.
 
     Args:
         limit_bytes: how much of each body is kept.
-        sent_credentials: what the provider was sent that opens something, beside what path and headers show of
-            it. Its errors may repeat that.
+        sent_credentials: credentials that the provider was sent beside those in path and headers; its errors
+            may repeat them.
     """
 
     identity: Identity
@@ -61,6 +61,7 @@ class Capture:
     endpoint: str
     method: str
     path: str
+    attempt: int = 0
     client_retry: int = 0
     payloads: PayloadPolicy
     opt_out: LoggingOptOut = NO_OPT_OUT
@@ -79,6 +80,23 @@ class Capture:
         self.request_body = BodyCapture(self.limit_bytes)
         self.response_body = BodyCapture(self.limit_bytes)
 
+    def next_attempt(self, provider: str, payloads: PayloadPolicy) -> Capture:
+        """Return the capture of the next attempt of the same request, whose body is noted once for all."""
+        following = replace(
+            self,
+            provider=provider,
+            payloads=payloads,
+            attempt=self.attempt + 1,
+            started_at_us=now_us(),
+            first_byte_at_us=None,
+            status=None,
+            sent_credentials=(),
+            response_headers=(),
+            is_closed=False,
+        )
+        following.request_body = self.request_body
+        return following
+
     def add_response_head(self, status: int, headers: RawHeaders) -> None:
         """Note the head of the answer, which has just come."""
         self.first_byte_at_us = now_us()
@@ -86,8 +104,8 @@ class Capture:
         self.response_headers = headers
 
     def close(self, outcome: Outcome, error: str | None = None) -> Exchange:
-        """Return all that was noted. To be called once: a request leaves one exchange."""
-        assert not self.is_closed, "a request ended twice"
+        """Return all that was noted. To be called once: an attempt leaves one exchange."""
+        assert not self.is_closed, "an attempt ended twice"
         self.is_closed = True
         response_headers, response_body = self.response_headers, self.response_body.content()
         if self.status is not None and self.status >= HTTPStatus.BAD_REQUEST:
@@ -107,6 +125,7 @@ class Capture:
             status=self.status,
             outcome=outcome,
             error=error,
+            attempt=self.attempt,
             client_retry=self.client_retry,
             payloads=self.payloads,
             opt_out=self.opt_out,

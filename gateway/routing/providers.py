@@ -10,9 +10,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from gateway.errors import BadInput
-from gateway.models.exchange import PayloadPolicy, value_class
+from gateway.models.exchange import PayloadPolicy
 from gateway.models.principal import PROVIDER_HEADERS, KeyPlacement, is_secret_header, key_header
-from gateway.upstream.message import Origin, Timeouts
+from gateway.upstream.request import Origin, Timeouts
 
 VersionPath = Literal["keep", "strip"]
 """What is done with a version in a caller's path, whatever the base URL: sent on, or left out."""
@@ -115,9 +115,9 @@ class Provider:
     include_usage: bool = False
     replaced_names: frozenset[bytes] = field(init=False)
     """Names, in lower case, of `headers`."""
-    judged_names: frozenset[bytes] = field(init=False)
+    checked_names: frozenset[bytes] = field(init=False)
     """Those, and the names of the headers in which a caller's credential for it may come."""
-    judged_lengths: frozenset[int] = field(init=False)
+    checked_lengths: frozenset[int] = field(init=False)
     """How long these names are."""
     secrets: tuple[bytes, ...] = field(init=False)
     """Values among `headers` that open something."""
@@ -125,20 +125,12 @@ class Provider:
     def __post_init__(self) -> None:
         own = () if self.key_header is None else self.key_header[:1]
         replaced = frozenset(name for name, _ in self.headers)
-        judged = _CREDENTIAL_FIELDS.union(own, replaced)
+        checked = _CREDENTIAL_FIELDS.union(own, replaced)
         object.__setattr__(self, "replaced_names", replaced)
-        object.__setattr__(self, "judged_names", judged)
-        object.__setattr__(self, "judged_lengths", frozenset(map(len, judged)))
+        object.__setattr__(self, "checked_names", checked)
+        object.__setattr__(self, "checked_lengths", frozenset(map(len, checked)))
         secrets = tuple(text for name, text in self.headers if is_secret_header(name))
         object.__setattr__(self, "secrets", secrets)
-
-
-@value_class()
-class Destination:
-    """An upstream chosen for one request: the provider, and the request target to ask it for."""
-
-    provider: Provider
-    request_target: str
 
 
 ProviderTable = Mapping[str, Provider]

@@ -129,7 +129,7 @@ class Worker:
                 self._resolve_query(query_id, metrics)
 
     def _send_metrics(self, http_server: HttpServer) -> None:
-        self._channel.send(messages.MetricsReport(http_server.gateway.metrics.figures()))
+        self._channel.send(messages.MetricsReport(http_server.gateway.metrics.collect()))
 
     async def _report_metrics(self, http_server: HttpServer) -> None:
         while True:

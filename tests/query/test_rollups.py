@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.query import metrics as module
-from gateway.query import rollup_job
+from gateway.query.metrics import rollup_job
 
 
 class Watched:

@@ -10,10 +10,10 @@ import pytest
 
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import RateLimiter
-from gateway.feedback.rules import UpsertRule
-from gateway.query import RequestReader
+from gateway.feedback.service import FeedbackService
+from gateway.query.requests import RequestReader
 from gateway.store import open_store
-from gateway.ui import feedback_form_api
+from gateway.ui.feedback_form import feedback_form_api
 from tests.api.serving import Serve, serve
 from tests.browser import browser, browser_without_javascript
 from tests.factories import token_keys
@@ -28,8 +28,8 @@ async def served(tmp_path: Path, serve: Serve) -> AsyncIterator[Served]:
     store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
     tokens = FeedbackTokens()
     tokens.keys = token_keys([SECRET], 60)
-    votes = UpsertRule(store, lambda: 3600, RateLimiter(lambda: RATE_LIMIT).check_rate)
-    api = feedback_form_api(votes, tokens, RequestReader(store))
+    feedback = FeedbackService(store, RateLimiter(lambda: RATE_LIMIT).check_rate)
+    api = feedback_form_api(feedback, tokens, RequestReader(store))
     url = await serve(api, principals={}, store=store, tokens=tokens)
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
         yield Served(client, store, tokens)

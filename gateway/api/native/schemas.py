@@ -25,7 +25,7 @@ from gateway.models.feedback import (
 )
 from gateway.models.request import NANOUSD_PER_USD, RequestRecord
 from gateway.models.trace import Session, Trace
-from gateway.query import LoggedRequest, Message, RequestSlice
+from gateway.query.requests import LoggedRequest, Message, RequestSlice
 
 Encoding = Literal["json", "text", "base64"]
 
@@ -36,38 +36,38 @@ class HeaderShape(Schema):
 
 
 class BodyShape(Schema):
-    """A body with its content-encoding undone."""
+    """A decoded body."""
 
     encoding: Encoding = Field(
-        description="`json`: content is the JSON value that was sent. `text`: a string, for UTF-8 that is no "
-        "JSON, event streams among it. `base64`: a string, for all else."
+        description="`json`: content is the JSON value that was sent. `text`: a string, for other UTF-8 such as "
+        "event streams. `base64`: a string, for all else."
     )
     content: object
-    truncated: bool = Field(description="Whether only the beginning was kept.")
-    size: int = Field(description="Bytes on the wire, however many were kept.")
+    truncated: bool = Field(description="Whether only the beginning was stored.")
+    size: int = Field(description="Bytes on the wire, however many were stored.")
 
 
 class RequestMessage(Schema):
-    headers: list[HeaderShape] = Field(description="In their order on the wire, secrets replaced.")
+    headers: list[HeaderShape] = Field(description="In their order on the wire, with secrets replaced.")
     body: BodyShape
 
 
 class ResponseMessage(RequestMessage):
     reassembled: object = Field(
-        description="A stream put together as the object that the same call would have returned without "
-        "streaming; null where the response is no stream of a known format."
+        description="The stream as the object that the same call would have returned without streaming; null "
+        "where the response is not a stream of a known format."
     )
 
 
 def request_message(logged: LoggedRequest) -> RequestMessage | None:
-    """Show what was sent upstream; None where no payload was kept."""
+    """Return what was sent upstream; None where it was not stored."""
     if logged.request is None:
         return None
     return RequestMessage(headers=_headers(logged.request.headers), body=_body(logged.request))
 
 
 def response_message(logged: LoggedRequest) -> ResponseMessage | None:
-    """Show what came back; None where no payload was kept."""
+    """Return what the provider sent; None where it was not stored."""
     if logged.response is None:
         return None
     return ResponseMessage(
@@ -96,15 +96,15 @@ def _encode_content(body: bytes, is_truncated: bool) -> tuple[Encoding, object]:
     if value := embed_json_text(body):
         return "json", value
     try:
-        # A cut may fall inside a character; what is left of it is no reason to call the rest binary.
+        # A truncated body may end inside a character and is still text.
         text = codecs.getincrementaldecoder("utf-8")().decode(body, final=not is_truncated)
     except UnicodeDecodeError:
         return "base64", base64.b64encode(body).decode()
     return "text", text
 
 
+# RFC 3339 in UTC, with microseconds.
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
-"""RFC 3339 in UTC, with microseconds."""
 
 Object = Annotated[object, WithJsonSchema({"type": "object", "additionalProperties": True})]
 
@@ -115,7 +115,7 @@ class ValueWeight(Schema):
 
 
 class LoggedRow(Schema):
-    """A logged request. Model, tokens and cost are null until it was interpreted, some ms after its end."""
+    """A logged request. Model, tokens and cost are null until its payload was read, some ms after its end."""
 
     request_id: str
     trace_id: str
@@ -123,10 +123,10 @@ class LoggedRow(Schema):
     parent_span_id: str | None
     span_name: str | None
     tenant: str | None
-    key_name: str | None = Field(description="Name of the gateway key that the caller came with.")
+    key_name: str | None = Field(description="Name of the caller's API key.")
     provider: str
     endpoint: str = Field(
-        description="Kind of call, such as `chat.completions`; `other` where it is not known."
+        description="Kind of call, such as `chat.completions`; `other` where it is unknown."
     )
     method: str
     path: str
@@ -135,20 +135,20 @@ class LoggedRow(Schema):
     ended_at: Time
     latency_ms: float = Field(description="From the request's arrival to the end of its response.")
     time_to_first_byte_ms: float | None
-    status: int | None = Field(description="Status sent to the caller; null if it left before any was.")
+    status: int | None = Field(description="Status sent to the caller; null if the caller left before.")
     outcome: Outcome = Field(description="How it ended.")
     error: str | None
     is_stream: bool
-    attempt: int = Field(description="Which of the gateway's own tries it was, from 0.")
+    attempt: int = Field(description="Number of the gateway's own attempt, from 0.")
     client_retry: int = Field(
-        description="Which try its client says that it was, from 0 (`x-stainless-retry-count`)."
+        description="Number of the client's attempt, from 0, as the client states it (`x-stainless-retry-count`)."
     )
     cache_status: str | None
     user: str | None
     organisation: str | None
     prompt: str | None
     environment: str | None
-    session: str | None = Field(description="Conversation or agent run that its trace is part of.")
+    session: str | None = Field(description="Conversation or agent run that its trace belongs to.")
     metadata: Object
     request_size: int = Field(description="Bytes of the request's body on the wire.")
     response_size: int = Field(description="Bytes of the response's body on the wire.")
@@ -156,28 +156,27 @@ class LoggedRow(Schema):
     model: str | None = Field(description="Model that answered.")
     prompt_tokens: int | None
     completion_tokens: int | None
-    cached_tokens: int | None = Field(description="Part of `prompt_tokens` that was read from a cache.")
-    cache_write_tokens: int | None = Field(description="Part of `prompt_tokens` that was written to a cache.")
+    cached_tokens: int | None = Field(description="Those of `prompt_tokens` that were read from a cache.")
+    cache_write_tokens: int | None = Field(
+        description="Those of `prompt_tokens` that were written to a cache."
+    )
     reasoning_tokens: int | None = Field(
-        description="Part of `completion_tokens` that was spent on reasoning."
+        description="Those of `completion_tokens` that were spent on reasoning."
     )
     cost_usd: float | None
     cost_nanousd: int | None = Field(description="The cost in billionths of a US dollar, exact.")
     price_version: str | None
     response_id: str | None = Field(description="The provider's id of its response.")
     finish_reason: str | None
-    note: str | None = Field(description="What could not be understood of the payload.")
+    note: str | None = Field(description="What could not be read in the payload.")
     interpreted_at: Time | None
-    feedback_count: int = Field(description="Entries of feedback on it, its trace and its session.")
+    feedback_count: int = Field(description="Feedback entries on it, its trace and its session.")
     mean_score: float | None = Field(
-        description="Sum of weight × score over sum of weights of these entries, from -1 to 1; null where nothing "
-        "weighs anything."
+        description="Sum of weight × score over sum of weights of these entries, from -1 to 1; null where the "
+        "weights are 0."
     )
     feedback_pairs: list[ValueWeight] = Field(
-        description=(
-            f"Value and weight of those entries that have a value, the latest first, at most"
-            f" {MAX_SUMMARY_PAIRS}."
-        )
+        description=f"Value and weight of the entries with a value, latest first, at most {MAX_SUMMARY_PAIRS}."
     )
 
     @classmethod
@@ -188,24 +187,26 @@ class LoggedRow(Schema):
 def logged_rows(
     records: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]
 ) -> Iterator[LoggedRow]:
-    """Return the rows of requests, given what was said of each by `seq`."""
+    """Return the rows of requests.
+
+    Args:
+        feedback: by `seq` of the request.
+    """
     return (LoggedRow.of(record, feedback.get(record.seq, NO_FEEDBACK)) for record in records)
 
 
 class FeedbackRow(Schema):
-    """The latest version of a feedback entry, whatever the dialect it was given in."""
+    """The latest version of a feedback entry of any API."""
 
     feedback_id: str
     version: int
     tenant: str | None
-    subject_id: str = Field(description="The id as the voter gave it.")
+    subject_id: str = Field(description="The id as it was given.")
     target: Target
     trace_id: str | None
     request_id: str | None
     session: str | None
-    joined_at: Time | None = Field(
-        description="When its trace, request or session was found; null while it waits."
-    )
+    joined_at: Time | None = Field(description="When its trace, request or session was found; null before.")
     kind: Kind
     metric: str | None
     value: float | None = Field(description="As it was given.")
@@ -217,7 +218,7 @@ class FeedbackRow(Schema):
     original_text: str | None
     edited_text: str | None
     original_id: str | None = Field(
-        description="The entry of kind `original` that `original_text` is from; null where it is this entry's own."
+        description="The entry of kind `original` with the original text; null where this entry has its own."
     )
     author: str | None
     app_id: str | None
@@ -245,11 +246,9 @@ class FeedbackRow(Schema):
 
 
 class AppendedFeedback(FeedbackRow):
-    """A feedback entry as it is shown with requests that it is about."""
+    """A feedback entry as part of a request."""
 
-    via: Target = Field(
-        description="What it was given on: the `request`, or as a whole its `trace` or its `session`."
-    )
+    via: Target = Field(description="What it was given on: the `request`, or its whole `trace` or `session`.")
 
     @classmethod
     def of(cls, entry: Feedback) -> AppendedFeedback:
@@ -257,12 +256,12 @@ class AppendedFeedback(FeedbackRow):
 
 
 class LoggedRequestReply(LoggedRow):
-    """A logged request with what was said. Where no payload was kept, request and response are null."""
+    """A logged request with its feedback. Request and response are null where they were not stored."""
 
     request: RequestMessage | None
     response: ResponseMessage | None
     feedback: list[AppendedFeedback] = Field(
-        description="On this request, its trace and its session, the oldest first."
+        description="On this request, its trace and its session, oldest first."
     )
 
     @classmethod
@@ -293,7 +292,7 @@ class ListReply(Schema):
 
 
 class ScoreShape(Schema):
-    """Feedback as one figure. Entries without a score, or with weight 0, are counted but weigh nothing."""
+    """Feedback as one score. Entries without a score are counted, but have no weight."""
 
     count: int
     weighted_mean: float | None = Field(description="`weighted_sum` / `total_weight`, from -1 to 1.")
@@ -302,19 +301,14 @@ class ScoreShape(Schema):
 
     @classmethod
     def of(cls, score: ScoreSummary) -> ScoreShape:
-        return cls(
-            count=score.count,
-            weighted_mean=score.weighted_mean,
-            weighted_sum=score.weighted_sum,
-            total_weight=score.total_weight,
-        )
+        return cls(**{name: getattr(score, name) for name in cls.model_fields})
 
 
 class TraceReply(Schema):
     trace_id: str
     requests: list[LoggedRow] = Field(description="In the order in which they started.")
     feedback: list[AppendedFeedback] = Field(
-        description="On the trace, its requests and their session, the oldest first."
+        description="On the trace, its requests and their session, oldest first."
     )
     score: ScoreShape = Field(description="Of what counts for its requests.")
 
@@ -333,7 +327,7 @@ class SessionReply(Schema):
     traces: list[str] = Field(description="Ids of its traces, in the order in which they started.")
     requests: list[LoggedRow] = Field(description="In the order in which they started.")
     feedback: list[AppendedFeedback] = Field(
-        description="On the session, its traces and its requests, the oldest first."
+        description="On the session, its traces and its requests, oldest first."
     )
     score: ScoreShape = Field(description="Of what counts for its requests.")
 
@@ -349,7 +343,7 @@ class SessionReply(Schema):
 
 
 def format_time(time_us: int | None) -> str | None:
-    """Write microseconds since the epoch as RFC 3339 in UTC."""
+    """Return microseconds since the epoch as RFC 3339 in UTC."""
     return None if time_us is None else clock.format_rfc3339(time_us)
 
 
