@@ -155,6 +155,11 @@ class Exchange:
     response_size: int = 0
 
     @property
+    def is_stream(self) -> bool:
+        """Whether the response says that it is a stream."""
+        return declares_stream(self.response_headers)
+
+    @property
     def keeps_request(self) -> bool:
         """Whether anything of the request's head and body may be kept."""
         return self.payloads is not PayloadPolicy.OFF and not self.opt_out.request

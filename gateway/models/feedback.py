@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
+from typing import Annotated
 
 from gateway.errors import Ambiguous
+from gateway.models.columns import Column, columns_of
 
 
 class Kind(StrEnum):
@@ -38,52 +41,65 @@ class Target(StrEnum):
     SESSION = "session"
 
 
+_filterable = partial(Column, is_filterable=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """One version of one feedback entry. Times are microseconds since the epoch.
+    """One version of one feedback entry. Times are microseconds since the epoch."""
 
-    `subject_id` is the id as the voter gave it. `trace_id`, `request_id` and `session` are what it was found to
-    name; until `joined_at_us` is set nothing of that name has been logged yet. What is about a trace or a session
-    is about each of its requests.
-    """
+    feedback_id: Annotated[str, _filterable("Id of the entry.")]
+    version: Annotated[int, Column("1 for the first, one more with each change.")] = 1
+    tenant: Annotated[str | None, Column("Tenant of the key that gave it.")] = None
+    subject_id: Annotated[str, _filterable("Id that it was given on, whatever it names.")]
+    # What is about a trace or a session is about each of its requests.
+    target: Annotated[Target, Column("What the id names: a request, a trace or a session.")] = Target.TRACE
+    trace_id: Annotated[str | None, _filterable("Trace that it is on, or that its request is part of.")] = (
+        None
+    )
+    request_id: Annotated[str | None, _filterable("Request that it is on; null on a trace or session.")] = (
+        None
+    )
+    session: Annotated[str | None, _filterable("Session that it is on as a whole.")] = None
+    joined_at_us: Annotated[
+        int | None, Column("When its trace, request or session was found; null while it waits.")
+    ] = None
+    kind: Annotated[Kind, _filterable("Kind of feedback.")] = Kind.RATING
+    metric: Annotated[str | None, Column("What is rated, where there are several measures.")] = None
+    value: Annotated[float | None, Column("As it was given.")] = None
+    weight: Annotated[float, Column("How much it counts, from 0 to 1.")] = 1.0
+    score: Annotated[float | None, Column("`value` on the scale from -1 to 1; null without a value.")] = None
+    # Ten times the score, but as given by those who grade from -10 to 10.
+    grade: Annotated[float | None, Column("`value` on the scale from -10 to 10.")] = None
+    label: Annotated[str | None, _filterable("Label, such as `off-topic`.")] = None
+    comment: Annotated[str | None, Column("What was said in words.")] = None
+    original_text: Annotated[str | None, Column("The answer before it was edited.")] = None
+    edited_text: Annotated[str | None, Column("The answer as it should have been.")] = None
+    # Set by the store alone.
+    original_id: Annotated[
+        str | None,
+        Column(
+            "The entry of kind `original` that `original_text` is from; null where it is this entry's own."
+        ),
+    ] = None
+    author: Annotated[str | None, _filterable("Who gave it.")] = None
+    app_id: Annotated[str | None, _filterable("Application that it was given in.")] = None
+    app_version: Annotated[str | None, Column("Version of that application.")] = None
+    source: Annotated[Source, _filterable("Who or what gave it.")] = Source.HUMAN
+    metadata: Annotated[Mapping[str, object], Column("Object that was sent with it.")] = field(
+        default_factory=dict
+    )
+    dialect: Annotated[str, _filterable("API that the latest version was given through.")]
+    raw: Annotated[str, Column("The entry's JSON as it came in.")]
+    key_name: Annotated[str | None, Column("Name of the gateway key that gave it.")] = None
+    created_at_us: Annotated[int, Column("When the first version was given.")]
+    updated_at_us: Annotated[int, Column("When this version was given.")]
+    deleted_at_us: Annotated[
+        int | None, Column("When it was withdrawn; null if it was not.", is_shown=False)
+    ] = None
 
-    feedback_id: str
-    version: int = 1
-    tenant: str | None = None
-    subject_id: str
-    target: Target = Target.TRACE
-    trace_id: str | None = None
-    request_id: str | None = None
-    session: str | None = None
-    joined_at_us: int | None = None
-    kind: Kind = Kind.RATING
-    metric: str | None = None
-    """Name of what is judged, where one target is judged by several measures."""
-    value: float | None = None
-    weight: float = 1.0
-    score: float | None = None
-    """`value` on the scale −1…1; None for an entry without a value."""
-    grade: float | None = None
-    """`value` on the scale −10…10: as it was given by those who grade on it, else ten times the score."""
-    label: str | None = None
-    comment: str | None = None
-    original_text: str | None = None
-    edited_text: str | None = None
-    original_id: str | None = None
-    """The entry of kind `original` that `original_text` was taken from; None where it is this entry's own. Set by
-    the store alone."""
-    author: str | None = None
-    app_id: str | None = None
-    app_version: str | None = None
-    source: Source = Source.HUMAN
-    metadata: Mapping[str, object] = field(default_factory=dict)
-    dialect: str
-    raw: str
-    """The entry's JSON as it came in."""
-    key_name: str | None = None
-    created_at_us: int
-    updated_at_us: int
-    deleted_at_us: int | None = None
+
+FEEDBACK_COLUMNS = columns_of(Feedback)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Annotated
 
+from gateway.models.columns import Column, Origin, columns_of
 from gateway.models.exchange import (
     NO_OPT_OUT,
     Exchange,
@@ -108,56 +111,185 @@ class Facts:
     is_retrieval: bool = False
     """Whether the answer is one that another request was given before, as polls of background responses are."""
 
+    @property
+    def cost_nanousd(self) -> int | None:
+        return None if self.cost is None else self.cost.nanousd
+
+    @property
+    def price_version(self) -> str | None:
+        return None if self.cost is None else self.cost.price_version
+
+
+_id = partial(Column, origin=Origin.EXCHANGE, part="identity", is_personal=True)
+_seen = partial(Column, origin=Origin.EXCHANGE)
+_tag = partial(Column, origin=Origin.METADATA, is_personal=True, is_filterable=True, is_groupable=True)
+_fact = partial(Column, origin=Origin.FACT)
+_tokens = partial(Column, origin=Origin.FACT, part="usage")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
     """One row of the log. Times are microseconds since the epoch, sizes bytes."""
 
-    seq: int
-    """Position in the log of this store; grows with each row. For paging, not an identity."""
-    request_id: str
-    trace_id: str
-    span_id: str | None
-    parent_span_id: str | None
-    span_name: str | None
-    tenant: str | None
-    key_name: str | None
-    provider: str
-    endpoint: str
-    method: str
-    path: str
-    started_at_us: int
-    first_byte_at_us: int | None
-    ended_at_us: int
-    status: int | None
-    outcome: Outcome
-    error: str | None
-    is_stream: bool
-    attempt: int
-    client_retry: int
-    cache_status: str | None
-    user: str | None
-    organisation: str | None
-    prompt: str | None
-    environment: str | None
-    session: str | None
-    metadata: Mapping[str, object]
-    request_size: int
-    response_size: int
-    requested_model: str | None
-    model: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    cached_tokens: int | None
-    cache_write_tokens: int | None
-    reasoning_tokens: int | None
-    cost_nanousd: int | None
-    price_version: str | None
-    response_id: str | None
-    finish_reason: str | None
-    note: str | None
-    interpreted_at_us: int | None
-    """None until the exchange has been interpreted, a few milliseconds after it was stored."""
+    seq: Annotated[int, Column("Position in the log of this store; grows with each row.", is_shown=False)]
+    request_id: Annotated[
+        str,
+        _id(
+            "Id of ours or of the caller; tries of one call may share it.",
+            is_filterable=True,
+            attributes=("gateway.request_id",),
+        ),
+    ]
+    trace_id: Annotated[
+        str, _id("Trace that it is part of.", is_filterable=True, attributes=("gateway.trace_id",))
+    ]
+    span_id: Annotated[str | None, _id("Its own id in the trace, as the caller gave it.")]
+    parent_span_id: Annotated[str | None, _id("Span that it was sent in.")]
+    span_name: Annotated[str | None, _id("Name of its span.")]
+    tenant: Annotated[
+        str | None, _seen("Tenant of the key.", is_groupable=True, attributes=("gateway.tenant",))
+    ]
+    key_name: Annotated[
+        str | None,
+        _seen(
+            "Name of the gateway key that the caller came with; `import:…` of imported requests.",
+            is_groupable=True,
+            attributes=("gateway.key_name",),
+        ),
+    ]
+    provider: Annotated[
+        str,
+        _seen(
+            "Name of the provider.",
+            is_filterable=True,
+            is_groupable=True,
+            attributes=("gen_ai.provider.name",),
+        ),
+    ]
+    endpoint: Annotated[
+        str,
+        _seen(
+            "Kind of call, such as `chat.completions`; `other` where it is not known.",
+            is_filterable=True,
+            is_groupable=True,
+        ),
+    ]
+    method: Annotated[str, _seen("HTTP method.", attributes=("http.request.method",))]
+    path: Annotated[
+        str,
+        _seen("Path and query, secrets replaced; a URL where it did not pass here.", is_personal=True),
+    ]
+    started_at_us: Annotated[int, _seen("When its head had arrived.")]
+    first_byte_at_us: Annotated[int | None, _seen("When the first byte of its answer came.")]
+    ended_at_us: Annotated[int, _seen("When its answer had been sent.")]
+    status: Annotated[
+        int | None,
+        _seen(
+            "Status sent to the caller: `200`, or a class of them such as `4xx`; null if it left before any was.",
+            is_filterable=True,
+            is_groupable=True,
+            attributes=("http.response.status_code",),
+        ),
+    ]
+    outcome: Annotated[
+        Outcome,
+        _seen(
+            "How the request ended.", is_filterable=True, is_groupable=True, attributes=("gateway.outcome",)
+        ),
+    ]
+    error: Annotated[str | None, _seen("What went wrong.", is_personal=True)]
+    is_stream: Annotated[bool, _seen("Whether the answer was a stream.", is_groupable=True)]
+    attempt: Annotated[int, _seen("Which of the gateway's own tries it was, from 0.", is_groupable=True)]
+    client_retry: Annotated[
+        int,
+        _seen(
+            "Which try of the same call its client says that it was, from 0 (`x-stainless-retry-count`).",
+            is_filterable=True,
+            is_groupable=True,
+        ),
+    ]
+    cache_status: Annotated[str | None, _seen("`hit` of answers from a cache.", is_groupable=True)]
+    user: Annotated[
+        str | None,
+        _tag("End user of the calling application.", attributes=("user.id", "enduser.id")),
+    ]
+    organisation: Annotated[
+        str | None, _tag("Organisation of the end user.", attributes=("gateway.organisation",))
+    ]
+    prompt: Annotated[str | None, _tag("Name of the prompt.", attributes=("gateway.prompt",))]
+    environment: Annotated[
+        str | None,
+        _tag("Environment of the calling application.", attributes=("gateway.environment",)),
+    ]
+    session: Annotated[
+        str | None,
+        _tag(
+            "Conversation or agent run that its trace is part of.",
+            attributes=("gen_ai.conversation.id", "session.id"),
+        ),
+    ]
+    metadata: Annotated[
+        Mapping[str, object],
+        _id("Object that the caller sent with it."),
+    ]
+    request_size: Annotated[int, _seen("Bytes of the request's body on the wire.")]
+    response_size: Annotated[int, _seen("Bytes of the response's body on the wire.")]
+    requested_model: Annotated[
+        str | None,
+        _fact("Model that was asked for.", is_groupable=True, attributes=("gen_ai.request.model",)),
+    ]
+    model: Annotated[
+        str | None,
+        _fact("Model that answered.", is_filterable=True, attributes=("gen_ai.response.model",)),
+    ]
+    prompt_tokens: Annotated[
+        int | None,
+        _tokens(
+            "Tokens of the request, as the provider counted them.",
+            attributes=("gen_ai.usage.input_tokens",),
+        ),
+    ]
+    completion_tokens: Annotated[
+        int | None,
+        _tokens(
+            "Tokens of the answer, as the provider counted them.",
+            attributes=("gen_ai.usage.output_tokens",),
+        ),
+    ]
+    cached_tokens: Annotated[
+        int | None,
+        _tokens(
+            "Part of `prompt_tokens` that was read from a cache.",
+            attributes=("gen_ai.usage.cache_read.input_tokens",),
+        ),
+    ]
+    cache_write_tokens: Annotated[
+        int | None,
+        _tokens(
+            "Part of `prompt_tokens` that was written to a cache.",
+            # The second is the later name of the first. Phoenix 20 knows only the first.
+            attributes=("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_write.input_tokens"),
+        ),
+    ]
+    reasoning_tokens: Annotated[
+        int | None,
+        _tokens(
+            "Part of `completion_tokens` that was spent on reasoning.",
+            attributes=("gen_ai.usage.reasoning.output_tokens",),
+        ),
+    ]
+    cost_nanousd: Annotated[int | None, _fact("The cost in billionths of a US dollar, exact.")]
+    price_version: Annotated[str | None, _fact("Version of the price table that the cost is from.")]
+    response_id: Annotated[
+        str | None,
+        _fact("The provider's id of its response.", is_personal=True, attributes=("gen_ai.response.id",)),
+    ]
+    finish_reason: Annotated[str | None, _fact("Why the model stopped, in the provider's words.")]
+    note: Annotated[str | None, _fact("What could not be read of the bodies.", is_personal=True)]
+    interpreted_at_us: Annotated[
+        int | None,
+        Column("When the bodies had been read; null until then, some milliseconds after the row was stored."),
+    ]
 
     @property
     def any_model(self) -> str | None:
@@ -170,6 +302,12 @@ class RequestRecord:
         """All tokens that were counted."""
         counted = [count for count in (self.prompt_tokens, self.completion_tokens) if count is not None]
         return sum(counted) if counted else None
+
+
+REQUEST_COLUMNS = columns_of(RequestRecord)
+
+METADATA_COLUMNS = tuple(column.name for column in REQUEST_COLUMNS if column.origin is Origin.METADATA)
+METADATA_KEYS = tuple(f"_{name}" for name in METADATA_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)

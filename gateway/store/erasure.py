@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 import orjson
 
 from gateway.models.exchange import PayloadPolicy
-from gateway.models.request import ErasureScope, ExpiredCounts
+from gateway.models.request import METADATA_COLUMNS, ErasureScope, ExpiredCounts
 from gateway.store.database import Database, Work, Writer
 from gateway.store.dialect import Connection, Dialect
 from gateway.store.joins import find_affected_edits, pair_edits
@@ -24,7 +24,6 @@ from gateway.store.rollups import (
     invalidate_rollups,
 )
 from gateway.store.rows import clean_text, clean_text_or_none, list_to_json
-from gateway.store.schema import TAG_COLUMNS
 
 T = TypeVar("T")
 
@@ -78,7 +77,7 @@ def _erasure_statements(dialect: Dialect) -> _ErasureStatements:
         anonymise=f"""
 UPDATE requests SET
     request_id = 'erased-' || seq, trace_id = 'erased-' || seq, span_id = NULL, parent_span_id = NULL,
-    span_name = NULL, path = '', error = NULL, {", ".join(f'"{column}" = NULL' for column in TAG_COLUMNS)},
+    span_name = NULL, path = '', error = NULL, {", ".join(f'"{column}" = NULL' for column in METADATA_COLUMNS)},
     metadata = '{{}}', payloads = '{PayloadPolicy.OFF}', response_id = NULL, note = NULL,
     interpreted_at_us = coalesce(interpreted_at_us, ?)
 WHERE {rows}
