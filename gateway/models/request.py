@@ -306,6 +306,7 @@ class RequestRecord:
 
 REQUEST_COLUMNS = columns_of(RequestRecord)
 
+IDENTITY_FIELDS = tuple(column.name for column in REQUEST_COLUMNS if column.part == "identity")
 METADATA_COLUMNS = tuple(column.name for column in REQUEST_COLUMNS if column.origin is Origin.METADATA)
 METADATA_KEYS = tuple(f"_{name}" for name in METADATA_COLUMNS)
 

@@ -20,7 +20,7 @@ from gateway.models.export import Export
 from gateway.models.feedback import Feedback, Receipt
 from gateway.models.principal import REDACTED, is_secret_header, is_secret_parameter
 from gateway.models.quota import Quota, QuotaUsage
-from gateway.models.request import METADATA_COLUMNS, METADATA_KEYS, Payload, RequestRecord
+from gateway.models.request import IDENTITY_FIELDS, METADATA_COLUMNS, METADATA_KEYS, Payload, RequestRecord
 from gateway.store.base import StoredKey
 from gateway.store.schema import (
     EXCHANGE_COLUMNS,
@@ -309,9 +309,6 @@ _exchange_to_row = _compile_row(
 facts_to_row = _compile_row(
     "facts, at_us", (*(_expression(column, "facts") for column in FACT_COLUMNS), "at_us")
 )
-
-
-IDENTITY_FIELDS = tuple(column.name for column in EXCHANGE_COLUMNS if column.part == "identity")
 
 
 def request_to_row(seq: int, exchange: Exchange) -> Row:

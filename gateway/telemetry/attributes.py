@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from operator import attrgetter
 
 import orjson
 
+from gateway.models.columns import Column, Origin
 from gateway.models.exchange import NO_OPT_OUT, Exchange, Outcome, PayloadPolicy
 from gateway.models.feedback import Feedback
-from gateway.models.request import NANOUSD_PER_USD, Facts
+from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS, Facts
 from gateway.wire.messages import Message, read_messages
 
 _HEX_128 = re.compile(r"[0-9a-f]{32}")
@@ -84,53 +87,40 @@ def span_name(exchange: Exchange, facts: Facts) -> str:
 
 
 def request_attributes(exchange: Exchange, facts: Facts) -> Attributes:
-    """Return what is told of a request."""
-    usage, metadata = facts.usage, exchange.identity.metadata
+    """Return the attributes of a request's span."""
     first_byte_us = exchange.first_byte_at_us
-    session = _text(metadata.get("_session")) or facts.session
-    user = _text(metadata.get("_user")) or facts.user
-    prompt = _text(metadata.get("_prompt"))
-    prompt_name, prompt_version = _split_prompt(prompt)
+    prompt_name, prompt_version = _split_prompt(_text(exchange.identity.metadata.get("_prompt")))
     cost_usd = None if facts.cost is None else facts.cost.nanousd / NANOUSD_PER_USD
     return _without_none(
         {
             "gen_ai.operation.name": _OPERATIONS.get(exchange.endpoint),
-            "gen_ai.provider.name": exchange.provider,
-            "gen_ai.request.model": facts.requested_model,
-            "gen_ai.response.model": facts.model,
-            "gen_ai.response.id": facts.response_id,
             "gen_ai.response.finish_reasons": None if facts.finish_reason is None else [facts.finish_reason],
             "gen_ai.response.time_to_first_chunk": (
                 None if first_byte_us is None else (first_byte_us - exchange.started_at_us) / 1e6
             ),
-            "gen_ai.usage.input_tokens": usage.prompt_tokens,
-            "gen_ai.usage.output_tokens": usage.completion_tokens,
-            "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
-            # The second is the later name of the first. Phoenix 20 knows only the first.
-            "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
-            "gen_ai.usage.cache_write.input_tokens": usage.cache_write_tokens,
-            "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
-            "gen_ai.conversation.id": session,
-            "session.id": session,
             "gen_ai.prompt.name": prompt_name,
             "gen_ai.prompt.version": prompt_version,
-            "user.id": user,
-            "enduser.id": user,
-            "http.request.method": exchange.method,
-            "http.response.status_code": exchange.status,
             "error.type": error_type(exchange),
-            "gateway.request_id": exchange.identity.request_id,
-            "gateway.trace_id": exchange.identity.trace_id,
-            "gateway.outcome": exchange.outcome.value,
             "gateway.cost_usd": cost_usd,
             "mlflow.llm.cost": None if cost_usd is None else orjson.dumps({"total_cost": cost_usd}).decode(),
-            "gateway.key_name": exchange.key_name,
-            "gateway.tenant": exchange.tenant,
-            "gateway.prompt": prompt,
-            "gateway.organisation": _text(metadata.get("_organisation")),
-            "gateway.environment": _text(metadata.get("_environment")),
+        }
+    ) | _without_none(
+        {
+            attribute: _column_value(column, exchange, facts)
+            for column in REQUEST_COLUMNS
+            for attribute in column.attributes
         }
     )
+
+
+def _column_value(column: Column, exchange: Exchange, facts: Facts) -> AttributeValue | None:
+    if column.origin is Origin.METADATA:
+        # What the body or baggage names counts where the metadata says nothing.
+        return _text(exchange.identity.metadata.get(f"_{column.name}")) or getattr(facts, column.name, None)
+    value: AttributeValue | None = attrgetter(column.path)(
+        facts if column.origin is Origin.FACT else exchange
+    )
+    return str(value) if column.is_a(StrEnum) else value
 
 
 def message_attributes(exchange: Exchange) -> Attributes:
