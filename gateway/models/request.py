@@ -217,6 +217,9 @@ class RequestRecord:
         str | None, _tag("Organisation of the end user.", attributes=("gateway.organisation",))
     ]
     prompt: Annotated[str | None, _tag("Name of the prompt.", attributes=("gateway.prompt",))]
+    prompt_version: Annotated[
+        str | None, _tag("Version of the prompt.", attributes=("gen_ai.prompt.version",))
+    ]
     environment: Annotated[
         str | None,
         _tag("Environment of the calling application.", attributes=("gateway.environment",)),
