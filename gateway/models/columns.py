@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from enum import StrEnum
+from enum import Flag, StrEnum, auto
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
@@ -13,8 +13,24 @@ class Origin(StrEnum):
 
     GATEWAY = "gateway"
     EXCHANGE = "exchange"
+    # Under the field's name with a `_` before it.
     METADATA = "metadata"
     FACT = "fact"
+
+
+class Use(Flag):
+    """What a column is used for besides being stored and shown."""
+
+    NONE = 0
+    FILTER = auto()
+    GROUP = auto()
+    # Cleared in rows that stay when a person is erased.
+    PERSONAL = auto()
+    # Not returned by the native API.
+    HIDDEN = auto()
+
+
+FILTER, GROUP, PERSONAL, HIDDEN = Use.FILTER, Use.GROUP, Use.PERSONAL, Use.HIDDEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +38,18 @@ class Column:
     """One field of a record, given in the record's class as `Annotated[type, Column(...)]`.
 
     Args:
-        origin: `GATEWAY`: made here or given through an API; `EXCHANGE`: seen on the connection; `METADATA`: sent
-            under the field's name with a `_` before it; `FACT`: read from the bodies.
         description: of the field in OpenAPI, of its filter, and of its column in `docs/storage.md`.
-        part: attribute of the exchange or the facts that holds the value; empty for these themselves.
-        is_personal: whether erasing a person clears the column in rows that stay.
-        is_filterable: whether the native API and commands search by it.
-        is_groupable: whether the native API splits metrics by it.
-        is_shown: whether the native API returns it.
         attributes: OpenTelemetry attributes of a request's span that have the value.
+        part: attribute of the exchange or the facts that holds the value; empty for these themselves.
         name: set by `columns_of`, as are the rest.
         value_type: without None.
     """
 
+    origin: Origin
     description: str
-    origin: Origin = Origin.GATEWAY
-    part: str = ""
-    is_personal: bool = False
-    is_filterable: bool = False
-    is_groupable: bool = False
-    is_shown: bool = True
+    uses: Use = Use.NONE
     attributes: tuple[str, ...] = ()
+    part: str = ""
     name: str = ""
     hint: Any = None
     value_type: Any = None
@@ -54,7 +61,6 @@ class Column:
 
     @property
     def is_optional(self) -> bool:
-        """Whether the value may be None."""
         return isinstance(self.hint, UnionType)
 
     def is_a(self, *types: type) -> bool:

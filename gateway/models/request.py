@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Annotated
 
-from gateway.models.columns import Column, Origin, columns_of
+from gateway.models.columns import FILTER, GROUP, HIDDEN, PERSONAL, Column, Origin, columns_of
 from gateway.models.exchange import (
     NO_OPT_OUT,
     Exchange,
@@ -19,14 +19,14 @@ from gateway.models.exchange import (
 )
 from gateway.models.feedback import Feedback
 
+# Money is an integer number of nano-dollars, so that sums are exact.
 NANOUSD_PER_USD = 1_000_000_000
-"""Nano-dollars in a dollar. Money is an integer number of nano-dollars, so that sums are exact."""
 
 
 @value_class()
 class Usage:
-    """Tokens as the provider counted them. `cached` and `cache_write` are part of `prompt`, `reasoning`
-    is part of `completion`, whatever the provider's own way of counting."""
+    """Tokens, whatever the provider's way of counting: `cached` and `cache_write` are part of `prompt`, `reasoning`
+    is part of `completion`."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -40,10 +40,9 @@ class Charge:
     """What is billed at one model's prices: most answers have one charge.
 
     Args:
-        model: whose prices; None for the model that answered.
-        usage: tokens.
-        units: what is priced apart, by the name of its unit: parts of the tokens (`input_audio_tokens`,
-            `cache_write_1h_tokens`, …) and other things (`web_searches`, `audio_seconds`, …).
+        model: None for the model that answered.
+        units: what is priced apart, by the name of its unit: parts of the tokens (`input_audio_tokens`, …) and
+            other things (`web_searches`, `audio_seconds`, …).
         terms: what else decides the price, such as `service_tier`.
     """
 
@@ -55,12 +54,10 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """What an answer says of its price beside its tokens.
+    """What decides an answer's cost beside its tokens; `units` and `terms` as in `Charge`.
 
     Args:
         stated_nanousd: the cost that the provider states, in nano-dollars.
-        units: see `Charge`.
-        terms: see `Charge`.
         others: charges whose tokens are part of the answer's usage, at prices or under terms of their own.
     """
 
@@ -75,7 +72,7 @@ NO_BILLING = Billing()
 
 @value_class()
 class Cost:
-    """What a request cost, and the version of the price table that says so."""
+    """What a request cost, and the version of the price table used."""
 
     nanousd: int
     price_version: str
@@ -83,7 +80,7 @@ class Cost:
 
 @value_class()
 class Facts:
-    """What was understood of an exchange after it was stored. Everything may be missing."""
+    """What was read of an exchange after it was stored. Everything may be missing."""
 
     requested_model: str | None = None
     model: str | None = None
@@ -91,25 +88,23 @@ class Facts:
     cost: Cost | None = None
     response_id: str | None = None
     finish_reason: str | None = None
+    # From the body (OpenAI's `user`, Anthropic's `metadata.user_id`), else from W3C baggage.
     user: str | None = None
-    """The end user that the request body names (OpenAI's `user`, Anthropic's `metadata.user_id`), or else W3C
-    baggage."""
     session: str | None = None
-    """The conversation that the request's body or its baggage names."""
+    # Of the answer to an earlier request that this one continues.
     previous_response_id: str | None = None
-    """The answer, to an earlier request, that the request continues."""
+    # What could not be understood, for people.
     note: str | None = None
-    """What could not be understood, for people."""
+    # Not stored.
     billing: Billing = NO_BILLING
-    """What decides the cost beside the tokens. Not stored."""
+    # None where the answer shows no more than the connection did.
     outcome: Outcome | None = None
-    """How the exchange ended by what the answer says; None where that is no more than the connection showed."""
+    # None where the content type shows it.
     is_stream: bool | None = None
-    """Whether the answer was a stream; None where its content type tells as much."""
+    # Ids that a stream showed beside `response_id`.
     other_response_ids: tuple[str, ...] = ()
-    """Ids that a stream showed beside `response_id`."""
+    # Whether another request was given this answer before, as polls of background responses are.
     is_retrieval: bool = False
-    """Whether the answer is one that another request was given before, as polls of background responses are."""
 
     @property
     def cost_nanousd(self) -> int | None:
@@ -120,65 +115,45 @@ class Facts:
         return None if self.cost is None else self.cost.price_version
 
 
-_id = partial(Column, origin=Origin.EXCHANGE, part="identity", is_personal=True)
-_seen = partial(Column, origin=Origin.EXCHANGE)
-_tag = partial(Column, origin=Origin.METADATA, is_personal=True, is_filterable=True, is_groupable=True)
-_fact = partial(Column, origin=Origin.FACT)
-_tokens = partial(Column, origin=Origin.FACT, part="usage")
+_id = partial(Column, Origin.EXCHANGE, part="identity")
+_seen = partial(Column, Origin.EXCHANGE)
+_tag = partial(Column, Origin.METADATA, uses=FILTER | GROUP | PERSONAL)
+_fact = partial(Column, Origin.FACT)
+_tokens = partial(Column, Origin.FACT, part="usage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
     """One row of the log. Times are microseconds since the epoch, sizes bytes."""
 
-    seq: Annotated[int, Column("Position in the log of this store; grows with each row.", is_shown=False)]
+    seq: Annotated[
+        int, Column(Origin.GATEWAY, "Position in the log of this store; grows with each row.", HIDDEN)
+    ]
     request_id: Annotated[
         str,
         _id(
             "Id of ours or of the caller; tries of one call may share it.",
-            is_filterable=True,
-            attributes=("gateway.request_id",),
+            FILTER | PERSONAL,
+            ("gateway.request_id",),
         ),
     ]
-    trace_id: Annotated[
-        str, _id("Trace that it is part of.", is_filterable=True, attributes=("gateway.trace_id",))
-    ]
-    span_id: Annotated[str | None, _id("Its own id in the trace, as the caller gave it.")]
-    parent_span_id: Annotated[str | None, _id("Span that it was sent in.")]
-    span_name: Annotated[str | None, _id("Name of its span.")]
-    tenant: Annotated[
-        str | None, _seen("Tenant of the key.", is_groupable=True, attributes=("gateway.tenant",))
-    ]
+    trace_id: Annotated[str, _id("Trace that it is part of.", FILTER | PERSONAL, ("gateway.trace_id",))]
+    span_id: Annotated[str | None, _id("Its own id in the trace, as the caller gave it.", PERSONAL)]
+    parent_span_id: Annotated[str | None, _id("Span that it was sent in.", PERSONAL)]
+    span_name: Annotated[str | None, _id("Name of its span.", PERSONAL)]
+    tenant: Annotated[str | None, _seen("Tenant of the key.", GROUP, ("gateway.tenant",))]
     key_name: Annotated[
         str | None,
         _seen(
-            "Name of the gateway key that the caller came with; `import:…` of imported requests.",
-            is_groupable=True,
-            attributes=("gateway.key_name",),
+            "Gateway key that it came with; `import:…` of imported requests.", GROUP, ("gateway.key_name",)
         ),
     ]
-    provider: Annotated[
-        str,
-        _seen(
-            "Name of the provider.",
-            is_filterable=True,
-            is_groupable=True,
-            attributes=("gen_ai.provider.name",),
-        ),
-    ]
+    provider: Annotated[str, _seen("Name of the provider.", FILTER | GROUP, ("gen_ai.provider.name",))]
     endpoint: Annotated[
-        str,
-        _seen(
-            "Kind of call, such as `chat.completions`; `other` where it is not known.",
-            is_filterable=True,
-            is_groupable=True,
-        ),
+        str, _seen("Kind of call, such as `chat.completions`; `other` where unknown.", FILTER | GROUP)
     ]
     method: Annotated[str, _seen("HTTP method.", attributes=("http.request.method",))]
-    path: Annotated[
-        str,
-        _seen("Path and query, secrets replaced; a URL where it did not pass here.", is_personal=True),
-    ]
+    path: Annotated[str, _seen("Path and query without secrets; a URL where it was not proxied.", PERSONAL)]
     started_at_us: Annotated[int, _seen("When its head had arrived.")]
     first_byte_at_us: Annotated[int | None, _seen("When the first byte of its answer came.")]
     ended_at_us: Annotated[int, _seen("When its answer had been sent.")]
@@ -186,32 +161,23 @@ class RequestRecord:
         int | None,
         _seen(
             "Status sent to the caller: `200`, or a class of them such as `4xx`; null if it left before any was.",
-            is_filterable=True,
-            is_groupable=True,
-            attributes=("http.response.status_code",),
+            FILTER | GROUP,
+            ("http.response.status_code",),
         ),
     ]
-    outcome: Annotated[
-        Outcome,
-        _seen(
-            "How the request ended.", is_filterable=True, is_groupable=True, attributes=("gateway.outcome",)
-        ),
-    ]
-    error: Annotated[str | None, _seen("What went wrong.", is_personal=True)]
-    is_stream: Annotated[bool, _seen("Whether the answer was a stream.", is_groupable=True)]
-    attempt: Annotated[int, _seen("Which of the gateway's own tries it was, from 0.", is_groupable=True)]
+    outcome: Annotated[Outcome, _seen("How the request ended.", FILTER | GROUP, ("gateway.outcome",))]
+    error: Annotated[str | None, _seen("What went wrong.", PERSONAL)]
+    is_stream: Annotated[bool, _seen("Whether the answer was a stream.", GROUP)]
+    attempt: Annotated[int, _seen("Which of the gateway's own tries it was, from 0.", GROUP)]
     client_retry: Annotated[
         int,
         _seen(
-            "Which try of the same call its client says that it was, from 0 (`x-stainless-retry-count`).",
-            is_filterable=True,
-            is_groupable=True,
+            "Which try of the call by its client it was, from 0 (`x-stainless-retry-count`).", FILTER | GROUP
         ),
     ]
-    cache_status: Annotated[str | None, _seen("`hit` of answers from a cache.", is_groupable=True)]
+    cache_status: Annotated[str | None, _seen("`hit` of answers from a cache.", GROUP)]
     user: Annotated[
-        str | None,
-        _tag("End user of the calling application.", attributes=("user.id", "enduser.id")),
+        str | None, _tag("End user of the calling application.", attributes=("user.id", "enduser.id"))
     ]
     organisation: Annotated[
         str | None, _tag("Organisation of the end user.", attributes=("gateway.organisation",))
@@ -221,8 +187,7 @@ class RequestRecord:
         str | None, _tag("Version of the prompt.", attributes=("gen_ai.prompt.version",))
     ]
     environment: Annotated[
-        str | None,
-        _tag("Environment of the calling application.", attributes=("gateway.environment",)),
+        str | None, _tag("Environment of the calling application.", attributes=("gateway.environment",))
     ]
     session: Annotated[
         str | None,
@@ -231,33 +196,18 @@ class RequestRecord:
             attributes=("gen_ai.conversation.id", "session.id"),
         ),
     ]
-    metadata: Annotated[
-        Mapping[str, object],
-        _id("Object that the caller sent with it."),
-    ]
+    metadata: Annotated[Mapping[str, object], _id("Object that the caller sent with it.", PERSONAL)]
     request_size: Annotated[int, _seen("Bytes of the request's body on the wire.")]
     response_size: Annotated[int, _seen("Bytes of the response's body on the wire.")]
     requested_model: Annotated[
-        str | None,
-        _fact("Model that was asked for.", is_groupable=True, attributes=("gen_ai.request.model",)),
+        str | None, _fact("Model that was asked for.", GROUP, ("gen_ai.request.model",))
     ]
-    model: Annotated[
-        str | None,
-        _fact("Model that answered.", is_filterable=True, attributes=("gen_ai.response.model",)),
-    ]
+    model: Annotated[str | None, _fact("Model that answered.", FILTER, ("gen_ai.response.model",))]
     prompt_tokens: Annotated[
-        int | None,
-        _tokens(
-            "Tokens of the request, as the provider counted them.",
-            attributes=("gen_ai.usage.input_tokens",),
-        ),
+        int | None, _tokens("Tokens of the request.", attributes=("gen_ai.usage.input_tokens",))
     ]
     completion_tokens: Annotated[
-        int | None,
-        _tokens(
-            "Tokens of the answer, as the provider counted them.",
-            attributes=("gen_ai.usage.output_tokens",),
-        ),
+        int | None, _tokens("Tokens of the answer.", attributes=("gen_ai.usage.output_tokens",))
     ]
     cached_tokens: Annotated[
         int | None,
@@ -284,14 +234,15 @@ class RequestRecord:
     cost_nanousd: Annotated[int | None, _fact("The cost in billionths of a US dollar, exact.")]
     price_version: Annotated[str | None, _fact("Version of the price table that the cost is from.")]
     response_id: Annotated[
-        str | None,
-        _fact("The provider's id of its response.", is_personal=True, attributes=("gen_ai.response.id",)),
+        str | None, _fact("The provider's id of its response.", PERSONAL, ("gen_ai.response.id",))
     ]
     finish_reason: Annotated[str | None, _fact("Why the model stopped, in the provider's words.")]
-    note: Annotated[str | None, _fact("What could not be read of the bodies.", is_personal=True)]
+    note: Annotated[str | None, _fact("What could not be read of the bodies.", PERSONAL)]
     interpreted_at_us: Annotated[
         int | None,
-        Column("When the bodies had been read; null until then, some milliseconds after the row was stored."),
+        Column(
+            Origin.GATEWAY, "When the bodies were read, some milliseconds after its end; null until then."
+        ),
     ]
 
     @property
@@ -302,13 +253,11 @@ class RequestRecord:
 
     @property
     def total_tokens(self) -> int | None:
-        """All tokens that were counted."""
         counted = [count for count in (self.prompt_tokens, self.completion_tokens) if count is not None]
         return sum(counted) if counted else None
 
 
 REQUEST_COLUMNS = columns_of(RequestRecord)
-
 IDENTITY_FIELDS = tuple(column.name for column in REQUEST_COLUMNS if column.part == "identity")
 METADATA_COLUMNS = tuple(column.name for column in REQUEST_COLUMNS if column.origin is Origin.METADATA)
 METADATA_KEYS = tuple(f"_{name}" for name in METADATA_COLUMNS)
@@ -316,10 +265,7 @@ METADATA_KEYS = tuple(f"_{name}" for name in METADATA_COLUMNS)
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Heads and bodies of a logged request as they went over the wire, secrets replaced.
-
-    A side that was omitted is empty.
-    """
+    """Heads and bodies of a logged request, secrets replaced; a side that the caller opted out of is empty."""
 
     request_headers: RawHeaders
     request_body: bytes
@@ -332,11 +278,11 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class ImportedRequest:
-    """What came over the wire, what was stated of it, and the verdicts on it.
+    """A request from another log.
 
     Args:
-        facts: what its log states. What is missing here may still be read from the bodies.
-        feedback: entries that were given elsewhere, each with an id that stays the same.
+        facts: what that log states. What is missing here may still be read from the bodies.
+        feedback: entries on it, each with an id that stays the same.
     """
 
     exchange: Exchange
@@ -346,24 +292,21 @@ class ImportedRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """A row of the log as it is, and the exchange that it was made of, as far as that was kept.
-
-    Args:
-        other_response_ids: those that its answer showed beside the one in the row.
-    """
+    """A row of the log, and as far as it was kept the exchange that it was made of."""
 
     record: RequestRecord
     exchange: Exchange
+    # Beside the one in the row.
     other_response_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StoreTotals:
-    """Counts and sums over all that there is. Those of two stores that have nothing in common add up.
+    """Counts and sums over everything in a store; those of two stores that have nothing in common add up.
 
     Args:
-        body_bytes: as they went over the wire, whether or not they were kept.
-        versions: of entries of feedback, the latest ones included.
+        body_bytes: on the wire, whether or not they were kept.
+        versions: of feedback entries, the latest ones included.
         weight: sum of the weights of the latest versions.
     """
 
@@ -380,8 +323,8 @@ class StoreTotals:
         return StoreTotals(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def differs_from(self, other: StoreTotals) -> list[str]:
-        """Return the names of the figures in which two differ. Weights are sums of fractions, so the last of their
-        digits do not count."""
+        """Return the names of the totals in which two differ."""
+        # Weights are sums of fractions, so the last of their digits do not count.
         return [
             f.name
             for f in fields(self)
@@ -391,11 +334,10 @@ class StoreTotals:
 
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
-    """What was kept of one person, by what it is found again.
+    """What is stored of one person.
 
     Args:
-        request_seqs: the rows of their requests.
-        feedback_ids: entries that they wrote, or that count for one of those requests.
+        feedback_ids: entries that they wrote, or that count for one of their requests.
         receipts: scope and key of the calls that made one of these requests or entries.
     """
 
@@ -406,7 +348,7 @@ class ErasureScope:
 
 @dataclass(frozen=True, slots=True)
 class ExpiredCounts:
-    """How many requests and entries of feedback were deleted because they were too old."""
+    """How many requests and feedback entries were deleted because they were too old."""
 
     requests: int = 0
     feedback: int = 0

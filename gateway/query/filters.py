@@ -14,7 +14,7 @@ import orjson
 from gateway.errors import BadInput
 from gateway.models.audit import AuditChannel
 from gateway.models.clock import parse_time_us
-from gateway.models.columns import Column
+from gateway.models.columns import FILTER, Column
 from gateway.models.feedback import FEEDBACK_COLUMNS
 from gateway.models.filters import AllOf, AnyOf, Comparison, FeedbackFilter, Filter, Not, Op
 from gateway.models.request import REQUEST_COLUMNS
@@ -278,7 +278,7 @@ def read_time(name: str, text: str) -> int:
 
 def _column_filters(columns: Iterable[Column], *, is_joined: bool = False) -> dict[str, FilterField]:
     return {
-        column.name: _column_filter(column, is_joined=is_joined) for column in columns if column.is_filterable
+        column.name: _column_filter(column, is_joined=is_joined) for column in columns if column.uses & FILTER
     }
 
 

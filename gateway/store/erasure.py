@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import orjson
 
-from gateway.models.columns import Column
+from gateway.models.columns import PERSONAL, Column
 from gateway.models.exchange import PayloadPolicy
 from gateway.models.request import REQUEST_COLUMNS, ErasureScope, ExpiredCounts
 from gateway.store.database import Database, Work, Writer
@@ -84,7 +84,7 @@ def _erasure_statements(dialect: Dialect) -> _ErasureStatements:
         on_rows=f"SELECT feedback_id FROM feedback WHERE request_{rows}",
         anonymise=f"""
 UPDATE requests SET
-    {", ".join(_cleared(column) for column in REQUEST_COLUMNS if column.is_personal)},
+    {", ".join(_cleared(column) for column in REQUEST_COLUMNS if column.uses & PERSONAL)},
     payloads = '{PayloadPolicy.OFF}', interpreted_at_us = coalesce(interpreted_at_us, ?)
 WHERE {rows}
 """,

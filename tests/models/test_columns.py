@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.models.columns import Column, Origin
+from gateway.models.columns import FILTER, GROUP, PERSONAL, Column, Origin
 from gateway.models.feedback import FEEDBACK_COLUMNS
 from gateway.models.request import METADATA_KEYS, REQUEST_COLUMNS
 from tests.store.column_tables import PAGE, with_tables
@@ -18,7 +18,7 @@ def test_each_column_is_described_in_a_sentence(column: Column) -> None:
 def test_columns_of_the_metadata_are_personal_and_found_by_the_name_of_their_key() -> None:
     columns = [column for column in REQUEST_COLUMNS if column.origin is Origin.METADATA]
     assert tuple(f"_{column.name}" for column in columns) == METADATA_KEYS
-    assert all(column.is_personal and column.is_filterable and column.is_groupable for column in columns)
+    assert all(column.uses == FILTER | GROUP | PERSONAL for column in columns)
 
 
 def test_the_page_has_the_tables_of_the_columns() -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gateway.models.columns import Column
+from gateway.models.columns import FILTER, GROUP, PERSONAL, Column
 from gateway.models.feedback import FEEDBACK_COLUMNS
 from gateway.models.request import REQUEST_COLUMNS
 
@@ -23,8 +23,8 @@ def with_tables(page: str) -> str:
 def _lines(columns: Sequence[Column]) -> Iterator[str]:
     yield "| column | from | used to | what it is |\n|---|---|---|---|"
     for column in columns:
-        uses = ("filter", column.is_filterable), ("group", column.is_groupable), ("erase", column.is_personal)
-        used = ", ".join(name for name, is_used in uses if is_used)
+        uses = {"filter": FILTER, "group": GROUP, "erase": PERSONAL}
+        used = ", ".join(name for name, use in uses.items() if column.uses & use)
         yield f"| `{column.name}` | {column.origin} | {used} | {column.description} |"
 
 

@@ -32,6 +32,7 @@ from gateway.api.native.http_responses import (
 )
 from gateway.api.native.schemas import Time, format_time
 from gateway.errors import BadInput
+from gateway.models.columns import GROUP
 from gateway.models.filters import Page, Scalar
 from gateway.models.metrics import (
     DAY_US,
@@ -180,7 +181,7 @@ MAX_ROWS = 1_000
 
 # By what metrics can be split, besides metadata: the field of requests by the name that callers give it.
 GROUP_FIELDS: Mapping[str, str] = MappingProxyType(
-    {"model": "any_model", **{column.name: column.name for column in REQUEST_COLUMNS if column.is_groupable}}
+    {"model": "any_model", **{column.name: column.name for column in REQUEST_COLUMNS if column.uses & GROUP}}
 )
 
 BUCKETS: Mapping[str, tuple[int, int]] = MappingProxyType(

@@ -14,7 +14,7 @@ from pydantic import Field, WithJsonSchema, create_model
 
 from gateway.api.native.http_responses import NextCursor, Schema, UnknownKeys, embed_json, embed_json_text
 from gateway.models import clock
-from gateway.models.columns import Column
+from gateway.models.columns import HIDDEN, Column
 from gateway.models.exchange import RawHeaders
 from gateway.models.feedback import (
     FEEDBACK_COLUMNS,
@@ -131,7 +131,7 @@ class _ShownColumn:
 
 
 def _shown_columns(columns: Iterable[Column]) -> dict[str, _ShownColumn]:
-    return {column.name: _shown_column(column) for column in columns if column.is_shown}
+    return {column.name: _shown_column(column) for column in columns if not column.uses & HIDDEN}
 
 
 def _shown_column(column: Column) -> _ShownColumn:
