@@ -47,14 +47,14 @@ _NAMED_DAYS = {"today": 0, "yesterday": 1}
 # So many digits are a year, a date without its hyphens, seconds or milliseconds; as microseconds, a time in 1970.
 _AMBIGUOUS_DIGITS = (4, *range(8, 15))
 
+# What `moment_us` reads.
 TIME_FORMS = (
     "RFC 3339 (2026-01-31T09:30:00Z; a + in a URL is sent as %2B), a date (2026-01-31), today, yesterday, an age "
     "such as 15m, 24h or 7d, or whole microseconds since the epoch"
 )
-"""What `moment_us` reads."""
 
+# Those of the forms that are told from now.
 RELATIVE_TIME_PATTERN = r"^([0-9]{1,6}[smhdw]|now|today|yesterday)$"
-"""Those of the forms that are told from now."""
 
 
 def parse_time_us(text: str, *, is_end: bool = False, is_iso: bool = False) -> int:

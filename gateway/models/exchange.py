@@ -23,8 +23,8 @@ def value_class(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
     return make
 
 
+# Header fields in the order, spelling and number in which they were on the wire.
 RawHeaders = tuple[tuple[bytes, bytes], ...]
-"""Header fields in the order, spelling and number in which they were on the wire."""
 
 
 def first_value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
@@ -54,16 +54,16 @@ class Outcome(StrEnum):
     """How a proxied request ended: exactly one of these, always."""
 
     COMPLETE = "complete"
+    # The provider stated an error inside an answer whose status was good.
     PROVIDER_ERROR = "provider_error"
-    """The provider stated an error inside an answer whose status was good."""
+    # No usable answer came: refused, reset before its head, or not HTTP.
     UPSTREAM_ERROR = "upstream_error"
-    """No usable answer came: refused, reset before its head, or not HTTP."""
+    # The upstream broke off after its head, or ended a stream before the stream's own end.
     UPSTREAM_TRUNCATED = "upstream_truncated"
-    """The upstream broke off after its head, or ended a stream before the stream's own end."""
     CLIENT_CLOSED = "client_closed"
     TIMEOUT = "timeout"
+    # We refused or failed after a provider had been chosen.
     GATEWAY_ERROR = "gateway_error"
-    """We refused or failed after a provider had been chosen."""
 
 
 class PayloadPolicy(StrEnum):
@@ -102,8 +102,8 @@ class Identity:
     span_id: str | None = None
     parent_span_id: str | None = None
     span_name: str | None = None
+    # JSON object; `_user`, `_organisation`, `_prompt`, `_environment` and `_session` become columns.
     metadata: Mapping[str, object] = field(default_factory=dict)
-    """JSON object; `_user`, `_organisation`, `_prompt`, `_environment` and `_session` become columns."""
 
 
 def metadata_model(metadata: Mapping[str, object]) -> str | None:
@@ -128,22 +128,22 @@ class Exchange:
     tenant: str | None = None
     key_name: str | None = None
     provider: str
+    # Kind of call by its path: `chat.completions`, `messages`, …, or `other`.
     endpoint: str
-    """Kind of call by its path: `chat.completions`, `messages`, …, or `other`."""
     method: str
+    # Path and query as the caller sent them; see `was_proxied` for what did not pass here.
     path: str
-    """Path and query as the caller sent them; see `was_proxied` for what did not pass here."""
     started_at_us: int
     first_byte_at_us: int | None = None
     ended_at_us: int
+    # Status sent to the caller; None if the caller left before any was.
     status: int | None = None
-    """Status sent to the caller; None if the caller left before any was."""
     outcome: Outcome
+    # What went wrong, for people; None if nothing did.
     error: str | None = None
-    """What went wrong, for people; None if nothing did."""
     attempt: int = 0
+    # Which try of the same call the client says that this is, from 0; 0 too where it says nothing.
     client_retry: int = 0
-    """Which try of the same call the client says that this is, from 0; 0 too where it says nothing."""
     cache_status: str | None = None
     payloads: PayloadPolicy = PayloadPolicy.FULL
     opt_out: LoggingOptOut = NO_OPT_OUT
@@ -170,6 +170,7 @@ class Exchange:
         return self.payloads is not PayloadPolicy.OFF and not self.opt_out.response
 
 
+# Endpoints that are asked about models or tokens, and no model to answer.
 NO_MODEL_CALLS = frozenset(
     {
         "models.show",
@@ -179,13 +180,12 @@ NO_MODEL_CALLS = frozenset(
         "bedrock.count_tokens",
     }
 )
-"""Endpoints that are asked about models or tokens, and no model to answer."""
 
+# Endpoints that show models or the service to a GET. Below some such paths models answer, to a POST.
 NO_MODEL_READS = frozenset({"models", "service"})
-"""Endpoints that show models or the service to a GET. Below some such paths models answer, to a POST."""
 
+# Methods that ask for no answer.
 PROBE_METHODS = frozenset({"HEAD", "OPTIONS"})
-"""Methods that ask for no answer."""
 
 
 def is_model_call(method: str, endpoint: str) -> bool:

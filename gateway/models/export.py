@@ -10,10 +10,10 @@ from enum import StrEnum
 class ExportStatus(StrEnum):
     """How far a job has come."""
 
+    # Described, but never started.
     DRAFT = "draft"
-    """Described, but never started."""
+    # To be carried out, or being so.
     IN_PROGRESS = "in_progress"
-    """To be carried out, or being so."""
     SUCCESS = "success"
     FAILED = "failed"
     STOPPED = "stopped"
@@ -28,24 +28,24 @@ class Export:
 
     export_id: str
     version: int = 1
+    # Whose rows it writes; None: those of all.
     tenant: str | None = None
-    """Whose rows it writes; None: those of all."""
     key_name: str | None = None
     exporter: str
     description: str = ""
     filters: Mapping[str, object]
     columns: tuple[str, ...]
     status: ExportStatus = ExportStatus.DRAFT
+    # The newest row there was when it was started: what is logged later is not in it, however long it takes.
     last_seq: int | None = None
-    """The newest row there was when it was started: what is logged later is not in it, however long it takes."""
     rows_total: int | None = None
     rows_done: int = 0
+    # Name of the finished file; None where there is none, or none any more.
     file: str | None = None
-    """Name of the finished file; None where there is none, or none any more."""
+    # Why it failed, for people.
     error: str | None = None
-    """Why it failed, for people."""
+    # The runner that works on it, until `lease_until_us` at least; then it counts as dead.
     owner: str | None = None
-    """The runner that works on it, until `lease_until_us` at least; then it counts as dead."""
     lease_until_us: int | None = None
     created_at_us: int
     updated_at_us: int

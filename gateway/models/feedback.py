@@ -145,8 +145,8 @@ class FeedbackSummary:
     pairs: tuple[tuple[float, float], ...] = ()
 
 
+# Of how many entries at most a summary tells value and weight.
 MAX_SUMMARY_PAIRS = 20
-"""Of how many entries at most a summary tells value and weight."""
 
 NO_FEEDBACK = FeedbackSummary(ScoreSummary(0, 0.0, 0.0))
 
@@ -170,11 +170,11 @@ def summarise_scores(entries: Sequence[Feedback]) -> ScoreSummary:
     )
 
 
+# Most things that are told apart for an id; of more, the newest.
 MAX_CANDIDATES = 10
-"""Most things that are told apart for an id; of more, the newest."""
 
+# An answer is no longer meant by its response id once another has come under it so much later.
 RESPONSE_ID_REUSE_US = 600_000_000
-"""An answer is no longer meant by its response id once another has come under it so much later."""
 
 
 @dataclass(frozen=True, slots=True)

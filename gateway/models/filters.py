@@ -76,8 +76,8 @@ Filter = Comparison | AllOf | AnyOf | Not | FeedbackFilter
 
 NO_FILTER = AllOf()
 
+# Most conditions and groups in one filter.
 MAX_FILTER_TERMS = 500
-"""Most conditions and groups in one filter."""
 
 
 def filter_uses_field(where: Filter, name: str) -> bool:

@@ -9,14 +9,14 @@ import time
 from collections import deque
 from uuid import UUID
 
+# Longest trace, request or span id taken from a caller, in UTF-8 bytes.
 MAX_ID_BYTES = 512
-"""Longest trace, request or span id taken from a caller, in UTF-8 bytes."""
 
 _VERSION_MASK = ~(0xF << 76 | 0x3 << 62)
 _VERSION_7 = 0x7 << 76 | 0x2 << 62
 _RANDOM_BYTES = 10
+# For how many ids the system is asked at a time: each time costs a call into the kernel.
 _POOL_IDS = 64
-"""For how many ids the system is asked at a time: each time costs a call into the kernel."""
 
 _random_pool: deque[bytes] = deque()
 os.register_at_fork(after_in_child=_random_pool.clear)

@@ -12,11 +12,11 @@ from gateway.models.filters import NO_FILTER, Filter, Scalar
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 
+# After every request there will be.
 END_OF_TIME_US = 2**63 - 1
-"""After every request there will be."""
 
+# Groups verdicts by the grade that they give, instead of by the requests that they are about.
 GRADE_FIELD = "feedback.grade"
-"""Groups verdicts by the grade that they give, instead of by the requests that they are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +133,10 @@ class FeedbackSums:
 Sums = TypeVar("Sums", UsageSums, FeedbackSums)
 
 
+# Reads all sums in their order. `astuple` does too, but copies each, which takes most of a long answer's time.
 _FIELD_VALUES = {
     sums: operator.attrgetter(*(field.name for field in fields(sums))) for sums in (UsageSums, FeedbackSums)
 }
-"""Reads all sums in their order. `astuple` does too, but copies each, which takes most of a long answer's time."""
 
 
 def _add_sums(one: Sums, other: Sums) -> Sums:
@@ -144,12 +144,12 @@ def _add_sums(one: Sums, other: Sums) -> Sums:
     return type(one)(*map(operator.add, values_of(one), values_of(other)))
 
 
+# How many requests took how long: their number by the least number of milliseconds in a class of durations, as
+# `class_of` gives it.
 Latencies = Mapping[int, int]
-"""How many requests took how long: their number by the least number of milliseconds in a class of durations, as
-`class_of` gives it."""
 
+# Durations below this are classes of their own.
 EXACT_LATENCY_MS = 128
-"""Durations below this are classes of their own."""
 
 
 def latency_class(duration_ms: int) -> int:

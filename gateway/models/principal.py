@@ -11,23 +11,23 @@ from urllib.parse import unquote_plus
 
 from gateway.models.quota import Quota
 
+# What is kept in place of a credential.
 REDACTED = "[redacted]"
-"""What is kept in place of a credential."""
 
+# Headers in which SDKs send a provider's key; a gateway key may come in each.
 PROVIDER_HEADERS = ("Authorization", "x-api-key", "api-key", "x-goog-api-key", "xi-api-key")
-"""Headers in which SDKs send a provider's key; a gateway key may come in each."""
 
+# Where a gateway key may be, in the order in which it is looked for.
 CREDENTIAL_HEADERS = ("x-portkey-api-key", "Helicone-Auth", *PROVIDER_HEADERS)
-"""Where a gateway key may be, in the order in which it is looked for."""
 
+# Query parameters in which SDKs send a provider's key; a gateway key may come in each, after all headers.
 CREDENTIAL_PARAMETERS = ("key", "api_key")
-"""Query parameters in which SDKs send a provider's key; a gateway key may come in each, after all headers."""
 
+# Sent as a key by portkey-ai (Python), which means to send none.
 PLACEHOLDER_KEY = "OPENAI_API_KEY"
-"""Sent as a key by portkey-ai (Python), which means to send none."""
 
+# How a provider's key is sent: `bearer`, the name of a header, or `{"header": NAME}`.
 KeyPlacement = str | Mapping[str, str]
-"""How a provider's key is sent: `bearer`, the name of a header, or `{"header": NAME}`."""
 
 _AUTH_SCHEMES = frozenset({"bearer", "token", "key"})
 
@@ -44,8 +44,8 @@ _TOKEN_COUNTS = re.compile(
 _NOT_SECRET = frozenset(
     {"idempotency-key", "cache-key", "prompt-cache-key", "surrogate-key", "sec-websocket-key"}
 )
+# How much of a name is looked at, so that callers cannot fill the cache with long made-up ones.
 _MAX_NAME_BYTES = 128
-"""How much of a name is looked at, so that callers cannot fill the cache with long made-up ones."""
 
 
 def key_header(auth: KeyPlacement) -> tuple[str, str]:
@@ -133,5 +133,5 @@ class Principal:
         return self.tenant is None or self.tenant == tenant
 
 
+# Everybody, on a gateway without keys.
 OPEN_ACCESS = Principal(name=None, roles=frozenset({Role.ADMIN}))
-"""Everybody, on a gateway without keys."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+# The name of a figure as Prometheus has it, such as `gateway_requests_total`, and its labels in order.
 MetricSample = tuple[str, tuple[tuple[str, str], ...]]
-"""The name of a figure as Prometheus has it, such as `gateway_requests_total`, and its labels in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class MetricFamily:
     is_shared: bool = False
 
 
+# The families of one process, or of several, by name.
 MetricFamilies = Mapping[str, MetricFamily]
-"""The families of one process, or of several, by name."""
 
 
 def sum_families(parts: Iterable[MetricFamilies]) -> MetricFamilies:

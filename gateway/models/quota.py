@@ -17,8 +17,8 @@ _QUOTA_TEXT = re.compile(r"(?P<amount>[0-9]{1,15}(?:\.[0-9]{1,9})?) *(?P<unit>[a
 _LONGEST_MONTH = timedelta(days=32)
 
 
+# Units that are not called in a sentence what they are called in the configuration.
 _UNIT_NAMES = {"usd": "USD"}
-"""Units that are not called in a sentence what they are called in the configuration."""
 
 
 class Unit(StrEnum):

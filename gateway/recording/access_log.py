@@ -13,8 +13,8 @@ from gateway.models.request import Facts
 
 log = structlog.get_logger("gateway.access")
 
+# Which requests get a line.
 AccessLogMode = Literal["all", "failures", "off"]
-"""Which requests get a line."""
 
 _FAILURE_STATUS = 500
 _PROBE_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})

@@ -55,20 +55,20 @@ class CostCalculator:
 
 log = structlog.get_logger("gateway.recording")
 
+# How much may wait here in memory. What does not fit is read back from the store when there is room.
 MAX_BACKLOG_BYTES = 64 * 1024 * 1024
-"""How much may wait here in memory. What does not fit is read back from the store when there is room."""
 
 BATCH_ROWS = 256
+# How long the first exchange of a batch waits for others: a change of threads costs more than a reading.
 GATHER_SECONDS = 0.02
-"""How long the first exchange of a batch waits for others: a change of threads costs more than a reading."""
 
+# Of how many rows that were read back it is remembered that they were: those that may still be submitted.
 MAX_REMEMBERED_ROWS = 16 * BATCH_ROWS
-"""Of how many rows that were read back it is remembered that they were: those that may still be submitted."""
 
 RETRY_SECONDS = 1.0
 
+# Told once of each exchange whose facts are stored, on the interpreter's thread. Must not raise.
 Observer = Callable[[Exchange, Facts], None]
-"""Told once of each exchange whose facts are stored, on the interpreter's thread. Must not raise."""
 
 
 class Interpreter:

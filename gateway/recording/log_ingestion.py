@@ -117,8 +117,8 @@ class LogImport:
         )
 
 
+# Tells how much may be kept of a caller's request to the provider of this name.
 LogPolicy = Callable[[Principal, str], PayloadPolicy]
-"""Tells how much may be kept of a caller's request to the provider of this name."""
 
 
 class LogIngestionService:

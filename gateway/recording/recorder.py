@@ -19,11 +19,11 @@ from gateway.store.journal import Journal, replay_journal
 
 log = structlog.get_logger("gateway.recording")
 
+# How often it is tried whether the store takes rows again.
 RETRY_SECONDS = 1.0
-"""How often it is tried whether the store takes rows again."""
 
+# So many are brought back within a moment.
 FEW_ROWS = 200
-"""So many are brought back within a moment."""
 
 
 class Overflow:
@@ -129,8 +129,8 @@ class Overflow:
                 self._end = None
 
 
+# How often a process shows that it lives; several times in a lease.
 RENEW_SECONDS = 5.0
-"""How often a process shows that it lives; several times in a lease."""
 
 
 class ClaimRenewal:
@@ -161,12 +161,12 @@ class ClaimRenewal:
             self._interpreter.expect_leftovers()
 
 
+# How long a busy gateway lets exchanges gather: a group costs a change of threads and a commit, whatever its
+# size. Where they come one at a time nobody waits for others.
 GATHER_SECONDS = 0.001
-"""How long a busy gateway lets exchanges gather: a group costs a change of threads and a commit, whatever its
-size. Where they come one at a time nobody waits for others."""
 
+# How much may wait to be stored before callers are made to wait, whatever the durability.
 MAX_QUEUE_BYTES = 256 * 1024 * 1024
-"""How much may wait to be stored before callers are made to wait, whatever the durability."""
 
 
 @dataclass(slots=True)

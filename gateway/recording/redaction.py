@@ -15,6 +15,7 @@ from gateway.wire.content_encoding import decode
 from gateway.wire.event_streams import read_events
 from gateway.wire.json_fields import parse_json
 
+# Keys whose strings say how a call was made rather than what was said in it.
 KEPT_KEYS = frozenset(
     {
         "id", "object", "type", "role", "model", "finish_reason", "stop_reason", "status", "event",
@@ -22,7 +23,6 @@ KEPT_KEYS = frozenset(
         "completionReason", "invokedModelId", "stopReason", "ttl",
     }
 )  # fmt: skip
-"""Keys whose strings say how a call was made rather than what was said in it."""
 
 
 def redact(exchange: Exchange) -> Exchange:
@@ -86,12 +86,12 @@ def _is_kept_key(key: str, value: object) -> bool:
     return key in KEPT_KEYS and isinstance(value, str)
 
 
+# Shorter ones are words that happen to be there.
 _MIN_SECRET_BYTES = 8
-"""Shorter ones are words that happen to be there."""
 
 _MAX_ENCODED_BYTES = 64 * 1024
+# How much of an error is unpacked to be looked into, since callers wait for that.
 _MAX_DECODED_BYTES = 1024 * 1024
-"""How much of an error is unpacked to be looked into, since callers wait for that."""
 
 
 def request_secrets(path: str, headers: RawHeaders) -> Iterator[bytes]:

@@ -12,8 +12,8 @@ from gateway.store.base import RetentionStore
 
 log = structlog.get_logger("gateway.recording")
 
+# How often it is looked for what has become too old.
 INTERVAL_SECONDS = 600.0
-"""How often it is looked for what has become too old."""
 
 
 class RetentionJob:
@@ -25,8 +25,8 @@ class RetentionJob:
     """
 
     def __init__(self, store: RetentionStore, days: int | None) -> None:
+        # How many requests were deleted.
         self.rows_expired = 0
-        """How many requests were deleted."""
         self._store = store
         self._days = days
         self._task = PeriodicTask(

@@ -14,16 +14,16 @@ from gateway.models.exchange import PayloadPolicy, value_class
 from gateway.models.principal import PROVIDER_HEADERS, KeyPlacement, is_secret_header, key_header
 from gateway.upstream.message import Origin, Timeouts
 
+# What is done with a version in a caller's path, whatever the base URL: sent on, or left out.
 VersionPath = Literal["keep", "strip"]
-"""What is done with a version in a caller's path, whatever the base URL: sent on, or left out."""
 
+# Pattern of a path segment that is a version: `v1`, `v4`, `v1.1`, `v1beta`, `v1alpha2`, `v1p1beta1`.
 VERSION_PATTERN = r"v[0-9]+(?:\.[0-9]+)*(?:p[0-9]+)?(?:(?:alpha|beta)[0-9]*)?"
-"""Pattern of a path segment that is a version: `v1`, `v4`, `v1.1`, `v1beta`, `v1alpha2`, `v1p1beta1`."""
 
 _CREDENTIAL_FIELDS = frozenset(name.lower().encode() for name in PROVIDER_HEADERS)
 
+# Versions at the head of a path; the group is the last of them.
 _LEADING_VERSIONS = re.compile(rf"(?:(/{VERSION_PATTERN})(?=[/?]|\Z))+")
-"""Versions at the head of a path; the group is the last of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +113,14 @@ class Provider:
     timeouts: Timeouts = field(default_factory=Timeouts)
     payloads: PayloadPolicy | None = None
     include_usage: bool = False
+    # Names, in lower case, of `headers`.
     replaced_names: frozenset[bytes] = field(init=False)
-    """Names, in lower case, of `headers`."""
+    # Those, and the names of the headers in which a caller's credential for it may come.
     judged_names: frozenset[bytes] = field(init=False)
-    """Those, and the names of the headers in which a caller's credential for it may come."""
+    # How long these names are.
     judged_lengths: frozenset[int] = field(init=False)
-    """How long these names are."""
+    # Values among `headers` that open something.
     secrets: tuple[bytes, ...] = field(init=False)
-    """Values among `headers` that open something."""
 
     def __post_init__(self) -> None:
         own = () if self.key_header is None else self.key_header[:1]
@@ -196,6 +196,8 @@ def build_provider(
 _OPENAI_CHAT = "/v1/chat/completions"
 _ANTHROPIC_CHAT = "/v1/messages"
 
+# Base URL without scheme and version, the version that its SDK asks for where the base URL names none, and the
+# path of a chat call below that. Any other is asked as OpenAI's or Anthropic's SDK asks.
 _CHAT_PATHS = tuple(
     (re.compile(place), version, asked)
     for place, version, asked in (
@@ -217,9 +219,8 @@ _CHAT_PATHS = tuple(
         (r"dashscope[^/]*\.aliyuncs\.com/api", "v1", "/services/aigc/text-generation/generation"),
     )
 )
-"""Base URL without scheme and version, the version that its SDK asks for where the base URL names none, and the
-path of a chat call below that. Any other is asked as OpenAI's or Anthropic's SDK asks."""
 
+# The end of a URL that is an endpoint's and not a base URL.
 _ENDPOINT_SUFFIX = re.compile(
     r"(/(chat/)?completions|/messages(/count_tokens)?|/responses|/embeddings|/moderations|/rerank"
     r"|/audio/(speech|transcriptions|translations)|/images/(generations|edits)|/generate(_stream)?"
@@ -228,7 +229,6 @@ _ENDPOINT_SUFFIX = re.compile(
     rf"|(/{VERSION_PATTERN}(/.+)?)?/models/[^/]+:[A-Za-z]+)$",
     re.IGNORECASE,
 )
-"""The end of a URL that is an endpoint's and not a base URL."""
 
 _HAS_VERSION = re.compile(rf"/{VERSION_PATTERN}(?=/|$)")
 

@@ -47,11 +47,11 @@ def _parse_hex(digits: str) -> int:
 AttributeValue = str | bool | int | float | Sequence[str]
 Attributes = dict[str, AttributeValue]
 
+# Name of the event that a version of feedback is.
 EVALUATION_EVENT = "gen_ai.evaluation.result"
-"""Name of the event that a version of feedback is."""
 
+# Of the messages of one side, as JSON.
 MAX_MESSAGE_CHARACTERS = 64_000
-"""Of the messages of one side, as JSON."""
 
 _PROMPT_VERSION = re.compile(r"(.+)@(v?[0-9][0-9A-Za-z.-]*)")
 

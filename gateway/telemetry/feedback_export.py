@@ -130,8 +130,8 @@ class Receiver(Protocol):
         """Let go of the connections."""
 
 
+# Of more requests together it is not looked whether all are kept whole, and no word of their feedback is told.
 MAX_REQUESTS = 50
-"""Of more requests together it is not looked whether all are kept whole, and no word of their feedback is told."""
 
 _OLDEST_FIRST = Sort("started_at_us", descending=False)
 
@@ -213,19 +213,19 @@ def _requests_filter(entry: Feedback) -> Filter | None:
     return AllOf((trace, Comparison("request_id", Op.EQ, entry.request_id))) if entry.request_id else trace
 
 
+# Entries that wait at most. Further ones are dropped.
 MOST_WAITING = 10_000
-"""Entries that wait at most. Further ones are dropped."""
 
 MAX_CONCURRENT = 8
 TICK_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 60.0
 
+# How long it is waited for a trace to arrive.
 TRACE_WAIT_SECONDS = 900.0
-"""How long it is waited for a trace to arrive."""
 
 CLOSE_SECONDS = 5.0
+# At a stop, it is waited for the traces of feedback that came so long ago at most.
 FRESH_TRACE_SECONDS = 60.0
-"""At a stop, it is waited for the traces of feedback that came so long ago at most."""
 
 
 @dataclass(slots=True)

@@ -49,12 +49,12 @@ from gateway.telemetry.reporter import DeliveryLog, SdkLogFilter
 
 NS_IN_US = 1000
 SCOPE = "gateway"
+# Who in the SDK says that something could not be sent, or did not fit.
 _SDK_LOGGERS = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.exporter.otlp.proto.http._log_exporter",
     "opentelemetry.sdk._shared_internal",
 )
-"""Who in the SDK says that something could not be sent, or did not fit."""
 _QUEUE_FULL_REASON = "they come faster than they can be sent"
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 

@@ -17,8 +17,8 @@ from gateway.telemetry.feedback_export import (
 
 TIMEOUT_SECONDS = 15.0
 _MAX_REASON_CHARACTERS = 200
+# Statuses that say something about the receiver or its configuration rather than about a judgement.
 _TRANSIENT_STATUSES = frozenset({401, 403, 404, 405, 408, 425, 429})
-"""Statuses that say something about the receiver or its configuration rather than about a judgement."""
 
 
 class _HttpApi:
