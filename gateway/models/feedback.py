@@ -13,7 +13,7 @@ from gateway.models.columns import FILTER, HIDDEN, Column, Origin, columns_of
 
 
 class Kind(StrEnum):
-    """What sort of verdict an entry is."""
+    """Kind of an entry."""
 
     RATING = "rating"
     THUMB = "thumb"
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 
 class Source(StrEnum):
-    """Who or what judged."""
+    """Who or what gave an entry."""
 
     HUMAN = "human"
     MODEL = "model"
@@ -34,7 +34,7 @@ class Source(StrEnum):
 
 
 class Target(StrEnum):
-    """What an entry is about."""
+    """What an entry is on."""
 
     TRACE = "trace"
     REQUEST = "request"
@@ -103,12 +103,11 @@ FEEDBACK_COLUMNS = columns_of(Feedback)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof that a call with an idempotency key was carried out, and what it made.
+    """A carried-out call with an idempotency key.
 
     Args:
-        scope: whose key it is, so that two callers' keys never meet.
-        key: the caller's idempotency key.
-        digest: hash of the call's content, to tell a retry from a different call under the same key.
+        scope: separates the keys of different callers.
+        digest: hash of the content, to tell a retry from another call under the same key.
         feedback_ids: what the call created, in its order.
     """
 
@@ -120,7 +119,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class ScoreSummary:
-    """Scores of several entries as one figure. Entries without a score or with weight 0 are only counted."""
+    """Scores of several entries. Entries without a score or with weight 0 are only counted."""
 
     count: int
     weighted_sum: float
@@ -128,31 +127,29 @@ class ScoreSummary:
 
     @property
     def weighted_mean(self) -> float | None:
-        """Sum of weight × score over the sum of weights, in −1…1; None if no entry weighs anything."""
+        """Sum of weight × score over the sum of weights, in −1…1; None where all weigh 0."""
         return self.weighted_sum / self.total_weight if self.total_weight else None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSummary:
-    """What was said of one request, its trace and its session, as a list shows it.
+    """Feedback on one request, its trace and its session, in short.
 
     Args:
-        score: of all entries.
-        pairs: value and weight of those that have a value, the latest first, at most `MAX_PAIRS`.
+        pairs: value and weight of entries with a value, the latest first, at most `MAX_SUMMARY_PAIRS`.
     """
 
     score: ScoreSummary
     pairs: tuple[tuple[float, float], ...] = ()
 
 
-# Of how many entries at most a summary tells value and weight.
 MAX_SUMMARY_PAIRS = 20
 
 NO_FEEDBACK = FeedbackSummary(ScoreSummary(0, 0.0, 0.0))
 
 
 def summarise_feedback(entries: Sequence[Feedback]) -> FeedbackSummary:
-    """Sum up the latest versions of the entries on one request; deleted ones must be left out by the caller."""
+    """Sum up the latest versions of entries on one request; the caller leaves out deleted ones."""
     valued = [entry for entry in entries if entry.value is not None]
     latest = sorted(valued, key=lambda entry: entry.updated_at_us, reverse=True)[:MAX_SUMMARY_PAIRS]
     pairs = tuple((entry.value, entry.weight) for entry in latest if entry.value is not None)
@@ -160,35 +157,31 @@ def summarise_feedback(entries: Sequence[Feedback]) -> FeedbackSummary:
 
 
 def summarise_scores(entries: Sequence[Feedback]) -> ScoreSummary:
-    """Sum up the latest versions of entries; deleted ones must be left out by the caller."""
+    """Sum up the latest versions of entries; the caller leaves out deleted ones."""
     scored = [(entry.weight, entry.score) for entry in entries if entry.score is not None]
     return ScoreSummary(
-        # An original alone is no verdict.
+        # An original alone rates nothing.
         count=sum(entry.kind is not Kind.ORIGINAL or entry.score is not None for entry in entries),
         weighted_sum=sum(weight * score for weight, score in scored),
         total_weight=sum(weight for weight, _ in scored),
     )
 
 
-# Most things that are told apart for an id; of more, the newest.
+# Most candidates of an ambiguous id; of more, the newest.
 MAX_CANDIDATES = 10
 
-# An answer is no longer meant by its response id once another has come under it so much later.
+# A response id no longer names an answer once another has come under it so much later.
 RESPONSE_ID_REUSE_US = 600_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A trace, a request of one, or a session. The same request id again in a trace is the same request, tried
-    again.
+    """A trace, a request of one, or a session; the ids of the others are None. The same request id again in a trace
+    is the same request, tried again.
 
     Args:
-        tenant: whose it is.
-        trace_id: None where a session is meant.
-        request_id: None where a trace or a session as a whole is meant.
-        response_id: the provider's id of the request's latest response, if it is known.
+        response_id: of the request's latest response, if known.
         seq: the latest row that belongs to it.
-        session: None where no session is meant.
     """
 
     tenant: str | None
@@ -200,19 +193,17 @@ class Subject:
 
     @property
     def target(self) -> Target:
-        """What sort of thing it is."""
         if self.session is not None:
             return Target.SESSION
         return Target.TRACE if self.request_id is None else Target.REQUEST
 
 
 def single_subject(any_id: str, subjects: Sequence[Subject], *, field: str | None = None) -> Subject | None:
-    """Return the one thing that an id names; None if it names nothing.
+    """Return the one subject that an id names, None without one.
 
     Args:
-        any_id: the id as the caller gave it.
-        subjects: what it names, the newest first.
-        field: where the caller gave it, for the error.
+        subjects: the newest first.
+        field: where the caller gave the id, for the error.
 
     Raises:
         Ambiguous: it names several.

@@ -21,16 +21,14 @@ _HEX_64 = re.compile(r"[0-9a-f]{16}")
 
 
 def otel_trace_id(trace_id: str) -> int:
-    """Return a trace's number: what the id spells in 32 hex digits, as in a `traceparent` or a UUID; else one made
-    of its SHA-256."""
+    """Return the number that the id is in 32 hex digits (`traceparent`, UUID), else half of its SHA-256."""
     plain = trace_id.lower().replace("-", "")
     return _parse_hex(plain if _HEX_128.fullmatch(plain) else _hash_hex(trace_id, 16))
 
 
 def otel_span_id(trace: int, span_id: str) -> int:
-    """Return a span's number: what the id spells in 16 hex digits; else one made of the SHA-256 of its trace's
-    number and itself, since names such as `plan` come again in other traces, and receivers tell spans apart by
-    their numbers alone."""
+    """Return the number that the id is in 16 hex digits, else one of its hash."""
+    # Hashed with its trace: names such as `plan` come again elsewhere, and receivers know spans by number alone.
     plain = span_id.lower()
     return _parse_hex(plain if _HEX_64.fullmatch(plain) else _hash_hex(f"{trace:032x}/{span_id}", 8))
 
@@ -47,10 +45,9 @@ def _parse_hex(digits: str) -> int:
 AttributeValue = str | bool | int | float | Sequence[str]
 Attributes = dict[str, AttributeValue]
 
-# Name of the event that a version of feedback is.
 EVALUATION_EVENT = "gen_ai.evaluation.result"
 
-# Of the messages of one side, as JSON.
+# Of one side, as JSON.
 MAX_MESSAGE_CHARACTERS = 64_000
 
 _PROMPT_VERSION = re.compile(r"(.+)@(v?[0-9][0-9A-Za-z.-]*)")
@@ -78,7 +75,7 @@ _OPERATIONS: Mapping[str, str] = {
 
 
 def span_name(exchange: Exchange, facts: Facts) -> str:
-    """Return `chat MODEL` and the like; the method, where it is no kind of call that is known."""
+    """Return `chat MODEL` and the like; the method for calls of unknown kind."""
     operation = _OPERATIONS.get(exchange.endpoint)
     if operation is None:
         return exchange.method
@@ -115,7 +112,7 @@ def request_attributes(exchange: Exchange, facts: Facts) -> Attributes:
 
 def _column_value(column: Column, exchange: Exchange, facts: Facts) -> AttributeValue | None:
     if column.origin is Origin.METADATA:
-        # What the body or baggage names counts where the metadata says nothing.
+        # Else what the body or baggage names.
         return _text(exchange.identity.metadata.get(f"_{column.name}")) or getattr(facts, column.name, None)
     value: AttributeValue | None = attrgetter(column.path)(
         facts if column.origin is Origin.FACT else exchange
@@ -124,7 +121,7 @@ def _column_value(column: Column, exchange: Exchange, facts: Facts) -> Attribute
 
 
 def message_attributes(exchange: Exchange) -> Attributes:
-    """Return what was asked and answered, as JSON; nothing of an exchange that is not kept whole."""
+    """Return the messages of an exchange that is kept in full, as JSON."""
     if exchange.payloads is not PayloadPolicy.FULL or exchange.opt_out != NO_OPT_OUT:
         return {}
     input_messages, output_messages = read_messages(exchange)
@@ -139,7 +136,7 @@ def message_attributes(exchange: Exchange) -> Attributes:
 
 
 def feedback_attributes(entry: Feedback) -> Attributes:
-    """Return what is told of a version of an entry. Who judged and what they wrote is not."""
+    """Return the attributes of a feedback event: neither author nor texts."""
     return _without_none(
         {
             "gen_ai.evaluation.name": entry.metric or entry.kind.value,
@@ -161,33 +158,32 @@ def feedback_attributes(entry: Feedback) -> Attributes:
 
 
 def feedback_trace_id(entry: Feedback) -> str:
-    """Return the trace that an entry is about, or where that is not known yet the id that it was given for."""
+    """Return the trace of an entry, or while that is unknown the id that it was given on."""
     return entry.trace_id or entry.subject_id
 
 
 def error_type(exchange: Exchange) -> str | None:
-    """Return what went wrong: the status of an error, or how it ended; None if nothing did. That a caller left is
-    no error."""
+    """Return the status or outcome of a failure, else None. A caller that left is none."""
     if exchange.outcome not in (Outcome.COMPLETE, Outcome.CLIENT_CLOSED):
         return exchange.outcome.value
     return str(exchange.status) if exchange.status is not None and exchange.status >= 400 else None
 
 
 def score_label(score: float | None) -> str | None:
-    """Return what a score says in a word."""
+    """Return `positive`, `negative` or `neutral`."""
     if score is None:
         return None
     return "positive" if score > 0 else "negative" if score < 0 else "neutral"
 
 
 def _split_prompt(prompt: str | None) -> tuple[str | None, str | None]:
-    """Name and version of a prompt that is written with both, as `NAME@VERSION`."""
+    """Return name and version of `NAME@VERSION`."""
     versioned = _PROMPT_VERSION.fullmatch(prompt or "")
     return (prompt, None) if versioned is None else (versioned[1], versioned[2])
 
 
 def _messages_json(messages: Sequence[Message]) -> str:
-    """The last messages as far as there is room for them, since spans wait in memory."""
+    # Cut to the last messages, since spans wait in memory.
     remaining = MAX_MESSAGE_CHARACTERS
     written: list[str] = []
     for message in reversed(messages):
