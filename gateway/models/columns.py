@@ -35,23 +35,20 @@ FILTER, GROUP, PERSONAL, HIDDEN = Use.FILTER, Use.GROUP, Use.PERSONAL, Use.HIDDE
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field of a record, given in the record's class as `Annotated[type, Column(...)]`.
-
-    Args:
-        description: of the field in OpenAPI, of its filter, and of its column in `docs/storage.md`.
-        attributes: OpenTelemetry attributes of a request's span that have the value.
-        part: attribute of the exchange or the facts that holds the value; empty for these themselves.
-        name: set by `columns_of`, as are the rest.
-        value_type: without None.
-    """
+    """One field of a record, given in the record's class as `Annotated[type, Column(...)]`."""
 
     origin: Origin
+    # Of the field in OpenAPI, of its filter, and of its column in `docs/storage.md`.
     description: str
     uses: Use = Use.NONE
+    # OpenTelemetry attributes of a request's span that have the value.
     attributes: tuple[str, ...] = ()
+    # Attribute of the exchange or the facts that holds the value; empty for these themselves.
     part: str = ""
+    # Set by `columns_of`, as are the rest.
     name: str = ""
     hint: Any = None
+    # Without None.
     value_type: Any = None
 
     @property

@@ -103,17 +103,14 @@ FEEDBACK_COLUMNS = columns_of(Feedback)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A carried-out call with an idempotency key.
+    """A carried-out call with an idempotency key."""
 
-    Args:
-        scope: separates the keys of different callers.
-        digest: hash of the content, to tell a retry from another call under the same key.
-        feedback_ids: what the call created, in its order.
-    """
-
+    # Separates the keys of different callers.
     scope: str
     key: str
+    # Hash of the content, to tell a retry from another call under the same key.
     digest: str
+    # What the call created, in its order.
     feedback_ids: tuple[str, ...]
 
 
@@ -133,13 +130,10 @@ class ScoreSummary:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSummary:
-    """Feedback on one request, its trace and its session, in short.
-
-    Args:
-        pairs: value and weight of entries with a value, the latest first, at most `MAX_SUMMARY_PAIRS`.
-    """
+    """Feedback on one request, its trace and its session, in short."""
 
     score: ScoreSummary
+    # Value and weight of entries with a value, the latest first, at most `MAX_SUMMARY_PAIRS`.
     pairs: tuple[tuple[float, float], ...] = ()
 
 
@@ -176,18 +170,15 @@ RESPONSE_ID_REUSE_US = 600_000_000
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A trace, a request of one, or a session; the ids of the others are None. The same request id again in a trace
-    is the same request, tried again.
-
-    Args:
-        response_id: of the request's latest response, if known.
-        seq: the latest row that belongs to it.
-    """
+    """A trace, a request of one, or a session; the ids of the others are None. The same request id again in a
+    trace is the same request, tried again."""
 
     tenant: str | None
     trace_id: str | None
     request_id: str | None
+    # Of the request's latest response, if known.
     response_id: str | None
+    # The latest row that belongs to it.
     seq: int
     session: str | None = None
 

@@ -56,13 +56,10 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackFilter:
-    """The part holds of at least one entry on a request; or of the request that an entry counts for.
-
-    Args:
-        is_counted: whether only entries matter that count for the request in metrics.
-    """
+    """The part holds of at least one entry on a request; or of the request that an entry counts for."""
 
     part: Filter
+    # Whether only entries matter that count for the request in metrics.
     is_counted: bool = False
 
 

@@ -107,17 +107,14 @@ class FeedbackScope:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller behind a request.
+    """The caller behind a request."""
 
-    Args:
-        name: of its key, or of the key that its feedback token was made for; None on an open gateway.
-        tenant: the only one whose rows it sees and changes; None: all.
-        scope: of a feedback token, whose bearer has no role: the only request that it may give feedback on.
-    """
-
+    # Of its key, or of the key that its feedback token was made for; None on an open gateway.
     name: str | None
     roles: frozenset[Role]
+    # The only one whose rows it sees and changes; None: all.
     tenant: str | None = None
+    # Of a feedback token, whose bearer has no role: the only request that it may give feedback on.
     scope: FeedbackScope | None = None
     limits: tuple[Quota, ...] = ()
 

@@ -11,16 +11,13 @@ MetricSample = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class MetricFamily:
-    """Samples of one metric with different labels.
+    """Samples of one metric with different labels."""
 
-    Args:
-        kind: `counter`, `gauge` or `histogram`.
-        is_shared: whether each process reports the value of all together, so that the greatest holds.
-    """
-
+    # `counter`, `gauge` or `histogram`.
     kind: str
     description: str
     values: Mapping[MetricSample, float]
+    # Whether each process reports the value of all together, so that the greatest holds.
     is_shared: bool = False
 
 

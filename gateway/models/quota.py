@@ -119,15 +119,12 @@ def refuse_duplicate_quotas(limits: Iterable[Quota]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class QuotaStatus:
-    """Usage of a quota in the current window.
-
-    Args:
-        used: in nano-dollars where the unit is dollars; may exceed the quota.
-        resets_at_us: end of the window, in microseconds since the epoch.
-    """
+    """Usage of a quota in the current window."""
 
     limit: Quota
+    # In nano-dollars where the unit is dollars; may exceed the quota.
     used: int
+    # End of the window, in microseconds since the epoch.
     resets_at_us: int
 
     @property

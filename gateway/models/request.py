@@ -37,33 +37,27 @@ class Usage:
 
 @value_class()
 class Charge:
-    """What is billed at one model's prices: most answers have one charge.
+    """What is billed at one model's prices: most answers have one charge."""
 
-    Args:
-        model: None for the model that answered.
-        units: what is priced apart, by the name of its unit: parts of the tokens (`input_audio_tokens`, …) and
-            other things (`web_searches`, `audio_seconds`, …).
-        terms: what else decides the price, such as `service_tier`.
-    """
-
+    # None for the model that answered.
     model: str | None = None
     usage: Usage = field(default_factory=Usage)
+    # What is priced apart, by the name of its unit: parts of the tokens (`input_audio_tokens`, …) and other
+    # things (`web_searches`, `audio_seconds`, …).
     units: Mapping[str, float] = field(default_factory=dict)
+    # What else decides the price, such as `service_tier`.
     terms: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """What decides an answer's cost beside its tokens; `units` and `terms` as in `Charge`.
+    """What decides an answer's cost beside its tokens; `units` and `terms` as in `Charge`."""
 
-    Args:
-        stated_nanousd: the cost that the provider states, in nano-dollars.
-        others: charges whose tokens are part of the answer's usage, at prices or under terms of their own.
-    """
-
+    # The cost that the provider states, in nano-dollars.
     stated_nanousd: int | None = None
     units: Mapping[str, float] = field(default_factory=dict)
     terms: Mapping[str, str] = field(default_factory=dict)
+    # Charges whose tokens are part of the answer's usage, at prices or under terms of their own.
     others: tuple[Charge, ...] = ()
 
 
@@ -278,15 +272,12 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class ImportedRequest:
-    """A request from another log.
-
-    Args:
-        facts: what that log states. What is missing here may still be read from the bodies.
-        feedback: entries on it, each with an id that stays the same.
-    """
+    """A request from another log."""
 
     exchange: Exchange
+    # What that log states. What is missing here may still be read from the bodies.
     facts: Facts
+    # Entries on it, each with an id that stays the same.
     feedback: tuple[Feedback, ...] = ()
 
 
@@ -302,21 +293,18 @@ class StoredRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoreTotals:
-    """Counts and sums over everything in a store; those of two stores that have nothing in common add up.
-
-    Args:
-        body_bytes: on the wire, whether or not they were kept.
-        versions: of feedback entries, the latest ones included.
-        weight: sum of the weights of the latest versions.
-    """
+    """Counts and sums over everything in a store; those of two stores that have nothing in common add up."""
 
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_nanousd: int = 0
+    # On the wire, whether or not they were kept.
     body_bytes: int = 0
     feedback: int = 0
+    # Of feedback entries, the latest ones included.
     versions: int = 0
+    # Sum of the weights of the latest versions.
     weight: float = 0.0
 
     def __add__(self, other: StoreTotals) -> StoreTotals:
@@ -334,15 +322,12 @@ class StoreTotals:
 
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
-    """What is stored of one person.
-
-    Args:
-        feedback_ids: entries that they wrote, or that count for one of their requests.
-        receipts: scope and key of the calls that made one of these requests or entries.
-    """
+    """What is stored of one person."""
 
     request_seqs: tuple[int, ...] = ()
+    # Entries that they wrote, or that count for one of their requests.
     feedback_ids: tuple[str, ...] = ()
+    # Scope and key of the calls that made one of these requests or entries.
     receipts: tuple[tuple[str, str], ...] = ()
 
 

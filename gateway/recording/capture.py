@@ -46,12 +46,7 @@ class BodyCapture:
 
 @dataclass(slots=True, kw_only=True)
 class Capture:
-    """A request in progress, which `close` makes an Exchange.
-
-    Args:
-        limit_bytes: how much of each body is kept.
-        sent_credentials: those sent to the provider beside path and headers, which its errors may repeat.
-    """
+    """A request in progress, which `close` makes an Exchange."""
 
     identity: Identity
     tenant: str | None
@@ -63,11 +58,13 @@ class Capture:
     client_retry: int = 0
     payloads: PayloadPolicy
     opt_out: LoggingOptOut = NO_OPT_OUT
+    # How much of each body is kept.
     limit_bytes: int
     request_headers: RawHeaders
     started_at_us: int = field(default_factory=now_us)
     first_byte_at_us: int | None = None
     status: int | None = None
+    # Those sent to the provider beside path and headers, which its errors may repeat.
     sent_credentials: Sequence[bytes] = ()
     response_headers: RawHeaders = ()
     is_closed: bool = False

@@ -28,20 +28,17 @@ _LEADING_VERSIONS = re.compile(rf"(?:(/{VERSION_PATTERN})(?=[/?]|\Z))+")
 
 @dataclass(frozen=True, slots=True)
 class BasePath:
-    """The path of a base URL, and how callers' paths join to it.
+    """The path of a base URL, and how callers' paths join to it."""
 
-    Args:
-        path: without a trailing slash, such as `/v1`; may be empty.
-        version_path: the provider's own rule; None: that of `join`.
-        v1_prefix: replaces `/v1` ahead of a path with no other version; None where that varies.
-        dropped_versions: those, such as `/v1`, that are not sent on.
-        is_distinct: whether a path that begins with the whole of `path` is complete already.
-    """
-
+    # Without a trailing slash, such as `/v1`; may be empty.
     path: str
+    # The provider's own rule; None: that of `join`.
     version_path: VersionPath | None
+    # Replaces `/v1` ahead of a path with no other version; None where that varies.
     v1_prefix: str | None
+    # Those, such as `/v1`, that are not sent on.
     dropped_versions: frozenset[str]
+    # Whether a path that begins with the whole of `path` is complete already.
     is_distinct: bool
 
     @classmethod
@@ -93,24 +90,21 @@ class BasePath:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A configured upstream.
-
-    Args:
-        key_header: name and value of the header with its key; None without a key.
-        headers: of each request, in place of the caller's of these names.
-        payloads: None: the gateway's default.
-        include_usage: whether token counts are requested in streams of callers who did not ask for them.
-    """
+    """A configured upstream."""
 
     name: str
     origin: Origin
     host_header: bytes
     base_path: BasePath
     base_url: str
+    # Name and value of the header with its key; None without a key.
     key_header: tuple[bytes, bytes] | None = None
+    # Of each request, in place of the caller's of these names.
     headers: tuple[tuple[bytes, bytes], ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
+    # None: the gateway's default.
     payloads: PayloadPolicy | None = None
+    # Whether token counts are requested in streams of callers who did not ask for them.
     include_usage: bool = False
     # In lower case, as the next.
     replaced_names: frozenset[bytes] = field(init=False)

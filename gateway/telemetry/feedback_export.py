@@ -35,25 +35,22 @@ ANNOTATOR_KINDS: Mapping[Source, str] = {
 
 @value_class(kw_only=True)
 class Annotation:
-    """A version of an entry as receivers take it.
-
-    Args:
-        trace_id: in 32 hex digits.
-        span_id: in 16; None for feedback on a trace or a session as a whole.
-        session: None unless the feedback is on a session as a whole.
-        annotator: HUMAN, LLM or CODE.
-        score: −1…1.
-        comment: None unless texts may be exported.
-    """
+    """A version of an entry as receivers take it."""
 
     feedback_id: str
+    # In 32 hex digits.
     trace_id: str
+    # In 16; None for feedback on a trace or a session as a whole.
     span_id: str | None
+    # None unless the feedback is on a session as a whole.
     session: str | None
     name: str
+    # HUMAN, LLM or CODE.
     annotator: str
+    # −1…1.
     score: float | None
     label: str
+    # None unless texts may be exported.
     comment: str | None
     metadata: Mapping[str, str | float]
 
