@@ -47,7 +47,7 @@ _filterable = partial(Column, Origin.GATEWAY, uses=FILTER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """One version of one feedback entry. Times are microseconds since the epoch."""
+    """One version of an entry. Times are microseconds since the epoch."""
 
     feedback_id: Annotated[str, _filterable("Id of the entry.")]
     version: Annotated[int, _column("1 for the first, one more with each change.")] = 1
@@ -116,7 +116,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class ScoreSummary:
-    """Scores of several entries. Entries without a score or with weight 0 are only counted."""
+    """Sums of scores. Entries without a score are only counted."""
 
     count: int
     weighted_sum: float
@@ -124,13 +124,13 @@ class ScoreSummary:
 
     @property
     def weighted_mean(self) -> float | None:
-        """Sum of weight × score over the sum of weights, in −1…1; None where all weigh 0."""
+        """In −1…1; None where all weigh 0."""
         return self.weighted_sum / self.total_weight if self.total_weight else None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSummary:
-    """Feedback on one request, its trace and its session, in short."""
+    """Feedback on one request, its trace and its session."""
 
     score: ScoreSummary
     # Value and weight of entries with a value, the latest first, at most `MAX_SUMMARY_PAIRS`.
@@ -143,7 +143,7 @@ NO_FEEDBACK = FeedbackSummary(ScoreSummary(0, 0.0, 0.0))
 
 
 def summarise_feedback(entries: Sequence[Feedback]) -> FeedbackSummary:
-    """Sum up the latest versions of entries on one request; the caller leaves out deleted ones."""
+    """Sum up the latest versions of entries that are not deleted."""
     valued = [entry for entry in entries if entry.value is not None]
     latest = sorted(valued, key=lambda entry: entry.updated_at_us, reverse=True)[:MAX_SUMMARY_PAIRS]
     pairs = tuple((entry.value, entry.weight) for entry in latest if entry.value is not None)
@@ -151,7 +151,7 @@ def summarise_feedback(entries: Sequence[Feedback]) -> FeedbackSummary:
 
 
 def summarise_scores(entries: Sequence[Feedback]) -> ScoreSummary:
-    """Sum up the latest versions of entries; the caller leaves out deleted ones."""
+    """Sum up the latest versions of entries that are not deleted."""
     scored = [(entry.weight, entry.score) for entry in entries if entry.score is not None]
     return ScoreSummary(
         # An original alone rates nothing.
@@ -170,8 +170,7 @@ RESPONSE_ID_REUSE_US = 600_000_000
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A trace, a request of one, or a session; the ids of the others are None. The same request id again in a
-    trace is the same request, tried again."""
+    """A trace, a request of one, or a session."""
 
     tenant: str | None
     trace_id: str | None
@@ -190,15 +189,7 @@ class Subject:
 
 
 def single_subject(any_id: str, subjects: Sequence[Subject], *, field: str | None = None) -> Subject | None:
-    """Return the one subject that an id names, None without one.
-
-    Args:
-        subjects: the newest first.
-        field: where the caller gave the id, for the error.
-
-    Raises:
-        Ambiguous: it names several.
-    """
+    """Return what an id names, None without any; `subjects`: the newest first. Raises Ambiguous."""
     if len(subjects) > 1:
         raise Ambiguous(
             f"{any_id!r} names {_describe_subjects(subjects)}.",

@@ -45,7 +45,7 @@ class MetricsQuery:
 
 @dataclass(frozen=True, slots=True)
 class GroupKey:
-    """The part of an answer that sums belong to; None where there is no split or no value."""
+    """The part of an answer that sums belong to."""
 
     # Start of the bucket.
     starts_at_us: int | None = None
@@ -83,8 +83,7 @@ class UsageSums:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSums:
-    """Sums over feedback entries, where `w` is the weight and `s` the score of one that has a score. Each counts
-    for one request: that which it names, or of a trace the latest that had started by then, else the first."""
+    """Sums over feedback, of weights `w` and scores `s`. Each entry counts for one request."""
 
     # All but withdrawn ones.
     entries: int = 0
@@ -128,19 +127,18 @@ EXACT_LATENCY_MS = 128
 
 
 def latency_class(duration_ms: int) -> int:
-    """Return the least duration of a duration's class; each is less than 1.6 % wide, as the buckets of HdrHistogram
-    (https://hdrhistogram.github.io/HdrHistogram/) are."""
+    """Return the least duration of the class, less than 1.6 % wide as in HdrHistogram
+    (https://hdrhistogram.github.io/HdrHistogram/)."""
     shift = max(duration_ms.bit_length() - EXACT_LATENCY_MS.bit_length() + 1, 0)
     return duration_ms >> shift << shift
 
 
 def latency_class_width(class_ms: int) -> int:
-    """Return the width of a class in milliseconds."""
     return 1 << max(class_ms.bit_length() - EXACT_LATENCY_MS.bit_length() + 1, 0)
 
 
 def percentile_ms(latencies: Latencies, share: float) -> float | None:
-    """Return the middle of the class that holds this percentile, in milliseconds; None without requests."""
+    # The middle of the class that holds it.
     total = sum(latencies.values())
     passed = 0
     for class_ms in sorted(latencies):

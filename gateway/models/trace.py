@@ -13,7 +13,7 @@ from gateway.models.request import RequestRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Related:
-    """Requests in the order in which they started, and feedback on them."""
+    """Requests by start, and feedback on them."""
 
     requests: tuple[RequestRecord, ...]
     feedback: tuple[Feedback, ...]
@@ -25,8 +25,6 @@ class _Related:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace(_Related):
-    """What is logged under one trace id."""
-
     trace_id: str
 
 
@@ -38,12 +36,12 @@ class Session(_Related):
 
     @property
     def trace_ids(self) -> tuple[str, ...]:
-        """Its traces, in the order in which their first requests started."""
+        # By the start of their first requests.
         return tuple(dict.fromkeys(record.trace_id for record in self.requests))
 
 
 class GroupField(StrEnum):
-    """Field that requests are grouped by; those without a value are in no group."""
+    # Requests without a value are in no group.
 
     TRACE = "trace_id"
     SESSION = "session"
@@ -51,7 +49,7 @@ class GroupField(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GroupCursor:
-    """Position of a group in a walk through the log from its end."""
+    """Position in a walk through the log from its end."""
 
     # `seq` of the row at which the walk began; later rows are not met in it.
     top: int
@@ -61,7 +59,7 @@ class GroupCursor:
 
 @dataclass(frozen=True, slots=True)
 class RequestGroup:
-    """A group with the sums of its requests. Times are microseconds since the epoch."""
+    """A group with the sums of its requests."""
 
     # The value that its requests have in common.
     name: str

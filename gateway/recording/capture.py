@@ -20,7 +20,7 @@ from gateway.recording.redaction import mask_echoed_credentials, request_secrets
 
 
 class BodyCapture:
-    """Pieces of a body up to a limit, and the size of the whole."""
+    """The beginning of a body, and its whole size."""
 
     __slots__ = ("_pieces", "_room_bytes", "size_bytes")
 
@@ -30,7 +30,6 @@ class BodyCapture:
         self.size_bytes = 0
 
     def add(self, piece: bytes) -> None:
-        """Keep a piece as far as there is room."""
         self.size_bytes += len(piece)
         # Kept as it is, not copied, while it fits.
         if self._room_bytes >= len(piece):
@@ -46,7 +45,7 @@ class BodyCapture:
 
 @dataclass(slots=True, kw_only=True)
 class Capture:
-    """A request in progress, which `close` makes an Exchange."""
+    """A request in progress."""
 
     identity: Identity
     tenant: str | None
@@ -76,13 +75,12 @@ class Capture:
         self.response_body = BodyCapture(self.limit_bytes)
 
     def add_response_head(self, status: int, headers: RawHeaders) -> None:
-        """Take the head of the answer, which has just come."""
         self.first_byte_at_us = now_us()
         self.status = status
         self.response_headers = headers
 
     def close(self, outcome: Outcome, error: str | None = None) -> Exchange:
-        """Return the exchange; to be called once."""
+        """Return the exchange, once."""
         assert not self.is_closed, "a request ended twice"
         self.is_closed = True
         response_headers, response_body = self.response_headers, self.response_body.content()

@@ -10,13 +10,7 @@ from gateway.routing.providers import Destination, Provider, ProviderTable
 
 
 class Router:
-    """Chooses a provider for each request.
-
-    Args:
-        default: name of the provider of `/v1/…` where the caller names none.
-        custom_hosts: origins (`https://host`) that callers may send requests to.
-        custom_provider: makes the provider of a custom host's base URL.
-    """
+    """Chooses a provider for each request."""
 
     def __init__(
         self,
@@ -37,18 +31,7 @@ class Router:
         custom_host: str | None,
         provider_field: str = "x-portkey-provider",
     ) -> Destination:
-        """Return where to send a request.
-
-        Args:
-            path: path and query as the caller wrote them; never one of the gateway's own.
-            custom_host: value of x-portkey-custom-host.
-            provider_field: the header that has the provider's name.
-
-        Raises:
-            BadInput: no such provider, or none can be chosen.
-            Forbidden: the custom host's origin is not allowed.
-            NotFound: the path starts with no provider's name.
-        """
+        """Return where to send a request. Raises BadInput, Forbidden or NotFound."""
         first = path.split("/", 2)[1]
         if "?" in first:
             first = first.partition("?")[0]
@@ -68,17 +51,16 @@ class Router:
         return self._providers.values()
 
     def is_root(self, path: str) -> bool:
-        """Tell whether a path is the root of the gateway or of a provider."""
+        # Of the gateway, or of a provider.
         name = path.partition("?")[0].strip("/")
         return not name or name in self._providers
 
     def plan_by_name(self, path: str, provider_name: str) -> Destination | None:
-        """Return where to send a request below `/v1` to the provider of this name; None without one."""
         provider = self._providers.get(provider_name)
         return None if provider is None else Destination(provider, provider.base_path.join(path))
 
     def url_of(self, provider_name: str, path: str) -> str | None:
-        """Return the URL at a provider for a caller's path; None where the provider is not configured."""
+        """Return a provider's URL for a caller's path."""
         provider = self._providers.get(provider_name)
         if provider is None:
             return None

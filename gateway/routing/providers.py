@@ -43,7 +43,6 @@ class BasePath:
 
     @classmethod
     def of(cls, path: str, version_path: VersionPath | None = None) -> BasePath:
-        """Make one of a URL's path as it was written."""
         path = path.rstrip("/")
         is_sent_on = version_path == "keep" or (version_path is None and not path)
         names = path.split("/")[1:]
@@ -58,11 +57,9 @@ class BasePath:
         )
 
     def join(self, caller_path: str) -> str:
-        """Return the request target for a path and query: `/…` below the provider's name, or all of `/v1/…`.
-
-        A version at its head is sent on if the base URL is a bare host, and left out if the base URL ends in
-        the same; `v1` is left out behind any path, another version is appended. Of several the last counts.
-        """
+        """Return the request target for `/…` below the provider's name, or all of `/v1/…`. A leading version
+        is sent on to a bare host, and left out where the base URL ends in the same; `v1` is left out behind
+        any path."""
         if (
             caller_path[:4] == "/v1/"
             and self.v1_prefix is not None
@@ -128,7 +125,7 @@ class Provider:
 
 @value_class()
 class Destination:
-    """The provider of one request, and the request target there."""
+    """A provider, and the request target there."""
 
     provider: Provider
     request_target: str
@@ -152,7 +149,7 @@ def build_provider(
     max_connections: int = 1000,
     keepalive_seconds: float = 30.0,
 ) -> Provider:
-    """Build a provider. Raises BadInput where its URL cannot be called."""
+    """Build a provider. Raises BadInput for an unusable URL."""
     try:
         url = urlsplit(base_url)
         port = url.port or (443 if url.scheme == "https" else 80)
@@ -219,22 +216,21 @@ _HAS_VERSION = re.compile(rf"/{VERSION_PATTERN}(?=/|$)")
 
 @dataclass(frozen=True, slots=True)
 class BaseUrlProblem:
-    """What is wrong with a setting, to follow its name, and a sentence on what to do."""
+    """What is wrong with a setting, and a sentence on what to do."""
 
     says: str
     do: str
 
 
 def chat_url(base_url: str, version_path: VersionPath | None = None, auth: KeyPlacement = "bearer") -> str:
-    """Return the URL of a chat call by the SDK that the base URL is likely meant for; `x-api-key` suggests
-    Anthropic's."""
+    """Return the URL of a chat call by the likely SDK of a base URL."""
     url = urlsplit(base_url)
     joined = BasePath.of(url.path, version_path).join(_chat_path(url.netloc + url.path.rstrip("/"), auth))
     return f"{url.scheme}://{url.netloc}{joined}"
 
 
 def find_problem(base_url: str, version_path: VersionPath | None = None) -> BaseUrlProblem | None:
-    """Return what keeps calls from reaching a provider, by its base URL; None if nothing does."""
+    """Return what keeps calls from reaching a provider."""
     base_url = base_url.rstrip("/")
     path = urlsplit(base_url).path
     if found := _ENDPOINT_SUFFIX.search(path):

@@ -21,13 +21,12 @@ _HEX_64 = re.compile(r"[0-9a-f]{16}")
 
 
 def otel_trace_id(trace_id: str) -> int:
-    """Return the number that the id is in 32 hex digits (`traceparent`, UUID), else half of its SHA-256."""
+    # Ids of 32 hex digits (`traceparent`, UUID) stay as they are.
     plain = trace_id.lower().replace("-", "")
     return _parse_hex(plain if _HEX_128.fullmatch(plain) else _hash_hex(trace_id, 16))
 
 
 def otel_span_id(trace: int, span_id: str) -> int:
-    """Return the number that the id is in 16 hex digits, else one of its hash."""
     # Hashed with its trace: names such as `plan` come again elsewhere, and receivers know spans by number alone.
     plain = span_id.lower()
     return _parse_hex(plain if _HEX_64.fullmatch(plain) else _hash_hex(f"{trace:032x}/{span_id}", 8))
@@ -75,7 +74,7 @@ _OPERATIONS: Mapping[str, str] = {
 
 
 def span_name(exchange: Exchange, facts: Facts) -> str:
-    """Return `chat MODEL` and the like; the method for calls of unknown kind."""
+    # The method for calls of unknown kind.
     operation = _OPERATIONS.get(exchange.endpoint)
     if operation is None:
         return exchange.method
@@ -84,7 +83,6 @@ def span_name(exchange: Exchange, facts: Facts) -> str:
 
 
 def request_attributes(exchange: Exchange, facts: Facts) -> Attributes:
-    """Return the attributes of a request's span."""
     first_byte_us = exchange.first_byte_at_us
     prompt_name, prompt_version = _split_prompt(_text(exchange.identity.metadata.get("_prompt")))
     cost_usd = None if facts.cost is None else facts.cost.nanousd / NANOUSD_PER_USD
@@ -121,7 +119,7 @@ def _column_value(column: Column, exchange: Exchange, facts: Facts) -> Attribute
 
 
 def message_attributes(exchange: Exchange) -> Attributes:
-    """Return the messages of an exchange that is kept in full, as JSON."""
+    # Only of exchanges that are kept in full.
     if exchange.payloads is not PayloadPolicy.FULL or exchange.opt_out != NO_OPT_OUT:
         return {}
     input_messages, output_messages = read_messages(exchange)
@@ -136,7 +134,7 @@ def message_attributes(exchange: Exchange) -> Attributes:
 
 
 def feedback_attributes(entry: Feedback) -> Attributes:
-    """Return the attributes of a feedback event: neither author nor texts."""
+    # Neither author nor texts.
     return _without_none(
         {
             "gen_ai.evaluation.name": entry.metric or entry.kind.value,
@@ -158,12 +156,12 @@ def feedback_attributes(entry: Feedback) -> Attributes:
 
 
 def feedback_trace_id(entry: Feedback) -> str:
-    """Return the trace of an entry, or while that is unknown the id that it was given on."""
+    # While the trace is unknown, the id that the entry was given on.
     return entry.trace_id or entry.subject_id
 
 
 def error_type(exchange: Exchange) -> str | None:
-    """Return the status or outcome of a failure, else None. A caller that left is none."""
+    # A caller that left is no failure.
     if exchange.outcome not in (Outcome.COMPLETE, Outcome.CLIENT_CLOSED):
         return exchange.outcome.value
     return str(exchange.status) if exchange.status is not None and exchange.status >= 400 else None
@@ -197,7 +195,7 @@ def _messages_json(messages: Sequence[Message]) -> str:
 
 
 def _shorten_message(message: Message, remaining: int) -> Message:
-    """The first parts of a message as far as there is room for them."""
+    # The first parts, as far as there is room.
     parts = []
     for part in message["parts"]:
         remaining -= len(orjson.dumps(part))
