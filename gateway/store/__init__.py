@@ -57,9 +57,9 @@ HERE = Path()
 async def open_store(
     url: str,
     decode: Decode = leave_encoded,
-    workers: tuple[int, ...] = (0,),
+    worker_slots: tuple[int, ...] = (0,),
     read_url: str | None = None,
-    question_seconds: float | None = None,
+    query_seconds: float | None = None,
 ) -> Store:
     """Open the store that `url` names, creating or upgrading its tables as needed.
 
@@ -67,10 +67,10 @@ async def open_store(
         url: `sqlite:///gateway.db` for a file in the working directory, `sqlite:////var/lib/gateway.db` for an
             absolute one; `postgresql://user@host/database` for a database on a server.
         decode: undoes the content-encoding of bodies where their text is searched.
-        workers: the numbers of a claim. What is stored is stored under the first; what is uninterpreted under
+        worker_slots: the numbers of a claim. What is stored is stored under the first; what is uninterpreted under
             any of them is to be interpreted here.
         read_url: a replica of a database on a server, which answers queries; None: the database itself does.
-        question_seconds: how long a question may take before it is interrupted; None: as long as it does.
+        query_seconds: how long a question may take before it is interrupted; None: as long as it does.
 
     Raises:
         BadInput: the URL is not of that form.
@@ -80,8 +80,8 @@ async def open_store(
     if is_server_url(url):
         with _explain_missing_driver():
             from gateway.store.postgres import open_postgres
-        return await open_postgres(url, decode, workers, read_url, question_seconds)
-    return await open_sqlite(database_path(url), decode, workers, question_seconds)
+        return await open_postgres(url, decode, worker_slots, read_url, query_seconds)
+    return await open_sqlite(database_path(url), decode, worker_slots, query_seconds)
 
 
 @contextmanager

@@ -40,6 +40,5 @@ class SqlAudit(Database):
 
     async def find_audit(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[AuditEntry]:
         query = select_rows(AUDIT, where, sort, page, tenant, self._dialect)
-        return await self._query_pools.ask(
-            lambda connection: [audit_from_row(row) for row in connection.execute(query.sql, query.values)]
-        )
+        rows = await self._replica.query(lambda connection: connection.fetch_all(query.sql, query.values))
+        return [audit_from_row(row) for row in rows]

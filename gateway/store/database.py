@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -19,8 +18,7 @@ from typing import Any, TypeVar
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.base import Health
 from gateway.store.dialect import Connection, Dialect
-from gateway.store.filters import Query
-from gateway.store.readers import Job, LookupPool, QueryPools, ReaderPool, SnapshotSource
+from gateway.store.read_pool import ReadConnection, ReadPool
 from gateway.store.rows import Packer
 
 T = TypeVar("T")
@@ -36,22 +34,35 @@ DEFERRED_SECONDS = 0.020
 CLOSE_POLL_SECONDS = 0.5
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class WriteJob(Job):
-    """A job that changes something.
+@dataclass(slots=True, eq=False)
+class WriteJob:
+    """A queued write.
 
     Args:
         size_bytes: about how much it writes.
-        is_synced: whether the commit must be on the disk itself, not only in the kernel's hands.
-        is_alone: whether nobody else may write, on whatever machine, from before it looks until it is committed.
-        on_all: does the work instead, for this item and those of other such jobs that wait with it.
+        is_synced: whether the commit must be on the disk, not only in the kernel.
+        is_exclusive: whether nobody else may write, on any machine, from before its first read until its commit.
+        batch_work: runs instead of `work`, on the item of this job and of all adjacent jobs with the same function.
     """
 
+    work: Work[Any]
+    future: asyncio.Future[Any]
     size_bytes: int = 0
     is_synced: bool = False
     is_exclusive: bool = False
     batch_work: BatchWork[Any] | None = None
     item: Any = None
+    result: Any = None
+    error: Exception | None = None
+
+    def settle(self) -> None:
+        """Pass result or error to the caller. Runs on the event loop."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
 
 
 class Writer(ABC):
@@ -288,57 +299,44 @@ MAX_PADDING_BYTES = 8 * 1024 * 1024
 _HEARTBEAT = "UPDATE heartbeat SET beats = beats + 1, padding = ?"
 
 
-def write_heartbeat(connection: Connection, padding_bytes: int) -> None:
-    """Count one beat up, and put this many bytes in the place of those of the beat before."""
-    connection.execute(_HEARTBEAT, (os.urandom(padding_bytes),))
-
-
-_LOOKUP_THREADS = 2
-_PRIMARY_THREADS = 1
-
-
 class Database:
-    """What the parts of a store have in common.
+    """What the parts of a store have in common: one writer, and read pools for the database and its replica.
 
-    Lookups by id, on which answers to callers wait, have threads of their own, so that an analyst's long
-    query holds up none of them. `_questions` may be about a moment ago; what decides about a write asks `_exact`,
-    and takes as long as it does.
+    Queries may read a replica that lags behind. What decides about a write reads the primary, without a limit.
 
     Args:
-        question_seconds: how long a question may take; None: as long as it does.
-        copy: a copy of the database for queries, which may lag behind; None: they ask the database itself.
-        workers: what is stored is stored under the first number; what is uninterpreted under any is to be
-            interpreted here.
+        worker_slots: rows are stored under the first; uninterpreted rows of all of them are interpreted here.
+        query_seconds: time limit of a query; None for none.
+        new_replica_connection: connects to a replica; None where there is none.
     """
 
     def __init__(
         self,
         writer: Writer,
-        database: SnapshotSource,
+        new_connection: Callable[[], ReadConnection],
         packer: Packer,
         dialect: Dialect,
-        workers: tuple[int, ...],
-        question_seconds: float | None = None,
-        replica: SnapshotSource | None = None,
+        worker_slots: tuple[int, ...],
+        query_seconds: float | None = None,
+        new_replica_connection: Callable[[], ReadConnection] | None = None,
     ) -> None:
         self._dialect = dialect
-        self._workers = workers
+        self._worker_slots = worker_slots
         self._packer = packer
         self._writer = writer
-        self._lookups = LookupPool(database, _LOOKUP_THREADS)
-        self._query_pools = QueryPools(replica or database, question_seconds)
-        self._primary = self._query_pools.slow if replica is None else ReaderPool(database, _PRIMARY_THREADS)
+        self._primary = self._replica = ReadPool(new_connection, query_seconds)
+        if new_replica_connection is not None:
+            self._replica = ReadPool(new_replica_connection, query_seconds)
 
     async def open_all(self) -> None:
-        """Open all connections now, as far as the database lets them in, so that none is opened later."""
-        await asyncio.gather(self._lookups.open(), self._query_pools.open(), self._primary.open())
+        await asyncio.gather(*(pool.open() for pool in {self._primary, self._replica}))
 
     async def check(self) -> Health:
-        """Commit a heartbeat as large as the largest write that failed since one succeeded, so that a disk
-        with room for a small row but not for a real one does not pass for healthy."""
-        size = min(self._writer.largest_failure_bytes, MAX_PADDING_BYTES)
+        # As large as the largest write that failed since one succeeded: a disk with room for a small row but not
+        # for a real one is not healthy.
+        padding = os.urandom(min(self._writer.largest_failure_bytes, MAX_PADDING_BYTES))
         try:
-            await self._writer.write(partial(write_heartbeat, padding_bytes=size))
+            await self._writer.write(lambda connection: connection.execute(_HEARTBEAT, (padding,)))
         except StoreUnavailable as error:
             return Health(is_writable=False, reason=str(error))
         self._writer.largest_failure_bytes = 0
@@ -346,12 +344,5 @@ class Database:
 
     async def close(self) -> None:
         await self._writer.close()
-        await self._lookups.close()
-        await self._query_pools.close()
         await self._primary.close()
-
-
-def read_count(connection: Connection, query: Query) -> int:
-    """Return the one number that a statement finds."""
-    number: int = connection.execute(query.sql, query.values).fetchone()[0]
-    return number
+        await self._replica.close()

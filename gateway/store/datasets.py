@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from gateway.errors import Conflict
 from gateway.models.export import Export
 from gateway.models.filters import Filter, Page, Sort
-from gateway.store.database import Database, read_count
+from gateway.store.database import Database
 from gateway.store.dialect import Connection
 from gateway.store.filters import count_rows, select_rows
 from gateway.store.rows import MAX_INTEGER, export_from_row, export_to_row
@@ -54,13 +52,12 @@ class SqlDatasets(Database):
 
     async def find_exports(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Export]:
         query = select_rows(EXPORTS, where, sort, page, tenant, self._dialect)
-        return await self._lookups.read(
-            lambda connection: [export_from_row(row) for row in connection.execute(query.sql, query.values)]
-        )
+        return [export_from_row(row) for row in await self._primary.fetch_all(query.sql, query.values)]
 
     async def count_exports(self, where: Filter, tenant: str | None) -> int:
-        query = count_rows(EXPORTS, where, Page(MAX_INTEGER), tenant, self._dialect)
-        return await self._lookups.read(partial(read_count, query=query))
+        query = count_rows(EXPORTS, where, Sort(), Page(MAX_INTEGER), tenant, self._dialect)
+        number: int = (await self._primary.fetch_one(query.sql, query.values))[0]
+        return number
 
     async def link_key(self, new_key: bytes) -> bytes:
         return await self._writer.write(

@@ -173,23 +173,39 @@ class Cursor(Protocol):
 
 
 class Connection(Protocol):
-    """A connection, used by one thread at a time. Statements bear the marks `?` or `:name`."""
+    """A connection that blocks, used by one thread at a time. Placeholders are `?` or `:name`."""
 
     @property
     def dialect(self) -> Dialect:
-        """How the database spells what not all spell alike."""
+        """The SQL dialect of the database."""
 
     def execute(self, sql: str, parameters: Parameters = ..., /) -> Cursor:
         """Run one statement."""
 
     def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> object:
-        """Run a statement that finds nothing once for each of these."""
+        """Run a statement without results once for each of these."""
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows to a table, however many, in the order of these columns."""
-
-    def walk(self, sql: str, parameters: Parameters = ..., /) -> Iterator[Any]:
-        """Go through what a statement finds, reading little ahead: whoever leaves off early has read no more."""
+        """Add any number of rows to a table, in the order of these columns."""
 
     def close(self) -> None:
         """Close the connection."""
+
+
+class AsyncConnection(ABC):
+    """A connection that reads without blocking the event loop. Placeholders are `?` or `:name`."""
+
+    dialect: Dialect
+
+    @abstractmethod
+    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Any]:
+        """Run one statement, which has a snapshot of its own, and return its rows."""
+
+    @abstractmethod
+    async def begin_snapshot(self) -> None:
+        """Run all further statements of the query in one snapshot."""
+
+    async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Any:
+        """Run one statement and return its first row, or None."""
+        rows = await self.fetch_all(sql, parameters)
+        return rows[0] if rows else None

@@ -13,9 +13,10 @@ import orjson
 from gateway.models.exchange import PayloadPolicy
 from gateway.models.request import ErasureScope, ExpiredCounts
 from gateway.store.database import Database, Work, Writer
-from gateway.store.dialect import Connection, Dialect
+from gateway.store.dialect import AsyncConnection, Connection, Dialect
+from gateway.store.filters import Query
 from gateway.store.joins import find_affected_edits, pair_edits
-from gateway.store.readers import ReaderPool
+from gateway.store.read_pool import ReadPool
 from gateway.store.rollups import (
     FEEDBACK_KIND,
     ROLLUP_KINDS,
@@ -95,23 +96,26 @@ WHERE {rows}
     )
 
 
-def find_user_scope(connection: Connection, user: str, tenant: str | None) -> ErasureScope:
-    """Return what there is of a user: requests, feedback on them, and feedback by them."""
+async def _find_user_scope(connection: AsyncConnection, user: str, tenant: str | None) -> ErasureScope:
     parameters = {"person": clean_text(user), "tenant": clean_text_or_none(tenant)}
-    seqs = tuple(seq for seq, _ in connection.execute(_REQUESTS_OF_USER, parameters))
-    feedback_ids = _read_texts(connection, f"{_FEEDBACK_BY_AUTHOR} UNION {_FEEDBACK_ON_REQUESTS}", parameters)
-    request_ids = _read_texts(connection, _REQUEST_IDS_OF_USER_ONLY, parameters)
-    return ErasureScope(seqs, feedback_ids, _find_receipts(connection, (*feedback_ids, *request_ids)))
+    await connection.begin_snapshot()
+    seqs = await connection.fetch_all(_REQUESTS_OF_USER, parameters)
+    feedback_ids = await _fetch_texts(
+        connection, f"{_FEEDBACK_BY_AUTHOR} UNION {_FEEDBACK_ON_REQUESTS}", parameters
+    )
+    request_ids = await _fetch_texts(connection, _REQUEST_IDS_OF_USER_ONLY, parameters)
+    receipts = await _find_receipts(connection, (*feedback_ids, *request_ids))
+    return ErasureScope(tuple(seq for seq, _ in seqs), feedback_ids, receipts)
 
 
-def find_author_scope(connection: Connection, author: str, tenant: str | None) -> ErasureScope:
-    """Return what there is of an author: the entries of which they wrote any version."""
+async def _find_author_scope(connection: AsyncConnection, author: str, tenant: str | None) -> ErasureScope:
     parameters = {"person": clean_text(author), "tenant": clean_text_or_none(tenant)}
-    feedback_ids = _read_texts(connection, _FEEDBACK_BY_AUTHOR, parameters)
-    return ErasureScope((), feedback_ids, _find_receipts(connection, feedback_ids))
+    await connection.begin_snapshot()
+    feedback_ids = await _fetch_texts(connection, _FEEDBACK_BY_AUTHOR, parameters)
+    return ErasureScope((), feedback_ids, await _find_receipts(connection, feedback_ids))
 
 
-async def erase_scope(scope: ErasureScope, at_us: int, writer: Writer, readers: ReaderPool) -> None:
+async def erase_scope(scope: ErasureScope, at_us: int, writer: Writer, primary: ReadPool) -> None:
     """Erase what was found, step by step. What leads to other things goes after them, so that all is found again
     should this break off."""
     for receipts in split_steps(scope.receipts):
@@ -120,7 +124,7 @@ async def erase_scope(scope: ErasureScope, at_us: int, writer: Writer, readers: 
         await _write_exclusively(writer, partial(delete_entries, feedback_ids=feedback_ids))
     for seqs in split_steps(scope.request_seqs):
         await _write_exclusively(writer, partial(_erase_requests, seqs=seqs, at_us=at_us))
-    for orphan in await readers.read(find_orphan_rollups):
+    for orphan in await primary.read(find_orphan_rollups):
         await _write_exclusively(writer, partial(delete_orphan_rollup, orphan=orphan))
 
 
@@ -160,13 +164,11 @@ def delete_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
     pair_edits(connection, edits)
 
 
-def find_receipts_naming(connection: Connection, feedback_id: str) -> list[tuple[str, str]]:
-    """Return scope and key of the calls that made or changed an entry."""
+def receipts_naming_query(feedback_id: str, dialect: Dialect) -> Query:
+    """Return the statement for scope and key of the calls that made or changed an entry."""
     # Cheaper than to parse them all, and the same for an id in quotes.
-    names = f"{connection.dialect.position_call}feedback_ids, ?) > 0"
-    return connection.execute(
-        f"SELECT scope, key FROM receipts WHERE {names}", (list_to_json([feedback_id])[1:-1],)
-    ).fetchall()
+    names = f"{dialect.position_call}feedback_ids, ?) > 0"
+    return Query(f"SELECT scope, key FROM receipts WHERE {names}", (list_to_json([feedback_id])[1:-1],))
 
 
 def delete_entry(connection: Connection, feedback_id: str, receipts: Sequence[tuple[str, str]]) -> bool:
@@ -178,15 +180,18 @@ def delete_entry(connection: Connection, feedback_id: str, receipts: Sequence[tu
     return True
 
 
-def _read_texts(connection: Connection, sql: str, values: Mapping[str, str | None]) -> tuple[str, ...]:
-    return tuple(row[0] for row in connection.execute(sql, values))
+async def _fetch_texts(
+    connection: AsyncConnection, sql: str, values: Mapping[str, str | None]
+) -> tuple[str, ...]:
+    return tuple(row[0] for row in await connection.fetch_all(sql, values))
 
 
-def _find_receipts(connection: Connection, ids: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Scope and key of the calls that made something of these ids: entries, or requests that were only told of."""
+async def _find_receipts(connection: AsyncConnection, ids: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return scope and key of the calls that made something of these ids: entries, or logged requests."""
     if not ids:
         return ()
-    return tuple(connection.execute(_erasure_statements(connection.dialect).receipts, (list_to_json(ids),)))
+    receipts = _erasure_statements(connection.dialect).receipts
+    return tuple(await connection.fetch_all(receipts, (list_to_json(ids),)))
 
 
 def split_steps(things: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -233,7 +238,7 @@ def _retention_statements(dialect: Dialect) -> _RetentionStatements:
     )
 
 
-async def delete_expired(before_us: int, writer: Writer, readers: ReaderPool) -> ExpiredCounts:
+async def delete_expired(before_us: int, writer: Writer, primary: ReadPool) -> ExpiredCounts:
     """Delete what is from before a time, step by step, and return how much that was."""
     expired = ExpiredCounts()
     while (step := await _write_expiry(writer, partial(_expire_requests, before_us=before_us))).requests:
@@ -242,9 +247,9 @@ async def delete_expired(before_us: int, writer: Writer, readers: ReaderPool) ->
         expired += step
     await _write_expiry(writer, lambda connection: connection.execute(_DELETE_EXPORTS, (before_us,)))
     if expired:
-        for receipts in split_steps(await readers.read(_find_orphan_receipts)):
+        for receipts in split_steps(await primary.read(_find_orphan_receipts)):
             await _write_expiry(writer, partial(delete_receipts, receipts=receipts))
-        for orphan in await readers.read(find_orphan_rollups):
+        for orphan in await primary.read(find_orphan_rollups):
             await _write_expiry(writer, partial(delete_orphan_rollup, orphan=orphan))
     return expired
 
@@ -275,9 +280,8 @@ def _expire_feedback(connection: Connection, before_us: int) -> ExpiredCounts:
     return ExpiredCounts(0, len(feedback_ids))
 
 
-def _find_orphan_receipts(connection: Connection) -> Sequence[tuple[str, str]]:
-    """Scope and key of the calls of which nothing is left that they made."""
-    return connection.execute(_retention_statements(connection.dialect).receipts_of_nothing).fetchall()
+async def _find_orphan_receipts(connection: AsyncConnection) -> list[tuple[str, str]]:
+    return await connection.fetch_all(_retention_statements(connection.dialect).receipts_of_nothing)
 
 
 def _first_column(connection: Connection, sql: str, *values: str | int) -> list[str]:
@@ -288,10 +292,10 @@ class SqlErasure(Database):
     """Keeps what `Erasure` and `Retention` promise."""
 
     async def find_user_scope(self, user: str, tenant: str | None) -> ErasureScope:
-        return await self._primary.read(lambda connection: find_user_scope(connection, user, tenant))
+        return await self._primary.read(lambda connection: _find_user_scope(connection, user, tenant))
 
     async def find_author_scope(self, author: str, tenant: str | None) -> ErasureScope:
-        return await self._primary.read(lambda connection: find_author_scope(connection, author, tenant))
+        return await self._primary.read(lambda connection: _find_author_scope(connection, author, tenant))
 
     async def erase(self, scope: ErasureScope, at_us: int) -> None:
         await erase_scope(scope, at_us, self._writer, self._primary)

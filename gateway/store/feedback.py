@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -25,9 +26,16 @@ from gateway.models.request import RequestRecord
 from gateway.store import erasure
 from gateway.store.base import MAX_AWAITED_IDS, MIN_MISREAD_GRADES, OVERDUE_FEEDBACK_US, FeedbackInfo
 from gateway.store.database import Database
-from gateway.store.dialect import Connection, Dialect
-from gateway.store.filters import Query, select_rows
-from gateway.store.joins import PAIRED_KINDS, assign_requests, find_subjects, join_new_feedback, update_pairs
+from gateway.store.dialect import Connection, Dialect, Parameters
+from gateway.store.filters import select_rows
+from gateway.store.joins import (
+    PAIRED_KINDS,
+    SUBJECT_LOOKUPS,
+    assign_requests,
+    join_new_feedback,
+    subject_values,
+    update_pairs,
+)
 from gateway.store.rows import (
     clean_text,
     clean_text_or_none,
@@ -60,7 +68,6 @@ _SUPERSEDE = (
     f"UPDATE feedback SET {', '.join(f'{column} = ?' for column in FEEDBACK.columns)} WHERE feedback_id = ?"
 )
 _LATEST = f"SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE feedback_id = ?"
-_EARLIER = f"SELECT {_FEEDBACK_COLUMNS} FROM feedback_versions WHERE feedback_id = ? ORDER BY version"
 _RECEIPT = f"SELECT {quote_columns(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
 _NON_BINARY_GRADE = (
     "SELECT 1 FROM feedback WHERE kind = 'rating' AND grade = value AND value <> 0 AND value <> 1"
@@ -79,6 +86,21 @@ def _select_used_keys(dialect: Dialect) -> str:
 @cache
 def _select_versions(dialect: Dialect) -> str:
     return f"SELECT feedback_id, version FROM feedback WHERE feedback_id {dialect.in_texts('?')}"
+
+
+@cache
+def select_entries(dialect: Dialect) -> str:
+    """Return the statement for the latest versions of the entries whose ids are bound as a list."""
+    return f"SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE feedback_id {dialect.in_texts('?')}"
+
+
+@cache
+def _select_histories(dialect: Dialect) -> str:
+    given = f"feedback_id {dialect.in_texts(':ids')}"
+    return (
+        f"SELECT {_FEEDBACK_COLUMNS} FROM feedback_versions WHERE {given}"
+        f" UNION ALL SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE {given} ORDER BY version"
+    )
 
 
 @cache
@@ -149,57 +171,6 @@ def put_feedback_batch(connection: Connection, writes: Sequence[FeedbackWrite]) 
         connection, [entry.feedback_id for entry in stored if entry.kind in PAIRED_KINDS or entry.version > 1]
     )
     return refusals
-
-
-def feedback_by_ids(connection: Connection, feedback_ids: Sequence[str]) -> list[Feedback]:
-    """Return the latest versions of these entries in the order asked."""
-    rows = (
-        connection.execute(_LATEST, (clean_text(feedback_id),)).fetchone() for feedback_id in feedback_ids
-    )
-    return [feedback_from_row(row) for row in rows if row is not None]
-
-
-def latest_feedback(
-    connection: Connection, records: Sequence[RequestRecord], tenant: str | None
-) -> list[Feedback]:
-    """Return the latest rating of each request, each of their traces and sessions, and the latest score by each
-    metric; the oldest first."""
-    names = {
-        f"{target}s": list_to_json(list({getattr(record, name) for record in records} - {None}))
-        for target, name in _ID_COLUMNS.items()
-    }
-    values = {**names, "tenant": clean_text_or_none(tenant)}
-    return [
-        feedback_from_row(row)
-        for row in connection.execute(_select_latest_feedback(connection.dialect), values)
-    ]
-
-
-def count_feedback_by_author(
-    connection: Connection, authors: Sequence[str], tenant: str | None
-) -> dict[str, int]:
-    """Return how many entries that were not withdrawn each of these authors gave."""
-    values = {"authors": list_to_json(authors), "tenant": clean_text_or_none(tenant)}
-    return dict(connection.execute(_count_by_author(connection.dialect), values).fetchall())
-
-
-def feedback_history(connection: Connection, feedback_id: str) -> list[Feedback]:
-    """Return every version of an entry, the first one first."""
-    earlier = connection.execute(_EARLIER, (clean_text(feedback_id),)).fetchall()
-    return [feedback_from_row(row) for row in earlier] + feedback_by_ids(connection, [feedback_id])
-
-
-def has_non_binary_grades(connection: Connection, key_name: str | None) -> bool:
-    """Tell whether a key, or callers without one, gave a grade that is neither 0 nor 1."""
-    if key_name is None:
-        return connection.execute(_NON_BINARY_GRADE.format("IS NULL")).fetchone() is not None
-    return connection.execute(_NON_BINARY_GRADE.format("= ?"), (clean_text(key_name),)).fetchone() is not None
-
-
-def find_receipt(connection: Connection, scope: str, key: str) -> Receipt | None:
-    """Return the receipt of an earlier call under this idempotency key."""
-    row = connection.execute(_RECEIPT, (clean_text(scope), clean_text(key))).fetchone()
-    return None if row is None else receipt_from_row(row)
 
 
 def feedback_size_bytes(entries: Sequence[Feedback]) -> int:
@@ -332,25 +303,6 @@ def _select_counted_requests(dialect: Dialect) -> str:
     )
 
 
-def feedback_summaries(connection: Connection, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
-    """Return what was said of each of these requests, its trace and its session; without those of which nothing
-    was."""
-    scores: dict[int, ScoreSummary] = {}
-    pairs: dict[int, list[tuple[float, float]]] = {}
-    found = connection.execute(_select_summaries(connection.dialect), (numbers_to_json(seqs),))
-    for seq, entries, weighted_sum, total_weight, value, weight in found:
-        scores[seq] = ScoreSummary(entries, weighted_sum or 0.0, total_weight)
-        if value is not None:
-            pairs.setdefault(seq, []).append((value, weight))
-    return {seq: FeedbackSummary(score, tuple(pairs.get(seq, ()))) for seq, score in scores.items()}
-
-
-def counted_requests(connection: Connection, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
-    """Return the request that each of these entries counts for; without those that count for none."""
-    found = connection.execute(_select_counted_requests(connection.dialect), (list_to_json(feedback_ids),))
-    return {feedback_id: record_from_row(row) for feedback_id, *row in found}
-
-
 _OVERDUE = "FROM feedback WHERE joined_at_us IS NULL AND deleted_at_us IS NULL AND created_at_us < ?"
 _AWAITED_IDS = f"""
 SELECT subject_id, count(*) {_OVERDUE}
@@ -383,6 +335,11 @@ def inspect_feedback(connection: _SupportsExecute) -> FeedbackInfo:
     )
 
 
+def histories_query(feedback_ids: Sequence[str], dialect: Dialect) -> tuple[str, Parameters]:
+    """Return the statement for all versions of entries, the first versions first, and its values."""
+    return _select_histories(dialect), {"ids": list_to_json(feedback_ids)}
+
+
 _NOT_DELETED = Comparison("deleted_at_us", Op.EQ, None)
 
 
@@ -399,9 +356,8 @@ class SqlFeedback(Database):
         )
 
     async def remove_feedback(self, feedback_id: str) -> bool:
-        receipts = await self._primary.read(
-            lambda connection: erasure.find_receipts_naming(connection, feedback_id)
-        )
+        query = erasure.receipts_naming_query(feedback_id, self._dialect)
+        receipts = await self._primary.read(lambda connection: connection.fetch_all(query.sql, query.values))
         return await self._writer.write(
             lambda connection: erasure.delete_entry(connection, feedback_id, receipts),
             is_synced=True,
@@ -414,28 +370,53 @@ class SqlFeedback(Database):
         if not filter_uses_field(where, "deleted_at_us"):
             where = AllOf((where, _NOT_DELETED))
         query = select_rows(FEEDBACK, where, sort, page, tenant, self._dialect)
-        return await self._query_pools.ask(partial(_read_entries, query=query))
+        return [feedback_from_row(row) for row in await self._query_rows(query.sql, query.values)]
 
     async def latest_feedback(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
-        return await self._query_pools.ask(lambda connection: latest_feedback(connection, records, tenant))
+        names = {
+            f"{target}s": list_to_json(list({getattr(record, name) for record in records} - {None}))
+            for target, name in _ID_COLUMNS.items()
+        }
+        values = {**names, "tenant": clean_text_or_none(tenant)}
+        rows = await self._query_rows(_select_latest_feedback(self._dialect), values)
+        return [feedback_from_row(row) for row in rows]
+
+    async def count_feedback_by_author(self, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
+        values = {"authors": list_to_json(authors), "tenant": clean_text_or_none(tenant)}
+        return dict(await self._query_rows(_count_by_author(self._dialect), values))
 
     async def feedback_summaries(self, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
-        return await self._query_pools.ask(lambda connection: feedback_summaries(connection, seqs))
+        scores: dict[int, ScoreSummary] = {}
+        pairs: dict[int, list[tuple[float, float]]] = {}
+        rows = await self._query_rows(_select_summaries(self._dialect), (numbers_to_json(seqs),))
+        for seq, entries, weighted_sum, total_weight, value, weight in rows:
+            scores[seq] = ScoreSummary(entries, weighted_sum or 0.0, total_weight)
+            if value is not None:
+                pairs.setdefault(seq, []).append((value, weight))
+        return {seq: FeedbackSummary(score, tuple(pairs.get(seq, ()))) for seq, score in scores.items()}
 
     async def counted_requests(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
-        return await self._query_pools.ask(lambda connection: counted_requests(connection, feedback_ids))
+        rows = await self._query_rows(_select_counted_requests(self._dialect), (list_to_json(feedback_ids),))
+        return {feedback_id: record_from_row(row) for feedback_id, *row in rows}
 
     async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:
-        return await self._lookups.read(lambda connection: feedback_by_ids(connection, feedback_ids))
+        rows = await self._primary.fetch_all(select_entries(self._dialect), (list_to_json(feedback_ids),))
+        entries = {entry.feedback_id: entry for entry in map(feedback_from_row, rows)}
+        return [entries[name] for name in map(clean_text, feedback_ids) if name in entries]
 
     async def history(self, feedback_id: str) -> list[Feedback]:
-        return await self._lookups.read(lambda connection: feedback_history(connection, feedback_id))
+        rows = await self._primary.fetch_all(*histories_query([feedback_id], self._dialect))
+        return [feedback_from_row(row) for row in rows]
 
     async def has_non_binary_grades(self, key_name: str | None) -> bool:
-        return await self._lookups.read(lambda connection: has_non_binary_grades(connection, key_name))
+        if key_name is None:
+            return await self._primary.fetch_one(_NON_BINARY_GRADE.format("IS NULL")) is not None
+        values = (clean_text(key_name),)
+        return await self._primary.fetch_one(_NON_BINARY_GRADE.format("= ?"), values) is not None
 
     async def receipt(self, scope: str, key: str) -> Receipt | None:
-        return await self._lookups.read(lambda connection: find_receipt(connection, scope, key))
+        row = await self._primary.fetch_one(_RECEIPT, (clean_text(scope), clean_text(key)))
+        return None if row is None else receipt_from_row(row)
 
     async def resolve(
         self,
@@ -444,12 +425,13 @@ class SqlFeedback(Database):
         target: Target = Target.TRACE,
         trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
-        def resolve(connection: Connection) -> dict[str, list[Subject]]:
-            named = {name: find_subjects(connection, name, tenant, target, trace_id) for name in ids}
-            return {name: subjects for name, subjects in named.items() if subjects}
+        found = await asyncio.gather(
+            *(
+                self._primary.fetch_first(SUBJECT_LOOKUPS[target], subject_values(name, tenant, trace_id))
+                for name in ids
+            )
+        )
+        return {name: [Subject(*row) for row in rows] for name, rows in zip(ids, found, strict=True) if rows}
 
-        return await self._lookups.read(resolve)
-
-
-def _read_entries(connection: Connection, query: Query) -> list[Feedback]:
-    return [feedback_from_row(row) for row in connection.execute(query.sql, query.values)]
+    async def _query_rows(self, sql: str, values: Parameters) -> list[Any]:
+        return await self._replica.query(lambda connection: connection.fetch_all(sql, values))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
-from typing import Any
 
 from gateway.errors import BadInput
 from gateway.models.feedback import Target
@@ -24,7 +23,7 @@ from gateway.models.filters import (
     Sort,
     filter_uses_field,
 )
-from gateway.store.dialect import Connection, Dialect, ValueKind
+from gateway.store.dialect import AsyncConnection, Dialect, ValueKind
 from gateway.store.rows import MAX_INTEGER, clean_text, list_to_json, numbers_to_json
 from gateway.store.schema import (
     COUNTS_FOR_REQUEST,
@@ -337,6 +336,7 @@ def select_rows(
 def count_rows(
     table: Table,
     where: Filter,
+    sort: Sort,
     page: Page,
     tenant: str | None,
     dialect: Dialect,
@@ -344,7 +344,7 @@ def count_rows(
     candidate_seqs: Sequence[int] | None = None,
 ) -> Query:
     """Return the statement that tells how many rows such a page has. Raises BadInput as `select` does."""
-    found = select_rows(table, where, Sort(), page, tenant, dialect, candidate_seqs=candidate_seqs)
+    found = select_rows(table, where, sort, page, tenant, dialect, candidate_seqs=candidate_seqs)
     return Query(f"SELECT count(*) FROM ({found.sql}) AS found", found.values)
 
 
@@ -404,15 +404,13 @@ def feedback_prefilters(where: Filter, dialect: Dialect) -> tuple[FeedbackPrefil
     )
 
 
-def find_candidate_seqs(connection: Connection, prefilters: Sequence[FeedbackPrefilter]) -> list[int] | None:
-    """Return the `seq`s among which are all rows that a filter with these clues finds; None where they are many."""
+async def find_candidate_seqs(
+    connection: AsyncConnection, prefilters: Sequence[FeedbackPrefilter]
+) -> list[int] | None:
+    """Return `seq`s among which are all rows that a filter with these prefilters finds; None if they are many."""
     for prefilter in prefilters:
-        seqs = (
-            _counted_seqs(connection, prefilter)
-            if prefilter.is_counted
-            else _seqs_by_ids(connection, prefilter)
-        )
-        if seqs is not None:
+        find = _counted_seqs if prefilter.is_counted else _seqs_by_ids
+        if (seqs := await find(connection, prefilter)) is not None:
             return seqs
     return None
 
@@ -456,30 +454,30 @@ def _prefilter_by_mean(op: Op, mean: float, *, is_counted: bool) -> FeedbackPref
     return FeedbackPrefilter(_HAS_REQUEST, is_counted=is_counted) if op in (*_AT_MOST, *_AT_LEAST) else None
 
 
-def _counted_seqs(connection: Connection, prefilter: FeedbackPrefilter) -> list[int] | None:
-    sql = f"SELECT DISTINCT request_seq FROM feedback WHERE {prefilter.sql} AND deleted_at_us IS NULL"
-    found = _first_column(connection, f"{sql} LIMIT {MOST_ROWS + 1}", prefilter.values)
-    return found if len(found) <= MOST_ROWS else None
+async def _counted_seqs(connection: AsyncConnection, prefilter: FeedbackPrefilter) -> list[int] | None:
+    found = await connection.fetch_all(
+        f"SELECT DISTINCT request_seq FROM feedback WHERE {prefilter.sql} AND deleted_at_us IS NULL"
+        f" LIMIT {MOST_ROWS + 1}",
+        prefilter.values,
+    )
+    return [row[0] for row in found] if len(found) <= MOST_ROWS else None
 
 
-def _seqs_by_ids(connection: Connection, prefilter: FeedbackPrefilter) -> list[int] | None:
-    entries = connection.execute(
+async def _seqs_by_ids(connection: AsyncConnection, prefilter: FeedbackPrefilter) -> list[int] | None:
+    entries = await connection.fetch_all(
         "SELECT target, request_id, trace_id, session FROM feedback"
         f" WHERE {prefilter.sql} AND deleted_at_us IS NULL LIMIT {MOST_ENTRIES + 1}",
         prefilter.values,
-    ).fetchall()
+    )
     if len(entries) > MOST_ENTRIES:
         return None
     seqs: set[int] = set()
     for place, (target, column) in enumerate(_ID_COLUMNS.items(), 1):
-        # What waits has no name that anything is logged under.
-        names = {entry[place] for entry in entries if entry[0] == target} - {None}
+        # Entries that wait name nothing that is logged.
+        names = list({entry[place] for entry in entries if entry[0] == target} - {None})
         sql = f"SELECT seq FROM requests WHERE {column} {connection.dialect.in_texts('?')}"
-        seqs.update(_first_column(connection, f"{sql} LIMIT {MOST_ROWS + 1}", (list_to_json(list(names)),)))
+        found = await connection.fetch_all(f"{sql} LIMIT {MOST_ROWS + 1}", (list_to_json(names),))
+        seqs.update(row[0] for row in found)
         if len(seqs) > MOST_ROWS:
             return None
     return list(seqs)
-
-
-def _first_column(connection: Connection, sql: str, values: Sequence[Any]) -> list[int]:
-    return [row[0] for row in connection.execute(sql, values)]

@@ -249,15 +249,12 @@ _FIND_BY_RESPONSE_ID = _requests_by("response_id = :name", RESPONSE_ID_REUSE_US)
 _FIND_BY_OTHER_RESPONSE_ID = _requests_by(
     "seq IN (SELECT seq FROM other_response_ids WHERE response_id = :name)", RESPONSE_ID_REUSE_US
 )
-_LOOKUPS_BY_TARGET = {
-    Target.TRACE: (
-        _FIND_TRACES,
-        _FIND_BY_REQUEST_ID,
-        _FIND_BY_RESPONSE_ID,
-        _FIND_BY_OTHER_RESPONSE_ID,
-        _FIND_SESSIONS,
-    ),
-    Target.REQUEST: (_FIND_BY_REQUEST_ID, _FIND_BY_RESPONSE_ID, _FIND_BY_OTHER_RESPONSE_ID),
+_BY_ANY_REQUEST_ID = (_FIND_BY_REQUEST_ID, _FIND_BY_RESPONSE_ID, _FIND_BY_OTHER_RESPONSE_ID)
+
+# What finds each kind of subject, the most preferred kind first.
+SUBJECT_LOOKUPS = {
+    Target.TRACE: (_FIND_TRACES, *_BY_ANY_REQUEST_ID, _FIND_SESSIONS),
+    Target.REQUEST: _BY_ANY_REQUEST_ID,
     Target.SESSION: (_FIND_SESSIONS,),
 }
 
@@ -300,24 +297,22 @@ WHERE tenant IS NOT DISTINCT FROM :awaited_tenant AND target = :awaited_target A
 """
 
 
-def find_subjects(
-    connection: Connection,
-    name: str,
-    tenant: str | None,
-    target: Target,
-    trace_id: str | None = None,
-) -> list[Subject]:
-    """Return what an id names, only the most preferred kind of it, newest first. A tenant of None sees
-    all."""
-    values = {
+def find_subjects(connection: Connection, name: str, tenant: str | None, target: Target) -> list[Subject]:
+    """Return what an id names, only the most preferred kind of it, newest first. A tenant of None sees all."""
+    values = subject_values(name, tenant)
+    for lookup in SUBJECT_LOOKUPS[target]:
+        if rows := connection.execute(lookup, values).fetchall():
+            return [Subject(*row) for row in rows]
+    return []
+
+
+def subject_values(name: str, tenant: str | None, trace_id: str | None = None) -> dict[str, str | None]:
+    """Return what is bound to `SUBJECT_LOOKUPS`."""
+    return {
         "name": clean_text(name),
         "tenant": clean_text_or_none(tenant),
         "trace_id": clean_text_or_none(trace_id),
     }
-    for kind in _LOOKUPS_BY_TARGET[target]:
-        if rows := connection.execute(kind, values).fetchall():
-            return [Subject(*row) for row in rows]
-    return []
 
 
 def join_waiting_feedback(connection: Connection, names: Mapping[str, int]) -> None:

@@ -18,11 +18,6 @@ _INSERT_KEY = f"INSERT INTO keys ({quote_columns(KEY_COLUMNS)}) VALUES ({', '.jo
 _REVOKE_KEY = "UPDATE keys SET revoked_at_us = ? WHERE name = ? AND revoked_at_us IS NULL"
 
 
-def list_keys(connection: Connection) -> list[StoredKey]:
-    """Return every key, the oldest first."""
-    return [key_from_row(row) for row in connection.execute(_ALL_KEYS)]
-
-
 def add_key(connection: Connection, key: StoredKey) -> None:
     """Keep a new key. Raises Conflict where a live key has its name."""
     if (
@@ -60,16 +55,11 @@ def add_quota_usage(connection: Connection, spendings: Sequence[QuotaUsage]) -> 
     )
 
 
-def list_quota_usage(connection: Connection) -> list[QuotaUsage]:
-    """Return what is kept."""
-    return [quota_usage_from_row(row) for row in connection.execute(_ALL_QUOTA_USAGE)]
-
-
 class SqlKeys(Database):
     """Keeps what `KeyStore` and `QuotaStore` promise."""
 
     async def keys(self) -> list[StoredKey]:
-        return await self._lookups.read(list_keys)
+        return [key_from_row(row) for row in await self._primary.fetch_all(_ALL_KEYS)]
 
     async def add_key(self, key: StoredKey) -> None:
         await self._writer.write(
@@ -85,4 +75,4 @@ class SqlKeys(Database):
         await self._writer.write(lambda connection: add_quota_usage(connection, spendings))
 
     async def spendings(self) -> list[QuotaUsage]:
-        return await self._lookups.read(list_quota_usage)
+        return [quota_usage_from_row(row) for row in await self._primary.fetch_all(_ALL_QUOTA_USAGE)]

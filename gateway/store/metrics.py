@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -13,7 +12,7 @@ from gateway.errors import TooLarge
 from gateway.models.filters import AllOf, Comparison, Filter, Op
 from gateway.models.metrics import DAY_US, FeedbackSums, GroupKey, Latencies, MetricsQuery, Sums, UsageSums
 from gateway.models.trace import GroupCursor, GroupField, RequestGroup
-from gateway.store import aggregates, feedback, rollups
+from gateway.store import aggregates, rollups
 from gateway.store.aggregates import (
     FEEDBACK_FIELDS,
     FEEDBACK_SUMS,
@@ -27,7 +26,7 @@ from gateway.store.aggregates import (
     usage_sums,
 )
 from gateway.store.database import Database
-from gateway.store.dialect import Connection, Dialect
+from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query, where_clause
 from gateway.store.rollups import FEEDBACK_KIND, LATENCY_KIND, USAGE_KIND, RollupSpan, rolled_up_spans
 from gateway.store.rows import clean_text, list_from_json, list_to_json
@@ -60,68 +59,81 @@ def check_feedback_query(metrics_query: MetricsQuery, dialect: Dialect) -> None:
     request_group(metrics_query.then_by, dialect)
 
 
-def read_usage(connection: Connection, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
-    """Return what requests took."""
-    rows = _read_rows(connection, metrics_query, aggregates.usage_query, USAGE_KIND, USAGE_FIELDS)
-    return _sum_groups(UsageSums, _group_key_factory(metrics_query, connection.dialect), rows)
+async def read_usage(connection: AsyncConnection, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
+    """Return the usage of requests."""
+    rows = _read_rows(
+        connection, metrics_query, aggregates.usage_query, USAGE_KIND, USAGE_FIELDS, MAX_PARTS + 1
+    )
+    return await _sum_groups(UsageSums, _group_key_factory(metrics_query, connection.dialect), rows)
 
 
-def read_feedback_sums(connection: Connection, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
-    """Return what was said of requests."""
-    rows = _read_rows(connection, metrics_query, aggregates.feedback_query, FEEDBACK_KIND, FEEDBACK_FIELDS)
-    return _sum_groups(FeedbackSums, _group_key_factory(metrics_query, connection.dialect), rows)
+async def read_feedback_sums(
+    connection: AsyncConnection, metrics_query: MetricsQuery
+) -> dict[GroupKey, FeedbackSums]:
+    """Return the sums of the feedback on requests."""
+    rows = _read_rows(
+        connection, metrics_query, aggregates.feedback_query, FEEDBACK_KIND, FEEDBACK_FIELDS, MAX_PARTS + 1
+    )
+    return await _sum_groups(FeedbackSums, _group_key_factory(metrics_query, connection.dialect), rows)
 
 
-def read_latencies(connection: Connection, metrics_query: MetricsQuery) -> dict[GroupKey, Latencies]:
+async def read_latencies(
+    connection: AsyncConnection, metrics_query: MetricsQuery
+) -> dict[GroupKey, Latencies]:
     """Return how many requests took how long."""
     found: dict[GroupKey, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     group_key_of = _group_key_factory(metrics_query, connection.dialect)
-    for *group_key, class_ms, number in _read_rows(
+    async for *group_key, class_ms, number in _read_rows(
         connection, metrics_query, aggregates.latency_query, LATENCY_KIND, LATENCY_FIELDS
     ):
         found[group_key_of(*group_key)][class_ms] += number
     return {group_key: dict(classes) for group_key, classes in found.items()}
 
 
-def read_group_counts(connection: Connection, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
+async def read_group_counts(connection: AsyncConnection, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
     """Return how many values of the field that is grouped by there are, apart from none."""
-    narrowed, segments, field = _plan_segments(connection, metrics_query, USAGE_KIND, USAGE_FIELDS)
+    narrowed, segments, field = await _plan_segments(connection, metrics_query, USAGE_KIND, USAGE_FIELDS)
     if not segments:
         return {}
     query = aggregates.group_count_query(narrowed, segments, field, connection.dialect)
-    return {GroupKey(start): number for start, number in connection.execute(query.sql, query.values)}
+    rows = await connection.fetch_all(query.sql, query.values)
+    return {GroupKey(start): number for start, number in rows}
 
 
-def _read_rows(
-    connection: Connection,
+async def _read_rows(
+    connection: AsyncConnection,
     metrics_query: MetricsQuery,
     statement: QueryBuilder,
     kind: str,
     fields: Sequence[str],
-) -> Generator[tuple[Any, ...]]:
-    narrowed, segments, field = _plan_segments(connection, metrics_query, kind, fields)
+    limit: int | None = None,
+) -> AsyncIterator[tuple[Any, ...]]:
+    narrowed, segments, field = await _plan_segments(connection, metrics_query, kind, fields)
     for segment in segments:
         query = statement(narrowed, segment, field, connection.dialect)
-        yield from connection.execute(query.sql, query.values)
+        sql = query.sql if limit is None else f"{query.sql} LIMIT {limit}"
+        for row in await connection.fetch_all(sql, query.values):
+            yield row
 
 
-def _plan_segments(
-    connection: Connection, metrics_query: MetricsQuery, kind: str, fields: Sequence[str]
+async def _plan_segments(
+    connection: AsyncConnection, metrics_query: MetricsQuery, kind: str, fields: Sequence[str]
 ) -> tuple[MetricsQuery, list[Segment], str | None]:
     """The question for no more time than there is something in, the segments of it, and the rollups to ask."""
-    narrowed = _narrow_to_data(connection, metrics_query)
+    await connection.begin_snapshot()
+    narrowed = await _narrow_to_data(connection, metrics_query)
     field = rollup_field(narrowed, fields)
     rolled_up = (
-        rolled_up_spans(connection, kind, field, narrowed.from_us, narrowed.to_us)
+        await rolled_up_spans(connection, kind, field, narrowed.from_us, narrowed.to_us)
         if field is not None
         else {}
     )
     return narrowed, split_segments(narrowed, rolled_up), field
 
 
-def _narrow_to_data(connection: Connection, metrics_query: MetricsQuery) -> MetricsQuery:
-    """The question for no more days than there are requests in."""
-    first, last = connection.execute(_FIRST_AND_LAST_START).fetchone()
+async def _narrow_to_data(connection: AsyncConnection, metrics_query: MetricsQuery) -> MetricsQuery:
+    """Limit a query to the days in which there are requests."""
+    first, last = await connection.fetch_one(_FIRST_AND_LAST_START)
     if first is None:
         return replace(metrics_query, to_us=metrics_query.from_us)
     first_day, last_day = first // DAY_US * DAY_US, last // DAY_US * DAY_US
@@ -132,20 +144,18 @@ def _narrow_to_data(connection: Connection, metrics_query: MetricsQuery) -> Metr
     )
 
 
-def _sum_groups(
-    sums: type[Sums], group_key_of: GroupKeyFactory, rows: Generator[tuple[Any, ...]]
+async def _sum_groups(
+    sums: type[Sums], group_key_of: GroupKeyFactory, rows: AsyncIterator[tuple[Any, ...]]
 ) -> dict[GroupKey, Sums]:
     found: dict[GroupKey, Sums] = {}
-    # What is left unread must not hold the connection to a snapshot that grows old.
-    with contextlib.closing(rows):
-        for start, value, second, *figures in rows:
-            group_key, more = group_key_of(start, value, second), sums(*figures)
-            found[group_key] = found[group_key] + more if group_key in found else more
-            if len(found) > MAX_PARTS:
-                raise TooLarge(
-                    f"the answer has more than {MAX_PARTS:,} parts.",
-                    hint="Ask for less time, or group by a field of fewer values.",
-                )
+    async for start, value, second, *figures in rows:
+        group_key, more = group_key_of(start, value, second), sums(*figures)
+        found[group_key] = found[group_key] + more if group_key in found else more
+        if len(found) > MAX_PARTS:
+            raise TooLarge(
+                f"the answer has more than {MAX_PARTS:,} parts.",
+                hint="Ask for less time, or group by a field of fewer values.",
+            )
     return found
 
 
@@ -176,17 +186,20 @@ _GROUP_INDEXES: Mapping[GroupField, str] = {
 """The index by which the requests of single groups are found. It is named, since a group has few rows, and a
 condition or a tenant may have an index of its own with very many."""
 
+# Pages of rows that are searched for groups double from the number of groups wanted up to this.
+_MAX_PAGE_ROWS = 1000
+
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM requests"
 
 
 def newest_requests_query(
-    by: GroupField, where: Filter, after: GroupCursor, tenant: str | None, dialect: Dialect
+    by: GroupField, where: Filter, after: GroupCursor, limit: int, tenant: str | None, dialect: Dialect
 ) -> Query:
-    """Return the statement for `seq` and group of the matching rows that follow a place, the newest first."""
+    """Return the statement for `seq` and group of the next matching rows, the newest first."""
     found = where_clause(REQUESTS, AllOf((Comparison("seq", Op.LT, after.seq), where)), tenant, dialect)
     return Query(
-        f'SELECT seq, "{by}" FROM requests WHERE "{by}" IS NOT NULL AND {found.sql} ORDER BY seq DESC',
-        found.values,
+        f'SELECT seq, "{by}" FROM requests WHERE "{by}" IS NOT NULL AND {found.sql} ORDER BY seq DESC LIMIT ?',
+        (*found.values, limit),
     )
 
 
@@ -235,50 +248,65 @@ def _tenant_clause(tenant: str | None) -> Query:
     return Query("", ()) if tenant is None else Query(" AND requests.tenant = ?", (clean_text(tenant),))
 
 
-def newest_groups(
-    connection: Connection,
+async def _newest_groups(
+    connection: AsyncConnection,
     by: GroupField,
     where: Filter,
     after: GroupCursor | None,
     limit: int,
     tenant: str | None,
 ) -> list[RequestGroup]:
-    """Return the groups that a walk meets next, at most so many, with the figures of all their requests."""
+    await connection.begin_snapshot()
     if after is None:
-        top: int = connection.execute(LAST_SEQ).fetchone()[0]
+        top: int = (await connection.fetch_one(LAST_SEQ))[0]
         after = GroupCursor(top, top + 1)
     places: dict[str, GroupCursor] = {}
-    for name, place in _next_groups(connection, by, where, after, tenant):
-        if len(places) == limit:
+    seen_before: set[str] = set()
+    place, page_rows = after, min(max(limit, 1), _MAX_PAGE_ROWS)
+    while len(places) < limit:
+        query = newest_requests_query(by, where, place, page_rows, tenant, connection.dialect)
+        rows = await connection.fetch_all(query.sql, query.values)
+        for seq, name in rows:
+            place = GroupCursor(after.top, seq)
+            if name in places or name in seen_before:
+                continue
+            if await _was_seen_before(connection, by, name, where, after, tenant):
+                seen_before.add(name)
+            else:
+                places[name] = place
+                if len(places) == limit:
+                    break
+        if len(rows) < page_rows:
             break
-        places[name] = place
-    return _with_metrics(connection, by, places, tenant)
+        page_rows = min(2 * page_rows, _MAX_PAGE_ROWS)
+    return await _with_metrics(connection, by, places, tenant)
 
 
-def _next_groups(
-    connection: Connection, by: GroupField, where: Filter, after: GroupCursor, tenant: str | None
-) -> Iterator[tuple[str, GroupCursor]]:
-    """The groups that come after a place, each where it is met first."""
-    seen_names: set[str] = set()
-    dialect = connection.dialect
-    walk = newest_requests_query(by, where, after, tenant, dialect)
-    for seq, name in connection.walk(walk.sql, walk.values):
-        if name in seen_names:
-            continue
-        seen_names.add(name)
-        seen_before = seen_before_query(by, name, where, after, tenant, dialect)
-        if not connection.execute(seen_before.sql, seen_before.values).fetchone()[0]:
-            yield name, GroupCursor(after.top, seq)
+async def _was_seen_before(
+    connection: AsyncConnection,
+    by: GroupField,
+    name: str,
+    where: Filter,
+    after: GroupCursor,
+    tenant: str | None,
+) -> bool:
+    """Tell whether a walk has met a group up to a place."""
+    if after.seq > after.top:
+        return False
+    query = seen_before_query(by, name, where, after, tenant, connection.dialect)
+    return bool((await connection.fetch_one(query.sql, query.values))[0])
 
 
-def _with_metrics(
-    connection: Connection, by: GroupField, places: dict[str, GroupCursor], tenant: str | None
+async def _with_metrics(
+    connection: AsyncConnection, by: GroupField, places: dict[str, GroupCursor], tenant: str | None
 ) -> list[RequestGroup]:
-    usage = group_usage_query(by, list(places), tenant, connection.dialect)
-    verdicts = group_feedback_query(by, list(places), tenant, connection.dialect)
-    feedback_by_group = {
-        name: FeedbackSums(*sums) for name, *sums in connection.execute(verdicts.sql, verdicts.values)
+    if not places:
+        return []
+    query = group_feedback_query(by, list(places), tenant, connection.dialect)
+    feedback = {
+        name: FeedbackSums(*sums) for name, *sums in await connection.fetch_all(query.sql, query.values)
     }
+    query = group_usage_query(by, list(places), tenant, connection.dialect)
     groups = {
         name: RequestGroup(
             name=name,
@@ -289,10 +317,10 @@ def _with_metrics(
             models=tuple(sorted(list_from_json(models))),
             users=tuple(sorted(list_from_json(users))),
             usage=UsageSums(*sums),
-            verdicts=feedback_by_group.get(name, FeedbackSums()),
+            verdicts=feedback.get(name, FeedbackSums()),
         )
-        for name, started_at_us, ended_at_us, traces, models, users, *sums in connection.execute(
-            usage.sql, usage.values
+        for name, started_at_us, ended_at_us, traces, models, users, *sums in await connection.fetch_all(
+            query.sql, query.values
         )
     }
     return [groups[name] for name in places]
@@ -302,7 +330,7 @@ T = TypeVar("T")
 
 
 class SqlMetrics(Database):
-    """Keeps what `MetricsQueries`, `GroupQueries` and `Rollups` promise."""
+    """Metrics, groups and rollups."""
 
     async def usage(self, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
         return await self._answer(read_usage, metrics_query)
@@ -312,37 +340,30 @@ class SqlMetrics(Database):
 
     async def verdicts(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         check_feedback_query(metrics_query, self._dialect)
-        return await self._query_pools.ask(
-            lambda connection: read_feedback_sums(connection, metrics_query), is_costly=True
+        return await self._replica.query(
+            partial(read_feedback_sums, metrics_query=metrics_query), is_costly=True
         )
 
     async def count_groups(self, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
         return await self._answer(read_group_counts, metrics_query)
 
-    async def count_feedback_by_author(self, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
-        return await self._query_pools.ask(
-            lambda connection: feedback.count_feedback_by_author(connection, authors, tenant)
-        )
-
     async def newest_groups(
         self, by: GroupField, where: Filter, after: GroupCursor | None, limit: int, tenant: str | None
     ) -> list[RequestGroup]:
-        return await self._query_pools.ask(
-            lambda connection: newest_groups(connection, by, where, after, limit, tenant)
+        return await self._replica.query(
+            lambda connection: _newest_groups(connection, by, where, after, limit, tenant)
         )
 
     async def _answer(
-        self, answer: Callable[[Connection, MetricsQuery], T], metrics_query: MetricsQuery
+        self, read: Callable[[AsyncConnection, MetricsQuery], Awaitable[T]], metrics_query: MetricsQuery
     ) -> T:
         check_metrics_query(metrics_query, self._dialect)
-        return await self._query_pools.ask(
-            lambda connection: answer(connection, metrics_query), is_costly=True
-        )
+        return await self._replica.query(lambda connection: read(connection, metrics_query), is_costly=True)
 
     async def roll_up(self, at_us: int) -> int:
         kept = 0
-        for due in await self._primary.read(lambda connection: rollups.due_spans(connection, at_us)):
-            # Drawn when nobody has changed a row and not committed it: they would know nothing of the ticket.
+        for due in await self._primary.read(partial(rollups.due_spans, at_us=at_us)):
+            # Exclusive, since a write that is under way would not invalidate a rollup that it does not see.
             span = await self._writer.write(
                 partial(_start_due_rollup, due=due, at_us=at_us), is_exclusive=True
             )

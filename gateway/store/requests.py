@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import TypeVar
-
-import orjson
+from typing import Any
 
 from gateway.errors import BadInput
 from gateway.models.exchange import Exchange, PayloadPolicy, lowercase_ascii
@@ -15,9 +13,9 @@ from gateway.models.feedback import Receipt, Target, single_subject
 from gateway.models.filters import Filter, Page, Sort, filter_uses_field
 from gateway.models.request import Facts, Payload, RequestRecord, Usage
 from gateway.store import feedback
-from gateway.store.database import Database, read_count
-from gateway.store.dialect import Connection, Dialect
-from gateway.store.filters import count_rows, feedback_prefilters, find_candidate_seqs, select_rows
+from gateway.store.database import Database
+from gateway.store.dialect import AsyncConnection, Connection, Dialect
+from gateway.store.filters import Query, count_rows, feedback_prefilters, find_candidate_seqs, select_rows
 from gateway.store.joins import find_subjects, join_waiting_feedback, link_conversations, reassign_requests
 from gateway.store.rollups import REQUEST_KINDS, ROLLUP_KINDS, invalidate_rollups
 from gateway.store.rows import (
@@ -28,6 +26,7 @@ from gateway.store.rows import (
     facts_to_row,
     from_json,
     list_to_json,
+    numbers_to_json,
     payload_from_exchange,
     payload_to_row,
     record_from_row,
@@ -82,25 +81,17 @@ def _select_exchanges(dialect: Dialect) -> str:
 
 
 @cache
-def _select_exchange(dialect: Dialect) -> str:
-    return f"{_select_exchanges(dialect)} WHERE r.seq = ? AND p.seq IS NOT NULL"
+def select_payloads(dialect: Dialect) -> str:
+    """Return the statement for the payloads of the rows whose `seq`s are bound as a list."""
+    return f"{_select_exchanges(dialect)} WHERE r.seq {dialect.in_numbers('?')} AND p.seq IS NOT NULL"
 
 
 @cache
-def _select_uninterpreted(dialect: Dialect) -> str:
+def select_uninterpreted(dialect: Dialect) -> str:
+    """Return the statement for the oldest rows of some worker slots that were never interpreted."""
     return (
         f"{_select_exchanges(dialect)} WHERE r.interpreted_at_us IS NULL AND r.worker {dialect.in_numbers('?')}"
         " ORDER BY r.seq LIMIT ?"
-    )
-
-
-@cache
-def _select_same_requests(dialect: Dialect) -> str:
-    # Times are no help to find few rows: all of a batch may be close together.
-    started = f"{dialect.without_index('started_at_us')} {dialect.in_numbers(':starts')}"
-    return (
-        "SELECT request_id, started_at_us, tenant FROM requests"
-        f" WHERE request_id {dialect.in_texts(':ids')} AND {started}"
     )
 
 
@@ -132,16 +123,31 @@ def append_exchanges(
 
 
 def find_missing(connection: Connection, exchanges: Sequence[Exchange]) -> list[int]:
-    """Return the positions of exchanges that no row was made of; of several alike that of the first."""
+    """Return the positions of exchanges that are not stored; of duplicates only the first."""
+    query = _same_requests_query(exchanges, connection.dialect)
+    return _missing_positions(exchanges, connection.execute(query.sql, query.values))
+
+
+def _same_requests_query(exchanges: Sequence[Exchange], dialect: Dialect) -> Query:
+    identities = {_identity_of(exchange) for exchange in exchanges}
+    # Times are no help to find few rows: all of a batch may be close together.
+    started = f"{dialect.without_index('started_at_us')} {dialect.in_numbers('?')}"
+    return Query(
+        "SELECT request_id, started_at_us, tenant FROM requests"
+        f" WHERE request_id {dialect.in_texts('?')} AND {started}",
+        (
+            list_to_json([request_id for request_id, _, _ in identities]),
+            numbers_to_json([start for _, start, _ in identities]),
+        ),
+    )
+
+
+def _missing_positions(exchanges: Sequence[Exchange], stored: Iterable[Sequence[Any]]) -> list[int]:
     positions: dict[tuple[str, int, str | None], int] = {}
     for position, exchange in enumerate(exchanges):
         positions.setdefault(_identity_of(exchange), position)
-    alike = {
-        "ids": list_to_json([request_id for request_id, _, _ in positions]),
-        "starts": orjson.dumps([start for _, start, _ in positions]).decode(),
-    }
-    for stored in connection.execute(_select_same_requests(connection.dialect), alike):
-        positions.pop(tuple(stored), None)
+    for request_id, started_at_us, tenant in stored:
+        positions.pop((request_id, started_at_us, tenant), None)
     return list(positions.values())
 
 
@@ -248,22 +254,6 @@ def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Fa
     return rest, replace(rest, usage=found.usage, cost=found.cost)
 
 
-def find_uninterpreted(
-    connection: Connection, workers: Sequence[int], limit: int
-) -> list[tuple[int, Exchange]]:
-    """Return the oldest rows of these workers that were never annotated, with what was kept of them."""
-    rows = connection.execute(
-        _select_uninterpreted(connection.dialect), (orjson.dumps(workers).decode(), limit)
-    )
-    return [exchange_from_row(row) for row in rows]
-
-
-def read_payload(connection: Connection, seq: int) -> Payload | None:
-    """Return what was kept of a row's heads and bodies; None where nothing was."""
-    row = connection.execute(_select_exchange(connection.dialect), (seq,)).fetchone()
-    return None if row is None else payload_from_exchange(exchange_from_row(row)[1])
-
-
 def exchange_size_bytes(exchange: Exchange) -> int:
     """Return about how many bytes an exchange takes in the queue and in the database."""
     return REQUEST_ROW_BYTES + len(exchange.request_body) + len(exchange.response_body)
@@ -348,9 +338,7 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
     invalidate_rollups(connection, ROLLUP_KINDS, times_us)
     join_waiting_feedback(connection, sessions)
     if lowercase_ascii(clean_text(key)) == "_session":
-        found = connection.execute(
-            _select_session_feedback(connection.dialect), (orjson.dumps(seqs).decode(),)
-        )
+        found = connection.execute(_select_session_feedback(connection.dialect), (numbers_to_json(seqs),))
         reassign_requests(connection, seqs, [row[0] for row in found])
     return len(changes)
 
@@ -363,9 +351,6 @@ def _with_property(metadata: Mapping[str, object], key: str, value: str) -> dict
     return {**others, small if small in _KNOWN_KEYS else key: value}
 
 
-T = TypeVar("T")
-
-
 class SqlRequests(Database):
     """Keeps what `RequestLog`, `LogStore`, `RequestImports`, `RequestProperties` and `RequestQueries` promise."""
 
@@ -374,14 +359,14 @@ class SqlRequests(Database):
             return []
         size = sum(map(exchange_size_bytes, exchanges))
         return await self._writer.write(
-            lambda connection: append_exchanges(connection, self._packer, exchanges, self._workers[0]),
+            lambda connection: append_exchanges(connection, self._packer, exchanges, self._worker_slots[0]),
             size_bytes=size,
         )
 
     async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
         def insert(connection: Connection) -> list[int]:
             feedback.put_feedback(connection, (), receipt)
-            return append_exchanges(connection, self._packer, exchanges, self._workers[0])
+            return append_exchanges(connection, self._packer, exchanges, self._worker_slots[0])
 
         size = sum(map(exchange_size_bytes, exchanges))
         return await self._writer.write(insert, size_bytes=size, is_synced=True, is_exclusive=True)
@@ -400,19 +385,22 @@ class SqlRequests(Database):
         return await self._writer.write_deferred(annotate, size_bytes=size)
 
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
-        return await self._lookups.read(
-            lambda connection: find_uninterpreted(connection, self._workers, limit)
-        )
+        values = (numbers_to_json(self._worker_slots), limit)
+        rows = await self._primary.fetch_all(select_uninterpreted(self._dialect), values)
+        return [exchange_from_row(row) for row in rows]
 
     async def missing(self, exchanges: Sequence[Exchange]) -> list[int]:
-        return await self._lookups.read(lambda connection: find_missing(connection, exchanges))
+        query = _same_requests_query(exchanges, self._dialect)
+        return _missing_positions(exchanges, await self._primary.fetch_all(query.sql, query.values))
 
     async def append_missing(self, imported: Sequence[tuple[Exchange, Facts | None]], at_us: int) -> int:
         if not imported:
             return 0
         size = sum(exchange_size_bytes(exchange) for exchange, _ in imported)
         return await self._writer.write(
-            lambda connection: append_missing(connection, self._packer, imported, self._workers[0], at_us),
+            lambda connection: append_missing(
+                connection, self._packer, imported, self._worker_slots[0], at_us
+            ),
             size_bytes=size,
             is_exclusive=True,
         )
@@ -420,47 +408,62 @@ class SqlRequests(Database):
     async def find_requests(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> list[RequestRecord]:
-        prefilters = feedback_prefilters(where, self._dialect)
-
-        def find(connection: Connection) -> list[RequestRecord]:
-            candidate_seqs = find_candidate_seqs(connection, prefilters)
-            query = select_rows(
-                REQUESTS, where, sort, page, tenant, connection.dialect, candidate_seqs=candidate_seqs
-            )
-            return [record_from_row(row) for row in connection.execute(query.sql, query.values)]
-
-        return await self._ask(find, in_background=in_background, is_costly=_searches_bodies(where, sort))
-
-    async def payload(self, seq: int) -> Payload | None:
-        return await self._lookups.read(lambda connection: read_payload(connection, seq))
+        rows = await self._fetch_page(
+            select_rows,
+            where,
+            sort,
+            page,
+            tenant,
+            in_background=in_background,
+            is_costly=_searches_bodies(where, sort),
+        )
+        return [record_from_row(row) for row in rows]
 
     async def count_requests(
         self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> int:
-        prefilters = feedback_prefilters(where, self._dialect)
+        rows = await self._fetch_page(
+            count_rows, where, Sort(), page, tenant, in_background=in_background, is_costly=True
+        )
+        number: int = rows[0][0]
+        return number
 
-        def count_them(connection: Connection) -> int:
-            candidate_seqs = find_candidate_seqs(connection, prefilters)
-            query = count_rows(
-                REQUESTS, where, page, tenant, connection.dialect, candidate_seqs=candidate_seqs
-            )
-            return read_count(connection, query)
-
-        return await self._ask(count_them, in_background=in_background, is_costly=True)
+    async def payload(self, seq: int) -> Payload | None:
+        rows = await self._primary.fetch_all(select_payloads(self._dialect), (numbers_to_json([seq]),))
+        return payloads_from_rows(rows).get(seq)
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        def read(connection: Connection) -> dict[int, Payload]:
-            kept = {seq: read_payload(connection, seq) for seq in seqs}
-            return {seq: payload for seq, payload in kept.items() if payload is not None}
+        sql, values = select_payloads(self._dialect), (numbers_to_json(seqs),)
+        return payloads_from_rows(
+            await self._replica.read(lambda connection: connection.fetch_all(sql, values))
+        )
 
-        return await self._ask(read, in_background=True)
+    async def _fetch_page(
+        self,
+        statement: Callable[..., Query],
+        where: Filter,
+        sort: Sort,
+        page: Page,
+        tenant: str | None,
+        *,
+        in_background: bool,
+        is_costly: bool,
+    ) -> list[Any]:
+        prefilters = feedback_prefilters(where, self._dialect)
 
-    async def _ask(
-        self, work: Callable[[Connection], T], *, in_background: bool, is_costly: bool = False
-    ) -> T:
+        async def find(connection: AsyncConnection) -> list[Any]:
+            candidate_seqs = None
+            if prefilters:
+                await connection.begin_snapshot()
+                candidate_seqs = await find_candidate_seqs(connection, prefilters)
+            query = statement(
+                REQUESTS, where, sort, page, tenant, self._dialect, candidate_seqs=candidate_seqs
+            )
+            return await connection.fetch_all(query.sql, query.values)
+
         if in_background:
-            return await self._query_pools.slow.read(work)
-        return await self._query_pools.ask(work, is_costly=is_costly)
+            return await self._replica.read(find)
+        return await self._replica.query(find, is_costly=is_costly)
 
     async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
         return await self._writer.write(
@@ -469,6 +472,12 @@ class SqlRequests(Database):
             is_synced=True,
             is_exclusive=True,
         )
+
+
+def payloads_from_rows(rows: Iterable[Sequence[Any]]) -> dict[int, Payload]:
+    """Return the payloads in rows of `select_payloads`, by `seq`."""
+    exchanges = map(exchange_from_row, rows)
+    return {seq: payload_from_exchange(exchange) for seq, exchange in exchanges}
 
 
 def _searches_bodies(where: Filter, sort: Sort) -> bool:

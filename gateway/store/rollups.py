@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -31,7 +31,7 @@ from gateway.store.aggregates import (
     spans_containing,
     sum_columns,
 )
-from gateway.store.dialect import Connection, Dialect
+from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query
 
 _OF_SPAN = "FROM requests WHERE started_at_us >= ? AND started_at_us < ?"
@@ -185,25 +185,27 @@ ORDER BY starts_at_us
 """
 
 
-def rolled_up_spans(connection: Connection, kind: str, field: str, from_us: int, to_us: int) -> RolledUpSpans:
-    """Return the spans that are summed up by a field, as far as they touch this time."""
-    rolled_up = _select_rolled_up(connection.dialect)
+async def rolled_up_spans(
+    connection: AsyncConnection, kind: str, field: str, from_us: int, to_us: int
+) -> RolledUpSpans:
+    """Return the spans that are summed up by a field, as far as they overlap this time."""
+    sql = _select_rolled_up(connection.dialect)
     return {
         span_us: [
             start
-            for _, start in connection.execute(rolled_up, (kind, span_us, from_us - span_us, to_us, field))
+            for _, start in await connection.fetch_all(sql, (kind, span_us, from_us - span_us, to_us, field))
         ]
         for span_us in SPANS
     }
 
 
-def due_spans(connection: Connection, at_us: int) -> list[tuple[str, int, int]]:
-    """Return kind, length and start of the spans that are over and are not summed up, the latest first."""
+async def due_spans(connection: AsyncConnection, at_us: int) -> list[tuple[str, int, int]]:
+    """Return kind, length and start of the spans that are over and not summed up, the latest first."""
     return [
         (kind, span_us, start)
         for kind in ROLLUP_KINDS
         for span_us in SPANS
-        for start in sorted(_due_starts(connection, kind, span_us, at_us), reverse=True)
+        for start in reversed(await _due_starts(connection, kind, span_us, at_us))
     ]
 
 
@@ -214,15 +216,16 @@ def start_rollup(connection: Connection, kind: str, span_us: int, start: int, at
     return span
 
 
-def compute_rollup(connection: Connection, span: RollupSpan) -> Rollup | None:
+async def compute_rollup(connection: AsyncConnection, span: RollupSpan) -> Rollup | None:
     """Sum up the rows of a span. None where it must wait, since facts of some are not known yet."""
     bounds = span.starts_at_us, span.starts_at_us + span.span_us
-    if not connection.execute(_IS_INTERPRETED, bounds).fetchone()[0]:
+    await connection.begin_snapshot()
+    if not (await connection.fetch_one(_IS_INTERPRETED, bounds))[0]:
         return None
     kind = ROLLUP_KINDS[span.kind]
     query = kind.statement(*bounds, connection.dialect)
     rows: dict[str, list[tuple[Any, ...]]] = {field: [] for field in kind.fields}
-    for row in connection.execute(query.sql, query.values):
+    for row in await connection.fetch_all(query.sql, query.values):
         rows[row[0]].append((span.span_us, span.starts_at_us, *row))
     kept = {
         field: found
@@ -265,20 +268,21 @@ def _is_small_enough(rows: Sequence[tuple[Any, ...]]) -> bool:
     return len(rows) * MIN_REQUESTS_PER_ROW <= stands_for
 
 
-def _due_starts(connection: Connection, kind: str, span_us: int, at_us: int) -> Iterator[int]:
-    taken = {
-        row[0] for row in connection.execute(_TAKEN_STARTS, (kind, span_us, at_us - GENERATION_TIMEOUT_US))
-    }
-    start = _start_of_next(connection, 0, span_us)
+async def _due_starts(connection: AsyncConnection, kind: str, span_us: int, at_us: int) -> list[int]:
+    found = await connection.fetch_all(_TAKEN_STARTS, (kind, span_us, at_us - GENERATION_TIMEOUT_US))
+    taken = {row[0] for row in found}
+    due = []
+    start = await _start_of_next(connection, 0, span_us)
     while start is not None and start + span_us + SETTLE_US <= at_us:
         if start not in taken:
-            yield start
+            due.append(start)
         following = start + span_us
-        start = following if following in taken else _start_of_next(connection, following, span_us)
+        start = following if following in taken else await _start_of_next(connection, following, span_us)
+    return due
 
 
-def _start_of_next(connection: Connection, from_us: int, span_us: int) -> int | None:
-    row = connection.execute(_NEXT_START, (from_us,)).fetchone()
+async def _start_of_next(connection: AsyncConnection, from_us: int, span_us: int) -> int | None:
+    row = await connection.fetch_one(_NEXT_START, (from_us,))
     return None if row is None else row[0] // span_us * span_us
 
 
@@ -298,12 +302,12 @@ class OrphanRollup:
     starts_at_us: int
 
 
-def find_orphan_rollups(connection: Connection) -> list[OrphanRollup]:
+async def find_orphan_rollups(connection: AsyncConnection) -> list[OrphanRollup]:
     """Return the spans that have sums but no seal."""
     return [
         OrphanRollup(name, *place)
         for name, kind in ROLLUP_KINDS.items()
-        for place in connection.execute(
+        for place in await connection.fetch_all(
             f"SELECT DISTINCT span_us, starts_at_us FROM {kind.table} AS sums"
             f" WHERE field = '{NO_FIELD}' AND NOT EXISTS ({_IS_ROLLED_UP})",
             (name,),

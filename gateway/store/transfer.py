@@ -14,16 +14,17 @@ from gateway.models.exchange import PayloadPolicy
 from gateway.models.feedback import Feedback, Receipt
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.request import StoredRequest, StoreTotals
-from gateway.store import feedback
 from gateway.store.base import Store
 from gateway.store.database import Database
-from gateway.store.dialect import Connection, Dialect
+from gateway.store.dialect import AsyncConnection, Connection, Dialect
+from gateway.store.feedback import histories_query
 from gateway.store.joins import join_waiting_feedback, reassign_requests
 from gateway.store.requests import exchange_size_bytes, find_missing, insert_response_ids
 from gateway.store.rollups import REQUEST_KINDS, invalidate_rollups
 from gateway.store.rows import (
     Packer,
     exchange_from_row,
+    feedback_from_row,
     payload_to_row,
     receipt_from_row,
     record_from_row,
@@ -73,26 +74,19 @@ def _select_stored_requests(dialect: Dialect) -> str:
     )
 
 
-def store_totals(connection: Connection) -> StoreTotals:
-    """Count and sum up everything."""
-    return StoreTotals(*connection.execute(_TOTALS).fetchone())
-
-
-def requests_after(connection: Connection, seq: int) -> list[StoredRequest]:
-    """Return the rows that follow a `seq`."""
+async def _requests_after(connection: AsyncConnection, seq: int) -> list[StoredRequest]:
+    await connection.begin_snapshot()
     size, last = 0, seq
-    for following, size_bytes in connection.execute(_REQUEST_SIZES, (seq, _CHUNK_ROWS)).fetchall():
+    for following, size_bytes in await connection.fetch_all(_REQUEST_SIZES, (seq, _CHUNK_ROWS)):
         last = following
         size += size_bytes
         if size > _CHUNK_BYTES:
             break
     others: dict[int, list[str]] = defaultdict(list)
-    for response_id, seq_of_row in connection.execute(_OTHER_RESPONSE_IDS, (seq, last)):
+    for response_id, seq_of_row in await connection.fetch_all(_OTHER_RESPONSE_IDS, (seq, last)):
         others[seq_of_row].append(response_id)
-    return [
-        _stored_request(row, others)
-        for row in connection.execute(_select_stored_requests(connection.dialect), (seq, last))
-    ]
+    rows = await connection.fetch_all(_select_stored_requests(connection.dialect), (seq, last))
+    return [_stored_request(row, others) for row in rows]
 
 
 def put_requests(
@@ -141,15 +135,16 @@ def put_requests(
     return positions
 
 
-def histories_after(connection: Connection, after_seq: int, limit: int) -> list[tuple[int, list[Feedback]]]:
-    """Return entries with all their versions, from the one after a place on."""
-    found = connection.execute(_ENTRIES, (after_seq, limit)).fetchall()
-    return [(seq, feedback.feedback_history(connection, feedback_id)) for seq, feedback_id in found]
-
-
-def receipts_after(connection: Connection, after: tuple[str, str], limit: int) -> list[Receipt]:
-    """Return the receipts that follow one."""
-    return [receipt_from_row(row) for row in connection.execute(_RECEIPTS, (*after, limit))]
+async def _histories_after(
+    connection: AsyncConnection, after_seq: int, limit: int
+) -> list[tuple[int, list[Feedback]]]:
+    await connection.begin_snapshot()
+    entries = await connection.fetch_all(_ENTRIES, (after_seq, limit))
+    histories: dict[str, list[Feedback]] = {feedback_id: [] for _, feedback_id in entries}
+    for row in await connection.fetch_all(*histories_query(list(histories), connection.dialect)):
+        entry = feedback_from_row(row)
+        histories[entry.feedback_id].append(entry)
+    return [(seq, histories[feedback_id]) for seq, feedback_id in entries]
 
 
 def _stored_request(row: Sequence[Any], others: Mapping[int, Sequence[str]]) -> StoredRequest:
@@ -162,24 +157,27 @@ class SqlTransfer(Database):
     """Keeps what the protocol of the same name promises."""
 
     async def store_totals(self) -> StoreTotals:
-        return await self._primary.read(store_totals)
+        [row] = await self._primary.read(lambda connection: connection.fetch_all(_TOTALS))
+        return StoreTotals(*row)
 
     async def requests_after(self, seq: int) -> list[StoredRequest]:
-        return await self._primary.read(lambda connection: requests_after(connection, seq))
+        return await self._primary.read(lambda connection: _requests_after(connection, seq))
 
     async def put_requests(self, requests: Sequence[StoredRequest]) -> list[int]:
         size = sum(exchange_size_bytes(stored.exchange) for stored in requests)
         return await self._writer.write(
-            lambda connection: put_requests(connection, self._packer, requests, self._workers[0]),
+            lambda connection: put_requests(connection, self._packer, requests, self._worker_slots[0]),
             size_bytes=size,
             is_exclusive=True,
         )
 
     async def histories_after(self, after_seq: int, limit: int) -> list[tuple[int, list[Feedback]]]:
-        return await self._primary.read(lambda connection: histories_after(connection, after_seq, limit))
+        return await self._primary.read(lambda connection: _histories_after(connection, after_seq, limit))
 
     async def receipts_after(self, after: tuple[str, str], limit: int) -> list[Receipt]:
-        return await self._primary.read(lambda connection: receipts_after(connection, after, limit))
+        values = (*after, limit)
+        rows = await self._primary.read(lambda connection: connection.fetch_all(_RECEIPTS, values))
+        return [receipt_from_row(row) for row in rows]
 
 
 PAGE_ROWS = 500

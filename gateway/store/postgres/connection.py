@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import lru_cache
-from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import Buffer
@@ -18,10 +18,12 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.string import StrDumper
 
 from gateway.errors import StoreUnavailable
-from gateway.store.dialect import Connection, Cursor, Parameters
+from gateway.store.dialect import Cursor, Parameters
 from gateway.store.postgres.dialect import POSTGRES
-from gateway.store.readers import SnapshotSource
+from gateway.store.read_pool import Lookup, ReadConnection
 from gateway.store.schema import quote_columns
+
+T = TypeVar("T")
 
 _REASONS = {
     "25006": "it is read-only; is it a standby?",
@@ -153,6 +155,7 @@ MAINTENANCE = (
 TIMEOUT_MARGIN_SECONDS = 5
 """How much later than the gateway the server itself ends a statement: it does so where the gateway cannot."""
 
+_SET_SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -175,8 +178,6 @@ _DEFAULTS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-_STEP_ROWS = 200
-_CANCEL_SECONDS = 2.0
 
 
 class PostgresConnection:
@@ -190,7 +191,6 @@ class PostgresConnection:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._cursors = count()
         self._connection = _connect(url)
 
     @property
@@ -244,17 +244,6 @@ class PostgresConnection:
             for row in rows:
                 copy.write_row(row)
 
-    def walk(self, sql: str, parameters: Parameters = (), /) -> Iterator[Any]:
-        """Go through what a statement finds, some rows at a time."""
-        with self._connection.cursor(f"walk_{next(self._cursors)}") as cursor:
-            cursor.itersize = _STEP_ROWS
-            yield from cursor.execute(to_driver_placeholders(sql), parameters)
-
-    def interrupt(self) -> None:
-        """End the statement under way. To be called from another thread, while this one waits for it."""
-        with suppress(psycopg.Error):
-            self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
-
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -269,46 +258,118 @@ class _NumberLoader(Loader):
 
 
 def _connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
-    given = conninfo_to_dict(url)
-    connection = psycopg.connect(
-        # By default a server that knows of no encoding has texts handed over as bytes.
-        **{**_DEFAULTS, **given, "client_encoding": "UTF8"},
-        autocommit=True,
-        # What is prepared belongs to a session, and a pooler gives each transaction another.
-        prepare_threshold=None,
-    )
-    connection.adapters.register_dumper(str, StrDumper)
-    connection.adapters.register_loader("numeric", _NumberLoader)
+    connection = psycopg.connect(**_connect_options(url))
+    _register_types(connection)
     return connection
 
 
-class PostgresSnapshotSource(SnapshotSource):
-    """A database that can be read.
+def _connect_options(url: str) -> dict[str, Any]:
+    return {
+        **_DEFAULTS,
+        **conninfo_to_dict(url),
+        # By default a server that knows of no encoding has texts handed over as bytes.
+        "client_encoding": "UTF8",
+        "autocommit": True,
+        # What is prepared belongs to a session, and a pooler gives each transaction another.
+        "prepare_threshold": None,
+    }
+
+
+def _register_types(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    connection.adapters.register_dumper(str, StrDumper)
+    connection.adapters.register_loader("numeric", _NumberLoader)
+
+
+class PostgresReadConnection(ReadConnection):
+    """A connection that reads a database.
 
     Args:
-        name: what it is called in messages.
+        name: how messages call the database.
     """
+
+    dialect = POSTGRES
 
     def __init__(self, url: str, name: str) -> None:
         self._url = url
         self._name = name
+        self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
+        self._opening = asyncio.Lock()
 
-    def connect(self) -> PostgresConnection:
-        with self.translated_errors():
-            return PostgresConnection(self._url)
+    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Any]:
+        with translated_errors(self._name):
+            return await self._fetch(sql, parameters)
 
-    def translated_errors(self) -> AbstractContextManager[None]:
-        return translated_errors(self._name)
-
-    @contextmanager
-    def snapshot(self, connection: Connection, seconds: float | None) -> Iterator[None]:
-        assert isinstance(connection, PostgresConnection)
-        connection.begin(begin_snapshot(seconds))
+    async def fetch_batch(self, lookups: Sequence[Lookup]) -> Sequence[list[Any] | Exception]:
         try:
-            yield
-        finally:
-            connection.roll_back()
+            with translated_errors(self._name):
+                return await self._retry_when_lost(lambda: self._fetch_pipelined(lookups))
+        except (psycopg.Error, StoreUnavailable) as error:
+            if len(lookups) == 1:
+                return [error]
+        # One that failed has taken those behind it with it.
+        return [rows for each in lookups for rows in await self.fetch_batch([each])]
 
-    def interrupt(self, connection: Connection) -> None:
-        assert isinstance(connection, PostgresConnection)
-        connection.interrupt()
+    async def begin_snapshot(self) -> None:
+        """Do nothing: a query runs in one snapshot from the beginning."""
+
+    async def begin(self, seconds: float | None) -> None:
+        self.is_busy = True
+        with translated_errors(self._name):
+            await self._retry_when_lost(lambda: self._execute(begin_snapshot(seconds)))
+
+    async def end(self) -> None:
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                await self._connection.execute(b"ROLLBACK")
+        self.is_busy = False
+
+    async def open(self) -> None:
+        with translated_errors(self._name):
+            await self._connect()
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _fetch_pipelined(self, lookups: Sequence[Lookup]) -> list[list[Any]]:
+        results: list[list[Any]] = [[] for _ in lookups]
+        left = list(range(len(lookups)))
+        connection = await self._connect()
+        async with connection.pipeline(), connection.transaction():
+            await connection.execute(_SET_SNAPSHOT)
+            for step in range(max(len(statements) for statements, _ in lookups)):
+                left = [at for at in left if not results[at] and step < len(lookups[at][0])]
+                cursors = [
+                    await connection.execute(to_driver_placeholders(lookups[at][0][step]), lookups[at][1])
+                    for at in left
+                ]
+                for at, cursor in zip(left, cursors, strict=True):
+                    results[at] = await cursor.fetchall()
+        return results
+
+    async def _fetch(self, sql: str, parameters: Parameters) -> list[Any]:
+        connection = await self._connect()
+        cursor = await connection.execute(to_driver_placeholders(sql), parameters)
+        return await cursor.fetchall()
+
+    async def _execute(self, sql: str) -> None:
+        connection = await self._connect()
+        await connection.execute(sql.encode())
+
+    async def _retry_when_lost(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run `work`, and again on a new connection if the one that was open before was lost meanwhile."""
+        was_open = self._connection is not None
+        try:
+            return await work()
+        except psycopg.OperationalError:
+            if not was_open or (self._connection is not None and not self._connection.closed):
+                raise
+        return await work()
+
+    async def _connect(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        async with self._opening:
+            if self._connection is None or self._connection.closed:
+                self._connection = await psycopg.AsyncConnection.connect(**_connect_options(self._url))
+                _register_types(self._connection)
+        return self._connection

@@ -26,7 +26,7 @@ from gateway.store.postgres.connection import (
     EXCLUSIVE,
     SHARED,
     PostgresConnection,
-    PostgresSnapshotSource,
+    PostgresReadConnection,
     translated_errors,
 )
 from gateway.store.postgres.dialect import POSTGRES, TextPacker
@@ -102,23 +102,23 @@ class PostgresWriter(Writer):
 async def open_postgres(
     url: str,
     decode: Decode,
-    workers: tuple[int, ...],
+    worker_slots: tuple[int, ...],
     read_url: str | None = None,
-    question_seconds: float | None = None,
+    query_seconds: float | None = None,
 ) -> PostgresStore:
     """Open the store in this database, creating or upgrading its tables as needed.
 
     Args:
         decode: undoes the content-encoding of bodies before their text is kept.
-        workers: numbers under which rows are stored, and left to be interpreted.
+        worker_slots: numbers under which rows are stored, and left to be interpreted.
         read_url: a replica for queries; None: they ask the database itself.
-        question_seconds: how long a question may take; None: as long as it does.
+        query_seconds: how long a question may take; None: as long as it does.
 
     Raises:
         StoreUnavailable: the server does not answer, or the database is none of ours or of a newer version.
     """
     connection = await asyncio.to_thread(open_connection, url)
-    return PostgresStore(connection, url, decode, workers, read_url, question_seconds)
+    return PostgresStore(connection, url, decode, worker_slots, read_url, query_seconds)
 
 
 def open_connection(url: str) -> PostgresConnection:
@@ -144,16 +144,21 @@ class PostgresStore(
         connection: PostgresConnection,
         url: str,
         decode: Decode,
-        workers: tuple[int, ...],
+        worker_slots: tuple[int, ...],
         read_url: str | None = None,
-        question_seconds: float | None = None,
+        query_seconds: float | None = None,
     ) -> None:
         self._url = url
         name = database_name(url)
-        writer, snapshots = PostgresWriter(connection, name), PostgresSnapshotSource(url, name)
-        replica = None if read_url is None else PostgresSnapshotSource(read_url, database_name(read_url))
-        packer = TextPacker(decode)
-        super().__init__(writer, snapshots, packer, POSTGRES, workers, question_seconds, replica)
+        super().__init__(
+            PostgresWriter(connection, name),
+            lambda: PostgresReadConnection(url, name),
+            TextPacker(decode),
+            POSTGRES,
+            worker_slots,
+            query_seconds,
+            None if read_url is None else lambda: PostgresReadConnection(read_url, database_name(read_url)),
+        )
 
     async def create_partitions(self, at_us: int) -> None:
         await asyncio.to_thread(create_partitions, self._url, at_us)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from functools import cache
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
+
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Decode
-from gateway.store.dialect import Connection, Parameters
+from gateway.store.dialect import Parameters
 from gateway.store.migrate import Migration, apply_migration, missing_migrations, read_migrations
-from gateway.store.readers import SnapshotSource
+from gateway.store.read_pool import Lookup, ReadConnection
 from gateway.store.rows import decode_text, headers_from_json, unpack_body
 from gateway.store.schema import quote_columns
 from gateway.store.sqlite.dialect import SQLITE
@@ -103,17 +106,9 @@ class SqliteConnection(sqlite3.Connection):
 
     dialect = SQLITE
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.body_texts = BodyTexts()
-
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Add rows to a table, in the order of these columns."""
         self.executemany(_insert_statement(table, tuple(columns)), list(rows))
-
-    def walk(self, sql: str, parameters: Parameters = ()) -> Iterator[Any]:
-        """Go through what a statement finds; SQLite finds each row when it is asked for."""
-        return self.execute(sql, parameters)
 
 
 @cache
@@ -129,12 +124,12 @@ def connect_writer(path: Path) -> SqliteConnection:
         return _connect(path, _prepare_to_write)
 
 
-def connect_reader(path: Path, decode: Decode) -> SqliteConnection:
+def connect_reader(path: Path, decode: Decode, body_texts: BodyTexts | None = None) -> SqliteConnection:
     """Open the file to read it only, bodies included: `decode` undoes their content-encoding."""
 
     def prepare(connection: SqliteConnection) -> None:
         connection.execute("PRAGMA query_only = ON")
-        register_body_text(connection, decode, connection.body_texts)
+        register_body_text(connection, decode, body_texts or BodyTexts())
 
     with translated_errors(path):
         return _connect(path, prepare)
@@ -251,35 +246,114 @@ def _missing_migrations(
     return missing_migrations(connection, migrations, tables, str(path), "Choose another file.")
 
 
-class SqliteSnapshotSource(SnapshotSource):
-    """A file that can be read.
+# After how long a statement is interrupted again: an interrupt that comes between two statements ends none.
+_INTERRUPT_SECONDS = 0.02
+
+
+class _BatchConnection(aiosqlite.Connection):
+    """An aiosqlite connection that also runs many statements in one call to its thread."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(lambda: connection, iter_chunk_size=1)
+        # Otherwise a process that did not close its store would never end.
+        self._thread.daemon = True
+
+    async def fetch_batch(self, path: Path, lookups: Sequence[Lookup]) -> list[list[Any] | Exception]:
+        """Return the rows or the error of each lookup."""
+        run = partial(_fetch_batch, path, self._conn, lookups)
+        found: list[list[Any] | Exception] = await self._execute(run)  # type: ignore[no-untyped-call]
+        return found
+
+
+def _fetch_batch(
+    path: Path, connection: sqlite3.Connection, lookups: Sequence[Lookup]
+) -> list[list[Any] | Exception]:
+    results: list[list[Any] | Exception] = []
+    connection.execute("BEGIN")
+    for lookup in lookups:
+        try:
+            with translated_errors(path):
+                results.append(_fetch_first(connection, *lookup))
+        except Exception as error:
+            results.append(error)
+    connection.execute("COMMIT")
+    return results
+
+
+def _fetch_first(
+    connection: sqlite3.Connection, statements: Sequence[str], parameters: Parameters
+) -> list[Any]:
+    found = (connection.execute(sql, parameters).fetchall() for sql in statements)
+    return next(filter(None, found), [])
+
+
+class SqliteReadConnection(ReadConnection):
+    """A connection that reads a file.
 
     Args:
         decode: undoes the content-encoding of bodies where their text is searched.
     """
 
+    dialect = SQLITE
+
     def __init__(self, path: Path, decode: Decode) -> None:
         self._path = path
         self._decode = decode
+        self._body_texts = BodyTexts()
+        self._connection: _BatchConnection | None = None
+        self._opening = asyncio.Lock()
 
-    def connect(self) -> SqliteConnection:
-        return connect_reader(self._path, self._decode)
+    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Any]:
+        connection = self._connection or await self._connect()
+        with translated_errors(self._path):
+            rows: list[Any] = await connection.execute_fetchall(sql, parameters)  # type: ignore[assignment]
+        return rows
 
-    def translated_errors(self) -> AbstractContextManager[None]:
-        return translated_errors(self._path)
+    async def fetch_batch(self, lookups: Sequence[Lookup]) -> Sequence[list[Any] | Exception]:
+        connection = self._connection or await self._connect()
+        with translated_errors(self._path):
+            return await connection.fetch_batch(self._path, lookups)
 
-    @contextmanager
-    def snapshot(self, connection: Connection, seconds: float | None) -> Iterator[None]:
-        assert isinstance(connection, SqliteConnection)
-        connection.execute("BEGIN")
-        connection.body_texts.begin()
-        try:
-            yield
-        finally:
-            connection.body_texts.begin()
-            connection.execute("COMMIT")
+    async def begin_snapshot(self) -> None:
+        await self.fetch_all("BEGIN")
 
-    def interrupt(self, connection: Connection) -> None:
-        assert isinstance(connection, SqliteConnection)
-        connection.body_texts.is_interrupted = True
-        connection.interrupt()
+    async def begin(self, seconds: float | None) -> None:
+        self.is_busy = True
+        self._body_texts.begin()
+
+    async def end(self) -> None:
+        self._body_texts.begin()
+        if self._connection is not None and self._connection.in_transaction:
+            await self.fetch_all("COMMIT")
+        self.is_busy = False
+
+    async def open(self) -> None:
+        # SQLite opens some of its files when something is read for the first time.
+        await self.fetch_all("SELECT last_seq FROM expired")
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def abort(self) -> None:
+        self._body_texts.is_interrupted = True
+        if (connection := self._connection) is None:
+            return
+        # aiosqlite leaves a statement running whose await was cancelled, and closes behind it.
+        closing = asyncio.ensure_future(self.close())
+        while not closing.done():
+            with suppress(ValueError, sqlite3.ProgrammingError):
+                await connection.interrupt()
+            await asyncio.wait([closing], timeout=_INTERRUPT_SECONDS)
+        await closing
+
+    async def _connect(self) -> _BatchConnection:
+        async with self._opening:
+            if self._connection is None:
+                # Not opened by aiosqlite, whose thread outlives a failure and fails when the loop is closed first.
+                opened = await asyncio.to_thread(connect_reader, self._path, self._decode, self._body_texts)
+                connection = _BatchConnection(opened)
+                await connection
+                self._connection = connection
+        return self._connection

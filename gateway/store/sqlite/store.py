@@ -28,7 +28,7 @@ from gateway.store.rows import BodyPacker
 from gateway.store.sqlite.connection import (
     BUSY_SECONDS,
     SqliteConnection,
-    SqliteSnapshotSource,
+    SqliteReadConnection,
     connect_reader,
     connect_writer,
     lock_timeout_error,
@@ -358,14 +358,14 @@ class SqliteWorkerSlots(WorkerSlots):
 
 
 async def open_sqlite(
-    path: Path, decode: Decode, workers: tuple[int, ...], question_seconds: float | None = None
+    path: Path, decode: Decode, worker_slots: tuple[int, ...], query_seconds: float | None = None
 ) -> SqliteStore:
     """Open the store in this file, creating or upgrading its tables as needed.
 
     Args:
         decode: undoes the content-encoding of bodies where their text is searched.
-        workers: numbers of the worker whose store this is, and of those whose work it carries on.
-        question_seconds: how long a question may take; None: as long as it does.
+        worker_slots: numbers of the worker whose store this is, and of those whose work it carries on.
+        query_seconds: how long a question may take; None: as long as it does.
 
     Raises:
         StoreUnavailable: the file cannot be written, is no database of ours, is of a newer version, or is being
@@ -377,7 +377,7 @@ async def open_sqlite(
     except BaseException:
         database_lock.close()
         raise
-    return SqliteStore(connection, database_lock, path, decode, workers, question_seconds)
+    return SqliteStore(connection, database_lock, path, decode, worker_slots, query_seconds)
 
 
 def _open_writer(path: Path) -> SqliteConnection:
@@ -401,12 +401,18 @@ class SqliteStore(
         database_lock: FileLock,
         path: Path,
         decode: Decode = leave_encoded,
-        workers: tuple[int, ...] = (0,),
-        question_seconds: float | None = None,
+        worker_slots: tuple[int, ...] = (0,),
+        query_seconds: float | None = None,
     ) -> None:
         self._file_writer = SqliteWriter(connection, path)
-        snapshots = SqliteSnapshotSource(path, decode)
-        super().__init__(self._file_writer, snapshots, BodyPacker(), SQLITE, workers, question_seconds)
+        super().__init__(
+            self._file_writer,
+            lambda: SqliteReadConnection(path, decode),
+            BodyPacker(),
+            SQLITE,
+            worker_slots,
+            query_seconds,
+        )
         self._path = path
         self._database_lock = database_lock
 

@@ -184,7 +184,7 @@ async def test_others_write_while_much_is_erased(store: Store, monkeypatch: pyte
 async def test_somebody_who_reads_an_older_state_is_waited_for_and_then_named(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.store.sqlite.store.PATIENCE_SECONDS", 0.2)
     await store.append([exchange(metadata={"_user": CANARY})])
     reader = sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)
     reader.execute("BEGIN")
