@@ -15,10 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.demonstration import GATEWAY_KEY, read_trace
-from tests.houses import closed_port
+from tests.demo_gateway import GATEWAY_KEY, read_trace
+from tests.gateway_fixtures import closed_port
+from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
-from tests.running import RunningGateway
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data-tools.md").read_text()
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

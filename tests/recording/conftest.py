@@ -14,8 +14,11 @@ from gateway.store import open_store
 from gateway.store.base import Store
 from gateway.store.journal import Journal
 from gateway.wire.pricing import PriceTable
+from tests.gateway_fixtures import upstream
 
 from .watched import WatchedStore
+
+__all__ = ["upstream"]
 
 
 @pytest.fixture(autouse=True)
