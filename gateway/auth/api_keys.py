@@ -14,7 +14,7 @@ from gateway.models.clock import now_us
 from gateway.models.principal import Principal, Role
 from gateway.models.quota import Quota
 from gateway.periodic import PeriodicTask
-from gateway.store.base import KeyStore, StoredKey
+from gateway.store.base import Admin, StoredKey
 
 TOKEN_PREFIX = "gw-"
 """Keys that we make start so, to be told apart from a provider's."""
@@ -48,7 +48,7 @@ class ApiKeys:
     def __init__(
         self,
         configured: dict[str, Principal],
-        store: KeyStore,
+        store: Admin,
         *,
         is_disabled: bool = False,
         allowed_hosts: AllowedHosts | None = None,
@@ -115,7 +115,7 @@ def key_refresh_task(keys: ApiKeys) -> PeriodicTask:
 
 
 async def create_key(
-    store: KeyStore, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Quota] = ()
+    store: Admin, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Quota] = ()
 ) -> str:
     """Make a key, keep its hash, and return the token, which cannot be had again.
 
@@ -136,7 +136,7 @@ async def create_key(
     return token
 
 
-async def revoke_key(store: KeyStore, name: str) -> None:
+async def revoke_key(store: Admin, name: str) -> None:
     """Make the live key of this name useless. Raises NotFound if there is none."""
     if not await store.revoke_key(name, now_us()):
         raise NotFound(f"no live key is called {name!r}.", field="name")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gateway.errors import Forbidden
-from gateway.store.base import ExportStore
+from gateway.store.base import Store
 
 _PART_SUFFIX = ".part"
 
@@ -75,7 +75,7 @@ _KEY_BYTES = 32
 class ExportLinks:
     """Signs links by a key that the store keeps, so that they outlive the process and hold for its neighbours."""
 
-    def __init__(self, store: ExportStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._key: bytes | None = None
 

@@ -15,7 +15,7 @@ from gateway.models.export import Export, ExportStatus
 from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.ids import new_id
 from gateway.models.principal import Principal
-from gateway.store.base import ExportStore
+from gateway.store.base import Store
 
 MAX_ATTEMPTS = 20
 """How often a change is tried anew because the runner changed the job meanwhile."""
@@ -34,7 +34,7 @@ class ExportJobs:
     """
 
     def __init__(
-        self, store: ExportStore, files: ExportFiles, runner: ExportRunner, dialect: str, exporter: Exporter
+        self, store: Store, files: ExportFiles, runner: ExportRunner, dialect: str, exporter: Exporter
     ) -> None:
         self._store = store
         self._files = files

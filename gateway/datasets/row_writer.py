@@ -13,7 +13,7 @@ from gateway.models.export import Export
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import Payload, RequestRecord
 from gateway.query.requests import decode_payload
-from gateway.store.base import ExportStore
+from gateway.store.base import Store
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class Stopped(Exception):
 
 
 async def write_rows(
-    store: ExportStore, exporter: Exporter, export: Export, file: BinaryIO, progress: Progress
+    store: Store, exporter: Exporter, export: Export, file: BinaryIO, progress: Progress
 ) -> None:
     """Write the rows that an export means, the oldest first, or those before it is stopped.
 
@@ -83,7 +83,7 @@ async def write_rows(
 
 
 async def _write_rows(
-    store: ExportStore, exporter: Exporter, export: Export, file: BinaryIO, progress: Progress
+    store: Store, exporter: Exporter, export: Export, file: BinaryIO, progress: Progress
 ) -> None:
     assert export.last_seq is not None, "the export was never started"
     selection = exporter.select(export.filters)
@@ -104,7 +104,7 @@ async def _write_rows(
             progress.rows_done += len(group)
 
 
-async def _wait_for_facts(store: ExportStore, where: Filter, progress: Progress) -> None:
+async def _wait_for_facts(store: Store, where: Filter, progress: Progress) -> None:
     """Give the interpreter time to catch up: tokens and cost of a row are known some ms after it is stored."""
     not_yet = AllOf((where, Comparison("interpreted_at_us", Op.EQ, None)))
     give_up_at = asyncio.get_running_loop().time() + FACTS_SECONDS
@@ -117,7 +117,7 @@ async def _wait_for_facts(store: ExportStore, where: Filter, progress: Progress)
 
 
 async def _pages(
-    store: ExportStore, selection: Selection, tenant: str | None, progress: Progress
+    store: Store, selection: Selection, tenant: str | None, progress: Progress
 ) -> AsyncIterator[list[RequestRecord]]:
     last_seq, offset, left = 0, selection.page.offset, selection.page.limit
     while left > 0:

@@ -18,7 +18,7 @@ from gateway.models.clock import now_us
 from gateway.models.export import Export, ExportStatus
 from gateway.models.filters import AllOf, AnyOf, Comparison, Op, Page, Sort
 from gateway.models.ids import new_id
-from gateway.store.base import ExportStore
+from gateway.store.base import Store
 
 log = structlog.get_logger("gateway.exports")
 
@@ -51,7 +51,7 @@ class ExportRunner:
         exporters: how each dialect's exports are written. Jobs of others are left to other runners.
     """
 
-    def __init__(self, store: ExportStore, files: ExportFiles, exporters: Mapping[str, Exporter]) -> None:
+    def __init__(self, store: Store, files: ExportFiles, exporters: Mapping[str, Exporter]) -> None:
         self._store = store
         self._files = files
         self._exporters = exporters

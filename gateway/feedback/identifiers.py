@@ -11,7 +11,7 @@ from gateway.feedback.payloads import NewFeedback
 from gateway.models.feedback import Feedback, Subject, Target, single_subject
 from gateway.models.ids import content_id
 from gateway.models.principal import Principal
-from gateway.store.base import FeedbackStore, IdQueries
+from gateway.store.base import FeedbackStore, Queries
 
 MAX_IDS_SHOWN = 3
 """How many ids a sentence names."""
@@ -38,7 +38,7 @@ class ResolvedSubject:
 
 
 async def resolve_subjects(
-    store: IdQueries, items: Sequence[NewFeedback], principal: Principal
+    store: Queries, items: Sequence[NewFeedback], principal: Principal
 ) -> SubjectsById:
     """Return what the subjects of votes name for this caller.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.models.audit import AuditEntry
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
-from gateway.store.base import AuditStore
+from gateway.store.base import Admin
 
 NEWEST_ENTRIES_FIRST = Sort("at_us", descending=True, then=Sort("audit_id", descending=True))
 
@@ -29,7 +29,7 @@ class AuditSlice:
 class AuditReader:
     """Answers questions about the audit log. A tenant of None sees every entry, any other its own alone."""
 
-    def __init__(self, store: AuditStore) -> None:
+    def __init__(self, store: Admin) -> None:
         self._store = store
 
     async def find(

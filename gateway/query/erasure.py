@@ -8,7 +8,7 @@ from gateway.errors import StoreUnavailable
 from gateway.models.clock import now_us
 from gateway.models.principal import Principal
 from gateway.models.request import ErasureScope
-from gateway.store.base import ErasureStore
+from gateway.store.base import Admin
 
 
 class ErasureService:
@@ -18,7 +18,7 @@ class ErasureService:
         do_rows_wait: tells whether requests wait outside the store to be brought into it.
     """
 
-    def __init__(self, store: ErasureStore, has_journaled_rows: Callable[[], bool]) -> None:
+    def __init__(self, store: Admin, has_journaled_rows: Callable[[], bool]) -> None:
         self._store = store
         self._has_journaled_rows = has_journaled_rows
 

@@ -12,7 +12,7 @@ from gateway.errors import TooLarge
 from gateway.models.feedback import Feedback, Target
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import RequestRecord
-from gateway.store.base import FeedbackQueries
+from gateway.store.base import Queries
 
 OLDEST_FEEDBACK_FIRST = Sort("created_at_us", descending=False)
 
@@ -49,7 +49,7 @@ def feedback_on_request(record: RequestRecord) -> Filter:
     return AllOf((Comparison("tenant", Op.EQ, record.tenant), AnyOf(tuple(ways))))
 
 
-async def list_feedback(store: FeedbackQueries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:
+async def list_feedback(store: Queries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:
     """Return all matching entries, the oldest first. Raises TooLarge above `MAX_FEEDBACK`."""
     found = await store.find_feedback(where, OLDEST_FEEDBACK_FIRST, Page(MAX_FEEDBACK + 1), tenant)
     if len(found) > MAX_FEEDBACK:
@@ -58,7 +58,7 @@ async def list_feedback(store: FeedbackQueries, where: Filter, tenant: str | Non
 
 
 async def list_feedback_on_requests(
-    store: FeedbackQueries, records: Sequence[RequestRecord], own: Filter, tenant: str | None
+    store: Queries, records: Sequence[RequestRecord], own: Filter, tenant: str | None
 ) -> RelatedFeedback:
     """Return the feedback on requests of a trace or a session. Raises TooLarge above `MAX_FEEDBACK`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from gateway.errors import NotFound, TooLarge
 from gateway.models.feedback import summarise_scores
@@ -12,16 +11,12 @@ from gateway.models.request import RequestRecord
 from gateway.models.trace import GroupCursor, GroupField, RequestGroup, Session, Trace
 from gateway.query.feedback import list_feedback_on_requests
 from gateway.query.requests import find_unknown_request_keys
-from gateway.store.base import GroupQueries, RequestQueries
+from gateway.store.base import Queries
 
 OLDEST_REQUESTS_FIRST = Sort("started_at_us", descending=False)
 
 MAX_REQUESTS = 10_000
 """Most requests of a trace or session that are shown together; more are refused, never cut."""
-
-
-class GroupStore(RequestQueries, GroupQueries, Protocol):
-    """What reading groups needs of a store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,7 @@ class GroupSlice:
 
 
 async def find_groups(
-    store: GroupStore,
+    store: Queries,
     by: GroupField,
     where: Filter,
     limit: int,
@@ -58,7 +53,7 @@ async def find_groups(
 
 
 async def list_group_requests(
-    store: RequestQueries, by: GroupField, name: str, tenant: str | None
+    store: Queries, by: GroupField, name: str, tenant: str | None
 ) -> tuple[RequestRecord, ...]:
     """Return the requests of a group in the order they started. Raises TooLarge above `MAX_REQUESTS`."""
     found = await store.find_requests(
@@ -72,7 +67,7 @@ async def list_group_requests(
 class TraceReader:
     """Answers questions about traces. A tenant of None sees every row, any other its own alone."""
 
-    def __init__(self, store: GroupStore) -> None:
+    def __init__(self, store: Queries) -> None:
         self._store = store
 
     async def find(
@@ -107,7 +102,7 @@ NO_OTHER_FEEDBACK = AnyOf()
 class SessionReader:
     """Answers questions about sessions. A tenant of None sees every row, any other its own alone."""
 
-    def __init__(self, store: GroupStore) -> None:
+    def __init__(self, store: Queries) -> None:
         self._store = store
 
     async def find(

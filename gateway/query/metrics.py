@@ -15,7 +15,7 @@ from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Scalar
 from gateway.models.metrics import DAY_US, HOUR_US, FeedbackSums, GroupKey, Latencies, MetricsQuery, UsageSums
 from gateway.periodic import PeriodicTask
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS, find_unknown_keys
-from gateway.store.base import MetricsQueries, RollupStore
+from gateway.store.base import Admin, Queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class MetricsPage:
 class MetricsReader:
     """Answers questions about many groups of requests."""
 
-    def __init__(self, store: MetricsQueries) -> None:
+    def __init__(self, store: Queries) -> None:
         self._store = store
 
     async def find(self, metrics_query: MetricsQuery, order: MetricsOrder, page: Page) -> MetricsPage:
@@ -271,7 +271,7 @@ def bucket_length_us(metrics_query: MetricsQuery) -> int:
     return next((bucket for longest, bucket in BUCKET_LENGTHS_US.items() if length_us <= longest), WEEK_US)
 
 
-async def usage_over_time(store: MetricsQueries, metrics_query: MetricsQuery) -> Timeline[UsageSums]:
+async def usage_over_time(store: Queries, metrics_query: MetricsQuery) -> Timeline[UsageSums]:
     """Return what the requests took."""
     found = await store.usage(_with_buckets(metrics_query))
     overall = sum(found.values(), UsageSums())
@@ -279,7 +279,7 @@ async def usage_over_time(store: MetricsQueries, metrics_query: MetricsQuery) ->
 
 
 async def usage_by_value_over_time(
-    store: MetricsQueries, metrics_query: MetricsQuery, field: str
+    store: Queries, metrics_query: MetricsQuery, field: str
 ) -> Timeline[Mapping[Scalar, UsageSums]]:
     """Return what the requests took, by the values of a field."""
     found = await store.usage(replace(_with_buckets(metrics_query), group_by=field))
@@ -291,7 +291,7 @@ async def usage_by_value_over_time(
     return Timeline(dict(overall), _fill_buckets(metrics_query, buckets, {}))
 
 
-async def latencies_over_time(store: MetricsQueries, metrics_query: MetricsQuery) -> Timeline[GroupMetrics]:
+async def latencies_over_time(store: Queries, metrics_query: MetricsQuery) -> Timeline[GroupMetrics]:
     """Return what the requests took, and how many of them how long."""
     in_pieces = _with_buckets(metrics_query)
     usage = await store.usage(in_pieces)
@@ -306,14 +306,14 @@ async def latencies_over_time(store: MetricsQueries, metrics_query: MetricsQuery
     return Timeline(overall, _fill_buckets(metrics_query, found, GroupMetrics(GroupKey(), UsageSums())))
 
 
-async def feedback_over_time(store: MetricsQueries, metrics_query: MetricsQuery) -> Timeline[FeedbackSums]:
+async def feedback_over_time(store: Queries, metrics_query: MetricsQuery) -> Timeline[FeedbackSums]:
     """Return what was said of the requests."""
     found = await store.verdicts(_with_buckets(metrics_query))
     overall = sum(found.values(), FeedbackSums())
     return Timeline(overall, _fill_buckets(metrics_query, _by_start(found), FeedbackSums()))
 
 
-async def values_over_time(store: MetricsQueries, metrics_query: MetricsQuery, field: str) -> Timeline[int]:
+async def values_over_time(store: Queries, metrics_query: MetricsQuery, field: str) -> Timeline[int]:
     """Return how many values a field has. The whole is less than the sum of its pieces where they share some."""
     grouped = replace(metrics_query, group_by=field)
     found = await store.count_groups(_with_buckets(grouped))
@@ -357,7 +357,7 @@ ROLLUP_INTERVAL_SECONDS = 60.0
 """How often it is looked what there is to sum up."""
 
 
-def rollup_job(store: RollupStore) -> PeriodicTask:
+def rollup_job(store: Admin) -> PeriodicTask:
     """Return what sums up hours and days that are over. What it has not got to is counted when it is asked for;
     what is half done when it is closed is done again by whoever comes next."""
 

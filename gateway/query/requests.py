@@ -13,7 +13,7 @@ from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import Payload, RequestRecord
 from gateway.query.feedback import feedback_on_request, list_feedback
 from gateway.query.filters import REQUEST_FILTERS, find_unknown_keys
-from gateway.store.base import RequestQueries, Store
+from gateway.store.base import Queries, Store
 from gateway.wire import reassemble
 from gateway.wire.content_encoding import decode, header_value
 from gateway.wire.messages import excerpt_answer, excerpt_question
@@ -74,7 +74,7 @@ class LoggedRequest:
 class RequestReader:
     """Answers questions about logged requests. A tenant of None sees every row, any other its own alone."""
 
-    def __init__(self, store: RequestQueries) -> None:
+    def __init__(self, store: Queries) -> None:
         self._store = store
 
     async def find(self, where: Filter, limit: int, cursor: int | None, tenant: str | None) -> RequestSlice:
@@ -111,9 +111,7 @@ class RequestReader:
         return await asyncio.to_thread(decode_payload, record, payload, feedback)
 
 
-async def find_unknown_request_keys(
-    store: RequestQueries, where: Filter, tenant: str | None
-) -> tuple[str, ...]:
+async def find_unknown_request_keys(store: Queries, where: Filter, tenant: str | None) -> tuple[str, ...]:
     """Return the criteria of a search for requests that are on keys of metadata which nothing of its time has."""
 
     async def exists(condition: Filter) -> bool:
@@ -123,7 +121,7 @@ async def find_unknown_request_keys(
 
 
 async def find_request(
-    store: RequestQueries, any_id: str, tenant: str | None, trace_id: str | None = None
+    store: Queries, any_id: str, tenant: str | None, trace_id: str | None = None
 ) -> RequestRecord | None:
     """Return the latest row of the request that an id names; None where this caller may see no such request.
 
@@ -192,7 +190,7 @@ class RatedRequestReader:
     A tenant of None sees every row, any other its own alone.
     """
 
-    def __init__(self, store: RequestQueries) -> None:
+    def __init__(self, store: Queries) -> None:
         self._store = store
 
     async def find(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[RatedRequest]:

@@ -9,7 +9,7 @@ from gateway.errors import NotFound
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page
 from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
 from gateway.query.metrics import GroupMetrics, MetricsOrder, MetricsReader
-from gateway.store.base import MetricsQueries
+from gateway.store.base import Queries
 
 LAST_SEEN_FIRST = MetricsOrder("last_seen")
 
@@ -48,7 +48,7 @@ class UserSlice:
 class UserReader:
     """Answers questions about end users. A tenant's questions are about its own rows alone."""
 
-    def __init__(self, store: MetricsQueries) -> None:
+    def __init__(self, store: Queries) -> None:
         self._store = store
         self._ranking = MetricsReader(store)
 

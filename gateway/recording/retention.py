@@ -8,7 +8,7 @@ from gateway.errors import StoreUnavailable
 from gateway.models.clock import now_us
 from gateway.models.metrics import DAY_US
 from gateway.periodic import PeriodicTask
-from gateway.store.base import RetentionStore
+from gateway.store.base import Admin
 
 log = structlog.get_logger("gateway.recording")
 
@@ -24,7 +24,7 @@ class RetentionJob:
         days: for how long things are kept; None: for ever. May be changed by `keep_for`.
     """
 
-    def __init__(self, store: RetentionStore, days: int | None) -> None:
+    def __init__(self, store: Admin, days: int | None) -> None:
         self.rows_expired = 0
         """How many requests were deleted."""
         self._store = store

@@ -28,7 +28,7 @@ def set_audit_outcome(connection: Connection, audit_id: str, outcome: str) -> No
 
 
 class SqlAudit(Database):
-    """Keeps what `AuditStore` promises."""
+    """Keeps what `Admin` promises."""
 
     async def begin_audit(self, entry: AuditEntry) -> None:
         await self._writer.write(lambda connection: insert_audit_entry(connection, entry), is_synced=True)

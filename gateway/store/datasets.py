@@ -43,7 +43,7 @@ def link_key(connection: Connection, new_key: bytes) -> bytes:
 
 
 class SqlDatasets(Database):
-    """Keeps what `ExportStore` promises."""
+    """Keeps what `Store` promises."""
 
     async def put_export(self, export: Export) -> None:
         await self._writer.write(

@@ -344,7 +344,7 @@ _NOT_DELETED = Comparison("deleted_at_us", Op.EQ, None)
 
 
 class SqlFeedback(Database):
-    """Keeps what `FeedbackStore`, `FeedbackQueries` and `IdQueries` promise."""
+    """Keeps what `FeedbackStore`, `Queries` and `Queries` promise."""
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
         await self._writer.write_shared(

@@ -15,7 +15,7 @@ import orjson
 from gateway.errors import StoreUnavailable
 from gateway.models.clock import now_us
 from gateway.models.exchange import Exchange, Identity, LoggingOptOut, Outcome, PayloadPolicy, RawHeaders
-from gateway.store.base import RequestImports
+from gateway.store.base import RequestLog
 from gateway.store.rows import (
     clean_text,
     from_json,
@@ -166,7 +166,7 @@ class Journal:
         rest.replace(self._path)
 
 
-async def replay_journal(journal: Journal, history: RequestImports) -> int:
+async def replay_journal(journal: Journal, history: RequestLog) -> int:
     """Move everything from the spill into the store, and return how many rows that made.
 
     The file is cleared when all is committed. If the process dies before that, the next replay leaves out

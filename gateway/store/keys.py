@@ -56,7 +56,7 @@ def add_quota_usage(connection: Connection, spendings: Sequence[QuotaUsage]) -> 
 
 
 class SqlKeys(Database):
-    """Keeps what `KeyStore` and `QuotaStore` promise."""
+    """Keeps what `Admin` and `Admin` promise."""
 
     async def keys(self) -> list[StoredKey]:
         return [key_from_row(row) for row in await self._primary.fetch_all(_ALL_KEYS)]

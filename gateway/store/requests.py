@@ -352,7 +352,7 @@ def _with_property(metadata: Mapping[str, object], key: str, value: str) -> dict
 
 
 class SqlRequests(Database):
-    """Keeps what `RequestLog`, `LogStore`, `RequestImports`, `RequestProperties` and `RequestQueries` promise."""
+    """Keeps what `RequestLog`, `RequestLog`, `RequestLog`, `RequestLog` and `Queries` promise."""
 
     async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
         if not exchanges:

@@ -7,14 +7,14 @@ from gateway.api.helicone.requests import RequestEndpoints
 from gateway.api.helicone.schemas import ErrorReply, render_error
 from gateway.feedback.rules import UpsertRule
 from gateway.query import RatedRequestReader
-from gateway.store.base import RequestProperties
+from gateway.store.base import RequestLog
 from gateway.web.endpoint import Api
 
 __all__ = ["helicone_api"]
 
 
 def helicone_api(
-    upserts: UpsertRule, tags: RequestProperties, requests: RatedRequestReader, max_body_bytes: int
+    upserts: UpsertRule, tags: RequestLog, requests: RatedRequestReader, max_body_bytes: int
 ) -> Api:
     """Return Helicone's face.
 

@@ -19,7 +19,7 @@ from gateway.errors import NotFound
 from gateway.feedback.rules import UpsertFeedback, UpsertRule, thumb_feedback
 from gateway.models.feedback import Kind, Source
 from gateway.models.principal import Principal, Role
-from gateway.store.base import RequestProperties
+from gateway.store.base import RequestLog
 from gateway.web.bodies import read_json
 from gateway.web.endpoint import Endpoint
 
@@ -30,7 +30,7 @@ DIALECT = "helicone"
 class FeedbackEndpoints:
     """Handlers of what is said about a request."""
 
-    def __init__(self, upserts: UpsertRule, tags: RequestProperties, max_body_bytes: int) -> None:
+    def __init__(self, upserts: UpsertRule, tags: RequestLog, max_body_bytes: int) -> None:
         self._upserts = upserts
         self._tags = tags
         self._max_body_bytes = max_body_bytes

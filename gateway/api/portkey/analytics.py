@@ -36,7 +36,7 @@ from gateway.models.filters import Page
 from gateway.models.metrics import DAY_US, FeedbackSums, GroupKey, MetricsQuery, UsageSums
 from gateway.models.principal import Principal, Role
 from gateway.query.metrics import MAX_TIMELINE_US
-from gateway.store.base import MetricsQueries
+from gateway.store.base import Queries
 from gateway.web.endpoint import Api, Endpoint, Handler, Parameter, unique_params
 
 MIN_TIME = "time_of_generation_min"
@@ -173,7 +173,7 @@ ModelGroups = Groups[ModelGroup]
 MetadataGroups = Groups[MetadataGroup]
 
 
-async def list_user_groups(store: MetricsQueries, metrics_query: MetricsQuery, page: Page) -> UserGroups:
+async def list_user_groups(store: Queries, metrics_query: MetricsQuery, page: Page) -> UserGroups:
     """Return the users that requests name."""
     ranked = await _groups_by_requests(store, replace(metrics_query, group_by="user"))
     return UserGroups(
@@ -185,7 +185,7 @@ async def list_user_groups(store: MetricsQueries, metrics_query: MetricsQuery, p
     )
 
 
-async def list_model_groups(store: MetricsQueries, metrics_query: MetricsQuery, page: Page) -> ModelGroups:
+async def list_model_groups(store: Queries, metrics_query: MetricsQuery, page: Page) -> ModelGroups:
     """Return the models that answered requests, or where none is known were asked for."""
     ranked = await _groups_by_requests(store, replace(metrics_query, group_by="any_model"))
     return ModelGroups(
@@ -198,7 +198,7 @@ async def list_model_groups(store: MetricsQueries, metrics_query: MetricsQuery, 
 
 
 async def list_metadata_groups(
-    store: MetricsQueries, metrics_query: MetricsQuery, page: Page, key: str
+    store: Queries, metrics_query: MetricsQuery, page: Page, key: str
 ) -> MetadataGroups:
     """Return the values that requests have under a key of their metadata."""
     grouped = replace(metrics_query, group_by=METADATA_COLUMNS.get(key, f"metadata.{key}"))
@@ -228,7 +228,7 @@ def _metadata_group(cell: GroupKey, usage: UsageSums, verdicts: FeedbackSums) ->
 
 
 async def _groups_by_requests(
-    store: MetricsQueries, metrics_query: MetricsQuery
+    store: Queries, metrics_query: MetricsQuery
 ) -> list[tuple[GroupKey, UsageSums]]:
     usage = await store.usage(metrics_query)
     known = [(cell, sums) for cell, sums in usage.items() if cell.value is not None]
@@ -252,7 +252,7 @@ GRAPHS = (
 GroupQuery = Callable[[MetricsQuery, web.Request], Awaitable[BaseModel]]
 
 
-def portkey_analytics_api(store: MetricsQueries) -> Api:
+def portkey_analytics_api(store: Queries) -> Api:
     """Return the face of `/v1/analytics`, for callers with the role `read`."""
     return Api(
         name="portkey analytics",
@@ -263,7 +263,7 @@ def portkey_analytics_api(store: MetricsQueries) -> Api:
     )
 
 
-def _graph_endpoint(store: MetricsQueries, graph: GraphSpec) -> Endpoint:
+def _graph_endpoint(store: Queries, graph: GraphSpec) -> Endpoint:
     return Endpoint(
         method="GET",
         path=f"{ANALYTICS_PATH}/{graph.path}",
@@ -277,7 +277,7 @@ def _graph_endpoint(store: MetricsQueries, graph: GraphSpec) -> Endpoint:
     )
 
 
-def _group_endpoints(store: MetricsQueries) -> tuple[Endpoint, ...]:
+def _group_endpoints(store: Queries) -> tuple[Endpoint, ...]:
     def users(metrics_query: MetricsQuery, request: web.Request) -> Awaitable[UserGroups]:
         return list_user_groups(store, metrics_query, read_page(request.query))
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from gateway.api.portkey.schemas import NANOUSD_A_CENT, iso_time
 from gateway.models.metrics import FeedbackSums, MetricsQuery, UsageSums
 from gateway.query.metrics import Timeline
-from gateway.store.base import MetricsQueries
+from gateway.store.base import Queries
 
 Exact = Annotated[float, Field(description="The same with its fraction.")]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -150,7 +150,7 @@ class GraphSpec:
     summary: str
     description: str
     reply: type[BaseModel]
-    build: Callable[[MetricsQueries, MetricsQuery], Awaitable[BaseModel]]
+    build: Callable[[Queries, MetricsQuery], Awaitable[BaseModel]]
 
 
 def time_points(

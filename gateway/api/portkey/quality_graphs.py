@@ -31,7 +31,7 @@ from gateway.api.portkey.graphs import (
 from gateway.models.filters import Scalar
 from gateway.models.metrics import GRADE_FIELD, FeedbackSums, MetricsQuery, UsageSums
 from gateway.query.metrics import feedback_over_time, usage_by_value_over_time, usage_over_time
-from gateway.store.base import MetricsQueries
+from gateway.store.base import Queries
 
 Status = Annotated[int, Field(description="A status; 0 where none was sent.")]
 
@@ -80,18 +80,18 @@ ErrorCodesGraph = Graph[ErrorCodes, ErrorCode]
 RescuedGraph = Graph[RescuedTotals, Rescued]
 
 
-async def _errors_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> TotalGraph:
+async def _errors_graph(store: Queries, metrics_query: MetricsQuery) -> TotalGraph:
     return total_graph(await usage_over_time(store, metrics_query), lambda usage: usage.errors)
 
 
-async def _error_rate_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> RateGraph:
+async def _error_rate_graph(store: Queries, metrics_query: MetricsQuery) -> RateGraph:
     usage = await usage_over_time(store, metrics_query)
     return RateGraph(
         summary=Rate(**_error_rate(usage.overall)), data_points=time_points(RateAt, usage, _error_rate)
     )
 
 
-async def _errors_by_status_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> ErrorsByStatusGraph:
+async def _errors_by_status_graph(store: Queries, metrics_query: MetricsQuery) -> ErrorsByStatusGraph:
     usage = await usage_by_value_over_time(store, metrics_query, "status")
     return ErrorsByStatusGraph(
         summary=Total(total=sum(_errors_by_status(usage.overall).values())),
@@ -99,7 +99,7 @@ async def _errors_by_status_graph(store: MetricsQueries, metrics_query: MetricsQ
     )
 
 
-async def _error_codes_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> ErrorCodesGraph:
+async def _error_codes_graph(store: Queries, metrics_query: MetricsQuery) -> ErrorCodesGraph:
     usage = await store.usage(replace(metrics_query, group_by="status"))
     counts = _errors_by_status({cell.value: sums for cell, sums in usage.items()})
     most_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -109,7 +109,7 @@ async def _error_codes_graph(store: MetricsQueries, metrics_query: MetricsQuery)
     )
 
 
-async def _rescued_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> RescuedGraph:
+async def _rescued_graph(store: Queries, metrics_query: MetricsQuery) -> RescuedGraph:
     usage = await usage_by_value_over_time(store, metrics_query, "attempt")
     return RescuedGraph(
         summary=RescuedTotals(retry=sum(_successful_retries(usage.overall).values()), fallback=0),
@@ -189,11 +189,11 @@ WeightedGraph = Graph[Mean, MeanAt]
 ModelsGraph = Graph[NoSummary, ModelFeedback]
 
 
-async def _feedback_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> TotalGraph:
+async def _feedback_graph(store: Queries, metrics_query: MetricsQuery) -> TotalGraph:
     return total_graph(await feedback_over_time(store, metrics_query), lambda verdicts: verdicts.entries)
 
 
-async def _scores_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> ScoresGraph:
+async def _scores_graph(store: Queries, metrics_query: MetricsQuery) -> ScoresGraph:
     totals: Counter[int] = Counter()
     for cell, verdicts in (await store.verdicts(replace(metrics_query, group_by=GRADE_FIELD))).items():
         if isinstance(cell.value, float):
@@ -204,7 +204,7 @@ async def _scores_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> S
     )
 
 
-async def _weighted_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> WeightedGraph:
+async def _weighted_graph(store: Queries, metrics_query: MetricsQuery) -> WeightedGraph:
     verdicts = await feedback_over_time(store, metrics_query)
     return WeightedGraph(
         summary=Mean(**_weighted_fields(verdicts.overall)),
@@ -212,7 +212,7 @@ async def _weighted_graph(store: MetricsQueries, metrics_query: MetricsQuery) ->
     )
 
 
-async def _models_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> ModelsGraph:
+async def _models_graph(store: Queries, metrics_query: MetricsQuery) -> ModelsGraph:
     by_model = await store.verdicts(replace(metrics_query, group_by="any_model"))
     most_first = sorted(by_model.items(), key=lambda item: (-item[1].entries, str(item[0].value)))
     return ModelsGraph(

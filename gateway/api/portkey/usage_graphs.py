@@ -40,7 +40,7 @@ from gateway.query.metrics import (
     usage_over_time,
     values_over_time,
 )
-from gateway.store.base import MetricsQueries
+from gateway.store.base import Queries
 
 
 class Cost(Mean):
@@ -86,18 +86,18 @@ TokensGraph = Graph[Tokens, TokensAt]
 UserRequestsGraph = Graph[UserRequests, MeanAt]
 
 
-async def _requests_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> TotalGraph:
+async def _requests_graph(store: Queries, metrics_query: MetricsQuery) -> TotalGraph:
     return total_graph(await usage_over_time(store, metrics_query), lambda usage: usage.requests)
 
 
-async def _cost_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> CostGraph:
+async def _cost_graph(store: Queries, metrics_query: MetricsQuery) -> CostGraph:
     usage = await usage_over_time(store, metrics_query)
     return CostGraph(
         summary=Cost(**_cost_fields(usage.overall)), data_points=time_points(CostAt, usage, _cost_fields)
     )
 
 
-async def _latency_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> LatencyGraph:
+async def _latency_graph(store: Queries, metrics_query: MetricsQuery) -> LatencyGraph:
     figures = await latencies_over_time(store, metrics_query)
     return LatencyGraph(
         summary=Latency(**_latency_fields(figures.overall)),
@@ -105,7 +105,7 @@ async def _latency_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> 
     )
 
 
-async def _tokens_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> TokensGraph:
+async def _tokens_graph(store: Queries, metrics_query: MetricsQuery) -> TokensGraph:
     usage = await usage_over_time(store, metrics_query)
     return TokensGraph(
         summary=Tokens(**_tokens_fields(usage.overall)),
@@ -113,11 +113,11 @@ async def _tokens_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> T
     )
 
 
-async def _users_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> TotalGraph:
+async def _users_graph(store: Queries, metrics_query: MetricsQuery) -> TotalGraph:
     return total_graph(await values_over_time(store, metrics_query, "user"), lambda number: number)
 
 
-async def _user_requests_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> UserRequestsGraph:
+async def _user_requests_graph(store: Queries, metrics_query: MetricsQuery) -> UserRequestsGraph:
     with_user = replace(metrics_query, where=AllOf((metrics_query.where, Comparison("user", Op.NE, None))))
     usage = await usage_over_time(store, with_user)
     users = await values_over_time(store, metrics_query, "user")
@@ -219,7 +219,7 @@ CacheHitsGraph = Graph[CacheHitTotals, CacheHits]
 CacheLatencyGraph = Graph[NoSummary, MeanAt]
 
 
-async def _cache_hit_rate_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> CacheHitsGraph:
+async def _cache_hit_rate_graph(store: Queries, metrics_query: MetricsQuery) -> CacheHitsGraph:
     usage = await usage_by_value_over_time(store, metrics_query, "cache_status")
     saved_simply = accumulate(_usage_of_statuses(bucket.figures, SIMPLE_HIT) for bucket in usage.buckets)
     saved_semantically = accumulate(
@@ -242,12 +242,12 @@ async def _cache_hit_rate_graph(store: MetricsQueries, metrics_query: MetricsQue
     )
 
 
-async def _cache_latency_graph(store: MetricsQueries, metrics_query: MetricsQuery) -> CacheLatencyGraph:
+async def _cache_latency_graph(store: Queries, metrics_query: MetricsQuery) -> CacheLatencyGraph:
     usage = await usage_by_value_over_time(store, metrics_query, "cache_status")
     return CacheLatencyGraph(summary=NoSummary(), data_points=time_points(MeanAt, usage, _hit_latency))
 
 
-async def _cache_summary(store: MetricsQueries, metrics_query: MetricsQuery) -> CacheSummaryReply:
+async def _cache_summary(store: Queries, metrics_query: MetricsQuery) -> CacheSummaryReply:
     usage = await store.usage(replace(metrics_query, group_by="cache_status"))
     by_status = {cell.value: sums for cell, sums in usage.items()}
     hits, others = (
