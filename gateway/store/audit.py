@@ -18,17 +18,15 @@ _SET_OUTCOME = "UPDATE audit SET outcome = ? WHERE audit_id = ? AND outcome IS N
 
 
 def insert_audit_entry(connection: Connection, entry: AuditEntry) -> None:
-    """Add an entry, unless it is there."""
     connection.execute(_INSERT_ENTRY, audit_to_row(entry))
 
 
 def set_audit_outcome(connection: Connection, audit_id: str, outcome: str) -> None:
-    """Note how an action ended."""
     connection.execute(_SET_OUTCOME, (outcome, audit_id))
 
 
 class SqlAudit(Database):
-    """Keeps what `Admin` promises."""
+    """Audit entries."""
 
     async def begin_audit(self, entry: AuditEntry) -> None:
         await self._writer.write(lambda connection: insert_audit_entry(connection, entry), is_synced=True)

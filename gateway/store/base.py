@@ -34,13 +34,12 @@ Decode = Callable[[bytes, RawHeaders], bytes]
 
 
 def leave_encoded(body: bytes, headers: RawHeaders) -> bytes:
-    """Return a body as it is."""
     return body
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """An API key made at run time. Of the key itself only the SHA-256 is kept, as hex."""
+    """An API key made at run time; of the key itself only the SHA-256 is kept, as hex."""
 
     name: str
     sha256: str
@@ -53,7 +52,7 @@ class StoredKey:
 
 @dataclass(frozen=True, slots=True)
 class CopyInfo:
-    """Contents of a copy of a store: requests, feedback entries, and its size."""
+    """Contents of a copy of a store."""
 
     requests: int
     feedback: int
@@ -63,12 +62,11 @@ class CopyInfo:
 @dataclass(frozen=True, slots=True)
 class FeedbackInfo:
     """Possible problems with feedback.
-
-    Args:
-        waiting: number of entries whose subject has been missing for more than `OVERDUE_FEEDBACK_US`.
-        awaited: ids that the latest of them wait for, at most `MAX_AWAITED_IDS`.
-        misread: keys (None: callers without one) and how many of their grades are 0 or 1 on the scale from -10 to
-            10, where they gave no other grades.
+    // Args:
+        waiting: entries whose subject has been missing for more than `OVERDUE_FEEDBACK_US`.
+        awaited: ids that the latest of them wait for.
+        misread: keys (None: callers without one) that gave only grades of 0 and 1, and how many of these were read
+            on the scale from -10 to 10.
     """
 
     waiting: int = 0
@@ -78,13 +76,7 @@ class FeedbackInfo:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """A sound store as it was inspected.
-
-    Args:
-        lacking: number of migrations that it lacks.
-        newest_at_us: when the latest request started, in microseconds since the epoch.
-        key_roles: the roles of each live key.
-    """
+    """A sound store as it was inspected; `lacking` is the number of migrations that it lacks."""
 
     lacking: int
     newest_at_us: int | None
@@ -105,42 +97,30 @@ class Health:
 
 
 class RequestLog(Protocol):
-    """Records requests: those that were proxied, and those that are imported or logged by others."""
+    """Records requests: proxied, imported, and logged by others."""
 
     async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
-        """Store exchanges and return their `seq`s in order. The rows survive the death of the process.
-
-        Feedback that waited for one of their trace or request ids is joined in the same transaction.
-        """
+        """Store exchanges, join the feedback that waited for them, and return their `seq`s. The rows survive the
+        death of the process."""
 
     async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> list[tuple[int, Facts]]:
-        """Add the facts of the rows with these `seq`s; repeating it changes nothing.
-
-        The usage that the retrieval of an answer states goes to the request that began it, once. Feedback that
-        waited for a response id is joined in the same transaction. May return before the rows are durable: what is
-        lost then is found by `uninterpreted`.
-
-        Returns:
-            The facts that are to be counted, in the same order.
+        """Add facts to rows, join the feedback that waited for them, and return the facts that are to be counted.
+        // Usage that the retrieval of an answer states goes to the request that began it, once. May return before
+        the rows are durable: `uninterpreted` finds those that are lost.
         """
 
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
-        """Return `seq` and exchange of the oldest rows in the worker slots of this store without facts."""
+        """Return `seq` and exchange of the oldest rows without facts in the worker slots of this store."""
 
     async def missing(self, exchanges: Sequence[Exchange]) -> list[int]:
-        """Return the positions of those that are not stored: no row has their tenant, request id and start. Of
-        duplicates only the first is returned."""
+        """Return the positions of those that are not stored with their tenant, request id and start."""
 
     async def append_missing(self, imported: Sequence[tuple[Exchange, Facts | None]], at_us: int) -> int:
-        """Store those that are missing, with their facts, in one transaction, and return their number.
-
-        Repeating it changes nothing, even at the same time. Rows without facts are left to be interpreted.
-        """
+        """Store those that are missing, with their facts, in one transaction, and return their number."""
 
     async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
-        """Store exchanges and a receipt, all or none, synced to the disk, and return the `seq`s in order.
-
-        Raises:
+        """Store exchanges and a receipt, all or none, synced to the disk, and return the `seq`s.
+        // Raises:
             Conflict: the receipt's key was used before.
         """
 
@@ -148,12 +128,10 @@ class RequestLog(Protocol):
         """Return the receipt of an earlier call under this idempotency key."""
 
     async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
-        """Set one key of the metadata of every row of the request that a request id, or else a response id, names;
-        return the number of rows. Keys that differ by case alone are replaced. Synced to the disk.
-
-        Raises:
-            Ambiguous: the id names several requests; nothing was changed.
-            BadInput: the metadata of a row would be too long; nothing was changed.
+        """Set a metadata key in all rows of the request that an id names, synced to the disk; return their number.
+        // Raises:
+            Ambiguous: the id names several requests.
+            BadInput: the metadata of a row would be too long.
         """
 
 
@@ -163,22 +141,18 @@ class Queries(Protocol):
     async def find_requests(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> list[RequestRecord]:
-        """Return the matching rows.
-
-        Args:
-            in_background: whether no caller waits, so that it has no time limit.
-        """
+        """Return the matching rows. There is no time limit `in_background`."""
 
     async def count_requests(
         self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> int:
-        """Return how many matching rows are on a page; `in_background` as in `find_requests`."""
+        """Return how many matching rows are on a page."""
 
     async def payload(self, seq: int) -> Payload | None:
         """Return the headers and bodies of a request; None where none were kept."""
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """Return the headers and bodies of requests, by `seq`, as far as they were kept. Has no time limit."""
+        """Return the headers and bodies of requests, by `seq`, as far as they were kept. There is no time limit."""
 
     async def resolve(
         self,
@@ -187,12 +161,11 @@ class Queries(Protocol):
         target: Target = Target.TRACE,
         trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
-        """Return, for each known id, what it names: a trace, a request by our id, a request by its provider's
-        response id, or a session; only the most preferred kind, in that order.
-
-        Within a kind at most `MAX_CANDIDATES`, the newest first; failed requests are left out where one with the
-        same name was answered. For the target request, ids of traces and sessions do not count; for the target
-        session, nothing else. With a `trace_id`, only members of that trace are named.
+        """Return, for each known id, what it names: traces, else requests by our id, else by a response id, else
+        sessions.
+        // At most `MAX_CANDIDATES`, the newest first; failed requests only where none with the same name was
+        answered. For the target request, ids of traces and sessions do not count; for the target session, nothing
+        else.
         """
 
     async def find_feedback(
@@ -201,75 +174,67 @@ class Queries(Protocol):
         """Return the latest versions of matching entries; deleted ones only if `where` uses `deleted_at_us`."""
 
     async def counted_requests(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
-        """Return the request that each of these entries counts for, by `feedback_id`, where there is one."""
+        """Return the request that each entry counts for, by `feedback_id`."""
 
     async def latest_feedback(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
-        """Return the latest rating and the latest score of each metric on each of these requests, their traces and
-        their sessions, oldest first."""
+        """Return the latest rating, and score of each metric, of each request, trace and session, oldest first."""
 
     async def feedback_summaries(self, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
-        """Return a summary of the feedback on each of these requests, its trace and its session, by `seq`."""
+        """Return a summary of the feedback on each request, its trace and its session, by `seq`."""
 
     async def usage(self, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
-        """Return the usage of requests, by group.
-
-        This and the next three leave out empty groups, and raise BadInput for an unknown field or a value of the
-        wrong kind, TooLarge where there are too many groups.
+        """Return the usage of requests.
+        // This and the next three leave out empty groups, and raise BadInput for an unknown field or a value of the
+        wrong kind, TooLarge for too many groups.
         """
 
     async def latencies(self, metrics_query: MetricsQuery) -> dict[GroupKey, Latencies]:
-        """Return the number of requests by duration, by group."""
+        """Return numbers of requests by duration."""
 
     async def verdicts(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
-        """Return sums of the feedback on requests, by group."""
+        """Return sums of the feedback on requests."""
 
     async def count_groups(self, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
-        """Return how many values the field has that is grouped by, by bucket; rows without a value do not count."""
+        """Return how many values the field has that is grouped by."""
 
     async def count_feedback_by_author(self, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
-        """Return how many entries each of these authors gave; without those who gave none."""
+        """Return how many entries each author gave, without those who gave none."""
 
     async def newest_groups(
         self, by: GroupField, where: Filter, after: GroupCursor | None, limit: int, tenant: str | None
     ) -> list[RequestGroup]:
-        """Return at most `limit` groups with a matching request, newest first, with metrics of all their requests.
-
-        Args:
-            after: where the page before ended, None for the first page. Paging meets each group once, whatever is
-                stored meanwhile.
+        """Return groups with a matching request, newest first, with metrics of all their requests.
+        // Args:
+            after: where the page before ended. Paging meets each group once, whatever is stored meanwhile.
         """
 
-    async def find_exports(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Export]:
-        """Return the matching export jobs."""
+    async def find_exports(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[Export]: ...
 
-    async def count_exports(self, where: Filter, tenant: str | None) -> int:
-        """Return how many export jobs match."""
+    async def count_exports(self, where: Filter, tenant: str | None) -> int: ...
 
 
 class FeedbackStore(Queries, Protocol):
     """Writes feedback."""
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
-        """Store these versions of entries, all or none, synced to the disk.
-
-        Raises:
-            Conflict: version 1 of an entry is not new, version n + 1 does not follow a stored version n, or the
-                receipt's key was used before.
+        """Store versions of entries, all or none, synced to the disk.
+        // Raises:
+            Conflict: a version does not follow the stored one, or the receipt's key was used before.
         """
 
     async def remove_feedback(self, feedback_id: str) -> bool:
-        """Delete an entry for good, with its versions, its share of sums, the text that edits have from it, and the
-        receipts that name it; tell whether it was there. Synced to the disk."""
+        """Delete an entry with everything that is kept of it, synced to the disk; tell whether it was there."""
 
     async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:
-        """Return the latest versions of these entries in this order, without unknown ones."""
+        """Return the latest versions of entries in this order, without unknown ones."""
 
     async def history(self, feedback_id: str) -> list[Feedback]:
         """Return every version of an entry, the first one first."""
 
     async def has_non_binary_grades(self, key_name: str | None) -> bool:
-        """Tell whether a key, or callers without one, gave a grade from -10 to 10 that is neither 0 nor 1. Takes no
-        longer for many entries than for few."""
+        """Tell whether a key, or callers without one, gave a grade that is neither 0 nor 1."""
 
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         """Return the receipt of an earlier call under this idempotency key."""
@@ -288,44 +253,39 @@ class Admin(Protocol):
         """Mark the live key of this name revoked; tell whether there was one."""
 
     async def spend(self, spendings: Sequence[QuotaUsage]) -> None:
-        """Add usage to its windows. A window that began later than the stored one replaces it."""
+        """Add usage to its windows. A window that began later replaces the stored one."""
 
     async def spendings(self) -> list[QuotaUsage]:
         """Return the usage of every key in the last window of each kind."""
 
     async def begin_audit(self, entry: AuditEntry) -> None:
-        """Add an audit entry unless it is there already, synced to the disk."""
+        """Add an audit entry unless it is there, synced to the disk."""
 
     async def end_audit(self, audit_id: str, outcome: str) -> None:
         """Set the outcome of an audit entry once, synced to the disk."""
 
-    async def find_audit(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[AuditEntry]:
-        """Return the matching audit entries."""
+    async def find_audit(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[AuditEntry]: ...
 
     async def put_export(self, export: Export) -> None:
-        """Store this version of an export job, synced to the disk.
-
-        Raises:
-            Conflict: version 1 is there already, or version n + 1 does not follow a stored version n.
-        """
+        """Store a version of an export job, synced to the disk. Raises Conflict where it does not follow the stored
+        one."""
 
     async def link_key(self, new_key: bytes) -> bytes:
-        """Return the key that signs links to files. `new_key` becomes it where there is none yet."""
+        """Return the key that signs links to files; `new_key` becomes it where there is none."""
 
     async def roll_up(self, at_us: int) -> int:
-        """Build rollups for spans that are over and have none, or were changed since; return their number."""
+        """Build the rollups of spans that are over and have none, or were changed since; return their number."""
 
     async def create_partitions(self, at_us: int) -> None:
-        """Create the partitions for the days after a time, where the store has partitions. To be called every few
-        hours; rows without a partition are stored all the same."""
+        """Create partitions for the days after a time, where the store has any. To be called every few hours."""
 
     async def expire(self, before_us: int) -> ExpiredCounts:
-        """Delete for good, in steps between which others write, the requests that started before a time, with
-        bodies and counted feedback; feedback from before it that counts for no request; export jobs from before it;
-        and receipts of which nothing is left.
-
-        Raises:
-            StoreUnavailable: some may be deleted and some not; the rest is found again.
+        """Delete for good, in short steps, what is from before a time: requests with bodies and feedback, feedback
+        on no request, export jobs, and receipts of which nothing is left.
+        // Raises:
+            StoreUnavailable: the rest is found again.
         """
 
     async def find_user_scope(self, user: str, tenant: str | None) -> ErasureScope:
@@ -335,13 +295,11 @@ class Admin(Protocol):
         """Return the feedback of which an author wrote any version."""
 
     async def erase(self, scope: ErasureScope, at_us: int) -> None:
-        """Erase data for good, in steps between which others write. Afterwards no query finds it, and no older
-        state of the database has it.
-
-        Of a request remain time, provider, model, key, outcome, tokens and cost; of feedback and receipts nothing.
-
-        Raises:
-            StoreUnavailable: some may be erased and some not; the rest is found again.
+        """Erase data for good, in short steps, also from older states of the database.
+        // Of a request remain time, provider, model, key, outcome, tokens and cost; of feedback and receipts
+        nothing.
+        // Raises:
+            StoreUnavailable: the rest is found again.
         """
 
     async def compact(self) -> None:
@@ -351,17 +309,13 @@ class Admin(Protocol):
         """Count and sum up everything, row by row."""
 
     async def requests_after(self, seq: int) -> list[StoredRequest]:
-        """Return the rows that follow a `seq`, in order, as many as fit in memory; none at the end."""
+        """Return the rows that follow a `seq`, in order, as many as fit in memory."""
 
     async def put_requests(self, requests: Sequence[StoredRequest]) -> list[int]:
-        """Store the rows that are missing, in one transaction, unchanged but for `seq`; return their positions.
-
-        A row is stored if one has its tenant, request id and start. Feedback that waits for one of their ids is
-        joined; uninterpreted rows are to be interpreted here.
-        """
+        """Store the rows that are missing, in one transaction, with new `seq`s; return their positions."""
 
     async def histories_after(self, after_seq: int, limit: int) -> list[tuple[int, list[Feedback]]]:
-        """Return feedback entries after a position, each with its position and all versions, oldest first."""
+        """Return positions and all versions of feedback entries after a position."""
 
     async def receipts_after(self, after: tuple[str, str], limit: int) -> list[Receipt]:
         """Return receipts after a scope and key, in their order."""
@@ -374,7 +328,7 @@ class Store(RequestLog, FeedbackStore, Admin, Protocol):
         """Open all connections now, as far as the database allows it, so that none is opened later."""
 
     async def check(self) -> Health:
-        """Try a write and report how it went."""
+        """Try a write."""
 
     async def close(self) -> None:
         """Finish queued writes, then close the database."""

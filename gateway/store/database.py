@@ -1,4 +1,4 @@
-"""An open database: one writer thread with group commit, reader pools, and a health check."""
+"""An open database: one writer thread with group commit, read pools, and a health check."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from gateway.store.rows import Packer
 T = TypeVar("T")
 Item = TypeVar("Item")
 Work = Callable[[Connection], T]
+# Runs several items as one; returns an error or None for each.
 BatchWork = Callable[[Connection, Sequence[Item]], Sequence[GatewayError | None]]
-"""Work on several things as one; returns for each why it is refused, or None."""
 
 MAX_BATCH_JOBS = 1000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
@@ -37,12 +37,11 @@ CLOSE_POLL_SECONDS = 0.5
 @dataclass(slots=True, eq=False)
 class WriteJob:
     """A queued write.
-
-    Args:
+    // Args:
         size_bytes: about how much it writes.
         is_synced: whether the commit must be on the disk, not only in the kernel.
-        is_exclusive: whether nobody else may write, on any machine, from before its first read until its commit.
-        batch_work: runs instead of `work`, on the item of this job and of all adjacent jobs with the same function.
+        is_exclusive: whether nobody else, on any machine, may write from before its first read until its commit.
+        batch_work: runs instead of `work`, on the items of all adjacent jobs with the same function.
     """
 
     work: Work[Any]
@@ -56,7 +55,6 @@ class WriteJob:
     error: Exception | None = None
 
     def settle(self) -> None:
-        """Pass result or error to the caller. Runs on the event loop."""
         if self.future.done():
             return
         if self.error is not None:
@@ -66,16 +64,11 @@ class WriteJob:
 
 
 class Writer(ABC):
-    """Runs jobs in the order in which they came. Made, called and closed on one event loop.
-
-    Args:
-        name: what the thread is called.
-    """
+    """Runs jobs in order on a thread. Made, called and closed on one event loop."""
 
     def __init__(self, name: str) -> None:
+        # Size of the largest job that the database could not take; a check that sees a write succeed resets it.
         self.largest_failure_bytes = 0
-        """Size of the largest job that the database could not take; whoever sees a write succeed resets
-        it."""
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[WriteJob] = deque()
         self._deferred: deque[WriteJob] = deque()
@@ -88,19 +81,13 @@ class Writer(ABC):
 
     @property
     def queued_bytes(self) -> int:
-        """About how much waits to be committed."""
         return self._queued_bytes
 
     async def write(
         self, work: Work[T], *, size_bytes: int = 0, is_synced: bool = False, is_exclusive: bool = False
     ) -> T:
-        """Run `work` and return its result once it is committed; waits while the queue is full.
-
-        Args:
-            size_bytes: about how much it writes.
-            is_synced: whether the commit must be on the disk itself, not only in the kernel's hands.
-            is_alone: whether nobody else may write from before it looks at what is there until it is committed.
-        """
+        """Run `work` and return its result once it is committed; wait while the queue is full. Arguments as in
+        `WriteJob`."""
         await self._wait_for_room(size_bytes)
         job = self._new_job(work, size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
         self._enqueue(job)
@@ -116,11 +103,7 @@ class Writer(ABC):
         is_synced: bool = False,
         is_exclusive: bool = False,
     ) -> None:
-        """Do what `write` does for one of many things that cost less together. Raises what it is refused with.
-
-        Args:
-            on_all: a function of a module; those that are given with the same one are worked on as one.
-        """
+        """Write an item together with all adjacent ones with the same `batch_work`, a function of a module."""
         await self._wait_for_room(size_bytes)
         job = self._new_job(_no_work, size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
         job.batch_work, job.item = batch_work, item
@@ -128,7 +111,7 @@ class Writer(ABC):
         await job.future
 
     async def write_deferred(self, work: Work[T], *, size_bytes: int = 0) -> T:
-        """Like `write`, but wakes nobody: rides along with the next batch, or waits 20 ms for one."""
+        """Like `write`, but without waking the thread: commit with the next batch, at the latest after 20 ms."""
         await self._wait_for_room(size_bytes)
         job = self._new_job(work, size_bytes, is_synced=False, is_exclusive=False)
         self._deferred.append(job)
@@ -138,7 +121,7 @@ class Writer(ABC):
         return result
 
     async def close(self) -> None:
-        """Run what is queued, then close the connection; or give up if another process does not let it."""
+        """Run queued jobs, then close the connection; give up if another process holds the lock."""
         if not self._is_closed:
             self._is_closed = True
             self._wake_signal.put(None)
@@ -147,31 +130,25 @@ class Writer(ABC):
         if self._deferred_timer is not None:
             self._deferred_timer.cancel()
 
-    # what each database does in its own way
-
     @abstractmethod
     def _commit_batch(self) -> list[WriteJob]:
-        """Take what waits and commit it, when it is this writer's turn; return it, done or failed."""
+        """Commit what waits, when it is this writer's turn; return the jobs, done or failed."""
 
     @abstractmethod
-    def _begin(self, jobs: list[WriteJob]) -> None:
-        """Begin the transaction of these jobs."""
+    def _begin(self, jobs: list[WriteJob]) -> None: ...
 
     @abstractmethod
-    def _run_and_commit(self, jobs: list[WriteJob]) -> None:
-        """Run jobs in the transaction that was begun, and commit it."""
+    def _run_and_commit(self, jobs: list[WriteJob]) -> None: ...
 
     @abstractmethod
     def _roll_back(self) -> None:
-        """Undo what was not committed. Never raises: if even this fails, the next transaction cannot be begun
-        and says so, and the thread must live to tell."""
+        """Undo what was not committed. Never raises: the next BEGIN reports the problem."""
 
     @abstractmethod
-    def _close_resources(self) -> None:
-        """Close what the thread had open."""
+    def _close_resources(self) -> None: ...
 
     def _can_retry(self, error: Exception) -> bool:
-        """Tell whether it is certain that nothing was committed of jobs that failed together."""
+        """Tell whether it is certain that nothing of a failed batch was committed."""
         return True
 
     def _wait_left(self) -> float:
@@ -215,11 +192,10 @@ class Writer(ABC):
             try:
                 self._loop.call_soon_threadsafe(self._settle, jobs)
             except RuntimeError:
-                break  # the loop is closed, so nobody is left to wait for anything
+                break  # the loop is closed, so nobody waits
         self._close_resources()
 
     def _wait_for_jobs(self) -> bool:
-        """Wait for a job; tell whether there is one, or the writer is closed and none will come."""
         while not self._waiting:
             if self._is_closed:
                 return bool(self._deferred)
@@ -227,7 +203,6 @@ class Writer(ABC):
         return True
 
     def _commit(self, jobs: list[WriteJob]) -> Exception | None:
-        """Run jobs in one transaction, or if that fails each in its own; return why none could be begun."""
         try:
             self._begin(jobs)
         except Exception as error:
@@ -261,10 +236,9 @@ class Writer(ABC):
                 for job, refusal in zip(batch, refusals, strict=True):
                     job.error = refusal
 
-    # on either: whoever takes a job has it to himself
+    # on both: whoever takes a job is the only one who has it
 
     def _take_batch(self) -> list[WriteJob]:
-        """Take all jobs that wait, up to a batch."""
         jobs: list[WriteJob] = []
         size = 0
         with suppress(IndexError):
@@ -290,8 +264,7 @@ def _run_job(job: WriteJob, connection: Connection) -> None:
         job.error = refusal
 
 
-def _no_work(_: Connection) -> None:
-    """Work for a job whose only point is that the writer wakes."""
+def _no_work(_: Connection) -> None: ...
 
 
 MAX_PADDING_BYTES = 8 * 1024 * 1024
@@ -300,11 +273,8 @@ _HEARTBEAT = "UPDATE heartbeat SET beats = beats + 1, padding = ?"
 
 
 class Database:
-    """What the parts of a store have in common: one writer, and read pools for the database and its replica.
-
-    Queries may read a replica that lags behind. What decides about a write reads the primary, without a limit.
-
-    Args:
+    """One writer, and read pools for the database and its replica.
+    // Args:
         worker_slots: rows are stored under the first; uninterpreted rows of all of them are interpreted here.
         query_seconds: time limit of a query; None for none.
         new_replica_connection: connects to a replica; None where there is none.

@@ -25,7 +25,7 @@ _INSERT_LINK_KEY = "INSERT INTO export_link_key (id, key) VALUES (1, ?) ON CONFL
 
 
 def put_export(connection: Connection, export: Export) -> None:
-    """Store a version of a job in place of the one before. Raises Conflict where it does not follow that."""
+    """Store a version of a job. Raises Conflict where it does not follow the stored version."""
     row = export_to_row(export)
     if export.version == 1:
         stored = connection.execute(_INSERT_EXPORT, row)
@@ -36,14 +36,14 @@ def put_export(connection: Connection, export: Export) -> None:
 
 
 def link_key(connection: Connection, new_key: bytes) -> bytes:
-    """Keep `fresh` as the key unless there is one, and return the one that there is."""
+    """Store `new_key` unless there is a key, and return the key."""
     connection.execute(_INSERT_LINK_KEY, (new_key,))
     key: bytes = connection.execute(_LINK_KEY).fetchone()[0]
     return key
 
 
 class SqlDatasets(Database):
-    """Keeps what `Store` promises."""
+    """Export jobs."""
 
     async def put_export(self, export: Export) -> None:
         await self._writer.write(

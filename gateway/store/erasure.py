@@ -29,8 +29,8 @@ from gateway.store.schema import TAG_COLUMNS
 
 T = TypeVar("T")
 
+# Rows that one transaction erases or deletes, so that others are not held up.
 STEP = 200
-"""How many rows one job takes."""
 
 _REQUESTS_OF_USER = """
 SELECT seq, request_id FROM requests
@@ -116,8 +116,8 @@ async def _find_author_scope(connection: AsyncConnection, author: str, tenant: s
 
 
 async def erase_scope(scope: ErasureScope, at_us: int, writer: Writer, primary: ReadPool) -> None:
-    """Erase what was found, step by step. What leads to other things goes after them, so that all is found again
-    should this break off."""
+    """Erase data step by step."""
+    # What leads to other data is erased after that, so that everything is found again if this breaks off.
     for receipts in split_steps(scope.receipts):
         await _write_exclusively(writer, partial(delete_receipts, receipts=receipts))
     for feedback_ids in split_steps(scope.feedback_ids):
@@ -138,7 +138,7 @@ def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> 
     invalidate_rollups(
         connection, ROLLUP_KINDS, [row[0] for row in connection.execute(statements.started, (rows,))]
     )
-    # A vote may have come since it was looked for them.
+    # Feedback may have come since the scope was read.
     delete_entries(connection, [row[0] for row in connection.execute(statements.on_rows, (rows,))])
     connection.execute(statements.anonymise, (at_us, rows))
     connection.execute(statements.delete_payloads, (rows,))
@@ -146,13 +146,12 @@ def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> 
 
 
 def delete_receipts(connection: Connection, receipts: Sequence[tuple[str, str]]) -> None:
-    """Delete receipts by scope and key, in the caller's transaction."""
+    """Delete receipts by scope and key."""
     connection.executemany(_DELETE_RECEIPT, receipts)
 
 
 def delete_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
-    """Delete entries with their history, take back the sums that they are in, and from edits the text of originals
-    among them, in the caller's transaction."""
+    """Delete entries with all versions, invalidate rollups, and pair the edits again that had their texts."""
     statements = _erasure_statements(connection.dialect)
     ids = list_to_json(feedback_ids)
     invalidate_rollups(
@@ -165,14 +164,14 @@ def delete_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
 
 
 def receipts_naming_query(feedback_id: str, dialect: Dialect) -> Query:
-    """Return the statement for scope and key of the calls that made or changed an entry."""
+    """Select scope and key of the receipts that name an entry."""
     # Cheaper than to parse them all, and the same for an id in quotes.
     names = f"{dialect.position_call}feedback_ids, ?) > 0"
     return Query(f"SELECT scope, key FROM receipts WHERE {names}", (list_to_json([feedback_id])[1:-1],))
 
 
 def delete_entry(connection: Connection, feedback_id: str, receipts: Sequence[tuple[str, str]]) -> bool:
-    """Delete an entry with all that is kept of it, in the caller's transaction; tell whether it was there."""
+    """Delete an entry and receipts; tell whether it was there."""
     if connection.execute(_IS_STORED, (clean_text(feedback_id),)).fetchone() is None:
         return False
     delete_receipts(connection, receipts)
@@ -187,7 +186,6 @@ async def _fetch_texts(
 
 
 async def _find_receipts(connection: AsyncConnection, ids: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return scope and key of the calls that made something of these ids: entries, or logged requests."""
     if not ids:
         return ()
     receipts = _erasure_statements(connection.dialect).receipts
@@ -195,7 +193,6 @@ async def _find_receipts(connection: AsyncConnection, ids: Sequence[str]) -> tup
 
 
 def split_steps(things: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut what is to be done into pieces for one job each."""
     for start in range(0, len(things), STEP):
         yield things[start : start + STEP]
 
@@ -208,8 +205,6 @@ _DELETE_EXPORTS = "DELETE FROM exports WHERE created_at_us < ?"
 
 
 class _RetentionStatements(NamedTuple):
-    """What is asked and done, in the words of a database."""
-
     counted_requests: str
     remember_seq: str
     delete_payloads: str
@@ -239,7 +234,7 @@ def _retention_statements(dialect: Dialect) -> _RetentionStatements:
 
 
 async def delete_expired(before_us: int, writer: Writer, primary: ReadPool) -> ExpiredCounts:
-    """Delete what is from before a time, step by step, and return how much that was."""
+    """Delete expired data step by step, and return how much it was."""
     expired = ExpiredCounts()
     while (step := await _write_expiry(writer, partial(_expire_requests, before_us=before_us))).requests:
         expired += step
@@ -289,7 +284,7 @@ def _first_column(connection: Connection, sql: str, *values: str | int) -> list[
 
 
 class SqlErasure(Database):
-    """Keeps what `Erasure` and `Retention` promise."""
+    """Erasure and retention."""
 
     async def find_user_scope(self, user: str, tenant: str | None) -> ErasureScope:
         return await self._primary.read(lambda connection: _find_user_scope(connection, user, tenant))
@@ -308,13 +303,11 @@ class SqlErasure(Database):
         return expired
 
     @abstractmethod
-    async def create_partitions(self, at_us: int) -> None:
-        """Prepare for what comes."""
+    async def create_partitions(self, at_us: int) -> None: ...
 
     @abstractmethod
-    async def compact(self) -> None:
-        """Write the database anew."""
+    async def compact(self) -> None: ...
 
     @abstractmethod
     async def _purge_deleted(self) -> None:
-        """Let go of older states of the database in which there is what was erased."""
+        """Purge older states of the database that still have what was deleted."""

@@ -69,11 +69,11 @@ _SUPERSEDE = (
 )
 _LATEST = f"SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE feedback_id = ?"
 _RECEIPT = f"SELECT {quote_columns(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
+# The conditions are those of the index `feedback_grades`.
 _NON_BINARY_GRADE = (
     "SELECT 1 FROM feedback WHERE kind = 'rating' AND grade = value AND value <> 0 AND value <> 1"
     " AND key_name {} LIMIT 1"
 )
-"""Its conditions are those of the index `feedback_grades`."""
 _ID_COLUMNS = {Target.REQUEST: "request_id", Target.TRACE: "trace_id", Target.SESSION: "session"}
 _OF_TENANT = "(CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant)"
 
@@ -90,7 +90,7 @@ def _select_versions(dialect: Dialect) -> str:
 
 @cache
 def select_entries(dialect: Dialect) -> str:
-    """Return the statement for the latest versions of the entries whose ids are bound as a list."""
+    """Select the latest versions of the entries whose ids are bound as a list."""
     return f"SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE feedback_id {dialect.in_texts('?')}"
 
 
@@ -134,26 +134,22 @@ GROUP BY author
 
 @dataclass(frozen=True, slots=True)
 class FeedbackWrite:
-    """What is stored by one call: versions of entries, and the receipt for them."""
+    """What one call stores: versions of entries, and their receipt."""
 
     entries: Sequence[Feedback]
     receipt: Receipt | None = None
 
 
 def put_feedback(connection: Connection, entries: Sequence[Feedback], receipt: Receipt | None) -> None:
-    """Store versions of entries and the receipt for them, and join those whose subject is already there.
-
-    Raises:
-        Conflict: before anything is written, if one does not follow what is stored.
-    """
+    """Store versions of entries and their receipt. Raises Conflict before anything is written."""
     [refusal] = put_feedback_batch(connection, [FeedbackWrite(entries, receipt)])
     if refusal is not None:
         raise refusal
 
 
 def put_feedback_batch(connection: Connection, writes: Sequence[FeedbackWrite]) -> list[GatewayError | None]:
-    """Do what `put_feedback` does for several calls, in order, with about as many statements as for one; return for
-    each why it is refused, or None. Of what is refused nothing is written."""
+    """Store several calls in order; return for each its error or None. Nothing is written of a call with an
+    error."""
     refusals = _refusals(connection, writes)
     accepted = [write for write, refusal in zip(writes, refusals, strict=True) if refusal is None]
     stored = _write_versions(connection, [entry for write in accepted for entry in write.entries])
@@ -174,17 +170,17 @@ def put_feedback_batch(connection: Connection, writes: Sequence[FeedbackWrite]) 
 
 
 def feedback_size_bytes(entries: Sequence[Feedback]) -> int:
-    """Return about how many bytes these entries take in the queue and in the database."""
+    """Return about how many bytes entries take in the queue and in the database."""
     return sum(1024 + 2 * len(entry.raw) for entry in entries)
 
 
 def _refusals(connection: Connection, writes: Sequence[FeedbackWrite]) -> list[GatewayError | None]:
-    """Look at each call as if those before it had been stored."""
     used = _used_idempotency_keys(
         connection, [write.receipt for write in writes if write.receipt is not None]
     )
     versions = _versions_of(connection, [entry.feedback_id for write in writes for entry in write.entries])
     refusals: list[GatewayError | None] = []
+    # Each call is checked as if those before it had been stored.
     for write in writes:
         key = None if write.receipt is None else _receipt_key(write.receipt)
         next_versions = dict(versions)
@@ -199,7 +195,6 @@ def _refusals(connection: Connection, writes: Sequence[FeedbackWrite]) -> list[G
 
 
 def _version_conflict(entries: Sequence[Feedback], versions: dict[str, int]) -> Conflict | None:
-    """Add entries to the versions that are stored; tell which of them follows none of these."""
     for entry in entries:
         stored = versions.get(entry.feedback_id, 0)
         if entry.version != stored + 1:
@@ -234,7 +229,6 @@ def _receipt_to_row(receipt: Receipt) -> tuple[str, ...]:
 
 
 def _write_versions(connection: Connection, entries: Sequence[Feedback]) -> list[Feedback]:
-    """Write versions that follow one another, and return them as they are stored now."""
     stored: list[Feedback] = []
     for is_new, group in groupby(entries, lambda entry: entry.version == 1):
         if is_new:
@@ -255,7 +249,7 @@ def _supersede(connection: Connection, entry: Feedback) -> Feedback:
 
 
 def _keep_join(stored: Feedback, entry: Feedback) -> Feedback:
-    """Keep a join that was made after the caller had read the entry that it now revises."""
+    # It may have been joined after the caller read the version that this one revises.
     if entry.joined_at_us is not None or stored.joined_at_us is None or entry.subject_id != stored.subject_id:
         return entry
     return replace(
@@ -319,14 +313,11 @@ ORDER BY misread DESC, key_name
 
 
 class _SupportsExecute(Protocol):
-    """What is needed of a connection."""
-
-    def execute(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Iterable[Any]:
-        """Run one statement."""
+    def execute(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Iterable[Any]: ...
 
 
 def inspect_feedback(connection: _SupportsExecute) -> FeedbackInfo:
-    """Return what may be wrong with the feedback in a database of this version."""
+    """Return possible problems with the feedback in a database of this version."""
     before_us = now_us() - OVERDUE_FEEDBACK_US
     [[waiting]] = connection.execute(f"SELECT count(*) {_OVERDUE}", (before_us,))
     awaited = tuple(row[0] for row in connection.execute(_AWAITED_IDS, (before_us,))) if waiting else ()
@@ -336,7 +327,7 @@ def inspect_feedback(connection: _SupportsExecute) -> FeedbackInfo:
 
 
 def histories_query(feedback_ids: Sequence[str], dialect: Dialect) -> tuple[str, Parameters]:
-    """Return the statement for all versions of entries, the first versions first, and its values."""
+    """Return the statement and values for all versions of entries, oldest first."""
     return _select_histories(dialect), {"ids": list_to_json(feedback_ids)}
 
 
@@ -344,7 +335,7 @@ _NOT_DELETED = Comparison("deleted_at_us", Op.EQ, None)
 
 
 class SqlFeedback(Database):
-    """Keeps what `FeedbackStore`, `Queries` and `Queries` promise."""
+    """Feedback, receipts and lookups of ids."""
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
         await self._writer.write_shared(

@@ -19,7 +19,7 @@ _REVOKE_KEY = "UPDATE keys SET revoked_at_us = ? WHERE name = ? AND revoked_at_u
 
 
 def add_key(connection: Connection, key: StoredKey) -> None:
-    """Keep a new key. Raises Conflict where a live key has its name."""
+    """Store a new key. Raises Conflict where a live key has its name."""
     if (
         key.revoked_at_us is None
         and connection.execute(_IS_NAME_TAKEN, (clean_text(key.name),)).fetchone()[0]
@@ -45,7 +45,7 @@ _ALL_QUOTA_USAGE = f"SELECT {quote_columns(QUOTA_USAGE_COLUMNS)} FROM spendings"
 
 
 def add_quota_usage(connection: Connection, spendings: Sequence[QuotaUsage]) -> None:
-    """Add to what was used in these windows, and forget windows that are over for those that came after."""
+    """Add usage to its windows, and replace windows that are over."""
     connection.executemany(
         _ADD_QUOTA_USAGE,
         [
@@ -56,7 +56,7 @@ def add_quota_usage(connection: Connection, spendings: Sequence[QuotaUsage]) -> 
 
 
 class SqlKeys(Database):
-    """Keeps what `Admin` and `Admin` promise."""
+    """Keys and quotas."""
 
     async def keys(self) -> list[StoredKey]:
         return [key_from_row(row) for row in await self._primary.fetch_all(_ALL_KEYS)]

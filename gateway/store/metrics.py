@@ -32,8 +32,8 @@ from gateway.store.rollups import FEEDBACK_KIND, LATENCY_KIND, USAGE_KIND, Rollu
 from gateway.store.rows import clean_text, list_from_json, list_to_json
 from gateway.store.schema import IS_COUNTED, REQUEST_EXPRESSIONS, REQUESTS
 
+# Most groups of an answer; more are refused, never cut.
 MAX_PARTS = 250_000
-"""Most parts of an answer; more are refused, never cut."""
 
 _FIRST_AND_LAST_START = """
 SELECT
@@ -46,21 +46,20 @@ GroupKeyFactory = Callable[[int | None, Any, Any], GroupKey]
 
 
 def check_metrics_query(metrics_query: MetricsQuery, dialect: Dialect) -> None:
-    """Raise BadInput for a field or a value that no request can be asked for, whatever is stored."""
+    """Raise BadInput for an unknown field or a value of the wrong kind, whatever is stored."""
     where_clause(REQUESTS, metrics_query.where, metrics_query.tenant, dialect)
     for field in metrics_query.groups:
         request_group(field, dialect)
 
 
 def check_feedback_query(metrics_query: MetricsQuery, dialect: Dialect) -> None:
-    """Raise BadInput for a field or a value that no verdict can be asked for, whatever is stored."""
+    """Raise BadInput like `check_metrics_query`, for a query of feedback."""
     where_clause(REQUESTS, metrics_query.where, metrics_query.tenant, dialect)
     feedback_group(metrics_query.group_by, dialect)
     request_group(metrics_query.then_by, dialect)
 
 
 async def read_usage(connection: AsyncConnection, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
-    """Return the usage of requests."""
     rows = _read_rows(
         connection, metrics_query, aggregates.usage_query, USAGE_KIND, USAGE_FIELDS, MAX_PARTS + 1
     )
@@ -70,7 +69,6 @@ async def read_usage(connection: AsyncConnection, metrics_query: MetricsQuery) -
 async def read_feedback_sums(
     connection: AsyncConnection, metrics_query: MetricsQuery
 ) -> dict[GroupKey, FeedbackSums]:
-    """Return the sums of the feedback on requests."""
     rows = _read_rows(
         connection, metrics_query, aggregates.feedback_query, FEEDBACK_KIND, FEEDBACK_FIELDS, MAX_PARTS + 1
     )
@@ -80,7 +78,6 @@ async def read_feedback_sums(
 async def read_latencies(
     connection: AsyncConnection, metrics_query: MetricsQuery
 ) -> dict[GroupKey, Latencies]:
-    """Return how many requests took how long."""
     found: dict[GroupKey, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     group_key_of = _group_key_factory(metrics_query, connection.dialect)
     async for *group_key, class_ms, number in _read_rows(
@@ -91,7 +88,6 @@ async def read_latencies(
 
 
 async def read_group_counts(connection: AsyncConnection, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
-    """Return how many values of the field that is grouped by there are, apart from none."""
     narrowed, segments, field = await _plan_segments(connection, metrics_query, USAGE_KIND, USAGE_FIELDS)
     if not segments:
         return {}
@@ -119,7 +115,6 @@ async def _read_rows(
 async def _plan_segments(
     connection: AsyncConnection, metrics_query: MetricsQuery, kind: str, fields: Sequence[str]
 ) -> tuple[MetricsQuery, list[Segment], str | None]:
-    """The question for no more time than there is something in, the segments of it, and the rollups to ask."""
     await connection.begin_snapshot()
     narrowed = await _narrow_to_data(connection, metrics_query)
     field = rollup_field(narrowed, fields)
@@ -132,7 +127,6 @@ async def _plan_segments(
 
 
 async def _narrow_to_data(connection: AsyncConnection, metrics_query: MetricsQuery) -> MetricsQuery:
-    """Limit a query to the days in which there are requests."""
     first, last = await connection.fetch_one(_FIRST_AND_LAST_START)
     if first is None:
         return replace(metrics_query, to_us=metrics_query.from_us)
@@ -160,7 +154,6 @@ async def _sum_groups(
 
 
 def _group_key_factory(metrics_query: MetricsQuery, dialect: Dialect) -> GroupKeyFactory:
-    """What makes the cell of a row from its first three columns."""
     kinds = (
         feedback_group(metrics_query.group_by, dialect).kind,
         request_group(metrics_query.then_by, dialect).kind,
@@ -179,12 +172,11 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
+# Named, since a group has few rows, while the planner may choose the index of a condition with very many.
 _GROUP_INDEXES: Mapping[GroupField, str] = {
     GroupField.TRACE: "requests_trace",
     GroupField.SESSION: "requests_session",
 }
-"""The index by which the requests of single groups are found. It is named, since a group has few rows, and a
-condition or a tenant may have an index of its own with very many."""
 
 # Pages of rows that are searched for groups double from the number of groups wanted up to this.
 _MAX_PAGE_ROWS = 1000
@@ -195,7 +187,7 @@ LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM requests"
 def newest_requests_query(
     by: GroupField, where: Filter, after: GroupCursor, limit: int, tenant: str | None, dialect: Dialect
 ) -> Query:
-    """Return the statement for `seq` and group of the next matching rows, the newest first."""
+    """Select `seq` and group of the next matching rows, newest first."""
     found = where_clause(REQUESTS, AllOf((Comparison("seq", Op.LT, after.seq), where)), tenant, dialect)
     return Query(
         f'SELECT seq, "{by}" FROM requests WHERE "{by}" IS NOT NULL AND {found.sql} ORDER BY seq DESC LIMIT ?',
@@ -206,7 +198,7 @@ def newest_requests_query(
 def seen_before_query(
     by: GroupField, name: str, where: Filter, after: GroupCursor, tenant: str | None, dialect: Dialect
 ) -> Query:
-    """Return the statement for whether a walk has met a group up to a place."""
+    """Select whether a group has a matching row on the pages up to a cursor."""
     so_far = (Comparison("seq", Op.GE, after.seq), Comparison("seq", Op.LE, after.top))
     found = where_clause(REQUESTS, AllOf((Comparison(by, Op.EQ, name), *so_far, where)), tenant, dialect)
     return Query(
@@ -215,8 +207,7 @@ def seen_before_query(
 
 
 def group_usage_query(by: GroupField, names: Sequence[str], tenant: str | None, dialect: Dialect) -> Query:
-    """Return the statement for what the requests of groups took: after the name when they started and ended, how
-    many traces, which models and users as JSON, and `UsageSums`."""
+    """Select by group: name, first start, last end, number of traces, models and users as JSON, `UsageSums`."""
     of_tenant = _tenant_clause(tenant)
     model = REQUEST_EXPRESSIONS["any_model"].to_sql(dialect)
     return Query(
@@ -229,7 +220,7 @@ def group_usage_query(by: GroupField, names: Sequence[str], tenant: str | None, 
 
 
 def group_feedback_query(by: GroupField, names: Sequence[str], tenant: str | None, dialect: Dialect) -> Query:
-    """Return the statement for what was said of the requests of groups: after the name `FeedbackSums`."""
+    """Select by group: name and `FeedbackSums`."""
     of_tenant = _tenant_clause(tenant)
     return Query(
         f'SELECT requests."{by}", {FEEDBACK_SUMS}'
@@ -290,7 +281,6 @@ async def _was_seen_before(
     after: GroupCursor,
     tenant: str | None,
 ) -> bool:
-    """Tell whether a walk has met a group up to a place."""
     if after.seq > after.top:
         return False
     query = seen_before_query(by, name, where, after, tenant, connection.dialect)

@@ -1,4 +1,4 @@
-"""Read connections of a database: shared ones for lookups, one at a time for quick and for slow queries."""
+"""Pools of read connections: some for lookups, some for quick queries, some for slow ones."""
 
 from __future__ import annotations
 
@@ -28,38 +28,36 @@ SLOW_CONNECTIONS = 3
 
 
 class ReadConnection(AsyncConnection):
-    """A connection of a pool. Opened when it is first used, and again after it was lost or closed.
-
-    `is_busy` is true from `begin` until `end` has succeeded: a query that was cut short leaves it true.
+    """A connection of a pool, opened when it is first used, and again after it was lost or closed.
+    // `is_busy` is true from `begin` until `end` has succeeded: an interrupted query leaves it true.
     """
 
     is_busy = False
 
     async def begin(self, seconds: float | None) -> None:
-        """Start a query; `seconds` is its time limit, None for no limit."""
+        """Start a query with a time limit."""
         self.is_busy = True
 
     async def end(self) -> None:
-        """Finish a query, and its snapshot if it took one."""
+        """Finish a query and its snapshot."""
         self.is_busy = False
 
     @abstractmethod
     async def fetch_batch(self, lookups: Sequence[Lookup]) -> Sequence[list[Any] | Exception]:
         """Run lookups of several callers in one snapshot, at little more than the cost of one."""
 
-    async def open(self) -> None:
-        """Connect now. Raises StoreUnavailable."""
+    async def open(self) -> None: ...
 
     async def close(self) -> None:
-        """Finish what is under way, then disconnect."""
+        """Finish what is running, then disconnect."""
 
     async def abort(self) -> None:
-        """Interrupt the statement under way, then disconnect."""
+        """Interrupt what is running, then disconnect."""
         await self.close()
 
 
 class _Slots:
-    """Connections that serve one query at a time, in the order in which queries came."""
+    """Connections that serve one query each, in the order in which queries came."""
 
     def __init__(self, connections: Sequence[ReadConnection]) -> None:
         self.connections = connections
@@ -73,8 +71,6 @@ class _Slots:
 
 @dataclass(slots=True, eq=False)
 class _WaitingLookup:
-    """A lookup that waits for a connection."""
-
     lookup: Lookup
     rows: asyncio.Future[list[Any]]
 
@@ -88,7 +84,7 @@ class _WaitingLookup:
 
 
 class _LookupQueue:
-    """Lookups of one event loop turn, and those that come while all connections are busy, go together."""
+    """Runs the lookups of one event loop turn, and those that come while all connections are busy, together."""
 
     def __init__(self, connections: Sequence[ReadConnection]) -> None:
         self.connections = connections
@@ -105,7 +101,6 @@ class _LookupQueue:
         return await waiting.rows
 
     async def close(self) -> None:
-        """Let lookups under way finish, refuse those that wait, then disconnect."""
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.settle(StoreUnavailable("the store is closed."))
@@ -133,11 +128,8 @@ class _LookupQueue:
 
 class ReadPool:
     """Reads one database. Each read sees every commit that was acknowledged before it began.
-
-    Made, called and closed on one event loop.
-
-    Args:
-        seconds: time limit of a query; None for none, and then queries wait for a connection without limit.
+    // Made, called and closed on one event loop. Without a time limit queries also wait for a connection without
+    limit.
     """
 
     def __init__(self, new_connection: Callable[[], ReadConnection], seconds: float | None) -> None:
@@ -150,31 +142,29 @@ class ReadPool:
         self._is_closed = False
 
     async def open(self) -> None:
-        """Open all connections now, as far as the database allows it, so that none is opened later."""
+        """Open all connections now, as far as the database allows it."""
         every = (*self._lookups.connections, *self._quick.connections, *self._slow.connections)
         await asyncio.gather(*(connection.open() for connection in every), return_exceptions=True)
 
     async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Any]:
-        """Return the rows of a short statement. It shares a connection with others, and is not interrupted."""
+        """Return the rows of a lookup: a short statement, which is not interrupted."""
         return await self.fetch_first((sql,), parameters)
 
     async def fetch_first(self, statements: Sequence[str], parameters: Parameters) -> list[Any]:
-        """Return the rows of the first of several short statements that finds any, all in one snapshot."""
+        """Return the rows of the first of several lookups that finds any, all in one snapshot."""
         self._refuse_if_closed()
         return await self._lookups.fetch((statements, parameters))
 
     async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Any:
-        """Return the first row of a short statement, or None."""
+        """Return the first row of a lookup, or None."""
         rows = await self.fetch_all(sql, parameters)
         return rows[0] if rows else None
 
     async def query(self, work: Work[T], *, is_costly: bool = False) -> T:
-        """Run `work` on a connection within the time limit. It may be started twice.
-
-        Args:
+        """Run `work` within the time limit. It may be started twice.
+        // Args:
             is_costly: whether it is likely to take longer than a second.
-
-        Raises:
+        // Raises:
             QueryTimeout: it exceeded the time limit.
             Overloaded: no connection became free in time.
         """
@@ -189,11 +179,11 @@ class ReadPool:
         return await self._run(self._slow, work, self._seconds, max_wait)
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work` on a connection, however long it waits and takes."""
+        """Run `work`, however long it waits and takes."""
         return await self._run(self._slow, work, None, None)
 
     async def close(self) -> None:
-        """Interrupt queries, refuse those that wait, let lookups finish, then close the connections."""
+        """Interrupt queries, refuse those that wait, let running lookups finish, then disconnect."""
         if self._is_closed:
             return
         self._is_closed = True

@@ -54,6 +54,7 @@ _CORRECT = (
     " WHERE seq = :seq AND interpreted_at_us IS NULL"
 )
 _INSERT_RESPONSE_ID = "INSERT INTO other_response_ids (response_id, seq) VALUES (?, ?) ON CONFLICT DO NOTHING"
+# A request whose usage is known comes first, so that a second retrieval finds that it was counted.
 _FIND_ORIGINAL_REQUEST = """
 SELECT owner.seq, owner.started_at_us,
     owner.prompt_tokens IS NOT NULL OR owner.completion_tokens IS NOT NULL OR owner.outcome = 'provider_error'
@@ -68,8 +69,8 @@ UPDATE requests SET
     outcome = coalesce(:outcome, outcome), finish_reason = coalesce(:finish_reason, finish_reason)
 WHERE seq = :owner AND prompt_tokens IS NULL AND completion_tokens IS NULL
 """
+# About the size of a row without its bodies.
 REQUEST_ROW_BYTES = 2048
-"""About what a row takes beside its bodies."""
 
 
 @cache
@@ -82,13 +83,13 @@ def _select_exchanges(dialect: Dialect) -> str:
 
 @cache
 def select_payloads(dialect: Dialect) -> str:
-    """Return the statement for the payloads of the rows whose `seq`s are bound as a list."""
+    """Select the payloads of the rows whose `seq`s are bound as a list."""
     return f"{_select_exchanges(dialect)} WHERE r.seq {dialect.in_numbers('?')} AND p.seq IS NOT NULL"
 
 
 @cache
 def select_uninterpreted(dialect: Dialect) -> str:
-    """Return the statement for the oldest rows of some worker slots that were never interpreted."""
+    """Select the oldest rows without facts of the worker slots that are bound as a list."""
     return (
         f"{_select_exchanges(dialect)} WHERE r.interpreted_at_us IS NULL AND r.worker {dialect.in_numbers('?')}"
         " ORDER BY r.seq LIMIT ?"
@@ -98,8 +99,7 @@ def select_uninterpreted(dialect: Dialect) -> str:
 def append_exchanges(
     connection: Connection, packer: Packer, exchanges: Sequence[Exchange], worker: int = 0
 ) -> list[int]:
-    """Insert exchanges of a worker under the next `seq`s, join the feedback that waited for them, and return the
-    `seq`s."""
+    """Insert exchanges, join the feedback that waited for them, and return their `seq`s."""
     seqs = connection.dialect.allocate_seqs(connection, len(exchanges))
     numbered = list(zip(seqs, exchanges, strict=True))
     connection.insert(
@@ -158,8 +158,7 @@ def append_missing(
     worker: int,
     at_us: int,
 ) -> int:
-    """Append those that are not stored yet, as a worker's, fill in what is known of them, and return their
-    number."""
+    """Append those that are not stored yet, add their facts, and return their number."""
     new = [
         imported[position] for position in find_missing(connection, [exchange for exchange, _ in imported])
     ]
@@ -172,14 +171,11 @@ def append_missing(
 def annotate_requests(
     connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int
 ) -> list[tuple[int, Facts]]:
-    """Fill in what was found of rows that nothing was known of, and join the feedback that waited for it.
-
-    What a retrieval says was used goes to the row of the request that used it, and only once. Answers that continue
-    others are put into one conversation with them.
-
-    Returns:
-        The facts that are to be counted: those given, without what retrievals say that was counted before.
+    """Add facts to rows without facts, and join the feedback that waited for them.
+    // Returns:
+        The facts that are to be counted: without usage from retrievals that was counted before.
     """
+    # Usage from a retrieval goes to the row of the request that caused it, and only once.
     first = [(seq, found) for seq, found in facts if not found.is_retrieval]
     _fill_in(connection, first, at_us)
     counted = dict(first)
@@ -222,17 +218,15 @@ def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: 
 
 
 def insert_response_ids(connection: Connection, ids: Iterable[tuple[int, Sequence[str]]]) -> None:
-    """Store the ids that answers showed beside the one in their row, in the caller's transaction."""
     rows = [(clean_text(other), seq) for seq, others in ids for other in others]
     if rows:
         connection.executemany(_INSERT_RESPONSE_ID, rows)
 
 
 def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Facts, Facts]:
-    """Give what a retrieval says was used to the request that began it, unless that has it.
-
-    Returns:
-        What is left for the retrieval's own row, and what is to be counted now.
+    """Move the usage that a retrieval states to the request that began it, unless that has usage.
+    // Returns:
+        The facts that are left for the retrieval's own row, and those that are to be counted now.
     """
     original = None
     if found.response_id is not None:
@@ -276,8 +270,8 @@ def _joinable_ids(exchanges: Sequence[Exchange]) -> dict[str, int]:
     return names
 
 
+# Longest metadata of a row that setting a property may produce, as JSON.
 MAX_METADATA_BYTES = 256 * 1024
-"""How long the metadata of a row may become in this way, as JSON."""
 
 _KNOWN_KEYS = frozenset(f"_{column}" for column in (*TAG_COLUMNS, "model"))
 
@@ -306,11 +300,9 @@ def _select_session_feedback(dialect: Dialect) -> str:
 
 
 def set_property(connection: Connection, any_id: str, key: str, value: str, tenant: str | None) -> int:
-    """Set one key of the metadata of the request that an id names, whatever the case it is spelt in, and the column
-    it has; join what waited for a session that the request is put in; return how many rows the request has.
-
-    Raises:
-        Ambiguous: before anything is written, if the id names several.
+    """Set a metadata key and its column in the rows of a request; return their number.
+    // Raises:
+        Ambiguous: before anything is written, if the id names several requests.
         BadInput: before anything is written, if the metadata of a row would be too long.
     """
     subjects = find_subjects(connection, any_id, tenant, Target.REQUEST)
@@ -344,15 +336,14 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
 
 
 def _with_property(metadata: Mapping[str, object], key: str, value: str) -> dict[str, object]:
-    """Metadata with this property instead of those whose names differ from its name by case alone. A name that
-    has a meaning here is spelt as it is here."""
+    # Helicone's properties do not differ by case, and keys with a column have one spelling.
     small = lowercase_ascii(key)
     others = {name: item for name, item in metadata.items() if lowercase_ascii(name) != small}
     return {**others, small if small in _KNOWN_KEYS else key: value}
 
 
 class SqlRequests(Database):
-    """Keeps what `RequestLog`, `RequestLog`, `RequestLog`, `RequestLog` and `Queries` promise."""
+    """Requests and their payloads."""
 
     async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
         if not exchanges:
@@ -481,7 +472,6 @@ def payloads_from_rows(rows: Iterable[Sequence[Any]]) -> dict[int, Payload]:
 
 
 def _searches_bodies(where: Filter, sort: Sort) -> bool:
-    """Whether the text of bodies is looked into."""
     key: Sort | None = sort
     while key is not None:
         if key.field in REQUESTS.costly:

@@ -38,7 +38,7 @@ _OF_SPAN = "FROM requests WHERE started_at_us >= ? AND started_at_us < ?"
 
 
 def usage_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
-    """Return the statement for `UsageSums`."""
+    """Select `UsageSums` of a span by every field."""
     figures = ", ".join(f"{sql} AS {name}" for name, sql in request_usage_columns(dialect).items())
     few = [field for field in REQUEST_FIELDS if field not in HIGH_CARDINALITY_FIELDS]
     sums = ", ".join(f"{sum_columns({name: name})} AS {name}" for name in USAGE_COLUMNS)
@@ -57,7 +57,7 @@ def usage_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
 
 
 def latency_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
-    """Return the statement for classes of durations, as a JSON object of their numbers."""
+    """Select numbers by latency class of a span by every field, as JSON objects."""
     fields = [field for field in LATENCY_FIELDS if field]
     parts = " UNION ALL ".join(
         f"SELECT '{field}', tenant, value, {dialect.json_object('class', 'number')} FROM ("
@@ -74,7 +74,7 @@ def latency_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
 
 
 def feedback_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
-    """Return the statement for the sums of `VERDICTS`."""
+    """Select `FeedbackSums` of a span by every field."""
     parts = " UNION ALL ".join(
         f"SELECT '{field}', tenant, {_feedback_value(field, dialect)}, {FEEDBACK_SUMS} FROM rows GROUP BY 2, 3"
         for field in FEEDBACK_FIELDS
@@ -105,23 +105,22 @@ def _group_value(field: str, dialect: Dialect) -> str:
 USAGE_KIND = "usage"
 LATENCY_KIND = "latencies"
 FEEDBACK_KIND = "verdicts"
+# Kinds that feedback does not change.
 REQUEST_KINDS = (USAGE_KIND, LATENCY_KIND)
-"""Kinds of sums that votes leave as they are."""
 
+# A rollup is not split by a field if that would take more than one row for so many requests or entries.
 MIN_REQUESTS_PER_ROW = 4
-"""A field is left out of a rollup that would have more than one row for so many requests or entries."""
 
+# How long after its end a span is summed up: requests that started in it may still be running.
 SETTLE_US = 600_000_000
-"""How long a span has been over before it is summed up: requests that started in it may still be under way."""
 
+# After this time a rollup that was started counts as abandoned.
 GENERATION_TIMEOUT_US = 300_000_000
-"""After this time it is taken that whoever drew a ticket has died."""
 
 
 @dataclass(frozen=True, slots=True)
 class RollupKind:
-    """One of the kinds of rollups: its table, the fields that it is split by, the columns of its sums, and the
-    statement that makes them for a span."""
+    """A kind of rollups: table, fields that split it, columns of sums, and the statement that computes them."""
 
     table: str
     fields: tuple[str, ...]
@@ -131,7 +130,7 @@ class RollupKind:
 
 @dataclass(frozen=True, slots=True)
 class RollupSpan:
-    """A piece of time that is to be summed up, and the ticket for it."""
+    """A span of time to be summed up, and the generation of its rollup."""
 
     kind: str
     span_us: int
@@ -141,7 +140,7 @@ class RollupSpan:
 
 @dataclass(frozen=True, slots=True)
 class Rollup:
-    """The sums of a span: the fields that it is split by, and its rows in the order of their table's columns."""
+    """The sums of a span: the fields that split them, and rows in the order of the table's columns."""
 
     span: RollupSpan
     fields: tuple[str, ...]
@@ -188,7 +187,7 @@ ORDER BY starts_at_us
 async def rolled_up_spans(
     connection: AsyncConnection, kind: str, field: str, from_us: int, to_us: int
 ) -> RolledUpSpans:
-    """Return the spans that are summed up by a field, as far as they overlap this time."""
+    """Return the spans with rollups split by a field that overlap a time."""
     sql = _select_rolled_up(connection.dialect)
     return {
         span_us: [
@@ -210,14 +209,14 @@ async def due_spans(connection: AsyncConnection, at_us: int) -> list[tuple[str, 
 
 
 def start_rollup(connection: Connection, kind: str, span_us: int, start: int, at_us: int) -> RollupSpan:
-    """Begin to sum up a span."""
+    """Begin a new generation of a rollup."""
     span = RollupSpan(kind, span_us, start, new_id())
     connection.execute(_START_ROLLUP, (kind, span_us, start, span.generation, at_us))
     return span
 
 
 async def compute_rollup(connection: AsyncConnection, span: RollupSpan) -> Rollup | None:
-    """Sum up the rows of a span. None where it must wait, since facts of some are not known yet."""
+    """Sum up a span; None while facts of its requests are missing."""
     bounds = span.starts_at_us, span.starts_at_us + span.span_us
     await connection.begin_snapshot()
     if not (await connection.fetch_one(_IS_INTERPRETED, bounds))[0]:
@@ -236,8 +235,8 @@ async def compute_rollup(connection: AsyncConnection, span: RollupSpan) -> Rollu
 
 
 def store_rollup(connection: Connection, rollup: Rollup) -> bool:
-    """Keep the sums of a span instead of earlier ones, unless its rows have changed since its ticket was drawn;
-    tell whether they are kept."""
+    """Replace the rollup of a span unless its rows were changed since it was started; tell whether it was
+    stored."""
     span = rollup.span
     fields = orjson.dumps(rollup.fields).decode()
     place = (span.kind, span.span_us, span.starts_at_us, span.generation)
@@ -254,8 +253,7 @@ def store_rollup(connection: Connection, rollup: Rollup) -> bool:
 
 
 def invalidate_rollups(connection: Connection, kinds: Iterable[str], times_us: Iterable[int]) -> None:
-    """Take back the sums of every span that requests started in at one of these times, in the transaction in
-    which those change."""
+    """Invalidate every rollup with requests that started at these times, in the caller's transaction."""
     # Nothing from before the epoch is ever summed up.
     hours = {time_us // HOUR_US for time_us in times_us if time_us >= 0}
     spans = {span for hour in hours for span in spans_containing(hour * HOUR_US)}
@@ -263,7 +261,6 @@ def invalidate_rollups(connection: Connection, kinds: Iterable[str], times_us: I
 
 
 def _is_small_enough(rows: Sequence[tuple[Any, ...]]) -> bool:
-    """Whether the rows of a field are few enough, by the first of their sums, which is how many they stand for."""
     stands_for: int = sum(row[5] for row in rows)
     return len(rows) * MIN_REQUESTS_PER_ROW <= stands_for
 
@@ -295,7 +292,7 @@ WHERE seal.kind = ? AND seal.span_us = sums.span_us AND seal.starts_at_us = sums
 
 @dataclass(frozen=True, slots=True)
 class OrphanRollup:
-    """The sums of one kind for a span that has no seal."""
+    """Sums of a span without rollup state."""
 
     kind: str
     span_us: int
@@ -303,7 +300,7 @@ class OrphanRollup:
 
 
 async def find_orphan_rollups(connection: AsyncConnection) -> list[OrphanRollup]:
-    """Return the spans that have sums but no seal."""
+    """Return the spans that have sums but no rollup state."""
     return [
         OrphanRollup(name, *place)
         for name, kind in ROLLUP_KINDS.items()
@@ -316,7 +313,7 @@ async def find_orphan_rollups(connection: AsyncConnection) -> list[OrphanRollup]
 
 
 def delete_orphan_rollup(connection: Connection, orphan: OrphanRollup) -> None:
-    """Delete the sums of a span, unless they were made again meanwhile."""
+    """Delete the sums of a span, unless they were computed again."""
     kind = ROLLUP_KINDS[orphan.kind]
     connection.executemany(
         f"DELETE FROM {kind.table} AS sums WHERE span_us = ? AND field = ? AND starts_at_us = ?"

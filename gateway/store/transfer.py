@@ -1,4 +1,4 @@
-"""Transfer of everything from one store into another, each record once."""
+"""Transfer of all data from one store into another, each record once."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from gateway.store.schema import (
 )
 
 _CHUNK_ROWS = 500
+# Size of the bodies read at a time.
 _CHUNK_BYTES = 8 * 1024 * 1024
-"""How much is read at a time, as it went over the wire."""
 
 _TOTALS = """
 SELECT
@@ -92,7 +92,7 @@ async def _requests_after(connection: AsyncConnection, seq: int) -> list[StoredR
 def put_requests(
     connection: Connection, packer: Packer, requests: Sequence[StoredRequest], worker: int
 ) -> list[int]:
-    """Store the rows that are not there yet, under the next `seq`s, and return their positions."""
+    """Store the missing rows under the next `seq`s, and return their positions."""
     positions = find_missing(connection, [stored.exchange for stored in requests])
     new = [requests[position] for position in positions]
     numbered = list(zip(connection.dialect.allocate_seqs(connection, len(new)), new, strict=True))
@@ -154,7 +154,7 @@ def _stored_request(row: Sequence[Any], others: Mapping[int, Sequence[str]]) -> 
 
 
 class SqlTransfer(Database):
-    """Keeps what the protocol of the same name promises."""
+    """Reading everything in order, and storing what is missing."""
 
     async def store_totals(self) -> StoreTotals:
         [row] = await self._primary.read(lambda connection: connection.fetch_all(_TOTALS))
@@ -180,19 +180,17 @@ class SqlTransfer(Database):
         return [receipt_from_row(row) for row in rows]
 
 
+# Entries, receipts or audit entries copied at a time.
 PAGE_ROWS = 500
-"""How many entries, receipts or lines of the audit log are moved at a time."""
 
 ReportProgress = Callable[["MigrationProgress"], None]
-"""Told how far it has come, after each step."""
 
 
 @dataclass(slots=True)
 class MigrationProgress:
-    """What was met in the source, and what of it was new to the target.
-
-    Args:
-        refused_keys: names of keys of the source whose name belongs to another live key of the target.
+    """Totals of what was read in the source, and of what was new to the target.
+    // Args:
+        refused_keys: names of keys of the source that another live key of the target has.
     """
 
     source_totals: StoreTotals = field(default_factory=StoreTotals)
@@ -203,11 +201,10 @@ class MigrationProgress:
 
 @dataclass(frozen=True, slots=True)
 class MigrationCheck:
-    """Figures in which the stores are not what they should be after everything was moved.
-
-    Args:
-        missed: those of the source that differ from what was met there: somebody wrote to it meanwhile.
-        wrong: those of the target that did not grow by what was added.
+    """Totals that are wrong after the transfer.
+    // Args:
+        missed: totals of the source that changed meanwhile: somebody wrote to it.
+        wrong: totals of the target that did not grow by what was added.
     """
 
     missed: list[str]
@@ -215,11 +212,7 @@ class MigrationCheck:
 
 
 class StoreMigration:
-    """Brings what is in one store into another.
-
-    Args:
-        tell: told how far it has come.
-    """
+    """Copies everything in one store into another, and reports progress after each step."""
 
     def __init__(self, source: Store, target: Store, report: ReportProgress) -> None:
         self._source = source
@@ -228,13 +221,12 @@ class StoreMigration:
         self.progress = MigrationProgress()
 
     async def run(self) -> MigrationCheck:
-        """Move everything, then compare counts and sums. Requests come first, so that what is said of them finds
-        them.
-
-        Raises:
-            StoreUnavailable: one of them cannot be used; what has arrived is there.
+        """Copy everything, then compare totals.
+        // Raises:
+            StoreUnavailable: a store cannot be used; what was copied stays.
         """
         before = await self._target.store_totals()
+        # Requests come first, so that feedback finds them.
         await self._move_requests()
         await self._move_feedback()
         await self._move_receipts()
@@ -329,7 +321,6 @@ def _totals_of_requests(requests: Sequence[StoredRequest]) -> StoreTotals:
 
 
 def _totals_of_feedback(versions: Sequence[Feedback], stored: Mapping[str, Feedback]) -> StoreTotals:
-    """What versions add to those that are stored already."""
     latest = {entry.feedback_id: entry for entry in versions}
     return StoreTotals(
         feedback=len(latest.keys() - stored.keys()),

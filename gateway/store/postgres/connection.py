@@ -1,4 +1,4 @@
-"""PostgreSQL connections: placeholders, errors in words, advisory locks, read snapshots."""
+"""PostgreSQL connections: placeholders, translated errors, advisory locks, reading."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from gateway.store.schema import quote_columns
 
 T = TypeVar("T")
 
+# By SQLSTATE.
 _REASONS = {
     "25006": "it is read-only; is it a standby?",
     "28000": "access was refused",
@@ -48,15 +49,14 @@ _REASONS = {
     "40001": "others have changed the same rows at the same time",
     "40P01": "others have changed the same rows at the same time",
 }
-"""Reasons by SQLSTATE."""
 
 _CONNECTING_AGAIN_HELPS = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
 @contextmanager
 def translated_errors(name: str) -> Iterator[None]:
-    """Raise StoreUnavailable, with the reason, for what goes wrong with the database of this name; let mistakes in
-    our own statements pass."""
+    """Raise StoreUnavailable, with the reason, for problems with the database; let mistakes in our statements
+    pass."""
     try:
         yield
     except psycopg.Error as error:
@@ -91,12 +91,12 @@ _TOKENS = re.compile(
 )
 
 _CACHE_SIZE = 1024
+# Our own statements are shorter; those with lists of a caller's values may be long, and no two are alike.
 _MAX_CACHED_LENGTH = 16 * 1024
-"""Statements of our own are shorter; those with lists of a caller's values may be long, and no two alike."""
 
 
 def to_driver_placeholders(sql: str) -> bytes:
-    """Return a statement as the driver wants it. What is in quotes is no mark."""
+    """Return a statement with the driver's placeholders."""
     return _translate_cached(sql) if len(sql) <= _MAX_CACHED_LENGTH else _translate(sql)
 
 
@@ -121,11 +121,11 @@ _WRITING_KEY = 0x6677_0001
 _MIGRATING_KEY = 0x6677_0002
 _MAINTENANCE_KEY = 0x6677_0003
 
+# How long to wait for other writers.
 LOCK_SECONDS = 5
-"""How long to wait for others that write."""
 
+# After how long the server ends an idle transaction: that of a process that hangs.
 IDLE_SECONDS = 60
-"""After how long the server ends a transaction in which nothing happens: that of a process that hangs."""
 
 
 def _begin_with_lock(lock: str) -> str:
@@ -135,39 +135,39 @@ def _begin_with_lock(lock: str) -> str:
     )
 
 
+# Write together with others that share the lock.
 SHARED = _begin_with_lock(f"pg_advisory_xact_lock_shared({_WRITING_KEY})")
-"""Write together with others that do so."""
 
+# Write while nobody else does.
 EXCLUSIVE = _begin_with_lock(f"pg_advisory_xact_lock({_WRITING_KEY})")
-"""Write while nobody else does."""
 
 MIGRATING = f"BEGIN; SELECT pg_advisory_xact_lock({_MIGRATING_KEY})"
 
+# How long readers and writers wait, at most, for a change of a table that itself waits for others.
 MAINTENANCE_LOCK_SECONDS = 2
-"""How long those who write and read wait, at most, for one who changes a table while he waits for others."""
 
+# Create and drop partitions.
 MAINTENANCE = (
     f"BEGIN; SET LOCAL lock_timeout = '{MAINTENANCE_LOCK_SECONDS}s'; SELECT"
     f" pg_advisory_xact_lock({_MAINTENANCE_KEY})"
 )
-"""Make and drop parts of tables."""
 
+# The server ends a statement so much later than the gateway, for a gateway that cannot any more.
 TIMEOUT_MARGIN_SECONDS = 5
-"""How much later than the gateway the server itself ends a statement: it does so where the gateway cannot."""
 
 _SET_SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 def begin_snapshot(seconds: float | None) -> str:
-    """Return what begins to read in one snapshot, in statements that take no longer than this by much."""
+    """Return the statements that begin a query; the server ends each statement a little after the time limit."""
     if seconds is None:
         return _BEGIN_SNAPSHOT
     return f"{_BEGIN_SNAPSHOT}; SET LOCAL statement_timeout = {math.ceil(seconds + TIMEOUT_MARGIN_SECONDS) * 1000}"
 
 
+# How long to wait for the server to answer, unless the URL says otherwise.
 CONNECT_SECONDS = 5
-"""How long to wait for the server to answer, unless the URL says otherwise."""
 
 _DEFAULTS: dict[str, Any] = {
     "connect_timeout": CONNECT_SECONDS,
@@ -181,11 +181,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 class PostgresConnection:
-    """A connection as the jobs of `store/relational` want it.
-
-    Raises:
-        psycopg.Error: the server does not let us in.
-    """
+    """A connection that blocks. Raises psycopg.Error."""
 
     dialect = POSTGRES
 
@@ -195,11 +191,10 @@ class PostgresConnection:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the server hears nothing of us any more."""
         return self._connection.closed
 
     def begin(self, sql: str) -> None:
-        """Begin a transaction by these statements; on a new connection if the old one was lost meanwhile."""
+        """Begin a transaction with these statements, on a new connection if the old one was lost."""
         if not self.is_lost:
             try:
                 self._begin(sql)
@@ -219,38 +214,34 @@ class PostgresConnection:
             raise
 
     def commit(self) -> None:
-        """Commit. Raises StoreUnavailable if the server has undone the transaction instead."""
+        """Commit. Raises StoreUnavailable if the server has rolled back instead."""
         if self._connection.execute("COMMIT").statusmessage != "COMMIT":
             raise StoreUnavailable("the transaction was undone by the database.")
 
     def roll_back(self) -> None:
-        """Undo what was not committed, as far as the server hears us; if it does not, it does so by itself."""
+        """Roll back as far as the server can be reached; otherwise it does so by itself."""
         with suppress(psycopg.Error):
             self._connection.execute("ROLLBACK")
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> Cursor:
-        """Run one statement."""
         return self._connection.execute(to_driver_placeholders(sql), parameters)
 
     def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> None:
-        """Run a statement that finds nothing once for each of these."""
         with self._connection.cursor() as cursor:
             cursor.executemany(to_driver_placeholders(sql), parameters)
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows to a table, in the order of these columns."""
         sql = f"COPY {table} ({quote_columns(tuple(columns))}) FROM STDIN"
         with self._connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
             for row in rows:
                 copy.write_row(row)
 
     def close(self) -> None:
-        """Close the connection."""
         self._connection.close()
 
 
 class _NumberLoader(Loader):
-    """Sums of whole numbers are `numeric` here, though they are whole."""
+    """Loads `numeric`: sums of whole numbers have that type here, though they are whole."""
 
     def load(self, data: Buffer) -> int | float:
         number = Decimal(bytes(data).decode())
@@ -281,11 +272,7 @@ def _register_types(connection: psycopg.Connection[Any] | psycopg.AsyncConnectio
 
 
 class PostgresReadConnection(ReadConnection):
-    """A connection that reads a database.
-
-    Args:
-        name: how messages call the database.
-    """
+    """A connection that reads a database; `name` is for messages."""
 
     dialect = POSTGRES
 
@@ -310,7 +297,7 @@ class PostgresReadConnection(ReadConnection):
         return [rows for each in lookups for rows in await self.fetch_batch([each])]
 
     async def begin_snapshot(self) -> None:
-        """Do nothing: a query runs in one snapshot from the beginning."""
+        pass  # a query runs in one snapshot from its beginning
 
     async def begin(self, seconds: float | None) -> None:
         self.is_busy = True
@@ -358,7 +345,7 @@ class PostgresReadConnection(ReadConnection):
         await connection.execute(sql.encode())
 
     async def _retry_when_lost(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run `work`, and again on a new connection if the one that was open before was lost meanwhile."""
+        """Run `work`, and again on a new connection if the one that was open before was lost."""
         was_open = self._connection is not None
         try:
             return await work()

@@ -40,21 +40,15 @@ from gateway.store.postgres.maintenance import (
 from gateway.store.requests import SqlRequests
 from gateway.store.transfer import SqlTransfer
 
+# Errors that others cause and that pass; the last when a partition is attached while its rows are inserted.
 _TRANSIENT_ERRORS = (DeadlockDetected, SerializationFailure, CheckViolation)
-"""What goes wrong once because of others: the last, where a day gets its partition while rows of it are on their
-way to that of the rest."""
 
+# How often jobs are tried that conflict with others.
 MAX_ATTEMPTS = 5
-"""How often jobs are run that get into the way of others' before they fail."""
 
 
 class PostgresWriter(Writer):
-    """Runs jobs in a database.
-
-    Args:
-        connection: the writer's own; it closes it.
-        name: what the database is called in messages.
-    """
+    """Runs jobs in a database with a connection of its own, which it closes; `name` is for messages."""
 
     def __init__(self, connection: PostgresConnection, name: str) -> None:
         super().__init__("postgres-writer")
@@ -106,23 +100,13 @@ async def open_postgres(
     read_url: str | None = None,
     query_seconds: float | None = None,
 ) -> PostgresStore:
-    """Open the store in this database, creating or upgrading its tables as needed.
-
-    Args:
-        decode: undoes the content-encoding of bodies before their text is kept.
-        worker_slots: numbers under which rows are stored, and left to be interpreted.
-        read_url: a replica for queries; None: they ask the database itself.
-        query_seconds: how long a question may take; None: as long as it does.
-
-    Raises:
-        StoreUnavailable: the server does not answer, or the database is none of ours or of a newer version.
-    """
+    """Open the store in this database; see `gateway.store.open_store`."""
     connection = await asyncio.to_thread(open_connection, url)
     return PostgresStore(connection, url, decode, worker_slots, read_url, query_seconds)
 
 
 def open_connection(url: str) -> PostgresConnection:
-    """Connect to a database and bring its tables up to date. Blocks. Raises StoreUnavailable."""
+    """Connect to a database and migrate its tables. Blocks. Raises StoreUnavailable."""
     name = database_name(url)
     with translated_errors(name):
         connection = PostgresConnection(url)
@@ -137,7 +121,7 @@ def open_connection(url: str) -> PostgresConnection:
 class PostgresStore(
     SqlRequests, SqlMetrics, SqlFeedback, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer
 ):
-    """The store in one database. Keeps every promise of `gateway.store.base.Store`."""
+    """The store in one database."""
 
     def __init__(
         self,
@@ -174,8 +158,8 @@ class PostgresStore(
         await asyncio.to_thread(vacuum_tables, self._url)
 
 
+# How long a process counts as alive after it last renewed its lease.
 LEASE_SECONDS = 30
-"""How long a process counts as alive after it last showed it."""
 
 _LEASE_END = f"now() + INTERVAL '{LEASE_SECONDS} seconds'"
 _REGISTER = f"INSERT INTO workers (host, process, lease_until) VALUES (?, ?, {_LEASE_END}) RETURNING number"
@@ -192,11 +176,7 @@ WHERE interpreted_at_us IS NULL AND worker NOT IN (SELECT number FROM workers WH
 
 
 class LeasedWorkerSlots(WorkerSlots):
-    """A number in a database, and the files that this machine has for the database.
-
-    Args:
-        files: the claim on the files.
-    """
+    """Worker slots of a database, held by leases, and the journals of this machine."""
 
     def __init__(self, url: str, files: FileWorkerSlots) -> None:
         self._url = url

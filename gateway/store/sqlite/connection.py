@@ -1,4 +1,4 @@
-"""SQLite connections: pragmas, errors in words, body text, migrations, read snapshots."""
+"""SQLite connections: pragmas, translated errors, body text, migrations, reading."""
 
 from __future__ import annotations
 
@@ -25,22 +25,19 @@ from gateway.store.sqlite.dialect import SQLITE
 
 
 class BodyTexts:
-    """What a connection has unpacked last, by side, so that further conditions on a row need not do it again.
-
-    `is_interrupted` ends a statement at the next condition: SQLite itself looks only between rows.
-    """
+    """The last text unpacked of each side, so that further conditions on a row need not unpack it again."""
 
     def __init__(self) -> None:
         self.is_interrupted = False
         self._latest: dict[str, tuple[int, str | None]] = {}
 
     def begin(self) -> None:
-        """Forget all, since rows may have changed, and texts may be long."""
+        """Forget all: rows may have changed, and texts may be long."""
         self.is_interrupted = False
         self._latest.clear()
 
     def get(self, side: str, seq: int, read: Callable[[], str | None]) -> str | None:
-        """Return the text of a body; `read` unpacks it if it is another than before. Raises InterruptedError."""
+        """Return the text of a body, unpacked by `read` if it is not the last one. Raises InterruptedError."""
         if self.is_interrupted:
             raise InterruptedError
         latest = self._latest.get(side)
@@ -56,12 +53,7 @@ _SELECT_BODY = {
 
 
 def register_body_text(connection: sqlite3.Connection, decode: Decode, body_texts: BodyTexts) -> None:
-    """Let statements on this connection call `body_text(side, seq)`.
-
-    Args:
-        decode: undoes the content-encoding.
-        texts: begun anew before a row may have changed.
-    """
+    """Add the SQL function `body_text(side, seq)` to a connection; `decode` undoes the content-encoding."""
 
     def read(side: str, seq: int) -> str | None:
         kept = connection.execute(_SELECT_BODY[side], (seq,)).fetchone()
@@ -76,8 +68,8 @@ def register_body_text(connection: sqlite3.Connection, decode: Decode, body_text
     connection.create_function("body_text", 2, body_text, deterministic=True)
 
 
+# How long to wait for another process that holds the write lock.
 BUSY_SECONDS = 5.0
-"""How long to wait for another process that holds the write lock."""
 
 _RETRY_SECONDS = 0.005
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
@@ -102,12 +94,11 @@ _REASONS = {
 
 
 class SqliteConnection(sqlite3.Connection):
-    """A connection as the jobs of `store/relational` want it."""
+    """A connection that writes, or reads on a thread."""
 
     dialect = SQLITE
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows to a table, in the order of these columns."""
         self.executemany(_insert_statement(table, tuple(columns)), list(rows))
 
 
@@ -117,15 +108,14 @@ def _insert_statement(table: str, columns: tuple[str, ...]) -> str:
 
 
 def connect_writer(path: Path) -> SqliteConnection:
-    """Open the file to write to it, in WAL mode; create it, readable by its owner alone, if it is not
-    there."""
+    """Open the file for writing, in WAL mode; create it, readable by its owner alone, if it is missing."""
     with translated_errors(path):
         _create_private(path)
         return _connect(path, _prepare_to_write)
 
 
 def connect_reader(path: Path, decode: Decode, body_texts: BodyTexts | None = None) -> SqliteConnection:
-    """Open the file to read it only, bodies included: `decode` undoes their content-encoding."""
+    """Open the file for reading; `decode` undoes the content-encoding of bodies."""
 
     def prepare(connection: SqliteConnection) -> None:
         connection.execute("PRAGMA query_only = ON")
@@ -137,8 +127,7 @@ def connect_reader(path: Path, decode: Decode, body_texts: BodyTexts | None = No
 
 @contextmanager
 def translated_errors(path: Path) -> Iterator[None]:
-    """Raise StoreUnavailable, with the reason, for what goes wrong with the file; let mistakes in our own
-    statements pass."""
+    """Raise StoreUnavailable, with the reason, for problems with the file; let mistakes in our statements pass."""
     try:
         yield
     except sqlite3.Error as error:
@@ -149,7 +138,6 @@ def translated_errors(path: Path) -> Iterator[None]:
 
 
 def lock_timeout_error(path: Path) -> StoreUnavailable:
-    """Return the error for a file that another process has kept locked."""
     return _unusable(path, _REASONS[sqlite3.SQLITE_BUSY])
 
 
@@ -193,7 +181,6 @@ def _prepare_to_write(connection: sqlite3.Connection) -> None:
 
 
 def _enter_wal_mode(connection: sqlite3.Connection) -> None:
-    """Switch to WAL. SQLite does not wait for its lock here, since two that switch would wait for each other."""
     give_up_at = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -210,9 +197,8 @@ _TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT
 
 
 def migrate_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Apply the migrations that a file lacks, all or none; other processes that open it meanwhile wait.
-
-    Raises:
+    """Apply the migrations that a file lacks, all or none; other processes that open it wait.
+    // Raises:
         StoreUnavailable: it cannot be written, is of a newer version, or belongs to another program.
     """
     migrations = read_migrations(_PACKAGE)
@@ -231,8 +217,7 @@ def migrate_schema(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def require_gateway_database(connection: sqlite3.Connection, path: Path) -> list[Migration]:
-    """Return the migrations that a database of ours lacks. Raises StoreUnavailable if it is of a newer version, or
-    none of ours at all."""
+    """Return the migrations that a gateway's database lacks. Raises StoreUnavailable for any other database."""
     migrations = read_migrations(_PACKAGE)
     if (missing := _missing_migrations(connection, path, migrations)) == migrations:
         raise StoreUnavailable(f"{path} holds no data of a gateway.")
@@ -251,7 +236,7 @@ _INTERRUPT_SECONDS = 0.02
 
 
 class _BatchConnection(aiosqlite.Connection):
-    """An aiosqlite connection that also runs many statements in one call to its thread."""
+    """An aiosqlite connection that also runs many lookups in one call to its thread."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(lambda: connection, iter_chunk_size=1)
@@ -288,11 +273,7 @@ def _fetch_first(
 
 
 class SqliteReadConnection(ReadConnection):
-    """A connection that reads a file.
-
-    Args:
-        decode: undoes the content-encoding of bodies where their text is searched.
-    """
+    """A connection that reads a file; `decode` undoes the content-encoding of bodies."""
 
     dialect = SQLITE
 
