@@ -107,7 +107,7 @@ def build_gauges(
         ),
         "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
         "gateway_rows_spilled_total": (
-            "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_spilled,
+            "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_journaled,
         ),
         "gateway_rows_lost_total": ("Rows that could be stored nowhere.", lambda: overflow.rows_lost),
         "gateway_rows_expired_total": (

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Annotated
 
+from gateway.models.columns import FILTER, GROUP, HIDDEN, PERSONAL, Column, Origin, columns_of
 from gateway.models.exchange import (
     NO_OPT_OUT,
     Exchange,
@@ -16,14 +19,14 @@ from gateway.models.exchange import (
 )
 from gateway.models.feedback import Feedback
 
+# Money is an integer number of nano-dollars, so that sums are exact.
 NANOUSD_PER_USD = 1_000_000_000
-"""Nano-dollars in a dollar. Money is an integer number of nano-dollars, so that sums are exact."""
 
 
 @value_class()
 class Usage:
-    """Tokens as the provider counted them. `cached` and `cache_write` are part of `prompt`, `reasoning`
-    is part of `completion`, whatever the provider's own way of counting."""
+    """Tokens, whatever the provider's way of counting: `cached` and `cache_write` are part of `prompt`, `reasoning`
+    is part of `completion`."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -37,10 +40,9 @@ class Charge:
     """What is billed at one model's prices: most answers have one charge.
 
     Args:
-        model: whose prices; None for the model that answered.
-        usage: tokens.
-        units: what is priced apart, by the name of its unit: parts of the tokens (`input_audio_tokens`,
-            `cache_write_1h_tokens`, …) and other things (`web_searches`, `audio_seconds`, …).
+        model: None for the model that answered.
+        units: what is priced apart, by the name of its unit: parts of the tokens (`input_audio_tokens`, …) and
+            other things (`web_searches`, `audio_seconds`, …).
         terms: what else decides the price, such as `service_tier`.
     """
 
@@ -52,12 +54,10 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """What an answer says of its price beside its tokens.
+    """What decides an answer's cost beside its tokens; `units` and `terms` as in `Charge`.
 
     Args:
         stated_nanousd: the cost that the provider states, in nano-dollars.
-        units: see `Charge`.
-        terms: see `Charge`.
         others: charges whose tokens are part of the answer's usage, at prices or under terms of their own.
     """
 
@@ -72,7 +72,7 @@ NO_BILLING = Billing()
 
 @value_class()
 class Cost:
-    """What a request cost, and the version of the price table that says so."""
+    """What a request cost, and the version of the price table used."""
 
     nanousd: int
     price_version: str
@@ -80,7 +80,7 @@ class Cost:
 
 @value_class()
 class Facts:
-    """What was understood of an exchange after it was stored. Everything may be missing."""
+    """What was read of an exchange after it was stored. Everything may be missing."""
 
     requested_model: str | None = None
     model: str | None = None
@@ -88,76 +88,162 @@ class Facts:
     cost: Cost | None = None
     response_id: str | None = None
     finish_reason: str | None = None
+    # From the body (OpenAI's `user`, Anthropic's `metadata.user_id`), else from W3C baggage.
     user: str | None = None
-    """The end user that the request body names (OpenAI's `user`, Anthropic's `metadata.user_id`), or else W3C
-    baggage."""
     session: str | None = None
-    """The conversation that the request's body or its baggage names."""
+    # Of the answer to an earlier request that this one continues.
     previous_response_id: str | None = None
-    """The answer, to an earlier request, that the request continues."""
+    # What could not be understood, for people.
     note: str | None = None
-    """What could not be understood, for people."""
+    # Not stored.
     billing: Billing = NO_BILLING
-    """What decides the cost beside the tokens. Not stored."""
+    # None where the answer shows no more than the connection did.
     outcome: Outcome | None = None
-    """How the exchange ended by what the answer says; None where that is no more than the connection showed."""
+    # None where the content type shows it.
     is_stream: bool | None = None
-    """Whether the answer was a stream; None where its content type tells as much."""
+    # Ids that a stream showed beside `response_id`.
     other_response_ids: tuple[str, ...] = ()
-    """Ids that a stream showed beside `response_id`."""
+    # Whether another request was given this answer before, as polls of background responses are.
     is_retrieval: bool = False
-    """Whether the answer is one that another request was given before, as polls of background responses are."""
+
+    @property
+    def cost_nanousd(self) -> int | None:
+        return None if self.cost is None else self.cost.nanousd
+
+    @property
+    def price_version(self) -> str | None:
+        return None if self.cost is None else self.cost.price_version
+
+
+_id = partial(Column, Origin.EXCHANGE, part="identity")
+_seen = partial(Column, Origin.EXCHANGE)
+_tag = partial(Column, Origin.METADATA, uses=FILTER | GROUP | PERSONAL)
+_fact = partial(Column, Origin.FACT)
+_tokens = partial(Column, Origin.FACT, part="usage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
     """One row of the log. Times are microseconds since the epoch, sizes bytes."""
 
-    seq: int
-    """Position in the log of this store; grows with each row. For paging, not an identity."""
-    request_id: str
-    trace_id: str
-    span_id: str | None
-    parent_span_id: str | None
-    span_name: str | None
-    tenant: str | None
-    key_name: str | None
-    provider: str
-    endpoint: str
-    method: str
-    path: str
-    started_at_us: int
-    first_byte_at_us: int | None
-    ended_at_us: int
-    status: int | None
-    outcome: Outcome
-    error: str | None
-    is_stream: bool
-    attempt: int
-    client_retry: int
-    cache_status: str | None
-    user: str | None
-    organisation: str | None
-    prompt: str | None
-    environment: str | None
-    session: str | None
-    metadata: Mapping[str, object]
-    request_size: int
-    response_size: int
-    requested_model: str | None
-    model: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    cached_tokens: int | None
-    cache_write_tokens: int | None
-    reasoning_tokens: int | None
-    cost_nanousd: int | None
-    price_version: str | None
-    response_id: str | None
-    finish_reason: str | None
-    note: str | None
-    interpreted_at_us: int | None
-    """None until the exchange has been interpreted, a few milliseconds after it was stored."""
+    seq: Annotated[
+        int, Column(Origin.GATEWAY, "Position in the log of this store; grows with each row.", HIDDEN)
+    ]
+    request_id: Annotated[
+        str,
+        _id(
+            "Id of ours or of the caller; tries of one call may share it.",
+            FILTER | PERSONAL,
+            ("gateway.request_id",),
+        ),
+    ]
+    trace_id: Annotated[str, _id("Trace that it is part of.", FILTER | PERSONAL, ("gateway.trace_id",))]
+    span_id: Annotated[str | None, _id("Its own id in the trace, as the caller gave it.", PERSONAL)]
+    parent_span_id: Annotated[str | None, _id("Span that it was sent in.", PERSONAL)]
+    span_name: Annotated[str | None, _id("Name of its span.", PERSONAL)]
+    tenant: Annotated[str | None, _seen("Tenant of the key.", GROUP, ("gateway.tenant",))]
+    key_name: Annotated[
+        str | None,
+        _seen(
+            "Gateway key that it came with; `import:…` of imported requests.", GROUP, ("gateway.key_name",)
+        ),
+    ]
+    provider: Annotated[str, _seen("Name of the provider.", FILTER | GROUP, ("gen_ai.provider.name",))]
+    endpoint: Annotated[
+        str, _seen("Kind of call, such as `chat.completions`; `other` where unknown.", FILTER | GROUP)
+    ]
+    method: Annotated[str, _seen("HTTP method.", attributes=("http.request.method",))]
+    path: Annotated[str, _seen("Path and query without secrets; a URL where it was not proxied.", PERSONAL)]
+    started_at_us: Annotated[int, _seen("When its head had arrived.")]
+    first_byte_at_us: Annotated[int | None, _seen("When the first byte of its answer came.")]
+    ended_at_us: Annotated[int, _seen("When its answer had been sent.")]
+    status: Annotated[
+        int | None,
+        _seen(
+            "Status sent to the caller: `200`, or a class of them such as `4xx`; null if it left before any was.",
+            FILTER | GROUP,
+            ("http.response.status_code",),
+        ),
+    ]
+    outcome: Annotated[Outcome, _seen("How the request ended.", FILTER | GROUP, ("gateway.outcome",))]
+    error: Annotated[str | None, _seen("What went wrong.", PERSONAL)]
+    is_stream: Annotated[bool, _seen("Whether the answer was a stream.", GROUP)]
+    attempt: Annotated[int, _seen("Which of the gateway's own tries it was, from 0.", GROUP)]
+    client_retry: Annotated[
+        int,
+        _seen(
+            "Which try of the call by its client it was, from 0 (`x-stainless-retry-count`).", FILTER | GROUP
+        ),
+    ]
+    cache_status: Annotated[str | None, _seen("`hit` of answers from a cache.", GROUP)]
+    user: Annotated[
+        str | None, _tag("End user of the calling application.", attributes=("user.id", "enduser.id"))
+    ]
+    organisation: Annotated[
+        str | None, _tag("Organisation of the end user.", attributes=("gateway.organisation",))
+    ]
+    prompt: Annotated[str | None, _tag("Name of the prompt.", attributes=("gateway.prompt",))]
+    prompt_version: Annotated[
+        str | None, _tag("Version of the prompt.", attributes=("gen_ai.prompt.version",))
+    ]
+    environment: Annotated[
+        str | None, _tag("Environment of the calling application.", attributes=("gateway.environment",))
+    ]
+    session: Annotated[
+        str | None,
+        _tag(
+            "Conversation or agent run that its trace is part of.",
+            attributes=("gen_ai.conversation.id", "session.id"),
+        ),
+    ]
+    metadata: Annotated[Mapping[str, object], _id("Object that the caller sent with it.", PERSONAL)]
+    request_size: Annotated[int, _seen("Bytes of the request's body on the wire.")]
+    response_size: Annotated[int, _seen("Bytes of the response's body on the wire.")]
+    requested_model: Annotated[
+        str | None, _fact("Model that was asked for.", GROUP, ("gen_ai.request.model",))
+    ]
+    model: Annotated[str | None, _fact("Model that answered.", FILTER, ("gen_ai.response.model",))]
+    prompt_tokens: Annotated[
+        int | None, _tokens("Tokens of the request.", attributes=("gen_ai.usage.input_tokens",))
+    ]
+    completion_tokens: Annotated[
+        int | None, _tokens("Tokens of the answer.", attributes=("gen_ai.usage.output_tokens",))
+    ]
+    cached_tokens: Annotated[
+        int | None,
+        _tokens(
+            "Part of `prompt_tokens` that was read from a cache.",
+            attributes=("gen_ai.usage.cache_read.input_tokens",),
+        ),
+    ]
+    cache_write_tokens: Annotated[
+        int | None,
+        _tokens(
+            "Part of `prompt_tokens` that was written to a cache.",
+            # The second is the later name of the first. Phoenix 20 knows only the first.
+            attributes=("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_write.input_tokens"),
+        ),
+    ]
+    reasoning_tokens: Annotated[
+        int | None,
+        _tokens(
+            "Part of `completion_tokens` that was spent on reasoning.",
+            attributes=("gen_ai.usage.reasoning.output_tokens",),
+        ),
+    ]
+    cost_nanousd: Annotated[int | None, _fact("The cost in billionths of a US dollar, exact.")]
+    price_version: Annotated[str | None, _fact("Version of the price table that the cost is from.")]
+    response_id: Annotated[
+        str | None, _fact("The provider's id of its response.", PERSONAL, ("gen_ai.response.id",))
+    ]
+    finish_reason: Annotated[str | None, _fact("Why the model stopped, in the provider's words.")]
+    note: Annotated[str | None, _fact("What could not be read of the bodies.", PERSONAL)]
+    interpreted_at_us: Annotated[
+        int | None,
+        Column(
+            Origin.GATEWAY, "When the bodies were read, some milliseconds after its end; null until then."
+        ),
+    ]
 
     @property
     def any_model(self) -> str | None:
@@ -167,17 +253,19 @@ class RequestRecord:
 
     @property
     def total_tokens(self) -> int | None:
-        """All tokens that were counted."""
         counted = [count for count in (self.prompt_tokens, self.completion_tokens) if count is not None]
         return sum(counted) if counted else None
 
 
+REQUEST_COLUMNS = columns_of(RequestRecord)
+IDENTITY_FIELDS = tuple(column.name for column in REQUEST_COLUMNS if column.part == "identity")
+METADATA_COLUMNS = tuple(column.name for column in REQUEST_COLUMNS if column.origin is Origin.METADATA)
+METADATA_KEYS = tuple(f"_{name}" for name in METADATA_COLUMNS)
+
+
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Heads and bodies of a logged request as they went over the wire, secrets replaced.
-
-    A side that was omitted is empty.
-    """
+    """Heads and bodies of a logged request, secrets replaced; a side that the caller opted out of is empty."""
 
     request_headers: RawHeaders
     request_body: bytes
@@ -190,11 +278,11 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class ImportedRequest:
-    """What came over the wire, what was stated of it, and the verdicts on it.
+    """A request from another log.
 
     Args:
-        facts: what its log states. What is missing here may still be read from the bodies.
-        feedback: entries that were given elsewhere, each with an id that stays the same.
+        facts: what that log states. What is missing here may still be read from the bodies.
+        feedback: entries on it, each with an id that stays the same.
     """
 
     exchange: Exchange
@@ -204,24 +292,21 @@ class ImportedRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """A row of the log as it is, and the exchange that it was made of, as far as that was kept.
-
-    Args:
-        other_response_ids: those that its answer showed beside the one in the row.
-    """
+    """A row of the log, and as far as it was kept the exchange that it was made of."""
 
     record: RequestRecord
     exchange: Exchange
+    # Beside the one in the row.
     other_response_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StoreTotals:
-    """Counts and sums over all that there is. Those of two stores that have nothing in common add up.
+    """Counts and sums over everything in a store; those of two stores that have nothing in common add up.
 
     Args:
-        body_bytes: as they went over the wire, whether or not they were kept.
-        versions: of entries of feedback, the latest ones included.
+        body_bytes: on the wire, whether or not they were kept.
+        versions: of feedback entries, the latest ones included.
         weight: sum of the weights of the latest versions.
     """
 
@@ -238,8 +323,8 @@ class StoreTotals:
         return StoreTotals(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def differs_from(self, other: StoreTotals) -> list[str]:
-        """Return the names of the figures in which two differ. Weights are sums of fractions, so the last of their
-        digits do not count."""
+        """Return the names of the totals in which two differ."""
+        # Weights are sums of fractions, so the last of their digits do not count.
         return [
             f.name
             for f in fields(self)
@@ -249,11 +334,10 @@ class StoreTotals:
 
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
-    """What was kept of one person, by what it is found again.
+    """What is stored of one person.
 
     Args:
-        request_seqs: the rows of their requests.
-        feedback_ids: entries that they wrote, or that count for one of those requests.
+        feedback_ids: entries that they wrote, or that count for one of their requests.
         receipts: scope and key of the calls that made one of these requests or entries.
     """
 
@@ -264,7 +348,7 @@ class ErasureScope:
 
 @dataclass(frozen=True, slots=True)
 class ExpiredCounts:
-    """How many requests and entries of feedback were deleted because they were too old."""
+    """How many requests and feedback entries were deleted because they were too old."""
 
     requests: int = 0
     feedback: int = 0

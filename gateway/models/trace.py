@@ -11,36 +11,33 @@ from gateway.models.metrics import FeedbackSums, UsageSums
 from gateway.models.request import RequestRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """What one trace holds: its requests in the order they started, and what was said about them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Related:
+    """Requests in the order in which they started, and feedback on them.
 
     Args:
-        score: of what counts for these requests; what is said of their session may count for another one.
-        feedback_on: what was said of each request, by `seq`; without those of which nothing was.
+        score: of feedback that counts for these requests; that on a trace or session may count for another one.
+        feedback_on: by `seq`, without requests that have none.
     """
+
+    requests: tuple[RequestRecord, ...]
+    feedback: tuple[Feedback, ...]
+    score: ScoreSummary
+    feedback_on: Mapping[int, FeedbackSummary] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace(_Related):
+    """What is logged under one trace id."""
 
     trace_id: str
-    requests: tuple[RequestRecord, ...]
-    feedback: tuple[Feedback, ...]
-    score: ScoreSummary
-    feedback_on: Mapping[int, FeedbackSummary] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What one session holds: its requests in the order they started, and what was said about them.
-
-    Args:
-        score: of what counts for these requests; what is said of a trace that goes beyond may count elsewhere.
-        feedback_on: as that of a trace.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(_Related):
+    """What is logged under one session."""
 
     session: str
-    requests: tuple[RequestRecord, ...]
-    feedback: tuple[Feedback, ...]
-    score: ScoreSummary
-    feedback_on: Mapping[int, FeedbackSummary] = field(default_factory=dict)
 
     @property
     def trace_ids(self) -> tuple[str, ...]:
@@ -49,7 +46,7 @@ class Session:
 
 
 class GroupField(StrEnum):
-    """The field of requests that groups are made by. Requests without a value are in no group."""
+    """Field that requests are grouped by; those without a value are in no group."""
 
     TRACE = "trace_id"
     SESSION = "session"
@@ -57,11 +54,11 @@ class GroupField(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GroupCursor:
-    """Where a group stands in a walk through the log, from its end to its beginning.
+    """Position of a group in a walk through the log from its end.
 
     Args:
-        top: `seq` of the row at which the walk began; what was stored later is not met in it.
-        seq: the row at which the walk met the group.
+        top: `seq` of the row at which the walk began; later rows are not met in it.
+        seq: of the row at which the walk met the group.
     """
 
     top: int
@@ -70,12 +67,11 @@ class GroupCursor:
 
 @dataclass(frozen=True, slots=True)
 class RequestGroup:
-    """A group with the figures of all its requests. Times are microseconds since the epoch.
+    """A group with the sums of its requests. Times are microseconds since the epoch.
 
     Args:
         name: the value that its requests have in common.
-        models: those that answered, or were asked for where none did, in the order of the alphabet.
-        users: the end users, in the order of the alphabet.
+        models: that answered, or were asked for where none did, sorted; as are `users`.
     """
 
     name: str

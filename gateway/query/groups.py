@@ -92,7 +92,13 @@ class TraceReader:
         if not requests and not shown.entries:
             raise NotFound(f"there is no trace {trace_id!r}.", field="trace_id")
         feedback_on = await self._store.feedback_summaries([record.seq for record in requests])
-        return Trace(trace_id, requests, shown.entries, summarise_scores(shown.counted), feedback_on)
+        return Trace(
+            trace_id=trace_id,
+            requests=requests,
+            feedback=shown.entries,
+            score=summarise_scores(shown.counted),
+            feedback_on=feedback_on,
+        )
 
 
 NO_OTHER_FEEDBACK = AnyOf()
@@ -124,4 +130,10 @@ class SessionReader:
             raise NotFound(f"there is no session {session!r}.", field="session")
         shown = await list_feedback_on_requests(self._store, requests, NO_OTHER_FEEDBACK, tenant)
         feedback_on = await self._store.feedback_summaries([record.seq for record in requests])
-        return Session(session, requests, shown.entries, summarise_scores(shown.counted), feedback_on)
+        return Session(
+            session=session,
+            requests=requests,
+            feedback=shown.entries,
+            score=summarise_scores(shown.counted),
+            feedback_on=feedback_on,
+        )

@@ -1,4 +1,4 @@
-"""Capture: what is noted of a request while it passes."""
+"""Capture: a request and its answer while they are forwarded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.recording.redaction import mask_echoed_credentials, request_secrets
 
 
 class BodyCapture:
-    """The pieces of a body up to a limit, and the size of the whole."""
+    """Pieces of a body up to a limit, and the size of the whole."""
 
     __slots__ = ("_pieces", "_room_bytes", "size_bytes")
 
@@ -30,8 +30,9 @@ class BodyCapture:
         self.size_bytes = 0
 
     def add(self, piece: bytes) -> None:
-        """Note a piece that is passing by. It is kept as it is, not copied, while there is room."""
+        """Keep a piece as far as there is room."""
         self.size_bytes += len(piece)
+        # Kept as it is, not copied, while it fits.
         if self._room_bytes >= len(piece):
             self._pieces.append(piece)
             self._room_bytes -= len(piece)
@@ -40,18 +41,16 @@ class BodyCapture:
             self._room_bytes = 0
 
     def content(self) -> bytes:
-        """Return what was kept, as one piece."""
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
 
 @dataclass(slots=True, kw_only=True)
 class Capture:
-    """One request as far as it has come. `close` makes it an Exchange, once.
+    """A request in progress, which `close` makes an Exchange.
 
     Args:
         limit_bytes: how much of each body is kept.
-        sent_credentials: what the provider was sent that opens something, beside what path and headers show of
-            it. Its errors may repeat that.
+        sent_credentials: those sent to the provider beside path and headers, which its errors may repeat.
     """
 
     identity: Identity
@@ -80,13 +79,13 @@ class Capture:
         self.response_body = BodyCapture(self.limit_bytes)
 
     def add_response_head(self, status: int, headers: RawHeaders) -> None:
-        """Note the head of the answer, which has just come."""
+        """Take the head of the answer, which has just come."""
         self.first_byte_at_us = now_us()
         self.status = status
         self.response_headers = headers
 
     def close(self, outcome: Outcome, error: str | None = None) -> Exchange:
-        """Return all that was noted. To be called once: a request leaves one exchange."""
+        """Return the exchange; to be called once."""
         assert not self.is_closed, "a request ended twice"
         self.is_closed = True
         response_headers, response_body = self.response_headers, self.response_body.content()

@@ -13,9 +13,8 @@ class Router:
     """Chooses a provider for each request.
 
     Args:
-        providers: the configured upstreams by name.
-        default: name of the one that `/v1/…` goes to where the caller names none.
-        custom_hosts: origins (`https://host`) that callers may name themselves.
+        default: name of the provider of `/v1/…` where the caller names none.
+        custom_hosts: origins (`https://host`) that callers may send requests to.
         custom_provider: makes the provider of a custom host's base URL.
     """
 
@@ -42,12 +41,11 @@ class Router:
 
         Args:
             path: path and query as the caller wrote them; never one of the gateway's own.
-            provider_name: name of a provider that the caller asks for, if any.
-            custom_host: value of x-portkey-custom-host, if any.
-            named_in: the header field that has the name.
+            custom_host: value of x-portkey-custom-host.
+            provider_field: the header that has the provider's name.
 
         Raises:
-            BadInput: the header names a provider that is not configured, or none can be chosen.
+            BadInput: no such provider, or none can be chosen.
             Forbidden: the custom host's origin is not allowed.
             NotFound: the path starts with no provider's name.
         """
@@ -67,22 +65,20 @@ class Router:
 
     @property
     def providers(self) -> Collection[Provider]:
-        """The configured upstreams."""
         return self._providers.values()
 
     def is_root(self, path: str) -> bool:
-        """Tell whether a path is the gateway's root, or that of a provider."""
+        """Tell whether a path is the root of the gateway or of a provider."""
         name = path.partition("?")[0].strip("/")
         return not name or name in self._providers
 
     def plan_by_name(self, path: str, provider_name: str) -> Destination | None:
-        """Return where to send a request below `/v1` that names its provider otherwise than by a header; None
-        where none is called so."""
+        """Return where to send a request below `/v1` to the provider of this name; None without one."""
         provider = self._providers.get(provider_name)
         return None if provider is None else Destination(provider, provider.base_path.join(path))
 
     def url_of(self, provider_name: str, path: str) -> str | None:
-        """Return where a provider was asked for a caller's path; None where it is not configured (any more)."""
+        """Return the URL at a provider for a caller's path; None where the provider is not configured."""
         provider = self._providers.get(provider_name)
         if provider is None:
             return None
@@ -127,6 +123,6 @@ class Router:
 
 
 def _without_credentials(origin: str) -> str:
-    """An origin as an error may show it: what stands before an @ may be a password."""
+    # What stands before an @ may be a password.
     scheme, slashes, host = origin.rpartition("//")
     return scheme + slashes + host.rpartition("@")[2]

@@ -14,28 +14,28 @@ from gateway.models.exchange import PayloadPolicy, value_class
 from gateway.models.principal import PROVIDER_HEADERS, KeyPlacement, is_secret_header, key_header
 from gateway.upstream.message import Origin, Timeouts
 
+# Whether a version in a caller's path is sent on or left out, whatever the base URL.
 VersionPath = Literal["keep", "strip"]
-"""What is done with a version in a caller's path, whatever the base URL: sent on, or left out."""
 
+# A path segment that is a version: `v1`, `v1.1`, `v1beta`, `v1alpha2`, `v1p1beta1`.
 VERSION_PATTERN = r"v[0-9]+(?:\.[0-9]+)*(?:p[0-9]+)?(?:(?:alpha|beta)[0-9]*)?"
-"""Pattern of a path segment that is a version: `v1`, `v4`, `v1.1`, `v1beta`, `v1alpha2`, `v1p1beta1`."""
 
 _CREDENTIAL_FIELDS = frozenset(name.lower().encode() for name in PROVIDER_HEADERS)
 
+# Versions at the head of a path; the group is the last of them.
 _LEADING_VERSIONS = re.compile(rf"(?:(/{VERSION_PATTERN})(?=[/?]|\Z))+")
-"""Versions at the head of a path; the group is the last of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class BasePath:
-    """The path of a base URL, and what becomes of a version ahead of what is asked for there. Made by `of`.
+    """The path of a base URL, and how callers' paths join to it.
 
     Args:
         path: without a trailing slash, such as `/v1`; may be empty.
-        version_path: the provider's own rule; None: what `join` says.
-        under_v1: what `/v1` becomes ahead of a path with no other version; None where that varies.
-        dropped: versions, such as `/v1`, that are not sent on.
-        is_distinct: whether what begins with the whole path is complete: one of several names, with a version.
+        version_path: the provider's own rule; None: that of `join`.
+        v1_prefix: replaces `/v1` ahead of a path with no other version; None where that varies.
+        dropped_versions: those, such as `/v1`, that are not sent on.
+        is_distinct: whether a path that begins with the whole of `path` is complete already.
     """
 
     path: str
@@ -46,7 +46,7 @@ class BasePath:
 
     @classmethod
     def of(cls, path: str, version_path: VersionPath | None = None) -> BasePath:
-        """Return what joins to `path`, a URL's path as it was written."""
+        """Make one of a URL's path as it was written."""
         path = path.rstrip("/")
         is_sent_on = version_path == "keep" or (version_path is None and not path)
         names = path.split("/")[1:]
@@ -77,11 +77,11 @@ class BasePath:
 
     def _below(self, caller_path: str) -> str:
         if self.is_distinct and caller_path.startswith(self.path):
-            # A client that was given the whole URL, with the gateway in the host's place.
+            # From a client whose base URL is the provider's with the gateway's host.
             rest = caller_path[len(self.path) :]
             caller_path = rest if rest[:1] in ("", "/", "?") else caller_path
         if caller_path[1:2] != "v" or (not self.path and self.v1_prefix and caller_path.find("/v", 2) < 0):
-            # No version, or one that is sent on and alone. To search for it would double what a choice costs.
+            # No version, or one that is sent on alone: the search would double the time of routing.
             return caller_path
         found = _LEADING_VERSIONS.match(caller_path)
         if found is None:
@@ -96,11 +96,10 @@ class Provider:
     """A configured upstream.
 
     Args:
-        host_header: value of the Host header it is called with.
-        key_header: header line that carries its key, or None where we hold no key for it.
-        headers: header fields of each request, in place of the caller's of these names.
-        payloads: what is kept of its requests; None leaves that to the gateway's default.
-        include_usage: whether streams of completions are asked for token counts for callers who did not ask.
+        key_header: name and value of the header with its key; None without a key.
+        headers: of each request, in place of the caller's of these names.
+        payloads: None: the gateway's default.
+        include_usage: whether token counts are requested in streams of callers who did not ask for them.
     """
 
     name: str
@@ -113,14 +112,14 @@ class Provider:
     timeouts: Timeouts = field(default_factory=Timeouts)
     payloads: PayloadPolicy | None = None
     include_usage: bool = False
+    # In lower case, as the next.
     replaced_names: frozenset[bytes] = field(init=False)
-    """Names, in lower case, of `headers`."""
+    # Replaced names, and headers that may hold a caller's credential for it.
     judged_names: frozenset[bytes] = field(init=False)
-    """Those, and the names of the headers in which a caller's credential for it may come."""
+    # Compared first, which is cheaper than names.
     judged_lengths: frozenset[int] = field(init=False)
-    """How long these names are."""
+    # Credentials among the values of `headers`.
     secrets: tuple[bytes, ...] = field(init=False)
-    """Values among `headers` that open something."""
 
     def __post_init__(self) -> None:
         own = () if self.key_header is None else self.key_header[:1]
@@ -135,7 +134,7 @@ class Provider:
 
 @value_class()
 class Destination:
-    """An upstream chosen for one request: the provider, and the request target to ask it for."""
+    """The provider of one request, and the request target there."""
 
     provider: Provider
     request_target: str
@@ -159,16 +158,7 @@ def build_provider(
     max_connections: int = 1000,
     keepalive_seconds: float = 30.0,
 ) -> Provider:
-    """Build a provider.
-
-    Args:
-        tls: used where the URL says https.
-        auth: how `api_key` is sent.
-        include_usage: as `Provider` has it.
-
-    Raises:
-        BadInput: the URL is not one that can be called.
-    """
+    """Build a provider. Raises BadInput where its URL cannot be called."""
     try:
         url = urlsplit(base_url)
         port = url.port or (443 if url.scheme == "https" else 80)
@@ -196,6 +186,8 @@ def build_provider(
 _OPENAI_CHAT = "/v1/chat/completions"
 _ANTHROPIC_CHAT = "/v1/messages"
 
+# Base URL without scheme and version, its SDK's default version, and the path of a chat call below that. Others
+# have the paths of OpenAI's or Anthropic's SDK.
 _CHAT_PATHS = tuple(
     (re.compile(place), version, asked)
     for place, version, asked in (
@@ -217,9 +209,8 @@ _CHAT_PATHS = tuple(
         (r"dashscope[^/]*\.aliyuncs\.com/api", "v1", "/services/aigc/text-generation/generation"),
     )
 )
-"""Base URL without scheme and version, the version that its SDK asks for where the base URL names none, and the
-path of a chat call below that. Any other is asked as OpenAI's or Anthropic's SDK asks."""
 
+# The end of a URL that is no base URL but an endpoint.
 _ENDPOINT_SUFFIX = re.compile(
     r"(/(chat/)?completions|/messages(/count_tokens)?|/responses|/embeddings|/moderations|/rerank"
     r"|/audio/(speech|transcriptions|translations)|/images/(generations|edits)|/generate(_stream)?"
@@ -228,32 +219,28 @@ _ENDPOINT_SUFFIX = re.compile(
     rf"|(/{VERSION_PATTERN}(/.+)?)?/models/[^/]+:[A-Za-z]+)$",
     re.IGNORECASE,
 )
-"""The end of a URL that is an endpoint's and not a base URL."""
 
 _HAS_VERSION = re.compile(rf"/{VERSION_PATTERN}(?=/|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class BaseUrlProblem:
-    """What is wrong with a setting, said after its name, and what to do about it, as a sentence."""
+    """What is wrong with a setting, to follow its name, and a sentence on what to do."""
 
     says: str
     do: str
 
 
 def chat_url(base_url: str, version_path: VersionPath | None = None, auth: KeyPlacement = "bearer") -> str:
-    """Return the URL that a chat call would go to, from the SDK that such a base URL is likely meant for.
-
-    Args:
-        auth: how a provider's key is sent; `x-api-key` speaks for Anthropic's SDK.
-    """
+    """Return the URL of a chat call by the SDK that the base URL is likely meant for; `x-api-key` suggests
+    Anthropic's."""
     url = urlsplit(base_url)
     joined = BasePath.of(url.path, version_path).join(_chat_path(url.netloc + url.path.rstrip("/"), auth))
     return f"{url.scheme}://{url.netloc}{joined}"
 
 
 def find_problem(base_url: str, version_path: VersionPath | None = None) -> BaseUrlProblem | None:
-    """Return what will keep calls from reaching a provider; None where nothing is seen in its base URL."""
+    """Return what keeps calls from reaching a provider, by its base URL; None if nothing does."""
     base_url = base_url.rstrip("/")
     path = urlsplit(base_url).path
     if found := _ENDPOINT_SUFFIX.search(path):

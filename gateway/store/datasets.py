@@ -8,7 +8,7 @@ from gateway.models.filters import Filter, Page, Sort
 from gateway.store.database import Database
 from gateway.store.dialect import Connection
 from gateway.store.filters import count_rows, select_rows
-from gateway.store.rows import MAX_INTEGER, export_from_row, export_to_row
+from gateway.store.rows import EXPORT_ROWS, MAX_INTEGER
 from gateway.store.schema import EXPORTS, quote_columns
 
 _INSERT_EXPORT = (
@@ -26,7 +26,7 @@ _INSERT_LINK_KEY = "INSERT INTO export_link_key (id, key) VALUES (1, ?) ON CONFL
 
 def put_export(connection: Connection, export: Export) -> None:
     """Store a version of a job. Raises Conflict where it does not follow the stored version."""
-    row = export_to_row(export)
+    row = EXPORT_ROWS.to_row(export)
     if export.version == 1:
         stored = connection.execute(_INSERT_EXPORT, row)
     else:
@@ -52,7 +52,7 @@ class SqlDatasets(Database):
 
     async def find_exports(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Export]:
         query = select_rows(EXPORTS, where, sort, page, tenant, self._dialect)
-        return [export_from_row(row) for row in await self._primary.fetch_all(query.sql, query.values)]
+        return [EXPORT_ROWS.from_row(row) for row in await self._primary.fetch_all(query.sql, query.values)]
 
     async def count_exports(self, where: Filter, tenant: str | None) -> int:
         query = count_rows(EXPORTS, where, Sort(), Page(MAX_INTEGER), tenant, self._dialect)

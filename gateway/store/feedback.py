@@ -37,20 +37,19 @@ from gateway.store.joins import (
     update_pairs,
 )
 from gateway.store.rows import (
+    FEEDBACK_ROWS,
+    RECEIPT_ROWS,
+    REQUEST_ROWS,
     clean_text,
     clean_text_or_none,
-    feedback_from_row,
     feedback_to_row,
     list_to_json,
     numbers_to_json,
-    receipt_from_row,
-    record_from_row,
 )
 from gateway.store.schema import (
     FEEDBACK,
     IS_COUNTED,
     IS_RATING,
-    RECEIPT_COLUMNS,
     REQUESTS,
     is_about_request,
     quote_columns,
@@ -68,7 +67,7 @@ _SUPERSEDE = (
     f"UPDATE feedback SET {', '.join(f'{column} = ?' for column in FEEDBACK.columns)} WHERE feedback_id = ?"
 )
 _LATEST = f"SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE feedback_id = ?"
-_RECEIPT = f"SELECT {quote_columns(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
+_RECEIPT = f"SELECT {quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE scope = ? AND key = ?"
 # The conditions are those of the index `feedback_grades`.
 _NON_BINARY_GRADE = (
     "SELECT 1 FROM feedback WHERE kind = 'rating' AND grade = value AND value <> 0 AND value <> 1"
@@ -155,7 +154,7 @@ def put_feedback_batch(connection: Connection, writes: Sequence[FeedbackWrite]) 
     stored = _write_versions(connection, [entry for write in accepted for entry in write.entries])
     receipts = [write.receipt for write in accepted if write.receipt is not None]
     if receipts:
-        connection.insert("receipts", RECEIPT_COLUMNS, map(_receipt_to_row, receipts))
+        connection.insert("receipts", RECEIPT_ROWS.columns, map(RECEIPT_ROWS.to_row, receipts))
     waiting = [entry.feedback_id for entry in stored if entry.joined_at_us is None]
     if waiting:
         join_new_feedback(connection, waiting)
@@ -224,10 +223,6 @@ def _receipt_key(receipt: Receipt) -> tuple[str, str]:
     return clean_text(receipt.scope), clean_text(receipt.key)
 
 
-def _receipt_to_row(receipt: Receipt) -> tuple[str, ...]:
-    return (*_receipt_key(receipt), receipt.digest, list_to_json(receipt.feedback_ids))
-
-
 def _write_versions(connection: Connection, entries: Sequence[Feedback]) -> list[Feedback]:
     stored: list[Feedback] = []
     for is_new, group in groupby(entries, lambda entry: entry.version == 1):
@@ -241,7 +236,7 @@ def _write_versions(connection: Connection, entries: Sequence[Feedback]) -> list
 
 
 def _supersede(connection: Connection, entry: Feedback) -> Feedback:
-    before = feedback_from_row(connection.execute(_LATEST, (entry.feedback_id,)).fetchone())
+    before = FEEDBACK_ROWS.from_row(connection.execute(_LATEST, (entry.feedback_id,)).fetchone())
     stored = _keep_join(before, entry)
     connection.execute(_KEEP_VERSION, (entry.feedback_id,))
     connection.execute(_SUPERSEDE, (*feedback_to_row(stored), entry.feedback_id))
@@ -361,7 +356,7 @@ class SqlFeedback(Database):
         if not filter_uses_field(where, "deleted_at_us"):
             where = AllOf((where, _NOT_DELETED))
         query = select_rows(FEEDBACK, where, sort, page, tenant, self._dialect)
-        return [feedback_from_row(row) for row in await self._query_rows(query.sql, query.values)]
+        return [FEEDBACK_ROWS.from_row(row) for row in await self._query_rows(query.sql, query.values)]
 
     async def latest_feedback(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
         names = {
@@ -370,7 +365,7 @@ class SqlFeedback(Database):
         }
         values = {**names, "tenant": clean_text_or_none(tenant)}
         rows = await self._query_rows(_select_latest_feedback(self._dialect), values)
-        return [feedback_from_row(row) for row in rows]
+        return [FEEDBACK_ROWS.from_row(row) for row in rows]
 
     async def count_feedback_by_author(self, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
         values = {"authors": list_to_json(authors), "tenant": clean_text_or_none(tenant)}
@@ -388,16 +383,16 @@ class SqlFeedback(Database):
 
     async def counted_requests(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
         rows = await self._query_rows(_select_counted_requests(self._dialect), (list_to_json(feedback_ids),))
-        return {feedback_id: record_from_row(row) for feedback_id, *row in rows}
+        return {feedback_id: REQUEST_ROWS.from_row(row) for feedback_id, *row in rows}
 
     async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:
         rows = await self._primary.fetch_all(select_entries(self._dialect), (list_to_json(feedback_ids),))
-        entries = {entry.feedback_id: entry for entry in map(feedback_from_row, rows)}
+        entries = {entry.feedback_id: entry for entry in map(FEEDBACK_ROWS.from_row, rows)}
         return [entries[name] for name in map(clean_text, feedback_ids) if name in entries]
 
     async def history(self, feedback_id: str) -> list[Feedback]:
         rows = await self._primary.fetch_all(*histories_query([feedback_id], self._dialect))
-        return [feedback_from_row(row) for row in rows]
+        return [FEEDBACK_ROWS.from_row(row) for row in rows]
 
     async def has_non_binary_grades(self, key_name: str | None) -> bool:
         if key_name is None:
@@ -407,7 +402,7 @@ class SqlFeedback(Database):
 
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         row = await self._primary.fetch_one(_RECEIPT, (clean_text(scope), clean_text(key)))
-        return None if row is None else receipt_from_row(row)
+        return None if row is None else RECEIPT_ROWS.from_row(row)
 
     async def resolve(
         self,

@@ -11,7 +11,7 @@ from gateway.errors import BadInput
 from gateway.models.exchange import Exchange, PayloadPolicy, lowercase_ascii
 from gateway.models.feedback import Receipt, Target, single_subject
 from gateway.models.filters import Filter, Page, Sort, filter_uses_field
-from gateway.models.request import Facts, Payload, RequestRecord, Usage
+from gateway.models.request import METADATA_COLUMNS, METADATA_KEYS, Facts, Payload, RequestRecord, Usage
 from gateway.store import feedback
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
@@ -19,6 +19,7 @@ from gateway.store.filters import Query, count_rows, feedback_prefilters, find_c
 from gateway.store.joins import find_subjects, join_waiting_feedback, link_conversations, reassign_requests
 from gateway.store.rollups import REQUEST_KINDS, ROLLUP_KINDS, invalidate_rollups
 from gateway.store.rows import (
+    REQUEST_ROWS,
     Packer,
     clean_text,
     clean_text_or_none,
@@ -26,27 +27,25 @@ from gateway.store.rows import (
     facts_to_row,
     from_json,
     list_to_json,
+    metadata_values,
     numbers_to_json,
     payload_from_exchange,
     payload_to_row,
-    record_from_row,
     request_to_row,
     session_from_metadata,
-    tag_values,
     to_json,
 )
 from gateway.store.schema import (
-    FACT_COLUMNS,
+    ANNOTATED_COLUMNS,
     PAYLOAD_COLUMNS,
     REQUEST_INSERT_COLUMNS,
     REQUESTS,
     RETRIEVED_COLUMNS,
-    TAG_COLUMNS,
     payload_columns,
 )
 
 _ANNOTATE = (
-    f"UPDATE requests SET {', '.join(f'{column} = ?' for column in FACT_COLUMNS)}"
+    f"UPDATE requests SET {', '.join(f'{column} = ?' for column in ANNOTATED_COLUMNS)}"
     " WHERE seq = ? AND interpreted_at_us IS NULL"
 )
 _CORRECT = (
@@ -238,7 +237,7 @@ def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Fa
     rest = replace(found, usage=Usage(), cost=None, response_id=None, outcome=None)
     if has_usage or (found.usage == Usage() and found.cost is None and found.outcome is None):
         return rest, rest
-    row = dict(zip(FACT_COLUMNS, facts_to_row(found, 0), strict=True))
+    row = dict(zip(ANNOTATED_COLUMNS, facts_to_row(found, 0), strict=True))
     given = {column: row[column] for column in (*RETRIEVED_COLUMNS, "finish_reason")}
     if not connection.execute(
         _SET_RETRIEVED_USAGE, {**given, "outcome": found.outcome, "owner": original_seq}
@@ -273,11 +272,11 @@ def _joinable_ids(exchanges: Sequence[Exchange]) -> dict[str, int]:
 # Longest metadata of a row that setting a property may produce, as JSON.
 MAX_METADATA_BYTES = 256 * 1024
 
-_KNOWN_KEYS = frozenset(f"_{column}" for column in (*TAG_COLUMNS, "model"))
+_KNOWN_KEYS = frozenset((*METADATA_KEYS, "_model"))
 
 _UPDATE_METADATA = (
     "UPDATE requests SET metadata = ?, "
-    + ", ".join(f'"{column}" = ?' for column in TAG_COLUMNS)
+    + ", ".join(f'"{column}" = ?' for column in METADATA_COLUMNS)
     + " WHERE seq = ?"
 )
 
@@ -321,7 +320,7 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
             raise BadInput(
                 f"the request's properties would be longer than {MAX_METADATA_BYTES:,} bytes.", field="value"
             )
-        changes.append((changed, *tag_values(metadata), seq))
+        changes.append((changed, *metadata_values(metadata), seq))
         times_us.append(started_at_us)
         if session := session_from_metadata(metadata):
             sessions[session] = started_at_us
@@ -408,7 +407,7 @@ class SqlRequests(Database):
             in_background=in_background,
             is_costly=_searches_bodies(where, sort),
         )
-        return [record_from_row(row) for row in rows]
+        return [REQUEST_ROWS.from_row(row) for row in rows]
 
     async def count_requests(
         self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False

@@ -22,17 +22,16 @@ from gateway.store.joins import join_waiting_feedback, reassign_requests
 from gateway.store.requests import exchange_size_bytes, find_missing, insert_response_ids
 from gateway.store.rollups import REQUEST_KINDS, invalidate_rollups
 from gateway.store.rows import (
+    FEEDBACK_ROWS,
+    RECEIPT_ROWS,
+    REQUEST_ROWS,
     Packer,
     exchange_from_row,
-    feedback_from_row,
     payload_to_row,
-    receipt_from_row,
-    record_from_row,
     record_to_row,
 )
 from gateway.store.schema import (
     PAYLOAD_COLUMNS,
-    RECEIPT_COLUMNS,
     REQUEST_INSERT_COLUMNS,
     REQUESTS,
     payload_columns,
@@ -58,7 +57,7 @@ _OTHER_RESPONSE_IDS = (
 )
 _ENTRIES = "SELECT seq, feedback_id FROM feedback WHERE seq > ? ORDER BY seq LIMIT ?"
 _RECEIPTS = (
-    f"SELECT {quote_columns(RECEIPT_COLUMNS)} FROM receipts WHERE (scope, key) > (?, ?) ORDER BY"
+    f"SELECT {quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE (scope, key) > (?, ?) ORDER BY"
     f" scope, key LIMIT ?"
 )
 
@@ -142,14 +141,14 @@ async def _histories_after(
     entries = await connection.fetch_all(_ENTRIES, (after_seq, limit))
     histories: dict[str, list[Feedback]] = {feedback_id: [] for _, feedback_id in entries}
     for row in await connection.fetch_all(*histories_query(list(histories), connection.dialect)):
-        entry = feedback_from_row(row)
+        entry = FEEDBACK_ROWS.from_row(row)
         histories[entry.feedback_id].append(entry)
     return [(seq, histories[feedback_id]) for seq, feedback_id in entries]
 
 
 def _stored_request(row: Sequence[Any], others: Mapping[int, Sequence[str]]) -> StoredRequest:
     columns = len(REQUESTS.columns)
-    record = record_from_row(row[:columns])
+    record = REQUEST_ROWS.from_row(row[:columns])
     return StoredRequest(record, exchange_from_row(row[columns:])[1], tuple(others.get(record.seq, ())))
 
 
@@ -177,7 +176,7 @@ class SqlTransfer(Database):
     async def receipts_after(self, after: tuple[str, str], limit: int) -> list[Receipt]:
         values = (*after, limit)
         rows = await self._primary.read(lambda connection: connection.fetch_all(_RECEIPTS, values))
-        return [receipt_from_row(row) for row in rows]
+        return [RECEIPT_ROWS.from_row(row) for row in rows]
 
 
 # Entries, receipts or audit entries copied at a time.

@@ -13,9 +13,9 @@ from gateway.models.exchange import Exchange, Identity, LoggingOptOut, Outcome, 
 from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.store import feedback, requests
 from gateway.store.rows import (
+    FEEDBACK_ROWS,
     clean_text,
     exchange_from_row,
-    feedback_from_row,
     from_json,
     list_to_json,
     redact_headers,
@@ -23,8 +23,8 @@ from gateway.store.rows import (
     to_json,
 )
 from gateway.store.schema import (
+    ANNOTATED_COLUMNS,
     EXPORTS,
-    FACT_COLUMNS,
     FEEDBACK,
     REQUEST_INSERT_COLUMNS,
     REQUESTS,
@@ -145,7 +145,7 @@ def test_an_entry_of_any_text_comes_back(engine: Engine, given: Feedback) -> Non
         expected = Feedback(**{**storable_fields(given), "metadata": metadata})
         ids = list_to_json([given.feedback_id])
         rows = engine.connection.execute(feedback.select_entries(engine.connection.dialect), (ids,))
-        assert [feedback_from_row(row) for row in rows] == [expected]
+        assert [FEEDBACK_ROWS.from_row(row) for row in rows] == [expected]
     finally:
         engine.connection.execute("ROLLBACK")
 
@@ -186,7 +186,7 @@ def test_each_table_has_a_column_for_each_field(engine: Engine) -> None:
         found: Any = engine.connection.execute(f"SELECT * FROM {table} LIMIT 0")
         return [column[0] for column in found.description]
 
-    known = {*REQUEST_INSERT_COLUMNS, *FACT_COLUMNS}
+    known = {*REQUEST_INSERT_COLUMNS, *ANNOTATED_COLUMNS}
     assert known == {*REQUESTS.columns, "payloads"}
     assert set(columns("requests")) == {*known, "worker"}
     counted = {"request_seq", "request_started_at_us"}

@@ -32,6 +32,7 @@ from gateway.api.native.http_responses import (
 )
 from gateway.api.native.schemas import Time, format_time
 from gateway.errors import BadInput
+from gateway.models.columns import GROUP
 from gateway.models.filters import Page, Scalar
 from gateway.models.metrics import (
     DAY_US,
@@ -44,7 +45,7 @@ from gateway.models.metrics import (
     percentile_ms,
 )
 from gateway.models.principal import Principal, Role
-from gateway.models.request import NANOUSD_PER_USD
+from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS
 from gateway.query import ORDER_METRICS, GroupMetrics, MetricsOrder, MetricsPage, MetricsReader
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS, read_time
 from gateway.query.metrics import Estimate, mean_score, share_positive
@@ -178,20 +179,10 @@ def _ratio(part: float, whole: int) -> float | None:
 
 MAX_ROWS = 1_000
 
+# By what metrics can be split, besides metadata: the field of requests by the name that callers give it.
 GROUP_FIELDS: Mapping[str, str] = MappingProxyType(
-    {
-        "model": "any_model",
-        **{
-            field: field
-            for field in (
-                "requested_model", "provider", "endpoint", "status", "outcome", "user", "organisation", "prompt",
-                "environment", "session", "key_name", "tenant", "is_stream", "cache_status", "attempt",
-                "client_retry",
-            )
-        },
-    }
-)  # fmt: skip
-"""By what figures can be split, besides metadata: the field of requests by the name that callers give it."""
+    {"model": "any_model", **{column.name: column.name for column in REQUEST_COLUMNS if column.uses & GROUP}}
+)
 
 BUCKETS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
