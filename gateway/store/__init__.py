@@ -58,13 +58,15 @@ async def open_store(
     query_seconds: float | None = None,
 ) -> Store:
     """Open a store, creating or upgrading its tables as needed.
-    // Args:
+
+    Args:
         url: `sqlite:///gateway.db`, `sqlite:////var/lib/gateway.db` or `postgresql://user@host/database`.
         decode: undoes the content-encoding of bodies where their text is searched.
         worker_slots: rows are stored under the first; uninterpreted rows of all of them are interpreted here.
         read_url: a replica on a server that answers queries.
         query_seconds: time limit of a query; None for none.
-    // Raises:
+
+    Raises:
         BadInput: the URL has another form.
         StoreUnavailable: the database cannot be used, or its driver is not installed.
     """
@@ -133,7 +135,8 @@ def _local_path(url: str, local_dir: Path) -> Path:
 
 def back_up_store(url: str, target: Path, report: ReportPages, *, overwrite: bool) -> CopyInfo:
     """Copy the store into a file, while it may be in use. Blocks.
-    // Raises:
+
+    Raises:
         BadInput: the store is not a file.
         NotFound: there is no store.
         Conflict: the target is there already.
@@ -145,7 +148,8 @@ def back_up_store(url: str, target: Path, report: ReportPages, *, overwrite: boo
 
 def restore_store(url: str, backup: Path, *, set_aside: bool) -> RestoreResult:
     """Put a backup in the place of the store, which `set_aside` allows to rename. Blocks.
-    // Raises:
+
+    Raises:
         BadInput: the store is not a file.
         NotFound: there is no backup.
         Conflict: the store is in use, or there already.

@@ -62,7 +62,8 @@ class CopyInfo:
 @dataclass(frozen=True, slots=True)
 class FeedbackInfo:
     """Possible problems with feedback.
-    // Args:
+
+    Args:
         waiting: entries whose subject has been missing for more than `OVERDUE_FEEDBACK_US`.
         awaited: ids that the latest of them wait for.
         misread: keys (None: callers without one) that gave only grades of 0 and 1, and how many of these were read
@@ -105,7 +106,8 @@ class RequestLog(Protocol):
 
     async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> list[tuple[int, Facts]]:
         """Add facts to rows, join the feedback that waited for them, and return the facts that are to be counted.
-        // Usage that the retrieval of an answer states goes to the request that began it, once. May return before
+
+        Usage that the retrieval of an answer states goes to the request that began it, once. May return before
         the rows are durable: `uninterpreted` finds those that are lost.
         """
 
@@ -120,7 +122,8 @@ class RequestLog(Protocol):
 
     async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
         """Store exchanges and a receipt, all or none, synced to the disk, and return the `seq`s.
-        // Raises:
+
+        Raises:
             Conflict: the receipt's key was used before.
         """
 
@@ -129,7 +132,8 @@ class RequestLog(Protocol):
 
     async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
         """Set a metadata key in all rows of the request that an id names, synced to the disk; return their number.
-        // Raises:
+
+        Raises:
             Ambiguous: the id names several requests.
             BadInput: the metadata of a row would be too long.
         """
@@ -163,7 +167,8 @@ class Queries(Protocol):
     ) -> dict[str, list[Subject]]:
         """Return, for each known id, what it names: traces, else requests by our id, else by a response id, else
         sessions.
-        // At most `MAX_CANDIDATES`, the newest first; failed requests only where none with the same name was
+
+        At most `MAX_CANDIDATES`, the newest first; failed requests only where none with the same name was
         answered. For the target request, ids of traces and sessions do not count; for the target session, nothing
         else.
         """
@@ -184,7 +189,8 @@ class Queries(Protocol):
 
     async def usage(self, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
         """Return the usage of requests.
-        // This and the next three leave out empty groups, and raise BadInput for an unknown field or a value of the
+
+        This and the next three leave out empty groups, and raise BadInput for an unknown field or a value of the
         wrong kind, TooLarge for too many groups.
         """
 
@@ -204,7 +210,8 @@ class Queries(Protocol):
         self, by: GroupField, where: Filter, after: GroupCursor | None, limit: int, tenant: str | None
     ) -> list[RequestGroup]:
         """Return groups with a matching request, newest first, with metrics of all their requests.
-        // Args:
+
+        Args:
             after: where the page before ended. Paging meets each group once, whatever is stored meanwhile.
         """
 
@@ -220,7 +227,8 @@ class FeedbackStore(Queries, Protocol):
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
         """Store versions of entries, all or none, synced to the disk.
-        // Raises:
+
+        Raises:
             Conflict: a version does not follow the stored one, or the receipt's key was used before.
         """
 
@@ -284,7 +292,8 @@ class Admin(Protocol):
     async def expire(self, before_us: int) -> ExpiredCounts:
         """Delete for good, in short steps, what is from before a time: requests with bodies and feedback, feedback
         on no request, export jobs, and receipts of which nothing is left.
-        // Raises:
+
+        Raises:
             StoreUnavailable: the rest is found again.
         """
 
@@ -296,9 +305,11 @@ class Admin(Protocol):
 
     async def erase(self, scope: ErasureScope, at_us: int) -> None:
         """Erase data for good, in short steps, also from older states of the database.
-        // Of a request remain time, provider, model, key, outcome, tokens and cost; of feedback and receipts
+
+        Of a request remain time, provider, model, key, outcome, tokens and cost; of feedback and receipts
         nothing.
-        // Raises:
+
+        Raises:
             StoreUnavailable: the rest is found again.
         """
 

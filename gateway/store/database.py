@@ -37,7 +37,8 @@ CLOSE_POLL_SECONDS = 0.5
 @dataclass(slots=True, eq=False)
 class WriteJob:
     """A queued write.
-    // Args:
+
+    Args:
         size_bytes: about how much it writes.
         is_synced: whether the commit must be on the disk, not only in the kernel.
         is_exclusive: whether nobody else, on any machine, may write from before its first read until its commit.
@@ -274,7 +275,8 @@ _HEARTBEAT = "UPDATE heartbeat SET beats = beats + 1, padding = ?"
 
 class Database:
     """One writer, and read pools for the database and its replica.
-    // Args:
+
+    Args:
         worker_slots: rows are stored under the first; uninterpreted rows of all of them are interpreted here.
         query_seconds: time limit of a query; None for none.
         new_replica_connection: connects to a replica; None where there is none.

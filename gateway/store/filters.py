@@ -93,7 +93,8 @@ class Query:
 
 def where_clause(table: Table, where: Filter, tenant: str | None, dialect: Dialect) -> Query:
     """Return the condition behind WHERE.
-    // Raises:
+
+    Raises:
         BadInput: unknown field, value of the wrong kind, or filter too large.
     """
     compiler = _Compiler(table, dialect)
@@ -300,9 +301,11 @@ def select_rows(
     candidate_seqs: Sequence[int] | None = None,
 ) -> Query:
     """Select one page of a table.
-    // Args:
+
+    Args:
         candidate_seqs: `seq`s of the only rows to look at; None for all.
-    // Raises:
+
+    Raises:
         BadInput: unknown field, value of the wrong kind, invalid page, or filter too large.
     """
     found = where_clause(table, where, tenant, dialect)

@@ -308,7 +308,8 @@ def subject_values(name: str, tenant: str | None, trace_id: str | None = None) -
 
 def join_waiting_feedback(connection: Connection, names: Mapping[str, int]) -> None:
     """Join the feedback that waits for ids.
-    // Args:
+
+    Args:
         names: when each id appeared, in microseconds since the epoch; feedback given later is joined when it was
             given.
     """
@@ -369,9 +370,11 @@ def link_conversations(
     connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int
 ) -> dict[int, str]:
     """Set the sessions of rows that continue answers, or are continued, by response ids.
-    // Args:
+
+    Args:
         at_us: when these rows were interpreted.
-    // Returns:
+
+    Returns:
         The sessions that these rows were put in.
     """
     named: dict[int, str] = {}

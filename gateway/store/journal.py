@@ -171,7 +171,8 @@ class Journal:
 
 async def replay_journal(journal: Journal, history: RequestLog) -> int:
     """Move everything from the journal into the store, and return the number of rows.
-    // Raises:
+
+    Raises:
         StoreUnavailable: the store failed again; the file still holds everything.
     """
     # The file is cleared only when all is committed; a replay after a crash leaves out what is stored.

@@ -60,10 +60,12 @@ def missing_migrations(
     connection: MigrationConnection, migrations: list[Migration], tables: frozenset[str], name: str, hint: str
 ) -> list[Migration]:
     """Return the migrations that a database lacks: all of them where it has no tables.
-    // Args:
+
+    Args:
         name: how messages call the database.
         hint: what to do if it belongs to another program.
-    // Raises:
+
+    Raises:
         StoreUnavailable: it belongs to another program, or is of a newer version.
     """
     if "migrations" in tables and "requests" in tables:

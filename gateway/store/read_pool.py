@@ -29,7 +29,8 @@ SLOW_CONNECTIONS = 3
 
 class ReadConnection(AsyncConnection):
     """A connection of a pool, opened when it is first used, and again after it was lost or closed.
-    // `is_busy` is true from `begin` until `end` has succeeded: an interrupted query leaves it true.
+
+    `is_busy` is true from `begin` until `end` has succeeded: an interrupted query leaves it true.
     """
 
     is_busy = False
@@ -128,7 +129,8 @@ class _LookupQueue:
 
 class ReadPool:
     """Reads one database. Each read sees every commit that was acknowledged before it began.
-    // Made, called and closed on one event loop. Without a time limit queries also wait for a connection without
+
+    Made, called and closed on one event loop. Without a time limit queries also wait for a connection without
     limit.
     """
 
@@ -162,9 +164,11 @@ class ReadPool:
 
     async def query(self, work: Work[T], *, is_costly: bool = False) -> T:
         """Run `work` within the time limit. It may be started twice.
-        // Args:
+
+        Args:
             is_costly: whether it is likely to take longer than a second.
-        // Raises:
+
+        Raises:
             QueryTimeout: it exceeded the time limit.
             Overloaded: no connection became free in time.
         """

@@ -171,7 +171,8 @@ def annotate_requests(
     connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int
 ) -> list[tuple[int, Facts]]:
     """Add facts to rows without facts, and join the feedback that waited for them.
-    // Returns:
+
+    Returns:
         The facts that are to be counted: without usage from retrievals that was counted before.
     """
     # Usage from a retrieval goes to the row of the request that caused it, and only once.
@@ -224,7 +225,8 @@ def insert_response_ids(connection: Connection, ids: Iterable[tuple[int, Sequenc
 
 def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Facts, Facts]:
     """Move the usage that a retrieval states to the request that began it, unless that has usage.
-    // Returns:
+
+    Returns:
         The facts that are left for the retrieval's own row, and those that are to be counted now.
     """
     original = None
@@ -300,7 +302,8 @@ def _select_session_feedback(dialect: Dialect) -> str:
 
 def set_property(connection: Connection, any_id: str, key: str, value: str, tenant: str | None) -> int:
     """Set a metadata key and its column in the rows of a request; return their number.
-    // Raises:
+
+    Raises:
         Ambiguous: before anything is written, if the id names several requests.
         BadInput: before anything is written, if the metadata of a row would be too long.
     """

@@ -188,7 +188,8 @@ ReportProgress = Callable[["MigrationProgress"], None]
 @dataclass(slots=True)
 class MigrationProgress:
     """Totals of what was read in the source, and of what was new to the target.
-    // Args:
+
+    Args:
         refused_keys: names of keys of the source that another live key of the target has.
     """
 
@@ -201,7 +202,8 @@ class MigrationProgress:
 @dataclass(frozen=True, slots=True)
 class MigrationCheck:
     """Totals that are wrong after the transfer.
-    // Args:
+
+    Args:
         missed: totals of the source that changed meanwhile: somebody wrote to it.
         wrong: totals of the target that did not grow by what was added.
     """
@@ -221,7 +223,8 @@ class StoreMigration:
 
     async def run(self) -> MigrationCheck:
         """Copy everything, then compare totals.
-        // Raises:
+
+        Raises:
             StoreUnavailable: a store cannot be used; what was copied stays.
         """
         before = await self._target.store_totals()

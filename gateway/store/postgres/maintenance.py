@@ -24,7 +24,8 @@ _ENCODING = "SELECT getdatabaseencoding()"
 
 def migrate_schema(connection: PostgresConnection, name: str) -> None:
     """Apply the migrations that a database lacks, all or none; other processes that open it wait.
-    // Raises:
+
+    Raises:
         StoreUnavailable: it is of a newer version, belongs to another program, or is not in UTF-8.
     """
     migrations = read_migrations(_PACKAGE)

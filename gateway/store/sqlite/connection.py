@@ -198,7 +198,8 @@ _TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT
 
 def migrate_schema(connection: sqlite3.Connection, path: Path) -> None:
     """Apply the migrations that a file lacks, all or none; other processes that open it wait.
-    // Raises:
+
+    Raises:
         StoreUnavailable: it cannot be written, is of a newer version, or belongs to another program.
     """
     migrations = read_migrations(_PACKAGE)

@@ -238,8 +238,10 @@ def truncate_wal(path: Path) -> None:
 
 def vacuum_file(path: Path) -> None:
     """Rewrite the file with nothing but rows, and empty the log.
-    // Blocks and keeps others from writing for some seconds a gigabyte; takes as much room again on the disk.
-    // Raises:
+
+    Blocks and keeps others from writing for some seconds a gigabyte; takes as much room again on the disk.
+
+    Raises:
         StoreUnavailable: there is no room, others write, or a reader needs the log for too long.
     """
     with _open_for_vacuum(path) as (connection, write_lock):
