@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
@@ -56,23 +57,46 @@ def applied_numbers(connection: MigrationConnection) -> list[int]:
     return [row[0] for row in connection.execute("SELECT number FROM migrations ORDER BY number")]
 
 
-def missing_migrations(
-    connection: MigrationConnection, migrations: list[Migration], tables: frozenset[str], name: str, hint: str
-) -> list[Migration]:
-    """Return the migrations that a database lacks: all of them where it has no tables.
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database to migrate: the package with its migrations, the query for its tables, and texts for messages."""
 
-    Args:
-        name: how messages call the database.
-        hint: what to do if it belongs to another program.
+    package: str
+    table_names: str
+    name: str
+    hint: str
+
+
+def missing_migrations(connection: MigrationConnection, database: Database) -> list[Migration]:
+    """Return the migrations that a database lacks: all of them where it has no tables.
 
     Raises:
         StoreUnavailable: it belongs to another program, or is of a newer version.
     """
-    if "migrations" in tables and "requests" in tables:
+    migrations = read_migrations(database.package)
+    tables = {row[0] for row in connection.execute(database.table_names)}
+    if {"migrations", "requests"} <= tables:
         return pending_migrations(migrations, applied_numbers(connection))
     if tables:
-        raise StoreUnavailable(f"the database {name} belongs to another program.", hint=hint)
+        raise StoreUnavailable(
+            f"the database {database.name} belongs to another program.", hint=database.hint
+        )
     return migrations
+
+
+def is_empty(missing: Sequence[Migration], database: Database) -> bool:
+    """Tell whether a database that lacks these migrations has no tables."""
+    return len(missing) == len(read_migrations(database.package))
+
+
+def apply_missing(
+    connection: MigrationConnection, database: Database, transaction: AbstractContextManager[None]
+) -> None:
+    """Apply the missing migrations in a transaction that excludes others; they may have been applied meanwhile."""
+    if missing_migrations(connection, database):
+        with transaction:
+            for migration in missing_migrations(connection, database):
+                apply_migration(connection, migration)
 
 
 def apply_migration(connection: MigrationConnection, migration: Migration) -> None:

@@ -101,24 +101,36 @@ def append_exchanges(
     """Insert exchanges, join the feedback that waited for them, and return their `seq`s."""
     seqs = connection.dialect.allocate_seqs(connection, len(exchanges))
     numbered = list(zip(seqs, exchanges, strict=True))
-    connection.insert(
-        "requests",
-        (*REQUEST_INSERT_COLUMNS, "worker"),
-        ((*request_to_row(seq, exchange), worker) for seq, exchange in numbered),
-    )
+    rows = ((*request_to_row(seq, exchange), worker) for seq, exchange in numbered)
+    insert_requests(connection, packer, (*REQUEST_INSERT_COLUMNS, "worker"), rows, numbered)
+    connect_requests(connection, numbered, _joinable_ids(exchanges))
+    return list(seqs)
+
+
+def insert_requests(
+    connection: Connection,
+    packer: Packer,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    numbered: Sequence[tuple[int, Exchange]],
+) -> None:
+    """Insert rows of `requests`, and the payloads of the exchanges that they are made of."""
+    connection.insert("requests", columns, rows)
+    kept = ((seq, exchange) for seq, exchange in numbered if exchange.payloads is not PayloadPolicy.OFF)
     connection.insert(
         "payloads",
         payload_columns(packer.columns, packer.copied_columns),
-        (
-            payload_to_row(seq, exchange, packer)
-            for seq, exchange in numbered
-            if exchange.payloads is not PayloadPolicy.OFF
-        ),
+        (payload_to_row(seq, exchange, packer) for seq, exchange in kept),
     )
-    invalidate_rollups(connection, REQUEST_KINDS, [exchange.started_at_us for exchange in exchanges])
-    join_waiting_feedback(connection, _joinable_ids(exchanges))
-    reassign_requests(connection, seqs)
-    return list(seqs)
+
+
+def connect_requests(
+    connection: Connection, numbered: Sequence[tuple[int, Exchange]], ids: Mapping[str, int]
+) -> None:
+    """Join the feedback that waits for these ids, and invalidate rollups, after rows were inserted."""
+    invalidate_rollups(connection, REQUEST_KINDS, [exchange.started_at_us for _, exchange in numbered])
+    join_waiting_feedback(connection, ids)
+    reassign_requests(connection, [seq for seq, _ in numbered])
 
 
 def find_missing(connection: Connection, exchanges: Sequence[Exchange]) -> list[int]:

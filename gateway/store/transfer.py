@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 from gateway.errors import Conflict
-from gateway.models.exchange import PayloadPolicy
 from gateway.models.feedback import Feedback, Receipt
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.request import StoredRequest, StoreTotals
@@ -18,23 +17,25 @@ from gateway.store.base import Store
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.feedback import histories_query
-from gateway.store.joins import join_waiting_feedback, reassign_requests
-from gateway.store.requests import exchange_size_bytes, find_missing, insert_response_ids
-from gateway.store.rollups import REQUEST_KINDS, invalidate_rollups
+from gateway.store.requests import (
+    connect_requests,
+    exchange_size_bytes,
+    find_missing,
+    insert_requests,
+    insert_response_ids,
+)
 from gateway.store.rows import (
     FEEDBACK_ROWS,
     RECEIPT_ROWS,
     REQUEST_ROWS,
     Packer,
     exchange_from_row,
-    payload_to_row,
     record_to_row,
 )
 from gateway.store.schema import (
     PAYLOAD_COLUMNS,
     REQUEST_INSERT_COLUMNS,
     REQUESTS,
-    payload_columns,
     quote_columns,
 )
 
@@ -94,44 +95,27 @@ def put_requests(
     """Store the missing rows under the next `seq`s, and return their positions."""
     positions = find_missing(connection, [stored.exchange for stored in requests])
     new = [requests[position] for position in positions]
-    numbered = list(zip(connection.dialect.allocate_seqs(connection, len(new)), new, strict=True))
-    connection.insert(
-        "requests",
-        (*REQUESTS.columns, "payloads", "worker"),
-        [
-            (*record_to_row(seq, stored.record), stored.exchange.payloads.value, worker)
-            for seq, stored in numbered
-        ],
+    seqs = connection.dialect.allocate_seqs(connection, len(new))
+    numbered = [(seq, stored.exchange) for seq, stored in zip(seqs, new, strict=True)]
+    rows = [
+        (*record_to_row(seq, stored.record), stored.exchange.payloads.value, worker)
+        for seq, stored in zip(seqs, new, strict=True)
+    ]
+    insert_requests(connection, packer, (*REQUESTS.columns, "payloads", "worker"), rows, numbered)
+    insert_response_ids(
+        connection, [(seq, stored.other_response_ids) for seq, stored in zip(seqs, new, strict=True)]
     )
-    connection.insert(
-        "payloads",
-        payload_columns(packer.columns, packer.copied_columns),
-        [
-            payload_to_row(seq, stored.exchange, packer)
-            for seq, stored in numbered
-            if stored.exchange.payloads is not PayloadPolicy.OFF
-        ],
-    )
-    insert_response_ids(connection, [(seq, stored.other_response_ids) for seq, stored in numbered])
-    records = [stored.record for stored in new]
-    invalidate_rollups(connection, REQUEST_KINDS, [record.started_at_us for record in records])
-    join_waiting_feedback(
-        connection,
-        {
-            name: stored.record.ended_at_us
-            for stored in new
-            for name in (
-                stored.record.trace_id,
-                stored.record.request_id,
-                stored.record.response_id,
-                stored.record.session,
-                *stored.other_response_ids,
-            )
-            if name is not None
-        },
-    )
-    reassign_requests(connection, [seq for seq, _ in numbered])
+    connect_requests(connection, numbered, _joinable_ids(new))
     return positions
+
+
+def _joinable_ids(requests: Sequence[StoredRequest]) -> dict[str, int]:
+    ids: dict[str, int] = {}
+    for stored in requests:
+        record = stored.record
+        names = (record.trace_id, record.request_id, record.response_id, record.session)
+        ids |= {name: record.ended_at_us for name in (*names, *stored.other_response_ids) if name is not None}
+    return ids
 
 
 async def _histories_after(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import date, timedelta
 
 from psycopg.errors import CheckViolation
@@ -13,12 +13,10 @@ from gateway.models.addresses import database_name
 from gateway.models.metrics import DAY_US
 from gateway.store.base import FeedbackInfo, StoreInfo
 from gateway.store.feedback import inspect_feedback
-from gateway.store.migrate import Migration, apply_migration, missing_migrations, read_migrations
+from gateway.store.migrate import Database, Migration, apply_missing, is_empty, missing_migrations
 from gateway.store.postgres.connection import MAINTENANCE, MIGRATING, PostgresConnection, translated_errors
 from gateway.store.rows import list_from_json
 
-_PACKAGE = "gateway.store.postgres"
-_TABLE_NAMES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 _ENCODING = "SELECT getdatabaseencoding()"
 
 
@@ -28,34 +26,32 @@ def migrate_schema(connection: PostgresConnection, name: str) -> None:
     Raises:
         StoreUnavailable: it is of a newer version, belongs to another program, or is not in UTF-8.
     """
-    migrations = read_migrations(_PACKAGE)
-    if not _missing_migrations(connection, name, migrations):
-        return
-    _refuse_other_encodings(connection, name)
-    connection.begin(MIGRATING)
-    try:
-        for migration in _missing_migrations(connection, name, migrations):
-            apply_migration(connection, migration)
-        connection.commit()
-    except BaseException:
-        connection.roll_back()
-        raise
+    apply_missing(connection, _database(name), _migration_transaction(connection, name))
 
 
 def require_gateway_database(connection: PostgresConnection, name: str) -> list[Migration]:
-    """Return the migrations that a gateway's database lacks. Raises StoreEmpty for an empty one, else
-    StoreUnavailable."""
-    migrations = read_migrations(_PACKAGE)
-    if (missing := _missing_migrations(connection, name, migrations)) == migrations:
+    """Return the migrations that a gateway's database lacks. Raises StoreEmpty or StoreUnavailable."""
+    missing = missing_migrations(connection, _database(name))
+    if is_empty(missing, _database(name)):
         raise StoreEmpty(f"the database {name} is empty.", hint="`gateway serve` makes its tables.")
     return missing
 
 
-def _missing_migrations(
-    connection: PostgresConnection, name: str, migrations: list[Migration]
-) -> list[Migration]:
-    tables = frozenset(row[0] for row in connection.execute(_TABLE_NAMES))
-    return missing_migrations(connection, migrations, tables, name, "Choose another database or schema.")
+def _database(name: str) -> Database:
+    table_names = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+    return Database("gateway.store.postgres", table_names, name, "Choose another database or schema.")
+
+
+@contextmanager
+def _migration_transaction(connection: PostgresConnection, name: str) -> Iterator[None]:
+    _refuse_other_encodings(connection, name)
+    connection.begin(MIGRATING)
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        connection.roll_back()
+        raise
 
 
 def _refuse_other_encodings(connection: PostgresConnection, name: str) -> None:

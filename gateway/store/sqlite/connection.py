@@ -17,7 +17,7 @@ import aiosqlite
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Decode
 from gateway.store.dialect import Parameters
-from gateway.store.migrate import Migration, apply_migration, missing_migrations, read_migrations
+from gateway.store.migrate import Database, Migration, apply_missing, is_empty, missing_migrations
 from gateway.store.read_pool import Lookup, ReadConnection
 from gateway.store.rows import decode_text, headers_from_json, unpack_body
 from gateway.store.schema import quote_columns
@@ -192,44 +192,39 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
         time.sleep(_RETRY_SECONDS)
 
 
-_PACKAGE = "gateway.store.sqlite"
-_TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-
-
 def migrate_schema(connection: sqlite3.Connection, path: Path) -> None:
     """Apply the migrations that a file lacks, all or none; other processes that open it wait.
 
     Raises:
         StoreUnavailable: it cannot be written, is of a newer version, or belongs to another program.
     """
-    migrations = read_migrations(_PACKAGE)
     with translated_errors(path):
-        if not _missing_migrations(connection, path, migrations):
-            return
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for migration in _missing_migrations(connection, path, migrations):
-                apply_migration(connection, migration)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        apply_missing(connection, _database(path), _exclusive_transaction(connection))
 
 
 def require_gateway_database(connection: sqlite3.Connection, path: Path) -> list[Migration]:
     """Return the migrations that a gateway's database lacks. Raises StoreUnavailable for any other database."""
-    migrations = read_migrations(_PACKAGE)
-    if (missing := _missing_migrations(connection, path, migrations)) == migrations:
+    missing = missing_migrations(connection, _database(path))
+    if is_empty(missing, _database(path)):
         raise StoreUnavailable(f"{path} holds no data of a gateway.")
     return missing
 
 
-def _missing_migrations(
-    connection: sqlite3.Connection, path: Path, migrations: list[Migration]
-) -> list[Migration]:
-    tables = frozenset(row[0] for row in connection.execute(_TABLE_NAMES))
-    return missing_migrations(connection, migrations, tables, str(path), "Choose another file.")
+def _database(path: Path) -> Database:
+    table_names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    return Database("gateway.store.sqlite", table_names, str(path), "Choose another file.")
+
+
+@contextmanager
+def _exclusive_transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 # After how long a statement is interrupted again: an interrupt that comes between two statements ends none.
