@@ -57,7 +57,7 @@ async def open_store(
     read_url: str | None = None,
     query_seconds: float | None = None,
 ) -> Store:
-    """Open a store, creating or upgrading its tables as needed.
+    """Open a store, creating or upgrading its tables as needed. Raises BadInput or StoreUnavailable.
 
     Args:
         url: `sqlite:///gateway.db`, `sqlite:////var/lib/gateway.db` or `postgresql://user@host/database`.
@@ -65,10 +65,6 @@ async def open_store(
         worker_slots: rows are stored under the first; uninterpreted rows of all of them are interpreted here.
         read_url: a replica on a server that answers queries.
         query_seconds: time limit of a query; None for none.
-
-    Raises:
-        BadInput: the URL has another form.
-        StoreUnavailable: the database cannot be used, or its driver is not installed.
     """
     if is_server_url(url):
         with _explain_missing_driver():
@@ -95,8 +91,7 @@ def check_driver(url: str) -> None:
 
 
 def acquire_worker_slots(url: str, number: int, workers: int, local_dir: Path = HERE) -> WorkerSlots:
-    """Take worker slot `number` of a gateway with so many workers, or another one. Blocks. Raises
-    StoreUnavailable."""
+    """Take worker slot `number` of a gateway, or another one. Blocks. Raises StoreUnavailable."""
     files = acquire_file_slots(_local_path(url, local_dir), number, workers)
     if not is_server_url(url):
         return SqliteWorkerSlots(database_path(url), files)
@@ -134,34 +129,20 @@ def _local_path(url: str, local_dir: Path) -> Path:
 
 
 def back_up_store(url: str, target: Path, report: ReportPages, *, overwrite: bool) -> CopyInfo:
-    """Copy the store into a file, while it may be in use. Blocks.
-
-    Raises:
-        BadInput: the store is not a file.
-        NotFound: there is no store.
-        Conflict: the target is there already.
-        StoreUnavailable: one of the files cannot be used.
-    """
+    """Copy a store file, also while in use. Blocks. Raises BadInput, NotFound, Conflict or StoreUnavailable."""
     _refuse_server(url, "pg_dump copies it, also while it is in use.")
     return back_up_database(database_path(url), target, report, overwrite=overwrite)
 
 
 def restore_store(url: str, backup: Path, *, set_aside: bool) -> RestoreResult:
-    """Put a backup in the place of the store, which `set_aside` allows to rename. Blocks.
-
-    Raises:
-        BadInput: the store is not a file.
-        NotFound: there is no backup.
-        Conflict: the store is in use, or there already.
-        StoreUnavailable: one of the files cannot be used.
-    """
+    """Put a backup in the place of the store, which `set_aside` allows to rename. Blocks. Raises like
+    `back_up_store`."""
     _refuse_server(url, "pg_restore brings a dump back.")
     return restore_database(database_path(url), backup, set_aside=set_aside)
 
 
 def inspect_store(url: str) -> StoreInfo:
-    """Inspect a store, which may be in use, without changing it. Blocks; reads all of it. Raises
-    StoreUnavailable."""
+    """Inspect a store without changing it. Blocks; reads all of it. Raises StoreUnavailable."""
     if not is_server_url(url):
         return inspect_database_file(database_path(url))
     with _explain_missing_driver():

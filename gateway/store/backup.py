@@ -41,8 +41,7 @@ _HAS_KEYS = "SELECT 1 FROM sqlite_schema WHERE name = 'keys'"
 
 
 def verify_database(path: Path) -> CopyInfo:
-    """Check a database that nobody writes to, with its indexes, and return its contents. Raises
-    StoreUnavailable."""
+    """Check a database that nobody writes to, and return its contents. Raises StoreUnavailable."""
     with translated_errors(path), closing(_connect_immutable(path)) as connection:
         require_gateway_database(connection, path)
         _refuse_damaged(connection, path, "integrity_check")
@@ -51,8 +50,7 @@ def verify_database(path: Path) -> CopyInfo:
 
 
 def inspect_database_file(path: Path) -> StoreInfo:
-    """Inspect a database that may be in use. Reads all of it, about a second a gigabyte. Raises
-    StoreUnavailable."""
+    """Inspect a database that may be in use. Reads all of it. Raises StoreUnavailable."""
     with translated_errors(path), closing(connect_reader(path, leave_encoded)) as connection:
         lacking = require_gateway_database(connection, path)
         _refuse_damaged(connection, path, "quick_check")

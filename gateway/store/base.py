@@ -66,8 +66,7 @@ class FeedbackInfo:
     Args:
         waiting: entries whose subject has been missing for more than `OVERDUE_FEEDBACK_US`.
         awaited: ids that the latest of them wait for.
-        misread: keys (None: callers without one) that gave only grades of 0 and 1, and how many of these were read
-            on the scale from -10 to 10.
+        misread: keys (None: callers without one) and how many of their grades of 0 and 1 seem misread.
     """
 
     waiting: int = 0
@@ -101,14 +100,13 @@ class RequestLog(Protocol):
     """Records requests: proxied, imported, and logged by others."""
 
     async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
-        """Store exchanges, join the feedback that waited for them, and return their `seq`s. The rows survive the
-        death of the process."""
+        """Store exchanges, which then survive the death of the process, and return their `seq`s."""
 
     async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> list[tuple[int, Facts]]:
-        """Add facts to rows, join the feedback that waited for them, and return the facts that are to be counted.
+        """Add facts to rows; return the facts that are to be counted.
 
-        Usage that the retrieval of an answer states goes to the request that began it, once. May return before
-        the rows are durable: `uninterpreted` finds those that are lost.
+        Usage that a retrieval states goes to the request that caused it, once. May return before the rows are
+        durable: `uninterpreted` finds those that are lost.
         """
 
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
@@ -121,22 +119,15 @@ class RequestLog(Protocol):
         """Store those that are missing, with their facts, in one transaction, and return their number."""
 
     async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
-        """Store exchanges and a receipt, all or none, synced to the disk, and return the `seq`s.
-
-        Raises:
-            Conflict: the receipt's key was used before.
-        """
+        """Store exchanges and a receipt, all or none, synced to the disk, and return the `seq`s. Raises
+        Conflict."""
 
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         """Return the receipt of an earlier call under this idempotency key."""
 
     async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
-        """Set a metadata key in all rows of the request that an id names, synced to the disk; return their number.
-
-        Raises:
-            Ambiguous: the id names several requests.
-            BadInput: the metadata of a row would be too long.
-        """
+        """Set a metadata key of the request that an id names; return the number of rows. Raises Ambiguous or
+        BadInput."""
 
 
 class Queries(Protocol):
@@ -168,9 +159,7 @@ class Queries(Protocol):
         """Return, for each known id, what it names: traces, else requests by our id, else by a response id, else
         sessions.
 
-        At most `MAX_CANDIDATES`, the newest first; failed requests only where none with the same name was
-        answered. For the target request, ids of traces and sessions do not count; for the target session, nothing
-        else.
+        At most `MAX_CANDIDATES`, newest first; failed requests only where none with the same name was answered.
         """
 
     async def find_feedback(
@@ -190,8 +179,7 @@ class Queries(Protocol):
     async def usage(self, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
         """Return the usage of requests.
 
-        This and the next three leave out empty groups, and raise BadInput for an unknown field or a value of the
-        wrong kind, TooLarge for too many groups.
+        This and the next three leave out empty groups, and raise BadInput or TooLarge.
         """
 
     async def latencies(self, metrics_query: MetricsQuery) -> dict[GroupKey, Latencies]:
@@ -209,11 +197,7 @@ class Queries(Protocol):
     async def newest_groups(
         self, by: GroupField, where: Filter, after: GroupCursor | None, limit: int, tenant: str | None
     ) -> list[RequestGroup]:
-        """Return groups with a matching request, newest first, with metrics of all their requests.
-
-        Args:
-            after: where the page before ended. Paging meets each group once, whatever is stored meanwhile.
-        """
+        """Return groups with a matching request, newest first, from the place `after` on."""
 
     async def find_exports(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
@@ -226,11 +210,7 @@ class FeedbackStore(Queries, Protocol):
     """Writes feedback."""
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
-        """Store versions of entries, all or none, synced to the disk.
-
-        Raises:
-            Conflict: a version does not follow the stored one, or the receipt's key was used before.
-        """
+        """Store versions of entries, all or none, synced to the disk. Raises Conflict."""
 
     async def remove_feedback(self, feedback_id: str) -> bool:
         """Delete an entry with everything that is kept of it, synced to the disk; tell whether it was there."""
@@ -277,8 +257,7 @@ class Admin(Protocol):
     ) -> list[AuditEntry]: ...
 
     async def put_export(self, export: Export) -> None:
-        """Store a version of an export job, synced to the disk. Raises Conflict where it does not follow the stored
-        one."""
+        """Store a version of an export job, synced to the disk. Raises Conflict."""
 
     async def link_key(self, new_key: bytes) -> bytes:
         """Return the key that signs links to files; `new_key` becomes it where there is none."""
@@ -287,14 +266,13 @@ class Admin(Protocol):
         """Build the rollups of spans that are over and have none, or were changed since; return their number."""
 
     async def create_partitions(self, at_us: int) -> None:
-        """Create partitions for the days after a time, where the store has any. To be called every few hours."""
+        """Create partitions for the next days, where the store has any."""
 
     async def expire(self, before_us: int) -> ExpiredCounts:
-        """Delete for good, in short steps, what is from before a time: requests with bodies and feedback, feedback
-        on no request, export jobs, and receipts of which nothing is left.
+        """Delete for good, in short steps, what is from before a time.
 
-        Raises:
-            StoreUnavailable: the rest is found again.
+        That is: requests with bodies and feedback, feedback on no request, export jobs, and receipts of which
+        nothing is left. Raises StoreUnavailable; the rest is found again.
         """
 
     async def find_user_scope(self, user: str, tenant: str | None) -> ErasureScope:
@@ -306,11 +284,8 @@ class Admin(Protocol):
     async def erase(self, scope: ErasureScope, at_us: int) -> None:
         """Erase data for good, in short steps, also from older states of the database.
 
-        Of a request remain time, provider, model, key, outcome, tokens and cost; of feedback and receipts
-        nothing.
-
-        Raises:
-            StoreUnavailable: the rest is found again.
+        Of a request remain time, provider, model, key, outcome, tokens and cost. Raises StoreUnavailable; the rest
+        is found again.
         """
 
     async def compact(self) -> None:

@@ -39,7 +39,6 @@ class WriteJob:
     """A queued write.
 
     Args:
-        size_bytes: about how much it writes.
         is_synced: whether the commit must be on the disk, not only in the kernel.
         is_exclusive: whether nobody else, on any machine, may write from before its first read until its commit.
         batch_work: runs instead of `work`, on the items of all adjacent jobs with the same function.
@@ -87,8 +86,7 @@ class Writer(ABC):
     async def write(
         self, work: Work[T], *, size_bytes: int = 0, is_synced: bool = False, is_exclusive: bool = False
     ) -> T:
-        """Run `work` and return its result once it is committed; wait while the queue is full. Arguments as in
-        `WriteJob`."""
+        """Run `work` and return its result once it is committed; wait while the queue is full."""
         await self._wait_for_room(size_bytes)
         job = self._new_job(work, size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
         self._enqueue(job)
@@ -274,13 +272,7 @@ _HEARTBEAT = "UPDATE heartbeat SET beats = beats + 1, padding = ?"
 
 
 class Database:
-    """One writer, and read pools for the database and its replica.
-
-    Args:
-        worker_slots: rows are stored under the first; uninterpreted rows of all of them are interpreted here.
-        query_seconds: time limit of a query; None for none.
-        new_replica_connection: connects to a replica; None where there is none.
-    """
+    """One writer, and read pools for the database and its replica. Rows are stored under the first worker slot."""
 
     def __init__(
         self,

@@ -66,8 +66,8 @@ class Dialect(ABC):
 
     @abstractmethod
     def metadata_matches(self, kind: ValueKind, function: str, test: str) -> str:
-        """That metadata has a value of a kind under the bound key that passes a test; `function` begins a call that
-        the test ends."""
+        """That metadata has a value under the bound key that passes a test; `function` begins a call that it
+        ends."""
 
     @abstractmethod
     def metadata_is_missing(self) -> str: ...

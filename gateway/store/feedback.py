@@ -23,19 +23,11 @@ from gateway.models.feedback import (
 )
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort, filter_uses_field
 from gateway.models.request import RequestRecord
-from gateway.store import erasure
+from gateway.store import erasure, joins, schema
 from gateway.store.base import MAX_AWAITED_IDS, MIN_MISREAD_GRADES, OVERDUE_FEEDBACK_US, FeedbackInfo
 from gateway.store.database import Database
 from gateway.store.dialect import Connection, Dialect, Parameters
 from gateway.store.filters import select_rows
-from gateway.store.joins import (
-    PAIRED_KINDS,
-    SUBJECT_LOOKUPS,
-    assign_requests,
-    join_new_feedback,
-    subject_values,
-    update_pairs,
-)
 from gateway.store.rows import (
     FEEDBACK_ROWS,
     RECEIPT_ROWS,
@@ -46,16 +38,8 @@ from gateway.store.rows import (
     list_to_json,
     numbers_to_json,
 )
-from gateway.store.schema import (
-    FEEDBACK,
-    IS_COUNTED,
-    IS_RATING,
-    REQUESTS,
-    is_about_request,
-    quote_columns,
-)
 
-_FEEDBACK_COLUMNS = quote_columns(FEEDBACK.columns)
+_FEEDBACK_COLUMNS = schema.quote_columns(schema.FEEDBACK.columns)
 _OWN_COLUMNS = _FEEDBACK_COLUMNS.replace(
     '"original_text"', "CASE WHEN original_id IS NULL THEN original_text END"
 ).replace('"original_id"', "NULL")
@@ -64,10 +48,11 @@ _KEEP_VERSION = (
     f" WHERE feedback_id = ?"
 )
 _SUPERSEDE = (
-    f"UPDATE feedback SET {', '.join(f'{column} = ?' for column in FEEDBACK.columns)} WHERE feedback_id = ?"
+    f"UPDATE feedback SET {', '.join(f'{column} = ?' for column in schema.FEEDBACK.columns)}"
+    " WHERE feedback_id = ?"
 )
 _LATEST = f"SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE feedback_id = ?"
-_RECEIPT = f"SELECT {quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE scope = ? AND key = ?"
+_RECEIPT = f"SELECT {schema.quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE scope = ? AND key = ?"
 # The conditions are those of the index `feedback_grades`.
 _NON_BINARY_GRADE = (
     "SELECT 1 FROM feedback WHERE kind = 'rating' AND grade = value AND value <> 0 AND value <> 1"
@@ -107,7 +92,7 @@ def _select_latest_feedback(dialect: Dialect) -> str:
     is_score = f"kind = '{Kind.SCORE}' AND metric IS NOT NULL AND deleted_at_us IS NULL"
     said = " UNION ALL ".join(
         f"SELECT * FROM feedback WHERE target = '{target}' AND {name} {dialect.in_texts(f':{target}s')}"
-        f" AND ({is_score} OR {IS_RATING}) AND {_OF_TENANT}"
+        f" AND ({is_score} OR {schema.IS_RATING}) AND {_OF_TENANT}"
         for target, name in _ID_COLUMNS.items()
     )
     return f"""
@@ -157,13 +142,14 @@ def put_feedback_batch(connection: Connection, writes: Sequence[FeedbackWrite]) 
         connection.insert("receipts", RECEIPT_ROWS.columns, map(RECEIPT_ROWS.to_row, receipts))
     waiting = [entry.feedback_id for entry in stored if entry.joined_at_us is None]
     if waiting:
-        join_new_feedback(connection, waiting)
+        joins.join_new_feedback(connection, waiting)
     joined = [entry.feedback_id for entry in stored if entry.joined_at_us is not None]
     if joined:
-        assign_requests(connection, joined)
+        joins.assign_requests(connection, joined)
     # An earlier version may have been one of a pair.
-    update_pairs(
-        connection, [entry.feedback_id for entry in stored if entry.kind in PAIRED_KINDS or entry.version > 1]
+    joins.update_pairs(
+        connection,
+        [entry.feedback_id for entry in stored if entry.kind in joins.PAIRED_KINDS or entry.version > 1],
     )
     return refusals
 
@@ -228,7 +214,7 @@ def _write_versions(connection: Connection, entries: Sequence[Feedback]) -> list
     for is_new, group in groupby(entries, lambda entry: entry.version == 1):
         if is_new:
             new = list(group)
-            connection.insert("feedback", FEEDBACK.columns, map(feedback_to_row, new))
+            connection.insert("feedback", schema.FEEDBACK.columns, map(feedback_to_row, new))
             stored += new
         else:
             stored += [_supersede(connection, entry) for entry in group]
@@ -258,7 +244,7 @@ def _keep_join(stored: Feedback, entry: Feedback) -> Feedback:
     )
 
 
-_REQUEST_COLUMNS = ", ".join(f'requests."{column}"' for column in REQUESTS.columns)
+_REQUEST_COLUMNS = ", ".join(f'requests."{column}"' for column in schema.REQUESTS.columns)
 
 
 @cache
@@ -275,7 +261,7 @@ SELECT seq, entries, weighted_sum, total_weight, value, weight FROM (
             ORDER BY CASE WHEN feedback.value IS NULL THEN 1 ELSE 0 END,
                 feedback.updated_at_us DESC, feedback.seq DESC
         ) AS place
-    FROM requests {dialect.ordered_join} feedback ON {is_about_request(dialect)} AND {IS_COUNTED}
+    FROM requests {dialect.ordered_join} feedback ON {schema.is_about_request(dialect)} AND {schema.IS_COUNTED}
     WHERE requests.seq {dialect.in_numbers("?")}
     WINDOW of_request AS (PARTITION BY requests.seq)
 ) AS said
@@ -355,7 +341,7 @@ class SqlFeedback(Database):
     ) -> list[Feedback]:
         if not filter_uses_field(where, "deleted_at_us"):
             where = AllOf((where, _NOT_DELETED))
-        query = select_rows(FEEDBACK, where, sort, page, tenant, self._dialect)
+        query = select_rows(schema.FEEDBACK, where, sort, page, tenant, self._dialect)
         return [FEEDBACK_ROWS.from_row(row) for row in await self._query_rows(query.sql, query.values)]
 
     async def latest_feedback(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
@@ -413,7 +399,9 @@ class SqlFeedback(Database):
     ) -> dict[str, list[Subject]]:
         found = await asyncio.gather(
             *(
-                self._primary.fetch_first(SUBJECT_LOOKUPS[target], subject_values(name, tenant, trace_id))
+                self._primary.fetch_first(
+                    joins.SUBJECT_LOOKUPS[target], joins.subject_values(name, tenant, trace_id)
+                )
                 for name in ids
             )
         )

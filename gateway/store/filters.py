@@ -46,8 +46,7 @@ class Operand:
     may_be_null: bool = True
 
     def with_test(self, function: str, test: str) -> str:
-        """Return the condition that the field has a value that passes a test, never NULL. `function` begins a call
-        that the test ends."""
+        """Return the condition that the value passes a test, never NULL; `function` begins a call that it ends."""
         if self.is_column:
             return f"({self.sql} IS NOT NULL AND {function}{self.sql} {test})"
         return f"coalesce({function}{self.sql} {test}, FALSE)"
@@ -92,11 +91,7 @@ class Query:
 
 
 def where_clause(table: Table, where: Filter, tenant: str | None, dialect: Dialect) -> Query:
-    """Return the condition behind WHERE.
-
-    Raises:
-        BadInput: unknown field, value of the wrong kind, or filter too large.
-    """
+    """Return the condition behind WHERE. Raises BadInput."""
     compiler = _Compiler(table, dialect)
     clauses = []
     if tenant is not None:
@@ -300,14 +295,7 @@ def select_rows(
     *,
     candidate_seqs: Sequence[int] | None = None,
 ) -> Query:
-    """Select one page of a table.
-
-    Args:
-        candidate_seqs: `seq`s of the only rows to look at; None for all.
-
-    Raises:
-        BadInput: unknown field, value of the wrong kind, invalid page, or filter too large.
-    """
+    """Select one page of a table, if given only among `candidate_seqs`. Raises BadInput."""
     found = where_clause(table, where, tenant, dialect)
     if candidate_seqs is not None:
         is_among = f'"seq" {dialect.in_numbers("?")}'
@@ -331,7 +319,7 @@ def count_rows(
     *,
     candidate_seqs: Sequence[int] | None = None,
 ) -> Query:
-    """Select the number of rows on such a page. Raises BadInput like `select_rows`."""
+    """Select the number of rows on such a page. Raises BadInput."""
     found = select_rows(table, where, sort, page, tenant, dialect, candidate_seqs=candidate_seqs)
     return Query(f"SELECT count(*) FROM ({found.sql}) AS found", found.values)
 
@@ -372,8 +360,7 @@ _ID_COLUMNS = {Target.REQUEST: "request_id", Target.TRACE: "trace_id", Target.SE
 
 @dataclass(frozen=True, slots=True)
 class FeedbackPrefilter:
-    """A condition on feedback: every matching request has an entry that fulfils it, counted for it if
-    `is_counted`."""
+    """A condition that some feedback on each matching request fulfils, counted for it if `is_counted`."""
 
     sql: str
     values: tuple[str | int | float, ...] = ()

@@ -307,12 +307,7 @@ def subject_values(name: str, tenant: str | None, trace_id: str | None = None) -
 
 
 def join_waiting_feedback(connection: Connection, names: Mapping[str, int]) -> None:
-    """Join the feedback that waits for ids.
-
-    Args:
-        names: when each id appeared, in microseconds since the epoch; feedback given later is joined when it was
-            given.
-    """
+    """Join the feedback that waits for ids, given when each appeared, in microseconds since the epoch."""
     if not names or not connection.execute(_IS_ANY_WAITING).fetchone()[0]:
         return
     appeared = {clean_text(name): at_us for name, at_us in names.items()}
@@ -369,14 +364,7 @@ _ConversationRow = tuple[int, str | None, str | None, str, int, int]
 def link_conversations(
     connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int
 ) -> dict[int, str]:
-    """Set the sessions of rows that continue answers, or are continued, by response ids.
-
-    Args:
-        at_us: when these rows were interpreted.
-
-    Returns:
-        The sessions that these rows were put in.
-    """
+    """Set the sessions of rows that continue answers, or are continued, by response ids; return them by `seq`."""
     named: dict[int, str] = {}
     chained = {seq: found.previous_response_id for seq, found in facts}
     for seq, previous in sorted(chained.items()):

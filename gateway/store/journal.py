@@ -170,11 +170,7 @@ class Journal:
 
 
 async def replay_journal(journal: Journal, history: RequestLog) -> int:
-    """Move everything from the journal into the store, and return the number of rows.
-
-    Raises:
-        StoreUnavailable: the store failed again; the file still holds everything.
-    """
+    """Move everything from the journal into the store; return the number of rows. Raises StoreUnavailable."""
     # The file is cleared only when all is committed; a replay after a crash leaves out what is stored.
     added = 0
     for batch in batch_exchanges(journal.records()):

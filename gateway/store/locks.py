@@ -50,7 +50,7 @@ def journal_files(file: Path) -> list[Path]:
 
 
 def is_part_of_store(file: Path, path: Path) -> bool:
-    """Tell whether a path is a database, or one of its files by its name."""
+    """Tell whether a path is a database or one of its files."""
     path, file = path.resolve(), file.resolve()
     rest = path.name.removeprefix(file.name)
     return path == file or (
@@ -62,7 +62,7 @@ _CLOSED = -1
 
 
 class FileLock:
-    """A lock between processes that one holds, or several share. Raises StoreUnavailable."""
+    """A lock between processes, held by one or shared by several. Raises StoreUnavailable."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -79,7 +79,7 @@ class FileLock:
             raise self._unusable(error) from error
 
     def try_acquire(self) -> bool:
-        """Take the lock if nobody holds it; tell whether it is taken."""
+        """Take the lock if it is free; tell whether it is taken."""
         return self._try(fcntl.LOCK_EX)
 
     def try_share(self) -> bool:
@@ -121,7 +121,7 @@ def lock_database(path: Path) -> FileLock:
 
 @contextmanager
 def database_locked_exclusively(path: Path) -> Iterator[None]:
-    """Keep everybody from opening the database inside the block. Raises Conflict if somebody has it open."""
+    """Keep everybody from opening the database. Raises Conflict if somebody has it open."""
     with closing(_open_database_lock(path)) as lock:
         if not lock.try_acquire():
             raise Conflict(f"a gateway or another command has {path} open.", hint="Stop it first.")
@@ -133,7 +133,7 @@ def _open_database_lock(path: Path) -> FileLock:
 
 
 class WriteLock:
-    """The lock for writing to a database file. Taken and released on one thread, watched from others."""
+    """The lock for writing to a database file, taken on one thread and watched from others."""
 
     def __init__(self, path: Path, max_wait_seconds: float) -> None:
         self._lock = FileLock(sibling_path(path, ".lock"))
@@ -161,7 +161,7 @@ class WriteLock:
 
 
 class WorkerSlots(Protocol):
-    """The worker slots that a process holds: its own first, then those of workers that will not come back."""
+    """The worker slots of a process: its own first, then those of workers that will not come back."""
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -172,8 +172,7 @@ class WorkerSlots(Protocol):
         """Journals of these slots on this machine, its own first."""
 
     def renew(self) -> int:
-        """Take over rows of abandoned slots and return their number. Blocks. Raises StoreUnavailable. To be called
-        every few seconds."""
+        """Take over rows of abandoned slots, every few seconds; return their number. Raises StoreUnavailable."""
 
     def release(self) -> None:
         """Release the slots. Blocks."""
@@ -196,8 +195,7 @@ class FileWorkerSlots:
         return tuple(journal_file(self._path, number) for number in self._locks)
 
     def abandoned_numbers(self) -> list[int]:
-        """Return numbers that were held once, are free, and belong to no worker of this gateway. Raises
-        StoreUnavailable."""
+        """Return free numbers that were held once and belong to no worker of this gateway."""
         others = [
             each for each in _known_numbers(self._path) if each not in (*self._locks, *self._sibling_numbers)
         ]

@@ -13,22 +13,9 @@ from gateway.models.filters import AllOf, Comparison, Filter, Op
 from gateway.models.metrics import DAY_US, FeedbackSums, GroupKey, Latencies, MetricsQuery, Sums, UsageSums
 from gateway.models.trace import GroupCursor, GroupField, RequestGroup
 from gateway.store import aggregates, rollups
-from gateway.store.aggregates import (
-    FEEDBACK_FIELDS,
-    FEEDBACK_SUMS,
-    LATENCY_FIELDS,
-    USAGE_FIELDS,
-    Segment,
-    feedback_group,
-    request_group,
-    rollup_field,
-    split_segments,
-    usage_sums,
-)
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query, where_clause
-from gateway.store.rollups import FEEDBACK_KIND, LATENCY_KIND, USAGE_KIND, RollupSpan, rolled_up_spans
 from gateway.store.rows import clean_text, list_from_json, list_to_json
 from gateway.store.schema import IS_COUNTED, REQUEST_EXPRESSIONS, REQUESTS
 
@@ -41,7 +28,7 @@ SELECT
     (SELECT started_at_us FROM requests ORDER BY started_at_us DESC LIMIT 1)
 """
 
-QueryBuilder = Callable[[MetricsQuery, Segment, str | None, Dialect], Query]
+QueryBuilder = Callable[[MetricsQuery, aggregates.Segment, str | None, Dialect], Query]
 GroupKeyFactory = Callable[[int | None, Any, Any], GroupKey]
 
 
@@ -49,19 +36,24 @@ def check_metrics_query(metrics_query: MetricsQuery, dialect: Dialect) -> None:
     """Raise BadInput for an unknown field or a value of the wrong kind, whatever is stored."""
     where_clause(REQUESTS, metrics_query.where, metrics_query.tenant, dialect)
     for field in metrics_query.groups:
-        request_group(field, dialect)
+        aggregates.request_group(field, dialect)
 
 
 def check_feedback_query(metrics_query: MetricsQuery, dialect: Dialect) -> None:
     """Raise BadInput like `check_metrics_query`, for a query of feedback."""
     where_clause(REQUESTS, metrics_query.where, metrics_query.tenant, dialect)
-    feedback_group(metrics_query.group_by, dialect)
-    request_group(metrics_query.then_by, dialect)
+    aggregates.feedback_group(metrics_query.group_by, dialect)
+    aggregates.request_group(metrics_query.then_by, dialect)
 
 
 async def read_usage(connection: AsyncConnection, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
     rows = _read_rows(
-        connection, metrics_query, aggregates.usage_query, USAGE_KIND, USAGE_FIELDS, MAX_PARTS + 1
+        connection,
+        metrics_query,
+        aggregates.usage_query,
+        rollups.USAGE_KIND,
+        aggregates.USAGE_FIELDS,
+        MAX_PARTS + 1,
     )
     return await _sum_groups(UsageSums, _group_key_factory(metrics_query, connection.dialect), rows)
 
@@ -70,7 +62,12 @@ async def read_feedback_sums(
     connection: AsyncConnection, metrics_query: MetricsQuery
 ) -> dict[GroupKey, FeedbackSums]:
     rows = _read_rows(
-        connection, metrics_query, aggregates.feedback_query, FEEDBACK_KIND, FEEDBACK_FIELDS, MAX_PARTS + 1
+        connection,
+        metrics_query,
+        aggregates.feedback_query,
+        rollups.FEEDBACK_KIND,
+        aggregates.FEEDBACK_FIELDS,
+        MAX_PARTS + 1,
     )
     return await _sum_groups(FeedbackSums, _group_key_factory(metrics_query, connection.dialect), rows)
 
@@ -81,14 +78,16 @@ async def read_latencies(
     found: dict[GroupKey, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     group_key_of = _group_key_factory(metrics_query, connection.dialect)
     async for *group_key, class_ms, number in _read_rows(
-        connection, metrics_query, aggregates.latency_query, LATENCY_KIND, LATENCY_FIELDS
+        connection, metrics_query, aggregates.latency_query, rollups.LATENCY_KIND, aggregates.LATENCY_FIELDS
     ):
         found[group_key_of(*group_key)][class_ms] += number
     return {group_key: dict(classes) for group_key, classes in found.items()}
 
 
 async def read_group_counts(connection: AsyncConnection, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
-    narrowed, segments, field = await _plan_segments(connection, metrics_query, USAGE_KIND, USAGE_FIELDS)
+    narrowed, segments, field = await _plan_segments(
+        connection, metrics_query, rollups.USAGE_KIND, aggregates.USAGE_FIELDS
+    )
     if not segments:
         return {}
     query = aggregates.group_count_query(narrowed, segments, field, connection.dialect)
@@ -114,16 +113,16 @@ async def _read_rows(
 
 async def _plan_segments(
     connection: AsyncConnection, metrics_query: MetricsQuery, kind: str, fields: Sequence[str]
-) -> tuple[MetricsQuery, list[Segment], str | None]:
+) -> tuple[MetricsQuery, list[aggregates.Segment], str | None]:
     await connection.begin_snapshot()
     narrowed = await _narrow_to_data(connection, metrics_query)
-    field = rollup_field(narrowed, fields)
+    field = aggregates.rollup_field(narrowed, fields)
     rolled_up = (
-        await rolled_up_spans(connection, kind, field, narrowed.from_us, narrowed.to_us)
+        await rollups.rolled_up_spans(connection, kind, field, narrowed.from_us, narrowed.to_us)
         if field is not None
         else {}
     )
-    return narrowed, split_segments(narrowed, rolled_up), field
+    return narrowed, aggregates.split_segments(narrowed, rolled_up), field
 
 
 async def _narrow_to_data(connection: AsyncConnection, metrics_query: MetricsQuery) -> MetricsQuery:
@@ -155,8 +154,8 @@ async def _sum_groups(
 
 def _group_key_factory(metrics_query: MetricsQuery, dialect: Dialect) -> GroupKeyFactory:
     kinds = (
-        feedback_group(metrics_query.group_by, dialect).kind,
-        request_group(metrics_query.then_by, dialect).kind,
+        aggregates.feedback_group(metrics_query.group_by, dialect).kind,
+        aggregates.request_group(metrics_query.then_by, dialect).kind,
     )
     if "flag" not in kinds:
         return GroupKey
@@ -213,7 +212,7 @@ def group_usage_query(by: GroupField, names: Sequence[str], tenant: str | None, 
     return Query(
         f'SELECT "{by}", min(started_at_us), max(ended_at_us), count(DISTINCT trace_id),'
         f" {dialect.json_distinct_list(model)}, {dialect.json_distinct_list('requests.user')},"
-        f" {usage_sums(dialect)}"
+        f" {aggregates.usage_sums(dialect)}"
         f' FROM {_indexed_requests(by, dialect)} WHERE "{by}" {dialect.in_texts("?")}{of_tenant.sql} GROUP BY 1',
         (list_to_json(names), *of_tenant.values),
     )
@@ -223,7 +222,7 @@ def group_feedback_query(by: GroupField, names: Sequence[str], tenant: str | Non
     """Select by group: name and `FeedbackSums`."""
     of_tenant = _tenant_clause(tenant)
     return Query(
-        f'SELECT requests."{by}", {FEEDBACK_SUMS}'
+        f'SELECT requests."{by}", {aggregates.FEEDBACK_SUMS}'
         f" FROM {_indexed_requests(by, dialect)} JOIN feedback ON feedback.request_seq = requests.seq"
         f' WHERE requests."{by}" {dialect.in_texts("?")} AND feedback.deleted_at_us IS NULL'
         f" AND {IS_COUNTED}{of_tenant.sql} GROUP BY 1",
@@ -363,5 +362,5 @@ class SqlMetrics(Database):
         return kept
 
 
-def _start_due_rollup(connection: Connection, due: tuple[str, int, int], at_us: int) -> RollupSpan:
+def _start_due_rollup(connection: Connection, due: tuple[str, int, int], at_us: int) -> rollups.RollupSpan:
     return rollups.start_rollup(connection, *due, at_us)

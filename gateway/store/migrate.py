@@ -42,7 +42,7 @@ def read_migrations(package: str) -> list[Migration]:
 
 
 def pending_migrations(migrations: Sequence[Migration], applied: Iterable[int]) -> list[Migration]:
-    """Return the migrations that were not applied. Raises StoreUnavailable for a database of a newer version."""
+    """Return the migrations that were not applied. Raises StoreUnavailable for a newer version."""
     done = set(applied)
     if unknown := done - {migration.number for migration in migrations}:
         raise StoreUnavailable(
@@ -59,7 +59,7 @@ def applied_numbers(connection: MigrationConnection) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database to migrate: the package with its migrations, the query for its tables, and texts for messages."""
+    """A database to migrate: package with migrations, query for tables, and texts for messages."""
 
     package: str
     table_names: str
@@ -68,11 +68,8 @@ class Database:
 
 
 def missing_migrations(connection: MigrationConnection, database: Database) -> list[Migration]:
-    """Return the migrations that a database lacks: all of them where it has no tables.
-
-    Raises:
-        StoreUnavailable: it belongs to another program, or is of a newer version.
-    """
+    """Return the migrations that a database lacks. Raises StoreUnavailable for other programs and newer
+    versions."""
     migrations = read_migrations(database.package)
     tables = {row[0] for row in connection.execute(database.table_names)}
     if {"migrations", "requests"} <= tables:
@@ -92,7 +89,7 @@ def is_empty(missing: Sequence[Migration], database: Database) -> bool:
 def apply_missing(
     connection: MigrationConnection, database: Database, transaction: AbstractContextManager[None]
 ) -> None:
-    """Apply the missing migrations in a transaction that excludes others; they may have been applied meanwhile."""
+    """Apply the missing migrations in an exclusive transaction."""
     if missing_migrations(connection, database):
         with transaction:
             for migration in missing_migrations(connection, database):

@@ -12,12 +12,10 @@ from gateway.models.exchange import Exchange, PayloadPolicy, lowercase_ascii
 from gateway.models.feedback import Receipt, Target, single_subject
 from gateway.models.filters import Filter, Page, Sort, filter_uses_field
 from gateway.models.request import METADATA_COLUMNS, METADATA_KEYS, Facts, Payload, RequestRecord, Usage
-from gateway.store import feedback
+from gateway.store import feedback, joins, rollups, schema
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query, count_rows, feedback_prefilters, find_candidate_seqs, select_rows
-from gateway.store.joins import find_subjects, join_waiting_feedback, link_conversations, reassign_requests
-from gateway.store.rollups import REQUEST_KINDS, ROLLUP_KINDS, invalidate_rollups
 from gateway.store.rows import (
     REQUEST_ROWS,
     Packer,
@@ -35,17 +33,9 @@ from gateway.store.rows import (
     session_from_metadata,
     to_json,
 )
-from gateway.store.schema import (
-    ANNOTATED_COLUMNS,
-    PAYLOAD_COLUMNS,
-    REQUEST_INSERT_COLUMNS,
-    REQUESTS,
-    RETRIEVED_COLUMNS,
-    payload_columns,
-)
 
 _ANNOTATE = (
-    f"UPDATE requests SET {', '.join(f'{column} = ?' for column in ANNOTATED_COLUMNS)}"
+    f"UPDATE requests SET {', '.join(f'{column} = ?' for column in schema.ANNOTATED_COLUMNS)}"
     " WHERE seq = ? AND interpreted_at_us IS NULL"
 )
 _CORRECT = (
@@ -64,7 +54,7 @@ ORDER BY 3 DESC, owner.seq LIMIT 1
 """
 _SET_RETRIEVED_USAGE = f"""
 UPDATE requests SET
-    {", ".join(f"{column} = :{column}" for column in RETRIEVED_COLUMNS)},
+    {", ".join(f"{column} = :{column}" for column in schema.RETRIEVED_COLUMNS)},
     outcome = coalesce(:outcome, outcome), finish_reason = coalesce(:finish_reason, finish_reason)
 WHERE seq = :owner AND prompt_tokens IS NULL AND completion_tokens IS NULL
 """
@@ -74,8 +64,8 @@ REQUEST_ROW_BYTES = 2048
 
 @cache
 def _select_exchanges(dialect: Dialect) -> str:
-    columns = [f'r."{column}"' for column in REQUEST_INSERT_COLUMNS]
-    columns += [dialect.payload_column(column) for column in PAYLOAD_COLUMNS[1:]]
+    columns = [f'r."{column}"' for column in schema.REQUEST_INSERT_COLUMNS]
+    columns += [dialect.payload_column(column) for column in schema.PAYLOAD_COLUMNS[1:]]
     is_its = dialect.is_payload_of("p", "r")
     return f"SELECT {', '.join(columns)} FROM requests AS r LEFT JOIN payloads AS p ON {is_its}"
 
@@ -102,7 +92,7 @@ def append_exchanges(
     seqs = connection.dialect.allocate_seqs(connection, len(exchanges))
     numbered = list(zip(seqs, exchanges, strict=True))
     rows = ((*request_to_row(seq, exchange), worker) for seq, exchange in numbered)
-    insert_requests(connection, packer, (*REQUEST_INSERT_COLUMNS, "worker"), rows, numbered)
+    insert_requests(connection, packer, (*schema.REQUEST_INSERT_COLUMNS, "worker"), rows, numbered)
     connect_requests(connection, numbered, _joinable_ids(exchanges))
     return list(seqs)
 
@@ -119,7 +109,7 @@ def insert_requests(
     kept = ((seq, exchange) for seq, exchange in numbered if exchange.payloads is not PayloadPolicy.OFF)
     connection.insert(
         "payloads",
-        payload_columns(packer.columns, packer.copied_columns),
+        schema.payload_columns(packer.columns, packer.copied_columns),
         (payload_to_row(seq, exchange, packer) for seq, exchange in kept),
     )
 
@@ -127,10 +117,12 @@ def insert_requests(
 def connect_requests(
     connection: Connection, numbered: Sequence[tuple[int, Exchange]], ids: Mapping[str, int]
 ) -> None:
-    """Join the feedback that waits for these ids, and invalidate rollups, after rows were inserted."""
-    invalidate_rollups(connection, REQUEST_KINDS, [exchange.started_at_us for _, exchange in numbered])
-    join_waiting_feedback(connection, ids)
-    reassign_requests(connection, [seq for seq, _ in numbered])
+    """Invalidate rollups, and join the feedback that waits for these ids, after rows were inserted."""
+    rollups.invalidate_rollups(
+        connection, rollups.REQUEST_KINDS, [exchange.started_at_us for _, exchange in numbered]
+    )
+    joins.join_waiting_feedback(connection, ids)
+    joins.reassign_requests(connection, [seq for seq, _ in numbered])
 
 
 def find_missing(connection: Connection, exchanges: Sequence[Exchange]) -> list[int]:
@@ -182,11 +174,7 @@ def append_missing(
 def annotate_requests(
     connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int
 ) -> list[tuple[int, Facts]]:
-    """Add facts to rows without facts, and join the feedback that waited for them.
-
-    Returns:
-        The facts that are to be counted: without usage from retrievals that was counted before.
-    """
+    """Add facts to rows without facts; return the facts that are to be counted, without usage counted before."""
     # Usage from a retrieval goes to the row of the request that caused it, and only once.
     first = [(seq, found) for seq, found in facts if not found.is_retrieval]
     _fill_in(connection, first, at_us)
@@ -195,7 +183,7 @@ def annotate_requests(
         if found.is_retrieval:
             own, counted[seq] = _apply_retrieval(connection, seq, found)
             _fill_in(connection, [(seq, own)], at_us)
-    for seq, session in link_conversations(connection, facts, at_us).items():
+    for seq, session in joins.link_conversations(connection, facts, at_us).items():
         counted[seq] = replace(counted[seq], session=session)
     return [(seq, counted[seq]) for seq, _ in facts]
 
@@ -224,9 +212,9 @@ def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: 
         for name in (found.response_id, found.session, *found.other_response_ids)
         if name
     ]
-    join_waiting_feedback(connection, dict.fromkeys(names, at_us))
+    joins.join_waiting_feedback(connection, dict.fromkeys(names, at_us))
     if in_sessions := [seq for seq, found in facts if found.session]:
-        reassign_requests(connection, in_sessions)
+        joins.reassign_requests(connection, in_sessions)
 
 
 def insert_response_ids(connection: Connection, ids: Iterable[tuple[int, Sequence[str]]]) -> None:
@@ -236,11 +224,6 @@ def insert_response_ids(connection: Connection, ids: Iterable[tuple[int, Sequenc
 
 
 def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Facts, Facts]:
-    """Move the usage that a retrieval states to the request that began it, unless that has usage.
-
-    Returns:
-        The facts that are left for the retrieval's own row, and those that are to be counted now.
-    """
     original = None
     if found.response_id is not None:
         values = {"seq": seq, "response_id": clean_text(found.response_id)}
@@ -251,13 +234,13 @@ def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Fa
     rest = replace(found, usage=Usage(), cost=None, response_id=None, outcome=None)
     if has_usage or (found.usage == Usage() and found.cost is None and found.outcome is None):
         return rest, rest
-    row = dict(zip(ANNOTATED_COLUMNS, facts_to_row(found, 0), strict=True))
-    given = {column: row[column] for column in (*RETRIEVED_COLUMNS, "finish_reason")}
+    row = dict(zip(schema.ANNOTATED_COLUMNS, facts_to_row(found, 0), strict=True))
+    given = {column: row[column] for column in (*schema.RETRIEVED_COLUMNS, "finish_reason")}
     if not connection.execute(
         _SET_RETRIEVED_USAGE, {**given, "outcome": found.outcome, "owner": original_seq}
     ).rowcount:
         return rest, rest
-    invalidate_rollups(connection, REQUEST_KINDS, [started_at_us])
+    rollups.invalidate_rollups(connection, rollups.REQUEST_KINDS, [started_at_us])
     return rest, replace(rest, usage=found.usage, cost=found.cost)
 
 
@@ -313,13 +296,9 @@ def _select_session_feedback(dialect: Dialect) -> str:
 
 
 def set_property(connection: Connection, any_id: str, key: str, value: str, tenant: str | None) -> int:
-    """Set a metadata key and its column in the rows of a request; return their number.
-
-    Raises:
-        Ambiguous: before anything is written, if the id names several requests.
-        BadInput: before anything is written, if the metadata of a row would be too long.
-    """
-    subjects = find_subjects(connection, any_id, tenant, Target.REQUEST)
+    """Set a metadata key and its column in the rows of a request; return their number. Raises Ambiguous or
+    BadInput."""
+    subjects = joins.find_subjects(connection, any_id, tenant, Target.REQUEST)
     named = single_subject(any_id, subjects, field="request_id")
     if named is None:
         return 0
@@ -341,11 +320,11 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
             sessions[session] = started_at_us
     seqs = [row[0] for row in rows]
     connection.executemany(_UPDATE_METADATA, changes)
-    invalidate_rollups(connection, ROLLUP_KINDS, times_us)
-    join_waiting_feedback(connection, sessions)
+    rollups.invalidate_rollups(connection, rollups.ROLLUP_KINDS, times_us)
+    joins.join_waiting_feedback(connection, sessions)
     if lowercase_ascii(clean_text(key)) == "_session":
         found = connection.execute(_select_session_feedback(connection.dialect), (numbers_to_json(seqs),))
-        reassign_requests(connection, seqs, [row[0] for row in found])
+        joins.reassign_requests(connection, seqs, [row[0] for row in found])
     return len(changes)
 
 
@@ -462,7 +441,7 @@ class SqlRequests(Database):
                 await connection.begin_snapshot()
                 candidate_seqs = await find_candidate_seqs(connection, prefilters)
             query = statement(
-                REQUESTS, where, sort, page, tenant, self._dialect, candidate_seqs=candidate_seqs
+                schema.REQUESTS, where, sort, page, tenant, self._dialect, candidate_seqs=candidate_seqs
             )
             return await connection.fetch_all(query.sql, query.values)
 
@@ -488,7 +467,7 @@ def payloads_from_rows(rows: Iterable[Sequence[Any]]) -> dict[int, Payload]:
 def _searches_bodies(where: Filter, sort: Sort) -> bool:
     key: Sort | None = sort
     while key is not None:
-        if key.field in REQUESTS.costly:
+        if key.field in schema.REQUESTS.costly:
             return True
         key = key.then
-    return any(filter_uses_field(where, name) for name in REQUESTS.costly)
+    return any(filter_uses_field(where, name) for name in schema.REQUESTS.costly)

@@ -11,26 +11,7 @@ import orjson
 
 from gateway.models.ids import new_id
 from gateway.models.metrics import GRADE_FIELD, HOUR_US
-from gateway.store.aggregates import (
-    COUNTED_FEEDBACK,
-    FEEDBACK_COLUMNS,
-    FEEDBACK_FIELDS,
-    FEEDBACK_SUMS,
-    HIGH_CARDINALITY_FIELDS,
-    LATENCY_FIELDS,
-    NO_FIELD,
-    REQUEST_FIELDS,
-    SPANS,
-    SUMMED_USAGE,
-    USAGE_COLUMNS,
-    USAGE_FIELDS,
-    RolledUpSpans,
-    group_operand,
-    latency_class,
-    request_usage_columns,
-    spans_containing,
-    sum_columns,
-)
+from gateway.store import aggregates
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query
 
@@ -38,17 +19,16 @@ _OF_SPAN = "FROM requests WHERE started_at_us >= ? AND started_at_us < ?"
 
 
 def usage_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
-    """Select `UsageSums` of a span by every field."""
-    figures = ", ".join(f"{sql} AS {name}" for name, sql in request_usage_columns(dialect).items())
-    few = [field for field in REQUEST_FIELDS if field not in HIGH_CARDINALITY_FIELDS]
-    sums = ", ".join(f"{sum_columns({name: name})} AS {name}" for name in USAGE_COLUMNS)
+    figures = ", ".join(f"{sql} AS {name}" for name, sql in aggregates.request_usage_columns(dialect).items())
+    few = [field for field in aggregates.REQUEST_FIELDS if field not in aggregates.HIGH_CARDINALITY_FIELDS]
+    sums = ", ".join(f"{aggregates.sum_columns({name: name})} AS {name}" for name in aggregates.USAGE_COLUMNS)
     parts = " UNION ALL ".join(
-        f"SELECT '{field}', tenant, {_group_value(field, dialect)}, {SUMMED_USAGE}"
-        f" FROM {'rows' if field in HIGH_CARDINALITY_FIELDS else 'combined'} GROUP BY 2, 3"
-        for field in USAGE_FIELDS
+        f"SELECT '{field}', tenant, {_group_value(field, dialect)}, {aggregates.SUMMED_USAGE}"
+        f" FROM {'rows' if field in aggregates.HIGH_CARDINALITY_FIELDS else 'combined'} GROUP BY 2, 3"
+        for field in aggregates.USAGE_FIELDS
     )
     return Query(
-        f"WITH rows AS MATERIALIZED (SELECT tenant, {figures}, {_group_columns(REQUEST_FIELDS, dialect)}"
+        f"WITH rows AS MATERIALIZED (SELECT tenant, {figures}, {_group_columns(aggregates.REQUEST_FIELDS, dialect)}"
         f" {_OF_SPAN}),"
         f" combined AS MATERIALIZED (SELECT tenant, {sums}, {_quote_fields(few)} FROM rows"
         f" GROUP BY tenant, {_quote_fields(few)}) {parts}",
@@ -57,37 +37,36 @@ def usage_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
 
 
 def latency_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
-    """Select numbers by latency class of a span by every field, as JSON objects."""
-    fields = [field for field in LATENCY_FIELDS if field]
+    fields = [field for field in aggregates.LATENCY_FIELDS if field]
     parts = " UNION ALL ".join(
         f"SELECT '{field}', tenant, value, {dialect.json_object('class', 'number')} FROM ("
         f"SELECT tenant, {_group_value(field, dialect)} AS value, class, sum(number) AS number"
         " FROM combined GROUP BY 1, 2, 3) AS classes GROUP BY 2, 3"
-        for field in LATENCY_FIELDS
+        for field in aggregates.LATENCY_FIELDS
     )
     return Query(
         f"WITH combined AS MATERIALIZED (SELECT tenant, {_group_columns(fields, dialect)},"
-        f" {latency_class(dialect)} AS class,"
+        f" {aggregates.latency_class(dialect)} AS class,"
         f" count(*) AS number {_OF_SPAN} GROUP BY tenant, {_quote_fields(fields)}, class) {parts}",
         (from_us, to_us),
     )
 
 
 def feedback_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
-    """Select `FeedbackSums` of a span by every field."""
     parts = " UNION ALL ".join(
-        f"SELECT '{field}', tenant, {_feedback_value(field, dialect)}, {FEEDBACK_SUMS} FROM rows GROUP BY 2, 3"
-        for field in FEEDBACK_FIELDS
+        f"SELECT '{field}', tenant, {_feedback_value(field, dialect)}, {aggregates.FEEDBACK_SUMS}"
+        " FROM rows GROUP BY 2, 3"
+        for field in aggregates.FEEDBACK_FIELDS
     )
     return Query(
         "WITH rows AS MATERIALIZED (SELECT tenant, request_seq, weight, score, grade,"
-        f" {_group_columns(REQUEST_FIELDS, dialect)} FROM {COUNTED_FEEDBACK}) {parts}",
+        f" {_group_columns(aggregates.REQUEST_FIELDS, dialect)} FROM {aggregates.COUNTED_FEEDBACK}) {parts}",
         (from_us, to_us),
     )
 
 
 def _group_columns(fields: Iterable[str], dialect: Dialect) -> str:
-    return ", ".join(f'{group_operand(field, dialect).sql} AS "{field}"' for field in fields)
+    return ", ".join(f'{aggregates.group_operand(field, dialect).sql} AS "{field}"' for field in fields)
 
 
 def _quote_fields(fields: Iterable[str]) -> str:
@@ -148,9 +127,15 @@ class Rollup:
 
 
 ROLLUP_KINDS: Mapping[str, RollupKind] = {
-    USAGE_KIND: RollupKind("usage_rollups", USAGE_FIELDS, USAGE_COLUMNS, usage_rollup_query),
-    LATENCY_KIND: RollupKind("latency_rollups", LATENCY_FIELDS, ("classes",), latency_rollup_query),
-    FEEDBACK_KIND: RollupKind("verdict_rollups", FEEDBACK_FIELDS, FEEDBACK_COLUMNS, feedback_rollup_query),
+    USAGE_KIND: RollupKind(
+        "usage_rollups", aggregates.USAGE_FIELDS, aggregates.USAGE_COLUMNS, usage_rollup_query
+    ),
+    LATENCY_KIND: RollupKind(
+        "latency_rollups", aggregates.LATENCY_FIELDS, ("classes",), latency_rollup_query
+    ),
+    FEEDBACK_KIND: RollupKind(
+        "verdict_rollups", aggregates.FEEDBACK_FIELDS, aggregates.FEEDBACK_COLUMNS, feedback_rollup_query
+    ),
 }
 
 _NEXT_START = "SELECT started_at_us FROM requests WHERE started_at_us >= ? ORDER BY started_at_us LIMIT 1"
@@ -186,7 +171,7 @@ ORDER BY starts_at_us
 
 async def rolled_up_spans(
     connection: AsyncConnection, kind: str, field: str, from_us: int, to_us: int
-) -> RolledUpSpans:
+) -> aggregates.RolledUpSpans:
     """Return the spans with rollups split by a field that overlap a time."""
     sql = _select_rolled_up(connection.dialect)
     return {
@@ -194,7 +179,7 @@ async def rolled_up_spans(
             start
             for _, start in await connection.fetch_all(sql, (kind, span_us, from_us - span_us, to_us, field))
         ]
-        for span_us in SPANS
+        for span_us in aggregates.SPANS
     }
 
 
@@ -203,7 +188,7 @@ async def due_spans(connection: AsyncConnection, at_us: int) -> list[tuple[str, 
     return [
         (kind, span_us, start)
         for kind in ROLLUP_KINDS
-        for span_us in SPANS
+        for span_us in aggregates.SPANS
         for start in reversed(await _due_starts(connection, kind, span_us, at_us))
     ]
 
@@ -229,14 +214,13 @@ async def compute_rollup(connection: AsyncConnection, span: RollupSpan) -> Rollu
     kept = {
         field: found
         for field, found in rows.items()
-        if field not in HIGH_CARDINALITY_FIELDS or _is_small_enough(found)
+        if field not in aggregates.HIGH_CARDINALITY_FIELDS or _is_small_enough(found)
     }
     return Rollup(span, tuple(kept), tuple(row for found in kept.values() for row in found))
 
 
 def store_rollup(connection: Connection, rollup: Rollup) -> bool:
-    """Replace the rollup of a span unless its rows were changed since it was started; tell whether it was
-    stored."""
+    """Replace the rollup of a span unless it was invalidated meanwhile; tell whether it was stored."""
     span = rollup.span
     fields = orjson.dumps(rollup.fields).decode()
     place = (span.kind, span.span_us, span.starts_at_us, span.generation)
@@ -256,7 +240,7 @@ def invalidate_rollups(connection: Connection, kinds: Iterable[str], times_us: I
     """Invalidate every rollup with requests that started at these times, in the caller's transaction."""
     # Nothing from before the epoch is ever summed up.
     hours = {time_us // HOUR_US for time_us in times_us if time_us >= 0}
-    spans = {span for hour in hours for span in spans_containing(hour * HOUR_US)}
+    spans = {span for hour in hours for span in aggregates.spans_containing(hour * HOUR_US)}
     connection.executemany(_INVALIDATE, [(kind, *span) for kind in kinds for span in spans])
 
 
@@ -306,7 +290,7 @@ async def find_orphan_rollups(connection: AsyncConnection) -> list[OrphanRollup]
         for name, kind in ROLLUP_KINDS.items()
         for place in await connection.fetch_all(
             f"SELECT DISTINCT span_us, starts_at_us FROM {kind.table} AS sums"
-            f" WHERE field = '{NO_FIELD}' AND NOT EXISTS ({_IS_ROLLED_UP})",
+            f" WHERE field = '{aggregates.NO_FIELD}' AND NOT EXISTS ({_IS_ROLLED_UP})",
             (name,),
         )
     ]

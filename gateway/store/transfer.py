@@ -171,11 +171,7 @@ ReportProgress = Callable[["MigrationProgress"], None]
 
 @dataclass(slots=True)
 class MigrationProgress:
-    """Totals of what was read in the source, and of what was new to the target.
-
-    Args:
-        refused_keys: names of keys of the source that another live key of the target has.
-    """
+    """Totals of the source, of what was new to the target, and keys whose names are taken there."""
 
     source_totals: StoreTotals = field(default_factory=StoreTotals)
     added: StoreTotals = field(default_factory=StoreTotals)
@@ -185,12 +181,7 @@ class MigrationProgress:
 
 @dataclass(frozen=True, slots=True)
 class MigrationCheck:
-    """Totals that are wrong after the transfer.
-
-    Args:
-        missed: totals of the source that changed meanwhile: somebody wrote to it.
-        wrong: totals of the target that did not grow by what was added.
-    """
+    """Totals of the source that changed meanwhile, and of the target that did not grow by what was added."""
 
     missed: list[str]
     wrong: list[str]
@@ -206,11 +197,7 @@ class StoreMigration:
         self.progress = MigrationProgress()
 
     async def run(self) -> MigrationCheck:
-        """Copy everything, then compare totals.
-
-        Raises:
-            StoreUnavailable: a store cannot be used; what was copied stays.
-        """
+        """Copy everything, then compare totals. Raises StoreUnavailable; what was copied stays."""
         before = await self._target.store_totals()
         # Requests come first, so that feedback finds them.
         await self._move_requests()

@@ -55,8 +55,8 @@ _CONNECTING_AGAIN_HELPS = (psycopg.OperationalError, psycopg.InterfaceError)
 
 @contextmanager
 def translated_errors(name: str) -> Iterator[None]:
-    """Raise StoreUnavailable, with the reason, for problems with the database; let mistakes in our statements
-    pass."""
+    """Raise StoreUnavailable, with the reason, for problems with the database, not for mistakes in our
+    statements."""
     try:
         yield
     except psycopg.Error as error:
@@ -160,7 +160,7 @@ _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 def begin_snapshot(seconds: float | None) -> str:
-    """Return the statements that begin a query; the server ends each statement a little after the time limit."""
+    """Return the statements that begin a query."""
     if seconds is None:
         return _BEGIN_SNAPSHOT
     return f"{_BEGIN_SNAPSHOT}; SET LOCAL statement_timeout = {math.ceil(seconds + TIMEOUT_MARGIN_SECONDS) * 1000}"

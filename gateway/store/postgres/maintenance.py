@@ -21,11 +21,7 @@ _ENCODING = "SELECT getdatabaseencoding()"
 
 
 def migrate_schema(connection: PostgresConnection, name: str) -> None:
-    """Apply the migrations that a database lacks, all or none; other processes that open it wait.
-
-    Raises:
-        StoreUnavailable: it is of a newer version, belongs to another program, or is not in UTF-8.
-    """
+    """Apply the migrations that a database lacks, all or none. Raises StoreUnavailable."""
     apply_missing(connection, _database(name), _migration_transaction(connection, name))
 
 
@@ -96,13 +92,12 @@ _PERSONAL_TABLES = (
 
 
 def vacuum_tables(url: str) -> None:
-    """Remove older versions of rows, as far as nobody reads them. Blocks. Raises StoreUnavailable."""
+    """Remove older versions of rows. Blocks. Raises StoreUnavailable."""
     _vacuum(url, "VACUUM")
 
 
 def rewrite_tables(url: str) -> None:
-    """Rewrite tables with nothing but rows. Blocks, locks each table, needs room for a copy. Raises
-    StoreUnavailable."""
+    """Rewrite tables with nothing but rows. Blocks, locks each table. Raises StoreUnavailable."""
     _vacuum(url, "VACUUM FULL")
 
 
@@ -123,7 +118,7 @@ _EPOCH = date(1970, 1, 1)
 
 
 def create_partitions(url: str, at_us: int) -> None:
-    """Create the missing partitions of today and the days after. Blocks. Raises StoreUnavailable."""
+    """Create the missing partitions of today and the days after. Blocks."""
     with translated_errors(database_name(url)), closing(PostgresConnection(url)) as connection:
         existing = set(_partition_days(connection))
         for day in range(at_us // DAY_US, at_us // DAY_US + DAYS_AHEAD + 1):
@@ -132,7 +127,7 @@ def create_partitions(url: str, at_us: int) -> None:
 
 
 def drop_partitions_before(url: str, before_us: int) -> None:
-    """Drop the partitions of days that were over by then. Blocks. Raises StoreUnavailable."""
+    """Drop the partitions of days that were over by then. Blocks."""
     with translated_errors(database_name(url)), closing(PostgresConnection(url)) as connection:
         for day in _partition_days(connection):
             if (day + 1) * DAY_US <= before_us:

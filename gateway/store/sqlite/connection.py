@@ -127,7 +127,7 @@ def connect_reader(path: Path, decode: Decode, body_texts: BodyTexts | None = No
 
 @contextmanager
 def translated_errors(path: Path) -> Iterator[None]:
-    """Raise StoreUnavailable, with the reason, for problems with the file; let mistakes in our statements pass."""
+    """Raise StoreUnavailable, with the reason, for problems with the file, not for mistakes in our statements."""
     try:
         yield
     except sqlite3.Error as error:
@@ -193,17 +193,13 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
 
 
 def migrate_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Apply the migrations that a file lacks, all or none; other processes that open it wait.
-
-    Raises:
-        StoreUnavailable: it cannot be written, is of a newer version, or belongs to another program.
-    """
+    """Apply the migrations that a file lacks, all or none. Raises StoreUnavailable."""
     with translated_errors(path):
         apply_missing(connection, _database(path), _exclusive_transaction(connection))
 
 
 def require_gateway_database(connection: sqlite3.Connection, path: Path) -> list[Migration]:
-    """Return the migrations that a gateway's database lacks. Raises StoreUnavailable for any other database."""
+    """Return the migrations that a gateway's database lacks. Raises StoreUnavailable."""
     missing = missing_migrations(connection, _database(path))
     if is_empty(missing, _database(path)):
         raise StoreUnavailable(f"{path} holds no data of a gateway.")

@@ -121,7 +121,7 @@ class Checkpointer:
 
 
 class SqliteWriter(Writer):
-    """Runs jobs on a file with the only connection of this process that writes, and closes it."""
+    """Runs jobs on a file, with the only connection of this process that writes."""
 
     def __init__(self, connection: SqliteConnection, path: Path) -> None:
         super().__init__("sqlite-writer")
@@ -230,20 +230,15 @@ _PAUSE_SECONDS = 0.1
 
 
 def truncate_wal(path: Path) -> None:
-    """Checkpoint everything and empty the log. Blocks. Raises StoreUnavailable if a reader needs it for too
-    long."""
+    """Checkpoint everything and empty the log. Blocks. Raises StoreUnavailable if a reader needs it."""
     with _open_for_vacuum(path) as (connection, write_lock):
         _truncate(connection, write_lock)
 
 
 def vacuum_file(path: Path) -> None:
-    """Rewrite the file with nothing but rows, and empty the log.
-
-    Blocks and keeps others from writing for some seconds a gigabyte; takes as much room again on the disk.
-
-    Raises:
-        StoreUnavailable: there is no room, others write, or a reader needs the log for too long.
-    """
+    """Rewrite the file with nothing but rows, and empty the log. Blocks, also other writers. Raises
+    StoreUnavailable."""
+    # `secure_delete` overwrites rows where they are deleted, but not where SQLite moved them away from earlier.
     with _open_for_vacuum(path) as (connection, write_lock):
         with _held(write_lock):
             connection.execute("VACUUM")
@@ -306,7 +301,6 @@ class SqliteWorkerSlots(WorkerSlots):
         return self._files.journals
 
     def renew(self) -> int:
-        """Take over the rows of abandoned slots; the locks show by themselves who is alive."""
         return sum(self._take_over(number) for number in self._files.abandoned_numbers())
 
     def release(self) -> None:
