@@ -314,7 +314,7 @@ def _build_gauges(
         "gateway_recorder_queue": ("Rows that are not stored yet.", lambda: recorder.queued),
         "gateway_rows_spilled_total": (
             "Rows written to the file beside the store because the store failed.",
-            lambda: overflow.rows_spilled,
+            lambda: overflow.rows_journaled,
         ),
         "gateway_rows_lost_total": ("Rows that could not be stored anywhere.", lambda: overflow.rows_lost),
         "gateway_rows_expired_total": (

@@ -35,7 +35,7 @@ from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Pag
 from gateway.models.request import NANOUSD_PER_USD, RequestRecord
 from gateway.query.filters import METADATA_PREFIX, REQUEST_FILTERS
 from gateway.query.requests import LoggedRequest, Message, RequestReader, RequestSlice
-from gateway.store.base import RequestQueries
+from gateway.store.base import Queries
 
 # Both take requests, and their feedback by `seq`.
 ShowRequests = Callable[[Sequence[RequestRecord], Mapping[int, FeedbackSummary]], None]
@@ -103,18 +103,16 @@ async def find_by_id(url: str, any_id: str, trace_id: str | None) -> LoggedReque
             raise NotFound(f"no request, response, trace or session has the id {any_id!r}.") from error
 
 
-async def _find_latest(store: RequestQueries, where: Filter, count: int) -> list[RequestRecord]:
+async def _find_latest(store: Queries, where: Filter, count: int) -> list[RequestRecord]:
     return (await store.find_requests(where, Sort(), Page(count), None))[::-1]
 
 
-async def _feedback_on(
-    store: RequestQueries, records: Sequence[RequestRecord]
-) -> Mapping[int, FeedbackSummary]:
+async def _feedback_on(store: Queries, records: Sequence[RequestRecord]) -> Mapping[int, FeedbackSummary]:
     return await store.feedback_summaries([record.seq for record in records]) if records else {}
 
 
 async def _new_requests(
-    store: RequestQueries, where: Filter, last: int, seen: set[int]
+    store: Queries, where: Filter, last: int, seen: set[int]
 ) -> AsyncIterator[list[RequestRecord]]:
     while True:
         newer = AllOf((where, Comparison("seq", Op.GT, last - LOOK_BACK_ROWS)))

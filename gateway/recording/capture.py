@@ -1,4 +1,4 @@
-"""Capture: what is noted of an attempt while it passes."""
+"""Captures an attempt while it is forwarded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.recording.redaction import mask_echoed_credentials, request_secrets
 
 
 class BodyCapture:
-    """The pieces of a body up to a limit, and the size of the whole."""
+    """The beginning of a body, and its whole size."""
 
     __slots__ = ("_pieces", "_room_bytes", "size_bytes")
 
@@ -30,8 +30,8 @@ class BodyCapture:
         self.size_bytes = 0
 
     def add(self, piece: bytes) -> None:
-        """Note a piece. It is kept as it is, not copied, while there is room."""
         self.size_bytes += len(piece)
+        # Kept as it is, not copied, while it fits.
         if self._room_bytes >= len(piece):
             self._pieces.append(piece)
             self._room_bytes -= len(piece)
@@ -40,18 +40,15 @@ class BodyCapture:
             self._room_bytes = 0
 
     def content(self) -> bytes:
-        """Return what was kept, as one piece."""
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
 
 @dataclass(slots=True, kw_only=True)
 class Capture:
-    """One attempt of a request as far as it has come. `close` makes it an Exchange, once.
+    """One attempt of a request in progress; `close` makes it an Exchange, once.
 
     Args:
-        limit_bytes: how much of each body is kept.
-        sent_credentials: credentials that the provider was sent beside those in path and headers; its errors
-            may repeat them.
+        sent_credentials: sent to the provider beside path and headers; its errors may echo them.
     """
 
     identity: Identity
@@ -65,11 +62,13 @@ class Capture:
     client_retry: int = 0
     payloads: PayloadPolicy
     opt_out: LoggingOptOut = NO_OPT_OUT
+    # How much of each body is kept.
     limit_bytes: int
     request_headers: RawHeaders
     started_at_us: int = field(default_factory=now_us)
     first_byte_at_us: int | None = None
     status: int | None = None
+    # Those sent to the provider beside path and headers, which its errors may repeat.
     sent_credentials: Sequence[bytes] = ()
     response_headers: RawHeaders = ()
     is_closed: bool = False
@@ -98,13 +97,12 @@ class Capture:
         return following
 
     def add_response_head(self, status: int, headers: RawHeaders) -> None:
-        """Note the head of the answer, which has just come."""
         self.first_byte_at_us = now_us()
         self.status = status
         self.response_headers = headers
 
     def close(self, outcome: Outcome, error: str | None = None) -> Exchange:
-        """Return all that was noted. To be called once: an attempt leaves one exchange."""
+        """Return the exchange. Call once."""
         assert not self.is_closed, "an attempt ended twice"
         self.is_closed = True
         response_headers, response_body = self.response_headers, self.response_body.content()

@@ -26,14 +26,7 @@ class Plan:
 
 
 class Router:
-    """Chooses a provider for each request.
-
-    Args:
-        providers: the configured upstreams by name.
-        default: name of the one that `/v1/…` goes to where the caller names none.
-        custom_hosts: origins (`https://host`) that callers may name themselves.
-        custom_provider: makes the provider of a custom host's base URL.
-    """
+    """Chooses a provider for each request."""
 
     def __init__(
         self,
@@ -54,19 +47,7 @@ class Router:
         custom_host: str | None,
         provider_field: str = "x-portkey-provider",
     ) -> Plan:
-        """Return where to send a request.
-
-        Args:
-            path: path and query as the caller wrote them; never one of the gateway's own.
-            provider_name: name of a provider that the caller asks for, if any.
-            custom_host: value of x-portkey-custom-host, if any.
-            provider_field: the header field that has the name.
-
-        Raises:
-            BadInput: the header names a provider that is not configured, or none can be chosen.
-            Forbidden: the custom host's origin is not allowed.
-            NotFound: the path starts with no provider's name.
-        """
+        """Return where to send a request. Raises BadInput, Forbidden or NotFound."""
         first = path.split("/", 2)[1]
         if "?" in first:
             first = first.partition("?")[0]
@@ -83,21 +64,19 @@ class Router:
 
     @property
     def providers(self) -> Collection[Provider]:
-        """The configured upstreams."""
         return self._providers.values()
 
     def is_root(self, path: str) -> bool:
-        """Tell whether a path is the gateway's root or a provider's."""
+        # Of the gateway, or of a provider.
         name = path.partition("?")[0].strip("/")
         return not name or name in self._providers
 
     def plan_by_name(self, path: str, provider_name: str) -> Plan | None:
-        """Return where to send a request below `/v1` whose body names its provider; None if none has the name."""
         provider = self._providers.get(provider_name)
         return None if provider is None else _single(provider, path)
 
     def url_of(self, provider_name: str, path: str) -> str | None:
-        """Return where a provider was asked for a caller's path; None where it is not configured (any more)."""
+        """Return a provider's URL for a caller's path."""
         provider = self._providers.get(provider_name)
         if provider is None:
             return None
@@ -146,6 +125,6 @@ def _single(provider: Provider, path: str) -> Plan:
 
 
 def _without_credentials(origin: str) -> str:
-    """An origin as an error may show it: what stands before an @ may be a password."""
+    # What stands before an @ may be a password.
     scheme, slashes, host = origin.rpartition("//")
     return scheme + slashes + host.rpartition("@")[2]

@@ -10,10 +10,10 @@ from gateway.auth.api_keys import ApiKeys, hash_token
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.models.principal import FeedbackScope, Principal, Role
 from gateway.proxy.credentials import GatewayCredentials
-from gateway.store.base import KeyStore
+from gateway.store.base import Admin
 from tests.factories import token_keys
 
-NO_STORE = cast(KeyStore, None)
+NO_STORE = cast(Admin, None)
 """The keys below are never refreshed, so they ask no store."""
 
 CALLER = Principal("app", frozenset({Role.PROXY}))

@@ -17,7 +17,7 @@ from gateway.auth.api_keys import ApiKeys
 from gateway.errors import BadInput, GatewayError, Overloaded, TooLarge
 from gateway.models.principal import Principal
 from gateway.routes import build_application
-from gateway.store.base import KeyStore
+from gateway.store.base import Admin
 from gateway.web.bodies import FREE_BYTES, MAX_DEPTH, BodyLimits, RequestBody, parse_json, read_body
 from gateway.web.endpoint import Api, Endpoint
 from gateway.web.middleware import AuthMiddleware
@@ -136,7 +136,7 @@ async def test_what_a_request_holds_is_let_go_of_when_it_is_answered_or_its_call
     limits = BodyLimits(lambda: 60, max_held_bytes=150_000)
     swallowing = Endpoint(method="POST", path="/swallow", handler=_swallow, role=None, summary="")
     api = Api(name="test", prefixes=("/swallow",), endpoints=(swallowing,), render_error=_draw)
-    guard = AuthMiddleware(ApiKeys(lambda: {}, cast(KeyStore, None)), bodies=limits)
+    guard = AuthMiddleware(ApiKeys(lambda: {}, cast(Admin, None)), bodies=limits)
     client = await aiohttp_client(
         build_application([api], guard), server_kwargs={"handler_cancellation": True}
     )

@@ -15,7 +15,7 @@ from gateway.auth.api_keys import ApiKeys, hash_token
 from gateway.errors import BadInput, GatewayError, NotFound, StoreUnavailable
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.routes import build_application
-from gateway.store.base import KeyStore
+from gateway.store.base import Admin
 from gateway.web.endpoint import Api, Endpoint
 from gateway.web.middleware import AuthMiddleware
 
@@ -55,7 +55,7 @@ def a_face(name: str) -> Api:
 
 @pytest.fixture
 async def client(aiohttp_server: AiohttpServer) -> AsyncIterator[httpx.AsyncClient]:
-    guard = AuthMiddleware(ApiKeys(lambda: PRINCIPALS, cast(KeyStore, None)))
+    guard = AuthMiddleware(ApiKeys(lambda: PRINCIPALS, cast(Admin, None)))
     server = await aiohttp_server(build_application([a_face("one"), a_face("two")], guard))
     async with httpx.AsyncClient(base_url=str(server.make_url("")), verify=False) as client:
         yield client
