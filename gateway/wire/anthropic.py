@@ -55,10 +55,6 @@ def read_user(request: JsonObject) -> str | None:
     return text_in(object_in(request, "metadata"), "user_id")
 
 
-def read_message(answer: JsonObject) -> ResponseFacts:
-    return _read_message_facts(answer)
-
-
 def read_message_stream(stream: Stream) -> ResponseFacts:
     events: list[JsonObject] = []
     has_ended = False
@@ -74,10 +70,10 @@ def read_message_stream(stream: Stream) -> ResponseFacts:
             has_ended = True
     message = _build_envelope(_last_message_events(events))
     has_ended = has_ended or text_in(message, "stop_reason") is not None
-    return _read_message_facts(message, has_ended, _other_ids(events))
+    return read_message(message, has_ended, _other_ids(events))
 
 
-def _read_message_facts(
+def read_message(
     message: JsonObject, has_ended: bool | None = None, other_ids: tuple[str, ...] = ()
 ) -> ResponseFacts:
     usage = object_in(message, "usage")
