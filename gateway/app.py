@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway import __version__
 from gateway.api.helicone import helicone_api
-from gateway.api.native import documentation_api, native_api
+from gateway.api.native.routes import documentation_api, native_api
 from gateway.api.operations import (
     KEY_LABEL,
     Gauges,
@@ -17,17 +17,16 @@ from gateway.api.operations import (
     LabelledGauges,
     Metrics,
     OtherProcesses,
+    ReadinessCheck,
     no_other_processes,
     operations_api,
 )
-from gateway.api.pharia import pharia_api
-from gateway.api.portkey import DIALECT as PORTKEY
-from gateway.api.portkey import (
-    portkey_analytics_api,
-    portkey_exporter,
-    portkey_feedback_api,
-    portkey_logs_api,
-)
+from gateway.api.pharia.feedback import pharia_api
+from gateway.api.portkey.analytics import portkey_analytics_api
+from gateway.api.portkey.exports import portkey_exporter
+from gateway.api.portkey.feedback import DIALECT as PORTKEY
+from gateway.api.portkey.feedback import portkey_feedback_api
+from gateway.api.portkey.logs import portkey_logs_api
 from gateway.auth.allowed_hosts import AllowedHosts
 from gateway.auth.api_keys import REFRESH_SECONDS, ApiKeys, key_refresh_task
 from gateway.auth.audit import SqlAudit
@@ -70,11 +69,11 @@ from gateway.runtime import (
     max_loss_seconds,
 )
 from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows, open_store
-from gateway.store.base import Health, Store
+from gateway.store.base import Store
 from gateway.store.journal import Journal
 from gateway.telemetry import FeedbackExport, Reporter
-from gateway.ui import feedback_form_api
-from gateway.upstream import Upstream
+from gateway.ui.feedback_form import feedback_form_api
+from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
 from gateway.web.middleware import AllowedOrigins, AuthMiddleware
@@ -101,7 +100,7 @@ def build_gauges(
         ),
         "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
         "gateway_rows_spilled_total": (
-            "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_spilled,
+            "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_journaled,
         ),
         "gateway_rows_lost_total": ("Rows that could be stored nowhere.", lambda: overflow.rows_lost),
         "gateway_rows_expired_total": (
@@ -240,7 +239,7 @@ class Gateway:
 
     def dispatcher(self, apis: Handler) -> Dispatcher:
         """Return what answers every request, given what answers on the gateway's own paths."""
-        return Dispatcher(apis, self.proxy, self.own_requests.counting)
+        return Dispatcher(apis, self.proxy, self.own_requests)
 
     async def drain(self, seconds: float) -> None:
         """Return once nothing is in flight; what takes longer than this is cancelled."""
@@ -357,7 +356,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
         policy_of=build_payload_policy(config),
         limit_bytes=config.storage.max_body_bytes,
         access_log=access_log,
-        admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
+        check_store=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else None,
         in_flight=InFlight(config.server.max_in_flight),
         body_timeout_seconds=config.server.read_timeout,
     )
@@ -395,7 +394,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
 
     native = native_api(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
-        ranking=MetricsReader(store), feedback=feedback, texts=TextReader(store), audit=AuditReader(store),
+        metrics=MetricsReader(store), feedback=feedback, texts=TextReader(store), audit=AuditReader(store),
         eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)), keys=keys, quotas=quotas,
         scale_of=feedback.scale_of, max_body_bytes=max_feedback_bytes,
     )  # fmt: skip
@@ -410,11 +409,11 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
             url_of,
             max_feedback_bytes,
         ),
-        portkey_analytics_api(store),
+        portkey_analytics_api(MetricsReader(store)),
         helicone_api(feedback, store.set_property, requests, max_feedback_bytes),
         pharia_api(feedback, max_feedback_bytes),
         feedback_form_api(feedback, token_access.tokens, requests),
-        operations_api(_health_check(store, overflow), metrics),
+        operations_api(_readiness_check(store, overflow), metrics),
     ]
     gateway = Gateway(
         config=config,
@@ -446,15 +445,11 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
     return gateway
 
 
-def _admit_all() -> None:
-    """Serve whether or not the store works."""
-
-
-def _health_check(store: Store, overflow: Overflow) -> Callable[[], Awaitable[Health]]:
-    async def check() -> Health:
+def _readiness_check(store: Store, overflow: Overflow) -> ReadinessCheck:
+    async def check() -> str | None:
         health = await store.check()
-        if health.is_writable and overflow.is_engaged:
-            return Health(False, "rows wait in the file beside the store")
-        return health
+        if not health.is_writable:
+            return health.reason or "the store takes no writes"
+        return "rows wait in the file beside the store" if overflow.is_engaged else None
 
     return check

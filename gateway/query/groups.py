@@ -70,7 +70,13 @@ class TraceReader(_GroupReader):
         if not requests and not shown.entries:
             raise NotFound(f"there is no trace {trace_id!r}.", field="trace_id")
         feedback_on = await self._store.feedback_summaries([record.seq for record in requests])
-        return Trace(trace_id, requests, shown.entries, summarise_scores(shown.counted), feedback_on)
+        return Trace(
+            trace_id=trace_id,
+            requests=requests,
+            feedback=shown.entries,
+            score=summarise_scores(shown.counted),
+            feedback_on=feedback_on,
+        )
 
 
 class SessionReader(_GroupReader):
@@ -84,4 +90,10 @@ class SessionReader(_GroupReader):
         # An empty AnyOf matches nothing: only entries that count for one of these requests count here.
         shown = await list_feedback_on_requests(self._store, requests, AnyOf(), tenant)
         feedback_on = await self._store.feedback_summaries([record.seq for record in requests])
-        return Session(session, requests, shown.entries, summarise_scores(shown.counted), feedback_on)
+        return Session(
+            session=session,
+            requests=requests,
+            feedback=shown.entries,
+            score=summarise_scores(shown.counted),
+            feedback_on=feedback_on,
+        )

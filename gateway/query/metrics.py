@@ -159,6 +159,59 @@ class MetricsReader:
             suspects.append(metrics_query.where)
         return await find_unknown_keys(METRICS_FILTERS, AllOf(tuple(suspects)), exists) if suspects else ()
 
+    async def usage_by_group(self, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
+        """Return the usage of the requests of each group."""
+        return await self._store.usage(metrics_query)
+
+    async def feedback_by_group(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
+        """Return the feedback that counts for the requests of each group."""
+        return await self._store.verdicts(metrics_query)
+
+    async def usage_over_time(self, metrics_query: MetricsQuery) -> Timeline[UsageSums]:
+        """Return what the requests took."""
+        found = await self._store.usage(_with_buckets(metrics_query))
+        overall = sum(found.values(), UsageSums())
+        return Timeline(overall, _fill_buckets(metrics_query, _by_start(found), UsageSums()))
+
+    async def usage_by_value_over_time(
+        self, metrics_query: MetricsQuery, field: str
+    ) -> Timeline[Mapping[Scalar, UsageSums]]:
+        """Return what the requests took, by the values of a field."""
+        found = await self._store.usage(replace(_with_buckets(metrics_query), group_by=field))
+        overall: dict[Scalar, UsageSums] = defaultdict(UsageSums)
+        buckets: dict[int, dict[Scalar, UsageSums]] = defaultdict(dict)
+        for cell, sums in found.items():
+            overall[cell.value] += sums
+            buckets[_start(cell)][cell.value] = sums
+        return Timeline(dict(overall), _fill_buckets(metrics_query, buckets, {}))
+
+    async def latencies_over_time(self, metrics_query: MetricsQuery) -> Timeline[GroupMetrics]:
+        """Return what the requests took, and how many of them how long."""
+        in_pieces = _with_buckets(metrics_query)
+        usage = await self._store.usage(in_pieces)
+        latencies = await self._store.latencies(in_pieces)
+        found = {
+            _start(cell): GroupMetrics(cell, sums, latencies=latencies.get(cell, {}))
+            for cell, sums in usage.items()
+        }
+        overall = GroupMetrics(
+            GroupKey(), sum(usage.values(), UsageSums()), latencies=_merge_latencies(latencies.values())
+        )
+        return Timeline(overall, _fill_buckets(metrics_query, found, GroupMetrics(GroupKey(), UsageSums())))
+
+    async def feedback_over_time(self, metrics_query: MetricsQuery) -> Timeline[FeedbackSums]:
+        """Return what was said of the requests."""
+        found = await self._store.verdicts(_with_buckets(metrics_query))
+        overall = sum(found.values(), FeedbackSums())
+        return Timeline(overall, _fill_buckets(metrics_query, _by_start(found), FeedbackSums()))
+
+    async def values_over_time(self, metrics_query: MetricsQuery, field: str) -> Timeline[int]:
+        """Return how many values a field has; a value in several buckets counts once in the whole."""
+        grouped = replace(metrics_query, group_by=field)
+        found = await self._store.count_groups(_with_buckets(grouped))
+        overall = await self._store.count_groups(grouped)
+        return Timeline(overall.get(GroupKey(), 0), _fill_buckets(metrics_query, _by_start(found), 0))
+
 
 def _groups_without_values(metrics_query: MetricsQuery, usage: Mapping[GroupKey, UsageSums]) -> list[str]:
     return [
@@ -238,56 +291,6 @@ class Timeline(Generic[T]):
 def bucket_length_us(metrics_query: MetricsQuery) -> int:
     length_us = _last_us(metrics_query) - metrics_query.from_us
     return next((bucket for longest, bucket in BUCKET_LENGTHS_US.items() if length_us <= longest), WEEK_US)
-
-
-async def usage_over_time(store: MetricsQueries, metrics_query: MetricsQuery) -> Timeline[UsageSums]:
-    """Return what the requests took."""
-    found = await store.usage(_with_buckets(metrics_query))
-    overall = sum(found.values(), UsageSums())
-    return Timeline(overall, _fill_buckets(metrics_query, _by_start(found), UsageSums()))
-
-
-async def usage_by_value_over_time(
-    store: MetricsQueries, metrics_query: MetricsQuery, field: str
-) -> Timeline[Mapping[Scalar, UsageSums]]:
-    """Return what the requests took, by the values of a field."""
-    found = await store.usage(replace(_with_buckets(metrics_query), group_by=field))
-    overall: dict[Scalar, UsageSums] = defaultdict(UsageSums)
-    buckets: dict[int, dict[Scalar, UsageSums]] = defaultdict(dict)
-    for cell, sums in found.items():
-        overall[cell.value] += sums
-        buckets[_start(cell)][cell.value] = sums
-    return Timeline(dict(overall), _fill_buckets(metrics_query, buckets, {}))
-
-
-async def latencies_over_time(store: MetricsQueries, metrics_query: MetricsQuery) -> Timeline[GroupMetrics]:
-    """Return what the requests took, and how many of them how long."""
-    in_pieces = _with_buckets(metrics_query)
-    usage = await store.usage(in_pieces)
-    latencies = await store.latencies(in_pieces)
-    found = {
-        _start(cell): GroupMetrics(cell, sums, latencies=latencies.get(cell, {}))
-        for cell, sums in usage.items()
-    }
-    overall = GroupMetrics(
-        GroupKey(), sum(usage.values(), UsageSums()), latencies=_merge_latencies(latencies.values())
-    )
-    return Timeline(overall, _fill_buckets(metrics_query, found, GroupMetrics(GroupKey(), UsageSums())))
-
-
-async def feedback_over_time(store: MetricsQueries, metrics_query: MetricsQuery) -> Timeline[FeedbackSums]:
-    """Return what was said of the requests."""
-    found = await store.verdicts(_with_buckets(metrics_query))
-    overall = sum(found.values(), FeedbackSums())
-    return Timeline(overall, _fill_buckets(metrics_query, _by_start(found), FeedbackSums()))
-
-
-async def values_over_time(store: MetricsQueries, metrics_query: MetricsQuery, field: str) -> Timeline[int]:
-    """Return how many values a field has. The whole is less than the sum of its pieces where they share some."""
-    grouped = replace(metrics_query, group_by=field)
-    found = await store.count_groups(_with_buckets(grouped))
-    overall = await store.count_groups(grouped)
-    return Timeline(overall.get(GroupKey(), 0), _fill_buckets(metrics_query, _by_start(found), 0))
 
 
 def _with_buckets(metrics_query: MetricsQuery) -> MetricsQuery:

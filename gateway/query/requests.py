@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.errors import NotFound, TooLarge
+from gateway.models.conversation import Conversation
 from gateway.models.exchange import Outcome, RawHeaders
 from gateway.models.feedback import Feedback, FeedbackSummary, Kind, Target, single_subject
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
@@ -15,9 +16,9 @@ from gateway.models.request import Payload, RequestRecord
 from gateway.query.feedback import feedback_on_request, list_feedback
 from gateway.query.filters import REQUEST_FILTERS, find_unknown_keys
 from gateway.store.base import RequestQueries
-from gateway.wire import reassemble
+from gateway.wire import read_conversation, reassemble
 from gateway.wire.content_encoding import decode, header_value
-from gateway.wire.messages import excerpt_answer, excerpt_question
+from gateway.wire.formats import WireMessage
 
 NEWEST_FIRST = Sort("seq", descending=True)
 
@@ -77,6 +78,16 @@ class LoggedRequest:
     response: Message | None
     reassembled: object | None
     feedback: tuple[Feedback, ...]
+
+    def conversation(self) -> Conversation:
+        """Read what both sides say, as far as it was kept; takes long for long bodies."""
+        request, response = (
+            WireMessage(
+                self.record.path, message.headers if message else (), message.body if message else b""
+            )
+            for message in (self.request, self.response)
+        )
+        return read_conversation(self.record.endpoint, request, response)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,11 +293,10 @@ def _excerpt_texts(
 
 def _excerpt(record: RequestRecord, payload: Payload | None) -> RequestTexts:
     logged = decode_payload(record, payload, ())
-    question = "" if logged.request is None else excerpt_question(logged.request.body)
-    body = None if logged.response is None else logged.response.body
-    answer = excerpt_answer(body if logged.reassembled is None else logged.reassembled)
-    reason = None if answer else _no_answer_reason(record, is_kept=body is not None)
-    return RequestTexts(_truncate(question), _truncate(answer), reason)
+    said = logged.conversation()
+    answer = said.answer
+    reason = None if answer else _no_answer_reason(record, is_kept=logged.response is not None)
+    return RequestTexts(_truncate(said.question), _truncate(answer), reason)
 
 
 def _truncate(text: str) -> str:

@@ -10,7 +10,7 @@ from gateway.models.filters import Filter, Page, Sort
 from gateway.store.database import Database, read_count
 from gateway.store.dialect import Connection
 from gateway.store.filters import count_rows, select_rows
-from gateway.store.rows import MAX_INTEGER, export_from_row, export_to_row
+from gateway.store.rows import EXPORT_ROWS, MAX_INTEGER
 from gateway.store.schema import EXPORTS, quote_columns
 
 _INSERT_EXPORT = (
@@ -28,7 +28,7 @@ _INSERT_LINK_KEY = "INSERT INTO export_link_key (id, key) VALUES (1, ?) ON CONFL
 
 def put_export(connection: Connection, export: Export) -> None:
     """Store a version of a job in place of the one before. Raises Conflict where it does not follow that."""
-    row = export_to_row(export)
+    row = EXPORT_ROWS.to_row(export)
     if export.version == 1:
         stored = connection.execute(_INSERT_EXPORT, row)
     else:
@@ -55,7 +55,9 @@ class SqlDatasets(Database):
     async def find_exports(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Export]:
         query = select_rows(EXPORTS, where, sort, page, tenant, self._dialect)
         return await self._lookups.read(
-            lambda connection: [export_from_row(row) for row in connection.execute(query.sql, query.values)]
+            lambda connection: [
+                EXPORT_ROWS.from_row(row) for row in connection.execute(query.sql, query.values)
+            ]
         )
 
     async def count_exports(self, where: Filter, tenant: str | None) -> int:

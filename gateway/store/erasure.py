@@ -10,8 +10,9 @@ from typing import NamedTuple, TypeVar
 
 import orjson
 
+from gateway.models.columns import PERSONAL, Column
 from gateway.models.exchange import PayloadPolicy
-from gateway.models.request import ErasureScope, ExpiredCounts
+from gateway.models.request import REQUEST_COLUMNS, ErasureScope, ExpiredCounts
 from gateway.store.database import Database, Work, Writer
 from gateway.store.dialect import Connection, Dialect
 from gateway.store.joins import find_affected_edits, pair_edits
@@ -24,7 +25,6 @@ from gateway.store.rollups import (
     invalidate_rollups,
 )
 from gateway.store.rows import clean_text, clean_text_or_none, list_to_json
-from gateway.store.schema import TAG_COLUMNS
 
 T = TypeVar("T")
 
@@ -48,6 +48,8 @@ WHERE earlier.author = :person AND (CAST(:tenant AS TEXT) IS NULL OR feedback.te
 _FEEDBACK_ON_REQUESTS = (
     f"SELECT feedback_id FROM feedback WHERE request_seq IN (SELECT seq FROM ({_REQUESTS_OF_USER}) AS mine)"
 )
+# Of personal columns that need a value; ids become another one for each row.
+_EMPTY_VALUES = {"path": "''", "metadata": "'{}'"}
 _IS_STORED = "SELECT 1 FROM feedback WHERE feedback_id = ?"
 _DELETE_RECEIPT = "DELETE FROM receipts WHERE scope = ? AND key = ?"
 
@@ -64,6 +66,11 @@ class _ErasureStatements:
     delete_entries: tuple[str, ...]
 
 
+def _cleared(column: Column) -> str:
+    empty = "NULL" if column.is_optional else _EMPTY_VALUES.get(column.name, "'erased-' || seq")
+    return f'"{column.name}" = {empty}'
+
+
 @cache
 def _erasure_statements(dialect: Dialect) -> _ErasureStatements:
     rows = f"seq {dialect.in_numbers('?')}"
@@ -77,10 +84,8 @@ def _erasure_statements(dialect: Dialect) -> _ErasureStatements:
         on_rows=f"SELECT feedback_id FROM feedback WHERE request_{rows}",
         anonymise=f"""
 UPDATE requests SET
-    request_id = 'erased-' || seq, trace_id = 'erased-' || seq, span_id = NULL, parent_span_id = NULL,
-    span_name = NULL, path = '', error = NULL, {", ".join(f'"{column}" = NULL' for column in TAG_COLUMNS)},
-    metadata = '{{}}', payloads = '{PayloadPolicy.OFF}', response_id = NULL, note = NULL,
-    interpreted_at_us = coalesce(interpreted_at_us, ?)
+    {", ".join(_cleared(column) for column in REQUEST_COLUMNS if column.uses & PERSONAL)},
+    payloads = '{PayloadPolicy.OFF}', interpreted_at_us = coalesce(interpreted_at_us, ?)
 WHERE {rows}
 """,
         delete_payloads=f"DELETE FROM payloads WHERE {rows}",

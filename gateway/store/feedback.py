@@ -29,20 +29,19 @@ from gateway.store.dialect import Connection, Dialect
 from gateway.store.filters import Query, select_rows
 from gateway.store.joins import PAIRED_KINDS, assign_requests, find_subjects, join_new_feedback, update_pairs
 from gateway.store.rows import (
+    FEEDBACK_ROWS,
+    RECEIPT_ROWS,
+    REQUEST_ROWS,
     clean_text,
     clean_text_or_none,
-    feedback_from_row,
     feedback_to_row,
     list_to_json,
     numbers_to_json,
-    receipt_from_row,
-    record_from_row,
 )
 from gateway.store.schema import (
     FEEDBACK,
     IS_COUNTED,
     IS_RATING,
-    RECEIPT_COLUMNS,
     REQUESTS,
     is_about_request,
     quote_columns,
@@ -61,7 +60,7 @@ _SUPERSEDE = (
 )
 _LATEST = f"SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE feedback_id = ?"
 _EARLIER = f"SELECT {_FEEDBACK_COLUMNS} FROM feedback_versions WHERE feedback_id = ? ORDER BY version"
-_RECEIPT = f"SELECT {quote_columns(RECEIPT_COLUMNS)} FROM receipts WHERE scope = ? AND key = ?"
+_RECEIPT = f"SELECT {quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE scope = ? AND key = ?"
 _NON_BINARY_GRADE = (
     "SELECT 1 FROM feedback WHERE kind = 'rating' AND grade = value AND value <> 0 AND value <> 1"
     " AND key_name {} LIMIT 1"
@@ -137,7 +136,7 @@ def put_feedback_batch(connection: Connection, writes: Sequence[FeedbackWrite]) 
     stored = _write_versions(connection, [entry for write in accepted for entry in write.entries])
     receipts = [write.receipt for write in accepted if write.receipt is not None]
     if receipts:
-        connection.insert("receipts", RECEIPT_COLUMNS, map(_receipt_to_row, receipts))
+        connection.insert("receipts", RECEIPT_ROWS.columns, map(RECEIPT_ROWS.to_row, receipts))
     waiting = [entry.feedback_id for entry in stored if entry.joined_at_us is None]
     if waiting:
         join_new_feedback(connection, waiting)
@@ -156,7 +155,7 @@ def feedback_by_ids(connection: Connection, feedback_ids: Sequence[str]) -> list
     rows = (
         connection.execute(_LATEST, (clean_text(feedback_id),)).fetchone() for feedback_id in feedback_ids
     )
-    return [feedback_from_row(row) for row in rows if row is not None]
+    return [FEEDBACK_ROWS.from_row(row) for row in rows if row is not None]
 
 
 def latest_feedback(
@@ -170,7 +169,7 @@ def latest_feedback(
     }
     values = {**names, "tenant": clean_text_or_none(tenant)}
     return [
-        feedback_from_row(row)
+        FEEDBACK_ROWS.from_row(row)
         for row in connection.execute(_select_latest_feedback(connection.dialect), values)
     ]
 
@@ -186,7 +185,7 @@ def count_feedback_by_author(
 def feedback_history(connection: Connection, feedback_id: str) -> list[Feedback]:
     """Return every version of an entry, the first one first."""
     earlier = connection.execute(_EARLIER, (clean_text(feedback_id),)).fetchall()
-    return [feedback_from_row(row) for row in earlier] + feedback_by_ids(connection, [feedback_id])
+    return [FEEDBACK_ROWS.from_row(row) for row in earlier] + feedback_by_ids(connection, [feedback_id])
 
 
 def has_non_binary_grades(connection: Connection, key_name: str | None) -> bool:
@@ -199,7 +198,7 @@ def has_non_binary_grades(connection: Connection, key_name: str | None) -> bool:
 def find_receipt(connection: Connection, scope: str, key: str) -> Receipt | None:
     """Return the receipt of an earlier call under this idempotency key."""
     row = connection.execute(_RECEIPT, (clean_text(scope), clean_text(key))).fetchone()
-    return None if row is None else receipt_from_row(row)
+    return None if row is None else RECEIPT_ROWS.from_row(row)
 
 
 def feedback_size_bytes(entries: Sequence[Feedback]) -> int:
@@ -258,10 +257,6 @@ def _receipt_key(receipt: Receipt) -> tuple[str, str]:
     return clean_text(receipt.scope), clean_text(receipt.key)
 
 
-def _receipt_to_row(receipt: Receipt) -> tuple[str, ...]:
-    return (*_receipt_key(receipt), receipt.digest, list_to_json(receipt.feedback_ids))
-
-
 def _write_versions(connection: Connection, entries: Sequence[Feedback]) -> list[Feedback]:
     """Write versions that follow one another, and return them as they are stored now."""
     stored: list[Feedback] = []
@@ -276,7 +271,7 @@ def _write_versions(connection: Connection, entries: Sequence[Feedback]) -> list
 
 
 def _supersede(connection: Connection, entry: Feedback) -> Feedback:
-    before = feedback_from_row(connection.execute(_LATEST, (entry.feedback_id,)).fetchone())
+    before = FEEDBACK_ROWS.from_row(connection.execute(_LATEST, (entry.feedback_id,)).fetchone())
     stored = _keep_join(before, entry)
     connection.execute(_KEEP_VERSION, (entry.feedback_id,))
     connection.execute(_SUPERSEDE, (*feedback_to_row(stored), entry.feedback_id))
@@ -348,7 +343,7 @@ def feedback_summaries(connection: Connection, seqs: Sequence[int]) -> dict[int,
 def counted_requests(connection: Connection, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
     """Return the request that each of these entries counts for; without those that count for none."""
     found = connection.execute(_select_counted_requests(connection.dialect), (list_to_json(feedback_ids),))
-    return {feedback_id: record_from_row(row) for feedback_id, *row in found}
+    return {feedback_id: REQUEST_ROWS.from_row(row) for feedback_id, *row in found}
 
 
 _OVERDUE = "FROM feedback WHERE joined_at_us IS NULL AND deleted_at_us IS NULL AND created_at_us < ?"
@@ -452,4 +447,4 @@ class SqlFeedback(Database):
 
 
 def _read_entries(connection: Connection, query: Query) -> list[Feedback]:
-    return [feedback_from_row(row) for row in connection.execute(query.sql, query.values)]
+    return [FEEDBACK_ROWS.from_row(row) for row in connection.execute(query.sql, query.values)]

@@ -14,7 +14,9 @@ import orjson
 
 from gateway.errors import StoreUnavailable
 from gateway.models.clock import now_us
+from gateway.models.columns import Origin
 from gateway.models.exchange import Exchange, Identity, LoggingOptOut, Outcome, PayloadPolicy, RawHeaders
+from gateway.models.request import IDENTITY_FIELDS, REQUEST_COLUMNS
 from gateway.store.base import RequestImports
 from gateway.store.rows import (
     clean_text,
@@ -31,12 +33,18 @@ RECORD_VERSION = 1
 _LENGTHS_STRUCT = struct.Struct("<II")
 """Lengths of the head and of the request body, in bytes; the response body is the rest."""
 
-_ID_FIELDS = ("request_id", "trace_id", "span_id", "parent_span_id", "span_name")
-_TEXT_FIELDS = ("tenant", "key_name", "provider", "endpoint", "method", "error", "cache_status")
-_NUMBER_FIELDS = (
-    "started_at_us", "first_byte_at_us", "ended_at_us", "status", "attempt", "client_retry", "request_size",
-    "response_size",
-)  # fmt: skip
+_ID_FIELDS = tuple(name for name in IDENTITY_FIELDS if name != "metadata")
+_TEXT_FIELDS, _NUMBER_FIELDS = (
+    tuple(
+        column.name
+        for column in REQUEST_COLUMNS
+        if column.origin is Origin.EXCHANGE
+        and column.part == ""
+        and column.value_type is value_type
+        and column.name != "path"
+    )
+    for value_type in (str, int)
+)
 
 
 def encode_exchange(exchange: Exchange) -> bytes:

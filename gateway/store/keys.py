@@ -9,18 +9,20 @@ from gateway.models.quota import QuotaUsage
 from gateway.store.base import StoredKey
 from gateway.store.database import Database
 from gateway.store.dialect import Connection
-from gateway.store.rows import clean_text, key_from_row, key_to_row, quota_usage_from_row
-from gateway.store.schema import KEY_COLUMNS, QUOTA_USAGE_COLUMNS, quote_columns
+from gateway.store.rows import KEY_ROWS, QUOTA_USAGE_ROWS, clean_text
+from gateway.store.schema import quote_columns
 
-_ALL_KEYS = f"SELECT {quote_columns(KEY_COLUMNS)} FROM keys ORDER BY seq"
+_ALL_KEYS = f"SELECT {quote_columns(KEY_ROWS.columns)} FROM keys ORDER BY seq"
 _IS_NAME_TAKEN = "SELECT EXISTS (SELECT 1 FROM keys WHERE name = ? AND revoked_at_us IS NULL)"
-_INSERT_KEY = f"INSERT INTO keys ({quote_columns(KEY_COLUMNS)}) VALUES ({', '.join('?' * len(KEY_COLUMNS))})"
+_INSERT_KEY = (
+    f"INSERT INTO keys ({quote_columns(KEY_ROWS.columns)}) VALUES ({', '.join('?' * len(KEY_ROWS.columns))})"
+)
 _REVOKE_KEY = "UPDATE keys SET revoked_at_us = ? WHERE name = ? AND revoked_at_us IS NULL"
 
 
 def list_keys(connection: Connection) -> list[StoredKey]:
     """Return every key, the oldest first."""
-    return [key_from_row(row) for row in connection.execute(_ALL_KEYS)]
+    return [KEY_ROWS.from_row(row) for row in connection.execute(_ALL_KEYS)]
 
 
 def add_key(connection: Connection, key: StoredKey) -> None:
@@ -30,7 +32,7 @@ def add_key(connection: Connection, key: StoredKey) -> None:
         and connection.execute(_IS_NAME_TAKEN, (clean_text(key.name),)).fetchone()[0]
     ):
         raise Conflict(f"there is a key named {key.name!r} already.", hint="Revoke it, or take another name.")
-    connection.execute(_INSERT_KEY, key_to_row(key))
+    connection.execute(_INSERT_KEY, KEY_ROWS.to_row(key))
 
 
 def revoke_key(connection: Connection, name: str, at_us: int) -> bool:
@@ -39,14 +41,14 @@ def revoke_key(connection: Connection, name: str, at_us: int) -> bool:
 
 
 _ADD_QUOTA_USAGE = f"""
-INSERT INTO spendings ({quote_columns(QUOTA_USAGE_COLUMNS)}) VALUES (?, ?, ?, ?, ?)
+INSERT INTO spendings ({quote_columns(QUOTA_USAGE_ROWS.columns)}) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (key_name, unit, "window") DO UPDATE SET
     amount = excluded.amount
         + CASE WHEN excluded.starts_at_us = spendings.starts_at_us THEN spendings.amount ELSE 0 END,
     starts_at_us = excluded.starts_at_us
 WHERE excluded.starts_at_us >= spendings.starts_at_us
 """
-_ALL_QUOTA_USAGE = f"SELECT {quote_columns(QUOTA_USAGE_COLUMNS)} FROM spendings"
+_ALL_QUOTA_USAGE = f"SELECT {quote_columns(QUOTA_USAGE_ROWS.columns)} FROM spendings"
 
 
 def add_quota_usage(connection: Connection, spendings: Sequence[QuotaUsage]) -> None:
@@ -62,7 +64,7 @@ def add_quota_usage(connection: Connection, spendings: Sequence[QuotaUsage]) -> 
 
 def list_quota_usage(connection: Connection) -> list[QuotaUsage]:
     """Return what is kept."""
-    return [quota_usage_from_row(row) for row in connection.execute(_ALL_QUOTA_USAGE)]
+    return [QUOTA_USAGE_ROWS.from_row(row) for row in connection.execute(_ALL_QUOTA_USAGE)]
 
 
 class SqlKeys(Database):

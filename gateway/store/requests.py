@@ -13,7 +13,7 @@ from gateway.errors import BadInput
 from gateway.models.exchange import Exchange, PayloadPolicy, lowercase_ascii
 from gateway.models.feedback import Receipt, Target, single_subject
 from gateway.models.filters import Filter, Page, Sort, filter_uses_field
-from gateway.models.request import Facts, Payload, RequestRecord, Usage
+from gateway.models.request import METADATA_COLUMNS, METADATA_KEYS, Facts, Payload, RequestRecord, Usage
 from gateway.store import feedback
 from gateway.store.database import Database, read_count
 from gateway.store.dialect import Connection, Dialect
@@ -21,6 +21,7 @@ from gateway.store.filters import count_rows, feedback_prefilters, find_candidat
 from gateway.store.joins import find_subjects, join_waiting_feedback, link_conversations, reassign_requests
 from gateway.store.rollups import REQUEST_KINDS, ROLLUP_KINDS, invalidate_rollups
 from gateway.store.rows import (
+    REQUEST_ROWS,
     Packer,
     clean_text,
     clean_text_or_none,
@@ -28,26 +29,24 @@ from gateway.store.rows import (
     facts_to_row,
     from_json,
     list_to_json,
+    metadata_values,
     payload_from_exchange,
     payload_to_row,
-    record_from_row,
     request_to_row,
     session_from_metadata,
-    tag_values,
     to_json,
 )
 from gateway.store.schema import (
-    FACT_COLUMNS,
+    ANNOTATED_COLUMNS,
     PAYLOAD_COLUMNS,
     REQUEST_INSERT_COLUMNS,
     REQUESTS,
     RETRIEVED_COLUMNS,
-    TAG_COLUMNS,
     payload_columns,
 )
 
 _ANNOTATE = (
-    f"UPDATE requests SET {', '.join(f'{column} = ?' for column in FACT_COLUMNS)}"
+    f"UPDATE requests SET {', '.join(f'{column} = ?' for column in ANNOTATED_COLUMNS)}"
     " WHERE seq = ? AND interpreted_at_us IS NULL"
 )
 _CORRECT = (
@@ -238,7 +237,7 @@ def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Fa
     rest = replace(found, usage=Usage(), cost=None, response_id=None, outcome=None)
     if has_usage or (found.usage == Usage() and found.cost is None and found.outcome is None):
         return rest, rest
-    row = dict(zip(FACT_COLUMNS, facts_to_row(found, 0), strict=True))
+    row = dict(zip(ANNOTATED_COLUMNS, facts_to_row(found, 0), strict=True))
     given = {column: row[column] for column in (*RETRIEVED_COLUMNS, "finish_reason")}
     if not connection.execute(
         _SET_RETRIEVED_USAGE, {**given, "outcome": found.outcome, "owner": original_seq}
@@ -289,11 +288,11 @@ def _joinable_ids(exchanges: Sequence[Exchange]) -> dict[str, int]:
 MAX_METADATA_BYTES = 256 * 1024
 """How long the metadata of a row may become in this way, as JSON."""
 
-_KNOWN_KEYS = frozenset(f"_{column}" for column in (*TAG_COLUMNS, "model"))
+_KNOWN_KEYS = frozenset((*METADATA_KEYS, "_model"))
 
 _UPDATE_METADATA = (
     "UPDATE requests SET metadata = ?, "
-    + ", ".join(f'"{column}" = ?' for column in TAG_COLUMNS)
+    + ", ".join(f'"{column}" = ?' for column in METADATA_COLUMNS)
     + " WHERE seq = ?"
 )
 
@@ -339,7 +338,7 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
             raise BadInput(
                 f"the request's properties would be longer than {MAX_METADATA_BYTES:,} bytes.", field="value"
             )
-        changes.append((changed, *tag_values(metadata), seq))
+        changes.append((changed, *metadata_values(metadata), seq))
         times_us.append(started_at_us)
         if session := session_from_metadata(metadata):
             sessions[session] = started_at_us
@@ -427,7 +426,7 @@ class SqlRequests(Database):
             query = select_rows(
                 REQUESTS, where, sort, page, tenant, connection.dialect, candidate_seqs=candidate_seqs
             )
-            return [record_from_row(row) for row in connection.execute(query.sql, query.values)]
+            return [REQUEST_ROWS.from_row(row) for row in connection.execute(query.sql, query.values)]
 
         return await self._ask(find, in_background=in_background, is_costly=_searches_bodies(where, sort))
 

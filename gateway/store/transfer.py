@@ -22,16 +22,15 @@ from gateway.store.joins import join_waiting_feedback, reassign_requests
 from gateway.store.requests import exchange_size_bytes, find_missing, insert_response_ids
 from gateway.store.rollups import REQUEST_KINDS, invalidate_rollups
 from gateway.store.rows import (
+    RECEIPT_ROWS,
+    REQUEST_ROWS,
     Packer,
     exchange_from_row,
     payload_to_row,
-    receipt_from_row,
-    record_from_row,
     record_to_row,
 )
 from gateway.store.schema import (
     PAYLOAD_COLUMNS,
-    RECEIPT_COLUMNS,
     REQUEST_INSERT_COLUMNS,
     REQUESTS,
     payload_columns,
@@ -57,7 +56,7 @@ _OTHER_RESPONSE_IDS = (
 )
 _ENTRIES = "SELECT seq, feedback_id FROM feedback WHERE seq > ? ORDER BY seq LIMIT ?"
 _RECEIPTS = (
-    f"SELECT {quote_columns(RECEIPT_COLUMNS)} FROM receipts WHERE (scope, key) > (?, ?) ORDER BY"
+    f"SELECT {quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE (scope, key) > (?, ?) ORDER BY"
     f" scope, key LIMIT ?"
 )
 
@@ -149,12 +148,12 @@ def histories_after(connection: Connection, after_seq: int, limit: int) -> list[
 
 def receipts_after(connection: Connection, after: tuple[str, str], limit: int) -> list[Receipt]:
     """Return the receipts that follow one."""
-    return [receipt_from_row(row) for row in connection.execute(_RECEIPTS, (*after, limit))]
+    return [RECEIPT_ROWS.from_row(row) for row in connection.execute(_RECEIPTS, (*after, limit))]
 
 
 def _stored_request(row: Sequence[Any], others: Mapping[int, Sequence[str]]) -> StoredRequest:
     columns = len(REQUESTS.columns)
-    record = record_from_row(row[:columns])
+    record = REQUEST_ROWS.from_row(row[:columns])
     return StoredRequest(record, exchange_from_row(row[columns:])[1], tuple(others.get(record.seq, ())))
 
 

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from gateway.web.endpoint import ANY_ROLE, Api, Endpoint, Parameter
+from gateway.web.endpoint import ANY_ROLE, Api, Endpoint
 from gateway.web.middleware import TOKEN_HEADER
+from gateway.web.query_params import Parameter
 
 Json = dict[str, object]
 # Schemas of requests and of responses.
@@ -155,7 +156,7 @@ def _parameters(endpoint: Endpoint) -> list[Json]:
         *({**_parameter(parameter), "in": "path", "required": True} for parameter in in_path),
         *(
             {**_parameter(parameter), "in": "query", "required": parameter.is_required}
-            for parameter in endpoint.parameters
+            for parameter in (endpoint.query.parameters() if endpoint.query else ())
         ),
     ]
 

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from gateway.api.helicone import helicone_api
-from gateway.api.native import documentation_api
-from gateway.api.pharia import pharia_api
-from gateway.api.portkey import portkey_feedback_api
+from gateway.api.native.routes import documentation_api
+from gateway.api.pharia.feedback import pharia_api
+from gateway.api.portkey.feedback import portkey_feedback_api
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import RateLimiter
 from gateway.feedback.payloads import signed_scale, thumb_scale

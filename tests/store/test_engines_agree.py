@@ -18,7 +18,7 @@ from gateway.models.metrics import DAY_US, GRADE_FIELD, HOUR_US, MetricsQuery
 from gateway.store import feedback, metrics, requests, rollups
 from gateway.store.dialect import Connection
 from gateway.store.filters import select_rows
-from gateway.store.rows import record_from_row
+from gateway.store.rows import REQUEST_ROWS
 from gateway.store.schema import REQUESTS
 from tests.store.conftest import Engine
 from tests.store.random_data import DAYS, LATER_US, START_US, some_exchange, some_facts, some_feedback
@@ -123,7 +123,7 @@ def test_a_search_finds_the_same_rows_in_the_same_order(
 ) -> None:
     def find(connection: Connection) -> list[object]:
         query = select_rows(REQUESTS, where, sort, Page(1000), tenant, connection.dialect)
-        return [record_from_row(row) for row in connection.execute(query.sql, query.values)]
+        return [REQUEST_ROWS.from_row(row) for row in connection.execute(query.sql, query.values)]
 
     first, second = ask_both(both, find)
     assert first == second

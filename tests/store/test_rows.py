@@ -14,8 +14,8 @@ from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.store import feedback, requests
 from gateway.store.rows import clean_text, from_json, redact_headers, redact_path, to_json
 from gateway.store.schema import (
+    ANNOTATED_COLUMNS,
     EXPORTS,
-    FACT_COLUMNS,
     FEEDBACK,
     REQUEST_INSERT_COLUMNS,
     REQUESTS,
@@ -174,7 +174,7 @@ def test_each_table_has_a_column_for_each_field(engine: Engine) -> None:
         found: Any = engine.connection.execute(f"SELECT * FROM {table} LIMIT 0")
         return [column[0] for column in found.description]
 
-    known = {*REQUEST_INSERT_COLUMNS, *FACT_COLUMNS}
+    known = {*REQUEST_INSERT_COLUMNS, *ANNOTATED_COLUMNS}
     assert known == {*REQUESTS.columns, "payloads"}
     assert set(columns("requests")) == {*known, "worker"}
     counted = {"request_seq", "request_started_at_us"}

@@ -13,7 +13,7 @@ from gateway.auth.quotas import RateLimiter
 from gateway.feedback.service import FeedbackService
 from gateway.query.requests import RequestReader
 from gateway.store import open_store
-from gateway.ui import feedback_form_api
+from gateway.ui.feedback_form import feedback_form_api
 from tests.api.serving import serving
 from tests.browser import browser, browser_without_javascript
 

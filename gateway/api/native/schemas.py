@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import base64
 import codecs
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema, create_model
 
 from gateway.api.native.http_responses import NextCursor, Schema, UnknownKeys, embed_json, embed_json_text
 from gateway.models import clock
-from gateway.models.exchange import Outcome, RawHeaders
+from gateway.models.columns import HIDDEN, Column
+from gateway.models.exchange import RawHeaders
 from gateway.models.feedback import (
+    FEEDBACK_COLUMNS,
     MAX_SUMMARY_PAIRS,
     NO_FEEDBACK,
     Feedback,
     FeedbackSummary,
-    Kind,
     ScoreSummary,
-    Source,
     Target,
     summarise_feedback,
 )
-from gateway.models.request import NANOUSD_PER_USD, RequestRecord
+from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS, RequestRecord
 from gateway.models.trace import Session, Trace
 from gateway.query.requests import LoggedRequest, Message, RequestSlice
 
@@ -36,38 +39,38 @@ class HeaderShape(Schema):
 
 
 class BodyShape(Schema):
-    """A body with its content-encoding undone."""
+    """A decoded body."""
 
     encoding: Encoding = Field(
-        description="`json`: content is the JSON value that was sent. `text`: a string, for UTF-8 that is no "
-        "JSON, event streams among it. `base64`: a string, for all else."
+        description="`json`: content is the JSON value that was sent. `text`: a string, for other UTF-8 such as "
+        "event streams. `base64`: a string, for all else."
     )
     content: object
-    truncated: bool = Field(description="Whether only the beginning was kept.")
-    size: int = Field(description="Bytes on the wire, however many were kept.")
+    truncated: bool = Field(description="Whether only the beginning was stored.")
+    size: int = Field(description="Bytes on the wire, however many were stored.")
 
 
 class RequestMessage(Schema):
-    headers: list[HeaderShape] = Field(description="In their order on the wire, secrets replaced.")
+    headers: list[HeaderShape] = Field(description="In their order on the wire, with secrets replaced.")
     body: BodyShape
 
 
 class ResponseMessage(RequestMessage):
     reassembled: object = Field(
-        description="A stream put together as the object that the same call would have returned without "
-        "streaming; null where the response is no stream of a known format."
+        description="The stream as the object that the same call would have returned without streaming; null "
+        "where the response is not a stream of a known format."
     )
 
 
 def request_message(logged: LoggedRequest) -> RequestMessage | None:
-    """Show what was sent upstream; None where no payload was kept."""
+    """Return what was sent upstream; None where it was not stored."""
     if logged.request is None:
         return None
     return RequestMessage(headers=_headers(logged.request.headers), body=_body(logged.request))
 
 
 def response_message(logged: LoggedRequest) -> ResponseMessage | None:
-    """Show what came back; None where no payload was kept."""
+    """Return what the provider sent; None where it was not stored."""
     if logged.response is None:
         return None
     return ResponseMessage(
@@ -96,15 +99,15 @@ def _encode_content(body: bytes, is_truncated: bool) -> tuple[Encoding, object]:
     if value := embed_json_text(body):
         return "json", value
     try:
-        # A cut may fall inside a character; what is left of it is no reason to call the rest binary.
+        # A truncated body may end inside a character and is still text.
         text = codecs.getincrementaldecoder("utf-8")().decode(body, final=not is_truncated)
     except UnicodeDecodeError:
         return "base64", base64.b64encode(body).decode()
     return "text", text
 
 
+# RFC 3339 in UTC, with microseconds.
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
-"""RFC 3339 in UTC, with microseconds."""
 
 Object = Annotated[object, WithJsonSchema({"type": "object", "additionalProperties": True})]
 
@@ -114,71 +117,92 @@ class ValueWeight(Schema):
     weight: float
 
 
-class LoggedRow(Schema):
-    """A logged request. Model, tokens and cost are null until it was interpreted, some ms after its end."""
+S = TypeVar("S", bound=Schema)
 
-    request_id: str
-    trace_id: str
-    span_id: str | None
-    parent_span_id: str | None
-    span_name: str | None
-    tenant: str | None
-    key_name: str | None = Field(description="Name of the gateway key that the caller came with.")
-    provider: str
-    endpoint: str = Field(
-        description="Kind of call, such as `chat.completions`; `other` where it is not known."
-    )
-    method: str
-    path: str
-    started_at: Time
-    first_byte_at: Time | None
-    ended_at: Time
-    latency_ms: float = Field(description="From the request's arrival to the end of its response.")
-    time_to_first_byte_ms: float | None
-    status: int | None = Field(description="Status sent to the caller; null if it left before any was.")
-    outcome: Outcome = Field(description="How it ended.")
-    error: str | None
-    is_stream: bool
-    attempt: int = Field(description="Which of the gateway's own tries it was, from 0.")
-    client_retry: int = Field(
-        description="Which try its client says that it was, from 0 (`x-stainless-retry-count`)."
-    )
-    cache_status: str | None
-    user: str | None
-    organisation: str | None
-    prompt: str | None
-    environment: str | None
-    session: str | None = Field(description="Conversation or agent run that its trace is part of.")
-    metadata: Object
-    request_size: int = Field(description="Bytes of the request's body on the wire.")
-    response_size: int = Field(description="Bytes of the response's body on the wire.")
-    requested_model: str | None
-    model: str | None = Field(description="Model that answered.")
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    cached_tokens: int | None = Field(description="Part of `prompt_tokens` that was read from a cache.")
-    cache_write_tokens: int | None = Field(description="Part of `prompt_tokens` that was written to a cache.")
-    reasoning_tokens: int | None = Field(
-        description="Part of `completion_tokens` that was spent on reasoning."
-    )
-    cost_usd: float | None
-    cost_nanousd: int | None = Field(description="The cost in billionths of a US dollar, exact.")
-    price_version: str | None
-    response_id: str | None = Field(description="The provider's id of its response.")
-    finish_reason: str | None
-    note: str | None = Field(description="What could not be understood of the payload.")
-    interpreted_at: Time | None
-    feedback_count: int = Field(description="Entries of feedback on it, its trace and its session.")
-    mean_score: float | None = Field(
-        description="Sum of weight × score over sum of weights of these entries, from -1 to 1; null where nothing "
-        "weighs anything."
-    )
-    feedback_pairs: list[ValueWeight] = Field(
-        description=(
-            f"Value and weight of those entries that have a value, the latest first, at most"
-            f" {MAX_SUMMARY_PAIRS}."
+
+@dataclass(frozen=True, slots=True)
+class _ShownColumn:
+    """A column as the native API returns it."""
+
+    name: str
+    hint: Any
+    description: str
+    read: Callable[[Any], object]
+
+
+def _shown_columns(columns: Iterable[Column]) -> dict[str, _ShownColumn]:
+    return {column.name: _shown_column(column) for column in columns if not column.uses & HIDDEN}
+
+
+def _shown_column(column: Column) -> _ShownColumn:
+    name, hint, get = column.name, column.hint, attrgetter(column.name)
+    if name.endswith("_at_us"):
+        time = Time | None if column.is_optional else Time
+        return _ShownColumn(name[:-3], time, column.description, lambda row: format_time(get(row)))
+    if name == "metadata":
+        return _ShownColumn(name, Object, column.description, lambda row: embed_json(dict(get(row))))
+    if name == "raw":
+        return _ShownColumn(
+            name, object, column.description, lambda row: embed_json_text(get(row)) or get(row)
         )
-    )
+    return _ShownColumn(name, hint, column.description, get)
+
+
+def _with_fields(
+    shown: Mapping[str, _ShownColumn],
+    computed: Mapping[str, Mapping[str, tuple[Any, str]]] = MappingProxyType({}),
+) -> Callable[[type[S]], type[S]]:
+    """Add the fields of columns to a schema.
+
+    Args:
+        computed: type and description of further fields, by the column that they come after.
+    """
+    fields: dict[str, tuple[Any, str]] = {}
+    for column, field in shown.items():
+        fields[field.name] = (field.hint, field.description)
+        fields |= computed.get(column, {})
+    definitions: dict[str, Any] = {
+        name: (hint, Field(description=description)) for name, (hint, description) in fields.items()
+    }
+
+    def add(schema: type[S]) -> type[S]:
+        name, module, doc = schema.__name__, schema.__module__, schema.__doc__
+        return create_model(name, __base__=schema, __doc__=doc, __module__=module, **definitions)
+
+    return add
+
+
+def _values_of(shown: Mapping[str, _ShownColumn], row: object) -> dict[str, object]:
+    return {field.name: field.read(row) for field in shown.values()}
+
+
+_REQUEST_FIELDS = _shown_columns(REQUEST_COLUMNS)
+_FEEDBACK_FIELDS = _shown_columns(FEEDBACK_COLUMNS)
+_COMPUTED_FIELDS: Mapping[str, dict[str, tuple[Any, str]]] = {
+    "ended_at_us": {
+        "latency_ms": (float, "From the request's arrival to the end of its response."),
+        "time_to_first_byte_ms": (float | None, "Null where nothing was answered."),
+    },
+    "reasoning_tokens": {"cost_usd": (float | None, "Null where no price is known.")},
+    "interpreted_at_us": {
+        "feedback_count": (int, "Entries of feedback on it, its trace and its session."),
+        "mean_score": (
+            float | None,
+            "Sum of weight × score over sum of weights of these entries, from -1 to 1; null where nothing weighs"
+            " anything.",
+        ),
+        "feedback_pairs": (
+            list[ValueWeight],
+            "Value and weight of those entries that have a value, the latest first, at most"
+            f" {MAX_SUMMARY_PAIRS}.",
+        ),
+    },
+}
+
+
+@_with_fields(_REQUEST_FIELDS, _COMPUTED_FIELDS)
+class LoggedRow(Schema):
+    """A logged request. Model, tokens and cost are null until its payload was read, some ms after its end."""
 
     @classmethod
     def of(cls, record: RequestRecord, feedback: FeedbackSummary) -> LoggedRow:
@@ -188,68 +212,27 @@ class LoggedRow(Schema):
 def logged_rows(
     records: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]
 ) -> Iterator[LoggedRow]:
-    """Return the rows of requests, given what was said of each by `seq`."""
+    """Return the rows of requests.
+
+    Args:
+        feedback: by `seq` of the request.
+    """
     return (LoggedRow.of(record, feedback.get(record.seq, NO_FEEDBACK)) for record in records)
 
 
+@_with_fields(_FEEDBACK_FIELDS)
 class FeedbackRow(Schema):
-    """The latest version of a feedback entry, whatever the dialect it was given in."""
-
-    feedback_id: str
-    version: int
-    tenant: str | None
-    subject_id: str = Field(description="The id as the voter gave it.")
-    target: Target
-    trace_id: str | None
-    request_id: str | None
-    session: str | None
-    joined_at: Time | None = Field(
-        description="When its trace, request or session was found; null while it waits."
-    )
-    kind: Kind
-    metric: str | None
-    value: float | None = Field(description="As it was given.")
-    weight: float
-    score: float | None = Field(description="`value` on the scale from -1 to 1.")
-    grade: float | None = Field(description="`value` on the scale from -10 to 10.")
-    label: str | None
-    comment: str | None
-    original_text: str | None
-    edited_text: str | None
-    original_id: str | None = Field(
-        description="The entry of kind `original` that `original_text` is from; null where it is this entry's own."
-    )
-    author: str | None
-    app_id: str | None
-    app_version: str | None
-    source: Source
-    metadata: Object
-    dialect: str
-    raw: object = Field(description="The entry as it came in.")
-    key_name: str | None
-    created_at: Time
-    updated_at: Time
+    """The latest version of a feedback entry of any API."""
 
     @classmethod
     def of(cls, entry: Feedback) -> FeedbackRow:
-        return cls.model_validate(
-            {
-                **_copy_fields(entry, cls),
-                "metadata": embed_json(dict(entry.metadata)),
-                "raw": embed_json_text(entry.raw) or entry.raw,
-                "joined_at": format_time(entry.joined_at_us),
-                "created_at": format_time(entry.created_at_us),
-                "updated_at": format_time(entry.updated_at_us),
-            }
-        )
+        return cls.model_validate(_values_of(_FEEDBACK_FIELDS, entry))
 
 
 class AppendedFeedback(FeedbackRow):
-    """A feedback entry as it is shown with requests that it is about."""
+    """A feedback entry as part of a request."""
 
-    via: Target = Field(
-        description="What it was given on: the `request`, or as a whole its `trace` or its `session`."
-    )
+    via: Target = Field(description="What it was given on: the `request`, or its whole `trace` or `session`.")
 
     @classmethod
     def of(cls, entry: Feedback) -> AppendedFeedback:
@@ -257,12 +240,12 @@ class AppendedFeedback(FeedbackRow):
 
 
 class LoggedRequestReply(LoggedRow):
-    """A logged request with what was said. Where no payload was kept, request and response are null."""
+    """A logged request with its feedback. Request and response are null where they were not stored."""
 
     request: RequestMessage | None
     response: ResponseMessage | None
     feedback: list[AppendedFeedback] = Field(
-        description="On this request, its trace and its session, the oldest first."
+        description="On this request, its trace and its session, oldest first."
     )
 
     @classmethod
@@ -293,7 +276,7 @@ class ListReply(Schema):
 
 
 class ScoreShape(Schema):
-    """Feedback as one figure. Entries without a score, or with weight 0, are counted but weigh nothing."""
+    """Feedback as one score. Entries without a score are counted, but have no weight."""
 
     count: int
     weighted_mean: float | None = Field(description="`weighted_sum` / `total_weight`, from -1 to 1.")
@@ -302,19 +285,14 @@ class ScoreShape(Schema):
 
     @classmethod
     def of(cls, score: ScoreSummary) -> ScoreShape:
-        return cls(
-            count=score.count,
-            weighted_mean=score.weighted_mean,
-            weighted_sum=score.weighted_sum,
-            total_weight=score.total_weight,
-        )
+        return cls(**{name: getattr(score, name) for name in cls.model_fields})
 
 
 class TraceReply(Schema):
     trace_id: str
     requests: list[LoggedRow] = Field(description="In the order in which they started.")
     feedback: list[AppendedFeedback] = Field(
-        description="On the trace, its requests and their session, the oldest first."
+        description="On the trace, its requests and their session, oldest first."
     )
     score: ScoreShape = Field(description="Of what counts for its requests.")
 
@@ -333,7 +311,7 @@ class SessionReply(Schema):
     traces: list[str] = Field(description="Ids of its traces, in the order in which they started.")
     requests: list[LoggedRow] = Field(description="In the order in which they started.")
     feedback: list[AppendedFeedback] = Field(
-        description="On the session, its traces and its requests, the oldest first."
+        description="On the session, its traces and its requests, oldest first."
     )
     score: ScoreShape = Field(description="Of what counts for its requests.")
 
@@ -349,19 +327,14 @@ class SessionReply(Schema):
 
 
 def format_time(time_us: int | None) -> str | None:
-    """Write microseconds since the epoch as RFC 3339 in UTC."""
+    """Return microseconds since the epoch as RFC 3339 in UTC."""
     return None if time_us is None else clock.format_rfc3339(time_us)
 
 
 def _request_fields(record: RequestRecord, feedback: FeedbackSummary) -> dict[str, object]:
     first_byte, cost = record.first_byte_at_us, record.cost_nanousd
     return {
-        **_copy_fields(record, LoggedRow),
-        "metadata": embed_json(dict(record.metadata)),
-        "started_at": format_time(record.started_at_us),
-        "first_byte_at": format_time(first_byte),
-        "ended_at": format_time(record.ended_at_us),
-        "interpreted_at": format_time(record.interpreted_at_us),
+        **_values_of(_REQUEST_FIELDS, record),
         "latency_ms": (record.ended_at_us - record.started_at_us) / 1000,
         "time_to_first_byte_ms": None if first_byte is None else (first_byte - record.started_at_us) / 1000,
         "cost_usd": None if cost is None else cost / NANOUSD_PER_USD,
@@ -369,7 +342,3 @@ def _request_fields(record: RequestRecord, feedback: FeedbackSummary) -> dict[st
         "mean_score": feedback.score.weighted_mean,
         "feedback_pairs": [ValueWeight(value=value, weight=weight) for value, weight in feedback.pairs],
     }
-
-
-def _copy_fields(source: RequestRecord | Feedback, schema: type[Schema]) -> dict[str, object]:
-    return {name: getattr(source, name) for name in schema.model_fields if hasattr(source, name)}

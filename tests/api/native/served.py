@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.api.native import native_api
+from gateway.api.native.routes import native_api
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
 from gateway.feedback.payloads import signed_scale, thumb_scale
@@ -25,7 +25,7 @@ def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKe
         traces=TraceReader(store),
         sessions=SessionReader(store),
         users=UserReader(store),
-        ranking=MetricsReader(store),
+        metrics=MetricsReader(store),
         feedback=feedback or FeedbackService(store),
         texts=TextReader(store),
         eraser=ErasureService(store, lambda: False),

@@ -8,7 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.api.portkey import portkey_exporter, portkey_feedback_api, portkey_logs_api
+from gateway.api.portkey.exports import portkey_exporter
+from gateway.api.portkey.feedback import portkey_feedback_api
+from gateway.api.portkey.logs import portkey_logs_api
 from gateway.datasets.files import ExportFiles, ExportLinks
 from gateway.datasets.jobs import ExportJobs
 from gateway.datasets.runner import ExportRunner

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.api.portkey import portkey_feedback_api
+from gateway.api.portkey.feedback import portkey_feedback_api
 from gateway.errors import (
     BadInput,
     Conflict,

@@ -143,6 +143,10 @@ def test_no_standing_query_reads_a_whole_table(
         (OF_ANN, "requests_user"),
         (Comparison("organisation", Op.EQ, "acme"), "requests_organisation"),
         (Comparison("prompt", Op.EQ, "greet"), "requests_prompt"),
+        (
+            AllOf((Comparison("prompt", Op.EQ, "greet"), Comparison("prompt_version", Op.EQ, "2"))),
+            "requests_prompt",
+        ),
         (Comparison("environment", Op.EQ, "test"), "requests_environment"),
         (Comparison("session", Op.EQ, "chat"), "requests_session"),
     ],

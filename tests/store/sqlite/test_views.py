@@ -146,6 +146,10 @@ def plan(tmp_path: Path, sql: str, values: object = ()) -> str:
         (Comparison("user", Op.EQ, "ann"), "requests_user"),
         (Comparison("organisation", Op.EQ, "acme"), "requests_organisation"),
         (Comparison("prompt", Op.EQ, "greet"), "requests_prompt"),
+        (
+            AllOf((Comparison("prompt", Op.EQ, "greet"), Comparison("prompt_version", Op.EQ, "2"))),
+            "requests_prompt",
+        ),
         (Comparison("environment", Op.EQ, "test"), "requests_environment"),
         (Comparison("session", Op.EQ, "chat"), "requests_session"),
     ],
