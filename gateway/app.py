@@ -45,6 +45,7 @@ from gateway.proxy.handler import LogPolicy, Proxy
 from gateway.proxy.in_flight import InFlight
 from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
+from gateway.query.feedback import FeedbackReader
 from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader, rollup_job
 from gateway.query.requests import RequestReader, TextReader
@@ -394,7 +395,8 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
 
     native = native_api(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
-        metrics=MetricsReader(store), feedback=feedback, texts=TextReader(store), audit=AuditReader(store),
+        metrics=MetricsReader(store), feedback=feedback, feedback_reader=FeedbackReader(store),
+        texts=TextReader(store), audit=AuditReader(store),
         eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)), keys=keys, quotas=quotas,
         scale_of=feedback.scale_of, max_body_bytes=max_feedback_bytes,
     )  # fmt: skip

@@ -17,10 +17,10 @@ from gateway.feedback.identifiers import waiting_note
 from gateway.feedback.payloads import NewFeedback, Scale, star_scale, unit_scale
 from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback, Kind, Target
-from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
 from gateway.query.erasure import ErasureService
-from gateway.query.filters import FEEDBACK_FILTERS, find_unknown_keys
+from gateway.query.feedback import FeedbackReader
+from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.requests import RequestTexts, TextReader
 from gateway.web import feedback as fields
 from gateway.web.bodies import abbreviate, field_path, read_idempotency_key, read_json, validate_body
@@ -205,9 +205,6 @@ def _refuse_contradictions(given: FeedbackInput, at: str) -> None:
         raise BadInput("needs edited_text as well.", field=field_path(["original_text"], at))
 
 
-NEWEST_FIRST = Sort("created_at_us", descending=True, then=Sort("feedback_id", descending=False))
-
-
 class FeedbackWithTexts(FeedbackRow):
     """A feedback entry with question and answer of the request that it counts for."""
 
@@ -286,12 +283,14 @@ class FeedbackEndpoints:
     def __init__(
         self,
         feedback: FeedbackService,
+        reader: FeedbackReader,
         texts: TextReader,
         eraser: ErasureService,
         scale_of: Callable[[Principal], Scale],
         max_body_bytes: int,
     ) -> None:
         self._feedback = feedback
+        self._reader = reader
         self._texts = texts
         self._eraser = eraser
         self._scale_of = scale_of
@@ -337,42 +336,30 @@ class FeedbackEndpoints:
         schema = FeedbackWithTexts if params.texts else FeedbackRow
         is_csv = responses.wants_csv(request, params.format)
         if is_csv and "limit" not in params.model_fields_set:
-            return await responses.stream_csv(request, "feedback", schema, self._pages(params, principal))
-        found = await self._page(params, principal)
+            return await responses.stream_csv(
+                request, "feedback", schema, self._pages(params, principal.tenant)
+            )
+        found = await self._page(params, principal.tenant)
         if is_csv:
             responses.refuse_unknown_keys(found.unknown_keys)
             return responses.csv_response(request, "feedback", schema, found.data, found.next_cursor)
         return responses.json_response(found)
 
-    async def _page(self, params: FeedbackListParams, principal: Principal) -> FeedbackListReply:
-        async def exists(condition: Filter) -> bool:
-            return bool(await self._feedback.find(condition, NEWEST_FIRST, Page(1), principal))
-
-        where, limit = params.where(), params.limit
-        # One more than asked for shows whether there is another page.
-        found = await self._feedback.find(
-            AllOf((where, _after_cursor(params.cursor))), NEWEST_FIRST, Page(limit + 1), principal
-        )
-        is_empty = not found and params.cursor is None
-        unknown = await find_unknown_keys(FEEDBACK_FILTERS, where, exists) if is_empty else ()
-        return FeedbackListReply(
-            data=await self._rows(found[:limit], params.texts),
-            next_cursor=_cursor(found[limit - 1]) if len(found) > limit else None,
-            unknown_keys=list(unknown),
-        )
-
-    async def _rows(self, entries: list[Feedback], has_texts: bool) -> list[FeedbackWithTexts | FeedbackRow]:
-        if not has_texts:
-            return [FeedbackRow.of(entry) for entry in entries]
-        texts = await self._texts.list_texts(entries)
-        return [FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in entries]
+    async def _page(self, params: FeedbackListParams, tenant: str | None) -> FeedbackListReply:
+        found = await self._reader.find(params.where(), params.limit, params.cursor, tenant)
+        rows: list[FeedbackWithTexts | FeedbackRow] = [FeedbackRow.of(entry) for entry in found.entries]
+        if params.texts:
+            texts = await self._texts.list_texts(found.entries)
+            rows = [FeedbackWithTexts.with_texts(each, texts.get(each.feedback_id)) for each in found.entries]
+        cursor = None if found.next_cursor is None else "{}.{}".format(*found.next_cursor)
+        return FeedbackListReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
 
     async def _pages(
-        self, params: FeedbackListParams, principal: Principal
+        self, params: FeedbackListParams, tenant: str | None
     ) -> AsyncIterator[Sequence[FeedbackRow]]:
         following = params.model_copy(update={"limit": MAX_LIMIT})
         while True:
-            found = await self._page(following, principal)
+            found = await self._page(following, tenant)
             responses.refuse_unknown_keys(found.unknown_keys)
             yield found.data
             if found.next_cursor is None:
@@ -425,17 +412,3 @@ class FeedbackEndpoints:
 
 def _feedback_id(request: web.Request) -> str:
     return request.match_info["feedback_id"].lower()
-
-
-def _after_cursor(after: tuple[int, str] | None) -> Filter:
-    if after is None:
-        return AllOf()
-    created_at_us, feedback_id = after
-    same_time = AllOf(
-        (Comparison("created_at_us", Op.EQ, created_at_us), Comparison("feedback_id", Op.GT, feedback_id))
-    )
-    return AnyOf((Comparison("created_at_us", Op.LT, created_at_us), same_time))
-
-
-def _cursor(entry: Feedback) -> str:
-    return f"{entry.created_at_us}.{entry.feedback_id}"

@@ -9,6 +9,7 @@ from gateway.feedback.payloads import signed_scale, thumb_scale
 from gateway.feedback.service import FeedbackService
 from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
+from gateway.query.feedback import FeedbackReader
 from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
 from gateway.query.requests import RequestReader, TextReader
@@ -27,6 +28,7 @@ def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKe
         users=UserReader(store),
         metrics=MetricsReader(store),
         feedback=feedback or FeedbackService(store),
+        feedback_reader=FeedbackReader(store),
         texts=TextReader(store),
         eraser=ErasureService(store, lambda: False),
         audit=AuditReader(store),
