@@ -1,7 +1,7 @@
 """Rows of other gateways' logs, each beside what it is expected to tell.
 
-A case is `imported/<name>.json` in a dialect's folder, a row as it is exported, beside `<name>.expected.json`, what of
-the past request is not empty. A new case is two new files and no code.
+A case is `imported/<name>.json` in the folder of an API, a row as it is exported, beside
+`<name>.expected.json`, the non-empty parts of the imported request. A new case is two files and no code.
 """
 
 from __future__ import annotations
