@@ -74,7 +74,7 @@ from gateway.store.base import Store
 from gateway.store.journal import Journal
 from gateway.telemetry import FeedbackExport, Reporter
 from gateway.ui.feedback_form import feedback_form_api
-from gateway.upstream import Upstream
+from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
 from gateway.web.middleware import AllowedOrigins, AuthMiddleware
@@ -101,7 +101,7 @@ def build_gauges(
         ),
         "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
         "gateway_rows_spilled_total": (
-            "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_spilled,
+            "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_journaled,
         ),
         "gateway_rows_lost_total": ("Rows that could be stored nowhere.", lambda: overflow.rows_lost),
         "gateway_rows_expired_total": (
@@ -240,7 +240,7 @@ class Gateway:
 
     def dispatcher(self, apis: Handler) -> Dispatcher:
         """Return what answers every request, given what answers on the gateway's own paths."""
-        return Dispatcher(apis, self.proxy, self.own_requests.counting)
+        return Dispatcher(apis, self.proxy, self.own_requests)
 
     async def drain(self, seconds: float) -> None:
         """Return once nothing is in flight; what takes longer than this is cancelled."""
@@ -357,7 +357,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
         policy_of=build_payload_policy(config),
         limit_bytes=config.storage.max_body_bytes,
         access_log=access_log,
-        admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
+        check_store=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else None,
         in_flight=InFlight(config.server.max_in_flight),
         body_timeout_seconds=config.server.read_timeout,
     )
@@ -445,10 +445,6 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
         ),
     )
     return gateway
-
-
-def _admit_all() -> None:
-    """Serve whether or not the store works."""
 
 
 def _readiness_check(store: Store, overflow: Overflow) -> ReadinessCheck:

@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 LIBRARIES = {
     "aiohappyeyeballs": {"upstream"},
     "aiohttp": {"api", "demo", "proxy", "routes", "server", "ui", "web"},
+    "aiosqlite": {"store"},
     "brotli": {"wire"},
     "click": {"cli"},
     "genai_prices": {"wire"},

@@ -14,7 +14,7 @@ from gateway.models.clock import now_us
 from gateway.models.principal import Principal, Role
 from gateway.models.quota import Quota
 from gateway.periodic import PeriodicTask
-from gateway.store.base import KeyStore, StoredKey
+from gateway.store.base import Admin, StoredKey
 
 # Tells a gateway key from a provider's.
 TOKEN_PREFIX = "gw-"
@@ -39,7 +39,7 @@ class ApiKeys:
     def __init__(
         self,
         configured: dict[str, Principal],
-        store: KeyStore,
+        store: Admin,
         *,
         is_disabled: bool = False,
         allowed_hosts: AllowedHosts | None = None,
@@ -100,7 +100,7 @@ def key_refresh_task(keys: ApiKeys) -> PeriodicTask:
 
 
 async def create_key(
-    store: KeyStore, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Quota] = ()
+    store: Admin, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Quota] = ()
 ) -> str:
     """Store a key and return its token. Raises Conflict if a live key has this name."""
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
@@ -117,6 +117,6 @@ async def create_key(
     return token
 
 
-async def revoke_key(store: KeyStore, name: str) -> None:
+async def revoke_key(store: Admin, name: str) -> None:
     if not await store.revoke_key(name, now_us()):
         raise NotFound(f"no live key is called {name!r}.", field="name")

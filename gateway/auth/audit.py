@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.errors import GatewayError
 from gateway.models.audit import AuditEntry
-from gateway.store.base import AuditStore
+from gateway.store.base import Admin
 
 DONE = "done"
 FAILED = "failed"
@@ -21,7 +21,7 @@ class AuditOutcome:
 
 
 class SqlAudit:
-    def __init__(self, store: AuditStore) -> None:
+    def __init__(self, store: Admin) -> None:
         self._store = store
 
     @asynccontextmanager

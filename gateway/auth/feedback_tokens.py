@@ -25,15 +25,15 @@ class FeedbackTokens:
     """Issues and verifies feedback tokens; off without secrets."""
 
     def __init__(self) -> None:
+        self.is_on = False
         self._secrets: tuple[_SigningKey, ...] = ()
         self._ttl_seconds = 0
-        self.is_on = False
 
     def replace_secrets(self, secrets: Sequence[str], ttl_seconds: int) -> None:
         """Sign with the first secret, and accept tokens signed with any."""
         self._secrets = tuple(map(_SigningKey, secrets))
+        self.is_on = bool(self._secrets)
         self._ttl_seconds = ttl_seconds
-        self.is_on = bool(secrets)
 
     def issue(self, scope: FeedbackScope, tenant: str | None, key_name: str | None) -> bytes:
         """Return a new token with tenant and key of the request in its scope."""

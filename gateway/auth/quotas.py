@@ -17,7 +17,7 @@ from gateway.models.exchange import Exchange, was_proxied
 from gateway.models.principal import Principal
 from gateway.models.quota import Quota, QuotaStatus, QuotaUsage, Unit, Window
 from gateway.models.request import Facts
-from gateway.store.base import QuotaStore
+from gateway.store.base import Admin
 
 log = structlog.get_logger("gateway.auth")
 
@@ -48,7 +48,7 @@ class _Counter:
 class Quotas:
     """Counts usage of keys with limits, on one event loop except `observe`."""
 
-    def __init__(self, store: QuotaStore) -> None:
+    def __init__(self, store: Admin) -> None:
         self._store = store
         self._counters: dict[CounterKey, _Counter] = {}
         self._limits: dict[str, tuple[Quota, ...]] = {}

@@ -89,6 +89,7 @@ class LoggedRequest:
     user: str | None = None
     organisation: str | None = None
     prompt: str | None = None
+    prompt_version: str | None = None
     environment: str | None = None
     session: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)

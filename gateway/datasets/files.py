@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gateway.errors import Forbidden
-from gateway.store.base import ExportStore
+from gateway.store.base import Store
 
 _PART_SUFFIX = ".part"
 
@@ -69,7 +69,7 @@ class ExportFiles:
 
 
 class ExportLinks:
-    def __init__(self, store: ExportStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._key: bytes | None = None
 

@@ -15,7 +15,7 @@ from gateway.models.export import Export, ExportStatus
 from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.ids import new_id
 from gateway.models.principal import Principal
-from gateway.store.base import ExportStore
+from gateway.store.base import Store
 
 # The runner changes a job once a second, so that several conflicts in a row are rare.
 MAX_ATTEMPTS = 20
@@ -28,7 +28,7 @@ class ExportJobs:
 
     def __init__(
         self,
-        store: ExportStore,
+        store: Store,
         files: ExportFiles,
         runner: ExportRunner,
         dialect: str,

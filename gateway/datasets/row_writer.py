@@ -13,7 +13,7 @@ from gateway.models.export import Export
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import Payload, RequestRecord
 from gateway.query.requests import batches, decode_payload
-from gateway.store.base import ExportStore
+from gateway.store.base import Store
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class Stopped(Exception):
 
 
 async def write_rows(
-    store: ExportStore, file_format: JsonLines, export: Export, file: BinaryIO, progress: Progress
+    store: Store, file_format: JsonLines, export: Export, file: BinaryIO, progress: Progress
 ) -> None:
     """Write the rows logged before the start of an export, until it is stopped."""
     with suppress(Stopped):
@@ -72,7 +72,7 @@ async def write_rows(
 
 
 async def _write_rows(
-    store: ExportStore, file_format: JsonLines, export: Export, file: BinaryIO, progress: Progress
+    store: Store, file_format: JsonLines, export: Export, file: BinaryIO, progress: Progress
 ) -> None:
     assert export.last_seq is not None, "the export was never started"
     selection = file_format.select(export.filters)
@@ -93,7 +93,7 @@ async def _write_rows(
             progress.rows_done += len(batch)
 
 
-async def _wait_for_facts(store: ExportStore, where: Filter, progress: Progress) -> None:
+async def _wait_for_facts(store: Store, where: Filter, progress: Progress) -> None:
     not_yet = AllOf((where, Comparison("interpreted_at_us", Op.EQ, None)))
     give_up_at = asyncio.get_running_loop().time() + FACTS_SECONDS
     while await progress.run_call(
@@ -105,7 +105,7 @@ async def _wait_for_facts(store: ExportStore, where: Filter, progress: Progress)
 
 
 async def _pages(
-    store: ExportStore, selection: Selection, tenant: str | None, progress: Progress
+    store: Store, selection: Selection, tenant: str | None, progress: Progress
 ) -> AsyncIterator[list[RequestRecord]]:
     last_seq, offset, left = 0, selection.page.offset, selection.page.limit
     while left > 0:

@@ -18,7 +18,7 @@ from gateway.models.clock import now_us
 from gateway.models.export import Export, ExportStatus
 from gateway.models.filters import AllOf, AnyOf, Comparison, Op, Page, Sort
 from gateway.models.ids import new_id
-from gateway.store.base import ExportStore
+from gateway.store.base import Store
 
 log = structlog.get_logger("gateway.exports")
 
@@ -44,7 +44,7 @@ class _JobResult:
 class ExportRunner:
     """Runs the jobs of dialects in a task of its own."""
 
-    def __init__(self, store: ExportStore, files: ExportFiles, formats: Mapping[str, JsonLines]) -> None:
+    def __init__(self, store: Store, files: ExportFiles, formats: Mapping[str, JsonLines]) -> None:
         self._store = store
         self._files = files
         self._formats = formats

@@ -11,7 +11,7 @@ from gateway.feedback.payloads import NewFeedback
 from gateway.models.feedback import Feedback, Subject, Target, single_subject
 from gateway.models.ids import content_id
 from gateway.models.principal import Principal
-from gateway.store.base import FeedbackStore, IdQueries
+from gateway.store.base import FeedbackStore, Queries
 
 # Most ids in the note on waiting feedback.
 MAX_IDS_SHOWN = 3
@@ -20,7 +20,7 @@ MAX_IDS_SHOWN = 3
 SubjectsById = Mapping[Target, Mapping[str, Sequence[Subject]]]
 
 
-async def find_subjects(store: IdQueries, items: Sequence[NewFeedback], principal: Principal) -> SubjectsById:
+async def find_subjects(store: Queries, items: Sequence[NewFeedback], principal: Principal) -> SubjectsById:
     """Return what the ids of feedback may name for this caller."""
     return {
         target: await store.resolve(wanted, principal.tenant, target)

@@ -1,4 +1,1 @@
-"""The nouns that every other part speaks of: plain frozen data and pure functions.
-
-Nothing here does I/O or knows a framework, a database or a vendor. Imported by all, imports nothing of ours.
-"""
+"""Plain frozen data and pure functions, without I/O, frameworks or databases."""

@@ -1,4 +1,4 @@
-"""What a database URL names without its password, and which hosts are this machine."""
+"""Database URLs without their passwords, and loopback hosts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ POSTGRES_PREFIXES = ("postgresql://", "postgres://")
 
 
 def is_server_url(url: str) -> bool:
-    """Tell whether a URL names a database on a server, and not a file."""
     return url.startswith(POSTGRES_PREFIXES)
 
 
 def database_name(url: str) -> str:
-    """Return what a store is called: the absolute path of its file, or `postgresql://` with host and database."""
+    """Return the file's absolute path, or `postgresql://HOST/DATABASE`."""
     if not is_server_url(url):
         return str(Path(url.removeprefix(SQLITE_PREFIX)).absolute())
     host, database = _database_host(url), _database_in_path(url)
@@ -25,8 +24,7 @@ def database_name(url: str) -> str:
 
 
 def local_database_name(url: str) -> str:
-    """Return a name for files that belong to a database on a server and lie here: the same for the same database
-    and schema, whoever connects to it, and another for each other."""
+    # One for each database and schema on a server, to name local files.
     schema = _query_parameter(url, "options")
     digest = sha256(f"{database_name(url)} {schema}".encode()).hexdigest()[:8]
     safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in _database_in_path(url))
@@ -34,7 +32,6 @@ def local_database_name(url: str) -> str:
 
 
 def database_password(url: str) -> str | None:
-    """Return the password in a URL, if there is one."""
     if not is_server_url(url):
         return None
     return urlsplit(url).password or _query_parameter(url, "password") or None
@@ -54,7 +51,6 @@ def _query_parameter(url: str, parameter: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a server that listens on `host` can be reached from this machine only."""
     name = host.strip().strip("[]").lower()
     try:
         address = ipaddress.ip_address(name)

@@ -10,7 +10,7 @@ from gateway.models.ids import new_id
 
 
 class AuditChannel(StrEnum):
-    """The way by which it was done."""
+    """How it was done."""
 
     API = "api"
     COMMAND = "command"
@@ -18,23 +18,19 @@ class AuditChannel(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One line of the audit log, which is written before the thing is done.
-
-    Args:
-        at_us: when, in microseconds since the epoch.
-        actor: name of the key; for commands, of the operating system's user; None where callers need no key.
-        tenant: whose rows alone the actor could change; None: all.
-        action: the endpoint, as `DELETE /api/v1/users/{user}`, or the command, as `keys create`.
-        target: what it was done to; None where that is a person, whose name is not to be kept.
-        outcome: the status that was answered, or `done` or `failed`; None as long as it is not known, which it
-            never is if the process died meanwhile.
-    """
+    """One line of the audit log, written before the action starts."""
 
     audit_id: str = field(default_factory=new_id)
+    # In microseconds since the epoch.
     at_us: int = field(default_factory=now_us)
+    # Name of the key; for commands, of the operating system's user; None where callers need no key.
     actor: str | None
     via: AuditChannel
+    # The only one whose rows the actor could change; None: all.
     tenant: str | None = None
+    # The endpoint, as `DELETE /api/v1/users/{user}`, or the command, as `keys create`.
     action: str
+    # None where that is a person, whose name is not kept.
     target: str | None = None
+    # The status, or `done` or `failed`; None until it is known, for good if the process died.
     outcome: str | None = None

@@ -10,26 +10,21 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def now_us() -> int:
-    """Microseconds since the epoch."""
     return time.time_ns() // 1000
 
 
 def to_us(at: datetime) -> int:
-    """Return a time as microseconds since the epoch; one without an offset is in UTC."""
+    # Without an offset: UTC.
     return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
 def to_datetime(time_us: int) -> datetime:
-    """Return microseconds since the epoch as a time in UTC. Raises OverflowError beyond the year 9999."""
+    """Return a time in UTC. Raises OverflowError beyond the year 9999."""
     return _EPOCH + timedelta(microseconds=time_us)
 
 
 def format_rfc3339(time_us: int, timespec: str = "microseconds") -> str:
-    """Write microseconds since the epoch as RFC 3339 in UTC: `2026-01-31T09:30:00.000000Z`.
-
-    Args:
-        timespec: to what the seconds are told, as `datetime.isoformat` has it.
-    """
+    """Return UTC as `2026-01-31T09:30:00.000000Z`."""
     return to_datetime(time_us).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
@@ -47,28 +42,19 @@ _NAMED_DAYS = {"today": 0, "yesterday": 1}
 # So many digits are a year, a date without its hyphens, seconds or milliseconds; as microseconds, a time in 1970.
 _AMBIGUOUS_DIGITS = (4, *range(8, 15))
 
+# What `parse_time_us` takes.
 TIME_FORMS = (
     "RFC 3339 (2026-01-31T09:30:00Z; a + in a URL is sent as %2B), a date (2026-01-31), today, yesterday, an age "
     "such as 15m, 24h or 7d, or whole microseconds since the epoch"
 )
-"""What `moment_us` reads."""
 
+# Those of the forms that are relative to now.
 RELATIVE_TIME_PATTERN = r"^([0-9]{1,6}[smhdw]|now|today|yesterday)$"
-"""Those of the forms that are told from now."""
 
 
 def parse_time_us(text: str, *, is_end: bool = False, is_iso: bool = False) -> int:
-    """Return a time as microseconds since the epoch. Days are those of UTC.
-
-    Args:
-        text: one of `FORMS`, or `now`.
-        is_end: whether a day stands for its end, which is the beginning of the next one, instead of its beginning.
-        is_iso: whether a time need not have an offset, and is UTC then, and microseconds are not taken: what
-            callers of APIs expect whose times are in ISO 8601.
-
-    Raises:
-        ValueError: the text is none of these; says what is.
-    """
+    """Return microseconds since the epoch for one of `TIME_FORMS`, or `now`. Raises ValueError. `is_end`: a
+    day stands for the next one's start; `is_iso`: the offset may be missing, microseconds are refused."""
     if not is_iso and _DIGITS.fullmatch(text) and len(text) not in _AMBIGUOUS_DIGITS:
         return int(text)
     if text == "now":
@@ -87,16 +73,11 @@ def parse_time_us(text: str, *, is_end: bool = False, is_iso: bool = False) -> i
 
 
 def is_whole_day(text: str) -> bool:
-    """Tell whether a text that `moment_us` takes stands for a whole day."""
     return text in _NAMED_DAYS or _DATE.fullmatch(text) is not None
 
 
 def parse_iso_us(text: str, *, is_end: bool = False) -> int | None:
-    """Return a date, or a time, in UTC if it names no offset, as microseconds since the epoch; None if it is none.
-
-    Args:
-        is_end: whether a date stands for its end, which is the beginning of the next one, instead of its beginning.
-    """
+    """Return an ISO date or time as microseconds since the epoch, else None."""
     try:
         if _DATE.fullmatch(text):
             # The end of the last day is no time that a datetime can hold.

@@ -1,4 +1,4 @@
-"""One proxied request as it went over the wire: bytes, times and how it ended."""
+"""A proxied request on the wire: bytes, times and outcome."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True)
 def value_class(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
-    """Make a class a dataclass for what is made with every request.
-
-    Python's own frozen dataclasses take three times as long to make, as each field is set by a call.
-    """
+    """Make a dataclass that only type checkers take for frozen."""
+    # Python's own frozen dataclasses take three times as long to make, as each field is set by a call.
 
     def make(cls: type[T]) -> type[T]:
         return dataclass(slots=True, kw_only=kw_only)(cls)
@@ -23,12 +21,12 @@ def value_class(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
     return make
 
 
+# In the order and spelling of the wire.
 RawHeaders = tuple[tuple[bytes, bytes], ...]
-"""Header fields in the order, spelling and number in which they were on the wire."""
 
 
 def first_value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
-    """Return the value of the first field called `name` (lower case); empty without one."""
+    # `name` is in lower case.
     length = len(name)
     for field_name, field_value in headers:
         # Most fields are told apart by their length, which is cheaper than a copy in lower case.
@@ -46,28 +44,28 @@ _STREAM_TYPES = (
 
 
 def declares_stream(headers: RawHeaders) -> bool:
-    """Tell whether an answer is a stream of events by its content type. Some are without saying so."""
+    # Some streams have another content type.
     return first_value(headers, b"content-type").lower().startswith(_STREAM_TYPES)
 
 
 class Outcome(StrEnum):
-    """How a proxied request ended: exactly one of these, always."""
+    """How a proxied request ended."""
 
     COMPLETE = "complete"
+    # An error inside an answer whose status was good.
     PROVIDER_ERROR = "provider_error"
-    """The provider stated an error inside an answer whose status was good."""
+    # Refused, reset before the head, or not HTTP.
     UPSTREAM_ERROR = "upstream_error"
-    """No usable answer came: refused, reset before its head, or not HTTP."""
+    # Broken off after the head, or a stream without its own end.
     UPSTREAM_TRUNCATED = "upstream_truncated"
-    """The upstream broke off after its head, or ended a stream before the stream's own end."""
     CLIENT_CLOSED = "client_closed"
     TIMEOUT = "timeout"
+    # The gateway refused or failed after a provider had been chosen.
     GATEWAY_ERROR = "gateway_error"
-    """We refused or failed after a provider had been chosen."""
 
 
 class PayloadPolicy(StrEnum):
-    """What of headers and bodies is kept: all, all but their text, or nothing."""
+    """How much of headers and bodies is kept."""
 
     FULL = "full"
     REDACTED = "redacted"
@@ -78,13 +76,12 @@ _BY_STRICTNESS = (PayloadPolicy.FULL, PayloadPolicy.REDACTED, PayloadPolicy.OFF)
 
 
 def strictest_policy(policies: Iterable[PayloadPolicy]) -> PayloadPolicy:
-    """Return the policy that keeps least. Raises ValueError for none."""
     return max(policies, key=_BY_STRICTNESS.index)
 
 
 @dataclass(frozen=True, slots=True)
 class LoggingOptOut:
-    """Which sides of an exchange, heads and bodies, the caller wants kept nowhere, whatever the policy."""
+    """Sides of an exchange that the caller wants kept nowhere."""
 
     request: bool = False
     response: bool = False
@@ -95,19 +92,19 @@ NO_OPT_OUT = LoggingOptOut()
 
 @value_class()
 class Identity:
-    """What a request says it is: its ids, its place in an agent run, and what it is tagged with."""
+    """Ids, span and metadata of a request."""
 
     request_id: str
     trace_id: str
     span_id: str | None = None
     parent_span_id: str | None = None
     span_name: str | None = None
+    # JSON object; the keys in `METADATA_KEYS` become columns.
     metadata: Mapping[str, object] = field(default_factory=dict)
-    """JSON object; `_user`, `_organisation`, `_prompt`, `_environment` and `_session` become columns."""
 
 
 def metadata_model(metadata: Mapping[str, object]) -> str | None:
-    """Return the model that a request says it uses, whatever its body and its answer call it: `_model`."""
+    # Names the model whatever body and answer call it.
     model = metadata.get("_model")
     return model if isinstance(model, str) and model else None
 
@@ -116,34 +113,33 @@ _LOWERCASE = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVW
 
 
 def lowercase_ascii(name: str) -> str:
-    """Return a property's name as it is compared: without regard to the case of A to Z, as databases do it."""
+    # As databases compare names.
     return name.translate(_LOWERCASE)
 
 
 @value_class(kw_only=True)
 class Exchange:
-    """A finished proxied request. Bodies may be cut at the logging cap; the sizes tell what was forwarded."""
+    """A finished proxied request. Bodies may be cut; sizes are those on the wire."""
 
     identity: Identity
     tenant: str | None = None
     key_name: str | None = None
     provider: str
+    # Kind of call by its path: `chat.completions`, `messages`, …, or `other`.
     endpoint: str
-    """Kind of call by its path: `chat.completions`, `messages`, …, or `other`."""
     method: str
+    # As the caller sent it; a whole URL where the request was not proxied.
     path: str
-    """Path and query as the caller sent them; see `was_proxied` for what did not pass here."""
     started_at_us: int
     first_byte_at_us: int | None = None
     ended_at_us: int
+    # None if the caller left before any was sent.
     status: int | None = None
-    """Status sent to the caller; None if the caller left before any was."""
     outcome: Outcome
     error: str | None = None
-    """What went wrong, for people; None if nothing did."""
     attempt: int = 0
+    # As the client says, from 0; 0 too where it says nothing.
     client_retry: int = 0
-    """Which try of the same call the client says that this is, from 0; 0 too where it says nothing."""
     cache_status: str | None = None
     payloads: PayloadPolicy = PayloadPolicy.FULL
     opt_out: LoggingOptOut = NO_OPT_OUT
@@ -155,16 +151,19 @@ class Exchange:
     response_size: int = 0
 
     @property
+    def is_stream(self) -> bool:
+        return declares_stream(self.response_headers)
+
+    @property
     def keeps_request(self) -> bool:
-        """Whether anything of the request's head and body may be kept."""
         return self.payloads is not PayloadPolicy.OFF and not self.opt_out.request
 
     @property
     def keeps_response(self) -> bool:
-        """Whether anything of the response's head and body may be kept."""
         return self.payloads is not PayloadPolicy.OFF and not self.opt_out.response
 
 
+# Endpoints that answer without a model.
 NO_MODEL_CALLS = frozenset(
     {
         "models.show",
@@ -174,23 +173,20 @@ NO_MODEL_CALLS = frozenset(
         "bedrock.count_tokens",
     }
 )
-"""Endpoints that are asked about models or tokens, and no model to answer."""
 
+# Endpoints that describe models or the service to a GET; below some such paths models answer a POST.
 NO_MODEL_READS = frozenset({"models", "service"})
-"""Endpoints that show models or the service to a GET. Below some such paths models answer, to a POST."""
 
 PROBE_METHODS = frozenset({"HEAD", "OPTIONS"})
-"""Methods that ask for no answer."""
 
 
 def is_model_call(method: str, endpoint: str) -> bool:
-    """Tell whether a model was to answer. Other calls fill no limit of requests, and are no errors in figures."""
+    # Other calls count for no quota, and are no errors in metrics.
     if method in PROBE_METHODS or endpoint in NO_MODEL_CALLS:
         return False
     return method != "GET" or endpoint not in NO_MODEL_READS
 
 
 def was_proxied(path: str) -> bool:
-    """Tell by its path whether a request passed through this gateway. One that went elsewhere, and was only
-    told of, has its whole URL in the path's place."""
+    # Requests that were only reported have a whole URL for a path.
     return path.startswith("/")

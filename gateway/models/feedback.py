@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
+from typing import Annotated
 
 from gateway.errors import Ambiguous
+from gateway.models.columns import FILTER, HIDDEN, Column, Origin, columns_of
 
 
 class Kind(StrEnum):
-    """What sort of verdict an entry is."""
+    """Kind of an entry."""
 
     RATING = "rating"
     THUMB = "thumb"
@@ -22,7 +25,7 @@ class Kind(StrEnum):
 
 
 class Source(StrEnum):
-    """Who or what judged."""
+    """Who or what gave an entry."""
 
     HUMAN = "human"
     MODEL = "model"
@@ -31,81 +34,89 @@ class Source(StrEnum):
 
 
 class Target(StrEnum):
-    """What an entry is about."""
+    """What an entry is on."""
 
     TRACE = "trace"
     REQUEST = "request"
     SESSION = "session"
 
 
+_column = partial(Column, Origin.GATEWAY)
+_filterable = partial(Column, Origin.GATEWAY, uses=FILTER)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """One version of one feedback entry. Times are microseconds since the epoch.
+    """One version of an entry. Times are microseconds since the epoch."""
 
-    `subject_id` is the id as the voter gave it. `trace_id`, `request_id` and `session` are what it was found to
-    name; until `joined_at_us` is set nothing of that name has been logged yet. What is about a trace or a session
-    is about each of its requests.
-    """
+    feedback_id: Annotated[str, _filterable("Id of the entry.")]
+    version: Annotated[int, _column("1 for the first, one more with each change.")] = 1
+    tenant: Annotated[str | None, _column("Tenant of the key that gave it.")] = None
+    subject_id: Annotated[str, _filterable("Id that it was given on, whatever it names.")]
+    # What is about a trace or a session is about each of its requests.
+    target: Annotated[Target, _column("What the id names: a request, a trace or a session.")] = Target.TRACE
+    trace_id: Annotated[str | None, _filterable("Trace that it is on, or that its request is part of.")] = (
+        None
+    )
+    request_id: Annotated[str | None, _filterable("Request that it is on; null on a trace or session.")] = (
+        None
+    )
+    session: Annotated[str | None, _filterable("Session that it is on as a whole.")] = None
+    joined_at_us: Annotated[
+        int | None, _column("When its trace, request or session was found; null while it waits.")
+    ] = None
+    kind: Annotated[Kind, _filterable("Kind of feedback.")] = Kind.RATING
+    metric: Annotated[str | None, _column("What is rated, where there are several measures.")] = None
+    value: Annotated[float | None, _column("As it was given.")] = None
+    weight: Annotated[float, _column("How much it counts, from 0 to 1.")] = 1.0
+    score: Annotated[float | None, _column("`value` on the scale from -1 to 1; null without a value.")] = None
+    # Ten times the score, but as given by those who grade from -10 to 10.
+    grade: Annotated[float | None, _column("`value` on the scale from -10 to 10.")] = None
+    label: Annotated[str | None, _filterable("Label, such as `off-topic`.")] = None
+    comment: Annotated[str | None, _column("What was said in words.")] = None
+    original_text: Annotated[str | None, _column("The answer before it was edited.")] = None
+    edited_text: Annotated[str | None, _column("The answer as it should have been.")] = None
+    # Set by the store alone.
+    original_id: Annotated[
+        str | None,
+        _column(
+            "The entry of kind `original` that `original_text` is from; null where it is this entry's own."
+        ),
+    ] = None
+    author: Annotated[str | None, _filterable("Who gave it.")] = None
+    app_id: Annotated[str | None, _filterable("Application that it was given in.")] = None
+    app_version: Annotated[str | None, _column("Version of that application.")] = None
+    source: Annotated[Source, _filterable("Who or what gave it.")] = Source.HUMAN
+    metadata: Annotated[Mapping[str, object], _column("Object that was sent with it.")] = field(
+        default_factory=dict
+    )
+    dialect: Annotated[str, _filterable("API that the latest version was given through.")]
+    raw: Annotated[str, _column("The entry's JSON as it came in.")]
+    key_name: Annotated[str | None, _column("Name of the gateway key that gave it.")] = None
+    created_at_us: Annotated[int, _column("When the first version was given.")]
+    updated_at_us: Annotated[int, _column("When this version was given.")]
+    deleted_at_us: Annotated[int | None, _column("When it was withdrawn; null if it was not.", HIDDEN)] = None
 
-    feedback_id: str
-    version: int = 1
-    tenant: str | None = None
-    subject_id: str
-    target: Target = Target.TRACE
-    trace_id: str | None = None
-    request_id: str | None = None
-    session: str | None = None
-    joined_at_us: int | None = None
-    kind: Kind = Kind.RATING
-    metric: str | None = None
-    """Name of what is judged, where one target is judged by several measures."""
-    value: float | None = None
-    weight: float = 1.0
-    score: float | None = None
-    """`value` on the scale −1…1; None for an entry without a value."""
-    grade: float | None = None
-    """`value` on the scale −10…10: as it was given by those who grade on it, else ten times the score."""
-    label: str | None = None
-    comment: str | None = None
-    original_text: str | None = None
-    edited_text: str | None = None
-    original_id: str | None = None
-    """The entry of kind `original` that `original_text` was taken from; None where it is this entry's own. Set by
-    the store alone."""
-    author: str | None = None
-    app_id: str | None = None
-    app_version: str | None = None
-    source: Source = Source.HUMAN
-    metadata: Mapping[str, object] = field(default_factory=dict)
-    dialect: str
-    raw: str
-    """The entry's JSON as it came in."""
-    key_name: str | None = None
-    created_at_us: int
-    updated_at_us: int
-    deleted_at_us: int | None = None
+
+FEEDBACK_COLUMNS = columns_of(Feedback)
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof that a call with an idempotency key was carried out, and what it made.
+    """A carried-out call with an idempotency key."""
 
-    Args:
-        scope: whose key it is, so that two callers' keys never meet.
-        key: the caller's idempotency key.
-        digest: hash of the call's content, to tell a retry from a different call under the same key.
-        feedback_ids: what the call created, in its order.
-    """
-
+    # Separates the keys of different callers.
     scope: str
     key: str
+    # Hash of the content, to tell a retry from another call under the same key.
     digest: str
+    # What the call created, in its order.
     feedback_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreSummary:
-    """Scores of several entries as one figure. Entries without a score or with weight 0 are only counted."""
+    """Sums of scores. Entries without a score are only counted."""
 
     count: int
     weighted_sum: float
@@ -113,31 +124,26 @@ class ScoreSummary:
 
     @property
     def weighted_mean(self) -> float | None:
-        """Sum of weight × score over the sum of weights, in −1…1; None if no entry weighs anything."""
+        """In −1…1; None where all weigh 0."""
         return self.weighted_sum / self.total_weight if self.total_weight else None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSummary:
-    """What was said of one request, its trace and its session, as a list shows it.
-
-    Args:
-        score: of all entries.
-        pairs: value and weight of those that have a value, the latest first, at most `MAX_PAIRS`.
-    """
+    """Feedback on one request, its trace and its session."""
 
     score: ScoreSummary
+    # Value and weight of entries with a value, the latest first, at most `MAX_SUMMARY_PAIRS`.
     pairs: tuple[tuple[float, float], ...] = ()
 
 
 MAX_SUMMARY_PAIRS = 20
-"""Of how many entries at most a summary tells value and weight."""
 
 NO_FEEDBACK = FeedbackSummary(ScoreSummary(0, 0.0, 0.0))
 
 
 def summarise_feedback(entries: Sequence[Feedback]) -> FeedbackSummary:
-    """Sum up the latest versions of the entries on one request; deleted ones must be left out by the caller."""
+    """Sum up the latest versions of entries that are not deleted."""
     valued = [entry for entry in entries if entry.value is not None]
     latest = sorted(valued, key=lambda entry: entry.updated_at_us, reverse=True)[:MAX_SUMMARY_PAIRS]
     pairs = tuple((entry.value, entry.weight) for entry in latest if entry.value is not None)
@@ -145,63 +151,45 @@ def summarise_feedback(entries: Sequence[Feedback]) -> FeedbackSummary:
 
 
 def summarise_scores(entries: Sequence[Feedback]) -> ScoreSummary:
-    """Sum up the latest versions of entries; deleted ones must be left out by the caller."""
+    """Sum up the latest versions of entries that are not deleted."""
     scored = [(entry.weight, entry.score) for entry in entries if entry.score is not None]
     return ScoreSummary(
-        # An original alone is no verdict.
+        # An original alone rates nothing.
         count=sum(entry.kind is not Kind.ORIGINAL or entry.score is not None for entry in entries),
         weighted_sum=sum(weight * score for weight, score in scored),
         total_weight=sum(weight for weight, _ in scored),
     )
 
 
+# Most candidates of an ambiguous id; of more, the newest.
 MAX_CANDIDATES = 10
-"""Most things that are told apart for an id; of more, the newest."""
 
+# A response id no longer names an answer once another has come under it so much later.
 RESPONSE_ID_REUSE_US = 600_000_000
-"""An answer is no longer meant by its response id once another has come under it so much later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A trace, a request of one, or a session. The same request id again in a trace is the same request, tried
-    again.
-
-    Args:
-        tenant: whose it is.
-        trace_id: None where a session is meant.
-        request_id: None where a trace or a session as a whole is meant.
-        response_id: the provider's id of the request's latest response, if it is known.
-        seq: the latest row that belongs to it.
-        session: None where no session is meant.
-    """
+    """A trace, a request of one, or a session."""
 
     tenant: str | None
     trace_id: str | None
     request_id: str | None
+    # Of the request's latest response, if known.
     response_id: str | None
+    # The latest row that belongs to it.
     seq: int
     session: str | None = None
 
     @property
     def target(self) -> Target:
-        """What sort of thing it is."""
         if self.session is not None:
             return Target.SESSION
         return Target.TRACE if self.request_id is None else Target.REQUEST
 
 
 def single_subject(any_id: str, subjects: Sequence[Subject], *, field: str | None = None) -> Subject | None:
-    """Return the one thing that an id names; None if it names nothing.
-
-    Args:
-        any_id: the id as the caller gave it.
-        subjects: what it names, the newest first.
-        field: where the caller gave it, for the error.
-
-    Raises:
-        Ambiguous: it names several.
-    """
+    """Return what an id names, None without any; `subjects`: the newest first. Raises Ambiguous."""
     if len(subjects) > 1:
         raise Ambiguous(
             f"{any_id!r} names {_describe_subjects(subjects)}.",

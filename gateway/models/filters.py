@@ -7,8 +7,7 @@ from enum import StrEnum
 
 
 class Op(StrEnum):
-    """How a field is compared. Text operators match case as written, except ICONTAINS and ILIKE, to which the
-    letters from A to Z have none."""
+    # ICONTAINS and ILIKE ignore the case of A to Z.
 
     EQ = "eq"
     NE = "ne"
@@ -28,10 +27,7 @@ Scalar = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`field op value`. A field is a column of the record or `metadata.KEY`.
-
-    A missing value equals only None; it is otherwise unequal to everything and neither less nor greater.
-    """
+    """`field op value`, of a column or `metadata.KEY`. A missing value equals only None."""
 
     field: str
     op: Op
@@ -40,35 +36,29 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """Every part holds. No parts: always true."""
+    """Every part holds; true without parts."""
 
     parts: tuple[Filter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """At least one part holds. No parts: never true."""
+    """At least one part holds; false without parts."""
 
     parts: tuple[Filter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The part does not hold."""
-
     part: Filter
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackFilter:
-    """The part holds of what feedback joins to the record: of at least one entry on a request, and of the request
-    that an entry counts for.
-
-    Args:
-        is_counted: whether only the entries matter that count for the request in figures.
-    """
+    """The part holds of an entry on the request, or of the request that an entry counts for."""
 
     part: Filter
+    # Whether only entries matter that count for the request in metrics.
     is_counted: bool = False
 
 
@@ -76,12 +66,11 @@ Filter = Comparison | AllOf | AnyOf | Not | FeedbackFilter
 
 NO_FILTER = AllOf()
 
+# Most conditions and groups in one filter.
 MAX_FILTER_TERMS = 500
-"""Most conditions and groups in one filter."""
 
 
 def filter_uses_field(where: Filter, name: str) -> bool:
-    """Tell whether any condition in a filter is on this field."""
     stack = [where]
     while stack:
         part = stack.pop()
@@ -97,8 +86,7 @@ def filter_uses_field(where: Filter, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """Order of results by a field. Equal ones come in the order of `then`; those equal in all, as they were
-    stored."""
+    """Order by a field, then by `then`, then as stored."""
 
     field: str = "seq"
     descending: bool = True
@@ -107,7 +95,5 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A window on the results."""
-
     limit: int = 50
     offset: int = 0

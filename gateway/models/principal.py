@@ -1,4 +1,4 @@
-"""The caller: which headers and parameters carry a credential, its roles and its tenant."""
+"""The caller: its credentials, roles and tenant."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from urllib.parse import unquote_plus
 
 from gateway.models.quota import Quota
 
+# Stored in place of a credential.
 REDACTED = "[redacted]"
-"""What is kept in place of a credential."""
 
+# SDKs send a provider's key in these headers; a gateway key may come in each.
 PROVIDER_HEADERS = ("Authorization", "x-api-key", "api-key", "x-goog-api-key", "xi-api-key")
-"""Headers in which SDKs send a provider's key; a gateway key may come in each."""
 
+# Headers that a gateway key is read from, in this order.
 CREDENTIAL_HEADERS = ("x-portkey-api-key", "Helicone-Auth", *PROVIDER_HEADERS)
-"""Where a gateway key may be, in the order in which it is looked for."""
 
+# The same as query parameters, read after all headers.
 CREDENTIAL_PARAMETERS = ("key", "api_key")
-"""Query parameters in which SDKs send a provider's key; a gateway key may come in each, after all headers."""
 
+# portkey-ai (Python) sends this for no key.
 PLACEHOLDER_KEY = "OPENAI_API_KEY"
-"""Sent as a key by portkey-ai (Python), which means to send none."""
 
+# How a provider's key is sent: `bearer`, the name of a header, or `{"header": NAME}`.
 KeyPlacement = str | Mapping[str, str]
-"""How a provider's key is sent: `bearer`, the name of a header, or `{"header": NAME}`."""
 
 _AUTH_SCHEMES = frozenset({"bearer", "token", "key"})
 
@@ -44,30 +44,28 @@ _TOKEN_COUNTS = re.compile(
 _NOT_SECRET = frozenset(
     {"idempotency-key", "cache-key", "prompt-cache-key", "surrogate-key", "sec-websocket-key"}
 )
+# Cut, so that callers cannot fill the cache with long made-up names.
 _MAX_NAME_BYTES = 128
-"""How much of a name is looked at, so that callers cannot fill the cache with long made-up ones."""
 
 
 def key_header(auth: KeyPlacement) -> tuple[str, str]:
-    """Return the name, in lower case, of the header that carries a key, and what stands before the key."""
+    """Return the lower-case name of the header with a key, and the key's prefix."""
     if auth == "bearer":
         return "authorization", "Bearer "
     return (auth if isinstance(auth, str) else auth["header"]).lower(), ""
 
 
 def strip_scheme(value: str) -> str:
-    """Return a field's value without the scheme (Bearer, Token, Key) before a credential."""
+    # Bearer, Token or Key.
     scheme, _, rest = value.partition(" ")
     return rest.strip() if scheme.lower() in _AUTH_SCHEMES else value
 
 
 def is_secret_header(name: bytes) -> bool:
-    """Tell whether a header's name, in any case, says that its value opens something."""
     return _is_secret_header(name[:_MAX_NAME_BYTES])
 
 
 def is_secret_parameter(name: str) -> bool:
-    """Tell whether the name of a query parameter, percent-encoded or not, says that its value opens something."""
     return _is_secret_name(unquote_plus(name))
 
 
@@ -89,7 +87,7 @@ def _is_secret_name(name: str) -> bool:
 
 
 class Role(StrEnum):
-    """What a key is for. `feedback` may write feedback but read nothing; `admin` may do everything."""
+    """What a key may do."""
 
     PROXY = "proxy"
     FEEDBACK = "feedback"
@@ -99,7 +97,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FeedbackScope:
-    """One logged request, to be judged by itself or as part of its trace."""
+    """The request that a feedback token is for."""
 
     trace_id: str
     request_id: str
@@ -107,31 +105,23 @@ class FeedbackScope:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller behind a request.
+    """The caller behind a request."""
 
-    Args:
-        name: name of the key that came with it; None where the gateway is open.
-        roles: what it may do.
-        tenant: the only tenant whose rows it sees and changes; None sees all.
-        limits: how much of what it may use; none: as much as it likes.
-        scope: the only request that it may judge, for a caller that came with a feedback token: one that has
-            no role, and acts for the key in `name`, whose request that was. None: any request.
-    """
-
+    # Of its key, or of the key that its feedback token was made for; None on an open gateway.
     name: str | None
     roles: frozenset[Role]
+    # The only one whose rows it sees and changes; None: all.
     tenant: str | None = None
+    # Of a feedback token, whose bearer has no role: the only request that it may give feedback on.
     scope: FeedbackScope | None = None
     limits: tuple[Quota, ...] = ()
 
     def has_role(self, role: Role) -> bool:
-        """Tell whether this caller may act in `role`."""
         return role in self.roles or Role.ADMIN in self.roles
 
     def can_see(self, tenant: str | None) -> bool:
-        """Tell whether what belongs to `tenant` exists for this caller."""
         return self.tenant is None or self.tenant == tenant
 
 
+# Every caller of a gateway without keys.
 OPEN_ACCESS = Principal(name=None, roles=frozenset({Role.ADMIN}))
-"""Everybody, on a gateway without keys."""

@@ -5,32 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+# Prometheus name, such as `gateway_requests_total`, and labels in order.
 MetricSample = tuple[str, tuple[tuple[str, str], ...]]
-"""The name of a figure as Prometheus has it, such as `gateway_requests_total`, and its labels in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricFamily:
-    """Figures that mean the same and differ in their labels.
+    """Samples of one metric with different labels."""
 
-    Args:
-        kind: `counter`, `gauge` or `histogram`.
-        is_shared: whether each process tells the figure of all together, as far as it knows: the greatest holds.
-    """
-
+    # `counter`, `gauge` or `histogram`.
     kind: str
     description: str
     values: Mapping[MetricSample, float]
+    # Whether each process reports the value of all together, so that the greatest holds.
     is_shared: bool = False
 
 
+# By name.
 MetricFamilies = Mapping[str, MetricFamily]
-"""The families of one process, or of several, by name."""
 
 
 def sum_families(parts: Iterable[MetricFamilies]) -> MetricFamilies:
-    """Return the figures of all together: sums, of the times since when something is counted the first, and of what
-    is shared the greatest."""
+    """Merge the families of several processes."""
     total: dict[str, MetricFamily] = {}
     for part in parts:
         for name, family in part.items():
@@ -40,7 +36,7 @@ def sum_families(parts: Iterable[MetricFamilies]) -> MetricFamilies:
 
 
 def without_gauges(figures: MetricFamilies) -> MetricFamilies:
-    """Return those figures that stay true of a process when it has ended: what it counted, not how it was."""
+    # Counts stay true of a process that has ended.
     return {name: family for name, family in figures.items() if family.kind != "gauge"}
 
 

@@ -1,4 +1,4 @@
-"""Quotas: how much a key may use in a calendar window, and how much it has used."""
+"""Quotas of a key in calendar windows, and their usage."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _QUOTA_TEXT = re.compile(r"(?P<amount>[0-9]{1,15}(?:\.[0-9]{1,9})?) *(?P<unit>[a
 _LONGEST_MONTH = timedelta(days=32)
 
 
+# Names in sentences that differ from those in the configuration.
 _UNIT_NAMES = {"usd": "USD"}
-"""Units that are not called in a sentence what they are called in the configuration."""
 
 
 class Unit(StrEnum):
-    """What is counted. Dollars are counted in nano-dollars, so that sums are exact."""
+    # Dollars are counted in nano-dollars, so that sums are exact.
 
     REQUESTS = "requests"
     TOKENS = "tokens"
@@ -30,7 +30,7 @@ class Unit(StrEnum):
 
 
 class Window(StrEnum):
-    """In what stretch of time: the minute, hour, day or month of the calendar, in UTC. The longest is last."""
+    """Calendar window in UTC, the longest last."""
 
     MINUTE = "minute"
     HOUR = "hour"
@@ -38,7 +38,6 @@ class Window(StrEnum):
     MONTH = "month"
 
     def start_us(self, at_us: int) -> int:
-        """Return when the one that a time is in began."""
         at = to_datetime(at_us).replace(second=0, microsecond=0)
         if self is not Window.MINUTE:
             at = at.replace(minute=0)
@@ -50,11 +49,10 @@ class Window(StrEnum):
 
     @property
     def is_short(self) -> bool:
-        """Whether a caller may be asked to wait for its end."""
+        # A caller may be told to wait for its end.
         return self in (Window.MINUTE, Window.HOUR)
 
     def end_us(self, at_us: int) -> int:
-        """Return when the one that a time is in ends, which is when the next one begins."""
         start = to_datetime(self.start_us(at_us))
         if self is Window.MONTH:
             return to_us((start + _LONGEST_MONTH).replace(day=1))
@@ -64,7 +62,7 @@ class Window(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """So much of a unit in each window. Written `600 requests/minute`, `2.50 usd/day`."""
+    """An amount per window: `600 requests/minute`, `2.50 usd/day`."""
 
     amount: int
     unit: Unit
@@ -72,7 +70,7 @@ class Quota:
 
     @classmethod
     def parse(cls, text: str) -> Quota:
-        """Read a limit as `str` writes it. Raises ValueError, with what it must look like."""
+        """Read what `str` writes. Raises ValueError, which names the format."""
         match = _QUOTA_TEXT.fullmatch(text.strip().lower())
         if match is None or match["unit"] not in set(Unit) or match["window"] not in set(Window):
             raise ValueError(
@@ -93,15 +91,14 @@ class Quota:
 
     @property
     def in_words(self) -> str:
-        """The limit as it stands in a sentence: `600 requests per minute`."""
+        """`600 requests per minute`."""
         return f"{self.write(self.amount)} {_UNIT_NAMES.get(self.unit, self.unit)} per {self.window}"
 
     def to_units(self, amount: int) -> float:
-        """Return an amount, which is in nano-dollars where the unit is dollars, in the unit itself."""
         return amount / NANOUSD_PER_USD if self.unit is Unit.USD else amount
 
     def write(self, amount: int) -> str:
-        """Write an amount of its unit, which is in nano-dollars where that is dollars."""
+        """Return nano-dollars as dollars, others as they are."""
         if self.unit is not Unit.USD:
             return str(amount)
         cents = f"{amount // NANOUSD_PER_USD}.{amount % NANOUSD_PER_USD:09}".rstrip("0")
@@ -109,7 +106,7 @@ class Quota:
 
 
 def refuse_duplicate_quotas(limits: Iterable[Quota]) -> None:
-    """Raise ValueError where two limits are of the same unit and window: they would count together."""
+    """Raise ValueError where two quotas would count together."""
     seen: dict[tuple[Unit, Window], Quota] = {}
     for limit in limits:
         other = seen.setdefault((limit.unit, limit.window), limit)
@@ -119,38 +116,28 @@ def refuse_duplicate_quotas(limits: Iterable[Quota]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class QuotaStatus:
-    """How much of a limit is used in the window at hand.
-
-    Args:
-        used: in nano-dollars where the unit is dollars; may be more than is allowed.
-        resets_at_us: when the window ends, in microseconds since the epoch.
-    """
+    """Usage of a quota in the current window."""
 
     limit: Quota
+    # In nano-dollars where the unit is dollars; may exceed the quota.
     used: int
+    # End of the window, in microseconds since the epoch.
     resets_at_us: int
 
     @property
     def remaining(self) -> int:
-        """How much may still be used."""
         return max(0, self.limit.amount - self.used)
 
     def __str__(self) -> str:
         return f"{self.limit.write(self.used)} of {self.limit}"
 
     def seconds_left(self, at_us: int) -> int:
-        """Return how many seconds after a time the window ends, rounded up."""
         return max(0, -(-(self.resets_at_us - at_us) // SECOND_US))
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaUsage:
-    """What a key has used of a unit in one window.
-
-    Args:
-        starts_at_us: when the window began, in microseconds since the epoch.
-        amount: in nano-dollars where the unit is dollars.
-    """
+    """Usage by a key in the window from `starts_at_us` on."""
 
     key_name: str
     unit: Unit
@@ -162,7 +149,7 @@ class QuotaUsage:
 def quota_statuses(
     limits: Sequence[Quota], key_name: str, spendings: Iterable[QuotaUsage], at_us: int
 ) -> list[QuotaStatus]:
-    """Return what a key has used of each of its limits, given what is kept of all keys."""
+    """Return the status of each quota of a key, given all usage."""
     found = {(one.key_name, one.unit, one.window, one.starts_at_us): one.amount for one in spendings}
     return [
         QuotaStatus(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Annotated
 
+from gateway.models.columns import FILTER, GROUP, HIDDEN, PERSONAL, Column, Origin, Use, columns_of
 from gateway.models.exchange import (
     NO_OPT_OUT,
     Exchange,
@@ -16,14 +18,14 @@ from gateway.models.exchange import (
 )
 from gateway.models.feedback import Feedback
 
+# Money is an integer number of nano-dollars, so that sums are exact.
 NANOUSD_PER_USD = 1_000_000_000
-"""Nano-dollars in a dollar. Money is an integer number of nano-dollars, so that sums are exact."""
 
 
 @value_class()
 class Usage:
-    """Tokens as the provider counted them. `cached` and `cache_write` are part of `prompt`, `reasoning`
-    is part of `completion`, whatever the provider's own way of counting."""
+    # Whatever the provider's way of counting: `cached` and `cache_write` are part of `prompt`, `reasoning` is
+    # part of `completion`.
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -34,36 +36,27 @@ class Usage:
 
 @value_class()
 class Charge:
-    """What is billed at one model's prices: most answers have one charge.
+    """What is billed at one model's prices; most answers have one charge."""
 
-    Args:
-        model: whose prices; None for the model that answered.
-        usage: tokens.
-        units: what is priced apart, by the name of its unit: parts of the tokens (`input_audio_tokens`,
-            `cache_write_1h_tokens`, …) and other things (`web_searches`, `audio_seconds`, …).
-        terms: what else decides the price, such as `service_tier`.
-    """
-
+    # None for the model that answered.
     model: str | None = None
     usage: Usage = field(default_factory=Usage)
+    # What is priced apart, by the name of its unit: parts of the tokens (`input_audio_tokens`, …) and other
+    # things (`web_searches`, `audio_seconds`, …).
     units: Mapping[str, float] = field(default_factory=dict)
+    # What else decides the price, such as `service_tier`.
     terms: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """What an answer says of its price beside its tokens.
+    """What decides the cost beside tokens; see `Charge`."""
 
-    Args:
-        stated_nanousd: the cost that the provider states, in nano-dollars.
-        units: see `Charge`.
-        terms: see `Charge`.
-        others: charges whose tokens are part of the answer's usage, at prices or under terms of their own.
-    """
-
+    # The cost that the provider states, in nano-dollars.
     stated_nanousd: int | None = None
     units: Mapping[str, float] = field(default_factory=dict)
     terms: Mapping[str, str] = field(default_factory=dict)
+    # Charges whose tokens are part of the answer's usage, at prices or under terms of their own.
     others: tuple[Charge, ...] = ()
 
 
@@ -72,7 +65,7 @@ NO_BILLING = Billing()
 
 @value_class()
 class Cost:
-    """What a request cost, and the version of the price table that says so."""
+    """Cost, and the version of the price table."""
 
     nanousd: int
     price_version: str
@@ -80,7 +73,7 @@ class Cost:
 
 @value_class()
 class Facts:
-    """What was understood of an exchange after it was stored. Everything may be missing."""
+    """What was read of a stored exchange."""
 
     requested_model: str | None = None
     model: str | None = None
@@ -88,96 +81,176 @@ class Facts:
     cost: Cost | None = None
     response_id: str | None = None
     finish_reason: str | None = None
+    # From the body (OpenAI's `user`, Anthropic's `metadata.user_id`), else from W3C baggage.
     user: str | None = None
-    """The end user that the request body names (OpenAI's `user`, Anthropic's `metadata.user_id`), or else W3C
-    baggage."""
     session: str | None = None
-    """The conversation that the request's body or its baggage names."""
+    # Of the answer to an earlier request that this one continues.
     previous_response_id: str | None = None
-    """The answer, to an earlier request, that the request continues."""
+    # What could not be understood, for people.
     note: str | None = None
-    """What could not be understood, for people."""
+    # Not stored.
     billing: Billing = NO_BILLING
-    """What decides the cost beside the tokens. Not stored."""
+    # None where the answer shows no more than the connection did.
     outcome: Outcome | None = None
-    """How the exchange ended by what the answer says; None where that is no more than the connection showed."""
+    # None where the content type shows it.
     is_stream: bool | None = None
-    """Whether the answer was a stream; None where its content type tells as much."""
+    # Ids that a stream showed beside `response_id`.
     other_response_ids: tuple[str, ...] = ()
-    """Ids that a stream showed beside `response_id`."""
+    # Whether another request was given this answer before, as polls of background responses are.
     is_retrieval: bool = False
-    """Whether the answer is one that another request was given before, as polls of background responses are."""
+
+    @property
+    def cost_nanousd(self) -> int | None:
+        return None if self.cost is None else self.cost.nanousd
+
+    @property
+    def price_version(self) -> str | None:
+        return None if self.cost is None else self.cost.price_version
+
+
+def _declare(origin: Origin, part: str = "", default_uses: Use = Use.NONE) -> Callable[..., Column]:
+    def column(description: str, *attributes: str, uses: Use = Use.NONE) -> Column:
+        return Column(origin, description, uses | default_uses, attributes, part)
+
+    return column
+
+
+_id = _declare(Origin.EXCHANGE, "identity", PERSONAL)
+_seen = _declare(Origin.EXCHANGE)
+_tag = _declare(Origin.METADATA, default_uses=FILTER | GROUP | PERSONAL)
+_fact = _declare(Origin.FACT)
+_tokens = _declare(Origin.FACT, "usage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
     """One row of the log. Times are microseconds since the epoch, sizes bytes."""
 
-    seq: int
-    """Position in the log of this store; grows with each row. For paging, not an identity."""
-    request_id: str
-    trace_id: str
-    span_id: str | None
-    parent_span_id: str | None
-    span_name: str | None
-    tenant: str | None
-    key_name: str | None
-    provider: str
-    endpoint: str
-    method: str
-    path: str
-    started_at_us: int
-    first_byte_at_us: int | None
-    ended_at_us: int
-    status: int | None
-    outcome: Outcome
-    error: str | None
-    is_stream: bool
-    attempt: int
-    client_retry: int
-    cache_status: str | None
-    user: str | None
-    organisation: str | None
-    prompt: str | None
-    environment: str | None
-    session: str | None
-    metadata: Mapping[str, object]
-    request_size: int
-    response_size: int
-    requested_model: str | None
-    model: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    cached_tokens: int | None
-    cache_write_tokens: int | None
-    reasoning_tokens: int | None
-    cost_nanousd: int | None
-    price_version: str | None
-    response_id: str | None
-    finish_reason: str | None
-    note: str | None
-    interpreted_at_us: int | None
-    """None until the exchange has been interpreted, a few milliseconds after it was stored."""
+    seq: Annotated[
+        int, Column(Origin.GATEWAY, "Position in the log of this store; grows with each row.", HIDDEN)
+    ]
+    request_id: Annotated[
+        str,
+        _id(
+            "Id of ours or of the caller; tries of one call may share it.", "gateway.request_id", uses=FILTER
+        ),
+    ]
+    trace_id: Annotated[str, _id("Trace that it is part of.", "gateway.trace_id", uses=FILTER)]
+    span_id: Annotated[str | None, _id("Its own id in the trace, as the caller gave it.")]
+    parent_span_id: Annotated[str | None, _id("Span that it was sent in.")]
+    span_name: Annotated[str | None, _id("Name of its span.")]
+    tenant: Annotated[str | None, _seen("Tenant of the key.", "gateway.tenant", uses=GROUP)]
+    key_name: Annotated[
+        str | None,
+        _seen(
+            "Gateway key that it came with; `import:…` of imported requests.", "gateway.key_name", uses=GROUP
+        ),
+    ]
+    provider: Annotated[str, _seen("Name of the provider.", "gen_ai.provider.name", uses=FILTER | GROUP)]
+    endpoint: Annotated[
+        str, _seen("Kind of call, such as `chat.completions`; `other` where unknown.", uses=FILTER | GROUP)
+    ]
+    method: Annotated[str, _seen("HTTP method.", "http.request.method")]
+    path: Annotated[
+        str, _seen("Path and query without secrets; a URL where it was not proxied.", uses=PERSONAL)
+    ]
+    started_at_us: Annotated[int, _seen("When its head had arrived.")]
+    first_byte_at_us: Annotated[int | None, _seen("When the first byte of its answer came.")]
+    ended_at_us: Annotated[int, _seen("When its answer had been sent.")]
+    status: Annotated[
+        int | None,
+        _seen(
+            "Status sent to the caller: `200`, or a class of them such as `4xx`; null if it left before any was.",
+            "http.response.status_code",
+            uses=FILTER | GROUP,
+        ),
+    ]
+    outcome: Annotated[Outcome, _seen("How the request ended.", "gateway.outcome", uses=FILTER | GROUP)]
+    error: Annotated[str | None, _seen("What went wrong.", uses=PERSONAL)]
+    is_stream: Annotated[bool, _seen("Whether the answer was a stream.", uses=GROUP)]
+    attempt: Annotated[int, _seen("Which of the gateway's own tries it was, from 0.", uses=GROUP)]
+    client_retry: Annotated[
+        int,
+        _seen(
+            "Which try of the call by its client it was, from 0 (`x-stainless-retry-count`).",
+            uses=FILTER | GROUP,
+        ),
+    ]
+    cache_status: Annotated[str | None, _seen("`hit` of answers from a cache.", uses=GROUP)]
+    user: Annotated[str | None, _tag("End user of the calling application.", "user.id", "enduser.id")]
+    organisation: Annotated[str | None, _tag("Organisation of the end user.", "gateway.organisation")]
+    prompt: Annotated[str | None, _tag("Name of the prompt.", "gateway.prompt")]
+    prompt_version: Annotated[str | None, _tag("Version of the prompt.", "gen_ai.prompt.version")]
+    environment: Annotated[str | None, _tag("Environment of the calling application.", "gateway.environment")]
+    session: Annotated[
+        str | None,
+        _tag("Conversation or agent run that its trace is part of.", "gen_ai.conversation.id", "session.id"),
+    ]
+    metadata: Annotated[Mapping[str, object], _id("Object that the caller sent with it.")]
+    request_size: Annotated[int, _seen("Bytes of the request's body on the wire.")]
+    response_size: Annotated[int, _seen("Bytes of the response's body on the wire.")]
+    requested_model: Annotated[
+        str | None, _fact("Model that was asked for.", "gen_ai.request.model", uses=GROUP)
+    ]
+    model: Annotated[str | None, _fact("Model that answered.", "gen_ai.response.model", uses=FILTER)]
+    prompt_tokens: Annotated[int | None, _tokens("Tokens of the request.", "gen_ai.usage.input_tokens")]
+    completion_tokens: Annotated[int | None, _tokens("Tokens of the answer.", "gen_ai.usage.output_tokens")]
+    cached_tokens: Annotated[
+        int | None,
+        _tokens(
+            "Part of `prompt_tokens` that was read from a cache.", "gen_ai.usage.cache_read.input_tokens"
+        ),
+    ]
+    # The second attribute is the later name of the first. Phoenix 20 knows only the first.
+    cache_write_tokens: Annotated[
+        int | None,
+        _tokens(
+            "Part of `prompt_tokens` that was written to a cache.",
+            "gen_ai.usage.cache_creation.input_tokens",
+            "gen_ai.usage.cache_write.input_tokens",
+        ),
+    ]
+    reasoning_tokens: Annotated[
+        int | None,
+        _tokens(
+            "Part of `completion_tokens` that was spent on reasoning.", "gen_ai.usage.reasoning.output_tokens"
+        ),
+    ]
+    cost_nanousd: Annotated[int | None, _fact("The cost in billionths of a US dollar, exact.")]
+    price_version: Annotated[str | None, _fact("Version of the price table that the cost is from.")]
+    response_id: Annotated[
+        str | None, _fact("The provider's id of its response.", "gen_ai.response.id", uses=PERSONAL)
+    ]
+    finish_reason: Annotated[str | None, _fact("Why the model stopped, in the provider's words.")]
+    note: Annotated[str | None, _fact("What could not be read of the bodies.", uses=PERSONAL)]
+    interpreted_at_us: Annotated[
+        int | None,
+        Column(
+            Origin.GATEWAY, "When the bodies were read, some milliseconds after its end; null until then."
+        ),
+    ]
 
     @property
     def any_model(self) -> str | None:
-        """The model that the metadata states, or else the one that answered, or else that asked for."""
+        # The metadata names it best, then the answer.
         models = (metadata_model(self.metadata), self.model, self.requested_model)
         return next((name for name in models if name is not None), None)
 
     @property
     def total_tokens(self) -> int | None:
-        """All tokens that were counted."""
         counted = [count for count in (self.prompt_tokens, self.completion_tokens) if count is not None]
         return sum(counted) if counted else None
 
 
+REQUEST_COLUMNS = columns_of(RequestRecord)
+IDENTITY_FIELDS = tuple(column.name for column in REQUEST_COLUMNS if column.part == "identity")
+METADATA_COLUMNS = tuple(column.name for column in REQUEST_COLUMNS if column.origin is Origin.METADATA)
+METADATA_KEYS = tuple(f"_{name}" for name in METADATA_COLUMNS)
+
+
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Heads and bodies of a logged request as they went over the wire, secrets replaced.
-
-    A side that was omitted is empty.
-    """
+    """Heads and bodies of a logged request; empty after an opt-out."""
 
     request_headers: RawHeaders
     request_body: bytes
@@ -190,56 +263,47 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class ImportedRequest:
-    """What came over the wire, what was stated of it, and the verdicts on it.
-
-    Args:
-        facts: what its log states. What is missing here may still be read from the bodies.
-        feedback: entries that were given elsewhere, each with an id that stays the same.
-    """
+    """A request from another log."""
 
     exchange: Exchange
+    # What that log states. What is missing here may still be read from the bodies.
     facts: Facts
+    # Entries on it, each with an id that stays the same.
     feedback: tuple[Feedback, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """A row of the log as it is, and the exchange that it was made of, as far as that was kept.
-
-    Args:
-        other_response_ids: those that its answer showed beside the one in the row.
-    """
+    """A row, and its exchange as far as it was kept."""
 
     record: RequestRecord
     exchange: Exchange
+    # Beside the one in the row.
     other_response_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StoreTotals:
-    """Counts and sums over all that there is. Those of two stores that have nothing in common add up.
-
-    Args:
-        body_bytes: as they went over the wire, whether or not they were kept.
-        versions: of entries of feedback, the latest ones included.
-        weight: sum of the weights of the latest versions.
-    """
+    """Counts and sums over a store."""
 
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_nanousd: int = 0
+    # On the wire, whether or not they were kept.
     body_bytes: int = 0
     feedback: int = 0
+    # Of feedback entries, the latest ones included.
     versions: int = 0
+    # Sum of the weights of the latest versions.
     weight: float = 0.0
 
     def __add__(self, other: StoreTotals) -> StoreTotals:
         return StoreTotals(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def differs_from(self, other: StoreTotals) -> list[str]:
-        """Return the names of the figures in which two differ. Weights are sums of fractions, so the last of their
-        digits do not count."""
+        """Return the names of totals that differ."""
+        # Weights are sums of fractions, so the last of their digits do not count.
         return [
             f.name
             for f in fields(self)
@@ -249,22 +313,18 @@ class StoreTotals:
 
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
-    """What was kept of one person, by what it is found again.
-
-    Args:
-        request_seqs: the rows of their requests.
-        feedback_ids: entries that they wrote, or that count for one of those requests.
-        receipts: scope and key of the calls that made one of these requests or entries.
-    """
+    """What is stored of one person."""
 
     request_seqs: tuple[int, ...] = ()
+    # Entries that they wrote, or that count for one of their requests.
     feedback_ids: tuple[str, ...] = ()
+    # Scope and key of the calls that made one of these requests or entries.
     receipts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ExpiredCounts:
-    """How many requests and entries of feedback were deleted because they were too old."""
+    """How many requests and entries were deleted by retention."""
 
     requests: int = 0
     feedback: int = 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.models.audit import AuditEntry
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
-from gateway.store.base import AuditStore
+from gateway.store.base import Admin
 
 NEWEST_ENTRIES_FIRST = Sort("at_us", descending=True, then=Sort("audit_id", descending=True))
 
@@ -21,7 +21,7 @@ class AuditSlice:
 
 
 class AuditReader:
-    def __init__(self, store: AuditStore) -> None:
+    def __init__(self, store: Admin) -> None:
         self._store = store
 
     async def find(

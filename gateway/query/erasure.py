@@ -8,13 +8,13 @@ from gateway.errors import StoreUnavailable
 from gateway.models.clock import now_us
 from gateway.models.principal import Principal
 from gateway.models.request import ErasureScope
-from gateway.store.base import ErasureStore
+from gateway.store.base import Admin
 
 
 class ErasureService:
     """Erasure of a person's data; `has_journaled_rows` tells whether requests wait in the journal."""
 
-    def __init__(self, store: ErasureStore, has_journaled_rows: Callable[[], bool]) -> None:
+    def __init__(self, store: Admin, has_journaled_rows: Callable[[], bool]) -> None:
         self._store = store
         self._has_journaled_rows = has_journaled_rows
 

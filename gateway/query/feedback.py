@@ -10,7 +10,7 @@ from gateway.models.feedback import Feedback, Target
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import RequestRecord
 from gateway.query.filters import FEEDBACK_FILTERS, find_unknown_keys
-from gateway.store.base import FeedbackQueries
+from gateway.store.base import Queries
 
 NEWEST_FEEDBACK_FIRST = Sort("created_at_us", descending=True, then=Sort("feedback_id", descending=False))
 OLDEST_FEEDBACK_FIRST = Sort("created_at_us", descending=False)
@@ -34,7 +34,7 @@ class FeedbackSlice:
 
 
 class FeedbackReader:
-    def __init__(self, store: FeedbackQueries) -> None:
+    def __init__(self, store: Queries) -> None:
         self._store = store
 
     async def find(
@@ -83,7 +83,7 @@ def feedback_on_request(record: RequestRecord) -> Filter:
     return AllOf((Comparison("tenant", Op.EQ, record.tenant), AnyOf(tuple(options))))
 
 
-async def list_feedback(store: FeedbackQueries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:
+async def list_feedback(store: Queries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:
     found = await store.find_feedback(where, OLDEST_FEEDBACK_FIRST, Page(MAX_FEEDBACK + 1), tenant)
     if len(found) > MAX_FEEDBACK:
         raise TooLarge(f"there are more than {MAX_FEEDBACK:,} feedback entries on it.")
@@ -91,7 +91,7 @@ async def list_feedback(store: FeedbackQueries, where: Filter, tenant: str | Non
 
 
 async def list_feedback_on_requests(
-    store: FeedbackQueries, records: Sequence[RequestRecord], own: Filter, tenant: str | None
+    store: Queries, records: Sequence[RequestRecord], own: Filter, tenant: str | None
 ) -> RelatedFeedback:
     """Return the feedback on requests of a trace or session. Raises TooLarge.
 

@@ -14,9 +14,10 @@ import orjson
 from gateway.errors import BadInput
 from gateway.models.audit import AuditChannel
 from gateway.models.clock import parse_time_us
-from gateway.models.exchange import Outcome
-from gateway.models.feedback import Kind, Source
+from gateway.models.columns import FILTER, Column
+from gateway.models.feedback import FEEDBACK_COLUMNS
 from gateway.models.filters import AllOf, AnyOf, Comparison, FeedbackFilter, Filter, Not, Op
+from gateway.models.request import REQUEST_COLUMNS
 
 # Returns the filter for a text; raises ValueError for a bad one.
 ToFilter = Callable[[str], Filter]
@@ -100,13 +101,13 @@ def score_bound(description: str, field: str, op: Op) -> FilterField:
     )
 
 
-def whole_number(description: str, field: str) -> FilterField:
+def whole_number(description: str, field: str, *, is_joined: bool = False) -> FilterField:
     def to_filter(text: str) -> Filter:
         if re.fullmatch("[0-9]{1,9}", text):
             return Comparison(field, Op.EQ, int(text))
         raise ValueError("must be a whole number such as 0.")
 
-    return FilterField(description, to_filter, ValueType.WHOLE_NUMBER)
+    return FilterField(description, to_filter, ValueType.WHOLE_NUMBER, is_joined=is_joined)
 
 
 def score_sign(description: str, field: str) -> FilterField:
@@ -225,22 +226,24 @@ def read_time(name: str, text: str) -> int:
         raise BadInput(str(error), field=name) from None
 
 
-def _shared_request_fields(*, is_joined: bool) -> dict[str, FilterField]:
+def _column_filters(columns: Iterable[Column], *, is_joined: bool = False) -> dict[str, FilterField]:
     return {
-        "model": equals(
-            "Model that was asked for or that answered.", "model", "requested_model", is_joined=is_joined
-        ),
-        "provider": equals("Name of the provider.", "provider", is_joined=is_joined),
-        "status": status_or_class(
-            "Status that the caller got: `200`, or a class of them such as `4xx`.", is_joined=is_joined
-        ),
-        "outcome": one_of("How the request ended.", "outcome", Outcome, is_joined=is_joined),
-        "user": equals("End user of the calling application.", "user", is_joined=is_joined),
-        "endpoint": equals("Kind of call, such as `chat.completions`.", "endpoint", is_joined=is_joined),
-        "environment": equals("Environment of the calling application.", "environment", is_joined=is_joined),
-        "organisation": equals("Organisation of the end user.", "organisation", is_joined=is_joined),
-        "prompt": equals("Name of the prompt.", "prompt", is_joined=is_joined),
+        column.name: _column_filter(column, is_joined=is_joined) for column in columns if column.uses & FILTER
     }
+
+
+def _column_filter(column: Column, *, is_joined: bool) -> FilterField:
+    name, description = column.name, column.description
+    if name == "status":
+        return status_or_class(description, is_joined=is_joined)
+    if name == "model":
+        return equals(
+            "Model that was asked for or that answered.", name, "requested_model", is_joined=is_joined
+        )
+    if column.is_a(StrEnum):
+        return one_of(description, name, column.value_type, is_joined=is_joined)
+    kind = whole_number if column.is_a(int) else equals
+    return kind(description, name, is_joined=is_joined)
 
 
 def _request_filters(*, is_counted: bool) -> FilterSchema:
@@ -253,14 +256,7 @@ def _request_filters(*, is_counted: bool) -> FilterSchema:
         else "feedback on the request, its trace and its session"
     )
     criteria = {
-        "trace_id": equals("Requests of this trace.", "trace_id"),
-        "request_id": equals("The request with this id of ours or of the caller.", "request_id"),
-        **_shared_request_fields(is_joined=False),
-        "session": equals("Conversation or agent run.", "session"),
-        "client_retry": whole_number(
-            "Number of the client's retry of the same call: `0` leaves out retries.",
-            "client_retry",
-        ),
+        **_column_filters(REQUEST_COLUMNS),
         "judged": boolean(
             "`true`: requests that feedback counts for, of a trace or session one; `false`: the others.",
             lambda is_judged: Comparison("is_judged", Op.EQ, is_judged),
@@ -299,16 +295,9 @@ FEEDBACK_FILTERS = FilterSchema(
     "entries",
     MappingProxyType(
         {
-            "trace_id": equals("Feedback on this trace and its requests.", "trace_id"),
-            "request_id": equals("Feedback on this request alone.", "request_id"),
-            "session": equals("Feedback on this session as a whole.", "session"),
-            "subject_id": equals("Feedback given under this id, whatever it names.", "subject_id"),
-            "feedback_id": equals("The entry with this id.", "feedback_id"),
-            "author": equals("Author of the feedback.", "author"),
-            "app_id": equals("Application that it was given in.", "app_id"),
-            "kind": one_of("Kind of feedback.", "kind", Kind),
-            "source": one_of("Person, model or code that gave it.", "source", Source),
-            "dialect": equals("Dialect of the latest version.", "dialect"),
+            # A trace, request or session is that of the entry itself.
+            **_column_filters(REQUEST_COLUMNS, is_joined=True),
+            **_column_filters(FEEDBACK_COLUMNS),
             "from": time_bound(f"Created at this time or later: {_FROM_FORMATS}", "created_at_us", Op.GE),
             "to": time_bound(f"Created before this time: {_TO_FORMATS}", "created_at_us", Op.LT),
             "is_joined": boolean(
@@ -318,9 +307,7 @@ FEEDBACK_FILTERS = FilterSchema(
             "min_score": score_bound("With a score of at least this.", "score", Op.GE),
             "max_score": score_bound("With a score of at most this.", "score", Op.LE),
             "rating": score_sign("`bad`: with a score below 0; `good`: above 0; `neutral`: of 0.", "score"),
-            "label": equals("With this label.", "label"),
             "comment": contains("The comment contains this, whatever the case of A to Z.", "comment"),
-            **_shared_request_fields(is_joined=True),
         }
     ),
     MappingProxyType({METADATA_PREFIX: True, FEEDBACK_METADATA_PREFIX: False}),

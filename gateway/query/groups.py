@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from gateway.errors import NotFound, TooLarge
 from gateway.models.feedback import summarise_scores
@@ -12,16 +11,12 @@ from gateway.models.request import RequestRecord
 from gateway.models.trace import GroupCursor, GroupField, RequestGroup, Session, Trace
 from gateway.query.feedback import list_feedback_on_requests
 from gateway.query.requests import find_unknown_request_keys
-from gateway.store.base import GroupQueries, RequestQueries
+from gateway.store.base import Queries
 
 OLDEST_REQUESTS_FIRST = Sort("started_at_us", descending=False)
 
 # Most requests of one trace or session; with more the call is refused, since a part would give wrong sums.
 MAX_REQUESTS = 10_000
-
-
-class GroupStore(RequestQueries, GroupQueries, Protocol):
-    """Store of requests and their groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,7 @@ class GroupSlice:
 class _GroupReader:
     _by: GroupField
 
-    def __init__(self, store: GroupStore) -> None:
+    def __init__(self, store: Queries) -> None:
         self._store = store
 
     async def find(
@@ -70,7 +65,13 @@ class TraceReader(_GroupReader):
         if not requests and not shown.entries:
             raise NotFound(f"there is no trace {trace_id!r}.", field="trace_id")
         feedback_on = await self._store.feedback_summaries([record.seq for record in requests])
-        return Trace(trace_id, requests, shown.entries, summarise_scores(shown.counted), feedback_on)
+        return Trace(
+            trace_id=trace_id,
+            requests=requests,
+            feedback=shown.entries,
+            score=summarise_scores(shown.counted),
+            feedback_on=feedback_on,
+        )
 
 
 class SessionReader(_GroupReader):
@@ -84,4 +85,10 @@ class SessionReader(_GroupReader):
         # An empty AnyOf matches nothing: only entries that count for one of these requests count here.
         shown = await list_feedback_on_requests(self._store, requests, AnyOf(), tenant)
         feedback_on = await self._store.feedback_summaries([record.seq for record in requests])
-        return Session(session, requests, shown.entries, summarise_scores(shown.counted), feedback_on)
+        return Session(
+            session=session,
+            requests=requests,
+            feedback=shown.entries,
+            score=summarise_scores(shown.counted),
+            feedback_on=feedback_on,
+        )

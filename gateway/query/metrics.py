@@ -15,7 +15,7 @@ from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Scalar
 from gateway.models.metrics import DAY_US, HOUR_US, FeedbackSums, GroupKey, Latencies, MetricsQuery, UsageSums
 from gateway.periodic import PeriodicTask
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS, find_unknown_keys
-from gateway.store.base import MetricsQueries, RollupStore
+from gateway.store.base import Admin, Queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class MetricsPage:
 
 
 class MetricsReader:
-    def __init__(self, store: MetricsQueries) -> None:
+    def __init__(self, store: Queries) -> None:
         self._store = store
 
     async def find(self, metrics_query: MetricsQuery, order: MetricsOrder, page: Page) -> MetricsPage:
@@ -328,7 +328,7 @@ def _merge_latencies(parts: Iterable[Latencies]) -> Latencies:
 ROLLUP_INTERVAL_SECONDS = 60.0
 
 
-def rollup_job(store: RollupStore) -> PeriodicTask:
+def rollup_job(store: Admin) -> PeriodicTask:
     # What is not rolled up yet is counted by each query, so that an interrupted run does no harm.
     async def roll_up() -> None:
         await store.roll_up(now_us())

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from gateway.errors import NotFound, TooLarge
+from gateway.models.conversation import Conversation
 from gateway.models.exchange import Outcome, RawHeaders
 from gateway.models.feedback import Feedback, FeedbackSummary, Kind, Target, single_subject
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import Payload, RequestRecord
 from gateway.query.feedback import feedback_on_request, list_feedback
 from gateway.query.filters import REQUEST_FILTERS, find_unknown_keys
-from gateway.store.base import RequestQueries
-from gateway.wire import reassemble
+from gateway.store.base import Queries
+from gateway.wire import read_conversation, reassemble
 from gateway.wire.content_encoding import decode, header_value
-from gateway.wire.messages import excerpt_answer, excerpt_question
+from gateway.wire.formats import WireMessage
 
 NEWEST_FIRST = Sort("seq", descending=True)
 
@@ -29,11 +29,6 @@ _EXCERPT_BATCH_BYTES = 4 * 1024 * 1024
 # Most characters of a text.
 MAX_TEXT_CHARS = 32_768
 _FIRST_ERROR_STATUS = 400
-
-
-class RequestStore(RequestQueries, Protocol):
-    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """Return payloads by `seq`, without those of which nothing was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +73,16 @@ class LoggedRequest:
     reassembled: object | None
     feedback: tuple[Feedback, ...]
 
+    def conversation(self) -> Conversation:
+        """Read what both sides say, as far as it was kept; takes long for long bodies."""
+        request, response = (
+            WireMessage(
+                self.record.path, message.headers if message else (), message.body if message else b""
+            )
+            for message in (self.request, self.response)
+        )
+        return read_conversation(self.record.endpoint, request, response)
+
 
 @dataclass(frozen=True, slots=True)
 class RatedRequest:
@@ -98,7 +103,7 @@ class RequestTexts:
 
 
 class RequestReader:
-    def __init__(self, store: RequestStore) -> None:
+    def __init__(self, store: Queries) -> None:
         self._store = store
 
     async def find(self, where: Filter, limit: int, cursor: int | None, tenant: str | None) -> RequestSlice:
@@ -153,7 +158,7 @@ class RequestReader:
 
 
 class TextReader:
-    def __init__(self, store: RequestStore) -> None:
+    def __init__(self, store: Queries) -> None:
         self._store = store
 
     async def list_texts(self, entries: Sequence[Feedback]) -> dict[str, RequestTexts]:
@@ -167,9 +172,7 @@ class TextReader:
         return {feedback_id: texts[record.seq] for feedback_id, record in counted.items()}
 
 
-async def find_unknown_request_keys(
-    store: RequestQueries, where: Filter, tenant: str | None
-) -> tuple[str, ...]:
+async def find_unknown_request_keys(store: Queries, where: Filter, tenant: str | None) -> tuple[str, ...]:
     async def exists(condition: Filter) -> bool:
         return bool(await store.find_requests(condition, NEWEST_FIRST, Page(1), tenant))
 
@@ -177,7 +180,7 @@ async def find_unknown_request_keys(
 
 
 async def find_request(
-    store: RequestQueries, any_id: str, tenant: str | None, trace_id: str | None = None
+    store: Queries, any_id: str, tenant: str | None, trace_id: str | None = None
 ) -> RequestRecord | None:
     """Return the latest row of a request by our id or the provider's. Raises Ambiguous."""
     named = await store.resolve([any_id], tenant, Target.REQUEST, trace_id)
@@ -282,11 +285,10 @@ def _excerpt_texts(
 
 def _excerpt(record: RequestRecord, payload: Payload | None) -> RequestTexts:
     logged = decode_payload(record, payload, ())
-    question = "" if logged.request is None else excerpt_question(logged.request.body)
-    body = None if logged.response is None else logged.response.body
-    answer = excerpt_answer(body if logged.reassembled is None else logged.reassembled)
-    reason = None if answer else _no_answer_reason(record, is_kept=body is not None)
-    return RequestTexts(_truncate(question), _truncate(answer), reason)
+    said = logged.conversation()
+    answer = said.answer
+    reason = None if answer else _no_answer_reason(record, is_kept=logged.response is not None)
+    return RequestTexts(_truncate(said.question), _truncate(answer), reason)
 
 
 def _truncate(text: str) -> str:

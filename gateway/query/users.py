@@ -8,7 +8,7 @@ from gateway.errors import NotFound
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page
 from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
 from gateway.query.metrics import GroupMetrics, MetricsOrder, MetricsReader
-from gateway.store.base import MetricsQueries
+from gateway.store.base import Queries
 
 LAST_SEEN_FIRST = MetricsOrder("last_seen")
 
@@ -31,7 +31,7 @@ class UserSlice:
 
 
 class UserReader:
-    def __init__(self, store: MetricsQueries) -> None:
+    def __init__(self, store: Queries) -> None:
         self._store = store
         self._ranking = MetricsReader(store)
 

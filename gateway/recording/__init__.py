@@ -1,4 +1,1 @@
-"""From a proxied request to its row: captured on the way, kept before its end, understood afterwards.
-
-Knows the store only as a `RequestLog` and a `RequestImports`, and neither HTTP nor feedback.
-"""
+"""Recording of proxied requests: capture, storage before the answer ends, interpretation afterwards."""

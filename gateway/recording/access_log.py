@@ -1,4 +1,4 @@
-"""Access log: a line for each request on a terminal, and one for each failure everywhere."""
+"""Access log: one line for each request, or for each failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from gateway.models.request import Facts
 log = structlog.get_logger("gateway.access")
 
 AccessLogMode = Literal["all", "failures", "off"]
-"""Which requests get a line."""
 
 _FAILURE_STATUS = 500
 _PROBE_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -22,17 +21,13 @@ _GOOD_OUTCOMES = (Outcome.COMPLETE, Outcome.CLIENT_CLOSED)
 
 
 class AccessLog:
-    """Writes the lines. Their text is what a request was and how it ended: no query, no header, no body.
-
-    Args:
-        mode: which requests get a line; may be replaced at any time.
-    """
+    """Writes lines without queries, headers and bodies."""
 
     def __init__(self, mode: AccessLogMode) -> None:
         self.mode = mode
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
-        """Write the line of a proxied request whose facts are known."""
+        """Log a proxied request."""
         status = exchange.status
         is_failure = exchange.outcome not in _GOOD_OUTCOMES or (status or 0) >= _FAILURE_STATUS
         if not was_proxied(exchange.path) or not self._wants(is_failure=is_failure):
@@ -48,18 +43,14 @@ class AccessLog:
             else f"{usage.prompt_tokens or 0}+{usage.completion_tokens or 0}",
             "trace_id": exchange.identity.trace_id,
             "outcome": None if exchange.outcome is Outcome.COMPLETE else exchange.outcome.value,
-            # Our own words. What the provider said is in the row, where the payload policy holds.
+            # The gateway's own text. What the provider said is in the row, under the payload policy.
             "error": exchange.error,
         }
         path = exchange.path.partition("?")[0]
         self._write(exchange.method, path, status or "-", is_failure=is_failure, known=known)
 
     def refused(self, method: str, endpoint: str, error: GatewayError, key_name: str | None) -> None:
-        """Write the line of a proxied request that was refused before a provider was chosen.
-
-        Args:
-            key_name: the caller's key; None where it has none.
-        """
+        """Log a request that was refused before a provider was chosen."""
         is_failure = error.status >= _FAILURE_STATUS
         if self._wants(is_failure=is_failure):
             # The path and the error's text may hold a key.
@@ -67,11 +58,7 @@ class AccessLog:
             self._write(method, endpoint, error.status, is_failure=is_failure, known=known)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Write the line of a request on a path of the gateway's own.
-
-        Args:
-            route: the path as it is documented, with the names of its parameters in place of their values.
-        """
+        """Log a request on a path of the gateway's own, given the documented path."""
         is_failure = status >= _FAILURE_STATUS
         if self._wants(is_failure=is_failure) and (is_failure or route not in _PROBE_ROUTES):
             self._write(method, route, status, is_failure=is_failure, known={"ms": int(seconds * 1000)})

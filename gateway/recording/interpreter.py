@@ -1,4 +1,4 @@
-"""Interpreter: from stored exchanges to facts and cost, off the request's path."""
+"""Interpreter: reads facts and cost from stored exchanges, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -22,12 +22,7 @@ from gateway.wire.pricing import PricedProvider, PriceTable
 
 @dataclass(frozen=True, slots=True)
 class CostCalculator:
-    """Puts prices on facts.
-
-    Args:
-        prices: what tokens cost.
-        base_url_of: base URL of a provider by its name, by which the price library may know it.
-    """
+    # The price library may know a provider by its base URL.
 
     prices: PriceTable
     base_url_of: Callable[[str], str | None]
@@ -35,11 +30,7 @@ class CostCalculator:
     def cost(
         self, exchange: Exchange, models: tuple[str | None, ...], usage: Usage, billing: Billing
     ) -> Cost | None:
-        """Return what an exchange cost; None where there is no price.
-
-        Args:
-            models: what the model is called, the best name first; one that the metadata states goes before.
-        """
+        """Return the cost, None without a price; the best name of the model is first."""
         stated = metadata_model(exchange.identity.metadata)
         names = tuple([name for name in (stated, *models) if name])
         if not names and billing.stated_nanousd is None:
@@ -48,38 +39,30 @@ class CostCalculator:
         return self.prices.cost(seller, names, usage, billing, exchange.started_at_us)
 
     def with_cost(self, exchange: Exchange, facts: Facts) -> Facts:
-        """Return the facts with the cost that follows from them; without one where there is no price."""
         cost = self.cost(exchange, (facts.model, facts.requested_model), facts.usage, facts.billing)
         return facts if cost is None else replace(facts, cost=cost)
 
 
 log = structlog.get_logger("gateway.recording")
 
+# Exchanges beyond this are read back from the store when there is room.
 MAX_BACKLOG_BYTES = 64 * 1024 * 1024
-"""How much may wait here in memory. What does not fit is read back from the store when there is room."""
 
 BATCH_ROWS = 256
+# The first exchange of a batch waits for others: changing threads costs more than reading facts.
 GATHER_SECONDS = 0.02
-"""How long the first exchange of a batch waits for others: a change of threads costs more than a reading."""
 
+# Rows that were read back are remembered while they may still be submitted.
 MAX_REMEMBERED_ROWS = 16 * BATCH_ROWS
-"""Of how many rows that were read back it is remembered that they were: those that may still be submitted."""
 
 RETRY_SECONDS = 1.0
 
+# Called once for each exchange whose facts are stored, on the interpreter's thread. Must not raise.
 Observer = Callable[[Exchange, Facts], None]
-"""Told once of each exchange whose facts are stored, on the interpreter's thread. Must not raise."""
 
 
 class Interpreter:
-    """Understands what recording has stored, one thread and one batch at a time.
-
-    Args:
-        request_log: where facts go, and where rows left over from an earlier process are found.
-        prices: what tokens cost.
-        base_urls: base URL of each provider by name, by which the price library may know it.
-        observers: told of each exchange and its facts.
-    """
+    """Reads facts of stored exchanges in batches."""
 
     def __init__(
         self,
@@ -101,12 +84,11 @@ class Interpreter:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin; the first thing done is to look for rows that an earlier process left."""
+        # Rows that an earlier process left come first.
         self._task = asyncio.create_task(self._run(), name="interpreter")
         self._wakeup.set()
 
     def submit(self, stored: Sequence[tuple[int, Exchange]]) -> None:
-        """Take exchanges that were stored under these seqs."""
         for seq, exchange in stored:
             size = len(exchange.request_body) + len(exchange.response_body)
             if self._waiting_bytes + size > MAX_BACKLOG_BYTES and self._waiting:
@@ -117,7 +99,7 @@ class Interpreter:
         self._wakeup.set()
 
     def expect_leftovers(self) -> None:
-        """Take note that the store holds rows that were not submitted here."""
+        """Look for stored rows that were not submitted here."""
         self._has_leftovers = True
         self._wakeup.set()
 
@@ -142,7 +124,6 @@ class Interpreter:
                 self._wakeup.clear()
 
     async def _gather(self) -> None:
-        """Let more arrive, so that a busy gateway changes threads for many exchanges at a time."""
         if not self._is_closing and len(self._waiting) < BATCH_ROWS:
             await asyncio.sleep(GATHER_SECONDS)
 
@@ -155,7 +136,7 @@ class Interpreter:
         return [(seq, exchange) for seq, exchange in batch if seq not in read_back]
 
     async def _interpret_leftovers(self) -> None:
-        # Before it is looked, since more may be there when this is still on its way.
+        # Cleared before reading, since more may arrive meanwhile.
         self._has_leftovers = False
         try:
             leftovers = await self._log.uninterpreted(BATCH_ROWS)
@@ -165,8 +146,7 @@ class Interpreter:
             return
         if leftovers:
             self._has_leftovers = True
-            # What is being submitted is among them, and must not be told of twice. It has its payload, which the
-            # store may have had to leave out.
+            # Some may be submitted too: observers get those once, and with the payload that the store may lack.
             self._read_back.extend(seq for seq, _ in leftovers)
             whole = dict(self._waiting)
             await self._annotate([(seq, whole.get(seq, exchange)) for seq, exchange in leftovers])
@@ -178,7 +158,9 @@ class Interpreter:
             counted = await self._log.annotate(facts, now_us())
         except StoreUnavailable as error:
             # The rows are in the store with their payloads, so this work can be done again from there.
-            log.warning("facts could not be stored; will be read again", rows=len(batch), reason=str(error))
+            log.warning(
+                "facts could not be stored; they will be read again", rows=len(batch), reason=str(error)
+            )
             self._has_leftovers = True
             await self._pause()
         else:
@@ -196,7 +178,7 @@ class Interpreter:
         try:
             return read_facts(exchange, self._pricing.cost)
         except Exception as error:
-            # A row that cannot be understood must not keep others from being so.
+            # One unreadable row must not stop the others.
             log.exception("exchange could not be interpreted", request_id=exchange.identity.request_id)
             return Facts(note=f"interpretation failed: {type(error).__name__}")
 

@@ -1,4 +1,4 @@
-"""Log ingestion: requests made elsewhere, told by callers or imported from other logs."""
+"""Log ingestion: requests made elsewhere, sent by callers or imported from other logs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gateway.models.principal import Principal
 from gateway.models.request import Facts, ImportedRequest, Usage
 from gateway.recording.interpreter import CostCalculator, Interpreter
 from gateway.recording.redaction import redact
-from gateway.store.base import LogStore, RequestImports
+from gateway.store.base import RequestLog
 from gateway.wire import read_facts
 
 T = TypeVar("T", Facts, Usage)
 
 
 def merge_facts(stated: Facts, read: Facts) -> Facts:
-    """Return what is stated, and what was read where nothing is."""
+    # What is stated goes before what was read.
     return replace(
         _prefer_stated(stated, read),
         usage=_fix_prompt_total(_prefer_stated(_align_counts(stated.usage, read.usage), read.usage)),
@@ -35,8 +35,8 @@ def _prefer_stated(stated: T, read: T) -> T:
 
 
 def _align_counts(stated: Usage, read: Usage) -> Usage:
-    """Some count a prompt without what came from a cache, and an answer without its reasoning. Where the bytes
-    show that, they are right: the parts belong to the whole here."""
+    # Some logs count a prompt without cached tokens, and an answer without its reasoning: where the bodies show
+    # that, they win.
     return replace(
         stated,
         prompt_tokens=_add_part(stated.prompt_tokens, _cache_tokens(read), read.prompt_tokens),
@@ -51,7 +51,7 @@ def _add_part(stated: int | None, part: int, whole: int | None) -> int | None:
 
 
 def _fix_prompt_total(usage: Usage) -> Usage:
-    """A part cannot be larger than its whole: then the whole was counted without it."""
+    # A part larger than the whole was not counted in it.
     prompt, cached = usage.prompt_tokens, _cache_tokens(usage)
     return usage if prompt is None or cached <= prompt else replace(usage, prompt_tokens=prompt + cached)
 
@@ -61,18 +61,11 @@ def _cache_tokens(usage: Usage) -> int:
 
 
 class LogImport:
-    """Keeps of past requests what would have been kept of them had they come this way.
-
-    Args:
-        store: where they go.
-        pricing: what a request cost of which that is not stated.
-        policy_of: how much of payloads is kept, by the provider's name.
-        limit_bytes: how much of each body is kept.
-    """
+    """Stores requests of other logs as if they had been proxied."""
 
     def __init__(
         self,
-        store: RequestImports,
+        store: RequestLog,
         pricing: CostCalculator,
         policy_of: Callable[[str], PayloadPolicy],
         limit_bytes: int,
@@ -83,17 +76,13 @@ class LogImport:
         self._limit_bytes = limit_bytes
 
     async def missing(self, requests: Sequence[ImportedRequest]) -> list[ImportedRequest]:
-        """Return those that are not in the store yet; of several alike the first."""
+        """Return requests that are not stored yet."""
         return [
             requests[position] for position in await self._store.missing([one.exchange for one in requests])
         ]
 
     async def import_requests(self, requests: Sequence[ImportedRequest]) -> int:
-        """Store those that are missing, and return how many there were. Feedback is not stored here.
-
-        Raises:
-            StoreUnavailable: nothing was stored; the same call may work later.
-        """
+        """Store missing requests without feedback; return their number."""
         missing = await self.missing(requests)
         rows = await asyncio.to_thread(lambda: [self._interpret(one) for one in missing])
         return await self._store.append_missing(rows, now_us())
@@ -117,22 +106,15 @@ class LogImport:
         )
 
 
+# How much may be kept of a caller's request to the provider of this name.
 LogPolicy = Callable[[Principal, str], PayloadPolicy]
-"""Tells how much may be kept of a caller's request to the provider of this name."""
 
 
 class LogIngestionService:
-    """Enters exchanges in the log; they are interpreted like all others.
-
-    Args:
-        store: where they are kept.
-        interpreter: is handed what was stored.
-        policy_of: may be replaced at any time.
-        limit_bytes: how much of each body is kept.
-    """
+    # `policy_of` may be replaced at any time.
 
     def __init__(
-        self, store: LogStore, interpreter: Interpreter, policy_of: LogPolicy, limit_bytes: int
+        self, store: RequestLog, interpreter: Interpreter, policy_of: LogPolicy, limit_bytes: int
     ) -> None:
         self.policy_of = policy_of
         self._store = store
@@ -142,17 +124,8 @@ class LogIngestionService:
     async def insert(
         self, exchanges: Sequence[Exchange], principal: Principal, receipt: Receipt | None = None
     ) -> list[str]:
-        """Store exchanges as this caller's, all or none, and return their request ids in the same order.
-        They are on the disk then.
-
-        Args:
-            receipt: proof of this call under its idempotency key. If there is an earlier one under that key,
-                this call is a retry: it stores nothing, and gets the ids of the first.
-
-        Raises:
-            Conflict: the idempotency key was used before for a call with other content.
-            StoreUnavailable: nothing was stored; the same call may work later.
-        """
+        """Store a caller's exchanges on disk, all or none, and return their ids; a retry returns those of the
+        first call. Raises Conflict for a used idempotency key."""
         if earlier := await self._earlier(receipt):
             return list(earlier.feedback_ids)
         kept = await asyncio.to_thread(
@@ -161,7 +134,7 @@ class LogIngestionService:
         try:
             seqs = await self._store.insert(kept, receipt)
         except Conflict:
-            # The same call was carried out meanwhile.
+            # A concurrent retry stored it first.
             return await self.insert(exchanges, principal, receipt)
         self._interpreter.submit(list(zip(seqs, exchanges, strict=True)))
         return [exchange.identity.request_id for exchange in exchanges]
@@ -177,7 +150,6 @@ class LogIngestionService:
         return earlier
 
     def _apply_policy(self, exchange: Exchange, principal: Principal) -> Exchange:
-        """What may be kept of an exchange, and whose it is."""
         policy = self.policy_of(principal, exchange.provider)
         entry = replace(
             exchange,

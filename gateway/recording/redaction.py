@@ -1,4 +1,4 @@
-"""Redaction: payloads without their text, and errors without echoed credentials."""
+"""Redaction of texts in payloads, and of echoed credentials in errors."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gateway.wire.content_encoding import decode
 from gateway.wire.event_streams import read_events
 from gateway.wire.json_fields import parse_json
 
+# Strings under these keys describe the call and not its content.
 KEPT_KEYS = frozenset(
     {
         "id", "object", "type", "role", "model", "finish_reason", "stop_reason", "status", "event",
@@ -22,16 +23,11 @@ KEPT_KEYS = frozenset(
         "completionReason", "invokedModelId", "stopReason", "ttl",
     }
 )  # fmt: skip
-"""Keys whose strings say how a call was made rather than what was said in it."""
 
 
 def redact(exchange: Exchange) -> Exchange:
-    """Return the exchange with every text in its bodies replaced by its length.
-
-    Numbers, truth values, keys and the strings under KEPT_KEYS stay, so that tokens, models and finish reasons
-    can still be read. A stream of JSON in any framing becomes server-sent events. A body that is none of these is
-    left out whole. The sizes remain those that were forwarded. The query of the path and the headers are kept.
-    """
+    """Replace every text in the bodies by its length. Numbers, flags, keys and strings under `KEPT_KEYS` stay;
+    a stream of JSON becomes server-sent events; other bodies are left out."""
     return replace(
         exchange,
         request_headers=_without_encoding(exchange.request_headers),
@@ -66,8 +62,7 @@ def _redact_data(data: bytes) -> bytes:
 
 
 def _redact_json(text: bytes) -> bytes | None:
-    """Return JSON without its texts; None for what is no JSON, holds too much of it, or is nested too deeply
-    to be gone through."""
+    # None for what is no JSON, too large or too deep.
     try:
         return orjson.dumps(_redact_value(parse_json(text)))
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
@@ -86,17 +81,16 @@ def _is_kept_key(key: str, value: object) -> bool:
     return key in KEPT_KEYS and isinstance(value, str)
 
 
+# Shorter ones match ordinary words.
 _MIN_SECRET_BYTES = 8
-"""Shorter ones are words that happen to be there."""
 
 _MAX_ENCODED_BYTES = 64 * 1024
+# Larger errors are not unpacked, since callers wait.
 _MAX_DECODED_BYTES = 1024 * 1024
-"""How much of an error is unpacked to be looked into, since callers wait for that."""
 
 
 def request_secrets(path: str, headers: RawHeaders) -> Iterator[bytes]:
-    """Return the values in a request that open something: of its query, its header fields, each of its cookies, and
-    the query of the page that it came from."""
+    """Yield the credentials in a request's query, headers, cookies and referer."""
     yield from _secrets_in_query(path.encode("utf-8", "surrogateescape"))
     for name, value in headers:
         if name.lower() == b"cookie":
@@ -110,15 +104,11 @@ def request_secrets(path: str, headers: RawHeaders) -> Iterator[bytes]:
 def mask_echoed_credentials(
     sent: Iterable[bytes], headers: RawHeaders, body: bytes
 ) -> tuple[RawHeaders, bytes]:
-    """Return the head and body of an error without the secrets it was sent, each as many asterisks.
-
-    Args:
-        sent: the secrets that the provider was sent, with or without a scheme.
-    """
-    found = {bare for value in sent if len(bare := _strip_scheme(value)) >= _MIN_SECRET_BYTES}
+    """Return an error with sent secrets as asterisks."""
+    found = {bare for value in sent if len(bare := value.rpartition(b" ")[2]) >= _MIN_SECRET_BYTES}
     if not found:
         return headers, body
-    # One may hold another.
+    # The longest first, since one may hold another.
     secrets = sorted(found, key=len, reverse=True)
     headers = tuple((name, _mask(value, secrets)) for name, value in headers)
     if (masked := _mask(body, secrets)) != body or len(body) > _MAX_ENCODED_BYTES:
@@ -134,14 +124,9 @@ def _secrets_in_query(url: bytes) -> Iterator[bytes]:
     for parameter in url.partition(b"?")[2].split(b"&"):
         name, _, value = parameter.partition(b"=")
         if is_secret_parameter(name.decode("latin-1")):
-            # What repeats the whole URL has it as it was written, what repeats the key has it decoded.
+            # An error that repeats the URL has it encoded, one that repeats the key decoded.
             yield value
             yield unquote_to_bytes(value)
-
-
-def _strip_scheme(value: bytes) -> bytes:
-    """A credential without the scheme before it."""
-    return value.rpartition(b" ")[2]
 
 
 def _mask(text: bytes, secrets: list[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""Router: from a request's path and headers to its provider and request target."""
+"""Plan: the providers that a request goes to. Router: from a request's path and headers to its plan."""
 
 from __future__ import annotations
 
@@ -6,18 +6,27 @@ import re
 from collections.abc import Callable, Collection
 
 from gateway.errors import BadInput, Forbidden, NotFound
-from gateway.routing.providers import Destination, Provider, ProviderTable
+from gateway.models.exchange import value_class
+from gateway.routing.providers import Provider, ProviderTable
+
+
+@value_class()
+class Target:
+    """A provider, and the request target to send to it."""
+
+    provider: Provider
+    request_target: str
+
+
+@value_class()
+class Plan:
+    """The targets of a request in the order in which they are attempted, at least one."""
+
+    targets: tuple[Target, ...]
 
 
 class Router:
-    """Chooses a provider for each request.
-
-    Args:
-        providers: the configured upstreams by name.
-        default: name of the one that `/v1/…` goes to where the caller names none.
-        custom_hosts: origins (`https://host`) that callers may name themselves.
-        custom_provider: makes the provider of a custom host's base URL.
-    """
+    """Chooses a provider for each request."""
 
     def __init__(
         self,
@@ -37,20 +46,8 @@ class Router:
         provider_name: str | None,
         custom_host: str | None,
         provider_field: str = "x-portkey-provider",
-    ) -> Destination:
-        """Return where to send a request.
-
-        Args:
-            path: path and query as the caller wrote them; never one of the gateway's own.
-            provider_name: name of a provider that the caller asks for, if any.
-            custom_host: value of x-portkey-custom-host, if any.
-            named_in: the header field that has the name.
-
-        Raises:
-            BadInput: the header names a provider that is not configured, or none can be chosen.
-            Forbidden: the custom host's origin is not allowed.
-            NotFound: the path starts with no provider's name.
-        """
+    ) -> Plan:
+        """Return where to send a request. Raises BadInput, Forbidden or NotFound."""
         first = path.split("/", 2)[1]
         if "?" in first:
             first = first.partition("?")[0]
@@ -58,31 +55,28 @@ class Router:
             provider = self._providers.get(first)
             if provider is None:
                 raise self._not_found(path)
-            return Destination(provider, provider.base_path.join(path[len(first) + 1 :]))
+            return _single(provider, path[len(first) + 1 :])
         if custom_host is None:
             provider = self._named_in_header(provider_name, provider_field)
         else:
             provider = self._custom(custom_host)
-        return Destination(provider, provider.base_path.join(path))
+        return _single(provider, path)
 
     @property
     def providers(self) -> Collection[Provider]:
-        """The configured upstreams."""
         return self._providers.values()
 
     def is_root(self, path: str) -> bool:
-        """Tell whether a path is the gateway's root, or that of a provider."""
+        # Of the gateway, or of a provider.
         name = path.partition("?")[0].strip("/")
         return not name or name in self._providers
 
-    def plan_by_name(self, path: str, provider_name: str) -> Destination | None:
-        """Return where to send a request below `/v1` that names its provider otherwise than by a header; None
-        where none is called so."""
+    def plan_by_name(self, path: str, provider_name: str) -> Plan | None:
         provider = self._providers.get(provider_name)
-        return None if provider is None else Destination(provider, provider.base_path.join(path))
+        return None if provider is None else _single(provider, path)
 
     def url_of(self, provider_name: str, path: str) -> str | None:
-        """Return where a provider was asked for a caller's path; None where it is not configured (any more)."""
+        """Return a provider's URL for a caller's path."""
         provider = self._providers.get(provider_name)
         if provider is None:
             return None
@@ -126,7 +120,11 @@ class Router:
         return ", ".join(self._providers)
 
 
+def _single(provider: Provider, path: str) -> Plan:
+    return Plan((Target(provider, provider.base_path.join(path)),))
+
+
 def _without_credentials(origin: str) -> str:
-    """An origin as an error may show it: what stands before an @ may be a password."""
+    # What stands before an @ may be a password.
     scheme, slashes, host = origin.rpartition("//")
     return scheme + slashes + host.rpartition("@")[2]

@@ -10,43 +10,39 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from gateway.errors import BadInput
-from gateway.models.exchange import PayloadPolicy, value_class
+from gateway.models.exchange import PayloadPolicy
 from gateway.models.principal import PROVIDER_HEADERS, KeyPlacement, is_secret_header, key_header
-from gateway.upstream.message import Origin, Timeouts
+from gateway.upstream.request import Origin, Timeouts
 
+# Whether a version in a caller's path is sent on or left out, whatever the base URL.
 VersionPath = Literal["keep", "strip"]
-"""What is done with a version in a caller's path, whatever the base URL: sent on, or left out."""
 
+# A path segment that is a version: `v1`, `v1.1`, `v1beta`, `v1alpha2`, `v1p1beta1`.
 VERSION_PATTERN = r"v[0-9]+(?:\.[0-9]+)*(?:p[0-9]+)?(?:(?:alpha|beta)[0-9]*)?"
-"""Pattern of a path segment that is a version: `v1`, `v4`, `v1.1`, `v1beta`, `v1alpha2`, `v1p1beta1`."""
 
 _CREDENTIAL_FIELDS = frozenset(name.lower().encode() for name in PROVIDER_HEADERS)
 
+# Versions at the head of a path; the group is the last of them.
 _LEADING_VERSIONS = re.compile(rf"(?:(/{VERSION_PATTERN})(?=[/?]|\Z))+")
-"""Versions at the head of a path; the group is the last of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class BasePath:
-    """The path of a base URL, and what becomes of a version ahead of what is asked for there. Made by `of`.
+    """The path of a base URL, and how callers' paths join to it."""
 
-    Args:
-        path: without a trailing slash, such as `/v1`; may be empty.
-        version_path: the provider's own rule; None: what `join` says.
-        under_v1: what `/v1` becomes ahead of a path with no other version; None where that varies.
-        dropped: versions, such as `/v1`, that are not sent on.
-        is_distinct: whether what begins with the whole path is complete: one of several names, with a version.
-    """
-
+    # Without a trailing slash, such as `/v1`; may be empty.
     path: str
+    # The provider's own rule; None: that of `join`.
     version_path: VersionPath | None
+    # Replaces `/v1` ahead of a path with no other version; None where that varies.
     v1_prefix: str | None
+    # Those, such as `/v1`, that are not sent on.
     dropped_versions: frozenset[str]
+    # Whether a path that begins with the whole of `path` is complete already.
     is_distinct: bool
 
     @classmethod
     def of(cls, path: str, version_path: VersionPath | None = None) -> BasePath:
-        """Return what joins to `path`, a URL's path as it was written."""
         path = path.rstrip("/")
         is_sent_on = version_path == "keep" or (version_path is None and not path)
         names = path.split("/")[1:]
@@ -61,11 +57,9 @@ class BasePath:
         )
 
     def join(self, caller_path: str) -> str:
-        """Return the request target for a path and query: `/…` below the provider's name, or all of `/v1/…`.
-
-        A version at its head is sent on if the base URL is a bare host, and left out if the base URL ends in
-        the same; `v1` is left out behind any path, another version is appended. Of several the last counts.
-        """
+        """Return the request target for `/…` below the provider's name, or all of `/v1/…`. A leading version
+        is sent on to a bare host, and left out where the base URL ends in the same; `v1` is left out behind
+        any path."""
         if (
             caller_path[:4] == "/v1/"
             and self.v1_prefix is not None
@@ -77,11 +71,11 @@ class BasePath:
 
     def _below(self, caller_path: str) -> str:
         if self.is_distinct and caller_path.startswith(self.path):
-            # A client that was given the whole URL, with the gateway in the host's place.
+            # From a client whose base URL is the provider's with the gateway's host.
             rest = caller_path[len(self.path) :]
             caller_path = rest if rest[:1] in ("", "/", "?") else caller_path
         if caller_path[1:2] != "v" or (not self.path and self.v1_prefix and caller_path.find("/v", 2) < 0):
-            # No version, or one that is sent on and alone. To search for it would double what a choice costs.
+            # No version, or one that is sent on alone: the search would double the time of routing.
             return caller_path
         found = _LEADING_VERSIONS.match(caller_path)
         if found is None:
@@ -93,52 +87,40 @@ class BasePath:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A configured upstream.
-
-    Args:
-        host_header: value of the Host header it is called with.
-        key_header: header line that carries its key, or None where we hold no key for it.
-        headers: header fields of each request, in place of the caller's of these names.
-        payloads: what is kept of its requests; None leaves that to the gateway's default.
-        include_usage: whether streams of completions are asked for token counts for callers who did not ask.
-    """
+    """A configured upstream."""
 
     name: str
     origin: Origin
     host_header: bytes
     base_path: BasePath
     base_url: str
+    # Name and value of the header with its key; None without a key.
     key_header: tuple[bytes, bytes] | None = None
+    # Of each request, in place of the caller's of these names.
     headers: tuple[tuple[bytes, bytes], ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
+    # None: the gateway's default.
     payloads: PayloadPolicy | None = None
+    # Whether token counts are requested in streams of callers who did not ask for them.
     include_usage: bool = False
+    # In lower case, as the next.
     replaced_names: frozenset[bytes] = field(init=False)
-    """Names, in lower case, of `headers`."""
-    judged_names: frozenset[bytes] = field(init=False)
-    """Those, and the names of the headers in which a caller's credential for it may come."""
-    judged_lengths: frozenset[int] = field(init=False)
-    """How long these names are."""
+    # Replaced names, and headers that may hold a caller's credential for it.
+    checked_names: frozenset[bytes] = field(init=False)
+    # Compared first, which is cheaper than names.
+    checked_lengths: frozenset[int] = field(init=False)
+    # Credentials among the values of `headers`.
     secrets: tuple[bytes, ...] = field(init=False)
-    """Values among `headers` that open something."""
 
     def __post_init__(self) -> None:
         own = () if self.key_header is None else self.key_header[:1]
         replaced = frozenset(name for name, _ in self.headers)
-        judged = _CREDENTIAL_FIELDS.union(own, replaced)
+        checked = _CREDENTIAL_FIELDS.union(own, replaced)
         object.__setattr__(self, "replaced_names", replaced)
-        object.__setattr__(self, "judged_names", judged)
-        object.__setattr__(self, "judged_lengths", frozenset(map(len, judged)))
+        object.__setattr__(self, "checked_names", checked)
+        object.__setattr__(self, "checked_lengths", frozenset(map(len, checked)))
         secrets = tuple(text for name, text in self.headers if is_secret_header(name))
         object.__setattr__(self, "secrets", secrets)
-
-
-@value_class()
-class Destination:
-    """An upstream chosen for one request: the provider, and the request target to ask it for."""
-
-    provider: Provider
-    request_target: str
 
 
 ProviderTable = Mapping[str, Provider]
@@ -159,16 +141,7 @@ def build_provider(
     max_connections: int = 1000,
     keepalive_seconds: float = 30.0,
 ) -> Provider:
-    """Build a provider.
-
-    Args:
-        tls: used where the URL says https.
-        auth: how `api_key` is sent.
-        include_usage: as `Provider` has it.
-
-    Raises:
-        BadInput: the URL is not one that can be called.
-    """
+    """Build a provider. Raises BadInput for an unusable URL."""
     try:
         url = urlsplit(base_url)
         port = url.port or (443 if url.scheme == "https" else 80)
@@ -196,6 +169,8 @@ def build_provider(
 _OPENAI_CHAT = "/v1/chat/completions"
 _ANTHROPIC_CHAT = "/v1/messages"
 
+# Base URL without scheme and version, its SDK's default version, and the path of a chat call below that. Others
+# have the paths of OpenAI's or Anthropic's SDK.
 _CHAT_PATHS = tuple(
     (re.compile(place), version, asked)
     for place, version, asked in (
@@ -217,9 +192,8 @@ _CHAT_PATHS = tuple(
         (r"dashscope[^/]*\.aliyuncs\.com/api", "v1", "/services/aigc/text-generation/generation"),
     )
 )
-"""Base URL without scheme and version, the version that its SDK asks for where the base URL names none, and the
-path of a chat call below that. Any other is asked as OpenAI's or Anthropic's SDK asks."""
 
+# The end of a URL that is no base URL but an endpoint.
 _ENDPOINT_SUFFIX = re.compile(
     r"(/(chat/)?completions|/messages(/count_tokens)?|/responses|/embeddings|/moderations|/rerank"
     r"|/audio/(speech|transcriptions|translations)|/images/(generations|edits)|/generate(_stream)?"
@@ -228,32 +202,27 @@ _ENDPOINT_SUFFIX = re.compile(
     rf"|(/{VERSION_PATTERN}(/.+)?)?/models/[^/]+:[A-Za-z]+)$",
     re.IGNORECASE,
 )
-"""The end of a URL that is an endpoint's and not a base URL."""
 
 _HAS_VERSION = re.compile(rf"/{VERSION_PATTERN}(?=/|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class BaseUrlProblem:
-    """What is wrong with a setting, said after its name, and what to do about it, as a sentence."""
+    """What is wrong with a setting, and a sentence on what to do."""
 
     says: str
     do: str
 
 
 def chat_url(base_url: str, version_path: VersionPath | None = None, auth: KeyPlacement = "bearer") -> str:
-    """Return the URL that a chat call would go to, from the SDK that such a base URL is likely meant for.
-
-    Args:
-        auth: how a provider's key is sent; `x-api-key` speaks for Anthropic's SDK.
-    """
+    """Return the URL of a chat call by the likely SDK of a base URL."""
     url = urlsplit(base_url)
     joined = BasePath.of(url.path, version_path).join(_chat_path(url.netloc + url.path.rstrip("/"), auth))
     return f"{url.scheme}://{url.netloc}{joined}"
 
 
 def find_problem(base_url: str, version_path: VersionPath | None = None) -> BaseUrlProblem | None:
-    """Return what will keep calls from reaching a provider; None where nothing is seen in its base URL."""
+    """Return what keeps calls from reaching a provider."""
     base_url = base_url.rstrip("/")
     path = urlsplit(base_url).path
     if found := _ENDPOINT_SUFFIX.search(path):

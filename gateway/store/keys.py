@@ -9,28 +9,25 @@ from gateway.models.quota import QuotaUsage
 from gateway.store.base import StoredKey
 from gateway.store.database import Database
 from gateway.store.dialect import Connection
-from gateway.store.rows import clean_text, key_from_row, key_to_row, quota_usage_from_row
-from gateway.store.schema import KEY_COLUMNS, QUOTA_USAGE_COLUMNS, quote_columns
+from gateway.store.rows import KEY_ROWS, QUOTA_USAGE_ROWS, clean_text
+from gateway.store.schema import quote_columns
 
-_ALL_KEYS = f"SELECT {quote_columns(KEY_COLUMNS)} FROM keys ORDER BY seq"
+_ALL_KEYS = f"SELECT {quote_columns(KEY_ROWS.columns)} FROM keys ORDER BY seq"
 _IS_NAME_TAKEN = "SELECT EXISTS (SELECT 1 FROM keys WHERE name = ? AND revoked_at_us IS NULL)"
-_INSERT_KEY = f"INSERT INTO keys ({quote_columns(KEY_COLUMNS)}) VALUES ({', '.join('?' * len(KEY_COLUMNS))})"
+_INSERT_KEY = (
+    f"INSERT INTO keys ({quote_columns(KEY_ROWS.columns)}) VALUES ({', '.join('?' * len(KEY_ROWS.columns))})"
+)
 _REVOKE_KEY = "UPDATE keys SET revoked_at_us = ? WHERE name = ? AND revoked_at_us IS NULL"
 
 
-def list_keys(connection: Connection) -> list[StoredKey]:
-    """Return every key, the oldest first."""
-    return [key_from_row(row) for row in connection.execute(_ALL_KEYS)]
-
-
 def add_key(connection: Connection, key: StoredKey) -> None:
-    """Keep a new key. Raises Conflict where a live key has its name."""
+    """Store a new key. Raises Conflict where a live key has its name."""
     if (
         key.revoked_at_us is None
         and connection.execute(_IS_NAME_TAKEN, (clean_text(key.name),)).fetchone()[0]
     ):
         raise Conflict(f"there is a key named {key.name!r} already.", hint="Revoke it, or take another name.")
-    connection.execute(_INSERT_KEY, key_to_row(key))
+    connection.execute(_INSERT_KEY, KEY_ROWS.to_row(key))
 
 
 def revoke_key(connection: Connection, name: str, at_us: int) -> bool:
@@ -39,18 +36,18 @@ def revoke_key(connection: Connection, name: str, at_us: int) -> bool:
 
 
 _ADD_QUOTA_USAGE = f"""
-INSERT INTO spendings ({quote_columns(QUOTA_USAGE_COLUMNS)}) VALUES (?, ?, ?, ?, ?)
+INSERT INTO spendings ({quote_columns(QUOTA_USAGE_ROWS.columns)}) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (key_name, unit, "window") DO UPDATE SET
     amount = excluded.amount
         + CASE WHEN excluded.starts_at_us = spendings.starts_at_us THEN spendings.amount ELSE 0 END,
     starts_at_us = excluded.starts_at_us
 WHERE excluded.starts_at_us >= spendings.starts_at_us
 """
-_ALL_QUOTA_USAGE = f"SELECT {quote_columns(QUOTA_USAGE_COLUMNS)} FROM spendings"
+_ALL_QUOTA_USAGE = f"SELECT {quote_columns(QUOTA_USAGE_ROWS.columns)} FROM spendings"
 
 
 def add_quota_usage(connection: Connection, spendings: Sequence[QuotaUsage]) -> None:
-    """Add to what was used in these windows, and forget windows that are over for those that came after."""
+    """Add usage to its windows, and replace windows that are over."""
     connection.executemany(
         _ADD_QUOTA_USAGE,
         [
@@ -60,16 +57,11 @@ def add_quota_usage(connection: Connection, spendings: Sequence[QuotaUsage]) -> 
     )
 
 
-def list_quota_usage(connection: Connection) -> list[QuotaUsage]:
-    """Return what is kept."""
-    return [quota_usage_from_row(row) for row in connection.execute(_ALL_QUOTA_USAGE)]
-
-
 class SqlKeys(Database):
-    """Keeps what `KeyStore` and `QuotaStore` promise."""
+    """Keys and quotas."""
 
     async def keys(self) -> list[StoredKey]:
-        return await self._lookups.read(list_keys)
+        return [KEY_ROWS.from_row(row) for row in await self._primary.fetch_all(_ALL_KEYS)]
 
     async def add_key(self, key: StoredKey) -> None:
         await self._writer.write(
@@ -85,4 +77,4 @@ class SqlKeys(Database):
         await self._writer.write(lambda connection: add_quota_usage(connection, spendings))
 
     async def spendings(self) -> list[QuotaUsage]:
-        return await self._lookups.read(list_quota_usage)
+        return [QUOTA_USAGE_ROWS.from_row(row) for row in await self._primary.fetch_all(_ALL_QUOTA_USAGE)]

@@ -9,10 +9,11 @@ from types import MappingProxyType, UnionType
 from typing import Any, get_args, get_type_hints
 
 from gateway.models.audit import AuditEntry
+from gateway.models.columns import Origin
 from gateway.models.exchange import NO_MODEL_CALLS, NO_MODEL_READS, PROBE_METHODS
 from gateway.models.export import Export
 from gateway.models.feedback import Feedback
-from gateway.models.request import RequestRecord
+from gateway.models.request import REQUEST_COLUMNS, RequestRecord
 from gateway.store.dialect import Dialect, ValueKind
 
 IS_RATING = (
@@ -229,29 +230,17 @@ FEEDBACK = _table("feedback", Feedback, request_seq="number")
 EXPORTS = _table("exports", Export)
 AUDIT = _table("audit", AuditEntry)
 
-REQUEST_INSERT_COLUMNS = (
-    "seq", "request_id", "trace_id", "span_id", "parent_span_id", "span_name", "tenant", "key_name",
-    "provider", "endpoint", "method", "path", "started_at_us", "first_byte_at_us", "ended_at_us", "status",
-    "outcome", "error", "is_stream", "attempt", "client_retry", "cache_status", "user", "organisation", "prompt",
-    "environment", "session", "metadata", "request_size", "response_size", "payloads",
-)  # fmt: skip
-"""What is known of a request when it is appended."""
+EXCHANGE_COLUMNS = tuple(
+    column for column in REQUEST_COLUMNS if column.origin in (Origin.EXCHANGE, Origin.METADATA)
+)
+FACT_COLUMNS = tuple(column for column in REQUEST_COLUMNS if column.origin is Origin.FACT)
 
-TAG_COLUMNS = ("user", "organisation", "prompt", "environment", "session")
-"""What of the metadata has a column of its own; its key there begins with an underscore."""
+# What is known of a request when it is appended, and what once it has been interpreted.
+REQUEST_INSERT_COLUMNS = ("seq", *(column.name for column in EXCHANGE_COLUMNS), "payloads")
+ANNOTATED_COLUMNS = (*(column.name for column in FACT_COLUMNS), "interpreted_at_us")
 
-FACT_COLUMNS = (
-    "requested_model", "model", "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens",
-    "reasoning_tokens", "cost_nanousd", "price_version", "response_id", "finish_reason", "note",
-    "interpreted_at_us",
-)  # fmt: skip
-"""What is known once it has been interpreted."""
-
-RETRIEVED_COLUMNS = (
-    "prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens",
-    "cost_nanousd", "price_version",
-)  # fmt: skip
-"""What the retrieval of an answer may tell of the request that began it."""
+# What the retrieval of an answer may tell of the request that began it.
+RETRIEVED_COLUMNS = (*(column.name for column in FACT_COLUMNS if column.is_a(int)), "price_version")
 
 
 def payload_columns(of_body: tuple[str, ...], copied_columns: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -262,9 +251,3 @@ def payload_columns(of_body: tuple[str, ...], copied_columns: tuple[str, ...] = 
 
 PAYLOAD_COLUMNS = payload_columns(("codec", "body"))
 """What is read of a payload."""
-
-KEY_COLUMNS = ("name", "sha256", "roles", "tenant", "created_at_us", "revoked_at_us", "limits")
-
-QUOTA_USAGE_COLUMNS = ("key_name", "unit", "window", "starts_at_us", "amount")
-
-RECEIPT_COLUMNS = ("scope", "key", "digest", "feedback_ids")

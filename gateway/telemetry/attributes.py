@@ -5,29 +5,44 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from operator import attrgetter
+from typing import Any
 
 import orjson
 
+from gateway.models.columns import Column, Origin
+from gateway.models.conversation import (
+    Media,
+    Message,
+    OtherPart,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from gateway.models.exchange import NO_OPT_OUT, Exchange, Outcome, PayloadPolicy
 from gateway.models.feedback import Feedback
-from gateway.models.request import NANOUSD_PER_USD, Facts
-from gateway.wire.messages import Message, read_messages
+from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS, Facts
+from gateway.wire import read_conversation
+from gateway.wire.endpoints import OPERATIONS
+from gateway.wire.formats import WireMessage
+from gateway.wire.json_fields import parse_json
 
 _HEX_128 = re.compile(r"[0-9a-f]{32}")
 _HEX_64 = re.compile(r"[0-9a-f]{16}")
 
 
 def otel_trace_id(trace_id: str) -> int:
-    """Return a trace's number: what the id spells in 32 hex digits, as in a `traceparent` or a UUID; else one made
-    of its SHA-256."""
+    # Ids of 32 hex digits (`traceparent`, UUID) stay as they are.
     plain = trace_id.lower().replace("-", "")
     return _parse_hex(plain if _HEX_128.fullmatch(plain) else _hash_hex(trace_id, 16))
 
 
 def otel_span_id(trace: int, span_id: str) -> int:
-    """Return a span's number: what the id spells in 16 hex digits; else one made of the SHA-256 of its trace's
-    number and itself, since names such as `plan` come again in other traces, and receivers tell spans apart by
-    their numbers alone."""
+    # Hashed with its trace: names such as `plan` come again elsewhere, and receivers know spans by number alone.
     plain = span_id.lower()
     return _parse_hex(plain if _HEX_64.fullmatch(plain) else _hash_hex(f"{trace:032x}/{span_id}", 8))
 
@@ -45,38 +60,21 @@ AttributeValue = str | bool | int | float | Sequence[str]
 Attributes = dict[str, AttributeValue]
 
 EVALUATION_EVENT = "gen_ai.evaluation.result"
-"""Name of the event that a version of feedback is."""
 
+# Of one side, as JSON.
 MAX_MESSAGE_CHARACTERS = 64_000
-"""Of the messages of one side, as JSON."""
+
+MAX_PART_CHARACTERS = 16_000
+"""Most characters of a part. Of longer text the beginning is kept."""
+
+_UNKNOWN = "unknown"
 
 _PROMPT_VERSION = re.compile(r"(.+)@(v?[0-9][0-9A-Za-z.-]*)")
 
-_OPERATIONS: Mapping[str, str] = {
-    "chat.completions": "chat",
-    "responses": "chat",
-    "messages": "chat",
-    "completions": "text_completion",
-    "cohere.chat": "chat",
-    "dashscope.generation": "chat",
-    "ernie.chat": "chat",
-    "cohere.generate": "text_completion",
-    "tgi.generate": "text_completion",
-    "watsonx.generation": "text_completion",
-    "embeddings": "embeddings",
-    "cohere.embed": "embeddings",
-    "gemini.generate": "generate_content",
-    "gemini.interactions": "chat",
-    "gemini.embed": "embeddings",
-    "ollama.chat": "chat",
-    "ollama.generate": "text_completion",
-    "ollama.embed": "embeddings",
-}
-
 
 def span_name(exchange: Exchange, facts: Facts) -> str:
-    """Return `chat MODEL` and the like; the method, where it is no kind of call that is known."""
-    operation = _OPERATIONS.get(exchange.endpoint)
+    # The method for calls of unknown kind.
+    operation = OPERATIONS.get(exchange.endpoint)
     if operation is None:
         return exchange.method
     model = facts.requested_model or facts.model
@@ -84,72 +82,117 @@ def span_name(exchange: Exchange, facts: Facts) -> str:
 
 
 def request_attributes(exchange: Exchange, facts: Facts) -> Attributes:
-    """Return what is told of a request."""
-    usage, metadata = facts.usage, exchange.identity.metadata
     first_byte_us = exchange.first_byte_at_us
-    session = _text(metadata.get("_session")) or facts.session
-    user = _text(metadata.get("_user")) or facts.user
-    prompt = _text(metadata.get("_prompt"))
-    prompt_name, prompt_version = _split_prompt(prompt)
+    prompt_name, prompt_version = _split_prompt(_text(exchange.identity.metadata.get("_prompt")))
     cost_usd = None if facts.cost is None else facts.cost.nanousd / NANOUSD_PER_USD
     return _without_none(
         {
-            "gen_ai.operation.name": _OPERATIONS.get(exchange.endpoint),
-            "gen_ai.provider.name": exchange.provider,
-            "gen_ai.request.model": facts.requested_model,
-            "gen_ai.response.model": facts.model,
-            "gen_ai.response.id": facts.response_id,
+            "gen_ai.operation.name": OPERATIONS.get(exchange.endpoint),
             "gen_ai.response.finish_reasons": None if facts.finish_reason is None else [facts.finish_reason],
             "gen_ai.response.time_to_first_chunk": (
                 None if first_byte_us is None else (first_byte_us - exchange.started_at_us) / 1e6
             ),
-            "gen_ai.usage.input_tokens": usage.prompt_tokens,
-            "gen_ai.usage.output_tokens": usage.completion_tokens,
-            "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
-            # The second is the later name of the first. Phoenix 20 knows only the first.
-            "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
-            "gen_ai.usage.cache_write.input_tokens": usage.cache_write_tokens,
-            "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
-            "gen_ai.conversation.id": session,
-            "session.id": session,
             "gen_ai.prompt.name": prompt_name,
             "gen_ai.prompt.version": prompt_version,
-            "user.id": user,
-            "enduser.id": user,
-            "http.request.method": exchange.method,
-            "http.response.status_code": exchange.status,
             "error.type": error_type(exchange),
-            "gateway.request_id": exchange.identity.request_id,
-            "gateway.trace_id": exchange.identity.trace_id,
-            "gateway.outcome": exchange.outcome.value,
             "gateway.cost_usd": cost_usd,
             "mlflow.llm.cost": None if cost_usd is None else orjson.dumps({"total_cost": cost_usd}).decode(),
-            "gateway.key_name": exchange.key_name,
-            "gateway.tenant": exchange.tenant,
-            "gateway.prompt": prompt,
-            "gateway.organisation": _text(metadata.get("_organisation")),
-            "gateway.environment": _text(metadata.get("_environment")),
+        }
+    ) | _without_none(
+        {
+            attribute: _column_value(column, exchange, facts)
+            for column in REQUEST_COLUMNS
+            for attribute in column.attributes
         }
     )
 
 
+def _column_value(column: Column, exchange: Exchange, facts: Facts) -> AttributeValue | None:
+    if column.origin is Origin.METADATA:
+        # Else what the body or baggage names.
+        return _text(exchange.identity.metadata.get(f"_{column.name}")) or getattr(facts, column.name, None)
+    value: AttributeValue | None = attrgetter(column.path)(
+        facts if column.origin is Origin.FACT else exchange
+    )
+    return str(value) if column.is_a(StrEnum) else value
+
+
 def message_attributes(exchange: Exchange) -> Attributes:
-    """Return what was asked and answered, as JSON; nothing of an exchange that is not kept whole."""
+    # Only of exchanges that are kept in full.
     if exchange.payloads is not PayloadPolicy.FULL or exchange.opt_out != NO_OPT_OUT:
         return {}
-    input_messages, output_messages = read_messages(exchange)
-    return {
-        name: _messages_json(messages)
-        for name, messages in (
-            ("gen_ai.input.messages", input_messages),
-            ("gen_ai.output.messages", output_messages),
-        )
-        if messages
+    if OPERATIONS.get(exchange.endpoint) in (None, "embeddings"):
+        return {}
+    conversation = read_conversation(
+        exchange.endpoint,
+        WireMessage.of_request(exchange),
+        WireMessage.of_response(exchange),
+    )
+    messages = {
+        "gen_ai.input.messages": [_to_otel(message) for message in conversation.input if message.parts],
+        "gen_ai.output.messages": [
+            _to_otel(message) | {"finish_reason": message.finish_reason or _UNKNOWN}
+            for message in conversation.output
+            if message.parts
+        ],
     }
+    return {name: _messages_json(found) for name, found in messages.items() if found}
+
+
+OtelMessage = dict[str, Any]
+"""A role, parts, and for an answer why it ended."""
+
+
+def _to_otel(message: Message) -> OtelMessage:
+    return {"role": message.role, "parts": [_to_otel_part(part) for part in message.parts]}
+
+
+def _to_otel_part(part: Part) -> Mapping[str, object]:
+    match part:
+        case Text(content) | Refusal(content):
+            return {"type": "text", "content": _shorten(content)}
+        case Reasoning(content):
+            return {"type": "reasoning", "content": _shorten(content)}
+        case ToolCall(id=call_id, name=name, arguments=arguments):
+            given = (
+                _parse_arguments(arguments) if len(arguments) <= MAX_PART_CHARACTERS else _shorten(arguments)
+            )
+            return {"type": "tool_call", "id": call_id, "name": name, "arguments": given}
+        case ToolResult(id=call_id):
+            return {"type": "tool_call_response", "id": call_id, "response": _to_response(part)}
+        case Media():
+            return _to_otel_media(part)
+        case OtherPart(kind):
+            return {"type": kind}
+
+
+def _parse_arguments(text: str) -> object:
+    try:
+        return parse_json(text) if text else None
+    except orjson.JSONDecodeError:
+        return text
+
+
+def _to_response(result: ToolResult) -> object:
+    """Return what a tool returned, as text where it is nothing else."""
+    if len(result.content) == 1 and isinstance(result.content[0], Text):
+        return _shorten(result.content[0].content)
+    return [_to_otel_part(part) for part in result.content]
+
+
+def _to_otel_media(media: Media) -> Mapping[str, object]:
+    # What images, sounds and files hold is left out.
+    kind = "uri" if media.uri else "file" if media.file_id else "blob"
+    described = {"mime_type": media.media_type, "uri": media.uri, "file_id": media.file_id}
+    return {"type": kind, "modality": media.modality} | {k: v for k, v in described.items() if v is not None}
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_PART_CHARACTERS else f"{text[:MAX_PART_CHARACTERS]}…"
 
 
 def feedback_attributes(entry: Feedback) -> Attributes:
-    """Return what is told of a version of an entry. Who judged and what they wrote is not."""
+    # Neither author nor texts.
     return _without_none(
         {
             "gen_ai.evaluation.name": entry.metric or entry.kind.value,
@@ -171,33 +214,32 @@ def feedback_attributes(entry: Feedback) -> Attributes:
 
 
 def feedback_trace_id(entry: Feedback) -> str:
-    """Return the trace that an entry is about, or where that is not known yet the id that it was given for."""
+    # While the trace is unknown, the id that the entry was given on.
     return entry.trace_id or entry.subject_id
 
 
 def error_type(exchange: Exchange) -> str | None:
-    """Return what went wrong: the status of an error, or how it ended; None if nothing did. That a caller left is
-    no error."""
+    # A caller that left is no failure.
     if exchange.outcome not in (Outcome.COMPLETE, Outcome.CLIENT_CLOSED):
         return exchange.outcome.value
     return str(exchange.status) if exchange.status is not None and exchange.status >= 400 else None
 
 
 def score_label(score: float | None) -> str | None:
-    """Return what a score says in a word."""
+    """Return `positive`, `negative` or `neutral`."""
     if score is None:
         return None
     return "positive" if score > 0 else "negative" if score < 0 else "neutral"
 
 
 def _split_prompt(prompt: str | None) -> tuple[str | None, str | None]:
-    """Name and version of a prompt that is written with both, as `NAME@VERSION`."""
+    """Return name and version of `NAME@VERSION`."""
     versioned = _PROMPT_VERSION.fullmatch(prompt or "")
     return (prompt, None) if versioned is None else (versioned[1], versioned[2])
 
 
-def _messages_json(messages: Sequence[Message]) -> str:
-    """The last messages as far as there is room for them, since spans wait in memory."""
+def _messages_json(messages: Sequence[OtelMessage]) -> str:
+    # Cut to the last messages, since spans wait in memory.
     remaining = MAX_MESSAGE_CHARACTERS
     written: list[str] = []
     for message in reversed(messages):
@@ -210,8 +252,8 @@ def _messages_json(messages: Sequence[Message]) -> str:
     return f"[{','.join(reversed(written))}]"
 
 
-def _shorten_message(message: Message, remaining: int) -> Message:
-    """The first parts of a message as far as there is room for them."""
+def _shorten_message(message: OtelMessage, remaining: int) -> OtelMessage:
+    # The first parts, as far as there is room.
     parts = []
     for part in message["parts"]:
         remaining -= len(orjson.dumps(part))

@@ -15,7 +15,7 @@ from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.models.filters import AllOf, Comparison, Filter, Not, Op, Page, Sort
 from gateway.models.request import RequestRecord
 from gateway.periodic import PeriodicTask
-from gateway.store.base import FeedbackStore, RequestQueries
+from gateway.store.base import FeedbackStore
 from gateway.telemetry.attributes import (
     feedback_attributes,
     feedback_trace_id,
@@ -35,46 +35,33 @@ ANNOTATOR_KINDS: Mapping[Source, str] = {
 
 @value_class(kw_only=True)
 class Annotation:
-    """A version of an entry as it is told.
-
-    Args:
-        feedback_id: by which a later version is known to be of the same entry.
-        trace_id: in 32 hex digits.
-        span_id: in 16; None where a trace or a session as a whole is meant.
-        session: where a session as a whole is meant.
-        name: of what is judged.
-        annotator: HUMAN, LLM or CODE.
-        score: −1…1.
-        label: in a word; there is one wherever there is no score.
-        comment: None unless what was said may be told.
-        metadata: the rest, as it is told of the event.
-    """
+    """A version of an entry as receivers take it."""
 
     feedback_id: str
+    # In 32 hex digits.
     trace_id: str
+    # In 16; None for feedback on a trace or a session as a whole.
     span_id: str | None
+    # None unless the feedback is on a session as a whole.
     session: str | None
     name: str
+    # HUMAN, LLM or CODE.
     annotator: str
+    # −1…1.
     score: float | None
     label: str
+    # None unless texts may be exported.
     comment: str | None
     metadata: Mapping[str, str | float]
 
 
 def is_annotatable(entry: Feedback) -> bool:
-    """Tell whether an entry judges anything: an original text alone does not."""
+    # An original text alone rates nothing.
     return entry.kind is not Kind.ORIGINAL or entry.score is not None
 
 
 def build_annotation(entry: Feedback, trace_id: str, span_id: str | None, *, has_text: bool) -> Annotation:
-    """Return what is told of an entry.
-
-    Args:
-        trace_id: of the trace that it is about, or of one of the session's.
-        span_id: id of the span of the request that it is about, as that came in; None where it is about more.
-        has_text: whether words of the voter may be told, and not only figures.
-    """
+    """Make the annotation of an entry on a request, or with `span_id` None on more than one."""
     trace = otel_trace_id(trace_id)
     score_word = score_label(entry.score) or entry.kind.value
     metadata = {
@@ -95,15 +82,11 @@ def build_annotation(entry: Feedback, trace_id: str, span_id: str | None, *, has
 
 
 class SubjectMissing(Exception):
-    """What is judged has not arrived, or not yet."""
+    """The subject has not arrived, or not yet."""
 
 
 class ReceiverUnavailable(Exception):
-    """The receiver takes nothing now.
-
-    Args:
-        retry_after_seconds: when it wants to be asked again; None if it does not say.
-    """
+    """The receiver takes nothing now."""
 
     def __init__(self, reason: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(reason)
@@ -111,69 +94,52 @@ class ReceiverUnavailable(Exception):
 
 
 class AnnotationRefused(Exception):
-    """The receiver will not take this judgement."""
+    """The receiver will never take this annotation."""
 
 
 class Receiver(Protocol):
-    """Takes judgements. The same one again changes nothing, and a later version takes the place of the earlier.
-
-    Every method raises SubjectMissing, Unavailable or Refused.
-    """
+    """Takes annotations. Methods raise the three errors above."""
 
     async def put(self, annotation: Annotation, *, is_first: bool) -> None:
-        """Tell of a judgement, and whether there can be nothing of its id yet."""
+        """Create or replace an annotation; `is_first`: there can be none yet."""
 
     async def remove(self, annotation: Annotation) -> None:
-        """Tell that it was withdrawn. One that is not known is removed already."""
+        """Remove an annotation, if there."""
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
 
 
+# Feedback on more requests is exported without texts: checking whether all are kept in full would take long.
 MAX_REQUESTS = 50
-"""Of more requests together it is not looked whether all are kept whole, and no word of their feedback is told."""
 
 _OLDEST_FIRST = Sort("started_at_us", descending=False)
 
 
-class AnnotationStore(RequestQueries, FeedbackStore, Protocol):
-    """What this needs of a store."""
-
-
 class AnnotationLookup:
-    """Finds what is told of an entry.
+    """Makes annotations of stored entries."""
 
-    Args:
-        store: has the entry's latest version, and the requests that it is about.
-        has_text: whether words of voters may be told where the requests that they judge are kept whole.
-    """
-
-    def __init__(self, store: AnnotationStore, *, has_text: bool) -> None:
+    def __init__(self, store: FeedbackStore, *, has_text: bool) -> None:
         self._store = store
         self._has_text = has_text
 
     async def find(self, given: Feedback) -> tuple[Annotation, bool] | None:
-        """Return what is told of the latest version of an entry, and whether it was withdrawn; None if nothing is.
-
-        What waited for its request may have been joined to it since.
-
-        Raises:
-            SubjectMissing: it is not known yet what it is about.
-            StoreUnavailable
-        """
+        """Return the annotation of the latest version, and whether it was withdrawn. Raises SubjectMissing or
+        StoreUnavailable."""
+        # Read again: it may have been joined to its request since it was given.
         stored = await self._store.feedback_by_ids([given.feedback_id])
         entry = stored[0] if stored else given
         is_withdrawn = entry.deleted_at_us is not None
-        # One that is in the store no more was deleted for good, or erased with its author.
+        # An entry that is gone from the store was deleted for good, or erased with its author.
         if not is_annotatable(entry) or not (stored or is_withdrawn):
             return None
         if entry.joined_at_us is None and entry.target is not Target.TRACE:
             if is_withdrawn:
                 return None
-            raise SubjectMissing("nothing of that name is logged")
+            raise SubjectMissing("nothing is logged under its id")
         records = await self._requests(entry)
         if records and not any(was_proxied(record.path) for record in records):
-            # They went elsewhere, and no span was made of them.
+            # They were not proxied, so they have no span.
             return None
         span_id, trace_id = entry.request_id, feedback_trace_id(entry)
         if span_id is not None and records:
@@ -204,7 +170,6 @@ class AnnotationLookup:
 
 
 def _requests_filter(entry: Feedback) -> Filter | None:
-    """The requests that an entry is about; None while none is known."""
     if entry.joined_at_us is None:
         return None
     if entry.target is Target.SESSION:
@@ -213,19 +178,19 @@ def _requests_filter(entry: Feedback) -> Filter | None:
     return AllOf((trace, Comparison("request_id", Op.EQ, entry.request_id))) if entry.request_id else trace
 
 
+# Further entries are dropped.
 MOST_WAITING = 10_000
-"""Entries that wait at most. Further ones are dropped."""
 
 MAX_CONCURRENT = 8
 TICK_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 60.0
 
+# For a trace to arrive.
 TRACE_WAIT_SECONDS = 900.0
-"""How long it is waited for a trace to arrive."""
 
 CLOSE_SECONDS = 5.0
+# A stop waits for the traces of feedback that is no older.
 FRESH_TRACE_SECONDS = 60.0
-"""At a stop, it is waited for the traces of feedback that came so long ago at most."""
 
 
 @dataclass(slots=True)
@@ -237,13 +202,7 @@ class _QueuedEntry:
 
 
 class FeedbackExport:
-    """Tells a receiver of each entry's latest version, and again until it has it.
-
-    Args:
-        receiver: who is told.
-        judged: finds what entries are about.
-        delivery: tells the log whether they arrive.
-    """
+    """Sends each entry's latest version until it has arrived."""
 
     def __init__(self, receiver: Receiver, lookup: AnnotationLookup, delivery: DeliveryLog) -> None:
         self._receiver = receiver
@@ -261,7 +220,7 @@ class FeedbackExport:
         )
 
     def observe(self, entries: Sequence[Feedback]) -> None:
-        """Take versions that were stored. Never waits, never raises."""
+        """Queue stored versions. Never waits, never raises."""
         for entry in entries:
             if entry.feedback_id not in self._waiting and len(self._waiting) >= MOST_WAITING:
                 self._delivery.dropped(f"{MOST_WAITING} wait already")
@@ -270,14 +229,13 @@ class FeedbackExport:
         self._sending.run_now()
 
     def start(self) -> None:
-        """Begin to send."""
         self._sending.start()
 
     async def close(self) -> None:
-        """Send what waits, for some seconds at most; spans must have been sent before."""
+        """Send the rest; spans must have been sent before."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                # What is under way is not broken off, or it would be told twice.
+                # A call under way is not cancelled, or it would be sent twice.
                 async with self._send_lock:
                     await self._sending.close()
                 self._paused_until = 0.0
@@ -314,7 +272,7 @@ class FeedbackExport:
         except SubjectMissing:
             if time.monotonic() - waiting.since > TRACE_WAIT_SECONDS:
                 self._forget(waiting)
-                self._delivery.dropped("what they judge has not arrived there")
+                self._delivery.dropped("their traces have not arrived there")
             else:
                 waiting.due = time.monotonic() + _pause(waiting.attempts)
         except ReceiverUnavailable as error:
@@ -326,11 +284,11 @@ class FeedbackExport:
             self._forget(waiting)
             self._delivery.dropped(str(error))
         except GatewayError as error:
-            # The store, which has a say in the log of its own.
+            # The store's, which it has logged itself.
             waiting.due = time.monotonic() + _pause(waiting.attempts)
             self._delivery.failed(str(error))
         except Exception as error:
-            # One entry that nobody foresaw must not hold up the others for ever.
+            # One unforeseen entry must not hold up the others for ever.
             self._forget(waiting)
             self._delivery.dropped(repr(error))
         else:
@@ -349,7 +307,7 @@ class FeedbackExport:
             await self._receiver.put(annotation, is_first=is_first)
 
     def _forget(self, waiting: _QueuedEntry) -> None:
-        # A later version may have come meanwhile.
+        # A later version may have been queued meanwhile.
         if self._waiting.get(waiting.entry.feedback_id) is waiting:
             del self._waiting[waiting.entry.feedback_id]
 

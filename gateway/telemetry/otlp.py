@@ -1,4 +1,4 @@
-"""OtlpReporter: spans and events by OpenTelemetry's SDK, in batches from its own thread."""
+"""OtlpReporter: spans and events by OpenTelemetry's SDK, in batches on its own thread."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
-from opentelemetry.sdk._logs.export import (
-    BatchLogRecordProcessor,
-    LogRecordExporter,
-    LogRecordExportResult,
-)
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExportResult
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -49,26 +45,18 @@ from gateway.telemetry.reporter import DeliveryLog, SdkLogFilter
 
 NS_IN_US = 1000
 SCOPE = "gateway"
+# Loggers of the SDK that report failed exports and full queues.
 _SDK_LOGGERS = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.exporter.otlp.proto.http._log_exporter",
     "opentelemetry.sdk._shared_internal",
 )
-"""Who in the SDK says that something could not be sent, or did not fit."""
-_QUEUE_FULL_REASON = "they come faster than they can be sent"
+_QUEUE_FULL_REASON = "the queue is full"
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
 class OtlpReporter:
-    """Tells a collector over OTLP/HTTP.
-
-    Args:
-        endpoint: its base URL.
-        headers: fields that it wants.
-        service_name: what this gateway is called there.
-        has_messages: whether it is told what was asked and answered, where that is kept whole.
-        has_events: whether it is told of feedback.
-    """
+    """Exports to a collector over OTLP/HTTP."""
 
     def __init__(
         self,
@@ -93,7 +81,7 @@ class OtlpReporter:
         self._logger = self._logs.get_logger(SCOPE, __version__)
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
-        """Tell of a request as a span with the ids that it came with, so that it is part of its caller's trace."""
+        # With the ids that came with the request, so that the span is part of its caller's trace.
         if not was_proxied(exchange.path):
             return
         identity = exchange.identity
@@ -117,7 +105,6 @@ class OtlpReporter:
         span.end(exchange.ended_at_us * NS_IN_US)
 
     def observe_feedback(self, entries: Sequence[Feedback]) -> None:
-        """Tell of each version as the event that there is for evaluations, in the trace that it is about."""
         for entry in entries if self._has_events else ():
             trace = otel_trace_id(feedback_trace_id(entry))
             span = otel_span_id(trace, entry.request_id) if entry.request_id is not None else 0
@@ -132,66 +119,60 @@ class OtlpReporter:
             )
 
     def close(self) -> None:
-        """Tell what is left, each kind for some seconds at most."""
         self._traces.shutdown()
         self._logs.shutdown()
         self._spans.delivery.close()
         self._events.delivery.close()
 
 
-class _SpanExporter(SpanExporter):
-    """Spans, sent by the SDK; the gateway says itself whether they arrive."""
+class _Monitor:
+    """Logs whether one exporter's batches arrive."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self.delivery = DeliveryLog("spans", url)
+    def __init__(self, kind: str, url: str, item: str) -> None:
+        self.delivery = DeliveryLog(kind, url)
         self._sdk_log = silence_sdk_log()
-        self._exporter = OTLPSpanExporter(url, headers=dict(headers))
+        self._item = item
+
+    def before_export(self) -> None:
+        if dropped := self._sdk_log.take_dropped(self._item):
+            self.delivery.dropped(_QUEUE_FULL_REASON, dropped)
+
+    def after_export(self, count: int, *, is_success: bool) -> None:
+        if is_success:
+            self.delivery.succeeded()
+        else:
+            self.delivery.failed(self._sdk_log.reason(), lost=count)
+
+
+class _SpanExporter(OTLPSpanExporter):
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self._monitor = _Monitor("spans", url, "Span")
+        self.delivery = self._monitor.delivery
+        super().__init__(url, headers=dict(headers))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        if dropped := self._sdk_log.take_dropped("Span"):
-            self.delivery.dropped(_QUEUE_FULL_REASON, dropped)
-        result = self._exporter.export(spans)
-        if result is SpanExportResult.SUCCESS:
-            self.delivery.succeeded()
-        else:
-            self.delivery.failed(self._sdk_log.reason(), lost=len(spans))
+        self._monitor.before_export()
+        result = super().export(spans)
+        self._monitor.after_export(len(spans), is_success=result is SpanExportResult.SUCCESS)
         return result
 
-    def shutdown(self) -> None:
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
-
-
-class _EventExporter(LogRecordExporter):
-    """Events, sent by the SDK; the gateway says itself whether they arrive."""
-
+class _EventExporter(OTLPLogExporter):
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self.delivery = DeliveryLog("feedback events", url)
-        self._sdk_log = silence_sdk_log()
-        self._exporter = OTLPLogExporter(url, headers=dict(headers))
+        self._monitor = _Monitor("feedback events", url, "Log")
+        self.delivery = self._monitor.delivery
+        super().__init__(url, headers=dict(headers))
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        if dropped := self._sdk_log.take_dropped("Log"):
-            self.delivery.dropped(_QUEUE_FULL_REASON, dropped)
-        result = self._exporter.export(batch)
-        if result is LogRecordExportResult.SUCCESS:
-            self.delivery.succeeded()
-        else:
-            self.delivery.failed(self._sdk_log.reason(), lost=len(batch))
+        self._monitor.before_export()
+        result = super().export(batch)
+        self._monitor.after_export(len(batch), is_success=result is LogRecordExportResult.SUCCESS)
         return result
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
 
 
 @cache
 def silence_sdk_log() -> SdkLogFilter:
-    """Keep the SDK's own lines out of the log of this process, and return what hears them."""
+    """Keep the SDK's lines out of the log; return their filter."""
     sdk_log = SdkLogFilter()
     for name in _SDK_LOGGERS:
         # Ahead of the SDK's own filter, which lets only some pass.
@@ -200,7 +181,7 @@ def silence_sdk_log() -> SdkLogFilter:
 
 
 class _PresetIds(IdGenerator):
-    """Ids that are given just before a span is started, by the same thread."""
+    """Ids set just before a span is started, by the same thread."""
 
     def __init__(self) -> None:
         self._preset = threading.local()

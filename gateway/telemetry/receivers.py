@@ -17,13 +17,11 @@ from gateway.telemetry.feedback_export import (
 
 TIMEOUT_SECONDS = 15.0
 _MAX_REASON_CHARACTERS = 200
+# These are about the receiver or its configuration and not about the annotation.
 _TRANSIENT_STATUSES = frozenset({401, 403, 404, 405, 408, 425, 429})
-"""Statuses that say something about the receiver or its configuration rather than about a judgement."""
 
 
 class _HttpApi:
-    """A receiver's API over HTTP."""
-
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._client = httpx.AsyncClient(
             base_url=url, headers=dict(headers), timeout=TIMEOUT_SECONDS, follow_redirects=False
@@ -38,14 +36,7 @@ class _HttpApi:
         *,
         missing_text: str,
     ) -> Any:
-        """Return the JSON of the answer.
-
-        Args:
-            not_there: what a 404 says that is about the thing that was named; others say that the URL is wrong.
-
-        Raises:
-            SubjectMissing, Unavailable, Refused
-        """
+        """Return the JSON of the answer. A 404 with `missing_text` is about the subject, others about the URL."""
         try:
             answer = await self._client.request(method, path, json=json, params=params)
         except httpx.HTTPError as error:
@@ -72,13 +63,7 @@ def _read_json(answer: httpx.Response) -> Any:
 
 
 class Phoenix:
-    """Arize Phoenix: annotations of spans, traces and sessions, told apart by their identifier.
-
-    Args:
-        url: where it listens.
-        headers: fields that it wants, such as a key.
-        project: where the spans are, which it wants to be told to remove an annotation.
-    """
+    """Arize Phoenix: annotations of spans, traces and sessions."""
 
     def __init__(self, url: str, headers: Mapping[str, str], project: str) -> None:
         self._api = _HttpApi(url, headers)
@@ -98,7 +83,7 @@ class Phoenix:
             "metadata": dict(annotation.metadata),
             "identifier": annotation.feedback_id,
         }
-        # Otherwise the answer is 200, and what is not there yet never gets the annotation.
+        # Without it the answer is 200, and a span that arrives later never gets the annotation.
         waits = {"sync": "true"}
         path = f"/v1/{kind}_annotations"
         await self._api.call("POST", path, {"data": [body]}, waits, missing_text="do not exist")
@@ -106,7 +91,7 @@ class Phoenix:
     async def remove(self, annotation: Annotation) -> None:
         kind, _ = _annotated_subject(annotation)
         path = f"/v1/projects/{self._project}/{kind}_annotations"
-        # It deletes nothing without a range of time unless it is told that this is meant.
+        # Without a time range it deletes nothing unless `delete_all` is set.
         params = {"identifier": annotation.feedback_id, "delete_all": "true"}
         try:
             await self._api.call("DELETE", path, params=params, missing_text="Project with")
@@ -126,18 +111,13 @@ def _annotated_subject(annotation: Annotation) -> tuple[str, dict[str, str]]:
 
 
 class MLflow:
-    """MLflow: assessments of traces. It knows no ids but its own, so ours is in the metadata, and looked for there.
-
-    Args:
-        url: where it listens.
-        headers: fields that it wants, such as a key.
-    """
+    # It has ids of its own only, so the entry's is looked up in the metadata.
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._api = _HttpApi(url, headers)
 
     async def put(self, annotation: Annotation, *, is_first: bool) -> None:
-        # The same assessment twice would be two.
+        # Posting again would make a second assessment.
         known = None if is_first else await self._find(annotation)
         said = {
             "feedback": {"value": annotation.label if annotation.score is None else annotation.score},
@@ -191,6 +171,6 @@ def _mlflow_trace_id(annotation: Annotation) -> str:
 
 
 def _mlflow_metadata(annotation: Annotation) -> dict[str, str]:
-    """What there is to say of it, as text, since MLflow takes nothing else."""
+    # MLflow takes texts only.
     said = {name: str(known) for name, known in annotation.metadata.items()}
     return said if annotation.session is None else {**said, "mlflow.trace.session": annotation.session}

@@ -1,4 +1,4 @@
-"""Reporter: sends spans and events to OpenTelemetry, or nothing; logs whether they arrive."""
+"""Reporter: exports spans and events to OpenTelemetry; logs whether they arrive."""
 
 from __future__ import annotations
 
@@ -21,12 +21,7 @@ _QUEUE_FULL = "Queue full"
 
 
 class DeliveryLog:
-    """Tells the log when things of a kind stop arriving, and when they arrive again. Any thread may use it.
-
-    Args:
-        kind: what is sent: `spans`, `feedback`.
-        url: where to.
-    """
+    """Logs when exports begin to fail and work again. Thread-safe."""
 
     def __init__(self, kind: str, url: str) -> None:
         self._kind = kind
@@ -37,7 +32,7 @@ class DeliveryLog:
         self._lost = 0
 
     def succeeded(self) -> None:
-        """Take note that something arrived."""
+        """Count an export that arrived."""
         with self._lock:
             was_failing, self._is_failing = self._is_failing, False
             lost = self._take_lost() if was_failing else 0
@@ -45,7 +40,7 @@ class DeliveryLog:
             log.info(f"sending {self._kind} again", url=self._url, lost=lost)
 
     def failed(self, reason: str, lost: int = 0) -> None:
-        """Take note that nothing arrives now, and how much will not be sent again."""
+        """Count a failed export and lost items."""
         with self._lock:
             was_failing, self._is_failing = self._is_failing, True
             self._lost += lost
@@ -53,7 +48,7 @@ class DeliveryLog:
             log.warning(f"cannot send {self._kind}", url=self._url, reason=reason)
 
     def dropped(self, reason: str, lost: int = 1) -> None:
-        """Take note of what will not arrive, while other things may. Said the first time; counted each time."""
+        """Count lost items while others arrive."""
         with self._lock:
             had_dropped, self._has_dropped = self._has_dropped, True
             self._lost += lost
@@ -61,7 +56,6 @@ class DeliveryLog:
             log.warning(f"dropping some {self._kind}", url=self._url, reason=reason)
 
     def close(self) -> None:
-        """Tell what was lost and not told of yet."""
         with self._lock:
             lost = self._take_lost()
         if lost:
@@ -73,7 +67,7 @@ class DeliveryLog:
 
 
 class SdkLogFilter(logging.Filter):
-    """Keeps lines of OpenTelemetry's SDK out of the log: it writes one for each attempt and each batch."""
+    # The SDK logs each attempt and each batch.
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,31 +82,31 @@ class SdkLogFilter(logging.Filter):
         return False
 
     def reason(self) -> str:
-        """Return what the SDK said last in this thread, once."""
+        """Return the SDK's last line in this thread, once."""
         last: str = getattr(self._last_message, "last", "no reason is known")
         self._last_message.__dict__.pop("last", None)
         return last
 
     def take_dropped(self, kind: str) -> int:
-        """Return for how many things of a kind, `Span` or `Log`, the SDK had no room since the last time."""
+        """Return how many items (`Span`, `Log`) did not fit since the last call."""
         return sum(self._dropped.pop(name) for name in list(self._dropped) if kind in name)
 
 
 class Reporter(Protocol):
-    """Tells of what happened. Never waits for who is told, and never raises."""
+    """Exports requests and feedback. Never waits, never raises."""
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
-        """Tell of a request that was proxied and interpreted."""
+        """Export a request that was interpreted."""
 
     def observe_feedback(self, entries: Sequence[Feedback]) -> None:
-        """Tell of versions of feedback that were stored."""
+        """Export stored versions of feedback."""
 
     def close(self) -> None:
-        """Tell what was not told yet, for some seconds at most. Blocks."""
+        """Export the rest. Blocks for some seconds."""
 
 
 class NullReporter:
-    """Tells nobody."""
+    """Exports nothing."""
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
         """Do nothing."""
@@ -132,18 +126,8 @@ def open_reporter(
     has_messages: bool = False,
     has_events: bool = True,
 ) -> Reporter:
-    """Return what tells an OpenTelemetry collector over OTLP/HTTP, or nobody.
-
-    Args:
-        endpoint: the collector's base URL, such as http://127.0.0.1:4318; None: nobody is told.
-        headers: fields that it wants, such as a key.
-        service_name: what this gateway is called there.
-        has_messages: whether it is told what was asked and answered, where that is kept whole.
-        has_events: whether it is told of feedback.
-
-    Raises:
-        BadInput: the packages that this takes are not installed.
-    """
+    """Return the reporter to a collector at a base URL, with messages of requests kept in full and with
+    feedback events if set. Raises BadInput where packages are missing."""
     if endpoint is None:
         return NullReporter()
     try:

@@ -127,7 +127,7 @@ async def test_rows_that_the_store_does_not_take_wait_in_the_overflow_and_caller
     watched.failure = failure
     for name in ("a", "b", "c"):
         await recorder.record(chat(name))
-    assert (overflow.is_engaged, overflow.rows_spilled, overflow.rows_lost) == (True, 3, 0)
+    assert (overflow.is_engaged, overflow.rows_journaled, overflow.rows_lost) == (True, 3, 0)
     watched.failure = None
     await until(lambda: not overflow.is_engaged)
     await recorder.record(chat("d"))

@@ -148,7 +148,7 @@ async def test_a_row_that_fits_nowhere_is_counted_as_lost(
 ) -> None:
     overflow = Overflow(Journal(tmp_path), store, interpreter)
     overflow.add([chat("a"), chat("b")])
-    assert (overflow.rows_spilled, overflow.rows_lost) == (0, 2)
+    assert (overflow.rows_journaled, overflow.rows_lost) == (0, 2)
 
 
 async def test_what_is_brought_back_is_interpreted(

@@ -32,7 +32,7 @@ async def test_appending_nothing_stores_nothing(store: Store) -> None:
 async def test_every_field_of_an_exchange_is_found_in_its_row(store: Store) -> None:
     tags = {
         "_user": "ann", "_organisation": "acme", "_prompt": "greet", "_environment": "test", "_session": "chat",
-        "n": 1,
+        "_prompt_version": 3, "n": 1,
     }  # fmt: skip
     [seq] = await store.append(
         [
@@ -56,6 +56,7 @@ async def test_every_field_of_an_exchange_is_found_in_its_row(store: Store) -> N
     assert (record.user, record.organisation, record.prompt, record.environment, record.session) == (
         "ann", "acme", "greet", "test", "chat",
     )  # fmt: skip
+    assert record.prompt_version == "3"
     assert record.metadata == tags
     assert (record.status, record.outcome, record.error) == (
         502, Outcome.UPSTREAM_TRUNCATED, "the upstream broke off",

@@ -80,8 +80,8 @@ async def test_all_of_a_person_goes_and_nothing_of_others(store: Store, seed: in
 
 NOTHING: dict[str, object] = {
     "span_id": None, "parent_span_id": None, "span_name": None, "path": "", "error": None, "user": None,
-    "organisation": None, "prompt": None, "environment": None, "session": None, "metadata": {},
-    "response_id": None, "note": None,
+    "organisation": None, "prompt": None, "prompt_version": None, "environment": None, "session": None,
+    "metadata": {}, "response_id": None, "note": None,
 }  # fmt: skip
 
 
@@ -106,7 +106,13 @@ async def test_figures_are_a_full_recount_after_an_erasure(
 
 
 async def test_nothing_is_left_of_a_request_but_its_figures(store: Store) -> None:
-    metadata = {"_user": "ann", "_organisation": "acme", "_session": "chat", "plan": "pro"}
+    metadata = {
+        "_user": "ann",
+        "_organisation": "acme",
+        "_session": "chat",
+        "_prompt_version": "7",
+        "plan": "pro",
+    }
     [seq] = await store.append(
         [
             exchange(

@@ -25,7 +25,7 @@ from gateway.models.filters import (
 from gateway.models.request import Facts, RequestRecord, Usage
 from gateway.store import requests
 from gateway.store.filters import MAX_DEPTH, MAX_SORT_FIELDS, MAX_VALUES, Query, select_rows
-from gateway.store.rows import record_from_row
+from gateway.store.rows import REQUEST_ROWS
 from gateway.store.schema import REQUESTS
 from gateway.store.sqlite.dialect import SQLITE
 from tests.store.conftest import Engine
@@ -98,7 +98,7 @@ def find(engine: Engine, where: Filter, sort: Sort = OLDEST_FIRST) -> list[Reque
 
 
 def run(engine: Engine, query: Query) -> list[RequestRecord]:
-    return [record_from_row(row) for row in engine.connection.execute(query.sql, query.values)]
+    return [REQUEST_ROWS.from_row(row) for row in engine.connection.execute(query.sql, query.values)]
 
 
 def fill(engine: Engine, rows: Sequence[dict[str, object]]) -> None:

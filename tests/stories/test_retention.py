@@ -62,7 +62,7 @@ def test_what_is_too_old_is_deleted_when_the_gateway_starts(start_gateway: Start
     gateway.start()
     eventually(lambda: traces(gateway) == [])
     kept = ask(gateway, "young")
-    eventually(lambda: "deleted what was too old" in gateway.log())
+    eventually(lambda: "old rows deleted" in gateway.log())
     assert read_metrics(gateway.url)["gateway_rows_expired_total"] == 1
     assert [row["trace_id"] for row in query(gateway.database, "SELECT trace_id FROM feedback")] == [kept]
     assert httpx.get(f"{gateway.url}/api/v1/requests").json()["data"][0]["trace_id"] == kept

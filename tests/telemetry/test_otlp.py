@@ -92,6 +92,15 @@ def test_a_request_is_a_span_in_its_caller_s_trace(gateway: RunningGateway, coll
     assert "error.type" not in span
 
 
+def test_a_stated_version_of_a_prompt_goes_before_that_in_its_name(
+    gateway: RunningGateway, collector: Collector
+) -> None:
+    chat(gateway, **{"x-portkey-metadata": '{"_prompt": "p@2", "_prompt_version": "seven"}'})
+    gateway.stop()
+    [span] = collector.spans
+    assert (span["gen_ai.prompt.name"], span["gen_ai.prompt.version"]) == ("p", "seven")
+
+
 def test_spans_of_a_run_hang_together_whatever_their_ids_look_like(
     gateway: RunningGateway, collector: Collector
 ) -> None:

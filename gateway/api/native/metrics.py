@@ -16,6 +16,7 @@ from gateway.api.native import http_responses as responses
 from gateway.api.native.filters import DEFAULT_LIMIT, TIME_SCHEMA, FilterParams, Format, Limit, NumberCursor
 from gateway.api.native.schemas import Time, format_time
 from gateway.models.clock import parse_time_us
+from gateway.models.columns import GROUP
 from gateway.models.filters import Page, Scalar
 from gateway.models.metrics import (
     DAY_US,
@@ -28,7 +29,7 @@ from gateway.models.metrics import (
     percentile_ms,
 )
 from gateway.models.principal import Principal, Role
-from gateway.models.request import NANOUSD_PER_USD
+from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS
 from gateway.query import metrics as query
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS
 from gateway.web.endpoint import Endpoint
@@ -167,18 +168,8 @@ MAX_GROUPS = 2
 
 # Fields that metrics can be grouped by besides metadata, by the names that callers use.
 GROUP_FIELDS: Mapping[str, str] = MappingProxyType(
-    {
-        "model": "any_model",
-        **{
-            field: field
-            for field in (
-                "requested_model", "provider", "endpoint", "status", "outcome", "user", "organisation", "prompt",
-                "environment", "session", "key_name", "tenant", "is_stream", "cache_status", "attempt",
-                "client_retry",
-            )
-        },
-    }
-)  # fmt: skip
+    {"model": "any_model", **{column.name: column.name for column in REQUEST_COLUMNS if column.uses & GROUP}}
+)
 
 # Length and offset from the epoch in microseconds. The epoch was a Thursday, and weeks begin on Monday.
 BUCKETS: Mapping[str, tuple[int, int]] = MappingProxyType(

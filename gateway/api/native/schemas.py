@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import base64
 import codecs
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema, create_model
 
 from gateway.api.native.http_responses import NextCursor, Schema, UnknownKeys, embed_json, embed_json_text
 from gateway.models import clock
-from gateway.models.exchange import Outcome, RawHeaders
+from gateway.models.columns import HIDDEN, Column
+from gateway.models.exchange import RawHeaders
 from gateway.models.feedback import (
+    FEEDBACK_COLUMNS,
     MAX_SUMMARY_PAIRS,
     NO_FEEDBACK,
     Feedback,
     FeedbackSummary,
-    Kind,
     ScoreSummary,
-    Source,
     Target,
     summarise_feedback,
 )
-from gateway.models.request import NANOUSD_PER_USD, RequestRecord
+from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS, RequestRecord
 from gateway.models.trace import Session, Trace
 from gateway.query.requests import LoggedRequest, Message, RequestSlice
 
@@ -114,70 +117,92 @@ class ValueWeight(Schema):
     weight: float
 
 
+S = TypeVar("S", bound=Schema)
+
+
+@dataclass(frozen=True, slots=True)
+class _ShownColumn:
+    """A column as the native API returns it."""
+
+    name: str
+    hint: Any
+    description: str
+    read: Callable[[Any], object]
+
+
+def _shown_columns(columns: Iterable[Column]) -> dict[str, _ShownColumn]:
+    return {column.name: _shown_column(column) for column in columns if not column.uses & HIDDEN}
+
+
+def _shown_column(column: Column) -> _ShownColumn:
+    name, hint, get = column.name, column.hint, attrgetter(column.name)
+    if name.endswith("_at_us"):
+        time = Time | None if column.is_optional else Time
+        return _ShownColumn(name[:-3], time, column.description, lambda row: format_time(get(row)))
+    if name == "metadata":
+        return _ShownColumn(name, Object, column.description, lambda row: embed_json(dict(get(row))))
+    if name == "raw":
+        return _ShownColumn(
+            name, object, column.description, lambda row: embed_json_text(get(row)) or get(row)
+        )
+    return _ShownColumn(name, hint, column.description, get)
+
+
+def _with_fields(
+    shown: Mapping[str, _ShownColumn],
+    computed: Mapping[str, Mapping[str, tuple[Any, str]]] = MappingProxyType({}),
+) -> Callable[[type[S]], type[S]]:
+    """Add the fields of columns to a schema.
+
+    Args:
+        computed: type and description of further fields, by the column that they come after.
+    """
+    fields: dict[str, tuple[Any, str]] = {}
+    for column, field in shown.items():
+        fields[field.name] = (field.hint, field.description)
+        fields |= computed.get(column, {})
+    definitions: dict[str, Any] = {
+        name: (hint, Field(description=description)) for name, (hint, description) in fields.items()
+    }
+
+    def add(schema: type[S]) -> type[S]:
+        name, module, doc = schema.__name__, schema.__module__, schema.__doc__
+        return create_model(name, __base__=schema, __doc__=doc, __module__=module, **definitions)
+
+    return add
+
+
+def _values_of(shown: Mapping[str, _ShownColumn], row: object) -> dict[str, object]:
+    return {field.name: field.read(row) for field in shown.values()}
+
+
+_REQUEST_FIELDS = _shown_columns(REQUEST_COLUMNS)
+_FEEDBACK_FIELDS = _shown_columns(FEEDBACK_COLUMNS)
+_COMPUTED_FIELDS: Mapping[str, dict[str, tuple[Any, str]]] = {
+    "ended_at_us": {
+        "latency_ms": (float, "From the request's arrival to the end of its response."),
+        "time_to_first_byte_ms": (float | None, "Null where nothing was answered."),
+    },
+    "reasoning_tokens": {"cost_usd": (float | None, "Null where no price is known.")},
+    "interpreted_at_us": {
+        "feedback_count": (int, "Entries of feedback on it, its trace and its session."),
+        "mean_score": (
+            float | None,
+            "Sum of weight × score over sum of weights of these entries, from -1 to 1; null where nothing weighs"
+            " anything.",
+        ),
+        "feedback_pairs": (
+            list[ValueWeight],
+            "Value and weight of those entries that have a value, the latest first, at most"
+            f" {MAX_SUMMARY_PAIRS}.",
+        ),
+    },
+}
+
+
+@_with_fields(_REQUEST_FIELDS, _COMPUTED_FIELDS)
 class LoggedRow(Schema):
     """A logged request. Model, tokens and cost are null until its payload was read, some ms after its end."""
-
-    request_id: str
-    trace_id: str
-    span_id: str | None
-    parent_span_id: str | None
-    span_name: str | None
-    tenant: str | None
-    key_name: str | None = Field(description="Name of the caller's API key.")
-    provider: str
-    endpoint: str = Field(
-        description="Kind of call, such as `chat.completions`; `other` where it is unknown."
-    )
-    method: str
-    path: str
-    started_at: Time
-    first_byte_at: Time | None
-    ended_at: Time
-    latency_ms: float = Field(description="From the request's arrival to the end of its response.")
-    time_to_first_byte_ms: float | None
-    status: int | None = Field(description="Status sent to the caller; null if the caller left before.")
-    outcome: Outcome = Field(description="How it ended.")
-    error: str | None
-    is_stream: bool
-    attempt: int = Field(description="Number of the gateway's own attempt, from 0.")
-    client_retry: int = Field(
-        description="Number of the client's attempt, from 0, as the client states it (`x-stainless-retry-count`)."
-    )
-    cache_status: str | None
-    user: str | None
-    organisation: str | None
-    prompt: str | None
-    environment: str | None
-    session: str | None = Field(description="Conversation or agent run that its trace belongs to.")
-    metadata: Object
-    request_size: int = Field(description="Bytes of the request's body on the wire.")
-    response_size: int = Field(description="Bytes of the response's body on the wire.")
-    requested_model: str | None
-    model: str | None = Field(description="Model that answered.")
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    cached_tokens: int | None = Field(description="Those of `prompt_tokens` that were read from a cache.")
-    cache_write_tokens: int | None = Field(
-        description="Those of `prompt_tokens` that were written to a cache."
-    )
-    reasoning_tokens: int | None = Field(
-        description="Those of `completion_tokens` that were spent on reasoning."
-    )
-    cost_usd: float | None
-    cost_nanousd: int | None = Field(description="The cost in billionths of a US dollar, exact.")
-    price_version: str | None
-    response_id: str | None = Field(description="The provider's id of its response.")
-    finish_reason: str | None
-    note: str | None = Field(description="What could not be read in the payload.")
-    interpreted_at: Time | None
-    feedback_count: int = Field(description="Feedback entries on it, its trace and its session.")
-    mean_score: float | None = Field(
-        description="Sum of weight × score over sum of weights of these entries, from -1 to 1; null where the "
-        "weights are 0."
-    )
-    feedback_pairs: list[ValueWeight] = Field(
-        description=f"Value and weight of the entries with a value, latest first, at most {MAX_SUMMARY_PAIRS}."
-    )
 
     @classmethod
     def of(cls, record: RequestRecord, feedback: FeedbackSummary) -> LoggedRow:
@@ -195,54 +220,13 @@ def logged_rows(
     return (LoggedRow.of(record, feedback.get(record.seq, NO_FEEDBACK)) for record in records)
 
 
+@_with_fields(_FEEDBACK_FIELDS)
 class FeedbackRow(Schema):
     """The latest version of a feedback entry of any API."""
 
-    feedback_id: str
-    version: int
-    tenant: str | None
-    subject_id: str = Field(description="The id as it was given.")
-    target: Target
-    trace_id: str | None
-    request_id: str | None
-    session: str | None
-    joined_at: Time | None = Field(description="When its trace, request or session was found; null before.")
-    kind: Kind
-    metric: str | None
-    value: float | None = Field(description="As it was given.")
-    weight: float
-    score: float | None = Field(description="`value` on the scale from -1 to 1.")
-    grade: float | None = Field(description="`value` on the scale from -10 to 10.")
-    label: str | None
-    comment: str | None
-    original_text: str | None
-    edited_text: str | None
-    original_id: str | None = Field(
-        description="The entry of kind `original` with the original text; null where this entry has its own."
-    )
-    author: str | None
-    app_id: str | None
-    app_version: str | None
-    source: Source
-    metadata: Object
-    dialect: str
-    raw: object = Field(description="The entry as it came in.")
-    key_name: str | None
-    created_at: Time
-    updated_at: Time
-
     @classmethod
     def of(cls, entry: Feedback) -> FeedbackRow:
-        return cls.model_validate(
-            {
-                **_copy_fields(entry, cls),
-                "metadata": embed_json(dict(entry.metadata)),
-                "raw": embed_json_text(entry.raw) or entry.raw,
-                "joined_at": format_time(entry.joined_at_us),
-                "created_at": format_time(entry.created_at_us),
-                "updated_at": format_time(entry.updated_at_us),
-            }
-        )
+        return cls.model_validate(_values_of(_FEEDBACK_FIELDS, entry))
 
 
 class AppendedFeedback(FeedbackRow):
@@ -350,12 +334,7 @@ def format_time(time_us: int | None) -> str | None:
 def _request_fields(record: RequestRecord, feedback: FeedbackSummary) -> dict[str, object]:
     first_byte, cost = record.first_byte_at_us, record.cost_nanousd
     return {
-        **_copy_fields(record, LoggedRow),
-        "metadata": embed_json(dict(record.metadata)),
-        "started_at": format_time(record.started_at_us),
-        "first_byte_at": format_time(first_byte),
-        "ended_at": format_time(record.ended_at_us),
-        "interpreted_at": format_time(record.interpreted_at_us),
+        **_values_of(_REQUEST_FIELDS, record),
         "latency_ms": (record.ended_at_us - record.started_at_us) / 1000,
         "time_to_first_byte_ms": None if first_byte is None else (first_byte - record.started_at_us) / 1000,
         "cost_usd": None if cost is None else cost / NANOUSD_PER_USD,
@@ -363,7 +342,3 @@ def _request_fields(record: RequestRecord, feedback: FeedbackSummary) -> dict[st
         "mean_score": feedback.score.weighted_mean,
         "feedback_pairs": [ValueWeight(value=value, weight=weight) for value, weight in feedback.pairs],
     }
-
-
-def _copy_fields(source: RequestRecord | Feedback, schema: type[Schema]) -> dict[str, object]:
-    return {name: getattr(source, name) for name in schema.model_fields if hasattr(source, name)}

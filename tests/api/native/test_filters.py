@@ -98,7 +98,7 @@ def test_metadata_that_no_column_can_hold_as_a_number_is_text(text: str) -> None
         ("outcome", "fine", "client_closed"),
         ("client_retry", "once", "whole number"),
         ("model", "", "no value"),
-        ("colour", "red", "trace_id, request_id, model"),
+        ("colour", "red", "request_id, trace_id, provider"),
         ("metadata.", "x", "metadata.KEY"),
     ],
 )
