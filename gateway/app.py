@@ -395,8 +395,8 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
 
     native = native_api(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
-        metrics=MetricsReader(store), feedback=feedback, feedback_reader=FeedbackReader(store),
-        texts=TextReader(store), audit=AuditReader(store),
+        metrics=MetricsReader(store), feedback=feedback, search=FeedbackReader(store), texts=TextReader(store),
+        audit=AuditReader(store),
         eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)), keys=keys, quotas=quotas,
         scale_of=feedback.scale_of, max_body_bytes=max_feedback_bytes,
     )  # fmt: skip

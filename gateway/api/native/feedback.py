@@ -283,14 +283,14 @@ class FeedbackEndpoints:
     def __init__(
         self,
         feedback: FeedbackService,
-        reader: FeedbackReader,
+        search: FeedbackReader,
         texts: TextReader,
         eraser: ErasureService,
         scale_of: Callable[[Principal], Scale],
         max_body_bytes: int,
     ) -> None:
         self._feedback = feedback
-        self._reader = reader
+        self._search = search
         self._texts = texts
         self._eraser = eraser
         self._scale_of = scale_of
@@ -336,30 +336,34 @@ class FeedbackEndpoints:
         schema = FeedbackWithTexts if params.texts else FeedbackRow
         is_csv = responses.wants_csv(request, params.format)
         if is_csv and "limit" not in params.model_fields_set:
-            return await responses.stream_csv(
-                request, "feedback", schema, self._pages(params, principal.tenant)
-            )
-        found = await self._page(params, principal.tenant)
+            return await responses.stream_csv(request, "feedback", schema, self._pages(params, principal))
+        found = await self._page(params, principal)
         if is_csv:
             responses.refuse_unknown_keys(found.unknown_keys)
             return responses.csv_response(request, "feedback", schema, found.data, found.next_cursor)
         return responses.json_response(found)
 
-    async def _page(self, params: FeedbackListParams, tenant: str | None) -> FeedbackListReply:
-        found = await self._reader.find(params.where(), params.limit, params.cursor, tenant)
-        rows: list[FeedbackWithTexts | FeedbackRow] = [FeedbackRow.of(entry) for entry in found.entries]
-        if params.texts:
-            texts = await self._texts.list_texts(found.entries)
-            rows = [FeedbackWithTexts.with_texts(each, texts.get(each.feedback_id)) for each in found.entries]
-        cursor = None if found.next_cursor is None else "{}.{}".format(*found.next_cursor)
-        return FeedbackListReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
+    async def _page(self, params: FeedbackListParams, principal: Principal) -> FeedbackListReply:
+        found = await self._search.find(params.where(), params.limit, params.cursor, principal.tenant)
+        cursor = found.next_cursor
+        return FeedbackListReply(
+            data=await self._rows(found.entries, params.texts),
+            next_cursor=None if cursor is None else f"{cursor[0]}.{cursor[1]}",
+            unknown_keys=list(found.unknown_keys),
+        )
+
+    async def _rows(self, entries: list[Feedback], has_texts: bool) -> list[FeedbackWithTexts | FeedbackRow]:
+        if not has_texts:
+            return [FeedbackRow.of(entry) for entry in entries]
+        texts = await self._texts.list_texts(entries)
+        return [FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in entries]
 
     async def _pages(
-        self, params: FeedbackListParams, tenant: str | None
+        self, params: FeedbackListParams, principal: Principal
     ) -> AsyncIterator[Sequence[FeedbackRow]]:
         following = params.model_copy(update={"limit": MAX_LIMIT})
         while True:
-            found = await self._page(following, tenant)
+            found = await self._page(following, principal)
             responses.refuse_unknown_keys(found.unknown_keys)
             yield found.data
             if found.next_cursor is None:

@@ -43,7 +43,7 @@ def native_api(
     users: UserReader,
     metrics: MetricsReader,
     feedback: FeedbackService,
-    feedback_reader: FeedbackReader,
+    search: FeedbackReader,
     texts: TextReader,
     eraser: ErasureService,
     audit: AuditReader,
@@ -62,7 +62,7 @@ def native_api(
         GroupEndpoints(traces, sessions),
         UserEndpoints(users, eraser),
         AggregateEndpoints(metrics),
-        FeedbackEndpoints(feedback, feedback_reader, texts, eraser, scale_of, max_body_bytes),
+        FeedbackEndpoints(feedback, search, texts, eraser, scale_of, max_body_bytes),
         AuditEndpoints(audit),
         KeyEndpoints(keys, quotas),
     )
