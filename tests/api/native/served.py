@@ -16,7 +16,7 @@ from gateway.query.requests import RequestReader, TextReader
 from gateway.query.users import UserReader
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
-from tests.api.serving import MIB
+from tests.api.api_server import MIB
 
 
 def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKeys | None = None) -> Api:
