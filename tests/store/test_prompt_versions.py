@@ -86,3 +86,9 @@ async def test_versions_are_stored_found_and_counted(store: Store) -> None:
     }
     only = await store.usage(MetricsQuery(0, END_OF_TIME_US, where=Comparison("prompt_version", Op.EQ, "7")))
     assert only[GroupKey()].requests == 1
+
+
+async def test_a_property_that_is_set_later_becomes_the_column(store: Store) -> None:
+    await store.append([exchange("r", metadata={"_prompt_version": "1"})])
+    assert await store.set_property("r", "_Prompt_Version", "2", None) == 1
+    assert await versions_in(store) == ["2"]

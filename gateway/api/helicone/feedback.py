@@ -19,6 +19,7 @@ from gateway.errors import NotFound
 from gateway.feedback.rules import UpsertFeedback, UpsertRule, thumb_feedback
 from gateway.models.feedback import Kind, Source
 from gateway.models.principal import Principal, Role
+from gateway.models.request import METADATA_KEYS
 from gateway.store.base import RequestProperties
 from gateway.web.bodies import read_json
 from gateway.web.endpoint import Endpoint
@@ -70,7 +71,7 @@ class FeedbackEndpoints:
                 handler=self._tag,
                 role=Role.FEEDBACK,
                 summary="Set a property of a request",
-                description="`_user`, `_organisation`, `_prompt`, `_environment` and `_session` set those columns.",
+                description=f"These set columns: {', '.join(f'`{key}`' for key in METADATA_KEYS)}.",
                 body=PropertyBody,
                 reply=DoneReply,
                 failures=(400, 404, 409, 413, 503),
