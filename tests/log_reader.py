@@ -65,7 +65,8 @@ def payload(database: Path, seq: int) -> Payload | None:
     """What was kept of a request's heads and bodies."""
     connection = connect_reader(database, leave_encoded)
     try:
-        return requests.read_payload(connection, seq)
+        rows = connection.execute(requests.select_payloads(connection.dialect), (f"[{seq}]",))
+        return requests.payloads_from_rows(rows).get(seq)
     finally:
         connection.close()
 

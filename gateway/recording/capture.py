@@ -1,9 +1,9 @@
-"""Capture: a request and its answer while they are forwarded."""
+"""Captures an attempt while it is forwarded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from gateway.models.clock import now_us
@@ -45,7 +45,11 @@ class BodyCapture:
 
 @dataclass(slots=True, kw_only=True)
 class Capture:
-    """A request in progress."""
+    """One attempt of a request in progress; `close` makes it an Exchange, once.
+
+    Args:
+        sent_credentials: sent to the provider beside path and headers; its errors may echo them.
+    """
 
     identity: Identity
     tenant: str | None
@@ -54,6 +58,7 @@ class Capture:
     endpoint: str
     method: str
     path: str
+    attempt: int = 0
     client_retry: int = 0
     payloads: PayloadPolicy
     opt_out: LoggingOptOut = NO_OPT_OUT
@@ -74,14 +79,31 @@ class Capture:
         self.request_body = BodyCapture(self.limit_bytes)
         self.response_body = BodyCapture(self.limit_bytes)
 
+    def next_attempt(self, provider: str, payloads: PayloadPolicy) -> Capture:
+        """Return the capture of the next attempt of the same request, whose body is noted once for all."""
+        following = replace(
+            self,
+            provider=provider,
+            payloads=payloads,
+            attempt=self.attempt + 1,
+            started_at_us=now_us(),
+            first_byte_at_us=None,
+            status=None,
+            sent_credentials=(),
+            response_headers=(),
+            is_closed=False,
+        )
+        following.request_body = self.request_body
+        return following
+
     def add_response_head(self, status: int, headers: RawHeaders) -> None:
         self.first_byte_at_us = now_us()
         self.status = status
         self.response_headers = headers
 
     def close(self, outcome: Outcome, error: str | None = None) -> Exchange:
-        """Return the exchange, once."""
-        assert not self.is_closed, "a request ended twice"
+        """Return the exchange. Call once."""
+        assert not self.is_closed, "an attempt ended twice"
         self.is_closed = True
         response_headers, response_body = self.response_headers, self.response_body.content()
         if self.status is not None and self.status >= HTTPStatus.BAD_REQUEST:
@@ -101,6 +123,7 @@ class Capture:
             status=self.status,
             outcome=outcome,
             error=error,
+            attempt=self.attempt,
             client_retry=self.client_retry,
             payloads=self.payloads,
             opt_out=self.opt_out,

@@ -15,7 +15,7 @@ from gateway.models.principal import Principal
 from gateway.models.request import Facts, ImportedRequest, Usage
 from gateway.recording.interpreter import CostCalculator, Interpreter
 from gateway.recording.redaction import redact
-from gateway.store.base import LogStore, RequestImports
+from gateway.store.base import RequestLog
 from gateway.wire import read_facts
 
 T = TypeVar("T", Facts, Usage)
@@ -65,7 +65,7 @@ class LogImport:
 
     def __init__(
         self,
-        store: RequestImports,
+        store: RequestLog,
         pricing: CostCalculator,
         policy_of: Callable[[str], PayloadPolicy],
         limit_bytes: int,
@@ -114,7 +114,7 @@ class LogIngestionService:
     # `policy_of` may be replaced at any time.
 
     def __init__(
-        self, store: LogStore, interpreter: Interpreter, policy_of: LogPolicy, limit_bytes: int
+        self, store: RequestLog, interpreter: Interpreter, policy_of: LogPolicy, limit_bytes: int
     ) -> None:
         self.policy_of = policy_of
         self._store = store

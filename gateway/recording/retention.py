@@ -8,7 +8,7 @@ from gateway.errors import StoreUnavailable
 from gateway.models.clock import now_us
 from gateway.models.metrics import DAY_US
 from gateway.periodic import PeriodicTask
-from gateway.store.base import RetentionStore
+from gateway.store.base import Admin
 
 log = structlog.get_logger("gateway.recording")
 
@@ -18,7 +18,7 @@ INTERVAL_SECONDS = 600.0
 class RetentionJob:
     """Deletes UTC days that ended more than `days` ago (None: never)."""
 
-    def __init__(self, store: RetentionStore, days: int | None) -> None:
+    def __init__(self, store: Admin, days: int | None) -> None:
         self.rows_expired = 0
         self._store = store
         self._days = days

@@ -10,9 +10,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from gateway.errors import BadInput
-from gateway.models.exchange import PayloadPolicy, value_class
+from gateway.models.exchange import PayloadPolicy
 from gateway.models.principal import PROVIDER_HEADERS, KeyPlacement, is_secret_header, key_header
-from gateway.upstream.message import Origin, Timeouts
+from gateway.upstream.request import Origin, Timeouts
 
 # Whether a version in a caller's path is sent on or left out, whatever the base URL.
 VersionPath = Literal["keep", "strip"]
@@ -106,29 +106,21 @@ class Provider:
     # In lower case, as the next.
     replaced_names: frozenset[bytes] = field(init=False)
     # Replaced names, and headers that may hold a caller's credential for it.
-    judged_names: frozenset[bytes] = field(init=False)
+    checked_names: frozenset[bytes] = field(init=False)
     # Compared first, which is cheaper than names.
-    judged_lengths: frozenset[int] = field(init=False)
+    checked_lengths: frozenset[int] = field(init=False)
     # Credentials among the values of `headers`.
     secrets: tuple[bytes, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         own = () if self.key_header is None else self.key_header[:1]
         replaced = frozenset(name for name, _ in self.headers)
-        judged = _CREDENTIAL_FIELDS.union(own, replaced)
+        checked = _CREDENTIAL_FIELDS.union(own, replaced)
         object.__setattr__(self, "replaced_names", replaced)
-        object.__setattr__(self, "judged_names", judged)
-        object.__setattr__(self, "judged_lengths", frozenset(map(len, judged)))
+        object.__setattr__(self, "checked_names", checked)
+        object.__setattr__(self, "checked_lengths", frozenset(map(len, checked)))
         secrets = tuple(text for name, text in self.headers if is_secret_header(name))
         object.__setattr__(self, "secrets", secrets)
-
-
-@value_class()
-class Destination:
-    """A provider, and the request target there."""
-
-    provider: Provider
-    request_target: str
 
 
 ProviderTable = Mapping[str, Provider]

@@ -21,39 +21,36 @@ from gateway.store.dialect import Dialect
 from gateway.store.filters import Operand, Query, find_operand, where_clause
 from gateway.store.schema import IS_COUNTED, REQUEST_EXPRESSIONS, REQUESTS, Expression, Table
 
+# The field of a rollup that is not split by any.
 NO_FIELD = ""
-"""Stands for not being split."""
 
+# Fields of requests by which rollups are split.
 REQUEST_FIELDS = (
     "provider", "any_model", "endpoint", "status", "outcome", "key_name", "user", "organisation", "prompt",
     "environment", "session", "cache_status", "attempt", "client_retry",
 )  # fmt: skip
-"""Fields of requests by which rollups are split."""
 
+# Fields that often have about as many values as there are requests.
 HIGH_CARDINALITY_FIELDS = ("user", "session")
-"""Those among them that often have about as many values as there are requests."""
 
 USAGE_FIELDS = (NO_FIELD, *REQUEST_FIELDS)
 LATENCY_FIELDS = (NO_FIELD, "provider", "any_model")
 FEEDBACK_FIELDS = (NO_FIELD, *REQUEST_FIELDS, GRADE_FIELD)
 
+# Stands for all fields of a joined table: no rollup is split by one.
 _OTHER_TABLE = "joined"
-"""Stands for all fields of what is joined: no rollup is split by one."""
 
+# Lengths of rollups in microseconds, the longest first.
 SPANS = (DAY_US, HOUR_US)
-"""Lengths of rollups, in microseconds, the longest first."""
 
+# Starts of the spans that have rollups, in order, by their length.
 RolledUpSpans = dict[int, list[int]]
-"""When the spans of each length start that are summed up, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of time whose figures come from one place.
-
-    Args:
-        span_us: length of the rollups that cover it; None where rows are counted.
-    """
+    """A part of the time of a query; `span_us` is the length of the rollups that cover it, None where rows are
+    read."""
 
     from_us: int
     to_us: int
@@ -61,8 +58,7 @@ class Segment:
 
 
 def rollup_field(metrics_query: MetricsQuery, fields: Sequence[str]) -> str | None:
-    """Return the field by which those rollups are split that answer a question; None where it takes more than one,
-    or one by which there are none."""
+    """Return the field of the rollups that can answer a query; None where there are none."""
     named = set(_filter_fields(metrics_query.where))
     named.update(metrics_query.groups)
     field = named.pop() if named else NO_FIELD
@@ -70,8 +66,7 @@ def rollup_field(metrics_query: MetricsQuery, fields: Sequence[str]) -> str | No
 
 
 def split_segments(metrics_query: MetricsQuery, rolled_up: RolledUpSpans) -> list[Segment]:
-    """Return the pieces of a question's time in order, each with the longest rollups that cover it and do not
-    reach over the bounds of its buckets."""
+    """Split the time of a query into segments, in order, each with the longest rollups that fit its buckets."""
     done: list[Segment] = []
     left = (
         [(metrics_query.from_us, metrics_query.to_us)] if metrics_query.from_us < metrics_query.to_us else []
@@ -90,7 +85,7 @@ def split_segments(metrics_query: MetricsQuery, rolled_up: RolledUpSpans) -> lis
 
 
 def spans_containing(time_us: int) -> tuple[tuple[int, int], ...]:
-    """Return length and start of each span that a time belongs to."""
+    """Return length and start of each span that contains a time."""
     return tuple((span_us, time_us // span_us * span_us) for span_us in SPANS)
 
 
@@ -105,7 +100,6 @@ def _filter_fields(where: Filter) -> Iterator[str]:
 
 
 def _contiguous_runs(gap: tuple[int, int], span_us: int, starts: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """The stretches of a gap that spans cover without a break."""
     run: tuple[int, int] | None = None
     for start in starts:
         end = start + span_us
@@ -122,7 +116,6 @@ def _contiguous_runs(gap: tuple[int, int], span_us: int, starts: Iterable[int]) 
 
 
 def _subtract_runs(gap: tuple[int, int], covered: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """What is left of a gap besides the stretches in it."""
     at = gap[0]
     for start, end in covered:
         if gap[0] <= start and end <= gap[1]:
@@ -133,20 +126,20 @@ def _subtract_runs(gap: tuple[int, int], covered: Iterable[tuple[int, int]]) -> 
         yield at, gap[1]
 
 
+# No request really takes more tokens, microseconds or nano-dollars; so sums stay within 64 bits.
 _MAX_SUMMED_VALUE = 10**12
-"""No request takes more tokens, microseconds or nano-dollars in earnest; so sums stay within 64 bits."""
 
+# Columns that are combined by their maximum, not their sum.
 _MAXIMUM_COLUMNS = ("last_started_at_us",)
-"""Columns of which not the sum is meant, but the greatest value."""
 
 _BY_GROUP = "GROUP BY 1, 2, 3"
 _BY_CLASS = "GROUP BY 1, 2, 3, 4"
 
+# SQLite's limit on the terms of a compound SELECT is a little above this.
 _MOST_TERMS = 400
-"""Most statements put together as one; SQLite takes a few more."""
 
+# Durations of 2³² ms and more are one class.
 _MAX_LATENCY_BITS = 32
-"""Durations of 2³² ms and more are one class."""
 
 
 def _bounded(column: str, dialect: Dialect) -> str:
@@ -155,12 +148,11 @@ def _bounded(column: str, dialect: Dialect) -> str:
 
 
 def _flag(condition: str) -> str:
-    """1 where a condition holds, else 0."""
     return f"CAST({condition} AS INTEGER)"
 
 
 def sum_columns(columns: Mapping[str, str]) -> str:
-    """Return the sums of columns by their names, given what of each row is summed."""
+    """Return the sums of columns, given the SQL of each column."""
     return ", ".join(
         f"{'max' if name in _MAXIMUM_COLUMNS else 'sum'}({sql})" for name, sql in columns.items()
     )
@@ -168,7 +160,7 @@ def sum_columns(columns: Mapping[str, str]) -> str:
 
 @cache
 def latency_class(dialect: Dialect) -> str:
-    """Return the class of a request's duration, as `gateway.domain.aggregate.class_of` has it."""
+    """Return the SQL of `gateway.models.metrics.latency_class`."""
     duration = f"{dialect.greatest}((ended_at_us - started_at_us) / 1000, 0)"
     exact_bits = EXACT_LATENCY_MS.bit_length() - 1
     steps = " ".join(
@@ -182,7 +174,7 @@ def latency_class(dialect: Dialect) -> str:
 
 @cache
 def request_usage_columns(dialect: Dialect) -> Mapping[str, str]:
-    """Return what a request adds to each of the `UsageSums`; of times of starts the greatest is kept."""
+    """Return the SQL of what one request adds to each of the `UsageSums`."""
     return {
         "requests": "1",
         "errors": _flag(REQUEST_EXPRESSIONS["is_error"].to_sql(dialect)),
@@ -228,19 +220,17 @@ _FEEDBACK_IN_TIME = f"""(
     WHERE request_started_at_us >= ? AND request_started_at_us < ? AND request_seq IS NOT NULL
         AND deleted_at_us IS NULL AND {IS_COUNTED}
 ) AS said"""
+# Counted feedback with its requests; two values are bound, the first start time and the end of start times.
 COUNTED_FEEDBACK = f"{_FEEDBACK_IN_TIME} JOIN requests ON requests.seq = said.request_seq"
-"""Entries with the requests that they count for; an original alone is no verdict. Bound to it: from when and until
-when those started."""
 
 
 @cache
 def usage_sums(dialect: Dialect) -> str:
-    """Return the `UsageSums` of requests."""
     return sum_columns(request_usage_columns(dialect))
 
 
 def usage_query(metrics_query: MetricsQuery, segment: Segment, field: str | None, dialect: Dialect) -> Query:
-    """Return the statement for `UsageSums`."""
+    """Select `UsageSums` by bucket and group."""
     if field is not None and segment.span_us is not None:
         return _from_rollups("usage_rollups", metrics_query, segment, field, SUMMED_USAGE, _BY_GROUP, dialect)
     return _from_requests(metrics_query, segment, usage_sums(dialect), _BY_GROUP, dialect)
@@ -249,7 +239,7 @@ def usage_query(metrics_query: MetricsQuery, segment: Segment, field: str | None
 def feedback_query(
     metrics_query: MetricsQuery, segment: Segment, field: str | None, dialect: Dialect
 ) -> Query:
-    """Return the statement for `FeedbackSums`."""
+    """Select `FeedbackSums` by bucket and group."""
     if field is not None and segment.span_us is not None:
         return _from_rollups(
             "verdict_rollups", metrics_query, segment, field, SUMMED_FEEDBACK, _BY_GROUP, dialect
@@ -269,7 +259,7 @@ def feedback_query(
 def latency_query(
     metrics_query: MetricsQuery, segment: Segment, field: str | None, dialect: Dialect
 ) -> Query:
-    """Return the statement for classes of durations: after the first three columns class and number."""
+    """Select class and number of durations by bucket and group."""
     if field is not None and segment.span_us is not None:
         source = f"latency_rollups, {dialect.json_members('latency_rollups.classes')} AS class"
         sums = "CAST(class.key AS BIGINT), sum(CAST(class.value AS BIGINT))"
@@ -281,8 +271,7 @@ def latency_query(
 def group_count_query(
     metrics_query: MetricsQuery, segments: Sequence[Segment], field: str | None, dialect: Dialect
 ) -> Query:
-    """Return the statement for how many values there are to group by: where the piece of time starts, and their
-    number. It is one for all segments, since a value may be in several."""
+    """Select the number of groups by bucket, in one statement, since a value may be in several segments."""
     if len(segments) > _MOST_TERMS:
         segments = [Segment(metrics_query.from_us, metrics_query.to_us)]
     parts = [_group_values(metrics_query, segment, field, dialect) for segment in segments]
@@ -302,11 +291,7 @@ def _group_values(
 
 
 def group_operand(name: str, dialect: Dialect) -> Operand:
-    """Return what a field of requests stands for when it is grouped by.
-
-    Raises:
-        BadInput: requests have no such field.
-    """
+    """Return the SQL of a field to group requests by. Raises BadInput for an unknown field."""
     key = name.removeprefix("metadata.")
     operand = find_operand(REQUESTS, name if key == name else f"property.{key}", dialect)
     if operand is None:
@@ -315,18 +300,17 @@ def group_operand(name: str, dialect: Dialect) -> Operand:
 
 
 def request_group(name: str | None, dialect: Dialect) -> Operand:
-    """Return what requests are grouped by, all as one where `name` is None. Raises BadInput like
-    `group_operand`."""
+    """Return the SQL to group requests by; None puts all into one group. Raises BadInput for an unknown field."""
     return Operand("NULL", "text") if name is None else group_operand(name, dialect)
 
 
 def feedback_group(name: str | None, dialect: Dialect) -> Operand:
-    """Return what verdicts are grouped by. Raises BadInput like `group_operand`."""
+    """Return the SQL to group feedback by. Raises BadInput for an unknown field."""
     return Operand("grade", "number") if name == GRADE_FIELD else request_group(name, dialect)
 
 
 def _group_columns(metrics_query: MetricsQuery, dialect: Dialect) -> Query:
-    """The two values that are grouped by; of requests, where it is not by the grade that verdicts give."""
+    # The first may be the grade of feedback; queries of requests alone never group by it.
     parts = feedback_group(metrics_query.group_by, dialect), request_group(metrics_query.then_by, dialect)
     return Query(", ".join(part.sql for part in parts), tuple(mark for part in parts for mark in part.values))
 
@@ -374,13 +358,11 @@ def _is_short(segment: Segment) -> bool:
 
 
 def _counted_feedback_by_time(dialect: Dialect) -> str:
-    """The same as `JUDGED` where the time is short: found by it, whatever else is asked. SQLite does not know how
-    few rows are in it, and would rather go through all of a tenant."""
+    # SQLite does not know how few rows a short time has, and would rather read all rows of a tenant.
     return f"{_FEEDBACK_IN_TIME} {dialect.ordered_join} requests ON requests.seq = said.request_seq"
 
 
 def _rollup_expression(field: str, value: str, dialect: Dialect) -> Expression:
-    """The one field that filters may name in rollups: that by which they are split."""
     kind = feedback_group(field or None, dialect).kind
     as_was = dialect.typed_rollup_value(value, field, kind, is_whole=field != GRADE_FIELD)
     return Expression(kind, lambda _: as_was)

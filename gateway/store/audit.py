@@ -18,17 +18,15 @@ _SET_OUTCOME = "UPDATE audit SET outcome = ? WHERE audit_id = ? AND outcome IS N
 
 
 def insert_audit_entry(connection: Connection, entry: AuditEntry) -> None:
-    """Add an entry, unless it is there."""
     connection.execute(_INSERT_ENTRY, AUDIT_ROWS.to_row(entry))
 
 
 def set_audit_outcome(connection: Connection, audit_id: str, outcome: str) -> None:
-    """Note how an action ended."""
     connection.execute(_SET_OUTCOME, (outcome, audit_id))
 
 
 class SqlAudit(Database):
-    """Keeps what `AuditStore` promises."""
+    """Audit entries."""
 
     async def begin_audit(self, entry: AuditEntry) -> None:
         await self._writer.write(lambda connection: insert_audit_entry(connection, entry), is_synced=True)
@@ -40,8 +38,5 @@ class SqlAudit(Database):
 
     async def find_audit(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[AuditEntry]:
         query = select_rows(AUDIT, where, sort, page, tenant, self._dialect)
-        return await self._query_pools.ask(
-            lambda connection: [
-                AUDIT_ROWS.from_row(row) for row in connection.execute(query.sql, query.values)
-            ]
-        )
+        rows = await self._replica.query(lambda connection: connection.fetch_all(query.sql, query.values))
+        return [AUDIT_ROWS.from_row(row) for row in rows]

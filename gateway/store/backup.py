@@ -41,11 +41,7 @@ _HAS_KEYS = "SELECT 1 FROM sqlite_schema WHERE name = 'keys'"
 
 
 def verify_database(path: Path) -> CopyInfo:
-    """Say what is in a database that nobody writes to. Looks through all of it, indexes included.
-
-    Raises:
-        StoreUnavailable: it cannot be read, belongs to another program, is of a newer version, or is damaged.
-    """
+    """Check a database that nobody writes to, and return its contents. Raises StoreUnavailable."""
     with translated_errors(path), closing(_connect_immutable(path)) as connection:
         require_gateway_database(connection, path)
         _refuse_damaged(connection, path, "integrity_check")
@@ -54,11 +50,7 @@ def verify_database(path: Path) -> CopyInfo:
 
 
 def inspect_database_file(path: Path) -> StoreInfo:
-    """Return what can be seen of a database that may be in use. Reads all of it, about a second a gigabyte.
-
-    Raises:
-        StoreUnavailable: it cannot be read, belongs to another program, is of a newer version, or is damaged.
-    """
+    """Inspect a database that may be in use. Reads all of it. Raises StoreUnavailable."""
     with translated_errors(path), closing(connect_reader(path, leave_encoded)) as connection:
         lacking = require_gateway_database(connection, path)
         _refuse_damaged(connection, path, "quick_check")
@@ -77,7 +69,7 @@ def _refuse_damaged(connection: sqlite3.Connection, path: Path, check: str) -> N
 
 
 def _connect_immutable(path: Path) -> sqlite3.Connection:
-    """Open a file so that none is made beside it."""
+    # Otherwise SQLite creates files beside it.
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
 
 
@@ -88,22 +80,15 @@ def _live_roles(connection: sqlite3.Connection) -> tuple[frozenset[str], ...]:
 
 
 _STEP_PAGES = 1024
+# Every gateway has the first worker slot.
 _ASSIGN_TO_FIRST_WORKER = "UPDATE requests SET worker = 0 WHERE interpreted_at_us IS NULL AND worker <> 0"
-"""What a worker had not interpreted yet is left to the one that every gateway has."""
 
+# Called with the number of pages copied, and the number of all pages.
 ReportPages = Callable[[int, int], None]
-"""Told how many pages are copied, and of how many."""
 
 
 def copy_database(source: Path, target: Path, journals: Sequence[Path], report: ReportPages) -> CopyInfo:
-    """Copy a database as it is now into an empty file, as one file without a log, and see that it is sound.
-
-    Args:
-        spills: files with rows that it did not take; the copy does.
-
-    Raises:
-        StoreUnavailable: the source cannot be read, is not ours, or the copy is damaged.
-    """
+    """Copy a database with its journals into an empty file, and verify the copy. Raises StoreUnavailable."""
     with closing(connect_reader(source, leave_encoded)) as source_connection, translated_errors(source):
         require_gateway_database(source_connection, source)
         source_connection.execute("BEGIN")
@@ -142,14 +127,14 @@ def _import_journal(connection: SqliteConnection, path: Path, journal: Journal) 
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What was restored, and where the store lies now that was there before."""
+    """What was restored, and the new name of the store that was there before."""
 
     copied: CopyInfo
     set_aside: Path | None
 
 
 def back_up_database(source: Path, target: Path, report: ReportPages, *, overwrite: bool) -> CopyInfo:
-    """Do what `gateway.store.back_up_store` says, for a database in a file."""
+    """Back up a database file; see `gateway.store.back_up_store`."""
     if not source.exists():
         raise NotFound(f"there is no database {source}.")
     if is_part_of_store(source, target):
@@ -162,7 +147,7 @@ def back_up_database(source: Path, target: Path, report: ReportPages, *, overwri
 
 
 def restore_database(target: Path, backup: Path, *, set_aside: bool) -> RestoreResult:
-    """Do what `gateway.store.restore_store` says, for a database in a file."""
+    """Restore a database file; see `gateway.store.restore_store`."""
     if not backup.is_file():
         raise NotFound(f"there is no file {backup}.")
     _refuse_database_in_use(backup)
@@ -175,8 +160,7 @@ def restore_database(target: Path, backup: Path, *, set_aside: bool) -> RestoreR
 
 @contextmanager
 def _copied_journals(journals: Sequence[Path]) -> Iterator[Sequence[Path]]:
-    """Give copies of files with rows that wait. A gateway may bring the rows in and remove the files at any time:
-    what it brings in after the copy of the database was begun is in these then."""
+    # A gateway may replay and remove them at any time; copied before the database, nothing is missed.
     with tempfile.TemporaryDirectory(prefix="gateway-backup-") as folder:
         copies = []
         for journal in journals:
@@ -187,7 +171,6 @@ def _copied_journals(journals: Sequence[Path]) -> Iterator[Sequence[Path]]:
 
 @contextmanager
 def _atomic_file(path: Path) -> Iterator[Path]:
-    """Give a file to write to, which gets its name, readable by its owner alone, when the block ends well."""
     try:
         handle, name = tempfile.mkstemp(".partial", f".{path.name}.", path.parent)
         os.close(handle)
@@ -206,13 +189,12 @@ def _atomic_file(path: Path) -> Iterator[Path]:
 
 
 def _rename_existing(path: Path, *, is_allowed: bool) -> Path | None:
-    """Give a database and its log another name, and return that of the database if there is one. A log that was
-    left behind without it must go too: SQLite would take it for that of the database which comes in its place."""
     is_there = path.exists()
     if is_there and not is_allowed:
         raise Conflict(f"{path} is there already.", hint="--force keeps it under another name.")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     renamed = path.with_name(f"{path.name}.before-{stamp}")
+    # A log that is left behind would be taken for that of the restored database.
     for ending in (*SQLITE_FILE_SUFFIXES, ""):
         if (file := sibling_path(path, ending)).exists():
             file.rename(sibling_path(renamed, ending))

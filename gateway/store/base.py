@@ -1,4 +1,4 @@
-"""Protocols that every store keeps, by consumer, and the data that crosses them."""
+"""The four protocols of a store, by consumer, and the data that only they use."""
 
 from __future__ import annotations
 
@@ -24,52 +24,22 @@ from gateway.models.request import (
 )
 from gateway.models.trace import GroupCursor, GroupField, RequestGroup
 
+# After how long waiting feedback is reported.
+OVERDUE_FEEDBACK_US = 3_600_000_000
+MAX_AWAITED_IDS = 4
+MIN_MISREAD_GRADES = 5
 
-class ErasureStore(Protocol):
-    """What erasing a person needs of a store. A tenant of None has all rows, any other its own alone."""
-
-    async def find_user_scope(self, user: str, tenant: str | None) -> ErasureScope:
-        """Return what there is of a user: their requests, and the feedback on these and by them."""
-
-    async def find_author_scope(self, author: str, tenant: str | None) -> ErasureScope:
-        """Return what there is of an author of feedback: the entries of which they wrote any version."""
-
-    async def erase(self, scope: ErasureScope, at_us: int) -> None:
-        """Erase these things for good, in steps between which others write. When this returns, no query finds them,
-        and there is no older state of the database in which they are.
-
-        Of a request remain the figures: when, through which provider and model, by which key, how it ended, its
-        tokens and cost; not what it was called, tagged with or about. Of entries and receipts remains nothing.
-
-        Raises:
-            StoreUnavailable: some may be erased and some not; what is left is found again.
-        """
-
-    async def compact(self) -> None:
-        """Write the database anew, so that its files hold not a byte of what was erased, nor the room that it took.
-        Others cannot write meanwhile."""
+# Undoes the content-encoding that header fields name, as far as possible. Never raises.
+Decode = Callable[[bytes, RawHeaders], bytes]
 
 
-class RetentionStore(Protocol):
-    """What keeping things for so long and no longer needs of a store."""
-
-    async def create_partitions(self, at_us: int) -> None:
-        """Prepare for what comes in the days after a time, where a store keeps days apart. To be called every few
-        hours at least; what comes unprepared for is kept all the same."""
-
-    async def expire(self, before_us: int) -> ExpiredCounts:
-        """Delete for good, in steps between which others write, the requests that started before a time, with their
-        bodies and the feedback that counts for them; feedback given before it that counts for no request; jobs of
-        exports made before it; and receipts of calls of which nothing is left.
-
-        Raises:
-            StoreUnavailable: some may be deleted and some not; what is left is found again.
-        """
+def leave_encoded(body: bytes, headers: RawHeaders) -> bytes:
+    return body
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A gateway key made at run time. The key itself is not kept, only its SHA-256 as hex."""
+    """An API key made at run time; of the key itself only the SHA-256 is kept, as hex."""
 
     name: str
     sha256: str
@@ -80,121 +50,9 @@ class StoredKey:
     limits: tuple[Quota, ...] = ()
 
 
-class KeyStore(Protocol):
-    """What access needs of a store."""
-
-    async def keys(self) -> list[StoredKey]:
-        """Return every key that was ever made, the oldest first."""
-
-    async def add_key(self, key: StoredKey) -> None:
-        """Keep a new key. Raises Conflict where its name is taken by a key that is not revoked."""
-
-    async def revoke_key(self, name: str, at_us: int) -> bool:
-        """Mark the live key of this name revoked; tell whether there was one."""
-
-
-class QuotaStore(Protocol):
-    """What limits of keys need of a store: the processes that share it tell one another what was used."""
-
-    async def spend(self, spendings: Sequence[QuotaUsage]) -> None:
-        """Add what was used in each window to what was used in it before. A window that began later than the one
-        that is kept takes its place."""
-
-    async def spendings(self) -> list[QuotaUsage]:
-        """Return what every key used in the last window of each kind in which it used anything."""
-
-
-class AuditStore(Protocol):
-    """What the audit log needs of a store."""
-
-    async def begin_audit(self, entry: AuditEntry) -> None:
-        """Add an entry unless it is there already, synced to the disk when this returns."""
-
-    async def end_audit(self, audit_id: str, outcome: str) -> None:
-        """Note how the action of an entry ended, synced to the disk when this returns. Only the first note
-        counts."""
-
-    async def find_audit(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[AuditEntry]:
-        """Return the matching entries. A tenant of None sees every one, any other its own alone."""
-
-
-class MetricsQueries(Protocol):
-    """What questions about many requests at once need of a store. Each answer holds the parts that there is
-    anything of. All raise BadInput for a field that requests have not, or that is compared with another kind,
-    and may raise TooLarge where an answer has very many parts."""
-
-    async def usage(self, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
-        """Return what the requests took."""
-
-    async def latencies(self, metrics_query: MetricsQuery) -> dict[GroupKey, Latencies]:
-        """Return how many of the requests took how long."""
-
-    async def verdicts(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
-        """Return what was said of the requests."""
-
-    async def count_groups(self, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
-        """Return how many values the field has that the question groups by, apart from none; the value of each
-        part is None."""
-
-    async def count_feedback_by_author(self, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
-        """Return how many entries each of these authors gave, on whatever; without those who gave none."""
-
-
-class GroupQueries(Protocol):
-    """What questions about groups of requests need of a store."""
-
-    async def newest_groups(
-        self, by: GroupField, where: Filter, after: GroupCursor | None, limit: int, tenant: str | None
-    ) -> list[RequestGroup]:
-        """Return at most so many groups of which a request matches, that of the newest first, with the figures of
-        all their requests.
-
-        Args:
-            after: the place of the group before; those of a walk are all met once, whatever is stored meanwhile.
-                None begins a walk.
-            tenant: the only tenant whose requests there are; None: all.
-        """
-
-
-class RollupStore(Protocol):
-    """What keeping figures at hand needs of a store."""
-
-    async def roll_up(self, at_us: int) -> int:
-        """Sum up the pieces of time that are over and are not summed up, or were changed since; return how many
-        there were. Answers are the same before and after, but quicker to get."""
-
-
-class TransferStore(Protocol):
-    """What being copied from, and to, needs of a store."""
-
-    async def store_totals(self) -> StoreTotals:
-        """Count and sum up all that there is, row by row."""
-
-    async def requests_after(self, seq: int) -> list[StoredRequest]:
-        """Return the rows that follow a `seq`, in order; as many as can be held in memory, none at the end."""
-
-    async def put_requests(self, requests: Sequence[StoredRequest]) -> list[int]:
-        """Store the rows that are not stored yet, in one transaction, as they are but for their `seq`; return their
-        positions. A row is stored if one has its tenant, request id and start. What waits for one of their ids is
-        joined; those that were not interpreted are to be interpreted here."""
-
-    async def histories_after(self, after_seq: int, limit: int) -> list[tuple[int, list[Feedback]]]:
-        """Return entries of feedback with all their versions, the first one first, in the order of their places
-        here, from the one after `place` on."""
-
-    async def receipts_after(self, after: tuple[str, str], limit: int) -> list[Receipt]:
-        """Return receipts in the order of scope and key, from the one after `after` on."""
-
-
-OVERDUE_FEEDBACK_US = 3_600_000_000
-"""How long feedback may wait before it is worth a look."""
-MAX_AWAITED_IDS = 4
-MIN_MISREAD_GRADES = 5
-
-
 @dataclass(frozen=True, slots=True)
 class CopyInfo:
-    """What is in a copy of a store: requests, feedback entries, and its size."""
+    """Contents of a copy of a store."""
 
     requests: int
     feedback: int
@@ -203,13 +61,12 @@ class CopyInfo:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackInfo:
-    """What may be wrong with feedback.
+    """Possible problems with feedback.
 
     Args:
-        waiting: how many entries have waited for more than `WAITING_US` for what they are about.
-        awaited: what the latest of them wait for, up to `MAX_AWAITED` ids.
-        misread: keys, None for callers without one, that gave so many grades of 0 and 1 which have the scores of
-            grades, and no other grades.
+        waiting: entries whose subject has been missing for more than `OVERDUE_FEEDBACK_US`.
+        awaited: ids that the latest of them wait for.
+        misread: keys (None: callers without one) and how many of their grades of 0 and 1 seem misread.
     """
 
     waiting: int = 0
@@ -219,28 +76,12 @@ class FeedbackInfo:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What was seen of a store that is sound.
-
-    Args:
-        lacking: how many migrations it lacks.
-        newest_at_us: when the latest request started, in microseconds since the epoch.
-        key_roles: the roles of each live key.
-        feedback: what may be wrong with feedback.
-    """
+    """A sound store as it was inspected; `lacking` is the number of migrations that it lacks."""
 
     lacking: int
     newest_at_us: int | None
     key_roles: tuple[frozenset[str], ...]
     feedback: FeedbackInfo = FeedbackInfo()
-
-
-Decode = Callable[[bytes, RawHeaders], bytes]
-"""Undoes the content-encoding that header fields name for a body, as far as it can be undone. Never raises."""
-
-
-def leave_encoded(body: bytes, headers: RawHeaders) -> bytes:
-    """Decode nothing."""
-    return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,63 +92,62 @@ class Health:
     reason: str | None = None
 
 
+# In all protocols a tenant of None sees every row, any other its own rows only. Queries raise QueryTimeout past the
+# time limit and Overloaded where too many run; they are interrupted when the caller is cancelled.
+
+
 class RequestLog(Protocol):
-    """What recording needs of a store."""
+    """Records requests: proxied, imported, and logged by others."""
 
     async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
-        """Store exchanges and return their `seq`s in order.
-
-        When this returns, the rows survive the death of the process. Feedback that was waiting for one of
-        their trace or request ids is joined in the same transaction.
-        """
+        """Store exchanges, which then survive the death of the process, and return their `seq`s."""
 
     async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> list[tuple[int, Facts]]:
-        """Add what interpretation found to the rows of these `seq`s; doing it again changes nothing.
+        """Add facts to rows; return the facts that are to be counted.
 
-        What the retrieval of an answer says was used goes to the request that began it, once. Returns the facts
-        that are to be counted, in the same order.
-
-        Response ids become aliases, and feedback that was waiting for one is joined in the same transaction.
-        May return before the rows are durable: what is lost then is found by `uninterpreted`.
+        Usage that a retrieval states goes to the request that caused it, once. May return before the rows are
+        durable: `uninterpreted` finds those that are lost.
         """
 
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
-        """Return the oldest rows that were never annotated, with their payloads, as (seq, exchange). Those of
-        other workers that share the store are theirs."""
-
-
-class RequestImports(Protocol):
-    """What bringing in requests that happened before needs of a store."""
+        """Return `seq` and exchange of the oldest rows without facts in the worker slots of this store."""
 
     async def missing(self, exchanges: Sequence[Exchange]) -> list[int]:
-        """Return the positions of those that are not stored yet: no row has their tenant, request id and
-        start. Of several alike only the first is returned."""
+        """Return the positions of those that are not stored with their tenant, request id and start."""
 
     async def append_missing(self, imported: Sequence[tuple[Exchange, Facts | None]], at_us: int) -> int:
-        """Store those that are missing, each with what is known of it, in one transaction, and return how many
-        that were.
+        """Store those that are missing, with their facts, in one transaction, and return their number."""
 
-        Doing it again changes nothing, even if both are done at the same time. Apart from that it is like
-        `append` followed by `annotate`; without facts a row is left to be interpreted.
-        """
+    async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
+        """Store exchanges and a receipt, all or none, synced to the disk, and return the `seq`s. Raises
+        Conflict."""
 
+    async def receipt(self, scope: str, key: str) -> Receipt | None:
+        """Return the receipt of an earlier call under this idempotency key."""
 
-class FeedbackQueries(Protocol):
-    """What all who look for feedback need of a store."""
-
-    async def find_feedback(
-        self, where: Filter, sort: Sort, page: Page, tenant: str | None
-    ) -> list[Feedback]:
-        """Return the latest versions of matching entries, deleted ones included only if `where` asks for
-        `deleted_at_us`."""
-
-    async def counted_requests(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
-        """Return the request that each of these entries counts for, by `feedback_id`; those that count for none are
-        left out."""
+    async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
+        """Set a metadata key of the request that an id names; return the number of rows. Raises Ambiguous or
+        BadInput."""
 
 
-class IdQueries(Protocol):
-    """What all who are given an id need of a store."""
+class Queries(Protocol):
+    """Reads requests, feedback and metrics."""
+
+    async def find_requests(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
+    ) -> list[RequestRecord]:
+        """Return the matching rows. There is no time limit `in_background`."""
+
+    async def count_requests(
+        self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
+    ) -> int:
+        """Return how many matching rows are on a page."""
+
+    async def payload(self, seq: int) -> Payload | None:
+        """Return the headers and bodies of a request; None where none were kept."""
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        """Return the headers and bodies of requests, by `seq`, as far as they were kept. There is no time limit."""
 
     async def resolve(
         self,
@@ -316,174 +156,165 @@ class IdQueries(Protocol):
         target: Target = Target.TRACE,
         trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
-        """Return, for each id that is known, what it names: a trace, a request by our id, a request by its
-        provider's response id, or a session; in that order of preference, only the most preferred kind.
+        """Return, for each known id, what it names: traces, else requests by our id, else by a response id, else
+        sessions.
 
-        Within a kind, all that it names, the newest first and at most `MAX_CANDIDATES` of them; requests that
-        failed are left out where one that was answered has the same name. A tenant of None sees every row,
-        any other its own alone. Where the target is a request, an id names no trace and no session; where it is a
-        session, nothing else. With a `trace_id`, only what belongs to that trace is named.
+        At most `MAX_CANDIDATES`, newest first; failed requests only where none with the same name was answered.
         """
 
+    async def find_feedback(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[Feedback]:
+        """Return the latest versions of matching entries; deleted ones only if `where` uses `deleted_at_us`."""
 
-class RequestQueries(FeedbackQueries, IdQueries, Protocol):
-    """What questions need of a store."""
-
-    async def find_requests(
-        self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
-    ) -> list[RequestRecord]:
-        """Return the matching rows. A tenant of None sees every row, any other its own alone.
-
-        Args:
-            in_background: whether nobody waits for it, so that it may take any time.
-        """
+    async def counted_requests(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
+        """Return the request that each entry counts for, by `feedback_id`."""
 
     async def latest_feedback(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
-        """Return what was said last of these requests, their traces and their sessions: of each of these the latest
-        entry that says good or bad, and the latest score of each metric; in the order of time. A tenant of None
-        sees every entry, any other its own alone."""
+        """Return the latest rating, and score of each metric, of each request, trace and session, oldest first."""
 
     async def feedback_summaries(self, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
-        """Return what was said of each of these requests, its trace and its session, by `seq`; those of which
-        nothing was said are left out."""
+        """Return a summary of the feedback on each request, its trace and its session, by `seq`."""
 
-    async def payload(self, seq: int) -> Payload | None:
-        """Return what was kept of a request's heads and bodies; None where nothing was."""
+    async def usage(self, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
+        """Return the usage of requests.
 
-
-class RequestProperties(Protocol):
-    """What tagging a logged request needs of a store."""
-
-    async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
-        """Set one key of the metadata of every row of the request that our request id, or else the provider's
-        response id, names, instead of keys that differ from it by case alone; return how many rows there are.
-        Synced to the disk when this returns.
-
-        A tenant of None finds every request, any other its own alone.
-
-        Raises:
-            Ambiguous: the id names several requests; nothing was changed.
-            BadInput: the metadata of a row would be too long; nothing was changed.
+        This and the next three leave out empty groups, and raise BadInput or TooLarge.
         """
 
+    async def latencies(self, metrics_query: MetricsQuery) -> dict[GroupKey, Latencies]:
+        """Return numbers of requests by duration."""
 
-class FeedbackStore(FeedbackQueries, IdQueries, Protocol):
-    """What the feedback core needs of a store."""
+    async def verdicts(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
+        """Return sums of the feedback on requests."""
+
+    async def count_groups(self, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
+        """Return how many values the field has that is grouped by."""
+
+    async def count_feedback_by_author(self, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
+        """Return how many entries each author gave, without those who gave none."""
+
+    async def newest_groups(
+        self, by: GroupField, where: Filter, after: GroupCursor | None, limit: int, tenant: str | None
+    ) -> list[RequestGroup]:
+        """Return groups with a matching request, newest first, from the place `after` on."""
+
+    async def find_exports(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[Export]: ...
+
+    async def count_exports(self, where: Filter, tenant: str | None) -> int: ...
+
+
+class FeedbackStore(Queries, Protocol):
+    """Writes feedback."""
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
-        """Store these versions of entries, all or none, synced to the disk when this returns.
-
-        An entry of version 1 must be new; one of version n + 1 must follow a stored version n, which is kept
-        in the history.
-
-        Raises:
-            Conflict: an entry does not follow the stored version, or the receipt's key was used before.
-        """
+        """Store versions of entries, all or none, synced to the disk. Raises Conflict."""
 
     async def remove_feedback(self, feedback_id: str) -> bool:
-        """Delete an entry for good, with all its versions, its share of sums, the text that edits have from it, and
-        the receipts of calls that made or changed it. Tell whether it was there. Synced to the disk when this
-        returns."""
+        """Delete an entry with everything that is kept of it, synced to the disk; tell whether it was there."""
 
     async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:
-        """Return the latest versions of these entries in the order asked, unknown ones left out."""
+        """Return the latest versions of entries in this order, without unknown ones."""
 
     async def history(self, feedback_id: str) -> list[Feedback]:
         """Return every version of an entry, the first one first."""
 
     async def has_non_binary_grades(self, key_name: str | None) -> bool:
-        """Tell whether there is a grade from −10 to 10 by this key, or by callers without one, that is neither 0
-        nor 1. Takes no longer for many entries than for few."""
+        """Tell whether a key, or callers without one, gave a grade that is neither 0 nor 1."""
 
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         """Return the receipt of an earlier call under this idempotency key."""
 
 
-class LogStore(Protocol):
-    """What logging requests that went elsewhere needs of a store."""
+class Admin(Protocol):
+    """Keys, quotas, audit, export jobs, rollups, retention, erasure and transfer."""
 
-    async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
-        """Store exchanges and a receipt, all or none, and return the exchanges' `seq`s in order. Joins what
-        waits for them as `append` does, and is synced to the disk when it returns.
+    async def keys(self) -> list[StoredKey]:
+        """Return every key that was ever made, the oldest first."""
 
-        Raises:
-            Conflict: the receipt's key was used before.
-        """
+    async def add_key(self, key: StoredKey) -> None:
+        """Store a new key. Raises Conflict where a live key has its name."""
 
-    async def receipt(self, scope: str, key: str) -> Receipt | None:
-        """Return the receipt of an earlier call under this idempotency key."""
+    async def revoke_key(self, name: str, at_us: int) -> bool:
+        """Mark the live key of this name revoked; tell whether there was one."""
 
+    async def spend(self, spendings: Sequence[QuotaUsage]) -> None:
+        """Add usage to its windows. A window that began later replaces the stored one."""
 
-class ExportStore(Protocol):
-    """What exports need of a store: a place for their jobs, and ways to read much."""
+    async def spendings(self) -> list[QuotaUsage]:
+        """Return the usage of every key in the last window of each kind."""
+
+    async def begin_audit(self, entry: AuditEntry) -> None:
+        """Add an audit entry unless it is there, synced to the disk."""
+
+    async def end_audit(self, audit_id: str, outcome: str) -> None:
+        """Set the outcome of an audit entry once, synced to the disk."""
+
+    async def find_audit(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[AuditEntry]: ...
 
     async def put_export(self, export: Export) -> None:
-        """Store this version of a job, synced to the disk when this returns.
-
-        Raises:
-            Conflict: one of version 1 is there already, or one of version n + 1 does not follow a stored
-                version n.
-        """
-
-    async def find_exports(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Export]:
-        """Return the matching jobs. A tenant of None sees every one, any other its own alone."""
-
-    async def count_exports(self, where: Filter, tenant: str | None) -> int:
-        """Return how many jobs match."""
-
-    async def find_requests(
-        self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
-    ) -> list[RequestRecord]:
-        """Return the matching rows. A tenant of None sees every row, any other its own alone.
-
-        Args:
-            in_background: whether nobody waits for it, so that it may take any time.
-        """
-
-    async def count_requests(
-        self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
-    ) -> int:
-        """Return how many rows there are on a page of those that match; `in_background` as in `find_requests`."""
-
-    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """Return what was kept of these requests' heads and bodies, by `seq`; those of which nothing was are
-        left out. May take any time, and holds up no lookup on which a caller waits."""
+        """Store a version of an export job, synced to the disk. Raises Conflict."""
 
     async def link_key(self, new_key: bytes) -> bytes:
-        """Return the key that signs links to files: always the same for this store. `fresh` becomes it if
-        there is none yet."""
+        """Return the key that signs links to files; `new_key` becomes it where there is none."""
+
+    async def roll_up(self, at_us: int) -> int:
+        """Build the rollups of spans that are over and have none, or were changed since; return their number."""
+
+    async def create_partitions(self, at_us: int) -> None:
+        """Create partitions for the next days, where the store has any."""
+
+    async def expire(self, before_us: int) -> ExpiredCounts:
+        """Delete for good, in short steps, what is from before a time.
+
+        That is: requests with bodies and feedback, feedback on no request, export jobs, and receipts of which
+        nothing is left. Raises StoreUnavailable; the rest is found again.
+        """
+
+    async def find_user_scope(self, user: str, tenant: str | None) -> ErasureScope:
+        """Return the data of a user: their requests, and the feedback on these and by them."""
+
+    async def find_author_scope(self, author: str, tenant: str | None) -> ErasureScope:
+        """Return the feedback of which an author wrote any version."""
+
+    async def erase(self, scope: ErasureScope, at_us: int) -> None:
+        """Erase data for good, in short steps, also from older states of the database.
+
+        Of a request remain time, provider, model, key, outcome, tokens and cost. Raises StoreUnavailable; the rest
+        is found again.
+        """
+
+    async def compact(self) -> None:
+        """Rewrite the database, so that its files hold no byte of deleted rows. Others cannot write meanwhile."""
+
+    async def store_totals(self) -> StoreTotals:
+        """Count and sum up everything, row by row."""
+
+    async def requests_after(self, seq: int) -> list[StoredRequest]:
+        """Return the rows that follow a `seq`, in order, as many as fit in memory."""
+
+    async def put_requests(self, requests: Sequence[StoredRequest]) -> list[int]:
+        """Store the rows that are missing, in one transaction, with new `seq`s; return their positions."""
+
+    async def histories_after(self, after_seq: int, limit: int) -> list[tuple[int, list[Feedback]]]:
+        """Return positions and all versions of feedback entries after a position."""
+
+    async def receipts_after(self, after: tuple[str, str], limit: int) -> list[Receipt]:
+        """Return receipts after a scope and key, in their order."""
 
 
-class Store(
-    RequestLog,
-    RequestImports,
-    LogStore,
-    RequestQueries,
-    MetricsQueries,
-    GroupQueries,
-    RollupStore,
-    RequestProperties,
-    FeedbackStore,
-    ExportStore,
-    ErasureStore,
-    RetentionStore,
-    KeyStore,
-    QuotaStore,
-    AuditStore,
-    TransferStore,
-    Protocol,
-):
-    """The whole store, as the composition root sees it.
-
-    What callers ask for and may take long raises QueryTimeout where it does, Overloaded where too much of it is
-    under way; it ends with whoever waits for it.
-    """
+class Store(RequestLog, FeedbackStore, Admin, Protocol):
+    """The whole store."""
 
     async def open_all(self) -> None:
-        """Open all connections now, as far as the database lets them in, so that none is opened later."""
+        """Open all connections now, as far as the database allows it, so that none is opened later."""
 
     async def check(self) -> Health:
-        """Try a write and tell how it went."""
+        """Try a write."""
 
     async def close(self) -> None:
-        """Finish what is queued, then let go of the database."""
+        """Finish queued writes, then close the database."""

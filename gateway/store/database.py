@@ -1,4 +1,4 @@
-"""An open database: one writer thread with group commit, reader pools, and a health check."""
+"""An open database: one writer thread with group commit, read pools, and a health check."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -19,15 +18,14 @@ from typing import Any, TypeVar
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.base import Health
 from gateway.store.dialect import Connection, Dialect
-from gateway.store.filters import Query
-from gateway.store.readers import Job, LookupPool, QueryPools, ReaderPool, SnapshotSource
+from gateway.store.read_pool import ReadConnection, ReadPool
 from gateway.store.rows import Packer
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 Work = Callable[[Connection], T]
+# Runs several items as one; returns an error or None for each.
 BatchWork = Callable[[Connection, Sequence[Item]], Sequence[GatewayError | None]]
-"""Work on several things as one; returns for each why it is refused, or None."""
 
 MAX_BATCH_JOBS = 1000
 MAX_BATCH_BYTES = 8 * 1024 * 1024
@@ -36,35 +34,41 @@ DEFERRED_SECONDS = 0.020
 CLOSE_POLL_SECONDS = 0.5
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class WriteJob(Job):
-    """A job that changes something.
+@dataclass(slots=True, eq=False)
+class WriteJob:
+    """A queued write.
 
     Args:
-        size_bytes: about how much it writes.
-        is_synced: whether the commit must be on the disk itself, not only in the kernel's hands.
-        is_alone: whether nobody else may write, on whatever machine, from before it looks until it is committed.
-        on_all: does the work instead, for this item and those of other such jobs that wait with it.
+        is_synced: whether the commit must be on the disk, not only in the kernel.
+        is_exclusive: whether nobody else, on any machine, may write from before its first read until its commit.
+        batch_work: runs instead of `work`, on the items of all adjacent jobs with the same function.
     """
 
+    work: Work[Any]
+    future: asyncio.Future[Any]
     size_bytes: int = 0
     is_synced: bool = False
     is_exclusive: bool = False
     batch_work: BatchWork[Any] | None = None
     item: Any = None
+    result: Any = None
+    error: Exception | None = None
+
+    def settle(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
 
 
 class Writer(ABC):
-    """Runs jobs in the order in which they came. Made, called and closed on one event loop.
-
-    Args:
-        name: what the thread is called.
-    """
+    """Runs jobs in order on a thread. Made, called and closed on one event loop."""
 
     def __init__(self, name: str) -> None:
+        # Size of the largest job that the database could not take; a check that sees a write succeed resets it.
         self.largest_failure_bytes = 0
-        """Size of the largest job that the database could not take; whoever sees a write succeed resets
-        it."""
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[WriteJob] = deque()
         self._deferred: deque[WriteJob] = deque()
@@ -77,19 +81,12 @@ class Writer(ABC):
 
     @property
     def queued_bytes(self) -> int:
-        """About how much waits to be committed."""
         return self._queued_bytes
 
     async def write(
         self, work: Work[T], *, size_bytes: int = 0, is_synced: bool = False, is_exclusive: bool = False
     ) -> T:
-        """Run `work` and return its result once it is committed; waits while the queue is full.
-
-        Args:
-            size_bytes: about how much it writes.
-            is_synced: whether the commit must be on the disk itself, not only in the kernel's hands.
-            is_alone: whether nobody else may write from before it looks at what is there until it is committed.
-        """
+        """Run `work` and return its result once it is committed; wait while the queue is full."""
         await self._wait_for_room(size_bytes)
         job = self._new_job(work, size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
         self._enqueue(job)
@@ -105,11 +102,7 @@ class Writer(ABC):
         is_synced: bool = False,
         is_exclusive: bool = False,
     ) -> None:
-        """Do what `write` does for one of many things that cost less together. Raises what it is refused with.
-
-        Args:
-            on_all: a function of a module; those that are given with the same one are worked on as one.
-        """
+        """Write an item together with all adjacent ones with the same `batch_work`, a function of a module."""
         await self._wait_for_room(size_bytes)
         job = self._new_job(_no_work, size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
         job.batch_work, job.item = batch_work, item
@@ -117,7 +110,7 @@ class Writer(ABC):
         await job.future
 
     async def write_deferred(self, work: Work[T], *, size_bytes: int = 0) -> T:
-        """Like `write`, but wakes nobody: rides along with the next batch, or waits 20 ms for one."""
+        """Like `write`, but without waking the thread: commit with the next batch, at the latest after 20 ms."""
         await self._wait_for_room(size_bytes)
         job = self._new_job(work, size_bytes, is_synced=False, is_exclusive=False)
         self._deferred.append(job)
@@ -127,7 +120,7 @@ class Writer(ABC):
         return result
 
     async def close(self) -> None:
-        """Run what is queued, then close the connection; or give up if another process does not let it."""
+        """Run queued jobs, then close the connection; give up if another process holds the lock."""
         if not self._is_closed:
             self._is_closed = True
             self._wake_signal.put(None)
@@ -136,31 +129,25 @@ class Writer(ABC):
         if self._deferred_timer is not None:
             self._deferred_timer.cancel()
 
-    # what each database does in its own way
-
     @abstractmethod
     def _commit_batch(self) -> list[WriteJob]:
-        """Take what waits and commit it, when it is this writer's turn; return it, done or failed."""
+        """Commit what waits, when it is this writer's turn; return the jobs, done or failed."""
 
     @abstractmethod
-    def _begin(self, jobs: list[WriteJob]) -> None:
-        """Begin the transaction of these jobs."""
+    def _begin(self, jobs: list[WriteJob]) -> None: ...
 
     @abstractmethod
-    def _run_and_commit(self, jobs: list[WriteJob]) -> None:
-        """Run jobs in the transaction that was begun, and commit it."""
+    def _run_and_commit(self, jobs: list[WriteJob]) -> None: ...
 
     @abstractmethod
     def _roll_back(self) -> None:
-        """Undo what was not committed. Never raises: if even this fails, the next transaction cannot be begun
-        and says so, and the thread must live to tell."""
+        """Undo what was not committed. Never raises: the next BEGIN reports the problem."""
 
     @abstractmethod
-    def _close_resources(self) -> None:
-        """Close what the thread had open."""
+    def _close_resources(self) -> None: ...
 
     def _can_retry(self, error: Exception) -> bool:
-        """Tell whether it is certain that nothing was committed of jobs that failed together."""
+        """Tell whether it is certain that nothing of a failed batch was committed."""
         return True
 
     def _wait_left(self) -> float:
@@ -204,11 +191,10 @@ class Writer(ABC):
             try:
                 self._loop.call_soon_threadsafe(self._settle, jobs)
             except RuntimeError:
-                break  # the loop is closed, so nobody is left to wait for anything
+                break  # the loop is closed, so nobody waits
         self._close_resources()
 
     def _wait_for_jobs(self) -> bool:
-        """Wait for a job; tell whether there is one, or the writer is closed and none will come."""
         while not self._waiting:
             if self._is_closed:
                 return bool(self._deferred)
@@ -216,7 +202,6 @@ class Writer(ABC):
         return True
 
     def _commit(self, jobs: list[WriteJob]) -> Exception | None:
-        """Run jobs in one transaction, or if that fails each in its own; return why none could be begun."""
         try:
             self._begin(jobs)
         except Exception as error:
@@ -250,10 +235,9 @@ class Writer(ABC):
                 for job, refusal in zip(batch, refusals, strict=True):
                     job.error = refusal
 
-    # on either: whoever takes a job has it to himself
+    # on both: whoever takes a job is the only one who has it
 
     def _take_batch(self) -> list[WriteJob]:
-        """Take all jobs that wait, up to a batch."""
         jobs: list[WriteJob] = []
         size = 0
         with suppress(IndexError):
@@ -279,8 +263,7 @@ def _run_job(job: WriteJob, connection: Connection) -> None:
         job.error = refusal
 
 
-def _no_work(_: Connection) -> None:
-    """Work for a job whose only point is that the writer wakes."""
+def _no_work(_: Connection) -> None: ...
 
 
 MAX_PADDING_BYTES = 8 * 1024 * 1024
@@ -288,57 +271,36 @@ MAX_PADDING_BYTES = 8 * 1024 * 1024
 _HEARTBEAT = "UPDATE heartbeat SET beats = beats + 1, padding = ?"
 
 
-def write_heartbeat(connection: Connection, padding_bytes: int) -> None:
-    """Count one beat up, and put this many bytes in the place of those of the beat before."""
-    connection.execute(_HEARTBEAT, (os.urandom(padding_bytes),))
-
-
-_LOOKUP_THREADS = 2
-_PRIMARY_THREADS = 1
-
-
 class Database:
-    """What the parts of a store have in common.
-
-    Lookups by id, on which answers to callers wait, have threads of their own, so that an analyst's long
-    query holds up none of them. `_questions` may be about a moment ago; what decides about a write asks `_exact`,
-    and takes as long as it does.
-
-    Args:
-        question_seconds: how long a question may take; None: as long as it does.
-        copy: a copy of the database for queries, which may lag behind; None: they ask the database itself.
-        workers: what is stored is stored under the first number; what is uninterpreted under any is to be
-            interpreted here.
-    """
+    """One writer, and read pools for the database and its replica. Rows are stored under the first worker slot."""
 
     def __init__(
         self,
         writer: Writer,
-        database: SnapshotSource,
+        new_connection: Callable[[], ReadConnection],
         packer: Packer,
         dialect: Dialect,
-        workers: tuple[int, ...],
-        question_seconds: float | None = None,
-        replica: SnapshotSource | None = None,
+        worker_slots: tuple[int, ...],
+        query_seconds: float | None = None,
+        new_replica_connection: Callable[[], ReadConnection] | None = None,
     ) -> None:
         self._dialect = dialect
-        self._workers = workers
+        self._worker_slots = worker_slots
         self._packer = packer
         self._writer = writer
-        self._lookups = LookupPool(database, _LOOKUP_THREADS)
-        self._query_pools = QueryPools(replica or database, question_seconds)
-        self._primary = self._query_pools.slow if replica is None else ReaderPool(database, _PRIMARY_THREADS)
+        self._primary = self._replica = ReadPool(new_connection, query_seconds)
+        if new_replica_connection is not None:
+            self._replica = ReadPool(new_replica_connection, query_seconds)
 
     async def open_all(self) -> None:
-        """Open all connections now, as far as the database lets them in, so that none is opened later."""
-        await asyncio.gather(self._lookups.open(), self._query_pools.open(), self._primary.open())
+        await asyncio.gather(*(pool.open() for pool in {self._primary, self._replica}))
 
     async def check(self) -> Health:
-        """Commit a heartbeat as large as the largest write that failed since one succeeded, so that a disk
-        with room for a small row but not for a real one does not pass for healthy."""
-        size = min(self._writer.largest_failure_bytes, MAX_PADDING_BYTES)
+        # As large as the largest write that failed since one succeeded: a disk with room for a small row but not
+        # for a real one is not healthy.
+        padding = os.urandom(min(self._writer.largest_failure_bytes, MAX_PADDING_BYTES))
         try:
-            await self._writer.write(partial(write_heartbeat, padding_bytes=size))
+            await self._writer.write(lambda connection: connection.execute(_HEARTBEAT, (padding,)))
         except StoreUnavailable as error:
             return Health(is_writable=False, reason=str(error))
         self._writer.largest_failure_bytes = 0
@@ -346,12 +308,5 @@ class Database:
 
     async def close(self) -> None:
         await self._writer.close()
-        await self._lookups.close()
-        await self._query_pools.close()
         await self._primary.close()
-
-
-def read_count(connection: Connection, query: Query) -> int:
-    """Return the one number that a statement finds."""
-    number: int = connection.execute(query.sql, query.values).fetchone()[0]
-    return number
+        await self._replica.close()

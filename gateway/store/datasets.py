@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from gateway.errors import Conflict
 from gateway.models.export import Export
 from gateway.models.filters import Filter, Page, Sort
-from gateway.store.database import Database, read_count
+from gateway.store.database import Database
 from gateway.store.dialect import Connection
 from gateway.store.filters import count_rows, select_rows
 from gateway.store.rows import EXPORT_ROWS, MAX_INTEGER
@@ -27,7 +25,7 @@ _INSERT_LINK_KEY = "INSERT INTO export_link_key (id, key) VALUES (1, ?) ON CONFL
 
 
 def put_export(connection: Connection, export: Export) -> None:
-    """Store a version of a job in place of the one before. Raises Conflict where it does not follow that."""
+    """Store a version of a job. Raises Conflict where it does not follow the stored version."""
     row = EXPORT_ROWS.to_row(export)
     if export.version == 1:
         stored = connection.execute(_INSERT_EXPORT, row)
@@ -38,14 +36,14 @@ def put_export(connection: Connection, export: Export) -> None:
 
 
 def link_key(connection: Connection, new_key: bytes) -> bytes:
-    """Keep `fresh` as the key unless there is one, and return the one that there is."""
+    """Store `new_key` unless there is a key, and return the key."""
     connection.execute(_INSERT_LINK_KEY, (new_key,))
     key: bytes = connection.execute(_LINK_KEY).fetchone()[0]
     return key
 
 
 class SqlDatasets(Database):
-    """Keeps what `ExportStore` promises."""
+    """Export jobs."""
 
     async def put_export(self, export: Export) -> None:
         await self._writer.write(
@@ -54,15 +52,12 @@ class SqlDatasets(Database):
 
     async def find_exports(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Export]:
         query = select_rows(EXPORTS, where, sort, page, tenant, self._dialect)
-        return await self._lookups.read(
-            lambda connection: [
-                EXPORT_ROWS.from_row(row) for row in connection.execute(query.sql, query.values)
-            ]
-        )
+        return [EXPORT_ROWS.from_row(row) for row in await self._primary.fetch_all(query.sql, query.values)]
 
     async def count_exports(self, where: Filter, tenant: str | None) -> int:
-        query = count_rows(EXPORTS, where, Page(MAX_INTEGER), tenant, self._dialect)
-        return await self._lookups.read(partial(read_count, query=query))
+        query = count_rows(EXPORTS, where, Sort(), Page(MAX_INTEGER), tenant, self._dialect)
+        number: int = (await self._primary.fetch_one(query.sql, query.values))[0]
+        return number
 
     async def link_key(self, new_key: bytes) -> bytes:
         return await self._writer.write(

@@ -1,4 +1,4 @@
-"""Database dialect and connection: the SQL that databases spell differently, and what statements run on."""
+"""SQL dialects, and the connections that statements run on."""
 
 from __future__ import annotations
 
@@ -10,186 +10,175 @@ ValueKind = Literal["text", "number", "flag"]
 
 
 class SupportsExecute(Protocol):
-    """As much of a connection as it takes to ask for numbers."""
-
-    def execute(self, sql: str, parameters: Any = ..., /) -> Any:
-        """Run one statement."""
+    def execute(self, sql: str, parameters: Any = ..., /) -> Any: ...
 
 
 class Dialect(ABC):
-    """How a database spells what not all spell alike."""
+    """Returns the SQL that databases spell differently."""
 
+    # Name of the function that returns the greatest of its arguments, none of which is null.
     greatest: str
-    """Name of the function that returns the greatest of its arguments, none of which is null."""
     least: str
+    # Start of a call with a text and a part to find; returns its position from 1, or 0.
     position_call: str
-    """Beginning of a call whose arguments are a text and what to look for in it; it tells the place, from 1."""
+    # `JOIN` that reads the table on the left first.
     ordered_join: str
-    """`JOIN` in which the table on the left is read first."""
 
     @abstractmethod
     def without_index(self, column: str) -> str:
-        """A column that shall not be looked up in an index."""
+        """A column that is not looked up in an index."""
 
     @abstractmethod
     def with_index(self, table: str, index: str) -> str:
-        """A table whose rows shall be found through this index, whatever the planner thinks of others."""
+        """A table whose rows are found through this index, whatever the planner prefers."""
 
     @abstractmethod
     def order(self, sql: str, *, descending: bool, may_be_null: bool) -> str:
-        """A key of ORDER BY in which null comes before all else."""
+        """A key of ORDER BY, with null before all else."""
 
     # lists that are bound as JSON
 
     @abstractmethod
     def in_texts(self, placeholder: str) -> str:
-        """What stands behind a text: that it is one of a JSON list."""
+        """That a text is in a JSON list."""
 
     @abstractmethod
     def in_numbers(self, placeholder: str) -> str:
-        """What stands behind a whole number: that it is one of a JSON list."""
+        """That a whole number is in a JSON list."""
 
     # JSON in columns
 
     @abstractmethod
     def json_has_element(self, column: str, test: str) -> str:
-        """That a list of texts has one for which a test holds; none where the column is null."""
+        """That a JSON list of texts has an element that passes a test; false for null."""
 
     @abstractmethod
-    def json_members(self, column: str) -> str:
-        """A table of the members of an object: `key` and `value`."""
+    def json_members(self, column: str) -> str: ...
 
     @abstractmethod
     def json_distinct_list(self, column: str) -> str:
-        """The aggregate of all values that are not null, each once, as a JSON list."""
+        """The distinct values that are not null, as a JSON list."""
 
     @abstractmethod
-    def json_object(self, key: str, value: str) -> str:
-        """The aggregate of keys and their values, as a JSON object."""
+    def json_object(self, key: str, value: str) -> str: ...
 
     # metadata
 
     @abstractmethod
     def metadata_matches(self, kind: ValueKind, function: str, test: str) -> str:
-        """That metadata has a value of a kind under the name that is bound first, and that the test on it holds.
-        True or false.
-
-        Args:
-            function: the beginning of a call that the test ends, or nothing.
-        """
+        """That metadata has a value under the bound key that passes a test; `function` begins a call that it
+        ends."""
 
     @abstractmethod
-    def metadata_is_missing(self) -> str:
-        """That metadata has nothing under the name that is bound."""
+    def metadata_is_missing(self) -> str: ...
 
     @abstractmethod
     def property_text(self) -> str:
-        """The metadata of `requests` under the name that is bound, as text."""
+        """The metadata of `requests` under the bound key, as text."""
 
     @abstractmethod
     def property_in_any_case(self) -> str:
-        """The metadata of `requests` under the last of the names that are the bound one, which is in small letters,
-        whatever the case of theirs from A to Z; as text."""
+        """The metadata under the last key that is the bound one in lower case, as text."""
 
     @abstractmethod
     def stated_model(self) -> str:
-        """`_model` of the metadata, if it is a text and not empty."""
+        """`_model` of the metadata, if it is a non-empty text."""
 
     @abstractmethod
     def set_tag(self, column: str) -> str:
-        """Write `:value` into a column of tags in the row `:seq` and its metadata, unless it or facts are there."""
+        """Set a tag column of row `:seq` and its metadata to `:value`, unless the tag or facts are there."""
 
     # text
 
     @abstractmethod
     def like(self, pattern: str) -> tuple[str, str]:
-        """What stands behind a text: that it is like a bound pattern, by case; and what to bind."""
+        """That a text matches a bound pattern, with case; and the value to bind."""
 
     @abstractmethod
     def like_in_any_case(self) -> str:
-        """What stands behind a text: that it is like a bound pattern, whatever the case of ASCII letters."""
+        """That a text matches a bound pattern, whatever the case of ASCII letters."""
 
     @abstractmethod
     def body_text(self, side: str) -> str:
-        """The text of the body of `request` or `response` that belongs to the row of `requests` at hand."""
+        """The text of a body (`request` or `response`) of the current row of `requests`."""
 
     @property
     def inside_bodies(self) -> Dialect:
-        """How it is spelled within `with_texts`."""
         return self
 
     def with_bodies(self, sql: str) -> str:
-        """A condition on several texts of bodies that belong to the row of `requests` at hand, each read once."""
+        """A condition on several body texts of the current row of `requests`, each read once."""
         return f"({sql})"
 
     # rows
 
     @abstractmethod
-    def allocate_seqs(self, connection: SupportsExecute, number: int) -> Sequence[int]:
-        """Take the numbers of the next so many requests, in order."""
+    def allocate_seqs(self, connection: SupportsExecute, number: int) -> Sequence[int]: ...
 
     @abstractmethod
     def is_payload_of(self, payload: str, request: str) -> str:
-        """That a row of `payloads` belongs to a row of `requests`, each under the name that it has."""
+        """That a row of `payloads` belongs to a row of `requests`, given their aliases."""
 
     @abstractmethod
     def and_started_before(self, placeholder: str) -> str:
-        """Behind a condition on `payloads`: and of requests that started before a time, where it helps to know."""
+        """A further condition on `payloads` that requests started before a time, where it helps."""
 
     @abstractmethod
     def payload_column(self, column: str) -> str:
-        """A column of `payloads`, called `p`, as it was given to be kept."""
+        """A column of `payloads`, called `p`, as it was before it was packed."""
 
     @abstractmethod
-    def rollup_value(self, column: str) -> str:
-        """A value by which rollups are split, as they keep it."""
+    def rollup_value(self, column: str) -> str: ...
 
     @abstractmethod
     def typed_rollup_value(self, column: str, field: str, kind: ValueKind, *, is_whole: bool) -> str:
-        """The value that was kept in a column of a rollup that is split by a field.
-
-        Args:
-            is_whole: whether numbers have no fraction.
-        """
+        """The stored value of a rollup that is split by a field."""
 
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 
 class Cursor(Protocol):
-    """What a statement found or did."""
-
     @property
-    def rowcount(self) -> int:
-        """How many rows were changed."""
+    def rowcount(self) -> int: ...
 
-    def fetchone(self) -> Any:
-        """Return the next row, or None."""
+    def fetchone(self) -> Any: ...
 
-    def fetchall(self) -> list[Any]:
-        """Return all rows that are left."""
+    def fetchall(self) -> list[Any]: ...
 
     def __iter__(self) -> Iterator[Any]: ...
 
 
 class Connection(Protocol):
-    """A connection, used by one thread at a time. Statements bear the marks `?` or `:name`."""
+    """A connection that blocks, for one thread at a time. Placeholders are `?` or `:name`."""
 
     @property
-    def dialect(self) -> Dialect:
-        """How the database spells what not all spell alike."""
+    def dialect(self) -> Dialect: ...
 
-    def execute(self, sql: str, parameters: Parameters = ..., /) -> Cursor:
-        """Run one statement."""
+    def execute(self, sql: str, parameters: Parameters = ..., /) -> Cursor: ...
 
-    def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> object:
-        """Run a statement that finds nothing once for each of these."""
+    def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> object: ...
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows to a table, however many, in the order of these columns."""
+        """Insert any number of rows."""
 
-    def walk(self, sql: str, parameters: Parameters = ..., /) -> Iterator[Any]:
-        """Go through what a statement finds, reading little ahead: whoever leaves off early has read no more."""
+    def close(self) -> None: ...
 
-    def close(self) -> None:
-        """Close the connection."""
+
+class AsyncConnection(ABC):
+    """A connection that reads without blocking the event loop. Placeholders are `?` or `:name`."""
+
+    dialect: Dialect
+
+    @abstractmethod
+    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Any]:
+        """Run one statement, in a snapshot of its own, and return its rows."""
+
+    @abstractmethod
+    async def begin_snapshot(self) -> None:
+        """Run all further statements of the query in one snapshot."""
+
+    async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Any:
+        """Run one statement and return its first row, or None."""
+        rows = await self.fetch_all(sql, parameters)
+        return rows[0] if rows else None

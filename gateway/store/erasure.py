@@ -14,9 +14,10 @@ from gateway.models.columns import PERSONAL, Column
 from gateway.models.exchange import PayloadPolicy
 from gateway.models.request import REQUEST_COLUMNS, ErasureScope, ExpiredCounts
 from gateway.store.database import Database, Work, Writer
-from gateway.store.dialect import Connection, Dialect
+from gateway.store.dialect import AsyncConnection, Connection, Dialect
+from gateway.store.filters import Query
 from gateway.store.joins import find_affected_edits, pair_edits
-from gateway.store.readers import ReaderPool
+from gateway.store.read_pool import ReadPool
 from gateway.store.rollups import (
     FEEDBACK_KIND,
     ROLLUP_KINDS,
@@ -28,8 +29,8 @@ from gateway.store.rows import clean_text, clean_text_or_none, list_to_json
 
 T = TypeVar("T")
 
+# Rows that one transaction erases or deletes, so that others are not held up.
 STEP = 200
-"""How many rows one job takes."""
 
 _REQUESTS_OF_USER = """
 SELECT seq, request_id FROM requests
@@ -100,32 +101,35 @@ WHERE {rows}
     )
 
 
-def find_user_scope(connection: Connection, user: str, tenant: str | None) -> ErasureScope:
-    """Return what there is of a user: requests, feedback on them, and feedback by them."""
+async def _find_user_scope(connection: AsyncConnection, user: str, tenant: str | None) -> ErasureScope:
     parameters = {"person": clean_text(user), "tenant": clean_text_or_none(tenant)}
-    seqs = tuple(seq for seq, _ in connection.execute(_REQUESTS_OF_USER, parameters))
-    feedback_ids = _read_texts(connection, f"{_FEEDBACK_BY_AUTHOR} UNION {_FEEDBACK_ON_REQUESTS}", parameters)
-    request_ids = _read_texts(connection, _REQUEST_IDS_OF_USER_ONLY, parameters)
-    return ErasureScope(seqs, feedback_ids, _find_receipts(connection, (*feedback_ids, *request_ids)))
+    await connection.begin_snapshot()
+    seqs = await connection.fetch_all(_REQUESTS_OF_USER, parameters)
+    feedback_ids = await _fetch_texts(
+        connection, f"{_FEEDBACK_BY_AUTHOR} UNION {_FEEDBACK_ON_REQUESTS}", parameters
+    )
+    request_ids = await _fetch_texts(connection, _REQUEST_IDS_OF_USER_ONLY, parameters)
+    receipts = await _find_receipts(connection, (*feedback_ids, *request_ids))
+    return ErasureScope(tuple(seq for seq, _ in seqs), feedback_ids, receipts)
 
 
-def find_author_scope(connection: Connection, author: str, tenant: str | None) -> ErasureScope:
-    """Return what there is of an author: the entries of which they wrote any version."""
+async def _find_author_scope(connection: AsyncConnection, author: str, tenant: str | None) -> ErasureScope:
     parameters = {"person": clean_text(author), "tenant": clean_text_or_none(tenant)}
-    feedback_ids = _read_texts(connection, _FEEDBACK_BY_AUTHOR, parameters)
-    return ErasureScope((), feedback_ids, _find_receipts(connection, feedback_ids))
+    await connection.begin_snapshot()
+    feedback_ids = await _fetch_texts(connection, _FEEDBACK_BY_AUTHOR, parameters)
+    return ErasureScope((), feedback_ids, await _find_receipts(connection, feedback_ids))
 
 
-async def erase_scope(scope: ErasureScope, at_us: int, writer: Writer, readers: ReaderPool) -> None:
-    """Erase what was found, step by step. What leads to other things goes after them, so that all is found again
-    should this break off."""
+async def erase_scope(scope: ErasureScope, at_us: int, writer: Writer, primary: ReadPool) -> None:
+    """Erase data step by step."""
+    # What leads to other data is erased after that, so that everything is found again if this breaks off.
     for receipts in split_steps(scope.receipts):
         await _write_exclusively(writer, partial(delete_receipts, receipts=receipts))
     for feedback_ids in split_steps(scope.feedback_ids):
         await _write_exclusively(writer, partial(delete_entries, feedback_ids=feedback_ids))
     for seqs in split_steps(scope.request_seqs):
         await _write_exclusively(writer, partial(_erase_requests, seqs=seqs, at_us=at_us))
-    for orphan in await readers.read(find_orphan_rollups):
+    for orphan in await primary.read(find_orphan_rollups):
         await _write_exclusively(writer, partial(delete_orphan_rollup, orphan=orphan))
 
 
@@ -139,7 +143,7 @@ def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> 
     invalidate_rollups(
         connection, ROLLUP_KINDS, [row[0] for row in connection.execute(statements.started, (rows,))]
     )
-    # A vote may have come since it was looked for them.
+    # Feedback may have come since the scope was read.
     delete_entries(connection, [row[0] for row in connection.execute(statements.on_rows, (rows,))])
     connection.execute(statements.anonymise, (at_us, rows))
     connection.execute(statements.delete_payloads, (rows,))
@@ -147,13 +151,12 @@ def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> 
 
 
 def delete_receipts(connection: Connection, receipts: Sequence[tuple[str, str]]) -> None:
-    """Delete receipts by scope and key, in the caller's transaction."""
+    """Delete receipts by scope and key."""
     connection.executemany(_DELETE_RECEIPT, receipts)
 
 
 def delete_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
-    """Delete entries with their history, take back the sums that they are in, and from edits the text of originals
-    among them, in the caller's transaction."""
+    """Delete entries with all versions, invalidate rollups, and pair the edits again that had their texts."""
     statements = _erasure_statements(connection.dialect)
     ids = list_to_json(feedback_ids)
     invalidate_rollups(
@@ -165,17 +168,15 @@ def delete_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
     pair_edits(connection, edits)
 
 
-def find_receipts_naming(connection: Connection, feedback_id: str) -> list[tuple[str, str]]:
-    """Return scope and key of the calls that made or changed an entry."""
+def receipts_naming_query(feedback_id: str, dialect: Dialect) -> Query:
+    """Select scope and key of the receipts that name an entry."""
     # Cheaper than to parse them all, and the same for an id in quotes.
-    names = f"{connection.dialect.position_call}feedback_ids, ?) > 0"
-    return connection.execute(
-        f"SELECT scope, key FROM receipts WHERE {names}", (list_to_json([feedback_id])[1:-1],)
-    ).fetchall()
+    names = f"{dialect.position_call}feedback_ids, ?) > 0"
+    return Query(f"SELECT scope, key FROM receipts WHERE {names}", (list_to_json([feedback_id])[1:-1],))
 
 
 def delete_entry(connection: Connection, feedback_id: str, receipts: Sequence[tuple[str, str]]) -> bool:
-    """Delete an entry with all that is kept of it, in the caller's transaction; tell whether it was there."""
+    """Delete an entry and receipts; tell whether it was there."""
     if connection.execute(_IS_STORED, (clean_text(feedback_id),)).fetchone() is None:
         return False
     delete_receipts(connection, receipts)
@@ -183,19 +184,20 @@ def delete_entry(connection: Connection, feedback_id: str, receipts: Sequence[tu
     return True
 
 
-def _read_texts(connection: Connection, sql: str, values: Mapping[str, str | None]) -> tuple[str, ...]:
-    return tuple(row[0] for row in connection.execute(sql, values))
+async def _fetch_texts(
+    connection: AsyncConnection, sql: str, values: Mapping[str, str | None]
+) -> tuple[str, ...]:
+    return tuple(row[0] for row in await connection.fetch_all(sql, values))
 
 
-def _find_receipts(connection: Connection, ids: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Scope and key of the calls that made something of these ids: entries, or requests that were only told of."""
+async def _find_receipts(connection: AsyncConnection, ids: Sequence[str]) -> tuple[tuple[str, str], ...]:
     if not ids:
         return ()
-    return tuple(connection.execute(_erasure_statements(connection.dialect).receipts, (list_to_json(ids),)))
+    receipts = _erasure_statements(connection.dialect).receipts
+    return tuple(await connection.fetch_all(receipts, (list_to_json(ids),)))
 
 
 def split_steps(things: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Cut what is to be done into pieces for one job each."""
     for start in range(0, len(things), STEP):
         yield things[start : start + STEP]
 
@@ -208,8 +210,6 @@ _DELETE_EXPORTS = "DELETE FROM exports WHERE created_at_us < ?"
 
 
 class _RetentionStatements(NamedTuple):
-    """What is asked and done, in the words of a database."""
-
     counted_requests: str
     remember_seq: str
     delete_payloads: str
@@ -238,8 +238,8 @@ def _retention_statements(dialect: Dialect) -> _RetentionStatements:
     )
 
 
-async def delete_expired(before_us: int, writer: Writer, readers: ReaderPool) -> ExpiredCounts:
-    """Delete what is from before a time, step by step, and return how much that was."""
+async def delete_expired(before_us: int, writer: Writer, primary: ReadPool) -> ExpiredCounts:
+    """Delete expired data step by step, and return how much it was."""
     expired = ExpiredCounts()
     while (step := await _write_expiry(writer, partial(_expire_requests, before_us=before_us))).requests:
         expired += step
@@ -247,9 +247,9 @@ async def delete_expired(before_us: int, writer: Writer, readers: ReaderPool) ->
         expired += step
     await _write_expiry(writer, lambda connection: connection.execute(_DELETE_EXPORTS, (before_us,)))
     if expired:
-        for receipts in split_steps(await readers.read(_find_orphan_receipts)):
+        for receipts in split_steps(await primary.read(_find_orphan_receipts)):
             await _write_expiry(writer, partial(delete_receipts, receipts=receipts))
-        for orphan in await readers.read(find_orphan_rollups):
+        for orphan in await primary.read(find_orphan_rollups):
             await _write_expiry(writer, partial(delete_orphan_rollup, orphan=orphan))
     return expired
 
@@ -280,9 +280,8 @@ def _expire_feedback(connection: Connection, before_us: int) -> ExpiredCounts:
     return ExpiredCounts(0, len(feedback_ids))
 
 
-def _find_orphan_receipts(connection: Connection) -> Sequence[tuple[str, str]]:
-    """Scope and key of the calls of which nothing is left that they made."""
-    return connection.execute(_retention_statements(connection.dialect).receipts_of_nothing).fetchall()
+async def _find_orphan_receipts(connection: AsyncConnection) -> list[tuple[str, str]]:
+    return await connection.fetch_all(_retention_statements(connection.dialect).receipts_of_nothing)
 
 
 def _first_column(connection: Connection, sql: str, *values: str | int) -> list[str]:
@@ -290,13 +289,13 @@ def _first_column(connection: Connection, sql: str, *values: str | int) -> list[
 
 
 class SqlErasure(Database):
-    """Keeps what `Erasure` and `Retention` promise."""
+    """Erasure and retention."""
 
     async def find_user_scope(self, user: str, tenant: str | None) -> ErasureScope:
-        return await self._primary.read(lambda connection: find_user_scope(connection, user, tenant))
+        return await self._primary.read(lambda connection: _find_user_scope(connection, user, tenant))
 
     async def find_author_scope(self, author: str, tenant: str | None) -> ErasureScope:
-        return await self._primary.read(lambda connection: find_author_scope(connection, author, tenant))
+        return await self._primary.read(lambda connection: _find_author_scope(connection, author, tenant))
 
     async def erase(self, scope: ErasureScope, at_us: int) -> None:
         await erase_scope(scope, at_us, self._writer, self._primary)
@@ -309,13 +308,11 @@ class SqlErasure(Database):
         return expired
 
     @abstractmethod
-    async def create_partitions(self, at_us: int) -> None:
-        """Prepare for what comes."""
+    async def create_partitions(self, at_us: int) -> None: ...
 
     @abstractmethod
-    async def compact(self) -> None:
-        """Write the database anew."""
+    async def compact(self) -> None: ...
 
     @abstractmethod
     async def _purge_deleted(self) -> None:
-        """Let go of older states of the database in which there is what was erased."""
+        """Purge older states of the database that still have what was deleted."""

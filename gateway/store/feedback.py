@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -22,12 +23,11 @@ from gateway.models.feedback import (
 )
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort, filter_uses_field
 from gateway.models.request import RequestRecord
-from gateway.store import erasure
+from gateway.store import erasure, joins, schema
 from gateway.store.base import MAX_AWAITED_IDS, MIN_MISREAD_GRADES, OVERDUE_FEEDBACK_US, FeedbackInfo
 from gateway.store.database import Database
-from gateway.store.dialect import Connection, Dialect
-from gateway.store.filters import Query, select_rows
-from gateway.store.joins import PAIRED_KINDS, assign_requests, find_subjects, join_new_feedback, update_pairs
+from gateway.store.dialect import Connection, Dialect, Parameters
+from gateway.store.filters import select_rows
 from gateway.store.rows import (
     FEEDBACK_ROWS,
     RECEIPT_ROWS,
@@ -38,16 +38,8 @@ from gateway.store.rows import (
     list_to_json,
     numbers_to_json,
 )
-from gateway.store.schema import (
-    FEEDBACK,
-    IS_COUNTED,
-    IS_RATING,
-    REQUESTS,
-    is_about_request,
-    quote_columns,
-)
 
-_FEEDBACK_COLUMNS = quote_columns(FEEDBACK.columns)
+_FEEDBACK_COLUMNS = schema.quote_columns(schema.FEEDBACK.columns)
 _OWN_COLUMNS = _FEEDBACK_COLUMNS.replace(
     '"original_text"', "CASE WHEN original_id IS NULL THEN original_text END"
 ).replace('"original_id"', "NULL")
@@ -56,16 +48,16 @@ _KEEP_VERSION = (
     f" WHERE feedback_id = ?"
 )
 _SUPERSEDE = (
-    f"UPDATE feedback SET {', '.join(f'{column} = ?' for column in FEEDBACK.columns)} WHERE feedback_id = ?"
+    f"UPDATE feedback SET {', '.join(f'{column} = ?' for column in schema.FEEDBACK.columns)}"
+    " WHERE feedback_id = ?"
 )
 _LATEST = f"SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE feedback_id = ?"
-_EARLIER = f"SELECT {_FEEDBACK_COLUMNS} FROM feedback_versions WHERE feedback_id = ? ORDER BY version"
-_RECEIPT = f"SELECT {quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE scope = ? AND key = ?"
+_RECEIPT = f"SELECT {schema.quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE scope = ? AND key = ?"
+# The conditions are those of the index `feedback_grades`.
 _NON_BINARY_GRADE = (
     "SELECT 1 FROM feedback WHERE kind = 'rating' AND grade = value AND value <> 0 AND value <> 1"
     " AND key_name {} LIMIT 1"
 )
-"""Its conditions are those of the index `feedback_grades`."""
 _ID_COLUMNS = {Target.REQUEST: "request_id", Target.TRACE: "trace_id", Target.SESSION: "session"}
 _OF_TENANT = "(CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant)"
 
@@ -81,11 +73,26 @@ def _select_versions(dialect: Dialect) -> str:
 
 
 @cache
+def select_entries(dialect: Dialect) -> str:
+    """Select the latest versions of the entries whose ids are bound as a list."""
+    return f"SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE feedback_id {dialect.in_texts('?')}"
+
+
+@cache
+def _select_histories(dialect: Dialect) -> str:
+    given = f"feedback_id {dialect.in_texts(':ids')}"
+    return (
+        f"SELECT {_FEEDBACK_COLUMNS} FROM feedback_versions WHERE {given}"
+        f" UNION ALL SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE {given} ORDER BY version"
+    )
+
+
+@cache
 def _select_latest_feedback(dialect: Dialect) -> str:
     is_score = f"kind = '{Kind.SCORE}' AND metric IS NOT NULL AND deleted_at_us IS NULL"
     said = " UNION ALL ".join(
         f"SELECT * FROM feedback WHERE target = '{target}' AND {name} {dialect.in_texts(f':{target}s')}"
-        f" AND ({is_score} OR {IS_RATING}) AND {_OF_TENANT}"
+        f" AND ({is_score} OR {schema.IS_RATING}) AND {_OF_TENANT}"
         for target, name in _ID_COLUMNS.items()
     )
     return f"""
@@ -111,26 +118,22 @@ GROUP BY author
 
 @dataclass(frozen=True, slots=True)
 class FeedbackWrite:
-    """What is stored by one call: versions of entries, and the receipt for them."""
+    """What one call stores: versions of entries, and their receipt."""
 
     entries: Sequence[Feedback]
     receipt: Receipt | None = None
 
 
 def put_feedback(connection: Connection, entries: Sequence[Feedback], receipt: Receipt | None) -> None:
-    """Store versions of entries and the receipt for them, and join those whose subject is already there.
-
-    Raises:
-        Conflict: before anything is written, if one does not follow what is stored.
-    """
+    """Store versions of entries and their receipt. Raises Conflict before anything is written."""
     [refusal] = put_feedback_batch(connection, [FeedbackWrite(entries, receipt)])
     if refusal is not None:
         raise refusal
 
 
 def put_feedback_batch(connection: Connection, writes: Sequence[FeedbackWrite]) -> list[GatewayError | None]:
-    """Do what `put_feedback` does for several calls, in order, with about as many statements as for one; return for
-    each why it is refused, or None. Of what is refused nothing is written."""
+    """Store several calls in order; return for each its error or None. Nothing is written of a call with an
+    error."""
     refusals = _refusals(connection, writes)
     accepted = [write for write, refusal in zip(writes, refusals, strict=True) if refusal is None]
     stored = _write_versions(connection, [entry for write in accepted for entry in write.entries])
@@ -139,80 +142,30 @@ def put_feedback_batch(connection: Connection, writes: Sequence[FeedbackWrite]) 
         connection.insert("receipts", RECEIPT_ROWS.columns, map(RECEIPT_ROWS.to_row, receipts))
     waiting = [entry.feedback_id for entry in stored if entry.joined_at_us is None]
     if waiting:
-        join_new_feedback(connection, waiting)
+        joins.join_new_feedback(connection, waiting)
     joined = [entry.feedback_id for entry in stored if entry.joined_at_us is not None]
     if joined:
-        assign_requests(connection, joined)
+        joins.assign_requests(connection, joined)
     # An earlier version may have been one of a pair.
-    update_pairs(
-        connection, [entry.feedback_id for entry in stored if entry.kind in PAIRED_KINDS or entry.version > 1]
+    joins.update_pairs(
+        connection,
+        [entry.feedback_id for entry in stored if entry.kind in joins.PAIRED_KINDS or entry.version > 1],
     )
     return refusals
 
 
-def feedback_by_ids(connection: Connection, feedback_ids: Sequence[str]) -> list[Feedback]:
-    """Return the latest versions of these entries in the order asked."""
-    rows = (
-        connection.execute(_LATEST, (clean_text(feedback_id),)).fetchone() for feedback_id in feedback_ids
-    )
-    return [FEEDBACK_ROWS.from_row(row) for row in rows if row is not None]
-
-
-def latest_feedback(
-    connection: Connection, records: Sequence[RequestRecord], tenant: str | None
-) -> list[Feedback]:
-    """Return the latest rating of each request, each of their traces and sessions, and the latest score by each
-    metric; the oldest first."""
-    names = {
-        f"{target}s": list_to_json(list({getattr(record, name) for record in records} - {None}))
-        for target, name in _ID_COLUMNS.items()
-    }
-    values = {**names, "tenant": clean_text_or_none(tenant)}
-    return [
-        FEEDBACK_ROWS.from_row(row)
-        for row in connection.execute(_select_latest_feedback(connection.dialect), values)
-    ]
-
-
-def count_feedback_by_author(
-    connection: Connection, authors: Sequence[str], tenant: str | None
-) -> dict[str, int]:
-    """Return how many entries that were not withdrawn each of these authors gave."""
-    values = {"authors": list_to_json(authors), "tenant": clean_text_or_none(tenant)}
-    return dict(connection.execute(_count_by_author(connection.dialect), values).fetchall())
-
-
-def feedback_history(connection: Connection, feedback_id: str) -> list[Feedback]:
-    """Return every version of an entry, the first one first."""
-    earlier = connection.execute(_EARLIER, (clean_text(feedback_id),)).fetchall()
-    return [FEEDBACK_ROWS.from_row(row) for row in earlier] + feedback_by_ids(connection, [feedback_id])
-
-
-def has_non_binary_grades(connection: Connection, key_name: str | None) -> bool:
-    """Tell whether a key, or callers without one, gave a grade that is neither 0 nor 1."""
-    if key_name is None:
-        return connection.execute(_NON_BINARY_GRADE.format("IS NULL")).fetchone() is not None
-    return connection.execute(_NON_BINARY_GRADE.format("= ?"), (clean_text(key_name),)).fetchone() is not None
-
-
-def find_receipt(connection: Connection, scope: str, key: str) -> Receipt | None:
-    """Return the receipt of an earlier call under this idempotency key."""
-    row = connection.execute(_RECEIPT, (clean_text(scope), clean_text(key))).fetchone()
-    return None if row is None else RECEIPT_ROWS.from_row(row)
-
-
 def feedback_size_bytes(entries: Sequence[Feedback]) -> int:
-    """Return about how many bytes these entries take in the queue and in the database."""
+    """Return about how many bytes entries take in the queue and in the database."""
     return sum(1024 + 2 * len(entry.raw) for entry in entries)
 
 
 def _refusals(connection: Connection, writes: Sequence[FeedbackWrite]) -> list[GatewayError | None]:
-    """Look at each call as if those before it had been stored."""
     used = _used_idempotency_keys(
         connection, [write.receipt for write in writes if write.receipt is not None]
     )
     versions = _versions_of(connection, [entry.feedback_id for write in writes for entry in write.entries])
     refusals: list[GatewayError | None] = []
+    # Each call is checked as if those before it had been stored.
     for write in writes:
         key = None if write.receipt is None else _receipt_key(write.receipt)
         next_versions = dict(versions)
@@ -227,7 +180,6 @@ def _refusals(connection: Connection, writes: Sequence[FeedbackWrite]) -> list[G
 
 
 def _version_conflict(entries: Sequence[Feedback], versions: dict[str, int]) -> Conflict | None:
-    """Add entries to the versions that are stored; tell which of them follows none of these."""
     for entry in entries:
         stored = versions.get(entry.feedback_id, 0)
         if entry.version != stored + 1:
@@ -258,12 +210,11 @@ def _receipt_key(receipt: Receipt) -> tuple[str, str]:
 
 
 def _write_versions(connection: Connection, entries: Sequence[Feedback]) -> list[Feedback]:
-    """Write versions that follow one another, and return them as they are stored now."""
     stored: list[Feedback] = []
     for is_new, group in groupby(entries, lambda entry: entry.version == 1):
         if is_new:
             new = list(group)
-            connection.insert("feedback", FEEDBACK.columns, map(feedback_to_row, new))
+            connection.insert("feedback", schema.FEEDBACK.columns, map(feedback_to_row, new))
             stored += new
         else:
             stored += [_supersede(connection, entry) for entry in group]
@@ -279,7 +230,7 @@ def _supersede(connection: Connection, entry: Feedback) -> Feedback:
 
 
 def _keep_join(stored: Feedback, entry: Feedback) -> Feedback:
-    """Keep a join that was made after the caller had read the entry that it now revises."""
+    # It may have been joined after the caller read the version that this one revises.
     if entry.joined_at_us is not None or stored.joined_at_us is None or entry.subject_id != stored.subject_id:
         return entry
     return replace(
@@ -293,7 +244,7 @@ def _keep_join(stored: Feedback, entry: Feedback) -> Feedback:
     )
 
 
-_REQUEST_COLUMNS = ", ".join(f'requests."{column}"' for column in REQUESTS.columns)
+_REQUEST_COLUMNS = ", ".join(f'requests."{column}"' for column in schema.REQUESTS.columns)
 
 
 @cache
@@ -310,7 +261,7 @@ SELECT seq, entries, weighted_sum, total_weight, value, weight FROM (
             ORDER BY CASE WHEN feedback.value IS NULL THEN 1 ELSE 0 END,
                 feedback.updated_at_us DESC, feedback.seq DESC
         ) AS place
-    FROM requests {dialect.ordered_join} feedback ON {is_about_request(dialect)} AND {IS_COUNTED}
+    FROM requests {dialect.ordered_join} feedback ON {schema.is_about_request(dialect)} AND {schema.IS_COUNTED}
     WHERE requests.seq {dialect.in_numbers("?")}
     WINDOW of_request AS (PARTITION BY requests.seq)
 ) AS said
@@ -325,25 +276,6 @@ def _select_counted_requests(dialect: Dialect) -> str:
         f" feedback.request_seq"
         f" WHERE feedback.feedback_id {dialect.in_texts('?')}"
     )
-
-
-def feedback_summaries(connection: Connection, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
-    """Return what was said of each of these requests, its trace and its session; without those of which nothing
-    was."""
-    scores: dict[int, ScoreSummary] = {}
-    pairs: dict[int, list[tuple[float, float]]] = {}
-    found = connection.execute(_select_summaries(connection.dialect), (numbers_to_json(seqs),))
-    for seq, entries, weighted_sum, total_weight, value, weight in found:
-        scores[seq] = ScoreSummary(entries, weighted_sum or 0.0, total_weight)
-        if value is not None:
-            pairs.setdefault(seq, []).append((value, weight))
-    return {seq: FeedbackSummary(score, tuple(pairs.get(seq, ()))) for seq, score in scores.items()}
-
-
-def counted_requests(connection: Connection, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
-    """Return the request that each of these entries counts for; without those that count for none."""
-    found = connection.execute(_select_counted_requests(connection.dialect), (list_to_json(feedback_ids),))
-    return {feedback_id: REQUEST_ROWS.from_row(row) for feedback_id, *row in found}
 
 
 _OVERDUE = "FROM feedback WHERE joined_at_us IS NULL AND deleted_at_us IS NULL AND created_at_us < ?"
@@ -362,14 +294,11 @@ ORDER BY misread DESC, key_name
 
 
 class _SupportsExecute(Protocol):
-    """What is needed of a connection."""
-
-    def execute(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Iterable[Any]:
-        """Run one statement."""
+    def execute(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Iterable[Any]: ...
 
 
 def inspect_feedback(connection: _SupportsExecute) -> FeedbackInfo:
-    """Return what may be wrong with the feedback in a database of this version."""
+    """Return possible problems with the feedback in a database of this version."""
     before_us = now_us() - OVERDUE_FEEDBACK_US
     [[waiting]] = connection.execute(f"SELECT count(*) {_OVERDUE}", (before_us,))
     awaited = tuple(row[0] for row in connection.execute(_AWAITED_IDS, (before_us,))) if waiting else ()
@@ -378,11 +307,16 @@ def inspect_feedback(connection: _SupportsExecute) -> FeedbackInfo:
     )
 
 
+def histories_query(feedback_ids: Sequence[str], dialect: Dialect) -> tuple[str, Parameters]:
+    """Return the statement and values for all versions of entries, oldest first."""
+    return _select_histories(dialect), {"ids": list_to_json(feedback_ids)}
+
+
 _NOT_DELETED = Comparison("deleted_at_us", Op.EQ, None)
 
 
 class SqlFeedback(Database):
-    """Keeps what `FeedbackStore`, `FeedbackQueries` and `IdQueries` promise."""
+    """Feedback, receipts and lookups of ids."""
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
         await self._writer.write_shared(
@@ -394,9 +328,8 @@ class SqlFeedback(Database):
         )
 
     async def remove_feedback(self, feedback_id: str) -> bool:
-        receipts = await self._primary.read(
-            lambda connection: erasure.find_receipts_naming(connection, feedback_id)
-        )
+        query = erasure.receipts_naming_query(feedback_id, self._dialect)
+        receipts = await self._primary.read(lambda connection: connection.fetch_all(query.sql, query.values))
         return await self._writer.write(
             lambda connection: erasure.delete_entry(connection, feedback_id, receipts),
             is_synced=True,
@@ -408,29 +341,54 @@ class SqlFeedback(Database):
     ) -> list[Feedback]:
         if not filter_uses_field(where, "deleted_at_us"):
             where = AllOf((where, _NOT_DELETED))
-        query = select_rows(FEEDBACK, where, sort, page, tenant, self._dialect)
-        return await self._query_pools.ask(partial(_read_entries, query=query))
+        query = select_rows(schema.FEEDBACK, where, sort, page, tenant, self._dialect)
+        return [FEEDBACK_ROWS.from_row(row) for row in await self._query_rows(query.sql, query.values)]
 
     async def latest_feedback(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
-        return await self._query_pools.ask(lambda connection: latest_feedback(connection, records, tenant))
+        names = {
+            f"{target}s": list_to_json(list({getattr(record, name) for record in records} - {None}))
+            for target, name in _ID_COLUMNS.items()
+        }
+        values = {**names, "tenant": clean_text_or_none(tenant)}
+        rows = await self._query_rows(_select_latest_feedback(self._dialect), values)
+        return [FEEDBACK_ROWS.from_row(row) for row in rows]
+
+    async def count_feedback_by_author(self, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
+        values = {"authors": list_to_json(authors), "tenant": clean_text_or_none(tenant)}
+        return dict(await self._query_rows(_count_by_author(self._dialect), values))
 
     async def feedback_summaries(self, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
-        return await self._query_pools.ask(lambda connection: feedback_summaries(connection, seqs))
+        scores: dict[int, ScoreSummary] = {}
+        pairs: dict[int, list[tuple[float, float]]] = {}
+        rows = await self._query_rows(_select_summaries(self._dialect), (numbers_to_json(seqs),))
+        for seq, entries, weighted_sum, total_weight, value, weight in rows:
+            scores[seq] = ScoreSummary(entries, weighted_sum or 0.0, total_weight)
+            if value is not None:
+                pairs.setdefault(seq, []).append((value, weight))
+        return {seq: FeedbackSummary(score, tuple(pairs.get(seq, ()))) for seq, score in scores.items()}
 
     async def counted_requests(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
-        return await self._query_pools.ask(lambda connection: counted_requests(connection, feedback_ids))
+        rows = await self._query_rows(_select_counted_requests(self._dialect), (list_to_json(feedback_ids),))
+        return {feedback_id: REQUEST_ROWS.from_row(row) for feedback_id, *row in rows}
 
     async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:
-        return await self._lookups.read(lambda connection: feedback_by_ids(connection, feedback_ids))
+        rows = await self._primary.fetch_all(select_entries(self._dialect), (list_to_json(feedback_ids),))
+        entries = {entry.feedback_id: entry for entry in map(FEEDBACK_ROWS.from_row, rows)}
+        return [entries[name] for name in map(clean_text, feedback_ids) if name in entries]
 
     async def history(self, feedback_id: str) -> list[Feedback]:
-        return await self._lookups.read(lambda connection: feedback_history(connection, feedback_id))
+        rows = await self._primary.fetch_all(*histories_query([feedback_id], self._dialect))
+        return [FEEDBACK_ROWS.from_row(row) for row in rows]
 
     async def has_non_binary_grades(self, key_name: str | None) -> bool:
-        return await self._lookups.read(lambda connection: has_non_binary_grades(connection, key_name))
+        if key_name is None:
+            return await self._primary.fetch_one(_NON_BINARY_GRADE.format("IS NULL")) is not None
+        values = (clean_text(key_name),)
+        return await self._primary.fetch_one(_NON_BINARY_GRADE.format("= ?"), values) is not None
 
     async def receipt(self, scope: str, key: str) -> Receipt | None:
-        return await self._lookups.read(lambda connection: find_receipt(connection, scope, key))
+        row = await self._primary.fetch_one(_RECEIPT, (clean_text(scope), clean_text(key)))
+        return None if row is None else RECEIPT_ROWS.from_row(row)
 
     async def resolve(
         self,
@@ -439,12 +397,15 @@ class SqlFeedback(Database):
         target: Target = Target.TRACE,
         trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
-        def resolve(connection: Connection) -> dict[str, list[Subject]]:
-            named = {name: find_subjects(connection, name, tenant, target, trace_id) for name in ids}
-            return {name: subjects for name, subjects in named.items() if subjects}
+        found = await asyncio.gather(
+            *(
+                self._primary.fetch_first(
+                    joins.SUBJECT_LOOKUPS[target], joins.subject_values(name, tenant, trace_id)
+                )
+                for name in ids
+            )
+        )
+        return {name: [Subject(*row) for row in rows] for name, rows in zip(ids, found, strict=True) if rows}
 
-        return await self._lookups.read(resolve)
-
-
-def _read_entries(connection: Connection, query: Query) -> list[Feedback]:
-    return [FEEDBACK_ROWS.from_row(row) for row in connection.execute(query.sql, query.values)]
+    async def _query_rows(self, sql: str, values: Parameters) -> list[Any]:
+        return await self._replica.query(lambda connection: connection.fetch_all(sql, values))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
-from typing import Any
 
 from gateway.errors import BadInput
 from gateway.models.feedback import Target
@@ -24,7 +23,7 @@ from gateway.models.filters import (
     Sort,
     filter_uses_field,
 )
-from gateway.store.dialect import Connection, Dialect, ValueKind
+from gateway.store.dialect import AsyncConnection, Dialect, ValueKind
 from gateway.store.rows import MAX_INTEGER, clean_text, list_to_json, numbers_to_json
 from gateway.store.schema import (
     COUNTS_FOR_REQUEST,
@@ -38,13 +37,7 @@ from gateway.store.schema import (
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A field in a statement.
-
-    Args:
-        values: what is to be bound to the marks in `sql`.
-        is_column: whether the database can look it up in an index.
-        may_be_null: whether rows may have no value there.
-    """
+    """A field in SQL. `values` are bound to its placeholders; a column can be looked up in an index."""
 
     sql: str
     kind: ValueKind
@@ -53,18 +46,14 @@ class Operand:
     may_be_null: bool = True
 
     def with_test(self, function: str, test: str) -> str:
-        """Write that this has a value and that the test on it holds: true or false, never NULL.
-
-        Args:
-            function: the beginning of a call that the test ends, or nothing.
-        """
+        """Return the condition that the value passes a test, never NULL; `function` begins a call that it ends."""
         if self.is_column:
             return f"({self.sql} IS NOT NULL AND {function}{self.sql} {test})"
         return f"coalesce({function}{self.sql} {test}, FALSE)"
 
 
 def find_operand(table: Table, name: str, dialect: Dialect) -> Operand | None:
-    """Return what a name stands for in statements on a table; None if the table has no such field."""
+    """Return the SQL of a field; None if the table has no such field."""
     if name in table.kinds:
         may_be_null = name not in table.required
         return Operand(f'"{name}"', table.kinds[name], is_column=True, may_be_null=may_be_null)
@@ -77,13 +66,13 @@ def find_operand(table: Table, name: str, dialect: Dialect) -> Operand | None:
     return None
 
 
+# Deepest nesting of a filter; AllOf directly in AllOf, and AnyOf in AnyOf, count as one level. SQLite's parser
+# takes a little more.
 MAX_DEPTH = 20
-"""Deepest nesting of a filter, where All directly in All, and Any in Any, count as one level. SQLite's parser
-takes a little more."""
+# Most values in a filter, those of IN included. SQLite takes a few more.
 MAX_VALUES = 30_000
-"""Most values in one filter, those of IN included. SQLite takes a few more."""
+# Longest LIKE pattern, in characters.
 MAX_PATTERN = 1_000
-"""Longest LIKE pattern, in characters."""
 
 _METADATA = "metadata."
 _ORDERINGS = {Op.LT: "<", Op.LE: "<=", Op.GT: ">", Op.GE: ">="}
@@ -95,18 +84,14 @@ _ALWAYS = "TRUE"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A statement, or a part of one, and the values to bind to it."""
+    """A statement, or a part of one, and the values to bind."""
 
     sql: str
     values: tuple[str | int | float, ...]
 
 
 def where_clause(table: Table, where: Filter, tenant: str | None, dialect: Dialect) -> Query:
-    """Return what must hold of a table's rows, as it stands behind WHERE.
-
-    Raises:
-        BadInput: an unknown field, a value of the wrong kind, or a filter too large.
-    """
+    """Return the condition behind WHERE. Raises BadInput."""
     compiler = _Compiler(table, dialect)
     clauses = []
     if tenant is not None:
@@ -117,7 +102,7 @@ def where_clause(table: Table, where: Filter, tenant: str | None, dialect: Diale
 
 
 def field_operand(table: Table, name: str, dialect: Dialect) -> Operand:
-    """Return what a field of a table stands for. Raises BadInput where it has none of that name."""
+    """Return the SQL of a field. Raises BadInput for an unknown field."""
     if operand := find_operand(table, name, dialect):
         return operand
     raise _unknown_field(table, name)
@@ -133,7 +118,7 @@ def _unknown_field(table: Table, name: str) -> BadInput:
 
 @dataclass(slots=True)
 class _Compiler:
-    """One tree on its way to a condition; gathers the values to bind in the order of their marks."""
+    """Compiles one filter; collects the values to bind in the order of their placeholders."""
 
     table: Table
     dialect: Dialect
@@ -233,7 +218,6 @@ class _Compiler:
         return self._holds(name, *self.dialect.like(value))
 
     def _holds(self, name: str, test: str, *values: str | float, function: str = "") -> str:
-        """Write that a field has a value of the kind of `values`, and that the test on it holds."""
         kind = _kind_of(values[0])
         self._check_field(name, "")
         if name.startswith(_METADATA):
@@ -268,7 +252,6 @@ def _refuse_other_kind(name: str, kind: ValueKind, expected: ValueKind) -> None:
 
 
 def _flatten(group: AllOf | AnyOf) -> list[Filter]:
-    """The parts of a group and of the groups of its sort that are directly in it."""
     parts: list[Filter] = []
     waiting = list(reversed(group.parts))
     while waiting:
@@ -294,11 +277,11 @@ def _bindable(name: str, value: str | float) -> str | int | float:
     return value
 
 
+# Most fields to sort by.
 MAX_SORT_FIELDS = 20
-"""Most fields to sort by."""
 
+# A sort key instead of a field: a different order each time.
 RANDOM = "random"
-"""Instead of a field to sort by: in another order each time."""
 _RANDOM = Operand("random()", "number", may_be_null=False)
 
 
@@ -312,15 +295,7 @@ def select_rows(
     *,
     candidate_seqs: Sequence[int] | None = None,
 ) -> Query:
-    """Return the statement that finds one page of a table's rows.
-
-    Args:
-        tenant: adds the condition that rows are this tenant's; None adds none.
-        among: the `seq`s of the rows that are looked at; None: all.
-
-    Raises:
-        BadInput: an unknown field, a value of the wrong kind, a page that is none, or a filter too large.
-    """
+    """Select one page of a table, if given only among `candidate_seqs`. Raises BadInput."""
     found = where_clause(table, where, tenant, dialect)
     if candidate_seqs is not None:
         is_among = f'"seq" {dialect.in_numbers("?")}'
@@ -337,14 +312,15 @@ def select_rows(
 def count_rows(
     table: Table,
     where: Filter,
+    sort: Sort,
     page: Page,
     tenant: str | None,
     dialect: Dialect,
     *,
     candidate_seqs: Sequence[int] | None = None,
 ) -> Query:
-    """Return the statement that tells how many rows such a page has. Raises BadInput as `select` does."""
-    found = select_rows(table, where, Sort(), page, tenant, dialect, candidate_seqs=candidate_seqs)
+    """Select the number of rows on such a page. Raises BadInput."""
+    found = select_rows(table, where, sort, page, tenant, dialect, candidate_seqs=candidate_seqs)
     return Query(f"SELECT count(*) FROM ({found.sql}) AS found", found.values)
 
 
@@ -372,8 +348,8 @@ def _page_number(name: str, number: int) -> int:
     return number
 
 
+# More entries or rows than this are not looked up one by one.
 MOST_ENTRIES = 2_000
-"""Of how many entries at most requests are looked up."""
 MOST_ROWS = 10_000
 
 _AT_MOST = (Op.LT, Op.LE, Op.EQ)
@@ -384,11 +360,7 @@ _ID_COLUMNS = {Target.REQUEST: "request_id", Target.TRACE: "trace_id", Target.SE
 
 @dataclass(frozen=True, slots=True)
 class FeedbackPrefilter:
-    """What holds of at least one entry on each request that is looked for, as it stands behind WHERE.
-
-    Args:
-        is_counted: whether that entry counts for the request in figures.
-    """
+    """A condition that some feedback on each matching request fulfils, counted for it if `is_counted`."""
 
     sql: str
     values: tuple[str | int | float, ...] = ()
@@ -396,7 +368,7 @@ class FeedbackPrefilter:
 
 
 def feedback_prefilters(where: Filter, dialect: Dialect) -> tuple[FeedbackPrefilter, ...]:
-    """Return what a filter requires of feedback, as far as entries can be found by it."""
+    """Return the conditions on feedback that a filter implies, as far as indexes support them."""
     return tuple(
         prefilter
         for condition in _required_conditions(where)
@@ -404,15 +376,13 @@ def feedback_prefilters(where: Filter, dialect: Dialect) -> tuple[FeedbackPrefil
     )
 
 
-def find_candidate_seqs(connection: Connection, prefilters: Sequence[FeedbackPrefilter]) -> list[int] | None:
-    """Return the `seq`s among which are all rows that a filter with these clues finds; None where they are many."""
+async def find_candidate_seqs(
+    connection: AsyncConnection, prefilters: Sequence[FeedbackPrefilter]
+) -> list[int] | None:
+    """Return `seq`s that include every row that a filter with these prefilters matches; None if there are many."""
     for prefilter in prefilters:
-        seqs = (
-            _counted_seqs(connection, prefilter)
-            if prefilter.is_counted
-            else _seqs_by_ids(connection, prefilter)
-        )
-        if seqs is not None:
+        find = _counted_seqs if prefilter.is_counted else _seqs_by_ids
+        if (seqs := await find(connection, prefilter)) is not None:
             return seqs
     return None
 
@@ -448,7 +418,7 @@ def _prefilter(required: Comparison | FeedbackFilter, dialect: Dialect) -> Feedb
 
 
 def _prefilter_by_mean(op: Op, mean: float, *, is_counted: bool) -> FeedbackPrefilter | None:
-    """A mean below 0 takes an entry below 0, one above takes one above, and any takes an entry."""
+    # A mean below 0 takes an entry below 0, one above 0 an entry above, and any mean takes an entry.
     if op in _AT_MOST and mean < 0:
         return FeedbackPrefilter(f"{_IS_NEGATIVE} AND {_HAS_REQUEST}", is_counted=is_counted)
     if op in _AT_LEAST and mean > 0:
@@ -456,30 +426,30 @@ def _prefilter_by_mean(op: Op, mean: float, *, is_counted: bool) -> FeedbackPref
     return FeedbackPrefilter(_HAS_REQUEST, is_counted=is_counted) if op in (*_AT_MOST, *_AT_LEAST) else None
 
 
-def _counted_seqs(connection: Connection, prefilter: FeedbackPrefilter) -> list[int] | None:
-    sql = f"SELECT DISTINCT request_seq FROM feedback WHERE {prefilter.sql} AND deleted_at_us IS NULL"
-    found = _first_column(connection, f"{sql} LIMIT {MOST_ROWS + 1}", prefilter.values)
-    return found if len(found) <= MOST_ROWS else None
+async def _counted_seqs(connection: AsyncConnection, prefilter: FeedbackPrefilter) -> list[int] | None:
+    found = await connection.fetch_all(
+        f"SELECT DISTINCT request_seq FROM feedback WHERE {prefilter.sql} AND deleted_at_us IS NULL"
+        f" LIMIT {MOST_ROWS + 1}",
+        prefilter.values,
+    )
+    return [row[0] for row in found] if len(found) <= MOST_ROWS else None
 
 
-def _seqs_by_ids(connection: Connection, prefilter: FeedbackPrefilter) -> list[int] | None:
-    entries = connection.execute(
+async def _seqs_by_ids(connection: AsyncConnection, prefilter: FeedbackPrefilter) -> list[int] | None:
+    entries = await connection.fetch_all(
         "SELECT target, request_id, trace_id, session FROM feedback"
         f" WHERE {prefilter.sql} AND deleted_at_us IS NULL LIMIT {MOST_ENTRIES + 1}",
         prefilter.values,
-    ).fetchall()
+    )
     if len(entries) > MOST_ENTRIES:
         return None
     seqs: set[int] = set()
     for place, (target, column) in enumerate(_ID_COLUMNS.items(), 1):
-        # What waits has no name that anything is logged under.
-        names = {entry[place] for entry in entries if entry[0] == target} - {None}
+        # Entries that wait name nothing that is logged.
+        names = list({entry[place] for entry in entries if entry[0] == target} - {None})
         sql = f"SELECT seq FROM requests WHERE {column} {connection.dialect.in_texts('?')}"
-        seqs.update(_first_column(connection, f"{sql} LIMIT {MOST_ROWS + 1}", (list_to_json(list(names)),)))
+        found = await connection.fetch_all(f"{sql} LIMIT {MOST_ROWS + 1}", (list_to_json(names),))
+        seqs.update(row[0] for row in found)
         if len(seqs) > MOST_ROWS:
             return None
     return list(seqs)
-
-
-def _first_column(connection: Connection, sql: str, values: Sequence[Any]) -> list[int]:
-    return [row[0] for row in connection.execute(sql, values)]

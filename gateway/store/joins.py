@@ -41,7 +41,6 @@ END
 
 
 def _misassigned_entries(dialect: Dialect) -> str:
-    """What finds the entries that have to count for one of some rows and do not."""
     ways = {
         Target.TRACE: ("feedback.trace_id = r.trace_id", _IS_BETTER_MATCH),
         Target.SESSION: ("feedback.session = r.session", _IS_BETTER_MATCH),
@@ -102,8 +101,7 @@ WHERE {given} AND request_seq IS NOT NULL RETURNING request_started_at_us
 
 
 def assign_requests(connection: Connection, feedback_ids: Sequence[str]) -> None:
-    """Note for which request each of these entries counts, as far as it is joined to any, and take back the sums
-    in which it did not count or counted otherwise."""
+    """Assign joined entries to the requests that they count for, and invalidate rollups."""
     statements = _counting_statements(connection.dialect)
     ids = list_to_json(feedback_ids)
     connection.execute(statements.count, (ids,))
@@ -112,12 +110,7 @@ def assign_requests(connection: Connection, feedback_ids: Sequence[str]) -> None
 
 
 def reassign_requests(connection: Connection, seqs: Sequence[int], also: Sequence[str] = ()) -> None:
-    """Bring up to date for which request entries count, now that these rows are in the log or in other groups than
-    before.
-
-    Args:
-        left: further entries that may count for another request than before.
-    """
+    """Assign again the entries that count for these rows, or should, and those in `also`."""
     statements = _counting_statements(connection.dialect)
     found = connection.execute(statements.misassigned, {"seqs": orjson.dumps(list(seqs)).decode()})
     feedback_ids = [*also, *(row[0] for row in found)]
@@ -185,19 +178,19 @@ WHERE feedback_id {given} AND {_MAY_TAKE}
 
 
 def find_affected_edits(connection: Connection, feedback_ids: Sequence[str]) -> list[str]:
-    """Return the edits whose original may be another now that these entries were stored, changed or joined."""
+    """Return the edits whose original may have changed with these entries."""
     ids = {"ids": list_to_json(feedback_ids)}
     return [row[0] for row in connection.execute(_pair_statements(connection.dialect).affected, ids)]
 
 
 def pair_edits(connection: Connection, feedback_ids: Sequence[str]) -> None:
-    """Give each of these edits the text of its original, in the caller's transaction; none where there is none."""
+    """Give edits the texts of their originals."""
     if feedback_ids:
         connection.execute(_pair_statements(connection.dialect).pair, {"ids": list_to_json(feedback_ids)})
 
 
 def update_pairs(connection: Connection, feedback_ids: Sequence[str]) -> None:
-    """Bring the pairs up to date in which these entries are, were or should be."""
+    """Update the pairs that these entries are, were or should be in."""
     if feedback_ids:
         pair_edits(connection, find_affected_edits(connection, feedback_ids))
 
@@ -219,7 +212,7 @@ GROUP BY session, tenant ORDER BY max(seq) DESC LIMIT {MAX_CANDIDATES}
 
 
 def _requests_by(condition: str, within_us: int | None = None) -> str:
-    """What finds requests; given a time, only those that started no longer before the last of them."""
+    # Providers use response ids again: only requests close to the latest one are meant.
     is_late = "TRUE"
     if within_us is not None:
         is_late = f"started_at_us > (SELECT max(started_at_us) FROM answered) - {within_us}"
@@ -249,15 +242,12 @@ _FIND_BY_RESPONSE_ID = _requests_by("response_id = :name", RESPONSE_ID_REUSE_US)
 _FIND_BY_OTHER_RESPONSE_ID = _requests_by(
     "seq IN (SELECT seq FROM other_response_ids WHERE response_id = :name)", RESPONSE_ID_REUSE_US
 )
-_LOOKUPS_BY_TARGET = {
-    Target.TRACE: (
-        _FIND_TRACES,
-        _FIND_BY_REQUEST_ID,
-        _FIND_BY_RESPONSE_ID,
-        _FIND_BY_OTHER_RESPONSE_ID,
-        _FIND_SESSIONS,
-    ),
-    Target.REQUEST: (_FIND_BY_REQUEST_ID, _FIND_BY_RESPONSE_ID, _FIND_BY_OTHER_RESPONSE_ID),
+_BY_ANY_REQUEST_ID = (_FIND_BY_REQUEST_ID, _FIND_BY_RESPONSE_ID, _FIND_BY_OTHER_RESPONSE_ID)
+
+# What finds each kind of subject, the most preferred kind first.
+SUBJECT_LOOKUPS = {
+    Target.TRACE: (_FIND_TRACES, *_BY_ANY_REQUEST_ID, _FIND_SESSIONS),
+    Target.REQUEST: _BY_ANY_REQUEST_ID,
     Target.SESSION: (_FIND_SESSIONS,),
 }
 
@@ -265,8 +255,6 @@ _IS_ANY_WAITING = "SELECT EXISTS (SELECT 1 FROM feedback WHERE joined_at_us IS N
 
 
 class _WaitingStatements(NamedTuple):
-    """Feedback that waits: what for, and how that of it is joined which waits for one of these things."""
-
     subjects: str
     join: str
 
@@ -300,33 +288,26 @@ WHERE tenant IS NOT DISTINCT FROM :awaited_tenant AND target = :awaited_target A
 """
 
 
-def find_subjects(
-    connection: Connection,
-    name: str,
-    tenant: str | None,
-    target: Target,
-    trace_id: str | None = None,
-) -> list[Subject]:
-    """Return what an id names, only the most preferred kind of it, newest first. A tenant of None sees
-    all."""
-    values = {
-        "name": clean_text(name),
-        "tenant": clean_text_or_none(tenant),
-        "trace_id": clean_text_or_none(trace_id),
-    }
-    for kind in _LOOKUPS_BY_TARGET[target]:
-        if rows := connection.execute(kind, values).fetchall():
+def find_subjects(connection: Connection, name: str, tenant: str | None, target: Target) -> list[Subject]:
+    """Return what an id names, only the most preferred kind, newest first."""
+    values = subject_values(name, tenant)
+    for lookup in SUBJECT_LOOKUPS[target]:
+        if rows := connection.execute(lookup, values).fetchall():
             return [Subject(*row) for row in rows]
     return []
 
 
-def join_waiting_feedback(connection: Connection, names: Mapping[str, int]) -> None:
-    """Join the feedback that waits for one of these ids, in the caller's transaction.
+def subject_values(name: str, tenant: str | None, trace_id: str | None = None) -> dict[str, str | None]:
+    """Return the values to bind to `SUBJECT_LOOKUPS`."""
+    return {
+        "name": clean_text(name),
+        "tenant": clean_text_or_none(tenant),
+        "trace_id": clean_text_or_none(trace_id),
+    }
 
-    Args:
-        names: when each id appeared, in microseconds since the epoch. Feedback is joined then, or when it was
-            given if that was later.
-    """
+
+def join_waiting_feedback(connection: Connection, names: Mapping[str, int]) -> None:
+    """Join the feedback that waits for ids, given when each appeared, in microseconds since the epoch."""
     if not names or not connection.execute(_IS_ANY_WAITING).fetchone()[0]:
         return
     appeared = {clean_text(name): at_us for name, at_us in names.items()}
@@ -336,8 +317,8 @@ def join_waiting_feedback(connection: Connection, names: Mapping[str, int]) -> N
 
 
 def join_new_feedback(connection: Connection, feedback_ids: Sequence[str]) -> None:
-    """Join those of these entries whose subject is already there, in the caller's transaction. What else waits
-    for that subject is not looked at: it waits for something that did not come."""
+    """Join those of these entries whose subject is already stored."""
+    # Other entries that wait for the same subject are not looked at: it was not stored just now.
     _join_feedback(connection, _waiting_by_id(connection.dialect), {"ids": list_to_json(feedback_ids)}, {})
 
 
@@ -347,8 +328,8 @@ def _join_feedback(
     values: Mapping[str, str],
     appeared: Mapping[str, int],
 ) -> None:
-    """Join what waits. However many wait for the same, it is looked for once."""
     joined: list[tuple[str, str]] = []
+    # However many entries wait for a subject, it is looked up once.
     for subject_id, tenant, target in connection.execute(waiting.subjects, values).fetchall():
         if subjects := find_subjects(connection, subject_id, tenant, Target(target)):
             subject = subjects[0]
@@ -383,15 +364,7 @@ _ConversationRow = tuple[int, str | None, str | None, str, int, int]
 def link_conversations(
     connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int
 ) -> dict[int, str]:
-    """Put rows that were just filled in, and those that they continue or are continued by, into their
-    conversations, in the caller's transaction.
-
-    Args:
-        at_us: when they were interpreted.
-
-    Returns:
-        The sessions that these rows were put in.
-    """
+    """Set the sessions of rows that continue answers, or are continued, by response ids; return them by `seq`."""
     named: dict[int, str] = {}
     chained = {seq: found.previous_response_id for seq, found in facts}
     for seq, previous in sorted(chained.items()):
@@ -428,7 +401,6 @@ def _join_conversation(connection: Connection, own_row: _ConversationRow, previo
 def _find_continued(
     connection: Connection, facts: Sequence[tuple[int, Facts]]
 ) -> list[tuple[int, str, str | None]]:
-    """Which of these answers have ids that are sessions, and whose sessions."""
     seqs = {clean_text(found.response_id): seq for seq, found in facts if found.response_id is not None}
     if not seqs:
         return []

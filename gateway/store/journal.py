@@ -17,7 +17,7 @@ from gateway.models.clock import now_us
 from gateway.models.columns import Origin
 from gateway.models.exchange import Exchange, Identity, LoggingOptOut, Outcome, PayloadPolicy, RawHeaders
 from gateway.models.request import IDENTITY_FIELDS, REQUEST_COLUMNS
-from gateway.store.base import RequestImports
+from gateway.store.base import RequestLog
 from gateway.store.rows import (
     clean_text,
     from_json,
@@ -30,8 +30,8 @@ from gateway.store.rows import (
 
 RECORD_VERSION = 1
 
+# Lengths of the head and of the request body in bytes; the response body is the rest.
 _LENGTHS_STRUCT = struct.Struct("<II")
-"""Lengths of the head and of the request body, in bytes; the response body is the rest."""
 
 _ID_FIELDS = tuple(name for name in IDENTITY_FIELDS if name != "metadata")
 _TEXT_FIELDS, _NUMBER_FIELDS = (
@@ -48,7 +48,7 @@ _TEXT_FIELDS, _NUMBER_FIELDS = (
 
 
 def encode_exchange(exchange: Exchange) -> bytes:
-    """Return an exchange as bytes, without its secrets, and without what may not be kept of its payload."""
+    """Return an exchange as bytes, without secrets and without what may not be kept of its payload."""
     request_body = exchange.request_body if exchange.keeps_request else b""
     response_body = exchange.response_body if exchange.keeps_response else b""
     head = orjson.dumps(_encode_head(exchange))
@@ -56,7 +56,7 @@ def encode_exchange(exchange: Exchange) -> bytes:
 
 
 def decode_exchange(record: bytes) -> Exchange:
-    """Return the exchange that `encode` was given, as far as it was kept."""
+    """Return the exchange that `encode_exchange` was given, as far as it was kept."""
     head_length, request_length = _LENGTHS_STRUCT.unpack_from(record)
     head_end = _LENGTHS_STRUCT.size + head_length
     head: dict[str, Any] = orjson.loads(record[_LENGTHS_STRUCT.size : head_end])
@@ -99,13 +99,13 @@ def _encode_headers(headers: RawHeaders) -> str:
 
 
 def _content_type(exchange: Exchange) -> RawHeaders:
-    """The one header that the row itself is made from: whether the answer was a stream."""
+    # A row shows from this header alone whether the response was a stream.
     return tuple(pair for pair in exchange.response_headers if pair[0].lower() == b"content-type")
 
 
 RECORD_MAGIC = b"\xf1SPL"
+# Magic, length of the payload in bytes, and its CRC-32.
 _RECORD_HEADER = struct.Struct("<4sII")
-"""Magic, length of what follows in bytes, and its CRC-32."""
 
 _SEARCH_BYTES = 1024 * 1024
 _BATCH_ROWS = 100
@@ -113,10 +113,7 @@ _BATCH_BYTES = 8 * 1024 * 1024
 
 
 class Journal:
-    """An append-only file of exchanges. Blocks for as long as the kernel takes to buffer a write.
-
-    What is added survives the death of the process, not that of the machine.
-    """
+    """An append-only file of exchanges, which survive the death of the process, not of the machine."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -124,12 +121,10 @@ class Journal:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits in the file."""
         return self._size() == 0
 
     def add(self, exchange: Exchange) -> None:
-        """Add an exchange at the end. Raises StoreUnavailable, and leaves the file as it was, if that
-        fails."""
+        """Append an exchange. Raises StoreUnavailable, and leaves the file as it was, if that fails."""
         payload = encode_exchange(exchange)
         record = _RECORD_HEADER.pack(RECORD_MAGIC, len(payload), crc32(payload)) + payload
         try:
@@ -142,7 +137,7 @@ class Journal:
             raise StoreUnavailable(f"{self._path} cannot be written: {error.strerror}.") from error
 
     def records(self) -> Iterator[Exchange]:
-        """Yield the exchanges that are whole, in the order in which they were added."""
+        """Yield the whole exchanges in order."""
         self._read_to = 0
         if self.is_empty:
             return
@@ -153,7 +148,7 @@ class Journal:
             self._read_to = file.tell()
 
     def clear(self) -> None:
-        """Remove what `records` has gone past; what was added since then stays."""
+        """Remove what `records` has passed; what was added since then stays."""
         if self._size() == self._read_to:
             self._path.unlink(missing_ok=True)
         else:
@@ -174,15 +169,9 @@ class Journal:
         rest.replace(self._path)
 
 
-async def replay_journal(journal: Journal, history: RequestImports) -> int:
-    """Move everything from the spill into the store, and return how many rows that made.
-
-    The file is cleared when all is committed. If the process dies before that, the next replay leaves out
-    what it finds. Rows come out uninterpreted.
-
-    Raises:
-        StoreUnavailable: the store fails again; the file still holds everything.
-    """
+async def replay_journal(journal: Journal, history: RequestLog) -> int:
+    """Move everything from the journal into the store; return the number of rows. Raises StoreUnavailable."""
+    # The file is cleared only when all is committed; a replay after a crash leaves out what is stored.
     added = 0
     for batch in batch_exchanges(journal.records()):
         added += await history.append_missing([(exchange, None) for exchange in batch], now_us())
@@ -202,7 +191,6 @@ def _append_record(file: int, record: bytes) -> None:
 
 
 def _read_next_record(file: IO[bytes]) -> bytes | None:
-    """Read the next whole record, wherever it begins; None at the end."""
     while True:
         start = file.tell()
         header = file.read(_RECORD_HEADER.size)
@@ -213,12 +201,12 @@ def _read_next_record(file: IO[bytes]) -> bytes | None:
             payload = file.read(length)
             if crc32(payload) == checksum:
                 return payload
+        # A torn record may be followed by whole ones.
         if not _seek_magic(file, start + 1):
             return None
 
 
 def _seek_magic(file: IO[bytes], start: int) -> bool:
-    """Go to the first magic at or after `start`; tell whether there is one."""
     file.seek(start)
     overlap = b""
     while piece := file.read(_SEARCH_BYTES):
@@ -231,7 +219,7 @@ def _seek_magic(file: IO[bytes], start: int) -> bool:
 
 
 def batch_exchanges(exchanges: Iterator[Exchange]) -> Iterator[list[Exchange]]:
-    """Yield exchanges some at a time, as many as are stored in one transaction."""
+    """Yield batches of exchanges, each for one transaction."""
     batch: list[Exchange] = []
     size = 0
     for exchange in exchanges:

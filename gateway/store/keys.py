@@ -20,13 +20,8 @@ _INSERT_KEY = (
 _REVOKE_KEY = "UPDATE keys SET revoked_at_us = ? WHERE name = ? AND revoked_at_us IS NULL"
 
 
-def list_keys(connection: Connection) -> list[StoredKey]:
-    """Return every key, the oldest first."""
-    return [KEY_ROWS.from_row(row) for row in connection.execute(_ALL_KEYS)]
-
-
 def add_key(connection: Connection, key: StoredKey) -> None:
-    """Keep a new key. Raises Conflict where a live key has its name."""
+    """Store a new key. Raises Conflict where a live key has its name."""
     if (
         key.revoked_at_us is None
         and connection.execute(_IS_NAME_TAKEN, (clean_text(key.name),)).fetchone()[0]
@@ -52,7 +47,7 @@ _ALL_QUOTA_USAGE = f"SELECT {quote_columns(QUOTA_USAGE_ROWS.columns)} FROM spend
 
 
 def add_quota_usage(connection: Connection, spendings: Sequence[QuotaUsage]) -> None:
-    """Add to what was used in these windows, and forget windows that are over for those that came after."""
+    """Add usage to its windows, and replace windows that are over."""
     connection.executemany(
         _ADD_QUOTA_USAGE,
         [
@@ -62,16 +57,11 @@ def add_quota_usage(connection: Connection, spendings: Sequence[QuotaUsage]) -> 
     )
 
 
-def list_quota_usage(connection: Connection) -> list[QuotaUsage]:
-    """Return what is kept."""
-    return [QUOTA_USAGE_ROWS.from_row(row) for row in connection.execute(_ALL_QUOTA_USAGE)]
-
-
 class SqlKeys(Database):
-    """Keeps what `KeyStore` and `QuotaStore` promise."""
+    """Keys and quotas."""
 
     async def keys(self) -> list[StoredKey]:
-        return await self._lookups.read(list_keys)
+        return [KEY_ROWS.from_row(row) for row in await self._primary.fetch_all(_ALL_KEYS)]
 
     async def add_key(self, key: StoredKey) -> None:
         await self._writer.write(
@@ -87,4 +77,4 @@ class SqlKeys(Database):
         await self._writer.write(lambda connection: add_quota_usage(connection, spendings))
 
     async def spendings(self) -> list[QuotaUsage]:
-        return await self._lookups.read(list_quota_usage)
+        return [QUOTA_USAGE_ROWS.from_row(row) for row in await self._primary.fetch_all(_ALL_QUOTA_USAGE)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -13,28 +12,15 @@ from gateway.errors import TooLarge
 from gateway.models.filters import AllOf, Comparison, Filter, Op
 from gateway.models.metrics import DAY_US, FeedbackSums, GroupKey, Latencies, MetricsQuery, Sums, UsageSums
 from gateway.models.trace import GroupCursor, GroupField, RequestGroup
-from gateway.store import aggregates, feedback, rollups
-from gateway.store.aggregates import (
-    FEEDBACK_FIELDS,
-    FEEDBACK_SUMS,
-    LATENCY_FIELDS,
-    USAGE_FIELDS,
-    Segment,
-    feedback_group,
-    request_group,
-    rollup_field,
-    split_segments,
-    usage_sums,
-)
+from gateway.store import aggregates, rollups
 from gateway.store.database import Database
-from gateway.store.dialect import Connection, Dialect
+from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query, where_clause
-from gateway.store.rollups import FEEDBACK_KIND, LATENCY_KIND, USAGE_KIND, RollupSpan, rolled_up_spans
 from gateway.store.rows import clean_text, list_from_json, list_to_json
 from gateway.store.schema import IS_COUNTED, REQUEST_EXPRESSIONS, REQUESTS
 
+# Most groups of an answer; more are refused, never cut.
 MAX_PARTS = 250_000
-"""Most parts of an answer; more are refused, never cut."""
 
 _FIRST_AND_LAST_START = """
 SELECT
@@ -42,86 +28,105 @@ SELECT
     (SELECT started_at_us FROM requests ORDER BY started_at_us DESC LIMIT 1)
 """
 
-QueryBuilder = Callable[[MetricsQuery, Segment, str | None, Dialect], Query]
+QueryBuilder = Callable[[MetricsQuery, aggregates.Segment, str | None, Dialect], Query]
 GroupKeyFactory = Callable[[int | None, Any, Any], GroupKey]
 
 
 def check_metrics_query(metrics_query: MetricsQuery, dialect: Dialect) -> None:
-    """Raise BadInput for a field or a value that no request can be asked for, whatever is stored."""
+    """Raise BadInput for an unknown field or a value of the wrong kind, whatever is stored."""
     where_clause(REQUESTS, metrics_query.where, metrics_query.tenant, dialect)
     for field in metrics_query.groups:
-        request_group(field, dialect)
+        aggregates.request_group(field, dialect)
 
 
 def check_feedback_query(metrics_query: MetricsQuery, dialect: Dialect) -> None:
-    """Raise BadInput for a field or a value that no verdict can be asked for, whatever is stored."""
+    """Raise BadInput like `check_metrics_query`, for a query of feedback."""
     where_clause(REQUESTS, metrics_query.where, metrics_query.tenant, dialect)
-    feedback_group(metrics_query.group_by, dialect)
-    request_group(metrics_query.then_by, dialect)
+    aggregates.feedback_group(metrics_query.group_by, dialect)
+    aggregates.request_group(metrics_query.then_by, dialect)
 
 
-def read_usage(connection: Connection, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
-    """Return what requests took."""
-    rows = _read_rows(connection, metrics_query, aggregates.usage_query, USAGE_KIND, USAGE_FIELDS)
-    return _sum_groups(UsageSums, _group_key_factory(metrics_query, connection.dialect), rows)
+async def read_usage(connection: AsyncConnection, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
+    rows = _read_rows(
+        connection,
+        metrics_query,
+        aggregates.usage_query,
+        rollups.USAGE_KIND,
+        aggregates.USAGE_FIELDS,
+        MAX_PARTS + 1,
+    )
+    return await _sum_groups(UsageSums, _group_key_factory(metrics_query, connection.dialect), rows)
 
 
-def read_feedback_sums(connection: Connection, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
-    """Return what was said of requests."""
-    rows = _read_rows(connection, metrics_query, aggregates.feedback_query, FEEDBACK_KIND, FEEDBACK_FIELDS)
-    return _sum_groups(FeedbackSums, _group_key_factory(metrics_query, connection.dialect), rows)
+async def read_feedback_sums(
+    connection: AsyncConnection, metrics_query: MetricsQuery
+) -> dict[GroupKey, FeedbackSums]:
+    rows = _read_rows(
+        connection,
+        metrics_query,
+        aggregates.feedback_query,
+        rollups.FEEDBACK_KIND,
+        aggregates.FEEDBACK_FIELDS,
+        MAX_PARTS + 1,
+    )
+    return await _sum_groups(FeedbackSums, _group_key_factory(metrics_query, connection.dialect), rows)
 
 
-def read_latencies(connection: Connection, metrics_query: MetricsQuery) -> dict[GroupKey, Latencies]:
-    """Return how many requests took how long."""
+async def read_latencies(
+    connection: AsyncConnection, metrics_query: MetricsQuery
+) -> dict[GroupKey, Latencies]:
     found: dict[GroupKey, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     group_key_of = _group_key_factory(metrics_query, connection.dialect)
-    for *group_key, class_ms, number in _read_rows(
-        connection, metrics_query, aggregates.latency_query, LATENCY_KIND, LATENCY_FIELDS
+    async for *group_key, class_ms, number in _read_rows(
+        connection, metrics_query, aggregates.latency_query, rollups.LATENCY_KIND, aggregates.LATENCY_FIELDS
     ):
         found[group_key_of(*group_key)][class_ms] += number
     return {group_key: dict(classes) for group_key, classes in found.items()}
 
 
-def read_group_counts(connection: Connection, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
-    """Return how many values of the field that is grouped by there are, apart from none."""
-    narrowed, segments, field = _plan_segments(connection, metrics_query, USAGE_KIND, USAGE_FIELDS)
+async def read_group_counts(connection: AsyncConnection, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
+    narrowed, segments, field = await _plan_segments(
+        connection, metrics_query, rollups.USAGE_KIND, aggregates.USAGE_FIELDS
+    )
     if not segments:
         return {}
     query = aggregates.group_count_query(narrowed, segments, field, connection.dialect)
-    return {GroupKey(start): number for start, number in connection.execute(query.sql, query.values)}
+    rows = await connection.fetch_all(query.sql, query.values)
+    return {GroupKey(start): number for start, number in rows}
 
 
-def _read_rows(
-    connection: Connection,
+async def _read_rows(
+    connection: AsyncConnection,
     metrics_query: MetricsQuery,
     statement: QueryBuilder,
     kind: str,
     fields: Sequence[str],
-) -> Generator[tuple[Any, ...]]:
-    narrowed, segments, field = _plan_segments(connection, metrics_query, kind, fields)
+    limit: int | None = None,
+) -> AsyncIterator[tuple[Any, ...]]:
+    narrowed, segments, field = await _plan_segments(connection, metrics_query, kind, fields)
     for segment in segments:
         query = statement(narrowed, segment, field, connection.dialect)
-        yield from connection.execute(query.sql, query.values)
+        sql = query.sql if limit is None else f"{query.sql} LIMIT {limit}"
+        for row in await connection.fetch_all(sql, query.values):
+            yield row
 
 
-def _plan_segments(
-    connection: Connection, metrics_query: MetricsQuery, kind: str, fields: Sequence[str]
-) -> tuple[MetricsQuery, list[Segment], str | None]:
-    """The question for no more time than there is something in, the segments of it, and the rollups to ask."""
-    narrowed = _narrow_to_data(connection, metrics_query)
-    field = rollup_field(narrowed, fields)
+async def _plan_segments(
+    connection: AsyncConnection, metrics_query: MetricsQuery, kind: str, fields: Sequence[str]
+) -> tuple[MetricsQuery, list[aggregates.Segment], str | None]:
+    await connection.begin_snapshot()
+    narrowed = await _narrow_to_data(connection, metrics_query)
+    field = aggregates.rollup_field(narrowed, fields)
     rolled_up = (
-        rolled_up_spans(connection, kind, field, narrowed.from_us, narrowed.to_us)
+        await rollups.rolled_up_spans(connection, kind, field, narrowed.from_us, narrowed.to_us)
         if field is not None
         else {}
     )
-    return narrowed, split_segments(narrowed, rolled_up), field
+    return narrowed, aggregates.split_segments(narrowed, rolled_up), field
 
 
-def _narrow_to_data(connection: Connection, metrics_query: MetricsQuery) -> MetricsQuery:
-    """The question for no more days than there are requests in."""
-    first, last = connection.execute(_FIRST_AND_LAST_START).fetchone()
+async def _narrow_to_data(connection: AsyncConnection, metrics_query: MetricsQuery) -> MetricsQuery:
+    first, last = await connection.fetch_one(_FIRST_AND_LAST_START)
     if first is None:
         return replace(metrics_query, to_us=metrics_query.from_us)
     first_day, last_day = first // DAY_US * DAY_US, last // DAY_US * DAY_US
@@ -132,28 +137,25 @@ def _narrow_to_data(connection: Connection, metrics_query: MetricsQuery) -> Metr
     )
 
 
-def _sum_groups(
-    sums: type[Sums], group_key_of: GroupKeyFactory, rows: Generator[tuple[Any, ...]]
+async def _sum_groups(
+    sums: type[Sums], group_key_of: GroupKeyFactory, rows: AsyncIterator[tuple[Any, ...]]
 ) -> dict[GroupKey, Sums]:
     found: dict[GroupKey, Sums] = {}
-    # What is left unread must not hold the connection to a snapshot that grows old.
-    with contextlib.closing(rows):
-        for start, value, second, *figures in rows:
-            group_key, more = group_key_of(start, value, second), sums(*figures)
-            found[group_key] = found[group_key] + more if group_key in found else more
-            if len(found) > MAX_PARTS:
-                raise TooLarge(
-                    f"the answer has more than {MAX_PARTS:,} parts.",
-                    hint="Ask for less time, or group by a field of fewer values.",
-                )
+    async for start, value, second, *figures in rows:
+        group_key, more = group_key_of(start, value, second), sums(*figures)
+        found[group_key] = found[group_key] + more if group_key in found else more
+        if len(found) > MAX_PARTS:
+            raise TooLarge(
+                f"the answer has more than {MAX_PARTS:,} parts.",
+                hint="Ask for less time, or group by a field of fewer values.",
+            )
     return found
 
 
 def _group_key_factory(metrics_query: MetricsQuery, dialect: Dialect) -> GroupKeyFactory:
-    """What makes the cell of a row from its first three columns."""
     kinds = (
-        feedback_group(metrics_query.group_by, dialect).kind,
-        request_group(metrics_query.then_by, dialect).kind,
+        aggregates.feedback_group(metrics_query.group_by, dialect).kind,
+        aggregates.request_group(metrics_query.then_by, dialect).kind,
     )
     if "flag" not in kinds:
         return GroupKey
@@ -169,31 +171,33 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
+# Named, since a group has few rows, while the planner may choose the index of a condition with very many.
 _GROUP_INDEXES: Mapping[GroupField, str] = {
     GroupField.TRACE: "requests_trace",
     GroupField.SESSION: "requests_session",
 }
-"""The index by which the requests of single groups are found. It is named, since a group has few rows, and a
-condition or a tenant may have an index of its own with very many."""
+
+# Pages of rows that are searched for groups double from the number of groups wanted up to this.
+_MAX_PAGE_ROWS = 1000
 
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM requests"
 
 
 def newest_requests_query(
-    by: GroupField, where: Filter, after: GroupCursor, tenant: str | None, dialect: Dialect
+    by: GroupField, where: Filter, after: GroupCursor, limit: int, tenant: str | None, dialect: Dialect
 ) -> Query:
-    """Return the statement for `seq` and group of the matching rows that follow a place, the newest first."""
+    """Select `seq` and group of the next matching rows, newest first."""
     found = where_clause(REQUESTS, AllOf((Comparison("seq", Op.LT, after.seq), where)), tenant, dialect)
     return Query(
-        f'SELECT seq, "{by}" FROM requests WHERE "{by}" IS NOT NULL AND {found.sql} ORDER BY seq DESC',
-        found.values,
+        f'SELECT seq, "{by}" FROM requests WHERE "{by}" IS NOT NULL AND {found.sql} ORDER BY seq DESC LIMIT ?',
+        (*found.values, limit),
     )
 
 
 def seen_before_query(
     by: GroupField, name: str, where: Filter, after: GroupCursor, tenant: str | None, dialect: Dialect
 ) -> Query:
-    """Return the statement for whether a walk has met a group up to a place."""
+    """Select whether a group has a matching row on the pages up to a cursor."""
     so_far = (Comparison("seq", Op.GE, after.seq), Comparison("seq", Op.LE, after.top))
     found = where_clause(REQUESTS, AllOf((Comparison(by, Op.EQ, name), *so_far, where)), tenant, dialect)
     return Query(
@@ -202,24 +206,23 @@ def seen_before_query(
 
 
 def group_usage_query(by: GroupField, names: Sequence[str], tenant: str | None, dialect: Dialect) -> Query:
-    """Return the statement for what the requests of groups took: after the name when they started and ended, how
-    many traces, which models and users as JSON, and `UsageSums`."""
+    """Select by group: name, first start, last end, number of traces, models and users as JSON, `UsageSums`."""
     of_tenant = _tenant_clause(tenant)
     model = REQUEST_EXPRESSIONS["any_model"].to_sql(dialect)
     return Query(
         f'SELECT "{by}", min(started_at_us), max(ended_at_us), count(DISTINCT trace_id),'
         f" {dialect.json_distinct_list(model)}, {dialect.json_distinct_list('requests.user')},"
-        f" {usage_sums(dialect)}"
+        f" {aggregates.usage_sums(dialect)}"
         f' FROM {_indexed_requests(by, dialect)} WHERE "{by}" {dialect.in_texts("?")}{of_tenant.sql} GROUP BY 1',
         (list_to_json(names), *of_tenant.values),
     )
 
 
 def group_feedback_query(by: GroupField, names: Sequence[str], tenant: str | None, dialect: Dialect) -> Query:
-    """Return the statement for what was said of the requests of groups: after the name `FeedbackSums`."""
+    """Select by group: name and `FeedbackSums`."""
     of_tenant = _tenant_clause(tenant)
     return Query(
-        f'SELECT requests."{by}", {FEEDBACK_SUMS}'
+        f'SELECT requests."{by}", {aggregates.FEEDBACK_SUMS}'
         f" FROM {_indexed_requests(by, dialect)} JOIN feedback ON feedback.request_seq = requests.seq"
         f' WHERE requests."{by}" {dialect.in_texts("?")} AND feedback.deleted_at_us IS NULL'
         f" AND {IS_COUNTED}{of_tenant.sql} GROUP BY 1",
@@ -235,50 +238,64 @@ def _tenant_clause(tenant: str | None) -> Query:
     return Query("", ()) if tenant is None else Query(" AND requests.tenant = ?", (clean_text(tenant),))
 
 
-def newest_groups(
-    connection: Connection,
+async def _newest_groups(
+    connection: AsyncConnection,
     by: GroupField,
     where: Filter,
     after: GroupCursor | None,
     limit: int,
     tenant: str | None,
 ) -> list[RequestGroup]:
-    """Return the groups that a walk meets next, at most so many, with the figures of all their requests."""
+    await connection.begin_snapshot()
     if after is None:
-        top: int = connection.execute(LAST_SEQ).fetchone()[0]
+        top: int = (await connection.fetch_one(LAST_SEQ))[0]
         after = GroupCursor(top, top + 1)
     places: dict[str, GroupCursor] = {}
-    for name, place in _next_groups(connection, by, where, after, tenant):
-        if len(places) == limit:
+    seen_before: set[str] = set()
+    place, page_rows = after, min(max(limit, 1), _MAX_PAGE_ROWS)
+    while len(places) < limit:
+        query = newest_requests_query(by, where, place, page_rows, tenant, connection.dialect)
+        rows = await connection.fetch_all(query.sql, query.values)
+        for seq, name in rows:
+            place = GroupCursor(after.top, seq)
+            if name in places or name in seen_before:
+                continue
+            if await _was_seen_before(connection, by, name, where, after, tenant):
+                seen_before.add(name)
+            else:
+                places[name] = place
+                if len(places) == limit:
+                    break
+        if len(rows) < page_rows:
             break
-        places[name] = place
-    return _with_metrics(connection, by, places, tenant)
+        page_rows = min(2 * page_rows, _MAX_PAGE_ROWS)
+    return await _with_metrics(connection, by, places, tenant)
 
 
-def _next_groups(
-    connection: Connection, by: GroupField, where: Filter, after: GroupCursor, tenant: str | None
-) -> Iterator[tuple[str, GroupCursor]]:
-    """The groups that come after a place, each where it is met first."""
-    seen_names: set[str] = set()
-    dialect = connection.dialect
-    walk = newest_requests_query(by, where, after, tenant, dialect)
-    for seq, name in connection.walk(walk.sql, walk.values):
-        if name in seen_names:
-            continue
-        seen_names.add(name)
-        seen_before = seen_before_query(by, name, where, after, tenant, dialect)
-        if not connection.execute(seen_before.sql, seen_before.values).fetchone()[0]:
-            yield name, GroupCursor(after.top, seq)
+async def _was_seen_before(
+    connection: AsyncConnection,
+    by: GroupField,
+    name: str,
+    where: Filter,
+    after: GroupCursor,
+    tenant: str | None,
+) -> bool:
+    if after.seq > after.top:
+        return False
+    query = seen_before_query(by, name, where, after, tenant, connection.dialect)
+    return bool((await connection.fetch_one(query.sql, query.values))[0])
 
 
-def _with_metrics(
-    connection: Connection, by: GroupField, places: dict[str, GroupCursor], tenant: str | None
+async def _with_metrics(
+    connection: AsyncConnection, by: GroupField, places: dict[str, GroupCursor], tenant: str | None
 ) -> list[RequestGroup]:
-    usage = group_usage_query(by, list(places), tenant, connection.dialect)
-    verdicts = group_feedback_query(by, list(places), tenant, connection.dialect)
-    feedback_by_group = {
-        name: FeedbackSums(*sums) for name, *sums in connection.execute(verdicts.sql, verdicts.values)
+    if not places:
+        return []
+    query = group_feedback_query(by, list(places), tenant, connection.dialect)
+    feedback = {
+        name: FeedbackSums(*sums) for name, *sums in await connection.fetch_all(query.sql, query.values)
     }
+    query = group_usage_query(by, list(places), tenant, connection.dialect)
     groups = {
         name: RequestGroup(
             name=name,
@@ -289,10 +306,10 @@ def _with_metrics(
             models=tuple(sorted(list_from_json(models))),
             users=tuple(sorted(list_from_json(users))),
             usage=UsageSums(*sums),
-            verdicts=feedback_by_group.get(name, FeedbackSums()),
+            verdicts=feedback.get(name, FeedbackSums()),
         )
-        for name, started_at_us, ended_at_us, traces, models, users, *sums in connection.execute(
-            usage.sql, usage.values
+        for name, started_at_us, ended_at_us, traces, models, users, *sums in await connection.fetch_all(
+            query.sql, query.values
         )
     }
     return [groups[name] for name in places]
@@ -302,7 +319,7 @@ T = TypeVar("T")
 
 
 class SqlMetrics(Database):
-    """Keeps what `MetricsQueries`, `GroupQueries` and `Rollups` promise."""
+    """Metrics, groups and rollups."""
 
     async def usage(self, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
         return await self._answer(read_usage, metrics_query)
@@ -312,37 +329,30 @@ class SqlMetrics(Database):
 
     async def verdicts(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         check_feedback_query(metrics_query, self._dialect)
-        return await self._query_pools.ask(
-            lambda connection: read_feedback_sums(connection, metrics_query), is_costly=True
+        return await self._replica.query(
+            partial(read_feedback_sums, metrics_query=metrics_query), is_costly=True
         )
 
     async def count_groups(self, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
         return await self._answer(read_group_counts, metrics_query)
 
-    async def count_feedback_by_author(self, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
-        return await self._query_pools.ask(
-            lambda connection: feedback.count_feedback_by_author(connection, authors, tenant)
-        )
-
     async def newest_groups(
         self, by: GroupField, where: Filter, after: GroupCursor | None, limit: int, tenant: str | None
     ) -> list[RequestGroup]:
-        return await self._query_pools.ask(
-            lambda connection: newest_groups(connection, by, where, after, limit, tenant)
+        return await self._replica.query(
+            lambda connection: _newest_groups(connection, by, where, after, limit, tenant)
         )
 
     async def _answer(
-        self, answer: Callable[[Connection, MetricsQuery], T], metrics_query: MetricsQuery
+        self, read: Callable[[AsyncConnection, MetricsQuery], Awaitable[T]], metrics_query: MetricsQuery
     ) -> T:
         check_metrics_query(metrics_query, self._dialect)
-        return await self._query_pools.ask(
-            lambda connection: answer(connection, metrics_query), is_costly=True
-        )
+        return await self._replica.query(lambda connection: read(connection, metrics_query), is_costly=True)
 
     async def roll_up(self, at_us: int) -> int:
         kept = 0
-        for due in await self._primary.read(lambda connection: rollups.due_spans(connection, at_us)):
-            # Drawn when nobody has changed a row and not committed it: they would know nothing of the ticket.
+        for due in await self._primary.read(partial(rollups.due_spans, at_us=at_us)):
+            # Exclusive, since a write that is under way would not invalidate a rollup that it does not see.
             span = await self._writer.write(
                 partial(_start_due_rollup, due=due, at_us=at_us), is_exclusive=True
             )
@@ -352,5 +362,5 @@ class SqlMetrics(Database):
         return kept
 
 
-def _start_due_rollup(connection: Connection, due: tuple[str, int, int], at_us: int) -> RollupSpan:
+def _start_due_rollup(connection: Connection, due: tuple[str, int, int], at_us: int) -> rollups.RollupSpan:
     return rollups.start_rollup(connection, *due, at_us)

@@ -1,17 +1,13 @@
-"""Numbered .sql files, applied once each and recorded in the table `migrations`.
+"""Numbered .sql files, applied once each and recorded in the table `migrations`."""
 
-yoyo-migrations was tried first and left out: it records a migration in another transaction than the one that
-applies it, so a process killed in between leaves a database on which it fails ever after; its lock is a row
-that outlives a killed process and must be removed by hand; and a database newer than the code passes
-unnoticed. Here the database's own write lock is the lock, and all pending files and their records are one
-transaction.
-
-A file is named `0001_what_it_does.sql`. A statement ends with a semicolon at the end of a line.
-"""
+# yoyo-migrations records a migration in another transaction than the one that applies it, its lock must be removed
+# by hand after a kill, and it does not notice a database of a newer version. Here all pending files and their
+# records are one transaction, under the database's own write lock.
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
@@ -20,15 +16,12 @@ from gateway.errors import StoreUnavailable
 
 
 class MigrationConnection(Protocol):
-    """What a migration needs of a database driver's connection."""
-
-    def execute(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Iterable[Any]:
-        """Run one statement."""
+    def execute(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Iterable[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file: its number, its name, and the statements in it."""
+    """A file: its number, name and statements."""
 
     number: int
     name: str
@@ -36,7 +29,7 @@ class Migration:
 
 
 def read_migrations(package: str) -> list[Migration]:
-    """Return the migrations that lie in the folder `migrations` of a package, by number."""
+    """Return the migrations in the folder `migrations` of a package, by number."""
     folder = files(package) / "migrations"
     return sorted(
         (
@@ -49,11 +42,7 @@ def read_migrations(package: str) -> list[Migration]:
 
 
 def pending_migrations(migrations: Sequence[Migration], applied: Iterable[int]) -> list[Migration]:
-    """Return the migrations whose numbers are not among those applied.
-
-    Raises:
-        StoreUnavailable: one was applied that is not known here, so the database is newer than this program.
-    """
+    """Return the migrations that were not applied. Raises StoreUnavailable for a newer version."""
     done = set(applied)
     if unknown := done - {migration.number for migration in migrations}:
         raise StoreUnavailable(
@@ -64,32 +53,51 @@ def pending_migrations(migrations: Sequence[Migration], applied: Iterable[int]) 
 
 
 def applied_numbers(connection: MigrationConnection) -> list[int]:
-    """Return the numbers of the migrations recorded in a database that has the table for them."""
+    """Return the numbers of the recorded migrations."""
     return [row[0] for row in connection.execute("SELECT number FROM migrations ORDER BY number")]
 
 
-def missing_migrations(
-    connection: MigrationConnection, migrations: list[Migration], tables: frozenset[str], name: str, hint: str
-) -> list[Migration]:
-    """Return those of the migrations that a database lacks: all of them where it has no tables.
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database to migrate: package with migrations, query for tables, and texts for messages."""
 
-    Args:
-        tables: names of those that it has.
-        name: what the database is called in messages.
-        hint: what to do where it is another program's.
+    package: str
+    table_names: str
+    name: str
+    hint: str
 
-    Raises:
-        StoreUnavailable: it belongs to another program, or is of a newer version.
-    """
-    if "migrations" in tables and "requests" in tables:
+
+def missing_migrations(connection: MigrationConnection, database: Database) -> list[Migration]:
+    """Return the migrations that a database lacks. Raises StoreUnavailable for other programs and newer
+    versions."""
+    migrations = read_migrations(database.package)
+    tables = {row[0] for row in connection.execute(database.table_names)}
+    if {"migrations", "requests"} <= tables:
         return pending_migrations(migrations, applied_numbers(connection))
     if tables:
-        raise StoreUnavailable(f"the database {name} belongs to another program.", hint=hint)
+        raise StoreUnavailable(
+            f"the database {database.name} belongs to another program.", hint=database.hint
+        )
     return migrations
 
 
+def is_empty(missing: Sequence[Migration], database: Database) -> bool:
+    """Tell whether a database that lacks these migrations has no tables."""
+    return len(missing) == len(read_migrations(database.package))
+
+
+def apply_missing(
+    connection: MigrationConnection, database: Database, transaction: AbstractContextManager[None]
+) -> None:
+    """Apply the missing migrations in an exclusive transaction."""
+    if missing_migrations(connection, database):
+        with transaction:
+            for migration in missing_migrations(connection, database):
+                apply_migration(connection, migration)
+
+
 def apply_migration(connection: MigrationConnection, migration: Migration) -> None:
-    """Run a migration's statements and record it, as part of the caller's transaction."""
+    """Run a migration's statements and record it, in the caller's transaction."""
     for statement in migration.statements:
         connection.execute(statement)
     connection.execute(
@@ -101,6 +109,7 @@ def apply_migration(connection: MigrationConnection, migration: Migration) -> No
 def _parse(file_name: str, text: str) -> Migration:
     name = file_name.removesuffix(".sql")
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("--")]
+    # A statement ends with a semicolon at the end of a line.
     statements = "\n".join(lines).split(";\n")
     return Migration(
         int(name.split("_")[0]), name, tuple(part.rstrip(";") for part in statements if part.strip())

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import TypeVar
-
-import orjson
+from typing import Any
 
 from gateway.errors import BadInput
 from gateway.models.exchange import Exchange, PayloadPolicy, lowercase_ascii
 from gateway.models.feedback import Receipt, Target, single_subject
 from gateway.models.filters import Filter, Page, Sort, filter_uses_field
 from gateway.models.request import METADATA_COLUMNS, METADATA_KEYS, Facts, Payload, RequestRecord, Usage
-from gateway.store import feedback
-from gateway.store.database import Database, read_count
-from gateway.store.dialect import Connection, Dialect
-from gateway.store.filters import count_rows, feedback_prefilters, find_candidate_seqs, select_rows
-from gateway.store.joins import find_subjects, join_waiting_feedback, link_conversations, reassign_requests
-from gateway.store.rollups import REQUEST_KINDS, ROLLUP_KINDS, invalidate_rollups
+from gateway.store import feedback, joins, rollups, schema
+from gateway.store.database import Database
+from gateway.store.dialect import AsyncConnection, Connection, Dialect
+from gateway.store.filters import Query, count_rows, feedback_prefilters, find_candidate_seqs, select_rows
 from gateway.store.rows import (
     REQUEST_ROWS,
     Packer,
@@ -30,23 +26,16 @@ from gateway.store.rows import (
     from_json,
     list_to_json,
     metadata_values,
+    numbers_to_json,
     payload_from_exchange,
     payload_to_row,
     request_to_row,
     session_from_metadata,
     to_json,
 )
-from gateway.store.schema import (
-    ANNOTATED_COLUMNS,
-    PAYLOAD_COLUMNS,
-    REQUEST_INSERT_COLUMNS,
-    REQUESTS,
-    RETRIEVED_COLUMNS,
-    payload_columns,
-)
 
 _ANNOTATE = (
-    f"UPDATE requests SET {', '.join(f'{column} = ?' for column in ANNOTATED_COLUMNS)}"
+    f"UPDATE requests SET {', '.join(f'{column} = ?' for column in schema.ANNOTATED_COLUMNS)}"
     " WHERE seq = ? AND interpreted_at_us IS NULL"
 )
 _CORRECT = (
@@ -54,6 +43,7 @@ _CORRECT = (
     " WHERE seq = :seq AND interpreted_at_us IS NULL"
 )
 _INSERT_RESPONSE_ID = "INSERT INTO other_response_ids (response_id, seq) VALUES (?, ?) ON CONFLICT DO NOTHING"
+# A request whose usage is known comes first, so that a second retrieval finds that it was counted.
 _FIND_ORIGINAL_REQUEST = """
 SELECT owner.seq, owner.started_at_us,
     owner.prompt_tokens IS NOT NULL OR owner.completion_tokens IS NOT NULL OR owner.outcome = 'provider_error'
@@ -64,83 +54,103 @@ ORDER BY 3 DESC, owner.seq LIMIT 1
 """
 _SET_RETRIEVED_USAGE = f"""
 UPDATE requests SET
-    {", ".join(f"{column} = :{column}" for column in RETRIEVED_COLUMNS)},
+    {", ".join(f"{column} = :{column}" for column in schema.RETRIEVED_COLUMNS)},
     outcome = coalesce(:outcome, outcome), finish_reason = coalesce(:finish_reason, finish_reason)
 WHERE seq = :owner AND prompt_tokens IS NULL AND completion_tokens IS NULL
 """
+# About the size of a row without its bodies.
 REQUEST_ROW_BYTES = 2048
-"""About what a row takes beside its bodies."""
 
 
 @cache
 def _select_exchanges(dialect: Dialect) -> str:
-    columns = [f'r."{column}"' for column in REQUEST_INSERT_COLUMNS]
-    columns += [dialect.payload_column(column) for column in PAYLOAD_COLUMNS[1:]]
+    columns = [f'r."{column}"' for column in schema.REQUEST_INSERT_COLUMNS]
+    columns += [dialect.payload_column(column) for column in schema.PAYLOAD_COLUMNS[1:]]
     is_its = dialect.is_payload_of("p", "r")
     return f"SELECT {', '.join(columns)} FROM requests AS r LEFT JOIN payloads AS p ON {is_its}"
 
 
 @cache
-def _select_exchange(dialect: Dialect) -> str:
-    return f"{_select_exchanges(dialect)} WHERE r.seq = ? AND p.seq IS NOT NULL"
+def select_payloads(dialect: Dialect) -> str:
+    """Select the payloads of the rows whose `seq`s are bound as a list."""
+    return f"{_select_exchanges(dialect)} WHERE r.seq {dialect.in_numbers('?')} AND p.seq IS NOT NULL"
 
 
 @cache
-def _select_uninterpreted(dialect: Dialect) -> str:
+def select_uninterpreted(dialect: Dialect) -> str:
+    """Select the oldest rows without facts of the worker slots that are bound as a list."""
     return (
         f"{_select_exchanges(dialect)} WHERE r.interpreted_at_us IS NULL AND r.worker {dialect.in_numbers('?')}"
         " ORDER BY r.seq LIMIT ?"
     )
 
 
-@cache
-def _select_same_requests(dialect: Dialect) -> str:
-    # Times are no help to find few rows: all of a batch may be close together.
-    started = f"{dialect.without_index('started_at_us')} {dialect.in_numbers(':starts')}"
-    return (
-        "SELECT request_id, started_at_us, tenant FROM requests"
-        f" WHERE request_id {dialect.in_texts(':ids')} AND {started}"
-    )
-
-
 def append_exchanges(
     connection: Connection, packer: Packer, exchanges: Sequence[Exchange], worker: int = 0
 ) -> list[int]:
-    """Insert exchanges of a worker under the next `seq`s, join the feedback that waited for them, and return the
-    `seq`s."""
+    """Insert exchanges, join the feedback that waited for them, and return their `seq`s."""
     seqs = connection.dialect.allocate_seqs(connection, len(exchanges))
     numbered = list(zip(seqs, exchanges, strict=True))
-    connection.insert(
-        "requests",
-        (*REQUEST_INSERT_COLUMNS, "worker"),
-        ((*request_to_row(seq, exchange), worker) for seq, exchange in numbered),
-    )
-    connection.insert(
-        "payloads",
-        payload_columns(packer.columns, packer.copied_columns),
-        (
-            payload_to_row(seq, exchange, packer)
-            for seq, exchange in numbered
-            if exchange.payloads is not PayloadPolicy.OFF
-        ),
-    )
-    invalidate_rollups(connection, REQUEST_KINDS, [exchange.started_at_us for exchange in exchanges])
-    join_waiting_feedback(connection, _joinable_ids(exchanges))
-    reassign_requests(connection, seqs)
+    rows = ((*request_to_row(seq, exchange), worker) for seq, exchange in numbered)
+    insert_requests(connection, packer, (*schema.REQUEST_INSERT_COLUMNS, "worker"), rows, numbered)
+    connect_requests(connection, numbered, _joinable_ids(exchanges))
     return list(seqs)
 
 
+def insert_requests(
+    connection: Connection,
+    packer: Packer,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    numbered: Sequence[tuple[int, Exchange]],
+) -> None:
+    """Insert rows of `requests`, and the payloads of the exchanges that they are made of."""
+    connection.insert("requests", columns, rows)
+    kept = ((seq, exchange) for seq, exchange in numbered if exchange.payloads is not PayloadPolicy.OFF)
+    connection.insert(
+        "payloads",
+        schema.payload_columns(packer.columns, packer.copied_columns),
+        (payload_to_row(seq, exchange, packer) for seq, exchange in kept),
+    )
+
+
+def connect_requests(
+    connection: Connection, numbered: Sequence[tuple[int, Exchange]], ids: Mapping[str, int]
+) -> None:
+    """Invalidate rollups, and join the feedback that waits for these ids, after rows were inserted."""
+    rollups.invalidate_rollups(
+        connection, rollups.REQUEST_KINDS, [exchange.started_at_us for _, exchange in numbered]
+    )
+    joins.join_waiting_feedback(connection, ids)
+    joins.reassign_requests(connection, [seq for seq, _ in numbered])
+
+
 def find_missing(connection: Connection, exchanges: Sequence[Exchange]) -> list[int]:
-    """Return the positions of exchanges that no row was made of; of several alike that of the first."""
+    """Return the positions of exchanges that are not stored; of duplicates only the first."""
+    query = _same_requests_query(exchanges, connection.dialect)
+    return _missing_positions(exchanges, connection.execute(query.sql, query.values))
+
+
+def _same_requests_query(exchanges: Sequence[Exchange], dialect: Dialect) -> Query:
+    identities = {_identity_of(exchange) for exchange in exchanges}
+    # Times are no help to find few rows: all of a batch may be close together.
+    started = f"{dialect.without_index('started_at_us')} {dialect.in_numbers('?')}"
+    return Query(
+        "SELECT request_id, started_at_us, tenant FROM requests"
+        f" WHERE request_id {dialect.in_texts('?')} AND {started}",
+        (
+            list_to_json([request_id for request_id, _, _ in identities]),
+            numbers_to_json([start for _, start, _ in identities]),
+        ),
+    )
+
+
+def _missing_positions(exchanges: Sequence[Exchange], stored: Iterable[Sequence[Any]]) -> list[int]:
     positions: dict[tuple[str, int, str | None], int] = {}
     for position, exchange in enumerate(exchanges):
         positions.setdefault(_identity_of(exchange), position)
-    alike = {
-        "ids": list_to_json([request_id for request_id, _, _ in positions]),
-        "starts": orjson.dumps([start for _, start, _ in positions]).decode(),
-    }
-    for stored in connection.execute(_select_same_requests(connection.dialect), alike):
-        positions.pop(tuple(stored), None)
+    for request_id, started_at_us, tenant in stored:
+        positions.pop((request_id, started_at_us, tenant), None)
     return list(positions.values())
 
 
@@ -151,8 +161,7 @@ def append_missing(
     worker: int,
     at_us: int,
 ) -> int:
-    """Append those that are not stored yet, as a worker's, fill in what is known of them, and return their
-    number."""
+    """Append those that are not stored yet, add their facts, and return their number."""
     new = [
         imported[position] for position in find_missing(connection, [exchange for exchange, _ in imported])
     ]
@@ -165,14 +174,8 @@ def append_missing(
 def annotate_requests(
     connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int
 ) -> list[tuple[int, Facts]]:
-    """Fill in what was found of rows that nothing was known of, and join the feedback that waited for it.
-
-    What a retrieval says was used goes to the row of the request that used it, and only once. Answers that continue
-    others are put into one conversation with them.
-
-    Returns:
-        The facts that are to be counted: those given, without what retrievals say that was counted before.
-    """
+    """Add facts to rows without facts; return the facts that are to be counted, without usage counted before."""
+    # Usage from a retrieval goes to the row of the request that caused it, and only once.
     first = [(seq, found) for seq, found in facts if not found.is_retrieval]
     _fill_in(connection, first, at_us)
     counted = dict(first)
@@ -180,7 +183,7 @@ def annotate_requests(
         if found.is_retrieval:
             own, counted[seq] = _apply_retrieval(connection, seq, found)
             _fill_in(connection, [(seq, own)], at_us)
-    for seq, session in link_conversations(connection, facts, at_us).items():
+    for seq, session in joins.link_conversations(connection, facts, at_us).items():
         counted[seq] = replace(counted[seq], session=session)
     return [(seq, counted[seq]) for seq, _ in facts]
 
@@ -209,24 +212,18 @@ def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: 
         for name in (found.response_id, found.session, *found.other_response_ids)
         if name
     ]
-    join_waiting_feedback(connection, dict.fromkeys(names, at_us))
+    joins.join_waiting_feedback(connection, dict.fromkeys(names, at_us))
     if in_sessions := [seq for seq, found in facts if found.session]:
-        reassign_requests(connection, in_sessions)
+        joins.reassign_requests(connection, in_sessions)
 
 
 def insert_response_ids(connection: Connection, ids: Iterable[tuple[int, Sequence[str]]]) -> None:
-    """Store the ids that answers showed beside the one in their row, in the caller's transaction."""
     rows = [(clean_text(other), seq) for seq, others in ids for other in others]
     if rows:
         connection.executemany(_INSERT_RESPONSE_ID, rows)
 
 
 def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Facts, Facts]:
-    """Give what a retrieval says was used to the request that began it, unless that has it.
-
-    Returns:
-        What is left for the retrieval's own row, and what is to be counted now.
-    """
     original = None
     if found.response_id is not None:
         values = {"seq": seq, "response_id": clean_text(found.response_id)}
@@ -237,30 +234,14 @@ def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Fa
     rest = replace(found, usage=Usage(), cost=None, response_id=None, outcome=None)
     if has_usage or (found.usage == Usage() and found.cost is None and found.outcome is None):
         return rest, rest
-    row = dict(zip(ANNOTATED_COLUMNS, facts_to_row(found, 0), strict=True))
-    given = {column: row[column] for column in (*RETRIEVED_COLUMNS, "finish_reason")}
+    row = dict(zip(schema.ANNOTATED_COLUMNS, facts_to_row(found, 0), strict=True))
+    given = {column: row[column] for column in (*schema.RETRIEVED_COLUMNS, "finish_reason")}
     if not connection.execute(
         _SET_RETRIEVED_USAGE, {**given, "outcome": found.outcome, "owner": original_seq}
     ).rowcount:
         return rest, rest
-    invalidate_rollups(connection, REQUEST_KINDS, [started_at_us])
+    rollups.invalidate_rollups(connection, rollups.REQUEST_KINDS, [started_at_us])
     return rest, replace(rest, usage=found.usage, cost=found.cost)
-
-
-def find_uninterpreted(
-    connection: Connection, workers: Sequence[int], limit: int
-) -> list[tuple[int, Exchange]]:
-    """Return the oldest rows of these workers that were never annotated, with what was kept of them."""
-    rows = connection.execute(
-        _select_uninterpreted(connection.dialect), (orjson.dumps(workers).decode(), limit)
-    )
-    return [exchange_from_row(row) for row in rows]
-
-
-def read_payload(connection: Connection, seq: int) -> Payload | None:
-    """Return what was kept of a row's heads and bodies; None where nothing was."""
-    row = connection.execute(_select_exchange(connection.dialect), (seq,)).fetchone()
-    return None if row is None else payload_from_exchange(exchange_from_row(row)[1])
 
 
 def exchange_size_bytes(exchange: Exchange) -> int:
@@ -285,8 +266,8 @@ def _joinable_ids(exchanges: Sequence[Exchange]) -> dict[str, int]:
     return names
 
 
+# Longest metadata of a row that setting a property may produce, as JSON.
 MAX_METADATA_BYTES = 256 * 1024
-"""How long the metadata of a row may become in this way, as JSON."""
 
 _KNOWN_KEYS = frozenset((*METADATA_KEYS, "_model"))
 
@@ -315,14 +296,9 @@ def _select_session_feedback(dialect: Dialect) -> str:
 
 
 def set_property(connection: Connection, any_id: str, key: str, value: str, tenant: str | None) -> int:
-    """Set one key of the metadata of the request that an id names, whatever the case it is spelt in, and the column
-    it has; join what waited for a session that the request is put in; return how many rows the request has.
-
-    Raises:
-        Ambiguous: before anything is written, if the id names several.
-        BadInput: before anything is written, if the metadata of a row would be too long.
-    """
-    subjects = find_subjects(connection, any_id, tenant, Target.REQUEST)
+    """Set a metadata key and its column in the rows of a request; return their number. Raises Ambiguous or
+    BadInput."""
+    subjects = joins.find_subjects(connection, any_id, tenant, Target.REQUEST)
     named = single_subject(any_id, subjects, field="request_id")
     if named is None:
         return 0
@@ -344,43 +320,37 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
             sessions[session] = started_at_us
     seqs = [row[0] for row in rows]
     connection.executemany(_UPDATE_METADATA, changes)
-    invalidate_rollups(connection, ROLLUP_KINDS, times_us)
-    join_waiting_feedback(connection, sessions)
+    rollups.invalidate_rollups(connection, rollups.ROLLUP_KINDS, times_us)
+    joins.join_waiting_feedback(connection, sessions)
     if lowercase_ascii(clean_text(key)) == "_session":
-        found = connection.execute(
-            _select_session_feedback(connection.dialect), (orjson.dumps(seqs).decode(),)
-        )
-        reassign_requests(connection, seqs, [row[0] for row in found])
+        found = connection.execute(_select_session_feedback(connection.dialect), (numbers_to_json(seqs),))
+        joins.reassign_requests(connection, seqs, [row[0] for row in found])
     return len(changes)
 
 
 def _with_property(metadata: Mapping[str, object], key: str, value: str) -> dict[str, object]:
-    """Metadata with this property instead of those whose names differ from its name by case alone. A name that
-    has a meaning here is spelt as it is here."""
+    # Helicone's properties do not differ by case, and keys with a column have one spelling.
     small = lowercase_ascii(key)
     others = {name: item for name, item in metadata.items() if lowercase_ascii(name) != small}
     return {**others, small if small in _KNOWN_KEYS else key: value}
 
 
-T = TypeVar("T")
-
-
 class SqlRequests(Database):
-    """Keeps what `RequestLog`, `LogStore`, `RequestImports`, `RequestProperties` and `RequestQueries` promise."""
+    """Requests and their payloads."""
 
     async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
         if not exchanges:
             return []
         size = sum(map(exchange_size_bytes, exchanges))
         return await self._writer.write(
-            lambda connection: append_exchanges(connection, self._packer, exchanges, self._workers[0]),
+            lambda connection: append_exchanges(connection, self._packer, exchanges, self._worker_slots[0]),
             size_bytes=size,
         )
 
     async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
         def insert(connection: Connection) -> list[int]:
             feedback.put_feedback(connection, (), receipt)
-            return append_exchanges(connection, self._packer, exchanges, self._workers[0])
+            return append_exchanges(connection, self._packer, exchanges, self._worker_slots[0])
 
         size = sum(map(exchange_size_bytes, exchanges))
         return await self._writer.write(insert, size_bytes=size, is_synced=True, is_exclusive=True)
@@ -399,19 +369,22 @@ class SqlRequests(Database):
         return await self._writer.write_deferred(annotate, size_bytes=size)
 
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
-        return await self._lookups.read(
-            lambda connection: find_uninterpreted(connection, self._workers, limit)
-        )
+        values = (numbers_to_json(self._worker_slots), limit)
+        rows = await self._primary.fetch_all(select_uninterpreted(self._dialect), values)
+        return [exchange_from_row(row) for row in rows]
 
     async def missing(self, exchanges: Sequence[Exchange]) -> list[int]:
-        return await self._lookups.read(lambda connection: find_missing(connection, exchanges))
+        query = _same_requests_query(exchanges, self._dialect)
+        return _missing_positions(exchanges, await self._primary.fetch_all(query.sql, query.values))
 
     async def append_missing(self, imported: Sequence[tuple[Exchange, Facts | None]], at_us: int) -> int:
         if not imported:
             return 0
         size = sum(exchange_size_bytes(exchange) for exchange, _ in imported)
         return await self._writer.write(
-            lambda connection: append_missing(connection, self._packer, imported, self._workers[0], at_us),
+            lambda connection: append_missing(
+                connection, self._packer, imported, self._worker_slots[0], at_us
+            ),
             size_bytes=size,
             is_exclusive=True,
         )
@@ -419,47 +392,62 @@ class SqlRequests(Database):
     async def find_requests(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> list[RequestRecord]:
-        prefilters = feedback_prefilters(where, self._dialect)
-
-        def find(connection: Connection) -> list[RequestRecord]:
-            candidate_seqs = find_candidate_seqs(connection, prefilters)
-            query = select_rows(
-                REQUESTS, where, sort, page, tenant, connection.dialect, candidate_seqs=candidate_seqs
-            )
-            return [REQUEST_ROWS.from_row(row) for row in connection.execute(query.sql, query.values)]
-
-        return await self._ask(find, in_background=in_background, is_costly=_searches_bodies(where, sort))
-
-    async def payload(self, seq: int) -> Payload | None:
-        return await self._lookups.read(lambda connection: read_payload(connection, seq))
+        rows = await self._fetch_page(
+            select_rows,
+            where,
+            sort,
+            page,
+            tenant,
+            in_background=in_background,
+            is_costly=_searches_bodies(where, sort),
+        )
+        return [REQUEST_ROWS.from_row(row) for row in rows]
 
     async def count_requests(
         self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> int:
-        prefilters = feedback_prefilters(where, self._dialect)
+        rows = await self._fetch_page(
+            count_rows, where, Sort(), page, tenant, in_background=in_background, is_costly=True
+        )
+        number: int = rows[0][0]
+        return number
 
-        def count_them(connection: Connection) -> int:
-            candidate_seqs = find_candidate_seqs(connection, prefilters)
-            query = count_rows(
-                REQUESTS, where, page, tenant, connection.dialect, candidate_seqs=candidate_seqs
-            )
-            return read_count(connection, query)
-
-        return await self._ask(count_them, in_background=in_background, is_costly=True)
+    async def payload(self, seq: int) -> Payload | None:
+        rows = await self._primary.fetch_all(select_payloads(self._dialect), (numbers_to_json([seq]),))
+        return payloads_from_rows(rows).get(seq)
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        def read(connection: Connection) -> dict[int, Payload]:
-            kept = {seq: read_payload(connection, seq) for seq in seqs}
-            return {seq: payload for seq, payload in kept.items() if payload is not None}
+        sql, values = select_payloads(self._dialect), (numbers_to_json(seqs),)
+        return payloads_from_rows(
+            await self._replica.read(lambda connection: connection.fetch_all(sql, values))
+        )
 
-        return await self._ask(read, in_background=True)
+    async def _fetch_page(
+        self,
+        statement: Callable[..., Query],
+        where: Filter,
+        sort: Sort,
+        page: Page,
+        tenant: str | None,
+        *,
+        in_background: bool,
+        is_costly: bool,
+    ) -> list[Any]:
+        prefilters = feedback_prefilters(where, self._dialect)
 
-    async def _ask(
-        self, work: Callable[[Connection], T], *, in_background: bool, is_costly: bool = False
-    ) -> T:
+        async def find(connection: AsyncConnection) -> list[Any]:
+            candidate_seqs = None
+            if prefilters:
+                await connection.begin_snapshot()
+                candidate_seqs = await find_candidate_seqs(connection, prefilters)
+            query = statement(
+                schema.REQUESTS, where, sort, page, tenant, self._dialect, candidate_seqs=candidate_seqs
+            )
+            return await connection.fetch_all(query.sql, query.values)
+
         if in_background:
-            return await self._query_pools.slow.read(work)
-        return await self._query_pools.ask(work, is_costly=is_costly)
+            return await self._replica.read(find)
+        return await self._replica.query(find, is_costly=is_costly)
 
     async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
         return await self._writer.write(
@@ -470,11 +458,16 @@ class SqlRequests(Database):
         )
 
 
+def payloads_from_rows(rows: Iterable[Sequence[Any]]) -> dict[int, Payload]:
+    """Return the payloads in rows of `select_payloads`, by `seq`."""
+    exchanges = map(exchange_from_row, rows)
+    return {seq: payload_from_exchange(exchange) for seq, exchange in exchanges}
+
+
 def _searches_bodies(where: Filter, sort: Sort) -> bool:
-    """Whether the text of bodies is looked into."""
     key: Sort | None = sort
     while key is not None:
-        if key.field in REQUESTS.costly:
+        if key.field in schema.REQUESTS.costly:
             return True
         key = key.then
-    return any(filter_uses_field(where, name) for name in REQUESTS.costly)
+    return any(filter_uses_field(where, name) for name in schema.REQUESTS.costly)

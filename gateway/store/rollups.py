@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,44 +11,24 @@ import orjson
 
 from gateway.models.ids import new_id
 from gateway.models.metrics import GRADE_FIELD, HOUR_US
-from gateway.store.aggregates import (
-    COUNTED_FEEDBACK,
-    FEEDBACK_COLUMNS,
-    FEEDBACK_FIELDS,
-    FEEDBACK_SUMS,
-    HIGH_CARDINALITY_FIELDS,
-    LATENCY_FIELDS,
-    NO_FIELD,
-    REQUEST_FIELDS,
-    SPANS,
-    SUMMED_USAGE,
-    USAGE_COLUMNS,
-    USAGE_FIELDS,
-    RolledUpSpans,
-    group_operand,
-    latency_class,
-    request_usage_columns,
-    spans_containing,
-    sum_columns,
-)
-from gateway.store.dialect import Connection, Dialect
+from gateway.store import aggregates
+from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query
 
 _OF_SPAN = "FROM requests WHERE started_at_us >= ? AND started_at_us < ?"
 
 
 def usage_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
-    """Return the statement for `UsageSums`."""
-    figures = ", ".join(f"{sql} AS {name}" for name, sql in request_usage_columns(dialect).items())
-    few = [field for field in REQUEST_FIELDS if field not in HIGH_CARDINALITY_FIELDS]
-    sums = ", ".join(f"{sum_columns({name: name})} AS {name}" for name in USAGE_COLUMNS)
+    figures = ", ".join(f"{sql} AS {name}" for name, sql in aggregates.request_usage_columns(dialect).items())
+    few = [field for field in aggregates.REQUEST_FIELDS if field not in aggregates.HIGH_CARDINALITY_FIELDS]
+    sums = ", ".join(f"{aggregates.sum_columns({name: name})} AS {name}" for name in aggregates.USAGE_COLUMNS)
     parts = " UNION ALL ".join(
-        f"SELECT '{field}', tenant, {_group_value(field, dialect)}, {SUMMED_USAGE}"
-        f" FROM {'rows' if field in HIGH_CARDINALITY_FIELDS else 'combined'} GROUP BY 2, 3"
-        for field in USAGE_FIELDS
+        f"SELECT '{field}', tenant, {_group_value(field, dialect)}, {aggregates.SUMMED_USAGE}"
+        f" FROM {'rows' if field in aggregates.HIGH_CARDINALITY_FIELDS else 'combined'} GROUP BY 2, 3"
+        for field in aggregates.USAGE_FIELDS
     )
     return Query(
-        f"WITH rows AS MATERIALIZED (SELECT tenant, {figures}, {_group_columns(REQUEST_FIELDS, dialect)}"
+        f"WITH rows AS MATERIALIZED (SELECT tenant, {figures}, {_group_columns(aggregates.REQUEST_FIELDS, dialect)}"
         f" {_OF_SPAN}),"
         f" combined AS MATERIALIZED (SELECT tenant, {sums}, {_quote_fields(few)} FROM rows"
         f" GROUP BY tenant, {_quote_fields(few)}) {parts}",
@@ -57,37 +37,36 @@ def usage_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
 
 
 def latency_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
-    """Return the statement for classes of durations, as a JSON object of their numbers."""
-    fields = [field for field in LATENCY_FIELDS if field]
+    fields = [field for field in aggregates.LATENCY_FIELDS if field]
     parts = " UNION ALL ".join(
         f"SELECT '{field}', tenant, value, {dialect.json_object('class', 'number')} FROM ("
         f"SELECT tenant, {_group_value(field, dialect)} AS value, class, sum(number) AS number"
         " FROM combined GROUP BY 1, 2, 3) AS classes GROUP BY 2, 3"
-        for field in LATENCY_FIELDS
+        for field in aggregates.LATENCY_FIELDS
     )
     return Query(
         f"WITH combined AS MATERIALIZED (SELECT tenant, {_group_columns(fields, dialect)},"
-        f" {latency_class(dialect)} AS class,"
+        f" {aggregates.latency_class(dialect)} AS class,"
         f" count(*) AS number {_OF_SPAN} GROUP BY tenant, {_quote_fields(fields)}, class) {parts}",
         (from_us, to_us),
     )
 
 
 def feedback_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
-    """Return the statement for the sums of `VERDICTS`."""
     parts = " UNION ALL ".join(
-        f"SELECT '{field}', tenant, {_feedback_value(field, dialect)}, {FEEDBACK_SUMS} FROM rows GROUP BY 2, 3"
-        for field in FEEDBACK_FIELDS
+        f"SELECT '{field}', tenant, {_feedback_value(field, dialect)}, {aggregates.FEEDBACK_SUMS}"
+        " FROM rows GROUP BY 2, 3"
+        for field in aggregates.FEEDBACK_FIELDS
     )
     return Query(
         "WITH rows AS MATERIALIZED (SELECT tenant, request_seq, weight, score, grade,"
-        f" {_group_columns(REQUEST_FIELDS, dialect)} FROM {COUNTED_FEEDBACK}) {parts}",
+        f" {_group_columns(aggregates.REQUEST_FIELDS, dialect)} FROM {aggregates.COUNTED_FEEDBACK}) {parts}",
         (from_us, to_us),
     )
 
 
 def _group_columns(fields: Iterable[str], dialect: Dialect) -> str:
-    return ", ".join(f'{group_operand(field, dialect).sql} AS "{field}"' for field in fields)
+    return ", ".join(f'{aggregates.group_operand(field, dialect).sql} AS "{field}"' for field in fields)
 
 
 def _quote_fields(fields: Iterable[str]) -> str:
@@ -105,23 +84,22 @@ def _group_value(field: str, dialect: Dialect) -> str:
 USAGE_KIND = "usage"
 LATENCY_KIND = "latencies"
 FEEDBACK_KIND = "verdicts"
+# Kinds that feedback does not change.
 REQUEST_KINDS = (USAGE_KIND, LATENCY_KIND)
-"""Kinds of sums that votes leave as they are."""
 
+# A rollup is not split by a field if that would take more than one row for so many requests or entries.
 MIN_REQUESTS_PER_ROW = 4
-"""A field is left out of a rollup that would have more than one row for so many requests or entries."""
 
+# How long after its end a span is summed up: requests that started in it may still be running.
 SETTLE_US = 600_000_000
-"""How long a span has been over before it is summed up: requests that started in it may still be under way."""
 
+# After this time a rollup that was started counts as abandoned.
 GENERATION_TIMEOUT_US = 300_000_000
-"""After this time it is taken that whoever drew a ticket has died."""
 
 
 @dataclass(frozen=True, slots=True)
 class RollupKind:
-    """One of the kinds of rollups: its table, the fields that it is split by, the columns of its sums, and the
-    statement that makes them for a span."""
+    """A kind of rollups: table, fields that split it, columns of sums, and the statement that computes them."""
 
     table: str
     fields: tuple[str, ...]
@@ -131,7 +109,7 @@ class RollupKind:
 
 @dataclass(frozen=True, slots=True)
 class RollupSpan:
-    """A piece of time that is to be summed up, and the ticket for it."""
+    """A span of time to be summed up, and the generation of its rollup."""
 
     kind: str
     span_us: int
@@ -141,7 +119,7 @@ class RollupSpan:
 
 @dataclass(frozen=True, slots=True)
 class Rollup:
-    """The sums of a span: the fields that it is split by, and its rows in the order of their table's columns."""
+    """The sums of a span: the fields that split them, and rows in the order of the table's columns."""
 
     span: RollupSpan
     fields: tuple[str, ...]
@@ -149,9 +127,15 @@ class Rollup:
 
 
 ROLLUP_KINDS: Mapping[str, RollupKind] = {
-    USAGE_KIND: RollupKind("usage_rollups", USAGE_FIELDS, USAGE_COLUMNS, usage_rollup_query),
-    LATENCY_KIND: RollupKind("latency_rollups", LATENCY_FIELDS, ("classes",), latency_rollup_query),
-    FEEDBACK_KIND: RollupKind("verdict_rollups", FEEDBACK_FIELDS, FEEDBACK_COLUMNS, feedback_rollup_query),
+    USAGE_KIND: RollupKind(
+        "usage_rollups", aggregates.USAGE_FIELDS, aggregates.USAGE_COLUMNS, usage_rollup_query
+    ),
+    LATENCY_KIND: RollupKind(
+        "latency_rollups", aggregates.LATENCY_FIELDS, ("classes",), latency_rollup_query
+    ),
+    FEEDBACK_KIND: RollupKind(
+        "verdict_rollups", aggregates.FEEDBACK_FIELDS, aggregates.FEEDBACK_COLUMNS, feedback_rollup_query
+    ),
 }
 
 _NEXT_START = "SELECT started_at_us FROM requests WHERE started_at_us >= ? ORDER BY started_at_us LIMIT 1"
@@ -185,56 +169,58 @@ ORDER BY starts_at_us
 """
 
 
-def rolled_up_spans(connection: Connection, kind: str, field: str, from_us: int, to_us: int) -> RolledUpSpans:
-    """Return the spans that are summed up by a field, as far as they touch this time."""
-    rolled_up = _select_rolled_up(connection.dialect)
+async def rolled_up_spans(
+    connection: AsyncConnection, kind: str, field: str, from_us: int, to_us: int
+) -> aggregates.RolledUpSpans:
+    """Return the spans with rollups split by a field that overlap a time."""
+    sql = _select_rolled_up(connection.dialect)
     return {
         span_us: [
             start
-            for _, start in connection.execute(rolled_up, (kind, span_us, from_us - span_us, to_us, field))
+            for _, start in await connection.fetch_all(sql, (kind, span_us, from_us - span_us, to_us, field))
         ]
-        for span_us in SPANS
+        for span_us in aggregates.SPANS
     }
 
 
-def due_spans(connection: Connection, at_us: int) -> list[tuple[str, int, int]]:
-    """Return kind, length and start of the spans that are over and are not summed up, the latest first."""
+async def due_spans(connection: AsyncConnection, at_us: int) -> list[tuple[str, int, int]]:
+    """Return kind, length and start of the spans that are over and not summed up, the latest first."""
     return [
         (kind, span_us, start)
         for kind in ROLLUP_KINDS
-        for span_us in SPANS
-        for start in sorted(_due_starts(connection, kind, span_us, at_us), reverse=True)
+        for span_us in aggregates.SPANS
+        for start in reversed(await _due_starts(connection, kind, span_us, at_us))
     ]
 
 
 def start_rollup(connection: Connection, kind: str, span_us: int, start: int, at_us: int) -> RollupSpan:
-    """Begin to sum up a span."""
+    """Begin a new generation of a rollup."""
     span = RollupSpan(kind, span_us, start, new_id())
     connection.execute(_START_ROLLUP, (kind, span_us, start, span.generation, at_us))
     return span
 
 
-def compute_rollup(connection: Connection, span: RollupSpan) -> Rollup | None:
-    """Sum up the rows of a span. None where it must wait, since facts of some are not known yet."""
+async def compute_rollup(connection: AsyncConnection, span: RollupSpan) -> Rollup | None:
+    """Sum up a span; None while facts of its requests are missing."""
     bounds = span.starts_at_us, span.starts_at_us + span.span_us
-    if not connection.execute(_IS_INTERPRETED, bounds).fetchone()[0]:
+    await connection.begin_snapshot()
+    if not (await connection.fetch_one(_IS_INTERPRETED, bounds))[0]:
         return None
     kind = ROLLUP_KINDS[span.kind]
     query = kind.statement(*bounds, connection.dialect)
     rows: dict[str, list[tuple[Any, ...]]] = {field: [] for field in kind.fields}
-    for row in connection.execute(query.sql, query.values):
+    for row in await connection.fetch_all(query.sql, query.values):
         rows[row[0]].append((span.span_us, span.starts_at_us, *row))
     kept = {
         field: found
         for field, found in rows.items()
-        if field not in HIGH_CARDINALITY_FIELDS or _is_small_enough(found)
+        if field not in aggregates.HIGH_CARDINALITY_FIELDS or _is_small_enough(found)
     }
     return Rollup(span, tuple(kept), tuple(row for found in kept.values() for row in found))
 
 
 def store_rollup(connection: Connection, rollup: Rollup) -> bool:
-    """Keep the sums of a span instead of earlier ones, unless its rows have changed since its ticket was drawn;
-    tell whether they are kept."""
+    """Replace the rollup of a span unless it was invalidated meanwhile; tell whether it was stored."""
     span = rollup.span
     fields = orjson.dumps(rollup.fields).decode()
     place = (span.kind, span.span_us, span.starts_at_us, span.generation)
@@ -251,34 +237,33 @@ def store_rollup(connection: Connection, rollup: Rollup) -> bool:
 
 
 def invalidate_rollups(connection: Connection, kinds: Iterable[str], times_us: Iterable[int]) -> None:
-    """Take back the sums of every span that requests started in at one of these times, in the transaction in
-    which those change."""
+    """Invalidate every rollup with requests that started at these times, in the caller's transaction."""
     # Nothing from before the epoch is ever summed up.
     hours = {time_us // HOUR_US for time_us in times_us if time_us >= 0}
-    spans = {span for hour in hours for span in spans_containing(hour * HOUR_US)}
+    spans = {span for hour in hours for span in aggregates.spans_containing(hour * HOUR_US)}
     connection.executemany(_INVALIDATE, [(kind, *span) for kind in kinds for span in spans])
 
 
 def _is_small_enough(rows: Sequence[tuple[Any, ...]]) -> bool:
-    """Whether the rows of a field are few enough, by the first of their sums, which is how many they stand for."""
     stands_for: int = sum(row[5] for row in rows)
     return len(rows) * MIN_REQUESTS_PER_ROW <= stands_for
 
 
-def _due_starts(connection: Connection, kind: str, span_us: int, at_us: int) -> Iterator[int]:
-    taken = {
-        row[0] for row in connection.execute(_TAKEN_STARTS, (kind, span_us, at_us - GENERATION_TIMEOUT_US))
-    }
-    start = _start_of_next(connection, 0, span_us)
+async def _due_starts(connection: AsyncConnection, kind: str, span_us: int, at_us: int) -> list[int]:
+    found = await connection.fetch_all(_TAKEN_STARTS, (kind, span_us, at_us - GENERATION_TIMEOUT_US))
+    taken = {row[0] for row in found}
+    due = []
+    start = await _start_of_next(connection, 0, span_us)
     while start is not None and start + span_us + SETTLE_US <= at_us:
         if start not in taken:
-            yield start
+            due.append(start)
         following = start + span_us
-        start = following if following in taken else _start_of_next(connection, following, span_us)
+        start = following if following in taken else await _start_of_next(connection, following, span_us)
+    return due
 
 
-def _start_of_next(connection: Connection, from_us: int, span_us: int) -> int | None:
-    row = connection.execute(_NEXT_START, (from_us,)).fetchone()
+async def _start_of_next(connection: AsyncConnection, from_us: int, span_us: int) -> int | None:
+    row = await connection.fetch_one(_NEXT_START, (from_us,))
     return None if row is None else row[0] // span_us * span_us
 
 
@@ -291,28 +276,28 @@ WHERE seal.kind = ? AND seal.span_us = sums.span_us AND seal.starts_at_us = sums
 
 @dataclass(frozen=True, slots=True)
 class OrphanRollup:
-    """The sums of one kind for a span that has no seal."""
+    """Sums of a span without rollup state."""
 
     kind: str
     span_us: int
     starts_at_us: int
 
 
-def find_orphan_rollups(connection: Connection) -> list[OrphanRollup]:
-    """Return the spans that have sums but no seal."""
+async def find_orphan_rollups(connection: AsyncConnection) -> list[OrphanRollup]:
+    """Return the spans that have sums but no rollup state."""
     return [
         OrphanRollup(name, *place)
         for name, kind in ROLLUP_KINDS.items()
-        for place in connection.execute(
+        for place in await connection.fetch_all(
             f"SELECT DISTINCT span_us, starts_at_us FROM {kind.table} AS sums"
-            f" WHERE field = '{NO_FIELD}' AND NOT EXISTS ({_IS_ROLLED_UP})",
+            f" WHERE field = '{aggregates.NO_FIELD}' AND NOT EXISTS ({_IS_ROLLED_UP})",
             (name,),
         )
     ]
 
 
 def delete_orphan_rollup(connection: Connection, orphan: OrphanRollup) -> None:
-    """Delete the sums of a span, unless they were made again meanwhile."""
+    """Delete the sums of a span, unless they were computed again."""
     kind = ROLLUP_KINDS[orphan.kind]
     connection.executemany(
         f"DELETE FROM {kind.table} AS sums WHERE span_us = ? AND field = ? AND starts_at_us = ?"

@@ -1,4 +1,4 @@
-"""Transfer of everything from one store into another, each record once."""
+"""Transfer of all data from one store into another, each record once."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ from functools import cache
 from typing import Any
 
 from gateway.errors import Conflict
-from gateway.models.exchange import PayloadPolicy
 from gateway.models.feedback import Feedback, Receipt
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.request import StoredRequest, StoreTotals
-from gateway.store import feedback
 from gateway.store.base import Store
 from gateway.store.database import Database
-from gateway.store.dialect import Connection, Dialect
-from gateway.store.joins import join_waiting_feedback, reassign_requests
-from gateway.store.requests import exchange_size_bytes, find_missing, insert_response_ids
-from gateway.store.rollups import REQUEST_KINDS, invalidate_rollups
+from gateway.store.dialect import AsyncConnection, Connection, Dialect
+from gateway.store.feedback import histories_query
+from gateway.store.requests import (
+    connect_requests,
+    exchange_size_bytes,
+    find_missing,
+    insert_requests,
+    insert_response_ids,
+)
 from gateway.store.rows import (
+    FEEDBACK_ROWS,
     RECEIPT_ROWS,
     REQUEST_ROWS,
     Packer,
     exchange_from_row,
-    payload_to_row,
     record_to_row,
 )
 from gateway.store.schema import (
     PAYLOAD_COLUMNS,
     REQUEST_INSERT_COLUMNS,
     REQUESTS,
-    payload_columns,
     quote_columns,
 )
 
 _CHUNK_ROWS = 500
+# Size of the bodies read at a time.
 _CHUNK_BYTES = 8 * 1024 * 1024
-"""How much is read at a time, as it went over the wire."""
 
 _TOTALS = """
 SELECT
@@ -72,83 +74,60 @@ def _select_stored_requests(dialect: Dialect) -> str:
     )
 
 
-def store_totals(connection: Connection) -> StoreTotals:
-    """Count and sum up everything."""
-    return StoreTotals(*connection.execute(_TOTALS).fetchone())
-
-
-def requests_after(connection: Connection, seq: int) -> list[StoredRequest]:
-    """Return the rows that follow a `seq`."""
+async def _requests_after(connection: AsyncConnection, seq: int) -> list[StoredRequest]:
+    await connection.begin_snapshot()
     size, last = 0, seq
-    for following, size_bytes in connection.execute(_REQUEST_SIZES, (seq, _CHUNK_ROWS)).fetchall():
+    for following, size_bytes in await connection.fetch_all(_REQUEST_SIZES, (seq, _CHUNK_ROWS)):
         last = following
         size += size_bytes
         if size > _CHUNK_BYTES:
             break
     others: dict[int, list[str]] = defaultdict(list)
-    for response_id, seq_of_row in connection.execute(_OTHER_RESPONSE_IDS, (seq, last)):
+    for response_id, seq_of_row in await connection.fetch_all(_OTHER_RESPONSE_IDS, (seq, last)):
         others[seq_of_row].append(response_id)
-    return [
-        _stored_request(row, others)
-        for row in connection.execute(_select_stored_requests(connection.dialect), (seq, last))
-    ]
+    rows = await connection.fetch_all(_select_stored_requests(connection.dialect), (seq, last))
+    return [_stored_request(row, others) for row in rows]
 
 
 def put_requests(
     connection: Connection, packer: Packer, requests: Sequence[StoredRequest], worker: int
 ) -> list[int]:
-    """Store the rows that are not there yet, under the next `seq`s, and return their positions."""
+    """Store the missing rows under the next `seq`s, and return their positions."""
     positions = find_missing(connection, [stored.exchange for stored in requests])
     new = [requests[position] for position in positions]
-    numbered = list(zip(connection.dialect.allocate_seqs(connection, len(new)), new, strict=True))
-    connection.insert(
-        "requests",
-        (*REQUESTS.columns, "payloads", "worker"),
-        [
-            (*record_to_row(seq, stored.record), stored.exchange.payloads.value, worker)
-            for seq, stored in numbered
-        ],
+    seqs = connection.dialect.allocate_seqs(connection, len(new))
+    numbered = [(seq, stored.exchange) for seq, stored in zip(seqs, new, strict=True)]
+    rows = [
+        (*record_to_row(seq, stored.record), stored.exchange.payloads.value, worker)
+        for seq, stored in zip(seqs, new, strict=True)
+    ]
+    insert_requests(connection, packer, (*REQUESTS.columns, "payloads", "worker"), rows, numbered)
+    insert_response_ids(
+        connection, [(seq, stored.other_response_ids) for seq, stored in zip(seqs, new, strict=True)]
     )
-    connection.insert(
-        "payloads",
-        payload_columns(packer.columns, packer.copied_columns),
-        [
-            payload_to_row(seq, stored.exchange, packer)
-            for seq, stored in numbered
-            if stored.exchange.payloads is not PayloadPolicy.OFF
-        ],
-    )
-    insert_response_ids(connection, [(seq, stored.other_response_ids) for seq, stored in numbered])
-    records = [stored.record for stored in new]
-    invalidate_rollups(connection, REQUEST_KINDS, [record.started_at_us for record in records])
-    join_waiting_feedback(
-        connection,
-        {
-            name: stored.record.ended_at_us
-            for stored in new
-            for name in (
-                stored.record.trace_id,
-                stored.record.request_id,
-                stored.record.response_id,
-                stored.record.session,
-                *stored.other_response_ids,
-            )
-            if name is not None
-        },
-    )
-    reassign_requests(connection, [seq for seq, _ in numbered])
+    connect_requests(connection, numbered, _joinable_ids(new))
     return positions
 
 
-def histories_after(connection: Connection, after_seq: int, limit: int) -> list[tuple[int, list[Feedback]]]:
-    """Return entries with all their versions, from the one after a place on."""
-    found = connection.execute(_ENTRIES, (after_seq, limit)).fetchall()
-    return [(seq, feedback.feedback_history(connection, feedback_id)) for seq, feedback_id in found]
+def _joinable_ids(requests: Sequence[StoredRequest]) -> dict[str, int]:
+    ids: dict[str, int] = {}
+    for stored in requests:
+        record = stored.record
+        names = (record.trace_id, record.request_id, record.response_id, record.session)
+        ids |= {name: record.ended_at_us for name in (*names, *stored.other_response_ids) if name is not None}
+    return ids
 
 
-def receipts_after(connection: Connection, after: tuple[str, str], limit: int) -> list[Receipt]:
-    """Return the receipts that follow one."""
-    return [RECEIPT_ROWS.from_row(row) for row in connection.execute(_RECEIPTS, (*after, limit))]
+async def _histories_after(
+    connection: AsyncConnection, after_seq: int, limit: int
+) -> list[tuple[int, list[Feedback]]]:
+    await connection.begin_snapshot()
+    entries = await connection.fetch_all(_ENTRIES, (after_seq, limit))
+    histories: dict[str, list[Feedback]] = {feedback_id: [] for _, feedback_id in entries}
+    for row in await connection.fetch_all(*histories_query(list(histories), connection.dialect)):
+        entry = FEEDBACK_ROWS.from_row(row)
+        histories[entry.feedback_id].append(entry)
+    return [(seq, histories[feedback_id]) for seq, feedback_id in entries]
 
 
 def _stored_request(row: Sequence[Any], others: Mapping[int, Sequence[str]]) -> StoredRequest:
@@ -158,43 +137,41 @@ def _stored_request(row: Sequence[Any], others: Mapping[int, Sequence[str]]) -> 
 
 
 class SqlTransfer(Database):
-    """Keeps what the protocol of the same name promises."""
+    """Reading everything in order, and storing what is missing."""
 
     async def store_totals(self) -> StoreTotals:
-        return await self._primary.read(store_totals)
+        [row] = await self._primary.read(lambda connection: connection.fetch_all(_TOTALS))
+        return StoreTotals(*row)
 
     async def requests_after(self, seq: int) -> list[StoredRequest]:
-        return await self._primary.read(lambda connection: requests_after(connection, seq))
+        return await self._primary.read(lambda connection: _requests_after(connection, seq))
 
     async def put_requests(self, requests: Sequence[StoredRequest]) -> list[int]:
         size = sum(exchange_size_bytes(stored.exchange) for stored in requests)
         return await self._writer.write(
-            lambda connection: put_requests(connection, self._packer, requests, self._workers[0]),
+            lambda connection: put_requests(connection, self._packer, requests, self._worker_slots[0]),
             size_bytes=size,
             is_exclusive=True,
         )
 
     async def histories_after(self, after_seq: int, limit: int) -> list[tuple[int, list[Feedback]]]:
-        return await self._primary.read(lambda connection: histories_after(connection, after_seq, limit))
+        return await self._primary.read(lambda connection: _histories_after(connection, after_seq, limit))
 
     async def receipts_after(self, after: tuple[str, str], limit: int) -> list[Receipt]:
-        return await self._primary.read(lambda connection: receipts_after(connection, after, limit))
+        values = (*after, limit)
+        rows = await self._primary.read(lambda connection: connection.fetch_all(_RECEIPTS, values))
+        return [RECEIPT_ROWS.from_row(row) for row in rows]
 
 
+# Entries, receipts or audit entries copied at a time.
 PAGE_ROWS = 500
-"""How many entries, receipts or lines of the audit log are moved at a time."""
 
 ReportProgress = Callable[["MigrationProgress"], None]
-"""Told how far it has come, after each step."""
 
 
 @dataclass(slots=True)
 class MigrationProgress:
-    """What was met in the source, and what of it was new to the target.
-
-    Args:
-        refused_keys: names of keys of the source whose name belongs to another live key of the target.
-    """
+    """Totals of the source, of what was new to the target, and keys whose names are taken there."""
 
     source_totals: StoreTotals = field(default_factory=StoreTotals)
     added: StoreTotals = field(default_factory=StoreTotals)
@@ -204,23 +181,14 @@ class MigrationProgress:
 
 @dataclass(frozen=True, slots=True)
 class MigrationCheck:
-    """Figures in which the stores are not what they should be after everything was moved.
-
-    Args:
-        missed: those of the source that differ from what was met there: somebody wrote to it meanwhile.
-        wrong: those of the target that did not grow by what was added.
-    """
+    """Totals of the source that changed meanwhile, and of the target that did not grow by what was added."""
 
     missed: list[str]
     wrong: list[str]
 
 
 class StoreMigration:
-    """Brings what is in one store into another.
-
-    Args:
-        tell: told how far it has come.
-    """
+    """Copies everything in one store into another, and reports progress after each step."""
 
     def __init__(self, source: Store, target: Store, report: ReportProgress) -> None:
         self._source = source
@@ -229,13 +197,9 @@ class StoreMigration:
         self.progress = MigrationProgress()
 
     async def run(self) -> MigrationCheck:
-        """Move everything, then compare counts and sums. Requests come first, so that what is said of them finds
-        them.
-
-        Raises:
-            StoreUnavailable: one of them cannot be used; what has arrived is there.
-        """
+        """Copy everything, then compare totals. Raises StoreUnavailable; what was copied stays."""
         before = await self._target.store_totals()
+        # Requests come first, so that feedback finds them.
         await self._move_requests()
         await self._move_feedback()
         await self._move_receipts()
@@ -330,7 +294,6 @@ def _totals_of_requests(requests: Sequence[StoredRequest]) -> StoreTotals:
 
 
 def _totals_of_feedback(versions: Sequence[Feedback], stored: Mapping[str, Feedback]) -> StoreTotals:
-    """What versions add to those that are stored already."""
     latest = {entry.feedback_id: entry for entry in versions}
     return StoreTotals(
         feedback=len(latest.keys() - stored.keys()),

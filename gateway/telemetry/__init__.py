@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from gateway.telemetry.feedback_export import AnnotationLookup, AnnotationStore, FeedbackExport
+from gateway.store.base import FeedbackStore
+from gateway.telemetry.feedback_export import AnnotationLookup, FeedbackExport
 from gateway.telemetry.reporter import DeliveryLog, Reporter, open_reporter
 
 __all__ = ["FeedbackExport", "Reporter", "open_feedback_export", "open_reporter"]
@@ -17,7 +18,7 @@ def open_feedback_export(
     url: str,
     headers: Mapping[str, str],
     project: str,
-    store: AnnotationStore,
+    store: FeedbackStore,
     *,
     has_text: bool,
 ) -> FeedbackExport:

@@ -15,7 +15,7 @@ from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.models.filters import AllOf, Comparison, Filter, Not, Op, Page, Sort
 from gateway.models.request import RequestRecord
 from gateway.periodic import PeriodicTask
-from gateway.store.base import FeedbackStore, RequestQueries
+from gateway.store.base import FeedbackStore
 from gateway.telemetry.attributes import (
     feedback_attributes,
     feedback_trace_id,
@@ -116,14 +116,10 @@ MAX_REQUESTS = 50
 _OLDEST_FIRST = Sort("started_at_us", descending=False)
 
 
-class AnnotationStore(RequestQueries, FeedbackStore, Protocol):
-    """The store as used here."""
-
-
 class AnnotationLookup:
     """Makes annotations of stored entries."""
 
-    def __init__(self, store: AnnotationStore, *, has_text: bool) -> None:
+    def __init__(self, store: FeedbackStore, *, has_text: bool) -> None:
         self._store = store
         self._has_text = has_text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -16,7 +17,7 @@ from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.models.quota import Quota, QuotaUsage, Unit, Window
 from gateway.models.request import Cost, Facts, Usage
 from gateway.store import open_store
-from gateway.store.base import Store
+from gateway.store.base import Admin, Store
 from gateway.web.middleware import error_headers
 from tests.store.samples import exchange
 
@@ -205,7 +206,7 @@ class _Failing:
 
 async def test_what_the_store_could_not_be_told_counts_here_and_is_told_later(store: Store) -> None:
     failing = _Failing(store, failures=1)
-    quotas = Quotas(failing)
+    quotas = Quotas(cast(Admin, failing))
     quotas.admit(caller("1 requests/day"))
     await quotas.close()
     assert (failing.failures, await store.spendings()) == (0, [])
@@ -233,7 +234,7 @@ async def test_what_the_store_is_being_told_while_it_stops_is_told_once(
 ) -> None:
     monkeypatch.setattr("gateway.auth.quotas.INTERVAL_SECONDS", 0.01)
     slow = _Slow(store)
-    quotas = Quotas(slow)
+    quotas = Quotas(cast(Admin, slow))
     await quotas.start()
     quotas.admit(caller("5 requests/day"))
     await slow.is_asked.wait()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.models.request import ErasureScope
 from gateway.query.erasure import ErasureService
+from gateway.store.base import Admin
 
 FOUND = ErasureScope((1, 2), ("f",))
 
@@ -36,7 +39,7 @@ class RememberingStore:
 
 async def test_a_tenant_reaches_what_is_its_own() -> None:
     store = RememberingStore()
-    eraser = ErasureService(store, lambda: False)
+    eraser = ErasureService(cast(Admin, store), lambda: False)
     northern = Principal("ops", frozenset({Role.ADMIN}), tenant="north")
     await eraser.find_user_scope("ann", northern)
     await eraser.find_author_scope("ann", northern)
@@ -47,14 +50,14 @@ async def test_a_tenant_reaches_what_is_its_own() -> None:
 
 async def test_what_was_found_is_erased() -> None:
     store = RememberingStore()
-    await ErasureService(store, lambda: False).erase(FOUND)
+    await ErasureService(cast(Admin, store), lambda: False).erase(FOUND)
     assert store.erased == [FOUND]
 
 
 async def test_nothing_is_erased_while_rows_wait_outside_the_store() -> None:
     store = RememberingStore()
     with pytest.raises(StoreUnavailable, match="would come back") as refused:
-        await ErasureService(store, lambda: True).erase(FOUND)
+        await ErasureService(cast(Admin, store), lambda: True).erase(FOUND)
     assert refused.value.hint is not None
     assert "/readyz" in refused.value.hint
     assert store.erased == []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.query import metrics as module
-from gateway.query import rollup_job
+from gateway.query.metrics import rollup_job
+from gateway.store.base import Admin
 
 
 class Watched:
@@ -32,7 +34,7 @@ async def test_it_goes_on_for_as_long_as_it_runs_whatever_the_store_says(
 ) -> None:
     monkeypatch.setattr(module, "ROLLUP_INTERVAL_SECONDS", 0.001)
     watched = Watched()
-    rolling = rollup_job(watched)
+    rolling = rollup_job(cast(Admin, watched))
     rolling.start()
     for _ in range(4):
         await asyncio.wait_for(watched.asked.acquire(), 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from gateway.errors import StoreUnavailable
 from gateway.models.exchange import Exchange
@@ -30,7 +31,7 @@ class WatchedStore:
         self.gate.set()
         self._store = store
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     async def append(self, exchanges: Sequence[Exchange]) -> list[int]:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from gateway.store import open_store
 from gateway.store.base import Store, leave_encoded
-from gateway.store.dialect import Connection
+from gateway.store.dialect import AsyncConnection, Connection, Parameters
 from gateway.store.rows import BodyPacker, Packer
 from gateway.store.sqlite.connection import (
+    BodyTexts,
     SqliteConnection,
     connect_writer,
     migrate_schema,
     register_body_text,
 )
 from tests.postgres_server import PostgresServer
+
+T = TypeVar("T")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -39,6 +43,30 @@ async def store(store_url: str) -> AsyncIterator[Store]:
     await store.close()
 
 
+class BlockingReader(AsyncConnection):
+    """Reads through a connection that blocks, so that its coroutines never wait."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.dialect = connection.dialect
+        self._connection = connection
+
+    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Any]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+    async def begin_snapshot(self) -> None:
+        """Do nothing: nobody else writes."""
+
+
+def read(connection: Connection, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]]) -> T:
+    """Run what reads on a connection that blocks."""
+    try:
+        work(BlockingReader(connection)).send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    raise AssertionError("it waits for something")
+
+
 @dataclass(frozen=True)
 class Engine:
     """A connection to a new database with all tables, and what packs bodies for it."""
@@ -57,7 +85,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 @pytest.fixture
 def sqlite_engine(connection: SqliteConnection) -> Engine:
     connection.execute("PRAGMA synchronous = OFF")
-    register_body_text(connection, leave_encoded, connection.body_texts)
+    register_body_text(connection, leave_encoded, BodyTexts())
     return Engine(connection, BodyPacker())
 
 

@@ -16,11 +16,11 @@ from gateway.models.filters import AllOf, Comparison, Filter, Not, Op, Page, Sor
 from gateway.models.filters import AnyOf as Either
 from gateway.models.metrics import DAY_US, GRADE_FIELD, HOUR_US, MetricsQuery
 from gateway.store import feedback, metrics, requests, rollups
-from gateway.store.dialect import Connection
+from gateway.store.dialect import AsyncConnection, Connection
 from gateway.store.filters import select_rows
 from gateway.store.rows import REQUEST_ROWS
 from gateway.store.schema import REQUESTS
-from tests.store.conftest import Engine
+from tests.store.conftest import Engine, read
 from tests.store.random_data import DAYS, LATER_US, START_US, some_exchange, some_facts, some_feedback
 from tests.store.samples import exchange
 from tests.store.test_filters import FILTERS, METADATA, ORDERINGS, TEXT_OPS, TEXTS
@@ -87,9 +87,9 @@ def fill(engine: Engine) -> None:
     seqs = requests.append_exchanges(connection, engine.packer, [*known, *odd])
     feedback.put_feedback(connection, [some_feedback(dice, number, 60) for number in range(40)], None)
     requests.annotate_requests(connection, [(seq, some_facts(dice)) for seq in seqs], LATER_US)
-    for due in rollups.due_spans(connection, LATER_US):
+    for due in read(connection, partial(rollups.due_spans, at_us=LATER_US)):
         span = rollups.start_rollup(connection, *due, LATER_US)
-        rollup = rollups.compute_rollup(connection, span)
+        rollup = read(connection, partial(rollups.compute_rollup, span=span))
         assert rollup is not None
         assert rollups.store_rollup(connection, rollup)
 
@@ -116,6 +116,10 @@ def ask_both(both: Both, ask: Callable[[Connection], Any]) -> tuple[Any, Any]:
     return first, second
 
 
+def read_both(both: Both, work: Callable[[AsyncConnection], Any]) -> tuple[Any, Any]:
+    return ask_both(both, lambda connection: read(connection, work))
+
+
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=WIDER_FILTERS, sort=SORTS, tenant=st.sampled_from([None, "north"]))
 def test_a_search_finds_the_same_rows_in_the_same_order(
@@ -133,11 +137,11 @@ def test_a_search_finds_the_same_rows_in_the_same_order(
 @given(metrics_query=QUESTIONS)
 def test_a_question_has_the_same_answer(both: Both, metrics_query: MetricsQuery) -> None:
     for answer in (metrics.read_usage, metrics.read_latencies, metrics.read_group_counts):
-        first, second = ask_both(both, partial(answer, metrics_query=metrics_query))
+        first, second = read_both(both, partial(answer, metrics_query=metrics_query))
         assert first == second
 
     for asked in (metrics_query, replace(metrics_query, group_by=GRADE_FIELD)):
-        first, second = ask_both(both, partial(metrics.read_feedback_sums, metrics_query=asked))
+        first, second = read_both(both, partial(metrics.read_feedback_sums, metrics_query=asked))
         assert first.keys() == second.keys()
         for cell, sums in first.items():
             assert astuple(second[cell]) == pytest.approx(astuple(sums), abs=1e-9)

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from gateway.models.exchange import Exchange, Identity, LoggingOptOut, Outcome, PayloadPolicy
 from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.store import feedback, requests
-from gateway.store.rows import clean_text, from_json, redact_headers, redact_path, to_json
+from gateway.store.rows import (
+    FEEDBACK_ROWS,
+    clean_text,
+    exchange_from_row,
+    from_json,
+    list_to_json,
+    redact_headers,
+    redact_path,
+    to_json,
+)
 from gateway.store.schema import (
     ANNOTATED_COLUMNS,
     EXPORTS,
@@ -120,7 +129,8 @@ def test_an_exchange_of_any_text_and_bytes_comes_back(engine: Engine, given: Exc
     engine.connection.execute("BEGIN")
     try:
         [seq] = requests.append_exchanges(engine.connection, engine.packer, [given])
-        assert requests.find_uninterpreted(engine.connection, [0], 1) == [(seq, kept(given))]
+        rows = engine.connection.execute(requests.select_uninterpreted(engine.connection.dialect), ("[0]", 1))
+        assert [exchange_from_row(row) for row in rows] == [(seq, kept(given))]
     finally:
         engine.connection.execute("ROLLBACK")
 
@@ -133,7 +143,9 @@ def test_an_entry_of_any_text_comes_back(engine: Engine, given: Feedback) -> Non
         feedback.put_feedback(engine.connection, [given], None)
         metadata = from_json(to_json(given.metadata))
         expected = Feedback(**{**storable_fields(given), "metadata": metadata})
-        assert feedback.feedback_by_ids(engine.connection, [given.feedback_id]) == [expected]
+        ids = list_to_json([given.feedback_id])
+        rows = engine.connection.execute(feedback.select_entries(engine.connection.dialect), (ids,))
+        assert [FEEDBACK_ROWS.from_row(row) for row in rows] == [expected]
     finally:
         engine.connection.execute("ROLLBACK")
 

@@ -36,7 +36,7 @@ async def opened(folder: Path, number: int, workers: int) -> AsyncIterator[Store
     """The store as one worker sees it."""
     url = f"sqlite:///{folder}/gateway.db"
     held = acquire_worker_slots(url, number, workers)
-    store = await open_store(url, workers=held.numbers)
+    store = await open_store(url, worker_slots=held.numbers)
     try:
         yield store
     finally:
@@ -116,8 +116,8 @@ def test_numbers_are_deserted_once_nobody_has_them_and_no_worker_of_the_gateway_
 async def test_rows_of_a_gateway_that_died_are_taken_over_by_one_that_lives(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/gateway.db"
     dead, living, third = (acquire_worker_slots(url, 0, 1) for _ in range(3))
-    store = await open_store(url, workers=living.numbers)
-    writer = await open_store(url, workers=dead.numbers)
+    store = await open_store(url, worker_slots=living.numbers)
+    writer = await open_store(url, worker_slots=dead.numbers)
     [seq, _] = await writer.append([exchange("understood"), exchange("left")])
     await writer.annotate([(seq, Facts())], at_us=1)
     await store.append([exchange("mine")])

@@ -11,10 +11,10 @@ from gateway.auth.api_keys import ApiKeys, hash_token
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.errors import Forbidden, Unauthorized
 from gateway.models.principal import CREDENTIAL_HEADERS, OPEN_ACCESS, FeedbackScope, Principal, Role
-from gateway.store.base import KeyStore
+from gateway.store.base import Admin
 from gateway.web.middleware import TOKEN_HEADER, authenticate, principal_of_feedback_token, require_role
 
-NO_STORE = cast(KeyStore, None)
+NO_STORE = cast(Admin, None)
 """The ring below is never refreshed, so it asks no store."""
 
 FIRST = Principal("first", frozenset({Role.PROXY}))
@@ -164,5 +164,5 @@ def test_while_there_are_no_tokens_their_header_says_nothing(token: str) -> None
 
 def test_the_bearer_of_a_token_has_no_role(tokens: FeedbackTokens, token: str) -> None:
     for role in Role:
-        with pytest.raises(Forbidden, match=f"a feedback token .* nothing else. This takes .* {role}"):
+        with pytest.raises(Forbidden, match=f"a feedback token .* only. This takes .* {role}"):
             require_role(tokens.read(token), role)

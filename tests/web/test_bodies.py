@@ -17,12 +17,12 @@ from gateway.auth.api_keys import ApiKeys
 from gateway.errors import BadInput, GatewayError, Overloaded, TooLarge
 from gateway.models.principal import Principal
 from gateway.routes import build_application
-from gateway.store.base import KeyStore
+from gateway.store.base import Admin
 from gateway.web.bodies import FREE_BYTES, MAX_DEPTH, BodyLimits, RequestBody, parse_json, read_body
 from gateway.web.endpoint import Api, Endpoint
 from gateway.web.middleware import AuthMiddleware
 from gateway.wire.json_fields import MAX_JSON_VALUES
-from tests.upstream.scripted import eventually
+from tests.upstream.scripted_server import eventually
 
 
 def refusal(raw: bytes) -> str:
@@ -134,7 +134,7 @@ async def test_what_a_request_holds_is_let_go_of_when_it_is_answered_or_its_call
     limits = BodyLimits(body_timeout_seconds=60, max_held_bytes=150_000)
     swallowing = Endpoint(method="POST", path="/swallow", handler=_swallow, role=None, summary="")
     api = Api(name="test", prefixes=("/swallow",), endpoints=(swallowing,), render_error=_draw)
-    guard = AuthMiddleware(ApiKeys({}, cast(KeyStore, None)), bodies=limits)
+    guard = AuthMiddleware(ApiKeys({}, cast(Admin, None)), bodies=limits)
     server = TestServer(build_application([api], guard), handler_cancellation=True)
     client: TestClient[web.Request, web.Application] = TestClient(server)
     async with client:

@@ -14,7 +14,7 @@ from gateway.auth.api_keys import ApiKeys, hash_token
 from gateway.errors import BadInput, GatewayError, NotFound, StoreUnavailable
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.routes import build_application
-from gateway.store.base import KeyStore
+from gateway.store.base import Admin
 from gateway.web.endpoint import Api, Endpoint
 from gateway.web.middleware import AuthMiddleware
 
@@ -54,7 +54,7 @@ def a_face(name: str) -> Api:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    guard = AuthMiddleware(ApiKeys(PRINCIPALS, cast(KeyStore, None)))
+    guard = AuthMiddleware(ApiKeys(PRINCIPALS, cast(Admin, None)))
     runner = web.AppRunner(build_application([a_face("one"), a_face("two")], guard))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -117,7 +117,7 @@ async def test_an_answer_that_is_raised_is_still_an_answer(client: httpx.AsyncCl
 
 
 @pytest.mark.parametrize(
-    ("path", "face"), [("/one/nothing", "one"), ("/two", "two"), ("/two/x/y", "two"), ("/three", "one")]
+    ("path", "api"), [("/one/nothing", "one"), ("/two", "two"), ("/two/x/y", "two"), ("/three", "one")]
 )
 async def test_a_path_that_a_face_does_not_serve_is_404_in_its_shape(
     client: httpx.AsyncClient, path: str, api: str

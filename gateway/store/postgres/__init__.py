@@ -1,9 +1,4 @@
-"""The store in a PostgreSQL database, which gateways on several machines can share.
-
-Here belongs all that knows the driver `psycopg` or PostgreSQL's ways (advisory locks, COPY, sequences). What it has
-in common with other databases is in `store/relational`. Used by `open_store` alone, and imported only when a URL
-asks for it, since the driver need not be installed.
-"""
+"""The store in a PostgreSQL database. Imported only when a URL needs it, since the driver is optional."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""PostgreSQL connections: placeholders, errors in words, advisory locks, read snapshots."""
+"""PostgreSQL connections: placeholders, translated errors, advisory locks, reading."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import lru_cache
-from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import Buffer
@@ -18,11 +18,14 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.string import StrDumper
 
 from gateway.errors import StoreUnavailable
-from gateway.store.dialect import Connection, Cursor, Parameters
+from gateway.store.dialect import Cursor, Parameters
 from gateway.store.postgres.dialect import POSTGRES
-from gateway.store.readers import SnapshotSource
+from gateway.store.read_pool import Lookup, ReadConnection
 from gateway.store.schema import quote_columns
 
+T = TypeVar("T")
+
+# By SQLSTATE.
 _REASONS = {
     "25006": "it is read-only; is it a standby?",
     "28000": "access was refused",
@@ -46,15 +49,14 @@ _REASONS = {
     "40001": "others have changed the same rows at the same time",
     "40P01": "others have changed the same rows at the same time",
 }
-"""Reasons by SQLSTATE."""
 
 _CONNECTING_AGAIN_HELPS = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
 @contextmanager
 def translated_errors(name: str) -> Iterator[None]:
-    """Raise StoreUnavailable, with the reason, for what goes wrong with the database of this name; let mistakes in
-    our own statements pass."""
+    """Raise StoreUnavailable, with the reason, for problems with the database, not for mistakes in our
+    statements."""
     try:
         yield
     except psycopg.Error as error:
@@ -89,12 +91,12 @@ _TOKENS = re.compile(
 )
 
 _CACHE_SIZE = 1024
+# Our own statements are shorter; those with lists of a caller's values may be long, and no two are alike.
 _MAX_CACHED_LENGTH = 16 * 1024
-"""Statements of our own are shorter; those with lists of a caller's values may be long, and no two alike."""
 
 
 def to_driver_placeholders(sql: str) -> bytes:
-    """Return a statement as the driver wants it. What is in quotes is no mark."""
+    """Return a statement with the driver's placeholders."""
     return _translate_cached(sql) if len(sql) <= _MAX_CACHED_LENGTH else _translate(sql)
 
 
@@ -119,11 +121,11 @@ _WRITING_KEY = 0x6677_0001
 _MIGRATING_KEY = 0x6677_0002
 _MAINTENANCE_KEY = 0x6677_0003
 
+# How long to wait for other writers.
 LOCK_SECONDS = 5
-"""How long to wait for others that write."""
 
+# After how long the server ends an idle transaction: that of a process that hangs.
 IDLE_SECONDS = 60
-"""After how long the server ends a transaction in which nothing happens: that of a process that hangs."""
 
 
 def _begin_with_lock(lock: str) -> str:
@@ -133,38 +135,39 @@ def _begin_with_lock(lock: str) -> str:
     )
 
 
+# Write together with others that share the lock.
 SHARED = _begin_with_lock(f"pg_advisory_xact_lock_shared({_WRITING_KEY})")
-"""Write together with others that do so."""
 
+# Write while nobody else does.
 EXCLUSIVE = _begin_with_lock(f"pg_advisory_xact_lock({_WRITING_KEY})")
-"""Write while nobody else does."""
 
 MIGRATING = f"BEGIN; SELECT pg_advisory_xact_lock({_MIGRATING_KEY})"
 
+# How long readers and writers wait, at most, for a change of a table that itself waits for others.
 MAINTENANCE_LOCK_SECONDS = 2
-"""How long those who write and read wait, at most, for one who changes a table while he waits for others."""
 
+# Create and drop partitions.
 MAINTENANCE = (
     f"BEGIN; SET LOCAL lock_timeout = '{MAINTENANCE_LOCK_SECONDS}s'; SELECT"
     f" pg_advisory_xact_lock({_MAINTENANCE_KEY})"
 )
-"""Make and drop parts of tables."""
 
+# The server ends a statement so much later than the gateway, for a gateway that cannot any more.
 TIMEOUT_MARGIN_SECONDS = 5
-"""How much later than the gateway the server itself ends a statement: it does so where the gateway cannot."""
 
+_SET_SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 def begin_snapshot(seconds: float | None) -> str:
-    """Return what begins to read in one snapshot, in statements that take no longer than this by much."""
+    """Return the statements that begin a query."""
     if seconds is None:
         return _BEGIN_SNAPSHOT
     return f"{_BEGIN_SNAPSHOT}; SET LOCAL statement_timeout = {math.ceil(seconds + TIMEOUT_MARGIN_SECONDS) * 1000}"
 
 
+# How long to wait for the server to answer, unless the URL says otherwise.
 CONNECT_SECONDS = 5
-"""How long to wait for the server to answer, unless the URL says otherwise."""
 
 _DEFAULTS: dict[str, Any] = {
     "connect_timeout": CONNECT_SECONDS,
@@ -175,31 +178,23 @@ _DEFAULTS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-_STEP_ROWS = 200
-_CANCEL_SECONDS = 2.0
 
 
 class PostgresConnection:
-    """A connection as the jobs of `store/relational` want it.
-
-    Raises:
-        psycopg.Error: the server does not let us in.
-    """
+    """A connection that blocks. Raises psycopg.Error."""
 
     dialect = POSTGRES
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._cursors = count()
         self._connection = _connect(url)
 
     @property
     def is_lost(self) -> bool:
-        """Whether the server hears nothing of us any more."""
         return self._connection.closed
 
     def begin(self, sql: str) -> None:
-        """Begin a transaction by these statements; on a new connection if the old one was lost meanwhile."""
+        """Begin a transaction with these statements, on a new connection if the old one was lost."""
         if not self.is_lost:
             try:
                 self._begin(sql)
@@ -219,49 +214,34 @@ class PostgresConnection:
             raise
 
     def commit(self) -> None:
-        """Commit. Raises StoreUnavailable if the server has undone the transaction instead."""
+        """Commit. Raises StoreUnavailable if the server has rolled back instead."""
         if self._connection.execute("COMMIT").statusmessage != "COMMIT":
             raise StoreUnavailable("the transaction was undone by the database.")
 
     def roll_back(self) -> None:
-        """Undo what was not committed, as far as the server hears us; if it does not, it does so by itself."""
+        """Roll back as far as the server can be reached; otherwise it does so by itself."""
         with suppress(psycopg.Error):
             self._connection.execute("ROLLBACK")
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> Cursor:
-        """Run one statement."""
         return self._connection.execute(to_driver_placeholders(sql), parameters)
 
     def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> None:
-        """Run a statement that finds nothing once for each of these."""
         with self._connection.cursor() as cursor:
             cursor.executemany(to_driver_placeholders(sql), parameters)
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows to a table, in the order of these columns."""
         sql = f"COPY {table} ({quote_columns(tuple(columns))}) FROM STDIN"
         with self._connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
             for row in rows:
                 copy.write_row(row)
 
-    def walk(self, sql: str, parameters: Parameters = (), /) -> Iterator[Any]:
-        """Go through what a statement finds, some rows at a time."""
-        with self._connection.cursor(f"walk_{next(self._cursors)}") as cursor:
-            cursor.itersize = _STEP_ROWS
-            yield from cursor.execute(to_driver_placeholders(sql), parameters)
-
-    def interrupt(self) -> None:
-        """End the statement under way. To be called from another thread, while this one waits for it."""
-        with suppress(psycopg.Error):
-            self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
-
     def close(self) -> None:
-        """Close the connection."""
         self._connection.close()
 
 
 class _NumberLoader(Loader):
-    """Sums of whole numbers are `numeric` here, though they are whole."""
+    """Loads `numeric`: sums of whole numbers have that type here, though they are whole."""
 
     def load(self, data: Buffer) -> int | float:
         number = Decimal(bytes(data).decode())
@@ -269,46 +249,114 @@ class _NumberLoader(Loader):
 
 
 def _connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
-    given = conninfo_to_dict(url)
-    connection = psycopg.connect(
-        # By default a server that knows of no encoding has texts handed over as bytes.
-        **{**_DEFAULTS, **given, "client_encoding": "UTF8"},
-        autocommit=True,
-        # What is prepared belongs to a session, and a pooler gives each transaction another.
-        prepare_threshold=None,
-    )
-    connection.adapters.register_dumper(str, StrDumper)
-    connection.adapters.register_loader("numeric", _NumberLoader)
+    connection = psycopg.connect(**_connect_options(url))
+    _register_types(connection)
     return connection
 
 
-class PostgresSnapshotSource(SnapshotSource):
-    """A database that can be read.
+def _connect_options(url: str) -> dict[str, Any]:
+    return {
+        **_DEFAULTS,
+        **conninfo_to_dict(url),
+        # By default a server that knows of no encoding has texts handed over as bytes.
+        "client_encoding": "UTF8",
+        "autocommit": True,
+        # What is prepared belongs to a session, and a pooler gives each transaction another.
+        "prepare_threshold": None,
+    }
 
-    Args:
-        name: what it is called in messages.
-    """
+
+def _register_types(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    connection.adapters.register_dumper(str, StrDumper)
+    connection.adapters.register_loader("numeric", _NumberLoader)
+
+
+class PostgresReadConnection(ReadConnection):
+    """A connection that reads a database; `name` is for messages."""
+
+    dialect = POSTGRES
 
     def __init__(self, url: str, name: str) -> None:
         self._url = url
         self._name = name
+        self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
+        self._opening = asyncio.Lock()
 
-    def connect(self) -> PostgresConnection:
-        with self.translated_errors():
-            return PostgresConnection(self._url)
+    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Any]:
+        with translated_errors(self._name):
+            return await self._fetch(sql, parameters)
 
-    def translated_errors(self) -> AbstractContextManager[None]:
-        return translated_errors(self._name)
-
-    @contextmanager
-    def snapshot(self, connection: Connection, seconds: float | None) -> Iterator[None]:
-        assert isinstance(connection, PostgresConnection)
-        connection.begin(begin_snapshot(seconds))
+    async def fetch_batch(self, lookups: Sequence[Lookup]) -> Sequence[list[Any] | Exception]:
         try:
-            yield
-        finally:
-            connection.roll_back()
+            with translated_errors(self._name):
+                return await self._retry_when_lost(lambda: self._fetch_pipelined(lookups))
+        except (psycopg.Error, StoreUnavailable) as error:
+            if len(lookups) == 1:
+                return [error]
+        # One that failed has taken those behind it with it.
+        return [rows for each in lookups for rows in await self.fetch_batch([each])]
 
-    def interrupt(self, connection: Connection) -> None:
-        assert isinstance(connection, PostgresConnection)
-        connection.interrupt()
+    async def begin_snapshot(self) -> None:
+        pass  # a query runs in one snapshot from its beginning
+
+    async def begin(self, seconds: float | None) -> None:
+        self.is_busy = True
+        with translated_errors(self._name):
+            await self._retry_when_lost(lambda: self._execute(begin_snapshot(seconds)))
+
+    async def end(self) -> None:
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                await self._connection.execute(b"ROLLBACK")
+        self.is_busy = False
+
+    async def open(self) -> None:
+        with translated_errors(self._name):
+            await self._connect()
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _fetch_pipelined(self, lookups: Sequence[Lookup]) -> list[list[Any]]:
+        results: list[list[Any]] = [[] for _ in lookups]
+        left = list(range(len(lookups)))
+        connection = await self._connect()
+        async with connection.pipeline(), connection.transaction():
+            await connection.execute(_SET_SNAPSHOT)
+            for step in range(max(len(statements) for statements, _ in lookups)):
+                left = [at for at in left if not results[at] and step < len(lookups[at][0])]
+                cursors = [
+                    await connection.execute(to_driver_placeholders(lookups[at][0][step]), lookups[at][1])
+                    for at in left
+                ]
+                for at, cursor in zip(left, cursors, strict=True):
+                    results[at] = await cursor.fetchall()
+        return results
+
+    async def _fetch(self, sql: str, parameters: Parameters) -> list[Any]:
+        connection = await self._connect()
+        cursor = await connection.execute(to_driver_placeholders(sql), parameters)
+        return await cursor.fetchall()
+
+    async def _execute(self, sql: str) -> None:
+        connection = await self._connect()
+        await connection.execute(sql.encode())
+
+    async def _retry_when_lost(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run `work`, and again on a new connection if the one that was open before was lost."""
+        was_open = self._connection is not None
+        try:
+            return await work()
+        except psycopg.OperationalError:
+            if not was_open or (self._connection is not None and not self._connection.closed):
+                raise
+        return await work()
+
+    async def _connect(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        async with self._opening:
+            if self._connection is None or self._connection.closed:
+                self._connection = await psycopg.AsyncConnection.connect(**_connect_options(self._url))
+                _register_types(self._connection)
+        return self._connection

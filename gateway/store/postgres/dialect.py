@@ -9,16 +9,12 @@ from gateway.store.base import Decode
 from gateway.store.dialect import Dialect, SupportsExecute, ValueKind
 from gateway.store.rows import OMITTED, BodyPacker, Packer, decode_text
 
+# Codec of a body that is its text in UTF-8, which the database compresses by itself.
 TEXT = "text"
-"""Codec of a body that is its text, in UTF-8. The database compresses it by itself."""
 
 
 class TextPacker(Packer):
-    """Packs bodies with their texts; for one thread at a time.
-
-    Args:
-        decode: undoes the content-encoding.
-    """
+    """Packs bodies with their texts, for one thread at a time; `decode` undoes the content-encoding."""
 
     columns = ("codec", "body", "text")
     copied_columns = ("started_at_us",)
@@ -29,19 +25,18 @@ class TextPacker(Packer):
         self._bytes = BodyPacker()
 
     def pack(self, body: bytes, headers: RawHeaders = ()) -> tuple[str | bytes | None, ...]:
-        """Return codec, bytes and text of a body."""
         text = decode_text(self._decode(body, headers))
         if text is not None and text.encode() == body:
             return TEXT, b"", text
         return (*self._bytes.pack(body), text)
 
 
+# JSON type of each kind of value, and how such a member is read.
 _JSON_TYPES: dict[ValueKind, tuple[str, str]] = {
     "text": ("string", "(member #>> '{}') COLLATE \"C\""),
     "number": ("number", "CAST(member #>> '{}' AS NUMERIC)"),
     "flag": ("boolean", "CAST(member #>> '{}' AS BOOLEAN)"),
 }
-"""What JSON calls a kind of value, and how such a member is read."""
 
 _NEXT_SEQS = "SELECT nextval('request_seqs') FROM generate_series(1, ?)"
 

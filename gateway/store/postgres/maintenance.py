@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import date, timedelta
 
 from psycopg.errors import CheckViolation
@@ -13,49 +13,41 @@ from gateway.models.addresses import database_name
 from gateway.models.metrics import DAY_US
 from gateway.store.base import FeedbackInfo, StoreInfo
 from gateway.store.feedback import inspect_feedback
-from gateway.store.migrate import Migration, apply_migration, missing_migrations, read_migrations
+from gateway.store.migrate import Database, Migration, apply_missing, is_empty, missing_migrations
 from gateway.store.postgres.connection import MAINTENANCE, MIGRATING, PostgresConnection, translated_errors
 from gateway.store.rows import list_from_json
 
-_PACKAGE = "gateway.store.postgres"
-_TABLE_NAMES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 _ENCODING = "SELECT getdatabaseencoding()"
 
 
 def migrate_schema(connection: PostgresConnection, name: str) -> None:
-    """Apply the migrations that a database lacks, all or none; other processes that open it meanwhile wait.
-
-    Raises:
-        StoreUnavailable: it is of a newer version, belongs to another program, or is not in UTF-8.
-    """
-    migrations = read_migrations(_PACKAGE)
-    if not _missing_migrations(connection, name, migrations):
-        return
-    _refuse_other_encodings(connection, name)
-    connection.begin(MIGRATING)
-    try:
-        for migration in _missing_migrations(connection, name, migrations):
-            apply_migration(connection, migration)
-        connection.commit()
-    except BaseException:
-        connection.roll_back()
-        raise
+    """Apply the migrations that a database lacks, all or none. Raises StoreUnavailable."""
+    apply_missing(connection, _database(name), _migration_transaction(connection, name))
 
 
 def require_gateway_database(connection: PostgresConnection, name: str) -> list[Migration]:
-    """Return the migrations that a database of ours lacks. Raises StoreUnavailable if it is of a newer version or
-    none of ours, StoreEmpty if there is nothing in it."""
-    migrations = read_migrations(_PACKAGE)
-    if (missing := _missing_migrations(connection, name, migrations)) == migrations:
+    """Return the migrations that a gateway's database lacks. Raises StoreEmpty or StoreUnavailable."""
+    missing = missing_migrations(connection, _database(name))
+    if is_empty(missing, _database(name)):
         raise StoreEmpty(f"the database {name} is empty.", hint="`gateway serve` makes its tables.")
     return missing
 
 
-def _missing_migrations(
-    connection: PostgresConnection, name: str, migrations: list[Migration]
-) -> list[Migration]:
-    tables = frozenset(row[0] for row in connection.execute(_TABLE_NAMES))
-    return missing_migrations(connection, migrations, tables, name, "Choose another database or schema.")
+def _database(name: str) -> Database:
+    table_names = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+    return Database("gateway.store.postgres", table_names, name, "Choose another database or schema.")
+
+
+@contextmanager
+def _migration_transaction(connection: PostgresConnection, name: str) -> Iterator[None]:
+    _refuse_other_encodings(connection, name)
+    connection.begin(MIGRATING)
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        connection.roll_back()
+        raise
 
 
 def _refuse_other_encodings(connection: PostgresConnection, name: str) -> None:
@@ -73,11 +65,7 @@ _LIVE_KEYS = "SELECT roles FROM keys WHERE revoked_at_us IS NULL"
 
 
 def inspect_server(url: str) -> StoreInfo:
-    """Return what can be seen of a database that may be in use.
-
-    Raises:
-        StoreUnavailable: it cannot be read, belongs to another program, or is of a newer version.
-    """
+    """Inspect a database that may be in use. Raises StoreUnavailable."""
     name = database_name(url)
     with translated_errors(name), closing(PostgresConnection(url)) as connection:
         lacking = require_gateway_database(connection, name)
@@ -90,35 +78,26 @@ def inspect_server(url: str) -> StoreInfo:
 
 
 def measure_server(url: str) -> int:
-    """Return how many bytes a database takes on the server's disk. Raises StoreUnavailable."""
+    """Return the size of a database on the server's disk in bytes. Raises StoreUnavailable."""
     with translated_errors(database_name(url)), closing(PostgresConnection(url)) as connection:
         size: int = connection.execute(_SIZE).fetchone()[0]
     return size
 
 
+# Tables with personal data.
 _PERSONAL_TABLES = (
     "requests", "payloads", "feedback", "feedback_versions", "receipts", "usage_rollups", "latency_rollups",
     "verdict_rollups",
 )  # fmt: skip
-"""What holds words of people."""
 
 
 def vacuum_tables(url: str) -> None:
-    """Let no table have older versions of its rows, as far as nobody reads them. Blocks.
-
-    Raises:
-        StoreUnavailable: the server cannot be reached, or lacks the room.
-    """
+    """Remove older versions of rows. Blocks. Raises StoreUnavailable."""
     _vacuum(url, "VACUUM")
 
 
 def rewrite_tables(url: str) -> None:
-    """Write the tables anew with nothing in them but rows. Blocks, and keeps others from a table meanwhile; takes
-    as much room again on the server's disk.
-
-    Raises:
-        StoreUnavailable: the server cannot be reached, or lacks the room.
-    """
+    """Rewrite tables with nothing but rows. Blocks, locks each table. Raises StoreUnavailable."""
     _vacuum(url, "VACUUM FULL")
 
 
@@ -128,8 +107,8 @@ def _vacuum(url: str, command: str) -> None:
             connection.execute(f"{command} {table}")
 
 
+# Partitions are created for so many days after today.
 DAYS_AHEAD = 2
-"""For how many days after the one at hand there are partitions beforehand."""
 
 _SELECT_PARTITIONS = """
 SELECT child.relname FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
@@ -139,11 +118,7 @@ _EPOCH = date(1970, 1, 1)
 
 
 def create_partitions(url: str, at_us: int) -> None:
-    """Make the partitions of the day at hand and those after it, as far as they are missing. Blocks.
-
-    Raises:
-        StoreUnavailable: the server cannot be reached, or somebody has the table to himself.
-    """
+    """Create the missing partitions of today and the days after. Blocks."""
     with translated_errors(database_name(url)), closing(PostgresConnection(url)) as connection:
         existing = set(_partition_days(connection))
         for day in range(at_us // DAY_US, at_us // DAY_US + DAYS_AHEAD + 1):
@@ -152,11 +127,7 @@ def create_partitions(url: str, at_us: int) -> None:
 
 
 def drop_partitions_before(url: str, before_us: int) -> None:
-    """Drop the partitions of days that were over by then. Blocks.
-
-    Raises:
-        StoreUnavailable: the server cannot be reached, or somebody reads in the table for too long.
-    """
+    """Drop the partitions of days that were over by then. Blocks."""
     with translated_errors(database_name(url)), closing(PostgresConnection(url)) as connection:
         for day in _partition_days(connection):
             if (day + 1) * DAY_US <= before_us:

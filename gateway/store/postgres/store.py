@@ -26,7 +26,7 @@ from gateway.store.postgres.connection import (
     EXCLUSIVE,
     SHARED,
     PostgresConnection,
-    PostgresSnapshotSource,
+    PostgresReadConnection,
     translated_errors,
 )
 from gateway.store.postgres.dialect import POSTGRES, TextPacker
@@ -40,21 +40,15 @@ from gateway.store.postgres.maintenance import (
 from gateway.store.requests import SqlRequests
 from gateway.store.transfer import SqlTransfer
 
+# Errors that others cause and that pass; the last when a partition is attached while its rows are inserted.
 _TRANSIENT_ERRORS = (DeadlockDetected, SerializationFailure, CheckViolation)
-"""What goes wrong once because of others: the last, where a day gets its partition while rows of it are on their
-way to that of the rest."""
 
+# How often jobs are tried that conflict with others.
 MAX_ATTEMPTS = 5
-"""How often jobs are run that get into the way of others' before they fail."""
 
 
 class PostgresWriter(Writer):
-    """Runs jobs in a database.
-
-    Args:
-        connection: the writer's own; it closes it.
-        name: what the database is called in messages.
-    """
+    """Runs jobs in a database with a connection of its own, which it closes; `name` is for messages."""
 
     def __init__(self, connection: PostgresConnection, name: str) -> None:
         super().__init__("postgres-writer")
@@ -102,27 +96,17 @@ class PostgresWriter(Writer):
 async def open_postgres(
     url: str,
     decode: Decode,
-    workers: tuple[int, ...],
+    worker_slots: tuple[int, ...],
     read_url: str | None = None,
-    question_seconds: float | None = None,
+    query_seconds: float | None = None,
 ) -> PostgresStore:
-    """Open the store in this database, creating or upgrading its tables as needed.
-
-    Args:
-        decode: undoes the content-encoding of bodies before their text is kept.
-        workers: numbers under which rows are stored, and left to be interpreted.
-        read_url: a replica for queries; None: they ask the database itself.
-        question_seconds: how long a question may take; None: as long as it does.
-
-    Raises:
-        StoreUnavailable: the server does not answer, or the database is none of ours or of a newer version.
-    """
+    """Open the store in this database; see `gateway.store.open_store`."""
     connection = await asyncio.to_thread(open_connection, url)
-    return PostgresStore(connection, url, decode, workers, read_url, question_seconds)
+    return PostgresStore(connection, url, decode, worker_slots, read_url, query_seconds)
 
 
 def open_connection(url: str) -> PostgresConnection:
-    """Connect to a database and bring its tables up to date. Blocks. Raises StoreUnavailable."""
+    """Connect to a database and migrate its tables. Blocks. Raises StoreUnavailable."""
     name = database_name(url)
     with translated_errors(name):
         connection = PostgresConnection(url)
@@ -137,23 +121,28 @@ def open_connection(url: str) -> PostgresConnection:
 class PostgresStore(
     SqlRequests, SqlMetrics, SqlFeedback, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer
 ):
-    """The store in one database. Keeps every promise of `gateway.store.base.Store`."""
+    """The store in one database."""
 
     def __init__(
         self,
         connection: PostgresConnection,
         url: str,
         decode: Decode,
-        workers: tuple[int, ...],
+        worker_slots: tuple[int, ...],
         read_url: str | None = None,
-        question_seconds: float | None = None,
+        query_seconds: float | None = None,
     ) -> None:
         self._url = url
         name = database_name(url)
-        writer, snapshots = PostgresWriter(connection, name), PostgresSnapshotSource(url, name)
-        replica = None if read_url is None else PostgresSnapshotSource(read_url, database_name(read_url))
-        packer = TextPacker(decode)
-        super().__init__(writer, snapshots, packer, POSTGRES, workers, question_seconds, replica)
+        super().__init__(
+            PostgresWriter(connection, name),
+            lambda: PostgresReadConnection(url, name),
+            TextPacker(decode),
+            POSTGRES,
+            worker_slots,
+            query_seconds,
+            None if read_url is None else lambda: PostgresReadConnection(read_url, database_name(read_url)),
+        )
 
     async def create_partitions(self, at_us: int) -> None:
         await asyncio.to_thread(create_partitions, self._url, at_us)
@@ -169,8 +158,8 @@ class PostgresStore(
         await asyncio.to_thread(vacuum_tables, self._url)
 
 
+# How long a process counts as alive after it last renewed its lease.
 LEASE_SECONDS = 30
-"""How long a process counts as alive after it last showed it."""
 
 _LEASE_END = f"now() + INTERVAL '{LEASE_SECONDS} seconds'"
 _REGISTER = f"INSERT INTO workers (host, process, lease_until) VALUES (?, ?, {_LEASE_END}) RETURNING number"
@@ -187,11 +176,7 @@ WHERE interpreted_at_us IS NULL AND worker NOT IN (SELECT number FROM workers WH
 
 
 class LeasedWorkerSlots(WorkerSlots):
-    """A number in a database, and the files that this machine has for the database.
-
-    Args:
-        files: the claim on the files.
-    """
+    """Worker slots of a database, held by leases, and the journals of this machine."""
 
     def __init__(self, url: str, files: FileWorkerSlots) -> None:
         self._url = url

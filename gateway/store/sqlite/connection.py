@@ -1,43 +1,43 @@
-"""SQLite connections: pragmas, errors in words, body text, migrations, read snapshots."""
+"""SQLite connections: pragmas, translated errors, body text, migrations, reading."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from functools import cache
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
+
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Decode
-from gateway.store.dialect import Connection, Parameters
-from gateway.store.migrate import Migration, apply_migration, missing_migrations, read_migrations
-from gateway.store.readers import SnapshotSource
+from gateway.store.dialect import Parameters
+from gateway.store.migrate import Database, Migration, apply_missing, is_empty, missing_migrations
+from gateway.store.read_pool import Lookup, ReadConnection
 from gateway.store.rows import decode_text, headers_from_json, unpack_body
 from gateway.store.schema import quote_columns
 from gateway.store.sqlite.dialect import SQLITE
 
 
 class BodyTexts:
-    """What a connection has unpacked last, by side, so that further conditions on a row need not do it again.
-
-    `is_interrupted` ends a statement at the next condition: SQLite itself looks only between rows.
-    """
+    """The last text unpacked of each side, so that further conditions on a row need not unpack it again."""
 
     def __init__(self) -> None:
         self.is_interrupted = False
         self._latest: dict[str, tuple[int, str | None]] = {}
 
     def begin(self) -> None:
-        """Forget all, since rows may have changed, and texts may be long."""
+        """Forget all: rows may have changed, and texts may be long."""
         self.is_interrupted = False
         self._latest.clear()
 
     def get(self, side: str, seq: int, read: Callable[[], str | None]) -> str | None:
-        """Return the text of a body; `read` unpacks it if it is another than before. Raises InterruptedError."""
+        """Return the text of a body, unpacked by `read` if it is not the last one. Raises InterruptedError."""
         if self.is_interrupted:
             raise InterruptedError
         latest = self._latest.get(side)
@@ -53,12 +53,7 @@ _SELECT_BODY = {
 
 
 def register_body_text(connection: sqlite3.Connection, decode: Decode, body_texts: BodyTexts) -> None:
-    """Let statements on this connection call `body_text(side, seq)`.
-
-    Args:
-        decode: undoes the content-encoding.
-        texts: begun anew before a row may have changed.
-    """
+    """Add the SQL function `body_text(side, seq)` to a connection; `decode` undoes the content-encoding."""
 
     def read(side: str, seq: int) -> str | None:
         kept = connection.execute(_SELECT_BODY[side], (seq,)).fetchone()
@@ -73,8 +68,8 @@ def register_body_text(connection: sqlite3.Connection, decode: Decode, body_text
     connection.create_function("body_text", 2, body_text, deterministic=True)
 
 
+# How long to wait for another process that holds the write lock.
 BUSY_SECONDS = 5.0
-"""How long to wait for another process that holds the write lock."""
 
 _RETRY_SECONDS = 0.005
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
@@ -99,21 +94,12 @@ _REASONS = {
 
 
 class SqliteConnection(sqlite3.Connection):
-    """A connection as the jobs of `store/relational` want it."""
+    """A connection that writes, or reads on a thread."""
 
     dialect = SQLITE
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.body_texts = BodyTexts()
-
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Add rows to a table, in the order of these columns."""
         self.executemany(_insert_statement(table, tuple(columns)), list(rows))
-
-    def walk(self, sql: str, parameters: Parameters = ()) -> Iterator[Any]:
-        """Go through what a statement finds; SQLite finds each row when it is asked for."""
-        return self.execute(sql, parameters)
 
 
 @cache
@@ -122,19 +108,18 @@ def _insert_statement(table: str, columns: tuple[str, ...]) -> str:
 
 
 def connect_writer(path: Path) -> SqliteConnection:
-    """Open the file to write to it, in WAL mode; create it, readable by its owner alone, if it is not
-    there."""
+    """Open the file for writing, in WAL mode; create it, readable by its owner alone, if it is missing."""
     with translated_errors(path):
         _create_private(path)
         return _connect(path, _prepare_to_write)
 
 
-def connect_reader(path: Path, decode: Decode) -> SqliteConnection:
-    """Open the file to read it only, bodies included: `decode` undoes their content-encoding."""
+def connect_reader(path: Path, decode: Decode, body_texts: BodyTexts | None = None) -> SqliteConnection:
+    """Open the file for reading; `decode` undoes the content-encoding of bodies."""
 
     def prepare(connection: SqliteConnection) -> None:
         connection.execute("PRAGMA query_only = ON")
-        register_body_text(connection, decode, connection.body_texts)
+        register_body_text(connection, decode, body_texts or BodyTexts())
 
     with translated_errors(path):
         return _connect(path, prepare)
@@ -142,8 +127,7 @@ def connect_reader(path: Path, decode: Decode) -> SqliteConnection:
 
 @contextmanager
 def translated_errors(path: Path) -> Iterator[None]:
-    """Raise StoreUnavailable, with the reason, for what goes wrong with the file; let mistakes in our own
-    statements pass."""
+    """Raise StoreUnavailable, with the reason, for problems with the file, not for mistakes in our statements."""
     try:
         yield
     except sqlite3.Error as error:
@@ -154,7 +138,6 @@ def translated_errors(path: Path) -> Iterator[None]:
 
 
 def lock_timeout_error(path: Path) -> StoreUnavailable:
-    """Return the error for a file that another process has kept locked."""
     return _unusable(path, _REASONS[sqlite3.SQLITE_BUSY])
 
 
@@ -198,7 +181,6 @@ def _prepare_to_write(connection: sqlite3.Connection) -> None:
 
 
 def _enter_wal_mode(connection: sqlite3.Connection) -> None:
-    """Switch to WAL. SQLite does not wait for its lock here, since two that switch would wait for each other."""
     give_up_at = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -210,76 +192,141 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
         time.sleep(_RETRY_SECONDS)
 
 
-_PACKAGE = "gateway.store.sqlite"
-_TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-
-
 def migrate_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Apply the migrations that a file lacks, all or none; other processes that open it meanwhile wait.
-
-    Raises:
-        StoreUnavailable: it cannot be written, is of a newer version, or belongs to another program.
-    """
-    migrations = read_migrations(_PACKAGE)
+    """Apply the migrations that a file lacks, all or none. Raises StoreUnavailable."""
     with translated_errors(path):
-        if not _missing_migrations(connection, path, migrations):
-            return
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for migration in _missing_migrations(connection, path, migrations):
-                apply_migration(connection, migration)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        apply_missing(connection, _database(path), _exclusive_transaction(connection))
 
 
 def require_gateway_database(connection: sqlite3.Connection, path: Path) -> list[Migration]:
-    """Return the migrations that a database of ours lacks. Raises StoreUnavailable if it is of a newer version, or
-    none of ours at all."""
-    migrations = read_migrations(_PACKAGE)
-    if (missing := _missing_migrations(connection, path, migrations)) == migrations:
+    """Return the migrations that a gateway's database lacks. Raises StoreUnavailable."""
+    missing = missing_migrations(connection, _database(path))
+    if is_empty(missing, _database(path)):
         raise StoreUnavailable(f"{path} holds no data of a gateway.")
     return missing
 
 
-def _missing_migrations(
-    connection: sqlite3.Connection, path: Path, migrations: list[Migration]
-) -> list[Migration]:
-    tables = frozenset(row[0] for row in connection.execute(_TABLE_NAMES))
-    return missing_migrations(connection, migrations, tables, str(path), "Choose another file.")
+def _database(path: Path) -> Database:
+    table_names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    return Database("gateway.store.sqlite", table_names, str(path), "Choose another file.")
 
 
-class SqliteSnapshotSource(SnapshotSource):
-    """A file that can be read.
+@contextmanager
+def _exclusive_transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
-    Args:
-        decode: undoes the content-encoding of bodies where their text is searched.
-    """
+
+# After how long a statement is interrupted again: an interrupt that comes between two statements ends none.
+_INTERRUPT_SECONDS = 0.02
+
+
+class _BatchConnection(aiosqlite.Connection):
+    """An aiosqlite connection that also runs many lookups in one call to its thread."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(lambda: connection, iter_chunk_size=1)
+        # Otherwise a process that did not close its store would never end.
+        self._thread.daemon = True
+
+    async def fetch_batch(self, path: Path, lookups: Sequence[Lookup]) -> list[list[Any] | Exception]:
+        """Return the rows or the error of each lookup."""
+        run = partial(_fetch_batch, path, self._conn, lookups)
+        found: list[list[Any] | Exception] = await self._execute(run)  # type: ignore[no-untyped-call]
+        return found
+
+
+def _fetch_batch(
+    path: Path, connection: sqlite3.Connection, lookups: Sequence[Lookup]
+) -> list[list[Any] | Exception]:
+    results: list[list[Any] | Exception] = []
+    connection.execute("BEGIN")
+    for lookup in lookups:
+        try:
+            with translated_errors(path):
+                results.append(_fetch_first(connection, *lookup))
+        except Exception as error:
+            results.append(error)
+    connection.execute("COMMIT")
+    return results
+
+
+def _fetch_first(
+    connection: sqlite3.Connection, statements: Sequence[str], parameters: Parameters
+) -> list[Any]:
+    found = (connection.execute(sql, parameters).fetchall() for sql in statements)
+    return next(filter(None, found), [])
+
+
+class SqliteReadConnection(ReadConnection):
+    """A connection that reads a file; `decode` undoes the content-encoding of bodies."""
+
+    dialect = SQLITE
 
     def __init__(self, path: Path, decode: Decode) -> None:
         self._path = path
         self._decode = decode
+        self._body_texts = BodyTexts()
+        self._connection: _BatchConnection | None = None
+        self._opening = asyncio.Lock()
 
-    def connect(self) -> SqliteConnection:
-        return connect_reader(self._path, self._decode)
+    async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Any]:
+        connection = self._connection or await self._connect()
+        with translated_errors(self._path):
+            rows: list[Any] = await connection.execute_fetchall(sql, parameters)  # type: ignore[assignment]
+        return rows
 
-    def translated_errors(self) -> AbstractContextManager[None]:
-        return translated_errors(self._path)
+    async def fetch_batch(self, lookups: Sequence[Lookup]) -> Sequence[list[Any] | Exception]:
+        connection = self._connection or await self._connect()
+        with translated_errors(self._path):
+            return await connection.fetch_batch(self._path, lookups)
 
-    @contextmanager
-    def snapshot(self, connection: Connection, seconds: float | None) -> Iterator[None]:
-        assert isinstance(connection, SqliteConnection)
-        connection.execute("BEGIN")
-        connection.body_texts.begin()
-        try:
-            yield
-        finally:
-            connection.body_texts.begin()
-            connection.execute("COMMIT")
+    async def begin_snapshot(self) -> None:
+        await self.fetch_all("BEGIN")
 
-    def interrupt(self, connection: Connection) -> None:
-        assert isinstance(connection, SqliteConnection)
-        connection.body_texts.is_interrupted = True
-        connection.interrupt()
+    async def begin(self, seconds: float | None) -> None:
+        self.is_busy = True
+        self._body_texts.begin()
+
+    async def end(self) -> None:
+        self._body_texts.begin()
+        if self._connection is not None and self._connection.in_transaction:
+            await self.fetch_all("COMMIT")
+        self.is_busy = False
+
+    async def open(self) -> None:
+        # SQLite opens some of its files when something is read for the first time.
+        await self.fetch_all("SELECT last_seq FROM expired")
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def abort(self) -> None:
+        self._body_texts.is_interrupted = True
+        if (connection := self._connection) is None:
+            return
+        # aiosqlite leaves a statement running whose await was cancelled, and closes behind it.
+        closing = asyncio.ensure_future(self.close())
+        while not closing.done():
+            with suppress(ValueError, sqlite3.ProgrammingError):
+                await connection.interrupt()
+            await asyncio.wait([closing], timeout=_INTERRUPT_SECONDS)
+        await closing
+
+    async def _connect(self) -> _BatchConnection:
+        async with self._opening:
+            if self._connection is None:
+                # Not opened by aiosqlite, whose thread outlives a failure and fails when the loop is closed first.
+                opened = await asyncio.to_thread(connect_reader, self._path, self._decode, self._body_texts)
+                connection = _BatchConnection(opened)
+                await connection
+                self._connection = connection
+        return self._connection

@@ -28,7 +28,7 @@ from gateway.store.rows import BodyPacker
 from gateway.store.sqlite.connection import (
     BUSY_SECONDS,
     SqliteConnection,
-    SqliteSnapshotSource,
+    SqliteReadConnection,
     connect_reader,
     connect_writer,
     lock_timeout_error,
@@ -40,22 +40,18 @@ from gateway.store.transfer import SqlTransfer
 
 log = structlog.get_logger("gateway.store")
 
+# The writer itself checkpoints when the log is longer: 64 MiB, in pages of 4 KiB.
 LOG_PAGES = 16_384
-"""How long the log may become before the writer itself sees to it: 64 MiB, in pages of 4 KiB."""
 
+# A checkpoint is due after so many commits, each of which writes some 40 KiB into the log,
 COMMITS = 100
-"""A checkpoint is due after so many commits, which write some 40 KiB each into the log, whatever is in them,"""
 
+# or after rows of this size.
 ROW_BYTES = 4 * 1024 * 1024
-"""or after rows of this size."""
 
 
 class Checkpointer:
-    """Makes checkpoints as they become due, on a thread of its own.
-
-    Args:
-        path: the database.
-    """
+    """Checkpoints the write-ahead log on a thread of its own."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -69,13 +65,13 @@ class Checkpointer:
         self._thread.start()
 
     def open(self) -> None:
-        """Have it open its connection now, and not only when the first checkpoint is due. Blocks."""
+        """Connect now, not only when the first checkpoint is due. Blocks."""
         self._opens_early = True
         self._is_due.set()
         self._has_begun.wait()
 
     def note_commit(self, row_bytes: int) -> None:
-        """Take note of a commit. Called by the one thread that writes."""
+        """Count a commit. Called on the writer's thread."""
         self._commits += 1
         self._row_bytes += row_bytes
         if self._commits >= COMMITS or self._row_bytes >= ROW_BYTES:
@@ -83,7 +79,7 @@ class Checkpointer:
             self._is_due.set()
 
     def close(self) -> None:
-        """Let a checkpoint that is under way finish, and make no more."""
+        """Finish a checkpoint that is running, and stop."""
         self._is_closed = True
         self._is_due.set()
         self._thread.join()
@@ -105,8 +101,6 @@ class Checkpointer:
             self._has_begun.set()
 
     def _wait_until_due(self, *, ignore_pending: bool = False) -> bool:
-        """Wait for the next checkpoint; tell whether there is to be one. With `anew`, one that is already due is
-        left out."""
         if ignore_pending:
             self._is_due.clear()
             if self._is_closed:
@@ -116,7 +110,7 @@ class Checkpointer:
         return not self._is_closed
 
     def _checkpoint(self, connection: sqlite3.Connection) -> int:
-        """Copy what can be; return how long the log is, in pages."""
+        """Checkpoint what no reader needs; return the length of the log in pages."""
         try:
             with translated_errors(self._path):
                 _, log_pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -127,12 +121,7 @@ class Checkpointer:
 
 
 class SqliteWriter(Writer):
-    """Runs jobs on a file, of which there is one writer at a time.
-
-    Args:
-        connection: the only one that writes in this process; the writer closes it.
-        path: the file, for messages.
-    """
+    """Runs jobs on a file, with the only connection of this process that writes."""
 
     def __init__(self, connection: SqliteConnection, path: Path) -> None:
         super().__init__("sqlite-writer")
@@ -155,7 +144,7 @@ class SqliteWriter(Writer):
     # on the event loop
 
     def open(self) -> None:
-        """Have what is opened later on opened now. Blocks."""
+        """Connect the checkpointer now. Blocks."""
         self._checkpointer.open()
 
     def _enqueue(self, job: WriteJob) -> None:
@@ -167,8 +156,6 @@ class SqliteWriter(Writer):
         return self._write_lock.wait_left()
 
     def _fail_if_stuck(self) -> None:
-        """Fail all that waits if the thread has waited for its turn too long. When that comes after all, it finds
-        only what has come since."""
         self._stuck_timer = None
         if (left := self._write_lock.wait_left()) > 0:
             if self._waiting:
@@ -181,7 +168,7 @@ class SqliteWriter(Writer):
     # on the writer's thread
 
     def _commit_batch(self) -> list[WriteJob]:
-        """Wait until no other process writes, then run what waits by then."""
+        """Wait until no other process writes, then commit what waits by then."""
         try:
             self._write_lock.acquire()
         except StoreUnavailable as error:
@@ -209,8 +196,6 @@ class SqliteWriter(Writer):
             self._connection.execute("BEGIN IMMEDIATE")
 
     def _refuse_moved_file(self) -> None:
-        """Raise StoreUnavailable if the file that is open is not the one of its name any more: what is committed to
-        it then would be found by nobody."""
         try:
             is_in_place = os.stat(self._path).st_ino == self._inode
         except OSError:
@@ -235,35 +220,25 @@ class SqliteWriter(Writer):
         self._write_lock.close()
 
 
+# How long to wait for readers of an older state of the database.
 PATIENCE_SECONDS = 10.0
-"""How long to wait for those who read in an older state of the database."""
 
+# How long writers are held up at a time while readers are waited for.
 _BUSY_TIMEOUT_MS = 50
-"""How long writers are held up at a time while it is waited for readers."""
 
 _PAUSE_SECONDS = 0.1
 
 
 def truncate_wal(path: Path) -> None:
-    """Bring all that was committed into the file, and leave nothing in the log. Blocks.
-
-    Raises:
-        StoreUnavailable: somebody has read for too long in an older state, which the log must keep for them.
-    """
+    """Checkpoint everything and empty the log. Blocks. Raises StoreUnavailable if a reader needs it."""
     with _open_for_vacuum(path) as (connection, write_lock):
         _truncate(connection, write_lock)
 
 
 def vacuum_file(path: Path) -> None:
-    """Write the file anew with nothing in it but rows, and leave nothing in the log. Blocks, and keeps others from
-    writing, for some seconds a gigabyte; takes as much room again on the disk.
-
-    Needed since `secure_delete` overwrites rows where they are deleted, but not where SQLite has moved them away
-    from, to another page, earlier.
-
-    Raises:
-        StoreUnavailable: there is no room, others write, or somebody reads for too long.
-    """
+    """Rewrite the file with nothing but rows, and empty the log. Blocks, also other writers. Raises
+    StoreUnavailable."""
+    # `secure_delete` overwrites rows where they are deleted, but not where SQLite moved them away from earlier.
     with _open_for_vacuum(path) as (connection, write_lock):
         with _held(write_lock):
             connection.execute("VACUUM")
@@ -311,12 +286,7 @@ _TAKE_OVER_ROWS = "UPDATE requests SET worker = ? WHERE interpreted_at_us IS NUL
 
 
 class SqliteWorkerSlots(WorkerSlots):
-    """A number at a store in a file.
-
-    Args:
-        path: the database.
-        files: the claim on what lies beside it.
-    """
+    """Worker slots of a store in a file."""
 
     def __init__(self, path: Path, files: FileWorkerSlots) -> None:
         self._path = path
@@ -331,11 +301,6 @@ class SqliteWorkerSlots(WorkerSlots):
         return self._files.journals
 
     def renew(self) -> int:
-        """Take over the rows of numbers that nobody holds any more. The locks show by themselves who is alive.
-
-        Who comes for such a number meanwhile may find its newest rows taken over too: facts are stored once all the
-        same, by whoever is first.
-        """
         return sum(self._take_over(number) for number in self._files.abandoned_numbers())
 
     def release(self) -> None:
@@ -358,26 +323,16 @@ class SqliteWorkerSlots(WorkerSlots):
 
 
 async def open_sqlite(
-    path: Path, decode: Decode, workers: tuple[int, ...], question_seconds: float | None = None
+    path: Path, decode: Decode, worker_slots: tuple[int, ...], query_seconds: float | None = None
 ) -> SqliteStore:
-    """Open the store in this file, creating or upgrading its tables as needed.
-
-    Args:
-        decode: undoes the content-encoding of bodies where their text is searched.
-        workers: numbers of the worker whose store this is, and of those whose work it carries on.
-        question_seconds: how long a question may take; None: as long as it does.
-
-    Raises:
-        StoreUnavailable: the file cannot be written, is no database of ours, is of a newer version, or is being
-            replaced.
-    """
+    """Open the store in this file; see `gateway.store.open_store`."""
     database_lock = lock_database(path)
     try:
         connection = await asyncio.to_thread(_open_writer, path)
     except BaseException:
         database_lock.close()
         raise
-    return SqliteStore(connection, database_lock, path, decode, workers, question_seconds)
+    return SqliteStore(connection, database_lock, path, decode, worker_slots, query_seconds)
 
 
 def _open_writer(path: Path) -> SqliteConnection:
@@ -393,7 +348,7 @@ def _open_writer(path: Path) -> SqliteConnection:
 class SqliteStore(
     SqlRequests, SqlMetrics, SqlFeedback, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer
 ):
-    """The store in one file. Keeps every promise of `gateway.store.base.Store`."""
+    """The store in one file."""
 
     def __init__(
         self,
@@ -401,12 +356,18 @@ class SqliteStore(
         database_lock: FileLock,
         path: Path,
         decode: Decode = leave_encoded,
-        workers: tuple[int, ...] = (0,),
-        question_seconds: float | None = None,
+        worker_slots: tuple[int, ...] = (0,),
+        query_seconds: float | None = None,
     ) -> None:
         self._file_writer = SqliteWriter(connection, path)
-        snapshots = SqliteSnapshotSource(path, decode)
-        super().__init__(self._file_writer, snapshots, BodyPacker(), SQLITE, workers, question_seconds)
+        super().__init__(
+            self._file_writer,
+            lambda: SqliteReadConnection(path, decode),
+            BodyPacker(),
+            SQLITE,
+            worker_slots,
+            query_seconds,
+        )
         self._path = path
         self._database_lock = database_lock
 
@@ -419,7 +380,7 @@ class SqliteStore(
         self._database_lock.close()
 
     async def create_partitions(self, at_us: int) -> None:
-        """Do nothing: a file has no parts."""
+        pass  # a file has no partitions
 
     async def compact(self) -> None:
         await asyncio.to_thread(vacuum_file, self._path)

@@ -15,6 +15,7 @@ from gateway.errors import StoreUnavailable
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.store import open_store, requests
 from gateway.store.base import Store, leave_encoded
+from gateway.store.dialect import AsyncConnection
 from gateway.store.journal import Journal, replay_journal
 from gateway.store.postgres.connection import EXCLUSIVE, LOCK_SECONDS, SHARED, PostgresConnection
 from gateway.store.postgres.dialect import TextPacker
@@ -40,6 +41,47 @@ async def test_what_comes_after_connections_were_ended_goes_by_new_ones(store: S
     await store.append([exchange("after")])
     assert [record.request_id for record in await requests_of(store)] == ["before", "after"]
     assert (await store.check()).is_writable
+
+
+async def test_lookups_after_connections_were_ended_go_by_new_ones(store: Store, url: str) -> None:
+    [seq] = await store.append([exchange("before")])
+    for _ in range(3):
+        found = await asyncio.gather(*(store.payload(seq) for _ in range(5)))
+        assert None not in found
+        end_connections(url)
+
+
+async def test_a_query_whose_connection_is_ended_is_refused_and_the_next_one_answered(
+    store: Store, url: str
+) -> None:
+    async def sleep(connection: AsyncConnection) -> None:
+        await connection.fetch_all("SELECT pg_sleep(60)")
+
+    query = asyncio.create_task(store._replica.query(sleep))  # type: ignore[attr-defined]
+    await asyncio.sleep(0.2)
+    end_connections(url)
+    with pytest.raises(StoreUnavailable, match="shut down"):
+        await query
+    assert await requests_of(store) == []
+
+
+async def test_a_query_whose_caller_leaves_is_ended_on_the_server(store: Store, url: str) -> None:
+    async def sleep(connection: AsyncConnection) -> None:
+        await connection.fetch_all("SELECT pg_sleep(60)")
+
+    query = asyncio.create_task(store._replica.query(sleep))  # type: ignore[attr-defined]
+    await asyncio.to_thread(eventually, lambda: _is_anybody_sleeping(url))
+    query.cancel()
+    await asyncio.to_thread(eventually, lambda: not _is_anybody_sleeping(url))
+
+
+def _is_anybody_sleeping(url: str) -> bool:
+    sleeping = "state = 'active' AND query = 'SELECT pg_sleep(60)'"
+    with psycopg.connect(url, autocommit=True) as connection:
+        row: Any = connection.execute(
+            f"SELECT count(*) FROM pg_stat_activity WHERE {sleeping}".encode()
+        ).fetchone()
+    return bool(row[0])
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -187,11 +229,11 @@ async def test_no_statement_is_prepared_and_nothing_is_set_for_a_session(store: 
     for _ in range(10):
         await store.find_requests(NO_FILTER, Sort(), Page(), None)
 
-    def state(connection: PostgresConnection) -> list[Any]:
+    async def state(connection: AsyncConnection) -> list[Any]:
         asked = (
             "SELECT count(*) FROM pg_prepared_statements",
             "SELECT count(*) FROM pg_settings WHERE source = 'session' AND name NOT LIKE 'transaction%'",
         )
-        return [connection.execute(sql).fetchone()[0] for sql in asked]
+        return [(await connection.fetch_one(sql))[0] for sql in asked]
 
-    assert await store._query_pools.ask(state) == [0, 0]  # type: ignore[attr-defined]
+    assert await store._replica.query(state) == [0, 0]  # type: ignore[attr-defined]

@@ -47,7 +47,7 @@ async def ids(store: Store) -> list[str]:
 
 async def test_rows_of_a_process_that_died_are_taken_over_once(url: str, claim_on: ClaimOn) -> None:
     dead, first, second = (claim_on(machine) for machine in ("a", "b", "c"))
-    writer = await open_store(url, workers=dead.numbers)
+    writer = await open_store(url, worker_slots=dead.numbers)
     await writer.append([exchange("left")])
     await writer.close()
     assert [first.renew(), second.renew()] == [0, 0]
@@ -55,14 +55,14 @@ async def test_rows_of_a_process_that_died_are_taken_over_once(url: str, claim_o
     let_time_pass(url, dead.numbers)
 
     assert [first.renew(), second.renew()] == [1, 0]
-    store = await open_store(url, workers=first.numbers)
+    store = await open_store(url, worker_slots=first.numbers)
     assert await ids(store) == ["left"]
     await store.close()
 
 
 async def test_rows_of_a_living_process_are_its_own(url: str, claim_on: ClaimOn) -> None:
     living, other = claim_on("a"), claim_on("b")
-    store = await open_store(url, workers=living.numbers)
+    store = await open_store(url, worker_slots=living.numbers)
     await store.append([exchange("mine")])
 
     assert [other.renew(), living.renew(), other.renew()] == [0, 0, 0]
@@ -75,7 +75,7 @@ async def test_who_slept_too_long_has_its_number_again_and_its_facts_count_once(
     url: str, claim_on: ClaimOn
 ) -> None:
     slow, other = claim_on("a"), claim_on("b")
-    store = await open_store(url, workers=slow.numbers)
+    store = await open_store(url, worker_slots=slow.numbers)
     [seq] = await store.append([exchange("mine")])
     let_time_pass(url, slow.numbers)
     assert other.renew() == 1

@@ -20,6 +20,7 @@ from gateway.store.postgres.connection import PostgresConnection
 from gateway.store.postgres.dialect import POSTGRES
 from gateway.store.schema import FEEDBACK, REQUESTS
 from tests.postgres_server import PostgresServer
+from tests.store.samples import exchange
 
 TRACE, SESSION = GroupField.TRACE, GroupField.SESSION
 HERE = GroupCursor(top=39_000, seq=10_000)
@@ -101,8 +102,12 @@ def assert_found(found: str, index: str) -> None:
         (joins._FIND_TRACES, None, "requests_trace"),
         (joins._FIND_BY_REQUEST_ID, None, "requests_request"),
         (joins._FIND_BY_RESPONSE_ID, None, "requests_response"),
-        (requests._select_uninterpreted(POSTGRES), ("[1]", 5), "requests_uninterpreted"),
-        (requests._select_same_requests(POSTGRES), None, "requests_(request|started)"),
+        (requests.select_uninterpreted(POSTGRES), ("[1]", 5), "requests_uninterpreted"),
+        (
+            requests._same_requests_query([exchange("r7")], POSTGRES).sql,
+            ('["r7"]', "[1]"),
+            "requests_(request|started)",
+        ),
         (store._TAKE_OVER, (1,), "requests_uninterpreted"),
         (requests._select_request_rows(POSTGRES), ("r", "t", None), "requests_request"),
         (joins._counting_statements(POSTGRES).count, ("[]",), "requests_request"),
@@ -195,7 +200,7 @@ def test_requests_that_were_found_by_their_feedback_are_looked_up(connection: Po
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        (metrics.newest_requests_query(TRACE, NO_FILTER, HERE, None, POSTGRES), "requests_pkey"),
+        (metrics.newest_requests_query(TRACE, NO_FILTER, HERE, 20, None, POSTGRES), "requests_pkey"),
         (metrics.seen_before_query(TRACE, "t7", OF_ANN, HERE, None, POSTGRES), "requests_trace"),
         (metrics.group_usage_query(TRACE, ["t"], None, POSTGRES), "requests_trace"),
         (metrics.group_usage_query(SESSION, ["s"], "north", POSTGRES), "requests_session"),

@@ -120,7 +120,7 @@ async def test_a_migration_that_fails_leaves_nothing_behind(
         return [*whole[:-1], type(last)(last.number, last.name, (*last.statements, "CREATE NONSENSE"))]
 
     with monkeypatch.context() as patch:
-        patch.setattr("gateway.store.sqlite.connection.read_migrations", with_a_mistake)
+        patch.setattr("gateway.store.migrate.read_migrations", with_a_mistake)
         with pytest.raises(sqlite3.OperationalError, match="NONSENSE"):
             await open_store(url)
     store = await open_store(url)
@@ -134,7 +134,7 @@ async def test_a_file_that_was_made_by_an_older_version_is_upgraded(
     url = f"sqlite:///{tmp_path}/gateway.db"
     whole = read_migrations("gateway.store.sqlite")
     with monkeypatch.context() as patch:
-        patch.setattr("gateway.store.sqlite.connection.read_migrations", lambda _: whole[:4])
+        patch.setattr("gateway.store.migrate.read_migrations", lambda _: whole[:4])
         await (await open_store(url)).close()
     fill_as_it_was_before_figures(tmp_path / "gateway.db")
     store = await open_store(url)
@@ -156,7 +156,7 @@ async def test_sessions_that_were_only_metadata_become_a_column(
     whole = read_migrations("gateway.store.sqlite")
     told = ["chat", "", 7, True, None]
     with monkeypatch.context() as patch:
-        patch.setattr("gateway.store.sqlite.connection.read_migrations", lambda _: whole[:5])
+        patch.setattr("gateway.store.migrate.read_migrations", lambda _: whole[:5])
         await (await open_store(url)).close()
     connection = sqlite3.connect(tmp_path / "gateway.db")
     connection.executemany(

@@ -180,7 +180,7 @@ async def test_a_tenants_newest_rows_are_found_by_index(tmp_path: Path) -> None:
         (joins._waiting_by_id(SQLITE).join, "feedback_id"),
         (joins._FIND_SESSIONS, "requests_session"),
         (joins._counting_statements(SQLITE).count, "requests_session"),
-        (requests._select_uninterpreted(SQLITE), "requests_uninterpreted"),
+        (requests.select_uninterpreted(SQLITE), "requests_uninterpreted"),
         ("SELECT * FROM aliases WHERE alias = ?", "requests_response"),
         ("SELECT * FROM trace_report WHERE trace_id = ?", "requests_trace"),
         ("SELECT * FROM request_report WHERE request_id = ?", "feedback_trace"),
@@ -226,19 +226,19 @@ OF_ANN = Comparison("user", Op.EQ, "ann")
     ("query", "used"),
     [
         (
-            metrics.newest_requests_query(TRACE, NO_FILTER, HERE, None, SQLITE),
+            metrics.newest_requests_query(TRACE, NO_FILTER, HERE, 20, None, SQLITE),
             "INTEGER PRIMARY KEY (rowid<?)",
         ),
         (
-            metrics.newest_requests_query(TRACE, NO_FILTER, HERE, "north", SQLITE),
+            metrics.newest_requests_query(TRACE, NO_FILTER, HERE, 20, "north", SQLITE),
             "INDEX requests_tenant (tenant=? AND rowid<?)",
         ),
         (
-            metrics.newest_requests_query(TRACE, OF_ANN, HERE, None, SQLITE),
+            metrics.newest_requests_query(TRACE, OF_ANN, HERE, 20, None, SQLITE),
             "INDEX requests_user (user=? AND rowid<?)",
         ),
         (
-            metrics.newest_requests_query(SESSION, NO_FILTER, HERE, None, SQLITE),
+            metrics.newest_requests_query(SESSION, NO_FILTER, HERE, 20, None, SQLITE),
             "INDEX requests_in_sessions (seq<?)",
         ),
         (
