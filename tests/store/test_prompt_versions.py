@@ -66,8 +66,7 @@ async def test_versions_that_were_only_metadata_become_a_column(
         return [found for found in read_migrations(package) if "prompt_versions" not in found.name]
 
     with monkeypatch.context() as patch:
-        patch.setattr("gateway.store.sqlite.connection.read_migrations", before_versions)
-        patch.setattr("gateway.store.postgres.maintenance.read_migrations", before_versions)
+        patch.setattr("gateway.store.migrate.read_migrations", before_versions)
         await (await open_store(bare_url)).close()
     insert_rows(bare_url, enumerate((json.dumps({"_prompt_version": version}) for version in VERSIONS), 1001))
     store = await open_store(bare_url)
