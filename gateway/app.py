@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway import __version__
 from gateway.api.helicone import helicone_api
-from gateway.api.native import documentation_api, native_api
+from gateway.api.native.routes import documentation_api, native_api
 from gateway.api.operations import (
     KEY_LABEL,
     Gauges,
@@ -17,45 +17,38 @@ from gateway.api.operations import (
     LabelledGauges,
     Metrics,
     OtherProcesses,
+    ReadinessCheck,
     no_other_processes,
     operations_api,
 )
-from gateway.api.pharia import pharia_api
-from gateway.api.portkey import DIALECT as PORTKEY
-from gateway.api.portkey import (
-    portkey_analytics_api,
-    portkey_exporter,
-    portkey_feedback_api,
-    portkey_logs_api,
-)
+from gateway.api.pharia.feedback import pharia_api
+from gateway.api.portkey.analytics import portkey_analytics_api
+from gateway.api.portkey.exports import portkey_exporter
+from gateway.api.portkey.feedback import DIALECT as PORTKEY
+from gateway.api.portkey.feedback import portkey_feedback_api
+from gateway.api.portkey.logs import portkey_logs_api
 from gateway.auth.allowed_hosts import AllowedHosts
 from gateway.auth.api_keys import REFRESH_SECONDS, ApiKeys, key_refresh_task
 from gateway.auth.audit import SqlAudit
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas, RateLimiter
 from gateway.config.models import Config, TokensConfig
-from gateway.datasets import ExportFiles, ExportJobs, ExportLinks, ExportRunner
-from gateway.feedback import FeedbackService, Scale
-from gateway.feedback.rules import UpsertRule
-from gateway.models.feedback import Feedback
+from gateway.datasets.files import ExportFiles, ExportLinks
+from gateway.datasets.jobs import ExportJobs
+from gateway.datasets.runner import ExportRunner
+from gateway.feedback.service import FeedbackService, OnStored
 from gateway.models.principal import Principal
 from gateway.models.process_metrics import MetricFamilies
 from gateway.models.quota import QuotaStatus
 from gateway.periodic import PeriodicTask
 from gateway.proxy.handler import LogPolicy, Proxy
 from gateway.proxy.in_flight import InFlight
-from gateway.query import (
-    AuditReader,
-    MetricsReader,
-    RatedRequestReader,
-    RequestReader,
-    SessionReader,
-    TextReader,
-    TraceReader,
-    UserReader,
-    rollup_job,
-)
+from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
+from gateway.query.groups import SessionReader, TraceReader
+from gateway.query.metrics import MetricsReader, rollup_job
+from gateway.query.requests import RequestReader, TextReader
+from gateway.query.users import UserReader
 from gateway.recording.access_log import AccessLog
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
@@ -66,21 +59,21 @@ from gateway.routing.plan import Router
 from gateway.runtime import (
     build_base_url_lookup,
     build_feedback_export,
+    build_key_scales,
     build_log_policy,
     build_payload_policy,
     build_price_table,
     build_reporter,
     build_router,
-    build_scale_lookup,
     configured_principals,
     max_loss_seconds,
 )
 from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows, open_store
-from gateway.store.base import Health, Store
+from gateway.store.base import Store
 from gateway.store.journal import Journal
 from gateway.telemetry import FeedbackExport, Reporter
-from gateway.ui import feedback_form_api
-from gateway.upstream import Upstream
+from gateway.ui.feedback_form import feedback_form_api
+from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
 from gateway.web.middleware import AllowedOrigins, AuthMiddleware
@@ -221,8 +214,7 @@ class Gateway:
     exports: ExportRunner
     proxy: Proxy
     access_log: AccessLog
-    scale_of: Callable[[Principal], Scale]
-    feedback_upserts: UpsertRule
+    feedback: FeedbackService
     apis: list[Api]
     guard: AuthMiddleware
     own_requests: InFlight = field(default_factory=InFlight)
@@ -247,7 +239,7 @@ class Gateway:
 
     def dispatcher(self, apis: Handler) -> Dispatcher:
         """Return what answers every request, given what answers on the gateway's own paths."""
-        return Dispatcher(apis, self.proxy, self.own_requests.counting)
+        return Dispatcher(apis, self.proxy, self.own_requests)
 
     async def drain(self, seconds: float) -> None:
         """Return once nothing is in flight; what takes longer than this is cancelled."""
@@ -266,8 +258,8 @@ class Gateway:
         self.proxy.in_flight.max_requests = config.server.max_in_flight
         self.proxy.body_timeout_seconds = config.server.read_timeout
         self.guard.bodies.body_timeout_seconds = config.server.read_timeout
-        self.scale_of = build_scale_lookup(config)
-        self.feedback_upserts.orphan_window_seconds = config.feedback.orphan_window
+        self.feedback.scales = build_key_scales(config)
+        self.feedback.orphan_window_seconds = config.feedback.orphan_window
         self.log_book.policy_of = build_log_policy(config)
         self.access_log.mode = config.logging.access_mode
         self.keys.replace_configured(keys)
@@ -364,7 +356,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
         policy_of=build_payload_policy(config),
         limit_bytes=config.storage.max_body_bytes,
         access_log=access_log,
-        admit=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else _admit_all,
+        check_store=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else None,
         in_flight=InFlight(config.server.max_in_flight),
         body_timeout_seconds=config.server.read_timeout,
     )
@@ -384,33 +376,31 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
     )
     feedback_export = build_feedback_export(config, store)
 
-    def notify_feedback(versions: Sequence[Feedback]) -> None:
-        metrics.observe_feedback(versions)
-        reporter.observe_feedback(versions)
-        if feedback_export is not None:
-            feedback_export.observe(versions)
-
-    feedback_service = FeedbackService(store, token_access.limits.check_rate, notify_feedback)
-    feedback_upserts = UpsertRule(
-        store, config.feedback.orphan_window, token_access.limits.check_rate, notify_feedback
+    feedback_observers: list[OnStored] = [metrics.observe_feedback]
+    if config.telemetry.otlp_endpoint is not None:
+        feedback_observers.append(reporter.observe_feedback)
+    if feedback_export is not None:
+        feedback_observers.append(feedback_export.observe)
+    feedback = FeedbackService(
+        store,
+        token_access.limits.check_rate,
+        feedback_observers,
+        orphan_window_seconds=config.feedback.orphan_window,
+        scales=build_key_scales(config),
     )
     max_feedback_bytes = config.server.max_feedback_bytes
     bodies = BodyLimits(config.server.read_timeout, MAX_LARGE_BODIES * max_feedback_bytes)
     requests = RequestReader(store)
 
-    def current_scale(principal: Principal) -> Scale:
-        # Asked for each vote anew, since a reload may have changed it.
-        return gateway.scale_of(principal)
-
     native = native_api(
         requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
-        ranking=MetricsReader(store), feedback=feedback_service, texts=TextReader(store), audit=AuditReader(store),
+        metrics=MetricsReader(store), feedback=feedback, texts=TextReader(store), audit=AuditReader(store),
         eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)), keys=keys, quotas=quotas,
-        scale_of=current_scale, max_body_bytes=max_feedback_bytes,
+        scale_of=feedback.scale_of, max_body_bytes=max_feedback_bytes,
     )  # fmt: skip
     apis = [
         native,
-        portkey_feedback_api(feedback_service, current_scale, max_feedback_bytes),
+        portkey_feedback_api(feedback, feedback.scale_of, max_feedback_bytes),
         portkey_logs_api(
             log_book,
             requests,
@@ -419,11 +409,11 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
             url_of,
             max_feedback_bytes,
         ),
-        portkey_analytics_api(store),
-        helicone_api(feedback_upserts, store, RatedRequestReader(store), max_feedback_bytes),
-        pharia_api(feedback_service, max_feedback_bytes),
-        feedback_form_api(feedback_upserts, token_access.tokens, requests),
-        operations_api(_health_check(store, overflow), metrics),
+        portkey_analytics_api(MetricsReader(store)),
+        helicone_api(feedback, store.set_property, requests, max_feedback_bytes),
+        pharia_api(feedback, max_feedback_bytes),
+        feedback_form_api(feedback, token_access.tokens, requests),
+        operations_api(_readiness_check(store, overflow), metrics),
     ]
     gateway = Gateway(
         config=config,
@@ -445,8 +435,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
         rolling_up=rollup_job(store),
         retention_job=retention_job,
         proxy=proxy,
-        feedback_upserts=feedback_upserts,
-        scale_of=build_scale_lookup(config),
+        feedback=feedback,
         apis=[*apis, documentation_api(apis, __version__)],
         access_log=access_log,
         guard=AuthMiddleware(
@@ -456,15 +445,11 @@ async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
     return gateway
 
 
-def _admit_all() -> None:
-    """Serve whether or not the store works."""
-
-
-def _health_check(store: Store, overflow: Overflow) -> Callable[[], Awaitable[Health]]:
-    async def check() -> Health:
+def _readiness_check(store: Store, overflow: Overflow) -> ReadinessCheck:
+    async def check() -> str | None:
         health = await store.check()
-        if health.is_writable and overflow.is_engaged:
-            return Health(False, "rows wait in the file beside the store")
-        return health
+        if not health.is_writable:
+            return health.reason or "the store takes no writes"
+        return "rows wait in the file beside the store" if overflow.is_engaged else None
 
     return check

@@ -6,22 +6,21 @@ import posixpath
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from aiohttp import web
 from aiohttp.typedefs import Handler as AiohttpHandler
-from aiohttp.typedefs import Middleware
 
-from gateway.errors import GatewayError, MethodNotAllowed, NotFound
+from gateway.errors import MethodNotAllowed, NotFound
 from gateway.web.endpoint import Api
 from gateway.web.middleware import AuthMiddleware, error_response
 
+# Never forwarded, whether or not an API answers there yet.
 OWN_PREFIXES = (
     "/v1/feedback", "/v1/request", "/v1/logs", "/v1/analytics",
     "/api", "/feedback", "/ui", "/f", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs",
 )  # fmt: skip
-"""Prefixes that are never forwarded, whether or not a face answers there yet."""
-
 _OWN_PATH = re.compile("(?:" + "|".join(map(re.escape, OWN_PREFIXES)) + r")(?![^/?])", re.IGNORECASE)
 _NEEDS_NORMALIZING = re.compile(r"//|/\.|[%;#\\]")
 _PATH_PARAMETERS = re.compile(r";[^/]*")
@@ -31,11 +30,9 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 def is_own_path(raw_path: str) -> bool:
-    """Tell whether a path, as it came in the request line, is the gateway's own.
-
-    Judged by what any server behind might take it for: `//v1/feedback`, `/v1/x/../feedback`, `/V1/Feedback`,
-    `/v1/%66eedback`, `/v1/feedback;a=1` and `/v1/feedback%00` are as much ours as `/v1/feedback`.
-    """
+    """Tell whether a path, as it came in the request line, is the gateway's own."""
+    # A server behind may take `//v1/feedback`, `/v1/x/../feedback`, `/V1/Feedback`, `/v1/%66eedback`,
+    # `/v1/feedback;a=1` and `/v1/feedback%00` for `/v1/feedback`, so all of them are.
     if _OWN_PATH.match(raw_path) or not raw_path.startswith("/"):
         return True
     path = raw_path.partition("?")[0]
@@ -45,69 +42,51 @@ def is_own_path(raw_path: str) -> bool:
 
 
 def _normalize(path: str) -> str:
-    """Undo the ways of writing the same path differently. Percent signs twice, as chains of servers may."""
+    # Percent signs twice, as a chain of servers may decode twice.
     decoded = unquote(unquote(path.partition("#")[0]))
     # To a server written in C a path ends at NUL; to some a name does not end in blanks.
     names = _PATH_PARAMETERS.sub("", decoded.partition("\0")[0].replace("\\", "/"))
     return posixpath.normpath("/" + _TRAILING_BLANKS.sub("", names).lstrip("/"))
 
 
+@dataclass(frozen=True, slots=True)
 class Dispatcher:
-    """First look at each request: ours goes to the faces, all else to the proxy, without any routing table.
+    """Dispatches each request to the APIs or the proxy, before aiohttp's router; counts its own in a context."""
 
-    Args:
-        counting: counts what is answered by the faces.
-    """
-
-    def __init__(
-        self, apis: Handler, proxy: Handler, track: Callable[[], AbstractContextManager[object]]
-    ) -> None:
-        self._apis = apis
-        self._proxy = proxy
-        self._track = track
+    apis: Handler
+    proxy: Handler
+    own_requests: AbstractContextManager[None]
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request."""
         if is_own_path(request.raw_path):
-            with self._track():
-                return await self._apis(request)
-        return await self._proxy(request)
+            with self.own_requests:
+                return await self.apis(request)
+        return await self.proxy(request)
 
 
 def build_application(apis: Sequence[Api], guard: AuthMiddleware) -> web.Application:
-    """Return the application that answers on the gateway's own paths.
-
-    A path of a face that it does not serve, or not with this method, gets an error in that face's shape.
-    """
-    app = web.Application(middlewares=[_render_routing_errors(apis)])
-    for api in apis:
-        guard.add_routes(app, api)
-    return app
-
-
-def _render_routing_errors(apis: Sequence[Api]) -> Middleware:
     @web.middleware
     async def render_routing_errors(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
         try:
             return await handler(request)
         except web.HTTPMethodNotAllowed as refused:
-            error: GatewayError = MethodNotAllowed(
-                f"{request.method} is not possible on {request.path}.",
-                hint=f"Allowed: {', '.join(sorted(refused.allowed_methods))}.",
-            )
+            allowed = ", ".join(sorted(refused.allowed_methods))
+            message = f"{request.method} is not possible on {request.path}."
+            error = MethodNotAllowed(message, hint=f"Allowed: {allowed}.")
             response = error_response(api_of(request.path, apis), error)
-            response.headers["Allow"] = ", ".join(sorted(refused.allowed_methods))
+            response.headers["Allow"] = allowed
             return response
         except web.HTTPNotFound:
-            return error_response(
-                api_of(request.path, apis), NotFound(f"nothing is served at {request.path[:200]!r}.")
-            )
+            missing = NotFound(f"nothing is served at {request.path[:200]!r}.")
+            return error_response(api_of(request.path, apis), missing)
 
-    return render_routing_errors
+    app = web.Application(middlewares=[render_routing_errors])
+    for api in apis:
+        guard.add_routes(app, api)
+    return app
 
 
 def api_of(path: str, apis: Sequence[Api]) -> Api:
-    """Return the face that a path belongs to; the first of all where it is nobody's."""
     for api in apis:
         if any(path == prefix or path.startswith(prefix + "/") for prefix in api.prefixes):
             return api

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from functools import lru_cache
 
 from gateway.auth.api_keys import hash_token
 from gateway.config.fields import SHA256_PREFIX
 from gateway.config.models import Config, ProviderConfig
 from gateway.errors import BadInput
-from gateway.feedback import Scale
-from gateway.feedback.payloads import SCALES
+from gateway.feedback.payloads import SCALES, KeyScales
 from gateway.models.addresses import is_loopback
 from gateway.models.exchange import PayloadPolicy, strictest_policy
 from gateway.models.principal import Principal
@@ -20,7 +20,7 @@ from gateway.routing.plan import Router
 from gateway.routing.providers import BaseUrlProblem, Provider, build_provider, find_problem
 from gateway.store.base import Store
 from gateway.telemetry import FeedbackExport, Reporter, open_feedback_export, open_reporter
-from gateway.upstream import Timeouts
+from gateway.upstream.request import Timeouts
 from gateway.wire.pricing import ConfiguredPrice, PriceTable
 
 MIN_KEY_LENGTH = 16
@@ -55,18 +55,26 @@ def configured_principals(config: Config) -> dict[str, Principal]:
 
 
 def build_payload_policy(config: Config) -> LogPolicy:
-    """Return what tells how much of a request is kept: the stricter of what its key and its provider say, or
-    the gateway's default where neither says anything."""
-    strictest = _strictest_policy(config)
-    return lambda principal, provider: strictest(principal, provider.payloads)
+    """Return the stricter of the policies of a key and a provider, or the default where neither has one."""
+    by_key = {key.name: key.payloads for key in config.keys}
+
+    # Asked for each request, and there are few keys and providers.
+    @lru_cache(1024)
+    def policy_of(key_name: str | None, by_provider: PayloadPolicy | None) -> PayloadPolicy:
+        by_caller = by_key.get(key_name or "")
+        if by_caller is None or by_provider is None:
+            return by_caller or by_provider or config.storage.payloads
+        return strictest_policy((by_caller, by_provider))
+
+    return policy_of
 
 
 def build_log_policy(config: Config) -> LogPolicyOf:
     """Return what tells how much is kept of a request that went elsewhere, by the same rule. A provider that is
     not configured says nothing."""
-    strictest = _strictest_policy(config)
+    policy_of = build_payload_policy(config)
     by_provider = {name: provider.payloads for name, provider in config.providers.items()}
-    return lambda principal, provider: strictest(principal, by_provider.get(provider))
+    return lambda principal, provider: policy_of(principal.name, by_provider.get(provider))
 
 
 def build_provider_policy(config: Config) -> Callable[[str], PayloadPolicy]:
@@ -80,10 +88,10 @@ def max_loss_seconds(config: Config) -> float:
     return {"commit": 0.0, "interval": 0.05}[config.storage.durability]
 
 
-def build_scale_lookup(config: Config) -> Callable[[Principal], Scale]:
-    """Return what tells how a caller's Portkey values become scores."""
-    by_key = {key.name: key.portkey_scale for key in config.keys}
-    return lambda principal: SCALES[by_key.get(principal.name or "") or config.feedback.portkey_scale]
+def build_key_scales(config: Config) -> KeyScales:
+    """Return the scales of Portkey values."""
+    by_key = {key.name: SCALES[key.portkey_scale] for key in config.keys if key.portkey_scale}
+    return KeyScales(SCALES[config.feedback.portkey_scale], by_key)
 
 
 def build_price_table(config: Config) -> PriceTable:
@@ -168,18 +176,6 @@ def build_feedback_export(config: Config, store: Store) -> FeedbackExport | None
         return None
     headers = {**(telemetry.headers if to.url is None else {}), **to.headers}
     return open_feedback_export(to.to, url, headers, to.project, store, has_text=telemetry.payloads)
-
-
-def _strictest_policy(config: Config) -> Callable[[Principal, PayloadPolicy | None], PayloadPolicy]:
-    by_key = {key.name: key.payloads for key in config.keys}
-
-    def find(principal: Principal, by_provider: PayloadPolicy | None) -> PayloadPolicy:
-        by_caller = by_key.get(principal.name or "")
-        if by_caller is None or by_provider is None:
-            return by_caller or by_provider or config.storage.payloads
-        return strictest_policy((by_caller, by_provider))
-
-    return find
 
 
 def _build_provider(name: str, config: ProviderConfig, trust: ssl.SSLContext) -> Provider:

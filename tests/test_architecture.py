@@ -37,8 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telemetry": MODELS | {"store", "wire"},
     "web": MODELS | {"auth", "wire"},
     "proxy": MODELS | {"auth", "recording", "routing", "upstream", "web", "wire"},
-    "api": MODELS | RULES - {"routing"} | {"store", "web", "wire"},
-    "ui": MODELS | {"auth", "feedback", "query", "store", "web", "wire"},
+    "api": MODELS | RULES - {"routing"} | {"web", "wire"},
+    "ui": MODELS | {"auth", "feedback", "query", "web", "wire"},
     "routes": MODELS | {"web"},
     "runtime": MODELS | RULES | {"config", "proxy", "store", "telemetry", "upstream", "wire"},
     "app": MODELS

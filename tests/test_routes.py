@@ -1,4 +1,4 @@
-"""Whose path is it: what is the gateway's own never leaves the house, however it is written."""
+"""Which paths are the gateway's own and never forwarded, however they are written."""
 
 from __future__ import annotations
 

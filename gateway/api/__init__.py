@@ -1,6 +1,4 @@
-"""Faces: one folder per dialect. HTTP in, core out.
+"""APIs: one package per dialect, which translates between HTTP and our services.
 
-A face translates paths, bodies and errors, and holds no rules; what a vote means is decided in
-`gateway.feedback`. Faces do not know each other: a dialect can be deleted as a folder. `gateway.urls` lists
-them all.
+APIs hold no rules and do not know each other, so that one can be deleted as a folder.
 """

@@ -19,30 +19,27 @@ from gateway.models.feedback import Feedback
 from gateway.models.principal import Principal, Role
 from gateway.models.process_metrics import MetricFamilies, MetricFamily, sum_families
 from gateway.models.request import NANOUSD_PER_USD, Facts
-from gateway.store.base import Health
-from gateway.web.endpoint import Api, Endpoint
+from gateway.web.endpoint import Api, Endpoint, endpoints_of
 
 M = TypeVar("M", Counter, Histogram)
 
+# Histogram bounds in seconds.
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-"""Bucket bounds for the time that calls take."""
-
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
-"""Bucket bounds for how late the event loop is."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+# Description and reader by name; names in `_total` are counters.
 Gauges = Mapping[str, tuple[str, Callable[[], float]]]
-"""Figures that are read when asked for: description and reader by name. Names in `_total` are counters."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledGauge:
-    """Figures by labels that are read when asked for; with a name in `_total` counters.
+    """A gauge with labels, or a counter if its name ends in `_total`.
 
     Args:
-        read: returns the values of the labels, in their order, and the figure.
-        is_shared: as `Family` has it.
+        read: returns label values, in the order of `labels`, with the number.
+        is_shared: whether each process reports the total of all processes.
     """
 
     description: str
@@ -53,26 +50,23 @@ class LabelledGauge:
 
 LabelledGauges = Mapping[str, LabelledGauge]
 
+# Label with the name of an API key.
 KEY_LABEL = "key"
-"""Label that holds the name of a gateway key."""
 
+# Returns the metrics of the other worker processes.
 OtherProcesses = Callable[[], Awaitable[Sequence[MetricFamilies]]]
-"""Asks the processes that serve beside this one for their figures."""
 
 
 async def no_other_processes() -> Sequence[MetricFamilies]:
-    """Return no figures: the process is the only one."""
+    """Return no metrics, for a process that is the only one."""
     return ()
 
 
 class Metrics:
-    """Counts what was interpreted, and reads what the parts tell of themselves.
-
-    Counting happens where exchanges are interpreted, after they were answered and stored.
+    """The Prometheus metrics of this process, and of all processes as text.
 
     Args:
-        inherited: what was counted by those in whose place this process is; it counts on from there.
-        others: asks the processes that serve beside this one.
+        inherited: metrics of the processes that this one replaces; counters continue from there.
     """
 
     def __init__(self, inherited: MetricFamilies, others: OtherProcesses) -> None:
@@ -90,7 +84,7 @@ class Metrics:
             buckets=DURATION_BUCKETS,
         ))  # fmt: skip
         self._first_byte = _LabelledMetric(Histogram(
-            "gateway_first_byte_seconds", "From a request's start to the head of its answer.", call,
+            "gateway_first_byte_seconds", "From a request's start to the head of its response.", call,
             registry=self._registry, buckets=DURATION_BUCKETS,
         ))  # fmt: skip
         self._tokens = _LabelledMetric(Counter(
@@ -105,28 +99,29 @@ class Metrics:
         ))  # fmt: skip
 
         self._feedback = _LabelledMetric(Counter(
-            "gateway_feedback_entries", "Entries of feedback that were given, and whether what they are about was "
-            "logged by then.", ("dialect", "joined"), registry=self._registry,
+            "gateway_feedback_entries", "Feedback entries that were given, and whether their request was logged by "
+            "then.", ("dialect", "joined"), registry=self._registry,
         ))  # fmt: skip
 
         self._lag = Histogram(
             "gateway_event_loop_lag_seconds",
-            "How late the event loop was, looked at four times a second.",
+            "Delay of the event loop, measured four times a second.",
             registry=self._registry,
             buckets=LAG_BUCKETS,
         )
 
     def observe_lag(self, seconds: float) -> None:
-        """Count by how much the event loop came too late."""
+        """Count a delay of the event loop, in seconds."""
         self._lag.observe(seconds)
 
     def watch(self, gauges: Gauges, labelled: LabelledGauges = MappingProxyType({})) -> None:
-        """Show these figures too, read anew each time they are asked for."""
+        """Add gauges, which are read for each scrape."""
         self._shared = frozenset(name for name, reading in labelled.items() if reading.is_shared)
         self._registry.register(_GaugeCollector(gauges, labelled))
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
-        """Count one exchange, unless it went elsewhere: its provider may be called anything."""
+        """Count one exchange."""
+        # Logs of requests made elsewhere may name any provider, which would make endless label values.
         if not was_proxied(exchange.path):
             return
         call = (exchange.provider, exchange.endpoint)
@@ -148,14 +143,14 @@ class Metrics:
             self._unpriced.of(*call).inc()
 
     def observe_feedback(self, versions: Sequence[Feedback]) -> None:
-        """Count the new ones among versions of feedback that were stored."""
+        """Count the new entries among stored versions of feedback."""
         for entry in versions:
             if entry.version == 1:
                 joined = "false" if entry.joined_at_us is None else "true"
                 self._feedback.of(entry.dialect, joined).inc()
 
-    def figures(self) -> MetricFamilies:
-        """Return the figures of this process."""
+    def collect(self) -> MetricFamilies:
+        """Return the metrics of this process."""
         own = {
             family.name: MetricFamily(
                 family.type,
@@ -168,19 +163,19 @@ class Metrics:
         return sum_families([self._inherited, own])
 
     async def to_text(self) -> bytes:
-        """Return the figures of all processes together as Prometheus reads them."""
-        return generate_latest(_FamilyCollector(sum_families([self.figures(), *await self._others()])))
+        """Return the metrics of all processes in the text format of Prometheus."""
+        return generate_latest(_FamilyCollector(sum_families([self.collect(), *await self._others()])))
 
 
 class _LabelledMetric(Generic[M]):
-    """A metric with labels. The library's own way to one of its parts takes longer than counting there does."""
+    # The library looks up a child by its labels slower than it counts.
 
     def __init__(self, metric: M) -> None:
         self._metric: M = metric
         self._parts: dict[tuple[str, ...], M] = {}
 
     def of(self, *labels: str) -> M:
-        """Return the part with these labels."""
+        """Return the child with these labels."""
         part = self._parts.get(labels)
         if part is None:
             part = self._parts[labels] = self._metric.labels(*labels)
@@ -188,11 +183,11 @@ class _LabelledMetric(Generic[M]):
 
 
 class _FamilyCollector(Collector):
-    def __init__(self, figures: MetricFamilies) -> None:
-        self._figures = figures
+    def __init__(self, families: MetricFamilies) -> None:
+        self._families = families
 
     def collect(self) -> Iterator[Metric]:
-        for name, family in self._figures.items():
+        for name, family in self._families.items():
             metric = Metric(name, family.description, family.kind)
             for (sample, labels), value in family.values.items():
                 metric.add_sample(sample, dict(labels), value)
@@ -213,8 +208,8 @@ class _GaugeCollector(Collector):
         for name, reading in self._labelled.items():
             kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
             family = kind(name.removesuffix("_total"), reading.description, labels=reading.labels)
-            for labels, figure in reading.read():
-                family.add_metric(labels, figure)
+            for labels, value in reading.read():
+                family.add_metric(labels, value)
             yield family
 
     def describe(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
@@ -230,49 +225,54 @@ class Readiness(BaseModel):
     reason: str | None = None
 
 
-def operations_api(check: Callable[[], Awaitable[Health]], metrics: Metrics) -> Api:
-    """Return the face of /healthz, /readyz and /metrics.
+# Returns why the store takes no writes now; None if it takes them.
+ReadinessCheck = Callable[[], Awaitable[str | None]]
 
-    Args:
-        check: tells whether what is proxied and voted now can be stored.
-    """
 
-    async def healthz(request: web.Request, principal: Principal) -> web.Response:
-        return web.json_response({"status": "ok"})
-
-    async def readyz(request: web.Request, principal: Principal) -> web.Response:
-        health = await check()
-        if health.is_writable:
-            return web.json_response({"status": "ready", "reason": None})
-        return web.json_response({"status": "not ready", "reason": health.reason}, status=503)
-
-    async def show_metrics(request: web.Request, principal: Principal) -> web.Response:
-        if principal.tenant is not None:
-            raise Forbidden(
-                "the figures are those of all tenants.", hint="This takes a key without a tenant."
-            )
-        return web.Response(body=await metrics.to_text(), headers={"Content-Type": CONTENT_TYPE})
-
+def operations_api(check: ReadinessCheck, metrics: Metrics) -> Api:
+    """Return the API of `/healthz`, `/readyz` and `/metrics`."""
     return Api(
         name="operations",
         prefixes=("/healthz", "/readyz", "/metrics"),
         render_error=_render_error,
-        endpoints=(
-            Endpoint(
-                method="GET", path="/healthz", handler=healthz, role=None, reply=Liveness,
-                summary="Tell that the process is alive",
-            ),
-            Endpoint(
-                method="GET", path="/readyz", handler=readyz, role=None, reply=Readiness, failures=(503,),
-                summary="Tell whether the store takes writes",
-            ),
-            Endpoint(
-                method="GET", path="/metrics", handler=show_metrics, role=Role.READ,
-                summary="Figures in Prometheus's text format",
-                description="Of all tenants together, so that keys with a tenant are refused.",
-            ),
-        ),
-    )  # fmt: skip
+        endpoints=endpoints_of(_OperationsEndpoints(check, metrics)),
+    )
+
+
+class _OperationsEndpoints:
+    def __init__(self, check: ReadinessCheck, metrics: Metrics) -> None:
+        self._check = check
+        self._metrics = metrics
+
+    @Endpoint("GET", "/healthz", role=None, reply=Liveness, summary="Tell that the process is alive")
+    async def _healthz(self, request: web.Request, principal: Principal) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    @Endpoint(
+        "GET",
+        "/readyz",
+        role=None,
+        reply=Readiness,
+        failures=(503,),
+        summary="Tell whether the store takes writes",
+    )
+    async def _readyz(self, request: web.Request, principal: Principal) -> web.Response:
+        reason = await self._check()
+        if reason is None:
+            return web.json_response({"status": "ready", "reason": None})
+        return web.json_response({"status": "not ready", "reason": reason}, status=503)
+
+    @Endpoint(
+        "GET",
+        "/metrics",
+        role=Role.READ,
+        summary="Metrics in the text format of Prometheus",
+        description="Of all tenants together, so that keys with a tenant are refused.",
+    )
+    async def _show_metrics(self, request: web.Request, principal: Principal) -> web.Response:
+        if principal.tenant is not None:
+            raise Forbidden("metrics cover all tenants.", hint="Use a key without a tenant.")
+        return web.Response(body=await self._metrics.to_text(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _render_error(error: GatewayError) -> web.Response:

@@ -1,4 +1,4 @@
-"""AllowedHosts: host and origin names under which an open gateway may be called."""
+"""AllowedHosts: host and origin names under which a gateway without keys may be called."""
 
 from __future__ import annotations
 
@@ -9,31 +9,26 @@ from urllib.parse import urlsplit
 
 from gateway.models.addresses import is_loopback
 
+# The longest name in DNS (RFC 1035, section 2.3.4); longer values from outside must not fill the cache.
 MAX_NAME_BYTES = 255
-"""Longest value judged, which is the longest name that DNS knows (RFC 1035, section 2.3.4). Strangers cannot fill
-the memory with longer ones."""
 
 _CACHE_SIZE = 256
+# Schemes of pages installed on this machine; no page from a network has such an origin.
 _DESKTOP_SCHEMES = frozenset({"app", "file", "tauri", "vscode-file", "vscode-webview"})
-"""Of pages that were installed on this machine; no page from a network has an origin of such a scheme."""
 
 
 class AllowedHosts:
-    """Tells names that can stand for this machine only because somebody here has said so from all others.
+    """Names under which a gateway without keys may be called, besides addresses and `localhost`."""
 
-    A page can have a name of its own resolve to 127.0.0.1, and its browser then takes what listens there for a part
-    of it (DNS rebinding). It cannot do so with an address, nor with `localhost`.
-
-    Args:
-        names: further names that may be used.
-    """
+    # A page can make its own name resolve to 127.0.0.1, and its browser then takes this gateway for the page's
+    # server. It cannot do so with an address or `localhost`.
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names = frozenset(name.lower() for name in names)
+        # Of a Host field, such as `localhost:8787`.
         self.allows_host = lru_cache(_CACHE_SIZE)(self._check_host)
-        """Judges the value of a Host field, such as `localhost:8787`."""
+        # Of an Origin field, such as `http://localhost:3000`. `null` may come from any page.
         self.allows_origin = lru_cache(_CACHE_SIZE)(self._check_origin)
-        """Judges the value of an Origin field, such as `http://localhost:3000`. `null` may be anybody's."""
 
     def _check_host(self, host: str) -> bool:
         name = _host_name_of(f"//{host}")
@@ -50,7 +45,6 @@ class AllowedHosts:
 
 
 def _host_name_of(url: str) -> str | None:
-    """The host of a URL in lower case, without the dot that may end it."""
     if len(url) > MAX_NAME_BYTES:
         return None
     try:

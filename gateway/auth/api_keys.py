@@ -16,34 +16,25 @@ from gateway.models.quota import Quota
 from gateway.periodic import PeriodicTask
 from gateway.store.base import Admin, StoredKey
 
+# Tells a gateway key from a provider's.
 TOKEN_PREFIX = "gw-"
-"""Keys that we make start so, to be told apart from a provider's."""
 
+# Longest time until a key that another process made or revoked is known here.
 REFRESH_SECONDS = 2.0
-"""How long it may take until a key that was made or revoked elsewhere is known here."""
 
 
 class KeySource(StrEnum):
-    """Where a gateway key is kept: in the configuration file, or in the store by `gateway keys`."""
-
     FILE = "file"
     STORE = "store"
 
 
 def hash_token(token: str) -> str:
-    """Return the SHA-256 of a token as hex, the only form in which tokens are kept."""
+    """Return the SHA-256 as hex; tokens are stored in no other form."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 class ApiKeys:
-    """The keys that open this gateway.
-
-    Args:
-        configured: principals of the configuration by the SHA-256 of their token.
-        store: where keys made at run time are.
-        is_off: whether nobody needs a key, even if there are some.
-        open_to: under which names the gateway may be called while nobody needs one because there is none.
-    """
+    """Gateway keys of the configuration, by their SHA-256, and of the store."""
 
     def __init__(
         self,
@@ -58,28 +49,25 @@ class ApiKeys:
         self._stored: dict[str, Principal] = {}
         self._store = store
         self.is_disabled = is_disabled
-        """Whether nobody needs a key because the configuration says so."""
+        # Changes whenever the keys do, so that callers may cache what they found.
         self.version = 0
-        """Changes whenever the keys do."""
 
     @property
     def is_open(self) -> bool:
-        """Whether callers may come in without a key."""
         return self.is_disabled or self._is_empty
 
     def find(self, token: str) -> Principal | None:
-        """Return whom this token stands for, None if it is no gateway key. Compares in constant time."""
         if self._is_empty:
             return None
         digest = hash_token(token)
         for keys in (self._configured, self._stored):
             for known, principal in keys.items():
+                # In constant time, so that response times tell nothing about the keys.
                 if hmac.compare_digest(known, digest):
                     return principal
         return None
 
     def sources(self) -> dict[Principal, KeySource]:
-        """Return the callers whose keys open this gateway, and where the key of each is kept."""
         stored = dict.fromkeys(self._stored.values(), KeySource.STORE)
         return dict.fromkeys(self._configured.values(), KeySource.FILE) | stored
 
@@ -88,12 +76,10 @@ class ApiKeys:
         return not (self._configured or self._stored)
 
     def replace_configured(self, configured: dict[str, Principal]) -> None:
-        """Take over the keys of a reloaded configuration."""
         self._configured = configured
         self.version += 1
 
     async def refresh(self) -> None:
-        """Read again which keys the store holds."""
         stored = {
             key.sha256: Principal(key.name, frozenset(map(Role, key.roles)), key.tenant, limits=key.limits)
             for key in await self._store.keys()
@@ -105,7 +91,6 @@ class ApiKeys:
 
 
 def key_refresh_task(keys: ApiKeys) -> PeriodicTask:
-    """Return what reads again and again which keys the store holds."""
     return PeriodicTask(
         "key refresh",
         keys.refresh,
@@ -117,11 +102,7 @@ def key_refresh_task(keys: ApiKeys) -> PeriodicTask:
 async def create_key(
     store: Admin, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Quota] = ()
 ) -> str:
-    """Make a key, keep its hash, and return the token, which cannot be had again.
-
-    Raises:
-        Conflict: a live key of this name exists.
-    """
+    """Store a key and return its token. Raises Conflict if a live key has this name."""
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     await store.add_key(
         StoredKey(
@@ -137,6 +118,5 @@ async def create_key(
 
 
 async def revoke_key(store: Admin, name: str) -> None:
-    """Make the live key of this name useless. Raises NotFound if there is none."""
     if not await store.revoke_key(name, now_us()):
         raise NotFound(f"no live key is called {name!r}.", field="name")

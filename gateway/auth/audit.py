@@ -16,34 +16,24 @@ FAILED = "failed"
 
 @dataclass(slots=True)
 class AuditOutcome:
-    """How an action ended: to be set by whoever carries it out, where `done` does not say it."""
-
+    # Set by actions that know more.
     text: str = DONE
 
 
 class SqlAudit:
-    """Keeps the audit log. What cannot be written down is not done."""
-
     def __init__(self, store: Admin) -> None:
         self._store = store
 
     @asynccontextmanager
     async def record(self, entry: AuditEntry) -> AsyncIterator[AuditOutcome]:
-        """Surround an action: it begins once its entry is on the disk, and how it ended is added afterwards.
-        Nothing is added where it was broken off.
-
-        Raises:
-            StoreUnavailable: the entry could not be written, so the action was not begun; or how it ended could
-                not be added.
-        """
+        """Surround an action: it begins once its entry is synced. Raises StoreUnavailable."""
         await self._store.begin_audit(entry)
         outcome = AuditOutcome()
         try:
             yield outcome
-        except GatewayError as error:
-            await self._store.end_audit(entry.audit_id, str(error.status))
-            raise
-        except Exception:
-            await self._store.end_audit(entry.audit_id, FAILED)
+        # Not BaseException: whether a cancelled action was done is not known.
+        except Exception as error:
+            text = str(error.status) if isinstance(error, GatewayError) else FAILED
+            await self._store.end_audit(entry.audit_id, text)
             raise
         await self._store.end_audit(entry.audit_id, outcome.text)

@@ -14,38 +14,29 @@ import orjson
 from gateway.errors import Unauthorized
 from gateway.models.principal import FeedbackScope, Principal, Role
 
+# Every token of this format begins so.
 TOKEN_VERSION = "gf1."
-"""What every token of this format begins with."""
 
 _KEY_ID_BYTES = 3
 _NO_ROLES: frozenset[Role] = frozenset()
 
 
 class FeedbackTokens:
-    """Issues feedback tokens and reads them. Off, as it is at first, while it has no secrets."""
+    """Issues and verifies feedback tokens; off without secrets."""
 
     def __init__(self) -> None:
+        self.is_on = False
         self._secrets: tuple[_SigningKey, ...] = ()
         self._ttl_seconds = 0
 
-    @property
-    def is_on(self) -> bool:
-        """Whether there are tokens at all."""
-        return bool(self._secrets)
-
     def replace_secrets(self, secrets: Sequence[str], ttl_seconds: int) -> None:
-        """From now on sign with the first of these secrets, and know the signatures of all of them."""
+        """Sign with the first secret, and accept tokens signed with any."""
         self._secrets = tuple(map(_SigningKey, secrets))
+        self.is_on = bool(self._secrets)
         self._ttl_seconds = ttl_seconds
 
     def issue(self, scope: FeedbackScope, tenant: str | None, key_name: str | None) -> bytes:
-        """Return a new token.
-
-        Args:
-            scope: the request that its bearer may judge.
-            tenant: whose request that is.
-            key_name: the key that the request came with.
-        """
+        """Return a new token with tenant and key of the request in its scope."""
         secret = self._secrets[0]
         expires_at = int(time.time()) + self._ttl_seconds
         claims = orjson.dumps((expires_at, scope.trace_id, scope.request_id, tenant, key_name))
@@ -53,15 +44,9 @@ class FeedbackTokens:
         return signed + b"." + secret.sign(signed)
 
     def is_token(self, text: str) -> bool:
-        """Tell whether a text has the form of a token, valid or not. While there are no tokens, none has."""
         return self.is_on and text.startswith(TOKEN_VERSION)
 
     def read(self, token: str) -> Principal:
-        """Return whom a token stands for. Signatures are compared in constant time.
-
-        Raises:
-            Unauthorized: no secret that is known has signed it as it is, or it has expired.
-        """
         signed, _, mac = token.encode("utf-8", "surrogateescape").rpartition(b".")
         if not any(secret.has_signed(signed, mac) for secret in self._secrets):
             raise Unauthorized(
@@ -76,9 +61,8 @@ class FeedbackTokens:
 
 
 class _SigningKey:
-    """A secret, with all of a signature that can be made before there is something to sign."""
-
     def __init__(self, secret: str) -> None:
+        # Copying a keyed hash is cheaper than keying one for each token.
         self._keyed = hmac.new(secret.encode(), digestmod=hashlib.sha256)
         self.prefix = TOKEN_VERSION.encode() + _encode(self._mac(b"key id")[:_KEY_ID_BYTES]) + b"."
 

@@ -11,14 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.errors import (
-    BudgetExceeded,
-    LimitExceeded,
-    QuotaExceeded,
-    StoreUnavailable,
-    TooLarge,
-    TooManyRequests,
-)
+from gateway import errors
 from gateway.models.clock import format_rfc3339, now_us
 from gateway.models.exchange import Exchange, was_proxied
 from gateway.models.principal import Principal
@@ -26,26 +19,21 @@ from gateway.models.quota import Quota, QuotaStatus, QuotaUsage, Unit, Window
 from gateway.models.request import Facts
 from gateway.store.base import Admin
 
-log = structlog.get_logger("gateway.access")
+log = structlog.get_logger("gateway.auth")
 
+# Time between two exchanges of usage with the store.
 INTERVAL_SECONDS = 1.0
-"""How often the store is told what was used here, and asked what was used elsewhere."""
 
+# Longest last: of windows that end at the same time, the longest one is reported.
 _WINDOWS_BY_LENGTH = tuple(Window)
-"""Windows, the longest last. Several may end at the same time."""
 
+# API key by name, unit and window.
 CounterKey = tuple[str, Unit, Window]
-"""What a counter is for: a key by its name, and what of in which stretch of time."""
 
 
 @dataclass(slots=True)
 class _Counter:
-    """What one key has used of one unit in the window at hand.
-
-    Args:
-        stored: by all processes, as far as the store was told.
-        unstored: by this one, of which the store was not told yet.
-    """
+    """Usage in the current window: `stored` by all processes, and `unstored` by this one."""
 
     starts_at_us: int
     ends_at_us: int
@@ -54,17 +42,11 @@ class _Counter:
 
     @property
     def used(self) -> int:
-        """By all processes, as far as this one knows."""
         return self.stored + self.unstored
 
 
 class Quotas:
-    """Counts what keys with limits use, and refuses what would be more. To be used on one event loop, but for
-    `observe`.
-
-    Args:
-        store: through which processes tell one another what was used.
-    """
+    """Counts usage of keys with limits, on one event loop except `observe`."""
 
     def __init__(self, store: Admin) -> None:
         self._store = store
@@ -76,26 +58,19 @@ class Quotas:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Find out what was used before, then keep the store and this process of one mind."""
+        """Load the stored usage, then keep exchanging usage with the store."""
         await self._sync()
-        self._task = asyncio.create_task(self._run(), name="allowances")
+        self._task = asyncio.create_task(self._run(), name="quotas")
 
     async def close(self) -> None:
-        """Tell the store what it does not know yet, and stop."""
-        # Not cancelled: what the store has been told but has not answered yet would be told again.
+        # Not cancelled: usage that the store has, but has not confirmed yet, would be added again.
         self._is_closing.set()
         if self._task is not None:
             await self._task
         await self._sync()
 
     def admit(self, caller: Principal) -> QuotaStatus | None:
-        """Count a request that a caller is about to make.
-
-        Returns how it stands with the limit that is nearest to being used up; None for a caller without limits.
-
-        Raises:
-            LimitExceeded: it has used up a limit; of several the one that resets last.
-        """
+        """Count a request; return the limit with the largest share used. Raises LimitExceeded."""
         if not caller.limits or caller.name is None:
             return None
         self._limits[caller.name] = caller.limits
@@ -122,7 +97,6 @@ class Quotas:
         return QuotaStatus(caller.limits[nearest], counter.used, counter.ends_at_us)
 
     def usage(self, caller: Principal) -> list[QuotaStatus]:
-        """Return how a caller stands with each of its limits, as far as this process knows."""
         at_us = now_us()
         self._count_pending_usage()
         found = []
@@ -133,13 +107,11 @@ class Quotas:
         return found
 
     async def refresh(self) -> None:
-        """Learn what other processes have told the store. While the store fails, nothing is learnt."""
         async with self._sync_lock:
-            with contextlib.suppress(StoreUnavailable):
+            with contextlib.suppress(errors.StoreUnavailable):
                 self._apply_stored_usage(await self._store.spendings())
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
-        """Count what a request took, unless it did not pass through here. May be called on any thread."""
         if exchange.key_name not in self._limits or not was_proxied(exchange.path):
             return
         tokens = (facts.usage.prompt_tokens or 0) + (facts.usage.completion_tokens or 0)
@@ -155,7 +127,6 @@ class Quotas:
                     counter.unstored += {Unit.TOKENS: tokens, Unit.USD: nanousd}.get(limit.unit, 0)
 
     def _counter(self, key: CounterKey, at_us: int) -> _Counter:
-        """Return the counter of the window that a time is in, or a later one that has begun."""
         counter = self._counters.get(key)
         if counter is None or at_us >= counter.ends_at_us:
             window = key[2]
@@ -172,28 +143,25 @@ class Quotas:
                 await self._sync()
 
     async def _sync(self) -> None:
-        # What is being told must not be taken over from the store before it is counted as told.
-        async with self._sync_lock:
-            await self._exchange_usage()
-
-    async def _exchange_usage(self) -> None:
-        self._count_pending_usage()
-        reported = [(key, counter, counter.unstored) for key, counter in self._counters.items()]
-        spent = [
-            QuotaUsage(*key, counter.starts_at_us, amount) for key, counter, amount in reported if amount
-        ]
         try:
-            if spent:
-                await self._store.spend(spent)
-            for _, counter, amount in reported:
-                counter.unstored -= amount
-                counter.stored += amount
-            self._apply_stored_usage(await self._store.spendings())
-        except StoreUnavailable as error:
-            log.warning("limits hold for this process alone while the store fails", reason=str(error))
+            # Usage that is being stored must not be loaded before it is counted as stored: it would count twice.
+            async with self._sync_lock:
+                await self._store_usage()
+                self._apply_stored_usage(await self._store.spendings())
+        except errors.StoreUnavailable as error:
+            log.warning("quotas are not shared while the store fails", reason=str(error))
         except Exception:
-            # Counting goes on in memory, and what was not told is told the next time.
-            log.exception("what keys have used could not be told to the store")
+            # Counting continues in memory, and unstored usage is stored the next time.
+            log.exception("quota usage could not be stored")
+
+    async def _store_usage(self) -> None:
+        self._count_pending_usage()
+        unstored = [(key, counter, counter.unstored) for key, counter in self._counters.items()]
+        if spent := [QuotaUsage(*key, counter.starts_at_us, n) for key, counter, n in unstored if n]:
+            await self._store.spend(spent)
+        for _, counter, amount in unstored:
+            counter.unstored -= amount
+            counter.stored += amount
 
     def _apply_stored_usage(self, spendings: Sequence[QuotaUsage]) -> None:
         at_us = now_us()
@@ -203,12 +171,12 @@ class Quotas:
                 self._counter(key, at_us).stored = spending.amount
 
 
-def _limit_error(key_name: str, usage: QuotaStatus, at_us: int) -> LimitExceeded:
-    """The refusal of a key that has used up a limit. Of one that allows nothing, none is worth waiting for."""
+def _limit_error(key_name: str, usage: QuotaStatus, at_us: int) -> errors.LimitExceeded:
     limit = usage.limit
-    kind = LimitExceeded
+    kind = errors.LimitExceeded
+    # A limit of 0 never resets to more, so that a client must not retry.
     if not (limit.window.is_short and limit.amount):
-        kind = BudgetExceeded if limit.unit is Unit.USD else QuotaExceeded
+        kind = errors.BudgetExceeded if limit.unit is Unit.USD else errors.QuotaExceeded
     resets_at = format_rfc3339(usage.resets_at_us, "seconds")
     what = "budget" if limit.unit is Unit.USD else "rate limit"
     return kind(
@@ -222,19 +190,14 @@ def _limit_error(key_name: str, usage: QuotaStatus, at_us: int) -> LimitExceeded
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 
+# Beyond it those that were idle longest are forgotten and start anew.
 MAX_CALLERS = 50_000
-"""How many callers are remembered. If more than that vote within a minute, those that have not voted for the
-longest are forgotten, and may begin anew."""
 
 
 class RateLimiter:
-    """Lets each caller give so many votes at once, and one more whenever that fraction of a minute has passed.
+    """Limits the entries of each feedback token per minute.
 
-    All that is remembered of a caller is when it will have its votes back (the generic cell rate algorithm, ITU-T
-    I.371), so memory is bounded.
-
-    Args:
-        votes_a_minute: may be changed while votes come in.
+    Source: generic cell rate algorithm, ITU-T I.371.
     """
 
     def __init__(self, feedback_per_minute: int) -> None:
@@ -242,23 +205,18 @@ class RateLimiter:
         self._refilled_at_ns: OrderedDict[Principal, int] = OrderedDict()
 
     def check_rate(self, caller: Principal, entry_count: int) -> None:
-        """Count votes that a caller is about to give, all or none.
-
-        Raises:
-            TooManyRequests: it may not give so many now; says when it may.
-            TooLarge: it may never give so many at once.
-        """
+        """Count entries, all or none. Raises TooManyRequests, TooLarge."""
         most = self.feedback_per_minute
         if entry_count > most:
-            raise TooLarge(
-                f"holds {entry_count:,} votes; a feedback token may give {most:,} a minute.", field="body"
+            raise errors.TooLarge(
+                f"holds {entry_count:,} entries; a feedback token may give {most:,} per minute.", field="body"
             )
         now_ns = time.monotonic_ns()
         refilled_at_ns = max(self._refilled_at_ns.get(caller, 0), now_ns) + entry_count * (MINUTE_NS // most)
         wait_ns = refilled_at_ns - MINUTE_NS - now_ns
         if wait_ns > 0:
-            raise TooManyRequests(
-                f"a feedback token may give {most:,} votes a minute.",
+            raise errors.TooManyRequests(
+                f"rate limit exceeded: a feedback token may give {most:,} entries per minute.",
                 retry_after_seconds=-(-wait_ns // SECOND_NS),
             )
         self._refilled_at_ns[caller] = refilled_at_ns

@@ -20,12 +20,16 @@ from gateway.cli.options import (
     storage_url,
 )
 from gateway.cli.output import MAX_WIDTH, Column, Table, escape_unprintable, format_time, truncate
-from gateway.feedback import SCALES, FeedbackService, NewFeedback, rescale_grades, waiting_note
+from gateway.feedback.identifiers import waiting_note
+from gateway.feedback.payloads import SCALES, NewFeedback
+from gateway.feedback.rescale import rescale_grades
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback
-from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.filters import AllOf, Comparison, Filter, Op
 from gateway.models.principal import OPEN_ACCESS
-from gateway.query import RequestTexts, TextReader
-from gateway.query.filters import FEEDBACK_FILTERS, find_unknown_keys
+from gateway.query.feedback import FeedbackReader
+from gateway.query.filters import FEEDBACK_FILTERS
+from gateway.query.requests import RequestTexts, TextReader
 
 FEEDBACK_COLUMNS = (
     Column("CREATED (UTC)", 19),
@@ -78,8 +82,6 @@ def _entry_cells(entry: Feedback) -> tuple[str, ...]:
 
 DIALECT = "cli"
 """What feedback that was given here is marked with."""
-
-NEWEST_FIRST = Sort("created_at_us", descending=True)
 
 _TIME_CRITERIA = replace(
     FEEDBACK_FILTERS, criteria={name: FEEDBACK_FILTERS.criteria[name] for name in ("from", "to")}, prefixes={}
@@ -212,16 +214,9 @@ async def _add_feedback(url: str, new_feedback: list[NewFeedback]) -> Feedback:
 
 async def _find_feedback(url: str, where: Filter, limit: int) -> _FoundFeedback:
     async with open_existing_store(url) as store:
-
-        async def exists(condition: Filter) -> bool:
-            return bool(await store.find_feedback(condition, NEWEST_FIRST, Page(1), None))
-
-        entries = await store.find_feedback(where, NEWEST_FIRST, Page(limit), None)
-        return _FoundFeedback(
-            entries,
-            await TextReader(store).list_texts(entries),
-            () if entries else await find_unknown_keys(FEEDBACK_FILTERS, where, exists),
-        )
+        found = await FeedbackReader(store).find(where, limit, None, None)
+        texts = await TextReader(store).list_texts(found.entries)
+        return _FoundFeedback(found.entries, texts, found.unknown_keys)
 
 
 def _output_lines(found: _FoundFeedback, output: str) -> Iterable[str]:

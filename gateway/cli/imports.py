@@ -28,8 +28,8 @@ from gateway.cli.output import Progress, escape_unprintable
 from gateway.cli.row_reader import FileRow, read_rows
 from gateway.config import Config, load_config
 from gateway.errors import BadInput
-from gateway.feedback import SCALES, Scale
-from gateway.feedback.service import find_missing_feedback, insert_missing_feedback
+from gateway.feedback.payloads import SCALES, Scale
+from gateway.feedback.service import FeedbackService
 from gateway.models.addresses import database_name
 from gateway.models.feedback import Feedback
 from gateway.models.principal import Principal
@@ -107,7 +107,7 @@ async def open_import(config: Config) -> AsyncIterator[ImportBatch]:
             # Requests first: whatever ends this in between is made good by the next time.
             return ImportCounts(
                 await history.import_requests(batch),
-                await insert_missing_feedback(store, _feedback_of(batch)),
+                await FeedbackService(store).insert_missing(_feedback_of(batch)),
             )
 
         yield import_batch
@@ -123,7 +123,7 @@ async def open_dry_run(config: Config) -> AsyncIterator[ImportBatch]:
         history = _build_history(store, config)
 
         async def import_batch(batch: Sequence[ImportedRequest]) -> ImportCounts:
-            entries = await find_missing_feedback(store, _feedback_of(batch))
+            entries = await FeedbackService(store).find_missing(_feedback_of(batch))
             return ImportCounts(len(await history.missing(batch)), len(entries))
 
         yield import_batch

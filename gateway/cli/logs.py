@@ -7,6 +7,7 @@ import contextlib
 import json
 import select
 import sys
+import textwrap
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -18,12 +19,23 @@ from gateway.cli.options import config_option, open_existing_store, storage_opti
 from gateway.cli.output import Column, Table, escape_unprintable, format_time
 from gateway.errors import BadInput, NotFound
 from gateway.models.clock import now_us
+from gateway.models.conversation import (
+    Conversation,
+    Media,
+    OtherPart,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from gateway.models.exchange import Outcome
 from gateway.models.feedback import NO_FEEDBACK, Feedback, FeedbackSummary, Target
 from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import NANOUSD_PER_USD, RequestRecord
-from gateway.query import LoggedRequest, Message, RequestReader, RequestSlice
 from gateway.query.filters import METADATA_PREFIX, REQUEST_FILTERS
+from gateway.query.requests import LoggedRequest, Message, RequestReader, RequestSlice
 from gateway.store.base import Queries
 
 ShowRequests = Callable[[Sequence[RequestRecord], Mapping[int, FeedbackSummary]], None]
@@ -197,6 +209,7 @@ def format_request(logged: LoggedRequest) -> str:
 
 def _request_lines(logged: LoggedRequest) -> Iterator[str]:
     yield from _record_lines(logged.record)
+    yield from conversation_lines(logged.conversation())
     if logged.request is None and logged.response is None:
         yield "\nno payload was kept"
     if logged.request is not None:
@@ -212,6 +225,38 @@ def _request_lines(logged: LoggedRequest) -> Iterator[str]:
     if logged.feedback:
         yield "\n--- feedback"
         yield from map(_feedback_line, logged.feedback)
+
+
+def conversation_lines(conversation: Conversation) -> Iterator[str]:
+    """Yield a conversation as lines: roles, and below them what was said."""
+    if conversation.input or conversation.output:
+        yield "\n--- conversation"
+    if conversation.tools:
+        yield f"tools: {', '.join(tool.name for tool in conversation.tools)}"
+    for message in (*conversation.input, *conversation.output):
+        yield message.role if message.finish_reason is None else f"{message.role} ({message.finish_reason})"
+        for part in message.parts:
+            yield textwrap.indent(_describe_part(part), "  ")
+
+
+def _describe_part(part: Part) -> str:
+    match part:
+        case Text(content):
+            return content
+        case Reasoning(content):
+            return f"[reasoning] {content or 'hidden by the provider'}"
+        case Refusal(content):
+            return f"[refusal] {content}"
+        case ToolCall(id=call_id, name=name, arguments=arguments):
+            return f"[tool call {' '.join(filter(None, (name, call_id)))}] {arguments}"
+        case ToolResult(id=call_id, content=content, name=name):
+            returned = " ".join(map(_describe_part, content))
+            return f"[tool result {' '.join(filter(None, (name, call_id)))}] {returned}"
+        case Media(modality, media_type, uri, file_id, size_bytes):
+            size = None if size_bytes is None else f"{size_bytes:,} bytes"
+            return f"[{', '.join(filter(None, (modality, media_type, uri, file_id, size)))}]"
+        case OtherPart(kind):
+            return f"[{kind}]"
 
 
 def _record_lines(record: RequestRecord) -> Iterator[str]:

@@ -13,7 +13,7 @@ from gateway.api.native.schemas import LoggedRow, logged_rows
 from gateway.models.audit import AuditEntry
 from gateway.models.feedback import Feedback, FeedbackSummary
 from gateway.models.request import RequestRecord
-from gateway.query import RequestTexts
+from gateway.query.requests import RequestTexts
 
 
 def feedback_lines(entries: Iterable[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""ExportJobs: create, change, start and cancel the export jobs of an API."""
+"""ExportJobs: create, change, start and cancel the export jobs of a dialect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.datasets.files import ExportFiles
-from gateway.datasets.formats import Exporter
+from gateway.datasets.formats import JsonLines
 from gateway.datasets.runner import FILE_RETENTION_DAYS, ExportRunner
 from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.models.clock import now_us
@@ -17,30 +17,28 @@ from gateway.models.ids import new_id
 from gateway.models.principal import Principal
 from gateway.store.base import Store
 
+# The runner changes a job once a second, so that several conflicts in a row are rare.
 MAX_ATTEMPTS = 20
-"""How often a change is tried anew because the runner changed the job meanwhile."""
 
 _NEWEST_FIRST = Sort("seq", descending=True)
 
 
 class ExportJobs:
-    """Makes, changes, starts and cancels jobs. A caller with a tenant sees and exports its own tenant's rows
-    only; others' jobs are to it as if they were not there.
-
-    Args:
-        dialect: whose jobs these are; the others do not exist here.
-        exporter: how that dialect reads filters.
-        runner: carries the jobs out.
-    """
+    """Export jobs of one dialect, and of the caller's tenant."""
 
     def __init__(
-        self, store: Store, files: ExportFiles, runner: ExportRunner, dialect: str, exporter: Exporter
+        self,
+        store: Store,
+        files: ExportFiles,
+        runner: ExportRunner,
+        dialect: str,
+        file_format: JsonLines,
     ) -> None:
         self._store = store
         self._files = files
         self._runner = runner
         self._dialect = dialect
-        self._exporter = exporter
+        self._format = file_format
 
     async def create(
         self,
@@ -49,11 +47,7 @@ class ExportJobs:
         description: str,
         principal: Principal,
     ) -> Export:
-        """Make a draft and return it; `rows_total` is how many rows it would write now.
-
-        Raises:
-            BadInput: the filters mean nothing.
-        """
+        """Make a draft and count its rows. Raises BadInput."""
         at_us = now_us()
         export = Export(
             export_id=new_id(),
@@ -71,13 +65,11 @@ class ExportJobs:
         return export
 
     async def find(self, page: Page, principal: Principal) -> tuple[list[Export], int]:
-        """Return a page of jobs, the newest first, and how many there are."""
         own = Comparison("exporter", Op.EQ, self._dialect)
         found = await self._store.find_exports(own, _NEWEST_FIRST, page, principal.tenant)
         return found, await self._store.count_exports(own, principal.tenant)
 
     async def show(self, export_id: str, principal: Principal) -> Export:
-        """Return a job. Raises NotFound if there is none of this id that this caller may see."""
         return await self._find_one(export_id, principal.tenant)
 
     async def update(
@@ -87,12 +79,7 @@ class ExportJobs:
         columns: Sequence[str] | None,
         principal: Principal,
     ) -> Export:
-        """Describe a job anew, which makes it a draft again, and return it. Columns of None stay as they are.
-
-        Raises:
-            BadInput: the filters mean nothing.
-            Conflict: it is in progress.
-        """
+        """Make the job a draft with other filters, and columns if given. Raises BadInput, Conflict."""
         total = await self._count(filters, (await self.show(export_id, principal)).tenant)
 
         def redraw(export: Export) -> Export:
@@ -107,11 +94,7 @@ class ExportJobs:
         return await self._change(export_id, principal, redraw)
 
     async def start(self, export_id: str, principal: Principal) -> Export:
-        """Have a job carried out, whether or not it was before, on the rows that are logged now.
-
-        Raises:
-            Conflict: it is in progress.
-        """
+        """Start a job, or start it again. Raises Conflict if it is in progress."""
         newest = await self._store.find_requests(NO_FILTER, _NEWEST_FIRST, Page(1), None)
         last_seq = newest[0].seq if newest else 0
 
@@ -123,11 +106,7 @@ class ExportJobs:
         return export
 
     async def cancel(self, export_id: str, principal: Principal) -> Export:
-        """Stop a job. What it has written is thrown away.
-
-        Raises:
-            Conflict: it is not in progress.
-        """
+        """Stop a job and discard its file. Raises Conflict."""
 
         def stop(export: Export) -> Export:
             if export.status is not ExportStatus.IN_PROGRESS:
@@ -139,12 +118,6 @@ class ExportJobs:
         return export
 
     async def file(self, export_id: str, tenant: str | None) -> Path:
-        """Return where the file of a finished job is.
-
-        Raises:
-            Conflict: it is not finished, or not well.
-            NotFound: there is no such job, or no longer a file of it.
-        """
         export = await self._find_one(export_id, tenant)
         if export.status is not ExportStatus.SUCCESS:
             raise Conflict(f"export {export_id} has no file: it is {export.status}.")
@@ -156,7 +129,7 @@ class ExportJobs:
         )
 
     async def _count(self, filters: Mapping[str, object], tenant: str | None) -> int:
-        selection = self._exporter.select(filters)
+        selection = self._format.select(filters)
         return await self._store.count_requests(selection.where, selection.page, tenant)
 
     async def _find_one(self, export_id: str, tenant: str | None) -> Export:
@@ -170,7 +143,6 @@ class ExportJobs:
     async def _change(
         self, export_id: str, principal: Principal, changed: Callable[[Export], Export]
     ) -> Export:
-        """Store the version that follows the latest, whichever that is when it is written."""
         for _ in range(MAX_ATTEMPTS):
             current = await self.show(export_id, principal)
             following = replace(changed(current), version=current.version + 1, updated_at_us=now_us())
@@ -185,7 +157,6 @@ class ExportJobs:
 
 
 def _reset_result(export: Export) -> Export:
-    """A job without what came of it so far. Raises Conflict where it is in progress."""
     if export.status is ExportStatus.IN_PROGRESS:
         raise Conflict(f"export {export.export_id} is in progress.", hint="Cancel it first.")
     return replace(export, rows_done=0, file=None, error=None)

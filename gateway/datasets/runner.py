@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from gateway.datasets.files import ExportFiles
-from gateway.datasets.formats import Exporter
+from gateway.datasets.formats import JsonLines
 from gateway.datasets.row_writer import Progress, write_rows
 from gateway.errors import Conflict, GatewayError, StoreUnavailable
 from gateway.models.clock import now_us
@@ -22,14 +22,13 @@ from gateway.store.base import Store
 
 log = structlog.get_logger("gateway.exports")
 
+# A job whose runner has died is free again after this time.
 LEASE_SECONDS = 5.0
-"""How long a runner that gives no sign of life keeps its job."""
 RENEW_SECONDS = 1.0
+# Jobs started by other processes are found by polling.
 LOOK_SECONDS = 1.0
-"""How often it is looked for jobs that were started elsewhere, or whose runner has died."""
 
 FILE_RETENTION_DAYS = 7
-"""How long files are kept."""
 CLEANUP_SECONDS = 3600.0
 
 _OLDEST_FIRST = Sort("seq", descending=False)
@@ -37,24 +36,18 @@ _OLDEST_FIRST = Sort("seq", descending=False)
 
 @dataclass(frozen=True, slots=True)
 class _JobResult:
-    """What has become of a job that was not stopped."""
-
     status: ExportStatus
     file: str | None = None
     error: str | None = None
 
 
 class ExportRunner:
-    """Works through the jobs of the store in a task of its own; reading and writing are done on threads.
+    """Runs the jobs of dialects in a task of its own."""
 
-    Args:
-        exporters: how each dialect's exports are written. Jobs of others are left to other runners.
-    """
-
-    def __init__(self, store: Store, files: ExportFiles, exporters: Mapping[str, Exporter]) -> None:
+    def __init__(self, store: Store, files: ExportFiles, formats: Mapping[str, JsonLines]) -> None:
         self._store = store
         self._files = files
-        self._exporters = exporters
+        self._formats = formats
         self._name = new_id()
         self._wakeup = asyncio.Event()
         self._running: tuple[str, Progress] | None = None
@@ -63,20 +56,17 @@ class ExportRunner:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to look for work; what an earlier process left is found first."""
         self._task = asyncio.create_task(self._run(), name="exports")
 
     def wake(self) -> None:
-        """Look for work now."""
         self._wakeup.set()
 
     def interrupt(self, export_id: str) -> None:
-        """Take note that a job was cancelled. Runners of other processes notice when they renew their lease."""
+        # Runners of other processes notice when they renew the lease.
         if self._running is not None and self._running[0] == export_id:
             self._running[1].stop()
 
     async def close(self) -> None:
-        """Leave the job at hand to the next runner, and stop."""
         self._is_closing = True
         if self._running is not None:
             self._running[1].stop()
@@ -94,8 +84,8 @@ class ExportRunner:
             except StoreUnavailable as error:
                 log.warning("exports wait for the store", reason=str(error))
             except Exception:
-                # Whatever it is, the jobs are still in the store, and it will be tried again.
-                log.exception("exports could not go on")
+                # The jobs are still in the store and are tried again.
+                log.exception("export runner failed")
             await self._wait()
 
     async def _wait(self) -> None:
@@ -110,22 +100,20 @@ class ExportRunner:
             await asyncio.to_thread(self._files.remove_older, time.time() - FILE_RETENTION_DAYS * 24 * 3600)
 
     async def _claim(self) -> Export | None:
-        """Take the oldest job that nobody works on."""
         is_started = Comparison("status", Op.EQ, ExportStatus.IN_PROGRESS.value)
         is_free = AnyOf(
             (Comparison("lease_until_us", Op.EQ, None), Comparison("lease_until_us", Op.LT, now_us()))
         )
-        is_known = Comparison("exporter", Op.IN, tuple(self._exporters))
+        is_known = Comparison("exporter", Op.IN, tuple(self._formats))
         where = AllOf((is_started, is_free, is_known))
         for export in await self._store.find_exports(where, _OLDEST_FIRST, Page(10), None):
             if claimed := await self._renew(export, Progress(export.rows_total)):
-                # What the runner has left that had it before. Its version is over, so it cannot name a file now.
+                # The runner before left its file; it has lost the lease, so it cannot finish the job with it.
                 self._files.remove(self._file_name(export))
                 return claimed
         return None
 
     async def _run_job(self, export: Export) -> None:
-        """Write a job's file, renewing the lease meanwhile, and store what has become of it."""
         progress = Progress(export.rows_total, is_stopped=self._is_closing)
         self._running = export.export_id, progress
         leased: Export | None = export
@@ -143,11 +131,10 @@ class ExportRunner:
             self._running = None
 
     async def _write(self, export: Export, progress: Progress) -> _JobResult | None:
-        """Write a job's file; None if it was stopped before its end. Raises StoreUnavailable."""
         name = self._file_name(export)
         try:
             with await asyncio.to_thread(self._files.begin, name) as file:
-                await write_rows(self._store, self._exporters[export.exporter], export, file, progress)
+                await write_rows(self._store, self._formats[export.exporter], export, file, progress)
                 if progress.is_stopped:
                     return None
                 await asyncio.to_thread(self._files.finish, file, name)
@@ -157,23 +144,22 @@ class ExportRunner:
         except GatewayError as error:
             return _JobResult(ExportStatus.FAILED, error=str(error))
         except OSError as error:
-            log.error("an export could not be written", export_id=export.export_id, reason=str(error))
+            log.error("export file not writable", export_id=export.export_id, reason=str(error))
             return _JobResult(ExportStatus.FAILED, error=f"the file cannot be written: {error.strerror}.")
         except Exception:
-            # Whatever it is, it would be the same the next time.
-            log.exception("an export failed", export_id=export.export_id)
+            # A retry would fail in the same way.
+            log.exception("export failed", export_id=export.export_id)
             return _JobResult(ExportStatus.FAILED, error="something went wrong; the gateway's log has more.")
         finally:
             self._files.remove_part(name)
 
     def _file_name(self, export: Export) -> str:
-        """What its present owner calls a job's file: no two owners the same, so that neither spoils the other's."""
-        return f"{export.export_id}.{export.owner}.{self._exporters[export.exporter].suffix}"
+        # With the owner's name, so that a runner that lost its lease does not write into the next one's file.
+        return f"{export.export_id}.{export.owner}.{self._formats[export.exporter].suffix}"
 
     async def _store_result(
         self, leased: Export | None, result: _JobResult | None, progress: Progress
     ) -> None:
-        """Store what has become of a job, or leave it to the next runner, if it is still this one's."""
         stored = None
         if leased is not None:
             free = replace(_with_progress(leased, progress), owner=None, lease_until_us=None)
@@ -184,7 +170,7 @@ class ExportRunner:
             self._files.remove(result.file)
 
     async def _renew(self, export: Export, progress: Progress) -> Export | None:
-        """Hold a job for a while longer, and say how far it is; None if it is not to be had."""
+        """Extend the lease and store the progress; None if the job is lost."""
         until_us = now_us() + int(LEASE_SECONDS * 1_000_000)
         return await self._put(
             replace(_with_progress(export, progress), owner=self._name, lease_until_us=until_us)

@@ -10,56 +10,54 @@ from typing import Protocol
 
 from gateway.models.feedback import Feedback, Kind, Source, Target
 
+# Makes a score of a value.
 Scale = Callable[[float], float]
-"""Turns a value into its score."""
 
 
 def signed_scale(value: float) -> float:
-    """Read a value of -10…10 as a grade: -10 is -1, 0 is neutral, 10 is 1."""
     return value / 10
 
 
 def thumb_scale(value: float) -> float:
-    """Read a value as a thumb: 1 is up, and so is all above 0; 0 is down, and so is all below."""
     return 1.0 if value > 0 else -1.0
 
 
 def star_scale(value: float) -> float:
-    """Read a value of 1…5 as stars: 1 is -1, 3 is neutral, 5 is 1."""
     return (value - 3) / 2
 
 
 def unit_scale(value: float) -> float:
-    """Read a value of -1…1 as the score that it is."""
     return value
 
 
+# Scales that the configuration may name.
+SCALES: Mapping[str, Scale] = MappingProxyType({"signed": signed_scale, "thumbs": thumb_scale})
+
+
+@dataclass(frozen=True, slots=True)
+class KeyScales:
+    default: Scale = signed_scale
+    by_key: Mapping[str, Scale] = field(default_factory=dict)
+
+
 def to_score(value: float | None, scale: Scale | None) -> float | None:
-    """Return the score that a value has; None without a value, or where its scale is not known."""
     return None if value is None or scale is None else scale(value)
 
 
 def to_grade(score: float | None) -> float | None:
-    """Return a score on the scale −10…10."""
     return None if score is None else 10 * score
-
-
-SCALES: Mapping[str, Scale] = MappingProxyType({"signed": signed_scale, "thumbs": thumb_scale})
-"""Scales among which the configuration may choose, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFeedback:
-    """A vote that is not stored yet. Fields mean what they mean in `Feedback`.
+    """Feedback that is not stored yet.
 
     Args:
-        subject_id: the id of a trace, request or session, as the voter gave it.
-        subject_field: where the voter gave it (`[3].trace_id`), for errors.
-        target: what `subject_id` is taken for while nothing of that name is logged.
-        scale: how `value` becomes a score; None where nobody knows.
-        grade: `value` where it was given on the scale −10…10; None: ten times the score.
-        raw: the vote's JSON as it came in. Two votes are the same if their `raw` is the same JSON.
-        feedback_id: the voter's own UUID for the entry, in lower case; None: one is made.
+        subject_id: as the caller sent it.
+        subject_field: its path in the body (`[3].trace_id`), for errors.
+        scale: None: unknown.
+        grade: None: ten times the score.
+        feedback_id: UUID chosen by the caller.
     """
 
     subject_id: str
@@ -85,33 +83,41 @@ class NewFeedback:
 
     @property
     def score(self) -> float | None:
-        """The value on the scale -1…1; None without a value or a scale."""
         return to_score(self.value, self.scale)
 
 
-class FeedbackChange(Protocol):
-    """What a caller wants of an entry that is there."""
+# The metric of thumbs, so that a thumb replaces the author's earlier one whichever API it comes through.
+RATING_METRIC = "rating"
 
+
+def thumb_feedback(
+    request_id: str, *, is_up: bool, raw: str, author: str | None = None, comment: str | None = None
+) -> NewFeedback:
+    return NewFeedback(
+        subject_id=request_id,
+        subject_field="request_id",
+        target=Target.REQUEST,
+        kind=Kind.THUMB,
+        metric=RATING_METRIC,
+        value=1.0 if is_up else -1.0,
+        scale=thumb_scale,
+        comment=comment,
+        author=author,
+        raw=raw,
+    )
+
+
+class FeedbackChange(Protocol):
     @property
-    def raw(self) -> str:
-        """The change's JSON as it came in."""
+    def raw(self) -> str: ...
 
     def of(self, entry: Feedback) -> Feedback:
-        """Return `entry` with this change made; version, times and origin stay for the core to set.
-
-        Called again with a newer version if another change came in between.
-        """
+        """Return the changed entry; called again if another change came between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackRevision:
-    """A change to an entry. None leaves a field as it is; metadata is replaced as a whole.
-
-    Args:
-        value: from −10 to 10.
-        scale: how a new `value` becomes a score.
-        raw: the change's JSON as it came in.
-    """
+    """A change to an entry; None leaves a field as it is."""
 
     value: float | None = None
     weight: float | None = None
@@ -122,62 +128,47 @@ class FeedbackRevision:
     raw: str
 
     def of(self, entry: Feedback) -> Feedback:
-        """Return `entry` with this change made; version, times and origin stay for the core to set."""
-        return replace(
-            entry,
-            value=entry.value if self.value is None else self.value,
-            score=entry.score if self.value is None else self.scale(self.value),
-            grade=entry.grade if self.value is None else self.value,
-            weight=entry.weight if self.weight is None else self.weight,
-            author=entry.author if self.author is None else self.author,
-            comment=entry.comment if self.comment is None else self.comment,
-            metadata=entry.metadata if self.metadata is None else self.metadata,
-            raw=self.raw,
-        )
+        """Return the changed entry; called again if another change came between."""
+        names = ("value", "weight", "author", "comment", "metadata")
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if self.value is not None:
+            given |= {"score": self.scale(self.value), "grade": self.value}
+        return replace(entry, raw=self.raw, **given)
 
 
+# Longer numbers are no score.
 MAX_NUMBER = 1e300
-"""Numbers from here on are no verdict."""
 
 TYPE_KEYS = ("type", "feedback_type", "kind")
 NUMBER_KEYS = ("score", "value")
 COMMENT_KEYS = ("comment", "text")
 ORIGINAL_KEYS = ("original_response", "original_content", "original_text")
 EDIT_KEYS = ("user_edit", "edited_content", "edited_text", "content_edit")
+# Where the text is when only `type` says that it is an original or an edit.
 CONTENT_KEYS = ("content",)
-"""Where the text of an original or of an edit is that only `type` says to be one."""
 
 RATING_TYPES = frozenset({"rating"})
 THUMB_TYPES = frozenset({"rating", "thumb", "thumbs"})
 UP_WORDS = frozenset({"thumbs_up", "thumb_up", "up", "like", "👍"})
 DOWN_WORDS = frozenset({"thumbs_down", "thumb_down", "down", "dislike", "👎"})
 
+# Skin tone and colour of the emoji before them; "👍🏽" means what "👍" does.
 _EMOJI_MODIFIERS = dict.fromkeys((*range(0x1F3FB, 0x1F400), 0xFE0F))
-"""Characters that change how the emoji before them looks: its tone of skin, and that it is drawn in colour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedScore:
-    """What kind of judgement an object holds, and its value with the scale that makes a score of it.
-
-    Args:
-        scale: None where the value could be on any.
-    """
-
     kind: Kind = Kind.CUSTOM
     value: float | None = None
     scale: Scale | None = None
 
     @property
     def score(self) -> float | None:
-        """The value on the scale -1…1; None without a value or a scale."""
         return to_score(self.value, self.scale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedFeedback:
-    """What is known of an object of feedback. Fields mean what they mean in `Feedback`."""
-
     parsed_score: ParsedScore
     weight: float = 1.0
     comment: str | None = None
@@ -187,7 +178,6 @@ class ParsedFeedback:
 
     @property
     def kind(self) -> Kind:
-        """What sort of entry this makes: an edit or an original if it holds one, else what its verdict is."""
         if self.edited_text is not None:
             return Kind.EDIT
         if self.is_original:
@@ -198,7 +188,7 @@ class ParsedFeedback:
 
 
 def parse_feedback(given: Mapping[str, object]) -> ParsedFeedback:
-    """Return what is known of a JSON object, be it what it may."""
+    """Find score, texts and weight in any JSON object."""
     types = {_normalise_word(given.get(key)) for key in TYPE_KEYS}
     edit = given.get("content_edit")
     edited = {**given, **edit, "content_edit": None} if isinstance(edit, dict) else given
@@ -225,7 +215,7 @@ def parse_feedback(given: Mapping[str, object]) -> ParsedFeedback:
 
 
 def parse_score_change(before: Mapping[str, object], change: Mapping[str, object]) -> ParsedScore | None:
-    """Return the verdict that fields hold by which others are replaced; None where they hold none of their own."""
+    """Return the score in fields that replace those of `before`, if they hold one."""
     types = {key: before[key] for key in TYPE_KEYS if key in before}
     parsed_score = parse_feedback({**types, **change}).parsed_score
     return None if parsed_score in (ParsedScore(), parse_feedback(types).parsed_score) else parsed_score
@@ -258,14 +248,13 @@ def _parse_score(given: Mapping[str, object], types: set[str]) -> ParsedScore | 
     for name in NUMBER_KEYS:
         value = _parse_number(given.get(name))
         if value is not None:
-            # A rating or a thumb by a number that is none of theirs is on a scale that nobody knows.
+            # A rating or thumb with a number that neither allows is on an unknown scale.
             is_unit = abs(value) <= 1 and (name != "value" or types.isdisjoint(THUMB_TYPES))
             return ParsedScore(kind=Kind.SCORE, value=value, scale=unit_scale if is_unit else None)
     return None
 
 
 def _parse_truth(value: object, *, is_number: bool) -> bool | None:
-    """A truth value; where `is_number`, also 1 as true, and 0 and -1 as false."""
     if isinstance(value, bool):
         return value
     number = _parse_number(value) if is_number else None
@@ -275,7 +264,7 @@ def _parse_truth(value: object, *, is_number: bool) -> bool | None:
 def _parse_number(value: object) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    # An integer may be too long for a float.
+    # Compare first: an integer may be too long for a float.
     return float(value) if abs(value) < MAX_NUMBER and math.isfinite(value) else None
 
 

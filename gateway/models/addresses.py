@@ -16,7 +16,7 @@ def is_server_url(url: str) -> bool:
 
 
 def database_name(url: str) -> str:
-    """Return the absolute path of a store's file, or `postgresql://` with host and database."""
+    """Return the file's absolute path, or `postgresql://HOST/DATABASE`."""
     if not is_server_url(url):
         return str(Path(url.removeprefix(SQLITE_PREFIX)).absolute())
     host, database = _database_host(url), _database_in_path(url)
@@ -24,7 +24,7 @@ def database_name(url: str) -> str:
 
 
 def local_database_name(url: str) -> str:
-    """Return a name for local files that belong to a database on a server, one for each database and schema."""
+    # One for each database and schema on a server, to name local files.
     schema = _query_parameter(url, "options")
     digest = sha256(f"{database_name(url)} {schema}".encode()).hexdigest()[:8]
     safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in _database_in_path(url))
@@ -51,7 +51,6 @@ def _query_parameter(url: str, parameter: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a server that listens on `host` can be reached from this machine alone."""
     name = host.strip().strip("[]").lower()
     try:
         address = ipaddress.ip_address(name)

@@ -14,17 +14,17 @@ def now_us() -> int:
 
 
 def to_us(at: datetime) -> int:
-    """Return microseconds since the epoch; a time without an offset is in UTC."""
+    # Without an offset: UTC.
     return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
 def to_datetime(time_us: int) -> datetime:
-    """Return microseconds since the epoch as a time in UTC. Raises OverflowError beyond the year 9999."""
+    """Return a time in UTC. Raises OverflowError beyond the year 9999."""
     return _EPOCH + timedelta(microseconds=time_us)
 
 
 def format_rfc3339(time_us: int, timespec: str = "microseconds") -> str:
-    """Return RFC 3339 in UTC: `2026-01-31T09:30:00.000000Z`; `timespec` as in `datetime.isoformat`."""
+    """Return UTC as `2026-01-31T09:30:00.000000Z`."""
     return to_datetime(time_us).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
 
 
@@ -53,16 +53,8 @@ RELATIVE_TIME_PATTERN = r"^([0-9]{1,6}[smhdw]|now|today|yesterday)$"
 
 
 def parse_time_us(text: str, *, is_end: bool = False, is_iso: bool = False) -> int:
-    """Return a time as microseconds since the epoch. Days are those of UTC.
-
-    Args:
-        text: one of `TIME_FORMS`, or `now`.
-        is_end: whether a day stands for the beginning of the next one.
-        is_iso: whether the offset may be missing (UTC) and microseconds are refused, as APIs with ISO 8601 do.
-
-    Raises:
-        ValueError: the text is none of these; names what is allowed.
-    """
+    """Return microseconds since the epoch for one of `TIME_FORMS`, or `now`. Raises ValueError. `is_end`: a
+    day stands for the next one's start; `is_iso`: the offset may be missing, microseconds are refused."""
     if not is_iso and _DIGITS.fullmatch(text) and len(text) not in _AMBIGUOUS_DIGITS:
         return int(text)
     if text == "now":
@@ -81,12 +73,11 @@ def parse_time_us(text: str, *, is_end: bool = False, is_iso: bool = False) -> i
 
 
 def is_whole_day(text: str) -> bool:
-    """Tell whether a text that `parse_time_us` takes stands for a whole day."""
     return text in _NAMED_DAYS or _DATE.fullmatch(text) is not None
 
 
 def parse_iso_us(text: str, *, is_end: bool = False) -> int | None:
-    """Return an ISO date or time, in UTC if it has no offset, as microseconds since the epoch; else None."""
+    """Return an ISO date or time as microseconds since the epoch, else None."""
     try:
         if _DATE.fullmatch(text):
             # The end of the last day is no time that a datetime can hold.

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 
 class Origin(StrEnum):
-    """Where the value of a field comes from."""
+    """Source of a field's value."""
 
     GATEWAY = "gateway"
     EXCHANGE = "exchange"
@@ -19,7 +19,7 @@ class Origin(StrEnum):
 
 
 class Use(Flag):
-    """What a column is used for besides being stored and shown."""
+    """Uses of a column besides being stored and shown."""
 
     NONE = 0
     FILTER = auto()
@@ -35,23 +35,20 @@ FILTER, GROUP, PERSONAL, HIDDEN = Use.FILTER, Use.GROUP, Use.PERSONAL, Use.HIDDE
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field of a record, given in the record's class as `Annotated[type, Column(...)]`.
-
-    Args:
-        description: of the field in OpenAPI, of its filter, and of its column in `docs/storage.md`.
-        attributes: OpenTelemetry attributes of a request's span that have the value.
-        part: attribute of the exchange or the facts that holds the value; empty for these themselves.
-        name: set by `columns_of`, as are the rest.
-        value_type: without None.
-    """
+    """One field of a record, given as `Annotated[type, Column(...)]`."""
 
     origin: Origin
+    # Of the field in OpenAPI, of its filter, and of its column in `docs/storage.md`.
     description: str
     uses: Use = Use.NONE
+    # OpenTelemetry attributes of a request's span that have the value.
     attributes: tuple[str, ...] = ()
+    # Attribute of the exchange or the facts that holds the value; empty for these themselves.
     part: str = ""
+    # Set by `columns_of`, as are the rest.
     name: str = ""
     hint: Any = None
+    # Without None.
     value_type: Any = None
 
     @property
@@ -64,12 +61,11 @@ class Column:
         return isinstance(self.hint, UnionType)
 
     def is_a(self, *types: type) -> bool:
-        """Tell whether values that are not None have one of these types."""
         return isinstance(self.value_type, type) and issubclass(self.value_type, types)
 
 
 def columns_of(record_type: type) -> tuple[Column, ...]:
-    """Return the columns of a dataclass in the order of its fields, which must all be annotated with one."""
+    """Return the columns of a dataclass whose fields are all annotated with one."""
     hints = get_type_hints(record_type, include_extras=True)
     return tuple(_read_column(item.name, hints[item.name]) for item in fields(record_type))
 

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True)
 def value_class(*, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
-    """Make a class a dataclass for objects made with every request, frozen by its type alone."""
+    """Make a dataclass that only type checkers take for frozen."""
     # Python's own frozen dataclasses take three times as long to make, as each field is set by a call.
 
     def make(cls: type[T]) -> type[T]:
@@ -26,7 +26,7 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
 def first_value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
-    """Return the value of the first field called `name` (lower case), or b""."""
+    # `name` is in lower case.
     length = len(name)
     for field_name, field_value in headers:
         # Most fields are told apart by their length, which is cheaper than a copy in lower case.
@@ -44,7 +44,7 @@ _STREAM_TYPES = (
 
 
 def declares_stream(headers: RawHeaders) -> bool:
-    """Tell whether the content type is one of streams. Some streams do not say so."""
+    # Some streams have another content type.
     return first_value(headers, b"content-type").lower().startswith(_STREAM_TYPES)
 
 
@@ -65,7 +65,7 @@ class Outcome(StrEnum):
 
 
 class PayloadPolicy(StrEnum):
-    """How much of headers and bodies is kept: all, all but their text, or nothing."""
+    """How much of headers and bodies is kept."""
 
     FULL = "full"
     REDACTED = "redacted"
@@ -76,13 +76,12 @@ _BY_STRICTNESS = (PayloadPolicy.FULL, PayloadPolicy.REDACTED, PayloadPolicy.OFF)
 
 
 def strictest_policy(policies: Iterable[PayloadPolicy]) -> PayloadPolicy:
-    """Return the policy that keeps least; ValueError without one."""
     return max(policies, key=_BY_STRICTNESS.index)
 
 
 @dataclass(frozen=True, slots=True)
 class LoggingOptOut:
-    """Which sides of an exchange the caller wants kept nowhere, whatever the policy."""
+    """Sides of an exchange that the caller wants kept nowhere."""
 
     request: bool = False
     response: bool = False
@@ -93,7 +92,7 @@ NO_OPT_OUT = LoggingOptOut()
 
 @value_class()
 class Identity:
-    """Ids of a request, its span in an agent run, and its metadata."""
+    """Ids, span and metadata of a request."""
 
     request_id: str
     trace_id: str
@@ -105,7 +104,7 @@ class Identity:
 
 
 def metadata_model(metadata: Mapping[str, object]) -> str | None:
-    """Return `_model` of the metadata, which names the model whatever body and answer call it."""
+    # Names the model whatever body and answer call it.
     model = metadata.get("_model")
     return model if isinstance(model, str) and model else None
 
@@ -114,13 +113,13 @@ _LOWERCASE = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVW
 
 
 def lowercase_ascii(name: str) -> str:
-    """Return a property's name with A to Z in lower case, as databases compare it."""
+    # As databases compare names.
     return name.translate(_LOWERCASE)
 
 
 @value_class(kw_only=True)
 class Exchange:
-    """A finished proxied request. Bodies may be cut at the logging limit; sizes are those on the wire."""
+    """A finished proxied request. Bodies may be cut; sizes are those on the wire."""
 
     identity: Identity
     tenant: str | None = None
@@ -153,7 +152,6 @@ class Exchange:
 
     @property
     def is_stream(self) -> bool:
-        """Whether the response says that it is a stream."""
         return declares_stream(self.response_headers)
 
     @property
@@ -183,12 +181,12 @@ PROBE_METHODS = frozenset({"HEAD", "OPTIONS"})
 
 
 def is_model_call(method: str, endpoint: str) -> bool:
-    """Tell whether a model was to answer. Other calls count for no quota, and are no errors in metrics."""
+    # Other calls count for no quota, and are no errors in metrics.
     if method in PROBE_METHODS or endpoint in NO_MODEL_CALLS:
         return False
     return method != "GET" or endpoint not in NO_MODEL_READS
 
 
 def was_proxied(path: str) -> bool:
-    """Tell by its path whether a request passed through this gateway and was not only reported to it."""
+    # Requests that were only reported have a whole URL for a path.
     return path.startswith("/")

@@ -19,8 +19,7 @@ class ExportStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """One version of a job. Times are microseconds since the epoch; `filters` and `columns` are those of the API
-    that `exporter` names."""
+    """One version of a job. Times are microseconds since the epoch."""
 
     export_id: str
     version: int = 1

@@ -47,7 +47,7 @@ _filterable = partial(Column, Origin.GATEWAY, uses=FILTER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """One version of one feedback entry. Times are microseconds since the epoch."""
+    """One version of an entry. Times are microseconds since the epoch."""
 
     feedback_id: Annotated[str, _filterable("Id of the entry.")]
     version: Annotated[int, _column("1 for the first, one more with each change.")] = 1
@@ -103,23 +103,20 @@ FEEDBACK_COLUMNS = columns_of(Feedback)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A carried-out call with an idempotency key.
+    """A carried-out call with an idempotency key."""
 
-    Args:
-        scope: separates the keys of different callers.
-        digest: hash of the content, to tell a retry from another call under the same key.
-        feedback_ids: what the call created, in its order.
-    """
-
+    # Separates the keys of different callers.
     scope: str
     key: str
+    # Hash of the content, to tell a retry from another call under the same key.
     digest: str
+    # What the call created, in its order.
     feedback_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreSummary:
-    """Scores of several entries. Entries without a score or with weight 0 are only counted."""
+    """Sums of scores. Entries without a score are only counted."""
 
     count: int
     weighted_sum: float
@@ -127,19 +124,16 @@ class ScoreSummary:
 
     @property
     def weighted_mean(self) -> float | None:
-        """Sum of weight × score over the sum of weights, in −1…1; None where all weigh 0."""
+        """In −1…1; None where all weigh 0."""
         return self.weighted_sum / self.total_weight if self.total_weight else None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSummary:
-    """Feedback on one request, its trace and its session, in short.
-
-    Args:
-        pairs: value and weight of entries with a value, the latest first, at most `MAX_SUMMARY_PAIRS`.
-    """
+    """Feedback on one request, its trace and its session."""
 
     score: ScoreSummary
+    # Value and weight of entries with a value, the latest first, at most `MAX_SUMMARY_PAIRS`.
     pairs: tuple[tuple[float, float], ...] = ()
 
 
@@ -149,7 +143,7 @@ NO_FEEDBACK = FeedbackSummary(ScoreSummary(0, 0.0, 0.0))
 
 
 def summarise_feedback(entries: Sequence[Feedback]) -> FeedbackSummary:
-    """Sum up the latest versions of entries on one request; the caller leaves out deleted ones."""
+    """Sum up the latest versions of entries that are not deleted."""
     valued = [entry for entry in entries if entry.value is not None]
     latest = sorted(valued, key=lambda entry: entry.updated_at_us, reverse=True)[:MAX_SUMMARY_PAIRS]
     pairs = tuple((entry.value, entry.weight) for entry in latest if entry.value is not None)
@@ -157,7 +151,7 @@ def summarise_feedback(entries: Sequence[Feedback]) -> FeedbackSummary:
 
 
 def summarise_scores(entries: Sequence[Feedback]) -> ScoreSummary:
-    """Sum up the latest versions of entries; the caller leaves out deleted ones."""
+    """Sum up the latest versions of entries that are not deleted."""
     scored = [(entry.weight, entry.score) for entry in entries if entry.score is not None]
     return ScoreSummary(
         # An original alone rates nothing.
@@ -176,18 +170,14 @@ RESPONSE_ID_REUSE_US = 600_000_000
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A trace, a request of one, or a session; the ids of the others are None. The same request id again in a trace
-    is the same request, tried again.
-
-    Args:
-        response_id: of the request's latest response, if known.
-        seq: the latest row that belongs to it.
-    """
+    """A trace, a request of one, or a session."""
 
     tenant: str | None
     trace_id: str | None
     request_id: str | None
+    # Of the request's latest response, if known.
     response_id: str | None
+    # The latest row that belongs to it.
     seq: int
     session: str | None = None
 
@@ -199,15 +189,7 @@ class Subject:
 
 
 def single_subject(any_id: str, subjects: Sequence[Subject], *, field: str | None = None) -> Subject | None:
-    """Return the one subject that an id names, None without one.
-
-    Args:
-        subjects: the newest first.
-        field: where the caller gave the id, for the error.
-
-    Raises:
-        Ambiguous: it names several.
-    """
+    """Return what an id names, None without any; `subjects`: the newest first. Raises Ambiguous."""
     if len(subjects) > 1:
         raise Ambiguous(
             f"{any_id!r} names {_describe_subjects(subjects)}.",

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Op(StrEnum):
-    """Comparison of a field. ICONTAINS and ILIKE ignore the case of A to Z."""
+    # ICONTAINS and ILIKE ignore the case of A to Z.
 
     EQ = "eq"
     NE = "ne"
@@ -27,8 +27,7 @@ Scalar = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`field op value`; a field is a column or `metadata.KEY`. A missing value equals only None, and is not less
-    or greater than anything."""
+    """`field op value`, of a column or `metadata.KEY`. A missing value equals only None."""
 
     field: str
     op: Op
@@ -56,13 +55,10 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackFilter:
-    """The part holds of at least one entry on a request; or of the request that an entry counts for.
-
-    Args:
-        is_counted: whether only entries matter that count for the request in metrics.
-    """
+    """The part holds of an entry on the request, or of the request that an entry counts for."""
 
     part: Filter
+    # Whether only entries matter that count for the request in metrics.
     is_counted: bool = False
 
 
@@ -90,7 +86,7 @@ def filter_uses_field(where: Filter, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """Order of results by a field, then by `then`, then as they were stored."""
+    """Order by a field, then by `then`, then as stored."""
 
     field: str = "seq"
     descending: bool = True

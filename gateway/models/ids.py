@@ -25,7 +25,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2
 
 
 def new_id() -> str:
-    """Return a new UUIDv7; later ids sort after earlier ones (RFC 9562, section 5.7)."""
+    """Return a UUIDv7, which sorts by time (RFC 9562, section 5.7)."""
     value = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(_random_bytes(), "big")
     value = value & _VERSION_MASK | _VERSION_7
     text = value.to_bytes(16, "big").hex()
@@ -44,29 +44,26 @@ def _random_bytes() -> bytes:
 
 
 def content_id(content: bytes) -> str:
-    """Return a UUIDv8 made from the SHA-256 of `content` (RFC 9562, section 5.8)."""
+    """Return a UUIDv8 of the SHA-256 of `content` (RFC 9562, section 5.8)."""
     value = int.from_bytes(hashlib.sha256(content).digest()[:16], "big")
     return str(UUID(int=value & _VERSION_MASK | 0x8 << 76 | 0x2 << 62))
 
 
 def is_valid_id(text: str) -> bool:
-    """Tell whether `text` may be a trace, request or span id: printable, 1 to 512 bytes."""
     return 0 < len(text) <= MAX_ID_BYTES and text.isprintable() and len(text.encode()) <= MAX_ID_BYTES
 
 
 def is_unfilled_template(text: str) -> bool:
-    """Tell whether `text` is a template that was not filled in, such as `{{run}}`."""
+    # Such as `{{run}}`, which would be the same for all.
     return "{{" in text and "}}" in text
 
 
 def is_session_id(text: str) -> bool:
-    """Tell whether `text`, sent by a client on its own account, can be the name of a session."""
     return is_valid_id(text) and not is_unfilled_template(text)
 
 
 def parse_traceparent(header: str) -> tuple[str, str] | None:
-    """Return (trace id, parent span id) of a `traceparent` header, None if it is not valid (W3C Trace Context,
-    section 3.2)."""
+    """Return (trace id, parent span id), None if invalid (W3C Trace Context, section 3.2)."""
     match = _TRACEPARENT.fullmatch(header.strip())
     if match is None or header.startswith("ff") or not match[1].strip("0") or not match[2].strip("0"):
         return None

@@ -21,24 +21,21 @@ GRADE_FIELD = "feedback.grade"
 
 @dataclass(frozen=True, slots=True)
 class MetricsQuery:
-    """Which requests are summed up, and how the sums are split.
+    """Which requests are summed up, and how the sums are split."""
 
-    Args:
-        from_us: start of the time, inclusive, in microseconds since the epoch; `to_us` is exclusive.
-        group_by: a field of requests or `metadata.KEY`; None: no split.
-        then_by: a second such field.
-        bucket_us: length of the buckets that split the time, counted from the epoch; None: no split.
-        bucket_offset_us: how long after the epoch they count from, below 0 for before.
-        tenant: None: all.
-    """
-
+    # Start of the time, inclusive, in microseconds since the epoch; `to_us` is exclusive.
     from_us: int
     to_us: int
     where: Filter = NO_FILTER
+    # A field of requests or `metadata.KEY`; None: no split.
     group_by: str | None = None
+    # Length of the buckets that split the time, counted from the epoch; None: no split.
     bucket_us: int | None = None
+    # How long after the epoch they count from, below 0 for before.
     bucket_offset_us: int = 0
+    # None: all.
     tenant: str | None = None
+    # A second such field.
     then_by: str | None = None
 
     @property
@@ -48,41 +45,35 @@ class MetricsQuery:
 
 @dataclass(frozen=True, slots=True)
 class GroupKey:
-    """The part of an answer that sums belong to; None where there is no split or no value.
+    """The part of an answer that sums belong to."""
 
-    Args:
-        starts_at_us: start of the bucket.
-        value: of `group_by`; `second` of `then_by`.
-    """
-
+    # Start of the bucket.
     starts_at_us: int | None = None
+    # Of `group_by`; `second` of `then_by`.
     value: Scalar = None
     second: Scalar = None
 
 
 @dataclass(frozen=True, slots=True)
 class UsageSums:
-    """Sums over requests. Times are microseconds.
-
-    Args:
-        errors: requests with a status from 400 on, or without an answer though the caller waited.
-        tokens_counted: requests whose tokens are known; `priced`: whose cost is.
-        duration_us: from arrival to the end of the answer.
-        first_byte_us: from arrival to the first byte, of `answered` requests, which got a head.
-        last_started_at_us: of the latest request, the only field that is no sum.
-    """
+    """Sums over requests. Times are microseconds."""
 
     requests: int = 0
+    # Requests with a status from 400 on, or without an answer though the caller waited.
     errors: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    # Requests whose tokens are known; `priced`: whose cost is.
     tokens_counted: int = 0
     cost_nanousd: int = 0
     priced: int = 0
+    # From arrival to the end of the answer.
     duration_us: int = 0
+    # From arrival to the first byte, of `answered` requests, which got a head.
     first_byte_us: int = 0
     answered: int = 0
+    # Of the latest request, the only field that is no sum.
     last_started_at_us: int = 0
 
     def __add__(self, other: UsageSums) -> UsageSums:
@@ -92,24 +83,20 @@ class UsageSums:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSums:
-    """Sums over feedback entries, where `w` is the weight and `s` the score of one that has a score. Each counts
-    for one request: that which it names, or of a trace the latest that had started by then, else the first.
+    """Sums over feedback, of weights `w` and scores `s`. Each entry counts for one request."""
 
-    Args:
-        entries: all but withdrawn ones.
-        judged_requests: requests that at least one entry counts for.
-        positive: scored entries whose grade is greater than 0.
-        weight: Σ w; `weight_squared`: Σ w²; `weighted_score`: Σ w·s; `weighted_grade`: Σ weight × grade.
-        squared_weighted_score: Σ w²·s; `squared_weighted_square`: Σ w²·s².
-    """
-
+    # All but withdrawn ones.
     entries: int = 0
+    # Requests that at least one entry counts for.
     judged_requests: int = 0
     scored: int = 0
+    # Scored entries whose grade is greater than 0.
     positive: int = 0
+    # Σ w; `weight_squared`: Σ w²; `weighted_score`: Σ w·s; `weighted_grade`: Σ weight × grade.
     weight: float = 0.0
     weight_squared: float = 0.0
     weighted_score: float = 0.0
+    # Σ w²·s; `squared_weighted_square`: Σ w²·s².
     squared_weighted_score: float = 0.0
     squared_weighted_square: float = 0.0
     weighted_grade: float = 0.0
@@ -140,19 +127,18 @@ EXACT_LATENCY_MS = 128
 
 
 def latency_class(duration_ms: int) -> int:
-    """Return the least duration of a duration's class; each is less than 1.6 % wide, as the buckets of HdrHistogram
-    (https://hdrhistogram.github.io/HdrHistogram/) are."""
+    """Return the least duration of the class, less than 1.6 % wide as in HdrHistogram
+    (https://hdrhistogram.github.io/HdrHistogram/)."""
     shift = max(duration_ms.bit_length() - EXACT_LATENCY_MS.bit_length() + 1, 0)
     return duration_ms >> shift << shift
 
 
 def latency_class_width(class_ms: int) -> int:
-    """Return the width of a class in milliseconds."""
     return 1 << max(class_ms.bit_length() - EXACT_LATENCY_MS.bit_length() + 1, 0)
 
 
 def percentile_ms(latencies: Latencies, share: float) -> float | None:
-    """Return the middle of the class that holds this percentile, in milliseconds; None without requests."""
+    # The middle of the class that holds it.
     total = sum(latencies.values())
     passed = 0
     for class_ms in sorted(latencies):

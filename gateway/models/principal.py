@@ -49,25 +49,23 @@ _MAX_NAME_BYTES = 128
 
 
 def key_header(auth: KeyPlacement) -> tuple[str, str]:
-    """Return the lower-case name of the header that carries a key, and the prefix of the key."""
+    """Return the lower-case name of the header with a key, and the key's prefix."""
     if auth == "bearer":
         return "authorization", "Bearer "
     return (auth if isinstance(auth, str) else auth["header"]).lower(), ""
 
 
 def strip_scheme(value: str) -> str:
-    """Return a header's value without the scheme (Bearer, Token, Key) of a credential."""
+    # Bearer, Token or Key.
     scheme, _, rest = value.partition(" ")
     return rest.strip() if scheme.lower() in _AUTH_SCHEMES else value
 
 
 def is_secret_header(name: bytes) -> bool:
-    """Tell whether a header's name, in any case, means a credential."""
     return _is_secret_header(name[:_MAX_NAME_BYTES])
 
 
 def is_secret_parameter(name: str) -> bool:
-    """Tell whether a query parameter's name, percent-encoded or not, means a credential."""
     return _is_secret_name(unquote_plus(name))
 
 
@@ -89,7 +87,7 @@ def _is_secret_name(name: str) -> bool:
 
 
 class Role(StrEnum):
-    """What a key may do. `feedback` writes feedback and reads nothing; `admin` may do everything."""
+    """What a key may do."""
 
     PROXY = "proxy"
     FEEDBACK = "feedback"
@@ -99,7 +97,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FeedbackScope:
-    """The request that a feedback token is for, and its trace."""
+    """The request that a feedback token is for."""
 
     trace_id: str
     request_id: str
@@ -107,17 +105,14 @@ class FeedbackScope:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller behind a request.
+    """The caller behind a request."""
 
-    Args:
-        name: of its key, or of the key that its feedback token was made for; None on an open gateway.
-        tenant: the only one whose rows it sees and changes; None: all.
-        scope: of a feedback token, whose bearer has no role: the only request that it may give feedback on.
-    """
-
+    # Of its key, or of the key that its feedback token was made for; None on an open gateway.
     name: str | None
     roles: frozenset[Role]
+    # The only one whose rows it sees and changes; None: all.
     tenant: str | None = None
+    # Of a feedback token, whose bearer has no role: the only request that it may give feedback on.
     scope: FeedbackScope | None = None
     limits: tuple[Quota, ...] = ()
 
@@ -125,7 +120,6 @@ class Principal:
         return role in self.roles or Role.ADMIN in self.roles
 
     def can_see(self, tenant: str | None) -> bool:
-        """Tell whether rows of `tenant` exist for this caller."""
         return self.tenant is None or self.tenant == tenant
 
 

@@ -11,16 +11,13 @@ MetricSample = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class MetricFamily:
-    """Samples of one metric with different labels.
+    """Samples of one metric with different labels."""
 
-    Args:
-        kind: `counter`, `gauge` or `histogram`.
-        is_shared: whether each process reports the value of all together, so that the greatest holds.
-    """
-
+    # `counter`, `gauge` or `histogram`.
     kind: str
     description: str
     values: Mapping[MetricSample, float]
+    # Whether each process reports the value of all together, so that the greatest holds.
     is_shared: bool = False
 
 
@@ -29,7 +26,7 @@ MetricFamilies = Mapping[str, MetricFamily]
 
 
 def sum_families(parts: Iterable[MetricFamilies]) -> MetricFamilies:
-    """Return the families of all processes: sums, of `_created` times the earliest, of shared ones the greatest."""
+    """Merge the families of several processes."""
     total: dict[str, MetricFamily] = {}
     for part in parts:
         for name, family in part.items():
@@ -39,7 +36,7 @@ def sum_families(parts: Iterable[MetricFamilies]) -> MetricFamilies:
 
 
 def without_gauges(figures: MetricFamilies) -> MetricFamilies:
-    """Return what stays true of a process that has ended: counts, not gauges."""
+    # Counts stay true of a process that has ended.
     return {name: family for name, family in figures.items() if family.kind != "gauge"}
 
 

@@ -22,7 +22,7 @@ _UNIT_NAMES = {"usd": "USD"}
 
 
 class Unit(StrEnum):
-    """What is counted; dollars in nano-dollars, so that sums are exact."""
+    # Dollars are counted in nano-dollars, so that sums are exact.
 
     REQUESTS = "requests"
     TOKENS = "tokens"
@@ -30,7 +30,7 @@ class Unit(StrEnum):
 
 
 class Window(StrEnum):
-    """Calendar window in UTC. The longest is last."""
+    """Calendar window in UTC, the longest last."""
 
     MINUTE = "minute"
     HOUR = "hour"
@@ -38,7 +38,6 @@ class Window(StrEnum):
     MONTH = "month"
 
     def start_us(self, at_us: int) -> int:
-        """Return the start of the window that holds a time."""
         at = to_datetime(at_us).replace(second=0, microsecond=0)
         if self is not Window.MINUTE:
             at = at.replace(minute=0)
@@ -50,11 +49,10 @@ class Window(StrEnum):
 
     @property
     def is_short(self) -> bool:
-        """Whether waiting for its end is reasonable."""
+        # A caller may be told to wait for its end.
         return self in (Window.MINUTE, Window.HOUR)
 
     def end_us(self, at_us: int) -> int:
-        """Return the end of the window that holds a time, which is the start of the next."""
         start = to_datetime(self.start_us(at_us))
         if self is Window.MONTH:
             return to_us((start + _LONGEST_MONTH).replace(day=1))
@@ -64,7 +62,7 @@ class Window(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """An amount per window, written `600 requests/minute`, `2.50 usd/day`."""
+    """An amount per window: `600 requests/minute`, `2.50 usd/day`."""
 
     amount: int
     unit: Unit
@@ -72,7 +70,7 @@ class Quota:
 
     @classmethod
     def parse(cls, text: str) -> Quota:
-        """Read a quota as `str` writes it. Raises ValueError, which names the format."""
+        """Read what `str` writes. Raises ValueError, which names the format."""
         match = _QUOTA_TEXT.fullmatch(text.strip().lower())
         if match is None or match["unit"] not in set(Unit) or match["window"] not in set(Window):
             raise ValueError(
@@ -93,15 +91,14 @@ class Quota:
 
     @property
     def in_words(self) -> str:
-        """The quota in a sentence: `600 requests per minute`."""
+        """`600 requests per minute`."""
         return f"{self.write(self.amount)} {_UNIT_NAMES.get(self.unit, self.unit)} per {self.window}"
 
     def to_units(self, amount: int) -> float:
-        """Return an amount in the unit itself: dollars for nano-dollars."""
         return amount / NANOUSD_PER_USD if self.unit is Unit.USD else amount
 
     def write(self, amount: int) -> str:
-        """Return an amount as text: dollars for nano-dollars."""
+        """Return nano-dollars as dollars, others as they are."""
         if self.unit is not Unit.USD:
             return str(amount)
         cents = f"{amount // NANOUSD_PER_USD}.{amount % NANOUSD_PER_USD:09}".rstrip("0")
@@ -109,7 +106,7 @@ class Quota:
 
 
 def refuse_duplicate_quotas(limits: Iterable[Quota]) -> None:
-    """Raise ValueError where two quotas have the same unit and window: they would count together."""
+    """Raise ValueError where two quotas would count together."""
     seen: dict[tuple[Unit, Window], Quota] = {}
     for limit in limits:
         other = seen.setdefault((limit.unit, limit.window), limit)
@@ -119,15 +116,12 @@ def refuse_duplicate_quotas(limits: Iterable[Quota]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class QuotaStatus:
-    """Usage of a quota in the current window.
-
-    Args:
-        used: in nano-dollars where the unit is dollars; may exceed the quota.
-        resets_at_us: end of the window, in microseconds since the epoch.
-    """
+    """Usage of a quota in the current window."""
 
     limit: Quota
+    # In nano-dollars where the unit is dollars; may exceed the quota.
     used: int
+    # End of the window, in microseconds since the epoch.
     resets_at_us: int
 
     @property
@@ -138,13 +132,12 @@ class QuotaStatus:
         return f"{self.limit.write(self.used)} of {self.limit}"
 
     def seconds_left(self, at_us: int) -> int:
-        """Return the seconds from a time to the end of the window, rounded up."""
         return max(0, -(-(self.resets_at_us - at_us) // SECOND_US))
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaUsage:
-    """Usage of a unit by a key in the window from `starts_at_us` (microseconds since the epoch) on."""
+    """Usage by a key in the window from `starts_at_us` on."""
 
     key_name: str
     unit: Unit
@@ -156,7 +149,7 @@ class QuotaUsage:
 def quota_statuses(
     limits: Sequence[Quota], key_name: str, spendings: Iterable[QuotaUsage], at_us: int
 ) -> list[QuotaStatus]:
-    """Return the status of each quota of a key, given the usage of all keys."""
+    """Return the status of each quota of a key, given all usage."""
     found = {(one.key_name, one.unit, one.window, one.starts_at_us): one.amount for one in spendings}
     return [
         QuotaStatus(

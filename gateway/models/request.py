@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial
 from typing import Annotated
 
-from gateway.models.columns import FILTER, GROUP, HIDDEN, PERSONAL, Column, Origin, columns_of
+from gateway.models.columns import FILTER, GROUP, HIDDEN, PERSONAL, Column, Origin, Use, columns_of
 from gateway.models.exchange import (
     NO_OPT_OUT,
     Exchange,
@@ -25,8 +24,8 @@ NANOUSD_PER_USD = 1_000_000_000
 
 @value_class()
 class Usage:
-    """Tokens, whatever the provider's way of counting: `cached` and `cache_write` are part of `prompt`, `reasoning`
-    is part of `completion`."""
+    # Whatever the provider's way of counting: `cached` and `cache_write` are part of `prompt`, `reasoning` is
+    # part of `completion`.
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -37,33 +36,27 @@ class Usage:
 
 @value_class()
 class Charge:
-    """What is billed at one model's prices: most answers have one charge.
+    """What is billed at one model's prices; most answers have one charge."""
 
-    Args:
-        model: None for the model that answered.
-        units: what is priced apart, by the name of its unit: parts of the tokens (`input_audio_tokens`, …) and
-            other things (`web_searches`, `audio_seconds`, …).
-        terms: what else decides the price, such as `service_tier`.
-    """
-
+    # None for the model that answered.
     model: str | None = None
     usage: Usage = field(default_factory=Usage)
+    # What is priced apart, by the name of its unit: parts of the tokens (`input_audio_tokens`, …) and other
+    # things (`web_searches`, `audio_seconds`, …).
     units: Mapping[str, float] = field(default_factory=dict)
+    # What else decides the price, such as `service_tier`.
     terms: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """What decides an answer's cost beside its tokens; `units` and `terms` as in `Charge`.
+    """What decides the cost beside tokens; see `Charge`."""
 
-    Args:
-        stated_nanousd: the cost that the provider states, in nano-dollars.
-        others: charges whose tokens are part of the answer's usage, at prices or under terms of their own.
-    """
-
+    # The cost that the provider states, in nano-dollars.
     stated_nanousd: int | None = None
     units: Mapping[str, float] = field(default_factory=dict)
     terms: Mapping[str, str] = field(default_factory=dict)
+    # Charges whose tokens are part of the answer's usage, at prices or under terms of their own.
     others: tuple[Charge, ...] = ()
 
 
@@ -72,7 +65,7 @@ NO_BILLING = Billing()
 
 @value_class()
 class Cost:
-    """What a request cost, and the version of the price table used."""
+    """Cost, and the version of the price table."""
 
     nanousd: int
     price_version: str
@@ -80,7 +73,7 @@ class Cost:
 
 @value_class()
 class Facts:
-    """What was read of an exchange after it was stored. Everything may be missing."""
+    """What was read of a stored exchange."""
 
     requested_model: str | None = None
     model: str | None = None
@@ -115,11 +108,18 @@ class Facts:
         return None if self.cost is None else self.cost.price_version
 
 
-_id = partial(Column, Origin.EXCHANGE, part="identity")
-_seen = partial(Column, Origin.EXCHANGE)
-_tag = partial(Column, Origin.METADATA, uses=FILTER | GROUP | PERSONAL)
-_fact = partial(Column, Origin.FACT)
-_tokens = partial(Column, Origin.FACT, part="usage")
+def _declare(origin: Origin, part: str = "", default_uses: Use = Use.NONE) -> Callable[..., Column]:
+    def column(description: str, *attributes: str, uses: Use = Use.NONE) -> Column:
+        return Column(origin, description, uses | default_uses, attributes, part)
+
+    return column
+
+
+_id = _declare(Origin.EXCHANGE, "identity", PERSONAL)
+_seen = _declare(Origin.EXCHANGE)
+_tag = _declare(Origin.METADATA, default_uses=FILTER | GROUP | PERSONAL)
+_fact = _declare(Origin.FACT)
+_tokens = _declare(Origin.FACT, "usage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,28 +132,28 @@ class RequestRecord:
     request_id: Annotated[
         str,
         _id(
-            "Id of ours or of the caller; tries of one call may share it.",
-            FILTER | PERSONAL,
-            ("gateway.request_id",),
+            "Id of ours or of the caller; tries of one call may share it.", "gateway.request_id", uses=FILTER
         ),
     ]
-    trace_id: Annotated[str, _id("Trace that it is part of.", FILTER | PERSONAL, ("gateway.trace_id",))]
-    span_id: Annotated[str | None, _id("Its own id in the trace, as the caller gave it.", PERSONAL)]
-    parent_span_id: Annotated[str | None, _id("Span that it was sent in.", PERSONAL)]
-    span_name: Annotated[str | None, _id("Name of its span.", PERSONAL)]
-    tenant: Annotated[str | None, _seen("Tenant of the key.", GROUP, ("gateway.tenant",))]
+    trace_id: Annotated[str, _id("Trace that it is part of.", "gateway.trace_id", uses=FILTER)]
+    span_id: Annotated[str | None, _id("Its own id in the trace, as the caller gave it.")]
+    parent_span_id: Annotated[str | None, _id("Span that it was sent in.")]
+    span_name: Annotated[str | None, _id("Name of its span.")]
+    tenant: Annotated[str | None, _seen("Tenant of the key.", "gateway.tenant", uses=GROUP)]
     key_name: Annotated[
         str | None,
         _seen(
-            "Gateway key that it came with; `import:…` of imported requests.", GROUP, ("gateway.key_name",)
+            "Gateway key that it came with; `import:…` of imported requests.", "gateway.key_name", uses=GROUP
         ),
     ]
-    provider: Annotated[str, _seen("Name of the provider.", FILTER | GROUP, ("gen_ai.provider.name",))]
+    provider: Annotated[str, _seen("Name of the provider.", "gen_ai.provider.name", uses=FILTER | GROUP)]
     endpoint: Annotated[
-        str, _seen("Kind of call, such as `chat.completions`; `other` where unknown.", FILTER | GROUP)
+        str, _seen("Kind of call, such as `chat.completions`; `other` where unknown.", uses=FILTER | GROUP)
     ]
-    method: Annotated[str, _seen("HTTP method.", attributes=("http.request.method",))]
-    path: Annotated[str, _seen("Path and query without secrets; a URL where it was not proxied.", PERSONAL)]
+    method: Annotated[str, _seen("HTTP method.", "http.request.method")]
+    path: Annotated[
+        str, _seen("Path and query without secrets; a URL where it was not proxied.", uses=PERSONAL)
+    ]
     started_at_us: Annotated[int, _seen("When its head had arrived.")]
     first_byte_at_us: Annotated[int | None, _seen("When the first byte of its answer came.")]
     ended_at_us: Annotated[int, _seen("When its answer had been sent.")]
@@ -161,83 +161,68 @@ class RequestRecord:
         int | None,
         _seen(
             "Status sent to the caller: `200`, or a class of them such as `4xx`; null if it left before any was.",
-            FILTER | GROUP,
-            ("http.response.status_code",),
+            "http.response.status_code",
+            uses=FILTER | GROUP,
         ),
     ]
-    outcome: Annotated[Outcome, _seen("How the request ended.", FILTER | GROUP, ("gateway.outcome",))]
-    error: Annotated[str | None, _seen("What went wrong.", PERSONAL)]
-    is_stream: Annotated[bool, _seen("Whether the answer was a stream.", GROUP)]
-    attempt: Annotated[int, _seen("Which of the gateway's own tries it was, from 0.", GROUP)]
+    outcome: Annotated[Outcome, _seen("How the request ended.", "gateway.outcome", uses=FILTER | GROUP)]
+    error: Annotated[str | None, _seen("What went wrong.", uses=PERSONAL)]
+    is_stream: Annotated[bool, _seen("Whether the answer was a stream.", uses=GROUP)]
+    attempt: Annotated[int, _seen("Which of the gateway's own tries it was, from 0.", uses=GROUP)]
     client_retry: Annotated[
         int,
         _seen(
-            "Which try of the call by its client it was, from 0 (`x-stainless-retry-count`).", FILTER | GROUP
+            "Which try of the call by its client it was, from 0 (`x-stainless-retry-count`).",
+            uses=FILTER | GROUP,
         ),
     ]
-    cache_status: Annotated[str | None, _seen("`hit` of answers from a cache.", GROUP)]
-    user: Annotated[
-        str | None, _tag("End user of the calling application.", attributes=("user.id", "enduser.id"))
-    ]
-    organisation: Annotated[
-        str | None, _tag("Organisation of the end user.", attributes=("gateway.organisation",))
-    ]
-    prompt: Annotated[str | None, _tag("Name of the prompt.", attributes=("gateway.prompt",))]
-    prompt_version: Annotated[
-        str | None, _tag("Version of the prompt.", attributes=("gen_ai.prompt.version",))
-    ]
-    environment: Annotated[
-        str | None, _tag("Environment of the calling application.", attributes=("gateway.environment",))
-    ]
+    cache_status: Annotated[str | None, _seen("`hit` of answers from a cache.", uses=GROUP)]
+    user: Annotated[str | None, _tag("End user of the calling application.", "user.id", "enduser.id")]
+    organisation: Annotated[str | None, _tag("Organisation of the end user.", "gateway.organisation")]
+    prompt: Annotated[str | None, _tag("Name of the prompt.", "gateway.prompt")]
+    prompt_version: Annotated[str | None, _tag("Version of the prompt.", "gen_ai.prompt.version")]
+    environment: Annotated[str | None, _tag("Environment of the calling application.", "gateway.environment")]
     session: Annotated[
         str | None,
-        _tag(
-            "Conversation or agent run that its trace is part of.",
-            attributes=("gen_ai.conversation.id", "session.id"),
-        ),
+        _tag("Conversation or agent run that its trace is part of.", "gen_ai.conversation.id", "session.id"),
     ]
-    metadata: Annotated[Mapping[str, object], _id("Object that the caller sent with it.", PERSONAL)]
+    metadata: Annotated[Mapping[str, object], _id("Object that the caller sent with it.")]
     request_size: Annotated[int, _seen("Bytes of the request's body on the wire.")]
     response_size: Annotated[int, _seen("Bytes of the response's body on the wire.")]
     requested_model: Annotated[
-        str | None, _fact("Model that was asked for.", GROUP, ("gen_ai.request.model",))
+        str | None, _fact("Model that was asked for.", "gen_ai.request.model", uses=GROUP)
     ]
-    model: Annotated[str | None, _fact("Model that answered.", FILTER, ("gen_ai.response.model",))]
-    prompt_tokens: Annotated[
-        int | None, _tokens("Tokens of the request.", attributes=("gen_ai.usage.input_tokens",))
-    ]
-    completion_tokens: Annotated[
-        int | None, _tokens("Tokens of the answer.", attributes=("gen_ai.usage.output_tokens",))
-    ]
+    model: Annotated[str | None, _fact("Model that answered.", "gen_ai.response.model", uses=FILTER)]
+    prompt_tokens: Annotated[int | None, _tokens("Tokens of the request.", "gen_ai.usage.input_tokens")]
+    completion_tokens: Annotated[int | None, _tokens("Tokens of the answer.", "gen_ai.usage.output_tokens")]
     cached_tokens: Annotated[
         int | None,
         _tokens(
-            "Part of `prompt_tokens` that was read from a cache.",
-            attributes=("gen_ai.usage.cache_read.input_tokens",),
+            "Part of `prompt_tokens` that was read from a cache.", "gen_ai.usage.cache_read.input_tokens"
         ),
     ]
+    # The second attribute is the later name of the first. Phoenix 20 knows only the first.
     cache_write_tokens: Annotated[
         int | None,
         _tokens(
             "Part of `prompt_tokens` that was written to a cache.",
-            # The second is the later name of the first. Phoenix 20 knows only the first.
-            attributes=("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_write.input_tokens"),
+            "gen_ai.usage.cache_creation.input_tokens",
+            "gen_ai.usage.cache_write.input_tokens",
         ),
     ]
     reasoning_tokens: Annotated[
         int | None,
         _tokens(
-            "Part of `completion_tokens` that was spent on reasoning.",
-            attributes=("gen_ai.usage.reasoning.output_tokens",),
+            "Part of `completion_tokens` that was spent on reasoning.", "gen_ai.usage.reasoning.output_tokens"
         ),
     ]
     cost_nanousd: Annotated[int | None, _fact("The cost in billionths of a US dollar, exact.")]
     price_version: Annotated[str | None, _fact("Version of the price table that the cost is from.")]
     response_id: Annotated[
-        str | None, _fact("The provider's id of its response.", PERSONAL, ("gen_ai.response.id",))
+        str | None, _fact("The provider's id of its response.", "gen_ai.response.id", uses=PERSONAL)
     ]
     finish_reason: Annotated[str | None, _fact("Why the model stopped, in the provider's words.")]
-    note: Annotated[str | None, _fact("What could not be read of the bodies.", PERSONAL)]
+    note: Annotated[str | None, _fact("What could not be read of the bodies.", uses=PERSONAL)]
     interpreted_at_us: Annotated[
         int | None,
         Column(
@@ -247,7 +232,7 @@ class RequestRecord:
 
     @property
     def any_model(self) -> str | None:
-        """The model that the metadata states, or else the one that answered, or else that asked for."""
+        # The metadata names it best, then the answer.
         models = (metadata_model(self.metadata), self.model, self.requested_model)
         return next((name for name in models if name is not None), None)
 
@@ -265,7 +250,7 @@ METADATA_KEYS = tuple(f"_{name}" for name in METADATA_COLUMNS)
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Heads and bodies of a logged request, secrets replaced; a side that the caller opted out of is empty."""
+    """Heads and bodies of a logged request; empty after an opt-out."""
 
     request_headers: RawHeaders
     request_body: bytes
@@ -278,21 +263,18 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class ImportedRequest:
-    """A request from another log.
-
-    Args:
-        facts: what that log states. What is missing here may still be read from the bodies.
-        feedback: entries on it, each with an id that stays the same.
-    """
+    """A request from another log."""
 
     exchange: Exchange
+    # What that log states. What is missing here may still be read from the bodies.
     facts: Facts
+    # Entries on it, each with an id that stays the same.
     feedback: tuple[Feedback, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRequest:
-    """A row of the log, and as far as it was kept the exchange that it was made of."""
+    """A row, and its exchange as far as it was kept."""
 
     record: RequestRecord
     exchange: Exchange
@@ -302,28 +284,25 @@ class StoredRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoreTotals:
-    """Counts and sums over everything in a store; those of two stores that have nothing in common add up.
-
-    Args:
-        body_bytes: on the wire, whether or not they were kept.
-        versions: of feedback entries, the latest ones included.
-        weight: sum of the weights of the latest versions.
-    """
+    """Counts and sums over a store."""
 
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_nanousd: int = 0
+    # On the wire, whether or not they were kept.
     body_bytes: int = 0
     feedback: int = 0
+    # Of feedback entries, the latest ones included.
     versions: int = 0
+    # Sum of the weights of the latest versions.
     weight: float = 0.0
 
     def __add__(self, other: StoreTotals) -> StoreTotals:
         return StoreTotals(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def differs_from(self, other: StoreTotals) -> list[str]:
-        """Return the names of the totals in which two differ."""
+        """Return the names of totals that differ."""
         # Weights are sums of fractions, so the last of their digits do not count.
         return [
             f.name
@@ -334,21 +313,18 @@ class StoreTotals:
 
 @dataclass(frozen=True, slots=True)
 class ErasureScope:
-    """What is stored of one person.
-
-    Args:
-        feedback_ids: entries that they wrote, or that count for one of their requests.
-        receipts: scope and key of the calls that made one of these requests or entries.
-    """
+    """What is stored of one person."""
 
     request_seqs: tuple[int, ...] = ()
+    # Entries that they wrote, or that count for one of their requests.
     feedback_ids: tuple[str, ...] = ()
+    # Scope and key of the calls that made one of these requests or entries.
     receipts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ExpiredCounts:
-    """How many requests and feedback entries were deleted because they were too old."""
+    """How many requests and entries were deleted by retention."""
 
     requests: int = 0
     feedback: int = 0

@@ -13,23 +13,18 @@ from gateway.models.request import RequestRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Related:
-    """Requests in the order in which they started, and feedback on them.
-
-    Args:
-        score: of feedback that counts for these requests; that on a trace or session may count for another one.
-        feedback_on: by `seq`, without requests that have none.
-    """
+    """Requests by start, and feedback on them."""
 
     requests: tuple[RequestRecord, ...]
     feedback: tuple[Feedback, ...]
+    # Of feedback that counts for these requests; that on a trace or session may count for another one.
     score: ScoreSummary
+    # By `seq`, without requests that have none.
     feedback_on: Mapping[int, FeedbackSummary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace(_Related):
-    """What is logged under one trace id."""
-
     trace_id: str
 
 
@@ -41,12 +36,12 @@ class Session(_Related):
 
     @property
     def trace_ids(self) -> tuple[str, ...]:
-        """Its traces, in the order in which their first requests started."""
+        # By the start of their first requests.
         return tuple(dict.fromkeys(record.trace_id for record in self.requests))
 
 
 class GroupField(StrEnum):
-    """Field that requests are grouped by; those without a value are in no group."""
+    # Requests without a value are in no group.
 
     TRACE = "trace_id"
     SESSION = "session"
@@ -54,31 +49,25 @@ class GroupField(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GroupCursor:
-    """Position of a group in a walk through the log from its end.
+    """Position in a walk through the log from its end."""
 
-    Args:
-        top: `seq` of the row at which the walk began; later rows are not met in it.
-        seq: of the row at which the walk met the group.
-    """
-
+    # `seq` of the row at which the walk began; later rows are not met in it.
     top: int
+    # Of the row at which the walk met the group.
     seq: int
 
 
 @dataclass(frozen=True, slots=True)
 class RequestGroup:
-    """A group with the sums of its requests. Times are microseconds since the epoch.
+    """A group with the sums of its requests."""
 
-    Args:
-        name: the value that its requests have in common.
-        models: that answered, or were asked for where none did, sorted; as are `users`.
-    """
-
+    # The value that its requests have in common.
     name: str
     place: GroupCursor
     started_at_us: int
     ended_at_us: int
     traces: int
+    # That answered, or were asked for where none did, sorted; as are `users`.
     models: tuple[str, ...]
     users: tuple[str, ...]
     usage: UsageSums

@@ -1,9 +1,13 @@
-"""Request body: read whole or streamed, and the provider that its model names."""
+"""Request body: streamed, buffered or replayed, and the provider that its model names."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
-from collections.abc import AsyncIterator, Iterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import IO
 
 import orjson
 from aiohttp import web
@@ -12,90 +16,112 @@ from gateway.recording.capture import BodyCapture
 from gateway.web.bodies import read_chunk
 from gateway.wire.json_fields import has_too_many_values
 
+# A body announced as no longer than this is read before the provider is called: it goes out with the head in one
+# piece, and can go out again if a kept connection turns out to be dead.
 MAX_BUFFERED_BYTES = 64 * 1024
-"""A body announced as no longer than this is read before the provider is called: it then goes out with the head
-in one piece, and can go out again should a kept connection turn out to be dead."""
 
+# Longest body that is read whole where the configuration asks for a change of it (`include_usage`).
 MAX_EDITED_BYTES = 8 * 1024 * 1024
-"""Longest body that is read whole where the configuration asks for a change of it (`include_usage`)."""
 
-CONTINUE_RESPONSE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# Longest JSON body that is read whole to see whether its model names a provider.
+MAX_INSPECTED_BYTES = 4 * 1024 * 1024
 
+# What is kept for a replay beyond this goes to a temporary file.
+MAX_REPLAY_MEMORY_BYTES = 1024 * 1024
 
-async def read_request_body(
-    request: web.BaseRequest,
-    capture: BodyCapture,
-    body_timeout_seconds: float,
-    buffer_bytes: int = MAX_BUFFERED_BYTES,
-) -> bytes | AsyncIterator[bytes]:
-    """Return the body of a request, or an iterator over its pieces; either is noted as it passes.
-
-    Args:
-        patience_seconds: how long the caller may take for each piece.
-        held_bytes: up to what length it is wanted whole. One of unknown length is only if that is more than
-            `WHOLE_BYTES`.
-
-    Raises, as the iterator does:
-        ConnectionError: the caller has gone.
-        CallerTimeout: it sends nothing any more.
-    """
-    if not request.body_exists:
-        return b""
-    length = request.content_length
-    if buffer_bytes > MAX_BUFFERED_BYTES and (length is None or MAX_BUFFERED_BYTES < length <= buffer_bytes):
-        return await _buffer(_stream_pieces(request, capture, body_timeout_seconds), buffer_bytes)
-    if length is None or length > MAX_BUFFERED_BYTES:
-        return _stream_pieces(request, capture, body_timeout_seconds)
-    body = b""
-    while piece := await _read_piece(request, body_timeout_seconds):
-        capture.add(piece)
-        body = body + piece if body else piece
-    return body
+_REPLAY_PIECE_BYTES = 64 * 1024
 
 
-async def _buffer(pieces: AsyncIterator[bytes], most: int) -> bytes | AsyncIterator[bytes]:
-    """Return a body whole; where it is longer than it may be, what has come of it and the rest in pieces."""
-    buffered = bytearray()
-    async for piece in pieces:
-        buffered += piece
-        if len(buffered) > most:
-            return _chain(bytes(buffered), pieces)
-    return bytes(buffered)
+class RequestBody:
+    """The body of a request: passed on as it comes, and kept for `replay` if `is_replayable`."""
 
+    __slots__ = ("_capture", "_kept", "_lock", "_request", "_timeout_seconds", "_whole", "is_replayable")
 
-async def _chain(begun: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield begun
-    async for piece in rest:
-        yield piece
+    def __init__(
+        self, request: web.BaseRequest, capture: BodyCapture, timeout_seconds: float, *, is_replayable: bool
+    ) -> None:
+        self.is_replayable = is_replayable
+        self._request = request
+        self._capture = capture
+        # For each piece.
+        self._timeout_seconds = timeout_seconds
+        self._whole: bytes | None = None
+        self._kept: IO[bytes] | None = None
+        if is_replayable:
+            # A plan of one target has nothing to replay, and does not pay for it.
+            self._kept = tempfile.SpooledTemporaryFile(MAX_REPLAY_MEMORY_BYTES)  # noqa: SIM115  # see `close`
+            self._lock = asyncio.Lock()
 
+    async def read(self, buffer_bytes: int = MAX_BUFFERED_BYTES) -> bytes | AsyncIterator[bytes]:
+        """Return the body whole if it is no longer than `buffer_bytes`, else its pieces as they come.
 
-async def _stream_pieces(
-    request: web.BaseRequest, capture: BodyCapture, body_timeout_seconds: float
-) -> AsyncIterator[bytes]:
-    while piece := await _read_piece(request, body_timeout_seconds):
-        capture.add(piece)
-        yield piece
+        Both ways raise ConnectionError if the caller has gone, and CallerTimeout.
+        """
+        length = self._request.content_length if self._request.body_exists else 0
+        # One of unknown length is buffered only where a change of it needs it whole.
+        if (MAX_BUFFERED_BYTES + 1 if length is None else length) > buffer_bytes:
+            return self._stream()
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await self._read_piece():
+            pieces.append(piece)
+            size += len(piece)
+            if size > buffer_bytes:
+                return self._stream(pieces)
+        self._whole = b"".join(pieces)
+        return self._whole
 
+    def replay(self) -> bytes | AsyncIterator[bytes]:
+        """Return the body from its beginning again; what was not read yet is read from the caller."""
+        return self._whole if self._whole is not None else self._stream()
 
-async def _read_piece(request: web.BaseRequest, body_timeout_seconds: float) -> bytes:
-    try:
-        return await read_chunk(request, body_timeout_seconds)
-    except web.RequestPayloadError as error:
-        raise ConnectionResetError("the caller broke off its request") from error
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+
+    def _stream(self, begun: Sequence[bytes] = ()) -> AsyncIterator[bytes]:
+        return self._pieces(begun) if self._kept is None else self._kept_pieces(self._kept)
+
+    async def _pieces(self, begun: Sequence[bytes]) -> AsyncIterator[bytes]:
+        for piece in begun:
+            yield piece
+        while piece := await self._read_piece():
+            yield piece
+
+    async def _kept_pieces(self, kept: IO[bytes]) -> AsyncIterator[bytes]:
+        sent_bytes = 0
+        while True:
+            # An attempt that was given up a moment ago may still be reading: its piece comes first.
+            async with self._lock:
+                kept.seek(sent_bytes)
+                piece = kept.read(_REPLAY_PIECE_BYTES) or await self._read_piece()
+            if not piece:
+                return
+            sent_bytes += len(piece)
+            yield piece
+
+    async def _read_piece(self) -> bytes:
+        try:
+            piece = await read_chunk(self._request, self._timeout_seconds)
+        except web.RequestPayloadError as error:
+            raise ConnectionResetError("the caller broke off its request") from error
+        if piece:
+            self._capture.add(piece)
+        if self._kept is not None:
+            # On the event loop, as the kernel takes what is written into memory first.
+            self._kept.seek(0, os.SEEK_END)
+            self._kept.write(piece)
+        return piece
 
 
 def send_continue(request: web.BaseRequest) -> None:
-    """Tell a caller that waits for it to send its body, if its HTTP knows of this (RFC 9110, section 10.1.1)."""
+    """Answer `Expect: 100-continue`, unless the caller speaks HTTP/1.0 (RFC 9110, section 10.1.1)."""
     if request.transport is not None and request.version >= (1, 1):
-        request.transport.write(CONTINUE_RESPONSE)
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
+# A body whose model names a provider holds this; most others do not.
 PREFIX_MARK = b'"@'
-"""What a body holds whose model names a provider, and most others do not."""
-
-MAX_INSPECTED_BYTES = 4 * 1024 * 1024
-"""Longest body that is looked into. JSON up to this size is read whole before the provider is called."""
-
 _PREFIXED = re.compile(r"@([^/]+)/(?=.)", re.DOTALL)
 _PREFIX_AS_SENT = re.compile(rb'"@[^/"]+?\\?/')
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)
@@ -103,8 +129,6 @@ _IS_KEY = re.compile(rb"\s*:\s*")
 
 
 def is_inspectable(request: web.BaseRequest) -> bool:
-    """Tell by a request's head whether a long body may be looked into, were it there whole: it is JSON, not
-    compressed, and of a known length up to `MAX_BYTES`."""
     length, fields = request.content_length, request.headers
     return (
         length is not None
@@ -115,8 +139,8 @@ def is_inspectable(request: web.BaseRequest) -> bool:
 
 
 def provider_in_model(body: bytes) -> str | None:
-    """Return the NAME of the model `@NAME/MODEL` that a JSON body asks for; None if it asks for none such."""
-    # Most bodies have no such character at all, and one is found several times as fast as two.
+    """Return NAME if the model in a JSON body is `@NAME/MODEL`, else None."""
+    # Most bodies have no @ at all, and one character is found several times as fast as two.
     if b"@" not in body or PREFIX_MARK not in body or has_too_many_values(body):
         return None
     try:
@@ -129,7 +153,7 @@ def provider_in_model(body: bytes) -> str | None:
 
 
 def without_model_prefix(body: bytes) -> bytes:
-    """Return the bytes of a JSON body whose model has such a prefix, without it and otherwise as they are."""
+    """Return a JSON body without `@NAME/` before its model, and otherwise byte for byte as it was."""
     # Of a key that is there twice the last counts, as with most parsers.
     at = max(_model_positions(body), default=len(body))
     found = _PREFIX_AS_SENT.match(body, at)
@@ -137,7 +161,6 @@ def without_model_prefix(body: bytes) -> bytes:
 
 
 def _model_positions(body: bytes) -> Iterator[int]:
-    """Where the values of the outermost object's `model` begin."""
     depth = 0
     for token in _TOKEN.finditer(body):
         opening = token[0][:1]

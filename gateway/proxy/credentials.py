@@ -1,4 +1,4 @@
-"""Gateway keys and feedback tokens are removed from what is forwarded and logged."""
+"""Gateway keys and feedback tokens: found in requests, and kept out of what is forwarded and logged."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from gateway.auth.feedback_tokens import TOKEN_VERSION, FeedbackTokens
 from gateway.models.exchange import RawHeaders
 from gateway.models.principal import CREDENTIAL_PARAMETERS, PLACEHOLDER_KEY, REDACTED, strip_scheme
 
+# From the values of header fields to those that are the gateway's own credentials.
 FindGatewayCredentials = Callable[[Iterable[bytes]], Collection[bytes]]
-"""Finds, among the values of fields, those that open this gateway."""
 
 _MAX_CACHED = 4096
 _EMPTY_CREDENTIALS = frozenset(
@@ -30,7 +30,6 @@ class GatewayCredentials:
         self._others: set[int] = set()
 
     def find(self, values: Iterable[bytes]) -> Collection[bytes]:
-        """Return those of the values of fields that are such a credential, with or without a scheme."""
         if self._version != self._keys.version:
             self._others.clear()
             self._version = self._keys.version
@@ -50,37 +49,29 @@ class GatewayCredentials:
 
 
 def is_empty_credential(value: bytes) -> bool:
-    """Tell whether the value of a credential field is empty, or a word that stands for none."""
     return value.lower() in _EMPTY_CREDENTIALS
 
 
 def without_gateway_credentials(
     target: str, find_credentials: FindGatewayCredentials
 ) -> tuple[str, list[bytes]]:
-    """Return a request target without what opens the gateway, and the caller's own credentials in its query."""
+    """Return a request target without the gateway's credentials, and the caller's other ones in its query."""
     path, mark, query = target.partition("?")
-    if not mark:
-        return target, []
     kept: list[str] = []
     credentials: list[bytes] = []
-    parameters = query.split("&")
-    for parameter in parameters:
+    for parameter in query.split("&") if mark else ():
         name, value = _decode_parameter(parameter)
         is_credential = name in CREDENTIAL_PARAMETERS
-        if _is_gateway_credential(value, find_credentials) or (
-            is_credential and value == PLACEHOLDER_KEY.encode()
-        ):
-            continue
-        kept.append(parameter)
-        if is_credential and value:
-            credentials.append(value)
-    if len(kept) == len(parameters):
-        return target, credentials
+        is_placeholder = is_credential and value == PLACEHOLDER_KEY.encode()
+        if not is_placeholder and not _is_gateway_credential(value, find_credentials):
+            kept.append(parameter)
+            if is_credential and value:
+                credentials.append(value)
     return f"{path}?{'&'.join(kept)}" if kept else path, credentials
 
 
 def path_to_log(path: str, find_credentials: FindGatewayCredentials) -> str:
-    """Return a path and query to be logged: what opens the gateway replaced, whatever its parameter is called."""
+    """Return a path and query with the gateway's credentials masked, whatever the parameter is called."""
     before, mark, query = path.partition("?")
     if not mark:
         return path
@@ -93,7 +84,6 @@ def path_to_log(path: str, find_credentials: FindGatewayCredentials) -> str:
 
 
 def headers_to_log(headers: RawHeaders, secret_values: Collection[bytes]) -> RawHeaders:
-    """Return header fields to be logged, with these values replaced."""
     return tuple((name, REDACTED.encode() if value in secret_values else value) for name, value in headers)
 
 
@@ -103,4 +93,5 @@ def _decode_parameter(parameter: str) -> tuple[str, bytes]:
 
 
 def _is_gateway_credential(value: bytes, find_credentials: FindGatewayCredentials) -> bool:
+    # In a query a plus may stand for a space, as between a scheme and a key.
     return bool(find_credentials((value, value.replace(b"+", b" "))))

@@ -7,79 +7,54 @@ from aiohttp import web
 
 from gateway.errors import GatewayError, UpgradeNotSupported
 from gateway.models.exchange import Identity
-from gateway.proxy.request_head import REQUEST_ID_FIELDS, TRACE_ID_FIELDS
+from gateway.proxy.request_head import identity_fields
 from gateway.web.middleware import error_headers
 
-ERROR_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    408: "timeout_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    504: "timeout_error",
+# By status: OpenAI's and Anthropic's type, Google's status, Bedrock's exception (by which its SDKs raise).
+# Sources: OpenAI API reference, "Error codes"; Anthropic API reference, "Errors"; Google's API design guide,
+# "Errors"; botocore 1.44, `parsers.py`.
+ERROR_NAMES = {
+    400: ("invalid_request_error", "INVALID_ARGUMENT", "ValidationException"),
+    401: ("authentication_error", "UNAUTHENTICATED", "AccessDeniedException"),
+    402: ("billing_error", "RESOURCE_EXHAUSTED", "ServiceQuotaExceededException"),
+    403: ("permission_error", "PERMISSION_DENIED", "AccessDeniedException"),
+    404: ("not_found_error", "NOT_FOUND", "ResourceNotFoundException"),
+    408: ("timeout_error", "INTERNAL", "ModelTimeoutException"),
+    413: ("request_too_large", "INVALID_ARGUMENT", "ValidationException"),
+    429: ("rate_limit_error", "RESOURCE_EXHAUSTED", "ThrottlingException"),
+    502: ("api_error", "UNAVAILABLE", "InternalServerException"),
+    503: ("overloaded_error", "UNAVAILABLE", "ServiceUnavailableException"),
+    504: ("timeout_error", "DEADLINE_EXCEEDED", "ModelTimeoutException"),
 }
-
-GOOGLE_STATUSES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    402: "RESOURCE_EXHAUSTED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    413: "INVALID_ARGUMENT",
-    429: "RESOURCE_EXHAUSTED",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
-
-BEDROCK_EXCEPTIONS = {
-    400: "ValidationException",
-    401: "AccessDeniedException",
-    402: "ServiceQuotaExceededException",
-    403: "AccessDeniedException",
-    404: "ResourceNotFoundException",
-    408: "ModelTimeoutException",
-    413: "ValidationException",
-    429: "ThrottlingException",
-    503: "ServiceUnavailableException",
-    504: "ModelTimeoutException",
-}
-"""What Bedrock calls such errors; its SDKs raise them by these names."""
+_OTHER_NAMES = ("api_error", "INTERNAL", "InternalServerException")
 
 
 def render_error(
     error: GatewayError, endpoint: str, identity: Identity | None, user_agent: str = ""
 ) -> web.Response:
-    """Draw an error as the provider whose endpoint it is does; where that is not known, as OpenAI does.
+    """Return an error in the format of the endpoint's provider, or of OpenAI where that is not known.
 
-    Args:
-        user_agent: what called; OpenRouter's SDK reads no error whose code is no integer.
-
-    Sources: OpenAI API reference, "Error codes"; Anthropic API reference, "Errors"; Google's API design guide,
-    "Errors"; Ollama's, Cohere's and DashScope's API references, "Errors"; botocore 1.44, `parsers.py`.
+    Sources: the pages "Errors" of the API references of Ollama, Cohere and DashScope, and of those above.
     """
-    kind = ERROR_TYPES.get(error.status, "api_error")
-    headers = _identity_headers(identity) | error_headers(error)
+    kind, google_status, bedrock_exception = ERROR_NAMES.get(error.status, _OTHER_NAMES)
+    text = str(error)
+    ids = {} if identity is None else dict(identity_fields(identity))
+    headers = {name.decode(): value.decode() for name, value in ids.items()} | error_headers(error)
     body: dict[str, object]
     if endpoint.partition(".")[0] == "messages":
-        body = {"type": "error", "error": {"type": kind, "message": str(error)}}
+        body = {"type": "error", "error": {"type": kind, "message": text}}
     elif endpoint.startswith("gemini."):
-        status = GOOGLE_STATUSES.get(error.status, "INTERNAL")
-        body = {"error": {"code": error.status, "message": str(error), "status": status}}
+        body = {"error": {"code": error.status, "message": text, "status": google_status}}
     elif endpoint.startswith(("ollama.", "tgi.")):
-        body = {"error": str(error)}
+        body = {"error": text}
     elif endpoint.startswith("bedrock."):
-        body = {"message": str(error)}
-        headers["x-amzn-ErrorType"] = BEDROCK_EXCEPTIONS.get(error.status, "InternalServerException")
+        body = {"message": text}
+        headers["x-amzn-ErrorType"] = bedrock_exception
     elif endpoint.startswith("dashscope."):
         named = {"request_id": identity.request_id} if identity else {}
-        body = {"code": error.code, "message": str(error), **named}
+        body = {"code": error.code, "message": text, **named}
     else:
-        text = str(error)
+        # OpenRouter's SDK reads no error whose code is no integer.
         code = error.status if "openrouter" in user_agent else error.code
         # Cohere's, Voyage's and other SDKs that ask for paths of OpenAI's look for a text at the top.
         body = {
@@ -88,20 +63,8 @@ def render_error(
             "detail": text,
         }
     response = web.Response(
-        status=error.status,
-        body=orjson.dumps(body),
-        content_type="application/json",
-        headers=headers,
+        status=error.status, body=orjson.dumps(body), content_type="application/json", headers=headers
     )
     if isinstance(error, UpgradeNotSupported):
         response.force_close()
     return response
-
-
-def _identity_headers(identity: Identity | None) -> dict[str, str]:
-    if identity is None:
-        return {}
-    return {
-        **{name.decode(): identity.trace_id for name in TRACE_ID_FIELDS},
-        **{name.decode(): identity.request_id for name in REQUEST_ID_FIELDS},
-    }

@@ -1,24 +1,18 @@
-"""The life of a proxied request: prepare, forward, record."""
+"""The life of a proxied request: prepare, attempt, finish."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from gateway import errors
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas
-from gateway.errors import (
-    BadInput,
-    CallerTimeout,
-    GatewayError,
-    UpgradeNotSupported,
-    UpstreamError,
-    UpstreamTimeout,
-)
 from gateway.models.clock import now_us
 from gateway.models.exchange import (
     Identity,
@@ -29,348 +23,346 @@ from gateway.models.exchange import (
     first_value,
     is_model_call,
     strictest_policy,
-    value_class,
 )
-from gateway.models.principal import Principal, Role
+from gateway.models.principal import FeedbackScope, Principal, Role
 from gateway.models.quota import QuotaStatus
-from gateway.proxy.body import (
-    MAX_BUFFERED_BYTES,
-    MAX_EDITED_BYTES,
-    MAX_INSPECTED_BYTES,
-    is_inspectable,
-    provider_in_model,
-    read_request_body,
-    send_continue,
-    without_model_prefix,
-)
-from gateway.proxy.credentials import (
-    GatewayCredentials,
-    headers_to_log,
-    path_to_log,
-    without_gateway_credentials,
-)
+from gateway.proxy import body as bodies
+from gateway.proxy import credentials
+from gateway.proxy import request_head as heads
+from gateway.proxy.body import RequestBody
 from gateway.proxy.errors import render_error
 from gateway.proxy.in_flight import InFlight
-from gateway.proxy.request_head import (
-    SortedHeaders,
-    headers_of_edited_body,
-    read_identity,
-    read_opt_out,
-    read_provider_choice,
-    sort_headers,
-    upstream_headers,
-    with_content_length,
-)
 from gateway.proxy.response import RelayedResponse, relay_response
 from gateway.recording.access_log import AccessLog
 from gateway.recording.capture import Capture
 from gateway.recording.recorder import Recorder
-from gateway.routing.plan import Router
-from gateway.routing.providers import Destination, Provider
-from gateway.upstream import OutgoingRequest, Upstream
+from gateway.routing.plan import Plan, Router, Target
+from gateway.routing.providers import Provider
+from gateway.upstream.client import Upstream
+from gateway.upstream.request import OutgoingRequest
+from gateway.upstream.response import Response
 from gateway.web.middleware import authenticate, limit_headers, log_unexpected_error, require_role
-from gateway.wire import endpoint_of
-from gateway.wire.stream_usage import (
-    USAGE_OPTION_ENDPOINTS,
-    UsageChunkFilter,
-    add_usage_option,
-    may_hold_usage,
-)
+from gateway.wire import endpoint_of, stream_usage
 
+# Status, never sent, of what is returned to aiohttp when the caller has gone.
 CLIENT_GONE_STATUS = 499
-"""Status, never sent, of what is returned to aiohttp where the caller has gone."""
 
-LogPolicy = Callable[[Principal, Provider], PayloadPolicy]
+STOPPED_MESSAGE = "the gateway was stopped before the answer was whole"
+
+# From the name of a key and the policy of a provider to what is kept of a request.
+LogPolicy = Callable[[str | None, PayloadPolicy | None], PayloadPolicy]
 
 
-@value_class()
-class _ProxiedRequest:
-    """A request that has found its provider.
+@dataclass(slots=True)
+class _Call:
+    """A request that was admitted, and its attempt under way.
 
     Args:
-        principal: who makes it.
-        is_open: whether the model that it asks for may name another provider.
-        usage: how its key stands with the limit that is nearest to being used up.
+        content: the body as the next attempt sends it.
+        adds_usage: whether the provider is asked for token counts that the caller did not ask for.
     """
 
     request: web.BaseRequest
-    head: SortedHeaders
-    principal: Principal
-    target: Destination
+    head: heads.SortedHeaders
+    plan: Plan
     may_name_provider: bool
+    quota: QuotaStatus | None
     capture: Capture
-    usage: QuotaStatus | None
+    body: RequestBody
+    content: bytes | AsyncIterator[bytes] = b""
+    is_edited: bool = False
+    adds_usage: bool = False
+    relayed: RelayedResponse | None = None
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
 class Proxy:
-    """Forwards whatever is not the gateway's own.
+    """Forwards every request that is not on one of the gateway's own paths.
 
     Args:
-        tokens: issues the feedback token that each answer carries, if there are any.
-        allowances: counts what callers use, and says when one has used up what it may.
-        router: which provider a request is for; may be replaced while requests are in flight.
-        policy_of: what of a request may be kept.
         limit_bytes: how much of each body is kept.
-        access_log: has a line for what is refused before a provider is chosen.
-        admit: raises StoreUnavailable where requests are to be refused because they could not be logged.
-        in_flight: counts those under way, and says when there are enough.
-        patience_seconds: how long callers may take for each piece of a body.
+        check_store: raises StoreUnavailable while requests cannot be logged; None: they are served then too.
     """
 
-    def __init__(
-        self,
-        *,
-        keys: ApiKeys,
-        tokens: FeedbackTokens,
-        quotas: Quotas,
-        router: Router,
-        upstream: Upstream,
-        recorder: Recorder,
-        policy_of: LogPolicy,
-        limit_bytes: int,
-        access_log: AccessLog,
-        admit: Callable[[], None],
-        in_flight: InFlight,
-        body_timeout_seconds: float,
-    ) -> None:
-        self.router = router
-        self.policy_of = policy_of
-        self.in_flight = in_flight
-        self.body_timeout_seconds = body_timeout_seconds
-        self.refused: Counter[tuple[str, str]] = Counter()
-        """How many requests were refused before they had a provider, by the name of their key and the code of the
-        error; no name where no key was known."""
-        self._keys = keys
-        self._tokens = tokens
-        self._find_credentials = GatewayCredentials(keys, tokens).find
-        self._quotas = quotas
-        self._upstream = upstream
-        self._recorder = recorder
-        self._limit_bytes = limit_bytes
-        self._access_log = access_log
-        self._admit = admit
+    keys: ApiKeys
+    tokens: FeedbackTokens
+    quotas: Quotas
+    # A reload replaces these three while requests are in flight.
+    router: Router
+    policy_of: LogPolicy
+    body_timeout_seconds: float
+    upstream: Upstream
+    recorder: Recorder
+    limit_bytes: int
+    access_log: AccessLog
+    check_store: Callable[[], None] | None
+    in_flight: InFlight
+    # By name of the key (empty if none was recognised) and code of the error.
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter, init=False)
+    find_credentials: credentials.FindGatewayCredentials = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.find_credentials = credentials.GatewayCredentials(self.keys, self.tokens).find
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request: find out what it is and whom it is for, then forward it."""
+        """Refuse a request, or forward it."""
         identity = principal = None
         try:
             if request.method == "HEAD" and self.router.is_root(request.raw_path):
                 return web.Response()
-            head = sort_headers(request.raw_headers)
-            identity = read_identity(head, request.headers.get("traceparent"))
-            opt_out = read_opt_out(head)
+            head = heads.sort_headers(request.raw_headers)
+            identity = heads.read_identity(head, request.headers.get("traceparent"))
+            opt_out = heads.read_opt_out(head)
             query = request.raw_path.partition("?")[2]
-            principal = authenticate(request.headers, self._keys, query=query)
-            require_role(principal, Role.PROXY)
-            if head.wants_websocket and request.method == "GET":
-                raise _no_websocket()
-            self.in_flight.refuse_beyond_limit()
-            self._admit()
-            endpoint = endpoint_of(request.raw_path)
-            usage = self._quotas.admit(principal) if is_model_call(request.method, endpoint) else None
-            choice = read_provider_choice(head)
-            target = self.router.plan(request.raw_path, *choice)
-        except GatewayError as error:
+            principal = authenticate(request.headers, self.keys, query=query)
+            call = self._admit(request, head, identity, opt_out, principal)
+        except errors.GatewayError as error:
             endpoint = endpoint_of(request.raw_path)
             name = None if principal is None else principal.name
             self.refused[name or "", error.code] += 1
-            self._access_log.refused(request.method, endpoint, error, name)
-            return _render(error, request, endpoint, identity)
-        capture = self._capture(request, head, identity, opt_out, principal, target, endpoint)
-        may_name_provider = choice[1] is None and request.raw_path.startswith("/v1/")
-        call = _ProxiedRequest(request, head, principal, target, may_name_provider, capture, usage)
-        task = self.in_flight.enter()
-        try:
+            self.access_log.refused(request.method, endpoint, error, name)
+            return render_error(error, endpoint, identity, request.headers.get("User-Agent", ""))
+        with self.in_flight:
             return await self._forward(call)
-        finally:
-            self.in_flight.leave(task)
 
-    async def _forward(self, call: _ProxiedRequest) -> web.StreamResponse:
-        """Send a request and relay its answer. However that ends, it leaves exactly one exchange."""
-        capture, answer = call.capture, None
+    async def _forward(self, call: _Call) -> web.StreamResponse:
+        """Prepare the body, attempt each target, finish with the first response. Each attempt leaves one row."""
+        outcome: Outcome = Outcome.GATEWAY_ERROR
+        message: str | None = STOPPED_MESSAGE
         try:
-            outgoing, provider, adds_usage = await self._prepare_request(call)
-            response = await self._upstream.send(outgoing, provider.origin, provider.timeouts)
-            try:
-                capture.add_response_head(response.status, response.headers)
-                answer = RelayedResponse(call.request, response.status, is_last=self.in_flight.is_draining)
-                usage_filter = (
-                    UsageChunkFilter()
-                    if adds_usage and response.has_body and may_hold_usage(response.headers)
-                    else None
-                )
-                fields = _limit_fields(call)
-                await relay_response(
-                    response, answer, capture, self._recorder, self._tokens, fields, usage_filter
-                )
-                return answer
-            finally:
-                response.close()
-        except (UpstreamError, BadInput) as error:
-            return await self._fail(call, answer, _outcome_of(error, answer), error)
+            plan = await self._prepare(call)
+            response = await self._attempt(call, plan)
+            relayed = await self._finish(call, response)
+            outcome = Outcome.COMPLETE
+            return relayed
         except ConnectionError:
-            self._record_abandoned(capture, Outcome.CLIENT_CLOSED)
-            return answer or RelayedResponse(call.request, CLIENT_GONE_STATUS, is_last=True)
+            outcome, message = Outcome.CLIENT_CLOSED, None
+            return call.relayed or RelayedResponse(call.request, CLIENT_GONE_STATUS, is_last=True)
         except asyncio.CancelledError:
-            self._record_abandoned(capture, *_cancel_outcome(call.request))
-            if answer is not None:
-                answer.close_incomplete()
+            transport = call.request.transport
+            if transport is None or transport.is_closing():
+                outcome, message = Outcome.CLIENT_CLOSED, None
             raise
-        except Exception:
-            failure = log_unexpected_error(call.request.path)
-            return await self._fail(call, answer, Outcome.GATEWAY_ERROR, failure)
+        except Exception as error:
+            if not isinstance(error, errors.UpstreamError | errors.BadInput):
+                error = log_unexpected_error(call.request.path)
+            outcome, message = _outcome_of(error, call.relayed), str(error)
+            return self._failure_response(call, error)
+        finally:
+            if call.body.is_replayable:
+                call.body.close()
+            if outcome is not Outcome.COMPLETE:
+                await self._end_failed(call, outcome, message)
 
-    async def _prepare_request(self, call: _ProxiedRequest) -> tuple[OutgoingRequest, Provider, bool]:
-        """Return what goes to a provider, which one that is, and whether it is asked for token counts for which the
-        caller did not."""
-        request, destination = call.request, call.target
-        if call.head.expects_continue:
-            send_continue(request)
-        try:
-            body = await read_request_body(
-                request, call.capture.request_body, self.body_timeout_seconds, _buffer_bytes(call)
-            )
-        except BaseException:
-            if call.may_name_provider:
-                call.capture.payloads = self._strictest_policy(call.principal)
-            raise
-        body_without_prefix = body_with_usage = None
-        if isinstance(body, bytes):
-            if call.may_name_provider and (named := self._destination_in_model(call, body)) is not None:
-                destination, body_without_prefix = named, without_model_prefix(body)
-            if destination.provider.include_usage and _has_usage_option(call):
-                body_with_usage = add_usage_option(body_without_prefix or body)
-        target, fields = self._prepare_head(call, destination)
-        if body_with_usage is not None:
-            fields = headers_of_edited_body(fields, len(body_with_usage))
-        elif body_without_prefix is not None:
-            fields = with_content_length(fields, len(body_without_prefix))
-        outgoing = OutgoingRequest(
-            request.method, target, fields, body_with_usage or body_without_prefix or body
-        )
-        return outgoing, destination.provider, body_with_usage is not None
-
-    def _destination_in_model(self, call: _ProxiedRequest, body: bytes) -> Destination | None:
-        """Return where a request goes whose model names another provider; None where it names none."""
-        name = provider_in_model(body)
-        named = None if name is None else self.router.plan_by_name(call.request.raw_path, name)
-        if named is not None:
-            call.capture.provider = named.provider.name
-            call.capture.payloads = self.policy_of(call.principal, named.provider)
-        return named
-
-    def _strictest_policy(self, caller: Principal) -> PayloadPolicy:
-        """Return what may be kept of a body that broke off before it named a provider: it may be for any."""
-        return strictest_policy(self.policy_of(caller, provider) for provider in self.router.providers)
-
-    def _prepare_head(self, call: _ProxiedRequest, destination: Destination) -> tuple[str, RawHeaders]:
-        """Return the request target and the header fields for a provider."""
-        target, query_credentials = without_gateway_credentials(
-            destination.request_target, self._find_credentials
-        )
-        head = upstream_headers(call.head, destination.provider, self._find_credentials, query_credentials)
-        call.capture.sent_credentials = head.credentials
-        if head.secret_values:
-            call.capture.request_headers = headers_to_log(call.request.raw_headers, head.secret_values)
-        return target, head.fields
-
-    async def _fail(
-        self, call: _ProxiedRequest, answer: RelayedResponse | None, outcome: Outcome, error: GatewayError
-    ) -> web.StreamResponse:
-        """Record a request that failed, then say so: with an error, or by breaking off what was begun."""
-        has_started = answer is not None and answer.has_started
-        if not has_started:
-            call.capture.status = error.status
-        await self._recorder.record(call.capture.close(outcome, str(error)))
-        if answer is not None and has_started:
-            answer.close_incomplete()
-            return answer
-        response = _render(error, call.request, call.capture.endpoint, call.capture.identity)
-        response.headers["x-portkey-provider"] = call.capture.provider
-        response.headers.update(_limit_headers(call))
-        return response
-
-    def _record_abandoned(self, capture: Capture, outcome: Outcome, error: str | None = None) -> None:
-        """Record a request that nobody waits for any more, unless it was recorded whole before."""
-        if not capture.is_closed:
-            self._recorder.record_without_waiting(capture.close(outcome, error))
-
-    def _capture(
+    def _admit(
         self,
         request: web.BaseRequest,
-        head: SortedHeaders,
+        head: heads.SortedHeaders,
         identity: Identity,
         opt_out: LoggingOptOut,
         principal: Principal,
-        target: Destination,
-        endpoint: str,
-    ) -> Capture:
-        return Capture(
+    ) -> _Call:
+        require_role(principal, Role.PROXY)
+        if head.wants_websocket and request.method == "GET":
+            raise errors.UpgradeNotSupported(
+                "the gateway does not relay WebSockets.",
+                hint="Make the same call over HTTP, with stream: true for events as they come; what works over a "
+                "WebSocket alone, such as realtime sessions, must go to the provider itself.",
+            )
+        self.in_flight.refuse_beyond_limit()
+        if self.check_store is not None:
+            self.check_store()
+        endpoint = endpoint_of(request.raw_path)
+        uses_quota = principal.limits and is_model_call(request.method, endpoint)
+        quota = self.quotas.admit(principal) if uses_quota else None
+        choice = heads.read_provider_choice(head)
+        plan = self.router.plan(request.raw_path, *choice)
+        provider = plan.targets[0].provider
+        capture = Capture(
             identity=identity,
             tenant=principal.tenant,
             key_name=principal.name,
-            provider=target.provider.name,
+            provider=provider.name,
             endpoint=endpoint,
             method=request.method,
-            path=path_to_log(request.raw_path, self._find_credentials),
+            path=credentials.path_to_log(request.raw_path, self.find_credentials),
             client_retry=head.client_retry,
-            payloads=self.policy_of(principal, target.provider),
+            payloads=self.policy_of(principal.name, provider.payloads),
             opt_out=opt_out,
-            limit_bytes=self._limit_bytes,
+            limit_bytes=self.limit_bytes,
             request_headers=request.raw_headers,
         )
+        may_name_provider = choice[1] is None and request.raw_path.startswith("/v1/")
+        body = RequestBody(
+            request, capture.request_body, self.body_timeout_seconds, is_replayable=len(plan.targets) > 1
+        )
+        return _Call(request, head, plan, may_name_provider, quota, capture, body)
+
+    async def _prepare(self, call: _Call) -> Plan:
+        """Read the body, whole if it has a say in where the request goes, and return the plan."""
+        if call.head.expects_continue:
+            bodies.send_continue(call.request)
+        try:
+            call.content = await call.body.read(_buffer_bytes(call))
+        except BaseException:
+            if call.may_name_provider:
+                # It broke off before it named a provider, so it may be for any.
+                policies = (self._policy(call, provider) for provider in self.router.providers)
+                call.capture.payloads = strictest_policy(policies)
+            raise
+        named = self._plan_of_model(call, call.content) if isinstance(call.content, bytes) else None
+        return named or call.plan
+
+    def _plan_of_model(self, call: _Call, body: bytes) -> Plan | None:
+        name = bodies.provider_in_model(body) if call.may_name_provider else None
+        plan = None if name is None else self.router.plan_by_name(call.request.raw_path, name)
+        if plan is not None:
+            call.content, call.is_edited = bodies.without_model_prefix(body), True
+            provider = plan.targets[0].provider
+            call.capture.provider = provider.name
+            call.capture.payloads = self._policy(call, provider)
+        return plan
+
+    def _policy(self, call: _Call, provider: Provider) -> PayloadPolicy:
+        return self.policy_of(call.capture.key_name, provider.payloads)
+
+    async def _attempt(self, call: _Call, plan: Plan) -> Response:
+        """Send the request to each target in turn, record what fails, and return the first response."""
+        targets = iter(plan.targets)
+        target = next(targets)
+        while True:
+            outgoing, provider = self._outgoing(call, target), target.provider
+            try:
+                response = await self.upstream.send(outgoing, provider.origin, provider.timeouts)
+            except errors.UpstreamError as error:
+                following = next(targets, None)
+                if following is None:
+                    raise
+                await self._begin_next(call, following.provider, error)
+                target = following
+            else:
+                call.capture.add_response_head(response.status, response.headers)
+                return response
+
+    async def _begin_next(self, call: _Call, provider: Provider, error: errors.UpstreamError) -> None:
+        """Record an attempt that failed, and begin the next."""
+        failed = call.capture
+        failed.status = error.status
+        await self.recorder.record(failed.close(_outcome_of(error, None), str(error)))
+        call.capture = failed.next_attempt(provider.name, self._policy(call, provider))
+        if not isinstance(call.content, bytes):
+            call.content = call.body.replay()
+
+    def _outgoing(self, call: _Call, target: Target) -> OutgoingRequest:
+        provider, capture = target.provider, call.capture
+        path, query_credentials = credentials.without_gateway_credentials(
+            target.request_target, self.find_credentials
+        )
+        head = heads.upstream_headers(call.head, provider, self.find_credentials, query_credentials)
+        capture.sent_credentials = head.credentials
+        if head.secret_values:
+            capture.request_headers = credentials.headers_to_log(call.request.raw_headers, head.secret_values)
+        fields, content = _edit_body(call, provider, head.fields)
+        return OutgoingRequest(call.request.method, path, fields, content)
+
+    async def _finish(self, call: _Call, response: Response) -> RelayedResponse:
+        """Relay a response, and record the attempt before the end goes out."""
+        try:
+            is_last = self.in_flight.is_draining
+            relayed = call.relayed = RelayedResponse(call.request, response.status, is_last=is_last)
+            has_usage = call.adds_usage and _has_usage_chunk(response)
+            usage_filter = stream_usage.UsageChunkFilter() if has_usage else None
+            end = await relay_response(
+                response, relayed, call.capture.response_body, self._own_fields(call), usage_filter
+            )
+            # No caller has the whole response before its row is safe.
+            await self.recorder.record(call.capture.close(Outcome.COMPLETE))
+            relayed.finish(end)
+            return relayed
+        finally:
+            response.close()
+
+    def _own_fields(self, call: _Call) -> list[tuple[bytes, bytes]]:
+        capture = call.capture
+        fields = heads.identity_fields(capture.identity)
+        fields.append((heads.PROVIDER_FIELD, capture.provider.encode()))
+        fields += [(name.encode(), value.encode()) for name, value in _quota_headers(call).items()]
+        if self.tokens.is_on:
+            scope = FeedbackScope(capture.identity.trace_id, capture.identity.request_id)
+            token = self.tokens.issue(scope, capture.tenant, capture.key_name)
+            fields.append((heads.TOKEN_FIELD, token))
+        return fields
+
+    def _failure_response(self, call: _Call, error: errors.GatewayError) -> web.StreamResponse:
+        # Of two responses only the first can be sent.
+        if call.relayed is not None and call.relayed.has_started:
+            return call.relayed
+        capture = call.capture
+        capture.status = error.status
+        user_agent = call.request.headers.get("User-Agent", "")
+        response = render_error(error, capture.endpoint, capture.identity, user_agent)
+        response.headers[heads.PROVIDER_FIELD.decode()] = capture.provider
+        response.headers.update(_quota_headers(call))
+        return response
+
+    async def _end_failed(self, call: _Call, outcome: Outcome, message: str | None) -> None:
+        if not call.capture.is_closed:
+            exchange = call.capture.close(outcome, message)
+            if outcome is Outcome.CLIENT_CLOSED:
+                self.recorder.record_without_waiting(exchange)
+            else:
+                await self.recorder.record(exchange)
+        if call.relayed is not None:
+            call.relayed.close_incomplete()
 
 
-def _no_websocket() -> UpgradeNotSupported:
-    return UpgradeNotSupported(
-        "the gateway does not relay WebSockets.",
-        hint="Make the same call over HTTP, with stream: true for events as they come; what works over a "
-        "WebSocket alone, such as realtime sessions, must go to the provider itself.",
-    )
+def _buffer_bytes(call: _Call) -> int:
+    # Only whole bodies can be edited, and any target of the plan may ask for that.
+    for target in call.plan.targets:
+        if target.provider.include_usage and _has_usage_option(call):
+            return bodies.MAX_EDITED_BYTES
+    inspects = call.may_name_provider and bodies.is_inspectable(call.request)
+    return bodies.MAX_INSPECTED_BYTES if inspects else bodies.MAX_BUFFERED_BYTES
 
 
-def _buffer_bytes(call: _ProxiedRequest) -> int:
-    """Return up to how many bytes the body of a call is wanted whole."""
-    if call.target.provider.include_usage and _has_usage_option(call):
-        return MAX_EDITED_BYTES
-    return (
-        MAX_INSPECTED_BYTES if call.may_name_provider and is_inspectable(call.request) else MAX_BUFFERED_BYTES
-    )
+def _edit_body(
+    call: _Call, provider: Provider, fields: RawHeaders
+) -> tuple[RawHeaders, bytes | AsyncIterator[bytes]]:
+    """Return the header fields and the body of an attempt; only a body that is there whole is edited."""
+    content, call.adds_usage = call.content, False
+    if not isinstance(content, bytes):
+        return fields, content
+    if provider.include_usage and _has_usage_option(call):
+        with_usage = stream_usage.add_usage_option(content)
+        if with_usage is not None:
+            call.adds_usage = True
+            return heads.headers_of_edited_body(fields, len(with_usage)), with_usage
+    if call.is_edited:
+        fields = heads.with_content_length(fields, len(content))
+    return fields, content
 
 
-def _has_usage_option(call: _ProxiedRequest) -> bool:
-    packed = first_value(call.head.forwarded, b"content-encoding").lower() not in (b"", b"identity")
-    return call.request.method == "POST" and call.capture.endpoint in USAGE_OPTION_ENDPOINTS and not packed
+def _has_usage_option(call: _Call) -> bool:
+    if call.request.method != "POST" or call.capture.endpoint not in stream_usage.USAGE_OPTION_ENDPOINTS:
+        return False
+    return first_value(call.head.forwarded, b"content-encoding").lower() in (b"", b"identity")
 
 
-def _limit_headers(call: _ProxiedRequest) -> dict[str, str]:
-    usage = call.usage
-    if usage is None:
+def _has_usage_chunk(response: Response) -> bool:
+    return response.content_length != 0 and stream_usage.may_hold_usage(response.headers)
+
+
+def _quota_headers(call: _Call) -> dict[str, str]:
+    if call.quota is None:
         return {}
-    left = usage.limit.write(usage.remaining)
-    return limit_headers(str(usage.limit), left, usage.seconds_left(now_us()))
+    quota = call.quota
+    left = quota.limit.write(quota.remaining)
+    return limit_headers(str(quota.limit), left, quota.seconds_left(now_us()))
 
 
-def _limit_fields(call: _ProxiedRequest) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), text.encode()) for name, text in _limit_headers(call).items()]
-
-
-def _render(
-    error: GatewayError, request: web.BaseRequest, endpoint: str, identity: Identity | None
-) -> web.Response:
-    return render_error(error, endpoint, identity, request.headers.get("User-Agent", ""))
-
-
-def _outcome_of(error: GatewayError, answer: RelayedResponse | None) -> Outcome:
-    if isinstance(error, UpstreamTimeout | CallerTimeout):
+def _outcome_of(error: errors.GatewayError, relayed: RelayedResponse | None) -> Outcome:
+    if isinstance(error, errors.UpstreamTimeout | errors.CallerTimeout):
         return Outcome.TIMEOUT
-    if isinstance(error, BadInput):
+    if not isinstance(error, errors.UpstreamError):
         return Outcome.GATEWAY_ERROR
-    return Outcome.UPSTREAM_ERROR if answer is None else Outcome.UPSTREAM_TRUNCATED
-
-
-def _cancel_outcome(request: web.BaseRequest) -> tuple[Outcome, str | None]:
-    transport = request.transport
-    if transport is None or transport.is_closing():
-        return Outcome.CLIENT_CLOSED, None
-    return Outcome.GATEWAY_ERROR, "the gateway was stopped before the answer was whole"
+    return Outcome.UPSTREAM_ERROR if relayed is None else Outcome.UPSTREAM_TRUNCATED

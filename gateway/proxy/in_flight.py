@@ -1,21 +1,15 @@
-"""Requests being forwarded now: counted, limited and drained."""
+"""InFlight: requests under way, counted, limited and drained."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from gateway.errors import Overloaded
 
 
 class InFlight:
-    """The tasks that forward a request each. `is_draining` once no more of them are wanted.
-
-    Args:
-        most: how many there may be at once, None for any number; may be changed at any time.
-    """
+    """The tasks that answer a request each: entered as a context, they are counted, limited and drained."""
 
     def __init__(self, max_requests: int | None = None) -> None:
         self.max_requests = max_requests
@@ -26,37 +20,27 @@ class InFlight:
         return len(self._tasks)
 
     def refuse_beyond_limit(self) -> None:
-        """Raise Overloaded if there are as many as there may be."""
         if self.max_requests is not None and len(self._tasks) >= self.max_requests:
             raise Overloaded(
                 f"{self.max_requests:,} requests are under way, as many as this gateway takes at once.",
                 hint="Send it again soon.",
             )
 
-    def enter(self) -> asyncio.Task[Any]:
-        """Count the current task, and return it, to be given to `leave` in the end."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        return task
+    # No contextlib.contextmanager: its generator would cost more than all the rest here.
 
-    def leave(self, task: asyncio.Task[Any]) -> None:
-        """Count a task no more."""
-        self._tasks.discard(task)
+    def __enter__(self) -> None:
+        if (task := asyncio.current_task()) is not None:
+            self._tasks.add(task)
 
-    @contextmanager
-    def counting(self) -> Iterator[None]:
-        """Count the current task inside."""
-        task = self.enter()
-        try:
-            yield
-        finally:
-            self.leave(task)
+    def __exit__(self, *raised: object) -> None:
+        if (task := asyncio.current_task()) is not None:
+            self._tasks.discard(task)
 
     async def drain(self, seconds: float) -> None:
-        """Return once there are none left; those that take longer than this are cancelled."""
+        """Wait until no request is under way; cancel those that take longer than this."""
         self.is_draining = True
         deadline = asyncio.get_running_loop().time() + seconds
+        # More may begin meanwhile, on connections that are open.
         while self._tasks and (left := deadline - asyncio.get_running_loop().time()) > 0:
             await asyncio.wait(self._tasks, timeout=left)
         if late := set(self._tasks):

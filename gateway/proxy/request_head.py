@@ -21,64 +21,42 @@ from gateway.proxy.credentials import FindGatewayCredentials, is_empty_credentia
 from gateway.routing.providers import Provider
 from gateway.web.middleware import LIMIT_HEADERS, TOKEN_HEADER
 
+# About one connection, not about the message (RFC 9110, section 7.6.1).
 HOP_BY_HOP = frozenset(
     {
         b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection",
         b"te", b"trailer", b"transfer-encoding", b"upgrade",
     }
 )  # fmt: skip
-"""Fields about one connection, not about the message (RFC 9110, section 7.6.1)."""
 
 TOKEN_FIELD = TOKEN_HEADER.encode()
-"""Field in which an answer brings a feedback token; what a provider or a caller has in it ends here."""
+PROVIDER_FIELD = b"x-portkey-provider"
 
-TRACE_ID_FIELDS = (b"x-portkey-trace-id", b"x-gateway-trace-id")
-"""Fields in which an answer names its trace: as Portkey's clients read it, and by the gateway's own name."""
-
-REQUEST_ID_FIELDS = (b"helicone-id", b"x-gateway-request-id")
-"""Fields in which an answer names its request: as Helicone's clients read it, and by the gateway's own name."""
-
+# In which coding agents name their session; the first one that is there counts.
 SESSION_FIELDS = (
     b"x-claude-code-session-id", b"x-session-id", b"session-id", b"thread-id", b"session_id", b"x-opencode-session",
 )  # fmt: skip
-"""Fields in which coding agents name their session, the one that counts first ahead."""
-
 PARENT_SESSION = b"x-parent-session-id"
-"""Field in which a sub-agent names the session that it was begun from."""
 
 _NOT_FORWARDED = HOP_BY_HOP | {b"host", b"expect"}
-_BODY_FIELDS = frozenset({b"content-length", b"accept-encoding"})
 _RETRY_COUNT = b"x-stainless-retry-count"
 _MAX_RETRY_DIGITS = 4
 _SESSION_NAMES = frozenset({PARENT_SESSION, *SESSION_FIELDS})
 _HANDLED = _NOT_FORWARDED | _SESSION_NAMES | {_RETRY_COUNT}
-_WEBSOCKET = b"websocket"
-_PROVIDER = b"x-portkey-provider"
 _VIRTUAL_KEY = b"x-portkey-virtual-key"
 _GATEWAY_PREFIXES = (b"x-portkey-", b"helicone-", TOKEN_FIELD)
 _PROPERTY_PREFIX = b"helicone-property-"
 _SET_BY_GATEWAY = HOP_BY_HOP | {
-    *TRACE_ID_FIELDS, *REQUEST_ID_FIELDS, b"x-portkey-provider", TOKEN_FIELD,
-    *(name.encode() for name in LIMIT_HEADERS),
+    b"x-portkey-trace-id", b"x-gateway-trace-id", b"helicone-id", b"x-gateway-request-id", PROVIDER_FIELD,
+    TOKEN_FIELD, *(name.encode() for name in LIMIT_HEADERS),
 }  # fmt: skip
 
 
 @value_class()
 class SortedHeaders:
-    """A request's header fields, sorted by whom they are for.
+    """A request's header fields, sorted by receiver; `repeated` came twice with different values."""
 
-    Args:
-        ours: fields for the gateway, by lower-case name; of repeated ones the first.
-        properties: values of `Helicone-Property-NAME` by NAME as it is spelt.
-        onward: fields that go to the provider, as they came.
-        sessions: those among them in which agents name sessions, by lower-case name.
-        repeated: name of a field for the gateway that came twice with different values.
-        client_retry: which try of its client's it is, from 0, by `x-stainless-retry-count`, which the SDKs of
-            OpenAI, Anthropic and others send; 0 too where it does not say so.
-        is_chunked: whether the body comes in chunks.
-        expects_continue: whether the caller waits to be told to send its body.
-    """
-
+    # By lower-case name; properties by the NAME of `Helicone-Property-NAME` as it is spelt.
     gateway_values: dict[bytes, bytes]
     properties: dict[bytes, bytes]
     forwarded: list[tuple[bytes, bytes]]
@@ -92,13 +70,7 @@ class SortedHeaders:
 
 @value_class()
 class UpstreamHeaders:
-    """Header fields for a provider.
-
-    Args:
-        fields: all of them, in order.
-        credentials: values that open something there.
-        hidden: values of the caller's fields that open something under a name that does not say so.
-    """
+    """Header fields for a provider, its credentials, and those of the caller in fields of other names."""
 
     fields: RawHeaders
     credentials: list[bytes]
@@ -106,7 +78,6 @@ class UpstreamHeaders:
 
 
 def sort_headers(raw: RawHeaders) -> SortedHeaders:
-    """Sort the header fields of a request."""
     gateway_values: dict[bytes, bytes] = {}
     properties: dict[bytes, bytes] = {}
     forwarded: list[tuple[bytes, bytes]] = []
@@ -125,6 +96,7 @@ def sort_headers(raw: RawHeaders) -> SortedHeaders:
         elif name not in _HANDLED:
             forwarded.append(field)
         elif name == _RETRY_COUNT:
+            # Sent by the SDKs of OpenAI, Anthropic and others.
             forwarded.append(field)
             if field[1].isdigit() and len(field[1]) <= _MAX_RETRY_DIGITS:
                 client_retry = int(field[1])
@@ -138,45 +110,34 @@ def sort_headers(raw: RawHeaders) -> SortedHeaders:
         elif name == b"expect":
             expects_continue = field[1].lower() == b"100-continue"
         elif name == b"upgrade":
-            wants_websocket = _WEBSOCKET in field[1].lower()
+            wants_websocket = b"websocket" in field[1].lower()
     if connection_options:
         forwarded = _without_fields(forwarded, connection_options)
     return SortedHeaders(
-        gateway_values,
-        properties,
-        forwarded,
-        sessions,
-        repeated,
-        client_retry,
-        is_chunked,
-        expects_continue,
+        gateway_values, properties, forwarded, sessions, repeated, client_retry, is_chunked, expects_continue,
         wants_websocket,
-    )
+    )  # fmt: skip
 
 
 def read_provider_choice(head: SortedHeaders) -> tuple[str | None, str | None, str]:
-    """Return which provider and which custom host a request asks for, and the field that names the provider.
+    """Return provider and custom host that a request names, and the field that names the provider.
 
-    Raises:
-        BadInput: two fields name different providers, or it brings a routing config.
+    Raises BadInput if two fields name different providers, or for a routing config.
     """
-    gateway_values, field = head.gateway_values, _PROVIDER
+    gateway_values, field = head.gateway_values, PROVIDER_FIELD
     if b"x-portkey-config" in gateway_values:
         raise BadInput("routing configs are not supported by this version.", field="x-portkey-config")
-    provider, host = gateway_values.get(_PROVIDER), gateway_values.get(b"x-portkey-custom-host")
+    provider, host = gateway_values.get(PROVIDER_FIELD), gateway_values.get(b"x-portkey-custom-host")
     if (virtual_key := gateway_values.get(_VIRTUAL_KEY)) is not None:
         if provider is not None and provider.lstrip(b"@") != virtual_key.lstrip(b"@"):
             raise BadInput(
-                f"names another provider than {_PROVIDER.decode()}.",
+                f"names another provider than {PROVIDER_FIELD.decode()}.",
                 field=_VIRTUAL_KEY.decode(),
                 hint="Send one of the two.",
             )
         provider, field = virtual_key, _VIRTUAL_KEY
-    return (
-        None if provider is None else provider.decode("utf-8", "replace"),
-        None if host is None else host.decode("utf-8", "replace"),
-        field.decode(),
-    )
+    name = None if provider is None else _decode_text(provider)
+    return name, None if host is None else _decode_text(host), field.decode()
 
 
 def upstream_headers(
@@ -185,29 +146,25 @@ def upstream_headers(
     find_credentials: FindGatewayCredentials,
     query_credentials: Sequence[bytes] = (),
 ) -> UpstreamHeaders:
-    """Return the fields to send to a provider. Its own key is put in where the caller sent none for it.
-
-    Args:
-        find_ours: finds the values that open this gateway; their fields end here.
-        in_query: the caller's credentials for the provider that are in the query.
-    """
+    """Return the fields to send to a provider; `query_credentials` are the caller's for it in the query."""
     fields = [(b"host", provider.host_header)]
     credentials = [*query_credentials]
     secret_values: list[bytes] = []
     gateway_values = find_credentials([text for _, text in head.forwarded])
-    lengths = provider.judged_lengths
+    lengths = provider.checked_lengths
     for field in head.forwarded:
         name, text = field
         if text in gateway_values:
             if not is_secret_header(name):
                 secret_values.append(text)
-        elif len(name) not in lengths or (name := name.lower()) not in provider.judged_names:
+        elif len(name) not in lengths or (name := name.lower()) not in provider.checked_names:
             fields.append(field)
         elif name not in provider.replaced_names and not is_empty_credential(text):
             fields.append(field)
             credentials.append(text)
             if not is_secret_header(name):
                 secret_values.append(text)
+    # The configured key is for callers who send none of their own.
     if provider.key_header is not None and not credentials:
         fields.append(provider.key_header)
         credentials.append(provider.key_header[1])
@@ -219,21 +176,20 @@ def upstream_headers(
 
 
 def headers_of_edited_body(fields: RawHeaders, length: int) -> RawHeaders:
-    """Return fields for a provider with the length of a body that was edited, and such that its answer can be."""
-    edited = [field for field in fields if field[0].lower() not in _BODY_FIELDS]
-    if not any(name.lower() == b"transfer-encoding" for name, _ in fields):
-        edited.append((b"content-length", b"%d" % length))
+    """Return fields for a body that was edited, and whose response is to be edited too."""
+    edited = [
+        field for field in with_content_length(fields, length) if field[0].lower() != b"accept-encoding"
+    ]
     return (*edited, (b"accept-encoding", b"identity"))
 
 
 def with_content_length(fields: RawHeaders, length: int) -> RawHeaders:
-    """Return fields for a body of another length; those of one that comes in chunks stay as they are."""
-    mended = b"%d" % length
-    return tuple((name, mended if name.lower() == b"content-length" else text) for name, text in fields)
+    """Return fields for a body of another length; those of a chunked one stay as they are."""
+    own = b"%d" % length
+    return tuple((name, own if name.lower() == b"content-length" else text) for name, text in fields)
 
 
 def response_headers(raw: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """Return the fields of a provider's answer that go on to the caller."""
     forwarded: list[tuple[bytes, bytes]] = []
     connection_options: list[bytes] = []
     for field in raw:
@@ -243,6 +199,15 @@ def response_headers(raw: RawHeaders) -> list[tuple[bytes, bytes]]:
         elif name == b"connection":
             connection_options += _connection_options(field[1])
     return _without_fields(forwarded, connection_options) if connection_options else forwarded
+
+
+def identity_fields(identity: Identity) -> list[tuple[bytes, bytes]]:
+    trace_id, request_id = identity.trace_id.encode(), identity.request_id.encode()
+    # As Portkey's or Helicone's clients read it, and by the gateway's own name.
+    return [
+        (b"x-portkey-trace-id", trace_id), (b"x-gateway-trace-id", trace_id),
+        (b"helicone-id", request_id), (b"x-gateway-request-id", request_id),
+    ]  # fmt: skip
 
 
 def _connection_options(connection: bytes) -> list[bytes]:
@@ -256,6 +221,9 @@ def _without_fields(fields: list[tuple[bytes, bytes]], names: list[bytes]) -> li
 
 
 MAX_METADATA_BYTES = 64 * 1024
+
+# Fields that are metadata too, by key: those with a meaning here, and those under which Helicone's clients look for
+# them among the properties.
 _METADATA_FIELDS = (
     (b"helicone-user-id", "_user"),
     (b"helicone-session-id", "_session"),
@@ -266,9 +234,6 @@ _METADATA_FIELDS = (
     (b"helicone-session-path", "Helicone-Session-Path"),
     (b"helicone-session-name", "Helicone-Session-Name"),
 )
-"""Fields that become metadata too, and under which keys: those with a meaning here, and those under which
-Helicone's clients look for them among the properties."""
-
 _ID_FIELDS = frozenset(
     {
         b"x-portkey-trace-id", b"x-portkey-span-id", b"x-portkey-parent-span-id", b"x-portkey-span-name",
@@ -278,23 +243,11 @@ _ID_FIELDS = frozenset(
 
 
 def read_identity(head: SortedHeaders, traceparent: str | None) -> Identity:
-    """Return the identity of a request; ids that it does not bring are made.
-
-    The trace id is, in this order, `x-portkey-trace-id`, the one in the W3C `traceparent`,
-    `Helicone-Session-Id`, or new. That header names the session too, whether or not it names the trace; without
-    it and `_session` of the metadata, the first of `SESSION_FIELDS` that holds an id does.
-
-    Args:
-        head: the request's header fields, sorted.
-        traceparent: value of that header, if there is one.
-
-    Raises:
-        BadInput: an id is empty, too long, not printable, or a template that was not filled in; a field of the
-            gateway's came twice with different values; or the metadata is no JSON object.
-    """
+    """Return the ids and metadata of a request; ids that it does not name are new. Raises BadInput."""
     if head.repeated is not None:
         raise BadInput("came twice with different values.", field=head.repeated.decode(), hint="Send one.")
     ids = {name: _read_id(name, raw) for name, raw in head.gateway_values.items() if name in _ID_FIELDS}
+    # What is meant for this gateway goes before the W3C header, which any library on the way may have added.
     trace_id = ids.get(b"x-portkey-trace-id")
     parent_span_id = ids.get(b"x-portkey-parent-span-id")
     if traceparent is not None and (parent := parse_traceparent(traceparent)):
@@ -326,7 +279,7 @@ def _read_id(name: bytes, raw: bytes) -> str:
 
 
 def _read_sessions(fields: Mapping[bytes, bytes]) -> Iterator[tuple[str, str]]:
-    """What agents say of their session. Such fields may be others' too, so what is no id is not refused."""
+    # Other software may use such fields too, so what is no id is not refused.
     for key, names in (("_session", SESSION_FIELDS), ("_parent_session", (PARENT_SESSION,))):
         texts = (fields[name].decode("utf-8", "surrogateescape") for name in names if name in fields)
         if (session := next(filter(is_session_id, texts), None)) is not None:
@@ -361,26 +314,13 @@ def _parse_metadata(raw: bytes) -> Mapping[str, object]:
     return metadata
 
 
-_FLAG_VALUES = {b"true": True, b"false": False}
-
-
 def read_opt_out(head: SortedHeaders) -> LoggingOptOut:
-    """Return what `Helicone-Omit-Request` and `Helicone-Omit-Response` ask for.
-
-    Raises:
-        BadInput: one of them is neither `true` nor `false`; to store what may not have been meant to be stored
-            would be worse.
-    """
-    request = _read_flag(head.gateway_values, b"helicone-omit-request")
-    response = _read_flag(head.gateway_values, b"helicone-omit-response")
-    return LoggingOptOut(request, response) if request or response else NO_OPT_OUT
-
-
-def _read_flag(gateway_values: Mapping[bytes, bytes], name: bytes) -> bool:
-    raw = gateway_values.get(name)
-    if raw is None:
-        return False
-    try:
-        return _FLAG_VALUES[raw.lower()]
-    except KeyError:
-        raise BadInput("must be true or false.", field=name.decode()) from None
+    """Read `Helicone-Omit-Request` and `Helicone-Omit-Response`. Raises BadInput unless true or false."""
+    flags: list[bool] = []
+    for name in (b"helicone-omit-request", b"helicone-omit-response"):
+        flag = head.gateway_values.get(name)
+        if flag is not None and flag.lower() not in (b"true", b"false"):
+            # To store what may not have been meant to be stored would be worse than an error.
+            raise BadInput("must be true or false.", field=name.decode())
+        flags.append(flag is not None and flag.lower() == b"true")
+    return LoggingOptOut(*flags) if True in flags else NO_OPT_OUT

@@ -1,7 +1,4 @@
-"""Feedback on requests: by a request's own id, and what is appended to it from its trace and its session.
-
-An entry about a trace or a session is about each of its requests, and counts in figures for one of them.
-"""
+"""Feedback: page through it, and find that on requests, their traces and their sessions."""
 
 from __future__ import annotations
 
@@ -12,45 +9,81 @@ from gateway.errors import TooLarge
 from gateway.models.feedback import Feedback, Target
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import RequestRecord
+from gateway.query.filters import FEEDBACK_FILTERS, find_unknown_keys
 from gateway.store.base import Queries
 
+NEWEST_FEEDBACK_FIRST = Sort("created_at_us", descending=True, then=Sort("feedback_id", descending=False))
 OLDEST_FEEDBACK_FIRST = Sort("created_at_us", descending=False)
 
+# Most entries read at a time; with more the call is refused, since a part would give wrong sums.
 MAX_FEEDBACK = 10_000
-"""Most entries read at a time; more than that on one request or trace is refused, never cut."""
+
+# Time and id of the last entry of the page before.
+FeedbackCursor = tuple[int, str]
+
+_Group = tuple[str | None, Target, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackSlice:
+    """A page of entries, newest first; `next_cursor` is None on the last page."""
+
+    entries: list[Feedback]
+    next_cursor: FeedbackCursor | None
+    unknown_keys: tuple[str, ...] = ()
+
+
+class FeedbackReader:
+    def __init__(self, store: Queries) -> None:
+        self._store = store
+
+    async def find(
+        self, where: Filter, limit: int, after: FeedbackCursor | None, tenant: str | None
+    ) -> FeedbackSlice:
+        """Return entries, newest first. Entries added meanwhile shift no page."""
+
+        async def exists(condition: Filter) -> bool:
+            return bool(await self._store.find_feedback(condition, NEWEST_FEEDBACK_FIRST, Page(1), tenant))
+
+        following = AllOf((where, _after_cursor(after)))
+        found = await self._store.find_feedback(following, NEWEST_FEEDBACK_FIRST, Page(limit + 1), tenant)
+        if not found and after is None:
+            return FeedbackSlice([], None, await find_unknown_keys(FEEDBACK_FILTERS, where, exists))
+        entries = found[:limit]
+        cursor = (entries[-1].created_at_us, entries[-1].feedback_id) if len(found) > limit else None
+        return FeedbackSlice(entries, cursor)
+
+
+def _after_cursor(after: FeedbackCursor | None) -> Filter:
+    if after is None:
+        return AllOf()
+    created_at_us, feedback_id = after
+    same_time = AllOf(
+        (Comparison("created_at_us", Op.EQ, created_at_us), Comparison("feedback_id", Op.GT, feedback_id))
+    )
+    return AnyOf((Comparison("created_at_us", Op.LT, created_at_us), same_time))
 
 
 @dataclass(frozen=True, slots=True)
 class RelatedFeedback:
-    """What was said of some requests, the oldest first.
-
-    Args:
-        entries: all that is about any of them.
-        counted: those of them that count for one of the requests.
-    """
+    """Feedback on some requests, oldest first; `counted` are the entries that count for one of them."""
 
     entries: tuple[Feedback, ...]
     counted: tuple[Feedback, ...]
 
 
 def feedback_on_request(record: RequestRecord) -> Filter:
-    """Return what holds of the feedback on a request: by its id, or on its trace or its session as a whole."""
-    by_id = AllOf(
-        (Comparison("request_id", Op.EQ, record.request_id), Comparison("trace_id", Op.EQ, record.trace_id))
-    )
-    of_trace = AllOf(
-        (Comparison("target", Op.EQ, Target.TRACE), Comparison("trace_id", Op.EQ, record.trace_id))
-    )
-    ways = [by_id, of_trace]
+    """Match feedback on a request, its trace or its session."""
+    is_request = Comparison("request_id", Op.EQ, record.request_id)
+    is_trace = Comparison("trace_id", Op.EQ, record.trace_id)
+    options = [AllOf((is_request, is_trace)), AllOf((Comparison("target", Op.EQ, Target.TRACE), is_trace))]
     if record.session is not None:
-        ways.append(
-            AllOf((Comparison("target", Op.EQ, Target.SESSION), Comparison("session", Op.EQ, record.session)))
-        )
-    return AllOf((Comparison("tenant", Op.EQ, record.tenant), AnyOf(tuple(ways))))
+        is_session = Comparison("session", Op.EQ, record.session)
+        options.append(AllOf((Comparison("target", Op.EQ, Target.SESSION), is_session)))
+    return AllOf((Comparison("tenant", Op.EQ, record.tenant), AnyOf(tuple(options))))
 
 
 async def list_feedback(store: Queries, where: Filter, tenant: str | None) -> tuple[Feedback, ...]:
-    """Return all matching entries, the oldest first. Raises TooLarge above `MAX_FEEDBACK`."""
     found = await store.find_feedback(where, OLDEST_FEEDBACK_FIRST, Page(MAX_FEEDBACK + 1), tenant)
     if len(found) > MAX_FEEDBACK:
         raise TooLarge(f"there are more than {MAX_FEEDBACK:,} feedback entries on it.")
@@ -60,25 +93,25 @@ async def list_feedback(store: Queries, where: Filter, tenant: str | None) -> tu
 async def list_feedback_on_requests(
     store: Queries, records: Sequence[RequestRecord], own: Filter, tenant: str | None
 ) -> RelatedFeedback:
-    """Return the feedback on requests of a trace or a session. Raises TooLarge above `MAX_FEEDBACK`.
+    """Return the feedback on requests of a trace or session. Raises TooLarge.
 
     Args:
-        own: what holds of entries that count besides those that do for one of the requests.
+        own: matches entries that count whichever request they count for.
     """
     seqs = tuple(record.seq for record in records)
     counted = await list_feedback(store, AnyOf((own, Comparison("request_seq", Op.IN, seqs))), tenant)
     groups: set[_Group] = {(record.tenant, Target.TRACE, record.trace_id) for record in records}
     groups |= {(record.tenant, Target.SESSION, record.session) for record in records if record.session}
-    appended = await list_feedback(
-        store, AnyOf((_on_groups(Target.TRACE, groups), _on_groups(Target.SESSION, groups))), tenant
-    )
+    on_groups = AnyOf((_on_groups(Target.TRACE, groups), _on_groups(Target.SESSION, groups)))
     entries = {entry.feedback_id: entry for entry in counted}
-    entries |= {entry.feedback_id: entry for entry in appended if _group_of(entry) in groups}
+    # Names alone match other tenants' groups too.
+    entries |= {
+        entry.feedback_id: entry
+        for entry in await list_feedback(store, on_groups, tenant)
+        if _group_of(entry) in groups
+    }
     in_order = sorted(entries.values(), key=lambda entry: entry.created_at_us)
     return RelatedFeedback(tuple(in_order), counted)
-
-
-_Group = tuple[str | None, Target, str | None]
 
 
 def _on_groups(target: Target, groups: set[_Group]) -> Filter:

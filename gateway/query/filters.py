@@ -19,16 +19,23 @@ from gateway.models.feedback import FEEDBACK_COLUMNS
 from gateway.models.filters import AllOf, AnyOf, Comparison, FeedbackFilter, Filter, Not, Op
 from gateway.models.request import REQUEST_COLUMNS
 
+# Returns the filter for a text; raises ValueError for a bad one.
 ToFilter = Callable[[str], Filter]
-"""Returns the condition that a text stands for; raises ValueError for one that stands for none."""
 
-# Means of what was stored in binary miss decimal bounds by less than this.
+# Means of binary fractions miss decimal bounds by less than this.
 _SCORE_TOLERANCE = 1e-9
+
+# Prefixes of the names of fields in the metadata of requests and of feedback.
+METADATA_PREFIX = "metadata."
+FEEDBACK_METADATA_PREFIX = "feedback.metadata."
+
+_OTHER_TIME_FORMATS = "`today`, `yesterday`, an age (`15m`, `24h`, `7d`), or µs since the epoch."
+_FROM_FORMATS = f"RFC 3339, a date (from its beginning), {_OTHER_TIME_FORMATS}"
+_TO_FORMATS = f"RFC 3339, a date (to its end), {_OTHER_TIME_FORMATS}"
+_TIME_FIELDS = ("started_at_us", "created_at_us")
 
 
 class ValueType(StrEnum):
-    """What values a criterion takes, for documentation."""
-
     TEXT = "text"
     TIME = "time"
     NUMBER = "number"
@@ -39,12 +46,10 @@ class ValueType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FilterField:
-    """Something that narrows a search.
+    """A field to filter by.
 
     Args:
-        choices: the only values that it takes; none where it takes others.
-        is_joined: whether it is on what feedback joins to what is looked for. Those that are must all hold of the
-            same entry, or request.
+        is_joined: field of a joined record; all joined filters must match the same one.
     """
 
     description: str
@@ -55,8 +60,6 @@ class FilterField:
 
 
 def equals(description: str, *fields: str, is_joined: bool = False) -> FilterField:
-    """A criterion on text that one of the fields is equal to."""
-
     def to_filter(text: str) -> Filter:
         parts = tuple(Comparison(field, Op.EQ, text) for field in fields)
         return parts[0] if len(parts) == 1 else AnyOf(parts)
@@ -65,38 +68,23 @@ def equals(description: str, *fields: str, is_joined: bool = False) -> FilterFie
 
 
 def contains(description: str, field: str, *, is_joined: bool = False) -> FilterField:
-    """A criterion on a part of a text, whatever the case of its letters from A to Z."""
     return FilterField(description, lambda text: Comparison(field, Op.ICONTAINS, text), is_joined=is_joined)
 
 
 def one_of(description: str, field: str, allowed: type[StrEnum], *, is_joined: bool = False) -> FilterField:
-    """A criterion on a field of few values."""
-    choices = tuple(allowed)
-
-    def to_filter(text: str) -> Filter:
-        _refuse_other_choice(text, choices)
-        return Comparison(field, Op.EQ, text)
-
-    return FilterField(description, to_filter, choices=choices, is_joined=is_joined)
+    by_name: dict[str, Filter] = {each.value: Comparison(field, Op.EQ, each.value) for each in allowed}
+    return _choice(description, by_name, is_joined=is_joined)
 
 
-def time_from(description: str, field: str) -> FilterField:
-    """The criterion `from`."""
+def time_bound(description: str, field: str, op: Op) -> FilterField:
+    """Match times from (GE) or before (LT) a time or the end of a day."""
+    is_end = op is Op.LT
     return FilterField(
-        description, lambda text: Comparison(field, Op.GE, parse_time_us(text)), ValueType.TIME
-    )
-
-
-def time_to(description: str, field: str) -> FilterField:
-    """The criterion `to`; a day is meant with its end."""
-    return FilterField(
-        description, lambda text: Comparison(field, Op.LT, parse_time_us(text, is_end=True)), ValueType.TIME
+        description, lambda text: Comparison(field, op, parse_time_us(text, is_end=is_end)), ValueType.TIME
     )
 
 
 def boolean(description: str, to_filter: Callable[[bool], Filter]) -> FilterField:
-    """A criterion that is true or false."""
-
     def read(text: str) -> Filter:
         if text not in ("true", "false"):
             raise ValueError("must be true or false.")
@@ -105,27 +93,15 @@ def boolean(description: str, to_filter: Callable[[bool], Filter]) -> FilterFiel
     return FilterField(description, read, ValueType.FLAG)
 
 
-def at_least(description: str, field: str) -> FilterField:
-    """A lower bound of a number."""
+def score_bound(description: str, field: str, op: Op) -> FilterField:
+    """Match scores from (GE) or up to (LE) a number."""
+    tolerance = -_SCORE_TOLERANCE if op is Op.GE else _SCORE_TOLERANCE
     return FilterField(
-        description,
-        lambda text: Comparison(field, Op.GE, _parse_number(text) - _SCORE_TOLERANCE),
-        ValueType.NUMBER,
-    )
-
-
-def at_most(description: str, field: str) -> FilterField:
-    """An upper bound of a number."""
-    return FilterField(
-        description,
-        lambda text: Comparison(field, Op.LE, _parse_number(text) + _SCORE_TOLERANCE),
-        ValueType.NUMBER,
+        description, lambda text: Comparison(field, op, _parse_number(text) + tolerance), ValueType.NUMBER
     )
 
 
 def whole_number(description: str, field: str, *, is_joined: bool = False) -> FilterField:
-    """A criterion on a number that counts something."""
-
     def to_filter(text: str) -> Filter:
         if re.fullmatch("[0-9]{1,9}", text):
             return Comparison(field, Op.EQ, int(text))
@@ -135,25 +111,15 @@ def whole_number(description: str, field: str, *, is_joined: bool = False) -> Fi
 
 
 def score_sign(description: str, field: str) -> FilterField:
-    """A criterion on the sign of a score."""
-    signs: dict[str, Filter] = {
-        "good": Comparison(field, Op.GT, _SCORE_TOLERANCE),
-        "bad": Comparison(field, Op.LT, -_SCORE_TOLERANCE),
-        "neutral": AllOf(
-            (Comparison(field, Op.GE, -_SCORE_TOLERANCE), Comparison(field, Op.LE, _SCORE_TOLERANCE))
-        ),
-    }
-
-    def to_filter(text: str) -> Filter:
-        _refuse_other_choice(text, tuple(signs))
-        return signs[text]
-
-    return FilterField(description, to_filter, choices=tuple(signs))
+    above, below = (Comparison(field, Op.GT, _SCORE_TOLERANCE), Comparison(field, Op.LT, -_SCORE_TOLERANCE))
+    not_below, not_above = (
+        Comparison(field, Op.GE, -_SCORE_TOLERANCE),
+        Comparison(field, Op.LE, _SCORE_TOLERANCE),
+    )
+    return _choice(description, {"good": above, "bad": below, "neutral": AllOf((not_below, not_above))})
 
 
 def status_or_class(description: str, *, is_joined: bool = False) -> FilterField:
-    """A criterion on statuses, or classes of them."""
-
     def to_filter(text: str) -> Filter:
         if re.fullmatch("[1-5][0-9]{2}", text):
             return Comparison("status", Op.EQ, int(text))
@@ -166,16 +132,26 @@ def status_or_class(description: str, *, is_joined: bool = False) -> FilterField
 
 
 def metadata_equals(key: str, text: str) -> Filter:
-    """Metadata holds strings, numbers and booleans; a text cannot tell which is meant, so all are."""
+    """Match metadata equal to a text, or to the number or boolean that it spells."""
     field = f"metadata.{key}"
     as_text = Comparison(field, Op.EQ, text)
     try:
         value = orjson.loads(text)
     except ValueError:
         return as_text
+    # Longer numbers fit no column.
     if isinstance(value, bool | int | float) and abs(value) < 2**63:
         return AnyOf((as_text, Comparison(field, Op.EQ, value)))
     return as_text
+
+
+def _choice(description: str, by_name: Mapping[str, Filter], *, is_joined: bool = False) -> FilterField:
+    def to_filter(text: str) -> Filter:
+        if text not in by_name:
+            raise ValueError(f"must be one of {', '.join(by_name)}.")
+        return by_name[text]
+
+    return FilterField(description, to_filter, choices=tuple(by_name), is_joined=is_joined)
 
 
 def _parse_number(text: str) -> float:
@@ -184,30 +160,14 @@ def _parse_number(text: str) -> float:
     raise ValueError("must be a number such as -0.5.")
 
 
-def _refuse_other_choice(text: str, choices: tuple[str, ...]) -> None:
-    if text not in choices:
-        raise ValueError(f"must be one of {', '.join(choices)}.")
-
-
-METADATA_PREFIX = "metadata."
-"""Begins the name of a criterion on a key of the requests' metadata."""
-FEEDBACK_METADATA_PREFIX = "feedback.metadata."
-"""Begins the name of a criterion on a key of the feedback's metadata."""
-
-_OTHER_TIME_FORMATS = "`today`, `yesterday`, an age (`15m`, `24h`, `7d`), or µs since the epoch."
-_FROM_FORMATS = f"RFC 3339, a date (from its beginning), {_OTHER_TIME_FORMATS}"
-_TO_FORMATS = f"RFC 3339, a date (to its end), {_OTHER_TIME_FORMATS}"
-
-
 @dataclass(frozen=True, slots=True)
 class FilterSchema:
-    """What one kind of records can be searched by.
+    """Filter fields of one kind of records.
 
     Args:
-        found: what they are called.
-        prefixes: what begins the names of criteria on keys of metadata, and whether that is the metadata of what is
-            joined to the records.
-        is_counted: whether feedback is joined to the one request that it counts for alone.
+        found: plural name of the records.
+        prefixes: of metadata fields, and whether they are of joined records.
+        is_counted: join feedback only to the request that it counts for.
     """
 
     found: str
@@ -216,16 +176,11 @@ class FilterSchema:
     is_counted: bool = False
 
     def prefix_of(self, name: str) -> str | None:
-        """Return what begins a name that is one of a key of metadata; None for any other."""
+        """Return the prefix of a metadata field's name."""
         return next((prefix for prefix in self.prefixes if name.startswith(prefix) and name != prefix), None)
 
     def to_filter(self, given: Iterable[tuple[str, str]]) -> Filter:
-        """Return the condition that all of these criteria with their values mean.
-
-        Raises:
-            BadInput: there is no such criterion, it is given twice, or a text is no value for it; names it and what
-                is allowed.
-        """
+        """Return the filter that all these fields mean. Raises BadInput."""
         own: list[Filter] = []
         joined: list[Filter] = []
         names: set[str] = set()
@@ -254,7 +209,7 @@ class FilterSchema:
         if name not in self.criteria:
             keys = (f"{prefix}KEY" for prefix in self.prefixes)
             raise BadInput(
-                f"is nothing to search {self.found} by.",
+                f"is not a filter of {self.found}.",
                 field=name,
                 hint=f"Allowed: {', '.join((*self.criteria, *keys))}.",
             )
@@ -265,11 +220,6 @@ class FilterSchema:
 
 
 def read_time(name: str, text: str) -> int:
-    """Return the value of the criterion `from` or `to` as microseconds since the epoch.
-
-    Raises:
-        BadInput: the text is no time; says what is.
-    """
     try:
         return parse_time_us(text, is_end=name == "to")
     except ValueError as error:
@@ -297,11 +247,6 @@ def _column_filter(column: Column, *, is_joined: bool) -> FilterField:
 
 
 def _request_filters(*, is_counted: bool) -> FilterSchema:
-    """What requests can be searched by.
-
-    Args:
-        is_counted: whether feedback on a trace or session is that of the request that it counts for alone.
-    """
     score, has_feedback = (
         ("mean_counted_score", "is_judged") if is_counted else ("mean_score", "has_feedback")
     )
@@ -313,19 +258,18 @@ def _request_filters(*, is_counted: bool) -> FilterSchema:
     criteria = {
         **_column_filters(REQUEST_COLUMNS),
         "judged": boolean(
-            "`true`: requests that were judged, of a trace or session the one that feedback counts for; `false`: "
-            "the others.",
+            "`true`: requests that feedback counts for, of a trace or session one; `false`: the others.",
             lambda is_judged: Comparison("is_judged", Op.EQ, is_judged),
         ),
         "has_feedback": boolean(
             f"`true`: requests with feedback; `false`: those without. That is {whose}.",
             lambda is_given: Comparison(has_feedback, Op.EQ, is_given),
         ),
-        "min_score": at_least(
-            f"Sum of weight × score over sum of weights is at least this, of {whose}.", score
+        "min_score": score_bound(
+            f"Sum of weight × score over sum of weights is at least this, of {whose}.", score, Op.GE
         ),
-        "max_score": at_most(
-            f"Sum of weight × score over sum of weights is at most this, of {whose}.", score
+        "max_score": score_bound(
+            f"Sum of weight × score over sum of weights is at most this, of {whose}.", score, Op.LE
         ),
         "rating": score_sign("`bad`: that score is below 0; `good`: above 0; `neutral`: 0.", score),
         "label": equals("An entry of feedback has this label.", "label", is_joined=True),
@@ -334,18 +278,18 @@ def _request_filters(*, is_counted: bool) -> FilterSchema:
             "comment",
             is_joined=True,
         ),
-        "from": time_from(f"Started at this time or later: {_FROM_FORMATS}", "started_at_us"),
-        "to": time_to(f"Started before this time: {_TO_FORMATS}", "started_at_us"),
+        "from": time_bound(f"Started at this time or later: {_FROM_FORMATS}", "started_at_us", Op.GE),
+        "to": time_bound(f"Started before this time: {_TO_FORMATS}", "started_at_us", Op.LT),
     }
     prefixes = {METADATA_PREFIX: False, FEEDBACK_METADATA_PREFIX: True}
     return FilterSchema("requests", MappingProxyType(criteria), MappingProxyType(prefixes), is_counted)
 
 
+# Of requests and their groups.
 REQUEST_FILTERS = _request_filters(is_counted=False)
-"""What requests, and groups of them, can be searched by."""
 
+# Of metrics, where each entry of feedback may count only once.
 METRICS_FILTERS = _request_filters(is_counted=True)
-"""What figures can be asked for: the same, where feedback on a trace or session is one request's."""
 
 FEEDBACK_FILTERS = FilterSchema(
     "entries",
@@ -354,47 +298,42 @@ FEEDBACK_FILTERS = FilterSchema(
             # A trace, request or session is that of the entry itself.
             **_column_filters(REQUEST_COLUMNS, is_joined=True),
             **_column_filters(FEEDBACK_COLUMNS),
-            "from": time_from(f"Created at this time or later: {_FROM_FORMATS}", "created_at_us"),
-            "to": time_to(f"Created before this time: {_TO_FORMATS}", "created_at_us"),
+            "from": time_bound(f"Created at this time or later: {_FROM_FORMATS}", "created_at_us", Op.GE),
+            "to": time_bound(f"Created before this time: {_TO_FORMATS}", "created_at_us", Op.LT),
             "is_joined": boolean(
-                "`true`: what it is about was found; `false`: it waits.",
+                "`true`: its subject is logged; `false`: it waits.",
                 lambda is_joined: Comparison("joined_at_us", Op.NE if is_joined else Op.EQ, None),
             ),
-            "min_score": at_least("With a score of at least this.", "score"),
-            "max_score": at_most("With a score of at most this.", "score"),
+            "min_score": score_bound("With a score of at least this.", "score", Op.GE),
+            "max_score": score_bound("With a score of at most this.", "score", Op.LE),
             "rating": score_sign("`bad`: with a score below 0; `good`: above 0; `neutral`: of 0.", "score"),
             "comment": contains("The comment contains this, whatever the case of A to Z.", "comment"),
         }
     ),
     MappingProxyType({METADATA_PREFIX: True, FEEDBACK_METADATA_PREFIX: False}),
 )
-"""What feedback can be searched by; what it shares with requests is about the request that an entry counts for."""
 
 AUDIT_FILTERS = FilterSchema(
     "entries",
     MappingProxyType(
         {
-            "actor": equals("Name of the key, or for commands of the operating system's user.", "actor"),
-            "action": equals("The endpoint or command, as entries have it.", "action"),
-            "via": one_of("The way by which it was done.", "via", AuditChannel),
-            "from": time_from(f"Begun at this time or later: {_FROM_FORMATS}", "at_us"),
-            "to": time_to(f"Begun before this time: {_TO_FORMATS}", "at_us"),
+            "actor": equals("Name of the key, or the operating system's user of a command.", "actor"),
+            "action": equals("The endpoint or command.", "action"),
+            "via": one_of("API or command line.", "via", AuditChannel),
+            "from": time_bound(f"Begun at this time or later: {_FROM_FORMATS}", "at_us", Op.GE),
+            "to": time_bound(f"Begun before this time: {_TO_FORMATS}", "at_us", Op.LT),
         }
     ),
     MappingProxyType({}),
 )
-"""What the audit log can be searched by."""
 
 
+# Tells whether any record matches.
 ExistsCheck = Callable[[Filter], Awaitable[bool]]
-"""Tells whether there is a record, of the caller's tenant, that meets a condition."""
-
-_TIME_FIELDS = ("started_at_us", "created_at_us")
 
 
 async def find_unknown_keys(searchable: FilterSchema, where: Filter, exists: ExistsCheck) -> tuple[str, ...]:
-    """Return the criteria of a search that are on keys which no record of its time has. To be asked where nothing
-    was found."""
+    """Return the metadata filters of a search without results whose key no record of that time has."""
     within = tuple(_time_conditions(where))
     unknown = []
     for field, is_joined in dict.fromkeys(_metadata_fields(where)):

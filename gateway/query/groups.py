@@ -15,57 +15,21 @@ from gateway.store.base import Queries
 
 OLDEST_REQUESTS_FIRST = Sort("started_at_us", descending=False)
 
+# Most requests of one trace or session; with more the call is refused, since a part would give wrong sums.
 MAX_REQUESTS = 10_000
-"""Most requests of a trace or session that are shown together; more are refused, never cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupSlice:
-    """Some of the groups found, that of the newest request first.
-
-    Args:
-        next_place: where the next slice begins; None where this one is the last.
-        unknown_keys: where nothing was found, the criteria on keys of metadata that nothing has.
-    """
+    """A page of groups, by their newest request; `next_cursor` is None on the last page."""
 
     groups: tuple[RequestGroup, ...]
     next_cursor: GroupCursor | None
     unknown_keys: tuple[str, ...] = ()
 
 
-async def find_groups(
-    store: Queries,
-    by: GroupField,
-    where: Filter,
-    limit: int,
-    after: GroupCursor | None,
-    tenant: str | None,
-) -> GroupSlice:
-    """Return the groups of which a request matches, or those that follow `after`.
-
-    Walking from slice to slice meets each group that was there at the start once, while rows are added.
-    """
-    found = await store.newest_groups(by, where, after, limit + 1, tenant)
-    if not found and after is None:
-        return GroupSlice((), None, await find_unknown_request_keys(store, where, tenant))
-    groups = tuple(found[:limit])
-    return GroupSlice(groups, groups[-1].place if len(found) > limit else None)
-
-
-async def list_group_requests(
-    store: Queries, by: GroupField, name: str, tenant: str | None
-) -> tuple[RequestRecord, ...]:
-    """Return the requests of a group in the order they started. Raises TooLarge above `MAX_REQUESTS`."""
-    found = await store.find_requests(
-        Comparison(by, Op.EQ, name), OLDEST_REQUESTS_FIRST, Page(MAX_REQUESTS + 1), tenant
-    )
-    if len(found) > MAX_REQUESTS:
-        raise TooLarge(f"it holds more than {MAX_REQUESTS:,} requests.", hint=f"List them by {by}.")
-    return tuple(found)
-
-
-class TraceReader:
-    """Answers questions about traces. A tenant of None sees every row, any other its own alone."""
+class _GroupReader:
+    _by: GroupField
 
     def __init__(self, store: Queries) -> None:
         self._store = store
@@ -73,20 +37,29 @@ class TraceReader:
     async def find(
         self, where: Filter, limit: int, after: GroupCursor | None, tenant: str | None
     ) -> GroupSlice:
-        """Return the traces of which a request matches, the newest first, or those that follow `after`."""
-        return await find_groups(self._store, GroupField.TRACE, where, limit, after, tenant)
+        """Return groups of which a request matches, newest first. Rows added meanwhile shift no page."""
+        found = await self._store.newest_groups(self._by, where, after, limit + 1, tenant)
+        if not found and after is None:
+            return GroupSlice((), None, await find_unknown_request_keys(self._store, where, tenant))
+        groups = tuple(found[:limit])
+        return GroupSlice(groups, groups[-1].place if len(found) > limit else None)
+
+    async def _list_requests(self, name: str, tenant: str | None) -> tuple[RequestRecord, ...]:
+        of_group = Comparison(self._by, Op.EQ, name)
+        found = await self._store.find_requests(
+            of_group, OLDEST_REQUESTS_FIRST, Page(MAX_REQUESTS + 1), tenant
+        )
+        if len(found) > MAX_REQUESTS:
+            raise TooLarge(f"it holds more than {MAX_REQUESTS:,} requests.", hint=f"List them by {self._by}.")
+        return tuple(found)
+
+
+class TraceReader(_GroupReader):
+    _by = GroupField.TRACE
 
     async def show(self, trace_id: str, tenant: str | None) -> Trace:
-        """Return a trace: requests in the order they started, feedback in the order it was given.
-
-        Feedback on the trace and on any of its requests counts, also where no request has been logged yet. That on
-        a session of its requests is shown, and counts if it does for one of them.
-
-        Raises:
-            NotFound: this caller may see neither a request nor feedback of that trace.
-            TooLarge: it holds more than can be shown together.
-        """
-        requests = await list_group_requests(self._store, GroupField.TRACE, trace_id, tenant)
+        """Return requests and feedback, oldest first. Raises NotFound, TooLarge."""
+        requests = await self._list_requests(trace_id, tenant)
         own = Comparison("trace_id", Op.EQ, trace_id)
         shown = await list_feedback_on_requests(self._store, requests, own, tenant)
         if not requests and not shown.entries:
@@ -101,34 +74,16 @@ class TraceReader:
         )
 
 
-NO_OTHER_FEEDBACK = AnyOf()
-"""What holds of no entry."""
-
-
-class SessionReader:
-    """Answers questions about sessions. A tenant of None sees every row, any other its own alone."""
-
-    def __init__(self, store: Queries) -> None:
-        self._store = store
-
-    async def find(
-        self, where: Filter, limit: int, after: GroupCursor | None, tenant: str | None
-    ) -> GroupSlice:
-        """Return the sessions of which a request matches, the newest first, or those that follow `after`."""
-        return await find_groups(self._store, GroupField.SESSION, where, limit, after, tenant)
+class SessionReader(_GroupReader):
+    _by = GroupField.SESSION
 
     async def show(self, session: str, tenant: str | None) -> Session:
-        """Return a session: requests in the order they started, and the feedback on it, on its traces and on its
-        requests in the order it was given. The score is that of the entries that count for these requests.
-
-        Raises:
-            NotFound: this caller may see no request of that session.
-            TooLarge: it holds more than can be shown together.
-        """
-        requests = await list_group_requests(self._store, GroupField.SESSION, session, tenant)
+        """Return requests and feedback, oldest first. Raises NotFound, TooLarge."""
+        requests = await self._list_requests(session, tenant)
         if not requests:
             raise NotFound(f"there is no session {session!r}.", field="session")
-        shown = await list_feedback_on_requests(self._store, requests, NO_OTHER_FEEDBACK, tenant)
+        # An empty AnyOf matches nothing: only entries that count for one of these requests count here.
+        shown = await list_feedback_on_requests(self._store, requests, AnyOf(), tenant)
         feedback_on = await self._store.feedback_summaries([record.seq for record in requests])
         return Session(
             session=session,

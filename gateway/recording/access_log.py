@@ -21,13 +21,13 @@ _GOOD_OUTCOMES = (Outcome.COMPLETE, Outcome.CLIENT_CLOSED)
 
 
 class AccessLog:
-    """Writes the lines, without queries, headers and bodies. `mode` may be replaced at any time."""
+    """Writes lines without queries, headers and bodies."""
 
     def __init__(self, mode: AccessLogMode) -> None:
         self.mode = mode
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
-        """Log a proxied request once its facts are known."""
+        """Log a proxied request."""
         status = exchange.status
         is_failure = exchange.outcome not in _GOOD_OUTCOMES or (status or 0) >= _FAILURE_STATUS
         if not was_proxied(exchange.path) or not self._wants(is_failure=is_failure):
@@ -50,7 +50,7 @@ class AccessLog:
         self._write(exchange.method, path, status or "-", is_failure=is_failure, known=known)
 
     def refused(self, method: str, endpoint: str, error: GatewayError, key_name: str | None) -> None:
-        """Log a proxied request that was refused before a provider was chosen."""
+        """Log a request that was refused before a provider was chosen."""
         is_failure = error.status >= _FAILURE_STATUS
         if self._wants(is_failure=is_failure):
             # The path and the error's text may hold a key.
@@ -58,7 +58,7 @@ class AccessLog:
             self._write(method, endpoint, error.status, is_failure=is_failure, known=known)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Log a request on a path of the gateway's own; `route` has the names of parameters instead of values."""
+        """Log a request on a path of the gateway's own, given the documented path."""
         is_failure = status >= _FAILURE_STATUS
         if self._wants(is_failure=is_failure) and (is_failure or route not in _PROBE_ROUTES):
             self._write(method, route, status, is_failure=is_failure, known={"ms": int(seconds * 1000)})

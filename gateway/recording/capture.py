@@ -1,9 +1,9 @@
-"""Capture: a request and its answer while they are forwarded."""
+"""Captures an attempt while it is forwarded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from gateway.models.clock import now_us
@@ -20,7 +20,7 @@ from gateway.recording.redaction import mask_echoed_credentials, request_secrets
 
 
 class BodyCapture:
-    """Pieces of a body up to a limit, and the size of the whole."""
+    """The beginning of a body, and its whole size."""
 
     __slots__ = ("_pieces", "_room_bytes", "size_bytes")
 
@@ -30,7 +30,6 @@ class BodyCapture:
         self.size_bytes = 0
 
     def add(self, piece: bytes) -> None:
-        """Keep a piece as far as there is room."""
         self.size_bytes += len(piece)
         # Kept as it is, not copied, while it fits.
         if self._room_bytes >= len(piece):
@@ -46,11 +45,10 @@ class BodyCapture:
 
 @dataclass(slots=True, kw_only=True)
 class Capture:
-    """A request in progress, which `close` makes an Exchange.
+    """One attempt of a request in progress; `close` makes it an Exchange, once.
 
     Args:
-        limit_bytes: how much of each body is kept.
-        sent_credentials: those sent to the provider beside path and headers, which its errors may repeat.
+        sent_credentials: sent to the provider beside path and headers; its errors may echo them.
     """
 
     identity: Identity
@@ -60,14 +58,17 @@ class Capture:
     endpoint: str
     method: str
     path: str
+    attempt: int = 0
     client_retry: int = 0
     payloads: PayloadPolicy
     opt_out: LoggingOptOut = NO_OPT_OUT
+    # How much of each body is kept.
     limit_bytes: int
     request_headers: RawHeaders
     started_at_us: int = field(default_factory=now_us)
     first_byte_at_us: int | None = None
     status: int | None = None
+    # Those sent to the provider beside path and headers, which its errors may repeat.
     sent_credentials: Sequence[bytes] = ()
     response_headers: RawHeaders = ()
     is_closed: bool = False
@@ -78,15 +79,31 @@ class Capture:
         self.request_body = BodyCapture(self.limit_bytes)
         self.response_body = BodyCapture(self.limit_bytes)
 
+    def next_attempt(self, provider: str, payloads: PayloadPolicy) -> Capture:
+        """Return the capture of the next attempt of the same request, whose body is noted once for all."""
+        following = replace(
+            self,
+            provider=provider,
+            payloads=payloads,
+            attempt=self.attempt + 1,
+            started_at_us=now_us(),
+            first_byte_at_us=None,
+            status=None,
+            sent_credentials=(),
+            response_headers=(),
+            is_closed=False,
+        )
+        following.request_body = self.request_body
+        return following
+
     def add_response_head(self, status: int, headers: RawHeaders) -> None:
-        """Take the head of the answer, which has just come."""
         self.first_byte_at_us = now_us()
         self.status = status
         self.response_headers = headers
 
     def close(self, outcome: Outcome, error: str | None = None) -> Exchange:
-        """Return the exchange; to be called once."""
-        assert not self.is_closed, "a request ended twice"
+        """Return the exchange. Call once."""
+        assert not self.is_closed, "an attempt ended twice"
         self.is_closed = True
         response_headers, response_body = self.response_headers, self.response_body.content()
         if self.status is not None and self.status >= HTTPStatus.BAD_REQUEST:
@@ -106,6 +123,7 @@ class Capture:
             status=self.status,
             outcome=outcome,
             error=error,
+            attempt=self.attempt,
             client_retry=self.client_retry,
             payloads=self.payloads,
             opt_out=self.opt_out,

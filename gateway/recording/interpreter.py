@@ -22,7 +22,7 @@ from gateway.wire.pricing import PricedProvider, PriceTable
 
 @dataclass(frozen=True, slots=True)
 class CostCalculator:
-    """Calculates costs; the price library may know a provider by its base URL."""
+    # The price library may know a provider by its base URL.
 
     prices: PriceTable
     base_url_of: Callable[[str], str | None]
@@ -30,8 +30,7 @@ class CostCalculator:
     def cost(
         self, exchange: Exchange, models: tuple[str | None, ...], usage: Usage, billing: Billing
     ) -> Cost | None:
-        """Return what an exchange cost, None without a price. The best name is first in `models`; one in the
-        metadata goes before."""
+        """Return the cost, None without a price; the best name of the model is first."""
         stated = metadata_model(exchange.identity.metadata)
         names = tuple([name for name in (stated, *models) if name])
         if not names and billing.stated_nanousd is None:
@@ -40,7 +39,6 @@ class CostCalculator:
         return self.prices.cost(seller, names, usage, billing, exchange.started_at_us)
 
     def with_cost(self, exchange: Exchange, facts: Facts) -> Facts:
-        """Return the facts with their cost, if there is a price."""
         cost = self.cost(exchange, (facts.model, facts.requested_model), facts.usage, facts.billing)
         return facts if cost is None else replace(facts, cost=cost)
 
@@ -64,7 +62,7 @@ Observer = Callable[[Exchange, Facts], None]
 
 
 class Interpreter:
-    """Reads facts of stored exchanges, one batch at a time, and of rows left over from an earlier process."""
+    """Reads facts of stored exchanges in batches."""
 
     def __init__(
         self,
@@ -86,12 +84,11 @@ class Interpreter:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin with rows that an earlier process left."""
+        # Rows that an earlier process left come first.
         self._task = asyncio.create_task(self._run(), name="interpreter")
         self._wakeup.set()
 
     def submit(self, stored: Sequence[tuple[int, Exchange]]) -> None:
-        """Take exchanges that were stored under these seqs."""
         for seq, exchange in stored:
             size = len(exchange.request_body) + len(exchange.response_body)
             if self._waiting_bytes + size > MAX_BACKLOG_BYTES and self._waiting:
@@ -102,7 +99,7 @@ class Interpreter:
         self._wakeup.set()
 
     def expect_leftovers(self) -> None:
-        """Look for rows in the store that were not submitted here."""
+        """Look for stored rows that were not submitted here."""
         self._has_leftovers = True
         self._wakeup.set()
 

@@ -22,7 +22,7 @@ T = TypeVar("T", Facts, Usage)
 
 
 def merge_facts(stated: Facts, read: Facts) -> Facts:
-    """Return what is stated, else what was read."""
+    # What is stated goes before what was read.
     return replace(
         _prefer_stated(stated, read),
         usage=_fix_prompt_total(_prefer_stated(_align_counts(stated.usage, read.usage), read.usage)),
@@ -61,13 +61,7 @@ def _cache_tokens(usage: Usage) -> int:
 
 
 class LogImport:
-    """Stores requests of other logs as if they had been proxied.
-
-    Args:
-        pricing: used where the cost is not stated.
-        policy_of: how much of payloads is kept, by the provider's name.
-        limit_bytes: how much of each body is kept.
-    """
+    """Stores requests of other logs as if they had been proxied."""
 
     def __init__(
         self,
@@ -82,14 +76,13 @@ class LogImport:
         self._limit_bytes = limit_bytes
 
     async def missing(self, requests: Sequence[ImportedRequest]) -> list[ImportedRequest]:
-        """Return requests that are not in the store yet; of equal ones the first."""
+        """Return requests that are not stored yet."""
         return [
             requests[position] for position in await self._store.missing([one.exchange for one in requests])
         ]
 
     async def import_requests(self, requests: Sequence[ImportedRequest]) -> int:
-        """Store missing requests, without their feedback, and return their number. Raises StoreUnavailable before
-        anything is stored."""
+        """Store missing requests without feedback; return their number."""
         missing = await self.missing(requests)
         rows = await asyncio.to_thread(lambda: [self._interpret(one) for one in missing])
         return await self._store.append_missing(rows, now_us())
@@ -118,7 +111,7 @@ LogPolicy = Callable[[Principal, str], PayloadPolicy]
 
 
 class LogIngestionService:
-    """Stores exchanges that callers report. `policy_of` may be replaced at any time."""
+    # `policy_of` may be replaced at any time.
 
     def __init__(
         self, store: RequestLog, interpreter: Interpreter, policy_of: LogPolicy, limit_bytes: int
@@ -131,13 +124,8 @@ class LogIngestionService:
     async def insert(
         self, exchanges: Sequence[Exchange], principal: Principal, receipt: Receipt | None = None
     ) -> list[str]:
-        """Store exchanges on disk as this caller's, all or none, and return their request ids in order. A retry
-        with an earlier receipt stores nothing and returns the first call's ids.
-
-        Raises:
-            Conflict: the idempotency key was used for a call with other content.
-            StoreUnavailable: nothing was stored.
-        """
+        """Store a caller's exchanges on disk, all or none, and return their ids; a retry returns those of the
+        first call. Raises Conflict for a used idempotency key."""
         if earlier := await self._earlier(receipt):
             return list(earlier.feedback_ids)
         kept = await asyncio.to_thread(

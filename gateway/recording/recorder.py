@@ -26,11 +26,7 @@ FEW_ROWS = 200
 
 
 class Overflow:
-    """The journal beside the store for rows that it does not take, and the task that replays it.
-
-    Args:
-        abandoned: journals of workers that will not return; replayed too.
-    """
+    """The journal for rows that the store does not take, and its replay."""
 
     def __init__(
         self, journal: Journal, store: Store, interpreter: Interpreter, abandoned: Sequence[Journal] = ()
@@ -46,26 +42,23 @@ class Overflow:
         self.rows_lost = 0
 
     async def start(self) -> None:
-        """Replay what earlier processes left in journals."""
         if not self._all_empty:
             await self._replay()
 
     def engage(self, reason: str) -> None:
-        """Send rows to the journal until the store has taken them all."""
+        """Send rows to the journal until it is replayed."""
         if not self.is_engaged:
             log.error("store failed; rows go to the journal", reason=reason)
             self.is_engaged = True
             self._retry = asyncio.create_task(self._retry_replay(), name="overflow")
 
     async def takes_rows(self) -> bool:
-        """Tell whether rows go to the journal now."""
         # Waits while the last few are replayed: under load the journal would never be empty otherwise.
         if self._replay_end is not None:
             await asyncio.shield(self._replay_end)
         return self.is_engaged
 
     def refuse_while_engaged(self) -> None:
-        """Raise StoreUnavailable while the store does not take rows."""
         if self.is_engaged:
             raise StoreUnavailable("the store takes no rows, so no requests are served.")
 
@@ -79,7 +72,7 @@ class Overflow:
                 log.error("row lost", request_id=exchange.identity.request_id, reason=str(error))
 
     async def close(self) -> None:
-        """Stop; the journal stays for the next start."""
+        # The journal stays for the next start.
         if self._retry is not None:
             self._retry.cancel()
             await asyncio.gather(self._retry, return_exceptions=True)
@@ -106,7 +99,7 @@ class Overflow:
         log.warning("journal replayed", rows=count)
 
     async def _empty(self) -> int:
-        """Replay the journals, and what is added meanwhile; return the number of rows."""
+        # Rows may be added to the journals meanwhile.
         count = 0
         try:
             while True:
@@ -129,7 +122,7 @@ RENEW_SECONDS = 5.0
 
 
 class ClaimRenewal:
-    """Renews a worker slot, and passes rows taken over with it to the interpreter."""
+    """Renews a worker slot; has rows of dead workers interpreted."""
 
     def __init__(self, claim: WorkerSlots, interpreter: Interpreter) -> None:
         self._claim = claim
@@ -165,7 +158,7 @@ MAX_QUEUE_BYTES = 256 * 1024 * 1024
 
 @dataclass(slots=True)
 class _Batch:
-    """Exchanges that are stored together, since `begun_at` by the loop's clock, and futures done once they are."""
+    # Exchanges stored together, and futures done once they are.
 
     begun_at: float
     exchanges: list[Exchange] = field(default_factory=list)
@@ -174,12 +167,8 @@ class _Batch:
 
 
 class Recorder:
-    """Stores finished exchanges in groups: those that end while one group is written form the next.
-
-    Args:
-        may_lose_seconds: how old exchanges may be that are lost if the process is killed. `record` returns as soon
-            as none has waited longer; with 0 (durability `commit`) when the exchange is stored.
-    """
+    """Stores finished exchanges in groups: those that end while one is written form the next.
+    `may_lose_seconds`: how old exchanges may be that a kill loses; 0: `record` waits for the store."""
 
     def __init__(
         self,
@@ -205,15 +194,14 @@ class Recorder:
 
     @property
     def queued(self) -> int:
-        """Number of exchanges that are not stored yet."""
         return sum(len(batch.exchanges) for batch in (self._next, self._in_store) if batch is not None)
 
     def record_without_waiting(self, exchange: Exchange) -> None:
-        """Take an exchange whose caller was cancelled and will not wait."""
+        """Take the exchange of a cancelled caller."""
         self._add(exchange)
 
     async def record(self, exchange: Exchange) -> None:
-        """Take an exchange, and return when it is as safe as `may_lose_seconds` says."""
+        """Take an exchange, and return when it is safe enough."""
         batch = self._add(exchange)
         if not self._may_lose_seconds or self._is_overdue():
             await self._wait_until_stored(batch)

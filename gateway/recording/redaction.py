@@ -26,11 +26,8 @@ KEPT_KEYS = frozenset(
 
 
 def redact(exchange: Exchange) -> Exchange:
-    """Return the exchange with every text in its bodies replaced by its length.
-
-    Numbers, flags, keys and strings under `KEPT_KEYS` stay. A stream of JSON in any framing becomes server-sent
-    events; a body that is no JSON is left out. Sizes stay those on the wire.
-    """
+    """Replace every text in the bodies by its length. Numbers, flags, keys and strings under `KEPT_KEYS` stay;
+    a stream of JSON becomes server-sent events; other bodies are left out."""
     return replace(
         exchange,
         request_headers=_without_encoding(exchange.request_headers),
@@ -65,7 +62,7 @@ def _redact_data(data: bytes) -> bytes:
 
 
 def _redact_json(text: bytes) -> bytes | None:
-    """Return JSON without its texts; None for what is no JSON, too large or too deep."""
+    # None for what is no JSON, too large or too deep.
     try:
         return orjson.dumps(_redact_value(parse_json(text)))
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
@@ -93,7 +90,7 @@ _MAX_DECODED_BYTES = 1024 * 1024
 
 
 def request_secrets(path: str, headers: RawHeaders) -> Iterator[bytes]:
-    """Yield the credentials in a request's query, headers and cookies, and in the query of its referer."""
+    """Yield the credentials in a request's query, headers, cookies and referer."""
     yield from _secrets_in_query(path.encode("utf-8", "surrogateescape"))
     for name, value in headers:
         if name.lower() == b"cookie":
@@ -107,7 +104,7 @@ def request_secrets(path: str, headers: RawHeaders) -> Iterator[bytes]:
 def mask_echoed_credentials(
     sent: Iterable[bytes], headers: RawHeaders, body: bytes
 ) -> tuple[RawHeaders, bytes]:
-    """Return head and body of an error with each secret that was sent, with or without a scheme, as asterisks."""
+    """Return an error with sent secrets as asterisks."""
     found = {bare for value in sent if len(bare := value.rpartition(b" ")[2]) >= _MIN_SECRET_BYTES}
     if not found:
         return headers, body

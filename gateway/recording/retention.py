@@ -16,7 +16,7 @@ INTERVAL_SECONDS = 600.0
 
 
 class RetentionJob:
-    """Deletes whole days, in UTC, that ended more than `days` ago (None: never), and prepares those to come."""
+    """Deletes UTC days that ended more than `days` ago (None: never)."""
 
     def __init__(self, store: Admin, days: int | None) -> None:
         self.rows_expired = 0
@@ -30,7 +30,6 @@ class RetentionJob:
         )
 
     def start(self) -> None:
-        """Begin with what became too old while the gateway was stopped."""
         self._task.start()
 
     def set_days(self, days: int | None) -> None:
@@ -39,7 +38,7 @@ class RetentionJob:
         self._task.run_now()
 
     async def create_partitions(self) -> None:
-        """Create the partitions of the next days; to be called before anything is stored, for today's."""
+        # Called before anything is stored too, for today's.
         try:
             await self._store.create_partitions(now_us())
         except StoreUnavailable as error:
@@ -48,7 +47,6 @@ class RetentionJob:
             log.exception("partitions could not be created; will be tried again")
 
     async def close(self) -> None:
-        """Stop; what is left is deleted the next time."""
         await self._task.close()
 
     async def _run_once(self) -> None:
@@ -62,5 +60,5 @@ class RetentionJob:
 
 
 def retention_start_us(at_us: int, days: int) -> int:
-    """Return the start of the UTC day that is `days` before a time, in microseconds since the epoch."""
+    """Return the start of the UTC day `days` before a time."""
     return (at_us // DAY_US - days) * DAY_US

@@ -1,4 +1,4 @@
-"""Router: from a request's path and headers to its provider and request target."""
+"""Plan: the providers that a request goes to. Router: from a request's path and headers to its plan."""
 
 from __future__ import annotations
 
@@ -6,17 +6,27 @@ import re
 from collections.abc import Callable, Collection
 
 from gateway.errors import BadInput, Forbidden, NotFound
-from gateway.routing.providers import Destination, Provider, ProviderTable
+from gateway.models.exchange import value_class
+from gateway.routing.providers import Provider, ProviderTable
+
+
+@value_class()
+class Target:
+    """A provider, and the request target to send to it."""
+
+    provider: Provider
+    request_target: str
+
+
+@value_class()
+class Plan:
+    """The targets of a request in the order in which they are attempted, at least one."""
+
+    targets: tuple[Target, ...]
 
 
 class Router:
-    """Chooses a provider for each request.
-
-    Args:
-        default: name of the provider of `/v1/…` where the caller names none.
-        custom_hosts: origins (`https://host`) that callers may send requests to.
-        custom_provider: makes the provider of a custom host's base URL.
-    """
+    """Chooses a provider for each request."""
 
     def __init__(
         self,
@@ -36,19 +46,8 @@ class Router:
         provider_name: str | None,
         custom_host: str | None,
         provider_field: str = "x-portkey-provider",
-    ) -> Destination:
-        """Return where to send a request.
-
-        Args:
-            path: path and query as the caller wrote them; never one of the gateway's own.
-            custom_host: value of x-portkey-custom-host.
-            provider_field: the header that has the provider's name.
-
-        Raises:
-            BadInput: no such provider, or none can be chosen.
-            Forbidden: the custom host's origin is not allowed.
-            NotFound: the path starts with no provider's name.
-        """
+    ) -> Plan:
+        """Return where to send a request. Raises BadInput, Forbidden or NotFound."""
         first = path.split("/", 2)[1]
         if "?" in first:
             first = first.partition("?")[0]
@@ -56,29 +55,28 @@ class Router:
             provider = self._providers.get(first)
             if provider is None:
                 raise self._not_found(path)
-            return Destination(provider, provider.base_path.join(path[len(first) + 1 :]))
+            return _single(provider, path[len(first) + 1 :])
         if custom_host is None:
             provider = self._named_in_header(provider_name, provider_field)
         else:
             provider = self._custom(custom_host)
-        return Destination(provider, provider.base_path.join(path))
+        return _single(provider, path)
 
     @property
     def providers(self) -> Collection[Provider]:
         return self._providers.values()
 
     def is_root(self, path: str) -> bool:
-        """Tell whether a path is the root of the gateway or of a provider."""
+        # Of the gateway, or of a provider.
         name = path.partition("?")[0].strip("/")
         return not name or name in self._providers
 
-    def plan_by_name(self, path: str, provider_name: str) -> Destination | None:
-        """Return where to send a request below `/v1` to the provider of this name; None without one."""
+    def plan_by_name(self, path: str, provider_name: str) -> Plan | None:
         provider = self._providers.get(provider_name)
-        return None if provider is None else Destination(provider, provider.base_path.join(path))
+        return None if provider is None else _single(provider, path)
 
     def url_of(self, provider_name: str, path: str) -> str | None:
-        """Return the URL at a provider for a caller's path; None where the provider is not configured."""
+        """Return a provider's URL for a caller's path."""
         provider = self._providers.get(provider_name)
         if provider is None:
             return None
@@ -120,6 +118,10 @@ class Router:
 
     def _names(self) -> str:
         return ", ".join(self._providers)
+
+
+def _single(provider: Provider, path: str) -> Plan:
+    return Plan((Target(provider, provider.base_path.join(path)),))
 
 
 def _without_credentials(origin: str) -> str:

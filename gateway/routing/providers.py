@@ -10,9 +10,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from gateway.errors import BadInput
-from gateway.models.exchange import PayloadPolicy, value_class
+from gateway.models.exchange import PayloadPolicy
 from gateway.models.principal import PROVIDER_HEADERS, KeyPlacement, is_secret_header, key_header
-from gateway.upstream.message import Origin, Timeouts
+from gateway.upstream.request import Origin, Timeouts
 
 # Whether a version in a caller's path is sent on or left out, whatever the base URL.
 VersionPath = Literal["keep", "strip"]
@@ -28,25 +28,21 @@ _LEADING_VERSIONS = re.compile(rf"(?:(/{VERSION_PATTERN})(?=[/?]|\Z))+")
 
 @dataclass(frozen=True, slots=True)
 class BasePath:
-    """The path of a base URL, and how callers' paths join to it.
+    """The path of a base URL, and how callers' paths join to it."""
 
-    Args:
-        path: without a trailing slash, such as `/v1`; may be empty.
-        version_path: the provider's own rule; None: that of `join`.
-        v1_prefix: replaces `/v1` ahead of a path with no other version; None where that varies.
-        dropped_versions: those, such as `/v1`, that are not sent on.
-        is_distinct: whether a path that begins with the whole of `path` is complete already.
-    """
-
+    # Without a trailing slash, such as `/v1`; may be empty.
     path: str
+    # The provider's own rule; None: that of `join`.
     version_path: VersionPath | None
+    # Replaces `/v1` ahead of a path with no other version; None where that varies.
     v1_prefix: str | None
+    # Those, such as `/v1`, that are not sent on.
     dropped_versions: frozenset[str]
+    # Whether a path that begins with the whole of `path` is complete already.
     is_distinct: bool
 
     @classmethod
     def of(cls, path: str, version_path: VersionPath | None = None) -> BasePath:
-        """Make one of a URL's path as it was written."""
         path = path.rstrip("/")
         is_sent_on = version_path == "keep" or (version_path is None and not path)
         names = path.split("/")[1:]
@@ -61,11 +57,9 @@ class BasePath:
         )
 
     def join(self, caller_path: str) -> str:
-        """Return the request target for a path and query: `/…` below the provider's name, or all of `/v1/…`.
-
-        A version at its head is sent on if the base URL is a bare host, and left out if the base URL ends in
-        the same; `v1` is left out behind any path, another version is appended. Of several the last counts.
-        """
+        """Return the request target for `/…` below the provider's name, or all of `/v1/…`. A leading version
+        is sent on to a bare host, and left out where the base URL ends in the same; `v1` is left out behind
+        any path."""
         if (
             caller_path[:4] == "/v1/"
             and self.v1_prefix is not None
@@ -93,51 +87,40 @@ class BasePath:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A configured upstream.
-
-    Args:
-        key_header: name and value of the header with its key; None without a key.
-        headers: of each request, in place of the caller's of these names.
-        payloads: None: the gateway's default.
-        include_usage: whether token counts are requested in streams of callers who did not ask for them.
-    """
+    """A configured upstream."""
 
     name: str
     origin: Origin
     host_header: bytes
     base_path: BasePath
     base_url: str
+    # Name and value of the header with its key; None without a key.
     key_header: tuple[bytes, bytes] | None = None
+    # Of each request, in place of the caller's of these names.
     headers: tuple[tuple[bytes, bytes], ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
+    # None: the gateway's default.
     payloads: PayloadPolicy | None = None
+    # Whether token counts are requested in streams of callers who did not ask for them.
     include_usage: bool = False
     # In lower case, as the next.
     replaced_names: frozenset[bytes] = field(init=False)
     # Replaced names, and headers that may hold a caller's credential for it.
-    judged_names: frozenset[bytes] = field(init=False)
+    checked_names: frozenset[bytes] = field(init=False)
     # Compared first, which is cheaper than names.
-    judged_lengths: frozenset[int] = field(init=False)
+    checked_lengths: frozenset[int] = field(init=False)
     # Credentials among the values of `headers`.
     secrets: tuple[bytes, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         own = () if self.key_header is None else self.key_header[:1]
         replaced = frozenset(name for name, _ in self.headers)
-        judged = _CREDENTIAL_FIELDS.union(own, replaced)
+        checked = _CREDENTIAL_FIELDS.union(own, replaced)
         object.__setattr__(self, "replaced_names", replaced)
-        object.__setattr__(self, "judged_names", judged)
-        object.__setattr__(self, "judged_lengths", frozenset(map(len, judged)))
+        object.__setattr__(self, "checked_names", checked)
+        object.__setattr__(self, "checked_lengths", frozenset(map(len, checked)))
         secrets = tuple(text for name, text in self.headers if is_secret_header(name))
         object.__setattr__(self, "secrets", secrets)
-
-
-@value_class()
-class Destination:
-    """The provider of one request, and the request target there."""
-
-    provider: Provider
-    request_target: str
 
 
 ProviderTable = Mapping[str, Provider]
@@ -158,7 +141,7 @@ def build_provider(
     max_connections: int = 1000,
     keepalive_seconds: float = 30.0,
 ) -> Provider:
-    """Build a provider. Raises BadInput where its URL cannot be called."""
+    """Build a provider. Raises BadInput for an unusable URL."""
     try:
         url = urlsplit(base_url)
         port = url.port or (443 if url.scheme == "https" else 80)
@@ -225,22 +208,21 @@ _HAS_VERSION = re.compile(rf"/{VERSION_PATTERN}(?=/|$)")
 
 @dataclass(frozen=True, slots=True)
 class BaseUrlProblem:
-    """What is wrong with a setting, to follow its name, and a sentence on what to do."""
+    """What is wrong with a setting, and a sentence on what to do."""
 
     says: str
     do: str
 
 
 def chat_url(base_url: str, version_path: VersionPath | None = None, auth: KeyPlacement = "bearer") -> str:
-    """Return the URL of a chat call by the SDK that the base URL is likely meant for; `x-api-key` suggests
-    Anthropic's."""
+    """Return the URL of a chat call by the likely SDK of a base URL."""
     url = urlsplit(base_url)
     joined = BasePath.of(url.path, version_path).join(_chat_path(url.netloc + url.path.rstrip("/"), auth))
     return f"{url.scheme}://{url.netloc}{joined}"
 
 
 def find_problem(base_url: str, version_path: VersionPath | None = None) -> BaseUrlProblem | None:
-    """Return what keeps calls from reaching a provider, by its base URL; None if nothing does."""
+    """Return what keeps calls from reaching a provider."""
     base_url = base_url.rstrip("/")
     path = urlsplit(base_url).path
     if found := _ENDPOINT_SUFFIX.search(path):

@@ -107,7 +107,7 @@ class Worker:
             await asyncio.wait([stopping, message_loop], return_when=asyncio.FIRST_COMPLETED)
             self._start_draining()
             log.info("stopping", in_flight=len(http_server.gateway.proxy.in_flight))
-        self._channel.send(MetricsReport(http_server.gateway.metrics.figures()))
+        self._channel.send(MetricsReport(http_server.gateway.metrics.collect()))
         for task in (stopping, message_loop, reports):
             task.cancel()
         if message_loop.done():
@@ -145,13 +145,13 @@ class Worker:
                 for site in self._covered_slots.pop(number, ()):
                     await site.stop()
             case ReportMetrics():
-                self._channel.send(MetricsReport(http_server.gateway.metrics.figures()))
+                self._channel.send(MetricsReport(http_server.gateway.metrics.collect()))
             case PeerMetrics(query_id, figures):
                 self._resolve_query(query_id, figures)
 
     async def _report_metrics(self, http_server: HttpServer) -> None:
         while True:
-            self._channel.send(MetricsReport(http_server.gateway.metrics.figures()))
+            self._channel.send(MetricsReport(http_server.gateway.metrics.collect()))
             await self._channel.flush()
             await asyncio.sleep(REPORT_INTERVAL_SECONDS)
 

@@ -22,12 +22,7 @@ def open_feedback_export(
     *,
     has_text: bool,
 ) -> FeedbackExport:
-    """Return the export of feedback to the API at a base URL.
-
-    Args:
-        project: of Phoenix.
-        has_text: whether labels and comments are exported, on requests that are kept in full.
-    """
+    """Return the export to the API at `url`. `has_text`: labels and comments on requests kept in full too."""
     # Its HTTP client takes a tenth of a second to import.
     from gateway.telemetry.receivers import MLflow, Phoenix
 

@@ -7,27 +7,41 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from operator import attrgetter
+from typing import Any
 
 import orjson
 
 from gateway.models.columns import Column, Origin
+from gateway.models.conversation import (
+    Media,
+    Message,
+    OtherPart,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from gateway.models.exchange import NO_OPT_OUT, Exchange, Outcome, PayloadPolicy
 from gateway.models.feedback import Feedback
 from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS, Facts
-from gateway.wire.messages import Message, read_messages
+from gateway.wire import read_conversation
+from gateway.wire.endpoints import OPERATIONS
+from gateway.wire.formats import WireMessage
+from gateway.wire.json_fields import parse_json
 
 _HEX_128 = re.compile(r"[0-9a-f]{32}")
 _HEX_64 = re.compile(r"[0-9a-f]{16}")
 
 
 def otel_trace_id(trace_id: str) -> int:
-    """Return the number that the id is in 32 hex digits (`traceparent`, UUID), else half of its SHA-256."""
+    # Ids of 32 hex digits (`traceparent`, UUID) stay as they are.
     plain = trace_id.lower().replace("-", "")
     return _parse_hex(plain if _HEX_128.fullmatch(plain) else _hash_hex(trace_id, 16))
 
 
 def otel_span_id(trace: int, span_id: str) -> int:
-    """Return the number that the id is in 16 hex digits, else one of its hash."""
     # Hashed with its trace: names such as `plan` come again elsewhere, and receivers know spans by number alone.
     plain = span_id.lower()
     return _parse_hex(plain if _HEX_64.fullmatch(plain) else _hash_hex(f"{trace:032x}/{span_id}", 8))
@@ -50,33 +64,17 @@ EVALUATION_EVENT = "gen_ai.evaluation.result"
 # Of one side, as JSON.
 MAX_MESSAGE_CHARACTERS = 64_000
 
-_PROMPT_VERSION = re.compile(r"(.+)@(v?[0-9][0-9A-Za-z.-]*)")
+MAX_PART_CHARACTERS = 16_000
+"""Most characters of a part. Of longer text the beginning is kept."""
 
-_OPERATIONS: Mapping[str, str] = {
-    "chat.completions": "chat",
-    "responses": "chat",
-    "messages": "chat",
-    "completions": "text_completion",
-    "cohere.chat": "chat",
-    "dashscope.generation": "chat",
-    "ernie.chat": "chat",
-    "cohere.generate": "text_completion",
-    "tgi.generate": "text_completion",
-    "watsonx.generation": "text_completion",
-    "embeddings": "embeddings",
-    "cohere.embed": "embeddings",
-    "gemini.generate": "generate_content",
-    "gemini.interactions": "chat",
-    "gemini.embed": "embeddings",
-    "ollama.chat": "chat",
-    "ollama.generate": "text_completion",
-    "ollama.embed": "embeddings",
-}
+_UNKNOWN = "unknown"
+
+_PROMPT_VERSION = re.compile(r"(.+)@(v?[0-9][0-9A-Za-z.-]*)")
 
 
 def span_name(exchange: Exchange, facts: Facts) -> str:
-    """Return `chat MODEL` and the like; the method for calls of unknown kind."""
-    operation = _OPERATIONS.get(exchange.endpoint)
+    # The method for calls of unknown kind.
+    operation = OPERATIONS.get(exchange.endpoint)
     if operation is None:
         return exchange.method
     model = facts.requested_model or facts.model
@@ -84,13 +82,12 @@ def span_name(exchange: Exchange, facts: Facts) -> str:
 
 
 def request_attributes(exchange: Exchange, facts: Facts) -> Attributes:
-    """Return the attributes of a request's span."""
     first_byte_us = exchange.first_byte_at_us
     prompt_name, prompt_version = _split_prompt(_text(exchange.identity.metadata.get("_prompt")))
     cost_usd = None if facts.cost is None else facts.cost.nanousd / NANOUSD_PER_USD
     return _without_none(
         {
-            "gen_ai.operation.name": _OPERATIONS.get(exchange.endpoint),
+            "gen_ai.operation.name": OPERATIONS.get(exchange.endpoint),
             "gen_ai.response.finish_reasons": None if facts.finish_reason is None else [facts.finish_reason],
             "gen_ai.response.time_to_first_chunk": (
                 None if first_byte_us is None else (first_byte_us - exchange.started_at_us) / 1e6
@@ -121,22 +118,81 @@ def _column_value(column: Column, exchange: Exchange, facts: Facts) -> Attribute
 
 
 def message_attributes(exchange: Exchange) -> Attributes:
-    """Return the messages of an exchange that is kept in full, as JSON."""
+    # Only of exchanges that are kept in full.
     if exchange.payloads is not PayloadPolicy.FULL or exchange.opt_out != NO_OPT_OUT:
         return {}
-    input_messages, output_messages = read_messages(exchange)
-    return {
-        name: _messages_json(messages)
-        for name, messages in (
-            ("gen_ai.input.messages", input_messages),
-            ("gen_ai.output.messages", output_messages),
-        )
-        if messages
+    if OPERATIONS.get(exchange.endpoint) in (None, "embeddings"):
+        return {}
+    conversation = read_conversation(
+        exchange.endpoint,
+        WireMessage.of_request(exchange),
+        WireMessage.of_response(exchange),
+    )
+    messages = {
+        "gen_ai.input.messages": [_to_otel(message) for message in conversation.input if message.parts],
+        "gen_ai.output.messages": [
+            _to_otel(message) | {"finish_reason": message.finish_reason or _UNKNOWN}
+            for message in conversation.output
+            if message.parts
+        ],
     }
+    return {name: _messages_json(found) for name, found in messages.items() if found}
+
+
+OtelMessage = dict[str, Any]
+"""A role, parts, and for an answer why it ended."""
+
+
+def _to_otel(message: Message) -> OtelMessage:
+    return {"role": message.role, "parts": [_to_otel_part(part) for part in message.parts]}
+
+
+def _to_otel_part(part: Part) -> Mapping[str, object]:
+    match part:
+        case Text(content) | Refusal(content):
+            return {"type": "text", "content": _shorten(content)}
+        case Reasoning(content):
+            return {"type": "reasoning", "content": _shorten(content)}
+        case ToolCall(id=call_id, name=name, arguments=arguments):
+            given = (
+                _parse_arguments(arguments) if len(arguments) <= MAX_PART_CHARACTERS else _shorten(arguments)
+            )
+            return {"type": "tool_call", "id": call_id, "name": name, "arguments": given}
+        case ToolResult(id=call_id):
+            return {"type": "tool_call_response", "id": call_id, "response": _to_response(part)}
+        case Media():
+            return _to_otel_media(part)
+        case OtherPart(kind):
+            return {"type": kind}
+
+
+def _parse_arguments(text: str) -> object:
+    try:
+        return parse_json(text) if text else None
+    except orjson.JSONDecodeError:
+        return text
+
+
+def _to_response(result: ToolResult) -> object:
+    """Return what a tool returned, as text where it is nothing else."""
+    if len(result.content) == 1 and isinstance(result.content[0], Text):
+        return _shorten(result.content[0].content)
+    return [_to_otel_part(part) for part in result.content]
+
+
+def _to_otel_media(media: Media) -> Mapping[str, object]:
+    # What images, sounds and files hold is left out.
+    kind = "uri" if media.uri else "file" if media.file_id else "blob"
+    described = {"mime_type": media.media_type, "uri": media.uri, "file_id": media.file_id}
+    return {"type": kind, "modality": media.modality} | {k: v for k, v in described.items() if v is not None}
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_PART_CHARACTERS else f"{text[:MAX_PART_CHARACTERS]}…"
 
 
 def feedback_attributes(entry: Feedback) -> Attributes:
-    """Return the attributes of a feedback event: neither author nor texts."""
+    # Neither author nor texts.
     return _without_none(
         {
             "gen_ai.evaluation.name": entry.metric or entry.kind.value,
@@ -158,12 +214,12 @@ def feedback_attributes(entry: Feedback) -> Attributes:
 
 
 def feedback_trace_id(entry: Feedback) -> str:
-    """Return the trace of an entry, or while that is unknown the id that it was given on."""
+    # While the trace is unknown, the id that the entry was given on.
     return entry.trace_id or entry.subject_id
 
 
 def error_type(exchange: Exchange) -> str | None:
-    """Return the status or outcome of a failure, else None. A caller that left is none."""
+    # A caller that left is no failure.
     if exchange.outcome not in (Outcome.COMPLETE, Outcome.CLIENT_CLOSED):
         return exchange.outcome.value
     return str(exchange.status) if exchange.status is not None and exchange.status >= 400 else None
@@ -182,7 +238,7 @@ def _split_prompt(prompt: str | None) -> tuple[str | None, str | None]:
     return (prompt, None) if versioned is None else (versioned[1], versioned[2])
 
 
-def _messages_json(messages: Sequence[Message]) -> str:
+def _messages_json(messages: Sequence[OtelMessage]) -> str:
     # Cut to the last messages, since spans wait in memory.
     remaining = MAX_MESSAGE_CHARACTERS
     written: list[str] = []
@@ -196,8 +252,8 @@ def _messages_json(messages: Sequence[Message]) -> str:
     return f"[{','.join(reversed(written))}]"
 
 
-def _shorten_message(message: Message, remaining: int) -> Message:
-    """The first parts of a message as far as there is room for them."""
+def _shorten_message(message: OtelMessage, remaining: int) -> OtelMessage:
+    # The first parts, as far as there is room.
     parts = []
     for part in message["parts"]:
         remaining -= len(orjson.dumps(part))

@@ -35,42 +35,33 @@ ANNOTATOR_KINDS: Mapping[Source, str] = {
 
 @value_class(kw_only=True)
 class Annotation:
-    """A version of an entry as receivers take it.
-
-    Args:
-        trace_id: in 32 hex digits.
-        span_id: in 16; None for feedback on a trace or a session as a whole.
-        session: None unless the feedback is on a session as a whole.
-        annotator: HUMAN, LLM or CODE.
-        score: −1…1.
-        comment: None unless texts may be exported.
-    """
+    """A version of an entry as receivers take it."""
 
     feedback_id: str
+    # In 32 hex digits.
     trace_id: str
+    # In 16; None for feedback on a trace or a session as a whole.
     span_id: str | None
+    # None unless the feedback is on a session as a whole.
     session: str | None
     name: str
+    # HUMAN, LLM or CODE.
     annotator: str
+    # −1…1.
     score: float | None
     label: str
+    # None unless texts may be exported.
     comment: str | None
     metadata: Mapping[str, str | float]
 
 
 def is_annotatable(entry: Feedback) -> bool:
-    """Tell whether an entry rates anything, which an original text alone does not."""
+    # An original text alone rates nothing.
     return entry.kind is not Kind.ORIGINAL or entry.score is not None
 
 
 def build_annotation(entry: Feedback, trace_id: str, span_id: str | None, *, has_text: bool) -> Annotation:
-    """Return the annotation of an entry.
-
-    Args:
-        trace_id: of the session's traces any.
-        span_id: of the request that it is on, as the caller sent it; None on more than one request.
-        has_text: whether label and comment may be exported.
-    """
+    """Make the annotation of an entry on a request, or with `span_id` None on more than one."""
     trace = otel_trace_id(trace_id)
     score_word = score_label(entry.score) or entry.kind.value
     metadata = {
@@ -91,11 +82,11 @@ def build_annotation(entry: Feedback, trace_id: str, span_id: str | None, *, has
 
 
 class SubjectMissing(Exception):
-    """The subject of the feedback has not arrived, or not yet."""
+    """The subject has not arrived, or not yet."""
 
 
 class ReceiverUnavailable(Exception):
-    """The receiver takes nothing now; it may name the seconds until the next try."""
+    """The receiver takes nothing now."""
 
     def __init__(self, reason: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(reason)
@@ -107,14 +98,13 @@ class AnnotationRefused(Exception):
 
 
 class Receiver(Protocol):
-    """Takes annotations; a later version replaces the earlier one. Methods raise SubjectMissing,
-    ReceiverUnavailable or AnnotationRefused."""
+    """Takes annotations. Methods raise the three errors above."""
 
     async def put(self, annotation: Annotation, *, is_first: bool) -> None:
-        """Create or replace an annotation; `is_first` means that there can be none of its id yet."""
+        """Create or replace an annotation; `is_first`: there can be none yet."""
 
     async def remove(self, annotation: Annotation) -> None:
-        """Remove an annotation, if it is there."""
+        """Remove an annotation, if there."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -127,19 +117,15 @@ _OLDEST_FIRST = Sort("started_at_us", descending=False)
 
 
 class AnnotationLookup:
-    """Makes annotations of stored entries; with label and comment if `has_text` and requests are kept in full."""
+    """Makes annotations of stored entries."""
 
     def __init__(self, store: FeedbackStore, *, has_text: bool) -> None:
         self._store = store
         self._has_text = has_text
 
     async def find(self, given: Feedback) -> tuple[Annotation, bool] | None:
-        """Return the annotation of an entry's latest version, and whether it was withdrawn; None if there is none.
-
-        Raises:
-            SubjectMissing: the entry is not joined yet.
-            StoreUnavailable
-        """
+        """Return the annotation of the latest version, and whether it was withdrawn. Raises SubjectMissing or
+        StoreUnavailable."""
         # Read again: it may have been joined to its request since it was given.
         stored = await self._store.feedback_by_ids([given.feedback_id])
         entry = stored[0] if stored else given
@@ -216,7 +202,7 @@ class _QueuedEntry:
 
 
 class FeedbackExport:
-    """Sends each entry's latest version to a receiver until it has arrived."""
+    """Sends each entry's latest version until it has arrived."""
 
     def __init__(self, receiver: Receiver, lookup: AnnotationLookup, delivery: DeliveryLog) -> None:
         self._receiver = receiver
@@ -246,7 +232,7 @@ class FeedbackExport:
         self._sending.start()
 
     async def close(self) -> None:
-        """Send the rest, for some seconds at most, after spans have been sent."""
+        """Send the rest; spans must have been sent before."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 # A call under way is not cancelled, or it would be sent twice.

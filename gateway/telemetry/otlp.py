@@ -56,7 +56,7 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
 class OtlpReporter:
-    """Exports to a collector over OTLP/HTTP; for the arguments see `open_reporter`."""
+    """Exports to a collector over OTLP/HTTP."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class OtlpReporter:
         self._logger = self._logs.get_logger(SCOPE, __version__)
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
-        """Export a request as a span of its caller's trace, with the ids that it came with."""
+        # With the ids that came with the request, so that the span is part of its caller's trace.
         if not was_proxied(exchange.path):
             return
         identity = exchange.identity
@@ -105,7 +105,6 @@ class OtlpReporter:
         span.end(exchange.ended_at_us * NS_IN_US)
 
     def observe_feedback(self, entries: Sequence[Feedback]) -> None:
-        """Export each version as an evaluation event in its trace."""
         for entry in entries if self._has_events else ():
             trace = otel_trace_id(feedback_trace_id(entry))
             span = otel_span_id(trace, entry.request_id) if entry.request_id is not None else 0
@@ -120,7 +119,6 @@ class OtlpReporter:
             )
 
     def close(self) -> None:
-        """Export the rest, each kind for some seconds at most."""
         self._traces.shutdown()
         self._logs.shutdown()
         self._spans.delivery.close()
@@ -128,7 +126,7 @@ class OtlpReporter:
 
 
 class _Monitor:
-    """Logs whether the batches of one exporter of the SDK arrive; `item` is its name for one of them."""
+    """Logs whether one exporter's batches arrive."""
 
     def __init__(self, kind: str, url: str, item: str) -> None:
         self.delivery = DeliveryLog(kind, url)
@@ -174,7 +172,7 @@ class _EventExporter(OTLPLogExporter):
 
 @cache
 def silence_sdk_log() -> SdkLogFilter:
-    """Keep the SDK's own lines out of the log, and return the filter that receives them."""
+    """Keep the SDK's lines out of the log; return their filter."""
     sdk_log = SdkLogFilter()
     for name in _SDK_LOGGERS:
         # Ahead of the SDK's own filter, which lets only some pass.

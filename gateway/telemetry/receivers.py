@@ -36,11 +36,7 @@ class _HttpApi:
         *,
         missing_text: str,
     ) -> Any:
-        """Return the JSON of the answer. Raises SubjectMissing, ReceiverUnavailable or AnnotationRefused.
-
-        Args:
-            missing_text: in a 404 about a missing subject; other 404s mean a wrong URL.
-        """
+        """Return the JSON of the answer. A 404 with `missing_text` is about the subject, others about the URL."""
         try:
             answer = await self._client.request(method, path, json=json, params=params)
         except httpx.HTTPError as error:
@@ -67,7 +63,7 @@ def _read_json(answer: httpx.Response) -> Any:
 
 
 class Phoenix:
-    """Arize Phoenix: annotations of spans, traces and sessions, by identifier. Removal needs the project."""
+    """Arize Phoenix: annotations of spans, traces and sessions."""
 
     def __init__(self, url: str, headers: Mapping[str, str], project: str) -> None:
         self._api = _HttpApi(url, headers)
@@ -115,7 +111,7 @@ def _annotated_subject(annotation: Annotation) -> tuple[str, dict[str, str]]:
 
 
 class MLflow:
-    """MLflow: assessments of traces. It has ids of its own only, so the entry's is looked up in the metadata."""
+    # It has ids of its own only, so the entry's is looked up in the metadata.
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._api = _HttpApi(url, headers)

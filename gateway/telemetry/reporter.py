@@ -21,7 +21,7 @@ _QUEUE_FULL = "Queue full"
 
 
 class DeliveryLog:
-    """Logs when exports of a kind (`spans`, `feedback`) begin to fail and work again. Thread-safe."""
+    """Logs when exports begin to fail and work again. Thread-safe."""
 
     def __init__(self, kind: str, url: str) -> None:
         self._kind = kind
@@ -40,7 +40,7 @@ class DeliveryLog:
             log.info(f"sending {self._kind} again", url=self._url, lost=lost)
 
     def failed(self, reason: str, lost: int = 0) -> None:
-        """Count a failed export, and how many items will not be sent again."""
+        """Count a failed export and lost items."""
         with self._lock:
             was_failing, self._is_failing = self._is_failing, True
             self._lost += lost
@@ -48,7 +48,7 @@ class DeliveryLog:
             log.warning(f"cannot send {self._kind}", url=self._url, reason=reason)
 
     def dropped(self, reason: str, lost: int = 1) -> None:
-        """Count items that will not arrive while others may; logged the first time."""
+        """Count lost items while others arrive."""
         with self._lock:
             had_dropped, self._has_dropped = self._has_dropped, True
             self._lost += lost
@@ -56,7 +56,6 @@ class DeliveryLog:
             log.warning(f"dropping some {self._kind}", url=self._url, reason=reason)
 
     def close(self) -> None:
-        """Log what was lost and not logged yet."""
         with self._lock:
             lost = self._take_lost()
         if lost:
@@ -68,7 +67,7 @@ class DeliveryLog:
 
 
 class SdkLogFilter(logging.Filter):
-    """Keeps lines of OpenTelemetry's SDK, one for each attempt and batch, out of the log."""
+    # The SDK logs each attempt and each batch.
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +88,7 @@ class SdkLogFilter(logging.Filter):
         return last
 
     def take_dropped(self, kind: str) -> int:
-        """Return how many items of a kind, `Span` or `Log`, did not fit since the last call."""
+        """Return how many items (`Span`, `Log`) did not fit since the last call."""
         return sum(self._dropped.pop(name) for name in list(self._dropped) if kind in name)
 
 
@@ -100,10 +99,10 @@ class Reporter(Protocol):
         """Export a request that was interpreted."""
 
     def observe_feedback(self, entries: Sequence[Feedback]) -> None:
-        """Export versions of feedback that were stored."""
+        """Export stored versions of feedback."""
 
     def close(self) -> None:
-        """Export the rest. Blocks for some seconds at most."""
+        """Export the rest. Blocks for some seconds."""
 
 
 class NullReporter:
@@ -127,16 +126,8 @@ def open_reporter(
     has_messages: bool = False,
     has_events: bool = True,
 ) -> Reporter:
-    """Return the reporter to an OpenTelemetry collector over OTLP/HTTP.
-
-    Args:
-        endpoint: base URL, such as http://127.0.0.1:4318; None: nothing is exported.
-        has_messages: whether messages of requests that are kept in full are exported.
-        has_events: whether feedback is.
-
-    Raises:
-        BadInput: the packages for it are not installed.
-    """
+    """Return the reporter to a collector at a base URL, with messages of requests kept in full and with
+    feedback events if set. Raises BadInput where packages are missing."""
     if endpoint is None:
         return NullReporter()
     try:

@@ -14,41 +14,44 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.errors import BadInput, GatewayError, NotFound, TooLarge
-from gateway.feedback.rules import UpsertFeedback, UpsertRule, thumb_feedback
+from gateway.feedback.payloads import NewFeedback, thumb_feedback
+from gateway.feedback.rules import upsert
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback
 from gateway.models.filters import AllOf, Comparison, Op
 from gateway.models.principal import FeedbackScope, Principal
-from gateway.query import RequestReader
+from gateway.query.requests import RequestReader
 from gateway.web.bodies import read_body
-from gateway.web.endpoint import Api, Endpoint
+from gateway.web.endpoint import Api, Endpoint, endpoints_of
 
 FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 
+# In characters.
 MAX_COMMENT = 4000
-"""Longest comment, in characters."""
+# A character may be four bytes, each of which takes three in a form.
 MAX_FORM_BYTES = 64 * 1024
-"""Longest form: a character may be four bytes, and each of them three in a form."""
 MAX_FIELDS = 10
 
 
 class Thumb(StrEnum):
-    """The two votes that there are."""
+    """The choices of the form."""
 
     UP = "up"
     DOWN = "down"
 
     @classmethod
     def named(cls, name: str | None) -> Thumb | None:
-        """Return the thumb of that name, None if there is no such."""
+        """Return the thumb of this name, or None."""
         return cls(name) if name in list(cls) else None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackForm:
-    """A filled form. `thumb` is None where neither was chosen.
+    """A submitted form.
 
     Args:
-        comment: None where its field was not sent at all; empty where nothing was written.
+        thumb: None where neither was chosen.
+        comment: None where the field was not sent; empty where nothing was written.
     """
 
     thumb: Thumb | None
@@ -56,10 +59,10 @@ class FeedbackForm:
 
 
 def read_form(content_type: str, body: bytes) -> FeedbackForm:
-    """Read what a form has sent.
+    """Parse a submitted form.
 
     Raises:
-        BadInput: it is no form, or not in UTF-8.
+        BadInput: it is not a form, or not in UTF-8.
         TooLarge: the comment is too long.
     """
     if content_type != FORM_CONTENT_TYPE:
@@ -82,7 +85,7 @@ PAGE_HEADERS = {
     "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
-    # The address opens something, so it is told to nobody and kept by no cache.
+    # The address grants access, so it must reach neither other sites nor a cache.
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
@@ -100,7 +103,7 @@ OTHER_ERROR_HEADING = "Something went wrong"
 
 
 class FormPages:
-    """Draws the pages. They hold neither scripts nor anything from elsewhere, and allow none."""
+    """Renders the pages, which hold and allow neither scripts nor foreign content."""
 
     def form(
         self, chosen: FeedbackForm, requested_at_us: int | None, problem: str | None = None
@@ -108,21 +111,21 @@ class FormPages:
         """Return the form.
 
         Args:
-            chosen: what is filled in already.
-            asked_at_us: when the answer was asked for, if that is known.
-            problem: what was wrong with the form as it was sent.
+            chosen: the values of its fields.
+            requested_at_us: time of the rated request, if it is known.
+            problem: the error of the submitted form.
         """
         at = None if requested_at_us is None else datetime.fromtimestamp(requested_at_us // 1_000_000, UTC)
-        html = self._render("vote.html", chosen=chosen, at=at, problem=problem, max_comment=MAX_COMMENT)
+        html = self._render("form.html", chosen=chosen, at=at, problem=problem, max_comment=MAX_COMMENT)
         return _html_response(html, status=400 if problem else 200)
 
     def thanks(self, thumb: Thumb) -> web.Response:
-        """Return what is shown once a vote is kept."""
+        """Return the page after feedback was stored."""
         return _html_response(self._render("thanks.html", thumb=thumb))
 
     def problem(self, error: GatewayError) -> web.Response:
-        """Draw an error as a page."""
-        # A message may quote a path with bytes that are no UTF-8.
+        """Return an error as a page."""
+        # A message may quote a path that is not UTF-8.
         message = str(error).encode(errors="replace").decode()
         sentence = message[:1].upper() + message[1:]
         heading = ERROR_HEADINGS.get(error.status, OTHER_ERROR_HEADING)
@@ -131,7 +134,7 @@ class FormPages:
         )
 
     def style(self) -> web.Response:
-        """Return how all of them look."""
+        """Return the style sheet."""
         headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
         return web.Response(text=self._render("style.css"), content_type="text/css", headers=headers)
 
@@ -153,81 +156,77 @@ def _html_response(html: str, *, status: int = 200) -> web.Response:
     return web.Response(text=html, content_type="text/html", status=status, headers=PAGE_HEADERS)
 
 
+# How the form is called in stored rows.
 DIALECT = "page"
-"""What votes from the page have as their dialect in rows."""
 
 
-def feedback_form_api(upserts: UpsertRule, tokens: FeedbackTokens, requests: RequestReader) -> Api:
-    """Return the face of `/f`, for whoever has a link with a feedback token."""
-    return _FeedbackFormEndpoints(upserts, tokens, requests).api
+def feedback_form_api(feedback: FeedbackService, tokens: FeedbackTokens, requests: RequestReader) -> Api:
+    """Return the API of `/f`, for holders of a link with a feedback token."""
+    handlers = _FeedbackFormEndpoints(feedback, tokens, requests)
+    return Api(
+        name=DIALECT, prefixes=("/f",), render_error=handlers.pages.problem, endpoints=endpoints_of(handlers)
+    )
 
 
 class _FeedbackFormEndpoints:
-    def __init__(self, upserts: UpsertRule, tokens: FeedbackTokens, requests: RequestReader) -> None:
-        self._upserts = upserts
+    def __init__(self, feedback: FeedbackService, tokens: FeedbackTokens, requests: RequestReader) -> None:
+        self.pages = FormPages()
+        self._feedback = feedback
         self._tokens = tokens
         self._requests = requests
-        self._pages = FormPages()
-        self.api = Api(
-            name=DIALECT,
-            prefixes=("/f",),
-            render_error=self._pages.problem,
-            endpoints=(
-                Endpoint(
-                    method="GET", path="/f/style.css", handler=self._send_style, role=None,
-                    summary="How the page for a vote looks",
-                ),
-                Endpoint(
-                    method="GET", path="/f/{token}", handler=self._show_form, role=None, failures=(401, 404, 503),
-                    summary="Ask whoever has this feedback token for a vote",
-                    description="A page with a form. Opening it votes for nothing, also with `?v=up` or "
-                    "`?v=down`, which choose a thumb beforehand.",
-                ),
-                Endpoint(
-                    method="POST", path="/f/{token}", handler=self._submit_form, role=None,
-                    failures=(400, 401, 404, 408, 413, 429, 503),
-                    summary="Vote with a feedback token",
-                    description="Takes the form of that page, `application/x-www-form-urlencoded`: `vote` is "
-                    "`up` or `down`, `comment` may be anything; without that field an earlier comment stays. The "
-                    "last vote stands.",
-                ),
-            ),
-        )  # fmt: skip
 
+    @Endpoint("GET", "/f/style.css", role=None, summary="The style sheet of the feedback form")
+    async def _send_style(self, request: web.Request, _: Principal) -> web.Response:
+        return self.pages.style()
+
+    @Endpoint(
+        "GET",
+        "/f/{token}",
+        role=None,
+        summary="Show the feedback form of a feedback token",
+        description="A page with a form. Opening it stores no feedback, not even with `?v=up` or `?v=down`, which "
+        "preselect a thumb.",
+        failures=(401, 404, 503),
+    )
     async def _show_form(self, request: web.Request, _: Principal) -> web.Response:
         principal, scope = self._read_token(request)
-        earlier = await self._upserts.current(scope.request_id, principal)
+        earlier = await self._feedback.current(scope.request_id, principal)
         thumb = Thumb.named(request.query.get("v")) or _thumb_of(earlier)
         chosen = FeedbackForm(thumb, earlier.comment if earlier else None)
-        return self._pages.form(chosen, await self._requested_at_us(scope, principal.tenant))
+        return self.pages.form(chosen, await self._requested_at_us(scope, principal.tenant))
 
+    @Endpoint(
+        "POST",
+        "/f/{token}",
+        role=None,
+        summary="Give feedback with a feedback token",
+        description="Takes the form of that page, `application/x-www-form-urlencoded`: `vote` is `up` or `down`, "
+        "`comment` may be anything; without that field an earlier comment stays. The last feedback counts.",
+        failures=(400, 401, 404, 408, 413, 429, 503),
+    )
     async def _submit_form(self, request: web.Request, _: Principal) -> web.Response:
         principal, scope = self._read_token(request)
         submitted = read_form(request.content_type, await read_body(request, MAX_FORM_BYTES))
         if submitted.thumb is None:
             requested_at_us = await self._requested_at_us(scope, principal.tenant)
-            return self._pages.form(submitted, requested_at_us, problem="Please choose one of the two.")
+            return self.pages.form(submitted, requested_at_us, problem="Please choose one of the two.")
         comment = submitted.comment or None
         if submitted.comment is None:
-            earlier = await self._upserts.current(scope.request_id, principal)
+            earlier = await self._feedback.current(scope.request_id, principal)
             comment = earlier.comment if earlier else None
-        await self._upserts.upsert(
-            [_to_feedback(submitted.thumb, comment, scope)], principal, dialect=DIALECT
-        )
-        return self._pages.thanks(submitted.thumb)
-
-    async def _send_style(self, request: web.Request, _: Principal) -> web.Response:
-        return self._pages.style()
+        item = _to_feedback(submitted.thumb, comment, scope)
+        await self._feedback.give([item], principal, dialect=DIALECT, rule=upsert)
+        return self.pages.thanks(submitted.thumb)
 
     def _read_token(self, request: web.Request) -> tuple[Principal, FeedbackScope]:
         if not self._tokens.is_on:
-            raise NotFound("this gateway takes no votes by link.")
+            raise NotFound("this gateway takes no feedback by link.")
         principal = self._tokens.read(request.match_info["token"])
         assert principal.scope is not None, "a feedback token always has a scope"
         return principal, principal.scope
 
     async def _requested_at_us(self, scope: FeedbackScope, tenant: str | None) -> int | None:
-        """When the request was made; None while it is not logged."""
+        # None while the request is not logged yet.
         ids = (
             Comparison("request_id", Op.EQ, scope.request_id),
             Comparison("trace_id", Op.EQ, scope.trace_id),
@@ -236,7 +235,7 @@ class _FeedbackFormEndpoints:
         return found.records[0].started_at_us if found.records else None
 
 
-def _to_feedback(chosen: Thumb, comment: str | None, scope: FeedbackScope) -> UpsertFeedback:
+def _to_feedback(chosen: Thumb, comment: str | None, scope: FeedbackScope) -> NewFeedback:
     raw = orjson.dumps({"vote": chosen, "comment": comment}).decode()
     return thumb_feedback(scope.request_id, is_up=chosen is Thumb.UP, comment=comment, raw=raw)
 

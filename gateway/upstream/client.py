@@ -1,4 +1,4 @@
-"""HTTP client for providers: one pool of connections per origin, dialling, sending."""
+"""HTTP client for providers: one pool of connections per origin; dialling and sending."""
 
 from __future__ import annotations
 
@@ -6,115 +6,69 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import aiohappyeyeballs
 
+from gateway.upstream import errors
 from gateway.upstream.connection import Connection
-from gateway.upstream.errors import (
-    ExchangeFailed,
-    ExchangeTimedOut,
-    StaleConnection,
-    connect_failure,
-    peer_name,
-    tls_failure,
-)
-from gateway.upstream.message import Deadlines, Origin, OutgoingRequest, Timeouts, encode_head
+from gateway.upstream.errors import ExchangeFailed, ExchangeTimedOut, Phase, peer_name
+from gateway.upstream.request import Deadlines, Origin, OutgoingRequest, Timeouts, encode_head
 from gateway.upstream.response import UpstreamResponse
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
+# How long one address is tried alone before the next is tried beside it (RFC 8305, section 5).
 HEAD_START_SECONDS = 0.25
-"""How long one address is tried alone before the next is tried beside it (RFC 8305, section 5)."""
+
+# How long a closing TLS connection waits for the other side's close_notify.
 TLS_CLOSE_SECONDS = 1.0
-"""How long a closing TLS connection waits for the other side's close_notify."""
 
 
 async def dial(origin: Origin, deadlines: Deadlines, make_protocol: Callable[[], P]) -> P:
-    """Connect to `origin` and return the protocol that was made for it, connected.
-
-    Raises:
-        ExchangeFailed: the name, the port or the certificate is not right.
-        ExchangeTimedOut: it was not done by `limits.connect_at`.
-    """
-    sock = await _open_socket(origin, deadlines)
-    try:
-        async with asyncio.timeout_at(deadlines.connect_at):
-            return await _start_protocol(origin, sock, make_protocol)
-    except TimeoutError:
-        raise ExchangeTimedOut(
-            f"TLS handshake with {peer_name(origin)} took longer than {deadlines.connect_seconds:g} s.", "tls"
-        ) from None
-
-
-async def _open_socket(origin: Origin, deadlines: Deadlines) -> socket.socket:
+    """Connect to `origin`. Raises ExchangeFailed or ExchangeTimedOut."""
+    loop = asyncio.get_running_loop()
+    phase: Phase = "connect"
     try:
         async with asyncio.timeout_at(deadlines.connect_at) as timeout:
-            return await _connect_first(origin)
+            addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+            # Not left to the loop, as uvloop tries the addresses one by one.
+            sock = await aiohappyeyeballs.start_connection(
+                addresses, happy_eyeballs_delay=HEAD_START_SECONDS, loop=loop
+            )
+            phase = "tls"
+            _, protocol = await loop.create_connection(
+                make_protocol,
+                sock=sock,
+                ssl=origin.tls,
+                server_hostname=origin.host if origin.tls else None,
+                ssl_shutdown_timeout=TLS_CLOSE_SECONDS if origin.tls else None,
+            )
+            return protocol
     except (OSError, ValueError, RuntimeError, OverflowError) as error:
         if timeout.expired():
-            raise ExchangeTimedOut(
-                f"connecting to {peer_name(origin)} took longer than {deadlines.connect_seconds:g} s.",
-                "connect",
-            ) from None
-        raise connect_failure(error, origin) from error
+            what = "connecting to" if phase == "connect" else "TLS handshake with"
+            message = f"{what} {peer_name(origin)} took longer than {deadlines.connect_seconds:g} s."
+            raise ExchangeTimedOut(message, phase) from None
+        explain = errors.connect_failure if phase == "connect" else errors.tls_failure
+        raise explain(error, origin) from error
 
 
-async def _connect_first(origin: Origin) -> socket.socket:
-    """Connect to the first address that answers. Not left to the loop, as uvloop tries them one by one."""
-    loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-    return await aiohappyeyeballs.start_connection(
-        addresses, happy_eyeballs_delay=HEAD_START_SECONDS, loop=loop
-    )
-
-
-async def _start_protocol(origin: Origin, sock: socket.socket, make_protocol: Callable[[], P]) -> P:
-    loop = asyncio.get_running_loop()
-    try:
-        _, protocol = await loop.create_connection(
-            make_protocol,
-            sock=sock,
-            ssl=origin.tls,
-            server_hostname=origin.host if origin.tls else None,
-            ssl_shutdown_timeout=TLS_CLOSE_SECONDS if origin.tls else None,
-        )
-    except OSError as error:
-        raise tls_failure(error, origin) from error
-    return protocol
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStats:
-    """How many connections hold a socket, how many of these are idle, and how many requests wait for one."""
+class PoolStats(NamedTuple):
+    """Counts of connections, and of requests that wait for one."""
 
     open_connections: int = 0
     idle_connections: int = 0
     waiting_requests: int = 0
 
-    def __add__(self, other: PoolStats) -> PoolStats:
-        return PoolStats(
-            self.open_connections + other.open_connections,
-            self.idle_connections + other.idle_connections,
-            self.waiting_requests + other.waiting_requests,
-        )
-
 
 class Pool:
-    """Connections to one origin.
+    """Connections to one origin; `on_unused` is called when there is none and no request waits for one."""
 
-    The connection that was used last is used first, so that those not needed expire. Who has to wait is
-    served in order. A slot is the right to hold a socket: taken before dialling, freed when that is gone.
-
-    Args:
-        origin: where the connections lead, how many there may be, and how long an idle one is kept.
-        on_unused: called when there is neither a connection nor anybody who wants one.
-    """
-
-    def __init__(self, origin: Origin, on_unused: Callable[[], None]) -> None:
+    def __init__(self, origin: Origin, on_unused: Callable[[], object]) -> None:
         self._origin = origin
         self._on_unused = on_unused
+        # A slot is the right to hold a socket: taken before dialling, freed when the socket is gone.
         self._slots_taken = 0
         self._connections: set[Connection] = set()
         self._idle: list[Connection] = []
@@ -123,12 +77,9 @@ class Pool:
         self._emptied: asyncio.Future[None] | None = None
 
     async def acquire(self, deadlines: Deadlines) -> Connection:
-        """Return a connection for one exchange; it comes back by itself or is lost.
-
-        Raises:
-            ExchangeFailed: no new connection could be made, or the pool was closed.
-            ExchangeTimedOut: none came free or was made by `limits.connect_at`.
-        """
+        """Return a connection for one exchange. Raises ExchangeFailed or ExchangeTimedOut."""
+        # It comes back by itself: see `release` and `on_closed`.
+        # The one used last goes first, so that those not needed expire.
         if self._idle:
             return self._idle.pop()
         if self._slots_taken < self._origin.max_connections:
@@ -137,16 +88,12 @@ class Pool:
         return await self._wait(deadlines) or await self._open(deadlines)
 
     def stats(self) -> PoolStats:
-        """Count what is there now."""
         return PoolStats(len(self._connections), len(self._idle), len(self._waiters))
 
     async def close(self) -> None:
-        """Close every connection and turn away who waits; return when all sockets are gone."""
         self._is_closed = True
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(self._closed())
-        self._waiters.clear()
+        while (waiter := self._next_waiter()) is not None:
+            waiter.set_exception(self._closed())
         self._idle.clear()
         for connection in list(self._connections):
             connection.close()
@@ -155,7 +102,7 @@ class Pool:
             await self._emptied
 
     def release(self, connection: Connection) -> None:
-        """Give a connection to whoever waits first, or keep it for a while."""
+        """Give a connection to the request that waits longest, or keep it for a while."""
         if self._is_closed:
             connection.close()
         elif (waiter := self._next_waiter()) is not None:
@@ -165,7 +112,6 @@ class Pool:
             connection.keep(self._origin.keepalive_seconds)
 
     def on_closed(self, connection: Connection) -> None:
-        """Free the slot of a connection whose socket is gone."""
         if connection in self._connections:
             self._connections.remove(connection)
             if connection in self._idle:
@@ -175,7 +121,6 @@ class Pool:
             self._emptied.set_result(None)
 
     async def _open(self, deadlines: Deadlines) -> Connection:
-        """Dial, in a slot that has been taken."""
         try:
             connection = await dial(self._origin, deadlines, lambda: Connection(self._origin, self))
         except BaseException:
@@ -191,7 +136,7 @@ class Pool:
         return connection
 
     async def _wait(self, deadlines: Deadlines) -> Connection | None:
-        """Wait in line for a connection that comes back, or for a slot to open one in (None)."""
+        # None stands for a slot in which to open a connection.
         waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
@@ -199,16 +144,17 @@ class Pool:
                 return await waiter
         except TimeoutError:
             self._abandon(waiter)
-            peer, count = peer_name(self._origin), self._origin.max_connections
-            seconds = deadlines.connect_seconds
-            message = f"none of the {count} connections to {peer} came free within {seconds:g} s."
-            raise ExchangeTimedOut(message, "connect") from None
+            raise ExchangeTimedOut(
+                f"none of the {self._origin.max_connections} connections to {peer_name(self._origin)} came free "
+                f"within {deadlines.connect_seconds:g} s.",
+                "connect",
+            ) from None
         except asyncio.CancelledError:
             self._abandon(waiter)
             raise
 
     def _abandon(self, waiter: asyncio.Future[Connection | None]) -> None:
-        """Pass on what a waiter was given in the moment in which it stopped waiting."""
+        # It may have been given something just as it stopped waiting.
         if waiter in self._waiters:
             self._waiters.remove(waiter)
         if waiter.cancelled() or waiter.exception() is not None:
@@ -220,8 +166,7 @@ class Pool:
             self.release(connection)
 
     def _free_slot(self) -> None:
-        waiter = self._next_waiter()
-        if waiter is not None:
+        if (waiter := self._next_waiter()) is not None:
             waiter.set_result(None)
             return
         self._slots_taken -= 1
@@ -240,7 +185,7 @@ class Pool:
 
 
 class Upstream:
-    """An HTTP/1.1 client that sends what it is given and keeps connections (RFC 9112). For one event loop."""
+    """HTTP/1.1 client (RFC 9112) with a pool for each origin. For one event loop."""
 
     def __init__(self) -> None:
         self._pools: dict[Origin, Pool] = {}
@@ -249,14 +194,7 @@ class Upstream:
     async def send(self, request: OutgoingRequest, origin: Origin, timeouts: Timeouts) -> UpstreamResponse:
         """Send a request and return the response as soon as its final head is there.
 
-        A request is sent a second time only if a kept connection turns out to be dead before it answers
-        anything, and its body is at hand. Cancelling drops the connection.
-
-        Raises:
-            BadInput: the request's head cannot be sent as it is.
-            UpstreamError: the upstream could not be reached, or gave no usable answer.
-            UpstreamTimeout: it took longer than `timeouts` allow.
-            Exception: whatever the iterator of the request's body raises, here or from the response's `read`.
+        Raises BadInput for its head, ExchangeFailed, ExchangeTimedOut, and what its body's iterator raises.
         """
         loop = asyncio.get_running_loop()
         head = encode_head(request)
@@ -265,15 +203,17 @@ class Upstream:
             connection = await self._pool(origin).acquire(deadlines)
             try:
                 return await connection.exchange(request, head, deadlines)
-            except StaleConnection:
+            except errors.StaleConnection:
+                # A kept connection that had died; it raises this only if the body can be sent again.
                 deadlines = deadlines.from_retry(loop.time())
 
     def stats(self) -> PoolStats:
-        """Count connections and waiting requests of all origins."""
-        return sum((pool.stats() for pool in self._pools.values()), PoolStats())
+        return PoolStats(
+            *map(sum, zip(PoolStats(), *(pool.stats() for pool in self._pools.values()), strict=True))
+        )
 
     async def close(self) -> None:
-        """Close every connection, also those in use, whose requests fail. Nothing can be sent afterwards."""
+        """Close every connection, also those in use, and fail their requests."""
         self._is_closed = True
         for pool in list(self._pools.values()):
             await pool.close()
@@ -283,9 +223,5 @@ class Upstream:
             raise ExchangeFailed("the upstream client is closed.", "connect")
         pool = self._pools.get(origin)
         if pool is None:
-            pool = Pool(origin, lambda: self._forget(origin))
-            self._pools[origin] = pool
+            pool = self._pools[origin] = Pool(origin, lambda: self._pools.pop(origin, None))
         return pool
-
-    def _forget(self, origin: Origin) -> None:
-        self._pools.pop(origin, None)

@@ -1,4 +1,4 @@
-"""Errors of a call to a provider: in which phase, in words fit for the caller."""
+"""Errors of an exchange with a provider: in which phase, in words fit for the caller."""
 
 from __future__ import annotations
 
@@ -6,31 +6,29 @@ import socket
 import ssl
 from typing import Literal
 
-from gateway.errors import UpstreamError, UpstreamTimeout
-from gateway.upstream.message import Origin, Timeouts
+from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout
+from gateway.upstream.request import Origin, Timeouts
 
+# Reaching the provider, sending to it, or reading its head or body.
 Phase = Literal["connect", "tls", "request", "head", "body"]
-"""Where on its way an exchange was: reaching the upstream, sending to it, or reading its head or body."""
 
 
-class ExchangeFailed(UpstreamError):
-    """The upstream could not be reached, or did not keep to HTTP. `phase` tells how far it had come."""
-
+class _InPhase(GatewayError):
     def __init__(self, message: str, phase: Phase) -> None:
         super().__init__(message)
         self.phase = phase
 
 
-class ExchangeTimedOut(UpstreamTimeout):
-    """The upstream took longer than it is given. `phase` tells what it was taking so long for."""
+class ExchangeFailed(_InPhase, UpstreamError):
+    """The provider could not be reached, or did not keep to HTTP."""
 
-    def __init__(self, message: str, phase: Phase) -> None:
-        super().__init__(message)
-        self.phase = phase
+
+class ExchangeTimedOut(_InPhase, UpstreamTimeout):
+    """The provider took longer than its timeouts allow."""
 
 
 class StaleConnection(Exception):
-    """A kept connection turned out to be dead before it answered; the request can go out on another."""
+    """A kept connection turned out to be dead; the request can go out on another."""
 
 
 def peer_name(origin: Origin) -> str:
@@ -40,33 +38,31 @@ def peer_name(origin: Origin) -> str:
 
 
 def connect_failure(error: Exception, origin: Origin) -> ExchangeFailed:
-    """Say why no TCP connection came about."""
     peer = peer_name(origin)
+    message = f"no connection to {peer}: {getattr(error, 'strerror', None) or error}."
     if isinstance(error, socket.gaierror):
-        return ExchangeFailed(f"name not found: {origin.host} ({error.strerror}).", "connect")
-    if isinstance(error, ConnectionRefusedError):
-        return ExchangeFailed(f"connection refused by {peer}.", "connect")
-    reason = getattr(error, "strerror", None) or error
-    return ExchangeFailed(f"no connection to {peer}: {reason}.", "connect")
+        message = f"name not found: {origin.host} ({error.strerror})."
+    elif isinstance(error, ConnectionRefusedError):
+        message = f"connection refused by {peer}."
+    return ExchangeFailed(message, "connect")
 
 
 def tls_failure(error: Exception, origin: Origin) -> ExchangeFailed:
-    """Say why TLS was not agreed on."""
     peer = peer_name(origin)
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = error.verify_message.rstrip(".")
         return ExchangeFailed(f"certificate verify failed: {reason} ({peer}).", "tls")
-    if isinstance(error, ssl.SSLError):
-        return ExchangeFailed(f"TLS handshake with {peer} failed: {error.reason or error}.", "tls")
     reason = getattr(error, "strerror", None) or str(error) or "connection closed"
+    if isinstance(error, ssl.SSLError):
+        reason = error.reason or str(error)
     return ExchangeFailed(f"TLS handshake with {peer} failed: {reason}.", "tls")
 
 
 def timeout_failure(phase: Phase, origin: Origin, timeouts: Timeouts) -> ExchangeTimedOut:
-    """Say what the upstream took too long for, once it was connected."""
-    peer = peer_name(origin)
+    """Explain what a provider took too long for, once it was connected."""
+    failure = f"sent nothing of the body for {timeouts.idle:g} s"
     if phase == "request":
-        return ExchangeTimedOut(f"{peer} took nothing of the request for {timeouts.idle:g} s.", phase)
-    if phase == "head":
-        return ExchangeTimedOut(f"{peer} did not answer within {timeouts.first_byte:g} s.", phase)
-    return ExchangeTimedOut(f"{peer} sent nothing of the body for {timeouts.idle:g} s.", phase)
+        failure = f"took nothing of the request for {timeouts.idle:g} s"
+    elif phase == "head":
+        failure = f"did not answer within {timeouts.first_byte:g} s"
+    return ExchangeTimedOut(f"{peer_name(origin)} {failure}.", phase)

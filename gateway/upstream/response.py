@@ -1,47 +1,205 @@
-"""A provider's answer: its head at once, its body as it comes."""
+"""A provider's response: parsed from bytes as they arrive, and read by one reader."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import httptools
+
+from gateway.models.exchange import RawHeaders
 from gateway.upstream.errors import ExchangeFailed
-from gateway.upstream.parser import ResponseHead
 
+# Longest head taken, interim responses included; also the longest run of trailers or chunk extensions.
+MAX_HEAD_BYTES = 256 * 1024
+
+# How much of a body may lie unread before the provider is made to wait.
 MAX_UNREAD_BYTES = 256 * 1024
-"""How much of a body may lie unread before the upstream is made to wait."""
 
-
+# Takes a piece of a body; tells whether it wants more now.
 BodySink = Callable[[bytes], bool]
-"""Takes a piece of a body; tells whether it wants more now."""
+
+
+class MalformedResponse(Exception):
+    """What arrived is not a response; the text is the reason, as half a sentence."""
+
+
+class ResponseHead(NamedTuple):
+    """The head of a final response; its length is None if it is chunked or ends with the connection."""
+
+    status: int
+    reason: bytes
+    headers: RawHeaders
+    content_length: int | None
+
+
+class ResponseParser:
+    """Parses the responses on one connection: `expect` each, then `feed` it (RFC 9112, sections 4 to 8)."""
+
+    def __init__(self) -> None:
+        self.head: ResponseHead | None = None
+        # Emptied by its reader.
+        self.body: list[bytes] = []
+        self.is_complete = False
+        self._answers_head = False
+        self._is_persistent = False
+        self._ends_with_connection = False
+        self._bytes_without_body = 0
+        self._reason = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._parser = httptools.HttpResponseParser(self)
+
+    @property
+    def is_unstarted(self) -> bool:
+        return self.head is None and not self._bytes_without_body
+
+    @property
+    def is_reusable(self) -> bool:
+        return self.is_complete and self._is_persistent
+
+    def expect(self, method: str) -> None:
+        if self._answers_head:
+            # The old parser still waits for the body that the answer to HEAD announced.
+            self._parser = httptools.HttpResponseParser(self)
+        self._answers_head = method == "HEAD"
+        self.head = None
+        self.body = []
+        self.is_complete = False
+        self._bytes_without_body = 0
+
+    def feed(self, data: bytes) -> None:
+        """Parse more bytes into `head` and `body`, also if it raises MalformedResponse then."""
+        if not self._answers_head:
+            self._read(data)
+            return
+        # By lines: httptools has no setting for a head without its body, and must see nothing after the blank one.
+        for line in data.splitlines(keepends=True):
+            self._read(line)
+
+    def finish_at_close(self) -> bool:
+        if self.head is not None and self._ends_with_connection:
+            self.is_complete = True
+        return self.is_complete
+
+    def _read(self, data: bytes) -> None:
+        if self.is_complete:
+            self._is_persistent = False
+            return
+        self._bytes_without_body += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._is_persistent = False
+            if not self.is_complete:
+                context = error.__context__
+                reason = context if isinstance(context, MalformedResponse) else error
+                raise MalformedResponse(str(reason)) from None
+        if self._bytes_without_body > MAX_HEAD_BYTES and not self.is_complete:
+            part = "head" if self.head is None else "run of trailers or chunk extensions"
+            raise MalformedResponse(_too_long(part))
+
+    # Called by httptools. An exception raised here stops it, and is the context of the one from feed_data.
+
+    def on_message_begin(self) -> None:
+        if self.is_complete:
+            raise MalformedResponse("there is more after its end")
+        self._reason = b""
+        self._fields = []
+
+    def on_status(self, reason: bytes) -> None:
+        self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head is None:
+            self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status == 101:
+            raise MalformedResponse("it switches protocols, which was not asked for")
+        if status < 100:
+            raise MalformedResponse("its status is not one")
+        if status < 200:
+            return
+        if self._bytes_without_body > MAX_HEAD_BYTES:
+            # Some of that may be body.
+            size = sum(len(name) + len(value) + 4 for name, value in self._fields)
+            if size > MAX_HEAD_BYTES:
+                raise MalformedResponse(_too_long("head"))
+        length = _body_length(self._fields)
+        if self._answers_head or status in (204, 304):
+            length = 0
+        self.head = ResponseHead(status, self._reason, tuple(self._fields), length if length >= 0 else None)
+        self._bytes_without_body = 0
+        self._ends_with_connection = length == UNTIL_CLOSE
+        self._is_persistent = self._parser.should_keep_alive()
+        self.is_complete = self._answers_head
+
+    def on_body(self, piece: bytes) -> None:
+        if not self._answers_head:
+            self._bytes_without_body = 0
+            self.body.append(piece)
+
+    def on_message_complete(self) -> None:
+        self.is_complete = self.head is not None
+
+
+CHUNKED = -1
+UNTIL_CLOSE = -2
+
+
+def _body_length(fields: list[tuple[bytes, bytes]]) -> int:
+    """Return the body's length in bytes, CHUNKED or UNTIL_CLOSE."""
+    # httptools has refused a head that says both.
+    length = UNTIL_CLOSE
+    for name, value in fields:
+        if len(name) == 14 and name.lower() == b"content-length":
+            length = int(value)
+        elif len(name) == 17 and name.lower() == b"transfer-encoding":
+            if length == CHUNKED or value.strip().lower() != b"chunked":
+                raise MalformedResponse("its transfer coding is not one that was asked for")
+            length = CHUNKED
+    return length
+
+
+def _too_long(part: str) -> str:
+    return f"its {part} is longer than {MAX_HEAD_BYTES // 1024} KiB"
 
 
 class BodySource(Protocol):
     """Where a response's body comes from while there is more of it."""
 
-    def resume(self) -> None:
-        """Go on: what had arrived has been read."""
+    def resume(self) -> None: ...
+    def drop(self) -> None: ...
 
-    def drop(self) -> None:
-        """Give up: nobody will read the rest."""
+
+class Response(Protocol):
+    """What the proxy relays, from a provider or a cache: a head, and a body to be read once."""
+
+    status: int
+    reason: bytes
+    headers: RawHeaders
+    content_length: int | None
+
+    @property
+    def is_unread(self) -> bool: ...
+    def is_finished(self) -> bool: ...
+    async def read(self) -> bytes: ...
+    async def forward_to(self, sink: BodySink) -> None: ...
+    def close(self) -> None: ...
 
 
 class UpstreamResponse:
-    """The head of a response, and its body to be read by one reader.
-
-    Header fields are all there, in order and spelling of the wire. `has_body` is False where none can follow
-    (HEAD, 204, 304, content-length: 0). `content_length` is that of the body that follows, None if the wire
-    does not tell it beforehand.
-    """
+    """The response of a provider, from a connection to one reader."""
 
     __slots__ = (
         "_arrival", "_failure", "_is_ended", "_pieces", "_sink", "_source", "_unread_bytes",
-        "content_length", "has_body", "headers", "reason", "status",
+        "content_length", "headers", "reason", "status",
     )  # fmt: skip
 
     def __init__(self, head: ResponseHead, source: BodySource) -> None:
-        self.status, self.reason, self.headers, self.has_body, self.content_length = head
+        self.status, self.reason, self.headers, self.content_length = head
         self._source: BodySource | None = source
         self._pieces: list[bytes] = []
         self._unread_bytes = 0
@@ -51,12 +209,7 @@ class UpstreamResponse:
         self._sink: BodySink | None = None
 
     async def read(self) -> bytes:
-        """Return all of the body that has arrived since the last call, at least one byte; b"" at the end.
-
-        Raises:
-            UpstreamError: the body broke off or is not framed as it should be.
-            UpstreamTimeout: nothing came for too long, or the whole call takes too long.
-        """
+        """Return what has arrived of the body, b"" at its end. Raises ExchangeFailed or ExchangeTimedOut."""
         if not self._pieces and not self._is_ended:
             await self._wait()
         if self._pieces:
@@ -66,13 +219,8 @@ class UpstreamResponse:
         return b""
 
     async def forward_to(self, sink: BodySink) -> None:
-        """Hand the body on from where it arrives, which spares a change of tasks for each piece. Returns at the
-        body's end, or when the sink wants no more for now.
-
-        Raises:
-            UpstreamError, UpstreamTimeout: as `read` does.
-            Exception: whatever the sink raises.
-        """
+        """Pass the body on until its end, or until the sink wants no more."""
+        # Straight from the socket: a wake-up of the reader's task for each piece would cost more than the piece.
         if self._pieces and not sink(self._take()):
             return
         if not self._is_ended:
@@ -85,11 +233,9 @@ class UpstreamResponse:
             raise self._failure
 
     def is_finished(self) -> bool:
-        """Tell whether the body is complete and all of it has been read."""
         return self._is_ended and self._failure is None and not self._pieces
 
     def close(self) -> None:
-        """Let go of the response, and of its connection unless it is complete. May be called again."""
         source = self._source
         if source is not None:
             self.fail(ExchangeFailed("the response was closed before its end.", "body"))
@@ -114,20 +260,17 @@ class UpstreamResponse:
             self._source.resume()
         return data
 
-    # What the connection calls.
+    # For the connection
 
     @property
     def is_unread(self) -> bool:
-        """Some of the body has arrived and was not read yet."""
         return bool(self._pieces)
 
     @property
     def is_full(self) -> bool:
-        """More lies unread than should."""
         return self._unread_bytes > MAX_UNREAD_BYTES
 
     def add(self, pieces: Sequence[bytes]) -> None:
-        """More of the body has arrived."""
         if self._sink is not None and not self._pieces:
             self._hand_on(self._sink, pieces[0] if len(pieces) == 1 else b"".join(pieces))
             return
@@ -137,13 +280,12 @@ class UpstreamResponse:
         self._wake()
 
     def finish(self) -> None:
-        """The body is complete."""
         self._is_ended = True
         self._source = None
         self._wake()
 
     def fail(self, failure: Exception) -> None:
-        """Nothing more will come, though the body is not complete. What has arrived can still be read."""
+        """End the body, which is not complete. What has arrived can still be read."""
         self._failure = failure
         self.finish()
 

@@ -21,17 +21,32 @@ from gateway.wire.json_fields import MAX_JSON_VALUES, has_too_many_values
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 MAX_IDEMPOTENCY_KEY = 255
-"""Longest idempotency key taken, in characters."""
 
+# Of a wrong value in an error message.
 MAX_SHOWN_CHARS = 40
-"""How much of a wrong value is shown, in characters."""
 
+# A filter with as many conditions as are allowed takes about a third of it.
+MAX_QUERY_BODY_BYTES = 256 * 1024
+
+MAX_DEPTH = 64
+
+# Each body may hold so much whatever others hold, so that large bodies keep no small one out.
+FREE_BYTES = 64 * 1024
+
+# Longer bodies are parsed on a thread: other callers' streams share the event loop.
+_THREAD_BYTES = 64 * 1024
+
+# An array with fewer objects than this for each allowed entry is cheap enough to decode whole.
+_OBJECTS_PER_ENTRY = 4
+
+_SEPARATOR = re.compile(r"[ \t\n\r,]*")
+_MAY_EXCEED_64_BITS = re.compile(rb"\d{19}")
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def validate_body(model: type[Model], body: object, at: str = "") -> Model:
-    """Return a body, or the entry at a path in one, as a model. Raises BadInput that names the field to blame."""
+    """Return a body, or an entry at a path in it, as a model. Raises BadInput."""
     if not isinstance(body, dict):
         raise BadInput(f"must be an object; got {abbreviate(body)}.", field=at or "body")
     try:
@@ -41,18 +56,13 @@ def validate_body(model: type[Model], body: object, at: str = "") -> Model:
 
 
 def to_bad_input(error: ValidationError, at: str = "") -> BadInput:
-    """Return the first thing that is wrong, with the path of its field.
-
-    Args:
-        at: path of what was validated inside the body, put before the field's (`[3]`).
-    """
+    """Return the first error with the path of its field, after the path `at` of the value."""
     first = error.errors(include_url=False)[0]
     path = field_path(first["loc"], at)
     return BadInput(f"{_describe_error(first)}.", field=path or "body")
 
 
 def field_path(steps: Sequence[int | str], at: str = "") -> str:
-    """Return the path of a field the way it is shown to callers: `[3].metadata.plan`."""
     path = at
     for step in steps:
         if isinstance(step, int):
@@ -64,7 +74,6 @@ def field_path(steps: Sequence[int | str], at: str = "") -> str:
 
 
 def abbreviate(value: object) -> str:
-    """Return a JSON value as an error message may show it: short, on one line, its type plain to see."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
@@ -74,19 +83,15 @@ def abbreviate(value: object) -> str:
 
 
 def parse_id(value: object) -> str:
-    """Return a trace, request or span id. Raises ValueError for what cannot be one."""
     if isinstance(value, str) and is_valid_id(value):
         return value
     raise ValueError(f"must be a printable string of 1 to {MAX_ID_BYTES} bytes; got {abbreviate(value)}")
 
 
 def read_idempotency_key(headers: Mapping[str, str]) -> str | None:
-    """Return the caller's idempotency key, None if there is none.
+    """Return the idempotency key of a call. Raises BadInput.
 
-    Source: draft-ietf-httpapi-idempotency-key-header, whose quotes around the key are not asked for here.
-
-    Raises:
-        BadInput: it is empty, longer than 255 characters, or not printable.
+    Source: draft-ietf-httpapi-idempotency-key-header, but quotes are not required.
     """
     key = headers.get(IDEMPOTENCY_KEY)
     if key is not None and not (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isprintable()):
@@ -104,53 +109,25 @@ def _describe_error(error: ErrorDetails) -> str:
     return f"{error['msg'][0].lower()}{error['msg'][1:]}; got {abbreviate(error['input'])}"
 
 
-MAX_QUERY_BODY_BYTES = 256 * 1024
-"""Longest body of a question. A filter with as many conditions as one may have takes about a third of it."""
-
-MAX_DEPTH = 64
-"""Deepest nesting of arrays and objects taken."""
-
-FREE_BYTES = 64 * 1024
-"""How much of each body is taken however much others hold, so that large ones keep no small one out."""
-
-_THREAD_BYTES = 64 * 1024
-"""Bodies longer than this are not gone through on the event loop, where other callers' streams pass."""
-
-_OBJECTS_PER_ENTRY = 4
-"""An array with no more objects than so many for each entry that it may have is not worth a look beforehand."""
-
-_SEPARATOR = re.compile(r"[ \t\n\r,]*")
-_MAY_EXCEED_64_BITS = re.compile(rb"\d{19}")
-
-
 class BodyLimits:
-    """How long callers may take for bodies, and how much of them may be held at a time.
-
-    Args:
-        patience_seconds: longest pause between two pieces of a body; may be replaced.
-        most_bytes: how much the bodies of all requests under way may hold together beyond SMALL_BYTES of each.
-    """
+    """Limits of the bodies of all requests together: pause between chunks, and bytes beyond FREE_BYTES each."""
 
     def __init__(self, body_timeout_seconds: float = 60.0, max_held_bytes: int = 64 * 1024 * 1024) -> None:
         self.body_timeout_seconds = body_timeout_seconds
         self.max_held_bytes = max_held_bytes
         self.held_bytes = 0
-        """What they hold now."""
 
 
 class RequestBody:
-    """How much of its body a request under way holds."""
-
     def __init__(self, limits: BodyLimits) -> None:
+        # Set for callers that may send less than others.
         self.max_bytes: int | None = None
-        """Set where a caller may send less than others: the longest body taken of it."""
         self.body_timeout_seconds = limits.body_timeout_seconds
         self._limits = limits
         self._size = 0
         self._held_bytes = 0
 
     def hold(self, size: int) -> None:
-        """Count so many more bytes. Raises Overloaded where all requests would hold too much with them."""
         more = max(0, self._size + size - FREE_BYTES) - self._held_bytes
         if self._limits.held_bytes + more > self._limits.max_held_bytes:
             raise Overloaded(
@@ -161,25 +138,16 @@ class RequestBody:
         self._held_bytes += more
 
     def release(self) -> None:
-        """Let others have what this one held. To be called once the request is answered."""
         self._limits.held_bytes -= self._held_bytes
         self._held_bytes = 0
 
 
+# Set on each request to the gateway's own paths.
 REQUEST_BODY = web.RequestKey("request_body", RequestBody)
-"""Set on each request to the gateway's own paths."""
 
 
 async def read_json(request: web.Request, limit_bytes: int, max_entries: int | None = None) -> object:
-    """Read and decode a JSON body, whatever its content type is said to be.
-
-    Args:
-        most_entries: see `parse_json`.
-
-    Raises:
-        TooLarge, CallerTimeout, Overloaded: see `read_body`.
-        BadInput: see `parse_json`.
-    """
+    """Read a JSON body of any content type. Raises what `read_body` and `parse_json` do."""
     raw = await read_body(request, limit_bytes)
     if len(raw) > _THREAD_BYTES:
         return await asyncio.to_thread(parse_json, raw, max_entries)
@@ -187,12 +155,10 @@ async def read_json(request: web.Request, limit_bytes: int, max_entries: int | N
 
 
 async def read_query_body(request: web.Request, limit_bytes: int) -> object:
-    """Read and decode the JSON body of a question, which is short. Raises what `read_json` does."""
     return await read_json(request, min(limit_bytes, MAX_QUERY_BODY_BYTES))
 
 
 def _has_more_entries(raw: bytes, most: int) -> bool:
-    """Tell whether a JSON text that holds very many objects is an array of more entries than these."""
     if raw.count(b"{") <= most * _OBJECTS_PER_ENTRY or not raw.lstrip().startswith(b"["):
         return False
     decoder = json.JSONDecoder()
@@ -202,20 +168,13 @@ def _has_more_entries(raw: bytes, most: int) -> bool:
         for _ in range(most + 1):
             at = _SEPARATOR.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing as well
             _, at = decoder.raw_decode(text, at)
-    except (ValueError, RecursionError):  # at its end, or no JSON, which is explained elsewhere
+    except (ValueError, RecursionError):  # at its end, or not JSON, which `parse_json` explains
         return False
     return True
 
 
 async def read_body(request: web.Request, limit_bytes: int) -> bytes:
-    """Read a body of at most `limit_bytes`.
-
-    Raises:
-        TooLarge: it is longer than that.
-        CallerTimeout: it stops coming.
-        Overloaded: the bodies of other requests hold too much already.
-        BadInput: it is not what its content or transfer encoding says.
-    """
+    """Read a body. Raises TooLarge, CallerTimeout, Overloaded, BadInput."""
     held = request[REQUEST_BODY]
     if held.max_bytes is not None:
         limit_bytes = min(limit_bytes, held.max_bytes)
@@ -236,14 +195,9 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
 
 
 async def read_chunk(request: web.BaseRequest, body_timeout_seconds: float) -> bytes:
-    """Return what has come of a body, waiting until there is something; b"" at its end.
-
-    Raises:
-        CallerTimeout: nothing came for so long.
-    """
     try:
         if request.content.is_eof():
-            # All of it has come with the head, as nearly always: then there is nothing to wait for.
+            # Nearly always the body came with the head: a timer for it would cost more than reading it.
             return await request.content.readany()
         async with asyncio.timeout(body_timeout_seconds):
             return await request.content.readany()
@@ -255,16 +209,10 @@ async def read_chunk(request: web.BaseRequest, body_timeout_seconds: float) -> b
 
 
 def parse_json(raw: bytes, max_entries: int | None = None) -> object:
-    """Decode a JSON text (RFC 8259), each number and character of it exactly, or not at all.
+    """Decode JSON (RFC 8259) without loss. Raises TooLarge, BadInput.
 
     Args:
-        most_entries: how many an array may have. One with far more objects is refused before all is decoded; one
-            with few more may be returned.
-
-    Raises:
-        TooLarge: it holds more values than are read.
-        BadInput: it has more entries, is not JSON, nested too deeply, or holds an integer that 64 bits do not;
-            names the field where one is to blame.
+        max_entries: of an array; one with few more is returned.
     """
     if max_entries is not None and _has_more_entries(raw, max_entries):
         raise BadInput(f"must be an array of 1 to {max_entries:,} entries; got more.", field="body")
@@ -286,7 +234,7 @@ def _too_large(limit_bytes: int) -> TooLarge:
 
 
 def _explain_syntax_error(raw: bytes, error: orjson.JSONDecodeError) -> BadInput:
-    """Find the field that makes `raw` no JSON, where a more lenient reader can get past it."""
+    # Python's parser accepts NaN, lone surrogates and long integers, and so leads to the field that has one.
     if not raw.strip():
         return BadInput("is empty; send a JSON object.", field="body")
     try:
@@ -309,7 +257,6 @@ def _refuse_invalid_values(body: object) -> None:
 
 
 def _invalid_reason(value: object) -> str | None:
-    """What is wrong with a key or scalar that the lenient reader let pass."""
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number; NaN and Infinity are not JSON."
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
@@ -350,10 +297,8 @@ def _too_deep(path: str) -> BadInput:
 
 
 def _walk_values(body: object) -> Iterator[tuple[list[int | str], object]]:
-    """Every value in the order it is written, with the steps to it: a list that changes as the walk goes on.
-
-    The first step leads to the body itself. Nesting is no matter: nothing here calls itself.
-    """
+    """Yield every value in document order, with the list of steps to it, which changes during the walk."""
+    # Not recursive: a body may be nested deeper than Python's stack.
     steps: list[int | str] = [""]
     pending: list[Iterator[tuple[int | str, object]]] = [iter([("", body)])]
     while pending:

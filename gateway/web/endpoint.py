@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, replace
+from types import MappingProxyType
+from typing import Literal, TypeVar, get_type_hints
 
+import orjson
 from aiohttp import web
 from pydantic import BaseModel
 
-from gateway.errors import BadInput, GatewayError
+from gateway.errors import GatewayError
 from gateway.models.principal import Principal, Role
+from gateway.web.query_params import QueryParams
 
 ANY_ROLE: Literal["any"] = "any"
 """For endpoints that take every valid key, whatever its role."""
 
+_ENDPOINTS = "endpoints"
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 
 Handler = Callable[[web.Request, Principal], Awaitable[web.StreamResponse]]
 ErrorRenderer = Callable[[GatewayError], web.Response]
+Method = TypeVar("Method", bound=Callable[..., Awaitable[web.StreamResponse | BaseModel]])
+
+
+async def _unbound(request: web.Request, principal: Principal) -> web.StreamResponse:
+    raise NotImplementedError
 
 
 def _request_path(request: web.Request) -> str | None:
@@ -27,21 +36,12 @@ def _request_path(request: web.Request) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
-    """A query parameter, as `/openapi.json` shows it."""
-
-    name: str
-    description: str
-    schema: dict[str, object] = field(default_factory=lambda: {"type": "string"})
-    is_required: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One method on one path.
+    """One method on one path. As a decorator it makes a method its handler; see `endpoints_of`.
 
     Args:
         path: aiohttp's pattern, without trailing slash (one is taken as well).
+        query: the query parameters; None where the query string is not read.
         role: what a caller must be allowed; `ANY_ROLE` lets in whoever has a key, None everybody.
         body: what the JSON body must look like: a model, or several of which one must fit.
         reply: what a 200 looks like; None where it is not JSON of a fixed shape.
@@ -54,17 +54,24 @@ class Endpoint:
 
     method: str
     path: str
-    handler: Handler
+    _: KW_ONLY
     role: Role | Literal["any"] | None
     summary: str
     description: str = ""
-    parameters: tuple[Parameter, ...] = ()
+    query: type[QueryParams] | None = None
     body: object | None = None
     reply: type[BaseModel] | None = None
     reply_types: tuple[str, ...] = ()
     failures: tuple[int, ...] = ()
     audited_target: Callable[[web.Request], str | None] = _request_path
     accepts_feedback_token: bool = False
+    handler: Handler = _unbound
+
+    def __call__(self, handler: Method) -> Method:
+        returned = get_type_hints(handler)["return"]
+        endpoint = replace(self, reply=returned) if issubclass(returned, BaseModel) else self
+        handler.__dict__.setdefault(_ENDPOINTS, []).insert(0, endpoint)
+        return handler
 
     @property
     def path_template(self) -> str:
@@ -94,22 +101,49 @@ class Api:
     error_model: type[BaseModel] | None = None
 
 
-def refuse_unknown_params(names: Iterable[str], known: Iterable[str]) -> None:
-    """Raise BadInput for a query parameter that is not among `known`."""
-    allowed = tuple(known)
-    for name in names:
-        if name not in allowed:
-            hint = f"Allowed: {', '.join(allowed)}." if allowed else "None is taken here."
-            raise BadInput("is not a query parameter here.", field=name, hint=hint)
+# Prompts and answers must stay in no cache.
+NO_STORE = MappingProxyType({"Cache-Control": "no-store"})
 
 
-def unique_params(query: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """Return a query string's pairs by name. Raises BadInput for a name that comes twice or has no value."""
-    given: dict[str, str] = {}
-    for name, text in query:
-        if name in given:
-            raise BadInput("is given twice; give it once.", field=name)
-        if not text:
-            raise BadInput("has no value; leave it out or give it one.", field=name)
-        given[name] = text
-    return given
+def json_response(
+    body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return a model as a JSON response."""
+    content = orjson.dumps(body.model_dump())
+    return web.Response(status=status, body=content, content_type="application/json", headers=headers)
+
+
+def endpoints_of(
+    handlers: object, prefix: str = "", headers: Mapping[str, str] | None = None
+) -> tuple[Endpoint, ...]:
+    """Return the endpoints that decorate an object's methods, in the order they are written.
+
+    A method of an endpoint with query parameters gets them as its third argument. A method that returns a model
+    needs no `reply`.
+
+    Args:
+        prefix: put before the paths.
+        headers: response headers of methods that return a model.
+    """
+    return tuple(
+        replace(
+            endpoint,
+            path=prefix + endpoint.path,
+            handler=_bind(getattr(handlers, name), endpoint.query, headers),
+        )
+        for name, method in vars(type(handlers)).items()
+        for endpoint in getattr(method, "__dict__", {}).get(_ENDPOINTS, ())
+    )
+
+
+def _bind(
+    method: Callable[..., Awaitable[web.StreamResponse | BaseModel]],
+    query: type[QueryParams] | None,
+    headers: Mapping[str, str] | None,
+) -> Handler:
+    async def handle(request: web.Request, principal: Principal) -> web.StreamResponse:
+        params = () if query is None else (query.parse(request.query.items()),)
+        answer = await method(request, principal, *params)
+        return json_response(answer, headers=headers) if isinstance(answer, BaseModel) else answer
+
+    return handle

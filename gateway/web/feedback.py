@@ -1,5 +1,4 @@
-"""What the APIs that take feedback share: one entry or many, what fields may hold, and how a reply says what the
-entries were joined to. The fields are stricter, and complain in plainer words, than pydantic's own types."""
+"""What APIs that take feedback share: arrays of entries, types of fields, and the header on joined entries."""
 
 from __future__ import annotations
 
@@ -15,22 +14,16 @@ from gateway.models.feedback import Feedback
 from gateway.models.ids import MAX_ID_BYTES
 from gateway.web.bodies import abbreviate, parse_id, parse_json
 
+# Most entries in one call.
 MAX_BULK = 1000
-"""Most entries in one call."""
+# Longest metadata of an entry, as JSON.
 MAX_METADATA_BYTES = 64 * 1024
-"""Longest metadata of an entry, as JSON."""
 
-
+# How many entries of a call are joined to something logged, such as `1 of 1`.
 JOINED_HEADER = "x-gateway-feedback-joined"
-"""Tells how many of a call's entries are joined to something that is logged: `1 of 1`."""
 
 
 def list_entries(body: object) -> list[tuple[str, object]]:
-    """Return the entries in a body, which is one or an array of 1 to 1,000, each with the path to it.
-
-    Raises:
-        BadInput: the array is empty, or too long.
-    """
     if not isinstance(body, list):
         return [("", body)]
     if not 1 <= len(body) <= MAX_BULK:
@@ -39,13 +32,12 @@ def list_entries(body: object) -> list[tuple[str, object]]:
 
 
 def joined_headers(entries: Sequence[Feedback]) -> dict[str, str]:
-    """Return the header fields that say how many of these entries are joined."""
     joined = sum(entry.joined_at_us is not None for entry in entries)
     return {JOINED_HEADER: f"{joined} of {len(entries)}"}
 
 
 def parse_uuid(value: object) -> str:
-    """Return a UUID in its canonical spelling (RFC 9562, section 4). Raises ValueError for anything else."""
+    """Return a UUID in canonical form (RFC 9562, section 4). Raises ValueError."""
     try:
         if isinstance(value, str) and str(UUID(value)) == value.lower():
             return value.lower()
@@ -54,6 +46,7 @@ def parse_uuid(value: object) -> str:
     raise ValueError(f"must be a UUID; got {abbreviate(value)}")
 
 
+# These checks are stricter than pydantic's types, which take numbers as text, and their errors show the value.
 def _grade(value: object) -> int:
     if is_number(value) and value in range(-10, 11):
         return int(value)
@@ -67,7 +60,7 @@ def _weight(value: object) -> float:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Tell whether a JSON value is a number."""
+    """Tell numbers from booleans, which Python counts as integers."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -98,7 +91,7 @@ def _parse_json_string(text: str) -> object:
 
 
 def has_nul(value: object) -> bool:
-    """Tell whether a JSON value holds the character U+0000, which no database takes, in a key or a string."""
+    """Tell whether any text contains U+0000, which PostgreSQL cannot store."""
     if isinstance(value, dict):
         return any("\0" in key or has_nul(item) for key, item in value.items())
     if isinstance(value, list):
@@ -107,7 +100,7 @@ def has_nul(value: object) -> bool:
 
 
 def optional_field(check: Callable[[object], object], accepts: Any) -> BeforeValidator:
-    """Check what is not null. `takes` is what `/openapi.json` says may be sent."""
+    """Return the check of a field that may be null, and of type `accepts` in OpenAPI."""
     return BeforeValidator(
         lambda value: None if value is None else check(value), json_schema_input_type=accepts | None
     )
@@ -122,6 +115,6 @@ Grade = Annotated[_GradeRange, BeforeValidator(_grade)]
 OptionalGrade = Annotated[int | None, optional_field(_grade, accepts=_GradeRange)]
 Weight = Annotated[float | None, optional_field(_weight, accepts=_WeightRange)]
 Metadata = Annotated[dict[str, object] | None, optional_field(_metadata, accepts=dict[str, object] | str)]
+# Empty text becomes None.
 Text = Annotated[str | None, optional_field(_text, accepts=str)]
-"""Words; none where they are empty."""
 EntryId = Annotated[str | None, optional_field(parse_uuid, accepts=UUID)]

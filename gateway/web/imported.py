@@ -33,18 +33,18 @@ def _time_us(value: object) -> int:
     return at_us
 
 
+# ISO 8601 as microseconds since the epoch; UTC without a zone.
 TimeUs = Annotated[int, BeforeValidator(_time_us)]
-"""ISO 8601, as microseconds since the epoch; without a zone it is UTC."""
 Millis = Annotated[float, Field(ge=0, le=10**10)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
+# Money.
 Amount = Annotated[Decimal, Field(ge=0, le=10**9)]
-"""Money."""
 Id = Annotated[str, BeforeValidator(parse_id)]
 Status = Annotated[int, Field(ge=-999, le=999)]
 
 
 class ImportedRow(BaseModel):
-    """Base of a dialect's rows. Numbers may come as text; fields that are not named are passed over."""
+    """Base of a dialect's rows. Numbers may be text; unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -53,14 +53,7 @@ RowModel = TypeVar("RowModel", bound=ImportedRow)
 
 
 def read_row(model: type[RowModel], row: Mapping[str, object], at: str = "") -> RowModel:
-    """Return a row as a model. What is null or empty is as if it were absent.
-
-    Args:
-        at: where it is, if it is part of another row; put before the names of its fields.
-
-    Raises:
-        BadInput: a field is missing or holds what it may not; names it.
-    """
+    """Return a row as a model; null and empty fields are absent. Raises BadInput with the path `at`."""
     given = {name: value for name, value in row.items() if value is not None and value != ""}
     try:
         return model.model_validate(given)
@@ -69,33 +62,24 @@ def read_row(model: type[RowModel], row: Mapping[str, object], at: str = "") -> 
 
 
 def row_id(row: Mapping[str, object]) -> str:
-    """Return the id of a row that brings none, made from all that it holds."""
     return content_id(encode_json(row, "row", orjson.OPT_SORT_KEYS))
 
 
 def body_bytes(value: object, field: str) -> bytes:
-    """Return the bytes of a body that is in a row as JSON, or as the text that it was.
-
-    Raises:
-        BadInput: it is nested too deeply to be written; names `field`.
-    """
     if value is None:
         return b""
     return value.encode() if isinstance(value, str) else encode_json(value, field)
 
 
 def path_of_url(url: str) -> str:
-    """Return the path and query of a URL, or of what is only a path."""
     return _ORIGIN.sub("", url)
 
 
 def to_nanousd(amount: Decimal, *, dollars: Decimal) -> int:
-    """Return an amount in nano-dollars, given what one of its units is in dollars."""
     return int((amount * dollars * NANOUSD_PER_USD).to_integral_value(ROUND_HALF_EVEN))
 
 
 def encode_json(value: object, field: str, option: int = 0) -> bytes:
-    """Return a value as JSON. Raises BadInput, which names `field`, for what is nested too deeply."""
     try:
         return orjson.dumps(value, option=option)
     except orjson.JSONEncodeError:

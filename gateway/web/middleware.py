@@ -9,23 +9,11 @@ from urllib.parse import unquote
 import structlog
 from aiohttp import web
 
+from gateway import errors
 from gateway.auth.allowed_hosts import AllowedHosts
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.audit import SqlAudit
 from gateway.auth.feedback_tokens import FeedbackTokens
-from gateway.errors import (
-    BudgetExceeded,
-    Forbidden,
-    GatewayError,
-    LimitExceeded,
-    Overloaded,
-    QueryTimeout,
-    QuotaExceeded,
-    StoreUnavailable,
-    TooManyRequests,
-    Unauthorized,
-    UpgradeNotSupported,
-)
 from gateway.models.audit import AuditChannel, AuditEntry
 from gateway.models.ids import new_id
 from gateway.models.principal import (
@@ -40,20 +28,12 @@ from gateway.web.bodies import IDEMPOTENCY_KEY, REQUEST_BODY, BodyLimits, Reques
 from gateway.web.endpoint import ANY_ROLE, Api, Endpoint
 from gateway.web.feedback import JOINED_HEADER
 
+# Carries a feedback token of a proxied response, and may carry it back.
 TOKEN_HEADER = "x-gateway-feedback-token"
-"""Where a feedback token comes with a proxied response, and where it may come back."""
 
 
 def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") -> Principal:
-    """Find out who is calling.
-
-    Args:
-        query: the query in which a key may come too, as the caller wrote it.
-
-    Raises:
-        Unauthorized: keys are needed, and none that is known came.
-        Forbidden: there are no keys, and a page from elsewhere calls.
-    """
+    """Return the principal of a request; `query` may contain a key. Raises Unauthorized, Forbidden."""
     if keys.is_open:
         if not keys.is_disabled:
             _refuse_foreign_origins(headers, keys.allowed_hosts)
@@ -65,20 +45,13 @@ def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") 
     for value in _credentials_in_query(query) if query else ():
         if principal := keys.find(value):
             return principal
-    raise Unauthorized(
+    raise errors.Unauthorized(
         "no valid gateway key came with this request.",
         hint="Send one as x-portkey-api-key, or as Authorization: Bearer KEY.",
     )
 
 
 def principal_of_feedback_token(headers: Mapping[str, str], tokens: FeedbackTokens) -> Principal | None:
-    """Return the caller that a feedback token stands for; None where none came, or where there are none at all.
-
-    It is looked for in its own header, then wherever a key may be, and counts before any key.
-
-    Raises:
-        Unauthorized: the token is not valid, or has expired.
-    """
     if not tokens.is_on:
         return None
     if (token := headers.get(TOKEN_HEADER)) is not None:
@@ -89,14 +62,13 @@ def principal_of_feedback_token(headers: Mapping[str, str], tokens: FeedbackToke
 
 
 def require_role(principal: Principal, role: Role | None) -> Principal:
-    """Return the caller if it may act in `role`; None stands for any key. Raises Forbidden if it may not."""
     if principal.scope is not None:
-        raise Forbidden(
-            "a feedback token gives feedback on its own request, and may do nothing else.",
+        raise errors.Forbidden(
+            "a feedback token allows feedback on its own request only.",
             hint=f"This takes a key with the role {role}." if role else "This takes a key.",
         )
     if role is not None and not principal.has_role(role):
-        raise Forbidden(
+        raise errors.Forbidden(
             f"the key {principal.name!r} may not do this.", hint=f"It takes a key with the role {role}."
         )
     return principal
@@ -112,21 +84,21 @@ def _credentials_in_query(query: str) -> Iterator[str]:
 def _refuse_foreign_origins(headers: Mapping[str, str], hosts: AllowedHosts) -> None:
     host, origin = headers.get("Host"), headers.get("Origin")
     if host is not None and not hosts.allows_host(host):
-        raise Forbidden(
-            f"without keys the gateway is not served as {host[:100]!r}, but as localhost and by its address only.",
+        raise errors.Forbidden(
+            f"without keys the gateway answers only as localhost or by its address, not as {host[:100]!r}.",
             field="Host",
             hint="Make a key, or add the name to server.allowed_hosts.",
         )
     if origin is not None and not hosts.allows_origin(origin):
-        raise Forbidden(
-            f"without keys the gateway is not there for pages of {origin[:100]!r}.",
+        raise errors.Forbidden(
+            f"without keys the gateway refuses pages of {origin[:100]!r}.",
             field="Origin",
             hint="Make a key, or add the name of their host to server.allowed_hosts.",
         )
-    # Browsers send no Origin with images, links and frames, but say this.
+    # Browsers send no Origin with images, links and frames, only this.
     if origin is None and headers.get("Sec-Fetch-Site") == "cross-site":
-        raise Forbidden(
-            "without keys the gateway is not there for images, links and frames of other sites.",
+        raise errors.Forbidden(
+            "without keys the gateway refuses images, links and frames of other sites.",
             field="Sec-Fetch-Site",
             hint="Make a key, or use fetch() in a page whose host is in server.allowed_hosts.",
         )
@@ -134,8 +106,8 @@ def _refuse_foreign_origins(headers: Mapping[str, str], hosts: AllowedHosts) -> 
 
 ANY_ORIGIN = "*"
 
+# Chromium caches a preflight answer no longer.
 MAX_AGE_SECONDS = 7200
-"""How long a browser may remember what it was told; Chromium does not do so for longer."""
 
 _ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 _PREFLIGHT_HEADERS = {
@@ -148,17 +120,10 @@ _PREFLIGHT_HEADERS = {
 
 
 class AllowedOrigins:
-    """Tells browsers what pages of other origins may do: nothing, unless their origin is here.
-
-    Args:
-        origins: as browsers write them, such as https://app.example.com, or `*` for all; may be replaced.
-    """
-
     def __init__(self, origins: Collection[str] = ()) -> None:
         self.origins = origins
 
     def headers(self, request: web.Request) -> dict[str, str]:
-        """Return the fields to add to an answer."""
         if not self.origins:
             return {}
         origin = ANY_ORIGIN if ANY_ORIGIN in self.origins else request.headers.get("Origin")
@@ -171,7 +136,6 @@ class AllowedOrigins:
         }
 
     async def preflight(self, request: web.Request) -> web.Response:
-        """Answer a browser that asks whether a page may send what it wants to send."""
         headers = self.headers(request)
         terms = _PREFLIGHT_HEADERS if _ALLOW_ORIGIN in headers else {}
         return web.Response(status=204, headers={**headers, **terms})
@@ -180,33 +144,21 @@ class AllowedOrigins:
 log = structlog.get_logger("gateway.web")
 
 LIMIT_HEADERS = ("x-gateway-ratelimit-limit", "x-gateway-ratelimit-remaining", "x-gateway-ratelimit-reset")
-"""Fields that tell a caller how much its key may still use."""
 
+# Some clients sleep silently for as long as Retry-After says.
 MAX_RETRY_AFTER_SECONDS = 60
-"""Longest wait that a caller with a used-up limit is asked for: there are clients that sleep for as long as they
-are told, whatever that is, and say nothing."""
 
+# Of a path in the audit log, in characters.
 MAX_AUDITED_TARGET = 512
-"""How much of a path is kept in the audit log, in characters."""
 
+# Feedback tokens are public, so their bearers may send only short bodies.
 MAX_TOKEN_BODY_BYTES = 64 * 1024
-"""Longest body taken of callers with a feedback token, which may be anybody."""
 
-
+# Receives method, path template, status and seconds of each response.
 OnResponse = Callable[[str, str, int, float], None]
 
 
 class AuthMiddleware:
-    """Puts authentication and error drawing around the endpoints of faces.
-
-    Args:
-        tokens: the feedback tokens that some endpoints take; None: there are none.
-        origins: whose pages may call those endpoints; None: no other's.
-        auditor: writes down what only admins may do; None: nobody does.
-        on_answer: told of each answer by method, documented path, status and seconds.
-        bodies: how long callers may take for bodies, and how much those may hold.
-    """
-
     def __init__(
         self,
         keys: ApiKeys,
@@ -224,7 +176,7 @@ class AuthMiddleware:
         self._origins = origins or AllowedOrigins()
 
     def add_routes(self, app: web.Application, api: Api) -> None:
-        """Register a face's endpoints, each with and without a trailing slash; those for GET for HEAD as well."""
+        """Register endpoints with and without a trailing slash, and HEAD for GET."""
         for endpoint in api.endpoints:
             handler = self._build_handler(api, endpoint)
             for path in dict.fromkeys((endpoint.path, endpoint.path.rstrip("/") + "/")):
@@ -235,6 +187,9 @@ class AuthMiddleware:
                     app.router.add_route("OPTIONS", path, self._origins.preflight)
 
     def _build_handler(self, api: Api, endpoint: Endpoint):  # type: ignore[no-untyped-def]
+        path_template = endpoint.path_template
+        audit_log = self._audit_log if endpoint.is_audited else None
+
         async def handle(request: web.Request) -> web.StreamResponse:
             started = time.monotonic()
             body = request[REQUEST_BODY] = RequestBody(self.bodies)
@@ -244,7 +199,7 @@ class AuthMiddleware:
                 body.release()
             if self._on_answer is not None:
                 seconds = time.monotonic() - started
-                self._on_answer(request.method, endpoint.path_template, response.status, seconds)
+                self._on_answer(request.method, path_template, response.status, seconds)
             if endpoint.accepts_feedback_token:
                 response.headers.update(self._origins.headers(request))
             return response
@@ -252,15 +207,15 @@ class AuthMiddleware:
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
                 principal = self._authenticate(request, endpoint)
-                if self._audit_log is None or not endpoint.is_audited:
+                if audit_log is None:
                     return await endpoint.handler(request, principal)
-                return await self._answer_audited(request, principal, endpoint, self._audit_log)
-            except GatewayError as error:
+                return await self._answer_audited(request, principal, endpoint, audit_log)
+            except errors.GatewayError as error:
                 return error_response(api, error)
             except (web.HTTPException, ConnectionError):
                 raise
             except Exception:
-                # The path as it was asked for may hold a feedback token.
+                # Not the requested path, which may contain a feedback token.
                 return error_response(api, log_unexpected_error(endpoint.path))
 
         return handle
@@ -282,7 +237,6 @@ class AuthMiddleware:
             return response
 
     def _authenticate(self, request: web.Request, endpoint: Endpoint) -> Principal:
-        """Return who calls, if they may."""
         if endpoint.role is None:
             return OPEN_ACCESS
         token_principal = principal_of_feedback_token(request.headers, self._tokens)
@@ -293,50 +247,43 @@ class AuthMiddleware:
         return require_role(caller, None if endpoint.role == ANY_ROLE else endpoint.role)
 
 
-def error_response(api: Api, error: GatewayError) -> web.Response:
-    """Draw an error in the face's shape, with the headers that its kind asks for."""
+def error_response(api: Api, error: errors.GatewayError) -> web.Response:
     response = api.render_error(error)
     response.headers.update(error_headers(error))
     return response
 
 
-def error_headers(error: GatewayError) -> dict[str, str]:
-    """Return the header fields that an error of this kind comes with, whoever draws it."""
-    if isinstance(error, LimitExceeded):
+def error_headers(error: errors.GatewayError) -> dict[str, str]:
+    if isinstance(error, errors.LimitExceeded):
         return {**_retry_headers(error), **limit_headers(error.limit, "0", error.seconds_left)}
-    if isinstance(error, Overloaded | StoreUnavailable | TooManyRequests):
+    if isinstance(error, errors.Overloaded | errors.StoreUnavailable | errors.TooManyRequests):
         return {"Retry-After": str(error.retry_after_seconds)}
-    if isinstance(error, QueryTimeout):
+    if isinstance(error, errors.QueryTimeout):
         return {"X-Should-Retry": "false"}
-    if isinstance(error, Unauthorized):
+    if isinstance(error, errors.Unauthorized):
         return {"WWW-Authenticate": 'Bearer realm="gateway"'}
-    if isinstance(error, UpgradeNotSupported):
+    if isinstance(error, errors.UpgradeNotSupported):
         # What the caller writes from here on may be of the other protocol.
         return {"Upgrade": "HTTP/1.1", "Connection": "upgrade, close"}
     return {}
 
 
 def limit_headers(limit: str, remaining: str, seconds_left: int) -> dict[str, str]:
-    """Return the header fields that tell a caller how much its key may still use.
-
-    Args:
-        limit: as it is written in the configuration.
-        remaining: how much of its unit is left.
-        seconds_left: until its window ends.
-    """
     return dict(zip(LIMIT_HEADERS, (limit, remaining, str(seconds_left)), strict=True))
 
 
-def _retry_headers(error: LimitExceeded) -> dict[str, str]:
+def _retry_headers(error: errors.LimitExceeded) -> dict[str, str]:
     resets = {"x-gateway-limit-resets-at": error.resets_at}
-    if isinstance(error, QuotaExceeded | BudgetExceeded):
-        # OpenAI's and Anthropic's SDKs raise at once then; without it they would try again.
+    if isinstance(error, errors.QuotaExceeded | errors.BudgetExceeded):
+        # OpenAI's and Anthropic's SDKs then raise at once instead of retrying.
         return {"x-should-retry": "false", **resets}
     return {"Retry-After": str(min(error.seconds_left, MAX_RETRY_AFTER_SECONDS)), **resets}
 
 
-def log_unexpected_error(path: str) -> GatewayError:
-    """Log the exception that is being handled and return the error to show for it, joined by an id."""
+def log_unexpected_error(path: str) -> errors.GatewayError:
+    """Log the current exception; return an error with the id of its log line."""
     error_id = new_id()
     log.exception("unexpected error", error_id=error_id, path=path)
-    return GatewayError("something went wrong in the gateway.", hint=f"Its log has more under {error_id}.")
+    return errors.GatewayError(
+        "something went wrong in the gateway.", hint=f"Its log has more under {error_id}."
+    )

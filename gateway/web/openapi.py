@@ -9,42 +9,43 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from gateway.web.endpoint import ANY_ROLE, Api, Endpoint, Parameter
+from gateway.web.endpoint import ANY_ROLE, Api, Endpoint
 from gateway.web.middleware import TOKEN_HEADER
+from gateway.web.query_params import Parameter
 
 Json = dict[str, object]
+# Schemas of requests and of responses.
 Mode = Literal["validation", "serialization"]
-"""Whether a schema says what is taken, or what is answered."""
 
 DESCRIPTION = """\
 An LLM gateway that forwards requests to providers unchanged, logs them, and joins feedback to them.
 
-These operations are the gateway's own. Besides them it forwards, with any method: `/v1/{rest}` goes to the
+These operations are the gateway's own. It forwards all other paths with any method: `/v1/{rest}` to the
 default provider, or to the one named in `x-portkey-provider`, and `/{provider}/{rest}` to the provider of
-that name, at its `base_url` followed by `/{rest}`, with `/v1` between where that is a bare host. Bodies,
-unknown headers and statuses pass through as they are, so what may be sent there and what comes back is in
-that provider's own documentation.
+that name, at its `base_url` followed by `/{rest}`, with `/v1` in between if that is a bare host. Bodies,
+unknown headers and statuses pass through unchanged; see the documentation of the provider.
 
-A forwarded request takes its trace id from `x-portkey-trace-id`, or from a W3C `traceparent`, or is given
-a new one; `Helicone-Request-Id` may set its request id. The response carries both, as `x-portkey-trace-id`
-and `helicone-id`. Feedback may name a request by either, or by the provider's id of its response.
+A forwarded request takes its trace id from `x-portkey-trace-id` or a W3C `traceparent`, or gets a new one;
+`Helicone-Request-Id` may set its request id. The response has both, as `x-portkey-trace-id` and
+`helicone-id`. Feedback may name a request by either, or by the provider's id of its response.
 
-Where keys are configured, a gateway key is needed, in any one of the headers listed under security.
+If keys are configured, a gateway key is needed in one of the headers listed under security.
 """
 
 _STATUS_DESCRIPTIONS = {
-    400: "Something in the request is wrong; the reply says what.",
-    401: "No gateway key came, or none that is known.",
+    400: "The request is not valid; the reply names the field.",
+    401: "No valid gateway key.",
     403: "The key's role does not allow this.",
-    404: "There is nothing of that name that this caller may see.",
-    409: "It contradicts what is stored, or an id in it names several things.",
-    408: "The body stopped coming.",
-    413: "It is more than is taken, or shown, at once.",
-    422: "It is well formed, but a value is not allowed; the reply says which.",
-    429: "The feedback token was used too often; `Retry-After` says when to try again.",
-    503: "The store cannot be used now, or too much is being sent; `Retry-After` says when to try again.",
+    404: "Not found, or of another tenant.",
+    409: "In conflict with what is stored, or an id names several things.",
+    408: "The body paused for too long.",
+    413: "The request, or its answer, is too large.",
+    422: "A value is not allowed; the reply names it.",
+    429: "Rate limit of the feedback token exceeded; `Retry-After` says when to retry.",
+    503: "The store is not available, or the gateway is overloaded; `Retry-After` says when to retry.",
 }
 
+# Headers that may carry a gateway key.
 SECURITY_SCHEMES: dict[str, Json] = {
     "portkeyKey": {"type": "apiKey", "in": "header", "name": "x-portkey-api-key"},
     "heliconeAuth": {
@@ -59,20 +60,18 @@ SECURITY_SCHEMES: dict[str, Json] = {
     "googleKey": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
     "elevenLabsKey": {"type": "apiKey", "in": "header", "name": "xi-api-key"},
 }
-"""Where a gateway key may come."""
 
 TOKEN_SCHEMES: dict[str, Json] = {
     "feedbackToken": {
         "type": "apiKey",
         "in": "header",
         "name": TOKEN_HEADER,
-        "description": "Instead of a key, where the operation says so: a feedback token.",
+        "description": "A feedback token instead of a key, for operations that accept it.",
     },
 }
 
 
 def build_openapi(apis: Sequence[Api], version: str) -> Json:
-    """Describe the endpoints of `faces` as an OpenAPI 3.1 document, one tag a face."""
     schemas = _Schemas(apis)
     paths: dict[str, Json] = {}
     for api in apis:
@@ -92,9 +91,8 @@ def build_openapi(apis: Sequence[Api], version: str) -> Json:
 
 
 class _Schemas:
-    """JSON schemas of all bodies, replies and errors, made at once so that equal names do not collide."""
-
     def __init__(self, apis: Sequence[Api]) -> None:
+        # Made at once, so that pydantic tells models of equal name apart.
         inputs: list[tuple[int, Mode, TypeAdapter[Any]]] = [
             (id(shape), mode, TypeAdapter(shape)) for api in apis for shape, mode in _models_of(api)
         ]
@@ -104,7 +102,6 @@ class _Schemas:
         self.components: Json = definitions.get("$defs", {})
 
     def content(self, shape: object, mode: Mode) -> Json:
-        """The media type object of a JSON body of this shape."""
         return {"application/json": {"schema": self._schemas[id(shape), mode]}}
 
 
@@ -159,7 +156,7 @@ def _parameters(endpoint: Endpoint) -> list[Json]:
         *({**_parameter(parameter), "in": "path", "required": True} for parameter in in_path),
         *(
             {**_parameter(parameter), "in": "query", "required": parameter.is_required}
-            for parameter in endpoint.parameters
+            for parameter in (endpoint.query.parameters() if endpoint.query else ())
         ),
     ]
 

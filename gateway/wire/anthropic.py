@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from urllib.parse import unquote
 
+from gateway.models.conversation import Conversation
 from gateway.models.request import NO_BILLING, Billing, Charge, Usage
-from gateway.wire.endpoints import model_in_path
 from gateway.wire.event_streams import DEFAULT_EVENT, MAX_EVENTS, Stream
 from gateway.wire.formats import (
-    ENDED_EARLY,
     JsonFormat,
     RequestFacts,
     ResponseFacts,
     WireMessage,
     error_message,
+    model_in_path,
     states_error,
     unreadable_note,
 )
@@ -36,14 +36,12 @@ from gateway.wire.json_fields import (
 from gateway.wire.openai_usage import add_usage, stated_cost
 from gateway.wire.pricing import subtract_usage
 
+# Events that say more than a piece of text.
 _FACT_EVENTS = frozenset({"message_start", "message_delta", "error"})
-"""Events worth parsing for facts."""
-
+# The counts at the top are the sum of these iterations.
 _COUNTED_ITERATIONS = frozenset({"message", "fallback_message", None})
-"""Iterations that the counts at the top are the sum of."""
-
+# Bedrock, and servers that do not name events, make us parse most of them.
 _UNNAMED_EVENTS = frozenset({DEFAULT_EVENT, "chunk"})
-"""What the events of servers that do not name them are called, and Bedrock's: most of them have to be parsed."""
 
 _DELTA_TYPES = (b'"content_block_delta"', b'"ping"')
 
@@ -54,17 +52,14 @@ def recognises_message(answer: JsonObject) -> bool:
 
 
 def read_user(request: JsonObject) -> str | None:
-    """Return the end user that a Messages request names."""
     return text_in(object_in(request, "metadata"), "user_id")
 
 
 def read_message(answer: JsonObject) -> ResponseFacts:
-    """Return what a message, or an error in its place, says."""
     return _read_message_facts(answer)
 
 
 def read_message_stream(stream: Stream) -> ResponseFacts:
-    """Return what a streamed message says."""
     events: list[JsonObject] = []
     has_ended = False
     for name, data in stream.all_events:
@@ -91,7 +86,6 @@ def _read_message_facts(
     if has_ended is not None and finish_reason is None:
         # The first event's output count is not the answer's; only the last one has that.
         counted = replace(counted, completion_tokens=None)
-        note = note or (None if has_ended else ENDED_EARLY)
     charges: tuple[Charge, ...] = ()
     if "iterations" in usage:
         extra_charges = [
@@ -115,7 +109,7 @@ def _read_message_facts(
 
 
 def rebuild_message(events: list[JsonObject]) -> JsonObject | None:
-    """Return the message that these events build: the last one, where a server began again."""
+    # Where a server began again, the last message is the answer.
     events = _last_message_events(events)
     message = _build_envelope(events)
     blocks = _build_blocks(events)
@@ -123,7 +117,6 @@ def rebuild_message(events: list[JsonObject]) -> JsonObject | None:
 
 
 def _last_message_events(events: list[JsonObject]) -> list[JsonObject]:
-    """The events from the start of the last message, where another was begun and not ended before it."""
     begins, message_id = 0, None
     for position, event in enumerate(events):
         if event.get("type") == "message_start":
@@ -208,8 +201,7 @@ def _read_usage(usage: JsonObject) -> Usage:
 
 
 def _merge_usage(earlier: JsonObject, later: JsonObject) -> JsonObject:
-    """Counts run up to the last, but nothing that was counted becomes nought again. What the start has of the
-    output is not the answer's."""
+    # Counts run up to the last, but none becomes zero again; the output count at the start is not the answer's.
     kept = {
         key: earlier[key]
         for key, value in later.items()
@@ -260,29 +252,17 @@ _MODEL_FIELD = "model"
 
 
 def recognises_batch(answer: JsonObject) -> bool:
-    """Tell whether an answer is a batch."""
     return answer.get("type") == "message_batch"
 
 
 def read_batch(answer: JsonObject) -> ResponseFacts:
-    """Return what a batch, a list of batches, or an error in its place, says."""
     return ResponseFacts(
         response_id=text_in(answer, "id"), note=error_message(answer), has_failed=states_error(answer)
     )
 
 
-def refuse_batch_stream(stream: Stream) -> ResponseFacts:
-    """Return nothing but a note: a batch is no stream."""
-    return ResponseFacts(note="a batch came as a stream of events", has_ended=True)
-
-
-def rebuild_nothing(events: list[JsonObject]) -> None:
-    """Return None: a batch is no stream."""
-
-
 class _BatchFormat(JsonFormat):
     def read_request(self, request: WireMessage) -> RequestFacts:
-        """Return the model that all of the batch's requests ask for."""
         asked = parse_object(request.body) or {}
         models = {text_in(object_in(one, "params"), _MODEL_FIELD) for one in objects_in(asked, "requests")}
         return RequestFacts(model=models.pop() if len(models) == 1 else model_in_path(request.path))
@@ -296,11 +276,9 @@ class BatchResultsFormat:
         return "custom_id" in answer and "type" in object_in(answer, "result")
 
     def read_request(self, request: WireMessage) -> RequestFacts:
-        """Return nothing: the call names a batch, and no model."""
         return RequestFacts()
 
     def read_response(self, response: WireMessage) -> ResponseFacts:
-        """Return what all results say. An error in their place is noted."""
         found = _BATCH_IN_PATH.search(response.path)
         batch_id = unquote(found[1]) if found else None
         lines = [parse_object(line) for line in response.body.split(b"\n", MAX_EVENTS)[:MAX_EVENTS]]
@@ -322,7 +300,11 @@ class BatchResultsFormat:
         )
 
     def reassemble(self, content_type: str, body: bytes) -> None:
-        """Return None: results are no stream."""
+        return None
+
+    def conversation(self, request: WireMessage, response: WireMessage) -> Conversation:
+        # A batch is of many.
+        return Conversation()
 
 
 def _message_charges(message: JsonObject) -> list[Charge]:
@@ -336,9 +318,10 @@ def _message_charges(message: JsonObject) -> list[Charge]:
 
 
 def _add_charges(charges: Iterable[Charge]) -> list[Charge]:
-    """Return one charge for each model and terms. All have the batch price, whether they say so or not."""
+    """Return one charge for each model and terms."""
     alike: dict[tuple[object, ...], list[Charge]] = {}
     for charge in charges:
+        # All have the batch price, whether they say so or not.
         terms = dict(charge.terms) | {"processing": "batch"}
         alike.setdefault((charge.model, *sorted(terms.items())), []).append(charge)
     return [_sum_charges(found) for found in alike.values()]
@@ -353,5 +336,11 @@ def _sum_charges(charges: list[Charge]) -> Charge:
     return Charge(charges[0].model, add_usage(charge.usage for charge in charges), units, terms)
 
 
-BATCHES = _BatchFormat(recognises_batch, read_batch, refuse_batch_stream, rebuild_nothing)
+BATCHES = _BatchFormat(
+    recognises_batch,
+    read_batch,
+    lambda stream: ResponseFacts(note="a batch came as a stream of events", has_ended=True),
+    read_input=lambda _: (),
+    read_output=lambda _: (),
+)
 BATCH_RESULTS = BatchResultsFormat()

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 
+from gateway.models.conversation import Message, Part, Reasoning, Text
 from gateway.models.exchange import RawHeaders, first_value
 from gateway.models.request import NO_BILLING, Billing, Usage
 from gateway.wire import anthropic, openai_chat
-from gateway.wire.endpoints import model_in_path
+from gateway.wire.conversation import (
+    json_text,
+    read_input,
+    read_output,
+    read_part,
+    read_parts,
+    read_tool_call,
+    read_tool_result,
+    text_of,
+)
 from gateway.wire.event_streams import Stream
 from gateway.wire.formats import (
     ENDED_EARLY,
@@ -18,6 +28,7 @@ from gateway.wire.formats import (
     ResponseFacts,
     WireMessage,
     error_message,
+    model_in_path,
     states_error,
 )
 from gateway.wire.json_fields import (
@@ -26,6 +37,7 @@ from gateway.wire.json_fields import (
     JsonObject,
     count_in,
     first_count,
+    group_by_index,
     index_in,
     join_deltas,
     join_text,
@@ -38,19 +50,20 @@ from gateway.wire.json_fields import (
 )
 from gateway.wire.openai_usage import read_usage
 
+# The last event of an invoked model's stream has it, whichever model it is.
 METRICS_FIELD = "amazon-bedrock-invocationMetrics"
-"""Field that the last event of an invoked model's stream has, whichever model it is."""
 
 _REQUEST_ID_HEADER = b"x-amzn-requestid"
 _TIER_HEADER = b"x-amzn-bedrock-service-tier"
+# Counts in headers, by the names in METRICS_FIELD.
 _COUNT_HEADERS = {
     "inputTokenCount": b"x-amzn-bedrock-input-token-count",
     "outputTokenCount": b"x-amzn-bedrock-output-token-count",
     "cacheReadInputTokenCount": b"x-amzn-bedrock-cache-read-input-token-count",
     "cacheWriteInputTokenCount": b"x-amzn-bedrock-cache-write-input-token-count",
 }
-"""Headers with counts, by what METRICS call the same."""
 
+# Types of events. Invoked, Nova puts each event into a field that is called so.
 _WRAPPER_FIELDS = (
     "messageStart",
     "contentBlockStart",
@@ -59,10 +72,8 @@ _WRAPPER_FIELDS = (
     "messageStop",
     "metadata",
 )
-"""Types of events. Invoked, Nova puts each event into a field that is called so."""
 
 _CONTENT_EVENTS = frozenset({"contentBlockStart", "contentBlockDelta", "contentBlockStop"})
-"""Types of events that tell nothing but content."""
 
 _END_FIELDS = (
     "stopReason",
@@ -75,46 +86,30 @@ _END_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class BedrockFormat:
-    """A WireFormat whose answers say in their headers what their bodies leave out.
-
-    Args:
-        body: what the bodies say.
-    """
-
-    body: JsonFormat
-
-    def recognises(self, answer: JsonObject) -> bool:
-        """Tell whether an answer, or a stream's first object, calls itself one of this format."""
-        return self.body.recognises(answer)
+class BedrockFormat(JsonFormat):
+    """A JsonFormat whose answers state in their headers what their bodies leave out."""
 
     def read_request(self, request: WireMessage) -> RequestFacts:
-        """Return what the request says. The path names the model, whatever the model's own body says."""
-        asked = self.body.read_request(request)
+        # The path names the model, whatever the model's own body says.
+        asked = super().read_request(request)
         return replace(asked, model=model_in_path(request.path) or asked.model)
 
     def read_response(self, response: WireMessage) -> ResponseFacts:
-        """Return what the response says."""
-        facts = fill_counts(self.body.read_response(response), _read_count_headers(response.headers))
+        facts = fill_counts(super().read_response(response), _read_count_headers(response.headers))
         tier = first_value(response.headers, _TIER_HEADER).decode("latin-1")
         if tier and "service_tier" not in facts.billing.terms:
             facts = replace(facts, billing=_with_tier(facts.billing, tier))
         request_id = first_value(response.headers, _REQUEST_ID_HEADER).decode("latin-1")
         if not 0 < len(request_id) <= MAX_TEXT or request_id == facts.response_id:
             return facts
-        # Who called by way of boto3 holds this one in any case: ResponseMetadata.RequestId.
+        # Callers by way of boto3 have this one in any case: ResponseMetadata.RequestId.
         if facts.response_id is None:
             return replace(facts, response_id=request_id)
         return replace(facts, other_ids=(*facts.other_ids, request_id))
 
-    def reassemble(self, content_type: str, body: bytes) -> JsonObject | None:
-        """Return a streamed answer as one object."""
-        return self.body.reassemble(content_type, body)
-
 
 def fill_counts(facts: ResponseFacts, counts: JsonObject) -> ResponseFacts:
-    """Return the answer with these counts, as METRICS have them, on the side on which it has none of its own."""
+    """Return the facts with these counts on the side on which they have none."""
     own, usage = read_counts(counts), facts.usage
     if usage.prompt_tokens is None and own.prompt_tokens is not None:
         usage = replace(own, completion_tokens=usage.completion_tokens)
@@ -124,7 +119,7 @@ def fill_counts(facts: ResponseFacts, counts: JsonObject) -> ResponseFacts:
 
 
 def read_counts(counts: JsonObject) -> Usage:
-    """Return tokens under the names that METRICS have, or those that Converse has for the same."""
+    """Return tokens under the names of METRICS_FIELD, or Converse's for the same."""
     fresh = first_count((counts, "inputTokens"), (counts, "inputTokenCount"))
     cached = first_count((counts, "cacheReadInputTokens"), (counts, "cacheReadInputTokenCount"))
     written = first_count((counts, "cacheWriteInputTokens"), (counts, "cacheWriteInputTokenCount"))
@@ -145,7 +140,6 @@ def recognises_converse(answer: JsonObject) -> bool:
 
 
 def read_converse(answer: JsonObject) -> ResponseFacts:
-    """Return what an answer of Converse, or an error in its place, says."""
     usage = object_in(answer, "usage")
     return ResponseFacts(
         # Only a prompt router says who answered.
@@ -159,20 +153,15 @@ def read_converse(answer: JsonObject) -> ResponseFacts:
 
 
 def read_converse_stream(stream: Stream) -> ResponseFacts:
-    """Return what a stream of Converse says."""
     parsed = (
         parse_object(data)
         for name, data in stream.all_events
         if name not in _CONTENT_EVENTS and not data.startswith(b'{"contentBlock')
     )
-    facts = read_converse(_build_envelope(event for event in parsed if event is not None))
-    has_ended = facts.finish_reason is not None
-    note = facts.note or (None if has_ended or facts.has_failed else ENDED_EARLY)
-    return replace(facts, note=note, has_ended=has_ended)
+    return read_converse(_build_envelope(event for event in parsed if event is not None))
 
 
 def rebuild_converse(events: list[JsonObject]) -> JsonObject | None:
-    """Return the answer that these events build."""
     whole = _build_envelope(events)
     blocks = _build_blocks(events)
     if blocks:
@@ -224,12 +213,13 @@ def _build_envelope(events: Iterable[JsonObject]) -> JsonObject:
 
 
 def _build_blocks(events: Iterable[JsonObject]) -> list[JsonObject]:
-    pieces: dict[int, list[JsonObject]] = {}
-    for event in map(_unwrap_event, events):
-        for key in ("start", "delta"):
-            if piece := object_in(event, key):
-                pieces.setdefault(index_in(event, "contentBlockIndex"), []).append(piece)
-    return [_build_block(pieces[index]) for index in sorted(pieces)]
+    pieces = (
+        (index_in(event, "contentBlockIndex"), piece)
+        for event in map(_unwrap_event, events)
+        for key in ("start", "delta")
+        if (piece := object_in(event, key))
+    )
+    return list(map(_build_block, group_by_index(pieces)))
 
 
 def _build_block(pieces: list[JsonObject]) -> JsonObject:
@@ -260,33 +250,51 @@ def _join_results(parts: list[JsonObject]) -> list[JsonObject]:
     return joined
 
 
-CONVERSE_BODIES = JsonFormat(
-    recognises_converse, read_converse, read_converse_stream, rebuild_converse, lambda _: None
+def read_block(block: object, depth: int) -> list[Part]:
+    """Return the parts that a block of Converse's is, or one of a model's own shape."""
+    if not isinstance(block, dict) or "type" in block or depth <= 0:
+        return read_part(block, depth)
+    if called := object_in(block, "toolUse"):
+        return [read_tool_call(called.get("toolUseId"), called.get("name"), called.get("input"))]
+    if result := object_in(block, "toolResult"):
+        return [
+            read_tool_result(result.get("toolUseId"), result.get("content"), read=read_block, depth=depth)
+        ]
+    if reasoning := object_in(block, "reasoningContent"):
+        return [Reasoning(text_of(object_in(reasoning, "reasoningText").get("text")))]
+    if guarded := object_in(block, "guardContent"):
+        return read_part(object_in(guarded, "text") or guarded, depth)
+    if cited := object_in(block, "citationsContent"):
+        return read_parts(cited.get("content"), read_block, depth - 1)
+    return [Text(json_text(block["json"]))] if "json" in block else read_part(block, depth)
+
+
+CONVERSE = BedrockFormat(
+    recognises_converse,
+    read_converse,
+    read_converse_stream,
+    rebuild_converse,
+    lambda _: None,
+    read_input=lambda request: read_input(request, read_block),
+    read_output=lambda answer: read_output(answer, read_block),
 )
-"""What Converse's bodies say."""
-
-CONVERSE = BedrockFormat(CONVERSE_BODIES)
 
 
+# The answers stand in one of these where there may be several.
 _PART_FIELDS = ("results", "outputs", "generations", "choices", "completions")
-"""Fields in which the answers stand where there may be several."""
 
 _TEXT_FIELDS = ("generation", "outputText", "completion", "text")
 _REASON_FIELDS = ("stop_reason", "finish_reason", "completionReason", "finishReason", "stopReason")
 _ID_FIELDS = ("id", "response_id", "generation_id")
 _EVENT_FIELDS = ("index", "is_finished", "event_type", METRICS_FIELD)
-"""Fields that only events have."""
 
 
 def read_invoked(answer: JsonObject) -> ResponseFacts:
-    """Return what a model's answer says."""
     return fill_counts(_body_format(answer).read_answer(answer), object_in(answer, METRICS_FIELD))
 
 
 def read_invoked_stream(stream: Stream) -> ResponseFacts:
-    """Return what a model's stream says."""
-    opening = next((event for _, data in stream.all_events if (event := parse_object(data))), {})
-    facts = _body_format(opening).read_stream(stream)
+    facts = _body_format(next(filter(None, stream.objects()), {})).read_events(stream)
     metrics = _last_metrics(stream)
     if metrics and not facts.has_ended:
         facts = replace(facts, has_ended=True, note=None if facts.note == ENDED_EARLY else facts.note)
@@ -294,7 +302,7 @@ def read_invoked_stream(stream: Stream) -> ResponseFacts:
 
 
 def rebuild_invoked(events: list[JsonObject]) -> JsonObject | None:
-    """Return the answer that the model would have given unstreamed. METRICS stay in it where they alone count."""
+    # The metrics stay in the answer where it has no counts of its own.
     shape = _body_format(next((event for event in events if event), {}))
     whole = shape.rebuild(events)
     metrics = next((found for event in reversed(events) if (found := object_in(event, METRICS_FIELD))), {})
@@ -306,7 +314,6 @@ def rebuild_invoked(events: list[JsonObject]) -> JsonObject | None:
 
 
 def read_invoked_user(request: JsonObject) -> str | None:
-    """Return the end user that a request names, in Anthropic's way or in OpenAI's."""
     return anthropic.read_user(request) or text_in(request, "user")
 
 
@@ -315,7 +322,7 @@ def _body_format(answer: JsonObject) -> JsonFormat:
     if anthropic.recognises_message(answer):
         return anthropic.MESSAGES
     if recognises_converse(answer):
-        return CONVERSE_BODIES
+        return CONVERSE
     # Mistral's and DeepSeek's have choices as well, but neither deltas nor a `finish_reason`.
     first = next(iter(objects_in(answer, "choices")), {})
     if "object" in answer or "delta" in first or "finish_reason" in first:
@@ -359,15 +366,6 @@ def _read_plain_usage(answer: JsonObject, part: JsonObject) -> Usage:
     return Usage(prompt_tokens=prompt, completion_tokens=completion)
 
 
-def _read_plain_stream(stream: Stream) -> ResponseFacts:
-    parsed = (parse_object(data) for _, data in stream.all_events)
-    whole = _rebuild_plain([event for event in parsed if event is not None])
-    facts = _read_plain(whole or {})
-    has_ended = facts.finish_reason is not None
-    note = facts.note or (None if has_ended or facts.has_failed else ENDED_EARLY)
-    return replace(facts, note=note, has_ended=has_ended)
-
-
 def _rebuild_plain(events: list[JsonObject]) -> JsonObject | None:
     whole = last_values(events)
     if response := object_in(whole, "response"):
@@ -400,20 +398,34 @@ def _to_titan_answer(whole: JsonObject) -> JsonObject:
 
 
 def _join_plain_parts(events: Iterable[JsonObject], name: str) -> list[JsonObject]:
-    pieces: dict[int, list[JsonObject]] = {}
-    for event in events:
-        for position, part in enumerate(objects_in(event, name)):
-            index = index_in(part) if "index" in part else position
-            pieces.setdefault(index, []).append(part)
-    return [join_deltas(pieces[index]) for index in sorted(pieces)]
+    pieces = (
+        (index_in(part) if "index" in part else position, part)
+        for event in events
+        for position, part in enumerate(objects_in(event, name))
+    )
+    return list(map(join_deltas, group_by_index(pieces)))
 
 
 def _first_part(answer: JsonObject) -> JsonObject:
     return next((parts[0] for name in _PART_FIELDS if (parts := objects_in(answer, name))), {})
 
 
-_PLAIN_BODIES = JsonFormat(lambda _: False, _read_plain, _read_plain_stream, _rebuild_plain)
+_PLAIN_BODIES = JsonFormat(lambda _: False, _read_plain, rebuild=_rebuild_plain)
+
+
+def _read_invoked_output(answer: JsonObject) -> Iterable[Message]:
+    if isinstance(answer.get("message"), str) and text_in(answer, "finishReason"):
+        # TwelveLabs' Pegasus calls its text so.
+        answer = {"text": answer["message"]} | answer
+    return _body_format(answer).read_output(answer)
+
 
 INVOKE = BedrockFormat(
-    JsonFormat(lambda _: False, read_invoked, read_invoked_stream, rebuild_invoked, read_invoked_user)
+    lambda _: False,
+    read_invoked,
+    read_invoked_stream,
+    rebuild_invoked,
+    read_invoked_user,
+    read_input=CONVERSE.read_input,
+    read_output=_read_invoked_output,
 )

@@ -1,7 +1,6 @@
 """Cohere's chat of both versions, generation, embeddings and classification.
 
-Sources: https://docs.cohere.com/reference and the types of the SDK `cohere` 7.3.1. Tokens are those that are billed
-(`billed_units`), not those that the model saw. No answer names its model.
+Sources: https://docs.cohere.com/reference; types of the SDK `cohere` 7.3.1.
 """
 
 from __future__ import annotations
@@ -9,35 +8,30 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.models.request import NO_BILLING, Billing, Usage
-from gateway.wire.event_streams import DEFAULT_EVENT, Stream
-from gateway.wire.formats import ENDED_EARLY, JsonFormat, ResponseFacts, error_message, states_error
+from gateway.wire.event_streams import Stream
+from gateway.wire.formats import JsonFormat, ResponseFacts, error_message, states_error
 from gateway.wire.json_fields import (
     JsonObject,
     count_in,
+    group_by_index,
     index_in,
     join_deltas,
     join_text,
     object_in,
     objects_in,
-    parse_object,
     text_in,
+    without_zeros,
 )
 from gateway.wire.openai_usage import read_usage
 
+# `ERROR_TOXIC` and `ERROR_LIMIT` are blocks and length stops.
 _FAILED_REASONS = frozenset({"ERROR", "TIMEOUT"})
-"""Finish reasons of what the provider could not bring to an end. `ERROR_TOXIC` and `ERROR_LIMIT` are blocks and
-length stops."""
 
-_START_EVENTS = ("message-start", "stream-start")
 _ERROR_END_EVENT = "stream-error"
 _END_EVENTS = ("message-end", "stream-end", _ERROR_END_EVENT)
-_FACT_EVENTS = frozenset({DEFAULT_EVENT, "error", *_START_EVENTS, *_END_EVENTS})
-_FACT_MARKS = (b"-start", b"-end", b"-error", b'"error"')
-"""What stands in every event that says more than a piece of text, and in few others."""
 
 
 def recognises(answer: JsonObject) -> bool:
-    """Tell whether an answer, or a stream's first event, is one of Cohere's."""
     return (
         text_in(answer, "event_type") is not None
         or text_in(answer, "type") == "message-start"
@@ -47,7 +41,6 @@ def recognises(answer: JsonObject) -> bool:
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what an unstreamed answer, or an error in its place, says."""
     usage, billing = read_billed(answer)
     generation = next(iter(objects_in(answer, "generations")), {})
     # A stream shows the first of these from its start; it is the one that feedback is meant to name.
@@ -68,7 +61,7 @@ def read_answer(answer: JsonObject) -> ResponseFacts:
 
 
 def read_billed(answer: JsonObject) -> tuple[Usage, Billing]:
-    """Return what is billed: tokens, searches, images; the tokens that were seen where it is not said."""
+    """Return what is billed, which is less than what the model saw; that where nothing else is stated."""
     said = object_in(answer, "usage") or object_in(answer, "meta")
     billed = object_in(said, "billed_units")
     counted = billed if _counts_tokens(billed) or not object_in(said, "tokens") else object_in(said, "tokens")
@@ -92,47 +85,17 @@ def read_billed(answer: JsonObject) -> tuple[Usage, Billing]:
         "input_image_tokens": image_tokens,
         "input_document_pages": count_in(billed, "pages"),
     }
-    units = {name: count for name, count in found.items() if count}
+    units = without_zeros(found)
     return usage, Billing(units=units) if units else NO_BILLING
 
 
 def read_stream(stream: Stream) -> ResponseFacts:
-    """Return what a streamed chat or generation says: its first event names it, its last one sums it up."""
-    shown: list[str] = []
-    end: JsonObject = {}
-    error = None
-    for name, data in stream.all_events:
-        event = parse_object(data) if name in _FACT_EVENTS and _may_hold_facts(name, data) else None
-        if event is None:
-            continue
-        kind = text_in(event, "type") or text_in(event, "event_type")
-        if kind in _START_EVENTS and (found := text_in(event, "id") or text_in(event, "generation_id")):
-            shown.append(found)
-        elif kind in _END_EVENTS:
-            end = event
-            if kind == _ERROR_END_EVENT:
-                error = text_in(event, "err") or error_message(event) or "an error without a message"
-        elif states_error(event) or (kind is None and error_message(event)):
-            error = error_message(event)
-    delta, response = object_in(end, "delta"), object_in(end, "response")
-    whole = read_answer(response or {**delta, "message": None})
-    error = error or text_in(delta, "error") or text_in(end, "err") or whole.note
-    finish_reason = text_in(end, "finish_reason") or whole.finish_reason
-    ids = tuple(dict.fromkeys(found for found in (*shown, whole.response_id, *whole.other_ids) if found))
-    has_failed = error is not None or finish_reason in _FAILED_REASONS
-    return replace(
-        whole,
-        response_id=ids[0] if ids else None,
-        finish_reason=finish_reason,
-        note=error or (None if end else ENDED_EARLY),
-        has_failed=has_failed,
-        has_ended=bool(end),
-        other_ids=ids[1:],
-    )
+    events = list(stream.objects())
+    has_ended = any((event.get("type") or event.get("event_type")) in _END_EVENTS for event in events)
+    return replace(read_answer(rebuild(events) or {}), has_ended=has_ended)
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
-    """Return the answer that these events are of."""
     if not events:
         return None
     if any("event_type" in event for event in events):
@@ -164,10 +127,9 @@ def _rebuild_version_1(events: list[JsonObject]) -> JsonObject:
     whole: JsonObject = {"text": join_text([event.get("text") for event in events])}
     if not any(event.get("event_type") == "stream-start" for event in events):
         # Only a chat announces itself. Several generations may come side by side.
-        texts: dict[int, list[object]] = {}
-        for event in events:
-            texts.setdefault(index_in(event), []).append(event.get("text"))
-        whole = {"generations": [{"text": join_text(texts[index])} for index in sorted(texts)]}
+        pieces = group_by_index((index_in(event), event) for event in events)
+        texts = [join_text([event.get("text") for event in group]) for group in pieces]
+        whole = {"generations": [{"text": text} for text in texts]}
     for event in events:
         # Each of the other kinds of events brings a list that is whole, or the next of its members.
         for key in (
@@ -188,24 +150,20 @@ def _rebuild_version_1(events: list[JsonObject]) -> JsonObject:
 
 def _build_message(events: list[JsonObject]) -> JsonObject:
     message: JsonObject = {"role": "assistant"}
-    parts: dict[str, dict[int, list[JsonObject]]] = {"content": {}, "tool_calls": {}}
+    parts: dict[str, list[tuple[int, JsonObject]]] = {"content": [], "tool_calls": []}
     for event in events:
         said = object_in(object_in(event, "delta"), "message")
         for key, pieces in parts.items():
             if isinstance(said.get(key), dict):
-                pieces.setdefault(index_in(event), []).append(said[key])
+                pieces.append((index_in(event), said[key]))
         if isinstance(said.get("citations"), dict):
             message.setdefault("citations", []).append(said["citations"])
         if isinstance(said.get("tool_plan"), str) and said["tool_plan"]:
             message["tool_plan"] = message.get("tool_plan", "") + said["tool_plan"]
     for key, pieces in parts.items():
         if pieces:
-            message[key] = [join_deltas(pieces[index]) for index in sorted(pieces)]
+            message[key] = list(map(join_deltas, group_by_index(pieces)))
     return message
-
-
-def _may_hold_facts(name: str, data: bytes) -> bool:
-    return name == "error" or data.startswith(b'{"message":') or any(sign in data for sign in _FACT_MARKS)
 
 
 def _counts_tokens(billed: JsonObject) -> bool:

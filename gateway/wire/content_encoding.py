@@ -12,17 +12,16 @@ import zstandard
 
 from gateway.models.exchange import RawHeaders, value_class
 
+# As much as is kept by default of a body that was never packed.
 MAX_DECODED_BYTES = 16 * 1024 * 1024
-"""How much of a body is unpacked: as much as is kept by default of one that was never packed."""
 
 _MAX_CODINGS = 4
 _MAX_ZSTD_WINDOW_BYTES = 8 * 1024 * 1024
+# Input taken at a time, by what it can grow to: 4 MiB at deflate's 1:1032, 8 MiB in zstd's 4-byte blocks.
 _SLICE_BYTES = 4096
 _ZSTD_SLICE_BYTES = 256
-"""Input taken at a time, by what it can grow to: 4 MiB at deflate's 1:1032, 8 MiB in zstd's 4-byte blocks."""
-
+# Output taken at a time: brotli's growth has no useful bound, but its decoder has a limit.
 _BROTLI_OUTPUT_BYTES = 64 * 1024
-"""Output taken at a time: brotli's growth has no useful bound, but its decoder has a limit."""
 
 _ByteIterator = Iterator[bytes]
 
@@ -36,11 +35,7 @@ class Decoded:
 
 
 def decode(body: bytes, headers: RawHeaders, max_bytes: int = MAX_DECODED_BYTES) -> Decoded:
-    """Return `body` with the codings that `headers` name undone. Never raises.
-
-    A body that is cut or damaged gives what comes before that point, one that grows past `max_bytes` its
-    beginning. Under a coding that is not known here nothing can be read.
-    """
+    """Return a body with the codings that `headers` name undone, up to damage or `max_bytes`. Never raises."""
     encoding = header_value(headers, b"content-encoding")
     if not encoding:
         return Decoded(body, True)
@@ -56,12 +51,12 @@ def decode(body: bytes, headers: RawHeaders, max_bytes: int = MAX_DECODED_BYTES)
 
 
 def decode_or_raw(body: bytes, headers: RawHeaders) -> bytes:
-    """Return as much of a body as `decode` can read, or the body as it is where that is nothing. Never raises."""
+    """Return what `decode` can read of a body, or the body as it is where that is nothing."""
     return decode(body, headers).data or body
 
 
 def header_value(headers: RawHeaders, name: bytes) -> str:
-    """Return the values of the fields called `name` (lower case), joined by commas; empty without one."""
+    """Return the values of the fields called `name` (lower case), joined by commas."""
     length = len(name)
     values = [value for key, value in headers if len(key) == length and key.lower() == name]
     return b",".join(values).decode("latin-1") if values else ""
@@ -89,12 +84,12 @@ def _decode_one(coding: str, body: bytes, max_bytes: int) -> tuple[bytes, bool]:
     if coding not in _DECODERS:
         return b"", False
     pieces: list[bytes] = []
-    room = max_bytes
+    left = max_bytes
     try:
         for piece in _DECODERS[coding](body):
-            pieces.append(piece[:room])
-            room -= len(piece)
-            if room < 0:
+            pieces.append(piece[:left])
+            left -= len(piece)
+            if left < 0:
                 return b"".join(pieces), False
     except (TruncatedInput, zlib.error, brotli.error, zstandard.ZstdError):
         return b"".join(pieces), False
@@ -102,11 +97,10 @@ def _decode_one(coding: str, body: bytes, max_bytes: int) -> tuple[bytes, bool]:
 
 
 def decompress_members(open_decoder: Callable[[], _Decoder], parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield what the parts of a compressed text unpack to, which may be several texts one after another.
+    """Yield what the parts of one or several compressed texts unpack to.
 
     Raises:
-        Cut: the last of them is not whole.
-        Exception: what the decoder raises for damage.
+        TruncatedInput: the last text is not whole.
     """
     decoder = open_decoder()
     for part in parts:

@@ -1,29 +1,25 @@
-"""DashScope's own format: text and multimodal generation, applications, and tasks that run in the background.
+"""DashScope's own format: text and multimodal generation, applications, tasks in the background.
 
-Sources: https://help.aliyun.com/zh/model-studio/ (API references of Qwen, of applications and of tasks) and the
-types of the SDK `dashscope` 2.0.2. A stream repeats the answer so far in each event unless it was asked for
-increments; usage is that of the answer so far, and no finish reason yet is the text `null`.
+Sources: https://help.aliyun.com/zh/model-studio/ (Qwen, applications, tasks); SDK `dashscope` 2.0.2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 from gateway.models.request import Billing, Charge, Usage
-from gateway.wire.event_streams import Stream
-from gateway.wire.formats import ENDED_EARLY, JsonFormat, ResponseFacts, error_message, states_error
+from gateway.wire.formats import JsonFormat, ResponseFacts, error_message, states_error
 from gateway.wire.json_fields import (
     JsonObject,
     count_in,
+    group_by_index,
     index_in,
     join_deltas,
     join_text,
     last_values,
     object_in,
     objects_in,
-    parse_object,
     text_in,
 )
 from gateway.wire.openai_usage import add_usage, counts_anything, read_billing, read_usage
@@ -32,7 +28,6 @@ _MODALITY_FIELDS = ("image_tokens", "audio_tokens", "video_tokens")
 
 
 def recognises(answer: JsonObject) -> bool:
-    """Tell whether an answer or an event is of a generation."""
     output = answer.get("output")
     return (
         isinstance(output, dict)
@@ -42,7 +37,6 @@ def recognises(answer: JsonObject) -> bool:
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what an answer, an event, or an error in its place says."""
     output, usage = object_in(answer, "output"), usage_in(answer)
     applied = [_read_application_charge(part) for part in objects_in(usage, "models")]
     has_failed = (
@@ -79,30 +73,7 @@ def usage_in(answer: JsonObject) -> JsonObject:
     return usage | {"input_tokens_details": details}
 
 
-def read_stream(stream: Stream) -> ResponseFacts:
-    """Return what a stream says: its last event, with usage and finish reason from there or before."""
-    last: JsonObject = {}
-    usage: JsonObject = {}
-    finish_reason: str | None = None
-    for _, data in reversed(stream.all_events):
-        event = parse_object(data)
-        if event is None:
-            continue
-        last = last or event
-        finish_reason = finish_reason or _finish_reason(object_in(event, "output"))
-        if not counts_anything(usage):
-            usage = object_in(event, "usage")
-        if finish_reason is not None and counts_anything(usage):
-            break
-    output = object_in(last, "output") | {"finish_reason": finish_reason, "choices": None}
-    facts = read_answer(last | {"output": output, "usage": usage})
-    if finish_reason is None and facts.note is None:
-        return replace(facts, note=ENDED_EARLY)
-    return facts
-
-
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
-    """Return the answer whose events these are, increments or repetitions."""
     pieces = [output for event in events if (output := object_in(event, "output"))]
     if not pieces:
         return next((event for event in reversed(events) if "code" in event), None)
@@ -111,20 +82,19 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
         (event["usage"] for event in reversed(events) if counts_anything(object_in(event, "usage"))), None
     )
     whole |= {"usage": usage} if usage is not None else {}
-    choices: dict[int, list[JsonObject]] = {}
-    for piece in pieces:
-        for choice in objects_in(piece, "choices"):
-            choices.setdefault(index_in(choice), []).append(choice)
-    messages = {index: [object_in(one, "message") for one in found] for index, found in choices.items()}
-    repeats = all(_is_cumulative([_text_of(one) for one in found]) for found in (pieces, *messages.values()))
+    choices = group_by_index(
+        (index_in(choice), choice) for piece in pieces for choice in objects_in(piece, "choices")
+    )
+    messages = [[object_in(choice, "message") for choice in group] for group in choices]
+    # A stream repeats the answer so far in each event unless it was asked for increments.
+    repeats = all(_is_cumulative([_text_of(one) for one in found]) for found in (pieces, *messages))
     output = last_values(pieces)
     if isinstance(output.get("text"), str) and not repeats:
         output["text"] = join_text([piece.get("text") for piece in pieces])
     if choices:
         output["choices"] = [
-            last_values(choices[index])
-            | {"message": messages[index][-1] if repeats else _join_messages(messages[index])}
-            for index in sorted(choices)
+            last_values(group) | {"message": said[-1] if repeats else _join_messages(said)}
+            for group, said in zip(choices, messages, strict=True)
         ]
     return whole | {"output": output}
 
@@ -132,17 +102,17 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
 def _finish_reason(output: JsonObject) -> str | None:
     first = next(iter(objects_in(output, "choices")), {})
     reason = text_in(first, "finish_reason") or text_in(output, "finish_reason")
+    # The spelling of "not yet".
     return None if reason == "null" else reason
 
 
 def _read_application_charge(part: JsonObject) -> Charge:
-    """What an application used of one model."""
     usage: Usage = read_usage(part, "input", "output")
     return Charge(text_in(part, "model_id"), usage)
 
 
 def _text_of(piece: JsonObject) -> str:
-    """What a piece says, in one text, by which to tell whether it says again what came before."""
+    """All that a piece says in one text."""
     said: list[object] = [piece.get("reasoning_content"), piece.get("text"), piece.get("content")]
     said += [part.get("text") for part in objects_in(piece, "content")]
     said += [object_in(call, "function").get("arguments") for call in objects_in(piece, "tool_calls")]
@@ -174,4 +144,4 @@ def _join_texts(parts: list[object]) -> list[object]:
     return joined
 
 
-FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild)
+FORMAT = JsonFormat(recognises, read_answer, rebuild=rebuild)

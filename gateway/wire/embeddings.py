@@ -6,15 +6,13 @@ from dataclasses import replace
 
 from gateway.models.request import Billing, Usage
 from gateway.wire import cohere, dashscope
-from gateway.wire.event_streams import Stream
-from gateway.wire.formats import JsonFormat, ResponseFacts, WireMessage, error_message, states_error
+from gateway.wire.formats import JsonFormat, ResponseFacts, WireMessage, error_message, model_in, states_error
 from gateway.wire.json_fields import JsonObject, amount_in, count_in, object_in, objects_in, text_in
 from gateway.wire.openai_usage import read_billing, read_usage
 from gateway.wire.text_generation import header_count
 
 
 def recognises(answer: JsonObject) -> bool:
-    """Tell whether an answer is a list of embeddings or of scores."""
     data = answer.get("data")
     first = data if isinstance(data, dict) else next(iter(objects_in(answer, "data")), {})
     if first.get("object") == "embedding" or "embedding" in first or "relevance_score" in first:
@@ -27,27 +25,17 @@ def recognises(answer: JsonObject) -> bool:
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what a list of embeddings or scores, or an error in its place, says."""
     if "output" in answer or "code" in answer:
         return dashscope.read_answer(answer)
     usage, billing = _read_usage(answer)
     return ResponseFacts(
-        model=text_in(answer, "model") or text_in(answer, "model_id"),
+        model=model_in(answer),
         usage=usage,
         response_id=text_in(answer, "id"),
         note=error_message(answer),
         billing=billing,
         has_failed=states_error(answer),
     )
-
-
-def read_stream(stream: Stream) -> ResponseFacts:
-    """Return nothing but a note: there is no stream of embeddings."""
-    return ResponseFacts(note="embeddings came as a stream of events", has_ended=True)
-
-
-def rebuild(events: list[JsonObject]) -> None:
-    """Return None: there is no stream of embeddings."""
 
 
 class _ListFormat(JsonFormat):
@@ -60,7 +48,7 @@ class _ListFormat(JsonFormat):
         return replace(facts, usage=Usage(prompt_tokens=counted))
 
     def reassemble(self, content_type: str, body: bytes) -> None:
-        """Return None."""
+        return None
 
 
 def _read_usage(answer: JsonObject) -> tuple[Usage, Billing]:
@@ -76,4 +64,9 @@ def _read_usage(answer: JsonObject) -> tuple[Usage, Billing]:
     return read_usage(usage), billing
 
 
-FORMAT = _ListFormat(recognises, read_answer, read_stream, rebuild)
+FORMAT = _ListFormat(
+    recognises,
+    read_answer,
+    lambda stream: ResponseFacts(note="embeddings came as a stream of events", has_ended=True),
+    read_output=lambda _: (),
+)

@@ -1,14 +1,192 @@
-"""Which kind of call a path names, and which model."""
+"""Which kind of call a path names, and the wire format of each; a new format is registered here."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import unquote
+from types import MappingProxyType
 
-from gateway.wire.json_fields import MAX_TEXT, objects_in
+from gateway.wire import (
+    anthropic,
+    bedrock,
+    cohere,
+    dashscope,
+    embeddings,
+    ernie,
+    gemini,
+    gemini_interactions,
+    ollama,
+    openai_chat,
+    openai_media,
+    openai_responses,
+    replicate,
+    text_generation,
+)
+from gateway.wire.event_streams import read_events
+from gateway.wire.formats import OPAQUE, WireFormat
+from gateway.wire.json_fields import JsonObject, objects_in, parse_object
 
 OTHER_ENDPOINT = "other"
+
+# Endpoints whose answers were given, or begun, by another request before end so.
+RETRIEVAL_SUFFIXES = (".retrieve", ".results")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A kind of call.
+
+    Args:
+        paths: patterns of its paths, without query and trailing slashes.
+        wire_format: None where the answer decides, and for calls to no model.
+        operation: what OpenTelemetry's semantic conventions call it.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    wire_format: WireFormat | None = None
+    operation: str | None = None
+
+
+# The first pattern that matches a path decides.
+ENDPOINTS = (
+    Endpoint(
+        "chat.completions",
+        (r"(?<!/wenxinworkshop)/chat/completions$", r"/text/chat(?:_stream)?$"),
+        openai_chat.FORMAT,
+        "chat",
+    ),
+    Endpoint("ernie.chat", (r"/wenxinworkshop/(?:chat|completions)/[^/]+$",), ernie.FORMAT, "chat"),
+    Endpoint("completions", (r"/completions$",), openai_chat.FORMAT, "text_completion"),
+    Endpoint("ollama.chat", (r"/api/chat$",), ollama.FORMAT, "chat"),
+    Endpoint("ollama.generate", (r"/api/generate$",), ollama.FORMAT, "text_completion"),
+    Endpoint("ollama.embed", (r"/api/embed(?:dings)?$",), ollama.EMBEDDINGS, "embeddings"),
+    Endpoint(
+        "gemini.generate",
+        (r"(?::|%3[Aa])(?:generateContent|streamGenerateContent)$",),
+        gemini.FORMAT,
+        "generate_content",
+    ),
+    Endpoint(
+        "gemini.embed",
+        (r"(?::|%3[Aa])(?:embedContent|batchEmbedContents)$", r"embedding[^/]*(?::|%3[Aa])predict$"),
+        gemini.FORMAT,
+        "embeddings",
+    ),
+    Endpoint("gemini.count_tokens", (r"(?::|%3[Aa])countTokens$",), gemini.FORMAT),
+    Endpoint("gemini.interactions", (r"/v1.*/interactions$",), gemini_interactions.FORMAT, "chat"),
+    Endpoint(
+        "messages",
+        (
+            # Threads and stored completions have lists of messages too; those are a level deeper.
+            r"(?:/v1|/v1beta|^/[^/]*)/messages$",
+            r"/publishers/anthropic/models/(?!count-tokens\b)[^/]+(?::|%3[Aa])(?:rawPredict|streamRawPredict)$",
+        ),
+        anthropic.MESSAGES,
+        "chat",
+    ),
+    Endpoint(OTHER_ENDPOINT, (r"(?::|%3[Aa])[A-Za-z]+$",)),
+    Endpoint("responses", (r"/responses$",), openai_responses.FORMAT, "chat"),
+    Endpoint("responses.compact", (r"/responses/compact$",), openai_responses.FORMAT),
+    Endpoint("responses.count_tokens", (r"/responses/input_tokens$",), OPAQUE),
+    Endpoint(
+        "embeddings",
+        (
+            r"/(?:embeddings|multimodalembeddings|contextualizedembeddings)$",
+            r"/embeddings/multimodal$|/services/embeddings/|/wenxinworkshop/embeddings/|/embed(?:_all|_sparse)$",
+        ),
+        embeddings.FORMAT,
+        "embeddings",
+    ),
+    Endpoint(
+        "rerank",
+        (
+            r"/(?:rerank|reranks|reranking|rerankers|ranking)$",
+            r"/services/rerank/|/wenxinworkshop/reranker/",
+        ),
+        embeddings.FORMAT,
+    ),
+    Endpoint("moderations", (r"/moderations$",), openai_media.FORMAT),
+    Endpoint("ocr", (r"/ocr$",), openai_media.FORMAT),
+    Endpoint("bedrock.converse", (r"/model/.*/converse(?:-stream)?$",), bedrock.CONVERSE),
+    Endpoint("bedrock.invoke", (r"/model/.*/invoke(?:-with-response-stream)?$",), bedrock.INVOKE),
+    Endpoint("bedrock.count_tokens", (r"/model/.*/count-tokens$",), OPAQUE),
+    Endpoint("responses.retrieve", (r"/responses/[^/]+(?:/cancel)?$",), openai_responses.FORMAT),
+    Endpoint("chat.completions.retrieve", (r"/chat/completions/[^/]+$",), openai_chat.FORMAT),
+    Endpoint("messages.count_tokens", (r"/messages/count_tokens$",), OPAQUE),
+    Endpoint("messages.batches.results", (r"/messages/batches/[^/]+/results$",), anthropic.BATCH_RESULTS),
+    Endpoint("messages.batches", (r"/messages/batches$",), anthropic.BATCHES),
+    Endpoint("messages.batches.retrieve", (r"/messages/batches/[^/]+(?:/cancel)?$",), anthropic.BATCHES),
+    Endpoint("images", (r"/images/(?:generations|edits|variations)$",), openai_media.FORMAT),
+    Endpoint("audio.transcriptions", (r"/audio/transcriptions$",), openai_media.FORMAT),
+    Endpoint("audio.translations", (r"/audio/translations$",), openai_media.FORMAT),
+    Endpoint("audio.speech", (r"/audio/speech$",), openai_media.FORMAT),
+    Endpoint(
+        "watsonx.generation",
+        (r"/text/generation(?:_stream)?$",),
+        text_generation.WATSONX,
+        "text_completion",
+    ),
+    Endpoint(
+        "dashscope.generation",
+        (r"/services/aigc/(?:text|multimodal)-generation/generation$", r"/apps/[^/]+/completion$"),
+        dashscope.FORMAT,
+        "chat",
+    ),
+    Endpoint("dashscope.tasks.retrieve", (r"/api/v1/tasks/[^/]+$",), dashscope.FORMAT),
+    Endpoint("cohere.chat", (r"(?:/v[12]|^/[^/]+)/chat$",), cohere.FORMAT, "chat"),
+    Endpoint("cohere.embed", (r"(?:/v[12]|^/[^/]+)/embed$",), embeddings.FORMAT, "embeddings"),
+    Endpoint("cohere.generate", (r"/v1/(?:generate|summarize)$",), cohere.FORMAT, "text_completion"),
+    Endpoint("cohere.classify", (r"/v1/classify$",), cohere.FORMAT),
+    Endpoint("tgi.generate", (r"(?<!/api)/generate(?:_stream)?$",), text_generation.TGI, "text_completion"),
+    Endpoint("predictions", (r"/predictions$",), replicate.FORMAT),
+    Endpoint("predictions.retrieve", (r"/predictions/[^/]+$",), replicate.FORMAT),
+    # What clients ask before their first call, and which models there are.
+    Endpoint(
+        "models",
+        (r"^(?:/[^/]+)?/models$|/v[0-9][^/]*/models(?:/.+)?$|/foundation_model_specs$|/api/(?:tags|ps)$",),
+    ),
+    Endpoint("models.show", (r"/wenxinworkshop/service/list$|/api/show$",)),
+    Endpoint(
+        "service",
+        (
+            r"/api/version$|/wml_services/v[0-9]+/version$|/tcp_warming$",
+            r"/v2/(?:projects|spaces)(?:/[^/]+)?$",
+        ),
+    ),
+)
+
+FORMATS: Mapping[str, WireFormat] = MappingProxyType(
+    {endpoint.name: endpoint.wire_format for endpoint in ENDPOINTS if endpoint.wire_format is not None}
+)
+OPERATIONS: Mapping[str, str] = MappingProxyType(
+    {endpoint.name: endpoint.operation for endpoint in ENDPOINTS if endpoint.operation is not None}
+)
+
+# Formats that an answer at any other path may call itself; the first that recognises it is taken. Polls of
+# interactions and predictions look like the calls that began them, and would count twice.
+_RECOGNISED_FORMATS: tuple[WireFormat, ...] = (
+    anthropic.MESSAGES,
+    anthropic.BATCHES,
+    anthropic.BATCH_RESULTS,
+    openai_responses.FORMAT,
+    openai_chat.FORMAT,
+    embeddings.FORMAT,
+    openai_media.FORMAT,
+    cohere.FORMAT,
+    dashscope.FORMAT,
+    ernie.FORMAT,
+    text_generation.WATSONX,
+    text_generation.TGI,
+    gemini.FORMAT,
+    ollama.FORMAT,
+    bedrock.CONVERSE,
+)
+
+# Others have formats of their own at the same paths, such as Writer's `/v1/chat`.
+_SHARED_ENDPOINTS = frozenset({"cohere.chat", "cohere.generate", "tgi.generate"})
 
 _ENDPOINTS_BY_OBJECT = {
     "chat.completion": "chat.completions",
@@ -19,111 +197,15 @@ _ENDPOINTS_BY_OBJECT = {
     "message_batch": "messages.batches",
     "embedding": "embeddings",
 }
-"""Kinds of call by what an answer calls itself, or the first of the list that it is."""
 
-_BY_LAST_SEGMENT = {
-    "responses": "responses",
-    "embeddings": "embeddings",
-    "multimodalembeddings": "embeddings",
-    "contextualizedembeddings": "embeddings",
-    "rerank": "rerank",
-    "reranks": "rerank",
-    "reranking": "rerank",
-    "rerankers": "rerank",
-    "ranking": "rerank",
-    "moderations": "moderations",
-    "ocr": "ocr",
-}
-"""Kinds of call that the last segment of a path names alone."""
+_PATTERNS = tuple((re.compile(path), endpoint.name) for endpoint in ENDPOINTS for path in endpoint.paths)
 
-_BY_PATTERN = tuple(
-    (re.compile(pattern), name)
-    for pattern, name in (
-        (r"/responses/compact$", "responses.compact"),
-        (r"/responses/input_tokens$", "responses.count_tokens"),
-        (r"/responses/[^/]+(?:/cancel)?$", "responses.retrieve"),
-        (r"/chat/completions/[^/]+$", "chat.completions.retrieve"),
-        (r"/messages/count_tokens$", "messages.count_tokens"),
-        (r"/messages/batches/[^/]+/results$", "messages.batches.results"),
-        (r"/messages/batches$", "messages.batches"),
-        (r"/messages/batches/[^/]+(?:/cancel)?$", "messages.batches.retrieve"),
-        (r"/images/(?:generations|edits|variations)$", "images"),
-        (r"/audio/transcriptions$", "audio.transcriptions"),
-        (r"/audio/translations$", "audio.translations"),
-        (r"/audio/speech$", "audio.speech"),
-        (r"/text/chat(?:_stream)?$", "chat.completions"),
-        (r"/text/generation(?:_stream)?$", "watsonx.generation"),
-        (r"/services/aigc/(?:text|multimodal)-generation/generation$", "dashscope.generation"),
-        (r"/apps/[^/]+/completion$", "dashscope.generation"),
-        (r"/api/v1/tasks/[^/]+$", "dashscope.tasks.retrieve"),
-        (r"/embeddings/multimodal$|/services/embeddings/|/wenxinworkshop/embeddings/", "embeddings"),
-        (r"/services/rerank/|/wenxinworkshop/reranker/", "rerank"),
-        (r"/wenxinworkshop/(?:chat|completions)/[^/]+$", "ernie.chat"),
-        (r"(?:/v[12]|^/[^/]+)/chat$", "cohere.chat"),
-        (r"(?:/v[12]|^/[^/]+)/embed$", "cohere.embed"),
-        (r"/v1/(?:generate|summarize)$", "cohere.generate"),
-        (r"/v1/classify$", "cohere.classify"),
-        (r"/embed(?:_all|_sparse)$", "embeddings"),
-        (r"(?<!/api)/generate(?:_stream)?$", "tgi.generate"),
-        (r"/predictions$", "predictions"),
-        (r"/predictions/[^/]+$", "predictions.retrieve"),
-        (r"^(?:/[^/]+)?/models$|/v[0-9][^/]*/models(?:/.+)?$|/foundation_model_specs$", "models"),
-        (r"/wenxinworkshop/service/list$|/api/show$", "models.show"),
-        (r"/api/(?:tags|ps)$", "models"),
-        (
-            r"/api/version$|/wml_services/v[0-9]+/version$|/tcp_warming$|/v2/(?:projects|spaces)(?:/[^/]+)?$",
-            "service",
-        ),
-    )
-)
-"""Kinds of call by a path's last segments, the first that matches. Those that end in `.retrieve` or `.results` show
-again what another call began. What is cancelled is shown as it then stands, as by a retrieval. The last ones are
-calls to no model: which models there are, and what clients ask before their first call (Ollama's version, watsonx'
-version, projects and spaces, Cerebras' opening of a connection)."""
-
-_OLLAMA_CALLS = {
-    "chat": "ollama.chat",
-    "generate": "ollama.generate",
-    "embed": "ollama.embed",
-    "embeddings": "ollama.embed",
-}
-"""Kinds of call by what stands after `/api/` alone."""
-
-_BY_VERB = {
-    "generateContent": "gemini.generate",
-    "streamGenerateContent": "gemini.generate",
-    "embedContent": "gemini.embed",
-    "batchEmbedContents": "gemini.embed",
-    "countTokens": "gemini.count_tokens",
-}
-"""Kinds of call by what Google's paths have after a model's name and a colon."""
-
-_RAW_VERBS = frozenset({"rawPredict", "streamRawPredict"})
-_VERB = re.compile(r"(?::|%3[Aa])([A-Za-z]+)$")
-_CLAUDE_AT_VERTEX = re.compile(r"/publishers/anthropic/models/(?!count-tokens\b)[^/]+$")
-
-_BEDROCK_CALLS = {
-    "converse": "bedrock.converse",
-    "converse-stream": "bedrock.converse",
-    "invoke": "bedrock.invoke",
-    "invoke-with-response-stream": "bedrock.invoke",
-    "count-tokens": "bedrock.count_tokens",
-}
-"""Kinds of call by what stands after `/model/NAME/` at Bedrock."""
-
-_MODEL_IN_PATH = re.compile(
-    r"/(?:publishers/[^/]+/models|models|tunedModels|endpoints|model|deployments)/([^/?]+?)"
-    r"(?:(?::|%3[Aa])[A-Za-z]+)?(?=[/?]|$)"
-)
-"""Gemini's and Vertex's `models/NAME:verb`, Bedrock's `model/NAME/verb`, Azure's `deployments/NAME/…`."""
-
-
+# Many servers leave out parameters of segments, and a fragment, before they choose what answers.
 _PATH_PARAMETERS = re.compile(r";[^/#]*|#.*", re.DOTALL)
-"""What many servers leave out of a path before they choose what answers: parameters of segments, and a fragment."""
 
 
 def endpoint_of(path: str) -> str:
-    """Return the kind of call that `path` names, judged by its last segments; `other` if it is none of ours.
+    """Return the kind of call that `path` names, by its last segments.
 
     Args:
         path: as the caller sent it, with or without a query, below any provider's name or base path.
@@ -135,38 +217,11 @@ def endpoint_of(path: str) -> str:
 @lru_cache(maxsize=512)
 def _endpoint_of(path: str) -> str:
     path = _PATH_PARAMETERS.sub("", path).rstrip("/")
-    parent, _, name = path.rpartition("/")
-    if name == "completions":
-        if parent.endswith("/wenxinworkshop/chat"):
-            return "ernie.chat"
-        return "chat.completions" if parent.endswith("/chat") else "completions"
-    if name in _OLLAMA_CALLS and parent.endswith("/api"):
-        return _OLLAMA_CALLS[name]
-    if verb := _VERB.search(name):
-        return _endpoint_of_verb(verb[1], path)
-    if name == "interactions" and "/v1" in parent:
-        return "gemini.interactions"
-    if name in _BY_LAST_SEGMENT:
-        return _BY_LAST_SEGMENT[name]
-    # Threads and stored completions have lists of messages too; those are a level deeper.
-    if name == "messages" and (parent.endswith(("/v1", "/v1beta")) or parent.rfind("/") == 0):
-        return name
-    if name in _BEDROCK_CALLS and "/model/" in parent:
-        return _BEDROCK_CALLS[name]
-    return next((kind for pattern, kind in _BY_PATTERN if pattern.search(path)), OTHER_ENDPOINT)
-
-
-def _endpoint_of_verb(verb: str, path: str) -> str:
-    if verb in _RAW_VERBS and _CLAUDE_AT_VERTEX.search(path):
-        return "messages"
-    if verb == "predict" and "embedding" in path.rpartition("/")[2]:
-        return "gemini.embed"
-    return _BY_VERB.get(verb, OTHER_ENDPOINT)
+    return next((name for pattern, name in _PATTERNS if pattern.search(path)), OTHER_ENDPOINT)
 
 
 def endpoint_of_logged_answer(answer: object, path: str) -> str:
-    """Return the kind of call that a JSON answer was given to, judged by what it calls itself, or by `path`
-    where it does not say."""
+    """Return the kind of call that a JSON answer was given to, by what it calls itself, else by `path`."""
     if not isinstance(answer, dict):
         return endpoint_of(path)
     name = answer.get("object", answer.get("type"))
@@ -175,14 +230,34 @@ def endpoint_of_logged_answer(answer: object, path: str) -> str:
     return _ENDPOINTS_BY_OBJECT.get(str(name)) or endpoint_of(path)
 
 
-def model_in_path(path: str) -> str | None:
-    """Return the model that a path names, as Google's, Amazon's and Azure's do."""
-    asked = path.partition("?")[0].rstrip("/")
-    parent, _, call = asked.rpartition("/")
-    if call in _BEDROCK_CALLS:
-        # May be an ARN, whose slashes not everybody encodes.
-        name = unquote(parent.partition("/model/")[2])
-    else:
-        found = _MODEL_IN_PATH.search(asked)
-        name = unquote(found[1]) if found else ""
-    return name if 0 < len(name) <= MAX_TEXT else None
+def format_of(endpoint: str, content_type: str, body: bytes) -> WireFormat:
+    """Return the format of an answer: its endpoint's, or else the one that it calls itself."""
+    return (
+        _format_at(endpoint, body)
+        or _recognised_format(content_type, body)
+        or FORMATS.get(endpoint)
+        or OPAQUE
+    )
+
+
+def _format_at(endpoint: str, body: bytes) -> WireFormat | None:
+    """Return the format of an endpoint; None where providers have several at its path."""
+    is_shared = endpoint in _SHARED_ENDPOINTS or (endpoint == "chat.completions" and b'"choices"' not in body)
+    return None if is_shared else FORMATS.get(endpoint)
+
+
+def _recognised_format(content_type: str, body: bytes) -> WireFormat | None:
+    opening = _first_object(content_type, body)
+    if opening is None:
+        return None
+    return next((known for known in _RECOGNISED_FORMATS if known.recognises(opening)), None)
+
+
+def _first_object(content_type: str, body: bytes) -> JsonObject | None:
+    """The answer, or the first object of a stream."""
+    if not body:
+        return None
+    stream = read_events(content_type, body)
+    if stream is None:
+        return parse_object(body) if body.lstrip()[:1] == b"{" else None
+    return next(stream.objects(), None)

@@ -1,7 +1,6 @@
-"""Baidu's ERNIE as its first API (Qianfan v1) had it: `result` in place of choices, the model in the path.
+"""Baidu's ERNIE in its first API (Qianfan v1): `result` in place of choices, errors with status 200.
 
-Sources: https://cloud.baidu.com/doc/WENXINWORKSHOP (chat of each model) and the SDK `qianfan` 0.4.12.3. Errors come
-with status 200.
+Sources: https://cloud.baidu.com/doc/WENXINWORKSHOP (chat of each model); SDK `qianfan` 0.4.12.3.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from dataclasses import replace
 
 from gateway.wire.event_streams import Stream
 from gateway.wire.formats import (
-    ENDED_EARLY,
     JsonFormat,
     RequestFacts,
     ResponseFacts,
@@ -25,10 +23,9 @@ from gateway.wire.json_fields import (
     join_text,
     last_values,
     object_in,
-    parse_object,
     text_in,
 )
-from gateway.wire.openai_usage import counts_anything, read_billing, read_usage
+from gateway.wire.openai_usage import read_billing, read_usage
 
 _MODEL_IN_PATH = re.compile(r"/(?:chat|completions)/(?!completions/?$)([^/]+)/?$")
 _MARKER_FIELDS = ("is_end", "need_clear_history", "is_truncated")
@@ -36,14 +33,12 @@ _EVENT_FIELDS = ("is_end", "sentence_id")
 
 
 def recognises(answer: JsonObject) -> bool:
-    """Tell whether an answer or an event is ERNIE's, or an error in its place."""
     return ("result" in answer and any(sign in answer for sign in _MARKER_FIELDS)) or (
         "error_code" in answer and "error_msg" in answer
     )
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what an answer, an event, or an error in its place says."""
     usage = object_in(answer, "usage")
     return ResponseFacts(
         model=text_in(answer, "model"),
@@ -57,30 +52,14 @@ def read_answer(answer: JsonObject) -> ResponseFacts:
 
 
 def read_stream(stream: Stream) -> ResponseFacts:
-    """Return what a stream says; its counts are those of the answer so far."""
-    last: JsonObject = {}
-    usage: JsonObject = {}
-    has_ended, error = False, None
-    for _, data in reversed(stream.all_events):
-        event = parse_object(data)
-        if event is None:
-            continue
-        has_ended = has_ended or event.get("is_end") is True
-        error = error or error_message(event)
-        last = last or event
-        if counts_anything(usage := object_in(event, "usage")):
-            break
-    facts = read_answer(last | {"usage": usage})
-    note = error or (None if has_ended else ENDED_EARLY)
+    events = list(stream.objects())
+    facts = read_answer(rebuild(events) or {})
+    has_ended = any(event.get("is_end") is True for event in events)
     # An event that does not end the answer says how it would have ended.
-    finish_reason = facts.finish_reason if has_ended else None
-    return replace(
-        facts, note=note, has_failed=error is not None, has_ended=has_ended, finish_reason=finish_reason
-    )
+    return replace(facts, has_ended=has_ended, finish_reason=facts.finish_reason if has_ended else None)
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
-    """Return the answer whose events these are."""
     if not events:
         return None
     whole = {key: value for key, value in last_values(events).items() if key not in _EVENT_FIELDS}
@@ -90,8 +69,6 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
 
 
 class _ErnieFormat(JsonFormat):
-    """The model is the last segment of the path."""
-
     def read_request(self, request: WireMessage) -> RequestFacts:
         asked = super().read_request(request)
         found = _MODEL_IN_PATH.search(request.path.partition("?")[0])
@@ -101,7 +78,6 @@ class _ErnieFormat(JsonFormat):
 
 
 def read_user(request: JsonObject) -> str | None:
-    """Return the end user that a request names."""
     return text_in(request, "user_id")
 
 

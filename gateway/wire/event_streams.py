@@ -6,24 +6,24 @@ import binascii
 import json
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import orjson
 
 from gateway.wire.json_fields import JsonObject, has_too_many_values, parse_object
 
+# Type of an event that does not name its own.
 DEFAULT_EVENT = "message"
-"""Type of an event that does not name its own."""
 
 _DATA_AFTER_NAME = b"\ndata: "
 _BOM = b"\xef\xbb\xbf"
 
+# Most events of a body, and lines of an event. In 16 MiB are no more of those that say anything.
 MAX_EVENTS = 250_000
-"""Most events read of a body, and most lines of an event. In 16 MiB are no more of those that say anything."""
 
+# Type and data.
 Event = tuple[str, bytes]
-"""Type and data of one event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,8 @@ class Stream:
     """The events of a body.
 
     Args:
-        events: those that are whole, in order.
-        unfinished: what had arrived of a last one that was not, as far as it has data.
-        body: the bytes that they were read from, where the events stand in them as they are.
+        unfinished: what had arrived of a last event, where it was cut.
+        body: the bytes that the events were read from, where they stand in them as they are.
     """
 
     events: list[Event]
@@ -42,16 +41,24 @@ class Stream:
 
     @property
     def all_events(self) -> list[Event]:
-        """Every event, the unfinished one included."""
         return self.events if self.unfinished is None else [*self.events, self.unfinished]
 
+    def objects(self) -> Iterator[JsonObject]:
+        return _parse_objects(self.all_events)
+
+    def objects_backwards(self) -> Iterator[JsonObject]:
+        return _parse_objects(reversed(self.all_events))
+
     def contains(self, text: bytes) -> bool:
-        """Tell whether some event holds this text."""
         return text in self.body if self.body else any(text in data for _, data in self.all_events)
 
 
+def _parse_objects(events: Iterable[Event]) -> Iterator[JsonObject]:
+    return (found for _, data in events if (found := parse_object(data)) is not None)
+
+
 def read_sse(body: bytes) -> Stream:
-    """Return the events of a whole body, whichever of the three line endings it uses."""
+    """Return the server-sent events of a body, whichever of the three line endings it uses."""
     if body.startswith(_BOM):
         body = body[len(_BOM) :]
     if b"\r" in body:
@@ -81,7 +88,6 @@ def read_sse(body: bytes) -> Stream:
 
 
 def iter_sse(body: bytes) -> Iterator[Event]:
-    """Yield (type, data) of each event of a body, an unfinished last one included."""
     yield from read_sse(body).all_events
 
 
@@ -101,11 +107,10 @@ def _read_block(block: bytes) -> Event | None:
 
 AWS_CONTENT_TYPE = "application/vnd.amazon.eventstream"
 
+# Type given here to an event that says that the stream failed, whatever its exception is called.
 AWS_ERROR_EVENT = "error"
-"""Type given here to an event that says that the stream failed, whatever its exception is called."""
-
+# Type of an event that wraps one of the model's own, in base64.
 AWS_CHUNK_EVENT = "chunk"
-"""Type of an event that wraps one of the model's own, in base64."""
 
 _PRELUDE = struct.Struct(">III")
 _CRC_BYTES = 4
@@ -113,16 +118,16 @@ _MIN_MESSAGE_BYTES = _PRELUDE.size + _CRC_BYTES
 _MAX_MESSAGE_BYTES = 24 * 1024 * 1024
 _STRING = 7
 _BYTE_ARRAY = 6
+# Bytes that a header's value takes, by its type; strings and byte arrays state their own length.
 _FIXED_SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
-"""Bytes that a header's value takes, by its type; strings and byte arrays tell their own length."""
 
 _AWS_FAILURES = frozenset({"exception", "error"})
+# Nothing of a message that is cut or damaged is usable.
 _DAMAGED_EVENT: Event = (DEFAULT_EVENT, b"")
-"""Stands for a message that is cut or damaged: nothing of it is usable."""
 
 
 def is_aws_stream(body: bytes) -> bool:
-    """Tell whether a body begins like an event stream, by the checksum of its first twelve bytes."""
+    """Tell whether a body begins like an AWS event stream, by the checksum of its first twelve bytes."""
     if len(body) < _PRELUDE.size or not is_binary(body):
         return False
     length, _, crc = _PRELUDE.unpack_from(body)
@@ -130,12 +135,13 @@ def is_aws_stream(body: bytes) -> bool:
 
 
 def is_binary(body: bytes) -> bool:
-    """Tell whether a body's first byte may be that of a message's length, which no text begins with."""
+    """Tell whether a body may begin with the length of a message."""
+    # No text begins with such a byte.
     return body[:1] < b"\t"
 
 
 def read_aws_stream(body: bytes) -> Stream:
-    """Return the events of a body up to the first one that is cut or whose checksum is wrong."""
+    """Return the AWS events of a body up to the first that is cut or whose checksum is wrong."""
     found: list[Event] = []
     known: dict[bytes, dict[str, str]] = {}
     view = memoryview(body)
@@ -157,7 +163,6 @@ def read_aws_stream(body: bytes) -> Stream:
 
 
 def _end_of_message(body: memoryview, at: int) -> int | None:
-    """Where the message that starts at `at` ends; None if it is cut or damaged."""
     if len(body) - at < _MIN_MESSAGE_BYTES:
         return None
     length, headers_length, crc = _PRELUDE.unpack_from(body, at)
@@ -171,7 +176,7 @@ def _end_of_message(body: memoryview, at: int) -> int | None:
 
 
 def _read_headers(block: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the headers that are text, as far as they are whole."""
+    """Yield the headers that are text, up to the first that is cut."""
     at = 0
     while at < len(block):
         name_end = at + 1 + block[at]
@@ -194,7 +199,6 @@ def _read_headers(block: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _to_event(headers: dict[str, str], payload: bytes) -> Event:
-    """A message as an event of JSON: `{"<event type>": payload}` would say it twice, so the type is its name."""
     if headers.get(":message-type") in _AWS_FAILURES:
         return AWS_ERROR_EVENT, _describe_failure(headers, parse_object(payload) or {})
     name = headers.get(":event-type") or DEFAULT_EVENT
@@ -235,11 +239,8 @@ _DECODER = json.JSONDecoder()
 
 
 def read_events(content_type: str, body: bytes) -> Stream | None:
-    """Return the events of a body; None if it is one JSON object, or nothing that is known here.
-
-    What the body looks like goes before what its content type says: an error sent as JSON in place of a stream
-    is JSON.
-    """
+    """Return the events of a body; None if it is one JSON object, or nothing that is known here."""
+    # What the body looks like goes before its content type: an error in place of a stream is sent as JSON.
     if body.startswith(b"{"):
         return _read_lines(body) if _is_json_lines(content_type, body) else None
     kind = content_type.lower()
@@ -256,7 +257,6 @@ def read_events(content_type: str, body: bytes) -> Stream | None:
 
 
 def _is_json_lines(content_type: str, body: bytes) -> bool:
-    """Tell whether a body that starts with an object has one in each line."""
     end = body.find(b"\n")
     if end < 0 and content_type.startswith("application/json"):
         return False
@@ -268,7 +268,7 @@ def _is_json_lines(content_type: str, body: bytes) -> bool:
 
 
 def _read_lines(body: bytes) -> Stream:
-    """One object a line. The last is whole where it reads as one, newline or not."""
+    # The last line is whole where it reads as an object, newline or not.
     lines = body.split(b"\n", MAX_EVENTS)[:MAX_EVENTS]
     found: list[Event] = [(DEFAULT_EVENT, line) for part in lines if (line := part.strip(_WHITESPACE))]
     if found and parse_object(found[-1][1]) is None:
@@ -277,7 +277,6 @@ def _read_lines(body: bytes) -> Stream:
 
 
 def _read_array(body: bytes) -> Stream:
-    """The members of one JSON array, as far as they are whole."""
     if has_too_many_values(body):
         return Stream([], None)
     try:

@@ -1,149 +1,53 @@
-"""Facts of an exchange: its format is found, its bodies decoded and read."""
+"""Facts of an exchange: its bodies decoded, and read by its format."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from types import MappingProxyType
 
 import orjson
 
+from gateway.models.conversation import Conversation
 from gateway.models.exchange import Exchange, Outcome, declares_stream, first_value
 from gateway.models.ids import is_valid_id
 from gateway.models.request import Billing, Cost, Facts, Usage
-from gateway.wire import (
-    anthropic,
-    bedrock,
-    cohere,
-    dashscope,
-    embeddings,
-    ernie,
-    formats,
-    gemini,
-    gemini_interactions,
-    ollama,
-    openai_chat,
-    openai_media,
-    openai_responses,
-    replicate,
-    text_generation,
-)
 from gateway.wire.content_encoding import MAX_DECODED_BYTES, Decoded, decode
-from gateway.wire.event_streams import read_events
+from gateway.wire.endpoints import RETRIEVAL_SUFFIXES, format_of
 from gateway.wire.formats import (
     ENDED_EARLY,
+    OPAQUE,
     RequestFacts,
     ResponseFacts,
     WireFormat,
     WireMessage,
     read_baggage,
 )
-from gateway.wire.json_fields import JsonObject, has_too_many_values, parse_object
+from gateway.wire.json_fields import has_too_many_values
 
 _FILE_PATH = re.compile(r"^(?:/|~/|\.{1,2}/|[A-Za-z]:[\\/])|[\\/].*\.(?:gguf|bin|safetensors|onnx)$")
 
 
 def without_provider_prefix(exchange: Exchange, model: str | None) -> str | None:
-    """Return the model that the provider was asked for, where the caller named both as `@provider/model`."""
+    """Return the model without the provider, where the caller named both as `@provider/model`."""
     if model is None or not exchange.path.startswith("/v1/"):
         return model
     return model.removeprefix(f"@{exchange.provider}/")
 
 
-def answering_model(request_facts: RequestFacts, response_facts: ResponseFacts) -> str | None:
-    """Return the model that answered. Servers of local models call it by the path of its file; what they were
-    asked for is its name then."""
-    name = response_facts.model
-    if (
-        name is not None
-        and request_facts.model is not None
-        and ("/" in name or "\\" in name)
-        and _FILE_PATH.search(name)
-    ):
-        return request_facts.model
-    return name
+def answering_model(requested: str | None, stated: str | None) -> str | None:
+    """Return the model that answered."""
+    # Servers of local models call it by the path of its file; the requested name is better.
+    is_file = stated and requested and ("/" in stated or "\\" in stated) and _FILE_PATH.search(stated)
+    return requested if is_file else stated
 
-
-FORMATS: Mapping[str, WireFormat] = MappingProxyType(
-    {
-        "chat.completions": openai_chat.FORMAT,
-        "chat.completions.retrieve": openai_chat.FORMAT,
-        "completions": openai_chat.FORMAT,
-        "responses": openai_responses.FORMAT,
-        "responses.compact": openai_responses.FORMAT,
-        "responses.retrieve": openai_responses.FORMAT,
-        "responses.count_tokens": formats.OPAQUE,
-        "embeddings": embeddings.FORMAT,
-        "rerank": embeddings.FORMAT,
-        "messages": anthropic.MESSAGES,
-        "messages.batches": anthropic.BATCHES,
-        "messages.batches.retrieve": anthropic.BATCHES,
-        "messages.batches.results": anthropic.BATCH_RESULTS,
-        "messages.count_tokens": formats.OPAQUE,
-        "images": openai_media.FORMAT,
-        "audio.transcriptions": openai_media.FORMAT,
-        "audio.translations": openai_media.FORMAT,
-        "audio.speech": openai_media.FORMAT,
-        "moderations": openai_media.FORMAT,
-        "ocr": openai_media.FORMAT,
-        "cohere.chat": cohere.FORMAT,
-        "cohere.generate": cohere.FORMAT,
-        "cohere.classify": cohere.FORMAT,
-        "cohere.embed": embeddings.FORMAT,
-        "dashscope.generation": dashscope.FORMAT,
-        "dashscope.tasks.retrieve": dashscope.FORMAT,
-        "watsonx.generation": text_generation.WATSONX,
-        "tgi.generate": text_generation.TGI,
-        "ernie.chat": ernie.FORMAT,
-        "predictions": replicate.FORMAT,
-        "predictions.retrieve": replicate.FORMAT,
-        "gemini.generate": gemini.FORMAT,
-        "gemini.embed": gemini.FORMAT,
-        "gemini.count_tokens": gemini.FORMAT,
-        "gemini.interactions": gemini_interactions.FORMAT,
-        "ollama.chat": ollama.FORMAT,
-        "ollama.generate": ollama.FORMAT,
-        "ollama.embed": ollama.EMBEDDINGS,
-        "bedrock.converse": bedrock.CONVERSE,
-        "bedrock.invoke": bedrock.INVOKE,
-        "bedrock.count_tokens": formats.OPAQUE,
-    }
-)
-"""Formats by endpoint, as `endpoint_of` names it. Any other endpoint is told by what its answer calls itself."""
-
-_RECOGNISED_FORMATS: tuple[WireFormat, ...] = (
-    anthropic.MESSAGES,
-    anthropic.BATCHES,
-    anthropic.BATCH_RESULTS,
-    openai_responses.FORMAT,
-    openai_chat.FORMAT,
-    embeddings.FORMAT,
-    openai_media.FORMAT,
-    cohere.FORMAT,
-    dashscope.FORMAT,
-    ernie.FORMAT,
-    text_generation.WATSONX,
-    text_generation.TGI,
-    gemini.FORMAT,
-    ollama.FORMAT,
-    bedrock.CONVERSE,
-)
-"""Formats that an answer may call itself; the first that recognises it is taken."""
-
-_SHARED_ENDPOINTS = frozenset({"cohere.chat", "cohere.generate", "tgi.generate"})
-"""Endpoints whose path is also that of a format of somebody else's, such as Writer's `/v1/chat`."""
-
-RETRIEVAL_SUFFIXES = (".retrieve", ".results")
-"""How endpoints end whose answers were given, or begun, by another request before."""
 
 _REQUEST_IDS = (b"x-request-id", b"request-id")
 _FIRST_ERROR_STATUS = 400
 _GATEWAY_FAILURES = frozenset({Outcome.UPSTREAM_ERROR, Outcome.GATEWAY_ERROR})
 
-
+# Exchange, names of the model (the best first), tokens, what else is billed.
 CostOf = Callable[[Exchange, tuple[str | None, ...], Usage, Billing], Cost | None]
-"""Tells what an exchange cost, given what its model is called, the best name first."""
 
 
 def _no_cost(exchange: Exchange, models: tuple[str | None, ...], usage: Usage, billing: Billing) -> None:
@@ -151,14 +55,12 @@ def _no_cost(exchange: Exchange, models: tuple[str | None, ...], usage: Usage, b
 
 
 def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
-    """Return what the bytes of an exchange say. Never raises what `cost_of` does not."""
+    """Return what the bytes of an exchange say. Raises nothing but what `cost_of` raises."""
     request = decode(exchange.request_body, exchange.request_headers)
     response = decode(exchange.response_body, exchange.response_headers)
     request_message = WireMessage(exchange.path, exchange.request_headers, request.data)
     answer = WireMessage(exchange.path, exchange.response_headers, response.data)
-    wire_format = _format_at(exchange.endpoint, answer.body) or format_of(
-        exchange.endpoint, answer.content_type, answer.body
-    )
+    wire_format = format_of(exchange.endpoint, answer.content_type, answer.body)
     request_facts = wire_format.read_request(request_message)
     response_facts = wire_format.read_response(answer)
     if exchange.response_size == 0 and _should_be_stream(exchange, wire_format):
@@ -167,17 +69,15 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
     is_whole = len(exchange.response_body) == exchange.response_size and (
         response.is_complete or 0 < len(response.data) < MAX_DECODED_BYTES
     )
-    request_facts = replace(request_facts, model=without_provider_prefix(exchange, request_facts.model))
-    model, billing = (
-        answering_model(request_facts, response_facts),
-        _billing(exchange, request_facts, response_facts),
-    )
+    requested_model = without_provider_prefix(exchange, request_facts.model)
+    model = answering_model(requested_model, response_facts.model)
+    billing = _billing(exchange, request_facts, response_facts)
     caller, baggage = request_facts.caller, read_baggage(exchange.request_headers)
     return Facts(
-        requested_model=request_facts.model,
+        requested_model=requested_model,
         model=model,
         usage=response_facts.usage,
-        cost=cost_of(exchange, (model, request_facts.model), response_facts.usage, billing),
+        cost=cost_of(exchange, (model, requested_model), response_facts.usage, billing),
         response_id=response_facts.response_id,
         finish_reason=response_facts.finish_reason,
         user=caller.user or baggage.user,
@@ -192,26 +92,18 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
     )
 
 
-def format_of(endpoint: str, content_type: str, body: bytes) -> WireFormat:
-    """Return the format of an answer: its endpoint's, or else the one that it calls itself."""
-    return (
-        _format_at(endpoint, body)
-        or _recognised_format(content_type, body)
-        or FORMATS.get(endpoint)
-        or formats.OPAQUE
-    )
+def read_conversation(endpoint: str, request: WireMessage, response: WireMessage) -> Conversation:
+    """Return what the decoded bodies of an exchange say. Never raises."""
+    return format_of(endpoint, response.content_type, response.body).conversation(request, response)
 
 
 def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
-    """Return a streamed answer as the one JSON object that the provider would have sent unstreamed.
+    """Return a stream, whole or cut, as the one object that the provider would have sent unstreamed.
 
-    A stream that was cut gives what had arrived. None if the body is not a stream of a known format, holds
-    too much, or is nested too deeply to be written as JSON again. Never raises.
+    None for what is no stream of a known format, or holds too much. Never raises.
 
     Args:
-        endpoint: as `endpoint_of` names it.
-        content_type: of the response.
-        body: of the response, its content-encoding undone (see `content.decode`).
+        body: of the response, its content-encoding undone.
     """
     if has_too_many_values(body):
         return None
@@ -219,37 +111,13 @@ def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
     try:
         orjson.dumps(whole)
     except orjson.JSONEncodeError:
-        # orjson reads deeper than it writes, and whoever gets this will want to write it.
+        # orjson reads deeper than it writes, and callers write what they get.
         return None
     return whole
 
 
-def _format_at(endpoint: str, body: bytes) -> WireFormat | None:
-    """The format of an endpoint; None where providers have several at its path, such that the answer tells."""
-    is_shared = endpoint in _SHARED_ENDPOINTS or (endpoint == "chat.completions" and b'"choices"' not in body)
-    return None if is_shared else FORMATS.get(endpoint)
-
-
-def _recognised_format(content_type: str, body: bytes) -> WireFormat | None:
-    opening = _first_object(content_type, body)
-    if opening is None:
-        return None
-    return next((known for known in _RECOGNISED_FORMATS if known.recognises(opening)), None)
-
-
-def _first_object(content_type: str, body: bytes) -> JsonObject | None:
-    """The answer, or the first object of a stream."""
-    if not body:
-        return None
-    stream = read_events(content_type, body)
-    if stream is None:
-        return parse_object(body) if body.lstrip()[:1] == b"{" else None
-    parsed = (parse_object(data) for _, data in stream.all_events)
-    return next((opening for opening in parsed if opening is not None), None)
-
-
 def _request_ids(exchange: Exchange, response_facts: ResponseFacts) -> Iterator[str]:
-    """The provider's own id of the request, which SDKs show too (`_request_id`)."""
+    # SDKs show the provider's own id of the request (`_request_id`).
     for name in _REQUEST_IDS:
         text = first_value(exchange.response_headers, name).decode("utf-8", "surrogateescape")
         if text not in (response_facts.response_id, *response_facts.other_ids) and is_valid_id(text):
@@ -269,11 +137,8 @@ def _billing(exchange: Exchange, request_facts: RequestFacts, response_facts: Re
 
 
 def _outcome(exchange: Exchange, response_facts: ResponseFacts, is_whole: bool) -> Outcome | None:
-    """How it ended by what the answer says, which goes before what the connection showed.
-
-    A caller that leaves at a stream's last event, or at an error in it, as SDKs do, has missed nothing; and an
-    answer whose stop reason has come is not cut, whoever hung up first.
-    """
+    # What the answer says goes before what the connection showed: a caller that leaves at a stream's last event or
+    # at an error, as SDKs do, has missed nothing, and an answer with a stop reason is not cut.
     if (
         exchange.status is None
         or exchange.status >= _FIRST_ERROR_STATUS
@@ -295,7 +160,7 @@ def _should_be_stream(exchange: Exchange, wire_format: WireFormat) -> bool:
         exchange.outcome is Outcome.COMPLETE
         and (exchange.status or _FIRST_ERROR_STATUS) < _FIRST_ERROR_STATUS
     )
-    return is_good and wire_format is not formats.OPAQUE and declares_stream(exchange.response_headers)
+    return is_good and wire_format is not OPAQUE and declares_stream(exchange.response_headers)
 
 
 def _is_undeclared_stream(exchange: Exchange, response_facts: ResponseFacts) -> bool:

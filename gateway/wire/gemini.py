@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import orjson
 
+from gateway.models.conversation import Message, Part
 from gateway.models.request import NO_BILLING, Billing, Usage
+from gateway.wire import conversation
 from gateway.wire.event_streams import Stream
-from gateway.wire.formats import ENDED_EARLY, JsonFormat, ResponseFacts, error_message, states_error
+from gateway.wire.formats import JsonFormat, ResponseFacts, error_message, states_error
 from gateway.wire.json_fields import (
     MAX_TEXT,
     JsonObject,
+    all_finished,
     count_in,
+    group_by_index,
     index_in,
     join_deltas,
     join_text,
@@ -26,32 +30,60 @@ from gateway.wire.json_fields import (
 )
 from gateway.wire.openai_usage import counts_anything
 
+# Tokens by modality: `audio`, `image`, `video`; text is what is left over.
 Modalities = Mapping[str, int]
-"""Tokens by their modality, as units are called: `audio`, `image`, `video`."""
 
+# Pages of documents are billed as images.
 _MODALITIES = {"audio": "audio", "image": "image", "document": "image", "video": "video"}
-"""Text is what is left over; pages of documents are billed as images."""
 
+_CODE_EXECUTION = "code_execution"
 _TRAFFIC = {"ON_DEMAND_PRIORITY": "priority", "ON_DEMAND_FLEX": "flex"}
 _DEFAULT_TIERS = frozenset({"standard", "unspecified"})
 
+# Models up to Gemini 2.5 bill one search a prompt, later ones each search that was made.
 _SEARCH_PER_PROMPT = re.compile(r"(?:^|-)[12]\.[05](?!\d)")
-"""Models up to Gemini 2.5 bill one search a prompt, later ones each search that was made."""
 
 
-def to_usage(
-    prompt: int | None,
-    tool_prompt: int | None,
-    answer: int | None,
-    thoughts: int | None,
-    cached: int | None,
-    total: int | None,
-) -> Usage:
-    """Return the counts as rows have them, from Google's, which counts tools' results beside the prompt and
-    thoughts beside the answer; cached tokens are within the prompt."""
+@dataclass(frozen=True, slots=True)
+class CountNames:
+    """What an API of Google's calls its counts."""
+
+    prompt: str
+    tool_prompt: str
+    answer: str
+    thoughts: str
+    cached: str
+    total: str
+    prompt_modalities: str
+    tool_prompt_modalities: str
+    cached_modalities: str
+    answer_modalities: str
+    tokens: str
+
+
+_NAMES = CountNames(
+    prompt="promptTokenCount",
+    tool_prompt="toolUsePromptTokenCount",
+    answer="candidatesTokenCount",
+    thoughts="thoughtsTokenCount",
+    cached="cachedContentTokenCount",
+    total="totalTokenCount",
+    prompt_modalities="promptTokensDetails",
+    tool_prompt_modalities="toolUsePromptTokensDetails",
+    cached_modalities="cacheTokensDetails",
+    answer_modalities="candidatesTokensDetails",
+    tokens="tokenCount",
+)
+
+
+def read_usage(counts: JsonObject, names: CountNames = _NAMES) -> Usage:
+    """Return the counts as rows have them: tools' results in the prompt, thoughts in the completion."""
+    prompt, tool_prompt = count_in(counts, names.prompt), count_in(counts, names.tool_prompt)
+    answer, thoughts = count_in(counts, names.answer), count_in(counts, names.thoughts)
+    cached = count_in(counts, names.cached)
     prompt_tokens = None if prompt is None and tool_prompt is None else (prompt or 0) + (tool_prompt or 0)
     completion_tokens = None if answer is None and thoughts is None else (answer or 0) + (thoughts or 0)
-    if answer and thoughts and total == (prompt_tokens or 0) + answer:
+    if answer and thoughts and count_in(counts, names.total) == (prompt_tokens or 0) + answer:
         # Some servers count thoughts within the answer; the total then shows it.
         completion_tokens = answer
     if prompt_tokens is not None and cached is not None and cached > prompt_tokens:
@@ -59,8 +91,21 @@ def to_usage(
     return Usage(prompt_tokens, completion_tokens, cached_tokens=cached, reasoning_tokens=thoughts)
 
 
+def read_units(usage: Usage, counts: JsonObject, names: CountNames = _NAMES) -> dict[str, int]:
+    """Return the units that are billed beside text."""
+
+    prompt = objects_in(counts, names.prompt_modalities) + objects_in(counts, names.tool_prompt_modalities)
+    cached, answer = objects_in(counts, names.cached_modalities), objects_in(counts, names.answer_modalities)
+    details = (count_modalities(part, names.tokens) for part in (prompt, cached, answer))
+    return split_by_modality(usage, *details)
+
+
 def count_modalities(details: Iterable[JsonObject], key: str) -> Modalities:
-    """Return the tokens by modality of lists like `promptTokensDetails`, whose counts are called `key`."""
+    """Return the tokens by modality of lists like `promptTokensDetails`.
+
+    Args:
+        key: what their counts are called.
+    """
     found: dict[str, int] = {}
     for detail in details:
         modality = _MODALITIES.get((text_in(detail, "modality") or "").lower())
@@ -72,11 +117,7 @@ def count_modalities(details: Iterable[JsonObject], key: str) -> Modalities:
 def split_by_modality(
     usage: Usage, prompt: Modalities, cached: Modalities, answer: Modalities
 ) -> dict[str, int]:
-    """Return the units that these modalities are; never more than the tokens that they are part of.
-
-    What of a modality was cached is always stated, nought included: the price library refuses to price a
-    modality beside cached tokens without it.
-    """
+    """Return the units that these modalities are; never more than the tokens that they are part of."""
     units: dict[str, int] = {}
     read = min(usage.cached_tokens or 0, usage.prompt_tokens or 0)
     fresh = (usage.prompt_tokens or 0) - read
@@ -89,6 +130,7 @@ def split_by_modality(
         fresh, unread = fresh - new, unread - from_cache
         if new + from_cache:
             units[f"input_{modality}_tokens"] = new + from_cache
+            # The price library prices no modality beside cached tokens unless its cached part is stated.
             if read:
                 units[f"cache_{modality}_read_tokens"] = from_cache
     room = usage.completion_tokens or 0
@@ -100,43 +142,39 @@ def split_by_modality(
 
 
 def count_searches(queries: int, model: str | None) -> dict[str, int]:
-    """Return the searches that are billed, of those that a model made."""
+    """Return the searches that are billed."""
     if not queries:
         return {}
     return {"web_searches": 1 if model and _SEARCH_PER_PROMPT.search(model) else queries}
 
 
 def read_terms(service_tier: str | None, traffic: str | None = None) -> Mapping[str, str]:
-    """Return the terms under which a tier, or Vertex' type of traffic, is priced."""
+    """Return the price terms of a tier, or of Vertex' type of traffic."""
     tier = _TRAFFIC.get(traffic or "") or (service_tier or "").lower().removeprefix("service_tier_")
     return {"service_tier": tier} if tier and tier not in _DEFAULT_TIERS else {}
 
 
 def to_billing(units: Mapping[str, int], terms: Mapping[str, str]) -> Billing:
-    """Return what decides the price beside the tokens."""
     return Billing(units=units, terms=terms) if units or terms else NO_BILLING
 
 
+# Their lists grow with the chunks, and some chunks repeat them.
 _LIST_FIELDS = ("groundingMetadata", "citationMetadata", "urlContextMetadata")
-"""Fields of a candidate whose lists grow with the chunks, and are repeated by some."""
 
 _TEXT_KEYS = frozenset({"text", "thought", "thoughtSignature"})
 _VALUE_FIELDS = ("stringValue", "numberValue", "boolValue")
 _PATH_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[['\"]([^'\"]*)['\"]\]")
 
+# Arguments go no deeper; hostile paths do.
 _MAX_DEPTH = 32
-"""Deepest place of an argument that is believed."""
 
 ArgumentPath = tuple[str | int, ...]
 
 
 def build_candidates(chunks: Iterable[JsonObject]) -> list[JsonObject]:
-    """Return the candidates that these chunks, parsed and in order, build."""
-    pieces: dict[int, list[JsonObject]] = {}
-    for chunk in chunks:
-        for candidate in objects_in(chunk, "candidates"):
-            pieces.setdefault(index_in(candidate), []).append(candidate)
-    return [_build_candidate(pieces[index]) for index in sorted(pieces)]
+    """Return the candidates that these chunks build, in order."""
+    candidates = (found for chunk in chunks for found in objects_in(chunk, "candidates"))
+    return list(map(_build_candidate, group_by_index((index_in(found), found) for found in candidates)))
 
 
 def _build_candidate(pieces: list[JsonObject]) -> JsonObject:
@@ -260,31 +298,29 @@ def read_model(request: JsonObject) -> str | None:
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what an unstreamed answer, or an error in its place, says."""
     counts = object_in(answer, "usageMetadata")
-    usage = _read_usage(counts) if counts else _read_predictions(answer)
+    usage = read_usage(counts) if counts else _read_predictions(answer)
     model = _model_in(answer)
+    units = read_units(usage, counts) | count_searches(_count_queries(answer), model)
+    terms = read_terms(text_in(counts, "serviceTier"), text_in(counts, "trafficType"))
     return ResponseFacts(
         model=model,
         usage=usage,
         response_id=text_in(answer, "responseId"),
         finish_reason=_finish_reason(answer),
         note=error_message(answer),
-        billing=_read_billing(answer, counts, usage, model),
+        billing=to_billing(units, terms),
         has_failed=states_error(answer),
     )
 
 
 def read_stream(stream: Stream) -> ResponseFacts:
-    """Return what a streamed answer says."""
     chunks = _read_backwards(stream)
     facts = read_answer(_merge_chunks(chunks) | _trailing_error(stream))
-    has_ended = _is_finished(chunks)
-    return replace(facts, note=facts.note or (None if has_ended else ENDED_EARLY), has_ended=has_ended)
+    return replace(facts, has_ended=_is_finished(chunks))
 
 
 def rebuild(chunks: list[JsonObject]) -> JsonObject | None:
-    """Return the answer that these chunks are of."""
     return _merge_chunks(chunks) if chunks else None
 
 
@@ -326,17 +362,10 @@ def _counts_answer(counts: JsonObject) -> bool:
     return "candidatesTokenCount" in counts or "thoughtsTokenCount" in counts
 
 
-def _is_finished(chunks: Iterable[JsonObject]) -> bool:
-    started: set[int] = set()
-    finished: set[int] = set()
-    is_blocked = False
-    for chunk in chunks:
-        is_blocked = is_blocked or _block_reason(chunk) is not None
-        for candidate in objects_in(chunk, "candidates"):
-            started.add(index_in(candidate))
-            if _read_reason(candidate, "finishReason"):
-                finished.add(index_in(candidate))
-    return started <= finished if finished else is_blocked
+def _is_finished(chunks: Sequence[JsonObject]) -> bool:
+    candidates = [found for chunk in chunks for found in objects_in(chunk, "candidates")]
+    endings = [(index_in(found), _read_reason(found, "finishReason")) for found in candidates]
+    return all_finished(endings) if endings else any(map(_block_reason, chunks))
 
 
 def _model_in(answer: JsonObject) -> str | None:
@@ -359,17 +388,6 @@ def _read_reason(source: JsonObject, key: str) -> str | None:
     return None if reason in _UNSPECIFIED else reason
 
 
-def _read_usage(counts: JsonObject) -> Usage:
-    return to_usage(
-        count_in(counts, "promptTokenCount"),
-        count_in(counts, "toolUsePromptTokenCount"),
-        count_in(counts, "candidatesTokenCount"),
-        count_in(counts, "thoughtsTokenCount"),
-        count_in(counts, "cachedContentTokenCount"),
-        count_in(counts, "totalTokenCount"),
-    )
-
-
 def _read_predictions(answer: JsonObject) -> Usage:
     """Vertex' `predict` counts the tokens of each text that it embeds."""
     statistics = (
@@ -380,22 +398,8 @@ def _read_predictions(answer: JsonObject) -> Usage:
     return Usage(prompt_tokens=sum(counts)) if counts else Usage()
 
 
-def _read_billing(answer: JsonObject, counts: JsonObject, usage: Usage, model: str | None) -> Billing:
-    prompt_details = objects_in(counts, "promptTokensDetails") + objects_in(
-        counts, "toolUsePromptTokensDetails"
-    )
-    units = split_by_modality(
-        usage,
-        count_modalities(prompt_details, "tokenCount"),
-        count_modalities(objects_in(counts, "cacheTokensDetails"), "tokenCount"),
-        count_modalities(objects_in(counts, "candidatesTokensDetails"), "tokenCount"),
-    )
-    units |= count_searches(_count_queries(answer), model)
-    return to_billing(units, read_terms(text_in(counts, "serviceTier"), text_in(counts, "trafficType")))
-
-
 def _count_queries(answer: JsonObject) -> int:
-    """How many different searches were made; empty queries are none."""
+    # Searches that are repeated, or empty, are not billed.
     grounding = [object_in(candidate, "groundingMetadata") for candidate in objects_in(answer, "candidates")]
     made = {
         (key, query)
@@ -407,4 +411,41 @@ def _count_queries(answer: JsonObject) -> int:
     return len(made)
 
 
-FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild, read_model=read_model)
+def read_part(part: object, depth: int) -> list[Part]:
+    """Return the parts that a part of a content is; requests may spell its field in either of protobuf's ways."""
+    fields = {to_camel_case(name): value for name, value in part.items()} if isinstance(part, dict) else {}
+    if called := object_in(fields, "functionCall"):
+        return [conversation.read_tool_call(called.get("id"), called.get("name"), called.get("args"))]
+    if returned := object_in(fields, "functionResponse"):
+        result = returned.get("response"), returned.get("name")
+        return [conversation.read_tool_result(returned.get("id"), *result, depth=depth)]
+    if code := object_in(fields, "executableCode"):
+        return [conversation.read_tool_call(code.get("id"), _CODE_EXECUTION, code)]
+    if printed := object_in(fields, "codeExecutionResult"):
+        return [conversation.read_tool_result(printed.get("id"), printed.get("output"), _CODE_EXECUTION)]
+    if media := object_in(fields, "inlineData") or object_in(fields, "fileData"):
+        kind = (text_in(media, "mimeType") or text_in(media, "mime_type") or "").partition("/")[0]
+        return [conversation.read_media(kind if kind in _MODALITIES else "document", media)]
+    return conversation.read_part(part, depth)
+
+
+def to_camel_case(name: str) -> str:
+    """Return a field's name as JSON has it, of either spelling."""
+    first, *words = name.split("_")
+    return first + "".join(word.capitalize() for word in words)
+
+
+def read_input(request: JsonObject) -> Iterable[Message]:
+    """Yield the messages of a request, or of the one whose tokens are counted."""
+    return conversation.read_input(object_in(request, "generateContentRequest") or request, read_part)
+
+
+FORMAT = JsonFormat(
+    recognises,
+    read_answer,
+    read_stream,
+    rebuild,
+    read_model=read_model,
+    read_input=read_input,
+    read_output=lambda answer: conversation.read_output(answer, read_part),
+)

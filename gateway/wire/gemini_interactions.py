@@ -1,27 +1,17 @@
 """Gemini's Interactions: one object, or a stream of typed events that build it step by step.
 
 Sources: https://ai.google.dev/api/interactions-api and /gemini-api/docs/interactions/streaming; google-genai 3.6.1,
-`_gaos/types/interactions`. The last event carries the usage, but not the steps.
+`_gaos/types/interactions`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import orjson
 
-from gateway.models.request import Billing, Usage
-from gateway.wire.event_streams import Stream
-from gateway.wire.formats import ENDED_EARLY, JsonFormat, ResponseFacts, error_message
-from gateway.wire.gemini import (
-    count_modalities,
-    count_searches,
-    read_terms,
-    split_by_modality,
-    to_billing,
-    to_usage,
-)
+from gateway.wire.formats import JsonFormat, ResponseFacts, error_message
+from gateway.wire.gemini import CountNames, count_searches, read_terms, read_units, read_usage, to_billing
 from gateway.wire.json_fields import (
     JsonObject,
     count_in,
@@ -31,34 +21,42 @@ from gateway.wire.json_fields import (
     object_in,
     objects_in,
     parse_json,
-    parse_object,
     text_in,
 )
 from gateway.wire.openai_usage import counts_anything
 
 _RUNNING = frozenset({"queued", "in_progress"})
 _FAILED = "failed"
-_DELTA_MARK = b'"step.delta"'
-_TOTALS_MARK = b'"total_usage"'
+_NAMES = CountNames(
+    prompt="total_input_tokens",
+    tool_prompt="total_tool_use_tokens",
+    answer="total_output_tokens",
+    thoughts="total_thought_tokens",
+    cached="total_cached_tokens",
+    total="total_tokens",
+    prompt_modalities="input_tokens_by_modality",
+    tool_prompt_modalities="tool_use_tokens_by_modality",
+    cached_modalities="cached_tokens_by_modality",
+    answer_modalities="output_tokens_by_modality",
+    tokens="tokens",
+)
 _CONTENT = frozenset({"image", "audio", "video", "document"})
 
 
 def recognises(answer: JsonObject) -> bool:
-    """Tell whether an answer or an event is an interaction, or about one."""
     event = text_in(answer, "event_type") or ""
     return answer.get("object") == "interaction" or event.startswith(("interaction.", "step."))
 
 
 def read_model(request: JsonObject) -> str | None:
-    """Return the model, or the agent, that is asked for."""
     return text_in(request, "model") or text_in(request, "agent")
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what an interaction, or an error in its place, says."""
     counts = object_in(answer, "usage")
-    usage = _read_usage(counts)
+    usage = read_usage(counts, _NAMES)
     model = read_model(answer)
+    units = read_units(usage, counts, _NAMES) | count_searches(_count_searches(counts), model)
     status = text_in(answer, "status")
     # `errors` alone are no failure: an agent may have gone on after them.
     has_failed = status == _FAILED or bool(answer.get("error"))
@@ -68,32 +66,19 @@ def read_answer(answer: JsonObject) -> ResponseFacts:
         response_id=text_in(answer, "id"),
         finish_reason=None if status in _RUNNING else status,
         note=error_message(answer) or (_first_error(answer) if has_failed else None),
-        billing=_read_billing(answer, counts, usage, model),
+        billing=to_billing(units, read_terms(text_in(answer, "service_tier"))),
         has_failed=has_failed,
     )
 
 
-def read_stream(stream: Stream) -> ResponseFacts:
-    """Return what a streamed interaction says."""
-    # A delta in thousands may carry running totals; the others say nothing of the end.
-    parsed = (
-        parse_object(data) for _, data in stream.all_events if _DELTA_MARK not in data or _TOTALS_MARK in data
-    )
-    facts = read_answer(_build_envelope([event for event in parsed if event is not None]))
-    has_ended = facts.finish_reason is not None
-    note = facts.note or (None if has_ended or facts.has_failed else ENDED_EARLY)
-    return replace(facts, note=note, has_ended=has_ended)
-
-
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
-    """Return the interaction that these events build."""
     whole = _build_envelope(events)
     steps = _build_steps(events)
     return whole | {"steps": steps} if steps else whole or None
 
 
 def _build_envelope(events: Iterable[JsonObject]) -> JsonObject:
-    """What the events say of the interaction as a whole, the last word first."""
+    # The last event carries the usage, but not the steps.
     carriers: list[JsonObject] = []
     for event in events:
         kind = event.get("event_type")
@@ -160,7 +145,7 @@ def _copy_list(source: JsonObject, key: str) -> list[JsonObject]:
 
 
 def _add_text(members: list[JsonObject], piece: JsonObject) -> None:
-    """Add a piece of text to the last member, if that is text too; pieces are joined at the end."""
+    # Pieces are joined at the end: a long answer has thousands.
     if members and members[-1].get("type") == piece.get("type") == "text":
         if not isinstance(members[-1].get("text"), list):
             members[-1]["text"] = [members[-1].get("text")]
@@ -188,32 +173,9 @@ def _first_error(answer: JsonObject) -> str | None:
     return next((note for one in objects_in(answer, "errors") if (note := error_message(one))), None)
 
 
-def _read_usage(counts: JsonObject) -> Usage:
-    return to_usage(
-        count_in(counts, "total_input_tokens"),
-        count_in(counts, "total_tool_use_tokens"),
-        count_in(counts, "total_output_tokens"),
-        count_in(counts, "total_thought_tokens"),
-        count_in(counts, "total_cached_tokens"),
-        count_in(counts, "total_tokens"),
-    )
-
-
-def _read_billing(answer: JsonObject, counts: JsonObject, usage: Usage, model: str | None) -> Billing:
-    prompt_details = objects_in(counts, "input_tokens_by_modality") + objects_in(
-        counts, "tool_use_tokens_by_modality"
-    )
-    units = split_by_modality(
-        usage,
-        count_modalities(prompt_details, "tokens"),
-        count_modalities(objects_in(counts, "cached_tokens_by_modality"), "tokens"),
-        count_modalities(objects_in(counts, "output_tokens_by_modality"), "tokens"),
-    )
-    searches = [
-        tool for tool in objects_in(counts, "grounding_tool_count") if tool.get("type") == "google_search"
-    ]
-    units |= count_searches(sum(count_in(tool, "count") or 0 for tool in searches), model)
-    return to_billing(units, read_terms(text_in(answer, "service_tier")))
+def _count_searches(counts: JsonObject) -> int:
+    tools = objects_in(counts, "grounding_tool_count")
+    return sum(count_in(tool, "count") or 0 for tool in tools if tool.get("type") == "google_search")
 
 
 def _is_error_event(event: JsonObject) -> bool:
@@ -221,5 +183,9 @@ def _is_error_event(event: JsonObject) -> bool:
 
 
 FORMAT = JsonFormat(
-    recognises, read_answer, read_stream, rebuild, read_model=read_model, is_error_event=_is_error_event
+    recognises,
+    read_answer,
+    rebuild=rebuild,
+    read_model=read_model,
+    is_error_event=_is_error_event,
 )

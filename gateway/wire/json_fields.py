@@ -1,23 +1,24 @@
-"""JSON from strangers: bounded parsing, typed fields, and streamed deltas joined."""
+"""JSON that may hold anything: bounded parsing, typed fields, streamed deltas joined."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
 import orjson
 
+# 16 MiB of embeddings, all that is kept by default, have 1.4 million values.
 MAX_JSON_VALUES = 1_500_000
-"""Most values that a text may hold. 16 MiB of embeddings, all that is kept by default, have 1.4 million."""
 
 _SLICE_BYTES = 1024 * 1024
+# There is one of them for each value, but the outermost.
 _SEPARATORS = (b",", b"[", b"{")
-"""There is one of them for each value, but the outermost."""
 
 
 def has_too_many_values(text: bytes) -> bool:
-    """Tell whether a JSON text may hold more values than are read. Punctuation inside of strings counts as well."""
+    """Tell whether a JSON text may hold more values than are read."""
+    # Punctuation inside of strings counts as well: finding strings would take as long as parsing.
     if len(text) <= MAX_JSON_VALUES:
         return False
     count = 0
@@ -30,7 +31,11 @@ def has_too_many_values(text: bytes) -> bool:
 
 
 def parse_json(text: bytes | str) -> object:
-    """Return the value of a JSON text. Raises orjson.JSONDecodeError for what is none, or holds too much."""
+    """Return the value of a JSON text.
+
+    Raises:
+        orjson.JSONDecodeError: it is none, or holds too much.
+    """
     if has_too_many_values(text if isinstance(text, bytes) else text.encode(errors="replace")):
         raise orjson.JSONDecodeError(f"more than {MAX_JSON_VALUES:,} values", "", 0)
     value: object = orjson.loads(text)
@@ -39,15 +44,14 @@ def parse_json(text: bytes | str) -> object:
 
 JsonObject = dict[str, Any]
 
+# Longest model name, id or reason, in characters.
 MAX_TEXT = 512
-"""Longest model name, id or reason taken, in characters. A longer one is no such thing."""
-
+# Sums and costs of such counts still fit a database's integer.
 MAX_COUNT = 10**12
-"""Largest number of tokens believed. Sums and costs of such counts still fit a database's integer."""
 
 
 def parse_object(data: bytes) -> JsonObject | None:
-    """Return the JSON object that `data` holds, or None if it holds anything else."""
+    """Return the JSON object that `data` is, or None if it is anything else."""
     try:
         value = parse_json(data)
     except orjson.JSONDecodeError:
@@ -56,13 +60,13 @@ def parse_object(data: bytes) -> JsonObject | None:
 
 
 def text_in(source: JsonObject, key: str) -> str | None:
-    """Return a string field that is neither empty nor absurdly long."""
+    """Return a string field that is neither empty nor longer than MAX_TEXT."""
     value = source.get(key)
     return value if isinstance(value, str) and 0 < len(value) <= MAX_TEXT else None
 
 
 def count_in(source: JsonObject, key: str) -> int | None:
-    """Return a field that is a number of things: not negative, not absurdly large, rounded if it is a fraction."""
+    """Return a field that is a count from 0 to MAX_COUNT; a fraction is rounded."""
     value = source.get(key)
     if type(value) is float and isfinite(value):
         # Some gateways compute counts, of images for instance, and send 258.0 or 258.5.
@@ -71,7 +75,7 @@ def count_in(source: JsonObject, key: str) -> int | None:
 
 
 def amount_in(source: JsonObject, key: str) -> float | None:
-    """Return a field that is an amount of something that comes in fractions, such as seconds."""
+    """Return a field that is an amount, such as seconds, from 0 to MAX_COUNT."""
     value = source.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -87,41 +91,60 @@ def first_count(*candidates: tuple[JsonObject, str]) -> int | None:
 
 
 def first_positive(*candidates: tuple[JsonObject, str]) -> int | None:
-    """Return the first of these fields that counts anything; 0 where one is there and none does."""
+    """Return the first of these fields above 0; 0 where one is there and none is."""
     counts = [count for source, key in candidates if (count := count_in(source, key)) is not None]
     return next((count for count in counts if count), counts[0] if counts else None)
 
 
 def object_in(source: JsonObject, key: str) -> JsonObject:
-    """Return a field that is an object; an empty one if it is not."""
+    """Return a field that is an object, else an empty one."""
     value = source.get(key)
     return value if isinstance(value, dict) else {}
 
 
 def objects_in(source: JsonObject, key: str) -> list[JsonObject]:
-    """Return those members of a list field that are objects."""
+    """Return the members of a list field that are objects."""
     value = source.get(key)
     return [member for member in value if isinstance(member, dict)] if isinstance(value, list) else []
 
 
 def index_in(source: JsonObject, key: str = "index") -> int:
-    """Return a position within a list; the first one if the field does not say."""
+    """Return a position within a list, 0 where the field is missing."""
     return count_in(source, key) or 0
 
 
-_NOT_JOINED = frozenset({"format", "id", "index", "name", "role", "type"})
-"""Fields that some servers repeat in each piece; they are never cut into pieces."""
+def group_by_index(pieces: Iterable[tuple[int, JsonObject]]) -> list[list[JsonObject]]:
+    """Return the pieces of each index, in the order of the indexes."""
+    groups: dict[int, list[JsonObject]] = {}
+    for index, piece in pieces:
+        groups.setdefault(index, []).append(piece)
+    return [groups[index] for index in sorted(groups)]
 
+
+def all_finished(endings: Iterable[tuple[int, object]]) -> bool:
+    """Tell whether every index has a reason to end, and there is one."""
+    started: set[int] = set()
+    finished: set[int] = set()
+    for index, reason in endings:
+        started.add(index)
+        if reason:
+            finished.add(index)
+    return bool(finished) and started == finished
+
+
+def without_zeros(units: Mapping[str, float | None]) -> dict[str, float]:
+    """Return the units that are counted."""
+    return {name: count for name, count in units.items() if count}
+
+
+# Some servers repeat these in each piece; they are never cut into pieces.
+_NOT_JOINED = frozenset({"format", "id", "index", "name", "role", "type"})
+# Deltas go no deeper; hostile input does.
 _MAX_DELTA_DEPTH = 8
-"""Deeper than any delta goes. Bounds the recursion on hostile input."""
 
 
 def join_deltas(pieces: Sequence[JsonObject], depth: int = _MAX_DELTA_DEPTH) -> JsonObject:
-    """Return the object whose deltas `pieces` are, in order.
-
-    Strings are joined, objects folded, lists joined (members with an `index` folded by it); of anything else
-    the last one holds. Null adds nothing.
-    """
+    """Return the object whose deltas `pieces` are: strings, lists and objects joined, of others the last."""
     values: dict[str, list[object]] = {}
     for piece in pieces:
         for key, value in piece.items():
@@ -130,7 +153,7 @@ def join_deltas(pieces: Sequence[JsonObject], depth: int = _MAX_DELTA_DEPTH) -> 
 
 
 def last_values(pieces: Sequence[JsonObject]) -> JsonObject:
-    """Return the object whose every field is the last that is not null among `pieces`."""
+    """Return the object whose every field is the last among `pieces` that is not null."""
     whole: JsonObject = {}
     for piece in pieces:
         for key, value in piece.items():
@@ -140,18 +163,17 @@ def last_values(pieces: Sequence[JsonObject]) -> JsonObject:
 
 
 def join_text(values: Sequence[object]) -> str:
-    """Return the strings among `values` as one."""
     return "".join([value for value in values if isinstance(value, str)])
 
 
 def parse_tool_input(text: str, otherwise: object) -> object:
-    """Return the input of a tool that arrived as text; the text where it was cut, `otherwise` where none came."""
+    """Return the input of a tool that came as text, or the text where it was cut."""
     if not text:
         return otherwise
     try:
         return parse_json(text)
     except orjson.JSONDecodeError:
-        # Better than an empty object, which the tool would be run with.
+        # Better than an empty object, with which the tool would be called again.
         return text
 
 
@@ -175,7 +197,7 @@ def _join_values(key: str, values: list[object], depth: int) -> object:
 
 
 def _join_content_parts(values: list[object], depth: int) -> list[object]:
-    """Content that comes now as text, now as a list of typed parts, as Mistral's reasoning models stream it."""
+    # Mistral's reasoning models stream content now as text, now as a list of typed parts.
     parts: list[object] = []
     for value in values:
         given = value if isinstance(value, list) else [{"type": "text", "text": value}] if value else []
@@ -184,7 +206,7 @@ def _join_content_parts(values: list[object], depth: int) -> list[object]:
 
 
 def _join_members(members: list[object], depth: int) -> list[object]:
-    """Join the pieces of each member: those with one index, or, without any, neighbours that only go on."""
+    """Join the pieces of each member: those with one index, else neighbours that only go on."""
     indexed: dict[int, list[list[JsonObject]]] = {}
     others: list[list[Any]] = []
     for member in members:
@@ -204,7 +226,7 @@ def _join_members(members: list[object], depth: int) -> list[object]:
 
 
 def _is_next_call(group: list[JsonObject], member: JsonObject) -> bool:
-    """Some servers give all parallel calls one index, and each its own id and name."""
+    # Some servers give all parallel calls one index, and each its own id and name.
     call_id, first_id = member.get("id"), next((one["id"] for one in group if one.get("id")), None)
     if not call_id or not first_id or call_id == first_id:
         return False
@@ -213,8 +235,7 @@ def _is_next_call(group: list[JsonObject], member: JsonObject) -> bool:
 
 
 def _is_continuation(first: object, member: object) -> bool:
-    """Whether neighbouring parts are pieces of one: text after text, thinking after thinking, more arguments of
-    a call."""
+    """Tell whether neighbours are pieces of one: text after text, thinking, or arguments of a call."""
     if not isinstance(first, dict) or not isinstance(member, dict):
         return False
     called = member.get("function")

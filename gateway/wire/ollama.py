@@ -1,7 +1,6 @@
 """Ollama's own API: chat, generate, embed and the older embeddings; streams are one object a line.
 
-Sources: https://docs.ollama.com/api and /api/errors; ollama 0.6.3, `_types.py`. Counts stand on the last object,
-cached tokens are within the prompt; it gives answers no id.
+Sources: https://docs.ollama.com/api and /api/errors; ollama 0.6.3, `_types.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import replace
 from gateway.models.request import Usage
 from gateway.wire import embeddings
 from gateway.wire.event_streams import Stream
-from gateway.wire.formats import ENDED_EARLY, JsonFormat, ResponseFacts, error_message, states_error
+from gateway.wire.formats import JsonFormat, ResponseFacts, error_message, states_error
 from gateway.wire.json_fields import (
     JsonObject,
     count_in,
@@ -19,23 +18,19 @@ from gateway.wire.json_fields import (
     last_values,
     object_in,
     objects_in,
-    parse_object,
     text_in,
 )
 
 _STREAMED_TEXTS = ("response", "thinking")
-"""Texts of an answer to `generate` that come in pieces."""
 
 
 def recognises(answer: JsonObject) -> bool:
-    """Tell whether an answer, or a line of one, is Ollama's."""
     return isinstance(answer.get("done"), bool) and (
         isinstance(answer.get("message"), dict) or isinstance(answer.get("response"), str)
     )
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what an unstreamed answer, the last line of a streamed one, or an error says."""
     return ResponseFacts(
         model=text_in(answer, "model"),
         usage=Usage(
@@ -50,17 +45,11 @@ def read_answer(answer: JsonObject) -> ResponseFacts:
 
 
 def read_stream(stream: Stream) -> ResponseFacts:
-    """Return what a streamed answer says: its last line tells all, unless it was cut or failed."""
-    all_events = stream.all_events
-    last = next((line for _, data in reversed(all_events) if (line := parse_object(data)) is not None), {})
-    first = next((line for _, data in all_events if (line := parse_object(data)) is not None), {})
-    facts = read_answer({"model": first.get("model")} | last)
-    has_ended = last.get("done") is True
-    return replace(facts, note=facts.note or (None if has_ended else ENDED_EARLY), has_ended=has_ended)
+    whole = rebuild(list(stream.objects())) or {}
+    return replace(read_answer(whole), has_ended=whole.get("done") is True)
 
 
 def rebuild(lines: list[JsonObject]) -> JsonObject | None:
-    """Return the answer that these lines are of."""
     if not lines:
         return None
     whole = last_values(lines)
@@ -76,7 +65,7 @@ def rebuild(lines: list[JsonObject]) -> JsonObject | None:
 
 
 def read_embeddings(answer: JsonObject) -> ResponseFacts:
-    """Return what embeddings say. Others than Ollama have OpenAI's under the same path."""
+    # Others than Ollama have OpenAI's under the same path.
     if embeddings.recognises(answer):
         return embeddings.read_answer(answer)
     return read_answer(answer)
@@ -94,4 +83,4 @@ def _build_message(messages: list[JsonObject]) -> JsonObject:
 
 
 FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild)
-EMBEDDINGS = JsonFormat(recognises, read_embeddings, read_stream, rebuild)
+EMBEDDINGS = JsonFormat(recognises, read_embeddings, read_stream, rebuild, read_output=lambda _: ())

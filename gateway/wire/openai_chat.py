@@ -1,8 +1,6 @@
-"""OpenAI's chat completions and the legacy completions: the same envelope around a message or a text.
+"""OpenAI's chat completions and legacy completions, and what compatible servers add to them.
 
-Source: https://platform.openai.com/docs/api-reference/chat and /completions, and what compatible servers add
-(`reasoning_content`, errors inside a stream, usage in other places, Mistral's content as a list of chunks,
-watsonx' `model_id`).
+Source: https://platform.openai.com/docs/api-reference/chat and /completions.
 """
 
 from __future__ import annotations
@@ -10,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gateway.models.request import Usage
-from gateway.wire.event_streams import Event, Stream
+from gateway.wire.event_streams import Stream
 from gateway.wire.formats import (
-    ENDED_EARLY,
     STREAM_END,
     JsonFormat,
     ResponseFacts,
     error_message,
+    model_in,
     states_error,
 )
 from gateway.wire.json_fields import (
     JsonObject,
+    all_finished,
+    group_by_index,
     index_in,
     join_deltas,
     join_text,
@@ -32,17 +32,14 @@ from gateway.wire.json_fields import (
 )
 from gateway.wire.openai_usage import add_usage, counts_anything, read_billing, read_usage, usage_in
 
+# OpenRouter's and others', Zhipu's, DeepSeek's.
 _FAILED = frozenset({"error", "network_error", "insufficient_system_resource"})
-"""Finish reasons of a choice whose provider failed: OpenRouter's and others', Zhipu's, DeepSeek's."""
 
 MAX_IDS = 1000
-"""Most ids of one answer that are remembered."""
-
+# The first chunks may say what the later ones leave out.
 _OPENING_EVENTS = 3
-"""Events that a stream may say something in which the later ones leave out."""
-
+# Random text that hides the length of each chunk; no part of the answer.
 _PADDING = "obfuscation"
-"""Random text that hides the length of each chunk; no part of the answer."""
 
 _UNFINISHED = b'"finish_reason":null'
 
@@ -50,17 +47,15 @@ _UNSTREAMED = {"chat.completion.chunk": "chat.completion"}
 
 
 def recognises(answer: JsonObject) -> bool:
-    """Tell whether an answer or a chunk is a completion."""
     return isinstance(answer.get("choices"), list)
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what an unstreamed completion, or an error in its place, says."""
     usage = usage_in(answer)
     finish_reason, error = _read_ending(answer)
     error = error or _find_error(answer)
     return ResponseFacts(
-        model=_model_in(answer),
+        model=model_in(answer),
         usage=read_usage(usage),
         response_id=text_in(answer, "id"),
         finish_reason=finish_reason,
@@ -71,9 +66,9 @@ def read_answer(answer: JsonObject) -> ResponseFacts:
 
 
 def read_stream(stream: Stream) -> ResponseFacts:
-    """Return what a streamed completion says: its first chunks tell who answers, its last how that ended."""
+    # The first chunks say who answers, the last how that ended; those between are not parsed.
     events = stream.all_events
-    response_id, model = _read_opening(_chunks(events))
+    response_id, model = _read_opening(stream.objects())
     usage: JsonObject = {}
     finish_reason = error = tier = last_id = None
     usage_is_alone = is_counted = False
@@ -95,8 +90,8 @@ def read_stream(stream: Stream) -> ResponseFacts:
     has_ended = bool(events) and events[-1][1] == STREAM_END
     counted = read_usage(usage)
     if (usage_is_alone or not has_ended) and _may_have_several_choices(stream):
-        has_ended = has_ended or _all_finished(_chunks(events))
-        counted = (_sum_by_choice(_chunks(events)) if usage_is_alone else None) or counted
+        has_ended = has_ended or _all_finished(stream)
+        counted = (_sum_by_choice(stream.objects()) if usage_is_alone else None) or counted
     else:
         has_ended = has_ended or finish_reason is not None
     return ResponseFacts(
@@ -104,22 +99,19 @@ def read_stream(stream: Stream) -> ResponseFacts:
         usage=counted,
         response_id=response_id,
         finish_reason=finish_reason,
-        note=error or (None if has_ended or has_failed else ENDED_EARLY),
+        note=error,
         billing=read_billing({"service_tier": tier or _first_tier(stream)}, usage),
         has_failed=has_failed,
         has_ended=has_ended,
-        other_ids=_other_ids(_chunks(events), response_id) if last_id and last_id != response_id else (),
+        other_ids=_other_ids(stream.objects(), response_id) if last_id and last_id != response_id else (),
     )
 
 
 def rebuild(chunks: list[JsonObject]) -> JsonObject | None:
-    """Return the completion that these chunks are of."""
     if not chunks:
         return None
-    pieces: dict[int, list[JsonObject]] = {}
-    for chunk in chunks:
-        for choice in objects_in(chunk, "choices"):
-            pieces.setdefault(index_in(choice), []).append(choice)
+    choices = (choice for chunk in chunks for choice in objects_in(chunk, "choices"))
+    pieces = group_by_index((index_in(choice), choice) for choice in choices)
     whole = last_values(chunks)
     whole.pop(_PADDING, None)
     counted = _sum_by_choice(chunks)
@@ -131,13 +123,8 @@ def rebuild(chunks: list[JsonObject]) -> JsonObject | None:
     response_id, model = _read_opening(iter(chunks))
     whole |= {"id": response_id, "model": model} if response_id or model else {}
     whole["object"] = _UNSTREAMED.get(text_in(whole, "object") or "", whole.get("object"))
-    whole["choices"] = [_build_choice(index, pieces[index]) for index in sorted(pieces)]
+    whole["choices"] = list(map(_build_choice, pieces))
     return whole
-
-
-def _chunks(events: Iterable[Event]) -> Iterator[JsonObject]:
-    parsed = (parse_object(data) for _, data in events if data != STREAM_END)
-    return (chunk for chunk in parsed if chunk is not None)
 
 
 def _may_hold_facts(data: bytes) -> bool:
@@ -152,25 +139,21 @@ def _may_hold_facts(data: bytes) -> bool:
     )
 
 
-def _model_in(answer: JsonObject) -> str | None:
-    return text_in(answer, "model") or text_in(answer, "model_id")
-
-
 def _read_opening(chunks: Iterator[JsonObject]) -> tuple[str | None, str | None]:
     response_id = model = None
     for chunk in chunks:
         # Azure's first chunk is about its content filter and leaves both empty.
         response_id = response_id or text_in(chunk, "id")
-        model = model or _model_in(chunk)
+        model = model or model_in(chunk)
         if response_id and model:
             break
     return response_id, model
 
 
 def _first_tier(stream: Stream) -> str | None:
-    """The tier where only the beginning of a stream tells it."""
-    opening = [event for event in stream.events[:_OPENING_EVENTS] if b'"service_tier"' in event[1]]
-    return next((tier for chunk in _chunks(opening) if (tier := text_in(chunk, "service_tier"))), None)
+    opening = (data for _, data in stream.events[:_OPENING_EVENTS] if b'"service_tier"' in data)
+    chunks = (parse_object(data) or {} for data in opening)
+    return next((tier for chunk in chunks if (tier := text_in(chunk, "service_tier"))), None)
 
 
 def _may_have_several_choices(stream: Stream) -> bool:
@@ -179,19 +162,13 @@ def _may_have_several_choices(stream: Stream) -> bool:
     return stream.contains(b'"index":1' if is_compact else b'"index": 1')
 
 
-def _all_finished(chunks: Iterable[JsonObject]) -> bool:
-    started: set[int] = set()
-    finished: set[int] = set()
-    for chunk in chunks:
-        for choice in objects_in(chunk, "choices"):
-            started.add(index_in(choice))
-            if text_in(choice, "finish_reason"):
-                finished.add(index_in(choice))
-    return bool(finished) and started <= finished
+def _all_finished(stream: Stream) -> bool:
+    choices = (choice for chunk in stream.objects() for choice in objects_in(chunk, "choices"))
+    return all_finished((index_in(choice), text_in(choice, "finish_reason")) for choice in choices)
 
 
 def _sum_by_choice(chunks: Iterable[JsonObject]) -> Usage | None:
-    """llama.cpp counts each of several choices on its own, in a chunk that follows that choice's finish reason."""
+    # llama.cpp counts each choice on its own, in a chunk that follows that choice's finish reason.
     counted: list[Usage] = []
     finished: set[int] = set()
     is_news = False
@@ -222,8 +199,7 @@ def _other_ids(chunks: Iterable[JsonObject], response_id: str | None) -> tuple[s
 
 
 def _read_ending(answer: JsonObject) -> tuple[str | None, str | None]:
-    """The finish reason of the first choice, and the message of an error that stands in a choice, as at
-    OpenRouter."""
+    """Return the finish reason of the first choice, and the message of an error in a choice (OpenRouter's)."""
     finish_reason = error = None
     for choice in objects_in(answer, "choices"):
         if choice.get("error"):
@@ -234,7 +210,7 @@ def _read_ending(answer: JsonObject) -> tuple[str | None, str | None]:
 
 
 def _find_error(answer: JsonObject) -> str | None:
-    """The message of an error that stands beside choices, or in their place."""
+    """Return the message of an error beside choices, or in their place."""
     if states_error(answer):
         return error_message(answer) or "an error without a message"
     if stopped_by := text_in(object_in(answer, "x_groq"), "error"):
@@ -246,8 +222,8 @@ def _is_error_chunk(chunk: JsonObject) -> bool:
     return _read_ending(chunk)[1] is not None or _find_error(chunk) is not None
 
 
-def _build_choice(index: int, pieces: list[JsonObject]) -> JsonObject:
-    choice = {**last_values(pieces), "index": index}
+def _build_choice(pieces: list[JsonObject]) -> JsonObject:
+    choice = {**last_values(pieces), "index": index_in(pieces[0])}
     logprobs = [object_in(piece, "logprobs") for piece in pieces]
     choice["logprobs"] = join_deltas(logprobs) or None
     choice.setdefault("finish_reason", None)

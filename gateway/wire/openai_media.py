@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
+from gateway.models.conversation import Message, Part, Text
 from gateway.models.exchange import first_value
 from gateway.models.request import Charge, Usage
+from gateway.wire.conversation import read_media
 from gateway.wire.event_streams import Stream
 from gateway.wire.formats import (
-    ENDED_EARLY,
     JsonFormat,
     RequestFacts,
     ResponseFacts,
@@ -30,6 +31,7 @@ from gateway.wire.json_fields import (
     objects_in,
     parse_object,
     text_in,
+    without_zeros,
 )
 from gateway.wire.openai_usage import add_usage, read_billing, read_usage, token_details
 
@@ -41,10 +43,7 @@ _NAME = re.compile(rb'content-disposition:[^\r\n]*?[;\s]name="?([^";\r\n]*)', re
 
 
 def read_form(content_type: bytes, body: bytes, names: Collection[str]) -> dict[str, str] | None:
-    """Return those fields of a form that are called as asked for; None if the body is no form.
-
-    What lies between the parts' boundaries is not looked at, however long it is; a field is a name or an id.
-    """
+    """Return the fields of a form with these names, up to MAX_TEXT long; None if the body is no form."""
     kind = content_type[:100].lower()
     if kind.startswith(b"application/x-www-form-urlencoded"):
         pairs = parse_qsl(body[:_MAX_URLENCODED_BYTES].decode(errors="replace"), max_num_fields=None)
@@ -78,24 +77,21 @@ def _read_parts(delimiter: bytes, body: bytes, names: Collection[str]) -> dict[s
     return found
 
 
-_DELTA_SUFFIXES = (b".partial_image", b".delta", b".segment")
 _OPAQUE_TYPES = ("audio/", "image/", "application/octet-stream", "text/plain", "text/vtt", "text/srt")
 _IMAGE_FIELDS = ("b64_json", "url", "revised_prompt")
 
 
 def recognises(answer: JsonObject) -> bool:
-    """Tell whether an event calls itself one of a stream of images or audio."""
     kind = text_in(answer, "type") or ""
     return kind.startswith(("image_generation.", "image_edit.", "transcript.text.", "speech.audio."))
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what an unstreamed answer, the last event of a stream, or an error in its place, says."""
     usage = object_in(answer, "usage")
     prompt, completion = ("input", "output") if _has_input_counts(usage) else ("prompt", "completion")
     beside = _svg_charges(answer)
     billing = read_billing(answer, usage, prompt, completion)
-    units = {name: count for name, count in _units_of(answer, usage).items() if count}
+    units = without_zeros(_units_of(answer, usage))
     return ResponseFacts(
         model=text_in(answer, "model"),
         usage=add_usage([read_usage(usage, prompt, completion), *(charge.usage for charge in beside)]),
@@ -109,24 +105,20 @@ def read_answer(answer: JsonObject) -> ResponseFacts:
 
 
 def read_stream(stream: Stream) -> ResponseFacts:
-    """Return what a stream says: its last event has all of it."""
-    for name, data in reversed(stream.all_events):
-        if name.encode(errors="replace").endswith(_DELTA_SUFFIXES) or any(
-            piece in data[:200] for piece in _DELTA_SUFFIXES
-        ):
-            continue
-        event = parse_object(data)
-        if event is None:
-            continue
-        is_end = (text_in(event, "type") or name).endswith((".completed", ".done"))
-        if is_end or states_error(event):
-            return replace(read_answer(event), has_ended=is_end)
-    return ResponseFacts(note=ENDED_EARLY, has_ended=False)
+    events = list(stream.objects())
+    ends = list(filter(_is_end, events))
+    # Streams of speech make no such answer, but their last event has the usage.
+    whole = rebuild(events) or (ends[-1] if ends else {})
+    return replace(read_answer(whole), has_ended=bool(ends))
+
+
+def _is_end(event: JsonObject) -> bool:
+    return str(event.get("type")).endswith((".completed", ".done"))
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
-    """Return the answer to these events: images or a transcript. Speech is bytes, and has none."""
-    ends = [event for event in events if str(event.get("type")).endswith((".completed", ".done"))]
+    # Images or a transcript; speech is bytes, and has no such answer.
+    ends = list(filter(_is_end, events))
     if ends and "b64_json" in ends[-1]:
         rest = {
             key: value for key, value in ends[-1].items() if key not in ("type", "created_at", *_IMAGE_FIELDS)
@@ -145,7 +137,6 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
 
 class _MediaFormat(JsonFormat):
     def read_request(self, request: WireMessage) -> RequestFacts:
-        """Return what the request says, be it a form, and how long the text is that it wants spoken."""
         content_type = first_value(request.headers, b"content-type")
         form = read_form(content_type, request.body, ("model", "user"))
         if form is not None:
@@ -162,7 +153,6 @@ class _MediaFormat(JsonFormat):
         )
 
     def read_response(self, response: WireMessage) -> ResponseFacts:
-        """Return what the response says; subtitles, sound and pictures say nothing."""
         is_text = response.body.lstrip()[:1] == b"{" or response.body.startswith((b"data:", b"event:"))
         if response.content_type.startswith(_OPAQUE_TYPES) and not is_text:
             return ResponseFacts()
@@ -174,10 +164,10 @@ def _has_input_counts(usage: JsonObject) -> bool:
 
 
 def _units_of(answer: JsonObject, usage: JsonObject) -> dict[str, float | None]:
-    """What is billed by another measure than text: seconds, pages, and images where they are not told apart."""
+    # Seconds, pages, and images where their tokens are not stated apart.
     seconds = amount_in(usage, "seconds")
     if not usage and "text" in answer:
-        # Who states no usage may still say how long it was, if asked to be verbose.
+        # Without usage, verbose answers still say how long the sound was.
         seconds = amount_in(answer, "duration")
     pages = count_in(object_in(answer, "usage_info"), "pages_processed")
     has_images = "b64_json" in answer or any("b64_json" in one for one in objects_in(answer, "data"))
@@ -197,7 +187,7 @@ def _is_annotated(answer: JsonObject) -> bool:
 
 
 def _svg_charges(answer: JsonObject) -> tuple[Charge, ...]:
-    """Vector images are written by a model of its own, counted beside what draws them."""
+    # Vector images are written by a model of their own, counted beside the one that draws.
     usage = object_in(answer, "svg_usage")
     if not usage:
         return ()
@@ -208,4 +198,15 @@ def _svg_charges(answer: JsonObject) -> tuple[Charge, ...]:
     return (Charge(text_in(usage, "model"), tokens),)
 
 
-FORMAT = _MediaFormat(recognises, read_answer, read_stream, rebuild)
+def read_output(answer: JsonObject) -> Iterable[Message]:
+    """Yield the images that were drawn, or the text that was heard or read."""
+    images = [image for image in objects_in(answer, "data") if "b64_json" in image or "url" in image]
+    media_type = {name: answer["output_format"] for name in ["format"] if "output_format" in answer}
+    parts: list[Part] = [read_media("image", media_type | image) for image in images]
+    texts = [answer.get("text"), *(page.get("markdown") for page in objects_in(answer, "pages"))]
+    parts += [Text(text) for text in texts if isinstance(text, str) and text]
+    if parts:
+        yield Message("assistant", tuple(parts))
+
+
+FORMAT = _MediaFormat(recognises, read_answer, read_stream, rebuild, read_output=read_output)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.models.request import Billing
 from gateway.wire.event_streams import DEFAULT_EVENT, Stream
-from gateway.wire.formats import ENDED_EARLY, JsonFormat, ResponseFacts, error_message, states_error
+from gateway.wire.formats import JsonFormat, ResponseFacts, error_message, states_error
 from gateway.wire.json_fields import (
     JsonObject,
     index_in,
@@ -15,24 +15,25 @@ from gateway.wire.json_fields import (
     objects_in,
     parse_object,
     text_in,
+    without_zeros,
 )
 from gateway.wire.openai_usage import read_billing, read_usage
 
+# Stem of a delta's event type → list of the item, index into it, field of that part.
 _PART_TEXT = {
     "response.output_text": ("content", "content_index", "text"),
     "response.refusal": ("content", "content_index", "refusal"),
     "response.reasoning_text": ("content", "content_index", "text"),
     "response.reasoning_summary_text": ("summary", "summary_index", "text"),
 }
-"""Stem of a delta's event type → list of the item, index into it, field of that part."""
 
+# Stem of a delta's event type → field of the item.
 _ITEM_TEXT = {
     "response.function_call_arguments": "arguments",
     "response.mcp_call_arguments": "arguments",
     "response.custom_tool_call_input": "input",
     "response.code_interpreter_call_code": "code",
 }
-"""Stem of a delta's event type → field of the item."""
 
 _PART = {
     "response.content_part": ("content", "content_index"),
@@ -49,7 +50,7 @@ _PART_TYPES = {
 
 @dataclass(slots=True)
 class _OutputPart:
-    """An item, or a part of one: what it was announced as, and the text that was added since."""
+    """An item, or a part of one: as it was announced, and the text added since."""
 
     announced: JsonObject = field(default_factory=dict)
     added: dict[str, list[object]] = field(default_factory=dict)
@@ -89,7 +90,7 @@ class _OutputItem(_OutputPart):
 
 
 def build_output(events: list[JsonObject]) -> list[JsonObject]:
-    """Return the items as far as these events, parsed and in order, have brought them."""
+    """Return the items as far as these events go."""
     items: dict[int, _OutputItem] = {}
     for event in events:
         if "output_index" in event:
@@ -123,6 +124,7 @@ def _add_part_text(piece: _OutputPart, key: str, event: JsonObject, step: str) -
         piece.added.pop(key, None)
 
 
+# For servers that leave the status out.
 _STATUS_BY_EVENT = {
     "response.completed": "completed",
     "response.done": "completed",
@@ -130,26 +132,23 @@ _STATUS_BY_EVENT = {
     "response.failed": "failed",
     "response.cancelled": "cancelled",
 }
-"""Statuses by the types of the last events, for servers that leave the status out."""
 
+# Servers that do not name their events make us parse all.
 _FACT_EVENTS = frozenset(
     {DEFAULT_EVENT, "error", "response.queued", "response.created", "response.in_progress", *_STATUS_BY_EVENT}
 )
-"""Events worth parsing for facts. Servers that do not name their events make us parse all."""
 
 _RUNNING = frozenset({"queued", "in_progress"})
 _FAILED = "failed"
 
 
 def recognises(answer: JsonObject) -> bool:
-    """Tell whether an answer or an event is a response, or about one."""
     return text_in(answer, "object") in ("response", "response.compaction") or (
         (text_in(answer, "type") or "").startswith("response.")
     )
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what a response object, or an error in its place, says."""
     usage = object_in(answer, "usage")
     finish_reason = _finish_reason(answer)
     return ResponseFacts(
@@ -164,7 +163,7 @@ def read_answer(answer: JsonObject) -> ResponseFacts:
 
 
 def read_stream(stream: Stream) -> ResponseFacts:
-    """Return what the last event that carries the response says."""
+    # The last event that carries the response says all.
     error = None
     has_failed = False
     facts = ResponseFacts()
@@ -177,15 +176,16 @@ def read_stream(stream: Stream) -> ResponseFacts:
         if response := object_in(event, "response"):
             facts = read_answer(_with_status(event, response))
             break
-    has_failed = has_failed or facts.has_failed
-    has_ended = facts.finish_reason is not None
-    early = None if has_ended or has_failed else ENDED_EARLY
-    note = error or facts.note or early
-    return replace(facts, note=note, has_failed=has_failed, has_ended=has_ended)
+    return replace(
+        facts,
+        note=error or facts.note,
+        has_failed=has_failed or facts.has_failed,
+        has_ended=facts.finish_reason is not None,
+    )
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
-    """Return the response of these events: the last one's, or one built from deltas if the end never came."""
+    # The last event has the whole response; of a cut stream it is built from deltas.
     carriers = [
         _with_status(event, response) for event in events if (response := object_in(event, "response"))
     ]
@@ -213,14 +213,13 @@ def _finish_reason(response: JsonObject) -> str | None:
 
 
 def _with_tool_calls(billing: Billing, answer: JsonObject) -> Billing:
-    """Searches are billed by the call; opening a page that was found is not."""
+    # Searches are billed by the call; opening a page that was found is not.
     searches = storage_searches = 0
     for item in objects_in(answer, "output"):
         if item.get("type") == "web_search_call":
             searches += text_in(object_in(item, "action"), "type") in (None, "search")
         storage_searches += item.get("type") == "file_search_call"
-    calls = {"web_searches": searches, "storage_searches": storage_searches}
-    units = {name: count for name, count in calls.items() if count}
+    units = without_zeros({"web_searches": searches, "storage_searches": storage_searches})
     return replace(billing, units={**billing.units, **units}) if units else billing
 
 

@@ -1,9 +1,7 @@
-"""Usage as OpenAI's APIs state it, and whoever imitates them: tokens, and what else decides the price.
+"""Usage as OpenAI's APIs and compatible servers state it: tokens, and what else decides the price.
 
-Sources: https://platform.openai.com/docs/api-reference (`usage` of chat completions, completions, embeddings and
-responses); the API references of DeepSeek, Moonshot, Alibaba, xAI, Groq, OpenRouter, Perplexity, DeepInfra,
-LiteLLM and llama.cpp for the names that they use instead. Cached and cache-write tokens are counted within the
-prompt, reasoning within the completion.
+Sources: platform.openai.com/docs/api-reference; the API references of DeepSeek, Moonshot, Alibaba, xAI, Groq,
+OpenRouter, Perplexity, DeepInfra, LiteLLM and llama.cpp.
 """
 
 from __future__ import annotations
@@ -12,15 +10,24 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from gateway.models.request import NANOUSD_PER_USD, NO_BILLING, Billing, Usage
-from gateway.wire.json_fields import JsonObject, amount_in, count_in, first_positive, object_in, text_in
+from gateway.wire.json_fields import (
+    JsonObject,
+    amount_in,
+    count_in,
+    first_positive,
+    object_in,
+    text_in,
+    without_zeros,
+)
 
+# xAI states dollars in units of 10⁻¹⁰.
 _TICKS_PER_NANO = 10
-"""xAI states dollars in units of 10⁻¹⁰."""
 
 _MAX_NANOUSD = 2**63 - 1
 
 _COST_NAMES = frozenset({"cost", "cost_in_usd_ticks", "estimated_cost"})
 
+# What is read from and written to a cache, by other names than OpenAI's.
 _READ_NAMES = (
     "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens", "cache_read_tokens", "num_cached_tokens",
 )  # fmt: skip
@@ -29,13 +36,10 @@ _WRITE_NAMES = (
 )  # fmt: skip
 _CREATIONS = frozenset({"cache_creation_token_details", "cache_creation"})
 _CACHE_NAMES = frozenset(_READ_NAMES + _WRITE_NAMES)
-"""What is read from and written to a cache, by the names that others than OpenAI have for it."""
-
+# Within the details two of them are OpenAI's.
 _DETAIL_NAMES = _CACHE_NAMES - {"cached_tokens", "cache_write_tokens"}
-"""The same within the details, where two of them are what OpenAI calls it."""
-
+# Most usage has none of these.
 _BILLED_NAMES = frozenset({"server_tool_use", "prompt_audio_seconds", *_CREATIONS})
-"""What is billed beside tokens; most usage has none of these, which is told in one step."""
 
 _PROMPT_UNITS = {
     "audio_tokens": "input_audio_tokens",
@@ -43,13 +47,11 @@ _PROMPT_UNITS = {
     "video_tokens": "input_video_tokens",
 }
 _COMPLETION_UNITS = {"audio_tokens": "output_audio_tokens", "image_tokens": "output_image_tokens"}
-"""Units by what OpenAI calls them within the details."""
-
 _EMPTY_UNITS: Mapping[str, int] = {}
 
 
 def usage_in(answer: JsonObject) -> JsonObject:
-    """Return the usage object of an answer or a chunk, wherever it stands: the first that says anything."""
+    """Return the usage object of an answer or a chunk: the first that counts anything."""
     usage = object_in(answer, "usage")
     if usage.get("total_tokens") or counts_anything(usage):
         return usage
@@ -64,13 +66,15 @@ def usage_in(answer: JsonObject) -> JsonObject:
 
 
 def token_details(usage: JsonObject, part: str) -> JsonObject:
-    """Return what a usage object says of the parts of a count; some say `token` where most say `tokens`."""
+    """Return the parts of a count."""
+    # Some say `token` where most say `tokens`.
     details = usage.get(part + "_tokens_details") or usage.get(part + "_token_details")
     return details if isinstance(details, dict) else {}
 
 
 def counts_anything(usage: JsonObject) -> bool:
-    """Tell whether a usage object counts or costs anything; some servers send one of zeros, or of nulls, last."""
+    """Tell whether a usage object counts or costs anything."""
+    # Some servers send one of zeros, or of nulls, last.
     return any(
         counts_anything(value) if isinstance(value, dict) else isinstance(value, int | float) and value
         for value in usage.values()
@@ -123,7 +127,7 @@ def _has_input_names(usage: JsonObject) -> bool:
 
 
 def add_usage(usages: Iterable[Usage]) -> Usage:
-    """Return the sum of counts; a count is missing only where it is missing everywhere."""
+    """Return the sums of counts; a sum is None where every count is."""
     sums: dict[str, int] = {}
     for usage in usages:
         for name in Usage.__slots__:  # type: ignore[attr-defined]
@@ -135,7 +139,7 @@ def add_usage(usages: Iterable[Usage]) -> Usage:
 def read_billing(
     answer: JsonObject, usage: JsonObject, prompt: str = "prompt", completion: str = "completion"
 ) -> Billing:
-    """Return what an answer with this usage says of its price beside the tokens that `read_usage` reads."""
+    """Return what decides the price of an answer beside its tokens."""
     stated = None if _COST_NAMES.isdisjoint(usage) else stated_cost(usage)
     details = token_details(usage, prompt)
     units = _read_units(details, _PROMPT_UNITS)
@@ -159,13 +163,13 @@ def stated_cost(usage: JsonObject) -> int | None:
         return round(Decimal(ticks) / _TICKS_PER_NANO)
     nanousd = usd_to_nanousd(usage.get("estimated_cost") if cost is None else cost)
     if nanousd is not None and usage.get("is_byok") is True:
-        # OpenRouter charges its own share only; the provider's goes to the key that the caller brought.
+        # OpenRouter charges its own share only; the provider charges the caller's own key.
         nanousd += usd_to_nanousd(object_in(usage, "cost_details").get("upstream_inference_cost")) or 0
     return nanousd
 
 
 def usd_to_nanousd(dollars: object) -> int | None:
-    """Return an amount of dollars, a number or a number as text, as nano-dollars; None for anything else."""
+    """Return dollars, a number or its text, as nano-dollars; None for anything else."""
     if isinstance(dollars, bool) or not isinstance(dollars, int | float | str):
         return None
     try:
@@ -177,8 +181,7 @@ def usd_to_nanousd(dollars: object) -> int | None:
 
 
 def _read_extra_units(usage: JsonObject, details: JsonObject) -> Mapping[str, float]:
-    """What LiteLLM and others pass on of Anthropic's two prices of cache writes, and of its searches; and the
-    seconds of audio that Mistral's models take beside the tokens of the text."""
+    # LiteLLM and others pass on Anthropic's two prices of cache writes and its searches; Mistral counts seconds.
     written = first_positive(
         *(
             (object_in(place, name), "ephemeral_1h_input_tokens")
@@ -191,18 +194,18 @@ def _read_extra_units(usage: JsonObject, details: JsonObject) -> Mapping[str, fl
         "web_searches": count_in(object_in(usage, "server_tool_use"), "web_search_requests"),
         "audio_seconds": amount_in(usage, "prompt_audio_seconds"),
     }
-    return {name: amount for name, amount in found.items() if amount}
+    return without_zeros(found)
 
 
 def _read_units(details: JsonObject, names: Mapping[str, str]) -> Mapping[str, float]:
-    # Nearly all have none of these, or zeros, and are told apart without going through the names.
+    # Nearly all have none of these, or zeros: one look saves going through the names.
     if not (details.get("audio_tokens") or details.get("image_tokens") or details.get("video_tokens")):
         return _EMPTY_UNITS
     return {unit: count for name, unit in names.items() if (count := count_in(details, name))}
 
 
 def _usage_of_timings(timings: JsonObject) -> JsonObject:
-    """llama.cpp's own counts, which its streams carry also where nobody asked for usage."""
+    # llama.cpp's own counts, which its streams have also where the caller asked for no usage.
     fresh, cached = count_in(timings, "prompt_n"), count_in(timings, "cache_n")
     generated = count_in(timings, "predicted_n")
     if fresh is None and generated is None:

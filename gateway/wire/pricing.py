@@ -21,22 +21,15 @@ from gateway.models.exchange import value_class
 from gateway.models.request import NANOUSD_PER_USD, Billing, Charge, Cost, Usage
 from gateway.wire.json_fields import MAX_TEXT
 
+# For a price of one dollar a million tokens.
 NANOUSD_PER_TOKEN_AT_1_USD = 1000
-"""Nano-dollars a token, for a price of one dollar a million tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRates:
-    """Nano-dollars a token. Exact: a token may cost a fraction of one.
+    """Nano-dollars a token, and for the request itself; fresh tokens are neither cached nor written to a cache."""
 
-    Args:
-        fresh: a prompt token that is neither of the next two.
-        cached: a prompt token read from the provider's cache.
-        cache_write: a prompt token written to it.
-        completion: a completion token that is not reasoning.
-        reasoning: a completion token that is.
-        request: nano-dollars for the request itself.
-    """
+    # Exact: a token may cost a fraction of a nano-dollar.
 
     fresh: Decimal
     cached: Decimal
@@ -54,7 +47,7 @@ class TokenRates:
         if fresh < 0 or completion < 0:
             return None
         nanousd = self.request + self.fresh * fresh + self.completion * completion
-        # Most answers have none of these, and arithmetic of decimals is dear.
+        # Most answers have none of these, and arithmetic of decimals is slow.
         if cached or written:
             nanousd += self.cached * cached + self.cache_write * written
         return nanousd + self.reasoning * reasoning if reasoning else nanousd
@@ -63,26 +56,20 @@ class TokenRates:
 VERSION = f"genai-prices {genai_prices.__version__}"
 
 _MILLION = 1_000_000
+# The year 10000, in microseconds since the epoch; the calendar ends before it.
 _END_OF_TIME_US = 253_402_300_800_000_000
-"""The year 10000, in microseconds since the epoch; the calendar ends before it."""
 
+# The library does not know all of them.
 _BEDROCK_HOST = re.compile(
     r"https://(?:[\w-]+\.)?bedrock-(?:runtime|runtime-fips|mantle)\.[\w-]+\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)(?:[:/]|$)"
 )
-"""Those of Bedrock's hosts too that the library does not know."""
+# Halves most prices: of a model for which the library does not know it, a price would be far off.
 _BATCH_TERM = ("processing", "batch")
-"""A term that halves most prices. Of a model for which the library does not know it, a price would be far off."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlatPrices:
-    """Prices without tiers.
-
-    Args:
-        prices: as the library has them.
-        rates: the same by the token.
-        keys: what the prices are for.
-    """
+    """Prices without tiers: as the library has them, by the token, and what they are for."""
 
     prices: ModelPrice
     rates: TokenRates
@@ -91,12 +78,12 @@ class FlatPrices:
 
 @dataclass(frozen=True, slots=True)
 class LibraryTariff:
-    """What the library says about one model of one provider, at any time.
+    """Prices of one model of one provider, at any time.
 
     Args:
-        flat: those of the model's prices that have no tiers.
-        always: the model's only prices, where they have no tiers.
-        terms: what the model's prices depend on beside the time, by name.
+        flat: the prices without tiers.
+        always: the only prices, where they have no tiers.
+        terms: what the prices depend on beside the time.
     """
 
     provider: Provider
@@ -107,7 +94,7 @@ class LibraryTariff:
     version: str = VERSION
 
     def price(self, charge: Charge, at_us: int) -> Decimal | None:
-        """Return nano-dollars for a charge at a time; None if the library cannot make sense of it."""
+        """Return nano-dollars for a charge at a time; None where the library has no price for it."""
         is_plain = not charge.units and not charge.terms
         always = self.always if is_plain and 0 <= at_us < _END_OF_TIME_US else None
         # Most prices are of this kind, and need no look at the calendar.
@@ -140,11 +127,8 @@ class LibraryTariff:
 def find_tariff(
     model: str, name: str, base_url: str | None = None, library_name: str | None = None
 ) -> LibraryTariff | None:
-    """Return the prices of a model at one provider; None if the library does not know the two together.
-
-    The provider is found by `library_name`, else by `base_url`, which says more than the `name` it goes by
-    here, else by that name; where none of them is known, it is the one that makes models of such a name.
-    """
+    """Return the prices of a model at one provider; None if the library does not know the two together."""
+    # A base URL says more than the configured name; where nothing is known, the maker of such models is taken.
     provider = (
         (_provider_called(library_name) if library_name else None)
         or (_provider_at(base_url) if base_url else None)
@@ -202,15 +186,13 @@ def _flat_rates(prices: ModelPrice) -> TokenRates | None:
 
 
 def _priced_keys(prices: ModelPrice) -> frozenset[str]:
-    """What a model has prices for."""
     return frozenset(
         name for name, price in vars(prices).items() if price is not None and not name.startswith("_")
     )
 
 
 def _is_priced(keys: frozenset[str], charge: Charge) -> bool:
-    """Whether there is a price for anything that is counted; else it would seem to cost nothing. A model without
-    any price is free."""
+    # Without a price for anything counted it would seem to cost nothing; a model without any price is free.
     usage = charge.usage
     if not keys or (usage.prompt_tokens is not None and "input_mtok" in keys):
         return True
@@ -232,11 +214,9 @@ def _to_library(charge: Charge) -> genai_prices.Usage:
     )
 
 
+# Price versions of costs by a configured price, and of those that a provider stated.
 CONFIG_VERSION = "config"
-"""Price version of a cost by a price from the configuration."""
-
 PROVIDER_VERSION = "provider"
-"""Price version of a cost that the provider stated."""
 
 _MAX_NANOUSD = 2**63 - 1
 _MAX_TARIFFS = 2048
@@ -250,10 +230,7 @@ _BEDROCK_NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredPrice:
-    """A model's price in US dollars a million tokens.
-
-    Cached and cache-write tokens cost as much as `input` unless given.
-    """
+    """A model's price in US dollars a million tokens; those of the cache cost as much as `input` unless given."""
 
     input: float
     output: float
@@ -279,18 +256,17 @@ class _ConfiguredTariff:
 
 @value_class()
 class PricedProvider:
-    """Whose prices hold: a provider by its configured name and base URL."""
+    """A provider by its configured name and base URL."""
 
     name: str
     base_url: str | None = None
 
 
 class PriceTable:
-    """Prices of models: those of the configuration over what providers state over those of the price library.
+    """Prices of models: those configured, else what providers state, else those of the price library.
 
     Args:
-        overrides: prices by `provider/model` or `model`; the first of these wins. Either also prices dated
-            snapshots (`gpt-4o-mini` prices `gpt-4o-mini-2024-07-18`) that have no price of their own.
+        overrides: prices by `provider/model` or `model`, of dated snapshots too (`gpt-4o-mini-2024-07-18`).
         prices_as: names under which the library knows providers, by their configured names.
     """
 
@@ -299,20 +275,16 @@ class PriceTable:
     ) -> None:
         self._configured = {key: _ConfiguredTariff(_to_token_rates(rate)) for key, rate in overrides.items()}
         self._prices_as = dict(prices_as or {})
-        # Model names come from callers and providers; the bound keeps strangers from filling the memory.
+        # Model names come from callers and providers; the bound keeps them from filling the memory.
         self._tariff_of = lru_cache(_MAX_TARIFFS)(self._find_tariff)
 
     def cost(
         self, seller: PricedProvider, models: tuple[str, ...], usage: Usage, billing: Billing, at_us: int
     ) -> Cost | None:
-        """Return what a request cost, rounded to whole nano-dollars.
-
-        None if nothing was counted, the counts contradict each other, or a price is not known.
+        """Return what a request cost; None if nothing was counted, counts contradict, or a price is not known.
 
         Args:
-            models: what the model is called, the best name first; the first that has a price is taken.
-            usage: tokens; a missing count costs nothing.
-            billing: what else the answer says of its price.
+            models: names of the model; the first that has a price is taken.
             at_us: microseconds since the epoch; prices change.
         """
         tariff = self._tariff_of(seller.name, seller.base_url, models)
@@ -348,7 +320,6 @@ class PriceTable:
         return None
 
     def _find_by_name(self, provider: str, base_url: str | None, model: str) -> _Tariff | None:
-        """The price of a name as it stands, else of the name without its vendor's prefix."""
         if len(model) > MAX_TEXT:
             return None
         for name in dict.fromkeys((model, without_vendor_prefix(model))):
@@ -362,8 +333,7 @@ class PriceTable:
 
 
 def without_vendor_prefix(model: str) -> str:
-    """Return a model's name without what names its vendor or region: `google/gemini-2.5-flash`,
-    `models/gemini-2.5-flash`, `us.anthropic.claude-haiku-4-5-20251001-v1:0`."""
+    """Return a model's name without vendor and region, as in `us.anthropic.claude-haiku-4-5-20251001-v1:0`."""
     name = model.rpartition("/")[2]
     bedrock = _BEDROCK_NAME.match(name)
     return bedrock[1] if bedrock else name or model
@@ -372,9 +342,10 @@ def without_vendor_prefix(model: str) -> str:
 def by_price_region(models: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names of one model in the order in which they tell its price.
 
-    They come with the model that answered before the one asked for, last of all. Of these two, a name as Bedrock
-    calls models goes first: it tells the region, which has a price of its own, and `claude-haiku-4-5` does not.
+    Args:
+        models: the last two are the model that answered and the one asked for.
     """
+    # Bedrock's name holds the region, which has a price of its own; `claude-haiku-4-5` does not.
     return (*models[:-2], *sorted(models[-2:], key=lambda name: not _is_bedrock_name(name)))
 
 
@@ -385,7 +356,7 @@ def _is_bedrock_name(model: str) -> bool:
 
 
 def subtract_usage(usage: Usage, parts: Sequence[Usage]) -> Usage:
-    """Return what is left of `usage` where `parts` of it are taken away."""
+    """Return `usage` less `parts` of it."""
     counts = {
         field.name: None if count is None else count - sum(getattr(part, field.name) or 0 for part in parts)
         for field in fields(usage)

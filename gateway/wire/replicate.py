@@ -1,17 +1,19 @@
 """Replicate's predictions: begun by one call, shown again by others until they have ended.
 
-Sources: https://replicate.com/docs/reference/http and the SDK `replicate` 1.0.7. Language models state their tokens
-in `metrics`. The stream of a prediction comes from another host, as text.
+Sources: https://replicate.com/docs/reference/http; SDK `replicate` 1.0.7.
 """
 
 from __future__ import annotations
 
+import mimetypes
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import unquote
 
+from gateway.models.conversation import Message, Part, Text
 from gateway.models.request import Usage
-from gateway.wire.event_streams import Stream
+from gateway.wire.conversation import json_text, read_media
 from gateway.wire.formats import (
     JsonFormat,
     RequestFacts,
@@ -20,20 +22,20 @@ from gateway.wire.formats import (
     error_message,
     states_error,
 )
-from gateway.wire.json_fields import MAX_TEXT, JsonObject, count_in, object_in, text_in
+from gateway.wire.json_fields import MAX_TEXT, JsonObject, count_in, join_text, object_in, text_in
 
+_FILE_URL = re.compile(r"(?:https?://|data:)\S+$")
 _RUNNING_STATUSES = frozenset({"starting", "processing"})
 _FAILED_STATUSES = frozenset({"failed", "aborted"})
 _MODEL_IN_PATH = re.compile(r"/(?:models|deployments)/([^/]+/[^/]+)/predictions$")
 
 
 def recognises(answer: JsonObject) -> bool:
-    """Return False: the answer to a poll looks like that to the call that began it, and would count again."""
+    # The answer to a poll looks like that to the call that began it, and would count again.
     return False
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
-    """Return what a prediction, or an error in its place, says."""
     metrics, status = object_in(answer, "metrics"), text_in(answer, "status")
     return ResponseFacts(
         model=text_in(answer, "model"),
@@ -45,23 +47,11 @@ def read_answer(answer: JsonObject) -> ResponseFacts:
     )
 
 
-def read_stream(stream: Stream) -> ResponseFacts:
-    """Return nothing: what streams is text, and states no counts."""
-    return ResponseFacts(has_ended=True)
-
-
-def rebuild(events: list[JsonObject]) -> None:
-    """Return None: a stream's events are no objects."""
-
-
 def read_model(request: JsonObject) -> str | None:
-    """Return the model that a request's body names, with its version or by that alone."""
     return (text_in(request, "version") or "").partition(":")[0] or None
 
 
 class _ReplicateFormat(JsonFormat):
-    """A model has two names, its owner's and its own."""
-
     def read_request(self, request: WireMessage) -> RequestFacts:
         asked = super().read_request(request)
         found = _MODEL_IN_PATH.search(request.path.partition("?")[0])
@@ -69,4 +59,31 @@ class _ReplicateFormat(JsonFormat):
         return replace(asked, model=name) if 0 < len(name) <= MAX_TEXT else asked
 
 
-FORMAT = _ReplicateFormat(recognises, read_answer, read_stream, rebuild, read_model=read_model)
+def read_output(answer: JsonObject) -> Iterable[Message]:
+    """Yield the output of a prediction: a text or its pieces, files, or an object as JSON."""
+    output = answer.get("output")
+    members = output if isinstance(output, list) else [output]
+    files = [member for member in members if isinstance(member, str) and _FILE_URL.match(member)]
+    if files and len(files) == len(members):
+        parts: list[Part] = [read_media(_modality_of(url), url) for url in files]
+    elif all(isinstance(member, str) for member in members):
+        parts = [Text(join_text(members))]
+    else:
+        parts = [Text(json_text(output))] if output else []
+    if parts:
+        yield Message("assistant", tuple(parts), text_in(answer, "status"))
+
+
+def _modality_of(url: str) -> str:
+    kind = (mimetypes.guess_type(url.partition("?")[0])[0] or "").partition("/")[0]
+    return kind if kind in ("image", "audio", "video") else "file"
+
+
+FORMAT = _ReplicateFormat(
+    recognises,
+    read_answer,
+    # The stream of a prediction comes from another host, as text.
+    lambda stream: ResponseFacts(has_ended=True),
+    read_model=read_model,
+    read_output=read_output,
+)

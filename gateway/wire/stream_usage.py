@@ -1,9 +1,6 @@
-"""Token counts in streams of OpenAI's completions whose callers did not ask for them: asked for on the way there,
-and taken out on the way back.
+"""Token counts of streams whose callers did not ask for them: asked for upstream, and taken out on the way back.
 
-Source: https://platform.openai.com/docs/api-reference/chat/create, `stream_options`: with `include_usage` one more
-chunk comes before the end, whose `choices` is empty and whose `usage` counts the whole request; all other chunks
-have `usage: null`.
+Source: https://platform.openai.com/docs/api-reference/chat/create, `stream_options.include_usage`.
 """
 
 from __future__ import annotations
@@ -18,10 +15,9 @@ from gateway.wire.event_streams import read_sse
 from gateway.wire.json_fields import JsonObject, parse_object
 
 USAGE_OPTION_ENDPOINTS = frozenset({"chat.completions", "completions"})
-"""Endpoints, as `endpoint_of` names them, that have the option."""
 
+# A longer event is not the chunk with the usage.
 MAX_HELD_BYTES = 64 * 1024
-"""Of an event that is not whole yet at most this much is held; a longer one is not the chunk with the usage."""
 
 _USAGE_OPTION = b'"stream_options":{"include_usage":true},'
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -34,8 +30,7 @@ _LONGEST_ENDING = 3
 
 
 def add_usage_option(body: bytes) -> bytes | None:
-    """Return the body of a request with `include_usage` added and all else as it was. None where that is no use: it
-    asks for no stream, or for the usage already, or is not understood."""
+    """Return the body of a request with `include_usage` added; None where it asks for no stream, or has it."""
     asked = parse_object(body) if b'"stream"' in body else None
     if asked is None or asked.get("stream") is not True:
         return None
@@ -49,23 +44,22 @@ def add_usage_option(body: bytes) -> bytes | None:
 
 
 def may_hold_usage(headers: RawHeaders) -> bool:
-    """Tell whether an answer with these fields is a stream that can be read as it comes: not one that is packed."""
+    """Tell whether an answer is a stream that is not compressed."""
     encoding = first_value(headers, b"content-encoding").lower()
     kind = first_value(headers, b"content-type").lower()
     return encoding in (b"", b"identity") and kind.startswith(b"text/event-stream")
 
 
 class UsageChunkFilter:
-    """Takes the chunk that holds nothing but the usage out of a stream, as the stream comes. All other bytes stay
-    as they are; of them an event that has not arrived whole is held back until it has."""
+    """Takes the chunk with nothing but the usage out of a stream as it comes."""
 
     def __init__(self) -> None:
+        # An event that has not arrived whole is held back until it has, or is too long for the chunk.
         self._held = b""
         self._passes_long_event = False
-        """Whether the beginning of the event that is held was passed on, since it is long."""
 
     def feed(self, piece: bytes) -> bytes:
-        """Return what of the stream can go on now that this piece has come; may be nothing."""
+        """Return the bytes to pass on after this piece."""
         data = self._held + piece if self._held else piece
         passed = b""
         if self._passes_long_event:
@@ -82,7 +76,7 @@ class UsageChunkFilter:
         return passed
 
     def flush(self) -> bytes:
-        """Return what goes on at the end of the stream."""
+        """Return the bytes to pass on at the end of the stream."""
         held, self._held = self._held, b""
         return b"" if not self._passes_long_event and _is_usage_chunk(held) else held
 
@@ -93,7 +87,6 @@ class UsageChunkFilter:
 
 
 def _merge_option(body: bytes, options: JsonObject) -> bytes | None:
-    """Put the option among others that are there."""
     try:
         text = body.decode()
         start, end = _last_value(text, "stream_options")
@@ -104,13 +97,14 @@ def _merge_option(body: bytes, options: JsonObject) -> bytes | None:
 
 
 def _last_value(text: str, name: str) -> tuple[int, int]:
-    """Where the value of a member of a JSON object begins and ends; of several of that name the last counts."""
+    """Return where the value of a member of a JSON object begins and ends."""
     found = 0, 0
     at = _skip(_SPACE, text, text.index("{") + 1)
     while text[at] != "}":
         key, at = _DECODER.raw_decode(text, at)
         start = _skip(_COLON, text, at)
         _, end = _DECODER.raw_decode(text, start)
+        # Of several members of one name the last counts.
         if key == name:
             found = start, end
         at = _skip(_SPACE, text, end)

@@ -11,17 +11,18 @@ import httpx
 import pytest
 
 from gateway.api.helicone import helicone_api
-from gateway.api.native import documentation_api
-from gateway.api.pharia import pharia_api
-from gateway.api.portkey import portkey_feedback_api
+from gateway.api.native.routes import documentation_api
+from gateway.api.pharia.feedback import pharia_api
+from gateway.api.portkey.feedback import portkey_feedback_api
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import RateLimiter
-from gateway.feedback import FeedbackService, signed_scale, thumb_scale
-from gateway.feedback.rules import TOKEN_AUTHOR, UpsertRule
+from gateway.feedback.payloads import signed_scale, thumb_scale
+from gateway.feedback.rules import TOKEN_AUTHOR
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.principal import FeedbackScope, Principal, Role
-from gateway.query import RatedRequestReader
+from gateway.query.requests import RequestReader
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
 from gateway.web.middleware import MAX_TOKEN_BODY_BYTES, AllowedOrigins
@@ -70,7 +71,7 @@ async def served(store: Store) -> AsyncIterator[Served]:
         portkey_feedback_api(
             core, lambda caller: thumb_scale if caller.name == "app" else signed_scale, 16 * MIB
         ),
-        helicone_api(UpsertRule(store, 3600, check_rate), store, RatedRequestReader(store), 16 * MIB),
+        helicone_api(core, store.set_property, RequestReader(store), 16 * MIB),
         pharia_api(core, 16 * MIB),
     ]
     apis.append(documentation_api(apis, "1.2.3"))
@@ -100,7 +101,7 @@ async def test_a_token_votes_without_a_key(served: Served, way: Way, header: str
 async def test_a_token_votes_on_its_own_request_alone(served: Served, way: Way) -> None:
     reply = await served.vote(way, "request-2", x_gateway_feedback_token=served.token())
     assert reply.status_code == 403
-    assert "judges its own request alone, which 'request-2' does not name" in way.complaint(reply)
+    assert "is for its own request only, which 'request-2' does not name" in way.complaint(reply)
     assert await served.entries() == []
 
 
@@ -141,7 +142,7 @@ async def test_a_token_that_is_used_too_often_has_to_wait(served: Served, way: W
     refused = await served.vote(way, x_gateway_feedback_token=token)
     assert refused.status_code == 429
     assert 0 < int(refused.headers["retry-after"]) <= 60 / RATE_LIMIT
-    assert "10 votes a minute" in way.complaint(refused)
+    assert "10 entries per minute" in way.complaint(refused)
     other = served.token(FeedbackScope("trace-2", "request-2"))
     assert (await served.vote(way, "request-2", x_gateway_feedback_token=other)).status_code == 200
 
@@ -179,7 +180,7 @@ async def test_a_token_opens_nothing_else(served: Served) -> None:
     for method, path in closed(served):
         reply = await served.client.request(method, path, headers=headers, content=b"{}")
         assert reply.status_code == 403, f"{method} {path}"
-        assert "may do nothing else" in reply.text
+        assert "allows feedback on its own request only" in reply.text
 
 
 async def test_an_array_of_a_token_is_all_its_own_or_refused(served: Served) -> None:
@@ -190,7 +191,7 @@ async def test_an_array_of_a_token_is_all_its_own_or_refused(served: Served) -> 
     rest = await served.client.post("/v1/feedback", json=[vote], headers=headers)
     long = await served.client.post("/v1/feedback", json=[vote] * 11, headers=headers)
     assert [reply.status_code for reply in (mixed, whole, rest, long)] == [403, 200, 429, 413]
-    assert "holds 11 votes; a feedback token may give 10 a minute" in in_portkeys_shape(long)
+    assert "holds 11 entries; a feedback token may give 10 per minute" in in_portkeys_shape(long)
     assert len(await served.entries()) == 8
 
 

@@ -14,7 +14,7 @@ from gateway.models.process_metrics import MetricFamilies, without_gauges
 from tests.conftest import StartGateway
 from tests.store.samples import FACTS, exchange, feedback
 
-DOCUMENTATION = Path(__file__).parents[3] / "docs" / "monitoring.md"
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "monitoring.md"
 
 CALL = {"provider": "openai", "endpoint": "chat.completions"}
 REQUESTS = {**CALL, "status": "200", "outcome": "complete"}
@@ -60,7 +60,7 @@ async def test_feedback_is_counted_by_whether_it_names_something() -> None:
 
 async def test_the_figures_of_others_are_added() -> None:
     async def others() -> Sequence[MetricFamilies]:
-        return [busy(2).figures(), busy(3).figures()]
+        return [busy(2).collect(), busy(3).collect()]
 
     metrics = Metrics({}, others)
     metrics.observe(exchange(), FACTS)
@@ -71,7 +71,7 @@ async def test_the_figures_of_others_are_added() -> None:
 
 
 async def test_who_comes_next_counts_on() -> None:
-    successor = busy(3, inherited=without_gauges(busy(2).figures()))
+    successor = busy(3, inherited=without_gauges(busy(2).collect()))
     assert await read(successor, "gateway_requests_total", **REQUESTS) == 5
     assert await read(successor, "starts_total") == 2
     assert await read(successor, "connections") == 3

@@ -1,4 +1,4 @@
-"""How many votes a caller may give in a minute."""
+"""The rate limit of feedback tokens."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_caller_may_give_all_its_votes_at_once_and_no_more(clock: Clock, most:
         limits = RateLimiter(most)
         for votes in sizes:
             limits.check_rate(bearer(), votes)
-        assert f"{most:,} votes a minute" in str(refusal(limits))
+        assert f"{most:,} entries per minute" in str(refusal(limits))
 
 
 def test_votes_come_back_one_by_one(clock: Clock) -> None:
@@ -82,7 +82,7 @@ def test_what_was_refused_costs_nothing(clock: Clock) -> None:
 
 
 def test_more_votes_at_once_than_there_ever_are_will_not_do_later_either(clock: Clock) -> None:
-    with pytest.raises(TooLarge, match="holds 1,000 votes; a feedback token may give 30 a minute"):
+    with pytest.raises(TooLarge, match="holds 1,000 entries; a feedback token may give 30 per minute"):
         RateLimiter(30).check_rate(bearer(), 1_000)
 
 

@@ -57,7 +57,7 @@ def test_feedback_before_its_trace_is_taken_and_said_to_wait(played: Played) -> 
         (["t", "11"], "value"),
         (["t", "good"], "VALUE"),
         (["t", "1", "--metadata", "[]"], "metadata"),
-        (["t"], "says nothing"),
+        (["t"], "has no content"),
     ],
 )
 def test_a_bad_value_is_named(played: Played, arguments: list[str], field: str) -> None:

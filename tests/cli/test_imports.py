@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from gateway.cli.imports import ImportCounts, ImportJob, Translator
-from gateway.feedback import signed_scale
+from gateway.feedback.payloads import signed_scale
 from gateway.models.request import ImportedRequest
 from tests.cli.command import COMMAND, plain_environment
 from tests.cli.conftest import Run

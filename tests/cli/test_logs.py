@@ -8,6 +8,19 @@ import subprocess
 import httpx
 import pytest
 
+from gateway.cli.logs import conversation_lines
+from gateway.models.conversation import (
+    Conversation,
+    Media,
+    Message,
+    OtherPart,
+    Reasoning,
+    Refusal,
+    Text,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
 from tests.cli.command import COMMAND, plain_environment
 from tests.cli.conftest import Played
 from tests.client.chat_calls import ask
@@ -82,6 +95,45 @@ def test_show_has_the_row_the_headers_and_both_bodies(played: Played) -> None:
     assert "\ncontent-type: application/json\n" in shown.lower()
     assert '\n      "content": "Hello"\n' in shown
     assert '"object": "chat.completion"' in shown
+
+
+def test_show_has_the_conversation(played: Played) -> None:
+    for request_id in (played.whole, played.stream):
+        shown = played.run("logs", "show", request_id).stdout
+        assert "\n--- conversation\nuser\n  " in shown
+        assert "\nassistant (stop)\n  Hello" in shown
+
+
+def test_a_conversation_is_lines_of_roles_and_parts() -> None:
+    parts = (
+        Reasoning("Hm."),
+        Reasoning(""),
+        Text("two\nlines"),
+        Refusal("No."),
+        ToolCall("c1", "weather", '{"city":"Ulm"}'),
+        OtherPart("hologram"),
+    )
+    result = ToolResult("c1", (Text("rain"), Media("image", "image/png", size_bytes=1234)), "weather")
+    asked = (Message("tool", (result,)), Message("user", (Media("image", uri="https://example.com/a.png"),)))
+    conversation = Conversation(asked, (Message("assistant", parts, "stop"),), (Tool("weather"), Tool("sql")))
+    assert (
+        "\n".join(conversation_lines(conversation))
+        == """
+--- conversation
+tools: weather, sql
+tool
+  [tool result weather c1] rain [image, image/png, 1,234 bytes]
+user
+  [image, https://example.com/a.png]
+assistant (stop)
+  [reasoning] Hm.
+  [reasoning] hidden by the provider
+  two
+  lines
+  [refusal] No.
+  [tool call weather c1] {"city":"Ulm"}
+  [hologram]"""
+    )
 
 
 def test_show_puts_a_stream_together(played: Played) -> None:

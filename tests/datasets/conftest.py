@@ -7,14 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from gateway.datasets import ExportFiles, ExportJobs, ExportRunner
+from gateway.datasets.files import ExportFiles
+from gateway.datasets.jobs import ExportJobs
+from gateway.datasets.runner import ExportRunner
 from gateway.models.export import Export
 from gateway.models.request import Facts
+from gateway.store import open_store
 from gateway.store.base import Store
 from tests.store.samples import exchange
 
-from .exporting import DIALECT, EXPORTER, READER
-from .running import ROWS, Held
+from .runners import ROWS, Held
+from .samples import DIALECT, EXPORTER, READER
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await open_store(f"sqlite:///{tmp_path / 'gateway.db'}")
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture

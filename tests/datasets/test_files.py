@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.datasets import ExportFiles
+from gateway.datasets.files import ExportFiles
 
 
 def mode(path: Path) -> int:

@@ -6,13 +6,12 @@ import json
 
 import orjson
 
-from gateway.datasets import Column, JsonLines
-from gateway.query import LoggedRequest
-from gateway.query.requests import decode_payload
+from gateway.datasets.formats import Column, JsonLines
+from gateway.query.requests import LoggedRequest, decode_payload
 from gateway.store.base import Store
 from tests.store.samples import exchange, request_of
 
-from .exporting import select
+from .samples import select
 
 
 async def logged(store: Store) -> LoggedRequest:

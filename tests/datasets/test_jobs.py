@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.datasets import ExportFiles, ExportJobs, ExportRunner
+from gateway.datasets.files import ExportFiles
+from gateway.datasets.jobs import ExportJobs
+from gateway.datasets.runner import ExportRunner
 from gateway.errors import BadInput, Conflict, NotFound
 from gateway.models.export import Export, ExportStatus
 from gateway.models.filters import Page
@@ -14,7 +16,7 @@ from gateway.models.principal import Principal
 from gateway.store.base import Store
 from tests.store.samples import exchange
 
-from .exporting import EXPORTER, NORTH, READER, SOUTH, job_of
+from .samples import EXPORTER, NORTH, READER, SOUTH, job_of
 
 
 async def made(jobs: ExportJobs, principal: Principal = READER) -> Export:

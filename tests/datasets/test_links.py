@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.datasets import ExportLinks
+from gateway.datasets.files import ExportLinks
 from gateway.errors import Forbidden
 from gateway.store.base import Store
 
@@ -32,7 +32,7 @@ async def test_a_link_opens_no_other_file_and_no_longer_than_it_says(links: Expo
         ("job", "", ""),
         (f"job {expires_at}", "", signature),
     ):
-        with pytest.raises(Forbidden, match="opens nothing"):
+        with pytest.raises(Forbidden, match="is not valid"):
             await links.check(export_id, expires, signed)
 
 

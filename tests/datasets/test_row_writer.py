@@ -17,7 +17,7 @@ from gateway.models.request import Facts, Payload
 from gateway.store.base import Store
 from tests.store.samples import exchange
 
-from .exporting import DIALECT, EXPORTER
+from .samples import DIALECT, EXPORTER
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +97,7 @@ async def test_bodies_are_read_in_groups_that_stay_small(
         return await read(seqs)
 
     monkeypatch.setattr(store, "payloads", payloads)
-    monkeypatch.setattr("gateway.datasets.row_writer.GROUP_BYTES", 100)
+    monkeypatch.setattr("gateway.datasets.row_writer.BATCH_BYTES", 100)
     rows = await written(store, export(seqs[-1], columns=("body",)))
     assert [len(row["body"]) for row in rows] == sizes
     assert groups == [2, 1, 2, 1]

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from gateway.datasets import ExportFiles, ExportJobs, ExportRunner
+from gateway.datasets.files import ExportFiles
+from gateway.datasets.jobs import ExportJobs
+from gateway.datasets.runner import ExportRunner
 from gateway.models.clock import now_us
 from gateway.models.export import Export, ExportStatus
 from gateway.store.base import Store
 from tests.store.samples import exchange
 
-from .exporting import DIALECT, READER, job_of, lines
-from .running import IDS, ROWS, Held, ended, eventually, in_the_middle, names, put, running, until
+from .runners import IDS, ROWS, Held, ended, eventually, in_the_middle, names, put, running, until
+from .samples import DIALECT, READER, job_of, lines
 
 pytestmark = pytest.mark.usefixtures("hurried", "rows")
 
@@ -104,7 +106,7 @@ async def test_a_cancelled_job_is_stopped_and_leaves_nothing(
 ) -> None:
     async with running(store, files, held) as runner:
         await in_the_middle(store, started)
-        await ExportJobs(store, files, runner, DIALECT, held).cancel(started.export_id, READER)
+        await ExportJobs(store, files, runner, DIALECT, held.file_format).cancel(started.export_id, READER)
         assert (await job_of(store, started.export_id)).status is ExportStatus.STOPPED
         held.may_go.set()
     assert (await job_of(store, started.export_id)).status is ExportStatus.STOPPED

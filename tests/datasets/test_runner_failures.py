@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.datasets import ExportFiles, ExportJobs
+from gateway.datasets.files import ExportFiles
+from gateway.datasets.jobs import ExportJobs
 from gateway.errors import StoreUnavailable
 from gateway.models.export import Export, ExportStatus
 from gateway.store.base import Store
 
-from .exporting import READER, lines
-from .running import IDS, Held, ended, names, put, running, until
+from .runners import IDS, Held, ended, names, put, running, until
+from .samples import READER, lines
 
 pytestmark = pytest.mark.usefixtures("hurried", "rows")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.feedback import FeedbackService
+from gateway.feedback.service import FeedbackService
 from gateway.store import open_store
 from gateway.store.base import Store
 

@@ -10,17 +10,17 @@ import asyncio
 import json
 import sys
 
-from gateway.feedback import FeedbackService
-from gateway.feedback.rules import UpsertRule
+from gateway.feedback import rules
+from gateway.feedback.service import FeedbackService
 from gateway.models.principal import OPEN_ACCESS
 from gateway.store import open_store
 from tests.feedback.samples import APP, change, vote
-from tests.feedback.test_upserts import vote as standing_vote
+from tests.feedback.test_upserts import vote as upserted_vote
 
 
 async def main(path: str, calls: int) -> None:
     store = await open_store(f"sqlite:///{path}")
-    core, standing = FeedbackService(store), UpsertRule(store, 3600)
+    core = FeedbackService(store)
     _say("ready")
     await asyncio.to_thread(sys.stdin.readline)
     given, upsert, revised = [], [], []
@@ -28,7 +28,9 @@ async def main(path: str, calls: int) -> None:
         retried = vote(f"trace-{number}")
         [entry] = await core.give([retried], APP, dialect="test", idempotency_key=f"key-{number}")
         given.append(entry.feedback_id)
-        [entry] = await standing.upsert([standing_vote("request-1")], OPEN_ACCESS, dialect="test")
+        [entry] = await core.give(
+            [upserted_vote("request-1")], OPEN_ACCESS, dialect="test", rule=rules.upsert
+        )
         upsert.append(entry.version)
         entry = await core.revise(given[0], change(weight=0.5), APP, "test")
         revised.append(entry.version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from gateway.feedback import FeedbackRevision, NewFeedback, Scale, signed_scale
+from gateway.feedback.payloads import FeedbackRevision, NewFeedback, Scale, signed_scale
 from gateway.models.exchange import Exchange, Identity, Outcome
 from gateway.models.principal import Principal, Role
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import Ambiguous
-from gateway.feedback import FeedbackService
-from gateway.feedback.rules import UpsertFeedback, UpsertRule
-from gateway.models.feedback import Kind, Target
+from gateway.feedback import rules
+from gateway.feedback.payloads import thumb_feedback
+from gateway.feedback.service import FeedbackService
+from gateway.models.feedback import Target
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.ids import new_id
 from gateway.models.principal import OPEN_ACCESS, Principal
@@ -30,10 +31,8 @@ def give(request: pytest.FixtureRequest, core: FeedbackService, store: Store) ->
         return await core.give([replace(vote(any_id), target=Target.REQUEST)], principal, dialect="test")
 
     async def stand(any_id: str, principal: Principal) -> object:
-        thumb = UpsertFeedback(
-            request_id=any_id, kind=Kind.THUMB, metric="rating", value=1, score=1, raw="{}"
-        )
-        return await UpsertRule(store, 3600).upsert([thumb], principal, dialect="test")
+        thumb = thumb_feedback(any_id, is_up=True, raw="{}")
+        return await core.give([thumb], principal, dialect="test", rule=rules.upsert)
 
     return append if request.param == "appended" else stand
 

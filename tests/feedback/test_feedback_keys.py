@@ -6,13 +6,14 @@ import asyncio
 
 import pytest
 
-from gateway.feedback import FeedbackService
-from gateway.feedback.rules import UpsertFeedback, UpsertRule
-from gateway.models.feedback import Feedback, Kind
+from gateway.feedback import rules
+from gateway.feedback.payloads import thumb_feedback
+from gateway.feedback.service import FeedbackService
+from gateway.models.feedback import Feedback
 from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
 from gateway.models.principal import OPEN_ACCESS, Principal
 from gateway.models.request import Facts
-from gateway.query import RatedRequestReader
+from gateway.query.requests import RequestReader
 from gateway.store.base import Store
 
 from .samples import NORTH, exchange
@@ -20,10 +21,8 @@ from .samples import NORTH, exchange
 
 async def rate(store: Store, any_id: str, value: float = 1, principal: Principal = NORTH) -> Feedback:
     """Rate a request as Ann, by an id of it."""
-    thumb = UpsertFeedback(
-        request_id=any_id, kind=Kind.THUMB, metric="rating", value=value, score=value, author="ann", raw="{}"
-    )
-    [entry] = await UpsertRule(store, 3600).upsert([thumb], principal, dialect="test")
+    thumb = thumb_feedback(any_id, is_up=value > 0, author="ann", raw="{}")
+    [entry] = await FeedbackService(store).give([thumb], principal, dialect="test", rule=rules.upsert)
     return entry
 
 
@@ -43,7 +42,7 @@ async def live(store: Store) -> list[Feedback]:
 
 async def shown(store: Store, any_id: str) -> bool | None:
     """Whether the rating that a reader sees of a request is a thumb up."""
-    rating = (await RatedRequestReader(store).find_one(any_id, None)).rating
+    rating = (await RequestReader(store).show_rated(any_id, None)).rating
     return None if rating is None else rating.value == 1
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import Conflict, NotFound
-from gateway.feedback import FeedbackService, NewFeedback
+from gateway.feedback.payloads import NewFeedback
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.ids import new_id

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.feedback import FeedbackService, NewFeedback
+from gateway.feedback.payloads import NewFeedback
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback, Target
 from gateway.models.principal import OPEN_ACCESS, Principal
 from gateway.models.request import Facts

@@ -8,24 +8,18 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import Conflict, StoreUnavailable
-from gateway.feedback import FeedbackService
-from gateway.feedback.rules import UpsertFeedback, UpsertRule
-from gateway.feedback.service import (
-    find_missing_feedback,
-    imported_feedback,
-    imported_upsert,
-    insert_missing_feedback,
-)
-from gateway.models.feedback import Feedback, Kind, Target
+from gateway.feedback import rules
+from gateway.feedback.payloads import thumb_feedback
+from gateway.feedback.rules import imported_feedback
+from gateway.feedback.service import FeedbackService
+from gateway.models.feedback import Feedback, Target
 from gateway.models.principal import OPEN_ACCESS, Principal
 from gateway.store.base import Store
 from tests.feedback.samples import NORTH, exchange, vote
 
 LONG_AGO_US = 1_600_000_000_000_000
 
-THUMB = UpsertFeedback(
-    request_id="request-1", kind=Kind.THUMB, metric="rating", value=1.0, score=1.0, raw="{}"
-)
+THUMB = thumb_feedback("request-1", is_up=True, raw="{}")
 
 
 def graded(name: str = "f1", subject_id: str = "trace-1", principal: Principal = OPEN_ACCESS) -> Feedback:
@@ -33,7 +27,7 @@ def graded(name: str = "f1", subject_id: str = "trace-1", principal: Principal =
 
 
 def thumb(principal: Principal = OPEN_ACCESS) -> Feedback:
-    return imported_upsert(THUMB, "trace-1", principal, "test", LONG_AGO_US)
+    return imported_feedback(THUMB, principal, "test", LONG_AGO_US, upsert_in="trace-1")
 
 
 async def entry(store: Store, feedback_id: str) -> Feedback:
@@ -44,7 +38,7 @@ async def entry(store: Store, feedback_id: str) -> Feedback:
 async def test_a_past_vote_keeps_its_time_and_is_joined(store: Store) -> None:
     await store.append([exchange()])
 
-    assert await insert_missing_feedback(store, [graded(), thumb()]) == 2
+    assert await FeedbackService(store).insert_missing([graded(), thumb()]) == 2
 
     grade, thumbs_up = await store.feedback_by_ids(["f1", thumb().feedback_id])
     assert (grade.created_at_us, grade.updated_at_us) == (LONG_AGO_US, LONG_AGO_US)
@@ -54,7 +48,7 @@ async def test_a_past_vote_keeps_its_time_and_is_joined(store: Store) -> None:
 
 
 async def test_a_past_vote_may_come_before_its_request(store: Store) -> None:
-    await insert_missing_feedback(store, [graded(subject_id="request-1")])
+    await FeedbackService(store).insert_missing([graded(subject_id="request-1")])
 
     await store.append([exchange()])
 
@@ -65,34 +59,34 @@ async def test_a_past_vote_may_come_before_its_request(store: Store) -> None:
 async def test_entering_again_changes_nothing(store: Store) -> None:
     given = [graded("f1"), thumb(), graded("f1"), graded("f2")]
 
-    assert await insert_missing_feedback(store, given) == 3
-    assert await find_missing_feedback(store, given) == []
-    assert await insert_missing_feedback(store, given) == 0
-    assert await insert_missing_feedback(store, []) == 0
+    assert await FeedbackService(store).insert_missing(given) == 3
+    assert await FeedbackService(store).find_missing(given) == []
+    assert await FeedbackService(store).insert_missing(given) == 0
+    assert await FeedbackService(store).insert_missing([]) == 0
     assert (await entry(store, "f1")).version == 1
 
 
 async def test_what_was_said_since_then_stands(store: Store) -> None:
     await store.append([exchange()])
-    down = replace(THUMB, value=-1.0, score=-1.0)
-    [live] = await UpsertRule(store, 3600).upsert([down], OPEN_ACCESS, dialect="test")
+    down = replace(THUMB, value=-1.0)
+    [live] = await FeedbackService(store).give([down], OPEN_ACCESS, dialect="test", rule=rules.upsert)
 
-    assert await insert_missing_feedback(store, [thumb()]) == 0
+    assert await FeedbackService(store).insert_missing([thumb()]) == 0
     assert await entry(store, thumb().feedback_id) == live
 
 
 async def test_a_later_vote_revises_the_past_one(store: Store) -> None:
     await store.append([exchange()])
-    await insert_missing_feedback(store, [thumb()])
+    await FeedbackService(store).insert_missing([thumb()])
 
-    [revised] = await UpsertRule(store, 3600).upsert([THUMB], OPEN_ACCESS, dialect="test")
+    [revised] = await FeedbackService(store).give([THUMB], OPEN_ACCESS, dialect="test", rule=rules.upsert)
 
     assert (revised.feedback_id, revised.version) == (thumb().feedback_id, 2)
     assert revised.created_at_us == LONG_AGO_US
 
 
 async def test_a_tenant_has_past_votes_of_its_own(store: Store) -> None:
-    await insert_missing_feedback(store, [thumb(), thumb(NORTH), graded(principal=NORTH)])
+    await FeedbackService(store).insert_missing([thumb(), thumb(NORTH), graded(principal=NORTH)])
 
     assert thumb().feedback_id != thumb(NORTH).feedback_id
     assert (await entry(store, "f1")).tenant == "north"
@@ -101,7 +95,9 @@ async def test_a_tenant_has_past_votes_of_its_own(store: Store) -> None:
 async def test_what_is_entered_from_several_sides_at_once_is_there_once(store: Store) -> None:
     given = [graded(f"f{number}") for number in range(20)]
 
-    counts = await asyncio.gather(*(insert_missing_feedback(store, given[start:]) for start in (0, 5, 0, 10)))
+    counts = await asyncio.gather(
+        *(FeedbackService(store).insert_missing(given[start:]) for start in (0, 5, 0, 10))
+    )
 
     assert sum(counts) == 20
     assert {found.version for found in await store.feedback_by_ids([one.feedback_id for one in given])} == {1}
@@ -110,7 +106,7 @@ async def test_what_is_entered_from_several_sides_at_once_is_there_once(store: S
 async def test_an_id_that_was_used_here_is_left_alone(store: Store) -> None:
     [given] = await FeedbackService(store).give([vote(feedback_id="f1")], OPEN_ACCESS, dialect="test")
 
-    assert await insert_missing_feedback(store, [graded("f1"), graded("f2")]) == 1
+    assert await FeedbackService(store).insert_missing([graded("f1"), graded("f2")]) == 1
     assert given.feedback_id == "f1"
 
 
@@ -123,4 +119,4 @@ async def test_rivals_that_never_rest_make_it_unavailable_not_endless(
     monkeypatch.setattr(store, "put_feedback", refuse)
 
     with pytest.raises(StoreUnavailable, match="at once"):
-        await insert_missing_feedback(store, [graded()])
+        await FeedbackService(store).insert_missing([graded()])

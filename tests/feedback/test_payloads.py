@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.feedback import parse_feedback
+from gateway.feedback.payloads import parse_feedback
 from gateway.models.feedback import Kind
 
 

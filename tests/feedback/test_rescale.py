@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.feedback import FeedbackService, rescale_grades, signed_scale, star_scale, thumb_scale
+from gateway.feedback.payloads import signed_scale, star_scale, thumb_scale
+from gateway.feedback.rescale import rescale_grades
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback
 from gateway.models.filters import NO_FILTER, Comparison, Op
 from gateway.models.metrics import END_OF_TIME_US, GroupKey, MetricsQuery

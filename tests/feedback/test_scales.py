@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.feedback import SCALES, star_scale, unit_scale
+from gateway.feedback.payloads import SCALES, star_scale, unit_scale
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import Forbidden, TooManyRequests
-from gateway.feedback import FeedbackService, NewFeedback
+from gateway.feedback import rules
 from gateway.feedback.identifiers import feedback_key_id
-from gateway.feedback.rules import TOKEN_AUTHOR, UpsertFeedback, UpsertRule
+from gateway.feedback.payloads import NewFeedback, thumb_feedback
+from gateway.feedback.rules import TOKEN_AUTHOR
+from gateway.feedback.service import FeedbackService
 from gateway.models.exchange import Exchange
-from gateway.models.feedback import Feedback, Kind, Target
+from gateway.models.feedback import Feedback, Target
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.principal import FeedbackScope, Principal
 from gateway.models.request import Facts
@@ -30,11 +32,9 @@ async def give(
 
 
 async def upsert(store: Store, request_id: str, by: Principal = BEARER, **given: object) -> Feedback:
-    usual = UpsertFeedback(
-        request_id=request_id, kind=Kind.THUMB, metric="rating", value=1.0, score=1.0, raw="{}"
-    )
-    votes = [replace(usual, **given)]  # type: ignore[arg-type]
-    [entry] = await UpsertRule(store, 1e12).upsert(votes, by, dialect="test")
+    items = [replace(thumb_feedback(request_id, is_up=True, raw="{}"), **given)]  # type: ignore[arg-type]
+    service = FeedbackService(store, orphan_window_seconds=1e12)
+    [entry] = await service.give(items, by, dialect="test", rule=rules.upsert)
     return entry
 
 
@@ -129,7 +129,7 @@ async def test_a_bearer_s_standing_vote_takes_nobody_else_s_place(store: Store) 
     anns = await upsert(store, "request-1", by=APP, author="ann")
     nobodys = await upsert(store, "request-1", by=APP)
 
-    first = await upsert(store, "request-1", author="ann", value=-1.0, score=-1.0)
+    first = await upsert(store, "request-1", author="ann", value=-1.0)
     second = await upsert(store, "request-1", comment="On second thought")
 
     assert first.feedback_id == second.feedback_id
@@ -162,20 +162,18 @@ async def test_each_vote_of_a_bearer_is_counted_and_nobody_else_s(store: Store) 
         if len(counted) > 2:
             raise TooManyRequests("enough.", retry_after_seconds=1)
 
-    core, standing = FeedbackService(store, check_rate), UpsertRule(store, 3600, check_rate)
-    thumb = UpsertFeedback(
-        request_id="request-1", kind=Kind.THUMB, metric="m", value=1.0, score=1.0, raw="{}"
-    )
+    core = FeedbackService(store, check_rate)
+    thumb = thumb_feedback("request-1", is_up=True, raw="{}")
     await core.give([vote(), vote()], BEARER, dialect="test")
-    await standing.upsert([thumb], BEARER, dialect="test")
+    await core.give([thumb], BEARER, dialect="test", rule=rules.upsert)
     for caller in (APP, NORTH):
         await core.give([vote()], caller, dialect="test")
-        await standing.upsert([thumb], caller, dialect="test")
+        await core.give([thumb], caller, dialect="test", rule=rules.upsert)
     assert counted == [(BEARER, 2), (BEARER, 1)]
 
     stored = len(await everything(store))
     with pytest.raises(TooManyRequests):
         await core.give([vote()], BEARER, dialect="test")
     with pytest.raises(TooManyRequests):
-        await standing.upsert([thumb], BEARER, dialect="test")
+        await core.give([thumb], BEARER, dialect="test", rule=rules.upsert)
     assert len(await everything(store)) == stored

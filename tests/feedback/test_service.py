@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 
 from gateway.errors import Conflict, NotFound, StoreUnavailable
-from gateway.feedback import FeedbackService, NewFeedback, thumb_scale
+from gateway.feedback.payloads import NewFeedback, thumb_scale
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback, Receipt, Source
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.ids import new_id

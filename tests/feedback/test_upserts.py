@@ -1,4 +1,4 @@
-"""Standing votes: one entry for each request, author and metric, and the last word counts."""
+"""Upserted feedback: one entry for each request, author and metric, and the latest counts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from uuid import UUID
 import pytest
 
 from gateway.errors import Conflict, NotFound, StoreUnavailable
-from gateway.feedback import FeedbackService
+from gateway.feedback import rules
 from gateway.feedback.identifiers import feedback_key_id
-from gateway.feedback.rules import UpsertFeedback, UpsertRule
-from gateway.models.feedback import Feedback, Kind, Target
+from gateway.feedback.payloads import NewFeedback, thumb_feedback
+from gateway.feedback.service import FeedbackService
+from gateway.models.feedback import Feedback, Target
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.store.base import Store
 
@@ -24,20 +25,17 @@ ANCIENT = "018bcfe5-6800-7000-8000-000000000000"
 NORTH = Principal("north", frozenset({Role.FEEDBACK}), tenant="north")
 
 
-def vote(request_id: str = "request-1", **given: object) -> UpsertFeedback:
-    usual = UpsertFeedback(
-        request_id=request_id, kind=Kind.THUMB, metric="rating", value=1.0, score=1.0, raw="{}"
-    )
-    return replace(usual, **given)  # type: ignore[arg-type]
+def vote(request_id: str = "request-1", **given: object) -> NewFeedback:
+    return replace(thumb_feedback(request_id, is_up=True, raw="{}"), **given)  # type: ignore[arg-type]
 
 
-async def upsert(store: Store, *votes: UpsertFeedback, principal: Principal = OPEN_ACCESS) -> list[Feedback]:
-    return await UpsertRule(store, 3600).upsert(votes, principal, dialect="test")
+async def upsert(store: Store, *votes: NewFeedback, principal: Principal = OPEN_ACCESS) -> list[Feedback]:
+    return await FeedbackService(store).give(votes, principal, dialect="test", rule=rules.upsert)
 
 
 async def test_the_same_vote_again_is_a_new_version_of_the_same_entry(store: Store) -> None:
     [first] = await upsert(store, vote())
-    [second] = await upsert(store, vote(value=-1.0, score=-1.0))
+    [second] = await upsert(store, vote(value=-1.0))
 
     assert (first.version, second.version) == (1, 2)
     assert second.feedback_id == first.feedback_id
@@ -88,7 +86,8 @@ async def test_only_an_id_that_tells_its_age_can_be_too_old(store: Store) -> Non
     for spelled_otherwise in (ANCIENT.replace("-", ""), f"{{{ANCIENT}}}", ANCIENT.replace("-7", "-4", 1)):
         assert len(await upsert(store, vote(spelled_otherwise))) == 1
     assert await store.feedback_by_ids([feedback_key_id(None, "request-1", None, "rating")]) == []
-    assert len(await UpsertRule(store, 1e12).upsert([vote(ANCIENT)], OPEN_ACCESS, dialect="test")) == 1
+    patient = FeedbackService(store, orphan_window_seconds=1e12)
+    assert len(await patient.give([vote(ANCIENT)], OPEN_ACCESS, dialect="test", rule=rules.upsert)) == 1
 
 
 @pytest.mark.parametrize("name", ["request-1", ("trace-1", "request-1")], ids=["waiting", "logged"])

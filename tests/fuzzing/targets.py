@@ -9,11 +9,11 @@ import orjson
 
 from gateway.errors import BadInput
 from gateway.routes import OWN_PREFIXES, is_own_path
-from gateway.upstream.message import OutgoingRequest, encode_head
-from gateway.upstream.parser import MalformedResponse, ResponseHead, ResponseParser
+from gateway.upstream.request import OutgoingRequest, encode_head
+from gateway.upstream.response import MalformedResponse, ResponseHead, ResponseParser
 from gateway.wire import read_facts, reassemble
+from gateway.wire.endpoints import FORMATS
 from gateway.wire.event_streams import read_sse
-from gateway.wire.facts import FORMATS
 from tests.wire.samples import exchange
 from tests.wire.test_event_streams import read_naively
 from tests.wire.test_garbled import check_types

@@ -1,4 +1,4 @@
-"""Which values open the gateway, wherever they stand."""
+"""Which values are the gateway's own credentials, wherever they stand."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from gateway.proxy.credentials import GatewayCredentials
 from gateway.store.base import Admin
 
 NO_STORE = cast(Admin, None)
-"""The ring below is never refreshed, so it asks no store."""
+"""The keys below are never refreshed, so they ask no store."""
 
 CALLER = Principal("app", frozenset({Role.PROXY}))
 
 
-def ring(*tokens: str, is_disabled: bool = False) -> ApiKeys:
+def api_keys(*tokens: str, is_disabled: bool = False) -> ApiKeys:
     return ApiKeys({hash_token(token): CALLER for token in tokens}, NO_STORE, is_disabled=is_disabled)
 
 
-@pytest.mark.parametrize("is_off", [False, True])
+@pytest.mark.parametrize("is_disabled", [False, True])
 def test_gateway_keys_are_found_whether_or_not_one_is_needed(is_disabled: bool) -> None:
-    find = GatewayCredentials(ring("gw-1", "gw-2", is_disabled=is_disabled), FeedbackTokens()).find
+    find = GatewayCredentials(api_keys("gw-1", "gw-2", is_disabled=is_disabled), FeedbackTokens()).find
     ours = [b"gw-1", b"Bearer gw-1", b"bearer  gw-2", b"Token gw-1", b"Key gw-1"]
     others = [b"sk-own", b"Bearer sk-own", b"", b"\xff", b"Basic gw-1", b"gw-3"]
     for _ in range(2):
@@ -33,7 +33,7 @@ def test_gateway_keys_are_found_whether_or_not_one_is_needed(is_disabled: bool) 
 
 def test_feedback_tokens_are_found_valid_or_not_once_there_are_any() -> None:
     tokens = FeedbackTokens()
-    find = GatewayCredentials(ring("gw-1"), tokens).find
+    find = GatewayCredentials(api_keys("gw-1"), tokens).find
     tried = [b"gf1.expired", b"Bearer gf1.expired"]
     assert list(find([*tried, b"sk-own"])) == []
     tokens.replace_secrets(["a-secret-of-at-least-32-characters"], 60)
@@ -42,7 +42,7 @@ def test_feedback_tokens_are_found_valid_or_not_once_there_are_any() -> None:
 
 
 def test_a_key_that_is_made_later_is_found_then() -> None:
-    keys = ring("gw-1")
+    keys = api_keys("gw-1")
     find = GatewayCredentials(keys, FeedbackTokens()).find
     assert list(find([b"gw-1", b"gw-new"])) == [b"gw-1"]
     keys.replace_configured({hash_token("gw-new"): CALLER})
@@ -50,7 +50,7 @@ def test_a_key_that_is_made_later_is_found_then() -> None:
 
 
 def test_no_number_of_other_values_changes_what_is_found() -> None:
-    find = GatewayCredentials(ring("gw-1"), FeedbackTokens()).find
+    find = GatewayCredentials(api_keys("gw-1"), FeedbackTokens()).find
     for start in range(0, 10_000, 1000):
         values = [b"%d" % number for number in range(start, start + 1000)]
         assert list(find([*values, b"gw-1"])) == [b"gw-1"]

@@ -8,11 +8,8 @@ from gateway.proxy.in_flight import InFlight
 
 
 async def forward(in_flight: InFlight, end: asyncio.Event) -> None:
-    task = in_flight.enter()
-    try:
+    with in_flight:
         await end.wait()
-    finally:
-        in_flight.leave(task)
 
 
 async def begun(in_flight: InFlight, end: asyncio.Event) -> asyncio.Task[None]:

@@ -13,7 +13,7 @@ from gateway.models.principal import PROVIDER_HEADERS
 from gateway.proxy.credentials import is_empty_credential
 from gateway.proxy.request_head import HOP_BY_HOP, response_headers, sort_headers, upstream_headers
 from gateway.routing.providers import BasePath, Provider
-from gateway.upstream import Origin
+from gateway.upstream.request import Origin
 
 HOST = (b"host", b"provider.test")
 KEY = (b"authorization", b"Bearer provider")

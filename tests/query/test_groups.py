@@ -7,7 +7,8 @@ import pytest
 from gateway.errors import TooLarge
 from gateway.models.filters import NO_FILTER, Comparison, Op
 from gateway.models.trace import GroupCursor
-from gateway.query import SessionReader, TraceReader, groups
+from gateway.query import groups
+from gateway.query.groups import SessionReader, TraceReader
 from gateway.store.base import Store
 
 from .conftest import MakeExchange

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import gzip
 import os
+from collections.abc import Sequence
 
 import pytest
 
 from gateway.errors import Ambiguous, NotFound, TooLarge
 from gateway.models.exchange import LoggingOptOut, PayloadPolicy
 from gateway.models.feedback import Target
-from gateway.models.filters import NO_FILTER, Comparison, Op
-from gateway.models.request import Facts
-from gateway.query import LoggedRequest, RequestReader
+from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
+from gateway.models.request import Facts, Payload
 from gateway.query.feedback import MAX_FEEDBACK
+from gateway.query.requests import LoggedRequest, RequestReader, batches
 from gateway.store.base import Store
 
 from .conftest import MakeExchange, MakeFeedback
@@ -226,3 +227,37 @@ async def test_more_feedback_than_can_be_shown_is_refused_and_not_cut(
     await store.put_feedback([make_feedback("r", **on_request)])
     with pytest.raises(TooLarge, match="10,000"):
         await show(store, "r")
+
+
+async def test_the_payloads_of_a_page_are_read_in_one_call(
+    store: Store, make_exchange: MakeExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.append([make_exchange(f"r{number}", request_body=b"%d" % number) for number in range(5)])
+    calls: list[Sequence[int]] = []
+    read = store.payloads
+
+    async def payloads(seqs: Sequence[int]) -> dict[int, Payload]:
+        calls.append(seqs)
+        return await read(seqs)
+
+    monkeypatch.setattr(store, "payloads", payloads)
+    reader = RequestReader(store)
+    rated = await reader.list_rated(NO_FILTER, Sort("seq"), Page(5), None)
+    logged = await reader.read_payloads([each.record for each in rated])
+
+    assert len(calls) == 1
+    assert [each.record.seq for each in logged] == list(calls[0])
+    assert sorted(each.request.body for each in logged if each.request) == [b"0", b"1", b"2", b"3", b"4"]
+
+
+async def test_the_payloads_of_a_page_are_read_in_parts_where_they_are_long(
+    store: Store, make_exchange: MakeExchange
+) -> None:
+    await store.append([make_exchange(f"r{number}", request_body=b"12345") for number in range(5)])
+    records = await store.find_requests(NO_FILTER, Sort("seq"), Page(5), None)
+    sizes = [each.request_size + each.response_size for each in records]
+
+    assert [len(part) for part in batches(records, sum(sizes[:2]))] == [2, 2, 1]
+    assert [len(part) for part in batches(records, 1)] == [1, 1, 1, 1, 1]
+    assert [len(part) for part in batches(records, None)] == [5]
+    assert list(batches([], None)) == []

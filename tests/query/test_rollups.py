@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.query import metrics as module
-from gateway.query import rollup_job
+from gateway.query.metrics import rollup_job
 from gateway.store.base import Admin
 
 

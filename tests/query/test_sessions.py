@@ -4,7 +4,7 @@ import pytest
 
 from gateway.errors import NotFound
 from gateway.models.feedback import Target
-from gateway.query import SessionReader
+from gateway.query.groups import SessionReader
 from gateway.store.base import Store
 
 from .conftest import MakeExchange, MakeFeedback

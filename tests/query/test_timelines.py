@@ -9,12 +9,8 @@ from gateway.query.metrics import (
     MAX_TIMELINE_US,
     MINUTE_US,
     WEEK_US,
+    MetricsReader,
     bucket_length_us,
-    feedback_over_time,
-    latencies_over_time,
-    usage_by_value_over_time,
-    usage_over_time,
-    values_over_time,
 )
 from gateway.store.base import Store
 from tests.factories import MakeExchange, MakeFeedback
@@ -28,7 +24,7 @@ def of_length(length_us: int) -> MetricsQuery:
 
 
 @pytest.mark.parametrize(
-    ("length_us", "piece"),
+    ("length_us", "bucket"),
     [
         (0, MINUTE_US),
         (HOUR_US, MINUTE_US),
@@ -48,7 +44,7 @@ def test_the_longer_a_time_the_longer_its_pieces(length_us: int, bucket: int) ->
 
 @pytest.mark.parametrize("length_us", [HOUR_US, 6 * HOUR_US, DAY_US, WEEK_US, 400 * DAY_US, MAX_TIMELINE_US])
 async def test_nothing_is_missing_and_there_are_never_very_many(store: Store, length_us: int) -> None:
-    timeline = await usage_over_time(store, of_length(length_us))
+    timeline = await MetricsReader(store).usage_over_time(of_length(length_us))
     starts = [bucket.starts_at_us for bucket in timeline.buckets]
     bucket = bucket_length_us(of_length(length_us))
     assert starts == list(range(START_US // bucket * bucket, START_US + length_us, bucket))
@@ -58,11 +54,11 @@ async def test_nothing_is_missing_and_there_are_never_very_many(store: Store, le
 async def test_the_last_moment_is_a_piece_only_if_something_is_in_it(
     store: Store, make_exchange: MakeExchange
 ) -> None:
-    timeline = await usage_over_time(store, of_length(HOUR_US))
+    timeline = await MetricsReader(store).usage_over_time(of_length(HOUR_US))
     assert len(timeline.buckets) == 60
     end = START_US + HOUR_US
     await store.append([make_exchange(started_at_us=end, ended_at_us=end)])
-    timeline = await usage_over_time(store, of_length(HOUR_US))
+    timeline = await MetricsReader(store).usage_over_time(of_length(HOUR_US))
     assert (len(timeline.buckets), timeline.buckets[-1].starts_at_us, timeline.overall.requests) == (
         61,
         end,
@@ -76,7 +72,9 @@ async def test_a_piece_that_begins_earlier_counts_only_what_was_asked_for(
     for second in (10, 50):
         start = START_US + second * 1_000_000
         await store.append([make_exchange(started_at_us=start, ended_at_us=start)])
-    timeline = await usage_over_time(store, MetricsQuery(START_US + 30_000_000, START_US + 90_000_000))
+    timeline = await MetricsReader(store).usage_over_time(
+        MetricsQuery(START_US + 30_000_000, START_US + 90_000_000)
+    )
     assert [(bucket.starts_at_us, bucket.figures.requests) for bucket in timeline.buckets] == [
         (START_US, 1),
         (START_US + MINUTE_US, 0),
@@ -98,17 +96,17 @@ async def test_a_whole_is_the_sum_of_its_pieces_but_shares_its_values(
     await store.put_feedback([make_feedback(f"r{number}", score=1.0, grade=9.0) for number in range(3)])
     metrics_query = of_length(HOUR_US)
 
-    usage = await usage_by_value_over_time(store, metrics_query, "user")
+    usage = await MetricsReader(store).usage_by_value_over_time(metrics_query, "user")
     assert {value: sums.requests for value, sums in usage.overall.items()} == {"ann": 2, "bob": 1}
     assert [sorted(map(str, bucket.figures)) for bucket in usage.buckets[:3]] == [["ann"], ["ann", "bob"], []]
 
-    users = await values_over_time(store, metrics_query, "user")
+    users = await MetricsReader(store).values_over_time(metrics_query, "user")
     assert (users.overall, [bucket.figures for bucket in users.buckets[:3]]) == (2, [1, 2, 0])
 
-    latencies = await latencies_over_time(store, metrics_query)
+    latencies = await MetricsReader(store).latencies_over_time(metrics_query)
     assert (latencies.overall.usage.duration_us, latencies.overall.latencies) == (15_000, {5: 3})
     assert [bucket.figures.latencies for bucket in latencies.buckets[:3]] == [{5: 1}, {5: 2}, {}]
 
-    verdicts = await feedback_over_time(store, metrics_query)
+    verdicts = await MetricsReader(store).feedback_over_time(metrics_query)
     assert (verdicts.overall.entries, verdicts.overall.weighted_grade) == (3, 27.0)
     assert [bucket.figures.entries for bucket in verdicts.buckets[:3]] == [1, 2, 0]

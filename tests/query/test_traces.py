@@ -4,7 +4,7 @@ import pytest
 
 from gateway.errors import NotFound
 from gateway.models.feedback import Target
-from gateway.query import TraceReader
+from gateway.query.groups import TraceReader
 from gateway.store.base import Store
 
 from .conftest import MakeExchange, MakeFeedback

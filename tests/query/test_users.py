@@ -6,7 +6,8 @@ from gateway.errors import NotFound
 from gateway.models.feedback import Target
 from gateway.models.filters import Comparison, Op, Page
 from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
-from gateway.query import MetricsOrder, UserReader
+from gateway.query.metrics import MetricsOrder
+from gateway.query.users import UserReader
 from gateway.store.base import Store
 
 from .conftest import MakeExchange, MakeFeedback

@@ -22,7 +22,7 @@ def router(default: str | None = "first", hosts: tuple[str, ...] = ()) -> Router
 
 def chosen(path: str, name: str | None = None, host: str | None = None, **options: object) -> tuple[str, str]:
     """Name of the provider, and the target it is asked for."""
-    target = router(**options).plan(path, name, host)  # type: ignore[arg-type]
+    [target] = router(**options).plan(path, name, host).targets  # type: ignore[arg-type]
     return target.provider.name, target.request_target
 
 

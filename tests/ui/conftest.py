@@ -10,10 +10,10 @@ import pytest
 
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import RateLimiter
-from gateway.feedback.rules import UpsertRule
-from gateway.query import RequestReader
+from gateway.feedback.service import FeedbackService
+from gateway.query.requests import RequestReader
 from gateway.store import open_store
-from gateway.ui import feedback_form_api
+from gateway.ui.feedback_form import feedback_form_api
 from tests.api.serving import serving
 from tests.browser import browser, browser_without_javascript
 
@@ -27,8 +27,8 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
     tokens = FeedbackTokens()
     tokens.replace_secrets([SECRET], 60)
-    votes = UpsertRule(store, 3600, RateLimiter(RATE_LIMIT).check_rate)
-    api = feedback_form_api(votes, tokens, RequestReader(store))
+    feedback = FeedbackService(store, RateLimiter(RATE_LIMIT).check_rate)
+    api = feedback_form_api(feedback, tokens, RequestReader(store))
     async with (
         serving(api, principals={}, store=store, tokens=tokens) as url,
         httpx.AsyncClient(base_url=url, trust_env=False) as client,

@@ -10,7 +10,10 @@ import httpx
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.feedback.rules import TOKEN_AUTHOR, UpsertFeedback, UpsertRule
+from gateway.feedback import rules
+from gateway.feedback.payloads import thumb_feedback
+from gateway.feedback.rules import TOKEN_AUTHOR
+from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Kind, Source, Target
 from gateway.models.principal import FeedbackScope, Principal, Role
 from tests.feedback.samples import exchange
@@ -98,20 +101,16 @@ async def test_whoever_changes_a_vote_finds_thumb_and_comment_again_and_may_take
 async def test_a_rating_in_helicones_dialect_by_the_same_token_is_the_same_vote(served: Served) -> None:
     await served.send(served.link(), vote="up")
     bearer = Principal("app", frozenset(), None, FeedbackScope("trace-1", "request-1"))
-    rating = UpsertFeedback(
-        request_id="request-1", kind=Kind.THUMB, metric="rating", value=-1.0, score=-1.0, raw="{}"
-    )
-    await UpsertRule(served.store, 3600).upsert([rating], bearer, dialect="helicone")
+    rating = thumb_feedback("request-1", is_up=False, raw="{}")
+    await FeedbackService(served.store).give([rating], bearer, dialect="helicone", rule=rules.upsert)
     [entry] = await served.entries()
     assert (entry.version, entry.value) == (2, -1)
 
 
 async def test_others_votes_are_left_alone(served: Served) -> None:
     app = Principal("app", frozenset({Role.FEEDBACK}))
-    rating = UpsertFeedback(
-        request_id="request-1", kind=Kind.THUMB, metric="rating", value=1.0, score=1.0, raw="{}"
-    )
-    await UpsertRule(served.store, 3600).upsert([rating], app, dialect="helicone")
+    rating = thumb_feedback("request-1", is_up=True, raw="{}")
+    await FeedbackService(served.store).give([rating], app, dialect="helicone", rule=rules.upsert)
     await served.send(served.link(), vote="down")
     assert {(entry.author, entry.value) for entry in await served.entries()} == {
         (None, 1),

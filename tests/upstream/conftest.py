@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.upstream import Upstream
-from tests.upstream.scripted import Script, ScriptedServer
+from gateway.upstream.client import Upstream
+from tests.upstream.scripted_server import Script, ScriptedServer
 
 Serve = Callable[..., Awaitable[ScriptedServer]]
 

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import trustme
 
-from gateway.upstream import ExchangeFailed, ExchangeTimedOut, Origin, Timeouts, Upstream
+from gateway.upstream.client import Upstream
+from gateway.upstream.errors import ExchangeFailed, ExchangeTimedOut
+from gateway.upstream.request import Origin, Timeouts
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import (
+from tests.upstream.scripted_server import (
     OK,
     PATIENT,
     Peer,

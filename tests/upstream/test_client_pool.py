@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from gateway.upstream import ExchangeFailed, ExchangeTimedOut, Origin, Timeouts, Upstream, UpstreamResponse
-from gateway.upstream.client import Pool
+from gateway.upstream.client import Pool, Upstream
 from gateway.upstream.connection import Connection
-from gateway.upstream.message import Deadlines
+from gateway.upstream.errors import ExchangeFailed, ExchangeTimedOut
+from gateway.upstream.request import Deadlines, Origin, Timeouts
+from gateway.upstream.response import UpstreamResponse
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import (
+from tests.upstream.scripted_server import (
     OK,
     PATIENT,
     Peer,
@@ -26,7 +27,7 @@ OPEN = OK[:-1]
 
 
 class Gate:
-    """A script that finishes each answer only when told to, and keeps the order in which requests came."""
+    """A script that finishes each answer only when asked to, and keeps the order in which requests came."""
 
     def __init__(self) -> None:
         self.order: list[bytes] = []
@@ -149,7 +150,7 @@ async def test_waiters_are_turned_away_when_the_pool_closes(serve: Serve) -> Non
     pool, _, waiters = await crowded(await serve(answering(), max_connections=1))
     closing = asyncio.create_task(pool.close())
     await asyncio.sleep(0)
-    waiters[0].cancel()  # told of the closing already, but not awake yet
+    waiters[0].cancel()  # has been failed by the closing, but is not awake yet
     await closing
     ends = await asyncio.gather(*waiters, return_exceptions=True)
     assert [type(end) for end in ends] == [asyncio.CancelledError, ExchangeFailed]

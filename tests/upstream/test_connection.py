@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from gateway.upstream import ExchangeFailed, Upstream, UpstreamResponse
-from gateway.upstream.client import dial
+from gateway.upstream.client import Upstream, dial
 from gateway.upstream.connection import Connection
-from gateway.upstream.message import Deadlines, encode_head
+from gateway.upstream.errors import ExchangeFailed
+from gateway.upstream.request import Deadlines, encode_head
+from gateway.upstream.response import UpstreamResponse
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import PATIENT, Peer, answering, eventually, read_all, request, saying
+from tests.upstream.scripted_server import PATIENT, Peer, answering, eventually, read_all, request, saying
 
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
 HALF_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from gateway.upstream import ExchangeFailed, Upstream
+from gateway.upstream.client import Upstream
+from gateway.upstream.errors import ExchangeFailed
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import OK, PATIENT, Peer, endless, eventually, read_all, request, upload
+from tests.upstream.scripted_server import OK, PATIENT, Peer, endless, eventually, read_all, request, upload
 
 
 @pytest.mark.parametrize("is_reset", [False, True])

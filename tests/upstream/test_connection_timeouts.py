@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
-from gateway.upstream import ExchangeTimedOut, Timeouts, Upstream
+from gateway.upstream.client import Upstream
+from gateway.upstream.errors import ExchangeTimedOut
+from gateway.upstream.request import Timeouts
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import (
+from tests.upstream.scripted_server import (
     OK,
     PATIENT,
     Peer,

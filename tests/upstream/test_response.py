@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from gateway.upstream import ExchangeFailed, Upstream
+from gateway.upstream.client import Upstream
+from gateway.upstream.errors import ExchangeFailed
 from gateway.upstream.response import MAX_UNREAD_BYTES
 from tests.upstream.conftest import Serve
-from tests.upstream.scripted import OK, PATIENT, Peer, answering, eventually, read_all, request, saying
+from tests.upstream.scripted_server import OK, PATIENT, Peer, answering, eventually, read_all, request, saying
 
 
 async def test_read_returns_all_that_has_arrived(serve: Serve, upstream: Upstream) -> None:
@@ -47,7 +48,7 @@ async def test_a_piece_is_not_the_last_while_the_end_is_open(serve: Serve, upstr
 async def test_a_response_without_body_is_finished_at_once(serve: Serve, upstream: Upstream) -> None:
     server = await serve(saying(b"HTTP/1.1 204 No Content\r\n\r\n"))
     response = await upstream.send(request(), server.origin, PATIENT)
-    assert not response.has_body
+    assert response.content_length == 0
     assert response.is_finished()
     assert await response.read() == b""
 
@@ -111,31 +112,31 @@ async def test_a_connection_reused_while_its_last_response_lies_unread_still_rea
     assert len(got + await read_all(first)) == size
 
 
-async def test_pouring_hands_each_piece_on_as_it_arrives(serve: Serve, upstream: Upstream) -> None:
-    poured: list[bytes] = []
+async def test_forwarding_hands_each_piece_on_as_it_arrives(serve: Serve, upstream: Upstream) -> None:
+    forwarded: list[bytes] = []
     go_on = asyncio.Event()
 
     async def script(peer: Peer) -> None:
         await peer.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
         await go_on.wait()
         await peer.send(b"1\r\nb\r\n")
-        await eventually(lambda: poured == [b"a", b"b"])
+        await eventually(lambda: forwarded == [b"a", b"b"])
         await peer.send(b"1\r\nc\r\n0\r\n\r\n")
         await peer.gone()
 
     def sink(piece: bytes) -> bool:
-        poured.append(piece)
+        forwarded.append(piece)
         go_on.set()
         return True
 
     server = await serve(script)
     response = await upstream.send(request(), server.origin, PATIENT)
     await response.forward_to(sink)
-    assert poured == [b"a", b"b", b"c"]
+    assert forwarded == [b"a", b"b", b"c"]
     assert response.is_finished()
 
 
-async def test_pouring_stops_when_the_sink_has_enough_and_nothing_is_lost(
+async def test_forwarding_stops_when_the_sink_has_enough_and_nothing_is_lost(
     serve: Serve, upstream: Upstream
 ) -> None:
     server = await serve(saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"))
@@ -152,7 +153,7 @@ async def test_pouring_stops_when_the_sink_has_enough_and_nothing_is_lost(
     response.close()
 
 
-async def test_what_a_sink_raises_comes_out_of_pouring(serve: Serve, upstream: Upstream) -> None:
+async def test_what_a_sink_raises_comes_out_of_forwarding(serve: Serve, upstream: Upstream) -> None:
     async def script(peer: Peer) -> None:
         await peer.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         await peer.send(b"2\r\nok\r\n")
@@ -169,7 +170,9 @@ async def test_what_a_sink_raises_comes_out_of_pouring(serve: Serve, upstream: U
     await eventually(lambda: not upstream.stats().open_connections)
 
 
-async def test_a_body_that_breaks_off_is_poured_as_far_as_it_came(serve: Serve, upstream: Upstream) -> None:
+async def test_a_body_that_breaks_off_is_forwarded_as_far_as_it_came(
+    serve: Serve, upstream: Upstream
+) -> None:
     async def script(peer: Peer) -> None:
         await peer.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
 

@@ -164,5 +164,5 @@ def test_while_there_are_no_tokens_their_header_says_nothing(token: str) -> None
 
 def test_the_bearer_of_a_token_has_no_role(tokens: FeedbackTokens, token: str) -> None:
     for role in Role:
-        with pytest.raises(Forbidden, match=f"a feedback token .* nothing else. This takes .* {role}"):
+        with pytest.raises(Forbidden, match=f"a feedback token .* only. This takes .* {role}"):
             require_role(tokens.read(token), role)

@@ -22,7 +22,7 @@ from gateway.web.bodies import FREE_BYTES, MAX_DEPTH, BodyLimits, RequestBody, p
 from gateway.web.endpoint import Api, Endpoint
 from gateway.web.middleware import AuthMiddleware
 from gateway.wire.json_fields import MAX_JSON_VALUES
-from tests.upstream.scripted import eventually
+from tests.upstream.scripted_server import eventually
 
 
 def refusal(raw: bytes) -> str:

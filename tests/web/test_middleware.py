@@ -117,7 +117,7 @@ async def test_an_answer_that_is_raised_is_still_an_answer(client: httpx.AsyncCl
 
 
 @pytest.mark.parametrize(
-    ("path", "face"), [("/one/nothing", "one"), ("/two", "two"), ("/two/x/y", "two"), ("/three", "one")]
+    ("path", "api"), [("/one/nothing", "one"), ("/two", "two"), ("/two/x/y", "two"), ("/three", "one")]
 )
 async def test_a_path_that_a_face_does_not_serve_is_404_in_its_shape(
     client: httpx.AsyncClient, path: str, api: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import BadInput
-from gateway.web.endpoint import refuse_unknown_params, unique_params
+from gateway.web.query_params import refuse_unknown_params, unique_params
 
 
 def test_pairs_are_read_by_name() -> None:

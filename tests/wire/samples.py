@@ -4,8 +4,8 @@ A case is a body, `cases/<endpoint>/<name>.sse`, `.ndjson` (an object a line), `
 array) or `.json`, beside `<name>.facts.json` (the facts that are not
 empty, `source`: who answers so, and `cost`: what it costs at a provider), `<name>.whole.json` if it is a stream
 that can be reassembled, `<name>.request.json` if the request matters, and `<name>.call.json` if the `path` or the
-response's `headers` do. A `.frames` is written as lines `TYPE JSON` and sent as Amazon's binary events. A new case
-is new files and no code.
+response's `headers` do. `<name>.conversation.json` is what both sides say, where that is compared. A `.frames` is
+written as lines `TYPE JSON` and sent as Amazon's binary events. A new case is new files and no code.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from gateway.models.conversation import Conversation, Message, Part, ToolResult
 from gateway.models.exchange import Exchange, Identity, Outcome, RawHeaders
 from gateway.models.request import Facts
 from tests.wire.frames import encode_lines
@@ -78,6 +79,11 @@ class Case:
         path = self.beside("whole")
         return orjson.loads(path.read_bytes()) if path.exists() else None
 
+    @property
+    def expected_conversation(self) -> Any:
+        path = self.beside("conversation")
+        return orjson.loads(path.read_bytes()) if path.exists() else None
+
     def exchange(self, body: bytes | None = None) -> Exchange:
         request, call = self.beside("request"), self.beside("call")
         around = orjson.loads(call.read_bytes()) if call.exists() else {}
@@ -126,6 +132,36 @@ def exchange(
         response_body=response_body,
         response_size=len(response_body) if response_size is None else response_size,
     )
+
+
+def plain_conversation(conversation: Conversation) -> dict[str, Any]:
+    """A conversation as the case files have it: each part with what it is, and without what is not known."""
+    return {
+        side: [
+            {"role": said.role, "parts": _plain_parts(said.parts)} | _finish_reason(said) for said in messages
+        ]
+        for side, messages in (("input", conversation.input), ("output", conversation.output))
+        if messages
+    } | (
+        {"tools": [_without_none(asdict(tool)) for tool in conversation.tools]} if conversation.tools else {}
+    )
+
+
+def _plain_parts(parts: tuple[Part, ...]) -> list[dict[str, Any]]:
+    return [
+        {"part": type(part).__name__}
+        | _without_none(asdict(part))
+        | ({"content": _plain_parts(part.content)} if isinstance(part, ToolResult) else {})
+        for part in parts
+    ]
+
+
+def _finish_reason(message: Message) -> dict[str, str]:
+    return {} if message.finish_reason is None else {"finish_reason": message.finish_reason}
+
+
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def known(facts: Facts) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from gateway.models.exchange import Outcome
 from gateway.models.request import Billing, Facts, Usage
 from gateway.wire import read_facts, reassemble
-from gateway.wire.endpoints import model_in_path
+from gateway.wire.formats import model_in_path
 from tests.wire.frames import event, exception
 from tests.wire.samples import STREAMS, Case, exchange
 

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.models.conversation import Part
+from gateway.models.exchange import Exchange
 from gateway.models.request import Facts
-from gateway.wire import read_facts, reassemble
+from gateway.wire import read_conversation, read_facts, reassemble
+from gateway.wire.endpoints import FORMATS
 from gateway.wire.event_streams import read_events
-from gateway.wire.facts import FORMATS
+from gateway.wire.formats import WireMessage
 from gateway.wire.json_fields import MAX_COUNT, MAX_TEXT
 from tests.wire import frames
 from tests.wire.samples import ALL, STREAMS, Case, exchange
@@ -35,9 +38,27 @@ def check_types(facts: Facts) -> None:
         assert count is None or (type(count) is int and 0 <= count <= 3 * MAX_COUNT)
 
 
+def check_messages(endpoint: str, logged: Exchange) -> None:
+    said = read_conversation(endpoint, WireMessage.of_request(logged), WireMessage.of_response(logged))
+    for message in (*said.input, *said.output):
+        assert isinstance(message.role, str)
+        check_parts(message.parts)
+    orjson.dumps(said)
+
+
+def check_parts(parts: tuple[Part, ...]) -> None:
+    for part in parts:
+        for name, value in ((name, getattr(part, name)) for name in part.__dataclass_fields__):
+            if isinstance(value, tuple):
+                check_parts(value)
+            else:
+                assert value is None or type(value) is (int if name == "size_bytes" else str)
+
+
 def check(endpoint: str, content_type: str, body: bytes) -> None:
     check_types(read_facts(exchange(endpoint, body, content_type=content_type, request_body=body)))
     orjson.dumps(reassemble(endpoint, content_type, body))
+    check_messages(endpoint, exchange(endpoint, body, content_type=content_type, request_body=body))
 
 
 def replace_somewhere(value: Any, replacement: Any, draw: st.DrawFn) -> Any:
@@ -55,7 +76,7 @@ def replace_somewhere(value: Any, replacement: Any, draw: st.DrawFn) -> Any:
 
 @st.composite
 def distorted_streams(draw: st.DrawFn) -> tuple[Case, bytes]:
-    """A recorded stream, some of whose events have values that nobody would expect there."""
+    """A recorded stream, some of whose events have unexpected values."""
     case = draw(st.sampled_from(STREAMS))
     pieces = []
     stream = read_events(case.content_type, case.body)
@@ -75,7 +96,7 @@ def distorted_streams(draw: st.DrawFn) -> tuple[Case, bytes]:
 
 @st.composite
 def distorted_answers(draw: st.DrawFn) -> tuple[Case, bytes]:
-    """A recorded unstreamed answer with values that nobody would expect there."""
+    """A recorded unstreamed answer with unexpected values."""
     case = draw(st.sampled_from([case for case in ALL if not case.is_stream]))
     value = orjson.loads(case.body)
     for _ in range(draw(st.integers(1, 3))):

@@ -41,7 +41,7 @@ def test_a_configured_price_takes_the_place_of_the_librarys() -> None:
 def test_a_price_for_one_providers_model_goes_before_one_for_the_model_anywhere() -> None:
     table = PriceTable({"m": ConfiguredPrice(1, 1), "cheap/m": ConfiguredPrice(0, 0)})
     assert cost(table, "cheap", None, "m", USAGE) == Cost(0, "config")
-    assert cost(table, "dear", None, "m", USAGE) == Cost(1_100_000_000, "config")
+    assert cost(table, "expensive", None, "m", USAGE) == Cost(1_100_000_000, "config")
 
 
 def test_a_configured_price_holds_for_dated_snapshots_without_a_price_of_their_own() -> None:

@@ -1,32 +1,25 @@
-"""Helicone API: feedback, scores, properties, request queries and log import."""
+"""Helicone's API: ratings, scores, properties and queries of requests, and the import of its exports."""
 
 from __future__ import annotations
 
-from gateway.api.helicone.feedback import DIALECT, FeedbackEndpoints
+from gateway.api.helicone.feedback import DIALECT, FeedbackEndpoints, SetProperty
 from gateway.api.helicone.requests import RequestEndpoints
 from gateway.api.helicone.schemas import ErrorReply, render_error
-from gateway.feedback.rules import UpsertRule
-from gateway.query import RatedRequestReader
-from gateway.store.base import RequestLog
-from gateway.web.endpoint import Api
-
-__all__ = ["helicone_api"]
+from gateway.feedback.service import FeedbackService
+from gateway.query.requests import RequestReader
+from gateway.web.endpoint import Api, endpoints_of
 
 
 def helicone_api(
-    upserts: UpsertRule, tags: RequestLog, requests: RatedRequestReader, max_body_bytes: int
+    feedback: FeedbackService, set_property: SetProperty, requests: RequestReader, max_body_bytes: int
 ) -> Api:
-    """Return Helicone's face.
-
-    Args:
-        max_body_bytes: longest body taken.
-    """
+    """Return the API of `/v1/request`."""
     return Api(
         name=DIALECT,
         prefixes=("/v1/request",),
         endpoints=(
-            *FeedbackEndpoints(upserts, tags, max_body_bytes).endpoints(),
-            *RequestEndpoints(requests, max_body_bytes).endpoints(),
+            *endpoints_of(FeedbackEndpoints(feedback, set_property, max_body_bytes)),
+            *endpoints_of(RequestEndpoints(requests, max_body_bytes)),
         ),
         render_error=render_error,
         error_model=ErrorReply,

@@ -1,120 +1,108 @@
-"""Verdicts on a request: a thumb, scores, and properties that it is tagged with."""
+"""`/v1/request/{id}`: ratings, scores and properties of a request."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 import orjson
 from aiohttp import web
 
-from gateway.api.helicone.schemas import (
-    DoneReply,
-    FeedbackBody,
-    PropertyBody,
-    ScoreBody,
-    done_response,
-    read_author,
-    read_request_id,
-    validate_body_model,
-)
+from gateway.api.helicone import schemas
 from gateway.errors import NotFound
-from gateway.feedback.rules import UpsertFeedback, UpsertRule, thumb_feedback
-from gateway.models.feedback import Kind, Source
+from gateway.feedback.payloads import NewFeedback, thumb_feedback, thumb_scale, unit_scale
+from gateway.feedback.rules import upsert
+from gateway.feedback.service import FeedbackService
+from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.models.principal import Principal, Role
-from gateway.store.base import RequestLog
-from gateway.web.bodies import read_json
+from gateway.web.bodies import read_json, validate_body
 from gateway.web.endpoint import Endpoint
 
+# How this API is called in stored rows.
 DIALECT = "helicone"
-"""What the dialect is called in rows."""
+
+
+# Sets a property of a request, given its id, key, value and tenant; returns the number of its rows.
+SetProperty = Callable[[str, str, str, str | None], Awaitable[int]]
 
 
 class FeedbackEndpoints:
-    """Handlers of what is said about a request."""
-
-    def __init__(self, upserts: UpsertRule, tags: RequestLog, max_body_bytes: int) -> None:
-        self._upserts = upserts
-        self._tags = tags
+    def __init__(self, feedback: FeedbackService, set_property: SetProperty, max_body_bytes: int) -> None:
+        self._feedback = feedback
+        self._set_property = set_property
         self._max_body_bytes = max_body_bytes
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the paths and what can be done there."""
-        return (
-            Endpoint(
-                method="POST",
-                # Ids may hold slashes.
-                path="/v1/request/{request_id:.+}/feedback",
-                handler=self._rate,
-                role=Role.FEEDBACK,
-                summary="Rate a request",
-                description="The last rating by the user in `Helicone-User-Id`, or by nobody in particular, "
-                "is the one that counts. A request that is not logged yet is waited for.",
-                body=FeedbackBody,
-                reply=DoneReply,
-                failures=(400, 404, 409, 413, 429, 503),
-                accepts_feedback_token=True,
-            ),
-            Endpoint(
-                method="POST",
-                path="/v1/request/{request_id:.+}/score",
-                handler=self._score,
-                role=Role.FEEDBACK,
-                summary="Score a request",
-                description="All scores are stored or none. The last one of each name counts.",
-                body=ScoreBody,
-                reply=DoneReply,
-                failures=(400, 404, 409, 413, 429, 503),
-                accepts_feedback_token=True,
-            ),
-            Endpoint(
-                method="PUT",
-                path="/v1/request/{request_id:.+}/property",
-                handler=self._tag,
-                role=Role.FEEDBACK,
-                summary="Set a property of a request",
-                description="`_user`, `_organisation`, `_prompt`, `_environment` and `_session` set those columns.",
-                body=PropertyBody,
-                reply=DoneReply,
-                failures=(400, 404, 409, 413, 503),
-            ),
-        )
-
+    @Endpoint(
+        "POST",
+        # Ids may contain slashes.
+        "/v1/request/{request_id:.+}/feedback",
+        role=Role.FEEDBACK,
+        summary="Rate a request",
+        description="The last rating by the user in `Helicone-User-Id`, or without a user, is the one that "
+        "counts. A rating may come before its request is logged.",
+        body=schemas.FeedbackBody,
+        reply=schemas.DoneReply,
+        failures=(400, 404, 409, 413, 429, 503),
+        accepts_feedback_token=True,
+    )
     async def _rate(self, request: web.Request, principal: Principal) -> web.Response:
-        author = read_author(request.headers.get("Helicone-User-Id"))
+        author = schemas.read_author(request.headers.get("Helicone-User-Id"))
         body = await read_json(request, self._max_body_bytes)
-        rating = validate_body_model(FeedbackBody, body).rating
+        rating = validate_body(schemas.FeedbackBody, body).rating
         raw = orjson.dumps(body).decode()
-        item = thumb_feedback(read_request_id(request), is_up=rating, author=author, raw=raw)
-        return done_response(await self._upserts.upsert([item], principal, dialect=DIALECT))
+        item = thumb_feedback(schemas.read_request_id(request), is_up=rating, author=author, raw=raw)
+        return schemas.done_response(await self._upsert([item], principal))
 
+    @Endpoint(
+        "POST",
+        "/v1/request/{request_id:.+}/score",
+        role=Role.FEEDBACK,
+        summary="Score a request",
+        description="All scores are stored or none. The last one of each name counts.",
+        body=schemas.ScoreBody,
+        reply=schemas.DoneReply,
+        failures=(400, 404, 409, 413, 429, 503),
+        accepts_feedback_token=True,
+    )
     async def _score(self, request: web.Request, principal: Principal) -> web.Response:
-        given = validate_body_model(ScoreBody, await read_json(request, self._max_body_bytes))
-        upserts = [
-            score_feedback(read_request_id(request), name, value) for name, value in given.scores.items()
-        ]
-        return done_response(await self._upserts.upsert(upserts, principal, dialect=DIALECT))
+        given = validate_body(schemas.ScoreBody, await read_json(request, self._max_body_bytes))
+        request_id = schemas.read_request_id(request)
+        items = [score_feedback(request_id, name, value) for name, value in given.scores.items()]
+        return schemas.done_response(await self._upsert(items, principal))
 
-    async def _tag(self, request: web.Request, principal: Principal) -> web.Response:
-        given = validate_body_model(PropertyBody, await read_json(request, self._max_body_bytes))
-        request_id = read_request_id(request)
-        if not await self._tags.set_property(request_id, given.key, given.value, principal.tenant):
+    async def _upsert(self, items: list[NewFeedback], principal: Principal) -> list[Feedback]:
+        return await self._feedback.give(items, principal, dialect=DIALECT, rule=upsert)
+
+    @Endpoint(
+        "PUT",
+        "/v1/request/{request_id:.+}/property",
+        role=Role.FEEDBACK,
+        summary="Set a property of a request",
+        description="`_user`, `_organisation`, `_prompt`, `_environment` and `_session` set those columns.",
+        body=schemas.PropertyBody,
+        reply=schemas.DoneReply,
+        failures=(400, 404, 409, 413, 503),
+    )
+    async def _set_one_property(self, request: web.Request, principal: Principal) -> web.Response:
+        given = validate_body(schemas.PropertyBody, await read_json(request, self._max_body_bytes))
+        if not await self._set_property(
+            schemas.read_request_id(request), given.key, given.value, principal.tenant
+        ):
             raise NotFound("Request not found")
-        return done_response()
+        return schemas.done_response()
 
 
-def score_feedback(request_id: str, name: str, value: bool | float) -> UpsertFeedback:
-    """Return the vote that one score is."""
-    return UpsertFeedback(
-        request_id=request_id,
+def score_feedback(request_id: str, name: str, value: bool | float) -> NewFeedback:
+    """Return one score of a request, to be upserted."""
+    # A number beyond -1…1 is on a scale that the caller does not name.
+    number_scale = unit_scale if -1 <= value <= 1 else None
+    return NewFeedback(
+        subject_id=request_id,
+        subject_field="request_id",
+        target=Target.REQUEST,
         kind=Kind.SCORE,
         metric=name,
         value=float(value),
-        score=_scaled_score(value),
+        scale=thumb_scale if isinstance(value, bool) else number_scale,
         source=Source.CODE,
         raw=orjson.dumps({"scores": {name: value}}).decode(),
     )
-
-
-def _scaled_score(value: bool | float) -> float | None:
-    """A truth is as good or bad as can be. A number counts if it is on our scale; what others mean is unknown."""
-    if isinstance(value, bool):
-        return 1.0 if value else -1.0
-    return float(value) if -1 <= value <= 1 else None

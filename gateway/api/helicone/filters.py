@@ -10,35 +10,39 @@ from types import MappingProxyType
 from gateway.errors import BadInput
 from gateway.models.clock import parse_time_us
 from gateway.models.exchange import lowercase_ascii
-from gateway.models.filters import MAX_FILTER_TERMS, NO_FILTER, AllOf, AnyOf, Comparison, Filter, Not, Op
+from gateway.models.filters import (
+    MAX_FILTER_TERMS,
+    NO_FILTER,
+    AllOf,
+    AnyOf,
+    Comparison,
+    Filter,
+    Not,
+    Op,
+    Scalar,
+)
 from gateway.models.request import NANOUSD_PER_USD
 from gateway.web.bodies import abbreviate
 
+# Translates an operator and a value. Raises BadInput, without a field, for what the column does not take.
 ColumnFilter = Callable[[str, object], Filter]
-"""Translates an operator and a value. Raises BadInput, without a field, for what the column does not take."""
 
+# Longest pattern, in characters, for a column whose values are matched here instead of in the store.
 MAX_PATTERN = 100
-"""Longest pattern for a column of few and short values, in characters."""
 
 _NULL_VALUES = (None, "null")
-"""Values that stand for no value at all."""
-
-_ORDER_OPERATORS: Mapping[str, Op] = MappingProxyType(
-    {"equals": Op.EQ, "gte": Op.GE, "lte": Op.LE, "lt": Op.LT, "gt": Op.GT}
-)
-_NUMBER_OPERATORS = MappingProxyType({**_ORDER_OPERATORS, "not-equals": Op.NE})
 _EQUALITY_OPERATORS = MappingProxyType({"equals": Op.EQ, "not-equals": Op.NE})
+_ORDER_OPERATORS = MappingProxyType({"equals": Op.EQ, "gte": Op.GE, "lte": Op.LE, "lt": Op.LT, "gt": Op.GT})
+_NUMBER_OPERATORS = MappingProxyType({**_ORDER_OPERATORS, "not-equals": Op.NE})
 _TEXT_OPERATORS = (*_EQUALITY_OPERATORS, "like", "ilike", "contains", "not-contains")
 
 
 def text_column(field: str) -> ColumnFilter:
-    """A column of text."""
-
     def to_filter(operator: str, value: object) -> Filter:
-        refuse_other_operator(operator, _TEXT_OPERATORS)
+        _refuse_other_operator(operator, _TEXT_OPERATORS)
         if operator in _EQUALITY_OPERATORS and value in _NULL_VALUES:
             return Comparison(field, _EQUALITY_OPERATORS[operator], None)
-        wanted = require_text(value)
+        wanted = _require_text(value)
         match operator:
             case "equals" | "not-equals":
                 return Comparison(field, _EQUALITY_OPERATORS[operator], wanted)
@@ -46,116 +50,108 @@ def text_column(field: str) -> ColumnFilter:
                 return Comparison(field, Op.LIKE, wanted)
             case "ilike":
                 return Comparison(field, Op.ILIKE, wanted)
-            case "contains":
-                return Comparison(field, Op.ILIKE, f"%{wanted}%")
-            case _:
-                return Not(Comparison(field, Op.ILIKE, f"%{wanted}%"))
+        contains = Comparison(field, Op.ILIKE, f"%{wanted}%")
+        return contains if operator == "contains" else Not(contains)
+
+    return to_filter
+
+
+def _compared_column(
+    field: str, operators: Mapping[str, Op], parse: Callable[[object], Scalar], *, has_null: bool = True
+) -> ColumnFilter:
+    def to_filter(operator: str, value: object) -> Filter:
+        _refuse_other_operator(operator, operators)
+        if has_null and operator in _EQUALITY_OPERATORS and value in _NULL_VALUES:
+            return Comparison(field, operators[operator], None)
+        return Comparison(field, operators[operator], parse(value))
 
     return to_filter
 
 
 def number_column(field: str, scale: int = 1) -> ColumnFilter:
-    """A column of numbers, which our field holds `scale` times as large."""
+    """Return a column of numbers, which our field holds `scale` times as large."""
 
-    def to_filter(operator: str, value: object) -> Filter:
-        refuse_other_operator(operator, _NUMBER_OPERATORS)
-        if operator in _EQUALITY_OPERATORS and value in _NULL_VALUES:
-            return Comparison(field, _EQUALITY_OPERATORS[operator], None)
+    def parse(value: object) -> int | float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise BadInput(f"must be a number; got {abbreviate(value)}.")
-        return Comparison(
-            field, _NUMBER_OPERATORS[operator], value if scale == 1 else _scale_exactly(value, scale)
-        )
+        if scale == 1:
+            return value
+        # Exact where it is an integer: 0.1 dollars are 100,000,000 nano-dollars.
+        product = Decimal(str(value)) * scale
+        return int(product) if product == product.to_integral_value() else float(product)
 
-    return to_filter
-
-
-def dollar_column(field: str) -> ColumnFilter:
-    """A column of US dollars, which our field holds as billionths."""
-    return number_column(field, NANOUSD_PER_USD)
+    return _compared_column(field, _NUMBER_OPERATORS, parse)
 
 
 def time_column(field: str) -> ColumnFilter:
-    """A column of times."""
-
-    def to_filter(operator: str, value: object) -> Filter:
-        refuse_other_operator(operator, _ORDER_OPERATORS)
-        return Comparison(field, _ORDER_OPERATORS[operator], _read_time_us(value))
-
-    return to_filter
+    return _compared_column(field, _ORDER_OPERATORS, _parse_time_us, has_null=False)
 
 
 def boolean_column(field: str) -> ColumnFilter:
-    """A column of true and false."""
-
-    def to_filter(operator: str, value: object) -> Filter:
-        refuse_other_operator(operator, ("equals",))
-        if value in _NULL_VALUES:
-            return Comparison(field, Op.EQ, None)
+    def parse(value: object) -> bool:
         if not isinstance(value, bool):
             raise BadInput(f"must be true or false; got {abbreviate(value)}.")
-        return Comparison(field, Op.EQ, value)
+        return value
 
-    return to_filter
+    return _compared_column(field, {"equals": Op.EQ}, parse)
 
 
 def enum_column(field: str, shown_as: Mapping[str, str], otherwise: str) -> ColumnFilter:
-    """A column of text that shows our field's values under other names, and all that have none as one."""
+    """Return a column of text that shows our field's values under other names.
+
+    Args:
+        shown_as: their names by our values.
+        otherwise: the name of every other value.
+    """
 
     def to_filter(operator: str, value: object) -> Filter:
-        refuse_other_operator(operator, _TEXT_OPERATORS)
-        wanted = require_text(value)
+        _refuse_other_operator(operator, _TEXT_OPERATORS)
+        wanted = _require_text(value)
         chosen = [ours for ours, theirs in shown_as.items() if _text_matches(theirs, operator, wanted)]
-        is_meant = Comparison(field, Op.IN, tuple(chosen))
+        is_chosen = Comparison(field, Op.IN, tuple(chosen))
         if not _text_matches(otherwise, operator, wanted):
-            return is_meant
+            return is_chosen
         return Not(Comparison(field, Op.IN, tuple(ours for ours in shown_as if ours not in chosen)))
 
     return to_filter
 
 
 def name_column(field_of: Callable[[str], str]) -> ColumnFilter:
-    """A column of names: those under which a request has a value, in the field that each has."""
+    """Return a column of names under which a request has a value.
+
+    Args:
+        field_of: returns the field of a name.
+    """
 
     def to_filter(operator: str, value: object) -> Filter:
-        refuse_other_operator(operator, _EQUALITY_OPERATORS)
-        is_missing = Comparison(field_of(require_text(value)), Op.EQ, None)
+        _refuse_other_operator(operator, _EQUALITY_OPERATORS)
+        is_missing = Comparison(field_of(_require_text(value)), Op.EQ, None)
         return Not(is_missing) if operator == "equals" else is_missing
 
     return to_filter
 
 
 def unsupported_column(reason: str) -> ColumnFilter:
-    """A column that there is, but that cannot be searched by here."""
-
     def refuse(operator: str, value: object) -> Filter:
-        raise BadInput(f"cannot be searched by: {reason}.")
+        raise BadInput(f"cannot be filtered by: {reason}.")
 
     return refuse
 
 
-def require_text(value: object) -> str:
-    """Return a value that must be text. Raises BadInput for any other."""
+def _require_text(value: object) -> str:
     if not isinstance(value, str):
         raise BadInput(f"must be a string; got {abbreviate(value)}.")
     return value
 
 
-def refuse_other_operator(operator: str, known: Mapping[str, Op] | tuple[str, ...]) -> None:
-    """Raise BadInput for an operator that a column does not take."""
+def _refuse_other_operator(operator: str, known: Iterable[str]) -> None:
     if operator not in known:
-        raise BadInput("is not an operator of this column.", hint=f"It takes {', '.join(known)}.")
+        raise BadInput("is not an operator of this column.", hint=f"Allowed: {', '.join(known)}.")
 
 
-def _scale_exactly(value: float, scale: int) -> int | float:
-    """The product, exact wherever it is a whole number: 0.1 dollars are 100,000,000 billionths."""
-    product = Decimal(str(value)) * scale
-    return int(product) if product == product.to_integral_value() else float(product)
-
-
-def _read_time_us(value: object) -> int:
+def _parse_time_us(value: object) -> int:
     try:
-        return parse_time_us(require_text(value), is_iso=True)
+        return parse_time_us(_require_text(value), is_iso=True)
     except ValueError:
         raise BadInput(
             f"must be a time such as 2026-01-31T09:30:00Z, a date or an age such as 7d; got {abbreviate(value)}."
@@ -172,19 +168,18 @@ def _text_matches(text: str, operator: str, wanted: str) -> bool:
             return _matches_pattern(text, wanted)
         case "ilike":
             return _matches_pattern(text.lower(), wanted.lower())
-        case "contains":
-            return _matches_pattern(text.lower(), f"%{wanted.lower()}%")
-        case _:
-            return not _matches_pattern(text.lower(), f"%{wanted.lower()}%")
+    contains = _matches_pattern(text.lower(), f"%{wanted.lower()}%")
+    return contains if operator == "contains" else not contains
 
 
 def _matches_pattern(text: str, pattern: str) -> bool:
     if len(pattern) > MAX_PATTERN:
-        raise BadInput(f"may have {MAX_PATTERN} characters.")
+        raise BadInput(f"must be at most {MAX_PATTERN} characters long.")
     parts = ({"%": ".*", "_": "."}.get(character, re.escape(character)) for character in pattern)
     return re.fullmatch("".join(parts), text, re.DOTALL) is not None
 
 
+# Helicone's names of providers, by the names in our configuration.
 PROVIDERS: Mapping[str, str] = MappingProxyType(
     {
         name.lower(): name
@@ -194,31 +189,30 @@ PROVIDERS: Mapping[str, str] = MappingProxyType(
         )
     }
 )  # fmt: skip
-"""Helicone's names of providers, by the names that they have in our configuration."""
-
 OTHER_PROVIDER = "CUSTOM"
-"""Its name for a provider that has none."""
 
-_NO_COUNTRY = unsupported_column("where callers are is not kept")
+_NO_COUNTRY = unsupported_column("the country of callers is not stored")
 _NO_JOBS = unsupported_column("there are no jobs here")
 
-NO_INPUTS = "inputs of prompts stay in their bodies; what is to be found by name can be sent as a property"
-ONLY_CACHED = "of a cache it is only kept whether it answered"
-"""Why columns cannot be searched or sorted by."""
+# Why columns can be neither filtered nor sorted by.
+NO_INPUTS = "inputs of prompts are only in their bodies; send what should be found by name as a property"
+ONLY_CACHED = "of a cache it is only stored whether it answered"
 
 
 def property_field_name(name: str) -> str:
-    """Return our field of a property. The case of names does not matter: they come from names of header fields."""
+    """Return our field of a property."""
+    # Case does not matter, since the names come from names of header fields.
     return f"property_in_any_case.{lowercase_ascii(name)}"
 
 
+# Columns by table.
 TABLE_COLUMNS: Mapping[str, Mapping[str, ColumnFilter]] = MappingProxyType(
     {
         "request": {
             "prompt": text_column("request_text"),
             "created_at": time_column("started_at_us"),
             "user_id": text_column("user"),
-            "auth_hash": unsupported_column("of a key its name alone is kept"),
+            "auth_hash": unsupported_column("only the name of a key is stored"),
             "org_id": text_column("tenant"),
             "id": text_column("request_id"),
             "node_id": _NO_JOBS,
@@ -253,21 +247,21 @@ TABLE_COLUMNS: Mapping[str, Mapping[str, ColumnFilter]] = MappingProxyType(
             "threat": unsupported_column("requests are not checked for threats"),
             "request_id": text_column("request_id"),
             "prompt_id": text_column("prompt"),
-            "prompt_version": unsupported_column("prompts are kept by their name alone"),
+            "prompt_version": unsupported_column("only the name of a prompt is stored"),
             "prompt_tokens": number_column("prompt_tokens"),
             "completion_tokens": number_column("completion_tokens"),
             "total_tokens": number_column("total_tokens"),
             "prompt_cache_read_tokens": number_column("cached_tokens"),
             "prompt_cache_write_tokens": number_column("cache_write_tokens"),
             "time_to_first_token": number_column("first_byte_ms"),
-            "target_url": unsupported_column("of a target its provider alone is kept"),
+            "target_url": unsupported_column("only the provider of a target is stored"),
             "provider": enum_column("provider", PROVIDERS, OTHER_PROVIDER),
             "request_body": text_column("request_text"),
             "response_body": text_column("response_text"),
-            "assets": unsupported_column("files are kept as parts of bodies"),
+            "assets": unsupported_column("files are stored as parts of bodies"),
             "scores_column": name_column(lambda name: f"score.{name}"),
             "helicone-score-feedback": boolean_column("feedback.rating"),
-            "cost": dollar_column("cost_nanousd"),
+            "cost": number_column("cost_nanousd", NANOUSD_PER_USD),
             "cached": boolean_column("is_cached"),
             "cache_enabled": unsupported_column(ONLY_CACHED),
             "cache_reference_id": unsupported_column(ONLY_CACHED),
@@ -276,16 +270,14 @@ TABLE_COLUMNS: Mapping[str, Mapping[str, ColumnFilter]] = MappingProxyType(
         },
     }
 )
-"""Columns by table."""
-
+# Tables with a column for any name.
 NAMED_TABLES: Mapping[str, Callable[[str], ColumnFilter]] = MappingProxyType(
     {
         "properties": lambda name: text_column(property_field_name(name)),
         "values": lambda name: unsupported_column(NO_INPUTS),
     }
 )
-"""Tables that have a column for any name."""
-
+# Columns with a column for any name inside them.
 NESTED_COLUMNS: Mapping[str, Mapping[str, Callable[[str], ColumnFilter]]] = MappingProxyType(
     {
         "request_response_rmt": {
@@ -295,11 +287,7 @@ NESTED_COLUMNS: Mapping[str, Mapping[str, Callable[[str], ColumnFilter]]] = Mapp
         }
     }
 )
-"""Columns that have a column for any name in them."""
-
-
 ALL_REQUESTS = "all"
-"""The filter that every request passes."""
 
 _NODE_KEYS = {"left", "operator", "right"}
 
@@ -307,17 +295,16 @@ _NODE_KEYS = {"left", "operator", "right"}
 def to_filter(tree: object) -> Filter:
     """Translate a filter: `"all"`, a node of two filters, or a leaf `{table: {column: {operator: value}}}`.
 
-    All of a leaf's conditions must hold; an empty leaf holds none, so every request passes.
+    All conditions of a leaf must hold; every request matches an empty leaf.
 
     Raises:
-        BadInput: a table, column, operator or value is not known or not taken here, or there are more conditions
-            than a filter may have, whatever comes behind them; names it.
+        BadInput: a table, column, operator or value is unknown, or there are too many conditions; names it.
     """
     return _FilterParser().tree(tree, "filter")
 
 
 class _FilterParser:
-    """A walk through a tree, which counts conditions, and leaves without any. `at` is the path to a part."""
+    """Parses a tree and counts its conditions. `at` is the path to a part."""
 
     def __init__(self) -> None:
         self._terms = 0
@@ -331,6 +318,7 @@ class _FilterParser:
             return self._node(given, at)
         before = self._terms
         found = AllOf(tuple(self._table(name, columns, f"{at}.{name}") for name, columns in given.items()))
+        # An empty leaf counts too, or a tree of them could be of any size.
         if self._terms == before:
             self._count()
         return found
@@ -375,19 +363,15 @@ class _FilterParser:
 
     def _test(self, column: ColumnFilter, operator: str, value: object, at: str) -> Filter:
         self._count()
-        return _apply_operator(column, operator, value, at)
+        try:
+            return column(operator, value)
+        except BadInput as problem:
+            raise BadInput(problem.message, field=f"{at}.{operator}", hint=problem.hint) from None
 
     def _count(self) -> None:
         self._terms += 1
         if self._terms > MAX_FILTER_TERMS:
-            raise BadInput(f"may hold {MAX_FILTER_TERMS} conditions.", field="filter")
-
-
-def _apply_operator(column: ColumnFilter, operator: str, value: object, at: str) -> Filter:
-    try:
-        return column(operator, value)
-    except BadInput as problem:
-        raise BadInput(problem.message, field=f"{at}.{operator}", hint=problem.hint) from None
+            raise BadInput(f"must have at most {MAX_FILTER_TERMS} conditions.", field="filter")
 
 
 def _require_object(value: object, at: str) -> dict[str, object]:
@@ -397,4 +381,4 @@ def _require_object(value: object, at: str) -> dict[str, object]:
 
 
 def _unknown_name_error(what: str, at: str, known: Iterable[str]) -> BadInput:
-    return BadInput(f"is not a {what} known here.", field=at, hint=f"There are {', '.join(known)}.")
+    return BadInput(f"is not a known {what}.", field=at, hint=f"Allowed: {', '.join(known)}.")

@@ -12,33 +12,19 @@ from uuid import UUID
 from pydantic import BeforeValidator
 
 from gateway.api.helicone.feedback import DIALECT, score_feedback
-from gateway.feedback.rules import UpsertFeedback, thumb_feedback
-from gateway.feedback.service import imported_upsert
+from gateway.feedback.payloads import NewFeedback, thumb_feedback
+from gateway.feedback.rules import imported_feedback
 from gateway.models.exchange import Exchange, Identity, Outcome, PayloadPolicy
 from gateway.models.feedback import Feedback
 from gateway.models.ids import is_valid_id
 from gateway.models.principal import Principal
 from gateway.models.request import Cost, Facts, ImportedRequest, Usage
+from gateway.web import imported
 from gateway.web.bodies import abbreviate
-from gateway.web.imported import (
-    Amount,
-    Count,
-    Id,
-    ImportedRow,
-    Millis,
-    Status,
-    TimeUs,
-    body_bytes,
-    encode_json,
-    path_of_url,
-    read_row,
-    row_id,
-    to_nanousd,
-)
 from gateway.wire.endpoints import endpoint_of_logged_answer
 
+# Some of Helicone's tables store this where there is no id.
 NIL_UUID = str(UUID(int=0))
-"""How some of its tables spell that there is no id."""
 
 
 def _read_score(value: object) -> bool | float:
@@ -55,15 +41,15 @@ def _read_score(value: object) -> bool | float:
     return found > 0 if is_truth else found
 
 
+# A number, or an object with `value` and `valueType`.
 Score = Annotated[bool | float, BeforeValidator(_read_score)]
-"""A number, or an object that holds one as its `value` and tells its `valueType`."""
 
 
-class ImportedHeliconeRow(ImportedRow):
-    """A logged request. Which fields there are depends on the query."""
+class ImportedHeliconeRow(imported.ImportedRow):
+    """A row of an export; which fields it has depends on the query that made it."""
 
-    request_id: Id | None = None
-    request_created_at: TimeUs
+    request_id: imported.Id | None = None
+    request_created_at: imported.TimeUs
     request_path: str | None = None
     target_url: str | None = None
     request_user_id: str | None = None
@@ -76,35 +62,35 @@ class ImportedHeliconeRow(ImportedRow):
     request_body: object = None
     provider: str = "unknown"
     response_id: str | None = None
-    response_created_at: TimeUs | None = None
-    response_status: Status = 0
+    response_created_at: imported.TimeUs | None = None
+    response_status: imported.Status = 0
     response_model: str | None = None
     response_body: object = None
-    delay_ms: Millis | None = None
-    time_to_first_token: Millis | None = None
-    prompt_tokens: Count | None = None
-    completion_tokens: Count | None = None
-    prompt_cache_read_tokens: Count | None = None
-    prompt_cache_write_tokens: Count | None = None
-    costUSD: Amount | None = None
-    cost: Amount | None = None
+    delay_ms: imported.Millis | None = None
+    time_to_first_token: imported.Millis | None = None
+    prompt_tokens: imported.Count | None = None
+    completion_tokens: imported.Count | None = None
+    prompt_cache_read_tokens: imported.Count | None = None
+    prompt_cache_write_tokens: imported.Count | None = None
+    costUSD: imported.Amount | None = None
+    cost: imported.Amount | None = None
     cache_reference_id: str = NIL_UUID
     cache_enabled: bool = False
     feedback_rating: bool | None = None
-    feedback_created_at: TimeUs | None = None
-    scores: dict[Id, Score] | None = None
+    feedback_created_at: imported.TimeUs | None = None
+    scores: dict[imported.Id, Score] | None = None
 
 
 DOLLAR = Decimal(1)
 
+# Stands for a body that Helicone stores elsewhere, or not at all.
 _BODY_PLACEHOLDER = b'{"helicone_message"'
-"""What is in the place of a body that is kept elsewhere, or not at all, begins with this."""
-
+# The score that is the rating.
 _RATING_SCORE = "helicone-score-feedback"
-"""The score that is the rating."""
+# Ends the names of boolean scores.
 _BOOLEAN_SUFFIX = "-hcone-bool"
-"""What the names of scores end with that are true or false."""
 
+# How requests ended, by Helicone's values for a missing status.
 _FAILURE_OUTCOMES: Mapping[int, tuple[Outcome, str]] = MappingProxyType(
     {
         0: (Outcome.UPSTREAM_ERROR, "no answer was logged"),
@@ -114,25 +100,24 @@ _FAILURE_OUTCOMES: Mapping[int, tuple[Outcome, str]] = MappingProxyType(
         -4: (Outcome.GATEWAY_ERROR, "it was refused as a threat"),
     }
 )
-"""How requests ended whose status is none."""
 
 
 def is_helicone_row(row: Mapping[str, object]) -> bool:
-    """Tell whether a row looks like one of Helicone's."""
+    """Tell whether a row looks like one of Helicone's exports."""
     return "request_created_at" in row
 
 
 def to_imported_request(row: Mapping[str, object], importer: Principal) -> ImportedRequest:
-    """Return what a row tells: the exchange, what is stated of it, and the rating and scores that stand.
+    """Return a row as an imported request with its rating and scores.
 
     Args:
-        importer: whose rows they become, and the key name that they get.
+        importer: whose tenant and key name the request gets.
 
     Raises:
-        BadInput: a field holds what it may not; names it.
+        BadInput: a field has a bad value; names it.
     """
-    given = read_row(ImportedHeliconeRow, row)
-    exchange = _to_exchange(given, given.request_id or row_id(row), importer)
+    given = imported.read_row(ImportedHeliconeRow, row)
+    exchange = _to_exchange(given, given.request_id or imported.row_id(row), importer)
     return ImportedRequest(
         exchange, _facts(given, row), tuple(_imported_feedback(given, row, exchange, importer))
     )
@@ -141,7 +126,7 @@ def to_imported_request(row: Mapping[str, object], importer: Principal) -> Impor
 def _to_exchange(given: ImportedHeliconeRow, request_id: str, importer: Principal) -> Exchange:
     properties = given.properties or given.request_properties or {}
     metadata = properties if given.model_override is None else {"_model": given.model_override, **properties}
-    path = path_of_url(given.request_path or given.target_url or "")
+    path = imported.path_of_url(given.request_path or given.target_url or "")
     request_body = _body(given.request_body, "request_body")
     response_body = _body(given.response_body, "response_body")
     is_answered = given.response_status > 0
@@ -185,7 +170,7 @@ def _session_field(name: str, metadata: Mapping[str, object]) -> str | None:
 
 
 def _body(value: object, field: str) -> bytes:
-    body = body_bytes(value, field)
+    body = imported.body_bytes(value, field)
     return b"" if body.startswith(_BODY_PLACEHOLDER) else body
 
 
@@ -194,16 +179,16 @@ def _failure_outcome(status: int) -> tuple[Outcome, str]:
 
 
 def _ended_at_us(given: ImportedHeliconeRow) -> int:
-    """The start and the latency; the time of the response only tells what is below a millisecond."""
     started_us, response_us = given.request_created_at, given.response_created_at
     if given.delay_ms is None:
         return max(started_us, response_us or started_us)
     ended_us = started_us + round(given.delay_ms * 1000)
+    # The latency is in whole milliseconds; the time of the response may be more exact.
     return response_us if response_us is not None and 0 <= response_us - ended_us < 1000 else ended_us
 
 
 def _first_byte_at_us(given: ImportedHeliconeRow) -> int | None:
-    # 0 is what is written where it was not measured.
+    # Helicone writes 0 where it was not measured.
     wait_ms = given.time_to_first_token
     return given.request_created_at + round(wait_ms * 1000) if wait_ms else None
 
@@ -215,7 +200,7 @@ def _cache_status(given: ImportedHeliconeRow) -> str | None:
 
 
 def _facts(given: ImportedHeliconeRow, row: Mapping[str, object]) -> Facts:
-    # Where there is no model of the response, that of the request is the one that answered.
+    # Rows without a model of the response have the one that answered as that of the request.
     has_both = "response_model" in row
     answered = given.response_model if has_both else given.request_model or given.model
     return Facts(
@@ -237,12 +222,13 @@ def _cost(given: ImportedHeliconeRow) -> Cost | None:
     amount = given.cost if given.costUSD is None else given.costUSD
     has_tokens = bool(given.prompt_tokens or given.completion_tokens)
     if amount is None or (amount == 0 and has_tokens and given.cache_reference_id == NIL_UUID):
-        return None  # 0 is what is written of a model that has no price
-    return Cost(to_nanousd(amount, dollars=DOLLAR), DIALECT)
+        # Helicone writes 0 for a model without a price.
+        return None
+    return Cost(imported.to_nanousd(amount, dollars=DOLLAR), DIALECT)
 
 
 def _response_id(given: ImportedHeliconeRow) -> str | None:
-    """The id in the body is the one that clients hold; the other may be Helicone's own."""
+    # Clients know the id in the body; the one in the row may be Helicone's own.
     body = given.response_body
     return None if isinstance(body, dict) and isinstance(body.get("id"), str) else given.response_id
 
@@ -256,7 +242,7 @@ def _imported_feedback(
     rating = given.feedback_rating if given.feedback_rating is not None else rated
     if rating is not None:
         kept = {name: value for name, value in row.items() if name.startswith("feedback_")}
-        raw = encode_json({"rating": rating > 0, **kept}, "feedback").decode()
+        raw = imported.encode_json({"rating": rating > 0, **kept}, "feedback").decode()
         rated_at_us = given.feedback_created_at or exchange.ended_at_us
         item = thumb_feedback(request_id, is_up=rating > 0, raw=raw)
         yield _imported_entry(item, exchange, importer, rated_at_us)
@@ -266,7 +252,5 @@ def _imported_feedback(
         yield _imported_entry(item, exchange, importer, exchange.ended_at_us)
 
 
-def _imported_entry(
-    item: UpsertFeedback, exchange: Exchange, importer: Principal, given_at_us: int
-) -> Feedback:
-    return imported_upsert(item, exchange.identity.trace_id, importer, DIALECT, given_at_us)
+def _imported_entry(item: NewFeedback, exchange: Exchange, importer: Principal, given_at_us: int) -> Feedback:
+    return imported_feedback(item, importer, DIALECT, given_at_us, upsert_in=exchange.identity.trace_id)

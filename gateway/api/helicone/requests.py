@@ -7,27 +7,21 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from aiohttp import web
+from pydantic import ConfigDict, Field
 
+from gateway.api.helicone import schemas
 from gateway.api.helicone.filters import NO_INPUTS, ONLY_CACHED, property_field_name, to_filter
-from gateway.api.helicone.schemas import (
-    QueryBody,
-    RowReply,
-    RowsReply,
-    read_request_id,
-    row_response,
-    rows_response,
-    to_row,
-    validate_body_model,
-)
 from gateway.errors import BadInput
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
-from gateway.query import RatedRequestReader
-from gateway.web.bodies import abbreviate, read_query_body
-from gateway.web.endpoint import Endpoint, Parameter
+from gateway.query.requests import RequestReader
+from gateway.web.bodies import abbreviate, read_query_body, validate_body
+from gateway.web.endpoint import Endpoint
+from gateway.web.query_params import Boolean, QueryParams
 
 NEWEST_FIRST = Sort("started_at_us", descending=True)
 
+# Our fields by Helicone's columns; besides them there are `properties` and `random`.
 SORT_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
         "created_at": "started_at_us",
@@ -44,24 +38,18 @@ SORT_COLUMNS: Mapping[str, str] = MappingProxyType(
         "time_to_first_token": "first_byte_ms",
     }
 )
-"""Our fields by the columns that requests can be sorted by; besides them there are `properties` and `random`."""
 
+# Helicone's other columns, and why requests cannot be sorted by them.
 UNSUPPORTED_SORTS: Mapping[str, str] = MappingProxyType(
-    {
-        "cache_created_at": ONLY_CACHED,
-        "last_active": "it is about users, not requests",
-        "values": NO_INPUTS,
-    }
+    {"cache_created_at": ONLY_CACHED, "last_active": "it is about users, not requests", "values": NO_INPUTS}
 )
-"""Helicone's other columns, and why requests cannot be sorted by them."""
 
 
 def to_sort(order: object) -> Sort:
-    """Translate an order: `{column: "asc" | "desc"}`, of several columns the first one first;
-    `{"properties": {name: …}}` among them; or `{"random": true}`.
+    """Translate `{column: "asc" | "desc"}`, `{"properties": {name: "asc" | "desc"}}` or `{"random": true}`.
 
     Raises:
-        BadInput: it names a column that requests cannot be sorted by here, or no direction.
+        BadInput: it names a column that requests cannot be sorted by, or no direction.
     """
     if order is None or order == {}:
         return NEWEST_FIRST
@@ -76,14 +64,13 @@ def to_sort(order: object) -> Sort:
 
 def _random_sort(columns: dict[str, object]) -> Sort:
     if len(columns) > 1:
-        raise BadInput("goes with no other column.", field="sort.random")
+        raise BadInput("cannot be combined with other columns.", field="sort.random")
     if columns["random"] is not True:
         raise BadInput(f"must be true; got {abbreviate(columns['random'])}.", field="sort.random")
     return Sort("random")
 
 
 def _sort_keys(column: str, given: object) -> list[Sort]:
-    """What a column says alone: one order, or one for each property that it names."""
     at = f"sort.{column}"
     if column == "properties":
         names = _require_sort_object(given, at)
@@ -94,8 +81,8 @@ def _sort_keys(column: str, given: object) -> list[Sort]:
     if column in UNSUPPORTED_SORTS:
         raise BadInput(f"cannot be sorted by: {UNSUPPORTED_SORTS[column]}.", field=at)
     if column not in SORT_COLUMNS:
-        known = f"There are {', '.join(SORT_COLUMNS)}, properties and random."
-        raise BadInput("is no column to sort by here.", field=at, hint=known)
+        known = f"Allowed: {', '.join(SORT_COLUMNS)}, properties and random."
+        raise BadInput("is not a column to sort by.", field=at, hint=known)
     return [_sort_key(SORT_COLUMNS[column], given, at)]
 
 
@@ -111,73 +98,67 @@ def _require_sort_object(given: object, at: str) -> dict[str, object]:
     raise BadInput(f"must be an object that names what to sort by; got {abbreviate(given)}.", field=at)
 
 
-INCLUDE_BODY = Parameter(
-    "includeBody", "Whether to answer with the bodies as well.", {"type": "boolean", "default": False}
-)
+class RequestParams(QueryParams):
+    model_config = ConfigDict(extra="ignore")
 
-QUERY_PATHS = ("/v1/request/query", "/v1/request/query-clickhouse")
+    include_body: Boolean = Field(
+        False, alias="includeBody", description="Whether to return the bodies as well."
+    )
+
+
+def _query_endpoint(path: str) -> Endpoint:
+    return Endpoint(
+        "POST",
+        path,
+        role=Role.READ,
+        summary="Query requests",
+        description="Both query paths do the same.",
+        body=schemas.QueryBody,
+        reply=schemas.RowsReply,
+        failures=(400, 413, 503, 504),
+    )
 
 
 class RequestEndpoints:
-    """Handlers of what is asked about requests."""
-
-    def __init__(self, requests: RatedRequestReader, max_body_bytes: int) -> None:
+    def __init__(self, requests: RequestReader, max_body_bytes: int) -> None:
         self._requests = requests
         self._max_body_bytes = max_body_bytes
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the paths and what is found there."""
-        queries = (
-            Endpoint(
-                method="POST",
-                path=path,
-                handler=self._query,
-                role=Role.READ,
-                summary="Find requests",
-                description="Both paths of the query do the same.",
-                body=QueryBody,
-                reply=RowsReply,
-                failures=(400, 413, 503, 504),
-            )
-            for path in QUERY_PATHS
-        )
-        return (
-            *queries,
-            Endpoint(
-                method="GET",
-                # Ids may hold slashes. One at the very end has to be sent as %2F.
-                path="/v1/request/{request_id:.*[^/]}",
-                handler=self._show,
-                role=Role.READ,
-                summary="Read one request",
-                description="By our request id or the provider's id of its response. An id that several "
-                "requests share is refused.",
-                parameters=(INCLUDE_BODY,),
-                reply=RowReply,
-                failures=(400, 404, 409, 413, 503, 504),
-            ),
-        )
-
-    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        has_body = _read_boolean(request.query.get(INCLUDE_BODY.name, "false"))
-        found = await self._requests.find_one(read_request_id(request), principal.tenant)
-        if not has_body:
-            return row_response(to_row(found))
-        [logged] = await self._requests.read_payloads([found])
-        return await asyncio.to_thread(lambda: row_response(to_row(found, logged)))
-
+    @_query_endpoint("/v1/request/query")
+    @_query_endpoint("/v1/request/query-clickhouse")
     async def _query(self, request: web.Request, principal: Principal) -> web.Response:
-        query_body = validate_body_model(QueryBody, await read_query_body(request, self._max_body_bytes))
+        query_body = validate_body(schemas.QueryBody, await read_query_body(request, self._max_body_bytes))
         page = Page(10 if query_body.limit is None else query_body.limit, query_body.offset or 0)
-        found = await self._requests.find(
+        found = await self._requests.list_rated(
             _query_filter(query_body), to_sort(query_body.sort), page, principal.tenant
         )
-        logged = await self._requests.read_payloads(found)
-        # Long bodies take long to write, and other callers' streams go through this thread.
-        return await asyncio.to_thread(lambda: rows_response(list(map(to_row, found, logged))))
+        logged = await self._requests.read_payloads([rated.record for rated in found])
+        # Long bodies take long to write, and other callers' streams run on this thread.
+        return await asyncio.to_thread(
+            lambda: schemas.rows_response(list(map(schemas.to_row, found, logged)))
+        )
+
+    @Endpoint(
+        "GET",
+        # Ids may contain slashes. One at the very end has to be sent as %2F.
+        "/v1/request/{request_id:.*[^/]}",
+        role=Role.READ,
+        summary="Read one request",
+        description="By our request id or the provider's id of its response. An id that several requests share "
+        "is refused.",
+        query=RequestParams,
+        reply=schemas.RowReply,
+        failures=(400, 404, 409, 413, 503, 504),
+    )
+    async def _show(self, request: web.Request, principal: Principal, params: RequestParams) -> web.Response:
+        found = await self._requests.show_rated(schemas.read_request_id(request), principal.tenant)
+        if not params.include_body:
+            return schemas.row_response(schemas.to_row(found))
+        [logged] = await self._requests.read_payloads([found.record])
+        return await asyncio.to_thread(lambda: schemas.row_response(schemas.to_row(found, logged)))
 
 
-def _query_filter(query_body: QueryBody) -> Filter:
+def _query_filter(query_body: schemas.QueryBody) -> Filter:
     parts = [to_filter(query_body.filter)]
     if query_body.isCached:
         parts.append(Comparison("is_cached", Op.EQ, True))
@@ -186,9 +167,3 @@ def _query_filter(query_body: QueryBody) -> Filter:
     if query_body.isPartOfExperiment:
         parts.append(AnyOf())
     return AllOf(tuple(parts))
-
-
-def _read_boolean(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise BadInput(f"must be true or false; got {abbreviate(text)}.", field=INCLUDE_BODY.name)
-    return text == "true"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
 
 from gateway.api.helicone.filters import OTHER_PROVIDER, PROVIDERS
 from gateway.errors import BadInput, GatewayError, NotFound
@@ -16,19 +16,16 @@ from gateway.models.exchange import lowercase_ascii, metadata_model
 from gateway.models.feedback import Feedback
 from gateway.models.ids import MAX_ID_BYTES, is_valid_id
 from gateway.models.request import NANOUSD_PER_USD, RequestRecord
-from gateway.query import LoggedRequest, Message, RatedRequest
-from gateway.web.bodies import abbreviate, parse_id, to_bad_input
+from gateway.query.requests import LoggedRequest, Message, RatedRequest
+from gateway.web.bodies import abbreviate, parse_id
+from gateway.web.endpoint import NO_STORE, json_response
 from gateway.web.feedback import joined_headers
 from gateway.wire.json_fields import parse_json
 
 MAX_LIMIT = 1000
-"""Most requests in one answer."""
 MAX_SCORES = 1000
-"""Most scores in one call."""
+# In characters.
 MAX_PROPERTY = 64 * 1024
-"""Longest value of a property, in characters."""
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 def _check_score(value: object) -> object:
@@ -51,7 +48,7 @@ PropertyValue = Annotated[str, Field(max_length=MAX_PROPERTY), BeforeValidator(_
 
 
 class FeedbackBody(BaseModel):
-    """A thumb."""
+    """A rating."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,7 +56,7 @@ class FeedbackBody(BaseModel):
 
 
 class ScoreBody(BaseModel):
-    """Scores by their names."""
+    """Scores by name."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -78,11 +75,11 @@ class PropertyBody(BaseModel):
 
 
 class QueryBody(BaseModel):
-    """A search. What is null is as if it were absent."""
+    """A query of requests. A null field counts as absent."""
 
     model_config = ConfigDict(frozen=True)
 
-    filter: object = Field("all", description="A filter tree; `all` or nothing: every request.")
+    filter: object = Field("all", description="A filter tree; `all` or absent: every request.")
     offset: Annotated[StrictInt, Field(ge=0, lt=2**63)] | None = Field(0, description="Requests to skip.")
     limit: Annotated[StrictInt, Field(ge=1, le=MAX_LIMIT)] | None = Field(
         10, description="Most requests to return."
@@ -93,24 +90,16 @@ class QueryBody(BaseModel):
     )
     isCached: StrictBool | None = Field(None, description="true: only those answered from a cache.")
     includeInputs: StrictBool | None = Field(
-        None, description="Taken; inputs of prompts stay in their bodies."
+        None, description="Ignored; inputs of prompts are only in their bodies."
     )
     isScored: StrictBool | None = Field(None, description="Only those with a score, or only those without.")
     isPartOfExperiment: StrictBool | None = Field(
-        None, description="true finds nothing, false all: there are no experiments here."
+        None, description="true matches nothing, false everything: there are no experiments."
     )
 
 
-def validate_body_model(model: type[Model], body: object) -> Model:
-    """Return a body as a model. Raises BadInput that names the field that is to blame."""
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        raise to_bad_input(error) from None
-
-
 def read_request_id(request: web.Request) -> str:
-    """Return the request id in a path. Raises NotFound for what no request can be called."""
+    """Return the request id in a path. Raises NotFound for an id that no request can have."""
     request_id = request.match_info["request_id"]
     if not is_valid_id(request_id):
         raise NotFound("Request not found")
@@ -118,7 +107,7 @@ def read_request_id(request: web.Request) -> str:
 
 
 def read_author(user_id: str | None) -> str | None:
-    """Return the voter that `Helicone-User-Id` names. Raises BadInput for what can be no name."""
+    """Return the author in `Helicone-User-Id`. Raises BadInput for an invalid name."""
     if user_id is not None and not is_valid_id(user_id):
         raise BadInput(f"must be 1 to {MAX_ID_BYTES} bytes of printable text.", field="Helicone-User-Id")
     return user_id
@@ -131,8 +120,8 @@ class Row(BaseModel):
 
     response_id: str | None = Field(description="The provider's id of its response.")
     response_created_at: str | None
-    response_body: object = Field(description="JSON; streams put together. Other text as a string.")
-    response_status: int | None = Field(description="Null where the caller left before any was sent.")
+    response_body: object = Field(description="JSON; streams reassembled. Other text as a string.")
+    response_status: int | None = Field(description="Null where the caller left before one was sent.")
     response_model: str | None
     request_id: str
     request_created_at: str
@@ -141,7 +130,7 @@ class Row(BaseModel):
     request_user_id: str | None
     request_properties: dict[str, str]
     request_model: str | None
-    model_override: str | None = Field(description="The model that the caller said it is.")
+    model_override: str | None = Field(description="The model that the caller named in a property.")
     helicone_user: None = None
     provider: str
     delay_ms: int
@@ -152,11 +141,11 @@ class Row(BaseModel):
     prompt_cache_read_tokens: int | None
     completion_tokens: int | None
     prompt_id: str | None
-    feedback_created_at: str | None = Field(description="When the rating shown was given.")
+    feedback_created_at: str | None = Field(description="When the rating was given.")
     feedback_id: str | None
     feedback_rating: bool | None = Field(
-        description="Whether what was said last of the request, its trace or its session, in whatever "
-        "dialect and by whomever, is good or bad."
+        description="Whether the latest rating of the request, its trace or its session is good, by any author "
+        "and through any API."
     )
     signed_body_url: None = None
     llmSchema: None = None
@@ -169,7 +158,7 @@ class Row(BaseModel):
     assets: None = None
     target_url: None = None
     model: str | None = Field(
-        description="The model that the caller said it is, or else the one that answered, or else that asked for."
+        description="The model that the caller named in a property, else that answered, else that was requested."
     )
     cache_reference_id: None = None
     cache_enabled: None = None
@@ -215,7 +204,7 @@ def to_row(rated: RatedRequest, logged: LoggedRequest | None = None) -> Row:
 
 
 def _properties(metadata: Mapping[str, object]) -> dict[str, str]:
-    """Metadata as strings. Of names that differ by case alone, the last one stands with its value."""
+    # Of names that differ only by case the last one counts, as of header fields.
     last: dict[str, tuple[str, str]] = {}
     for name, value in metadata.items():
         if value is not None:
@@ -243,7 +232,7 @@ def _response_body(logged: LoggedRequest | None) -> object:
 
 
 def _body_content(message: Message | None) -> object:
-    """JSON as it was sent, digit for digit; other text as a string; null for the rest."""
+    # JSON stays as it was sent, digit for digit; other text is a string; bytes that are neither are null.
     if message is None or not message.body:
         return None
     try:
@@ -258,7 +247,7 @@ def _body_content(message: Message | None) -> object:
 
 
 class DoneReply(BaseModel):
-    """What was asked for is done."""
+    """Success without content."""
 
     data: None = None
     error: None = None
@@ -272,47 +261,33 @@ class RowReply(BaseModel):
 
 
 class RowsReply(BaseModel):
-    """The requests found."""
+    """The matching requests."""
 
     data: list[Row]
     error: None = None
 
 
 class ErrorReply(BaseModel):
-    """What was wrong; nothing was changed."""
+    """An error; nothing was changed."""
 
     data: None = None
     error: str
 
 
 def done_response(entries: Sequence[Feedback] = ()) -> web.Response:
-    """Answer that something was stored: these entries, if it is feedback."""
-    response = _json_response(200, {"data": None, "error": None})
-    response.headers.update(joined_headers(entries) if entries else {})
-    return response
+    """Return success, with the headers of the feedback that was stored."""
+    return json_response(DoneReply(), headers={**NO_STORE, **(joined_headers(entries) if entries else {})})
 
 
 def row_response(row: Row) -> web.Response:
-    """Answer with one request."""
-    return _json_response(200, {"data": row.model_dump(), "error": None})
+    return json_response(RowReply(data=row), headers=NO_STORE)
 
 
-def rows_response(found: Sequence[Row]) -> web.Response:
-    """Answer with requests."""
-    return _json_response(200, {"data": [row.model_dump() for row in found], "error": None})
+def rows_response(rows: list[Row]) -> web.Response:
+    return json_response(RowsReply(data=rows), headers=NO_STORE)
 
 
 def render_error(error: GatewayError) -> web.Response:
-    """Draw an error the way Helicone does."""
-    # A message may quote a path with bytes that are no UTF-8.
-    return _json_response(error.status, {"data": None, "error": str(error).encode(errors="replace").decode()})
-
-
-def _json_response(status: int, body: dict[str, object]) -> web.Response:
-    # Prompts and answers are kept by no cache.
-    return web.Response(
-        status=status,
-        body=orjson.dumps(body),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
+    # A message may quote a path that is not UTF-8.
+    message = str(error).encode(errors="replace").decode()
+    return json_response(ErrorReply(error=message), error.status, NO_STORE)

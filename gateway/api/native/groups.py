@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.native.filters import SESSION_PARAMETERS, TRACE_PARAMETERS, read_group_query
-from gateway.api.native.http_responses import NextCursor, Schema, UnknownKeys, json_response
+from gateway.api.native.filters import DEFAULT_LIMIT, FilterParams, GroupListCursor, Limit
+from gateway.api.native.http_responses import NextCursor, Schema, UnknownKeys
 from gateway.api.native.metrics import MetricsFields, metrics_fields
 from gateway.api.native.schemas import SessionReply, Time, TraceReply, format_time
 from gateway.models.principal import Principal, Role
 from gateway.models.trace import RequestGroup
-from gateway.query import GroupSlice, SessionReader, TraceReader
-from gateway.web.endpoint import Endpoint, refuse_unknown_params
+from gateway.query.filters import REQUEST_FILTERS
+from gateway.query.groups import GroupSlice, SessionReader, TraceReader
+from gateway.web.endpoint import Endpoint
+from gateway.web.query_params import QueryParams
 
 
 class GroupFields(Schema):
     started_at: Time = Field(description="When the first of its requests started.")
     ended_at: Time = Field(description="When the last of its requests ended.")
-    models: list[str] = Field(description="Models that answered, or were asked for where none did.")
+    models: list[str] = Field(description="Models that answered, or were requested where none answered.")
     users: list[str]
 
 
@@ -32,19 +36,11 @@ class SessionName(Schema):
 
 
 class TraceRow(MetricsFields, GroupFields, TraceName):
-    """A trace with the figures of all its requests."""
-
-    @classmethod
-    def of(cls, group: RequestGroup) -> TraceRow:
-        return cls.model_validate({"trace_id": group.name, **_group_row(group)})
+    """A trace with the metrics of all its requests."""
 
 
 class SessionRow(MetricsFields, GroupFields, SessionName):
-    """A session with the figures of all its requests."""
-
-    @classmethod
-    def of(cls, group: RequestGroup) -> SessionRow:
-        return cls.model_validate({"session": group.name, "traces": group.traces, **_group_row(group)})
+    """A session with the metrics of all its requests."""
 
 
 class TraceListReply(Schema):
@@ -52,32 +48,31 @@ class TraceListReply(Schema):
     next_cursor: NextCursor
     unknown_keys: UnknownKeys
 
-    @classmethod
-    def of(cls, found: GroupSlice) -> TraceListReply:
-        return cls(
-            data=[TraceRow.of(group) for group in found.groups],
-            next_cursor=_next_cursor(found),
-            unknown_keys=list(found.unknown_keys),
-        )
-
 
 class SessionListReply(Schema):
     data: list[SessionRow] = Field(description="Newest first, by the latest of the requests that match.")
     next_cursor: NextCursor
     unknown_keys: UnknownKeys
 
-    @classmethod
-    def of(cls, found: GroupSlice) -> SessionListReply:
-        return cls(
-            data=[SessionRow.of(group) for group in found.groups],
-            next_cursor=_next_cursor(found),
-            unknown_keys=list(found.unknown_keys),
-        )
+
+ListReplyT = TypeVar("ListReplyT", TraceListReply, SessionListReply)
 
 
-def _group_row(group: RequestGroup) -> dict[str, object]:
+def _list_reply(schema: type[ListReplyT], name_field: str, found: GroupSlice) -> ListReplyT:
+    cursor = found.next_cursor
+    return schema.model_validate(
+        {
+            "data": [{name_field: group.name, **_group_fields(group)} for group in found.groups],
+            "next_cursor": None if cursor is None else f"{cursor.top}.{cursor.seq}",
+            "unknown_keys": found.unknown_keys,
+        }
+    )
+
+
+def _group_fields(group: RequestGroup) -> dict[str, object]:
     return {
         **metrics_fields(group.usage, group.verdicts),
+        "traces": group.traces,
         "started_at": format_time(group.started_at_us),
         "ended_at": format_time(group.ended_at_us),
         "models": group.models,
@@ -85,100 +80,79 @@ def _group_row(group: RequestGroup) -> dict[str, object]:
     }
 
 
-def _next_cursor(found: GroupSlice) -> str | None:
-    place = found.next_cursor
-    return None if place is None else f"{place.top}.{place.seq}"
+class GroupListParams(FilterParams):
+    filters = REQUEST_FILTERS
+
+    limit: Limit = DEFAULT_LIMIT
+    cursor: GroupListCursor = None
 
 
-class TraceEndpoints:
-    """Handlers of the traces' paths."""
+_LIST_DESCRIPTION = (
+    "Those of which at least one request matches all filters, each with the metrics of all its requests. Newest "
+    "first; following the cursors returns each one once, while requests are added."
+)
 
-    def __init__(self, traces: TraceReader) -> None:
+
+class GroupEndpoints:
+    def __init__(self, traces: TraceReader, sessions: SessionReader) -> None:
         self._traces = traces
-
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the paths and what is found there."""
-        return (
-            Endpoint(
-                method="GET",
-                path="/api/v1/traces",
-                handler=self._find,
-                role=Role.READ,
-                summary="Find traces",
-                description="Those of which at least one request meets all conditions, each with the figures of "
-                "all its requests. Newest first; walking from cursor to cursor meets each trace once, while "
-                "requests are added.",
-                parameters=TRACE_PARAMETERS,
-                reply=TraceListReply,
-                failures=(400, 503, 504),
-            ),
-            Endpoint(
-                method="GET",
-                # Ids may hold slashes. One at the very end has to be sent as %2F.
-                path="/api/v1/traces/{trace_id:.*[^/]}",
-                handler=self._show,
-                role=Role.READ,
-                summary="Read one trace",
-                description="Its requests, all feedback on it and on them, and the feedback as one figure. "
-                "A trace with feedback but no request yet is shown too. Percent-encode the id.",
-                reply=TraceReply,
-                failures=(400, 404, 413, 503, 504),
-            ),
-        )
-
-    async def _find(self, request: web.Request, principal: Principal) -> web.Response:
-        search = read_group_query(request.query.items())
-        found = await self._traces.find(search.where, search.limit, search.after, principal.tenant)
-        return json_response(TraceListReply.of(found))
-
-    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        refuse_unknown_params(request.query, ())
-        trace = await self._traces.show(request.match_info["trace_id"], principal.tenant)
-        return json_response(TraceReply.of(trace))
-
-
-class SessionEndpoints:
-    """Handlers of the sessions' paths."""
-
-    def __init__(self, sessions: SessionReader) -> None:
         self._sessions = sessions
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the paths and what is found there."""
-        return (
-            Endpoint(
-                method="GET",
-                path="/api/v1/sessions",
-                handler=self._find,
-                role=Role.READ,
-                summary="Find sessions",
-                description="Those of which at least one request meets all conditions, each with the figures of "
-                "all its requests. Newest first; walking from cursor to cursor meets each session once, while "
-                "requests are added.",
-                parameters=SESSION_PARAMETERS,
-                reply=SessionListReply,
-                failures=(400, 503, 504),
-            ),
-            Endpoint(
-                method="GET",
-                # Names may hold slashes. One at the very end has to be sent as %2F.
-                path="/api/v1/sessions/{session:.*[^/]}",
-                handler=self._show,
-                role=Role.READ,
-                summary="Read one session",
-                description="Its requests and traces, all feedback on it and on them, and what counts for "
-                "them as one figure. Percent-encode the name.",
-                reply=SessionReply,
-                failures=(400, 404, 413, 503, 504),
-            ),
-        )
+    @Endpoint(
+        "GET",
+        "/api/v1/traces",
+        role=Role.READ,
+        summary="List traces",
+        description=_LIST_DESCRIPTION,
+        query=GroupListParams,
+        failures=(400, 503, 504),
+    )
+    async def _list_traces(
+        self, request: web.Request, principal: Principal, params: GroupListParams
+    ) -> TraceListReply:
+        found = await self._traces.find(params.where(), params.limit, params.cursor, principal.tenant)
+        return _list_reply(TraceListReply, "trace_id", found)
 
-    async def _find(self, request: web.Request, principal: Principal) -> web.Response:
-        search = read_group_query(request.query.items())
-        found = await self._sessions.find(search.where, search.limit, search.after, principal.tenant)
-        return json_response(SessionListReply.of(found))
+    @Endpoint(
+        "GET",
+        # Ids may contain slashes. One at the very end has to be sent as %2F.
+        "/api/v1/traces/{trace_id:.*[^/]}",
+        role=Role.READ,
+        summary="Read one trace",
+        description="Its requests, all feedback on it and on them, and the feedback as one score. A trace with "
+        "feedback but no request yet is included. Percent-encode the id.",
+        query=QueryParams,
+        failures=(400, 404, 413, 503, 504),
+    )
+    async def _show_trace(self, request: web.Request, principal: Principal, _: QueryParams) -> TraceReply:
+        trace = await self._traces.show(request.match_info["trace_id"], principal.tenant)
+        return TraceReply.of(trace)
 
-    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        refuse_unknown_params(request.query, ())
+    @Endpoint(
+        "GET",
+        "/api/v1/sessions",
+        role=Role.READ,
+        summary="List sessions",
+        description=_LIST_DESCRIPTION,
+        query=GroupListParams,
+        failures=(400, 503, 504),
+    )
+    async def _list_sessions(
+        self, request: web.Request, principal: Principal, params: GroupListParams
+    ) -> SessionListReply:
+        found = await self._sessions.find(params.where(), params.limit, params.cursor, principal.tenant)
+        return _list_reply(SessionListReply, "session", found)
+
+    @Endpoint(
+        "GET",
+        "/api/v1/sessions/{session:.*[^/]}",
+        role=Role.READ,
+        summary="Read one session",
+        description="Its requests and traces, all feedback on it and on them, and the feedback that counts for "
+        "them as one score. Percent-encode the name.",
+        query=QueryParams,
+        failures=(400, 404, 413, 503, 504),
+    )
+    async def _show_session(self, request: web.Request, principal: Principal, _: QueryParams) -> SessionReply:
         session = await self._sessions.show(request.match_info["session"], principal.tenant)
-        return json_response(SessionReply.of(session))
+        return SessionReply.of(session)

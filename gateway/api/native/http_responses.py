@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Annotated, get_args, get_origin
 
 import orjson
@@ -15,8 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.errors import Ambiguous, BadInput, GatewayError
 from gateway.models.request import ErasureScope
 from gateway.query.erasure import ErasureService
-from gateway.web.endpoint import Parameter
+from gateway.web import endpoint
+from gateway.web.endpoint import NO_STORE
 from gateway.web.middleware import log_unexpected_error
+from gateway.web.query_params import Boolean, QueryParams
 from gateway.wire.json_fields import parse_json
 
 
@@ -27,34 +30,31 @@ class Schema(BaseModel):
 
 
 NextCursor = Annotated[
-    str | None, Field(description="Send it as `cursor` to go on; null where there is no more.")
+    str | None, Field(description="Send it as `cursor` to continue; null after the last item.")
 ]
-"""Where the next slice of a list begins."""
-
-
 UnknownKeys = Annotated[
     list[str],
     Field(
-        description="Metadata that the question names and nothing of its time has: told where nothing was found "
-        "for it, since the name may be misspelt."
+        description="Metadata keys of the query that no record of its time range has; listed only where nothing "
+        "was found, since a name may be misspelt."
     ),
 ]
 
 
 def refuse_unknown_keys(names: Sequence[str]) -> None:
-    """Raise BadInput where an answer that has no place for it would have to name unknown keys."""
+    """Raise BadInput for unknown metadata keys, for responses that have no field to list them in."""
     if names:
-        raise BadInput("is metadata that nothing of this time has.", field=names[0])
+        raise BadInput("is a metadata key that no record of this time range has.", field=names[0])
 
 
 class ErrorDetail(Schema):
     code: str = Field(description="Stable name of what went wrong.")
-    message: str = Field(description="What is wrong and what to do about it, for people.")
-    field: str | None = Field(description="The parameter to blame; null where none is.")
+    message: str = Field(description="What is wrong and how to fix it, for people.")
+    field: str | None = Field(description="The parameter or field to blame; null where there is none.")
 
 
 class Candidate(Schema):
-    """Something that an ambiguous id names, by the ids that it has."""
+    """One of the records that an ambiguous id names."""
 
     trace_id: str
     request_id: str | None = Field(description="Null for a trace as a whole.")
@@ -70,18 +70,13 @@ class ErrorReply(Schema):
     error: AmbiguousDetail | ErrorDetail
 
 
-NO_STORE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""Headers of replies: prompts and answers are kept by no cache, and no browser guesses at their type."""
-
-
-def json_response(schema: Schema, status: int = 200) -> web.Response:
-    """Answer with a shape as JSON."""
-    body = orjson.dumps(schema.model_dump())
-    return web.Response(body=body, status=status, content_type="application/json", headers=NO_STORE_HEADERS)
+# Prompts and answers must stay in no cache, and no browser may guess their type.
+NO_STORE_HEADERS = {**NO_STORE, "X-Content-Type-Options": "nosniff"}
+json_response = partial(endpoint.json_response, headers=NO_STORE_HEADERS)
 
 
 def render_error(error: GatewayError) -> web.Response:
-    """Draw an error as `{"error": {"code", "message", "field"}}`."""
+    """Return an error as `{"error": {"code", "message", "field"}}`."""
     message = f"{error.message} {error.hint}" if error.hint else error.message
     detail = ErrorDetail(code=error.code, message=message, field=error.field)
     if isinstance(error, Ambiguous):
@@ -91,15 +86,16 @@ def render_error(error: GatewayError) -> web.Response:
 
 
 def embed_json(value: object) -> orjson.Fragment:
-    """Return a JSON value in a form that a reply takes whatever its depth and the size of its numbers."""
+    """Return a JSON value for a response, whatever its depth and the size of its numbers."""
     try:
         return orjson.Fragment(orjson.dumps(value))
     except orjson.JSONEncodeError:
+        # orjson refuses deep nesting and integers beyond 64 bits; the standard library writes both.
         return orjson.Fragment(json.dumps(value))
 
 
 def embed_json_text(text: str | bytes) -> orjson.Fragment | None:
-    """Return JSON text for a reply as it is, digit for digit; None if it is no JSON."""
+    """Return JSON text for a response, digit for digit; None for text that is not JSON."""
     try:
         parse_json(text)
     except orjson.JSONDecodeError:
@@ -108,16 +104,11 @@ def embed_json_text(text: str | bytes) -> orjson.Fragment | None:
 
 
 CSV_TYPE = "text/csv"
-_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_csv(schema: type[Schema], rows: Iterable[Schema], *, has_header: bool = True) -> str:
-    """Write rows of one shape. A column is named by the path to it (`cost_usd`), what is null is empty, objects and
-    lists are JSON, and a text that a spreadsheet would take for a formula has a `'` before it.
-
-    Args:
-        has_head: whether the names of the columns come first.
-    """
+    """Return rows as CSV: nested fields as `outer_inner` columns, null as empty, objects and lists as JSON."""
     paths = list(_columns(schema))
     text = io.StringIO()
     writer = csv.writer(text)
@@ -127,18 +118,16 @@ def to_csv(schema: type[Schema], rows: Iterable[Schema], *, has_header: bool = T
     return text.getvalue()
 
 
-def wants_csv(request: web.Request) -> bool:
-    """Tell whether a caller asks for CSV instead of JSON. Raises BadInput for another format."""
-    wanted = request.query.get("format")
-    if wanted not in (None, "json", "csv"):
-        raise BadInput("must be json or csv.", field="format")
-    return wanted == "csv" or (wanted is None and CSV_TYPE in request.headers.get("Accept", ""))
+def wants_csv(request: web.Request, wanted_format: str | None) -> bool:
+    """Tell whether a caller wants CSV instead of JSON: by `format`, else by the `Accept` header."""
+    accepts_csv = CSV_TYPE in request.headers.get("Accept", "")
+    return wanted_format == "csv" or (wanted_format is None and accepts_csv)
 
 
 def csv_response(
     request: web.Request, name: str, schema: type[Schema], rows: Sequence[Schema], cursor: str | None
 ) -> web.Response:
-    """Answer with rows as a file; a header leads to those that follow."""
+    """Return rows as a CSV download; a `Link` header leads to the next page."""
     headers = _download_headers(name)
     if cursor is not None:
         headers["Link"] = f'<{request.rel_url.update_query(cursor=cursor)}>; rel="next"'
@@ -146,31 +135,27 @@ def csv_response(
 
 
 async def stream_csv(
-    request: web.Request, name: str, schema: type[Schema], slices: AsyncIterator[Sequence[Schema]]
+    request: web.Request, name: str, schema: type[Schema], pages: AsyncIterator[Sequence[Schema]]
 ) -> web.StreamResponse:
-    """Answer with rows as a file, slice by slice as they come."""
-    first = await anext(slices, ())
-    response = web.StreamResponse(
-        headers={
-            **_download_headers(name),
-            "Content-Type": f"{CSV_TYPE}; charset=utf-8",
-            "X-Accel-Buffering": "no",
-        }
-    )
+    """Return rows as a CSV download, page by page."""
+    # The first page is read before the status is sent, so that a bad query is still answered with 400.
+    first = await anext(pages, ())
+    headers = {"Content-Type": f"{CSV_TYPE}; charset=utf-8", "X-Accel-Buffering": "no"}
+    response = web.StreamResponse(headers={**_download_headers(name), **headers})
     await response.prepare(request)
     if request.method == "HEAD":
         await response.write_eof()
         return response
     try:
         await response.write(to_csv(schema, first).encode())
-        async for rows in slices:
+        async for rows in pages:
             await response.write(to_csv(schema, rows, has_header=False).encode())
     except ConnectionError:
         raise
     except Exception as error:
         if not isinstance(error, GatewayError):
             log_unexpected_error(request.path)
-        # The status is sent, and what is cut short must not look whole.
+        # The status is sent already, and a truncated file must not look complete.
         if request.transport is not None:
             request.transport.abort()
         return response
@@ -183,7 +168,6 @@ def _download_headers(name: str) -> dict[str, str]:
 
 
 def _columns(schema: type[Schema], before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The steps to each field of a shape that holds no further ones."""
     for name, field in schema.model_fields.items():
         is_list = get_origin(field.annotation) is list
         kinds = () if is_list else get_args(field.annotation) or (field.annotation,)
@@ -205,7 +189,8 @@ def _cell(value: object) -> object:
         return str(value).lower()
     if isinstance(value, orjson.Fragment | list | dict):
         value = orjson.dumps(value, default=_dump_schema).decode()
-    if isinstance(value, str) and value.startswith(_BEGINS_A_FORMULA):
+    # A spreadsheet would run text that looks like a formula.
+    if isinstance(value, str) and value.startswith(_FORMULA_PREFIXES):
         return f"'{value}"
     return value
 
@@ -215,29 +200,23 @@ def _dump_schema(value: object) -> object:
     return value.model_dump()
 
 
-DRY_RUN = Parameter(
-    "dry_run",
-    "`true`: say how much would be erased, and erase nothing.",
-    {"type": "boolean", "default": False},
-)
+class ErasureParams(QueryParams):
+    dry_run: Boolean = Field(False, description="`true`: only count what would be erased.")
 
 
 class ErasedReply(Schema):
-    requests: int = Field(description="Requests of which only the figures are left.")
-    feedback: int = Field(description="Entries of which nothing is left.")
+    requests: int = Field(description="Requests of which only anonymous metrics are left.")
+    feedback: int = Field(description="Feedback entries of which nothing is left.")
     dry_run: bool = Field(description="Whether nothing was erased, only counted.")
 
 
 def target_without_person(request: web.Request) -> str | None:
-    """Return what stands in the audit log: not who was erased, only whether nobody was."""
-    return f"{DRY_RUN.name}=true" if request.query.get(DRY_RUN.name) == "true" else None
+    """Return the target for the audit log: never the person's name, which the erasure removes."""
+    return "dry_run=true" if request.query.get("dry_run") == "true" else None
 
 
-async def erase_response(eraser: ErasureService, belongings: ErasureScope, is_dry: bool) -> web.Response:
-    """Erase what was found, or only count it, and reply."""
+async def erase(eraser: ErasureService, scope: ErasureScope, is_dry: bool) -> ErasedReply:
+    """Erase a scope unless `is_dry`, and return what it holds."""
     if not is_dry:
-        await eraser.erase(belongings)
-    erased = ErasedReply(
-        requests=len(belongings.request_seqs), feedback=len(belongings.feedback_ids), dry_run=is_dry
-    )
-    return json_response(erased)
+        await eraser.erase(scope)
+    return ErasedReply(requests=len(scope.request_seqs), feedback=len(scope.feedback_ids), dry_run=is_dry)

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
+from typing import Annotated, Self
 
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.native.filters import (
-    DEFAULT_LIMIT,
-    FORMAT_PARAMETER,
-    MAX_LIMIT,
-    METRICS_PARAMETERS,
-    parameters_to_filter,
-    read_limit,
-    read_offset,
-    slice_parameters,
-)
-from gateway.api.native.http_responses import (
-    CSV_TYPE,
-    NextCursor,
-    Schema,
-    UnknownKeys,
-    csv_response,
-    json_response,
-    refuse_unknown_keys,
-    wants_csv,
-)
+from gateway.api.native import http_responses as responses
+from gateway.api.native.filters import DEFAULT_LIMIT, TIME_SCHEMA, FilterParams, Format, Limit, NumberCursor
 from gateway.api.native.schemas import Time, format_time
-from gateway.errors import BadInput
+from gateway.models.clock import parse_time_us
 from gateway.models.columns import GROUP
 from gateway.models.filters import Page, Scalar
 from gateway.models.metrics import (
@@ -46,33 +30,33 @@ from gateway.models.metrics import (
 )
 from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS
-from gateway.query import ORDER_METRICS, GroupMetrics, MetricsOrder, MetricsPage, MetricsReader
-from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS, read_time
-from gateway.query.metrics import Estimate, mean_score, share_positive
-from gateway.web.endpoint import Endpoint, Parameter, unique_params
+from gateway.query import metrics as query
+from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS
+from gateway.web.endpoint import Endpoint
+from gateway.web.query_params import DIGITS, one_of, parsed_by
 
 
-class EstimateShape(Schema):
-    """A figure with its 95 % confidence interval, whose bounds are null where one verdict alone tells nothing."""
+class EstimateShape(responses.Schema):
+    """An estimate with its 95 % confidence interval; the bounds are null where there is only one entry."""
 
     value: float
     low: float | None
     high: float | None
 
     @classmethod
-    def of(cls, estimate: Estimate | None) -> EstimateShape | None:
+    def of(cls, estimate: query.Estimate | None) -> EstimateShape | None:
         if estimate is None:
             return None
         return cls(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
-class FeedbackFigures(Schema):
-    """Each entry counts for one request. Those without a score are counted and weigh nothing."""
+class FeedbackFigures(responses.Schema):
+    """Each entry counts for one request. Entries without a score are counted, but have no weight."""
 
     count: int
     total_weight: float
     mean_score: EstimateShape | None = Field(
-        description="Sum of weight × score over `total_weight`, from -1 to 1; null where nothing weighs anything."
+        description="Sum of weight × score over `total_weight`, from -1 to 1; null where the total weight is 0."
     )
     share_positive: EstimateShape | None = Field(
         description="Share of entries with a score that are positive; null where there are none."
@@ -82,44 +66,46 @@ class FeedbackFigures(Schema):
     )
 
     @classmethod
-    def of(cls, verdicts: FeedbackSums) -> FeedbackFigures:
+    def of(cls, feedback: FeedbackSums) -> FeedbackFigures:
         return cls(
-            count=verdicts.entries,
-            total_weight=verdicts.weight,
-            mean_score=EstimateShape.of(mean_score(verdicts)),
-            share_positive=EstimateShape.of(share_positive(verdicts)),
-            average_weighted_grade=_ratio(verdicts.weighted_grade, verdicts.scored),
+            count=feedback.entries,
+            total_weight=feedback.weight,
+            mean_score=EstimateShape.of(query.mean_score(feedback)),
+            share_positive=EstimateShape.of(query.share_positive(feedback)),
+            average_weighted_grade=_ratio(feedback.weighted_grade, feedback.scored),
         )
 
 
-class CostFigures(Schema):
+class CostFigures(responses.Schema):
     usd: float
     nanousd: int = Field(description="The same in billionths of a US dollar, exact.")
-    priced_requests: int = Field(description="Requests whose cost is known; the others count as nothing.")
+    priced_requests: int = Field(description="Requests whose cost is known; the others count as 0.")
 
 
-class TokenFigures(Schema):
+class TokenFigures(responses.Schema):
     prompt: int
     completion: int
     cached: int = Field(description="Part of `prompt` that was read from a cache.")
-    counted_requests: int = Field(description="Requests whose tokens are known; the others count as nothing.")
+    counted_requests: int = Field(description="Requests whose tokens are known; the others count as 0.")
 
 
-class MetricsFields(Schema):
-    """What requests took, and what was said of them."""
+class MetricsFields(responses.Schema):
+    """Usage of requests and the feedback on them."""
 
     requests: int
     errors: int = Field(
-        description="Those that were answered with a status from 400 on, or not at all though the caller waited."
+        description="Requests with a status from 400 on, or without a response though the caller waited."
     )
     error_rate: float | None = Field(description="`errors` / `requests`.")
-    coverage: float | None = Field(description="Share of requests that at least one entry counts for.")
+    coverage: float | None = Field(
+        description="Share of requests with at least one entry that counts for them."
+    )
     cost: CostFigures
     tokens: TokenFigures
     feedback: FeedbackFigures
 
 
-class LatencyFigures(Schema):
+class LatencyFigures(responses.Schema):
     """Milliseconds from a request's arrival to the end of its response. Percentiles are within 0.8 %."""
 
     mean: float
@@ -132,17 +118,17 @@ class LatencyFigures(Schema):
 class TimedMetricsFields(MetricsFields):
     latency_ms: LatencyFigures | None = Field(description="Null where there are no requests.")
     first_byte_ms: float | None = Field(
-        description="Mean time to the first byte of those that got an answer; null where none did."
+        description="Mean time to the first byte of requests with a response; null where none has one."
     )
 
 
-def metrics_fields(usage: UsageSums, verdicts: FeedbackSums) -> dict[str, object]:
-    """Return the fields of `Figures`."""
+def metrics_fields(usage: UsageSums, feedback: FeedbackSums) -> dict[str, object]:
+    """Return the fields of `MetricsFields`."""
     return {
         "requests": usage.requests,
         "errors": usage.errors,
         "error_rate": _ratio(usage.errors, usage.requests),
-        "coverage": _ratio(verdicts.judged_requests, usage.requests),
+        "coverage": _ratio(feedback.judged_requests, usage.requests),
         "cost": CostFigures(
             usd=usage.cost_nanousd / NANOUSD_PER_USD, nanousd=usage.cost_nanousd, priced_requests=usage.priced
         ),
@@ -152,14 +138,14 @@ def metrics_fields(usage: UsageSums, verdicts: FeedbackSums) -> dict[str, object
             cached=usage.cached_tokens,
             counted_requests=usage.tokens_counted,
         ),
-        "feedback": FeedbackFigures.of(verdicts),
+        "feedback": FeedbackFigures.of(feedback),
     }
 
 
-def timed_metrics_fields(usage: UsageSums, verdicts: FeedbackSums, latencies: Latencies) -> dict[str, object]:
+def timed_metrics_fields(usage: UsageSums, feedback: FeedbackSums, latencies: Latencies) -> dict[str, object]:
     """Return the fields of `TimedMetricsFields`."""
     return {
-        **metrics_fields(usage, verdicts),
+        **metrics_fields(usage, feedback),
         "latency_ms": _latency(usage, latencies),
         "first_byte_ms": _ratio(usage.first_byte_us / 1000, usage.answered),
     }
@@ -178,189 +164,129 @@ def _ratio(part: float, whole: int) -> float | None:
 
 
 MAX_ROWS = 1_000
+MAX_GROUPS = 2
 
-# By what metrics can be split, besides metadata: the field of requests by the name that callers give it.
+# Fields that metrics can be grouped by besides metadata, by the names that callers use.
 GROUP_FIELDS: Mapping[str, str] = MappingProxyType(
     {"model": "any_model", **{column.name: column.name for column in REQUEST_COLUMNS if column.uses & GROUP}}
 )
 
+# Length and offset from the epoch in microseconds. The epoch was a Thursday, and weeks begin on Monday.
 BUCKETS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {
-        "minute": (60_000_000, 0),
-        "hour": (HOUR_US, 0),
-        "day": (DAY_US, 0),
-        "week": (7 * DAY_US, -3 * DAY_US),
-    }
+    {"minute": (60_000_000, 0), "hour": (HOUR_US, 0), "day": (DAY_US, 0), "week": (7 * DAY_US, -3 * DAY_US)}
 )
-"""Pieces of time: their length, and how long after the epoch they count from. That was a Thursday, and weeks begin
-on Monday."""
-
-MAX_GROUPS = 2
-
-_TIME_FIELDS = ("from", "to")
-"""Criteria that say of which time a question is."""
 
 USER_ORDER_METRICS = ("requests", "cost", "last_seen")
 
-
-@dataclass(frozen=True, slots=True)
-class ParsedRequest:
-    """A question, and which part of its answer is wanted."""
-
-    metrics_query: MetricsQuery
-    order: MetricsOrder
-    page: Page
+_GROUP_PATTERN = rf"({'|'.join(GROUP_FIELDS)}|metadata\.[^,]+)"
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedUsersRequest(ParsedRequest):
-    """A question about users.
-
-    Args:
-        prefix: how their names begin.
-    """
-
-    prefix: str
-
-
-def read_metrics_request(query: Iterable[tuple[str, str]], tenant: str | None) -> ParsedRequest:
-    """Read a query string's decoded pairs.
-
-    Raises:
-        BadInput: a parameter is unknown, given twice or has a bad value; names it and what is allowed.
-    """
-    given = unique_params(_join_repeated(query, "group_by"))
-    bucket = given.get("bucket")
-    if bucket is not None and bucket not in BUCKETS:
-        raise BadInput(f"must be one of {', '.join(BUCKETS)}.", field="bucket")
-    length_us, offset_us = (None, 0) if bucket is None else BUCKETS[bucket]
-    group_by, then_by = _read_group_fields(given.get("group_by"))
-    metrics_query = MetricsQuery(
-        *_time_range(given),
-        where=parameters_to_filter(given, METRICS_FILTERS, AGGREGATE_PARAMETERS, _TIME_FIELDS),
-        group_by=group_by,
-        then_by=then_by,
-        bucket_us=length_us,
-        bucket_offset_us=offset_us,
-        tenant=tenant,
-    )
-    page = Page(read_limit(given, MAX_ROWS, MAX_ROWS), read_offset(given) or 0)
-    return ParsedRequest(metrics_query, _read_order(given.get("order", "-requests"), ORDER_METRICS), page)
-
-
-def read_users_request(query: Iterable[tuple[str, str]], tenant: str | None) -> ParsedUsersRequest:
-    """Read a query string's decoded pairs. Raises BadInput as `read_aggregate_question` does."""
-    given = unique_params(query)
-    where = parameters_to_filter(given, METRICS_FILTERS, USER_PARAMETERS, _TIME_FIELDS)
-    return ParsedUsersRequest(
-        MetricsQuery(*_time_range(given), where=where, tenant=tenant),
-        _read_order(given.get("order", "-last_seen"), USER_ORDER_METRICS),
-        Page(read_limit(given), read_offset(given) or 0),
-        given.get("prefix", ""),
-    )
-
-
-def _time_range(given: Mapping[str, str]) -> tuple[int, int]:
-    from_us = read_time("from", given["from"]) if "from" in given else 0
-    to_us = read_time("to", given["to"]) if "to" in given else END_OF_TIME_US
-    return from_us, to_us
-
-
-def _join_repeated(query: Iterable[tuple[str, str]], name: str) -> list[tuple[str, str]]:
-    """The pairs, with what is given several times under this name put together as one list."""
-    pairs = list(query)
-    given = [text for key, text in pairs if key == name]
-    others = [pair for pair in pairs if pair[0] != name]
-    return [*others, (name, ",".join(given))] if given else others
-
-
-def _read_group_fields(text: str | None) -> tuple[str | None, str | None]:
-    """The fields that are grouped by: none, one or two."""
-    if text is None:
-        return None, None
-    fields = [_read_group_field(name) for name in text.split(",")]
+def _parse_group_fields(text: object) -> tuple[str, ...]:
+    fields = tuple(_parse_group_field(name) for name in str(text).split(","))
     if len(fields) > MAX_GROUPS or len(set(fields)) < len(fields):
-        raise BadInput("takes one or two different fields.", field="group_by")
-    return fields[0], fields[1] if len(fields) > 1 else None
+        raise ValueError("must be one or two different fields")
+    return fields
 
 
-def _read_group_field(name: str) -> str:
+def _parse_group_field(name: str) -> str:
     if name.startswith(METADATA_PREFIX) and name != METADATA_PREFIX:
         return name
     if name not in GROUP_FIELDS:
-        raise BadInput(
-            f"{name!r} must be one of {', '.join(GROUP_FIELDS)} or {METADATA_PREFIX}KEY.",
-            field="group_by",
-            hint="A comma stands between two fields; keys with one cannot be grouped by.",
+        raise ValueError(
+            f"{name!r} must be one of {', '.join(GROUP_FIELDS)} or {METADATA_PREFIX}KEY. "
+            "A comma stands between two fields; keys with a comma cannot be grouped by"
         )
     return GROUP_FIELDS[name]
 
 
-def _read_order(text: str, measures: Sequence[str]) -> MetricsOrder:
-    measure = text.removeprefix("-")
-    if measure not in measures:
-        raise BadInput(
-            f"must be one of {', '.join(measures)}; with a - before it, the most comes first.", field="order"
+def _order_names(metrics: Iterable[str]) -> list[str]:
+    return [sign + name for name in metrics for sign in ("-", "")]
+
+
+_Order = Field(
+    description="Metric that rows are sorted by; with a `-`, the highest first. Rows without that metric come last."
+)
+_FromTime = Annotated[int | None, parsed_by(parse_time_us, **TIME_SCHEMA)]
+_ToTime = Annotated[int | None, parsed_by(partial(parse_time_us, is_end=True), **TIME_SCHEMA)]
+
+
+class MetricsParams(FilterParams):
+    """Filters and time range of the requests that metrics are about, and the page of rows."""
+
+    filters = METRICS_FILTERS
+
+    order: str
+    limit: int
+    cursor: NumberCursor = None
+    # A time range among the filters would keep the precomputed rollups from being used.
+    from_us: _FromTime = Field(None, alias="from", description=METRICS_FILTERS.criteria["from"].description)
+    to_us: _ToTime = Field(None, alias="to", description=METRICS_FILTERS.criteria["to"].description)
+
+    def metrics_query(self, tenant: str | None) -> MetricsQuery:
+        """Return the query without groups and buckets. Raises BadInput for a bad filter value."""
+        to_us = END_OF_TIME_US if self.to_us is None else self.to_us
+        return MetricsQuery(self.from_us or 0, to_us, where=self.where(), tenant=tenant)
+
+    def metrics_order(self) -> query.MetricsOrder:
+        return query.MetricsOrder(self.order.removeprefix("-"), descending=self.order.startswith("-"))
+
+    def page(self) -> Page:
+        return Page(self.limit, self.cursor or 0)
+
+
+class AggregateParams(MetricsParams):
+    group_by: Annotated[
+        tuple[str, ...] | None,
+        parsed_by(_parse_group_fields, type="string", pattern=f"^{_GROUP_PATTERN}(,{_GROUP_PATTERN})?$"),
+    ] = Field(
+        None,
+        description=f"Group by one or two fields, separated by a comma: {', '.join(GROUP_FIELDS)}, "
+        f"{METADATA_PREFIX}KEY. `model` is the model that answered, or was requested where none answered.",
+    )
+    bucket: Annotated[str, one_of(BUCKETS)] | None = Field(
+        None, description="Group by time. Buckets are in UTC; weeks begin on Monday."
+    )
+    order: Annotated[str, one_of(_order_names(query.ORDER_METRICS)), _Order] = "-requests"
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="Most rows to return."), DIGITS] = MAX_ROWS
+    format: Format = None
+
+    @classmethod
+    def parse(cls, query: Iterable[tuple[str, str]]) -> Self:
+        # `group_by` may be given several times as well as with a comma.
+        pairs = list(query)
+        groups = [text for name, text in pairs if name == "group_by"]
+        others = [pair for pair in pairs if pair[0] != "group_by"]
+        return super().parse([*others, ("group_by", ",".join(groups))] if groups else others)
+
+    def metrics_query(self, tenant: str | None) -> MetricsQuery:
+        length_us, offset_us = BUCKETS[self.bucket] if self.bucket else (None, 0)
+        group_by, then_by = (*(self.group_by or ()), None, None)[:MAX_GROUPS]
+        return replace(
+            super().metrics_query(tenant),
+            group_by=group_by,
+            then_by=then_by,
+            bucket_us=length_us,
+            bucket_offset_us=offset_us,
         )
-    return MetricsOrder(measure, descending=text != measure)
 
 
-def _order_parameter(measures: Sequence[str], default: str) -> Parameter:
-    return Parameter(
-        "order",
-        "By what rows are put in order; with a `-` before it, the most comes first. What has no such figure comes "
-        "last.",
-        {
-            "type": "string",
-            "enum": [sign + name for name in measures for sign in ("-", "")],
-            "default": default,
-        },
-    )
+class UserListParams(MetricsParams):
+    prefix: str | None = Field(None, description="Users whose names start with this; case-sensitive.")
+    order: Annotated[str, one_of(_order_names(USER_ORDER_METRICS)), _Order] = "-last_seen"
+    limit: Limit = DEFAULT_LIMIT
 
 
-_GROUP_PATTERN = rf"({'|'.join(GROUP_FIELDS)}|metadata\.[^,]+)"
-
-AGGREGATE_PARAMETERS = (
-    Parameter(
-        "group_by",
-        "Split figures by the values of one of these, or of two with a comma between them: "
-        f"{', '.join(GROUP_FIELDS)}, {METADATA_PREFIX}KEY. `model` is the one that answered, or was asked"
-        f" for where none did.",
-        {"type": "string", "pattern": f"^{_GROUP_PATTERN}(,{_GROUP_PATTERN})?$"},
-    ),
-    Parameter(
-        "bucket",
-        "Split figures by time. Pieces are in UTC; weeks begin on Monday.",
-        {"type": "string", "enum": [*BUCKETS]},
-    ),
-    *METRICS_PARAMETERS,
-    _order_parameter(ORDER_METRICS, "-requests"),
-    *slice_parameters("rows", MAX_ROWS, MAX_ROWS),
-    FORMAT_PARAMETER,
-)
-USER_PARAMETERS = (
-    Parameter("prefix", "Users whose names begin so; case counts."),
-    *METRICS_PARAMETERS,
-    _order_parameter(USER_ORDER_METRICS, "-last_seen"),
-    *slice_parameters("users", DEFAULT_LIMIT, MAX_LIMIT),
-)
-
-
-class GroupKeyFields(Schema):
-    bucket: Time | None = Field(description="When its piece of time begins; null without `bucket`.")
-    group: Scalar = Field(
-        description="The value that is grouped by; null for requests that have none, and without `group_by`."
-    )
-    second_group: Scalar = Field(
-        description="The value of the second field that is grouped by, likewise; null where there is one field."
-    )
+class GroupKeyFields(responses.Schema):
+    bucket: Time | None = Field(description="When its time bucket begins; null without `bucket`.")
+    group: Scalar = Field(description="The value of the first field of `group_by`; null without one.")
+    second_group: Scalar = Field(description="The value of the second field of `group_by`, likewise.")
 
 
 class AggregateRow(TimedMetricsFields, GroupKeyFields):
-    """The figures of the requests that have this value and started in this piece of time."""
+    """Metrics of the requests with these values that started in this time bucket."""
 
     @classmethod
-    def of(cls, part: GroupMetrics) -> AggregateRow:
+    def of(cls, part: query.GroupMetrics) -> AggregateRow:
         return cls.model_validate(
             {
                 "bucket": format_time(part.cell.starts_at_us),
@@ -371,56 +297,44 @@ class AggregateRow(TimedMetricsFields, GroupKeyFields):
         )
 
 
-class AggregateReply(Schema):
-    data: list[AggregateRow] = Field(
-        description="In the order of time; within a time in the order asked for."
-    )
-    next_cursor: NextCursor
-    unknown_keys: UnknownKeys
+class AggregateReply(responses.Schema):
+    data: list[AggregateRow] = Field(description="By time bucket; within one by `order`.")
+    next_cursor: responses.NextCursor
+    unknown_keys: responses.UnknownKeys
 
 
 class AggregateEndpoints:
-    """Handler of the figures' path."""
+    def __init__(self, metrics: query.MetricsReader) -> None:
+        self._metrics = metrics
 
-    def __init__(self, ranking: MetricsReader) -> None:
-        self._ranking = ranking
-
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the path and what is found there."""
-        return (
-            Endpoint(
-                method="GET",
-                path="/api/v1/aggregates",
-                handler=self._find,
-                role=Role.READ,
-                summary="Figures of many requests",
-                description="Of the requests that meet all conditions: how many, what they cost and took, and what "
-                "was said of them. Without `group_by` and `bucket` there is one row; parts without requests have "
-                "none.",
-                parameters=AGGREGATE_PARAMETERS,
-                reply=AggregateReply,
-                reply_types=(CSV_TYPE,),
-                failures=(400, 413, 503, 504),
-            ),
+    @Endpoint(
+        "GET",
+        "/api/v1/aggregates",
+        role=Role.READ,
+        summary="Metrics of many requests",
+        description="Of the requests that match all filters: how many, their cost, tokens and latency, and the "
+        "feedback on them. Without `group_by` and `bucket` there is one row; groups without requests have none.",
+        query=AggregateParams,
+        reply=AggregateReply,
+        reply_types=(responses.CSV_TYPE,),
+        failures=(400, 413, 503, 504),
+    )
+    async def _list(
+        self, request: web.Request, principal: Principal, params: AggregateParams
+    ) -> web.Response:
+        found = await self._metrics.find(
+            params.metrics_query(principal.tenant), params.metrics_order(), params.page()
         )
-
-    async def _find(self, request: web.Request, principal: Principal) -> web.Response:
-        parsed = read_metrics_request(request.query.items(), principal.tenant)
-        is_csv = wants_csv(request)
-        found = await self._ranking.find(parsed.metrics_query, parsed.order, parsed.page)
-        # Percentiles of a thousand rows take long, and other callers' streams go through this thread.
+        # Percentiles of a thousand rows take long, and other callers' streams run on this thread.
         rows = await asyncio.to_thread(_metrics_rows, found)
-        if is_csv:
-            refuse_unknown_keys(found.unknown_keys)
-            return csv_response(request, "aggregates", AggregateRow, rows, _next_cursor(found))
-        return json_response(
-            AggregateReply(data=rows, next_cursor=_next_cursor(found), unknown_keys=list(found.unknown_keys))
+        cursor = None if found.next_offset is None else str(found.next_offset)
+        if responses.wants_csv(request, params.format):
+            responses.refuse_unknown_keys(found.unknown_keys)
+            return responses.csv_response(request, "aggregates", AggregateRow, rows, cursor)
+        return responses.json_response(
+            AggregateReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
         )
 
 
-def _metrics_rows(found: MetricsPage) -> list[AggregateRow]:
+def _metrics_rows(found: query.MetricsPage) -> list[AggregateRow]:
     return [AggregateRow.of(part) for part in found.figures]
-
-
-def _next_cursor(found: MetricsPage) -> str | None:
-    return None if found.next_offset is None else str(found.next_offset)

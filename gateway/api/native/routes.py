@@ -13,27 +13,24 @@ from markupsafe import Markup, escape
 
 from gateway.api.native.audit import AuditEndpoints
 from gateway.api.native.feedback import FeedbackEndpoints
-from gateway.api.native.groups import SessionEndpoints, TraceEndpoints
-from gateway.api.native.http_responses import ErrorReply, render_error
+from gateway.api.native.groups import GroupEndpoints
+from gateway.api.native.http_responses import NO_STORE_HEADERS, ErrorReply, render_error
 from gateway.api.native.keys import KeyEndpoints
 from gateway.api.native.metrics import AggregateEndpoints
 from gateway.api.native.requests import RequestEndpoints
 from gateway.api.native.users import UserEndpoints
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
-from gateway.feedback import FeedbackService, Scale
+from gateway.feedback.payloads import Scale
+from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
-from gateway.query import (
-    AuditReader,
-    MetricsReader,
-    RequestReader,
-    SessionReader,
-    TextReader,
-    TraceReader,
-    UserReader,
-)
+from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
-from gateway.web.endpoint import Api, Endpoint, Handler
+from gateway.query.groups import SessionReader, TraceReader
+from gateway.query.metrics import MetricsReader
+from gateway.query.requests import RequestReader, TextReader
+from gateway.query.users import UserReader
+from gateway.web.endpoint import Api, Endpoint, endpoints_of
 from gateway.web.openapi import Json, build_openapi
 
 
@@ -43,7 +40,7 @@ def native_api(
     traces: TraceReader,
     sessions: SessionReader,
     users: UserReader,
-    ranking: MetricsReader,
+    metrics: MetricsReader,
     feedback: FeedbackService,
     texts: TextReader,
     eraser: ErasureService,
@@ -53,25 +50,25 @@ def native_api(
     scale_of: Callable[[Principal], Scale],
     max_body_bytes: int,
 ) -> Api:
-    """Return the face of `/api/v1`, for callers with the role `read`, with `feedback` to give it, and with `admin`
-    to withdraw, to erase and to read what admins did.
+    """Return the API of `/api/v1`.
 
     Args:
-        scale_of: how a caller's values become scores.
-        max_body_bytes: longest body taken.
+        scale_of: returns how a caller's values become scores.
     """
+    handlers = (
+        RequestEndpoints(requests),
+        GroupEndpoints(traces, sessions),
+        UserEndpoints(users, eraser),
+        AggregateEndpoints(metrics),
+        FeedbackEndpoints(feedback, texts, eraser, scale_of, max_body_bytes),
+        AuditEndpoints(audit),
+        KeyEndpoints(keys, quotas),
+    )
     return Api(
         name="native",
         prefixes=("/api/v1",),
-        endpoints=(
-            *RequestEndpoints(requests).endpoints(),
-            *TraceEndpoints(traces).endpoints(),
-            *SessionEndpoints(sessions).endpoints(),
-            *UserEndpoints(users, eraser).endpoints(),
-            *AggregateEndpoints(ranking).endpoints(),
-            *FeedbackEndpoints(feedback, texts, eraser, scale_of, max_body_bytes).endpoints(),
-            *AuditEndpoints(audit).endpoints(),
-            *KeyEndpoints(keys, quotas).endpoints(),
+        endpoints=tuple(
+            endpoint for each in handlers for endpoint in endpoints_of(each, headers=NO_STORE_HEADERS)
         ),
         render_error=render_error,
         error_model=ErrorReply,
@@ -87,33 +84,26 @@ PAGE_HEADERS = {
 
 
 def documentation_api(apis: Sequence[Api], version: str) -> Api:
-    """Return the face that documents `faces` and itself, for everybody to read."""
+    """Return the API that documents `apis` and itself, open to all."""
     return _DocumentationEndpoints(apis, version).api
 
 
 class _DocumentationEndpoints:
-    """The document and its pages, made when first asked for and kept."""
-
     def __init__(self, apis: Sequence[Api], version: str) -> None:
-        self._faces = apis
+        self._apis = apis
         self._version = version
         self.api = Api(
             name="documentation",
             prefixes=("/openapi.json", "/docs"),
-            endpoints=(
-                _public_endpoint(
-                    "/openapi.json", self._send_document, "The gateway's API as an OpenAPI 3.1 document"
-                ),
-                _public_endpoint("/docs", self._send_page, "The same as a page to read"),
-                _public_endpoint("/docs/style.css", self._send_style, "How that page looks"),
-            ),
+            endpoints=endpoints_of(self),
             render_error=render_error,
             error_model=ErrorReply,
         )
 
+    # Built on the first request: it takes long, and most processes are never asked.
     @cached_property
     def _document(self) -> Json:
-        return build_openapi((*self._faces, self.api), self._version)
+        return build_openapi((*self._apis, self.api), self._version)
 
     @cached_property
     def _templates(self) -> Environment:
@@ -131,23 +121,22 @@ class _DocumentationEndpoints:
     def _html(self) -> str:
         return self._templates.get_template("docs.html").render(document=self._document)
 
+    @Endpoint("GET", "/openapi.json", role=None, summary="The gateway's API as an OpenAPI 3.1 document")
     async def _send_document(self, request: web.Request, principal: Principal) -> web.Response:
         return web.Response(body=orjson.dumps(self._document), content_type="application/json")
 
+    @Endpoint("GET", "/docs", role=None, summary="The same as a page to read")
     async def _send_page(self, request: web.Request, principal: Principal) -> web.Response:
         return web.Response(text=self._html, content_type="text/html", headers=PAGE_HEADERS)
 
+    @Endpoint("GET", "/docs/style.css", role=None, summary="The style sheet of that page")
     async def _send_style(self, request: web.Request, principal: Principal) -> web.Response:
         style = self._templates.get_template("docs.css").render()
         return web.Response(text=style, content_type="text/css", headers=PAGE_HEADERS)
 
 
-def _public_endpoint(path: str, handler: Handler, summary: str) -> Endpoint:
-    return Endpoint(method="GET", path=path, handler=handler, role=None, summary=summary)
-
-
 def prose_to_html(text: str) -> Markup:
-    """Turn prose with blank lines between paragraphs and `code` in backticks into HTML, all else escaped."""
+    """Return text with blank lines between paragraphs and `code` in backticks as HTML, all else escaped."""
     with_code = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text.strip())))
     paragraphs = [paragraph for paragraph in re.split(r"\n\s*\n", with_code) if paragraph]
     return Markup("".join(f"<p>{paragraph}</p>" for paragraph in paragraphs))

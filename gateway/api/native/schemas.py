@@ -28,7 +28,7 @@ from gateway.models.feedback import (
 )
 from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS, RequestRecord
 from gateway.models.trace import Session, Trace
-from gateway.query import LoggedRequest, Message, RequestSlice
+from gateway.query.requests import LoggedRequest, Message, RequestSlice
 
 Encoding = Literal["json", "text", "base64"]
 
@@ -39,38 +39,38 @@ class HeaderShape(Schema):
 
 
 class BodyShape(Schema):
-    """A body with its content-encoding undone."""
+    """A decoded body."""
 
     encoding: Encoding = Field(
-        description="`json`: content is the JSON value that was sent. `text`: a string, for UTF-8 that is no "
-        "JSON, event streams among it. `base64`: a string, for all else."
+        description="`json`: content is the JSON value that was sent. `text`: a string, for other UTF-8 such as "
+        "event streams. `base64`: a string, for all else."
     )
     content: object
-    truncated: bool = Field(description="Whether only the beginning was kept.")
-    size: int = Field(description="Bytes on the wire, however many were kept.")
+    truncated: bool = Field(description="Whether only the beginning was stored.")
+    size: int = Field(description="Bytes on the wire, however many were stored.")
 
 
 class RequestMessage(Schema):
-    headers: list[HeaderShape] = Field(description="In their order on the wire, secrets replaced.")
+    headers: list[HeaderShape] = Field(description="In their order on the wire, with secrets replaced.")
     body: BodyShape
 
 
 class ResponseMessage(RequestMessage):
     reassembled: object = Field(
-        description="A stream put together as the object that the same call would have returned without "
-        "streaming; null where the response is no stream of a known format."
+        description="The stream as the object that the same call would have returned without streaming; null "
+        "where the response is not a stream of a known format."
     )
 
 
 def request_message(logged: LoggedRequest) -> RequestMessage | None:
-    """Show what was sent upstream; None where no payload was kept."""
+    """Return what was sent upstream; None where it was not stored."""
     if logged.request is None:
         return None
     return RequestMessage(headers=_headers(logged.request.headers), body=_body(logged.request))
 
 
 def response_message(logged: LoggedRequest) -> ResponseMessage | None:
-    """Show what came back; None where no payload was kept."""
+    """Return what the provider sent; None where it was not stored."""
     if logged.response is None:
         return None
     return ResponseMessage(
@@ -99,15 +99,15 @@ def _encode_content(body: bytes, is_truncated: bool) -> tuple[Encoding, object]:
     if value := embed_json_text(body):
         return "json", value
     try:
-        # A cut may fall inside a character; what is left of it is no reason to call the rest binary.
+        # A truncated body may end inside a character and is still text.
         text = codecs.getincrementaldecoder("utf-8")().decode(body, final=not is_truncated)
     except UnicodeDecodeError:
         return "base64", base64.b64encode(body).decode()
     return "text", text
 
 
+# RFC 3339 in UTC, with microseconds.
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
-"""RFC 3339 in UTC, with microseconds."""
 
 Object = Annotated[object, WithJsonSchema({"type": "object", "additionalProperties": True})]
 
@@ -202,7 +202,7 @@ _COMPUTED_FIELDS: Mapping[str, dict[str, tuple[Any, str]]] = {
 
 @_with_fields(_REQUEST_FIELDS, _COMPUTED_FIELDS)
 class LoggedRow(Schema):
-    """A logged request. Model, tokens and cost are null until it was interpreted, some ms after its end."""
+    """A logged request. Model, tokens and cost are null until its payload was read, some ms after its end."""
 
     @classmethod
     def of(cls, record: RequestRecord, feedback: FeedbackSummary) -> LoggedRow:
@@ -212,13 +212,17 @@ class LoggedRow(Schema):
 def logged_rows(
     records: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]
 ) -> Iterator[LoggedRow]:
-    """Return the rows of requests, given what was said of each by `seq`."""
+    """Return the rows of requests.
+
+    Args:
+        feedback: by `seq` of the request.
+    """
     return (LoggedRow.of(record, feedback.get(record.seq, NO_FEEDBACK)) for record in records)
 
 
 @_with_fields(_FEEDBACK_FIELDS)
 class FeedbackRow(Schema):
-    """The latest version of a feedback entry, whatever the dialect it was given in."""
+    """The latest version of a feedback entry of any API."""
 
     @classmethod
     def of(cls, entry: Feedback) -> FeedbackRow:
@@ -226,11 +230,9 @@ class FeedbackRow(Schema):
 
 
 class AppendedFeedback(FeedbackRow):
-    """A feedback entry as it is shown with requests that it is about."""
+    """A feedback entry as part of a request."""
 
-    via: Target = Field(
-        description="What it was given on: the `request`, or as a whole its `trace` or its `session`."
-    )
+    via: Target = Field(description="What it was given on: the `request`, or its whole `trace` or `session`.")
 
     @classmethod
     def of(cls, entry: Feedback) -> AppendedFeedback:
@@ -238,12 +240,12 @@ class AppendedFeedback(FeedbackRow):
 
 
 class LoggedRequestReply(LoggedRow):
-    """A logged request with what was said. Where no payload was kept, request and response are null."""
+    """A logged request with its feedback. Request and response are null where they were not stored."""
 
     request: RequestMessage | None
     response: ResponseMessage | None
     feedback: list[AppendedFeedback] = Field(
-        description="On this request, its trace and its session, the oldest first."
+        description="On this request, its trace and its session, oldest first."
     )
 
     @classmethod
@@ -274,7 +276,7 @@ class ListReply(Schema):
 
 
 class ScoreShape(Schema):
-    """Feedback as one figure. Entries without a score, or with weight 0, are counted but weigh nothing."""
+    """Feedback as one score. Entries without a score are counted, but have no weight."""
 
     count: int
     weighted_mean: float | None = Field(description="`weighted_sum` / `total_weight`, from -1 to 1.")
@@ -283,19 +285,14 @@ class ScoreShape(Schema):
 
     @classmethod
     def of(cls, score: ScoreSummary) -> ScoreShape:
-        return cls(
-            count=score.count,
-            weighted_mean=score.weighted_mean,
-            weighted_sum=score.weighted_sum,
-            total_weight=score.total_weight,
-        )
+        return cls(**{name: getattr(score, name) for name in cls.model_fields})
 
 
 class TraceReply(Schema):
     trace_id: str
     requests: list[LoggedRow] = Field(description="In the order in which they started.")
     feedback: list[AppendedFeedback] = Field(
-        description="On the trace, its requests and their session, the oldest first."
+        description="On the trace, its requests and their session, oldest first."
     )
     score: ScoreShape = Field(description="Of what counts for its requests.")
 
@@ -314,7 +311,7 @@ class SessionReply(Schema):
     traces: list[str] = Field(description="Ids of its traces, in the order in which they started.")
     requests: list[LoggedRow] = Field(description="In the order in which they started.")
     feedback: list[AppendedFeedback] = Field(
-        description="On the session, its traces and its requests, the oldest first."
+        description="On the session, its traces and its requests, oldest first."
     )
     score: ScoreShape = Field(description="Of what counts for its requests.")
 
@@ -330,7 +327,7 @@ class SessionReply(Schema):
 
 
 def format_time(time_us: int | None) -> str | None:
-    """Write microseconds since the epoch as RFC 3339 in UTC."""
+    """Return microseconds since the epoch as RFC 3339 in UTC."""
     return None if time_us is None else clock.format_rfc3339(time_us)
 
 

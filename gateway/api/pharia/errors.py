@@ -1,13 +1,13 @@
-"""The dialect's errors: `{"detail": [{"loc", "msg", "type"}]}`, as FastAPI draws what pydantic 1 finds wrong.
+"""Errors of the Pharia API: `{"detail": [{"loc", "msg", "type"}]}`, as FastAPI with pydantic 1 returns them.
 
 Source: FastAPI, "Handling Errors", https://fastapi.tiangolo.com/tutorial/handling-errors/
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
-import orjson
 from aiohttp import web
 from pydantic import BaseModel, Field, ValidationError
 
@@ -36,6 +36,7 @@ _FIELD_LOCATIONS: dict[str | None, Location] = {
 _NONE_ERROR = ("none is not an allowed value", "type_error.none.not_allowed")
 _INTEGER_ERROR = ("value is not a valid integer", "type_error.integer")
 _UUID_ERROR = ("value is not a valid uuid", "type_error.uuid")
+# Message and type in pydantic 1, by the type in pydantic 2.
 _PYDANTIC_1_ERRORS: Mapping[str, tuple[str, str]] = {
     "missing": ("field required", "value_error.missing"),
     "string_type": ("str type expected", "type_error.str"),
@@ -51,42 +52,34 @@ _PYDANTIC_1_ERRORS: Mapping[str, tuple[str, str]] = {
     "int_type": _INTEGER_ERROR,
     "int_parsing": _INTEGER_ERROR,
     "int_parsing_size": _INTEGER_ERROR,
-    "greater_than_equal": (
-        "ensure this value is greater than or equal to {ge}",
-        "value_error.number.not_ge",
-    ),
+    "greater_than_equal": ("ensure this value is greater than or equal to {ge}", "value_error.number.not_ge"),
     "less_than_equal": ("ensure this value is less than or equal to {le}", "value_error.number.not_le"),
     "uuid_type": _UUID_ERROR,
     "uuid_parsing": _UUID_ERROR,
     "extra_forbidden": ("extra fields not permitted", "value_error.extra"),
 }
-"""Message and type in pydantic 1 of what a later one finds, by its type there."""
 
 
 class InvalidTime(ValueError):
-    """A text that is no date and no time."""
+    """A text that is neither a date nor a time."""
 
 
 class Detail(BaseModel):
-    """One thing that is wrong."""
+    """One error."""
 
-    loc: list[str | int] = Field(description="Where: body, query, path or header, and the way from there.")
+    loc: list[str | int] = Field(description="Body, query, path or header, and the path from there.")
     msg: str
-    type: str = Field(description="Stable name of what is wrong.")
+    type: str = Field(description="Stable name of the error.")
 
 
 class ErrorResponse(BaseModel):
-    """All that is wrong; nothing was stored."""
+    """All errors; nothing was stored."""
 
     detail: list[Detail]
 
 
 class ValidationFailed(Unprocessable):
-    """Values that are not allowed, each with its place.
-
-    Args:
-        details: at least one.
-    """
+    """Bad values, each with its location; at least one."""
 
     def __init__(self, details: list[Detail]) -> None:
         super().__init__(details[0].msg)
@@ -94,7 +87,11 @@ class ValidationFailed(Unprocessable):
 
 
 def validation_failed(error: ValidationError, place: str) -> ValidationFailed:
-    """Return pydantic's findings about what came in `place`: one detail each."""
+    """Return pydantic's errors, one detail each.
+
+    Args:
+        place: `body` or `query`.
+    """
     details = []
     for found in error.errors(include_url=False):
         msg, kind = _pydantic_1_error(found["type"], found["msg"], found["input"], found.get("ctx", {}))
@@ -103,12 +100,13 @@ def validation_failed(error: ValidationError, place: str) -> ValidationFailed:
 
 
 def render_error(error: GatewayError) -> web.Response:
-    """Draw an error in this dialect, which says 422 for all that is wrong with a request's content."""
+    """Return an error in this format."""
     details = error.details if isinstance(error, ValidationFailed) else [_detail(error)]
     body = ErrorResponse(detail=details).model_dump()
+    # FastAPI has one status for every error in the content of a request.
     status = 422 if error.status == BadInput.status else error.status
-    # A message or a step may quote what is no UTF-8.
-    text = orjson.dumps(_encodable(body))
+    # A message or a location may quote text that is not UTF-8, which orjson refuses.
+    text = json.dumps(body, ensure_ascii=False).encode(errors="replace")
     return web.Response(status=status, body=text, content_type="application/json")
 
 
@@ -126,7 +124,6 @@ def _detail(error: GatewayError) -> Detail:
 
 
 def _pydantic_1_error(kind: str, msg: str, given: object, context: Mapping[str, object]) -> tuple[str, str]:
-    """Message and type of what pydantic has found wrong with a value."""
     if given is None and kind.endswith("_type"):
         return _NONE_ERROR
     if kind == "value_error":
@@ -150,11 +147,3 @@ def _error_type(error: GatewayError) -> str:
     if not isinstance(error, BadInput) or isinstance(error, TooLarge):
         return error.code
     return "value_error" if error.field == IDEMPOTENCY_KEY else "value_error.jsondecode"
-
-
-def _encodable(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: _encodable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_encodable(item) for item in value]
-    return value.encode(errors="replace").decode() if isinstance(value, str) else value

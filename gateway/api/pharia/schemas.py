@@ -20,34 +20,34 @@ from pydantic import (
 
 from gateway import __version__
 from gateway.api.pharia.errors import validation_failed
-from gateway.feedback import NewFeedback, parse_feedback, parse_score_change, to_grade
+from gateway.feedback.payloads import NewFeedback, parse_feedback, parse_score_change, to_grade
 from gateway.models.clock import format_rfc3339
 from gateway.models.feedback import Feedback, Kind
 from gateway.models.ids import MAX_ID_BYTES, is_valid_id
 from gateway.web.feedback import has_nul
 
+# How this API is called in stored rows.
 DIALECT = "pharia"
-"""What the dialect is called in rows."""
 
+# The version of an API or of a page where the caller gave none.
 GATEWAY_VERSION = f"v{__version__}"
-"""What stands for the version of an API or of a page where the caller named none."""
 
+# RFC 3339 in UTC, with microseconds.
 TimeText = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
-"""RFC 3339 in UTC, with microseconds."""
 
 
 class Entry(BaseModel):
     """The latest version of an entry."""
 
     feedback_id: str
-    trace_id: str = Field(description="The trace that it is about; while none is logged, the id as given.")
+    trace_id: str = Field(description="Its trace; while none is logged, the id as given.")
     app_id: str | None
-    creation_date: str = Field(description="When it was given: UTC, six digits of a second, no offset.")
+    creation_date: str = Field(description="When it was given: UTC with microseconds, without an offset.")
     api_version: str = Field(description="As it was given, else the gateway's.")
     ui_version: str = Field(description="As it was given, else the gateway's.")
     app_version: str | None
     feedback: dict[str, Any] = Field(
-        description="As it was given; of entries that were written in another dialect, value, weight and texts."
+        description="As it was given; of entries of other APIs, value, weight and texts."
     )
     user: str | None
     metadata: dict[str, Any]
@@ -75,12 +75,12 @@ class Entry(BaseModel):
 
 
 class Entries(RootModel[list[Entry]]):
-    """Entries, the oldest first."""
+    """Entries, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackPatch:
-    """A change to an entry. None leaves a field as it is; fields of the feedback replace those of their name."""
+    """A change of an entry. None leaves a field unchanged; fields of the feedback replace those of their name."""
 
     feedback: dict[str, Any] | None
     app_id: str | None
@@ -88,7 +88,7 @@ class FeedbackPatch:
     raw: str
 
     def of(self, entry: Feedback) -> Feedback:
-        """Return `entry` with this change made."""
+        """Return `entry` with this change."""
         body = _body_of(entry)
         merged = {**body["feedback"], **(self.feedback or {})}
         names = {"app_id": self.app_id or entry.app_id, "app_version": self.app_version or entry.app_version}
@@ -105,7 +105,7 @@ def _with_feedback(entry: Feedback, before: dict[str, Any], change: dict[str, An
     was, now = parse_feedback(before), parse_feedback({**before, **change})
     new_score = parse_score_change(before, change)
     if new_score is not None:
-        # What is said now counts, whatever else is still there.
+        # The new score takes precedence over older fields that are still there.
         now = replace(now, parsed_score=new_score)
     changed = replace(
         entry,
@@ -117,7 +117,7 @@ def _with_feedback(entry: Feedback, before: dict[str, Any], change: dict[str, An
     )
     is_as_before = now.kind == was.kind and now.parsed_score == was.parsed_score
     if is_as_before and (new_score is None or new_score.value == entry.value):
-        # The score may have been made on the scale of another dialect, which nobody has judged anew.
+        # The score may be on the scale of another API, and converting it again would change it.
         return changed
     parsed_score = now.parsed_score
     return replace(
@@ -130,7 +130,7 @@ def _with_feedback(entry: Feedback, before: dict[str, Any], change: dict[str, An
 
 
 def _body_of(entry: Feedback) -> dict[str, Any]:
-    """The entry as this dialect would have been given it; `feedback` is always there."""
+    # As this API would have received the entry; `feedback` is always there.
     if entry.dialect == DIALECT:
         body: dict[str, Any] = orjson.loads(entry.raw)
         return body
@@ -183,24 +183,26 @@ _OBJECT_ADAPTER = TypeAdapter(Object, config=ConfigDict(strict=True))
 
 
 class NewFeedbackBody(BaseModel):
-    """Feedback on a trace. Fields that are not named here are kept with the entry, but mean nothing."""
+    """Feedback on a trace. Other fields are stored with the entry, but mean nothing."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     trace_id: Name = Field(
-        description="What is judged: a trace id, a request id, or the response id that the provider gave."
+        description="What the feedback is on: a trace id, a request id, or the provider's id of a response."
     )
-    feedback: Object = Field(description="Any JSON object; what is known in it also counts.")
-    app_id: Name | None = Field(None, description="The application that it was given in.")
-    app_version: Name | None = Field(None, description="Version of that application.")
-    api_version: Name | None = Field(None, description="Version of the API that it was written for.")
-    ui_version: Name | None = Field(None, description="Version of the page that it was given in.")
-    user: Name | None = Field(None, description="Who judged.")
+    feedback: Object = Field(
+        description="Any JSON object; known fields in it count as a score, a comment or an edit."
+    )
+    app_id: Name | None = Field(None, description="The application.")
+    app_version: Name | None = Field(None, description="Version of the application.")
+    api_version: Name | None = Field(None, description="Version of the API that the caller was written for.")
+    ui_version: Name | None = Field(None, description="Version of the page with the form.")
+    user: Name | None = Field(None, description="Who gives the feedback.")
     metadata: Metadata | None = Field(None, description="Anything else.")
 
 
 class FeedbackPatchBody(BaseModel):
-    """What to change of an entry; what is null or absent stays as it is."""
+    """A change of an entry; a null or absent field stays unchanged."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -216,11 +218,7 @@ class FeedbackPatchBody(BaseModel):
 
 
 def to_new_feedback(body: object) -> NewFeedback:
-    """Return the vote in a body.
-
-    Raises:
-        Invalid: it is not as `NewFeedbackBody` wants it; names every field that is not.
-    """
+    """Return the feedback in a body. Raises ValidationFailed, which names every bad field."""
     given = _validate(NewFeedbackBody, body)
     reading = parse_feedback(given.feedback)
     return NewFeedback(
@@ -242,11 +240,7 @@ def to_new_feedback(body: object) -> NewFeedback:
 
 
 def to_patch(body: object) -> FeedbackPatch:
-    """Return the change in a body.
-
-    Raises:
-        Invalid: it is not as `FeedbackPatchBody` wants it, or changes nothing.
-    """
+    """Return the change in a body. Raises ValidationFailed for an invalid or empty change."""
     given = _validate(FeedbackPatchBody, body)
     return FeedbackPatch(
         feedback=given.feedback,

@@ -2,317 +2,232 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any
 
 from aiohttp import web
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 
-from gateway.api.portkey import quality_graphs, usage_graphs
-from gateway.api.portkey.filters import to_filter, to_page
-from gateway.api.portkey.graphs import (
-    Exact,
-    GraphSpec,
-    Group,
-    Groups,
-    Time,
-    exact_usage_cents,
-    mean,
-    mean_weighted_feedback,
-    usage_cents,
-    usage_tokens,
-    with_exact,
-)
-from gateway.api.portkey.schemas import (
-    METADATA_COLUMNS,
-    FailureResponse,
-    iso_time,
-    json_response,
-    render_error,
-    to_time_us,
-)
+from gateway.api.portkey import graphs, quality_graphs, schemas, usage_graphs
+from gateway.api.portkey.filters import Compares, EndTime, Grade, PageNumber, RequestFilters, StartTime
 from gateway.errors import BadInput
-from gateway.models.filters import Page
+from gateway.models.filters import Op, Page
 from gateway.models.metrics import DAY_US, FeedbackSums, GroupKey, MetricsQuery, UsageSums
 from gateway.models.principal import Principal, Role
-from gateway.query.metrics import MAX_TIMELINE_US
-from gateway.store.base import Queries
-from gateway.web.endpoint import Api, Endpoint, Handler, Parameter, unique_params
-
-MIN_TIME = "time_of_generation_min"
-MAX_TIME = "time_of_generation_max"
-
-MAX_PAGE_SIZE = 1000
-"""Most groups on a page; so many are on one if nothing is said."""
-
-
-def read_metrics_query(query: Iterable[tuple[str, str]], tenant: str | None) -> MetricsQuery:
-    """Return the question in a query string's decoded pairs.
-
-    Raises:
-        BadInput: a parameter is missing, unknown, given twice or has a bad value; names it and what is allowed.
-    """
-    given = unique_params(query)
-    from_us, last_us = _read_time(given, MIN_TIME), _read_time(given, MAX_TIME)
-    if last_us < from_us:
-        raise BadInput(f"must not be before {MIN_TIME}.", field=MAX_TIME)
-    if last_us - from_us > MAX_TIMELINE_US:
-        raise BadInput(
-            f"must be at most {MAX_TIMELINE_US // DAY_US:,} days after {MIN_TIME}.", field=MAX_TIME
-        )
-    filters = {name: text for name, text in given.items() if name not in (MIN_TIME, MAX_TIME)}
-    where = to_filter(filters, for_metrics=True)
-    return MetricsQuery(from_us, last_us + 1, where, tenant=tenant)
-
-
-def read_page(query: Mapping[str, str]) -> Page:
-    """Return the page in a query string; the first one is page 0.
-
-    Raises:
-        BadInput: `page_size` or `current_page` is no whole number, or out of bounds.
-    """
-    return to_page(query, least=0, most=MAX_PAGE_SIZE)
-
-
-def _read_time(given: Mapping[str, str], name: str) -> int:
-    if name not in given:
-        raise BadInput("is missing.", field=name, hint="Send a time such as 2026-01-31T09:30:00Z.")
-    try:
-        time_us = to_time_us(given[name], is_end=name == MAX_TIME)
-    except ValueError as problem:
-        raise BadInput(f"{problem}.", field=name, hint="A + in a URL is sent as %2B.") from None
-    if time_us < 0:
-        raise BadInput("must not be before 1970.", field=name)
-    return time_us
-
-
-_TIME_SCHEMA: dict[str, object] = {"type": "string", "format": "date-time"}
-_TOKENS_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 0}
-_CENTS_SCHEMA: dict[str, object] = {"type": "number", "minimum": 0}
-_GRADE_SCHEMA: dict[str, object] = {"type": "number", "minimum": -10, "maximum": 10}
-_PAGE_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 0}
-
-METRICS_PARAMETERS = (
-    Parameter(
-        MIN_TIME,
-        "Requests that started then or later: ISO 8601, `today`, `yesterday`, or an age (`24h`, `7d`).",
-        _TIME_SCHEMA,
-        is_required=True,
-    ),
-    Parameter(
-        MAX_TIME,
-        "Requests that started then or earlier, likewise; a date is meant with its end.",
-        _TIME_SCHEMA,
-        is_required=True,
-    ),
-    Parameter("workspace_slug", "Taken; there are no workspaces here."),
-    Parameter("total_units_min", "Requests of at least so many tokens.", _TOKENS_SCHEMA),
-    Parameter("total_units_max", "Requests of at most so many tokens.", _TOKENS_SCHEMA),
-    Parameter("prompt_token_min", "Requests of at least so many tokens of prompt.", _TOKENS_SCHEMA),
-    Parameter("prompt_token_max", "Requests of at most so many tokens of prompt.", _TOKENS_SCHEMA),
-    Parameter("completion_token_min", "Requests of at least so many tokens of completion.", _TOKENS_SCHEMA),
-    Parameter("completion_token_max", "Requests of at most so many tokens of completion.", _TOKENS_SCHEMA),
-    Parameter("cost_min", "Requests that cost at least so many cents.", _CENTS_SCHEMA),
-    Parameter("cost_max", "Requests that cost at most so many cents.", _CENTS_SCHEMA),
-    Parameter(
-        "weighted_feedback_min", "Requests whose mean of value × weight is at least this.", _GRADE_SCHEMA
-    ),
-    Parameter(
-        "weighted_feedback_max", "Requests whose mean of value × weight is at most this.", _GRADE_SCHEMA
-    ),
-    Parameter("status_code", "Requests answered with one of these statuses: `401,403`."),
-    Parameter("virtual_keys", "Requests to one of these providers, by name: `openai,anthropic`."),
-    Parameter("ai_model", "Requests answered by one of these models: `gpt-4o,gpt-4o-mini`."),
-    Parameter("ai_org_model", "The same with their providers: `openai__gpt-4o,local__llama`."),
-    Parameter("api_key_ids", "Requests that came with one of these gateway keys, by name."),
-    Parameter("configs", "Taken; there are no saved configs here, so no request has any."),
-    Parameter("metadata", 'Requests with this metadata: `{"_user": "ann", "plan": "pro"}`.'),
-    Parameter("trace_id", "Requests of one of these traces."),
-    Parameter("span_id", "Requests of one of these spans."),
-    Parameter("prompt_slug", "Requests with one of these prompts, by name."),
-)
-"""What every path takes. Names in a list are separated by commas."""
-
-PAGE_PARAMETERS = (
-    Parameter(
-        "page_size", "Most groups on a page.",
-        {**_PAGE_SCHEMA, "maximum": MAX_PAGE_SIZE, "default": MAX_PAGE_SIZE},
-    ),
-    Parameter("current_page", "Which page; the first one is 0.", {**_PAGE_SCHEMA, "default": 0}),
-)  # fmt: skip
-"""What paths of groups take besides."""
-
-
-class UserGroup(Group):
-    user: str
-    requests: str = Field(description="How many requests name this user, in digits.")
-    cost: str = Field(description="Cents that they cost: a decimal number, exact.")
-
-
-class ModelGroup(Group):
-    ai_model: str
-    requests: str = Field(description="How many requests this model answered, in digits.")
-    cost: str = Field(description="Cents that they cost: a decimal number, exact.")
-
-
-class MetadataGroup(Group):
-    metadata_value: str
-    requests: int
-    cost: int = Field(description="Cents that they cost.")
-    cost_exact: Exact
-    avg_tokens: int = Field(description="Tokens of one request, the mean.")
-    avg_tokens_exact: Exact
-    avg_weighted_feedback: int = Field(description="The mean of value × weight; 0 where there is nothing.")
-    avg_weighted_feedback_exact: Exact
-    requests_with_feedback: int
-    last_seen: Time = Field(description="When the last of them started.")
-
-
-UserGroups = Groups[UserGroup]
-ModelGroups = Groups[ModelGroup]
-MetadataGroups = Groups[MetadataGroup]
-
-
-async def list_user_groups(store: Queries, metrics_query: MetricsQuery, page: Page) -> UserGroups:
-    """Return the users that requests name."""
-    ranked = await _groups_by_requests(store, replace(metrics_query, group_by="user"))
-    return UserGroups(
-        total=len(ranked),
-        data=[
-            UserGroup(user=str(cell.value), requests=str(usage.requests), cost=exact_usage_cents(usage))
-            for cell, usage in _slice_page(page, ranked)
-        ],
-    )
-
-
-async def list_model_groups(store: Queries, metrics_query: MetricsQuery, page: Page) -> ModelGroups:
-    """Return the models that answered requests, or where none is known were asked for."""
-    ranked = await _groups_by_requests(store, replace(metrics_query, group_by="any_model"))
-    return ModelGroups(
-        total=len(ranked),
-        data=[
-            ModelGroup(ai_model=str(cell.value), requests=str(usage.requests), cost=exact_usage_cents(usage))
-            for cell, usage in _slice_page(page, ranked)
-        ],
-    )
-
-
-async def list_metadata_groups(
-    store: Queries, metrics_query: MetricsQuery, page: Page, key: str
-) -> MetadataGroups:
-    """Return the values that requests have under a key of their metadata."""
-    grouped = replace(metrics_query, group_by=METADATA_COLUMNS.get(key, f"metadata.{key}"))
-    ranked = await _groups_by_requests(store, grouped)
-    verdicts = await store.verdicts(grouped)
-    return MetadataGroups(
-        total=len(ranked),
-        data=[
-            _metadata_group(cell, usage, verdicts.get(cell, FeedbackSums()))
-            for cell, usage in _slice_page(page, ranked)
-        ],
-    )
-
-
-def _metadata_group(cell: GroupKey, usage: UsageSums, verdicts: FeedbackSums) -> MetadataGroup:
-    return MetadataGroup(
-        metadata_value=str(cell.value),
-        requests=usage.requests,
-        requests_with_feedback=verdicts.judged_requests,
-        last_seen=iso_time(usage.last_started_at_us),
-        **with_exact(
-            cost=usage_cents(usage),
-            avg_tokens=mean(usage_tokens(usage), usage.requests),
-            avg_weighted_feedback=mean_weighted_feedback(verdicts),
-        ),
-    )
-
-
-async def _groups_by_requests(
-    store: Queries, metrics_query: MetricsQuery
-) -> list[tuple[GroupKey, UsageSums]]:
-    usage = await store.usage(metrics_query)
-    known = [(cell, sums) for cell, sums in usage.items() if cell.value is not None]
-    return sorted(known, key=lambda group: (-group[1].requests, str(group[0].value)))
-
-
-def _slice_page(
-    page: Page, ranked: Sequence[tuple[GroupKey, UsageSums]]
-) -> Sequence[tuple[GroupKey, UsageSums]]:
-    return ranked[page.offset : page.offset + page.limit]
-
+from gateway.query.metrics import MAX_TIMELINE_US, MetricsReader
+from gateway.web.endpoint import Api, Endpoint, json_response
+from gateway.web.query_params import parsed_by
 
 ANALYTICS_PATH = "/v1/analytics"
-GRAPHS = (
-    *usage_graphs.USAGE_GRAPHS,
-    *quality_graphs.ERROR_GRAPHS,
-    *usage_graphs.CACHE_GRAPHS,
-    *quality_graphs.FEEDBACK_GRAPHS,
-)
-
-GroupQuery = Callable[[MetricsQuery, web.Request], Awaitable[BaseModel]]
+MAX_PAGE_SIZE = 1000
 
 
-def portkey_analytics_api(store: Queries) -> Api:
-    """Return the face of `/v1/analytics`, for callers with the role `read`."""
+class GraphParams(RequestFilters):
+    """Time range, which is required, and filters of the requests that a graph is about."""
+
+    time_of_generation_min: StartTime = Field(
+        description="Requests that started then or later: ISO 8601, `today`, `yesterday`, or an age (`24h`, `7d`)."
+    )
+    time_of_generation_max: EndTime = Field(
+        description="Requests that started then or earlier, likewise; a date includes its whole day."
+    )
+    # Metrics count feedback on a trace or session for one request only, unlike filters of logs.
+    weighted_feedback_min: Annotated[Grade | None, Compares("weighted_verdict", Op.GE)] = Field(
+        None, description="Requests whose mean of value × weight is at least this."
+    )
+    weighted_feedback_max: Annotated[Grade | None, Compares("weighted_verdict", Op.LE)] = Field(
+        None, description="Requests whose mean of value × weight is at most this."
+    )
+    # Graphs have no pages, but clients send these to every path.
+    page_size: SkipJsonSchema[object] = None
+    current_page: SkipJsonSchema[object] = None
+
+    def metrics_query(self, tenant: str | None) -> MetricsQuery:
+        """Return the query. Raises BadInput for a time range that is negative or too long."""
+        from_us, last_us = self.time_of_generation_min, self.time_of_generation_max
+        for name in ("time_of_generation_min", "time_of_generation_max"):
+            if getattr(self, name) < 0:
+                raise BadInput("must not be before 1970.", field=name)
+        if last_us < from_us:
+            raise BadInput("must not be before time_of_generation_min.", field="time_of_generation_max")
+        if last_us - from_us > MAX_TIMELINE_US:
+            problem = f"must be at most {MAX_TIMELINE_US // DAY_US:,} days after time_of_generation_min."
+            raise BadInput(problem, field="time_of_generation_max")
+        return MetricsQuery(from_us, last_us + 1, self.where(), tenant=tenant)
+
+
+class GroupParams(GraphParams):
+    page_size: Annotated[
+        int,
+        parsed_by(
+            partial(schemas.to_whole_number, least=0, most=MAX_PAGE_SIZE),
+            type="integer",
+            minimum=0,
+            maximum=MAX_PAGE_SIZE,
+        ),
+    ] = Field(MAX_PAGE_SIZE, description="Most groups on a page.")
+    current_page: PageNumber = Field(0, description="Page number; the first page is 0.")
+
+    def page(self) -> Page:
+        return Page(self.page_size, self.current_page * self.page_size)
+
+
+class UserGroup(graphs.Group):
+    user: str
+    requests: str = Field(description="The number of requests with this user, in digits.")
+    cost: str = Field(description="Their exact cost in cents, as a decimal number.")
+
+
+class ModelGroup(graphs.Group):
+    ai_model: str
+    requests: str = Field(description="The number of requests that this model answered, in digits.")
+    cost: str = Field(description="Their exact cost in cents, as a decimal number.")
+
+
+class MetadataGroup(graphs.Group):
+    metadata_value: str
+    requests: int
+    cost: int = Field(description="Their cost in cents.")
+    cost_exact: graphs.Exact
+    avg_tokens: int = Field(description="Mean tokens of a request.")
+    avg_tokens_exact: graphs.Exact
+    avg_weighted_feedback: int = Field(description="The mean of value × weight; 0 where there is none.")
+    avg_weighted_feedback_exact: graphs.Exact
+    requests_with_feedback: int
+    last_seen: graphs.Time = Field(description="When the last of them started.")
+
+
+Ranked = Sequence[tuple[GroupKey, UsageSums]]
+GroupRows = Callable[[MetricsReader, MetricsQuery, Ranked], Awaitable[list[dict[str, Any]]]]
+
+
+def _named_rows(name_field: str) -> GroupRows:
+    async def build(_metrics: MetricsReader, _query: MetricsQuery, ranked: Ranked) -> list[dict[str, Any]]:
+        return [
+            {
+                name_field: str(group.value),
+                "requests": str(usage.requests),
+                "cost": graphs.exact_usage_cents(usage),
+            }
+            for group, usage in ranked
+        ]
+
+    return build
+
+
+async def _metadata_rows(
+    metrics: MetricsReader, metrics_query: MetricsQuery, ranked: Ranked
+) -> list[dict[str, Any]]:
+    feedback = await metrics.feedback_by_group(metrics_query)
+    return [_metadata_row(group, usage, feedback.get(group, FeedbackSums())) for group, usage in ranked]
+
+
+def _metadata_row(group: GroupKey, usage: UsageSums, feedback: FeedbackSums) -> dict[str, Any]:
+    return {
+        "metadata_value": str(group.value),
+        "requests": usage.requests,
+        "requests_with_feedback": feedback.judged_requests,
+        "last_seen": schemas.iso_time(usage.last_started_at_us),
+        **graphs.with_exact(
+            cost=graphs.usage_cents(usage),
+            avg_tokens=graphs.mean(graphs.usage_tokens(usage), usage.requests),
+            avg_weighted_feedback=graphs.mean_weighted_feedback(feedback),
+        ),
+    }
+
+
+def portkey_analytics_api(metrics: MetricsReader) -> Api:
+    """Return the API of `/v1/analytics`."""
+    specs = (
+        *usage_graphs.USAGE_GRAPHS,
+        *quality_graphs.ERROR_GRAPHS,
+        *usage_graphs.CACHE_GRAPHS,
+        *quality_graphs.FEEDBACK_GRAPHS,
+    )
     return Api(
         name="portkey analytics",
         prefixes=(ANALYTICS_PATH,),
-        endpoints=(*(_graph_endpoint(store, graph) for graph in GRAPHS), *_group_endpoints(store)),
-        render_error=render_error,
-        error_model=FailureResponse,
+        endpoints=(
+            *(_graph_endpoint(metrics, spec) for spec in specs),
+            _group_endpoint(metrics, "users", "Users", graphs.Groups[UserGroup], _named_rows("user"), "user"),
+            _group_endpoint(
+                metrics,
+                "ai-models",
+                "Models",
+                graphs.Groups[ModelGroup],
+                _named_rows("ai_model"),
+                "any_model",
+            ),
+            _group_endpoint(
+                metrics,
+                # Keys may contain slashes.
+                "metadata/{metadata_key:.*[^/]}",
+                "Values of the metadata",
+                graphs.Groups[MetadataGroup],
+                _metadata_rows,
+            ),
+        ),
+        render_error=schemas.render_error,
+        error_model=schemas.FailureResponse,
     )
 
 
-def _graph_endpoint(store: Queries, graph: GraphSpec) -> Endpoint:
+def _graph_endpoint(metrics: MetricsReader, graph: graphs.GraphSpec) -> Endpoint:
+    async def handle(request: web.Request, principal: Principal) -> web.Response:
+        params = GraphParams.parse(request.query.items())
+        content = await graph.build(metrics, params.metrics_query(principal.tenant))
+        return json_response(graph.reply.model_validate(content))
+
     return Endpoint(
-        method="GET",
-        path=f"{ANALYTICS_PATH}/{graph.path}",
-        handler=_handler(lambda metrics_query, _: graph.build(store, metrics_query)),
+        "GET",
+        f"{ANALYTICS_PATH}/{graph.path}",
         role=Role.READ,
         summary=graph.summary,
         description=graph.description,
-        parameters=METRICS_PARAMETERS,
+        query=GraphParams,
         reply=graph.reply,
         failures=(400, 413, 503, 504),
+        handler=handle,
     )
 
 
-def _group_endpoints(store: Queries) -> tuple[Endpoint, ...]:
-    def users(metrics_query: MetricsQuery, request: web.Request) -> Awaitable[UserGroups]:
-        return list_user_groups(store, metrics_query, read_page(request.query))
+def _group_endpoint(
+    metrics: MetricsReader,
+    path: str,
+    summary: str,
+    reply: type[BaseModel],
+    build_rows: GroupRows,
+    field: str | None = None,
+) -> Endpoint:
+    """Return the endpoint of one kind of group.
 
-    def models(metrics_query: MetricsQuery, request: web.Request) -> Awaitable[ModelGroups]:
-        return list_model_groups(store, metrics_query, read_page(request.query))
+    Args:
+        field: the field that requests are grouped by; None: the metadata key in the path.
+    """
 
-    def metadata(metrics_query: MetricsQuery, request: web.Request) -> Awaitable[MetadataGroups]:
-        key = request.match_info["metadata_key"]
-        return list_metadata_groups(store, metrics_query, read_page(request.query), key)
+    async def handle(request: web.Request, principal: Principal) -> web.Response:
+        params = GroupParams.parse(request.query.items())
+        key = request.match_info.get("metadata_key", "")
+        group_by = field or schemas.METADATA_COLUMNS.get(key, f"metadata.{key}")
+        metrics_query = replace(params.metrics_query(principal.tenant), group_by=group_by)
+        usage = await metrics.usage_by_group(metrics_query)
+        known = [(group, sums) for group, sums in usage.items() if group.value is not None]
+        ranked = sorted(known, key=lambda item: (-item[1].requests, str(item[0].value)))
+        page = params.page()
+        rows = await build_rows(metrics, metrics_query, ranked[page.offset : page.offset + page.limit])
+        return json_response(reply.model_validate({"total": len(ranked), "data": rows}))
 
-    return (
-        _group_endpoint("users", "Users", users, UserGroups),
-        _group_endpoint("ai-models", "Models", models, ModelGroups),
-        # Keys may hold slashes.
-        _group_endpoint("metadata/{metadata_key:.*[^/]}", "Values of the metadata", metadata, MetadataGroups),
-    )
-
-
-def _group_endpoint(path: str, summary: str, answer: GroupQuery, shape: type[BaseModel]) -> Endpoint:
     return Endpoint(
-        method="GET",
-        path=f"{ANALYTICS_PATH}/groups/{path}",
-        handler=_handler(answer),
+        "GET",
+        f"{ANALYTICS_PATH}/groups/{path}",
         role=Role.READ,
         summary=summary,
-        description="Those of most requests first. Requests without one are left out.",
-        parameters=(*METRICS_PARAMETERS, *PAGE_PARAMETERS),
-        reply=shape,
+        description="Those of most requests first. Requests without a value are left out.",
+        query=GroupParams,
+        reply=reply,
         failures=(400, 413, 503, 504),
+        handler=handle,
     )
-
-
-def _handler(answer: GroupQuery) -> Handler:
-    async def handle(request: web.Request, principal: Principal) -> web.Response:
-        metrics_query = read_metrics_query(request.query.items(), principal.tenant)
-        return json_response(await answer(metrics_query, request))
-
-    return handle

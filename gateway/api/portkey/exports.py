@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -12,60 +13,54 @@ from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from gateway.api.portkey import log_object
-from gateway.api.portkey.filters import to_filter, to_page
-from gateway.api.portkey.log_object import CURRENCY, MODE, UrlResolver
-from gateway.api.portkey.schemas import iso_time, json_response
-from gateway.datasets import Column, Exporter, ExportJobs, ExportLinks, JsonLines, Selection
+from gateway.api.portkey.filters import ExportFilters, PageNumber
+from gateway.api.portkey.log_object import UrlResolver
+from gateway.api.portkey.schemas import iso_time, to_whole_number
+from gateway.datasets.files import ExportLinks
+from gateway.datasets.formats import Column, JsonLines, Selection
+from gateway.datasets.jobs import ExportJobs
 from gateway.models.export import Export, ExportStatus
+from gateway.models.filters import Page
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import abbreviate, read_query_body, validate_body
-from gateway.web.endpoint import Endpoint, Parameter
+from gateway.web.endpoint import Endpoint, json_response
 from gateway.web.feedback import has_nul, optional_field
-
-FILTERS = "filters"
-"""The field of bodies that holds filters, for complaints."""
+from gateway.web.query_params import QueryParams, parsed_by
 
 
-def portkey_exporter(url_of: UrlResolver) -> Exporter:
-    """Return what reads the filters of Portkey's exports and writes their lines."""
+def portkey_exporter(url_of: UrlResolver) -> JsonLines:
+    """Return the exporter of Portkey's log exports.
+
+    Args:
+        url_of: returns the URL of a provider for a caller's path.
+    """
     return JsonLines(_select, _export_columns(url_of))
 
 
 def _select(filters: Mapping[str, object]) -> Selection:
-    return Selection(to_filter(filters, FILTERS), to_page(filters, FILTERS))
+    given = ExportFilters.of(filters, "filters")
+    return Selection(given.where(), given.page())
+
+
+COLUMNS = (
+    "id", "trace_id", "created_at", "request", "response", "is_success", "ai_org", "ai_model", "req_units",
+    "res_units", "total_units", "request_url", "cost", "cost_currency", "response_time", "response_status_code",
+    "mode", "config", "prompt_slug", "metadata",
+)  # fmt: skip
 
 
 def _export_columns(url_of: UrlResolver) -> Mapping[str, Column]:
-    return MappingProxyType(
-        {
-            "id": Column(lambda logged: logged.record.request_id),
-            "trace_id": Column(lambda logged: logged.record.trace_id),
-            "created_at": Column(lambda logged: iso_time(logged.record.started_at_us)),
-            "request": Column(lambda logged: _embed_body(log_object.request_body(logged)), needs_bodies=True),
-            "response": Column(
-                lambda logged: _embed_body(log_object.response_body(logged)), needs_bodies=True
-            ),
-            "is_success": Column(lambda logged: log_object.is_success(logged.record)),
-            "ai_org": Column(lambda logged: logged.record.provider),
-            "ai_model": Column(lambda logged: logged.record.any_model),
-            "req_units": Column(lambda logged: logged.record.prompt_tokens),
-            "res_units": Column(lambda logged: logged.record.completion_tokens),
-            "total_units": Column(lambda logged: logged.record.total_tokens),
-            "request_url": Column(lambda logged: log_object.request_url(logged.record, url_of)),
-            "cost": Column(lambda logged: log_object.cost_cents(logged.record)),
-            "cost_currency": Column(lambda logged: CURRENCY),
-            "response_time": Column(lambda logged: log_object.response_ms(logged.record)),
-            "response_status_code": Column(lambda logged: logged.record.status),
-            "mode": Column(lambda logged: MODE),
-            "config": Column(lambda logged: None),
-            "prompt_slug": Column(lambda logged: logged.record.prompt),
-            "metadata": Column(lambda logged: dict(logged.record.metadata)),
-        }
-    )
+    def of_record(name: str) -> Column:
+        read = log_object.RECORD_FIELDS[name]
+        return Column(lambda logged: read(logged.record, url_of))
 
-
-COLUMNS = tuple(_export_columns(lambda provider, path: None))
-"""Names of the columns."""
+    others = {
+        "request": Column(lambda logged: _embed_body(log_object.request_body(logged)), needs_bodies=True),
+        "response": Column(lambda logged: _embed_body(log_object.response_body(logged)), needs_bodies=True),
+        "config": Column(lambda logged: None),
+        "metadata": Column(lambda logged: dict(logged.record.metadata)),
+    }
+    return MappingProxyType({name: others.get(name) or of_record(name) for name in COLUMNS})
 
 
 def _embed_body(body: bytes | None) -> orjson.Fragment | None:
@@ -73,7 +68,6 @@ def _embed_body(body: bytes | None) -> orjson.Fragment | None:
 
 
 MAX_DESCRIPTION = 1000
-"""Longest description, in characters."""
 
 _NIL_UUID = str(UUID(int=0))
 _FILTERS_SCHEMA = {"type": "object", "additionalProperties": True}
@@ -93,7 +87,9 @@ def _check_columns(value: object) -> tuple[str, ...]:
         raise ValueError(f"must be an array of one or more columns; got {abbreviate(value)}")
     for name in value:
         if name not in COLUMNS:
-            raise ValueError(f"holds {abbreviate(name)}, which is no column; there are {', '.join(COLUMNS)}")
+            raise ValueError(
+                f"holds {abbreviate(name)}, which is not a column; allowed: {', '.join(COLUMNS)}"
+            )
     return tuple(dict.fromkeys(value))
 
 
@@ -113,29 +109,29 @@ Description = Annotated[str | None, optional_field(_check_description, accepts=s
 
 
 class NewExport(BaseModel):
-    """What to export."""
+    """The requests and columns of an export."""
 
     model_config = ConfigDict(frozen=True)
 
-    filters: Filters = Field(description="Which requests; `{}`: all.")
-    requested_data: Columns = Field(description="What to write of each.")
+    filters: Filters = Field(description="Filters of the requests; `{}`: all.")
+    requested_data: Columns = Field(description="Columns to write.")
     description: Description = None
 
 
 class ExportChange(BaseModel):
-    """What to export instead."""
+    """New requests and columns of an export."""
 
     model_config = ConfigDict(frozen=True)
 
-    filters: Filters = Field(description="Which requests, instead of the earlier ones.")
-    requested_data: OptionalColumns = Field(None, description="What to write of each; null: as before.")
+    filters: Filters = Field(description="Filters of the requests, instead of the earlier ones.")
+    requested_data: OptionalColumns = Field(None, description="Columns to write; null: as before.")
 
 
 class ExportResponse(BaseModel):
-    """A job that was stored."""
+    """A stored export job."""
 
     id: str
-    total: int = Field(description="How many requests it would write now.")
+    total: int = Field(description="The number of requests that it would write now.")
     object: Literal["export"] = "export"
 
     @classmethod
@@ -144,7 +140,7 @@ class ExportResponse(BaseModel):
 
 
 class ExportItem(BaseModel):
-    """A job. The ids of those who have no UUIDs here are made from their names."""
+    """An export job. Ids of tenants and keys, which have no UUIDs, are derived from their names."""
 
     id: str
     organisation_id: str = Field(description="Stands for the tenant.")
@@ -156,9 +152,9 @@ class ExportItem(BaseModel):
     last_updated_at: str
     created_by: str = Field(description="Stands for the key that it was made with.")
     workspace_id: str = Field(description="The same as `organisation_id`.")
-    total_records: int | None = Field(description="How many requests it writes.")
-    rows_done: int = Field(description="How many it has written.")
-    progress: float = Field(description="The part of it that is done, from 0 to 1.")
+    total_records: int | None = Field(description="The number of requests that it writes.")
+    rows_done: int = Field(description="The number that it has written.")
+    progress: float = Field(description="The completed share, from 0 to 1.")
     error: str | None = Field(description="Why it failed.")
     tenant: str | None
     key_name: str | None
@@ -188,28 +184,28 @@ class ExportItem(BaseModel):
 
 
 class ExportList(BaseModel):
-    """Jobs, the newest first."""
+    """Export jobs, newest first."""
 
     object: Literal["list"] = "list"
-    total: int = Field(description="How many there are.")
+    total: int = Field(description="The number of all jobs.")
     data: list[ExportItem]
 
 
 class ExportTask(BaseModel):
-    """What is being done."""
+    """The result of a command to a job."""
 
     message: str
     object: Literal["export"] = "export"
 
 
 class ExportDownload(BaseModel):
-    """Where the file is."""
+    """The link to the file."""
 
     signed_url: str = Field(description="Opens the file for an hour, without a key.")
 
 
 def _uuid_of_name(kind: str, name: str | None) -> str:
-    """A UUID that stands for a name: always the same one; all zeros for none (RFC 9562, section 5.5)."""
+    # The same name always gets the same UUID (RFC 9562, section 5.5).
     return _NIL_UUID if name is None else str(uuid5(NAMESPACE_URL, f"{kind}:{name}"))
 
 
@@ -222,108 +218,124 @@ def _progress(export: Export) -> float:
 EXPORTS = "/v1/logs/exports"
 EXPORT = f"{EXPORTS}/{{export_id}}"
 
+# Most jobs in one response.
 MAX_LISTED = 1000
-"""Most jobs in one answer."""
 
-_EXPIRES = Parameter("expires", "When the link ends, in seconds since the epoch.", {"type": "integer"})
-_SIGNATURE = Parameter("signature", "What proves that the gateway made the link.")
-_PAGE = (
-    Parameter("workspace_id", "Taken; there are no workspaces here."),
-    Parameter("page_size", "Most jobs on a page.", {"type": "integer", "minimum": 1, "maximum": MAX_LISTED}),
-    Parameter("current_page", "Which page; the first one is 0.", {"type": "integer", "minimum": 0}),
-)
+
+class ExportListParams(QueryParams):
+    model_config = ConfigDict(extra="ignore")
+
+    workspace_id: str | None = Field(None, description="Ignored: there are no workspaces.")
+    page_size: Annotated[
+        int | None,
+        parsed_by(
+            partial(to_whole_number, least=1, most=MAX_LISTED), type="integer", minimum=1, maximum=MAX_LISTED
+        ),
+    ] = Field(None, description="Most jobs on a page.")
+    current_page: PageNumber | None = Field(None, description="Page number; the first page is 0.")
+
+
+class ExportFileParams(QueryParams):
+    model_config = ConfigDict(extra="ignore")
+
+    expires: Annotated[str | None, WithJsonSchema({"type": "integer"})] = Field(
+        None, description="When the link expires, in seconds since the epoch."
+    )
+    signature: str | None = Field(None, description="Proves that the gateway made the link.")
 
 
 class ExportEndpoints:
-    """Handlers of the paths of exports.
-
-    Args:
-        max_body_bytes: longest body taken.
-    """
-
     def __init__(self, jobs: ExportJobs, links: ExportLinks, max_body_bytes: int) -> None:
         self._jobs = jobs
         self._links = links
         self._max_body_bytes = max_body_bytes
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the paths and what is found there."""
-        return (
-            Endpoint(
-                method="POST", path=EXPORTS, handler=self._create, role=Role.READ,
-                summary="Describe an export",
-                description="Makes a draft: nothing is written before it is started.",
-                body=NewExport, reply=ExportResponse, failures=(400, 413, 503, 504),
-            ),
-            Endpoint(
-                method="GET", path=EXPORTS, handler=self._list, role=Role.READ,
-                summary="List exports", description="The newest first.",
-                parameters=_PAGE, reply=ExportList, failures=(400, 503),
-            ),
-            Endpoint(
-                method="GET", path=EXPORT, handler=self._show, role=Role.READ,
-                summary="See how far an export is",
-                reply=ExportItem, failures=(404, 503),
-            ),
-            Endpoint(
-                method="PUT", path=EXPORT, handler=self._update, role=Role.READ,
-                summary="Describe an export anew",
-                description="Makes it a draft again. One that is in progress has to be cancelled first.",
-                body=ExportChange, reply=ExportResponse, failures=(400, 404, 409, 413, 503, 504),
-            ),
-            Endpoint(
-                method="POST", path=f"{EXPORT}/start", handler=self._start, role=Role.READ,
-                summary="Start an export",
-                description="Writes what is logged now, in the background, whether or not it was done before.",
-                reply=ExportTask, failures=(404, 409, 503, 504),
-            ),
-            Endpoint(
-                method="POST", path=f"{EXPORT}/cancel", handler=self._cancel, role=Role.READ,
-                summary="Cancel an export",
-                description="What it has written is thrown away. It may be started again.",
-                reply=ExportTask, failures=(404, 409, 503),
-            ),
-            Endpoint(
-                method="GET", path=f"{EXPORT}/download", handler=self._download, role=Role.READ,
-                summary="Get a link to an export's file",
-                reply=ExportDownload, failures=(404, 409, 503),
-            ),
-            Endpoint(
-                method="GET", path=f"{EXPORT}/file", handler=self._file, role=None,
-                summary="Fetch an export's file",
-                description="For whoever holds a link. One JSON object a line; parts of it may be asked for by "
-                "`Range`.",
-                parameters=(_EXPIRES, _SIGNATURE), failures=(403, 404, 409, 503),
-            ),
-        )  # fmt: skip
-
-    async def _create(self, request: web.Request, principal: Principal) -> web.Response:
+    @Endpoint(
+        "POST",
+        EXPORTS,
+        role=Role.READ,
+        summary="Create an export",
+        description="Makes a draft: nothing is written before it is started.",
+        body=NewExport,
+        failures=(400, 413, 503, 504),
+    )
+    async def _create(self, request: web.Request, principal: Principal) -> ExportResponse:
         new = validate_body(NewExport, await read_query_body(request, self._max_body_bytes))
         export = await self._jobs.create(new.filters, new.requested_data, new.description or "", principal)
-        return json_response(ExportResponse.of(export))
+        return ExportResponse.of(export)
 
-    async def _list(self, request: web.Request, principal: Principal) -> web.Response:
-        exports, total = await self._jobs.find(to_page(request.query, most=MAX_LISTED), principal)
-        return json_response(ExportList(total=total, data=[ExportItem.of(export) for export in exports]))
+    @Endpoint(
+        "GET",
+        EXPORTS,
+        role=Role.READ,
+        summary="List exports",
+        description="Newest first.",
+        query=ExportListParams,
+        failures=(400, 503),
+    )
+    async def _list(self, request: web.Request, principal: Principal, params: ExportListParams) -> ExportList:
+        size = params.page_size or MAX_LISTED
+        exports, total = await self._jobs.find(Page(size, (params.current_page or 0) * size), principal)
+        return ExportList(total=total, data=[ExportItem.of(export) for export in exports])
 
-    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        return json_response(ExportItem.of(await self._jobs.show(_export_id(request), principal)))
+    @Endpoint(
+        "GET",
+        EXPORT,
+        role=Role.READ,
+        summary="Read an export with its progress",
+        failures=(404, 503),
+    )
+    async def _show(self, request: web.Request, principal: Principal) -> ExportItem:
+        return ExportItem.of(await self._jobs.show(_export_id(request), principal))
 
-    async def _update(self, request: web.Request, principal: Principal) -> web.Response:
+    @Endpoint(
+        "PUT",
+        EXPORT,
+        role=Role.READ,
+        summary="Change an export",
+        description="Makes it a draft again. An export in progress has to be cancelled first.",
+        body=ExportChange,
+        failures=(400, 404, 409, 413, 503, 504),
+    )
+    async def _update(self, request: web.Request, principal: Principal) -> ExportResponse:
         change = validate_body(ExportChange, await read_query_body(request, self._max_body_bytes))
         export = await self._jobs.update(
             _export_id(request), change.filters, change.requested_data, principal
         )
-        return json_response(ExportResponse.of(export))
+        return ExportResponse.of(export)
 
-    async def _start(self, request: web.Request, principal: Principal) -> web.Response:
+    @Endpoint(
+        "POST",
+        f"{EXPORT}/start",
+        role=Role.READ,
+        summary="Start an export",
+        description="Writes what is logged now, in the background, whether or not it was written before.",
+        failures=(404, 409, 503, 504),
+    )
+    async def _start(self, request: web.Request, principal: Principal) -> ExportTask:
         export = await self._jobs.start(_export_id(request), principal)
-        return json_response(ExportTask(message=f"Export {export.export_id} started"))
+        return ExportTask(message=f"Export {export.export_id} started")
 
-    async def _cancel(self, request: web.Request, principal: Principal) -> web.Response:
+    @Endpoint(
+        "POST",
+        f"{EXPORT}/cancel",
+        role=Role.READ,
+        summary="Cancel an export",
+        description="Discards what it has written. It may be started again.",
+        failures=(404, 409, 503),
+    )
+    async def _cancel(self, request: web.Request, principal: Principal) -> ExportTask:
         export = await self._jobs.cancel(_export_id(request), principal)
-        return json_response(ExportTask(message=f"Export {export.export_id} cancelled"))
+        return ExportTask(message=f"Export {export.export_id} cancelled")
 
+    @Endpoint(
+        "GET",
+        f"{EXPORT}/download",
+        role=Role.READ,
+        summary="Get a link to an export's file",
+        reply=ExportDownload,
+        failures=(404, 409, 503),
+    )
     async def _download(self, request: web.Request, principal: Principal) -> web.Response:
         export_id = _export_id(request)
         await self._jobs.file(export_id, principal.tenant)
@@ -333,10 +345,20 @@ class ExportEndpoints:
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    async def _file(self, request: web.Request, principal: Principal) -> web.StreamResponse:
+    @Endpoint(
+        "GET",
+        f"{EXPORT}/file",
+        role=None,
+        summary="Download an export's file",
+        description="With a link from `download`. One JSON object a line; takes `Range`.",
+        query=ExportFileParams,
+        failures=(403, 404, 409, 503),
+    )
+    async def _file(
+        self, request: web.Request, principal: Principal, params: ExportFileParams
+    ) -> web.StreamResponse:
         export_id = _export_id(request)
-        given = (request.query.get(parameter.name, "") for parameter in (_EXPIRES, _SIGNATURE))
-        await self._links.check(export_id, *given)
+        await self._links.check(export_id, params.expires or "", params.signature or "")
         headers = {
             "Content-Type": "application/jsonl",
             "Content-Disposition": f'attachment; filename="{export_id}.jsonl"',
@@ -351,6 +373,6 @@ def _export_id(request: web.Request) -> str:
 
 
 def _origin(request: web.Request) -> str:
-    """Where the caller found the gateway, though something else may speak TLS for it."""
+    # A proxy in front may speak TLS for the gateway.
     is_behind_tls = request.headers.get("X-Forwarded-Proto", "").lower() == "https"
     return f"{'https' if is_behind_tls else request.scheme}://{request.host}"

@@ -1,4 +1,4 @@
-"""Portkey's feedback paths: give one vote or many, and change one."""
+"""`/v1/feedback` of Portkey: give feedback, one entry or many, and change an entry."""
 
 from __future__ import annotations
 
@@ -6,94 +6,93 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from gateway.api.portkey.schemas import (
-    FailureResponse,
-    FeedbackRequest,
-    FeedbackResponse,
-    FeedbackUpdateRequest,
-    render_error,
-    success_response,
-    to_new_feedback,
-    to_revision,
-)
+from gateway.api.portkey import schemas
 from gateway.errors import NotFound
-from gateway.feedback import FeedbackService, Scale, signed_scale, waiting_note
+from gateway.feedback.identifiers import waiting_note
+from gateway.feedback.payloads import Scale, signed_scale
+from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import read_idempotency_key, read_json
-from gateway.web.endpoint import Api, Endpoint
+from gateway.web.endpoint import Api, Endpoint, endpoints_of
 from gateway.web.feedback import MAX_BULK, joined_headers, parse_uuid
 
+# How this API is called in stored rows.
 DIALECT = "portkey"
-"""What the dialect is called in rows."""
 
 SAVED_MESSAGE = "Feedback successfully saved"
 THUMBS_NOTE = (
     "So far you have only given 0 and 1, which count as grades from -10 to 10: 0 is neutral, 1 is 0.1. If they are "
-    "thumbs, set portkey_scale: thumbs, and mend what is stored with `gateway feedback rescale --scale thumbs`."
+    "thumbs, set portkey_scale: thumbs, and correct what is stored with `gateway feedback rescale --scale thumbs`."
 )
 
 
 def portkey_feedback_api(
     service: FeedbackService, scale_of: Callable[[Principal], Scale], max_body_bytes: int
 ) -> Api:
-    """Return Portkey's face.
+    """Return the API of `/v1/feedback`.
 
     Args:
-        scale_of: how a caller's values become scores.
-        max_body_bytes: longest body taken.
+        scale_of: returns how a caller's values become scores.
     """
-
-    async def create(request: web.Request, principal: Principal) -> web.Response:
-        key = read_idempotency_key(request.headers)
-        scale = scale_of(principal)
-        items = to_new_feedback(await read_json(request, max_body_bytes, MAX_BULK), scale)
-        entries = await service.give(items, principal, dialect=DIALECT, idempotency_key=key)
-        notes = [waiting_note(entries)]
-        if scale is signed_scale and await service.sends_thumbs_as_grades(principal, items):
-            notes.append(THUMBS_NOTE)
-        message = ". ".join(filter(None, [SAVED_MESSAGE, " ".join(filter(None, notes))]))
-        response = success_response(message, entries)
-        response.headers.update(joined_headers(entries))
-        return response
-
-    async def update(request: web.Request, principal: Principal) -> web.Response:
-        feedback_id = _feedback_id(request)
-        key = read_idempotency_key(request.headers)
-        change = to_revision(await read_json(request, max_body_bytes), scale_of(principal))
-        entry = await service.revise(feedback_id, change, principal, DIALECT, idempotency_key=key)
-        return success_response("Feedback successfully updated", [entry])
-
     return Api(
         name=DIALECT,
         prefixes=("/v1/feedback",),
-        render_error=render_error,
-        error_model=FailureResponse,
-        endpoints=(
-            Endpoint(
-                method="POST",
-                path="/v1/feedback",
-                handler=create,
-                role=Role.FEEDBACK,
-                summary="Give feedback on a trace, request or session",
-                description="Takes one entry or an array of up to 1,000, all or none.",
-                body=FeedbackRequest | list[FeedbackRequest],
-                reply=FeedbackResponse,
-                failures=(400, 409, 413, 429, 503),
-                accepts_feedback_token=True,
-            ),
-            Endpoint(
-                method="PUT",
-                path="/v1/feedback/{feedback_id}",
-                handler=update,
-                role=Role.FEEDBACK,
-                summary="Change an entry",
-                description="Makes a new version of the entry; the earlier ones are kept.",
-                body=FeedbackUpdateRequest,
-                reply=FeedbackResponse,
-                failures=(400, 404, 409, 413, 503),
-            ),
-        ),
+        render_error=schemas.render_error,
+        error_model=schemas.FailureResponse,
+        endpoints=endpoints_of(_FeedbackEndpoints(service, scale_of, max_body_bytes)),
     )
+
+
+class _FeedbackEndpoints:
+    def __init__(
+        self, service: FeedbackService, scale_of: Callable[[Principal], Scale], max_body_bytes: int
+    ) -> None:
+        self._service = service
+        self._scale_of = scale_of
+        self._max_body_bytes = max_body_bytes
+
+    @Endpoint(
+        "POST",
+        "/v1/feedback",
+        role=Role.FEEDBACK,
+        summary="Give feedback on a trace, request or session",
+        description="Takes one entry or an array of up to 1,000, all or none.",
+        body=schemas.FeedbackRequest | list[schemas.FeedbackRequest],
+        reply=schemas.FeedbackResponse,
+        failures=(400, 409, 413, 429, 503),
+        accepts_feedback_token=True,
+    )
+    async def _create(self, request: web.Request, principal: Principal) -> web.Response:
+        key = read_idempotency_key(request.headers)
+        scale = self._scale_of(principal)
+        items = schemas.to_new_feedback(await read_json(request, self._max_body_bytes, MAX_BULK), scale)
+        entries = await self._service.give(items, principal, dialect=DIALECT, idempotency_key=key)
+        notes = [waiting_note(entries)]
+        if scale is signed_scale and await self._service.sends_thumbs_as_grades(principal, items):
+            notes.append(THUMBS_NOTE)
+        message = ". ".join(filter(None, [SAVED_MESSAGE, " ".join(filter(None, notes))]))
+        response = schemas.success_response(message, entries)
+        response.headers.update(joined_headers(entries))
+        return response
+
+    @Endpoint(
+        "PUT",
+        "/v1/feedback/{feedback_id}",
+        role=Role.FEEDBACK,
+        summary="Change an entry",
+        description="Makes a new version of the entry; earlier versions are kept.",
+        body=schemas.FeedbackUpdateRequest,
+        reply=schemas.FeedbackResponse,
+        failures=(400, 404, 409, 413, 503),
+    )
+    async def _update(self, request: web.Request, principal: Principal) -> web.Response:
+        feedback_id = _feedback_id(request)
+        key = read_idempotency_key(request.headers)
+        change = schemas.to_revision(
+            await read_json(request, self._max_body_bytes), self._scale_of(principal)
+        )
+        entry = await self._service.revise(feedback_id, change, principal, DIALECT, idempotency_key=key)
+        return schemas.success_response("Feedback successfully updated", [entry])
 
 
 def _feedback_id(request: web.Request) -> str:

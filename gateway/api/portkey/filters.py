@@ -1,133 +1,48 @@
-"""Request filters of the Portkey API and the conditions they mean."""
+"""Request filters of the Portkey API, in query strings and in the filters of exports."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Self
 
 import orjson
+from pydantic import Field
 
-from gateway.api.portkey.schemas import (
-    METADATA_COLUMNS,
-    NANOUSD_A_CENT,
-    parse_json_text,
-    to_json_number,
-    to_names,
-    to_number,
-    to_time_us,
-    whole_number,
-)
+from gateway.api.portkey import schemas as values
 from gateway.errors import BadInput
 from gateway.models.filters import MAX_FILTER_TERMS, AllOf, AnyOf, Comparison, Filter, Op, Page
 from gateway.web.bodies import abbreviate
-
-T = TypeVar("T")
-Condition = Callable[[object], Filter]
-"""What a value means. Raises ValueError for one that means nothing."""
+from gateway.web.query_params import QueryParams, parsed_by
 
 MAX_PAGE_SIZE = 50_000
-"""Most rows on a page of an export."""
 
 _MAX_PAGES = 10**12
 _MAX_TOKENS = 10**15
 _MAX_CENTS = 10**11
 _STATUS = re.compile("[1-5][0-9]{2}")
-_PAGING = ("page_size", "current_page")
 
 
-def to_filter(given: Mapping[str, object], at: str = "", *, for_metrics: bool = False) -> Filter:
-    """Return the condition that all of these names and values together mean. What is null is as if absent.
-
-    Args:
-        given: values as JSON has them, or as texts.
-        at: path of the mapping, which stands before names in complaints (`filters`).
-        of_counted: whether feedback on a trace or session is that of the request that it counts for alone.
-
-    Raises:
-        BadInput: a name is not known, or a value means nothing; names it.
-    """
-    parts = []
-    conditions = _METRICS_CONDITIONS if for_metrics else CONDITIONS
-    for name, value in given.items():
-        if name not in CONDITIONS and name not in _PAGING:
-            known = ", ".join((*CONDITIONS, *_PAGING))
-            raise BadInput(
-                "is no filter known here.", field=_field_path(at, name), hint=f"There are {known}."
-            )
-        if name in CONDITIONS and value is not None:
-            parts.append(_read_value(conditions[name], value, _field_path(at, name)))
-    return AllOf(tuple(parts))
+def _to_nanousd(cents: object) -> int | float:
+    return values.to_json_number(values.to_number(cents, 0, _MAX_CENTS) * values.NANOUSD_A_CENT)
 
 
-def to_page(given: Mapping[str, object], at: str = "", least: int = 1, most: int = MAX_PAGE_SIZE) -> Page:
-    """Return the page that `page_size` and `current_page` mean; the first one is page 0.
-
-    Args:
-        least, most: bounds of the rows on a page; `most` are on one if nothing is said.
-
-    Raises:
-        BadInput: one of them is no whole number, or out of bounds.
-    """
-    size, number = (given.get(name) for name in _PAGING)
-    limit = (
-        most if size is None else _read_value(whole_number(least, most), size, _field_path(at, "page_size"))
-    )
-    page = (
-        0
-        if number is None
-        else _read_value(whole_number(0, _MAX_PAGES), number, _field_path(at, "current_page"))
-    )
-    return Page(limit, page * limit)
+def _to_grade(value: object) -> int | float:
+    return values.to_json_number(values.to_number(value, -10, 10))
 
 
-def _read_value(read: Callable[[object], T], value: object, field: str) -> T:
-    try:
-        return read(value)
-    except ValueError as problem:
-        raise BadInput(f"{problem}.", field=field) from None
-
-
-def _field_path(at: str, name: str) -> str:
-    return f"{at}.{name}" if at else name
-
-
-def _time(op: Op) -> Condition:
-    return lambda value: Comparison("started_at_us", op, to_time_us(value, is_end=op is Op.LE))
-
-
-def _tokens(field: str, op: Op) -> Condition:
-    read = whole_number(0, _MAX_TOKENS)
-    return lambda value: Comparison(field, op, read(value))
-
-
-def _cents(op: Op) -> Condition:
-    def to_condition(value: object) -> Filter:
-        nanousd = to_number(value, 0, _MAX_CENTS) * NANOUSD_A_CENT
-        return Comparison("cost_nanousd", op, to_json_number(nanousd))
-
-    return to_condition
-
-
-def _grade(field: str, op: Op) -> Condition:
-    return lambda value: Comparison(field, op, to_json_number(to_number(value, -10, 10)))
-
-
-def _one_of(field: str) -> Condition:
-    return lambda value: Comparison(field, Op.IN, to_names(value))
-
-
-def _status(value: object) -> Filter:
-    codes = [str(value)] if type(value) is int else to_names(value)
+def _to_status_filter(value: object) -> Filter:
+    codes = [str(value)] if type(value) is int else values.to_names(value)
     if all(map(_STATUS.fullmatch, codes)):
         return Comparison("status", Op.IN, tuple(map(int, codes)))
     raise ValueError(f"must be statuses separated by commas, such as 401,403; got {abbreviate(value)}")
 
 
-def _provider_and_model(value: object) -> Filter:
+def _to_model_filter(value: object) -> Filter:
     parts = []
-    for name in to_names(value):
+    for name in values.to_names(value):
         provider, separator, model = name.partition("__")
         if not (provider and separator and model):
             raise ValueError(f"must be such as openai__gpt-4o,anthropic__claude-3; got {abbreviate(value)}")
@@ -135,8 +50,8 @@ def _provider_and_model(value: object) -> Filter:
     return AnyOf(tuple(parts))
 
 
-def _metadata(value: object) -> Filter:
-    wanted = parse_json_text(value) if isinstance(value, str) else value
+def _to_metadata_filter(value: object) -> Filter:
+    wanted = values.parse_json_text(value) if isinstance(value, str) else value
     if not isinstance(wanted, dict):
         raise ValueError(f"must be an object, or a string that holds one as JSON; got {abbreviate(value)}")
     if len(wanted) > MAX_FILTER_TERMS:
@@ -150,55 +65,155 @@ def _metadata_condition(key: str, item: object) -> Filter:
             f"holds {abbreviate(item)} under {key[:40]!r}, where only texts and numbers can be found"
         )
     if isinstance(item, str):
-        return Comparison(METADATA_COLUMNS.get(key, f"property.{key}"), Op.EQ, item)
+        return Comparison(values.METADATA_COLUMNS.get(key, f"property.{key}"), Op.EQ, item)
     return Comparison(f"property.{key}", Op.EQ, orjson.dumps(item).decode())
 
 
 def _match_none(value: object) -> Filter:
-    """A name for what there is not here, so that no request has it."""
-    to_names(value)
+    values.to_names(value)
     return AnyOf()
 
 
 def _match_all(value: object) -> Filter:
-    """A name for the whole that is seen anyway."""
-    to_names(value)
+    values.to_names(value)
     return AllOf()
 
 
-CONDITIONS: Mapping[str, Condition] = MappingProxyType(
-    {
-        "time_of_generation_min": _time(Op.GE),
-        "time_of_generation_max": _time(Op.LE),
-        "total_units_min": _tokens("total_tokens", Op.GE),
-        "total_units_max": _tokens("total_tokens", Op.LE),
-        "prompt_token_min": _tokens("prompt_tokens", Op.GE),
-        "prompt_token_max": _tokens("prompt_tokens", Op.LE),
-        "completion_token_min": _tokens("completion_tokens", Op.GE),
-        "completion_token_max": _tokens("completion_tokens", Op.LE),
-        "cost_min": _cents(Op.GE),
-        "cost_max": _cents(Op.LE),
-        "weighted_feedback_min": _grade("weighted_feedback", Op.GE),
-        "weighted_feedback_max": _grade("weighted_feedback", Op.LE),
-        "status_code": _status,
-        "ai_model": _one_of("any_model"),
-        "ai_org_model": _provider_and_model,
-        "virtual_keys": _one_of("provider"),
-        "api_key_ids": _one_of("key_name"),
-        "trace_id": _one_of("trace_id"),
-        "span_id": _one_of("span_id"),
-        "prompt_slug": _one_of("prompt"),
-        "metadata": _metadata,
-        "configs": _match_none,
-        "workspace_slug": _match_all,
-    }
-)
-"""What each name means. Limits are inclusive; a request without a value is neither above nor below any."""
+@dataclass(frozen=True, slots=True)
+class Compares:
+    """Annotation of a filter: the field that its value is compared with, and how."""
 
-_METRICS_CONDITIONS: Mapping[str, Condition] = MappingProxyType(
-    {
-        **CONDITIONS,
-        "weighted_feedback_min": _grade("weighted_verdict", Op.GE),
-        "weighted_feedback_max": _grade("weighted_verdict", Op.LE),
-    }
-)
+    field: str
+    op: Op = Op.IN
+
+
+_Tokens = Annotated[
+    int, parsed_by(partial(values.to_whole_number, least=0, most=_MAX_TOKENS), type="integer", minimum=0)
+]
+_Cents = Annotated[int | float, parsed_by(_to_nanousd, type="number", minimum=0)]
+Grade = Annotated[int | float, parsed_by(_to_grade, type="number", minimum=-10, maximum=10)]
+_Names = Annotated[tuple[str, ...], parsed_by(values.to_names, type="string")]
+_Status = Annotated[Filter, parsed_by(_to_status_filter, type="string")]
+_Models = Annotated[Filter, parsed_by(_to_model_filter, type="string")]
+_Metadata = Annotated[Filter, parsed_by(_to_metadata_filter, type="string")]
+_Nothing = Annotated[Filter, parsed_by(_match_none, type="string")]
+_Everything = Annotated[Filter, parsed_by(_match_all, type="string")]
+StartTime = Annotated[int, parsed_by(values.to_time_us, type="string", format="date-time")]
+EndTime = Annotated[
+    int, parsed_by(partial(values.to_time_us, is_end=True), type="string", format="date-time")
+]
+PageNumber = Annotated[
+    int, parsed_by(partial(values.to_whole_number, least=0, most=_MAX_PAGES), type="integer", minimum=0)
+]
+
+
+class RequestFilters(QueryParams):
+    """Filters that must all match. Bounds are inclusive; a request without a value is neither above nor below any.
+
+    Names in a list are separated by commas.
+    """
+
+    time_of_generation_min: Annotated[StartTime | None, Compares("started_at_us", Op.GE)] = Field(
+        None,
+        description="Requests that started then or later: ISO 8601, `today`, `yesterday`, or an age (`24h`).",
+    )
+    time_of_generation_max: Annotated[EndTime | None, Compares("started_at_us", Op.LE)] = Field(
+        None, description="Requests that started then or earlier, likewise; a date includes its whole day."
+    )
+    workspace_slug: _Everything | None = Field(None, description="Ignored: there are no workspaces.")
+    total_units_min: Annotated[_Tokens | None, Compares("total_tokens", Op.GE)] = Field(
+        None, description="Requests of at least so many tokens."
+    )
+    total_units_max: Annotated[_Tokens | None, Compares("total_tokens", Op.LE)] = Field(
+        None, description="Requests of at most so many tokens."
+    )
+    prompt_token_min: Annotated[_Tokens | None, Compares("prompt_tokens", Op.GE)] = Field(
+        None, description="Requests of at least so many prompt tokens."
+    )
+    prompt_token_max: Annotated[_Tokens | None, Compares("prompt_tokens", Op.LE)] = Field(
+        None, description="Requests of at most so many prompt tokens."
+    )
+    completion_token_min: Annotated[_Tokens | None, Compares("completion_tokens", Op.GE)] = Field(
+        None, description="Requests of at least so many completion tokens."
+    )
+    completion_token_max: Annotated[_Tokens | None, Compares("completion_tokens", Op.LE)] = Field(
+        None, description="Requests of at most so many completion tokens."
+    )
+    cost_min: Annotated[_Cents | None, Compares("cost_nanousd", Op.GE)] = Field(
+        None, description="Requests that cost at least so many cents."
+    )
+    cost_max: Annotated[_Cents | None, Compares("cost_nanousd", Op.LE)] = Field(
+        None, description="Requests that cost at most so many cents."
+    )
+    weighted_feedback_min: Annotated[Grade | None, Compares("weighted_feedback", Op.GE)] = Field(
+        None, description="Requests whose mean of value × weight is at least this."
+    )
+    weighted_feedback_max: Annotated[Grade | None, Compares("weighted_feedback", Op.LE)] = Field(
+        None, description="Requests whose mean of value × weight is at most this."
+    )
+    status_code: _Status | None = Field(None, description="Requests with one of these statuses: `401,403`.")
+    virtual_keys: Annotated[_Names | None, Compares("provider")] = Field(
+        None, description="Requests to one of these providers, by name: `openai,anthropic`."
+    )
+    ai_model: Annotated[_Names | None, Compares("any_model")] = Field(
+        None, description="Requests answered by one of these models: `gpt-4o,gpt-4o-mini`."
+    )
+    ai_org_model: _Models | None = Field(
+        None, description="The same with their providers: `openai__gpt-4o,local__llama`."
+    )
+    api_key_ids: Annotated[_Names | None, Compares("key_name")] = Field(
+        None, description="Requests with one of these API keys, by name."
+    )
+    configs: _Nothing | None = Field(
+        None, description="Matches nothing: there are no saved configs, so no request has one."
+    )
+    metadata: _Metadata | None = Field(
+        None, description='Requests with this metadata: `{"_user": "ann", "plan": "pro"}`.'
+    )
+    trace_id: Annotated[_Names | None, Compares("trace_id")] = Field(
+        None, description="Requests of one of these traces."
+    )
+    span_id: Annotated[_Names | None, Compares("span_id")] = Field(
+        None, description="Requests of one of these spans."
+    )
+    prompt_slug: Annotated[_Names | None, Compares("prompt")] = Field(
+        None, description="Requests with one of these prompts, by name."
+    )
+
+    def where(self) -> Filter:
+        """Return the condition that all filters together mean."""
+        parts: list[Filter] = []
+        for name, info in type(self).model_fields.items():
+            value = getattr(self, name)
+            compares = next((each for each in info.metadata if isinstance(each, Compares)), None)
+            if isinstance(value, Filter):
+                parts.append(value)
+            elif compares is not None and value is not None:
+                parts.append(Comparison(compares.field, compares.op, value))
+        return AllOf(tuple(parts))
+
+
+class ExportFilters(RequestFilters):
+    """The filters of an export job, and which page of the matches it writes."""
+
+    page_size: Annotated[
+        int,
+        parsed_by(partial(values.to_whole_number, least=1, most=MAX_PAGE_SIZE), type="integer", minimum=1),
+    ] = MAX_PAGE_SIZE
+    current_page: PageNumber = 0
+
+    @classmethod
+    def of(cls, filters: Mapping[str, object], at: str) -> Self:
+        """Return filters of a body. Raises BadInput that names the filter.
+
+        Args:
+            at: path of the filters in the body.
+        """
+        for name in filters:
+            if name not in cls.model_fields:
+                hint = f"Allowed: {', '.join(cls.model_fields)}."
+                raise BadInput("is not a known filter.", field=f"{at}.{name}", hint=hint)
+        return cls.read({name: value for name, value in filters.items() if value is not None}, at)
+
+    def page(self) -> Page:
+        return Page(self.page_size, self.current_page * self.page_size)

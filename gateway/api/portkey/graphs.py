@@ -11,21 +11,20 @@ from pydantic import BaseModel, Field
 
 from gateway.api.portkey.schemas import NANOUSD_A_CENT, iso_time
 from gateway.models.metrics import FeedbackSums, MetricsQuery, UsageSums
-from gateway.query.metrics import Timeline
-from gateway.store.base import Queries
+from gateway.query.metrics import MetricsReader, Timeline
 
 Exact = Annotated[float, Field(description="The same with its fraction.")]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 class TimePoint(BaseModel):
-    """A data point in the course of time."""
+    """A data point of a timeline."""
 
-    timestamp: Time = Field(description="When its piece of time begins.")
+    timestamp: Time = Field(description="When its time bucket begins.")
 
 
 class Total(BaseModel):
-    total: int = Field(description="How many there are.")
+    total: int = Field(description="The number of them.")
 
 
 class TotalAt(Total, TimePoint):
@@ -33,7 +32,7 @@ class TotalAt(Total, TimePoint):
 
 
 class Mean(BaseModel):
-    avg: int = Field(description="The mean; 0 where there is nothing.")
+    avg: int = Field(description="The mean; 0 where there is none.")
     avg_exact: Exact
 
 
@@ -42,7 +41,7 @@ class MeanAt(Mean, TimePoint):
 
 
 class Rate(BaseModel):
-    rate: int = Field(description="The share in per cent; 0 where there is nothing.")
+    rate: int = Field(description="The share in per cent; 0 where there is none.")
     rate_exact: Exact
 
 
@@ -51,7 +50,7 @@ class RateAt(Rate, TimePoint):
 
 
 class NoSummary(BaseModel):
-    """There is none."""
+    """Empty."""
 
 
 SummaryModel = TypeVar("SummaryModel", bound=BaseModel)
@@ -59,18 +58,15 @@ PointModel = TypeVar("PointModel", bound=BaseModel)
 
 
 class Graph(BaseModel, Generic[SummaryModel, PointModel]):
-    """What a chart is drawn from."""
+    """The data of a chart."""
 
     summary: SummaryModel
     data_points: list[PointModel]
     object: Literal["analytics-graph"] = "analytics-graph"
 
 
-TotalGraph = Graph[Total, TotalAt]
-
-
 class Group(BaseModel):
-    """Requests that have something in common."""
+    """Requests that share a value."""
 
     object: Literal["analytics-group"] = "analytics-group"
 
@@ -82,93 +78,97 @@ class Groups(BaseModel, Generic[GroupModel]):
     """One page of groups, those of most requests first."""
 
     object: Literal["list"] = "list"
-    total: int = Field(description="How many groups there are on all pages.")
+    total: int = Field(description="The number of groups on all pages.")
     data: list[GroupModel]
 
 
 def usage_cents(usage: UsageSums) -> float:
-    """Return what requests cost."""
+    """Return the cost in US cents."""
     return usage.cost_nanousd / NANOUSD_A_CENT
 
 
 def exact_usage_cents(usage: UsageSums) -> str:
-    """Return what requests cost, as a decimal number such as `0.0125`."""
+    """Return the exact cost in US cents, as a decimal number such as `0.0125`."""
     return f"{(Decimal(usage.cost_nanousd) / NANOUSD_A_CENT).normalize():f}"
 
 
 def usage_tokens(usage: UsageSums) -> int:
-    """Return the tokens of prompts and completions."""
+    """Return prompt and completion tokens."""
     return usage.prompt_tokens + usage.completion_tokens
 
 
 def mean_latency_ms(usage: UsageSums) -> float:
-    """Return the mean time that requests took."""
+    """Return the mean duration of requests in milliseconds."""
     return mean(usage.duration_us / 1000, usage.requests)
 
 
-def mean_weighted_feedback(verdicts: FeedbackSums) -> float:
-    """Return the mean of value × weight of the entries that have a value."""
-    return mean(verdicts.weighted_grade, verdicts.scored)
+def mean_weighted_feedback(feedback: FeedbackSums) -> float:
+    """Return the mean of value × weight of the entries with a value."""
+    return mean(feedback.weighted_grade, feedback.scored)
 
 
 def mean(total: float, number: int) -> float:
-    """Return `total` over `number`; 0 of nothing."""
+    """Return `total` / `number`; 0 where `number` is 0."""
     return total / number if number else 0.0
 
 
 def per_cent(part: float, whole: float) -> float:
-    """Return what share of the whole a part is; 0 of nothing."""
+    """Return the share of a part in per cent; 0 where the whole is 0."""
     return 100 * part / whole if whole else 0.0
 
 
-def round_half_up(figure: float) -> int:
-    """Return the nearest integer; of two equally near the one farther from nought."""
-    return int(Decimal(figure).to_integral_value(ROUND_HALF_UP))
+def round_half_up(number: float) -> int:
+    """Return the nearest integer; a half is rounded away from zero."""
+    return int(Decimal(number).to_integral_value(ROUND_HALF_UP))
 
 
-def with_exact(**figures: float) -> dict[str, Any]:
-    """Return each figure rounded under its name, and as it is under its name with `_exact`."""
-    exact = {f"{name}_exact": figure for name, figure in figures.items()}
-    return {name: round_half_up(figure) for name, figure in figures.items()} | exact
+def with_exact(**values: float) -> dict[str, Any]:
+    """Return each value rounded under its name, and unchanged under its name with `_exact`."""
+    exact = {f"{name}_exact": value for name, value in values.items()}
+    return {name: round_half_up(value) for name, value in values.items()} | exact
 
 
 T = TypeVar("T")
-TimePointModel = TypeVar("TimePointModel", bound=TimePoint)
+
+# Returns the content of a reply, which its schema then validates.
+GraphBuilder = Callable[[MetricsReader, MetricsQuery], Awaitable[dict[str, Any]]]
+Fields = Callable[[T], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """One path that answers a question, whatever else is asked.
-
-    Args:
-        path: where it is below `/v1/analytics`.
-        summary, description: what it shows, for people.
-        reply: what `draw` returns.
-    """
+    """One path below `/v1/analytics`."""
 
     path: str
     summary: str
     description: str
     reply: type[BaseModel]
-    build: Callable[[Queries, MetricsQuery], Awaitable[BaseModel]]
+    build: GraphBuilder
 
 
-def time_points(
-    point: type[TimePointModel], timeline: Timeline[T], fields_of: Callable[[T], Mapping[str, Any]]
-) -> list[TimePointModel]:
-    """Return a data point for each piece of time."""
+def time_points(timeline: Timeline[T], fields: Fields[T]) -> list[dict[str, Any]]:
+    """Return a data point for each time bucket."""
     return [
-        point(timestamp=iso_time(bucket.starts_at_us), **fields_of(bucket.figures))
-        for bucket in timeline.buckets
+        {"timestamp": iso_time(bucket.starts_at_us), **fields(bucket.figures)} for bucket in timeline.buckets
     ]
 
 
-def total_graph(timeline: Timeline[T], count: Callable[[T], int]) -> TotalGraph:
-    """Return a graph of one number."""
+def over_time(
+    read: Callable[[MetricsReader, MetricsQuery], Awaitable[Timeline[T]]],
+    fields: Fields[T],
+    summary: Fields[T] | None = None,
+) -> GraphBuilder:
+    """Return the builder of a graph over time.
 
-    def total(figures: T) -> dict[str, int]:
-        return {"total": count(figures)}
+    Args:
+        fields: fields of each data point, and of the summary unless that has its own.
+    """
 
-    return TotalGraph(
-        summary=Total(**total(timeline.overall)), data_points=time_points(TotalAt, timeline, total)
-    )
+    async def build(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
+        timeline = await read(metrics, metrics_query)
+        return {
+            "summary": (summary or fields)(timeline.overall),
+            "data_points": time_points(timeline, fields),
+        }
+
+    return build

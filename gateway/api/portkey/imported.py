@@ -13,29 +13,15 @@ from pydantic import AliasChoices, BeforeValidator, Field
 from gateway.api.portkey.feedback import DIALECT
 from gateway.api.portkey.schemas import to_new_feedback
 from gateway.errors import BadInput
-from gateway.feedback import NewFeedback, Scale
-from gateway.feedback.service import imported_feedback
+from gateway.feedback.payloads import NewFeedback, Scale
+from gateway.feedback.rules import imported_feedback
 from gateway.models.exchange import Exchange, Identity, Outcome, PayloadPolicy, RawHeaders
 from gateway.models.feedback import Feedback
 from gateway.models.ids import content_id, is_valid_id
 from gateway.models.principal import Principal
 from gateway.models.request import Cost, Facts, ImportedRequest, Usage
+from gateway.web import imported
 from gateway.web.bodies import abbreviate
-from gateway.web.imported import (
-    Amount,
-    Count,
-    Id,
-    ImportedRow,
-    Millis,
-    Status,
-    TimeUs,
-    body_bytes,
-    encode_json,
-    path_of_url,
-    read_row,
-    row_id,
-    to_nanousd,
-)
 from gateway.wire.endpoints import endpoint_of_logged_answer
 
 
@@ -52,32 +38,32 @@ def _read_metadata(value: object) -> dict[str, object]:
 
 
 def metadata_of_lists(keys: list[object], values: list[object]) -> dict[str, object]:
-    """Return the metadata that is written as a list of keys and one of values."""
+    """Return metadata that is written as a list of keys and a list of values."""
     return {str(key): value for key, value in zip(keys, values, strict=False)}
 
 
 Metadata = Annotated[dict[str, object], BeforeValidator(_read_metadata)]
 
 
-class ImportedPortkeyRow(ImportedRow):
-    """A logged request. Whoever asks for an export chooses the fields; only the time is needed."""
+class ImportedPortkeyRow(imported.ImportedRow):
+    """A line of an export; which fields it has depends on the export job."""
 
-    id: Id | None = None
-    trace_id: Id | None = None
-    created_at: TimeUs
+    id: imported.Id | None = None
+    trace_id: imported.Id | None = None
+    created_at: imported.TimeUs
     request: object = Field(None, validation_alias=AliasChoices("request", "request.body"))
     response: object = Field(None, validation_alias=AliasChoices("response", "response.body"))
     is_success: bool = True
     ai_org: str = "unknown"
     ai_model: str | None = None
-    req_units: Count | None = None
-    res_units: Count | None = None
+    req_units: imported.Count | None = None
+    res_units: imported.Count | None = None
     request_url: str | None = None
     request_method: str = "POST"
-    cost: Amount | None = None
+    cost: imported.Amount | None = None
     cost_currency: Literal["USD"] = Field("USD", validation_alias=AliasChoices("cost_currency", "currency"))
-    response_time: Millis | None = None
-    response_status_code: Status | None = None
+    response_time: imported.Millis | None = None
+    response_status_code: imported.Status | None = None
     cache_status: str | None = None
     config: str | None = None
     prompt_slug: str | None = None
@@ -88,16 +74,15 @@ class ImportedPortkeyRow(ImportedRow):
     feedback: object = None
 
 
+# A field that holds a whole message has at least one of these beside the body.
 _MESSAGE_KEYS = {"headers", "url", "status", "portkeyHeaders"}
-"""What is beside the body of a whole message, of which at least one is there."""
-
+# Logged bodies are decoded already, so this header would be wrong.
 _CONTENT_ENCODING = "content-encoding"
-"""The header that speaks of bytes which the body in a log no longer is."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedMessage:
-    """One direction of a logged request."""
+    """The request or the response of a line."""
 
     body: object
     headers: RawHeaders = ()
@@ -106,11 +91,7 @@ class ImportedMessage:
 
 
 def read_message(value: object) -> ImportedMessage:
-    """Return what the field of a log holds.
-
-    Raises:
-        BadInput: a header is nested too deeply to be written.
-    """
+    """Return the message in a field. Raises BadInput for a header that is nested too deeply."""
     if not isinstance(value, dict) or "body" not in value or _MESSAGE_KEYS.isdisjoint(value):
         return ImportedMessage(value)
     status, url = value.get("status"), value.get("url")
@@ -123,31 +104,29 @@ def read_message(value: object) -> ImportedMessage:
 
 
 def read_headers(fields: object) -> RawHeaders:
-    """Return the header fields in an object; none if it is no object. Values that are no text become JSON."""
+    """Return the header fields in an object, values that are not text as JSON."""
     if not isinstance(fields, dict):
         return ()
     return tuple(
-        (name.encode(), body_bytes(value, "headers"))
+        (name.encode(), imported.body_bytes(value, "headers"))
         for name, value in fields.items()
         if name.lower() != _CONTENT_ENCODING
     )
 
 
-class FeedbackTime(ImportedRow):
-    """When an entry was given, if that is known."""
+class FeedbackTime(imported.ImportedRow):
+    """The time of a feedback entry."""
 
-    created_at: TimeUs | None = None
+    created_at: imported.TimeUs | None = None
 
 
 def read_imported_feedback(
     feedback: object, exchange: Exchange, importer: Principal, scale: Scale
 ) -> tuple[Feedback, ...]:
-    """Return the entries in the `feedback` of a row: one, or a list; about its trace if they name no other.
-
-    One without an id gets the same one each time.
+    """Return the entries in the `feedback` of a line: one or a list, on its trace unless they name another.
 
     Raises:
-        BadInput: an entry is not what could have been given; names the field.
+        BadInput: an entry is not valid feedback; names the field.
     """
     listed = feedback if isinstance(feedback, list) else [] if feedback is None else [feedback]
     entries = [_with_trace_id(entry, exchange.identity.trace_id, place) for place, entry in enumerate(listed)]
@@ -176,12 +155,13 @@ def _with_trace_id(entry: object, trace_id: str, place: int) -> dict[str, object
 def _with_feedback_id(item: NewFeedback, place: int, exchange: Exchange) -> NewFeedback:
     if item.feedback_id is not None:
         return item
+    # The same line imported again must make no second entry.
     content = [exchange.tenant, exchange.identity.request_id, place, item.raw]
-    return replace(item, feedback_id=content_id(encode_json(content, "feedback")))
+    return replace(item, feedback_id=content_id(imported.encode_json(content, "feedback")))
 
 
 def _feedback_time_us(entry: Mapping[str, object], place: int, exchange: Exchange) -> int:
-    return read_row(FeedbackTime, entry, f"feedback[{place}]").created_at or exchange.ended_at_us
+    return imported.read_row(FeedbackTime, entry, f"feedback[{place}]").created_at or exchange.ended_at_us
 
 
 CENT = Decimal("0.01")
@@ -190,22 +170,21 @@ _CACHE_HITS = ("hit", "semantic hit")
 
 
 def is_portkey_row(row: Mapping[str, object]) -> bool:
-    """Tell whether a row looks like one of Portkey's."""
+    """Tell whether a line looks like one of Portkey's exports."""
     return "created_at" in row
 
 
 def to_imported_request(row: Mapping[str, object], importer: Principal, scale: Scale) -> ImportedRequest:
-    """Return what a line tells: the exchange, what is stated of it, and the feedback if there is any.
+    """Return a line as an imported request with its feedback.
 
     Args:
-        importer: whose rows they become, and the key name that they get.
-        scale: how feedback becomes scores.
+        importer: whose tenant and key name the request gets.
 
     Raises:
-        BadInput: a field holds what it may not; names it.
+        BadInput: a field has a bad value; names it.
     """
-    given = read_row(ImportedPortkeyRow, row)
-    exchange = _to_exchange(given, given.id or row_id(row), importer)
+    given = imported.read_row(ImportedPortkeyRow, row)
+    exchange = _to_exchange(given, given.id or imported.row_id(row), importer)
     return ImportedRequest(
         exchange, _facts(given), read_imported_feedback(given.feedback, exchange, importer, scale)
     )
@@ -214,8 +193,11 @@ def to_imported_request(row: Mapping[str, object], importer: Principal, scale: S
 def _to_exchange(given: ImportedPortkeyRow, request_id: str, importer: Principal) -> Exchange:
     request, response = read_message(given.request), read_message(given.response)
     headers = request.headers + read_headers(given.portkeyHeaders)
-    request_body, response_body = body_bytes(request.body, "request"), body_bytes(response.body, "response")
-    path = path_of_url(given.request_url or request.url or "")
+    request_body, response_body = (
+        imported.body_bytes(request.body, "request"),
+        imported.body_bytes(response.body, "response"),
+    )
+    path = imported.path_of_url(given.request_url or request.url or "")
     status = given.response_status_code or response.status
     return Exchange(
         identity=_identity(given, request_id, headers),
@@ -274,5 +256,6 @@ def _cost(given: ImportedPortkeyRow) -> Cost | None:
     has_tokens = bool(given.req_units or given.res_units)
     is_hit = given.cache_status is not None and given.cache_status.lower() in _CACHE_HITS
     if given.cost is None or (given.cost == 0 and has_tokens and not is_hit):
-        return None  # 0 is what is written of a model that has no price
-    return Cost(to_nanousd(given.cost, dollars=CENT), DIALECT)
+        # Portkey writes 0 for a model without a price.
+        return None
+    return Cost(imported.to_nanousd(given.cost, dollars=CENT), DIALECT)

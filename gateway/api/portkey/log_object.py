@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
+from types import MappingProxyType
 from typing import Annotated
 
 import orjson
@@ -12,58 +12,47 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from gateway.api.portkey.schemas import NANOUSD_A_CENT, iso_time
 from gateway.models.exchange import was_proxied
 from gateway.models.request import RequestRecord
-from gateway.query import LoggedRequest, Message
+from gateway.query.requests import LoggedRequest, Message
 from gateway.wire.json_fields import parse_json
 
+# Returns the URL of a provider for a caller's path; None where it is not known.
 UrlResolver = Callable[[str, str], str | None]
-"""Tells the URL that a provider of this name was asked at, for a caller's path; None where it is not known."""
-
-CURRENCY = "USD"
-MODE = "single"
-"""How a provider was chosen: there was only the one that was asked."""
 
 
-def is_success(record: RequestRecord) -> bool:
-    """Tell whether the status was one of success."""
-    return record.status is not None and HTTPStatus.OK <= record.status < HTTPStatus.MULTIPLE_CHOICES
+def _is_success(record: RequestRecord) -> bool:
+    return record.status is not None and 200 <= record.status < 300
 
 
-def cost_cents(record: RequestRecord) -> float | None:
-    """Return the cost in US cents."""
-    return None if record.cost_nanousd is None else record.cost_nanousd / NANOUSD_A_CENT
-
-
-def response_ms(record: RequestRecord) -> int:
-    """Return the whole milliseconds from a request's arrival to the end of its response."""
+def _response_ms(record: RequestRecord) -> int:
     return (record.ended_at_us - record.started_at_us) // 1000
 
 
 def request_url(record: RequestRecord, url_of: UrlResolver) -> str:
-    """Return where the provider was asked; the caller's path, where that is not known."""
+    """Return the URL at the provider; the caller's path where it is not known."""
     if not was_proxied(record.path):
         return record.path
     return url_of(record.provider, record.path) or record.path
 
 
 def request_body(logged: LoggedRequest) -> bytes | None:
-    """Return what was sent as JSON on one line; see `_as_json`."""
+    """Return the body of the request as JSON on one line."""
     return _as_json(logged.request)
 
 
 def response_body(logged: LoggedRequest) -> bytes | None:
-    """Return what was answered as JSON on one line, a stream put together; see `_as_json`."""
+    """Return the body of the response as JSON on one line, a stream reassembled."""
     if isinstance(logged.reassembled, Mapping):
         return orjson.dumps(logged.reassembled)
     return _as_json(logged.response)
 
 
 def _as_json(message: Message | None) -> bytes | None:
-    """JSON as it was sent, digit for digit; other text as a string; None for the rest."""
+    # JSON stays as it was sent, digit for digit; other text is a string; bytes that are neither are None.
     if message is None or not message.body:
         return None
     try:
         parse_json(message.body)
-        # Between the tokens of JSON a line break is as good as a space, and inside them there is none.
+        # JSON has line breaks only between tokens, where a space means the same.
         return message.body.replace(b"\r", b" ").replace(b"\n", b" ")
     except orjson.JSONDecodeError:
         pass
@@ -82,29 +71,29 @@ class _LogSchema(BaseModel):
 
 
 class LogRequest(_LogSchema):
-    """What was asked."""
+    """The request as it was sent."""
 
     url: str
     method: str
     headers: Headers | None = Field(None, description="Secrets replaced.")
-    body: Object = Field(None, description="JSON; what is no JSON object is under `content`.")
+    body: Object = Field(None, description="JSON; anything but an object is under `content`.")
     portkeyHeaders: Headers = Field(
-        description="What was said to the gateway, or is known as if it had been."
+        description="Headers to the gateway, sent or derived from what is logged."
     )
 
 
 class LogResponse(_LogSchema):
-    """What was answered."""
+    """The response as it was sent."""
 
-    status: int = Field(description="0 where the caller left before there was any.")
+    status: int = Field(description="0 where the caller left before there was one.")
     headers: Headers | None = None
-    body: Object = Field(None, description="As in requests; streams put together.")
+    body: Object = Field(None, description="As in requests; streams reassembled.")
     responseTime: int = Field(description="Milliseconds.")
     lastUsedOptionJsonPath: str
 
 
 class AnalyticsMetrics(_LogSchema):
-    """What is known of a request in figures and names."""
+    """Fields of a request without its bodies."""
 
     id: str
     organisation_id: str | None = None
@@ -125,7 +114,7 @@ class AnalyticsMetrics(_LogSchema):
         description="Whether it passed through this gateway; false for inserted logs."
     )
     cache_status: str | None = None
-    stream_mode: int = Field(description="1 if the answer came as a stream.")
+    stream_mode: int = Field(description="1 if the response was a stream.")
     retry_success_count: int
     trace_id: str
     span_id: str | None = None
@@ -136,7 +125,7 @@ class AnalyticsMetrics(_LogSchema):
     prompt_slug: str | None = None
     metadata_key: list[str] = Field(alias="metadata.key")
     metadata_value: list[str] = Field(alias="metadata.value")
-    api_key_id: str | None = Field(None, description="Name of the gateway key that the caller came with.")
+    api_key_id: str | None = Field(None, description="Name of the caller's API key.")
 
 
 class LogObject(_LogSchema):
@@ -150,17 +139,13 @@ class LogObject(_LogSchema):
     metrics: AnalyticsMetrics
 
 
+# Path of the option of a routing config that was used: without options, the config itself.
 LAST_USED_OPTION = "config"
-"""Which option of a routing config was used: without options it is the config itself."""
-
-NO_STATUS = 0
-"""Status of a request whose caller left before there was one."""
-
 _PORTKEY = "x-portkey-"
 
 
 def to_log_object(logged: LoggedRequest, url_of: UrlResolver) -> bytes:
-    """Return a logged request as Portkey's JSON."""
+    """Return a logged request as the JSON of a log object."""
     record = logged.record
     shown = LogObject.model_validate(
         {
@@ -189,52 +174,59 @@ def _log_request(logged: LoggedRequest, url_of: UrlResolver) -> dict[str, object
 
 def _log_response(logged: LoggedRequest) -> dict[str, object]:
     return _without_none(
-        status=NO_STATUS if logged.record.status is None else logged.record.status,
+        status=logged.record.status or 0,
         headers=_header_fields(logged.response) or None,
         body=_as_object(response_body(logged)),
-        responseTime=response_ms(logged.record),
+        responseTime=_response_ms(logged.record),
         lastUsedOptionJsonPath=LAST_USED_OPTION,
     )
 
 
+# Fields of logs and of exports. The mode is single, since a request goes to the provider that it names.
+RECORD_FIELDS: Mapping[str, Callable[[RequestRecord, UrlResolver], object]] = MappingProxyType(
+    {
+        "id": lambda record, _: record.request_id,
+        "organisation_id": lambda record, _: record.tenant,
+        "created_at": lambda record, _: iso_time(record.started_at_us),
+        "is_success": lambda record, _: _is_success(record),
+        "ai_org": lambda record, _: record.provider,
+        "ai_model": lambda record, _: record.any_model,
+        "req_units": lambda record, _: record.prompt_tokens,
+        "res_units": lambda record, _: record.completion_tokens,
+        "total_units": lambda record, _: record.total_tokens,
+        "cost": lambda record, _: (
+            None if record.cost_nanousd is None else record.cost_nanousd / NANOUSD_A_CENT
+        ),
+        "cost_currency": lambda record, _: "USD",
+        "request_url": lambda record, url_of: request_url(record, url_of),
+        "request_method": lambda record, _: record.method,
+        "response_status_code": lambda record, _: record.status,
+        "response_time": lambda record, _: _response_ms(record),
+        "is_proxy_call": lambda record, _: was_proxied(record.path),
+        "cache_status": lambda record, _: record.cache_status,
+        "stream_mode": lambda record, _: int(record.is_stream),
+        "retry_success_count": lambda record, _: record.attempt,
+        "trace_id": lambda record, _: record.trace_id,
+        "span_id": lambda record, _: record.span_id,
+        "span_name": lambda record, _: record.span_name,
+        "parent_span_id": lambda record, _: record.parent_span_id,
+        "mode": lambda record, _: "single",
+        "virtual_key": lambda record, _: record.provider,
+        "prompt_slug": lambda record, _: record.prompt,
+        "api_key_id": lambda record, _: record.key_name,
+    }
+)
+
+
 def _metrics(record: RequestRecord, url_of: UrlResolver) -> dict[str, object]:
-    named = {
+    return {
         "metadata.key": list(record.metadata),
         "metadata.value": [_as_text(value) for value in record.metadata.values()],
+        **_without_none(**{name: read(record, url_of) for name, read in RECORD_FIELDS.items()}),
     }
-    return named | _without_none(
-        id=record.request_id,
-        organisation_id=record.tenant,
-        created_at=iso_time(record.started_at_us),
-        is_success=is_success(record),
-        ai_org=record.provider,
-        ai_model=record.any_model,
-        req_units=record.prompt_tokens,
-        res_units=record.completion_tokens,
-        total_units=record.total_tokens,
-        cost=cost_cents(record),
-        cost_currency=CURRENCY,
-        request_url=request_url(record, url_of),
-        request_method=record.method,
-        response_status_code=record.status,
-        response_time=response_ms(record),
-        is_proxy_call=was_proxied(record.path),
-        cache_status=record.cache_status,
-        stream_mode=int(record.is_stream),
-        retry_success_count=record.attempt,
-        trace_id=record.trace_id,
-        span_id=record.span_id,
-        span_name=record.span_name,
-        parent_span_id=record.parent_span_id,
-        mode=MODE,
-        virtual_key=record.provider,
-        prompt_slug=record.prompt,
-        api_key_id=record.key_name,
-    )
 
 
 def _known_portkey_headers(record: RequestRecord) -> dict[str, str]:
-    """The fields that would say what is known of a request's identity."""
     values = {
         "trace-id": record.trace_id,
         "span-id": record.span_id,
@@ -247,7 +239,7 @@ def _known_portkey_headers(record: RequestRecord) -> dict[str, str]:
 
 
 def _header_fields(message: Message | None) -> dict[str, str]:
-    """Header fields by name; the values of repeated ones in one, as RFC 9110, section 5.3, has it."""
+    # Values of a repeated field are joined by a comma (RFC 9110, section 5.3).
     joined: dict[str, str] = {}
     for raw_name, raw_value in message.headers if message else ():
         name, value = (part.decode("utf-8", "backslashreplace") for part in (raw_name, raw_value))
@@ -260,7 +252,7 @@ def _is_portkeys(name: str) -> bool:
 
 
 def _as_object(body: bytes | None) -> orjson.Fragment | None:
-    """A body in the only form that Portkey's document has for one."""
+    # Portkey documents bodies as objects only.
     if body is None:
         return None
     return orjson.Fragment(body if body.lstrip().startswith(b"{") else b'{"content": %b}' % body)

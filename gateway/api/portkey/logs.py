@@ -15,8 +15,9 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from gateway.api.portkey.exports import ExportEndpoints
 from gateway.api.portkey.feedback import DIALECT
 from gateway.api.portkey.log_object import LogObject, UrlResolver, to_log_object
-from gateway.api.portkey.schemas import FailureResponse, json_response, render_error
-from gateway.datasets import ExportJobs, ExportLinks
+from gateway.api.portkey.schemas import FailureResponse, render_error
+from gateway.datasets.files import ExportLinks
+from gateway.datasets.jobs import ExportJobs
 from gateway.errors import BadInput
 from gateway.feedback.idempotency import idempotent_call
 from gateway.models.clock import now_us
@@ -24,7 +25,7 @@ from gateway.models.exchange import Exchange, Identity, Outcome, RawHeaders
 from gateway.models.feedback import Receipt
 from gateway.models.ids import MAX_ID_BYTES, is_valid_id, new_id
 from gateway.models.principal import Principal, Role
-from gateway.query import RequestReader
+from gateway.query.requests import RequestReader
 from gateway.web.bodies import (
     abbreviate,
     field_path,
@@ -33,31 +34,29 @@ from gateway.web.bodies import (
     read_json,
     validate_body,
 )
-from gateway.web.endpoint import Api, Endpoint
+from gateway.web.endpoint import Api, Endpoint, endpoints_of
 from gateway.web.feedback import Metadata, list_entries, optional_field
 from gateway.wire import endpoint_of
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 MAX_URL = 8192
-"""Longest URL taken, in characters."""
 MAX_MILLISECONDS = 10**9
-"""Longest time taken that a response may have needed."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _LINE_BREAK = re.compile("[\r\n\0]")
 
 
 def _check_url(value: object) -> str:
-    """A URL without the name and password that may be in it."""
     if isinstance(value, str) and len(value) <= MAX_URL and value.isprintable() and " " not in value:
         try:
             parts = urlsplit(value)
             if parts.scheme and parts.hostname:
+                # A URL may hold a user name and a password, which must not be logged.
                 return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         except ValueError:
             pass
     raise ValueError(
-        f"must be a whole URL such as https://api.openai.com/v1/chat/completions; got {abbreviate(value)}"
+        f"must be an absolute URL such as https://api.openai.com/v1/chat/completions; got {abbreviate(value)}"
     )
 
 
@@ -79,7 +78,7 @@ def _check_headers(value: object) -> dict[str, str]:
         raise ValueError(f"must be an object; got {abbreviate(value)}")
     for name, text in value.items():
         if not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f"holds {abbreviate(name)}, which is no name of a header")
+            raise ValueError(f"holds {abbreviate(name)}, which is not a header name")
         if not isinstance(text, str) or _LINE_BREAK.search(text):
             raise ValueError(f"must hold a string without line breaks under {name!r}; got {abbreviate(text)}")
     return value
@@ -117,55 +116,54 @@ Milliseconds = Annotated[
 ]
 
 
+# Metadata keys of the ids of a request, in the two spellings of Portkey's documentation.
 _ID_KEYS = {
     "trace_id": ("trace_id", "traceId"),
     "span_id": ("span_id", "spanId"),
     "parent_span_id": ("parent_span_id", "parentSpanId"),
     "span_name": ("span_name", "spanName"),
 }
-"""Keys of metadata that say where a request belongs, in the two spellings that Portkey's pages have."""
-
+# Metadata keys of this endpoint alone, by the keys that mean the same everywhere else.
 _METADATA_ALIASES = {"_user": "user", "_organisation": "organization"}
-"""Keys of metadata that Portkey's page names, by those that mean the same everywhere else."""
 
+# They describe how a body was sent, and the logged body is decoded.
 _TRANSFER_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-"""Header fields about how a body was sent, which is not how it is told here."""
 
 
 class CustomLogRequest(BaseModel):
-    """What was asked."""
+    """The request as it was sent."""
 
     model_config = ConfigDict(frozen=True)
 
-    url: Url = Field(description="The whole URL. A name and password in it are left out.")
+    url: Url = Field(description="The absolute URL. A user name and password in it are removed.")
     method: Method = "POST"
     provider: ProviderName = Field(
-        None, description="Any name; else that of the header `x-portkey-provider`, else the URL's host."
+        None, description="Any name; absent: the header `x-portkey-provider`, or else the host of the URL."
     )
     headers: HeaderFields = None
     body: Body = Field(description="JSON, or other text as a string; null for none.")
 
 
 class CustomLogResponse(BaseModel):
-    """What was answered."""
+    """The response as it was received."""
 
     model_config = ConfigDict(frozen=True)
 
-    status: Status = Field(None, description="200 if nothing is said.")
+    status: Status = Field(None, description="Absent: 200.")
     headers: HeaderFields = None
-    body: Body = Field(description="As in requests; a stream as its text, or put together as JSON.")
+    body: Body = Field(description="As in requests; a stream as its text, or reassembled as JSON.")
     response_time: Milliseconds = Field(
         None,
         validation_alias=AliasChoices("response_time", "time"),
-        description="Milliseconds that it took, up to now.",
+        description="Duration in milliseconds, ending now.",
     )
     streamingMode: StrictBool | None = Field(
-        None, description="Whether it came as a stream; where headers have a content type, that says so."
+        None, description="Whether it was a stream; a content type among the headers takes precedence."
     )
 
 
 class CustomLog(BaseModel):
-    """A request that went elsewhere."""
+    """A request that did not pass the gateway."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -173,19 +171,19 @@ class CustomLog(BaseModel):
     response: CustomLogResponse
     metadata: Metadata = Field(
         None,
-        description="`trace_id`, `span_id`, `parent_span_id` and `span_name`, and anything else that is to be "
-        "found with it; as of a request that passes the gateway in `x-portkey-metadata`.",
+        description="`trace_id`, `span_id`, `parent_span_id` and `span_name`, and anything else, as in "
+        "`x-portkey-metadata` of a proxied request.",
     )
 
 
 def to_exchanges(body: object, at_us: int) -> list[Exchange]:
-    """Return the requests that a body tells of: one, or an array of 1 to 1,000.
+    """Return the requests in a body: one, or an array of 1 to 1,000.
 
     Args:
         at_us: when they ended.
 
     Raises:
-        BadInput: one is not as `CustomLog` wants it; names the field, with its index in an array.
+        BadInput: one is not a valid `CustomLog`; names the field, with its index in an array.
     """
     return [_to_exchange(validate_body(CustomLog, entry, at), at, at_us) for at, entry in list_entries(body)]
 
@@ -234,7 +232,6 @@ def _to_id(value: object, field: str) -> str:
 
 
 def _provider_name(log: CustomLog) -> str:
-    """The provider's name: as it is given, or as the request's own header has it, or else the URL's host."""
     if log.request.provider is not None:
         return log.request.provider
     for name, value in (log.request.headers or {}).items():
@@ -264,17 +261,17 @@ def _to_bytes(body: object) -> bytes:
 
 
 class LogIngestion(Protocol):
-    """Where requests that went elsewhere are entered."""
+    """Stores requests that did not pass the gateway."""
 
     async def insert(
         self, exchanges: Sequence[Exchange], principal: Principal, receipt: Receipt | None = None
     ) -> list[str]:
-        """Store exchanges as this caller's, all or none, and return their request ids in the same order; those
-        of the first time where the receipt says that this is a retry."""
+        """Store exchanges of this caller, all or none, and return their request ids in order; for a retry, the
+        ids of the first call."""
 
 
 class LogsResponse(BaseModel):
-    """What was stored."""
+    """The stored logs."""
 
     status: Literal["success"] = "success"
     message: str
@@ -282,59 +279,49 @@ class LogsResponse(BaseModel):
 
 
 class LogEndpoints:
-    """Handlers of the log's paths.
+    """Endpoints of logs.
 
     Args:
-        url_of: where a provider was asked.
-        max_body_bytes: longest body taken.
+        url_of: returns the URL of a provider for a caller's path.
     """
 
     def __init__(
-        self, log_book: LogIngestion, requests: RequestReader, url_of: UrlResolver, max_body_bytes: int
+        self, log_ingestion: LogIngestion, requests: RequestReader, url_of: UrlResolver, max_body_bytes: int
     ) -> None:
-        self._log_book = log_book
+        self._log_ingestion = log_ingestion
         self._requests = requests
         self._url_of = url_of
         self._max_body_bytes = max_body_bytes
 
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the paths and what is found there."""
-        return (
-            Endpoint(
-                method="POST",
-                path="/v1/logs",
-                handler=self._insert,
-                role=Role.PROXY,
-                summary="Tell of requests that went elsewhere",
-                description="Takes one or an array of up to 1,000, all or none. They are logged like those that "
-                "pass the gateway.",
-                body=CustomLog | list[CustomLog],
-                reply=LogsResponse,
-                failures=(400, 409, 413, 503),
-            ),
-            Endpoint(
-                method="GET",
-                # Ids may hold slashes. One at the very end has to be sent as %2F.
-                path="/v1/logs/{log_id:(?!exports(?:/|$)).*[^/]}",
-                handler=self._show,
-                role=Role.READ,
-                summary="Read a log",
-                description="By our request id or the provider's id of its response. An id that several requests "
-                "share is refused. Streams are put together.",
-                reply=LogObject,
-                failures=(404, 409, 413, 503, 504),
-            ),
-        )
-
-    async def _insert(self, request: web.Request, principal: Principal) -> web.Response:
+    @Endpoint(
+        "POST",
+        "/v1/logs",
+        role=Role.PROXY,
+        summary="Insert logs of requests made elsewhere",
+        description="Takes one or an array of up to 1,000, all or none. They are logged like proxied requests.",
+        body=CustomLog | list[CustomLog],
+        failures=(400, 409, 413, 503),
+    )
+    async def _insert(self, request: web.Request, principal: Principal) -> LogsResponse:
         key = read_idempotency_key(request.headers)
         body = await read_json(request, self._max_body_bytes)
-        # Many logs take long to go through, and other callers' streams go through this thread.
+        # Many logs take long to convert, and other callers' streams run on this thread.
         exchanges = await asyncio.to_thread(to_exchanges, body, now_us())
         receipt = await asyncio.to_thread(_receipt, exchanges, body, key, principal) if key else None
-        log_ids = await self._log_book.insert(exchanges, principal, receipt)
-        return json_response(LogsResponse(message="Logs successfully saved", log_ids=log_ids))
+        log_ids = await self._log_ingestion.insert(exchanges, principal, receipt)
+        return LogsResponse(message="Logs successfully saved", log_ids=log_ids)
 
+    @Endpoint(
+        "GET",
+        # Ids may contain slashes. One at the very end has to be sent as %2F.
+        "/v1/logs/{log_id:(?!exports(?:/|$)).*[^/]}",
+        role=Role.READ,
+        summary="Read a log",
+        description="By our request id or the provider's id of its response. An id that several requests share "
+        "is refused. Streams are reassembled.",
+        reply=LogObject,
+        failures=(404, 409, 413, 503, 504),
+    )
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         logged = await self._requests.show(request.match_info["log_id"], principal.tenant)
         body = await asyncio.to_thread(to_log_object, logged, self._url_of)
@@ -342,31 +329,29 @@ class LogEndpoints:
 
 
 def _receipt(exchanges: Sequence[Exchange], body: object, key: str, principal: Principal) -> Receipt | None:
-    """The proof that a call under this key made these exchanges of its body."""
     call = idempotent_call(principal, DIALECT, "log", key, [("", orjson.dumps(body).decode())])
     return call.receipt([exchange.identity.request_id for exchange in exchanges]) if call else None
 
 
 def portkey_logs_api(
-    log_book: LogIngestion,
+    log_ingestion: LogIngestion,
     requests: RequestReader,
     jobs: ExportJobs,
     links: ExportLinks,
     url_of: UrlResolver,
     max_body_bytes: int,
 ) -> Api:
-    """Return the face of `/v1/logs`.
+    """Return the API of `/v1/logs`.
 
     Args:
-        url_of: where a provider was asked.
-        max_body_bytes: longest body taken.
+        url_of: returns the URL of a provider for a caller's path.
     """
     return Api(
         name="portkey logs",
         prefixes=("/v1/logs",),
         endpoints=(
-            *ExportEndpoints(jobs, links, max_body_bytes).endpoints(),
-            *LogEndpoints(log_book, requests, url_of, max_body_bytes).endpoints(),
+            *endpoints_of(ExportEndpoints(jobs, links, max_body_bytes)),
+            *endpoints_of(LogEndpoints(log_ingestion, requests, url_of, max_body_bytes)),
         ),
         render_error=render_error,
         error_model=FailureResponse,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Literal
@@ -13,29 +13,29 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.errors import BadInput, GatewayError
-from gateway.feedback import FeedbackRevision, NewFeedback, Scale
+from gateway.feedback.payloads import FeedbackRevision, NewFeedback, Scale
 from gateway.models.clock import format_rfc3339, is_whole_day, parse_time_us
 from gateway.models.feedback import Feedback
 from gateway.models.request import NANOUSD_PER_USD
+from gateway.web import feedback as fields
 from gateway.web.bodies import abbreviate, field_path, parse_json, validate_body
-from gateway.web.feedback import AnyId, EntryId, Grade, Metadata, OptionalGrade, Text, Weight, list_entries
+from gateway.web.endpoint import json_response
 
+# Portkey's costs are in US cents.
 NANOUSD_A_CENT = NANOUSD_PER_USD // 100
-"""Portkey counts money in US cents."""
 
+# Metadata keys whose values have a column of their own, and that column.
 METADATA_COLUMNS: Mapping[str, str] = MappingProxyType(
     {"_user": "user", "_organisation": "organisation", "_prompt": "prompt", "_environment": "environment"}
 )
-"""Keys of the metadata whose values have a column of their own, and that column."""
 
 MAX_NAMES = 1000
-"""Most names in a list."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
 def to_names(value: object) -> tuple[str, ...]:
-    """Return the names in a list of them such as `a,b`."""
+    """Return the names in a list such as `a,b`. Raises ValueError for any other value."""
     if isinstance(value, str):
         names = tuple(name.strip() for name in value.split(","))
         if all(names) and len(names) <= MAX_NAMES:
@@ -46,7 +46,7 @@ def to_names(value: object) -> tuple[str, ...]:
 
 
 def to_number(value: object, least: int, most: int) -> Decimal:
-    """Return a number, exactly as it is written."""
+    """Return a number, in JSON or as text, exactly. Raises ValueError for any other value."""
     number = None
     if isinstance(value, str):
         number = Decimal(value) if _NUMBER.fullmatch(value) else None
@@ -57,34 +57,31 @@ def to_number(value: object, least: int, most: int) -> Decimal:
     raise ValueError(f"must be a number from {least:,} to {most:,}; got {abbreviate(value)}")
 
 
-def whole_number(least: int, most: int) -> Callable[[object], int]:
-    """Return what reads a whole number within bounds."""
-
-    def read(value: object) -> int:
-        number = to_number(value, least, most)
-        if number != number.to_integral_value():
-            raise ValueError(f"must be a whole number; got {abbreviate(value)}")
-        return int(number)
-
-    return read
+def to_whole_number(value: object, least: int, most: int) -> int:
+    """Return a whole number within bounds. Raises ValueError for any other value."""
+    number = to_number(value, least, most)
+    if number != number.to_integral_value():
+        raise ValueError(f"must be a whole number; got {abbreviate(value)}")
+    return int(number)
 
 
 def to_json_number(number: Decimal) -> int | float:
-    """Return a number as an integer if it is one: 0.1 cents are 1,000,000 nano-dollars."""
+    """Return a number as an integer if it is whole."""
     return int(number) if number == number.to_integral_value() else float(number)
 
 
 def to_time_us(value: object, *, is_end: bool = False) -> int:
-    """Return a time as microseconds since the epoch: in ISO 8601, without an offset in UTC, or as we write times.
+    """Return a time in ISO 8601, a named day or an age as microseconds since the epoch; UTC without an offset.
 
     Args:
-        is_end: whether a day stands for its last moment.
+        is_end: whether a day means its last moment.
     """
     try:
         time_us = parse_time_us(value if isinstance(value, str) else "", is_end=is_end, is_iso=True)
     except ValueError:
         raise ValueError(
-            f"must be a time such as 2026-01-31T09:30:00Z, a date or an age such as 7d; got {abbreviate(value)}"
+            "must be a time such as 2026-01-31T09:30:00Z (in URLs, + is sent as %2B), a date or an age such as 7d; "
+            f"got {abbreviate(value)}"
         ) from None
     is_day = is_end and isinstance(value, str) and is_whole_day(value)
     return time_us - 1 if is_day else time_us
@@ -96,7 +93,7 @@ def iso_time(time_us: int) -> str:
 
 
 def parse_json_text(text: str) -> object:
-    """Return what a text holds as JSON; None if that is nothing."""
+    """Return a text parsed as JSON; None if it is not JSON."""
     try:
         return parse_json(text.encode())
     except BadInput:
@@ -104,43 +101,45 @@ def parse_json_text(text: str) -> object:
 
 
 class FeedbackRequest(BaseModel):
-    """One vote. Fields that are not named here are kept with the entry, but mean nothing."""
+    """One feedback entry. Other fields are stored with it, but mean nothing."""
 
     model_config = ConfigDict(frozen=True)
 
-    trace_id: AnyId = Field(
-        description="What is judged: a trace id, a request id, the response id that the provider gave, or a "
+    trace_id: fields.AnyId = Field(
+        description="What the feedback is on: a trace id, a request id, the provider's id of a response, or a "
         "session."
     )
-    value: Grade = Field(description="The verdict, from -10 to 10.")
-    weight: Weight = Field(None, description="How much the verdict counts, from 0 to 1; null or absent: 1.")
-    metadata: Metadata = Field(
+    value: fields.Grade = Field(description="The rating, from -10 to 10.")
+    weight: fields.Weight = Field(
+        None, description="How much the feedback counts, from 0 to 1; null or absent: 1."
+    )
+    metadata: fields.Metadata = Field(
         None,
         description="Anything else: an object, or a string that holds one as JSON. `_user` is the author.",
     )
-    comment: Text = Field(
-        None, description="What is said in words; absent: `comment` of the metadata, if it is text."
+    comment: fields.Text = Field(
+        None, description="Free text; absent: `comment` of the metadata, if it is text."
     )
-    id: EntryId = Field(
-        None, description="The entry's id, if you make it yourself: the same one again is a retry."
+    id: fields.EntryId = Field(
+        None, description="The entry's id, if the caller chooses it: the same id again is a retry."
     )
 
 
 class FeedbackUpdateRequest(BaseModel):
-    """What to change of an entry; what is null or absent stays as it is."""
+    """A change of an entry; a null or absent field stays unchanged."""
 
     model_config = ConfigDict(frozen=True)
 
-    value: OptionalGrade = Field(None, description="The new verdict, from -10 to 10.")
-    weight: Weight = Field(None, description="The new weight, from 0 to 1.")
-    metadata: Metadata = Field(None, description="The new metadata, instead of all the old.")
-    comment: Text = Field(
+    value: fields.OptionalGrade = Field(None, description="The new rating, from -10 to 10.")
+    weight: fields.Weight = Field(None, description="The new weight, from 0 to 1.")
+    metadata: fields.Metadata = Field(None, description="The new metadata, which replaces the old.")
+    comment: fields.Text = Field(
         None, description="The new comment; absent: `comment` of the new metadata, if it is text."
     )
 
 
 class FeedbackResponse(BaseModel):
-    """What was stored."""
+    """The stored entries."""
 
     status: Literal["success"] = "success"
     message: str
@@ -148,27 +147,23 @@ class FeedbackResponse(BaseModel):
 
 
 class FailureResponse(BaseModel):
-    """What was wrong; nothing was stored."""
+    """An error; nothing was stored."""
 
     status: Literal["failure"] = "failure"
-    message: str = Field(description="The field that is to blame, what is wrong with it, and what is taken.")
+    message: str = Field(description="The field, what is wrong with it, and what is allowed.")
 
 
 def to_new_feedback(body: object, scale: Scale) -> list[NewFeedback]:
-    """Return the votes in a body, which is one entry or an array of 1 to 1,000.
+    """Return the feedback in a body, which is one entry or an array of 1 to 1,000.
 
     Raises:
-        BadInput: an entry is not as `FeedbackRequest` wants it; names the field, with its index in an array.
+        BadInput: an entry is not a valid `FeedbackRequest`; names the field, with its index in an array.
     """
-    return [_to_feedback(entry, at, scale) for at, entry in list_entries(body)]
+    return [_to_feedback(entry, at, scale) for at, entry in fields.list_entries(body)]
 
 
 def to_revision(body: object, scale: Scale) -> FeedbackRevision:
-    """Return the change in a body.
-
-    Raises:
-        BadInput: it is not as `FeedbackUpdateRequest` wants it, or changes nothing.
-    """
+    """Return the change in a body. Raises BadInput for an invalid `FeedbackUpdateRequest` or an empty change."""
     change = validate_body(FeedbackUpdateRequest, body)
     if not change.model_dump(exclude_none=True):
         raise BadInput("changes nothing; send value, weight, metadata or comment.", field="body")
@@ -184,22 +179,17 @@ def to_revision(body: object, scale: Scale) -> FeedbackRevision:
 
 
 def success_response(message: str, entries: Sequence[Feedback]) -> web.Response:
-    """Return the reply to a call that made or changed these entries."""
+    """Return the response to a call that made or changed these entries."""
     return json_response(
         FeedbackResponse(message=message, feedback_ids=[entry.feedback_id for entry in entries])
     )
 
 
 def render_error(error: GatewayError) -> web.Response:
-    """Draw an error the way Portkey does."""
-    # A message may quote a path with bytes that are no UTF-8.
+    """Return an error in Portkey's format."""
+    # A message may quote a path that is not UTF-8.
     message = str(error).encode(errors="replace").decode()
     return json_response(FailureResponse(message=message), error.status)
-
-
-def json_response(body: BaseModel, status: int = 200) -> web.Response:
-    """Answer with a model as JSON."""
-    return web.Response(status=status, body=orjson.dumps(body.model_dump()), content_type="application/json")
 
 
 def _to_feedback(entry: object, at: str, scale: Scale) -> NewFeedback:

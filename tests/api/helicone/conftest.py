@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from gateway.api.helicone import helicone_api
-from gateway.feedback.rules import UpsertRule
+from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal, Role
-from gateway.query import RatedRequestReader
+from gateway.query.requests import RequestReader
 from gateway.store.base import Store
 from tests.api.serving import MIB, serving
 
@@ -30,7 +30,7 @@ KEYS = {
 
 @pytest.fixture
 async def served(store: Store) -> AsyncIterator[Served]:
-    api = helicone_api(UpsertRule(store, 3600), store, RatedRequestReader(store), 16 * MIB)
+    api = helicone_api(FeedbackService(store), store.set_property, RequestReader(store), 16 * MIB)
     headers = {"x-api-key": "all"}
     async with (
         serving(api, principals=KEYS, store=store) as url,

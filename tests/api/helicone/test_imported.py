@@ -13,7 +13,9 @@ from gateway.api.helicone.feedback import score_feedback
 from gateway.api.helicone.imported import ImportedHeliconeRow, is_helicone_row, to_imported_request
 from gateway.errors import BadInput
 from gateway.feedback.identifiers import feedback_key_id
-from gateway.feedback.rules import UpsertRule, thumb_feedback
+from gateway.feedback.payloads import thumb_feedback
+from gateway.feedback.rules import upsert
+from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
 from gateway.models.request import ImportedRequest
 from gateway.store.base import Store
@@ -117,7 +119,7 @@ async def test_verdicts_are_the_entries_that_giving_them_would_have_made(store: 
         score_feedback("r", "b", True),
     ]
 
-    given = await UpsertRule(store, 3600).upsert(votes, IMPORTER, dialect="helicone")
+    given = await FeedbackService(store).give(votes, IMPORTER, dialect="helicone", rule=upsert)
 
     def content(entry: Any) -> tuple[object, ...]:
         return (

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from gateway.api.native import documentation_api
+from gateway.api.native.routes import documentation_api
 from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
 from tests.api.native.served import face_over

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from gateway.api.native import native_api
+from gateway.api.native.routes import native_api
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
-from gateway.feedback import FeedbackService, signed_scale, thumb_scale
-from gateway.query import (
-    AuditReader,
-    MetricsReader,
-    RequestReader,
-    SessionReader,
-    TextReader,
-    TraceReader,
-    UserReader,
-)
+from gateway.feedback.payloads import signed_scale, thumb_scale
+from gateway.feedback.service import FeedbackService
+from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
+from gateway.query.groups import SessionReader, TraceReader
+from gateway.query.metrics import MetricsReader
+from gateway.query.requests import RequestReader, TextReader
+from gateway.query.users import UserReader
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
 from tests.api.serving import MIB
@@ -28,7 +25,7 @@ def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKe
         traces=TraceReader(store),
         sessions=SessionReader(store),
         users=UserReader(store),
-        ranking=MetricsReader(store),
+        metrics=MetricsReader(store),
         feedback=feedback or FeedbackService(store),
         texts=TextReader(store),
         eraser=ErasureService(store, lambda: False),

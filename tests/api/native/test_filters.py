@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.api.native.filters import SEARCH_PARAMETERS, ListQuery, read_request_query
+from gateway.api.native.requests import RequestListParams
 from gateway.errors import BadInput
-from gateway.models.filters import AllOf, AnyOf, Comparison, Op
+from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op
 
 
-def search(*pairs: tuple[str, str]) -> ListQuery[int]:
-    return read_request_query(pairs)
+def search(*pairs: tuple[str, str]) -> Filter:
+    return RequestListParams.parse(pairs).where()
 
 
 def test_no_parameters_find_everything_fifty_at_a_time() -> None:
-    assert search() == ListQuery(AllOf(), 50, None)
+    params = RequestListParams.parse([])
+    assert (params.where(), params.limit, params.cursor) == (AllOf(), 50, None)
 
 
 @pytest.mark.parametrize(
@@ -26,8 +27,8 @@ def test_no_parameters_find_everything_fifty_at_a_time() -> None:
     ],
 )
 def test_times_are_rfc_3339_or_microseconds(text: str, us: int) -> None:
-    assert search(("from", text)).where == AllOf((Comparison("started_at_us", Op.GE, us),))
-    assert search(("to", text)).where == AllOf((Comparison("started_at_us", Op.LT, us),))
+    assert search(("from", text)) == AllOf((Comparison("started_at_us", Op.GE, us),))
+    assert search(("to", text)) == AllOf((Comparison("started_at_us", Op.LT, us),))
 
 
 @pytest.mark.parametrize(
@@ -57,15 +58,15 @@ def test_a_time_that_is_neither_is_refused_with_both_forms_named(text: str) -> N
 
 
 def test_a_status_class_is_a_range() -> None:
-    assert search(("status", "4xx")).where == AllOf(
+    assert search(("status", "4xx")) == AllOf(
         (AllOf((Comparison("status", Op.GE, 400), Comparison("status", Op.LT, 500))),)
     )
-    assert search(("status", "404")).where == AllOf((Comparison("status", Op.EQ, 404),))
+    assert search(("status", "404")) == AllOf((Comparison("status", Op.EQ, 404),))
 
 
 def test_metadata_that_reads_as_a_number_or_boolean_may_be_that_or_text() -> None:
     def alternatives(text: str) -> object:
-        return search(("metadata.n", text)).where
+        return search(("metadata.n", text))
 
     assert alternatives("v2") == AllOf((Comparison("metadata.n", Op.EQ, "v2"),))
     assert alternatives("2") == AllOf(
@@ -79,7 +80,7 @@ def test_metadata_that_reads_as_a_number_or_boolean_may_be_that_or_text() -> Non
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 30, "9" * 5000, "[" * 5000])
 def test_metadata_that_no_column_can_hold_as_a_number_is_text(text: str) -> None:
-    assert search(("metadata.n", text)).where == AllOf((Comparison("metadata.n", Op.EQ, text),))
+    assert search(("metadata.n", text)) == AllOf((Comparison("metadata.n", Op.EQ, text),))
 
 
 @pytest.mark.parametrize(
@@ -119,5 +120,5 @@ def test_each_documented_parameter_is_taken() -> None:
         "judged": "true", "has_feedback": "true", "min_score": "0", "max_score": "0.5", "rating": "bad",
         "format": "csv", "client_retry": "0",
     }  # fmt: skip
-    for parameter in SEARCH_PARAMETERS:
+    for parameter in RequestListParams.parameters():
         search((parameter.name, samples.get(parameter.name, "x")))

@@ -2,29 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.api.native.metrics import (
-    AGGREGATE_PARAMETERS,
-    BUCKETS,
-    GROUP_FIELDS,
-    USER_PARAMETERS,
-    read_metrics_request,
-    read_users_request,
-)
+from gateway.api.native.metrics import BUCKETS, GROUP_FIELDS, AggregateParams, UserListParams
 from gateway.errors import BadInput
 from gateway.models.filters import AllOf, Comparison, Op, Page
 from gateway.models.metrics import DAY_US, END_OF_TIME_US, HOUR_US, MetricsQuery
-from gateway.query import ORDER_METRICS, MetricsOrder
-from gateway.web.endpoint import Parameter
+from gateway.query.metrics import ORDER_METRICS, MetricsOrder
+from gateway.web.query_params import Parameter
 
 
 def metrics_query(*pairs: tuple[str, str]) -> MetricsQuery:
-    return read_metrics_request(pairs, None).metrics_query
+    return AggregateParams.parse(pairs).metrics_query(None)
 
 
 def test_no_parameters_ask_for_everything_at_once() -> None:
-    parsed = read_metrics_request([], "north")
-    assert parsed.metrics_query == MetricsQuery(0, END_OF_TIME_US, tenant="north")
-    assert (parsed.order, parsed.page) == (MetricsOrder("requests"), Page(1000))
+    params = AggregateParams.parse([])
+    assert params.metrics_query("north") == MetricsQuery(0, END_OF_TIME_US, tenant="north")
+    assert (params.metrics_order(), params.page()) == (MetricsOrder("requests"), Page(1000))
 
 
 def test_times_are_no_conditions_so_that_sums_at_hand_can_answer() -> None:
@@ -57,21 +50,21 @@ def test_weeks_begin_on_monday_and_all_else_at_the_epoch(bucket: str, length_us:
 
 
 def test_a_minus_puts_the_most_first() -> None:
-    assert read_metrics_request([("order", "-cost")], None).order == MetricsOrder("cost", descending=True)
-    assert read_metrics_request([("order", "score")], None).order == MetricsOrder("score", descending=False)
+    for text, order in (("-cost", MetricsOrder("cost")), ("score", MetricsOrder("score", descending=False))):
+        assert AggregateParams.parse([("order", text)]).metrics_order() == order
 
 
 def test_a_cursor_is_how_many_rows_came_before() -> None:
-    assert read_metrics_request([("cursor", "40"), ("limit", "20")], None).page == Page(20, 40)
+    assert AggregateParams.parse([("cursor", "40"), ("limit", "20")]).page() == Page(20, 40)
 
 
 def test_users_are_asked_for_by_the_beginning_of_their_names() -> None:
-    parsed = read_users_request([("prefix", "an"), ("order", "-cost"), ("provider", "x")], "north")
-    assert (parsed.prefix, parsed.order, parsed.page) == ("an", MetricsOrder("cost"), Page(50))
-    assert parsed.metrics_query == MetricsQuery(
+    params = UserListParams.parse([("prefix", "an"), ("order", "-cost"), ("provider", "x")])
+    assert (params.prefix, params.metrics_order(), params.page()) == ("an", MetricsOrder("cost"), Page(50))
+    assert params.metrics_query("north") == MetricsQuery(
         0, END_OF_TIME_US, where=AllOf((Comparison("provider", Op.EQ, "x"),)), tenant="north"
     )
-    assert read_users_request([], None).order == MetricsOrder("last_seen")
+    assert UserListParams.parse([]).metrics_order() == MetricsOrder("last_seen")
 
 
 @pytest.mark.parametrize(
@@ -91,8 +84,8 @@ def test_users_are_asked_for_by_the_beginning_of_their_names() -> None:
         ("order", "cost desc", "cost"),
         ("from", "tuesday", "RFC 3339"),
         ("to", "tomorrow", "RFC 3339"),
-        ("limit", "1001", "1 to 1000"),
-        ("limit", "0", "1 to 1000"),
+        ("limit", "1001", "1 to 1,000"),
+        ("limit", "0", "1 to 1,000"),
         ("cursor", "-1", "next_cursor"),
         ("cursor", "1.2", "next_cursor"),
         ("status", "6xx", "4xx"),
@@ -113,7 +106,7 @@ def test_a_bad_parameter_is_named_with_what_is_allowed(name: str, text: str, all
     ("name", "text", "allowed"),
     [
         ("prefix", "", "no value"),
-        ("order", "-score", "requests, cost, last_seen"),
+        ("order", "-score", "-cost, cost, -last_seen, last_seen"),
         ("limit", "501", "1 to 500"),
         ("bucket", "day", "prefix, trace_id"),
         ("group_by", "user", "prefix, trace_id"),
@@ -121,15 +114,15 @@ def test_a_bad_parameter_is_named_with_what_is_allowed(name: str, text: str, all
 )
 def test_a_bad_parameter_of_users_is_named_with_what_is_allowed(name: str, text: str, allowed: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        read_users_request([(name, text)], None)
+        UserListParams.parse([(name, text)])
     assert refusal.value.field == name
     assert allowed in str(refusal.value)
 
 
 def test_a_parameter_given_twice_is_refused() -> None:
-    for read in (read_metrics_request, read_users_request):
+    for params in (AggregateParams, UserListParams):
         with pytest.raises(BadInput, match="twice"):
-            read([("user", "a"), ("user", "b")], None)
+            params.parse([("user", "a"), ("user", "b")])
 
 
 SAMPLES = {
@@ -139,14 +132,14 @@ SAMPLES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("parameter", AGGREGATE_PARAMETERS, ids=lambda parameter: parameter.name)
+@pytest.mark.parametrize("parameter", AggregateParams.parameters(), ids=lambda parameter: parameter.name)
 def test_each_documented_parameter_of_figures_is_taken(parameter: Parameter) -> None:
-    read_metrics_request([(parameter.name, SAMPLES.get(parameter.name, "x"))], None)
+    metrics_query((parameter.name, SAMPLES.get(parameter.name, "x")))
 
 
-@pytest.mark.parametrize("parameter", USER_PARAMETERS, ids=lambda parameter: parameter.name)
+@pytest.mark.parametrize("parameter", UserListParams.parameters(), ids=lambda parameter: parameter.name)
 def test_each_documented_parameter_of_users_is_taken(parameter: Parameter) -> None:
-    read_users_request([(parameter.name, SAMPLES.get(parameter.name, "x"))], None)
+    UserListParams.parse([(parameter.name, SAMPLES.get(parameter.name, "x"))]).metrics_query(None)
 
 
 def test_each_documented_value_is_taken() -> None:

@@ -6,11 +6,13 @@ from aiohttp import web
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, Field
 
-from gateway.api.native import build_openapi, documentation_api
 from gateway.api.native.http_responses import render_error
+from gateway.api.native.routes import documentation_api
 from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
-from gateway.web.endpoint import Api, Endpoint, Parameter
+from gateway.web.endpoint import Api, Endpoint
+from gateway.web.openapi import build_openapi
+from gateway.web.query_params import QueryParams
 
 from .served import face_over
 
@@ -26,6 +28,10 @@ class Receipt(BaseModel):
 
 class Failure(BaseModel):
     status: str
+
+
+class Question(QueryParams):
+    q: str = Field("", description="Q.")
 
 
 def namesake() -> type[BaseModel]:
@@ -106,9 +112,7 @@ def test_models_of_one_name_in_two_faces_do_not_meet() -> None:
 
 
 def test_path_patterns_become_required_parameters() -> None:
-    document = build(
-        api("f", endpoint("GET", "/x/{trace_id:.*[^/]}/y/{n}", parameters=(Parameter("q", "Q."),)))
-    )
+    document = build(api("f", endpoint("GET", "/x/{trace_id:.*[^/]}/y/{n}", query=Question)))
     parameters = document["paths"]["/x/{trace_id}/y/{n}"]["get"]["parameters"]
     assert [(p["name"], p["in"], p.get("required", False)) for p in parameters] == [
         ("trace_id", "path", True),

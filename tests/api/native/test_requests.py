@@ -139,7 +139,7 @@ async def test_fifty_rows_come_unless_another_limit_is_asked_for(
         ("/api/v1/requests?limit=501", "limit", "from 1 to 500"),
         ("/api/v1/requests?outcome=fine", "outcome", "upstream_truncated"),
         ("/api/v1/requests?from=tuesday", "from", "RFC 3339"),
-        ("/api/v1/requests/r?raw=both", "raw", "request or response"),
+        ("/api/v1/requests/r?raw=both", "raw", "request, response"),
         ("/api/v1/requests/r?colour=red", "colour", "raw"),
     ],
 )

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from gateway.api.pharia import pharia_api
-from gateway.api.portkey import portkey_feedback_api
-from gateway.feedback import FeedbackService, signed_scale
+from gateway.api.pharia.feedback import pharia_api
+from gateway.api.portkey.feedback import portkey_feedback_api
+from gateway.feedback.payloads import signed_scale
+from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
 from tests.api.serving import MIB, serving

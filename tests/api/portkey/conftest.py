@@ -8,12 +8,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.api.portkey import portkey_exporter, portkey_feedback_api, portkey_logs_api
-from gateway.datasets import ExportFiles, ExportJobs, ExportLinks, ExportRunner
-from gateway.feedback import FeedbackService, Scale, signed_scale, thumb_scale
+from gateway.api.portkey.exports import portkey_exporter
+from gateway.api.portkey.feedback import portkey_feedback_api
+from gateway.api.portkey.logs import portkey_logs_api
+from gateway.datasets.files import ExportFiles, ExportLinks
+from gateway.datasets.jobs import ExportJobs
+from gateway.datasets.runner import ExportRunner
+from gateway.feedback.payloads import Scale, signed_scale, thumb_scale
+from gateway.feedback.service import FeedbackService
 from gateway.models.exchange import PayloadPolicy
 from gateway.models.principal import Principal, Role
-from gateway.query import RequestReader
+from gateway.query.requests import RequestReader
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
 from gateway.store.base import Store

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.portkey.filters import CONDITIONS
+from gateway.api.portkey.filters import ExportFilters
 from gateway.models.filters import Comparison, Op, Page
 
 from .logs_served import CHAT, OLDEST_FIRST, LogsServed
@@ -37,9 +37,7 @@ PARTS = st.dictionaries(
 )
 LOGS = GOOD_LOGS | st.fixed_dictionaries({}, optional={"request": PARTS, "response": PARTS, "metadata": JSON})
 
-FILTERS = st.dictionaries(
-    st.sampled_from([*CONDITIONS, "page_size", "current_page", "other"]), JSON, max_size=3
-)
+FILTERS = st.dictionaries(st.sampled_from([*ExportFilters.model_fields, "other"]), JSON, max_size=3)
 
 
 @lasting

@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 
 from gateway.api.portkey.exports import COLUMNS, ExportEndpoints
-from gateway.api.portkey.filters import CONDITIONS
+from gateway.api.portkey.filters import ExportFilters
 from gateway.api.portkey.log_object import AnalyticsMetrics
 from gateway.api.portkey.logs import LogEndpoints
 from gateway.models.export import ExportStatus
+from gateway.web.endpoint import endpoints_of
 
 UNUSED: Any = None
 PAGE = (Path(__file__).parents[3] / "docs/portkey.md").read_text()
 
 
-@pytest.mark.parametrize("name", [*COLUMNS, *CONDITIONS, *ExportStatus, "page_size", "current_page"])
+@pytest.mark.parametrize("name", [*COLUMNS, *ExportFilters.model_fields, *ExportStatus])
 def test_every_filter_column_and_status_is_named(name: str) -> None:
     assert f"`{name}`" in PAGE
 
@@ -30,8 +31,8 @@ def test_every_field_that_is_said_to_be_in_the_metrics_is() -> None:
 
 def test_every_path_is_named_with_its_role() -> None:
     endpoints = [
-        *ExportEndpoints(UNUSED, UNUSED, 0).endpoints(),
-        *LogEndpoints(UNUSED, UNUSED, UNUSED, 0).endpoints(),
+        *endpoints_of(ExportEndpoints(UNUSED, UNUSED, 0)),
+        *endpoints_of(LogEndpoints(UNUSED, UNUSED, UNUSED, 0)),
     ]
     for endpoint in endpoints:
         path = re.sub(r":.*\}$", "}", endpoint.path)

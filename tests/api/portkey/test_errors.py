@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.api.portkey import portkey_feedback_api
+from gateway.api.portkey.feedback import portkey_feedback_api
 from gateway.errors import (
     BadInput,
     Conflict,
@@ -18,7 +18,8 @@ from gateway.errors import (
     TooLarge,
     Unauthorized,
 )
-from gateway.feedback import FeedbackService, signed_scale
+from gateway.feedback.payloads import signed_scale
+from gateway.feedback.service import FeedbackService
 from gateway.store.base import Store
 from tests.feedback.samples import exchange
 

@@ -15,7 +15,7 @@ BAD_FILTERS: list[tuple[dict[str, object], str]] = [
     ({"filters": None}, "filters: must be an object; got null."),
     ({"filters": []}, "filters: must be an object; got an array."),
     ({"filters": {"metadata": {"a": "\0"}}}, "filters: must not hold the character U+0000"),
-    ({"filters": {"timestamp": {"gte": 1}}}, "filters.timestamp: is no filter known here. There are time_of"),
+    ({"filters": {"timestamp": {"gte": 1}}}, "filters.timestamp: is not a known filter. Allowed: time_of"),
     ({"filters": {"cost_min": "x"}}, 'filters.cost_min: must be a number from 0 to 100,000,000,000; got "x".'),
     ({"filters": {"metadata": {"a": {}}}}, "filters.metadata: holds an object under 'a'"),
     ({"filters": {"page_size": 50_001}}, "filters.page_size: must be a number from 1 to 50,000; got 50001."),
@@ -30,10 +30,10 @@ BAD_COLUMNS: list[tuple[dict[str, object], str]] = [
     ({"requested_data": "id"}, "requested_data: must be an array of one or more columns"),
     (
         {"requested_data": ["id", "idd"]},
-        'requested_data: holds "idd", which is no column; there are id, trace_id,',
+        'requested_data: holds "idd", which is not a column; allowed: id, trace_id,',
     ),
-    ({"requested_data": [5]}, "requested_data: holds 5, which is no column"),
-    ({"requested_data": [["id"]]}, "requested_data: holds an array, which is no column"),
+    ({"requested_data": [5]}, "requested_data: holds 5, which is not a column"),
+    ({"requested_data": [["id"]]}, "requested_data: holds an array, which is not a column"),
 ]
 
 BAD_DESCRIPTIONS: list[tuple[dict[str, object], str]] = [

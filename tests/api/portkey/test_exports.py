@@ -243,7 +243,7 @@ async def test_a_link_that_was_not_made_here_opens_nothing(logs: LogsServed) -> 
             assert reply.status_code in (403, 404), wrong
         reply = await stranger.get(f"{logs.url}/logs/exports/{other}/file?{query}")
         assert (reply.status_code, complaint(reply)) == (
-            403, "signature: this link opens nothing. Ask for the download again.",
+            403, "signature: this link is not valid. Ask for the download again.",
         )  # fmt: skip
 
 

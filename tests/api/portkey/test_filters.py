@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.api.portkey.filters import CONDITIONS, to_filter, to_page
-from gateway.errors import BadInput
+from gateway.api.portkey.filters import ExportFilters
 from gateway.models.exchange import Identity
 from gateway.models.feedback import Target
 from gateway.models.filters import NO_FILTER, Page
@@ -55,7 +54,9 @@ async def filled(store: Store) -> Store:
 
 async def found(store: Store, **filters: object) -> str:
     """The ids of the requests that filters find, one after the other."""
-    return "".join(row.request_id for row in await requests_of(store, to_filter(filters)))
+    return "".join(
+        row.request_id for row in await requests_of(store, ExportFilters.of(filters, "filters").where())
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ async def found(store: Store, **filters: object) -> str:
         ({"configs": "pc-1"}, ""),
         ({"workspace_slug": "main"}, "abc"),
         ({"page_size": 1, "current_page": 5}, "abc"),
-        ({name: None for name in CONDITIONS}, "abc"),
+        ({name: None for name in ExportFilters.model_fields}, "abc"),
         ({"status_code": "200", "ai_model": "gpt__5"}, ""),
     ],
 )  # fmt: skip
@@ -121,13 +122,7 @@ async def test_a_filter_finds_what_its_name_says(filled: Store, filters: dict[st
     ],
 )
 def test_pages_are_counted_from_nought(given: dict[str, Any], page: Page) -> None:
-    assert to_page(given) == page
-
-
-def test_a_page_has_no_more_than_it_may(store: Store) -> None:
-    assert to_page({}, most=10) == Page(10, 0)
-    with pytest.raises(BadInput, match="page_size: must be a number from 1 to 10"):
-        to_page({"page_size": 11}, most=10)
+    assert ExportFilters.of(given, "filters").page() == page
 
 
 async def test_all_filters_together_are_no_more_than_the_store_takes(filled: Store) -> None:
@@ -141,4 +136,4 @@ async def test_all_filters_together_are_no_more_than_the_store_takes(filled: Sto
         "workspace_slug": "main",
     }  # fmt: skip
     assert await found(filled, **filters) == "a"
-    assert to_filter({}) == NO_FILTER
+    assert ExportFilters.of({}, "filters").where() == NO_FILTER

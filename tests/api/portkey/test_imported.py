@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.api.portkey.imported import ImportedPortkeyRow, is_portkey_row, to_imported_request
 from gateway.errors import BadInput
-from gateway.feedback import signed_scale, thumb_scale
+from gateway.feedback.payloads import signed_scale, thumb_scale
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.principal import Principal
 from gateway.models.request import ImportedRequest

@@ -18,7 +18,7 @@ from gateway.store.locks import FileLock
 from gateway.store.sqlite import store as sqlite_writer_module
 from gateway.store.sqlite.connection import connect_writer
 from gateway.store.sqlite.store import SqliteWriter
-from tests.upstream.scripted import eventually
+from tests.upstream.scripted_server import eventually
 
 
 class Traced:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from gateway.api.portkey import portkey_analytics_api
+from gateway.api.portkey.analytics import portkey_analytics_api
 from gateway.models.principal import Principal, Role
+from gateway.query.metrics import MetricsReader
 from gateway.store.base import Store
 from tests.api.serving import serving
 
@@ -24,7 +25,7 @@ KEYS = {
 
 @pytest.fixture
 async def served(store: Store) -> AsyncIterator[Served]:
-    api = portkey_analytics_api(store)
+    api = portkey_analytics_api(MetricsReader(store))
     headers = {"x-portkey-api-key": "read-key"}
     async with (
         serving(api, principals=KEYS, store=store) as url,
