@@ -75,39 +75,39 @@ class Metrics:
         self._shared: frozenset[str] = frozenset()
         self._registry = CollectorRegistry()
         call = ("provider", "endpoint")
-        self._requests = _LabelledMetric(Counter(
-            "gateway_requests", "Proxied requests that ended.", (*call, "status", "outcome"),
-            registry=self._registry,
-        ))  # fmt: skip
-        self._duration = _LabelledMetric(Histogram(
-            "gateway_request_seconds", "From a request's start to its end.", call, registry=self._registry,
-            buckets=DURATION_BUCKETS,
-        ))  # fmt: skip
-        self._first_byte = _LabelledMetric(Histogram(
-            "gateway_first_byte_seconds", "From a request's start to the head of its response.", call,
-            registry=self._registry, buckets=DURATION_BUCKETS,
-        ))  # fmt: skip
-        self._tokens = _LabelledMetric(Counter(
-            "gateway_tokens", "Tokens as providers counted them.", (*call, "kind"), registry=self._registry,
-        ))  # fmt: skip
-        self._cost = _LabelledMetric(
-            Counter("gateway_cost_usd", "Cost of requests.", call, registry=self._registry)
+        self._requests = self._counter(
+            "gateway_requests", "Proxied requests that ended.", *call, "status", "outcome"
         )
-        self._unpriced = _LabelledMetric(Counter(
-            "gateway_unpriced_requests", "Requests with usage whose model has no price.", call,
-            registry=self._registry,
-        ))  # fmt: skip
-
-        self._feedback = _LabelledMetric(Counter(
-            "gateway_feedback_entries", "Feedback entries that were given, and whether their request was logged by "
-            "then.", ("dialect", "joined"), registry=self._registry,
-        ))  # fmt: skip
-
+        self._duration = self._histogram(
+            "gateway_request_seconds", "From a request's start to its end.", *call
+        )
+        self._first_byte = self._histogram(
+            "gateway_first_byte_seconds", "From a request's start to the head of its response.", *call
+        )
+        self._tokens = self._counter("gateway_tokens", "Tokens as providers counted them.", *call, "kind")
+        self._cost = self._counter("gateway_cost_usd", "Cost of requests.", *call)
+        self._unpriced = self._counter(
+            "gateway_unpriced_requests", "Requests with usage whose model has no price.", *call
+        )
+        self._feedback = self._counter(
+            "gateway_feedback_entries",
+            "Feedback entries that were given, and whether their request was logged by then.",
+            "dialect",
+            "joined",
+        )
         self._lag = Histogram(
             "gateway_event_loop_lag_seconds",
             "Delay of the event loop, measured four times a second.",
             registry=self._registry,
             buckets=LAG_BUCKETS,
+        )
+
+    def _counter(self, name: str, description: str, *labels: str) -> _LabelledMetric[Counter]:
+        return _LabelledMetric(Counter(name, description, labels, registry=self._registry))
+
+    def _histogram(self, name: str, description: str, *labels: str) -> _LabelledMetric[Histogram]:
+        return _LabelledMetric(
+            Histogram(name, description, labels, registry=self._registry, buckets=DURATION_BUCKETS)
         )
 
     def observe_lag(self, seconds: float) -> None:

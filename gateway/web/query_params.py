@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -67,7 +68,7 @@ class QueryParams(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0])
-            problem = _describe_error(first, cls._schemas().get(name, {}))
+            problem = _describe_error(first, _schemas(cls).get(name, {}))
             raise BadInput(f"{problem}.", field=f"{at}.{name}" if at else name) from None
 
     @classmethod
@@ -85,14 +86,22 @@ class QueryParams(BaseModel):
         """Return what `/openapi.json` says of the parameters, in their order."""
         required = {info.alias or name for name, info in cls.model_fields.items() if info.is_required()}
         return tuple(
-            Parameter(name, str(schema.pop("description", "")), schema, name in required)
-            for name, schema in cls._schemas().items()
+            Parameter(
+                name, str(schema.get("description", "")), _without_description(schema), name in required
+            )
+            for name, schema in _schemas(cls).items()
         )
 
-    @classmethod
-    def _schemas(cls) -> dict[str, dict[str, Any]]:
-        properties = cls.model_json_schema(mode="validation").get("properties", {})
-        return {name: _plain_schema(schema) for name, schema in properties.items()}
+
+@cache
+def _schemas(model: type[QueryParams]) -> Mapping[str, Mapping[str, Any]]:
+    # Cached, since an error text needs the schema and pydantic takes milliseconds to make one.
+    properties = model.model_json_schema(mode="validation").get("properties", {})
+    return {name: _plain_schema(schema) for name, schema in properties.items()}
+
+
+def _without_description(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if key != "description"}
 
 
 def _plain_schema(schema: dict[str, Any]) -> dict[str, Any]:

@@ -298,12 +298,7 @@ class TraceReply(Schema):
 
     @classmethod
     def of(cls, trace: Trace) -> TraceReply:
-        return cls(
-            trace_id=trace.trace_id,
-            requests=list(logged_rows(trace.requests, trace.feedback_on)),
-            feedback=[AppendedFeedback.of(entry) for entry in trace.feedback],
-            score=ScoreShape.of(trace.score),
-        )
+        return cls(trace_id=trace.trace_id, **_group_fields(trace))
 
 
 class SessionReply(Schema):
@@ -317,13 +312,15 @@ class SessionReply(Schema):
 
     @classmethod
     def of(cls, session: Session) -> SessionReply:
-        return cls(
-            session=session.session,
-            traces=list(session.trace_ids),
-            requests=list(logged_rows(session.requests, session.feedback_on)),
-            feedback=[AppendedFeedback.of(entry) for entry in session.feedback],
-            score=ScoreShape.of(session.score),
-        )
+        return cls(session=session.session, traces=list(session.trace_ids), **_group_fields(session))
+
+
+def _group_fields(group: Trace | Session) -> dict[str, Any]:
+    return {
+        "requests": list(logged_rows(group.requests, group.feedback_on)),
+        "feedback": [AppendedFeedback.of(entry) for entry in group.feedback],
+        "score": ScoreShape.of(group.score),
+    }
 
 
 def format_time(time_us: int | None) -> str | None:

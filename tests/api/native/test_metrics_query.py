@@ -108,8 +108,8 @@ def test_a_bad_parameter_is_named_with_what_is_allowed(name: str, text: str, all
         ("prefix", "", "no value"),
         ("order", "-score", "-cost, cost, -last_seen, last_seen"),
         ("limit", "501", "1 to 500"),
-        ("bucket", "day", "prefix, trace_id"),
-        ("group_by", "user", "prefix, trace_id"),
+        ("bucket", "day", "to, prefix"),
+        ("group_by", "user", "to, prefix"),
     ],
 )
 def test_a_bad_parameter_of_users_is_named_with_what_is_allowed(name: str, text: str, allowed: str) -> None:
