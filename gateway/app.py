@@ -32,6 +32,7 @@ from gateway.proxy.in_flight import InFlight
 from gateway.query import groups
 from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
+from gateway.query.feedback import FeedbackReader
 from gateway.query.metrics import MetricsReader, rollup_job
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.users import UserReader
@@ -270,6 +271,7 @@ def _build_apis(
             users=UserReader(store),
             metrics=metrics,
             feedback=feedback,
+            search=FeedbackReader(store),
             texts=TextReader(store),
             audit=AuditReader(store),
             eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),
