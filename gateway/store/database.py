@@ -103,7 +103,7 @@ class Writer(ABC):
         is_synced: bool = False,
         is_exclusive: bool = False,
     ) -> None:
-        """Write an item together with all adjacent ones with the same `batch_work`, a function of a module."""
+        """Write an item together with adjacent ones that have the same `batch_work`."""
         await self._wait_for_room(size_bytes)
         job = self._new_job(_no_work, size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
         job.batch_work, job.item = batch_work, item
@@ -111,7 +111,7 @@ class Writer(ABC):
         await job.future
 
     async def write_deferred(self, work: Work[T], *, size_bytes: int = 0) -> T:
-        """Like `write`, but without waking the thread: commit with the next batch, at the latest after 20 ms."""
+        """Like `write`, but commit with the next batch, at the latest after 20 ms."""
         await self._wait_for_room(size_bytes)
         job = self._new_job(work, size_bytes, is_synced=False, is_exclusive=False)
         self._deferred.append(job)
@@ -121,7 +121,7 @@ class Writer(ABC):
         return result
 
     async def close(self) -> None:
-        """Run queued jobs, then close the connection; give up if another process holds the lock."""
+        """Run queued jobs, then close; give up if another process holds the lock."""
         if not self._is_closed:
             self._is_closed = True
             self._wake_signal.put(None)
@@ -132,7 +132,7 @@ class Writer(ABC):
 
     @abstractmethod
     def _commit_batch(self) -> list[WriteJob]:
-        """Commit what waits, when it is this writer's turn; return the jobs, done or failed."""
+        """Commit what waits, when it is this writer's turn; return the jobs."""
 
     @abstractmethod
     def _begin(self, jobs: list[WriteJob]) -> None: ...
@@ -152,7 +152,7 @@ class Writer(ABC):
         return True
 
     def _wait_left(self) -> float:
-        """Return for how many seconds the thread may still be waited for."""
+        """Return for how many seconds to wait for the thread."""
         return math.inf
 
     # on the event loop
