@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from queue import SimpleQueue
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.base import Health
@@ -88,11 +88,8 @@ class Writer(ABC):
         self, work: Work[T], *, size_bytes: int = 0, is_synced: bool = False, is_exclusive: bool = False
     ) -> T:
         """Run `work` and return its result once it is committed; wait while the queue is full."""
-        await self._wait_for_room(size_bytes)
-        job = self._new_job(work, size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
-        self._enqueue(job)
-        result: T = await job.future
-        return result
+        job = WriteJob(work, self._loop.create_future(), size_bytes, is_synced, is_exclusive)
+        return cast(T, await self._submit(job, self._enqueue))
 
     async def write_shared(
         self,
@@ -104,21 +101,14 @@ class Writer(ABC):
         is_exclusive: bool = False,
     ) -> None:
         """Write an item together with adjacent ones that have the same `batch_work`."""
-        await self._wait_for_room(size_bytes)
-        job = self._new_job(_no_work, size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
-        job.batch_work, job.item = batch_work, item
-        self._enqueue(job)
-        await job.future
+        future = self._loop.create_future()
+        job = WriteJob(_no_work, future, size_bytes, is_synced, is_exclusive, batch_work, item)
+        await self._submit(job, self._enqueue)
 
     async def write_deferred(self, work: Work[T], *, size_bytes: int = 0) -> T:
         """Like `write`, but commit with the next batch, at the latest after 20 ms."""
-        await self._wait_for_room(size_bytes)
-        job = self._new_job(work, size_bytes, is_synced=False, is_exclusive=False)
-        self._deferred.append(job)
-        if self._deferred_timer is None:
-            self._deferred_timer = self._loop.call_later(DEFERRED_SECONDS, self._wake_for_deferred)
-        result: T = await job.future
-        return result
+        job = WriteJob(work, self._loop.create_future(), size_bytes)
+        return cast(T, await self._submit(job, self._defer))
 
     async def close(self) -> None:
         """Run queued jobs, then close; give up if another process holds the lock."""
@@ -157,21 +147,24 @@ class Writer(ABC):
 
     # on the event loop
 
-    async def _wait_for_room(self, size_bytes: int) -> None:
-        while self._queued_bytes and self._queued_bytes + size_bytes > MAX_QUEUED_BYTES:
+    async def _submit(self, job: WriteJob, enqueue: Callable[[WriteJob], None]) -> Any:
+        while self._queued_bytes and self._queued_bytes + job.size_bytes > MAX_QUEUED_BYTES:
             self._has_room.clear()
             await self._has_room.wait()
         if self._is_closed:
             raise StoreUnavailable("the store is closed.")
-
-    def _new_job(self, work: Work[T], size_bytes: int, *, is_synced: bool, is_exclusive: bool) -> WriteJob:
-        self._queued_bytes += size_bytes
-        future = self._loop.create_future()
-        return WriteJob(work, future, size_bytes=size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
+        self._queued_bytes += job.size_bytes
+        enqueue(job)
+        return await job.future
 
     def _enqueue(self, job: WriteJob) -> None:
         self._waiting.append(job)
         self._wake_signal.put(None)
+
+    def _defer(self, job: WriteJob) -> None:
+        self._deferred.append(job)
+        if self._deferred_timer is None:
+            self._deferred_timer = self._loop.call_later(DEFERRED_SECONDS, self._wake_for_deferred)
 
     def _wake_for_deferred(self) -> None:
         self._deferred_timer = None

@@ -56,7 +56,7 @@ async def test_what_was_found_is_erased() -> None:
 
 async def test_nothing_is_erased_while_rows_wait_outside_the_store() -> None:
     store = RememberingStore()
-    with pytest.raises(StoreUnavailable, match="would come back") as refused:
+    with pytest.raises(StoreUnavailable, match="would be stored after the erasure") as refused:
         await ErasureService(cast(Admin, store), lambda: True).erase(FOUND)
     assert refused.value.hint is not None
     assert "/readyz" in refused.value.hint
