@@ -84,7 +84,7 @@ def _explain_missing_driver() -> Iterator[None]:
 
 
 def check_driver(url: str) -> None:
-    """Raise StoreUnavailable if the driver for a store is not installed."""
+    """Raise StoreUnavailable if the driver is not installed."""
     if is_server_url(url):
         with _explain_missing_driver():
             import gateway.store.postgres  # noqa: F401
@@ -110,7 +110,7 @@ def is_in_use(url: str, local_dir: Path = HERE) -> bool:
 
 
 def journal_path(url: str, worker: int, local_dir: Path = HERE) -> Path:
-    """Return the journal of a worker, which takes exchanges while the store cannot."""
+    """Return the journal of a worker."""
     return journal_file(_local_path(url, local_dir), worker)
 
 
@@ -151,7 +151,7 @@ def inspect_store(url: str) -> StoreInfo:
 
 
 def measure_store(url: str) -> int:
-    """Return the size of a store on its disk in bytes. Blocks. Raises StoreUnavailable."""
+    """Return the size of a store in bytes. Blocks. Raises StoreUnavailable."""
     if not is_server_url(url):
         return database_path(url).stat().st_size if database_path(url).exists() else 0
     with _explain_missing_driver():

@@ -49,8 +49,7 @@ RolledUpSpans = dict[int, list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of the time of a query; `span_us` is the length of the rollups that cover it, None where rows are
-    read."""
+    """A part of the time of a query; rows are read where `span_us` is None, else rollups."""
 
     from_us: int
     to_us: int
@@ -58,7 +57,7 @@ class Segment:
 
 
 def rollup_field(metrics_query: MetricsQuery, fields: Sequence[str]) -> str | None:
-    """Return the field of the rollups that can answer a query; None where there are none."""
+    """Return the field of the rollups that answer a query; None where there are none."""
     named = set(_filter_fields(metrics_query.where))
     named.update(metrics_query.groups)
     field = named.pop() if named else NO_FIELD
@@ -291,7 +290,7 @@ def _group_values(
 
 
 def group_operand(name: str, dialect: Dialect) -> Operand:
-    """Return the SQL of a field to group requests by. Raises BadInput for an unknown field."""
+    """Return the SQL of a field to group by. Raises BadInput."""
     key = name.removeprefix("metadata.")
     operand = find_operand(REQUESTS, name if key == name else f"property.{key}", dialect)
     if operand is None:
@@ -300,12 +299,12 @@ def group_operand(name: str, dialect: Dialect) -> Operand:
 
 
 def request_group(name: str | None, dialect: Dialect) -> Operand:
-    """Return the SQL to group requests by; None puts all into one group. Raises BadInput for an unknown field."""
+    """Return the SQL to group requests by. Raises BadInput."""
     return Operand("NULL", "text") if name is None else group_operand(name, dialect)
 
 
 def feedback_group(name: str | None, dialect: Dialect) -> Operand:
-    """Return the SQL to group feedback by. Raises BadInput for an unknown field."""
+    """Return the SQL to group feedback by. Raises BadInput."""
     return Operand("grade", "number") if name == GRADE_FIELD else request_group(name, dialect)
 
 

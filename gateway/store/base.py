@@ -1,4 +1,4 @@
-"""The four protocols of a store, by consumer, and the data that only they use."""
+"""The four protocols of a store, by consumer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def leave_encoded(body: bytes, headers: RawHeaders) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """An API key made at run time; of the key itself only the SHA-256 is kept, as hex."""
+    """An API key made at run time, of which only the SHA-256 is kept, as hex."""
 
     name: str
     sha256: str
@@ -52,8 +52,6 @@ class StoredKey:
 
 @dataclass(frozen=True, slots=True)
 class CopyInfo:
-    """Contents of a copy of a store."""
-
     requests: int
     feedback: int
     size_bytes: int
@@ -61,13 +59,7 @@ class CopyInfo:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackInfo:
-    """Possible problems with feedback.
-
-    Args:
-        waiting: entries whose subject has been missing for more than `OVERDUE_FEEDBACK_US`.
-        awaited: ids that the latest of them wait for.
-        misread: keys (None: callers without one) and how many of their grades of 0 and 1 seem misread.
-    """
+    """Possible problems: overdue entries, ids that they wait for, and grades that may be misread, by key."""
 
     waiting: int = 0
     awaited: tuple[str, ...] = ()
@@ -76,7 +68,7 @@ class FeedbackInfo:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """A sound store as it was inspected; `lacking` is the number of migrations that it lacks."""
+    """A sound store; `lacking` is the number of migrations that it lacks."""
 
     lacking: int
     newest_at_us: int | None
@@ -103,11 +95,7 @@ class RequestLog(Protocol):
         """Store exchanges, which then survive the death of the process, and return their `seq`s."""
 
     async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> list[tuple[int, Facts]]:
-        """Add facts to rows; return the facts that are to be counted.
-
-        Usage that a retrieval states goes to the request that caused it, once. May return before the rows are
-        durable: `uninterpreted` finds those that are lost.
-        """
+        """Add facts to rows, perhaps before they are durable; return the facts that are to be counted."""
 
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
         """Return `seq` and exchange of the oldest rows without facts in the worker slots of this store."""
@@ -119,8 +107,7 @@ class RequestLog(Protocol):
         """Store those that are missing, with their facts, in one transaction, and return their number."""
 
     async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
-        """Store exchanges and a receipt, all or none, synced to the disk, and return the `seq`s. Raises
-        Conflict."""
+        """Store exchanges and a receipt, all or none, synced; return the `seq`s. Raises Conflict."""
 
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         """Return the receipt of an earlier call under this idempotency key."""
@@ -136,7 +123,7 @@ class Queries(Protocol):
     async def find_requests(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> list[RequestRecord]:
-        """Return the matching rows. There is no time limit `in_background`."""
+        """Return the matching rows; without a time limit `in_background`."""
 
     async def count_requests(
         self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
@@ -144,10 +131,10 @@ class Queries(Protocol):
         """Return how many matching rows are on a page."""
 
     async def payload(self, seq: int) -> Payload | None:
-        """Return the headers and bodies of a request; None where none were kept."""
+        """Return the headers and bodies of a request."""
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """Return the headers and bodies of requests, by `seq`, as far as they were kept. There is no time limit."""
+        """Return the headers and bodies of requests, by `seq`, without a time limit."""
 
     async def resolve(
         self,
@@ -156,8 +143,7 @@ class Queries(Protocol):
         target: Target = Target.TRACE,
         trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
-        """Return, for each known id, what it names: traces, else requests by our id, else by a response id, else
-        sessions.
+        """Return what each id names: traces, else requests by our id, else by a response id, else sessions.
 
         At most `MAX_CANDIDATES`, newest first; failed requests only where none with the same name was answered.
         """
@@ -165,22 +151,19 @@ class Queries(Protocol):
     async def find_feedback(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
     ) -> list[Feedback]:
-        """Return the latest versions of matching entries; deleted ones only if `where` uses `deleted_at_us`."""
+        """Return the latest versions of entries; deleted ones only if `where` uses `deleted_at_us`."""
 
     async def counted_requests(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
         """Return the request that each entry counts for, by `feedback_id`."""
 
     async def latest_feedback(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
-        """Return the latest rating, and score of each metric, of each request, trace and session, oldest first."""
+        """Return the latest rating and scores of each request, trace and session, oldest first."""
 
     async def feedback_summaries(self, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
-        """Return a summary of the feedback on each request, its trace and its session, by `seq`."""
+        """Return a summary of the feedback on each request, its trace and its session."""
 
     async def usage(self, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
-        """Return the usage of requests.
-
-        This and the next three leave out empty groups, and raise BadInput or TooLarge.
-        """
+        """Return the usage of requests. Raises BadInput or TooLarge, as do the next three."""
 
     async def latencies(self, metrics_query: MetricsQuery) -> dict[GroupKey, Latencies]:
         """Return numbers of requests by duration."""
@@ -189,10 +172,10 @@ class Queries(Protocol):
         """Return sums of the feedback on requests."""
 
     async def count_groups(self, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
-        """Return how many values the field has that is grouped by."""
+        """Return how many values the grouping field has."""
 
     async def count_feedback_by_author(self, authors: Sequence[str], tenant: str | None) -> dict[str, int]:
-        """Return how many entries each author gave, without those who gave none."""
+        """Return how many entries each author gave."""
 
     async def newest_groups(
         self, by: GroupField, where: Filter, after: GroupCursor | None, limit: int, tenant: str | None
@@ -210,13 +193,13 @@ class FeedbackStore(Queries, Protocol):
     """Writes feedback."""
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
-        """Store versions of entries, all or none, synced to the disk. Raises Conflict."""
+        """Store versions of entries, all or none, synced. Raises Conflict."""
 
     async def remove_feedback(self, feedback_id: str) -> bool:
-        """Delete an entry with everything that is kept of it, synced to the disk; tell whether it was there."""
+        """Delete an entry with everything that is kept of it, synced; tell whether it was there."""
 
     async def feedback_by_ids(self, feedback_ids: Sequence[str]) -> list[Feedback]:
-        """Return the latest versions of entries in this order, without unknown ones."""
+        """Return the latest versions of known entries in this order."""
 
     async def history(self, feedback_id: str) -> list[Feedback]:
         """Return every version of an entry, the first one first."""
@@ -241,39 +224,35 @@ class Admin(Protocol):
         """Mark the live key of this name revoked; tell whether there was one."""
 
     async def spend(self, spendings: Sequence[QuotaUsage]) -> None:
-        """Add usage to its windows. A window that began later replaces the stored one."""
+        """Add usage to its windows; a later window replaces the stored one."""
 
     async def spendings(self) -> list[QuotaUsage]:
         """Return the usage of every key in the last window of each kind."""
 
     async def begin_audit(self, entry: AuditEntry) -> None:
-        """Add an audit entry unless it is there, synced to the disk."""
+        """Add an audit entry unless it is there, synced."""
 
     async def end_audit(self, audit_id: str, outcome: str) -> None:
-        """Set the outcome of an audit entry once, synced to the disk."""
+        """Set the outcome of an audit entry once, synced."""
 
     async def find_audit(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
     ) -> list[AuditEntry]: ...
 
     async def put_export(self, export: Export) -> None:
-        """Store a version of an export job, synced to the disk. Raises Conflict."""
+        """Store a version of an export job, synced. Raises Conflict."""
 
     async def link_key(self, new_key: bytes) -> bytes:
         """Return the key that signs links to files; `new_key` becomes it where there is none."""
 
     async def roll_up(self, at_us: int) -> int:
-        """Build the rollups of spans that are over and have none, or were changed since; return their number."""
+        """Build the rollups that are due; return their number."""
 
     async def create_partitions(self, at_us: int) -> None:
         """Create partitions for the next days, where the store has any."""
 
     async def expire(self, before_us: int) -> ExpiredCounts:
-        """Delete for good, in short steps, what is from before a time.
-
-        That is: requests with bodies and feedback, feedback on no request, export jobs, and receipts of which
-        nothing is left. Raises StoreUnavailable; the rest is found again.
-        """
+        """Delete for good, in short steps, what is from before a time. Raises StoreUnavailable."""
 
     async def find_user_scope(self, user: str, tenant: str | None) -> ErasureScope:
         """Return the data of a user: their requests, and the feedback on these and by them."""
@@ -284,34 +263,33 @@ class Admin(Protocol):
     async def erase(self, scope: ErasureScope, at_us: int) -> None:
         """Erase data for good, in short steps, also from older states of the database.
 
-        Of a request remain time, provider, model, key, outcome, tokens and cost. Raises StoreUnavailable; the rest
-        is found again.
+        Of a request remain time, provider, model, key, outcome, tokens and cost. Raises StoreUnavailable.
         """
 
     async def compact(self) -> None:
-        """Rewrite the database, so that its files hold no byte of deleted rows. Others cannot write meanwhile."""
+        """Rewrite the database without any byte of deleted rows. Others cannot write meanwhile."""
 
     async def store_totals(self) -> StoreTotals:
         """Count and sum up everything, row by row."""
 
     async def requests_after(self, seq: int) -> list[StoredRequest]:
-        """Return the rows that follow a `seq`, in order, as many as fit in memory."""
+        """Return the rows after a `seq`, in order, as many as fit in memory."""
 
     async def put_requests(self, requests: Sequence[StoredRequest]) -> list[int]:
-        """Store the rows that are missing, in one transaction, with new `seq`s; return their positions."""
+        """Store the rows that are missing, with new `seq`s; return their positions."""
 
     async def histories_after(self, after_seq: int, limit: int) -> list[tuple[int, list[Feedback]]]:
-        """Return positions and all versions of feedback entries after a position."""
+        """Return positions and all versions of entries after a position."""
 
     async def receipts_after(self, after: tuple[str, str], limit: int) -> list[Receipt]:
-        """Return receipts after a scope and key, in their order."""
+        """Return receipts after a scope and key, in order."""
 
 
 class Store(RequestLog, FeedbackStore, Admin, Protocol):
     """The whole store."""
 
     async def open_all(self) -> None:
-        """Open all connections now, as far as the database allows it, so that none is opened later."""
+        """Open all connections now, as far as the database allows it."""
 
     async def check(self) -> Health:
         """Try a write."""

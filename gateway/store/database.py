@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from queue import SimpleQueue
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.base import Health
@@ -88,11 +88,8 @@ class Writer(ABC):
         self, work: Work[T], *, size_bytes: int = 0, is_synced: bool = False, is_exclusive: bool = False
     ) -> T:
         """Run `work` and return its result once it is committed; wait while the queue is full."""
-        await self._wait_for_room(size_bytes)
-        job = self._new_job(work, size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
-        self._enqueue(job)
-        result: T = await job.future
-        return result
+        job = WriteJob(work, self._loop.create_future(), size_bytes, is_synced, is_exclusive)
+        return cast(T, await self._submit(job, self._enqueue))
 
     async def write_shared(
         self,
@@ -103,25 +100,18 @@ class Writer(ABC):
         is_synced: bool = False,
         is_exclusive: bool = False,
     ) -> None:
-        """Write an item together with all adjacent ones with the same `batch_work`, a function of a module."""
-        await self._wait_for_room(size_bytes)
-        job = self._new_job(_no_work, size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
-        job.batch_work, job.item = batch_work, item
-        self._enqueue(job)
-        await job.future
+        """Write an item together with adjacent ones that have the same `batch_work`."""
+        future = self._loop.create_future()
+        job = WriteJob(_no_work, future, size_bytes, is_synced, is_exclusive, batch_work, item)
+        await self._submit(job, self._enqueue)
 
     async def write_deferred(self, work: Work[T], *, size_bytes: int = 0) -> T:
-        """Like `write`, but without waking the thread: commit with the next batch, at the latest after 20 ms."""
-        await self._wait_for_room(size_bytes)
-        job = self._new_job(work, size_bytes, is_synced=False, is_exclusive=False)
-        self._deferred.append(job)
-        if self._deferred_timer is None:
-            self._deferred_timer = self._loop.call_later(DEFERRED_SECONDS, self._wake_for_deferred)
-        result: T = await job.future
-        return result
+        """Like `write`, but commit with the next batch, at the latest after 20 ms."""
+        job = WriteJob(work, self._loop.create_future(), size_bytes)
+        return cast(T, await self._submit(job, self._defer))
 
     async def close(self) -> None:
-        """Run queued jobs, then close the connection; give up if another process holds the lock."""
+        """Run queued jobs, then close; give up if another process holds the lock."""
         if not self._is_closed:
             self._is_closed = True
             self._wake_signal.put(None)
@@ -132,7 +122,7 @@ class Writer(ABC):
 
     @abstractmethod
     def _commit_batch(self) -> list[WriteJob]:
-        """Commit what waits, when it is this writer's turn; return the jobs, done or failed."""
+        """Commit what waits, when it is this writer's turn; return the jobs."""
 
     @abstractmethod
     def _begin(self, jobs: list[WriteJob]) -> None: ...
@@ -152,26 +142,29 @@ class Writer(ABC):
         return True
 
     def _wait_left(self) -> float:
-        """Return for how many seconds the thread may still be waited for."""
+        """Return for how many seconds to wait for the thread."""
         return math.inf
 
     # on the event loop
 
-    async def _wait_for_room(self, size_bytes: int) -> None:
-        while self._queued_bytes and self._queued_bytes + size_bytes > MAX_QUEUED_BYTES:
+    async def _submit(self, job: WriteJob, enqueue: Callable[[WriteJob], None]) -> Any:
+        while self._queued_bytes and self._queued_bytes + job.size_bytes > MAX_QUEUED_BYTES:
             self._has_room.clear()
             await self._has_room.wait()
         if self._is_closed:
             raise StoreUnavailable("the store is closed.")
-
-    def _new_job(self, work: Work[T], size_bytes: int, *, is_synced: bool, is_exclusive: bool) -> WriteJob:
-        self._queued_bytes += size_bytes
-        future = self._loop.create_future()
-        return WriteJob(work, future, size_bytes=size_bytes, is_synced=is_synced, is_exclusive=is_exclusive)
+        self._queued_bytes += job.size_bytes
+        enqueue(job)
+        return await job.future
 
     def _enqueue(self, job: WriteJob) -> None:
         self._waiting.append(job)
         self._wake_signal.put(None)
+
+    def _defer(self, job: WriteJob) -> None:
+        self._deferred.append(job)
+        if self._deferred_timer is None:
+            self._deferred_timer = self._loop.call_later(DEFERRED_SECONDS, self._wake_for_deferred)
 
     def _wake_for_deferred(self) -> None:
         self._deferred_timer = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
 
 from gateway.errors import Conflict, GatewayError
 from gateway.models.clock import now_us
@@ -26,7 +26,7 @@ from gateway.models.request import RequestRecord
 from gateway.store import erasure, joins, schema
 from gateway.store.base import MAX_AWAITED_IDS, MIN_MISREAD_GRADES, OVERDUE_FEEDBACK_US, FeedbackInfo
 from gateway.store.database import Database
-from gateway.store.dialect import Connection, Dialect, Parameters
+from gateway.store.dialect import Connection, Dialect, Parameters, SupportsExecute
 from gateway.store.filters import select_rows
 from gateway.store.rows import (
     FEEDBACK_ROWS,
@@ -293,11 +293,7 @@ ORDER BY misread DESC, key_name
 """
 
 
-class _SupportsExecute(Protocol):
-    def execute(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Iterable[Any]: ...
-
-
-def inspect_feedback(connection: _SupportsExecute) -> FeedbackInfo:
+def inspect_feedback(connection: SupportsExecute) -> FeedbackInfo:
     """Return possible problems with the feedback in a database of this version."""
     before_us = now_us() - OVERDUE_FEEDBACK_US
     [[waiting]] = connection.execute(f"SELECT count(*) {_OVERDUE}", (before_us,))

@@ -37,7 +37,7 @@ from gateway.store.schema import (
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A field in SQL. `values` are bound to its placeholders; a column can be looked up in an index."""
+    """A field in SQL; `values` are bound to its placeholders."""
 
     sql: str
     kind: ValueKind
@@ -118,7 +118,7 @@ def _unknown_field(table: Table, name: str) -> BadInput:
 
 @dataclass(slots=True)
 class _Compiler:
-    """Compiles one filter; collects the values to bind in the order of their placeholders."""
+    """Compiles one filter; collects the values to bind."""
 
     table: Table
     dialect: Dialect
@@ -379,7 +379,7 @@ def feedback_prefilters(where: Filter, dialect: Dialect) -> tuple[FeedbackPrefil
 async def find_candidate_seqs(
     connection: AsyncConnection, prefilters: Sequence[FeedbackPrefilter]
 ) -> list[int] | None:
-    """Return `seq`s that include every row that a filter with these prefilters matches; None if there are many."""
+    """Return `seq`s that include every match of a filter with these prefilters; None if there are many."""
     for prefilter in prefilters:
         find = _counted_seqs if prefilter.is_counted else _seqs_by_ids
         if (seqs := await find(connection, prefilter)) is not None:

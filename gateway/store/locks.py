@@ -23,7 +23,7 @@ _STORE_FILE_SUFFIXES = (*SQLITE_FILE_SUFFIXES, ".lock", ".spill", ".exports")
 
 
 def database_path(url: str) -> Path:
-    """Return the absolute path of the database file in a URL. Raises BadInput if the URL has another form."""
+    """Return the path of the database file in a URL. Raises BadInput."""
     name = url.removeprefix(SQLITE_PREFIX)
     if name == url or not name or name.startswith(":memory:"):
         # It is not shown, since it may hold a password.
@@ -72,7 +72,7 @@ class FileLock:
             raise self._unusable(error) from error
 
     def acquire(self) -> None:
-        """Wait in line for the lock. Raises StoreUnavailable."""
+        """Wait in line for the lock."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
         except OSError as error:
@@ -111,7 +111,7 @@ class FileLock:
 
 
 def lock_database(path: Path) -> FileLock:
-    """Return a shared lock that keeps the file in place. Raises StoreUnavailable while it is being replaced."""
+    """Return a shared lock that keeps the file in place. Raises StoreUnavailable."""
     lock = _open_database_lock(path)
     if not lock.try_share():
         lock.close()
@@ -141,7 +141,7 @@ class WriteLock:
         self._waiting_since: float | None = None
 
     def acquire(self) -> None:
-        """Wait until no other process has the lock, and take it. Raises StoreUnavailable."""
+        """Wait until no other process has the lock, and take it."""
         self._waiting_since = time.monotonic()
         try:
             self._lock.acquire()
@@ -164,8 +164,7 @@ class WorkerSlots(Protocol):
     """The worker slots of a process: its own first, then those of workers that will not come back."""
 
     @property
-    def numbers(self) -> tuple[int, ...]:
-        """Numbers of the slots."""
+    def numbers(self) -> tuple[int, ...]: ...
 
     @property
     def journals(self) -> tuple[Path, ...]:
@@ -212,7 +211,7 @@ class FileWorkerSlots:
 
 
 def acquire_file_slots(path: Path, preferred: int, workers: int) -> FileWorkerSlots:
-    """Take the preferred slot, or a free one from `workers` up, and all abandoned ones. Raises StoreUnavailable."""
+    """Take the preferred slot, or a free one from `workers` up, and all abandoned ones."""
     locks = dict([next(_acquire_free(path, chain([preferred], count(workers))))])
     locks |= _acquire_free(
         path, [number for number in _known_numbers(path) if number >= workers and number not in locks]

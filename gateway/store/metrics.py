@@ -47,29 +47,14 @@ def check_feedback_query(metrics_query: MetricsQuery, dialect: Dialect) -> None:
 
 
 async def read_usage(connection: AsyncConnection, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
-    rows = _read_rows(
-        connection,
-        metrics_query,
-        aggregates.usage_query,
-        rollups.USAGE_KIND,
-        aggregates.USAGE_FIELDS,
-        MAX_PARTS + 1,
-    )
-    return await _sum_groups(UsageSums, _group_key_factory(metrics_query, connection.dialect), rows)
+    return await _sum_groups(UsageSums, connection, metrics_query, aggregates.usage_query, rollups.USAGE_KIND)
 
 
 async def read_feedback_sums(
     connection: AsyncConnection, metrics_query: MetricsQuery
 ) -> dict[GroupKey, FeedbackSums]:
-    rows = _read_rows(
-        connection,
-        metrics_query,
-        aggregates.feedback_query,
-        rollups.FEEDBACK_KIND,
-        aggregates.FEEDBACK_FIELDS,
-        MAX_PARTS + 1,
-    )
-    return await _sum_groups(FeedbackSums, _group_key_factory(metrics_query, connection.dialect), rows)
+    statement, kind = aggregates.feedback_query, rollups.FEEDBACK_KIND
+    return await _sum_groups(FeedbackSums, connection, metrics_query, statement, kind)
 
 
 async def read_latencies(
@@ -78,16 +63,14 @@ async def read_latencies(
     found: dict[GroupKey, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     group_key_of = _group_key_factory(metrics_query, connection.dialect)
     async for *group_key, class_ms, number in _read_rows(
-        connection, metrics_query, aggregates.latency_query, rollups.LATENCY_KIND, aggregates.LATENCY_FIELDS
+        connection, metrics_query, aggregates.latency_query, rollups.LATENCY_KIND
     ):
         found[group_key_of(*group_key)][class_ms] += number
     return {group_key: dict(classes) for group_key, classes in found.items()}
 
 
 async def read_group_counts(connection: AsyncConnection, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
-    narrowed, segments, field = await _plan_segments(
-        connection, metrics_query, rollups.USAGE_KIND, aggregates.USAGE_FIELDS
-    )
+    narrowed, segments, field = await _plan_segments(connection, metrics_query, rollups.USAGE_KIND)
     if not segments:
         return {}
     query = aggregates.group_count_query(narrowed, segments, field, connection.dialect)
@@ -100,10 +83,9 @@ async def _read_rows(
     metrics_query: MetricsQuery,
     statement: QueryBuilder,
     kind: str,
-    fields: Sequence[str],
     limit: int | None = None,
 ) -> AsyncIterator[tuple[Any, ...]]:
-    narrowed, segments, field = await _plan_segments(connection, metrics_query, kind, fields)
+    narrowed, segments, field = await _plan_segments(connection, metrics_query, kind)
     for segment in segments:
         query = statement(narrowed, segment, field, connection.dialect)
         sql = query.sql if limit is None else f"{query.sql} LIMIT {limit}"
@@ -112,11 +94,11 @@ async def _read_rows(
 
 
 async def _plan_segments(
-    connection: AsyncConnection, metrics_query: MetricsQuery, kind: str, fields: Sequence[str]
+    connection: AsyncConnection, metrics_query: MetricsQuery, kind: str
 ) -> tuple[MetricsQuery, list[aggregates.Segment], str | None]:
     await connection.begin_snapshot()
     narrowed = await _narrow_to_data(connection, metrics_query)
-    field = aggregates.rollup_field(narrowed, fields)
+    field = aggregates.rollup_field(narrowed, rollups.ROLLUP_KINDS[kind].fields)
     rolled_up = (
         await rollups.rolled_up_spans(connection, kind, field, narrowed.from_us, narrowed.to_us)
         if field is not None
@@ -138,9 +120,15 @@ async def _narrow_to_data(connection: AsyncConnection, metrics_query: MetricsQue
 
 
 async def _sum_groups(
-    sums: type[Sums], group_key_of: GroupKeyFactory, rows: AsyncIterator[tuple[Any, ...]]
+    sums: type[Sums],
+    connection: AsyncConnection,
+    metrics_query: MetricsQuery,
+    statement: QueryBuilder,
+    kind: str,
 ) -> dict[GroupKey, Sums]:
     found: dict[GroupKey, Sums] = {}
+    group_key_of = _group_key_factory(metrics_query, connection.dialect)
+    rows = _read_rows(connection, metrics_query, statement, kind, limit=MAX_PARTS + 1)
     async for start, value, second, *values in rows:
         group_key, more = group_key_of(start, value, second), sums(*values)
         found[group_key] = found[group_key] + more if group_key in found else more

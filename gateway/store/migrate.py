@@ -10,13 +10,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Protocol
 
 from gateway.errors import StoreUnavailable
-
-
-class MigrationConnection(Protocol):
-    def execute(self, sql: str, parameters: tuple[Any, ...] = (), /) -> Iterable[Any]: ...
+from gateway.store.dialect import SupportsExecute
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ def pending_migrations(migrations: Sequence[Migration], applied: Iterable[int]) 
     return [migration for migration in migrations if migration.number not in done]
 
 
-def applied_numbers(connection: MigrationConnection) -> list[int]:
+def applied_numbers(connection: SupportsExecute) -> list[int]:
     """Return the numbers of the recorded migrations."""
     return [row[0] for row in connection.execute("SELECT number FROM migrations ORDER BY number")]
 
@@ -67,7 +63,7 @@ class Database:
     hint: str
 
 
-def missing_migrations(connection: MigrationConnection, database: Database) -> list[Migration]:
+def missing_migrations(connection: SupportsExecute, database: Database) -> list[Migration]:
     """Return the migrations that a database lacks. Raises StoreUnavailable for other programs and newer
     versions."""
     migrations = read_migrations(database.package)
@@ -87,7 +83,7 @@ def is_empty(missing: Sequence[Migration], database: Database) -> bool:
 
 
 def apply_missing(
-    connection: MigrationConnection, database: Database, transaction: AbstractContextManager[None]
+    connection: SupportsExecute, database: Database, transaction: AbstractContextManager[None]
 ) -> None:
     """Apply the missing migrations in an exclusive transaction."""
     if missing_migrations(connection, database):
@@ -96,7 +92,7 @@ def apply_missing(
                 apply_migration(connection, migration)
 
 
-def apply_migration(connection: MigrationConnection, migration: Migration) -> None:
+def apply_migration(connection: SupportsExecute, migration: Migration) -> None:
     """Run a migration's statements and record it, in the caller's transaction."""
     for statement in migration.statements:
         connection.execute(statement)

@@ -58,7 +58,7 @@ class ReadConnection(AsyncConnection):
 
 
 class _Slots:
-    """Connections that serve one query each, in the order in which queries came."""
+    """Connections that serve one query each, first come, first served."""
 
     def __init__(self, connections: Sequence[ReadConnection]) -> None:
         self.connections = connections
@@ -144,7 +144,7 @@ class ReadPool:
         self._is_closed = False
 
     async def open(self) -> None:
-        """Open all connections now, as far as the database allows it."""
+        """Open all connections now."""
         every = (*self._lookups.connections, *self._quick.connections, *self._slow.connections)
         await asyncio.gather(*(connection.open() for connection in every), return_exceptions=True)
 
@@ -153,7 +153,7 @@ class ReadPool:
         return await self.fetch_first((sql,), parameters)
 
     async def fetch_first(self, statements: Sequence[str], parameters: Parameters) -> list[Any]:
-        """Return the rows of the first of several lookups that finds any, all in one snapshot."""
+        """Return the rows of the first lookup that finds any, all in one snapshot."""
         self._refuse_if_closed()
         return await self._lookups.fetch((statements, parameters))
 
@@ -163,15 +163,7 @@ class ReadPool:
         return rows[0] if rows else None
 
     async def query(self, work: Work[T], *, is_costly: bool = False) -> T:
-        """Run `work` within the time limit. It may be started twice.
-
-        Args:
-            is_costly: whether it is likely to take longer than a second.
-
-        Raises:
-            QueryTimeout: it exceeded the time limit.
-            Overloaded: no connection became free in time.
-        """
+        """Run `work` within the time limit, perhaps twice. Raises QueryTimeout or Overloaded."""
         max_wait = None if self._seconds is None else MAX_WAIT_SECONDS
         if not is_costly and self._seconds is not None and self._seconds > QUICK_SECONDS:
             try:

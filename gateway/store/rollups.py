@@ -99,7 +99,7 @@ GENERATION_TIMEOUT_US = 300_000_000
 
 @dataclass(frozen=True, slots=True)
 class RollupKind:
-    """A kind of rollups: table, fields that split it, columns of sums, and the statement that computes them."""
+    """A kind of rollups: table, splitting fields, columns of sums, and statement."""
 
     table: str
     fields: tuple[str, ...]
@@ -109,7 +109,7 @@ class RollupKind:
 
 @dataclass(frozen=True, slots=True)
 class RollupSpan:
-    """A span of time to be summed up, and the generation of its rollup."""
+    """A span of time to be summed up."""
 
     kind: str
     span_us: int
@@ -119,7 +119,7 @@ class RollupSpan:
 
 @dataclass(frozen=True, slots=True)
 class Rollup:
-    """The sums of a span: the fields that split them, and rows in the order of the table's columns."""
+    """The sums of a span, with the fields that split them."""
 
     span: RollupSpan
     fields: tuple[str, ...]
