@@ -32,13 +32,14 @@ from gateway.proxy.in_flight import InFlight
 from gateway.query import groups
 from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
+from gateway.query.feedback import FeedbackReader
 from gateway.query.metrics import MetricsReader, rollup_job
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.users import UserReader
 from gateway.recording.access_log import AccessLog
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
-from gateway.recording.recorder import ClaimRenewal, Overflow, Recorder
+from gateway.recording.recorder import Overflow, Recorder, WorkerSlotRenewal
 from gateway.recording.retention import RetentionJob
 from gateway.routes import Dispatcher, Handler
 from gateway.runtime import (
@@ -134,12 +135,12 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
 
     async with AsyncExitStack() as stack:
         workers = config.server.workers
-        claim = await asyncio.to_thread(acquire_worker_slots, url, worker.number, workers, local_dir)
+        slots = await asyncio.to_thread(acquire_worker_slots, url, worker.number, workers, local_dir)
         # Renewed until the store is closed, or another process would take the slots over meanwhile.
-        renewal = ClaimRenewal(claim, lambda: interpreter.expect_leftovers())
+        renewal = WorkerSlotRenewal(slots, lambda: interpreter.expect_leftovers())
         stack.push_async_callback(renewal.close)
         store = await open_store(
-            url, decode_or_raw, claim.numbers, storage.read_url, storage.question_timeout
+            url, decode_or_raw, slots.numbers, storage.read_url, storage.question_timeout
         )
         stack.push_async_callback(store.close)
         await store.open_all()
@@ -168,8 +169,8 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             build_base_url_lookup(config),
             [metrics.observe, quotas.observe, reporter.observe, access_log.observe],
         )
-        own_journal, *left_behind = map(Journal, claim.journals)
-        overflow = Overflow(own_journal, store, interpreter, left_behind)
+        own_journal, *abandoned = map(Journal, slots.journals)
+        overflow = Overflow(own_journal, store, interpreter, abandoned)
         recorder = Recorder(
             store, interpreter, overflow, may_lose_seconds=_MAX_LOSS_SECONDS[storage.durability]
         )
@@ -270,6 +271,7 @@ def _build_apis(
             users=UserReader(store),
             metrics=metrics,
             feedback=feedback,
+            search=FeedbackReader(store),
             texts=TextReader(store),
             audit=AuditReader(store),
             eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),

@@ -121,11 +121,11 @@ class Overflow:
 RENEW_SECONDS = 5.0
 
 
-class ClaimRenewal:
+class WorkerSlotRenewal:
     """Renews a worker slot; has rows of dead workers interpreted."""
 
-    def __init__(self, claim: WorkerSlots, on_takeover: Callable[[], None]) -> None:
-        self._claim = claim
+    def __init__(self, slots: WorkerSlots, on_takeover: Callable[[], None]) -> None:
+        self._slots = slots
         self._on_takeover = on_takeover
         self._renewing = PeriodicTask(
             "worker-slot",
@@ -140,10 +140,10 @@ class ClaimRenewal:
     async def close(self) -> None:
         """Stop, and release the slot."""
         await self._renewing.close()
-        await asyncio.to_thread(self._claim.release)
+        await asyncio.to_thread(self._slots.release)
 
     async def _renew(self) -> None:
-        if taken := await asyncio.to_thread(self._claim.renew):
+        if taken := await asyncio.to_thread(self._slots.renew):
             log.info("rows of a dead worker taken over", rows=taken)
             self._on_takeover()
 

@@ -164,7 +164,7 @@ def refuse_unknown_params(names: Iterable[str], known: Iterable[str]) -> None:
     allowed = tuple(known)
     for name in names:
         if name not in allowed:
-            hint = f"Allowed: {', '.join(allowed)}." if allowed else "None is taken here."
+            hint = f"Allowed: {', '.join(allowed)}." if allowed else "This endpoint takes none."
             raise BadInput("is not a query parameter here.", field=name, hint=hint)
 
 

@@ -26,9 +26,9 @@ from gateway.query.requests import RequestReader
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
 from gateway.web.middleware import MAX_TOKEN_BODY_BYTES, AllowedOrigins
+from tests.api.api_server import MIB, Serve
 from tests.api.native.served import face_over
-from tests.api.serving import MIB, Serve
-from tests.api.ways import WAYS, Way, every_way, in_portkeys_shape
+from tests.api.token_clients import WAYS, Way, every_way, in_portkeys_shape
 from tests.factories import token_keys
 from tests.feedback.samples import exchange
 

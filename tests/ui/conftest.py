@@ -14,7 +14,7 @@ from gateway.feedback.service import FeedbackService
 from gateway.query.requests import RequestReader
 from gateway.store import open_store
 from gateway.ui.feedback_form import feedback_form_api
-from tests.api.serving import Serve, serve
+from tests.api.api_server import Serve, serve
 from tests.browser import browser, browser_without_javascript
 from tests.factories import token_keys
 

@@ -17,10 +17,10 @@ from gateway.feedback.identifiers import waiting_note
 from gateway.feedback.payloads import NewFeedback, Scale, star_scale, unit_scale
 from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback, Kind, Target
-from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
 from gateway.query.erasure import ErasureService
-from gateway.query.filters import FEEDBACK_FILTERS, find_unknown_keys
+from gateway.query.feedback import FeedbackReader
+from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.requests import RequestTexts, TextReader
 from gateway.web import feedback as fields
 from gateway.web.bodies import abbreviate, field_path, read_idempotency_key, read_json, validate_body
@@ -205,9 +205,6 @@ def _refuse_contradictions(given: FeedbackInput, at: str) -> None:
         raise BadInput("needs edited_text as well.", field=field_path(["original_text"], at))
 
 
-NEWEST_FIRST = Sort("created_at_us", descending=True, then=Sort("feedback_id", descending=False))
-
-
 class FeedbackWithTexts(FeedbackRow):
     """A feedback entry with question and answer of the request that it counts for."""
 
@@ -286,12 +283,14 @@ class FeedbackEndpoints:
     def __init__(
         self,
         feedback: FeedbackService,
+        search: FeedbackReader,
         texts: TextReader,
         eraser: ErasureService,
         scale_of: Callable[[Principal], Scale],
         max_body_bytes: int,
     ) -> None:
         self._feedback = feedback
+        self._search = search
         self._texts = texts
         self._eraser = eraser
         self._scale_of = scale_of
@@ -345,20 +344,12 @@ class FeedbackEndpoints:
         return responses.json_response(found)
 
     async def _page(self, params: FeedbackListParams, principal: Principal) -> FeedbackListReply:
-        async def exists(condition: Filter) -> bool:
-            return bool(await self._feedback.find(condition, NEWEST_FIRST, Page(1), principal))
-
-        where, limit = params.where(), params.limit
-        # One more than asked for shows whether there is another page.
-        found = await self._feedback.find(
-            AllOf((where, _after_cursor(params.cursor))), NEWEST_FIRST, Page(limit + 1), principal
-        )
-        is_empty = not found and params.cursor is None
-        unknown = await find_unknown_keys(FEEDBACK_FILTERS, where, exists) if is_empty else ()
+        found = await self._search.find(params.where(), params.limit, params.cursor, principal.tenant)
+        cursor = found.next_cursor
         return FeedbackListReply(
-            data=await self._rows(found[:limit], params.texts),
-            next_cursor=_cursor(found[limit - 1]) if len(found) > limit else None,
-            unknown_keys=list(unknown),
+            data=await self._rows(found.entries, params.texts),
+            next_cursor=None if cursor is None else f"{cursor[0]}.{cursor[1]}",
+            unknown_keys=list(found.unknown_keys),
         )
 
     async def _rows(self, entries: list[Feedback], has_texts: bool) -> list[FeedbackWithTexts | FeedbackRow]:
@@ -425,17 +416,3 @@ class FeedbackEndpoints:
 
 def _feedback_id(request: web.Request) -> str:
     return request.match_info["feedback_id"].lower()
-
-
-def _after_cursor(after: tuple[int, str] | None) -> Filter:
-    if after is None:
-        return AllOf()
-    created_at_us, feedback_id = after
-    same_time = AllOf(
-        (Comparison("created_at_us", Op.EQ, created_at_us), Comparison("feedback_id", Op.GT, feedback_id))
-    )
-    return AnyOf((Comparison("created_at_us", Op.LT, created_at_us), same_time))
-
-
-def _cursor(entry: Feedback) -> str:
-    return f"{entry.created_at_us}.{entry.feedback_id}"

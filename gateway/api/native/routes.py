@@ -26,6 +26,7 @@ from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
 from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
+from gateway.query.feedback import FeedbackReader
 from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
 from gateway.query.requests import RequestReader, TextReader
@@ -42,6 +43,7 @@ def native_api(
     users: UserReader,
     metrics: MetricsReader,
     feedback: FeedbackService,
+    search: FeedbackReader,
     texts: TextReader,
     eraser: ErasureService,
     audit: AuditReader,
@@ -60,7 +62,7 @@ def native_api(
         GroupEndpoints(traces, sessions),
         UserEndpoints(users, eraser),
         AggregateEndpoints(metrics),
-        FeedbackEndpoints(feedback, texts, eraser, scale_of, max_body_bytes),
+        FeedbackEndpoints(feedback, search, texts, eraser, scale_of, max_body_bytes),
         AuditEndpoints(audit),
         KeyEndpoints(keys, quotas),
     )

@@ -98,8 +98,9 @@ class UserEndpoints:
         audited_target=responses.target_without_person,
         failures=(400, 503),
     )
-    async def _erase(self, request: web.Request, principal: Principal) -> responses.ErasedReply:
-        params = responses.ErasureParams.parse(request.query.items())
+    async def _erase(
+        self, request: web.Request, principal: Principal, params: responses.ErasureParams
+    ) -> responses.ErasedReply:
         scope = await self._eraser.find_user_scope(request.match_info["user"], principal)
         return await responses.erase(self._eraser, scope, params.dry_run)
 

@@ -174,7 +174,7 @@ class FeedbackEndpoints:
             raise TooLarge(
                 f"Too many results: more than {params.limit:,} entries match.",
                 field="limit",
-                hint=f"Ask for a shorter time range, or set limit to up to {MAX_LIMIT:,}.",
+                hint=f"Ask for a shorter time, or set limit to up to {MAX_LIMIT:,}.",
             )
         # Many entries take long to write, and other callers' streams run on this thread.
         return await asyncio.to_thread(_list_response, found)

@@ -56,7 +56,7 @@ def _check_url(value: object) -> str:
         except ValueError:
             pass
     raise ValueError(
-        f"must be an absolute URL such as https://api.openai.com/v1/chat/completions; got {abbreviate(value)}"
+        f"must be a whole URL such as https://api.openai.com/v1/chat/completions; got {abbreviate(value)}"
     )
 
 

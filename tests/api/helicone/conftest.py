@@ -12,9 +12,9 @@ from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal, Role
 from gateway.query.requests import RequestReader
 from gateway.store.base import Store
-from tests.api.serving import MIB, Serve
+from tests.api.api_server import MIB, Serve
 
-from .filling import Rows, fill
+from .samples import Rows, fill
 from .served import Served
 
 KEYS = {

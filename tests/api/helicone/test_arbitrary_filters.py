@@ -16,10 +16,10 @@ from gateway.api.helicone.requests import to_sort
 from gateway.models.filters import Page
 from gateway.store.base import Store
 
-from .filling import Rows
-from .plain import in_order, passes
+from .filter_trees import ORDERS, TREES
+from .reference import in_order, passes
+from .samples import Rows
 from .served import Served
-from .trees import ORDERS, TREES
 
 TENANTS = (None, "north", "south")
 

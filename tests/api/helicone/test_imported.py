@@ -19,7 +19,7 @@ from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
 from gateway.models.request import ImportedRequest
 from gateway.store.base import Store
-from tests.api.past_cases import ANY_JSON, Case, cases_in, told, tried
+from tests.api.imported_cases import ANY_JSON, Case, cases_in, told, tried
 
 IMPORTER = Principal("import", frozenset(), tenant="north")
 TIME = {"request_created_at": "2024-05-22T15:18:54Z"}

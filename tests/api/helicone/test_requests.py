@@ -10,7 +10,7 @@ import pytest
 from gateway.models.exchange import PayloadPolicy
 from gateway.models.request import Cost, Facts, Usage
 
-from .filling import Rows
+from .samples import Rows
 from .served import NOT_FOUND, Served, complaint
 
 FIELDS = [

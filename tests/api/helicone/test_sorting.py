@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from .filling import ROWS, Rows
-from .plain import SORTED_BY, in_order
+from .reference import SORTED_BY, in_order
+from .samples import ROWS, Rows
 from .served import Served
 
 ORDERS: list[dict[str, Any]] = [

@@ -10,8 +10,8 @@ import pytest
 from gateway.api.native.routes import documentation_api
 from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
+from tests.api.api_server import Serve
 from tests.api.native.served import face_over
-from tests.api.serving import Serve
 from tests.factories import MakeExchange, MakeFeedback, make_exchange, make_feedback
 
 __all__ = ["MakeExchange", "MakeFeedback", "make_exchange", "make_feedback"]

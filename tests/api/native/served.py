@@ -9,13 +9,14 @@ from gateway.feedback.payloads import signed_scale, thumb_scale
 from gateway.feedback.service import FeedbackService
 from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
+from gateway.query.feedback import FeedbackReader
 from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.users import UserReader
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
-from tests.api.serving import MIB
+from tests.api.api_server import MIB
 
 
 def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKeys | None = None) -> Api:
@@ -27,6 +28,7 @@ def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKe
         users=UserReader(store),
         metrics=MetricsReader(store),
         feedback=feedback or FeedbackService(store),
+        search=FeedbackReader(store),
         texts=TextReader(store),
         eraser=ErasureService(store, lambda: False),
         audit=AuditReader(store),

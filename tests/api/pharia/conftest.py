@@ -13,7 +13,7 @@ from gateway.feedback.payloads import signed_scale
 from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
-from tests.api.serving import MIB, Serve
+from tests.api.api_server import MIB, Serve
 
 from .served import Served
 

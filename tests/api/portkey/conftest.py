@@ -23,7 +23,7 @@ from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
 from gateway.store.base import Store
 from gateway.wire.pricing import PriceTable
-from tests.api.serving import MIB, Serve
+from tests.api.api_server import MIB, Serve
 
 from .logs_served import LogsServed
 from .served import Served

@@ -27,16 +27,16 @@ def without(part: str, field: str) -> dict[str, Any]:
 
 BAD_REQUESTS: dict[str, list[tuple[object, str]]] = {
     "url": [
-        (None, "must be an absolute URL such as https://api.openai.com/v1/chat/completions; got null."),
-        (5, "must be an absolute URL"),
-        ("", "must be an absolute URL"),
-        ("/v1/chat", 'must be an absolute URL such as https://api.openai.com/v1/chat/completions; got "/v1/chat".'),
-        ("api.openai.com/v1", "must be an absolute URL"),
-        ("https:///v1", "must be an absolute URL"),
-        ("https://[::1/v1", "must be an absolute URL"),
-        ("https://a b/", "must be an absolute URL"),
-        ("https://a/\n", "must be an absolute URL"),
-        (f"https://a/{'x' * 9000}", "must be an absolute URL"),
+        (None, "must be a whole URL such as https://api.openai.com/v1/chat/completions; got null."),
+        (5, "must be a whole URL"),
+        ("", "must be a whole URL"),
+        ("/v1/chat", 'must be a whole URL such as https://api.openai.com/v1/chat/completions; got "/v1/chat".'),
+        ("api.openai.com/v1", "must be a whole URL"),
+        ("https:///v1", "must be a whole URL"),
+        ("https://[::1/v1", "must be a whole URL"),
+        ("https://a b/", "must be a whole URL"),
+        ("https://a/\n", "must be a whole URL"),
+        (f"https://a/{'x' * 9000}", "must be a whole URL"),
     ],
     "method": [
         ("GRAB", 'must be one of GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS; got "GRAB".'),

@@ -11,7 +11,7 @@ from gateway.api.portkey.analytics import portkey_analytics_api
 from gateway.models.principal import Principal, Role
 from gateway.query.metrics import MetricsReader
 from gateway.store.base import Store
-from tests.api.serving import Serve
+from tests.api.api_server import Serve
 
 from .served import Served
 

@@ -12,7 +12,7 @@ import pytest
 from gateway.models.metrics import DAY_US
 from tests.store.samples import requests_of
 
-from .plain import Judged, passes, some_parameters
+from .reference import Judged, passes, some_parameters
 from .served import CENT, NINE_US, Served
 
 REQUESTS = 80

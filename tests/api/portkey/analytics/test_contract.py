@@ -12,7 +12,7 @@ from gateway.store.base import Store
 from gateway.web.openapi import build_openapi
 
 from .contract import ANSWERS, assert_conforms
-from .filling import fill, has_figures
+from .samples import fill, has_figures
 from .served import MORNING, Served
 
 PAGE = Path(__file__).parents[4] / "docs/portkey.md"

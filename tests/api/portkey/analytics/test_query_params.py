@@ -11,7 +11,7 @@ from gateway.models.exchange import Identity
 from tests.api.portkey.served import complaint
 
 from .contract import ANSWERS
-from .filling import fill, has_figures
+from .samples import fill, has_figures
 from .served import MORNING, Served
 
 

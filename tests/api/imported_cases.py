@@ -1,7 +1,7 @@
 """Rows of other gateways' logs, each beside what it is expected to tell.
 
-A case is `history/<name>.json` in a dialect's folder, a row as it is exported, beside `<name>.past.json`, what of
-the past request is not empty. A new case is two new files and no code.
+A case is `imported/<name>.json` in the folder of an API, a row as it is exported, beside
+`<name>.expected.json`, the non-empty parts of the imported request. A new case is two files and no code.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Case:
     @property
     def expected(self) -> Any:
         """What `told` must return of it."""
-        return json.loads(self.path.with_suffix(".past.json").read_text())
+        return json.loads(self.path.with_suffix(".expected.json").read_text())
 
     def __str__(self) -> str:
         return self.path.stem
@@ -52,8 +52,8 @@ class Case:
 
 def cases_in(folder: Path) -> list[Case]:
     """Return the cases of a dialect."""
-    paths = sorted((folder / "history").glob("*.json"))
-    return [Case(path) for path in paths if not path.name.endswith(".past.json")]
+    paths = sorted((folder / "imported").glob("*.json"))
+    return [Case(path) for path in paths if not path.name.endswith(".expected.json")]
 
 
 def tried(

@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from .filling import KEYS, LONG, MODELS, QUESTION, SCORES, USERS
-from .plain import SORTED_BY
+from .reference import SORTED_BY
+from .samples import KEYS, LONG, MODELS, QUESTION, SCORES, USERS
 
 
 def conditions(operators: list[str], values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
