@@ -305,17 +305,15 @@ def _readiness_check(store: Store, overflow: Overflow) -> operations.ReadinessCh
 def _build_gauges(
     proxy: Proxy, recorder: Recorder, overflow: Overflow, retention_job: RetentionJob, upstream: Upstream
 ) -> operations.Gauges:
+    stats = upstream.stats
     return {
         "gateway_workers": ("Worker processes.", lambda: 1),
         "gateway_worker_starts_total": ("Worker processes started, replacements included.", lambda: 1),
         "gateway_in_flight": ("Proxied requests in flight.", lambda: len(proxy.in_flight)),
-        "gateway_event_loop_tasks": (
-            "Tasks of the event loop: callers' connections and background work.",
-            lambda: len(asyncio.all_tasks()),
-        ),
+        "gateway_event_loop_tasks": ("Connections and background work.", lambda: len(asyncio.all_tasks())),
         "gateway_recorder_queue": ("Rows that are not stored yet.", lambda: recorder.queued),
         "gateway_rows_spilled_total": (
-            "Rows written to the file beside the store because the store failed.",
+            "Rows written to the file beside the store.",
             lambda: overflow.rows_journaled,
         ),
         "gateway_rows_lost_total": ("Rows that could not be stored anywhere.", lambda: overflow.rows_lost),
@@ -323,17 +321,14 @@ def _build_gauges(
             "Rows deleted because of their age.",
             lambda: retention_job.rows_expired,
         ),
-        "gateway_upstream_connections": (
-            "Connections to providers.",
-            lambda: upstream.stats().open_connections,
-        ),
+        "gateway_upstream_connections": ("Connections to providers.", lambda: stats().open_connections),
         "gateway_upstream_idle_connections": (
-            "Connections to providers that wait for a request.",
-            lambda: upstream.stats().idle_connections,
+            "Idle connections to providers.",
+            lambda: stats().idle_connections,
         ),
         "gateway_upstream_waiting": (
-            "Requests that wait for a connection to their provider.",
-            lambda: upstream.stats().waiting_requests,
+            "Requests that wait for a connection.",
+            lambda: stats().waiting_requests,
         ),
     }
 

@@ -1,35 +1,34 @@
-"""The errors that a client can get, by what it can do about them.
-
-    GatewayError                    every API renders one
-    ├── BadInput               400
-    │   ├── CallerTimeout      408  the body was sent too slowly
-    │   ├── TooLarge           413
-    │   ├── HeadTooLarge       431
-    │   └── Unprocessable      422  well formed, but a value is not possible
-    ├── Unauthorized           401  no key, or an unknown one
-    ├── Forbidden              403  the key lacks a role
-    ├── NotFound               404  not there, or not visible to the key
-    ├── MethodNotAllowed       405
-    ├── UpgradeNotSupported    426
-    ├── Conflict               409  contradicts what is stored
-    │   └── Ambiguous          409  an id names several things
-    ├── TooManyRequests        429
-    ├── LimitExceeded          429  the key's limit, which resets soon
-    │   ├── QuotaExceeded      429  … which does not reset soon
-    │   └── BudgetExceeded     402  … in dollars, which does not reset soon
-    ├── Overloaded             503  try again soon
-    ├── StoreUnavailable       503  try again later
-    ├── QueryTimeout           504  a narrower query may work
-    └── UpstreamError          502
-        └── UpstreamTimeout    504
-
-They are raised where the rule lives and rendered once, by the API of the path. A library's exceptions are
-translated in the module that owns the library.
-"""
+"""The errors that a client can get, by what it can do about them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
+#     GatewayError                    every API renders one
+#     ├── BadInput               400
+#     │   ├── CallerTimeout      408  the body was sent too slowly
+#     │   ├── TooLarge           413
+#     │   ├── HeadTooLarge       431
+#     │   └── Unprocessable      422  well formed, but a value is not possible
+#     ├── Unauthorized           401  no key, or an unknown one
+#     ├── Forbidden              403  the key lacks a role
+#     ├── NotFound               404  not there, or not visible to the key
+#     ├── MethodNotAllowed       405
+#     ├── UpgradeNotSupported    426
+#     ├── Conflict               409  contradicts what is stored
+#     │   └── Ambiguous          409  an id names several things
+#     ├── TooManyRequests        429
+#     ├── LimitExceeded          429  the key's limit, which resets soon
+#     │   ├── QuotaExceeded      429  … which does not reset soon
+#     │   └── BudgetExceeded     402  … in dollars, which does not reset soon
+#     ├── Overloaded             503  try again soon
+#     ├── StoreUnavailable       503  try again later
+#     ├── QueryTimeout           504  a narrower query may work
+#     └── UpstreamError          502
+#         └── UpstreamTimeout    504
+#
+# They are raised where the rule lives and rendered once, by the API of the path. A library's exceptions are
+# translated in the module that owns the library.
 
 
 class GatewayError(Exception):

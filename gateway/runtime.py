@@ -66,12 +66,7 @@ def build_runtime(config: Config) -> Runtime:
     tokens = config.feedback.tokens
     return Runtime(
         config,
-        ProxySettings(
-            build_router(config),
-            policy,
-            config.server.max_in_flight,
-            config.server.read_timeout,
-        ),
+        ProxySettings(build_router(config), policy, config.server.max_in_flight, config.server.read_timeout),
         log_policy=lambda principal, name: policy(principal.name, by_provider.get(name)),
         principals=_principals(config),
         allowed_hosts=AllowedHosts(config.server.allowed_hosts),

@@ -58,10 +58,11 @@ class ApiKeys:
         return self.is_disabled or self._is_empty
 
     def find(self, token: str) -> Principal | None:
-        if self._is_empty:
+        key_sets = self.key_sets()
+        if not any(key_sets):
             return None
         digest = hash_token(token)
-        for keys in self.key_sets():
+        for keys in key_sets:
             for known, principal in keys.items():
                 # In constant time, so that response times tell nothing about the keys.
                 if hmac.compare_digest(known, digest):

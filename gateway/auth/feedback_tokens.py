@@ -42,7 +42,7 @@ class FeedbackTokens:
         return signed + b"." + secret.sign(signed)
 
     def is_token(self, text: str) -> bool:
-        return self.is_on and text.startswith(TOKEN_VERSION)
+        return text.startswith(TOKEN_VERSION) and self.is_on
 
     def read(self, token: str) -> Principal:
         signed, _, mac = token.encode("utf-8", "surrogateescape").rpartition(b".")

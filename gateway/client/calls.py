@@ -57,20 +57,17 @@ class FeedbackEntry:
 
 
 class FeedbackFields(TypedDict, total=False):
-    """Fields of feedback: at least one of the first seven, at most one of the first four.
-
-    `rating` is from 1 to 5, `score` from -1 to 1, `value` from -10 to 10, `weight` from 0 to 1.
-    """
+    """Fields of feedback: at least one of the first seven, at most one of the first four."""
 
     thumb: Literal["up", "down"]
-    rating: float
-    score: float
-    value: int
+    rating: float  # from 1 to 5
+    score: float  # from -1 to 1
+    value: int  # from -10 to 10
     label: str
     comment: str
     edited_text: str
     original_text: str
-    weight: float
+    weight: float  # from 0 to 1
     author: str
     metadata: Metadata
     feedback_id: str
@@ -83,11 +80,7 @@ class NewFeedback(FeedbackFields, total=False):
 
 
 class RequestFilters(TypedDict, total=False):
-    """Filters of requests; all must hold.
-
-    `status` is a status or a class such as "4xx". `since` and `until` need a time zone. `rating` to `comment` are
-    about the feedback on a request, its trace and its session, with scores from -1 to 1.
-    """
+    """Filters of requests; all must hold. `status` may be a class such as "4xx"."""
 
     trace_id: str
     request_id: str
@@ -101,12 +94,14 @@ class RequestFilters(TypedDict, total=False):
     session: str
     organisation: str
     prompt: str
+    # About the feedback on a request, its trace and its session.
     rating: Literal["good", "bad", "neutral"]
     min_score: float
     max_score: float
     has_feedback: bool
     label: str
     comment: str
+    # With a time zone.
     since: datetime
     until: datetime
     metadata: Mapping[str, str | float | bool]

@@ -1,18 +1,17 @@
-"""Errors of a call to the gateway, by what the caller can do.
-
-GatewayClientError
-├── ConnectionFailed        no reply; the gateway may not be running
-│   └── TimedOut            no reply in time
-├── InvalidRequest     4xx  the message names the field
-├── Unauthorized       401  the gateway key is missing or unknown
-├── Forbidden          403  the key lacks the role
-├── NotFound           404  no such id is visible to the key
-├── Conflict           409  the id or idempotency key was used with other content, or the id is ambiguous
-├── Unavailable        5xx  try again later
-└── UnexpectedReply         the reply is not a gateway's
-"""
+"""Errors of a call to the gateway, by what the caller can do."""
 
 from __future__ import annotations
+
+# GatewayClientError
+# ├── ConnectionFailed        no reply; the gateway may not be running
+# │   └── TimedOut            no reply in time
+# ├── InvalidRequest     4xx  the message names the field
+# ├── Unauthorized       401  the gateway key is missing or unknown
+# ├── Forbidden          403  the key lacks the role
+# ├── NotFound           404  no such id is visible to the key
+# ├── Conflict           409  the id or idempotency key was used with other content, or the id is ambiguous
+# ├── Unavailable        5xx  try again later
+# └── UnexpectedReply         the reply is not a gateway's
 
 
 class GatewayClientError(Exception):
