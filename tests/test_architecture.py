@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.code_metrics import measure_package
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = "gateway"
 
@@ -116,6 +118,17 @@ VENDORS_ARE_NAMED_IN = (
 """APIs, names of headers and of configuration keys, and the wiring. Nothing else depends on a vendor."""
 
 MOST_LINES = 500
+
+# Below this a module is folded into its only importer.
+FEWEST_LINES = 60
+
+# Resources and roles that several packages have a module of, under one name.
+SHARED_NAMES = {
+    "audit", "datasets", "erasure", "errors", "exports", "feedback", "filters", "formats", "groups", "imported", "keys",
+    "logs", "metrics", "models", "openai", "anthropic", "request", "requests", "response", "routes", "schemas",
+    "users", "store", "conversation",
+    "connection", "dialect", "feedback_form", "files", "maintenance", "storage", "network", "credentials",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -243,6 +256,42 @@ def test_no_module_is_longer_than_500_lines(folder: str) -> None:
     files = (ROOT / folder).rglob("*.py")
     lengths = {str(file.relative_to(ROOT)): file.read_text().count("\n") for file in files}
     assert {file: length for file, length in lengths.items() if length > MOST_LINES} == {}
+
+
+def test_no_small_module_is_for_one_neighbour_alone() -> None:
+    importers: dict[str, set[str]] = {}
+    for module in MODULES:
+        for name in imports(module):
+            if name in NAMES and name != module.name:
+                importers.setdefault(name, set()).add(module.name)
+    assert [
+        module.file
+        for module in MODULES
+        if not module.file.endswith(("__init__.py", "__main__.py"))
+        if (ROOT / module.file).read_text().count("\n") < FEWEST_LINES
+        if len(users := importers.get(module.name, set())) == 1
+        if next(iter(users)).rpartition(".")[0] == module.name.rpartition(".")[0]
+    ] == []
+
+
+def test_modules_of_one_name_are_of_one_resource() -> None:
+    bases = [Path(module.file).stem for module in MODULES if not module.file.endswith("__init__.py")]
+    assert {base for base in bases if bases.count(base) > 1} - SHARED_NAMES == set()
+
+
+def test_the_package_keeps_its_grain() -> None:
+    metrics = measure_package()
+    assert metrics.modules <= 210
+    assert metrics.median_lines >= 120
+    assert metrics.docstring_words <= 60
+    assert metrics.comments >= 15
+
+
+def test_every_module_that_the_architecture_page_names_exists() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    named = re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", page)
+    roots = (ROOT, ROOT / PACKAGE)
+    assert [file for file in named if not any((root / file).exists() for root in roots)] == []
 
 
 def test_every_module_says_what_it_is_for() -> None:
