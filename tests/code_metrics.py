@@ -1,4 +1,4 @@
-"""Measures the size and language of the package: `python -m tests.code_metrics` prints the table of docs/architecture.md."""
+"""Size and language of the package: `python -m tests.code_metrics` prints the table of docs/architecture.md."""
 
 from __future__ import annotations
 

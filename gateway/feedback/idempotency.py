@@ -1,4 +1,4 @@
-"""Recognise a repeated call by its idempotency key, so that it gets the same answer and changes nothing."""
+"""Idempotency keys of feedback calls: a repeated call changes nothing and gets the same answer."""
 
 from __future__ import annotations
 

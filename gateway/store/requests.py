@@ -1,4 +1,4 @@
-"""Request log: append, annotate, import, search, and set properties."""
+"""Request log: append, annotate, import (what counts as a duplicate), search, set properties."""
 
 from __future__ import annotations
 
