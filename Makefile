@@ -1,5 +1,6 @@
 # make run   the gateway on http://127.0.0.1:8787 with a built-in provider; installs what it needs first
 # make test  format, lint, types, tests: what CI runs; ARGS=tests/store for a part, JOBS=0 in one process
+# make test-pythons  run the tests on each Python of pyproject.toml's classifiers that is on PATH
 # make fix   repair what can be repaired by itself
 # make clients  run the newest client libraries against the gateway, in an environment of their own
 # make bench measure everything, in a quarter of an hour; ARGS=--quick: in five minutes; see docs/performance.md
@@ -16,7 +17,7 @@ RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-$(EXTRAS)
 
 .DEFAULT_GOAL := run
-.PHONY: run test fix clients run-clients bench clean
+.PHONY: run test test-pythons fix clients run-clients bench clean
 
 run: $(RUN_STAMP)
 	@exec $(BIN)/gateway serve --demo $(ARGS)
@@ -26,6 +27,16 @@ test: $(DEV_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# Each in an environment of its own, which stays for the next time.
+test-pythons:
+	@for version in $$(sed -n 's/.*"Programming Language :: Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml); do \
+	    if command -v python$$version >/dev/null; then \
+	        $(MAKE) --no-print-directory VENV=.venv-$$version PYTHON=python$$version test || exit 1; \
+	    else \
+	        echo "python$$version is not on PATH: not tested"; \
+	    fi; \
+	done
 
 fix: $(DEV_STAMP)
 	$(BIN)/ruff check --fix .
@@ -43,7 +54,7 @@ bench: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-clients build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .venv-3.* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf tests/clients/node/node_modules benchmarks/peers/portkey/node_modules benchmarks/peers/litellm/.venv
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

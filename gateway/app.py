@@ -1,78 +1,58 @@
-"""Wire a configuration into a running gateway: open its parts, start, reload and close them."""
+"""Wire a configuration into a running gateway: open its parts, reload and close them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from gateway import __version__
+from gateway.api import operations
 from gateway.api.helicone import helicone_api
 from gateway.api.native.routes import documentation_api, native_api
-from gateway.api.operations import (
-    KEY_LABEL,
-    Gauges,
-    LabelledGauge,
-    LabelledGauges,
-    Metrics,
-    OtherProcesses,
-    ReadinessCheck,
-    no_other_processes,
-    operations_api,
-)
 from gateway.api.pharia.feedback import pharia_api
-from gateway.api.portkey.analytics import portkey_analytics_api
-from gateway.api.portkey.exports import portkey_exporter
-from gateway.api.portkey.feedback import DIALECT as PORTKEY
-from gateway.api.portkey.feedback import portkey_feedback_api
-from gateway.api.portkey.logs import portkey_logs_api
-from gateway.auth.allowed_hosts import AllowedHosts
+from gateway.api.portkey import analytics, exports, logs
+from gateway.api.portkey import feedback as portkey_feedback
 from gateway.auth.api_keys import REFRESH_SECONDS, ApiKeys, key_refresh_task
 from gateway.auth.audit import SqlAudit
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas, RateLimiter
-from gateway.config.models import Config, TokensConfig
+from gateway.config.models import Config
 from gateway.datasets.files import ExportFiles, ExportLinks
 from gateway.datasets.jobs import ExportJobs
 from gateway.datasets.runner import ExportRunner
 from gateway.feedback.service import FeedbackService, OnStored
-from gateway.models.principal import Principal
 from gateway.models.process_metrics import MetricFamilies
 from gateway.models.quota import QuotaStatus
-from gateway.periodic import PeriodicTask
-from gateway.proxy.handler import LogPolicy, Proxy
+from gateway.proxy.handler import Proxy
 from gateway.proxy.in_flight import InFlight
+from gateway.query import groups
 from gateway.query.audit import AuditReader
 from gateway.query.erasure import ErasureService
 from gateway.query.feedback import FeedbackReader
-from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader, rollup_job
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.users import UserReader
 from gateway.recording.access_log import AccessLog
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
-from gateway.recording.recorder import ClaimRenewal, Overflow, Recorder
+from gateway.recording.recorder import Overflow, Recorder, WorkerSlotRenewal
 from gateway.recording.retention import RetentionJob
 from gateway.routes import Dispatcher, Handler
-from gateway.routing.plan import Router
 from gateway.runtime import (
+    LiveRuntime,
     build_base_url_lookup,
     build_feedback_export,
-    build_key_scales,
-    build_log_policy,
-    build_payload_policy,
     build_price_table,
     build_reporter,
-    build_router,
-    configured_principals,
-    max_loss_seconds,
+    build_runtime,
 )
 from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows, open_store
 from gateway.store.base import Store
 from gateway.store.journal import Journal
-from gateway.telemetry import FeedbackExport, Reporter
 from gateway.ui.feedback_form import feedback_form_api
 from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
@@ -80,374 +60,239 @@ from gateway.web.endpoint import Api
 from gateway.web.middleware import AllowedOrigins, AuthMiddleware
 from gateway.wire.content_encoding import decode_or_raw
 
+# How many of the longest bodies of the gateway's own API may be held in memory at a time.
+MAX_LARGE_BODIES = 4
 
-def build_gauges(
-    proxy: Proxy,
-    recorder: Recorder,
-    overflow: Overflow,
-    retention_job: RetentionJob,
-    upstream: Upstream,
-) -> Gauges:
-    """Return the figures that are read when they are asked for."""
-    return {
-        "gateway_workers": ("Processes that serve.", lambda: 1),
-        "gateway_worker_starts_total": (
-            "Processes that began to serve, those in the place of others included.", lambda: 1,
-        ),
-        "gateway_in_flight": ("Proxied requests that have not ended.", lambda: len(proxy.in_flight)),
-        "gateway_event_loop_tasks": (
-            "What the event loop has begun and not ended: callers' connections, and the gateway's own work.",
-            lambda: len(asyncio.all_tasks()),
-        ),
-        "gateway_recorder_queue": ("Rows taken but not stored yet.", lambda: recorder.queued),
-        "gateway_rows_spilled_total": (
-            "Rows that went to the file beside the store because it failed.", lambda: overflow.rows_journaled,
-        ),
-        "gateway_rows_lost_total": ("Rows that could be stored nowhere.", lambda: overflow.rows_lost),
-        "gateway_rows_expired_total": (
-            "Rows that were deleted because they were too old.", lambda: retention_job.rows_expired,
-        ),
-        "gateway_upstream_connections": ("Connections to providers.", lambda: upstream.stats().open_connections),
-        "gateway_upstream_idle_connections": (
-            "Connections to providers that wait for a request.", lambda: upstream.stats().idle_connections,
-        ),
-        "gateway_upstream_waiting": (
-            "Requests that wait for a connection to their provider.", lambda: upstream.stats().waiting_requests,
-        ),
-    }  # fmt: skip
-
-
-def build_labelled_gauges(proxy: Proxy, keys: ApiKeys, quotas: Quotas) -> LabelledGauges:
-    """Return the figures of single keys that are read when they are asked for."""
-
-    def limit_values(measure: Callable[[QuotaStatus], int]) -> Iterator[tuple[tuple[str, ...], float]]:
-        for caller in keys.sources():
-            for usage in quotas.usage(caller):
-                yield (caller.name or "", str(usage.limit)), usage.limit.to_units(measure(usage))
-
-    return {
-        "gateway_requests_refused_total": LabelledGauge(
-            "Proxied requests that were refused before they had a provider.",
-            (KEY_LABEL, "reason"),
-            lambda: list(proxy.refused.items()),
-        ),
-        "gateway_key_limit_used": LabelledGauge(
-            "What a key has used of a limit in the window at hand, in the limit's unit.",
-            (KEY_LABEL, "limit"),
-            lambda: limit_values(lambda usage: usage.used),
-            is_shared=True,
-        ),
-        "gateway_key_limit_allowed": LabelledGauge(
-            "How much of a limit a key may use in each window, in the limit's unit.",
-            (KEY_LABEL, "limit"),
-            lambda: limit_values(lambda usage: usage.limit.amount),
-            is_shared=True,
-        ),
-    }
-
-
-_RELOADABLE_FIELDS = frozenset(
-    {
-        "server.allowed_hosts",
-        "server.allow_custom_hosts",
-        "server.drain_seconds",
-        "server.max_in_flight",
-        "server.read_timeout",
-        "storage.payloads",
-        "storage.retention_days",
-    }
-)
-"""What a reload takes over of these sections."""
-
-
-class TokenAccess:
-    """What giving feedback with tokens takes: the tokens, how often each may be used, and from whose pages."""
-
-    def __init__(self, config: TokensConfig) -> None:
-        self.tokens = FeedbackTokens()
-        self.limits = RateLimiter(config.rate_limit)
-        self.origins = AllowedOrigins()
-        self.configure(config)
-
-    def configure(self, config: TokensConfig) -> None:
-        """Take over a configuration; what was counted so far stays counted."""
-        self.tokens.replace_secrets([key.get_secret_value() for key in config.keys], config.ttl_seconds)
-        self.limits.feedback_per_minute = config.rate_limit
-        self.origins.origins = config.allow_origins
+# How long requests may be lost for if the process is killed; docs/configuration.md promises 50 ms.
+_MAX_LOSS_SECONDS = {"commit": 0.0, "interval": 0.05}
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """Which of the processes that serve together one is.
-
-    Args:
-        number: its place among them, from 0.
-        inherited: what was counted by those who had the place before.
-        others: asks those in the other places for their figures.
-    """
+    """A worker's slot, the metrics of its predecessors in it, and how to read those of the other workers."""
 
     number: int = 0
     earlier_metrics: MetricFamilies = field(default_factory=dict)
-    read_peers: OtherProcesses = no_other_processes
+    read_peers: operations.OtherProcesses = operations.no_other_processes
 
 
 @dataclass(slots=True)
 class Gateway:
-    """A gateway without its sockets: what runs in one process, and how it starts, reloads and stops."""
+    """A running gateway without its sockets."""
 
-    config: Config
-    inheriting: ClaimRenewal
-    store: Store
-    reporter: Reporter
-    feedback_export: FeedbackExport | None
+    live: LiveRuntime
     keys: ApiKeys
-    key_refresh: PeriodicTask
-    quotas: Quotas
-    token_access: TokenAccess
-    metrics: Metrics
-    upstream: Upstream
-    interpreter: Interpreter
-    overflow: Overflow
-    recorder: Recorder
-    rolling_up: PeriodicTask
-    retention_job: RetentionJob
-    log_book: LogIngestionService
-    exports: ExportRunner
+    metrics: operations.Metrics
     proxy: Proxy
-    access_log: AccessLog
-    feedback: FeedbackService
-    apis: list[Api]
-    guard: AuthMiddleware
+    retention_job: RetentionJob
+    apis: Sequence[Api]
+    middleware: AuthMiddleware
     own_requests: InFlight = field(default_factory=InFlight)
-    """What is answered by the gateway itself."""
-
-    async def start(self) -> None:
-        """Bring back what an earlier process left, and begin to work."""
-        await self.store.open_all()
-        await self.keys.refresh()
-        await self.quotas.start()
-        await self.retention_job.create_partitions()
-        self.interpreter.start()
-        await self.overflow.start()
-        self.recorder.start()
-        self.inheriting.start()
-        self.rolling_up.start()
-        self.retention_job.start()
-        self.exports.start()
-        if self.feedback_export is not None:
-            self.feedback_export.start()
-        self.key_refresh.start(REFRESH_SECONDS)
 
     def dispatcher(self, apis: Handler) -> Dispatcher:
-        """Return what answers every request, given what answers on the gateway's own paths."""
+        """Return the handler of every request, given the one of the gateway's own paths."""
         return Dispatcher(apis, self.proxy, self.own_requests)
 
     async def drain(self, seconds: float) -> None:
-        """Return once nothing is in flight; what takes longer than this is cancelled."""
+        """Return once nothing is in flight; cancel what takes longer than `seconds`."""
         await asyncio.gather(self.proxy.in_flight.drain(seconds), self.own_requests.drain(seconds))
 
     def reload(self, config: Config) -> None:
-        """Take over providers, keys, limits, payload policies, the rules of feedback and its tokens; requests in
-        flight end as they began.
+        """Replace the runtime; requests in flight end as they began.
 
         Raises:
             GatewayError, OSError: the new configuration cannot be used; nothing has changed then.
         """
-        router, policy, keys = _build_reloadable(config)
-        self.proxy.router = router
-        self.proxy.policy_of = policy
-        self.proxy.in_flight.max_requests = config.server.max_in_flight
-        self.proxy.body_timeout_seconds = config.server.read_timeout
-        self.guard.bodies.body_timeout_seconds = config.server.read_timeout
-        self.feedback.scales = build_key_scales(config)
-        self.feedback.orphan_window_seconds = config.feedback.orphan_window
-        self.log_book.policy_of = build_log_policy(config)
-        self.access_log.mode = config.logging.access_mode
-        self.keys.replace_configured(keys)
-        self.keys.allowed_hosts = AllowedHosts(config.server.allowed_hosts)
-        self.retention_job.set_days(config.storage.retention_days)
-        self.token_access.configure(config.feedback.tokens)
-        self.config = config
-
-    async def close(self) -> None:
-        """Store what was taken, and let go of everything. To be called when no request is in flight."""
-        await self.key_refresh.close()
-        await self.rolling_up.close()
-        await self.retention_job.close()
-        await self.exports.close()
-        await self.recorder.close()
-        await self.overflow.close()
-        await self.interpreter.close()
-        await self.quotas.close()
-        await asyncio.to_thread(self.reporter.close)
-        if self.feedback_export is not None:
-            await self.feedback_export.close()
-        await self.upstream.close()
-        await self.store.close()
-        await self.inheriting.close()
+        self.live.current = build_runtime(config)
+        # A shorter retention shall not wait for the next round.
+        self.retention_job.run_now()
 
 
-def restart_only_changes(started: Config, new: Config) -> list[str]:
-    """Return the fields in which `new` differs from what was started, and which `Gateway.reload` leaves alone."""
-    parts = (
-        (section, name) for section in ("server", "storage") for name in getattr(new, section).model_dump()
-    )
-    fields = [
-        f"{section}.{name}"
-        for section, name in parts
-        if getattr(getattr(started, section), name) != getattr(getattr(new, section), name)
-    ]
-    fields += [name for name in ("prices", "telemetry") if getattr(started, name) != getattr(new, name)]
-    return [field for field in fields if field not in _RELOADABLE_FIELDS]
+class _Part(Protocol):
+    def start(self) -> Awaitable[None] | None: ...
+
+    async def close(self) -> None: ...
 
 
-def check_reloadable(config: Config) -> None:
-    """Raise what `Gateway.reload` would, where there is no gateway."""
-    _build_reloadable(config)
+async def _run(stack: AsyncExitStack, *parts: _Part) -> None:
+    for part in parts:
+        stack.push_async_callback(part.close)
+        if (starting := part.start()) is not None:
+            await starting
 
 
-def _build_reloadable(config: Config) -> tuple[Router, LogPolicy, dict[str, Principal]]:
-    return build_router(config), build_payload_policy(config), configured_principals(config)
-
-
-MAX_LARGE_BODIES = 4
-"""How many of the longest bodies of the gateway's own API may be held at a time."""
-
-
-async def open_gateway(config: Config, worker: WorkerContext) -> Gateway:
-    """Open the store and join all parts.
+@asynccontextmanager
+async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[Gateway]:
+    """Open all parts, and close them in the opposite order once no request is in flight.
 
     Raises:
-        GatewayError: the store cannot be opened, or a provider cannot be used as it is configured.
+        GatewayError: the store or a provider cannot be used as configured.
         OSError: a provider's certificate file cannot be read.
     """
-    router = build_router(config)
-    reporter = build_reporter(config)
+    live = LiveRuntime(build_runtime(config))
+    storage = config.storage
+    url, local_dir = storage.url, Path(storage.local_dir)
+
+    async with AsyncExitStack() as stack:
+        workers = config.server.workers
+        slots = await asyncio.to_thread(acquire_worker_slots, url, worker.number, workers, local_dir)
+        # Renewed until the store is closed, or another process would take the slots over meanwhile.
+        renewal = WorkerSlotRenewal(slots, lambda: interpreter.expect_leftovers())
+        stack.push_async_callback(renewal.close)
+        store = await open_store(
+            url, decode_or_raw, slots.numbers, storage.read_url, storage.question_timeout
+        )
+        stack.push_async_callback(store.close)
+        await store.open_all()
+
+        keys = ApiKeys(
+            lambda: live.current.principals,
+            store,
+            is_disabled=config.server.auth == "off",
+            allowed_hosts=lambda: live.current.allowed_hosts,
+        )
+        tokens = FeedbackTokens(lambda: live.current.token_keys)
+        access_log = AccessLog(lambda: live.current.config.logging.access_mode)
+        metrics = operations.Metrics(worker.earlier_metrics, worker.read_peers)
+
+        upstream = Upstream()
+        stack.push_async_callback(upstream.close)
+        if (feedback_export := build_feedback_export(config, store)) is not None:
+            await _run(stack, feedback_export)
+        reporter = build_reporter(config)
+        stack.push_async_callback(asyncio.to_thread, reporter.close)
+
+        quotas = Quotas(store)
+        interpreter = Interpreter(
+            store,
+            build_price_table(config),
+            build_base_url_lookup(config),
+            [metrics.observe, quotas.observe, reporter.observe, access_log.observe],
+        )
+        own_journal, *abandoned = map(Journal, slots.journals)
+        overflow = Overflow(own_journal, store, interpreter, abandoned)
+        recorder = Recorder(
+            store, interpreter, overflow, may_lose_seconds=_MAX_LOSS_SECONDS[storage.durability]
+        )
+        retention_job = RetentionJob(store, lambda: live.current.config.storage.retention_days)
+        proxy = Proxy(
+            keys=keys,
+            tokens=tokens,
+            quotas=quotas,
+            current=lambda: live.current.proxy,
+            upstream=upstream,
+            recorder=recorder,
+            limit_bytes=storage.max_body_bytes,
+            access_log=access_log,
+            check_store=overflow.refuse_while_engaged if storage.on_store_failure == "refuse" else None,
+        )
+
+        observers: list[OnStored] = [metrics.observe_feedback]
+        if config.telemetry.otlp_endpoint is not None:
+            observers.append(reporter.observe_feedback)
+        if feedback_export is not None:
+            observers.append(feedback_export.observe)
+        rate_limiter = RateLimiter(lambda: live.current.config.feedback.tokens.rate_limit)
+        feedback = FeedbackService(store, rate_limiter.check_rate, observers, lambda: live.current.feedback)
+        log_ingestion = LogIngestionService(
+            store,
+            interpreter,
+            lambda principal, provider: live.current.log_policy(principal, provider),
+            storage.max_body_bytes,
+        )
+        exporter = exports.portkey_exporter(_url_lookup(live))
+        files = ExportFiles(exports_path(url, local_dir))
+        export_runner = ExportRunner(store, files, {portkey_feedback.DIALECT: exporter})
+        apis = [
+            *_build_apis(config, store, feedback, keys, quotas, tokens),
+            logs.portkey_logs_api(
+                log_ingestion,
+                RequestReader(store),
+                ExportJobs(store, files, export_runner, portkey_feedback.DIALECT, exporter),
+                ExportLinks(store),
+                _url_lookup(live),
+                config.server.max_feedback_bytes,
+            ),
+            operations.operations_api(_readiness_check(store, overflow), metrics),
+        ]
+        gateway = Gateway(
+            live,
+            keys,
+            metrics,
+            proxy,
+            retention_job,
+            [*apis, documentation_api(apis, __version__)],
+            AuthMiddleware(
+                keys,
+                tokens,
+                AllowedOrigins(lambda: live.current.config.feedback.tokens.allow_origins),
+                SqlAudit(store),
+                access_log.answered,
+                BodyLimits(
+                    lambda: live.current.config.server.read_timeout,
+                    MAX_LARGE_BODIES * config.server.max_feedback_bytes,
+                ),
+            ),
+        )
+        metrics.watch(
+            _build_gauges(proxy, recorder, overflow, retention_job, upstream),
+            _build_labelled_gauges(proxy, keys, quotas),
+        )
+
+        await keys.refresh()
+        # Before anything is stored, so that today has its partition.
+        await retention_job.create_partitions()
+        await _run(stack, quotas, interpreter, overflow, recorder)
+        renewal.start()
+        await _run(stack, export_runner, retention_job, rollup_job(store))
+        key_refresh = key_refresh_task(keys)
+        stack.push_async_callback(key_refresh.close)
+        key_refresh.start(REFRESH_SECONDS)
+        yield gateway
+
+
+def _build_apis(
+    config: Config,
+    store: Store,
+    feedback: FeedbackService,
+    keys: ApiKeys,
+    quotas: Quotas,
+    tokens: FeedbackTokens,
+) -> list[Api]:
     url, local_dir = config.storage.url, Path(config.storage.local_dir)
-    claim = await asyncio.to_thread(
-        acquire_worker_slots, url, worker.number, config.server.workers, local_dir
-    )
-    store = await open_store(
-        url, decode_or_raw, claim.numbers, config.storage.read_url, config.storage.question_timeout
-    )
-    keys = ApiKeys(
-        configured_principals(config),
-        store,
-        is_disabled=config.server.auth == "off",
-        allowed_hosts=AllowedHosts(config.server.allowed_hosts),
-    )
-    token_access = TokenAccess(config.feedback.tokens)
-    upstream = Upstream()
-    metrics = Metrics(worker.earlier_metrics, worker.read_peers)
-    quotas = Quotas(store)
-    access_log = AccessLog(config.logging.access_mode)
-    observers = [metrics.observe, quotas.observe, reporter.observe, access_log.observe]
-    interpreter = Interpreter(store, build_price_table(config), build_base_url_lookup(config), observers)
-    spill, *left_behind = map(Journal, claim.journals)
-    overflow = Overflow(spill, store, interpreter, left_behind)
-    retention_job = RetentionJob(store, config.storage.retention_days)
-    recorder = Recorder(store, interpreter, overflow, may_lose_seconds=max_loss_seconds(config))
-    proxy = Proxy(
-        keys=keys,
-        tokens=token_access.tokens,
-        quotas=quotas,
-        router=router,
-        upstream=upstream,
-        recorder=recorder,
-        policy_of=build_payload_policy(config),
-        limit_bytes=config.storage.max_body_bytes,
-        access_log=access_log,
-        check_store=overflow.refuse_while_engaged if config.storage.on_store_failure == "refuse" else None,
-        in_flight=InFlight(config.server.max_in_flight),
-        body_timeout_seconds=config.server.read_timeout,
-    )
-
-    def url_of(provider: str, path: str) -> str | None:
-        return proxy.router.url_of(provider, path)
-
-    log_book = LogIngestionService(
-        store, interpreter, build_log_policy(config), config.storage.max_body_bytes
-    )
-    exporter = portkey_exporter(url_of)
-    files = ExportFiles(exports_path(url, local_dir))
-    exports = ExportRunner(store, files, {PORTKEY: exporter})
-    metrics.watch(
-        build_gauges(proxy, recorder, overflow, retention_job, upstream),
-        build_labelled_gauges(proxy, keys, quotas),
-    )
-    feedback_export = build_feedback_export(config, store)
-
-    feedback_observers: list[OnStored] = [metrics.observe_feedback]
-    if config.telemetry.otlp_endpoint is not None:
-        feedback_observers.append(reporter.observe_feedback)
-    if feedback_export is not None:
-        feedback_observers.append(feedback_export.observe)
-    feedback = FeedbackService(
-        store,
-        token_access.limits.check_rate,
-        feedback_observers,
-        orphan_window_seconds=config.feedback.orphan_window,
-        scales=build_key_scales(config),
-    )
-    max_feedback_bytes = config.server.max_feedback_bytes
-    bodies = BodyLimits(config.server.read_timeout, MAX_LARGE_BODIES * max_feedback_bytes)
-    requests = RequestReader(store)
-
-    native = native_api(
-        requests=requests, traces=TraceReader(store), sessions=SessionReader(store), users=UserReader(store),
-        metrics=MetricsReader(store), feedback=feedback, search=FeedbackReader(store), texts=TextReader(store),
-        audit=AuditReader(store),
-        eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)), keys=keys, quotas=quotas,
-        scale_of=feedback.scale_of, max_body_bytes=max_feedback_bytes,
-    )  # fmt: skip
-    apis = [
-        native,
-        portkey_feedback_api(feedback, feedback.scale_of, max_feedback_bytes),
-        portkey_logs_api(
-            log_book,
-            requests,
-            ExportJobs(store, files, exports, PORTKEY, exporter),
-            ExportLinks(store),
-            url_of,
-            max_feedback_bytes,
+    max_body_bytes = config.server.max_feedback_bytes
+    requests, metrics = RequestReader(store), MetricsReader(store)
+    # The native API first, since the first one answers unknown paths.
+    return [
+        native_api(
+            requests=requests,
+            traces=groups.TraceReader(store),
+            sessions=groups.SessionReader(store),
+            users=UserReader(store),
+            metrics=metrics,
+            feedback=feedback,
+            search=FeedbackReader(store),
+            texts=TextReader(store),
+            audit=AuditReader(store),
+            eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),
+            keys=keys,
+            quotas=quotas,
+            scale_of=feedback.scale_of,
+            max_body_bytes=max_body_bytes,
         ),
-        portkey_analytics_api(MetricsReader(store)),
-        helicone_api(feedback, store.set_property, requests, max_feedback_bytes),
-        pharia_api(feedback, max_feedback_bytes),
-        feedback_form_api(feedback, token_access.tokens, requests),
-        operations_api(_readiness_check(store, overflow), metrics),
+        portkey_feedback.portkey_feedback_api(feedback, feedback.scale_of, max_body_bytes),
+        analytics.portkey_analytics_api(metrics),
+        helicone_api(feedback, store.set_property, requests, max_body_bytes),
+        pharia_api(feedback, max_body_bytes),
+        feedback_form_api(feedback, tokens, requests),
     ]
-    gateway = Gateway(
-        config=config,
-        inheriting=ClaimRenewal(claim, interpreter),
-        store=store,
-        reporter=reporter,
-        feedback_export=feedback_export,
-        keys=keys,
-        key_refresh=key_refresh_task(keys),
-        quotas=quotas,
-        token_access=token_access,
-        metrics=metrics,
-        upstream=upstream,
-        interpreter=interpreter,
-        overflow=overflow,
-        recorder=recorder,
-        log_book=log_book,
-        exports=exports,
-        rolling_up=rollup_job(store),
-        retention_job=retention_job,
-        proxy=proxy,
-        feedback=feedback,
-        apis=[*apis, documentation_api(apis, __version__)],
-        access_log=access_log,
-        guard=AuthMiddleware(
-            keys, token_access.tokens, token_access.origins, SqlAudit(store), access_log.answered, bodies
-        ),
-    )
-    return gateway
 
 
-def _readiness_check(store: Store, overflow: Overflow) -> ReadinessCheck:
+def _url_lookup(live: LiveRuntime) -> Callable[[str, str], str | None]:
+    return lambda provider, path: live.current.proxy.router.url_of(provider, path)
+
+
+def _readiness_check(store: Store, overflow: Overflow) -> operations.ReadinessCheck:
     async def check() -> str | None:
         health = await store.check()
         if not health.is_writable:
@@ -455,3 +300,68 @@ def _readiness_check(store: Store, overflow: Overflow) -> ReadinessCheck:
         return "rows wait in the file beside the store" if overflow.is_engaged else None
 
     return check
+
+
+def _build_gauges(
+    proxy: Proxy, recorder: Recorder, overflow: Overflow, retention_job: RetentionJob, upstream: Upstream
+) -> operations.Gauges:
+    return {
+        "gateway_workers": ("Worker processes.", lambda: 1),
+        "gateway_worker_starts_total": ("Worker processes started, replacements included.", lambda: 1),
+        "gateway_in_flight": ("Proxied requests in flight.", lambda: len(proxy.in_flight)),
+        "gateway_event_loop_tasks": (
+            "Tasks of the event loop: callers' connections and background work.",
+            lambda: len(asyncio.all_tasks()),
+        ),
+        "gateway_recorder_queue": ("Rows that are not stored yet.", lambda: recorder.queued),
+        "gateway_rows_spilled_total": (
+            "Rows written to the file beside the store because the store failed.",
+            lambda: overflow.rows_journaled,
+        ),
+        "gateway_rows_lost_total": ("Rows that could not be stored anywhere.", lambda: overflow.rows_lost),
+        "gateway_rows_expired_total": (
+            "Rows deleted because of their age.",
+            lambda: retention_job.rows_expired,
+        ),
+        "gateway_upstream_connections": (
+            "Connections to providers.",
+            lambda: upstream.stats().open_connections,
+        ),
+        "gateway_upstream_idle_connections": (
+            "Connections to providers that wait for a request.",
+            lambda: upstream.stats().idle_connections,
+        ),
+        "gateway_upstream_waiting": (
+            "Requests that wait for a connection to their provider.",
+            lambda: upstream.stats().waiting_requests,
+        ),
+    }
+
+
+def _build_labelled_gauges(proxy: Proxy, keys: ApiKeys, quotas: Quotas) -> operations.LabelledGauges:
+    def limit_values(measure: Callable[[QuotaStatus], int]) -> Iterator[tuple[tuple[str, ...], float]]:
+        for principal in keys.sources():
+            for usage in quotas.usage(principal):
+                value = usage.limit.to_units(measure(usage))
+                yield (principal.name or "", str(usage.limit)), value
+
+    by_limit = (operations.KEY_LABEL, "limit")
+    return {
+        "gateway_requests_refused_total": operations.LabelledGauge(
+            "Proxied requests refused before a provider was chosen.",
+            (operations.KEY_LABEL, "reason"),
+            lambda: list(proxy.refused.items()),
+        ),
+        "gateway_key_limit_used": operations.LabelledGauge(
+            "Used of a key's limit in the current window, in the limit's unit.",
+            by_limit,
+            lambda: limit_values(lambda usage: usage.used),
+            is_shared=True,
+        ),
+        "gateway_key_limit_allowed": operations.LabelledGauge(
+            "A key's limit in each window, in the limit's unit.",
+            by_limit,
+            lambda: limit_values(lambda usage: usage.limit.amount),
+            is_shared=True,
+        ),
+    }

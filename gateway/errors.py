@@ -1,30 +1,30 @@
-"""What can go wrong, by what a caller can do about it.
+"""The errors that a client can get, by what it can do about them.
 
-    GatewayError                 the root; every face knows how to draw one
-    ├── BadInput            400  the caller sent something wrong and can mend it
-    │   ├── CallerTimeout   408  … it takes too long to send it
-    │   ├── TooLarge        413  … it is bigger than what is taken here
-    │   ├── HeadTooLarge    431  … its head is
-    │   └── Unprocessable   422  … it is well formed, but its values are not
-    ├── Unauthorized        401  no key, or one that is not known
-    ├── Forbidden           403  a known key that may not do this
-    ├── NotFound            404  nothing of that name that this caller may see
-    ├── MethodNotAllowed    405  the path exists, but not with this method
-    ├── UpgradeNotSupported         426  another protocol was asked for, which is not spoken here
-    ├── Conflict            409  it contradicts what is already stored
-    │   └── Ambiguous       409  … an id in it names several things
-    ├── TooManyRequests     429  this caller has used up what it may do for now
-    ├── LimitExceeded       429  its key has used up a limit that resets soon; the same call works then
-    │   ├── QuotaExceeded   429  … one that does not reset soon
-    │   └── BudgetExceeded  402  … one in dollars that does not reset soon
-    ├── Overloaded          503  there is more to do than can be done well; the same call may work soon
-    ├── StoreUnavailable    503  the store cannot take it now; the same call may work later
-    ├── QueryTimeout     504  the store would take too long to answer; a narrower question may work
-    └── UpstreamError       502  the provider could not be reached, or broke off
-        └── UpstreamTimeout 504  the provider took longer than it is given
+    GatewayError                    every API renders one
+    ├── BadInput               400
+    │   ├── CallerTimeout      408  the body was sent too slowly
+    │   ├── TooLarge           413
+    │   ├── HeadTooLarge       431
+    │   └── Unprocessable      422  well formed, but a value is not possible
+    ├── Unauthorized           401  no key, or an unknown one
+    ├── Forbidden              403  the key lacks a role
+    ├── NotFound               404  not there, or not visible to the key
+    ├── MethodNotAllowed       405
+    ├── UpgradeNotSupported    426
+    ├── Conflict               409  contradicts what is stored
+    │   └── Ambiguous          409  an id names several things
+    ├── TooManyRequests        429
+    ├── LimitExceeded          429  the key's limit, which resets soon
+    │   ├── QuotaExceeded      429  … which does not reset soon
+    │   └── BudgetExceeded     402  … in dollars, which does not reset soon
+    ├── Overloaded             503  try again soon
+    ├── StoreUnavailable       503  try again later
+    ├── QueryTimeout           504  a narrower query may work
+    └── UpstreamError          502
+        └── UpstreamTimeout    504
 
-Errors are raised where the rule lives and drawn once, by the face whose path was called. Nobody else
-catches them. Exceptions of a library are translated in the one file that owns the library.
+They are raised where the rule lives and rendered once, by the API of the path. A library's exceptions are
+translated in the module that owns the library.
 """
 
 from __future__ import annotations
@@ -33,13 +33,7 @@ from collections.abc import Mapping, Sequence
 
 
 class GatewayError(Exception):
-    """An error that a caller can be told about.
-
-    Args:
-        message: one sentence that says what is wrong, fit to be shown to the caller.
-        field: path of the offending field (`metadata._user`, `[3].value`), if one is to blame.
-        hint: what to do about it.
-    """
+    """An error for the client; `field` is a path such as `metadata._user` or `[3].value`."""
 
     status = 500
     code = "internal_error"
@@ -111,11 +105,7 @@ class Conflict(GatewayError):
 
 
 class Ambiguous(Conflict):
-    """An id that names several things.
-
-    Args:
-        candidates: what it names, as far as this caller may see it; each by the ids that it has.
-    """
+    """An id that names several things; `candidates` are those that the caller may see, by their ids."""
 
     code = "ambiguous"
 
@@ -132,7 +122,7 @@ class Ambiguous(Conflict):
 
 
 class TooManyRequests(GatewayError):
-    """The caller may do no more of this for now. `retry_after_seconds` goes out as Retry-After."""
+    """`retry_after_seconds` is sent as Retry-After."""
 
     status = 429
     code = "too_many_requests"
@@ -143,13 +133,7 @@ class TooManyRequests(GatewayError):
 
 
 class LimitExceeded(GatewayError):
-    """A key has used up one of its limits, whose window is so short that the caller may wait for its end.
-
-    Args:
-        limit: the limit as it is written in the configuration.
-        resets_at: when its window ends, as RFC 3339.
-        seconds_left: until then.
-    """
+    """A key has used up a limit; `resets_at` is the end of its window, as RFC 3339."""
 
     status = 429
     code = "rate_limit_exceeded"
@@ -171,28 +155,23 @@ class BudgetExceeded(LimitExceeded):
 
 
 class Overloaded(GatewayError):
-    """More requests are under way than may be. `retry_after_seconds` goes out as Retry-After."""
-
     status = 503
     code = "overloaded"
     retry_after_seconds = 1
 
 
 class StoreUnavailable(GatewayError):
-    """The store refused a write or could not be read. `retry_after_seconds` goes out as Retry-After."""
-
     status = 503
     code = "store_unavailable"
     retry_after_seconds = 5
 
 
 class StoreEmpty(StoreUnavailable):
-    """The store is there, and no gateway has made anything in it yet."""
+    """The database exists, but no gateway has created its tables."""
 
 
 class QueryTimeout(GatewayError):
-    """A question took longer than one may. The same again would take as long, so callers are told not to retry."""
-
+    # Without Retry-After: the same query would take as long again.
     status = 504
     code = "question_timeout"
 

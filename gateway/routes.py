@@ -13,14 +13,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler as AiohttpHandler
 
 from gateway.errors import MethodNotAllowed, NotFound
+from gateway.models.addresses import OWN_PREFIXES
 from gateway.web.endpoint import Api
 from gateway.web.middleware import AuthMiddleware, error_response
 
-# Never forwarded, whether or not an API answers there yet.
-OWN_PREFIXES = (
-    "/v1/feedback", "/v1/request", "/v1/logs", "/v1/analytics",
-    "/api", "/feedback", "/ui", "/f", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs",
-)  # fmt: skip
 _OWN_PATH = re.compile("(?:" + "|".join(map(re.escape, OWN_PREFIXES)) + r")(?![^/?])", re.IGNORECASE)
 _NEEDS_NORMALIZING = re.compile(r"//|/\.|[%;#\\]")
 _PATH_PARAMETERS = re.compile(r";[^/]*")
@@ -64,7 +60,7 @@ class Dispatcher:
         return await self.proxy(request)
 
 
-def build_application(apis: Sequence[Api], guard: AuthMiddleware) -> web.Application:
+def build_application(apis: Sequence[Api], middleware: AuthMiddleware) -> web.Application:
     @web.middleware
     async def render_routing_errors(request: web.Request, handler: AiohttpHandler) -> web.StreamResponse:
         try:
@@ -82,7 +78,7 @@ def build_application(apis: Sequence[Api], guard: AuthMiddleware) -> web.Applica
 
     app = web.Application(middlewares=[render_routing_errors])
     for api in apis:
-        guard.add_routes(app, api)
+        middleware.add_routes(app, api)
     return app
 
 

@@ -1,21 +1,25 @@
-"""Build the values that a configuration stands for; a reload builds them anew."""
+"""Runtime: what a configuration means, as one frozen value that a reload replaces."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
+from gateway.auth.allowed_hosts import AllowedHosts
 from gateway.auth.api_keys import hash_token
+from gateway.auth.feedback_tokens import TokenKeys
 from gateway.config.fields import SHA256_PREFIX
 from gateway.config.models import Config, ProviderConfig
 from gateway.errors import BadInput
 from gateway.feedback.payloads import SCALES, KeyScales
+from gateway.feedback.service import FeedbackSettings
 from gateway.models.addresses import is_loopback
 from gateway.models.exchange import PayloadPolicy, strictest_policy
 from gateway.models.principal import Principal
-from gateway.proxy.handler import LogPolicy
-from gateway.recording.log_ingestion import LogPolicy as LogPolicyOf
+from gateway.proxy.handler import LogPolicy, ProxySettings
+from gateway.recording.log_ingestion import LogPolicy as IngestionPolicy
 from gateway.routing.plan import Router
 from gateway.routing.providers import BaseUrlProblem, Provider, build_provider, find_problem
 from gateway.store.base import Store
@@ -23,16 +27,92 @@ from gateway.telemetry import FeedbackExport, Reporter, open_feedback_export, op
 from gateway.upstream.request import Timeouts
 from gateway.wire.pricing import ConfiguredPrice, PriceTable
 
+# In characters; a shorter key can be guessed.
 MIN_KEY_LENGTH = 16
-"""Keys shorter than this, in characters, may be guessed."""
 
 
-def build_router(config: Config) -> Router:
-    """Return the router over the configured providers.
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything derived from a configuration that a reload may change."""
+
+    config: Config
+    proxy: ProxySettings
+    # How much is kept of requests that were made elsewhere.
+    log_policy: IngestionPolicy
+    # By the SHA-256 of the key.
+    principals: Mapping[str, Principal]
+    allowed_hosts: AllowedHosts
+    token_keys: TokenKeys
+    feedback: FeedbackSettings
+
+
+@dataclass(slots=True)
+class LiveRuntime:
+    """Holds the runtime in use; parts read it anew each time, and a reload assigns it."""
+
+    current: Runtime
+
+
+def build_runtime(config: Config) -> Runtime:
+    """Return what a configuration means.
 
     Raises:
         GatewayError: a provider cannot be used as it is configured.
+        OSError: a certificate file cannot be read.
     """
+    policy = _payload_policy(config)
+    by_provider = {name: provider.payloads for name, provider in config.providers.items()}
+    scales = {key.name: SCALES[key.portkey_scale] for key in config.keys if key.portkey_scale}
+    tokens = config.feedback.tokens
+    return Runtime(
+        config,
+        ProxySettings(
+            build_router(config),
+            policy,
+            config.server.max_in_flight,
+            config.server.read_timeout,
+        ),
+        log_policy=lambda principal, name: policy(principal.name, by_provider.get(name)),
+        principals=_principals(config),
+        allowed_hosts=AllowedHosts(config.server.allowed_hosts),
+        token_keys=TokenKeys.from_secrets(
+            [key.get_secret_value() for key in tokens.keys], tokens.ttl_seconds
+        ),
+        feedback=FeedbackSettings(
+            config.feedback.orphan_window, KeyScales(SCALES[config.feedback.portkey_scale], scales)
+        ),
+    )
+
+
+# What of these sections a reload replaces; the rest takes a restart.
+_RELOADABLE_FIELDS = frozenset(
+    {
+        "server.allowed_hosts",
+        "server.allow_custom_hosts",
+        "server.drain_seconds",
+        "server.max_in_flight",
+        "server.read_timeout",
+        "storage.payloads",
+        "storage.retention_days",
+    }
+)
+
+
+def restart_only_changes(started: Config, new: Config) -> list[str]:
+    """Return the keys in which two configurations differ and that a reload does not change."""
+    sections = ((name, getattr(started, name), getattr(new, name)) for name in ("server", "storage"))
+    keys = [
+        f"{name}.{key}"
+        for name, before, after in sections
+        for key in type(after).model_fields
+        if getattr(before, key) != getattr(after, key)
+    ]
+    keys += [name for name in ("prices", "telemetry") if getattr(started, name) != getattr(new, name)]
+    return [key for key in keys if key not in _RELOADABLE_FIELDS]
+
+
+def build_router(config: Config) -> Router:
+    """Return the router over the configured providers. Raises what `build_runtime` does."""
     trust = ssl.create_default_context()
     providers = {name: _build_provider(name, provider, trust) for name, provider in config.providers.items()}
     only = next(iter(providers)) if len(providers) == 1 else None
@@ -44,58 +124,13 @@ def build_router(config: Config) -> Router:
     )
 
 
-def configured_principals(config: Config) -> dict[str, Principal]:
-    """Return the configured callers by the SHA-256 of their keys."""
-    principals = {}
-    for key in config.keys:
-        token = key.key.get_secret_value()
-        digest = token.removeprefix(SHA256_PREFIX) if token.startswith(SHA256_PREFIX) else hash_token(token)
-        principals[digest] = Principal(key.name, key.roles, key.tenant, limits=key.limits)
-    return principals
-
-
-def build_payload_policy(config: Config) -> LogPolicy:
-    """Return the stricter of the policies of a key and a provider, or the default where neither has one."""
-    by_key = {key.name: key.payloads for key in config.keys}
-
-    # Asked for each request, and there are few keys and providers.
-    @lru_cache(1024)
-    def policy_of(key_name: str | None, by_provider: PayloadPolicy | None) -> PayloadPolicy:
-        by_caller = by_key.get(key_name or "")
-        if by_caller is None or by_provider is None:
-            return by_caller or by_provider or config.storage.payloads
-        return strictest_policy((by_caller, by_provider))
-
-    return policy_of
-
-
-def build_log_policy(config: Config) -> LogPolicyOf:
-    """Return what tells how much is kept of a request that went elsewhere, by the same rule. A provider that is
-    not configured says nothing."""
-    policy_of = build_payload_policy(config)
-    by_provider = {name: provider.payloads for name, provider in config.providers.items()}
-    return lambda principal, provider: policy_of(principal.name, by_provider.get(provider))
-
-
 def build_provider_policy(config: Config) -> Callable[[str], PayloadPolicy]:
-    """Return what tells how much is kept of the requests of a provider, by its name, whoever makes them."""
+    """Return how much is kept of the requests of a provider by its name, for all keys."""
     by_provider = {name: provider.payloads for name, provider in config.providers.items()}
     return lambda name: by_provider.get(name) or config.storage.payloads
 
 
-def max_loss_seconds(config: Config) -> float:
-    """Return of how long requests may be lost if the process is killed: `interval` promises 50 ms."""
-    return {"commit": 0.0, "interval": 0.05}[config.storage.durability]
-
-
-def build_key_scales(config: Config) -> KeyScales:
-    """Return the scales of Portkey values."""
-    by_key = {key.name: SCALES[key.portkey_scale] for key in config.keys if key.portkey_scale}
-    return KeyScales(SCALES[config.feedback.portkey_scale], by_key)
-
-
 def build_price_table(config: Config) -> PriceTable:
-    """Return the price table with the configuration's prices over those of the library."""
     rates = {
         name: ConfiguredPrice(price.input, price.output, price.cached, price.cache_write)
         for name, price in config.prices.items()
@@ -105,14 +140,13 @@ def build_price_table(config: Config) -> PriceTable:
 
 
 def build_base_url_lookup(config: Config) -> Callable[[str], str | None]:
-    """Return what tells a provider's base URL by its name. One that is not configured may be named by its
-    host."""
     urls = {name: provider.base_url for name, provider in config.providers.items()}
+    # Log imports may call a provider by its host.
     return lambda name: urls.get(name, f"https://{name}")
 
 
 def config_warnings(config: Config) -> list[tuple[str, BaseUrlProblem]]:
-    """Return what is wrong with a configuration that can be used all the same, each with the path of its field."""
+    """Return what is doubtful in a usable configuration, each with the path of its field."""
     found = (
         (f"providers.{name}.base_url", find_problem(each.base_url, each.version_path))
         for name, each in config.providers.items()
@@ -121,7 +155,7 @@ def config_warnings(config: Config) -> list[tuple[str, BaseUrlProblem]]:
 
 
 def access_warnings(config: Config) -> list[tuple[str, BaseUrlProblem]]:
-    """Return what lets in callers that nobody may have meant to let in, each with the path of its field."""
+    """Return what may let strangers in, each with the path of its field."""
     if config.server.auth == "off":
         host = config.server.host
         fault = BaseUrlProblem(
@@ -144,7 +178,7 @@ def access_warnings(config: Config) -> list[tuple[str, BaseUrlProblem]]:
 
 
 def require_keys(config: Config) -> None:
-    """Raise BadInput where strangers could come in, given that there is no key. To be called if there is none."""
+    """Raise BadInput where a gateway without any key could be reached by strangers."""
     server = config.server
     if server.auth != "off" and not is_loopback(server.host):
         raise BadInput(
@@ -155,27 +189,51 @@ def require_keys(config: Config) -> None:
 
 
 def build_reporter(config: Config) -> Reporter:
-    """Return what tells OpenTelemetry. Raises BadInput where the packages for that are not installed."""
+    """Return the OpenTelemetry reporter. Raises BadInput where its packages are not installed."""
     telemetry = config.telemetry
-    # Those who take feedback by an API of their own do not take it as events.
-    is_its_own = telemetry.feedback.to is not None and telemetry.feedback.url is None
+    # A receiver with a feedback API of its own would show feedback twice if it came as events too.
+    has_own_feedback = telemetry.feedback.to is not None and telemetry.feedback.url is None
     return open_reporter(
         telemetry.otlp_endpoint,
         telemetry.headers,
         telemetry.service_name,
         has_messages=telemetry.payloads,
-        has_events=not is_its_own,
+        has_events=not has_own_feedback,
     )
 
 
 def build_feedback_export(config: Config, store: Store) -> FeedbackExport | None:
-    """Return what brings feedback to where the traces are shown; None where nobody is to have it."""
+    """Return the export of feedback to where traces are shown; None if none is configured."""
     telemetry, to = config.telemetry, config.telemetry.feedback
     url = to.url or telemetry.otlp_endpoint
     if to.to is None or url is None:
         return None
     headers = {**(telemetry.headers if to.url is None else {}), **to.headers}
     return open_feedback_export(to.to, url, headers, to.project, store, has_text=telemetry.payloads)
+
+
+def _principals(config: Config) -> dict[str, Principal]:
+    principals = {}
+    for key in config.keys:
+        token = key.key.get_secret_value()
+        digest = token.removeprefix(SHA256_PREFIX) if token.startswith(SHA256_PREFIX) else hash_token(token)
+        principals[digest] = Principal(key.name, key.roles, key.tenant, limits=key.limits)
+    return principals
+
+
+def _payload_policy(config: Config) -> LogPolicy:
+    """Return the rule: the stricter of what key and provider say, the default where neither does."""
+    by_key = {key.name: key.payloads for key in config.keys}
+
+    # Called for each request, and there are few keys and providers.
+    @lru_cache(1024)
+    def policy_of(key_name: str | None, by_provider: PayloadPolicy | None) -> PayloadPolicy:
+        by_caller = by_key.get(key_name or "")
+        if by_caller is None or by_provider is None:
+            return by_caller or by_provider or config.storage.payloads
+        return strictest_policy((by_caller, by_provider))
+
+    return policy_of
 
 
 def _build_provider(name: str, config: ProviderConfig, trust: ssl.SSLContext) -> Provider:

@@ -16,7 +16,7 @@ def at_end(command: Sequence[str], folder: Path, user: str | None = None) -> sub
     Args:
         command: what stops a server.
         folder: what is removed after that.
-        user: as whom the command runs; None: as whoever runs the tests.
+        user: of the command; None: that of the tests.
     """
     return subprocess.Popen(
         [sys.executable, __file__, user or "", str(folder), *command],

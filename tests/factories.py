@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+from gateway.auth.feedback_tokens import TokenKeys
 from gateway.models.exchange import Exchange, Identity, Outcome
 from gateway.models.feedback import Feedback
 from gateway.models.ids import new_id
 
 MakeExchange = Callable[..., Exchange]
 MakeFeedback = Callable[..., Feedback]
+
+
+def token_keys(secrets: Sequence[str], ttl_seconds: int) -> Callable[[], TokenKeys]:
+    """Return what `FeedbackTokens` takes for these secrets."""
+    keys = TokenKeys.from_secrets(secrets, ttl_seconds)
+    return lambda: keys
 
 
 @pytest.fixture

@@ -1,58 +1,54 @@
-"""Where gateways of tests come from: a process that has imported the gateway once, and forks for each of them.
+"""Gateway processes of tests, forked from a process that has imported the gateway.
 
-Loading its modules is most of what starting a gateway costs, and tests start hundreds. What runs is `gateway` with
-the arguments given, a process of its own from there on, to its exit code. Each has a keeper, a fork that waits for
-it, and through whose socket its number and its exit code come.
+Importing its modules is most of what starting a gateway costs, and tests start hundreds.
 """
 
 from __future__ import annotations
 
-import atexit
 import ctypes
-import json
+import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
+from multiprocessing.context import ForkServerProcess
+from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any
 
 _PR_SET_PDEATHSIG = 1
-_MAX_ORDER_BYTES = 200_000
-_NUMBER_BYTES = 64
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+# The main module too, or each process would import pytest.
+_CONTEXT.set_forkserver_preload(["__main__", "gateway.cli.serve"])
 
 
 class ForkedProcess:
-    """A gateway process, with what `subprocess.Popen` would offer of it."""
+    """A gateway process, with what tests need of `subprocess.Popen`."""
 
-    def __init__(self, watcher: socket.socket, stdout: IO[str]) -> None:
-        self._watcher = watcher
-        self._code: int | None = None
+    def __init__(self, process: ForkServerProcess, stdout: IO[str]) -> None:
+        self._process = process
         self.stdout = stdout
-        self.pid = int(watcher.recv(_NUMBER_BYTES))
+        assert process.pid is not None
+        self.pid = process.pid
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal, unless it is known to have ended."""
+        """Send a signal, unless it has ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Ask it to stop."""
+        """Send SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
     def poll(self) -> int | None:
         """Return its exit code if it has ended."""
-        try:
-            return self.wait(0)
-        except subprocess.TimeoutExpired:
-            return None
+        return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
         """Return its exit code once it has ended; the negative number of the signal that ended it.
@@ -60,111 +56,48 @@ class ForkedProcess:
         Raises:
             subprocess.TimeoutExpired: it has not, in so many seconds.
         """
-        if self._code is None:
-            self._watcher.settimeout(timeout)
-            try:
-                self._code = int(self._watcher.recv(_NUMBER_BYTES))
-            except (TimeoutError, BlockingIOError):
-                raise subprocess.TimeoutExpired("gateway", timeout or 0) from None
-            self._watcher.close()
-        return self._code
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("gateway", timeout or 0)
+        return self._process.exitcode
 
 
 def start(
     arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: IO[bytes]
 ) -> ForkedProcess:
-    """Start `gateway` with these arguments in a folder; what it says as errors goes to `log`."""
+    """Start `gateway` with these arguments in a folder; its standard error goes to `log`."""
     reading, writing = os.pipe()
-    ours, watchers_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    order = json.dumps([list(arguments), str(folder), dict(environment)]).encode()
-    with watchers_end:
-        socket.send_fds(_fork_server(), [order], [watchers_end.fileno(), writing, log.fileno()])
+    process = _GatewayProcess(list(arguments), str(folder), dict(environment), (writing, log.fileno()))
+    process.start()
     os.close(writing)
-    return ForkedProcess(ours, os.fdopen(reading, encoding="utf-8"))
+    return ForkedProcess(process, os.fdopen(reading, encoding="utf-8"))
 
 
-@cache
-def _fork_server() -> socket.socket:
-    """Begin the process that forks; it ends when this one does. Orders go through the socket returned."""
-    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with its:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fork_server", str(its.fileno())],
-            cwd=Path(__file__).parent.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[its.fileno()],
-        )
+class _GatewayProcess(ForkServerProcess):
+    def __init__(
+        self, arguments: list[str], folder: str, environment: dict[str, str], outputs: tuple[int, int]
+    ) -> None:
+        # A daemon, so that the end of the tests does not wait for one that a test left running.
+        super().__init__(daemon=True)
+        self._gateway = arguments, folder, environment
+        self._outputs = outputs
 
-    def end() -> None:
-        ours.close()
-        process.wait()
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_outputs": [DupFd(output) for output in self._outputs]}
 
-    atexit.register(end)
-    return ours
+    def run(self) -> None:
+        from gateway.cli import main
 
-
-# in the nursery
-
-
-def _serve(orders: socket.socket) -> None:
-    """Fork for each order, until nobody can send one any more. Returns in a gateway that is to begin."""
-    import gateway.cli.serve  # noqa: F401
-
-    while True:
-        order, descriptors, _, _ = socket.recv_fds(orders, _MAX_ORDER_BYTES, 3)
-        if not order:
-            sys.exit()
-        if not os.fork():
-            _end_with_parent()
-            orders.close()
-            watcher = socket.socket(fileno=descriptors[0])
-            if not (pid := os.fork()):
-                _end_with_parent()
-                watcher.close()
-                _set_up_process(json.loads(order), descriptors[1:])
-                return
-            _report_exit(pid, watcher)
-        for descriptor in descriptors:
+        if sys.platform == "linux":
+            # It ends with the fork server, and that with the tests, however they end.
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        for number, output in enumerate(self._outputs, start=1):
+            descriptor = output.detach()  # type: ignore[attr-defined]
+            os.dup2(descriptor, number)
             os.close(descriptor)
-        _reap_children()
-
-
-def _end_with_parent() -> None:
-    """Be killed where the parent is gone, as when whoever runs the tests breaks them off. Linux alone can."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _set_up_process(order: tuple[list[str], str, dict[str, str]], outputs: Sequence[int]) -> None:
-    arguments, folder, environment = order
-    for number, descriptor in enumerate(outputs, start=1):
-        os.dup2(descriptor, number)
-        os.close(descriptor)
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.argv = ["gateway", *arguments]
-
-
-def _report_exit(pid: int, watcher: socket.socket) -> NoReturn:
-    watcher.send(b"%d" % pid)
-    _, status = os.waitpid(pid, 0)
-    watcher.send(b"%d" % os.waitstatus_to_exitcode(status))
-    os._exit(0)
-
-
-def _reap_children() -> None:
-    """Let go of keepers that have ended."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-
-
-if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
-    from gateway.cli import main
-
-    main()
+        arguments, folder, environment = self._gateway
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.argv = ["gateway", *arguments]
+        main()

@@ -1,4 +1,4 @@
-"""The processes that most stories are told with: a scripted provider, and a gateway with a provider of each kind.
+"""Processes that most tests share: a scripted provider, and a gateway with a provider of each kind.
 
 Fixtures to be imported by the conftest of each folder that uses them.
 """
@@ -109,7 +109,7 @@ def guarded_config(upstream: UpstreamProcess) -> dict[str, Any]:
 
 
 def closed_port() -> int:
-    """A port on which nobody listens."""
+    """Return a port without a listener."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]

@@ -72,7 +72,7 @@ def payload(database: Path, seq: int) -> Payload | None:
 
 
 def read_metrics(url: str, **headers: str) -> dict[str, float]:
-    """Every figure at /metrics by its name and labels as they are written there."""
+    """The samples of /metrics by name and labels, as they are written there."""
     text = httpx.get(f"{url}/metrics", headers=headers).raise_for_status().text
     lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in lines}

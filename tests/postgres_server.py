@@ -39,7 +39,7 @@ class PostgresServer:
 
     @property
     def system_user(self) -> str | None:
-        """The operating system's user as whom it runs; None: as whoever runs the tests."""
+        """The operating system's user that it runs as; None: that of the tests."""
         user: str | None = self._server.system_user
         return user
 
@@ -70,7 +70,7 @@ class PostgresServer:
         open_connection(self.url_of(_TEMPLATE)).close()
 
     def drop(self, url: str) -> None:
-        """Remove a database, whoever still has it open."""
+        """Remove a database, even if it is still open."""
         name = url.partition("@/")[2].partition("?")[0]
         self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 

@@ -78,7 +78,7 @@ LIBRARIES = {
     },
     "prometheus_client": {"api"},
     "psycopg": {"store"},
-    "pydantic": {"api", "config", "web"},
+    "pydantic": {"api", "client", "config", "web"},
     "pydantic_core": {"config", "web"},
     "sqlite3": {"store"},
     "structlog": {

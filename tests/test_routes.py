@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.routes import OWN_PREFIXES, is_own_path
+from gateway.models.addresses import OWN_PREFIXES
+from gateway.routes import is_own_path
 
 OWN_PATHS = [
     "/v1/feedback",

@@ -1,4 +1,4 @@
-"""What is told of a configuration that can be used all the same."""
+"""Warnings about a usable configuration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONG = "a-key-of-some-length"
 
 
 @pytest.mark.parametrize(
-    ("server", "key", "told"),
+    ("server", "key", "warning"),
     [
         ({"host": "0.0.0.0", "auth": "off"}, LONG, "server.auth is off, and 0.0.0.0 can be reached"),
         ({"host": "0.0.0.0"}, "short", "keys.app.key has 5 characters, and may be guessed"),
@@ -22,7 +22,9 @@ LONG = "a-key-of-some-length"
         ({"host": "0.0.0.0"}, "sha256:" + "0" * 64, ""),
     ],
 )
-def test_who_lets_strangers_in_is_told_so(server: dict[str, Any], key: str, told: str) -> None:
+def test_a_configuration_that_lets_strangers_in_is_warned_of(
+    server: dict[str, Any], key: str, warning: str
+) -> None:
     config = Config.model_validate(
         {
             "server": server,
@@ -31,6 +33,6 @@ def test_who_lets_strangers_in_is_told_so(server: dict[str, Any], key: str, told
         }
     )
     found = [f"{field} {fault.says} {fault.do}" for field, fault in config_warnings(config)]
-    assert len(found) == bool(told)
-    assert all(each.startswith(told) for each in found)
+    assert len(found) == bool(warning)
+    assert all(each.startswith(warning) for each in found)
     assert key not in "".join(found)

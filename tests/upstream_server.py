@@ -1,4 +1,4 @@
-"""A provider that does as it is told: a process of its own that plays a script to each request.
+"""A scripted provider: a process of its own that plays a script to each request.
 
 It speaks HTTP/1.1 over bare TCP, so it can send what no HTTP library would, and tells what it received byte for
 byte. A request names its script in `x-script`; one that names none gets the default. On a second port it takes
@@ -24,7 +24,7 @@ from typing import Any
 Step = list[Any]
 
 MAX_SHOWN_BYTES = 256 * 1024
-"""Longest body of which more than size and digest is told."""
+"""Longest body of which more than size and digest is reported."""
 
 BLOCK = bytes(range(256)) * 4096
 """What `fill` sends, over and over: 1 MiB in which a lost, doubled or moved byte shows."""
@@ -231,7 +231,7 @@ async def main(tls: ssl.SSLContext | None) -> None:
         ports = [server.sockets[0].getsockname()[1] for server in (served, ordered)]
         sys.stdout.write(f"{ports[0]} {ports[1]}\n")
         sys.stdout.flush()
-        # Whoever started this holds our standard input, and ends us by letting go of it.
+        # The starter holds our standard input, and ends us by closing it.
         await asyncio.to_thread(sys.stdin.read)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 from gateway.auth.allowed_hosts import AllowedHosts
@@ -34,23 +34,24 @@ def hash_token(token: str) -> str:
 
 
 class ApiKeys:
-    """Gateway keys of the configuration, by their SHA-256, and of the store."""
+    """Gateway keys of the configuration, by their SHA-256, and of the store.
+
+    A reload of the configuration changes what `configured` and `allowed_hosts` return.
+    """
 
     def __init__(
         self,
-        configured: dict[str, Principal],
+        configured: Callable[[], Mapping[str, Principal]],
         store: Admin,
         *,
         is_disabled: bool = False,
-        allowed_hosts: AllowedHosts | None = None,
+        allowed_hosts: Callable[[], AllowedHosts] = AllowedHosts,
     ) -> None:
-        self.allowed_hosts = allowed_hosts or AllowedHosts()
-        self._configured = configured
+        self.allowed_hosts = allowed_hosts
+        self.configured = configured
         self._stored: dict[str, Principal] = {}
         self._store = store
         self.is_disabled = is_disabled
-        # Changes whenever the keys do, so that callers may cache what they found.
-        self.version = 0
 
     @property
     def is_open(self) -> bool:
@@ -60,7 +61,7 @@ class ApiKeys:
         if self._is_empty:
             return None
         digest = hash_token(token)
-        for keys in (self._configured, self._stored):
+        for keys in self.key_sets():
             for known, principal in keys.items():
                 # In constant time, so that response times tell nothing about the keys.
                 if hmac.compare_digest(known, digest):
@@ -69,15 +70,15 @@ class ApiKeys:
 
     def sources(self) -> dict[Principal, KeySource]:
         stored = dict.fromkeys(self._stored.values(), KeySource.STORE)
-        return dict.fromkeys(self._configured.values(), KeySource.FILE) | stored
+        return dict.fromkeys(self.configured().values(), KeySource.FILE) | stored
 
     @property
     def _is_empty(self) -> bool:
-        return not (self._configured or self._stored)
+        return not (self.configured() or self._stored)
 
-    def replace_configured(self, configured: dict[str, Principal]) -> None:
-        self._configured = configured
-        self.version += 1
+    def key_sets(self) -> tuple[Mapping[str, Principal], Mapping[str, Principal]]:
+        """Return the configured and the stored keys; each is another object once it has changed."""
+        return self.configured(), self._stored
 
     async def refresh(self) -> None:
         stored = {
@@ -87,7 +88,6 @@ class ApiKeys:
         }
         if stored != self._stored:
             self._stored = stored
-            self.version += 1
 
 
 def key_refresh_task(keys: ApiKeys) -> PeriodicTask:

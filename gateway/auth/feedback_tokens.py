@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
@@ -24,21 +25,18 @@ _NO_ROLES: frozenset[Role] = frozenset()
 class FeedbackTokens:
     """Issues and verifies feedback tokens; off without secrets."""
 
-    def __init__(self) -> None:
-        self.is_on = False
-        self._secrets: tuple[_SigningKey, ...] = ()
-        self._ttl_seconds = 0
+    def __init__(self, keys: Callable[[], TokenKeys] | None = None) -> None:
+        self.keys = keys or TokenKeys
 
-    def replace_secrets(self, secrets: Sequence[str], ttl_seconds: int) -> None:
-        """Sign with the first secret, and accept tokens signed with any."""
-        self._secrets = tuple(map(_SigningKey, secrets))
-        self.is_on = bool(self._secrets)
-        self._ttl_seconds = ttl_seconds
+    @property
+    def is_on(self) -> bool:
+        return bool(self.keys().secrets)
 
     def issue(self, scope: FeedbackScope, tenant: str | None, key_name: str | None) -> bytes:
         """Return a new token with tenant and key of the request in its scope."""
-        secret = self._secrets[0]
-        expires_at = int(time.time()) + self._ttl_seconds
+        keys = self.keys()
+        secret = keys.secrets[0]
+        expires_at = int(time.time()) + keys.ttl_seconds
         claims = orjson.dumps((expires_at, scope.trace_id, scope.request_id, tenant, key_name))
         signed = secret.prefix + _encode(claims)
         return signed + b"." + secret.sign(signed)
@@ -48,7 +46,7 @@ class FeedbackTokens:
 
     def read(self, token: str) -> Principal:
         signed, _, mac = token.encode("utf-8", "surrogateescape").rpartition(b".")
-        if not any(secret.has_signed(signed, mac) for secret in self._secrets):
+        if not any(secret.has_signed(signed, mac) for secret in self.keys().secrets):
             raise Unauthorized(
                 "the feedback token is not valid.",
                 hint="It may have been cut off, or be from another gateway.",
@@ -76,6 +74,18 @@ class _SigningKey:
         keyed = self._keyed.copy()
         keyed.update(text)
         return keyed.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeys:
+    """Secrets, of which the first signs and all are accepted, and how long a token is valid."""
+
+    secrets: tuple[_SigningKey, ...] = ()
+    ttl_seconds: int = 0
+
+    @classmethod
+    def from_secrets(cls, secrets: Sequence[str], ttl_seconds: int) -> TokenKeys:
+        return cls(tuple(map(_SigningKey, secrets)), ttl_seconds)
 
 
 def _encode(data: bytes) -> bytes:

@@ -16,11 +16,7 @@ from gateway.errors import BadInput, GatewayError
 
 
 class LazyGroup(click.Group):
-    """A group that also ends quietly when whoever reads its output has had enough.
-
-    Args:
-        commands_in: by name of a command, the module that holds it under the name `command`, and its summary.
-    """
+    """A group that imports a command when it is called, by its name, module and summary."""
 
     def __init__(self, *args: Any, command_modules: Mapping[str, tuple[str, str]], **options: Any) -> None:
         super().__init__(*args, **options)
@@ -55,7 +51,7 @@ class LazyGroup(click.Group):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            # What is still buffered would fail again when the interpreter flushes it at its end.
+            # The reader, such as `head`, has enough. What is buffered would fail again at the interpreter's end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
         return result
@@ -70,35 +66,31 @@ INTERRUPTED = 130
     cls=LazyGroup,
     command_modules={
         "serve": ("gateway.cli.serve", "Run the gateway."),
-        "check": ("gateway.cli.check", "Check a configuration, and say what it means."),
-        "doctor": ("gateway.cli.doctor", "Look at a deployment, and say what to do about it."),
-        "keys": ("gateway.cli.keys", "Make, list and revoke gateway keys."),
-        "feedback": ("gateway.cli.feedback", "Give feedback on a trace, and list what was given."),
-        "import": ("gateway.cli.imports", "Bring in what another gateway has logged."),
-        "logs": ("gateway.cli.logs", "Look at logged requests."),
-        "audit": ("gateway.cli.audit", "Show what was done that only an admin may do."),
+        "check": ("gateway.cli.check", "Check a configuration, and show its effect."),
+        "doctor": ("gateway.cli.doctor", "Find problems of a deployment, with their fixes."),
+        "keys": ("gateway.cli.keys", "Create, list and revoke gateway keys."),
+        "feedback": ("gateway.cli.feedback", "Add, list and rescale feedback."),
+        "import": ("gateway.cli.imports", "Import the logs of another gateway."),
+        "logs": ("gateway.cli.logs", "Show logged requests."),
+        "audit": ("gateway.cli.audit", "Show the audit log."),
         "backup": ("gateway.cli.maintenance", "Copy the store while it is in use."),
         "restore": ("gateway.cli.maintenance", "Put a backup in the place of the store."),
-        "merge": ("gateway.cli.maintenance", "Bring what other stores hold into this one."),
-        "migrate": ("gateway.cli.maintenance", "Bring everything from one store into another."),
-        "compact": ("gateway.cli.maintenance", "Write the database anew, without what was erased."),
+        "merge": ("gateway.cli.maintenance", "Copy other stores into this one."),
+        "migrate": ("gateway.cli.maintenance", "Copy one store into another."),
+        "compact": ("gateway.cli.maintenance", "Rewrite the database without deleted rows."),
     },
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, message="gateway %(version)s")
 def commands() -> None:
-    """An LLM gateway that logs every request whole, and joins feedback to it.
+    """An LLM gateway that logs every request in full and joins feedback to it.
 
     Try it without any provider: gateway serve --demo
     """
 
 
 def main() -> None:
-    """Run the command that the process was called with, and exit.
-
-    Exit codes: 0, 1 for a failure, 2 for wrong usage or a bad configuration, 130 where Ctrl-C broke off a
-    command that would have ended by itself.
-    """
+    """Run the command, and exit: 1 for a failure, 2 for wrong usage or configuration, 130 for Ctrl-C."""
     sys.exit(_run())
 
 
@@ -123,7 +115,7 @@ def _run() -> int:
 
 def _report_error(error: GatewayError) -> int:
     if error.code == "bad_config":
-        # Each line begins with file, line and column, as editors and terminals like to jump to.
+        # Without "error:", since editors jump to lines that begin with file, line and column.
         click.echo(str(error), err=True)
         return BAD_USAGE
     return _report_failure(str(error), BAD_USAGE if isinstance(error, BadInput) else FAILURE)

@@ -1,16 +1,15 @@
-"""`gateway audit`: what was done that only an admin may do."""
+"""`gateway audit`: the audit log."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import click
 
-from gateway.cli.filters import filter_options, parse_filter
-from gateway.cli.options import config_option, open_existing_store, storage_option, storage_url
-from gateway.cli.output import Column, Table, format_time
+from gateway.cli.filters import filter_options, json_option, limit_option, parse_filter
+from gateway.cli.options import open_existing_store, pass_store_url
+from gateway.cli.output import Column, Table, format_time, print_lines
 from gateway.models.audit import AuditEntry
 from gateway.models.filters import Filter, Page
 from gateway.query.audit import NEWEST_ENTRIES_FIRST
@@ -28,21 +27,21 @@ COLUMNS = (
 
 @click.command("audit")
 @filter_options(AUDIT_FILTERS)
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Most entries.")
-@click.option("--json", "is_json", is_flag=True, help="Print JSON lines with all fields.")
-@config_option
-@storage_option
-def audit_command(
-    limit: int, is_json: bool, config_file: Path | None, storage: str | None, **criteria: str | None
-) -> None:
+@limit_option
+@json_option
+@pass_store_url
+def audit_command(limit: int, is_json: bool, url: str, **criteria: str | None) -> None:
     """Show the audit log, the newest first; all conditions must hold.
 
     The same as GET /api/v1/audit.
     """
-    where = parse_filter(AUDIT_FILTERS, criteria)
-    entries = asyncio.run(_find_entries(storage_url(config_file, storage), where, limit))
-    for line in _json_lines(entries) if is_json else Table(COLUMNS).lines(map(_entry_cells, entries)):
-        click.echo(line)
+    entries = asyncio.run(_find_entries(url, parse_filter(AUDIT_FILTERS, criteria), limit))
+    if is_json:
+        from gateway.cli.serializers import audit_lines
+
+        print_lines(audit_lines(entries))
+    else:
+        print_lines(Table(COLUMNS).lines(map(_entry_cells, entries)))
 
 
 async def _find_entries(url: str, where: Filter, limit: int) -> list[AuditEntry]:
@@ -53,9 +52,3 @@ async def _find_entries(url: str, where: Filter, limit: int) -> list[AuditEntry]
 def _entry_cells(entry: AuditEntry) -> Sequence[str]:
     cells = (entry.actor, entry.via, entry.action, entry.target, entry.outcome)
     return format_time(entry.at_us), *(text or "-" for text in cells)
-
-
-def _json_lines(entries: Iterable[AuditEntry]) -> Iterable[str]:
-    from gateway.cli.serializers import audit_lines
-
-    return audit_lines(entries)

@@ -1,4 +1,4 @@
-"""`gateway check`: is the configuration good, and what does it come to."""
+"""`gateway check`: validate a configuration and show its effect."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from gateway.store import check_driver, inspect_store
 def check_command(config_file: Path | None) -> None:
     """Check a configuration without starting anything.
 
-    Prints what the gateway would use, the environment's GATEWAY__SECTION__KEY variables included, and where a
-    chat call to each provider would go; or every problem with its file, line and column, and then exits with 2.
+    Prints the values in effect, GATEWAY__SECTION__KEY variables included, and the URL of a chat call for each
+    provider; or every problem with its file, line and column, and then exits with 2.
     """
     file = find_config_file(config_file)
     config = load_config(file, os.environ)
@@ -38,7 +38,7 @@ def check_command(config_file: Path | None) -> None:
 
 
 def _check_startable(config: Config) -> None:
-    """Raise what keeps a gateway with this configuration from starting, as far as this machine can tell."""
+    """Raise what would keep a gateway with this configuration from starting on this machine."""
     build_router(config)
     build_reporter(config).close()
     url = config.storage.url
@@ -72,7 +72,7 @@ def _describe_default_provider(config: Config) -> str:
 
 def _describe_keys(config: Config) -> str:
     if config.server.auth == "off":
-        return "not asked for (auth: off)"
+        return "not needed (auth: off)"
     if not config.keys:
         return "none here; see `gateway keys list` for those in the store"
     return ", ".join(f"{key.name} ({', '.join(sorted(key.roles))})" for key in config.keys)

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.filters import filter_options, output_format, parse_filter, warn_of_unknown_keys
-from gateway.cli.options import (
-    audited,
-    config_option,
-    find_config_file,
-    open_existing_store,
-    storage_option,
-    storage_url,
-)
-from gateway.cli.output import MAX_WIDTH, Column, Table, escape_unprintable, format_time, truncate
+from gateway.cli import filters, output
+from gateway.cli.options import audited, open_existing_store, pass_config, pass_store_url
 from gateway.feedback.identifiers import waiting_note
 from gateway.feedback.payloads import SCALES, NewFeedback
 from gateway.feedback.rescale import rescale_grades
@@ -31,67 +22,32 @@ from gateway.query.feedback import FeedbackReader
 from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.requests import RequestTexts, TextReader
 
+if TYPE_CHECKING:
+    from gateway.config import Config
+
+# Stored with feedback that is given here.
+DIALECT = "cli"
+
 FEEDBACK_COLUMNS = (
-    Column("CREATED (UTC)", 19),
-    Column("SCORE", 5),
-    Column("VALUE:WEIGHT", 12),
-    Column("AUTHOR", 6, min_width=6),
-    Column("ABOUT", 12, min_width=12),
-    Column("FEEDBACK ID", 36),
+    output.Column("CREATED (UTC)", 19),
+    output.Column("SCORE", 5),
+    output.Column("VALUE:WEIGHT", 12),
+    output.Column("AUTHOR", 6, min_width=6),
+    output.Column("ABOUT", 12, min_width=12),
+    output.Column("FEEDBACK ID", 36),
 )
 
-_MAX_TEXT_CHARS = 4 * MAX_WIDTH
-"""How much of a text is looked at, in characters."""
+# How much of a text is looked at, in characters.
+_MAX_TEXT_CHARS = 4 * output.MAX_WIDTH
 
-
-def feedback_table_lines(entries: Sequence[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[str]:
-    """Return the lines of entries, given what they were said of by `feedback_id`."""
-    titles, *rows = Table(FEEDBACK_COLUMNS).lines(map(_entry_cells, entries))
-    yield titles
-    for entry, row in zip(entries, rows, strict=True):
-        yield row
-        known = texts.get(entry.feedback_id, RequestTexts())
-        details = {
-            "question": known.question,
-            "answer": known.answer,
-            "no answer": known.no_answer,
-            "edited": entry.edited_text,
-            "label": entry.label,
-            "comment": entry.comment,
-        }
-        for name, text in details.items():
-            if text:
-                yield truncate(
-                    f"  {name:<9} {escape_unprintable(' '.join(text[:_MAX_TEXT_CHARS].split()))}", MAX_WIDTH
-                )
-
-
-def _entry_cells(entry: Feedback) -> tuple[str, ...]:
-    # An edit or a comment has no value; then its kind says more than a dash.
-    value = entry.kind.value if entry.value is None else f"{entry.value:g}:{entry.weight:g}"
-    score = "-" if entry.score is None else f"{entry.score:+.2f}"
-    return (
-        format_time(entry.created_at_us),
-        score,
-        value,
-        entry.author or "-",
-        entry.subject_id,
-        entry.feedback_id,
-    )
-
-
-DIALECT = "cli"
-"""What feedback that was given here is marked with."""
-
-_TIME_CRITERIA = replace(
+_TIME_FILTERS = replace(
     FEEDBACK_FILTERS, criteria={name: FEEDBACK_FILTERS.criteria[name] for name in ("from", "to")}, prefixes={}
 )
-"""What may be said of the entries to rescale."""
 
 
 @click.group("feedback")
 def feedback_command() -> None:
-    """Give feedback, and list what was given.
+    """Add, list and rescale feedback.
 
     Works on the store itself, whether or not a gateway runs on it.
     """
@@ -103,24 +59,20 @@ def feedback_command() -> None:
 @click.option("--thumb", type=click.Choice(["up", "down"]), help="Good or bad.")
 @click.option("--rating", type=float, help="Stars, from 1 to 5.")
 @click.option("--label", help="A word for what is right or wrong.")
-@click.option("--comment", help="What is to be said in words.")
-@click.option("--author", help="Who judges.")
+@click.option("--comment", help="Free text.")
+@click.option("--author", help="Who gives the feedback.")
 @click.option("--weight", type=float, help="How much it counts, from 0 to 1.  [default: 1]")
 @click.option("--metadata", metavar="JSON", help='An object, such as \'{"_user": "ann"}\'.')
-@config_option
-@storage_option
-def add(config_file: Path | None, storage: str | None, **given: object) -> None:
-    """Give feedback on ID, and print the id of the entry.
+@pass_config
+def add(config: Config, **given: object) -> None:
+    """Add feedback on ID, and print the id of the feedback.
 
     ID is that of a trace, a request, a provider's response, or a session. Nothing needs to be logged under it
-    yet. Say what you think by --thumb, by --rating or by VALUE, a grade from -10 to 10; or only by --label or
-    --comment.
+    yet. Give --thumb, --rating or VALUE, a grade from -10 to 10; or only --label or --comment.
     """
     from gateway.api.native.feedback import to_new_feedback
-    from gateway.config import load_config
 
     body = {name: value for name, value in given.items() if value is not None}
-    config = load_config(find_config_file(config_file), os.environ, {"storage.url": storage})
     new_feedback = to_new_feedback(body, SCALES[config.feedback.portkey_scale])
     entry = asyncio.run(_add_feedback(config.storage.url, new_feedback))
     click.echo(entry.feedback_id)
@@ -128,37 +80,45 @@ def add(config_file: Path | None, storage: str | None, **given: object) -> None:
         click.echo(waiting_note([entry]), err=True)
 
 
+async def _add_feedback(url: str, new_feedback: list[NewFeedback]) -> Feedback:
+    async with open_existing_store(url) as store:
+        [entry] = await FeedbackService(store).give(new_feedback, OPEN_ACCESS, dialect=DIALECT)
+        return entry
+
+
 @feedback_command.command("list")
 @click.option("--bad", "rating", flag_value="bad", help="Those with a score below 0.")
 @click.option("--good", "rating", flag_value="good", help="Those with a score above 0.")
-@filter_options(FEEDBACK_FILTERS)
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Most entries.")
-@click.option("--json", "is_json", is_flag=True, help="Print JSON lines with all fields.")
-@click.option("--csv", "is_csv", is_flag=True, help="Print CSV with all fields.")
-@config_option
-@storage_option
+@filters.filter_options(FEEDBACK_FILTERS)
+@filters.limit_option
+@filters.json_option
+@filters.csv_option
+@pass_store_url
 def list_(
     rating: str | None,
     where: tuple[str, ...],
     limit: int,
     is_json: bool,
     is_csv: bool,
-    config_file: Path | None,
-    storage: str | None,
+    url: str,
     **criteria: str | None,
 ) -> None:
     """List feedback of every dialect, the newest first; all conditions must hold.
 
-    The same search as that of GET /api/v1/feedback. Below each entry stands what was asked and answered, and what
-    was said of it; --json and --csv have it whole.
+    The same search as GET /api/v1/feedback. Below each entry are the question, the answer and the texts of the
+    feedback, shortened; --json and --csv have them whole.
     """
     signs = () if rating is None else (f"rating={rating}",)
-    condition = parse_filter(FEEDBACK_FILTERS, criteria, (*where, *signs))
-    output = output_format(is_json, is_csv)
-    found = asyncio.run(_find_feedback(storage_url(config_file, storage), condition, limit))
-    for line in _output_lines(found, output):
-        click.echo(line)
-    warn_of_unknown_keys(found.unknown_keys)
+    condition = filters.parse_filter(FEEDBACK_FILTERS, criteria, (*where, *signs))
+    form = filters.output_format(is_json, is_csv)
+    found = asyncio.run(_find_feedback(url, condition, limit))
+    if form == "table":
+        output.print_lines(feedback_table_lines(found.entries, found.texts))
+    else:
+        from gateway.cli.serializers import feedback_csv, feedback_lines
+
+        output.print_lines((feedback_csv if form == "csv" else feedback_lines)(found.entries, found.texts))
+    filters.warn_of_unknown_keys(found.unknown_keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,30 +128,28 @@ class _FoundFeedback:
     unknown_keys: tuple[str, ...]
 
 
+async def _find_feedback(url: str, where: Filter, limit: int) -> _FoundFeedback:
+    async with open_existing_store(url) as store:
+        found = await FeedbackReader(store).find(where, limit, None, None)
+        texts = await TextReader(store).list_texts(found.entries)
+        return _FoundFeedback(found.entries, texts, found.unknown_keys)
+
+
 @feedback_command.command("rescale")
 @click.option("--scale", type=click.Choice(list(SCALES)), required=True, help="What the grades are.")
 @click.option("--key", help="Only grades by the key of this name.")
-@filter_options(_TIME_CRITERIA)
-@click.option("--dry-run", is_flag=True, help="Only say how many would change.")
-@config_option
-@storage_option
-def rescale_(
-    scale: str,
-    key: str | None,
-    dry_run: bool,
-    config_file: Path | None,
-    storage: str | None,
-    **criteria: str | None,
-) -> None:
-    """Give grades from -10 to 10 that are stored the scores of another scale.
+@filters.filter_options(_TIME_FILTERS)
+@click.option("--dry-run", is_flag=True, help="Only print how many would change.")
+@pass_store_url
+def rescale_(scale: str, key: str | None, dry_run: bool, url: str, **criteria: str | None) -> None:
+    """Recompute the scores of stored grades from -10 to 10 on another scale.
 
-    With --scale thumbs, 1 becomes a thumb up and 0 a thumb down, as portkey_scale: thumbs does with what comes in;
-    set that first. Values stay, the earlier scores are in the entries' history, and figures follow.
+    With --scale thumbs, 1 becomes a thumb up and 0 a thumb down, as portkey_scale: thumbs does with new feedback;
+    set that first. Values stay, earlier scores stay in the history, and metrics follow.
     """
-    where = parse_filter(_TIME_CRITERIA, criteria)
+    where = filters.parse_filter(_TIME_FILTERS, criteria)
     if key is not None:
         where = AllOf((where, Comparison("key_name", Op.EQ, key)))
-    url = storage_url(config_file, storage)
     seen, changed = asyncio.run(_rescale_feedback(url, where, scale, key, is_dry=dry_run))
     click.echo(f"{changed:,} of {seen:,} grades {'would have' if dry_run else 'have'} another score")
 
@@ -206,23 +164,30 @@ async def _rescale_feedback(
             return await rescale_grades(store, where, SCALES[scale])
 
 
-async def _add_feedback(url: str, new_feedback: list[NewFeedback]) -> Feedback:
-    async with open_existing_store(url) as store:
-        [entry] = await FeedbackService(store).give(new_feedback, OPEN_ACCESS, dialect=DIALECT)
-        return entry
+def feedback_table_lines(entries: Sequence[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[str]:
+    """Return the table of entries, each with its texts below it; `texts` are by `feedback_id`."""
+    titles, *rows = output.Table(FEEDBACK_COLUMNS).lines(map(_entry_cells, entries))
+    yield titles
+    for entry, row in zip(entries, rows, strict=True):
+        yield row
+        known = texts.get(entry.feedback_id, RequestTexts())
+        details = {
+            "question": known.question,
+            "answer": known.answer,
+            "no answer": known.no_answer,
+            "edited": entry.edited_text,
+            "label": entry.label,
+            "comment": entry.comment,
+        }
+        for name, text in details.items():
+            if text:
+                words = " ".join(text[:_MAX_TEXT_CHARS].split())
+                yield output.truncate(f"  {name:<9} {output.escape_unprintable(words)}", output.MAX_WIDTH)
 
 
-async def _find_feedback(url: str, where: Filter, limit: int) -> _FoundFeedback:
-    async with open_existing_store(url) as store:
-        found = await FeedbackReader(store).find(where, limit, None, None)
-        texts = await TextReader(store).list_texts(found.entries)
-        return _FoundFeedback(found.entries, texts, found.unknown_keys)
-
-
-def _output_lines(found: _FoundFeedback, output: str) -> Iterable[str]:
-    if output == "table":
-        return feedback_table_lines(found.entries, found.texts)
-    from gateway.cli.serializers import feedback_csv, feedback_lines
-
-    write = feedback_csv if output == "csv" else feedback_lines
-    return write(found.entries, found.texts)
+def _entry_cells(entry: Feedback) -> tuple[str, ...]:
+    # An edit or a comment has no value; its kind is more useful than a dash.
+    value = entry.kind.value if entry.value is None else f"{entry.value:g}:{entry.weight:g}"
+    score = "-" if entry.score is None else f"{entry.score:+.2f}"
+    created = output.format_time(entry.created_at_us)
+    return created, score, value, entry.author or "-", entry.subject_id, entry.feedback_id

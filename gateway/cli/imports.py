@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import click
 
 from gateway.api.helicone import imported as helicone
 from gateway.api.portkey import imported as portkey
-from gateway.cli import FAILURE
-from gateway.cli.keys import check_name
-from gateway.cli.options import (
-    audited,
-    config_option,
-    find_config_file,
-    is_store_missing,
-    open_existing_store,
-    open_or_create_store,
-    storage_option,
-)
-from gateway.cli.output import Progress, escape_unprintable
+from gateway.cli import FAILURE, options
+from gateway.cli.filters import split_pair
+from gateway.cli.output import Progress, escape_unprintable, print_lines
 from gateway.cli.row_reader import FileRow, read_rows
-from gateway.config import Config, load_config
+from gateway.config import Config
 from gateway.errors import BadInput
 from gateway.feedback.payloads import SCALES, Scale
 from gateway.feedback.service import FeedbackService
@@ -42,36 +31,36 @@ from gateway.store.base import Store
 AUTO, HELICONE, PORTKEY = "auto", "helicone", "portkey"
 DIALECTS = (AUTO, HELICONE, PORTKEY)
 
+# Stored at a time: little enough that a gateway on the same store does not wait for long.
+BATCH_ROWS = 200
+BATCH_BYTES = 8 * 1024 * 1024
+
 Row = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Translator:
-    """Turns rows into past requests.
-
-    Args:
-        dialect: one of DIALECTS; `auto`: told by each row's fields.
-        tenant: whose rows they become.
-        scale: how Portkey's feedback becomes scores.
-        renames: our names of providers by those in the rows, in lower case.
-    """
+    """Turns rows of an export into requests with feedback."""
 
     dialect: str
     tenant: str | None
     scale: Scale
+    # Our names of providers by those in the rows, in lower case.
     renames: Mapping[str, str]
 
     def translate(self, row: Row) -> ImportedRequest:
-        """Return what a row tells. Raises BadInput for one that cannot be understood."""
+        """Return the request of a row. Raises BadInput for a row without its required fields."""
         dialect = _dialect_of(row) if self.dialect == AUTO else self.dialect
         importer = Principal(f"import:{dialect}", frozenset(), self.tenant)
-        past = (
+        request = (
             helicone.to_imported_request(row, importer)
             if dialect == HELICONE
             else portkey.to_imported_request(row, importer, self.scale)
         )
-        provider = self.renames.get(past.exchange.provider.lower())
-        return past if provider is None else replace(past, exchange=replace(past.exchange, provider=provider))
+        provider = self.renames.get(request.exchange.provider.lower())
+        if provider is None:
+            return request
+        return replace(request, exchange=replace(request.exchange, provider=provider))
 
 
 def _dialect_of(row: Row) -> str:
@@ -82,13 +71,13 @@ def _dialect_of(row: Row) -> str:
     raise BadInput(
         "has neither the created_at of Portkey nor the request_created_at of Helicone.",
         field="row",
-        hint="Without a time it cannot be taken.",
+        hint="A row needs the time of its request.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ImportCounts:
-    """How many requests and entries of feedback of a batch were new."""
+    """How many requests and feedback entries of a batch were new."""
 
     requests: int
     feedback: int
@@ -99,27 +88,29 @@ ImportBatch = Callable[[Sequence[ImportedRequest]], Awaitable[ImportCounts]]
 
 @asynccontextmanager
 async def open_import(config: Config) -> AsyncIterator[ImportBatch]:
-    """Give what stores batches, each request and each entry once."""
-    async with open_or_create_store(config.storage.url) as store, audited(store, "import"):
+    """Yield the function that stores a batch, each request and each feedback entry once."""
+    async with options.open_or_create_store(config.storage.url) as store, options.audited(store, "import"):
         history = _build_history(store, config)
 
         async def import_batch(batch: Sequence[ImportedRequest]) -> ImportCounts:
-            # Requests first: whatever ends this in between is made good by the next time.
-            return ImportCounts(
-                await history.import_requests(batch),
-                await FeedbackService(store).insert_missing(_feedback_of(batch)),
-            )
+            # Requests first: if this ends in between, the next import adds the feedback.
+            requests = await history.import_requests(batch)
+            return ImportCounts(requests, await FeedbackService(store).insert_missing(_feedback_of(batch)))
 
         yield import_batch
 
 
 @asynccontextmanager
 async def open_dry_run(config: Config) -> AsyncIterator[ImportBatch]:
-    """Give what says how much of a batch would be stored. Without a store that is all of it."""
-    if is_store_missing(config.storage.url):
-        yield _count_all
+    """Yield the function that counts what of a batch would be stored."""
+    if options.is_store_missing(config.storage.url):
+
+        async def count_all(batch: Sequence[ImportedRequest]) -> ImportCounts:
+            return ImportCounts(len(batch), len(_feedback_of(batch)))
+
+        yield count_all
         return
-    async with open_existing_store(config.storage.url) as store:
+    async with options.open_existing_store(config.storage.url) as store:
         history = _build_history(store, config)
 
         async def import_batch(batch: Sequence[ImportedRequest]) -> ImportCounts:
@@ -129,12 +120,8 @@ async def open_dry_run(config: Config) -> AsyncIterator[ImportBatch]:
         yield import_batch
 
 
-async def _count_all(batch: Sequence[ImportedRequest]) -> ImportCounts:
-    return ImportCounts(len(batch), len(_feedback_of(batch)))
-
-
 def _feedback_of(batch: Sequence[ImportedRequest]) -> list[Feedback]:
-    return [entry for past in batch for entry in past.feedback]
+    return [entry for request in batch for entry in request.feedback]
 
 
 def _build_history(store: Store, config: Config) -> LogImport:
@@ -142,14 +129,9 @@ def _build_history(store: Store, config: Config) -> LogImport:
     return LogImport(store, pricing, build_provider_policy(config), config.storage.max_body_bytes)
 
 
-BATCH_ROWS = 200
-BATCH_BYTES = 8 * 1024 * 1024
-"""How much is stored at a time: little enough that a gateway on the same store does not wait for long."""
-
-
 @dataclass(slots=True)
 class ImportTotals:
-    """What came of the rows so far."""
+    """Counts of rows and feedback entries."""
 
     rows: int = 0
     added: int = 0
@@ -158,7 +140,6 @@ class ImportTotals:
     feedback_added: int = 0
 
     def lines(self, added: str) -> Iterator[str]:
-        """Return what is said at the end."""
         there = self.rows - self.added - self.refused
         yield (
             f"rows      {self.rows:,} read, {self.added:,} {added}, {there:,} there already, "
@@ -184,20 +165,19 @@ class ImportTotals:
     type=click.Choice(DIALECTS),
     default=AUTO,
     show_default=True,
-    help="Whose rows they are; auto: told by each row's fields.",
+    help="Format of the rows; auto: detected by the fields of each row.",
 )
-@click.option("--tenant", help="Whose rows they become.  [default: nobody's in particular]")
+@click.option("--tenant", help="Tenant of the imported rows.  [default: none]")
 @click.option(
     "--provider-map",
     "renames",
     metavar="THEIRS=OURS",
     multiple=True,
-    help="What a provider is called here; may be given several times.",
+    help="Rename a provider; may be given several times.",
 )
 @click.option("--dry-run", "is_dry", is_flag=True, help="Read and check all rows, and write nothing.")
 @click.option("--strict", "is_strict", is_flag=True, help="Stop at the first row that is refused.")
-@config_option
-@storage_option
+@options.pass_config
 def import_command(
     files: tuple[str, ...],
     dialect: str,
@@ -205,34 +185,32 @@ def import_command(
     renames: tuple[str, ...],
     is_dry: bool,
     is_strict: bool,
-    config_file: Path | None,
-    storage: str | None,
+    config: Config,
 ) -> int:
-    """Bring in requests and feedback from log exports of Portkey and query results of Helicone.
+    """Import requests and feedback from log exports of Portkey and query results of Helicone.
 
     FILE holds JSON lines, an array or replies, plain or compressed with gzip or zstd; - is standard input. What
-    is there already is not added again, so an import that was broken off may simply be repeated. Works on the
-    store itself, whether or not a gateway runs on it.
+    the store has is not added again, so an import that was interrupted can be repeated. Works on the store
+    itself, whether or not a gateway runs on it.
     """
-    check_name("tenant", tenant)
-    config = load_config(find_config_file(config_file), os.environ, {"storage.url": storage})
+    options.check_name("tenant", tenant)
     scale = SCALES[config.feedback.portkey_scale]
-    translator = Translator(dialect, tenant, scale, dict(map(_parse_provider_name, renames)))
+    pairs = (split_pair(text, "--provider-map", "THEIRS=OURS") for text in renames)
+    translator = Translator(dialect, tenant, scale, {theirs.lower(): ours for theirs, ours in pairs})
 
     async def run() -> ImportTotals:
         async with open_dry_run(config) if is_dry else open_import(config) as import_batch:
             return await ImportJob(translator, import_batch, is_strict).run(files)
 
     totals = asyncio.run(run())
-    for line in totals.lines("would be added" if is_dry else "added"):
-        click.echo(line)
+    print_lines(totals.lines("would be added" if is_dry else "added"))
     click.echo(f"store     {database_name(config.storage.url)}")
     return FAILURE if totals.refused else 0
 
 
 @dataclass(slots=True)
 class ImportJob:
-    """One import on its way: rows are read and translated until there is a batch to be taken."""
+    """An import: rows are read and translated until there is a batch to store."""
 
     translator: Translator
     import_batch: ImportBatch
@@ -243,7 +221,6 @@ class ImportJob:
     _progress: Progress = field(default_factory=Progress)
 
     async def run(self, names: Sequence[str]) -> ImportTotals:
-        """Import files one after another, and return what came of it."""
         for name in names:
             await self._read_file(name)
         await self._flush()
@@ -263,13 +240,13 @@ class ImportJob:
     def _read(self, name: str, row: FileRow) -> None:
         self._totals.rows += 1
         try:
-            past = self._translate(row)
+            request = self._translate(row)
         except BadInput as error:
             self._totals.refused += 1
             click.echo(escape_unprintable(f"{name}:{row.line}: {error}"), err=True)
             return
-        self._batch.append(past)
-        self._batch_bytes += len(past.exchange.request_body) + len(past.exchange.response_body)
+        self._batch.append(request)
+        self._batch_bytes += len(request.exchange.request_body) + len(request.exchange.response_body)
 
     def _translate(self, row: FileRow) -> ImportedRequest:
         if row.fault is not None:
@@ -279,14 +256,7 @@ class ImportJob:
     async def _flush(self) -> None:
         counts = await self.import_batch(self._batch)
         self._totals.added += counts.requests
-        self._totals.feedback += sum(len(past.feedback) for past in self._batch)
+        self._totals.feedback += len(_feedback_of(self._batch))
         self._totals.feedback_added += counts.feedback
         self._batch, self._batch_bytes = [], 0
         self._progress.report(lambda: f"{self._totals.rows:,} rows read", self._totals.rows)
-
-
-def _parse_provider_name(text: str) -> tuple[str, str]:
-    theirs, separator, ours = text.partition("=")
-    if not (theirs and separator and ours):
-        raise click.BadParameter(f"{text!r} is not THEIRS=OURS.", param_hint="--provider-map")
-    return theirs.lower(), ours

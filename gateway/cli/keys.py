@@ -11,17 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.auth.api_keys import KeySource, create_key, revoke_key
-from gateway.cli.options import (
-    audited,
-    config_option,
-    find_config_file,
-    is_store_missing,
-    open_existing_store,
-    open_or_create_store,
-    storage_option,
-    storage_url,
-)
-from gateway.cli.output import Column, Table, format_time
+from gateway.cli import options
+from gateway.cli.output import Column, Table, format_time, print_lines
 from gateway.errors import BadInput, NotFound
 from gateway.models.clock import now_us
 from gateway.models.principal import Role
@@ -30,9 +21,6 @@ from gateway.store.base import StoredKey
 
 if TYPE_CHECKING:
     from gateway.config.models import KeyConfig
-
-MAX_NAME = 128
-"""Longest name of a key or tenant, in characters; the same as in the configuration."""
 
 COLUMNS = (
     Column("NAME", 12, min_width=12),
@@ -46,12 +34,9 @@ COLUMNS = (
 
 
 class LimitParam(click.ParamType[Quota]):
-    """A limit as it is written in the configuration."""
-
     name = "limit"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Quota:
-        """Read it; a mistake is the caller's."""
         try:
             return value if isinstance(value, Quota) else Quota.parse(str(value))
         except ValueError as error:
@@ -60,10 +45,10 @@ class LimitParam(click.ParamType[Quota]):
 
 @click.group("keys")
 def keys_command() -> None:
-    """Make, list and revoke gateway keys.
+    """Create, list and revoke gateway keys.
 
-    Those made here are kept in the store, as hashes; the configuration file may hold others. A running gateway
-    knows of a change within a few seconds. As soon as one key exists, every caller needs one.
+    Keys created here are stored as hashes; the configuration file may hold others. A running gateway sees a change
+    within a few seconds. Once a key exists, every caller needs one.
     """
 
 
@@ -75,9 +60,9 @@ def keys_command() -> None:
     multiple=True,
     required=True,
     type=click.Choice([role.value for role in Role]),
-    help="What it is for; may be given several times.",
+    help="What it may do; may be given several times.",
 )
-@click.option("--tenant", help="Whose rows alone it sees and makes.  [default: it sees all]")
+@click.option("--tenant", help="Restricts it to the rows of a tenant.  [default: all rows]")
 @click.option(
     "--limit",
     "limits",
@@ -86,87 +71,80 @@ def keys_command() -> None:
     help="How much it may use, such as '600 requests/minute', '1000000 tokens/day' or '25 usd/month'; may be given "
     "several times.",
 )
-@config_option
-@storage_option
+@options.pass_store_url
 def create(
-    name: str,
-    roles: tuple[str, ...],
-    tenant: str | None,
-    limits: tuple[Quota, ...],
-    config_file: Path | None,
-    storage: str | None,
+    name: str, roles: tuple[str, ...], tenant: str | None, limits: tuple[Quota, ...], url: str
 ) -> None:
-    """Make a key called NAME and print it, this once.
+    """Create a key called NAME and print it. It cannot be shown again.
 
-    Nothing but the key goes to standard output: KEY=$(gateway keys create app --role proxy)
+    Only the key goes to standard output: KEY=$(gateway keys create app --role proxy)
     """
-    check_name("name", name)
-    check_name("tenant", tenant)
+    options.check_name("name", name)
+    options.check_name("tenant", tenant)
     try:
         refuse_duplicate_quotas(limits)
     except ValueError as error:
         raise BadInput(f"{error}.", field="limit") from None
-    url = storage_url(config_file, storage)
     click.echo(asyncio.run(_create_key(url, name, sorted({Role(role) for role in roles}), tenant, limits)))
     click.echo("Keep it safe: only its hash is stored, so it cannot be shown again.", err=True)
 
 
 @keys_command.command("list")
-@config_option
-@storage_option
+@options.config_option
+@options.storage_option
 def list_(config_file: Path | None, storage: str | None) -> None:
-    """List keys with what they have used; never the keys themselves.
+    """List keys by name with their usage, never the keys themselves.
 
-    Those of the configuration file, and those of the store, revoked ones too. With --storage and without -c only
-    those of the store.
+    Those of the configuration file and of the store, revoked ones too; with --storage and without -c only those
+    of the store.
     """
     url, configured = _store_and_configured_keys(config_file, storage)
-    rows = asyncio.run(_list_keys(url, configured))
-    for line in Table(COLUMNS).lines(rows):
-        click.echo(line)
+    print_lines(Table(COLUMNS).lines(asyncio.run(_list_keys(url, configured))))
 
 
 @keys_command.command("revoke")
 @click.argument("name")
-@config_option
-@storage_option
+@options.config_option
+@options.storage_option
 def revoke(name: str, config_file: Path | None, storage: str | None) -> None:
-    """Make the key of the store called NAME useless, for ever."""
+    """Revoke the stored key called NAME for ever."""
     url, configured = _store_and_configured_keys(config_file, storage)
     in_file = any(key.name == name for key in configured)
-    asyncio.run(_revoke_key(url, name, find_config_file(config_file) if in_file else None))
+    asyncio.run(_revoke_key(url, name, options.find_config_file(config_file) if in_file else None))
     click.echo(f"The key {name!r} is revoked.", err=True)
     if in_file:
-        click.echo(f"{find_config_file(config_file)} has another of that name, which stays valid.", err=True)
+        click.echo(
+            f"{options.find_config_file(config_file)} has another of that name, which stays valid.", err=True
+        )
 
 
 async def _create_key(
     url: str, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Quota]
 ) -> str:
     # A gateway on a public address does not start without a key, so the first key may come before the store.
-    async with open_or_create_store(url) as store, audited(store, "keys create", name):
+    async with options.open_or_create_store(url) as store, options.audited(store, "keys create", name):
         return await create_key(store, name, roles, tenant, limits)
 
 
 def _store_and_configured_keys(
     config_file: Path | None, storage: str | None
 ) -> tuple[str, Sequence[KeyConfig]]:
-    """Where the store is, and the keys of the configuration; none where a store is named and no configuration."""
+    """Return the store's URL and the configured keys: none where only a store is named."""
     if storage is not None and config_file is None:
         return storage, ()
-    # Costs as much time as all else that such a command imports.
+    # Costs as much time as everything else that such a command imports.
     from gateway.config import load_config
 
-    config = load_config(find_config_file(config_file), os.environ)
+    config = load_config(options.find_config_file(config_file), os.environ)
     return storage or config.storage.url, config.keys
 
 
 async def _list_keys(url: str, configured: Sequence[KeyConfig]) -> list[tuple[str, ...]]:
     stored: Sequence[StoredKey] = ()
     spendings: Sequence[QuotaUsage] = ()
-    # The keys of the file are there before the first start, and so before the store.
-    if not (configured and is_store_missing(url)):
-        async with open_existing_store(url) as store:
+    # The file has its keys before the first start, and so before there is a store.
+    if not (configured and options.is_store_missing(url)):
+        async with options.open_existing_store(url) as store:
             stored, spendings = await store.keys(), await store.spendings()
     at_us = now_us()
     rows: list[tuple[str, ...]] = []
@@ -186,7 +164,6 @@ async def _list_keys(url: str, configured: Sequence[KeyConfig]) -> list[tuple[st
 def _key_rows(
     columns: tuple[str, ...], limits: Sequence[QuotaStatus | Quota], state: str
 ) -> Iterator[tuple[str, ...]]:
-    """A row for a key, and below it one for each further limit."""
     first, *others = [*map(str, limits)] or ["-"]
     yield (*columns, first, state)
     for other in others:
@@ -194,20 +171,14 @@ def _key_rows(
 
 
 async def _revoke_key(url: str, name: str, file: Path | None) -> None:
-    """Revoke a key of the store; `file` is the configuration if it has a key of that name."""
+    """Revoke a stored key; `file` is the configuration if it has a key of that name."""
     try:
-        async with open_existing_store(url) as store, audited(store, "keys revoke", name):
+        async with options.open_existing_store(url) as store, options.audited(store, "keys revoke", name):
             await revoke_key(store, name)
     except NotFound as error:
         if file is None:
             raise
         raise NotFound(
             f"the key {name!r} is in {file}, not in the store.",
-            hint="Take it out of the file, and tell a running gateway to read it again (SIGHUP).",
+            hint="Remove it from the file, and have a running gateway reload it (SIGHUP).",
         ) from error
-
-
-def check_name(field: str, text: str | None) -> None:
-    """Raise BadInput for a name that nobody could read."""
-    if text is not None and not (0 < len(text) <= MAX_NAME and text.isprintable()):
-        raise BadInput(f"must be 1 to {MAX_NAME} printable characters.", field=field)

@@ -10,13 +10,12 @@ import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 
 import click
 
-from gateway.cli.filters import filter_options, output_format, parse_filter, split_pair, warn_of_unknown_keys
-from gateway.cli.options import config_option, open_existing_store, storage_option, storage_url
-from gateway.cli.output import Column, Table, escape_unprintable, format_time
+from gateway.cli import filters
+from gateway.cli.options import open_existing_store, pass_store_url
+from gateway.cli.output import Column, Table, escape_unprintable, format_time, print_lines
 from gateway.errors import BadInput, NotFound
 from gateway.models.clock import now_us
 from gateway.models.conversation import (
@@ -38,32 +37,33 @@ from gateway.query.filters import METADATA_PREFIX, REQUEST_FILTERS
 from gateway.query.requests import LoggedRequest, Message, RequestReader, RequestSlice
 from gateway.store.base import Queries
 
+# Both take requests, and their feedback by `seq`.
 ShowRequests = Callable[[Sequence[RequestRecord], Mapping[int, FeedbackSummary]], None]
-"""Shows requests, given what was said of each by `seq`."""
+FormatRequests = Callable[[Sequence[RequestRecord], Mapping[int, FeedbackSummary]], Iterator[str]]
 
 POLL_SECONDS = 0.5
+
+# Most rows read at a time.
 PAGE_ROWS = 500
-"""Most rows read at a time."""
 
+# Where several machines log to a database server, a row may appear this far behind the newest number, since the
+# number is taken before the row is committed.
 LOOK_BACK_ROWS = 200
-"""How far behind the newest number a row may appear: where several machines log to a server, a number is taken
-before the row is committed."""
 
+# How long a new row waits for its model and tokens.
 GRACE_US = 2_000_000
-"""How long a new row is held back until its model and tokens are known."""
 
 _OLDEST_FIRST = Sort("seq", descending=False)
 
 
 async def show_latest(url: str, where: Filter, count: int, show: ShowRequests) -> None:
-    """Show the newest `count` rows in the order in which they were logged."""
     async with open_existing_store(url) as store:
         records = await _find_latest(store, where, count)
         show(records, await _feedback_on(store, records))
 
 
 async def follow_requests(url: str, where: Filter, count: int, show: ShowRequests) -> None:
-    """Do what `tail` does, then show each new row, for ever. `show` is called at each look, for no rows too."""
+    """Show the newest `count` rows, then each new row, for ever. `show` is also called without any rows."""
     async with open_existing_store(url) as store:
         recent = await _find_latest(store, NO_FILTER, LOOK_BACK_ROWS)
         last = recent[-1].seq if recent else 0
@@ -74,7 +74,7 @@ async def follow_requests(url: str, where: Filter, count: int, show: ShowRequest
 
 
 async def show_matching(url: str, where: Filter, limit: int, show: ShowRequests) -> tuple[str, ...]:
-    """Show the newest `limit` rows, the newest first; return what `Slice.unknown_keys` is."""
+    """Show the newest `limit` rows, the newest first; return the searched keys that no row has."""
     async with open_existing_store(url) as store:
         reader = RequestReader(store)
         cursor: int | None = None
@@ -88,12 +88,7 @@ async def show_matching(url: str, where: Filter, limit: int, show: ShowRequests)
 
 
 async def find_by_id(url: str, any_id: str, trace_id: str | None) -> LoggedRequest | RequestSlice:
-    """Return the request that an id names, or the rows of the trace or session that it names, the newest first.
-
-    Raises:
-        NotFound: nothing has that id.
-        Ambiguous: it names several requests that have nothing else in common.
-    """
+    """Return the request with an id, or the rows of a trace or session. Raises NotFound or Ambiguous."""
     async with open_existing_store(url) as store:
         reader = RequestReader(store)
         try:
@@ -133,16 +128,13 @@ async def _new_requests(
 
 
 def _before_first_pending(records: list[RequestRecord]) -> list[RequestRecord]:
-    """The rows before the first one that will be known better in a moment."""
+    """Return the rows before the first one that still waits for its model and tokens."""
     too_old_us = now_us() - GRACE_US
     for index, record in enumerate(records):
         if record.interpreted_at_us is None and record.ended_at_us > too_old_us:
             return records[:index]
     return records
 
-
-FormatRequests = Callable[[Sequence[RequestRecord], Mapping[int, FeedbackSummary]], Iterator[str]]
-"""Turns requests into lines, given what was said of each by `seq`."""
 
 REQUEST_COLUMNS = (
     Column("TIME (UTC)", 14),
@@ -156,13 +148,13 @@ REQUEST_COLUMNS = (
 
 
 def request_formatter(output: str) -> FormatRequests:
-    """Return what turns rows into lines of `table`, `json` or `csv`, batch after batch of the same output."""
+    """Return the function that formats batches of rows as `table`, `json` or `csv`."""
     if output == "table":
         table = Table(REQUEST_COLUMNS)
         return lambda records, feedback: table.lines(
             _request_cells(record, feedback.get(record.seq, NO_FEEDBACK)) for record in records
         )
-    # The native API's shapes bring the web server's library along, which takes longer than all the rest.
+    # Imports the web server's library, which takes longer than everything else.
     from gateway.cli.serializers import RequestCsv, request_lines
 
     return request_lines if output == "json" else RequestCsv().lines
@@ -181,7 +173,6 @@ def _request_cells(record: RequestRecord, feedback: FeedbackSummary) -> tuple[st
 
 
 def _feedback_cell(feedback: FeedbackSummary) -> str:
-    """How many entries, their mean score, and value:weight of each, as far as there is any."""
     if not feedback.score.count:
         return "-"
     mean = feedback.score.weighted_mean
@@ -190,20 +181,18 @@ def _feedback_cell(feedback: FeedbackSummary) -> str:
 
 
 def _status_cell(record: RequestRecord) -> str:
-    """The status, and how it ended where that is not what the status makes one believe."""
     status = "-" if record.status is None else str(record.status)
     return status if record.outcome is Outcome.COMPLETE else f"{status} {record.outcome}"
 
 
 def _tokens_cell(record: RequestRecord) -> str:
-    """Tokens of the prompt and of the answer."""
     if record.prompt_tokens is None and record.completion_tokens is None:
         return "-"
     return f"{record.prompt_tokens or 0}+{record.completion_tokens or 0}"
 
 
 def format_request(logged: LoggedRequest) -> str:
-    """Return the page; what is not known is left out."""
+    """Return a request with its fields, messages and feedback; unknown fields are left out."""
     return escape_unprintable("\n".join(_request_lines(logged)))
 
 
@@ -317,12 +306,9 @@ def _feedback_line(entry: Feedback) -> str:
     )
 
 
-_json_option = click.option("--json", "is_json", is_flag=True, help="Print JSON lines with all fields.")
-
-
 @click.group("logs")
 def logs_command() -> None:
-    """Look at logged requests.
+    """Show logged requests.
 
     Reads the store itself, whether or not a gateway runs on it. Times are UTC.
     """
@@ -330,24 +316,16 @@ def logs_command() -> None:
 
 @logs_command.command("tail")
 @click.option("-n", "count", type=click.IntRange(0, 10_000), default=20, show_default=True, help="Most rows.")
-@click.option("-f", "--follow", "is_endless", is_flag=True, help="Go on with new rows, until Ctrl-C.")
+@click.option("-f", "--follow", "is_endless", is_flag=True, help="Show new rows as they come, until Ctrl-C.")
 @click.option("--trace-id", help="Only requests of this trace.")
-@_json_option
-@config_option
-@storage_option
-def tail(
-    count: int,
-    is_endless: bool,
-    trace_id: str | None,
-    is_json: bool,
-    config_file: Path | None,
-    storage: str | None,
-) -> None:
+@filters.json_option
+@pass_store_url
+def tail(count: int, is_endless: bool, trace_id: str | None, is_json: bool, url: str) -> None:
     """Show the latest requests, the newest last."""
     where = NO_FILTER if trace_id is None else Comparison("trace_id", Op.EQ, trace_id)
-    url, lines = storage_url(config_file, storage), request_formatter(output_format(is_json, is_csv=False))
+    lines = request_formatter(filters.output_format(is_json, is_csv=False))
     read = follow_requests if is_endless else show_latest
-    # Ctrl-C is the way to end what would go on for ever.
+    # Ctrl-C is the normal end of --follow.
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(read(url, where, count, lambda *found: _print_lines_live(lines(*found))))
 
@@ -355,34 +333,35 @@ def tail(
 @logs_command.command("query")
 @click.option("--bad", "rating", flag_value="bad", help="Those whose mean score is below 0.")
 @click.option("--good", "rating", flag_value="good", help="Those whose mean score is above 0.")
-@filter_options(REQUEST_FILTERS)
+@filters.filter_options(REQUEST_FILTERS)
 @click.option(
     "--metadata", metavar="KEY=VALUE", multiple=True, help="The same as --where metadata.KEY=VALUE."
 )
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most rows.")
-@_json_option
-@click.option("--csv", "is_csv", is_flag=True, help="Print CSV with all fields.")
-@config_option
-@storage_option
+@filters.json_option
+@filters.csv_option
+@pass_store_url
 def query(
     where: tuple[str, ...],
     metadata: tuple[str, ...],
     limit: int,
     is_json: bool,
     is_csv: bool,
-    config_file: Path | None,
-    storage: str | None,
+    url: str,
     **criteria: str | None,
 ) -> None:
     """Find requests, the newest first; all conditions must hold.
 
-    The same search as that of GET /api/v1/requests.
+    The same search as GET /api/v1/requests.
     """
-    keys = (f"{METADATA_PREFIX}{'='.join(split_pair(text, '--metadata', 'KEY=VALUE'))}" for text in metadata)
-    condition = parse_filter(REQUEST_FILTERS, criteria, (*where, *keys))
-    url, lines = storage_url(config_file, storage), request_formatter(output_format(is_json, is_csv))
-    unknown = asyncio.run(show_matching(url, condition, limit, lambda *found: _print_lines(lines(*found))))
-    warn_of_unknown_keys(unknown)
+    keys = (
+        f"{METADATA_PREFIX}{'='.join(filters.split_pair(text, '--metadata', 'KEY=VALUE'))}"
+        for text in metadata
+    )
+    condition = filters.parse_filter(REQUEST_FILTERS, criteria, (*where, *keys))
+    lines = request_formatter(filters.output_format(is_json, is_csv))
+    unknown = asyncio.run(show_matching(url, condition, limit, lambda *found: print_lines(lines(*found))))
+    filters.warn_of_unknown_keys(unknown)
 
 
 @logs_command.command("show")
@@ -391,34 +370,26 @@ def query(
     "--raw", type=click.Choice(["request", "response"]), help="Write only this body, byte for byte."
 )
 @click.option("--trace-id", help="The trace that it is in, where several requests share the id.")
-@config_option
-@storage_option
-def show(
-    any_id: str, raw: str | None, trace_id: str | None, config_file: Path | None, storage: str | None
-) -> None:
+@pass_store_url
+def show(any_id: str, raw: str | None, trace_id: str | None, url: str) -> None:
     """Show one request: its row, headers, bodies and feedback.
 
     ID may be that of the request, of the provider's response, of a trace or of a session. A trace or session of
     several requests is shown as their rows.
     """
-    logged = asyncio.run(find_by_id(storage_url(config_file, storage), any_id, trace_id))
+    logged = asyncio.run(find_by_id(url, any_id, trace_id))
     if isinstance(logged, RequestSlice):
         if raw is not None:
             count = len(logged.records)
             raise BadInput(f"{any_id!r} has {count} requests; --raw takes the id of one.", field="ID")
-        _print_lines(request_formatter("table")(logged.records, logged.feedback))
+        print_lines(request_formatter("table")(logged.records, logged.feedback))
         return
     click.echo(format_request(logged) if raw is None else _raw_body(logged, raw), nl=raw is None)
 
 
-def _print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        click.echo(line)
-
-
 def _print_lines_live(lines: Iterable[str]) -> None:
-    """Print, and raise BrokenPipeError where the reader is gone, though there was nothing to print."""
-    _print_lines(lines)
+    print_lines(lines)
+    # Without any line to print, only this shows that the reader is gone.
     output = select.poll()
     output.register(sys.stdout, 0)  # which leaves hang-ups and errors
     if output.poll(0):

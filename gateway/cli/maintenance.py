@@ -10,14 +10,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import (
-    audited,
-    config_option,
-    open_existing_store,
-    open_or_create_store,
-    storage_option,
-    storage_url,
-)
+from gateway.cli.options import audited, open_existing_store, open_or_create_store, pass_store_url
 from gateway.cli.output import Progress, format_mebibytes
 from gateway.errors import BadInput, Conflict
 from gateway.models.addresses import database_name
@@ -27,16 +20,14 @@ from gateway.store.transfer import MigrationCheck, MigrationProgress, StoreMigra
 
 @click.command("backup")
 @click.argument("target", metavar="DEST", type=click.Path(path_type=Path))
-@click.option("--force", is_flag=True, help="Replace DEST if it is there.")
-@config_option
-@storage_option
-def backup_command(target: Path, force: bool, config_file: Path | None, storage: str | None) -> None:
+@click.option("--force", is_flag=True, help="Replace DEST if it exists.")
+@pass_store_url
+def backup_command(target: Path, force: bool, url: str) -> None:
     """Copy the store as it is now to DEST, a file or an existing folder.
 
-    A gateway may work on it meanwhile. Rows that wait beside the store are in the copy. DEST appears when that is
-    whole, was found sound, and is on the disk. `gateway restore` brings it back.
+    A gateway may use it meanwhile. Rows that wait beside the store are in the copy. DEST appears once it is
+    complete, verified and on the disk. `gateway restore` restores it.
     """
-    url = storage_url(config_file, storage)
     started_at = time.monotonic()
     if target.is_dir():
         target /= f"{Path(database_name(url)).stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.db"
@@ -46,7 +37,6 @@ def backup_command(target: Path, force: bool, config_file: Path | None, storage:
 
 
 def describe_copy(copied: CopyInfo) -> str:
-    """Say what is in a copy."""
     return (
         f"{copied.requests:,} requests and {copied.feedback:,} feedback entries,"
         f" {format_mebibytes(copied.size_bytes)}"
@@ -65,35 +55,32 @@ def _copy_with_progress(url: str, target: Path, force: bool) -> CopyInfo:
 
 @click.command("restore")
 @click.argument("backup", metavar="BACKUP", type=click.Path(path_type=Path))
-@click.option("--force", is_flag=True, help="Give a store that is there already another name.")
-@config_option
-@storage_option
-def restore_command(backup: Path, force: bool, config_file: Path | None, storage: str | None) -> None:
+@click.option("--force", is_flag=True, help="Rename a store that exists.")
+@pass_store_url
+def restore_command(backup: Path, force: bool, url: str) -> None:
     """Put BACKUP, a file made by `gateway backup`, in the place of the store.
 
-    Nobody may have the store open. It is looked at first whether BACKUP is whole; it stays as it is. A backup of
-    an earlier version is brought up to date when a gateway starts on it.
+    No process may have the store open. BACKUP is verified first, and not changed. A backup of an earlier version
+    is migrated when a gateway starts on it.
     """
-    restored = restore_store(storage_url(config_file, storage), backup, set_aside=force)
+    restored = restore_store(url, backup, set_aside=force)
     click.echo(f"restored {describe_copy(restored.copied)}")
     if restored.set_aside is not None:
         click.echo(f"what was there before is {restored.set_aside}")
 
 
 @click.command("compact")
-@config_option
-@storage_option
-def compact_command(config_file: Path | None, storage: str | None) -> None:
-    """Write the database anew, without what was erased and the room that it took.
+@pass_store_url
+def compact_command(url: str) -> None:
+    """Rewrite the database without the space of deleted rows.
 
-    Takes some seconds a gigabyte, and as much free disk as the database is large. Nobody can write to it meanwhile:
+    Takes some seconds a gigabyte, and as much free disk as the database is large. It cannot be written meanwhile:
     requests through a running gateway wait in the file beside it, and feedback is answered with 503. With
     PostgreSQL both wait for one table after the other.
     """
-    url = storage_url(config_file, storage)
-    before = _store_size(url)
+    before = measure_store(url)
     asyncio.run(_compact_store(url))
-    click.echo(f"{before} before, {_store_size(url)} now")
+    click.echo(f"{format_mebibytes(before)} before, {format_mebibytes(measure_store(url))} now")
 
 
 async def _compact_store(url: str) -> None:
@@ -101,40 +88,28 @@ async def _compact_store(url: str) -> None:
         await store.compact()
 
 
-def _store_size(url: str) -> str:
-    return format_mebibytes(measure_store(url))
-
-
 async def migrate_store(source_url: str, target_url: str) -> None:
-    """Bring everything from one store into another, and say what came of it.
-
-    Raises:
-        BadInput: they are the same.
-        Conflict: the target is not what it should be afterwards.
-        NotFound: there is no source.
-    """
+    """Copy one store into another, and print the counts. Raises Conflict where the target lacks rows then."""
     if source_url == target_url:
-        raise BadInput("a store cannot be brought into itself.")
+        raise BadInput("a store cannot be merged into itself.")
     async with (
         open_existing_store(source_url) as source,
         open_or_create_store(target_url) as target,
         audited(target, "merge", database_name(source_url)),
     ):
         progress = Progress()
-        mover = StoreMigration(
-            source, target, lambda moved: progress.report(lambda: _progress_text(moved), _rows_read(moved))
-        )
-        checked = await mover.run()
-        _print_totals(mover.progress, progress.seconds)
-        _report_check(mover.progress, checked)
 
+        def report(moved: MigrationProgress) -> None:
+            read = moved.source_totals
+            progress.report(
+                lambda: f"{read.requests:,} requests and {read.feedback:,} feedback entries read",
+                read.requests + read.feedback,
+            )
 
-def _progress_text(moved: MigrationProgress) -> str:
-    return f"{moved.source_totals.requests:,} requests and {moved.source_totals.feedback:,} feedback entries read"
-
-
-def _rows_read(moved: MigrationProgress) -> int:
-    return moved.source_totals.requests + moved.source_totals.feedback
+        migration = StoreMigration(source, target, report)
+        checked = await migration.run()
+        _print_totals(migration.progress, progress.seconds)
+        _report_check(migration.progress, checked)
 
 
 def _print_totals(moved: MigrationProgress, seconds: float) -> None:
@@ -153,40 +128,38 @@ def _report_check(moved: MigrationProgress, checked: MigrationCheck) -> None:
     if checked.wrong:
         raise Conflict(
             f"the target did not grow by what was added, by its {', '.join(checked.wrong)}.",
-            hint="If nobody else wrote to it meanwhile, keep the source and compare.",
+            hint="If nothing else wrote to it meanwhile, keep the source and compare.",
         )
     if checked.missed:
-        click.echo("Somebody wrote to the source meanwhile: run it again to bring the rest.", err=True)
+        click.echo("The source was written meanwhile: run this again to copy the rest.", err=True)
     else:
+        read = moved.source_totals
         click.echo(
-            f"checked   {moved.source_totals.prompt_tokens + moved.source_totals.completion_tokens:,} tokens,"
-            f" {moved.source_totals.cost_nanousd / 1e9:,.2f} USD, {moved.source_totals.body_bytes:,} bytes"
-            f" of bodies: all there"
+            f"checked   {read.prompt_tokens + read.completion_tokens:,} tokens, {read.cost_nanousd / 1e9:,.2f} USD,"
+            f" {read.body_bytes:,} bytes of bodies: all there"
         )
 
 
 @click.command("merge")
 @click.argument("sources", metavar="FROM...", nargs=-1, required=True)
-@config_option
-@storage_option
-def merge_command(sources: tuple[str, ...], config_file: Path | None, storage: str | None) -> None:
-    """Bring everything that the stores FROM hold into the store of the configuration, or of --storage.
+@pass_store_url
+def merge_command(sources: tuple[str, ...], url: str) -> None:
+    """Copy everything from the stores FROM into the store of the configuration, or of --storage.
 
-    FROM is a URL such as sqlite:///other.db, or the name of a file. What is there already stays as it is, so a
-    merge that was broken off is run again. Gateways may work on either.
+    FROM is a URL such as sqlite:///other.db, or the name of a file. What the target has stays as it is, so a merge
+    that was interrupted can be repeated. Gateways may use either.
     """
-    target = storage_url(config_file, storage)
     for source in sources:
-        asyncio.run(migrate_store(source if ":" in source else f"sqlite:///{source}", target))
+        asyncio.run(migrate_store(source if ":" in source else f"sqlite:///{source}", url))
 
 
 @click.command("migrate")
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
 def migrate_command(source: str, target: str) -> None:
-    """Bring everything that the store FROM holds into the store TO, which is made if it is not there.
+    """Copy everything from the store FROM into the store TO, which is created if needed.
 
-    Both are URLs such as sqlite:///gateway.db. FROM stays as it is. What has arrived is recognised, so a migration
-    that was broken off is run again, and one beside a running gateway once more after that was stopped.
+    Both are URLs such as sqlite:///gateway.db. FROM is not changed. Rows are copied once, so a migration that was
+    interrupted can be repeated, and one beside a running gateway is repeated once that is stopped.
     """
     asyncio.run(migrate_store(source, target))

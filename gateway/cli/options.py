@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from gateway.auth.audit import SqlAudit
-from gateway.errors import NotFound
+from gateway.errors import BadInput, NotFound
 from gateway.models.addresses import SQLITE_PREFIX
 from gateway.models.audit import AuditChannel, AuditEntry
 from gateway.store import open_store
 from gateway.store.base import Store
 
+# Used where no file is named.
 LOCAL_CONFIG_FILE = Path("gateway.yaml")
-"""Used where no file is named."""
 
 _PACKAGED_CONFIGS = Path(__file__).parent.parent / "config"
 DEFAULT_FILE = _PACKAGED_CONFIGS / "default.yaml"
 DEMO_FILE = _PACKAGED_CONFIGS / "demo.yaml"
+DEMO_STORE = "gateway-demo.db"
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+# In characters; as in `gateway.config.models.KeyConfig`.
+MAX_NAME = 128
+
+Command = Callable[..., Any]
 
 
-def config_option(function: Function) -> Function:
-    """Add `-c FILE` to a command."""
+def config_option(function: Command) -> Command:
     return click.option(
         "-c",
         "--config",
@@ -42,46 +46,61 @@ def config_option(function: Function) -> Function:
     )(function)
 
 
-def storage_option(function: Function) -> Function:
-    """Add `--storage URL` to a command."""
+def storage_option(function: Command) -> Command:
     return click.option(
         "--storage", metavar="URL", help="Where the data is, such as sqlite:///gateway.db; over the file's."
     )(function)
 
 
+def pass_store_url(function: Command) -> Command:
+    """Add `-c` and `--storage` to a command, and pass it the store's URL as `url`."""
+
+    @functools.wraps(function)
+    def command(*args: Any, config_file: Path | None, storage: str | None, **options: Any) -> Any:
+        return function(*args, url=storage_url(config_file, storage), **options)
+
+    return config_option(storage_option(command))
+
+
+def pass_config(function: Command) -> Command:
+    """Add `-c` and `--storage` to a command, and pass it the configuration as `config`."""
+
+    @functools.wraps(function)
+    def command(*args: Any, config_file: Path | None, storage: str | None, **options: Any) -> Any:
+        from gateway.config import load_config
+
+        config = load_config(find_config_file(config_file), os.environ, {"storage.url": storage})
+        return function(*args, config=config, **options)
+
+    return config_option(storage_option(command))
+
+
 def find_config_file(named: Path | None, default: Path = DEFAULT_FILE) -> Path:
-    """Return the configuration file to use: the named one, else the one here, else a packaged one."""
+    """Return the named file, else the one here, else a packaged one."""
     if named is not None:
         return named
     return LOCAL_CONFIG_FILE if LOCAL_CONFIG_FILE.exists() else default
 
 
-def sqlite_file(url: str) -> Path:
-    """Return the absolute path of the file that a storage URL names."""
-    return Path(url.removeprefix("sqlite:///")).absolute()
-
-
 def storage_url(config_file: Path | None, storage: str | None) -> str:
-    """Return where the data is. The configuration is read, and must be good, only if `storage` is None."""
+    """Return `storage`, or else the URL in the configuration."""
     if storage is not None:
         return storage
-    # Costs as much time as all else that such a command imports.
+    # Costs as much time as everything else that such a command imports.
     from gateway.config import load_config
 
     return load_config(find_config_file(config_file), os.environ).storage.url
 
 
-DEMO_STORE = "gateway-demo.db"
+def check_name(field: str, text: str | None) -> None:
+    """Raise BadInput for a name of a key or tenant that cannot be read."""
+    if text is not None and not (0 < len(text) <= MAX_NAME and text.isprintable()):
+        raise BadInput(f"must be 1 to {MAX_NAME} printable characters.", field=field)
 
 
 @asynccontextmanager
 async def open_or_create_store(url: str) -> AsyncIterator[Store]:
-    """Open the store, with a new file if there is none.
-
-    Raises:
-        BadInput: the URL names no store.
-        StoreUnavailable: the file cannot be used.
-    """
+    """Open the store, with a new file if there is none."""
     store = await open_store(url)
     try:
         yield store
@@ -91,40 +110,39 @@ async def open_or_create_store(url: str) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def open_existing_store(url: str) -> AsyncIterator[Store]:
-    """Open the store as `open_or_create` does, but raise NotFound where there is no file yet."""
+    """Open the store; raise NotFound where its file does not exist."""
     if is_store_missing(url):
-        raise NotFound(f"there is no database {sqlite_file(url)}.", hint=_missing_store_hint())
+        raise NotFound(f"there is no database {_sqlite_file(url)}.", hint=_missing_store_hint())
     async with open_or_create_store(url) as store:
         yield store
-
-
-def is_store_missing(url: str) -> bool:
-    """Tell whether the store is a file that is not there. What a server has shows when it is opened."""
-    return url.startswith(SQLITE_PREFIX) and not sqlite_file(url).exists()
-
-
-@asynccontextmanager
-async def audited(store: Store, action: str, target: str | None = None) -> AsyncIterator[None]:
-    """Surround what a command does to the store with its entry in the audit log.
-
-    Args:
-        action: the command.
-        target: what it is done to.
-    """
-    entry = AuditEntry(actor=_current_user(), via=AuditChannel.COMMAND, action=action, target=target)
-    async with SqlAudit(store).record(entry):
-        yield
-
-
-def _current_user() -> str:
-    """Name of the operating system's user; its number where it has no name, as in some containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _missing_store_hint() -> str:
     if Path(DEMO_STORE).exists():
         return f"That of the demo is here: --storage sqlite:///{DEMO_STORE}"
     return "Name the configuration with -c, or the database with --storage."
+
+
+def is_store_missing(url: str) -> bool:
+    """Tell whether the store is a file that does not exist."""
+    return url.startswith(SQLITE_PREFIX) and not _sqlite_file(url).exists()
+
+
+def _sqlite_file(url: str) -> Path:
+    return Path(url.removeprefix(SQLITE_PREFIX)).absolute()
+
+
+@asynccontextmanager
+async def audited(store: Store, action: str, target: str | None = None) -> AsyncIterator[None]:
+    """Write an audit entry around what a command does to the store."""
+    entry = AuditEntry(actor=_current_user(), via=AuditChannel.COMMAND, action=action, target=target)
+    async with SqlAudit(store).record(entry):
+        yield
+
+
+def _current_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # In some containers the user has only a number.
+        return str(os.getuid())

@@ -12,31 +12,28 @@ from gateway.models.clock import to_datetime
 
 MAX_WIDTH = 100
 COLUMN_GAP = "  "
+PROGRESS_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table.
-
-    Args:
-        width: its width, unless the first rows have longer cells.
-        least: how narrow it may get, its cells cut, so that the table fits; None: never narrower than a cell.
-    """
+    """A column of a table; its width grows with the first rows."""
 
     title: str
     width: int
+    # How narrow it may become by cutting cells; None: cells are never cut.
     min_width: int | None = None
 
 
 @dataclass(slots=True)
 class Table:
-    """Lays out rows that come bit by bit: the first ones decide how wide the columns are."""
+    """A table whose rows come in batches; the first batch decides the widths."""
 
     columns: Sequence[Column]
     _widths: list[int] = field(default_factory=list)
 
     def lines(self, rows: Iterable[Sequence[str]]) -> Iterator[str]:
-        """Return a line for each row; before the first, the one with the titles."""
+        """Return a line for each row; before the first batch, the titles."""
         cells = [[escape_unprintable(cell).replace("\n", " ") for cell in row] for row in rows]
         if not self._widths:
             self._widths = self._fit(cells)
@@ -64,7 +61,8 @@ class Table:
 
 
 def escape_unprintable(text: str) -> str:
-    """Return text of strangers with all that could steer a terminal spelled out; line ends and tabs stay."""
+    """Return text with control characters escaped, except line ends and tabs."""
+    # They could steer the terminal.
     if text.isprintable():
         return text
     return "".join(
@@ -73,18 +71,21 @@ def escape_unprintable(text: str) -> str:
     )
 
 
+def print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
 def format_time(time_us: int) -> str:
-    """Write microseconds since the epoch as a date and time of day in UTC, to the second."""
+    """Format microseconds since the epoch as UTC, to the second."""
     return f"{to_datetime(time_us):%Y-%m-%d %H:%M:%S}"
 
 
 def truncate(cell: str, width: int) -> str:
-    """Return a text no longer than so many characters, with … where something is left out."""
     return cell if len(cell) <= width else f"{cell[: width - 1]}…"
 
 
 def format_mebibytes(size_bytes: int, decimals: int = 1) -> str:
-    """Write a size in MiB."""
     return f"{size_bytes / (1024 * 1024):,.{decimals}f} MiB"
 
 
@@ -92,22 +93,17 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode()
 
 
-PROGRESS_SECONDS = 5.0
-
-
 class Progress:
-    """Says how far a command has come, if it has not done so for a while."""
+    """Prints the progress of a command to standard error, at most every few seconds."""
 
     def __init__(self) -> None:
         self._started_at = self._reported_at = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """How long the command has run."""
         return time.monotonic() - self._started_at
 
     def report(self, line: Callable[[], str], done: int) -> None:
-        """Say a line, and how many a second were done."""
         now = time.monotonic()
         if now - self._reported_at >= PROGRESS_SECONDS:
             self._reported_at = now

@@ -19,24 +19,31 @@ from gateway.errors import BadInput
 from gateway.wire.content_encoding import TruncatedInput, decompress_members
 
 MAX_ROW_BYTES = 64 * 1024 * 1024
-"""Longest row taken."""
+
+STDIN = "-"
+
+_CHUNK_BYTES = 64 * 1024
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+# The window of `zstd --long=31`.
+_MAX_ZSTD_WINDOW_BYTES = 2 * 1024 * 1024 * 1024
 
 _HEAD_BYTES = 4096
-_ARRAYS = re.compile(rb'\s*(?:\[|\{\s*(?:"error"\s*:\s*null\s*,\s*)?"data"\s*:\s*\[)')
-"""How a file of arrays begins: with one, or with a reply around one."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# The beginning of a file of arrays, bare or as the data of a response.
+_ARRAYS = re.compile(rb'\s*(?:\[|\{\s*(?:"error"\s*:\s*null\s*,\s*)?"data"\s*:\s*\[)')
 
+# A string, which may be cut at the end of the buffer, or a bracket.
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[][{}]', re.DOTALL)
-"""A string, which may be cut where the text is, or a bracket."""
 _QUOTE, _OPENING = ord('"'), b"[{"
 _SEPARATORS = b" ,\t\r\n"
 
+# The line on which each row begins, and the row or its fault.
 NumberedRows = Iterator[tuple[int, bytes | BadInput]]
-"""The line on which each row begins, and the row, or what is wrong with it."""
 
 
 def split_rows(chunks: Iterator[bytes]) -> NumberedRows:
-    """Yield the rows of a file: JSON lines, a JSON array, or replies `{"data": [...]}`, one after another."""
+    """Yield the rows of a file: JSON lines, JSON arrays, or responses `{"data": [...]}`, one after another."""
     head = b""
     for chunk in chunks:
         head += chunk
@@ -66,15 +73,12 @@ def _split_lines(chunks: Iterator[bytes]) -> NumberedRows:
 
 
 class _ArrayReader:
-    """A text with one or more JSON arrays, and how far it has been read."""
-
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._buffer = bytearray()
         self._line = 1
 
     def rows(self) -> NumberedRows:
-        """Yield the items of all arrays. What is around them is passed over."""
         try:
             while self._enter_array():
                 yield from self._items()
@@ -83,7 +87,6 @@ class _ArrayReader:
             yield self._line, error
 
     def _enter_array(self) -> bool:
-        """Go past the bracket that opens the next array; tell whether there is one."""
         while (at := self._buffer.find(b"[")) < 0:
             self._skip(len(self._buffer))
             if not self._read_more():
@@ -104,8 +107,7 @@ class _ArrayReader:
             self._skip(size)
 
     def _find_item(self) -> tuple[int, int]:
-        """Return where the next item with brackets begins and ends; both are the end of an array that has no
-        more."""
+        """Return the bounds of the next object or array; both are the array's end where there is no more."""
         depth = start = scanned = 0
         while True:
             for token in _TOKEN.finditer(self._buffer, scanned):
@@ -132,8 +134,8 @@ class _ArrayReader:
         return end - start > 1 and self._buffer[end - 1] == _QUOTE
 
     def _read_more(self) -> bool:
-        """Hold twice as much, so that a long row is not gone over again for each piece of it; tell whether there
-        was any more."""
+        """Double the buffer; tell whether there was any more."""
+        # Doubled, since a long row is scanned again after each call.
         buffered = len(self._buffer)
         while len(self._buffer) <= 2 * buffered and (chunk := next(self._chunks, None)) is not None:
             self._buffer.extend(chunk)
@@ -145,26 +147,12 @@ class _ArrayReader:
 
 
 def _row_too_long() -> BadInput:
-    return BadInput(f"is longer than the {MAX_ROW_BYTES:,} bytes taken.", field="row")
-
-
-STDIN = "-"
-
-_CHUNK_BYTES = 64 * 1024
-_MAX_ZSTD_WINDOW_BYTES = 2 * 1024 * 1024 * 1024
-"""What `zstd --long=31` makes."""
-
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+    return BadInput(f"is longer than {MAX_ROW_BYTES:,} bytes.", field="row")
 
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """A row, or why there is none where one was expected.
-
-    Args:
-        line: the line on which it begins.
-    """
+    """A row or a fault, and the line on which it begins."""
 
     line: int
     row: Mapping[str, Any] = field(default_factory=dict)
@@ -172,12 +160,7 @@ class FileRow:
 
 
 def read_rows(name: str) -> Iterator[FileRow]:
-    """Yield the rows of the file of this name, or of standard input for `-`. Gzip and zstd are known by how they
-    begin.
-
-    Raises:
-        OSError: the file cannot be opened or read.
-    """
+    """Yield the rows of a file, plain or compressed, or of standard input for `-`. Raises OSError."""
     line = 1
     with _open_file(name) as file:
         try:

@@ -1,4 +1,4 @@
-"""JSON lines and CSV in the shapes of the native API; imported only when they are asked for."""
+"""JSON lines and CSV with the fields of the native API; imported only when needed."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from gateway.query.requests import RequestTexts
 
 
 def feedback_lines(entries: Iterable[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[str]:
-    """Return a line for each entry, equal to what `GET /api/v1/feedback?texts=true` says of it."""
+    """Return the entries as in `GET /api/v1/feedback?texts=true`, a line each."""
     return map(_json_line, _with_texts(entries, texts))
 
 
 def request_lines(records: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]) -> Iterator[str]:
-    """Return a line for each request, equal to what `GET /api/v1/requests` says of it."""
+    """Return the requests as in `GET /api/v1/requests`, a line each."""
     return map(_json_line, logged_rows(records, feedback))
 
 
 def audit_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    """Return a line for each entry, equal to what `GET /api/v1/audit` says of it."""
+    """Return the entries as in `GET /api/v1/audit`, a line each."""
     return (_json_line(AuditRow.of(entry)) for entry in entries)
 
 
 class RequestCsv:
-    """Requests as CSV, equal to that of `GET /api/v1/requests`, batch after batch."""
+    """Requests as the CSV of `GET /api/v1/requests`, batch after batch."""
 
     def __init__(self) -> None:
         self._has_head = True
@@ -40,7 +40,7 @@ class RequestCsv:
     def lines(
         self, records: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]
     ) -> Iterator[str]:
-        """Return the lines of a batch as one text; before the first the names of the columns."""
+        """Return a batch as one text; the first begins with the names of the columns."""
         text = to_csv(LoggedRow, logged_rows(records, feedback), has_header=self._has_head)
         self._has_head = False
         if text:
@@ -48,7 +48,7 @@ class RequestCsv:
 
 
 def feedback_csv(entries: Iterable[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[str]:
-    """Return entries as CSV, equal to that of `GET /api/v1/feedback?texts=true`, as one text."""
+    """Return the entries as the CSV of `GET /api/v1/feedback?texts=true`, as one text."""
     yield to_csv(FeedbackWithTexts, _with_texts(entries, texts)).removesuffix("\n")
 
 

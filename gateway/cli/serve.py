@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -16,13 +15,13 @@ from gateway.config import Config, load_config
 from gateway.models.addresses import database_name
 from gateway.runtime import config_warnings
 from gateway.server.process import configure_logs
-from gateway.server.run import run, run_with_demo
+from gateway.server.run import run
 
+log = logging.getLogger("gateway.server")
+
+# The provider that `serve --demo` adds, and its model.
 DEMO_PROVIDER = "demo"
-"""Name of the provider that `serve --demo` adds."""
-
 DEMO_MODEL = "demo-chat"
-"""What that provider is asked for."""
 
 TRACE_ID = "my-first-trace"
 
@@ -33,11 +32,7 @@ _KEY_HEADER = '-H "x-portkey-api-key: $GATEWAY_KEY"'
 
 
 def welcome_text(config: Config, url: str) -> str:
-    """Return what is printed below the URL: a call, a stream, feedback on both, the data and the pages.
-
-    With the demo the commands work as they are. Otherwise the model, and the gateway key where callers need
-    one, come from shell variables that a line before the commands sets.
-    """
+    """Return the commands to try first: a call, a stream, feedback on both."""
     needs_key = bool(config.keys) and config.server.auth == "keys"
     key = f" {_KEY_HEADER}" if needs_key else ""
     chat = f"{url}/v1/chat/completions {_JSON_HEADER} {_TRACE_HEADER}{key}"
@@ -63,7 +58,6 @@ def welcome_text(config: Config, url: str) -> str:
 
 
 def _shell_variables(provider: str | None, needs_key: bool) -> list[str]:
-    """Lines that set the variables which the commands use; none where they use none."""
     model = (
         []
         if provider == DEMO_PROVIDER
@@ -74,16 +68,10 @@ def _shell_variables(provider: str | None, needs_key: bool) -> list[str]:
 
 
 def _chat_body(provider: str | None, **more: object) -> str:
-    """The body of a chat call, as the shell takes it."""
     model = DEMO_MODEL if provider == DEMO_PROVIDER else "'\"$MODEL\"'"
     messages = [{"role": "user", "content": "What is a gateway?"}]
     body = json.dumps({"model": "", "messages": messages, **more}, separators=(",", ":"))
     return f"'{body}'".replace('"model":""', f'"model":"{model}"', 1)
-
-
-log = logging.getLogger("gateway.server")
-
-Flags = Mapping[str, object]
 
 
 @click.command("serve")
@@ -101,49 +89,28 @@ def serve_command(
     storage: str | None,
     is_demo: bool,
 ) -> None:
-    """Run the gateway until it is told to stop.
+    """Run the gateway until SIGTERM or Ctrl-C; requests in flight finish first.
 
-    The first line on standard output says where it listens; its log goes to standard error. On SIGTERM and
-    Ctrl-C requests in flight finish first. SIGHUP reads the configuration again.
+    The first line on standard output is where it listens; its log goes to standard error. SIGHUP reloads the
+    configuration.
     """
     flags = {"server.host": host, "server.port": port, "server.workers": workers, "storage.url": storage}
-    if is_demo:
-        _serve_demo(find_config_file(config_file, DEMO_FILE), flags)
-    else:
-        _serve(find_config_file(config_file, DEFAULT_FILE), flags)
+    file = find_config_file(config_file, DEMO_FILE if is_demo else DEFAULT_FILE)
 
-
-def _serve(file: Path, flags: Flags) -> None:
-    config = _load(file, flags)
-
-    def announce(url: str) -> None:
-        _announce(url)
-        if sys.stdout.isatty():
-            click.echo(welcome_text(config, url))
-
-    run(config, lambda: _load(file, flags), announce)
-
-
-def _serve_demo(file: Path, flags: Flags) -> None:
-    def load(base_url: str) -> Config:
-        provider = {f"providers.{DEMO_PROVIDER}": {"base_url": base_url}, "default_provider": DEMO_PROVIDER}
-        return _load(file, {**flags, **provider})
+    def load(demo_url: str | None) -> Config:
+        demo: dict[str, object] = {}
+        if demo_url is not None:
+            demo = {f"providers.{DEMO_PROVIDER}": {"base_url": demo_url}, "default_provider": DEMO_PROVIDER}
+        config = load_config(file, os.environ, {**flags, **demo})
+        configure_logs(config.logging)
+        for field, fault in config_warnings(config):
+            log.warning("%s %s %s", field, fault.says, fault.do)
+        return config
 
     def announce(config: Config, url: str) -> None:
-        _announce(url)
-        click.echo(welcome_text(config, url))
+        # Programs that start a gateway wait for this line and take the URL from it.
+        click.echo(f"listening on {url}")
+        if is_demo or sys.stdout.isatty():
+            click.echo(welcome_text(config, url))
 
-    run_with_demo(load, announce)
-
-
-def _load(file: Path, flags: Flags) -> Config:
-    config = load_config(file, os.environ, flags)
-    configure_logs(config.logging.level, config.logging.format)
-    for field, fault in config_warnings(config):
-        log.warning("%s %s %s", field, fault.says, fault.do)
-    return config
-
-
-def _announce(url: str) -> None:
-    """Programs that start a gateway wait for this line and take the URL from it."""
-    click.echo(f"listening on {url}")
+    run(load, announce, has_demo=is_demo)

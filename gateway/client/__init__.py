@@ -1,8 +1,6 @@
-"""A client for applications: give feedback on what went through a gateway, and read what was logged.
+"""A client for applications: give feedback on requests, and read what was logged.
 
-`calls.py` says what goes over the wire and reads the replies, without doing I/O; `retrying.py` says when to
-try again. The two clients put both on httpx, one blocking, one for asyncio. Imports nothing of the gateway
-but how ids are made, so that it can be used in any program.
+Imports nothing of the gateway but `models.ids`, so that any program can use it.
 """
 
 from gateway.client.calls import FeedbackEntry, NewFeedback, RequestFilters

@@ -1,27 +1,22 @@
-"""What a call to the gateway can end in, by what the caller can do about it.
+"""Errors of a call to the gateway, by what the caller can do.
 
-GatewayClientError          the root
-├── ConnectionFailed        no reply came; the gateway may not be running
-│   └── TimedOut            … within the time it was given
-├── InvalidRequest     4xx  the arguments are wrong; the message names the field
-├── Unauthorized       401  a gateway key is needed, or this one is not known
-├── Forbidden          403  the key may not do this
-├── NotFound           404  nothing of that id that this key may see
-├── Conflict           409  the id or idempotency key was used before with other content, or the id is ambiguous
-├── Unavailable        5xx  the gateway cannot do it now; the same call may work later
-└── UnexpectedReply         the reply is none of the gateway's
+GatewayClientError
+├── ConnectionFailed        no reply; the gateway may not be running
+│   └── TimedOut            no reply in time
+├── InvalidRequest     4xx  the message names the field
+├── Unauthorized       401  the gateway key is missing or unknown
+├── Forbidden          403  the key lacks the role
+├── NotFound           404  no such id is visible to the key
+├── Conflict           409  the id or idempotency key was used with other content, or the id is ambiguous
+├── Unavailable        5xx  try again later
+└── UnexpectedReply         the reply is not a gateway's
 """
 
 from __future__ import annotations
 
 
 class GatewayClientError(Exception):
-    """A call that failed.
-
-    Args:
-        message: what went wrong, for people; the gateway's own words where it replied.
-        status: the HTTP status of the reply; None where there was none.
-    """
+    """A call that failed; `status` is None without a reply."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -69,7 +64,7 @@ _BY_STATUS = ((401, Unauthorized), (403, Forbidden), (404, NotFound), (409, Conf
 
 
 def error_of(status: int, body: object) -> GatewayClientError:
-    """Return the error that a reply with this status and JSON body stands for."""
+    """Return the error of a reply with this status and JSON body."""
     message = _message(body) or f"the gateway replied with status {status}"
     for known, kind in _BY_STATUS:
         if status == known:
@@ -80,8 +75,7 @@ def error_of(status: int, body: object) -> GatewayClientError:
 
 
 def _message(body: object) -> str | None:
-    """The message in the shape of the native API, `{"error": {"message", "field"}}`, or in that of the
-    feedback paths, `{"message"}`."""
+    # The native API has {"error": {"message", "field"}}, the feedback paths {"message"}.
     if not isinstance(body, dict):
         return None
     detail = body.get("error")

@@ -3,40 +3,68 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
 from gateway.client import calls
-from gateway.client.calls import (
-    AttemptResult,
-    Call,
-    FeedbackEntry,
-    FeedbackFields,
-    Metadata,
-    NewFeedback,
-    RequestFilters,
-    conduct_call,
-)
-from gateway.client.models import FeedbackReceipt, GivenFeedback, LoggedRequest, RequestDetail, Trace
+from gateway.client.calls import AttemptResult, Call, RequestFilters, conduct_call
+from gateway.client.models import LoggedRequest
 
 T = TypeVar("T")
+P = ParamSpec("P")
+Client = TypeVar("Client")
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class _Calls(Generic[Client]):
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+
+def _described(send: Method, make: Callable[..., Call[Any]]) -> Method:
+    signature = inspect.signature(make)
+    parameters = [
+        inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
+        *signature.parameters.values(),
+    ]
+    send.__name__, send.__doc__ = make.__name__, make.__doc__
+    send.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=parameters, return_annotation=str(signature.return_annotation)[len("Call[") : -1]
+    )
+    return send
+
+
+def _blocking(make: Callable[P, Call[T]]) -> Callable[Concatenate[_Calls[GatewayClient], P], T]:
+    """Return the method that sends such a call and returns its result."""
+
+    def send(self: _Calls[GatewayClient], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._client.send(make(*args, **kwargs))
+
+    return _described(send, make)
+
+
+def _awaited(
+    make: Callable[P, Call[T]],
+) -> Callable[Concatenate[_Calls[AsyncGatewayClient], P], Awaitable[T]]:
+    """Return the coroutine method that sends such a call and returns its result."""
+
+    async def send(self: _Calls[AsyncGatewayClient], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._client.send(make(*args, **kwargs))
+
+    return _described(send, make)
 
 
 class GatewayClient:
-    """Talks to a gateway. Close it when done, or use it in a `with` statement; threads may share it.
+    """A blocking client; threads may share it. Every method raises GatewayClientError where it fails.
 
     Args:
         base_url: where the gateway listens, without `/v1`.
-        api_key: a gateway key; None where the gateway needs none.
         timeout: seconds to wait for a reply.
-        retries: how often a call is sent again that got no reply, or was put off by a gateway whose store is
-            not available. Nothing is stored twice by that.
-
-    Every method raises GatewayClientError where it fails.
+        retries: of calls without a reply or with 503; nothing is stored twice.
     """
 
     def __init__(
@@ -53,7 +81,7 @@ class GatewayClient:
         self.requests = RequestCalls(self)
 
     def send(self, call: Call[T]) -> T:
-        """Send a call, again if need be, and return its result."""
+        """Send a call, with retries, and return its result."""
         steps = conduct_call(call, self._retries)
         pause = next(steps)
         while True:
@@ -73,104 +101,38 @@ class GatewayClient:
             return error
 
     def close(self) -> None:
-        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: Any) -> None:
         self.close()
 
 
-class FeedbackCalls:
-    """`client.feedback`: give verdicts and change them."""
+class FeedbackCalls(_Calls[GatewayClient]):
+    """`client.feedback`."""
 
-    def __init__(self, client: GatewayClient) -> None:
-        self._client = client
-
-    def give(
-        self, id: str, *, idempotency_key: str | None = None, **fields: Unpack[FeedbackFields]
-    ) -> GivenFeedback:
-        """Say what is thought of what an id names, logged or not yet, and return what became of it.
-
-        `give("order-4711", thumb="down", comment="Too long", author="ann")`
-
-        Args:
-            id: of a trace, a request, the provider's response, or a session.
-            idempotency_key: name of this call, under which it is carried out once; None makes one.
-        """
-        [given] = self.give_many([NewFeedback(id=id, **fields)], idempotency_key=idempotency_key)
-        return given
-
-    def give_many(
-        self, entries: Sequence[NewFeedback], *, idempotency_key: str | None = None
-    ) -> tuple[GivenFeedback, ...]:
-        """Say it of 1 to 1,000 things, all or none; returns what became of each, in their order."""
-        return self._client.send(calls.give_feedback(entries, idempotency_key))
-
-    def create(
-        self,
-        *,
-        trace_id: str,
-        value: int,
-        weight: float = 1.0,
-        metadata: Metadata | None = None,
-        idempotency_key: str | None = None,
-    ) -> FeedbackReceipt:
-        """Give a verdict from -10 to 10 on a trace or request, logged or not yet, and return the proof.
-
-        Args:
-            trace_id: the trace's id, the request's, the response id that the provider gave, or a session.
-            idempotency_key: name of this call, under which it is carried out once; None makes one.
-        """
-        entry = FeedbackEntry(trace_id=trace_id, value=value, weight=weight, metadata=metadata)
-        return self.create_many([entry], idempotency_key=idempotency_key)
-
-    def create_many(
-        self, entries: Sequence[FeedbackEntry], *, idempotency_key: str | None = None
-    ) -> FeedbackReceipt:
-        """Give 1 to 1,000 verdicts, all or none."""
-        return self._client.send(calls.create_feedback(entries, idempotency_key))
-
-    def update(
-        self,
-        feedback_id: str,
-        *,
-        value: int | None = None,
-        weight: float | None = None,
-        metadata: Metadata | None = None,
-        idempotency_key: str | None = None,
-    ) -> FeedbackReceipt:
-        """Change an entry; what is None stays as it is, metadata is replaced as a whole."""
-        return self._client.send(calls.update_feedback(feedback_id, value, weight, metadata, idempotency_key))
+    give = _blocking(calls.give)
+    give_many = _blocking(calls.give_many)
+    create = _blocking(calls.create)
+    create_many = _blocking(calls.create_many)
+    update = _blocking(calls.update)
 
 
-class TraceCalls:
-    """`client.traces`: requests and feedback seen together."""
+class TraceCalls(_Calls[GatewayClient]):
+    """`client.traces`."""
 
-    def __init__(self, client: GatewayClient) -> None:
-        self._client = client
-
-    def get(self, trace_id: str) -> Trace:
-        """Return a trace."""
-        return self._client.send(calls.get_trace(trace_id))
+    get = _blocking(calls.get_trace)
 
 
-class RequestCalls:
-    """`client.requests`: the log."""
+class RequestCalls(_Calls[GatewayClient]):
+    """`client.requests`."""
 
-    def __init__(self, client: GatewayClient) -> None:
-        self._client = client
-
-    def get(self, request_id: str) -> RequestDetail:
-        """Return one request with all that was kept of it, by our id or its provider's response id."""
-        return self._client.send(calls.get_request(request_id))
+    get = _blocking(calls.get_request)
 
     def find(self, *, page_size: int = 100, **filters: Unpack[RequestFilters]) -> Iterator[LoggedRequest]:
-        """Walk through all matching requests, the newest first, asking for the next page when it is due."""
+        """Yield all matching requests, the newest first, page by page."""
         cursor: str | None = None
         while True:
             page = self._client.send(calls.find_requests(filters, page_size, cursor))
@@ -181,12 +143,7 @@ class RequestCalls:
 
 
 class AsyncGatewayClient:
-    """The same as `GatewayClient` for asyncio: its methods are awaited, `find` is gone through by `async for`.
-
-    Close it with `aclose`, or use it in an `async with` statement. Tasks may share it.
-
-    Every method raises GatewayClientError where it fails.
-    """
+    """`GatewayClient` for asyncio: its methods are awaited, `find` is used with `async for`; tasks may share it."""
 
     def __init__(
         self,
@@ -202,7 +159,7 @@ class AsyncGatewayClient:
         self.requests = AsyncRequestCalls(self)
 
     async def send(self, call: Call[T]) -> T:
-        """Send a call, again if need be, and return its result."""
+        """Send a call, with retries, and return its result."""
         steps = conduct_call(call, self._retries)
         pause = next(steps)
         while True:
@@ -222,108 +179,40 @@ class AsyncGatewayClient:
             return error
 
     async def aclose(self) -> None:
-        """Close the connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exception: Any) -> None:
         await self.aclose()
 
 
-class AsyncFeedbackCalls:
-    """`client.feedback`: give verdicts and change them."""
+class AsyncFeedbackCalls(_Calls[AsyncGatewayClient]):
+    """`client.feedback`."""
 
-    def __init__(self, client: AsyncGatewayClient) -> None:
-        self._client = client
-
-    async def give(
-        self, id: str, *, idempotency_key: str | None = None, **fields: Unpack[FeedbackFields]
-    ) -> GivenFeedback:
-        """Say what is thought of what an id names, logged or not yet, and return what became of it.
-
-        `give("order-4711", thumb="down", comment="Too long", author="ann")`
-
-        Args:
-            id: of a trace, a request, the provider's response, or a session.
-            idempotency_key: name of this call, under which it is carried out once; None makes one.
-        """
-        [given] = await self.give_many([NewFeedback(id=id, **fields)], idempotency_key=idempotency_key)
-        return given
-
-    async def give_many(
-        self, entries: Sequence[NewFeedback], *, idempotency_key: str | None = None
-    ) -> tuple[GivenFeedback, ...]:
-        """Say it of 1 to 1,000 things, all or none; returns what became of each, in their order."""
-        return await self._client.send(calls.give_feedback(entries, idempotency_key))
-
-    async def create(
-        self,
-        *,
-        trace_id: str,
-        value: int,
-        weight: float = 1.0,
-        metadata: Metadata | None = None,
-        idempotency_key: str | None = None,
-    ) -> FeedbackReceipt:
-        """Give a verdict from -10 to 10 on a trace or request, logged or not yet, and return the proof.
-
-        Args:
-            trace_id: the trace's id, the request's, the response id that the provider gave, or a session.
-            idempotency_key: name of this call, under which it is carried out once; None makes one.
-        """
-        entry = FeedbackEntry(trace_id=trace_id, value=value, weight=weight, metadata=metadata)
-        return await self.create_many([entry], idempotency_key=idempotency_key)
-
-    async def create_many(
-        self, entries: Sequence[FeedbackEntry], *, idempotency_key: str | None = None
-    ) -> FeedbackReceipt:
-        """Give 1 to 1,000 verdicts, all or none."""
-        return await self._client.send(calls.create_feedback(entries, idempotency_key))
-
-    async def update(
-        self,
-        feedback_id: str,
-        *,
-        value: int | None = None,
-        weight: float | None = None,
-        metadata: Metadata | None = None,
-        idempotency_key: str | None = None,
-    ) -> FeedbackReceipt:
-        """Change an entry; what is None stays as it is, metadata is replaced as a whole."""
-        return await self._client.send(
-            calls.update_feedback(feedback_id, value, weight, metadata, idempotency_key)
-        )
+    give = _awaited(calls.give)
+    give_many = _awaited(calls.give_many)
+    create = _awaited(calls.create)
+    create_many = _awaited(calls.create_many)
+    update = _awaited(calls.update)
 
 
-class AsyncTraceCalls:
-    """`client.traces`: requests and feedback seen together."""
+class AsyncTraceCalls(_Calls[AsyncGatewayClient]):
+    """`client.traces`."""
 
-    def __init__(self, client: AsyncGatewayClient) -> None:
-        self._client = client
-
-    async def get(self, trace_id: str) -> Trace:
-        """Return a trace."""
-        return await self._client.send(calls.get_trace(trace_id))
+    get = _awaited(calls.get_trace)
 
 
-class AsyncRequestCalls:
-    """`client.requests`: the log."""
+class AsyncRequestCalls(_Calls[AsyncGatewayClient]):
+    """`client.requests`."""
 
-    def __init__(self, client: AsyncGatewayClient) -> None:
-        self._client = client
-
-    async def get(self, request_id: str) -> RequestDetail:
-        """Return one request with all that was kept of it, by our id or its provider's response id."""
-        return await self._client.send(calls.get_request(request_id))
+    get = _awaited(calls.get_request)
 
     async def find(
         self, *, page_size: int = 100, **filters: Unpack[RequestFilters]
     ) -> AsyncIterator[LoggedRequest]:
-        """Walk through all matching requests, the newest first, asking for the next page when it is due."""
+        """Yield all matching requests, the newest first, page by page."""
         cursor: str | None = None
         while True:
             page = await self._client.send(calls.find_requests(filters, page_size, cursor))

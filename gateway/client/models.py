@@ -1,6 +1,6 @@
-"""What the gateway tells, as plain data. Fields mean what `/docs` says of them.
+"""Replies of the gateway as frozen data; `/docs` describes the fields.
 
-A field with a default may be missing from a reply; fields that are not known here are left out.
+A field with a default may be missing from a reply; unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -12,37 +12,28 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackReceipt:
-    """Proof that feedback is stored.
-
-    Args:
-        feedback_ids: ids of the entries, in the order in which they were given.
-        idempotency_key: what the call was sent under; the same call under the same key changes nothing more.
-    """
+    """Confirms that feedback is stored; the ids are in the order of the entries."""
 
     feedback_ids: tuple[str, ...]
+    # Repeating the call with it changes nothing.
     idempotency_key: str
 
     @property
     def feedback_id(self) -> str:
-        """The id of the entry, of the first one where there are several."""
+        """The id of the first entry."""
         return self.feedback_ids[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenFeedback:
-    """What became of feedback that was given. Unless it is joined, its ids are None.
-
-    Args:
-        id: what it is about, as it was given.
-        joined: whether something is logged under that id; if not, it waits for it, and `note` says so.
-        target: what the id names: `trace`, `request` or `session`.
-        idempotency_key: what the call was sent under; the same call under the same key changes nothing more.
-    """
+    """Feedback as it was stored; unless it is `joined`, it waits for a request with its `id`."""
 
     feedback_id: str
     id: str
     joined: bool
+    # Repeating the call with it changes nothing.
     idempotency_key: str
+    # `trace`, `request` or `session`.
     target: str | None = None
     trace_id: str | None = None
     request_id: str | None = None
@@ -52,7 +43,7 @@ class GivenFeedback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueWeight:
-    """What an entry of feedback says, and how much it counts."""
+    """The value and weight of one feedback entry."""
 
     value: float
     weight: float
@@ -60,8 +51,7 @@ class ValueWeight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRequest:
-    """A request that went through the gateway. Model, tokens and cost are None until it was interpreted, a
-    few milliseconds after its end."""
+    """A proxied request. Model, tokens and cost are None until some milliseconds after its end."""
 
     request_id: str
     trace_id: str
@@ -116,7 +106,7 @@ class LoggedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """The latest version of a feedback entry, whatever the dialect it was given in."""
+    """The latest version of a feedback entry."""
 
     feedback_id: str
     subject_id: str
@@ -148,13 +138,13 @@ class Feedback:
     metadata: Mapping[str, object] = field(default_factory=dict)
     raw: object = None
     key_name: str | None = None
+    # With requests: the target that the feedback was given on, `request`, `trace` or `session`.
     via: str | None = None
-    """What it was given on, where it is shown with requests: `request`, `trace` or `session`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """Feedback as one figure: `weighted_mean` is from -1 to 1, None where nothing weighs anything."""
+    """The mean score of feedback: from -1 to 1, None where the total weight is 0."""
 
     count: int
     weighted_sum: float
@@ -164,7 +154,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """What happened under one trace id, in the order it started, and what was said about it."""
+    """The requests of one trace id by start time, and their feedback."""
 
     trace_id: str
     requests: tuple[LoggedRequest, ...]
@@ -174,7 +164,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """A header field as it was on the wire."""
+    """A header field as sent."""
 
     name: str
     value: str
@@ -182,23 +172,19 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """A body with its content-encoding undone.
+    """A body without its content-encoding."""
 
-    Args:
-        encoding: `json`: content is the value that was sent; `text` or `base64`: a string.
-        size: bytes on the wire, however many were kept.
-        truncated: whether only the beginning was kept.
-    """
-
+    # `json`, `text` or `base64`.
     encoding: str
     content: object
+    # Bytes on the wire; `truncated` if fewer were kept.
     size: int
     truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One direction of a logged request; `reassembled` is a stream put together as one object."""
+    """One direction of a logged request; `reassembled` is a stream as one object."""
 
     headers: tuple[Header, ...]
     body: Body
@@ -207,7 +193,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDetail(LoggedRequest):
-    """A logged request with all that was kept of it. Messages are None where no payload was."""
+    """A logged request with its messages, which are None where no payload was kept."""
 
     request: Message | None = None
     response: Message | None = None

@@ -1,4 +1,4 @@
-"""Parse YAML with ${VAR} substitution into data that knows the location of each value."""
+"""Parse YAML with ${VAR} substitution into data with the location of each value."""
 
 from __future__ import annotations
 
@@ -20,26 +20,32 @@ _SUBSTITUTION = re.compile(
 )
 
 
+# Deepest nesting; the configuration needs five levels. Ends aliases that contain themselves.
+MAX_DEPTH = 20
+
+# Most values, each alias counted in full, so that a few lines cannot fill the memory.
+MAX_NODES = 100_000
+
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_TAG = "tag:yaml.org,2002:"
+_TEXT_TAGS = frozenset(_TAG + name for name in ("str", "timestamp", "merge", "value"))
+_TYPED_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float"))
+
+
 class UnresolvedVariable(Exception):
-    """A substitution that cannot be made; says why without showing any value."""
+    """Why a substitution failed, without any value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """A string after substitution, and the variables whose values went into it."""
+    """A string after substitution, and the variables that it used."""
 
     text: str
     variables: tuple[str, ...]
 
 
 def expand_variables(text: str, env: Mapping[str, str]) -> Expansion:
-    """Substitute variables in `text`. What is put in is not looked at again; `$${` stands for `${`.
-
-    A default is taken where the variable is unset or empty (POSIX.1-2017, Shell, section 2.6.2).
-
-    Raises:
-        Unresolved: a variable without a default is not set, or `${` begins no substitution.
-    """
+    """Substitute variables in `text`; `$${` stands for `${`. Raises UnresolvedVariable."""
     used: list[str] = []
 
     def piece(match: re.Match[str]) -> str:
@@ -49,6 +55,7 @@ def expand_variables(text: str, env: Mapping[str, str]) -> Expansion:
             raise UnresolvedVariable(
                 "'${' must begin ${VARIABLE} or ${VARIABLE:-default}; write $${ for the characters themselves"
             )
+        # A default is used where the variable is unset or empty (POSIX.1-2017, Shell, section 2.6.2).
         name, fallback = match["name"], match["fallback"]
         if env.get(name) or (fallback is None and name in env):
             used.append(name)
@@ -62,21 +69,9 @@ def expand_variables(text: str, env: Mapping[str, str]) -> Expansion:
     return Expansion(_SUBSTITUTION.sub(piece, text), tuple(used))
 
 
-MAX_DEPTH = 20
-"""Deepest nesting taken; the configuration itself needs five levels. Ends aliases that hold themselves."""
-
-MAX_NODES = 100_000
-"""Most values taken, each alias counted as what it stands for, so that a few lines cannot fill the memory."""
-
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-_TAG = "tag:yaml.org,2002:"
-_TEXT_TAGS = frozenset(_TAG + name for name in ("str", "timestamp", "merge", "value"))
-_TYPED_TAGS = frozenset(_TAG + name for name in ("null", "bool", "int", "float"))
-
-
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
-    """Where a value and its key stand, and the environment variables that went into it."""
+    """The locations of a value and its key, and the environment variables that it used."""
 
     key: Location
     value: Location
@@ -85,37 +80,30 @@ class SourceEntry:
 
 @dataclass(slots=True)
 class Document:
-    """A configuration on its way to being one: data, where it came from, what is wrong with it so far.
-
-    `unresolved` are values that wait for a variable; setting such a value by other means mends it.
-    """
+    """Parsed data with its locations and problems."""
 
     root_location: Location
     data: dict[str, object] = field(default_factory=dict)
     entries: dict[KeyPath, SourceEntry] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    # Values with a missing variable; a flag or GATEWAY__ variable may still set them.
     unresolved: dict[KeyPath, Problem] = field(default_factory=dict)
 
     def nearest_entry(self, path: KeyPath) -> SourceEntry:
-        """Return the entry at `path`, or at the closest value around it that was written somewhere."""
+        """Return the entry at `path`, or of the closest value around it."""
         while path and path not in self.entries:
             path = path[:-1]
         return self.entries.get(path, SourceEntry(self.root_location, self.root_location))
 
     def forget(self, path: KeyPath) -> None:
-        """Drop what is known of the value at `path` and of all below it."""
+        """Remove the entries at `path` and below."""
         size = len(path)
         self.entries = {known: entry for known, entry in self.entries.items() if known[:size] != path}
         self.unresolved = {known: why for known, why in self.unresolved.items() if known[:size] != path}
 
 
 def parse_document(text: str, file: str, env: Mapping[str, str]) -> Document:
-    """Read a YAML mapping.
-
-    Raises:
-        ConfigError: it is not YAML, empty, not a mapping, too deep or too large. Problems that leave
-            something to go on with (a key given twice, a variable not set) are noted in the document.
-    """
+    """Parse a YAML mapping. Raises ConfigError where nothing can be read; other problems are in the document."""
     document = Document(Location(file, 1, 1))
     root = _compose(text, file)
     if root is None:
@@ -133,11 +121,7 @@ def parse_document(text: str, file: str, env: Mapping[str, str]) -> Document:
 
 
 def parse_value(text: str, source: str) -> object:
-    """Read one YAML value from outside the file, without substitution.
-
-    Raises:
-        ConfigError: it is not YAML. The message does not show the text.
-    """
+    """Parse one YAML value of another source, without substitution. Raises ConfigError, without the text."""
     location = Location(source)
     document = Document(location)
     try:
@@ -151,8 +135,6 @@ def parse_value(text: str, source: str) -> object:
 
 
 class _NodeReader:
-    """Turns nodes into data and notes in the document where each stood."""
-
     def __init__(
         self, document: Document, file: str, env: Mapping[str, str], *, substitutes: bool = True
     ) -> None:
@@ -227,7 +209,7 @@ class _NodeReader:
         try:
             value: object = yaml.constructor.SafeConstructor().construct_document(yaml.ScalarNode(tag, text))
         except (ValueError, KeyError, IndexError):
-            # Such as a number of thousands of digits, or `!!int` before something that is none.
+            # Such as a number of thousands of digits, or `!!int` before a word.
             return text
         return value
 
@@ -265,7 +247,7 @@ def _compose(text: str, file: str) -> yaml.Node | None:
 
 
 def _yaml_error_reason(error: yaml.MarkedYAMLError) -> str:
-    """Say what the parser tripped over, without words of the file, since these may be part of a secret."""
+    # Without words of the file, which may be part of a secret.
     problem = error.problem or error.context or "cannot be read"
     if "alias" in problem:
         return "an alias that names no anchor; put a value that begins with * in quotes"
@@ -280,7 +262,6 @@ def _redact_word(quoted: re.Match[str]) -> str:
 
 
 def _implicit_tag(text: str) -> str:
-    """Return the type that YAML gives to a text without quotes."""
     return str(yaml.resolver.Resolver().resolve(yaml.ScalarNode, text, (True, False)))  # type: ignore[no-untyped-call]
 
 

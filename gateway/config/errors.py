@@ -1,4 +1,4 @@
-"""ConfigError: every problem found in a configuration, each with its location and key."""
+"""ConfigError: all problems of a configuration, each with its location and key."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ from dataclasses import dataclass
 
 from gateway.errors import GatewayError
 
+# From the top of the configuration to a value: keys of mappings and indexes of lists.
 KeyPath = tuple[str | int, ...]
-"""Steps from the top of the configuration to a value: keys of mappings and indexes of lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a key or value stands.
+    """The location of a key or value; line and column count from 1."""
 
-    Args:
-        source: a file's name, or what else said it: `environment variable X`, `command line`.
-        line: counted from 1; None where the source has no lines.
-        column: counted from 1, in characters.
-    """
-
+    # A file's name, `environment variable X` or `command line`.
     source: str
     line: int | None = None
     column: int | None = None
@@ -31,21 +26,18 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong. `key` is dotted (`providers.local.base_url`); empty: the file as a whole."""
+    """One problem; `key` is dotted (`providers.local.base_url`), empty for the whole file."""
 
-    file: str
-    line: int | None
-    column: int | None
+    location: Location
     key: str
     message: str
 
     def __str__(self) -> str:
-        location = str(Location(self.file, self.line, self.column))
-        return ": ".join(part for part in (location, self.key, self.message) if part)
+        return ": ".join(part for part in (str(self.location), self.key, self.message) if part)
 
 
 class ConfigError(GatewayError):
-    """The configuration cannot be used. Holds every problem that was found; its text has a line for each."""
+    """The configuration cannot be used; its text has a line for each problem."""
 
     code = "bad_config"
 
@@ -55,10 +47,6 @@ class ConfigError(GatewayError):
 
 
 def problem_at(location: Location, path: KeyPath, message: str) -> Problem:
-    """Return the problem that `message` tells of the value at `path`, which stands at `place`."""
-    return Problem(location.source, location.line, location.column, format_path(path), message)
-
-
-def format_path(path: KeyPath) -> str:
-    """Return a path as people write it: `keys[0].role`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+    """Return a problem of the value at `path`, such as `keys[0].role`."""
+    key = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return Problem(location, key.lstrip("."), message)

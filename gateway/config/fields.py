@@ -1,7 +1,4 @@
-"""The kinds of values that the models are made of, and what each kind refuses.
-
-A message says what the value must be and never repeats it, since it may be a secret.
-"""
+"""Types of configuration values with their validation."""
 
 from __future__ import annotations
 
@@ -19,32 +16,32 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from gateway.models.addresses import POSTGRES_PREFIXES, SQLITE_PREFIX
+from gateway.models.addresses import OWN_PREFIXES, POSTGRES_PREFIXES, SQLITE_PREFIX
 from gateway.models.exchange import PayloadPolicy
 from gateway.models.principal import Role, key_header
 from gateway.models.quota import Quota, refuse_duplicate_quotas
 
-RESERVED_NAMES = frozenset(
-    {"v1", "api", "ui", "f", "feedback", "healthz", "readyz", "metrics", "docs", "openapi.json"}
-)
-"""First path segments that are the gateway's own, so no provider may be called so."""
+# A provider's name is a first path segment, so it cannot be one of the gateway's own.
+RESERVED_NAMES = frozenset(prefix.split("/")[1] for prefix in OWN_PREFIXES)
 
+# Begins a key's hash in place of the key.
 SHA256_PREFIX = "sha256:"
-"""What a key begins with that is not the key itself but its hash."""
 
+# How a provider's key is sent: with the Bearer scheme, or in the header of that name.
 AUTH_KINDS = ("bearer", "x-api-key", "api-key", "x-goog-api-key")
-"""How a provider's key may be sent: with the Bearer scheme, or bare in the header of that name."""
 
+# In characters.
 MIN_SECRET_LENGTH = 32
-"""Shortest secret to sign with, in characters."""
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?")
 _PROVIDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# RFC 9110, section 5.6.2.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A token of RFC 9110, section 5.6.2."""
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _FRAMING_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+
+# No message repeats the value, since it may be a secret.
 
 
 def _http_url(text: str) -> str:
@@ -74,7 +71,7 @@ def _page_origin(text: str) -> str:
     if "*" in text:
         raise ValueError("must be an exact origin, or * for all of them")
     origin = _origin(text)
-    # Browsers leave out the port that goes without saying.
+    # Browsers leave out the default port.
     return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
 
 

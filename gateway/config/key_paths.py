@@ -1,4 +1,4 @@
-"""Look up the section or field that a path of keys leads to, and whether it is secret."""
+"""Look up the section or field at a path of keys, and whether it is secret."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from gateway.config.models import Config, Section
 
 
 def fields_of(section: type[Section]) -> dict[str, FieldInfo]:
-    """Return a section's fields by the key that the file has for them."""
+    """Return a section's fields by their keys in the file."""
     return {info.alias or name: info for name, info in section.model_fields.items()}
 
 
+def description_of(info: FieldInfo) -> str:
+    """Return a field's description on one line."""
+    return " ".join((info.description or "").split())
+
+
 def inner_section(annotation: object) -> type[Section] | None:
-    """Return the section that a field holds, alone or as items of a mapping or list; else None."""
+    """Return the section of a field, alone or in a mapping or list; else None."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     if get_origin(annotation) in (dict, tuple):
@@ -26,7 +31,7 @@ def inner_section(annotation: object) -> type[Section] | None:
 
 
 def section_at(path: KeyPath) -> type[Section] | None:
-    """Return the section whose keys stand directly under `path`, or None if no section is there."""
+    """Return the section at `path`, if there is one."""
     here: object = Config
     for step in path:
         if isinstance(here, type) and issubclass(here, Section):
@@ -40,18 +45,18 @@ def section_at(path: KeyPath) -> type[Section] | None:
 
 
 def field_at(path: KeyPath) -> FieldInfo | None:
-    """Return the field that `path` names, or None if it names an item of a list or nothing known."""
+    """Return the field at `path`; None for an item of a list or an unknown key."""
     section = section_at(path[:-1]) if path else None
     return fields_of(section).get(str(path[-1])) if section else None
 
 
 def is_secret(path: KeyPath) -> bool:
-    """Tell whether the value at `path` must not be shown: a key, a header's value, or part of one."""
+    """Tell whether the value at `path` is a key, a header's value, or part of one."""
     return any(_holds_secret(path[:end]) for end in range(1, len(path) + 1))
 
 
 def is_single_secret(path: KeyPath) -> bool:
-    """Tell whether the value at `path` is one secret text, not a list or mapping that holds some."""
+    """Tell whether the value at `path` is one secret text, not a list or mapping of some."""
     info = field_at(path)
     annotation = info.annotation if info else None
     is_whole = section_at(path) is None and get_origin(annotation) not in (dict, tuple)

@@ -13,19 +13,51 @@ from pydantic_core import ErrorDetails
 
 from gateway.config.document import Document, SourceEntry, parse_document, parse_value
 from gateway.config.errors import ConfigError, KeyPath, Location, Problem, problem_at
-from gateway.config.key_paths import field_at, fields_of, is_secret, is_single_secret, section_at
+from gateway.config.key_paths import (
+    description_of,
+    field_at,
+    fields_of,
+    is_secret,
+    is_single_secret,
+    section_at,
+)
 from gateway.config.models import Config
 
 ENVIRONMENT_PREFIX = "GATEWAY__"
+MAX_FILE_BYTES = 4 * 1024 * 1024
 
+_NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
+_NO_PROVIDER_MESSAGE = (
+    "missing; name a configuration file with -c, set GATEWAY__PROVIDERS__NAME__BASE_URL, or use serve --demo"
+)
+_SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+_MAX_SHOWN_CHARS = 60
+
+# Names of environment variables cannot hold these.
 _DASH_AND_DOT = str.maketrans("-.", "__")
+
+# Messages by pydantic's type of error.
+_EXPECTED_BY_TYPE = {
+    "string_type": "must be text; put numbers, yes, no and null in quotes",
+    "string_sub_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "dict_type": "must be a mapping of names to values",
+    "tuple_type": "must be a list",
+    "frozen_set_type": "must be a word or a list of words",
+}
 
 
 def apply_environment(document: Document, env: Mapping[str, str]) -> None:
-    """Put the values of `GATEWAY__SECTION__KEY` variables in place, those of whole sections first.
+    """Set the values of `GATEWAY__SECTION__KEY` variables, those of whole sections first.
 
-    Names match in any case, and `_` also stands for `-` and `.`, which names of variables cannot hold. Values
-    are YAML, except that of a single secret, which is taken as it is.
+    Names match in any case, and `_` also stands for `-` and `.`. Values are YAML, except a single secret's.
     """
     named = {
         name: name[len(ENVIRONMENT_PREFIX) :].lower().split("__")
@@ -44,14 +76,13 @@ def apply_environment(document: Document, env: Mapping[str, str]) -> None:
 
 
 def apply_flags(document: Document, overrides: Mapping[str, object]) -> None:
-    """Put values under dotted keys (`server.port`) in place. None stands for a flag that was not given."""
+    """Set values by dotted keys (`server.port`); None is a flag that was not given."""
     for key, value in overrides.items():
         if value is not None:
             _set_value(document, tuple(key.split(".")), value, Location("command line"))
 
 
 def _find_key_path(document: Document, steps: list[str]) -> KeyPath:
-    """Find the keys that are meant by the lower-case words of a variable's name."""
     path: list[str] = []
     here: object = document.data
     for step in steps:
@@ -72,10 +103,7 @@ def _set_value(document: Document, path: KeyPath, value: object, location: Locat
             document.entries[path[:depth]] = SourceEntry(location, location)
         if not isinstance(below, dict):
             whole = "__".join(map(str, path[:depth])).upper()
-            message = (
-                f"is no mapping, so nothing in it can be set alone; set the whole:"
-                f" {ENVIRONMENT_PREFIX}{whole}"
-            )
+            message = f"is not a mapping; set it as a whole: {ENVIRONMENT_PREFIX}{whole}"
             document.problems.append(problem_at(location, path[:depth], message))
             return
         here = below
@@ -84,28 +112,7 @@ def _set_value(document: Document, path: KeyPath, value: object, location: Locat
     document.entries[path] = SourceEntry(location, location)
 
 
-_SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
-_MAX_SHOWN_CHARS = 60
-
-_EXPECTED_BY_TYPE = {
-    "string_type": "must be text; put numbers, yes, no and null in quotes",
-    "string_sub_type": "must be text",
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "float_parsing": "must be a number",
-    "finite_number": "must be a finite number",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "dict_type": "must be a mapping of names to values",
-    "tuple_type": "must be a list",
-    "frozen_set_type": "must be a word or a list of words",
-}
-
-
 def explain_error(error: ErrorDetails, document: Document) -> Problem:
-    """Say where a validation error stands and what is wrong, without showing a secret."""
     path = tuple(step for step in error["loc"] if step != "[key]")
     entry = document.nearest_entry(path)
     if error["type"] == "extra_forbidden":
@@ -122,7 +129,7 @@ def explain_error(error: ErrorDetails, document: Document) -> Problem:
 
 
 def _is_single_value(error: ErrorDetails) -> bool:
-    """Tell whether a single value stands where several should, such as a key in place of a list of keys."""
+    # Such as a key in place of a list of keys, which may be a secret.
     wants_several = error["type"] in ("model_type", "dict_type", "tuple_type")
     return wants_several and error["input"] is not None and not isinstance(error["input"], dict | list)
 
@@ -137,7 +144,7 @@ def _explain_unknown_key(path: KeyPath) -> str:
 
 def _explain_missing(path: KeyPath) -> str:
     field = field_at(path)
-    meaning = (field.description or "") if field else ""
+    meaning = description_of(field) if field else ""
     return f"missing; must be given: {meaning.rstrip('.')}"
 
 
@@ -174,28 +181,18 @@ def _display_value(value: object, path: KeyPath, variables: tuple[str, ...]) -> 
     return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…"
 
 
-MAX_FILE_BYTES = 4 * 1024 * 1024
-"""Largest file read."""
-
-_NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
-
-_NO_PROVIDER_MESSAGE = (
-    "missing; name a configuration file with -c, set GATEWAY__PROVIDERS__NAME__BASE_URL, or use serve --demo"
-)
-
-
 def load_config(
     path: Path | None, env: Mapping[str, str], overrides: Mapping[str, object] = _NO_OVERRIDES
 ) -> Config:
     """Read and check a configuration.
 
     Args:
-        path: the YAML file; None for the defaults, to which `env` or `overrides` must then add a provider.
-        env: the environment: for `${VAR}` in the file, and for `GATEWAY__SECTION__KEY`.
-        overrides: values of flags by dotted key, such as `{"server.port": 9000}`; None values are left out.
+        path: the YAML file; None for the defaults, to which `env` or `overrides` must add a provider.
+        env: the environment, for `${VAR}` in the file and for `GATEWAY__SECTION__KEY`.
+        overrides: values of flags by dotted key, such as `{"server.port": 9000}`; None is left out.
 
     Raises:
-        ConfigError: with every problem found, in the order in which they stand.
+        ConfigError: with all problems by location.
     """
     document = Document(Location("configuration")) if path is None else _read(path, env)
     apply_environment(document, env)
@@ -229,7 +226,7 @@ def _decode(raw: bytes, file: str) -> str:
 
 
 def _validate(document: Document) -> Config:
-    # A section with all its keys commented out is null in YAML; it means the same as no section.
+    # A section with all its keys commented out is null in YAML.
     given = {key: value for key, value in document.data.items() if value is not None}
     problems = [*document.problems, *document.unresolved.values()]
     try:
@@ -246,7 +243,5 @@ def _validate(document: Document) -> Config:
 
 
 def _sort_key(problem: Problem) -> tuple[bool, str, int, int]:
-    return problem.line is None, problem.file, problem.line or 0, problem.column or 0
-
-
-__all__ = ["ConfigError", "Problem", "load_config"]
+    at = problem.location
+    return at.line is None, at.source, at.line or 0, at.column or 0

@@ -1,4 +1,4 @@
-"""The reference of all keys, drawn from the models, as `docs/configuration.md` shows it."""
+"""The reference of all keys for `docs/configuration.md`, generated from the models."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import get_origin
 
 from pydantic.fields import FieldInfo
 
-from gateway.config.key_paths import fields_of, inner_section
+from gateway.config.key_paths import description_of, fields_of, inner_section
 from gateway.config.models import Config, Section
 
 _BOUNDS = (("minimum", "from"), ("exclusiveMinimum", "over"), ("maximum", "to"))
 
 
 def to_markdown() -> str:
-    """Return a heading and a table of keys for the top level and for each section of the configuration."""
+    """Return a heading and a table of keys for each section."""
     return "\n".join(_section_tables("", Config))
 
 
@@ -25,7 +25,7 @@ def _section_tables(name: str, section: type[Section]) -> Iterator[str]:
     yield "| key | value | default | what it is |\n|---|---|---|---|"
     for key, info in fields_of(section).items():
         value = _describe_value(schema["properties"][key], schema.get("$defs", {}))
-        yield f"| `{key}` | {value} | {_describe_default(info)} | {info.description} |"
+        yield f"| `{key}` | {value} | {_describe_default(info)} | {description_of(info)} |"
     yield ""
     for key, info in fields_of(section).items():
         if inner := inner_section(info.annotation):
@@ -38,7 +38,6 @@ def _item_suffix(info: FieldInfo) -> str:
 
 
 def _describe_value(schema: dict[str, object], kinds: dict[str, dict[str, object]]) -> str:
-    """Say in a few words what a JSON schema takes."""
     if isinstance(ref := schema.get("$ref"), str):
         return _describe_value(kinds[ref.rpartition("/")[2]], kinds)
     if isinstance(options := schema.get("anyOf"), list):

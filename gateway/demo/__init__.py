@@ -1,7 +1,6 @@
-"""A built-in upstream that answers in the wire formats of OpenAI and Anthropic without a model.
+"""A built-in upstream in the formats of OpenAI and Anthropic, without a model, for `serve --demo` and tests.
 
-For `serve --demo` and for tests. Each format is a file of pure functions from a request body to an answer or
-to the pieces of a stream; `server.py` puts them on a socket. It knows nothing of the gateway in front of it.
+Each format is a module of pure functions from a request body to a response or to the events of a stream.
 """
 
 from gateway.demo.server import DemoUpstream, build_demo, start_demo

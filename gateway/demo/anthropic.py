@@ -8,28 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from gateway.demo.replies import (
-    MAX_TOKENS,
-    Body,
-    Reply,
-    count_tokens,
-    encode_event,
-    last_question,
-    make_id,
-    read_count,
-    read_list,
-    read_object,
-    read_objects,
-    read_text,
-    reply_with,
-    text_of,
-)
-from gateway.demo.tools import AUTO, NONE, REQUIRED, Tool, arguments_for, choose_tool, structured_reply
+from gateway.demo import replies, tools
+from gateway.demo.replies import Body, Reply, make_id, read_list, read_object, read_text
+from gateway.demo.tools import AUTO, Tool
 from gateway.errors import BadInput, GatewayError, NotFound
 
 
 def render_error(error: GatewayError) -> Body:
-    """Draw an error as Anthropic does."""
     kind = "not_found_error" if isinstance(error, NotFound) else "invalid_request_error"
     return {"type": "error", "error": {"type": kind, "message": str(error)}, "request_id": make_id("req_")}
 
@@ -50,7 +35,10 @@ def answer_message(body: Body) -> Body:
 def stream_message(body: Body) -> Iterator[bytes]:
     """Answer `POST /v1/messages` as events."""
     reply, tool = _reply(body)
-    return (encode_event(event, str(event["type"])) for event in _events(_opening_message(body), reply, tool))
+    return (
+        replies.encode_event(event, str(event["type"]))
+        for event in _events(_opening_message(body), reply, tool)
+    )
 
 
 def answer_count(body: Body) -> Body:
@@ -77,22 +65,21 @@ def _events(opened: Body, reply: Reply, tool: Tool | None) -> Iterator[Body]:
 
 
 def _reply(body: Body) -> tuple[Reply, Tool | None]:
-    """Return what is said, or the input of the tool that is called."""
     messages = read_list(body, "messages")
     if body.get("max_tokens") is None:
         raise BadInput("Field required", field="max_tokens")
-    limit = read_count(body, "max_tokens", MAX_TOKENS, MAX_TOKENS)
-    question = last_question(messages)
-    tool = choose_tool(_tools(body), _tool_choice(body), question, has_result=_has_result(messages[-1]))
+    limit = replies.read_count(body, "max_tokens", replies.MAX_TOKENS, replies.MAX_TOKENS)
+    question = replies.last_question(messages)
+    tool = tools.choose_tool(_tools(body), _tool_choice(body), question, has_result=_has_result(messages[-1]))
     if tool is not None:
-        return reply_with(arguments_for(tool), limit), tool
+        return replies.reply_with(tools.arguments_for(tool), limit), tool
     wanted = read_object(read_object(body, "output_config"), "format") or read_object(body, "output_format")
-    return structured_reply(wanted.get("type"), wanted.get("schema"), question, limit), None
+    return tools.structured_reply(wanted.get("type"), wanted.get("schema"), question, limit), None
 
 
 def _tools(body: Body) -> list[Tool]:
-    """The caller's own tools; those that the provider runs have no schema."""
-    given = [tool for tool in read_objects(body, "tools") if "input_schema" in tool]
+    # Tools that the provider runs have no schema.
+    given = [tool for tool in replies.read_objects(body, "tools") if "input_schema" in tool]
     return [Tool(read_text(tool, "name"), tool["input_schema"]) for tool in given]
 
 
@@ -100,7 +87,7 @@ def _tool_choice(body: Body) -> str:
     choice = read_object(body, "tool_choice")
     if choice.get("type") == "tool":
         return read_text(choice, "name")
-    return {"any": REQUIRED, "none": NONE}.get(str(choice.get("type")), AUTO)
+    return {"any": tools.REQUIRED, "none": tools.NONE}.get(str(choice.get("type")), AUTO)
 
 
 def _has_result(message: object) -> bool:
@@ -120,7 +107,7 @@ def _tool_input(reply: Reply) -> object:
 
 
 def _opening_message(body: Body) -> Body:
-    """Return the message as it is before its first word, of which one token is counted already."""
+    # Anthropic counts one output token before the first event with text.
     return {
         "id": make_id("msg_"),
         "type": "message",
@@ -140,7 +127,7 @@ def _stop_fields(reply: Reply, tool: Tool | None) -> Body:
 
 def _usage(body: Body, output_tokens: int) -> Body:
     return {
-        "input_tokens": count_tokens(text_of(body.get("system"))) + count_tokens(text_of(body["messages"])),
+        "input_tokens": replies.count_tokens(body.get("system")) + replies.count_tokens(body["messages"]),
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": 0,
         "output_tokens": output_tokens,

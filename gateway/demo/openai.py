@@ -10,30 +10,13 @@ import struct
 import time
 from collections.abc import Iterator
 
-from gateway.demo.replies import (
-    MAX_TOKENS,
-    STREAM_END,
-    Body,
-    Reply,
-    count_tokens,
-    embed,
-    encode_event,
-    last_question,
-    make_id,
-    read_count,
-    read_list,
-    read_object,
-    read_objects,
-    read_text,
-    reply_to,
-    reply_with,
-    text_of,
-)
-from gateway.demo.tools import AUTO, Tool, arguments_for, choose_tool, structured_reply
+from gateway.demo import replies, tools
+from gateway.demo.replies import Body, Reply, make_id, read_list, read_object, read_text
+from gateway.demo.tools import AUTO, Tool
 from gateway.errors import BadInput, GatewayError, NotFound
 
+# What the demo lists; a request may name any model.
 MODELS = ("demo-chat", "demo-embedding")
-"""Models that the demo lists. Requests may name any model, and are answered in its name."""
 
 MAX_CHOICES = 128
 MAX_DIMENSIONS = 4096
@@ -43,7 +26,6 @@ _CREATED_AT = 1_735_689_600
 
 
 def render_error(error: GatewayError) -> Body:
-    """Draw an error as OpenAI does."""
     code = error.code if isinstance(error, NotFound) else None
     message = f"Invalid {error.field!r}: {error.message}" if error.field else error.message
     shape = {"message": message, "type": "invalid_request_error", "param": error.field, "code": code}
@@ -67,12 +49,12 @@ def answer_chat(body: Body) -> Body:
             }
             for index in range(choices)
         ],
-        "usage": _usage(count_tokens(text_of(body["messages"])), reply.tokens * choices),
+        "usage": _usage(replies.count_tokens(body["messages"]), reply.tokens * choices),
     }
 
 
 def stream_chat(body: Body) -> Iterator[bytes]:
-    """Answer `POST /v1/chat/completions` piece by piece."""
+    """Answer `POST /v1/chat/completions` as events."""
     reply, tool, choices = _chat_reply(body)
     head = _envelope("chatcmpl-", "chat.completion.chunk", body)
     items: list[list[Body]] = [
@@ -80,42 +62,42 @@ def stream_chat(body: Body) -> Iterator[bytes]:
         for delta, finish in _stream_deltas(reply, tool)
         for index in range(choices)
     ]
-    usage = _usage(count_tokens(text_of(body["messages"])), reply.tokens * choices)
+    usage = _usage(replies.count_tokens(body["messages"]), reply.tokens * choices)
     return _stream(head, items, usage, wants_usage=_wants_usage(body))
 
 
 def answer_text(body: Body) -> Body:
     """Answer `POST /v1/completions`."""
-    replies, prompt_tokens = _text_replies(body)
+    texts, prompt_tokens = _text_replies(body)
     return {
         **_envelope("cmpl-", "text_completion", body),
         "choices": [
-            _text_choice(index, reply.text, _finish_reason(reply)) for index, reply in enumerate(replies)
+            _text_choice(index, reply.text, _finish_reason(reply)) for index, reply in enumerate(texts)
         ],
-        "usage": _usage(prompt_tokens, sum(reply.tokens for reply in replies)),
+        "usage": _usage(prompt_tokens, sum(reply.tokens for reply in texts)),
     }
 
 
 def stream_text(body: Body) -> Iterator[bytes]:
-    """Answer `POST /v1/completions` piece by piece."""
-    replies, prompt_tokens = _text_replies(body)
+    """Answer `POST /v1/completions` as events."""
+    texts, prompt_tokens = _text_replies(body)
     items: list[list[Body]] = []
-    for index, reply in enumerate(replies):
+    for index, reply in enumerate(texts):
         items += [[_text_choice(index, piece, None)] for piece in reply.pieces]
         items += [[_text_choice(index, "", _finish_reason(reply))]]
-    usage = _usage(prompt_tokens, sum(reply.tokens for reply in replies))
+    usage = _usage(prompt_tokens, sum(reply.tokens for reply in texts))
     head = _envelope("cmpl-", "text_completion", body)
     return _stream(head, items, usage, wants_usage=_wants_usage(body))
 
 
 def answer_embeddings(body: Body) -> Body:
-    """Answer `POST /v1/embeddings`; vectors as numbers, or as base64 of little-endian 32-bit floats."""
+    """Answer `POST /v1/embeddings`."""
     model = read_text(body, "model")
     texts = _read_texts(body, "input")
-    dimensions = read_count(body, "dimensions", DEFAULT_DIMENSIONS, MAX_DIMENSIONS)
-    vectors = [embed(text, dimensions) for text in texts]
+    dimensions = replies.read_count(body, "dimensions", DEFAULT_DIMENSIONS, MAX_DIMENSIONS)
+    vectors = [replies.embed(text, dimensions) for text in texts]
     is_packed = body.get("encoding_format") == "base64"
-    tokens = sum(map(count_tokens, texts))
+    tokens = replies.count_tokens(texts)
     return {
         "object": "list",
         "data": [
@@ -144,30 +126,30 @@ def show_model(model: str) -> Body:
 
 
 def _chat_reply(body: Body) -> tuple[Reply, Tool | None, int]:
-    """Return what is said, or the arguments of the tool that is called, and in how many choices."""
     read_text(body, "model")
     messages = read_list(body, "messages")
-    limit = read_count(body, "max_tokens", MAX_TOKENS, MAX_TOKENS)
-    limit = read_count(body, "max_completion_tokens", limit, MAX_TOKENS)
-    question = last_question(messages)
+    limit = replies.read_count(body, "max_tokens", replies.MAX_TOKENS, replies.MAX_TOKENS)
+    limit = replies.read_count(body, "max_completion_tokens", limit, replies.MAX_TOKENS)
+    question = replies.last_question(messages)
     has_result = isinstance(messages[-1], dict) and messages[-1].get("role") == "tool"
-    tool = choose_tool(_tools(body), _tool_choice(body), question, has_result=has_result)
-    choices = read_count(body, "n", 1, MAX_CHOICES)
+    tool = tools.choose_tool(_tools(body), _tool_choice(body), question, has_result=has_result)
+    choices = replies.read_count(body, "n", 1, MAX_CHOICES)
     if tool is not None:
-        return reply_with(arguments_for(tool), limit), tool, choices
+        return replies.reply_with(tools.arguments_for(tool), limit), tool, choices
     wanted = read_object(body, "response_format")
     schema = read_object(wanted, "json_schema").get("schema")
-    return structured_reply(wanted.get("type"), schema, question, limit), None, choices
+    return tools.structured_reply(wanted.get("type"), schema, question, limit), None, choices
 
 
 def _tools(body: Body) -> list[Tool]:
-    functions = (read_object(tool, "function") for tool in read_objects(body, "tools"))
+    functions = (read_object(tool, "function") for tool in replies.read_objects(body, "tools"))
     return [Tool(read_text(each, "name"), each.get("parameters")) for each in functions if each]
 
 
 def _tool_choice(body: Body) -> str:
-    if isinstance(body.get("tool_choice") or AUTO, str):
-        return str(body.get("tool_choice") or AUTO)
+    choice = body.get("tool_choice") or AUTO
+    if isinstance(choice, str):
+        return choice
     return read_text(read_object(read_object(body, "tool_choice"), "function"), "name")
 
 
@@ -177,7 +159,6 @@ def _tool_call_fields(tool: Tool, reply: Reply) -> Body:
 
 
 def _stream_deltas(reply: Reply, tool: Tool | None) -> Iterator[tuple[Body, str | None]]:
-    """Yield what each chunk of a stream adds, and the reason with which the last one ends."""
     if tool is None:
         yield {"role": "assistant", "content": "", "refusal": None}, None
         for piece in reply.pieces:
@@ -192,17 +173,16 @@ def _stream_deltas(reply: Reply, tool: Tool | None) -> Iterator[tuple[Body, str 
 
 
 def _text_replies(body: Body) -> tuple[list[Reply], int]:
-    """Return a reply for each choice of each prompt, and the tokens of all prompts."""
     read_text(body, "model")
     prompts = _read_texts(body, "prompt")
-    limit = read_count(body, "max_tokens", MAX_TOKENS, MAX_TOKENS)
-    choices = read_count(body, "n", 1, MAX_CHOICES)
-    replies = [reply_to(prompt, limit) for prompt in prompts for _ in range(choices)]
-    return replies, sum(map(count_tokens, prompts))
+    limit = replies.read_count(body, "max_tokens", replies.MAX_TOKENS, replies.MAX_TOKENS)
+    choices = replies.read_count(body, "n", 1, MAX_CHOICES)
+    texts = [replies.reply_to(prompt, limit) for prompt in prompts for _ in range(choices)]
+    return texts, replies.count_tokens(prompts)
 
 
 def _read_texts(body: Body, field: str) -> list[str]:
-    """Return one or several texts; token ids, for which the demo has no words, as a text of as many words."""
+    """Return one or several texts; token ids become a text of as many words."""
     value = body.get(field)
     if isinstance(value, str):
         return [value]
@@ -221,10 +201,10 @@ def _envelope(prefix: str, kind: str, body: Body) -> dict[str, object]:
 def _stream(head: Body, items: list[list[Body]], usage: Body, *, wants_usage: bool) -> Iterator[bytes]:
     waiting: Body = {"usage": None} if wants_usage else {}
     for choices in items:
-        yield encode_event({**head, "choices": choices, **waiting})
+        yield replies.encode_event({**head, "choices": choices, **waiting})
     if wants_usage:
-        yield encode_event({**head, "choices": [], "usage": usage})
-    yield STREAM_END
+        yield replies.encode_event({**head, "choices": [], "usage": usage})
+    yield replies.STREAM_END
 
 
 def _wants_usage(body: Body) -> bool:
@@ -253,4 +233,5 @@ def _usage(prompt_tokens: int, completion_tokens: int) -> Body:
 
 
 def _pack_vector(vector: list[float]) -> str:
+    # Little-endian 32-bit floats, as OpenAI's SDKs unpack.
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

@@ -1,4 +1,4 @@
-"""Reading request bodies, and the demo's replies, counted in words as tokens."""
+"""Read request bodies, and make the demo's replies; a word counts as a token."""
 
 from __future__ import annotations
 
@@ -14,23 +14,31 @@ from gateway.errors import BadInput
 
 Body = Mapping[str, object]
 
+# The last event of OpenAI's chat and text completions.
 STREAM_END = b"data: [DONE]\n\n"
-"""Last event of OpenAI's chat and text completions."""
+
+# Largest token limit that a request may have.
+MAX_TOKENS = 1_000_000
+
+_ECHOED_WORDS = 20
+_WORD = re.compile(r"\s*\S+")
 
 
 def encode_event(data: Body, name: str | None = None) -> bytes:
-    """Return one server-sent event (WHATWG HTML, section 9.2) with `data` as JSON."""
+    """Return a server-sent event (WHATWG HTML, section 9.2) with `data` as JSON."""
     head = f"event: {name}\n" if name else ""
     return f"{head}data: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
 def make_id(prefix: str) -> str:
-    """Return an id that was never given before, such as `msg_` and 24 hex digits."""
     return prefix + secrets.token_hex(12)
 
 
+# All of these raise BadInput for any other value.
+
+
 def read_text(body: Body, field: str) -> str:
-    """Return a field that must be a non-empty string. Raises BadInput."""
+    """Return a non-empty string."""
     value = body.get(field)
     if not isinstance(value, str) or not value:
         raise BadInput("a non-empty string is required.", field=field)
@@ -38,7 +46,7 @@ def read_text(body: Body, field: str) -> str:
 
 
 def read_list(body: Body, field: str) -> list[object]:
-    """Return a field that must be a non-empty array. Raises BadInput."""
+    """Return a non-empty array."""
     value = body.get(field)
     if not isinstance(value, list) or not value:
         raise BadInput("a non-empty array is required.", field=field)
@@ -46,31 +54,23 @@ def read_list(body: Body, field: str) -> list[object]:
 
 
 def read_object(body: Body, field: str) -> Body:
-    """Return a field that must be an object; an empty one where it is missing or null. Raises BadInput."""
+    """Return an object; an empty one where it is missing or null."""
     value = body.get(field)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
+    if not isinstance(value, dict | None):
         raise BadInput("an object is required.", field=field)
-    return value
+    return value or {}
 
 
 def read_objects(body: Body, field: str) -> list[Body]:
-    """Return a field that must be an array of objects; empty where it is missing or null. Raises BadInput."""
+    """Return an array of objects; an empty one where it is missing or null."""
     value = body.get(field)
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+    if not isinstance(value, list | None) or not all(isinstance(item, dict) for item in value or ()):
         raise BadInput("an array of objects is required.", field=field)
-    return value
+    return value or []
 
 
 def read_count(body: Body, field: str, default: int, maximum: int) -> int:
-    """Return a field that must be an integer from 1 to `most`, or `default` where it is missing or null.
-
-    Raises:
-        BadInput: it is something else.
-    """
+    """Return an integer from 1 to `maximum`; `default` where it is missing or null."""
     value = body.get(field)
     if value is None:
         return default
@@ -79,16 +79,9 @@ def read_count(body: Body, field: str, default: int, maximum: int) -> int:
     return value
 
 
-MAX_TOKENS = 1_000_000
-"""Largest limit on a reply's length that a request may give."""
-
-_ECHOED_WORDS = 20
-_WORD = re.compile(r"\s*\S+")
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply in pieces of one word, each counted as a token; `is_cut` if the caller's limit ended it."""
+    """A reply in words; `is_truncated` if the token limit ended it."""
 
     pieces: tuple[str, ...]
     is_truncated: bool
@@ -103,31 +96,24 @@ class Reply:
 
 
 def reply_to(question: str, limit: int = MAX_TOKENS) -> Reply:
-    """Reply to a question in at most `limit` tokens, repeating its last words."""
+    """Reply in at most `limit` tokens, repeating the last words of the question."""
     words = question.split()
-    if words:
-        last = ("… " if len(words) > _ECHOED_WORDS else "") + " ".join(words[-_ECHOED_WORDS:])
-        heard = f"You said: “{last}”."
-    else:
-        heard = "You sent no words."
-    return reply_with(
-        f"Hello from the demo! {heard} Add a provider and a real model will answer here.", limit
-    )
+    last = ("… " if len(words) > _ECHOED_WORDS else "") + " ".join(words[-_ECHOED_WORDS:])
+    echo = f"You said: “{last}”." if words else "You sent no words."
+    return reply_with(f"Hello from the demo! {echo} Add a provider and a real model will answer here.", limit)
 
 
 def reply_with(text: str, limit: int = MAX_TOKENS) -> Reply:
-    """Reply with a text, in at most `limit` tokens."""
     pieces = _WORD.findall(text)
     return Reply(tuple(pieces[:limit]), is_truncated=len(pieces) > limit)
 
 
-def count_tokens(text: str) -> int:
-    """Count the words of a text, the demo's tokens."""
-    return len(text.split())
+def count_tokens(content: object) -> int:
+    return len(text_of(content).split())
 
 
 def text_of(content: object) -> str:
-    """Return the words in a message, a list of messages, a content, or a list of content parts."""
+    """Return the text of a message, messages, a content or content parts."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
@@ -138,7 +124,7 @@ def text_of(content: object) -> str:
 
 
 def last_question(messages: list[object]) -> str:
-    """Return the words of the last message that a user wrote; empty if there is none."""
+    """Return the text of the last user message; empty if there is none."""
     for message in reversed(messages):
         if isinstance(message, dict) and message.get("role") == "user":
             return text_of(message)
@@ -146,7 +132,7 @@ def last_question(messages: list[object]) -> str:
 
 
 def embed(text: str, dimensions: int) -> list[float]:
-    """Return a vector of length 1 that depends on the text alone. Equal texts are near, others are not."""
+    """Return a vector of length 1 that depends on the text alone."""
     raw = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(2 * dimensions)
     # Odd numbers, so that no vector is all zeros.
     numbers = [2 * number + 1 for number in struct.unpack(f"<{dimensions}h", raw)]

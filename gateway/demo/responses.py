@@ -8,23 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from gateway.demo.replies import (
-    MAX_TOKENS,
-    Body,
-    Reply,
-    count_tokens,
-    encode_event,
-    last_question,
-    make_id,
-    read_count,
-    read_list,
-    read_object,
-    read_objects,
-    read_text,
-    reply_with,
-    text_of,
-)
-from gateway.demo.tools import AUTO, Tool, arguments_for, choose_tool, structured_reply
+from gateway.demo import replies, tools
+from gateway.demo.replies import Body, Reply, make_id, read_list, read_object, read_text
+from gateway.demo.tools import AUTO, Tool
 
 
 def answer_response(body: Body) -> Body:
@@ -34,12 +20,12 @@ def answer_response(body: Body) -> Body:
 
 
 def stream_response(body: Body) -> Iterator[bytes]:
-    """Answer `POST /v1/responses` as events, numbered in order."""
+    """Answer `POST /v1/responses` as numbered events."""
     draft, (reply, tool) = _draft_response(body), _reply(body)
     item = _output_item(reply, tool)
     events = _events(draft, reply, item, _usage(body, reply))
     return (
-        encode_event({**event, "sequence_number": number}, str(event["type"]))
+        replies.encode_event({**event, "sequence_number": number}, str(event["type"]))
         for number, event in enumerate(events)
     )
 
@@ -75,27 +61,27 @@ def _argument_events(reply: Reply, item: Body) -> Iterator[Body]:
 
 
 def _reply(body: Body) -> tuple[Reply, Tool | None]:
-    """Return what is said, or the arguments of the function that is called."""
     given = body.get("input")
     items = [] if isinstance(given, str) else read_list(body, "input")
-    question = given if isinstance(given, str) else last_question(items)
-    limit = read_count(body, "max_output_tokens", MAX_TOKENS, MAX_TOKENS)
-    tool = choose_tool(_tools(body), _tool_choice(body), question, has_result=_ends_with_result(items))
+    question = given if isinstance(given, str) else replies.last_question(items)
+    limit = replies.read_count(body, "max_output_tokens", replies.MAX_TOKENS, replies.MAX_TOKENS)
+    tool = tools.choose_tool(_tools(body), _tool_choice(body), question, has_result=_ends_with_result(items))
     if tool is not None:
-        return reply_with(arguments_for(tool), limit), tool
+        return replies.reply_with(tools.arguments_for(tool), limit), tool
     wanted = read_object(read_object(body, "text"), "format")
-    return structured_reply(wanted.get("type"), wanted.get("schema"), question, limit), None
+    return tools.structured_reply(wanted.get("type"), wanted.get("schema"), question, limit), None
 
 
 def _tools(body: Body) -> list[Tool]:
-    """The caller's own functions; those that the provider runs have no schema."""
-    given = [tool for tool in read_objects(body, "tools") if tool.get("type") == "function"]
+    # Tools that the provider runs have another type.
+    given = [tool for tool in replies.read_objects(body, "tools") if tool.get("type") == "function"]
     return [Tool(read_text(tool, "name"), tool.get("parameters")) for tool in given]
 
 
 def _tool_choice(body: Body) -> str:
-    if isinstance(body.get("tool_choice") or AUTO, str):
-        return str(body.get("tool_choice") or AUTO)
+    choice = body.get("tool_choice") or AUTO
+    if isinstance(choice, str):
+        return choice
     return read_text(read_object(body, "tool_choice"), "name")
 
 
@@ -105,7 +91,6 @@ def _ends_with_result(items: list[object]) -> bool:
 
 
 def _draft_response(body: Body) -> Body:
-    """Return the response as it is before its output."""
     return {
         "id": make_id("resp_"),
         "object": "response",
@@ -153,11 +138,13 @@ def _text_content(text: str) -> Body:
 
 
 def _usage(body: Body, reply: Reply) -> Body:
-    asked = count_tokens(text_of(body["input"])) + count_tokens(text_of(body.get("instructions")))
+    input_tokens = replies.count_tokens(body["input"]) + replies.count_tokens(
+        replies.text_of(body.get("instructions"))
+    )
     return {
-        "input_tokens": asked,
+        "input_tokens": input_tokens,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": reply.tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": asked + reply.tokens,
+        "total_tokens": input_tokens + reply.tokens,
     }

@@ -1,4 +1,4 @@
-"""The demo on a socket: reads JSON, lets a format answer it, writes the answer or its stream."""
+"""The demo's HTTP server."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from gateway.demo import anthropic, openai, responses
 from gateway.demo.replies import Body, make_id
 from gateway.errors import BadInput, GatewayError, MethodNotAllowed, NotFound
 
+# Between two events of a stream, so that it is seen as a stream.
 CHUNK_PAUSE_SECONDS = 0.02
-"""Pause between two pieces of a stream, so that people see it as one."""
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -23,24 +23,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class DemoUpstream:
-    """A demo that is listening. `base_url` is what OpenAI's SDK is given; close it when done."""
+    """A demo that is listening; `base_url` is for OpenAI's SDK."""
 
     base_url: str
     _runner: web.AppRunner
 
     async def close(self) -> None:
-        """Stop listening and drop what is in flight."""
         await self._runner.cleanup()
 
 
 async def start_demo(
     host: str = "127.0.0.1", port: int = 0, *, pause_seconds: float = CHUNK_PAUSE_SECONDS
 ) -> DemoUpstream:
-    """Start the demo; port 0 takes a free one.
-
-    Raises:
-        OSError: it cannot listen there.
-    """
+    """Start the demo; port 0 takes a free one. Raises OSError where it cannot listen."""
     runner = web.AppRunner(build_demo(pause_seconds=pause_seconds), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
@@ -53,7 +48,6 @@ async def start_demo(
 
 
 def build_demo(*, pause_seconds: float = CHUNK_PAUSE_SECONDS) -> web.Application:
-    """Build the demo's application, with `gap_seconds` between two pieces of a stream."""
     app = web.Application(middlewares=[_render_errors], client_max_size=MAX_BODY_BYTES)
     streamed = (
         ("/v1/chat/completions", openai.answer_chat, openai.stream_chat),
@@ -63,11 +57,18 @@ def build_demo(*, pause_seconds: float = CHUNK_PAUSE_SECONDS) -> web.Application
     )
     for path, answer, stream in streamed:
         app.router.add_post(path, _completion_handler(answer, stream, pause_seconds))
-    app.router.add_post("/v1/embeddings", _embeddings)
-    app.router.add_post("/v1/messages/count_tokens", _count_tokens)
+    app.router.add_post("/v1/embeddings", _json_handler(openai.answer_embeddings))
+    app.router.add_post("/v1/messages/count_tokens", _json_handler(anthropic.answer_count))
     app.router.add_get("/v1/models", _models)
     app.router.add_get("/v1/models/{model:.+}", _model)
     return app
+
+
+def _json_handler(answer: Callable[[Body], Body]) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return _reply(answer(await _read_object(request)))
+
+    return handle
 
 
 def _completion_handler(
@@ -80,14 +81,6 @@ def _completion_handler(
         return _reply(answer(body))
 
     return handle
-
-
-async def _embeddings(request: web.Request) -> web.Response:
-    return _reply(openai.answer_embeddings(await _read_object(request)))
-
-
-async def _count_tokens(request: web.Request) -> web.Response:
-    return _reply(anthropic.answer_count(await _read_object(request)))
 
 
 async def _models(_: web.Request) -> web.Response:
@@ -131,7 +124,7 @@ def _reply(body: Body, status: int = 200) -> web.Response:
 
 
 def _request_id_headers() -> dict[str, str]:
-    """Return the headers in which OpenAI and Anthropic name a request."""
+    # OpenAI's name and Anthropic's.
     request_id = make_id("req_")
     return {"x-request-id": request_id, "request-id": request_id}
 

@@ -1,4 +1,4 @@
-"""Tools and structured output: which tool the demo calls, and values that fit a JSON Schema.
+"""Tool choice, and structured output: values that fit a JSON Schema.
 
 Source: json-schema.org, draft 2020-12, "Validation"; the providers' pages on tools and structured output.
 """
@@ -14,8 +14,8 @@ from gateway.errors import BadInput
 
 AUTO, NONE, REQUIRED = "auto", "none", "required"
 
+# Ends schemas that contain themselves.
 _MAX_DEPTH = 12
-"""Where schemas that contain themselves end."""
 
 _FORMATS = {
     "date": "2026-01-31",
@@ -33,33 +33,20 @@ _FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that the model may call.
-
-    Args:
-        schema: JSON Schema of its arguments.
-    """
+    """A function that the model may call, with the JSON Schema of its arguments."""
 
     name: str
     schema: object
 
 
 def choose_tool(tools: Sequence[Tool], choice: str, question: str, *, has_result: bool) -> Tool | None:
-    """Return the tool that is called, if one is.
-
-    Left to itself the demo calls a tool that the question names, once: agents have many, and do what is called.
-
-    Args:
-        choice: `auto`, `none`, `required`, or the name of the one to call.
-        has_result: whether the question has been followed by what a tool returned.
-
-    Raises:
-        BadInput: there is no such tool.
-    """
+    """Return the tool to call, if any; `choice` is `auto`, `none`, `required` or a tool's name."""
     if choice == NONE or (choice == AUTO and has_result):
         return None
     if choice == AUTO:
-        asked = question.lower()
-        return next((tool for tool in tools if tool.name.lower() in asked), None)
+        # Only a tool that the question names, since agents have many and run what is called.
+        words = question.lower()
+        return next((tool for tool in tools if tool.name.lower() in words), None)
     named = [tool for tool in tools if choice in (REQUIRED, tool.name)]
     if not named:
         raise BadInput("no tool of that name is given in 'tools'.", field="tool_choice")
@@ -67,17 +54,12 @@ def choose_tool(tools: Sequence[Tool], choice: str, question: str, *, has_result
 
 
 def arguments_for(tool: Tool) -> str:
-    """Return arguments that fit the tool, as JSON."""
     example = example_of(tool.schema)
     return json.dumps(example if isinstance(example, dict) else {})
 
 
 def structured_reply(kind: object, schema: object, question: str, limit: int) -> Reply:
-    """Reply to a question in the form that is asked for.
-
-    Args:
-        kind: `json_schema` for a value that fits the schema, `json_object` for an object; else plain text.
-    """
+    """Reply in a format: `json_schema` for a value that fits the schema, `json_object`, or plain text."""
     if kind == "json_schema":
         return reply_with(json.dumps(example_of(schema)), limit)
     reply = reply_to(question, limit)
@@ -87,7 +69,6 @@ def structured_reply(kind: object, schema: object, question: str, limit: int) ->
 
 
 def example_of(schema: object) -> object:
-    """Return a value that fits a JSON Schema: the least that its keywords for type, choice and size ask for."""
     return _example(schema, schema, 0)
 
 
@@ -106,7 +87,7 @@ def _example(schema: object, root: object, depth: int) -> object:
         )
     for keyword in ("anyOf", "oneOf"):
         if isinstance(options := schema.get(keyword), list) and options:
-            # One that ends, where the schema contains itself.
+            # Prefer null deep inside a schema that contains itself.
             ends = depth > _MAX_DEPTH // 2 and {"type": "null"} in options
             return None if ends else _example(options[0], root, depth + 1)
     return _example_of_type(schema, root, depth)
@@ -166,7 +147,6 @@ def _resolve(reference: str, root: object) -> object:
 
 
 def _merge_schemas(schemas: Sequence[object]) -> Body:
-    """Return one schema in place of several that all hold."""
     merged: dict[str, object] = {}
     for schema in schemas:
         if isinstance(schema, Mapping):

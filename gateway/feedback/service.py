@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from gateway.errors import Conflict, NotFound
 from gateway.feedback import identifiers, rules
@@ -25,6 +25,14 @@ _MIN_THUMBS = 5
 _GIVES_GRADES = -1
 
 
+@dataclass(frozen=True, slots=True)
+class FeedbackSettings:
+    """What a reload of the configuration replaces."""
+
+    orphan_window_seconds: float = 3600.0
+    scales: KeyScales = field(default_factory=KeyScales)
+
+
 class FeedbackService:
     """Feedback of every API, the form, the command line and imports, for the caller's tenant."""
 
@@ -33,18 +41,14 @@ class FeedbackService:
         store: FeedbackStore,
         check_rate: RateCheck | None = None,
         observers: Sequence[OnStored] = (),
-        *,
-        orphan_window_seconds: float = 3600.0,
-        scales: KeyScales | None = None,
+        settings: Callable[[], FeedbackSettings] | None = None,
     ) -> None:
         self._store = store
         self._check_rate = check_rate
         self._observers = observers
         # Number of grades by API key while all of them are 0 or 1.
         self._thumbs: dict[str | None, int] = {}
-        # Replaced by a reload.
-        self.orphan_window_seconds = orphan_window_seconds
-        self.scales = scales or KeyScales()
+        self._settings = settings or FeedbackSettings
 
     async def give(
         self,
@@ -66,7 +70,7 @@ class FeedbackService:
             Conflict: an id was used before with other content.
             NotFound: `upsert` of a request too old to be logged yet.
         """
-        call = GiveCall(items, principal, dialect, self.orphan_window_seconds)
+        call = GiveCall(items, principal, dialect, self._settings().orphan_window_seconds)
         await rules.refuse_beyond_scope(self._store, call, self._check_rate)
         repeatable = idempotency_key and idempotent_call(
             principal, dialect, "give", idempotency_key, [(item.subject_id, item.raw) for item in items]
@@ -84,7 +88,8 @@ class FeedbackService:
         return await rules.retry_until_stored(attempt)
 
     def scale_of(self, principal: Principal) -> Scale:
-        return self.scales.by_key.get(principal.name or "", self.scales.default)
+        scales = self._settings().scales
+        return scales.by_key.get(principal.name or "", scales.default)
 
     async def sends_thumbs_as_grades(self, principal: Principal, items: Sequence[NewFeedback]) -> bool:
         """Count grades just given; tell whether their key has only ever given 0 and 1."""

@@ -10,6 +10,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 SQLITE_PREFIX = "sqlite:///"
 POSTGRES_PREFIXES = ("postgresql://", "postgres://")
 
+# Path prefixes that are never forwarded, whether or not an API serves them.
+OWN_PREFIXES = (
+    "/v1/feedback", "/v1/request", "/v1/logs", "/v1/analytics",
+    "/api", "/feedback", "/ui", "/f", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs",
+)  # fmt: skip
+
 
 def is_server_url(url: str) -> bool:
     return url.startswith(POSTGRES_PREFIXES)

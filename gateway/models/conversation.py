@@ -10,34 +10,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text for the other side to read."""
-
     content: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """What a model thinks before it answers; empty where the provider hides it."""
-
+    # Empty where the provider hides it.
     content: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a model says in place of an answer."""
-
     content: str
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An image, sound, video or file, without its content.
+    """An image or the like: where it lies, or how long its content in the message is.
 
     Args:
         modality: `image`, `audio`, `video`, `document` or `file`.
-        uri: where it lies, if the message says so; never a `data:` URL.
-        file_id: the provider's id of it, where it was uploaded before.
-        size_bytes: length of content that the message itself holds.
     """
 
     modality: str
@@ -49,27 +41,17 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool that a model calls.
-
-    Args:
-        id: None where the provider's calls have none.
-        arguments: as JSON text, or what had arrived of it.
-    """
+    """A tool that a model calls; not every provider's calls have ids."""
 
     id: str | None
     name: str
+    # JSON text, cut where the stream was.
     arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a called tool returned.
-
-    Args:
-        id: of the call.
-        content: results that are no text or media are JSON text.
-        name: of the tool, where the provider repeats it.
-    """
+    """What a called tool returned: text, media, or JSON as text."""
 
     id: str | None
     content: tuple[Part, ...]
@@ -78,7 +60,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class OtherPart:
-    """A part of a type that has no form here."""
+    """A part of any other type."""
 
     type: str
 
@@ -92,7 +74,7 @@ class Message:
 
     Args:
         role: `system`, `user`, `assistant` or `tool`; another one as the provider spells it.
-        finish_reason: why a choice ended, as the provider spells it.
+        finish_reason: as the provider spells it.
     """
 
     role: str
@@ -101,27 +83,23 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The texts in one."""
         return " ".join(part.content for part in self.parts if isinstance(part, Text))
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool that a model may call.
+    """A tool that a model may call."""
 
-    Args:
-        name: of the function, or the type of a tool that the provider has itself.
-        parameters: their JSON schema, as text.
-    """
-
+    # Of a tool of the provider's own, its type.
     name: str
     description: str | None = None
+    # A JSON schema, as text.
     parameters: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The messages of a request, those of its answer (one for each choice), and the declared tools."""
+    """Messages of a request, those of its answer (one for each choice), and declared tools."""
 
     input: tuple[Message, ...] = ()
     output: tuple[Message, ...] = ()
@@ -134,7 +112,7 @@ class Conversation:
 
     @property
     def answer(self) -> str:
-        """The text of the first choice that has one, else its refusal; empty where there is neither."""
+        """The text of the first choice that has one, else a refusal; empty where there is neither."""
         refusals = (
             part.content for message in self.output for part in message.parts if isinstance(part, Refusal)
         )

@@ -73,7 +73,7 @@ class Feedback:
     # Ten times the score, but as given by those who grade from -10 to 10.
     grade: Annotated[float | None, _column("`value` on the scale from -10 to 10.")] = None
     label: Annotated[str | None, _filterable("Label, such as `off-topic`.")] = None
-    comment: Annotated[str | None, _column("What was said in words.")] = None
+    comment: Annotated[str | None, _column("Comment in words.")] = None
     original_text: Annotated[str | None, _column("The answer before it was edited.")] = None
     edited_text: Annotated[str | None, _column("The answer as it should have been.")] = None
     # Set by the store alone.

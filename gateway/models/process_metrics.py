@@ -35,9 +35,9 @@ def sum_families(parts: Iterable[MetricFamilies]) -> MetricFamilies:
     return total
 
 
-def without_gauges(figures: MetricFamilies) -> MetricFamilies:
+def without_gauges(families: MetricFamilies) -> MetricFamilies:
     # Counts stay true of a process that has ended.
-    return {name: family for name, family in figures.items() if family.kind != "gauge"}
+    return {name: family for name, family in families.items() if family.kind != "gauge"}
 
 
 def _merge_values(one: MetricFamily, other: MetricFamily) -> dict[MetricSample, float]:

@@ -49,7 +49,7 @@ class Window(StrEnum):
 
     @property
     def is_short(self) -> bool:
-        # A caller may be told to wait for its end.
+        # A caller may reasonably wait for its end.
         return self in (Window.MINUTE, Window.HOUR)
 
     def end_us(self, at_us: int) -> int:

@@ -25,14 +25,15 @@ class GatewayCredentials:
     def __init__(self, keys: ApiKeys, tokens: FeedbackTokens) -> None:
         self._keys = keys
         self._tokens = tokens
-        self._version = keys.version
+        self._configured, self._stored = keys.key_sets()
         # Hashes, so that no credential is kept here. Most fields of a caller are the same in each request.
         self._others: set[int] = set()
 
     def find(self, values: Iterable[bytes]) -> Collection[bytes]:
-        if self._version != self._keys.version:
+        configured, stored = self._keys.key_sets()
+        if configured is not self._configured or stored is not self._stored:
             self._others.clear()
-            self._version = self._keys.version
+            self._configured, self._stored = configured, stored
         others = self._others
         return [value for value in values if hash(value) not in others and self._is_ours(value)]
 

@@ -53,6 +53,16 @@ STOPPED_MESSAGE = "the gateway was stopped before the answer was whole"
 LogPolicy = Callable[[str | None, PayloadPolicy | None], PayloadPolicy]
 
 
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """What a reload of the configuration replaces."""
+
+    router: Router
+    policy_of: LogPolicy
+    max_in_flight: int | None
+    body_timeout_seconds: float
+
+
 @dataclass(slots=True)
 class _Call:
     """A request that was admitted, and its attempt under way.
@@ -87,16 +97,13 @@ class Proxy:
     keys: ApiKeys
     tokens: FeedbackTokens
     quotas: Quotas
-    # A reload replaces these three while requests are in flight.
-    router: Router
-    policy_of: LogPolicy
-    body_timeout_seconds: float
+    current: Callable[[], ProxySettings]
     upstream: Upstream
     recorder: Recorder
     limit_bytes: int
     access_log: AccessLog
     check_store: Callable[[], None] | None
-    in_flight: InFlight
+    in_flight: InFlight = field(default_factory=InFlight, init=False)
     # By name of the key (empty if none was recognised) and code of the error.
     refused: Counter[tuple[str, str]] = field(default_factory=Counter, init=False)
     find_credentials: credentials.FindGatewayCredentials = field(init=False)
@@ -108,7 +115,7 @@ class Proxy:
         """Refuse a request, or forward it."""
         identity = principal = None
         try:
-            if request.method == "HEAD" and self.router.is_root(request.raw_path):
+            if request.method == "HEAD" and self.current().router.is_root(request.raw_path):
                 return web.Response()
             head = heads.sort_headers(request.raw_headers)
             identity = heads.read_identity(head, request.headers.get("traceparent"))
@@ -169,14 +176,14 @@ class Proxy:
                 hint="Make the same call over HTTP, with stream: true for events as they come; what works over a "
                 "WebSocket alone, such as realtime sessions, must go to the provider itself.",
             )
-        self.in_flight.refuse_beyond_limit()
+        self.in_flight.refuse_beyond(self.current().max_in_flight)
         if self.check_store is not None:
             self.check_store()
         endpoint = endpoint_of(request.raw_path)
         uses_quota = principal.limits and is_model_call(request.method, endpoint)
         quota = self.quotas.admit(principal) if uses_quota else None
         choice = heads.read_provider_choice(head)
-        plan = self.router.plan(request.raw_path, *choice)
+        plan = self.current().router.plan(request.raw_path, *choice)
         provider = plan.targets[0].provider
         capture = Capture(
             identity=identity,
@@ -187,14 +194,17 @@ class Proxy:
             method=request.method,
             path=credentials.path_to_log(request.raw_path, self.find_credentials),
             client_retry=head.client_retry,
-            payloads=self.policy_of(principal.name, provider.payloads),
+            payloads=self.current().policy_of(principal.name, provider.payloads),
             opt_out=opt_out,
             limit_bytes=self.limit_bytes,
             request_headers=request.raw_headers,
         )
         may_name_provider = choice[1] is None and request.raw_path.startswith("/v1/")
         body = RequestBody(
-            request, capture.request_body, self.body_timeout_seconds, is_replayable=len(plan.targets) > 1
+            request,
+            capture.request_body,
+            self.current().body_timeout_seconds,
+            is_replayable=len(plan.targets) > 1,
         )
         return _Call(request, head, plan, may_name_provider, quota, capture, body)
 
@@ -207,7 +217,7 @@ class Proxy:
         except BaseException:
             if call.may_name_provider:
                 # It broke off before it named a provider, so it may be for any.
-                policies = (self._policy(call, provider) for provider in self.router.providers)
+                policies = (self._policy(call, provider) for provider in self.current().router.providers)
                 call.capture.payloads = strictest_policy(policies)
             raise
         named = self._plan_of_model(call, call.content) if isinstance(call.content, bytes) else None
@@ -215,7 +225,7 @@ class Proxy:
 
     def _plan_of_model(self, call: _Call, body: bytes) -> Plan | None:
         name = bodies.provider_in_model(body) if call.may_name_provider else None
-        plan = None if name is None else self.router.plan_by_name(call.request.raw_path, name)
+        plan = None if name is None else self.current().router.plan_by_name(call.request.raw_path, name)
         if plan is not None:
             call.content, call.is_edited = bodies.without_model_prefix(body), True
             provider = plan.targets[0].provider
@@ -224,7 +234,7 @@ class Proxy:
         return plan
 
     def _policy(self, call: _Call, provider: Provider) -> PayloadPolicy:
-        return self.policy_of(call.capture.key_name, provider.payloads)
+        return self.current().policy_of(call.capture.key_name, provider.payloads)
 
     async def _attempt(self, call: _Call, plan: Plan) -> Response:
         """Send the request to each target in turn, record what fails, and return the first response."""

@@ -11,18 +11,17 @@ from gateway.errors import Overloaded
 class InFlight:
     """The tasks that answer a request each: entered as a context, they are counted, limited and drained."""
 
-    def __init__(self, max_requests: int | None = None) -> None:
-        self.max_requests = max_requests
+    def __init__(self) -> None:
         self.is_draining = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def refuse_beyond_limit(self) -> None:
-        if self.max_requests is not None and len(self._tasks) >= self.max_requests:
+    def refuse_beyond(self, max_requests: int | None) -> None:
+        if max_requests is not None and len(self._tasks) >= max_requests:
             raise Overloaded(
-                f"{self.max_requests:,} requests are under way, as many as this gateway takes at once.",
+                f"{max_requests:,} requests are under way, as many as this gateway takes at once.",
                 hint="Send it again soon.",
             )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.models.audit import AuditEntry
-from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.filters import AllOf, Filter, Op, Page, Sort
+from gateway.query.filters import after_cursor
 from gateway.store.base import Admin
 
 NEWEST_ENTRIES_FIRST = Sort("at_us", descending=True, then=Sort("audit_id", descending=True))
@@ -27,16 +28,8 @@ class AuditReader:
     async def find(
         self, where: Filter, limit: int, after: AuditCursor | None, tenant: str | None
     ) -> AuditSlice:
-        following = AllOf((where, _after_cursor(after)))
+        following = AllOf((where, after_cursor(after, "at_us", "audit_id", Op.LT)))
         found = await self._store.find_audit(following, NEWEST_ENTRIES_FIRST, Page(limit + 1), tenant)
         entries = tuple(found[:limit])
         cursor = (entries[-1].at_us, entries[-1].audit_id) if len(found) > limit else None
         return AuditSlice(entries, cursor)
-
-
-def _after_cursor(after: AuditCursor | None) -> Filter:
-    if after is None:
-        return AllOf()
-    at_us, audit_id = after
-    same_time = AllOf((Comparison("at_us", Op.EQ, at_us), Comparison("audit_id", Op.LT, audit_id)))
-    return AnyOf((Comparison("at_us", Op.LT, at_us), same_time))

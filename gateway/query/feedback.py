@@ -9,7 +9,7 @@ from gateway.errors import TooLarge
 from gateway.models.feedback import Feedback, Target
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import RequestRecord
-from gateway.query.filters import FEEDBACK_FILTERS, find_unknown_keys
+from gateway.query.filters import FEEDBACK_FILTERS, after_cursor, find_unknown_keys
 from gateway.store.base import Queries
 
 NEWEST_FEEDBACK_FIRST = Sort("created_at_us", descending=True, then=Sort("feedback_id", descending=False))
@@ -45,23 +45,13 @@ class FeedbackReader:
         async def exists(condition: Filter) -> bool:
             return bool(await self._store.find_feedback(condition, NEWEST_FEEDBACK_FIRST, Page(1), tenant))
 
-        following = AllOf((where, _after_cursor(after)))
+        following = AllOf((where, after_cursor(after, "created_at_us", "feedback_id", Op.GT)))
         found = await self._store.find_feedback(following, NEWEST_FEEDBACK_FIRST, Page(limit + 1), tenant)
         if not found and after is None:
             return FeedbackSlice([], None, await find_unknown_keys(FEEDBACK_FILTERS, where, exists))
         entries = found[:limit]
         cursor = (entries[-1].created_at_us, entries[-1].feedback_id) if len(found) > limit else None
         return FeedbackSlice(entries, cursor)
-
-
-def _after_cursor(after: FeedbackCursor | None) -> Filter:
-    if after is None:
-        return AllOf()
-    created_at_us, feedback_id = after
-    same_time = AllOf(
-        (Comparison("created_at_us", Op.EQ, created_at_us), Comparison("feedback_id", Op.GT, feedback_id))
-    )
-    return AnyOf((Comparison("created_at_us", Op.LT, created_at_us), same_time))
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,15 @@ def metadata_equals(key: str, text: str) -> Filter:
     return as_text
 
 
+def after_cursor(cursor: tuple[int, str] | None, time_field: str, id_field: str, id_op: Op) -> Filter:
+    """Match what follows a record, given its time and id, newest first and then by id."""
+    if cursor is None:
+        return AllOf()
+    time_us, record_id = cursor
+    same_time = AllOf((Comparison(time_field, Op.EQ, time_us), Comparison(id_field, id_op, record_id)))
+    return AnyOf((Comparison(time_field, Op.LT, time_us), same_time))
+
+
 def _choice(description: str, by_name: Mapping[str, Filter], *, is_joined: bool = False) -> FilterField:
     def to_filter(text: str) -> Filter:
         if text not in by_name:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import structlog
@@ -23,8 +23,8 @@ _GOOD_OUTCOMES = (Outcome.COMPLETE, Outcome.CLIENT_CLOSED)
 class AccessLog:
     """Writes lines without queries, headers and bodies."""
 
-    def __init__(self, mode: AccessLogMode) -> None:
-        self.mode = mode
+    def __init__(self, mode: Callable[[], AccessLogMode]) -> None:
+        self._mode = mode
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
         """Log a proxied request."""
@@ -64,7 +64,8 @@ class AccessLog:
             self._write(method, route, status, is_failure=is_failure, known={"ms": int(seconds * 1000)})
 
     def _wants(self, *, is_failure: bool) -> bool:
-        return self.mode == "all" or (is_failure and self.mode == "failures")
+        mode = self._mode()
+        return mode == "all" or (is_failure and mode == "failures")
 
     def _write(
         self, method: str, path: str, status: int | str, *, is_failure: bool, known: Mapping[str, object]

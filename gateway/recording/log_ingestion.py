@@ -111,12 +111,10 @@ LogPolicy = Callable[[Principal, str], PayloadPolicy]
 
 
 class LogIngestionService:
-    # `policy_of` may be replaced at any time.
-
     def __init__(
         self, store: RequestLog, interpreter: Interpreter, policy_of: LogPolicy, limit_bytes: int
     ) -> None:
-        self.policy_of = policy_of
+        self._policy_of = policy_of
         self._store = store
         self._interpreter = interpreter
         self._limit_bytes = limit_bytes
@@ -150,7 +148,7 @@ class LogIngestionService:
         return earlier
 
     def _apply_policy(self, exchange: Exchange, principal: Principal) -> Exchange:
-        policy = self.policy_of(principal, exchange.provider)
+        policy = self._policy_of(principal, exchange.provider)
         entry = replace(
             exchange,
             tenant=principal.tenant,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -121,12 +121,12 @@ class Overflow:
 RENEW_SECONDS = 5.0
 
 
-class ClaimRenewal:
+class WorkerSlotRenewal:
     """Renews a worker slot; has rows of dead workers interpreted."""
 
-    def __init__(self, claim: WorkerSlots, interpreter: Interpreter) -> None:
-        self._claim = claim
-        self._interpreter = interpreter
+    def __init__(self, slots: WorkerSlots, on_takeover: Callable[[], None]) -> None:
+        self._slots = slots
+        self._on_takeover = on_takeover
         self._renewing = PeriodicTask(
             "worker-slot",
             self._renew,
@@ -140,12 +140,12 @@ class ClaimRenewal:
     async def close(self) -> None:
         """Stop, and release the slot."""
         await self._renewing.close()
-        await asyncio.to_thread(self._claim.release)
+        await asyncio.to_thread(self._slots.release)
 
     async def _renew(self) -> None:
-        if taken := await asyncio.to_thread(self._claim.renew):
+        if taken := await asyncio.to_thread(self._slots.renew):
             log.info("rows of a dead worker taken over", rows=taken)
-            self._interpreter.expect_leftovers()
+            self._on_takeover()
 
 
 # A busy gateway lets exchanges gather: a group costs a change of threads and a commit, whatever its size. A lone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from gateway.errors import StoreUnavailable
@@ -18,7 +20,7 @@ INTERVAL_SECONDS = 600.0
 class RetentionJob:
     """Deletes UTC days that ended more than `days` ago (None: never)."""
 
-    def __init__(self, store: Admin, days: int | None) -> None:
+    def __init__(self, store: Admin, days: Callable[[], int | None]) -> None:
         self.rows_expired = 0
         self._store = store
         self._days = days
@@ -32,9 +34,7 @@ class RetentionJob:
     def start(self) -> None:
         self._task.start()
 
-    def set_days(self, days: int | None) -> None:
-        """Change how many days are kept."""
-        self._days = days
+    def run_now(self) -> None:
         self._task.run_now()
 
     async def create_partitions(self) -> None:
@@ -51,9 +51,10 @@ class RetentionJob:
 
     async def _run_once(self) -> None:
         await self.create_partitions()
-        if self._days is None:
+        days = self._days()
+        if days is None:
             return
-        expired = await self._store.expire(retention_start_us(now_us(), self._days))
+        expired = await self._store.expire(retention_start_us(now_us(), days))
         self.rows_expired += expired.requests
         if expired:
             log.info("old rows deleted", requests=expired.requests, feedback=expired.feedback)

@@ -13,130 +13,115 @@ from gateway.config.models import Config
 from gateway.models.process_metrics import MetricFamilies
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """To a worker, first of all: what to serve, and as whom.
+class Message:
+    """What is sent over a channel."""
 
-    Args:
-        number: the worker's place.
-        config: what the gateway was started with.
-        reloaded: what it was told last to take over.
-        inherited: what was counted by those who had the place before.
-        listeners: file descriptors of the sockets of each place.
-    """
+
+@dataclass(frozen=True, slots=True)
+class Start(Message):
+    """The first message to a worker: the slot with this number is its own."""
 
     number: int
     config: Config
+    # Of the latest reload.
     reloaded: Config
+    # Counted by its predecessors in the slot.
     earlier_metrics: MetricFamilies
+    # File descriptors of the sockets of each slot.
     listeners: Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
-    """From a worker: callers are let in."""
+class Serving(Message):
+    """From a worker: it accepts connections."""
 
 
 @dataclass(frozen=True, slots=True)
-class Draining:
-    """From a worker: no callers are let in any more; what is in flight ends."""
+class Draining(Message):
+    """From a worker: it accepts no more connections; requests in flight end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Message):
     """From a worker: why it ends."""
 
     error: Exception
 
 
 @dataclass(frozen=True, slots=True)
-class Reload:
-    """To a worker: take over a configuration, which was found good."""
+class Reload(Message):
+    """To a worker: use this configuration, which was found usable."""
 
     config: Config
 
 
 @dataclass(frozen=True, slots=True)
-class CoverSlot:
-    """To a worker: let in callers of another place too, where nobody does."""
+class CoverSlot(Message):
+    """To a worker: also accept the connections of a slot that has no worker."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
-class UncoverSlot:
-    """To a worker: the other place has a worker again."""
+class UncoverSlot(Message):
+    """To a worker: the slot has a worker again."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
-class ReportMetrics:
-    """To a worker: tell your figures now."""
+class ReportMetrics(Message):
+    """To a worker: send a MetricsReport now."""
 
 
 @dataclass(frozen=True, slots=True)
-class MetricsReport:
-    """From a worker: its figures."""
+class MetricsReport(Message):
+    """From a worker: its metrics."""
 
     metrics: MetricFamilies
 
 
 @dataclass(frozen=True, slots=True)
-class QueryPeers:
-    """From a worker: what are the figures of the others?"""
+class QueryPeers(Message):
+    """From a worker: asks for the metrics of the others."""
 
     query_id: int
 
 
 @dataclass(frozen=True, slots=True)
-class PeerMetrics:
-    """To a worker: the answer to its question."""
+class PeerMetrics(Message):
+    """To a worker: the answer to QueryPeers."""
 
     query_id: int
     metrics: Sequence[MetricFamilies]
-
-
-Message = (
-    Start
-    | Serving
-    | Draining
-    | Failed
-    | Reload
-    | CoverSlot
-    | UncoverSlot
-    | ReportMetrics
-    | MetricsReport
-    | QueryPeers
-    | PeerMetrics
-)
 
 
 _LENGTH = struct.Struct("<I")
 
 
 class Channel:
-    """Messages both ways, whole and in order. They are pickled: only processes of one gateway have the ends."""
+    """Messages both ways over a socket, whole and in order."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     def send(self, message: Message) -> None:
-        """Send a message, unless the other end is gone."""
+        """Send a message, unless the other end is closed."""
         if not self._writer.is_closing():
+            # Pickle keeps secrets of the configuration and errors as they are, and only processes of one
+            # gateway hold the ends of the socket.
             data = pickle.dumps(message)
             self._writer.write(_LENGTH.pack(len(data)) + data)
 
     async def flush(self) -> None:
-        """Wait until the other end has taken nearly all that was sent, or is gone."""
         try:
             await self._writer.drain()
         except ConnectionError:
             return
 
     async def receive(self) -> Message | None:
-        """Return the next message; None when the other end is gone."""
+        """Return the next message; None when the other end is closed."""
         try:
             (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
             message: Message = pickle.loads(await self._reader.readexactly(length))
@@ -149,7 +134,7 @@ class Channel:
             yield message
 
     async def close(self) -> None:
-        """Send what is left, and end the connection."""
+        """Send what is left, and close this end."""
         self._writer.close()
         try:
             await self._writer.wait_closed()
@@ -158,5 +143,5 @@ class Channel:
 
 
 async def open_channel(end: socket.socket) -> Channel:
-    """Return the channel at one end of a pair of sockets."""
+    """Return the channel at one end of a socket pair."""
     return Channel(*await asyncio.open_unix_connection(sock=end))

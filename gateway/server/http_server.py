@@ -19,27 +19,29 @@ from gateway.routes import build_application
 from gateway.runtime import require_keys
 from gateway.server.listeners import Listeners
 
-LAG_SAMPLE_SECONDS = 0.25
-"""How often it is looked. A stall that is shorter than this may pass unseen; those that matter add up."""
-
-
-async def watch_loop_lag(observe: Callable[[float], None]) -> None:
-    """Tell again and again by how many seconds the loop comes too late, for ever."""
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + LAG_SAMPLE_SECONDS
-        await asyncio.sleep(LAG_SAMPLE_SECONDS)
-        observe(max(loop.time() - due, 0.0))
-
-
 log = structlog.get_logger("gateway.server")
 
+# A shorter stall may pass unseen; those that matter add up.
+LAG_SAMPLE_SECONDS = 0.25
+
+# How long an idle client connection is kept.
+KEEPALIVE_SECONDS = 75.0
+
+# Connections that may wait to be accepted on a socket; the kernel may have a lower limit.
+BACKLOG = 4096
+
+# How long responses may take at least to be sent when the time for draining is over.
+_MIN_SHUTDOWN_SECONDS = 0.1
+
+# aiohttp raises no class of its own for this.
 _TOO_MANY_HEADERS_MESSAGE = "Too many headers received"
-"""What aiohttp says, in an exception without a class of its own."""
+
+# Sockets that accept connections, until each is stopped.
+Sites = list[web.SockSite]
 
 
 class ClientConnection(web.RequestHandler):
-    """A caller's connection."""
+    """A client's connection."""
 
     __slots__ = ()
 
@@ -50,13 +52,14 @@ class ClientConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Return the answer to what could not be read, and log that it came without any of it."""
+        """Render the error for a request that cannot be parsed."""
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         error = self._to_error(exc)
+        # Without any of its text, which may hold a key.
         log.info("unreadable request refused", status=error.status, reason=str(error), remote=request.remote)
         if request.writer.output_size:
-            raise ConnectionError("an answer has been begun already")
+            raise ConnectionError("the response has already started")
         body = {"error": {"code": error.code, "message": str(error)}}
         response = web.json_response(body, status=error.status)
         response.force_close()
@@ -66,16 +69,14 @@ class ClientConnection(web.RequestHandler):
         if isinstance(error, LineTooLong):
             return HeadTooLarge(
                 f"the request line or a header field is longer than {self.max_field_size:,} bytes.",
-                hint="server.max_head_bytes says how long they may be.",
+                hint="The limit is server.max_head_bytes.",
             )
         if error.message == _TOO_MANY_HEADERS_MESSAGE:
             return HeadTooLarge(f"there are more than {self.max_headers} header fields.")
         if isinstance(error, BadHttpMethod):
             return BadInput("this is not HTTP/1.1; HTTP/2 and TLS are not supported on this port.")
         if isinstance(error, InvalidURLError):
-            return BadInput(
-                "the request line has no valid URL.", hint="Percent-encode all that is not ASCII in it."
-            )
+            return BadInput("the request line has no valid URL.", hint="Percent-encode what is not ASCII.")
         return BadInput("the request is not valid HTTP/1.1.")
 
 
@@ -85,7 +86,7 @@ class _Server(web.Server):
 
 
 class HttpRunner(web.AppRunner):
-    """Runs an application on such connections."""
+    """Runs an application on `ClientConnection`s."""
 
     __slots__ = ()
 
@@ -99,59 +100,47 @@ class HttpRunner(web.AppRunner):
         )
 
 
-KEEPALIVE_SECONDS = 75.0
-"""How long a caller's idle connection is kept."""
-
-BACKLOG = 4096
-"""Connections that may wait to be accepted on a socket; the kernel may have a lower limit of its own."""
-
-_MIN_SHUTDOWN_SECONDS = 0.1
-"""How long replies may take at least to be sent when the time for draining is over."""
-
-Sites = list[web.SockSite]
-"""Sockets on which callers are let in, until each is stopped."""
-
-
 class HttpServer:
-    """A gateway at work behind an HTTP server."""
+    """A running gateway behind aiohttp's server."""
 
     def __init__(self, gateway: Gateway, runner: web.AppRunner) -> None:
         self.gateway = gateway
         self._runner = runner
         self._tasks = [
-            asyncio.create_task(self._close_silent_connections(), name="letting go of the silent"),
-            asyncio.create_task(watch_loop_lag(gateway.metrics.observe_lag), name="watching for stalls"),
+            asyncio.create_task(self._close_silent_connections(), name="close silent connections"),
+            asyncio.create_task(watch_loop_lag(gateway.metrics.observe_lag), name="loop lag"),
         ]
 
     async def accept(self, listeners: Listeners) -> Sites:
-        """Accept callers on bound sockets, which are closed with the doors."""
+        """Accept connections on bound sockets; a site that is stopped closes its socket."""
         sites = [web.SockSite(self._runner, listener, backlog=BACKLOG) for listener in listeners]
         for site in sites:
             await site.start()
         return sites
 
     async def drain(self) -> None:
-        """Stop accepting, and give what is in flight its time. Left alone, aiohttp would read uploads no more."""
+        """Stop accepting, and let what is in flight end."""
         loop = asyncio.get_running_loop()
-        seconds = self.gateway.config.server.drain_seconds
+        seconds = self.gateway.live.current.config.server.drain_seconds
         ends_at = loop.time() + seconds
         for site in self._runner.sites:
             await site.stop()
+        # Before aiohttp shuts down, since it stops reading uploads then.
         await self.gateway.drain(seconds)
         for task in self._tasks:
             task.cancel()
         assert self._runner.server is not None
         self._runner.server.pre_shutdown()
-        # aiohttp waits for so long twice: for replies to be sent, and for what it has ended.
+        # aiohttp waits this long twice: for responses to be sent, and for the handlers it has cancelled.
         await self._runner.server.shutdown(max((ends_at - loop.time()) / 2, _MIN_SHUTDOWN_SECONDS))
         await self._runner.cleanup()
 
     async def _close_silent_connections(self) -> None:
-        """Close connections on which no request has come within its time, nor within that time again. aiohttp
-        itself waits for ever for the first; those that come after it have KEEPALIVE_SECONDS."""
+        # aiohttp has no timeout for the first request of a connection, only KEEPALIVE_SECONDS after it. A
+        # connection has its time at least once, and at most twice.
         idle_before: set[RequestHandler] = set()
         while True:
-            await asyncio.sleep(self.gateway.config.server.read_timeout)
+            await asyncio.sleep(self.gateway.live.current.config.server.read_timeout)
             assert self._runner.server is not None
             idle = {each for each in self._runner.server.connections if not each._request_count}
             for connection in idle_before & idle:
@@ -161,15 +150,8 @@ class HttpServer:
 
 @asynccontextmanager
 async def open_http_server(config: Config, worker: WorkerContext) -> AsyncIterator[HttpServer]:
-    """Have a gateway at work, which lets nobody in yet. In the end it is drained, and all that it took is stored.
-
-    Raises:
-        GatewayError: the configuration cannot be used as it is.
-        OSError: a file cannot be read.
-    """
-    gateway = await open_gateway(config, worker)
-    try:
-        await gateway.start()
+    """Open a gateway that accepts no connections yet, and drain it in the end. Raises what `open_gateway` does."""
+    async with open_gateway(config, worker) as gateway:
         if gateway.keys.is_open:
             require_keys(config)
         http_server = HttpServer(gateway, await _start_runner(gateway))
@@ -178,14 +160,12 @@ async def open_http_server(config: Config, worker: WorkerContext) -> AsyncIterat
             yield http_server
         finally:
             await http_server.drain()
-    finally:
-        await gateway.close()
 
 
 async def _start_runner(gateway: Gateway) -> web.AppRunner:
-    server = gateway.config.server
+    server = gateway.live.current.config.server
     runner = HttpRunner(
-        build_application(gateway.apis, gateway.guard),
+        build_application(gateway.apis, gateway.middleware),
         access_log=None,
         auto_decompress=False,
         handler_cancellation=True,
@@ -196,14 +176,22 @@ async def _start_runner(gateway: Gateway) -> web.AppRunner:
     )
     await runner.setup()
     assert runner.server is not None
-    # Every request passes the front door first, so that a proxied one never meets aiohttp's router.
+    # The dispatcher comes first, so that a proxied request never meets aiohttp's router.
     runner.server.request_handler = gateway.dispatcher(runner.server.request_handler)
     return runner
 
 
 def _tune_garbage_collector() -> None:
-    """Keep the garbage collector off what was loaded at start and stays, and let it come less often: requests
-    leave hardly any cycles behind, and each full look at the heap holds up every stream."""
+    # What was loaded at start stays; requests leave few cycles, and a full collection stalls every stream.
     gc.collect()
     gc.freeze()
     gc.set_threshold(5000, 20, 50)
+
+
+async def watch_loop_lag(observe: Callable[[float], None]) -> None:
+    """Observe, for ever, by how many seconds the event loop is late."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_SAMPLE_SECONDS
+        await asyncio.sleep(LAG_SAMPLE_SECONDS)
+        observe(max(loop.time() - due, 0.0))

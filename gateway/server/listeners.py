@@ -8,29 +8,20 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+# Bound sockets, one for each address of the host.
 Listeners = Sequence[socket.socket]
-"""Bound sockets, one for each address that the host's name stands for."""
 
 Address = tuple[socket.AddressFamily, Any]
 
 
 def bind(host: str, port: int) -> Listeners:
-    """Return sockets bound to the port; port 0 takes a free one.
-
-    Raises:
-        OSError: the host's name stands for nothing, or another process has the port.
-    """
+    """Return sockets bound to the port; port 0 takes a free one. Raises OSError."""
     return _bind_all(_addresses(host, port), socket.SO_REUSEADDR)
 
 
 def bind_per_worker(host: str, port: int, workers: int) -> Sequence[Listeners]:
-    """Return sockets for each worker, all bound to the same port by SO_REUSEPORT: the kernel hands each connection
-    to one of them, by a hash of its addresses, so that all get their share.
-
-    Raises:
-        OSError: as `bind`, also where another process would share the port.
-    """
-    # Without the option first: with it, a second gateway on the port would get a part of the first one's callers.
+    """Return sockets for each worker, all on the same port by SO_REUSEPORT. Raises OSError."""
+    # Without the option first: with it, a second gateway on the port would share the first one's connections.
     exclusive = bind(host, port)
     addresses: list[Address] = [(one.family, one.getsockname()) for one in exclusive]
     close_all(exclusive)
@@ -38,18 +29,16 @@ def bind_per_worker(host: str, port: int, workers: int) -> Sequence[Listeners]:
 
 
 def close_all(listeners: Listeners) -> None:
-    """Close the sockets."""
     for listener in listeners:
         listener.close()
 
 
 def listener_url(host: str, listeners: Listeners) -> str:
-    """Return the URL at which a host is reached on its port."""
     return format_url(host, listeners[0].getsockname()[1])
 
 
 def format_url(host: str, port: int) -> str:
-    """Return the URL of a host and port."""
+    """Return the URL of a host, which may be an IPv6 address, and port."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

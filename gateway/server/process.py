@@ -1,4 +1,4 @@
-"""Set up a process: its log output, and its handlers for SIGTERM, SIGINT and SIGHUP."""
+"""Set up a process: log output, and handlers for SIGTERM, SIGINT and SIGHUP."""
 
 from __future__ import annotations
 
@@ -10,22 +10,18 @@ from collections.abc import Callable
 
 import structlog
 
-from gateway.app import restart_only_changes
-from gateway.config.models import Config, is_human_format
+from gateway.config.models import Config, LoggingConfig, is_human_format
 from gateway.errors import GatewayError
+from gateway.runtime import restart_only_changes
 
+log = structlog.get_logger("gateway.server")
+
+# Without local variables, which may hold keys, tokens and prompts.
 _TRACEBACK = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-"""A traceback as JSON. Local variables are left out of it, as they may hold keys, tokens and prompts."""
 
 
-def configure_logs(level: str, style: str) -> None:
-    """Send the gateway's and its libraries' log lines to standard error.
-
-    Args:
-        level: least severe lines written: debug, info, warning or error.
-        style: `human`, `json`, or `auto` to tell by whether standard error is a terminal.
-    """
-    is_human = is_human_format(style)
+def configure_logs(config: LoggingConfig) -> None:
+    """Write the log lines of the gateway and of its libraries to standard error."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -34,7 +30,7 @@ def configure_logs(level: str, style: str) -> None:
     ]
     last: list[structlog.typing.Processor] = (
         [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-        if is_human
+        if is_human_format(config.format)
         else [structlog.processors.ExceptionRenderer(_TRACEBACK), structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -44,7 +40,7 @@ def configure_logs(level: str, style: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.basicConfig(handlers=[handler], level=config.level.upper(), force=True)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -57,14 +53,10 @@ def configure_logs(level: str, style: str) -> None:
     )
 
 
-log = structlog.get_logger("gateway.server")
-
-
 def install_signal_handlers(
     started: Config, reload: Callable[[], Config], apply: Callable[[Config], None]
 ) -> asyncio.Event:
-    """Return what SIGTERM and SIGINT set. On SIGHUP the configuration is read again and taken over; one that cannot
-    be used changes nothing, and what only a start takes over is named."""
+    """Return the event that SIGTERM and SIGINT set; SIGHUP applies the configuration read anew."""
 
     def on_sighup() -> None:
         try:
@@ -74,7 +66,7 @@ def install_signal_handlers(
             log.error("configuration not reloaded; the old one stays", reason=str(error))
             return
         if fields := restart_only_changes(started, new):
-            log.warning("changed, but taken over only at the next start", fields=fields)
+            log.warning("changes take effect at the next start", fields=fields)
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

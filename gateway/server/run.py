@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import structlog
 import uvloop
@@ -20,72 +21,51 @@ from gateway.server.supervisor import supervise
 log = structlog.get_logger("gateway.server")
 
 
+def run(
+    load: Callable[[str | None], Config], on_ready: Callable[[Config, str], None], *, has_demo: bool = False
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight and return.
+
+    Args:
+        load: reads the configuration, given the base URL of the demo upstream; called again on SIGHUP.
+        on_ready: called with the configuration and the gateway's URL once it accepts connections.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(load, on_ready, has_demo))
+
+
+async def _serve(
+    load: Callable[[str | None], Config], on_ready: Callable[[Config, str], None], has_demo: bool
+) -> None:
+    async with AsyncExitStack() as stack:
+        demo_url = None
+        if has_demo:
+            demo = await start_demo()
+            stack.push_async_callback(demo.close)
+            demo_url = demo.base_url
+        config = load(demo_url)
+        serve = serve_in_one_process if config.server.workers == 1 else supervise
+        await serve(config, lambda: load(demo_url), lambda url: on_ready(config, url))
+
+
 async def serve_in_one_process(
     config: Config, reload: Callable[[], Config], on_ready: Callable[[str], None]
 ) -> None:
-    """Do in this process what `gateway.server.run` says."""
+    """Serve in this process; see `run`."""
     async with open_http_server(config, WorkerContext()) as http_server:
-        gateway = http_server.gateway
+        gateway, server = http_server.gateway, config.server
 
         def apply(new: Config) -> None:
             gateway.reload(new)
             log.info("configuration reloaded", providers=list(new.providers))
 
-        listeners = bind(config.server.host, config.server.port)
-        url = listener_url(config.server.host, listeners)
+        listeners = bind(server.host, server.port)
+        url = listener_url(server.host, listeners)
         await http_server.accept(listeners)
         stop = install_signal_handlers(config, reload, apply)
         log.info("started", url=url, version=__version__, providers=list(config.providers))
         on_ready(url)
         await stop.wait()
-        log.info(
-            "stopping", in_flight=len(gateway.proxy.in_flight), drain_seconds=config.server.drain_seconds
-        )
+        in_flight = len(gateway.proxy.in_flight)
+        log.info("stopping", in_flight=in_flight, drain_seconds=server.drain_seconds)
     log.info("stopped")
-
-
-def run(config: Config, reload: Callable[[], Config], on_ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in flight and return.
-
-    Args:
-        reload: reads the configuration again; called on SIGHUP.
-        on_ready: told the URL of the gateway once it answers there.
-
-    Raises:
-        GatewayError: the configuration cannot be used as it is.
-        OSError: the address cannot be listened on, or a file not be read.
-    """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(config, reload, on_ready))
-
-
-async def serve(config: Config, reload: Callable[[], Config], on_ready: Callable[[str], None]) -> None:
-    """Do what `run` says, on the running event loop."""
-    if config.server.workers == 1:
-        await serve_in_one_process(config, reload, on_ready)
-    else:
-        await supervise(config, reload, on_ready)
-
-
-def run_with_demo(load: Callable[[str], Config], on_ready: Callable[[Config, str], None]) -> None:
-    """Start the demo upstream on a free loopback port and serve in front of it, as `run` does.
-
-    Args:
-        load: reads the configuration, given the base URL of the demo; called again on SIGHUP.
-        on_ready: told the configuration, and the URL of the gateway once it answers there.
-
-    Raises:
-        GatewayError: the configuration cannot be used as it is.
-        OSError: an address cannot be listened on, or a file not be read.
-    """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve_with_demo(load, on_ready))
-
-
-async def _serve_with_demo(load: Callable[[str], Config], on_ready: Callable[[Config, str], None]) -> None:
-    demo = await start_demo()
-    try:
-        config = load(demo.base_url)
-        await serve(config, lambda: load(demo.base_url), lambda url: on_ready(config, url))
-    finally:
-        await demo.close()

@@ -1,4 +1,4 @@
-"""Supervisor: starts the worker processes of one port, watches, replaces, reloads and stops them."""
+"""Supervisor: starts, watches, replaces, reloads and stops the worker processes of one port."""
 
 from __future__ import annotations
 
@@ -15,43 +15,33 @@ from dataclasses import dataclass
 import structlog
 
 from gateway import __version__
-from gateway.app import check_reloadable
 from gateway.config.models import Config
 from gateway.errors import GatewayError
 from gateway.models.process_metrics import MetricFamilies, without_gauges
-from gateway.server.channel import (
-    Channel,
-    CoverSlot,
-    Draining,
-    Failed,
-    Message,
-    MetricsReport,
-    PeerMetrics,
-    QueryPeers,
-    Reload,
-    ReportMetrics,
-    Serving,
-    Start,
-    UncoverSlot,
-    open_channel,
-)
+from gateway.runtime import build_runtime
+from gateway.server import channel as messages
+from gateway.server.channel import Channel, Message, open_channel
 from gateway.server.listeners import Listeners, bind_per_worker, close_all, listener_url
 from gateway.server.process import install_signal_handlers
+
+log = structlog.get_logger("gateway.server")
 
 STABLE_UPTIME_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
 
+# A worker that takes longer to report is counted with its latest report.
+REPORT_TIMEOUT_SECONDS = 1.0
+
 
 class RestartBackoff:
-    """Pauses between the workers of one place: none after a long life, and longer after each short one, so that
-    what cannot live does not keep the machine busy."""
+    """Pauses before a worker is replaced: none after a long uptime, longer after each short one."""
 
     def __init__(self) -> None:
         self._next_seconds = 0.0
 
     def next_pause(self, uptime_seconds: float) -> float:
-        """Return for how many seconds to wait, given how long the worker lived that has died now."""
+        """Return the seconds to wait, given the uptime of the worker that ended."""
         if uptime_seconds >= STABLE_UPTIME_SECONDS:
             self._next_seconds = 0.0
         pause = self._next_seconds
@@ -59,20 +49,16 @@ class RestartBackoff:
         return pause
 
 
-REPORT_TIMEOUT_SECONDS = 1.0
-"""How long a worker may take to tell its figures; after that those that it told last are taken."""
-
-
 @dataclass(frozen=True, slots=True)
 class WorkerExit:
-    """How a worker ended: why, and after how long."""
+    """Why a worker ended, and after how long."""
 
     error: Exception
     uptime_seconds: float
 
 
 class WorkerSlot:
-    """A place that one worker at a time has."""
+    """A place for one worker at a time."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -84,26 +70,16 @@ class WorkerSlot:
 
     @property
     def metrics(self) -> MetricFamilies:
-        """What is known of its figures; while it is empty, what was counted by those who had it."""
+        """The latest metrics of the worker; without one, what its predecessors counted."""
         return self._metrics if self.is_serving else without_gauges(self._metrics)
 
     async def run_worker(
         self,
-        make_start: Callable[[], Start],
+        make_start: Callable[[], messages.Start],
         descriptors: Sequence[Sequence[int]],
         on_message: Callable[[WorkerSlot, Message], None],
     ) -> WorkerExit:
-        """Have a worker in it, and return how that ended.
-
-        Args:
-            begin: what the worker is told first, asked for when it can be told.
-            inherited: descriptors that the worker has too.
-            heed: told each message of the worker's, once the place itself has taken note of it. If it dies without
-                a word it is taken to say that it leaves.
-
-        Raises:
-            OSError: no process can be started.
-        """
+        """Run a worker, which inherits the descriptors, to its end. Raises OSError where none can be started."""
         started_at = time.monotonic()
         process, end = _spawn_worker(descriptors)
         self._process = process
@@ -112,44 +88,41 @@ class WorkerSlot:
         error: Exception | None = None
         async for message in channel:
             match message:
-                case Serving():
+                case messages.Serving():
                     self.is_serving = True
-                case Draining():
+                case messages.Draining():
                     self.is_serving = False
-                case MetricsReport(metrics):
+                case messages.MetricsReport(metrics):
                     self._metrics = metrics
                     self._metrics_received.set()
-                case Failed(reason):
+                case messages.Failed(reason):
                     error = reason
             on_message(self, message)
         self.is_serving = False
         self._metrics_received.set()
-        on_message(self, Draining())
+        # It may have died without a message.
+        on_message(self, messages.Draining())
         code = await asyncio.to_thread(process.wait)
         await channel.close()
         return WorkerExit(error or GatewayError(_exit_reason(code)), time.monotonic() - started_at)
 
     def send(self, message: Message) -> None:
-        """Tell the worker something, if there is one."""
         if self._channel is not None:
             self._channel.send(message)
 
     async def refresh_metrics(self) -> None:
-        """Bring its figures up to date."""
         if self.is_serving:
             self._metrics_received.clear()
-            self.send(ReportMetrics())
+            self.send(messages.ReportMetrics())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._metrics_received.wait(), REPORT_TIMEOUT_SECONDS)
 
     def stop(self) -> None:
-        """Tell the worker to finish what is in flight and end."""
         if self._process is not None:
             self._process.terminate()
 
 
 def _spawn_worker(descriptors: Sequence[Sequence[int]]) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a worker with an interpreter of its own; return it, and our end of the channel to it."""
     end, workers_end = socket.socketpair()
     descriptor = workers_end.fileno()
     try:
@@ -175,41 +148,32 @@ def _exit_reason(code: int) -> str:
     return f"a worker ended with exit code {code}."
 
 
-log = structlog.get_logger("gateway.server")
-
-
 async def supervise(config: Config, reload: Callable[[], Config], on_ready: Callable[[str], None]) -> None:
-    """Do with several processes what `gateway.server.run` says."""
-    supervisor = Supervisor(
-        config, bind_per_worker(config.server.host, config.server.port, config.server.workers)
-    )
+    """Serve with several processes; see `gateway.server.run.run`."""
+    server = config.server
+    supervisor = Supervisor(config, bind_per_worker(server.host, server.port, server.workers))
     stop = install_signal_handlers(config, reload, supervisor.reload)
     try:
         await supervisor.wait_until(supervisor.has_started, stop)
         if not stop.is_set():
-            log.info("started", url=supervisor.url, version=__version__, workers=config.server.workers)
+            log.info("started", url=supervisor.url, version=__version__, workers=server.workers)
             on_ready(supervisor.url)
             await supervisor.wait_until(stop)
-        log.info("stopping", drain_seconds=config.server.drain_seconds)
+        log.info("stopping", drain_seconds=server.drain_seconds)
     finally:
         await supervisor.shut_down()
     log.info("stopped")
 
 
 class Supervisor:
-    """The workers of a gateway, each in a place of its own, which another takes when it dies.
-
-    Args:
-        config: what they serve.
-        listeners: the sockets of each place. They stay open here, so that callers who come to an empty place are
-            not turned away: workers of other places let them in meanwhile.
-    """
+    """The worker slots of a server, with the sockets of each; a worker that dies is replaced."""
 
     def __init__(self, config: Config, listeners: Sequence[Listeners]) -> None:
         self.url = listener_url(config.server.host, listeners[0])
+        # Set once all slots have served at the same time.
         self.has_started = asyncio.Event()
-        """Set once all places were filled at a time."""
         self._config = self._reloaded = config
+        # Kept open here, so that connections to a slot without a worker wait until another worker covers it.
         self._listeners = listeners
         self._slots = [WorkerSlot(number) for number in range(len(listeners))]
         self._vacant: set[int] = set()
@@ -221,11 +185,7 @@ class Supervisor:
         ]
 
     async def wait_until(self, *events: asyncio.Event) -> None:
-        """Wait for one of these events.
-
-        Raises:
-            Exception: why a worker ended, if that was before all had served: those after it would end alike.
-        """
+        """Wait for one of these events. Raises why a worker ended before all had served."""
         waits = [asyncio.create_task(event.wait(), name="event") for event in events]
         done, _ = await asyncio.wait([*waits, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -234,18 +194,15 @@ class Supervisor:
             task.result()
 
     def reload(self, config: Config) -> None:
-        """Let all workers take over a configuration, those to come included.
-
-        Raises:
-            GatewayError, OSError: it cannot be used; nothing has changed then.
-        """
-        check_reloadable(config)
+        """Have all workers, present and future, use a configuration."""
+        # Raises where it cannot be used; nothing has changed then.
+        build_runtime(config)
         self._reloaded = config
-        self._send_to(self._slots, Reload(config))
-        log.info("configuration handed to the workers", providers=list(config.providers))
+        self._send_to(self._slots, messages.Reload(config))
+        log.info("configuration sent to the workers", providers=list(config.providers))
 
     async def shut_down(self) -> None:
-        """Let nobody in any more, and return when all workers have finished and ended."""
+        """Stop listening, and return when all workers have drained and ended."""
         self._is_shutting_down.set()
         for listeners in self._listeners:
             close_all(listeners)
@@ -254,7 +211,6 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _keep_running(self, slot: WorkerSlot) -> None:
-        """Keep a worker in a place until all are dismissed."""
         backoff = RestartBackoff()
         while not self._is_shutting_down.is_set():
             worker_exit = await self._run_worker(slot)
@@ -263,20 +219,17 @@ class Supervisor:
             if not self.has_started.is_set():
                 raise worker_exit.error
             pause = backoff.next_pause(worker_exit.uptime_seconds)
-            log.error(
-                "a worker ended; another takes its place",
-                worker=slot.number,
-                reason=str(worker_exit.error),
-                pause_seconds=pause,
-            )
+            reason = str(worker_exit.error)
+            log.error("worker ended and is replaced", worker=slot.number, reason=reason, pause_seconds=pause)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._is_shutting_down.wait(), pause)
 
     async def _run_worker(self, slot: WorkerSlot) -> WorkerExit:
         descriptors = [[listener.fileno() for listener in listeners] for listeners in self._listeners]
 
-        def make_start() -> Start:
-            return Start(slot.number, self._config, self._reloaded, without_gauges(slot.metrics), descriptors)
+        def make_start() -> messages.Start:
+            earlier = without_gauges(slot.metrics)
+            return messages.Start(slot.number, self._config, self._reloaded, earlier, descriptors)
 
         try:
             return await slot.run_worker(make_start, descriptors, self._on_message)
@@ -285,34 +238,34 @@ class Supervisor:
 
     def _on_message(self, slot: WorkerSlot, message: Message) -> None:
         match message:
-            case Serving():
+            case messages.Serving():
                 self._on_serving(slot)
-            case Draining():
+            case messages.Draining():
                 self._on_draining(slot)
-            case QueryPeers(query_id):
-                reply = asyncio.create_task(self._send_peer_metrics(slot, query_id), name="figures")
+            case messages.QueryPeers(query_id):
+                reply = asyncio.create_task(self._send_peer_metrics(slot, query_id), name="peer metrics")
                 self._replies.add(reply)
                 reply.add_done_callback(self._replies.discard)
 
     def _on_serving(self, slot: WorkerSlot) -> None:
         if slot.number in self._vacant:
             self._vacant.remove(slot.number)
-            self._send_to(self._other_slots(slot), UncoverSlot(slot.number))
+            self._send_to(self._other_slots(slot), messages.UncoverSlot(slot.number))
         for number in self._vacant:
-            slot.send(CoverSlot(number))
+            slot.send(messages.CoverSlot(number))
         if all(each.is_serving for each in self._slots):
             self.has_started.set()
 
     def _on_draining(self, slot: WorkerSlot) -> None:
-        is_at_work = self.has_started.is_set() and not self._is_shutting_down.is_set()
-        if is_at_work and slot.number not in self._vacant:
+        is_running = self.has_started.is_set() and not self._is_shutting_down.is_set()
+        if is_running and slot.number not in self._vacant:
             self._vacant.add(slot.number)
-            self._send_to(self._other_slots(slot), CoverSlot(slot.number))
+            self._send_to(self._other_slots(slot), messages.CoverSlot(slot.number))
 
     async def _send_peer_metrics(self, slot: WorkerSlot, query_id: int) -> None:
         other_slots = self._other_slots(slot)
         await asyncio.gather(*(other.refresh_metrics() for other in other_slots))
-        slot.send(PeerMetrics(query_id, [other.metrics for other in other_slots]))
+        slot.send(messages.PeerMetrics(query_id, [other.metrics for other in other_slots]))
 
     def _other_slots(self, slot: WorkerSlot) -> list[WorkerSlot]:
         return [other for other in self._slots if other is not slot]

@@ -249,9 +249,9 @@ def feedback_query(
         _group_columns(metrics_query, dialect),
     )
     found = where_clause(REQUESTS, metrics_query.where, metrics_query.tenant, dialect)
-    judged = _counted_feedback_by_time(dialect) if _is_short(segment) else COUNTED_FEEDBACK
+    counted = _counted_feedback_by_time(dialect) if _is_short(segment) else COUNTED_FEEDBACK
     return Query(
-        f"SELECT {start.sql}, {groups.sql}, {FEEDBACK_SUMS} FROM {judged} WHERE {found.sql} {_BY_GROUP}",
+        f"SELECT {start.sql}, {groups.sql}, {FEEDBACK_SUMS} FROM {counted} WHERE {found.sql} {_BY_GROUP}",
         (*start.values, *groups.values, segment.from_us, segment.to_us, *found.values),
     )
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.base import Health
@@ -22,6 +22,7 @@ from gateway.store.read_pool import ReadConnection, ReadPool
 from gateway.store.rows import Packer
 
 T = TypeVar("T")
+P = ParamSpec("P")
 Item = TypeVar("Item")
 Work = Callable[[Connection], T]
 # Runs several items as one; returns an error or None for each.
@@ -235,7 +236,7 @@ class Writer(ABC):
                 for job, refusal in zip(batch, refusals, strict=True):
                     job.error = refusal
 
-    # on both: whoever takes a job is the only one who has it
+    # on both: a job that was taken belongs to one thread
 
     def _take_batch(self) -> list[WriteJob]:
         jobs: list[WriteJob] = []
@@ -291,6 +292,14 @@ class Database:
         self._primary = self._replica = ReadPool(new_connection, query_seconds)
         if new_replica_connection is not None:
             self._replica = ReadPool(new_replica_connection, query_seconds)
+
+    async def _write_exclusively(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work` while nobody else writes, and sync it to the disk."""
+        return await self._writer.write(
+            lambda connection: work(connection, *args, **kwargs), is_synced=True, is_exclusive=True
+        )
 
     async def open_all(self) -> None:
         await asyncio.gather(*(pool.open() for pool in {self._primary, self._replica}))

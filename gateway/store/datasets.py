@@ -46,9 +46,7 @@ class SqlDatasets(Database):
     """Export jobs."""
 
     async def put_export(self, export: Export) -> None:
-        await self._writer.write(
-            lambda connection: put_export(connection, export), is_synced=True, is_exclusive=True
-        )
+        await self._write_exclusively(put_export, export)
 
     async def find_exports(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Export]:
         query = select_rows(EXPORTS, where, sort, page, tenant, self._dialect)
@@ -60,6 +58,4 @@ class SqlDatasets(Database):
         return number
 
     async def link_key(self, new_key: bytes) -> bytes:
-        return await self._writer.write(
-            lambda connection: link_key(connection, new_key), is_synced=True, is_exclusive=True
-        )
+        return await self._write_exclusively(link_key, new_key)

@@ -5,19 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import NamedTuple, TypeVar
-
-import orjson
+from functools import cache
+from typing import Any, TypeVar
 
 from gateway.models.columns import PERSONAL, Column
 from gateway.models.exchange import PayloadPolicy
 from gateway.models.request import REQUEST_COLUMNS, ErasureScope, ExpiredCounts
-from gateway.store.database import Database, Work, Writer
+from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query
 from gateway.store.joins import find_affected_edits, pair_edits
-from gateway.store.read_pool import ReadPool
 from gateway.store.rollups import (
     FEEDBACK_KIND,
     ROLLUP_KINDS,
@@ -25,7 +22,7 @@ from gateway.store.rollups import (
     find_orphan_rollups,
     invalidate_rollups,
 )
-from gateway.store.rows import clean_text, clean_text_or_none, list_to_json
+from gateway.store.rows import clean_text, clean_text_or_none, list_to_json, numbers_to_json
 
 T = TypeVar("T")
 
@@ -53,17 +50,26 @@ _FEEDBACK_ON_REQUESTS = (
 _EMPTY_VALUES = {"path": "''", "metadata": "'{}'"}
 _IS_STORED = "SELECT 1 FROM feedback WHERE feedback_id = ?"
 _DELETE_RECEIPT = "DELETE FROM receipts WHERE scope = ? AND key = ?"
+_OLD_REQUESTS = (
+    "SELECT seq, started_at_us FROM requests WHERE started_at_us < ? ORDER BY started_at_us LIMIT ?"
+)
+_OLD_FEEDBACK = "SELECT feedback_id FROM feedback WHERE created_at_us < ? AND request_seq IS NULL LIMIT ?"
+_DELETE_EXPORTS = "DELETE FROM exports WHERE created_at_us < ?"
 
 
 @dataclass(frozen=True, slots=True)
-class _ErasureStatements:
+class _Statements:
     receipts: str
+    orphan_receipts: str
     started: str
-    on_rows: str
-    anonymise: str
-    delete_payloads: str
-    delete_other_ids: str
+    counted_entries: str
     counted_times: str
+    anonymise: str
+    remember_seq: str
+    delete_payloads: str
+    delete_old_payloads: str
+    delete_other_ids: str
+    delete_requests: str
     delete_entries: tuple[str, ...]
 
 
@@ -73,27 +79,35 @@ def _cleared(column: Column) -> str:
 
 
 @cache
-def _erasure_statements(dialect: Dialect) -> _ErasureStatements:
-    rows = f"seq {dialect.in_numbers('?')}"
+def _statements(dialect: Dialect) -> _Statements:
+    rows, some_rows = f"seq {dialect.in_numbers('?')}", f"seq {dialect.in_numbers(':seqs')}"
     entries = f"feedback_id {dialect.in_texts('?')}"
-    return _ErasureStatements(
-        receipts=(
+    names_one = dialect.json_has_element("feedback_ids", dialect.in_texts("?"))
+    names_entry = dialect.json_has_element("feedback_ids", "IN (SELECT feedback_id FROM feedback)")
+    names_request = dialect.json_has_element("feedback_ids", "IN (SELECT request_id FROM requests)")
+    cleared = ", ".join(_cleared(column) for column in REQUEST_COLUMNS if column.uses & PERSONAL)
+    return _Statements(
+        receipts=f"SELECT scope, key FROM receipts WHERE {names_one}",
+        orphan_receipts=(
             "SELECT scope, key FROM receipts"
-            f" WHERE {dialect.json_has_element('feedback_ids', dialect.in_texts('?'))}"
+            f" WHERE feedback_ids <> '[]' AND NOT {names_entry} AND NOT {names_request}"
         ),
         started=f"SELECT started_at_us FROM requests WHERE {rows}",
-        on_rows=f"SELECT feedback_id FROM feedback WHERE request_{rows}",
-        anonymise=f"""
-UPDATE requests SET
-    {", ".join(_cleared(column) for column in REQUEST_COLUMNS if column.uses & PERSONAL)},
-    payloads = '{PayloadPolicy.OFF}', interpreted_at_us = coalesce(interpreted_at_us, ?)
-WHERE {rows}
-""",
-        delete_payloads=f"DELETE FROM payloads WHERE {rows}",
-        delete_other_ids=f"DELETE FROM other_response_ids WHERE {rows}",
+        counted_entries=f"SELECT feedback_id FROM feedback WHERE request_{rows}",
         counted_times=(
             f"SELECT request_started_at_us FROM feedback WHERE {entries} AND request_started_at_us IS NOT NULL"
         ),
+        anonymise=(
+            f"UPDATE requests SET {cleared}, payloads = '{PayloadPolicy.OFF}',"
+            f" interpreted_at_us = coalesce(interpreted_at_us, ?) WHERE {rows}"
+        ),
+        remember_seq=f"UPDATE expired SET last_seq = {dialect.greatest}(last_seq, ?)",
+        delete_payloads=f"DELETE FROM payloads WHERE {rows}",
+        delete_old_payloads=(
+            f"DELETE FROM payloads WHERE {some_rows} {dialect.and_started_before(':before_us')}"
+        ),
+        delete_other_ids=f"DELETE FROM other_response_ids WHERE {rows}",
+        delete_requests=f"DELETE FROM requests WHERE {rows}",
         delete_entries=(
             f"DELETE FROM feedback_versions WHERE {entries}",
             f"DELETE FROM feedback WHERE {entries}",
@@ -120,34 +134,41 @@ async def _find_author_scope(connection: AsyncConnection, author: str, tenant: s
     return ErasureScope((), feedback_ids, await _find_receipts(connection, feedback_ids))
 
 
-async def erase_scope(scope: ErasureScope, at_us: int, writer: Writer, primary: ReadPool) -> None:
-    """Erase data step by step."""
-    # What leads to other data is erased after that, so that everything is found again if this breaks off.
-    for receipts in split_steps(scope.receipts):
-        await _write_exclusively(writer, partial(delete_receipts, receipts=receipts))
-    for feedback_ids in split_steps(scope.feedback_ids):
-        await _write_exclusively(writer, partial(delete_entries, feedback_ids=feedback_ids))
-    for seqs in split_steps(scope.request_seqs):
-        await _write_exclusively(writer, partial(_erase_requests, seqs=seqs, at_us=at_us))
-    for orphan in await primary.read(find_orphan_rollups):
-        await _write_exclusively(writer, partial(delete_orphan_rollup, orphan=orphan))
-
-
-async def _write_exclusively(writer: Writer, work: Work[None]) -> None:
-    await writer.write(work, is_synced=True, is_exclusive=True)
-
-
 def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> None:
-    statements = _erasure_statements(connection.dialect)
-    rows = orjson.dumps(seqs).decode()
-    invalidate_rollups(
-        connection, ROLLUP_KINDS, [row[0] for row in connection.execute(statements.started, (rows,))]
-    )
+    statements = _statements(connection.dialect)
+    rows = numbers_to_json(seqs)
+    invalidate_rollups(connection, ROLLUP_KINDS, _first_column(connection, statements.started, rows))
     # Feedback may have come since the scope was read.
-    delete_entries(connection, [row[0] for row in connection.execute(statements.on_rows, (rows,))])
+    delete_entries(connection, _first_column(connection, statements.counted_entries, rows))
     connection.execute(statements.anonymise, (at_us, rows))
     connection.execute(statements.delete_payloads, (rows,))
     connection.execute(statements.delete_other_ids, (rows,))
+
+
+def _expire_requests(connection: Connection, before_us: int) -> ExpiredCounts:
+    rows = connection.execute(_OLD_REQUESTS, (before_us, STEP)).fetchall()
+    if not rows:
+        return ExpiredCounts()
+    statements = _statements(connection.dialect)
+    seqs = numbers_to_json([seq for seq, _ in rows])
+    invalidate_rollups(connection, ROLLUP_KINDS, [started_at_us for _, started_at_us in rows])
+    feedback_ids = _first_column(connection, statements.counted_entries, seqs)
+    delete_entries(connection, feedback_ids)
+    connection.execute(statements.remember_seq, (max(seq for seq, _ in rows),))
+    connection.execute(statements.delete_old_payloads, {"seqs": seqs, "before_us": before_us})
+    connection.execute(statements.delete_other_ids, (seqs,))
+    connection.execute(statements.delete_requests, (seqs,))
+    return ExpiredCounts(len(rows), len(feedback_ids))
+
+
+def _expire_feedback(connection: Connection, before_us: int) -> ExpiredCounts:
+    feedback_ids = _first_column(connection, _OLD_FEEDBACK, before_us, STEP)
+    delete_entries(connection, feedback_ids)
+    return ExpiredCounts(0, len(feedback_ids))
+
+
+def _expire_exports(connection: Connection, before_us: int) -> None:
+    connection.execute(_DELETE_EXPORTS, (before_us,))
 
 
 def delete_receipts(connection: Connection, receipts: Sequence[tuple[str, str]]) -> None:
@@ -157,11 +178,9 @@ def delete_receipts(connection: Connection, receipts: Sequence[tuple[str, str]])
 
 def delete_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
     """Delete entries with all versions, invalidate rollups, and pair the edits again that had their texts."""
-    statements = _erasure_statements(connection.dialect)
+    statements = _statements(connection.dialect)
     ids = list_to_json(feedback_ids)
-    invalidate_rollups(
-        connection, (FEEDBACK_KIND,), [row[0] for row in connection.execute(statements.counted_times, (ids,))]
-    )
+    invalidate_rollups(connection, (FEEDBACK_KIND,), _first_column(connection, statements.counted_times, ids))
     edits = find_affected_edits(connection, feedback_ids)
     for statement in statements.delete_entries:
         connection.execute(statement, (ids,))
@@ -193,98 +212,16 @@ async def _fetch_texts(
 async def _find_receipts(connection: AsyncConnection, ids: Sequence[str]) -> tuple[tuple[str, str], ...]:
     if not ids:
         return ()
-    receipts = _erasure_statements(connection.dialect).receipts
+    receipts = _statements(connection.dialect).receipts
     return tuple(await connection.fetch_all(receipts, (list_to_json(ids),)))
 
 
-def split_steps(things: Sequence[T]) -> Iterator[Sequence[T]]:
+def _steps(things: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(things), STEP):
         yield things[start : start + STEP]
 
 
-_OLD_REQUESTS = (
-    "SELECT seq, started_at_us FROM requests WHERE started_at_us < ? ORDER BY started_at_us LIMIT ?"
-)
-_OLD_FEEDBACK = "SELECT feedback_id FROM feedback WHERE created_at_us < ? AND request_seq IS NULL LIMIT ?"
-_DELETE_EXPORTS = "DELETE FROM exports WHERE created_at_us < ?"
-
-
-class _RetentionStatements(NamedTuple):
-    counted_requests: str
-    remember_seq: str
-    delete_payloads: str
-    delete_other_ids: str
-    delete_requests: str
-    receipts_of_nothing: str
-
-
-@cache
-def _retention_statements(dialect: Dialect) -> _RetentionStatements:
-    rows = f"seq {dialect.in_numbers('?')}"
-    is_entry = dialect.json_has_element("feedback_ids", "IN (SELECT feedback_id FROM feedback)")
-    is_request = dialect.json_has_element("feedback_ids", "IN (SELECT request_id FROM requests)")
-    return _RetentionStatements(
-        counted_requests=f"SELECT feedback_id FROM feedback WHERE request_{rows}",
-        remember_seq=f"UPDATE expired SET last_seq = {dialect.greatest}(last_seq, ?)",
-        delete_payloads=(
-            f"DELETE FROM payloads WHERE seq {dialect.in_numbers(':seqs')}"
-            f" {dialect.and_started_before(':before_us')}"
-        ),
-        delete_other_ids=f"DELETE FROM other_response_ids WHERE {rows}",
-        delete_requests=f"DELETE FROM requests WHERE {rows}",
-        receipts_of_nothing=(
-            f"SELECT scope, key FROM receipts WHERE feedback_ids <> '[]' AND NOT {is_entry} AND NOT {is_request}"
-        ),
-    )
-
-
-async def delete_expired(before_us: int, writer: Writer, primary: ReadPool) -> ExpiredCounts:
-    """Delete expired data step by step, and return how much it was."""
-    expired = ExpiredCounts()
-    while (step := await _write_expiry(writer, partial(_expire_requests, before_us=before_us))).requests:
-        expired += step
-    while (step := await _write_expiry(writer, partial(_expire_feedback, before_us=before_us))).feedback:
-        expired += step
-    await _write_expiry(writer, lambda connection: connection.execute(_DELETE_EXPORTS, (before_us,)))
-    if expired:
-        for receipts in split_steps(await primary.read(_find_orphan_receipts)):
-            await _write_expiry(writer, partial(delete_receipts, receipts=receipts))
-        for orphan in await primary.read(find_orphan_rollups):
-            await _write_expiry(writer, partial(delete_orphan_rollup, orphan=orphan))
-    return expired
-
-
-async def _write_expiry(writer: Writer, work: Work[T]) -> T:
-    return await writer.write(work, is_exclusive=True)
-
-
-def _expire_requests(connection: Connection, before_us: int) -> ExpiredCounts:
-    rows = connection.execute(_OLD_REQUESTS, (before_us, STEP)).fetchall()
-    if not rows:
-        return ExpiredCounts()
-    statements = _retention_statements(connection.dialect)
-    seqs = orjson.dumps([seq for seq, _ in rows]).decode()
-    invalidate_rollups(connection, ROLLUP_KINDS, [started_at_us for _, started_at_us in rows])
-    feedback_ids = _first_column(connection, statements.counted_requests, seqs)
-    delete_entries(connection, feedback_ids)
-    connection.execute(statements.remember_seq, (max(seq for seq, _ in rows),))
-    connection.execute(statements.delete_payloads, {"seqs": seqs, "before_us": before_us})
-    connection.execute(statements.delete_other_ids, (seqs,))
-    connection.execute(statements.delete_requests, (seqs,))
-    return ExpiredCounts(len(rows), len(feedback_ids))
-
-
-def _expire_feedback(connection: Connection, before_us: int) -> ExpiredCounts:
-    feedback_ids = _first_column(connection, _OLD_FEEDBACK, before_us, STEP)
-    delete_entries(connection, feedback_ids)
-    return ExpiredCounts(0, len(feedback_ids))
-
-
-async def _find_orphan_receipts(connection: AsyncConnection) -> list[tuple[str, str]]:
-    return await connection.fetch_all(_retention_statements(connection.dialect).receipts_of_nothing)
-
-
-def _first_column(connection: Connection, sql: str, *values: str | int) -> list[str]:
+def _first_column(connection: Connection, sql: str, *values: str | int) -> list[Any]:
     return [row[0] for row in connection.execute(sql, values)]
 
 
@@ -298,14 +235,36 @@ class SqlErasure(Database):
         return await self._primary.read(lambda connection: _find_author_scope(connection, author, tenant))
 
     async def erase(self, scope: ErasureScope, at_us: int) -> None:
-        await erase_scope(scope, at_us, self._writer, self._primary)
+        # What leads to other data is erased after that, so that everything is found again if this breaks off.
+        for receipts in _steps(scope.receipts):
+            await self._write_exclusively(delete_receipts, receipts)
+        for feedback_ids in _steps(scope.feedback_ids):
+            await self._write_exclusively(delete_entries, feedback_ids)
+        for seqs in _steps(scope.request_seqs):
+            await self._write_exclusively(_erase_requests, seqs, at_us)
+        await self._delete_orphan_rollups()
         await self._purge_deleted()
 
     async def expire(self, before_us: int) -> ExpiredCounts:
-        expired = await delete_expired(before_us, self._writer, self._primary)
+        expired = ExpiredCounts()
+        while (step := await self._write_exclusively(_expire_requests, before_us)).requests:
+            expired += step
+        while (step := await self._write_exclusively(_expire_feedback, before_us)).feedback:
+            expired += step
+        await self._write_exclusively(_expire_exports, before_us)
         if expired:
+            orphans = _statements(self._dialect).orphan_receipts
+            for receipts in _steps(
+                await self._primary.read(lambda connection: connection.fetch_all(orphans))
+            ):
+                await self._write_exclusively(delete_receipts, receipts)
+            await self._delete_orphan_rollups()
             await self._purge_deleted()
         return expired
+
+    async def _delete_orphan_rollups(self) -> None:
+        for orphan in await self._primary.read(find_orphan_rollups):
+            await self._write_exclusively(delete_orphan_rollup, orphan)
 
     @abstractmethod
     async def create_partitions(self, at_us: int) -> None: ...

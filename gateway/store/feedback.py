@@ -330,11 +330,7 @@ class SqlFeedback(Database):
     async def remove_feedback(self, feedback_id: str) -> bool:
         query = erasure.receipts_naming_query(feedback_id, self._dialect)
         receipts = await self._primary.read(lambda connection: connection.fetch_all(query.sql, query.values))
-        return await self._writer.write(
-            lambda connection: erasure.delete_entry(connection, feedback_id, receipts),
-            is_synced=True,
-            is_exclusive=True,
-        )
+        return await self._write_exclusively(erasure.delete_entry, feedback_id, receipts)
 
     async def find_feedback(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None

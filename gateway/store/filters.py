@@ -140,7 +140,7 @@ class _Compiler:
         if isinstance(where, FeedbackFilter):
             return self._joined(where, depth)
         joiner, empty = (" AND ", _ALWAYS) if isinstance(where, AllOf) else (" OR ", _NEVER)
-        # SQLite leaves off at the first part that decides; one that costs much should not be asked before.
+        # SQLite leaves off at the first part that decides; a costly one should come last.
         plain: list[Filter] = []
         on_bodies: list[Filter] = []
         for part in sorted(_flatten(where), key=lambda part: isinstance(part, FeedbackFilter)):

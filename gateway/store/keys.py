@@ -64,14 +64,10 @@ class SqlKeys(Database):
         return [KEY_ROWS.from_row(row) for row in await self._primary.fetch_all(_ALL_KEYS)]
 
     async def add_key(self, key: StoredKey) -> None:
-        await self._writer.write(
-            lambda connection: add_key(connection, key), is_synced=True, is_exclusive=True
-        )
+        await self._write_exclusively(add_key, key)
 
     async def revoke_key(self, name: str, at_us: int) -> bool:
-        return await self._writer.write(
-            lambda connection: revoke_key(connection, name, at_us), is_synced=True, is_exclusive=True
-        )
+        return await self._write_exclusively(revoke_key, name, at_us)
 
     async def spend(self, spendings: Sequence[QuotaUsage]) -> None:
         await self._writer.write(lambda connection: add_quota_usage(connection, spendings))

@@ -201,7 +201,7 @@ class FileWorkerSlots:
         ]
         abandoned_numbers: list[int] = []
         for number, lock in _acquire_free(self._path, others):
-            # At once, since who comes for the number now would take another one, and not find the spill file.
+            # Closed at once: a process that wants the number now would take another one, and not find its journal.
             lock.close()
             abandoned_numbers.append(number)
         return abandoned_numbers

@@ -141,8 +141,8 @@ async def _sum_groups(
     sums: type[Sums], group_key_of: GroupKeyFactory, rows: AsyncIterator[tuple[Any, ...]]
 ) -> dict[GroupKey, Sums]:
     found: dict[GroupKey, Sums] = {}
-    async for start, value, second, *figures in rows:
-        group_key, more = group_key_of(start, value, second), sums(*figures)
+    async for start, value, second, *values in rows:
+        group_key, more = group_key_of(start, value, second), sums(*values)
         found[group_key] = found[group_key] + more if group_key in found else more
         if len(found) > MAX_PARTS:
             raise TooLarge(

@@ -19,7 +19,7 @@ _OF_SPAN = "FROM requests WHERE started_at_us >= ? AND started_at_us < ?"
 
 
 def usage_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
-    figures = ", ".join(f"{sql} AS {name}" for name, sql in aggregates.request_usage_columns(dialect).items())
+    columns = ", ".join(f"{sql} AS {name}" for name, sql in aggregates.request_usage_columns(dialect).items())
     few = [field for field in aggregates.REQUEST_FIELDS if field not in aggregates.HIGH_CARDINALITY_FIELDS]
     sums = ", ".join(f"{aggregates.sum_columns({name: name})} AS {name}" for name in aggregates.USAGE_COLUMNS)
     parts = " UNION ALL ".join(
@@ -28,7 +28,7 @@ def usage_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
         for field in aggregates.USAGE_FIELDS
     )
     return Query(
-        f"WITH rows AS MATERIALIZED (SELECT tenant, {figures}, {_group_columns(aggregates.REQUEST_FIELDS, dialect)}"
+        f"WITH rows AS MATERIALIZED (SELECT tenant, {columns}, {_group_columns(aggregates.REQUEST_FIELDS, dialect)}"
         f" {_OF_SPAN}),"
         f" combined AS MATERIALIZED (SELECT tenant, {sums}, {_quote_fields(few)} FROM rows"
         f" GROUP BY tenant, {_quote_fields(few)}) {parts}",

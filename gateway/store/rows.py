@@ -28,14 +28,14 @@ from gateway.store.schema import (
     REQUEST_INSERT_COLUMNS,
 )
 
+# Largest integer a column holds.
 MAX_INTEGER = 2**63 - 1
-"""Largest integer a column holds."""
 
 _MAX_DEPTH = 100
 
 
 def clean_text(text: str) -> str:
-    """Return `text` with NUL as U+FFFD and lone surrogates spelled out; any other text unchanged."""
+    """Replace NUL by U+FFFD and spell out lone surrogates."""
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
     if text.isascii():
@@ -44,13 +44,11 @@ def clean_text(text: str) -> str:
 
 
 def clean_text_or_none(text: str | None) -> str | None:
-    """`storable` for a value that may be missing."""
     return None if text is None else clean_text(text)
 
 
 def to_json(value: Mapping[str, object]) -> str:
-    """Return an object as compact JSON text, with what JSON or a database cannot hold replaced by the nearest
-    thing that it can."""
+    """Return compact JSON; what JSON or a database cannot hold becomes the nearest that it can."""
     if not value:
         return "{}"
     try:
@@ -63,23 +61,20 @@ def to_json(value: Mapping[str, object]) -> str:
 
 
 def from_json(text: str) -> dict[str, object]:
-    """Return the object that `to_json` wrote."""
     value: dict[str, object] = orjson.loads(text)
     return value
 
 
 def numbers_to_json(numbers: Sequence[int]) -> str:
-    """Return whole numbers as JSON text, to be bound where a statement takes a list."""
+    # To be bound where a statement takes a list.
     return orjson.dumps(list(numbers)).decode()
 
 
 def list_to_json(texts: Sequence[str]) -> str:
-    """Return a list of texts as compact JSON."""
     return orjson.dumps([clean_text(text) for text in texts]).decode()
 
 
 def list_from_json(text: str) -> list[str]:
-    """Return the list that `list_to_json` wrote."""
     value: list[str] = orjson.loads(text)
     return value
 
@@ -104,15 +99,14 @@ def _clean_json_value(value: object, depth: int) -> object:
 
 _REDACTED = REDACTED.encode()
 _AUTH_SCHEMES = (b"bearer ", b"basic ")
+# What a credential or a routing config begins with.
 _CREDENTIAL_STARTS = (b"B", b"b", b"{")
-"""What a credential or a routing config begins with."""
 _URL_FIELDS = frozenset({b"referer", b"location", b"content-location"})
 
 
 def redact_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """Return header fields with secret values replaced by `[redacted]`: those whose name says that they hold
-    one, values with the Bearer or Basic scheme under any name, and routing configs, which may hold keys. In fields
-    that hold a URL, secret parameters of its query are replaced."""
+    """Replace credentials: values of secret names, of Bearer or Basic under any name, routing configs (which
+    may hold keys), and secret parameters in URLs."""
     return [
         (name, _REDACTED)
         if is_secret_header(name) or (value.startswith(_CREDENTIAL_STARTS) and _is_credential(name, value))
@@ -122,7 +116,7 @@ def redact_headers(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
 
 
 def redact_path(path: str) -> str:
-    """Return a path and query with the values of secret parameters (`key`, `access_token`, …) replaced."""
+    """Replace the values of secret query parameters (`key`, `access_token`, …)."""
     before, mark, query = path.partition("?")
     if not mark:
         return path
@@ -147,39 +141,39 @@ def _redact_parameters(parameters: Iterable[str]) -> Iterable[str]:
 
 PLAIN = "plain"
 ZSTD = "zstd"
+# Codec of a body that was not kept, and whose head was not either.
 OMITTED = "omitted"
-"""Codec of a body that was not kept, and whose head was not either."""
 
+# Chat bodies of a kilobyte come out no larger than at level 3, which takes longer.
 _ZSTD_LEVEL = 1
-"""Chat bodies of a kilobyte come out no larger than at level 3, which takes longer."""
 
 _UTF_8_DECODER = codecs.getincrementaldecoder("utf-8")
 
+# Bodies shorter than this, in bytes, gain nothing from compression.
 _MIN_COMPRESSED_BYTES = 128
-"""Bodies shorter than this, in bytes, gain nothing from compression."""
 
 
 class Packer(Protocol):
-    """What makes the columns that hold a body."""
+    """Makes the columns that hold a body."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What the columns are called, each behind the name of its side."""
+        """Names of the columns, without that of the side before them."""
 
     @property
     def copied_columns(self) -> tuple[str, ...]:
-        """The columns of a request that its payload repeats, to lie where it can be found and dropped."""
+        """Columns of a request that its payload repeats, for partitions."""
 
     @property
     def omitted(self) -> tuple[str | bytes | None, ...]:
-        """The columns of a body that may not be kept."""
+        """Values of a body that may not be kept."""
 
     def pack(self, body: bytes, headers: RawHeaders = ()) -> tuple[str | bytes | None, ...]:
-        """Return the columns of a body that came with these header fields."""
+        """Return the values of a body that came with these headers."""
 
 
 class BodyPacker(Packer):
-    """Packs bodies with one reused compressor; for one thread at a time."""
+    """Packs bodies with one reused compressor; for one thread."""
 
     columns = ("codec", "body")
     copied_columns = ()
@@ -189,8 +183,7 @@ class BodyPacker(Packer):
         self._zstd = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
 
     def pack(self, body: bytes, headers: RawHeaders = ()) -> tuple[str, bytes]:
-        """Return the codec and the bytes to keep: a zstd frame (RFC 8878), or the body where that is
-        smaller."""
+        """Return codec and bytes: a zstd frame (RFC 8878), or the body if that is smaller."""
         if len(body) < _MIN_COMPRESSED_BYTES:
             return PLAIN, body
         packed = self._zstd.compress(body)
@@ -198,12 +191,11 @@ class BodyPacker(Packer):
 
 
 def unpack_body(codec: str, kept: bytes) -> bytes:
-    """Return the body that `BodyPacker.pack` was given."""
     return zstandard.ZstdDecompressor().decompress(kept) if codec == ZSTD else kept
 
 
 def decode_text(body: bytes) -> str | None:
-    """Return a body as text that can be searched; None where it is empty or no UTF-8."""
+    """Return a body as text to be searched; None where it is empty or no UTF-8."""
     try:
         # A cut may fall inside a character; what is left of it is no reason to call the rest binary.
         return clean_text(_UTF_8_DECODER().decode(body)) or None
@@ -212,15 +204,13 @@ def decode_text(body: bytes) -> str | None:
 
 
 def headers_to_json(headers: list[tuple[bytes, bytes]]) -> str:
-    """Return header fields as a JSON array of [name, value]; each byte becomes the Latin-1 character of its
-    number, so that any byte survives (RFC 9110, section 5.5, on obsolete text)."""
+    # A byte becomes the Latin-1 character of its number, so that any survives (RFC 9110, section 5.5).
     return orjson.dumps(
         [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
     ).decode()
 
 
 def headers_from_json(text: str) -> RawHeaders:
-    """Return the header fields that `headers_to_json` was given."""
     return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in orjson.loads(text))
 
 
@@ -229,7 +219,7 @@ T = TypeVar("T")
 
 
 class RowMapper(Generic[T]):
-    """Converts the records of a dataclass to and from rows of the columns that its fields are."""
+    """Converts records of a dataclass to and from rows."""
 
     def __init__(self, record_type: type[T]) -> None:
         self._record_type = record_type
@@ -250,7 +240,7 @@ class RowMapper(Generic[T]):
 
 
 def _value_reader(hint: Any) -> Callable[[Any], Any] | None:
-    """What makes the value of a column what it was; None where it is that already."""
+    # None for values that are stored as they are.
     origin = get_origin(hint)
     if origin is Mapping:
         return from_json
@@ -322,12 +312,11 @@ def metadata_values(metadata: Mapping[str, object]) -> list[str | None]:
 
 
 def session_from_metadata(metadata: Mapping[str, object]) -> str | None:
-    """Return the session that a request's metadata names, as its column has it."""
     return _metadata_value(metadata.get("_session"))
 
 
 def payload_to_row(seq: int, exchange: Exchange, packer: Packer) -> Row:
-    """Return the values of the columns of `payloads` in the packer's way."""
+    """Return the values of `payloads` in the packer's way."""
     request = response = ("[]", *packer.omitted)
     if exchange.keeps_request:
         request = _pack_message(exchange.request_headers, exchange.request_body, packer)
@@ -338,12 +327,12 @@ def payload_to_row(seq: int, exchange: Exchange, packer: Packer) -> Row:
 
 
 def record_to_row(seq: int, record: RequestRecord) -> Row:
-    """Return the values of `REQUESTS.columns` for a record that gets another `seq`."""
+    """Return the values of `REQUESTS.columns` under another `seq`."""
     return (seq, *REQUEST_ROWS.to_row(record)[1:])
 
 
 def exchange_from_row(row: Sequence[Any]) -> tuple[int, Exchange]:
-    """Return the `seq` and the exchange whose `EXCHANGE_COLUMNS` these are, as far as it was kept."""
+    """Return seq and exchange of `REQUEST_INSERT_COLUMNS` and `PAYLOAD_COLUMNS`, as far as kept."""
     kept = dict(zip(REQUEST_INSERT_COLUMNS, row, strict=False))
     payload = row[len(REQUEST_INSERT_COLUMNS) :]
     for derived in ("is_stream", *METADATA_COLUMNS):
@@ -363,8 +352,7 @@ def exchange_from_row(row: Sequence[Any]) -> tuple[int, Exchange]:
 
 
 def payload_from_exchange(exchange: Exchange) -> Payload:
-    """Return what was kept of an exchange. Whether a redacted body was cut is unknown, so it counts as
-    whole."""
+    # Whether a redacted body was cut is unknown, so it counts as whole.
     is_verbatim, opt_out = exchange.payloads is PayloadPolicy.FULL, exchange.opt_out
     is_request_cut = len(exchange.request_body) < exchange.request_size
     is_response_cut = len(exchange.response_body) < exchange.response_size
@@ -380,7 +368,7 @@ def payload_from_exchange(exchange: Exchange) -> Payload:
 
 
 def feedback_to_row(entry: Feedback) -> Row:
-    """Return the values of `FEEDBACK.columns`. What an edit has from its original is left out."""
+    # What an edit has from its original is stored there alone.
     if entry.original_id is not None:
         entry = replace(entry, original_id=None, original_text=None)
     return FEEDBACK_ROWS.to_row(entry)

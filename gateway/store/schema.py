@@ -16,33 +16,27 @@ from gateway.models.feedback import Feedback
 from gateway.models.request import REQUEST_COLUMNS, RequestRecord
 from gateway.store.dialect import Dialect, ValueKind
 
+# An entry that rates the whole: with weight, not neutral, and no score of a metric.
 IS_RATING = (
     "feedback.weight * feedback.score <> 0 AND (feedback.kind <> 'score' OR feedback.metric IS NULL)"
     " AND feedback.deleted_at_us IS NULL"
 )
-"""That an entry says good or bad of the whole, in whatever dialect: it weighs something, its score is not neutral,
-and it is no score by a name of its own."""
 
+# An original alone rates nothing.
 IS_COUNTED = "(feedback.kind <> 'original' OR feedback.score IS NOT NULL)"
-"""That an entry is counted: an original alone is no verdict."""
 
+# An entry that counts in metrics for the request.
 COUNTS_FOR_REQUEST = "feedback.request_seq = requests.seq AND feedback.deleted_at_us IS NULL"
-"""That an entry counts in figures for the request at hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """What a computed field is in SQL, and the kind of its values; NULL where it has none.
-
-    In fields of which there is one for each NAME, a single `?` in the SQL stands for the name.
-
-    Args:
-        spell: returns the SQL in the words of a database.
-        is_costly: whether it should be worked out last, and only where nothing else has decided.
-    """
+    """SQL of a computed field."""
 
     kind: ValueKind
+    # In fields with a NAME, a single `?` stands for it.
     to_sql: Callable[[Dialect], str]
+    # Evaluated last, and only where nothing else has decided.
     is_costly: bool = False
 
 
@@ -58,7 +52,7 @@ def _text_literals(names: Iterable[str]) -> str:
 
 
 def is_about_request(dialect: Dialect) -> str:
-    """That an entry is about the request at hand: by its id, or about its trace or session as a whole."""
+    # By its id, or on its trace or session as a whole.
     return (
         f"(feedback.request_id = requests.request_id"
         f" AND {dialect.without_index('feedback.trace_id')} = requests.trace_id"
@@ -82,7 +76,6 @@ def _mean_weighted_grade(entries: str) -> str:
 
 
 def _mean_score(entries: str) -> str:
-    """The mean that figures have, of the entries for which a condition holds."""
     return (
         "(SELECT sum(feedback.weight * feedback.score)"
         " / nullif(sum(CASE WHEN feedback.score IS NULL THEN 0.0 ELSE feedback.weight END), 0)"
@@ -116,6 +109,10 @@ def _any_model(dialect: Dialect) -> str:
     return f'coalesce({dialect.stated_model()}, "model", "requested_model")'
 
 
+# Computed fields of requests; durations in whole milliseconds. `feedback.…` is of the latest rating of the
+# request, its trace or its session. `is_judged`, `mean_counted_score` and `weighted_verdict` are `has_feedback`,
+# `mean_score` and `weighted_feedback` of entries that count for the request in metrics. `…_text` is a decoded
+# body, NULL where it is empty or no UTF-8.
 REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
     {
         "duration_ms": _fixed("number", '(("ended_at_us" - "started_at_us") / 1000)'),
@@ -150,13 +147,9 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
         "is_scored": Expression("flag", _is_scored),
     }
 )
-"""Computed fields of requests. Durations are whole milliseconds. Only calls of models are errors. `feedback.…` is
-about the entry given last that says good or bad of the request, its trace or its session; `has_feedback` whether
-there are any entries on these, `mean_score` Σ weight × score / Σ weight of them, `weighted_feedback` the mean of
-weight × grade; `is_judged`, `mean_counted_score` and `weighted_verdict` are the same of the entries that count for
-the request in figures. `…_text` is a body as it was before it was packed and encoded, missing where it is empty or
-no UTF-8."""
 
+# Computed fields with a NAME: metadata under that key as text, or under the last key that is NAME in lower case,
+# and the latest value of that metric.
 NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
     {
         "property.": Expression("text", lambda dialect: dialect.property_text()),
@@ -164,9 +157,6 @@ NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
         "score.": Expression("number", _latest_score),
     }
 )
-"""Computed fields of requests by the prefix that stands before their NAME: `property.NAME` is the metadata
-under that key as text, `property_in_any_case.NAME` under the last key that is NAME in small letters,
-`score.NAME` the value given last for that metric."""
 
 
 _KINDS: Mapping[type, ValueKind] = {bool: "flag", str: "text", int: "number", float: "number"}
@@ -174,31 +164,26 @@ _KINDS: Mapping[type, ValueKind] = {bool: "flag", str: "text", int: "number", fl
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that can be searched.
-
-    Args:
-        columns: what a search returns, in the order in which `rows.py` takes it.
-        kinds: the columns that a filter or an order may name, and the kind of their values.
-        required: those of them that have a value in each row.
-        expressions: the computed fields that they may name as well.
-        named_expressions: the computed fields of which there is one for each name, by their prefix.
-    """
+    """A table that can be searched."""
 
     name: str
+    # Returned by a search, in the order of the row mappers.
     columns: tuple[str, ...]
+    # Columns for filters and orders.
     kinds: Mapping[str, ValueKind]
+    # Columns that have a value in each row.
     required: frozenset[str] = frozenset()
     expressions: Mapping[str, Expression] = field(default_factory=dict)
+    # By prefix.
     named_expressions: Mapping[str, Expression] = field(default_factory=dict)
 
     @property
     def costly(self) -> tuple[str, ...]:
-        """The fields that should be worked out last."""
         return tuple(name for name, expression in self.expressions.items() if expression.is_costly)
 
 
 def _table(name: str, row_type: type, **others: ValueKind) -> Table:
-    """The table of a dataclass; `others` are columns that can be searched by and are not returned."""
+    # `others` can be searched by and are not returned.
     hints = get_type_hints(row_type)
     kinds = {column: kind for column, hint in hints.items() if (kind := _kind_of(hint))}
     return Table(
@@ -217,7 +202,7 @@ def _kind_of(hint: Any) -> ValueKind | None:
 
 
 def quote_columns(columns: tuple[str, ...]) -> str:
-    """Return column names as an SQL list; quoted, since `user` is a reserved word elsewhere."""
+    # Quoted, since `user` is a reserved word in PostgreSQL.
     return ", ".join(f'"{column}"' for column in columns)
 
 
@@ -239,7 +224,7 @@ FACT_COLUMNS = tuple(column for column in REQUEST_COLUMNS if column.origin is Or
 REQUEST_INSERT_COLUMNS = ("seq", *(column.name for column in EXCHANGE_COLUMNS), "payloads")
 ANNOTATED_COLUMNS = (*(column.name for column in FACT_COLUMNS), "interpreted_at_us")
 
-# What the retrieval of an answer may tell of the request that began it.
+# What the retrieval of an answer may add to the request that began it.
 RETRIEVED_COLUMNS = (*(column.name for column in FACT_COLUMNS if column.is_a(int)), "price_version")
 
 
@@ -249,5 +234,5 @@ def payload_columns(of_body: tuple[str, ...], copied_columns: tuple[str, ...] = 
     return ("seq", *copied_columns, *(f"{side}_{column}" for side, column in sides))
 
 
+# What is read of a payload.
 PAYLOAD_COLUMNS = payload_columns(("codec", "body"))
-"""What is read of a payload."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any
@@ -64,8 +64,8 @@ EVALUATION_EVENT = "gen_ai.evaluation.result"
 # Of one side, as JSON.
 MAX_MESSAGE_CHARACTERS = 64_000
 
+# Most characters of a part. Of longer text the beginning is kept.
 MAX_PART_CHARACTERS = 16_000
-"""Most characters of a part. Of longer text the beginning is kept."""
 
 _UNKNOWN = "unknown"
 
@@ -98,23 +98,29 @@ def request_attributes(exchange: Exchange, facts: Facts) -> Attributes:
             "gateway.cost_usd": cost_usd,
             "mlflow.llm.cost": None if cost_usd is None else orjson.dumps({"total_cost": cost_usd}).decode(),
         }
-    ) | _without_none(
+    ) | (
         {
-            attribute: _column_value(column, exchange, facts)
-            for column in REQUEST_COLUMNS
+            attribute: value
+            for column, read in _COLUMN_READERS
+            if (value := read(exchange, facts)) is not None
             for attribute in column.attributes
         }
     )
 
 
-def _column_value(column: Column, exchange: Exchange, facts: Facts) -> AttributeValue | None:
+def _column_reader(column: Column) -> Callable[[Exchange, Facts], AttributeValue | None]:
+    key, get = f"_{column.name}", attrgetter(column.path)
     if column.origin is Origin.METADATA:
         # Else what the body or baggage names.
-        return _text(exchange.identity.metadata.get(f"_{column.name}")) or getattr(facts, column.name, None)
-    value: AttributeValue | None = attrgetter(column.path)(
-        facts if column.origin is Origin.FACT else exchange
-    )
-    return str(value) if column.is_a(StrEnum) else value
+        return lambda exchange, facts: (
+            _text(exchange.identity.metadata.get(key)) or getattr(facts, column.name, None)
+        )
+    if column.origin is Origin.FACT:
+        return lambda _, facts: get(facts)
+    return lambda exchange, _: str(get(exchange)) if column.is_a(StrEnum) else get(exchange)
+
+
+_COLUMN_READERS = tuple((column, _column_reader(column)) for column in REQUEST_COLUMNS if column.attributes)
 
 
 def message_attributes(exchange: Exchange) -> Attributes:
@@ -139,8 +145,8 @@ def message_attributes(exchange: Exchange) -> Attributes:
     return {name: _messages_json(found) for name, found in messages.items() if found}
 
 
+# A role, parts, and for an answer why it ended.
 OtelMessage = dict[str, Any]
-"""A role, parts, and for an answer why it ended."""
 
 
 def _to_otel(message: Message) -> OtelMessage:

@@ -65,7 +65,7 @@ def build_annotation(entry: Feedback, trace_id: str, span_id: str | None, *, has
     trace = otel_trace_id(trace_id)
     score_word = score_label(entry.score) or entry.kind.value
     metadata = {
-        name: said for name, said in feedback_attributes(entry).items() if name.startswith("gateway.")
+        name: value for name, value in feedback_attributes(entry).items() if name.startswith("gateway.")
     }
     return Annotation(
         feedback_id=entry.feedback_id,
@@ -77,7 +77,7 @@ def build_annotation(entry: Feedback, trace_id: str, span_id: str | None, *, has
         score=entry.score,
         label=(entry.label if has_text else None) or score_word,
         comment=(entry.comment or None) if has_text else None,
-        metadata={name: said for name, said in metadata.items() if isinstance(said, str | int | float)},
+        metadata={name: value for name, value in metadata.items() if isinstance(value, str | int | float)},
     )
 
 

@@ -41,7 +41,7 @@ from gateway.telemetry.attributes import (
     request_attributes,
     span_name,
 )
-from gateway.telemetry.reporter import DeliveryLog, SdkLogFilter
+from gateway.telemetry.reporter import DeliveryLog, Reporter, SdkLogFilter
 
 NS_IN_US = 1000
 SCOPE = "gateway"
@@ -55,7 +55,7 @@ _QUEUE_FULL_REASON = "the queue is full"
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
-class OtlpReporter:
+class OtlpReporter(Reporter):
     """Exports to a collector over OTLP/HTTP."""
 
     def __init__(

@@ -119,17 +119,17 @@ class MLflow:
     async def put(self, annotation: Annotation, *, is_first: bool) -> None:
         # Posting again would make a second assessment.
         known = None if is_first else await self._find(annotation)
-        said = {
+        fields = {
             "feedback": {"value": annotation.label if annotation.score is None else annotation.score},
             "rationale": annotation.comment or "",
             "metadata": _mlflow_metadata(annotation),
         }
         if known is not None:
-            patch = {"assessment": said, "update_mask": ",".join(said)}
+            patch = {"assessment": fields, "update_mask": ",".join(fields)}
             await self._call("PATCH", annotation, f"/assessments/{known}", patch)
             return
         assessment = {
-            **said,
+            **fields,
             "assessment_name": annotation.name,
             "trace_id": _mlflow_trace_id(annotation),
             "source": {"source_type": _MLFLOW_SOURCES[annotation.annotator], "source_id": "gateway"},
@@ -172,5 +172,5 @@ def _mlflow_trace_id(annotation: Annotation) -> str:
 
 def _mlflow_metadata(annotation: Annotation) -> dict[str, str]:
     # MLflow takes texts only.
-    said = {name: str(known) for name, known in annotation.metadata.items()}
-    return said if annotation.session is None else {**said, "mlflow.trace.session": annotation.session}
+    fields = {name: str(known) for name, known in annotation.metadata.items()}
+    return fields if annotation.session is None else {**fields, "mlflow.trace.session": annotation.session}

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import structlog
 
@@ -92,8 +91,8 @@ class SdkLogFilter(logging.Filter):
         return sum(self._dropped.pop(name) for name in list(self._dropped) if kind in name)
 
 
-class Reporter(Protocol):
-    """Exports requests and feedback. Never waits, never raises."""
+class Reporter:
+    """Exports nothing; base of what exports requests and feedback. Never waits, never raises."""
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
         """Export a request that was interpreted."""
@@ -103,19 +102,6 @@ class Reporter(Protocol):
 
     def close(self) -> None:
         """Export the rest. Blocks for some seconds."""
-
-
-class NullReporter:
-    """Exports nothing."""
-
-    def observe(self, exchange: Exchange, facts: Facts) -> None:
-        """Do nothing."""
-
-    def observe_feedback(self, entries: Sequence[Feedback]) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 def open_reporter(
@@ -129,7 +115,7 @@ def open_reporter(
     """Return the reporter to a collector at a base URL, with messages of requests kept in full and with
     feedback events if set. Raises BadInput where packages are missing."""
     if endpoint is None:
-        return NullReporter()
+        return Reporter()
     try:
         from gateway.telemetry.otlp import OtlpReporter
     except ImportError as error:

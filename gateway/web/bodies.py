@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import orjson
@@ -112,8 +112,10 @@ def _describe_error(error: ErrorDetails) -> str:
 class BodyLimits:
     """Limits of the bodies of all requests together: pause between chunks, and bytes beyond FREE_BYTES each."""
 
-    def __init__(self, body_timeout_seconds: float = 60.0, max_held_bytes: int = 64 * 1024 * 1024) -> None:
-        self.body_timeout_seconds = body_timeout_seconds
+    def __init__(
+        self, body_timeout: Callable[[], float] = lambda: 60.0, max_held_bytes: int = 64 * 1024 * 1024
+    ) -> None:
+        self.body_timeout = body_timeout
         self.max_held_bytes = max_held_bytes
         self.held_bytes = 0
 
@@ -122,7 +124,7 @@ class RequestBody:
     def __init__(self, limits: BodyLimits) -> None:
         # Set for callers that may send less than others.
         self.max_bytes: int | None = None
-        self.body_timeout_seconds = limits.body_timeout_seconds
+        self.body_timeout_seconds = limits.body_timeout()
         self._limits = limits
         self._size = 0
         self._held_bytes = 0

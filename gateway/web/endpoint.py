@@ -16,8 +16,8 @@ from gateway.errors import GatewayError
 from gateway.models.principal import Principal, Role
 from gateway.web.query_params import QueryParams
 
+# Every valid key may call the endpoint.
 ANY_ROLE: Literal["any"] = "any"
-"""For endpoints that take every valid key, whatever its role."""
 
 _ENDPOINTS = "endpoints"
 _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
@@ -37,19 +37,16 @@ def _request_path(request: web.Request) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One method on one path. As a decorator it makes a method its handler; see `endpoints_of`.
+    """One method on one path; decorates the method of an object that handles it.
 
     Args:
-        path: aiohttp's pattern, without trailing slash (one is taken as well).
-        query: the query parameters; None where the query string is not read.
-        role: what a caller must be allowed; `ANY_ROLE` lets in whoever has a key, None everybody.
-        body: what the JSON body must look like: a model, or several of which one must fit.
-        reply: what a 200 looks like; None where it is not JSON of a fixed shape.
-        reply_types: other media types that a 200 may have, of text.
-        failures: statuses that callers should expect besides 401 and 403, and with a body 408, 413 and 503.
-        audited_target: what stands in the audit log as that on which a change was made that only an admin may make;
-            by default the path that was called. Such changes are all audited.
-        takes_tokens: whether a feedback token does as well as a key, also from pages of other origins.
+        path: pattern of aiohttp, without trailing slash.
+        role: None: open to all.
+        query: None: the query string is not read.
+        body: a model, or a union of models.
+        reply_types: text media types of a 200 besides JSON.
+        failures: statuses besides 401 and 403, and with a body 408, 413 and 503.
+        audited_target: target of an admin action in the audit log.
     """
 
     method: str
@@ -75,24 +72,16 @@ class Endpoint:
 
     @property
     def path_template(self) -> str:
-        """The path with its parameters as `{name}`, whatever they may hold."""
         return _PATH_PARAMETER.sub(r"{\1}", self.path)
 
     @property
     def is_audited(self) -> bool:
-        """Whether it changes what only an admin may change."""
         return self.role is Role.ADMIN and self.method != "GET"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """A dialect.
-
-    Args:
-        name: what the dialect is called in logs, rows and the documentation.
-        prefixes: paths that belong to it with all below them; none of these is ever forwarded upstream.
-        error_model: the shape that `draw_error` gives to a body, for `/openapi.json`.
-    """
+    """An API: its endpoints, the paths that are never forwarded, and the shape of its errors."""
 
     name: str
     prefixes: tuple[str, ...]
@@ -108,7 +97,6 @@ NO_STORE = MappingProxyType({"Cache-Control": "no-store"})
 def json_response(
     body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """Return a model as a JSON response."""
     content = orjson.dumps(body.model_dump())
     return web.Response(status=status, body=content, content_type="application/json", headers=headers)
 
@@ -118,12 +106,10 @@ def endpoints_of(
 ) -> tuple[Endpoint, ...]:
     """Return the endpoints that decorate an object's methods, in the order they are written.
 
-    A method of an endpoint with query parameters gets them as its third argument. A method that returns a model
-    needs no `reply`.
+    A method gets the parsed query parameters, if the endpoint has any, and may return a model.
 
     Args:
-        prefix: put before the paths.
-        headers: response headers of methods that return a model.
+        headers: of responses made from a model.
     """
     return tuple(
         replace(

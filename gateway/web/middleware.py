@@ -36,7 +36,7 @@ def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") 
     """Return the principal of a request; `query` may contain a key. Raises Unauthorized, Forbidden."""
     if keys.is_open:
         if not keys.is_disabled:
-            _refuse_foreign_origins(headers, keys.allowed_hosts)
+            _refuse_foreign_origins(headers, keys.allowed_hosts())
         return OPEN_ACCESS
     for name in CREDENTIAL_HEADERS:
         value = headers.get(name)
@@ -120,14 +120,15 @@ _PREFLIGHT_HEADERS = {
 
 
 class AllowedOrigins:
-    def __init__(self, origins: Collection[str] = ()) -> None:
-        self.origins = origins
+    def __init__(self, allowed: Callable[[], Collection[str]] = tuple) -> None:
+        self.allowed = allowed
 
     def headers(self, request: web.Request) -> dict[str, str]:
-        if not self.origins:
+        allowed = self.allowed()
+        if not allowed:
             return {}
-        origin = ANY_ORIGIN if ANY_ORIGIN in self.origins else request.headers.get("Origin")
-        if origin is None or origin not in self.origins:
+        origin = ANY_ORIGIN if ANY_ORIGIN in allowed else request.headers.get("Origin")
+        if origin is None or origin not in allowed:
             return {"Vary": "Origin"}
         return {
             _ALLOW_ORIGIN: origin,

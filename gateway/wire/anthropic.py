@@ -33,7 +33,7 @@ from gateway.wire.json_fields import (
     parse_tool_input,
     text_in,
 )
-from gateway.wire.openai_usage import add_usage, stated_cost
+from gateway.wire.openai_usage import add_usage, stated_cost, usage_beside_cache
 from gateway.wire.pricing import subtract_usage
 
 # Events that say more than a piece of text.
@@ -55,10 +55,6 @@ def read_user(request: JsonObject) -> str | None:
     return text_in(object_in(request, "metadata"), "user_id")
 
 
-def read_message(answer: JsonObject) -> ResponseFacts:
-    return _read_message_facts(answer)
-
-
 def read_message_stream(stream: Stream) -> ResponseFacts:
     events: list[JsonObject] = []
     has_ended = False
@@ -74,10 +70,10 @@ def read_message_stream(stream: Stream) -> ResponseFacts:
             has_ended = True
     message = _build_envelope(_last_message_events(events))
     has_ended = has_ended or text_in(message, "stop_reason") is not None
-    return _read_message_facts(message, has_ended, _other_ids(events))
+    return read_message(message, has_ended, _other_ids(events))
 
 
-def _read_message_facts(
+def read_message(
     message: JsonObject, has_ended: bool | None = None, other_ids: tuple[str, ...] = ()
 ) -> ResponseFacts:
     usage = object_in(message, "usage")
@@ -187,16 +183,12 @@ def _known(fields: JsonObject) -> JsonObject:
 
 
 def _read_usage(usage: JsonObject) -> Usage:
-    fresh = count_in(usage, "input_tokens")
-    cached = count_in(usage, "cache_read_input_tokens")
-    written = first_count((usage, "cache_creation_input_tokens"), (usage, "cache_write_input_tokens"))
-    return Usage(
-        # Anthropic counts the three apart.
-        prompt_tokens=None if fresh is None else fresh + (cached or 0) + (written or 0),
-        completion_tokens=count_in(usage, "output_tokens"),
-        cached_tokens=cached,
-        cache_write_tokens=written,
-        reasoning_tokens=count_in(object_in(usage, "output_tokens_details"), "thinking_tokens"),
+    return usage_beside_cache(
+        count_in(usage, "input_tokens"),
+        count_in(usage, "cache_read_input_tokens"),
+        first_count((usage, "cache_creation_input_tokens"), (usage, "cache_write_input_tokens")),
+        count_in(usage, "output_tokens"),
+        count_in(object_in(usage, "output_tokens_details"), "thinking_tokens"),
     )
 
 

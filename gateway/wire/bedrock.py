@@ -48,7 +48,7 @@ from gateway.wire.json_fields import (
     parse_tool_input,
     text_in,
 )
-from gateway.wire.openai_usage import read_usage
+from gateway.wire.openai_usage import read_usage, usage_beside_cache
 
 # The last event of an invoked model's stream has it, whichever model it is.
 METRICS_FIELD = "amazon-bedrock-invocationMetrics"
@@ -120,14 +120,9 @@ def fill_counts(facts: ResponseFacts, counts: JsonObject) -> ResponseFacts:
 
 def read_counts(counts: JsonObject) -> Usage:
     """Return tokens under the names of METRICS_FIELD, or Converse's for the same."""
-    fresh = first_count((counts, "inputTokens"), (counts, "inputTokenCount"))
-    cached = first_count((counts, "cacheReadInputTokens"), (counts, "cacheReadInputTokenCount"))
-    written = first_count((counts, "cacheWriteInputTokens"), (counts, "cacheWriteInputTokenCount"))
-    return Usage(
-        prompt_tokens=None if fresh is None else fresh + (cached or 0) + (written or 0),
-        completion_tokens=first_count((counts, "outputTokens"), (counts, "outputTokenCount")),
-        cached_tokens=cached,
-        cache_write_tokens=written,
+    names = ("inputToken", "cacheReadInputToken", "cacheWriteInputToken", "outputToken")
+    return usage_beside_cache(
+        *(first_count((counts, f"{name}s"), (counts, f"{name}Count")) for name in names)
     )
 
 

@@ -85,13 +85,7 @@ _PROMPT_FIELDS = (
     "input", "prompt", "inputs", "query", "inputText", "text", "texts", "contents", "content",
     "instances", "requests",
 )  # fmt: skip
-_BESIDE_PROMPT = {
-    "image": "image",
-    "images": "image",
-    "audio": "audio",
-    "video": "video",
-    "document": "document",
-}
+_BESIDE_PROMPT = ("image", "images", "audio", "video", "document")
 
 _CHOICE_FIELDS = ("choices", "candidates", "generations", "results", "outputs", "completions")
 _ANSWER_FIELDS = (
@@ -364,7 +358,8 @@ def _read_prompt(source: JsonObject, read: PartReader, *, is_alone: bool) -> lis
         return []
     prompts = (read_parts(source.get(name), read) for name in _PROMPT_FIELDS)
     prompt = next((parts for parts in prompts if parts), [])
-    for name, modality in _BESIDE_PROMPT.items():
+    for name in _BESIDE_PROMPT:
+        modality = name.removesuffix("s")
         prompt += [part for member in _list_in(source, name) for part in _read_media_part(modality, member)]
     # Rerankers are given what they are to put in order.
     return [*prompt, OtherPart("documents")] if source.get("documents") else prompt

@@ -9,22 +9,8 @@ import re
 from dataclasses import replace
 
 from gateway.wire.event_streams import Stream
-from gateway.wire.formats import (
-    JsonFormat,
-    RequestFacts,
-    ResponseFacts,
-    WireMessage,
-    error_message,
-    states_error,
-)
-from gateway.wire.json_fields import (
-    MAX_TEXT,
-    JsonObject,
-    join_text,
-    last_values,
-    object_in,
-    text_in,
-)
+from gateway.wire.formats import JsonFormat, ResponseFacts, error_message, states_error
+from gateway.wire.json_fields import JsonObject, join_text, last_values, object_in, text_in
 from gateway.wire.openai_usage import read_billing, read_usage
 
 _MODEL_IN_PATH = re.compile(r"/(?:chat|completions)/(?!completions/?$)([^/]+)/?$")
@@ -68,17 +54,8 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
     return whole
 
 
-class _ErnieFormat(JsonFormat):
-    def read_request(self, request: WireMessage) -> RequestFacts:
-        asked = super().read_request(request)
-        found = _MODEL_IN_PATH.search(request.path.partition("?")[0])
-        if asked.model is not None or found is None or not 0 < len(found[1]) <= MAX_TEXT:
-            return asked
-        return replace(asked, model=found[1])
-
-
 def read_user(request: JsonObject) -> str | None:
     return text_in(request, "user_id")
 
 
-FORMAT = _ErnieFormat(recognises, read_answer, read_stream, rebuild, read_user)
+FORMAT = JsonFormat(recognises, read_answer, read_stream, rebuild, read_user, model_path=_MODEL_IN_PATH)

@@ -241,16 +241,14 @@ _DECODER = json.JSONDecoder()
 def read_events(content_type: str, body: bytes) -> Stream | None:
     """Return the events of a body; None if it is one JSON object, or nothing that is known here."""
     # What the body looks like goes before its content type: an error in place of a stream is sent as JSON.
-    if body.startswith(b"{"):
+    start = body[:64].removeprefix(_BOM).lstrip()
+    if start.startswith(b"{"):
         return _read_lines(body) if _is_json_lines(content_type, body) else None
+    if start.startswith(b"["):
+        return _read_array(body)
     kind = content_type.lower()
     if is_binary(body) and (kind.startswith(AWS_CONTENT_TYPE) or is_aws_stream(body)):
         return read_aws_stream(body)
-    start = body[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"["):
-        return _read_array(body)
-    if start.startswith(b"{"):
-        return _read_lines(body) if _is_json_lines(content_type, body) else None
     if kind.startswith("text/event-stream") or start.startswith(_SSE_STARTS):
         return read_sse(body)
     return None

@@ -83,7 +83,12 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
         user=caller.user or baggage.user,
         session=caller.session or baggage.session,
         previous_response_id=caller.previous_response_id,
-        note=_note(exchange, request, request_facts.note, response, response_facts.note),
+        note=_join_notes(
+            _note_on("request", request, exchange.request_body, exchange.request_size),
+            request_facts.note,
+            _note_on("response", response, exchange.response_body, exchange.response_size),
+            response_facts.note,
+        ),
         billing=billing,
         outcome=_outcome(exchange, response_facts, is_whole),
         is_stream=_is_undeclared_stream(exchange, response_facts) or None,
@@ -126,12 +131,7 @@ def _request_ids(exchange: Exchange, response_facts: ResponseFacts) -> Iterator[
 
 
 def _billing(exchange: Exchange, request_facts: RequestFacts, response_facts: ResponseFacts) -> Billing:
-    if (
-        not request_facts.units
-        or response_facts.has_failed
-        or exchange.status is None
-        or exchange.status >= _FIRST_ERROR_STATUS
-    ):
+    if not request_facts.units or response_facts.has_failed or not _has_good_status(exchange):
         return response_facts.billing
     return replace(response_facts.billing, units={**request_facts.units, **response_facts.billing.units})
 
@@ -139,11 +139,7 @@ def _billing(exchange: Exchange, request_facts: RequestFacts, response_facts: Re
 def _outcome(exchange: Exchange, response_facts: ResponseFacts, is_whole: bool) -> Outcome | None:
     # What the answer says goes before what the connection showed: a caller that leaves at a stream's last event or
     # at an error, as SDKs do, has missed nothing, and an answer with a stop reason is not cut.
-    if (
-        exchange.status is None
-        or exchange.status >= _FIRST_ERROR_STATUS
-        or exchange.outcome in _GATEWAY_FAILURES
-    ):
+    if exchange.outcome in _GATEWAY_FAILURES or not _has_good_status(exchange):
         return None
     outcome = exchange.outcome
     if response_facts.has_failed:
@@ -155,11 +151,12 @@ def _outcome(exchange: Exchange, response_facts: ResponseFacts, is_whole: bool) 
     return None if outcome is exchange.outcome else outcome
 
 
+def _has_good_status(exchange: Exchange) -> bool:
+    return exchange.status is not None and exchange.status < _FIRST_ERROR_STATUS
+
+
 def _should_be_stream(exchange: Exchange, wire_format: WireFormat) -> bool:
-    is_good = (
-        exchange.outcome is Outcome.COMPLETE
-        and (exchange.status or _FIRST_ERROR_STATUS) < _FIRST_ERROR_STATUS
-    )
+    is_good = exchange.outcome is Outcome.COMPLETE and _has_good_status(exchange)
     return is_good and wire_format is not OPAQUE and declares_stream(exchange.response_headers)
 
 
@@ -167,34 +164,8 @@ def _is_undeclared_stream(exchange: Exchange, response_facts: ResponseFacts) -> 
     return response_facts.has_ended is not None and not declares_stream(exchange.response_headers)
 
 
-def _note(
-    exchange: Exchange,
-    request: Decoded,
-    request_facts: str | None,
-    response: Decoded,
-    response_facts: str | None,
-) -> str | None:
-    if (
-        not (request_facts or response_facts)
-        and request.is_complete
-        and response.is_complete
-        and _is_kept(exchange)
-    ):
-        return None
-    notes = [
-        _note_on("request", request, exchange.request_body, exchange.request_size),
-        request_facts,
-        _note_on("response", response, exchange.response_body, exchange.response_size),
-        response_facts,
-    ]
+def _join_notes(*notes: str | None) -> str | None:
     return "; ".join([note for note in notes if note]) or None
-
-
-def _is_kept(exchange: Exchange) -> bool:
-    return (
-        len(exchange.request_body) == exchange.request_size
-        and len(exchange.response_body) == exchange.response_size
-    )
 
 
 def _note_on(which: str, decoded: Decoded, kept: bytes, size_bytes: int) -> str | None:

@@ -189,6 +189,7 @@ class JsonFormat:
         rebuild: makes the unstreamed answer of a stream's objects; None where they make none.
         read_model: the model in a request's body, which goes before the one in its path.
         is_error_event: whether an object anywhere in a stream says that the call failed.
+        model_path: where paths name the model in a way of their own.
     """
 
     recognises: Callable[[JsonObject], bool]
@@ -198,18 +199,18 @@ class JsonFormat:
     read_user: Callable[[JsonObject], str | None] = lambda request: text_in(request, "user")
     read_model: Callable[[JsonObject], str | None] = lambda request: model_in(request)
     is_error_event: Callable[[JsonObject], bool] = lambda event: states_error(event)
+    model_path: re.Pattern[str] | None = None
     read_input: Callable[[JsonObject], Iterable[Message]] = read_input
     read_output: Callable[[JsonObject], Iterable[Message]] = read_output
 
     def read_request(self, request: WireMessage) -> RequestFacts:
-        if not request.body:
-            return RequestFacts(model=model_in_path(request.path))
-        asked = parse_object(request.body)
+        asked = parse_object(request.body) if request.body else {}
         if asked is None:
-            return RequestFacts(
-                model=model_in_path(request.path), note=unreadable_note("request", request.body)
-            )
-        model = self.read_model(asked) or model_in_path(request.path)
+            note = unreadable_note("request", request.body)
+            return RequestFacts(model=model_in_path(request.path, self.model_path), note=note)
+        model = self.read_model(asked) or model_in_path(request.path, self.model_path)
+        if not asked:
+            return RequestFacts(model)
         return RequestFacts(model=model, caller=read_caller(asked, self.read_user(asked)))
 
     def read_response(self, response: WireMessage) -> ResponseFacts:
@@ -291,13 +292,14 @@ _BEDROCK_MODEL = re.compile(
 
 def model_in(body: JsonObject) -> str | None:
     """Return the model that a request or an answer names."""
-    return text_in(body, "model") or text_in(body, "model_id")
+    return text_in(body, "model") or text_in(body, "model_id") or text_in(body, "modelId")
 
 
-def model_in_path(path: str) -> str | None:
-    """Return the model that a path names, as Google's, Amazon's and Azure's do."""
+def model_in_path(path: str, pattern: re.Pattern[str] | None = None) -> str | None:
+    """Return the model that a path names, by a pattern or as Google's, Amazon's and Azure's do."""
     asked = path.partition("?")[0].rstrip("/")
-    found = _BEDROCK_MODEL.search(asked) or _MODEL_IN_PATH.search(asked)
+    found = pattern and pattern.search(asked)
+    found = found or _BEDROCK_MODEL.search(asked) or _MODEL_IN_PATH.search(asked)
     name = unquote(found[1] or "") if found else ""
     return name if 0 < len(name) <= MAX_TEXT else None
 

@@ -84,16 +84,12 @@ def amount_in(source: JsonObject, key: str) -> float | None:
 
 def first_count(*candidates: tuple[JsonObject, str]) -> int | None:
     """Return the first of these fields that is a count."""
-    for source, key in candidates:
-        if (count := count_in(source, key)) is not None:
-            return count
-    return None
+    return next((count for each in candidates if (count := count_in(*each)) is not None), None)
 
 
 def first_positive(*candidates: tuple[JsonObject, str]) -> int | None:
     """Return the first of these fields above 0; 0 where one is there and none is."""
-    counts = [count for source, key in candidates if (count := count_in(source, key)) is not None]
-    return next((count for count in counts if count), counts[0] if counts else None)
+    return next((count for each in candidates if (count := count_in(*each))), first_count(*candidates))
 
 
 def object_in(source: JsonObject, key: str) -> JsonObject:

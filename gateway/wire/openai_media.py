@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
-from gateway.models.conversation import Message, Part, Text
+import orjson
+
+from gateway.models.conversation import Conversation, Message, Part, Text
 from gateway.models.exchange import first_value
 from gateway.models.request import Charge, Usage
 from gateway.wire.conversation import read_media
@@ -37,24 +39,27 @@ from gateway.wire.openai_usage import add_usage, read_billing, read_usage, token
 
 _MAX_PARTS = 256
 _MAX_HEAD_BYTES = 2048
+_MAX_PROMPT = 32_768
 _MAX_URLENCODED_BYTES = 64 * 1024
 _BOUNDARY = re.compile(rb'boundary="?([^";,\s]{1,200})', re.IGNORECASE)
 _NAME = re.compile(rb'content-disposition:[^\r\n]*?[;\s]name="?([^";\r\n]*)', re.IGNORECASE)
 
 
-def read_form(content_type: bytes, body: bytes, names: Collection[str]) -> dict[str, str] | None:
-    """Return the fields of a form with these names, up to MAX_TEXT long; None if the body is no form."""
+def read_form(
+    content_type: bytes, body: bytes, names: Collection[str], max_text: int = MAX_TEXT
+) -> dict[str, str] | None:
+    """Return the fields of a form with these names, up to `max_text` long; None if the body is no form."""
     kind = content_type[:100].lower()
     if kind.startswith(b"application/x-www-form-urlencoded"):
         pairs = parse_qsl(body[:_MAX_URLENCODED_BYTES].decode(errors="replace"), max_num_fields=None)
-        return {name: value for name, value in pairs if name in names and len(value) <= MAX_TEXT}
+        return {name: value for name, value in pairs if name in names and len(value) <= max_text}
     boundary = _BOUNDARY.search(content_type)
     if not kind.startswith(b"multipart/form-data") or boundary is None:
         return None
-    return _read_parts(b"--" + boundary[1], body, names)
+    return _read_parts(b"--" + boundary[1], body, names, max_text)
 
 
-def _read_parts(delimiter: bytes, body: bytes, names: Collection[str]) -> dict[str, str]:
+def _read_parts(delimiter: bytes, body: bytes, names: Collection[str], max_text: int) -> dict[str, str]:
     found: dict[str, str] = {}
     start = body.find(delimiter)
     for _ in range(_MAX_PARTS):
@@ -66,18 +71,16 @@ def _read_parts(delimiter: bytes, body: bytes, names: Collection[str]) -> dict[s
         field = name[1].decode(errors="replace") if name and blank and b"filename" not in head else ""
         if field in names and end >= 0:
             begins = start + len(head) + len(blank)
-            text = (
-                body[begins : min(end, begins + 4 * MAX_TEXT + 2)]
-                .removesuffix(b"\r\n")
-                .decode(errors="replace")
-            )
-            if 0 < len(text) <= MAX_TEXT:
+            raw = body[begins : min(end, begins + 4 * max_text + 2)]
+            text = raw.removesuffix(b"\r\n").decode(errors="replace")
+            if 0 < len(text) <= max_text:
                 found[field] = text
         start = end
     return found
 
 
-_OPAQUE_TYPES = ("audio/", "image/", "application/octet-stream", "text/plain", "text/vtt", "text/srt")
+_TEXT_TYPES = ("text/plain", "text/vtt", "text/srt")
+_OPAQUE_TYPES = ("audio/", "image/", "application/octet-stream", *_TEXT_TYPES)
 _IMAGE_FIELDS = ("b64_json", "url", "revised_prompt")
 
 
@@ -157,6 +160,16 @@ class _MediaFormat(JsonFormat):
         if response.content_type.startswith(_OPAQUE_TYPES) and not is_text:
             return ResponseFacts()
         return super().read_response(response)
+
+    def conversation(self, request: WireMessage, response: WireMessage) -> Conversation:
+        content_type = first_value(request.headers, b"content-type")
+        form = read_form(content_type, request.body, ("prompt", "input"), _MAX_PROMPT)
+        if form is not None:
+            request = replace(request, body=orjson.dumps(form))
+        # Transcripts come as bare text or subtitles where the caller asked for that.
+        if response.content_type.startswith(_TEXT_TYPES) and response.body.lstrip()[:1] != b"{":
+            response = replace(response, body=orjson.dumps({"text": response.body.decode(errors="replace")}))
+        return super().conversation(request, response)
 
 
 def _has_input_counts(usage: JsonObject) -> bool:

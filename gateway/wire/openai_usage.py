@@ -81,6 +81,18 @@ def counts_anything(usage: JsonObject) -> bool:
     )
 
 
+def usage_beside_cache(
+    fresh: int | None,
+    cached: int | None,
+    written: int | None,
+    completion: int | None,
+    reasoning: int | None = None,
+) -> Usage:
+    """Return counts of which the cached ones are stated beside the prompt, as Anthropic's and Amazon's are."""
+    prompt = None if fresh is None else fresh + (cached or 0) + (written or 0)
+    return Usage(prompt, completion, cached, written, reasoning)
+
+
 def read_usage(usage: JsonObject, prompt: str = "prompt", completion: str = "completion") -> Usage:
     """Return the counts of a usage object whose fields start with `prompt` and `completion`."""
     prompt_details = token_details(usage, prompt)

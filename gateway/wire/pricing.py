@@ -96,8 +96,8 @@ class LibraryTariff:
     def price(self, charge: Charge, at_us: int) -> Decimal | None:
         """Return nano-dollars for a charge at a time; None where the library has no price for it."""
         is_plain = not charge.units and not charge.terms
+        # Most prices never change, and need no look at the calendar.
         always = self.always if is_plain and 0 <= at_us < _END_OF_TIME_US else None
-        # Most prices are of this kind, and need no look at the calendar.
         if always and _is_priced(always.keys, charge) and (nanousd := always.rates.price(charge.usage)):
             return nanousd
         try:

@@ -8,21 +8,12 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections.abc import Iterable
-from dataclasses import replace
-from urllib.parse import unquote
 
 from gateway.models.conversation import Message, Part, Text
 from gateway.models.request import Usage
 from gateway.wire.conversation import json_text, read_media
-from gateway.wire.formats import (
-    JsonFormat,
-    RequestFacts,
-    ResponseFacts,
-    WireMessage,
-    error_message,
-    states_error,
-)
-from gateway.wire.json_fields import MAX_TEXT, JsonObject, count_in, join_text, object_in, text_in
+from gateway.wire.formats import JsonFormat, ResponseFacts, error_message, states_error
+from gateway.wire.json_fields import JsonObject, count_in, join_text, object_in, text_in
 
 _FILE_URL = re.compile(r"(?:https?://|data:)\S+$")
 _RUNNING_STATUSES = frozenset({"starting", "processing"})
@@ -51,14 +42,6 @@ def read_model(request: JsonObject) -> str | None:
     return (text_in(request, "version") or "").partition(":")[0] or None
 
 
-class _ReplicateFormat(JsonFormat):
-    def read_request(self, request: WireMessage) -> RequestFacts:
-        asked = super().read_request(request)
-        found = _MODEL_IN_PATH.search(request.path.partition("?")[0])
-        name = unquote(found[1]) if found else ""
-        return replace(asked, model=name) if 0 < len(name) <= MAX_TEXT else asked
-
-
 def read_output(answer: JsonObject) -> Iterable[Message]:
     """Yield the output of a prediction: a text or its pieces, files, or an object as JSON."""
     output = answer.get("output")
@@ -79,11 +62,12 @@ def _modality_of(url: str) -> str:
     return kind if kind in ("image", "audio", "video") else "file"
 
 
-FORMAT = _ReplicateFormat(
+FORMAT = JsonFormat(
     recognises,
     read_answer,
     # The stream of a prediction comes from another host, as text.
     lambda stream: ResponseFacts(has_ended=True),
     read_model=read_model,
+    model_path=_MODEL_IN_PATH,
     read_output=read_output,
 )

@@ -13,6 +13,7 @@ from gateway.wire.formats import (
     ResponseFacts,
     WireMessage,
     error_message,
+    model_in,
     states_error,
 )
 from gateway.wire.json_fields import (
@@ -39,7 +40,7 @@ def read_watsonx(answer: JsonObject) -> ResponseFacts:
     results = objects_in(answer, "results")
     finish_reason = text_in(results[0], "stop_reason") if results else None
     return ResponseFacts(
-        model=_model_in(answer),
+        model=model_in(answer),
         usage=Usage(_sum_counts(results, "input_token_count"), _sum_counts(results, "generated_token_count")),
         finish_reason=None if finish_reason == _UNFINISHED_REASON else finish_reason,
         note=error_message(answer),
@@ -113,10 +114,6 @@ def header_count(headers: RawHeaders, name: bytes) -> int | None:
     value = first_value(headers, name)
     count = int(value) if value.isdigit() and len(value) < 20 else None
     return count if count is not None and count <= MAX_COUNT else None
-
-
-def _model_in(answer: JsonObject) -> str | None:
-    return text_in(answer, "model_id") or text_in(answer, "modelId") or text_in(answer, "model")
 
 
 def _sum_counts(results: Iterable[JsonObject], name: str) -> int | None:

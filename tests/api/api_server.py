@@ -1,11 +1,12 @@
-"""Faces on a real server, for tests that call them over a real socket."""
+"""The fixture that puts APIs on a real server, for tests that call them over a real socket."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from typing import Protocol
 
-from aiohttp import web
+import pytest
+from pytest_aiohttp import AiohttpServer
 
 from gateway.auth.api_keys import ApiKeys, hash_token
 from gateway.auth.feedback_tokens import FeedbackTokens
@@ -17,25 +18,37 @@ from gateway.web.middleware import AllowedOrigins, AuthMiddleware
 
 MIB = 1024 * 1024
 
+# How long the server waits in the end for callers whose upload it did not read to its end.
 DRAIN_SECONDS = 0.5
-"""How long the server waits in the end for callers whose upload it did not read to its end."""
 
 
-@asynccontextmanager
-async def serving(
-    *apis: Api,
-    principals: Mapping[str, Principal],
-    store: Store,
-    tokens: FeedbackTokens | None = None,
-    origins: AllowedOrigins | None = None,
-) -> AsyncIterator[str]:
-    """Serve faces on a free loopback port to these callers, by their keys; gives the server's URL."""
-    keys = ApiKeys({hash_token(token): principal for token, principal in principals.items()}, store)
-    faced = build_application(apis, AuthMiddleware(keys, tokens, origins))
-    runner = web.AppRunner(faced, shutdown_timeout=DRAIN_SECONDS)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+class Serve(Protocol):
+    """Serves APIs to callers with these keys, and returns the server's URL."""
+
+    async def __call__(
+        self,
+        *apis: Api,
+        principals: Mapping[str, Principal],
+        store: Store,
+        tokens: FeedbackTokens | None = None,
+        origins: AllowedOrigins | None = None,
+    ) -> str: ...
+
+
+@pytest.fixture
+def serve(aiohttp_server: AiohttpServer) -> Serve:
+    async def start(
+        *apis: Api,
+        principals: Mapping[str, Principal],
+        store: Store,
+        tokens: FeedbackTokens | None = None,
+        origins: AllowedOrigins | None = None,
+    ) -> str:
+        keys = ApiKeys(
+            lambda: {hash_token(token): principal for token, principal in principals.items()}, store
+        )
+        app = build_application(apis, AuthMiddleware(keys, tokens, origins))
+        server = await aiohttp_server(app, shutdown_timeout=DRAIN_SECONDS)
+        return str(server.make_url("")).rstrip("/")
+
+    return start

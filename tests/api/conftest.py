@@ -10,6 +10,9 @@ import pytest
 from gateway.store import open_store
 from gateway.store.base import Store
 from gateway.wire.content_encoding import decode_or_raw
+from tests.api.api_server import serve
+
+__all__ = ["serve"]
 
 
 @pytest.fixture

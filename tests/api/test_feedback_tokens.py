@@ -26,9 +26,10 @@ from gateway.query.requests import RequestReader
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
 from gateway.web.middleware import MAX_TOKEN_BODY_BYTES, AllowedOrigins
-from tests.api.api_server import MIB, serving
+from tests.api.api_server import MIB, Serve
 from tests.api.native.served import face_over
 from tests.api.token_clients import WAYS, Way, every_way, in_portkeys_shape
+from tests.factories import token_keys
 from tests.feedback.samples import exchange
 
 KEYS = {"app-key": Principal("app", frozenset({Role.FEEDBACK}))}
@@ -62,9 +63,13 @@ class Served:
 
 
 @pytest.fixture
-async def served(store: Store) -> AsyncIterator[Served]:
-    tokens, origins, check_rate = FeedbackTokens(), AllowedOrigins(), RateLimiter(RATE_LIMIT).check_rate
-    tokens.replace_secrets([SECRET], 60)
+async def served(store: Store, serve: Serve) -> AsyncIterator[Served]:
+    tokens, origins, check_rate = (
+        FeedbackTokens(),
+        AllowedOrigins(),
+        RateLimiter(lambda: RATE_LIMIT).check_rate,
+    )
+    tokens.keys = token_keys([SECRET], 60)
     core = FeedbackService(store, check_rate)
     apis = [
         face_over(store, core),
@@ -75,10 +80,8 @@ async def served(store: Store) -> AsyncIterator[Served]:
         pharia_api(core, 16 * MIB),
     ]
     apis.append(documentation_api(apis, "1.2.3"))
-    async with (
-        serving(*apis, principals=KEYS, store=store, tokens=tokens, origins=origins) as url,
-        httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client,
-    ):
+    url = await serve(*apis, principals=KEYS, store=store, tokens=tokens, origins=origins)
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
         yield Served(client, store, tokens, origins, apis)
 
 
@@ -116,7 +119,7 @@ async def test_a_token_counts_before_a_key(served: Served, way: Way) -> None:
 async def test_a_token_that_has_expired_or_was_changed_is_401_and_says_so(served: Served, way: Way) -> None:
     token = served.token()
     changed = await served.vote(way, x_gateway_feedback_token=token[:-1])
-    served.tokens.replace_secrets([SECRET], -1)
+    served.tokens.keys = token_keys([SECRET], -1)
     expired = await served.vote(way, Authorization=f"Bearer {served.token()}")
     assert changed.status_code == expired.status_code == 401
     assert "not valid" in way.complaint(changed)
@@ -127,7 +130,7 @@ async def test_a_token_that_has_expired_or_was_changed_is_401_and_says_so(served
 @every_way
 async def test_while_there_are_no_tokens_one_is_a_key_that_is_not_known(served: Served, way: Way) -> None:
     token = served.token()
-    served.tokens.replace_secrets([], 60)
+    served.tokens.keys = token_keys([], 60)
     for headers in ({"x_gateway_feedback_token": token}, {"Authorization": f"Bearer {token}"}):
         reply = await served.vote(way, **headers)
         assert reply.status_code == 401
@@ -233,7 +236,7 @@ async def test_browsers_are_answered_only_where_an_origin_is_allowed(served: Ser
     voted = await served.vote(way, Origin=PAGE, x_gateway_feedback_token=served.token())
     assert not [name for name in (*asked.headers, *voted.headers) if name.startswith("access-control-")]
 
-    served.origins.origins = (PAGE,)
+    served.origins.allowed = lambda: (PAGE,)
     opened = await served.client.options(f"{path}/", headers=asking)
     voted = await served.vote(way, Origin=PAGE, x_gateway_feedback_token=served.token())
     refused = await served.vote(way, "request-2", Origin=PAGE, x_gateway_feedback_token=served.token())
@@ -247,7 +250,7 @@ async def test_browsers_are_answered_only_where_an_origin_is_allowed(served: Ser
 
 
 async def test_paths_that_take_no_tokens_are_closed_to_pages_of_other_origins(served: Served) -> None:
-    served.origins.origins = ("*",)
+    served.origins.allowed = lambda: ("*",)
     headers = {"Origin": PAGE, "x-portkey-api-key": "app-key"}
     for method, path in closed(served):
         reply = await served.client.request(method, path, headers=headers, content=b"{}")

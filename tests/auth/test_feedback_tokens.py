@@ -18,6 +18,7 @@ from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.errors import Unauthorized
 from gateway.models.ids import is_valid_id
 from gateway.models.principal import FeedbackScope, Principal, Role
+from tests.factories import token_keys
 
 FIRST = "first-secret-of-at-least-32-letters"
 SECOND = "second-secret-of-at-least-32-letters"
@@ -30,7 +31,7 @@ names = st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1
 
 def signed_by(*secrets: str, ttl_seconds: int = DAY_SECONDS) -> FeedbackTokens:
     tokens = FeedbackTokens()
-    tokens.replace_secrets(secrets, ttl_seconds)
+    tokens.keys = token_keys(secrets, ttl_seconds)
     return tokens
 
 
@@ -120,11 +121,11 @@ def test_secrets_are_changed_by_adding_one_in_front_and_taking_the_old_one_away_
     tokens = signed_by(FIRST)
     before = tokens.issue(SCOPE, None, None).decode()
 
-    tokens.replace_secrets([SECOND, FIRST], DAY_SECONDS)
+    tokens.keys = token_keys([SECOND, FIRST], DAY_SECONDS)
     between = tokens.issue(SCOPE, None, None).decode()
     assert tokens.read(before).scope == tokens.read(between).scope == SCOPE
 
-    tokens.replace_secrets([SECOND], DAY_SECONDS)
+    tokens.keys = token_keys([SECOND], DAY_SECONDS)
     assert tokens.read(between).scope == SCOPE
     assert "not valid" in refuse(tokens, before)
 

@@ -161,7 +161,7 @@ FAULTS: Mapping[str, tuple[Callable[[Path], object], str, str, str]] = {
         "not a SQLite",
     ),
     "rows beside it": (_spill, "database", "warning", "rows wait"),
-    "rows from the future": (_insert_from_tomorrow, "clock", "warning", "still to come"),
+    "rows from the future": (_insert_from_tomorrow, "clock", "warning", "in the future"),
 }
 """What is done to the database; what the finding is about, how bad it is, and a piece of what it says."""
 
@@ -182,7 +182,7 @@ def test_a_store_that_is_not_there_yet_is_no_fault_but_a_folder_that_is_not_is(f
     configure(folder, storage={"url": "sqlite:///nowhere/gateway.db"})
     assert examine(folder).worst("files") == (
         "problem",
-        f"the folder {folder}/nowhere of the database is not there. mkdir -p {folder}/nowhere",
+        f"the database's folder {folder}/nowhere does not exist. mkdir -p {folder}/nowhere",
     )
 
 

@@ -103,7 +103,7 @@ def test_keys_of_the_file_are_listed_and_revoked_in_the_file(run: Run, tmp_path:
 
     refused = run("keys", "revoke", "app")
     assert refused.returncode == 1
-    assert "'app' is in gateway.yaml, not in the store. Take it out of the file" in refused.stderr
+    assert "'app' is in gateway.yaml, not in the store. Remove it from the file" in refused.stderr
 
 
 def test_a_limit_that_is_none_is_refused_with_what_one_looks_like(run: Run) -> None:

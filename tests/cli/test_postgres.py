@@ -114,7 +114,7 @@ def test_a_database_without_tables_yet_is_no_problem(tmp_path: Path, run: Run, p
     config_for(tmp_path, f"{postgres_url}{empty}options=-csearch_path%3Dnot_there")
     looked = run("doctor", "--offline")
     assert looked.returncode == 0, looked.stdout + looked.stderr
-    assert "there is none yet; the gateway makes it when it starts" in looked.stdout
+    assert "there is none yet; the gateway creates it when it starts" in looked.stdout
 
 
 def test_a_deployment_on_it_is_looked_at(tmp_path: Path, run: Run, postgres_url: str) -> None:

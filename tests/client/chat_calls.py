@@ -1,4 +1,4 @@
-"""Chat calls through a gateway, for something to read and to judge."""
+"""Chat calls through a gateway, to be read and rated."""
 
 from __future__ import annotations
 

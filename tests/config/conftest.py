@@ -8,7 +8,8 @@ from textwrap import dedent
 
 import pytest
 
-from gateway.config.loader import ConfigError, load_config
+from gateway.config.errors import ConfigError
+from gateway.config.loader import load_config
 from gateway.config.models import Config
 
 Load = Callable[..., Config]

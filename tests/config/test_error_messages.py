@@ -67,7 +67,7 @@ def test_no_providers_at_all_is_told_at_the_key(refuse: Refuse) -> None:
         "gateway.yaml:2:12: providers: found an empty mapping; must not be empty"
     ]
     assert refuse("server: {}\nproviders:\n") == [
-        "gateway.yaml:2:11: providers: missing; must be given: Upstreams by name; at least one"
+        "gateway.yaml:2:11: providers: missing; must be given: Providers by name; at least one"
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import ConfigError, load_config
-from gateway.config.errors import Problem
+from gateway.config.errors import Location, Problem
 from gateway.config.loader import MAX_FILE_BYTES
 from gateway.errors import GatewayError
 
@@ -76,7 +76,7 @@ def test_a_problem_has_its_parts(tmp_path: Path) -> None:
         load_config(file, {})
     assert isinstance(caught.value, ConfigError)
     assert caught.value.problems == (
-        Problem(str(file), 3, 9, "server.port", "found 'x'; must be a whole number"),
+        Problem(Location(str(file), 3, 9), "server.port", "found 'x'; must be a whole number"),
     )
 
 

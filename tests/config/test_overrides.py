@@ -114,7 +114,7 @@ def test_variables_with_single_underscores_are_not_ours(load: Load) -> None:
         ("GATEWAY__SERVER__PORT", "", "server.port: found nothing; must be a whole number"),
         ("GATEWAY__SERVER__PORT", "[1", "not valid YAML: expected ',' or ']'"),
         ("GATEWAY__SERVER", "1", "server: found a single value; must be a mapping with keys of: host,"),
-        ("GATEWAY__KEYS__0__ROLE", "admin", "keys: is no mapping, so nothing in it can be set alone"),
+        ("GATEWAY__KEYS__0__ROLE", "admin", "keys: is not a mapping; set it as a whole"),
         ("GATEWAY__PROVIDERS__V1__BASE_URL", "http://a", "providers.v1: found 'v1'; a provider's name must"),
     ],
 )
@@ -129,7 +129,7 @@ def test_a_flag_inside_what_is_no_section_does_not_hide_other_problems(refuse: R
     assert [line.partition(";")[0] for line in lines] == [
         "gateway.yaml:2:9: server: found a single value",
         "gateway.yaml:3:18: logging.level: found 'loud'",
-        "command line: server: is no mapping, so nothing in it can be set alone",
+        "command line: server: is not a mapping",
     ]
 
 

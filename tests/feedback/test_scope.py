@@ -11,7 +11,7 @@ from gateway.feedback import rules
 from gateway.feedback.identifiers import feedback_key_id
 from gateway.feedback.payloads import NewFeedback, thumb_feedback
 from gateway.feedback.rules import TOKEN_AUTHOR
-from gateway.feedback.service import FeedbackService
+from gateway.feedback.service import FeedbackService, FeedbackSettings
 from gateway.models.exchange import Exchange
 from gateway.models.feedback import Feedback, Target
 from gateway.models.filters import NO_FILTER, Page, Sort
@@ -33,7 +33,7 @@ async def give(
 
 async def upsert(store: Store, request_id: str, by: Principal = BEARER, **given: object) -> Feedback:
     items = [replace(thumb_feedback(request_id, is_up=True, raw="{}"), **given)]  # type: ignore[arg-type]
-    service = FeedbackService(store, orphan_window_seconds=1e12)
+    service = FeedbackService(store, settings=lambda: FeedbackSettings(1e12))
     [entry] = await service.give(items, by, dialect="test", rule=rules.upsert)
     return entry
 

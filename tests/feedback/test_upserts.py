@@ -12,7 +12,7 @@ from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.feedback import rules
 from gateway.feedback.identifiers import feedback_key_id
 from gateway.feedback.payloads import NewFeedback, thumb_feedback
-from gateway.feedback.service import FeedbackService
+from gateway.feedback.service import FeedbackService, FeedbackSettings
 from gateway.models.feedback import Feedback, Target
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.store.base import Store
@@ -86,7 +86,7 @@ async def test_only_an_id_that_tells_its_age_can_be_too_old(store: Store) -> Non
     for spelled_otherwise in (ANCIENT.replace("-", ""), f"{{{ANCIENT}}}", ANCIENT.replace("-7", "-4", 1)):
         assert len(await upsert(store, vote(spelled_otherwise))) == 1
     assert await store.feedback_by_ids([feedback_key_id(None, "request-1", None, "rating")]) == []
-    patient = FeedbackService(store, orphan_window_seconds=1e12)
+    patient = FeedbackService(store, settings=lambda: FeedbackSettings(1e12))
     assert len(await patient.give([vote(ANCIENT)], OPEN_ACCESS, dialect="test", rule=rules.upsert)) == 1
 
 

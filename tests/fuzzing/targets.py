@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 import orjson
 
 from gateway.errors import BadInput
-from gateway.routes import OWN_PREFIXES, is_own_path
+from gateway.models.addresses import OWN_PREFIXES
+from gateway.routes import is_own_path
 from gateway.upstream.request import OutgoingRequest, encode_head
 from gateway.upstream.response import MalformedResponse, ResponseHead, ResponseParser
 from gateway.wire import read_facts, reassemble

@@ -11,6 +11,7 @@ from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.models.principal import FeedbackScope, Principal, Role
 from gateway.proxy.credentials import GatewayCredentials
 from gateway.store.base import Admin
+from tests.factories import token_keys
 
 NO_STORE = cast(Admin, None)
 """The keys below are never refreshed, so they ask no store."""
@@ -19,7 +20,7 @@ CALLER = Principal("app", frozenset({Role.PROXY}))
 
 
 def api_keys(*tokens: str, is_disabled: bool = False) -> ApiKeys:
-    return ApiKeys({hash_token(token): CALLER for token in tokens}, NO_STORE, is_disabled=is_disabled)
+    return ApiKeys(lambda: {hash_token(token): CALLER for token in tokens}, NO_STORE, is_disabled=is_disabled)
 
 
 @pytest.mark.parametrize("is_disabled", [False, True])
@@ -36,7 +37,7 @@ def test_feedback_tokens_are_found_valid_or_not_once_there_are_any() -> None:
     find = GatewayCredentials(api_keys("gw-1"), tokens).find
     tried = [b"gf1.expired", b"Bearer gf1.expired"]
     assert list(find([*tried, b"sk-own"])) == []
-    tokens.replace_secrets(["a-secret-of-at-least-32-characters"], 60)
+    tokens.keys = token_keys(["a-secret-of-at-least-32-characters"], 60)
     issued = tokens.issue(FeedbackScope("trace-1", "request-1"), None, "app")
     assert list(find([*tried, b"sk-own", issued])) == [*tried, issued]
 
@@ -45,7 +46,7 @@ def test_a_key_that_is_made_later_is_found_then() -> None:
     keys = api_keys("gw-1")
     find = GatewayCredentials(keys, FeedbackTokens()).find
     assert list(find([b"gw-1", b"gw-new"])) == [b"gw-1"]
-    keys.replace_configured({hash_token("gw-new"): CALLER})
+    keys.configured = lambda: {hash_token("gw-new"): CALLER}
     assert list(find([b"gw-1", b"gw-new"])) == [b"gw-new"]
 
 

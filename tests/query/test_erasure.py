@@ -1,4 +1,4 @@
-"""The rule of erasing: within what a caller may see, and never while rows would come back."""
+"""Erasure: within what a caller may see, and never while rows wait in the journal."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_what_was_found_is_erased() -> None:
 
 async def test_nothing_is_erased_while_rows_wait_outside_the_store() -> None:
     store = RememberingStore()
-    with pytest.raises(StoreUnavailable, match="would come back") as refused:
+    with pytest.raises(StoreUnavailable, match="stored after the erasure") as refused:
         await ErasureService(cast(Admin, store), lambda: True).erase(FOUND)
     assert refused.value.hint is not None
     assert "/readyz" in refused.value.hint

@@ -10,12 +10,13 @@ import pytest
 
 FAILING = """
 import structlog
+from gateway.config.models import LoggingConfig
 from gateway.server.process import configure_logs
 
 def fail(credential):
     raise ValueError("something is odd")
 
-configure_logs("info", {style!r})
+configure_logs(LoggingConfig(format={style!r}))
 try:
     fail("Bearer canary-" + "1")
 except ValueError:

@@ -1,4 +1,4 @@
-"""Several workers under a supervisor: real processes, which are killed, told and stopped."""
+"""Several workers under a supervisor: real processes that are killed, reloaded and stopped."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.server.supervisor import MAX_PAUSE_SECONDS, STABLE_UPTIME_SECONDS, RestartBackoff
 from tests.cli.command import COMMAND, plain_environment, run_gateway
 from tests.conftest import StartGateway
 from tests.gateway_process import RunningGateway, is_alive
@@ -96,7 +97,7 @@ def test_nobody_is_turned_away_while_a_worker_cannot_live(start_gateway: StartGa
         eventually(lambda: "pause_seconds" in gateway.log())
         for _ in range(3):
             assert statuses(gateway) == {200: CALLS}
-        eventually(lambda: gateway.log().count("another takes its place") >= 4)
+        eventually(lambda: gateway.log().count("worker ended and is replaced") >= 4)
     finally:
         over.set()
         killer.join()
@@ -238,3 +239,20 @@ def test_a_worker_that_is_killed_before_all_serve_stops_all(tmp_path: Path) -> N
         with pytest.raises(RuntimeError, match=r"error: a worker was killed by signal 9\."):
             starting.result()
     assert gateway.wait() == 1
+
+
+def test_the_first_to_die_is_replaced_at_once() -> None:
+    assert RestartBackoff().next_pause(0.1) == 0.0
+
+
+def test_pauses_grow_while_workers_die_young_up_to_a_longest() -> None:
+    backoff = RestartBackoff()
+    assert [backoff.next_pause(1.0) for _ in range(6)] == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0]
+    assert [backoff.next_pause(1.0) for _ in range(2000)][-1] == MAX_PAUSE_SECONDS
+
+
+def test_after_a_long_life_all_is_forgotten() -> None:
+    backoff = RestartBackoff()
+    for _ in range(5):
+        backoff.next_pause(1.0)
+    assert [backoff.next_pause(STABLE_UPTIME_SECONDS), backoff.next_pause(1.0)] == [0.0, 0.5]

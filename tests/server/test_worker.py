@@ -1,4 +1,4 @@
-"""A worker process, told what to do by a test instead of a supervisor."""
+"""A worker process with a test in the place of its supervisor."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class WorkerProcess:
         self.process: subprocess.Popen[bytes]
 
     def config(self, *providers: str, **sections: Any) -> Config:
-        """A configuration with these providers, which nobody can reach."""
+        """A configuration with these providers, which cannot be reached."""
         given = {name: {"base_url": "http://127.0.0.1:1/v1"} for name in providers}
         storage = {"url": f"sqlite:///{self.folder}/gateway.db"}
         return Config.model_validate(

@@ -66,8 +66,7 @@ async def test_versions_that_were_only_metadata_become_a_column(
         return [found for found in read_migrations(package) if "prompt_versions" not in found.name]
 
     with monkeypatch.context() as patch:
-        patch.setattr("gateway.store.sqlite.connection.read_migrations", before_versions)
-        patch.setattr("gateway.store.postgres.maintenance.read_migrations", before_versions)
+        patch.setattr("gateway.store.migrate.read_migrations", before_versions)
         await (await open_store(bare_url)).close()
     insert_rows(bare_url, enumerate((json.dumps({"_prompt_version": version}) for version in VERSIONS), 1001))
     store = await open_store(bare_url)
@@ -86,3 +85,9 @@ async def test_versions_are_stored_found_and_counted(store: Store) -> None:
     }
     only = await store.usage(MetricsQuery(0, END_OF_TIME_US, where=Comparison("prompt_version", Op.EQ, "7")))
     assert only[GroupKey()].requests == 1
+
+
+async def test_a_property_that_is_set_later_becomes_the_column(store: Store) -> None:
+    await store.append([exchange("r", metadata={"_prompt_version": "1"})])
+    assert await store.set_property("r", "_Prompt_Version", "2", None) == 1
+    assert await versions_in(store) == ["2"]

@@ -14,24 +14,23 @@ from gateway.feedback.service import FeedbackService
 from gateway.query.requests import RequestReader
 from gateway.store import open_store
 from gateway.ui.feedback_form import feedback_form_api
-from tests.api.api_server import serving
+from tests.api.api_server import Serve, serve
 from tests.browser import browser, browser_without_javascript
+from tests.factories import token_keys
 
 from .served import RATE_LIMIT, SECRET, Served
 
-__all__ = ["browser", "browser_without_javascript"]
+__all__ = ["browser", "browser_without_javascript", "serve"]
 
 
 @pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Served]:
+async def served(tmp_path: Path, serve: Serve) -> AsyncIterator[Served]:
     store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
     tokens = FeedbackTokens()
-    tokens.replace_secrets([SECRET], 60)
-    feedback = FeedbackService(store, RateLimiter(RATE_LIMIT).check_rate)
+    tokens.keys = token_keys([SECRET], 60)
+    feedback = FeedbackService(store, RateLimiter(lambda: RATE_LIMIT).check_rate)
     api = feedback_form_api(feedback, tokens, RequestReader(store))
-    async with (
-        serving(api, principals={}, store=store, tokens=tokens) as url,
-        httpx.AsyncClient(base_url=url, trust_env=False) as client,
-    ):
+    url = await serve(api, principals={}, store=store, tokens=tokens)
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
         yield Served(client, store, tokens)
     await store.close()

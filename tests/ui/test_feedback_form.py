@@ -16,6 +16,7 @@ from gateway.feedback.rules import TOKEN_AUTHOR
 from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Kind, Source, Target
 from gateway.models.principal import FeedbackScope, Principal, Role
+from tests.factories import token_keys
 from tests.feedback.samples import exchange
 
 from .served import RATE_LIMIT, Served
@@ -148,7 +149,7 @@ async def test_a_link_that_is_too_old_or_broken_says_so(served: Served) -> None:
             assert_problem(
                 page, 401, "<h1>This link does not work</h1>", "<p>The feedback token is not valid."
             )
-    served.tokens.replace_secrets(["a-secret-of-at-least-32-characters"], -1)
+    served.tokens.keys = token_keys(["a-secret-of-at-least-32-characters"], -1)
     old = served.link()
     for page in (await served.client.get(old), await served.send(old, vote="up")):
         assert_problem(page, 401, "<h1>This link does not work</h1>", "The feedback token expired on")
@@ -157,7 +158,7 @@ async def test_a_link_that_is_too_old_or_broken_says_so(served: Served) -> None:
 
 async def test_while_there_are_no_tokens_there_is_no_page(served: Served) -> None:
     link = served.link()
-    served.tokens.replace_secrets([], 60)
+    served.tokens.keys = token_keys([], 60)
     for page in (await served.client.get(link), await served.send(link, vote="up")):
         assert_problem(page, 404, "<h1>There is nothing here</h1>")
 

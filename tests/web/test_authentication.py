@@ -13,6 +13,7 @@ from gateway.errors import Forbidden, Unauthorized
 from gateway.models.principal import CREDENTIAL_HEADERS, OPEN_ACCESS, FeedbackScope, Principal, Role
 from gateway.store.base import Admin
 from gateway.web.middleware import TOKEN_HEADER, authenticate, principal_of_feedback_token, require_role
+from tests.factories import token_keys
 
 NO_STORE = cast(Admin, None)
 """The ring below is never refreshed, so it asks no store."""
@@ -23,7 +24,7 @@ SECOND = Principal("second", frozenset({Role.ADMIN}))
 
 def ring(*, is_disabled: bool = False) -> ApiKeys:
     keys = {hash_token("gw-1"): FIRST, hash_token("gw-2"): SECOND}
-    return ApiKeys(keys, NO_STORE, is_disabled=is_disabled)
+    return ApiKeys(lambda: keys, NO_STORE, is_disabled=is_disabled)
 
 
 def caller(*headers: tuple[str, str]) -> Principal:
@@ -91,7 +92,7 @@ def test_a_provider_s_own_key_in_front_does_not_hide_the_gateway_s() -> None:
 
 
 def test_an_open_gateway_asks_nobody() -> None:
-    assert authenticate(CIMultiDict(), ApiKeys({}, NO_STORE)) == OPEN_ACCESS
+    assert authenticate(CIMultiDict(), ApiKeys(lambda: {}, NO_STORE)) == OPEN_ACCESS
     assert authenticate(CIMultiDict({"Authorization": "Bearer gw-1"}), ring(is_disabled=True)) == OPEN_ACCESS
 
 
@@ -108,7 +109,7 @@ SCOPE = FeedbackScope("trace-1", "request-1")
 @pytest.fixture
 def tokens() -> FeedbackTokens:
     tokens = FeedbackTokens()
-    tokens.replace_secrets(["a-secret-of-at-least-32-characters"], 60)
+    tokens.keys = token_keys(["a-secret-of-at-least-32-characters"], 60)
     return tokens
 
 

@@ -9,9 +9,9 @@ from typing import cast
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_aiohttp import AiohttpClient
 
 from gateway.auth.api_keys import ApiKeys
 from gateway.errors import BadInput, GatewayError, Overloaded, TooLarge
@@ -101,7 +101,7 @@ def test_a_body_of_more_values_than_fit_into_memory_is_refused_before_it_is_read
         parse_json(b"[" + b"[]," * MAX_JSON_VALUES + b"[]]")
 
 
-LIMITS = BodyLimits(body_timeout_seconds=60, max_held_bytes=1000)
+LIMITS = BodyLimits(lambda: 60, max_held_bytes=1000)
 
 
 def test_long_bodies_hold_no_more_together_than_they_may_and_keep_no_short_one_out() -> None:
@@ -130,28 +130,28 @@ def _draw(error: GatewayError) -> web.Response:
     return web.json_response({"error": str(error)}, status=error.status)
 
 
-async def test_what_a_request_holds_is_let_go_of_when_it_is_answered_or_its_caller_leaves() -> None:
-    limits = BodyLimits(body_timeout_seconds=60, max_held_bytes=150_000)
+async def test_what_a_request_holds_is_let_go_of_when_it_is_answered_or_its_caller_leaves(
+    aiohttp_client: AiohttpClient,
+) -> None:
+    limits = BodyLimits(lambda: 60, max_held_bytes=150_000)
     swallowing = Endpoint(method="POST", path="/swallow", handler=_swallow, role=None, summary="")
     api = Api(name="test", prefixes=("/swallow",), endpoints=(swallowing,), render_error=_draw)
-    guard = AuthMiddleware(ApiKeys({}, cast(Admin, None)), bodies=limits)
-    server = TestServer(build_application([api], guard), handler_cancellation=True)
-    client: TestClient[web.Request, web.Application] = TestClient(server)
-    async with client:
-        leaving = [(await asyncio.open_connection(server.host, server.port))[1] for _ in range(2)]
-        for writer in leaving:
-            writer.write(
-                b"POST /swallow HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 130_000
-            )
-        await eventually(lambda: limits.held_bytes == 2 * (130_000 - FREE_BYTES))
-        refused = await client.post("/swallow", data=b"x" * 130_000)
-        assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
-        assert (await client.post("/swallow", data=b"x" * 60_000)).status == 200
-        for writer in leaving:
-            writer.close()
-        await eventually(lambda: limits.held_bytes == 0)
-        assert (await client.post("/swallow", data=b"x" * 200_000)).status == 200
-        assert limits.held_bytes == 0
+    guard = AuthMiddleware(ApiKeys(lambda: {}, cast(Admin, None)), bodies=limits)
+    client = await aiohttp_client(
+        build_application([api], guard), server_kwargs={"handler_cancellation": True}
+    )
+    leaving = [(await asyncio.open_connection(client.host, client.port))[1] for _ in range(2)]
+    for writer in leaving:
+        writer.write(b"POST /swallow HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 130_000)
+    await eventually(lambda: limits.held_bytes == 2 * (130_000 - FREE_BYTES))
+    refused = await client.post("/swallow", data=b"x" * 130_000)
+    assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+    assert (await client.post("/swallow", data=b"x" * 60_000)).status == 200
+    for writer in leaving:
+        writer.close()
+    await eventually(lambda: limits.held_bytes == 0)
+    assert (await client.post("/swallow", data=b"x" * 200_000)).status == 200
+    assert limits.held_bytes == 0
 
 
 @pytest.mark.parametrize("entry", [b'{"a": {"b": [{}, "]}"]}}', b' {"a": "\\"[{"} \n'])

@@ -8,6 +8,7 @@ from typing import cast
 import httpx
 import pytest
 from aiohttp import web
+from pytest_aiohttp import AiohttpServer
 from structlog.testing import capture_logs
 
 from gateway.auth.api_keys import ApiKeys, hash_token
@@ -53,15 +54,11 @@ def a_face(name: str) -> Api:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
-    guard = AuthMiddleware(ApiKeys(PRINCIPALS, cast(Admin, None)))
-    runner = web.AppRunner(build_application([a_face("one"), a_face("two")], guard))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with httpx.AsyncClient(base_url=url, verify=False) as client:
+async def client(aiohttp_server: AiohttpServer) -> AsyncIterator[httpx.AsyncClient]:
+    guard = AuthMiddleware(ApiKeys(lambda: PRINCIPALS, cast(Admin, None)))
+    server = await aiohttp_server(build_application([a_face("one"), a_face("two")], guard))
+    async with httpx.AsyncClient(base_url=str(server.make_url("")), verify=False) as client:
         yield client
-    await runner.cleanup()
 
 
 async def test_a_handler_is_told_who_calls(client: httpx.AsyncClient) -> None:

@@ -114,6 +114,13 @@ def test_an_image_has_a_url_or_a_size(url: object, image: Media) -> None:
     assert said.parts == (image,)
 
 
+def test_a_form_and_a_bare_transcript_are_read() -> None:
+    form = b'--xx\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n%b\r\n--xx--\r\n' % (b"cat" * 400)
+    logged = exchange("audio.transcriptions", b"Meow.\n", content_type="text/plain", request_body=form)
+    said = read(replace(logged, request_headers=((b"Content-Type", b"multipart/form-data; boundary=xx"),)))
+    assert (said.question, said.answer) == ("cat" * 400, "Meow.\n")
+
+
 def test_an_answer_that_is_an_error_says_nothing() -> None:
     for body in (b'{"message": "busy"}', b'{"error": {"message": "busy"}}', b'{"detail": "busy"}'):
         for endpoint in FORMATS:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.models.request import NANOUSD_PER_USD, Facts
 from gateway.wire import endpoint_of, gemini, read_facts, reassemble
-from gateway.wire.gemini import Modalities, split_by_modality, to_usage
+from gateway.wire.gemini import Modalities, read_usage, split_by_modality
 from gateway.wire.pricing import PricedProvider, PriceTable
 from tests.wire.samples import exchange
 
@@ -172,7 +172,8 @@ def test_modalities_are_never_more_than_what_they_are_part_of(
     caches: Modalities,
     answers: Modalities,
 ) -> None:
-    usage = to_usage(prompt, None, answer, None, cached, None)
+    counts = {"promptTokenCount": prompt, "candidatesTokenCount": answer, "cachedContentTokenCount": cached}
+    usage = read_usage(counts)
     units = split_by_modality(usage, prompts, caches, answers)
     read = sum(count for name, count in units.items() if name.startswith("cache_"))
     assert sum(count for name, count in units.items() if name.startswith("input_")) <= (

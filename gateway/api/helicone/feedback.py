@@ -14,6 +14,7 @@ from gateway.feedback.rules import upsert
 from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.models.principal import Principal, Role
+from gateway.models.request import METADATA_KEYS
 from gateway.web.bodies import read_json, validate_body
 from gateway.web.endpoint import Endpoint
 
@@ -77,7 +78,7 @@ class FeedbackEndpoints:
         "/v1/request/{request_id:.+}/property",
         role=Role.FEEDBACK,
         summary="Set a property of a request",
-        description="`_user`, `_organisation`, `_prompt`, `_environment` and `_session` set those columns.",
+        description=f"These set columns: {', '.join(f'`{key}`' for key in METADATA_KEYS)}.",
         body=schemas.PropertyBody,
         reply=schemas.DoneReply,
         failures=(400, 404, 409, 413, 503),

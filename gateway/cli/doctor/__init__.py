@@ -1,7 +1,4 @@
-"""`gateway doctor`: what is wrong, or may become so, with a deployment, and what to do about it.
-
-A check is a function in a file of this folder and a line in `CHECKS`.
-"""
+"""`gateway doctor`: find problems of a deployment. A check is a function of this package, listed in `CHECKS`."""
 
 from __future__ import annotations
 
@@ -34,10 +31,10 @@ _MARKS = {Level.OK: "ok     ", Level.WARNING: "warning", Level.PROBLEM: "PROBLEM
 @click.option("--offline", is_flag=True, help="Do not try to reach the providers.")
 @click.option("--json", "as_json", is_flag=True, help="Write the findings as one JSON array.")
 def doctor_command(config_file: Path | None, offline: bool, as_json: bool) -> None:
-    """Look at a deployment, and say what to do where something is wrong.
+    """Find problems of a deployment, with their fixes.
 
     Changes nothing, and may be run beside a gateway. Run it as the user that the gateway runs as. Exits with 1 if
-    there is a problem, with 0 if there are warnings at most.
+    there is a problem.
     """
     deployment = _read_deployment(find_config_file(config_file))
     checks = [check for check in CHECKS if check is not check_providers or not offline]

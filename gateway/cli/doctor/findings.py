@@ -1,4 +1,4 @@
-"""What a check is given, and what it finds."""
+"""The input and the results of checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.store import StoreInfo
 
 
 class Level(StrEnum):
-    """How bad a finding is. A problem loses data, lets strangers in, or keeps the gateway from working."""
+    """Severity. A problem loses data, lets strangers in, or keeps the gateway from working."""
 
     OK = "ok"
     WARNING = "warning"
@@ -22,13 +22,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
-
-    Args:
-        about: what it is about, in a word.
-        says: what was found.
-        do: what to do about it; None where nothing is to be done.
-    """
+    """One result of a check: what was checked, what was found, and the fix."""
 
     level: Level
     about: str
@@ -38,17 +32,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is looked at.
-
-    Args:
-        config_file: the configuration as text, and where it is.
-        database: the store's file, which need not be there yet; with a server, what files beside it would be
-            called after.
-        examined: what was seen in it, or why it cannot be read; None where there is none.
-    """
+    """What is checked; `inspection` is the store's state, the reason why it cannot be read, or None without one."""
 
     config: Config
     config_file: Path
+    # With a database server, the base name of local files.
     database: Path
     inspection: StoreInfo | StoreUnavailable | None
 
@@ -57,15 +45,12 @@ Check = Callable[[Deployment], Iterator[Finding]]
 
 
 def ok(about: str, says: str) -> Finding:
-    """A thing that is as it should be."""
     return Finding(Level.OK, about, says)
 
 
 def warning(about: str, says: str, do: str) -> Finding:
-    """A thing that may become a problem."""
     return Finding(Level.WARNING, about, says, do)
 
 
 def problem(about: str, says: str, do: str) -> Finding:
-    """A thing that is one."""
     return Finding(Level.PROBLEM, about, says, do)

@@ -1,4 +1,4 @@
-"""Doctor's checks of access: keys, the port, file descriptors, and connections to providers."""
+"""Checks of access: keys, port, file descriptors, and connections to providers."""
 
 from __future__ import annotations
 
@@ -23,29 +23,27 @@ from gateway.store import StoreInfo, is_in_use
 
 
 def check_keys(deployment: Deployment) -> Iterator[Finding]:
-    """There are keys where strangers can come, none can be guessed, and somebody may do everything."""
+    """Check that there are keys where strangers can connect, that none is short, and that one is an admin's."""
     server, keys = deployment.config.server, deployment.config.keys
     inspection = deployment.inspection
     stored = inspection.key_roles if isinstance(inspection, StoreInfo) else ()
-    for field, fault in access_warnings(deployment.config):
-        yield warning("keys", f"{field} {fault.says}", fault.do)
+    for field, doubt in access_warnings(deployment.config):
+        yield warning("keys", f"{field} {doubt.says}", doubt.do)
     if server.auth == "off":
         return
     if not keys and not stored:
         yield _finding_without_keys(server.host)
         return
     if Role.ADMIN not in frozenset[str]().union(*(key.roles for key in keys), *stored):
-        yield warning(
-            "keys",
-            "no key has the role admin: nobody can erase, or delete feedback, over HTTP.",
-            "`gateway keys create ops --role admin`, and keep it apart from the others.",
-        )
+        fault = "no key has the role admin: nothing can be erased over HTTP."
+        fix = "`gateway keys create ops --role admin`, and keep it apart from the others."
+        yield warning("keys", fault, fix)
     yield ok("keys", f"{len(keys)} in the configuration, {len(stored)} in the store")
 
 
 def _finding_without_keys(host: str) -> Finding:
     if is_loopback(host):
-        return ok("keys", f"there are none: whoever is on this machine may come in at {host}")
+        return ok("keys", f"there are none: everyone on this machine may use {host}")
     return problem(
         "keys",
         f"there are none, and {host} can be reached from other machines: the gateway will not start.",
@@ -54,12 +52,12 @@ def _finding_without_keys(host: str) -> Finding:
 
 
 _HTTP_TIMEOUT_SECONDS = 3.0
+# A server on all addresses answers there.
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Where one answers that listens on all addresses."""
 
 
 def check_port(deployment: Deployment) -> Iterator[Finding]:
-    """The port is free, or a gateway of this version answers there and is ready."""
+    """Check that the port is free, or that a gateway of this version is ready there."""
     server = deployment.config.server
     try:
         close_all(bind(server.host, server.port))
@@ -70,17 +68,14 @@ def check_port(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_descriptors(deployment: Deployment) -> Iterator[Finding]:
-    """The process may have as many files open as callers and providers can take."""
+    """Check that the process may open enough files for all clients and providers."""
     server, providers = deployment.config.server, deployment.config.providers.values()
     wanted = 2 * (server.max_in_flight or 0) + sum(provider.max_connections for provider in providers)
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= soft < min(wanted, server.max_in_flight or wanted):
-        yield warning(
-            "descriptors",
-            f"a process may have {soft:,} files open; as many callers as may come take {wanted:,}.",
-            f"`ulimit -n {wanted}` where the gateway is started (LimitNOFILE= of a systemd unit), or a lower"
-            " server.max_in_flight.",
-        )
+        fault = f"a process may have {soft:,} files open; server.max_in_flight takes {wanted:,}."
+        fix = f"Set `ulimit -n {wanted}` (LimitNOFILE= of a systemd unit), or a lower server.max_in_flight."
+        yield warning("descriptors", fault, fix)
     else:
         yield ok("descriptors", f"a process may have {soft:,} files open")
 
@@ -94,11 +89,8 @@ def _check_running_gateway(deployment: Deployment, refusal: OSError) -> Iterator
             readiness = client.get("/readyz")
             version = client.get("/openapi.json").json()["info"]["version"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        yield problem(
-            "port",
-            f"{host}:{port} cannot be listened on ({refusal.strerror or refusal}), and no gateway answers there.",
-            "Stop what has the port, or set another server.port.",
-        )
+        fault = f"{host}:{port} is not free ({refusal.strerror or refusal}), and no gateway answers there."
+        yield problem("port", fault, "Stop the process on the port, or set another server.port.")
         return
     if readiness.status_code != 200:
         yield problem(
@@ -107,12 +99,9 @@ def _check_running_gateway(deployment: Deployment, refusal: OSError) -> Iterator
     elif version != __version__:
         yield warning("gateway", f"it runs, of version {version}; this is {__version__}.", "Restart it.")
     elif not is_in_use(storage.url, Path(storage.local_dir)):
-        yield warning(
-            "gateway",
-            f"one runs at {url}, but not on {database_name(storage.url)}: it was started with another"
-            f" configuration.",
-            "Name that configuration with -c, or stop that gateway and start one with this.",
-        )
+        fault = f"one runs at {url}, but not on {database_name(storage.url)}: its configuration is another."
+        fix = "Name that configuration with -c, or stop that gateway and start one with this."
+        yield warning("gateway", fault, fix)
     else:
         yield ok("gateway", f"it runs at {url}, of version {version}, and is ready")
 
@@ -121,30 +110,25 @@ _CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 def check_providers(deployment: Deployment) -> Iterator[Finding]:
-    """Each can be connected to, and what is sent to it cannot be read on the way."""
+    """Check that each provider can be reached, and that the connection is encrypted."""
     for name, provider in deployment.config.providers.items():
         parts = urlsplit(provider.base_url)
         host, is_plain = parts.hostname or "", parts.scheme == "http"
         about = f"provider {name}"
-        if fault := find_problem(provider.base_url, provider.version_path):
-            yield warning(about, f"{provider.base_url} {fault.says}", fault.do)
+        if doubt := find_problem(provider.base_url, provider.version_path):
+            yield warning(about, f"{provider.base_url} {doubt.says}", doubt.do)
         try:
             _connect(
                 host, parts.port or (80 if is_plain else 443), None if is_plain else _tls_context(provider)
             )
         except (OSError, ValueError) as error:
-            yield problem(
-                about,
-                f"{provider.base_url} cannot be reached: {getattr(error, 'strerror', None) or error}.",
-                "Check base_url, DNS, the firewall, and ca_file if it has a certificate of your own.",
-            )
+            fault = f"{provider.base_url} cannot be reached: {getattr(error, 'strerror', None) or error}."
+            fix = "Check base_url, DNS, the firewall, and ca_file for a private certificate."
+            yield problem(about, fault, fix)
             continue
         if is_plain and not is_loopback(host):
-            yield warning(
-                about,
-                f"{provider.base_url} is not encrypted: prompts and its key can be read on the way.",
-                "Use https:// unless the network between is yours.",
-            )
+            fault = f"{provider.base_url} is not encrypted: prompts and its key can be read in transit."
+            yield warning(about, fault, "Use https:// unless the network is yours.")
         else:
             yield ok(about, f"{provider.base_url} can be reached")
 

@@ -1,8 +1,9 @@
-"""Doctor's checks of storage: file permissions, disk, database, and feedback that waits or is misread."""
+"""Checks of storage: file permissions, disk, database, and feedback that waits or has a wrong scale."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from glob import escape
@@ -20,9 +21,25 @@ from gateway.store import StoreInfo, has_journaled_rows
 
 _OTHER_USERS_MASK = 0o077
 
+# With less free, rows soon cannot be stored.
+MIN_FREE_BYTES = 100 * MIB
+SPARE_FREE_BYTES = 1024 * MIB
+
+# Four times the write-ahead log of a busy gateway; see docs/storage.md.
+LARGE_WAL_BYTES = 256 * MIB
+
+_MOUNTS = Path("/proc/self/mounts")
+_NETWORK_FILE_SYSTEM = re.compile(r"nfs|cifs|smb|9p|afs|ceph|glusterfs|lustre|fuse\.(sshfs|s3fs)")
+
+# Clocks of two machines may differ this much.
+_CLOCK_SKEW_US = 60_000_000
+
+# Waiting ids that are printed.
+MAX_SHOWN_IDS = 3
+
 
 def check_files(deployment: Deployment) -> Iterator[Finding]:
-    """The database, what lies beside it, and the configuration if it holds secrets, are their owner's alone."""
+    """Check that only the owner can read the database, and the configuration if it holds secrets."""
     yield from _check_folder(deployment.database.parent)
     beside = sorted(deployment.database.parent.glob(f"{escape(deployment.database.name)}*"))
     open_files = [file for file in beside if file.is_file() and _is_readable_by_others(file)]
@@ -37,34 +54,28 @@ def check_files(deployment: Deployment) -> Iterator[Finding]:
 
 def _check_folder(folder: Path) -> Iterator[Finding]:
     if not folder.is_dir():
-        yield problem("files", f"the folder {folder} of the database is not there.", f"mkdir -p {folder}")
+        yield problem("files", f"the database's folder {folder} does not exist.", f"mkdir -p {folder}")
     elif not os.access(folder, os.W_OK | os.X_OK):
-        yield problem(
-            "files",
-            f"{folder} cannot be written by this user: SQLite and rows that wait need it.",
-            f"chown it to the user that the gateway runs as, or run this as that user: {folder}",
-        )
+        fault = f"{folder} cannot be written by this user: SQLite and waiting rows need it."
+        fix = f"chown it to the user of the gateway, or run this as that user: {folder}"
+        yield problem("files", fault, fix)
 
 
 def _check_configuration(deployment: Deployment) -> Iterator[Finding]:
     file = deployment.config_file
     in_clear = list(_plaintext_secrets(deployment))
     if not in_clear:
-        yield ok("files", f"no secret stands in {file.name}")
+        yield ok("files", f"no secret is in {file.name}")
         return
     named = ", ".join(in_clear)
     if _is_readable_by_others(file):
-        yield problem(
-            "files",
-            f"{file} can be read by others, and holds secrets: {named}.",
-            f"chmod 600 {file}; better, write ${{VARIABLE}} and set it where the gateway is started",
-        )
+        fault = f"{file} can be read by others, and holds secrets: {named}."
+        fix = f"chmod 600 {file}; better, write ${{VARIABLE}} and set it where the gateway is started"
+        yield problem("files", fault, fix)
     else:
-        yield warning(
-            "files",
-            f"{file} holds secrets: {named}.",
-            "Write ${VARIABLE} and set it where the gateway is started, or sha256: and the hash of a key.",
-        )
+        fault = f"{file} holds secrets: {named}."
+        fix = "Write ${VARIABLE} and set it where the gateway is started, or sha256: and the hash of a key."
+        yield warning("files", fault, fix)
 
 
 def _plaintext_secrets(deployment: Deployment) -> Iterator[str]:
@@ -82,30 +93,8 @@ def _is_readable_by_others(file: Path) -> bool:
     return bool(file.stat().st_mode & _OTHER_USERS_MASK)
 
 
-MIN_FREE_BYTES = 100 * MIB
-"""With less than this free, rows soon have nowhere to go."""
-
-SPARE_FREE_BYTES = 1024 * MIB
-LARGE_WAL_BYTES = 256 * MIB
-"""Four times what the log of a busy gateway is; see docs/storage.md."""
-
-_MOUNTS = Path("/proc/self/mounts")
-_NETWORK_FILE_SYSTEMS = (
-    "nfs",
-    "cifs",
-    "smb",
-    "9p",
-    "afs",
-    "ceph",
-    "glusterfs",
-    "lustre",
-    "fuse.sshfs",
-    "fuse.s3fs",
-)
-
-
 def check_disk(deployment: Deployment) -> Iterator[Finding]:
-    """There is room for the database to grow and to be copied, and its log is not held up."""
+    """Check that the database can grow and be copied, and that its write-ahead log is short."""
     folder, database = deployment.database.parent, deployment.database
     if not folder.is_dir():
         return
@@ -115,13 +104,10 @@ def check_disk(deployment: Deployment) -> Iterator[Finding]:
     if size:
         says += f", the database has {format_mebibytes(size, 0)}"
     if free < MIN_FREE_BYTES:
-        yield problem("disk", f"{says}: soon rows have nowhere to go.", "Make room, or move the database.")
+        yield problem("disk", f"{says}: rows soon cannot be stored.", "Make room, or move the database.")
     elif free < max(SPARE_FREE_BYTES, size):
-        yield warning(
-            "disk",
-            f"{says}: too little for `gateway compact`, or for a backup on the same disk.",
-            "Make room, or move the database, before it is urgent.",
-        )
+        fault = f"{says}: too little for `gateway compact`, or for a backup on the same disk."
+        yield warning("disk", fault, "Make room, or move the database, before it is urgent.")
     else:
         yield ok("disk", says)
     yield from _check_wal(database)
@@ -132,22 +118,17 @@ def _check_wal(database: Path) -> Iterator[Finding]:
     log = database.with_name(f"{database.name}-wal")
     size = log.stat().st_size if log.exists() else 0
     if size > LARGE_WAL_BYTES:
-        yield warning(
-            "disk",
-            f"{log.name} has {format_mebibytes(size, 0)}: somebody has read for long in an older state of"
-            f" the database.",
-            "End long queries of other programs on it; `gateway compact` then empties it.",
+        fault = (
+            f"{log.name} has {format_mebibytes(size, 0)}: another program reads an old state of the database."
         )
+        yield warning("disk", fault, "End long queries of other programs; `gateway compact` then empties it.")
 
 
 def _check_file_system(folder: Path) -> Iterator[Finding]:
     kind = _file_system_of(folder)
-    if kind is not None and kind.startswith(_NETWORK_FILE_SYSTEMS):
-        yield problem(
-            "disk",
-            f"{folder} is on a network file system ({kind}), where the locks of the database do not work.",
-            "Put the database on a local disk.",
-        )
+    if kind is not None and _NETWORK_FILE_SYSTEM.match(kind):
+        fault = f"{folder} is on a network file system ({kind}), where the locks of the database do not work."
+        yield problem("disk", fault, "Put the database on a local disk.")
 
 
 def _file_system_of(folder: Path) -> str | None:
@@ -162,58 +143,43 @@ def _file_system_of(folder: Path) -> str | None:
     return max(over, key=lambda each: len(each[0]), default=(None, None))[1]
 
 
-_CLOCK_SKEW_US = 60_000_000
-"""How far clocks of two machines may be apart without anybody minding."""
-
-
 def check_database(deployment: Deployment) -> Iterator[Finding]:
-    """It can be read and is sound, of this version, and has taken all that it was to take."""
+    """Check that the database is sound and of this version, and that no rows wait beside it."""
     inspection = deployment.inspection
     if inspection is None:
-        yield ok("database", "there is none yet; the gateway makes it when it starts")
+        yield ok("database", "there is none yet; the gateway creates it when it starts")
         return
     if isinstance(inspection, StoreUnavailable):
         yield problem("database", str(inspection), _database_remedy(deployment.config.storage.url))
         return
     if inspection.lacking:
-        yield warning(
-            "database",
-            f"it is of an earlier version, by {inspection.lacking} migrations.",
-            "Take a backup; the next start of the gateway brings it up to date.",
-        )
+        fault = f"it is of an earlier version, by {inspection.lacking} migrations."
+        yield warning("database", fault, "Take a backup; the next start of the gateway migrates it.")
     else:
         yield ok("database", "it is sound and of this version")
     storage = deployment.config.storage
     if has_journaled_rows(storage.url, Path(storage.local_dir)):
-        yield warning(
-            "database",
-            "rows wait in a file beside it, since it did not take them.",
-            "Look at /readyz of the gateway for why; they are brought in when it takes them, or at the next start.",
-        )
+        fault = "rows wait in a file beside it, because it could not be written."
+        fix = "See /readyz for the reason; they are stored when it is writable, or at the next start."
+        yield warning("database", fault, fix)
     yield from _check_clock(inspection.newest_at_us)
 
 
 def _database_remedy(url: str) -> str:
     if is_server_url(url):
-        return f"Does a server run there, and does it take this user? `psql {database_name(url)}` tells."
+        return f"Check that the server runs and accepts this user: `psql {database_name(url)}`."
     return "If it is damaged, put a backup in its place: `gateway restore`."
 
 
 def _check_clock(newest_at_us: int | None) -> Iterator[Finding]:
     if newest_at_us is not None and newest_at_us > now_us() + _CLOCK_SKEW_US:
-        yield warning(
-            "clock",
-            f"the latest request is from {format_rfc3339(newest_at_us)}, which is still to come.",
-            "Set this machine's clock, and keep it with NTP; rows from the future come first in every list.",
-        )
-
-
-MAX_SHOWN_IDS = 3
-"""How many ids are named."""
+        fault = f"the latest request is from {format_rfc3339(newest_at_us)}, which is in the future."
+        fix = "Set this machine's clock, and keep it with NTP; rows from the future come first in every list."
+        yield warning("clock", fault, fix)
 
 
 def check_feedback(deployment: Deployment) -> Iterator[Finding]:
-    """None waits for long, and no thumbs are read as grades."""
+    """Check that no feedback waits for long, and that no thumbs are stored as grades."""
     inspection = deployment.inspection
     if not isinstance(inspection, StoreInfo):
         return
@@ -227,8 +193,8 @@ def check_feedback(deployment: Deployment) -> Iterator[Finding]:
             "feedback",
             f"entries that have waited for more than an hour: {found.waiting:,}. Nothing is logged under "
             f"{awaited}{others}.",
-            "See GET /api/v1/feedback?is_joined=false, and hold the ids against x-portkey-trace-id and helicone-id "
-            "of the answers that they are about.",
+            "See GET /api/v1/feedback?is_joined=false, and compare the ids with x-portkey-trace-id and helicone-id "
+            "of the responses.",
         )
     for key_name, count in found.misread:
         whose = "callers without a key" if key_name is None else f"the key {key_name!r}"
@@ -236,7 +202,7 @@ def check_feedback(deployment: Deployment) -> Iterator[Finding]:
         is_thumbs = _portkey_scale_of(deployment.config, key_name) == "thumbs"
         yield warning(
             "feedback",
-            f"{whose} gave {count:,} grades, all 0 or 1: they count as 0 and 0.1; thumbs would count as -1 and 1.",
+            f"{whose} gave {count:,} grades, all 0 or 1: scores are 0 and 0.1; thumbs would score -1 and 1.",
             f"{'' if is_thumbs else 'If they are thumbs, set portkey_scale: thumbs for it, then: '}"
             f"`gateway feedback rescale --scale thumbs{only}`",
         )

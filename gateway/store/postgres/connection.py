@@ -155,15 +155,15 @@ MAINTENANCE = (
 # The server ends a statement so much later than the gateway, for a gateway that cannot any more.
 TIMEOUT_MARGIN_SECONDS = 5
 
-_SET_SNAPSHOT = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_BEGIN_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN_SNAPSHOT = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
-def begin_snapshot(seconds: float | None) -> str:
+def begin_snapshot(seconds: float | None) -> bytes:
     """Return the statements that begin a query."""
     if seconds is None:
         return _BEGIN_SNAPSHOT
-    return f"{_BEGIN_SNAPSHOT}; SET LOCAL statement_timeout = {math.ceil(seconds + TIMEOUT_MARGIN_SECONDS) * 1000}"
+    timeout_ms = math.ceil(seconds + TIMEOUT_MARGIN_SECONDS) * 1000
+    return _BEGIN_SNAPSHOT + f"; SET LOCAL statement_timeout = {timeout_ms}".encode()
 
 
 # How long to wait for the server to answer, unless the URL says otherwise.
@@ -302,12 +302,10 @@ class PostgresReadConnection(ReadConnection):
     async def begin(self, seconds: float | None) -> None:
         self.is_busy = True
         with translated_errors(self._name):
-            await self._retry_when_lost(lambda: self._execute(begin_snapshot(seconds)))
+            await self._retry_when_lost(lambda: self._begin(begin_snapshot(seconds)))
 
     async def end(self) -> None:
-        if self._connection is not None:
-            with suppress(psycopg.Error):
-                await self._connection.execute(b"ROLLBACK")
+        await self._roll_back()
         self.is_busy = False
 
     async def open(self) -> None:
@@ -323,16 +321,21 @@ class PostgresReadConnection(ReadConnection):
         results: list[list[Any]] = [[] for _ in lookups]
         left = list(range(len(lookups)))
         connection = await self._connect()
-        async with connection.pipeline(), connection.transaction():
-            await connection.execute(_SET_SNAPSHOT)
-            for step in range(max(len(statements) for statements, _ in lookups)):
-                left = [at for at in left if not results[at] and step < len(lookups[at][0])]
-                cursors = [
-                    await connection.execute(to_driver_placeholders(lookups[at][0][step]), lookups[at][1])
-                    for at in left
-                ]
-                for at, cursor in zip(left, cursors, strict=True):
-                    results[at] = await cursor.fetchall()
+        try:
+            async with connection.pipeline():
+                await connection.execute(_BEGIN_SNAPSHOT)
+                for step in range(max(len(statements) for statements, _ in lookups)):
+                    left = [at for at in left if not results[at] and step < len(lookups[at][0])]
+                    cursors = [
+                        await connection.execute(to_driver_placeholders(lookups[at][0][step]), lookups[at][1])
+                        for at in left
+                    ]
+                    for at, cursor in zip(left, cursors, strict=True):
+                        results[at] = await cursor.fetchall()
+                await connection.execute(b"ROLLBACK")
+        except psycopg.Error:
+            await self._roll_back()
+            raise
         return results
 
     async def _fetch(self, sql: str, parameters: Parameters) -> list[Any]:
@@ -340,9 +343,14 @@ class PostgresReadConnection(ReadConnection):
         cursor = await connection.execute(to_driver_placeholders(sql), parameters)
         return await cursor.fetchall()
 
-    async def _execute(self, sql: str) -> None:
+    async def _begin(self, sql: bytes) -> None:
         connection = await self._connect()
-        await connection.execute(sql.encode())
+        await connection.execute(sql)
+
+    async def _roll_back(self) -> None:
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                await self._connection.execute(b"ROLLBACK")
 
     async def _retry_when_lost(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run `work`, and again on a new connection if the one that was open before was lost."""

@@ -12,7 +12,7 @@ from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal, Role
 from gateway.query.requests import RequestReader
 from gateway.store.base import Store
-from tests.api.api_server import MIB, serving
+from tests.api.api_server import MIB, Serve
 
 from .samples import Rows, fill
 from .served import Served
@@ -29,15 +29,13 @@ KEYS = {
 
 
 @pytest.fixture
-async def served(store: Store) -> AsyncIterator[Served]:
+async def served(store: Store, serve: Serve) -> AsyncIterator[Served]:
     api = helicone_api(FeedbackService(store), store.set_property, RequestReader(store), 16 * MIB)
     headers = {"x-api-key": "all"}
-    async with (
-        serving(api, principals=KEYS, store=store) as url,
-        httpx.AsyncClient(
-            base_url=f"{url}/v1/request", headers=headers, trust_env=False, timeout=30
-        ) as client,
-    ):
+    url = await serve(api, principals=KEYS, store=store)
+    async with httpx.AsyncClient(
+        base_url=f"{url}/v1/request", headers=headers, trust_env=False, timeout=30
+    ) as client:
         yield Served(client, store)
 
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.api.native.routes import documentation_api
 from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
-from tests.api.api_server import serving
+from tests.api.api_server import Serve
 from tests.api.native.served import face_over
 from tests.factories import MakeExchange, MakeFeedback, make_exchange, make_feedback
 
@@ -31,11 +31,10 @@ PRINCIPALS = {
 
 
 @pytest.fixture
-async def url(store: Store) -> AsyncIterator[str]:
+async def url(store: Store, serve: Serve) -> str:
     api = face_over(store)
     documentation = documentation_api([api], "1.2.3")
-    async with serving(api, documentation, principals=PRINCIPALS, store=store) as url:
-        yield url
+    return await serve(api, documentation, principals=PRINCIPALS, store=store)
 
 
 @pytest.fixture

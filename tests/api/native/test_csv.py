@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from pytest_aiohttp import AiohttpServer
 
 from gateway.api.native.http_responses import Schema, stream_csv, to_csv
 from gateway.errors import StoreUnavailable
@@ -67,7 +67,7 @@ def test_lists_and_objects_are_json() -> None:
     assert to_csv(Nested, [row]).splitlines() == ["pairs,metadata", '"[{""value"":-1.0}]","{""a"":1}"']
 
 
-async def test_what_is_cut_short_does_not_look_whole() -> None:
+async def test_what_is_cut_short_does_not_look_whole(aiohttp_server: AiohttpServer) -> None:
     async def slices() -> AsyncIterator[Sequence[Row]]:
         yield [Row(name="a", count=1, score=None)]
         raise StoreUnavailable("gone.")
@@ -77,6 +77,7 @@ async def test_what_is_cut_short_does_not_look_whole() -> None:
 
     app = web.Application()
     app.router.add_get("/", handle)
-    async with TestServer(app) as server, httpx.AsyncClient(trust_env=False) as client:
+    server = await aiohttp_server(app)
+    async with httpx.AsyncClient(trust_env=False) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(str(server.make_url("/")))

@@ -13,7 +13,7 @@ from gateway.feedback.payloads import signed_scale
 from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
-from tests.api.api_server import MIB, serving
+from tests.api.api_server import MIB, Serve
 
 from .served import Served
 
@@ -29,11 +29,9 @@ PRINCIPALS = {
 
 
 @pytest.fixture
-async def served(store: Store) -> AsyncIterator[Served]:
+async def served(store: Store, serve: Serve) -> AsyncIterator[Served]:
     core = FeedbackService(store)
     apis = (pharia_api(core, 16 * MIB), portkey_feedback_api(core, lambda _: signed_scale, 16 * MIB))
-    async with (
-        serving(*apis, principals=PRINCIPALS, store=store) as url,
-        httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client,
-    ):
+    url = await serve(*apis, principals=PRINCIPALS, store=store)
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
         yield Served(client, store)

@@ -23,7 +23,7 @@ from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
 from gateway.store.base import Store
 from gateway.wire.pricing import PriceTable
-from tests.api.api_server import MIB, serving
+from tests.api.api_server import MIB, Serve
 
 from .logs_served import LogsServed
 from .served import Served
@@ -42,13 +42,11 @@ def scale_of(principal: Principal) -> Scale:
 
 
 @pytest.fixture
-async def served(store: Store) -> AsyncIterator[Served]:
+async def served(store: Store, serve: Serve) -> AsyncIterator[Served]:
     api = portkey_feedback_api(FeedbackService(store), scale_of, 16 * MIB)
     headers = {"x-portkey-api-key": "app-key"}
-    async with (
-        serving(api, principals=KEYS, store=store) as url,
-        httpx.AsyncClient(base_url=f"{url}/v1", headers=headers, trust_env=False) as client,
-    ):
+    url = await serve(api, principals=KEYS, store=store)
+    async with httpx.AsyncClient(base_url=f"{url}/v1", headers=headers, trust_env=False) as client:
         yield Served(f"{url}/v1", client, store)
 
 
@@ -73,7 +71,7 @@ def url_of(provider: str, path: str) -> str | None:
 
 
 @pytest.fixture
-async def logs(store: Store, tmp_path: Path) -> AsyncIterator[LogsServed]:
+async def logs(store: Store, tmp_path: Path, serve: Serve) -> AsyncIterator[LogsServed]:
     interpreter = Interpreter(store, PriceTable({}, {}), lambda name: f"https://{name}")
     folder = tmp_path / "exports"
     files, exporter = ExportFiles(folder), portkey_exporter(url_of)
@@ -88,12 +86,10 @@ async def logs(store: Store, tmp_path: Path) -> AsyncIterator[LogsServed]:
     )
     interpreter.start()
     runner.start()
-    async with (
-        serving(api, principals=LOG_KEYS, store=store) as url,
-        httpx.AsyncClient(
-            base_url=f"{url}/v1", headers={"x-portkey-api-key": "all-key"}, trust_env=False
-        ) as client,
-    ):
+    url = await serve(api, principals=LOG_KEYS, store=store)
+    async with httpx.AsyncClient(
+        base_url=f"{url}/v1", headers={"x-portkey-api-key": "all-key"}, trust_env=False
+    ) as client:
         yield LogsServed(f"{url}/v1", client, store, folder)
     await runner.close()
     await interpreter.close()

@@ -11,7 +11,7 @@ from gateway.api.portkey.analytics import portkey_analytics_api
 from gateway.models.principal import Principal, Role
 from gateway.query.metrics import MetricsReader
 from gateway.store.base import Store
-from tests.api.api_server import serving
+from tests.api.api_server import Serve
 
 from .served import Served
 
@@ -24,11 +24,9 @@ KEYS = {
 
 
 @pytest.fixture
-async def served(store: Store) -> AsyncIterator[Served]:
+async def served(store: Store, serve: Serve) -> AsyncIterator[Served]:
     api = portkey_analytics_api(MetricsReader(store))
     headers = {"x-portkey-api-key": "read-key"}
-    async with (
-        serving(api, principals=KEYS, store=store) as url,
-        httpx.AsyncClient(base_url=f"{url}/v1/analytics", headers=headers, trust_env=False) as client,
-    ):
+    url = await serve(api, principals=KEYS, store=store)
+    async with httpx.AsyncClient(base_url=f"{url}/v1/analytics", headers=headers, trust_env=False) as client:
         yield Served(client, store)

@@ -1,4 +1,4 @@
-"""Backups and what becomes of them where something is in the way."""
+"""`gateway backup`, `restore`, `compact`, `merge` and `migrate`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from gateway.store import open_store
 from gateway.store.journal import Journal
 from tests.cli.command import COMMAND, plain_environment
 from tests.cli.conftest import Played, Run
-from tests.log_reader import eventually, query
+from tests.client.chat_calls import ask
+from tests.log_reader import eventually, query, wait_until_interpreted
 from tests.store.samples import exchange, feedback
 
 STORE = "sqlite:///gateway.db"
@@ -212,3 +213,63 @@ def test_a_database_that_is_in_use_is_no_backup_and_a_store_that_is_is_not_repla
     refused = played.run("restore", "--storage", STORE, "--force", str(tmp_path / "copy.db"))
     assert refused.returncode == 1
     assert "a gateway or another command has" in refused.stderr
+
+
+def test_it_says_how_large_the_database_was_and_is(run: Run) -> None:
+    run("keys", "create", "app", "--role", "proxy")
+    done = run("compact")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"0\.\d MiB before, 0\.\d MiB now\n", done.stdout)
+
+
+def test_it_works_beside_a_running_gateway(played: Played) -> None:
+    done = played.run("compact", "--storage", "sqlite:///gateway.db")
+    assert done.returncode == 0, done.stderr
+    assert ask(played.gateway.url, "after compacting").status_code == 200
+    assert "first" in played.run("logs", "query", "--trace-id", "first", "--json").stdout
+
+
+def test_a_database_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
+    refused = run("compact", "--storage", "sqlite:///missing.db")
+    assert refused.returncode == 1
+    assert "there is no database" in refused.stderr
+    assert not (tmp_path / "missing.db").exists()
+
+
+def test_a_store_is_migrated_beside_a_running_gateway_and_again(played: Played, tmp_path: Path) -> None:
+    source, target = f"sqlite:///{played.gateway.database}", f"sqlite:///{tmp_path}/new.db"
+    wait_until_interpreted(played.gateway.database)
+    first = played.run("migrate", source, target)
+    assert first.returncode == 0, first.stderr
+    told = {line.split()[0]: line for line in first.stdout.splitlines()}
+    rows = query(played.gateway.database, "SELECT count(*) FROM requests")[0][0]
+    assert f"{rows} read, {rows} added" in told["requests"]
+    assert told["checked"].endswith("all there")
+    assert query(tmp_path / "new.db", "SELECT count(*) FROM requests")[0][0] == rows
+    actions = "SELECT action FROM audit WHERE action = 'merge'"
+    assert len(query(tmp_path / "new.db", actions)) == 1
+
+    again = played.run("migrate", source, target)
+    assert f"{rows} read, 0 added" in again.stdout
+
+
+def test_stores_are_merged_into_that_of_the_configuration(played: Played, tmp_path: Path, run: Run) -> None:
+    wait_until_interpreted(played.gateway.database)
+    merged = run("merge", str(played.gateway.database), "--storage", "sqlite:///own.db")
+    assert merged.returncode == 0, merged.stderr
+    shown = run("logs", "show", played.stream, "--storage", "sqlite:///own.db", "--raw", "response")
+    assert shown.stdout.encode() == played.stream_bytes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("migrate", "sqlite:///none.db", "sqlite:///new.db"), 1, "there is no database"),
+        (("migrate", "sqlite:///same.db", "sqlite:///same.db"), 2, "into itself"),
+        (("migrate", "file.db", "sqlite:///new.db"), 2, "sqlite:///"),
+        (("merge",), 2, "FROM"),
+    ],
+)
+def test_what_cannot_be_moved_is_said(run: Run, arguments: tuple[str, ...], code: int, message: str) -> None:
+    refused = run(*arguments)
+    assert (refused.returncode, message in refused.stderr) == (code, True), refused.stderr
