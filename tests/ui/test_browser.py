@@ -63,6 +63,8 @@ def vote_by_mouse(browser: WebDriver, link: str, demo: RunningGateway) -> None:
     find(browser, "a").click()
     find(browser, "textarea").clear()
     find(browser, "button").click()
+    # Waits for the next page, as a click may return before the form is sent.
+    assert find(browser, "[role=status]").text == "Your vote is kept: good."
     assert votes(demo) == [(1, None, 3)]
     assert not browser.get_log("browser")  # type: ignore[attr-defined]
 
