@@ -125,7 +125,8 @@ FEWEST_LINES = 60
 # Resources and roles that several packages have a module of, under one name.
 SHARED_NAMES = {
     "audit", "datasets", "erasure", "errors", "exports", "feedback", "filters", "formats", "groups", "imported",
-    "keys", "logs", "metrics", "models", "openai", "anthropic", "request", "requests", "response", "routes", "schemas",
+    "keys",
+    "logs", "metrics", "models", "openai", "anthropic", "request", "requests", "response", "routes", "schemas",
     "users", "store", "conversation",
     "connection", "dialect", "feedback_form", "files", "maintenance", "storage", "network", "credentials",
 }  # fmt: skip

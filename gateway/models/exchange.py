@@ -29,7 +29,7 @@ def first_value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
     # `name` is in lower case.
     length = len(name)
     for field_name, field_value in headers:
-        # Most fields are told apart by their length, which is cheaper than a copy in lower case.
+        # Most fields differ in length, which is cheaper than a copy in lower case.
         if len(field_name) == length and field_name.lower() == name:
             return field_value
     return b""

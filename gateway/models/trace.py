@@ -71,4 +71,4 @@ class RequestGroup:
     models: tuple[str, ...]
     users: tuple[str, ...]
     usage: UsageSums
-    verdicts: FeedbackSums
+    feedback_sums: FeedbackSums

@@ -22,7 +22,7 @@ from gateway.store.base import Admin, Queries
 class GroupMetrics:
     cell: GroupKey
     usage: UsageSums
-    verdicts: FeedbackSums = field(default_factory=FeedbackSums)
+    feedback_sums: FeedbackSums = field(default_factory=FeedbackSums)
     latencies: Latencies = field(default_factory=dict)
 
 
@@ -126,7 +126,7 @@ class MetricsReader:
         if not metrics_query.groups and metrics_query.bucket_us is None:
             usage = usage or {GroupKey(): UsageSums()}
         is_by_feedback = order.by in _FEEDBACK_METRICS
-        feedback = await self._store.verdicts(metrics_query) if is_by_feedback else {}
+        feedback = await self._store.feedback_sums(metrics_query) if is_by_feedback else {}
         # Sorting very many takes long, and other callers' streams share the event loop.
         ranked = await asyncio.to_thread(_sorted_groups, usage, feedback, order)
         end = page.offset + page.limit
@@ -134,7 +134,7 @@ class MetricsReader:
         # Feedback and latencies are dear to sum up, so only those of the page are.
         page_query = metrics_query if len(cells) == len(ranked) else _narrow_to_page(metrics_query, cells)
         if not is_by_feedback:
-            feedback = await self._store.verdicts(page_query)
+            feedback = await self._store.feedback_sums(page_query)
         latencies = await self._store.latencies(page_query)
         figures = tuple(
             GroupMetrics(cell, usage[cell], feedback.get(cell, FeedbackSums()), latencies.get(cell, {}))
@@ -165,7 +165,7 @@ class MetricsReader:
 
     async def feedback_by_group(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         """Return the feedback that counts for the requests of each group."""
-        return await self._store.verdicts(metrics_query)
+        return await self._store.feedback_sums(metrics_query)
 
     async def usage_over_time(self, metrics_query: MetricsQuery) -> Timeline[UsageSums]:
         """Return what the requests took."""
@@ -201,7 +201,7 @@ class MetricsReader:
 
     async def feedback_over_time(self, metrics_query: MetricsQuery) -> Timeline[FeedbackSums]:
         """Return what was said of the requests."""
-        found = await self._store.verdicts(_with_buckets(metrics_query))
+        found = await self._store.feedback_sums(_with_buckets(metrics_query))
         overall = sum(found.values(), FeedbackSums())
         return Timeline(overall, _fill_buckets(metrics_query, _by_start(found), FeedbackSums()))
 

@@ -168,7 +168,7 @@ class Queries(Protocol):
     async def latencies(self, metrics_query: MetricsQuery) -> dict[GroupKey, Latencies]:
         """Return numbers of requests by duration."""
 
-    async def verdicts(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
+    async def feedback_sums(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         """Return sums of the feedback on requests."""
 
     async def count_groups(self, metrics_query: MetricsQuery) -> dict[GroupKey, int]:

@@ -294,7 +294,7 @@ async def _with_metrics(
             models=tuple(sorted(list_from_json(models))),
             users=tuple(sorted(list_from_json(users))),
             usage=UsageSums(*sums),
-            verdicts=feedback.get(name, FeedbackSums()),
+            feedback_sums=feedback.get(name, FeedbackSums()),
         )
         for name, started_at_us, ended_at_us, traces, models, users, *sums in await connection.fetch_all(
             query.sql, query.values
@@ -315,7 +315,7 @@ class SqlMetrics(Database):
     async def latencies(self, metrics_query: MetricsQuery) -> dict[GroupKey, Latencies]:
         return await self._answer(read_latencies, metrics_query)
 
-    async def verdicts(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
+    async def feedback_sums(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         check_feedback_query(metrics_query, self._dialect)
         return await self._replica.query(
             partial(read_feedback_sums, metrics_query=metrics_query), is_costly=True

@@ -110,7 +110,7 @@ def _any_model(dialect: Dialect) -> str:
 
 
 # Computed fields of requests; durations in whole milliseconds. `feedback.…` is of the latest rating of the
-# request, its trace or its session. `is_judged`, `mean_counted_score` and `weighted_verdict` are `has_feedback`,
+# request, its trace or its session. `is_judged`, `mean_counted_score` and the weighted grade are `has_feedback`,
 # `mean_score` and `weighted_feedback` of entries that count for the request in metrics. `…_text` is a decoded
 # body, NULL where it is empty or no UTF-8.
 REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(

@@ -280,8 +280,8 @@ _UNSPECIFIED = frozenset(
     {"FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"}
 )
 
+# What is known only once all chunks have been read: several candidates, and searches.
 _NEEDS_ALL_CHUNKS = (b'"index":1', b'"index": 1', b"SearchQueries")
-"""What is known only once all chunks have been read: several candidates, and searches."""
 
 
 def recognises(answer: JsonObject) -> bool:

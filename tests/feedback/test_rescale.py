@@ -54,7 +54,7 @@ async def test_grades_that_were_given_before_the_process_began_count(
 
 
 async def mean(store: Store) -> float | None:
-    found = await store.verdicts(MetricsQuery(where=NO_FILTER, from_us=0, to_us=END_OF_TIME_US))
+    found = await store.feedback_sums(MetricsQuery(where=NO_FILTER, from_us=0, to_us=END_OF_TIME_US))
     sums = found[GroupKey()]
     return sums.weighted_score / sums.weight
 

@@ -48,17 +48,17 @@ async def pages(
 async def answer_to(store: Store, metrics_query: MetricsQuery) -> list[GroupMetrics]:
     """All parts of an answer, in the order of time, put together from what the store says of each alone."""
     usage = await store.usage(metrics_query)
-    verdicts, latencies = await store.verdicts(metrics_query), await store.latencies(metrics_query)
+    feedback_sums, latencies = await store.feedback_sums(metrics_query), await store.latencies(metrics_query)
     parts = [
-        GroupMetrics(cell, sums, verdicts.get(cell, FeedbackSums()), latencies.get(cell, {}))
+        GroupMetrics(cell, sums, feedback_sums.get(cell, FeedbackSums()), latencies.get(cell, {}))
         for cell, sums in usage.items()
     ]
     return sorted(parts, key=lambda part: part.cell.starts_at_us or 0)
 
 
 def measured(part: GroupMetrics, by: str) -> float | None:
-    usage, verdicts = part.usage, part.verdicts
-    score = mean_score(verdicts)
+    usage, feedback_sums = part.usage, part.feedback_sums
+    score = mean_score(feedback_sums)
     figures: dict[str, float | None] = {
         "requests": usage.requests,
         "errors": usage.errors,
@@ -67,7 +67,7 @@ def measured(part: GroupMetrics, by: str) -> float | None:
         "tokens": usage.prompt_tokens + usage.completion_tokens,
         "latency": usage.duration_us / usage.requests,
         "last_seen": usage.last_started_at_us,
-        "feedback": verdicts.entries,
+        "feedback": feedback_sums.entries,
         "score": None if score is None else score.value,
     }
     return figures[by]
@@ -105,7 +105,7 @@ def assert_equal(found: list[GroupMetrics], whole: list[GroupMetrics]) -> None:
     for expected in whole:
         part = parts[expected.cell]
         assert (part.usage, part.latencies) == (expected.usage, expected.latencies)
-        assert astuple(part.verdicts) == pytest.approx(astuple(expected.verdicts), abs=1e-9)
+        assert astuple(part.feedback_sums) == pytest.approx(astuple(expected.feedback_sums), abs=1e-9)
 
 
 def assert_in_order(parts: list[GroupMetrics], by: str, is_descending: bool) -> None:
@@ -155,8 +155,8 @@ async def test_each_part_has_its_usage_verdicts_and_latencies(
     [b, a] = (await MetricsReader(store).find(metrics_query, MetricsOrder("requests"), Page(10))).figures
 
     assert (b.cell, b.usage.requests, b.latencies) == (GroupKey(None, "b"), 2, {42: 2})
-    assert (b.verdicts.entries, b.verdicts.judged_requests) == (1, 1)
-    assert (a.cell, a.usage.requests, a.verdicts.entries) == (GroupKey(None, "a"), 1, 0)
+    assert (b.feedback_sums.entries, b.feedback_sums.judged_requests) == (1, 1)
+    assert (a.cell, a.usage.requests, a.feedback_sums.entries) == (GroupKey(None, "a"), 1, 0)
 
 
 async def test_parts_come_in_the_order_of_time(store: Store, make_exchange: MakeExchange) -> None:

@@ -107,6 +107,6 @@ async def test_a_whole_is_the_sum_of_its_pieces_but_shares_its_values(
     assert (latencies.overall.usage.duration_us, latencies.overall.latencies) == (15_000, {5: 3})
     assert [bucket.figures.latencies for bucket in latencies.buckets[:3]] == [{5: 1}, {5: 2}, {}]
 
-    verdicts = await MetricsReader(store).feedback_over_time(metrics_query)
-    assert (verdicts.overall.entries, verdicts.overall.weighted_grade) == (3, 27.0)
-    assert [bucket.figures.entries for bucket in verdicts.buckets[:3]] == [1, 2, 0]
+    feedback_sums = await MetricsReader(store).feedback_over_time(metrics_query)
+    assert (feedback_sums.overall.entries, feedback_sums.overall.weighted_grade) == (3, 27.0)
+    assert [bucket.figures.entries for bucket in feedback_sums.buckets[:3]] == [1, 2, 0]

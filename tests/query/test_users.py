@@ -84,7 +84,7 @@ async def test_a_user_gives_feedback_and_gets_it(
         ]
     )
     ann = await UserReader(store).show("ann", None)
-    assert (ann.given, ann.figures.verdicts.entries) == (1, 1)
+    assert (ann.given, ann.figures.feedback_sums.entries) == (1, 1)
     [listed] = (await UserReader(store).find(ALWAYS, "", MetricsOrder("cost"), Page(10))).users
     assert (listed.name, listed.given) == ("ann", 1)
 

@@ -36,7 +36,7 @@ class World:
     def count_groups(self, question: MetricsQuery) -> dict[GroupKey, int]:
         return dict(Counter(GroupKey(c.starts_at_us) for c in self._parts(question) if c.value is not None))
 
-    def verdicts(self, question: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
+    def feedback_sums(self, question: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         judged = [
             (entry, request)
             for entry in self.feedback

@@ -247,8 +247,8 @@ async def test_figures_are_a_full_recount_after_a_removal(store: Store, seed: in
         world = await world_of(store)
         for group_by in (None, "user", "provider"):
             question = MetricsQuery(0, END_OF_TIME_US, group_by=group_by)
-            found = {cell: sums.entries for cell, sums in (await store.verdicts(question)).items()}
-            assert found == {cell: sums.entries for cell, sums in world.verdicts(question).items()}
+            found = {cell: sums.entries for cell, sums in (await store.feedback_sums(question)).items()}
+            assert found == {cell: sums.entries for cell, sums in world.feedback_sums(question).items()}
         await store.roll_up(LATER_US)
 
 
@@ -256,11 +256,11 @@ async def test_an_original_alone_is_no_verdict_in_figures(store: Store) -> None:
     await store.append([exchange()])
     await store.put_feedback([original("a", "A", LATER_US), edit("b", "B", LATER_US)])
 
-    [sums] = (await store.verdicts(MetricsQuery(0, END_OF_TIME_US))).values()
+    [sums] = (await store.feedback_sums(MetricsQuery(0, END_OF_TIME_US))).values()
 
     assert (sums.entries, sums.judged_requests) == (1, 1)
     [group] = await store.newest_groups(GroupField.TRACE, NO_FILTER, None, 10, None)
-    assert group.verdicts.entries == 1
+    assert group.feedback_sums.entries == 1
     entries = await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(10), None)
     assert (len(entries), summarise_scores(entries).count) == (2, 1)
 
@@ -269,7 +269,7 @@ async def test_a_score_beside_an_original_counts(store: Store) -> None:
     await store.append([exchange()])
     await store.put_feedback([original("a", "A", LATER_US, value=5.0, score=1.0)])
 
-    [sums] = (await store.verdicts(MetricsQuery(0, END_OF_TIME_US))).values()
+    [sums] = (await store.feedback_sums(MetricsQuery(0, END_OF_TIME_US))).values()
     [entry] = await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(10), None)
 
     assert (sums.entries, summarise_scores([entry]).count) == (1, 1)

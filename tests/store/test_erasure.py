@@ -101,8 +101,8 @@ async def test_figures_are_a_full_recount_after_an_erasure(
         question = MetricsQuery(0, END_OF_TIME_US, group_by=group_by)
         assert await store.usage(question) == world.usage(question)
         assert await store.latencies(question) == world.latencies(question)
-        counted = {cell: sums.entries for cell, sums in (await store.verdicts(question)).items()}
-        assert counted == {cell: sums.entries for cell, sums in world.verdicts(question).items()}
+        counted = {cell: sums.entries for cell, sums in (await store.feedback_sums(question)).items()}
+        assert counted == {cell: sums.entries for cell, sums in world.feedback_sums(question).items()}
 
 
 async def test_nothing_is_left_of_a_request_but_its_figures(store: Store) -> None:

@@ -250,7 +250,7 @@ async def test_calls_that_come_at_once_are_joined_and_counted_like_others(store:
     await asyncio.gather(*(store.put_feedback([feedback(f"w{n}", f"late{n}")]) for n in range(20)))
     await store.append([exchange(f"l{number}", f"late{number}") for number in range(20)])
 
-    said = await store.verdicts(MetricsQuery(0, END_OF_TIME_US))
+    said = await store.feedback_sums(MetricsQuery(0, END_OF_TIME_US))
 
     assert said[GroupKey()].judged_requests == said[GroupKey()].entries == 40
 

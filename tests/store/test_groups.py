@@ -55,9 +55,9 @@ async def walk(
 def assert_figures(group: RequestGroup, world: World, by: GroupField, tenant: str | None) -> None:
     rows = [record for record in own(world, tenant) if getattr(record, by) == group.name]
     question = MetricsQuery(0, END_OF_TIME_US, where=Comparison(by, Op.EQ, group.name), tenant=tenant)
-    said = world.verdicts(question).get(GroupKey(), FeedbackSums())
+    said = world.feedback_sums(question).get(GroupKey(), FeedbackSums())
     assert group.usage == world.usage(question).get(GroupKey(), UsageSums())
-    assert astuple(group.verdicts) == pytest.approx(astuple(said), abs=1e-9)
+    assert astuple(group.feedback_sums) == pytest.approx(astuple(said), abs=1e-9)
     assert group.started_at_us == min(record.started_at_us for record in rows)
     assert group.ended_at_us == max(record.ended_at_us for record in rows)
     assert group.traces == len({record.trace_id for record in rows})
@@ -124,7 +124,7 @@ async def test_withdrawn_feedback_and_that_of_others_does_not_count(store: Store
         ]
     )
     [group] = await store.newest_groups(GroupField.TRACE, NO_FILTER, None, 10, "north")
-    assert (group.usage.requests, group.verdicts.entries) == (1, 1)
+    assert (group.usage.requests, group.feedback_sums.entries) == (1, 1)
 
 
 async def test_an_empty_store_has_no_groups(store: Store) -> None:

@@ -21,7 +21,7 @@ GIVEN_US = START_US + 10 * HOUR_US
 
 async def counted_at(store: Store) -> list[int]:
     """In which hours entries count, one for each."""
-    found = await store.verdicts(MetricsQuery(0, LATER_US, bucket_us=HOUR_US))
+    found = await store.feedback_sums(MetricsQuery(0, LATER_US, bucket_us=HOUR_US))
     return sorted(
         (cell.starts_at_us - START_US) // HOUR_US
         for cell, sums in found.items()

@@ -82,7 +82,7 @@ def assert_equal(found: Mapping[GroupKey, Sums], expected: Mapping[GroupKey, Sum
 async def assert_answers(store: Store, dice: random.Random, questions: int) -> None:
     world = await world_of(store)
     for question in (some_question(dice) for _ in range(questions)):
-        assert_equal(await store.verdicts(question), world.verdicts(question))
+        assert_equal(await store.feedback_sums(question), world.feedback_sums(question))
         if question.group_by != GRADE_FIELD:
             assert_equal(await store.usage(question), world.usage(question))
             assert await store.latencies(question) == world.latencies(question)
@@ -152,16 +152,16 @@ async def test_a_trace_s_feedback_counts_for_the_request_that_its_voter_saw(stor
     await store.append([exchange(f"r{at}", "t", started_at_us=at) for at in (first, second)])
     await store.put_feedback([feedback("a", "t", joined_at_us=1, trace_id="t", created_at_us=second + 1)])
     await store.append([exchange("r3", "t", started_at_us=third)])
-    counted = await store.verdicts(MetricsQuery(0, LATER_US, bucket_us=HOUR_US))
+    counted = await store.feedback_sums(MetricsQuery(0, LATER_US, bucket_us=HOUR_US))
     assert [cell.starts_at_us for cell in counted] == [second]
 
 
 async def test_a_vote_before_its_request_counts_for_the_first_that_comes(store: Store) -> None:
     await store.put_feedback([feedback("a", "t", trace_id="t", created_at_us=START_US)])
-    assert await store.verdicts(MetricsQuery(0, LATER_US)) == {}
+    assert await store.feedback_sums(MetricsQuery(0, LATER_US)) == {}
     await store.append([exchange("r1", "t", started_at_us=START_US + HOUR_US)])
     await store.append([exchange("r2", "t", started_at_us=START_US + 2 * HOUR_US)])
-    counted = await store.verdicts(MetricsQuery(0, LATER_US, bucket_us=HOUR_US))
+    counted = await store.feedback_sums(MetricsQuery(0, LATER_US, bucket_us=HOUR_US))
     assert [cell.starts_at_us for cell in counted] == [START_US + HOUR_US]
 
 
@@ -195,7 +195,7 @@ async def test_what_requests_cannot_be_asked_for_is_refused(
     store: Store, question: MetricsQuery, field: str
 ) -> None:
     await store.append([exchange()])
-    for ask in (store.usage, store.latencies, store.verdicts, store.count_groups):
+    for ask in (store.usage, store.latencies, store.feedback_sums, store.count_groups):
         with pytest.raises(BadInput) as refused:
             await ask(question)
         assert refused.value.field == field
@@ -210,4 +210,4 @@ async def test_only_verdicts_can_be_grouped_by_grade(store: Store) -> None:
 async def test_an_empty_store_has_nothing_to_say(store: Store) -> None:
     assert await store.roll_up(LATER_US) == 0
     assert await store.usage(MetricsQuery(0, LATER_US)) == {}
-    assert await store.verdicts(MetricsQuery(0, LATER_US)) == {}
+    assert await store.feedback_sums(MetricsQuery(0, LATER_US)) == {}

@@ -54,8 +54,8 @@ async def test_figures_are_those_of_what_is_left(store: Store, is_rolled_up_betw
         question = MetricsQuery(0, END_OF_TIME_US, group_by=group_by)
         assert await store.usage(question) == world.usage(question)
         assert await store.latencies(question) == world.latencies(question)
-        counted = {cell: sums.entries for cell, sums in (await store.verdicts(question)).items()}
-        assert counted == {cell: sums.entries for cell, sums in world.verdicts(question).items()}
+        counted = {cell: sums.entries for cell, sums in (await store.feedback_sums(question)).items()}
+        assert counted == {cell: sums.entries for cell, sums in world.feedback_sums(question).items()}
 
 
 async def test_bodies_and_earlier_versions_go_with_their_rows(store: Store) -> None:

@@ -86,7 +86,7 @@ async def test_requests_and_feedback_arrive_as_they_were(source: Store, target: 
     for group_by in (None, "user", "provider"):
         question = MetricsQuery(0, END_OF_TIME_US, group_by=group_by)
         assert await target.usage(question) == await source.usage(question)
-        assert (await target.verdicts(question)).keys() == (await source.verdicts(question)).keys()
+        assert (await target.feedback_sums(question)).keys() == (await source.feedback_sums(question)).keys()
 
 
 async def test_bodies_arrive_byte_for_byte_and_what_was_not_kept_stays_away(

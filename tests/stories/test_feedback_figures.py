@@ -195,12 +195,12 @@ def check_rows(client: httpx.Client, requests: list[Row], entries: list[Row]) ->
     ratings = {row["request_created_at"]: row["feedback_rating"] for row in found}
     for request in requests:
         own = [entry for entry in entries if is_about(entry, request)]
-        verdicts = [
+        feedback_sums = [
             entry
             for entry in own
             if entry["score"] and entry["weight"] and not (entry["kind"] == "score" and entry["metric"])
         ]
-        latest = max(verdicts, key=lambda entry: entry["updated_at"], default=None)
+        latest = max(feedback_sums, key=lambda entry: entry["updated_at"], default=None)
         assert ratings[request["started_at"]] == (None if latest is None else latest["score"] > 0)
     # Of the tries of a request the latest is shown.
     for request in {row["request_id"]: row for row in requests}.values():

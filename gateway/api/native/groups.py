@@ -71,7 +71,7 @@ def _list_reply(schema: type[ListReplyT], name_field: str, found: GroupSlice) ->
 
 def _group_fields(group: RequestGroup) -> dict[str, object]:
     return {
-        **metrics_fields(group.usage, group.verdicts),
+        **metrics_fields(group.usage, group.feedback_sums),
         "traces": group.traces,
         "started_at": format_time(group.started_at_us),
         "ended_at": format_time(group.ended_at_us),

@@ -292,7 +292,7 @@ class AggregateRow(TimedMetricsFields, GroupKeyFields):
                 "bucket": format_time(part.cell.starts_at_us),
                 "group": part.cell.value,
                 "second_group": part.cell.second,
-                **timed_metrics_fields(part.usage, part.verdicts, part.latencies),
+                **timed_metrics_fields(part.usage, part.feedback_sums, part.latencies),
             }
         )
 

@@ -37,7 +37,7 @@ class UserRow(TimedMetricsFields, UserFields):
                 "user": user.name,
                 "last_seen_at": format_time(metrics.usage.last_started_at_us or None),
                 "feedback_given": user.given,
-                **timed_metrics_fields(metrics.usage, metrics.verdicts, metrics.latencies),
+                **timed_metrics_fields(metrics.usage, metrics.feedback_sums, metrics.latencies),
             }
         )
 

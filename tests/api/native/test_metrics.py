@@ -173,11 +173,11 @@ async def test_figures_are_what_counting_gives(
     world = await world_of(store)
     for name, field in [*GROUP_FIELDS.items(), ("metadata.team", "metadata.team")]:
         question = MetricsQuery(0, END_OF_TIME_US, group_by=field)
-        usage, verdicts = world.usage(question), world.verdicts(question)
+        usage, feedback_sums = world.usage(question), world.feedback_sums(question)
         rows = {row["group"]: row for row in await ask(client, group_by=name)}
         assert rows.keys() == {cell.value for cell in usage}
         for cell, sums in usage.items():
-            row, said = rows[cell.value], verdicts.get(cell)
+            row, said = rows[cell.value], feedback_sums.get(cell)
             assert (row["requests"], row["errors"]) == (sums.requests, sums.errors)
             assert row["cost"]["nanousd"] == sums.cost_nanousd
             assert row["tokens"]["prompt"] == sums.prompt_tokens

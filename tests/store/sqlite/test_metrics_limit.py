@@ -24,7 +24,7 @@ async def test_more_parts_than_are_kept_in_memory_are_refused(
     with pytest.raises(TooLarge, match="more than 3 parts"):
         await store.usage(ALL)
 
-    assert len(await store.verdicts(ALL)) == 0
+    assert len(await store.feedback_sums(ALL)) == 0
     await store.append([exchange()])
     [sums] = (await store.usage(MetricsQuery(0, 2**60))).values()
     assert sums.requests == 7

@@ -139,7 +139,7 @@ async def test_a_file_that_was_made_by_an_older_version_is_upgraded(
     fill_as_it_was_before_figures(tmp_path / "gateway.db")
     store = await open_store(url)
     assert [record.request_id for record in await requests_of(store)] == ["first", "second"]
-    counted = await store.verdicts(MetricsQuery(0, 10, bucket_us=1))
+    counted = await store.feedback_sums(MetricsQuery(0, 10, bucket_us=1))
     assert {cell.starts_at_us: sums.entries for cell, sums in counted.items()} == {1: 1, 2: 2}
     assert [entry.grade for entry in await store.feedback_by_ids(["on-trace", "on-request"])] == [5, 10]
     assert [found.identity.request_id for _, found in await store.uninterpreted(10)] == ["first", "second"]

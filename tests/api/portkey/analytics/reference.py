@@ -17,12 +17,12 @@ class Judged:
     """A request, and each verdict on it as value and weight."""
 
     request: RequestRecord
-    verdicts: list[tuple[float | None, float]]
+    feedback_sums: list[tuple[float | None, float]]
 
     @property
     def weighted(self) -> list[float]:
         """Value × weight of those that have a value."""
-        return [value * weight for value, weight in self.verdicts if value is not None]
+        return [value * weight for value, weight in self.feedback_sums if value is not None]
 
 
 def _tokens(request: RequestRecord) -> int | None:

@@ -28,7 +28,7 @@ DAYS = {
 
 async def fill(served: Served, dice: random.Random) -> list[Judged]:
     """Log requests of three days, judge some of them, and return them."""
-    verdicts: dict[str, list[tuple[float | None, float]]] = {}
+    feedback_sums: dict[str, list[tuple[float | None, float]]] = {}
     for number in range(REQUESTS):
         tags = {
             "_user": dice.choice([None, "ann", "bob"]),
@@ -52,8 +52,8 @@ async def fill(served: Served, dice: random.Random) -> list[Judged]:
         for _ in range(dice.choice([0, 0, 1, 2])):
             verdict = dice.choice([None, *range(-10, 11)]), dice.choice([0, 0.25, 1])
             await served.judge(request_id, *verdict)
-            verdicts.setdefault(request_id, []).append(verdict)
-    return [Judged(row, verdicts.get(row.request_id, [])) for row in await requests_of(served.store)]
+            feedback_sums.setdefault(request_id, []).append(verdict)
+    return [Judged(row, feedback_sums.get(row.request_id, [])) for row in await requests_of(served.store)]
 
 
 def over_time(name: str, figure: Callable[[Sequence[Judged]], float], shown: str = "total") -> Any:
@@ -76,7 +76,7 @@ async def weighted(served: Served, found: Sequence[Judged], parameters: dict[str
 
 async def scores(served: Served, found: Sequence[Judged], parameters: dict[str, str]) -> None:
     graph = await served.ask("graphs/feedbacks/scores", **DAYS, **parameters)
-    values = Counter(value for one in found for value, _ in one.verdicts if value is not None)
+    values = Counter(value for one in found for value, _ in one.feedback_sums if value is not None)
     assert {point["score"]: point["total"] for point in graph["data_points"]} == values
 
 
@@ -91,7 +91,7 @@ async def users(served: Served, found: Sequence[Judged], parameters: dict[str, s
 async def teams(served: Served, found: Sequence[Judged], parameters: dict[str, str]) -> None:
     groups = await served.ask("groups/metadata/team", **DAYS, **parameters)
     counted = Counter(str(one.request.metadata["team"]) for one in found if "team" in one.request.metadata)
-    judged = Counter(str(one.request.metadata.get("team")) for one in found if one.verdicts)
+    judged = Counter(str(one.request.metadata.get("team")) for one in found if one.feedback_sums)
     assert {group["metadata_value"]: group["requests"] for group in groups["data"]} == counted
     for group in groups["data"]:
         assert group["requests_with_feedback"] == judged[group["metadata_value"]]
@@ -115,7 +115,7 @@ CHECKS = [
         ),
     ),
     over_time("errors", lambda found: sum((one.request.status or 0) >= 400 for one in found)),
-    over_time("feedbacks", lambda found: sum(len(one.verdicts) for one in found)),
+    over_time("feedbacks", lambda found: sum(len(one.feedback_sums) for one in found)),
     weighted,
     scores,
     users,
