@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 _PR_SET_PDEATHSIG = 1
+_MAX_DESCRIPTORS = 1024
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # The main module too, or each process would import pytest.
@@ -92,9 +93,9 @@ class _GatewayProcess(ForkServerProcess):
             # It ends with the fork server, and that with the tests, however they end.
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         for number, output in enumerate(self._outputs, start=1):
-            descriptor = output.detach()  # type: ignore[attr-defined]
-            os.dup2(descriptor, number)
-            os.close(descriptor)
+            os.dup2(output.detach(), number)  # type: ignore[attr-defined]
+        # The fork server runs for as long as any process has the other end of its pipe.
+        os.closerange(3, _MAX_DESCRIPTORS)
         arguments, folder, environment = self._gateway
         os.chdir(folder)
         os.environ.clear()
