@@ -39,7 +39,6 @@ INSTEAD = {
     "keyring": "API keys",
     "logbook": "log ingestion",
     "echoes": "echoed credentials",
-    "omission": "logging opt-out",
     "belongings": "erasure scope",
     "holdings": "store totals",
     "manifold": "high-cardinality",

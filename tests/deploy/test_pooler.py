@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from tests.conftest import StartGateway
+from tests.flows.promises import Promises, call_until
 from tests.gateway_fixtures import closed_port
 from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
 from tests.postgres_server import PostgresServer
 from tests.scripted_upstream import UpstreamProcess
-from tests.stories.promises import Promises, call_until
 
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
 POOL_SIZE = 4

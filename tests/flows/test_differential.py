@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.flows.answer_cases import answer_cases
+from tests.flows.differential_case import Case
+from tests.flows.random_cases import random_cases
+from tests.flows.request_cases import request_cases
 from tests.gateway_process import RunningGateway
 from tests.log_reader import query
 from tests.raw_http import Connection, Fields, Response
 from tests.scripted_upstream import Received, UpstreamProcess
-from tests.stories.answer_cases import answer_cases
-from tests.stories.differential_case import Case
-from tests.stories.random_cases import random_cases
-from tests.stories.request_cases import request_cases
 
 ONE_HOP = {
     b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",

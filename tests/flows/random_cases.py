@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import string
 
+from tests.flows.differential_case import CHUNKED, Case, sized
 from tests.raw_http import LAST_CHUNK, chunk
 from tests.scripted_upstream import READ, send
-from tests.stories.differential_case import CHUNKED, Case, sized
 from tests.upstream_server import Step
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.flows.differential_case import CHUNKED, CLOSE, JSON, Case, answering, packed, sized
 from tests.raw_http import LAST_CHUNK, chunk
 from tests.scripted_upstream import READ, send
-from tests.stories.differential_case import CHUNKED, CLOSE, JSON, Case, answering, packed, sized
 from tests.upstream_server import BLOCK
 
 
