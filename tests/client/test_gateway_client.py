@@ -46,7 +46,7 @@ def test_what_became_of_feedback_is_told(gateway: RunningGateway, client: Gatewa
     assert (entry.score, entry.comment, entry.author, entry.metadata) == (-1, "Too long", "bob", {"page": 1})
     again = client.feedback.give("said", rating=1, idempotency_key="once")
     assert client.feedback.give("said", rating=1, idempotency_key="once") == again
-    with pytest.raises(InvalidRequest, match="one verdict"):
+    with pytest.raises(InvalidRequest, match="one score"):
         client.feedback.give("said", thumb="up", rating=1)
 
 

@@ -125,7 +125,7 @@ async def test_following_cursors_meets_each_entry_once_also_those_of_one_moment(
         (f"?min_score={'9' * 400}", "min_score", "number"),
         ("?from=tuesday", "from", "RFC 3339"),
         ("?author=a&author=b", "author", "once"),
-        (f"/{HERE}?colour=red", "colour", "None"),
+        (f"/{HERE}?colour=red", "colour", "takes none"),
     ],
 )
 async def test_a_bad_parameter_is_400_and_named(
