@@ -27,12 +27,7 @@ class ExportJobs:
     """Export jobs of one dialect, and of the caller's tenant."""
 
     def __init__(
-        self,
-        store: Store,
-        files: ExportFiles,
-        runner: ExportRunner,
-        dialect: str,
-        file_format: JsonLines,
+        self, store: Store, files: ExportFiles, runner: ExportRunner, dialect: str, file_format: JsonLines
     ) -> None:
         self._store = store
         self._files = files
@@ -41,11 +36,7 @@ class ExportJobs:
         self._format = file_format
 
     async def create(
-        self,
-        filters: Mapping[str, object],
-        columns: Sequence[str],
-        description: str,
-        principal: Principal,
+        self, filters: Mapping[str, object], columns: Sequence[str], description: str, principal: Principal
     ) -> Export:
         """Make a draft and count its rows. Raises BadInput."""
         at_us = now_us()

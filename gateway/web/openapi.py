@@ -67,7 +67,7 @@ TOKEN_SCHEMES: dict[str, Json] = {
         "in": "header",
         "name": TOKEN_HEADER,
         "description": "A feedback token instead of a key, for operations that accept it.",
-    },
+    }
 }
 
 

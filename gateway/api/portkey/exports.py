@@ -278,13 +278,7 @@ class ExportEndpoints:
         exports, total = await self._jobs.find(Page(size, (params.current_page or 0) * size), principal)
         return ExportList(total=total, data=[ExportItem.of(export) for export in exports])
 
-    @Endpoint(
-        "GET",
-        EXPORT,
-        role=Role.READ,
-        summary="Read an export with its progress",
-        failures=(404, 503),
-    )
+    @Endpoint("GET", EXPORT, role=Role.READ, summary="Read an export with its progress", failures=(404, 503))
     async def _show(self, request: web.Request, principal: Principal) -> ExportItem:
         return ExportItem.of(await self._jobs.show(_export_id(request), principal))
 
