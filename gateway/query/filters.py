@@ -7,7 +7,6 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 import orjson
 
@@ -228,13 +227,6 @@ class FilterSchema:
             raise BadInput(str(error), field=name) from None
 
 
-def read_time(name: str, text: str) -> int:
-    try:
-        return parse_time_us(text, is_end=name == "to")
-    except ValueError as error:
-        raise BadInput(str(error), field=name) from None
-
-
 def _column_filters(columns: Iterable[Column], *, is_joined: bool = False) -> dict[str, FilterField]:
     return {
         column.name: _column_filter(column, is_joined=is_joined) for column in columns if column.uses & FILTER
@@ -291,7 +283,7 @@ def _request_filters(*, is_counted: bool) -> FilterSchema:
         "to": time_bound(f"Started before this time: {_TO_FORMATS}", "started_at_us", Op.LT),
     }
     prefixes = {METADATA_PREFIX: False, FEEDBACK_METADATA_PREFIX: True}
-    return FilterSchema("requests", MappingProxyType(criteria), MappingProxyType(prefixes), is_counted)
+    return FilterSchema("requests", criteria, prefixes, is_counted)
 
 
 # Of requests and their groups.
@@ -302,38 +294,34 @@ METRICS_FILTERS = _request_filters(is_counted=True)
 
 FEEDBACK_FILTERS = FilterSchema(
     "entries",
-    MappingProxyType(
-        {
-            # A trace, request or session is that of the entry itself.
-            **_column_filters(REQUEST_COLUMNS, is_joined=True),
-            **_column_filters(FEEDBACK_COLUMNS),
-            "from": time_bound(f"Created at this time or later: {_FROM_FORMATS}", "created_at_us", Op.GE),
-            "to": time_bound(f"Created before this time: {_TO_FORMATS}", "created_at_us", Op.LT),
-            "is_joined": boolean(
-                "`true`: its subject is logged; `false`: it waits.",
-                lambda is_joined: Comparison("joined_at_us", Op.NE if is_joined else Op.EQ, None),
-            ),
-            "min_score": score_bound("With a score of at least this.", "score", Op.GE),
-            "max_score": score_bound("With a score of at most this.", "score", Op.LE),
-            "rating": score_sign("`bad`: with a score below 0; `good`: above 0; `neutral`: of 0.", "score"),
-            "comment": contains("The comment contains this, whatever the case of A to Z.", "comment"),
-        }
-    ),
-    MappingProxyType({METADATA_PREFIX: True, FEEDBACK_METADATA_PREFIX: False}),
+    {
+        # A trace, request or session is that of the entry itself.
+        **_column_filters(REQUEST_COLUMNS, is_joined=True),
+        **_column_filters(FEEDBACK_COLUMNS),
+        "from": time_bound(f"Created at this time or later: {_FROM_FORMATS}", "created_at_us", Op.GE),
+        "to": time_bound(f"Created before this time: {_TO_FORMATS}", "created_at_us", Op.LT),
+        "is_joined": boolean(
+            "`true`: its subject is logged; `false`: it waits.",
+            lambda is_joined: Comparison("joined_at_us", Op.NE if is_joined else Op.EQ, None),
+        ),
+        "min_score": score_bound("With a score of at least this.", "score", Op.GE),
+        "max_score": score_bound("With a score of at most this.", "score", Op.LE),
+        "rating": score_sign("`bad`: with a score below 0; `good`: above 0; `neutral`: of 0.", "score"),
+        "comment": contains("The comment contains this, whatever the case of A to Z.", "comment"),
+    },
+    {METADATA_PREFIX: True, FEEDBACK_METADATA_PREFIX: False},
 )
 
 AUDIT_FILTERS = FilterSchema(
     "entries",
-    MappingProxyType(
-        {
-            "actor": equals("Name of the key, or the operating system's user of a command.", "actor"),
-            "action": equals("The endpoint or command.", "action"),
-            "via": one_of("API or command line.", "via", AuditChannel),
-            "from": time_bound(f"Begun at this time or later: {_FROM_FORMATS}", "at_us", Op.GE),
-            "to": time_bound(f"Begun before this time: {_TO_FORMATS}", "at_us", Op.LT),
-        }
-    ),
-    MappingProxyType({}),
+    {
+        "actor": equals("Name of the key, or the operating system's user of a command.", "actor"),
+        "action": equals("The endpoint or command.", "action"),
+        "via": one_of("API or command line.", "via", AuditChannel),
+        "from": time_bound(f"Begun at this time or later: {_FROM_FORMATS}", "at_us", Op.GE),
+        "to": time_bound(f"Begun before this time: {_TO_FORMATS}", "at_us", Op.LT),
+    },
+    {},
 )
 
 

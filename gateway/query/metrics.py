@@ -7,7 +7,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from gateway.models.clock import now_us
@@ -80,20 +79,19 @@ def _mean_score_value(feedback: FeedbackSums) -> float | None:
     return None if estimate is None else estimate.value
 
 
-_USAGE_METRICS: Mapping[str, Callable[[UsageSums], float]] = MappingProxyType(
-    {
-        "requests": lambda usage: usage.requests,
-        "errors": lambda usage: usage.errors,
-        "error_rate": lambda usage: usage.errors / max(usage.requests, 1),
-        "cost": lambda usage: usage.cost_nanousd,
-        "tokens": lambda usage: usage.prompt_tokens + usage.completion_tokens,
-        "latency": lambda usage: usage.duration_us / max(usage.requests, 1),
-        "last_seen": lambda usage: usage.last_started_at_us,
-    }
-)
-_FEEDBACK_METRICS: Mapping[str, Callable[[FeedbackSums], float | None]] = MappingProxyType(
-    {"feedback": lambda feedback: feedback.entries, "score": _mean_score_value}
-)
+_USAGE_METRICS: Mapping[str, Callable[[UsageSums], float]] = {
+    "requests": lambda usage: usage.requests,
+    "errors": lambda usage: usage.errors,
+    "error_rate": lambda usage: usage.errors / max(usage.requests, 1),
+    "cost": lambda usage: usage.cost_nanousd,
+    "tokens": lambda usage: usage.prompt_tokens + usage.completion_tokens,
+    "latency": lambda usage: usage.duration_us / max(usage.requests, 1),
+    "last_seen": lambda usage: usage.last_started_at_us,
+}
+_FEEDBACK_METRICS: Mapping[str, Callable[[FeedbackSums], float | None]] = {
+    "feedback": lambda feedback: feedback.entries,
+    "score": _mean_score_value,
+}
 
 # Metrics by which groups can be sorted.
 ORDER_METRICS = (*_USAGE_METRICS, *_FEEDBACK_METRICS)

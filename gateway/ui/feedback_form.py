@@ -175,20 +175,16 @@ class _FeedbackFormEndpoints:
         self._tokens = tokens
         self._requests = requests
 
-    @Endpoint("GET", "/f/style.css", role=None, summary="The style sheet of the feedback form")
+    @Endpoint("GET", "/f/style.css", None, "The style sheet of the feedback form")
     async def _send_style(self, request: web.Request, _: Principal) -> web.Response:
         return self.pages.style()
 
     @Endpoint(
-        "GET",
-        "/f/{token}",
-        role=None,
-        summary="Show the feedback form of a feedback token",
-        description="A page with a form. Opening it stores no feedback, not even with `?v=up` or `?v=down`, which "
-        "preselect a thumb.",
-        failures=(401, 404, 503),
+        "GET", "/f/{token}", None, "Show the feedback form of a feedback token", failures=(401, 404, 503)
     )
     async def _show_form(self, request: web.Request, _: Principal) -> web.Response:
+        """A page with a form. Opening it stores no feedback, not even with `?v=up` or `?v=down`, which
+        preselect a thumb."""
         principal, scope = self._read_token(request)
         earlier = await self._feedback.current(scope.request_id, principal)
         thumb = Thumb.named(request.query.get("v")) or _thumb_of(earlier)
@@ -198,13 +194,13 @@ class _FeedbackFormEndpoints:
     @Endpoint(
         "POST",
         "/f/{token}",
-        role=None,
-        summary="Give feedback with a feedback token",
-        description="Takes the form of that page, `application/x-www-form-urlencoded`: `vote` is `up` or `down`, "
-        "`comment` may be anything; without that field an earlier comment stays. The last feedback counts.",
+        None,
+        "Give feedback with a feedback token",
         failures=(400, 401, 404, 408, 413, 429, 503),
     )
     async def _submit_form(self, request: web.Request, _: Principal) -> web.Response:
+        """Takes the form of that page, `application/x-www-form-urlencoded`: `vote` is `up` or `down`,
+        `comment` may be anything; without that field an earlier comment stays. The last feedback counts."""
         principal, scope = self._read_token(request)
         submitted = read_form(request.content_type, await read_body(request, MAX_FORM_BYTES))
         if submitted.thumb is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
-from types import MappingProxyType
 from typing import Literal, TypeVar, get_type_hints
 
 import orjson
@@ -42,7 +41,8 @@ class Endpoint:
     Args:
         path: pattern of aiohttp, without trailing slash.
         role: None: open to all.
-        query: None: the query string is not read.
+        description: of a decorated method, its docstring.
+        query: of a decorated method, its third argument; None: the query string is not read.
         body: a model, or a union of models.
         reply_types: text media types of a 200 besides JSON.
         failures: statuses besides 401 and 403, and with a body 408, 413 and 503.
@@ -51,9 +51,9 @@ class Endpoint:
 
     method: str
     path: str
-    _: KW_ONLY
     role: Role | Literal["any"] | None
     summary: str
+    _: KW_ONLY
     description: str = ""
     query: type[QueryParams] | None = None
     body: object | None = None
@@ -65,8 +65,13 @@ class Endpoint:
     handler: Handler = _unbound
 
     def __call__(self, handler: Method) -> Method:
-        returned = get_type_hints(handler)["return"]
-        endpoint = replace(self, reply=returned) if issubclass(returned, BaseModel) else self
+        hints = get_type_hints(handler)
+        endpoint = replace(
+            self,
+            description=self.description or " ".join((handler.__doc__ or "").split()),
+            query=next((hint for hint in hints.values() if issubclass(hint, QueryParams)), None),
+            reply=hints["return"] if issubclass(hints["return"], BaseModel) else self.reply,
+        )
         handler.__dict__.setdefault(_ENDPOINTS, []).insert(0, endpoint)
         return handler
 
@@ -91,7 +96,7 @@ class Api:
 
 
 # Prompts and answers must stay in no cache.
-NO_STORE = MappingProxyType({"Cache-Control": "no-store"})
+NO_STORE: Mapping[str, str] = {"Cache-Control": "no-store"}
 
 
 def json_response(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Annotated
 from uuid import UUID
 
@@ -91,15 +90,13 @@ _RATING_SCORE = "helicone-score-feedback"
 _BOOLEAN_SUFFIX = "-hcone-bool"
 
 # How requests ended, by Helicone's values for a missing status.
-_FAILURE_OUTCOMES: Mapping[int, tuple[Outcome, str]] = MappingProxyType(
-    {
-        0: (Outcome.UPSTREAM_ERROR, "no answer was logged"),
-        -1: (Outcome.TIMEOUT, "it took too long"),
-        -2: (Outcome.TIMEOUT, "it took too long"),
-        -3: (Outcome.CLIENT_CLOSED, "the caller left"),
-        -4: (Outcome.GATEWAY_ERROR, "it was refused as a threat"),
-    }
-)
+_FAILURE_OUTCOMES: Mapping[int, tuple[Outcome, str]] = {
+    0: (Outcome.UPSTREAM_ERROR, "no answer was logged"),
+    -1: (Outcome.TIMEOUT, "it took too long"),
+    -2: (Outcome.TIMEOUT, "it took too long"),
+    -3: (Outcome.CLIENT_CLOSED, "the caller left"),
+    -4: (Outcome.GATEWAY_ERROR, "it was refused as a threat"),
+}
 
 
 def is_helicone_row(row: Mapping[str, object]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from aiohttp import web
 from pydantic import ConfigDict, Field
@@ -22,27 +21,27 @@ from gateway.web.query_params import Boolean, QueryParams
 NEWEST_FIRST = Sort("started_at_us", descending=True)
 
 # Our fields by Helicone's columns; besides them there are `properties` and `random`.
-SORT_COLUMNS: Mapping[str, str] = MappingProxyType(
-    {
-        "created_at": "started_at_us",
-        "latency": "duration_ms",
-        "total_tokens": "total_tokens",
-        "completion_tokens": "completion_tokens",
-        "prompt_tokens": "prompt_tokens",
-        "user_id": "user",
-        "body_model": "any_model",
-        "is_cached": "is_cached",
-        "request_prompt": "request_text",
-        "response_text": "response_text",
-        "cost_usd": "cost_nanousd",
-        "time_to_first_token": "first_byte_ms",
-    }
-)
+SORT_COLUMNS: Mapping[str, str] = {
+    "created_at": "started_at_us",
+    "latency": "duration_ms",
+    "total_tokens": "total_tokens",
+    "completion_tokens": "completion_tokens",
+    "prompt_tokens": "prompt_tokens",
+    "user_id": "user",
+    "body_model": "any_model",
+    "is_cached": "is_cached",
+    "request_prompt": "request_text",
+    "response_text": "response_text",
+    "cost_usd": "cost_nanousd",
+    "time_to_first_token": "first_byte_ms",
+}
 
 # Helicone's other columns, and why requests cannot be sorted by them.
-UNSUPPORTED_SORTS: Mapping[str, str] = MappingProxyType(
-    {"cache_created_at": ONLY_CACHED, "last_active": "it is about users, not requests", "values": NO_INPUTS}
-)
+UNSUPPORTED_SORTS: Mapping[str, str] = {
+    "cache_created_at": ONLY_CACHED,
+    "last_active": "it is about users, not requests",
+    "values": NO_INPUTS,
+}
 
 
 def to_sort(order: object) -> Sort:
@@ -110,8 +109,8 @@ def _query_endpoint(path: str) -> Endpoint:
     return Endpoint(
         "POST",
         path,
-        role=Role.READ,
-        summary="Query requests",
+        Role.READ,
+        "Query requests",
         description="Both query paths do the same.",
         body=schemas.QueryBody,
         reply=schemas.RowsReply,
@@ -138,19 +137,18 @@ class RequestEndpoints:
             lambda: schemas.rows_response(list(map(schemas.to_row, found, logged)))
         )
 
+    # Ids may contain slashes. One at the very end has to be sent as %2F.
     @Endpoint(
         "GET",
-        # Ids may contain slashes. One at the very end has to be sent as %2F.
         "/v1/request/{request_id:.*[^/]}",
-        role=Role.READ,
-        summary="Read one request",
-        description="By our request id or the provider's id of its response. An id that several requests share "
-        "is refused.",
-        query=RequestParams,
+        Role.READ,
+        "Read one request",
         reply=schemas.RowReply,
         failures=(400, 404, 409, 413, 503, 504),
     )
     async def _show(self, request: web.Request, principal: Principal, params: RequestParams) -> web.Response:
+        """By our request id or the provider's id of its response. An id that several requests share is
+        refused."""
         found = await self._requests.show_rated(schemas.read_request_id(request), principal.tenant)
         if not params.include_body:
             return schemas.row_response(schemas.to_row(found))

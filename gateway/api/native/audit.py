@@ -56,19 +56,12 @@ class AuditEndpoints:
     def __init__(self, audit: AuditReader) -> None:
         self._audit = audit
 
-    @Endpoint(
-        "GET",
-        "/api/v1/audit",
-        role=Role.ADMIN,
-        summary="Read the audit log",
-        description="Actions that need the role admin, by calls and by commands. All filters must match. An "
-        "admin of a tenant sees the actions of that tenant's keys.",
-        query=AuditListParams,
-        failures=(400, 503, 504),
-    )
+    @Endpoint("GET", "/api/v1/audit", Role.ADMIN, "Read the audit log", failures=(400, 503, 504))
     async def _list(
         self, request: web.Request, principal: Principal, params: AuditListParams
     ) -> AuditListReply:
+        """Actions that need the role admin, by calls and by commands. All filters must match. An admin of a
+        tenant sees the actions of that tenant's keys."""
         found = await self._audit.find(params.where(), params.limit, params.cursor, principal.tenant)
         cursor = None if found.next_cursor is None else "{}.{}".format(*found.next_cursor)
         return AuditListReply(data=list(map(AuditRow.of, found.entries)), next_cursor=cursor)

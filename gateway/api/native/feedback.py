@@ -299,16 +299,16 @@ class FeedbackEndpoints:
     @Endpoint(
         "POST",
         "/api/v1/feedback",
-        role=Role.FEEDBACK,
-        summary="Give feedback",
-        description="Takes one entry or an array of up to 1,000, all or none, and returns for each what it was "
-        "joined to, or that it waits for its request. An `Idempotency-Key` makes it safe to repeat.",
+        Role.FEEDBACK,
+        "Give feedback",
         body=FeedbackInput | list[FeedbackInput],
         reply=GivenReply,
         failures=(400, 409, 413, 429, 503),
         accepts_feedback_token=True,
     )
     async def _give(self, request: web.Request, principal: Principal) -> web.Response:
+        """Takes one entry or an array of up to 1,000, all or none, and returns for each what it was joined
+        to, or that it waits for its request. An `Idempotency-Key` makes it safe to repeat."""
         key = read_idempotency_key(request.headers)
         body = await read_json(request, self._max_body_bytes, fields.MAX_BULK)
         items = to_new_feedback(body, self._scale_of(principal))
@@ -320,12 +320,8 @@ class FeedbackEndpoints:
     @Endpoint(
         "GET",
         "/api/v1/feedback",
-        role=Role.READ,
-        summary="List feedback",
-        description="Entries of every API in their latest version, without withdrawn ones. All filters must "
-        "match; those on the request are about the one that an entry counts for. Newest first; following the "
-        "cursors returns each entry once, while new ones are added.",
-        query=FeedbackListParams,
+        Role.READ,
+        "List feedback",
         reply=FeedbackListReply,
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 503, 504),
@@ -333,6 +329,9 @@ class FeedbackEndpoints:
     async def _list(
         self, request: web.Request, principal: Principal, params: FeedbackListParams
     ) -> web.StreamResponse:
+        """Entries of every API in their latest version, without withdrawn ones. All filters must match; those
+        on the request are about the one that an entry counts for. Newest first; following the cursors returns
+        each entry once, while new ones are added."""
         schema = FeedbackWithTexts if params.texts else FeedbackRow
         is_csv = responses.wants_csv(request, params.format)
         if is_csv and "limit" not in params.model_fields_set:
@@ -372,44 +371,34 @@ class FeedbackEndpoints:
             following = following.model_copy(update={"cursor": (int(created_at_us), feedback_id)})
 
     @Endpoint(
-        "GET",
-        "/api/v1/feedback/{feedback_id}",
-        role=Role.READ,
-        summary="Read one entry",
-        description="With all its versions. A withdrawn entry is included, with `deleted_at`.",
-        query=QueryParams,
-        failures=(400, 404, 503, 504),
+        "GET", "/api/v1/feedback/{feedback_id}", Role.READ, "Read one entry", failures=(400, 404, 503, 504)
     )
     async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> FeedbackReply:
+        """With all its versions. A withdrawn entry is included, with `deleted_at`."""
         history = await self._feedback.history(_feedback_id(request), principal)
         return FeedbackReply.of_history(history)
 
     @Endpoint(
-        "DELETE",
-        "/api/v1/feedback/{feedback_id}",
-        role=Role.ADMIN,
-        summary="Withdraw an entry",
-        description="It no longer counts and is no longer listed; its versions are kept.",
-        failures=(404, 503),
+        "DELETE", "/api/v1/feedback/{feedback_id}", Role.ADMIN, "Withdraw an entry", failures=(404, 503)
     )
     async def _withdraw(self, request: web.Request, principal: Principal) -> WithdrawnReply:
+        """It no longer counts and is no longer listed; its versions are kept."""
         entry = await self._feedback.withdraw(_feedback_id(request), principal, DIALECT)
         return WithdrawnReply(feedback_id=entry.feedback_id)
 
     @Endpoint(
         "DELETE",
         "/api/v1/feedback",
-        role=Role.ADMIN,
-        summary="Erase an author's feedback",
-        description="For good: the entries of which they wrote any version, in all their versions, and what is "
-        "stored of the calls that made them.",
-        query=AuthorErasureParams,
+        Role.ADMIN,
+        "Erase an author's feedback",
         audited_target=responses.target_without_person,
         failures=(400, 503),
     )
     async def _erase(
         self, request: web.Request, principal: Principal, params: AuthorErasureParams
     ) -> responses.ErasedReply:
+        """For good: the entries of which they wrote any version, in all their versions, and what is stored of
+        the calls that made them."""
         scope = await self._eraser.find_author_scope(params.author, principal)
         return await responses.erase(self._eraser, scope, params.dry_run)
 

@@ -101,10 +101,9 @@ class GroupEndpoints:
     @Endpoint(
         "GET",
         "/api/v1/traces",
-        role=Role.READ,
-        summary="List traces",
+        Role.READ,
+        "List traces",
         description=_LIST_DESCRIPTION,
-        query=GroupListParams,
         failures=(400, 503, 504),
     )
     async def _list_traces(
@@ -113,28 +112,26 @@ class GroupEndpoints:
         found = await self._traces.find(params.where(), params.limit, params.cursor, principal.tenant)
         return _list_reply(TraceListReply, "trace_id", found)
 
+    # Ids may contain slashes. One at the very end has to be sent as %2F.
     @Endpoint(
         "GET",
-        # Ids may contain slashes. One at the very end has to be sent as %2F.
         "/api/v1/traces/{trace_id:.*[^/]}",
-        role=Role.READ,
-        summary="Read one trace",
-        description="Its requests, all feedback on it and on them, and the feedback as one score. A trace with "
-        "feedback but no request yet is included. Percent-encode the id.",
-        query=QueryParams,
+        Role.READ,
+        "Read one trace",
         failures=(400, 404, 413, 503, 504),
     )
     async def _show_trace(self, request: web.Request, principal: Principal, _: QueryParams) -> TraceReply:
+        """Its requests, all feedback on it and on them, and the feedback as one score. A trace with feedback
+        but no request yet is included. Percent-encode the id."""
         trace = await self._traces.show(request.match_info["trace_id"], principal.tenant)
         return TraceReply.of(trace)
 
     @Endpoint(
         "GET",
         "/api/v1/sessions",
-        role=Role.READ,
-        summary="List sessions",
+        Role.READ,
+        "List sessions",
         description=_LIST_DESCRIPTION,
-        query=GroupListParams,
         failures=(400, 503, 504),
     )
     async def _list_sessions(
@@ -146,13 +143,12 @@ class GroupEndpoints:
     @Endpoint(
         "GET",
         "/api/v1/sessions/{session:.*[^/]}",
-        role=Role.READ,
-        summary="Read one session",
-        description="Its requests and traces, all feedback on it and on them, and the feedback that counts for "
-        "them as one score. Percent-encode the name.",
-        query=QueryParams,
+        Role.READ,
+        "Read one session",
         failures=(400, 404, 413, 503, 504),
     )
     async def _show_session(self, request: web.Request, principal: Principal, _: QueryParams) -> SessionReply:
+        """Its requests and traces, all feedback on it and on them, and the feedback that counts for them as
+        one score. Percent-encode the name."""
         session = await self._sessions.show(request.match_info["session"], principal.tenant)
         return SessionReply.of(session)

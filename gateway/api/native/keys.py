@@ -57,27 +57,17 @@ class KeyEndpoints:
         self._keys = keys
         self._quotas = quotas
 
-    @Endpoint(
-        "GET",
-        "/api/v1/keys",
-        role=Role.READ,
-        summary="List API keys with their usage",
-        description="Valid keys, of the configuration file and of the store, never the keys themselves. A key "
-        "of a tenant sees the keys of that tenant.",
-    )
+    @Endpoint("GET", "/api/v1/keys", Role.READ, "List API keys with their usage")
     async def _list(self, request: web.Request, principal: Principal) -> KeyListReply:
+        """Valid keys, of the configuration file and of the store, never the keys themselves. A key of a
+        tenant sees the keys of that tenant."""
         await self._quotas.refresh()
         rows = [self._row(each) for each in self._keys.sources() if principal.can_see(each.tenant)]
         return KeyListReply(data=rows)
 
-    @Endpoint(
-        "GET",
-        "/api/v1/key",
-        role=ANY_ROLE,
-        summary="Show the caller's own key with its usage",
-        description="For every key, whatever its role.",
-    )
+    @Endpoint("GET", "/api/v1/key", ANY_ROLE, "Show the caller's own key with its usage")
     async def _show(self, request: web.Request, principal: Principal) -> KeyRow:
+        """For every key, whatever its role."""
         await self._quotas.refresh()
         return self._row(principal)
 

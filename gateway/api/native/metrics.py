@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import Annotated, Self
 
 from aiohttp import web
@@ -167,14 +166,18 @@ MAX_ROWS = 1_000
 MAX_GROUPS = 2
 
 # Fields that metrics can be grouped by besides metadata, by the names that callers use.
-GROUP_FIELDS: Mapping[str, str] = MappingProxyType(
-    {"model": "any_model", **{column.name: column.name for column in REQUEST_COLUMNS if column.uses & GROUP}}
-)
+GROUP_FIELDS: Mapping[str, str] = {
+    "model": "any_model",
+    **{column.name: column.name for column in REQUEST_COLUMNS if column.uses & GROUP},
+}
 
 # Length and offset from the epoch in microseconds. The epoch was a Thursday, and weeks begin on Monday.
-BUCKETS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"minute": (60_000_000, 0), "hour": (HOUR_US, 0), "day": (DAY_US, 0), "week": (7 * DAY_US, -3 * DAY_US)}
-)
+BUCKETS: Mapping[str, tuple[int, int]] = {
+    "minute": (60_000_000, 0),
+    "hour": (HOUR_US, 0),
+    "day": (DAY_US, 0),
+    "week": (7 * DAY_US, -3 * DAY_US),
+}
 
 USER_ORDER_METRICS = ("requests", "cost", "last_seen")
 
@@ -310,11 +313,8 @@ class AggregateEndpoints:
     @Endpoint(
         "GET",
         "/api/v1/aggregates",
-        role=Role.READ,
-        summary="Metrics of many requests",
-        description="Of the requests that match all filters: how many, their cost, tokens and latency, and the "
-        "feedback on them. Without `group_by` and `bucket` there is one row; groups without requests have none.",
-        query=AggregateParams,
+        Role.READ,
+        "Metrics of many requests",
         reply=AggregateReply,
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 413, 503, 504),
@@ -322,6 +322,8 @@ class AggregateEndpoints:
     async def _list(
         self, request: web.Request, principal: Principal, params: AggregateParams
     ) -> web.Response:
+        """Of the requests that match all filters: how many, their cost, tokens and latency, and the feedback
+        on them. Without `group_by` and `bucket` there is one row; groups without requests have none."""
         found = await self._metrics.find(
             params.metrics_query(principal.tenant), params.metrics_order(), params.page()
         )

@@ -46,11 +46,8 @@ class RequestEndpoints:
     @Endpoint(
         "GET",
         "/api/v1/requests",
-        role=Role.READ,
-        summary="List logged requests",
-        description="All filters must match. Newest first; following the cursors returns each row once, while new "
-        "ones are added.",
-        query=RequestListParams,
+        Role.READ,
+        "List logged requests",
         reply=ListReply,
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 503, 504),
@@ -58,6 +55,8 @@ class RequestEndpoints:
     async def _list(
         self, request: web.Request, principal: Principal, params: RequestListParams
     ) -> web.StreamResponse:
+        """All filters must match. Newest first; following the cursors returns each row once, while new ones
+        are added."""
         is_csv = responses.wants_csv(request, params.format)
         if is_csv and "limit" not in params.model_fields_set:
             return await responses.stream_csv(
@@ -78,19 +77,18 @@ class RequestEndpoints:
             yield ListReply.of(found).data
             cursor, is_first = found.next_cursor, False
 
+    # Ids may contain slashes. One at the very end has to be sent as %2F.
     @Endpoint(
         "GET",
-        # Ids may contain slashes. One at the very end has to be sent as %2F.
         "/api/v1/requests/{request_id:.*[^/]}",
-        role=Role.READ,
-        summary="Read one request",
-        description="By our request id or the provider's id of its response; percent-encode it. An id that "
-        "several requests share is refused, and the response lists them.",
-        query=RequestParams,
+        Role.READ,
+        "Read one request",
         reply=LoggedRequestReply,
         failures=(400, 404, 409, 503, 504),
     )
     async def _show(self, request: web.Request, principal: Principal, params: RequestParams) -> web.Response:
+        """By our request id or the provider's id of its response; percent-encode it. An id that several
+        requests share is refused, and the response lists them."""
         logged = await self._requests.show(
             request.match_info["request_id"], principal.tenant, params.trace_id
         )

@@ -53,18 +53,11 @@ class UserEndpoints:
         self._users = users
         self._eraser = eraser
 
-    @Endpoint(
-        "GET",
-        "/api/v1/users",
-        role=Role.READ,
-        summary="List users",
-        description="The end users of the requests that match all filters, with the metrics of these requests.",
-        query=UserListParams,
-        failures=(400, 413, 503, 504),
-    )
+    @Endpoint("GET", "/api/v1/users", Role.READ, "List users", failures=(400, 413, 503, 504))
     async def _list(
         self, request: web.Request, principal: Principal, params: UserListParams
     ) -> UserListReply:
+        """The end users of the requests that match all filters, with the metrics of these requests."""
         found = await self._users.find(
             params.metrics_query(principal.tenant), params.prefix or "", params.metrics_order(), params.page()
         )
@@ -73,34 +66,26 @@ class UserEndpoints:
         rows = await asyncio.to_thread(_user_rows, found)
         return UserListReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
 
-    @Endpoint(
-        "GET",
-        USER_PATH,
-        role=Role.READ,
-        summary="Read one user",
-        description="With the metrics of all their requests. A user who only gave feedback is included. "
-        "Percent-encode the name.",
-        query=QueryParams,
-        failures=(400, 404, 503, 504),
-    )
+    @Endpoint("GET", USER_PATH, Role.READ, "Read one user", failures=(400, 404, 503, 504))
     async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> UserRow:
+        """With the metrics of all their requests. A user who only gave feedback is included. Percent-encode
+        the name."""
         user = await self._users.show(request.match_info["user"], principal.tenant)
         return UserRow.of(user)
 
     @Endpoint(
         "DELETE",
         USER_PATH,
-        role=Role.ADMIN,
-        summary="Erase a user",
-        description="For good: the contents, ids and metadata of their requests, of which anonymous metrics are "
-        "left, and all feedback on these requests or by this user, with its history. Percent-encode the name.",
-        query=responses.ErasureParams,
+        Role.ADMIN,
+        "Erase a user",
         audited_target=responses.target_without_person,
         failures=(400, 503),
     )
     async def _erase(
         self, request: web.Request, principal: Principal, params: responses.ErasureParams
     ) -> responses.ErasedReply:
+        """For good: the contents, ids and metadata of their requests, of which anonymous metrics are left,
+        and all feedback on these requests or by this user, with its history. Percent-encode the name."""
         scope = await self._eraser.find_user_scope(request.match_info["user"], principal)
         return await responses.erase(self._eraser, scope, params.dry_run)
 

@@ -184,8 +184,8 @@ def _graph_endpoint(metrics: MetricsReader, graph: graphs.GraphSpec) -> Endpoint
     return Endpoint(
         "GET",
         f"{ANALYTICS_PATH}/{graph.path}",
-        role=Role.READ,
-        summary=graph.summary,
+        Role.READ,
+        graph.summary,
         description=graph.description,
         query=GraphParams,
         reply=graph.reply,
@@ -223,8 +223,8 @@ def _group_endpoint(
     return Endpoint(
         "GET",
         f"{ANALYTICS_PATH}/groups/{path}",
-        role=Role.READ,
-        summary=summary,
+        Role.READ,
+        summary,
         description="Those of most requests first. Requests without a value are left out.",
         query=GroupParams,
         reply=reply,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Annotated, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -60,7 +59,7 @@ def _export_columns(url_of: UrlResolver) -> Mapping[str, Column]:
         "config": Column(lambda logged: None),
         "metadata": Column(lambda logged: dict(logged.record.metadata)),
     }
-    return MappingProxyType({name: others.get(name) or of_record(name) for name in COLUMNS})
+    return {name: others.get(name) or of_record(name) for name in COLUMNS}
 
 
 def _embed_body(body: bytes | None) -> orjson.Fragment | None:
@@ -250,83 +249,57 @@ class ExportEndpoints:
         self._links = links
         self._max_body_bytes = max_body_bytes
 
-    @Endpoint(
-        "POST",
-        EXPORTS,
-        role=Role.READ,
-        summary="Create an export",
-        description="Makes a draft: nothing is written before it is started.",
-        body=NewExport,
-        failures=(400, 413, 503, 504),
-    )
+    @Endpoint("POST", EXPORTS, Role.READ, "Create an export", body=NewExport, failures=(400, 413, 503, 504))
     async def _create(self, request: web.Request, principal: Principal) -> ExportResponse:
+        """Makes a draft: nothing is written before it is started."""
         new = validate_body(NewExport, await read_query_body(request, self._max_body_bytes))
         export = await self._jobs.create(new.filters, new.requested_data, new.description or "", principal)
         return ExportResponse.of(export)
 
-    @Endpoint(
-        "GET",
-        EXPORTS,
-        role=Role.READ,
-        summary="List exports",
-        description="Newest first.",
-        query=ExportListParams,
-        failures=(400, 503),
-    )
+    @Endpoint("GET", EXPORTS, Role.READ, "List exports", failures=(400, 503))
     async def _list(self, request: web.Request, principal: Principal, params: ExportListParams) -> ExportList:
+        """Newest first."""
         size = params.page_size or MAX_LISTED
         exports, total = await self._jobs.find(Page(size, (params.current_page or 0) * size), principal)
         return ExportList(total=total, data=[ExportItem.of(export) for export in exports])
 
-    @Endpoint("GET", EXPORT, role=Role.READ, summary="Read an export with its progress", failures=(404, 503))
+    @Endpoint("GET", EXPORT, Role.READ, "Read an export with its progress", failures=(404, 503))
     async def _show(self, request: web.Request, principal: Principal) -> ExportItem:
         return ExportItem.of(await self._jobs.show(_export_id(request), principal))
 
     @Endpoint(
         "PUT",
         EXPORT,
-        role=Role.READ,
-        summary="Change an export",
-        description="Makes it a draft again. An export in progress has to be cancelled first.",
+        Role.READ,
+        "Change an export",
         body=ExportChange,
         failures=(400, 404, 409, 413, 503, 504),
     )
     async def _update(self, request: web.Request, principal: Principal) -> ExportResponse:
+        """Makes it a draft again. An export in progress has to be cancelled first."""
         change = validate_body(ExportChange, await read_query_body(request, self._max_body_bytes))
         export = await self._jobs.update(
             _export_id(request), change.filters, change.requested_data, principal
         )
         return ExportResponse.of(export)
 
-    @Endpoint(
-        "POST",
-        f"{EXPORT}/start",
-        role=Role.READ,
-        summary="Start an export",
-        description="Writes what is logged now, in the background, whether or not it was written before.",
-        failures=(404, 409, 503, 504),
-    )
+    @Endpoint("POST", f"{EXPORT}/start", Role.READ, "Start an export", failures=(404, 409, 503, 504))
     async def _start(self, request: web.Request, principal: Principal) -> ExportTask:
+        """Writes what is logged now, in the background, whether or not it was written before."""
         export = await self._jobs.start(_export_id(request), principal)
         return ExportTask(message=f"Export {export.export_id} started")
 
-    @Endpoint(
-        "POST",
-        f"{EXPORT}/cancel",
-        role=Role.READ,
-        summary="Cancel an export",
-        description="Discards what it has written. It may be started again.",
-        failures=(404, 409, 503),
-    )
+    @Endpoint("POST", f"{EXPORT}/cancel", Role.READ, "Cancel an export", failures=(404, 409, 503))
     async def _cancel(self, request: web.Request, principal: Principal) -> ExportTask:
+        """Discards what it has written. It may be started again."""
         export = await self._jobs.cancel(_export_id(request), principal)
         return ExportTask(message=f"Export {export.export_id} cancelled")
 
     @Endpoint(
         "GET",
         f"{EXPORT}/download",
-        role=Role.READ,
-        summary="Get a link to an export's file",
+        Role.READ,
+        "Get a link to an export's file",
         reply=ExportDownload,
         failures=(404, 409, 503),
     )
@@ -339,18 +312,11 @@ class ExportEndpoints:
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    @Endpoint(
-        "GET",
-        f"{EXPORT}/file",
-        role=None,
-        summary="Download an export's file",
-        description="With a link from `download`. One JSON object a line; takes `Range`.",
-        query=ExportFileParams,
-        failures=(403, 404, 409, 503),
-    )
+    @Endpoint("GET", f"{EXPORT}/file", None, "Download an export's file", failures=(403, 404, 409, 503))
     async def _file(
         self, request: web.Request, principal: Principal, params: ExportFileParams
     ) -> web.StreamResponse:
+        """With a link from `download`. One JSON object a line; takes `Range`."""
         export_id = _export_id(request)
         await self._links.check(export_id, params.expires or "", params.signature or "")
         headers = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Annotated
 
 import orjson
@@ -183,39 +182,35 @@ def _log_response(logged: LoggedRequest) -> dict[str, object]:
 
 
 # Fields of logs and of exports. The mode is single, since a request goes to the provider that it names.
-RECORD_FIELDS: Mapping[str, Callable[[RequestRecord, UrlResolver], object]] = MappingProxyType(
-    {
-        "id": lambda record, _: record.request_id,
-        "organisation_id": lambda record, _: record.tenant,
-        "created_at": lambda record, _: iso_time(record.started_at_us),
-        "is_success": lambda record, _: _is_success(record),
-        "ai_org": lambda record, _: record.provider,
-        "ai_model": lambda record, _: record.any_model,
-        "req_units": lambda record, _: record.prompt_tokens,
-        "res_units": lambda record, _: record.completion_tokens,
-        "total_units": lambda record, _: record.total_tokens,
-        "cost": lambda record, _: (
-            None if record.cost_nanousd is None else record.cost_nanousd / NANOUSD_A_CENT
-        ),
-        "cost_currency": lambda record, _: "USD",
-        "request_url": lambda record, url_of: request_url(record, url_of),
-        "request_method": lambda record, _: record.method,
-        "response_status_code": lambda record, _: record.status,
-        "response_time": lambda record, _: _response_ms(record),
-        "is_proxy_call": lambda record, _: was_proxied(record.path),
-        "cache_status": lambda record, _: record.cache_status,
-        "stream_mode": lambda record, _: int(record.is_stream),
-        "retry_success_count": lambda record, _: record.attempt,
-        "trace_id": lambda record, _: record.trace_id,
-        "span_id": lambda record, _: record.span_id,
-        "span_name": lambda record, _: record.span_name,
-        "parent_span_id": lambda record, _: record.parent_span_id,
-        "mode": lambda record, _: "single",
-        "virtual_key": lambda record, _: record.provider,
-        "prompt_slug": lambda record, _: record.prompt,
-        "api_key_id": lambda record, _: record.key_name,
-    }
-)
+RECORD_FIELDS: Mapping[str, Callable[[RequestRecord, UrlResolver], object]] = {
+    "id": lambda record, _: record.request_id,
+    "organisation_id": lambda record, _: record.tenant,
+    "created_at": lambda record, _: iso_time(record.started_at_us),
+    "is_success": lambda record, _: _is_success(record),
+    "ai_org": lambda record, _: record.provider,
+    "ai_model": lambda record, _: record.any_model,
+    "req_units": lambda record, _: record.prompt_tokens,
+    "res_units": lambda record, _: record.completion_tokens,
+    "total_units": lambda record, _: record.total_tokens,
+    "cost": lambda record, _: None if record.cost_nanousd is None else record.cost_nanousd / NANOUSD_A_CENT,
+    "cost_currency": lambda record, _: "USD",
+    "request_url": lambda record, url_of: request_url(record, url_of),
+    "request_method": lambda record, _: record.method,
+    "response_status_code": lambda record, _: record.status,
+    "response_time": lambda record, _: _response_ms(record),
+    "is_proxy_call": lambda record, _: was_proxied(record.path),
+    "cache_status": lambda record, _: record.cache_status,
+    "stream_mode": lambda record, _: int(record.is_stream),
+    "retry_success_count": lambda record, _: record.attempt,
+    "trace_id": lambda record, _: record.trace_id,
+    "span_id": lambda record, _: record.span_id,
+    "span_name": lambda record, _: record.span_name,
+    "parent_span_id": lambda record, _: record.parent_span_id,
+    "mode": lambda record, _: "single",
+    "virtual_key": lambda record, _: record.provider,
+    "prompt_slug": lambda record, _: record.prompt,
+    "api_key_id": lambda record, _: record.key_name,
+}
 
 
 def _metrics(record: RequestRecord, url_of: UrlResolver) -> dict[str, object]:

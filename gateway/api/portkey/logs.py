@@ -296,13 +296,13 @@ class LogEndpoints:
     @Endpoint(
         "POST",
         "/v1/logs",
-        role=Role.PROXY,
-        summary="Insert logs of requests made elsewhere",
-        description="Takes one or an array of up to 1,000, all or none. They are logged like proxied requests.",
+        Role.PROXY,
+        "Insert logs of requests made elsewhere",
         body=CustomLog | list[CustomLog],
         failures=(400, 409, 413, 503),
     )
     async def _insert(self, request: web.Request, principal: Principal) -> LogsResponse:
+        """Takes one or an array of up to 1,000, all or none. They are logged like proxied requests."""
         key = read_idempotency_key(request.headers)
         body = await read_json(request, self._max_body_bytes)
         # Many logs take long to convert, and other callers' streams run on this thread.
@@ -311,18 +311,18 @@ class LogEndpoints:
         log_ids = await self._log_ingestion.insert(exchanges, principal, receipt)
         return LogsResponse(message="Logs successfully saved", log_ids=log_ids)
 
+    # Ids may contain slashes. One at the very end has to be sent as %2F.
     @Endpoint(
         "GET",
-        # Ids may contain slashes. One at the very end has to be sent as %2F.
         "/v1/logs/{log_id:(?!exports(?:/|$)).*[^/]}",
-        role=Role.READ,
-        summary="Read a log",
-        description="By our request id or the provider's id of its response. An id that several requests share "
-        "is refused. Streams are reassembled.",
+        Role.READ,
+        "Read a log",
         reply=LogObject,
         failures=(404, 409, 413, 503, 504),
     )
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
+        """By our request id or the provider's id of its response. An id that several requests share is
+        refused. Streams are reassembled."""
         logged = await self._requests.show(request.match_info["log_id"], principal.tenant)
         body = await asyncio.to_thread(to_log_object, logged, self._url_of)
         return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Literal
 
 import orjson
@@ -25,9 +24,12 @@ from gateway.web.endpoint import json_response
 NANOUSD_A_CENT = NANOUSD_PER_USD // 100
 
 # Metadata keys whose values have a column of their own, and that column.
-METADATA_COLUMNS: Mapping[str, str] = MappingProxyType(
-    {"_user": "user", "_organisation": "organisation", "_prompt": "prompt", "_environment": "environment"}
-)
+METADATA_COLUMNS: Mapping[str, str] = {
+    "_user": "user",
+    "_organisation": "organisation",
+    "_prompt": "prompt",
+    "_environment": "environment",
+}
 
 MAX_NAMES = 1000
 
