@@ -8,12 +8,13 @@ import orjson
 
 from gateway.api.native.audit import AuditRow
 from gateway.api.native.feedback import FeedbackWithTexts
-from gateway.api.native.http_responses import Schema, to_csv
+from gateway.api.native.http_responses import to_csv
 from gateway.api.native.schemas import LoggedRow, logged_rows
 from gateway.models.audit import AuditEntry
 from gateway.models.feedback import Feedback, FeedbackSummary
 from gateway.models.request import RequestRecord
 from gateway.query.requests import RequestTexts
+from gateway.web.endpoint import Schema
 
 
 def feedback_lines(entries: Iterable[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[str]:

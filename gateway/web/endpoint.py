@@ -9,7 +9,7 @@ from typing import Literal, TypeVar, get_type_hints
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from gateway.errors import GatewayError
 from gateway.models.principal import Principal, Role
@@ -24,6 +24,12 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 Handler = Callable[[web.Request, Principal], Awaitable[web.StreamResponse]]
 ErrorRenderer = Callable[[GatewayError], web.Response]
 Method = TypeVar("Method", bound=Callable[..., Awaitable[web.StreamResponse | BaseModel]])
+
+
+class Schema(BaseModel):
+    """A body or a reply, or a part of one."""
+
+    model_config = ConfigDict(frozen=True)
 
 
 async def _unbound(request: web.Request, principal: Principal) -> web.StreamResponse:

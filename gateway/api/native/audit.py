@@ -6,14 +6,14 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.native.filters import DEFAULT_LIMIT, FilterParams, Limit, TimeCursor
-from gateway.api.native.http_responses import NextCursor, Schema
+from gateway.api.native.http_responses import NextCursor
 from gateway.api.native.schemas import Time
 from gateway.models.audit import AuditChannel, AuditEntry
 from gateway.models.clock import format_rfc3339
 from gateway.models.principal import Principal, Role
 from gateway.query.audit import AuditReader
 from gateway.query.filters import AUDIT_FILTERS
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Schema
 
 
 class AuditRow(Schema):

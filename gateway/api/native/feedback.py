@@ -24,7 +24,7 @@ from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.requests import RequestTexts, TextReader
 from gateway.web import feedback as fields
 from gateway.web.bodies import abbreviate, field_path, read_idempotency_key, read_json, validate_body
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Schema
 from gateway.web.query_params import Boolean, QueryParams
 
 # How this API is called in stored rows.
@@ -100,7 +100,7 @@ class FeedbackInput(BaseModel):
     )
 
 
-class GivenFeedback(responses.Schema):
+class GivenFeedback(Schema):
     """The result of one entry. Its ids are null while it waits for its request."""
 
     feedback_id: str
@@ -129,7 +129,7 @@ class GivenFeedback(responses.Schema):
         )
 
 
-class GivenReply(responses.Schema):
+class GivenReply(Schema):
     data: list[GivenFeedback] = Field(description="One per entry, in the order in which they were sent.")
 
 
@@ -223,7 +223,7 @@ class FeedbackWithTexts(FeedbackRow):
         )
 
 
-class FeedbackListReply(responses.Schema):
+class FeedbackListReply(Schema):
     data: list[FeedbackWithTexts | FeedbackRow] = Field(description="Newest first.")
     next_cursor: responses.NextCursor
     unknown_keys: responses.UnknownKeys
@@ -250,7 +250,7 @@ class FeedbackReply(FeedbackVersion):
         return cls(**dict(versions[-1]), versions=versions)
 
 
-class WithdrawnReply(responses.Schema):
+class WithdrawnReply(Schema):
     feedback_id: str
 
 

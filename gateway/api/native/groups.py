@@ -8,14 +8,14 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.native.filters import DEFAULT_LIMIT, FilterParams, GroupListCursor, Limit
-from gateway.api.native.http_responses import NextCursor, Schema, UnknownKeys
+from gateway.api.native.http_responses import NextCursor, UnknownKeys
 from gateway.api.native.metrics import MetricsFields, metrics_fields
 from gateway.api.native.schemas import SessionReply, Time, TraceReply, format_time
 from gateway.models.principal import Principal, Role
 from gateway.models.trace import RequestGroup
 from gateway.query.filters import REQUEST_FILTERS
 from gateway.query.groups import GroupSlice, SessionReader, TraceReader
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Schema
 from gateway.web.query_params import QueryParams
 
 

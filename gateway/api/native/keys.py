@@ -5,14 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.native.http_responses import Schema
 from gateway.api.native.schemas import Time
 from gateway.auth.api_keys import ApiKeys, KeySource
 from gateway.auth.quotas import Quotas
 from gateway.models.clock import format_rfc3339
 from gateway.models.principal import Principal, Role
 from gateway.models.quota import QuotaStatus, Unit, Window
-from gateway.web.endpoint import ANY_ROLE, Endpoint
+from gateway.web.endpoint import ANY_ROLE, Endpoint, Schema
 
 
 class LimitRow(Schema):

@@ -31,11 +31,11 @@ from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS
 from gateway.query import metrics as query
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Schema
 from gateway.web.query_params import DIGITS, one_of, parsed_by
 
 
-class EstimateShape(responses.Schema):
+class EstimateShape(Schema):
     """An estimate with its 95 % confidence interval; the bounds are null where there is only one entry."""
 
     value: float
@@ -49,7 +49,7 @@ class EstimateShape(responses.Schema):
         return cls(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
-class FeedbackFigures(responses.Schema):
+class FeedbackFigures(Schema):
     """Each entry counts for one request. Entries without a score are counted, but have no weight."""
 
     count: int
@@ -75,20 +75,20 @@ class FeedbackFigures(responses.Schema):
         )
 
 
-class CostFigures(responses.Schema):
+class CostFigures(Schema):
     usd: float
     nanousd: int = Field(description="The same in billionths of a US dollar, exact.")
     priced_requests: int = Field(description="Requests whose cost is known; the others count as 0.")
 
 
-class TokenFigures(responses.Schema):
+class TokenFigures(Schema):
     prompt: int
     completion: int
     cached: int = Field(description="Part of `prompt` that was read from a cache.")
     counted_requests: int = Field(description="Requests whose tokens are known; the others count as 0.")
 
 
-class MetricsFields(responses.Schema):
+class MetricsFields(Schema):
     """Usage of requests and the feedback on them."""
 
     requests: int
@@ -104,7 +104,7 @@ class MetricsFields(responses.Schema):
     feedback: FeedbackFigures
 
 
-class LatencyFigures(responses.Schema):
+class LatencyFigures(Schema):
     """Milliseconds from a request's arrival to the end of its response. Percentiles are within 0.8 %."""
 
     mean: float
@@ -279,7 +279,7 @@ class UserListParams(MetricsParams):
     limit: Limit = DEFAULT_LIMIT
 
 
-class GroupKeyFields(responses.Schema):
+class GroupKeyFields(Schema):
     bucket: Time | None = Field(description="When its time bucket begins; null without `bucket`.")
     group: Scalar = Field(description="The value of the first field of `group_by`; null without one.")
     second_group: Scalar = Field(description="The value of the second field of `group_by`, likewise.")
@@ -300,7 +300,7 @@ class AggregateRow(TimedMetricsFields, GroupKeyFields):
         )
 
 
-class AggregateReply(responses.Schema):
+class AggregateReply(Schema):
     data: list[AggregateRow] = Field(description="By time bucket; within one by `order`.")
     next_cursor: responses.NextCursor
     unknown_keys: responses.UnknownKeys

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, WithJsonSchema, create_model
 
-from gateway.api.native.http_responses import NextCursor, Schema, UnknownKeys, embed_json, embed_json_text
+from gateway.api.native.http_responses import NextCursor, UnknownKeys, embed_json, embed_json_text
 from gateway.models import clock
 from gateway.models.columns import HIDDEN, Column
 from gateway.models.exchange import RawHeaders
@@ -29,6 +29,7 @@ from gateway.models.feedback import (
 from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS, RequestRecord
 from gateway.models.trace import Session, Trace
 from gateway.query.requests import LoggedRequest, Message, RequestSlice
+from gateway.web.endpoint import Schema
 
 Encoding = Literal["json", "text", "base64"]
 

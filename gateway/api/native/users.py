@@ -13,14 +13,14 @@ from gateway.api.native.schemas import Time, format_time
 from gateway.models.principal import Principal, Role
 from gateway.query.erasure import ErasureService
 from gateway.query.users import User, UserReader, UserSlice
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Schema
 from gateway.web.query_params import QueryParams
 
 # Names may contain slashes. One at the very end has to be sent as %2F.
 USER_PATH = "/api/v1/users/{user:.*[^/]}"
 
 
-class UserFields(responses.Schema):
+class UserFields(Schema):
     user: str
     last_seen_at: Time | None = Field(description="When the latest of their requests started.")
     feedback_given: int = Field(description="Feedback entries with this user as author, on anything.")
@@ -42,7 +42,7 @@ class UserRow(TimedMetricsFields, UserFields):
         )
 
 
-class UserListReply(responses.Schema):
+class UserListReply(Schema):
     data: list[UserRow]
     next_cursor: responses.NextCursor
     unknown_keys: responses.UnknownKeys

@@ -22,7 +22,7 @@ from gateway.models.export import Export, ExportStatus
 from gateway.models.filters import Page
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import abbreviate, read_query_body, validate_body
-from gateway.web.endpoint import Endpoint, json_response
+from gateway.web.endpoint import Endpoint, Schema, json_response
 from gateway.web.feedback import has_nul, optional_field
 from gateway.web.query_params import QueryParams, parsed_by
 
@@ -107,20 +107,16 @@ OptionalColumns = Annotated[
 Description = Annotated[str | None, optional_field(_check_description, accepts=str)]
 
 
-class NewExport(BaseModel):
+class NewExport(Schema):
     """The requests and columns of an export."""
-
-    model_config = ConfigDict(frozen=True)
 
     filters: Filters = Field(description="Filters of the requests; `{}`: all.")
     requested_data: Columns = Field(description="Columns to write.")
     description: Description = None
 
 
-class ExportChange(BaseModel):
+class ExportChange(Schema):
     """New requests and columns of an export."""
-
-    model_config = ConfigDict(frozen=True)
 
     filters: Filters = Field(description="Filters of the requests, instead of the earlier ones.")
     requested_data: OptionalColumns = Field(None, description="Columns to write; null: as before.")

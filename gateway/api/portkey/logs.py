@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, StrictBool
 
 from gateway.api.portkey.exports import ExportEndpoints
 from gateway.api.portkey.feedback import DIALECT
@@ -34,7 +34,7 @@ from gateway.web.bodies import (
     read_json,
     validate_body,
 )
-from gateway.web.endpoint import Api, Endpoint, endpoints_of
+from gateway.web.endpoint import Api, Endpoint, Schema, endpoints_of
 from gateway.web.feedback import Metadata, list_entries, optional_field
 from gateway.wire import endpoint_of
 
@@ -130,10 +130,8 @@ _METADATA_ALIASES = {"_user": "user", "_organisation": "organization"}
 _TRANSFER_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
-class CustomLogRequest(BaseModel):
+class CustomLogRequest(Schema):
     """The request as it was sent."""
-
-    model_config = ConfigDict(frozen=True)
 
     url: Url = Field(description="The absolute URL. A user name and password in it are removed.")
     method: Method = "POST"
@@ -144,10 +142,8 @@ class CustomLogRequest(BaseModel):
     body: Body = Field(description="JSON, or other text as a string; null for none.")
 
 
-class CustomLogResponse(BaseModel):
+class CustomLogResponse(Schema):
     """The response as it was received."""
-
-    model_config = ConfigDict(frozen=True)
 
     status: Status = Field(None, description="Absent: 200.")
     headers: HeaderFields = None
@@ -162,10 +158,8 @@ class CustomLogResponse(BaseModel):
     )
 
 
-class CustomLog(BaseModel):
+class CustomLog(Schema):
     """A request that did not pass the gateway."""
-
-    model_config = ConfigDict(frozen=True)
 
     request: CustomLogRequest
     response: CustomLogResponse

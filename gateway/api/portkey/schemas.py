@@ -9,7 +9,7 @@ from typing import Literal
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from gateway.errors import BadInput, GatewayError
 from gateway.feedback.payloads import FeedbackRevision, NewFeedback, Scale
@@ -18,7 +18,7 @@ from gateway.models.feedback import Feedback
 from gateway.models.request import NANOUSD_PER_USD
 from gateway.web import feedback as fields
 from gateway.web.bodies import abbreviate, field_path, parse_json, validate_body
-from gateway.web.endpoint import json_response
+from gateway.web.endpoint import Schema, json_response
 
 # Portkey's costs are in US cents.
 NANOUSD_A_CENT = NANOUSD_PER_USD // 100
@@ -102,10 +102,8 @@ def parse_json_text(text: str) -> object:
         return None
 
 
-class FeedbackRequest(BaseModel):
+class FeedbackRequest(Schema):
     """One feedback entry. Other fields are stored with it, but mean nothing."""
-
-    model_config = ConfigDict(frozen=True)
 
     trace_id: fields.AnyId = Field(
         description="What the feedback is on: a trace id, a request id, the provider's id of a response, or a "
@@ -127,10 +125,8 @@ class FeedbackRequest(BaseModel):
     )
 
 
-class FeedbackUpdateRequest(BaseModel):
+class FeedbackUpdateRequest(Schema):
     """A change of an entry; a null or absent field stays unchanged."""
-
-    model_config = ConfigDict(frozen=True)
 
     value: fields.OptionalGrade = Field(None, description="The new rating, from -10 to 10.")
     weight: fields.Weight = Field(None, description="The new weight, from 0 to 1.")
