@@ -118,10 +118,8 @@ def _named_rows(name_field: str) -> GroupRows:
     return build
 
 
-async def _metadata_rows(
-    metrics: MetricsReader, metrics_query: MetricsQuery, ranked: Ranked
-) -> list[dict[str, Any]]:
-    feedback = await metrics.feedback_by_group(metrics_query)
+async def _metadata_rows(metrics: MetricsReader, query: MetricsQuery, ranked: Ranked) -> list[dict[str, Any]]:
+    feedback = await metrics.feedback_by_group(query)
     return [_metadata_row(group, usage, feedback.get(group, FeedbackSums())) for group, usage in ranked]
 
 
@@ -212,12 +210,12 @@ def _group_endpoint(
         params = GroupParams.parse(request.query.items())
         key = request.match_info.get("metadata_key", "")
         group_by = field or schemas.METADATA_COLUMNS.get(key, f"metadata.{key}")
-        metrics_query = replace(params.metrics_query(principal.tenant), group_by=group_by)
-        usage = await metrics.usage_by_group(metrics_query)
+        query = replace(params.metrics_query(principal.tenant), group_by=group_by)
+        usage = await metrics.usage_by_group(query)
         known = [(group, sums) for group, sums in usage.items() if group.value is not None]
         ranked = sorted(known, key=lambda item: (-item[1].requests, str(item[0].value)))
         page = params.page()
-        rows = await build_rows(metrics, metrics_query, ranked[page.offset : page.offset + page.limit])
+        rows = await build_rows(metrics, query, ranked[page.offset : page.offset + page.limit])
         return json_response(reply.model_validate({"total": len(ranked), "data": rows}))
 
     return Endpoint(

@@ -164,8 +164,8 @@ def over_time(
         fields: fields of each data point, and of the summary unless that has its own.
     """
 
-    async def build(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
-        timeline = await read(metrics, metrics_query)
+    async def build(metrics: MetricsReader, query: MetricsQuery) -> dict[str, Any]:
+        timeline = await read(metrics, query)
         return {
             "summary": (summary or fields)(timeline.overall),
             "data_points": time_points(timeline, fields),

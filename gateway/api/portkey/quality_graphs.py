@@ -62,16 +62,16 @@ def _error_rate(usage: UsageSums) -> dict[str, Any]:
     return graphs.with_exact(rate=graphs.per_cent(usage.errors, usage.requests))
 
 
-async def _statuses_over_time(metrics: MetricsReader, metrics_query: MetricsQuery) -> Timeline[UsageByValue]:
-    return await metrics.usage_by_value_over_time(metrics_query, "status")
+async def _statuses_over_time(metrics: MetricsReader, query: MetricsQuery) -> Timeline[UsageByValue]:
+    return await metrics.usage_by_value_over_time(query, "status")
 
 
-async def _attempts_over_time(metrics: MetricsReader, metrics_query: MetricsQuery) -> Timeline[UsageByValue]:
-    return await metrics.usage_by_value_over_time(metrics_query, "attempt")
+async def _attempts_over_time(metrics: MetricsReader, query: MetricsQuery) -> Timeline[UsageByValue]:
+    return await metrics.usage_by_value_over_time(query, "attempt")
 
 
-async def _error_codes_graph(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
-    usage = await metrics.usage_by_group(replace(metrics_query, group_by="status"))
+async def _error_codes_graph(metrics: MetricsReader, query: MetricsQuery) -> dict[str, Any]:
+    usage = await metrics.usage_by_group(replace(query, group_by="status"))
     counts = _errors_by_status({group.value: sums for group, sums in usage.items()})
     most_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return {
@@ -116,9 +116,9 @@ class ModelFeedback(graphs.Total):
     avg_weighted_feedback_exact: graphs.Exact
 
 
-async def _scores_graph(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
+async def _scores_graph(metrics: MetricsReader, query: MetricsQuery) -> dict[str, Any]:
     totals: Counter[int] = Counter()
-    by_grade = await metrics.feedback_by_group(replace(metrics_query, group_by=GRADE_FIELD))
+    by_grade = await metrics.feedback_by_group(replace(query, group_by=GRADE_FIELD))
     for group, feedback in by_grade.items():
         if isinstance(group.value, float):
             totals[graphs.round_half_up(group.value)] += feedback.entries
@@ -128,8 +128,8 @@ async def _scores_graph(metrics: MetricsReader, metrics_query: MetricsQuery) -> 
     }
 
 
-async def _models_graph(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
-    by_model = await metrics.feedback_by_group(replace(metrics_query, group_by="any_model"))
+async def _models_graph(metrics: MetricsReader, query: MetricsQuery) -> dict[str, Any]:
+    by_model = await metrics.feedback_by_group(replace(query, group_by="any_model"))
     most_first = sorted(by_model.items(), key=lambda item: (-item[1].entries, str(item[0].value)))
     return {
         "summary": {},

@@ -70,14 +70,14 @@ def _tokens_fields(usage: UsageSums) -> dict[str, Any]:
     return {"total": total, **graphs.with_exact(avg=graphs.mean(total, usage.requests))}
 
 
-async def _users_over_time(metrics: MetricsReader, metrics_query: MetricsQuery) -> Timeline[int]:
-    return await metrics.values_over_time(metrics_query, "user")
+async def _users_over_time(metrics: MetricsReader, query: MetricsQuery) -> Timeline[int]:
+    return await metrics.values_over_time(query, "user")
 
 
-async def _user_requests_graph(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
-    with_user = replace(metrics_query, where=AllOf((metrics_query.where, Comparison("user", Op.NE, None))))
+async def _user_requests_graph(metrics: MetricsReader, query: MetricsQuery) -> dict[str, Any]:
+    with_user = replace(query, where=AllOf((query.where, Comparison("user", Op.NE, None))))
     usage = await metrics.usage_over_time(with_user)
-    users = await _users_over_time(metrics, metrics_query)
+    users = await _users_over_time(metrics, query)
     users_at = {bucket.starts_at_us: bucket.figures for bucket in users.buckets}
     points = graphs.time_points(usage, lambda sums: {"requests": sums.requests})
     for bucket, point in zip(usage.buckets, points, strict=True):
@@ -135,12 +135,12 @@ class CacheSummaryReply(BaseModel):
     object: Literal["analytics-summary"] = "analytics-summary"
 
 
-async def _cache_over_time(metrics: MetricsReader, metrics_query: MetricsQuery) -> Timeline[UsageByStatus]:
-    return await metrics.usage_by_value_over_time(metrics_query, "cache_status")
+async def _cache_over_time(metrics: MetricsReader, query: MetricsQuery) -> Timeline[UsageByStatus]:
+    return await metrics.usage_by_value_over_time(query, "cache_status")
 
 
-async def _cache_hit_rate_graph(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
-    usage = await _cache_over_time(metrics, metrics_query)
+async def _cache_hit_rate_graph(metrics: MetricsReader, query: MetricsQuery) -> dict[str, Any]:
+    usage = await _cache_over_time(metrics, query)
     points = graphs.time_points(usage, _hit_fields)
     for point, simple, semantic in zip(
         points, _accumulate(usage, SIMPLE_HIT), _accumulate(usage, SEMANTIC_HIT), strict=True
@@ -157,8 +157,8 @@ def _accumulate(usage: Timeline[UsageByStatus], status: str) -> Iterator[UsageSu
     return accumulate(_usage_of(bucket.figures, status) for bucket in usage.buckets)
 
 
-async def _cache_summary(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
-    usage = await metrics.usage_by_group(replace(metrics_query, group_by="cache_status"))
+async def _cache_summary(metrics: MetricsReader, query: MetricsQuery) -> dict[str, Any]:
+    usage = await metrics.usage_by_group(replace(query, group_by="cache_status"))
     by_status = {group.value: sums for group, sums in usage.items()}
     hits = _usage_of(by_status, *CACHE_HITS)
     others = _usage_of(by_status, *(by_status.keys() - set(CACHE_HITS)))
