@@ -110,12 +110,12 @@ def whole_number(description: str, field: str, *, is_joined: bool = False) -> Fi
 
 
 def score_sign(description: str, field: str) -> FilterField:
-    above, below = (Comparison(field, Op.GT, _SCORE_TOLERANCE), Comparison(field, Op.LT, -_SCORE_TOLERANCE))
-    not_below, not_above = (
+    good, bad = Comparison(field, Op.GT, _SCORE_TOLERANCE), Comparison(field, Op.LT, -_SCORE_TOLERANCE)
+    not_bad, not_good = (
         Comparison(field, Op.GE, -_SCORE_TOLERANCE),
         Comparison(field, Op.LE, _SCORE_TOLERANCE),
     )
-    return _choice(description, {"good": above, "bad": below, "neutral": AllOf((not_below, not_above))})
+    return _choice(description, {"good": good, "bad": bad, "neutral": AllOf((not_bad, not_good))})
 
 
 def status_or_class(description: str, *, is_joined: bool = False) -> FilterField:
@@ -206,9 +206,8 @@ class FilterSchema:
             )
             (joined if is_joined else own).append(self._condition(name, text, prefix))
         if joined:
-            own.append(
-                FeedbackFilter(joined[0] if len(joined) == 1 else AllOf(tuple(joined)), self.is_counted)
-            )
+            together = joined[0] if len(joined) == 1 else AllOf(tuple(joined))
+            own.append(FeedbackFilter(together, self.is_counted))
         return AllOf(tuple(own))
 
     def _condition(self, name: str, text: str, prefix: str | None) -> Filter:
@@ -238,9 +237,8 @@ def _column_filter(column: Column, *, is_joined: bool) -> FilterField:
     if name == "status":
         return status_or_class(description, is_joined=is_joined)
     if name == "model":
-        return equals(
-            "Model that was asked for or that answered.", name, "requested_model", is_joined=is_joined
-        )
+        description = "Model that was asked for or that answered."
+        return equals(description, name, "requested_model", is_joined=is_joined)
     if column.is_a(StrEnum):
         return one_of(description, name, column.value_type, is_joined=is_joined)
     kind = whole_number if column.is_a(int) else equals
@@ -248,14 +246,11 @@ def _column_filter(column: Column, *, is_joined: bool) -> FilterField:
 
 
 def _request_filters(*, is_counted: bool) -> FilterSchema:
-    score, has_feedback = (
-        ("mean_counted_score", "is_judged") if is_counted else ("mean_score", "has_feedback")
-    )
-    whose = (
-        "feedback that counts for the request"
-        if is_counted
-        else "feedback on the request, its trace and its session"
-    )
+    score, has_feedback = "mean_score", "has_feedback"
+    whose = "feedback on the request, its trace and its session"
+    if is_counted:
+        score, has_feedback = "mean_counted_score", "is_judged"
+        whose = "feedback that counts for the request"
     criteria = {
         **_column_filters(REQUEST_COLUMNS),
         "judged": boolean(

@@ -42,9 +42,8 @@ class UserReader:
         ranked = await self._ranking.find(of_users, order, page)
         names = [str(group.cell.value) for group in ranked.figures]
         given = await self._store.count_feedback_by_author(names, query.tenant)
-        users = tuple(
-            User(name, group, given.get(name, 0)) for name, group in zip(names, ranked.figures, strict=True)
-        )
+        pairs = zip(names, ranked.figures, strict=True)
+        users = tuple(User(name, group, given.get(name, 0)) for name, group in pairs)
         return UserSlice(users, ranked.next_offset, ranked.unknown_keys)
 
     async def show(self, name: str, tenant: str | None) -> User:

@@ -129,9 +129,8 @@ class FormPages:
         message = str(error).encode(errors="replace").decode()
         sentence = message[:1].upper() + message[1:]
         heading = ERROR_HEADINGS.get(error.status, OTHER_ERROR_HEADING)
-        return _html_response(
-            self._render("problem.html", heading=heading, message=sentence), status=error.status
-        )
+        html = self._render("problem.html", heading=heading, message=sentence)
+        return _html_response(html, status=error.status)
 
     def style(self) -> web.Response:
         """Return the style sheet."""
@@ -223,11 +222,9 @@ class _FeedbackFormEndpoints:
 
     async def _requested_at_us(self, scope: FeedbackScope, tenant: str | None) -> int | None:
         # None while the request is not logged yet.
-        ids = (
-            Comparison("request_id", Op.EQ, scope.request_id),
-            Comparison("trace_id", Op.EQ, scope.trace_id),
-        )
-        found = await self._requests.find(AllOf(ids), 1, None, tenant)
+        ids = {"request_id": scope.request_id, "trace_id": scope.trace_id}
+        is_it = AllOf(tuple(Comparison(name, Op.EQ, value) for name, value in ids.items()))
+        found = await self._requests.find(is_it, 1, None, tenant)
         return found.records[0].started_at_us if found.records else None
 
 

@@ -40,6 +40,7 @@ _THREAD_BYTES = 64 * 1024
 _OBJECTS_PER_ENTRY = 4
 
 _SEPARATOR = re.compile(r"[ \t\n\r,]*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MAY_EXCEED_64_BITS = re.compile(rb"\d{19}")
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -263,17 +264,9 @@ def _invalid_reason(value: object) -> str | None:
         return "must be a finite number; NaN and Infinity are not JSON."
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return "is an integer of more than 64 bits; send it as a string."
-    if isinstance(value, str) and not _is_encodable(value):
+    if isinstance(value, str) and _SURROGATE.search(value):
         return "holds half of a surrogate pair, which is not a character."
     return None
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _refuse_deep(body: object) -> None:

@@ -285,6 +285,5 @@ def log_unexpected_error(path: str) -> errors.GatewayError:
     """Log the current exception; return an error with the id of its log line."""
     error_id = new_id()
     log.exception("unexpected error", error_id=error_id, path=path)
-    return errors.GatewayError(
-        "something went wrong in the gateway.", hint=f"Its log has more under {error_id}."
-    )
+    hint = f"Its log has more under {error_id}."
+    return errors.GatewayError("something went wrong in the gateway.", hint=hint)

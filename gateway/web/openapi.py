@@ -83,10 +83,7 @@ def build_openapi(apis: Sequence[Api], version: str) -> Json:
         "info": {"title": "Gateway", "version": version, "description": DESCRIPTION},
         "tags": [{"name": api.name} for api in apis],
         "paths": paths,
-        "components": {
-            "schemas": schemas.components,
-            "securitySchemes": {**SECURITY_SCHEMES, **TOKEN_SCHEMES},
-        },
+        "components": {"schemas": schemas.components, "securitySchemes": SECURITY_SCHEMES | TOKEN_SCHEMES},
     }
 
 
@@ -96,9 +93,8 @@ class _Schemas:
         inputs: list[tuple[int, Mode, TypeAdapter[Any]]] = [
             (id(shape), mode, TypeAdapter(shape)) for api in apis for shape, mode in _models_of(api)
         ]
-        self._schemas, definitions = TypeAdapter.json_schemas(
-            inputs, ref_template="#/components/schemas/{model}"
-        )
+        template = "#/components/schemas/{model}"
+        self._schemas, definitions = TypeAdapter.json_schemas(inputs, ref_template=template)
         self.components: Json = definitions.get("$defs", {})
 
     def content(self, shape: object, mode: Mode) -> Json:
@@ -170,15 +166,10 @@ def _responses(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:
     if endpoint.reply:
         others = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.reply_types}
         success["content"] = {**schemas.content(endpoint.reply, "serialization"), **others}
-    failures = {
-        *endpoint.failures,
-        *((401, 403) if endpoint.role else ()),
-        *((408, 413, 503) if endpoint.body is not None else ()),
-    }
-    return {
-        "200": success,
-        **{str(status): _error_response(api, status, schemas) for status in sorted(failures)},
-    }
+    of_key = (401, 403) if endpoint.role else ()
+    of_body = (408, 413, 503) if endpoint.body is not None else ()
+    failures = sorted({*endpoint.failures, *of_key, *of_body})
+    return {"200": success, **{str(status): _error_response(api, status, schemas) for status in failures}}
 
 
 def _error_response(api: Api, status: int, schemas: _Schemas) -> Json:

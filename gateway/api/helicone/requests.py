@@ -73,10 +73,7 @@ def _sort_keys(column: str, given: object) -> list[Sort]:
     at = f"sort.{column}"
     if column == "properties":
         names = _require_sort_object(given, at)
-        return [
-            _sort_key(property_field_name(name), direction, f"{at}.{name}")
-            for name, direction in names.items()
-        ]
+        return [_sort_key(property_field_name(name), way, f"{at}.{name}") for name, way in names.items()]
     if column in UNSUPPORTED_SORTS:
         raise BadInput(f"cannot be sorted by: {UNSUPPORTED_SORTS[column]}.", field=at)
     if column not in SORT_COLUMNS:
@@ -133,9 +130,7 @@ class RequestEndpoints:
         )
         logged = await self._requests.read_payloads([rated.record for rated in found])
         # Long bodies take long to write, and other callers' streams run on this thread.
-        return await asyncio.to_thread(
-            lambda: schemas.rows_response(list(map(schemas.to_row, found, logged)))
-        )
+        return await asyncio.to_thread(lambda: schemas.rows_response([*map(schemas.to_row, found, logged)]))
 
     # Ids may contain slashes. One at the very end has to be sent as %2F.
     @Endpoint(

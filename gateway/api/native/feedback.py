@@ -183,13 +183,11 @@ def _read_score(given: FeedbackInput, scale: Scale) -> tuple[Kind, float | None,
 
 
 def _refuse_unknown_fields(entry: object, at: str) -> None:
-    names = entry if isinstance(entry, dict) else ()
     allowed = ", ".join(FeedbackInput.model_fields)
-    for name in names:
+    for name in entry if isinstance(entry, dict) else ():
         if name not in FeedbackInput.model_fields:
-            hint = (
-                "Send it as id." if name in ID_ALIASES else f"Allowed: {allowed}; put all else in metadata."
-            )
+            others = f"Allowed: {allowed}; put all else in metadata."
+            hint = "Send it as id." if name in ID_ALIASES else others
             raise BadInput("is not a known field.", field=field_path([name], at), hint=hint)
 
 

@@ -181,16 +181,11 @@ def _cell(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, orjson.Fragment | list | dict):
-        value = orjson.dumps(value, default=_dump_schema).decode()
+        value = orjson.dumps(value, default=Schema.model_dump).decode()
     # A spreadsheet would run text that looks like a formula.
     if isinstance(value, str) and value.startswith(_FORMULA_PREFIXES):
         return f"'{value}"
     return value
-
-
-def _dump_schema(value: object) -> object:
-    assert isinstance(value, Schema)
-    return value.model_dump()
 
 
 class ErasureParams(QueryParams):

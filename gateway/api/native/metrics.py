@@ -264,13 +264,8 @@ class AggregateParams(MetricsParams):
     def metrics_query(self, tenant: str | None) -> MetricsQuery:
         length_us, offset_us = BUCKETS[self.bucket] if self.bucket else (None, 0)
         group_by, then_by = (*(self.group_by or ()), None, None)[:MAX_GROUPS]
-        return replace(
-            super().metrics_query(tenant),
-            group_by=group_by,
-            then_by=then_by,
-            bucket_us=length_us,
-            bucket_offset_us=offset_us,
-        )
+        whole = replace(super().metrics_query(tenant), group_by=group_by, then_by=then_by)
+        return replace(whole, bucket_us=length_us, bucket_offset_us=offset_us)
 
 
 class UserListParams(MetricsParams):
@@ -324,19 +319,13 @@ class AggregateEndpoints:
     ) -> web.Response:
         """Of the requests that match all filters: how many, their cost, tokens and latency, and the feedback
         on them. Without `group_by` and `bucket` there is one row; groups without requests have none."""
-        found = await self._metrics.find(
-            params.metrics_query(principal.tenant), params.metrics_order(), params.page()
-        )
+        asked, order = params.metrics_query(principal.tenant), params.metrics_order()
+        found = await self._metrics.find(asked, order, params.page())
         # Percentiles of a thousand rows take long, and other callers' streams run on this thread.
-        rows = await asyncio.to_thread(_metrics_rows, found)
+        rows = await asyncio.to_thread(lambda: [AggregateRow.of(part) for part in found.figures])
         cursor = None if found.next_offset is None else str(found.next_offset)
         if responses.wants_csv(request, params.format):
             responses.refuse_unknown_keys(found.unknown_keys)
             return responses.csv_response(request, "aggregates", AggregateRow, rows, cursor)
-        return responses.json_response(
-            AggregateReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
-        )
-
-
-def _metrics_rows(found: query.MetricsPage) -> list[AggregateRow]:
-    return [AggregateRow.of(part) for part in found.figures]
+        reply = AggregateReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
+        return responses.json_response(reply)

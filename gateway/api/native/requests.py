@@ -59,9 +59,8 @@ class RequestEndpoints:
         are added."""
         is_csv = responses.wants_csv(request, params.format)
         if is_csv and "limit" not in params.model_fields_set:
-            return await responses.stream_csv(
-                request, "requests", LoggedRow, self._pages(params, principal.tenant)
-            )
+            pages = self._pages(params, principal.tenant)
+            return await responses.stream_csv(request, "requests", LoggedRow, pages)
         found = await self._requests.find(params.where(), params.limit, params.cursor, principal.tenant)
         reply = ListReply.of(found)
         if is_csv:
@@ -89,20 +88,14 @@ class RequestEndpoints:
     async def _show(self, request: web.Request, principal: Principal, params: RequestParams) -> web.Response:
         """By our request id or the provider's id of its response; percent-encode it. An id that several
         requests share is refused, and the response lists them."""
-        logged = await self._requests.show(
-            request.match_info["request_id"], principal.tenant, params.trace_id
-        )
+        request_id = request.match_info["request_id"]
+        logged = await self._requests.show(request_id, principal.tenant, params.trace_id)
         if params.raw is None:
             return responses.json_response(LoggedRequestReply.of_logged(logged))
         message = logged.request if params.raw == "request" else logged.response
         if message is None:
             raise NotFound("no payload of this request is stored.", field="raw")
         # The bytes come from strangers, so no browser may render them as what they claim to be.
-        return web.Response(
-            body=message.wire_body,
-            content_type="application/octet-stream",
-            headers={
-                **responses.NO_STORE_HEADERS,
-                "Content-Disposition": f'attachment; filename="{params.raw}.bin"',
-            },
-        )
+        disposition = {"Content-Disposition": f'attachment; filename="{params.raw}.bin"'}
+        headers = {**responses.NO_STORE_HEADERS, **disposition}
+        return web.Response(body=message.wire_body, content_type="application/octet-stream", headers=headers)

@@ -90,10 +90,9 @@ def _header_text(raw: bytes) -> str:
 
 
 def _body(message: Message) -> BodyShape:
-    encoding, content = _encode_content(message.body, message.is_truncated)
-    return BodyShape(
-        encoding=encoding, content=content, truncated=message.is_truncated, size=message.size_bytes
-    )
+    is_cut = message.is_truncated
+    encoding, content = _encode_content(message.body, is_cut)
+    return BodyShape(encoding=encoding, content=content, truncated=is_cut, size=message.size_bytes)
 
 
 def _encode_content(body: bytes, is_truncated: bool) -> tuple[Encoding, object]:

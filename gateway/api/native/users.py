@@ -12,7 +12,7 @@ from gateway.api.native.metrics import TimedMetricsFields, UserListParams, timed
 from gateway.api.native.schemas import Time, format_time
 from gateway.models.principal import Principal, Role
 from gateway.query.erasure import ErasureService
-from gateway.query.users import User, UserReader, UserSlice
+from gateway.query.users import User, UserReader
 from gateway.web.endpoint import Endpoint, Schema
 from gateway.web.query_params import QueryParams
 
@@ -58,12 +58,11 @@ class UserEndpoints:
         self, request: web.Request, principal: Principal, params: UserListParams
     ) -> UserListReply:
         """The end users of the requests that match all filters, with the metrics of these requests."""
-        found = await self._users.find(
-            params.metrics_query(principal.tenant), params.prefix or "", params.metrics_order(), params.page()
-        )
+        asked, order = params.metrics_query(principal.tenant), params.metrics_order()
+        found = await self._users.find(asked, params.prefix or "", order, params.page())
         cursor = None if found.next_offset is None else str(found.next_offset)
         # Percentiles of many users take long, and other callers' streams run on this thread.
-        rows = await asyncio.to_thread(_user_rows, found)
+        rows = await asyncio.to_thread(lambda: [UserRow.of(user) for user in found.users])
         return UserListReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
 
     @Endpoint("GET", USER_PATH, Role.READ, "Read one user", failures=(400, 404, 503, 504))
@@ -88,7 +87,3 @@ class UserEndpoints:
         and all feedback on these requests or by this user, with its history. Percent-encode the name."""
         scope = await self._eraser.find_user_scope(request.match_info["user"], principal)
         return await responses.erase(self._eraser, scope, params.dry_run)
-
-
-def _user_rows(found: UserSlice) -> list[UserRow]:
-    return [UserRow.of(user) for user in found.users]

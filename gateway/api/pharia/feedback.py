@@ -41,9 +41,7 @@ def _parse_time_us(value: object) -> int:
 TimeParameter = Annotated[
     int,
     BeforeValidator(_parse_time_us),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
-    ),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": each} for each in ("date-time", "date")]}),
 ]
 
 
@@ -72,9 +70,7 @@ class ListParams(QueryParams):
             given.setdefault(name, []).append(text)
         try:
             # A repeated parameter stays a list, which no field accepts.
-            return cls.model_validate(
-                {name: texts[0] if len(texts) == 1 else texts for name, texts in given.items()}
-            )
+            return cls.model_validate({name: t[0] if len(t) == 1 else t for name, t in given.items()})
         except ValidationError as error:
             raise validation_failed(error, "query") from None
 
@@ -184,9 +180,8 @@ class FeedbackEndpoints:
         replace those of their name; the others stay."""
         key = read_idempotency_key(request.headers)
         patch = schemas.to_patch(await read_json(request, self._max_body_bytes))
-        await self._service.revise(
-            read_feedback_id(request), patch, principal, schemas.DIALECT, idempotency_key=key
-        )
+        feedback_id = read_feedback_id(request)
+        await self._service.revise(feedback_id, patch, principal, schemas.DIALECT, idempotency_key=key)
         return MessageResponse(message="Feedback updated successfully")
 
     @Endpoint("DELETE", "/{feedback_id}", Role.ADMIN, "Delete an entry", failures=(404, 503))

@@ -86,9 +86,8 @@ def _check_columns(value: object) -> tuple[str, ...]:
         raise ValueError(f"must be an array of one or more columns; got {abbreviate(value)}")
     for name in value:
         if name not in COLUMNS:
-            raise ValueError(
-                f"holds {abbreviate(name)}, which is not a column; allowed: {', '.join(COLUMNS)}"
-            )
+            known = ", ".join(COLUMNS)
+            raise ValueError(f"holds {abbreviate(name)}, which is not a column; allowed: {known}")
     return tuple(dict.fromkeys(value))
 
 
@@ -274,10 +273,8 @@ class ExportEndpoints:
     async def _update(self, request: web.Request, principal: Principal) -> ExportResponse:
         """Makes it a draft again. An export in progress has to be cancelled first."""
         change = validate_body(ExportChange, await read_query_body(request, self._max_body_bytes))
-        export = await self._jobs.update(
-            _export_id(request), change.filters, change.requested_data, principal
-        )
-        return ExportResponse.of(export)
+        export_id, columns = _export_id(request), change.requested_data
+        return ExportResponse.of(await self._jobs.update(export_id, change.filters, columns, principal))
 
     @Endpoint("POST", f"{EXPORT}/start", Role.READ, "Start an export", failures=(404, 409, 503, 504))
     async def _start(self, request: web.Request, principal: Principal) -> ExportTask:

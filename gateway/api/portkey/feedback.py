@@ -88,9 +88,8 @@ class _FeedbackEndpoints:
         """Makes a new version of the entry; earlier versions are kept."""
         feedback_id = _feedback_id(request)
         key = read_idempotency_key(request.headers)
-        change = schemas.to_revision(
-            await read_json(request, self._max_body_bytes), self._scale_of(principal)
-        )
+        body = await read_json(request, self._max_body_bytes)
+        change = schemas.to_revision(body, self._scale_of(principal))
         entry = await self._service.revise(feedback_id, change, principal, DIALECT, idempotency_key=key)
         return schemas.success_response("Feedback successfully updated", [entry])
 

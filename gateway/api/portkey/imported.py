@@ -185,18 +185,15 @@ def to_imported_request(row: Mapping[str, object], importer: Principal, scale: S
     """
     given = imported.read_row(ImportedPortkeyRow, row)
     exchange = _to_exchange(given, given.id or imported.row_id(row), importer)
-    return ImportedRequest(
-        exchange, _facts(given), read_imported_feedback(given.feedback, exchange, importer, scale)
-    )
+    feedback = read_imported_feedback(given.feedback, exchange, importer, scale)
+    return ImportedRequest(exchange, _facts(given), feedback)
 
 
 def _to_exchange(given: ImportedPortkeyRow, request_id: str, importer: Principal) -> Exchange:
     request, response = read_message(given.request), read_message(given.response)
     headers = request.headers + read_headers(given.portkeyHeaders)
-    request_body, response_body = (
-        imported.body_bytes(request.body, "request"),
-        imported.body_bytes(response.body, "response"),
-    )
+    request_body = imported.body_bytes(request.body, "request")
+    response_body = imported.body_bytes(response.body, "response")
     path = imported.path_of_url(given.request_url or request.url or "")
     status = given.response_status_code or response.status
     return Exchange(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from gateway.api.portkey import graphs
 from gateway.models.filters import Scalar
 from gateway.models.metrics import GRADE_FIELD, FeedbackSums, MetricsQuery, UsageSums
-from gateway.query.metrics import MetricsReader, Timeline
+from gateway.query.metrics import MetricsReader
 
 Status = Annotated[int, Field(description="Response status; 0 where none was sent.")]
 
@@ -60,14 +60,6 @@ UsageByValue = Mapping[Scalar, UsageSums]
 
 def _error_rate(usage: UsageSums) -> dict[str, Any]:
     return graphs.with_exact(rate=graphs.per_cent(usage.errors, usage.requests))
-
-
-async def _statuses_over_time(metrics: MetricsReader, query: MetricsQuery) -> Timeline[UsageByValue]:
-    return await metrics.usage_by_value_over_time(query, "status")
-
-
-async def _attempts_over_time(metrics: MetricsReader, query: MetricsQuery) -> Timeline[UsageByValue]:
-    return await metrics.usage_by_value_over_time(query, "attempt")
 
 
 async def _error_codes_graph(metrics: MetricsReader, query: MetricsQuery) -> dict[str, Any]:
@@ -165,7 +157,7 @@ ERROR_GRAPHS = (
         "A response that broke off keeps the status that it began with.",
         graphs.Graph[graphs.Total, ErrorsByStatus],
         graphs.over_time(
-            _statuses_over_time, _status_fields,
+            lambda metrics, query: metrics.usage_by_value_over_time(query, "status"), _status_fields,
             summary=lambda by_status: {"total": sum(_errors_by_status(by_status).values())},
         ),
     ),
@@ -179,7 +171,7 @@ ERROR_GRAPHS = (
         "Requests that succeeded after a retry. There are no fallbacks yet, so none was rescued by one.",
         graphs.Graph[RescuedTotals, Rescued],
         graphs.over_time(
-            _attempts_over_time, _rescued_fields,
+            lambda metrics, query: metrics.usage_by_value_over_time(query, "attempt"), _rescued_fields,
             summary=lambda by_attempt: {"retry": sum(_successful_retries(by_attempt).values()), "fallback": 0},
         ),
     ),

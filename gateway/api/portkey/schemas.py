@@ -178,9 +178,8 @@ def to_revision(body: object, scale: Scale) -> FeedbackRevision:
 
 def success_response(message: str, entries: Sequence[Feedback]) -> web.Response:
     """Return the response to a call that made or changed these entries."""
-    return json_response(
-        FeedbackResponse(message=message, feedback_ids=[entry.feedback_id for entry in entries])
-    )
+    ids = [entry.feedback_id for entry in entries]
+    return json_response(FeedbackResponse(message=message, feedback_ids=ids))
 
 
 def render_error(error: GatewayError) -> web.Response:
