@@ -12,7 +12,7 @@ from gateway.datasets.runner import FILE_RETENTION_DAYS, ExportRunner
 from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.models.clock import now_us
 from gateway.models.export import Export, ExportStatus
-from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.filters import NO_FILTER, AllOf, Comparison, Op, Page, Sort
 from gateway.models.ids import new_id
 from gateway.models.principal import Principal
 from gateway.store.base import Store
@@ -124,9 +124,8 @@ class ExportJobs:
         return await self._store.count_requests(selection.where, selection.page, tenant)
 
     async def _find_one(self, export_id: str, tenant: str | None) -> Export:
-        where: Filter = AllOf(
-            (Comparison("export_id", Op.EQ, export_id), Comparison("exporter", Op.EQ, self._dialect))
-        )
+        named, own = Comparison("export_id", Op.EQ, export_id), Comparison("exporter", Op.EQ, self._dialect)
+        where = AllOf((named, own))
         for export in await self._store.find_exports(where, _NEWEST_FIRST, Page(1), tenant):
             return export
         raise NotFound(f"no export has the id {export_id!r}.", field="exportId")

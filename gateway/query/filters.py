@@ -199,11 +199,9 @@ class FilterSchema:
                 raise BadInput("has no value; leave it out or give it one.", field=name)
             names.add(name)
             prefix = self.prefix_of(name)
-            is_joined = (
-                self.criteria[name].is_joined
-                if name in self.criteria
-                else prefix is not None and self.prefixes[prefix]
-            )
+            is_joined = prefix is not None and self.prefixes[prefix]
+            if name in self.criteria:
+                is_joined = self.criteria[name].is_joined
             (joined if is_joined else own).append(self._condition(name, text, prefix))
         if joined:
             together = joined[0] if len(joined) == 1 else AllOf(tuple(joined))
@@ -215,11 +213,8 @@ class FilterSchema:
             return metadata_equals(name.removeprefix(prefix), text)
         if name not in self.criteria:
             keys = (f"{prefix}KEY" for prefix in self.prefixes)
-            raise BadInput(
-                f"is not a filter of {self.found}.",
-                field=name,
-                hint=f"Allowed: {', '.join((*self.criteria, *keys))}.",
-            )
+            hint = f"Allowed: {', '.join((*self.criteria, *keys))}."
+            raise BadInput(f"is not a filter of {self.found}.", field=name, hint=hint)
         try:
             return self.criteria[name].to_filter(text)
         except ValueError as error:
@@ -227,9 +222,8 @@ class FilterSchema:
 
 
 def _column_filters(columns: Iterable[Column], *, is_joined: bool = False) -> dict[str, FilterField]:
-    return {
-        column.name: _column_filter(column, is_joined=is_joined) for column in columns if column.uses & FILTER
-    }
+    filterable = (column for column in columns if column.uses & FILTER)
+    return {column.name: _column_filter(column, is_joined=is_joined) for column in filterable}
 
 
 def _column_filter(column: Column, *, is_joined: bool) -> FilterField:

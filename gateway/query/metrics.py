@@ -148,9 +148,8 @@ class MetricsReader:
             probe = MetricsQuery(query.from_us, query.to_us, condition, tenant=query.tenant)
             return any(sums.requests for sums in (await self._store.usage(probe)).values())
 
-        suspects: list[Filter] = [
-            Comparison(field, Op.NE, None) for field in _groups_without_values(query, usage)
-        ]
+        fields = _groups_without_values(query, usage)
+        suspects: list[Filter] = [Comparison(field, Op.NE, None) for field in fields]
         if not any(sums.requests for sums in usage.values()):
             suspects.append(query.where)
         return await find_unknown_keys(METRICS_FILTERS, AllOf(tuple(suspects)), exists) if suspects else ()
@@ -190,9 +189,8 @@ class MetricsReader:
             _start(cell): GroupMetrics(cell, sums, latencies=latencies.get(cell, {}))
             for cell, sums in usage.items()
         }
-        overall = GroupMetrics(
-            GroupKey(), sum(usage.values(), UsageSums()), latencies=_merge_latencies(latencies.values())
-        )
+        merged = _merge_latencies(latencies.values())
+        overall = GroupMetrics(GroupKey(), sum(usage.values(), UsageSums()), latencies=merged)
         return Timeline(overall, _fill_buckets(query, found, GroupMetrics(GroupKey(), UsageSums())))
 
     async def feedback_over_time(self, query: MetricsQuery) -> Timeline[FeedbackSums]:
@@ -239,11 +237,8 @@ def _narrow_to_page(query: MetricsQuery, cells: Sequence[GroupKey]) -> MetricsQu
         narrowed = replace(narrowed, where=AllOf((narrowed.where, of_values)))
     starts = [cell.starts_at_us for cell in cells if cell.starts_at_us is not None]
     if starts and query.bucket_us is not None:
-        narrowed = replace(
-            narrowed,
-            from_us=max(query.from_us, min(starts)),
-            to_us=min(query.to_us, max(starts) + query.bucket_us),
-        )
+        from_us, to_us = max(query.from_us, min(starts)), min(query.to_us, max(starts) + query.bucket_us)
+        narrowed = replace(narrowed, from_us=from_us, to_us=to_us)
     return narrowed
 
 

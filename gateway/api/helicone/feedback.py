@@ -85,9 +85,8 @@ class FeedbackEndpoints:
     )
     async def _set_one_property(self, request: web.Request, principal: Principal) -> web.Response:
         given = validate_body(schemas.PropertyBody, await read_json(request, self._max_body_bytes))
-        if not await self._set_property(
-            schemas.read_request_id(request), given.key, given.value, principal.tenant
-        ):
+        request_id = schemas.read_request_id(request)
+        if not await self._set_property(request_id, given.key, given.value, principal.tenant):
             raise NotFound("Request not found")
         return schemas.done_response()
 

@@ -125,9 +125,8 @@ class RequestEndpoints:
     async def _query(self, request: web.Request, principal: Principal) -> web.Response:
         query_body = validate_body(schemas.QueryBody, await read_query_body(request, self._max_body_bytes))
         page = Page(10 if query_body.limit is None else query_body.limit, query_body.offset or 0)
-        found = await self._requests.list_rated(
-            _query_filter(query_body), to_sort(query_body.sort), page, principal.tenant
-        )
+        where, sort = _query_filter(query_body), to_sort(query_body.sort)
+        found = await self._requests.list_rated(where, sort, page, principal.tenant)
         logged = await self._requests.read_payloads([rated.record for rated in found])
         # Long bodies take long to write, and other callers' streams run on this thread.
         return await asyncio.to_thread(lambda: schemas.rows_response([*map(schemas.to_row, found, logged)]))

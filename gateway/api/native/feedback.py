@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import orjson
@@ -271,6 +272,7 @@ class AuthorErasureParams(responses.ErasureParams):
     author: str = Field(description="The author whose feedback is erased.")
 
 
+@dataclass(frozen=True, slots=True)
 class FeedbackEndpoints:
     """Endpoints of feedback entries.
 
@@ -278,21 +280,12 @@ class FeedbackEndpoints:
         scale_of: returns how a caller's values become scores.
     """
 
-    def __init__(
-        self,
-        feedback: FeedbackService,
-        search: FeedbackReader,
-        texts: TextReader,
-        eraser: ErasureService,
-        scale_of: Callable[[Principal], Scale],
-        max_body_bytes: int,
-    ) -> None:
-        self._feedback = feedback
-        self._search = search
-        self._texts = texts
-        self._eraser = eraser
-        self._scale_of = scale_of
-        self._max_body_bytes = max_body_bytes
+    feedback: FeedbackService
+    search: FeedbackReader
+    texts: TextReader
+    eraser: ErasureService
+    scale_of: Callable[[Principal], Scale]
+    max_body_bytes: int
 
     @Endpoint(
         "POST",
@@ -308,9 +301,9 @@ class FeedbackEndpoints:
         """Takes one entry or an array of up to 1,000, all or none, and returns for each what it was joined
         to, or that it waits for its request. An `Idempotency-Key` makes it safe to repeat."""
         key = read_idempotency_key(request.headers)
-        body = await read_json(request, self._max_body_bytes, fields.MAX_BULK)
-        items = to_new_feedback(body, self._scale_of(principal))
-        entries = await self._feedback.give(items, principal, dialect=DIALECT, idempotency_key=key)
+        body = await read_json(request, self.max_body_bytes, fields.MAX_BULK)
+        items = to_new_feedback(body, self.scale_of(principal))
+        entries = await self.feedback.give(items, principal, dialect=DIALECT, idempotency_key=key)
         response = responses.json_response(GivenReply(data=[GivenFeedback.of(entry) for entry in entries]))
         response.headers.update(fields.joined_headers(entries))
         return response
@@ -341,7 +334,7 @@ class FeedbackEndpoints:
         return responses.json_response(found)
 
     async def _page(self, params: FeedbackListParams, principal: Principal) -> FeedbackListReply:
-        found = await self._search.find(params.where(), params.limit, params.cursor, principal.tenant)
+        found = await self.search.find(params.where(), params.limit, params.cursor, principal.tenant)
         cursor = found.next_cursor
         return FeedbackListReply(
             data=await self._rows(found.entries, params.texts),
@@ -352,7 +345,7 @@ class FeedbackEndpoints:
     async def _rows(self, entries: list[Feedback], has_texts: bool) -> list[FeedbackWithTexts | FeedbackRow]:
         if not has_texts:
             return [FeedbackRow.of(entry) for entry in entries]
-        texts = await self._texts.list_texts(entries)
+        texts = await self.texts.list_texts(entries)
         return [FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in entries]
 
     async def _pages(
@@ -373,7 +366,7 @@ class FeedbackEndpoints:
     )
     async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> FeedbackReply:
         """With all its versions. A withdrawn entry is included, with `deleted_at`."""
-        history = await self._feedback.history(_feedback_id(request), principal)
+        history = await self.feedback.history(_feedback_id(request), principal)
         return FeedbackReply.of_history(history)
 
     @Endpoint(
@@ -381,7 +374,7 @@ class FeedbackEndpoints:
     )
     async def _withdraw(self, request: web.Request, principal: Principal) -> WithdrawnReply:
         """It no longer counts and is no longer listed; its versions are kept."""
-        entry = await self._feedback.withdraw(_feedback_id(request), principal, DIALECT)
+        entry = await self.feedback.withdraw(_feedback_id(request), principal, DIALECT)
         return WithdrawnReply(feedback_id=entry.feedback_id)
 
     @Endpoint(
@@ -397,8 +390,8 @@ class FeedbackEndpoints:
     ) -> responses.ErasedReply:
         """For good: the entries of which they wrote any version, in all their versions, and what is stored of
         the calls that made them."""
-        scope = await self._eraser.find_author_scope(params.author, principal)
-        return await responses.erase(self._eraser, scope, params.dry_run)
+        scope = await self.eraser.find_author_scope(params.author, principal)
+        return await responses.erase(self.eraser, scope, params.dry_run)
 
 
 def _feedback_id(request: web.Request) -> str:

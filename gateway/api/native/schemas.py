@@ -74,11 +74,8 @@ def response_message(logged: LoggedRequest) -> ResponseMessage | None:
     """Return what the provider sent; None where it was not stored."""
     if logged.response is None:
         return None
-    return ResponseMessage(
-        headers=_headers(logged.response.headers),
-        body=_body(logged.response),
-        reassembled=embed_json(logged.reassembled),
-    )
+    headers, body = _headers(logged.response.headers), _body(logged.response)
+    return ResponseMessage(headers=headers, body=body, reassembled=embed_json(logged.reassembled))
 
 
 def _headers(headers: RawHeaders) -> list[HeaderShape]:
@@ -268,11 +265,8 @@ class ListReply(Schema):
     @classmethod
     def of(cls, found: RequestSlice) -> ListReply:
         cursor = None if found.next_cursor is None else str(found.next_cursor)
-        return cls(
-            data=list(logged_rows(found.records, found.feedback)),
-            next_cursor=cursor,
-            unknown_keys=list(found.unknown_keys),
-        )
+        rows = list(logged_rows(found.records, found.feedback))
+        return cls(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
 
 
 class ScoreShape(Schema):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -12,14 +11,21 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from gateway.api.portkey import graphs, quality_graphs, schemas, usage_graphs
-from gateway.api.portkey.filters import Compares, EndTime, Grade, PageNumber, RequestFilters, StartTime
+from gateway.api.portkey.filters import (
+    Compares,
+    EndTime,
+    Grade,
+    PageNumber,
+    RequestFilters,
+    StartTime,
+    whole_number,
+)
 from gateway.errors import BadInput
 from gateway.models.filters import Op, Page
 from gateway.models.metrics import DAY_US, FeedbackSums, GroupKey, MetricsQuery, UsageSums
 from gateway.models.principal import Principal, Role
 from gateway.query.metrics import MAX_TIMELINE_US, MetricsReader
 from gateway.web.endpoint import Api, Endpoint, json_response
-from gateway.web.query_params import parsed_by
 
 ANALYTICS_PATH = "/v1/analytics"
 MAX_PAGE_SIZE = 1000
@@ -60,15 +66,9 @@ class GraphParams(RequestFilters):
 
 
 class GroupParams(GraphParams):
-    page_size: Annotated[
-        int,
-        parsed_by(
-            partial(schemas.to_whole_number, least=0, most=MAX_PAGE_SIZE),
-            type="integer",
-            minimum=0,
-            maximum=MAX_PAGE_SIZE,
-        ),
-    ] = Field(MAX_PAGE_SIZE, description="Most groups on a page.")
+    page_size: Annotated[int, whole_number(0, MAX_PAGE_SIZE, minimum=0, maximum=MAX_PAGE_SIZE)] = Field(
+        MAX_PAGE_SIZE, description="Most groups on a page."
+    )
     current_page: PageNumber = Field(0, description="Page number; the first page is 0.")
 
     def page(self) -> Page:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -12,9 +11,9 @@ from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from gateway.api.portkey import log_object
-from gateway.api.portkey.filters import ExportFilters, PageNumber
+from gateway.api.portkey.filters import ExportFilters, PageNumber, whole_number
 from gateway.api.portkey.log_object import UrlResolver
-from gateway.api.portkey.schemas import iso_time, to_whole_number
+from gateway.api.portkey.schemas import iso_time
 from gateway.datasets.files import ExportLinks
 from gateway.datasets.formats import Column, JsonLines, Selection
 from gateway.datasets.jobs import ExportJobs
@@ -24,7 +23,7 @@ from gateway.models.principal import Principal, Role
 from gateway.web.bodies import abbreviate, read_query_body, validate_body
 from gateway.web.endpoint import Endpoint, Schema, json_response
 from gateway.web.feedback import has_nul, optional_field
-from gateway.web.query_params import QueryParams, parsed_by
+from gateway.web.query_params import QueryParams
 
 
 def portkey_exporter(url_of: UrlResolver) -> JsonLines:
@@ -220,12 +219,9 @@ class ExportListParams(QueryParams):
     model_config = ConfigDict(extra="ignore")
 
     workspace_id: str | None = Field(None, description="Ignored: there are no workspaces.")
-    page_size: Annotated[
-        int | None,
-        parsed_by(
-            partial(to_whole_number, least=1, most=MAX_LISTED), type="integer", minimum=1, maximum=MAX_LISTED
-        ),
-    ] = Field(None, description="Most jobs on a page.")
+    page_size: Annotated[int | None, whole_number(1, MAX_LISTED, minimum=1, maximum=MAX_LISTED)] = Field(
+        None, description="Most jobs on a page."
+    )
     current_page: PageNumber | None = Field(None, description="Page number; the first page is 0.")
 
 

@@ -148,9 +148,7 @@ class GraphSpec:
 
 def time_points(timeline: Timeline[T], fields: Fields[T]) -> list[dict[str, Any]]:
     """Return a data point for each time bucket."""
-    return [
-        {"timestamp": iso_time(bucket.starts_at_us), **fields(bucket.figures)} for bucket in timeline.buckets
-    ]
+    return [{"timestamp": iso_time(each.starts_at_us), **fields(each.figures)} for each in timeline.buckets]
 
 
 def over_time(

@@ -220,11 +220,8 @@ def _to_exchange(given: ImportedPortkeyRow, request_id: str, importer: Principal
 
 
 def _identity(given: ImportedPortkeyRow, request_id: str, headers: RawHeaders) -> Identity:
-    named = {
-        f"_{name}": value
-        for name, value in (("prompt", given.prompt_slug), ("config", given.config))
-        if value is not None
-    }
+    ours = {"_prompt": given.prompt_slug, "_config": given.config}
+    named = {name: value for name, value in ours.items() if value is not None}
     metadata = given.metadata or metadata_of_lists(given.metadata_keys, given.metadata_values)
     return Identity(
         request_id=request_id,
@@ -242,11 +239,8 @@ def _id_in(headers: RawHeaders, name: bytes) -> str | None:
 
 
 def _facts(given: ImportedPortkeyRow) -> Facts:
-    return Facts(
-        model=given.ai_model,
-        usage=Usage(prompt_tokens=given.req_units, completion_tokens=given.res_units),
-        cost=_cost(given),
-    )
+    usage = Usage(prompt_tokens=given.req_units, completion_tokens=given.res_units)
+    return Facts(model=given.ai_model, usage=usage, cost=_cost(given))
 
 
 def _cost(given: ImportedPortkeyRow) -> Cost | None:

@@ -185,6 +185,7 @@ def to_exchanges(body: object, at_us: int) -> list[Exchange]:
 def _to_exchange(log: CustomLog, at: str, at_us: int) -> Exchange:
     request, response = log.request, log.response
     request_body, response_body = _to_bytes(request.body), _to_bytes(response.body)
+    response_headers = _raw_headers(response.headers or {})
     return Exchange(
         identity=_identity(log.metadata or {}, at),
         provider=_provider_name(log),
@@ -198,9 +199,7 @@ def _to_exchange(log: CustomLog, at: str, at_us: int) -> Exchange:
         request_headers=_raw_headers(request.headers or {}),
         request_body=request_body,
         request_size=len(request_body),
-        response_headers=_with_content_type(
-            _raw_headers(response.headers or {}), is_stream=bool(response.streamingMode)
-        ),
+        response_headers=_with_content_type(response_headers, is_stream=bool(response.streamingMode)),
         response_body=response_body,
         response_size=len(response_body),
     )
@@ -235,11 +234,8 @@ def _provider_name(log: CustomLog) -> str:
 
 
 def _raw_headers(headers: Mapping[str, str]) -> RawHeaders:
-    return tuple(
-        (name.encode(), value.encode())
-        for name, value in headers.items()
-        if name.lower() not in _TRANSFER_HEADERS
-    )
+    kept = ((name, value) for name, value in headers.items() if name.lower() not in _TRANSFER_HEADERS)
+    return tuple((name.encode(), value.encode()) for name, value in kept)
 
 
 def _with_content_type(fields: RawHeaders, *, is_stream: bool) -> RawHeaders:

@@ -53,15 +53,13 @@ class UserRequests(graphs.Mean, graphs.Total):
 
 
 def _cost_fields(usage: UsageSums) -> dict[str, Any]:
-    return graphs.with_exact(
-        total=graphs.usage_cents(usage), avg=graphs.mean(graphs.usage_cents(usage), usage.requests)
-    )
+    cents = graphs.usage_cents(usage)
+    return graphs.with_exact(total=cents, avg=graphs.mean(cents, usage.requests))
 
 
 def _latency_fields(metrics: GroupMetrics) -> dict[str, Any]:
-    percentiles = {
-        f"p{n}": graphs.round_half_up(percentile_ms(metrics.latencies, n / 100) or 0) for n in (50, 90, 99)
-    }
+    exact = {f"p{n}": percentile_ms(metrics.latencies, n / 100) or 0 for n in (50, 90, 99)}
+    percentiles = {name: graphs.round_half_up(value) for name, value in exact.items()}
     return {**graphs.with_exact(avg=graphs.mean_latency_ms(metrics.usage)), **percentiles}
 
 
@@ -81,9 +79,8 @@ async def _user_requests_graph(metrics: MetricsReader, query: MetricsQuery) -> d
     users_at = {bucket.starts_at_us: bucket.figures for bucket in users.buckets}
     points = graphs.time_points(usage, lambda sums: {"requests": sums.requests})
     for bucket, point in zip(usage.buckets, points, strict=True):
-        point |= graphs.with_exact(
-            avg=graphs.mean(point.pop("requests"), users_at.get(bucket.starts_at_us, 0))
-        )
+        number = users_at.get(bucket.starts_at_us, 0)
+        point |= graphs.with_exact(avg=graphs.mean(point.pop("requests"), number))
     return {
         "summary": {
             "total": usage.overall.requests,
