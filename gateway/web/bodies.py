@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import orjson
@@ -110,15 +111,13 @@ def _describe_error(error: ErrorDetails) -> str:
     return f"{error['msg'][0].lower()}{error['msg'][1:]}; got {abbreviate(error['input'])}"
 
 
+@dataclass(slots=True)
 class BodyLimits:
     """Limits of the bodies of all requests together: pause between chunks, and bytes beyond FREE_BYTES each."""
 
-    def __init__(
-        self, body_timeout: Callable[[], float] = lambda: 60.0, max_held_bytes: int = 64 * 1024 * 1024
-    ) -> None:
-        self.body_timeout = body_timeout
-        self.max_held_bytes = max_held_bytes
-        self.held_bytes = 0
+    body_timeout: Callable[[], float] = lambda: 60.0
+    max_held_bytes: int = 64 * 1024 * 1024
+    held_bytes: int = 0
 
 
 class RequestBody:

@@ -45,29 +45,26 @@ _STATUS_DESCRIPTIONS = {
     503: "The store is not available, or the gateway is overloaded; `Retry-After` says when to retry.",
 }
 
+
+def _header_scheme(name: str, **more: str) -> Json:
+    return {"type": "apiKey", "in": "header", "name": name, **more}
+
+
 # Headers that may carry a gateway key.
 SECURITY_SCHEMES: dict[str, Json] = {
-    "portkeyKey": {"type": "apiKey", "in": "header", "name": "x-portkey-api-key"},
-    "heliconeAuth": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "Helicone-Auth",
-        "description": "`Bearer` and the gateway key.",
-    },
+    "portkeyKey": _header_scheme("x-portkey-api-key"),
+    "heliconeAuth": _header_scheme("Helicone-Auth", description="`Bearer` and the gateway key."),
     "bearer": {"type": "http", "scheme": "bearer"},
-    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-    "azureKey": {"type": "apiKey", "in": "header", "name": "api-key"},
-    "googleKey": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
-    "elevenLabsKey": {"type": "apiKey", "in": "header", "name": "xi-api-key"},
+    "apiKey": _header_scheme("x-api-key"),
+    "azureKey": _header_scheme("api-key"),
+    "googleKey": _header_scheme("x-goog-api-key"),
+    "elevenLabsKey": _header_scheme("xi-api-key"),
 }
 
 TOKEN_SCHEMES: dict[str, Json] = {
-    "feedbackToken": {
-        "type": "apiKey",
-        "in": "header",
-        "name": TOKEN_HEADER,
-        "description": "A feedback token instead of a key, for operations that accept it.",
-    }
+    "feedbackToken": _header_scheme(
+        TOKEN_HEADER, description="A feedback token instead of a key, for operations that accept it."
+    )
 }
 
 

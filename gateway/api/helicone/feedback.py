@@ -40,7 +40,7 @@ class FeedbackEndpoints:
         "Rate a request",
         body=schemas.FeedbackBody,
         reply=schemas.DoneReply,
-        failures=(400, 404, 409, 413, 429, 503),
+        failures=(400, 404, 409, 429),
         accepts_feedback_token=True,
     )
     async def _rate(self, request: web.Request, principal: Principal) -> web.Response:
@@ -60,7 +60,7 @@ class FeedbackEndpoints:
         "Score a request",
         body=schemas.ScoreBody,
         reply=schemas.DoneReply,
-        failures=(400, 404, 409, 413, 429, 503),
+        failures=(400, 404, 409, 429),
         accepts_feedback_token=True,
     )
     async def _score(self, request: web.Request, principal: Principal) -> web.Response:
@@ -81,7 +81,7 @@ class FeedbackEndpoints:
         description=f"These set columns: {', '.join(f'`{key}`' for key in METADATA_KEYS)}.",
         body=schemas.PropertyBody,
         reply=schemas.DoneReply,
-        failures=(400, 404, 409, 413, 503),
+        failures=(400, 404, 409),
     )
     async def _set_one_property(self, request: web.Request, principal: Principal) -> web.Response:
         given = validate_body(schemas.PropertyBody, await read_json(request, self._max_body_bytes))

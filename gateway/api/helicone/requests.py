@@ -111,7 +111,7 @@ def _query_endpoint(path: str) -> Endpoint:
         description="Both query paths do the same.",
         body=schemas.QueryBody,
         reply=schemas.RowsReply,
-        failures=(400, 413, 503, 504),
+        failures=(400, 504),
     )
 
 

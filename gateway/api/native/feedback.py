@@ -28,6 +28,8 @@ from gateway.web.bodies import abbreviate, field_path, read_idempotency_key, rea
 from gateway.web.endpoint import Endpoint, Schema
 from gateway.web.query_params import Boolean, QueryParams
 
+ENTRY_PATH = "/api/v1/feedback/{feedback_id}"
+
 # How this API is called in stored rows.
 DIALECT = "native"
 
@@ -294,7 +296,7 @@ class FeedbackEndpoints:
         "Give feedback",
         body=FeedbackInput | list[FeedbackInput],
         reply=GivenReply,
-        failures=(400, 409, 413, 429, 503),
+        failures=(400, 409, 429),
         accepts_feedback_token=True,
     )
     async def _give(self, request: web.Request, principal: Principal) -> web.Response:
@@ -361,17 +363,13 @@ class FeedbackEndpoints:
             created_at_us, feedback_id = found.next_cursor.split(".")
             following = following.model_copy(update={"cursor": (int(created_at_us), feedback_id)})
 
-    @Endpoint(
-        "GET", "/api/v1/feedback/{feedback_id}", Role.READ, "Read one entry", failures=(400, 404, 503, 504)
-    )
+    @Endpoint("GET", ENTRY_PATH, Role.READ, "Read one entry", failures=(400, 404, 503, 504))
     async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> FeedbackReply:
         """With all its versions. A withdrawn entry is included, with `deleted_at`."""
         history = await self.feedback.history(_feedback_id(request), principal)
         return FeedbackReply.of_history(history)
 
-    @Endpoint(
-        "DELETE", "/api/v1/feedback/{feedback_id}", Role.ADMIN, "Withdraw an entry", failures=(404, 503)
-    )
+    @Endpoint("DELETE", ENTRY_PATH, Role.ADMIN, "Withdraw an entry", failures=(404, 503))
     async def _withdraw(self, request: web.Request, principal: Principal) -> WithdrawnReply:
         """It no longer counts and is no longer listed; its versions are kept."""
         entry = await self.feedback.withdraw(_feedback_id(request), principal, DIALECT)

@@ -18,6 +18,10 @@ from gateway.query.groups import GroupSlice, SessionReader, TraceReader
 from gateway.web.endpoint import Endpoint, Schema
 from gateway.web.query_params import QueryParams
 
+# Ids may contain slashes. One at the very end has to be sent as %2F.
+TRACE_PATH = "/api/v1/traces/{trace_id:.*[^/]}"
+SESSION_PATH = "/api/v1/sessions/{session:.*[^/]}"
+
 
 class GroupFields(Schema):
     started_at: Time = Field(description="When the first of its requests started.")
@@ -87,7 +91,7 @@ class GroupListParams(FilterParams):
     cursor: GroupListCursor = None
 
 
-_LIST_DESCRIPTION = (
+_LISTED = (
     "Those of which at least one request matches all filters, each with the metrics of all its requests. Newest "
     "first; following the cursors returns each one once, while requests are added."
 )
@@ -99,12 +103,7 @@ class GroupEndpoints:
         self._sessions = sessions
 
     @Endpoint(
-        "GET",
-        "/api/v1/traces",
-        Role.READ,
-        "List traces",
-        description=_LIST_DESCRIPTION,
-        failures=(400, 503, 504),
+        "GET", "/api/v1/traces", Role.READ, "List traces", description=_LISTED, failures=(400, 503, 504)
     )
     async def _list_traces(
         self, request: web.Request, principal: Principal, params: GroupListParams
@@ -112,14 +111,7 @@ class GroupEndpoints:
         found = await self._traces.find(params.where(), params.limit, params.cursor, principal.tenant)
         return _list_reply(TraceListReply, "trace_id", found)
 
-    # Ids may contain slashes. One at the very end has to be sent as %2F.
-    @Endpoint(
-        "GET",
-        "/api/v1/traces/{trace_id:.*[^/]}",
-        Role.READ,
-        "Read one trace",
-        failures=(400, 404, 413, 503, 504),
-    )
+    @Endpoint("GET", TRACE_PATH, Role.READ, "Read one trace", failures=(400, 404, 413, 503, 504))
     async def _show_trace(self, request: web.Request, principal: Principal, _: QueryParams) -> TraceReply:
         """Its requests, all feedback on it and on them, and the feedback as one score. A trace with feedback
         but no request yet is included. Percent-encode the id."""
@@ -127,12 +119,7 @@ class GroupEndpoints:
         return TraceReply.of(trace)
 
     @Endpoint(
-        "GET",
-        "/api/v1/sessions",
-        Role.READ,
-        "List sessions",
-        description=_LIST_DESCRIPTION,
-        failures=(400, 503, 504),
+        "GET", "/api/v1/sessions", Role.READ, "List sessions", description=_LISTED, failures=(400, 503, 504)
     )
     async def _list_sessions(
         self, request: web.Request, principal: Principal, params: GroupListParams
@@ -140,13 +127,7 @@ class GroupEndpoints:
         found = await self._sessions.find(params.where(), params.limit, params.cursor, principal.tenant)
         return _list_reply(SessionListReply, "session", found)
 
-    @Endpoint(
-        "GET",
-        "/api/v1/sessions/{session:.*[^/]}",
-        Role.READ,
-        "Read one session",
-        failures=(400, 404, 413, 503, 504),
-    )
+    @Endpoint("GET", SESSION_PATH, Role.READ, "Read one session", failures=(400, 404, 413, 503, 504))
     async def _show_session(self, request: web.Request, principal: Principal, _: QueryParams) -> SessionReply:
         """Its requests and traces, all feedback on it and on them, and the feedback that counts for them as
         one score. Percent-encode the name."""

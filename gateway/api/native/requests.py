@@ -18,6 +18,9 @@ from gateway.query.requests import RequestReader
 from gateway.web.endpoint import Endpoint
 from gateway.web.query_params import QueryParams
 
+# Ids may contain slashes. One at the very end has to be sent as %2F.
+REQUEST_PATH = "/api/v1/requests/{request_id:.*[^/]}"
+
 
 class RequestListParams(FilterParams):
     filters = REQUEST_FILTERS
@@ -76,10 +79,9 @@ class RequestEndpoints:
             yield ListReply.of(found).data
             cursor, is_first = found.next_cursor, False
 
-    # Ids may contain slashes. One at the very end has to be sent as %2F.
     @Endpoint(
         "GET",
-        "/api/v1/requests/{request_id:.*[^/]}",
+        REQUEST_PATH,
         Role.READ,
         "Read one request",
         reply=LoggedRequestReply,

@@ -140,7 +140,7 @@ class FeedbackEndpoints:
         "Give feedback on a trace",
         body=schemas.NewFeedbackBody,
         reply=FeedbackIdResponse,
-        failures=(409, 413, 422, 429, 503),
+        failures=(409, 422, 429),
         accepts_feedback_token=True,
     )
     async def _create(self, request: web.Request, principal: Principal) -> web.Response:
@@ -173,7 +173,7 @@ class FeedbackEndpoints:
         ANY_ROLE,
         "Change an entry",
         body=schemas.FeedbackPatchBody,
-        failures=(404, 409, 413, 422, 503),
+        failures=(404, 409, 422),
     )
     async def _change(self, request: web.Request, principal: Principal) -> MessageResponse:
         """Makes a new version of the entry; earlier versions are kept. Fields of `feedback` are added, or

@@ -240,7 +240,7 @@ class ExportEndpoints:
         self._links = links
         self._max_body_bytes = max_body_bytes
 
-    @Endpoint("POST", EXPORTS, Role.READ, "Create an export", body=NewExport, failures=(400, 413, 503, 504))
+    @Endpoint("POST", EXPORTS, Role.READ, "Create an export", body=NewExport, failures=(400, 504))
     async def _create(self, request: web.Request, principal: Principal) -> ExportResponse:
         """Makes a draft: nothing is written before it is started."""
         new = validate_body(NewExport, await read_query_body(request, self._max_body_bytes))
@@ -258,14 +258,7 @@ class ExportEndpoints:
     async def _show(self, request: web.Request, principal: Principal) -> ExportItem:
         return ExportItem.of(await self._jobs.show(_export_id(request), principal))
 
-    @Endpoint(
-        "PUT",
-        EXPORT,
-        Role.READ,
-        "Change an export",
-        body=ExportChange,
-        failures=(400, 404, 409, 413, 503, 504),
-    )
+    @Endpoint("PUT", EXPORT, Role.READ, "Change an export", body=ExportChange, failures=(400, 404, 409, 504))
     async def _update(self, request: web.Request, principal: Principal) -> ExportResponse:
         """Makes it a draft again. An export in progress has to be cancelled first."""
         change = validate_body(ExportChange, await read_query_body(request, self._max_body_bytes))

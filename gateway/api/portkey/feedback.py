@@ -58,7 +58,7 @@ class _FeedbackEndpoints:
         "Give feedback on a trace, request or session",
         body=schemas.FeedbackRequest | list[schemas.FeedbackRequest],
         reply=schemas.FeedbackResponse,
-        failures=(400, 409, 413, 429, 503),
+        failures=(400, 409, 429),
         accepts_feedback_token=True,
     )
     async def _create(self, request: web.Request, principal: Principal) -> web.Response:
@@ -82,7 +82,7 @@ class _FeedbackEndpoints:
         "Change an entry",
         body=schemas.FeedbackUpdateRequest,
         reply=schemas.FeedbackResponse,
-        failures=(400, 404, 409, 413, 503),
+        failures=(400, 404, 409),
     )
     async def _update(self, request: web.Request, principal: Principal) -> web.Response:
         """Makes a new version of the entry; earlier versions are kept."""

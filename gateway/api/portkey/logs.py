@@ -268,6 +268,10 @@ class LogsResponse(BaseModel):
     log_ids: list[str] = Field(description="Ids of the logs, in the order in which they were sent.")
 
 
+# Ids may contain slashes. One at the very end has to be sent as %2F.
+LOG_PATH = "/v1/logs/{log_id:(?!exports(?:/|$)).*[^/]}"
+
+
 class LogEndpoints:
     """Endpoints of logs.
 
@@ -289,7 +293,7 @@ class LogEndpoints:
         Role.PROXY,
         "Insert logs of requests made elsewhere",
         body=CustomLog | list[CustomLog],
-        failures=(400, 409, 413, 503),
+        failures=(400, 409),
     )
     async def _insert(self, request: web.Request, principal: Principal) -> LogsResponse:
         """Takes one or an array of up to 1,000, all or none. They are logged like proxied requests."""
@@ -301,15 +305,7 @@ class LogEndpoints:
         log_ids = await self._log_ingestion.insert(exchanges, principal, receipt)
         return LogsResponse(message="Logs successfully saved", log_ids=log_ids)
 
-    # Ids may contain slashes. One at the very end has to be sent as %2F.
-    @Endpoint(
-        "GET",
-        "/v1/logs/{log_id:(?!exports(?:/|$)).*[^/]}",
-        Role.READ,
-        "Read a log",
-        reply=LogObject,
-        failures=(404, 409, 413, 503, 504),
-    )
+    @Endpoint("GET", LOG_PATH, Role.READ, "Read a log", reply=LogObject, failures=(404, 409, 413, 503, 504))
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         """By our request id or the provider's id of its response. An id that several requests share is
         refused. Streams are reassembled."""

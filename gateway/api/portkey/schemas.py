@@ -25,10 +25,7 @@ NANOUSD_A_CENT = NANOUSD_PER_USD // 100
 
 # Metadata keys whose values have a column of their own, and that column.
 METADATA_COLUMNS: Mapping[str, str] = {
-    "_user": "user",
-    "_organisation": "organisation",
-    "_prompt": "prompt",
-    "_environment": "environment",
+    f"_{column}": column for column in ("user", "organisation", "prompt", "environment")
 }
 
 MAX_NAMES = 1000
