@@ -84,6 +84,10 @@ def abbreviate(value: object) -> str:
     return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}…"
 
 
+def as_text(value: object) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
 def parse_id(value: object) -> str:
     if isinstance(value, str) and is_valid_id(value):
         return value

@@ -126,11 +126,8 @@ def _to_exchange(given: ImportedHeliconeRow, request_id: str, importer: Principa
     request_body = _body(given.request_body, "request_body")
     response_body = _body(given.response_body, "response_body")
     is_answered = given.response_status > 0
-    outcome, error = (
-        (Outcome.COMPLETE, None)
-        if is_answered
-        else _FAILURE_OUTCOMES.get(given.response_status, _FAILURE_OUTCOMES[0])
-    )
+    failure = _FAILURE_OUTCOMES.get(given.response_status, _FAILURE_OUTCOMES[0])
+    outcome, error = (Outcome.COMPLETE, None) if is_answered else failure
     return Exchange(
         identity=_identity(request_id, metadata, given.prompt_id),
         tenant=importer.tenant,

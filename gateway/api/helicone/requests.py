@@ -108,7 +108,6 @@ def _query_endpoint(path: str) -> Endpoint:
         path,
         Role.READ,
         "Query requests",
-        description="Both query paths do the same.",
         body=schemas.QueryBody,
         reply=schemas.RowsReply,
         failures=(400, 504),
@@ -123,6 +122,7 @@ class RequestEndpoints:
     @_query_endpoint("/v1/request/query")
     @_query_endpoint("/v1/request/query-clickhouse")
     async def _query(self, request: web.Request, principal: Principal) -> web.Response:
+        """Both query paths do the same."""
         query_body = validate_body(schemas.QueryBody, await read_query_body(request, self._max_body_bytes))
         page = Page(10 if query_body.limit is None else query_body.limit, query_body.offset or 0)
         where, sort = _query_filter(query_body), to_sort(query_body.sort)

@@ -17,7 +17,7 @@ from gateway.models.feedback import Feedback
 from gateway.models.ids import MAX_ID_BYTES, is_valid_id
 from gateway.models.request import NANOUSD_PER_USD, RequestRecord
 from gateway.query.requests import LoggedRequest, Message, RatedRequest
-from gateway.web.bodies import abbreviate, parse_id
+from gateway.web.bodies import abbreviate, as_text, parse_id
 from gateway.web.endpoint import NO_STORE, Schema, json_response
 from gateway.web.feedback import joined_headers
 from gateway.wire.json_fields import parse_json
@@ -200,12 +200,8 @@ def _properties(metadata: Mapping[str, object]) -> dict[str, str]:
         if value is not None:
             small = lowercase_ascii(name)
             last.pop(small, None)
-            last[small] = (name, _as_text(value))
+            last[small] = (name, as_text(value))
     return dict(last.values())
-
-
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _first_byte_ms(record: RequestRecord) -> int | None:

@@ -47,15 +47,6 @@ def _check_thumb(value: object) -> str:
     raise ValueError(f"must be up or down; got {abbreviate(value)}")
 
 
-def _number(least: int, most: int) -> Callable[[object], float]:
-    def check(value: object) -> float:
-        if fields.is_number(value) and least <= value <= most:
-            return float(value)
-        raise ValueError(f"must be a number from {least} to {most}; got {abbreviate(value)}")
-
-    return check
-
-
 _Thumb = Literal["up", "down"]
 _Rating = Annotated[float, Field(ge=1, le=5)]
 _Score = Annotated[float, Field(ge=-1, le=1)]
@@ -74,10 +65,10 @@ class FeedbackInput(BaseModel):
     thumb: Annotated[_Thumb | None, fields.optional_field(_check_thumb, accepts=_Thumb)] = Field(
         None, description="Good or bad."
     )
-    rating: Annotated[float | None, fields.optional_field(_number(1, 5), accepts=_Rating)] = Field(
+    rating: Annotated[float | None, fields.optional_field(fields.number_from(1, 5), accepts=_Rating)] = Field(
         None, description="Stars: 1 is bad, 3 neutral, 5 good."
     )
-    score: Annotated[float | None, fields.optional_field(_number(-1, 1), accepts=_Score)] = Field(
+    score: Annotated[float | None, fields.optional_field(fields.number_from(-1, 1), accepts=_Score)] = Field(
         None, description="From -1, bad, to 1, good."
     )
     value: fields.OptionalGrade = Field(
@@ -216,12 +207,9 @@ class FeedbackWithTexts(FeedbackRow):
     @classmethod
     def with_texts(cls, entry: Feedback, texts: RequestTexts | None) -> FeedbackWithTexts:
         known = texts or RequestTexts()
-        return cls(
-            **dict(FeedbackRow.of(entry)),
-            question=known.question or None,
-            answer=known.answer or None,
-            no_answer=known.no_answer,
-        )
+        question, answer = known.question or None, known.answer or None
+        row = dict(FeedbackRow.of(entry))
+        return cls(**row, question=question, answer=answer, no_answer=known.no_answer)
 
 
 class FeedbackListReply(Schema):

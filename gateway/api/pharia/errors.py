@@ -107,11 +107,8 @@ def _detail(error: errors.GatewayError) -> Detail:
         return Detail(loc=list(place), msg="Feedback not found", type=error.code)
     message = f"{error.message} {error.hint}" if error.hint else error.message
     is_inside_body = place == ("body",) and error.field not in (None, "body")
-    return Detail(
-        loc=list(place),
-        msg=f"{error.field}: {message}" if is_inside_body else message,
-        type=_error_type(error),
-    )
+    msg = f"{error.field}: {message}" if is_inside_body else message
+    return Detail(loc=list(place), msg=msg, type=_error_type(error))
 
 
 def _pydantic_1_error(kind: str, msg: str, given: object, context: Mapping[str, object]) -> tuple[str, str]:

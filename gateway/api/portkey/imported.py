@@ -135,14 +135,11 @@ def read_imported_feedback(
     except BadInput as error:
         within = (error.field or "").removeprefix("body")
         raise BadInput(error.message, field=f"feedback{within}", hint=error.hint) from None
+    times_us = [_feedback_time_us(entry, place, exchange) for place, entry in enumerate(entries)]
+    items = [_with_feedback_id(item, place, exchange) for place, item in enumerate(items)]
     return tuple(
-        imported_feedback(
-            _with_feedback_id(item, place, exchange),
-            importer,
-            DIALECT,
-            _feedback_time_us(entry, place, exchange),
-        )
-        for place, (item, entry) in enumerate(zip(items, entries, strict=True))
+        imported_feedback(item, importer, DIALECT, time_us)
+        for item, time_us in zip(items, times_us, strict=True)
     )
 
 

@@ -12,6 +12,7 @@ from gateway.api.portkey.schemas import NANOUSD_A_CENT, iso_time
 from gateway.models.exchange import was_proxied
 from gateway.models.request import RequestRecord
 from gateway.query.requests import LoggedRequest, Message
+from gateway.web.bodies import as_text
 from gateway.wire.json_fields import parse_json
 
 # Returns the URL of a provider for a caller's path; None where it is not known.
@@ -216,7 +217,7 @@ RECORD_FIELDS: Mapping[str, Callable[[RequestRecord, UrlResolver], object]] = {
 def _metrics(record: RequestRecord, url_of: UrlResolver) -> dict[str, object]:
     return {
         "metadata.key": list(record.metadata),
-        "metadata.value": [_as_text(value) for value in record.metadata.values()],
+        "metadata.value": [as_text(value) for value in record.metadata.values()],
         **_without_none(**{name: read(record, url_of) for name, read in RECORD_FIELDS.items()}),
     }
 
@@ -228,7 +229,7 @@ def _known_portkey_headers(record: RequestRecord) -> dict[str, str]:
         "span-name": record.span_name,
         "parent-span-id": record.parent_span_id,
         "provider": record.provider,
-        "metadata": _as_text(dict(record.metadata)) if record.metadata else None,
+        "metadata": as_text(dict(record.metadata)) if record.metadata else None,
     }
     return {f"{_PORTKEY}{name}": value for name, value in values.items() if value is not None}
 
@@ -251,10 +252,6 @@ def _as_object(body: bytes | None) -> orjson.Fragment | None:
     if body is None:
         return None
     return orjson.Fragment(body if body.lstrip().startswith(b"{") else b'{"content": %b}' % body)
-
-
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _without_none(**values: object) -> dict[str, object]:

@@ -35,7 +35,7 @@ from gateway.web.bodies import (
     validate_body,
 )
 from gateway.web.endpoint import Api, Endpoint, Schema, endpoints_of
-from gateway.web.feedback import Metadata, list_entries, optional_field
+from gateway.web.feedback import Metadata, is_number, list_entries, optional_field
 from gateway.wire import endpoint_of
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -97,7 +97,7 @@ def _check_status(value: object) -> int:
 
 
 def _check_milliseconds(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_MILLISECONDS:
+    if is_number(value) and 0 <= value <= MAX_MILLISECONDS:
         return value
     raise ValueError(f"must be a number of milliseconds up to {MAX_MILLISECONDS:,}; got {abbreviate(value)}")
 
