@@ -88,12 +88,8 @@ class ApiKeys:
 
 
 def key_refresh_task(keys: ApiKeys) -> PeriodicTask:
-    return PeriodicTask(
-        "key refresh",
-        keys.refresh,
-        pause_seconds=REFRESH_SECONDS,
-        failed="keys made at run time could not be read; those known stay valid",
-    )
+    failed = "keys made at run time could not be read; those known stay valid"
+    return PeriodicTask("key refresh", keys.refresh, pause_seconds=REFRESH_SECONDS, failed=failed)
 
 
 async def create_key(

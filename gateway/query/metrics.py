@@ -324,9 +324,5 @@ def rollup_job(store: Admin) -> PeriodicTask:
     async def roll_up() -> None:
         await store.roll_up(now_us())
 
-    return PeriodicTask(
-        "rollup",
-        roll_up,
-        pause_seconds=ROLLUP_INTERVAL_SECONDS,
-        failed="rollup failed; queries count the requests instead",
-    )
+    failed = "rollup failed; queries count the requests instead"
+    return PeriodicTask("rollup", roll_up, pause_seconds=ROLLUP_INTERVAL_SECONDS, failed=failed)

@@ -23,7 +23,8 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 
 Handler = Callable[[web.Request, Principal], Awaitable[web.StreamResponse]]
 ErrorRenderer = Callable[[GatewayError], web.Response]
-Method = TypeVar("Method", bound=Callable[..., Awaitable[web.StreamResponse | BaseModel]])
+Returning = Callable[..., Awaitable[web.StreamResponse | BaseModel]]
+Method = TypeVar("Method", bound=Returning)
 
 
 class Schema(BaseModel):
@@ -123,21 +124,13 @@ def endpoints_of(
         headers: of responses made from a model.
     """
     return tuple(
-        replace(
-            endpoint,
-            path=prefix + endpoint.path,
-            handler=_bind(getattr(handlers, name), endpoint.query, headers),
-        )
+        replace(each, path=prefix + each.path, handler=_bind(getattr(handlers, name), each.query, headers))
         for name, method in vars(type(handlers)).items()
-        for endpoint in getattr(method, "__dict__", {}).get(_ENDPOINTS, ())
+        for each in getattr(method, "__dict__", {}).get(_ENDPOINTS, ())
     )
 
 
-def _bind(
-    method: Callable[..., Awaitable[web.StreamResponse | BaseModel]],
-    query: type[QueryParams] | None,
-    headers: Mapping[str, str] | None,
-) -> Handler:
+def _bind(method: Returning, query: type[QueryParams] | None, headers: Mapping[str, str] | None) -> Handler:
     async def handle(request: web.Request, principal: Principal) -> web.StreamResponse:
         params = () if query is None else (query.parse(request.query.items()),)
         answer = await method(request, principal, *params)

@@ -110,11 +110,10 @@ ANY_ORIGIN = "*"
 MAX_AGE_SECONDS = 7200
 
 _ALLOW_ORIGIN = "Access-Control-Allow-Origin"
+_ALLOWED_HEADERS = (TOKEN_HEADER, *CREDENTIAL_HEADERS, "Content-Type", IDEMPOTENCY_KEY)
 _PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Methods": "POST",
-    "Access-Control-Allow-Headers": ", ".join(
-        (TOKEN_HEADER, *CREDENTIAL_HEADERS, "Content-Type", IDEMPOTENCY_KEY)
-    ),
+    "Access-Control-Allow-Headers": ", ".join(_ALLOWED_HEADERS),
     "Access-Control-Max-Age": str(MAX_AGE_SECONDS),
 }
 
@@ -130,11 +129,8 @@ class AllowedOrigins:
         origin = ANY_ORIGIN if ANY_ORIGIN in allowed else request.headers.get("Origin")
         if origin is None or origin not in allowed:
             return {"Vary": "Origin"}
-        return {
-            _ALLOW_ORIGIN: origin,
-            "Access-Control-Expose-Headers": f"Retry-After, {JOINED_HEADER}",
-            "Vary": "Origin",
-        }
+        exposed = f"Retry-After, {JOINED_HEADER}"
+        return {_ALLOW_ORIGIN: origin, "Access-Control-Expose-Headers": exposed, "Vary": "Origin"}
 
     async def preflight(self, request: web.Request) -> web.Response:
         headers = self.headers(request)

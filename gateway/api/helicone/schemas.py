@@ -37,9 +37,8 @@ def _check_score(value: object) -> object:
 def _check_property(value: object) -> str:
     if isinstance(value, str) and len(value) <= MAX_PROPERTY and "\0" not in value:
         return value
-    raise ValueError(
-        f"must be a string of at most {MAX_PROPERTY:,} characters, none of them U+0000; got {abbreviate(value)}"
-    )
+    limit = f"at most {MAX_PROPERTY:,} characters, none of them U+0000"
+    raise ValueError(f"must be a string of {limit}; got {abbreviate(value)}")
 
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), BeforeValidator(parse_id)]

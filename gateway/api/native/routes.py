@@ -66,12 +66,11 @@ def native_api(
         AuditEndpoints(audit),
         KeyEndpoints(keys, quotas),
     )
+    endpoints = (endpoint for each in handlers for endpoint in endpoints_of(each, headers=NO_STORE_HEADERS))
     return Api(
         name="native",
         prefixes=("/api/v1",),
-        endpoints=tuple(
-            endpoint for each in handlers for endpoint in endpoints_of(each, headers=NO_STORE_HEADERS)
-        ),
+        endpoints=tuple(endpoints),
         render_error=render_error,
         error_model=ErrorReply,
     )

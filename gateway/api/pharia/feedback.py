@@ -38,11 +38,8 @@ def _parse_time_us(value: object) -> int:
     )
 
 
-TimeParameter = Annotated[
-    int,
-    BeforeValidator(_parse_time_us),
-    WithJsonSchema({"anyOf": [{"type": "string", "format": each} for each in ("date-time", "date")]}),
-]
+_TIME_SCHEMA = {"anyOf": [{"type": "string", "format": each} for each in ("date-time", "date")]}
+TimeParameter = Annotated[int, BeforeValidator(_parse_time_us), WithJsonSchema(_TIME_SCHEMA)]
 
 
 class ListParams(QueryParams):

@@ -104,7 +104,7 @@ Ranked = Sequence[tuple[GroupKey, UsageSums]]
 GroupRows = Callable[[MetricsReader, MetricsQuery, Ranked], Awaitable[list[dict[str, Any]]]]
 
 
-def _named_rows(name_field: str) -> GroupRows:
+def _rows_by(name_field: str) -> GroupRows:
     async def build(_metrics: MetricsReader, _query: MetricsQuery, ranked: Ranked) -> list[dict[str, Any]]:
         return [
             {
@@ -150,14 +150,9 @@ def portkey_analytics_api(metrics: MetricsReader) -> Api:
         prefixes=(ANALYTICS_PATH,),
         endpoints=(
             *(_graph_endpoint(metrics, spec) for spec in specs),
-            _group_endpoint(metrics, "users", "Users", graphs.Groups[UserGroup], _named_rows("user"), "user"),
+            _group_endpoint(metrics, "users", "Users", graphs.Groups[UserGroup], _rows_by("user"), "user"),
             _group_endpoint(
-                metrics,
-                "ai-models",
-                "Models",
-                graphs.Groups[ModelGroup],
-                _named_rows("ai_model"),
-                "any_model",
+                metrics, "ai-models", "Models", graphs.Groups[ModelGroup], _rows_by("ai_model"), "any_model"
             ),
             _group_endpoint(
                 metrics,

@@ -98,10 +98,8 @@ def _check_description(value: object) -> str:
 
 Filters = Annotated[dict[str, object], BeforeValidator(_check_filters), WithJsonSchema(_FILTERS_SCHEMA)]
 Columns = Annotated[tuple[str, ...], BeforeValidator(_check_columns), WithJsonSchema(_COLUMNS_SCHEMA)]
-OptionalColumns = Annotated[
-    tuple[str, ...] | None,
-    optional_field(_check_columns, accepts=Annotated[object, WithJsonSchema(_COLUMNS_SCHEMA)]),
-]
+_ColumnList = Annotated[object, WithJsonSchema(_COLUMNS_SCHEMA)]
+OptionalColumns = Annotated[tuple[str, ...] | None, optional_field(_check_columns, accepts=_ColumnList)]
 Description = Annotated[str | None, optional_field(_check_description, accepts=str)]
 
 

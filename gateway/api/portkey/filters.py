@@ -61,9 +61,8 @@ def _to_metadata_filter(value: object) -> Filter:
 
 def _metadata_condition(key: str, item: object) -> Filter:
     if item is None or isinstance(item, dict | list):
-        raise ValueError(
-            f"holds {abbreviate(item)} under {key[:40]!r}, where only texts and numbers can be found"
-        )
+        where = f"under {key[:40]!r}, where only texts and numbers can be found"
+        raise ValueError(f"holds {abbreviate(item)} {where}")
     if isinstance(item, str):
         return Comparison(values.METADATA_COLUMNS.get(key, f"property.{key}"), Op.EQ, item)
     return Comparison(f"property.{key}", Op.EQ, orjson.dumps(item).decode())

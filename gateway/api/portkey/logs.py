@@ -55,9 +55,8 @@ def _check_url(value: object) -> str:
                 return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         except ValueError:
             pass
-    raise ValueError(
-        f"must be a whole URL such as https://api.openai.com/v1/chat/completions; got {abbreviate(value)}"
-    )
+    example = "https://api.openai.com/v1/chat/completions"
+    raise ValueError(f"must be a whole URL such as {example}; got {abbreviate(value)}")
 
 
 def _check_method(value: object) -> str:
@@ -110,10 +109,8 @@ ProviderName = Annotated[str | None, optional_field(_check_provider, accepts=str
 HeaderFields = Annotated[dict[str, str] | None, optional_field(_check_headers, accepts=dict[str, str])]
 Body = Annotated[object, BeforeValidator(_check_body, json_schema_input_type=JsonBody | None)]
 Status = Annotated[int | None, optional_field(_check_status, accepts=Annotated[int, Field(ge=100, le=599)])]
-Milliseconds = Annotated[
-    float | None,
-    optional_field(_check_milliseconds, accepts=Annotated[float, Field(ge=0, le=MAX_MILLISECONDS)]),
-]
+_MillisecondRange = Annotated[float, Field(ge=0, le=MAX_MILLISECONDS)]
+Milliseconds = Annotated[float | None, optional_field(_check_milliseconds, accepts=_MillisecondRange)]
 
 
 # Metadata keys of the ids of a request, in the two spellings of Portkey's documentation.

@@ -39,9 +39,8 @@ def to_names(value: object) -> tuple[str, ...]:
         names = tuple(name.strip() for name in value.split(","))
         if all(names) and len(names) <= MAX_NAMES:
             return names
-    raise ValueError(
-        f"must be a string of up to {MAX_NAMES:,} names separated by commas; got {abbreviate(value)}"
-    )
+    got = abbreviate(value)
+    raise ValueError(f"must be a string of up to {MAX_NAMES:,} names separated by commas; got {got}")
 
 
 def to_number(value: object, least: int, most: int) -> Decimal:
