@@ -14,7 +14,6 @@ from gateway.models.audit import AuditEntry
 from gateway.models.feedback import Feedback, FeedbackSummary
 from gateway.models.request import RequestRecord
 from gateway.query.requests import RequestTexts
-from gateway.web.endpoint import Schema
 
 
 def feedback_lines(entries: Iterable[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[str]:
@@ -59,5 +58,5 @@ def _with_texts(
     return (FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in entries)
 
 
-def _json_line(shape: Schema) -> str:
+def _json_line(shape: LoggedRow | FeedbackWithTexts | AuditRow) -> str:
     return orjson.dumps(shape.model_dump()).decode()
