@@ -244,32 +244,20 @@ class _OperationsEndpoints:
         self._check = check
         self._metrics = metrics
 
-    @Endpoint("GET", "/healthz", role=None, reply=Liveness, summary="Tell that the process is alive")
+    @Endpoint("GET", "/healthz", None, "Tell that the process is alive", reply=Liveness)
     async def _healthz(self, request: web.Request, principal: Principal) -> web.Response:
         return web.json_response({"status": "ok"})
 
-    @Endpoint(
-        "GET",
-        "/readyz",
-        role=None,
-        reply=Readiness,
-        failures=(503,),
-        summary="Tell whether the store takes writes",
-    )
+    @Endpoint("GET", "/readyz", None, "Tell whether the store takes writes", reply=Readiness, failures=(503,))
     async def _readyz(self, request: web.Request, principal: Principal) -> web.Response:
         reason = await self._check()
         if reason is None:
             return web.json_response({"status": "ready", "reason": None})
         return web.json_response({"status": "not ready", "reason": reason}, status=503)
 
-    @Endpoint(
-        "GET",
-        "/metrics",
-        role=Role.READ,
-        summary="Metrics in the text format of Prometheus",
-        description="Of all tenants together, so that keys with a tenant are refused.",
-    )
+    @Endpoint("GET", "/metrics", Role.READ, "Metrics in the text format of Prometheus")
     async def _show_metrics(self, request: web.Request, principal: Principal) -> web.Response:
+        """Of all tenants together, so that keys with a tenant are refused."""
         if principal.tenant is not None:
             raise Forbidden("metrics cover all tenants.", hint="Use a key without a tenant.")
         return web.Response(body=await self._metrics.to_text(), headers={"Content-Type": CONTENT_TYPE})

@@ -55,7 +55,7 @@ class ApiKeys:
 
     @property
     def is_open(self) -> bool:
-        return self.is_disabled or self._is_empty
+        return self.is_disabled or not any(self.key_sets())
 
     def find(self, token: str) -> Principal | None:
         key_sets = self.key_sets()
@@ -73,10 +73,6 @@ class ApiKeys:
         stored = dict.fromkeys(self._stored.values(), KeySource.STORE)
         return dict.fromkeys(self.configured().values(), KeySource.FILE) | stored
 
-    @property
-    def _is_empty(self) -> bool:
-        return not (self.configured() or self._stored)
-
     def key_sets(self) -> tuple[Mapping[str, Principal], Mapping[str, Principal]]:
         """Return the configured and the stored keys; each is another object once it has changed."""
         return self.configured(), self._stored
@@ -92,12 +88,8 @@ class ApiKeys:
 
 
 def key_refresh_task(keys: ApiKeys) -> PeriodicTask:
-    return PeriodicTask(
-        "key refresh",
-        keys.refresh,
-        pause_seconds=REFRESH_SECONDS,
-        failed="keys made at run time could not be read; those known stay valid",
-    )
+    failed = "keys made at run time could not be read; those known stay valid"
+    return PeriodicTask("key refresh", keys.refresh, pause_seconds=REFRESH_SECONDS, failed=failed)
 
 
 async def create_key(
@@ -105,16 +97,15 @@ async def create_key(
 ) -> str:
     """Store a key and return its token. Raises Conflict if a live key has this name."""
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    await store.add_key(
-        StoredKey(
-            name=name,
-            sha256=hash_token(token),
-            roles=tuple(sorted(roles)),
-            tenant=tenant,
-            created_at_us=now_us(),
-            limits=tuple(limits),
-        )
+    stored = StoredKey(
+        name=name,
+        sha256=hash_token(token),
+        roles=tuple(sorted(roles)),
+        tenant=tenant,
+        created_at_us=now_us(),
+        limits=tuple(limits),
     )
+    await store.add_key(stored)
     return token
 
 

@@ -83,9 +83,7 @@ class Quotas:
             if counter.stored + counter.unstored >= limit.amount
         ]
         if spent:
-            last = max(
-                spent, key=lambda each: (each.resets_at_us, _WINDOWS_BY_LENGTH.index(each.limit.window))
-            )
+            last = max(spent, key=lambda one: (one.resets_at_us, _WINDOWS_BY_LENGTH.index(one.limit.window)))
             raise _limit_error(caller.name, last, at_us)
         nearest, share = 0, -1.0
         for index, (limit, counter) in enumerate(zip(caller.limits, counters, strict=True)):

@@ -8,7 +8,7 @@ import orjson
 
 from gateway.api.native.audit import AuditRow
 from gateway.api.native.feedback import FeedbackWithTexts
-from gateway.api.native.http_responses import Schema, to_csv
+from gateway.api.native.http_responses import to_csv
 from gateway.api.native.schemas import LoggedRow, logged_rows
 from gateway.models.audit import AuditEntry
 from gateway.models.feedback import Feedback, FeedbackSummary
@@ -58,5 +58,5 @@ def _with_texts(
     return (FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in entries)
 
 
-def _json_line(shape: Schema) -> str:
+def _json_line(shape: LoggedRow | FeedbackWithTexts | AuditRow) -> str:
     return orjson.dumps(shape.model_dump()).decode()

@@ -12,7 +12,7 @@ from gateway.datasets.runner import FILE_RETENTION_DAYS, ExportRunner
 from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.models.clock import now_us
 from gateway.models.export import Export, ExportStatus
-from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.filters import NO_FILTER, AllOf, Comparison, Op, Page, Sort
 from gateway.models.ids import new_id
 from gateway.models.principal import Principal
 from gateway.store.base import Store
@@ -27,12 +27,7 @@ class ExportJobs:
     """Export jobs of one dialect, and of the caller's tenant."""
 
     def __init__(
-        self,
-        store: Store,
-        files: ExportFiles,
-        runner: ExportRunner,
-        dialect: str,
-        file_format: JsonLines,
+        self, store: Store, files: ExportFiles, runner: ExportRunner, dialect: str, file_format: JsonLines
     ) -> None:
         self._store = store
         self._files = files
@@ -41,11 +36,7 @@ class ExportJobs:
         self._format = file_format
 
     async def create(
-        self,
-        filters: Mapping[str, object],
-        columns: Sequence[str],
-        description: str,
-        principal: Principal,
+        self, filters: Mapping[str, object], columns: Sequence[str], description: str, principal: Principal
     ) -> Export:
         """Make a draft and count its rows. Raises BadInput."""
         at_us = now_us()
@@ -133,9 +124,8 @@ class ExportJobs:
         return await self._store.count_requests(selection.where, selection.page, tenant)
 
     async def _find_one(self, export_id: str, tenant: str | None) -> Export:
-        where: Filter = AllOf(
-            (Comparison("export_id", Op.EQ, export_id), Comparison("exporter", Op.EQ, self._dialect))
-        )
+        named, own = Comparison("export_id", Op.EQ, export_id), Comparison("exporter", Op.EQ, self._dialect)
+        where = AllOf((named, own))
         for export in await self._store.find_exports(where, _NEWEST_FIRST, Page(1), tenant):
             return export
         raise NotFound(f"no export has the id {export_id!r}.", field="exportId")

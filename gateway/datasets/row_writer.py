@@ -79,9 +79,8 @@ async def _write_rows(
     there_at_start = Comparison("seq", Op.LE, export.last_seq)
     selection = Selection(AllOf((selection.where, there_at_start)), selection.page)
     await _wait_for_facts(store, there_at_start, progress)
-    progress.rows_total = await progress.run_call(
-        store.count_requests(selection.where, selection.page, export.tenant, in_background=True)
-    )
+    count = store.count_requests(selection.where, selection.page, export.tenant, in_background=True)
+    progress.rows_total = await progress.run_call(count)
     needs_bodies = file_format.needs_bodies(export.columns)
     async for records in _pages(store, selection, export.tenant, progress):
         for batch in batches(records, BATCH_BYTES if needs_bodies else None):
@@ -94,11 +93,9 @@ async def _write_rows(
 
 
 async def _wait_for_facts(store: Store, where: Filter, progress: Progress) -> None:
-    not_yet = AllOf((where, Comparison("interpreted_at_us", Op.EQ, None)))
+    not_yet, one = AllOf((where, Comparison("interpreted_at_us", Op.EQ, None))), Page(1)
     give_up_at = asyncio.get_running_loop().time() + FACTS_SECONDS
-    while await progress.run_call(
-        store.find_requests(not_yet, _OLDEST_FIRST, Page(1), None, in_background=True)
-    ):
+    while await progress.run_call(store.find_requests(not_yet, _OLDEST_FIRST, one, None, in_background=True)):
         if progress.is_stopped or asyncio.get_running_loop().time() > give_up_at:
             return
         await asyncio.sleep(_POLL_SECONDS)
@@ -111,9 +108,8 @@ async def _pages(
     while left > 0:
         rest = AllOf((selection.where, Comparison("seq", Op.GT, last_seq)))
         page = Page(min(left, PAGE_ROWS), offset)
-        records = await progress.run_call(
-            store.find_requests(rest, _OLDEST_FIRST, page, tenant, in_background=True)
-        )
+        call = store.find_requests(rest, _OLDEST_FIRST, page, tenant, in_background=True)
+        records = await progress.run_call(call)
         if not records:
             return
         yield records

@@ -101,9 +101,8 @@ class ExportRunner:
 
     async def _claim(self) -> Export | None:
         is_started = Comparison("status", Op.EQ, ExportStatus.IN_PROGRESS.value)
-        is_free = AnyOf(
-            (Comparison("lease_until_us", Op.EQ, None), Comparison("lease_until_us", Op.LT, now_us()))
-        )
+        lease = "lease_until_us"
+        is_free = AnyOf((Comparison(lease, Op.EQ, None), Comparison(lease, Op.LT, now_us())))
         is_known = Comparison("exporter", Op.IN, tuple(self._formats))
         where = AllOf((is_started, is_free, is_known))
         for export in await self._store.find_exports(where, _OLDEST_FIRST, Page(10), None):
@@ -172,9 +171,8 @@ class ExportRunner:
     async def _renew(self, export: Export, progress: Progress) -> Export | None:
         """Extend the lease and store the progress; None if the job is lost."""
         until_us = now_us() + int(LEASE_SECONDS * 1_000_000)
-        return await self._put(
-            replace(_with_progress(export, progress), owner=self._name, lease_until_us=until_us)
-        )
+        leased = replace(_with_progress(export, progress), owner=self._name, lease_until_us=until_us)
+        return await self._put(leased)
 
     async def _put(self, export: Export) -> Export | None:
         following = replace(export, version=export.version + 1, updated_at_us=now_us())

@@ -31,9 +31,8 @@ async def find_subjects(store: Queries, items: Sequence[NewFeedback], principal:
 
 def subject_of(item: NewFeedback, found: SubjectsById) -> Subject | None:
     """Return the subject of an item; None while it is not logged. Raises Ambiguous."""
-    return single_subject(
-        item.subject_id, found[item.target].get(item.subject_id, ()), field=item.subject_field
-    )
+    named = found[item.target].get(item.subject_id, ())
+    return single_subject(item.subject_id, named, field=item.subject_field)
 
 
 async def reload_joined(store: FeedbackStore, entries: Sequence[Feedback]) -> list[Feedback]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Protocol
 
 from gateway.models.feedback import Feedback, Kind, Source, Target
@@ -31,7 +30,7 @@ def unit_scale(value: float) -> float:
 
 
 # Scales that the configuration may name.
-SCALES: Mapping[str, Scale] = MappingProxyType({"signed": signed_scale, "thumbs": thumb_scale})
+SCALES: Mapping[str, Scale] = {"signed": signed_scale, "thumbs": thumb_scale}
 
 
 @dataclass(frozen=True, slots=True)

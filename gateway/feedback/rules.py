@@ -79,12 +79,11 @@ async def upsert(store: FeedbackStore, call: GiveCall) -> GivenFeedback:
     """
     found = await identifiers.find_subjects(store, call.items, call.principal)
     subjects = [identifiers.subject_of(item, found) for item in call.items]
-    for item, subject in zip(call.items, subjects, strict=True):
+    pairs = list(zip(call.items, subjects, strict=True))
+    for item, subject in pairs:
         if subject is None:
             _refuse_expired(item.subject_id, call.orphan_window_seconds)
-    keys = [
-        _key_of(item, subject, call.principal) for item, subject in zip(call.items, subjects, strict=True)
-    ]
+    keys = [_key_of(item, subject, call.principal) for item, subject in pairs]
     current = await entries_of_keys(store, keys, call.principal)
     entries = [
         _next_upsert(item, key, call, matches[:1])

@@ -95,11 +95,8 @@ async def list_feedback_on_requests(
     on_groups = AnyOf((_on_groups(Target.TRACE, groups), _on_groups(Target.SESSION, groups)))
     entries = {entry.feedback_id: entry for entry in counted}
     # Names alone match other tenants' groups too.
-    entries |= {
-        entry.feedback_id: entry
-        for entry in await list_feedback(store, on_groups, tenant)
-        if _group_of(entry) in groups
-    }
+    on_them = [each for each in await list_feedback(store, on_groups, tenant) if _group_of(each) in groups]
+    entries |= {entry.feedback_id: entry for entry in on_them}
     in_order = sorted(entries.values(), key=lambda entry: entry.created_at_us)
     return RelatedFeedback(tuple(in_order), counted)
 

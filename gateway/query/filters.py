@@ -7,7 +7,6 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 import orjson
 
@@ -111,12 +110,12 @@ def whole_number(description: str, field: str, *, is_joined: bool = False) -> Fi
 
 
 def score_sign(description: str, field: str) -> FilterField:
-    above, below = (Comparison(field, Op.GT, _SCORE_TOLERANCE), Comparison(field, Op.LT, -_SCORE_TOLERANCE))
-    not_below, not_above = (
+    good, bad = Comparison(field, Op.GT, _SCORE_TOLERANCE), Comparison(field, Op.LT, -_SCORE_TOLERANCE)
+    not_bad, not_good = (
         Comparison(field, Op.GE, -_SCORE_TOLERANCE),
         Comparison(field, Op.LE, _SCORE_TOLERANCE),
     )
-    return _choice(description, {"good": above, "bad": below, "neutral": AllOf((not_below, not_above))})
+    return _choice(description, {"good": good, "bad": bad, "neutral": AllOf((not_bad, not_good))})
 
 
 def status_or_class(description: str, *, is_joined: bool = False) -> FilterField:
@@ -200,16 +199,13 @@ class FilterSchema:
                 raise BadInput("has no value; leave it out or give it one.", field=name)
             names.add(name)
             prefix = self.prefix_of(name)
-            is_joined = (
-                self.criteria[name].is_joined
-                if name in self.criteria
-                else prefix is not None and self.prefixes[prefix]
-            )
+            is_joined = prefix is not None and self.prefixes[prefix]
+            if name in self.criteria:
+                is_joined = self.criteria[name].is_joined
             (joined if is_joined else own).append(self._condition(name, text, prefix))
         if joined:
-            own.append(
-                FeedbackFilter(joined[0] if len(joined) == 1 else AllOf(tuple(joined)), self.is_counted)
-            )
+            together = joined[0] if len(joined) == 1 else AllOf(tuple(joined))
+            own.append(FeedbackFilter(together, self.is_counted))
         return AllOf(tuple(own))
 
     def _condition(self, name: str, text: str, prefix: str | None) -> Filter:
@@ -217,28 +213,17 @@ class FilterSchema:
             return metadata_equals(name.removeprefix(prefix), text)
         if name not in self.criteria:
             keys = (f"{prefix}KEY" for prefix in self.prefixes)
-            raise BadInput(
-                f"is not a filter of {self.found}.",
-                field=name,
-                hint=f"Allowed: {', '.join((*self.criteria, *keys))}.",
-            )
+            hint = f"Allowed: {', '.join((*self.criteria, *keys))}."
+            raise BadInput(f"is not a filter of {self.found}.", field=name, hint=hint)
         try:
             return self.criteria[name].to_filter(text)
         except ValueError as error:
             raise BadInput(str(error), field=name) from None
 
 
-def read_time(name: str, text: str) -> int:
-    try:
-        return parse_time_us(text, is_end=name == "to")
-    except ValueError as error:
-        raise BadInput(str(error), field=name) from None
-
-
 def _column_filters(columns: Iterable[Column], *, is_joined: bool = False) -> dict[str, FilterField]:
-    return {
-        column.name: _column_filter(column, is_joined=is_joined) for column in columns if column.uses & FILTER
-    }
+    filterable = (column for column in columns if column.uses & FILTER)
+    return {column.name: _column_filter(column, is_joined=is_joined) for column in filterable}
 
 
 def _column_filter(column: Column, *, is_joined: bool) -> FilterField:
@@ -246,9 +231,8 @@ def _column_filter(column: Column, *, is_joined: bool) -> FilterField:
     if name == "status":
         return status_or_class(description, is_joined=is_joined)
     if name == "model":
-        return equals(
-            "Model that was asked for or that answered.", name, "requested_model", is_joined=is_joined
-        )
+        description = "Model that was asked for or that answered."
+        return equals(description, name, "requested_model", is_joined=is_joined)
     if column.is_a(StrEnum):
         return one_of(description, name, column.value_type, is_joined=is_joined)
     kind = whole_number if column.is_a(int) else equals
@@ -256,14 +240,11 @@ def _column_filter(column: Column, *, is_joined: bool) -> FilterField:
 
 
 def _request_filters(*, is_counted: bool) -> FilterSchema:
-    score, has_feedback = (
-        ("mean_counted_score", "is_judged") if is_counted else ("mean_score", "has_feedback")
-    )
-    whose = (
-        "feedback that counts for the request"
-        if is_counted
-        else "feedback on the request, its trace and its session"
-    )
+    score, has_feedback = "mean_score", "has_feedback"
+    whose = "feedback on the request, its trace and its session"
+    if is_counted:
+        score, has_feedback = "mean_counted_score", "is_judged"
+        whose = "feedback that counts for the request"
     criteria = {
         **_column_filters(REQUEST_COLUMNS),
         "judged": boolean(
@@ -291,7 +272,7 @@ def _request_filters(*, is_counted: bool) -> FilterSchema:
         "to": time_bound(f"Started before this time: {_TO_FORMATS}", "started_at_us", Op.LT),
     }
     prefixes = {METADATA_PREFIX: False, FEEDBACK_METADATA_PREFIX: True}
-    return FilterSchema("requests", MappingProxyType(criteria), MappingProxyType(prefixes), is_counted)
+    return FilterSchema("requests", criteria, prefixes, is_counted)
 
 
 # Of requests and their groups.
@@ -302,38 +283,34 @@ METRICS_FILTERS = _request_filters(is_counted=True)
 
 FEEDBACK_FILTERS = FilterSchema(
     "entries",
-    MappingProxyType(
-        {
-            # A trace, request or session is that of the entry itself.
-            **_column_filters(REQUEST_COLUMNS, is_joined=True),
-            **_column_filters(FEEDBACK_COLUMNS),
-            "from": time_bound(f"Created at this time or later: {_FROM_FORMATS}", "created_at_us", Op.GE),
-            "to": time_bound(f"Created before this time: {_TO_FORMATS}", "created_at_us", Op.LT),
-            "is_joined": boolean(
-                "`true`: its subject is logged; `false`: it waits.",
-                lambda is_joined: Comparison("joined_at_us", Op.NE if is_joined else Op.EQ, None),
-            ),
-            "min_score": score_bound("With a score of at least this.", "score", Op.GE),
-            "max_score": score_bound("With a score of at most this.", "score", Op.LE),
-            "rating": score_sign("`bad`: with a score below 0; `good`: above 0; `neutral`: of 0.", "score"),
-            "comment": contains("The comment contains this, whatever the case of A to Z.", "comment"),
-        }
-    ),
-    MappingProxyType({METADATA_PREFIX: True, FEEDBACK_METADATA_PREFIX: False}),
+    {
+        # A trace, request or session is that of the entry itself.
+        **_column_filters(REQUEST_COLUMNS, is_joined=True),
+        **_column_filters(FEEDBACK_COLUMNS),
+        "from": time_bound(f"Created at this time or later: {_FROM_FORMATS}", "created_at_us", Op.GE),
+        "to": time_bound(f"Created before this time: {_TO_FORMATS}", "created_at_us", Op.LT),
+        "is_joined": boolean(
+            "`true`: its subject is logged; `false`: it waits.",
+            lambda is_joined: Comparison("joined_at_us", Op.NE if is_joined else Op.EQ, None),
+        ),
+        "min_score": score_bound("With a score of at least this.", "score", Op.GE),
+        "max_score": score_bound("With a score of at most this.", "score", Op.LE),
+        "rating": score_sign("`bad`: with a score below 0; `good`: above 0; `neutral`: of 0.", "score"),
+        "comment": contains("The comment contains this, whatever the case of A to Z.", "comment"),
+    },
+    {METADATA_PREFIX: True, FEEDBACK_METADATA_PREFIX: False},
 )
 
 AUDIT_FILTERS = FilterSchema(
     "entries",
-    MappingProxyType(
-        {
-            "actor": equals("Name of the key, or the operating system's user of a command.", "actor"),
-            "action": equals("The endpoint or command.", "action"),
-            "via": one_of("API or command line.", "via", AuditChannel),
-            "from": time_bound(f"Begun at this time or later: {_FROM_FORMATS}", "at_us", Op.GE),
-            "to": time_bound(f"Begun before this time: {_TO_FORMATS}", "at_us", Op.LT),
-        }
-    ),
-    MappingProxyType({}),
+    {
+        "actor": equals("Name of the key, or the operating system's user of a command.", "actor"),
+        "action": equals("The endpoint or command.", "action"),
+        "via": one_of("API or command line.", "via", AuditChannel),
+        "from": time_bound(f"Begun at this time or later: {_FROM_FORMATS}", "at_us", Op.GE),
+        "to": time_bound(f"Begun before this time: {_TO_FORMATS}", "at_us", Op.LT),
+    },
+    {},
 )
 
 

@@ -45,10 +45,8 @@ class _GroupReader:
         return GroupSlice(groups, groups[-1].place if len(found) > limit else None)
 
     async def _list_requests(self, name: str, tenant: str | None) -> tuple[RequestRecord, ...]:
-        of_group = Comparison(self._by, Op.EQ, name)
-        found = await self._store.find_requests(
-            of_group, OLDEST_REQUESTS_FIRST, Page(MAX_REQUESTS + 1), tenant
-        )
+        of_group, page = Comparison(self._by, Op.EQ, name), Page(MAX_REQUESTS + 1)
+        found = await self._store.find_requests(of_group, OLDEST_REQUESTS_FIRST, page, tenant)
         if len(found) > MAX_REQUESTS:
             raise TooLarge(f"it holds more than {MAX_REQUESTS:,} requests.", hint=f"List them by {self._by}.")
         return tuple(found)

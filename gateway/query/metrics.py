@@ -7,7 +7,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from gateway.models.clock import now_us
@@ -80,20 +79,19 @@ def _mean_score_value(feedback: FeedbackSums) -> float | None:
     return None if estimate is None else estimate.value
 
 
-_USAGE_METRICS: Mapping[str, Callable[[UsageSums], float]] = MappingProxyType(
-    {
-        "requests": lambda usage: usage.requests,
-        "errors": lambda usage: usage.errors,
-        "error_rate": lambda usage: usage.errors / max(usage.requests, 1),
-        "cost": lambda usage: usage.cost_nanousd,
-        "tokens": lambda usage: usage.prompt_tokens + usage.completion_tokens,
-        "latency": lambda usage: usage.duration_us / max(usage.requests, 1),
-        "last_seen": lambda usage: usage.last_started_at_us,
-    }
-)
-_FEEDBACK_METRICS: Mapping[str, Callable[[FeedbackSums], float | None]] = MappingProxyType(
-    {"feedback": lambda feedback: feedback.entries, "score": _mean_score_value}
-)
+_USAGE_METRICS: Mapping[str, Callable[[UsageSums], float]] = {
+    "requests": lambda usage: usage.requests,
+    "errors": lambda usage: usage.errors,
+    "error_rate": lambda usage: usage.errors / max(usage.requests, 1),
+    "cost": lambda usage: usage.cost_nanousd,
+    "tokens": lambda usage: usage.prompt_tokens + usage.completion_tokens,
+    "latency": lambda usage: usage.duration_us / max(usage.requests, 1),
+    "last_seen": lambda usage: usage.last_started_at_us,
+}
+_FEEDBACK_METRICS: Mapping[str, Callable[[FeedbackSums], float | None]] = {
+    "feedback": lambda feedback: feedback.entries,
+    "score": _mean_score_value,
+}
 
 # Metrics by which groups can be sorted.
 ORDER_METRICS = (*_USAGE_METRICS, *_FEEDBACK_METRICS)
@@ -120,19 +118,19 @@ class MetricsReader:
     def __init__(self, store: Queries) -> None:
         self._store = store
 
-    async def find(self, metrics_query: MetricsQuery, order: MetricsOrder, page: Page) -> MetricsPage:
+    async def find(self, query: MetricsQuery, order: MetricsOrder, page: Page) -> MetricsPage:
         """Return a page of groups with requests, sorted within each bucket. Raises BadInput, TooLarge."""
-        usage = await self._store.usage(metrics_query)
-        if not metrics_query.groups and metrics_query.bucket_us is None:
+        usage = await self._store.usage(query)
+        if not query.groups and query.bucket_us is None:
             usage = usage or {GroupKey(): UsageSums()}
         is_by_feedback = order.by in _FEEDBACK_METRICS
-        feedback = await self._store.feedback_sums(metrics_query) if is_by_feedback else {}
+        feedback = await self._store.feedback_sums(query) if is_by_feedback else {}
         # Sorting very many takes long, and other callers' streams share the event loop.
         ranked = await asyncio.to_thread(_sorted_groups, usage, feedback, order)
         end = page.offset + page.limit
         cells = ranked[page.offset : end]
         # Feedback and latencies are dear to sum up, so only those of the page are.
-        page_query = metrics_query if len(cells) == len(ranked) else _narrow_to_page(metrics_query, cells)
+        page_query = query if len(cells) == len(ranked) else _narrow_to_page(query, cells)
         if not is_by_feedback:
             feedback = await self._store.feedback_sums(page_query)
         latencies = await self._store.latencies(page_query)
@@ -140,83 +138,79 @@ class MetricsReader:
             GroupMetrics(cell, usage[cell], feedback.get(cell, FeedbackSums()), latencies.get(cell, {}))
             for cell in cells
         )
-        unknown = await self._unknown_keys(metrics_query, usage) if not page.offset else ()
+        unknown = await self._unknown_keys(query, usage) if not page.offset else ()
         return MetricsPage(figures, end if end < len(ranked) else None, unknown)
 
     async def _unknown_keys(
-        self, metrics_query: MetricsQuery, usage: Mapping[GroupKey, UsageSums]
+        self, query: MetricsQuery, usage: Mapping[GroupKey, UsageSums]
     ) -> tuple[str, ...]:
         async def exists(condition: Filter) -> bool:
-            probe = MetricsQuery(
-                metrics_query.from_us, metrics_query.to_us, condition, tenant=metrics_query.tenant
-            )
+            probe = MetricsQuery(query.from_us, query.to_us, condition, tenant=query.tenant)
             return any(sums.requests for sums in (await self._store.usage(probe)).values())
 
-        suspects: list[Filter] = [
-            Comparison(field, Op.NE, None) for field in _groups_without_values(metrics_query, usage)
-        ]
+        fields = _groups_without_values(query, usage)
+        suspects: list[Filter] = [Comparison(field, Op.NE, None) for field in fields]
         if not any(sums.requests for sums in usage.values()):
-            suspects.append(metrics_query.where)
+            suspects.append(query.where)
         return await find_unknown_keys(METRICS_FILTERS, AllOf(tuple(suspects)), exists) if suspects else ()
 
-    async def usage_by_group(self, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
+    async def usage_by_group(self, query: MetricsQuery) -> dict[GroupKey, UsageSums]:
         """Return the usage of the requests of each group."""
-        return await self._store.usage(metrics_query)
+        return await self._store.usage(query)
 
-    async def feedback_by_group(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
+    async def feedback_by_group(self, query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         """Return the feedback that counts for the requests of each group."""
-        return await self._store.feedback_sums(metrics_query)
+        return await self._store.feedback_sums(query)
 
-    async def usage_over_time(self, metrics_query: MetricsQuery) -> Timeline[UsageSums]:
+    async def usage_over_time(self, query: MetricsQuery) -> Timeline[UsageSums]:
         """Return what the requests took."""
-        found = await self._store.usage(_with_buckets(metrics_query))
+        found = await self._store.usage(_with_buckets(query))
         overall = sum(found.values(), UsageSums())
-        return Timeline(overall, _fill_buckets(metrics_query, _by_start(found), UsageSums()))
+        return Timeline(overall, _fill_buckets(query, _by_start(found), UsageSums()))
 
     async def usage_by_value_over_time(
-        self, metrics_query: MetricsQuery, field: str
+        self, query: MetricsQuery, field: str
     ) -> Timeline[Mapping[Scalar, UsageSums]]:
         """Return what the requests took, by the values of a field."""
-        found = await self._store.usage(replace(_with_buckets(metrics_query), group_by=field))
+        found = await self._store.usage(replace(_with_buckets(query), group_by=field))
         overall: dict[Scalar, UsageSums] = defaultdict(UsageSums)
         buckets: dict[int, dict[Scalar, UsageSums]] = defaultdict(dict)
         for cell, sums in found.items():
             overall[cell.value] += sums
             buckets[_start(cell)][cell.value] = sums
-        return Timeline(dict(overall), _fill_buckets(metrics_query, buckets, {}))
+        return Timeline(dict(overall), _fill_buckets(query, buckets, {}))
 
-    async def latencies_over_time(self, metrics_query: MetricsQuery) -> Timeline[GroupMetrics]:
+    async def latencies_over_time(self, query: MetricsQuery) -> Timeline[GroupMetrics]:
         """Return what the requests took, and how many of them how long."""
-        in_pieces = _with_buckets(metrics_query)
+        in_pieces = _with_buckets(query)
         usage = await self._store.usage(in_pieces)
         latencies = await self._store.latencies(in_pieces)
         found = {
             _start(cell): GroupMetrics(cell, sums, latencies=latencies.get(cell, {}))
             for cell, sums in usage.items()
         }
-        overall = GroupMetrics(
-            GroupKey(), sum(usage.values(), UsageSums()), latencies=_merge_latencies(latencies.values())
-        )
-        return Timeline(overall, _fill_buckets(metrics_query, found, GroupMetrics(GroupKey(), UsageSums())))
+        merged = _merge_latencies(latencies.values())
+        overall = GroupMetrics(GroupKey(), sum(usage.values(), UsageSums()), latencies=merged)
+        return Timeline(overall, _fill_buckets(query, found, GroupMetrics(GroupKey(), UsageSums())))
 
-    async def feedback_over_time(self, metrics_query: MetricsQuery) -> Timeline[FeedbackSums]:
+    async def feedback_over_time(self, query: MetricsQuery) -> Timeline[FeedbackSums]:
         """Return what was said of the requests."""
-        found = await self._store.feedback_sums(_with_buckets(metrics_query))
+        found = await self._store.feedback_sums(_with_buckets(query))
         overall = sum(found.values(), FeedbackSums())
-        return Timeline(overall, _fill_buckets(metrics_query, _by_start(found), FeedbackSums()))
+        return Timeline(overall, _fill_buckets(query, _by_start(found), FeedbackSums()))
 
-    async def values_over_time(self, metrics_query: MetricsQuery, field: str) -> Timeline[int]:
+    async def values_over_time(self, query: MetricsQuery, field: str) -> Timeline[int]:
         """Return how many values a field has; a value in several buckets counts once in the whole."""
-        grouped = replace(metrics_query, group_by=field)
+        grouped = replace(query, group_by=field)
         found = await self._store.count_groups(_with_buckets(grouped))
         overall = await self._store.count_groups(grouped)
-        return Timeline(overall.get(GroupKey(), 0), _fill_buckets(metrics_query, _by_start(found), 0))
+        return Timeline(overall.get(GroupKey(), 0), _fill_buckets(query, _by_start(found), 0))
 
 
-def _groups_without_values(metrics_query: MetricsQuery, usage: Mapping[GroupKey, UsageSums]) -> list[str]:
+def _groups_without_values(query: MetricsQuery, usage: Mapping[GroupKey, UsageSums]) -> list[str]:
     return [
         group
-        for group, values in zip(metrics_query.groups, _group_values(list(usage)), strict=False)
+        for group, values in zip(query.groups, _group_values(list(usage)), strict=False)
         if group.startswith(METADATA_PREFIX) and all(value is None for value in values)
     ]
 
@@ -236,18 +230,15 @@ def _sorted_groups(
     return sorted(usage, key=place)
 
 
-def _narrow_to_page(metrics_query: MetricsQuery, cells: Sequence[GroupKey]) -> MetricsQuery:
-    narrowed = metrics_query
-    for group, values in zip(metrics_query.groups, _group_values(cells), strict=False):
+def _narrow_to_page(query: MetricsQuery, cells: Sequence[GroupKey]) -> MetricsQuery:
+    narrowed = query
+    for group, values in zip(query.groups, _group_values(cells), strict=False):
         of_values = Comparison(_comparable_field(group), Op.IN, tuple(dict.fromkeys(values)))
         narrowed = replace(narrowed, where=AllOf((narrowed.where, of_values)))
     starts = [cell.starts_at_us for cell in cells if cell.starts_at_us is not None]
-    if starts and metrics_query.bucket_us is not None:
-        narrowed = replace(
-            narrowed,
-            from_us=max(metrics_query.from_us, min(starts)),
-            to_us=min(metrics_query.to_us, max(starts) + metrics_query.bucket_us),
-        )
+    if starts and query.bucket_us is not None:
+        from_us, to_us = max(query.from_us, min(starts)), min(query.to_us, max(starts) + query.bucket_us)
+        narrowed = replace(narrowed, from_us=from_us, to_us=to_us)
     return narrowed
 
 
@@ -288,25 +279,25 @@ class Timeline(Generic[T]):
     buckets: tuple[Bucket[T], ...]
 
 
-def bucket_length_us(metrics_query: MetricsQuery) -> int:
-    length_us = _last_us(metrics_query) - metrics_query.from_us
+def bucket_length_us(query: MetricsQuery) -> int:
+    length_us = _last_us(query) - query.from_us
     return next((bucket for longest, bucket in BUCKET_LENGTHS_US.items() if length_us <= longest), WEEK_US)
 
 
-def _with_buckets(metrics_query: MetricsQuery) -> MetricsQuery:
-    return replace(metrics_query, bucket_us=bucket_length_us(metrics_query))
+def _with_buckets(query: MetricsQuery) -> MetricsQuery:
+    return replace(query, bucket_us=bucket_length_us(query))
 
 
-def _fill_buckets(metrics_query: MetricsQuery, found: Mapping[int, T], nothing: T) -> tuple[Bucket[T], ...]:
-    length = bucket_length_us(metrics_query)
-    first = metrics_query.from_us // length * length
+def _fill_buckets(query: MetricsQuery, found: Mapping[int, T], nothing: T) -> tuple[Bucket[T], ...]:
+    length = bucket_length_us(query)
+    first = query.from_us // length * length
     # From 9:00 to 10:00 is an hour: although it includes 10:00, that bucket is shown only if it has requests.
-    starts = {*range(first, _last_us(metrics_query), length), *found}
+    starts = {*range(first, _last_us(query), length), *found}
     return tuple(Bucket(start, found.get(start, nothing)) for start in sorted(starts))
 
 
-def _last_us(metrics_query: MetricsQuery) -> int:
-    return metrics_query.to_us - 1
+def _last_us(query: MetricsQuery) -> int:
+    return query.to_us - 1
 
 
 def _start(cell: GroupKey) -> int:
@@ -333,9 +324,5 @@ def rollup_job(store: Admin) -> PeriodicTask:
     async def roll_up() -> None:
         await store.roll_up(now_us())
 
-    return PeriodicTask(
-        "rollup",
-        roll_up,
-        pause_seconds=ROLLUP_INTERVAL_SECONDS,
-        failed="rollup failed; queries count the requests instead",
-    )
+    failed = "rollup failed; queries count the requests instead"
+    return PeriodicTask("rollup", roll_up, pause_seconds=ROLLUP_INTERVAL_SECONDS, failed=failed)

@@ -75,10 +75,9 @@ class LoggedRequest:
 
     def conversation(self) -> Conversation:
         """Read what both sides say, as far as it was kept; takes long for long bodies."""
+        path = self.record.path
         request, response = (
-            WireMessage(
-                self.record.path, message.headers if message else (), message.body if message else b""
-            )
+            WireMessage(path, message.headers, message.body) if message else WireMessage(path, (), b"")
             for message in (self.request, self.response)
         )
         return read_conversation(self.record.endpoint, request, response)
@@ -168,7 +167,7 @@ class TextReader:
         texts: dict[int, RequestTexts] = {}
         for batch in batches(records, _EXCERPT_BATCH_BYTES):
             payloads = await self._store.payloads([record.seq for record in batch])
-            texts |= await asyncio.to_thread(_excerpt_texts, batch, payloads)
+            texts |= await asyncio.to_thread(_excerpts, batch, payloads)
         return {feedback_id: texts[record.seq] for feedback_id, record in counted.items()}
 
 
@@ -277,18 +276,15 @@ def _rate_request(
     return RatedRequest(record, rating, scores)
 
 
-def _excerpt_texts(
-    records: Sequence[RequestRecord], payloads: Mapping[int, Payload]
-) -> dict[int, RequestTexts]:
+def _excerpts(records: Sequence[RequestRecord], payloads: Mapping[int, Payload]) -> dict[int, RequestTexts]:
     return {record.seq: _excerpt(record, payloads.get(record.seq)) for record in records}
 
 
 def _excerpt(record: RequestRecord, payload: Payload | None) -> RequestTexts:
     logged = decode_payload(record, payload, ())
     said = logged.conversation()
-    answer = said.answer
-    reason = None if answer else _no_answer_reason(record, is_kept=logged.response is not None)
-    return RequestTexts(_truncate(said.question), _truncate(answer), reason)
+    reason = None if said.answer else _no_answer_reason(record, is_kept=logged.response is not None)
+    return RequestTexts(_truncate(said.question), _truncate(said.answer), reason)
 
 
 def _truncate(text: str) -> str:

@@ -35,18 +35,15 @@ class UserReader:
         self._store = store
         self._ranking = MetricsReader(store)
 
-    async def find(
-        self, metrics_query: MetricsQuery, prefix: str, order: MetricsOrder, page: Page
-    ) -> UserSlice:
+    async def find(self, query: MetricsQuery, prefix: str, order: MetricsOrder, page: Page) -> UserSlice:
         """Return users whose names begin with a prefix. Raises BadInput, TooLarge."""
-        where = AllOf((metrics_query.where, _name_starts_with(prefix)))
-        of_users = replace(metrics_query, where=where, group_by="user")
+        where = AllOf((query.where, _name_starts_with(prefix)))
+        of_users = replace(query, where=where, group_by="user")
         ranked = await self._ranking.find(of_users, order, page)
         names = [str(group.cell.value) for group in ranked.figures]
-        given = await self._store.count_feedback_by_author(names, metrics_query.tenant)
-        users = tuple(
-            User(name, group, given.get(name, 0)) for name, group in zip(names, ranked.figures, strict=True)
-        )
+        given = await self._store.count_feedback_by_author(names, query.tenant)
+        pairs = zip(names, ranked.figures, strict=True)
+        users = tuple(User(name, group, given.get(name, 0)) for name, group in pairs)
         return UserSlice(users, ranked.next_offset, ranked.unknown_keys)
 
     async def show(self, name: str, tenant: str | None) -> User:

@@ -129,9 +129,8 @@ class FormPages:
         message = str(error).encode(errors="replace").decode()
         sentence = message[:1].upper() + message[1:]
         heading = ERROR_HEADINGS.get(error.status, OTHER_ERROR_HEADING)
-        return _html_response(
-            self._render("problem.html", heading=heading, message=sentence), status=error.status
-        )
+        html = self._render("problem.html", heading=heading, message=sentence)
+        return _html_response(html, status=error.status)
 
     def style(self) -> web.Response:
         """Return the style sheet."""
@@ -175,20 +174,16 @@ class _FeedbackFormEndpoints:
         self._tokens = tokens
         self._requests = requests
 
-    @Endpoint("GET", "/f/style.css", role=None, summary="The style sheet of the feedback form")
+    @Endpoint("GET", "/f/style.css", None, "The style sheet of the feedback form")
     async def _send_style(self, request: web.Request, _: Principal) -> web.Response:
         return self.pages.style()
 
     @Endpoint(
-        "GET",
-        "/f/{token}",
-        role=None,
-        summary="Show the feedback form of a feedback token",
-        description="A page with a form. Opening it stores no feedback, not even with `?v=up` or `?v=down`, which "
-        "preselect a thumb.",
-        failures=(401, 404, 503),
+        "GET", "/f/{token}", None, "Show the feedback form of a feedback token", failures=(401, 404, 503)
     )
     async def _show_form(self, request: web.Request, _: Principal) -> web.Response:
+        """A page with a form. Opening it stores no feedback, not even with `?v=up` or `?v=down`, which
+        preselect a thumb."""
         principal, scope = self._read_token(request)
         earlier = await self._feedback.current(scope.request_id, principal)
         thumb = Thumb.named(request.query.get("v")) or _thumb_of(earlier)
@@ -198,13 +193,13 @@ class _FeedbackFormEndpoints:
     @Endpoint(
         "POST",
         "/f/{token}",
-        role=None,
-        summary="Give feedback with a feedback token",
-        description="Takes the form of that page, `application/x-www-form-urlencoded`: `vote` is `up` or `down`, "
-        "`comment` may be anything; without that field an earlier comment stays. The last feedback counts.",
+        None,
+        "Give feedback with a feedback token",
         failures=(400, 401, 404, 408, 413, 429, 503),
     )
     async def _submit_form(self, request: web.Request, _: Principal) -> web.Response:
+        """Takes the form of that page, `application/x-www-form-urlencoded`: `vote` is `up` or `down`,
+        `comment` may be anything; without that field an earlier comment stays. The last feedback counts."""
         principal, scope = self._read_token(request)
         submitted = read_form(request.content_type, await read_body(request, MAX_FORM_BYTES))
         if submitted.thumb is None:
@@ -227,11 +222,9 @@ class _FeedbackFormEndpoints:
 
     async def _requested_at_us(self, scope: FeedbackScope, tenant: str | None) -> int | None:
         # None while the request is not logged yet.
-        ids = (
-            Comparison("request_id", Op.EQ, scope.request_id),
-            Comparison("trace_id", Op.EQ, scope.trace_id),
-        )
-        found = await self._requests.find(AllOf(ids), 1, None, tenant)
+        ids = {"request_id": scope.request_id, "trace_id": scope.trace_id}
+        is_it = AllOf(tuple(Comparison(name, Op.EQ, value) for name, value in ids.items()))
+        found = await self._requests.find(is_it, 1, None, tenant)
         return found.records[0].started_at_us if found.records else None
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import orjson
@@ -40,6 +41,7 @@ _THREAD_BYTES = 64 * 1024
 _OBJECTS_PER_ENTRY = 4
 
 _SEPARATOR = re.compile(r"[ \t\n\r,]*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MAY_EXCEED_64_BITS = re.compile(rb"\d{19}")
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -82,6 +84,10 @@ def abbreviate(value: object) -> str:
     return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}…"
 
 
+def as_text(value: object) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
 def parse_id(value: object) -> str:
     if isinstance(value, str) and is_valid_id(value):
         return value
@@ -109,15 +115,13 @@ def _describe_error(error: ErrorDetails) -> str:
     return f"{error['msg'][0].lower()}{error['msg'][1:]}; got {abbreviate(error['input'])}"
 
 
+@dataclass(slots=True)
 class BodyLimits:
     """Limits of the bodies of all requests together: pause between chunks, and bytes beyond FREE_BYTES each."""
 
-    def __init__(
-        self, body_timeout: Callable[[], float] = lambda: 60.0, max_held_bytes: int = 64 * 1024 * 1024
-    ) -> None:
-        self.body_timeout = body_timeout
-        self.max_held_bytes = max_held_bytes
-        self.held_bytes = 0
+    body_timeout: Callable[[], float] = lambda: 60.0
+    max_held_bytes: int = 64 * 1024 * 1024
+    held_bytes: int = 0
 
 
 class RequestBody:
@@ -263,17 +267,9 @@ def _invalid_reason(value: object) -> str | None:
         return "must be a finite number; NaN and Infinity are not JSON."
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return "is an integer of more than 64 bits; send it as a string."
-    if isinstance(value, str) and not _is_encodable(value):
+    if isinstance(value, str) and _SURROGATE.search(value):
         return "holds half of a surrogate pair, which is not a character."
     return None
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _refuse_deep(body: object) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
-from types import MappingProxyType
 from typing import Literal, TypeVar, get_type_hints
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from gateway.errors import GatewayError
 from gateway.models.principal import Principal, Role
@@ -24,7 +23,14 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 
 Handler = Callable[[web.Request, Principal], Awaitable[web.StreamResponse]]
 ErrorRenderer = Callable[[GatewayError], web.Response]
-Method = TypeVar("Method", bound=Callable[..., Awaitable[web.StreamResponse | BaseModel]])
+Returning = Callable[..., Awaitable[web.StreamResponse | BaseModel]]
+Method = TypeVar("Method", bound=Returning)
+
+
+class Schema(BaseModel):
+    """A body or a reply, or a part of one."""
+
+    model_config = ConfigDict(frozen=True)
 
 
 async def _unbound(request: web.Request, principal: Principal) -> web.StreamResponse:
@@ -42,7 +48,8 @@ class Endpoint:
     Args:
         path: pattern of aiohttp, without trailing slash.
         role: None: open to all.
-        query: None: the query string is not read.
+        description: of a decorated method, its docstring.
+        query: of a decorated method, its third argument; None: the query string is not read.
         body: a model, or a union of models.
         reply_types: text media types of a 200 besides JSON.
         failures: statuses besides 401 and 403, and with a body 408, 413 and 503.
@@ -51,9 +58,9 @@ class Endpoint:
 
     method: str
     path: str
-    _: KW_ONLY
     role: Role | Literal["any"] | None
     summary: str
+    _: KW_ONLY
     description: str = ""
     query: type[QueryParams] | None = None
     body: object | None = None
@@ -65,8 +72,13 @@ class Endpoint:
     handler: Handler = _unbound
 
     def __call__(self, handler: Method) -> Method:
-        returned = get_type_hints(handler)["return"]
-        endpoint = replace(self, reply=returned) if issubclass(returned, BaseModel) else self
+        hints = get_type_hints(handler)
+        endpoint = replace(
+            self,
+            description=self.description or " ".join((handler.__doc__ or "").split()),
+            query=next((hint for hint in hints.values() if issubclass(hint, QueryParams)), None),
+            reply=hints["return"] if issubclass(hints["return"], BaseModel) else self.reply,
+        )
         handler.__dict__.setdefault(_ENDPOINTS, []).insert(0, endpoint)
         return handler
 
@@ -91,7 +103,7 @@ class Api:
 
 
 # Prompts and answers must stay in no cache.
-NO_STORE = MappingProxyType({"Cache-Control": "no-store"})
+NO_STORE: Mapping[str, str] = {"Cache-Control": "no-store"}
 
 
 def json_response(
@@ -112,21 +124,13 @@ def endpoints_of(
         headers: of responses made from a model.
     """
     return tuple(
-        replace(
-            endpoint,
-            path=prefix + endpoint.path,
-            handler=_bind(getattr(handlers, name), endpoint.query, headers),
-        )
+        replace(each, path=prefix + each.path, handler=_bind(getattr(handlers, name), each.query, headers))
         for name, method in vars(type(handlers)).items()
-        for endpoint in getattr(method, "__dict__", {}).get(_ENDPOINTS, ())
+        for each in getattr(method, "__dict__", {}).get(_ENDPOINTS, ())
     )
 
 
-def _bind(
-    method: Callable[..., Awaitable[web.StreamResponse | BaseModel]],
-    query: type[QueryParams] | None,
-    headers: Mapping[str, str] | None,
-) -> Handler:
+def _bind(method: Returning, query: type[QueryParams] | None, headers: Mapping[str, str] | None) -> Handler:
     async def handle(request: web.Request, principal: Principal) -> web.StreamResponse:
         params = () if query is None else (query.parse(request.query.items()),)
         answer = await method(request, principal, *params)

@@ -53,10 +53,13 @@ def _grade(value: object) -> int:
     raise ValueError(f"must be an integer from -10 to 10; got {abbreviate(value)}")
 
 
-def _weight(value: object) -> float:
-    if is_number(value) and 0 <= value <= 1:
-        return float(value)
-    raise ValueError(f"must be a number from 0 to 1; got {abbreviate(value)}")
+def number_from(least: int, most: int) -> Callable[[object], float]:
+    def check(value: object) -> float:
+        if is_number(value) and least <= value <= most:
+            return float(value)
+        raise ValueError(f"must be a number from {least} to {most}; got {abbreviate(value)}")
+
+    return check
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -113,7 +116,7 @@ OptionalId = Annotated[str | None, optional_field(parse_id, accepts=Annotated[st
 AnyId = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), BeforeValidator(parse_id)]
 Grade = Annotated[_GradeRange, BeforeValidator(_grade)]
 OptionalGrade = Annotated[int | None, optional_field(_grade, accepts=_GradeRange)]
-Weight = Annotated[float | None, optional_field(_weight, accepts=_WeightRange)]
+Weight = Annotated[float | None, optional_field(number_from(0, 1), accepts=_WeightRange)]
 Metadata = Annotated[dict[str, object] | None, optional_field(_metadata, accepts=dict[str, object] | str)]
 # Empty text becomes None.
 Text = Annotated[str | None, optional_field(_text, accepts=str)]

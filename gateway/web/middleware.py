@@ -110,11 +110,10 @@ ANY_ORIGIN = "*"
 MAX_AGE_SECONDS = 7200
 
 _ALLOW_ORIGIN = "Access-Control-Allow-Origin"
+_ALLOWED_HEADERS = (TOKEN_HEADER, *CREDENTIAL_HEADERS, "Content-Type", IDEMPOTENCY_KEY)
 _PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Methods": "POST",
-    "Access-Control-Allow-Headers": ", ".join(
-        (TOKEN_HEADER, *CREDENTIAL_HEADERS, "Content-Type", IDEMPOTENCY_KEY)
-    ),
+    "Access-Control-Allow-Headers": ", ".join(_ALLOWED_HEADERS),
     "Access-Control-Max-Age": str(MAX_AGE_SECONDS),
 }
 
@@ -130,11 +129,8 @@ class AllowedOrigins:
         origin = ANY_ORIGIN if ANY_ORIGIN in allowed else request.headers.get("Origin")
         if origin is None or origin not in allowed:
             return {"Vary": "Origin"}
-        return {
-            _ALLOW_ORIGIN: origin,
-            "Access-Control-Expose-Headers": f"Retry-After, {JOINED_HEADER}",
-            "Vary": "Origin",
-        }
+        exposed = f"Retry-After, {JOINED_HEADER}"
+        return {_ALLOW_ORIGIN: origin, "Access-Control-Expose-Headers": exposed, "Vary": "Origin"}
 
     async def preflight(self, request: web.Request) -> web.Response:
         headers = self.headers(request)
@@ -285,6 +281,5 @@ def log_unexpected_error(path: str) -> errors.GatewayError:
     """Log the current exception; return an error with the id of its log line."""
     error_id = new_id()
     log.exception("unexpected error", error_id=error_id, path=path)
-    return errors.GatewayError(
-        "something went wrong in the gateway.", hint=f"Its log has more under {error_id}."
-    )
+    hint = f"Its log has more under {error_id}."
+    return errors.GatewayError("something went wrong in the gateway.", hint=hint)

@@ -45,29 +45,26 @@ _STATUS_DESCRIPTIONS = {
     503: "The store is not available, or the gateway is overloaded; `Retry-After` says when to retry.",
 }
 
+
+def _header_scheme(name: str, **more: str) -> Json:
+    return {"type": "apiKey", "in": "header", "name": name, **more}
+
+
 # Headers that may carry a gateway key.
 SECURITY_SCHEMES: dict[str, Json] = {
-    "portkeyKey": {"type": "apiKey", "in": "header", "name": "x-portkey-api-key"},
-    "heliconeAuth": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "Helicone-Auth",
-        "description": "`Bearer` and the gateway key.",
-    },
+    "portkeyKey": _header_scheme("x-portkey-api-key"),
+    "heliconeAuth": _header_scheme("Helicone-Auth", description="`Bearer` and the gateway key."),
     "bearer": {"type": "http", "scheme": "bearer"},
-    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-    "azureKey": {"type": "apiKey", "in": "header", "name": "api-key"},
-    "googleKey": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
-    "elevenLabsKey": {"type": "apiKey", "in": "header", "name": "xi-api-key"},
+    "apiKey": _header_scheme("x-api-key"),
+    "azureKey": _header_scheme("api-key"),
+    "googleKey": _header_scheme("x-goog-api-key"),
+    "elevenLabsKey": _header_scheme("xi-api-key"),
 }
 
 TOKEN_SCHEMES: dict[str, Json] = {
-    "feedbackToken": {
-        "type": "apiKey",
-        "in": "header",
-        "name": TOKEN_HEADER,
-        "description": "A feedback token instead of a key, for operations that accept it.",
-    },
+    "feedbackToken": _header_scheme(
+        TOKEN_HEADER, description="A feedback token instead of a key, for operations that accept it."
+    )
 }
 
 
@@ -83,10 +80,7 @@ def build_openapi(apis: Sequence[Api], version: str) -> Json:
         "info": {"title": "Gateway", "version": version, "description": DESCRIPTION},
         "tags": [{"name": api.name} for api in apis],
         "paths": paths,
-        "components": {
-            "schemas": schemas.components,
-            "securitySchemes": {**SECURITY_SCHEMES, **TOKEN_SCHEMES},
-        },
+        "components": {"schemas": schemas.components, "securitySchemes": SECURITY_SCHEMES | TOKEN_SCHEMES},
     }
 
 
@@ -96,9 +90,8 @@ class _Schemas:
         inputs: list[tuple[int, Mode, TypeAdapter[Any]]] = [
             (id(shape), mode, TypeAdapter(shape)) for api in apis for shape, mode in _models_of(api)
         ]
-        self._schemas, definitions = TypeAdapter.json_schemas(
-            inputs, ref_template="#/components/schemas/{model}"
-        )
+        template = "#/components/schemas/{model}"
+        self._schemas, definitions = TypeAdapter.json_schemas(inputs, ref_template=template)
         self.components: Json = definitions.get("$defs", {})
 
     def content(self, shape: object, mode: Mode) -> Json:
@@ -170,15 +163,10 @@ def _responses(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:
     if endpoint.reply:
         others = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.reply_types}
         success["content"] = {**schemas.content(endpoint.reply, "serialization"), **others}
-    failures = {
-        *endpoint.failures,
-        *((401, 403) if endpoint.role else ()),
-        *((408, 413, 503) if endpoint.body is not None else ()),
-    }
-    return {
-        "200": success,
-        **{str(status): _error_response(api, status, schemas) for status in sorted(failures)},
-    }
+    of_key = (401, 403) if endpoint.role else ()
+    of_body = (408, 413, 503) if endpoint.body is not None else ()
+    failures = sorted({*endpoint.failures, *of_key, *of_body})
+    return {"200": success, **{str(status): _error_response(api, status, schemas) for status in failures}}
 
 
 def _error_response(api: Api, status: int, schemas: _Schemas) -> Json:

@@ -85,11 +85,10 @@ class QueryParams(BaseModel):
     def parameters(cls) -> tuple[Parameter, ...]:
         """Return what `/openapi.json` says of the parameters, in their order."""
         required = {info.alias or name for name, info in cls.model_fields.items() if info.is_required()}
+        plain = ((name, dict(schema)) for name, schema in _schemas(cls).items())
         return tuple(
-            Parameter(
-                name, str(schema.get("description", "")), _without_description(schema), name in required
-            )
-            for name, schema in _schemas(cls).items()
+            Parameter(name, str(schema.pop("description", "")), schema, name in required)
+            for name, schema in plain
         )
 
 
@@ -100,20 +99,14 @@ def _schemas(model: type[QueryParams]) -> Mapping[str, Mapping[str, Any]]:
     return {name: _plain_schema(schema) for name, schema in properties.items()}
 
 
-def _without_description(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in schema.items() if key != "description"}
-
-
 def _plain_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """A field's schema without its title and without null, which no query string can hold."""
     plain = {key: value for key, value in schema.items() if key not in ("title", "anyOf")}
     if plain.get("default", "") is None:
         del plain["default"]
-    options: list[dict[str, Any]] = [
-        option for option in schema.get("anyOf", ()) if option.get("type") != "null"
-    ]
+    options = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
     if len(options) == 1:
-        return options[0] | plain
+        return {**options[0], **plain}
     return plain | ({"anyOf": options} if options else {})
 
 
@@ -126,9 +119,8 @@ def _describe_error(error: ErrorDetails, schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return f"must be one of {', '.join(map(str, schema['enum']))}; got {shown}"
     if schema.get("type") == "integer" and "maximum" in schema:
-        return (
-            f"must be a whole number from {schema.get('minimum', 0):,} to {schema['maximum']:,}; got {shown}"
-        )
+        least, most = schema.get("minimum", 0), schema["maximum"]
+        return f"must be a whole number from {least:,} to {most:,}; got {shown}"
     return f"{error['msg'][0].lower()}{error['msg'][1:]}; got {shown}"
 
 

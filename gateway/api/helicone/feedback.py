@@ -32,20 +32,20 @@ class FeedbackEndpoints:
         self._set_property = set_property
         self._max_body_bytes = max_body_bytes
 
+    # Ids may contain slashes.
     @Endpoint(
         "POST",
-        # Ids may contain slashes.
         "/v1/request/{request_id:.+}/feedback",
-        role=Role.FEEDBACK,
-        summary="Rate a request",
-        description="The last rating by the user in `Helicone-User-Id`, or without a user, is the one that "
-        "counts. A rating may come before its request is logged.",
+        Role.FEEDBACK,
+        "Rate a request",
         body=schemas.FeedbackBody,
         reply=schemas.DoneReply,
-        failures=(400, 404, 409, 413, 429, 503),
+        failures=(400, 404, 409, 429),
         accepts_feedback_token=True,
     )
     async def _rate(self, request: web.Request, principal: Principal) -> web.Response:
+        """The last rating by the user in `Helicone-User-Id`, or without a user, is the one that counts. A
+        rating may come before its request is logged."""
         author = schemas.read_author(request.headers.get("Helicone-User-Id"))
         body = await read_json(request, self._max_body_bytes)
         rating = validate_body(schemas.FeedbackBody, body).rating
@@ -56,15 +56,15 @@ class FeedbackEndpoints:
     @Endpoint(
         "POST",
         "/v1/request/{request_id:.+}/score",
-        role=Role.FEEDBACK,
-        summary="Score a request",
-        description="All scores are stored or none. The last one of each name counts.",
+        Role.FEEDBACK,
+        "Score a request",
         body=schemas.ScoreBody,
         reply=schemas.DoneReply,
-        failures=(400, 404, 409, 413, 429, 503),
+        failures=(400, 404, 409, 429),
         accepts_feedback_token=True,
     )
     async def _score(self, request: web.Request, principal: Principal) -> web.Response:
+        """All scores are stored or none. The last one of each name counts."""
         given = validate_body(schemas.ScoreBody, await read_json(request, self._max_body_bytes))
         request_id = schemas.read_request_id(request)
         items = [score_feedback(request_id, name, value) for name, value in given.scores.items()]
@@ -76,18 +76,17 @@ class FeedbackEndpoints:
     @Endpoint(
         "PUT",
         "/v1/request/{request_id:.+}/property",
-        role=Role.FEEDBACK,
-        summary="Set a property of a request",
+        Role.FEEDBACK,
+        "Set a property of a request",
         description=f"These set columns: {', '.join(f'`{key}`' for key in METADATA_KEYS)}.",
         body=schemas.PropertyBody,
         reply=schemas.DoneReply,
-        failures=(400, 404, 409, 413, 503),
+        failures=(400, 404, 409),
     )
     async def _set_one_property(self, request: web.Request, principal: Principal) -> web.Response:
         given = validate_body(schemas.PropertyBody, await read_json(request, self._max_body_bytes))
-        if not await self._set_property(
-            schemas.read_request_id(request), given.key, given.value, principal.tenant
-        ):
+        request_id = schemas.read_request_id(request)
+        if not await self._set_property(request_id, given.key, given.value, principal.tenant):
             raise NotFound("Request not found")
         return schemas.done_response()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from types import MappingProxyType
 
 from gateway.errors import BadInput
 from gateway.models.clock import parse_time_us
@@ -31,9 +30,9 @@ ColumnFilter = Callable[[str, object], Filter]
 MAX_PATTERN = 100
 
 _NULL_VALUES = (None, "null")
-_EQUALITY_OPERATORS = MappingProxyType({"equals": Op.EQ, "not-equals": Op.NE})
-_ORDER_OPERATORS = MappingProxyType({"equals": Op.EQ, "gte": Op.GE, "lte": Op.LE, "lt": Op.LT, "gt": Op.GT})
-_NUMBER_OPERATORS = MappingProxyType({**_ORDER_OPERATORS, "not-equals": Op.NE})
+_EQUALITY_OPERATORS = {"equals": Op.EQ, "not-equals": Op.NE}
+_ORDER_OPERATORS = {"equals": Op.EQ, "gte": Op.GE, "lte": Op.LE, "lt": Op.LT, "gt": Op.GT}
+_NUMBER_OPERATORS = {**_ORDER_OPERATORS, "not-equals": Op.NE}
 _TEXT_OPERATORS = (*_EQUALITY_OPERATORS, "like", "ilike", "contains", "not-contains")
 
 
@@ -180,15 +179,13 @@ def _matches_pattern(text: str, pattern: str) -> bool:
 
 
 # Helicone's names of providers, by the names in our configuration.
-PROVIDERS: Mapping[str, str] = MappingProxyType(
-    {
-        name.lower(): name
-        for name in (
-            "OPENAI", "ANTHROPIC", "AZURE", "LOCAL", "TOGETHER", "FIREWORKS", "PERPLEXITY", "GOOGLE",
-            "OPENROUTER", "GROQ", "COHERE", "MISTRAL", "DEEPINFRA", "AWS", "DEEPSEEK", "X", "NEBIUS", "NOVITA",
-        )
-    }
-)  # fmt: skip
+PROVIDERS: Mapping[str, str] = {
+    name.lower(): name
+    for name in (
+        "OPENAI", "ANTHROPIC", "AZURE", "LOCAL", "TOGETHER", "FIREWORKS", "PERPLEXITY", "GOOGLE", "OPENROUTER",
+        "GROQ", "COHERE", "MISTRAL", "DEEPINFRA", "AWS", "DEEPSEEK", "X", "NEBIUS", "NOVITA",
+    )
+}  # fmt: skip
 OTHER_PROVIDER = "CUSTOM"
 
 _NO_COUNTRY = unsupported_column("the country of callers is not stored")
@@ -206,87 +203,81 @@ def property_field_name(name: str) -> str:
 
 
 # Columns by table.
-TABLE_COLUMNS: Mapping[str, Mapping[str, ColumnFilter]] = MappingProxyType(
-    {
-        "request": {
-            "prompt": text_column("request_text"),
-            "created_at": time_column("started_at_us"),
-            "user_id": text_column("user"),
-            "auth_hash": unsupported_column("only the name of a key is stored"),
-            "org_id": text_column("tenant"),
-            "id": text_column("request_id"),
-            "node_id": _NO_JOBS,
-            "model": text_column("requested_model"),
-            "modelOverride": text_column("stated_model"),
-            "path": text_column("path"),
-            "country_code": _NO_COUNTRY,
-            "prompt_id": text_column("prompt"),
-        },
-        "response": {
-            "body_tokens": number_column("total_tokens"),
-            "body_model": text_column("any_model"),
-            "body_completion": text_column("response_text"),
-            "status": number_column("status"),
-            "model": text_column("model"),
-        },
-        "feedback": {
-            "id": text_column("feedback.id"),
-            "created_at": time_column("feedback.updated_at_us"),
-            "rating": boolean_column("feedback.rating"),
-        },
-        "request_response_rmt": {
-            "latency": number_column("duration_ms"),
-            "status": number_column("status"),
-            "request_created_at": time_column("started_at_us"),
-            "response_created_at": time_column("ended_at_us"),
-            "model": text_column("any_model"),
-            "user_id": text_column("user"),
-            "organization_id": text_column("tenant"),
-            "node_id": _NO_JOBS,
-            "job_id": _NO_JOBS,
-            "threat": unsupported_column("requests are not checked for threats"),
-            "request_id": text_column("request_id"),
-            "prompt_id": text_column("prompt"),
-            "prompt_version": unsupported_column("only the name of a prompt is stored"),
-            "prompt_tokens": number_column("prompt_tokens"),
-            "completion_tokens": number_column("completion_tokens"),
-            "total_tokens": number_column("total_tokens"),
-            "prompt_cache_read_tokens": number_column("cached_tokens"),
-            "prompt_cache_write_tokens": number_column("cache_write_tokens"),
-            "time_to_first_token": number_column("first_byte_ms"),
-            "target_url": unsupported_column("only the provider of a target is stored"),
-            "provider": enum_column("provider", PROVIDERS, OTHER_PROVIDER),
-            "request_body": text_column("request_text"),
-            "response_body": text_column("response_text"),
-            "assets": unsupported_column("files are stored as parts of bodies"),
-            "scores_column": name_column(lambda name: f"score.{name}"),
-            "helicone-score-feedback": boolean_column("feedback.rating"),
-            "cost": number_column("cost_nanousd", NANOUSD_PER_USD),
-            "cached": boolean_column("is_cached"),
-            "cache_enabled": unsupported_column(ONLY_CACHED),
-            "cache_reference_id": unsupported_column(ONLY_CACHED),
-            "property_key": name_column(property_field_name),
-            "country_code": _NO_COUNTRY,
-        },
-    }
-)
+TABLE_COLUMNS: Mapping[str, Mapping[str, ColumnFilter]] = {
+    "request": {
+        "prompt": text_column("request_text"),
+        "created_at": time_column("started_at_us"),
+        "user_id": text_column("user"),
+        "auth_hash": unsupported_column("only the name of a key is stored"),
+        "org_id": text_column("tenant"),
+        "id": text_column("request_id"),
+        "node_id": _NO_JOBS,
+        "model": text_column("requested_model"),
+        "modelOverride": text_column("stated_model"),
+        "path": text_column("path"),
+        "country_code": _NO_COUNTRY,
+        "prompt_id": text_column("prompt"),
+    },
+    "response": {
+        "body_tokens": number_column("total_tokens"),
+        "body_model": text_column("any_model"),
+        "body_completion": text_column("response_text"),
+        "status": number_column("status"),
+        "model": text_column("model"),
+    },
+    "feedback": {
+        "id": text_column("feedback.id"),
+        "created_at": time_column("feedback.updated_at_us"),
+        "rating": boolean_column("feedback.rating"),
+    },
+    "request_response_rmt": {
+        "latency": number_column("duration_ms"),
+        "status": number_column("status"),
+        "request_created_at": time_column("started_at_us"),
+        "response_created_at": time_column("ended_at_us"),
+        "model": text_column("any_model"),
+        "user_id": text_column("user"),
+        "organization_id": text_column("tenant"),
+        "node_id": _NO_JOBS,
+        "job_id": _NO_JOBS,
+        "threat": unsupported_column("requests are not checked for threats"),
+        "request_id": text_column("request_id"),
+        "prompt_id": text_column("prompt"),
+        "prompt_version": unsupported_column("only the name of a prompt is stored"),
+        "prompt_tokens": number_column("prompt_tokens"),
+        "completion_tokens": number_column("completion_tokens"),
+        "total_tokens": number_column("total_tokens"),
+        "prompt_cache_read_tokens": number_column("cached_tokens"),
+        "prompt_cache_write_tokens": number_column("cache_write_tokens"),
+        "time_to_first_token": number_column("first_byte_ms"),
+        "target_url": unsupported_column("only the provider of a target is stored"),
+        "provider": enum_column("provider", PROVIDERS, OTHER_PROVIDER),
+        "request_body": text_column("request_text"),
+        "response_body": text_column("response_text"),
+        "assets": unsupported_column("files are stored as parts of bodies"),
+        "scores_column": name_column(lambda name: f"score.{name}"),
+        "helicone-score-feedback": boolean_column("feedback.rating"),
+        "cost": number_column("cost_nanousd", NANOUSD_PER_USD),
+        "cached": boolean_column("is_cached"),
+        "cache_enabled": unsupported_column(ONLY_CACHED),
+        "cache_reference_id": unsupported_column(ONLY_CACHED),
+        "property_key": name_column(property_field_name),
+        "country_code": _NO_COUNTRY,
+    },
+}
 # Tables with a column for any name.
-NAMED_TABLES: Mapping[str, Callable[[str], ColumnFilter]] = MappingProxyType(
-    {
-        "properties": lambda name: text_column(property_field_name(name)),
-        "values": lambda name: unsupported_column(NO_INPUTS),
-    }
-)
+NAMED_TABLES: Mapping[str, Callable[[str], ColumnFilter]] = {
+    "properties": lambda name: text_column(property_field_name(name)),
+    "values": lambda name: unsupported_column(NO_INPUTS),
+}
 # Columns with a column for any name inside them.
-NESTED_COLUMNS: Mapping[str, Mapping[str, Callable[[str], ColumnFilter]]] = MappingProxyType(
-    {
-        "request_response_rmt": {
-            "properties": NAMED_TABLES["properties"],
-            "search_properties": NAMED_TABLES["properties"],
-            "scores": lambda name: number_column(f"score.{name}"),
-        }
+NESTED_COLUMNS: Mapping[str, Mapping[str, Callable[[str], ColumnFilter]]] = {
+    "request_response_rmt": {
+        "properties": NAMED_TABLES["properties"],
+        "search_properties": NAMED_TABLES["properties"],
+        "scores": lambda name: number_column(f"score.{name}"),
     }
-)
+}
 ALL_REQUESTS = "all"
 
 _NODE_KEYS = {"left", "operator", "right"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Annotated
 from uuid import UUID
 
@@ -91,15 +90,13 @@ _RATING_SCORE = "helicone-score-feedback"
 _BOOLEAN_SUFFIX = "-hcone-bool"
 
 # How requests ended, by Helicone's values for a missing status.
-_FAILURE_OUTCOMES: Mapping[int, tuple[Outcome, str]] = MappingProxyType(
-    {
-        0: (Outcome.UPSTREAM_ERROR, "no answer was logged"),
-        -1: (Outcome.TIMEOUT, "it took too long"),
-        -2: (Outcome.TIMEOUT, "it took too long"),
-        -3: (Outcome.CLIENT_CLOSED, "the caller left"),
-        -4: (Outcome.GATEWAY_ERROR, "it was refused as a threat"),
-    }
-)
+_FAILURE_OUTCOMES: Mapping[int, tuple[Outcome, str]] = {
+    0: (Outcome.UPSTREAM_ERROR, "no answer was logged"),
+    -1: (Outcome.TIMEOUT, "it took too long"),
+    -2: (Outcome.TIMEOUT, "it took too long"),
+    -3: (Outcome.CLIENT_CLOSED, "the caller left"),
+    -4: (Outcome.GATEWAY_ERROR, "it was refused as a threat"),
+}
 
 
 def is_helicone_row(row: Mapping[str, object]) -> bool:
@@ -118,9 +115,8 @@ def to_imported_request(row: Mapping[str, object], importer: Principal) -> Impor
     """
     given = imported.read_row(ImportedHeliconeRow, row)
     exchange = _to_exchange(given, given.request_id or imported.row_id(row), importer)
-    return ImportedRequest(
-        exchange, _facts(given, row), tuple(_imported_feedback(given, row, exchange, importer))
-    )
+    feedback = tuple(_imported_feedback(given, row, exchange, importer))
+    return ImportedRequest(exchange, _facts(given, row), feedback)
 
 
 def _to_exchange(given: ImportedHeliconeRow, request_id: str, importer: Principal) -> Exchange:
@@ -130,7 +126,8 @@ def _to_exchange(given: ImportedHeliconeRow, request_id: str, importer: Principa
     request_body = _body(given.request_body, "request_body")
     response_body = _body(given.response_body, "response_body")
     is_answered = given.response_status > 0
-    outcome, error = (Outcome.COMPLETE, None) if is_answered else _failure_outcome(given.response_status)
+    failure = _FAILURE_OUTCOMES.get(given.response_status, _FAILURE_OUTCOMES[0])
+    outcome, error = (Outcome.COMPLETE, None) if is_answered else failure
     return Exchange(
         identity=_identity(request_id, metadata, given.prompt_id),
         tenant=importer.tenant,
@@ -172,10 +169,6 @@ def _session_field(name: str, metadata: Mapping[str, object]) -> str | None:
 def _body(value: object, field: str) -> bytes:
     body = imported.body_bytes(value, field)
     return b"" if body.startswith(_BODY_PLACEHOLDER) else body
-
-
-def _failure_outcome(status: int) -> tuple[Outcome, str]:
-    return _FAILURE_OUTCOMES.get(status, _FAILURE_OUTCOMES[0])
 
 
 def _ended_at_us(given: ImportedHeliconeRow) -> int:

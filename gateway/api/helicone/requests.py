@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from aiohttp import web
 from pydantic import ConfigDict, Field
@@ -22,27 +21,27 @@ from gateway.web.query_params import Boolean, QueryParams
 NEWEST_FIRST = Sort("started_at_us", descending=True)
 
 # Our fields by Helicone's columns; besides them there are `properties` and `random`.
-SORT_COLUMNS: Mapping[str, str] = MappingProxyType(
-    {
-        "created_at": "started_at_us",
-        "latency": "duration_ms",
-        "total_tokens": "total_tokens",
-        "completion_tokens": "completion_tokens",
-        "prompt_tokens": "prompt_tokens",
-        "user_id": "user",
-        "body_model": "any_model",
-        "is_cached": "is_cached",
-        "request_prompt": "request_text",
-        "response_text": "response_text",
-        "cost_usd": "cost_nanousd",
-        "time_to_first_token": "first_byte_ms",
-    }
-)
+SORT_COLUMNS: Mapping[str, str] = {
+    "created_at": "started_at_us",
+    "latency": "duration_ms",
+    "total_tokens": "total_tokens",
+    "completion_tokens": "completion_tokens",
+    "prompt_tokens": "prompt_tokens",
+    "user_id": "user",
+    "body_model": "any_model",
+    "is_cached": "is_cached",
+    "request_prompt": "request_text",
+    "response_text": "response_text",
+    "cost_usd": "cost_nanousd",
+    "time_to_first_token": "first_byte_ms",
+}
 
 # Helicone's other columns, and why requests cannot be sorted by them.
-UNSUPPORTED_SORTS: Mapping[str, str] = MappingProxyType(
-    {"cache_created_at": ONLY_CACHED, "last_active": "it is about users, not requests", "values": NO_INPUTS}
-)
+UNSUPPORTED_SORTS: Mapping[str, str] = {
+    "cache_created_at": ONLY_CACHED,
+    "last_active": "it is about users, not requests",
+    "values": NO_INPUTS,
+}
 
 
 def to_sort(order: object) -> Sort:
@@ -74,10 +73,7 @@ def _sort_keys(column: str, given: object) -> list[Sort]:
     at = f"sort.{column}"
     if column == "properties":
         names = _require_sort_object(given, at)
-        return [
-            _sort_key(property_field_name(name), direction, f"{at}.{name}")
-            for name, direction in names.items()
-        ]
+        return [_sort_key(property_field_name(name), way, f"{at}.{name}") for name, way in names.items()]
     if column in UNSUPPORTED_SORTS:
         raise BadInput(f"cannot be sorted by: {UNSUPPORTED_SORTS[column]}.", field=at)
     if column not in SORT_COLUMNS:
@@ -110,12 +106,11 @@ def _query_endpoint(path: str) -> Endpoint:
     return Endpoint(
         "POST",
         path,
-        role=Role.READ,
-        summary="Query requests",
-        description="Both query paths do the same.",
+        Role.READ,
+        "Query requests",
         body=schemas.QueryBody,
         reply=schemas.RowsReply,
-        failures=(400, 413, 503, 504),
+        failures=(400, 504),
     )
 
 
@@ -127,30 +122,27 @@ class RequestEndpoints:
     @_query_endpoint("/v1/request/query")
     @_query_endpoint("/v1/request/query-clickhouse")
     async def _query(self, request: web.Request, principal: Principal) -> web.Response:
+        """Both query paths do the same."""
         query_body = validate_body(schemas.QueryBody, await read_query_body(request, self._max_body_bytes))
         page = Page(10 if query_body.limit is None else query_body.limit, query_body.offset or 0)
-        found = await self._requests.list_rated(
-            _query_filter(query_body), to_sort(query_body.sort), page, principal.tenant
-        )
+        where, sort = _query_filter(query_body), to_sort(query_body.sort)
+        found = await self._requests.list_rated(where, sort, page, principal.tenant)
         logged = await self._requests.read_payloads([rated.record for rated in found])
         # Long bodies take long to write, and other callers' streams run on this thread.
-        return await asyncio.to_thread(
-            lambda: schemas.rows_response(list(map(schemas.to_row, found, logged)))
-        )
+        return await asyncio.to_thread(lambda: schemas.rows_response([*map(schemas.to_row, found, logged)]))
 
+    # Ids may contain slashes. One at the very end has to be sent as %2F.
     @Endpoint(
         "GET",
-        # Ids may contain slashes. One at the very end has to be sent as %2F.
         "/v1/request/{request_id:.*[^/]}",
-        role=Role.READ,
-        summary="Read one request",
-        description="By our request id or the provider's id of its response. An id that several requests share "
-        "is refused.",
-        query=RequestParams,
+        Role.READ,
+        "Read one request",
         reply=schemas.RowReply,
         failures=(400, 404, 409, 413, 503, 504),
     )
     async def _show(self, request: web.Request, principal: Principal, params: RequestParams) -> web.Response:
+        """By our request id or the provider's id of its response. An id that several requests share is
+        refused."""
         found = await self._requests.show_rated(schemas.read_request_id(request), principal.tenant)
         if not params.include_body:
             return schemas.row_response(schemas.to_row(found))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt
 
 from gateway.api.helicone.filters import OTHER_PROVIDER, PROVIDERS
 from gateway.errors import BadInput, GatewayError, NotFound
@@ -17,8 +17,8 @@ from gateway.models.feedback import Feedback
 from gateway.models.ids import MAX_ID_BYTES, is_valid_id
 from gateway.models.request import NANOUSD_PER_USD, RequestRecord
 from gateway.query.requests import LoggedRequest, Message, RatedRequest
-from gateway.web.bodies import abbreviate, parse_id
-from gateway.web.endpoint import NO_STORE, json_response
+from gateway.web.bodies import abbreviate, as_text, parse_id
+from gateway.web.endpoint import NO_STORE, Schema, json_response
 from gateway.web.feedback import joined_headers
 from gateway.wire.json_fields import parse_json
 
@@ -37,9 +37,8 @@ def _check_score(value: object) -> object:
 def _check_property(value: object) -> str:
     if isinstance(value, str) and len(value) <= MAX_PROPERTY and "\0" not in value:
         return value
-    raise ValueError(
-        f"must be a string of at most {MAX_PROPERTY:,} characters, none of them U+0000; got {abbreviate(value)}"
-    )
+    limit = f"at most {MAX_PROPERTY:,} characters, none of them U+0000"
+    raise ValueError(f"must be a string of {limit}; got {abbreviate(value)}")
 
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), BeforeValidator(parse_id)]
@@ -47,37 +46,29 @@ Score = Annotated[bool | int | float, BeforeValidator(_check_score)]
 PropertyValue = Annotated[str, Field(max_length=MAX_PROPERTY), BeforeValidator(_check_property)]
 
 
-class FeedbackBody(BaseModel):
+class FeedbackBody(Schema):
     """A rating."""
-
-    model_config = ConfigDict(frozen=True)
 
     rating: StrictBool = Field(description="true: up, false: down.")
 
 
-class ScoreBody(BaseModel):
+class ScoreBody(Schema):
     """Scores by name."""
-
-    model_config = ConfigDict(frozen=True)
 
     scores: dict[Name, Score] = Field(
         min_length=1, max_length=MAX_SCORES, description="Each a number, or true or false."
     )
 
 
-class PropertyBody(BaseModel):
+class PropertyBody(Schema):
     """One property."""
-
-    model_config = ConfigDict(frozen=True)
 
     key: Name
     value: PropertyValue
 
 
-class QueryBody(BaseModel):
+class QueryBody(Schema):
     """A query of requests. A null field counts as absent."""
-
-    model_config = ConfigDict(frozen=True)
 
     filter: object = Field("all", description="A filter tree; `all` or absent: every request.")
     offset: Annotated[StrictInt, Field(ge=0, lt=2**63)] | None = Field(0, description="Requests to skip.")
@@ -113,10 +104,8 @@ def read_author(user_id: str | None) -> str | None:
     return user_id
 
 
-class Row(BaseModel):
+class Row(Schema):
     """A logged request. Times are RFC 3339 in UTC, durations whole milliseconds."""
-
-    model_config = ConfigDict(frozen=True)
 
     response_id: str | None = Field(description="The provider's id of its response.")
     response_created_at: str | None
@@ -210,12 +199,8 @@ def _properties(metadata: Mapping[str, object]) -> dict[str, str]:
         if value is not None:
             small = lowercase_ascii(name)
             last.pop(small, None)
-            last[small] = (name, _as_text(value))
+            last[small] = (name, as_text(value))
     return dict(last.values())
-
-
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _first_byte_ms(record: RequestRecord) -> int | None:

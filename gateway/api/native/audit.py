@@ -6,14 +6,14 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.native.filters import DEFAULT_LIMIT, FilterParams, Limit, TimeCursor
-from gateway.api.native.http_responses import NextCursor, Schema
+from gateway.api.native.http_responses import NextCursor
 from gateway.api.native.schemas import Time
 from gateway.models.audit import AuditChannel, AuditEntry
 from gateway.models.clock import format_rfc3339
 from gateway.models.principal import Principal, Role
 from gateway.query.audit import AuditReader
 from gateway.query.filters import AUDIT_FILTERS
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Schema
 
 
 class AuditRow(Schema):
@@ -56,19 +56,12 @@ class AuditEndpoints:
     def __init__(self, audit: AuditReader) -> None:
         self._audit = audit
 
-    @Endpoint(
-        "GET",
-        "/api/v1/audit",
-        role=Role.ADMIN,
-        summary="Read the audit log",
-        description="Actions that need the role admin, by calls and by commands. All filters must match. An "
-        "admin of a tenant sees the actions of that tenant's keys.",
-        query=AuditListParams,
-        failures=(400, 503, 504),
-    )
+    @Endpoint("GET", "/api/v1/audit", Role.ADMIN, "Read the audit log", failures=(400, 503, 504))
     async def _list(
         self, request: web.Request, principal: Principal, params: AuditListParams
     ) -> AuditListReply:
+        """Actions that need the role admin, by calls and by commands. All filters must match. An admin of a
+        tenant sees the actions of that tenant's keys."""
         found = await self._audit.find(params.where(), params.limit, params.cursor, principal.tenant)
         cursor = None if found.next_cursor is None else "{}.{}".format(*found.next_cursor)
         return AuditListReply(data=list(map(AuditRow.of, found.entries)), next_cursor=cursor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import orjson
@@ -24,8 +25,10 @@ from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.requests import RequestTexts, TextReader
 from gateway.web import feedback as fields
 from gateway.web.bodies import abbreviate, field_path, read_idempotency_key, read_json, validate_body
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Schema
 from gateway.web.query_params import Boolean, QueryParams
+
+ENTRY_PATH = "/api/v1/feedback/{feedback_id}"
 
 # How this API is called in stored rows.
 DIALECT = "native"
@@ -42,15 +45,6 @@ def _check_thumb(value: object) -> str:
     if value in ("up", "down"):
         return str(value)
     raise ValueError(f"must be up or down; got {abbreviate(value)}")
-
-
-def _number(least: int, most: int) -> Callable[[object], float]:
-    def check(value: object) -> float:
-        if fields.is_number(value) and least <= value <= most:
-            return float(value)
-        raise ValueError(f"must be a number from {least} to {most}; got {abbreviate(value)}")
-
-    return check
 
 
 _Thumb = Literal["up", "down"]
@@ -71,10 +65,10 @@ class FeedbackInput(BaseModel):
     thumb: Annotated[_Thumb | None, fields.optional_field(_check_thumb, accepts=_Thumb)] = Field(
         None, description="Good or bad."
     )
-    rating: Annotated[float | None, fields.optional_field(_number(1, 5), accepts=_Rating)] = Field(
+    rating: Annotated[float | None, fields.optional_field(fields.number_from(1, 5), accepts=_Rating)] = Field(
         None, description="Stars: 1 is bad, 3 neutral, 5 good."
     )
-    score: Annotated[float | None, fields.optional_field(_number(-1, 1), accepts=_Score)] = Field(
+    score: Annotated[float | None, fields.optional_field(fields.number_from(-1, 1), accepts=_Score)] = Field(
         None, description="From -1, bad, to 1, good."
     )
     value: fields.OptionalGrade = Field(
@@ -100,7 +94,7 @@ class FeedbackInput(BaseModel):
     )
 
 
-class GivenFeedback(responses.Schema):
+class GivenFeedback(Schema):
     """The result of one entry. Its ids are null while it waits for its request."""
 
     feedback_id: str
@@ -129,7 +123,7 @@ class GivenFeedback(responses.Schema):
         )
 
 
-class GivenReply(responses.Schema):
+class GivenReply(Schema):
     data: list[GivenFeedback] = Field(description="One per entry, in the order in which they were sent.")
 
 
@@ -183,13 +177,11 @@ def _read_score(given: FeedbackInput, scale: Scale) -> tuple[Kind, float | None,
 
 
 def _refuse_unknown_fields(entry: object, at: str) -> None:
-    names = entry if isinstance(entry, dict) else ()
     allowed = ", ".join(FeedbackInput.model_fields)
-    for name in names:
+    for name in entry if isinstance(entry, dict) else ():
         if name not in FeedbackInput.model_fields:
-            hint = (
-                "Send it as id." if name in ID_ALIASES else f"Allowed: {allowed}; put all else in metadata."
-            )
+            others = f"Allowed: {allowed}; put all else in metadata."
+            hint = "Send it as id." if name in ID_ALIASES else others
             raise BadInput("is not a known field.", field=field_path([name], at), hint=hint)
 
 
@@ -215,15 +207,12 @@ class FeedbackWithTexts(FeedbackRow):
     @classmethod
     def with_texts(cls, entry: Feedback, texts: RequestTexts | None) -> FeedbackWithTexts:
         known = texts or RequestTexts()
-        return cls(
-            **dict(FeedbackRow.of(entry)),
-            question=known.question or None,
-            answer=known.answer or None,
-            no_answer=known.no_answer,
-        )
+        question, answer = known.question or None, known.answer or None
+        row = dict(FeedbackRow.of(entry))
+        return cls(**row, question=question, answer=answer, no_answer=known.no_answer)
 
 
-class FeedbackListReply(responses.Schema):
+class FeedbackListReply(Schema):
     data: list[FeedbackWithTexts | FeedbackRow] = Field(description="Newest first.")
     next_cursor: responses.NextCursor
     unknown_keys: responses.UnknownKeys
@@ -250,7 +239,7 @@ class FeedbackReply(FeedbackVersion):
         return cls(**dict(versions[-1]), versions=versions)
 
 
-class WithdrawnReply(responses.Schema):
+class WithdrawnReply(Schema):
     feedback_id: str
 
 
@@ -273,6 +262,7 @@ class AuthorErasureParams(responses.ErasureParams):
     author: str = Field(description="The author whose feedback is erased.")
 
 
+@dataclass(frozen=True, slots=True)
 class FeedbackEndpoints:
     """Endpoints of feedback entries.
 
@@ -280,39 +270,30 @@ class FeedbackEndpoints:
         scale_of: returns how a caller's values become scores.
     """
 
-    def __init__(
-        self,
-        feedback: FeedbackService,
-        search: FeedbackReader,
-        texts: TextReader,
-        eraser: ErasureService,
-        scale_of: Callable[[Principal], Scale],
-        max_body_bytes: int,
-    ) -> None:
-        self._feedback = feedback
-        self._search = search
-        self._texts = texts
-        self._eraser = eraser
-        self._scale_of = scale_of
-        self._max_body_bytes = max_body_bytes
+    feedback: FeedbackService
+    search: FeedbackReader
+    texts: TextReader
+    eraser: ErasureService
+    scale_of: Callable[[Principal], Scale]
+    max_body_bytes: int
 
     @Endpoint(
         "POST",
         "/api/v1/feedback",
-        role=Role.FEEDBACK,
-        summary="Give feedback",
-        description="Takes one entry or an array of up to 1,000, all or none, and returns for each what it was "
-        "joined to, or that it waits for its request. An `Idempotency-Key` makes it safe to repeat.",
+        Role.FEEDBACK,
+        "Give feedback",
         body=FeedbackInput | list[FeedbackInput],
         reply=GivenReply,
-        failures=(400, 409, 413, 429, 503),
+        failures=(400, 409, 429),
         accepts_feedback_token=True,
     )
     async def _give(self, request: web.Request, principal: Principal) -> web.Response:
+        """Takes one entry or an array of up to 1,000, all or none, and returns for each what it was joined
+        to, or that it waits for its request. An `Idempotency-Key` makes it safe to repeat."""
         key = read_idempotency_key(request.headers)
-        body = await read_json(request, self._max_body_bytes, fields.MAX_BULK)
-        items = to_new_feedback(body, self._scale_of(principal))
-        entries = await self._feedback.give(items, principal, dialect=DIALECT, idempotency_key=key)
+        body = await read_json(request, self.max_body_bytes, fields.MAX_BULK)
+        items = to_new_feedback(body, self.scale_of(principal))
+        entries = await self.feedback.give(items, principal, dialect=DIALECT, idempotency_key=key)
         response = responses.json_response(GivenReply(data=[GivenFeedback.of(entry) for entry in entries]))
         response.headers.update(fields.joined_headers(entries))
         return response
@@ -320,12 +301,8 @@ class FeedbackEndpoints:
     @Endpoint(
         "GET",
         "/api/v1/feedback",
-        role=Role.READ,
-        summary="List feedback",
-        description="Entries of every API in their latest version, without withdrawn ones. All filters must "
-        "match; those on the request are about the one that an entry counts for. Newest first; following the "
-        "cursors returns each entry once, while new ones are added.",
-        query=FeedbackListParams,
+        Role.READ,
+        "List feedback",
         reply=FeedbackListReply,
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 503, 504),
@@ -333,6 +310,9 @@ class FeedbackEndpoints:
     async def _list(
         self, request: web.Request, principal: Principal, params: FeedbackListParams
     ) -> web.StreamResponse:
+        """Entries of every API in their latest version, without withdrawn ones. All filters must match; those
+        on the request are about the one that an entry counts for. Newest first; following the cursors returns
+        each entry once, while new ones are added."""
         schema = FeedbackWithTexts if params.texts else FeedbackRow
         is_csv = responses.wants_csv(request, params.format)
         if is_csv and "limit" not in params.model_fields_set:
@@ -344,7 +324,7 @@ class FeedbackEndpoints:
         return responses.json_response(found)
 
     async def _page(self, params: FeedbackListParams, principal: Principal) -> FeedbackListReply:
-        found = await self._search.find(params.where(), params.limit, params.cursor, principal.tenant)
+        found = await self.search.find(params.where(), params.limit, params.cursor, principal.tenant)
         cursor = found.next_cursor
         return FeedbackListReply(
             data=await self._rows(found.entries, params.texts),
@@ -355,7 +335,7 @@ class FeedbackEndpoints:
     async def _rows(self, entries: list[Feedback], has_texts: bool) -> list[FeedbackWithTexts | FeedbackRow]:
         if not has_texts:
             return [FeedbackRow.of(entry) for entry in entries]
-        texts = await self._texts.list_texts(entries)
+        texts = await self.texts.list_texts(entries)
         return [FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in entries]
 
     async def _pages(
@@ -371,47 +351,33 @@ class FeedbackEndpoints:
             created_at_us, feedback_id = found.next_cursor.split(".")
             following = following.model_copy(update={"cursor": (int(created_at_us), feedback_id)})
 
-    @Endpoint(
-        "GET",
-        "/api/v1/feedback/{feedback_id}",
-        role=Role.READ,
-        summary="Read one entry",
-        description="With all its versions. A withdrawn entry is included, with `deleted_at`.",
-        query=QueryParams,
-        failures=(400, 404, 503, 504),
-    )
+    @Endpoint("GET", ENTRY_PATH, Role.READ, "Read one entry", failures=(400, 404, 503, 504))
     async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> FeedbackReply:
-        history = await self._feedback.history(_feedback_id(request), principal)
+        """With all its versions. A withdrawn entry is included, with `deleted_at`."""
+        history = await self.feedback.history(_feedback_id(request), principal)
         return FeedbackReply.of_history(history)
 
-    @Endpoint(
-        "DELETE",
-        "/api/v1/feedback/{feedback_id}",
-        role=Role.ADMIN,
-        summary="Withdraw an entry",
-        description="It no longer counts and is no longer listed; its versions are kept.",
-        failures=(404, 503),
-    )
+    @Endpoint("DELETE", ENTRY_PATH, Role.ADMIN, "Withdraw an entry", failures=(404, 503))
     async def _withdraw(self, request: web.Request, principal: Principal) -> WithdrawnReply:
-        entry = await self._feedback.withdraw(_feedback_id(request), principal, DIALECT)
+        """It no longer counts and is no longer listed; its versions are kept."""
+        entry = await self.feedback.withdraw(_feedback_id(request), principal, DIALECT)
         return WithdrawnReply(feedback_id=entry.feedback_id)
 
     @Endpoint(
         "DELETE",
         "/api/v1/feedback",
-        role=Role.ADMIN,
-        summary="Erase an author's feedback",
-        description="For good: the entries of which they wrote any version, in all their versions, and what is "
-        "stored of the calls that made them.",
-        query=AuthorErasureParams,
+        Role.ADMIN,
+        "Erase an author's feedback",
         audited_target=responses.target_without_person,
         failures=(400, 503),
     )
     async def _erase(
         self, request: web.Request, principal: Principal, params: AuthorErasureParams
     ) -> responses.ErasedReply:
-        scope = await self._eraser.find_author_scope(params.author, principal)
-        return await responses.erase(self._eraser, scope, params.dry_run)
+        """For good: the entries of which they wrote any version, in all their versions, and what is stored of
+        the calls that made them."""
+        scope = await self.eraser.find_author_scope(params.author, principal)
+        return await responses.erase(self.eraser, scope, params.dry_run)
 
 
 def _feedback_id(request: web.Request) -> str:

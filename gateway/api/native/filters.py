@@ -99,14 +99,8 @@ Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Most items to retu
 Format = Annotated[Literal["json", "csv"] | None, Field(description="`csv`, as does `Accept: text/csv`.")]
 _Cursor = Field(description="`next_cursor` of the previous reply, to continue from there.")
 NumberCursor = Annotated[int | None, _cursor("([0-9]{1,18})", int), _Cursor]
-GroupListCursor = Annotated[
-    GroupCursor | None,
-    _cursor(r"([0-9]{1,18})\.([0-9]{1,18})", lambda top, seq: GroupCursor(int(top), int(seq))),
-    _Cursor,
-]
+_group_cursor = _cursor(r"([0-9]{1,18})\.([0-9]{1,18})", lambda top, seq: GroupCursor(int(top), int(seq)))
+GroupListCursor = Annotated[GroupCursor | None, _group_cursor, _Cursor]
 # Time of creation in microseconds since the epoch, and id, of the last entry that was returned.
-TimeCursor = Annotated[
-    tuple[int, str] | None,
-    _cursor(r"([0-9]{1,18})\.([0-9a-f-]{36})", lambda time_us, entry_id: (int(time_us), entry_id)),
-    _Cursor,
-]
+_time_cursor = _cursor(r"([0-9]{1,18})\.([0-9a-f-]{36})", lambda time_us, each_id: (int(time_us), each_id))
+TimeCursor = Annotated[tuple[int, str] | None, _time_cursor, _Cursor]

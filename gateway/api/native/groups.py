@@ -8,15 +8,19 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.native.filters import DEFAULT_LIMIT, FilterParams, GroupListCursor, Limit
-from gateway.api.native.http_responses import NextCursor, Schema, UnknownKeys
+from gateway.api.native.http_responses import NextCursor, UnknownKeys
 from gateway.api.native.metrics import MetricsFields, metrics_fields
 from gateway.api.native.schemas import SessionReply, Time, TraceReply, format_time
 from gateway.models.principal import Principal, Role
 from gateway.models.trace import RequestGroup
 from gateway.query.filters import REQUEST_FILTERS
 from gateway.query.groups import GroupSlice, SessionReader, TraceReader
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Schema
 from gateway.web.query_params import QueryParams
+
+# Ids may contain slashes. One at the very end has to be sent as %2F.
+TRACE_PATH = "/api/v1/traces/{trace_id:.*[^/]}"
+SESSION_PATH = "/api/v1/sessions/{session:.*[^/]}"
 
 
 class GroupFields(Schema):
@@ -87,7 +91,7 @@ class GroupListParams(FilterParams):
     cursor: GroupListCursor = None
 
 
-_LIST_DESCRIPTION = (
+_LISTED = (
     "Those of which at least one request matches all filters, each with the metrics of all its requests. Newest "
     "first; following the cursors returns each one once, while requests are added."
 )
@@ -99,13 +103,7 @@ class GroupEndpoints:
         self._sessions = sessions
 
     @Endpoint(
-        "GET",
-        "/api/v1/traces",
-        role=Role.READ,
-        summary="List traces",
-        description=_LIST_DESCRIPTION,
-        query=GroupListParams,
-        failures=(400, 503, 504),
+        "GET", "/api/v1/traces", Role.READ, "List traces", description=_LISTED, failures=(400, 503, 504)
     )
     async def _list_traces(
         self, request: web.Request, principal: Principal, params: GroupListParams
@@ -113,29 +111,15 @@ class GroupEndpoints:
         found = await self._traces.find(params.where(), params.limit, params.cursor, principal.tenant)
         return _list_reply(TraceListReply, "trace_id", found)
 
-    @Endpoint(
-        "GET",
-        # Ids may contain slashes. One at the very end has to be sent as %2F.
-        "/api/v1/traces/{trace_id:.*[^/]}",
-        role=Role.READ,
-        summary="Read one trace",
-        description="Its requests, all feedback on it and on them, and the feedback as one score. A trace with "
-        "feedback but no request yet is included. Percent-encode the id.",
-        query=QueryParams,
-        failures=(400, 404, 413, 503, 504),
-    )
+    @Endpoint("GET", TRACE_PATH, Role.READ, "Read one trace", failures=(400, 404, 413, 503, 504))
     async def _show_trace(self, request: web.Request, principal: Principal, _: QueryParams) -> TraceReply:
+        """Its requests, all feedback on it and on them, and the feedback as one score. A trace with feedback
+        but no request yet is included. Percent-encode the id."""
         trace = await self._traces.show(request.match_info["trace_id"], principal.tenant)
         return TraceReply.of(trace)
 
     @Endpoint(
-        "GET",
-        "/api/v1/sessions",
-        role=Role.READ,
-        summary="List sessions",
-        description=_LIST_DESCRIPTION,
-        query=GroupListParams,
-        failures=(400, 503, 504),
+        "GET", "/api/v1/sessions", Role.READ, "List sessions", description=_LISTED, failures=(400, 503, 504)
     )
     async def _list_sessions(
         self, request: web.Request, principal: Principal, params: GroupListParams
@@ -143,16 +127,9 @@ class GroupEndpoints:
         found = await self._sessions.find(params.where(), params.limit, params.cursor, principal.tenant)
         return _list_reply(SessionListReply, "session", found)
 
-    @Endpoint(
-        "GET",
-        "/api/v1/sessions/{session:.*[^/]}",
-        role=Role.READ,
-        summary="Read one session",
-        description="Its requests and traces, all feedback on it and on them, and the feedback that counts for "
-        "them as one score. Percent-encode the name.",
-        query=QueryParams,
-        failures=(400, 404, 413, 503, 504),
-    )
+    @Endpoint("GET", SESSION_PATH, Role.READ, "Read one session", failures=(400, 404, 413, 503, 504))
     async def _show_session(self, request: web.Request, principal: Principal, _: QueryParams) -> SessionReply:
+        """Its requests and traces, all feedback on it and on them, and the feedback that counts for them as
+        one score. Percent-encode the name."""
         session = await self._sessions.show(request.match_info["session"], principal.tenant)
         return SessionReply.of(session)

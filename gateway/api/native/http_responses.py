@@ -11,23 +11,16 @@ from typing import Annotated, get_args, get_origin
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gateway.errors import Ambiguous, BadInput, GatewayError
 from gateway.models.request import ErasureScope
 from gateway.query.erasure import ErasureService
 from gateway.web import endpoint
-from gateway.web.endpoint import NO_STORE
+from gateway.web.endpoint import NO_STORE, Schema
 from gateway.web.middleware import log_unexpected_error
 from gateway.web.query_params import Boolean, QueryParams
 from gateway.wire.json_fields import parse_json
-
-
-class Schema(BaseModel):
-    """A reply, or a part of one."""
-
-    model_config = ConfigDict(frozen=True)
-
 
 NextCursor = Annotated[
     str | None, Field(description="Send it as `cursor` to continue; null after the last item.")
@@ -188,16 +181,11 @@ def _cell(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, orjson.Fragment | list | dict):
-        value = orjson.dumps(value, default=_dump_schema).decode()
+        value = orjson.dumps(value, default=Schema.model_dump).decode()
     # A spreadsheet would run text that looks like a formula.
     if isinstance(value, str) and value.startswith(_FORMULA_PREFIXES):
         return f"'{value}"
     return value
-
-
-def _dump_schema(value: object) -> object:
-    assert isinstance(value, Schema)
-    return value.model_dump()
 
 
 class ErasureParams(QueryParams):

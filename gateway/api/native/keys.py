@@ -5,14 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.native.http_responses import Schema
 from gateway.api.native.schemas import Time
 from gateway.auth.api_keys import ApiKeys, KeySource
 from gateway.auth.quotas import Quotas
 from gateway.models.clock import format_rfc3339
 from gateway.models.principal import Principal, Role
 from gateway.models.quota import QuotaStatus, Unit, Window
-from gateway.web.endpoint import ANY_ROLE, Endpoint
+from gateway.web.endpoint import ANY_ROLE, Endpoint, Schema
 
 
 class LimitRow(Schema):
@@ -57,27 +56,17 @@ class KeyEndpoints:
         self._keys = keys
         self._quotas = quotas
 
-    @Endpoint(
-        "GET",
-        "/api/v1/keys",
-        role=Role.READ,
-        summary="List API keys with their usage",
-        description="Valid keys, of the configuration file and of the store, never the keys themselves. A key "
-        "of a tenant sees the keys of that tenant.",
-    )
+    @Endpoint("GET", "/api/v1/keys", Role.READ, "List API keys with their usage")
     async def _list(self, request: web.Request, principal: Principal) -> KeyListReply:
+        """Valid keys, of the configuration file and of the store, never the keys themselves. A key of a
+        tenant sees the keys of that tenant."""
         await self._quotas.refresh()
         rows = [self._row(each) for each in self._keys.sources() if principal.can_see(each.tenant)]
         return KeyListReply(data=rows)
 
-    @Endpoint(
-        "GET",
-        "/api/v1/key",
-        role=ANY_ROLE,
-        summary="Show the caller's own key with its usage",
-        description="For every key, whatever its role.",
-    )
+    @Endpoint("GET", "/api/v1/key", ANY_ROLE, "Show the caller's own key with its usage")
     async def _show(self, request: web.Request, principal: Principal) -> KeyRow:
+        """For every key, whatever its role."""
         await self._quotas.refresh()
         return self._row(principal)
 

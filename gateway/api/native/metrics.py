@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import Annotated, Self
 
 from aiohttp import web
@@ -32,11 +31,11 @@ from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS
 from gateway.query import metrics as query
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Schema
 from gateway.web.query_params import DIGITS, one_of, parsed_by
 
 
-class EstimateShape(responses.Schema):
+class EstimateShape(Schema):
     """An estimate with its 95 % confidence interval; the bounds are null where there is only one entry."""
 
     value: float
@@ -50,7 +49,7 @@ class EstimateShape(responses.Schema):
         return cls(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
-class FeedbackFigures(responses.Schema):
+class FeedbackFigures(Schema):
     """Each entry counts for one request. Entries without a score are counted, but have no weight."""
 
     count: int
@@ -76,20 +75,20 @@ class FeedbackFigures(responses.Schema):
         )
 
 
-class CostFigures(responses.Schema):
+class CostFigures(Schema):
     usd: float
     nanousd: int = Field(description="The same in billionths of a US dollar, exact.")
     priced_requests: int = Field(description="Requests whose cost is known; the others count as 0.")
 
 
-class TokenFigures(responses.Schema):
+class TokenFigures(Schema):
     prompt: int
     completion: int
     cached: int = Field(description="Part of `prompt` that was read from a cache.")
     counted_requests: int = Field(description="Requests whose tokens are known; the others count as 0.")
 
 
-class MetricsFields(responses.Schema):
+class MetricsFields(Schema):
     """Usage of requests and the feedback on them."""
 
     requests: int
@@ -105,7 +104,7 @@ class MetricsFields(responses.Schema):
     feedback: FeedbackFigures
 
 
-class LatencyFigures(responses.Schema):
+class LatencyFigures(Schema):
     """Milliseconds from a request's arrival to the end of its response. Percentiles are within 0.8 %."""
 
     mean: float
@@ -167,14 +166,18 @@ MAX_ROWS = 1_000
 MAX_GROUPS = 2
 
 # Fields that metrics can be grouped by besides metadata, by the names that callers use.
-GROUP_FIELDS: Mapping[str, str] = MappingProxyType(
-    {"model": "any_model", **{column.name: column.name for column in REQUEST_COLUMNS if column.uses & GROUP}}
-)
+GROUP_FIELDS: Mapping[str, str] = {
+    "model": "any_model",
+    **{column.name: column.name for column in REQUEST_COLUMNS if column.uses & GROUP},
+}
 
 # Length and offset from the epoch in microseconds. The epoch was a Thursday, and weeks begin on Monday.
-BUCKETS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"minute": (60_000_000, 0), "hour": (HOUR_US, 0), "day": (DAY_US, 0), "week": (7 * DAY_US, -3 * DAY_US)}
-)
+BUCKETS: Mapping[str, tuple[int, int]] = {
+    "minute": (60_000_000, 0),
+    "hour": (HOUR_US, 0),
+    "day": (DAY_US, 0),
+    "week": (7 * DAY_US, -3 * DAY_US),
+}
 
 USER_ORDER_METRICS = ("requests", "cost", "last_seen")
 
@@ -261,13 +264,8 @@ class AggregateParams(MetricsParams):
     def metrics_query(self, tenant: str | None) -> MetricsQuery:
         length_us, offset_us = BUCKETS[self.bucket] if self.bucket else (None, 0)
         group_by, then_by = (*(self.group_by or ()), None, None)[:MAX_GROUPS]
-        return replace(
-            super().metrics_query(tenant),
-            group_by=group_by,
-            then_by=then_by,
-            bucket_us=length_us,
-            bucket_offset_us=offset_us,
-        )
+        whole = replace(super().metrics_query(tenant), group_by=group_by, then_by=then_by)
+        return replace(whole, bucket_us=length_us, bucket_offset_us=offset_us)
 
 
 class UserListParams(MetricsParams):
@@ -276,7 +274,7 @@ class UserListParams(MetricsParams):
     limit: Limit = DEFAULT_LIMIT
 
 
-class GroupKeyFields(responses.Schema):
+class GroupKeyFields(Schema):
     bucket: Time | None = Field(description="When its time bucket begins; null without `bucket`.")
     group: Scalar = Field(description="The value of the first field of `group_by`; null without one.")
     second_group: Scalar = Field(description="The value of the second field of `group_by`, likewise.")
@@ -297,7 +295,7 @@ class AggregateRow(TimedMetricsFields, GroupKeyFields):
         )
 
 
-class AggregateReply(responses.Schema):
+class AggregateReply(Schema):
     data: list[AggregateRow] = Field(description="By time bucket; within one by `order`.")
     next_cursor: responses.NextCursor
     unknown_keys: responses.UnknownKeys
@@ -310,11 +308,8 @@ class AggregateEndpoints:
     @Endpoint(
         "GET",
         "/api/v1/aggregates",
-        role=Role.READ,
-        summary="Metrics of many requests",
-        description="Of the requests that match all filters: how many, their cost, tokens and latency, and the "
-        "feedback on them. Without `group_by` and `bucket` there is one row; groups without requests have none.",
-        query=AggregateParams,
+        Role.READ,
+        "Metrics of many requests",
         reply=AggregateReply,
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 413, 503, 504),
@@ -322,19 +317,15 @@ class AggregateEndpoints:
     async def _list(
         self, request: web.Request, principal: Principal, params: AggregateParams
     ) -> web.Response:
-        found = await self._metrics.find(
-            params.metrics_query(principal.tenant), params.metrics_order(), params.page()
-        )
+        """Of the requests that match all filters: how many, their cost, tokens and latency, and the feedback
+        on them. Without `group_by` and `bucket` there is one row; groups without requests have none."""
+        asked, order = params.metrics_query(principal.tenant), params.metrics_order()
+        found = await self._metrics.find(asked, order, params.page())
         # Percentiles of a thousand rows take long, and other callers' streams run on this thread.
-        rows = await asyncio.to_thread(_metrics_rows, found)
+        rows = await asyncio.to_thread(lambda: [AggregateRow.of(part) for part in found.figures])
         cursor = None if found.next_offset is None else str(found.next_offset)
         if responses.wants_csv(request, params.format):
             responses.refuse_unknown_keys(found.unknown_keys)
             return responses.csv_response(request, "aggregates", AggregateRow, rows, cursor)
-        return responses.json_response(
-            AggregateReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
-        )
-
-
-def _metrics_rows(found: query.MetricsPage) -> list[AggregateRow]:
-    return [AggregateRow.of(part) for part in found.figures]
+        reply = AggregateReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
+        return responses.json_response(reply)

@@ -18,6 +18,9 @@ from gateway.query.requests import RequestReader
 from gateway.web.endpoint import Endpoint
 from gateway.web.query_params import QueryParams
 
+# Ids may contain slashes. One at the very end has to be sent as %2F.
+REQUEST_PATH = "/api/v1/requests/{request_id:.*[^/]}"
+
 
 class RequestListParams(FilterParams):
     filters = REQUEST_FILTERS
@@ -46,11 +49,8 @@ class RequestEndpoints:
     @Endpoint(
         "GET",
         "/api/v1/requests",
-        role=Role.READ,
-        summary="List logged requests",
-        description="All filters must match. Newest first; following the cursors returns each row once, while new "
-        "ones are added.",
-        query=RequestListParams,
+        Role.READ,
+        "List logged requests",
         reply=ListReply,
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 503, 504),
@@ -58,11 +58,12 @@ class RequestEndpoints:
     async def _list(
         self, request: web.Request, principal: Principal, params: RequestListParams
     ) -> web.StreamResponse:
+        """All filters must match. Newest first; following the cursors returns each row once, while new ones
+        are added."""
         is_csv = responses.wants_csv(request, params.format)
         if is_csv and "limit" not in params.model_fields_set:
-            return await responses.stream_csv(
-                request, "requests", LoggedRow, self._pages(params, principal.tenant)
-            )
+            pages = self._pages(params, principal.tenant)
+            return await responses.stream_csv(request, "requests", LoggedRow, pages)
         found = await self._requests.find(params.where(), params.limit, params.cursor, principal.tenant)
         reply = ListReply.of(found)
         if is_csv:
@@ -80,31 +81,23 @@ class RequestEndpoints:
 
     @Endpoint(
         "GET",
-        # Ids may contain slashes. One at the very end has to be sent as %2F.
-        "/api/v1/requests/{request_id:.*[^/]}",
-        role=Role.READ,
-        summary="Read one request",
-        description="By our request id or the provider's id of its response; percent-encode it. An id that "
-        "several requests share is refused, and the response lists them.",
-        query=RequestParams,
+        REQUEST_PATH,
+        Role.READ,
+        "Read one request",
         reply=LoggedRequestReply,
         failures=(400, 404, 409, 503, 504),
     )
     async def _show(self, request: web.Request, principal: Principal, params: RequestParams) -> web.Response:
-        logged = await self._requests.show(
-            request.match_info["request_id"], principal.tenant, params.trace_id
-        )
+        """By our request id or the provider's id of its response; percent-encode it. An id that several
+        requests share is refused, and the response lists them."""
+        request_id = request.match_info["request_id"]
+        logged = await self._requests.show(request_id, principal.tenant, params.trace_id)
         if params.raw is None:
             return responses.json_response(LoggedRequestReply.of_logged(logged))
         message = logged.request if params.raw == "request" else logged.response
         if message is None:
             raise NotFound("no payload of this request is stored.", field="raw")
         # The bytes come from strangers, so no browser may render them as what they claim to be.
-        return web.Response(
-            body=message.wire_body,
-            content_type="application/octet-stream",
-            headers={
-                **responses.NO_STORE_HEADERS,
-                "Content-Disposition": f'attachment; filename="{params.raw}.bin"',
-            },
-        )
+        disposition = {"Content-Disposition": f'attachment; filename="{params.raw}.bin"'}
+        headers = {**responses.NO_STORE_HEADERS, **disposition}
+        return web.Response(body=message.wire_body, content_type="application/octet-stream", headers=headers)

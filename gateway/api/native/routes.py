@@ -66,12 +66,11 @@ def native_api(
         AuditEndpoints(audit),
         KeyEndpoints(keys, quotas),
     )
+    endpoints = (endpoint for each in handlers for endpoint in endpoints_of(each, headers=NO_STORE_HEADERS))
     return Api(
         name="native",
         prefixes=("/api/v1",),
-        endpoints=tuple(
-            endpoint for each in handlers for endpoint in endpoints_of(each, headers=NO_STORE_HEADERS)
-        ),
+        endpoints=tuple(endpoints),
         render_error=render_error,
         error_model=ErrorReply,
     )
@@ -123,15 +122,15 @@ class _DocumentationEndpoints:
     def _html(self) -> str:
         return self._templates.get_template("docs.html").render(document=self._document)
 
-    @Endpoint("GET", "/openapi.json", role=None, summary="The gateway's API as an OpenAPI 3.1 document")
+    @Endpoint("GET", "/openapi.json", None, "The gateway's API as an OpenAPI 3.1 document")
     async def _send_document(self, request: web.Request, principal: Principal) -> web.Response:
         return web.Response(body=orjson.dumps(self._document), content_type="application/json")
 
-    @Endpoint("GET", "/docs", role=None, summary="The same as a page to read")
+    @Endpoint("GET", "/docs", None, "The same as a page to read")
     async def _send_page(self, request: web.Request, principal: Principal) -> web.Response:
         return web.Response(text=self._html, content_type="text/html", headers=PAGE_HEADERS)
 
-    @Endpoint("GET", "/docs/style.css", role=None, summary="The style sheet of that page")
+    @Endpoint("GET", "/docs/style.css", None, "The style sheet of that page")
     async def _send_style(self, request: web.Request, principal: Principal) -> web.Response:
         style = self._templates.get_template("docs.css").render()
         return web.Response(text=style, content_type="text/css", headers=PAGE_HEADERS)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, WithJsonSchema, create_model
 
-from gateway.api.native.http_responses import NextCursor, Schema, UnknownKeys, embed_json, embed_json_text
+from gateway.api.native.http_responses import NextCursor, UnknownKeys, embed_json, embed_json_text
 from gateway.models import clock
 from gateway.models.columns import HIDDEN, Column
 from gateway.models.exchange import RawHeaders
@@ -29,6 +29,7 @@ from gateway.models.feedback import (
 from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS, RequestRecord
 from gateway.models.trace import Session, Trace
 from gateway.query.requests import LoggedRequest, Message, RequestSlice
+from gateway.web.endpoint import Schema
 
 Encoding = Literal["json", "text", "base64"]
 
@@ -73,11 +74,8 @@ def response_message(logged: LoggedRequest) -> ResponseMessage | None:
     """Return what the provider sent; None where it was not stored."""
     if logged.response is None:
         return None
-    return ResponseMessage(
-        headers=_headers(logged.response.headers),
-        body=_body(logged.response),
-        reassembled=embed_json(logged.reassembled),
-    )
+    headers, body = _headers(logged.response.headers), _body(logged.response)
+    return ResponseMessage(headers=headers, body=body, reassembled=embed_json(logged.reassembled))
 
 
 def _headers(headers: RawHeaders) -> list[HeaderShape]:
@@ -89,10 +87,9 @@ def _header_text(raw: bytes) -> str:
 
 
 def _body(message: Message) -> BodyShape:
-    encoding, content = _encode_content(message.body, message.is_truncated)
-    return BodyShape(
-        encoding=encoding, content=content, truncated=message.is_truncated, size=message.size_bytes
-    )
+    is_cut = message.is_truncated
+    encoding, content = _encode_content(message.body, is_cut)
+    return BodyShape(encoding=encoding, content=content, truncated=is_cut, size=message.size_bytes)
 
 
 def _encode_content(body: bytes, is_truncated: bool) -> tuple[Encoding, object]:
@@ -268,11 +265,8 @@ class ListReply(Schema):
     @classmethod
     def of(cls, found: RequestSlice) -> ListReply:
         cursor = None if found.next_cursor is None else str(found.next_cursor)
-        return cls(
-            data=list(logged_rows(found.records, found.feedback)),
-            next_cursor=cursor,
-            unknown_keys=list(found.unknown_keys),
-        )
+        rows = list(logged_rows(found.records, found.feedback))
+        return cls(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
 
 
 class ScoreShape(Schema):

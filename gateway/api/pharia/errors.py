@@ -11,16 +11,7 @@ from collections.abc import Mapping
 from aiohttp import web
 from pydantic import BaseModel, Field, ValidationError
 
-from gateway.errors import (
-    Ambiguous,
-    BadInput,
-    Forbidden,
-    GatewayError,
-    NotFound,
-    TooLarge,
-    Unauthorized,
-    Unprocessable,
-)
+from gateway import errors
 from gateway.web.bodies import IDEMPOTENCY_KEY
 
 Location = tuple[str | int, ...]
@@ -78,7 +69,7 @@ class ErrorResponse(BaseModel):
     detail: list[Detail]
 
 
-class ValidationFailed(Unprocessable):
+class ValidationFailed(errors.Unprocessable):
     """Bad values, each with its location; at least one."""
 
     def __init__(self, details: list[Detail]) -> None:
@@ -99,28 +90,25 @@ def validation_failed(error: ValidationError, place: str) -> ValidationFailed:
     return ValidationFailed(details)
 
 
-def render_error(error: GatewayError) -> web.Response:
+def render_error(error: errors.GatewayError) -> web.Response:
     """Return an error in this format."""
     details = error.details if isinstance(error, ValidationFailed) else [_detail(error)]
     body = ErrorResponse(detail=details).model_dump()
     # FastAPI has one status for every error in the content of a request.
-    status = 422 if error.status == BadInput.status else error.status
+    status = 422 if error.status == errors.BadInput.status else error.status
     # A message or a location may quote text that is not UTF-8, which orjson refuses.
     text = json.dumps(body, ensure_ascii=False).encode(errors="replace")
     return web.Response(status=status, body=text, content_type="application/json")
 
 
-def _detail(error: GatewayError) -> Detail:
+def _detail(error: errors.GatewayError) -> Detail:
     place = _location_of(error)
-    if isinstance(error, NotFound) and place:
+    if isinstance(error, errors.NotFound) and place:
         return Detail(loc=list(place), msg="Feedback not found", type=error.code)
     message = f"{error.message} {error.hint}" if error.hint else error.message
     is_inside_body = place == ("body",) and error.field not in (None, "body")
-    return Detail(
-        loc=list(place),
-        msg=f"{error.field}: {message}" if is_inside_body else message,
-        type=_error_type(error),
-    )
+    msg = f"{error.field}: {message}" if is_inside_body else message
+    return Detail(loc=list(place), msg=msg, type=_error_type(error))
 
 
 def _pydantic_1_error(kind: str, msg: str, given: object, context: Mapping[str, object]) -> tuple[str, str]:
@@ -133,17 +121,17 @@ def _pydantic_1_error(kind: str, msg: str, given: object, context: Mapping[str, 
     return (known[0].format(**context), known[1]) if known else (msg, kind)
 
 
-def _location_of(error: GatewayError) -> Location:
+def _location_of(error: errors.GatewayError) -> Location:
     if error.field in _FIELD_LOCATIONS:
         return _FIELD_LOCATIONS[error.field]
-    if isinstance(error, Unauthorized | Forbidden):
+    if isinstance(error, errors.Unauthorized | errors.Forbidden):
         return ("header", "Authorization")
-    if isinstance(error, Ambiguous) and error.field:
+    if isinstance(error, errors.Ambiguous) and error.field:
         return ("body", error.field)
-    return ("body",) if isinstance(error, BadInput) else ()
+    return ("body",) if isinstance(error, errors.BadInput) else ()
 
 
-def _error_type(error: GatewayError) -> str:
-    if not isinstance(error, BadInput) or isinstance(error, TooLarge):
+def _error_type(error: errors.GatewayError) -> str:
+    if not isinstance(error, errors.BadInput) or isinstance(error, errors.TooLarge):
         return error.code
     return "value_error" if error.field == IDEMPOTENCY_KEY else "value_error.jsondecode"

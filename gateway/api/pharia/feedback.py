@@ -38,13 +38,8 @@ def _parse_time_us(value: object) -> int:
     )
 
 
-TimeParameter = Annotated[
-    int,
-    BeforeValidator(_parse_time_us),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
-    ),
-]
+_TIME_SCHEMA = {"anyOf": [{"type": "string", "format": each} for each in ("date-time", "date")]}
+TimeParameter = Annotated[int, BeforeValidator(_parse_time_us), WithJsonSchema(_TIME_SCHEMA)]
 
 
 class ListParams(QueryParams):
@@ -72,9 +67,7 @@ class ListParams(QueryParams):
             given.setdefault(name, []).append(text)
         try:
             # A repeated parameter stays a list, which no field accepts.
-            return cls.model_validate(
-                {name: texts[0] if len(texts) == 1 else texts for name, texts in given.items()}
-            )
+            return cls.model_validate({name: t[0] if len(t) == 1 else t for name, t in given.items()})
         except ValidationError as error:
             raise validation_failed(error, "query") from None
 
@@ -140,17 +133,17 @@ class FeedbackEndpoints:
     @Endpoint(
         "POST",
         "",
-        role=ANY_ROLE,
-        summary="Give feedback on a trace",
-        description="The feedback is any JSON object. Known fields in it, such as `rating`, `thumbs_up`, "
-        "`score`, `comment` and `user_edit`, also count as a score, a comment or an edit. An "
-        "`original_response` and a `user_edit` that come as separate entries on a trace are one edit.",
+        ANY_ROLE,
+        "Give feedback on a trace",
         body=schemas.NewFeedbackBody,
         reply=FeedbackIdResponse,
-        failures=(409, 413, 422, 429, 503),
+        failures=(409, 422, 429),
         accepts_feedback_token=True,
     )
     async def _create(self, request: web.Request, principal: Principal) -> web.Response:
+        """The feedback is any JSON object. Known fields in it, such as `rating`, `thumbs_up`, `score`,
+        `comment` and `user_edit`, also count as a score, a comment or an edit. An `original_response` and a
+        `user_edit` that come as separate entries on a trace are one edit."""
         key = read_idempotency_key(request.headers)
         item = schemas.to_new_feedback(await read_json(request, self._max_body_bytes))
         entries = await self._service.give([item], principal, dialect=schemas.DIALECT, idempotency_key=key)
@@ -158,17 +151,9 @@ class FeedbackEndpoints:
         response.headers.update(joined_headers(entries))
         return response
 
-    @Endpoint(
-        "GET",
-        "",
-        role=Role.ADMIN,
-        summary="List feedback",
-        description="All filters must match. Oldest first, of every API.",
-        query=ListParams,
-        reply=schemas.Entries,
-        failures=(413, 422, 503, 504),
-    )
+    @Endpoint("GET", "", Role.ADMIN, "List feedback", reply=schemas.Entries, failures=(413, 422, 503, 504))
     async def _list(self, request: web.Request, principal: Principal, params: ListParams) -> web.Response:
+        """All filters must match. Oldest first, of every API."""
         found = await self._service.find(params.where(), OLDEST_FIRST, Page(params.limit + 1), principal)
         if len(found) > params.limit:
             raise TooLarge(
@@ -182,30 +167,23 @@ class FeedbackEndpoints:
     @Endpoint(
         "PATCH",
         "/{feedback_id}",
-        role=ANY_ROLE,
-        summary="Change an entry",
-        description="Makes a new version of the entry; earlier versions are kept. Fields of `feedback` are "
-        "added, or replace those of their name; the others stay.",
+        ANY_ROLE,
+        "Change an entry",
         body=schemas.FeedbackPatchBody,
-        failures=(404, 409, 413, 422, 503),
+        failures=(404, 409, 422),
     )
     async def _change(self, request: web.Request, principal: Principal) -> MessageResponse:
+        """Makes a new version of the entry; earlier versions are kept. Fields of `feedback` are added, or
+        replace those of their name; the others stay."""
         key = read_idempotency_key(request.headers)
         patch = schemas.to_patch(await read_json(request, self._max_body_bytes))
-        await self._service.revise(
-            read_feedback_id(request), patch, principal, schemas.DIALECT, idempotency_key=key
-        )
+        feedback_id = read_feedback_id(request)
+        await self._service.revise(feedback_id, patch, principal, schemas.DIALECT, idempotency_key=key)
         return MessageResponse(message="Feedback updated successfully")
 
-    @Endpoint(
-        "DELETE",
-        "/{feedback_id}",
-        role=Role.ADMIN,
-        summary="Delete an entry",
-        description="For good: all its versions, and what is stored of the calls that made them.",
-        failures=(404, 503),
-    )
+    @Endpoint("DELETE", "/{feedback_id}", Role.ADMIN, "Delete an entry", failures=(404, 503))
     async def _remove(self, request: web.Request, principal: Principal) -> MessageResponse:
+        """For good: all its versions, and what is stored of the calls that made them."""
         await self._service.remove(read_feedback_id(request), principal, schemas.DIALECT)
         return MessageResponse(message="Feedback deleted successfully")
 

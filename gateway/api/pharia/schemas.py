@@ -91,14 +91,11 @@ class FeedbackPatch:
         """Return `entry` with this change."""
         body = _body_of(entry)
         merged = {**body["feedback"], **(self.feedback or {})}
-        names = {"app_id": self.app_id or entry.app_id, "app_version": self.app_version or entry.app_version}
-        changed = replace(
-            _with_feedback(entry, body["feedback"], self.feedback or {}),
-            app_id=names["app_id"],
-            app_version=names["app_version"],
-        )
-        whole = {**body, **names, "feedback": merged}
-        return replace(changed, raw=orjson.dumps(whole).decode())
+        app_id, app_version = self.app_id or entry.app_id, self.app_version or entry.app_version
+        whole = {**body, "app_id": app_id, "app_version": app_version, "feedback": merged}
+        changed = _with_feedback(entry, body["feedback"], self.feedback or {})
+        raw = orjson.dumps(whole).decode()
+        return replace(changed, app_id=app_id, app_version=app_version, raw=raw)
 
 
 def _with_feedback(entry: Feedback, before: dict[str, Any], change: dict[str, Any]) -> Feedback:
@@ -119,14 +116,8 @@ def _with_feedback(entry: Feedback, before: dict[str, Any], change: dict[str, An
     if is_as_before and (new_score is None or new_score.value == entry.value):
         # The score may be on the scale of another API, and converting it again would change it.
         return changed
-    parsed_score = now.parsed_score
-    return replace(
-        changed,
-        kind=now.kind,
-        value=parsed_score.value,
-        score=parsed_score.score,
-        grade=to_grade(parsed_score.score),
-    )
+    score = now.parsed_score.score
+    return replace(changed, kind=now.kind, value=now.parsed_score.value, score=score, grade=to_grade(score))
 
 
 def _body_of(entry: Feedback) -> dict[str, Any]:
@@ -242,12 +233,8 @@ def to_new_feedback(body: object) -> NewFeedback:
 def to_patch(body: object) -> FeedbackPatch:
     """Return the change in a body. Raises ValidationFailed for an invalid or empty change."""
     given = _validate(FeedbackPatchBody, body)
-    return FeedbackPatch(
-        feedback=given.feedback,
-        app_id=given.app_id,
-        app_version=given.app_version,
-        raw=orjson.dumps(body).decode(),
-    )
+    raw = orjson.dumps(body).decode()
+    return FeedbackPatch(feedback=given.feedback, app_id=given.app_id, app_version=given.app_version, raw=raw)
 
 
 def _validate(model: type[Model], body: object) -> Model:

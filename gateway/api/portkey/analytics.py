@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -12,14 +11,21 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from gateway.api.portkey import graphs, quality_graphs, schemas, usage_graphs
-from gateway.api.portkey.filters import Compares, EndTime, Grade, PageNumber, RequestFilters, StartTime
+from gateway.api.portkey.filters import (
+    Compares,
+    EndTime,
+    Grade,
+    PageNumber,
+    RequestFilters,
+    StartTime,
+    whole_number,
+)
 from gateway.errors import BadInput
 from gateway.models.filters import Op, Page
 from gateway.models.metrics import DAY_US, FeedbackSums, GroupKey, MetricsQuery, UsageSums
 from gateway.models.principal import Principal, Role
 from gateway.query.metrics import MAX_TIMELINE_US, MetricsReader
 from gateway.web.endpoint import Api, Endpoint, json_response
-from gateway.web.query_params import parsed_by
 
 ANALYTICS_PATH = "/v1/analytics"
 MAX_PAGE_SIZE = 1000
@@ -60,15 +66,9 @@ class GraphParams(RequestFilters):
 
 
 class GroupParams(GraphParams):
-    page_size: Annotated[
-        int,
-        parsed_by(
-            partial(schemas.to_whole_number, least=0, most=MAX_PAGE_SIZE),
-            type="integer",
-            minimum=0,
-            maximum=MAX_PAGE_SIZE,
-        ),
-    ] = Field(MAX_PAGE_SIZE, description="Most groups on a page.")
+    page_size: Annotated[int, whole_number(0, MAX_PAGE_SIZE, minimum=0, maximum=MAX_PAGE_SIZE)] = Field(
+        MAX_PAGE_SIZE, description="Most groups on a page."
+    )
     current_page: PageNumber = Field(0, description="Page number; the first page is 0.")
 
     def page(self) -> Page:
@@ -104,7 +104,7 @@ Ranked = Sequence[tuple[GroupKey, UsageSums]]
 GroupRows = Callable[[MetricsReader, MetricsQuery, Ranked], Awaitable[list[dict[str, Any]]]]
 
 
-def _named_rows(name_field: str) -> GroupRows:
+def _rows_by(name_field: str) -> GroupRows:
     async def build(_metrics: MetricsReader, _query: MetricsQuery, ranked: Ranked) -> list[dict[str, Any]]:
         return [
             {
@@ -118,10 +118,8 @@ def _named_rows(name_field: str) -> GroupRows:
     return build
 
 
-async def _metadata_rows(
-    metrics: MetricsReader, metrics_query: MetricsQuery, ranked: Ranked
-) -> list[dict[str, Any]]:
-    feedback = await metrics.feedback_by_group(metrics_query)
+async def _metadata_rows(metrics: MetricsReader, query: MetricsQuery, ranked: Ranked) -> list[dict[str, Any]]:
+    feedback = await metrics.feedback_by_group(query)
     return [_metadata_row(group, usage, feedback.get(group, FeedbackSums())) for group, usage in ranked]
 
 
@@ -152,14 +150,9 @@ def portkey_analytics_api(metrics: MetricsReader) -> Api:
         prefixes=(ANALYTICS_PATH,),
         endpoints=(
             *(_graph_endpoint(metrics, spec) for spec in specs),
-            _group_endpoint(metrics, "users", "Users", graphs.Groups[UserGroup], _named_rows("user"), "user"),
+            _group_endpoint(metrics, "users", "Users", graphs.Groups[UserGroup], _rows_by("user"), "user"),
             _group_endpoint(
-                metrics,
-                "ai-models",
-                "Models",
-                graphs.Groups[ModelGroup],
-                _named_rows("ai_model"),
-                "any_model",
+                metrics, "ai-models", "Models", graphs.Groups[ModelGroup], _rows_by("ai_model"), "any_model"
             ),
             _group_endpoint(
                 metrics,
@@ -184,8 +177,8 @@ def _graph_endpoint(metrics: MetricsReader, graph: graphs.GraphSpec) -> Endpoint
     return Endpoint(
         "GET",
         f"{ANALYTICS_PATH}/{graph.path}",
-        role=Role.READ,
-        summary=graph.summary,
+        Role.READ,
+        graph.summary,
         description=graph.description,
         query=GraphParams,
         reply=graph.reply,
@@ -212,19 +205,19 @@ def _group_endpoint(
         params = GroupParams.parse(request.query.items())
         key = request.match_info.get("metadata_key", "")
         group_by = field or schemas.METADATA_COLUMNS.get(key, f"metadata.{key}")
-        metrics_query = replace(params.metrics_query(principal.tenant), group_by=group_by)
-        usage = await metrics.usage_by_group(metrics_query)
+        query = replace(params.metrics_query(principal.tenant), group_by=group_by)
+        usage = await metrics.usage_by_group(query)
         known = [(group, sums) for group, sums in usage.items() if group.value is not None]
         ranked = sorted(known, key=lambda item: (-item[1].requests, str(item[0].value)))
         page = params.page()
-        rows = await build_rows(metrics, metrics_query, ranked[page.offset : page.offset + page.limit])
+        rows = await build_rows(metrics, query, ranked[page.offset : page.offset + page.limit])
         return json_response(reply.model_validate({"total": len(ranked), "data": rows}))
 
     return Endpoint(
         "GET",
         f"{ANALYTICS_PATH}/groups/{path}",
-        role=Role.READ,
-        summary=summary,
+        Role.READ,
+        summary,
         description="Those of most requests first. Requests without a value are left out.",
         query=GroupParams,
         reply=reply,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
-from types import MappingProxyType
 from typing import Annotated, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -13,9 +11,9 @@ from aiohttp import web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from gateway.api.portkey import log_object
-from gateway.api.portkey.filters import ExportFilters, PageNumber
+from gateway.api.portkey.filters import ExportFilters, PageNumber, whole_number
 from gateway.api.portkey.log_object import UrlResolver
-from gateway.api.portkey.schemas import iso_time, to_whole_number
+from gateway.api.portkey.schemas import iso_time
 from gateway.datasets.files import ExportLinks
 from gateway.datasets.formats import Column, JsonLines, Selection
 from gateway.datasets.jobs import ExportJobs
@@ -23,9 +21,9 @@ from gateway.models.export import Export, ExportStatus
 from gateway.models.filters import Page
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import abbreviate, read_query_body, validate_body
-from gateway.web.endpoint import Endpoint, json_response
+from gateway.web.endpoint import Endpoint, Schema, json_response
 from gateway.web.feedback import has_nul, optional_field
-from gateway.web.query_params import QueryParams, parsed_by
+from gateway.web.query_params import QueryParams
 
 
 def portkey_exporter(url_of: UrlResolver) -> JsonLines:
@@ -60,7 +58,7 @@ def _export_columns(url_of: UrlResolver) -> Mapping[str, Column]:
         "config": Column(lambda logged: None),
         "metadata": Column(lambda logged: dict(logged.record.metadata)),
     }
-    return MappingProxyType({name: others.get(name) or of_record(name) for name in COLUMNS})
+    return {name: others.get(name) or of_record(name) for name in COLUMNS}
 
 
 def _embed_body(body: bytes | None) -> orjson.Fragment | None:
@@ -87,9 +85,8 @@ def _check_columns(value: object) -> tuple[str, ...]:
         raise ValueError(f"must be an array of one or more columns; got {abbreviate(value)}")
     for name in value:
         if name not in COLUMNS:
-            raise ValueError(
-                f"holds {abbreviate(name)}, which is not a column; allowed: {', '.join(COLUMNS)}"
-            )
+            known = ", ".join(COLUMNS)
+            raise ValueError(f"holds {abbreviate(name)}, which is not a column; allowed: {known}")
     return tuple(dict.fromkeys(value))
 
 
@@ -101,27 +98,21 @@ def _check_description(value: object) -> str:
 
 Filters = Annotated[dict[str, object], BeforeValidator(_check_filters), WithJsonSchema(_FILTERS_SCHEMA)]
 Columns = Annotated[tuple[str, ...], BeforeValidator(_check_columns), WithJsonSchema(_COLUMNS_SCHEMA)]
-OptionalColumns = Annotated[
-    tuple[str, ...] | None,
-    optional_field(_check_columns, accepts=Annotated[object, WithJsonSchema(_COLUMNS_SCHEMA)]),
-]
+_ColumnList = Annotated[object, WithJsonSchema(_COLUMNS_SCHEMA)]
+OptionalColumns = Annotated[tuple[str, ...] | None, optional_field(_check_columns, accepts=_ColumnList)]
 Description = Annotated[str | None, optional_field(_check_description, accepts=str)]
 
 
-class NewExport(BaseModel):
+class NewExport(Schema):
     """The requests and columns of an export."""
-
-    model_config = ConfigDict(frozen=True)
 
     filters: Filters = Field(description="Filters of the requests; `{}`: all.")
     requested_data: Columns = Field(description="Columns to write.")
     description: Description = None
 
 
-class ExportChange(BaseModel):
+class ExportChange(Schema):
     """New requests and columns of an export."""
-
-    model_config = ConfigDict(frozen=True)
 
     filters: Filters = Field(description="Filters of the requests, instead of the earlier ones.")
     requested_data: OptionalColumns = Field(None, description="Columns to write; null: as before.")
@@ -226,12 +217,9 @@ class ExportListParams(QueryParams):
     model_config = ConfigDict(extra="ignore")
 
     workspace_id: str | None = Field(None, description="Ignored: there are no workspaces.")
-    page_size: Annotated[
-        int | None,
-        parsed_by(
-            partial(to_whole_number, least=1, most=MAX_LISTED), type="integer", minimum=1, maximum=MAX_LISTED
-        ),
-    ] = Field(None, description="Most jobs on a page.")
+    page_size: Annotated[int | None, whole_number(1, MAX_LISTED, minimum=1, maximum=MAX_LISTED)] = Field(
+        None, description="Most jobs on a page."
+    )
     current_page: PageNumber | None = Field(None, description="Page number; the first page is 0.")
 
 
@@ -250,89 +238,48 @@ class ExportEndpoints:
         self._links = links
         self._max_body_bytes = max_body_bytes
 
-    @Endpoint(
-        "POST",
-        EXPORTS,
-        role=Role.READ,
-        summary="Create an export",
-        description="Makes a draft: nothing is written before it is started.",
-        body=NewExport,
-        failures=(400, 413, 503, 504),
-    )
+    @Endpoint("POST", EXPORTS, Role.READ, "Create an export", body=NewExport, failures=(400, 504))
     async def _create(self, request: web.Request, principal: Principal) -> ExportResponse:
+        """Makes a draft: nothing is written before it is started."""
         new = validate_body(NewExport, await read_query_body(request, self._max_body_bytes))
         export = await self._jobs.create(new.filters, new.requested_data, new.description or "", principal)
         return ExportResponse.of(export)
 
-    @Endpoint(
-        "GET",
-        EXPORTS,
-        role=Role.READ,
-        summary="List exports",
-        description="Newest first.",
-        query=ExportListParams,
-        failures=(400, 503),
-    )
+    @Endpoint("GET", EXPORTS, Role.READ, "List exports", failures=(400, 503))
     async def _list(self, request: web.Request, principal: Principal, params: ExportListParams) -> ExportList:
+        """Newest first."""
         size = params.page_size or MAX_LISTED
         exports, total = await self._jobs.find(Page(size, (params.current_page or 0) * size), principal)
         return ExportList(total=total, data=[ExportItem.of(export) for export in exports])
 
-    @Endpoint(
-        "GET",
-        EXPORT,
-        role=Role.READ,
-        summary="Read an export with its progress",
-        failures=(404, 503),
-    )
+    @Endpoint("GET", EXPORT, Role.READ, "Read an export with its progress", failures=(404, 503))
     async def _show(self, request: web.Request, principal: Principal) -> ExportItem:
         return ExportItem.of(await self._jobs.show(_export_id(request), principal))
 
-    @Endpoint(
-        "PUT",
-        EXPORT,
-        role=Role.READ,
-        summary="Change an export",
-        description="Makes it a draft again. An export in progress has to be cancelled first.",
-        body=ExportChange,
-        failures=(400, 404, 409, 413, 503, 504),
-    )
+    @Endpoint("PUT", EXPORT, Role.READ, "Change an export", body=ExportChange, failures=(400, 404, 409, 504))
     async def _update(self, request: web.Request, principal: Principal) -> ExportResponse:
+        """Makes it a draft again. An export in progress has to be cancelled first."""
         change = validate_body(ExportChange, await read_query_body(request, self._max_body_bytes))
-        export = await self._jobs.update(
-            _export_id(request), change.filters, change.requested_data, principal
-        )
-        return ExportResponse.of(export)
+        export_id, columns = _export_id(request), change.requested_data
+        return ExportResponse.of(await self._jobs.update(export_id, change.filters, columns, principal))
 
-    @Endpoint(
-        "POST",
-        f"{EXPORT}/start",
-        role=Role.READ,
-        summary="Start an export",
-        description="Writes what is logged now, in the background, whether or not it was written before.",
-        failures=(404, 409, 503, 504),
-    )
+    @Endpoint("POST", f"{EXPORT}/start", Role.READ, "Start an export", failures=(404, 409, 503, 504))
     async def _start(self, request: web.Request, principal: Principal) -> ExportTask:
+        """Writes what is logged now, in the background, whether or not it was written before."""
         export = await self._jobs.start(_export_id(request), principal)
         return ExportTask(message=f"Export {export.export_id} started")
 
-    @Endpoint(
-        "POST",
-        f"{EXPORT}/cancel",
-        role=Role.READ,
-        summary="Cancel an export",
-        description="Discards what it has written. It may be started again.",
-        failures=(404, 409, 503),
-    )
+    @Endpoint("POST", f"{EXPORT}/cancel", Role.READ, "Cancel an export", failures=(404, 409, 503))
     async def _cancel(self, request: web.Request, principal: Principal) -> ExportTask:
+        """Discards what it has written. It may be started again."""
         export = await self._jobs.cancel(_export_id(request), principal)
         return ExportTask(message=f"Export {export.export_id} cancelled")
 
     @Endpoint(
         "GET",
         f"{EXPORT}/download",
-        role=Role.READ,
-        summary="Get a link to an export's file",
+        Role.READ,
+        "Get a link to an export's file",
         reply=ExportDownload,
         failures=(404, 409, 503),
     )
@@ -345,18 +292,11 @@ class ExportEndpoints:
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    @Endpoint(
-        "GET",
-        f"{EXPORT}/file",
-        role=None,
-        summary="Download an export's file",
-        description="With a link from `download`. One JSON object a line; takes `Range`.",
-        query=ExportFileParams,
-        failures=(403, 404, 409, 503),
-    )
+    @Endpoint("GET", f"{EXPORT}/file", None, "Download an export's file", failures=(403, 404, 409, 503))
     async def _file(
         self, request: web.Request, principal: Principal, params: ExportFileParams
     ) -> web.StreamResponse:
+        """With a link from `download`. One JSON object a line; takes `Range`."""
         export_id = _export_id(request)
         await self._links.check(export_id, params.expires or "", params.signature or "")
         headers = {

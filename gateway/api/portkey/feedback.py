@@ -54,15 +54,15 @@ class _FeedbackEndpoints:
     @Endpoint(
         "POST",
         "/v1/feedback",
-        role=Role.FEEDBACK,
-        summary="Give feedback on a trace, request or session",
-        description="Takes one entry or an array of up to 1,000, all or none.",
+        Role.FEEDBACK,
+        "Give feedback on a trace, request or session",
         body=schemas.FeedbackRequest | list[schemas.FeedbackRequest],
         reply=schemas.FeedbackResponse,
-        failures=(400, 409, 413, 429, 503),
+        failures=(400, 409, 429),
         accepts_feedback_token=True,
     )
     async def _create(self, request: web.Request, principal: Principal) -> web.Response:
+        """Takes one entry or an array of up to 1,000, all or none."""
         key = read_idempotency_key(request.headers)
         scale = self._scale_of(principal)
         items = schemas.to_new_feedback(await read_json(request, self._max_body_bytes, MAX_BULK), scale)
@@ -78,19 +78,18 @@ class _FeedbackEndpoints:
     @Endpoint(
         "PUT",
         "/v1/feedback/{feedback_id}",
-        role=Role.FEEDBACK,
-        summary="Change an entry",
-        description="Makes a new version of the entry; earlier versions are kept.",
+        Role.FEEDBACK,
+        "Change an entry",
         body=schemas.FeedbackUpdateRequest,
         reply=schemas.FeedbackResponse,
-        failures=(400, 404, 409, 413, 503),
+        failures=(400, 404, 409),
     )
     async def _update(self, request: web.Request, principal: Principal) -> web.Response:
+        """Makes a new version of the entry; earlier versions are kept."""
         feedback_id = _feedback_id(request)
         key = read_idempotency_key(request.headers)
-        change = schemas.to_revision(
-            await read_json(request, self._max_body_bytes), self._scale_of(principal)
-        )
+        body = await read_json(request, self._max_body_bytes)
+        change = schemas.to_revision(body, self._scale_of(principal))
         entry = await self._service.revise(feedback_id, change, principal, DIALECT, idempotency_key=key)
         return schemas.success_response("Feedback successfully updated", [entry])
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Self
 
 import orjson
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
 from gateway.api.portkey import schemas as values
 from gateway.errors import BadInput
@@ -61,9 +61,8 @@ def _to_metadata_filter(value: object) -> Filter:
 
 def _metadata_condition(key: str, item: object) -> Filter:
     if item is None or isinstance(item, dict | list):
-        raise ValueError(
-            f"holds {abbreviate(item)} under {key[:40]!r}, where only texts and numbers can be found"
-        )
+        where = f"under {key[:40]!r}, where only texts and numbers can be found"
+        raise ValueError(f"holds {abbreviate(item)} {where}")
     if isinstance(item, str):
         return Comparison(values.METADATA_COLUMNS.get(key, f"property.{key}"), Op.EQ, item)
     return Comparison(f"property.{key}", Op.EQ, orjson.dumps(item).decode())
@@ -87,9 +86,12 @@ class Compares:
     op: Op = Op.IN
 
 
-_Tokens = Annotated[
-    int, parsed_by(partial(values.to_whole_number, least=0, most=_MAX_TOKENS), type="integer", minimum=0)
-]
+def whole_number(least: int, most: int, **schema: int) -> PlainValidator:
+    """Return the annotation of a whole number; `schema` are the bounds that OpenAPI shows."""
+    return parsed_by(partial(values.to_whole_number, least=least, most=most), type="integer", **schema)
+
+
+_Tokens = Annotated[int, whole_number(0, _MAX_TOKENS, minimum=0)]
 _Cents = Annotated[int | float, parsed_by(_to_nanousd, type="number", minimum=0)]
 Grade = Annotated[int | float, parsed_by(_to_grade, type="number", minimum=-10, maximum=10)]
 _Names = Annotated[tuple[str, ...], parsed_by(values.to_names, type="string")]
@@ -99,12 +101,9 @@ _Metadata = Annotated[Filter, parsed_by(_to_metadata_filter, type="string")]
 _Nothing = Annotated[Filter, parsed_by(_match_none, type="string")]
 _Everything = Annotated[Filter, parsed_by(_match_all, type="string")]
 StartTime = Annotated[int, parsed_by(values.to_time_us, type="string", format="date-time")]
-EndTime = Annotated[
-    int, parsed_by(partial(values.to_time_us, is_end=True), type="string", format="date-time")
-]
-PageNumber = Annotated[
-    int, parsed_by(partial(values.to_whole_number, least=0, most=_MAX_PAGES), type="integer", minimum=0)
-]
+_end_time_us = partial(values.to_time_us, is_end=True)
+EndTime = Annotated[int, parsed_by(_end_time_us, type="string", format="date-time")]
+PageNumber = Annotated[int, whole_number(0, _MAX_PAGES, minimum=0)]
 
 
 class RequestFilters(QueryParams):
@@ -196,10 +195,7 @@ class RequestFilters(QueryParams):
 class ExportFilters(RequestFilters):
     """The filters of an export job, and which page of the matches it writes."""
 
-    page_size: Annotated[
-        int,
-        parsed_by(partial(values.to_whole_number, least=1, most=MAX_PAGE_SIZE), type="integer", minimum=1),
-    ] = MAX_PAGE_SIZE
+    page_size: Annotated[int, whole_number(1, MAX_PAGE_SIZE, minimum=1)] = MAX_PAGE_SIZE
     current_page: PageNumber = 0
 
     @classmethod

@@ -148,9 +148,7 @@ class GraphSpec:
 
 def time_points(timeline: Timeline[T], fields: Fields[T]) -> list[dict[str, Any]]:
     """Return a data point for each time bucket."""
-    return [
-        {"timestamp": iso_time(bucket.starts_at_us), **fields(bucket.figures)} for bucket in timeline.buckets
-    ]
+    return [{"timestamp": iso_time(each.starts_at_us), **fields(each.figures)} for each in timeline.buckets]
 
 
 def over_time(
@@ -164,8 +162,8 @@ def over_time(
         fields: fields of each data point, and of the summary unless that has its own.
     """
 
-    async def build(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
-        timeline = await read(metrics, metrics_query)
+    async def build(metrics: MetricsReader, query: MetricsQuery) -> dict[str, Any]:
+        timeline = await read(metrics, query)
         return {
             "summary": (summary or fields)(timeline.overall),
             "data_points": time_points(timeline, fields),

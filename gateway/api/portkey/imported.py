@@ -135,14 +135,11 @@ def read_imported_feedback(
     except BadInput as error:
         within = (error.field or "").removeprefix("body")
         raise BadInput(error.message, field=f"feedback{within}", hint=error.hint) from None
+    times_us = [_feedback_time_us(entry, place, exchange) for place, entry in enumerate(entries)]
+    items = [_with_feedback_id(item, place, exchange) for place, item in enumerate(items)]
     return tuple(
-        imported_feedback(
-            _with_feedback_id(item, place, exchange),
-            importer,
-            DIALECT,
-            _feedback_time_us(entry, place, exchange),
-        )
-        for place, (item, entry) in enumerate(zip(items, entries, strict=True))
+        imported_feedback(item, importer, DIALECT, time_us)
+        for item, time_us in zip(items, times_us, strict=True)
     )
 
 
@@ -185,18 +182,15 @@ def to_imported_request(row: Mapping[str, object], importer: Principal, scale: S
     """
     given = imported.read_row(ImportedPortkeyRow, row)
     exchange = _to_exchange(given, given.id or imported.row_id(row), importer)
-    return ImportedRequest(
-        exchange, _facts(given), read_imported_feedback(given.feedback, exchange, importer, scale)
-    )
+    feedback = read_imported_feedback(given.feedback, exchange, importer, scale)
+    return ImportedRequest(exchange, _facts(given), feedback)
 
 
 def _to_exchange(given: ImportedPortkeyRow, request_id: str, importer: Principal) -> Exchange:
     request, response = read_message(given.request), read_message(given.response)
     headers = request.headers + read_headers(given.portkeyHeaders)
-    request_body, response_body = (
-        imported.body_bytes(request.body, "request"),
-        imported.body_bytes(response.body, "response"),
-    )
+    request_body = imported.body_bytes(request.body, "request")
+    response_body = imported.body_bytes(response.body, "response")
     path = imported.path_of_url(given.request_url or request.url or "")
     status = given.response_status_code or response.status
     return Exchange(
@@ -223,11 +217,8 @@ def _to_exchange(given: ImportedPortkeyRow, request_id: str, importer: Principal
 
 
 def _identity(given: ImportedPortkeyRow, request_id: str, headers: RawHeaders) -> Identity:
-    named = {
-        f"_{name}": value
-        for name, value in (("prompt", given.prompt_slug), ("config", given.config))
-        if value is not None
-    }
+    ours = {"_prompt": given.prompt_slug, "_config": given.config}
+    named = {name: value for name, value in ours.items() if value is not None}
     metadata = given.metadata or metadata_of_lists(given.metadata_keys, given.metadata_values)
     return Identity(
         request_id=request_id,
@@ -245,11 +236,8 @@ def _id_in(headers: RawHeaders, name: bytes) -> str | None:
 
 
 def _facts(given: ImportedPortkeyRow) -> Facts:
-    return Facts(
-        model=given.ai_model,
-        usage=Usage(prompt_tokens=given.req_units, completion_tokens=given.res_units),
-        cost=_cost(given),
-    )
+    usage = Usage(prompt_tokens=given.req_units, completion_tokens=given.res_units)
+    return Facts(model=given.ai_model, usage=usage, cost=_cost(given))
 
 
 def _cost(given: ImportedPortkeyRow) -> Cost | None:

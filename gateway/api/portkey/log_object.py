@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Annotated
 
 import orjson
@@ -13,6 +12,7 @@ from gateway.api.portkey.schemas import NANOUSD_A_CENT, iso_time
 from gateway.models.exchange import was_proxied
 from gateway.models.request import RequestRecord
 from gateway.query.requests import LoggedRequest, Message
+from gateway.web.bodies import as_text
 from gateway.wire.json_fields import parse_json
 
 # Returns the URL of a provider for a caller's path; None where it is not known.
@@ -183,45 +183,41 @@ def _log_response(logged: LoggedRequest) -> dict[str, object]:
 
 
 # Fields of logs and of exports. The mode is single, since a request goes to the provider that it names.
-RECORD_FIELDS: Mapping[str, Callable[[RequestRecord, UrlResolver], object]] = MappingProxyType(
-    {
-        "id": lambda record, _: record.request_id,
-        "organisation_id": lambda record, _: record.tenant,
-        "created_at": lambda record, _: iso_time(record.started_at_us),
-        "is_success": lambda record, _: _is_success(record),
-        "ai_org": lambda record, _: record.provider,
-        "ai_model": lambda record, _: record.any_model,
-        "req_units": lambda record, _: record.prompt_tokens,
-        "res_units": lambda record, _: record.completion_tokens,
-        "total_units": lambda record, _: record.total_tokens,
-        "cost": lambda record, _: (
-            None if record.cost_nanousd is None else record.cost_nanousd / NANOUSD_A_CENT
-        ),
-        "cost_currency": lambda record, _: "USD",
-        "request_url": lambda record, url_of: request_url(record, url_of),
-        "request_method": lambda record, _: record.method,
-        "response_status_code": lambda record, _: record.status,
-        "response_time": lambda record, _: _response_ms(record),
-        "is_proxy_call": lambda record, _: was_proxied(record.path),
-        "cache_status": lambda record, _: record.cache_status,
-        "stream_mode": lambda record, _: int(record.is_stream),
-        "retry_success_count": lambda record, _: record.attempt,
-        "trace_id": lambda record, _: record.trace_id,
-        "span_id": lambda record, _: record.span_id,
-        "span_name": lambda record, _: record.span_name,
-        "parent_span_id": lambda record, _: record.parent_span_id,
-        "mode": lambda record, _: "single",
-        "virtual_key": lambda record, _: record.provider,
-        "prompt_slug": lambda record, _: record.prompt,
-        "api_key_id": lambda record, _: record.key_name,
-    }
-)
+RECORD_FIELDS: Mapping[str, Callable[[RequestRecord, UrlResolver], object]] = {
+    "id": lambda record, _: record.request_id,
+    "organisation_id": lambda record, _: record.tenant,
+    "created_at": lambda record, _: iso_time(record.started_at_us),
+    "is_success": lambda record, _: _is_success(record),
+    "ai_org": lambda record, _: record.provider,
+    "ai_model": lambda record, _: record.any_model,
+    "req_units": lambda record, _: record.prompt_tokens,
+    "res_units": lambda record, _: record.completion_tokens,
+    "total_units": lambda record, _: record.total_tokens,
+    "cost": lambda record, _: None if record.cost_nanousd is None else record.cost_nanousd / NANOUSD_A_CENT,
+    "cost_currency": lambda record, _: "USD",
+    "request_url": lambda record, url_of: request_url(record, url_of),
+    "request_method": lambda record, _: record.method,
+    "response_status_code": lambda record, _: record.status,
+    "response_time": lambda record, _: _response_ms(record),
+    "is_proxy_call": lambda record, _: was_proxied(record.path),
+    "cache_status": lambda record, _: record.cache_status,
+    "stream_mode": lambda record, _: int(record.is_stream),
+    "retry_success_count": lambda record, _: record.attempt,
+    "trace_id": lambda record, _: record.trace_id,
+    "span_id": lambda record, _: record.span_id,
+    "span_name": lambda record, _: record.span_name,
+    "parent_span_id": lambda record, _: record.parent_span_id,
+    "mode": lambda record, _: "single",
+    "virtual_key": lambda record, _: record.provider,
+    "prompt_slug": lambda record, _: record.prompt,
+    "api_key_id": lambda record, _: record.key_name,
+}
 
 
 def _metrics(record: RequestRecord, url_of: UrlResolver) -> dict[str, object]:
     return {
         "metadata.key": list(record.metadata),
-        "metadata.value": [_as_text(value) for value in record.metadata.values()],
+        "metadata.value": [as_text(value) for value in record.metadata.values()],
         **_without_none(**{name: read(record, url_of) for name, read in RECORD_FIELDS.items()}),
     }
 
@@ -233,7 +229,7 @@ def _known_portkey_headers(record: RequestRecord) -> dict[str, str]:
         "span-name": record.span_name,
         "parent-span-id": record.parent_span_id,
         "provider": record.provider,
-        "metadata": _as_text(dict(record.metadata)) if record.metadata else None,
+        "metadata": as_text(dict(record.metadata)) if record.metadata else None,
     }
     return {f"{_PORTKEY}{name}": value for name, value in values.items() if value is not None}
 
@@ -256,10 +252,6 @@ def _as_object(body: bytes | None) -> orjson.Fragment | None:
     if body is None:
         return None
     return orjson.Fragment(body if body.lstrip().startswith(b"{") else b'{"content": %b}' % body)
-
-
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _without_none(**values: object) -> dict[str, object]:

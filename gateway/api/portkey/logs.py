@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, StrictBool
 
 from gateway.api.portkey.exports import ExportEndpoints
 from gateway.api.portkey.feedback import DIALECT
@@ -34,8 +34,8 @@ from gateway.web.bodies import (
     read_json,
     validate_body,
 )
-from gateway.web.endpoint import Api, Endpoint, endpoints_of
-from gateway.web.feedback import Metadata, list_entries, optional_field
+from gateway.web.endpoint import Api, Endpoint, Schema, endpoints_of
+from gateway.web.feedback import Metadata, is_number, list_entries, optional_field
 from gateway.wire import endpoint_of
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -55,9 +55,8 @@ def _check_url(value: object) -> str:
                 return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         except ValueError:
             pass
-    raise ValueError(
-        f"must be a whole URL such as https://api.openai.com/v1/chat/completions; got {abbreviate(value)}"
-    )
+    example = "https://api.openai.com/v1/chat/completions"
+    raise ValueError(f"must be a whole URL such as {example}; got {abbreviate(value)}")
 
 
 def _check_method(value: object) -> str:
@@ -97,7 +96,7 @@ def _check_status(value: object) -> int:
 
 
 def _check_milliseconds(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_MILLISECONDS:
+    if is_number(value) and 0 <= value <= MAX_MILLISECONDS:
         return value
     raise ValueError(f"must be a number of milliseconds up to {MAX_MILLISECONDS:,}; got {abbreviate(value)}")
 
@@ -110,10 +109,8 @@ ProviderName = Annotated[str | None, optional_field(_check_provider, accepts=str
 HeaderFields = Annotated[dict[str, str] | None, optional_field(_check_headers, accepts=dict[str, str])]
 Body = Annotated[object, BeforeValidator(_check_body, json_schema_input_type=JsonBody | None)]
 Status = Annotated[int | None, optional_field(_check_status, accepts=Annotated[int, Field(ge=100, le=599)])]
-Milliseconds = Annotated[
-    float | None,
-    optional_field(_check_milliseconds, accepts=Annotated[float, Field(ge=0, le=MAX_MILLISECONDS)]),
-]
+_MillisecondRange = Annotated[float, Field(ge=0, le=MAX_MILLISECONDS)]
+Milliseconds = Annotated[float | None, optional_field(_check_milliseconds, accepts=_MillisecondRange)]
 
 
 # Metadata keys of the ids of a request, in the two spellings of Portkey's documentation.
@@ -130,10 +127,8 @@ _METADATA_ALIASES = {"_user": "user", "_organisation": "organization"}
 _TRANSFER_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
-class CustomLogRequest(BaseModel):
+class CustomLogRequest(Schema):
     """The request as it was sent."""
-
-    model_config = ConfigDict(frozen=True)
 
     url: Url = Field(description="The absolute URL. A user name and password in it are removed.")
     method: Method = "POST"
@@ -144,10 +139,8 @@ class CustomLogRequest(BaseModel):
     body: Body = Field(description="JSON, or other text as a string; null for none.")
 
 
-class CustomLogResponse(BaseModel):
+class CustomLogResponse(Schema):
     """The response as it was received."""
-
-    model_config = ConfigDict(frozen=True)
 
     status: Status = Field(None, description="Absent: 200.")
     headers: HeaderFields = None
@@ -162,10 +155,8 @@ class CustomLogResponse(BaseModel):
     )
 
 
-class CustomLog(BaseModel):
+class CustomLog(Schema):
     """A request that did not pass the gateway."""
-
-    model_config = ConfigDict(frozen=True)
 
     request: CustomLogRequest
     response: CustomLogResponse
@@ -191,6 +182,7 @@ def to_exchanges(body: object, at_us: int) -> list[Exchange]:
 def _to_exchange(log: CustomLog, at: str, at_us: int) -> Exchange:
     request, response = log.request, log.response
     request_body, response_body = _to_bytes(request.body), _to_bytes(response.body)
+    response_headers = _raw_headers(response.headers or {})
     return Exchange(
         identity=_identity(log.metadata or {}, at),
         provider=_provider_name(log),
@@ -204,9 +196,7 @@ def _to_exchange(log: CustomLog, at: str, at_us: int) -> Exchange:
         request_headers=_raw_headers(request.headers or {}),
         request_body=request_body,
         request_size=len(request_body),
-        response_headers=_with_content_type(
-            _raw_headers(response.headers or {}), is_stream=bool(response.streamingMode)
-        ),
+        response_headers=_with_content_type(response_headers, is_stream=bool(response.streamingMode)),
         response_body=response_body,
         response_size=len(response_body),
     )
@@ -241,11 +231,8 @@ def _provider_name(log: CustomLog) -> str:
 
 
 def _raw_headers(headers: Mapping[str, str]) -> RawHeaders:
-    return tuple(
-        (name.encode(), value.encode())
-        for name, value in headers.items()
-        if name.lower() not in _TRANSFER_HEADERS
-    )
+    kept = ((name, value) for name, value in headers.items() if name.lower() not in _TRANSFER_HEADERS)
+    return tuple((name.encode(), value.encode()) for name, value in kept)
 
 
 def _with_content_type(fields: RawHeaders, *, is_stream: bool) -> RawHeaders:
@@ -278,6 +265,10 @@ class LogsResponse(BaseModel):
     log_ids: list[str] = Field(description="Ids of the logs, in the order in which they were sent.")
 
 
+# Ids may contain slashes. One at the very end has to be sent as %2F.
+LOG_PATH = "/v1/logs/{log_id:(?!exports(?:/|$)).*[^/]}"
+
+
 class LogEndpoints:
     """Endpoints of logs.
 
@@ -296,13 +287,13 @@ class LogEndpoints:
     @Endpoint(
         "POST",
         "/v1/logs",
-        role=Role.PROXY,
-        summary="Insert logs of requests made elsewhere",
-        description="Takes one or an array of up to 1,000, all or none. They are logged like proxied requests.",
+        Role.PROXY,
+        "Insert logs of requests made elsewhere",
         body=CustomLog | list[CustomLog],
-        failures=(400, 409, 413, 503),
+        failures=(400, 409),
     )
     async def _insert(self, request: web.Request, principal: Principal) -> LogsResponse:
+        """Takes one or an array of up to 1,000, all or none. They are logged like proxied requests."""
         key = read_idempotency_key(request.headers)
         body = await read_json(request, self._max_body_bytes)
         # Many logs take long to convert, and other callers' streams run on this thread.
@@ -311,18 +302,10 @@ class LogEndpoints:
         log_ids = await self._log_ingestion.insert(exchanges, principal, receipt)
         return LogsResponse(message="Logs successfully saved", log_ids=log_ids)
 
-    @Endpoint(
-        "GET",
-        # Ids may contain slashes. One at the very end has to be sent as %2F.
-        "/v1/logs/{log_id:(?!exports(?:/|$)).*[^/]}",
-        role=Role.READ,
-        summary="Read a log",
-        description="By our request id or the provider's id of its response. An id that several requests share "
-        "is refused. Streams are reassembled.",
-        reply=LogObject,
-        failures=(404, 409, 413, 503, 504),
-    )
+    @Endpoint("GET", LOG_PATH, Role.READ, "Read a log", reply=LogObject, failures=(404, 409, 413, 503, 504))
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
+        """By our request id or the provider's id of its response. An id that several requests share is
+        refused. Streams are reassembled."""
         logged = await self._requests.show(request.match_info["log_id"], principal.tenant)
         body = await asyncio.to_thread(to_log_object, logged, self._url_of)
         return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})

@@ -9,27 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from gateway.api.portkey.graphs import (
-    Exact,
-    Graph,
-    GraphSpec,
-    Mean,
-    MeanAt,
-    NoSummary,
-    Rate,
-    RateAt,
-    TimePoint,
-    Total,
-    TotalAt,
-    mean_weighted_feedback,
-    over_time,
-    per_cent,
-    round_half_up,
-    with_exact,
-)
+from gateway.api.portkey import graphs
 from gateway.models.filters import Scalar
 from gateway.models.metrics import GRADE_FIELD, FeedbackSums, MetricsQuery, UsageSums
-from gateway.query.metrics import MetricsReader, Timeline
+from gateway.query.metrics import MetricsReader
 
 Status = Annotated[int, Field(description="Response status; 0 where none was sent.")]
 
@@ -39,7 +22,7 @@ class StatusErrors(BaseModel):
     count: int
 
 
-class ErrorsByStatus(TimePoint):
+class ErrorsByStatus(graphs.TimePoint):
     stats: list[StatusErrors] = Field(description="The number of errors by status.")
 
 
@@ -65,7 +48,7 @@ class Retries(BaseModel):
     count: int
 
 
-class Rescued(TimePoint):
+class Rescued(graphs.TimePoint):
     """Requests that succeeded after a retry, or with another provider."""
 
     retry: list[Retries]
@@ -76,19 +59,11 @@ UsageByValue = Mapping[Scalar, UsageSums]
 
 
 def _error_rate(usage: UsageSums) -> dict[str, Any]:
-    return with_exact(rate=per_cent(usage.errors, usage.requests))
+    return graphs.with_exact(rate=graphs.per_cent(usage.errors, usage.requests))
 
 
-async def _statuses_over_time(metrics: MetricsReader, metrics_query: MetricsQuery) -> Timeline[UsageByValue]:
-    return await metrics.usage_by_value_over_time(metrics_query, "status")
-
-
-async def _attempts_over_time(metrics: MetricsReader, metrics_query: MetricsQuery) -> Timeline[UsageByValue]:
-    return await metrics.usage_by_value_over_time(metrics_query, "attempt")
-
-
-async def _error_codes_graph(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
-    usage = await metrics.usage_by_group(replace(metrics_query, group_by="status"))
+async def _error_codes_graph(metrics: MetricsReader, query: MetricsQuery) -> dict[str, Any]:
+    usage = await metrics.usage_by_group(replace(query, group_by="status"))
     counts = _errors_by_status({group.value: sums for group, sums in usage.items()})
     most_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return {
@@ -123,30 +98,30 @@ def _as_integer(value: Scalar) -> int:
     return value if isinstance(value, int) else 0
 
 
-class ScoreTotal(Total):
+class ScoreTotal(graphs.Total):
     score: int = Field(description="A value from -10 to 10.")
 
 
-class ModelFeedback(Total):
+class ModelFeedback(graphs.Total):
     ai_model: str
     avg_weighted_feedback: int = Field(description="The mean of value × weight; 0 where there is none.")
-    avg_weighted_feedback_exact: Exact
+    avg_weighted_feedback_exact: graphs.Exact
 
 
-async def _scores_graph(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
+async def _scores_graph(metrics: MetricsReader, query: MetricsQuery) -> dict[str, Any]:
     totals: Counter[int] = Counter()
-    by_grade = await metrics.feedback_by_group(replace(metrics_query, group_by=GRADE_FIELD))
+    by_grade = await metrics.feedback_by_group(replace(query, group_by=GRADE_FIELD))
     for group, feedback in by_grade.items():
         if isinstance(group.value, float):
-            totals[round_half_up(group.value)] += feedback.entries
+            totals[graphs.round_half_up(group.value)] += feedback.entries
     return {
         "summary": {"total": totals.total()},
         "data_points": [{"score": score, "total": total} for score, total in sorted(totals.items())],
     }
 
 
-async def _models_graph(metrics: MetricsReader, metrics_query: MetricsQuery) -> dict[str, Any]:
-    by_model = await metrics.feedback_by_group(replace(metrics_query, group_by="any_model"))
+async def _models_graph(metrics: MetricsReader, query: MetricsQuery) -> dict[str, Any]:
+    by_model = await metrics.feedback_by_group(replace(query, group_by="any_model"))
     most_first = sorted(by_model.items(), key=lambda item: (-item[1].entries, str(item[0].value)))
     return {
         "summary": {},
@@ -154,7 +129,7 @@ async def _models_graph(metrics: MetricsReader, metrics_query: MetricsQuery) -> 
             {
                 "ai_model": str(group.value),
                 "total": feedback.entries,
-                **with_exact(avg_weighted_feedback=mean_weighted_feedback(feedback)),
+                **graphs.with_exact(avg_weighted_feedback=graphs.mean_weighted_feedback(feedback)),
             }
             for group, feedback in most_first
             if group.value is not None
@@ -163,63 +138,64 @@ async def _models_graph(metrics: MetricsReader, metrics_query: MetricsQuery) -> 
 
 
 def _weighted_fields(feedback: FeedbackSums) -> dict[str, Any]:
-    return with_exact(avg=mean_weighted_feedback(feedback))
+    return graphs.with_exact(avg=graphs.mean_weighted_feedback(feedback))
 
 
 ERROR_GRAPHS = (
-    GraphSpec(
+    graphs.GraphSpec(
         "graphs/errors", "Errors over time",
         "Requests with a status from 400 on, or without a complete response though the caller waited.",
-        Graph[Total, TotalAt],
-        over_time(MetricsReader.usage_over_time, lambda usage: {"total": usage.errors}),
+        graphs.Graph[graphs.Total, graphs.TotalAt],
+        graphs.over_time(MetricsReader.usage_over_time, lambda usage: {"total": usage.errors}),
     ),
-    GraphSpec(
+    graphs.GraphSpec(
         "graphs/errors/rate", "Share of errors over time", "In per cent.",
-        Graph[Rate, RateAt], over_time(MetricsReader.usage_over_time, _error_rate),
+        graphs.Graph[graphs.Rate, graphs.RateAt], graphs.over_time(MetricsReader.usage_over_time, _error_rate),
     ),
-    GraphSpec(
+    graphs.GraphSpec(
         "graphs/errors/stacks", "Errors by status over time",
         "A response that broke off keeps the status that it began with.",
-        Graph[Total, ErrorsByStatus],
-        over_time(
-            _statuses_over_time, _status_fields,
+        graphs.Graph[graphs.Total, ErrorsByStatus],
+        graphs.over_time(
+            lambda metrics, query: metrics.usage_by_value_over_time(query, "status"), _status_fields,
             summary=lambda by_status: {"total": sum(_errors_by_status(by_status).values())},
         ),
     ),
-    GraphSpec(
+    graphs.GraphSpec(
         "graphs/errors/status-codes", "Errors by status",
         "Those of most errors first.",
-        Graph[ErrorCodes, ErrorCode], _error_codes_graph,
+        graphs.Graph[ErrorCodes, ErrorCode], _error_codes_graph,
     ),
-    GraphSpec(
+    graphs.GraphSpec(
         "graphs/requests/rescued", "Rescued requests over time",
         "Requests that succeeded after a retry. There are no fallbacks yet, so none was rescued by one.",
-        Graph[RescuedTotals, Rescued],
-        over_time(
-            _attempts_over_time, _rescued_fields,
+        graphs.Graph[RescuedTotals, Rescued],
+        graphs.over_time(
+            lambda metrics, query: metrics.usage_by_value_over_time(query, "attempt"), _rescued_fields,
             summary=lambda by_attempt: {"retry": sum(_successful_retries(by_attempt).values()), "fallback": 0},
         ),
     ),
 )  # fmt: skip
 
 FEEDBACK_GRAPHS = (
-    GraphSpec(
+    graphs.GraphSpec(
         "graphs/feedbacks", "Feedback over time", "By the start of the request that it counts for.",
-        Graph[Total, TotalAt],
-        over_time(MetricsReader.feedback_over_time, lambda feedback: {"total": feedback.entries}),
+        graphs.Graph[graphs.Total, graphs.TotalAt],
+        graphs.over_time(MetricsReader.feedback_over_time, lambda feedback: {"total": feedback.entries}),
     ),
-    GraphSpec(
+    graphs.GraphSpec(
         "graphs/feedbacks/scores", "Feedback by value",
         "Entries without a value are left out. Values of other scales are converted to this one and rounded.",
-        Graph[Total, ScoreTotal], _scores_graph,
+        graphs.Graph[graphs.Total, ScoreTotal], _scores_graph,
     ),
-    GraphSpec(
+    graphs.GraphSpec(
         "graphs/feedbacks/weighted", "Weighted feedback over time",
         "The mean of value × weight. Entries without a value are left out.",
-        Graph[Mean, MeanAt], over_time(MetricsReader.feedback_over_time, _weighted_fields),
+        graphs.Graph[graphs.Mean, graphs.MeanAt],
+        graphs.over_time(MetricsReader.feedback_over_time, _weighted_fields),
     ),
-    GraphSpec(
+    graphs.GraphSpec(
         "graphs/feedbacks/ai-models", "Feedback by model", "Those of most feedback first.",
-        Graph[NoSummary, ModelFeedback], _models_graph,
+        graphs.Graph[graphs.NoSummary, ModelFeedback], _models_graph,
     ),
 )  # fmt: skip

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Literal
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from gateway.errors import BadInput, GatewayError
 from gateway.feedback.payloads import FeedbackRevision, NewFeedback, Scale
@@ -19,15 +18,15 @@ from gateway.models.feedback import Feedback
 from gateway.models.request import NANOUSD_PER_USD
 from gateway.web import feedback as fields
 from gateway.web.bodies import abbreviate, field_path, parse_json, validate_body
-from gateway.web.endpoint import json_response
+from gateway.web.endpoint import Schema, json_response
 
 # Portkey's costs are in US cents.
 NANOUSD_A_CENT = NANOUSD_PER_USD // 100
 
 # Metadata keys whose values have a column of their own, and that column.
-METADATA_COLUMNS: Mapping[str, str] = MappingProxyType(
-    {"_user": "user", "_organisation": "organisation", "_prompt": "prompt", "_environment": "environment"}
-)
+METADATA_COLUMNS: Mapping[str, str] = {
+    f"_{column}": column for column in ("user", "organisation", "prompt", "environment")
+}
 
 MAX_NAMES = 1000
 
@@ -40,9 +39,8 @@ def to_names(value: object) -> tuple[str, ...]:
         names = tuple(name.strip() for name in value.split(","))
         if all(names) and len(names) <= MAX_NAMES:
             return names
-    raise ValueError(
-        f"must be a string of up to {MAX_NAMES:,} names separated by commas; got {abbreviate(value)}"
-    )
+    got = abbreviate(value)
+    raise ValueError(f"must be a string of up to {MAX_NAMES:,} names separated by commas; got {got}")
 
 
 def to_number(value: object, least: int, most: int) -> Decimal:
@@ -100,10 +98,8 @@ def parse_json_text(text: str) -> object:
         return None
 
 
-class FeedbackRequest(BaseModel):
+class FeedbackRequest(Schema):
     """One feedback entry. Other fields are stored with it, but mean nothing."""
-
-    model_config = ConfigDict(frozen=True)
 
     trace_id: fields.AnyId = Field(
         description="What the feedback is on: a trace id, a request id, the provider's id of a response, or a "
@@ -125,10 +121,8 @@ class FeedbackRequest(BaseModel):
     )
 
 
-class FeedbackUpdateRequest(BaseModel):
+class FeedbackUpdateRequest(Schema):
     """A change of an entry; a null or absent field stays unchanged."""
-
-    model_config = ConfigDict(frozen=True)
 
     value: fields.OptionalGrade = Field(None, description="The new rating, from -10 to 10.")
     weight: fields.Weight = Field(None, description="The new weight, from 0 to 1.")
@@ -180,9 +174,8 @@ def to_revision(body: object, scale: Scale) -> FeedbackRevision:
 
 def success_response(message: str, entries: Sequence[Feedback]) -> web.Response:
     """Return the response to a call that made or changed these entries."""
-    return json_response(
-        FeedbackResponse(message=message, feedback_ids=[entry.feedback_id for entry in entries])
-    )
+    ids = [entry.feedback_id for entry in entries]
+    return json_response(FeedbackResponse(message=message, feedback_ids=ids))
 
 
 def render_error(error: GatewayError) -> web.Response:

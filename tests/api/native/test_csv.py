@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 from pytest_aiohttp import AiohttpServer
 
-from gateway.api.native.http_responses import Schema, stream_csv, to_csv
+from gateway.api.native.http_responses import stream_csv, to_csv
 from gateway.errors import StoreUnavailable
+from gateway.web.endpoint import Schema
 
 
 class Estimate(Schema):
