@@ -150,13 +150,11 @@ def rescale_(scale: str, key: str | None, dry_run: bool, url: str, **criteria: s
     where = filters.parse_filter(_TIME_FILTERS, criteria)
     if key is not None:
         where = AllOf((where, Comparison("key_name", Op.EQ, key)))
-    seen, changed = asyncio.run(_rescale_feedback(url, where, scale, key, is_dry=dry_run))
+    seen, changed = asyncio.run(_rescale(url, where, scale, key, is_dry=dry_run))
     click.echo(f"{changed:,} of {seen:,} grades {'would have' if dry_run else 'have'} another score")
 
 
-async def _rescale_feedback(
-    url: str, where: Filter, scale: str, key: str | None, *, is_dry: bool
-) -> tuple[int, int]:
+async def _rescale(url: str, where: Filter, scale: str, key: str | None, *, is_dry: bool) -> tuple[int, int]:
     async with open_existing_store(url) as store:
         if is_dry:
             return await rescale_grades(store, where, SCALES[scale], is_dry=True)

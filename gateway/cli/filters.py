@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -45,11 +45,11 @@ def filter_options(searchable: FilterSchema) -> Callable[[Command], Command]:
 
 
 def parse_filter(
-    searchable: FilterSchema, options: Mapping[str, str | None], where: tuple[str, ...] = ()
+    schema: FilterSchema, options: Mapping[str, str | None], where: Sequence[str] = ()
 ) -> Filter:
     """Return the condition of a command. Raises BadInput or click.BadParameter."""
     flags = ((name.removeprefix("by_"), text) for name, text in options.items() if text is not None)
-    return searchable.to_filter((*flags, *map(split_pair, where)))
+    return schema.to_filter((*flags, *map(split_pair, where)))
 
 
 def split_pair(text: str, flag: str = "--where", form: str = "NAME=VALUE") -> tuple[str, str]:

@@ -37,10 +37,8 @@ def backup_command(target: Path, force: bool, url: str) -> None:
 
 
 def describe_copy(copied: CopyInfo) -> str:
-    return (
-        f"{copied.requests:,} requests and {copied.feedback:,} feedback entries,"
-        f" {format_mebibytes(copied.size_bytes)}"
-    )
+    size = format_mebibytes(copied.size_bytes)
+    return f"{copied.requests:,} requests and {copied.feedback:,} feedback entries, {size}"
 
 
 def _copy_with_progress(url: str, target: Path, force: bool) -> CopyInfo:
@@ -113,11 +111,9 @@ async def migrate_store(source_url: str, target_url: str) -> None:
 
 
 def _print_totals(moved: MigrationProgress, seconds: float) -> None:
-    source_totals, added = moved.source_totals, moved.added
-    click.echo(f"requests  {source_totals.requests:,} read, {added.requests:,} added")
-    click.echo(
-        f"feedback  {source_totals.feedback:,} read, {added.feedback:,} added; {added.versions:,} versions"
-    )
+    read, added = moved.source_totals, moved.added
+    click.echo(f"requests  {read.requests:,} read, {added.requests:,} added")
+    click.echo(f"feedback  {read.feedback:,} read, {added.feedback:,} added; {added.versions:,} versions")
     click.echo(f"keys      {moved.keys:,} added")
     for name in moved.refused_keys:
         click.echo(f"The key {name!r} is left out: another live key has its name.", err=True)

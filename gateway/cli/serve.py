@@ -58,11 +58,9 @@ def welcome_text(config: Config, url: str) -> str:
 
 
 def _shell_variables(provider: str | None, needs_key: bool) -> list[str]:
-    model = (
-        []
-        if provider == DEMO_PROVIDER
-        else [f"  MODEL=...          # one that {provider or 'the provider'} serves"]
-    )
+    model = [f"  MODEL=...          # one that {provider or 'the provider'} serves"]
+    if provider == DEMO_PROVIDER:
+        model = []
     key = ["  GATEWAY_KEY=...    # with the roles proxy, feedback and read"] if needs_key else []
     return ["Set first:", *model, *key, ""] if model or key else []
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -40,9 +39,7 @@ def doctor_command(config_file: Path | None, offline: bool, as_json: bool) -> No
     checks = [check for check in CHECKS if check is not check_providers or not offline]
     findings = [finding for check in checks for finding in check(deployment)]
     if as_json:
-        click.echo(
-            orjson.dumps([asdict(finding) for finding in findings], option=orjson.OPT_INDENT_2).decode()
-        )
+        click.echo(orjson.dumps(findings, option=orjson.OPT_INDENT_2))
     else:
         _print_findings(findings)
     if any(finding.level is Level.PROBLEM for finding in findings):
