@@ -27,10 +27,8 @@ class _Calls(Generic[Client]):
 
 def _described(send: Method, make: Callable[..., Call[Any]]) -> Method:
     signature = inspect.signature(make)
-    parameters = [
-        inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
-        *signature.parameters.values(),
-    ]
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    parameters = [own, *signature.parameters.values()]
     send.__name__, send.__doc__ = make.__name__, make.__doc__
     send.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=parameters, return_annotation=str(signature.return_annotation)[len("Call[") : -1]
@@ -47,9 +45,7 @@ def _blocking(make: Callable[P, Call[T]]) -> Callable[Concatenate[_Calls[Gateway
     return _described(send, make)
 
 
-def _awaited(
-    make: Callable[P, Call[T]],
-) -> Callable[Concatenate[_Calls[AsyncGatewayClient], P], Awaitable[T]]:
+def _async(make: Callable[P, Call[T]]) -> Callable[Concatenate[_Calls[AsyncGatewayClient], P], Awaitable[T]]:
     """Return the coroutine method that sends such a call and returns its result."""
 
     async def send(self: _Calls[AsyncGatewayClient], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -191,23 +187,23 @@ class AsyncGatewayClient:
 class AsyncFeedbackCalls(_Calls[AsyncGatewayClient]):
     """`client.feedback`."""
 
-    give = _awaited(calls.give)
-    give_many = _awaited(calls.give_many)
-    create = _awaited(calls.create)
-    create_many = _awaited(calls.create_many)
-    update = _awaited(calls.update)
+    give = _async(calls.give)
+    give_many = _async(calls.give_many)
+    create = _async(calls.create)
+    create_many = _async(calls.create_many)
+    update = _async(calls.update)
 
 
 class AsyncTraceCalls(_Calls[AsyncGatewayClient]):
     """`client.traces`."""
 
-    get = _awaited(calls.get_trace)
+    get = _async(calls.get_trace)
 
 
 class AsyncRequestCalls(_Calls[AsyncGatewayClient]):
     """`client.requests`."""
 
-    get = _awaited(calls.get_request)
+    get = _async(calls.get_request)
 
     async def find(
         self, *, page_size: int = 100, **filters: Unpack[RequestFilters]
