@@ -36,10 +36,8 @@ class Problem:
         return ": ".join(part for part in (str(self.location), self.key, self.message) if part)
 
 
-class ConfigError(GatewayError):
+class ConfigError(GatewayError, code="bad_config"):
     """The configuration cannot be used; its text has a line for each problem."""
-
-    code = "bad_config"
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
