@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from gateway import __version__
+from gateway import __version__, runtime
 from gateway.api import operations
 from gateway.api.helicone import helicone_api
 from gateway.api.native.routes import documentation_api, native_api
@@ -42,14 +42,6 @@ from gateway.recording.log_ingestion import LogIngestionService
 from gateway.recording.recorder import Overflow, Recorder, WorkerSlotRenewal
 from gateway.recording.retention import RetentionJob
 from gateway.routes import Dispatcher, Handler
-from gateway.runtime import (
-    LiveRuntime,
-    build_base_url_lookup,
-    build_feedback_export,
-    build_price_table,
-    build_reporter,
-    build_runtime,
-)
 from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows, open_store
 from gateway.store.base import Store
 from gateway.store.journal import Journal
@@ -64,7 +56,7 @@ from gateway.wire.content_encoding import decode_or_raw
 MAX_LARGE_BODIES = 4
 
 # How long requests may be lost for if the process is killed; docs/configuration.md promises 50 ms.
-_MAX_LOSS_SECONDS = {"commit": 0.0, "interval": 0.05}
+_LOSS_SECONDS = {"commit": 0.0, "interval": 0.05}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +72,7 @@ class WorkerContext:
 class Gateway:
     """A running gateway without its sockets."""
 
-    live: LiveRuntime
+    live: runtime.LiveRuntime
     keys: ApiKeys
     metrics: operations.Metrics
     proxy: Proxy
@@ -103,7 +95,7 @@ class Gateway:
         Raises:
             GatewayError, OSError: the new configuration cannot be used; nothing has changed then.
         """
-        self.live.current = build_runtime(config)
+        self.live.current = runtime.build_runtime(config)
         # A shorter retention shall not wait for the next round.
         self.retention_job.run_now()
 
@@ -129,7 +121,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         GatewayError: the store or a provider cannot be used as configured.
         OSError: a provider's certificate file cannot be read.
     """
-    live = LiveRuntime(build_runtime(config))
+    live = runtime.LiveRuntime(runtime.build_runtime(config))
     storage = config.storage
     url, local_dir = storage.url, Path(storage.local_dir)
 
@@ -157,23 +149,18 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
 
         upstream = Upstream()
         stack.push_async_callback(upstream.close)
-        if (feedback_export := build_feedback_export(config, store)) is not None:
+        if (feedback_export := runtime.build_feedback_export(config, store)) is not None:
             await _run(stack, feedback_export)
-        reporter = build_reporter(config)
+        reporter = runtime.build_reporter(config)
         stack.push_async_callback(asyncio.to_thread, reporter.close)
 
         quotas = Quotas(store)
-        interpreter = Interpreter(
-            store,
-            build_price_table(config),
-            build_base_url_lookup(config),
-            [metrics.observe, quotas.observe, reporter.observe, access_log.observe],
-        )
+        observers = [metrics.observe, quotas.observe, reporter.observe, access_log.observe]
+        prices, base_urls = runtime.build_price_table(config), runtime.build_base_url_lookup(config)
+        interpreter = Interpreter(store, prices, base_urls, observers)
         own_journal, *abandoned = map(Journal, slots.journals)
         overflow = Overflow(own_journal, store, interpreter, abandoned)
-        recorder = Recorder(
-            store, interpreter, overflow, may_lose_seconds=_MAX_LOSS_SECONDS[storage.durability]
-        )
+        recorder = Recorder(store, interpreter, overflow, may_lose_seconds=_LOSS_SECONDS[storage.durability])
         retention_job = RetentionJob(store, lambda: live.current.config.storage.retention_days)
         proxy = Proxy(
             keys=keys,
@@ -187,13 +174,13 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             check_store=overflow.refuse_while_engaged if storage.on_store_failure == "refuse" else None,
         )
 
-        observers: list[OnStored] = [metrics.observe_feedback]
+        on_stored: list[OnStored] = [metrics.observe_feedback]
         if config.telemetry.otlp_endpoint is not None:
-            observers.append(reporter.observe_feedback)
+            on_stored.append(reporter.observe_feedback)
         if feedback_export is not None:
-            observers.append(feedback_export.observe)
+            on_stored.append(feedback_export.observe)
         rate_limiter = RateLimiter(lambda: live.current.config.feedback.tokens.rate_limit)
-        feedback = FeedbackService(store, rate_limiter.check_rate, observers, lambda: live.current.feedback)
+        feedback = FeedbackService(store, rate_limiter.check_rate, on_stored, lambda: live.current.feedback)
         log_ingestion = LogIngestionService(
             store,
             interpreter,
@@ -288,7 +275,7 @@ def _build_apis(
     ]
 
 
-def _url_lookup(live: LiveRuntime) -> Callable[[str, str], str | None]:
+def _url_lookup(live: runtime.LiveRuntime) -> Callable[[str, str], str | None]:
     return lambda provider, path: live.current.proxy.router.url_of(provider, path)
 
 
@@ -303,7 +290,7 @@ def _readiness_check(store: Store, overflow: Overflow) -> operations.ReadinessCh
 
 
 def _build_gauges(
-    proxy: Proxy, recorder: Recorder, overflow: Overflow, retention_job: RetentionJob, upstream: Upstream
+    proxy: Proxy, recorder: Recorder, overflow: Overflow, retention: RetentionJob, upstream: Upstream
 ) -> operations.Gauges:
     stats = upstream.stats
     return {
@@ -317,10 +304,7 @@ def _build_gauges(
             lambda: overflow.rows_journaled,
         ),
         "gateway_rows_lost_total": ("Rows that could not be stored anywhere.", lambda: overflow.rows_lost),
-        "gateway_rows_expired_total": (
-            "Rows deleted because of their age.",
-            lambda: retention_job.rows_expired,
-        ),
+        "gateway_rows_expired_total": ("Rows deleted because of their age.", lambda: retention.rows_expired),
         "gateway_upstream_connections": ("Connections to providers.", lambda: stats().open_connections),
         "gateway_upstream_idle_connections": (
             "Idle connections to providers.",

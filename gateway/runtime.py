@@ -63,19 +63,17 @@ def build_runtime(config: Config) -> Runtime:
     policy = _payload_policy(config)
     by_provider = {name: provider.payloads for name, provider in config.providers.items()}
     scales = {key.name: SCALES[key.portkey_scale] for key in config.keys if key.portkey_scale}
+    default_scale = SCALES[config.feedback.portkey_scale]
     tokens = config.feedback.tokens
+    secrets = [key.get_secret_value() for key in tokens.keys]
     return Runtime(
         config,
         ProxySettings(build_router(config), policy, config.server.max_in_flight, config.server.read_timeout),
         log_policy=lambda principal, name: policy(principal.name, by_provider.get(name)),
         principals=_principals(config),
         allowed_hosts=AllowedHosts(config.server.allowed_hosts),
-        token_keys=TokenKeys.from_secrets(
-            [key.get_secret_value() for key in tokens.keys], tokens.ttl_seconds
-        ),
-        feedback=FeedbackSettings(
-            config.feedback.orphan_window, KeyScales(SCALES[config.feedback.portkey_scale], scales)
-        ),
+        token_keys=TokenKeys.from_secrets(secrets, tokens.ttl_seconds),
+        feedback=FeedbackSettings(config.feedback.orphan_window, KeyScales(default_scale, scales)),
     )
 
 
@@ -153,20 +151,13 @@ def access_warnings(config: Config) -> list[tuple[str, BaseUrlProblem]]:
     """Return what may let strangers in, each with the path of its field."""
     if config.server.auth == "off":
         host = config.server.host
-        fault = BaseUrlProblem(
-            f"is off, and {host} can be reached from other machines.",
-            "Make sure that something else keeps strangers out, or make keys.",
-        )
-        return [] if is_loopback(host) else [("server.auth", fault)]
+        doubt = f"is off, and {host} can be reached from other machines."
+        fix = "Make sure that something else keeps strangers out, or make keys."
+        return [] if is_loopback(host) else [("server.auth", BaseUrlProblem(doubt, fix))]
     tokens = ((key.name, key.key.get_secret_value()) for key in config.keys)
+    fix = "Let `gateway keys create` make one, or `openssl rand -hex 32`."
     return [
-        (
-            f"keys.{name}.key",
-            BaseUrlProblem(
-                f"has {len(token)} characters, and may be guessed.",
-                "Let `gateway keys create` make one, or `openssl rand -hex 32`.",
-            ),
-        )
+        (f"keys.{name}.key", BaseUrlProblem(f"has {len(token)} characters, and may be guessed.", fix))
         for name, token in tokens
         if not token.startswith(SHA256_PREFIX) and len(token) < MIN_KEY_LENGTH
     ]
@@ -176,11 +167,9 @@ def require_keys(config: Config) -> None:
     """Raise BadInput where a gateway without any key could be reached by strangers."""
     server = config.server
     if server.auth != "off" and not is_loopback(server.host):
-        raise BadInput(
-            f"{server.host} can be reached from other machines, but no keys are configured.",
-            field="server.host",
-            hint="Add keys, make one with `gateway keys create`, or say `auth: off` under server.",
-        )
+        fault = f"{server.host} can be reached from other machines, but no keys are configured."
+        fix = "Add keys, make one with `gateway keys create`, or say `auth: off` under server."
+        raise BadInput(fault, field="server.host", hint=fix)
 
 
 def build_reporter(config: Config) -> Reporter:
@@ -253,8 +242,6 @@ def _load_trust(name: str, ca_file: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise BadInput(
-            f"{ca_file} cannot be used: {(error.strerror or str(error)).lower()}.",
-            field=f"providers.{name}.ca_file",
-            hint="It must hold certificates in PEM, and be readable.",
-        ) from error
+        fault = f"{ca_file} cannot be used: {(error.strerror or str(error)).lower()}."
+        fix = "It must hold certificates in PEM, and be readable."
+        raise BadInput(fault, field=f"providers.{name}.ca_file", hint=fix) from error

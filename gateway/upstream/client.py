@@ -208,9 +208,8 @@ class Upstream:
                 deadlines = deadlines.from_retry(loop.time())
 
     def stats(self) -> PoolStats:
-        return PoolStats(
-            *map(sum, zip(PoolStats(), *(pool.stats() for pool in self._pools.values()), strict=True))
-        )
+        counts = (pool.stats() for pool in self._pools.values())
+        return PoolStats(*map(sum, zip(PoolStats(), *counts, strict=True)))
 
     async def close(self) -> None:
         """Close every connection, also those in use, and fail their requests."""
