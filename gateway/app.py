@@ -1,7 +1,5 @@
 """Wire a configuration into a running gateway: open its parts, reload and close them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -1,7 +1,5 @@
 """The errors that a client can get, by what it can do about them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 #     GatewayError                    every API renders one

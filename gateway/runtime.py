@@ -1,7 +1,5 @@
 """Runtime: what a configuration means, as one frozen value that a reload replaces."""
 
-from __future__ import annotations
-
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

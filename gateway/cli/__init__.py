@@ -1,7 +1,5 @@
 """The command line: a group that imports each command when it is called, exit codes and errors."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping

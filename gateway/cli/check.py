@@ -1,7 +1,5 @@
 """`gateway check`: validate a configuration and show its effect."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Options of commands that search: a flag for each criterion, --where for any, --limit and output formats."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

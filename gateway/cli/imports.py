@@ -1,7 +1,5 @@
 """`gateway import`: import requests and feedback from log exports of Portkey and Helicone."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager

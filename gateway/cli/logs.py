@@ -1,7 +1,5 @@
 """`gateway logs`: follow the request log, query it, and show one request."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """Commands on a whole store: backup, restore, compact, merge and migrate."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import time

@@ -1,7 +1,5 @@
 """Options that commands share: the configuration file and the store, found and opened."""
 
-from __future__ import annotations
-
 import functools
 import getpass
 import os

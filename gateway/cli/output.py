@@ -1,7 +1,5 @@
 """Text output: aligned tables, safe and shortened cells, times, sizes, and progress on standard error."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """JSON lines and CSV with the fields of the native API; imported only when needed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 
 import orjson

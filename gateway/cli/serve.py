@@ -1,7 +1,5 @@
 """`gateway serve`: run the gateway, and print the first commands to try."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """Errors of a call to the gateway, by what the caller can do."""
 
-from __future__ import annotations
-
 # GatewayClientError
 # ├── ConnectionFailed        no reply; the gateway may not be running
 # │   └── TimedOut            no reply in time

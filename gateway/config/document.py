@@ -1,7 +1,5 @@
 """Parse YAML with ${VAR} substitution into data with the location of each value."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

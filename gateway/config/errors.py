@@ -1,7 +1,5 @@
 """ConfigError: all problems of a configuration, each with its location and key."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

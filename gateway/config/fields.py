@@ -1,7 +1,5 @@
 """Types of configuration values with their validation."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit

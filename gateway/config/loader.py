@@ -1,7 +1,5 @@
 """Load a configuration from file, environment and flags; report all that is wrong with it."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 Source: docs.anthropic.com, pages "Messages", "Streaming Messages" and "Errors".
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 

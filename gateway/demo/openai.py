@@ -3,8 +3,6 @@
 Source: platform.openai.com/docs/api-reference, pages "Chat", "Completions", "Embeddings" and "Models".
 """
 
-from __future__ import annotations
-
 import base64
 import struct
 import time

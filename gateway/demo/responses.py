@@ -3,8 +3,6 @@
 Source: platform.openai.com/docs/api-reference, pages "Responses" and "Streaming events".
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

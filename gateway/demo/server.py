@@ -1,7 +1,5 @@
 """The demo's HTTP server."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator

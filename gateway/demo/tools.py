@@ -3,8 +3,6 @@
 Source: json-schema.org, draft 2020-12, "Validation"; the providers' pages on tools and structured output.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

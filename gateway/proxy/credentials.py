@@ -1,7 +1,5 @@
 """Gateway keys and feedback tokens: found in requests, and kept out of what is forwarded and logged."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable
 from urllib.parse import unquote_plus, unquote_to_bytes
 

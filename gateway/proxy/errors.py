@@ -1,7 +1,5 @@
 """Errors rendered in the format of the provider that the client expects."""
 
-from __future__ import annotations
-
 import orjson
 from aiohttp import web
 

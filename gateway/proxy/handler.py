@@ -1,7 +1,5 @@
 """The life of a proxied request: prepare, attempt, finish."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable

@@ -1,7 +1,5 @@
 """InFlight: requests under way, counted, limited and drained."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

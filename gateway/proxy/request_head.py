@@ -1,7 +1,5 @@
 """The head of a request: fields for the gateway and the provider, ids, metadata, opt-outs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 import orjson

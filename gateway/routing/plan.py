@@ -1,7 +1,5 @@
 """Plan: the providers that a request goes to. Router: from a request's path and headers to its plan."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection
 

@@ -1,7 +1,5 @@
 """Messages between a supervisor and its workers, and the channel that carries them."""
 
-from __future__ import annotations
-
 import asyncio
 import pickle
 import socket

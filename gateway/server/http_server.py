@@ -1,7 +1,5 @@
 """HttpServer: a gateway behind aiohttp's server; accepting, draining, errors for unreadable requests."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable

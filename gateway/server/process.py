@@ -1,7 +1,5 @@
 """Set up a process: log output, and handlers for SIGTERM, SIGINT and SIGHUP."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import signal

@@ -1,7 +1,5 @@
 """Serve from start to stop: in one process or under a supervisor, with or without the demo upstream."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack

@@ -1,7 +1,5 @@
 """HTTP client for providers: one pool of connections per origin; dialling and sending."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections import deque

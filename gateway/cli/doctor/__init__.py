@@ -1,7 +1,5 @@
 """`gateway doctor`: find problems of a deployment. A check is a function of this package, listed in `CHECKS`."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

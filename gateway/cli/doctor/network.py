@@ -1,7 +1,5 @@
 """Checks of access: keys, port, file descriptors, and connections to providers."""
 
-from __future__ import annotations
-
 import resource
 import socket
 import ssl

@@ -1,7 +1,5 @@
 """Checks of storage: file permissions, disk, database, and feedback that waits or has a wrong scale."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
