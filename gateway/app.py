@@ -19,9 +19,7 @@ from gateway.auth.audit import SqlAudit
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas, RateLimiter
 from gateway.config.models import Config
-from gateway.datasets.files import ExportFiles, ExportLinks
-from gateway.datasets.jobs import ExportJobs
-from gateway.datasets.runner import ExportRunner
+from gateway.datasets import files, jobs, runner
 from gateway.feedback.service import FeedbackService, OnStored
 from gateway.models.process_metrics import MetricFamilies
 from gateway.models.quota import QuotaStatus
@@ -180,45 +178,28 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         rate_limiter = RateLimiter(lambda: live.current.config.feedback.tokens.rate_limit)
         feedback = FeedbackService(store, rate_limiter.check_rate, on_stored, lambda: live.current.feedback)
         log_ingestion = LogIngestionService(
-            store,
-            interpreter,
-            lambda principal, provider: live.current.log_policy(principal, provider),
-            storage.max_body_bytes,
+            store, interpreter, lambda who, name: live.current.log_policy(who, name), storage.max_body_bytes
         )
-        exporter = exports.portkey_exporter(_url_lookup(live))
-        files = ExportFiles(exports_path(url, local_dir))
-        export_runner = ExportRunner(store, files, {portkey_feedback.DIALECT: exporter})
+        url_lookup, max_body_bytes = _url_lookup(live), config.server.max_feedback_bytes
+        dialect, exporter = portkey_feedback.DIALECT, exports.portkey_exporter(url_lookup)
+        export_files = files.ExportFiles(exports_path(url, local_dir))
+        export_runner = runner.ExportRunner(store, export_files, {dialect: exporter})
+        export_jobs = jobs.ExportJobs(store, export_files, export_runner, dialect, exporter)
+        links = files.ExportLinks(store)
         apis = [
             *_build_apis(config, store, feedback, keys, quotas, tokens),
             logs.portkey_logs_api(
-                log_ingestion,
-                RequestReader(store),
-                ExportJobs(store, files, export_runner, portkey_feedback.DIALECT, exporter),
-                ExportLinks(store),
-                _url_lookup(live),
-                config.server.max_feedback_bytes,
+                log_ingestion, RequestReader(store), export_jobs, links, url_lookup, max_body_bytes
             ),
             operations.operations_api(_readiness_check(store, overflow), metrics),
         ]
-        gateway = Gateway(
-            live,
-            keys,
-            metrics,
-            proxy,
-            retention_job,
-            [*apis, documentation_api(apis, __version__)],
-            AuthMiddleware(
-                keys,
-                tokens,
-                AllowedOrigins(lambda: live.current.config.feedback.tokens.allow_origins),
-                SqlAudit(store),
-                access_log.answered,
-                BodyLimits(
-                    lambda: live.current.config.server.read_timeout,
-                    MAX_LARGE_BODIES * config.server.max_feedback_bytes,
-                ),
-            ),
+        origins = AllowedOrigins(lambda: live.current.config.feedback.tokens.allow_origins)
+        limits = BodyLimits(
+            lambda: live.current.config.server.read_timeout, MAX_LARGE_BODIES * max_body_bytes
         )
+        middleware = AuthMiddleware(keys, tokens, origins, SqlAudit(store), access_log.answered, limits)
+        apis.append(documentation_api(apis.copy(), __version__))
+        gateway = Gateway(live, keys, metrics, proxy, retention_job, apis, middleware)
         metrics.watch(
             _build_gauges(proxy, recorder, overflow, retention_job, upstream),
             _build_labelled_gauges(proxy, keys, quotas),
@@ -290,7 +271,7 @@ def _readiness_check(store: Store, overflow: Overflow) -> operations.ReadinessCh
 def _build_gauges(
     proxy: Proxy, recorder: Recorder, overflow: Overflow, retention: RetentionJob, upstream: Upstream
 ) -> operations.Gauges:
-    stats = upstream.stats
+    pool = upstream.stats
     return {
         "gateway_workers": ("Worker processes.", lambda: 1),
         "gateway_worker_starts_total": ("Worker processes started, replacements included.", lambda: 1),
@@ -303,14 +284,14 @@ def _build_gauges(
         ),
         "gateway_rows_lost_total": ("Rows that could not be stored anywhere.", lambda: overflow.rows_lost),
         "gateway_rows_expired_total": ("Rows deleted because of their age.", lambda: retention.rows_expired),
-        "gateway_upstream_connections": ("Connections to providers.", lambda: stats().open_connections),
+        "gateway_upstream_connections": ("Connections to providers.", lambda: pool().open_connections),
         "gateway_upstream_idle_connections": (
             "Idle connections to providers.",
-            lambda: stats().idle_connections,
+            lambda: pool().idle_connections,
         ),
         "gateway_upstream_waiting": (
             "Requests that wait for a connection.",
-            lambda: stats().waiting_requests,
+            lambda: pool().waiting_requests,
         ),
     }
 

@@ -76,30 +76,22 @@ def build_runtime(config: Config) -> Runtime:
 
 
 # What of these sections a reload replaces; the rest takes a restart.
-_RELOADABLE_FIELDS = frozenset(
-    {
-        "server.allowed_hosts",
-        "server.allow_custom_hosts",
-        "server.drain_seconds",
-        "server.max_in_flight",
-        "server.read_timeout",
-        "storage.payloads",
-        "storage.retention_days",
-    }
-)
+_RELOADABLE_FIELDS = {
+    "server": {"allowed_hosts", "allow_custom_hosts", "drain_seconds", "max_in_flight", "read_timeout"},
+    "storage": {"payloads", "retention_days"},
+}
 
 
 def restart_only_changes(started: Config, new: Config) -> list[str]:
     """Return the keys in which two configurations differ and that a reload does not change."""
-    sections = ((name, getattr(started, name), getattr(new, name)) for name in ("server", "storage"))
+    sections = ((name, getattr(started, name), getattr(new, name)) for name in _RELOADABLE_FIELDS)
     keys = [
         f"{name}.{key}"
         for name, before, after in sections
         for key in type(after).model_fields
-        if getattr(before, key) != getattr(after, key)
+        if key not in _RELOADABLE_FIELDS[name] and getattr(before, key) != getattr(after, key)
     ]
-    keys += [name for name in ("prices", "telemetry") if getattr(started, name) != getattr(new, name)]
-    return [key for key in keys if key not in _RELOADABLE_FIELDS]
+    return keys + [name for name in ("prices", "telemetry") if getattr(started, name) != getattr(new, name)]
 
 
 def build_router(config: Config) -> Router:

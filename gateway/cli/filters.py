@@ -42,11 +42,9 @@ def filter_options(searchable: FilterSchema) -> Callable[[Command], Command]:
     return decorate
 
 
-def parse_filter(
-    schema: FilterSchema, options: Mapping[str, str | None], where: Sequence[str] = ()
-) -> Filter:
+def parse_filter(schema: FilterSchema, given: Mapping[str, str | None], where: Sequence[str] = ()) -> Filter:
     """Return the condition of a command. Raises BadInput or click.BadParameter."""
-    flags = ((name.removeprefix("by_"), text) for name, text in options.items() if text is not None)
+    flags = ((name.removeprefix("by_"), text) for name, text in given.items() if text is not None)
     return schema.to_filter((*flags, *map(split_pair, where)))
 
 

@@ -218,9 +218,7 @@ def _validate(document: Document) -> Config:
         config = Config.model_validate(given)
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
-        problems += [
-            explain_error(each, document) for each in errors if each["loc"] not in document.unresolved
-        ]
+        problems += [explain_error(one, document) for one in errors if one["loc"] not in document.unresolved]
     if problems:
         raise ConfigError(sorted(dict.fromkeys(problems), key=_sort_key))
     return config

@@ -255,11 +255,10 @@ def _read_id(name: bytes, raw: bytes) -> str:
         allowed = f"1 to {identifiers.MAX_ID_BYTES} bytes of printable text"
         raise BadInput(f"must be {allowed}; got {len(raw)} bytes.", field=name.decode())
     if identifiers.is_unfilled_template(text):
-        fault, fix = (
-            "is a template that was not filled in",
-            "Have its value put in before the request is sent.",
+        fix = "Have its value put in before the request is sent."
+        raise BadInput(
+            f"is a template that was not filled in: {text[:100]!r}.", field=name.decode(), hint=fix
         )
-        raise BadInput(f"{fault}: {text[:100]!r}.", field=name.decode(), hint=fix)
     return text
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from gateway.errors import BadInput, Forbidden, NotFound
 from gateway.models.exchange import value_class
@@ -23,20 +24,14 @@ class Plan:
     targets: tuple[Target, ...]
 
 
+@dataclass(frozen=True, slots=True)
 class Router:
     """Chooses a provider for each request."""
 
-    def __init__(
-        self,
-        providers: ProviderTable,
-        default: str | None,
-        custom_hosts: Collection[str],
-        custom_provider: Callable[[str], Provider],
-    ) -> None:
-        self._providers = providers
-        self._default = default
-        self._custom_hosts = frozenset(custom_hosts)
-        self._custom_provider = custom_provider
+    _providers: ProviderTable
+    _default: str | None
+    _custom_hosts: Collection[str]
+    _custom_provider: Callable[[str], Provider]
 
     def plan(
         self, path: str, provider_name: str | None, custom_host: str | None, field: str = "x-portkey-provider"
