@@ -198,8 +198,8 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             lambda: live.current.config.server.read_timeout, MAX_LARGE_BODIES * max_body_bytes
         )
         middleware = AuthMiddleware(keys, tokens, origins, SqlAudit(store), access_log.answered, limits)
-        apis.append(documentation_api(apis.copy(), __version__))
-        gateway = Gateway(live, keys, metrics, proxy, retention_job, apis, middleware)
+        all_apis = [*apis, documentation_api(apis, __version__)]
+        gateway = Gateway(live, keys, metrics, proxy, retention_job, all_apis, middleware)
         metrics.watch(
             _build_gauges(proxy, recorder, overflow, retention_job, upstream),
             _build_labelled_gauges(proxy, keys, quotas),

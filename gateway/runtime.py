@@ -98,13 +98,9 @@ def build_router(config: Config) -> Router:
     """Return the router over the configured providers. Raises what `build_runtime` does."""
     trust = ssl.create_default_context()
     providers = {name: _build_provider(name, provider, trust) for name, provider in config.providers.items()}
-    only = next(iter(providers)) if len(providers) == 1 else None
-    return Router(
-        providers,
-        config.default_provider or only,
-        config.server.allow_custom_hosts,
-        lambda base_url: build_provider("custom", base_url, tls=trust),
-    )
+    default = config.default_provider or (next(iter(providers)) if len(providers) == 1 else None)
+    hosts = config.server.allow_custom_hosts
+    return Router(providers, default, hosts, lambda url: build_provider("custom", url, tls=trust))
 
 
 def build_provider_policy(config: Config) -> Callable[[str], PayloadPolicy]:
@@ -164,15 +160,11 @@ def require_keys(config: Config) -> None:
 
 def build_reporter(config: Config) -> Reporter:
     """Return the OpenTelemetry reporter. Raises BadInput where its packages are not installed."""
-    telemetry = config.telemetry
+    otel = config.telemetry
     # A receiver with a feedback API of its own would show feedback twice if it came as events too.
-    has_own_feedback = telemetry.feedback.to is not None and telemetry.feedback.url is None
+    has_events = otel.feedback.to is None or otel.feedback.url is not None
     return open_reporter(
-        telemetry.otlp_endpoint,
-        telemetry.headers,
-        telemetry.service_name,
-        has_messages=telemetry.payloads,
-        has_events=not has_own_feedback,
+        otel.otlp_endpoint, otel.headers, otel.service_name, has_messages=otel.payloads, has_events=has_events
     )
 
 

@@ -26,7 +26,6 @@ def filter_options(searchable: FilterSchema) -> Callable[[Command], Command]:
         if searchable.prefixes:
             function = click.option(
                 "--where",
-                "where",
                 metavar="NAME=VALUE",
                 multiple=True,
                 help=f"Any criterion by its name, {METADATA_PREFIX}KEY for the request's metadata,"

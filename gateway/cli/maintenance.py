@@ -120,10 +120,8 @@ def _print_totals(moved: MigrationProgress, seconds: float) -> None:
 
 def _report_check(moved: MigrationProgress, checked: MigrationCheck) -> None:
     if checked.wrong:
-        raise Conflict(
-            f"the target did not grow by what was added, by its {', '.join(checked.wrong)}.",
-            hint="If nothing else wrote to it meanwhile, keep the source and compare.",
-        )
+        fault = f"the target did not grow by what was added, by its {', '.join(checked.wrong)}."
+        raise Conflict(fault, hint="If nothing else wrote to it meanwhile, keep the source and compare.")
     if checked.missed:
         click.echo("The source was written meanwhile: run this again to copy the rest.", err=True)
     else:

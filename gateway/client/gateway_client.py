@@ -14,6 +14,8 @@ from gateway.client import calls
 from gateway.client.calls import AttemptResult, Call, RequestFilters, conduct_call
 from gateway.client.models import LoggedRequest
 
+DEFAULT_URL = "http://127.0.0.1:8787"
+
 T = TypeVar("T")
 P = ParamSpec("P")
 Client = TypeVar("Client")
@@ -64,11 +66,7 @@ class GatewayClient:
     """
 
     def __init__(
-        self,
-        base_url: str = "http://127.0.0.1:8787",
-        api_key: str | None = None,
-        timeout: float = 10.0,
-        retries: int = 2,
+        self, base_url: str = DEFAULT_URL, api_key: str | None = None, timeout: float = 10.0, retries: int = 2
     ) -> None:
         self._http = httpx.Client(base_url=base_url, headers=calls.credentials(api_key), timeout=timeout)
         self._retries = retries
@@ -142,11 +140,7 @@ class AsyncGatewayClient:
     """`GatewayClient` for asyncio: its methods are awaited, `find` is used with `async for`; tasks may share it."""
 
     def __init__(
-        self,
-        base_url: str = "http://127.0.0.1:8787",
-        api_key: str | None = None,
-        timeout: float = 10.0,
-        retries: int = 2,
+        self, base_url: str = DEFAULT_URL, api_key: str | None = None, timeout: float = 10.0, retries: int = 2
     ) -> None:
         self._http = httpx.AsyncClient(base_url=base_url, headers=calls.credentials(api_key), timeout=timeout)
         self._retries = retries

@@ -347,11 +347,10 @@ def _has_usage_chunk(response: Response) -> bool:
 
 
 def _quota_headers(call: _Call) -> dict[str, str]:
-    if call.quota is None:
-        return {}
     quota = call.quota
-    left = quota.limit.write(quota.remaining)
-    return limit_headers(str(quota.limit), left, quota.seconds_left(now_us()))
+    if quota is None:
+        return {}
+    return limit_headers(str(quota.limit), quota.limit.write(quota.remaining), quota.seconds_left(now_us()))
 
 
 def _outcome_of(error: errors.GatewayError, relayed: RelayedResponse | None) -> Outcome:

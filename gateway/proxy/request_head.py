@@ -129,16 +129,13 @@ def read_provider_choice(head: SortedHeaders) -> tuple[str | None, str | None, s
 
 
 def upstream_headers(
-    head: SortedHeaders,
-    provider: Provider,
-    find_credentials: FindGatewayCredentials,
-    query_credentials: Sequence[bytes] = (),
+    head: SortedHeaders, provider: Provider, find: FindGatewayCredentials, in_query: Sequence[bytes] = ()
 ) -> UpstreamHeaders:
-    """Return the fields to send to a provider; `query_credentials` are the caller's for it in the query."""
+    """Return the fields to send to a provider; `in_query` are the caller's credentials for it in the query."""
     fields = [(b"host", provider.host_header)]
-    credentials = [*query_credentials]
+    credentials = [*in_query]
     secret_values: list[bytes] = []
-    gateway_values = find_credentials([text for _, text in head.forwarded])
+    gateway_values = find([text for _, text in head.forwarded])
     lengths = provider.checked_lengths
     for field in head.forwarded:
         name, text = field

@@ -166,6 +166,7 @@ def build_provider(
 
 _OPENAI_CHAT = "/v1/chat/completions"
 _ANTHROPIC_CHAT = "/v1/messages"
+_VERTEX_CHAT = "/projects/PROJECT/locations/REGION/publishers/google/models/MODEL:generateContent"
 
 # Base URL without scheme and version, its SDK's default version, and the path of a chat call below that. Others
 # have the paths of OpenAI's or Anthropic's SDK.
@@ -173,11 +174,7 @@ _CHAT_PATHS = tuple(
     (re.compile(place), version, asked)
     for place, version, asked in (
         (r"generativelanguage\.googleapis\.com", "v1beta", "/models/MODEL:generateContent"),
-        (
-            r"([^/]+-)?aiplatform\.googleapis\.com",
-            "v1",
-            "/projects/PROJECT/locations/REGION/publishers/google/models/MODEL:generateContent",
-        ),
+        (r"([^/]+-)?aiplatform\.googleapis\.com", "v1", _VERTEX_CHAT),
         (r"bedrock-runtime[^/]*\.amazonaws\.com", "", "/model/MODEL/converse"),
         (r"[^/]+\.(openai|cognitiveservices)\.azure\.com", "", "/openai/v1/chat/completions"),
         (r"[^/]+\.azure\.com/models", "", "/chat/completions"),

@@ -142,11 +142,8 @@ class Pool:
                 return await waiter
         except TimeoutError:
             self._abandon(waiter)
-            raise ExchangeTimedOut(
-                f"none of the {self._origin.max_connections} connections to {peer_name(self._origin)} came free "
-                f"within {deadlines.connect_seconds:g} s.",
-                "connect",
-            ) from None
+            fault = f"none of the {self._origin.max_connections} connections to {peer_name(self._origin)} came free"
+            raise ExchangeTimedOut(f"{fault} within {deadlines.connect_seconds:g} s.", "connect") from None
         except asyncio.CancelledError:
             self._abandon(waiter)
             raise

@@ -41,11 +41,9 @@ def check_keys(deployment: Deployment) -> Iterator[Finding]:
 def _finding_without_keys(host: str) -> Finding:
     if is_loopback(host):
         return ok("keys", f"there are none: everyone on this machine may use {host}")
-    return problem(
-        "keys",
-        f"there are none, and {host} can be reached from other machines: the gateway will not start.",
-        "`gateway keys create app --role proxy`, or `auth: off` if something else keeps strangers out.",
-    )
+    fault = f"there are none, and {host} can be reached from other machines: the gateway will not start."
+    fix = "`gateway keys create app --role proxy`, or `auth: off` if something else keeps strangers out."
+    return problem("keys", fault, fix)
 
 
 _HTTP_TIMEOUT_SECONDS = 3.0
