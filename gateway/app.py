@@ -1,7 +1,5 @@
 """Wire a configuration into a running gateway: open its parts, reload and close them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from gateway import __version__
+from gateway import __version__, runtime
 from gateway.api import operations
 from gateway.api.helicone import helicone_api
 from gateway.api.native.routes import documentation_api, native_api
@@ -21,9 +19,7 @@ from gateway.auth.audit import SqlAudit
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas, RateLimiter
 from gateway.config.models import Config
-from gateway.datasets.files import ExportFiles, ExportLinks
-from gateway.datasets.jobs import ExportJobs
-from gateway.datasets.runner import ExportRunner
+from gateway.datasets import files, jobs, runner
 from gateway.feedback.service import FeedbackService, OnStored
 from gateway.models.process_metrics import MetricFamilies
 from gateway.models.quota import QuotaStatus
@@ -42,14 +38,6 @@ from gateway.recording.log_ingestion import LogIngestionService
 from gateway.recording.recorder import Overflow, Recorder, WorkerSlotRenewal
 from gateway.recording.retention import RetentionJob
 from gateway.routes import Dispatcher, Handler
-from gateway.runtime import (
-    LiveRuntime,
-    build_base_url_lookup,
-    build_feedback_export,
-    build_price_table,
-    build_reporter,
-    build_runtime,
-)
 from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows, open_store
 from gateway.store.base import Store
 from gateway.store.journal import Journal
@@ -64,7 +52,7 @@ from gateway.wire.content_encoding import decode_or_raw
 MAX_LARGE_BODIES = 4
 
 # How long requests may be lost for if the process is killed; docs/configuration.md promises 50 ms.
-_MAX_LOSS_SECONDS = {"commit": 0.0, "interval": 0.05}
+_LOSS_SECONDS = {"commit": 0.0, "interval": 0.05}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +68,7 @@ class WorkerContext:
 class Gateway:
     """A running gateway without its sockets."""
 
-    live: LiveRuntime
+    live: runtime.LiveRuntime
     keys: ApiKeys
     metrics: operations.Metrics
     proxy: Proxy
@@ -103,7 +91,7 @@ class Gateway:
         Raises:
             GatewayError, OSError: the new configuration cannot be used; nothing has changed then.
         """
-        self.live.current = build_runtime(config)
+        self.live.current = runtime.build_runtime(config)
         # A shorter retention shall not wait for the next round.
         self.retention_job.run_now()
 
@@ -129,7 +117,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         GatewayError: the store or a provider cannot be used as configured.
         OSError: a provider's certificate file cannot be read.
     """
-    live = LiveRuntime(build_runtime(config))
+    live = runtime.LiveRuntime(runtime.build_runtime(config))
     storage = config.storage
     url, local_dir = storage.url, Path(storage.local_dir)
 
@@ -157,23 +145,18 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
 
         upstream = Upstream()
         stack.push_async_callback(upstream.close)
-        if (feedback_export := build_feedback_export(config, store)) is not None:
+        if (feedback_export := runtime.build_feedback_export(config, store)) is not None:
             await _run(stack, feedback_export)
-        reporter = build_reporter(config)
+        reporter = runtime.build_reporter(config)
         stack.push_async_callback(asyncio.to_thread, reporter.close)
 
         quotas = Quotas(store)
-        interpreter = Interpreter(
-            store,
-            build_price_table(config),
-            build_base_url_lookup(config),
-            [metrics.observe, quotas.observe, reporter.observe, access_log.observe],
-        )
+        observers = [metrics.observe, quotas.observe, reporter.observe, access_log.observe]
+        prices, base_urls = runtime.build_price_table(config), runtime.build_base_url_lookup(config)
+        interpreter = Interpreter(store, prices, base_urls, observers)
         own_journal, *abandoned = map(Journal, slots.journals)
         overflow = Overflow(own_journal, store, interpreter, abandoned)
-        recorder = Recorder(
-            store, interpreter, overflow, may_lose_seconds=_MAX_LOSS_SECONDS[storage.durability]
-        )
+        recorder = Recorder(store, interpreter, overflow, may_lose_seconds=_LOSS_SECONDS[storage.durability])
         retention_job = RetentionJob(store, lambda: live.current.config.storage.retention_days)
         proxy = Proxy(
             keys=keys,
@@ -187,53 +170,36 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             check_store=overflow.refuse_while_engaged if storage.on_store_failure == "refuse" else None,
         )
 
-        observers: list[OnStored] = [metrics.observe_feedback]
+        on_stored: list[OnStored] = [metrics.observe_feedback]
         if config.telemetry.otlp_endpoint is not None:
-            observers.append(reporter.observe_feedback)
+            on_stored.append(reporter.observe_feedback)
         if feedback_export is not None:
-            observers.append(feedback_export.observe)
+            on_stored.append(feedback_export.observe)
         rate_limiter = RateLimiter(lambda: live.current.config.feedback.tokens.rate_limit)
-        feedback = FeedbackService(store, rate_limiter.check_rate, observers, lambda: live.current.feedback)
+        feedback = FeedbackService(store, rate_limiter.check_rate, on_stored, lambda: live.current.feedback)
         log_ingestion = LogIngestionService(
-            store,
-            interpreter,
-            lambda principal, provider: live.current.log_policy(principal, provider),
-            storage.max_body_bytes,
+            store, interpreter, lambda who, name: live.current.log_policy(who, name), storage.max_body_bytes
         )
-        exporter = exports.portkey_exporter(_url_lookup(live))
-        files = ExportFiles(exports_path(url, local_dir))
-        export_runner = ExportRunner(store, files, {portkey_feedback.DIALECT: exporter})
+        url_lookup, max_body_bytes = _url_lookup(live), config.server.max_feedback_bytes
+        dialect, exporter = portkey_feedback.DIALECT, exports.portkey_exporter(url_lookup)
+        export_files = files.ExportFiles(exports_path(url, local_dir))
+        export_runner = runner.ExportRunner(store, export_files, {dialect: exporter})
+        export_jobs = jobs.ExportJobs(store, export_files, export_runner, dialect, exporter)
+        links = files.ExportLinks(store)
         apis = [
             *_build_apis(config, store, feedback, keys, quotas, tokens),
             logs.portkey_logs_api(
-                log_ingestion,
-                RequestReader(store),
-                ExportJobs(store, files, export_runner, portkey_feedback.DIALECT, exporter),
-                ExportLinks(store),
-                _url_lookup(live),
-                config.server.max_feedback_bytes,
+                log_ingestion, RequestReader(store), export_jobs, links, url_lookup, max_body_bytes
             ),
             operations.operations_api(_readiness_check(store, overflow), metrics),
         ]
-        gateway = Gateway(
-            live,
-            keys,
-            metrics,
-            proxy,
-            retention_job,
-            [*apis, documentation_api(apis, __version__)],
-            AuthMiddleware(
-                keys,
-                tokens,
-                AllowedOrigins(lambda: live.current.config.feedback.tokens.allow_origins),
-                SqlAudit(store),
-                access_log.answered,
-                BodyLimits(
-                    lambda: live.current.config.server.read_timeout,
-                    MAX_LARGE_BODIES * config.server.max_feedback_bytes,
-                ),
-            ),
+        origins = AllowedOrigins(lambda: live.current.config.feedback.tokens.allow_origins)
+        limits = BodyLimits(
+            lambda: live.current.config.server.read_timeout, MAX_LARGE_BODIES * max_body_bytes
         )
+        middleware = AuthMiddleware(keys, tokens, origins, SqlAudit(store), access_log.answered, limits)
+        all_apis = [*apis, documentation_api(apis, __version__)]
+        gateway = Gateway(live, keys, metrics, proxy, retention_job, all_apis, middleware)
         metrics.watch(
             _build_gauges(proxy, recorder, overflow, retention_job, upstream),
             _build_labelled_gauges(proxy, keys, quotas),
@@ -288,7 +254,7 @@ def _build_apis(
     ]
 
 
-def _url_lookup(live: LiveRuntime) -> Callable[[str, str], str | None]:
+def _url_lookup(live: runtime.LiveRuntime) -> Callable[[str, str], str | None]:
     return lambda provider, path: live.current.proxy.router.url_of(provider, path)
 
 
@@ -303,9 +269,9 @@ def _readiness_check(store: Store, overflow: Overflow) -> operations.ReadinessCh
 
 
 def _build_gauges(
-    proxy: Proxy, recorder: Recorder, overflow: Overflow, retention_job: RetentionJob, upstream: Upstream
+    proxy: Proxy, recorder: Recorder, overflow: Overflow, retention: RetentionJob, upstream: Upstream
 ) -> operations.Gauges:
-    stats = upstream.stats
+    pool = upstream.stats
     return {
         "gateway_workers": ("Worker processes.", lambda: 1),
         "gateway_worker_starts_total": ("Worker processes started, replacements included.", lambda: 1),
@@ -317,18 +283,15 @@ def _build_gauges(
             lambda: overflow.rows_journaled,
         ),
         "gateway_rows_lost_total": ("Rows that could not be stored anywhere.", lambda: overflow.rows_lost),
-        "gateway_rows_expired_total": (
-            "Rows deleted because of their age.",
-            lambda: retention_job.rows_expired,
-        ),
-        "gateway_upstream_connections": ("Connections to providers.", lambda: stats().open_connections),
+        "gateway_rows_expired_total": ("Rows deleted because of their age.", lambda: retention.rows_expired),
+        "gateway_upstream_connections": ("Connections to providers.", lambda: pool().open_connections),
         "gateway_upstream_idle_connections": (
             "Idle connections to providers.",
-            lambda: stats().idle_connections,
+            lambda: pool().idle_connections,
         ),
         "gateway_upstream_waiting": (
             "Requests that wait for a connection.",
-            lambda: stats().waiting_requests,
+            lambda: pool().waiting_requests,
         ),
     }
 

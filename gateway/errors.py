@@ -1,7 +1,5 @@
 """The errors that a client can get, by what it can do about them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 #     GatewayError                    every API renders one
@@ -37,76 +35,56 @@ class GatewayError(Exception):
     status = 500
     code = "internal_error"
 
+    def __init_subclass__(cls, *, status: int | None = None, code: str | None = None) -> None:
+        if status is not None:
+            cls.status = status
+        if code is not None:
+            cls.code = code
+
     def __init__(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.field = field
-        self.hint = hint
+        self.message, self.field, self.hint = message, field, hint
 
     def __str__(self) -> str:
         named = f"{self.field}: {self.message}" if self.field else self.message
         return f"{named} {self.hint}" if self.hint else named
 
 
-class BadInput(GatewayError):
-    status = 400
-    code = "bad_input"
+class BadInput(GatewayError, status=400, code="bad_input"): ...
 
 
-class CallerTimeout(BadInput):
-    status = 408
-    code = "request_timeout"
+class CallerTimeout(BadInput, status=408, code="request_timeout"): ...
 
 
-class TooLarge(BadInput):
-    status = 413
-    code = "too_large"
+class TooLarge(BadInput, status=413, code="too_large"): ...
 
 
-class HeadTooLarge(BadInput):
-    status = 431
-    code = "head_too_large"
+class HeadTooLarge(BadInput, status=431, code="head_too_large"): ...
 
 
-class Unprocessable(BadInput):
-    status = 422
-    code = "unprocessable"
+class Unprocessable(BadInput, status=422, code="unprocessable"): ...
 
 
-class Unauthorized(GatewayError):
-    status = 401
-    code = "unauthorized"
+class Unauthorized(GatewayError, status=401, code="unauthorized"): ...
 
 
-class Forbidden(GatewayError):
-    status = 403
-    code = "forbidden"
+class Forbidden(GatewayError, status=403, code="forbidden"): ...
 
 
-class NotFound(GatewayError):
-    status = 404
-    code = "not_found"
+class NotFound(GatewayError, status=404, code="not_found"): ...
 
 
-class MethodNotAllowed(GatewayError):
-    status = 405
-    code = "method_not_allowed"
+class MethodNotAllowed(GatewayError, status=405, code="method_not_allowed"): ...
 
 
-class UpgradeNotSupported(GatewayError):
-    status = 426
-    code = "upgrade_not_supported"
+class UpgradeNotSupported(GatewayError, status=426, code="upgrade_not_supported"): ...
 
 
-class Conflict(GatewayError):
-    status = 409
-    code = "conflict"
+class Conflict(GatewayError, status=409, code="conflict"): ...
 
 
-class Ambiguous(Conflict):
+class Ambiguous(Conflict, code="ambiguous"):
     """An id that names several things; `candidates` are those that the caller may see, by their ids."""
-
-    code = "ambiguous"
 
     def __init__(
         self,
@@ -120,48 +98,33 @@ class Ambiguous(Conflict):
         self.candidates = candidates
 
 
-class TooManyRequests(GatewayError):
+class TooManyRequests(GatewayError, status=429, code="too_many_requests"):
     """`retry_after_seconds` is sent as Retry-After."""
-
-    status = 429
-    code = "too_many_requests"
 
     def __init__(self, message: str, *, retry_after_seconds: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_seconds = retry_after_seconds
 
 
-class LimitExceeded(GatewayError):
+class LimitExceeded(GatewayError, status=429, code="rate_limit_exceeded"):
     """A key has used up a limit; `resets_at` is the end of its window, as RFC 3339."""
-
-    status = 429
-    code = "rate_limit_exceeded"
 
     def __init__(self, message: str, *, limit: str, resets_at: str, seconds_left: int) -> None:
         super().__init__(message)
-        self.limit = limit
-        self.resets_at = resets_at
-        self.seconds_left = seconds_left
+        self.limit, self.resets_at, self.seconds_left = limit, resets_at, seconds_left
 
 
-class QuotaExceeded(LimitExceeded):
-    code = "insufficient_quota"
+class QuotaExceeded(LimitExceeded, code="insufficient_quota"): ...
 
 
-class BudgetExceeded(LimitExceeded):
-    status = 402
-    code = "budget_exceeded"
+class BudgetExceeded(LimitExceeded, status=402, code="budget_exceeded"): ...
 
 
-class Overloaded(GatewayError):
-    status = 503
-    code = "overloaded"
+class Overloaded(GatewayError, status=503, code="overloaded"):
     retry_after_seconds = 1
 
 
-class StoreUnavailable(GatewayError):
-    status = 503
-    code = "store_unavailable"
+class StoreUnavailable(GatewayError, status=503, code="store_unavailable"):
     retry_after_seconds = 5
 
 
@@ -169,17 +132,11 @@ class StoreEmpty(StoreUnavailable):
     """The database exists, but no gateway has created its tables."""
 
 
-class QueryTimeout(GatewayError):
-    # Without Retry-After: the same query would take as long again.
-    status = 504
-    code = "question_timeout"
+# Without Retry-After: the same query would take as long again.
+class QueryTimeout(GatewayError, status=504, code="question_timeout"): ...
 
 
-class UpstreamError(GatewayError):
-    status = 502
-    code = "upstream_error"
+class UpstreamError(GatewayError, status=502, code="upstream_error"): ...
 
 
-class UpstreamTimeout(UpstreamError):
-    status = 504
-    code = "upstream_timeout"
+class UpstreamTimeout(UpstreamError, status=504, code="upstream_timeout"): ...

@@ -1,7 +1,5 @@
 """PeriodicTask: background work that repeats after a pause, whatever it raises."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """Decide which paths the gateway owns, and dispatch them to the API; all others go to the proxy."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 from collections.abc import Awaitable, Callable, Sequence

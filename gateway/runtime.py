@@ -1,7 +1,5 @@
 """Runtime: what a configuration means, as one frozen value that a reload replaces."""
 
-from __future__ import annotations
-
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -63,60 +61,46 @@ def build_runtime(config: Config) -> Runtime:
     policy = _payload_policy(config)
     by_provider = {name: provider.payloads for name, provider in config.providers.items()}
     scales = {key.name: SCALES[key.portkey_scale] for key in config.keys if key.portkey_scale}
+    default_scale = SCALES[config.feedback.portkey_scale]
     tokens = config.feedback.tokens
+    secrets = [key.get_secret_value() for key in tokens.keys]
     return Runtime(
         config,
         ProxySettings(build_router(config), policy, config.server.max_in_flight, config.server.read_timeout),
         log_policy=lambda principal, name: policy(principal.name, by_provider.get(name)),
         principals=_principals(config),
         allowed_hosts=AllowedHosts(config.server.allowed_hosts),
-        token_keys=TokenKeys.from_secrets(
-            [key.get_secret_value() for key in tokens.keys], tokens.ttl_seconds
-        ),
-        feedback=FeedbackSettings(
-            config.feedback.orphan_window, KeyScales(SCALES[config.feedback.portkey_scale], scales)
-        ),
+        token_keys=TokenKeys.from_secrets(secrets, tokens.ttl_seconds),
+        feedback=FeedbackSettings(config.feedback.orphan_window, KeyScales(default_scale, scales)),
     )
 
 
 # What of these sections a reload replaces; the rest takes a restart.
-_RELOADABLE_FIELDS = frozenset(
-    {
-        "server.allowed_hosts",
-        "server.allow_custom_hosts",
-        "server.drain_seconds",
-        "server.max_in_flight",
-        "server.read_timeout",
-        "storage.payloads",
-        "storage.retention_days",
-    }
-)
+_RELOADABLE_FIELDS = {
+    "server": {"allowed_hosts", "allow_custom_hosts", "drain_seconds", "max_in_flight", "read_timeout"},
+    "storage": {"payloads", "retention_days"},
+}
 
 
 def restart_only_changes(started: Config, new: Config) -> list[str]:
     """Return the keys in which two configurations differ and that a reload does not change."""
-    sections = ((name, getattr(started, name), getattr(new, name)) for name in ("server", "storage"))
+    sections = ((name, getattr(started, name), getattr(new, name)) for name in _RELOADABLE_FIELDS)
     keys = [
         f"{name}.{key}"
         for name, before, after in sections
         for key in type(after).model_fields
-        if getattr(before, key) != getattr(after, key)
+        if key not in _RELOADABLE_FIELDS[name] and getattr(before, key) != getattr(after, key)
     ]
-    keys += [name for name in ("prices", "telemetry") if getattr(started, name) != getattr(new, name)]
-    return [key for key in keys if key not in _RELOADABLE_FIELDS]
+    return keys + [name for name in ("prices", "telemetry") if getattr(started, name) != getattr(new, name)]
 
 
 def build_router(config: Config) -> Router:
     """Return the router over the configured providers. Raises what `build_runtime` does."""
     trust = ssl.create_default_context()
     providers = {name: _build_provider(name, provider, trust) for name, provider in config.providers.items()}
-    only = next(iter(providers)) if len(providers) == 1 else None
-    return Router(
-        providers,
-        config.default_provider or only,
-        config.server.allow_custom_hosts,
-        lambda base_url: build_provider("custom", base_url, tls=trust),
-    )
+    default = config.default_provider or (next(iter(providers)) if len(providers) == 1 else None)
+    hosts = config.server.allow_custom_hosts
+    return Router(providers, default, hosts, lambda url: build_provider("custom", url, tls=trust))
 
 
 def build_provider_policy(config: Config) -> Callable[[str], PayloadPolicy]:
@@ -153,20 +137,13 @@ def access_warnings(config: Config) -> list[tuple[str, BaseUrlProblem]]:
     """Return what may let strangers in, each with the path of its field."""
     if config.server.auth == "off":
         host = config.server.host
-        fault = BaseUrlProblem(
-            f"is off, and {host} can be reached from other machines.",
-            "Make sure that something else keeps strangers out, or make keys.",
-        )
-        return [] if is_loopback(host) else [("server.auth", fault)]
+        doubt = f"is off, and {host} can be reached from other machines."
+        fix = "Make sure that something else keeps strangers out, or make keys."
+        return [] if is_loopback(host) else [("server.auth", BaseUrlProblem(doubt, fix))]
     tokens = ((key.name, key.key.get_secret_value()) for key in config.keys)
+    fix = "Let `gateway keys create` make one, or `openssl rand -hex 32`."
     return [
-        (
-            f"keys.{name}.key",
-            BaseUrlProblem(
-                f"has {len(token)} characters, and may be guessed.",
-                "Let `gateway keys create` make one, or `openssl rand -hex 32`.",
-            ),
-        )
+        (f"keys.{name}.key", BaseUrlProblem(f"has {len(token)} characters, and may be guessed.", fix))
         for name, token in tokens
         if not token.startswith(SHA256_PREFIX) and len(token) < MIN_KEY_LENGTH
     ]
@@ -176,24 +153,18 @@ def require_keys(config: Config) -> None:
     """Raise BadInput where a gateway without any key could be reached by strangers."""
     server = config.server
     if server.auth != "off" and not is_loopback(server.host):
-        raise BadInput(
-            f"{server.host} can be reached from other machines, but no keys are configured.",
-            field="server.host",
-            hint="Add keys, make one with `gateway keys create`, or say `auth: off` under server.",
-        )
+        fault = f"{server.host} can be reached from other machines, but no keys are configured."
+        fix = "Add keys, make one with `gateway keys create`, or say `auth: off` under server."
+        raise BadInput(fault, field="server.host", hint=fix)
 
 
 def build_reporter(config: Config) -> Reporter:
     """Return the OpenTelemetry reporter. Raises BadInput where its packages are not installed."""
-    telemetry = config.telemetry
+    otel = config.telemetry
     # A receiver with a feedback API of its own would show feedback twice if it came as events too.
-    has_own_feedback = telemetry.feedback.to is not None and telemetry.feedback.url is None
+    has_events = otel.feedback.to is None or otel.feedback.url is not None
     return open_reporter(
-        telemetry.otlp_endpoint,
-        telemetry.headers,
-        telemetry.service_name,
-        has_messages=telemetry.payloads,
-        has_events=not has_own_feedback,
+        otel.otlp_endpoint, otel.headers, otel.service_name, has_messages=otel.payloads, has_events=has_events
     )
 
 
@@ -253,8 +224,6 @@ def _load_trust(name: str, ca_file: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise BadInput(
-            f"{ca_file} cannot be used: {(error.strerror or str(error)).lower()}.",
-            field=f"providers.{name}.ca_file",
-            hint="It must hold certificates in PEM, and be readable.",
-        ) from error
+        fault = f"{ca_file} cannot be used: {(error.strerror or str(error)).lower()}."
+        fix = "It must hold certificates in PEM, and be readable."
+        raise BadInput(fault, field=f"providers.{name}.ca_file", hint=fix) from error

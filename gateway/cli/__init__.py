@@ -1,7 +1,5 @@
 """The command line: a group that imports each command when it is called, exit codes and errors."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping
@@ -101,34 +99,26 @@ def _run() -> int:
         click.echo(error.format_message())
         return BAD_USAGE
     except click.UsageError as error:
-        return _report_failure(_usage_message(error), BAD_USAGE)
+        hint = f" Try '{error.ctx.command_path} --help'." if error.ctx else ""
+        return _report_failure(f"{error.format_message()}{hint}", BAD_USAGE)
     except click.ClickException as error:
         return _report_failure(error.format_message(), FAILURE)
     except click.Abort:
         return INTERRUPTED
     except GatewayError as error:
-        return _report_error(error)
+        if error.code == "bad_config":
+            # Without "error:", since editors jump to lines that begin with file, line and column.
+            click.echo(str(error), err=True)
+            return BAD_USAGE
+        return _report_failure(str(error), BAD_USAGE if isinstance(error, BadInput) else FAILURE)
     except OSError as error:
         return _report_failure(_os_error_message(error), FAILURE)
     return code if isinstance(code, int) else 0
 
 
-def _report_error(error: GatewayError) -> int:
-    if error.code == "bad_config":
-        # Without "error:", since editors jump to lines that begin with file, line and column.
-        click.echo(str(error), err=True)
-        return BAD_USAGE
-    return _report_failure(str(error), BAD_USAGE if isinstance(error, BadInput) else FAILURE)
-
-
 def _report_failure(message: str, code: int) -> int:
     click.echo(f"error: {' '.join(message.split())}", err=True)
     return code
-
-
-def _usage_message(error: click.UsageError) -> str:
-    hint = f" Try '{error.ctx.command_path} --help'." if error.ctx else ""
-    return f"{error.format_message()}{hint}"
 
 
 def _os_error_message(error: OSError) -> str:

@@ -1,7 +1,5 @@
 """`gateway audit`: the audit log."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """`gateway check`: validate a configuration and show its effect."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
@@ -52,15 +50,13 @@ def _check_startable(config: Config) -> None:
 
 def _summary(config: Config) -> list[tuple[str, str]]:
     server, storage = config.server, config.storage
+    how_stored = f"durability {storage.durability}, payloads {storage.payloads}"
     return [
         ("listens on", f"{server.host}:{server.port}"),
         ("providers", ", ".join(config.providers)),
         ("default", _describe_default_provider(config)),
         ("keys", _describe_keys(config)),
-        (
-            "storage",
-            f"{database_name(storage.url)} (durability {storage.durability}, payloads {storage.payloads})",
-        ),
+        ("storage", f"{database_name(storage.url)} ({how_stored})"),
     ]
 
 

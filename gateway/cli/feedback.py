@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +18,7 @@ from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback
 from gateway.models.filters import AllOf, Comparison, Filter, Op
 from gateway.models.principal import OPEN_ACCESS
-from gateway.query.feedback import FeedbackReader
+from gateway.query.feedback import FeedbackReader, FeedbackSlice
 from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.requests import RequestTexts, TextReader
 
@@ -111,28 +111,22 @@ def list_(
     signs = () if rating is None else (f"rating={rating}",)
     condition = filters.parse_filter(FEEDBACK_FILTERS, criteria, (*where, *signs))
     form = filters.output_format(is_json, is_csv)
-    found = asyncio.run(_find_feedback(url, condition, limit))
+    found, texts = asyncio.run(_find_feedback(url, condition, limit))
     if form == "table":
-        output.print_lines(feedback_table_lines(found.entries, found.texts))
+        output.print_lines(feedback_table_lines(found.entries, texts))
     else:
         from gateway.cli.serializers import feedback_csv, feedback_lines
 
-        output.print_lines((feedback_csv if form == "csv" else feedback_lines)(found.entries, found.texts))
+        output.print_lines((feedback_csv if form == "csv" else feedback_lines)(found.entries, texts))
     filters.warn_of_unknown_keys(found.unknown_keys)
 
 
-@dataclass(frozen=True, slots=True)
-class _FoundFeedback:
-    entries: list[Feedback]
-    texts: dict[str, RequestTexts]
-    unknown_keys: tuple[str, ...]
-
-
-async def _find_feedback(url: str, where: Filter, limit: int) -> _FoundFeedback:
+async def _find_feedback(
+    url: str, where: Filter, limit: int
+) -> tuple[FeedbackSlice, Mapping[str, RequestTexts]]:
     async with open_existing_store(url) as store:
         found = await FeedbackReader(store).find(where, limit, None, None)
-        texts = await TextReader(store).list_texts(found.entries)
-        return _FoundFeedback(found.entries, texts, found.unknown_keys)
+        return found, await TextReader(store).list_texts(found.entries)
 
 
 @feedback_command.command("rescale")
@@ -150,13 +144,11 @@ def rescale_(scale: str, key: str | None, dry_run: bool, url: str, **criteria: s
     where = filters.parse_filter(_TIME_FILTERS, criteria)
     if key is not None:
         where = AllOf((where, Comparison("key_name", Op.EQ, key)))
-    seen, changed = asyncio.run(_rescale_feedback(url, where, scale, key, is_dry=dry_run))
+    seen, changed = asyncio.run(_rescale(url, where, scale, key, is_dry=dry_run))
     click.echo(f"{changed:,} of {seen:,} grades {'would have' if dry_run else 'have'} another score")
 
 
-async def _rescale_feedback(
-    url: str, where: Filter, scale: str, key: str | None, *, is_dry: bool
-) -> tuple[int, int]:
+async def _rescale(url: str, where: Filter, scale: str, key: str | None, *, is_dry: bool) -> tuple[int, int]:
     async with open_existing_store(url) as store:
         if is_dry:
             return await rescale_grades(store, where, SCALES[scale], is_dry=True)

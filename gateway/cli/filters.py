@@ -1,8 +1,6 @@
 """Options of commands that search: a flag for each criterion, --where for any, --limit and output formats."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -28,7 +26,6 @@ def filter_options(searchable: FilterSchema) -> Callable[[Command], Command]:
         if searchable.prefixes:
             function = click.option(
                 "--where",
-                "where",
                 metavar="NAME=VALUE",
                 multiple=True,
                 help=f"Any criterion by its name, {METADATA_PREFIX}KEY for the request's metadata,"
@@ -44,12 +41,10 @@ def filter_options(searchable: FilterSchema) -> Callable[[Command], Command]:
     return decorate
 
 
-def parse_filter(
-    searchable: FilterSchema, options: Mapping[str, str | None], where: tuple[str, ...] = ()
-) -> Filter:
+def parse_filter(schema: FilterSchema, given: Mapping[str, str | None], where: Sequence[str] = ()) -> Filter:
     """Return the condition of a command. Raises BadInput or click.BadParameter."""
-    flags = ((name.removeprefix("by_"), text) for name, text in options.items() if text is not None)
-    return searchable.to_filter((*flags, *map(split_pair, where)))
+    flags = ((name.removeprefix("by_"), text) for name, text in given.items() if text is not None)
+    return schema.to_filter((*flags, *map(split_pair, where)))
 
 
 def split_pair(text: str, flag: str = "--where", form: str = "NAME=VALUE") -> tuple[str, str]:

@@ -1,7 +1,5 @@
 """`gateway import`: import requests and feedback from log exports of Portkey and Helicone."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -52,11 +50,10 @@ class Translator:
         """Return the request of a row. Raises BadInput for a row without its required fields."""
         dialect = _dialect_of(row) if self.dialect == AUTO else self.dialect
         importer = Principal(f"import:{dialect}", frozenset(), self.tenant)
-        request = (
-            helicone.to_imported_request(row, importer)
-            if dialect == HELICONE
-            else portkey.to_imported_request(row, importer, self.scale)
-        )
+        if dialect == HELICONE:
+            request = helicone.to_imported_request(row, importer)
+        else:
+            request = portkey.to_imported_request(row, importer, self.scale)
         provider = self.renames.get(request.exchange.provider.lower())
         if provider is None:
             return request
@@ -68,11 +65,8 @@ def _dialect_of(row: Row) -> str:
         return HELICONE
     if portkey.is_portkey_row(row):
         return PORTKEY
-    raise BadInput(
-        "has neither the created_at of Portkey nor the request_created_at of Helicone.",
-        field="row",
-        hint="A row needs the time of its request.",
-    )
+    fault = "has neither the created_at of Portkey nor the request_created_at of Helicone."
+    raise BadInput(fault, field="row", hint="A row needs the time of its request.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,25 +134,17 @@ class ImportTotals:
     feedback_added: int = 0
 
     def lines(self, added: str) -> Iterator[str]:
-        there = self.rows - self.added - self.refused
-        yield (
-            f"rows      {self.rows:,} read, {self.added:,} {added}, {there:,} there already, "
-            f"{self.refused:,} refused"
-        )
-        yield (
-            f"feedback  {self.feedback_added:,} {added}, "
-            f"{self.feedback - self.feedback_added:,} there already"
-        )
+        there = f"{self.rows - self.added - self.refused:,} there already"
+        yield f"rows      {self.rows:,} read, {self.added:,} {added}, {there}, {self.refused:,} refused"
+        there = f"{self.feedback - self.feedback_added:,} there already"
+        yield f"feedback  {self.feedback_added:,} {added}, {there}"
+
+
+_INPUT_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 
 @click.command("import")
-@click.argument(
-    "files",
-    nargs=-1,
-    required=True,
-    metavar="FILE...",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=_INPUT_FILE)
 @click.option(
     "--from",
     "dialect",
@@ -240,18 +226,15 @@ class ImportJob:
     def _read(self, name: str, row: FileRow) -> None:
         self._totals.rows += 1
         try:
-            request = self._translate(row)
+            if row.fault is not None:
+                raise row.fault
+            request = self.translator.translate(row.row)
         except BadInput as error:
             self._totals.refused += 1
             click.echo(escape_unprintable(f"{name}:{row.line}: {error}"), err=True)
             return
         self._batch.append(request)
         self._batch_bytes += len(request.exchange.request_body) + len(request.exchange.response_body)
-
-    def _translate(self, row: FileRow) -> ImportedRequest:
-        if row.fault is not None:
-            raise row.fault
-        return self.translator.translate(row.row)
 
     async def _flush(self) -> None:
         counts = await self.import_batch(self._batch)

@@ -85,7 +85,7 @@ def create(
         refuse_duplicate_quotas(limits)
     except ValueError as error:
         raise BadInput(f"{error}.", field="limit") from None
-    click.echo(asyncio.run(_create_key(url, name, sorted({Role(role) for role in roles}), tenant, limits)))
+    click.echo(asyncio.run(_create(url, name, sorted({Role(role) for role in roles}), tenant, limits)))
     click.echo("Keep it safe: only its hash is stored, so it cannot be shown again.", err=True)
 
 
@@ -98,7 +98,7 @@ def list_(config_file: Path | None, storage: str | None) -> None:
     Those of the configuration file and of the store, revoked ones too; with --storage and without -c only those
     of the store.
     """
-    url, configured = _store_and_configured_keys(config_file, storage)
+    url, configured = _url_and_configured(config_file, storage)
     print_lines(Table(COLUMNS).lines(asyncio.run(_list_keys(url, configured))))
 
 
@@ -108,27 +108,22 @@ def list_(config_file: Path | None, storage: str | None) -> None:
 @options.storage_option
 def revoke(name: str, config_file: Path | None, storage: str | None) -> None:
     """Revoke the stored key called NAME for ever."""
-    url, configured = _store_and_configured_keys(config_file, storage)
+    url, configured = _url_and_configured(config_file, storage)
     in_file = any(key.name == name for key in configured)
-    asyncio.run(_revoke_key(url, name, options.find_config_file(config_file) if in_file else None))
+    file = options.find_config_file(config_file) if in_file else None
+    asyncio.run(_revoke_key(url, name, file))
     click.echo(f"The key {name!r} is revoked.", err=True)
-    if in_file:
-        click.echo(
-            f"{options.find_config_file(config_file)} has another of that name, which stays valid.", err=True
-        )
+    if file is not None:
+        click.echo(f"{file} has another of that name, which stays valid.", err=True)
 
 
-async def _create_key(
-    url: str, name: str, roles: Sequence[Role], tenant: str | None, limits: Sequence[Quota]
-) -> str:
+async def _create(url: str, name: str, roles: list[Role], tenant: str | None, limits: Sequence[Quota]) -> str:
     # A gateway on a public address does not start without a key, so the first key may come before the store.
     async with options.open_or_create_store(url) as store, options.audited(store, "keys create", name):
         return await create_key(store, name, roles, tenant, limits)
 
 
-def _store_and_configured_keys(
-    config_file: Path | None, storage: str | None
-) -> tuple[str, Sequence[KeyConfig]]:
+def _url_and_configured(config_file: Path | None, storage: str | None) -> tuple[str, Sequence[KeyConfig]]:
     """Return the store's URL and the configured keys: none where only a store is named."""
     if storage is not None and config_file is None:
         return storage, ()
@@ -178,7 +173,5 @@ async def _revoke_key(url: str, name: str, file: Path | None) -> None:
     except NotFound as error:
         if file is None:
             raise
-        raise NotFound(
-            f"the key {name!r} is in {file}, not in the store.",
-            hint="Remove it from the file, and have a running gateway reload it (SIGHUP).",
-        ) from error
+        fix = "Remove it from the file, and have a running gateway reload it (SIGHUP)."
+        raise NotFound(f"the key {name!r} is in {file}, not in the store.", hint=fix) from error

@@ -1,7 +1,5 @@
 """`gateway logs`: follow the request log, query it, and show one request."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json
@@ -17,18 +15,9 @@ from gateway.cli import filters
 from gateway.cli.options import open_existing_store, pass_store_url
 from gateway.cli.output import Column, Table, escape_unprintable, format_time, print_lines
 from gateway.errors import BadInput, NotFound
+from gateway.models import conversation as parts
 from gateway.models.clock import now_us
-from gateway.models.conversation import (
-    Conversation,
-    Media,
-    OtherPart,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolCall,
-    ToolResult,
-)
+from gateway.models.conversation import Conversation, Part
 from gateway.models.exchange import Outcome
 from gateway.models.feedback import NO_FEEDBACK, Feedback, FeedbackSummary, Target
 from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
@@ -206,11 +195,11 @@ def _request_lines(logged: LoggedRequest) -> Iterator[str]:
         yield from _body_lines(logged.request.body)
     if logged.response is not None:
         yield from _message_head_lines("response", logged.response)
-        yield from (
-            _body_lines(logged.response.body)
-            if logged.reassembled is None
-            else _reassembled_lines(logged.reassembled)
-        )
+        if logged.reassembled is None:
+            yield from _body_lines(logged.response.body)
+        else:
+            yield "\n(the stream as one object; --raw response has the stream itself)"
+            yield _format_json(logged.reassembled)
     if logged.feedback:
         yield "\n--- feedback"
         yield from map(_feedback_line, logged.feedback)
@@ -230,21 +219,21 @@ def conversation_lines(conversation: Conversation) -> Iterator[str]:
 
 def _describe_part(part: Part) -> str:
     match part:
-        case Text(content):
+        case parts.Text(content):
             return content
-        case Reasoning(content):
+        case parts.Reasoning(content):
             return f"[reasoning] {content or 'hidden by the provider'}"
-        case Refusal(content):
+        case parts.Refusal(content):
             return f"[refusal] {content}"
-        case ToolCall(id=call_id, name=name, arguments=arguments):
+        case parts.ToolCall(id=call_id, name=name, arguments=arguments):
             return f"[tool call {' '.join(filter(None, (name, call_id)))}] {arguments}"
-        case ToolResult(id=call_id, content=content, name=name):
+        case parts.ToolResult(id=call_id, content=content, name=name):
             returned = " ".join(map(_describe_part, content))
             return f"[tool result {' '.join(filter(None, (name, call_id)))}] {returned}"
-        case Media(modality, media_type, uri, file_id, size_bytes):
+        case parts.Media(modality, media_type, uri, file_id, size_bytes):
             size = None if size_bytes is None else f"{size_bytes:,} bytes"
             return f"[{', '.join(filter(None, (modality, media_type, uri, file_id, size)))}]"
-        case OtherPart(kind):
+        case parts.OtherPart(kind):
             return f"[{kind}]"
 
 
@@ -283,11 +272,6 @@ def _body_lines(body: bytes) -> Iterator[str]:
         yield _decode_text(body).rstrip("\n")
 
 
-def _reassembled_lines(reassembled: object) -> Iterator[str]:
-    yield "\n(the stream as one object; --raw response has the stream itself)"
-    yield _format_json(reassembled)
-
-
 def _format_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
@@ -301,9 +285,8 @@ def _feedback_line(entry: Feedback) -> str:
     comment = f"  {entry.comment}" if entry.comment else ""
     author = f"  by {entry.author}" if entry.author else ""
     via = "" if entry.target is Target.REQUEST else f"  via {entry.target}"
-    return (
-        f"{format_time(entry.created_at_us)}  {entry.kind} {value} × {entry.weight:g}{via}{author}{comment}"
-    )
+    created = format_time(entry.created_at_us)
+    return f"{created}  {entry.kind} {value} × {entry.weight:g}{via}{author}{comment}"
 
 
 @click.group("logs")
@@ -354,10 +337,8 @@ def query(
 
     The same search as GET /api/v1/requests.
     """
-    keys = (
-        f"{METADATA_PREFIX}{'='.join(filters.split_pair(text, '--metadata', 'KEY=VALUE'))}"
-        for text in metadata
-    )
+    pairs = (filters.split_pair(text, "--metadata", "KEY=VALUE") for text in metadata)
+    keys = (f"{METADATA_PREFIX}{'='.join(pair)}" for pair in pairs)
     condition = filters.parse_filter(REQUEST_FILTERS, criteria, (*where, *keys))
     lines = request_formatter(filters.output_format(is_json, is_csv))
     unknown = asyncio.run(show_matching(url, condition, limit, lambda *found: print_lines(lines(*found))))

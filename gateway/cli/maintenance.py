@@ -1,7 +1,5 @@
 """Commands on a whole store: backup, restore, compact, merge and migrate."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import time
@@ -37,10 +35,8 @@ def backup_command(target: Path, force: bool, url: str) -> None:
 
 
 def describe_copy(copied: CopyInfo) -> str:
-    return (
-        f"{copied.requests:,} requests and {copied.feedback:,} feedback entries,"
-        f" {format_mebibytes(copied.size_bytes)}"
-    )
+    size = format_mebibytes(copied.size_bytes)
+    return f"{copied.requests:,} requests and {copied.feedback:,} feedback entries, {size}"
 
 
 def _copy_with_progress(url: str, target: Path, force: bool) -> CopyInfo:
@@ -113,11 +109,9 @@ async def migrate_store(source_url: str, target_url: str) -> None:
 
 
 def _print_totals(moved: MigrationProgress, seconds: float) -> None:
-    source_totals, added = moved.source_totals, moved.added
-    click.echo(f"requests  {source_totals.requests:,} read, {added.requests:,} added")
-    click.echo(
-        f"feedback  {source_totals.feedback:,} read, {added.feedback:,} added; {added.versions:,} versions"
-    )
+    read, added = moved.source_totals, moved.added
+    click.echo(f"requests  {read.requests:,} read, {added.requests:,} added")
+    click.echo(f"feedback  {read.feedback:,} read, {added.feedback:,} added; {added.versions:,} versions")
     click.echo(f"keys      {moved.keys:,} added")
     for name in moved.refused_keys:
         click.echo(f"The key {name!r} is left out: another live key has its name.", err=True)
@@ -126,10 +120,8 @@ def _print_totals(moved: MigrationProgress, seconds: float) -> None:
 
 def _report_check(moved: MigrationProgress, checked: MigrationCheck) -> None:
     if checked.wrong:
-        raise Conflict(
-            f"the target did not grow by what was added, by its {', '.join(checked.wrong)}.",
-            hint="If nothing else wrote to it meanwhile, keep the source and compare.",
-        )
+        fault = f"the target did not grow by what was added, by its {', '.join(checked.wrong)}."
+        raise Conflict(fault, hint="If nothing else wrote to it meanwhile, keep the source and compare.")
     if checked.missed:
         click.echo("The source was written meanwhile: run this again to copy the rest.", err=True)
     else:

@@ -1,7 +1,5 @@
 """Options that commands share: the configuration file and the store, found and opened."""
 
-from __future__ import annotations
-
 import functools
 import getpass
 import os
@@ -33,23 +31,19 @@ MAX_NAME = 128
 Command = Callable[..., Any]
 
 
-def config_option(function: Command) -> Command:
-    return click.option(
-        "-c",
-        "--config",
-        "config_file",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        envvar="GATEWAY_CONFIG",
-        help="Configuration file; GATEWAY_CONFIG in the environment names it, too.  [default: gateway.yaml here if"
-        " there is one, else a built-in one]",
-    )(function)
-
-
-def storage_option(function: Command) -> Command:
-    return click.option(
-        "--storage", metavar="URL", help="Where the data is, such as sqlite:///gateway.db; over the file's."
-    )(function)
+config_option = click.option(
+    "-c",
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    envvar="GATEWAY_CONFIG",
+    help="Configuration file; GATEWAY_CONFIG in the environment names it, too.  [default: gateway.yaml here if"
+    " there is one, else a built-in one]",
+)
+storage_option = click.option(
+    "--storage", metavar="URL", help="Where the data is, such as sqlite:///gateway.db; over the file's."
+)
 
 
 def pass_store_url(function: Command) -> Command:

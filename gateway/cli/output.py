@@ -1,7 +1,5 @@
 """Text output: aligned tables, safe and shortened cells, times, sizes, and progress on standard error."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -42,10 +40,7 @@ class Table:
             yield self._line(row)
 
     def _fit(self, rows: list[list[str]]) -> list[int]:
-        widths = [
-            max([column.width, *(len(row[index]) for row in rows)])
-            for index, column in enumerate(self.columns)
-        ]
+        widths = [max([each.width, *(len(row[at]) for row in rows)]) for at, each in enumerate(self.columns)]
         for index, column in enumerate(self.columns):
             excess = sum(widths) + len(COLUMN_GAP) * (len(widths) - 1) - MAX_WIDTH
             if column.min_width is not None and excess > 0:
@@ -65,10 +60,7 @@ def escape_unprintable(text: str) -> str:
     # They could steer the terminal.
     if text.isprintable():
         return text
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else _escape(character)
-        for character in text
-    )
+    return "".join(char if char.isprintable() or char in "\n\t" else _escape(char) for char in text)
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -1,7 +1,5 @@
 """Read rows from files of JSON lines or JSON arrays, plain or compressed, one row at a time."""
 
-from __future__ import annotations
-
 import re
 import sys
 import zlib

@@ -1,7 +1,5 @@
 """JSON lines and CSV with the fields of the native API; imported only when needed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
@@ -37,11 +35,9 @@ class RequestCsv:
     def __init__(self) -> None:
         self._has_head = True
 
-    def lines(
-        self, records: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]
-    ) -> Iterator[str]:
+    def lines(self, rows: Iterable[RequestRecord], feedback: Mapping[int, FeedbackSummary]) -> Iterator[str]:
         """Return a batch as one text; the first begins with the names of the columns."""
-        text = to_csv(LoggedRow, logged_rows(records, feedback), has_header=self._has_head)
+        text = to_csv(LoggedRow, logged_rows(rows, feedback), has_header=self._has_head)
         self._has_head = False
         if text:
             yield text.removesuffix("\n")
@@ -52,10 +48,8 @@ def feedback_csv(entries: Iterable[Feedback], texts: Mapping[str, RequestTexts])
     yield to_csv(FeedbackWithTexts, _with_texts(entries, texts)).removesuffix("\n")
 
 
-def _with_texts(
-    entries: Iterable[Feedback], texts: Mapping[str, RequestTexts]
-) -> Iterator[FeedbackWithTexts]:
-    return (FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in entries)
+def _with_texts(given: Iterable[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[FeedbackWithTexts]:
+    return (FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in given)
 
 
 def _json_line(shape: LoggedRow | FeedbackWithTexts | AuditRow) -> str:

@@ -1,7 +1,5 @@
 """`gateway serve`: run the gateway, and print the first commands to try."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
@@ -36,33 +34,30 @@ def welcome_text(config: Config, url: str) -> str:
     needs_key = bool(config.keys) and config.server.auth == "keys"
     key = f" {_KEY_HEADER}" if needs_key else ""
     chat = f"{url}/v1/chat/completions {_JSON_HEADER} {_TRACE_HEADER}{key}"
-    return "\n".join(
-        [
-            "",
-            *_shell_variables(config.default_provider, needs_key),
-            "Ask something:",
-            f"  curl {chat} -d {_chat_body(config.default_provider)}",
-            "",
-            "Ask for a stream:",
-            f"  curl -N {chat} -d {_chat_body(config.default_provider, stream=True)}",
-            "",
-            "Give feedback on both:",
-            f"  curl {url}/api/v1/feedback {_JSON_HEADER}{key} -d {_FEEDBACK_BODY}",
-            "",
-            f"What was logged:    {url}/api/v1/traces/{TRACE_ID}",
-            f"All paths:          {url}/docs",
-            f"Data:               {database_name(config.storage.url)}",
-            "",
-        ]
-    )
+    lines = [
+        "",
+        *_shell_variables(config.default_provider, needs_key),
+        "Ask something:",
+        f"  curl {chat} -d {_chat_body(config.default_provider)}",
+        "",
+        "Ask for a stream:",
+        f"  curl -N {chat} -d {_chat_body(config.default_provider, stream=True)}",
+        "",
+        "Give feedback on both:",
+        f"  curl {url}/api/v1/feedback {_JSON_HEADER}{key} -d {_FEEDBACK_BODY}",
+        "",
+        f"What was logged:    {url}/api/v1/traces/{TRACE_ID}",
+        f"All paths:          {url}/docs",
+        f"Data:               {database_name(config.storage.url)}",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def _shell_variables(provider: str | None, needs_key: bool) -> list[str]:
-    model = (
-        []
-        if provider == DEMO_PROVIDER
-        else [f"  MODEL=...          # one that {provider or 'the provider'} serves"]
-    )
+    model = [f"  MODEL=...          # one that {provider or 'the provider'} serves"]
+    if provider == DEMO_PROVIDER:
+        model = []
     key = ["  GATEWAY_KEY=...    # with the roles proxy, feedback and read"] if needs_key else []
     return ["Set first:", *model, *key, ""] if model or key else []
 

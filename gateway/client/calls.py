@@ -146,7 +146,7 @@ def give_many(
 ) -> Call[tuple[models.GivenFeedback, ...]]:
     """Give feedback on 1 to 1,000 ids, all or none; the results are in the same order."""
     key = idempotency_key or new_id()
-    bodies = [{name: value for name, value in entry.items() if value is not None} for entry in entries]
+    bodies = [_without_none(**entry) for entry in entries]
 
     def read(data: Any) -> tuple[models.GivenFeedback, ...]:
         rows = data.get("data") if isinstance(data, dict) else None
@@ -181,12 +181,10 @@ def create_many(
 ) -> Call[models.FeedbackReceipt]:
     """Give 1 to 1,000 grades, all or none."""
     bodies = [
-        _without_none(
-            trace_id=entry.trace_id, value=entry.value, weight=entry.weight, metadata=entry.metadata
-        )
-        for entry in entries
+        _without_none(trace_id=each.trace_id, value=each.value, weight=each.weight, metadata=each.metadata)
+        for each in entries
     ]
-    return _write_call("POST", "/v1/feedback", bodies[0] if len(bodies) == 1 else bodies, idempotency_key)
+    return _write("POST", "/v1/feedback", bodies[0] if len(bodies) == 1 else bodies, idempotency_key)
 
 
 def update(
@@ -199,7 +197,7 @@ def update(
 ) -> Call[models.FeedbackReceipt]:
     """Change feedback; None leaves a field as it is, metadata is replaced as a whole."""
     changes = _without_none(value=value, weight=weight, metadata=metadata)
-    return _write_call("PUT", f"/v1/feedback/{_path_segment(feedback_id)}", changes, idempotency_key)
+    return _write("PUT", f"/v1/feedback/{_path_segment(feedback_id)}", changes, idempotency_key)
 
 
 def get_trace(trace_id: str) -> Call[models.Trace]:
@@ -237,9 +235,7 @@ def decode(model: type[T], data: object) -> T:
 _adapter = cache(TypeAdapter)
 
 
-def _write_call(
-    method: str, path: str, body: object, idempotency_key: str | None
-) -> Call[models.FeedbackReceipt]:
+def _write(method: str, path: str, body: object, idempotency_key: str | None) -> Call[models.FeedbackReceipt]:
     key = idempotency_key or new_id()
 
     def read(data: Any) -> models.FeedbackReceipt:

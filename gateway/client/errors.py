@@ -1,7 +1,5 @@
 """Errors of a call to the gateway, by what the caller can do."""
 
-from __future__ import annotations
-
 # GatewayClientError
 # ├── ConnectionFailed        no reply; the gateway may not be running
 # │   └── TimedOut            no reply in time
@@ -23,40 +21,31 @@ class GatewayClientError(Exception):
         self.status = status
 
 
-class ConnectionFailed(GatewayClientError):
-    pass
+class ConnectionFailed(GatewayClientError): ...
 
 
-class TimedOut(ConnectionFailed):
-    pass
+class TimedOut(ConnectionFailed): ...
 
 
-class InvalidRequest(GatewayClientError):
-    pass
+class InvalidRequest(GatewayClientError): ...
 
 
-class Unauthorized(GatewayClientError):
-    pass
+class Unauthorized(GatewayClientError): ...
 
 
-class Forbidden(GatewayClientError):
-    pass
+class Forbidden(GatewayClientError): ...
 
 
-class NotFound(GatewayClientError):
-    pass
+class NotFound(GatewayClientError): ...
 
 
-class Conflict(GatewayClientError):
-    pass
+class Conflict(GatewayClientError): ...
 
 
-class Unavailable(GatewayClientError):
-    pass
+class Unavailable(GatewayClientError): ...
 
 
-class UnexpectedReply(GatewayClientError):
-    pass
+class UnexpectedReply(GatewayClientError): ...
 
 
 _BY_STATUS = ((401, Unauthorized), (403, Forbidden), (404, NotFound), (409, Conflict))

@@ -14,6 +14,8 @@ from gateway.client import calls
 from gateway.client.calls import AttemptResult, Call, RequestFilters, conduct_call
 from gateway.client.models import LoggedRequest
 
+DEFAULT_URL = "http://127.0.0.1:8787"
+
 T = TypeVar("T")
 P = ParamSpec("P")
 Client = TypeVar("Client")
@@ -27,10 +29,8 @@ class _Calls(Generic[Client]):
 
 def _described(send: Method, make: Callable[..., Call[Any]]) -> Method:
     signature = inspect.signature(make)
-    parameters = [
-        inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
-        *signature.parameters.values(),
-    ]
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    parameters = [own, *signature.parameters.values()]
     send.__name__, send.__doc__ = make.__name__, make.__doc__
     send.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=parameters, return_annotation=str(signature.return_annotation)[len("Call[") : -1]
@@ -47,9 +47,7 @@ def _blocking(make: Callable[P, Call[T]]) -> Callable[Concatenate[_Calls[Gateway
     return _described(send, make)
 
 
-def _awaited(
-    make: Callable[P, Call[T]],
-) -> Callable[Concatenate[_Calls[AsyncGatewayClient], P], Awaitable[T]]:
+def _async(make: Callable[P, Call[T]]) -> Callable[Concatenate[_Calls[AsyncGatewayClient], P], Awaitable[T]]:
     """Return the coroutine method that sends such a call and returns its result."""
 
     async def send(self: _Calls[AsyncGatewayClient], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -68,11 +66,7 @@ class GatewayClient:
     """
 
     def __init__(
-        self,
-        base_url: str = "http://127.0.0.1:8787",
-        api_key: str | None = None,
-        timeout: float = 10.0,
-        retries: int = 2,
+        self, base_url: str = DEFAULT_URL, api_key: str | None = None, timeout: float = 10.0, retries: int = 2
     ) -> None:
         self._http = httpx.Client(base_url=base_url, headers=calls.credentials(api_key), timeout=timeout)
         self._retries = retries
@@ -146,11 +140,7 @@ class AsyncGatewayClient:
     """`GatewayClient` for asyncio: its methods are awaited, `find` is used with `async for`; tasks may share it."""
 
     def __init__(
-        self,
-        base_url: str = "http://127.0.0.1:8787",
-        api_key: str | None = None,
-        timeout: float = 10.0,
-        retries: int = 2,
+        self, base_url: str = DEFAULT_URL, api_key: str | None = None, timeout: float = 10.0, retries: int = 2
     ) -> None:
         self._http = httpx.AsyncClient(base_url=base_url, headers=calls.credentials(api_key), timeout=timeout)
         self._retries = retries
@@ -191,23 +181,23 @@ class AsyncGatewayClient:
 class AsyncFeedbackCalls(_Calls[AsyncGatewayClient]):
     """`client.feedback`."""
 
-    give = _awaited(calls.give)
-    give_many = _awaited(calls.give_many)
-    create = _awaited(calls.create)
-    create_many = _awaited(calls.create_many)
-    update = _awaited(calls.update)
+    give = _async(calls.give)
+    give_many = _async(calls.give_many)
+    create = _async(calls.create)
+    create_many = _async(calls.create_many)
+    update = _async(calls.update)
 
 
 class AsyncTraceCalls(_Calls[AsyncGatewayClient]):
     """`client.traces`."""
 
-    get = _awaited(calls.get_trace)
+    get = _async(calls.get_trace)
 
 
 class AsyncRequestCalls(_Calls[AsyncGatewayClient]):
     """`client.requests`."""
 
-    get = _awaited(calls.get_request)
+    get = _async(calls.get_request)
 
     async def find(
         self, *, page_size: int = 100, **filters: Unpack[RequestFilters]

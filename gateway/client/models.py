@@ -3,8 +3,6 @@
 A field with a default may be missing from a reply; unknown fields are ignored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

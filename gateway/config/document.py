@@ -1,7 +1,5 @@
 """Parse YAML with ${VAR} substitution into data with the location of each value."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +16,6 @@ _SUBSTITUTION = re.compile(
     """,
     re.VERBOSE,
 )
-
 
 # Deepest nesting; the configuration needs five levels. Ends aliases that contain themselves.
 MAX_DEPTH = 20
@@ -104,18 +101,14 @@ class Document:
 
 def parse_document(text: str, file: str, env: Mapping[str, str]) -> Document:
     """Parse a YAML mapping. Raises ConfigError where nothing can be read; other problems are in the document."""
-    document = Document(Location(file, 1, 1))
     root = _compose(text, file)
     if root is None:
-        raise _config_error(
-            document.root_location, (), "empty; must hold at least `providers:` with one provider"
-        )
-    document.root_location = _location_of(file, root)
+        raise _config_error(Location(file, 1, 1), "empty; must hold at least `providers:` with one provider")
+    start = _location_of(file, root)
     if not isinstance(root, yaml.MappingNode):
         found = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
-        raise _config_error(
-            document.root_location, (), f"found {found}; must be a mapping of sections such as `providers:`"
-        )
+        raise _config_error(start, f"found {found}; must be a mapping of sections such as `providers:`")
+    document = Document(start)
     document.data = _NodeReader(document, file, env).mapping(root, ())
     return document
 
@@ -126,22 +119,20 @@ def parse_value(text: str, source: str) -> object:
     document = Document(location)
     try:
         root = _compose(text, source)
-        value = None if root is None else _NodeReader(document, source, {}, substitutes=False).value(root, ())
+        value = None if root is None else _NodeReader(document, source, None).value(root, ())
     except ConfigError as error:
-        raise _config_error(location, (), error.problems[0].message) from None
+        raise _config_error(location, error.problems[0].message) from None
     if document.problems:
-        raise _config_error(location, (), document.problems[0].message)
+        raise _config_error(location, document.problems[0].message)
     return value
 
 
 class _NodeReader:
-    def __init__(
-        self, document: Document, file: str, env: Mapping[str, str], *, substitutes: bool = True
-    ) -> None:
+    def __init__(self, document: Document, file: str, env: Mapping[str, str] | None) -> None:
         self._document = document
         self._file = file
+        # None: nothing is substituted.
         self._env = env
-        self._substitutes = substitutes
         self._remaining_nodes = MAX_NODES
 
     def value(self, node: yaml.Node, path: KeyPath) -> object:
@@ -175,14 +166,13 @@ class _NodeReader:
 
     def _name(self, key: yaml.Node, path: KeyPath) -> str | None:
         if not isinstance(key, yaml.ScalarNode):
-            self._add_problem(key, path, "a key must be plain text, not a list or a mapping")
-            return None
-        if key.tag == _TAG + "merge":
-            self._add_problem(
-                key, path, "merge keys (<<) are not taken; use an alias for the whole value instead"
-            )
-            return None
-        return str(key.value)
+            fault = "a key must be plain text, not a list or a mapping"
+        elif key.tag == _TAG + "merge":
+            fault = "merge keys (<<) are not taken; use an alias for the whole value instead"
+        else:
+            return str(key.value)
+        self._add_problem(key, path, fault)
+        return None
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> object:
         try:
@@ -198,7 +188,7 @@ class _NodeReader:
         return self._typed(node, tag, expansion.text, path)
 
     def _expand(self, node: yaml.ScalarNode) -> Expansion:
-        return expand_variables(node.value, self._env) if self._substitutes else Expansion(node.value, ())
+        return Expansion(node.value, ()) if self._env is None else expand_variables(node.value, self._env)
 
     def _typed(self, node: yaml.Node, tag: str, text: str, path: KeyPath) -> object:
         if tag in _TEXT_TAGS:
@@ -215,16 +205,13 @@ class _NodeReader:
 
     def _check_size(self, node: yaml.Node, path: KeyPath) -> None:
         self._remaining_nodes -= 1
+        fault = None
         if len(path) > MAX_DEPTH:
-            raise _config_error(
-                _location_of(self._file, node), path[:3], f"nested more than {MAX_DEPTH} levels deep"
-            )
-        if self._remaining_nodes < 0:
-            raise _config_error(
-                _location_of(self._file, node),
-                path[:3],
-                f"more than {MAX_NODES:,} values, aliases written out",
-            )
+            fault = f"nested more than {MAX_DEPTH} levels deep"
+        elif self._remaining_nodes < 0:
+            fault = f"more than {MAX_NODES:,} values, aliases written out"
+        if fault is not None:
+            raise _config_error(_location_of(self._file, node), fault, path[:3])
 
     def _add_problem(self, node: yaml.Node, path: KeyPath, message: str) -> None:
         self._document.problems.append(problem_at(_location_of(self._file, node), path, message))
@@ -236,13 +223,13 @@ def _compose(text: str, file: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         location = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file, 1, 1)
-        raise _config_error(location, (), f"not valid YAML: {_yaml_error_reason(error)}") from None
+        raise _config_error(location, f"not valid YAML: {_yaml_error_reason(error)}") from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         location = Location(file, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
-        raise _config_error(location, (), "a control character, which YAML does not take") from None
+        raise _config_error(location, "a control character, which YAML does not take") from None
     except RecursionError:
-        raise _config_error(Location(file, 1, 1), (), f"nested more than {MAX_DEPTH} levels deep") from None
+        raise _config_error(Location(file, 1, 1), f"nested more than {MAX_DEPTH} levels deep") from None
     return node
 
 
@@ -269,5 +256,5 @@ def _location_of(file: str, node: yaml.Node) -> Location:
     return Location(file, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
-def _config_error(location: Location, path: KeyPath, message: str) -> ConfigError:
+def _config_error(location: Location, message: str, path: KeyPath = ()) -> ConfigError:
     return ConfigError([problem_at(location, path, message)])

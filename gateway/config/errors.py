@@ -1,7 +1,5 @@
 """ConfigError: all problems of a configuration, each with its location and key."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -36,10 +34,8 @@ class Problem:
         return ": ".join(part for part in (str(self.location), self.key, self.message) if part)
 
 
-class ConfigError(GatewayError):
+class ConfigError(GatewayError, code="bad_config"):
     """The configuration cannot be used; its text has a line for each problem."""
-
-    code = "bad_config"
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)

@@ -1,20 +1,11 @@
 """Types of configuration values with their validation."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    SecretStr,
-    ValidationInfo,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
+from pydantic.functional_serializers import PlainSerializer
 
 from gateway.models.addresses import OWN_PREFIXES, POSTGRES_PREFIXES, SQLITE_PREFIX
 from gateway.models.exchange import PayloadPolicy
@@ -85,10 +76,6 @@ def _off_as_text(value: object) -> object:
     return "off" if value is False else value
 
 
-def _role_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 def _reject_boolean(value: object) -> object:
     # YAML reads yes and on as true, which pydantic would take for the number 1.
     if isinstance(value, bool):
@@ -146,10 +133,6 @@ def _key_value(key: SecretStr) -> SecretStr:
     return key
 
 
-def _empty_key_as_none(key: object) -> object:
-    return None if key == "" else key
-
-
 def _auth(auth: object) -> object:
     if isinstance(auth, dict):
         if auth.keys() != {"header"} or not isinstance(auth["header"], str):
@@ -175,10 +158,6 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _limit(text: object) -> object:
-    return Quota.parse(text) if isinstance(text, str) else text
-
-
 def _distinct_limits(limits: tuple[Quota, ...]) -> tuple[Quota, ...]:
     refuse_duplicate_quotas(limits)
     return limits
@@ -201,7 +180,7 @@ Dollars = Annotated[float, Field(ge=0), BeforeValidator(_reject_boolean)]
 Headers = dict[Annotated[str, AfterValidator(_header_name)], Annotated[str, AfterValidator(_header_value)]]
 ProviderHeaders = Annotated[Headers, AfterValidator(_without_key_header)]
 KeyValue = Annotated[SecretStr, AfterValidator(_key_value)]
-ProviderKey = Annotated[KeyValue | None, BeforeValidator(_empty_key_as_none)]
+ProviderKey = Annotated[KeyValue | None, BeforeValidator(lambda key: None if key == "" else key)]
 Auth = Annotated[
     str | dict[str, str],
     BeforeValidator(_auth),
@@ -210,7 +189,7 @@ Auth = Annotated[
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
 LimitText = Annotated[
     Quota,
-    BeforeValidator(_limit),
+    BeforeValidator(lambda text: Quota.parse(text) if isinstance(text, str) else text),
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["600 requests/minute"]}),
 ]
@@ -220,5 +199,5 @@ PortkeyScale = Literal["signed", "thumbs"]
 AuthMode = Annotated[Literal["keys", "off"], BeforeValidator(_off_as_text)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]
 ProviderName = Annotated[str, AfterValidator(_provider_name)]
-Roles = Annotated[frozenset[Role], BeforeValidator(_role_list)]
+Roles = Annotated[frozenset[Role], BeforeValidator(lambda role: [role] if isinstance(role, str) else role)]
 NoRoutes = Annotated[dict[str, object], BeforeValidator(_no_routes_yet)]

@@ -1,7 +1,5 @@
 """Look up the section or field at a path of keys, and whether it is secret."""
 
-from __future__ import annotations
-
 from typing import get_args, get_origin
 
 from pydantic import SecretStr

@@ -1,32 +1,21 @@
 """Load a configuration from file, environment and flags; report all that is wrong with it."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from gateway.config import key_paths
 from gateway.config.document import Document, SourceEntry, parse_document, parse_value
 from gateway.config.errors import ConfigError, KeyPath, Location, Problem, problem_at
-from gateway.config.key_paths import (
-    description_of,
-    field_at,
-    fields_of,
-    is_secret,
-    is_single_secret,
-    section_at,
-)
 from gateway.config.models import Config
 
 ENVIRONMENT_PREFIX = "GATEWAY__"
 MAX_FILE_BYTES = 4 * 1024 * 1024
 
-_NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
 _NO_PROVIDER_MESSAGE = (
     "missing; name a configuration file with -c, set GATEWAY__PROVIDERS__NAME__BASE_URL, or use serve --demo"
 )
@@ -68,7 +57,7 @@ def apply_environment(document: Document, env: Mapping[str, str]) -> None:
         location = Location(f"environment variable {name}")
         path = _find_key_path(document, steps)
         try:
-            value = env[name] if is_single_secret(path) else parse_value(env[name], location.source)
+            value = env[name] if key_paths.is_single_secret(path) else parse_value(env[name], location.source)
         except ConfigError as error:
             document.problems += error.problems
         else:
@@ -120,11 +109,9 @@ def explain_error(error: ErrorDetails, document: Document) -> Problem:
     if error["type"] == "missing":
         return problem_at(entry.value, path, _explain_missing(path))
     location = entry.key if error["loc"][-1:] == ("[key]",) else entry.value
-    found = (
-        "a single value"
-        if _is_single_value(error)
-        else _describe_input(error["input"], path, entry.variables)
-    )
+    found = "a single value"
+    if not _is_single_value(error):
+        found = _describe_input(error["input"], path, entry.variables)
     return problem_at(location, path, f"found {found}; {_describe_expected(error, path)}")
 
 
@@ -135,16 +122,16 @@ def _is_single_value(error: ErrorDetails) -> bool:
 
 
 def _explain_unknown_key(path: KeyPath) -> str:
-    section = section_at(path[:-1])
-    allowed = list(fields_of(section)) if section else []
+    section = key_paths.section_at(path[:-1])
+    allowed = list(key_paths.fields_of(section)) if section else []
     near = difflib.get_close_matches(str(path[-1]).lower(), allowed, n=1)
     guess = f"did you mean {near[0]}? " if near else ""
     return f"not a key here; {guess}allowed: {', '.join(allowed)}"
 
 
 def _explain_missing(path: KeyPath) -> str:
-    field = field_at(path)
-    meaning = description_of(field) if field else ""
+    field = key_paths.field_at(path)
+    meaning = key_paths.description_of(field) if field else ""
     return f"missing; must be given: {meaning.rstrip('.')}"
 
 
@@ -154,8 +141,8 @@ def _describe_expected(error: ErrorDetails, path: KeyPath) -> str:
     if error["type"] in ("too_short", "string_too_short"):
         return "must not be empty"
     if error["type"] == "model_type":
-        section = section_at(path)
-        return f"must be a mapping with keys of: {', '.join(fields_of(section)) if section else ''}"
+        section = key_paths.section_at(path)
+        return f"must be a mapping with keys of: {', '.join(key_paths.fields_of(section)) if section else ''}"
     return _EXPECTED_BY_TYPE.get(error["type"], re.sub(r"^\w+ should", "must", error["msg"]))
 
 
@@ -174,16 +161,14 @@ def _display_value(value: object, path: KeyPath, variables: tuple[str, ...]) -> 
     text = str(value).lower() if isinstance(value, bool) else repr(value)
     if value == "":
         return "an empty text"
-    if is_secret(path) or any(map(_SECRET_NAME.search, variables)):
+    if key_paths.is_secret(path) or any(map(_SECRET_NAME.search, variables)):
         return "a value that is not shown here"
     if "://" in text and "@" in text:
         return "a URL with a user name or password"
     return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…"
 
 
-def load_config(
-    path: Path | None, env: Mapping[str, str], overrides: Mapping[str, object] = _NO_OVERRIDES
-) -> Config:
+def load_config(path: Path | None, env: Mapping[str, str], overrides: Mapping[str, object] = {}) -> Config:
     """Read and check a configuration.
 
     Args:
@@ -233,10 +218,7 @@ def _validate(document: Document) -> Config:
         config = Config.model_validate(given)
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
-        found = [
-            explain_error(error, document) for error in errors if error["loc"] not in document.unresolved
-        ]
-        problems += found
+        problems += [explain_error(one, document) for one in errors if one["loc"] not in document.unresolved]
     if problems:
         raise ConfigError(sorted(dict.fromkeys(problems), key=_sort_key))
     return config

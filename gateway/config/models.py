@@ -1,7 +1,5 @@
 """The sections and keys of the YAML file; the string below a field is its entry in the reference."""
 
-from __future__ import annotations
-
 import sys
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The reference of all keys for `docs/configuration.md`, generated from the models."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from enum import Enum
 from typing import get_origin

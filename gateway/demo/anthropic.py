@@ -3,8 +3,6 @@
 Source: docs.anthropic.com, pages "Messages", "Streaming Messages" and "Errors".
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 
@@ -24,21 +22,15 @@ def answer_message(body: Body) -> Body:
     reply, tool = _reply(body)
     block = _content_block(tool)
     block = {**block, "text": reply.text} if tool is None else {**block, "input": _tool_input(reply)}
-    return {
-        **_opening_message(body),
-        "content": [block],
-        **_stop_fields(reply, tool),
-        "usage": _usage(body, reply.tokens),
-    }
+    usage = _usage(body, reply.tokens)
+    return {**_opening_message(body), "content": [block], **_stop_fields(reply, tool), "usage": usage}
 
 
 def stream_message(body: Body) -> Iterator[bytes]:
     """Answer `POST /v1/messages` as events."""
     reply, tool = _reply(body)
-    return (
-        replies.encode_event(event, str(event["type"]))
-        for event in _events(_opening_message(body), reply, tool)
-    )
+    events = _events(_opening_message(body), reply, tool)
+    return (replies.encode_event(event, str(event["type"])) for event in events)
 
 
 def answer_count(body: Body) -> Body:
@@ -56,11 +48,8 @@ def _events(opened: Body, reply: Reply, tool: Tool | None) -> Iterator[Body]:
     for piece in reply.pieces:
         yield {"type": "content_block_delta", "index": 0, "delta": {"type": kind, field: piece}}
     yield {"type": "content_block_stop", "index": 0}
-    yield {
-        "type": "message_delta",
-        "delta": _stop_fields(reply, tool),
-        "usage": {"output_tokens": reply.tokens},
-    }
+    usage = {"output_tokens": reply.tokens}
+    yield {"type": "message_delta", "delta": _stop_fields(reply, tool), "usage": usage}
     yield {"type": "message_stop"}
 
 

@@ -3,8 +3,6 @@
 Source: platform.openai.com/docs/api-reference, pages "Chat", "Completions", "Embeddings" and "Models".
 """
 
-from __future__ import annotations
-
 import base64
 import struct
 import time
@@ -35,20 +33,10 @@ def render_error(error: GatewayError) -> Body:
 def answer_chat(body: Body) -> Body:
     """Answer `POST /v1/chat/completions`."""
     reply, tool, choices = _chat_reply(body)
-    message: Body = {"role": "assistant", "content": reply.text, "refusal": None, "annotations": []}
+    ending = {"logprobs": None, "finish_reason": _finish_reason(reply, tool)}
     return {
         **_envelope("chatcmpl-", "chat.completion", body),
-        "choices": [
-            {
-                "index": index,
-                "message": message
-                if tool is None
-                else {**message, "content": None, **_tool_call_fields(tool, reply)},
-                "logprobs": None,
-                "finish_reason": _finish_reason(reply, tool),
-            }
-            for index in range(choices)
-        ],
+        "choices": [{"index": at, "message": _message(reply, tool), **ending} for at in range(choices)],
         "usage": _usage(replies.count_tokens(body["messages"]), reply.tokens * choices),
     }
 
@@ -71,9 +59,7 @@ def answer_text(body: Body) -> Body:
     texts, prompt_tokens = _text_replies(body)
     return {
         **_envelope("cmpl-", "text_completion", body),
-        "choices": [
-            _text_choice(index, reply.text, _finish_reason(reply)) for index, reply in enumerate(texts)
-        ],
+        "choices": [_text_choice(at, reply.text, _finish_reason(reply)) for at, reply in enumerate(texts)],
         "usage": _usage(prompt_tokens, sum(reply.tokens for reply in texts)),
     }
 
@@ -101,12 +87,8 @@ def answer_embeddings(body: Body) -> Body:
     return {
         "object": "list",
         "data": [
-            {
-                "object": "embedding",
-                "index": index,
-                "embedding": _pack_vector(vector) if is_packed else vector,
-            }
-            for index, vector in enumerate(vectors)
+            {"object": "embedding", "index": at, "embedding": _pack_vector(vector) if is_packed else vector}
+            for at, vector in enumerate(vectors)
         ],
         "model": model,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
@@ -153,9 +135,13 @@ def _tool_choice(body: Body) -> str:
     return read_text(read_object(read_object(body, "tool_choice"), "function"), "name")
 
 
-def _tool_call_fields(tool: Tool, reply: Reply) -> Body:
+def _message(reply: Reply, tool: Tool | None) -> Body:
+    message: Body = {"role": "assistant", "content": reply.text, "refusal": None, "annotations": []}
+    if tool is None:
+        return message
     function = {"name": tool.name, "arguments": reply.text}
-    return {"tool_calls": [{"id": make_id("call_"), "type": "function", "function": function}]}
+    call = {"id": make_id("call_"), "type": "function", "function": function}
+    return {**message, "content": None, "tool_calls": [call]}
 
 
 def _stream_deltas(reply: Reply, tool: Tool | None) -> Iterator[tuple[Body, str | None]]:

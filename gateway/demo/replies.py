@@ -1,7 +1,5 @@
 """Read request bodies, and make the demo's replies; a word counts as a token."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

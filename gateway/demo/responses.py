@@ -3,8 +3,6 @@
 Source: platform.openai.com/docs/api-reference, pages "Responses" and "Streaming events".
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 
@@ -138,9 +136,7 @@ def _text_content(text: str) -> Body:
 
 
 def _usage(body: Body, reply: Reply) -> Body:
-    input_tokens = replies.count_tokens(body["input"]) + replies.count_tokens(
-        replies.text_of(body.get("instructions"))
-    )
+    input_tokens = sum(map(replies.count_tokens, (body["input"], body.get("instructions"))))
     return {
         "input_tokens": input_tokens,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},

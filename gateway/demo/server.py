@@ -1,7 +1,5 @@
 """The demo's HTTP server."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
@@ -101,19 +99,12 @@ async def _read_object(request: web.Request) -> Body:
     return body
 
 
-async def _send_stream(
-    request: web.Request, pieces: Iterator[bytes], pause_seconds: float
-) -> web.StreamResponse:
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/event-stream; charset=utf-8",
-            "Cache-Control": "no-cache",
-            **_request_id_headers(),
-        }
-    )
+async def _send_stream(request: web.Request, pieces: Iterator[bytes], seconds: float) -> web.StreamResponse:
+    headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+    response = web.StreamResponse(headers={**headers, **_request_id_headers()})
     await response.prepare(request)
     for piece in pieces:
-        await asyncio.sleep(pause_seconds)
+        await asyncio.sleep(seconds)
         await response.write(piece)
     await response.write_eof()
     return response

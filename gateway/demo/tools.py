@@ -3,8 +3,6 @@
 Source: json-schema.org, draft 2020-12, "Validation"; the providers' pages on tools and structured output.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,9 +80,8 @@ def _example(schema: object, root: object, depth: int) -> object:
     if isinstance(reference := schema.get("$ref"), str):
         return _example(_resolve(reference, root), root, depth + 1)
     if isinstance(parts := schema.get("allOf"), list):
-        return _example(
-            _merge_schemas([*parts, {k: v for k, v in schema.items() if k != "allOf"}]), root, depth + 1
-        )
+        others = {keyword: value for keyword, value in schema.items() if keyword != "allOf"}
+        return _example(_merge_schemas([*parts, others]), root, depth + 1)
     for keyword in ("anyOf", "oneOf"):
         if isinstance(options := schema.get(keyword), list) and options:
             # Prefer null deep inside a schema that contains itself.

@@ -1,7 +1,5 @@
 """Request body: streamed, buffered or replayed, and the provider that its model names."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import re

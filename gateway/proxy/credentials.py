@@ -1,7 +1,5 @@
 """Gateway keys and feedback tokens: found in requests, and kept out of what is forwarded and logged."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable
 from urllib.parse import unquote_plus, unquote_to_bytes
 
@@ -53,9 +51,7 @@ def is_empty_credential(value: bytes) -> bool:
     return value.lower() in _EMPTY_CREDENTIALS
 
 
-def without_gateway_credentials(
-    target: str, find_credentials: FindGatewayCredentials
-) -> tuple[str, list[bytes]]:
+def without_gateway_credentials(target: str, find: FindGatewayCredentials) -> tuple[str, list[bytes]]:
     """Return a request target without the gateway's credentials, and the caller's other ones in its query."""
     path, mark, query = target.partition("?")
     kept: list[str] = []
@@ -64,7 +60,7 @@ def without_gateway_credentials(
         name, value = _decode_parameter(parameter)
         is_credential = name in CREDENTIAL_PARAMETERS
         is_placeholder = is_credential and value == PLACEHOLDER_KEY.encode()
-        if not is_placeholder and not _is_gateway_credential(value, find_credentials):
+        if not is_placeholder and not _is_gateway_credential(value, find):
             kept.append(parameter)
             if is_credential and value:
                 credentials.append(value)

@@ -1,7 +1,5 @@
 """Errors rendered in the format of the provider that the client expects."""
 
-from __future__ import annotations
-
 import orjson
 from aiohttp import web
 
@@ -57,11 +55,8 @@ def render_error(
         # OpenRouter's SDK reads no error whose code is no integer.
         code = error.status if "openrouter" in user_agent else error.code
         # Cohere's, Voyage's and other SDKs that ask for paths of OpenAI's look for a text at the top.
-        body = {
-            "error": {"message": text, "type": kind, "param": error.field, "code": code},
-            "message": text,
-            "detail": text,
-        }
+        fields = {"message": text, "type": kind, "param": error.field, "code": code}
+        body = {"error": fields, "message": text, "detail": text}
     response = web.Response(
         status=error.status, body=orjson.dumps(body), content_type="application/json", headers=headers
     )

@@ -1,7 +1,5 @@
 """The life of a proxied request: prepare, attempt, finish."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -13,17 +11,9 @@ from gateway import errors
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas
+from gateway.models import exchange as exchanges
 from gateway.models.clock import now_us
-from gateway.models.exchange import (
-    Identity,
-    LoggingOptOut,
-    Outcome,
-    PayloadPolicy,
-    RawHeaders,
-    first_value,
-    is_model_call,
-    strictest_policy,
-)
+from gateway.models.exchange import Identity, LoggingOptOut, Outcome, PayloadPolicy, RawHeaders
 from gateway.models.principal import FeedbackScope, Principal, Role
 from gateway.models.quota import QuotaStatus
 from gateway.proxy import body as bodies
@@ -180,7 +170,7 @@ class Proxy:
         if self.check_store is not None:
             self.check_store()
         endpoint = endpoint_of(request.raw_path)
-        uses_quota = principal.limits and is_model_call(request.method, endpoint)
+        uses_quota = principal.limits and exchanges.is_model_call(request.method, endpoint)
         quota = self.quotas.admit(principal) if uses_quota else None
         choice = heads.read_provider_choice(head)
         plan = self.current().router.plan(request.raw_path, *choice)
@@ -200,12 +190,8 @@ class Proxy:
             request_headers=request.raw_headers,
         )
         may_name_provider = choice[1] is None and request.raw_path.startswith("/v1/")
-        body = RequestBody(
-            request,
-            capture.request_body,
-            self.current().body_timeout_seconds,
-            is_replayable=len(plan.targets) > 1,
-        )
+        timeout = self.current().body_timeout_seconds
+        body = RequestBody(request, capture.request_body, timeout, is_replayable=len(plan.targets) > 1)
         return _Call(request, head, plan, may_name_provider, quota, capture, body)
 
     async def _prepare(self, call: _Call) -> Plan:
@@ -218,7 +204,7 @@ class Proxy:
             if call.may_name_provider:
                 # It broke off before it named a provider, so it may be for any.
                 policies = (self._policy(call, provider) for provider in self.current().router.providers)
-                call.capture.payloads = strictest_policy(policies)
+                call.capture.payloads = exchanges.strictest_policy(policies)
             raise
         named = self._plan_of_model(call, call.content) if isinstance(call.content, bytes) else None
         return named or call.plan
@@ -265,10 +251,9 @@ class Proxy:
 
     def _outgoing(self, call: _Call, target: Target) -> OutgoingRequest:
         provider, capture = target.provider, call.capture
-        path, query_credentials = credentials.without_gateway_credentials(
-            target.request_target, self.find_credentials
-        )
-        head = heads.upstream_headers(call.head, provider, self.find_credentials, query_credentials)
+        find = self.find_credentials
+        path, query_credentials = credentials.without_gateway_credentials(target.request_target, find)
+        head = heads.upstream_headers(call.head, provider, find, query_credentials)
         capture.sent_credentials = head.credentials
         if head.secret_values:
             capture.request_headers = credentials.headers_to_log(call.request.raw_headers, head.secret_values)
@@ -282,9 +267,8 @@ class Proxy:
             relayed = call.relayed = RelayedResponse(call.request, response.status, is_last=is_last)
             has_usage = call.adds_usage and _has_usage_chunk(response)
             usage_filter = stream_usage.UsageChunkFilter() if has_usage else None
-            end = await relay_response(
-                response, relayed, call.capture.response_body, self._own_fields(call), usage_filter
-            )
+            own_fields, capture = self._own_fields(call), call.capture.response_body
+            end = await relay_response(response, relayed, capture, own_fields, usage_filter)
             # No caller has the whole response before its row is safe.
             await self.recorder.record(call.capture.close(Outcome.COMPLETE))
             relayed.finish(end)
@@ -355,7 +339,7 @@ def _edit_body(
 def _has_usage_option(call: _Call) -> bool:
     if call.request.method != "POST" or call.capture.endpoint not in stream_usage.USAGE_OPTION_ENDPOINTS:
         return False
-    return first_value(call.head.forwarded, b"content-encoding").lower() in (b"", b"identity")
+    return exchanges.first_value(call.head.forwarded, b"content-encoding").lower() in (b"", b"identity")
 
 
 def _has_usage_chunk(response: Response) -> bool:
@@ -363,11 +347,10 @@ def _has_usage_chunk(response: Response) -> bool:
 
 
 def _quota_headers(call: _Call) -> dict[str, str]:
-    if call.quota is None:
-        return {}
     quota = call.quota
-    left = quota.limit.write(quota.remaining)
-    return limit_headers(str(quota.limit), left, quota.seconds_left(now_us()))
+    if quota is None:
+        return {}
+    return limit_headers(str(quota.limit), quota.limit.write(quota.remaining), quota.seconds_left(now_us()))
 
 
 def _outcome_of(error: errors.GatewayError, relayed: RelayedResponse | None) -> Outcome:

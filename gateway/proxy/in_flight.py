@@ -1,7 +1,5 @@
 """InFlight: requests under way, counted, limited and drained."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 
@@ -20,10 +18,8 @@ class InFlight:
 
     def refuse_beyond(self, max_requests: int | None) -> None:
         if max_requests is not None and len(self._tasks) >= max_requests:
-            raise Overloaded(
-                f"{max_requests:,} requests are under way, as many as this gateway takes at once.",
-                hint="Send it again soon.",
-            )
+            fault = f"{max_requests:,} requests are under way, as many as this gateway takes at once."
+            raise Overloaded(fault, hint="Send it again soon.")
 
     # No contextlib.contextmanager: its generator would cost more than all the rest here.
 

@@ -1,21 +1,12 @@
 """The head of a request: fields for the gateway and the provider, ids, metadata, opt-outs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
 from gateway.errors import BadInput
+from gateway.models import ids as identifiers
 from gateway.models.exchange import NO_OPT_OUT, Identity, LoggingOptOut, RawHeaders, value_class
-from gateway.models.ids import (
-    MAX_ID_BYTES,
-    is_session_id,
-    is_unfilled_template,
-    is_valid_id,
-    new_id,
-    parse_traceparent,
-)
 from gateway.models.principal import is_secret_header
 from gateway.proxy.credentials import FindGatewayCredentials, is_empty_credential
 from gateway.routing.providers import Provider
@@ -130,27 +121,21 @@ def read_provider_choice(head: SortedHeaders) -> tuple[str | None, str | None, s
     provider, host = gateway_values.get(PROVIDER_FIELD), gateway_values.get(b"x-portkey-custom-host")
     if (virtual_key := gateway_values.get(_VIRTUAL_KEY)) is not None:
         if provider is not None and provider.lstrip(b"@") != virtual_key.lstrip(b"@"):
-            raise BadInput(
-                f"names another provider than {PROVIDER_FIELD.decode()}.",
-                field=_VIRTUAL_KEY.decode(),
-                hint="Send one of the two.",
-            )
+            fault = f"names another provider than {PROVIDER_FIELD.decode()}."
+            raise BadInput(fault, field=_VIRTUAL_KEY.decode(), hint="Send one of the two.")
         provider, field = virtual_key, _VIRTUAL_KEY
     name = None if provider is None else _decode_text(provider)
     return name, None if host is None else _decode_text(host), field.decode()
 
 
 def upstream_headers(
-    head: SortedHeaders,
-    provider: Provider,
-    find_credentials: FindGatewayCredentials,
-    query_credentials: Sequence[bytes] = (),
+    head: SortedHeaders, provider: Provider, find: FindGatewayCredentials, in_query: Sequence[bytes] = ()
 ) -> UpstreamHeaders:
-    """Return the fields to send to a provider; `query_credentials` are the caller's for it in the query."""
+    """Return the fields to send to a provider; `in_query` are the caller's credentials for it in the query."""
     fields = [(b"host", provider.host_header)]
-    credentials = [*query_credentials]
+    credentials = [*in_query]
     secret_values: list[bytes] = []
-    gateway_values = find_credentials([text for _, text in head.forwarded])
+    gateway_values = find([text for _, text in head.forwarded])
     lengths = provider.checked_lengths
     for field in head.forwarded:
         name, text = field
@@ -177,9 +162,7 @@ def upstream_headers(
 
 def headers_of_edited_body(fields: RawHeaders, length: int) -> RawHeaders:
     """Return fields for a body that was edited, and whose response is to be edited too."""
-    edited = [
-        field for field in with_content_length(fields, length) if field[0].lower() != b"accept-encoding"
-    ]
+    edited = [each for each in with_content_length(fields, length) if each[0].lower() != b"accept-encoding"]
     return (*edited, (b"accept-encoding", b"identity"))
 
 
@@ -250,12 +233,12 @@ def read_identity(head: SortedHeaders, traceparent: str | None) -> Identity:
     # What is meant for this gateway goes before the W3C header, which any library on the way may have added.
     trace_id = ids.get(b"x-portkey-trace-id")
     parent_span_id = ids.get(b"x-portkey-parent-span-id")
-    if traceparent is not None and (parent := parse_traceparent(traceparent)):
+    if traceparent is not None and (parent := identifiers.parse_traceparent(traceparent)):
         trace_id = trace_id or parent[0]
         parent_span_id = parent_span_id or parent[1]
     return Identity(
-        request_id=ids.get(b"helicone-request-id") or new_id(),
-        trace_id=trace_id or ids.get(b"helicone-session-id") or new_id(),
+        request_id=ids.get(b"helicone-request-id") or identifiers.new_id(),
+        trace_id=trace_id or ids.get(b"helicone-session-id") or identifiers.new_id(),
         span_id=ids.get(b"x-portkey-span-id") or ids.get(b"helicone-session-path"),
         parent_span_id=parent_span_id,
         span_name=ids.get(b"x-portkey-span-name") or ids.get(b"helicone-session-name"),
@@ -265,15 +248,13 @@ def read_identity(head: SortedHeaders, traceparent: str | None) -> Identity:
 
 def _read_id(name: bytes, raw: bytes) -> str:
     text = raw.decode("utf-8", "surrogateescape")
-    if not is_valid_id(text):
+    if not identifiers.is_valid_id(text):
+        allowed = f"1 to {identifiers.MAX_ID_BYTES} bytes of printable text"
+        raise BadInput(f"must be {allowed}; got {len(raw)} bytes.", field=name.decode())
+    if identifiers.is_unfilled_template(text):
+        fix = "Have its value put in before the request is sent."
         raise BadInput(
-            f"must be 1 to {MAX_ID_BYTES} bytes of printable text; got {len(raw)} bytes.", field=name.decode()
-        )
-    if is_unfilled_template(text):
-        raise BadInput(
-            f"is a template that was not filled in: {text[:100]!r}.",
-            field=name.decode(),
-            hint="Have its value put in before the request is sent.",
+            f"is a template that was not filled in: {text[:100]!r}.", field=name.decode(), hint=fix
         )
     return text
 
@@ -282,7 +263,7 @@ def _read_sessions(fields: Mapping[bytes, bytes]) -> Iterator[tuple[str, str]]:
     # Other software may use such fields too, so what is no id is not refused.
     for key, names in (("_session", SESSION_FIELDS), ("_parent_session", (PARENT_SESSION,))):
         texts = (fields[name].decode("utf-8", "surrogateescape") for name in names if name in fields)
-        if (session := next(filter(is_session_id, texts), None)) is not None:
+        if (session := next(filter(identifiers.is_session_id, texts), None)) is not None:
             yield key, session
 
 

@@ -1,7 +1,5 @@
 """Response to the caller: head, framing, and the relay of the provider's bytes."""
 
-from __future__ import annotations
-
 import socket
 import struct
 from collections.abc import Iterable, Sequence

@@ -1,9 +1,8 @@
 """Plan: the providers that a request goes to. Router: from a request's path and headers to its plan."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from gateway.errors import BadInput, Forbidden, NotFound
 from gateway.models.exchange import value_class
@@ -25,27 +24,17 @@ class Plan:
     targets: tuple[Target, ...]
 
 
+@dataclass(frozen=True, slots=True)
 class Router:
     """Chooses a provider for each request."""
 
-    def __init__(
-        self,
-        providers: ProviderTable,
-        default: str | None,
-        custom_hosts: Collection[str],
-        custom_provider: Callable[[str], Provider],
-    ) -> None:
-        self._providers = providers
-        self._default = default
-        self._custom_hosts = frozenset(custom_hosts)
-        self._custom_provider = custom_provider
+    _providers: ProviderTable
+    _default: str | None
+    _custom_hosts: Collection[str]
+    _custom_provider: Callable[[str], Provider]
 
     def plan(
-        self,
-        path: str,
-        provider_name: str | None,
-        custom_host: str | None,
-        provider_field: str = "x-portkey-provider",
+        self, path: str, provider_name: str | None, custom_host: str | None, field: str = "x-portkey-provider"
     ) -> Plan:
         """Return where to send a request. Raises BadInput, Forbidden or NotFound."""
         first = path.split("/", 2)[1]
@@ -56,11 +45,9 @@ class Router:
             if provider is None:
                 raise self._not_found(path)
             return _single(provider, path[len(first) + 1 :])
-        if custom_host is None:
-            provider = self._named_in_header(provider_name, provider_field)
-        else:
-            provider = self._custom(custom_host)
-        return _single(provider, path)
+        if custom_host is not None:
+            return _single(self._custom(custom_host), path)
+        return _single(self._named_in_header(provider_name, field), path)
 
     @property
     def providers(self) -> Collection[Provider]:
@@ -85,35 +72,26 @@ class Router:
         return "/".join(provider.base_url.split("/", 3)[:3]) + provider.base_path.join(caller_path)
 
     def _not_found(self, path: str) -> NotFound:
-        return NotFound(
-            f"nothing is served at {path.partition('?')[0][:200]!r}.",
-            hint=f"Paths start with /v1/ or with a provider's name: {self._names()}.",
-        )
+        fix = f"Paths start with /v1/ or with a provider's name: {self._names()}."
+        return NotFound(f"nothing is served at {path.partition('?')[0][:200]!r}.", hint=fix)
 
     def _named_in_header(self, name: str | None, field: str) -> Provider:
         name = name.removeprefix("@") if name else self._default
         if name is None:
-            raise BadInput(
-                "no default provider is configured.",
-                field="x-portkey-provider",
-                hint=f"Name one of: {self._names()}.",
-            )
+            fix = f"Name one of: {self._names()}."
+            raise BadInput("no default provider is configured.", field="x-portkey-provider", hint=fix)
         provider = self._providers.get(name)
         if provider is None:
-            raise BadInput(
-                f"no provider is called {name[:100]!r}.",
-                field=field,
-                hint=f"Configured are: {self._names()}.",
-            )
+            fix = f"Configured are: {self._names()}."
+            raise BadInput(f"no provider is called {name[:100]!r}.", field=field, hint=fix)
         return provider
 
     def _custom(self, url: str) -> Provider:
         origin = "/".join(url.split("/", 3)[:3]).lower()
         if origin not in self._custom_hosts:
-            raise Forbidden(
-                f"the origin {_without_credentials(origin)[:200]!r} is not among server.allow_custom_hosts.",
-                field="x-portkey-custom-host",
-            )
+            origin = _without_credentials(origin)[:200]
+            fault = f"the origin {origin!r} is not among server.allow_custom_hosts."
+            raise Forbidden(fault, field="x-portkey-custom-host")
         return self._custom_provider(url)
 
     def _names(self) -> str:

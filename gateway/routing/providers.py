@@ -46,13 +46,12 @@ class BasePath:
         path = path.rstrip("/")
         is_sent_on = version_path == "keep" or (version_path is None and not path)
         names = path.split("/")[1:]
+        dropped = {"/v1", *("/" + name for name in names[-1:])} if path else ()
         return cls(
             path,
             version_path,
             v1_prefix=path + "/v1" if is_sent_on else None if path.startswith("/v1/") else path,
-            dropped_versions=frozenset({"/v1", *("/" + name for name in names[-1:])})
-            if path
-            else frozenset(),
+            dropped_versions=frozenset(dropped),
             is_distinct=len(names) > 1 and any(re.fullmatch(VERSION_PATTERN, name) for name in names),
         )
 
@@ -150,11 +149,10 @@ def build_provider(
     if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query or url.fragment:
         raise BadInput("must be http(s)://host[:port][/path].", field=f"{name}.base_url")
     key_name, key_prefix = key_header(auth)
+    trust = tls if url.scheme == "https" else None
     return Provider(
         name=name,
-        origin=Origin(
-            url.hostname, port, tls if url.scheme == "https" else None, max_connections, keepalive_seconds
-        ),
+        origin=Origin(url.hostname, port, trust, max_connections, keepalive_seconds),
         host_header=url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"),
         base_path=BasePath.of(url.path, version_path),
         base_url=base_url,
@@ -168,6 +166,7 @@ def build_provider(
 
 _OPENAI_CHAT = "/v1/chat/completions"
 _ANTHROPIC_CHAT = "/v1/messages"
+_VERTEX_CHAT = "/projects/PROJECT/locations/REGION/publishers/google/models/MODEL:generateContent"
 
 # Base URL without scheme and version, its SDK's default version, and the path of a chat call below that. Others
 # have the paths of OpenAI's or Anthropic's SDK.
@@ -175,11 +174,7 @@ _CHAT_PATHS = tuple(
     (re.compile(place), version, asked)
     for place, version, asked in (
         (r"generativelanguage\.googleapis\.com", "v1beta", "/models/MODEL:generateContent"),
-        (
-            r"([^/]+-)?aiplatform\.googleapis\.com",
-            "v1",
-            "/projects/PROJECT/locations/REGION/publishers/google/models/MODEL:generateContent",
-        ),
+        (r"([^/]+-)?aiplatform\.googleapis\.com", "v1", _VERTEX_CHAT),
         (r"bedrock-runtime[^/]*\.amazonaws\.com", "", "/model/MODEL/converse"),
         (r"[^/]+\.(openai|cognitiveservices)\.azure\.com", "", "/openai/v1/chat/completions"),
         (r"[^/]+\.azure\.com/models", "", "/chat/completions"),
@@ -227,14 +222,11 @@ def find_problem(base_url: str, version_path: VersionPath | None = None) -> Base
     path = urlsplit(base_url).path
     if found := _ENDPOINT_SUFFIX.search(path):
         right = base_url[: len(base_url) - len(found[0])]
-        return BaseUrlProblem(
-            f"ends in an endpoint, {found[0]}; other paths would be appended to it.", f"Write {right}."
-        )
+        fault = f"ends in an endpoint, {found[0]}; other paths would be appended to it."
+        return BaseUrlProblem(fault, f"Write {right}.")
     if version_path is None and path.endswith("/anthropic") and not _HAS_VERSION.search(path):
-        return BaseUrlProblem(
-            f"has a path, behind which v1 is left out, but Anthropic's SDKs ask for {_ANTHROPIC_CHAT}.",
-            "Set version_path: keep.",
-        )
+        fault = f"has a path, behind which v1 is left out, but Anthropic's SDKs ask for {_ANTHROPIC_CHAT}."
+        return BaseUrlProblem(fault, "Set version_path: keep.")
     return None
 
 

@@ -1,8 +1,7 @@
 """Messages between a supervisor and its workers, and the channel that carries them."""
 
-from __future__ import annotations
-
 import asyncio
+import contextlib
 import pickle
 import socket
 import struct
@@ -115,10 +114,8 @@ class Channel:
             self._writer.write(_LENGTH.pack(len(data)) + data)
 
     async def flush(self) -> None:
-        try:
+        with contextlib.suppress(ConnectionError):
             await self._writer.drain()
-        except ConnectionError:
-            return
 
     async def receive(self) -> Message | None:
         """Return the next message; None when the other end is closed."""
@@ -136,10 +133,8 @@ class Channel:
     async def close(self) -> None:
         """Send what is left, and close this end."""
         self._writer.close()
-        try:
+        with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
-        except ConnectionError:
-            return
 
 
 async def open_channel(end: socket.socket) -> Channel:

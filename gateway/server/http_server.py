@@ -1,7 +1,5 @@
 """HttpServer: a gateway behind aiohttp's server; accepting, draining, errors for unreadable requests."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
@@ -67,10 +65,8 @@ class ClientConnection(web.RequestHandler):
 
     def _to_error(self, error: HttpProcessingError) -> BadInput:
         if isinstance(error, LineTooLong):
-            return HeadTooLarge(
-                f"the request line or a header field is longer than {self.max_field_size:,} bytes.",
-                hint="The limit is server.max_head_bytes.",
-            )
+            fault = f"the request line or a header field is longer than {self.max_field_size:,} bytes."
+            return HeadTooLarge(fault, hint="The limit is server.max_head_bytes.")
         if error.message == _TOO_MANY_HEADERS_MESSAGE:
             return HeadTooLarge(f"there are more than {self.max_headers} header fields.")
         if isinstance(error, BadHttpMethod):

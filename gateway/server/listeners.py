@@ -1,7 +1,5 @@
 """Sockets to listen on: bound once, or for each of several workers on the same port."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import socket

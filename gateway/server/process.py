@@ -1,7 +1,5 @@
 """Set up a process: log output, and handlers for SIGTERM, SIGINT and SIGHUP."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import signal
@@ -9,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 import structlog
+from structlog import stdlib
 
 from gateway.config.models import Config, LoggingConfig, is_human_format
 from gateway.errors import GatewayError
@@ -24,8 +23,8 @@ def configure_logs(config: LoggingConfig) -> None:
     """Write the log lines of the gateway and of its libraries to standard error."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
+        stdlib.add_logger_name,
+        stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[structlog.typing.Processor] = (
@@ -34,21 +33,16 @@ def configure_logs(config: LoggingConfig) -> None:
         else [structlog.processors.ExceptionRenderer(_TRACEBACK), structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
-        )
+    formatter = stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*shared, stdlib.ExtraAdder()],
+        processors=[stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
+    handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=config.level.upper(), force=True)
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[stdlib.filter_by_level, *shared, stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=stdlib.LoggerFactory(),
+        wrapper_class=stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
 

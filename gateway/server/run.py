@@ -1,7 +1,5 @@
 """Serve from start to stop: in one process or under a supervisor, with or without the demo upstream."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -21,9 +19,11 @@ from gateway.server.supervisor import supervise
 log = structlog.get_logger("gateway.server")
 
 
-def run(
-    load: Callable[[str | None], Config], on_ready: Callable[[Config, str], None], *, has_demo: bool = False
-) -> None:
+Load = Callable[[str | None], Config]
+OnReady = Callable[[Config, str], None]
+
+
+def run(load: Load, on_ready: OnReady, *, has_demo: bool = False) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and return.
 
     Args:
@@ -34,9 +34,7 @@ def run(
         runner.run(_serve(load, on_ready, has_demo))
 
 
-async def _serve(
-    load: Callable[[str | None], Config], on_ready: Callable[[Config, str], None], has_demo: bool
-) -> None:
+async def _serve(load: Load, on_ready: OnReady, has_demo: bool) -> None:
     async with AsyncExitStack() as stack:
         demo_url = None
         if has_demo:

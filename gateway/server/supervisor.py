@@ -143,9 +143,7 @@ def _spawn_worker(descriptors: Sequence[Sequence[int]]) -> tuple[subprocess.Pope
 
 
 def _exit_reason(code: int) -> str:
-    if code < 0:
-        return f"a worker was killed by signal {-code}."
-    return f"a worker ended with exit code {code}."
+    return f"a worker was killed by signal {-code}." if code < 0 else f"a worker ended with exit code {code}."
 
 
 async def supervise(config: Config, reload: Callable[[], Config], on_ready: Callable[[str], None]) -> None:

@@ -3,8 +3,6 @@
 Usage: python -m gateway.server.worker DESCRIPTOR, the inherited descriptor of its end of the channel.
 """
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import signal

@@ -1,7 +1,5 @@
 """HTTP client for providers: one pool of connections per origin; dialling and sending."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 from collections import deque
@@ -144,11 +142,8 @@ class Pool:
                 return await waiter
         except TimeoutError:
             self._abandon(waiter)
-            raise ExchangeTimedOut(
-                f"none of the {self._origin.max_connections} connections to {peer_name(self._origin)} came free "
-                f"within {deadlines.connect_seconds:g} s.",
-                "connect",
-            ) from None
+            fault = f"none of the {self._origin.max_connections} connections to {peer_name(self._origin)} came free"
+            raise ExchangeTimedOut(f"{fault} within {deadlines.connect_seconds:g} s.", "connect") from None
         except asyncio.CancelledError:
             self._abandon(waiter)
             raise
@@ -208,9 +203,8 @@ class Upstream:
                 deadlines = deadlines.from_retry(loop.time())
 
     def stats(self) -> PoolStats:
-        return PoolStats(
-            *map(sum, zip(PoolStats(), *(pool.stats() for pool in self._pools.values()), strict=True))
-        )
+        counts = (pool.stats() for pool in self._pools.values())
+        return PoolStats(*map(sum, zip(PoolStats(), *counts, strict=True)))
 
     async def close(self) -> None:
         """Close every connection, also those in use, and fail their requests."""

@@ -1,7 +1,5 @@
 """Errors of an exchange with a provider: in which phase, in words fit for the caller."""
 
-from __future__ import annotations
-
 import socket
 import ssl
 from typing import Literal

@@ -1,7 +1,5 @@
 """A provider's response: parsed from bytes as they arrive, and read by one reader."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol

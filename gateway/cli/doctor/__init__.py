@@ -1,10 +1,7 @@
 """`gateway doctor`: find problems of a deployment. A check is a function of this package, listed in `CHECKS`."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -40,9 +37,7 @@ def doctor_command(config_file: Path | None, offline: bool, as_json: bool) -> No
     checks = [check for check in CHECKS if check is not check_providers or not offline]
     findings = [finding for check in checks for finding in check(deployment)]
     if as_json:
-        click.echo(
-            orjson.dumps([asdict(finding) for finding in findings], option=orjson.OPT_INDENT_2).decode()
-        )
+        click.echo(orjson.dumps(findings, option=orjson.OPT_INDENT_2))
     else:
         _print_findings(findings)
     if any(finding.level is Level.PROBLEM for finding in findings):

@@ -1,10 +1,9 @@
 """The input and the results of checks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from gateway.config.models import Config
@@ -44,13 +43,4 @@ class Deployment:
 Check = Callable[[Deployment], Iterator[Finding]]
 
 
-def ok(about: str, says: str) -> Finding:
-    return Finding(Level.OK, about, says)
-
-
-def warning(about: str, says: str, do: str) -> Finding:
-    return Finding(Level.WARNING, about, says, do)
-
-
-def problem(about: str, says: str, do: str) -> Finding:
-    return Finding(Level.PROBLEM, about, says, do)
+ok, warning, problem = (partial(Finding, level) for level in Level)

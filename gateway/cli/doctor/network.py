@@ -1,7 +1,5 @@
 """Checks of access: keys, port, file descriptors, and connections to providers."""
 
-from __future__ import annotations
-
 import resource
 import socket
 import ssl
@@ -13,7 +11,6 @@ import httpx
 
 from gateway import __version__
 from gateway.cli.doctor.findings import Deployment, Finding, ok, problem, warning
-from gateway.config.models import ProviderConfig
 from gateway.models.addresses import database_name, is_loopback
 from gateway.models.principal import Role
 from gateway.routing.providers import find_problem
@@ -44,11 +41,9 @@ def check_keys(deployment: Deployment) -> Iterator[Finding]:
 def _finding_without_keys(host: str) -> Finding:
     if is_loopback(host):
         return ok("keys", f"there are none: everyone on this machine may use {host}")
-    return problem(
-        "keys",
-        f"there are none, and {host} can be reached from other machines: the gateway will not start.",
-        "`gateway keys create app --role proxy`, or `auth: off` if something else keeps strangers out.",
-    )
+    fault = f"there are none, and {host} can be reached from other machines: the gateway will not start."
+    fix = "`gateway keys create app --role proxy`, or `auth: off` if something else keeps strangers out."
+    return problem("keys", fault, fix)
 
 
 _HTTP_TIMEOUT_SECONDS = 3.0
@@ -86,16 +81,14 @@ def _check_running_gateway(deployment: Deployment, refusal: OSError) -> Iterator
     url = format_url(_LOOPBACK_OF.get(host, host), port)
     try:
         with httpx.Client(base_url=url, timeout=_HTTP_TIMEOUT_SECONDS, trust_env=False) as client:
-            readiness = client.get("/readyz")
+            ready = client.get("/readyz")
             version = client.get("/openapi.json").json()["info"]["version"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         fault = f"{host}:{port} is not free ({refusal.strerror or refusal}), and no gateway answers there."
         yield problem("port", fault, "Stop the process on the port, or set another server.port.")
         return
-    if readiness.status_code != 200:
-        yield problem(
-            "gateway", f"it runs, and is not ready: {readiness.text.strip()}", "See what /readyz says."
-        )
+    if ready.status_code != 200:
+        yield problem("gateway", f"it runs, and is not ready: {ready.text.strip()}", "See what /readyz says.")
     elif version != __version__:
         yield warning("gateway", f"it runs, of version {version}; this is {__version__}.", "Restart it.")
     elif not is_in_use(storage.url, Path(storage.local_dir)):
@@ -118,9 +111,8 @@ def check_providers(deployment: Deployment) -> Iterator[Finding]:
         if doubt := find_problem(provider.base_url, provider.version_path):
             yield warning(about, f"{provider.base_url} {doubt.says}", doubt.do)
         try:
-            _connect(
-                host, parts.port or (80 if is_plain else 443), None if is_plain else _tls_context(provider)
-            )
+            port = parts.port or (80 if is_plain else 443)
+            _connect(host, port, None if is_plain else ssl.create_default_context(cafile=provider.ca_file))
         except (OSError, ValueError) as error:
             fault = f"{provider.base_url} cannot be reached: {getattr(error, 'strerror', None) or error}."
             fix = "Check base_url, DNS, the firewall, and ca_file for a private certificate."
@@ -137,7 +129,3 @@ def _connect(host: str, port: int, trust: ssl.SSLContext | None) -> None:
     with socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_SECONDS) as connection:
         if trust is not None:
             trust.wrap_socket(connection, server_hostname=host).close()
-
-
-def _tls_context(provider: ProviderConfig) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=provider.ca_file)

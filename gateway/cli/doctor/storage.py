@@ -1,7 +1,5 @@
 """Checks of storage: file permissions, disk, database, and feedback that waits or has a wrong scale."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -44,9 +42,8 @@ def check_files(deployment: Deployment) -> Iterator[Finding]:
     beside = sorted(deployment.database.parent.glob(f"{escape(deployment.database.name)}*"))
     open_files = [file for file in beside if file.is_file() and _is_readable_by_others(file)]
     for file in open_files:
-        yield problem(
-            "files", f"{file} can be read by others: it holds prompts and answers.", f"chmod 600 {file}"
-        )
+        fault = f"{file} can be read by others: it holds prompts and answers."
+        yield problem("files", fault, f"chmod 600 {file}")
     if beside and not open_files:
         yield ok("files", "the database is readable by its owner alone")
     yield from _check_configuration(deployment)
@@ -137,9 +134,7 @@ def _file_system_of(folder: Path) -> str | None:
     except OSError:
         return None
     resolved = str(folder.resolve())
-    over = [
-        (point, kind) for _, point, kind, *_ in mounts if f"{resolved}/".startswith(f"{point.rstrip('/')}/")
-    ]
+    over = [(at, kind) for _, at, kind, *_ in mounts if f"{resolved}/".startswith(f"{at.rstrip('/')}/")]
     return max(over, key=lambda each: len(each[0]), default=(None, None))[1]
 
 
