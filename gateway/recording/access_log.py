@@ -72,6 +72,5 @@ class AccessLog:
     ) -> None:
         write = log.warning if is_failure else log.info
         write(
-            f"{method} {path} {status}",
-            **{name: value for name, value in known.items() if value is not None},
+            f"{method} {path} {status}", **{name: value for name, value in known.items() if value is not None}
         )

@@ -128,10 +128,7 @@ class WorkerSlotRenewal:
         self._slots = slots
         self._on_takeover = on_takeover
         self._renewing = PeriodicTask(
-            "worker-slot",
-            self._renew,
-            pause_seconds=RENEW_SECONDS,
-            failed="worker slot could not be renewed",
+            "worker-slot", self._renew, pause_seconds=RENEW_SECONDS, failed="worker slot could not be renewed"
         )
 
     def start(self) -> None:

@@ -22,11 +22,7 @@ from gateway.models.principal import REDACTED, is_secret_header, is_secret_param
 from gateway.models.quota import Quota, QuotaUsage
 from gateway.models.request import IDENTITY_FIELDS, METADATA_COLUMNS, METADATA_KEYS, Payload, RequestRecord
 from gateway.store.base import StoredKey
-from gateway.store.schema import (
-    EXCHANGE_COLUMNS,
-    FACT_COLUMNS,
-    REQUEST_INSERT_COLUMNS,
-)
+from gateway.store.schema import EXCHANGE_COLUMNS, FACT_COLUMNS, REQUEST_INSERT_COLUMNS
 
 # Largest integer a column holds.
 MAX_INTEGER = 2**63 - 1

@@ -118,8 +118,7 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
         "duration_ms": _fixed("number", '(("ended_at_us" - "started_at_us") / 1000)'),
         "first_byte_ms": _fixed("number", '(("first_byte_at_us" - "started_at_us") / 1000)'),
         "total_tokens": _fixed(
-            "number",
-            'coalesce("prompt_tokens" + "completion_tokens", "prompt_tokens", "completion_tokens")',
+            "number", 'coalesce("prompt_tokens" + "completion_tokens", "prompt_tokens", "completion_tokens")'
         ),
         "is_error": _fixed(
             "flag",

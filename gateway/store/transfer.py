@@ -32,12 +32,7 @@ from gateway.store.rows import (
     exchange_from_row,
     record_to_row,
 )
-from gateway.store.schema import (
-    PAYLOAD_COLUMNS,
-    REQUEST_INSERT_COLUMNS,
-    REQUESTS,
-    quote_columns,
-)
+from gateway.store.schema import PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, REQUESTS, quote_columns
 
 _CHUNK_ROWS = 500
 # Size of the bodies read at a time.

@@ -130,9 +130,7 @@ def message_attributes(exchange: Exchange) -> Attributes:
     if OPERATIONS.get(exchange.endpoint) in (None, "embeddings"):
         return {}
     conversation = read_conversation(
-        exchange.endpoint,
-        WireMessage.of_request(exchange),
-        WireMessage.of_response(exchange),
+        exchange.endpoint, WireMessage.of_request(exchange), WireMessage.of_response(exchange)
     )
     messages = {
         "gen_ai.input.messages": [_to_otel(message) for message in conversation.input if message.parts],

@@ -102,10 +102,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "rerank",
-        (
-            r"/(?:rerank|reranks|reranking|rerankers|ranking)$",
-            r"/services/rerank/|/wenxinworkshop/reranker/",
-        ),
+        (r"/(?:rerank|reranks|reranking|rerankers|ranking)$", r"/services/rerank/|/wenxinworkshop/reranker/"),
         embeddings.FORMAT,
     ),
     Endpoint("moderations", (r"/moderations$",), openai_media.FORMAT),
@@ -124,10 +121,7 @@ ENDPOINTS = (
     Endpoint("audio.translations", (r"/audio/translations$",), openai_media.FORMAT),
     Endpoint("audio.speech", (r"/audio/speech$",), openai_media.FORMAT),
     Endpoint(
-        "watsonx.generation",
-        (r"/text/generation(?:_stream)?$",),
-        text_generation.WATSONX,
-        "text_completion",
+        "watsonx.generation", (r"/text/generation(?:_stream)?$",), text_generation.WATSONX, "text_completion"
     ),
     Endpoint(
         "dashscope.generation",

@@ -183,9 +183,5 @@ def _is_error_event(event: JsonObject) -> bool:
 
 
 FORMAT = JsonFormat(
-    recognises,
-    read_answer,
-    rebuild=rebuild,
-    read_model=read_model,
-    is_error_event=_is_error_event,
+    recognises, read_answer, rebuild=rebuild, read_model=read_model, is_error_event=_is_error_event
 )

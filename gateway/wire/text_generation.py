@@ -8,14 +8,7 @@ from dataclasses import replace
 from gateway.models.exchange import RawHeaders, first_value
 from gateway.models.request import Usage
 from gateway.wire.event_streams import read_events
-from gateway.wire.formats import (
-    JsonFormat,
-    ResponseFacts,
-    WireMessage,
-    error_message,
-    model_in,
-    states_error,
-)
+from gateway.wire.formats import JsonFormat, ResponseFacts, WireMessage, error_message, model_in, states_error
 from gateway.wire.json_fields import (
     MAX_COUNT,
     JsonObject,
