@@ -182,9 +182,7 @@ class Interpreter:
             log.exception("exchange could not be interpreted", request_id=exchange.identity.request_id)
             return Facts(note=f"interpretation failed: {type(error).__name__}")
 
-    def _notify_observers(
-        self, batch: Sequence[tuple[int, Exchange]], facts: Sequence[tuple[int, Facts]]
-    ) -> None:
+    def _notify(self, batch: Sequence[tuple[int, Exchange]], facts: Sequence[tuple[int, Facts]]) -> None:
         for (_, exchange), (_, found) in zip(batch, facts, strict=True):
             ended = exchange if found.outcome is None else replace(exchange, outcome=found.outcome)
             for observe in self._observers:

@@ -160,9 +160,7 @@ def feedback_size_bytes(entries: Sequence[Feedback]) -> int:
 
 
 def _refusals(connection: Connection, writes: Sequence[FeedbackWrite]) -> list[GatewayError | None]:
-    used = _used_idempotency_keys(
-        connection, [write.receipt for write in writes if write.receipt is not None]
-    )
+    used = _used_keys(connection, [write.receipt for write in writes if write.receipt is not None])
     versions = _versions_of(connection, [entry.feedback_id for write in writes for entry in write.entries])
     refusals: list[GatewayError | None] = []
     # Each call is checked as if those before it had been stored.
@@ -183,15 +181,13 @@ def _version_conflict(entries: Sequence[Feedback], versions: dict[str, int]) -> 
     for entry in entries:
         stored = versions.get(entry.feedback_id, 0)
         if entry.version != stored + 1:
-            state = f"is at version {stored}" if stored else "does not exist"
-            return Conflict(
-                f"feedback {entry.feedback_id} {state}, so version {entry.version} cannot follow."
-            )
+            now = f"is at version {stored}" if stored else "does not exist"
+            return Conflict(f"feedback {entry.feedback_id} {now}, so version {entry.version} cannot follow.")
         versions[entry.feedback_id] = entry.version
     return None
 
 
-def _used_idempotency_keys(connection: Connection, receipts: Sequence[Receipt]) -> set[tuple[str, str]]:
+def _used_keys(connection: Connection, receipts: Sequence[Receipt]) -> set[tuple[str, str]]:
     if not receipts:
         return set()
     keys = list_to_json([receipt.key for receipt in receipts])
@@ -298,9 +294,8 @@ def inspect_feedback(connection: SupportsExecute) -> FeedbackInfo:
     before_us = now_us() - OVERDUE_FEEDBACK_US
     [[waiting]] = connection.execute(f"SELECT count(*) {_OVERDUE}", (before_us,))
     awaited = tuple(row[0] for row in connection.execute(_AWAITED_IDS, (before_us,))) if waiting else ()
-    return FeedbackInfo(
-        waiting, awaited, tuple((row[0], int(row[1])) for row in connection.execute(_MISREAD_GRADES))
-    )
+    misread = tuple((row[0], int(row[1])) for row in connection.execute(_MISREAD_GRADES))
+    return FeedbackInfo(waiting, awaited, misread)
 
 
 def histories_query(feedback_ids: Sequence[str], dialect: Dialect) -> tuple[str, Parameters]:

@@ -13,7 +13,7 @@ from gateway.store.rows import KEY_ROWS, QUOTA_USAGE_ROWS, clean_text
 from gateway.store.schema import quote_columns
 
 _ALL_KEYS = f"SELECT {quote_columns(KEY_ROWS.columns)} FROM keys ORDER BY seq"
-_IS_NAME_TAKEN = "SELECT EXISTS (SELECT 1 FROM keys WHERE name = ? AND revoked_at_us IS NULL)"
+_NAME_TAKEN = "SELECT EXISTS (SELECT 1 FROM keys WHERE name = ? AND revoked_at_us IS NULL)"
 _INSERT_KEY = (
     f"INSERT INTO keys ({quote_columns(KEY_ROWS.columns)}) VALUES ({', '.join('?' * len(KEY_ROWS.columns))})"
 )
@@ -22,10 +22,7 @@ _REVOKE_KEY = "UPDATE keys SET revoked_at_us = ? WHERE name = ? AND revoked_at_u
 
 def add_key(connection: Connection, key: StoredKey) -> None:
     """Store a new key. Raises Conflict where a live key has its name."""
-    if (
-        key.revoked_at_us is None
-        and connection.execute(_IS_NAME_TAKEN, (clean_text(key.name),)).fetchone()[0]
-    ):
+    if key.revoked_at_us is None and connection.execute(_NAME_TAKEN, (clean_text(key.name),)).fetchone()[0]:
         raise Conflict(f"there is a key named {key.name!r} already.", hint="Revoke it, or take another name.")
     connection.execute(_INSERT_KEY, KEY_ROWS.to_row(key))
 

@@ -162,9 +162,7 @@ def append_missing(
     at_us: int,
 ) -> int:
     """Append those that are not stored yet, add their facts, and return their number."""
-    new = [
-        imported[position] for position in find_missing(connection, [exchange for exchange, _ in imported])
-    ]
+    new = [imported[place] for place in find_missing(connection, [exchange for exchange, _ in imported])]
     seqs = append_exchanges(connection, packer, [exchange for exchange, _ in new], worker)
     known_facts = zip(seqs, [facts for _, facts in new], strict=True)
     annotate_requests(connection, [(seq, facts) for seq, facts in known_facts if facts is not None], at_us)
@@ -250,11 +248,8 @@ def exchange_size_bytes(exchange: Exchange) -> int:
 
 
 def _identity_of(exchange: Exchange) -> tuple[str, int, str | None]:
-    return (
-        clean_text(exchange.identity.request_id),
-        exchange.started_at_us,
-        clean_text_or_none(exchange.tenant),
-    )
+    tenant = clean_text_or_none(exchange.tenant)
+    return clean_text(exchange.identity.request_id), exchange.started_at_us, tenant
 
 
 def _joinable_ids(exchanges: Sequence[Exchange]) -> dict[str, int]:
@@ -418,9 +413,8 @@ class SqlRequests(Database):
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         sql, values = select_payloads(self._dialect), (numbers_to_json(seqs),)
-        return payloads_from_rows(
-            await self._replica.read(lambda connection: connection.fetch_all(sql, values))
-        )
+        rows = await self._replica.read(lambda connection: connection.fetch_all(sql, values))
+        return payloads_from_rows(rows)
 
     async def _fetch_page(
         self,

@@ -72,14 +72,7 @@ _ARGUMENTS = ("arguments", "input", "args", "parameters", "action", "operation",
 _RESULTS = ("output", "result", "content")
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "tool_plan")
 
-_SYSTEM_FIELDS = (
-    "system",
-    "instructions",
-    "systemInstruction",
-    "system_instruction",
-    "system_prompt",
-    "preamble",
-)
+_SYSTEMS = ("system", "instructions", "systemInstruction", "system_instruction", "system_prompt", "preamble")
 _TURN_FIELDS = ("messages", "contents", "input", "chat_history")
 _PROMPT_FIELDS = (
     "input", "prompt", "inputs", "query", "inputText", "text", "texts", "contents", "content",
@@ -101,14 +94,7 @@ _ANSWER_FIELDS = (
     "response",
     "result",
 )
-_REASON_FIELDS = (
-    "finish_reason",
-    "stop_reason",
-    "finishReason",
-    "stopReason",
-    "done_reason",
-    "completionReason",
-)
+_REASONS = ("finish_reason", "stop_reason", "finishReason", "stopReason", "done_reason", "completionReason")
 
 _RUNNING = frozenset({"queued", "in_progress"})
 
@@ -326,7 +312,7 @@ def read_input(request: JsonObject, read: PartReader = read_part) -> Iterator[Me
     """Yield the messages of a request: instructions, then its turns or its prompt."""
     wrapped = object_in(request, "input")
     source = wrapped if wrapped and "type" not in wrapped else request
-    for name in _SYSTEM_FIELDS:
+    for name in _SYSTEMS:
         content = object_in(source, name).get("parts", source.get(name))
         if parts := read_parts(content, read):
             yield Message("system", tuple(parts))
@@ -396,7 +382,7 @@ def read_output(answer: JsonObject, read: PartReader = read_part) -> Iterator[Me
 
 
 def _finish_reason(place: JsonObject) -> str | None:
-    found = (text for name in _REASON_FIELDS if (text := text_in(place, name)))
+    found = (text for name in _REASONS if (text := text_in(place, name)))
     # Alibaba's spelling of none.
     return next((reason for reason in found if reason != "null"), None)
 

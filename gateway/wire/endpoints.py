@@ -226,12 +226,7 @@ def endpoint_of_logged_answer(answer: object, path: str) -> str:
 
 def format_of(endpoint: str, content_type: str, body: bytes) -> WireFormat:
     """Return the format of an answer: its endpoint's, or else the one that it calls itself."""
-    return (
-        _format_at(endpoint, body)
-        or _recognised_format(content_type, body)
-        or FORMATS.get(endpoint)
-        or OPAQUE
-    )
+    return _format_at(endpoint, body) or _recognised(content_type, body) or FORMATS.get(endpoint) or OPAQUE
 
 
 def _format_at(endpoint: str, body: bytes) -> WireFormat | None:
@@ -240,7 +235,7 @@ def _format_at(endpoint: str, body: bytes) -> WireFormat | None:
     return None if is_shared else FORMATS.get(endpoint)
 
 
-def _recognised_format(content_type: str, body: bytes) -> WireFormat | None:
+def _recognised(content_type: str, body: bytes) -> WireFormat | None:
     opening = _first_object(content_type, body)
     if opening is None:
         return None

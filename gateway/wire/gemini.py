@@ -276,9 +276,7 @@ def _nest_arguments(leaves: dict[ArgumentPath, object]) -> object:
     return {str(key): _nest_arguments(inner) for key, inner in members.items()}
 
 
-_UNSPECIFIED = frozenset(
-    {"FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"}
-)
+_UNSTATED = frozenset({"FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"})
 
 # What is known only once all chunks have been read: several candidates, and searches.
 _NEEDS_ALL_CHUNKS = (b'"index":1', b'"index": 1', b"SearchQueries")
@@ -385,7 +383,7 @@ def _block_reason(answer: JsonObject) -> str | None:
 
 def _read_reason(source: JsonObject, key: str) -> str | None:
     reason = text_in(source, key)
-    return None if reason in _UNSPECIFIED else reason
+    return None if reason in _UNSTATED else reason
 
 
 def _read_predictions(answer: JsonObject) -> Usage:

@@ -22,6 +22,7 @@ from gateway.store.feedback import SqlFeedback
 from gateway.store.keys import SqlKeys
 from gateway.store.locks import FileWorkerSlots, WorkerSlots
 from gateway.store.metrics import SqlMetrics
+from gateway.store.postgres import maintenance
 from gateway.store.postgres.connection import (
     EXCLUSIVE,
     SHARED,
@@ -30,13 +31,6 @@ from gateway.store.postgres.connection import (
     translated_errors,
 )
 from gateway.store.postgres.dialect import POSTGRES, TextPacker
-from gateway.store.postgres.maintenance import (
-    create_partitions,
-    drop_partitions_before,
-    migrate_schema,
-    rewrite_tables,
-    vacuum_tables,
-)
 from gateway.store.requests import SqlRequests
 from gateway.store.transfer import SqlTransfer
 
@@ -111,7 +105,7 @@ def open_connection(url: str) -> PostgresConnection:
     with translated_errors(name):
         connection = PostgresConnection(url)
         try:
-            migrate_schema(connection, name)
+            maintenance.migrate_schema(connection, name)
         except BaseException:
             connection.close()
             raise
@@ -145,17 +139,17 @@ class PostgresStore(
         )
 
     async def create_partitions(self, at_us: int) -> None:
-        await asyncio.to_thread(create_partitions, self._url, at_us)
+        await asyncio.to_thread(maintenance.create_partitions, self._url, at_us)
 
     async def expire(self, before_us: int) -> ExpiredCounts:
-        await asyncio.to_thread(drop_partitions_before, self._url, before_us)
+        await asyncio.to_thread(maintenance.drop_partitions_before, self._url, before_us)
         return await super().expire(before_us)
 
     async def compact(self) -> None:
-        await asyncio.to_thread(rewrite_tables, self._url)
+        await asyncio.to_thread(maintenance.rewrite_tables, self._url)
 
     async def _purge_deleted(self) -> None:
-        await asyncio.to_thread(vacuum_tables, self._url)
+        await asyncio.to_thread(maintenance.vacuum_tables, self._url)
 
 
 # How long a process counts as alive after it last renewed its lease.

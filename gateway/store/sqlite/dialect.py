@@ -6,11 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from gateway.store.dialect import Dialect, SupportsExecute, ValueKind
 
-_JSON_TYPES: dict[ValueKind, str] = {
-    "text": "'text'",
-    "number": "'integer', 'real'",
-    "flag": "'true', 'false'",
-}
+_TYPES: dict[ValueKind, str] = {"text": "'text'", "number": "'integer', 'real'", "flag": "'true', 'false'"}
 _MEMBER_TEXT = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
 _LAST_SEQ = "SELECT max(coalesce(max(seq), 0), (SELECT last_seq FROM expired)) FROM requests"
 
@@ -53,7 +49,7 @@ class SqliteDialect(Dialect):
 
     def metadata_matches(self, kind: ValueKind, function: str, test: str) -> str:
         return (
-            f"EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type IN ({_JSON_TYPES[kind]})"
+            f"EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type IN ({_TYPES[kind]})"
             f" AND {function}value {test})"
         )
 
