@@ -164,7 +164,7 @@ class Interpreter:
             self._has_leftovers = True
             await self._pause()
         else:
-            await loop.run_in_executor(self._thread, self._notify_observers, batch, counted)
+            await loop.run_in_executor(self._thread, self._notify, batch, counted)
 
     async def _pause(self) -> None:
         if not self._is_closing:

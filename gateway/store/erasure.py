@@ -108,21 +108,19 @@ def _statements(dialect: Dialect) -> _Statements:
 
 
 async def _find_user_scope(connection: AsyncConnection, user: str, tenant: str | None) -> ErasureScope:
-    parameters = {"person": clean_text(user), "tenant": clean_text_or_none(tenant)}
+    values = {"person": clean_text(user), "tenant": clean_text_or_none(tenant)}
     await connection.begin_snapshot()
-    seqs = await connection.fetch_all(_REQUESTS_OF_USER, parameters)
-    feedback_ids = await _texts(
-        connection, f"{_FEEDBACK_BY_AUTHOR} UNION {_FEEDBACK_ON_REQUESTS}", parameters
-    )
-    request_ids = await _texts(connection, _REQUEST_IDS_OF_USER_ONLY, parameters)
+    seqs = await connection.fetch_all(_REQUESTS_OF_USER, values)
+    feedback_ids = await _texts(connection, f"{_FEEDBACK_BY_AUTHOR} UNION {_FEEDBACK_ON_REQUESTS}", values)
+    request_ids = await _texts(connection, _REQUEST_IDS_OF_USER_ONLY, values)
     receipts = await _find_receipts(connection, (*feedback_ids, *request_ids))
     return ErasureScope(tuple(seq for seq, _ in seqs), feedback_ids, receipts)
 
 
 async def _find_author_scope(connection: AsyncConnection, author: str, tenant: str | None) -> ErasureScope:
-    parameters = {"person": clean_text(author), "tenant": clean_text_or_none(tenant)}
+    values = {"person": clean_text(author), "tenant": clean_text_or_none(tenant)}
     await connection.begin_snapshot()
-    feedback_ids = await _texts(connection, _FEEDBACK_BY_AUTHOR, parameters)
+    feedback_ids = await _texts(connection, _FEEDBACK_BY_AUTHOR, values)
     return ErasureScope((), feedback_ids, await _find_receipts(connection, feedback_ids))
 
 
@@ -248,9 +246,8 @@ class SqlErasure(Database):
         await self._write_exclusively(_expire_exports, before_us)
         if expired:
             orphans = _statements(self._dialect).orphan_receipts
-            for receipts in _steps(
-                await self._primary.read(lambda connection: connection.fetch_all(orphans))
-            ):
+            found = await self._primary.read(lambda connection: connection.fetch_all(orphans))
+            for receipts in _steps(found):
                 await self._write_exclusively(delete_receipts, receipts)
             await self._delete_orphan_rollups()
             await self._purge_deleted()

@@ -242,7 +242,5 @@ def _acquire_free(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Fil
 
 def _known_numbers(path: Path) -> list[int]:
     prefix = f"{path.name}.lock."
-    endings = (
-        file.name.removeprefix(prefix) for file in path.parent.iterdir() if file.name.startswith(prefix)
-    )
-    return sorted(int(ending) for ending in endings if ending.isdecimal())
+    ends = (file.name.removeprefix(prefix) for file in path.parent.iterdir() if file.name.startswith(prefix))
+    return sorted(int(ending) for ending in ends if ending.isdecimal())

@@ -58,9 +58,8 @@ async def read_feedback_sums(connection: AsyncConnection, spec: MetricsQuery) ->
 async def read_latencies(connection: AsyncConnection, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
     found: dict[GroupKey, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     group_key_of = _group_key_factory(spec, connection.dialect)
-    async for *group_key, class_ms, number in _read_rows(
-        connection, spec, aggregates.latency_query, rollups.LATENCY_KIND
-    ):
+    rows = _read_rows(connection, spec, aggregates.latency_query, rollups.LATENCY_KIND)
+    async for *group_key, class_ms, number in rows:
         found[group_key_of(*group_key)][class_ms] += number
     return {group_key: dict(classes) for group_key, classes in found.items()}
 
@@ -129,10 +128,8 @@ async def _sum_groups(
 
 
 def _group_key_factory(spec: MetricsQuery, dialect: Dialect) -> GroupKeyFactory:
-    kinds = (
-        aggregates.feedback_group(spec.group_by, dialect).kind,
-        aggregates.request_group(spec.then_by, dialect).kind,
-    )
+    first_kind = aggregates.feedback_group(spec.group_by, dialect).kind
+    kinds = (first_kind, aggregates.request_group(spec.then_by, dialect).kind)
     if "flag" not in kinds:
         return GroupKey
     first, second = (_flag_or_none if kind == "flag" else _unchanged for kind in kinds)
@@ -148,7 +145,7 @@ def _unchanged(value: Any) -> Any:
 
 
 # Named, since a group has few rows, while the planner may choose the index of a condition with very many.
-_GROUP_INDEXES: Mapping[GroupField, str] = {
+_INDEXES: Mapping[GroupField, str] = {
     GroupField.TRACE: "requests_trace",
     GroupField.SESSION: "requests_session",
 }
@@ -205,7 +202,7 @@ def group_feedback_query(by: GroupField, names: Sequence[str], tenant: str | Non
 
 
 def _indexed(by: GroupField, dialect: Dialect) -> str:
-    return dialect.with_index("requests", _GROUP_INDEXES[by])
+    return dialect.with_index("requests", _INDEXES[by])
 
 
 def _tenant_clause(tenant: str | None) -> Query:

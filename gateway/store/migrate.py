@@ -106,7 +106,5 @@ def _parse(file_name: str, text: str) -> Migration:
     name = file_name.removesuffix(".sql")
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("--")]
     # A statement ends with a semicolon at the end of a line.
-    statements = "\n".join(lines).split(";\n")
-    return Migration(
-        int(name.split("_")[0]), name, tuple(part.rstrip(";") for part in statements if part.strip())
-    )
+    parts = "\n".join(lines).split(";\n")
+    return Migration(int(name.split("_")[0]), name, tuple(one.rstrip(";") for one in parts if one.strip()))

@@ -118,9 +118,8 @@ def connect_requests(
     connection: Connection, numbered: Sequence[tuple[int, Exchange]], ids: Mapping[str, int]
 ) -> None:
     """Invalidate rollups, and join the feedback that waits for these ids, after rows were inserted."""
-    rollups.invalidate_rollups(
-        connection, rollups.REQUEST_KINDS, [exchange.started_at_us for _, exchange in numbered]
-    )
+    times_us = [exchange.started_at_us for _, exchange in numbered]
+    rollups.invalidate_rollups(connection, rollups.REQUEST_KINDS, times_us)
     joins.join_waiting_feedback(connection, ids)
     joins.reassign_requests(connection, [seq for seq, _ in numbered])
 
@@ -204,13 +203,10 @@ def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: 
         connection.executemany(_CORRECT, corrections)
     connection.executemany(_ANNOTATE, [(*facts_to_row(found, at_us), seq) for seq, found in facts])
     insert_response_ids(connection, [(seq, found.other_response_ids) for seq, found in facts])
-    names = [
-        name
-        for _, found in facts
-        for name in (found.response_id, found.session, *found.other_response_ids)
-        if name
-    ]
-    joins.join_waiting_feedback(connection, dict.fromkeys(names, at_us))
+    ids = (
+        each for _, found in facts for each in (found.response_id, found.session, *found.other_response_ids)
+    )
+    joins.join_waiting_feedback(connection, dict.fromkeys(filter(None, ids), at_us))
     if in_sessions := [seq for seq, found in facts if found.session]:
         joins.reassign_requests(connection, in_sessions)
 
@@ -234,9 +230,8 @@ def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Fa
         return rest, rest
     row = dict(zip(schema.ANNOTATED_COLUMNS, facts_to_row(found, 0), strict=True))
     given = {column: row[column] for column in (*schema.RETRIEVED_COLUMNS, "finish_reason")}
-    if not connection.execute(
-        _SET_RETRIEVED_USAGE, {**given, "outcome": found.outcome, "owner": original_seq}
-    ).rowcount:
+    values = {**given, "outcome": found.outcome, "owner": original_seq}
+    if not connection.execute(_SET_RETRIEVED_USAGE, values).rowcount:
         return rest, rest
     rollups.invalidate_rollups(connection, rollups.REQUEST_KINDS, [started_at_us])
     return rest, replace(rest, usage=found.usage, cost=found.cost)
@@ -297,10 +292,8 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
     named = single_subject(any_id, subjects, field="request_id")
     if named is None:
         return 0
-    found = connection.execute(
-        _select_request_rows(connection.dialect), (named.request_id, named.trace_id, named.tenant)
-    )
-    rows = found.fetchall()
+    values = (named.request_id, named.trace_id, named.tenant)
+    rows = connection.execute(_select_request_rows(connection.dialect), values).fetchall()
     changes, times_us, sessions = [], [], {}
     for seq, text, started_at_us in rows:
         metadata = _with_property(from_json(text), clean_text(key), value)

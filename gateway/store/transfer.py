@@ -258,18 +258,15 @@ class StoreMigration:
     async def _move_spendings(self) -> None:
         known = {(usage.key_name, usage.unit, usage.window) for usage in await self._target.spendings()}
         spendings = await self._source.spendings()
-        await self._target.spend(
-            [usage for usage in spendings if (usage.key_name, usage.unit, usage.window) not in known]
-        )
+        new = [usage for usage in spendings if (usage.key_name, usage.unit, usage.window) not in known]
+        await self._target.spend(new)
 
     async def _move_audit(self) -> None:
         oldest_first = Sort("at_us", descending=False, then=Sort("audit_id", descending=False))
         offset = 0
-        while entries := await self._source.find_audit(
-            NO_FILTER, oldest_first, Page(PAGE_ROWS, offset), None
-        ):
-            await asyncio.gather(*map(self._target.begin_audit, entries))
-            offset += len(entries)
+        while page := await self._source.find_audit(NO_FILTER, oldest_first, Page(PAGE_ROWS, offset), None):
+            await asyncio.gather(*map(self._target.begin_audit, page))
+            offset += len(page)
 
     def _count(self, source_totals: StoreTotals, added: StoreTotals) -> None:
         self.progress.source_totals += source_totals

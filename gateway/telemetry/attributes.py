@@ -129,9 +129,8 @@ def message_attributes(exchange: Exchange) -> Attributes:
         return {}
     if OPERATIONS.get(exchange.endpoint) in (None, "embeddings"):
         return {}
-    conversation = read_conversation(
-        exchange.endpoint, WireMessage.of_request(exchange), WireMessage.of_response(exchange)
-    )
+    request, response = WireMessage.of_request(exchange), WireMessage.of_response(exchange)
+    conversation = read_conversation(exchange.endpoint, request, response)
     messages = {
         "gen_ai.input.messages": [_to_otel(message) for message in conversation.input if message.parts],
         "gen_ai.output.messages": [
@@ -158,9 +157,8 @@ def _to_otel_part(part: Part) -> Mapping[str, object]:
         case Reasoning(content):
             return {"type": "reasoning", "content": _shorten(content)}
         case ToolCall(id=call_id, name=name, arguments=arguments):
-            given = (
-                _parse_arguments(arguments) if len(arguments) <= MAX_PART_CHARACTERS else _shorten(arguments)
-            )
+            is_short = len(arguments) <= MAX_PART_CHARACTERS
+            given = _parse_arguments(arguments) if is_short else _shorten(arguments)
             return {"type": "tool_call", "id": call_id, "name": name, "arguments": given}
         case ToolResult(id=call_id):
             return {"type": "tool_call_response", "id": call_id, "response": _to_response(part)}

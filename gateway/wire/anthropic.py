@@ -155,10 +155,8 @@ def _build_blocks(events: list[JsonObject]) -> list[JsonObject]:
             starts[index] = object_in(event, "content_block")
         elif kind == "content_block_delta":
             deltas.setdefault(index, []).append(object_in(event, "delta"))
-    return [
-        _build_block(starts.get(index, {}), deltas.get(index, []))
-        for index in sorted(starts.keys() | deltas.keys())
-    ]
+    indexes = sorted(starts.keys() | deltas.keys())
+    return [_build_block(starts.get(index, {}), deltas.get(index, [])) for index in indexes]
 
 
 def _build_block(start: JsonObject, deltas: list[JsonObject]) -> JsonObject:
@@ -273,15 +271,13 @@ class BatchResultsFormat:
     def read_response(self, response: WireMessage) -> ResponseFacts:
         found = _BATCH_IN_PATH.search(response.path)
         batch_id = unquote(found[1]) if found else None
-        lines = [parse_object(line) for line in response.body.split(b"\n", MAX_EVENTS)[:MAX_EVENTS]]
-        parsed = [line for line in lines if line is not None]
-        if len(parsed) == 1 and states_error(parsed[0]) and "custom_id" not in parsed[0]:
-            return ResponseFacts(note=error_message(parsed[0]), has_failed=True)
-        if response.body.strip() and not parsed:
+        parsed = map(parse_object, response.body.split(b"\n", MAX_EVENTS)[:MAX_EVENTS])
+        lines = [line for line in parsed if line is not None]
+        if len(lines) == 1 and states_error(lines[0]) and "custom_id" not in lines[0]:
+            return ResponseFacts(note=error_message(lines[0]), has_failed=True)
+        if response.body.strip() and not lines:
             return ResponseFacts(note=unreadable_note("response", response.body))
-        messages = [
-            message for line in parsed if (message := object_in(object_in(line, "result"), "message"))
-        ]
+        messages = [message for line in lines if (message := object_in(object_in(line, "result"), "message"))]
         charges = _add_charges(charge for message in messages for charge in _message_charges(message))
         own, others = (charges[0], charges[1:]) if charges else (Charge(), ())
         return ResponseFacts(

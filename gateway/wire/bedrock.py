@@ -44,7 +44,7 @@ _COUNT_HEADERS = {
 }
 
 # Types of events. Invoked, Nova puts each event into a field that is called so.
-_WRAPPER_FIELDS = (
+_WRAPPERS = (
     "messageStart",
     "contentBlockStart",
     "contentBlockDelta",
@@ -55,7 +55,7 @@ _WRAPPER_FIELDS = (
 
 _CONTENT_EVENTS = frozenset({"contentBlockStart", "contentBlockDelta", "contentBlockStop"})
 
-_END_FIELDS = (
+_ENDS = (
     "stopReason",
     "usage",
     "metrics",
@@ -101,9 +101,7 @@ def fill_counts(facts: formats.ResponseFacts, counts: JsonObject) -> formats.Res
 def read_counts(counts: JsonObject) -> Usage:
     """Return tokens under the names of METRICS_FIELD, or Converse's for the same."""
     names = ("inputToken", "cacheReadInputToken", "cacheWriteInputToken", "outputToken")
-    return usage_beside_cache(
-        *(first_count((counts, f"{name}s"), (counts, f"{name}Count")) for name in names)
-    )
+    return usage_beside_cache(*(first_count((counts, f"{key}s"), (counts, f"{key}Count")) for key in names))
 
 
 def recognises_converse(answer: JsonObject) -> bool:
@@ -172,7 +170,7 @@ def _with_tier(billing: Billing, tier: str) -> Billing:
 
 
 def _unwrap_event(event: JsonObject) -> JsonObject:
-    return next((inner for name in _WRAPPER_FIELDS if isinstance(inner := event.get(name), dict)), event)
+    return next((inner for name in _WRAPPERS if isinstance(inner := event.get(name), dict)), event)
 
 
 def _build_envelope(events: Iterable[JsonObject]) -> JsonObject:
@@ -183,7 +181,7 @@ def _build_envelope(events: Iterable[JsonObject]) -> JsonObject:
         elif isinstance(event.get("role"), str):
             whole["output"] = {"message": {"role": event["role"], "content": []}}
         else:
-            whole |= {name: event[name] for name in _END_FIELDS if event.get(name) is not None}
+            whole |= {name: event[name] for name in _ENDS if event.get(name) is not None}
     return whole
 
 
@@ -200,9 +198,7 @@ def _build_blocks(events: Iterable[JsonObject]) -> list[JsonObject]:
 def _build_block(pieces: list[JsonObject]) -> JsonObject:
     citations = [piece["citation"] for piece in pieces if "citation" in piece]
     results = [part for piece in pieces for part in objects_in(piece, "toolResult")]
-    begun = [
-        piece for piece in pieces if "citation" not in piece and not isinstance(piece.get("toolResult"), list)
-    ]
+    begun = [one for one in pieces if "citation" not in one and not isinstance(one.get("toolResult"), list)]
     block = join_deltas(begun)
     if isinstance(called := block.get("toolUse"), dict):
         called["input"] = parse_tool_input(join_text([called.get("input")]), {})
@@ -232,22 +228,17 @@ def read_block(block: object, depth: int) -> list[Part]:
     if called := object_in(block, "toolUse"):
         return [conversation.read_tool_call(called.get("toolUseId"), called.get("name"), called.get("input"))]
     if result := object_in(block, "toolResult"):
-        return [
-            conversation.read_tool_result(
-                result.get("toolUseId"), result.get("content"), read=read_block, depth=depth
-            )
-        ]
+        call_id, content = result.get("toolUseId"), result.get("content")
+        return [conversation.read_tool_result(call_id, content, read=read_block, depth=depth)]
     if reasoning := object_in(block, "reasoningContent"):
         return [Reasoning(conversation.text_of(object_in(reasoning, "reasoningText").get("text")))]
     if guarded := object_in(block, "guardContent"):
         return conversation.read_part(object_in(guarded, "text") or guarded, depth)
     if cited := object_in(block, "citationsContent"):
         return conversation.read_parts(cited.get("content"), read_block, depth - 1)
-    return (
-        [Text(conversation.json_text(block["json"]))]
-        if "json" in block
-        else conversation.read_part(block, depth)
-    )
+    if "json" in block:
+        return [Text(conversation.json_text(block["json"]))]
+    return conversation.read_part(block, depth)
 
 
 CONVERSE = BedrockFormat(

@@ -167,17 +167,13 @@ def _read_reasoning(part: JsonObject) -> list[Part]:
     texts: list[object] = []
     for name in ("thinking", "reasoning", "summary", "content", "text"):
         value = part.get(name)
-        texts += (
-            [member.get("text") for member in objects_in(part, name)] if isinstance(value, list) else [value]
-        )
+        texts += [one.get("text") for one in objects_in(part, name)] if isinstance(value, list) else [value]
     return [Reasoning(text) for text in texts if isinstance(text, str) and text] or [Reasoning("")]
 
 
 def _read_result_part(part: JsonObject, depth: int) -> ToolResult:
-    name = text_in(part, "name")
-    return read_tool_result(
-        first_value(part, (*_RESULT_IDS, "id")), first_value(part, _RESULTS), name, depth=depth
-    )
+    call_id, result = first_value(part, (*_RESULT_IDS, "id")), first_value(part, _RESULTS)
+    return read_tool_result(call_id, result, text_in(part, "name"), depth=depth)
 
 
 def _read_call_part(kind: str, part: JsonObject, depth: int) -> list[Part]:
@@ -390,9 +386,8 @@ def _finish_reason(place: JsonObject) -> str | None:
 def read_tools(request: JsonObject) -> Iterator[Tool]:
     """Yield the tools that a request declares."""
     holders = (request, object_in(request, "toolConfig"), object_in(request, "parameters"))
-    for declared in (
-        tool for holder in holders for name in ("tools", "functions") for tool in objects_in(holder, name)
-    ):
+    places = ((holder, name) for holder in holders for name in ("tools", "functions"))
+    for declared in (tool for place in places for tool in objects_in(*place)):
         functions = objects_in(declared, "functionDeclarations") or objects_in(
             declared, "function_declarations"
         )

@@ -78,9 +78,7 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
     if not pieces:
         return next((event for event in reversed(events) if "code" in event), None)
     whole = last_values(events)
-    usage = next(
-        (event["usage"] for event in reversed(events) if counts_anything(object_in(event, "usage"))), None
-    )
+    usage = next((one["usage"] for one in reversed(events) if counts_anything(object_in(one, "usage"))), None)
     whole |= {"usage": usage} if usage is not None else {}
     choices = group_by_index(
         (index_in(choice), choice) for piece in pieces for choice in objects_in(piece, "choices")

@@ -255,14 +255,12 @@ def read_events(content_type: str, body: bytes) -> Stream | None:
 
 
 def _is_json_lines(content_type: str, body: bytes) -> bool:
-    end = body.find(b"\n")
-    if end < 0 and content_type.startswith("application/json"):
+    at = body.find(b"\n")
+    if at < 0 and content_type.startswith("application/json"):
         return False
     if content_type.lower().startswith(_LINE_TYPES):
         return True
-    return (
-        end > 0 and body[end:].lstrip(_WHITESPACE).startswith(b"{") and parse_object(body[:end]) is not None
-    )
+    return at > 0 and body[at:].lstrip(_WHITESPACE).startswith(b"{") and parse_object(body[:at]) is not None
 
 
 def _read_lines(body: bytes) -> Stream:

@@ -124,12 +124,10 @@ def _request_ids(exchange: Exchange, response_facts: formats.ResponseFacts) -> I
             return
 
 
-def _billing(
-    exchange: Exchange, request_facts: formats.RequestFacts, response_facts: formats.ResponseFacts
-) -> Billing:
-    if not request_facts.units or response_facts.has_failed or not _has_good_status(exchange):
-        return response_facts.billing
-    return replace(response_facts.billing, units={**request_facts.units, **response_facts.billing.units})
+def _billing(exchange: Exchange, asked: formats.RequestFacts, said: formats.ResponseFacts) -> Billing:
+    if not asked.units or said.has_failed or not _has_good_status(exchange):
+        return said.billing
+    return replace(said.billing, units={**asked.units, **said.billing.units})
 
 
 def _outcome(exchange: Exchange, response_facts: formats.ResponseFacts, is_whole: bool) -> Outcome | None:

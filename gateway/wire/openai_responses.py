@@ -186,9 +186,7 @@ def read_stream(stream: Stream) -> ResponseFacts:
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
     # The last event has the whole response; of a cut stream it is built from deltas.
-    carriers = [
-        _with_status(event, response) for event in events if (response := object_in(event, "response"))
-    ]
+    carriers = [_with_status(event, found) for event in events if (found := object_in(event, "response"))]
     if carriers and _finish_reason(carriers[-1]) is not None:
         return carriers[-1]
     output = build_output(events)

@@ -62,11 +62,9 @@ def read_tgi(answer: JsonObject) -> ResponseFacts:
     details = object_in(answer, "details")
     # The tokens of the prompt are listed if the caller asked for them.
     prefill = len(objects_in(details, "prefill")) or None
-    prompt_tokens = count_in(details, "input_length")
+    stated = count_in(details, "input_length")
     return ResponseFacts(
-        usage=Usage(
-            prefill if prompt_tokens is None else prompt_tokens, count_in(details, "generated_tokens")
-        ),
+        usage=Usage(prefill if stated is None else stated, count_in(details, "generated_tokens")),
         finish_reason=text_in(details, "finish_reason"),
         note=error_message(answer),
         has_failed=states_error(answer),
