@@ -114,7 +114,8 @@ class Interpreter:
     async def _run(self) -> None:
         while not (self._is_closing and not self._waiting):
             if self._waiting:
-                await self._gather()
+                if not self._is_closing and len(self._waiting) < BATCH_ROWS:
+                    await asyncio.sleep(GATHER_SECONDS)
                 if batch := self._take():
                     await self._annotate(batch)
             elif self._has_leftovers and not self._is_closing:
@@ -122,10 +123,6 @@ class Interpreter:
             else:
                 await self._wakeup.wait()
                 self._wakeup.clear()
-
-    async def _gather(self) -> None:
-        if not self._is_closing and len(self._waiting) < BATCH_ROWS:
-            await asyncio.sleep(GATHER_SECONDS)
 
     def _take(self) -> list[tuple[int, Exchange]]:
         batch = [self._waiting.popleft() for _ in range(min(BATCH_ROWS, len(self._waiting)))]

@@ -127,9 +127,8 @@ async def _find_author_scope(connection: AsyncConnection, author: str, tenant: s
 def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> None:
     statements = _statements(connection.dialect)
     rows = numbers_to_json(seqs)
-    rollups.invalidate_rollups(
-        connection, rollups.ROLLUP_KINDS, _first_column(connection, statements.started, rows)
-    )
+    started = _first_column(connection, statements.started, rows)
+    rollups.invalidate_rollups(connection, rollups.ROLLUP_KINDS, started)
     # Feedback may have come since the scope was read.
     delete_entries(connection, _first_column(connection, statements.counted_entries, rows))
     connection.execute(statements.anonymise, (at_us, rows))
@@ -159,10 +158,6 @@ def _expire_feedback(connection: Connection, before_us: int) -> ExpiredCounts:
     return ExpiredCounts(0, len(feedback_ids))
 
 
-def _expire_exports(connection: Connection, before_us: int) -> None:
-    connection.execute(_DELETE_EXPORTS, (before_us,))
-
-
 def delete_receipts(connection: Connection, receipts: Sequence[tuple[str, str]]) -> None:
     """Delete receipts by scope and key."""
     connection.executemany(_DELETE_RECEIPT, receipts)
@@ -172,9 +167,8 @@ def delete_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
     """Delete entries with all versions, invalidate rollups, and pair the edits again that had their texts."""
     statements = _statements(connection.dialect)
     ids = list_to_json(feedback_ids)
-    rollups.invalidate_rollups(
-        connection, (rollups.FEEDBACK_KIND,), _first_column(connection, statements.counted_times, ids)
-    )
+    counted_times = _first_column(connection, statements.counted_times, ids)
+    rollups.invalidate_rollups(connection, (rollups.FEEDBACK_KIND,), counted_times)
     edits = find_affected_edits(connection, feedback_ids)
     for statement in statements.delete_entries:
         connection.execute(statement, (ids,))
@@ -243,7 +237,7 @@ class SqlErasure(Database):
             expired += step
         while (step := await self._write_exclusively(_expire_feedback, before_us)).feedback:
             expired += step
-        await self._write_exclusively(_expire_exports, before_us)
+        await self._write_exclusively(lambda connection: connection.execute(_DELETE_EXPORTS, (before_us,)))
         if expired:
             orphans = _statements(self._dialect).orphan_receipts
             found = await self._primary.read(lambda connection: connection.fetch_all(orphans))

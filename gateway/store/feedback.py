@@ -63,11 +63,6 @@ _OF_TENANT = "(CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant)"
 
 
 @cache
-def _select_used_keys(dialect: Dialect) -> str:
-    return f"SELECT scope, key FROM receipts WHERE key {dialect.in_texts('?')}"
-
-
-@cache
 def _select_versions(dialect: Dialect) -> str:
     return f"SELECT feedback_id, version FROM feedback WHERE feedback_id {dialect.in_texts('?')}"
 
@@ -190,8 +185,9 @@ def _version_conflict(entries: Sequence[Feedback], versions: dict[str, int]) -> 
 def _used_keys(connection: Connection, receipts: Sequence[Receipt]) -> set[tuple[str, str]]:
     if not receipts:
         return set()
+    sql = f"SELECT scope, key FROM receipts WHERE key {connection.dialect.in_texts('?')}"
     keys = list_to_json([receipt.key for receipt in receipts])
-    return {(scope, key) for scope, key in connection.execute(_select_used_keys(connection.dialect), (keys,))}
+    return {(scope, key) for scope, key in connection.execute(sql, (keys,))}
 
 
 def _versions_of(connection: Connection, feedback_ids: Sequence[str]) -> dict[str, int]:

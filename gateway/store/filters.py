@@ -207,7 +207,7 @@ class _Compiler:
         if len(value) > MAX_PATTERN:
             raise BadInput(f"a pattern may have {MAX_PATTERN:,} characters.", field=name)
         if op is Op.ILIKE:
-            return self._holds(name, self.dialect.like_in_any_case(), value)
+            return self._holds(name, self.dialect.like_in_any_case, value)
         return self._holds(name, *self.dialect.like(value))
 
     def _holds(self, name: str, test: str, *values: str | float, function: str = "") -> str:
@@ -218,7 +218,8 @@ class _Compiler:
             has_value = self.dialect.metadata_matches(kind, function, test)
         else:
             operand = field_operand(self.table, name, self.dialect)
-            _refuse_other_kind(name, kind, operand.kind)
+            if kind != operand.kind:
+                raise BadInput(f"is a {operand.kind}, which cannot be compared with a {kind}.", field=name)
             self.values.extend(operand.values)
             has_value = operand.with_test(function, test)
         self.values.extend(_bindable(name, value) for value in values)
@@ -231,17 +232,12 @@ class _Compiler:
             self.values.extend(operand.values)
             return f"{operand.sql} IS NULL"
         self.values.append(clean_text(name.removeprefix(_METADATA)))
-        return self.dialect.metadata_is_missing()
+        return self.dialect.metadata_is_missing
 
     def _check_field(self, name: str, sql: str) -> str:
         if not name.startswith(_METADATA):
             field_operand(self.table, name, self.dialect)
         return sql
-
-
-def _refuse_other_kind(name: str, kind: ValueKind, expected: ValueKind) -> None:
-    if kind != expected:
-        raise BadInput(f"is a {expected}, which cannot be compared with a {kind}.", field=name)
 
 
 def _flatten(group: AllOf | AnyOf) -> list[Filter]:

@@ -52,10 +52,11 @@ def decode_exchange(record: bytes) -> Exchange:
     head_length, request_length = _LENGTHS_STRUCT.unpack_from(record)
     head_end = _LENGTHS_STRUCT.size + head_length
     head: dict[str, Any] = orjson.loads(record[_LENGTHS_STRUCT.size : head_end])
+    identity = Identity(
+        **{name: head[name] for name in _ID_FIELDS}, metadata=rows.from_json(head["metadata"])
+    )
     return Exchange(
-        identity=Identity(
-            **{name: head[name] for name in _ID_FIELDS}, metadata=rows.from_json(head["metadata"])
-        ),
+        identity=identity,
         # Files of an earlier version do not have all numbers.
         **{name: head[name] for name in (*_TEXT_FIELDS, *_NUMBER_FIELDS, "path") if name in head},
         outcome=Outcome(head["outcome"]),

@@ -277,14 +277,6 @@ def _select_request_rows(dialect: Dialect) -> str:
     )
 
 
-@cache
-def _select_session_feedback(dialect: Dialect) -> str:
-    return (
-        f"SELECT feedback_id FROM feedback WHERE request_seq {dialect.in_numbers('?')}"
-        f" AND target = '{Target.SESSION}'"
-    )
-
-
 def set_property(connection: Connection, any_id: str, key: str, value: str, tenant: str | None) -> int:
     """Set a metadata key and its column in the rows of a request; return their number. Raises Ambiguous or
     BadInput."""
@@ -311,7 +303,9 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
     rollups.invalidate_rollups(connection, rollups.ROLLUP_KINDS, times_us)
     joins.join_waiting_feedback(connection, sessions)
     if lowercase_ascii(clean_text(key)) == "_session":
-        found = connection.execute(_select_session_feedback(connection.dialect), (numbers_to_json(seqs),))
+        of_them = f"request_seq {connection.dialect.in_numbers('?')} AND target = '{Target.SESSION}'"
+        sql = f"SELECT feedback_id FROM feedback WHERE {of_them}"
+        found = connection.execute(sql, (numbers_to_json(seqs),))
         joins.reassign_requests(connection, seqs, [row[0] for row in found])
     return len(changes)
 

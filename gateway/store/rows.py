@@ -152,17 +152,12 @@ _MIN_COMPRESSED_BYTES = 128
 class Packer(Protocol):
     """Makes the columns that hold a body."""
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns, without that of the side before them."""
-
-    @property
-    def copied_columns(self) -> tuple[str, ...]:
-        """Columns of a request that its payload repeats, for partitions."""
-
-    @property
-    def omitted(self) -> tuple[str | bytes | None, ...]:
-        """Values of a body that may not be kept."""
+    # Names of the columns, without that of the side before them.
+    columns: tuple[str, ...]
+    # Columns of a request that its payload repeats, for partitions.
+    copied_columns: tuple[str, ...]
+    # Values of a body that may not be kept.
+    omitted: tuple[str | bytes | None, ...]
 
     def pack(self, body: bytes, headers: RawHeaders = ()) -> tuple[str | bytes | None, ...]:
         """Return the values of a body that came with these headers."""

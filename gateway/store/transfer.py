@@ -48,13 +48,11 @@ SELECT
 FROM requests
 """
 _REQUEST_SIZES = "SELECT seq, request_size + response_size FROM requests WHERE seq > ? ORDER BY seq LIMIT ?"
-_OTHER_RESPONSE_IDS = (
-    "SELECT response_id, seq FROM other_response_ids WHERE seq > ? AND seq <= ? ORDER BY response_id"
-)
+_OTHER_IDS = "SELECT response_id, seq FROM other_response_ids WHERE seq > ? AND seq <= ? ORDER BY response_id"
 _ENTRIES = "SELECT seq, feedback_id FROM feedback WHERE seq > ? ORDER BY seq LIMIT ?"
 _RECEIPTS = (
-    f"SELECT {quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE (scope, key) > (?, ?) ORDER BY"
-    f" scope, key LIMIT ?"
+    f"SELECT {quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE (scope, key) > (?, ?)"
+    " ORDER BY scope, key LIMIT ?"
 )
 
 
@@ -78,7 +76,7 @@ async def _requests_after(connection: AsyncConnection, seq: int) -> list[StoredR
         if size > _CHUNK_BYTES:
             break
     others: dict[int, list[str]] = defaultdict(list)
-    for response_id, seq_of_row in await connection.fetch_all(_OTHER_RESPONSE_IDS, (seq, last)):
+    for response_id, seq_of_row in await connection.fetch_all(_OTHER_IDS, (seq, last)):
         others[seq_of_row].append(response_id)
     rows = await connection.fetch_all(_select_stored_requests(connection.dialect), (seq, last))
     return [_stored_request(row, others) for row in rows]
@@ -97,9 +95,8 @@ def put_requests(
         for seq, stored in zip(seqs, new, strict=True)
     ]
     insert_requests(connection, packer, (*REQUESTS.columns, "payloads", "worker"), rows, numbered)
-    insert_response_ids(
-        connection, [(seq, stored.other_response_ids) for seq, stored in zip(seqs, new, strict=True)]
-    )
+    others = [stored.other_response_ids for stored in new]
+    insert_response_ids(connection, zip(seqs, others, strict=True))
     connect_requests(connection, numbered, _joinable_ids(new))
     return positions
 

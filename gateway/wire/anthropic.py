@@ -241,10 +241,6 @@ _BATCH_IN_PATH = re.compile(r"/batches/([^/?]+)/results(?:[/?]|$)")
 _MODEL_FIELD = "model"
 
 
-def recognises_batch(answer: JsonObject) -> bool:
-    return answer.get("type") == "message_batch"
-
-
 def read_batch(answer: JsonObject) -> ResponseFacts:
     return ResponseFacts(
         response_id=text_in(answer, "id"), note=error_message(answer), has_failed=states_error(answer)
@@ -325,7 +321,7 @@ def _sum_charges(charges: list[Charge]) -> Charge:
 
 
 BATCHES = _BatchFormat(
-    recognises_batch,
+    lambda answer: answer.get("type") == "message_batch",
     read_batch,
     lambda stream: ResponseFacts(note="a batch came as a stream of events", has_ended=True),
     read_input=lambda _: (),

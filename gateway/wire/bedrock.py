@@ -44,16 +44,8 @@ _COUNT_HEADERS = {
 }
 
 # Types of events. Invoked, Nova puts each event into a field that is called so.
-_WRAPPERS = (
-    "messageStart",
-    "contentBlockStart",
-    "contentBlockDelta",
-    "contentBlockStop",
-    "messageStop",
-    "metadata",
-)
-
-_CONTENT_EVENTS = frozenset({"contentBlockStart", "contentBlockDelta", "contentBlockStop"})
+_CONTENT_EVENTS = ("contentBlockStart", "contentBlockDelta", "contentBlockStop")
+_WRAPPERS = ("messageStart", *_CONTENT_EVENTS, "messageStop", "metadata")
 
 _ENDS = (
     "stopReason",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from gateway.models.request import Billing, Charge, Usage
+from gateway.models.request import Billing, Charge
 from gateway.wire.formats import JsonFormat, ResponseFacts, error_message, states_error
 from gateway.wire.json_fields import (
     JsonObject,
@@ -38,7 +38,8 @@ def recognises(answer: JsonObject) -> bool:
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
     output, usage = object_in(answer, "output"), usage_in(answer)
-    applied = [_read_application_charge(part) for part in objects_in(usage, "models")]
+    models = objects_in(usage, "models")
+    applied = [Charge(text_in(part, "model_id"), read_usage(part, "input", "output")) for part in models]
     has_failed = (
         text_in(answer, "code") is not None or states_error(answer) or output.get("task_status") == "FAILED"
     )
@@ -102,11 +103,6 @@ def _finish_reason(output: JsonObject) -> str | None:
     reason = text_in(first, "finish_reason") or text_in(output, "finish_reason")
     # The spelling of "not yet".
     return None if reason == "null" else reason
-
-
-def _read_application_charge(part: JsonObject) -> Charge:
-    usage: Usage = read_usage(part, "input", "output")
-    return Charge(text_in(part, "model_id"), usage)
 
 
 def _text_of(piece: JsonObject) -> str:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 
 from gateway.wire import (
     anthropic,
@@ -152,12 +151,12 @@ ENDPOINTS = (
     ),
 )
 
-FORMATS: Mapping[str, WireFormat] = MappingProxyType(
-    {endpoint.name: endpoint.wire_format for endpoint in ENDPOINTS if endpoint.wire_format is not None}
-)
-OPERATIONS: Mapping[str, str] = MappingProxyType(
-    {endpoint.name: endpoint.operation for endpoint in ENDPOINTS if endpoint.operation is not None}
-)
+FORMATS: Mapping[str, WireFormat] = {
+    each.name: each.wire_format for each in ENDPOINTS if each.wire_format is not None
+}
+OPERATIONS: Mapping[str, str] = {
+    each.name: each.operation for each in ENDPOINTS if each.operation is not None
+}
 
 # Formats that an answer at any other path may call itself; the first that recognises it is taken. Polls of
 # interactions and predictions look like the calls that began them, and would count twice.

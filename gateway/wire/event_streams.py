@@ -44,10 +44,7 @@ class Stream:
         return self.events if self.unfinished is None else [*self.events, self.unfinished]
 
     def objects(self) -> Iterator[JsonObject]:
-        return _parse_objects(self.all_events)
-
-    def objects_backwards(self) -> Iterator[JsonObject]:
-        return _parse_objects(reversed(self.all_events))
+        return (found for _, data in self.all_events if (found := parse_object(data)) is not None)
 
     def contains(self, text: bytes) -> bool:
         return text in self.body if self.body else any(text in data for _, data in self.all_events)

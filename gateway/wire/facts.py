@@ -65,6 +65,7 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
     model = answering_model(requested_model, response_facts.model)
     billing = _billing(exchange, request_facts, response_facts)
     caller, baggage = request_facts.caller, formats.read_baggage(exchange.request_headers)
+    is_undeclared = response_facts.has_ended is not None and not declares_stream(exchange.response_headers)
     return Facts(
         requested_model=requested_model,
         model=model,
@@ -83,7 +84,7 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
         ),
         billing=billing,
         outcome=_outcome(exchange, response_facts, is_whole),
-        is_stream=_is_undeclared_stream(exchange, response_facts) or None,
+        is_stream=is_undeclared or None,
         other_response_ids=(*response_facts.other_ids, *_request_ids(exchange, response_facts)),
         is_retrieval=exchange.endpoint.endswith(RETRIEVAL_SUFFIXES),
     )
@@ -152,10 +153,6 @@ def _has_good_status(exchange: Exchange) -> bool:
 def _should_be_stream(exchange: Exchange, wire_format: formats.WireFormat) -> bool:
     is_good = exchange.outcome is Outcome.COMPLETE and _has_good_status(exchange)
     return is_good and wire_format is not formats.OPAQUE and declares_stream(exchange.response_headers)
-
-
-def _is_undeclared_stream(exchange: Exchange, response_facts: formats.ResponseFacts) -> bool:
-    return response_facts.has_ended is not None and not declares_stream(exchange.response_headers)
 
 
 def _join_notes(*notes: str | None) -> str | None:

@@ -19,6 +19,19 @@ class SqliteDialect(Dialect):
     position_call = "instr("
     # SQLite does not reorder what is joined so.
     ordered_join = "CROSS JOIN"
+    metadata_is_missing = "NOT EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type <> 'null')"
+    property_text = (
+        f"(SELECT {_MEMBER_TEXT} FROM json_each(requests.metadata) WHERE key = ? AND type <> 'null')"
+    )
+    property_in_any_case = (
+        f"(SELECT {_MEMBER_TEXT} FROM json_each(requests.metadata)"
+        " WHERE lower(key) = ? AND type <> 'null' ORDER BY id DESC LIMIT 1)"
+    )
+    stated_model = (
+        "CASE json_type(metadata, '$._model')"
+        " WHEN 'text' THEN nullif(json_extract(metadata, '$._model'), '') END"
+    )
+    like_in_any_case = "LIKE ?"
 
     def without_index(self, column: str) -> str:
         return f"+{column}"
@@ -53,24 +66,6 @@ class SqliteDialect(Dialect):
             f" AND {function}value {test})"
         )
 
-    def metadata_is_missing(self) -> str:
-        return "NOT EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type <> 'null')"
-
-    def property_text(self) -> str:
-        return f"(SELECT {_MEMBER_TEXT} FROM json_each(requests.metadata) WHERE key = ? AND type <> 'null')"
-
-    def property_in_any_case(self) -> str:
-        return (
-            f"(SELECT {_MEMBER_TEXT} FROM json_each(requests.metadata)"
-            " WHERE lower(key) = ? AND type <> 'null' ORDER BY id DESC LIMIT 1)"
-        )
-
-    def stated_model(self) -> str:
-        return (
-            "CASE json_type(metadata, '$._model')"
-            " WHEN 'text' THEN nullif(json_extract(metadata, '$._model'), '') END"
-        )
-
     def set_tag(self, column: str) -> str:
         return (
             f"UPDATE requests SET \"{column}\" = :value, metadata = json_insert(metadata, '$._{column}', :value)"
@@ -79,9 +74,6 @@ class SqliteDialect(Dialect):
 
     def like(self, pattern: str) -> tuple[str, str]:
         return "GLOB ?", "".join(_as_glob(pattern))
-
-    def like_in_any_case(self) -> str:
-        return "LIKE ?"
 
     def body_text(self, side: str) -> str:
         # SQLite asks for what is in a query of its own after all else.
