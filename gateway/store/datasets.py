@@ -53,7 +53,7 @@ class SqlDatasets(Database):
         return [EXPORT_ROWS.from_row(row) for row in await self._primary.fetch_all(query.sql, query.values)]
 
     async def count_exports(self, where: Filter, tenant: str | None) -> int:
-        query = count_rows(EXPORTS, where, Sort(), Page(MAX_INTEGER), tenant, self._dialect)
+        query = count_rows(select_rows(EXPORTS, where, Sort(), Page(MAX_INTEGER), tenant, self._dialect))
         number: int = (await self._primary.fetch_one(query.sql, query.values))[0]
         return number
 

@@ -141,9 +141,8 @@ class _Compiler:
         compiled = [self.compile(part, depth - 1) for part in plain]
         if len(on_bodies) > 1:
             outside, self.dialect = self.dialect, self.dialect.inside_bodies
-            compiled.append(
-                outside.with_bodies(joiner.join([self.compile(part, depth - 1) for part in on_bodies]))
-            )
+            bodies = joiner.join([self.compile(part, depth - 1) for part in on_bodies])
+            compiled.append(outside.with_bodies(bodies))
             self.dialect = outside
         else:
             compiled += [self.compile(part, depth - 1) for part in on_bodies]
@@ -176,13 +175,11 @@ class _Compiler:
             return f"NOT ({self._equals(name, value)})"
         if op is Op.EQ or (value is None and op in (Op.LE, Op.GE)):
             return self._equals(name, value)
-        if op in _ORDERINGS:
-            return (
-                self._check_field(name, _NEVER)
-                if value is None
-                else self._holds(name, f"{_ORDERINGS[op]} ?", value)
-            )
-        return self._matches_text(name, op, value)
+        if op not in _ORDERINGS:
+            return self._matches_text(name, op, value)
+        if value is None:
+            return self._check_field(name, _NEVER)
+        return self._holds(name, f"{_ORDERINGS[op]} ?", value)
 
     def _equals(self, name: str, value: Scalar) -> str:
         return self._is_missing(name) if value is None else self._holds(name, "= ?", value)
@@ -298,18 +295,8 @@ def select_rows(
     return Query(sql, (*found.values, *order.values, limit, offset))
 
 
-def count_rows(
-    table: schema.Table,
-    where: Filter,
-    sort: Sort,
-    page: Page,
-    tenant: str | None,
-    dialect: Dialect,
-    *,
-    candidate_seqs: Sequence[int] | None = None,
-) -> Query:
-    """Select the number of rows on such a page. Raises BadInput."""
-    found = select_rows(table, where, sort, page, tenant, dialect, candidate_seqs=candidate_seqs)
+def count_rows(found: Query) -> Query:
+    """Select the number of rows of a statement."""
     return Query(f"SELECT count(*) FROM ({found.sql}) AS found", found.values)
 
 
@@ -387,10 +374,8 @@ def _required_conditions(where: Filter) -> Iterator[Comparison | FeedbackFilter]
 def _prefilter(required: Comparison | FeedbackFilter, dialect: Dialect) -> FeedbackPrefilter | None:
     match required:
         case FeedbackFilter(part, is_counted):
-            of_entry = where_clause(schema.FEEDBACK, part, None, dialect)
-            return FeedbackPrefilter(
-                f"{of_entry.sql} AND {_HAS_REQUEST}", of_entry.values, is_counted=is_counted
-            )
+            entry = where_clause(schema.FEEDBACK, part, None, dialect)
+            return FeedbackPrefilter(f"{entry.sql} AND {_HAS_REQUEST}", entry.values, is_counted=is_counted)
         case Comparison("feedback.rating", Op.EQ, bool(is_good)):
             return FeedbackPrefilter(_IS_POSITIVE if is_good else _IS_NEGATIVE)
         case Comparison("feedback.id", Op.EQ, str(feedback_id)):

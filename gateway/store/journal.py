@@ -25,7 +25,7 @@ RECORD_VERSION = 1
 # Lengths of the head and of the request body in bytes; the response body is the rest.
 _LENGTHS_STRUCT = struct.Struct("<II")
 
-_ID_FIELDS = tuple(name for name in IDENTITY_FIELDS if name != "metadata")
+_IDS = tuple(name for name in IDENTITY_FIELDS if name != "metadata")
 _TEXT_FIELDS, _NUMBER_FIELDS = (
     tuple(
         column.name
@@ -52,9 +52,7 @@ def decode_exchange(record: bytes) -> Exchange:
     head_length, request_length = _LENGTHS_STRUCT.unpack_from(record)
     head_end = _LENGTHS_STRUCT.size + head_length
     head: dict[str, Any] = orjson.loads(record[_LENGTHS_STRUCT.size : head_end])
-    identity = Identity(
-        **{name: head[name] for name in _ID_FIELDS}, metadata=rows.from_json(head["metadata"])
-    )
+    identity = Identity(**{name: head[name] for name in _IDS}, metadata=rows.from_json(head["metadata"]))
     return Exchange(
         identity=identity,
         # Files of an earlier version do not have all numbers.
@@ -71,7 +69,7 @@ def decode_exchange(record: bytes) -> Exchange:
 
 
 def _encode_head(exchange: Exchange) -> dict[str, object]:
-    texts = {name: getattr(exchange.identity, name) for name in _ID_FIELDS}
+    texts = {name: getattr(exchange.identity, name) for name in _IDS}
     texts |= {name: getattr(exchange, name) for name in _TEXT_FIELDS}
     return {
         "version": RECORD_VERSION,

@@ -14,7 +14,7 @@ from gateway.store.schema import quote_columns
 
 _ALL_KEYS = f"SELECT {quote_columns(KEY_ROWS.columns)} FROM keys ORDER BY seq"
 _NAME_TAKEN = "SELECT EXISTS (SELECT 1 FROM keys WHERE name = ? AND revoked_at_us IS NULL)"
-_REVOKE_KEY = "UPDATE keys SET revoked_at_us = ? WHERE name = ? AND revoked_at_us IS NULL"
+_REVOKE = "UPDATE keys SET revoked_at_us = ? WHERE name = ? AND revoked_at_us IS NULL"
 
 
 def add_key(connection: Connection, key: StoredKey) -> None:
@@ -45,10 +45,8 @@ class SqlKeys(Database):
         await self._write_exclusively(add_key, key)
 
     async def revoke_key(self, name: str, at_us: int) -> bool:
-        values = (at_us, clean_text(name))
-        return await self._write_exclusively(
-            lambda connection: connection.execute(_REVOKE_KEY, values).rowcount > 0
-        )
+        row = (at_us, clean_text(name))
+        return await self._write_exclusively(lambda connection: connection.execute(_REVOKE, row).rowcount > 0)
 
     async def spend(self, spendings: Sequence[QuotaUsage]) -> None:
         rows = list(map(QUOTA_USAGE_ROWS.to_row, spendings))

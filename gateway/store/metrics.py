@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -145,10 +145,7 @@ def _unchanged(value: Any) -> Any:
 
 
 # Named, since a group has few rows, while the planner may choose the index of a condition with very many.
-_INDEXES: Mapping[GroupField, str] = {
-    GroupField.TRACE: "requests_trace",
-    GroupField.SESSION: "requests_session",
-}
+_INDEXES = {GroupField.TRACE: "requests_trace", GroupField.SESSION: "requests_session"}
 
 # Pages of rows that are searched for groups double from the number of groups wanted up to this.
 _MAX_PAGE_ROWS = 1000
@@ -231,7 +228,8 @@ async def _newest_groups(
             place = GroupCursor(after.top, seq)
             if name in places or name in seen_before:
                 continue
-            if await _was_seen_before(connection, by, name, where, after, tenant):
+            query = seen_before_query(by, name, where, after, tenant, connection.dialect)
+            if after.seq <= after.top and (await connection.fetch_one(query.sql, query.values))[0]:
                 seen_before.add(name)
             else:
                 places[name] = place
@@ -241,20 +239,6 @@ async def _newest_groups(
             break
         page_rows = min(2 * page_rows, _MAX_PAGE_ROWS)
     return await _with_metrics(connection, by, places, tenant)
-
-
-async def _was_seen_before(
-    connection: AsyncConnection,
-    by: GroupField,
-    name: str,
-    where: Filter,
-    after: GroupCursor,
-    tenant: str | None,
-) -> bool:
-    if after.seq > after.top:
-        return False
-    query = seen_before_query(by, name, where, after, tenant, connection.dialect)
-    return bool((await connection.fetch_one(query.sql, query.values))[0])
 
 
 async def _with_metrics(

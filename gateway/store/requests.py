@@ -187,11 +187,8 @@ def annotate_requests(
 
 def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
     for column in ("user", "session"):
-        tags = [
-            {"value": clean_text(value), "seq": seq}
-            for seq, found in facts
-            if (value := getattr(found, column))
-        ]
+        values = ((seq, getattr(found, column)) for seq, found in facts)
+        tags = [{"value": clean_text(value), "seq": seq} for seq, value in values if value]
         if tags:
             connection.executemany(connection.dialect.set_tag(column), tags)
     corrections = [
@@ -203,9 +200,7 @@ def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: 
         connection.executemany(_CORRECT, corrections)
     connection.executemany(_ANNOTATE, [(*facts_to_row(found, at_us), seq) for seq, found in facts])
     insert_response_ids(connection, [(seq, found.other_response_ids) for seq, found in facts])
-    ids = (
-        each for _, found in facts for each in (found.response_id, found.session, *found.other_response_ids)
-    )
+    ids = (one for _, found in facts for one in (found.response_id, found.session, *found.other_response_ids))
     joins.join_waiting_feedback(connection, dict.fromkeys(filter(None, ids), at_us))
     if in_sessions := [seq for seq, found in facts if found.session]:
         joins.reassign_requests(connection, in_sessions)
@@ -374,24 +369,17 @@ class SqlRequests(Database):
     async def find_requests(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> list[RequestRecord]:
-        rows = await self._fetch_page(
-            select_rows,
-            where,
-            sort,
-            page,
-            tenant,
-            in_background=in_background,
-            is_costly=_searches_bodies(where, sort),
-        )
+        is_costly = _searches_bodies(where, sort)
+        rows = await self._fetch_page(where, sort, page, tenant, in_background, is_costly=is_costly)
         return [REQUEST_ROWS.from_row(row) for row in rows]
 
     async def count_requests(
         self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> int:
-        rows = await self._fetch_page(
-            count_rows, where, Sort(), page, tenant, in_background=in_background, is_costly=True
+        found = self._fetch_page(
+            where, Sort(), page, tenant, in_background, is_costly=True, finish=count_rows
         )
-        number: int = rows[0][0]
+        number: int = (await found)[0][0]
         return number
 
     async def payload(self, seq: int) -> Payload | None:
@@ -405,14 +393,14 @@ class SqlRequests(Database):
 
     async def _fetch_page(
         self,
-        statement: Callable[..., Query],
         where: Filter,
         sort: Sort,
         page: Page,
         tenant: str | None,
-        *,
         in_background: bool,
+        *,
         is_costly: bool,
+        finish: Callable[[Query], Query] = lambda query: query,
     ) -> list[Any]:
         prefilters = feedback_prefilters(where, self._dialect)
 
@@ -421,9 +409,9 @@ class SqlRequests(Database):
             if prefilters:
                 await connection.begin_snapshot()
                 candidate_seqs = await find_candidate_seqs(connection, prefilters)
-            query = statement(
-                schema.REQUESTS, where, sort, page, tenant, self._dialect, candidate_seqs=candidate_seqs
-            )
+            table, dialect = schema.REQUESTS, self._dialect
+            found = select_rows(table, where, sort, page, tenant, dialect, candidate_seqs=candidate_seqs)
+            query = finish(found)
             return await connection.fetch_all(query.sql, query.values)
 
         if in_background:

@@ -196,9 +196,7 @@ def decode_text(body: bytes) -> str | None:
 
 def headers_to_json(headers: list[tuple[bytes, bytes]]) -> str:
     # A byte becomes the Latin-1 character of its number, so that any survives (RFC 9110, section 5.5).
-    return orjson.dumps(
-        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-    ).decode()
+    return orjson.dumps([(name.decode("latin-1"), text.decode("latin-1")) for name, text in headers]).decode()
 
 
 def headers_from_json(text: str) -> RawHeaders:
@@ -287,9 +285,7 @@ _exchange_to_row = _compile_row(
 )
 
 # Takes facts and a time in µs since the epoch; returns the values of `ANNOTATED_COLUMNS`.
-facts_to_row = _compile_row(
-    "facts, at_us", (*(_expression(column, "facts") for column in FACT_COLUMNS), "at_us")
-)
+facts_to_row = _compile_row("facts, at_us", (*(_expression(each, "facts") for each in FACT_COLUMNS), "at_us"))
 
 
 def request_to_row(seq: int, exchange: Exchange) -> Row:

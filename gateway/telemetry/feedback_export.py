@@ -58,11 +58,8 @@ def build_annotation(entry: Feedback, trace_id: str, span_id: str | None, *, has
     """Make the annotation of an entry on a request, or with `span_id` None on more than one."""
     trace = attributes.otel_trace_id(trace_id)
     score_word = attributes.score_label(entry.score) or entry.kind.value
-    metadata = {
-        name: value
-        for name, value in attributes.feedback_attributes(entry).items()
-        if name.startswith("gateway.")
-    }
+    known = attributes.feedback_attributes(entry).items()
+    metadata = {name: value for name, value in known if name.startswith("gateway.")}
     return Annotation(
         feedback_id=entry.feedback_id,
         trace_id=f"{trace:032x}",

@@ -81,9 +81,8 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
     whole = last_values(events)
     usage = next((one["usage"] for one in reversed(events) if counts_anything(object_in(one, "usage"))), None)
     whole |= {"usage": usage} if usage is not None else {}
-    choices = group_by_index(
-        (index_in(choice), choice) for piece in pieces for choice in objects_in(piece, "choices")
-    )
+    found = ((index_in(choice), choice) for piece in pieces for choice in objects_in(piece, "choices"))
+    choices = group_by_index(found)
     messages = [[object_in(choice, "message") for choice in group] for group in choices]
     # A stream repeats the answer so far in each event unless it was asked for increments.
     repeats = all(_is_cumulative([_text_of(one) for one in found]) for found in (pieces, *messages))

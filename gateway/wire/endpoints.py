@@ -151,12 +151,8 @@ ENDPOINTS = (
     ),
 )
 
-FORMATS: Mapping[str, WireFormat] = {
-    each.name: each.wire_format for each in ENDPOINTS if each.wire_format is not None
-}
-OPERATIONS: Mapping[str, str] = {
-    each.name: each.operation for each in ENDPOINTS if each.operation is not None
-}
+FORMATS: Mapping[str, WireFormat] = {each.name: each.wire_format for each in ENDPOINTS if each.wire_format}
+OPERATIONS: Mapping[str, str] = {each.name: each.operation for each in ENDPOINTS if each.operation}
 
 # Formats that an answer at any other path may call itself; the first that recognises it is taken. Polls of
 # interactions and predictions look like the calls that began them, and would count twice.

@@ -6,7 +6,7 @@ import binascii
 import json
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import orjson
@@ -48,10 +48,6 @@ class Stream:
 
     def contains(self, text: bytes) -> bool:
         return text in self.body if self.body else any(text in data for _, data in self.all_events)
-
-
-def _parse_objects(events: Iterable[Event]) -> Iterator[JsonObject]:
-    return (found for _, data in events if (found := parse_object(data)) is not None)
 
 
 def read_sse(body: bytes) -> Stream:

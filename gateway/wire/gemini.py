@@ -251,9 +251,8 @@ def _build_args(pieces: list[JsonObject], call: JsonObject) -> JsonObject:
     for piece in pieces:
         path = piece.get("jsonPath")
         if isinstance(path, str) and len(path) <= MAX_TEXT:
-            arrived.setdefault(path, []).append(
-                next((piece[key] for key in _VALUE_FIELDS if key in piece), None)
-            )
+            value = next((piece[key] for key in _VALUE_FIELDS if key in piece), None)
+            arrived.setdefault(path, []).append(value)
     leaves = {
         tuple(int(index) if index else name or quoted for name, index, quoted in _PATH_STEP.findall(path)): (
             join_text(values) if all(isinstance(value, str) for value in values) else values[-1]

@@ -115,19 +115,16 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
     # Images or a transcript; speech is bytes, and has no such answer.
     ends = list(filter(_is_end, events))
     if ends and "b64_json" in ends[-1]:
-        rest = {
-            key: value for key, value in ends[-1].items() if key not in ("type", "created_at", *_IMAGE_FIELDS)
-        }
+        own = ("type", "created_at", *_IMAGE_FIELDS)
+        rest = {key: value for key, value in ends[-1].items() if key not in own}
         data = [{key: event[key] for key in _IMAGE_FIELDS if key in event} for event in ends]
         return {"created": ends[-1].get("created_at"), "data": data} | rest
     if ends and isinstance(ends[-1].get("text"), str):
         return {key: value for key, value in ends[-1].items() if key != "type"}
     deltas = [event.get("delta") for event in events if event.get("type") == "transcript.text.delta"]
-    return (
-        {"text": join_text(deltas)}
-        if deltas
-        else next((event for event in events if formats.states_error(event)), None)
-    )
+    if deltas:
+        return {"text": join_text(deltas)}
+    return next((event for event in events if formats.states_error(event)), None)
 
 
 class _MediaFormat(formats.JsonFormat):

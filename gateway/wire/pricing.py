@@ -166,9 +166,8 @@ def _flat_rates(prices: ModelPrice) -> TokenRates | None:
     request = prices.calc_price(_to_library(Charge()))["total_price"]
 
     def per_token(usage: Usage) -> Decimal:
-        return (
-            prices.calc_price(_to_library(Charge(usage=usage)))["total_price"] - request
-        ) * NANOUSD_PER_TOKEN_AT_1_USD
+        total = prices.calc_price(_to_library(Charge(usage=usage)))["total_price"]
+        return (total - request) * NANOUSD_PER_TOKEN_AT_1_USD
 
     return TokenRates(
         fresh=per_token(Usage(prompt_tokens=_MILLION)),

@@ -87,18 +87,6 @@ class PostgresWriter(Writer):
         self._connection.close()
 
 
-async def open_postgres(
-    url: str,
-    decode: Decode,
-    worker_slots: tuple[int, ...],
-    read_url: str | None = None,
-    query_seconds: float | None = None,
-) -> PostgresStore:
-    """Open the store in this database; see `gateway.store.open_store`."""
-    connection = await asyncio.to_thread(open_connection, url)
-    return PostgresStore(connection, url, decode, worker_slots, read_url, query_seconds)
-
-
 def open_connection(url: str) -> PostgresConnection:
     """Connect to a database and migrate its tables. Blocks. Raises StoreUnavailable."""
     name = database_name(url)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from gateway.store.dialect import Dialect, SupportsExecute, ValueKind
 
 _TYPES: dict[ValueKind, str] = {"text": "'text'", "number": "'integer', 'real'", "flag": "'true', 'false'"}
-_MEMBER_TEXT = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
+_MEMBER = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
 _LAST_SEQ = "SELECT max(coalesce(max(seq), 0), (SELECT last_seq FROM expired)) FROM requests"
 
 
@@ -20,11 +20,9 @@ class SqliteDialect(Dialect):
     # SQLite does not reorder what is joined so.
     ordered_join = "CROSS JOIN"
     metadata_is_missing = "NOT EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type <> 'null')"
-    property_text = (
-        f"(SELECT {_MEMBER_TEXT} FROM json_each(requests.metadata) WHERE key = ? AND type <> 'null')"
-    )
+    property_text = f"(SELECT {_MEMBER} FROM json_each(requests.metadata) WHERE key = ? AND type <> 'null')"
     property_in_any_case = (
-        f"(SELECT {_MEMBER_TEXT} FROM json_each(requests.metadata)"
+        f"(SELECT {_MEMBER} FROM json_each(requests.metadata)"
         " WHERE lower(key) = ? AND type <> 'null' ORDER BY id DESC LIMIT 1)"
     )
     stated_model = (
