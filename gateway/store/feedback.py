@@ -142,10 +142,8 @@ def put_feedback_batch(connection: Connection, writes: Sequence[FeedbackWrite]) 
     if joined:
         joins.assign_requests(connection, joined)
     # An earlier version may have been one of a pair.
-    joins.update_pairs(
-        connection,
-        [entry.feedback_id for entry in stored if entry.kind in joins.PAIRED_KINDS or entry.version > 1],
-    )
+    paired = [entry for entry in stored if entry.kind in joins.PAIRED_KINDS or entry.version > 1]
+    joins.update_pairs(connection, [entry.feedback_id for entry in paired])
     return refusals
 
 
@@ -380,14 +378,9 @@ class SqlFeedback(Database):
         target: Target = Target.TRACE,
         trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
-        found = await asyncio.gather(
-            *(
-                self._primary.fetch_first(
-                    joins.SUBJECT_LOOKUPS[target], joins.subject_values(name, tenant, trace_id)
-                )
-                for name in ids
-            )
-        )
+        lookups = joins.SUBJECT_LOOKUPS[target]
+        values = [joins.subject_values(name, tenant, trace_id) for name in ids]
+        found = await asyncio.gather(*(self._primary.fetch_first(lookups, each) for each in values))
         return {name: [Subject(*row) for row in rows] for name, rows in zip(ids, found, strict=True) if rows}
 
     async def _query_rows(self, sql: str, values: Parameters) -> list[Any]:

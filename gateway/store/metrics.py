@@ -94,11 +94,9 @@ async def _plan_segments(
     await connection.begin_snapshot()
     narrowed = await _narrow_to_data(connection, spec)
     field = aggregates.rollup_field(narrowed, rollups.ROLLUP_KINDS[kind].fields)
-    rolled_up = (
-        await rollups.rolled_up_spans(connection, kind, field, narrowed.from_us, narrowed.to_us)
-        if field is not None
-        else {}
-    )
+    rolled_up: aggregates.RolledUpSpans = {}
+    if field is not None:
+        rolled_up = await rollups.rolled_up_spans(connection, kind, field, narrowed.from_us, narrowed.to_us)
     return narrowed, aggregates.split_segments(narrowed, rolled_up), field
 
 

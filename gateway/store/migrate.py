@@ -27,14 +27,9 @@ class Migration:
 def read_migrations(package: str) -> list[Migration]:
     """Return the migrations in the folder `migrations` of a package, by number."""
     folder = files(package) / "migrations"
-    return sorted(
-        (
-            _parse(file.name, file.read_text("utf-8"))
-            for file in folder.iterdir()
-            if file.name.endswith(".sql")
-        ),
-        key=lambda migration: migration.number,
-    )
+    statements = (file for file in folder.iterdir() if file.name.endswith(".sql"))
+    migrations = (_parse(file.name, file.read_text("utf-8")) for file in statements)
+    return sorted(migrations, key=lambda migration: migration.number)
 
 
 def pending_migrations(migrations: Sequence[Migration], applied: Iterable[int]) -> list[Migration]:

@@ -107,11 +107,9 @@ def insert_requests(
     """Insert rows of `requests`, and the payloads of the exchanges that they are made of."""
     connection.insert("requests", columns, rows)
     kept = ((seq, exchange) for seq, exchange in numbered if exchange.payloads is not PayloadPolicy.OFF)
-    connection.insert(
-        "payloads",
-        schema.payload_columns(packer.columns, packer.copied_columns),
-        (payload_to_row(seq, exchange, packer) for seq, exchange in kept),
-    )
+    payload_columns = schema.payload_columns(packer.columns, packer.copied_columns)
+    payloads = (payload_to_row(seq, exchange, packer) for seq, exchange in kept)
+    connection.insert("payloads", payload_columns, payloads)
 
 
 def connect_requests(
@@ -256,11 +254,8 @@ MAX_METADATA_BYTES = 256 * 1024
 
 _KNOWN_KEYS = frozenset((*METADATA_KEYS, "_model"))
 
-_UPDATE_METADATA = (
-    "UPDATE requests SET metadata = ?, "
-    + ", ".join(f'"{column}" = ?' for column in METADATA_COLUMNS)
-    + " WHERE seq = ?"
-)
+_SET_TAGS = ", ".join(f'"{column}" = ?' for column in METADATA_COLUMNS)
+_UPDATE_METADATA = f"UPDATE requests SET metadata = ?, {_SET_TAGS} WHERE seq = ?"
 
 
 @cache

@@ -208,10 +208,8 @@ class StoreMigration:
         seq = -1
         while requests := await self._source.requests_after(seq):
             positions = await self._target.put_requests(requests)
-            self._count(
-                _totals_of_requests(requests),
-                _totals_of_requests([requests[position] for position in positions]),
-            )
+            added = [requests[position] for position in positions]
+            self._count(_totals_of_requests(requests), _totals_of_requests(added))
             seq = requests[-1].record.seq
 
     async def _move_feedback(self) -> None:

@@ -84,12 +84,9 @@ def read_message(
         counted = replace(counted, completion_tokens=None)
     charges: tuple[Charge, ...] = ()
     if "iterations" in usage:
-        extra_charges = [
-            part
-            for part in objects_in(usage, "iterations")
-            if text_in(part, "type") not in _COUNTED_ITERATIONS
-        ]
-        charges = tuple(_read_charge(part, message) for part in extra_charges)
+        parts = objects_in(usage, "iterations")
+        extra = [part for part in parts if text_in(part, "type") not in _COUNTED_ITERATIONS]
+        charges = tuple(_read_charge(part, message) for part in extra)
         counted = add_usage([counted, *(charge.usage for charge in charges)])
     return ResponseFacts(
         model=text_in(message, "model"),
@@ -192,11 +189,8 @@ def _read_usage(usage: JsonObject) -> Usage:
 
 def _merge_usage(earlier: JsonObject, later: JsonObject) -> JsonObject:
     # Counts run up to the last, but none becomes zero again; the output count at the start is not the answer's.
-    kept = {
-        key: earlier[key]
-        for key, value in later.items()
-        if value == 0 and key != "output_tokens" and earlier.get(key)
-    }
+    zeros = (key for key, value in later.items() if value == 0 and key != "output_tokens")
+    kept = {key: earlier[key] for key in zeros if earlier.get(key)}
     return earlier | later | kept
 
 

@@ -145,11 +145,8 @@ def _read_count_headers(headers: RawHeaders) -> JsonObject:
 
 
 def _read_billing(answer: JsonObject, usage: JsonObject) -> Billing:
-    written = [
-        count_in(detail, "inputTokens") or 0
-        for detail in objects_in(usage, "cacheDetails")
-        if detail.get("ttl") == "1h"
-    ]
+    details = objects_in(usage, "cacheDetails")
+    written = [count_in(detail, "inputTokens") or 0 for detail in details if detail.get("ttl") == "1h"]
     tier = text_in(object_in(answer, "serviceTier"), "type")
     billing = Billing(units={"cache_write_1h_tokens": sum(written)}) if any(written) else NO_BILLING
     return _with_tier(billing, tier) if tier else billing
@@ -302,10 +299,8 @@ def _last_metrics(stream: Stream) -> JsonObject:
 
 def _read_plain(answer: JsonObject) -> formats.ResponseFacts:
     part = _first_part(answer)
-    finish_reason = next(
-        (found for source in (answer, part) for name in _REASON_FIELDS if (found := text_in(source, name))),
-        None,
-    )
+    reasons = (text_in(source, name) for source in (answer, part) for name in _REASON_FIELDS)
+    finish_reason = next(filter(None, reasons), None)
     return formats.ResponseFacts(
         usage=_read_plain_usage(answer, part),
         response_id=next((found for name in _ID_FIELDS if (found := text_in(answer, name))), None),

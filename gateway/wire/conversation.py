@@ -187,11 +187,8 @@ def _read_call_part(kind: str, part: JsonObject, depth: int) -> list[Part]:
 
 def read_tool_call(call_id: object, name: object, arguments: object) -> ToolCall:
     """Return a call; arguments that are no text yet become JSON."""
-    return ToolCall(
-        _text_or_none(call_id),
-        _text_or_none(name) or _UNKNOWN,
-        "" if arguments is None else json_text(arguments),
-    )
+    text = "" if arguments is None else json_text(arguments)
+    return ToolCall(_text_or_none(call_id), _text_or_none(name) or _UNKNOWN, text)
 
 
 def read_tool_result(

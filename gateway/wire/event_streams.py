@@ -201,10 +201,8 @@ def _to_event(headers: dict[str, str], payload: bytes) -> Event:
 def _describe_failure(headers: dict[str, str], stated: JsonObject) -> bytes:
     kind = headers.get(":exception-type") or headers.get(":error-code") or "error"
     texts = (stated.get("message"), stated.get("Message"), headers.get(":error-message"))
-    error: JsonObject = {
-        "type": kind,
-        "message": next((text for text in texts if isinstance(text, str) and text), kind),
-    }
+    message = next((text for text in texts if isinstance(text, str) and text), kind)
+    error: JsonObject = {"type": kind, "message": message}
     error |= {
         name: value
         for name in ("originalStatusCode", "originalMessage")

@@ -133,11 +133,8 @@ class _MediaFormat(formats.JsonFormat):
         form = read_form(content_type, request.body, ("model", "user"))
         if form is not None:
             asked = super().read_request(replace(request, body=b""))
-            return replace(
-                asked,
-                model=form.get("model") or asked.model,
-                caller=formats.read_caller({}, form.get("user")),
-            )
+            caller = formats.read_caller({}, form.get("user"))
+            return replace(asked, model=form.get("model") or asked.model, caller=caller)
         asked = super().read_request(request)
         if not request.path.partition("?")[0].rstrip("/").endswith("/audio/speech"):
             return asked

@@ -176,12 +176,8 @@ def read_stream(stream: Stream) -> ResponseFacts:
         if response := object_in(event, "response"):
             facts = read_answer(_with_status(event, response))
             break
-    return replace(
-        facts,
-        note=error or facts.note,
-        has_failed=has_failed or facts.has_failed,
-        has_ended=facts.finish_reason is not None,
-    )
+    has_failed, has_ended = has_failed or facts.has_failed, facts.finish_reason is not None
+    return replace(facts, note=error or facts.note, has_failed=has_failed, has_ended=has_ended)
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -116,15 +117,11 @@ class PostgresStore(
     ) -> None:
         self._url = url
         name = database_name(url)
-        super().__init__(
-            PostgresWriter(connection, name),
-            lambda: PostgresReadConnection(url, name),
-            TextPacker(decode),
-            POSTGRES,
-            worker_slots,
-            query_seconds,
-            None if read_url is None else lambda: PostgresReadConnection(read_url, database_name(read_url)),
+        writer, reader = PostgresWriter(connection, name), partial(PostgresReadConnection, url, name)
+        replica = (
+            None if read_url is None else partial(PostgresReadConnection, read_url, database_name(read_url))
         )
+        super().__init__(writer, reader, TextPacker(decode), POSTGRES, worker_slots, query_seconds, replica)
 
     async def create_partitions(self, at_us: int) -> None:
         await asyncio.to_thread(maintenance.create_partitions, self._url, at_us)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -356,14 +357,8 @@ class SqliteStore(
         query_seconds: float | None = None,
     ) -> None:
         self._file_writer = SqliteWriter(connection, path)
-        super().__init__(
-            self._file_writer,
-            lambda: SqliteReadConnection(path, decode),
-            BodyPacker(),
-            SQLITE,
-            worker_slots,
-            query_seconds,
-        )
+        reader = partial(SqliteReadConnection, path, decode)
+        super().__init__(self._file_writer, reader, BodyPacker(), SQLITE, worker_slots, query_seconds)
         self._path = path
         self._database_lock = database_lock
 
