@@ -25,8 +25,8 @@ def database_name(url: str) -> str:
     """Return the file's absolute path, or `postgresql://HOST/DATABASE`."""
     if not is_server_url(url):
         return str(Path(url.removeprefix(SQLITE_PREFIX)).absolute())
-    host, database = _database_host(url), _database_in_path(url)
-    return f"postgresql://{host}/{database}"
+    host = urlsplit(url).netloc.rpartition("@")[2] or _query_parameter(url, "host") or "localhost"
+    return f"postgresql://{host}/{_database_in_path(url)}"
 
 
 def local_database_name(url: str) -> str:
@@ -41,10 +41,6 @@ def database_password(url: str) -> str | None:
     if not is_server_url(url):
         return None
     return urlsplit(url).password or _query_parameter(url, "password") or None
-
-
-def _database_host(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2] or _query_parameter(url, "host") or "localhost"
 
 
 def _database_in_path(url: str) -> str:

@@ -113,9 +113,7 @@ class Conversation:
     @property
     def answer(self) -> str:
         """The text of the first choice that has one, else a refusal; empty where there is neither."""
-        refusals = (
-            part.content for message in self.output for part in message.parts if isinstance(part, Refusal)
-        )
+        refusals = (part.content for each in self.output for part in each.parts if isinstance(part, Refusal))
         return _first_text(self.output) or next(refusals, "")
 
 

@@ -42,37 +42,33 @@ class Target(StrEnum):
 
 
 _column = partial(Column, Origin.GATEWAY)
-_filterable = partial(Column, Origin.GATEWAY, uses=FILTER)
+_filter = partial(Column, Origin.GATEWAY, uses=FILTER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
     """One version of an entry. Times are microseconds since the epoch."""
 
-    feedback_id: Annotated[str, _filterable("Id of the entry.")]
+    feedback_id: Annotated[str, _filter("Id of the entry.")]
     version: Annotated[int, _column("1 for the first, one more with each change.")] = 1
     tenant: Annotated[str | None, _column("Tenant of the key that gave it.")] = None
-    subject_id: Annotated[str, _filterable("Id that it was given on, whatever it names.")]
+    subject_id: Annotated[str, _filter("Id that it was given on, whatever it names.")]
     # What is about a trace or a session is about each of its requests.
     target: Annotated[Target, _column("What the id names: a request, a trace or a session.")] = Target.TRACE
-    trace_id: Annotated[str | None, _filterable("Trace that it is on, or that its request is part of.")] = (
-        None
-    )
-    request_id: Annotated[str | None, _filterable("Request that it is on; null on a trace or session.")] = (
-        None
-    )
-    session: Annotated[str | None, _filterable("Session that it is on as a whole.")] = None
+    trace_id: Annotated[str | None, _filter("Trace that it is on, or that its request is part of.")] = None
+    request_id: Annotated[str | None, _filter("Request that it is on; null on a trace or session.")] = None
+    session: Annotated[str | None, _filter("Session that it is on as a whole.")] = None
     joined_at_us: Annotated[
         int | None, _column("When its trace, request or session was found; null while it waits.")
     ] = None
-    kind: Annotated[Kind, _filterable("Kind of feedback.")] = Kind.RATING
+    kind: Annotated[Kind, _filter("Kind of feedback.")] = Kind.RATING
     metric: Annotated[str | None, _column("What is rated, where there are several measures.")] = None
     value: Annotated[float | None, _column("As it was given.")] = None
     weight: Annotated[float, _column("How much it counts, from 0 to 1.")] = 1.0
     score: Annotated[float | None, _column("`value` on the scale from -1 to 1; null without a value.")] = None
     # Ten times the score, but as given by those who grade from -10 to 10.
     grade: Annotated[float | None, _column("`value` on the scale from -10 to 10.")] = None
-    label: Annotated[str | None, _filterable("Label, such as `off-topic`.")] = None
+    label: Annotated[str | None, _filter("Label, such as `off-topic`.")] = None
     comment: Annotated[str | None, _column("Comment in words.")] = None
     original_text: Annotated[str | None, _column("The answer before it was edited.")] = None
     edited_text: Annotated[str | None, _column("The answer as it should have been.")] = None
@@ -83,14 +79,14 @@ class Feedback:
             "The entry of kind `original` that `original_text` is from; null where it is this entry's own."
         ),
     ] = None
-    author: Annotated[str | None, _filterable("Who gave it.")] = None
-    app_id: Annotated[str | None, _filterable("Application that it was given in.")] = None
+    author: Annotated[str | None, _filter("Who gave it.")] = None
+    app_id: Annotated[str | None, _filter("Application that it was given in.")] = None
     app_version: Annotated[str | None, _column("Version of that application.")] = None
-    source: Annotated[Source, _filterable("Who or what gave it.")] = Source.HUMAN
+    source: Annotated[Source, _filter("Who or what gave it.")] = Source.HUMAN
     metadata: Annotated[Mapping[str, object], _column("Object that was sent with it.")] = field(
         default_factory=dict
     )
-    dialect: Annotated[str, _filterable("API that the latest version was given through.")]
+    dialect: Annotated[str, _filter("API that the latest version was given through.")]
     raw: Annotated[str, _column("The entry's JSON as it came in.")]
     key_name: Annotated[str | None, _column("Name of the gateway key that gave it.")] = None
     created_at_us: Annotated[int, _column("When the first version was given.")]

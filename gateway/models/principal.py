@@ -38,9 +38,7 @@ _SECRET_NAME = re.compile(
     r"(?:$|[-_.])"
 )
 _KNOWN_NAMES = frozenset(name.lower() for name in (*CREDENTIAL_HEADERS, *CREDENTIAL_PARAMETERS))
-_TOKEN_COUNTS = re.compile(
-    r"(?:limit|remaining|reset|usage|used|count|max|input|output|prompt|completion|total)"
-)
+_COUNTS = re.compile(r"(?:limit|remaining|reset|usage|used|count|max|input|output|prompt|completion|total)")
 _NOT_SECRET = frozenset(
     {"idempotency-key", "cache-key", "prompt-cache-key", "surrogate-key", "sec-websocket-key"}
 )
@@ -82,7 +80,7 @@ def _is_secret_name(name: str) -> bool:
         return False
     found = set(_SECRET_NAME.findall(lowered))
     if found == {"token"} and not lowered.endswith("token"):
-        return _TOKEN_COUNTS.search(lowered) is None
+        return _COUNTS.search(lowered) is None
     return bool(found)
 
 

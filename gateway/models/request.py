@@ -119,6 +119,7 @@ _id = _declare(Origin.EXCHANGE, "identity", PERSONAL)
 _seen = _declare(Origin.EXCHANGE)
 _tag = _declare(Origin.METADATA, default_uses=FILTER | GROUP | PERSONAL)
 _fact = _declare(Origin.FACT)
+_own = _declare(Origin.GATEWAY)
 _tokens = _declare(Origin.FACT, "usage")
 
 
@@ -126,9 +127,7 @@ _tokens = _declare(Origin.FACT, "usage")
 class RequestRecord:
     """One row of the log. Times are microseconds since the epoch, sizes bytes."""
 
-    seq: Annotated[
-        int, Column(Origin.GATEWAY, "Position in the log of this store; grows with each row.", HIDDEN)
-    ]
+    seq: Annotated[int, _own("Position in the log of this store; grows with each row.", uses=HIDDEN)]
     request_id: Annotated[
         str,
         _id(
@@ -224,10 +223,7 @@ class RequestRecord:
     finish_reason: Annotated[str | None, _fact("Why the model stopped, in the provider's words.")]
     note: Annotated[str | None, _fact("What could not be read of the bodies.", uses=PERSONAL)]
     interpreted_at_us: Annotated[
-        int | None,
-        Column(
-            Origin.GATEWAY, "When the bodies were read, some milliseconds after its end; null until then."
-        ),
+        int | None, _own("When the bodies were read, some milliseconds after its end; null until then.")
     ]
 
     @property

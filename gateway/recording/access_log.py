@@ -71,7 +71,4 @@ class AccessLog:
         self, method: str, path: str, status: int | str, *, is_failure: bool, known: Mapping[str, object]
     ) -> None:
         write = log.warning if is_failure else log.info
-        write(
-            f"{method} {path} {status}",
-            **{name: value for name, value in known.items() if value is not None},
-        )
+        write(f"{method} {path} {status}", **{name: fact for name, fact in known.items() if fact is not None})

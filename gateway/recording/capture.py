@@ -6,16 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
+from gateway.models import exchange
 from gateway.models.clock import now_us
-from gateway.models.exchange import (
-    NO_OPT_OUT,
-    Exchange,
-    Identity,
-    LoggingOptOut,
-    Outcome,
-    PayloadPolicy,
-    RawHeaders,
-)
 from gateway.recording.redaction import mask_echoed_credentials, request_secrets
 
 
@@ -51,7 +43,7 @@ class Capture:
         sent_credentials: sent to the provider beside path and headers; its errors may echo them.
     """
 
-    identity: Identity
+    identity: exchange.Identity
     tenant: str | None
     key_name: str | None
     provider: str
@@ -60,17 +52,17 @@ class Capture:
     path: str
     attempt: int = 0
     client_retry: int = 0
-    payloads: PayloadPolicy
-    opt_out: LoggingOptOut = NO_OPT_OUT
+    payloads: exchange.PayloadPolicy
+    opt_out: exchange.LoggingOptOut = exchange.NO_OPT_OUT
     # How much of each body is kept.
     limit_bytes: int
-    request_headers: RawHeaders
+    request_headers: exchange.RawHeaders
     started_at_us: int = field(default_factory=now_us)
     first_byte_at_us: int | None = None
     status: int | None = None
     # Those sent to the provider beside path and headers, which its errors may repeat.
     sent_credentials: Sequence[bytes] = ()
-    response_headers: RawHeaders = ()
+    response_headers: exchange.RawHeaders = ()
     is_closed: bool = False
     request_body: BodyCapture = field(init=False)
     response_body: BodyCapture = field(init=False)
@@ -79,7 +71,7 @@ class Capture:
         self.request_body = BodyCapture(self.limit_bytes)
         self.response_body = BodyCapture(self.limit_bytes)
 
-    def next_attempt(self, provider: str, payloads: PayloadPolicy) -> Capture:
+    def next_attempt(self, provider: str, payloads: exchange.PayloadPolicy) -> Capture:
         """Return the capture of the next attempt of the same request, whose body is noted once for all."""
         following = replace(
             self,
@@ -96,12 +88,12 @@ class Capture:
         following.request_body = self.request_body
         return following
 
-    def add_response_head(self, status: int, headers: RawHeaders) -> None:
+    def add_response_head(self, status: int, headers: exchange.RawHeaders) -> None:
         self.first_byte_at_us = now_us()
         self.status = status
         self.response_headers = headers
 
-    def close(self, outcome: Outcome, error: str | None = None) -> Exchange:
+    def close(self, outcome: exchange.Outcome, error: str | None = None) -> exchange.Exchange:
         """Return the exchange. Call once."""
         assert not self.is_closed, "an attempt ended twice"
         self.is_closed = True
@@ -109,7 +101,7 @@ class Capture:
         if self.status is not None and self.status >= HTTPStatus.BAD_REQUEST:
             sent = (*self.sent_credentials, *request_secrets(self.path, self.request_headers))
             response_headers, response_body = mask_echoed_credentials(sent, response_headers, response_body)
-        return Exchange(
+        return exchange.Exchange(
             identity=self.identity,
             tenant=self.tenant,
             key_name=self.key_name,

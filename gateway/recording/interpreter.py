@@ -114,7 +114,8 @@ class Interpreter:
     async def _run(self) -> None:
         while not (self._is_closing and not self._waiting):
             if self._waiting:
-                await self._gather()
+                if not self._is_closing and len(self._waiting) < BATCH_ROWS:
+                    await asyncio.sleep(GATHER_SECONDS)
                 if batch := self._take():
                     await self._annotate(batch)
             elif self._has_leftovers and not self._is_closing:
@@ -122,10 +123,6 @@ class Interpreter:
             else:
                 await self._wakeup.wait()
                 self._wakeup.clear()
-
-    async def _gather(self) -> None:
-        if not self._is_closing and len(self._waiting) < BATCH_ROWS:
-            await asyncio.sleep(GATHER_SECONDS)
 
     def _take(self) -> list[tuple[int, Exchange]]:
         batch = [self._waiting.popleft() for _ in range(min(BATCH_ROWS, len(self._waiting)))]
@@ -164,7 +161,7 @@ class Interpreter:
             self._has_leftovers = True
             await self._pause()
         else:
-            await loop.run_in_executor(self._thread, self._notify_observers, batch, counted)
+            await loop.run_in_executor(self._thread, self._notify, batch, counted)
 
     async def _pause(self) -> None:
         if not self._is_closing:
@@ -182,9 +179,7 @@ class Interpreter:
             log.exception("exchange could not be interpreted", request_id=exchange.identity.request_id)
             return Facts(note=f"interpretation failed: {type(error).__name__}")
 
-    def _notify_observers(
-        self, batch: Sequence[tuple[int, Exchange]], facts: Sequence[tuple[int, Facts]]
-    ) -> None:
+    def _notify(self, batch: Sequence[tuple[int, Exchange]], facts: Sequence[tuple[int, Facts]]) -> None:
         for (_, exchange), (_, found) in zip(batch, facts, strict=True):
             ended = exchange if found.outcome is None else replace(exchange, outcome=found.outcome)
             for observe in self._observers:

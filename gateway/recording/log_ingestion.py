@@ -77,9 +77,7 @@ class LogImport:
 
     async def missing(self, requests: Sequence[ImportedRequest]) -> list[ImportedRequest]:
         """Return requests that are not stored yet."""
-        return [
-            requests[position] for position in await self._store.missing([one.exchange for one in requests])
-        ]
+        return [requests[place] for place in await self._store.missing([one.exchange for one in requests])]
 
     async def import_requests(self, requests: Sequence[ImportedRequest]) -> int:
         """Store missing requests without feedback; return their number."""
@@ -126,9 +124,7 @@ class LogIngestionService:
         first call. Raises Conflict for a used idempotency key."""
         if earlier := await self._earlier(receipt):
             return list(earlier.feedback_ids)
-        kept = await asyncio.to_thread(
-            lambda: [self._apply_policy(exchange, principal) for exchange in exchanges]
-        )
+        kept = await asyncio.to_thread(lambda: [self._apply_policy(each, principal) for each in exchanges])
         try:
             seqs = await self._store.insert(kept, receipt)
         except Conflict:

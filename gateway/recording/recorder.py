@@ -128,10 +128,7 @@ class WorkerSlotRenewal:
         self._slots = slots
         self._on_takeover = on_takeover
         self._renewing = PeriodicTask(
-            "worker-slot",
-            self._renew,
-            pause_seconds=RENEW_SECONDS,
-            failed="worker slot could not be renewed",
+            "worker-slot", self._renew, pause_seconds=RENEW_SECONDS, failed="worker slot could not be renewed"
         )
 
     def start(self) -> None:
@@ -204,7 +201,9 @@ class Recorder:
         """Take an exchange, and return when it is safe enough."""
         batch = self._add(exchange)
         if not self._may_lose_seconds or self._is_overdue():
-            await self._wait_until_stored(batch)
+            stored = self._loop.create_future()
+            batch.waiting.append(stored)
+            await stored
 
     async def close(self) -> None:
         """Store the rest, then stop."""
@@ -229,11 +228,6 @@ class Recorder:
             or sum(batch.size_bytes for batch in batches) > MAX_QUEUE_BYTES
         )
 
-    async def _wait_until_stored(self, batch: _Batch) -> None:
-        stored = self._loop.create_future()
-        batch.waiting.append(stored)
-        await stored
-
     async def _run(self) -> None:
         while True:
             if self._next is None:
@@ -257,7 +251,7 @@ class Recorder:
             kept = await self._redacted(exchanges)
         except Exception:
             log.exception("payloads could not be redacted and are dropped", rows=len(exchanges))
-            kept = [_without_payload(exchange) for exchange in exchanges]
+            kept = [replace(exchange, payloads=PayloadPolicy.OFF) for exchange in exchanges]
         if await self._overflow.takes_rows():
             self._overflow.add(kept)
             return
@@ -280,7 +274,3 @@ class Recorder:
         return await asyncio.to_thread(
             lambda: [redact(e) if e.payloads is PayloadPolicy.REDACTED else e for e in exchanges]
         )
-
-
-def _without_payload(exchange: Exchange) -> Exchange:
-    return replace(exchange, payloads=PayloadPolicy.OFF)

@@ -46,19 +46,15 @@ def _redact_body(encoded: bytes, headers: RawHeaders) -> bytes:
     redacted = _redact_json(body)
     if redacted is not None:
         return redacted
-    stream = read_events(
-        first_value(headers, b"content-type").decode("latin-1"), body
-    ) or event_streams.read_sse(body)
+    content_type = first_value(headers, b"content-type").decode("latin-1")
+    stream = read_events(content_type, body) or event_streams.read_sse(body)
     return b"".join(_redact_event(event, data) for event, data in stream.all_events)
 
 
 def _redact_event(event: str, data: bytes) -> bytes:
     name = b"" if event == event_streams.DEFAULT_EVENT else b"event: " + event.encode() + b"\n"
-    return name + b"data: " + _redact_data(data) + b"\n\n"
-
-
-def _redact_data(data: bytes) -> bytes:
-    return data if data == b"[DONE]" else _redact_json(data) or b"[redacted %d]" % len(data)
+    redacted = data if data == b"[DONE]" else _redact_json(data) or b"[redacted %d]" % len(data)
+    return name + b"data: " + redacted + b"\n\n"
 
 
 def _redact_json(text: bytes) -> bytes | None:
@@ -117,7 +113,7 @@ def mask_echoed_credentials(
     masked = _mask(unpacked, secrets)
     if masked == unpacked:
         return headers, body
-    return tuple(field for field in headers if field[0].lower() != b"content-encoding"), masked
+    return _without_encoding(headers), masked
 
 
 def _secrets_in_query(url: bytes) -> Iterator[bytes]:

@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.errors import BadInput, StoreUnavailable
 from gateway.models.addresses import is_server_url, local_database_name
-from gateway.store.backup import (
-    ReportPages,
-    RestoreResult,
-    back_up_database,
-    inspect_database_file,
-    restore_database,
-)
-from gateway.store.base import CopyInfo, Decode, Store, StoreInfo, leave_encoded
+from gateway.store import backup, locks
+from gateway.store.base import CopyInfo as CopyInfo
+from gateway.store.base import Decode, Store, leave_encoded
+from gateway.store.base import StoreInfo as StoreInfo
 from gateway.store.journal import Journal
-from gateway.store.locks import (
-    WorkerSlots,
-    acquire_file_slots,
-    database_path,
-    has_live_worker,
-    journal_file,
-    journal_files,
-    sibling_path,
-)
-from gateway.store.sqlite import open_sqlite
-from gateway.store.sqlite.store import SqliteWorkerSlots
-
-__all__ = [
-    "CopyInfo",
-    "RestoreResult",
-    "StoreInfo",
-    "WorkerSlots",
-    "acquire_worker_slots",
-    "back_up_store",
-    "check_driver",
-    "exports_path",
-    "has_journaled_rows",
-    "inspect_store",
-    "is_in_use",
-    "journal_path",
-    "measure_store",
-    "open_store",
-    "restore_store",
-]
+from gateway.store.locks import WorkerSlots as WorkerSlots
+from gateway.store.sqlite.store import SqliteWorkerSlots, open_sqlite
 
 HERE = Path()
 
@@ -68,9 +38,10 @@ async def open_store(
     """
     if is_server_url(url):
         with _explain_missing_driver():
-            from gateway.store.postgres import open_postgres
-        return await open_postgres(url, decode, worker_slots, read_url, query_seconds)
-    return await open_sqlite(database_path(url), decode, worker_slots, query_seconds)
+            from gateway.store.postgres.store import PostgresStore, open_connection
+        connection = await asyncio.to_thread(open_connection, url)
+        return PostgresStore(connection, url, decode, worker_slots, read_url, query_seconds)
+    return await open_sqlite(locks.database_path(url), decode, worker_slots, query_seconds)
 
 
 @contextmanager
@@ -87,14 +58,14 @@ def check_driver(url: str) -> None:
     """Raise StoreUnavailable if the driver is not installed."""
     if is_server_url(url):
         with _explain_missing_driver():
-            import gateway.store.postgres  # noqa: F401
+            import gateway.store.postgres.store  # noqa: F401
 
 
 def acquire_worker_slots(url: str, number: int, workers: int, local_dir: Path = HERE) -> WorkerSlots:
     """Take worker slot `number` of a gateway, or another one. Blocks. Raises StoreUnavailable."""
-    files = acquire_file_slots(_local_path(url, local_dir), number, workers)
+    files = locks.acquire_file_slots(_local_path(url, local_dir), number, workers)
     if not is_server_url(url):
-        return SqliteWorkerSlots(database_path(url), files)
+        return SqliteWorkerSlots(locks.database_path(url), files)
     try:
         with _explain_missing_driver():
             from gateway.store.postgres.store import LeasedWorkerSlots
@@ -106,45 +77,45 @@ def acquire_worker_slots(url: str, number: int, workers: int, local_dir: Path = 
 
 def is_in_use(url: str, local_dir: Path = HERE) -> bool:
     """Tell whether a gateway of this machine uses the store."""
-    return has_live_worker(_local_path(url, local_dir))
+    return locks.has_live_worker(_local_path(url, local_dir))
 
 
 def journal_path(url: str, worker: int, local_dir: Path = HERE) -> Path:
     """Return the journal of a worker."""
-    return journal_file(_local_path(url, local_dir), worker)
+    return locks.journal_file(_local_path(url, local_dir), worker)
 
 
 def has_journaled_rows(url: str, local_dir: Path = HERE) -> bool:
     """Tell whether exchanges wait in the journal of any worker on this machine."""
-    return any(not Journal(path).is_empty for path in journal_files(_local_path(url, local_dir)))
+    return any(not Journal(path).is_empty for path in locks.journal_files(_local_path(url, local_dir)))
 
 
 def exports_path(url: str, local_dir: Path = HERE) -> Path:
     """Return the folder of export files beside the store."""
-    return sibling_path(_local_path(url, local_dir), ".exports")
+    return locks.sibling_path(_local_path(url, local_dir), ".exports")
 
 
 def _local_path(url: str, local_dir: Path) -> Path:
-    return local_dir.absolute() / local_database_name(url) if is_server_url(url) else database_path(url)
+    return local_dir.absolute() / local_database_name(url) if is_server_url(url) else locks.database_path(url)
 
 
-def back_up_store(url: str, target: Path, report: ReportPages, *, overwrite: bool) -> CopyInfo:
+def back_up_store(url: str, target: Path, report: backup.ReportPages, *, overwrite: bool) -> CopyInfo:
     """Copy a store file, also while in use. Blocks. Raises BadInput, NotFound, Conflict or StoreUnavailable."""
     _refuse_server(url, "pg_dump copies it, also while it is in use.")
-    return back_up_database(database_path(url), target, report, overwrite=overwrite)
+    return backup.back_up_database(locks.database_path(url), target, report, overwrite=overwrite)
 
 
-def restore_store(url: str, backup: Path, *, set_aside: bool) -> RestoreResult:
+def restore_store(url: str, copy: Path, *, set_aside: bool) -> backup.RestoreResult:
     """Put a backup in the place of the store, which `set_aside` allows to rename. Blocks. Raises like
     `back_up_store`."""
     _refuse_server(url, "pg_restore brings a dump back.")
-    return restore_database(database_path(url), backup, set_aside=set_aside)
+    return backup.restore_database(locks.database_path(url), copy, set_aside=set_aside)
 
 
 def inspect_store(url: str) -> StoreInfo:
     """Inspect a store without changing it. Blocks; reads all of it. Raises StoreUnavailable."""
     if not is_server_url(url):
-        return inspect_database_file(database_path(url))
+        return backup.inspect_database_file(locks.database_path(url))
     with _explain_missing_driver():
         from gateway.store.postgres.maintenance import inspect_server
     return inspect_server(url)
@@ -153,7 +124,7 @@ def inspect_store(url: str) -> StoreInfo:
 def measure_store(url: str) -> int:
     """Return the size of a store in bytes. Blocks. Raises StoreUnavailable."""
     if not is_server_url(url):
-        return database_path(url).stat().st_size if database_path(url).exists() else 0
+        return locks.database_path(url).stat().st_size if locks.database_path(url).exists() else 0
     with _explain_missing_driver():
         from gateway.store.postgres.maintenance import measure_server
     return measure_server(url)

@@ -7,16 +7,8 @@ from dataclasses import dataclass, fields
 from functools import cache
 
 from gateway.errors import BadInput
+from gateway.models import metrics
 from gateway.models.filters import AllOf, Comparison, FeedbackFilter, Filter, Not, Op
-from gateway.models.metrics import (
-    DAY_US,
-    EXACT_LATENCY_MS,
-    GRADE_FIELD,
-    HOUR_US,
-    FeedbackSums,
-    MetricsQuery,
-    UsageSums,
-)
 from gateway.store.dialect import Dialect
 from gateway.store.filters import Operand, Query, find_operand, where_clause
 from gateway.store.schema import IS_COUNTED, REQUEST_EXPRESSIONS, REQUESTS, Expression, Table
@@ -35,13 +27,13 @@ HIGH_CARDINALITY_FIELDS = ("user", "session")
 
 USAGE_FIELDS = (NO_FIELD, *REQUEST_FIELDS)
 LATENCY_FIELDS = (NO_FIELD, "provider", "any_model")
-FEEDBACK_FIELDS = (NO_FIELD, *REQUEST_FIELDS, GRADE_FIELD)
+FEEDBACK_FIELDS = (NO_FIELD, *REQUEST_FIELDS, metrics.GRADE_FIELD)
 
 # Stands for all fields of a joined table: no rollup is split by one.
 _OTHER_TABLE = "joined"
 
 # Lengths of rollups in microseconds, the longest first.
-SPANS = (DAY_US, HOUR_US)
+SPANS = (metrics.DAY_US, metrics.HOUR_US)
 
 # Starts of the spans that have rollups, in order, by their length.
 RolledUpSpans = dict[int, list[int]]
@@ -56,30 +48,23 @@ class Segment:
     span_us: int | None = None
 
 
-def rollup_field(metrics_query: MetricsQuery, fields: Sequence[str]) -> str | None:
+def rollup_field(spec: metrics.MetricsQuery, fields: Sequence[str]) -> str | None:
     """Return the field of the rollups that answer a query; None where there are none."""
-    named = set(_filter_fields(metrics_query.where))
-    named.update(metrics_query.groups)
+    named = set(_filter_fields(spec.where))
+    named.update(spec.groups)
     field = named.pop() if named else NO_FIELD
     return field if not named and field in fields else None
 
 
-def split_segments(metrics_query: MetricsQuery, rolled_up: RolledUpSpans) -> list[Segment]:
+def split_segments(spec: metrics.MetricsQuery, rolled_up: RolledUpSpans) -> list[Segment]:
     """Split the time of a query into segments, in order, each with the longest rollups that fit its buckets."""
     done: list[Segment] = []
-    left = (
-        [(metrics_query.from_us, metrics_query.to_us)] if metrics_query.from_us < metrics_query.to_us else []
-    )
+    left = [(spec.from_us, spec.to_us)] if spec.from_us < spec.to_us else []
     for span_us in SPANS:
-        if (
-            metrics_query.bucket_us is None
-            or metrics_query.bucket_us % span_us == metrics_query.bucket_offset_us % span_us == 0
-        ):
-            covered = [
-                run for gap in left for run in _contiguous_runs(gap, span_us, rolled_up.get(span_us, []))
-            ]
-            done += [Segment(start, end, span_us) for start, end in covered]
-            left = [rest for gap in left for rest in _subtract_runs(gap, covered)]
+        if spec.bucket_us is None or spec.bucket_us % span_us == spec.bucket_offset_us % span_us == 0:
+            runs = [run for gap in left for run in _contiguous_runs(gap, span_us, rolled_up.get(span_us, []))]
+            done += [Segment(start, end, span_us) for start, end in runs]
+            left = [rest for gap in left for rest in _subtract_runs(gap, runs)]
     return sorted([*done, *(Segment(start, end) for start, end in left)], key=lambda part: part.from_us)
 
 
@@ -138,7 +123,7 @@ _BY_CLASS = "GROUP BY 1, 2, 3, 4"
 _MOST_TERMS = 400
 
 # Durations of 2³² ms and more are one class.
-_MAX_LATENCY_BITS = 32
+_LATENCY_BITS = 32
 
 
 def _bounded(column: str, dialect: Dialect) -> str:
@@ -152,23 +137,19 @@ def _flag(condition: str) -> str:
 
 def sum_columns(columns: Mapping[str, str]) -> str:
     """Return the sums of columns, given the SQL of each column."""
-    return ", ".join(
-        f"{'max' if name in _MAXIMUM_COLUMNS else 'sum'}({sql})" for name, sql in columns.items()
-    )
+    return ", ".join(f"{'max' if key in _MAXIMUM_COLUMNS else 'sum'}({sql})" for key, sql in columns.items())
 
 
 @cache
 def latency_class(dialect: Dialect) -> str:
     """Return the SQL of `gateway.models.metrics.latency_class`."""
-    duration = f"{dialect.greatest}((ended_at_us - started_at_us) / 1000, 0)"
-    exact_bits = EXACT_LATENCY_MS.bit_length() - 1
+    took = f"{dialect.greatest}((ended_at_us - started_at_us) / 1000, 0)"
+    exact_bits = metrics.EXACT_LATENCY_MS.bit_length() - 1
     steps = " ".join(
-        f"WHEN {duration} < {1 << bits} THEN {duration} / {1 << bits - exact_bits} * {1 << bits - exact_bits}"
-        for bits in range(exact_bits + 1, _MAX_LATENCY_BITS + 1)
+        f"WHEN {took} < {1 << bits} THEN {took} / {1 << bits - exact_bits} * {1 << bits - exact_bits}"
+        for bits in range(exact_bits + 1, _LATENCY_BITS + 1)
     )
-    return (
-        f"CASE WHEN {duration} < {EXACT_LATENCY_MS} THEN {duration} {steps} ELSE {1 << _MAX_LATENCY_BITS} END"
-    )
+    return f"CASE WHEN {took} < {metrics.EXACT_LATENCY_MS} THEN {took} {steps} ELSE {1 << _LATENCY_BITS} END"
 
 
 @cache
@@ -206,9 +187,9 @@ FEEDBACK_SUM_COLUMNS: Mapping[str, str] = {
     "squared_weighted_square": _total("weight * weight * score * score"),
     "weighted_grade": _total("weight * grade"),
 }
-assert list(FEEDBACK_SUM_COLUMNS) == [field.name for field in fields(FeedbackSums)]
+assert list(FEEDBACK_SUM_COLUMNS) == [field.name for field in fields(metrics.FeedbackSums)]
 
-USAGE_COLUMNS = tuple(field.name for field in fields(UsageSums))
+USAGE_COLUMNS = tuple(field.name for field in fields(metrics.UsageSums))
 FEEDBACK_COLUMNS = tuple(FEEDBACK_SUM_COLUMNS)
 FEEDBACK_SUMS = ", ".join(FEEDBACK_SUM_COLUMNS.values())
 SUMMED_USAGE = sum_columns({name: name for name in USAGE_COLUMNS})
@@ -228,26 +209,21 @@ def usage_sums(dialect: Dialect) -> str:
     return sum_columns(request_usage_columns(dialect))
 
 
-def usage_query(metrics_query: MetricsQuery, segment: Segment, field: str | None, dialect: Dialect) -> Query:
+def usage_query(spec: metrics.MetricsQuery, segment: Segment, field: str | None, dialect: Dialect) -> Query:
     """Select `UsageSums` by bucket and group."""
     if field is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", metrics_query, segment, field, SUMMED_USAGE, _BY_GROUP, dialect)
-    return _from_requests(metrics_query, segment, usage_sums(dialect), _BY_GROUP, dialect)
+        return _from_rollups("usage_rollups", spec, segment, field, SUMMED_USAGE, _BY_GROUP, dialect)
+    return _from_requests(spec, segment, usage_sums(dialect), _BY_GROUP, dialect)
 
 
 def feedback_query(
-    metrics_query: MetricsQuery, segment: Segment, field: str | None, dialect: Dialect
+    spec: metrics.MetricsQuery, segment: Segment, field: str | None, dialect: Dialect
 ) -> Query:
     """Select `FeedbackSums` by bucket and group."""
     if field is not None and segment.span_us is not None:
-        return _from_rollups(
-            "verdict_rollups", metrics_query, segment, field, SUMMED_FEEDBACK, _BY_GROUP, dialect
-        )
-    start, groups = (
-        _bucket_start(metrics_query, "requests.started_at_us"),
-        _group_columns(metrics_query, dialect),
-    )
-    found = where_clause(REQUESTS, metrics_query.where, metrics_query.tenant, dialect)
+        return _from_rollups("verdict_rollups", spec, segment, field, SUMMED_FEEDBACK, _BY_GROUP, dialect)
+    start, groups = _bucket_start(spec, "requests.started_at_us"), _group_columns(spec, dialect)
+    found = where_clause(REQUESTS, spec.where, spec.tenant, dialect)
     counted = _counted_feedback_by_time(dialect) if _is_short(segment) else COUNTED_FEEDBACK
     return Query(
         f"SELECT {start.sql}, {groups.sql}, {FEEDBACK_SUMS} FROM {counted} WHERE {found.sql} {_BY_GROUP}",
@@ -255,25 +231,23 @@ def feedback_query(
     )
 
 
-def latency_query(
-    metrics_query: MetricsQuery, segment: Segment, field: str | None, dialect: Dialect
-) -> Query:
+def latency_query(spec: metrics.MetricsQuery, segment: Segment, field: str | None, dialect: Dialect) -> Query:
     """Select class and number of durations by bucket and group."""
     if field is not None and segment.span_us is not None:
         source = f"latency_rollups, {dialect.json_members('latency_rollups.classes')} AS class"
         sums = "CAST(class.key AS BIGINT), sum(CAST(class.value AS BIGINT))"
         value = "latency_rollups.value"
-        return _from_rollups(source, metrics_query, segment, field, sums, _BY_CLASS, dialect, value)
-    return _from_requests(metrics_query, segment, f"{latency_class(dialect)}, count(*)", _BY_CLASS, dialect)
+        return _from_rollups(source, spec, segment, field, sums, _BY_CLASS, dialect, value)
+    return _from_requests(spec, segment, f"{latency_class(dialect)}, count(*)", _BY_CLASS, dialect)
 
 
 def group_count_query(
-    metrics_query: MetricsQuery, segments: Sequence[Segment], field: str | None, dialect: Dialect
+    spec: metrics.MetricsQuery, segments: Sequence[Segment], field: str | None, dialect: Dialect
 ) -> Query:
     """Select the number of groups by bucket, in one statement, since a value may be in several segments."""
     if len(segments) > _MOST_TERMS:
-        segments = [Segment(metrics_query.from_us, metrics_query.to_us)]
-    parts = [_group_values(metrics_query, segment, field, dialect) for segment in segments]
+        segments = [Segment(spec.from_us, spec.to_us)]
+    parts = [_group_values(spec, segment, field, dialect) for segment in segments]
     return Query(
         f"WITH found (starts_at_us, value, second) AS ({' UNION ALL '.join(part.sql for part in parts)})"
         " SELECT starts_at_us, count(DISTINCT value) FROM found WHERE value IS NOT NULL GROUP BY 1",
@@ -281,12 +255,10 @@ def group_count_query(
     )
 
 
-def _group_values(
-    metrics_query: MetricsQuery, segment: Segment, field: str | None, dialect: Dialect
-) -> Query:
+def _group_values(spec: metrics.MetricsQuery, segment: Segment, field: str | None, dialect: Dialect) -> Query:
     if field is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", metrics_query, segment, field, "", "", dialect)
-    return _from_requests(metrics_query, segment, "", "", dialect)
+        return _from_rollups("usage_rollups", spec, segment, field, "", "", dialect)
+    return _from_requests(spec, segment, "", "", dialect)
 
 
 def group_operand(name: str, dialect: Dialect) -> Operand:
@@ -305,24 +277,22 @@ def request_group(name: str | None, dialect: Dialect) -> Operand:
 
 def feedback_group(name: str | None, dialect: Dialect) -> Operand:
     """Return the SQL to group feedback by. Raises BadInput."""
-    return Operand("grade", "number") if name == GRADE_FIELD else request_group(name, dialect)
+    return Operand("grade", "number") if name == metrics.GRADE_FIELD else request_group(name, dialect)
 
 
-def _group_columns(metrics_query: MetricsQuery, dialect: Dialect) -> Query:
+def _group_columns(spec: metrics.MetricsQuery, dialect: Dialect) -> Query:
     # The first may be the grade of feedback; queries of requests alone never group by it.
-    parts = feedback_group(metrics_query.group_by, dialect), request_group(metrics_query.then_by, dialect)
+    parts = feedback_group(spec.group_by, dialect), request_group(spec.then_by, dialect)
     return Query(", ".join(part.sql for part in parts), tuple(mark for part in parts for mark in part.values))
 
 
 def _from_requests(
-    metrics_query: MetricsQuery, segment: Segment, sums: str, ending: str, dialect: Dialect
+    spec: metrics.MetricsQuery, segment: Segment, sums: str, ending: str, dialect: Dialect
 ) -> Query:
-    start, groups = _bucket_start(metrics_query, "started_at_us"), _group_columns(metrics_query, dialect)
-    span = (
-        Comparison("started_at_us", Op.GE, segment.from_us),
-        Comparison("started_at_us", Op.LT, segment.to_us),
-    )
-    found = where_clause(REQUESTS, AllOf((*span, metrics_query.where)), metrics_query.tenant, dialect)
+    time = "started_at_us"
+    start, groups = _bucket_start(spec, time), _group_columns(spec, dialect)
+    span = Comparison(time, Op.GE, segment.from_us), Comparison(time, Op.LT, segment.to_us)
+    found = where_clause(REQUESTS, AllOf((*span, spec.where)), spec.tenant, dialect)
     source = dialect.with_index("requests", "requests_started") if _is_short(segment) else "requests"
     return Query(
         f"SELECT {_join_parts(start.sql, groups.sql, sums)} FROM {source} WHERE {found.sql} {ending}",
@@ -332,7 +302,7 @@ def _from_requests(
 
 def _from_rollups(
     source: str,
-    metrics_query: MetricsQuery,
+    spec: metrics.MetricsQuery,
     segment: Segment,
     field: str,
     sums: str,
@@ -340,10 +310,10 @@ def _from_rollups(
     dialect: Dialect,
     value: str = "value",
 ) -> Query:
-    start, split = _bucket_start(metrics_query, "starts_at_us"), _rollup_expression(field, value, dialect)
-    group = split.to_sql(dialect) if metrics_query.group_by is not None else "NULL"
+    start, split = _bucket_start(spec, "starts_at_us"), _rollup_expression(field, value, dialect)
+    group = split.to_sql(dialect) if spec.group_by is not None else "NULL"
     table = Table("rollups", columns=(), kinds={}, expressions={field: split})
-    found = where_clause(table, metrics_query.where, metrics_query.tenant, dialect)
+    found = where_clause(table, spec.where, spec.tenant, dialect)
     return Query(
         f"SELECT {_join_parts(start.sql, group, 'NULL', sums)} FROM {source}"
         f" WHERE span_us = ? AND field = ? AND starts_at_us >= ? AND starts_at_us < ? AND {found.sql}"
@@ -353,7 +323,7 @@ def _from_rollups(
 
 
 def _is_short(segment: Segment) -> bool:
-    return segment.to_us - segment.from_us <= DAY_US
+    return segment.to_us - segment.from_us <= metrics.DAY_US
 
 
 def _counted_feedback_by_time(dialect: Dialect) -> str:
@@ -363,14 +333,14 @@ def _counted_feedback_by_time(dialect: Dialect) -> str:
 
 def _rollup_expression(field: str, value: str, dialect: Dialect) -> Expression:
     kind = feedback_group(field or None, dialect).kind
-    as_was = dialect.typed_rollup_value(value, field, kind, is_whole=field != GRADE_FIELD)
+    as_was = dialect.typed_rollup_value(value, field, kind, is_whole=field != metrics.GRADE_FIELD)
     return Expression(kind, lambda _: as_was)
 
 
-def _bucket_start(metrics_query: MetricsQuery, time: str) -> Query:
-    if metrics_query.bucket_us is None:
+def _bucket_start(spec: metrics.MetricsQuery, time: str) -> Query:
+    if spec.bucket_us is None:
         return Query("NULL", ())
-    offset, length = metrics_query.bucket_offset_us, metrics_query.bucket_us
+    offset, length = spec.bucket_offset_us, spec.bucket_us
     return Query(f"({time} - ?) / ? * ? + ?", (offset, length, length, offset))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from gateway.models.audit import AuditEntry
 from gateway.models.filters import Filter, Page, Sort
 from gateway.store.database import Database
-from gateway.store.dialect import Connection
 from gateway.store.filters import select_rows
 from gateway.store.rows import AUDIT_ROWS
 from gateway.store.schema import AUDIT, quote_columns
@@ -17,24 +16,16 @@ _INSERT_ENTRY = (
 _SET_OUTCOME = "UPDATE audit SET outcome = ? WHERE audit_id = ? AND outcome IS NULL"
 
 
-def insert_audit_entry(connection: Connection, entry: AuditEntry) -> None:
-    connection.execute(_INSERT_ENTRY, AUDIT_ROWS.to_row(entry))
-
-
-def set_audit_outcome(connection: Connection, audit_id: str, outcome: str) -> None:
-    connection.execute(_SET_OUTCOME, (outcome, audit_id))
-
-
 class SqlAudit(Database):
     """Audit entries."""
 
     async def begin_audit(self, entry: AuditEntry) -> None:
-        await self._writer.write(lambda connection: insert_audit_entry(connection, entry), is_synced=True)
+        row = AUDIT_ROWS.to_row(entry)
+        await self._writer.write(lambda connection: connection.execute(_INSERT_ENTRY, row), is_synced=True)
 
     async def end_audit(self, audit_id: str, outcome: str) -> None:
-        await self._writer.write(
-            lambda connection: set_audit_outcome(connection, audit_id, outcome), is_synced=True
-        )
+        values = (outcome, audit_id)
+        await self._writer.write(lambda connection: connection.execute(_SET_OUTCOME, values), is_synced=True)
 
     async def find_audit(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[AuditEntry]:
         query = select_rows(AUDIT, where, sort, page, tenant, self._dialect)

@@ -14,16 +14,10 @@ from pathlib import Path
 
 from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.models.clock import now_us
+from gateway.store import locks
 from gateway.store.base import CopyInfo, FeedbackInfo, StoreInfo, leave_encoded
 from gateway.store.feedback import inspect_feedback
 from gateway.store.journal import Journal, batch_exchanges
-from gateway.store.locks import (
-    SQLITE_FILE_SUFFIXES,
-    database_locked_exclusively,
-    is_part_of_store,
-    journal_files,
-    sibling_path,
-)
 from gateway.store.requests import append_missing
 from gateway.store.rows import BodyPacker, list_from_json
 from gateway.store.sqlite.connection import (
@@ -137,10 +131,10 @@ def back_up_database(source: Path, target: Path, report: ReportPages, *, overwri
     """Back up a database file; see `gateway.store.back_up_store`."""
     if not source.exists():
         raise NotFound(f"there is no database {source}.")
-    if is_part_of_store(source, target):
+    if locks.is_part_of_store(source, target):
         raise Conflict(f"{target} is the store itself, or a part of it.", hint="Choose another name.")
     _refuse_existing(target, overwrite)
-    with _atomic_file(target) as temporary, _copied_journals(journal_files(source)) as journals:
+    with _atomic_file(target) as temporary, _copied_journals(locks.journal_files(source)) as journals:
         copied = copy_database(source, temporary, journals, report)
         _refuse_existing(target, overwrite)
     return copied
@@ -152,7 +146,7 @@ def restore_database(target: Path, backup: Path, *, set_aside: bool) -> RestoreR
         raise NotFound(f"there is no file {backup}.")
     _refuse_database_in_use(backup)
     copied = verify_database(backup)
-    with database_locked_exclusively(target), _atomic_file(target) as temporary:
+    with locks.database_locked_exclusively(target), _atomic_file(target) as temporary:
         shutil.copyfile(backup, temporary)
         renamed = _rename_existing(target, is_allowed=set_aside)
     return RestoreResult(copied, renamed)
@@ -195,9 +189,9 @@ def _rename_existing(path: Path, *, is_allowed: bool) -> Path | None:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     renamed = path.with_name(f"{path.name}.before-{stamp}")
     # A log that is left behind would be taken for that of the restored database.
-    for ending in (*SQLITE_FILE_SUFFIXES, ""):
-        if (file := sibling_path(path, ending)).exists():
-            file.rename(sibling_path(renamed, ending))
+    for ending in (*locks.SQLITE_FILE_SUFFIXES, ""):
+        if (file := locks.sibling_path(path, ending)).exists():
+            file.rename(locks.sibling_path(renamed, ending))
     return renamed if is_there else None
 
 
@@ -207,7 +201,7 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
 
 
 def _refuse_database_in_use(backup: Path) -> None:
-    log = sibling_path(backup, "-wal")
+    log = locks.sibling_path(backup, "-wal")
     if log.exists() and log.stat().st_size:
         raise Conflict(
             f"{backup} is a database with commits in {log.name}, not a backup.",

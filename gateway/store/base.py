@@ -162,16 +162,16 @@ class Queries(Protocol):
     async def feedback_summaries(self, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
         """Return a summary of the feedback on each request, its trace and its session."""
 
-    async def usage(self, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
+    async def usage(self, spec: MetricsQuery) -> dict[GroupKey, UsageSums]:
         """Return the usage of requests. Raises BadInput or TooLarge, as do the next three."""
 
-    async def latencies(self, metrics_query: MetricsQuery) -> dict[GroupKey, Latencies]:
+    async def latencies(self, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
         """Return numbers of requests by duration."""
 
-    async def feedback_sums(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
+    async def feedback_sums(self, spec: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         """Return sums of the feedback on requests."""
 
-    async def count_groups(self, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
+    async def count_groups(self, spec: MetricsQuery) -> dict[GroupKey, int]:
         """Return how many values the grouping field has."""
 
     async def count_feedback_by_author(self, authors: Sequence[str], tenant: str | None) -> dict[str, int]:

@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.base import Health
 from gateway.store.dialect import Connection, Dialect
-from gateway.store.read_pool import ReadConnection, ReadPool
+from gateway.store.read_pool import ReadConnection, ReadPool, settle
 from gateway.store.rows import Packer
 
 T = TypeVar("T")
@@ -54,14 +54,6 @@ class WriteJob:
     item: Any = None
     result: Any = None
     error: Exception | None = None
-
-    def settle(self) -> None:
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
 
 
 class Writer(ABC):
@@ -174,7 +166,7 @@ class Writer(ABC):
     def _settle(self, jobs: list[WriteJob]) -> None:
         for job in jobs:
             self._queued_bytes -= job.size_bytes
-            job.settle()
+            settle(job.future, job.result if job.error is None else job.error)
         self._has_room.set()
 
     # on the writer's thread

@@ -15,11 +15,8 @@ _INSERT_EXPORT = (
     f"INSERT INTO exports ({quote_columns(EXPORTS.columns)})"
     f" VALUES ({', '.join('?' * len(EXPORTS.columns))}) ON CONFLICT DO NOTHING"
 )
-_UPDATE_EXPORT = (
-    "UPDATE exports SET "
-    + ", ".join(f'"{column}" = ?' for column in EXPORTS.columns)
-    + " WHERE export_id = ? AND version = ?"
-)
+_SET_COLUMNS = ", ".join(f'"{column}" = ?' for column in EXPORTS.columns)
+_UPDATE_EXPORT = f"UPDATE exports SET {_SET_COLUMNS} WHERE export_id = ? AND version = ?"
 _LINK_KEY = "SELECT key FROM export_link_key"
 _INSERT_LINK_KEY = "INSERT INTO export_link_key (id, key) VALUES (1, ?) ON CONFLICT DO NOTHING"
 
@@ -53,7 +50,7 @@ class SqlDatasets(Database):
         return [EXPORT_ROWS.from_row(row) for row in await self._primary.fetch_all(query.sql, query.values)]
 
     async def count_exports(self, where: Filter, tenant: str | None) -> int:
-        query = count_rows(EXPORTS, where, Sort(), Page(MAX_INTEGER), tenant, self._dialect)
+        query = count_rows(select_rows(EXPORTS, where, Sort(), Page(MAX_INTEGER), tenant, self._dialect))
         number: int = (await self._primary.fetch_one(query.sql, query.values))[0]
         return number
 

@@ -23,6 +23,16 @@ class Dialect(ABC):
     position_call: str
     # `JOIN` that reads the table on the left first.
     ordered_join: str
+    # That metadata has nothing under the bound key.
+    metadata_is_missing: str
+    # The metadata of `requests` under the bound key, as text.
+    property_text: str
+    # The metadata under the last key that is the bound one in lower case, as text.
+    property_in_any_case: str
+    # `_model` of the metadata, if it is a non-empty text.
+    stated_model: str
+    # That a text matches a bound pattern, whatever the case of ASCII letters.
+    like_in_any_case: str
 
     @abstractmethod
     def without_index(self, column: str) -> str:
@@ -70,21 +80,6 @@ class Dialect(ABC):
         ends."""
 
     @abstractmethod
-    def metadata_is_missing(self) -> str: ...
-
-    @abstractmethod
-    def property_text(self) -> str:
-        """The metadata of `requests` under the bound key, as text."""
-
-    @abstractmethod
-    def property_in_any_case(self) -> str:
-        """The metadata under the last key that is the bound one in lower case, as text."""
-
-    @abstractmethod
-    def stated_model(self) -> str:
-        """`_model` of the metadata, if it is a non-empty text."""
-
-    @abstractmethod
     def set_tag(self, column: str) -> str:
         """Set a tag column of row `:seq` and its metadata to `:value`, unless the tag or facts are there."""
 
@@ -93,10 +88,6 @@ class Dialect(ABC):
     @abstractmethod
     def like(self, pattern: str) -> tuple[str, str]:
         """That a text matches a bound pattern, with case; and the value to bind."""
-
-    @abstractmethod
-    def like_in_any_case(self) -> str:
-        """That a text matches a bound pattern, whatever the case of ASCII letters."""
 
     @abstractmethod
     def body_text(self, side: str) -> str:

@@ -11,17 +11,11 @@ from typing import Any, TypeVar
 from gateway.models.columns import PERSONAL, Column
 from gateway.models.exchange import PayloadPolicy
 from gateway.models.request import REQUEST_COLUMNS, ErasureScope, ExpiredCounts
+from gateway.store import rollups
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query
 from gateway.store.joins import find_affected_edits, pair_edits
-from gateway.store.rollups import (
-    FEEDBACK_KIND,
-    ROLLUP_KINDS,
-    delete_orphan_rollup,
-    find_orphan_rollups,
-    invalidate_rollups,
-)
 from gateway.store.rows import clean_text, clean_text_or_none, list_to_json, numbers_to_json
 
 T = TypeVar("T")
@@ -50,9 +44,7 @@ _FEEDBACK_ON_REQUESTS = (
 _EMPTY_VALUES = {"path": "''", "metadata": "'{}'"}
 _IS_STORED = "SELECT 1 FROM feedback WHERE feedback_id = ?"
 _DELETE_RECEIPT = "DELETE FROM receipts WHERE scope = ? AND key = ?"
-_OLD_REQUESTS = (
-    "SELECT seq, started_at_us FROM requests WHERE started_at_us < ? ORDER BY started_at_us LIMIT ?"
-)
+_OLDEST = "SELECT seq, started_at_us FROM requests WHERE started_at_us < ? ORDER BY started_at_us LIMIT ?"
 _OLD_FEEDBACK = "SELECT feedback_id FROM feedback WHERE created_at_us < ? AND request_seq IS NULL LIMIT ?"
 _DELETE_EXPORTS = "DELETE FROM exports WHERE created_at_us < ?"
 
@@ -116,28 +108,27 @@ def _statements(dialect: Dialect) -> _Statements:
 
 
 async def _find_user_scope(connection: AsyncConnection, user: str, tenant: str | None) -> ErasureScope:
-    parameters = {"person": clean_text(user), "tenant": clean_text_or_none(tenant)}
+    values = {"person": clean_text(user), "tenant": clean_text_or_none(tenant)}
     await connection.begin_snapshot()
-    seqs = await connection.fetch_all(_REQUESTS_OF_USER, parameters)
-    feedback_ids = await _fetch_texts(
-        connection, f"{_FEEDBACK_BY_AUTHOR} UNION {_FEEDBACK_ON_REQUESTS}", parameters
-    )
-    request_ids = await _fetch_texts(connection, _REQUEST_IDS_OF_USER_ONLY, parameters)
+    seqs = await connection.fetch_all(_REQUESTS_OF_USER, values)
+    feedback_ids = await _texts(connection, f"{_FEEDBACK_BY_AUTHOR} UNION {_FEEDBACK_ON_REQUESTS}", values)
+    request_ids = await _texts(connection, _REQUEST_IDS_OF_USER_ONLY, values)
     receipts = await _find_receipts(connection, (*feedback_ids, *request_ids))
     return ErasureScope(tuple(seq for seq, _ in seqs), feedback_ids, receipts)
 
 
 async def _find_author_scope(connection: AsyncConnection, author: str, tenant: str | None) -> ErasureScope:
-    parameters = {"person": clean_text(author), "tenant": clean_text_or_none(tenant)}
+    values = {"person": clean_text(author), "tenant": clean_text_or_none(tenant)}
     await connection.begin_snapshot()
-    feedback_ids = await _fetch_texts(connection, _FEEDBACK_BY_AUTHOR, parameters)
+    feedback_ids = await _texts(connection, _FEEDBACK_BY_AUTHOR, values)
     return ErasureScope((), feedback_ids, await _find_receipts(connection, feedback_ids))
 
 
 def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> None:
     statements = _statements(connection.dialect)
     rows = numbers_to_json(seqs)
-    invalidate_rollups(connection, ROLLUP_KINDS, _first_column(connection, statements.started, rows))
+    started = _first_column(connection, statements.started, rows)
+    rollups.invalidate_rollups(connection, rollups.ROLLUP_KINDS, started)
     # Feedback may have come since the scope was read.
     delete_entries(connection, _first_column(connection, statements.counted_entries, rows))
     connection.execute(statements.anonymise, (at_us, rows))
@@ -146,12 +137,12 @@ def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> 
 
 
 def _expire_requests(connection: Connection, before_us: int) -> ExpiredCounts:
-    rows = connection.execute(_OLD_REQUESTS, (before_us, STEP)).fetchall()
+    rows = connection.execute(_OLDEST, (before_us, STEP)).fetchall()
     if not rows:
         return ExpiredCounts()
     statements = _statements(connection.dialect)
     seqs = numbers_to_json([seq for seq, _ in rows])
-    invalidate_rollups(connection, ROLLUP_KINDS, [started_at_us for _, started_at_us in rows])
+    rollups.invalidate_rollups(connection, rollups.ROLLUP_KINDS, [started_at_us for _, started_at_us in rows])
     feedback_ids = _first_column(connection, statements.counted_entries, seqs)
     delete_entries(connection, feedback_ids)
     connection.execute(statements.remember_seq, (max(seq for seq, _ in rows),))
@@ -167,10 +158,6 @@ def _expire_feedback(connection: Connection, before_us: int) -> ExpiredCounts:
     return ExpiredCounts(0, len(feedback_ids))
 
 
-def _expire_exports(connection: Connection, before_us: int) -> None:
-    connection.execute(_DELETE_EXPORTS, (before_us,))
-
-
 def delete_receipts(connection: Connection, receipts: Sequence[tuple[str, str]]) -> None:
     """Delete receipts by scope and key."""
     connection.executemany(_DELETE_RECEIPT, receipts)
@@ -180,7 +167,8 @@ def delete_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
     """Delete entries with all versions, invalidate rollups, and pair the edits again that had their texts."""
     statements = _statements(connection.dialect)
     ids = list_to_json(feedback_ids)
-    invalidate_rollups(connection, (FEEDBACK_KIND,), _first_column(connection, statements.counted_times, ids))
+    counted_times = _first_column(connection, statements.counted_times, ids)
+    rollups.invalidate_rollups(connection, (rollups.FEEDBACK_KIND,), counted_times)
     edits = find_affected_edits(connection, feedback_ids)
     for statement in statements.delete_entries:
         connection.execute(statement, (ids,))
@@ -203,9 +191,7 @@ def delete_entry(connection: Connection, feedback_id: str, receipts: Sequence[tu
     return True
 
 
-async def _fetch_texts(
-    connection: AsyncConnection, sql: str, values: Mapping[str, str | None]
-) -> tuple[str, ...]:
+async def _texts(connection: AsyncConnection, sql: str, values: Mapping[str, str | None]) -> tuple[str, ...]:
     return tuple(row[0] for row in await connection.fetch_all(sql, values))
 
 
@@ -251,20 +237,19 @@ class SqlErasure(Database):
             expired += step
         while (step := await self._write_exclusively(_expire_feedback, before_us)).feedback:
             expired += step
-        await self._write_exclusively(_expire_exports, before_us)
+        await self._write_exclusively(lambda connection: connection.execute(_DELETE_EXPORTS, (before_us,)))
         if expired:
             orphans = _statements(self._dialect).orphan_receipts
-            for receipts in _steps(
-                await self._primary.read(lambda connection: connection.fetch_all(orphans))
-            ):
+            found = await self._primary.read(lambda connection: connection.fetch_all(orphans))
+            for receipts in _steps(found):
                 await self._write_exclusively(delete_receipts, receipts)
             await self._delete_orphan_rollups()
             await self._purge_deleted()
         return expired
 
     async def _delete_orphan_rollups(self) -> None:
-        for orphan in await self._primary.read(find_orphan_rollups):
-            await self._write_exclusively(delete_orphan_rollup, orphan)
+        for orphan in await self._primary.read(rollups.find_orphan_rollups):
+            await self._write_exclusively(rollups.delete_orphan_rollup, orphan)
 
     @abstractmethod
     async def create_partitions(self, at_us: int) -> None: ...

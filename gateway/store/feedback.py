@@ -63,11 +63,6 @@ _OF_TENANT = "(CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant)"
 
 
 @cache
-def _select_used_keys(dialect: Dialect) -> str:
-    return f"SELECT scope, key FROM receipts WHERE key {dialect.in_texts('?')}"
-
-
-@cache
 def _select_versions(dialect: Dialect) -> str:
     return f"SELECT feedback_id, version FROM feedback WHERE feedback_id {dialect.in_texts('?')}"
 
@@ -147,10 +142,8 @@ def put_feedback_batch(connection: Connection, writes: Sequence[FeedbackWrite]) 
     if joined:
         joins.assign_requests(connection, joined)
     # An earlier version may have been one of a pair.
-    joins.update_pairs(
-        connection,
-        [entry.feedback_id for entry in stored if entry.kind in joins.PAIRED_KINDS or entry.version > 1],
-    )
+    paired = [entry for entry in stored if entry.kind in joins.PAIRED_KINDS or entry.version > 1]
+    joins.update_pairs(connection, [entry.feedback_id for entry in paired])
     return refusals
 
 
@@ -160,9 +153,7 @@ def feedback_size_bytes(entries: Sequence[Feedback]) -> int:
 
 
 def _refusals(connection: Connection, writes: Sequence[FeedbackWrite]) -> list[GatewayError | None]:
-    used = _used_idempotency_keys(
-        connection, [write.receipt for write in writes if write.receipt is not None]
-    )
+    used = _used_keys(connection, [write.receipt for write in writes if write.receipt is not None])
     versions = _versions_of(connection, [entry.feedback_id for write in writes for entry in write.entries])
     refusals: list[GatewayError | None] = []
     # Each call is checked as if those before it had been stored.
@@ -183,19 +174,18 @@ def _version_conflict(entries: Sequence[Feedback], versions: dict[str, int]) -> 
     for entry in entries:
         stored = versions.get(entry.feedback_id, 0)
         if entry.version != stored + 1:
-            state = f"is at version {stored}" if stored else "does not exist"
-            return Conflict(
-                f"feedback {entry.feedback_id} {state}, so version {entry.version} cannot follow."
-            )
+            now = f"is at version {stored}" if stored else "does not exist"
+            return Conflict(f"feedback {entry.feedback_id} {now}, so version {entry.version} cannot follow.")
         versions[entry.feedback_id] = entry.version
     return None
 
 
-def _used_idempotency_keys(connection: Connection, receipts: Sequence[Receipt]) -> set[tuple[str, str]]:
+def _used_keys(connection: Connection, receipts: Sequence[Receipt]) -> set[tuple[str, str]]:
     if not receipts:
         return set()
+    sql = f"SELECT scope, key FROM receipts WHERE key {connection.dialect.in_texts('?')}"
     keys = list_to_json([receipt.key for receipt in receipts])
-    return {(scope, key) for scope, key in connection.execute(_select_used_keys(connection.dialect), (keys,))}
+    return {(scope, key) for scope, key in connection.execute(sql, (keys,))}
 
 
 def _versions_of(connection: Connection, feedback_ids: Sequence[str]) -> dict[str, int]:
@@ -298,9 +288,8 @@ def inspect_feedback(connection: SupportsExecute) -> FeedbackInfo:
     before_us = now_us() - OVERDUE_FEEDBACK_US
     [[waiting]] = connection.execute(f"SELECT count(*) {_OVERDUE}", (before_us,))
     awaited = tuple(row[0] for row in connection.execute(_AWAITED_IDS, (before_us,))) if waiting else ()
-    return FeedbackInfo(
-        waiting, awaited, tuple((row[0], int(row[1])) for row in connection.execute(_MISREAD_GRADES))
-    )
+    misread = tuple((row[0], int(row[1])) for row in connection.execute(_MISREAD_GRADES))
+    return FeedbackInfo(waiting, awaited, misread)
 
 
 def histories_query(feedback_ids: Sequence[str], dialect: Dialect) -> tuple[str, Parameters]:
@@ -389,14 +378,9 @@ class SqlFeedback(Database):
         target: Target = Target.TRACE,
         trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
-        found = await asyncio.gather(
-            *(
-                self._primary.fetch_first(
-                    joins.SUBJECT_LOOKUPS[target], joins.subject_values(name, tenant, trace_id)
-                )
-                for name in ids
-            )
-        )
+        lookups = joins.SUBJECT_LOOKUPS[target]
+        values = [joins.subject_values(name, tenant, trace_id) for name in ids]
+        found = await asyncio.gather(*(self._primary.fetch_first(lookups, each) for each in values))
         return {name: [Subject(*row) for row in rows] for name, rows in zip(ids, found, strict=True) if rows}
 
     async def _query_rows(self, sql: str, values: Parameters) -> list[Any]:

@@ -23,16 +23,9 @@ from gateway.models.filters import (
     Sort,
     filter_uses_field,
 )
+from gateway.store import schema
 from gateway.store.dialect import AsyncConnection, Dialect, ValueKind
 from gateway.store.rows import MAX_INTEGER, clean_text, list_to_json, numbers_to_json
-from gateway.store.schema import (
-    COUNTS_FOR_REQUEST,
-    FEEDBACK,
-    REQUESTS,
-    Table,
-    is_about_request,
-    quote_columns,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +45,7 @@ class Operand:
         return f"coalesce({function}{self.sql} {test}, FALSE)"
 
 
-def find_operand(table: Table, name: str, dialect: Dialect) -> Operand | None:
+def find_operand(table: schema.Table, name: str, dialect: Dialect) -> Operand | None:
     """Return the SQL of a field; None if the table has no such field."""
     if name in table.kinds:
         may_be_null = name not in table.required
@@ -90,7 +83,7 @@ class Query:
     values: tuple[str | int | float, ...]
 
 
-def where_clause(table: Table, where: Filter, tenant: str | None, dialect: Dialect) -> Query:
+def where_clause(table: schema.Table, where: Filter, tenant: str | None, dialect: Dialect) -> Query:
     """Return the condition behind WHERE. Raises BadInput."""
     compiler = _Compiler(table, dialect)
     clauses = []
@@ -101,14 +94,14 @@ def where_clause(table: Table, where: Filter, tenant: str | None, dialect: Diale
     return Query(" AND ".join(clauses), tuple(compiler.values))
 
 
-def field_operand(table: Table, name: str, dialect: Dialect) -> Operand:
+def field_operand(table: schema.Table, name: str, dialect: Dialect) -> Operand:
     """Return the SQL of a field. Raises BadInput for an unknown field."""
     if operand := find_operand(table, name, dialect):
         return operand
     raise _unknown_field(table, name)
 
 
-def _unknown_field(table: Table, name: str) -> BadInput:
+def _unknown_field(table: schema.Table, name: str) -> BadInput:
     return BadInput(
         f"there is no field {name!r} to search {table.name} by.",
         field=name,
@@ -120,7 +113,7 @@ def _unknown_field(table: Table, name: str) -> BadInput:
 class _Compiler:
     """Compiles one filter; collects the values to bind."""
 
-    table: Table
+    table: schema.Table
     dialect: Dialect
     values: list[str | int | float] = field(default_factory=list)
     terms: int = 0
@@ -148,23 +141,22 @@ class _Compiler:
         compiled = [self.compile(part, depth - 1) for part in plain]
         if len(on_bodies) > 1:
             outside, self.dialect = self.dialect, self.dialect.inside_bodies
-            compiled.append(
-                outside.with_bodies(joiner.join([self.compile(part, depth - 1) for part in on_bodies]))
-            )
+            bodies = joiner.join([self.compile(part, depth - 1) for part in on_bodies])
+            compiled.append(outside.with_bodies(bodies))
             self.dialect = outside
         else:
             compiled += [self.compile(part, depth - 1) for part in on_bodies]
         return f"({joiner.join(compiled) or empty})"
 
     def _joined(self, where: FeedbackFilter, depth: int) -> str:
-        if self.table not in (REQUESTS, FEEDBACK):
+        if self.table not in (schema.REQUESTS, schema.FEEDBACK):
             raise BadInput(f"nothing is joined to {self.table.name}.", field="filter")
-        if self.table is FEEDBACK:
-            other, is_joined = REQUESTS, "requests.seq = feedback.request_seq"
+        if self.table is schema.FEEDBACK:
+            other, is_joined = schema.REQUESTS, "requests.seq = feedback.request_seq"
         else:
-            other, is_joined = FEEDBACK, is_about_request(self.dialect)
+            other, is_joined = schema.FEEDBACK, schema.is_about_request(self.dialect)
             if where.is_counted:
-                is_joined = COUNTS_FOR_REQUEST
+                is_joined = schema.COUNTS_FOR_REQUEST
         outer, self.table = self.table, other
         part = self.compile(where.part, depth - 1)
         self.table = outer
@@ -183,13 +175,11 @@ class _Compiler:
             return f"NOT ({self._equals(name, value)})"
         if op is Op.EQ or (value is None and op in (Op.LE, Op.GE)):
             return self._equals(name, value)
-        if op in _ORDERINGS:
-            return (
-                self._check_field(name, _NEVER)
-                if value is None
-                else self._holds(name, f"{_ORDERINGS[op]} ?", value)
-            )
-        return self._matches_text(name, op, value)
+        if op not in _ORDERINGS:
+            return self._matches_text(name, op, value)
+        if value is None:
+            return self._check_field(name, _NEVER)
+        return self._holds(name, f"{_ORDERINGS[op]} ?", value)
 
     def _equals(self, name: str, value: Scalar) -> str:
         return self._is_missing(name) if value is None else self._holds(name, "= ?", value)
@@ -214,7 +204,7 @@ class _Compiler:
         if len(value) > MAX_PATTERN:
             raise BadInput(f"a pattern may have {MAX_PATTERN:,} characters.", field=name)
         if op is Op.ILIKE:
-            return self._holds(name, self.dialect.like_in_any_case(), value)
+            return self._holds(name, self.dialect.like_in_any_case, value)
         return self._holds(name, *self.dialect.like(value))
 
     def _holds(self, name: str, test: str, *values: str | float, function: str = "") -> str:
@@ -225,7 +215,8 @@ class _Compiler:
             has_value = self.dialect.metadata_matches(kind, function, test)
         else:
             operand = field_operand(self.table, name, self.dialect)
-            _refuse_other_kind(name, kind, operand.kind)
+            if kind != operand.kind:
+                raise BadInput(f"is a {operand.kind}, which cannot be compared with a {kind}.", field=name)
             self.values.extend(operand.values)
             has_value = operand.with_test(function, test)
         self.values.extend(_bindable(name, value) for value in values)
@@ -238,17 +229,12 @@ class _Compiler:
             self.values.extend(operand.values)
             return f"{operand.sql} IS NULL"
         self.values.append(clean_text(name.removeprefix(_METADATA)))
-        return self.dialect.metadata_is_missing()
+        return self.dialect.metadata_is_missing
 
     def _check_field(self, name: str, sql: str) -> str:
         if not name.startswith(_METADATA):
             field_operand(self.table, name, self.dialect)
         return sql
-
-
-def _refuse_other_kind(name: str, kind: ValueKind, expected: ValueKind) -> None:
-    if kind != expected:
-        raise BadInput(f"is a {expected}, which cannot be compared with a {kind}.", field=name)
 
 
 def _flatten(group: AllOf | AnyOf) -> list[Filter]:
@@ -286,7 +272,7 @@ _RANDOM = Operand("random()", "number", may_be_null=False)
 
 
 def select_rows(
-    table: Table,
+    table: schema.Table,
     where: Filter,
     sort: Sort,
     page: Page,
@@ -303,28 +289,18 @@ def select_rows(
     order = _order_by(table, sort, dialect)
     limit, offset = _page_number("limit", page.limit), _page_number("offset", page.offset)
     sql = (
-        f"SELECT {quote_columns(table.columns)} FROM {table.name} WHERE {found.sql}"
+        f"SELECT {schema.quote_columns(table.columns)} FROM {table.name} WHERE {found.sql}"
         f" ORDER BY {order.sql} LIMIT ? OFFSET ?"
     )
     return Query(sql, (*found.values, *order.values, limit, offset))
 
 
-def count_rows(
-    table: Table,
-    where: Filter,
-    sort: Sort,
-    page: Page,
-    tenant: str | None,
-    dialect: Dialect,
-    *,
-    candidate_seqs: Sequence[int] | None = None,
-) -> Query:
-    """Select the number of rows on such a page. Raises BadInput."""
-    found = select_rows(table, where, sort, page, tenant, dialect, candidate_seqs=candidate_seqs)
+def count_rows(found: Query) -> Query:
+    """Select the number of rows of a statement."""
     return Query(f"SELECT count(*) FROM ({found.sql}) AS found", found.values)
 
 
-def _order_by(table: Table, sort: Sort, dialect: Dialect) -> Query:
+def _order_by(table: schema.Table, sort: Sort, dialect: Dialect) -> Query:
     keys: dict[str, str] = {}
     values: list[str] = []
     key: Sort | None = sort
@@ -398,10 +374,8 @@ def _required_conditions(where: Filter) -> Iterator[Comparison | FeedbackFilter]
 def _prefilter(required: Comparison | FeedbackFilter, dialect: Dialect) -> FeedbackPrefilter | None:
     match required:
         case FeedbackFilter(part, is_counted):
-            of_entry = where_clause(FEEDBACK, part, None, dialect)
-            return FeedbackPrefilter(
-                f"{of_entry.sql} AND {_HAS_REQUEST}", of_entry.values, is_counted=is_counted
-            )
+            entry = where_clause(schema.FEEDBACK, part, None, dialect)
+            return FeedbackPrefilter(f"{entry.sql} AND {_HAS_REQUEST}", entry.values, is_counted=is_counted)
         case Comparison("feedback.rating", Op.EQ, bool(is_good)):
             return FeedbackPrefilter(_IS_POSITIVE if is_good else _IS_NEGATIVE)
         case Comparison("feedback.id", Op.EQ, str(feedback_id)):

@@ -116,11 +116,8 @@ def reassign_requests(connection: Connection, seqs: Sequence[int], also: Sequenc
     feedback_ids = [*also, *(row[0] for row in found)]
     if feedback_ids:
         ids = (list_to_json(feedback_ids),)
-        invalidate_rollups(
-            connection,
-            (FEEDBACK_KIND,),
-            [row[0] for row in connection.execute(statements.counted_times, ids)],
-        )
+        times_us = [row[0] for row in connection.execute(statements.counted_times, ids)]
+        invalidate_rollups(connection, (FEEDBACK_KIND,), times_us)
         connection.execute(statements.forget, ids)
         assign_requests(connection, feedback_ids)
 
@@ -311,9 +308,8 @@ def join_waiting_feedback(connection: Connection, names: Mapping[str, int]) -> N
     if not names or not connection.execute(_IS_ANY_WAITING).fetchone()[0]:
         return
     appeared = {clean_text(name): at_us for name, at_us in names.items()}
-    _join_feedback(
-        connection, _waiting_by_name(connection.dialect), {"names": list_to_json(list(appeared))}, appeared
-    )
+    names_json = {"names": list_to_json(list(appeared))}
+    _join_feedback(connection, _waiting_by_name(connection.dialect), names_json, appeared)
 
 
 def join_new_feedback(connection: Connection, feedback_ids: Sequence[str]) -> None:
@@ -368,13 +364,9 @@ def link_conversations(
     named: dict[int, str] = {}
     chained = {seq: found.previous_response_id for seq, found in facts}
     for seq, previous in sorted(chained.items()):
-        if (
-            previous is None
-            or (own_row := _read_interpreted_row(connection, seq, at_us)) is None
-            or own_row[1] is not None
-        ):
-            continue
-        named[seq] = _join_conversation(connection, own_row, clean_text(previous))
+        own_row = None if previous is None else _read_interpreted_row(connection, seq, at_us)
+        if previous is not None and own_row is not None and own_row[1] is None:
+            named[seq] = _join_conversation(connection, own_row, clean_text(previous))
     for seq, response_id, tenant in _find_continued(connection, facts):
         if (own_row := _read_interpreted_row(connection, seq, at_us)) is None or own_row[2] != tenant:
             continue
@@ -383,18 +375,16 @@ def link_conversations(
             named[seq] = response_id
             _set_session(connection, [own_row], response_id)
         elif own_row[1] != response_id:
-            _set_session(
-                connection, connection.execute(_IN_SESSION, (response_id, own_row[2])).fetchall(), own_row[1]
-            )
+            rows = connection.execute(_IN_SESSION, (response_id, own_row[2])).fetchall()
+            _set_session(connection, rows, own_row[1])
     return named
 
 
 def _join_conversation(connection: Connection, own_row: _ConversationRow, previous: str) -> str:
     earlier = connection.execute(_EARLIER_ANSWER, (previous, own_row[2], own_row[0])).fetchone()
     session = previous if earlier is None or earlier[1] is None else earlier[1]
-    _set_session(
-        connection, [own_row] if earlier is None or earlier[1] is not None else [earlier, own_row], session
-    )
+    rows = [own_row] if earlier is None or earlier[1] is not None else [earlier, own_row]
+    _set_session(connection, rows, session)
     return session
 
 

@@ -17,23 +17,15 @@ from gateway.models.clock import now_us
 from gateway.models.columns import Origin
 from gateway.models.exchange import Exchange, Identity, LoggingOptOut, Outcome, PayloadPolicy, RawHeaders
 from gateway.models.request import IDENTITY_FIELDS, REQUEST_COLUMNS
+from gateway.store import rows
 from gateway.store.base import RequestLog
-from gateway.store.rows import (
-    clean_text,
-    from_json,
-    headers_from_json,
-    headers_to_json,
-    redact_headers,
-    redact_path,
-    to_json,
-)
 
 RECORD_VERSION = 1
 
 # Lengths of the head and of the request body in bytes; the response body is the rest.
 _LENGTHS_STRUCT = struct.Struct("<II")
 
-_ID_FIELDS = tuple(name for name in IDENTITY_FIELDS if name != "metadata")
+_IDS = tuple(name for name in IDENTITY_FIELDS if name != "metadata")
 _TEXT_FIELDS, _NUMBER_FIELDS = (
     tuple(
         column.name
@@ -60,33 +52,34 @@ def decode_exchange(record: bytes) -> Exchange:
     head_length, request_length = _LENGTHS_STRUCT.unpack_from(record)
     head_end = _LENGTHS_STRUCT.size + head_length
     head: dict[str, Any] = orjson.loads(record[_LENGTHS_STRUCT.size : head_end])
+    identity = Identity(**{name: head[name] for name in _IDS}, metadata=rows.from_json(head["metadata"]))
     return Exchange(
-        identity=Identity(**{name: head[name] for name in _ID_FIELDS}, metadata=from_json(head["metadata"])),
+        identity=identity,
         # Files of an earlier version do not have all numbers.
         **{name: head[name] for name in (*_TEXT_FIELDS, *_NUMBER_FIELDS, "path") if name in head},
         outcome=Outcome(head["outcome"]),
         payloads=PayloadPolicy(head["payloads"]),
         # Files of an earlier version do not say.
         opt_out=LoggingOptOut(**head.get("omission", {})),
-        request_headers=headers_from_json(head["request_headers"]),
+        request_headers=rows.headers_from_json(head["request_headers"]),
         request_body=record[head_end : head_end + request_length],
-        response_headers=headers_from_json(head["response_headers"]),
+        response_headers=rows.headers_from_json(head["response_headers"]),
         response_body=record[head_end + request_length :],
     )
 
 
 def _encode_head(exchange: Exchange) -> dict[str, object]:
-    texts = {name: getattr(exchange.identity, name) for name in _ID_FIELDS}
+    texts = {name: getattr(exchange.identity, name) for name in _IDS}
     texts |= {name: getattr(exchange, name) for name in _TEXT_FIELDS}
     return {
         "version": RECORD_VERSION,
-        **{name: None if text is None else clean_text(text) for name, text in texts.items()},
+        **{name: None if text is None else rows.clean_text(text) for name, text in texts.items()},
         **{name: getattr(exchange, name) for name in _NUMBER_FIELDS},
-        "path": clean_text(redact_path(exchange.path)),
+        "path": rows.clean_text(rows.redact_path(exchange.path)),
         "outcome": exchange.outcome.value,
         "payloads": exchange.payloads.value,
         "omission": exchange.opt_out,
-        "metadata": to_json(exchange.identity.metadata),
+        "metadata": rows.to_json(exchange.identity.metadata),
         "request_headers": _encode_headers(exchange.request_headers if exchange.keeps_request else ()),
         "response_headers": _encode_headers(
             exchange.response_headers if exchange.keeps_response else _content_type(exchange)
@@ -95,7 +88,7 @@ def _encode_head(exchange: Exchange) -> dict[str, object]:
 
 
 def _encode_headers(headers: RawHeaders) -> str:
-    return headers_to_json(redact_headers(headers))
+    return rows.headers_to_json(rows.redact_headers(headers))
 
 
 def _content_type(exchange: Exchange) -> RawHeaders:

@@ -53,9 +53,8 @@ def is_part_of_store(file: Path, path: Path) -> bool:
     """Tell whether a path is a database or one of its files."""
     path, file = path.resolve(), file.resolve()
     rest = path.name.removeprefix(file.name)
-    return path == file or (
-        path.parent == file.parent and rest != path.name and rest.startswith(_STORE_FILE_SUFFIXES)
-    )
+    is_beside = path.parent == file.parent and rest != path.name
+    return path == file or (is_beside and rest.startswith(_STORE_FILE_SUFFIXES))
 
 
 _CLOSED = -1
@@ -195,9 +194,8 @@ class FileWorkerSlots:
 
     def abandoned_numbers(self) -> list[int]:
         """Return free numbers that were held once and belong to no worker of this gateway."""
-        others = [
-            each for each in _known_numbers(self._path) if each not in (*self._locks, *self._sibling_numbers)
-        ]
+        own = (*self._locks, *self._sibling_numbers)
+        others = [number for number in _known_numbers(self._path) if number not in own]
         abandoned_numbers: list[int] = []
         for number, lock in _acquire_free(self._path, others):
             # Closed at once: a process that wants the number now would take another one, and not find its journal.
@@ -213,9 +211,8 @@ class FileWorkerSlots:
 def acquire_file_slots(path: Path, preferred: int, workers: int) -> FileWorkerSlots:
     """Take the preferred slot, or a free one from `workers` up, and all abandoned ones."""
     locks = dict([next(_acquire_free(path, chain([preferred], count(workers))))])
-    locks |= _acquire_free(
-        path, [number for number in _known_numbers(path) if number >= workers and number not in locks]
-    )
+    abandoned = [number for number in _known_numbers(path) if number >= workers and number not in locks]
+    locks |= _acquire_free(path, abandoned)
     return FileWorkerSlots(path, locks, [number for number in range(workers) if number != preferred])
 
 
@@ -242,7 +239,5 @@ def _acquire_free(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Fil
 
 def _known_numbers(path: Path) -> list[int]:
     prefix = f"{path.name}.lock."
-    endings = (
-        file.name.removeprefix(prefix) for file in path.parent.iterdir() if file.name.startswith(prefix)
-    )
-    return sorted(int(ending) for ending in endings if ending.isdecimal())
+    ends = (file.name.removeprefix(prefix) for file in path.parent.iterdir() if file.name.startswith(prefix))
+    return sorted(int(ending) for ending in ends if ending.isdecimal())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -32,45 +32,40 @@ QueryBuilder = Callable[[MetricsQuery, aggregates.Segment, str | None, Dialect],
 GroupKeyFactory = Callable[[int | None, Any, Any], GroupKey]
 
 
-def check_metrics_query(metrics_query: MetricsQuery, dialect: Dialect) -> None:
+def check_metrics_query(spec: MetricsQuery, dialect: Dialect) -> None:
     """Raise BadInput for an unknown field or a value of the wrong kind, whatever is stored."""
-    where_clause(REQUESTS, metrics_query.where, metrics_query.tenant, dialect)
-    for field in metrics_query.groups:
+    where_clause(REQUESTS, spec.where, spec.tenant, dialect)
+    for field in spec.groups:
         aggregates.request_group(field, dialect)
 
 
-def check_feedback_query(metrics_query: MetricsQuery, dialect: Dialect) -> None:
+def check_feedback_query(spec: MetricsQuery, dialect: Dialect) -> None:
     """Raise BadInput like `check_metrics_query`, for a query of feedback."""
-    where_clause(REQUESTS, metrics_query.where, metrics_query.tenant, dialect)
-    aggregates.feedback_group(metrics_query.group_by, dialect)
-    aggregates.request_group(metrics_query.then_by, dialect)
+    where_clause(REQUESTS, spec.where, spec.tenant, dialect)
+    aggregates.feedback_group(spec.group_by, dialect)
+    aggregates.request_group(spec.then_by, dialect)
 
 
-async def read_usage(connection: AsyncConnection, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
-    return await _sum_groups(UsageSums, connection, metrics_query, aggregates.usage_query, rollups.USAGE_KIND)
+async def read_usage(connection: AsyncConnection, spec: MetricsQuery) -> dict[GroupKey, UsageSums]:
+    return await _sum_groups(UsageSums, connection, spec, aggregates.usage_query, rollups.USAGE_KIND)
 
 
-async def read_feedback_sums(
-    connection: AsyncConnection, metrics_query: MetricsQuery
-) -> dict[GroupKey, FeedbackSums]:
+async def read_feedback_sums(connection: AsyncConnection, spec: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
     statement, kind = aggregates.feedback_query, rollups.FEEDBACK_KIND
-    return await _sum_groups(FeedbackSums, connection, metrics_query, statement, kind)
+    return await _sum_groups(FeedbackSums, connection, spec, statement, kind)
 
 
-async def read_latencies(
-    connection: AsyncConnection, metrics_query: MetricsQuery
-) -> dict[GroupKey, Latencies]:
+async def read_latencies(connection: AsyncConnection, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
     found: dict[GroupKey, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    group_key_of = _group_key_factory(metrics_query, connection.dialect)
-    async for *group_key, class_ms, number in _read_rows(
-        connection, metrics_query, aggregates.latency_query, rollups.LATENCY_KIND
-    ):
+    group_key_of = _group_key_factory(spec, connection.dialect)
+    rows = _read_rows(connection, spec, aggregates.latency_query, rollups.LATENCY_KIND)
+    async for *group_key, class_ms, number in rows:
         found[group_key_of(*group_key)][class_ms] += number
     return {group_key: dict(classes) for group_key, classes in found.items()}
 
 
-async def read_group_counts(connection: AsyncConnection, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
-    narrowed, segments, field = await _plan_segments(connection, metrics_query, rollups.USAGE_KIND)
+async def read_group_counts(connection: AsyncConnection, spec: MetricsQuery) -> dict[GroupKey, int]:
+    narrowed, segments, field = await _plan_segments(connection, spec, rollups.USAGE_KIND)
     if not segments:
         return {}
     query = aggregates.group_count_query(narrowed, segments, field, connection.dialect)
@@ -80,12 +75,12 @@ async def read_group_counts(connection: AsyncConnection, metrics_query: MetricsQ
 
 async def _read_rows(
     connection: AsyncConnection,
-    metrics_query: MetricsQuery,
+    spec: MetricsQuery,
     statement: QueryBuilder,
     kind: str,
     limit: int | None = None,
 ) -> AsyncIterator[tuple[Any, ...]]:
-    narrowed, segments, field = await _plan_segments(connection, metrics_query, kind)
+    narrowed, segments, field = await _plan_segments(connection, spec, kind)
     for segment in segments:
         query = statement(narrowed, segment, field, connection.dialect)
         sql = query.sql if limit is None else f"{query.sql} LIMIT {limit}"
@@ -94,41 +89,31 @@ async def _read_rows(
 
 
 async def _plan_segments(
-    connection: AsyncConnection, metrics_query: MetricsQuery, kind: str
+    connection: AsyncConnection, spec: MetricsQuery, kind: str
 ) -> tuple[MetricsQuery, list[aggregates.Segment], str | None]:
     await connection.begin_snapshot()
-    narrowed = await _narrow_to_data(connection, metrics_query)
+    narrowed = await _narrow_to_data(connection, spec)
     field = aggregates.rollup_field(narrowed, rollups.ROLLUP_KINDS[kind].fields)
-    rolled_up = (
-        await rollups.rolled_up_spans(connection, kind, field, narrowed.from_us, narrowed.to_us)
-        if field is not None
-        else {}
-    )
+    rolled_up: aggregates.RolledUpSpans = {}
+    if field is not None:
+        rolled_up = await rollups.rolled_up_spans(connection, kind, field, narrowed.from_us, narrowed.to_us)
     return narrowed, aggregates.split_segments(narrowed, rolled_up), field
 
 
-async def _narrow_to_data(connection: AsyncConnection, metrics_query: MetricsQuery) -> MetricsQuery:
+async def _narrow_to_data(connection: AsyncConnection, spec: MetricsQuery) -> MetricsQuery:
     first, last = await connection.fetch_one(_FIRST_AND_LAST_START)
     if first is None:
-        return replace(metrics_query, to_us=metrics_query.from_us)
+        return replace(spec, to_us=spec.from_us)
     first_day, last_day = first // DAY_US * DAY_US, last // DAY_US * DAY_US
-    return replace(
-        metrics_query,
-        from_us=max(metrics_query.from_us, first_day),
-        to_us=min(metrics_query.to_us, last_day + DAY_US),
-    )
+    return replace(spec, from_us=max(spec.from_us, first_day), to_us=min(spec.to_us, last_day + DAY_US))
 
 
 async def _sum_groups(
-    sums: type[Sums],
-    connection: AsyncConnection,
-    metrics_query: MetricsQuery,
-    statement: QueryBuilder,
-    kind: str,
+    sums: type[Sums], connection: AsyncConnection, spec: MetricsQuery, statement: QueryBuilder, kind: str
 ) -> dict[GroupKey, Sums]:
     found: dict[GroupKey, Sums] = {}
-    group_key_of = _group_key_factory(metrics_query, connection.dialect)
-    rows = _read_rows(connection, metrics_query, statement, kind, limit=MAX_PARTS + 1)
+    group_key_of = _group_key_factory(spec, connection.dialect)
+    rows = _read_rows(connection, spec, statement, kind, limit=MAX_PARTS + 1)
     async for start, value, second, *values in rows:
         group_key, more = group_key_of(start, value, second), sums(*values)
         found[group_key] = found[group_key] + more if group_key in found else more
@@ -140,11 +125,9 @@ async def _sum_groups(
     return found
 
 
-def _group_key_factory(metrics_query: MetricsQuery, dialect: Dialect) -> GroupKeyFactory:
-    kinds = (
-        aggregates.feedback_group(metrics_query.group_by, dialect).kind,
-        aggregates.request_group(metrics_query.then_by, dialect).kind,
-    )
+def _group_key_factory(spec: MetricsQuery, dialect: Dialect) -> GroupKeyFactory:
+    first_kind = aggregates.feedback_group(spec.group_by, dialect).kind
+    kinds = (first_kind, aggregates.request_group(spec.then_by, dialect).kind)
     if "flag" not in kinds:
         return GroupKey
     first, second = (_flag_or_none if kind == "flag" else _unchanged for kind in kinds)
@@ -160,10 +143,7 @@ def _unchanged(value: Any) -> Any:
 
 
 # Named, since a group has few rows, while the planner may choose the index of a condition with very many.
-_GROUP_INDEXES: Mapping[GroupField, str] = {
-    GroupField.TRACE: "requests_trace",
-    GroupField.SESSION: "requests_session",
-}
+_INDEXES = {GroupField.TRACE: "requests_trace", GroupField.SESSION: "requests_session"}
 
 # Pages of rows that are searched for groups double from the number of groups wanted up to this.
 _MAX_PAGE_ROWS = 1000
@@ -188,9 +168,7 @@ def seen_before_query(
     """Select whether a group has a matching row on the pages up to a cursor."""
     so_far = (Comparison("seq", Op.GE, after.seq), Comparison("seq", Op.LE, after.top))
     found = where_clause(REQUESTS, AllOf((Comparison(by, Op.EQ, name), *so_far, where)), tenant, dialect)
-    return Query(
-        f"SELECT EXISTS (SELECT 1 FROM {_indexed_requests(by, dialect)} WHERE {found.sql})", found.values
-    )
+    return Query(f"SELECT EXISTS (SELECT 1 FROM {_indexed(by, dialect)} WHERE {found.sql})", found.values)
 
 
 def group_usage_query(by: GroupField, names: Sequence[str], tenant: str | None, dialect: Dialect) -> Query:
@@ -201,7 +179,7 @@ def group_usage_query(by: GroupField, names: Sequence[str], tenant: str | None, 
         f'SELECT "{by}", min(started_at_us), max(ended_at_us), count(DISTINCT trace_id),'
         f" {dialect.json_distinct_list(model)}, {dialect.json_distinct_list('requests.user')},"
         f" {aggregates.usage_sums(dialect)}"
-        f' FROM {_indexed_requests(by, dialect)} WHERE "{by}" {dialect.in_texts("?")}{of_tenant.sql} GROUP BY 1',
+        f' FROM {_indexed(by, dialect)} WHERE "{by}" {dialect.in_texts("?")}{of_tenant.sql} GROUP BY 1',
         (list_to_json(names), *of_tenant.values),
     )
 
@@ -211,15 +189,15 @@ def group_feedback_query(by: GroupField, names: Sequence[str], tenant: str | Non
     of_tenant = _tenant_clause(tenant)
     return Query(
         f'SELECT requests."{by}", {aggregates.FEEDBACK_SUMS}'
-        f" FROM {_indexed_requests(by, dialect)} JOIN feedback ON feedback.request_seq = requests.seq"
+        f" FROM {_indexed(by, dialect)} JOIN feedback ON feedback.request_seq = requests.seq"
         f' WHERE requests."{by}" {dialect.in_texts("?")} AND feedback.deleted_at_us IS NULL'
         f" AND {IS_COUNTED}{of_tenant.sql} GROUP BY 1",
         (list_to_json(names), *of_tenant.values),
     )
 
 
-def _indexed_requests(by: GroupField, dialect: Dialect) -> str:
-    return dialect.with_index("requests", _GROUP_INDEXES[by])
+def _indexed(by: GroupField, dialect: Dialect) -> str:
+    return dialect.with_index("requests", _INDEXES[by])
 
 
 def _tenant_clause(tenant: str | None) -> Query:
@@ -248,7 +226,8 @@ async def _newest_groups(
             place = GroupCursor(after.top, seq)
             if name in places or name in seen_before:
                 continue
-            if await _was_seen_before(connection, by, name, where, after, tenant):
+            query = seen_before_query(by, name, where, after, tenant, connection.dialect)
+            if after.seq <= after.top and (await connection.fetch_one(query.sql, query.values))[0]:
                 seen_before.add(name)
             else:
                 places[name] = place
@@ -260,30 +239,16 @@ async def _newest_groups(
     return await _with_metrics(connection, by, places, tenant)
 
 
-async def _was_seen_before(
-    connection: AsyncConnection,
-    by: GroupField,
-    name: str,
-    where: Filter,
-    after: GroupCursor,
-    tenant: str | None,
-) -> bool:
-    if after.seq > after.top:
-        return False
-    query = seen_before_query(by, name, where, after, tenant, connection.dialect)
-    return bool((await connection.fetch_one(query.sql, query.values))[0])
-
-
 async def _with_metrics(
     connection: AsyncConnection, by: GroupField, places: dict[str, GroupCursor], tenant: str | None
 ) -> list[RequestGroup]:
     if not places:
         return []
     query = group_feedback_query(by, list(places), tenant, connection.dialect)
-    feedback = {
-        name: FeedbackSums(*sums) for name, *sums in await connection.fetch_all(query.sql, query.values)
-    }
+    rows = await connection.fetch_all(query.sql, query.values)
+    feedback = {name: FeedbackSums(*sums) for name, *sums in rows}
     query = group_usage_query(by, list(places), tenant, connection.dialect)
+    rows = await connection.fetch_all(query.sql, query.values)
     groups = {
         name: RequestGroup(
             name=name,
@@ -296,9 +261,7 @@ async def _with_metrics(
             usage=UsageSums(*sums),
             feedback_sums=feedback.get(name, FeedbackSums()),
         )
-        for name, started_at_us, ended_at_us, traces, models, users, *sums in await connection.fetch_all(
-            query.sql, query.values
-        )
+        for name, started_at_us, ended_at_us, traces, models, users, *sums in rows
     }
     return [groups[name] for name in places]
 
@@ -309,20 +272,18 @@ T = TypeVar("T")
 class SqlMetrics(Database):
     """Metrics, groups and rollups."""
 
-    async def usage(self, metrics_query: MetricsQuery) -> dict[GroupKey, UsageSums]:
-        return await self._answer(read_usage, metrics_query)
+    async def usage(self, spec: MetricsQuery) -> dict[GroupKey, UsageSums]:
+        return await self._answer(read_usage, spec)
 
-    async def latencies(self, metrics_query: MetricsQuery) -> dict[GroupKey, Latencies]:
-        return await self._answer(read_latencies, metrics_query)
+    async def latencies(self, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
+        return await self._answer(read_latencies, spec)
 
-    async def feedback_sums(self, metrics_query: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
-        check_feedback_query(metrics_query, self._dialect)
-        return await self._replica.query(
-            partial(read_feedback_sums, metrics_query=metrics_query), is_costly=True
-        )
+    async def feedback_sums(self, spec: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
+        check_feedback_query(spec, self._dialect)
+        return await self._replica.query(partial(read_feedback_sums, spec=spec), is_costly=True)
 
-    async def count_groups(self, metrics_query: MetricsQuery) -> dict[GroupKey, int]:
-        return await self._answer(read_group_counts, metrics_query)
+    async def count_groups(self, spec: MetricsQuery) -> dict[GroupKey, int]:
+        return await self._answer(read_group_counts, spec)
 
     async def newest_groups(
         self, by: GroupField, where: Filter, after: GroupCursor | None, limit: int, tenant: str | None
@@ -332,23 +293,21 @@ class SqlMetrics(Database):
         )
 
     async def _answer(
-        self, read: Callable[[AsyncConnection, MetricsQuery], Awaitable[T]], metrics_query: MetricsQuery
+        self, read: Callable[[AsyncConnection, MetricsQuery], Awaitable[T]], spec: MetricsQuery
     ) -> T:
-        check_metrics_query(metrics_query, self._dialect)
-        return await self._replica.query(lambda connection: read(connection, metrics_query), is_costly=True)
+        check_metrics_query(spec, self._dialect)
+        return await self._replica.query(lambda connection: read(connection, spec), is_costly=True)
 
     async def roll_up(self, at_us: int) -> int:
         kept = 0
         for due in await self._primary.read(partial(rollups.due_spans, at_us=at_us)):
             # Exclusive, since a write that is under way would not invalidate a rollup that it does not see.
-            span = await self._writer.write(
-                partial(_start_due_rollup, due=due, at_us=at_us), is_exclusive=True
-            )
+            span = await self._writer.write(partial(_start_rollup, due=due, at_us=at_us), is_exclusive=True)
             rollup = await self._primary.read(partial(rollups.compute_rollup, span=span))
             if rollup is not None:
                 kept += await self._writer.write(partial(rollups.store_rollup, rollup=rollup))
         return kept
 
 
-def _start_due_rollup(connection: Connection, due: tuple[str, int, int], at_us: int) -> rollups.RollupSpan:
+def _start_rollup(connection: Connection, due: tuple[str, int, int], at_us: int) -> rollups.RollupSpan:
     return rollups.start_rollup(connection, *due, at_us)

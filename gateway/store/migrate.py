@@ -27,14 +27,9 @@ class Migration:
 def read_migrations(package: str) -> list[Migration]:
     """Return the migrations in the folder `migrations` of a package, by number."""
     folder = files(package) / "migrations"
-    return sorted(
-        (
-            _parse(file.name, file.read_text("utf-8"))
-            for file in folder.iterdir()
-            if file.name.endswith(".sql")
-        ),
-        key=lambda migration: migration.number,
-    )
+    statements = (file for file in folder.iterdir() if file.name.endswith(".sql"))
+    migrations = (_parse(file.name, file.read_text("utf-8")) for file in statements)
+    return sorted(migrations, key=lambda migration: migration.number)
 
 
 def pending_migrations(migrations: Sequence[Migration], applied: Iterable[int]) -> list[Migration]:
@@ -106,7 +101,5 @@ def _parse(file_name: str, text: str) -> Migration:
     name = file_name.removesuffix(".sql")
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("--")]
     # A statement ends with a semicolon at the end of a line.
-    statements = "\n".join(lines).split(";\n")
-    return Migration(
-        int(name.split("_")[0]), name, tuple(part.rstrip(";") for part in statements if part.strip())
-    )
+    parts = "\n".join(lines).split(";\n")
+    return Migration(int(name.split("_")[0]), name, tuple(one.rstrip(";") for one in parts if one.strip()))

@@ -75,13 +75,15 @@ class _WaitingLookup:
     lookup: Lookup
     rows: asyncio.Future[list[Any]]
 
-    def settle(self, result: list[Any] | Exception) -> None:
-        if self.rows.done():
-            return
-        if isinstance(result, Exception):
-            self.rows.set_exception(result)
-        else:
-            self.rows.set_result(result)
+
+def settle(future: asyncio.Future[Any], result: object) -> None:
+    """Give a future its result, or the error that the result is, unless nobody waits for it any more."""
+    if future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
 
 
 class _LookupQueue:
@@ -104,7 +106,7 @@ class _LookupQueue:
     async def close(self) -> None:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
-            each.settle(StoreUnavailable("the store is closed."))
+            settle(each.rows, StoreUnavailable("the store is closed."))
         await asyncio.gather(*self._batches)
         await asyncio.gather(*(connection.close() for connection in self.connections))
 
@@ -122,7 +124,7 @@ class _LookupQueue:
         except Exception as error:
             results = [error] * len(batch)
         for each, result in zip(batch, results, strict=True):
-            each.settle(result)
+            settle(each.rows, result)
         self._idle.append(connection)
         self._dispatch()
 

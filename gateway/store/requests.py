@@ -107,20 +107,17 @@ def insert_requests(
     """Insert rows of `requests`, and the payloads of the exchanges that they are made of."""
     connection.insert("requests", columns, rows)
     kept = ((seq, exchange) for seq, exchange in numbered if exchange.payloads is not PayloadPolicy.OFF)
-    connection.insert(
-        "payloads",
-        schema.payload_columns(packer.columns, packer.copied_columns),
-        (payload_to_row(seq, exchange, packer) for seq, exchange in kept),
-    )
+    payload_columns = schema.payload_columns(packer.columns, packer.copied_columns)
+    payloads = (payload_to_row(seq, exchange, packer) for seq, exchange in kept)
+    connection.insert("payloads", payload_columns, payloads)
 
 
 def connect_requests(
     connection: Connection, numbered: Sequence[tuple[int, Exchange]], ids: Mapping[str, int]
 ) -> None:
     """Invalidate rollups, and join the feedback that waits for these ids, after rows were inserted."""
-    rollups.invalidate_rollups(
-        connection, rollups.REQUEST_KINDS, [exchange.started_at_us for _, exchange in numbered]
-    )
+    times_us = [exchange.started_at_us for _, exchange in numbered]
+    rollups.invalidate_rollups(connection, rollups.REQUEST_KINDS, times_us)
     joins.join_waiting_feedback(connection, ids)
     joins.reassign_requests(connection, [seq for seq, _ in numbered])
 
@@ -162,9 +159,7 @@ def append_missing(
     at_us: int,
 ) -> int:
     """Append those that are not stored yet, add their facts, and return their number."""
-    new = [
-        imported[position] for position in find_missing(connection, [exchange for exchange, _ in imported])
-    ]
+    new = [imported[place] for place in find_missing(connection, [exchange for exchange, _ in imported])]
     seqs = append_exchanges(connection, packer, [exchange for exchange, _ in new], worker)
     known_facts = zip(seqs, [facts for _, facts in new], strict=True)
     annotate_requests(connection, [(seq, facts) for seq, facts in known_facts if facts is not None], at_us)
@@ -190,11 +185,8 @@ def annotate_requests(
 
 def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int) -> None:
     for column in ("user", "session"):
-        tags = [
-            {"value": clean_text(value), "seq": seq}
-            for seq, found in facts
-            if (value := getattr(found, column))
-        ]
+        values = ((seq, getattr(found, column)) for seq, found in facts)
+        tags = [{"value": clean_text(value), "seq": seq} for seq, value in values if value]
         if tags:
             connection.executemany(connection.dialect.set_tag(column), tags)
     corrections = [
@@ -206,13 +198,8 @@ def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: 
         connection.executemany(_CORRECT, corrections)
     connection.executemany(_ANNOTATE, [(*facts_to_row(found, at_us), seq) for seq, found in facts])
     insert_response_ids(connection, [(seq, found.other_response_ids) for seq, found in facts])
-    names = [
-        name
-        for _, found in facts
-        for name in (found.response_id, found.session, *found.other_response_ids)
-        if name
-    ]
-    joins.join_waiting_feedback(connection, dict.fromkeys(names, at_us))
+    ids = (one for _, found in facts for one in (found.response_id, found.session, *found.other_response_ids))
+    joins.join_waiting_feedback(connection, dict.fromkeys(filter(None, ids), at_us))
     if in_sessions := [seq for seq, found in facts if found.session]:
         joins.reassign_requests(connection, in_sessions)
 
@@ -236,9 +223,8 @@ def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Fa
         return rest, rest
     row = dict(zip(schema.ANNOTATED_COLUMNS, facts_to_row(found, 0), strict=True))
     given = {column: row[column] for column in (*schema.RETRIEVED_COLUMNS, "finish_reason")}
-    if not connection.execute(
-        _SET_RETRIEVED_USAGE, {**given, "outcome": found.outcome, "owner": original_seq}
-    ).rowcount:
+    values = {**given, "outcome": found.outcome, "owner": original_seq}
+    if not connection.execute(_SET_RETRIEVED_USAGE, values).rowcount:
         return rest, rest
     rollups.invalidate_rollups(connection, rollups.REQUEST_KINDS, [started_at_us])
     return rest, replace(rest, usage=found.usage, cost=found.cost)
@@ -250,11 +236,8 @@ def exchange_size_bytes(exchange: Exchange) -> int:
 
 
 def _identity_of(exchange: Exchange) -> tuple[str, int, str | None]:
-    return (
-        clean_text(exchange.identity.request_id),
-        exchange.started_at_us,
-        clean_text_or_none(exchange.tenant),
-    )
+    tenant = clean_text_or_none(exchange.tenant)
+    return clean_text(exchange.identity.request_id), exchange.started_at_us, tenant
 
 
 def _joinable_ids(exchanges: Sequence[Exchange]) -> dict[str, int]:
@@ -271,11 +254,8 @@ MAX_METADATA_BYTES = 256 * 1024
 
 _KNOWN_KEYS = frozenset((*METADATA_KEYS, "_model"))
 
-_UPDATE_METADATA = (
-    "UPDATE requests SET metadata = ?, "
-    + ", ".join(f'"{column}" = ?' for column in METADATA_COLUMNS)
-    + " WHERE seq = ?"
-)
+_SET_TAGS = ", ".join(f'"{column}" = ?' for column in METADATA_COLUMNS)
+_UPDATE_METADATA = f"UPDATE requests SET metadata = ?, {_SET_TAGS} WHERE seq = ?"
 
 
 @cache
@@ -287,14 +267,6 @@ def _select_request_rows(dialect: Dialect) -> str:
     )
 
 
-@cache
-def _select_session_feedback(dialect: Dialect) -> str:
-    return (
-        f"SELECT feedback_id FROM feedback WHERE request_seq {dialect.in_numbers('?')}"
-        f" AND target = '{Target.SESSION}'"
-    )
-
-
 def set_property(connection: Connection, any_id: str, key: str, value: str, tenant: str | None) -> int:
     """Set a metadata key and its column in the rows of a request; return their number. Raises Ambiguous or
     BadInput."""
@@ -302,10 +274,8 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
     named = single_subject(any_id, subjects, field="request_id")
     if named is None:
         return 0
-    found = connection.execute(
-        _select_request_rows(connection.dialect), (named.request_id, named.trace_id, named.tenant)
-    )
-    rows = found.fetchall()
+    values = (named.request_id, named.trace_id, named.tenant)
+    rows = connection.execute(_select_request_rows(connection.dialect), values).fetchall()
     changes, times_us, sessions = [], [], {}
     for seq, text, started_at_us in rows:
         metadata = _with_property(from_json(text), clean_text(key), value)
@@ -323,7 +293,9 @@ def set_property(connection: Connection, any_id: str, key: str, value: str, tena
     rollups.invalidate_rollups(connection, rollups.ROLLUP_KINDS, times_us)
     joins.join_waiting_feedback(connection, sessions)
     if lowercase_ascii(clean_text(key)) == "_session":
-        found = connection.execute(_select_session_feedback(connection.dialect), (numbers_to_json(seqs),))
+        of_them = f"request_seq {connection.dialect.in_numbers('?')} AND target = '{Target.SESSION}'"
+        sql = f"SELECT feedback_id FROM feedback WHERE {of_them}"
+        found = connection.execute(sql, (numbers_to_json(seqs),))
         joins.reassign_requests(connection, seqs, [row[0] for row in found])
     return len(changes)
 
@@ -392,24 +364,17 @@ class SqlRequests(Database):
     async def find_requests(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> list[RequestRecord]:
-        rows = await self._fetch_page(
-            select_rows,
-            where,
-            sort,
-            page,
-            tenant,
-            in_background=in_background,
-            is_costly=_searches_bodies(where, sort),
-        )
+        is_costly = _searches_bodies(where, sort)
+        rows = await self._fetch_page(where, sort, page, tenant, in_background, is_costly=is_costly)
         return [REQUEST_ROWS.from_row(row) for row in rows]
 
     async def count_requests(
         self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> int:
-        rows = await self._fetch_page(
-            count_rows, where, Sort(), page, tenant, in_background=in_background, is_costly=True
+        found = self._fetch_page(
+            where, Sort(), page, tenant, in_background, is_costly=True, finish=count_rows
         )
-        number: int = rows[0][0]
+        number: int = (await found)[0][0]
         return number
 
     async def payload(self, seq: int) -> Payload | None:
@@ -418,20 +383,19 @@ class SqlRequests(Database):
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         sql, values = select_payloads(self._dialect), (numbers_to_json(seqs),)
-        return payloads_from_rows(
-            await self._replica.read(lambda connection: connection.fetch_all(sql, values))
-        )
+        rows = await self._replica.read(lambda connection: connection.fetch_all(sql, values))
+        return payloads_from_rows(rows)
 
     async def _fetch_page(
         self,
-        statement: Callable[..., Query],
         where: Filter,
         sort: Sort,
         page: Page,
         tenant: str | None,
-        *,
         in_background: bool,
+        *,
         is_costly: bool,
+        finish: Callable[[Query], Query] = lambda query: query,
     ) -> list[Any]:
         prefilters = feedback_prefilters(where, self._dialect)
 
@@ -440,9 +404,9 @@ class SqlRequests(Database):
             if prefilters:
                 await connection.begin_snapshot()
                 candidate_seqs = await find_candidate_seqs(connection, prefilters)
-            query = statement(
-                schema.REQUESTS, where, sort, page, tenant, self._dialect, candidate_seqs=candidate_seqs
-            )
+            table, dialect = schema.REQUESTS, self._dialect
+            found = select_rows(table, where, sort, page, tenant, dialect, candidate_seqs=candidate_seqs)
+            query = finish(found)
             return await connection.fetch_all(query.sql, query.values)
 
         if in_background:

@@ -174,13 +174,11 @@ async def rolled_up_spans(
 ) -> aggregates.RolledUpSpans:
     """Return the spans with rollups split by a field that overlap a time."""
     sql = _select_rolled_up(connection.dialect)
-    return {
-        span_us: [
-            start
-            for _, start in await connection.fetch_all(sql, (kind, span_us, from_us - span_us, to_us, field))
-        ]
-        for span_us in aggregates.SPANS
-    }
+    spans: aggregates.RolledUpSpans = {}
+    for span_us in aggregates.SPANS:
+        found = await connection.fetch_all(sql, (kind, span_us, from_us - span_us, to_us, field))
+        spans[span_us] = [start for _, start in found]
+    return spans
 
 
 async def due_spans(connection: AsyncConnection, at_us: int) -> list[tuple[str, int, int]]:
@@ -211,11 +209,8 @@ async def compute_rollup(connection: AsyncConnection, span: RollupSpan) -> Rollu
     rows: dict[str, list[tuple[Any, ...]]] = {field: [] for field in kind.fields}
     for row in await connection.fetch_all(query.sql, query.values):
         rows[row[0]].append((span.span_us, span.starts_at_us, *row))
-    kept = {
-        field: found
-        for field, found in rows.items()
-        if field not in aggregates.HIGH_CARDINALITY_FIELDS or _is_small_enough(found)
-    }
+    may_be_many = aggregates.HIGH_CARDINALITY_FIELDS
+    kept = {key: found for key, found in rows.items() if key not in may_be_many or _is_small_enough(found)}
     return Rollup(span, tuple(kept), tuple(row for found in kept.values() for row in found))
 
 

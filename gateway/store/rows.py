@@ -22,11 +22,7 @@ from gateway.models.principal import REDACTED, is_secret_header, is_secret_param
 from gateway.models.quota import Quota, QuotaUsage
 from gateway.models.request import IDENTITY_FIELDS, METADATA_COLUMNS, METADATA_KEYS, Payload, RequestRecord
 from gateway.store.base import StoredKey
-from gateway.store.schema import (
-    EXCHANGE_COLUMNS,
-    FACT_COLUMNS,
-    REQUEST_INSERT_COLUMNS,
-)
+from gateway.store.schema import EXCHANGE_COLUMNS, FACT_COLUMNS, REQUEST_INSERT_COLUMNS
 
 # Largest integer a column holds.
 MAX_INTEGER = 2**63 - 1
@@ -156,17 +152,12 @@ _MIN_COMPRESSED_BYTES = 128
 class Packer(Protocol):
     """Makes the columns that hold a body."""
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns, without that of the side before them."""
-
-    @property
-    def copied_columns(self) -> tuple[str, ...]:
-        """Columns of a request that its payload repeats, for partitions."""
-
-    @property
-    def omitted(self) -> tuple[str | bytes | None, ...]:
-        """Values of a body that may not be kept."""
+    # Names of the columns, without that of the side before them.
+    columns: tuple[str, ...]
+    # Columns of a request that its payload repeats, for partitions.
+    copied_columns: tuple[str, ...]
+    # Values of a body that may not be kept.
+    omitted: tuple[str | bytes | None, ...]
 
     def pack(self, body: bytes, headers: RawHeaders = ()) -> tuple[str | bytes | None, ...]:
         """Return the values of a body that came with these headers."""
@@ -205,9 +196,7 @@ def decode_text(body: bytes) -> str | None:
 
 def headers_to_json(headers: list[tuple[bytes, bytes]]) -> str:
     # A byte becomes the Latin-1 character of its number, so that any survives (RFC 9110, section 5.5).
-    return orjson.dumps(
-        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-    ).decode()
+    return orjson.dumps([(name.decode("latin-1"), text.decode("latin-1")) for name, text in headers]).decode()
 
 
 def headers_from_json(text: str) -> RawHeaders:
@@ -296,9 +285,7 @@ _exchange_to_row = _compile_row(
 )
 
 # Takes facts and a time in µs since the epoch; returns the values of `ANNOTATED_COLUMNS`.
-facts_to_row = _compile_row(
-    "facts, at_us", (*(_expression(column, "facts") for column in FACT_COLUMNS), "at_us")
-)
+facts_to_row = _compile_row("facts, at_us", (*(_expression(each, "facts") for each in FACT_COLUMNS), "at_us"))
 
 
 def request_to_row(seq: int, exchange: Exchange) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
-from types import MappingProxyType, UnionType
+from types import UnionType
 from typing import Any, get_args, get_type_hints
 
 from gateway.models.audit import AuditEntry
@@ -105,58 +105,51 @@ def _body_text_of(side: str) -> Expression:
     return Expression("text", lambda dialect: dialect.body_text(side), is_costly=True)
 
 
-def _any_model(dialect: Dialect) -> str:
-    return f'coalesce({dialect.stated_model()}, "model", "requested_model")'
-
-
 # Computed fields of requests; durations in whole milliseconds. `feedback.…` is of the latest rating of the
 # request, its trace or its session. `is_judged`, `mean_counted_score` and the weighted grade are `has_feedback`,
 # `mean_score` and `weighted_feedback` of entries that count for the request in metrics. `…_text` is a decoded
 # body, NULL where it is empty or no UTF-8.
-REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
-    {
-        "duration_ms": _fixed("number", '(("ended_at_us" - "started_at_us") / 1000)'),
-        "first_byte_ms": _fixed("number", '(("first_byte_at_us" - "started_at_us") / 1000)'),
-        "total_tokens": _fixed(
-            "number",
-            'coalesce("prompt_tokens" + "completion_tokens", "prompt_tokens", "completion_tokens")',
-        ),
-        "is_error": _fixed(
-            "flag",
-            "((outcome NOT IN ('complete', 'client_closed') OR coalesce(status >= 400, FALSE))"
-            f" AND endpoint NOT IN ({_text_literals(NO_MODEL_CALLS)}) AND method NOT IN"
-            f" ({_text_literals(PROBE_METHODS)})"
-            f" AND (method <> 'GET' OR endpoint NOT IN ({_text_literals(NO_MODEL_READS)})))",
-        ),
-        "is_cached": _fixed("flag", """coalesce(lower("cache_status") = 'hit', FALSE)"""),
-        "stated_model": Expression("text", lambda dialect: f"({dialect.stated_model()})"),
-        "any_model": Expression("text", _any_model),
-        "request_text": _body_text_of("request"),
-        "response_text": _body_text_of("response"),
-        "feedback.id": _latest_rating("text", "feedback.feedback_id"),
-        "feedback.rating": _latest_rating("flag", "feedback.score > 0"),
-        "feedback.updated_at_us": _latest_rating("number", "feedback.updated_at_us"),
-        "has_feedback": Expression("flag", lambda dialect: _has_feedback(is_about_request(dialect))),
-        "is_judged": _fixed("flag", _has_feedback(COUNTS_FOR_REQUEST)),
-        "mean_score": Expression("number", lambda dialect: _mean_score(is_about_request(dialect))),
-        "mean_counted_score": _fixed("number", _mean_score(COUNTS_FOR_REQUEST)),
-        "weighted_feedback": Expression(
-            "number", lambda dialect: _mean_weighted_grade(is_about_request(dialect))
-        ),
-        "weighted_verdict": _fixed("number", _mean_weighted_grade(COUNTS_FOR_REQUEST)),
-        "is_scored": Expression("flag", _is_scored),
-    }
-)
+REQUEST_EXPRESSIONS: Mapping[str, Expression] = {
+    "duration_ms": _fixed("number", '(("ended_at_us" - "started_at_us") / 1000)'),
+    "first_byte_ms": _fixed("number", '(("first_byte_at_us" - "started_at_us") / 1000)'),
+    "total_tokens": _fixed(
+        "number", 'coalesce("prompt_tokens" + "completion_tokens", "prompt_tokens", "completion_tokens")'
+    ),
+    "is_error": _fixed(
+        "flag",
+        "((outcome NOT IN ('complete', 'client_closed') OR coalesce(status >= 400, FALSE))"
+        f" AND endpoint NOT IN ({_text_literals(NO_MODEL_CALLS)}) AND method NOT IN"
+        f" ({_text_literals(PROBE_METHODS)})"
+        f" AND (method <> 'GET' OR endpoint NOT IN ({_text_literals(NO_MODEL_READS)})))",
+    ),
+    "is_cached": _fixed("flag", """coalesce(lower("cache_status") = 'hit', FALSE)"""),
+    "stated_model": Expression("text", lambda dialect: f"({dialect.stated_model})"),
+    "any_model": Expression(
+        "text", lambda dialect: f'coalesce({dialect.stated_model}, "model", "requested_model")'
+    ),
+    "request_text": _body_text_of("request"),
+    "response_text": _body_text_of("response"),
+    "feedback.id": _latest_rating("text", "feedback.feedback_id"),
+    "feedback.rating": _latest_rating("flag", "feedback.score > 0"),
+    "feedback.updated_at_us": _latest_rating("number", "feedback.updated_at_us"),
+    "has_feedback": Expression("flag", lambda dialect: _has_feedback(is_about_request(dialect))),
+    "is_judged": _fixed("flag", _has_feedback(COUNTS_FOR_REQUEST)),
+    "mean_score": Expression("number", lambda dialect: _mean_score(is_about_request(dialect))),
+    "mean_counted_score": _fixed("number", _mean_score(COUNTS_FOR_REQUEST)),
+    "weighted_feedback": Expression(
+        "number", lambda dialect: _mean_weighted_grade(is_about_request(dialect))
+    ),
+    "weighted_verdict": _fixed("number", _mean_weighted_grade(COUNTS_FOR_REQUEST)),
+    "is_scored": Expression("flag", _is_scored),
+}
 
 # Computed fields with a NAME: metadata under that key as text, or under the last key that is NAME in lower case,
 # and the latest value of that metric.
-NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = MappingProxyType(
-    {
-        "property.": Expression("text", lambda dialect: dialect.property_text()),
-        "property_in_any_case.": Expression("text", lambda dialect: dialect.property_in_any_case()),
-        "score.": Expression("number", _latest_score),
-    }
-)
+NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = {
+    "property.": Expression("text", lambda dialect: dialect.property_text),
+    "property_in_any_case.": Expression("text", lambda dialect: dialect.property_in_any_case),
+    "score.": Expression("number", _latest_score),
+}
 
 
 _KINDS: Mapping[type, ValueKind] = {bool: "flag", str: "text", int: "number", float: "number"}

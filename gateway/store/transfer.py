@@ -32,12 +32,7 @@ from gateway.store.rows import (
     exchange_from_row,
     record_to_row,
 )
-from gateway.store.schema import (
-    PAYLOAD_COLUMNS,
-    REQUEST_INSERT_COLUMNS,
-    REQUESTS,
-    quote_columns,
-)
+from gateway.store.schema import PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, REQUESTS, quote_columns
 
 _CHUNK_ROWS = 500
 # Size of the bodies read at a time.
@@ -53,13 +48,11 @@ SELECT
 FROM requests
 """
 _REQUEST_SIZES = "SELECT seq, request_size + response_size FROM requests WHERE seq > ? ORDER BY seq LIMIT ?"
-_OTHER_RESPONSE_IDS = (
-    "SELECT response_id, seq FROM other_response_ids WHERE seq > ? AND seq <= ? ORDER BY response_id"
-)
+_OTHER_IDS = "SELECT response_id, seq FROM other_response_ids WHERE seq > ? AND seq <= ? ORDER BY response_id"
 _ENTRIES = "SELECT seq, feedback_id FROM feedback WHERE seq > ? ORDER BY seq LIMIT ?"
 _RECEIPTS = (
-    f"SELECT {quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE (scope, key) > (?, ?) ORDER BY"
-    f" scope, key LIMIT ?"
+    f"SELECT {quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE (scope, key) > (?, ?)"
+    " ORDER BY scope, key LIMIT ?"
 )
 
 
@@ -83,7 +76,7 @@ async def _requests_after(connection: AsyncConnection, seq: int) -> list[StoredR
         if size > _CHUNK_BYTES:
             break
     others: dict[int, list[str]] = defaultdict(list)
-    for response_id, seq_of_row in await connection.fetch_all(_OTHER_RESPONSE_IDS, (seq, last)):
+    for response_id, seq_of_row in await connection.fetch_all(_OTHER_IDS, (seq, last)):
         others[seq_of_row].append(response_id)
     rows = await connection.fetch_all(_select_stored_requests(connection.dialect), (seq, last))
     return [_stored_request(row, others) for row in rows]
@@ -102,9 +95,8 @@ def put_requests(
         for seq, stored in zip(seqs, new, strict=True)
     ]
     insert_requests(connection, packer, (*REQUESTS.columns, "payloads", "worker"), rows, numbered)
-    insert_response_ids(
-        connection, [(seq, stored.other_response_ids) for seq, stored in zip(seqs, new, strict=True)]
-    )
+    others = [stored.other_response_ids for stored in new]
+    insert_response_ids(connection, zip(seqs, others, strict=True))
     connect_requests(connection, numbered, _joinable_ids(new))
     return positions
 
@@ -216,10 +208,8 @@ class StoreMigration:
         seq = -1
         while requests := await self._source.requests_after(seq):
             positions = await self._target.put_requests(requests)
-            self._count(
-                _totals_of_requests(requests),
-                _totals_of_requests([requests[position] for position in positions]),
-            )
+            added = [requests[position] for position in positions]
+            self._count(_totals_of_requests(requests), _totals_of_requests(added))
             seq = requests[-1].record.seq
 
     async def _move_feedback(self) -> None:
@@ -263,18 +253,15 @@ class StoreMigration:
     async def _move_spendings(self) -> None:
         known = {(usage.key_name, usage.unit, usage.window) for usage in await self._target.spendings()}
         spendings = await self._source.spendings()
-        await self._target.spend(
-            [usage for usage in spendings if (usage.key_name, usage.unit, usage.window) not in known]
-        )
+        new = [usage for usage in spendings if (usage.key_name, usage.unit, usage.window) not in known]
+        await self._target.spend(new)
 
     async def _move_audit(self) -> None:
         oldest_first = Sort("at_us", descending=False, then=Sort("audit_id", descending=False))
         offset = 0
-        while entries := await self._source.find_audit(
-            NO_FILTER, oldest_first, Page(PAGE_ROWS, offset), None
-        ):
-            await asyncio.gather(*map(self._target.begin_audit, entries))
-            offset += len(entries)
+        while page := await self._source.find_audit(NO_FILTER, oldest_first, Page(PAGE_ROWS, offset), None):
+            await asyncio.gather(*map(self._target.begin_audit, page))
+            offset += len(page)
 
     def _count(self, source_totals: StoreTotals, added: StoreTotals) -> None:
         self.progress.source_totals += source_totals

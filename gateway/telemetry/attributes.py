@@ -11,18 +11,8 @@ from typing import Any
 
 import orjson
 
+from gateway.models import conversation
 from gateway.models.columns import Column, Origin
-from gateway.models.conversation import (
-    Media,
-    Message,
-    OtherPart,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolCall,
-    ToolResult,
-)
 from gateway.models.exchange import NO_OPT_OUT, Exchange, Outcome, PayloadPolicy
 from gateway.models.feedback import Feedback
 from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS, Facts
@@ -129,16 +119,13 @@ def message_attributes(exchange: Exchange) -> Attributes:
         return {}
     if OPERATIONS.get(exchange.endpoint) in (None, "embeddings"):
         return {}
-    conversation = read_conversation(
-        exchange.endpoint,
-        WireMessage.of_request(exchange),
-        WireMessage.of_response(exchange),
-    )
+    request, response = WireMessage.of_request(exchange), WireMessage.of_response(exchange)
+    said = read_conversation(exchange.endpoint, request, response)
     messages = {
-        "gen_ai.input.messages": [_to_otel(message) for message in conversation.input if message.parts],
+        "gen_ai.input.messages": [_to_otel(message) for message in said.input if message.parts],
         "gen_ai.output.messages": [
             _to_otel(message) | {"finish_reason": message.finish_reason or _UNKNOWN}
-            for message in conversation.output
+            for message in said.output
             if message.parts
         ],
     }
@@ -149,26 +136,25 @@ def message_attributes(exchange: Exchange) -> Attributes:
 OtelMessage = dict[str, Any]
 
 
-def _to_otel(message: Message) -> OtelMessage:
+def _to_otel(message: conversation.Message) -> OtelMessage:
     return {"role": message.role, "parts": [_to_otel_part(part) for part in message.parts]}
 
 
-def _to_otel_part(part: Part) -> Mapping[str, object]:
+def _to_otel_part(part: conversation.Part) -> Mapping[str, object]:
     match part:
-        case Text(content) | Refusal(content):
+        case conversation.Text(content) | conversation.Refusal(content):
             return {"type": "text", "content": _shorten(content)}
-        case Reasoning(content):
+        case conversation.Reasoning(content):
             return {"type": "reasoning", "content": _shorten(content)}
-        case ToolCall(id=call_id, name=name, arguments=arguments):
-            given = (
-                _parse_arguments(arguments) if len(arguments) <= MAX_PART_CHARACTERS else _shorten(arguments)
-            )
+        case conversation.ToolCall(id=call_id, name=name, arguments=arguments):
+            is_short = len(arguments) <= MAX_PART_CHARACTERS
+            given = _parse_arguments(arguments) if is_short else _shorten(arguments)
             return {"type": "tool_call", "id": call_id, "name": name, "arguments": given}
-        case ToolResult(id=call_id):
+        case conversation.ToolResult(id=call_id):
             return {"type": "tool_call_response", "id": call_id, "response": _to_response(part)}
-        case Media():
+        case conversation.Media():
             return _to_otel_media(part)
-        case OtherPart(kind):
+        case conversation.OtherPart(kind):
             return {"type": kind}
 
 
@@ -179,14 +165,14 @@ def _parse_arguments(text: str) -> object:
         return text
 
 
-def _to_response(result: ToolResult) -> object:
+def _to_response(result: conversation.ToolResult) -> object:
     """Return what a tool returned, as text where it is nothing else."""
-    if len(result.content) == 1 and isinstance(result.content[0], Text):
+    if len(result.content) == 1 and isinstance(result.content[0], conversation.Text):
         return _shorten(result.content[0].content)
     return [_to_otel_part(part) for part in result.content]
 
 
-def _to_otel_media(media: Media) -> Mapping[str, object]:
+def _to_otel_media(media: conversation.Media) -> Mapping[str, object]:
     # What images, sounds and files hold is left out.
     kind = "uri" if media.uri else "file" if media.file_id else "blob"
     described = {"mime_type": media.media_type, "uri": media.uri, "file_id": media.file_id}

@@ -16,13 +16,7 @@ from gateway.models.filters import AllOf, Comparison, Filter, Not, Op, Page, Sor
 from gateway.models.request import RequestRecord
 from gateway.periodic import PeriodicTask
 from gateway.store.base import FeedbackStore
-from gateway.telemetry.attributes import (
-    feedback_attributes,
-    feedback_trace_id,
-    otel_span_id,
-    otel_trace_id,
-    score_label,
-)
+from gateway.telemetry import attributes
 from gateway.telemetry.reporter import DeliveryLog
 
 ANNOTATOR_KINDS: Mapping[Source, str] = {
@@ -62,15 +56,14 @@ def is_annotatable(entry: Feedback) -> bool:
 
 def build_annotation(entry: Feedback, trace_id: str, span_id: str | None, *, has_text: bool) -> Annotation:
     """Make the annotation of an entry on a request, or with `span_id` None on more than one."""
-    trace = otel_trace_id(trace_id)
-    score_word = score_label(entry.score) or entry.kind.value
-    metadata = {
-        name: value for name, value in feedback_attributes(entry).items() if name.startswith("gateway.")
-    }
+    trace = attributes.otel_trace_id(trace_id)
+    score_word = attributes.score_label(entry.score) or entry.kind.value
+    known = attributes.feedback_attributes(entry).items()
+    metadata = {name: value for name, value in known if name.startswith("gateway.")}
     return Annotation(
         feedback_id=entry.feedback_id,
         trace_id=f"{trace:032x}",
-        span_id=None if span_id is None else f"{otel_span_id(trace, span_id):016x}",
+        span_id=None if span_id is None else f"{attributes.otel_span_id(trace, span_id):016x}",
         session=(entry.session or entry.subject_id) if entry.target is Target.SESSION else None,
         name=entry.metric or entry.kind.value,
         annotator=ANNOTATOR_KINDS[entry.source],
@@ -141,7 +134,7 @@ class AnnotationLookup:
         if records and not any(was_proxied(record.path) for record in records):
             # They were not proxied, so they have no span.
             return None
-        span_id, trace_id = entry.request_id, feedback_trace_id(entry)
+        span_id, trace_id = entry.request_id, attributes.feedback_trace_id(entry)
         if span_id is not None and records:
             span_id = records[-1].span_id or span_id
         if entry.target is Target.SESSION and records:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+from opentelemetry import trace
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -16,31 +17,12 @@ from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.trace import (
-    NonRecordingSpan,
-    SpanContext,
-    SpanKind,
-    Status,
-    StatusCode,
-    TraceFlags,
-    set_span_in_context,
-)
 
 from gateway import __version__
 from gateway.models.exchange import Exchange, was_proxied
 from gateway.models.feedback import Feedback
 from gateway.models.request import Facts
-from gateway.telemetry.attributes import (
-    EVALUATION_EVENT,
-    error_type,
-    feedback_attributes,
-    feedback_trace_id,
-    message_attributes,
-    otel_span_id,
-    otel_trace_id,
-    request_attributes,
-    span_name,
-)
+from gateway.telemetry import attributes
 from gateway.telemetry.reporter import DeliveryLog, Reporter, SdkLogFilter
 
 NS_IN_US = 1000
@@ -52,7 +34,7 @@ _SDK_LOGGERS = (
     "opentelemetry.sdk._shared_internal",
 )
 _QUEUE_FULL_REASON = "the queue is full"
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_SAMPLED = trace.TraceFlags(trace.TraceFlags.SAMPLED)
 
 
 class OtlpReporter(Reporter):
@@ -85,36 +67,37 @@ class OtlpReporter(Reporter):
         if not was_proxied(exchange.path):
             return
         identity = exchange.identity
-        trace = otel_trace_id(identity.trace_id)
+        trace_id = attributes.otel_trace_id(identity.trace_id)
         parent = None
         if identity.parent_span_id is not None:
-            parent = _span_context(trace, otel_span_id(trace, identity.parent_span_id))
-        self._ids.preset(trace, otel_span_id(trace, identity.span_id or identity.request_id))
-        attributes = request_attributes(exchange, facts)
+            parent = _span_context(trace_id, attributes.otel_span_id(trace_id, identity.parent_span_id))
+        span_id = attributes.otel_span_id(trace_id, identity.span_id or identity.request_id)
+        self._ids.preset(trace_id, span_id)
+        known = attributes.request_attributes(exchange, facts)
         if self._has_messages:
-            attributes |= message_attributes(exchange)
+            known |= attributes.message_attributes(exchange)
         span = self._tracer.start_span(
-            span_name(exchange, facts),
+            attributes.span_name(exchange, facts),
             context=parent,
-            kind=SpanKind.CLIENT,
-            attributes=attributes,
+            kind=trace.SpanKind.CLIENT,
+            attributes=known,
             start_time=exchange.started_at_us * NS_IN_US,
         )
-        if error_type(exchange) is not None:
-            span.set_status(Status(StatusCode.ERROR, exchange.error))
+        if attributes.error_type(exchange) is not None:
+            span.set_status(trace.Status(trace.StatusCode.ERROR, exchange.error))
         span.end(exchange.ended_at_us * NS_IN_US)
 
     def observe_feedback(self, entries: Sequence[Feedback]) -> None:
         for entry in entries if self._has_events else ():
-            trace = otel_trace_id(feedback_trace_id(entry))
-            span = otel_span_id(trace, entry.request_id) if entry.request_id is not None else 0
+            trace_id = attributes.otel_trace_id(attributes.feedback_trace_id(entry))
+            span = attributes.otel_span_id(trace_id, entry.request_id) if entry.request_id is not None else 0
             self._logger.emit(
                 LogRecord(
                     timestamp=entry.updated_at_us * NS_IN_US,
-                    context=_span_context(trace, span),
+                    context=_span_context(trace_id, span),
                     severity_number=SeverityNumber.INFO,
-                    event_name=EVALUATION_EVENT,
-                    attributes=feedback_attributes(entry),
+                    event_name=attributes.EVALUATION_EVENT,
+                    attributes=attributes.feedback_attributes(entry),
                 )
             )
 
@@ -186,18 +169,18 @@ class _PresetIds(IdGenerator):
     def __init__(self) -> None:
         self._preset = threading.local()
 
-    def preset(self, trace: int, span: int) -> None:
-        self._preset.trace, self._preset.span = trace, span
+    def preset(self, trace_id: int, span: int) -> None:
+        self._preset.trace, self._preset.span = trace_id, span
 
     def generate_trace_id(self) -> int:
-        trace: int = self._preset.trace
-        return trace
+        trace_id: int = self._preset.trace
+        return trace_id
 
     def generate_span_id(self) -> int:
         span: int = self._preset.span
         return span
 
 
-def _span_context(trace: int, span: int):  # type: ignore[no-untyped-def]
-    where = SpanContext(trace, span, is_remote=True, trace_flags=_SAMPLED)
-    return set_span_in_context(NonRecordingSpan(where))
+def _span_context(trace_id: int, span: int):  # type: ignore[no-untyped-def]
+    where = trace.SpanContext(trace_id, span, is_remote=True, trace_flags=_SAMPLED)
+    return trace.set_span_in_context(trace.NonRecordingSpan(where))

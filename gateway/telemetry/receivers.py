@@ -71,15 +71,12 @@ class Phoenix:
 
     async def put(self, annotation: Annotation, *, is_first: bool) -> None:
         kind, subject = _annotated_subject(annotation)
+        result = {"label": annotation.label, "score": annotation.score, "explanation": annotation.comment}
         body = {
             **subject,
             "name": annotation.name,
             "annotator_kind": annotation.annotator,
-            "result": {
-                "label": annotation.label,
-                "score": annotation.score,
-                "explanation": annotation.comment,
-            },
+            "result": result,
             "metadata": dict(annotation.metadata),
             "identifier": annotation.feedback_id,
         }

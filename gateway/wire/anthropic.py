@@ -84,12 +84,9 @@ def read_message(
         counted = replace(counted, completion_tokens=None)
     charges: tuple[Charge, ...] = ()
     if "iterations" in usage:
-        extra_charges = [
-            part
-            for part in objects_in(usage, "iterations")
-            if text_in(part, "type") not in _COUNTED_ITERATIONS
-        ]
-        charges = tuple(_read_charge(part, message) for part in extra_charges)
+        parts = objects_in(usage, "iterations")
+        extra = [part for part in parts if text_in(part, "type") not in _COUNTED_ITERATIONS]
+        charges = tuple(_read_charge(part, message) for part in extra)
         counted = add_usage([counted, *(charge.usage for charge in charges)])
     return ResponseFacts(
         model=text_in(message, "model"),
@@ -155,10 +152,8 @@ def _build_blocks(events: list[JsonObject]) -> list[JsonObject]:
             starts[index] = object_in(event, "content_block")
         elif kind == "content_block_delta":
             deltas.setdefault(index, []).append(object_in(event, "delta"))
-    return [
-        _build_block(starts.get(index, {}), deltas.get(index, []))
-        for index in sorted(starts.keys() | deltas.keys())
-    ]
+    indexes = sorted(starts.keys() | deltas.keys())
+    return [_build_block(starts.get(index, {}), deltas.get(index, [])) for index in indexes]
 
 
 def _build_block(start: JsonObject, deltas: list[JsonObject]) -> JsonObject:
@@ -194,11 +189,8 @@ def _read_usage(usage: JsonObject) -> Usage:
 
 def _merge_usage(earlier: JsonObject, later: JsonObject) -> JsonObject:
     # Counts run up to the last, but none becomes zero again; the output count at the start is not the answer's.
-    kept = {
-        key: earlier[key]
-        for key, value in later.items()
-        if value == 0 and key != "output_tokens" and earlier.get(key)
-    }
+    zeros = (key for key, value in later.items() if value == 0 and key != "output_tokens")
+    kept = {key: earlier[key] for key in zeros if earlier.get(key)}
     return earlier | later | kept
 
 
@@ -243,10 +235,6 @@ _BATCH_IN_PATH = re.compile(r"/batches/([^/?]+)/results(?:[/?]|$)")
 _MODEL_FIELD = "model"
 
 
-def recognises_batch(answer: JsonObject) -> bool:
-    return answer.get("type") == "message_batch"
-
-
 def read_batch(answer: JsonObject) -> ResponseFacts:
     return ResponseFacts(
         response_id=text_in(answer, "id"), note=error_message(answer), has_failed=states_error(answer)
@@ -273,15 +261,13 @@ class BatchResultsFormat:
     def read_response(self, response: WireMessage) -> ResponseFacts:
         found = _BATCH_IN_PATH.search(response.path)
         batch_id = unquote(found[1]) if found else None
-        lines = [parse_object(line) for line in response.body.split(b"\n", MAX_EVENTS)[:MAX_EVENTS]]
-        parsed = [line for line in lines if line is not None]
-        if len(parsed) == 1 and states_error(parsed[0]) and "custom_id" not in parsed[0]:
-            return ResponseFacts(note=error_message(parsed[0]), has_failed=True)
-        if response.body.strip() and not parsed:
+        parsed = map(parse_object, response.body.split(b"\n", MAX_EVENTS)[:MAX_EVENTS])
+        lines = [line for line in parsed if line is not None]
+        if len(lines) == 1 and states_error(lines[0]) and "custom_id" not in lines[0]:
+            return ResponseFacts(note=error_message(lines[0]), has_failed=True)
+        if response.body.strip() and not lines:
             return ResponseFacts(note=unreadable_note("response", response.body))
-        messages = [
-            message for line in parsed if (message := object_in(object_in(line, "result"), "message"))
-        ]
+        messages = [message for line in lines if (message := object_in(object_in(line, "result"), "message"))]
         charges = _add_charges(charge for message in messages for charge in _message_charges(message))
         own, others = (charges[0], charges[1:]) if charges else (Charge(), ())
         return ResponseFacts(
@@ -329,7 +315,7 @@ def _sum_charges(charges: list[Charge]) -> Charge:
 
 
 BATCHES = _BatchFormat(
-    recognises_batch,
+    lambda answer: answer.get("type") == "message_batch",
     read_batch,
     lambda stream: ResponseFacts(note="a batch came as a stream of events", has_ended=True),
     read_input=lambda _: (),

@@ -9,28 +9,8 @@ from itertools import groupby
 from gateway.models.conversation import Message, Part, Reasoning, Text
 from gateway.models.exchange import RawHeaders, first_value
 from gateway.models.request import NO_BILLING, Billing, Usage
-from gateway.wire import anthropic, openai_chat
-from gateway.wire.conversation import (
-    json_text,
-    read_input,
-    read_output,
-    read_part,
-    read_parts,
-    read_tool_call,
-    read_tool_result,
-    text_of,
-)
+from gateway.wire import anthropic, conversation, formats, openai_chat
 from gateway.wire.event_streams import Stream
-from gateway.wire.formats import (
-    ENDED_EARLY,
-    JsonFormat,
-    RequestFacts,
-    ResponseFacts,
-    WireMessage,
-    error_message,
-    model_in_path,
-    states_error,
-)
 from gateway.wire.json_fields import (
     MAX_COUNT,
     MAX_TEXT,
@@ -64,18 +44,10 @@ _COUNT_HEADERS = {
 }
 
 # Types of events. Invoked, Nova puts each event into a field that is called so.
-_WRAPPER_FIELDS = (
-    "messageStart",
-    "contentBlockStart",
-    "contentBlockDelta",
-    "contentBlockStop",
-    "messageStop",
-    "metadata",
-)
+_CONTENT_EVENTS = ("contentBlockStart", "contentBlockDelta", "contentBlockStop")
+_WRAPPERS = ("messageStart", *_CONTENT_EVENTS, "messageStop", "metadata")
 
-_CONTENT_EVENTS = frozenset({"contentBlockStart", "contentBlockDelta", "contentBlockStop"})
-
-_END_FIELDS = (
+_ENDS = (
     "stopReason",
     "usage",
     "metrics",
@@ -86,15 +58,15 @@ _END_FIELDS = (
 )
 
 
-class BedrockFormat(JsonFormat):
+class BedrockFormat(formats.JsonFormat):
     """A JsonFormat whose answers state in their headers what their bodies leave out."""
 
-    def read_request(self, request: WireMessage) -> RequestFacts:
+    def read_request(self, request: formats.WireMessage) -> formats.RequestFacts:
         # The path names the model, whatever the model's own body says.
         asked = super().read_request(request)
-        return replace(asked, model=model_in_path(request.path) or asked.model)
+        return replace(asked, model=formats.model_in_path(request.path) or asked.model)
 
-    def read_response(self, response: WireMessage) -> ResponseFacts:
+    def read_response(self, response: formats.WireMessage) -> formats.ResponseFacts:
         facts = fill_counts(super().read_response(response), _read_count_headers(response.headers))
         tier = first_value(response.headers, _TIER_HEADER).decode("latin-1")
         if tier and "service_tier" not in facts.billing.terms:
@@ -108,7 +80,7 @@ class BedrockFormat(JsonFormat):
         return replace(facts, other_ids=(*facts.other_ids, request_id))
 
 
-def fill_counts(facts: ResponseFacts, counts: JsonObject) -> ResponseFacts:
+def fill_counts(facts: formats.ResponseFacts, counts: JsonObject) -> formats.ResponseFacts:
     """Return the facts with these counts on the side on which they have none."""
     own, usage = read_counts(counts), facts.usage
     if usage.prompt_tokens is None and own.prompt_tokens is not None:
@@ -121,9 +93,7 @@ def fill_counts(facts: ResponseFacts, counts: JsonObject) -> ResponseFacts:
 def read_counts(counts: JsonObject) -> Usage:
     """Return tokens under the names of METRICS_FIELD, or Converse's for the same."""
     names = ("inputToken", "cacheReadInputToken", "cacheWriteInputToken", "outputToken")
-    return usage_beside_cache(
-        *(first_count((counts, f"{name}s"), (counts, f"{name}Count")) for name in names)
-    )
+    return usage_beside_cache(*(first_count((counts, f"{key}s"), (counts, f"{key}Count")) for key in names))
 
 
 def recognises_converse(answer: JsonObject) -> bool:
@@ -134,20 +104,20 @@ def recognises_converse(answer: JsonObject) -> bool:
     return "stopReason" in answer and isinstance(object_in(answer, "output").get("message"), dict)
 
 
-def read_converse(answer: JsonObject) -> ResponseFacts:
+def read_converse(answer: JsonObject) -> formats.ResponseFacts:
     usage = object_in(answer, "usage")
-    return ResponseFacts(
+    return formats.ResponseFacts(
         # Only a prompt router says who answered.
         model=text_in(object_in(object_in(answer, "trace"), "promptRouter"), "invokedModelId"),
         usage=read_counts(usage),
         finish_reason=text_in(answer, "stopReason"),
-        note=error_message(answer),
+        note=formats.error_message(answer),
         billing=_read_billing(answer, usage),
-        has_failed=states_error(answer),
+        has_failed=formats.states_error(answer),
     )
 
 
-def read_converse_stream(stream: Stream) -> ResponseFacts:
+def read_converse_stream(stream: Stream) -> formats.ResponseFacts:
     parsed = (
         parse_object(data)
         for name, data in stream.all_events
@@ -175,11 +145,8 @@ def _read_count_headers(headers: RawHeaders) -> JsonObject:
 
 
 def _read_billing(answer: JsonObject, usage: JsonObject) -> Billing:
-    written = [
-        count_in(detail, "inputTokens") or 0
-        for detail in objects_in(usage, "cacheDetails")
-        if detail.get("ttl") == "1h"
-    ]
+    details = objects_in(usage, "cacheDetails")
+    written = [count_in(detail, "inputTokens") or 0 for detail in details if detail.get("ttl") == "1h"]
     tier = text_in(object_in(answer, "serviceTier"), "type")
     billing = Billing(units={"cache_write_1h_tokens": sum(written)}) if any(written) else NO_BILLING
     return _with_tier(billing, tier) if tier else billing
@@ -192,18 +159,18 @@ def _with_tier(billing: Billing, tier: str) -> Billing:
 
 
 def _unwrap_event(event: JsonObject) -> JsonObject:
-    return next((inner for name in _WRAPPER_FIELDS if isinstance(inner := event.get(name), dict)), event)
+    return next((inner for name in _WRAPPERS if isinstance(inner := event.get(name), dict)), event)
 
 
 def _build_envelope(events: Iterable[JsonObject]) -> JsonObject:
     whole: JsonObject = {}
     for event in map(_unwrap_event, events):
-        if states_error(event):
+        if formats.states_error(event):
             whole["error"] = event.get("error") or event
         elif isinstance(event.get("role"), str):
             whole["output"] = {"message": {"role": event["role"], "content": []}}
         else:
-            whole |= {name: event[name] for name in _END_FIELDS if event.get(name) is not None}
+            whole |= {name: event[name] for name in _ENDS if event.get(name) is not None}
     return whole
 
 
@@ -220,9 +187,7 @@ def _build_blocks(events: Iterable[JsonObject]) -> list[JsonObject]:
 def _build_block(pieces: list[JsonObject]) -> JsonObject:
     citations = [piece["citation"] for piece in pieces if "citation" in piece]
     results = [part for piece in pieces for part in objects_in(piece, "toolResult")]
-    begun = [
-        piece for piece in pieces if "citation" not in piece and not isinstance(piece.get("toolResult"), list)
-    ]
+    begun = [one for one in pieces if "citation" not in one and not isinstance(one.get("toolResult"), list)]
     block = join_deltas(begun)
     if isinstance(called := block.get("toolUse"), dict):
         called["input"] = parse_tool_input(join_text([called.get("input")]), {})
@@ -248,20 +213,21 @@ def _join_results(parts: list[JsonObject]) -> list[JsonObject]:
 def read_block(block: object, depth: int) -> list[Part]:
     """Return the parts that a block of Converse's is, or one of a model's own shape."""
     if not isinstance(block, dict) or "type" in block or depth <= 0:
-        return read_part(block, depth)
+        return conversation.read_part(block, depth)
     if called := object_in(block, "toolUse"):
-        return [read_tool_call(called.get("toolUseId"), called.get("name"), called.get("input"))]
+        return [conversation.read_tool_call(called.get("toolUseId"), called.get("name"), called.get("input"))]
     if result := object_in(block, "toolResult"):
-        return [
-            read_tool_result(result.get("toolUseId"), result.get("content"), read=read_block, depth=depth)
-        ]
+        call_id, content = result.get("toolUseId"), result.get("content")
+        return [conversation.read_tool_result(call_id, content, read=read_block, depth=depth)]
     if reasoning := object_in(block, "reasoningContent"):
-        return [Reasoning(text_of(object_in(reasoning, "reasoningText").get("text")))]
+        return [Reasoning(conversation.text_of(object_in(reasoning, "reasoningText").get("text")))]
     if guarded := object_in(block, "guardContent"):
-        return read_part(object_in(guarded, "text") or guarded, depth)
+        return conversation.read_part(object_in(guarded, "text") or guarded, depth)
     if cited := object_in(block, "citationsContent"):
-        return read_parts(cited.get("content"), read_block, depth - 1)
-    return [Text(json_text(block["json"]))] if "json" in block else read_part(block, depth)
+        return conversation.read_parts(cited.get("content"), read_block, depth - 1)
+    if "json" in block:
+        return [Text(conversation.json_text(block["json"]))]
+    return conversation.read_part(block, depth)
 
 
 CONVERSE = BedrockFormat(
@@ -270,8 +236,8 @@ CONVERSE = BedrockFormat(
     read_converse_stream,
     rebuild_converse,
     lambda _: None,
-    read_input=lambda request: read_input(request, read_block),
-    read_output=lambda answer: read_output(answer, read_block),
+    read_input=lambda request: conversation.read_input(request, read_block),
+    read_output=lambda answer: conversation.read_output(answer, read_block),
 )
 
 
@@ -284,15 +250,15 @@ _ID_FIELDS = ("id", "response_id", "generation_id")
 _EVENT_FIELDS = ("index", "is_finished", "event_type", METRICS_FIELD)
 
 
-def read_invoked(answer: JsonObject) -> ResponseFacts:
+def read_invoked(answer: JsonObject) -> formats.ResponseFacts:
     return fill_counts(_body_format(answer).read_answer(answer), object_in(answer, METRICS_FIELD))
 
 
-def read_invoked_stream(stream: Stream) -> ResponseFacts:
+def read_invoked_stream(stream: Stream) -> formats.ResponseFacts:
     facts = _body_format(next(filter(None, stream.objects()), {})).read_events(stream)
     metrics = _last_metrics(stream)
     if metrics and not facts.has_ended:
-        facts = replace(facts, has_ended=True, note=None if facts.note == ENDED_EARLY else facts.note)
+        facts = replace(facts, has_ended=True, note=None if facts.note == formats.ENDED_EARLY else facts.note)
     return fill_counts(facts, metrics)
 
 
@@ -312,7 +278,7 @@ def read_invoked_user(request: JsonObject) -> str | None:
     return anthropic.read_user(request) or text_in(request, "user")
 
 
-def _body_format(answer: JsonObject) -> JsonFormat:
+def _body_format(answer: JsonObject) -> formats.JsonFormat:
     """The format of an answer, or of the stream that begins with it."""
     if anthropic.recognises_message(answer):
         return anthropic.MESSAGES
@@ -331,19 +297,17 @@ def _last_metrics(stream: Stream) -> JsonObject:
     return object_in(next((end for end in ends if end is not None), {}), METRICS_FIELD)
 
 
-def _read_plain(answer: JsonObject) -> ResponseFacts:
+def _read_plain(answer: JsonObject) -> formats.ResponseFacts:
     part = _first_part(answer)
-    finish_reason = next(
-        (found for source in (answer, part) for name in _REASON_FIELDS if (found := text_in(source, name))),
-        None,
-    )
-    return ResponseFacts(
+    reasons = (text_in(source, name) for source in (answer, part) for name in _REASON_FIELDS)
+    finish_reason = next(filter(None, reasons), None)
+    return formats.ResponseFacts(
         usage=_read_plain_usage(answer, part),
         response_id=next((found for name in _ID_FIELDS if (found := text_in(answer, name))), None),
         finish_reason=finish_reason,
         # What comes under `message` is an error only where there is no answer: one model writes its text there.
-        note=error_message(answer) if finish_reason is None or states_error(answer) else None,
-        has_failed=states_error(answer),
+        note=formats.error_message(answer) if finish_reason is None or formats.states_error(answer) else None,
+        has_failed=formats.states_error(answer),
     )
 
 
@@ -372,7 +336,7 @@ def _rebuild_plain(events: list[JsonObject]) -> JsonObject | None:
     for name in _TEXT_FIELDS:
         if isinstance(whole.get(name), str):
             whole[name] = join_text([event.get(name) for event in events])
-    if states_error(whole):
+    if formats.states_error(whole):
         whole.pop("type", None)
     is_titan = "outputText" in whole
     is_command = "is_finished" in whole and "event_type" not in whole and "generations" not in whole
@@ -405,7 +369,7 @@ def _first_part(answer: JsonObject) -> JsonObject:
     return next((parts[0] for name in _PART_FIELDS if (parts := objects_in(answer, name))), {})
 
 
-_PLAIN_BODIES = JsonFormat(lambda _: False, _read_plain, rebuild=_rebuild_plain)
+_PLAIN_BODIES = formats.JsonFormat(lambda _: False, _read_plain, rebuild=_rebuild_plain)
 
 
 def _read_invoked_output(answer: JsonObject) -> Iterable[Message]:

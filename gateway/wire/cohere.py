@@ -115,15 +115,11 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
 
 def _rebuild_version_1(events: list[JsonObject]) -> JsonObject:
     ends = [event for event in events if event.get("event_type") in _END_EVENTS]
-    if ends and (response := object_in(ends[-1], "response")):
+    if ends and (answer := object_in(ends[-1], "response")):
         reason = ends[-1].get("finish_reason")
-        errors = [
-            event["err"] for event in ends if event.get("event_type") == _ERROR_END_EVENT and "err" in event
-        ]
-        response = response | {"err": errors[-1]} if errors else response
-        return (
-            response if reason is None or "generations" in response else {"finish_reason": reason} | response
-        )
+        errors = [end["err"] for end in ends if end.get("event_type") == _ERROR_END_EVENT and "err" in end]
+        answer = answer | {"err": errors[-1]} if errors else answer
+        return answer if reason is None or "generations" in answer else {"finish_reason": reason} | answer
     whole: JsonObject = {"text": join_text([event.get("text") for event in events])}
     if not any(event.get("event_type") == "stream-start" for event in events):
         # Only a chat announces itself. Several generations may come side by side.

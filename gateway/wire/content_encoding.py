@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import MappingProxyType
 from typing import Protocol
 
 import brotli
@@ -143,12 +142,10 @@ def _slices(body: bytes, size_bytes: int) -> Iterator[bytes]:
     return (body[start : start + size_bytes] for start in range(0, len(body), size_bytes))
 
 
-_DECODERS: Mapping[str, Callable[[bytes], _ByteIterator]] = MappingProxyType(
-    {
-        "gzip": _read_gzip,
-        "x-gzip": _read_gzip,
-        "deflate": _read_deflate,
-        "br": _read_brotli,
-        "zstd": _read_zstd,
-    }
-)
+_DECODERS: Mapping[str, Callable[[bytes], _ByteIterator]] = {
+    "gzip": _read_gzip,
+    "x-gzip": _read_gzip,
+    "deflate": _read_deflate,
+    "br": _read_brotli,
+    "zstd": _read_zstd,
+}

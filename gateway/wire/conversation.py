@@ -72,14 +72,7 @@ _ARGUMENTS = ("arguments", "input", "args", "parameters", "action", "operation",
 _RESULTS = ("output", "result", "content")
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "tool_plan")
 
-_SYSTEM_FIELDS = (
-    "system",
-    "instructions",
-    "systemInstruction",
-    "system_instruction",
-    "system_prompt",
-    "preamble",
-)
+_SYSTEMS = ("system", "instructions", "systemInstruction", "system_instruction", "system_prompt", "preamble")
 _TURN_FIELDS = ("messages", "contents", "input", "chat_history")
 _PROMPT_FIELDS = (
     "input", "prompt", "inputs", "query", "inputText", "text", "texts", "contents", "content",
@@ -101,14 +94,7 @@ _ANSWER_FIELDS = (
     "response",
     "result",
 )
-_REASON_FIELDS = (
-    "finish_reason",
-    "stop_reason",
-    "finishReason",
-    "stopReason",
-    "done_reason",
-    "completionReason",
-)
+_REASONS = ("finish_reason", "stop_reason", "finishReason", "stopReason", "done_reason", "completionReason")
 
 _RUNNING = frozenset({"queued", "in_progress"})
 
@@ -181,17 +167,13 @@ def _read_reasoning(part: JsonObject) -> list[Part]:
     texts: list[object] = []
     for name in ("thinking", "reasoning", "summary", "content", "text"):
         value = part.get(name)
-        texts += (
-            [member.get("text") for member in objects_in(part, name)] if isinstance(value, list) else [value]
-        )
+        texts += [one.get("text") for one in objects_in(part, name)] if isinstance(value, list) else [value]
     return [Reasoning(text) for text in texts if isinstance(text, str) and text] or [Reasoning("")]
 
 
 def _read_result_part(part: JsonObject, depth: int) -> ToolResult:
-    name = text_in(part, "name")
-    return read_tool_result(
-        first_value(part, (*_RESULT_IDS, "id")), first_value(part, _RESULTS), name, depth=depth
-    )
+    call_id, result = first_value(part, (*_RESULT_IDS, "id")), first_value(part, _RESULTS)
+    return read_tool_result(call_id, result, text_in(part, "name"), depth=depth)
 
 
 def _read_call_part(kind: str, part: JsonObject, depth: int) -> list[Part]:
@@ -205,11 +187,8 @@ def _read_call_part(kind: str, part: JsonObject, depth: int) -> list[Part]:
 
 def read_tool_call(call_id: object, name: object, arguments: object) -> ToolCall:
     """Return a call; arguments that are no text yet become JSON."""
-    return ToolCall(
-        _text_or_none(call_id),
-        _text_or_none(name) or _UNKNOWN,
-        "" if arguments is None else json_text(arguments),
-    )
+    text = "" if arguments is None else json_text(arguments)
+    return ToolCall(_text_or_none(call_id), _text_or_none(name) or _UNKNOWN, text)
 
 
 def read_tool_result(
@@ -326,7 +305,7 @@ def read_input(request: JsonObject, read: PartReader = read_part) -> Iterator[Me
     """Yield the messages of a request: instructions, then its turns or its prompt."""
     wrapped = object_in(request, "input")
     source = wrapped if wrapped and "type" not in wrapped else request
-    for name in _SYSTEM_FIELDS:
+    for name in _SYSTEMS:
         content = object_in(source, name).get("parts", source.get(name))
         if parts := read_parts(content, read):
             yield Message("system", tuple(parts))
@@ -396,7 +375,7 @@ def read_output(answer: JsonObject, read: PartReader = read_part) -> Iterator[Me
 
 
 def _finish_reason(place: JsonObject) -> str | None:
-    found = (text for name in _REASON_FIELDS if (text := text_in(place, name)))
+    found = (text for name in _REASONS if (text := text_in(place, name)))
     # Alibaba's spelling of none.
     return next((reason for reason in found if reason != "null"), None)
 
@@ -404,9 +383,8 @@ def _finish_reason(place: JsonObject) -> str | None:
 def read_tools(request: JsonObject) -> Iterator[Tool]:
     """Yield the tools that a request declares."""
     holders = (request, object_in(request, "toolConfig"), object_in(request, "parameters"))
-    for declared in (
-        tool for holder in holders for name in ("tools", "functions") for tool in objects_in(holder, name)
-    ):
+    places = ((holder, name) for holder in holders for name in ("tools", "functions"))
+    for declared in (tool for place in places for tool in objects_in(*place)):
         functions = objects_in(declared, "functionDeclarations") or objects_in(
             declared, "function_declarations"
         )

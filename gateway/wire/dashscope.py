@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from gateway.models.request import Billing, Charge, Usage
+from gateway.models.request import Billing, Charge
 from gateway.wire.formats import JsonFormat, ResponseFacts, error_message, states_error
 from gateway.wire.json_fields import (
     JsonObject,
@@ -38,7 +38,8 @@ def recognises(answer: JsonObject) -> bool:
 
 def read_answer(answer: JsonObject) -> ResponseFacts:
     output, usage = object_in(answer, "output"), usage_in(answer)
-    applied = [_read_application_charge(part) for part in objects_in(usage, "models")]
+    models = objects_in(usage, "models")
+    applied = [Charge(text_in(part, "model_id"), read_usage(part, "input", "output")) for part in models]
     has_failed = (
         text_in(answer, "code") is not None or states_error(answer) or output.get("task_status") == "FAILED"
     )
@@ -78,13 +79,10 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
     if not pieces:
         return next((event for event in reversed(events) if "code" in event), None)
     whole = last_values(events)
-    usage = next(
-        (event["usage"] for event in reversed(events) if counts_anything(object_in(event, "usage"))), None
-    )
+    usage = next((one["usage"] for one in reversed(events) if counts_anything(object_in(one, "usage"))), None)
     whole |= {"usage": usage} if usage is not None else {}
-    choices = group_by_index(
-        (index_in(choice), choice) for piece in pieces for choice in objects_in(piece, "choices")
-    )
+    found = ((index_in(choice), choice) for piece in pieces for choice in objects_in(piece, "choices"))
+    choices = group_by_index(found)
     messages = [[object_in(choice, "message") for choice in group] for group in choices]
     # A stream repeats the answer so far in each event unless it was asked for increments.
     repeats = all(_is_cumulative([_text_of(one) for one in found]) for found in (pieces, *messages))
@@ -104,11 +102,6 @@ def _finish_reason(output: JsonObject) -> str | None:
     reason = text_in(first, "finish_reason") or text_in(output, "finish_reason")
     # The spelling of "not yet".
     return None if reason == "null" else reason
-
-
-def _read_application_charge(part: JsonObject) -> Charge:
-    usage: Usage = read_usage(part, "input", "output")
-    return Charge(text_in(part, "model_id"), usage)
 
 
 def _text_of(piece: JsonObject) -> str:

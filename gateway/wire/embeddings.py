@@ -18,10 +18,8 @@ def recognises(answer: JsonObject) -> bool:
     if first.get("object") == "embedding" or "embedding" in first or "relevance_score" in first:
         return True
     output = object_in(answer, "output")
-    results = (
-        objects_in(answer, "results") or objects_in(output, "results") or objects_in(output, "embeddings")
-    )
-    return bool(results) and ("relevance_score" in results[0] or "embedding" in results[0])
+    found = objects_in(answer, "results") or objects_in(output, "results") or objects_in(output, "embeddings")
+    return bool(found) and ("relevance_score" in found[0] or "embedding" in found[0])
 
 
 def read_answer(answer: JsonObject) -> ResponseFacts:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import MappingProxyType
 
 from gateway.wire import (
     anthropic,
@@ -102,10 +101,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         "rerank",
-        (
-            r"/(?:rerank|reranks|reranking|rerankers|ranking)$",
-            r"/services/rerank/|/wenxinworkshop/reranker/",
-        ),
+        (r"/(?:rerank|reranks|reranking|rerankers|ranking)$", r"/services/rerank/|/wenxinworkshop/reranker/"),
         embeddings.FORMAT,
     ),
     Endpoint("moderations", (r"/moderations$",), openai_media.FORMAT),
@@ -124,10 +120,7 @@ ENDPOINTS = (
     Endpoint("audio.translations", (r"/audio/translations$",), openai_media.FORMAT),
     Endpoint("audio.speech", (r"/audio/speech$",), openai_media.FORMAT),
     Endpoint(
-        "watsonx.generation",
-        (r"/text/generation(?:_stream)?$",),
-        text_generation.WATSONX,
-        "text_completion",
+        "watsonx.generation", (r"/text/generation(?:_stream)?$",), text_generation.WATSONX, "text_completion"
     ),
     Endpoint(
         "dashscope.generation",
@@ -158,12 +151,8 @@ ENDPOINTS = (
     ),
 )
 
-FORMATS: Mapping[str, WireFormat] = MappingProxyType(
-    {endpoint.name: endpoint.wire_format for endpoint in ENDPOINTS if endpoint.wire_format is not None}
-)
-OPERATIONS: Mapping[str, str] = MappingProxyType(
-    {endpoint.name: endpoint.operation for endpoint in ENDPOINTS if endpoint.operation is not None}
-)
+FORMATS: Mapping[str, WireFormat] = {each.name: each.wire_format for each in ENDPOINTS if each.wire_format}
+OPERATIONS: Mapping[str, str] = {each.name: each.operation for each in ENDPOINTS if each.operation}
 
 # Formats that an answer at any other path may call itself; the first that recognises it is taken. Polls of
 # interactions and predictions look like the calls that began them, and would count twice.
@@ -232,12 +221,7 @@ def endpoint_of_logged_answer(answer: object, path: str) -> str:
 
 def format_of(endpoint: str, content_type: str, body: bytes) -> WireFormat:
     """Return the format of an answer: its endpoint's, or else the one that it calls itself."""
-    return (
-        _format_at(endpoint, body)
-        or _recognised_format(content_type, body)
-        or FORMATS.get(endpoint)
-        or OPAQUE
-    )
+    return _format_at(endpoint, body) or _recognised(content_type, body) or FORMATS.get(endpoint) or OPAQUE
 
 
 def _format_at(endpoint: str, body: bytes) -> WireFormat | None:
@@ -246,7 +230,7 @@ def _format_at(endpoint: str, body: bytes) -> WireFormat | None:
     return None if is_shared else FORMATS.get(endpoint)
 
 
-def _recognised_format(content_type: str, body: bytes) -> WireFormat | None:
+def _recognised(content_type: str, body: bytes) -> WireFormat | None:
     opening = _first_object(content_type, body)
     if opening is None:
         return None

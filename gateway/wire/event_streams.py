@@ -6,7 +6,7 @@ import binascii
 import json
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import orjson
@@ -44,17 +44,10 @@ class Stream:
         return self.events if self.unfinished is None else [*self.events, self.unfinished]
 
     def objects(self) -> Iterator[JsonObject]:
-        return _parse_objects(self.all_events)
-
-    def objects_backwards(self) -> Iterator[JsonObject]:
-        return _parse_objects(reversed(self.all_events))
+        return (found for _, data in self.all_events if (found := parse_object(data)) is not None)
 
     def contains(self, text: bytes) -> bool:
         return text in self.body if self.body else any(text in data for _, data in self.all_events)
-
-
-def _parse_objects(events: Iterable[Event]) -> Iterator[JsonObject]:
-    return (found for _, data in events if (found := parse_object(data)) is not None)
 
 
 def read_sse(body: bytes) -> Stream:
@@ -208,10 +201,8 @@ def _to_event(headers: dict[str, str], payload: bytes) -> Event:
 def _describe_failure(headers: dict[str, str], stated: JsonObject) -> bytes:
     kind = headers.get(":exception-type") or headers.get(":error-code") or "error"
     texts = (stated.get("message"), stated.get("Message"), headers.get(":error-message"))
-    error: JsonObject = {
-        "type": kind,
-        "message": next((text for text in texts if isinstance(text, str) and text), kind),
-    }
+    message = next((text for text in texts if isinstance(text, str) and text), kind)
+    error: JsonObject = {"type": kind, "message": message}
     error |= {
         name: value
         for name in ("originalStatusCode", "originalMessage")
@@ -255,14 +246,12 @@ def read_events(content_type: str, body: bytes) -> Stream | None:
 
 
 def _is_json_lines(content_type: str, body: bytes) -> bool:
-    end = body.find(b"\n")
-    if end < 0 and content_type.startswith("application/json"):
+    at = body.find(b"\n")
+    if at < 0 and content_type.startswith("application/json"):
         return False
     if content_type.lower().startswith(_LINE_TYPES):
         return True
-    return (
-        end > 0 and body[end:].lstrip(_WHITESPACE).startswith(b"{") and parse_object(body[:end]) is not None
-    )
+    return at > 0 and body[at:].lstrip(_WHITESPACE).startswith(b"{") and parse_object(body[:at]) is not None
 
 
 def _read_lines(body: bytes) -> Stream:

@@ -12,17 +12,9 @@ from gateway.models.conversation import Conversation
 from gateway.models.exchange import Exchange, Outcome, declares_stream, first_value
 from gateway.models.ids import is_valid_id
 from gateway.models.request import Billing, Cost, Facts, Usage
+from gateway.wire import formats
 from gateway.wire.content_encoding import MAX_DECODED_BYTES, Decoded, decode
 from gateway.wire.endpoints import RETRIEVAL_SUFFIXES, format_of
-from gateway.wire.formats import (
-    ENDED_EARLY,
-    OPAQUE,
-    RequestFacts,
-    ResponseFacts,
-    WireFormat,
-    WireMessage,
-    read_baggage,
-)
 from gateway.wire.json_fields import has_too_many_values
 
 _FILE_PATH = re.compile(r"^(?:/|~/|\.{1,2}/|[A-Za-z]:[\\/])|[\\/].*\.(?:gguf|bin|safetensors|onnx)$")
@@ -58,13 +50,13 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
     """Return what the bytes of an exchange say. Raises nothing but what `cost_of` raises."""
     request = decode(exchange.request_body, exchange.request_headers)
     response = decode(exchange.response_body, exchange.response_headers)
-    request_message = WireMessage(exchange.path, exchange.request_headers, request.data)
-    answer = WireMessage(exchange.path, exchange.response_headers, response.data)
+    request_message = formats.WireMessage(exchange.path, exchange.request_headers, request.data)
+    answer = formats.WireMessage(exchange.path, exchange.response_headers, response.data)
     wire_format = format_of(exchange.endpoint, answer.content_type, answer.body)
     request_facts = wire_format.read_request(request_message)
     response_facts = wire_format.read_response(answer)
     if exchange.response_size == 0 and _should_be_stream(exchange, wire_format):
-        response_facts = ResponseFacts(note=ENDED_EARLY, has_ended=False)
+        response_facts = formats.ResponseFacts(note=formats.ENDED_EARLY, has_ended=False)
     # Of what was packed the end may be missing too; not of what is more than is unpacked.
     is_whole = len(exchange.response_body) == exchange.response_size and (
         response.is_complete or 0 < len(response.data) < MAX_DECODED_BYTES
@@ -72,7 +64,8 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
     requested_model = without_provider_prefix(exchange, request_facts.model)
     model = answering_model(requested_model, response_facts.model)
     billing = _billing(exchange, request_facts, response_facts)
-    caller, baggage = request_facts.caller, read_baggage(exchange.request_headers)
+    caller, baggage = request_facts.caller, formats.read_baggage(exchange.request_headers)
+    is_undeclared = response_facts.has_ended is not None and not declares_stream(exchange.response_headers)
     return Facts(
         requested_model=requested_model,
         model=model,
@@ -91,13 +84,15 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
         ),
         billing=billing,
         outcome=_outcome(exchange, response_facts, is_whole),
-        is_stream=_is_undeclared_stream(exchange, response_facts) or None,
+        is_stream=is_undeclared or None,
         other_response_ids=(*response_facts.other_ids, *_request_ids(exchange, response_facts)),
         is_retrieval=exchange.endpoint.endswith(RETRIEVAL_SUFFIXES),
     )
 
 
-def read_conversation(endpoint: str, request: WireMessage, response: WireMessage) -> Conversation:
+def read_conversation(
+    endpoint: str, request: formats.WireMessage, response: formats.WireMessage
+) -> Conversation:
     """Return what the decoded bodies of an exchange say. Never raises."""
     return format_of(endpoint, response.content_type, response.body).conversation(request, response)
 
@@ -121,7 +116,7 @@ def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
     return whole
 
 
-def _request_ids(exchange: Exchange, response_facts: ResponseFacts) -> Iterator[str]:
+def _request_ids(exchange: Exchange, response_facts: formats.ResponseFacts) -> Iterator[str]:
     # SDKs show the provider's own id of the request (`_request_id`).
     for name in _REQUEST_IDS:
         text = first_value(exchange.response_headers, name).decode("utf-8", "surrogateescape")
@@ -130,13 +125,13 @@ def _request_ids(exchange: Exchange, response_facts: ResponseFacts) -> Iterator[
             return
 
 
-def _billing(exchange: Exchange, request_facts: RequestFacts, response_facts: ResponseFacts) -> Billing:
-    if not request_facts.units or response_facts.has_failed or not _has_good_status(exchange):
-        return response_facts.billing
-    return replace(response_facts.billing, units={**request_facts.units, **response_facts.billing.units})
+def _billing(exchange: Exchange, asked: formats.RequestFacts, said: formats.ResponseFacts) -> Billing:
+    if not asked.units or said.has_failed or not _has_good_status(exchange):
+        return said.billing
+    return replace(said.billing, units={**asked.units, **said.billing.units})
 
 
-def _outcome(exchange: Exchange, response_facts: ResponseFacts, is_whole: bool) -> Outcome | None:
+def _outcome(exchange: Exchange, response_facts: formats.ResponseFacts, is_whole: bool) -> Outcome | None:
     # What the answer says goes before what the connection showed: a caller that leaves at a stream's last event or
     # at an error, as SDKs do, has missed nothing, and an answer with a stop reason is not cut.
     if exchange.outcome in _GATEWAY_FAILURES or not _has_good_status(exchange):
@@ -155,13 +150,9 @@ def _has_good_status(exchange: Exchange) -> bool:
     return exchange.status is not None and exchange.status < _FIRST_ERROR_STATUS
 
 
-def _should_be_stream(exchange: Exchange, wire_format: WireFormat) -> bool:
+def _should_be_stream(exchange: Exchange, wire_format: formats.WireFormat) -> bool:
     is_good = exchange.outcome is Outcome.COMPLETE and _has_good_status(exchange)
-    return is_good and wire_format is not OPAQUE and declares_stream(exchange.response_headers)
-
-
-def _is_undeclared_stream(exchange: Exchange, response_facts: ResponseFacts) -> bool:
-    return response_facts.has_ended is not None and not declares_stream(exchange.response_headers)
+    return is_good and wire_format is not formats.OPAQUE and declares_stream(exchange.response_headers)
 
 
 def _join_notes(*notes: str | None) -> str | None:

@@ -48,12 +48,8 @@ NO_CALLER = Caller()
 def read_caller(request: JsonObject, user: str | None) -> Caller:
     """Return who asks, by a request's body and the end user that its format names."""
     user, session = _split_claude_code_user(user)
-    sessions = (
-        text_in(request, "conversation"),
-        text_in(object_in(request, "conversation"), "id"),
-        session,
-        text_in(request, "prompt_cache_key"),
-    )
+    stored = text_in(request, "conversation") or text_in(object_in(request, "conversation"), "id")
+    sessions = (stored, session, text_in(request, "prompt_cache_key"))
     earlier = (text_in(request, "previous_response_id"), text_in(request, "previous_interaction_id"))
     return Caller(user, _first_session_id(sessions), _first_session_id(earlier))
 
@@ -67,11 +63,9 @@ def read_baggage(headers: RawHeaders) -> Caller:
                 key, _, rest = member.partition("=")
                 # A plus stands for itself there, but OpenTelemetry for Python writes it for a space.
                 found.setdefault(key.strip(), unquote_plus(rest.partition(";")[0].strip()))
-    return (
-        Caller(_first_session_id([found.get("user.id")]), _first_session_id([found.get("session.id")]))
-        if found
-        else NO_CALLER
-    )
+    if not found:
+        return NO_CALLER
+    return Caller(_first_session_id([found.get("user.id")]), _first_session_id([found.get("session.id")]))
 
 
 def _split_claude_code_user(user: str | None) -> tuple[str | None, str | None]:

@@ -251,9 +251,8 @@ def _build_args(pieces: list[JsonObject], call: JsonObject) -> JsonObject:
     for piece in pieces:
         path = piece.get("jsonPath")
         if isinstance(path, str) and len(path) <= MAX_TEXT:
-            arrived.setdefault(path, []).append(
-                next((piece[key] for key in _VALUE_FIELDS if key in piece), None)
-            )
+            value = next((piece[key] for key in _VALUE_FIELDS if key in piece), None)
+            arrived.setdefault(path, []).append(value)
     leaves = {
         tuple(int(index) if index else name or quoted for name, index, quoted in _PATH_STEP.findall(path)): (
             join_text(values) if all(isinstance(value, str) for value in values) else values[-1]
@@ -276,9 +275,7 @@ def _nest_arguments(leaves: dict[ArgumentPath, object]) -> object:
     return {str(key): _nest_arguments(inner) for key, inner in members.items()}
 
 
-_UNSPECIFIED = frozenset(
-    {"FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"}
-)
+_UNSTATED = frozenset({"FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"})
 
 # What is known only once all chunks have been read: several candidates, and searches.
 _NEEDS_ALL_CHUNKS = (b'"index":1', b'"index": 1', b"SearchQueries")
@@ -385,7 +382,7 @@ def _block_reason(answer: JsonObject) -> str | None:
 
 def _read_reason(source: JsonObject, key: str) -> str | None:
     reason = text_in(source, key)
-    return None if reason in _UNSPECIFIED else reason
+    return None if reason in _UNSTATED else reason
 
 
 def _read_predictions(answer: JsonObject) -> Usage:

@@ -85,12 +85,8 @@ def _build_envelope(events: Iterable[JsonObject]) -> JsonObject:
         if interaction := object_in(event, "interaction"):
             carriers.append({key: value for key, value in interaction.items() if key != "steps" or value})
         elif kind == "interaction.status_update":
-            found = {
-                "id": event.get("interaction_id"),
-                "status": event.get("status"),
-                "usage": event.get("usage"),
-            }
-            carriers.append(found)
+            status, usage = event.get("status"), event.get("usage")
+            carriers.append({"id": event.get("interaction_id"), "status": status, "usage": usage})
         elif totals := object_in(object_in(event, "metadata"), "total_usage") or object_in(event, "usage"):
             carriers.append({"usage": totals})
         elif event.get("error") or kind == "error":
@@ -120,9 +116,8 @@ def _build_step(started: JsonObject, deltas: list[JsonObject]) -> JsonObject:
         if kind == "text":
             _add_text(content, delta)
         elif kind == "text_annotation_delta" and content:
-            content[-1]["annotations"] = _copy_list(content[-1], "annotations") + objects_in(
-                delta, "annotations"
-            )
+            before = _copy_list(content[-1], "annotations")
+            content[-1]["annotations"] = before + objects_in(delta, "annotations")
         elif kind == "thought_summary":
             _add_text(summary, object_in(delta, "content"))
         elif kind == "arguments_delta":
@@ -183,9 +178,5 @@ def _is_error_event(event: JsonObject) -> bool:
 
 
 FORMAT = JsonFormat(
-    recognises,
-    read_answer,
-    rebuild=rebuild,
-    read_model=read_model,
-    is_error_event=_is_error_event,
+    recognises, read_answer, rebuild=rebuild, read_model=read_model, is_error_event=_is_error_event
 )

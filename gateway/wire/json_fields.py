@@ -215,10 +215,8 @@ def _join_members(members: list[object], depth: int) -> list[object]:
             others[-1].append(member)
         else:
             others.append([member])
-    folded: list[object] = [
-        join_deltas(group, depth) for index in sorted(indexed) for group in indexed[index]
-    ]
-    return folded + [group[0] if len(group) == 1 else join_deltas(group, depth) for group in others]
+    done: list[object] = [join_deltas(group, depth) for index in sorted(indexed) for group in indexed[index]]
+    return done + [group[0] if len(group) == 1 else join_deltas(group, depth) for group in others]
 
 
 def _is_next_call(group: list[JsonObject], member: JsonObject) -> bool:

@@ -9,14 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from gateway.models.request import Usage
 from gateway.wire.event_streams import Stream
-from gateway.wire.formats import (
-    STREAM_END,
-    JsonFormat,
-    ResponseFacts,
-    error_message,
-    model_in,
-    states_error,
-)
+from gateway.wire.formats import STREAM_END, JsonFormat, ResponseFacts, error_message, model_in, states_error
 from gateway.wire.json_fields import (
     JsonObject,
     all_finished,

@@ -12,17 +12,9 @@ import orjson
 from gateway.models.conversation import Conversation, Message, Part, Text
 from gateway.models.exchange import first_value
 from gateway.models.request import Charge, Usage
+from gateway.wire import formats
 from gateway.wire.conversation import read_media
 from gateway.wire.event_streams import Stream
-from gateway.wire.formats import (
-    JsonFormat,
-    RequestFacts,
-    ResponseFacts,
-    WireMessage,
-    error_message,
-    read_caller,
-    states_error,
-)
 from gateway.wire.json_fields import (
     MAX_TEXT,
     JsonObject,
@@ -89,25 +81,25 @@ def recognises(answer: JsonObject) -> bool:
     return kind.startswith(("image_generation.", "image_edit.", "transcript.text.", "speech.audio."))
 
 
-def read_answer(answer: JsonObject) -> ResponseFacts:
+def read_answer(answer: JsonObject) -> formats.ResponseFacts:
     usage = object_in(answer, "usage")
     prompt, completion = ("input", "output") if _has_input_counts(usage) else ("prompt", "completion")
     beside = _svg_charges(answer)
     billing = read_billing(answer, usage, prompt, completion)
     units = without_zeros(_units_of(answer, usage))
-    return ResponseFacts(
+    return formats.ResponseFacts(
         model=text_in(answer, "model"),
         usage=add_usage([read_usage(usage, prompt, completion), *(charge.usage for charge in beside)]),
         response_id=text_in(answer, "id"),
-        note=error_message(answer),
+        note=formats.error_message(answer),
         billing=replace(billing, units={**units, **billing.units}, others=beside)
         if units or beside
         else billing,
-        has_failed=states_error(answer),
+        has_failed=formats.states_error(answer),
     )
 
 
-def read_stream(stream: Stream) -> ResponseFacts:
+def read_stream(stream: Stream) -> formats.ResponseFacts:
     events = list(stream.objects())
     ends = list(filter(_is_end, events))
     # Streams of speech make no such answer, but their last event has the usage.
@@ -123,30 +115,26 @@ def rebuild(events: list[JsonObject]) -> JsonObject | None:
     # Images or a transcript; speech is bytes, and has no such answer.
     ends = list(filter(_is_end, events))
     if ends and "b64_json" in ends[-1]:
-        rest = {
-            key: value for key, value in ends[-1].items() if key not in ("type", "created_at", *_IMAGE_FIELDS)
-        }
+        own = ("type", "created_at", *_IMAGE_FIELDS)
+        rest = {key: value for key, value in ends[-1].items() if key not in own}
         data = [{key: event[key] for key in _IMAGE_FIELDS if key in event} for event in ends]
         return {"created": ends[-1].get("created_at"), "data": data} | rest
     if ends and isinstance(ends[-1].get("text"), str):
         return {key: value for key, value in ends[-1].items() if key != "type"}
     deltas = [event.get("delta") for event in events if event.get("type") == "transcript.text.delta"]
-    return (
-        {"text": join_text(deltas)}
-        if deltas
-        else next((event for event in events if states_error(event)), None)
-    )
+    if deltas:
+        return {"text": join_text(deltas)}
+    return next((event for event in events if formats.states_error(event)), None)
 
 
-class _MediaFormat(JsonFormat):
-    def read_request(self, request: WireMessage) -> RequestFacts:
+class _MediaFormat(formats.JsonFormat):
+    def read_request(self, request: formats.WireMessage) -> formats.RequestFacts:
         content_type = first_value(request.headers, b"content-type")
         form = read_form(content_type, request.body, ("model", "user"))
         if form is not None:
             asked = super().read_request(replace(request, body=b""))
-            return replace(
-                asked, model=form.get("model") or asked.model, caller=read_caller({}, form.get("user"))
-            )
+            caller = formats.read_caller({}, form.get("user"))
+            return replace(asked, model=form.get("model") or asked.model, caller=caller)
         asked = super().read_request(request)
         if not request.path.partition("?")[0].rstrip("/").endswith("/audio/speech"):
             return asked
@@ -155,13 +143,13 @@ class _MediaFormat(JsonFormat):
             replace(asked, units={"input_characters": len(text)}) if isinstance(text, str) and text else asked
         )
 
-    def read_response(self, response: WireMessage) -> ResponseFacts:
+    def read_response(self, response: formats.WireMessage) -> formats.ResponseFacts:
         is_text = response.body.lstrip()[:1] == b"{" or response.body.startswith((b"data:", b"event:"))
         if response.content_type.startswith(_OPAQUE_TYPES) and not is_text:
-            return ResponseFacts()
+            return formats.ResponseFacts()
         return super().read_response(response)
 
-    def conversation(self, request: WireMessage, response: WireMessage) -> Conversation:
+    def conversation(self, request: formats.WireMessage, response: formats.WireMessage) -> Conversation:
         content_type = first_value(request.headers, b"content-type")
         form = read_form(content_type, request.body, ("prompt", "input"), _MAX_PROMPT)
         if form is not None:

@@ -176,19 +176,13 @@ def read_stream(stream: Stream) -> ResponseFacts:
         if response := object_in(event, "response"):
             facts = read_answer(_with_status(event, response))
             break
-    return replace(
-        facts,
-        note=error or facts.note,
-        has_failed=has_failed or facts.has_failed,
-        has_ended=facts.finish_reason is not None,
-    )
+    has_failed, has_ended = has_failed or facts.has_failed, facts.finish_reason is not None
+    return replace(facts, note=error or facts.note, has_failed=has_failed, has_ended=has_ended)
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:
     # The last event has the whole response; of a cut stream it is built from deltas.
-    carriers = [
-        _with_status(event, response) for event in events if (response := object_in(event, "response"))
-    ]
+    carriers = [_with_status(event, found) for event in events if (found := object_in(event, "response"))]
     if carriers and _finish_reason(carriers[-1]) is not None:
         return carriers[-1]
     output = build_output(events)

@@ -138,14 +138,9 @@ def find_tariff(
     found = provider and provider.find_model(model, all_providers=providers)
     if not provider or not found:
         return None
-    prices = (
-        [found.prices] if isinstance(found.prices, ModelPrice) else [each.prices for each in found.prices]
-    )
-    flat = tuple(
-        FlatPrices(each, rates, _priced_keys(each))
-        for each in prices
-        if (rates := _flat_rates(each)) is not None
-    )
+    prices = [found.prices] if isinstance(found.prices, ModelPrice) else [one.prices for one in found.prices]
+    rates = ((each, _flat_rates(each)) for each in prices)
+    flat = tuple(FlatPrices(each, own, _priced_keys(each)) for each, own in rates if own is not None)
     terms = frozenset(term for variant in found.price_variants or () for term in variant.when.items())
     always = flat[0] if flat and found.prices is flat[0].prices else None
     return LibraryTariff(provider, found, flat, always, terms)
@@ -171,9 +166,8 @@ def _flat_rates(prices: ModelPrice) -> TokenRates | None:
     request = prices.calc_price(_to_library(Charge()))["total_price"]
 
     def per_token(usage: Usage) -> Decimal:
-        return (
-            prices.calc_price(_to_library(Charge(usage=usage)))["total_price"] - request
-        ) * NANOUSD_PER_TOKEN_AT_1_USD
+        total = prices.calc_price(_to_library(Charge(usage=usage)))["total_price"]
+        return (total - request) * NANOUSD_PER_TOKEN_AT_1_USD
 
     return TokenRates(
         fresh=per_token(Usage(prompt_tokens=_MILLION)),

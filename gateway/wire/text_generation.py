@@ -8,14 +8,7 @@ from dataclasses import replace
 from gateway.models.exchange import RawHeaders, first_value
 from gateway.models.request import Usage
 from gateway.wire.event_streams import read_events
-from gateway.wire.formats import (
-    JsonFormat,
-    ResponseFacts,
-    WireMessage,
-    error_message,
-    model_in,
-    states_error,
-)
+from gateway.wire.formats import JsonFormat, ResponseFacts, WireMessage, error_message, model_in, states_error
 from gateway.wire.json_fields import (
     MAX_COUNT,
     JsonObject,
@@ -69,11 +62,9 @@ def read_tgi(answer: JsonObject) -> ResponseFacts:
     details = object_in(answer, "details")
     # The tokens of the prompt are listed if the caller asked for them.
     prefill = len(objects_in(details, "prefill")) or None
-    prompt_tokens = count_in(details, "input_length")
+    stated = count_in(details, "input_length")
     return ResponseFacts(
-        usage=Usage(
-            prefill if prompt_tokens is None else prompt_tokens, count_in(details, "generated_tokens")
-        ),
+        usage=Usage(prefill if stated is None else stated, count_in(details, "generated_tokens")),
         finish_reason=text_in(details, "finish_reason"),
         note=error_message(answer),
         has_failed=states_error(answer),

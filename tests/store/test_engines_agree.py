@@ -137,11 +137,11 @@ def test_a_search_finds_the_same_rows_in_the_same_order(
 @given(metrics_query=QUESTIONS)
 def test_a_question_has_the_same_answer(both: Both, metrics_query: MetricsQuery) -> None:
     for answer in (metrics.read_usage, metrics.read_latencies, metrics.read_group_counts):
-        first, second = read_both(both, partial(answer, metrics_query=metrics_query))
+        first, second = read_both(both, partial(answer, spec=metrics_query))
         assert first == second
 
     for asked in (metrics_query, replace(metrics_query, group_by=GRADE_FIELD)):
-        first, second = read_both(both, partial(metrics.read_feedback_sums, metrics_query=asked))
+        first, second = read_both(both, partial(metrics.read_feedback_sums, spec=asked))
         assert first.keys() == second.keys()
         for cell, sums in first.items():
             assert astuple(second[cell]) == pytest.approx(astuple(sums), abs=1e-9)

@@ -100,13 +100,11 @@ def to_driver_placeholders(sql: str) -> bytes:
     return _translate_cached(sql) if len(sql) <= _MAX_CACHED_LENGTH else _translate(sql)
 
 
-@lru_cache(maxsize=_CACHE_SIZE)
-def _translate_cached(sql: str) -> bytes:
-    return _translate(sql)
-
-
 def _translate(sql: str) -> bytes:
     return _TOKENS.sub(_driver_placeholder, sql).encode()
+
+
+_translate_cached = lru_cache(maxsize=_CACHE_SIZE)(_translate)
 
 
 def _driver_placeholder(token: re.Match[str]) -> str:
@@ -284,7 +282,9 @@ class PostgresReadConnection(ReadConnection):
 
     async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Any]:
         with translated_errors(self._name):
-            return await self._fetch(sql, parameters)
+            connection = await self._connect()
+            cursor = await connection.execute(to_driver_placeholders(sql), parameters)
+            return await cursor.fetchall()
 
     async def fetch_batch(self, lookups: Sequence[Lookup]) -> Sequence[list[Any] | Exception]:
         try:
@@ -337,11 +337,6 @@ class PostgresReadConnection(ReadConnection):
             await self._roll_back()
             raise
         return results
-
-    async def _fetch(self, sql: str, parameters: Parameters) -> list[Any]:
-        connection = await self._connect()
-        cursor = await connection.execute(to_driver_placeholders(sql), parameters)
-        return await cursor.fetchall()
 
     async def _begin(self, sql: bytes) -> None:
         connection = await self._connect()

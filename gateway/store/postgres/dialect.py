@@ -48,6 +48,22 @@ class PostgresDialect(Dialect):
     least = "least"
     position_call = "strpos("
     ordered_join = "JOIN"
+    metadata_is_missing = "(metadata::json ->> ?) IS NULL"
+    property_text = '((requests.metadata::json ->> ?) COLLATE "C")'
+    # By the collation C only ASCII letters have two cases.
+    property_in_any_case = (
+        '(SELECT value COLLATE "C" FROM json_each_text(requests.metadata::json)'
+        " WITH ORDINALITY AS member (key, value, place)"
+        ' WHERE lower(key COLLATE "C") = ? AND value IS NOT NULL ORDER BY place DESC LIMIT 1)'
+    )
+    # Most rows have none, and need not be parsed to know it.
+    stated_model = (
+        "(CASE WHEN strpos(metadata, '\"_model\"') = 0 THEN NULL"
+        " WHEN json_typeof(metadata::json -> '_model') = 'string'"
+        " THEN nullif(metadata::json ->> '_model', '') END COLLATE \"C\")"
+    )
+    # By the collation of the text, which is C everywhere, only ASCII letters have two cases.
+    like_in_any_case = "ILIKE ? ESCAPE ''"
 
     def without_index(self, column: str) -> str:
         return column
@@ -86,28 +102,6 @@ class PostgresDialect(Dialect):
             f" CASE json_typeof(member) WHEN '{json_type}' THEN {function}{value} {test} ELSE FALSE END)"
         )
 
-    def metadata_is_missing(self) -> str:
-        return "(metadata::json ->> ?) IS NULL"
-
-    def property_text(self) -> str:
-        return '((requests.metadata::json ->> ?) COLLATE "C")'
-
-    def property_in_any_case(self) -> str:
-        # By the collation C only ASCII letters have two cases.
-        return (
-            '(SELECT value COLLATE "C" FROM json_each_text(requests.metadata::json)'
-            " WITH ORDINALITY AS member (key, value, place)"
-            ' WHERE lower(key COLLATE "C") = ? AND value IS NOT NULL ORDER BY place DESC LIMIT 1)'
-        )
-
-    def stated_model(self) -> str:
-        # Most rows have none, and need not be parsed to know it.
-        return (
-            "(CASE WHEN strpos(metadata, '\"_model\"') = 0 THEN NULL"
-            " WHEN json_typeof(metadata::json -> '_model') = 'string'"
-            " THEN nullif(metadata::json ->> '_model', '') END COLLATE \"C\")"
-        )
-
     def set_tag(self, column: str) -> str:
         # Put behind the last member, so that what is there stays as it is, byte for byte.
         return f"""
@@ -121,10 +115,6 @@ WHERE seq = :seq AND "{column}" IS NULL AND interpreted_at_us IS NULL
 
     def like(self, pattern: str) -> tuple[str, str]:
         return "LIKE ? ESCAPE ''", pattern
-
-    def like_in_any_case(self) -> str:
-        # By the collation of the text, which is C everywhere, only ASCII letters have two cases.
-        return "ILIKE ? ESCAPE ''"
 
     def body_text(self, side: str) -> str:
         return f"(SELECT {side}_text FROM payloads WHERE {self.is_payload_of('payloads', 'requests')})"

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -22,6 +23,7 @@ from gateway.store.feedback import SqlFeedback
 from gateway.store.keys import SqlKeys
 from gateway.store.locks import FileWorkerSlots, WorkerSlots
 from gateway.store.metrics import SqlMetrics
+from gateway.store.postgres import maintenance
 from gateway.store.postgres.connection import (
     EXCLUSIVE,
     SHARED,
@@ -30,13 +32,6 @@ from gateway.store.postgres.connection import (
     translated_errors,
 )
 from gateway.store.postgres.dialect import POSTGRES, TextPacker
-from gateway.store.postgres.maintenance import (
-    create_partitions,
-    drop_partitions_before,
-    migrate_schema,
-    rewrite_tables,
-    vacuum_tables,
-)
 from gateway.store.requests import SqlRequests
 from gateway.store.transfer import SqlTransfer
 
@@ -93,25 +88,13 @@ class PostgresWriter(Writer):
         self._connection.close()
 
 
-async def open_postgres(
-    url: str,
-    decode: Decode,
-    worker_slots: tuple[int, ...],
-    read_url: str | None = None,
-    query_seconds: float | None = None,
-) -> PostgresStore:
-    """Open the store in this database; see `gateway.store.open_store`."""
-    connection = await asyncio.to_thread(open_connection, url)
-    return PostgresStore(connection, url, decode, worker_slots, read_url, query_seconds)
-
-
 def open_connection(url: str) -> PostgresConnection:
     """Connect to a database and migrate its tables. Blocks. Raises StoreUnavailable."""
     name = database_name(url)
     with translated_errors(name):
         connection = PostgresConnection(url)
         try:
-            migrate_schema(connection, name)
+            maintenance.migrate_schema(connection, name)
         except BaseException:
             connection.close()
             raise
@@ -134,28 +117,24 @@ class PostgresStore(
     ) -> None:
         self._url = url
         name = database_name(url)
-        super().__init__(
-            PostgresWriter(connection, name),
-            lambda: PostgresReadConnection(url, name),
-            TextPacker(decode),
-            POSTGRES,
-            worker_slots,
-            query_seconds,
-            None if read_url is None else lambda: PostgresReadConnection(read_url, database_name(read_url)),
+        writer, reader = PostgresWriter(connection, name), partial(PostgresReadConnection, url, name)
+        replica = (
+            None if read_url is None else partial(PostgresReadConnection, read_url, database_name(read_url))
         )
+        super().__init__(writer, reader, TextPacker(decode), POSTGRES, worker_slots, query_seconds, replica)
 
     async def create_partitions(self, at_us: int) -> None:
-        await asyncio.to_thread(create_partitions, self._url, at_us)
+        await asyncio.to_thread(maintenance.create_partitions, self._url, at_us)
 
     async def expire(self, before_us: int) -> ExpiredCounts:
-        await asyncio.to_thread(drop_partitions_before, self._url, before_us)
+        await asyncio.to_thread(maintenance.drop_partitions_before, self._url, before_us)
         return await super().expire(before_us)
 
     async def compact(self) -> None:
-        await asyncio.to_thread(rewrite_tables, self._url)
+        await asyncio.to_thread(maintenance.rewrite_tables, self._url)
 
     async def _purge_deleted(self) -> None:
-        await asyncio.to_thread(vacuum_tables, self._url)
+        await asyncio.to_thread(maintenance.vacuum_tables, self._url)
 
 
 # How long a process counts as alive after it last renewed its lease.

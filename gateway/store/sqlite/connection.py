@@ -257,10 +257,8 @@ def _fetch_batch(
     return results
 
 
-def _fetch_first(
-    connection: sqlite3.Connection, statements: Sequence[str], parameters: Parameters
-) -> list[Any]:
-    found = (connection.execute(sql, parameters).fetchall() for sql in statements)
+def _fetch_first(connection: sqlite3.Connection, statements: Sequence[str], values: Parameters) -> list[Any]:
+    found = (connection.execute(sql, values).fetchall() for sql in statements)
     return next(filter(None, found), [])
 
 

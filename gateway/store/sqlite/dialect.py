@@ -6,12 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from gateway.store.dialect import Dialect, SupportsExecute, ValueKind
 
-_JSON_TYPES: dict[ValueKind, str] = {
-    "text": "'text'",
-    "number": "'integer', 'real'",
-    "flag": "'true', 'false'",
-}
-_MEMBER_TEXT = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
+_TYPES: dict[ValueKind, str] = {"text": "'text'", "number": "'integer', 'real'", "flag": "'true', 'false'"}
+_MEMBER = "CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(value AS TEXT) END"
 _LAST_SEQ = "SELECT max(coalesce(max(seq), 0), (SELECT last_seq FROM expired)) FROM requests"
 
 
@@ -23,6 +19,17 @@ class SqliteDialect(Dialect):
     position_call = "instr("
     # SQLite does not reorder what is joined so.
     ordered_join = "CROSS JOIN"
+    metadata_is_missing = "NOT EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type <> 'null')"
+    property_text = f"(SELECT {_MEMBER} FROM json_each(requests.metadata) WHERE key = ? AND type <> 'null')"
+    property_in_any_case = (
+        f"(SELECT {_MEMBER} FROM json_each(requests.metadata)"
+        " WHERE lower(key) = ? AND type <> 'null' ORDER BY id DESC LIMIT 1)"
+    )
+    stated_model = (
+        "CASE json_type(metadata, '$._model')"
+        " WHEN 'text' THEN nullif(json_extract(metadata, '$._model'), '') END"
+    )
+    like_in_any_case = "LIKE ?"
 
     def without_index(self, column: str) -> str:
         return f"+{column}"
@@ -53,26 +60,8 @@ class SqliteDialect(Dialect):
 
     def metadata_matches(self, kind: ValueKind, function: str, test: str) -> str:
         return (
-            f"EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type IN ({_JSON_TYPES[kind]})"
+            f"EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type IN ({_TYPES[kind]})"
             f" AND {function}value {test})"
-        )
-
-    def metadata_is_missing(self) -> str:
-        return "NOT EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND type <> 'null')"
-
-    def property_text(self) -> str:
-        return f"(SELECT {_MEMBER_TEXT} FROM json_each(requests.metadata) WHERE key = ? AND type <> 'null')"
-
-    def property_in_any_case(self) -> str:
-        return (
-            f"(SELECT {_MEMBER_TEXT} FROM json_each(requests.metadata)"
-            " WHERE lower(key) = ? AND type <> 'null' ORDER BY id DESC LIMIT 1)"
-        )
-
-    def stated_model(self) -> str:
-        return (
-            "CASE json_type(metadata, '$._model')"
-            " WHEN 'text' THEN nullif(json_extract(metadata, '$._model'), '') END"
         )
 
     def set_tag(self, column: str) -> str:
@@ -83,9 +72,6 @@ class SqliteDialect(Dialect):
 
     def like(self, pattern: str) -> tuple[str, str]:
         return "GLOB ?", "".join(_as_glob(pattern))
-
-    def like_in_any_case(self) -> str:
-        return "LIKE ?"
 
     def body_text(self, side: str) -> str:
         # SQLite asks for what is in a query of its own after all else.

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -231,7 +232,7 @@ _PAUSE_SECONDS = 0.1
 
 def truncate_wal(path: Path) -> None:
     """Checkpoint everything and empty the log. Blocks. Raises StoreUnavailable if a reader needs it."""
-    with _open_for_vacuum(path) as (connection, write_lock):
+    with _open_with_lock(path) as (connection, write_lock):
         _truncate(connection, write_lock)
 
 
@@ -239,14 +240,14 @@ def vacuum_file(path: Path) -> None:
     """Rewrite the file with nothing but rows, and empty the log. Blocks, also other writers. Raises
     StoreUnavailable."""
     # `secure_delete` overwrites rows where they are deleted, but not where SQLite moved them away from earlier.
-    with _open_for_vacuum(path) as (connection, write_lock):
+    with _open_with_lock(path) as (connection, write_lock):
         with _held(write_lock):
             connection.execute("VACUUM")
         _truncate(connection, write_lock)
 
 
 @contextmanager
-def _open_for_vacuum(path: Path) -> Iterator[tuple[sqlite3.Connection, WriteLock]]:
+def _open_with_lock(path: Path) -> Iterator[tuple[sqlite3.Connection, WriteLock]]:
     with (
         closing(connect_writer(path)) as connection,
         closing(WriteLock(path, BUSY_SECONDS)) as write_lock,
@@ -309,11 +310,7 @@ class SqliteWorkerSlots(WorkerSlots):
     def _take_over(self, number: int) -> int:
         if not self._has_rows_left(number):
             return 0
-        with (
-            closing(connect_writer(self._path)) as connection,
-            closing(WriteLock(self._path, BUSY_SECONDS)) as write_lock,
-            translated_errors(self._path),
-        ):
+        with _open_with_lock(self._path) as (connection, write_lock):
             write_lock.acquire()
             return connection.execute(_TAKE_OVER_ROWS, (self.numbers[0], number)).rowcount
 
@@ -360,14 +357,8 @@ class SqliteStore(
         query_seconds: float | None = None,
     ) -> None:
         self._file_writer = SqliteWriter(connection, path)
-        super().__init__(
-            self._file_writer,
-            lambda: SqliteReadConnection(path, decode),
-            BodyPacker(),
-            SQLITE,
-            worker_slots,
-            query_seconds,
-        )
+        reader = partial(SqliteReadConnection, path, decode)
+        super().__init__(self._file_writer, reader, BodyPacker(), SQLITE, worker_slots, query_seconds)
         self._path = path
         self._database_lock = database_lock
 

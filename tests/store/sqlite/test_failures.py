@@ -13,8 +13,8 @@ from gateway.errors import StoreUnavailable
 from gateway.models.exchange import Exchange
 from gateway.models.feedback import Receipt
 from gateway.store.locks import lock_database
-from gateway.store.sqlite import SqliteStore
 from gateway.store.sqlite.connection import connect_writer, migrate_schema
+from gateway.store.sqlite.store import SqliteStore
 from tests.storage_faults import overwrite_page
 from tests.store.samples import exchange, feedback, request_of, requests_of
 from tests.store.test_journal import file_size_limit
