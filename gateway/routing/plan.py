@@ -24,7 +24,7 @@ class Plan:
     targets: tuple[Target, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Router:
     """Chooses a provider for each request."""
 
