@@ -1,7 +1,5 @@
 """An LLM gateway with built-in feedback capture."""
 
-from __future__ import annotations
-
 from importlib.metadata import PackageNotFoundError, version
 
 try:

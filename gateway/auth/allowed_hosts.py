@@ -1,7 +1,5 @@
 """AllowedHosts: host and origin names under which a gateway without keys may be called."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_address

@@ -1,7 +1,5 @@
 """ApiKeys: from an API key to its principal; create and revoke keys."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import secrets

@@ -1,7 +1,5 @@
 """SqlAudit: record an admin action before it is carried out, and its outcome afterwards."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass

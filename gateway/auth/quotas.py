@@ -1,7 +1,5 @@
 """Quotas: usage limits of API keys, shared by all processes; rate limit of feedback tokens."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

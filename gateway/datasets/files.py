@@ -1,7 +1,5 @@
 """ExportFiles and ExportLinks: the folder of export files, and signed links to them."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import os

@@ -1,7 +1,5 @@
 """Rows and columns of an export file, written as JSON Lines."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 

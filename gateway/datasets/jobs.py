@@ -1,7 +1,5 @@
 """ExportJobs: create, change, start and cancel the export jobs of a dialect."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Write the rows of one export job, page by page, with bounded memory."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import suppress

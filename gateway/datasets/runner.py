@@ -1,7 +1,5 @@
 """ExportRunner: run started export jobs one at a time, under a lease in the store."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

@@ -1,7 +1,5 @@
 """Idempotency keys of feedback calls: a repeated call changes nothing and gets the same answer."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Resolve the trace, request or session of feedback, and the keys of upserted feedback."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Feedback as given: scales, new feedback, revisions, and parsing of free JSON."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Give stored grades the scores of another scale, such as thumbs that came in as grades of 0 and 1."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Rules of feedback: append, upsert, versions, write conflicts, and what a feedback token allows."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace

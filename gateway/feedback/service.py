@@ -1,7 +1,5 @@
 """FeedbackService: give, revise, withdraw, find and import feedback."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 

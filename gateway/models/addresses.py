@@ -1,7 +1,5 @@
 """Database URLs without their passwords, and loopback hosts."""
 
-from __future__ import annotations
-
 import ipaddress
 from hashlib import sha256
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Entries of the audit log."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """Times in microseconds since the epoch: read from text, written as RFC 3339."""
 
-from __future__ import annotations
-
 import re
 import time
 from datetime import UTC, datetime, timedelta

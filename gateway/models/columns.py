@@ -1,7 +1,5 @@
 """Declaration of stored fields, from which table columns, filters, API models and telemetry are derived."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, replace
 from enum import Flag, StrEnum, auto
 from types import UnionType

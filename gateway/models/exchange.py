@@ -1,7 +1,5 @@
 """A proxied request on the wire: bytes, times and outcome."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum

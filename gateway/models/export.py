@@ -1,7 +1,5 @@
 """Export jobs, which write logged requests to a file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """Feedback on a request, trace or session, and the subject that an id names."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum

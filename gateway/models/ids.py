@@ -1,7 +1,5 @@
 """Ids made by the gateway, and checks of callers' ids."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """The caller: its credentials, roles and tenant."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Counters and gauges of a process as plain values that can be sent and added up."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Traces and sessions: requests and feedback under one id, and groups of them with metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """AuditReader: page through the audit log, newest first."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from gateway.models.audit import AuditEntry

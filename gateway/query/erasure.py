@@ -1,7 +1,5 @@
 """Find and erase a person's data, within what a caller may see."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from gateway.errors import StoreUnavailable

@@ -1,7 +1,5 @@
 """Feedback: page through it, and find that on requests, their traces and their sessions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

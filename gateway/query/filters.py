@@ -1,7 +1,5 @@
 """Filter fields of requests, feedback and the audit log, by name, and the conditions they mean."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Traces and sessions: list them, page through them, and read one with its feedback."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from gateway.errors import NotFound, TooLarge

@@ -1,7 +1,5 @@
 """Logged requests: list them, read one with its payloads, ratings and texts."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """UserReader: end users with the metrics of their requests and the feedback they gave."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from gateway.errors import NotFound

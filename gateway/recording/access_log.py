@@ -1,7 +1,5 @@
 """Access log: one line for each request, or for each failure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Literal
 

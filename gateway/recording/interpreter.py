@@ -1,7 +1,5 @@
 """Interpreter: reads facts and cost from stored exchanges, in a thread of its own."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections import deque

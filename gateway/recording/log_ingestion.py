@@ -1,7 +1,5 @@
 """Log ingestion: requests made elsewhere, sent by callers or imported from other logs."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace

@@ -1,7 +1,5 @@
 """Recorder: stores exchanges in groups; rows go to a journal file while the store fails."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Redaction of texts in payloads, and of echoed credentials in errors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from urllib.parse import unquote_to_bytes

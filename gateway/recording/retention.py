@@ -1,7 +1,5 @@
 """Retention: deletes whole days of old requests."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import structlog

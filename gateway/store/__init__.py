@@ -1,7 +1,5 @@
 """The store: everything that knows SQL, columns or files on disk."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """SQL for sums over many requests, read from rollups where they cover the time, else from rows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache

@@ -1,7 +1,5 @@
 """Audit log: entries are added, and get an outcome once."""
 
-from __future__ import annotations
-
 from gateway.models.audit import AuditEntry
 from gateway.models.filters import Filter, Page, Sort
 from gateway.store.database import Database

@@ -1,7 +1,5 @@
 """Backup, restore and inspection of a database file."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sqlite3

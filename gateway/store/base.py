@@ -1,7 +1,5 @@
 """The four protocols of a store, by consumer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,7 +1,5 @@
 """An open database: one writer thread with group commit, read pools, and a health check."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import os

@@ -1,7 +1,5 @@
 """Export jobs and the key that signs links to their files."""
 
-from __future__ import annotations
-
 from gateway.errors import Conflict
 from gateway.models.export import Export
 from gateway.models.filters import Filter, Page, Sort

@@ -1,7 +1,5 @@
 """Erasure of a person's data, and deletion of what is past its retention, in short steps."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Feedback: versions, receipts, summaries, and checks for misread grades."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

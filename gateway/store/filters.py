@@ -1,7 +1,5 @@
 """Filters, orders and pages to SELECT statements, and the feedback prefilter that narrows them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Links between records: ids to requests, feedback to requests, edits to originals, answers to sessions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """Journal: a file beside the store that keeps exchanges while the store cannot take them."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import struct

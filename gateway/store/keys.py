@@ -1,7 +1,5 @@
 """API keys made at run time, and what they have used of their quotas."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from gateway.errors import Conflict

@@ -1,7 +1,5 @@
 """Files beside a database, and locks between processes: write lock, database lock, worker slots."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import time

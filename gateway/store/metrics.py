@@ -1,7 +1,5 @@
 """Metrics of many requests and groups of them (traces, sessions)."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace

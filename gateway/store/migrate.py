@@ -4,8 +4,6 @@
 # by hand after a kill, and it does not notice a database of a newer version. Here all pending files and their
 # records are one transaction, under the database's own write lock.
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

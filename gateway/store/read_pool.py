@@ -1,7 +1,5 @@
 """Pools of read connections: some for lookups, some for quick queries, some for slow ones."""
 
-from __future__ import annotations
-
 import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence

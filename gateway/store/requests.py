@@ -1,7 +1,5 @@
 """Request log: append, annotate, import (what counts as a duplicate), search, set properties."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache

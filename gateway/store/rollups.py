@@ -1,7 +1,5 @@
 """Rollups: hourly and daily sums of requests and feedback, built, invalidated and cleaned up."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """Domain objects to and from rows: clean text, JSON, redacted headers, compressed bodies."""
 
-from __future__ import annotations
-
 import codecs
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence

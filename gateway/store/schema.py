@@ -1,7 +1,5 @@
 """Tables: their columns, which fields can be searched, and the SQL of computed fields."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import product

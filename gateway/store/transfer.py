@@ -1,7 +1,5 @@
 """Transfer of all data from one store into another, each record once."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence

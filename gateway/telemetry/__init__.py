@@ -1,8 +1,6 @@
 """Telemetry: OpenTelemetry spans of requests and events of feedback; feedback to Phoenix and MLflow, which take no
 events. Prompts, answers and comments are exported only if configured."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

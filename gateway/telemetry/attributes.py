@@ -1,7 +1,5 @@
 """OpenTelemetry ids, span names and attributes of requests and feedback."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Exports feedback as annotations to a trace viewer, retried until it has arrived."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

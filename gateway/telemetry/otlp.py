@@ -1,7 +1,5 @@
 """OtlpReporter: spans and events by OpenTelemetry's SDK, in batches on its own thread."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Receivers of feedback annotations: the REST APIs of Phoenix and MLflow."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote

@@ -1,7 +1,5 @@
 """Reporter: exports spans and events to OpenTelemetry; logs whether they arrive."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections import Counter

@@ -1,7 +1,5 @@
 """Read request bodies: size, JSON syntax, validation; errors that name the field."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import math

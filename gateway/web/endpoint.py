@@ -1,7 +1,5 @@
 """Api and Endpoint: paths, roles, query parameters and error rendering of one API."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace

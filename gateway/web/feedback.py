@@ -1,7 +1,5 @@
 """What APIs that take feedback share: arrays of entries, types of fields, and the header on joined entries."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeGuard
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Fields of log rows exported by other gateways, checked and converted to our units."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import datetime

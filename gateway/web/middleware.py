@@ -1,7 +1,5 @@
 """Authentication, CORS, auditing and error responses around every endpoint of the APIs."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from urllib.parse import unquote

@@ -1,7 +1,5 @@
 """One OpenAPI 3.1 document of all APIs, built from their endpoints."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus

@@ -1,7 +1,5 @@
 """Query parameters as pydantic models: one declaration parses them, explains errors and documents them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What the bytes of an LLM API mean: bytes in, plain data out, and no exception whatever the bytes are."""
 
-from __future__ import annotations
-
 from gateway.wire.endpoints import endpoint_of
 from gateway.wire.facts import read_conversation, read_facts, reassemble
 

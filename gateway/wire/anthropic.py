@@ -1,7 +1,5 @@
 """Anthropic's Messages, streamed or not, and batches of them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

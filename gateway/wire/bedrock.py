@@ -1,7 +1,5 @@
 """Amazon Bedrock: Converse, models invoked in their own shapes, counts in headers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby

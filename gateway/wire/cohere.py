@@ -3,8 +3,6 @@
 Sources: https://docs.cohere.com/reference; types of the SDK `cohere` 7.3.1.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from gateway.models.request import NO_BILLING, Billing, Usage

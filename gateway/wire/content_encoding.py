@@ -1,7 +1,5 @@
 """Content-encoding of a body undone: gzip, deflate, brotli, zstd, bounded."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol

@@ -1,7 +1,5 @@
 """Messages of all providers read into a Conversation; formats pass a reader of parts that only they have."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import NoneType

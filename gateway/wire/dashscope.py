@@ -3,8 +3,6 @@
 Sources: https://help.aliyun.com/zh/model-studio/ (Qwen, applications, tasks); SDK `dashscope` 2.0.2.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """Embeddings and rerankers of all providers: vectors or scores beside usage."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from gateway.models.request import Billing, Usage

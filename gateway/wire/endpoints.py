@@ -1,7 +1,5 @@
 """Which kind of call a path names, and the wire format of each; a new format is registered here."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Sources: https://cloud.baidu.com/doc/WENXINWORKSHOP (chat of each model); SDK `qianfan` 0.4.12.3.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

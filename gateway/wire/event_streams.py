@@ -1,7 +1,5 @@
 """Streams of JSON in one body: server-sent events, lines, arrays, AWS event streams."""
 
-from __future__ import annotations
-
 import binascii
 import json
 import re

@@ -1,7 +1,5 @@
 """Facts of an exchange: its bodies decoded, and read by its format."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Gemini's generateContent and embedContent: usage, candidates, streams."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ Sources: https://ai.google.dev/api/interactions-api and /gemini-api/docs/interac
 `_gaos/types/interactions`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import orjson

@@ -1,7 +1,5 @@
 """JSON that may hold anything: bounded parsing, typed fields, streamed deltas joined."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any

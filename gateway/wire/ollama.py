@@ -3,8 +3,6 @@
 Sources: https://docs.ollama.com/api and /api/errors; ollama 0.6.3, `_types.py`.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from gateway.models.request import Usage

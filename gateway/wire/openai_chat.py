@@ -3,8 +3,6 @@
 Source: https://platform.openai.com/docs/api-reference/chat and /completions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from gateway.models.request import Usage

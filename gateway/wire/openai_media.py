@@ -1,7 +1,5 @@
 """OpenAI's images, audio and moderation, Mistral's OCR; JSON and form requests."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import replace

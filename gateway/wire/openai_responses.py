@@ -1,7 +1,5 @@
 """OpenAI's Responses: one object, or a stream of typed events that build its output."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 
 from gateway.models.request import Billing

@@ -4,8 +4,6 @@ Sources: platform.openai.com/docs/api-reference; the API references of DeepSeek,
 OpenRouter, Perplexity, DeepInfra, LiteLLM and llama.cpp.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 

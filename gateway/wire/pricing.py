@@ -1,7 +1,5 @@
 """Prices: configured, stated by the provider, or from the genai-prices library."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields

@@ -3,8 +3,6 @@
 Sources: https://replicate.com/docs/reference/http; SDK `replicate` 1.0.7.
 """
 
-from __future__ import annotations
-
 import mimetypes
 import re
 from collections.abc import Iterable

@@ -3,8 +3,6 @@
 Source: https://platform.openai.com/docs/api-reference/chat/create, `stream_options.include_usage`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 

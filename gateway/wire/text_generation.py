@@ -1,7 +1,5 @@
 """Text generation of watsonx and of Hugging Face's TGI."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 

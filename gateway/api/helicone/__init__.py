@@ -1,7 +1,5 @@
 """Helicone's API: ratings, scores, properties and queries of requests, and the import of its exports."""
 
-from __future__ import annotations
-
 from gateway.api.helicone.feedback import DIALECT, FeedbackEndpoints, SetProperty
 from gateway.api.helicone.requests import RequestEndpoints
 from gateway.api.helicone.schemas import ErrorReply, render_error

@@ -1,7 +1,5 @@
 """`/v1/request/{id}`: ratings, scores and properties of a request."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 import orjson

@@ -1,7 +1,5 @@
 """Filter trees of the Helicone API: tables, columns and operators become our filters."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal

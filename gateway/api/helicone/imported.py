@@ -1,7 +1,5 @@
 """Read a row of a Helicone export as an imported request with its feedback."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """`/v1/request`: read one request, or query many with a filter and a sort order."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Bodies, rows and replies of the Helicone API."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Query parameters of lists: filters of one kind of record, limit, cursor and format."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """`/api/v1/traces` and `/api/v1/sessions`: groups of requests with metrics and feedback."""
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 from aiohttp import web

@@ -1,7 +1,5 @@
 """Responses of the native API: JSON, CSV, errors and erasure results."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """`/api/v1/requests`: logged requests, as a list or one with its payloads."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Routes of the native API and of the documentation pages."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property

@@ -3,8 +3,6 @@
 Source: FastAPI, "Handling Errors", https://fastapi.tiangolo.com/tutorial/handling-errors/
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 

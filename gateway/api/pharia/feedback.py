@@ -1,7 +1,5 @@
 """`/feedback`: give, list, patch and delete feedback in the Pharia API."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Self

@@ -1,7 +1,5 @@
 """`/v1/analytics`: query parameters, groups and routes of all graphs."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any

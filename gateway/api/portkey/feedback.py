@@ -1,7 +1,5 @@
 """`/v1/feedback` of Portkey: give feedback, one entry or many, and change an entry."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from aiohttp import web

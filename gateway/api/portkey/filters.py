@@ -1,7 +1,5 @@
 """Request filters of the Portkey API, in query strings and in the filters of exports."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Schemas, rounding and data points shared by the analytics graphs."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal

@@ -1,7 +1,5 @@
 """Read a line of a Portkey log export as an imported request with its feedback."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal

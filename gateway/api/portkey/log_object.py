@@ -1,7 +1,5 @@
 """A logged request as the log object of the Portkey API."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`/v1/logs`: insert logs of requests made elsewhere, and read one."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Mapping, Sequence

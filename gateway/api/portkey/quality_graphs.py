@@ -1,7 +1,5 @@
 """Analytics graphs of errors, rescued requests and feedback."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace

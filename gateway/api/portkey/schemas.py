@@ -1,7 +1,5 @@
 """Values, feedback bodies and replies shared by the endpoints of the Portkey API."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Analytics graphs of requests, cost, latency, tokens, users and cache hits."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import accumulate

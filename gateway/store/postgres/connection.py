@@ -1,7 +1,5 @@
 """PostgreSQL connections: placeholders, translated errors, advisory locks, reading."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import re

@@ -1,7 +1,5 @@
 """PostgreSQL dialect, and how bodies are kept as searchable text."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from gateway.models.exchange import RawHeaders

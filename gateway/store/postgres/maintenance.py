@@ -1,7 +1,5 @@
 """PostgreSQL maintenance: migrations, inspection, vacuum, daily partitions of bodies."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import date, timedelta

@@ -1,7 +1,5 @@
 """PostgreSQL store: writer, and worker slots held by leases."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import socket

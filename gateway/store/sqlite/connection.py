@@ -1,7 +1,5 @@
 """SQLite connections: pragmas, translated errors, body text, migrations, reading."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sqlite3

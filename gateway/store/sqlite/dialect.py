@@ -1,7 +1,5 @@
 """How SQLite spells it: JSON by `json_each`, patterns by GLOB, and hints for its planner."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from gateway.store.dialect import Dialect, SupportsExecute, ValueKind
