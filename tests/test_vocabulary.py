@@ -47,8 +47,8 @@ INSTEAD = {
 }
 """Words that once had a meaning of their own here, and what is said instead."""
 
-QUOTED = {"face": {"gateway/wire/text_generation.py"}}
-"""Where such a word is a public name: Hugging Face."""
+QUOTED = {"face": {"gateway/wire/text_generation.py"}, "vote": {"gateway/ui/feedback_form.py"}}
+"""Where such a word is a public name: Hugging Face, and the field of the feedback form."""
 
 
 def identifiers(tree: ast.AST) -> Iterator[str]:
