@@ -32,7 +32,7 @@ class Schema(BaseModel):
 
 
 async def _unbound(request: web.Request, principal: Principal) -> web.StreamResponse:
-    raise NotImplementedError
+    raise RuntimeError("the endpoint has no handler")
 
 
 def _request_path(request: web.Request) -> str | None:

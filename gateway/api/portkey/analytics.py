@@ -202,7 +202,7 @@ def _group_endpoint(
     async def handle(request: web.Request, principal: Principal) -> web.Response:
         params = GroupParams.parse(request.query.items())
         key = request.match_info.get("metadata_key", "")
-        group_by = field or schemas.METADATA_COLUMNS.get(key, f"metadata.{key}")
+        group_by = field or schemas.COLUMNS_BY_METADATA_KEY.get(key, f"metadata.{key}")
         query = replace(params.metrics_query(principal.tenant), group_by=group_by)
         usage = await metrics.usage_by_group(query)
         known = [(group, sums) for group, sums in usage.items() if group.value is not None]

@@ -62,7 +62,7 @@ def _metadata_condition(key: str, item: object) -> Filter:
         where = f"under {key[:40]!r}, where only texts and numbers can be found"
         raise ValueError(f"holds {abbreviate(item)} {where}")
     if isinstance(item, str):
-        return Comparison(values.METADATA_COLUMNS.get(key, f"property.{key}"), Op.EQ, item)
+        return Comparison(values.COLUMNS_BY_METADATA_KEY.get(key, f"property.{key}"), Op.EQ, item)
     return Comparison(f"property.{key}", Op.EQ, orjson.dumps(item).decode())
 
 

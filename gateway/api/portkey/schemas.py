@@ -22,7 +22,7 @@ from gateway.web.endpoint import Schema, json_response
 NANOUSD_A_CENT = NANOUSD_PER_USD // 100
 
 # Metadata keys whose values have a column of their own, and that column.
-METADATA_COLUMNS: Mapping[str, str] = {
+COLUMNS_BY_METADATA_KEY: Mapping[str, str] = {
     f"_{column}": column for column in ("user", "organisation", "prompt", "environment")
 }
 
