@@ -20,8 +20,10 @@ from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas, RateLimiter
 from gateway.auth.sign_ins import SignIns
 from gateway.config.models import Config
+from gateway.config.shown_config import show_config
 from gateway.datasets import files, jobs, runner
 from gateway.feedback.service import FeedbackService, OnStored
+from gateway.models.addresses import database_name
 from gateway.models.process_metrics import MetricFamilies
 from gateway.models.quota import QuotaStatus
 from gateway.proxy.handler import Proxy
@@ -44,6 +46,7 @@ from gateway.store.base import Store
 from gateway.store.journal import Journal
 from gateway.ui.feedback_form import feedback_form_api
 from gateway.ui.routes import PageReaders, ui_api
+from gateway.ui.settings import GatewayStatus, ProviderStatus
 from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
@@ -188,12 +191,14 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         export_runner = runner.ExportRunner(store, export_files, {dialect: exporter})
         export_jobs = jobs.ExportJobs(store, export_files, export_runner, dialect, exporter)
         links = files.ExportLinks(store)
+        is_ready = _readiness_check(store, overflow)
+        status = _status_reader(live, is_ready, recorder, overflow)
         apis = [
-            *_build_apis(config, store, feedback, keys, quotas, tokens),
+            *_build_apis(config, store, feedback, keys, quotas, tokens, status),
             logs.portkey_logs_api(
                 log_ingestion, RequestReader(store), export_jobs, links, url_lookup, max_body_bytes
             ),
-            operations.operations_api(_readiness_check(store, overflow), metrics),
+            operations.operations_api(is_ready, metrics),
         ]
         origins = AllowedOrigins(lambda: live.current.config.feedback.tokens.allow_origins)
         limits = BodyLimits(
@@ -226,6 +231,7 @@ def _build_apis(
     keys: ApiKeys,
     quotas: Quotas,
     tokens: FeedbackTokens,
+    status: Callable[[], Awaitable[GatewayStatus]],
 ) -> list[Api]:
     url, local_dir = config.storage.url, Path(config.storage.local_dir)
     max_body_bytes = config.server.max_feedback_bytes
@@ -262,7 +268,7 @@ def _build_apis(
         helicone_api(feedback, store.set_property, requests, max_body_bytes),
         pharia_api(feedback, max_body_bytes),
         feedback_form_api(feedback, tokens, requests),
-        ui_api(SignIns(keys, store), readers, feedback),
+        ui_api(SignIns(keys, store), readers, feedback, quotas, status),
     ]
 
 
@@ -278,6 +284,30 @@ def _readiness_check(store: Store, overflow: Overflow) -> operations.ReadinessCh
         return "rows wait in the file beside the store" if overflow.is_engaged else None
 
     return check
+
+
+def _status_reader(
+    live: runtime.LiveRuntime, is_ready: operations.ReadinessCheck, recorder: Recorder, overflow: Overflow
+) -> Callable[[], Awaitable[GatewayStatus]]:
+    async def read() -> GatewayStatus:
+        config = live.current.config
+        storage, days = config.storage, config.storage.retention_days
+        providers = (
+            ProviderStatus(name, each.base_url, each.api_key is not None, name == config.default_provider)
+            for name, each in config.providers.items()
+        )
+        shown = {
+            "database": database_name(storage.url),
+            "kept for": "ever" if days is None else f"{days} days",
+            "headers and bodies": storage.payloads.value,
+            "a row is stored": "before its answer ends" if storage.durability == "commit" else "within 50 ms",
+            "rows that wait": f"{recorder.queued:,}",
+            "rows written to the file beside the store": f"{overflow.rows_journaled:,}",
+            "rows lost": f"{overflow.rows_lost:,}",
+        }
+        return GatewayStatus(tuple(providers), shown, await is_ready(), show_config(config))
+
+    return read
 
 
 def _build_gauges(

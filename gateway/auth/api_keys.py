@@ -79,6 +79,17 @@ class ApiKeys:
         """Return the configured and the stored keys; each is another object once it has changed."""
         return self.configured(), self._stored
 
+    async def create(self, name: str, roles: Sequence[Role], tenant: str | None) -> str:
+        """Store a key and return its token. Raises Conflict if a live key has this name."""
+        token = await create_key(self._store, name, roles, tenant)
+        await self.refresh()
+        return token
+
+    async def revoke(self, name: str) -> None:
+        """End a stored key. Raises NotFound."""
+        await revoke_key(self._store, name)
+        await self.refresh()
+
     async def refresh(self) -> None:
         stored = {
             key.sha256: Principal(key.name, frozenset(map(Role, key.roles)), key.tenant, limits=key.limits)

@@ -144,7 +144,7 @@ class Pages:
         return environment
 
     async def render(
-        self, request: web.Request, principal: Principal, template: str, status: int = 200, **values: object
+        self, request: web.Request, principal: Principal, template: str, values: Mapping[str, object]
     ) -> web.Response:
         """Return a page.
 
@@ -161,7 +161,7 @@ class Pages:
             is_open=principal is OPEN_ACCESS,
             **values,
         )
-        return html_response(html, status)
+        return html_response(html)
 
     async def read_form(self, request: web.Request, principal: Principal) -> dict[str, str]:
         """Return the fields of a form of our own pages. Raises Forbidden, BadInput, TooLarge."""

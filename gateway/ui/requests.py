@@ -75,14 +75,16 @@ class RequestPages:
             request,
             principal,
             "requests.html",
-            query=query,
-            records=found.records,
-            summaries=found.feedback,
-            no_feedback=NO_FEEDBACK,
-            unknown_keys=found.unknown_keys,
-            cursor=cursor,
-            next_cursor=found.next_cursor,
-            base_url=base_url(request),
+            {
+                "query": query,
+                "records": found.records,
+                "summaries": found.feedback,
+                "no_feedback": NO_FEEDBACK,
+                "unknown_keys": found.unknown_keys,
+                "cursor": cursor,
+                "next_cursor": found.next_cursor,
+                "base_url": base_url(request),
+            },
         )
 
     @Endpoint("GET", "/ui/requests/{request_id:.+}", Role.READ, "The page of a request", failures=(404, 409))
@@ -100,12 +102,14 @@ class RequestPages:
             request,
             principal,
             "request.html",
-            tab=tab,
-            tabs=TABS,
-            bars=bars,
-            detail=await read_detail(logged),
-            body_view=body_view,
-            headers_of=headers_of,
+            {
+                "tab": tab,
+                "tabs": TABS,
+                "bars": bars,
+                "detail": await read_detail(logged),
+                "body_view": body_view,
+                "headers_of": headers_of,
+            },
         )
 
     @Endpoint("GET", "/ui/traces/{trace_id:.+}", Role.READ, "The page of a trace", failures=(404, 413))
@@ -115,9 +119,11 @@ class RequestPages:
             request,
             principal,
             "trace.html",
-            trace=trace,
-            bars=list(_timeline(trace.requests)),
-            no_feedback=NO_FEEDBACK,
+            {
+                "trace": trace,
+                "bars": list(_timeline(trace.requests)),
+                "no_feedback": NO_FEEDBACK,
+            },
         )
 
 

@@ -1,7 +1,9 @@
 """The web pages as one API: who reads them signs in with a gateway key."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from gateway.auth.quotas import Quotas
 from gateway.auth.sign_ins import SignIns
 from gateway.feedback.service import FeedbackService
 from gateway.query.feedback import FeedbackReader
@@ -12,6 +14,7 @@ from gateway.query.users import UserReader
 from gateway.ui.feedback import FeedbackPages
 from gateway.ui.page import PageAuth, Pages
 from gateway.ui.requests import RequestPages
+from gateway.ui.settings import GatewayStatus, SettingsPages
 from gateway.ui.sign_in import SignInPages
 from gateway.web.endpoint import Api, endpoints_of
 
@@ -29,13 +32,24 @@ class PageReaders:
     texts: TextReader
 
 
-def ui_api(sign_ins: SignIns, readers: PageReaders, feedback: FeedbackService) -> Api:
-    """Return the pages below `/ui`, and `/` which leads to them."""
+def ui_api(
+    sign_ins: SignIns,
+    readers: PageReaders,
+    feedback: FeedbackService,
+    quotas: Quotas,
+    status: Callable[[], Awaitable[GatewayStatus]],
+) -> Api:
+    """Return the pages below `/ui`, and `/` which leads to them.
+
+    Args:
+        status: returns what the settings show of the running gateway.
+    """
     pages = Pages(sign_ins)
     handlers = (
         SignInPages(pages),
         FeedbackPages(pages, readers.feedback, readers.texts, readers.requests, feedback),
         RequestPages(pages, readers.requests, readers.traces),
+        SettingsPages(pages, sign_ins.keys, quotas, readers.metrics, status),
     )
     return Api(
         name="pages",
