@@ -205,7 +205,8 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             lambda: live.current.config.server.read_timeout, MAX_LARGE_BODIES * max_body_bytes
         )
         middleware = AuthMiddleware(keys, tokens, origins, SqlAudit(store), access_log.answered, limits)
-        all_apis = [*apis, documentation_api(apis, __version__)]
+        documented = [api for api in apis if api.is_documented]
+        all_apis = [*apis, documentation_api(documented, __version__)]
         gateway = Gateway(live, keys, metrics, proxy, retention_job, all_apis, middleware)
         metrics.watch(
             _build_gauges(proxy, recorder, overflow, retention_job, upstream),

@@ -142,7 +142,9 @@ class RequestRecord:
     key_name: Annotated[
         str | None,
         _seen(
-            "Gateway key that it came with; `import:…` of imported requests.", "gateway.key_name", uses=GROUP
+            "Gateway key that it came with; `import:…` of imported requests.",
+            "gateway.key_name",
+            uses=FILTER | GROUP,
         ),
     ]
     provider: Annotated[str, _seen("Name of the provider.", "gen_ai.provider.name", uses=FILTER | GROUP)]

@@ -57,4 +57,5 @@ def ui_api(
         endpoints=tuple(endpoint for each in handlers for endpoint in endpoints_of(each)),
         render_error=pages.render_error,
         authenticate=PageAuth(sign_ins),
+        is_documented=False,
     )
