@@ -41,6 +41,7 @@ from gateway.recording.log_ingestion import LogIngestionService
 from gateway.recording.recorder import Overflow, Recorder, WorkerSlotRenewal
 from gateway.recording.retention import RetentionJob
 from gateway.routes import Dispatcher, Handler
+from gateway.runtime import Runtime
 from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows, open_store
 from gateway.store.base import Store
 from gateway.store.journal import Journal
@@ -71,9 +72,10 @@ class WorkerContext:
 
 @dataclass(slots=True)
 class Gateway:
-    """A running gateway without its sockets."""
+    """A running gateway without its sockets; `use` gives its parts what a runtime has for them."""
 
-    live: runtime.LiveRuntime
+    runtime: Runtime
+    use: Callable[[Runtime], None]
     keys: ApiKeys
     metrics: operations.Metrics
     proxy: Proxy
@@ -96,7 +98,8 @@ class Gateway:
         Raises:
             GatewayError, OSError: the new configuration cannot be used; nothing has changed then.
         """
-        self.live.current = runtime.build_runtime(config)
+        self.runtime = runtime.build_runtime(config)
+        self.use(self.runtime)
         # A shorter retention shall not wait for the next round.
         self.retention_job.run_now()
 
@@ -122,7 +125,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         GatewayError: the store or a provider cannot be used as configured.
         OSError: a provider's certificate file cannot be read.
     """
-    live = runtime.LiveRuntime(runtime.build_runtime(config))
+    first = runtime.build_runtime(config)
     storage = config.storage
     url, local_dir = storage.url, Path(storage.local_dir)
 
@@ -139,13 +142,13 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         await store.open_all()
 
         keys = ApiKeys(
-            lambda: live.current.principals,
+            first.principals,
             store,
             is_disabled=config.server.auth == "off",
-            allowed_hosts=lambda: live.current.allowed_hosts,
+            allowed_hosts=first.allowed_hosts,
         )
-        tokens = FeedbackTokens(lambda: live.current.token_keys)
-        access_log = AccessLog(lambda: live.current.config.logging.access_mode)
+        tokens = FeedbackTokens(first.token_keys)
+        access_log = AccessLog(config.logging.access_mode)
         metrics = operations.Metrics(worker.earlier_metrics, worker.read_peers)
 
         upstream = Upstream()
@@ -162,12 +165,12 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         own_journal, *abandoned = map(Journal, slots.journals)
         overflow = Overflow(own_journal, store, interpreter, abandoned)
         recorder = Recorder(store, interpreter, overflow, may_lose_seconds=_LOSS_SECONDS[storage.durability])
-        retention_job = RetentionJob(store, lambda: live.current.config.storage.retention_days)
+        retention_job = RetentionJob(store, storage.retention_days)
         proxy = Proxy(
             keys=keys,
             tokens=tokens,
             quotas=quotas,
-            current=lambda: live.current.proxy,
+            settings=first.proxy,
             upstream=upstream,
             recorder=recorder,
             limit_bytes=storage.max_body_bytes,
@@ -180,19 +183,17 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             on_stored.append(reporter.observe_feedback)
         if feedback_export is not None:
             on_stored.append(feedback_export.observe)
-        rate_limiter = RateLimiter(lambda: live.current.config.feedback.tokens.rate_limit)
-        feedback = FeedbackService(store, rate_limiter.check_rate, on_stored, lambda: live.current.feedback)
-        log_ingestion = LogIngestionService(
-            store, interpreter, lambda who, name: live.current.log_policy(who, name), storage.max_body_bytes
-        )
-        url_lookup, max_body_bytes = _url_lookup(live), config.server.max_feedback_bytes
+        rate_limiter = RateLimiter(config.feedback.tokens.rate_limit)
+        feedback = FeedbackService(store, rate_limiter.check_rate, on_stored, first.feedback)
+        log_ingestion = LogIngestionService(store, interpreter, first.log_policy, storage.max_body_bytes)
+        url_lookup, max_body_bytes = _url_lookup(proxy), config.server.max_feedback_bytes
         dialect, exporter = portkey_feedback.DIALECT, exports.portkey_exporter(url_lookup)
         export_files = files.ExportFiles(exports_path(url, local_dir))
         export_runner = runner.ExportRunner(store, export_files, {dialect: exporter})
         export_jobs = jobs.ExportJobs(store, export_files, export_runner, dialect, exporter)
         links = files.ExportLinks(store)
         is_ready = _readiness_check(store, overflow)
-        status = _status_reader(live, is_ready, recorder, overflow)
+        status = _StatusReader(config, is_ready, recorder, overflow)
         apis = [
             *_build_apis(config, store, feedback, keys, quotas, tokens, status),
             logs.portkey_logs_api(
@@ -200,14 +201,25 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             ),
             operations.operations_api(is_ready, metrics),
         ]
-        origins = AllowedOrigins(lambda: live.current.config.feedback.tokens.allow_origins)
-        limits = BodyLimits(
-            lambda: live.current.config.server.read_timeout, MAX_LARGE_BODIES * max_body_bytes
-        )
+        origins = AllowedOrigins(config.feedback.tokens.allow_origins)
+        limits = BodyLimits(config.server.read_timeout, MAX_LARGE_BODIES * max_body_bytes)
         middleware = AuthMiddleware(keys, tokens, origins, SqlAudit(store), access_log.answered, limits)
+        def use(new: Runtime) -> None:
+            keys.configured, keys.allowed_hosts = new.principals, new.allowed_hosts
+            tokens.keys = new.token_keys
+            proxy.settings = new.proxy
+            feedback.settings = new.feedback
+            log_ingestion.policy_of = new.log_policy
+            access_log.mode = new.config.logging.access_mode
+            origins.allowed = new.config.feedback.tokens.allow_origins
+            rate_limiter.feedback_per_minute = new.config.feedback.tokens.rate_limit
+            limits.body_timeout_seconds = new.config.server.read_timeout
+            status.config = new.config
+            retention_job.days = new.config.storage.retention_days
+
         documented = [api for api in apis if api.is_documented]
         all_apis = [*apis, documentation_api(documented, __version__)]
-        gateway = Gateway(live, keys, metrics, proxy, retention_job, all_apis, middleware)
+        gateway = Gateway(first, use, keys, metrics, proxy, retention_job, all_apis, middleware)
         metrics.watch(
             _build_gauges(proxy, recorder, overflow, retention_job, upstream),
             _build_labelled_gauges(proxy, keys, quotas),
@@ -273,8 +285,8 @@ def _build_apis(
     ]
 
 
-def _url_lookup(live: runtime.LiveRuntime) -> Callable[[str, str], str | None]:
-    return lambda provider, path: live.current.proxy.router.url_of(provider, path)
+def _url_lookup(proxy: Proxy) -> Callable[[str, str], str | None]:
+    return lambda provider, path: proxy.settings.router.url_of(provider, path)
 
 
 def _readiness_check(store: Store, overflow: Overflow) -> operations.ReadinessCheck:
@@ -287,11 +299,17 @@ def _readiness_check(store: Store, overflow: Overflow) -> operations.ReadinessCh
     return check
 
 
-def _status_reader(
-    live: runtime.LiveRuntime, is_ready: operations.ReadinessCheck, recorder: Recorder, overflow: Overflow
-) -> Callable[[], Awaitable[GatewayStatus]]:
-    async def read() -> GatewayStatus:
-        config = live.current.config
+@dataclass(slots=True)
+class _StatusReader:
+    """Tells the page of settings how the gateway runs."""
+
+    config: Config
+    is_ready: operations.ReadinessCheck
+    recorder: Recorder
+    overflow: Overflow
+
+    async def __call__(self) -> GatewayStatus:
+        config = self.config
         storage, days = config.storage, config.storage.retention_days
         providers = (
             ProviderStatus(name, each.base_url, each.api_key is not None, name == config.default_provider)
@@ -302,13 +320,11 @@ def _status_reader(
             "kept for": "ever" if days is None else f"{days} days",
             "headers and bodies": storage.payloads.value,
             "a row is stored": "before its answer ends" if storage.durability == "commit" else "within 50 ms",
-            "rows that wait": f"{recorder.queued:,}",
-            "rows written to the file beside the store": f"{overflow.rows_journaled:,}",
-            "rows lost": f"{overflow.rows_lost:,}",
+            "rows that wait": f"{self.recorder.queued:,}",
+            "rows written to the file beside the store": f"{self.overflow.rows_journaled:,}",
+            "rows lost": f"{self.overflow.rows_lost:,}",
         }
-        return GatewayStatus(tuple(providers), shown, await is_ready(), show_config(config))
-
-    return read
+        return GatewayStatus(tuple(providers), shown, await self.is_ready(), show_config(config))
 
 
 def _build_gauges(

@@ -1,6 +1,5 @@
 """Feedback: versions, receipts, summaries, and checks for misread grades."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -376,9 +375,8 @@ class SqlFeedback(Database):
         target: Target = Target.TRACE,
         trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
-        lookups = joins.SUBJECT_LOOKUPS[target]
         values = [joins.subject_values(name, tenant, trace_id) for name in ids]
-        found = await asyncio.gather(*(self._primary.fetch_first(lookups, each) for each in values))
+        found = await self._primary.fetch_first_of_each(joins.SUBJECT_LOOKUPS[target], values)
         return {name: [Subject(*row) for row in rows] for name, rows in zip(ids, found, strict=True) if rows}
 
     async def _query_rows(self, sql: str, values: Parameters) -> list[Any]:

@@ -32,7 +32,7 @@ def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKe
         texts=TextReader(store),
         eraser=ErasureService(store, lambda: False),
         audit=AuditReader(store),
-        keys=keys or ApiKeys(lambda: {}, store),
+        keys=keys or ApiKeys({}, store),
         quotas=Quotas(store),
         scale_of=lambda principal: thumb_scale if principal.name == "thumbs" else signed_scale,
         max_body_bytes=MIB,
