@@ -41,10 +41,12 @@ class GivenFeedback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueWeight:
-    """The value and weight of one feedback entry."""
+    """A feedback entry in short; `via` is its target."""
 
     value: float
     weight: float
+    kind: str = "rating"
+    via: str = "trace"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
