@@ -31,6 +31,7 @@ from gateway.query.erasure import ErasureService
 from gateway.query.feedback import FeedbackReader
 from gateway.query.metrics import MetricsReader, rollup_job
 from gateway.query.requests import RequestReader, TextReader
+from gateway.query.search import SearchReader
 from gateway.query.users import UserReader
 from gateway.recording.access_log import AccessLog
 from gateway.recording.interpreter import Interpreter
@@ -239,6 +240,7 @@ def _build_apis(
             feedback=feedback,
             search=FeedbackReader(store),
             texts=TextReader(store),
+            words=SearchReader(store, config.storage.question_timeout),
             audit=AuditReader(store),
             eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),
             keys=keys,

@@ -16,6 +16,7 @@ from gateway.api.native.http_responses import NO_STORE_HEADERS, ErrorReply, rend
 from gateway.api.native.keys import KeyEndpoints
 from gateway.api.native.metrics import AggregateEndpoints
 from gateway.api.native.requests import RequestEndpoints
+from gateway.api.native.search import SearchEndpoints
 from gateway.api.native.users import UserEndpoints
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
@@ -28,6 +29,7 @@ from gateway.query.feedback import FeedbackReader
 from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
 from gateway.query.requests import RequestReader, TextReader
+from gateway.query.search import SearchReader
 from gateway.query.users import UserReader
 from gateway.web.endpoint import Api, Endpoint, endpoints_of
 from gateway.web.openapi import Json, build_openapi
@@ -43,6 +45,7 @@ def native_api(
     feedback: FeedbackService,
     search: FeedbackReader,
     texts: TextReader,
+    words: SearchReader,
     eraser: ErasureService,
     audit: AuditReader,
     keys: ApiKeys,
@@ -58,6 +61,7 @@ def native_api(
     handlers = (
         RequestEndpoints(requests),
         GroupEndpoints(traces, sessions),
+        SearchEndpoints(words),
         UserEndpoints(users, eraser),
         AggregateEndpoints(metrics),
         FeedbackEndpoints(feedback, search, texts, eraser, scale_of, max_body_bytes),

@@ -13,6 +13,7 @@ from gateway.query.feedback import FeedbackReader
 from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
 from gateway.query.requests import RequestReader, TextReader
+from gateway.query.search import SearchReader
 from gateway.query.users import UserReader
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
@@ -30,6 +31,7 @@ def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKe
         feedback=feedback or FeedbackService(store),
         search=FeedbackReader(store),
         texts=TextReader(store),
+        words=SearchReader(store, 30.0),
         eraser=ErasureService(store, lambda: False),
         audit=AuditReader(store),
         keys=keys or ApiKeys(lambda: {}, store),
