@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway import __version__, runtime
 from gateway.api import operations
 from gateway.api.helicone import helicone_api
+from gateway.api.native import tail as native_tail
 from gateway.api.native.routes import documentation_api, native_api
 from gateway.api.pharia.feedback import pharia_api
 from gateway.api.portkey import analytics, exports, logs
@@ -32,6 +33,7 @@ from gateway.query.feedback import FeedbackReader
 from gateway.query.metrics import MetricsReader, rollup_job
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.search import SearchReader
+from gateway.query.tail import RequestTail
 from gateway.query.users import UserReader
 from gateway.recording.access_log import AccessLog
 from gateway.recording.interpreter import Interpreter
@@ -76,6 +78,7 @@ class Gateway:
     retention_job: RetentionJob
     apis: Sequence[Api]
     middleware: AuthMiddleware
+    tail: RequestTail
     own_requests: InFlight = field(default_factory=InFlight)
 
     def dispatcher(self, apis: Handler) -> Dispatcher:
@@ -84,6 +87,8 @@ class Gateway:
 
     async def drain(self, seconds: float) -> None:
         """Return once nothing is in flight; cancel what takes longer than `seconds`."""
+        # Its listeners stay for as long as they may.
+        self.tail.close()
         await asyncio.gather(self.proxy.in_flight.drain(seconds), self.own_requests.drain(seconds))
 
     def reload(self, config: Config) -> None:
@@ -187,8 +192,9 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         export_runner = runner.ExportRunner(store, export_files, {dialect: exporter})
         export_jobs = jobs.ExportJobs(store, export_files, export_runner, dialect, exporter)
         links = files.ExportLinks(store)
+        tail = RequestTail(store, native_tail.render_event)
         apis = [
-            *_build_apis(config, store, feedback, keys, quotas, tokens),
+            *_build_apis(config, store, tail, feedback, keys, quotas, tokens),
             logs.portkey_logs_api(
                 log_ingestion, RequestReader(store), export_jobs, links, url_lookup, max_body_bytes
             ),
@@ -200,7 +206,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         )
         middleware = AuthMiddleware(keys, tokens, origins, SqlAudit(store), access_log.answered, limits)
         all_apis = [*apis, documentation_api(apis, __version__)]
-        gateway = Gateway(live, keys, metrics, proxy, retention_job, all_apis, middleware)
+        gateway = Gateway(live, keys, metrics, proxy, retention_job, all_apis, middleware, tail)
         metrics.watch(
             _build_gauges(proxy, recorder, overflow, retention_job, upstream),
             _build_labelled_gauges(proxy, keys, quotas),
@@ -221,6 +227,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
 def _build_apis(
     config: Config,
     store: Store,
+    tail: RequestTail,
     feedback: FeedbackService,
     keys: ApiKeys,
     quotas: Quotas,
@@ -241,6 +248,7 @@ def _build_apis(
             search=FeedbackReader(store),
             texts=TextReader(store),
             words=SearchReader(store, config.storage.question_timeout),
+            tail=tail,
             audit=AuditReader(store),
             eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),
             keys=keys,

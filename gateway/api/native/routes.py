@@ -17,6 +17,7 @@ from gateway.api.native.keys import KeyEndpoints
 from gateway.api.native.metrics import AggregateEndpoints
 from gateway.api.native.requests import RequestEndpoints
 from gateway.api.native.search import SearchEndpoints
+from gateway.api.native.tail import TailEndpoints
 from gateway.api.native.users import UserEndpoints
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
@@ -30,6 +31,7 @@ from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.search import SearchReader
+from gateway.query.tail import RequestTail
 from gateway.query.users import UserReader
 from gateway.web.endpoint import Api, Endpoint, endpoints_of
 from gateway.web.openapi import Json, build_openapi
@@ -46,6 +48,7 @@ def native_api(
     search: FeedbackReader,
     texts: TextReader,
     words: SearchReader,
+    tail: RequestTail,
     eraser: ErasureService,
     audit: AuditReader,
     keys: ApiKeys,
@@ -59,6 +62,7 @@ def native_api(
         scale_of: returns how a caller's values become scores.
     """
     handlers = (
+        TailEndpoints(tail, keys),
         RequestEndpoints(requests),
         GroupEndpoints(traces, sessions),
         SearchEndpoints(words),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.api.native.routes import native_api
+from gateway.api.native.tail import render_event
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
 from gateway.feedback.payloads import signed_scale, thumb_scale
@@ -14,13 +15,19 @@ from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.search import SearchReader
+from gateway.query.tail import RequestTail
 from gateway.query.users import UserReader
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
 from tests.api.api_server import MIB
 
 
-def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKeys | None = None) -> Api:
+def face_over(
+    store: Store,
+    feedback: FeedbackService | None = None,
+    keys: ApiKeys | None = None,
+    tail: RequestTail | None = None,
+) -> Api:
     """Return the face, with nothing waiting outside the store."""
     return native_api(
         requests=RequestReader(store),
@@ -32,6 +39,7 @@ def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKe
         search=FeedbackReader(store),
         texts=TextReader(store),
         words=SearchReader(store, 30.0),
+        tail=tail or RequestTail(store, render_event),
         eraser=ErasureService(store, lambda: False),
         audit=AuditReader(store),
         keys=keys or ApiKeys(lambda: {}, store),
