@@ -28,9 +28,11 @@ from gateway.proxy.handler import Proxy
 from gateway.proxy.in_flight import InFlight
 from gateway.query import groups
 from gateway.query.audit import AuditReader
+from gateway.query.conversation import ConversationReader
 from gateway.query.erasure import ErasureService
 from gateway.query.feedback import FeedbackReader
 from gateway.query.metrics import MetricsReader, rollup_job
+from gateway.query.receipt import ReceiptReader
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.search import SearchReader
 from gateway.query.tail import RequestTail
@@ -194,7 +196,9 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         links = files.ExportLinks(store)
         tail = RequestTail(store, native_tail.render_event)
         apis = [
-            *_build_apis(config, store, tail, feedback, keys, quotas, tokens),
+            *_build_apis(
+                config, store, tail, ReceiptReader(prices, base_urls), feedback, keys, quotas, tokens
+            ),
             logs.portkey_logs_api(
                 log_ingestion, RequestReader(store), export_jobs, links, url_lookup, max_body_bytes
             ),
@@ -228,6 +232,7 @@ def _build_apis(
     config: Config,
     store: Store,
     tail: RequestTail,
+    receipts: ReceiptReader,
     feedback: FeedbackService,
     keys: ApiKeys,
     quotas: Quotas,
@@ -249,6 +254,8 @@ def _build_apis(
             texts=TextReader(store),
             words=SearchReader(store, config.storage.question_timeout),
             tail=tail,
+            conversations=ConversationReader(store),
+            receipts=receipts,
             audit=AuditReader(store),
             eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),
             keys=keys,

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from gateway.api.native.audit import AuditEndpoints
+from gateway.api.native.conversation import ConversationEndpoints
 from gateway.api.native.feedback import FeedbackEndpoints
 from gateway.api.native.groups import GroupEndpoints
 from gateway.api.native.http_responses import NO_STORE_HEADERS, ErrorReply, render_error
@@ -25,10 +26,12 @@ from gateway.feedback.payloads import Scale
 from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
 from gateway.query.audit import AuditReader
+from gateway.query.conversation import ConversationReader
 from gateway.query.erasure import ErasureService
 from gateway.query.feedback import FeedbackReader
 from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
+from gateway.query.receipt import ReceiptReader
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.search import SearchReader
 from gateway.query.tail import RequestTail
@@ -49,6 +52,8 @@ def native_api(
     texts: TextReader,
     words: SearchReader,
     tail: RequestTail,
+    conversations: ConversationReader,
+    receipts: ReceiptReader,
     eraser: ErasureService,
     audit: AuditReader,
     keys: ApiKeys,
@@ -62,7 +67,9 @@ def native_api(
         scale_of: returns how a caller's values become scores.
     """
     handlers = (
+        # Before those of one request or session, whose ids may hold slashes.
         TailEndpoints(tail, keys),
+        ConversationEndpoints(conversations, requests, receipts),
         RequestEndpoints(requests),
         GroupEndpoints(traces, sessions),
         SearchEndpoints(words),
