@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway import __version__, runtime
 from gateway.api import operations
 from gateway.api.helicone import helicone_api
+from gateway.api.native import tail as native_tail
 from gateway.api.native.routes import documentation_api, native_api
 from gateway.api.pharia.feedback import pharia_api
 from gateway.api.portkey import analytics, exports, logs
@@ -30,10 +31,14 @@ from gateway.proxy.handler import Proxy
 from gateway.proxy.in_flight import InFlight
 from gateway.query import groups
 from gateway.query.audit import AuditReader
+from gateway.query.conversation import ConversationReader
 from gateway.query.erasure import ErasureService
 from gateway.query.feedback import FeedbackReader
 from gateway.query.metrics import MetricsReader, rollup_job
+from gateway.query.receipt import ReceiptReader
 from gateway.query.requests import RequestReader, TextReader
+from gateway.query.search import SearchReader
+from gateway.query.tail import RequestTail
 from gateway.query.users import UserReader
 from gateway.recording.access_log import AccessLog
 from gateway.recording.interpreter import Interpreter
@@ -82,6 +87,7 @@ class Gateway:
     retention_job: RetentionJob
     apis: Sequence[Api]
     middleware: AuthMiddleware
+    tail: RequestTail
     own_requests: InFlight = field(default_factory=InFlight)
 
     def dispatcher(self, apis: Handler) -> Dispatcher:
@@ -90,6 +96,8 @@ class Gateway:
 
     async def drain(self, seconds: float) -> None:
         """Return once nothing is in flight; cancel what takes longer than `seconds`."""
+        # Its listeners stay for as long as they may.
+        self.tail.close()
         await asyncio.gather(self.proxy.in_flight.drain(seconds), self.own_requests.drain(seconds))
 
     def reload(self, config: Config) -> None:
@@ -194,8 +202,10 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         links = files.ExportLinks(store)
         is_ready = _readiness_check(store, overflow)
         status = _StatusReader(config, is_ready, recorder, overflow)
+        tail = RequestTail(store, native_tail.render_event)
+        receipts = ReceiptReader(prices, base_urls)
         apis = [
-            *_build_apis(config, store, feedback, keys, quotas, tokens, status),
+            *_build_apis(config, store, tail, receipts, feedback, keys, quotas, tokens, status),
             logs.portkey_logs_api(
                 log_ingestion, RequestReader(store), export_jobs, links, url_lookup, max_body_bytes
             ),
@@ -219,7 +229,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
 
         documented = [api for api in apis if api.is_documented]
         all_apis = [*apis, documentation_api(documented, __version__)]
-        gateway = Gateway(first, use, keys, metrics, proxy, retention_job, all_apis, middleware)
+        gateway = Gateway(first, use, keys, metrics, proxy, retention_job, all_apis, middleware, tail)
         metrics.watch(
             _build_gauges(proxy, recorder, overflow, retention_job, upstream),
             _build_labelled_gauges(proxy, keys, quotas),
@@ -240,6 +250,8 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
 def _build_apis(
     config: Config,
     store: Store,
+    tail: RequestTail,
+    receipts: ReceiptReader,
     feedback: FeedbackService,
     keys: ApiKeys,
     quotas: Quotas,
@@ -257,6 +269,9 @@ def _build_apis(
         metrics=metrics,
         feedback=FeedbackReader(store),
         texts=TextReader(store),
+        words=SearchReader(store, config.storage.question_timeout),
+        conversations=ConversationReader(store),
+        receipts=receipts,
     )
     # The native API first, since the first one answers unknown paths.
     return [
@@ -269,6 +284,10 @@ def _build_apis(
             feedback=feedback,
             search=readers.feedback,
             texts=readers.texts,
+            words=readers.words,
+            tail=tail,
+            conversations=readers.conversations,
+            receipts=receipts,
             audit=AuditReader(store),
             eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),
             keys=keys,

@@ -225,6 +225,19 @@ def batches(records: Sequence[RequestRecord], limit_bytes: int | None) -> Iterat
         yield batch
 
 
+def conversation_of(record: RequestRecord, payload: Payload | None) -> Conversation:
+    """Read what both sides say; takes long for long bodies."""
+    if payload is None:
+        return Conversation()
+    asked = decode(payload.request_body, payload.request_headers).data
+    answered = decode(payload.response_body, payload.response_headers).data
+    return read_conversation(
+        record.endpoint,
+        WireMessage(record.path, payload.request_headers, asked),
+        WireMessage(record.path, payload.response_headers, answered),
+    )
+
+
 def decode_payload(
     record: RequestRecord, payload: Payload | None, feedback: tuple[Feedback, ...]
 ) -> LoggedRequest:

@@ -75,6 +75,15 @@ class StoreInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class NewRows:
+    """Rows after a position: the last position, how many there are, and the first whose facts are not read."""
+
+    top: int
+    number: int
+    first_unread: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Whether the store takes writes now; if not, why."""
 
@@ -127,6 +136,9 @@ class Queries(Protocol):
         self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> int:
         """Return how many matching rows are on a page."""
+
+    async def new_rows(self, after: int) -> NewRows | None:
+        """Return what was stored after a `seq`, of all tenants; None if nothing was."""
 
     async def payload(self, seq: int) -> Payload | None:
         """Return the headers and bodies of a request."""

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from gateway.auth.quotas import Quotas
 from gateway.auth.sign_ins import SignIns
 from gateway.feedback.service import FeedbackService
+from gateway.query.conversation import ConversationReader
 from gateway.query.feedback import FeedbackReader
 from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
+from gateway.query.receipt import ReceiptReader
 from gateway.query.requests import RequestReader, TextReader
+from gateway.query.search import SearchReader
 from gateway.query.users import UserReader
 from gateway.ui.feedback import FeedbackPages
 from gateway.ui.page import PageAuth, Pages
@@ -30,6 +33,9 @@ class PageReaders:
     metrics: MetricsReader
     feedback: FeedbackReader
     texts: TextReader
+    words: SearchReader
+    conversations: ConversationReader
+    receipts: ReceiptReader
 
 
 def ui_api(

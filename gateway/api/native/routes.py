@@ -10,12 +10,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from gateway.api.native.audit import AuditEndpoints
+from gateway.api.native.conversation import ConversationEndpoints
 from gateway.api.native.feedback import FeedbackEndpoints
 from gateway.api.native.groups import GroupEndpoints
 from gateway.api.native.http_responses import NO_STORE_HEADERS, ErrorReply, render_error
 from gateway.api.native.keys import KeyEndpoints
 from gateway.api.native.metrics import AggregateEndpoints
 from gateway.api.native.requests import RequestEndpoints
+from gateway.api.native.search import SearchEndpoints
+from gateway.api.native.tail import TailEndpoints
 from gateway.api.native.users import UserEndpoints
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
@@ -23,11 +26,15 @@ from gateway.feedback.payloads import Scale
 from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
 from gateway.query.audit import AuditReader
+from gateway.query.conversation import ConversationReader
 from gateway.query.erasure import ErasureService
 from gateway.query.feedback import FeedbackReader
 from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
+from gateway.query.receipt import ReceiptReader
 from gateway.query.requests import RequestReader, TextReader
+from gateway.query.search import SearchReader
+from gateway.query.tail import RequestTail
 from gateway.query.users import UserReader
 from gateway.web.endpoint import Api, Endpoint, endpoints_of
 from gateway.web.openapi import Json, build_openapi
@@ -43,6 +50,10 @@ def native_api(
     feedback: FeedbackService,
     search: FeedbackReader,
     texts: TextReader,
+    words: SearchReader,
+    tail: RequestTail,
+    conversations: ConversationReader,
+    receipts: ReceiptReader,
     eraser: ErasureService,
     audit: AuditReader,
     keys: ApiKeys,
@@ -56,8 +67,12 @@ def native_api(
         scale_of: returns how a caller's values become scores.
     """
     handlers = (
+        # Before those of one request or session, whose ids may hold slashes.
+        TailEndpoints(tail, keys),
+        ConversationEndpoints(conversations, requests, receipts),
         RequestEndpoints(requests),
         GroupEndpoints(traces, sessions),
+        SearchEndpoints(words),
         UserEndpoints(users, eraser),
         AggregateEndpoints(metrics),
         FeedbackEndpoints(feedback, search, texts, eraser, scale_of, max_body_bytes),
