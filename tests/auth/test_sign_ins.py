@@ -28,7 +28,7 @@ async def store(tmp_path: Path):  # type: ignore[no-untyped-def]
 
 @pytest.fixture
 def keys(store: Store) -> ApiKeys:
-    return ApiKeys(lambda: CONFIGURED, store)
+    return ApiKeys(CONFIGURED, store)
 
 
 async def test_the_cookie_stands_for_the_key_and_holds_nothing_of_it(keys: ApiKeys, store: Store) -> None:
