@@ -27,9 +27,11 @@ from gateway.proxy.handler import Proxy
 from gateway.proxy.in_flight import InFlight
 from gateway.query import groups
 from gateway.query.audit import AuditReader
+from gateway.query.compare import CompareReader
 from gateway.query.erasure import ErasureService
 from gateway.query.feedback import FeedbackReader
 from gateway.query.metrics import MetricsReader, rollup_job
+from gateway.query.overview import OverviewReader
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.users import UserReader
 from gateway.recording.access_log import AccessLog
@@ -236,6 +238,8 @@ def _build_apis(
             sessions=groups.SessionReader(store),
             users=UserReader(store),
             metrics=metrics,
+            compare=CompareReader(store),
+            overview=OverviewReader(store),
             feedback=feedback,
             search=FeedbackReader(store),
             texts=TextReader(store),

@@ -10,11 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from gateway.api.native.audit import AuditEndpoints
+from gateway.api.native.compare import CompareEndpoints
 from gateway.api.native.feedback import FeedbackEndpoints
 from gateway.api.native.groups import GroupEndpoints
 from gateway.api.native.http_responses import NO_STORE_HEADERS, ErrorReply, render_error
 from gateway.api.native.keys import KeyEndpoints
 from gateway.api.native.metrics import AggregateEndpoints
+from gateway.api.native.overview import OverviewEndpoints
 from gateway.api.native.requests import RequestEndpoints
 from gateway.api.native.users import UserEndpoints
 from gateway.auth.api_keys import ApiKeys
@@ -23,10 +25,12 @@ from gateway.feedback.payloads import Scale
 from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
 from gateway.query.audit import AuditReader
+from gateway.query.compare import CompareReader
 from gateway.query.erasure import ErasureService
 from gateway.query.feedback import FeedbackReader
 from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
+from gateway.query.overview import OverviewReader
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.users import UserReader
 from gateway.web.endpoint import Api, Endpoint, endpoints_of
@@ -40,6 +44,8 @@ def native_api(
     sessions: SessionReader,
     users: UserReader,
     metrics: MetricsReader,
+    compare: CompareReader,
+    overview: OverviewReader,
     feedback: FeedbackService,
     search: FeedbackReader,
     texts: TextReader,
@@ -60,6 +66,8 @@ def native_api(
         GroupEndpoints(traces, sessions),
         UserEndpoints(users, eraser),
         AggregateEndpoints(metrics),
+        CompareEndpoints(compare),
+        OverviewEndpoints(overview),
         FeedbackEndpoints(feedback, search, texts, eraser, scale_of, max_body_bytes),
         AuditEndpoints(audit),
         KeyEndpoints(keys, quotas),

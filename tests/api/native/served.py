@@ -8,10 +8,12 @@ from gateway.auth.quotas import Quotas
 from gateway.feedback.payloads import signed_scale, thumb_scale
 from gateway.feedback.service import FeedbackService
 from gateway.query.audit import AuditReader
+from gateway.query.compare import CompareReader
 from gateway.query.erasure import ErasureService
 from gateway.query.feedback import FeedbackReader
 from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
+from gateway.query.overview import OverviewReader
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.users import UserReader
 from gateway.store.base import Store
@@ -27,6 +29,8 @@ def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKe
         sessions=SessionReader(store),
         users=UserReader(store),
         metrics=MetricsReader(store),
+        compare=CompareReader(store),
+        overview=OverviewReader(store),
         feedback=feedback or FeedbackService(store),
         search=FeedbackReader(store),
         texts=TextReader(store),
