@@ -29,17 +29,10 @@ from gateway.models.process_metrics import MetricFamilies
 from gateway.models.quota import QuotaStatus
 from gateway.proxy.handler import Proxy
 from gateway.proxy.in_flight import InFlight
-from gateway.query import groups
-from gateway.query.audit import AuditReader
-from gateway.query.conversation import ConversationReader
-from gateway.query.erasure import ErasureService
-from gateway.query.feedback import FeedbackReader
-from gateway.query.metrics import MetricsReader, rollup_job
+from gateway.query.metrics import rollup_job
+from gateway.query.readers import Readers
 from gateway.query.receipt import ReceiptReader
-from gateway.query.requests import RequestReader, TextReader
-from gateway.query.search import SearchReader
 from gateway.query.tail import RequestTail
-from gateway.query.users import UserReader
 from gateway.recording.access_log import AccessLog
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
@@ -51,7 +44,7 @@ from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows
 from gateway.store.base import Store
 from gateway.store.journal import Journal
 from gateway.ui.feedback_form import feedback_form_api
-from gateway.ui.routes import PageReaders, ui_api
+from gateway.ui.routes import ui_api
 from gateway.ui.settings import GatewayStatus, ProviderStatus
 from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
@@ -203,17 +196,23 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         is_ready = _readiness_check(store, overflow)
         status = _StatusReader(config, is_ready, recorder, overflow)
         tail = RequestTail(store, native_tail.render_event)
-        receipts = ReceiptReader(prices, base_urls)
+        readers = Readers.over(
+            store,
+            ReceiptReader(prices, base_urls),
+            storage.question_timeout,
+            lambda: has_journaled_rows(url, local_dir),
+        )
         apis = [
-            *_build_apis(config, store, tail, receipts, feedback, keys, quotas, tokens, status),
+            *_build_apis(config, store, readers, tail, feedback, keys, quotas, tokens, status),
             logs.portkey_logs_api(
-                log_ingestion, RequestReader(store), export_jobs, links, url_lookup, max_body_bytes
+                log_ingestion, readers.requests, export_jobs, links, url_lookup, max_body_bytes
             ),
             operations.operations_api(is_ready, metrics),
         ]
         origins = AllowedOrigins(config.feedback.tokens.allow_origins)
         limits = BodyLimits(config.server.read_timeout, MAX_LARGE_BODIES * max_body_bytes)
         middleware = AuthMiddleware(keys, tokens, origins, SqlAudit(store), access_log.answered, limits)
+
         def use(new: Runtime) -> None:
             keys.configured, keys.allowed_hosts = new.principals, new.allowed_hosts
             tokens.keys = new.token_keys
@@ -250,56 +249,23 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
 def _build_apis(
     config: Config,
     store: Store,
+    readers: Readers,
     tail: RequestTail,
-    receipts: ReceiptReader,
     feedback: FeedbackService,
     keys: ApiKeys,
     quotas: Quotas,
     tokens: FeedbackTokens,
     status: Callable[[], Awaitable[GatewayStatus]],
 ) -> list[Api]:
-    url, local_dir = config.storage.url, Path(config.storage.local_dir)
     max_body_bytes = config.server.max_feedback_bytes
-    requests, metrics = RequestReader(store), MetricsReader(store)
-    readers = PageReaders(
-        requests=requests,
-        traces=groups.TraceReader(store),
-        sessions=groups.SessionReader(store),
-        users=UserReader(store),
-        metrics=metrics,
-        feedback=FeedbackReader(store),
-        texts=TextReader(store),
-        words=SearchReader(store, config.storage.question_timeout),
-        conversations=ConversationReader(store),
-        receipts=receipts,
-    )
     # The native API first, since the first one answers unknown paths.
     return [
-        native_api(
-            requests=requests,
-            traces=readers.traces,
-            sessions=readers.sessions,
-            users=readers.users,
-            metrics=metrics,
-            feedback=feedback,
-            search=readers.feedback,
-            texts=readers.texts,
-            words=readers.words,
-            tail=tail,
-            conversations=readers.conversations,
-            receipts=receipts,
-            audit=AuditReader(store),
-            eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),
-            keys=keys,
-            quotas=quotas,
-            scale_of=feedback.scale_of,
-            max_body_bytes=max_body_bytes,
-        ),
+        native_api(readers, feedback, tail, keys, quotas, feedback.scale_of, max_body_bytes),
         portkey_feedback.portkey_feedback_api(feedback, feedback.scale_of, max_body_bytes),
-        analytics.portkey_analytics_api(metrics),
-        helicone_api(feedback, store.set_property, requests, max_body_bytes),
+        analytics.portkey_analytics_api(readers.metrics),
+        helicone_api(feedback, store.set_property, readers.requests, max_body_bytes),
         pharia_api(feedback, max_body_bytes),
-        feedback_form_api(feedback, tokens, requests),
+        feedback_form_api(feedback, tokens, readers.requests),
         ui_api(SignIns(keys, store), readers, feedback, quotas, status),
     ]
 

@@ -133,8 +133,8 @@ LISTS = {"gateway.store.sql_store"}
 
 # Resources and roles that several packages have a module of, under one name.
 SHARED_NAMES = {
-    "audit", "datasets", "erasure", "errors", "exports", "feedback", "filters", "formats", "groups", "imported",
-    "keys",
+    "audit", "compare", "datasets", "erasure", "errors", "exports", "feedback", "filters", "formats", "groups",
+    "imported", "keys", "overview",
     "logs", "metrics", "models", "openai", "anthropic", "request", "requests", "response", "routes", "schemas",
     "users", "store", "conversation",
     "connection", "dialect", "feedback_form", "files", "maintenance", "storage", "network", "credentials",

@@ -168,8 +168,8 @@ class RequestRecord:
     ]
     outcome: Annotated[Outcome, _seen("How the request ended.", "gateway.outcome", uses=FILTER | GROUP)]
     error: Annotated[str | None, _seen("What went wrong.", uses=PERSONAL)]
-    is_stream: Annotated[bool, _seen("Whether the answer was a stream.", uses=GROUP)]
-    attempt: Annotated[int, _seen("Which of the gateway's own tries it was, from 0.", uses=GROUP)]
+    is_stream: Annotated[bool, _seen("Whether the answer was a stream.", uses=FILTER | GROUP)]
+    attempt: Annotated[int, _seen("Which of the gateway's own tries it was, from 0.", uses=FILTER | GROUP)]
     client_retry: Annotated[
         int,
         _seen(
@@ -177,7 +177,7 @@ class RequestRecord:
             uses=FILTER | GROUP,
         ),
     ]
-    cache_status: Annotated[str | None, _seen("`hit` of answers from a cache.", uses=GROUP)]
+    cache_status: Annotated[str | None, _seen("`hit` of answers from a cache.", uses=FILTER | GROUP)]
     user: Annotated[str | None, _tag("End user of the calling application.", "user.id", "enduser.id")]
     organisation: Annotated[str | None, _tag("Organisation of the end user.", "gateway.organisation")]
     prompt: Annotated[str | None, _tag("Name of the prompt.", "gateway.prompt")]

@@ -239,6 +239,13 @@ def latency_query(spec: metrics.MetricsQuery, segment: Segment, field: str | Non
     return _from_requests(spec, segment, f"{latency_class(dialect)}, count(*)", _BY_CLASS, dialect)
 
 
+def rolled_up_people_query(
+    spec: metrics.MetricsQuery, segment: Segment, field: str, dialect: Dialect
+) -> Query:
+    """Select bucket, groups and sums by person as JSON."""
+    return _from_rollups("people_rollups", spec, segment, field, "people", "", dialect)
+
+
 def group_count_query(
     spec: metrics.MetricsQuery, segments: Sequence[Segment], field: str | None, dialect: Dialect
 ) -> Query:

@@ -1,46 +1,25 @@
 """The web pages as one API: who reads them signs in with a gateway key."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from gateway.auth.quotas import Quotas
 from gateway.auth.sign_ins import SignIns
 from gateway.feedback.service import FeedbackService
-from gateway.query.conversation import ConversationReader
-from gateway.query.feedback import FeedbackReader
-from gateway.query.groups import SessionReader, TraceReader
-from gateway.query.metrics import MetricsReader
-from gateway.query.receipt import ReceiptReader
-from gateway.query.requests import RequestReader, TextReader
-from gateway.query.search import SearchReader
-from gateway.query.users import UserReader
+from gateway.query.readers import Readers
+from gateway.ui.compare import ComparePages
 from gateway.ui.feedback import FeedbackPages
+from gateway.ui.overview import OverviewPages
 from gateway.ui.page import PageAuth, Pages
 from gateway.ui.requests import RequestPages
+from gateway.ui.sessions import SessionPages, UserPages
 from gateway.ui.settings import GatewayStatus, SettingsPages
 from gateway.ui.sign_in import SignInPages
 from gateway.web.endpoint import Api, endpoints_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageReaders:
-    """What pages ask for their content."""
-
-    requests: RequestReader
-    traces: TraceReader
-    sessions: SessionReader
-    users: UserReader
-    metrics: MetricsReader
-    feedback: FeedbackReader
-    texts: TextReader
-    words: SearchReader
-    conversations: ConversationReader
-    receipts: ReceiptReader
-
-
 def ui_api(
     sign_ins: SignIns,
-    readers: PageReaders,
+    readers: Readers,
     feedback: FeedbackService,
     quotas: Quotas,
     status: Callable[[], Awaitable[GatewayStatus]],
@@ -54,6 +33,10 @@ def ui_api(
     handlers = (
         SignInPages(pages),
         FeedbackPages(pages, readers.feedback, readers.texts, readers.requests, feedback),
+        ComparePages(pages, readers.compare),
+        OverviewPages(pages, readers.overview),
+        SessionPages(pages, readers.sessions, readers.conversations),
+        UserPages(pages, readers.users, readers.feedback, readers.eraser),
         RequestPages(pages, readers.requests, readers.traces),
         SettingsPages(pages, sign_ins.keys, quotas, readers.metrics, status),
     )

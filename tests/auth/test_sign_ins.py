@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.auth import sign_ins as sign_ins_module
 from gateway.auth.api_keys import ApiKeys, create_key, hash_token, revoke_key
-from gateway.auth.sign_ins import SignIns, refuse_foreign_forms
+from gateway.auth.sign_ins import SIGN_IN_SECONDS, SignIns, refuse_foreign_forms
 from gateway.errors import Forbidden, Unauthorized
+from gateway.models.clock import now_us
 from gateway.models.principal import Principal, Role
 from gateway.store import open_store
 from gateway.store.base import Store
@@ -79,8 +79,8 @@ async def test_a_sign_in_ends_with_its_time(
 ) -> None:
     sign_ins = SignIns(keys, store)
     signed_in = await sign_ins.sign_in("gw-reader")
-    end_us = sign_ins_module.now_us() + sign_ins_module.SIGN_IN_SECONDS * 1_000_000
-    monkeypatch.setattr(sign_ins_module, "now_us", lambda: end_us)
+    end_us = now_us() + SIGN_IN_SECONDS * 1_000_000
+    monkeypatch.setattr("gateway.auth.sign_ins.now_us", lambda: end_us)
     assert await sign_ins.find(signed_in.token) is None
 
 
