@@ -100,7 +100,7 @@ class _DemoData:
 def _plan(ends_at_us: int, requests: int) -> _DemoData:
     calls = plan_traffic(ends_at_us, requests)
     planned = plan_feedback(calls, ends_at_us)
-    entries = [_to_entry(position, each) for position, each in enumerate(planned)]
+    entries = [to_entry(position, each) for position, each in enumerate(planned)]
     entries[-1] = replace(entries[-1], feedback_id=_LAST_FEEDBACK_ID)
     pairs = zip(entries, planned, strict=True)
     changed = [version for entry, each in pairs if (version := _changed(entry, each)) is not None]
@@ -152,7 +152,7 @@ def _batches(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     return (rows[start : start + _BATCH_ROWS] for start in range(0, len(rows), _BATCH_ROWS))
 
 
-def _to_entry(position: int, planned: DemoFeedback) -> Feedback:
+def to_entry(position: int, planned: DemoFeedback) -> Feedback:
     item, dialect = _read(planned)
     item = replace(item, feedback_id=content_id(f"demo {position}".encode()))
     trace_id = planned.trace_id if planned.api is FeedbackApi.RATINGS else None

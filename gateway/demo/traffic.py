@@ -325,7 +325,10 @@ class _Session:
         for name, route, tool in steps:
             call = self._call(turn, name, route)
             call = replace(call, trace_id=trace_id, parent_span_id=parent, tool_uses=done, next_tool=tool)
-            yield from self._with_failures(call)
+            tries = self._tries(call)
+            yield from tries
+            if tries[-1].failure is not None:
+                return
             parent = parent or call.span_id
             done = done if tool is None else (*done, tool)
         self._history = (*self._history, question, ("assistant", answer))
@@ -364,23 +367,22 @@ class _Session:
             instructions=self._instructions,
         )
 
-    def _with_failures(self, call: DemoCall) -> Iterator[DemoCall]:
+    def _tries(self, call: DemoCall) -> list[DemoCall]:
+        """Return a call, or that it failed, and how its client tried again where it does."""
         failure = self._choose_failure(call)
         if failure is None:
-            yield call
-            return
-        failed = _shorten(replace(call, failure=failure), failure)
-        yield failed
+            return [call]
+        tries = [_shorten(replace(call, failure=failure), failure)]
         if failure in (Failure.RATE_LIMITED, Failure.SERVER_ERROR):
-            again_at_us = failed.started_at_us + failed.duration_us + self._rng.randint(600_000, 2_500_000)
-            yield replace(
-                call,
-                request_id=_time_ordered_id(self._rng, again_at_us),
-                span_id=_hex(self._rng, 16),
-                started_at_us=again_at_us,
-                client_retry=1,
-            )
-            self._at_us = max(self._at_us, again_at_us + call.duration_us)
+            tries.append(self._again(call, tries[0].started_at_us + tries[0].duration_us))
+        ended_at_us = tries[-1].started_at_us + tries[-1].duration_us
+        self._at_us = max(self._at_us, ended_at_us + self._rng.randint(4_000, 90_000))
+        return tries
+
+    def _again(self, call: DemoCall, failed_at_us: int) -> DemoCall:
+        at_us = failed_at_us + self._rng.randint(600_000, 2_500_000)
+        name, span = _time_ordered_id(self._rng, at_us), _hex(self._rng, 16)
+        return replace(call, request_id=name, span_id=span, started_at_us=at_us, client_retry=1)
 
     def _choose_failure(self, call: DemoCall) -> Failure | None:
         per_mille = self._rng.uniform(0, 1_000)
