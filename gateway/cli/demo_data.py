@@ -18,14 +18,7 @@ from gateway.cli.options import audited, open_or_create_store
 from gateway.config import Config
 from gateway.demo.exchanges import to_exchange
 from gateway.demo.feedback import DemoFeedback, FeedbackApi, plan_feedback
-from gateway.demo.traffic import (
-    DEFAULT_REQUESTS,
-    DEMO_END_KEY,
-    DEMO_KEY_NAME,
-    DEMO_METADATA_KEY,
-    DEMO_REQUEST_ID,
-    plan_traffic,
-)
+from gateway.demo.traffic import DEFAULT_REQUESTS, DEMO_END_KEY, plan_traffic
 from gateway.errors import Conflict
 from gateway.feedback.payloads import NewFeedback, signed_scale, thumb_feedback
 from gateway.feedback.rules import imported_feedback
@@ -37,7 +30,13 @@ from gateway.models.feedback import Feedback, Source
 from gateway.models.filters import Comparison, Not, Op, Page, Sort
 from gateway.models.ids import content_id
 from gateway.models.principal import Principal
-from gateway.models.request import Facts, ImportedRequest
+from gateway.models.request import (
+    DEMO_KEY_NAME,
+    DEMO_METADATA_KEY,
+    DEMO_REQUEST_ID,
+    Facts,
+    ImportedRequest,
+)
 from gateway.recording.interpreter import CostCalculator
 from gateway.recording.log_ingestion import LogImport
 from gateway.runtime import build_price_table

@@ -4,9 +4,10 @@ import json
 
 from gateway.demo.content import read_setting
 from gateway.demo.replies import Body
-from gateway.demo.traffic import DEMO_KEY_NAME, Api, DemoCall, Failure
+from gateway.demo.traffic import Api, DemoCall, Failure
 from gateway.demo.wire_bodies import ANSWERS, REQUESTS, STREAMS
 from gateway.models.exchange import Exchange, Identity, Outcome, RawHeaders
+from gateway.models.request import DEMO_KEY_NAME
 
 _STATUSES = {Failure.RATE_LIMITED: 429, Failure.SERVER_ERROR: 500, Failure.TIMEOUT: 504}
 _OUTCOMES = {

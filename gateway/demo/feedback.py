@@ -9,8 +9,9 @@ from enum import StrEnum
 from itertools import groupby
 
 from gateway.demo.content import read_setting
-from gateway.demo.traffic import DEMO_METADATA_KEY, Api, DemoCall
+from gateway.demo.traffic import Api, DemoCall
 from gateway.demo.wire_bodies import response_id
+from gateway.models.request import DEMO_METADATA_KEY
 
 _SEED = 20_260_102
 _SECOND_US = 1_000_000

@@ -20,12 +20,9 @@ from gateway.demo.content import (
     gist_of,
     read_setting,
 )
+from gateway.models.request import DEMO_METADATA_KEY, DEMO_REQUEST_ID
 
-# Key name and metadata key of each demo row.
-DEMO_KEY_NAME = "demo-data"
-DEMO_METADATA_KEY = "demo"
-# The oldest row has this request id, and in its metadata when the demo data ends, in microseconds.
-DEMO_REQUEST_ID = "demo-data"
+# In the metadata of the oldest row: when the demo data ends, in microseconds since the epoch.
 DEMO_END_KEY = "demo_ends_at_us"
 
 DEFAULT_REQUESTS = 3_000

@@ -7,14 +7,15 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from gateway.cli import demo_data
+from gateway.cli.serve import serve_command
 from gateway.config import Config, load_config
-from gateway.demo.traffic import DEMO_REQUEST_ID
 from gateway.errors import Conflict
-from gateway.models.request import StoreTotals
+from gateway.models.request import DEMO_REQUEST_ID, StoreTotals
+from gateway.query.requests import RequestReader
 from gateway.store import open_store
-from tests.cli.conftest import Run
 from tests.gateway_process import RunningGateway
 from tests.store.samples import exchange
 
@@ -51,6 +52,10 @@ async def test_it_is_stored_once(config: Config) -> None:
     assert filled.versions > filled.feedback > 20
     await demo_data.fill_demo_data(config, REQUESTS)
     assert await totals(config) == filled
+    store = await open_store(config.storage.url)
+    assert await RequestReader(store).has_demo_data(None)
+    assert not await RequestReader(store).has_demo_data("a tenant")
+    await store.close()
 
 
 async def test_a_fill_that_was_interrupted_is_completed(
@@ -82,10 +87,10 @@ async def test_a_store_with_real_traffic_is_refused(tmp_path: Path) -> None:
     assert (await totals(config)).requests == 1
 
 
-def test_it_needs_the_demo(run: Run) -> None:
-    refused = run("serve", "--demo-data")
-    assert refused.returncode == 2
-    assert "needs --demo" in refused.stderr
+def test_it_needs_the_demo() -> None:
+    refused = CliRunner().invoke(serve_command, ["--demo-data"])
+    assert refused.exit_code == 2
+    assert "needs --demo" in refused.output
 
 
 async def test_every_api_shows_it(tmp_path: Path) -> None:
