@@ -32,7 +32,7 @@ class Scenario:
     """A question, a good and a bad answer, and what people say about the bad one.
 
     Args:
-        kind: `text`, `image` (the question has one), `json` (the answer is), `refusal` or `tools`.
+        kind: `text`, `image` (the question has one), `json` (the answer is), `refusal`, `tools` or `follow_up`.
     """
 
     question: str
@@ -41,6 +41,7 @@ class Scenario:
     why: str
     label: str
     kind: str = "text"
+    language: str = "en"
     tool: ToolUse | None = None
 
 
@@ -52,7 +53,8 @@ class Setting:
         values: what the placeholders in scenarios stand for.
         instructions: system prompts by `prompt/version`, or by team.
         reference: paragraphs of a policy or contract that system prompts quote; `conventions`: those for code.
-        failures: messages of providers, by kind.
+        quibbles: what is said of good answers that are not liked.
+        failures: messages of providers, by kind; `failure_comments`: what people say then.
     """
 
     values: Mapping[str, Sequence[str]]
@@ -64,7 +66,8 @@ class Setting:
     conventions: Sequence[str]
     follow_ups: Sequence[tuple[str, str]]
     praise: Sequence[str]
-    failure_comments: Sequence[str]
+    quibbles: Sequence[str]
+    failure_comments: Mapping[str, Sequence[str]]
     failures: Mapping[str, str]
 
 
@@ -73,12 +76,18 @@ def read_setting() -> Setting:
     return Setting(**_read_json("setting"))
 
 
-def choose_scenario(rng: random.Random, team: str) -> Scenario:
-    """Return a scenario of a team, its placeholders filled by chance."""
-    chosen: Mapping[str, Any] = rng.choice(_read_json(team))
+def choose_scenarios(rng: random.Random, team: str, language: str, most: int) -> list[Scenario]:
+    """Return different scenarios of a team, English ones if it has none in that language."""
+    templates: Sequence[Mapping[str, Any]] = _read_json(team)
+    spoken = [each for each in templates if each.get("language", "en") == language]
+    known = spoken or [each for each in templates if "language" not in each]
+    return [_fill_scenario(rng, each) for each in rng.sample(known, min(most, len(known)))]
+
+
+def _fill_scenario(rng: random.Random, template: Mapping[str, Any]) -> Scenario:
     values = {name: rng.choice(options) for name, options in read_setting().values.items()}
-    texts = {name: fill(text, values) for name, text in chosen.items() if name != "tool"}
-    tool = chosen.get("tool")
+    texts = {name: fill(text, values) for name, text in template.items() if name != "tool"}
+    tool = template.get("tool")
     return Scenario(**texts, tool=None if tool is None else _read_tool(tool, values))
 
 

@@ -104,7 +104,7 @@ class _Trace:
 
     def entries(self) -> Iterator[DemoFeedback]:
         call, rng = self.call, self.rng
-        if call.route.api is Api.EMBEDDINGS:
+        if call.route.api is Api.EMBEDDINGS or call.turn.scenario.kind == "follow_up":
             return
         coverage = _COVERAGE[call.team]
         if call.metadata["_environment"] == "staging":
@@ -120,7 +120,7 @@ class _Trace:
     def _by_person(self) -> Iterator[DemoFeedback]:
         is_liked = self.rng.random() < (_LIKED_IF_GOOD if self.call.turn.is_good else _LIKED_IF_BAD)
         if self.call.failure is not None:
-            comment = self.rng.choice(read_setting().failure_comments)
+            comment = self.rng.choice(read_setting().failure_comments[self.call.failure])
             yield self._native(self.call.trace_id, {"thumb": "down", "comment": comment})
             return
         forms = (self._grades, self._rating, self._document, self._stars, self._thumb)
@@ -154,7 +154,9 @@ class _Trace:
         yield self._native(self.call.trace_id, {"rating": stars, **self._with_comment(is_liked)})
 
     def _thumb(self, is_liked: bool) -> Iterator[DemoFeedback]:
-        label = "helpful" if is_liked else self.call.turn.scenario.label
+        label = (
+            "helpful" if is_liked else "other" if self.call.turn.is_good else self.call.turn.scenario.label
+        )
         said = {"thumb": "up" if is_liked else "down", "label": label} | self._with_comment(is_liked)
         yield self._native(self._any_id(), said, is_withdrawn=self.rng.random() < 0.08)
 
@@ -176,14 +178,17 @@ class _Trace:
         middle = 0.7 if self.call.turn.is_good else -0.55
         score = round(max(-1.0, min(1.0, self.rng.gauss(middle, 0.25))), 2)
         body = {"id": self.call.request_id, "score": score, "author": _JUDGE}
-        if score < 0:
+        if score < 0 and not self.call.turn.is_good:
             body["comment"] = self.call.turn.scenario.why
         return self._entry(FeedbackApi.NATIVE, self.call.request_id, self._marked(body), is_model=True)
 
     def _comment(self, is_liked: bool) -> str | None:
         if is_liked:
             return self.rng.choice(read_setting().praise) if self.rng.random() < 0.3 else None
-        return self.call.turn.scenario.why if self.rng.random() < 0.75 else None
+        if self.rng.random() > 0.75:
+            return None
+        turn = self.call.turn
+        return self.rng.choice(read_setting().quibbles) if turn.is_good else turn.scenario.why
 
     def _with_comment(self, is_liked: bool) -> dict[str, str]:
         comment = self._comment(is_liked)

@@ -14,7 +14,7 @@ from gateway.demo.content import (
     TEAMS,
     Scenario,
     ToolUse,
-    choose_scenario,
+    choose_scenarios,
     count_tokens,
     fill,
     gist_of,
@@ -34,6 +34,10 @@ _SECOND_US = 1_000_000
 _WEEK_SECONDS = 7 * 24 * 3600
 # Of the sessions, this share is from the last hour, whatever the time of day.
 _RECENT_SHARE = 0.01
+
+# So many of the reference's paragraphs are about what customers ask.
+_POLICY_PARAGRAPHS = 10
+_LANGUAGES = (("en", 74), ("de", 12), ("ja", 8), ("ar", 6))
 
 # By hour of the day in UTC: quiet nights, a dip at noon.
 _HOUR_WEIGHTS = (2, 1, 1, 1, 2, 4, 10, 24, 48, 62, 66, 60, 44, 56, 64, 60, 50, 34, 22, 16, 12, 9, 6, 3)
@@ -155,8 +159,8 @@ _TEAMS = {
 
 # How many answers are bad, by prompt and version: of one prompt the second version is visibly better.
 _BAD_SHARES = {
-    "support-reply/v1": 0.5,
-    "support-reply/v2": 0.1,
+    "support-reply/v1": 0.56,
+    "support-reply/v2": 0.08,
     "support-reply/v3": 0.18,
     "sales-writer/v1": 0.25,
     "sales-writer/v2": 0.22,
@@ -263,17 +267,21 @@ class _Session:
         self._instructions = self._new_instructions()
 
     def calls(self) -> Iterator[DemoCall]:
-        scenario, is_good = choose_scenario(self._rng, self._team), True
-        for turn in range(self._rng.randint(1, self._rules.most_turns)):
-            is_follow_up = turn > 0 and self._rng.random() < 0.3
-            if is_follow_up:
-                question, answer = self._follow_up(scenario.good if is_good else scenario.bad)
-                asked = replace(scenario, question=question, good=answer, kind="text", tool=None)
-            else:
-                asked = scenario = choose_scenario(self._rng, self._team)
-                is_good = self._rng.random() >= _BAD_SHARES[self._quality_key]
-            yield from self._trace(asked, asked.good if is_good or is_follow_up else asked.bad, is_good)
-            self._at_us += int(self._rng.lognormvariate(4.2, 0.8) * _SECOND_US)
+        language = _weighted(self._rng, _LANGUAGES)
+        turns = self._rng.randint(1, self._rules.most_turns)
+        for scenario in choose_scenarios(self._rng, self._team, language, turns):
+            is_good = self._rng.random() >= _BAD_SHARES[self._quality_key]
+            answer = scenario.good if is_good else scenario.bad
+            yield from self._trace(scenario, answer, is_good)
+            if (
+                is_good
+                and scenario.kind == "text"
+                and scenario.language == "en"
+                and self._rng.random() < 0.25
+            ):
+                question, answer = self._follow_up(answer)
+                asked = replace(scenario, question=question, good=answer, kind="follow_up")
+                yield from self._trace(asked, answer, is_good)
             if self._at_us > self._ends_at_us:
                 return
 
@@ -299,7 +307,9 @@ class _Session:
         setting = read_setting()
         # Long ones are read from the provider's cache.
         is_whole = self._team == "legal" or self._quality_key.endswith("/v3")
-        quoted = setting.reference if is_whole else self._rng.sample(setting.reference, 3)
+        quoted = (
+            setting.reference if is_whole else self._rng.sample(setting.reference[:_POLICY_PARAGRAPHS], 3)
+        )
         if self._team in ("engineering", "sales"):
             quoted = setting.conventions if self._team == "engineering" else ()
         return "\n\n".join([setting.instructions[self._quality_key], *quoted])
@@ -329,6 +339,7 @@ class _Session:
             parent = parent or call.span_id
             done = done if tool is None else (*done, tool)
         self._history = (*self._history, question, ("assistant", answer))
+        self._at_us += int(self._rng.lognormvariate(4.2, 0.8) * _SECOND_US)
 
     def _tool_uses(self, tool: ToolUse, is_good: bool) -> list[ToolUse]:
         reads = [

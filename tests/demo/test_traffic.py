@@ -40,7 +40,9 @@ def test_a_week_has_people_teams_prompts_formats_and_failures(calls: list[DemoCa
     assert {(call.route.api, call.is_stream) for call in calls} == {
         (api, is_stream) for api in Api for is_stream in (False, True)
     } - {(Api.RESPONSES, True), (Api.EMBEDDINGS, True)}
-    assert {call.turn.scenario.kind for call in calls} == {"text", "image", "json", "refusal", "tools"}
+    assert {call.turn.scenario.kind for call in calls} == {
+        *("text", "image", "json", "refusal", "tools", "follow_up")
+    }
     assert len({call.failure for call in calls}) == 6
 
 
