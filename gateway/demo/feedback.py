@@ -23,7 +23,7 @@ _JUDGED_SHARE = 0.05
 _JUDGE = "judge-gpt-4.1"
 _SESSION_SHARE = 0.012
 # How often people agree with how good an answer is.
-_LIKED_IF_GOOD, _LIKED_IF_BAD = 0.93, 0.08
+_LIKED_IF_GOOD, _LIKED_IF_BAD = 0.97, 0.08
 
 # Of apps that logged somewhere else.
 _UNKNOWN_IDS = ("mobile-7f31", "mobile-7f3c", "mobile-8a02", "kiosk-114")
@@ -185,7 +185,7 @@ class _Trace:
     def _comment(self, is_liked: bool) -> str | None:
         if is_liked:
             return self.rng.choice(read_setting().praise) if self.rng.random() < 0.3 else None
-        if self.rng.random() > 0.75:
+        if self.rng.random() > 0.85:
             return None
         turn = self.call.turn
         return self.rng.choice(read_setting().quibbles) if turn.is_good else turn.scenario.why
