@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 from markupsafe import Markup
@@ -13,7 +13,7 @@ from gateway.models.principal import Principal, Role
 from gateway.query.filters import FEEDBACK_FILTERS, METRICS_FILTERS
 from gateway.query.metrics import Bucket, GroupMetrics
 from gateway.query.overview import AttentionItem, Overview, OverviewReader
-from gateway.query.statistics import Estimate, mean_score
+from gateway.query.statistics import mean_score
 from gateway.ui import formats
 from gateway.ui.charts import Chart, Series, draw
 from gateway.ui.filters import PageQuery
@@ -40,6 +40,7 @@ class Tile:
     url: str
     change: str = ""
     is_good: bool | None = None
+    interval: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def _tiles(found: Overview, query: PageQuery) -> Iterator[Tile]:
         query.url({"has_feedback": "true"}, REQUESTS_PAGE),
         is_less_better=False,
     )
-    yield tile if score is None else _with_interval(tile, score)
+    yield tile if score is None else replace(tile, interval=formats.interval(score.low, score.high))
 
 
 def _tile(
@@ -161,13 +162,6 @@ def _tile(
         if is_less_better is not None and difference:
             is_good = (difference < 0) is is_less_better
     return Tile(name, write(value), formula, url, change, is_good)
-
-
-def _with_interval(tile: Tile, score: Estimate) -> Tile:
-    interval = formats.interval(score.low, score.high)
-    return Tile(
-        tile.name, f"{tile.value} {interval}".strip(), tile.formula, tile.url, tile.change, tile.is_good
-    )
 
 
 def _draw_charts(found: Overview, query: PageQuery) -> Iterator[DrawnChart]:
