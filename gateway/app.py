@@ -266,7 +266,7 @@ def _build_apis(
         helicone_api(feedback, store.set_property, readers.requests, max_body_bytes),
         pharia_api(feedback, max_body_bytes),
         feedback_form_api(feedback, tokens, readers.requests),
-        ui_api(SignIns(keys, store), readers, feedback, quotas, status),
+        ui_api(SignIns(keys, store), readers, tail, feedback, quotas, status),
     ]
 
 

@@ -82,6 +82,7 @@ LIBRARIES = {
     },
     "prometheus_client": {"api"},
     "psycopg": {"store"},
+    "pygal": {"ui"},
     "pydantic": {"api", "client", "config", "web"},
     "pydantic_core": {"config", "web"},
     "pygments": {"ui"},
@@ -134,7 +135,7 @@ LISTS = {"gateway.store.sql_store"}
 # Resources and roles that several packages have a module of, under one name.
 SHARED_NAMES = {
     "audit", "compare", "datasets", "erasure", "errors", "exports", "feedback", "filters", "formats", "groups",
-    "imported", "keys", "overview",
+    "imported", "keys", "overview", "search", "tail",
     "logs", "metrics", "models", "openai", "anthropic", "request", "requests", "response", "routes", "schemas",
     "users", "store", "conversation",
     "connection", "dialect", "feedback_form", "files", "maintenance", "storage", "network", "credentials",

@@ -99,13 +99,19 @@ def static_url(name: str) -> str:
     return f"/ui/static/{name}?v={_static_files()[name].version}"
 
 
-def static_response(name: str) -> web.Response | None:
-    """Return a static file; None where there is none of this name."""
+def static_response(name: str, version: str | None) -> web.Response | None:
+    """Return a static file; None where there is none of this name.
+
+    Args:
+        version: from the URL; modules import each other without one.
+    """
     file = _static_files().get(name)
     if file is None:
         return None
     headers = {
-        "Cache-Control": f"public, max-age={_YEAR_SECONDS}, immutable",
+        "Cache-Control": f"public, max-age={_YEAR_SECONDS}, immutable"
+        if version == file.version
+        else "no-cache",
         "X-Content-Type-Options": "nosniff",
         "ETag": f'"{file.version}"',
     }
