@@ -31,7 +31,7 @@ def ui_api(
     Args:
         status: returns what the settings show of the running gateway.
     """
-    pages = Pages(sign_ins)
+    pages = Pages(sign_ins, readers.requests.has_demo_data)
     handlers = (
         SignInPages(pages),
         FeedbackPages(pages, readers.feedback, readers.texts, readers.requests, feedback),
