@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wire": MODELS,
     "store": MODELS,
     "upstream": MODELS,
-    "demo": {"errors"},
+    "demo": MODELS,
     "client": {"models"},
     "auth": MODELS | {"store"},
     "feedback": MODELS | {"store"},
@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | RULES
     | {"api", "config", "proxy", "routes", "runtime", "store", "telemetry", "ui", "upstream", "web", "wire"},
     "server": MODELS | {"app", "config", "demo", "routes", "runtime"},
-    "cli": MODELS | RULES | {"api", "app", "client", "config", "runtime", "server", "store", "wire"},
+    "cli": MODELS | RULES | {"api", "app", "client", "config", "demo", "runtime", "server", "store", "wire"},
     "__main__": {"cli"},
 }
 """The packages, and what each may import besides itself: only lower layers."""
@@ -62,7 +62,9 @@ LIBRARIES = {
     "httptools": {"upstream"},
     "httpx": {"cli", "client", "telemetry"},
     "jinja2": {"api", "ui"},
+    "markdown_it": {"ui"},
     "markupsafe": {"api", "ui"},
+    "nh3": {"ui"},
     "opentelemetry": {"telemetry"},
     "orjson": {
         "api",
@@ -82,6 +84,7 @@ LIBRARIES = {
     "psycopg": {"store"},
     "pydantic": {"api", "client", "config", "web"},
     "pydantic_core": {"config", "web"},
+    "pygments": {"ui"},
     "sqlite3": {"store"},
     "structlog": {
         "auth",
@@ -124,6 +127,9 @@ FEWEST_LINES = 60
 
 # A provider's format is a module of its own, however short.
 SHORT_FORMATS = {"gateway/wire/ernie.py"}
+
+# Lists that put many modules together: that one of them alone imports a module is what they are for.
+LISTS = {"gateway.store.sql_store"}
 
 # Resources and roles that several packages have a module of, under one name.
 SHARED_NAMES = {
@@ -275,6 +281,7 @@ def test_no_small_module_is_for_one_neighbour_alone() -> None:
         if module.file not in SHORT_FORMATS
         if (ROOT / module.file).read_text().count("\n") < FEWEST_LINES
         if len(users := importers.get(module.name, set())) == 1
+        if not users & LISTS
         if next(iter(users)).rpartition(".")[0] == module.name.rpartition(".")[0]
     ] == []
 
@@ -286,7 +293,8 @@ def test_modules_of_one_name_are_of_one_resource() -> None:
 
 def test_the_package_keeps_its_grain() -> None:
     metrics = measure_package()
-    assert metrics.modules <= 210
+    # More features may bring more modules, but no smaller ones.
+    assert metrics.lines / metrics.modules >= 170
     assert metrics.median_lines >= 120
     assert metrics.docstring_words <= 60
     assert metrics.comments >= 15

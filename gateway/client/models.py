@@ -41,10 +41,12 @@ class GivenFeedback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueWeight:
-    """The value and weight of one feedback entry."""
+    """A feedback entry in short; `via` is its target."""
 
     value: float
     weight: float
+    kind: str = "rating"
+    via: str = "trace"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,49 @@ class LoggedRequest:
     feedback_count: int = 0
     mean_score: float | None = None
     feedback_pairs: tuple[ValueWeight, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRecord:
+    """What a searched text is the id or name of; `path` is where the gateway serves it."""
+
+    kind: str
+    id: str
+    path: str
+    tenant: str | None = None
+    trace_id: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextMatch:
+    """A text with all words, cut around the first; `place` is `question`, `answer` or `comment`."""
+
+    place: str
+    before: str
+    match: str
+    after: str
+    feedback_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchHit:
+    """A request that contains the searched words."""
+
+    request: LoggedRequest
+    matches: tuple[TextMatch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPage:
+    """Hits, the newest first, and how far back the search came; unless `is_complete`, `next_cursor` goes on."""
+
+    ids: tuple[NamedRecord, ...]
+    data: tuple[SearchHit, ...]
+    is_complete: bool
+    searched: int
+    next_cursor: str | None = None
+    searched_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,13 +122,23 @@ class ScoreSummary:
         return self.weighted_sum / self.total_weight if self.total_weight else None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class FeedbackPair:
+    """An entry with a value in short; `via` is what it was given on."""
+
+    value: float
+    weight: float
+    kind: Kind
+    via: Target
+
+
 @dataclass(frozen=True, slots=True)
 class FeedbackSummary:
     """Feedback on one request, its trace and its session."""
 
     score: ScoreSummary
-    # Value and weight of entries with a value, the latest first, at most `MAX_SUMMARY_PAIRS`.
-    pairs: tuple[tuple[float, float], ...] = ()
+    # Of entries with a value, the latest first, at most `MAX_SUMMARY_PAIRS`.
+    pairs: tuple[FeedbackPair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +159,11 @@ def summarise_feedback(entries: Sequence[Feedback]) -> FeedbackSummary:
     """Sum up the latest versions of entries that are not deleted."""
     valued = [entry for entry in entries if entry.value is not None]
     latest = sorted(valued, key=lambda entry: entry.updated_at_us, reverse=True)[:MAX_SUMMARY_PAIRS]
-    pairs = tuple((entry.value, entry.weight) for entry in latest if entry.value is not None)
+    pairs = tuple(
+        FeedbackPair(entry.value, entry.weight, entry.kind, entry.target)
+        for entry in latest
+        if entry.value is not None
+    )
     return FeedbackSummary(summarise_scores(entries), pairs)
 
 

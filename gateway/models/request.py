@@ -245,6 +245,12 @@ IDENTITY_FIELDS = tuple(column.name for column in REQUEST_COLUMNS if column.part
 METADATA_COLUMNS = tuple(column.name for column in REQUEST_COLUMNS if column.origin is Origin.METADATA)
 METADATA_KEYS = tuple(f"_{name}" for name in METADATA_COLUMNS)
 
+# Rows that `serve --demo-data` stores have this key name, and this key in their metadata; the oldest of them has
+# this request id, by which they are found at once.
+DEMO_KEY_NAME = "demo-data"
+DEMO_METADATA_KEY = "demo"
+DEMO_REQUEST_ID = "demo-data"
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:

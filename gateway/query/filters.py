@@ -324,7 +324,7 @@ ExistsCheck = Callable[[Filter], Awaitable[bool]]
 
 async def find_unknown_keys(searchable: FilterSchema, where: Filter, exists: ExistsCheck) -> tuple[str, ...]:
     """Return the metadata filters of a search without results whose key no record of that time has."""
-    within = tuple(_time_conditions(where))
+    within = tuple(time_conditions(where))
     unknown = []
     for field, is_joined in dict.fromkeys(_metadata_fields(where)):
         has_key: Filter = Not(Comparison(field, Op.EQ, None))
@@ -347,9 +347,9 @@ def _metadata_fields(where: Filter, *, is_joined: bool = False) -> Iterator[tupl
             yield from _metadata_fields(part, is_joined=is_joined)
 
 
-def _time_conditions(where: Filter) -> Iterator[Comparison]:
+def time_conditions(where: Filter) -> Iterator[Comparison]:
     if isinstance(where, Comparison) and where.field in _TIME_FIELDS:
         yield where
     elif isinstance(where, AllOf):
         for part in where.parts:
-            yield from _time_conditions(part)
+            yield from time_conditions(part)

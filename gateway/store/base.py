@@ -83,6 +83,15 @@ class StoreInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class NewRows:
+    """Rows after a position: the last position, how many there are, and the first whose facts are not read."""
+
+    top: int
+    number: int
+    first_unread: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Whether the store takes writes now; if not, why."""
 
@@ -135,6 +144,9 @@ class Queries(Protocol):
         self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> int:
         """Return how many matching rows are on a page."""
+
+    async def new_rows(self, after: int) -> NewRows | None:
+        """Return what was stored after a `seq`, of all tenants; None if nothing was."""
 
     async def payload(self, seq: int) -> Payload | None:
         """Return the headers and bodies of a request."""
@@ -227,7 +239,7 @@ class FeedbackStore(Queries, Protocol):
 
 
 class Admin(Protocol):
-    """Keys, quotas, audit, export jobs, rollups, retention, erasure and transfer."""
+    """Keys, sign-ins, quotas, audit, export jobs, rollups, retention, erasure and transfer."""
 
     async def keys(self) -> list[StoredKey]:
         """Return every key that was ever made, the oldest first."""
@@ -237,6 +249,15 @@ class Admin(Protocol):
 
     async def revoke_key(self, name: str, at_us: int) -> bool:
         """Mark the live key of this name revoked; tell whether there was one."""
+
+    async def sign_in(self, token_sha256: str, key_sha256: str, now_us: int, expires_at_us: int) -> None:
+        """Remember who signed in to the web pages, and forget whose time is over."""
+
+    async def sign_out(self, token_sha256: str) -> None:
+        """Forget who signed in."""
+
+    async def signed_in_key(self, token_sha256: str, now_us: int) -> str | None:
+        """Return the SHA-256 of the key that somebody signed in with, None where their time is over."""
 
     async def spend(self, spendings: Sequence[QuotaUsage]) -> None:
         """Add usage to its windows; a later window replaces the stored one."""

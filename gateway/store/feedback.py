@@ -1,6 +1,5 @@
 """Feedback: versions, receipts, summaries, and checks for misread grades."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,6 +11,7 @@ from gateway.models.clock import now_us
 from gateway.models.feedback import (
     MAX_SUMMARY_PAIRS,
     Feedback,
+    FeedbackPair,
     FeedbackSummary,
     Kind,
     Receipt,
@@ -239,9 +239,9 @@ _REQUEST_COLUMNS = ", ".join(f'requests."{column}"' for column in schema.REQUEST
 @cache
 def _select_summaries(dialect: Dialect) -> str:
     return f"""
-SELECT seq, entries, weighted_sum, total_weight, value, weight FROM (
+SELECT seq, entries, weighted_sum, total_weight, value, weight, kind, target FROM (
     SELECT
-        requests.seq, feedback.value, feedback.weight,
+        requests.seq, feedback.value, feedback.weight, feedback.kind, feedback.target,
         count(*) OVER of_request AS entries,
         sum(feedback.weight * feedback.score) OVER of_request AS weighted_sum,
         sum(CASE WHEN feedback.score IS NULL THEN 0.0 ELSE feedback.weight END) OVER of_request AS total_weight,
@@ -357,12 +357,13 @@ class SqlFeedback(Database):
 
     async def feedback_summaries(self, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
         scores: dict[int, ScoreSummary] = {}
-        pairs: dict[int, list[tuple[float, float]]] = {}
+        pairs: dict[int, list[FeedbackPair]] = {}
         rows = await self._query_rows(_select_summaries(self._dialect), (numbers_to_json(seqs),))
-        for seq, entries, weighted_sum, total_weight, value, weight in rows:
+        for seq, entries, weighted_sum, total_weight, value, weight, kind, target in rows:
             scores[seq] = ScoreSummary(entries, weighted_sum or 0.0, total_weight)
             if value is not None:
-                pairs.setdefault(seq, []).append((value, weight))
+                pair = FeedbackPair(value, weight, Kind(kind), Target(target))
+                pairs.setdefault(seq, []).append(pair)
         return {seq: FeedbackSummary(score, tuple(pairs.get(seq, ()))) for seq, score in scores.items()}
 
     async def counted_requests(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
@@ -405,9 +406,8 @@ class SqlFeedback(Database):
         target: Target = Target.TRACE,
         trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
-        lookups = joins.SUBJECT_LOOKUPS[target]
         values = [joins.subject_values(name, tenant, trace_id) for name in ids]
-        found = await asyncio.gather(*(self._primary.fetch_first(lookups, each) for each in values))
+        found = await self._primary.fetch_first_of_each(joins.SUBJECT_LOOKUPS[target], values)
         return {name: [Subject(*row) for row in rows] for name, rows in zip(ids, found, strict=True) if rows}
 
     async def _query_rows(self, sql: str, values: Parameters) -> list[Any]:
