@@ -68,6 +68,8 @@ def test_our_own_faces_make_a_valid_document(store: Store) -> None:
     assert set(document["paths"]) == {
         "/api/v1/requests",
         "/api/v1/requests/{request_id}",
+        "/api/v1/compare",
+        "/api/v1/overview",
         "/api/v1/traces",
         "/api/v1/traces/{trace_id}",
         "/api/v1/sessions",
