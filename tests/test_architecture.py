@@ -130,7 +130,7 @@ SHARED_NAMES = {
     "audit", "datasets", "erasure", "errors", "exports", "feedback", "filters", "formats", "groups", "imported",
     "keys",
     "logs", "metrics", "models", "openai", "anthropic", "request", "requests", "response", "routes", "schemas",
-    "users", "store", "conversation",
+    "users", "store", "conversation", "search", "tail",
     "connection", "dialect", "feedback_form", "files", "maintenance", "storage", "network", "credentials",
 }  # fmt: skip
 

@@ -293,8 +293,8 @@ class _Walk:
 
     async def _step(self) -> bool:
         """Look at the next rows that match; tell whether there are no more."""
-        floor = max(self._position - self._window, 0)
-        within = (Comparison("seq", Op.LT, self._position), Comparison("seq", Op.GE, floor))
+        bottom = max(self._position - self._window, 0)
+        within = (Comparison("seq", Op.LT, self._position), Comparison("seq", Op.GE, bottom))
         where = AllOf((self._where, *within))
         found = await self._read(
             self._store.find_requests(where, NEWEST_FIRST, Page(_STEP_ROWS), self._tenant)
@@ -304,9 +304,9 @@ class _Walk:
                 return False
         if len(found) == _STEP_ROWS:
             return False
-        self._position = floor
+        self._position = bottom
         self._window = min(self._window * 4, _MAX_WINDOW)
-        return floor <= 1 or await self._is_before_time_range()
+        return bottom <= 1 or await self._is_before_time_range()
 
     async def _look_at(self, records: Sequence[RequestRecord]) -> bool:
         """Search some rows; tell whether the search may go on."""

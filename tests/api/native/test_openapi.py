@@ -67,11 +67,17 @@ def test_our_own_faces_make_a_valid_document(store: Store) -> None:
     document = build(native, documentation_api([native], "1.2.3"))
     assert set(document["paths"]) == {
         "/api/v1/requests",
+        "/api/v1/requests/tail",
         "/api/v1/requests/{request_id}",
+        "/api/v1/requests/{request_id}/conversation",
+        "/api/v1/requests/{request_id}/receipt",
+        "/api/v1/requests/{request_id}/curl",
+        "/api/v1/search",
         "/api/v1/traces",
         "/api/v1/traces/{trace_id}",
         "/api/v1/sessions",
         "/api/v1/sessions/{session}",
+        "/api/v1/sessions/{session}/conversation",
         "/api/v1/users",
         "/api/v1/users/{user}",
         "/api/v1/aggregates",
