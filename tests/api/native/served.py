@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.api.native.routes import native_api
-from gateway.api.native.tail import render_event
+from gateway.api.native.tail import render_row
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
 from gateway.feedback.payloads import signed_scale, thumb_scale
@@ -44,7 +44,7 @@ def face_over(
         search=FeedbackReader(store),
         texts=TextReader(store),
         words=SearchReader(store, 30.0),
-        tail=tail or RequestTail(store, render_event),
+        tail=tail or RequestTail(store, render_row),
         conversations=ConversationReader(store),
         receipts=ReceiptReader(PriceTable(PRICES), lambda _: None),
         eraser=ErasureService(store, lambda: False),

@@ -156,7 +156,9 @@ async def test_the_cursor_goes_on_where_the_time_ended(
     store: Store, make_exchange: MakeExchange, client: httpx.AsyncClient
 ) -> None:
     await store.append([make_exchange(f"r{n}", **bodies(f"number {n}", "found")) for n in range(40)])
-    seen, cursor, rounds = [], {}, 0
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    rounds = 0
     while True:
         reply = await ask(client, q="found", limit=100, time_limit_ms=1, **cursor)
         seen += names(reply)
