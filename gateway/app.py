@@ -195,7 +195,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         links = files.ExportLinks(store)
         is_ready = _readiness_check(store, overflow)
         status = _StatusReader(config, is_ready, recorder, overflow)
-        tail = RequestTail(store, native_tail.render_event)
+        tail = RequestTail(store, native_tail.render_row)
         readers = Readers.over(
             store,
             ReceiptReader(prices, base_urls),

@@ -113,7 +113,7 @@ class RequestPages:
         query = PageQuery.read(request, REQUEST_FILTERS, own=("live",), since=ALL_TIME)
         # New requests meet any time from which the page lists them.
         where = REQUEST_FILTERS.to_filter(query.filters.items())
-        listening = self._tail.listen(where, principal.tenant, last_event_id(request))
+        listening = self._tail.listen(where, principal.tenant, last_event_id(request, None))
         keys = self._pages.sign_ins.keys
         return await send_events(request, listening, lambda: keys.is_valid(principal, Role.READ))
 

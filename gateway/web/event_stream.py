@@ -1,7 +1,7 @@
-"""Server-sent events: send what a listener receives until it ends, its key is revoked or it stops reading."""
+"""Server-sent events: a response that lasts, with keep-alives, until its source ends or its key is revoked."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -19,63 +19,67 @@ KEEPALIVE_SECONDS = 15.0
 WRITE_SECONDS = 15.0
 
 _RECONNECT = b"retry: 2000\n\n"
-_KEEPALIVE = b": nothing new\n\n"
+_KEEPALIVE = b": no new requests\n\n"
 _RESET = b"event: reset\ndata: {}\n\n"
-_HEADERS = {
+_HEADERS: Mapping[str, str] = {
     **NO_STORE,
     "X-Content-Type-Options": "nosniff",
     "Content-Type": EVENT_STREAM,
+    # Else nginx keeps events back until a buffer is full.
     "X-Accel-Buffering": "no",
 }
 
 
-class Listener(Protocol):
-    """Receives events."""
+class EventSource(Protocol):
+    """Gives events, rendered; `was_away` if some before them are left out."""
 
-    # For so long that some were left out.
     was_away: bool
 
     async def next(self) -> bytes | None:
-        """Return new events, perhaps none; None when there will be no more."""
+        """Return the events of each tick, often none; None when there will be no more."""
 
 
-async def send_events(
-    request: web.Request, listening: AbstractAsyncContextManager[Listener], is_valid: Callable[[], bool]
-) -> web.StreamResponse:
-    """Answer with the events of a listener.
-
-    Args:
-        is_valid: tells before each write whether the caller may still read.
-    """
-    response = web.StreamResponse(headers=_HEADERS)
-    if request.method == "HEAD":
-        await response.prepare(request)
-        return response
-    is_done = False
-    async with listening as listener:
-        await response.prepare(request)
-        is_done = await _send_all(response, listener, is_valid)
-    if not is_done and request.transport is not None:
-        # It does not take what was sent, so it would not take an end either.
-        request.transport.abort()
-    return response
+def render_event(kind: str, event_id: int, data: bytes) -> bytes:
+    """Return an event whose data is one line."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event_id, kind.encode(), data)
 
 
-def last_event_id(request: web.Request) -> int | None:
-    """Return the position of the last event that a client received before its connection ended."""
+def last_event_id(request: web.BaseRequest, otherwise: int | None) -> int | None:
+    """Return the id that a caller goes on after. Raises BadInput."""
     given = request.headers.get("Last-Event-ID")
     if given is None:
-        return None
+        return otherwise
     if not (given.isascii() and given.isdecimal() and len(given) <= 18):
         raise BadInput("must be the id of an event.", field="Last-Event-ID")
     return int(given)
 
 
-async def _send_all(response: web.StreamResponse, listener: Listener, is_valid: Callable[[], bool]) -> bool:
+async def send_events(
+    request: web.Request,
+    listening: AbstractAsyncContextManager[EventSource],
+    is_allowed: Callable[[], bool],
+) -> web.StreamResponse:
+    """Send events until there are no more; `is_allowed` is asked at each tick."""
+    response = web.StreamResponse(headers=_HEADERS)
+    if request.method == "HEAD":
+        await response.prepare(request)
+        return response
+    is_whole = False
+    async with listening as source:
+        await response.prepare(request)
+        is_whole = await _send(response, source, is_allowed)
+    if not is_whole and request.transport is not None:
+        # It does not take what was sent, so it would not take an end either.
+        request.transport.abort()
+    return response
+
+
+async def _send(response: web.StreamResponse, source: EventSource, is_allowed: Callable[[], bool]) -> bool:
+    """Tell whether all that was to be sent has been taken."""
     loop = asyncio.get_running_loop()
-    data: bytes | None = _RECONNECT + (_RESET if listener.was_away else b"")
-    sent_at = 0.0
-    while data is not None and is_valid():
+    data: bytes | None = _RECONNECT + (_RESET if source.was_away else b"")
+    sent_at = loop.time()
+    while data is not None and is_allowed():
         if not data and loop.time() - sent_at >= KEEPALIVE_SECONDS:
             data = _KEEPALIVE
         if data:
@@ -85,5 +89,5 @@ async def _send_all(response: web.StreamResponse, listener: Listener, is_valid: 
             except TimeoutError:
                 return False
             sent_at = loop.time()
-        data = await listener.next()
+        data = await source.next()
     return True

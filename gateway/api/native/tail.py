@@ -15,13 +15,13 @@ from gateway.models.request import RequestRecord
 from gateway.query.filters import REQUEST_FILTERS
 from gateway.query.tail import RequestTail
 from gateway.web.endpoint import Endpoint
-from gateway.web.event_stream import EVENT_STREAM, last_event_id, send_events
+from gateway.web.event_stream import EVENT_STREAM, last_event_id, render_event, send_events
 
 
-def render_event(record: RequestRecord, feedback: FeedbackSummary) -> bytes:
+def render_row(record: RequestRecord, feedback: FeedbackSummary) -> bytes:
     """Return a row of the list as an event whose id is the position to go on from."""
     row = orjson.dumps(LoggedRow.of(record, feedback).model_dump())
-    return b"id: %d\nevent: request\ndata: %s\n\n" % (record.seq, row)
+    return render_event("request", record.seq, row)
 
 
 class TailParams(FilterParams):
@@ -59,7 +59,6 @@ class TailEndpoints:
         """Server-sent events: one of type `request` for each new request that matches all filters, with the
         same JSON as a row of the list. `Last-Event-ID` goes on where a connection ended; an event of type
         `reset` says that too much has come since, so that the list has to be read again."""
-        last = last_event_id(request)
-        after = params.cursor if last is None else last
+        after = last_event_id(request, params.cursor)
         listening = self._tail.listen(params.where(), principal.tenant, after)
         return await send_events(request, listening, lambda: self._keys.is_valid(principal, Role.READ))
