@@ -37,6 +37,8 @@ from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
 from gateway.recording.recorder import Overflow, Recorder, WorkerSlotRenewal
 from gateway.recording.retention import RetentionJob
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.routes import Dispatcher, Handler
 from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows, open_store
 from gateway.store.base import Store
@@ -240,6 +242,8 @@ def _build_apis(
             search=FeedbackReader(store),
             texts=TextReader(store),
             audit=AuditReader(store),
+            reviews=ReviewQueue(store),
+            agreement=AgreementReader(store),
             eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),
             keys=keys,
             quotas=quotas,

@@ -3,7 +3,7 @@
 Imports nothing of the gateway but `models.ids`, so that any program can use it.
 """
 
-from gateway.client.calls import FeedbackEntry, NewFeedback, RequestFilters
+from gateway.client.calls import FeedbackEntry, NewFeedback, RequestFilters, ReviewFilters
 from gateway.client.errors import (
     Conflict,
     ConnectionFailed,
@@ -18,6 +18,7 @@ from gateway.client.errors import (
 )
 from gateway.client.gateway_client import AsyncGatewayClient, GatewayClient
 from gateway.client.models import (
+    Agreement,
     Body,
     Feedback,
     FeedbackReceipt,
@@ -25,12 +26,15 @@ from gateway.client.models import (
     Header,
     LoggedRequest,
     Message,
+    NextReview,
     RequestDetail,
+    Review,
     Score,
     Trace,
 )
 
 __all__ = [
+    "Agreement",
     "AsyncGatewayClient",
     "Body",
     "Conflict",
@@ -47,9 +51,12 @@ __all__ = [
     "LoggedRequest",
     "Message",
     "NewFeedback",
+    "NextReview",
     "NotFound",
     "RequestDetail",
     "RequestFilters",
+    "Review",
+    "ReviewFilters",
     "Score",
     "TimedOut",
     "Trace",

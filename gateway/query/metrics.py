@@ -60,14 +60,16 @@ def mean_score(feedback: FeedbackSums) -> Estimate | None:
 
 
 def share_positive(feedback: FeedbackSums) -> Estimate | None:
-    """Return the unweighted share of positive scores, with Wilson's interval.
+    """Return the unweighted share of positive scores."""
+    n = feedback.scored
+    return share_interval(feedback.positive / n, n) if n else None
+
+
+def share_interval(share: float, n: int) -> Estimate:
+    """Return a share of `n` cases with Wilson's interval.
 
     Source: E. B. Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927.
     """
-    n = feedback.scored
-    if not n:
-        return None
-    share = feedback.positive / n
     centre = share + Z_95**2 / (2 * n)
     margin = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
     scale = 1 + Z_95**2 / n

@@ -16,6 +16,7 @@ from gateway.api.native.http_responses import NO_STORE_HEADERS, ErrorReply, rend
 from gateway.api.native.keys import KeyEndpoints
 from gateway.api.native.metrics import AggregateEndpoints
 from gateway.api.native.requests import RequestEndpoints
+from gateway.api.native.reviews import ReviewEndpoints
 from gateway.api.native.users import UserEndpoints
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
@@ -29,6 +30,8 @@ from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.users import UserReader
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.web.endpoint import Api, Endpoint, endpoints_of
 from gateway.web.openapi import Json, build_openapi
 
@@ -44,6 +47,8 @@ def native_api(
     search: FeedbackReader,
     texts: TextReader,
     eraser: ErasureService,
+    reviews: ReviewQueue,
+    agreement: AgreementReader,
     audit: AuditReader,
     keys: ApiKeys,
     quotas: Quotas,
@@ -56,7 +61,8 @@ def native_api(
         scale_of: returns how a caller's values become scores.
     """
     handlers = (
-        RequestEndpoints(requests),
+        RequestEndpoints(requests, reviews),
+        ReviewEndpoints(reviews, agreement, requests, max_body_bytes),
         GroupEndpoints(traces, sessions),
         UserEndpoints(users, eraser),
         AggregateEndpoints(metrics),

@@ -31,6 +31,7 @@ from gateway.store.postgres.connection import (
 )
 from gateway.store.postgres.dialect import POSTGRES, TextPacker
 from gateway.store.requests import SqlRequests
+from gateway.store.reviews import SqlReviews
 from gateway.store.transfer import SqlTransfer
 
 # Errors that others cause and that pass; the last when a partition is attached while its rows are inserted.
@@ -100,7 +101,7 @@ def open_connection(url: str) -> PostgresConnection:
 
 
 class PostgresStore(
-    SqlRequests, SqlMetrics, SqlFeedback, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer
+    SqlRequests, SqlMetrics, SqlFeedback, SqlReviews, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer
 ):
     """The store in one database."""
 

@@ -25,6 +25,7 @@ from gateway.store.keys import SqlKeys
 from gateway.store.locks import FileLock, FileWorkerSlots, WorkerSlots, WriteLock, lock_database
 from gateway.store.metrics import SqlMetrics
 from gateway.store.requests import SqlRequests
+from gateway.store.reviews import SqlReviews
 from gateway.store.rows import BodyPacker
 from gateway.store.sqlite.connection import (
     BUSY_SECONDS,
@@ -343,7 +344,7 @@ def _open_writer(path: Path) -> SqliteConnection:
 
 
 class SqliteStore(
-    SqlRequests, SqlMetrics, SqlFeedback, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer
+    SqlRequests, SqlMetrics, SqlFeedback, SqlReviews, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer
 ):
     """The store in one file."""
 

@@ -14,6 +14,8 @@ from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.users import UserReader
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
 from tests.api.api_server import MIB
@@ -30,6 +32,8 @@ def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKe
         feedback=feedback or FeedbackService(store),
         search=FeedbackReader(store),
         texts=TextReader(store),
+        reviews=ReviewQueue(store),
+        agreement=AgreementReader(store),
         eraser=ErasureService(store, lambda: False),
         audit=AuditReader(store),
         keys=keys or ApiKeys(lambda: {}, store),
