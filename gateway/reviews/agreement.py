@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -96,8 +97,9 @@ class AgreementReader:
         on_feedback = AllOf((*times, FeedbackFilter(where)))
         scores: list[RequestScore] = []
         after: tuple[int, int] | None = None
-        ends_at = asyncio.get_running_loop().time() + MAX_READ_SECONDS
-        while len(scores) < MAX_SCORES and asyncio.get_running_loop().time() < ends_at:
+        ends_at = time.monotonic() + MAX_READ_SECONDS
+        is_due = True
+        while is_due:
             try:
                 found = await self._store.request_scores(on_feedback, after, CHUNK_SCORES, tenant)
             except QueryTimeout:
@@ -108,6 +110,7 @@ class AgreementReader:
             if len(found) < CHUNK_SCORES:
                 return scores, None
             after = (found[-1].request_started_at_us, found[-1].seq)
+            is_due = len(scores) < MAX_SCORES and time.monotonic() < ends_at
         # More scores of the last request may follow.
         last_us = scores[-1].request_started_at_us
         return [score for score in scores if score.request_started_at_us > last_us], last_us
