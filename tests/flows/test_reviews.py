@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from gateway.client import GatewayClient
-from tests.client.chat_calls import ask
+from gateway.store import open_store
 from tests.conftest import StartGateway
+from tests.store.samples import exchange
 
 REVIEWERS = 8
 REQUESTS = 50
+
+
+async def fill(url: str) -> None:
+    store = await open_store(url)
+    await store.append([exchange(f"request-{n}", f"trace-{n}") for n in range(REQUESTS)])
+    await store.close()
 
 
 def test_each_request_is_reviewed_once(start_gateway: StartGateway, postgres_url: str) -> None:
     keys = [
         {"name": f"reviewer-{n}", "key": f"key-of-reviewer-{n}", "role": "review"} for n in range(REVIEWERS)
     ]
-    app = {"name": "app", "key": "key-of-the-application", "role": "proxy"}
-    config = {"keys": [*keys, app], "storage": {"url": postgres_url}}
+    config = {"keys": keys, "storage": {"url": postgres_url}}
+    asyncio.run(fill(postgres_url))
     gateways = [start_gateway(config, arguments=("--demo",)) for _ in range(2)]
-    for number in range(REQUESTS):
-        ask(gateways[number % 2].url, f"trace-{number}", api_key=app["key"])
 
     def work(number: int) -> list[str]:
         mine: list[str] = []
