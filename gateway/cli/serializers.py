@@ -15,7 +15,6 @@ from gateway.models.request import RequestRecord
 from gateway.models.reviews import Review
 from gateway.query.requests import RequestTexts
 from gateway.reviews.agreement import Agreement
-from gateway.web.endpoint import Schema
 
 
 def feedback_lines(entries: Iterable[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[str]:
@@ -66,5 +65,5 @@ def _with_texts(given: Iterable[Feedback], texts: Mapping[str, RequestTexts]) ->
     return (FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in given)
 
 
-def _json_line(shape: Schema) -> str:
+def _json_line(shape: LoggedRow | FeedbackWithTexts | AuditRow | ReviewShape | AgreementReply) -> str:
     return orjson.dumps(shape.model_dump()).decode()
