@@ -13,14 +13,14 @@ from itertools import combinations
 
 from gateway.errors import QueryTimeout
 from gateway.models.feedback import Source
-from gateway.models.filters import AllOf, FeedbackFilter, Filter
+from gateway.models.filters import NO_FILTER, AllOf, FeedbackFilter, Filter
 from gateway.models.reviews import RequestScore
 from gateway.query.filters import time_conditions
 from gateway.query.metrics import Z_95, Estimate, share_interval
 from gateway.store.base import Queries
 
 # Most scores that one answer is made of, how many are read at a time, and for how long reading may take.
-MAX_SCORES = 100_000
+MAX_SCORES = 50_000
 CHUNK_SCORES = 10_000
 MAX_READ_SECONDS = 5.0
 
@@ -94,7 +94,7 @@ class AgreementReader:
     ) -> tuple[Sequence[RequestScore], int | None]:
         # An index of feedback has the start of its request; the filter alone would look up each request.
         times = tuple(replace(each, field="request_started_at_us") for each in time_conditions(where))
-        on_feedback = AllOf((*times, FeedbackFilter(where)))
+        on_feedback = AllOf((*times, FeedbackFilter(where))) if where != NO_FILTER else NO_FILTER
         scores: list[RequestScore] = []
         after: tuple[int, int] | None = None
         ends_at = time.monotonic() + MAX_READ_SECONDS

@@ -279,11 +279,12 @@ def select_rows(
     dialect: Dialect,
     *,
     candidate_seqs: Sequence[int] | None = None,
+    candidate_column: str = "seq",
 ) -> Query:
-    """Select one page of a table, if given only among `candidate_seqs`. Raises BadInput."""
+    """Select one page of a table, if given only rows with one of `candidate_seqs` in a column. Raises BadInput."""
     found = where_clause(table, where, tenant, dialect)
     if candidate_seqs is not None:
-        is_among = f'"seq" {dialect.in_numbers("?")}'
+        is_among = f'"{candidate_column}" {dialect.in_numbers("?")}'
         found = Query(f"{is_among} AND {found.sql}", (numbers_to_json(candidate_seqs), *found.values))
     order = _order_by(table, sort, dialect)
     limit, offset = _page_number("limit", page.limit), _page_number("offset", page.offset)
@@ -357,6 +358,17 @@ def prefilters(where: Filter, dialect: Dialect) -> tuple[FeedbackPrefilter | Rev
         prefilter
         for condition in _required_conditions(where)
         if (prefilter := _prefilter(condition, dialect)) is not None
+    )
+
+
+def review_prefilters(where: Filter, dialect: Dialect) -> tuple[ReviewPrefilter, ...]:
+    """Return the conditions on the review of the counted request that a filter of feedback implies."""
+    return tuple(
+        prefilter
+        for joined in _required_conditions(where)
+        if isinstance(joined, FeedbackFilter)
+        for condition in _required_conditions(joined.part)
+        if isinstance(prefilter := _prefilter(condition, dialect), ReviewPrefilter)
     )
 
 

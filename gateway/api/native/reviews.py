@@ -239,6 +239,6 @@ class ReviewEndpoints:
         self, request: web.Request, principal: Principal, params: OpenRequestParams
     ) -> AgreementReply:
         """On requests that meet all filters. Of people count scores that rate the whole and have an author, of
-        models all scores with the source `model`. At most 100,000 scores are read, those on the newest requests
+        models all scores with the source `model`. At most 50,000 scores are read, those on the newest requests
         first."""
         return AgreementReply.of(await self._agreement.read(params.where(), principal.tenant))
