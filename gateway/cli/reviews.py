@@ -11,7 +11,7 @@ from gateway.cli.output import Column, Table, format_time, print_lines
 from gateway.models.filters import Filter
 from gateway.models.reviews import Review
 from gateway.query.filters import REQUEST_FILTERS, REVIEW_FILTERS
-from gateway.query.metrics import Estimate
+from gateway.query.statistics import Estimate
 from gateway.reviews.agreement import Agreement, AgreementReader
 from gateway.reviews.queue import ReviewQueue
 

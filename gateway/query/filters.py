@@ -234,6 +234,8 @@ def _column_filter(column: Column, *, is_joined: bool) -> FilterField:
         return equals(description, name, "requested_model", is_joined=is_joined)
     if column.is_a(StrEnum):
         return one_of(description, name, column.value_type, is_joined=is_joined)
+    if column.is_a(bool):
+        return boolean(description, lambda is_so: Comparison(name, Op.EQ, is_so), is_joined=is_joined)
     kind = whole_number if column.is_a(int) else equals
     return kind(description, name, is_joined=is_joined)
 
@@ -264,6 +266,10 @@ def _request_filters(*, is_counted: bool) -> FilterSchema:
         whose = "feedback that counts for the request"
     criteria = {
         **_column_filters(REQUEST_COLUMNS),
+        "has_usage": boolean(
+            "`true`: requests whose tokens are known; `false`: the others.",
+            lambda is_known: Comparison("total_tokens", Op.NE if is_known else Op.EQ, None),
+        ),
         "judged": boolean(
             "`true`: requests that feedback counts for, of a trace or session one; `false`: the others.",
             lambda is_judged: Comparison("is_judged", Op.EQ, is_judged),

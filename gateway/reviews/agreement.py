@@ -16,7 +16,7 @@ from gateway.models.feedback import Source
 from gateway.models.filters import NO_FILTER, AllOf, FeedbackFilter, Filter
 from gateway.models.reviews import RequestScore
 from gateway.query.filters import time_conditions
-from gateway.query.metrics import Z_95, Estimate, share_interval
+from gateway.query.statistics import Z_95, Estimate, wilson_interval
 from gateway.store.base import Queries
 
 # Most scores that one answer is made of, how many are read at a time, and for how long reading may take.
@@ -145,7 +145,7 @@ def compare_people(requests: Iterable[Mapping[str, float]]) -> PeopleAgreement:
     return PeopleAgreement(
         people=len(set().union(*shared)),
         requests=len(shared),
-        same_sign=share_interval(sum(share) / len(share), len(share)) if share else None,
+        same_sign=_share_estimate(sum(share) / len(share), len(share)) if share else None,
         alpha=krippendorff_alpha(units),
         alpha_ordinal=_alpha(_to_ranks(units)),
         pairs=_compare_pairs(shared),
@@ -159,7 +159,7 @@ def compare_with_models(means: Sequence[tuple[float, float]]) -> ModelAgreement:
         return ModelAgreement(0, None, None, None, None)
     same = sum(_sign(human) == _sign(model) for human, model in means)
     human_mean, model_mean = (sum(column) / n for column in zip(*means, strict=True))
-    return ModelAgreement(n, human_mean, model_mean, share_interval(same / n, n), correlation(means))
+    return ModelAgreement(n, human_mean, model_mean, _share_estimate(same / n, n), correlation(means))
 
 
 def cohen_kappa(table: Table) -> Estimate | None:
@@ -310,7 +310,11 @@ def _compare_pairs(shared: Sequence[Mapping[str, float]]) -> tuple[PairAgreement
 def _compare_pair(people: tuple[str, str], table: Counter[tuple[int, int]]) -> PairAgreement:
     n = table.total()
     same = sum(count for (one, other), count in table.items() if one == other)
-    return PairAgreement(people, n, share_interval(same / n, n), cohen_kappa(table))
+    return PairAgreement(people, n, _share_estimate(same / n, n), cohen_kappa(table))
+
+
+def _share_estimate(share: float, n: int) -> Estimate:
+    return wilson_interval(share, n) or Estimate(share, None, None)
 
 
 def _share_of_same_sign(scores: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ import pytest
 from gateway.models.feedback import Feedback, Source
 from gateway.models.filters import NO_FILTER, AllOf, Comparison, Op
 from gateway.models.reviews import RequestScore
-from gateway.query.metrics import Estimate
+from gateway.query.statistics import Estimate
 from gateway.reviews import agreement
 from gateway.reviews.agreement import (
     AgreementReader,
