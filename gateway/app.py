@@ -38,6 +38,8 @@ from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
 from gateway.recording.recorder import Overflow, Recorder, WorkerSlotRenewal
 from gateway.recording.retention import RetentionJob
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.routes import Dispatcher, Handler
 from gateway.runtime import Runtime
 from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows, open_store
@@ -260,7 +262,17 @@ def _build_apis(
     max_body_bytes = config.server.max_feedback_bytes
     # The native API first, since the first one answers unknown paths.
     return [
-        native_api(readers, feedback, tail, keys, quotas, feedback.scale_of, max_body_bytes),
+        native_api(
+            readers,
+            feedback,
+            tail,
+            keys,
+            quotas,
+            feedback.scale_of,
+            max_body_bytes,
+            ReviewQueue(store),
+            AgreementReader(store),
+        ),
         portkey_feedback.portkey_feedback_api(feedback, feedback.scale_of, max_body_bytes),
         analytics.portkey_analytics_api(readers.metrics),
         helicone_api(feedback, store.set_property, readers.requests, max_body_bytes),

@@ -158,7 +158,7 @@ class KeyConfig(Section):
     key: fields.KeyValue
     """The key, from the environment, or sha256: and 64 hex digits."""
     roles: fields.Roles = Field(alias="role", min_length=1)
-    """proxy, feedback, read or admin, or a list of them."""
+    """proxy, feedback, read, review or admin, or a list of them."""
     tenant: str | None = Field(default=None, min_length=1, max_length=128)
     """Restricts the key to this tenant's rows."""
     limits: fields.LimitTexts = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import orjson
@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.api.native import http_responses as responses
 from gateway.api.native.filters import DEFAULT_LIMIT, MAX_LIMIT, FilterParams, Format, Limit, TimeCursor
 from gateway.api.native.schemas import FeedbackRow, Time, format_time
-from gateway.errors import BadInput
+from gateway.errors import BadInput, Forbidden
 from gateway.feedback.identifiers import waiting_note
 from gateway.feedback.payloads import NewFeedback, Scale, star_scale, unit_scale
 from gateway.feedback.service import FeedbackService
-from gateway.models.feedback import Feedback, Kind, Target
+from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.models.principal import Principal, Role
 from gateway.query.erasure import ErasureService
 from gateway.query.feedback import FeedbackReader
@@ -84,7 +84,13 @@ class FeedbackInput(BaseModel):
     )
     edited_text: fields.Text = Field(None, description="The answer as it should have been.")
     author: fields.OptionalId = Field(
-        None, description="Who gives the feedback; absent: `_user` of the metadata, if it is text."
+        None,
+        description="Who gives it; absent: `_user` of the metadata, if it is text, else the name of a key "
+        "with the role `review`.",
+    )
+    source: Literal["human", "model", "code"] | None = Field(
+        None,
+        description="Who or what gives the feedback; absent: `human`. A feedback token is always `human`.",
     )
     metadata: fields.Metadata = Field(
         None, description="Anything else: an object, or a string that holds one as JSON."
@@ -159,6 +165,7 @@ def _to_feedback(entry: object, at: str, scale: Scale) -> NewFeedback:
         original_text=given.original_text,
         edited_text=given.edited_text,
         author=given.author or (user if isinstance(user, str) and user else None),
+        source=Source.HUMAN if given.source is None else Source(given.source),
         metadata=given.metadata or {},
         raw=orjson.dumps(entry).decode(),
     )
@@ -292,7 +299,7 @@ class FeedbackEndpoints:
         to, or that it waits for its request. An `Idempotency-Key` makes it safe to repeat."""
         key = read_idempotency_key(request.headers)
         body = await read_json(request, self.max_body_bytes, fields.MAX_BULK)
-        items = to_new_feedback(body, self.scale_of(principal))
+        items = [_given_by(item, principal) for item in to_new_feedback(body, self.scale_of(principal))]
         entries = await self.feedback.give(items, principal, dialect=DIALECT, idempotency_key=key)
         response = responses.json_response(GivenReply(data=[GivenFeedback.of(entry) for entry in entries]))
         response.headers.update(fields.joined_headers(entries))
@@ -378,6 +385,16 @@ class FeedbackEndpoints:
         the calls that made them."""
         scope = await self.eraser.find_author_scope(params.author, principal)
         return await responses.erase(self.eraser, scope, params.dry_run)
+
+
+def _given_by(item: NewFeedback, principal: Principal) -> NewFeedback:
+    """Return feedback with its giver as author where that is a reviewer. Raises Forbidden."""
+    if principal.scope is not None and item.source is not Source.HUMAN:
+        raise Forbidden("a feedback token allows feedback of people only.", field="source")
+    # Other keys are of programs that many people use.
+    if item.author is None and item.source is Source.HUMAN and Role.REVIEW in principal.roles:
+        return replace(item, author=principal.name)
+    return item
 
 
 def _feedback_id(request: web.Request) -> str:
