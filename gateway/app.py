@@ -260,6 +260,7 @@ def _build_apis(
     status: Callable[[], Awaitable[GatewayStatus]],
 ) -> list[Api]:
     max_body_bytes = config.server.max_feedback_bytes
+    queue, agreement = ReviewQueue(store), AgreementReader(store)
     # The native API first, since the first one answers unknown paths.
     return [
         native_api(
@@ -270,15 +271,15 @@ def _build_apis(
             quotas,
             feedback.scale_of,
             max_body_bytes,
-            ReviewQueue(store),
-            AgreementReader(store),
+            queue,
+            agreement,
         ),
         portkey_feedback.portkey_feedback_api(feedback, feedback.scale_of, max_body_bytes),
         analytics.portkey_analytics_api(readers.metrics),
         helicone_api(feedback, store.set_property, readers.requests, max_body_bytes),
         pharia_api(feedback, max_body_bytes),
         feedback_form_api(feedback, tokens, readers.requests),
-        ui_api(SignIns(keys, store), readers, tail, feedback, quotas, status),
+        ui_api(SignIns(keys, store), readers, queue, agreement, tail, feedback, quotas, status),
     ]
 
 
