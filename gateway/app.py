@@ -42,6 +42,7 @@ from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows
 from gateway.store.base import Store
 from gateway.store.journal import Journal
 from gateway.ui.feedback_form import feedback_form_api
+from gateway.ui.widget import widget_api
 from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
@@ -187,7 +188,15 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         export_jobs = jobs.ExportJobs(store, export_files, export_runner, dialect, exporter)
         links = files.ExportLinks(store)
         apis = [
-            *_build_apis(config, store, feedback, keys, quotas, tokens),
+            *_build_apis(
+                config,
+                store,
+                feedback,
+                keys,
+                quotas,
+                tokens,
+                app_name=lambda: live.current.config.feedback.tokens.app_name,
+            ),
             logs.portkey_logs_api(
                 log_ingestion, RequestReader(store), export_jobs, links, url_lookup, max_body_bytes
             ),
@@ -224,6 +233,7 @@ def _build_apis(
     keys: ApiKeys,
     quotas: Quotas,
     tokens: FeedbackTokens,
+    app_name: Callable[[], str | None],
 ) -> list[Api]:
     url, local_dir = config.storage.url, Path(config.storage.local_dir)
     max_body_bytes = config.server.max_feedback_bytes
@@ -250,7 +260,8 @@ def _build_apis(
         analytics.portkey_analytics_api(metrics),
         helicone_api(feedback, store.set_property, requests, max_body_bytes),
         pharia_api(feedback, max_body_bytes),
-        feedback_form_api(feedback, tokens, requests),
+        feedback_form_api(feedback, tokens, requests, app_name),
+        widget_api(),
     ]
 
 

@@ -14,6 +14,7 @@ from gateway.feedback.service import FeedbackService
 from gateway.query.requests import RequestReader
 from gateway.store import open_store
 from gateway.ui.feedback_form import feedback_form_api
+from gateway.ui.widget import widget_api
 from tests.api.api_server import Serve, serve
 from tests.browser import browser, browser_without_javascript
 from tests.factories import token_keys
@@ -29,8 +30,11 @@ async def served(tmp_path: Path, serve: Serve) -> AsyncIterator[Served]:
     tokens = FeedbackTokens()
     tokens.keys = token_keys([SECRET], 60)
     feedback = FeedbackService(store, RateLimiter(lambda: RATE_LIMIT).check_rate)
-    api = feedback_form_api(feedback, tokens, RequestReader(store))
-    url = await serve(api, principals={}, store=store, tokens=tokens)
+    app_name: list[str] = []
+    api = feedback_form_api(
+        feedback, tokens, RequestReader(store), lambda: app_name[-1] if app_name else None
+    )
+    url = await serve(api, widget_api(), principals={}, store=store, tokens=tokens)
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        yield Served(client, store, tokens)
+        yield Served(client, store, tokens, app_name)
     await store.close()

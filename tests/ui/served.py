@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -22,6 +22,7 @@ class Served:
     client: httpx.AsyncClient
     store: Store
     tokens: FeedbackTokens
+    app_name: list[str] = field(default_factory=list)
 
     def link(self, scope: FeedbackScope = SCOPE, tenant: str | None = None) -> str:
         """A new link to the page."""
