@@ -45,7 +45,9 @@ class _WidgetEndpoint:
         if self._etag in known:
             response = web.Response(status=304, headers=HEADERS)
         else:
-            response = web.Response(body=self._script, content_type="text/javascript", headers=HEADERS)
+            response = web.Response(
+                body=self._script, content_type="text/javascript", charset="utf-8", headers=HEADERS
+            )
         response.etag = self._etag
         return response
 
