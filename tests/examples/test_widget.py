@@ -97,10 +97,10 @@ def test_feedback_is_given_changed_and_found_again(browser: WebDriver, start_gat
     widget = Widget(browser)
     with serving(gateway, port, "widget") as page:
         ask(browser, page)
-        widget.named("Good answer").click()
-        assert widget.says("that is saved")
+        widget.named("👍 Good").click()
+        assert widget.says("your feedback is saved")
         assert entries(gateway) == [("thumb", 1, None, None, None, None, 1)]
-        widget.named("Bad answer").click()
+        widget.named("👎 Bad").click()
         widget.named("too long").click()
         widget.named("Anything to add?").send_keys("Half of it\n<b>would</b> do")
         widget.named("Send").click()
@@ -109,9 +109,9 @@ def test_feedback_is_given_changed_and_found_again(browser: WebDriver, start_gat
         assert len(entries(gateway)) == 1
 
         browser.refresh()
-        eventually(lambda: widget.pressed() == ["Bad answer", "too long"])
+        eventually(lambda: widget.pressed() == ["👎 Bad", "too long"])
         assert widget.named("Anything to add?").get_property("value") == given[3]
-        widget.named("Good answer").click()
+        widget.named("👍 Good").click()
         eventually(lambda: entries(gateway)[0][:-1] == ("thumb", 1, *given[2:]))
 
         ask(browser, page, "edit")
@@ -123,7 +123,7 @@ def test_feedback_is_given_changed_and_found_again(browser: WebDriver, start_gat
         area.clear()
         area.send_keys("Yes.")
         widget.named("Send").click()
-        assert widget.says("that is saved")
+        assert widget.says("your feedback is saved")
         assert entries(gateway)[1] == ("edit", None, None, None, original, "Yes.", 1)
         assert better.is_displayed()
         browser.refresh()
@@ -151,7 +151,7 @@ def test_a_keyboard_is_enough_and_every_control_is_named_and_large(
         eventually(lambda: [entry[:2] for entry in entries(gateway)] == [("rating", 0.5)])
         press(keys.TAB, keys.ENTER, keys.TAB, keys.TAB, keys.TAB, "By hand", keys.TAB, keys.ENTER)
         eventually(lambda: entries(gateway)[0][:4] == ("rating", 0.5, "wrong", "By hand"))
-        assert widget.says("that is saved")
+        assert widget.says("your feedback is saved")
         [group] = widget.all("[role=radiogroup]")
         assert group.accessible_name == "How was this answer?"
         for control in widget.all("button, label"):
@@ -175,7 +175,7 @@ def test_a_page_of_an_origin_that_is_not_allowed_says_so_and_may_try_again(
         gateway.signal(signal.SIGHUP)
         eventually(lambda: "configuration reloaded" in gateway.log())
         widget.named("Try again").click()
-        assert widget.says("that is saved")
+        assert widget.says("your feedback is saved")
         assert [entry[:3] for entry in entries(gateway)] == [("custom", None, "wrong")]
 
 

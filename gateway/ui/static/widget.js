@@ -2,9 +2,9 @@
 (() => {
 const { origin } = new URL(document.currentScript?.src || location);
 const TEXTS = {
-	question: "How was this answer?", up: "Good answer", down: "Bad answer", star: "of 5 stars",
+	question: "How was this answer?", up: "👍 Good", down: "👎 Bad", star: "of 5 stars",
 	reason: "What was it?", comment: "Anything to add?", edit: "Improve this answer", send: "Send", retry: "Try again",
-	thanks: "Thank you, that is saved.",
+	thanks: "Thank you, your feedback is saved.",
 	401: "This answer can no longer be rated.",
 	429: "Please wait a minute.",
 	blocked: "This page may not send feedback.",
@@ -13,7 +13,7 @@ const TEXTS = {
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(`:host{display:block;font:14px/1.4 system-ui;--a:light-dark(#2563eb,#60a5fa)}
 pre:has(+[open]),:host([hidden]){display:none}
-fieldset{border:0;margin:0;padding:0 0 8px}
+fieldset,legend{border:0;margin:0;padding:0 0 4px}
 div{display:flex;flex-wrap:wrap;gap:8px}
 button{min-width:44px;min-height:44px}
 button,textarea{padding:8px 12px;font:inherit;color:inherit;background:none;border:1px solid;border-radius:8px}
@@ -36,7 +36,7 @@ const el = (name, props, ...children) => {
 
 const start = async (host) => {
 	const get = (name) => host.getAttribute(name) ?? "";
-	const text = (name) => host.getAttribute("text-" + name) ?? TEXTS[name] ?? null;
+	const text = (name) => host.getAttribute("text-" + name) ?? TEXTS[name];
 	const url = (path) => (get("gateway") || origin) + path;
 	const call = (path, body) => fetch(url("/api/v1/feedback" + path), {
 		method: body && "POST", body, keepalive: body?.length < 3e4,
@@ -71,10 +71,10 @@ const start = async (host) => {
 	const area = (name, value) => el("textarea", { ariaLabel: text(name), refresh() { this.defaultValue = value(); } });
 	const group = (name, items, props) => el("fieldset", props, el("legend", {}, text(name)), el("div", {}, ...items));
 	const toggle = (textContent, field, change) => el("button", {
-		textContent, ariaLabel: text(change.thumb), onclick: () => give(change),
+		textContent, onclick: () => give(change),
 		refresh() { this.ariaPressed = given[field] == change[field]; },
 	});
-	const thumb = (sign, thumb) => toggle(sign, "thumb", { thumb, rating: null });
+	const thumb = (thumb) => toggle(text(thumb), "thumb", { thumb, rating: null });
 	const star = (rating) => el("label", {}, el("input", {
 		type: "radio", name: "star", ariaLabel: rating + " " + text("star"), onchange: () => give({ rating, thumb: null }),
 		refresh() { this.checked = given.rating == rating; },
@@ -88,7 +88,7 @@ const start = async (host) => {
 		if (reasons) more.prepend(group("reason", reasons.map((label) => toggle(label, "label", { label }))));
 		if (type == "reasons") return [more];
 		const score = type == "stars" ? group("question", [1, 2, 3, 4, 5].map(star), { role: "radiogroup" })
-			: group("question", [thumb("👍", "up"), thumb("👎", "down")]);
+			: group("question", [thumb("up"), thumb("down")]);
 		return [score, more];
 	};
 	const edit = () => {
