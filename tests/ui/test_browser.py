@@ -130,7 +130,7 @@ def test_the_page_fits_a_phone_and_a_desk_by_day_and_night(
     for touched in ("label[for=up]", "label[for=down]", "button"):
         assert find(browser, touched).size["height"] >= 44, "too small for a thumb"
     ground = browser.execute_script("return getComputedStyle(document.querySelector('main')).backgroundColor")
-    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(31, 31, 35)"}[scheme]
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(24, 28, 32)"}[scheme]
 
 
 def test_every_field_has_a_name_that_is_read_out(browser: WebDriver, link: str) -> None:
