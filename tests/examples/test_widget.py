@@ -70,7 +70,7 @@ class Widget:
         self._browser = browser
 
     def all(self, selector: str) -> list[WebElement]:
-        root = find(self._browser, "gateway-feedback").shadow_root
+        root = find(self._browser, "gateway-feedback:defined").shadow_root
         found = root.find_elements("css selector", selector)
         # Radio buttons are drawn as stars, and transparent themselves.
         return [each for each in found if each.is_displayed() or each.tag_name == "input"]
@@ -177,6 +177,13 @@ def test_a_page_of_an_origin_that_is_not_allowed_says_so_and_may_try_again(
         widget.named("Try again").click()
         assert widget.says("your feedback is saved")
         assert [entry[:3] for entry in entries(gateway)] == [("custom", None, "wrong")]
+
+        for nowhere in (f"http://127.0.0.1:{closed_port()}", "not a URL"):
+            move = "document.querySelector('gateway-feedback').setAttribute('gateway', arguments[0])"
+            browser.execute_script(move, nowhere)
+            widget.named("wrong").click()
+            assert widget.says("Your feedback was not sent.")
+        assert "Uncaught" not in str(browser.get_log("browser"))  # type: ignore[attr-defined]
 
 
 @pytest.mark.skipif(
