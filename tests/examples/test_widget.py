@@ -118,7 +118,7 @@ def test_feedback_is_given_changed_and_found_again(browser: WebDriver, start_gat
         widget.named("Improve this answer").click()
         better = widget.named("Improve this answer")
         area = next(each for each in widget.all("textarea"))
-        original = area.get_property("value")
+        original = str(area.get_property("value"))
         assert "Is this safe?" in original
         area.clear()
         area.send_keys("Yes.")
@@ -197,10 +197,9 @@ def test_the_react_component_gives_feedback_and_changes_it(
     gateway = start_gateway(config(f"http://127.0.0.1:{port}"), arguments=("--demo",))
     with serving(gateway, port, "react/public") as page:
         ask(browser, page)
-        up, down = browser.find_elements("css selector", ".feedback-buttons button")
-        for button, score in ((up, 1), (down, -1)):
-            button.click()
-            eventually(lambda button=button: button.get_attribute("aria-pressed") == "true")
+        for position, score in ((1, 1), (2, -1)):
+            find(browser, f".feedback-buttons button:nth-child({position})").click()
+            find(browser, f".feedback-buttons button:nth-child({position})[aria-pressed=true]")
             assert [entry[:2] for entry in entries(gateway)] == [("thumb", score)]
         assert find(browser, "[role=status]").text == "Thank you for your feedback."
 
