@@ -100,11 +100,11 @@ class FormPages:
     """Renders the pages, which hold and allow no foreign content, and no script but the one that shows times.
 
     Args:
-        app_name: returns whose answers are rated; None shows no name.
+        app_name: whose answers are rated; None shows no name. A reload replaces it.
     """
 
-    def __init__(self, app_name: Callable[[], str | None]) -> None:
-        self._app_name = app_name
+    def __init__(self, app_name: str | None = None) -> None:
+        self.app_name = app_name
 
     def form(
         self, texts: FormTexts, chosen: FeedbackForm, requested_at_us: int | None, problem: str | None = None
@@ -146,7 +146,7 @@ class FormPages:
 
     def _page(self, name: str, texts: FormTexts, status: int, **values: object) -> web.Response:
         template = self._templates.get_template(name)
-        html = template.render(texts=texts, app_name=self._app_name(), **values)
+        html = template.render(texts=texts, app_name=self.app_name, **values)
         headers = {**PAGE_HEADERS, "Content-Language": texts.language}
         return web.Response(text=html, content_type="text/html", status=status, headers=headers)
 
@@ -164,10 +164,9 @@ def feedback_form_api(
     feedback: FeedbackService,
     tokens: FeedbackTokens,
     requests: RequestReader,
-    app_name: Callable[[], str | None] = lambda: None,
+    pages: FormPages,
 ) -> Api:
     """Return the API of `/f`, for holders of a link with a feedback token."""
-    pages = FormPages(app_name)
     handlers = _FeedbackFormEndpoints(feedback, tokens, requests, pages)
     return Api(name=DIALECT, prefixes=("/f",), render_error=pages.problem, endpoints=endpoints_of(handlers))
 
@@ -244,7 +243,7 @@ class _FeedbackFormEndpoints:
             return response
 
     def _read_token(self, request: web.Request) -> tuple[Principal, FeedbackScope]:
-        if not self._tokens.is_on:
+        if self._tokens.keys is None:
             raise NotFound("this gateway takes no feedback by link.")
         principal = self._tokens.read(request.match_info["token"])
         assert principal.scope is not None, "a feedback token always has a scope"

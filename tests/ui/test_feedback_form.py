@@ -272,7 +272,7 @@ def test_every_text_is_there_in_every_language() -> None:
 
 
 async def test_the_page_names_the_product_that_asks(served: Served) -> None:
-    served.app_name.append("Acme <Assistant>")
+    served.pages.app_name = "Acme <Assistant>"
     for page in (await served.client.get(served.link()), await served.client.get("/f/x")):
         assert '<p class="app">Acme &lt;Assistant&gt;</p>' in page.text
         assert "· Acme &lt;Assistant&gt;</title>" in page.text
