@@ -27,6 +27,8 @@ class TokensConfig(Section):
     """Feedback entries a minute with one token, in each process."""
     allow_origins: tuple[fields.PageOrigin, ...] = ()
     """Origins whose pages may give feedback; `*`: all."""
+    app_name: str | None = Field(default=None, min_length=1, max_length=80)
+    """Name of your product, shown on the form."""
 
     @field_validator("keys")
     @classmethod

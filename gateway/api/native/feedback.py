@@ -15,17 +15,27 @@ from gateway.api.native.filters import DEFAULT_LIMIT, MAX_LIMIT, FilterParams, F
 from gateway.api.native.schemas import FeedbackRow, Time, format_time
 from gateway.errors import BadInput, Forbidden
 from gateway.feedback.identifiers import waiting_note
-from gateway.feedback.payloads import NewFeedback, Scale, star_scale, unit_scale
+from gateway.feedback.payloads import (
+    EDIT_METRIC,
+    RATING_METRIC,
+    NewFeedback,
+    Scale,
+    star_scale,
+    stars_of,
+    unit_scale,
+)
+from gateway.feedback.rules import Rule, append, upsert
 from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback, Kind, Source, Target
-from gateway.models.principal import Principal, Role
+from gateway.models.principal import FeedbackScope, Principal, Role
 from gateway.query.erasure import ErasureService
 from gateway.query.feedback import FeedbackReader
 from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.requests import RequestTexts, TextReader
 from gateway.web import feedback as fields
 from gateway.web.bodies import abbreviate, field_path, read_idempotency_key, read_json, validate_body
-from gateway.web.endpoint import Endpoint, Schema
+from gateway.web.endpoint import ANY_ROLE, Endpoint, Schema
+from gateway.web.middleware import TOKEN_HEADER
 from gateway.web.query_params import Boolean, QueryParams
 
 ENTRY_PATH = "/api/v1/feedback/{feedback_id}"
@@ -60,7 +70,7 @@ class FeedbackInput(BaseModel):
 
     id: fields.AnyId = Field(
         description="What the feedback is on: the id of a trace, a request, a provider's response or a session, "
-        "whether or not it is logged yet."
+        "whether or not it is logged yet. With a feedback token it may be absent: the token's own request."
     )
     thumb: Annotated[_Thumb | None, fields.optional_field(_check_thumb, accepts=_Thumb)] = Field(
         None, description="Good or bad."
@@ -204,6 +214,64 @@ def _refuse_contradictions(given: FeedbackInput, at: str) -> None:
         raise BadInput("needs edited_text as well.", field=field_path(["original_text"], at))
 
 
+class CurrentRating(Schema):
+    """A rating as it can be given again."""
+
+    thumb: _Thumb | None
+    rating: float | None = Field(description="Stars, 1 to 5; null where a thumb was given.")
+    label: str | None
+    comment: str | None
+
+    @classmethod
+    def of(cls, entry: Feedback) -> CurrentRating:
+        score = entry.score
+        is_thumb = entry.kind is Kind.THUMB and score
+        return cls(
+            thumb=None if not is_thumb else "up" if is_thumb > 0 else "down",
+            rating=None if is_thumb or score is None else stars_of(score),
+            label=entry.label,
+            comment=entry.comment,
+        )
+
+
+class CurrentEdit(Schema):
+    edited_text: str
+
+
+class CurrentFeedback(Schema):
+    """What the bearer of a feedback token gave last."""
+
+    rating: CurrentRating | None = Field(
+        description="By `rule=upsert`, on the form, or as a thumb elsewhere."
+    )
+    edit: CurrentEdit | None = Field(description="By `rule=upsert`.")
+
+
+def _with_own_id(body: object, scope: FeedbackScope) -> object:
+    if isinstance(body, list):
+        return [_with_own_id(entry, scope) for entry in body]
+    return {"id": scope.request_id, **body} if isinstance(body, dict) else body
+
+
+def _to_upsert(items: Sequence[NewFeedback], scope: FeedbackScope | None) -> NewFeedback:
+    if len(items) > 1:
+        problem = f"has {len(items)} entries, but rule=upsert takes one at a time."
+        raise BadInput(problem, field="body", hint="Send them one by one, or without the rule.")
+    [item] = items
+    if item.feedback_id is not None:
+        raise BadInput(
+            "cannot be chosen with rule=upsert, which finds the entry itself.", field="feedback_id"
+        )
+    is_own = scope is not None and item.subject_id == scope.request_id
+    return replace(
+        item,
+        target=Target.REQUEST if is_own else item.target,
+        metric=RATING_METRIC if item.edited_text is None else EDIT_METRIC,
+        # A score with a metric would be one aspect of the answer, and no rating of the whole.
+        kind=Kind.RATING if item.kind is Kind.SCORE else item.kind,
+    )
+
+
 class FeedbackWithTexts(FeedbackRow):
     """A feedback entry with question and answer of the request that it counts for."""
 
@@ -265,6 +333,14 @@ class FeedbackListParams(FilterParams):
     )
 
 
+class GiveParams(QueryParams):
+    rule: Literal["append", "upsert"] = Field(
+        "append",
+        description="`append`: a new entry. `upsert`: one entry, which replaces what its author gave before on the "
+        "same request, trace or session; a rating and an `edited_text` do not replace each other.",
+    )
+
+
 class AuthorErasureParams(responses.ErasureParams):
     author: str = Field(description="The author whose feedback is erased.")
 
@@ -291,16 +367,21 @@ class FeedbackEndpoints:
         "Give feedback",
         body=FeedbackInput | list[FeedbackInput],
         reply=GivenReply,
-        failures=(400, 409, 429),
+        failures=(400, 404, 409, 429),
         accepts_feedback_token=True,
     )
-    async def _give(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _give(self, request: web.Request, principal: Principal, params: GiveParams) -> web.Response:
         """Takes one entry or an array of up to 1,000, all or none, and returns for each what it was joined
         to, or that it waits for its request. An `Idempotency-Key` makes it safe to repeat."""
         key = read_idempotency_key(request.headers)
         body = await read_json(request, self.max_body_bytes, fields.MAX_BULK)
+        if principal.scope is not None:
+            body = _with_own_id(body, principal.scope)
         items = [_given_by(item, principal) for item in to_new_feedback(body, self.scale_of(principal))]
-        entries = await self.feedback.give(items, principal, dialect=DIALECT, idempotency_key=key)
+        rule: Rule = append
+        if params.rule == "upsert":
+            items, rule = [_to_upsert(items, principal.scope)], upsert
+        entries = await self.feedback.give(items, principal, dialect=DIALECT, rule=rule, idempotency_key=key)
         response = responses.json_response(GivenReply(data=[GivenFeedback.of(entry) for entry in entries]))
         response.headers.update(fields.joined_headers(entries))
         return response
@@ -357,6 +438,31 @@ class FeedbackEndpoints:
                 return
             created_at_us, feedback_id = found.next_cursor.split(".")
             following = following.model_copy(update={"cursor": (int(created_at_us), feedback_id)})
+
+    # Before the entry's path, which would take `current` for an id.
+    @Endpoint(
+        "GET",
+        "/api/v1/feedback/current",
+        ANY_ROLE,
+        "Read what a feedback token last gave",
+        failures=(400, 503, 504),
+        accepts_feedback_token=True,
+    )
+    async def _show_current(self, request: web.Request, principal: Principal) -> CurrentFeedback:
+        """Takes a feedback token and nothing else."""
+        if principal.scope is None:
+            raise BadInput(
+                "is missing, and this needs it.", field=TOKEN_HEADER, hint="A key has no own request."
+            )
+        request_id = principal.scope.request_id
+        rating = await self.feedback.current(request_id, principal)
+        edit = await self.feedback.current(request_id, principal, EDIT_METRIC)
+        return CurrentFeedback(
+            rating=None if rating is None else CurrentRating.of(rating),
+            edit=None
+            if edit is None or edit.edited_text is None
+            else CurrentEdit(edited_text=edit.edited_text),
+        )
 
     @Endpoint("GET", ENTRY_PATH, Role.READ, "Read one entry", failures=(400, 404, 503, 504))
     async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> FeedbackReply:

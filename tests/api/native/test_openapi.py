@@ -88,6 +88,7 @@ def test_our_own_faces_make_a_valid_document(store: Store) -> None:
         "/api/v1/compare",
         "/api/v1/overview",
         "/api/v1/feedback",
+        "/api/v1/feedback/current",
         "/api/v1/feedback/{feedback_id}",
         "/api/v1/audit",
         "/api/v1/key",
