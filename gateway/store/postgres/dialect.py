@@ -142,7 +142,8 @@ WHERE seq = :seq AND "{column}" IS NULL AND interpreted_at_us IS NULL
             return column
         # In rows of other fields it may be no number.
         number = "BIGINT" if is_whole else "DOUBLE PRECISION"
-        return f"CASE field WHEN '{field}' THEN CAST({column} AS {number}) END"
+        as_was = "BOOLEAN" if kind == "flag" else number
+        return f"CASE field WHEN '{field}' THEN CAST({column} AS {as_was}) END"
 
     @property
     def inside_bodies(self) -> Dialect:
