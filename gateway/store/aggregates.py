@@ -71,7 +71,8 @@ _METADATA, _PROPERTY = "metadata.", "property."
 
 def split_fields(spec: metrics.MetricsQuery) -> tuple[str, ...] | None:
     """Return the fields of the rollups that could answer a query; None where none could."""
-    named = {_as_property_name(name) for name in (*_filter_fields(spec.where), *spec.groups)}
+    # Groups of metadata are by its text, unlike conditions on it.
+    named = {*_filter_fields(spec.where), *map(_as_property_name, spec.groups)}
     if len(named) > len(VALUE_COLUMNS):
         return None
     if named == {metrics.GRADE_FIELD} or all(map(_may_split, named)):
