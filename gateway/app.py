@@ -18,6 +18,7 @@ from gateway.auth.api_keys import REFRESH_SECONDS, ApiKeys, key_refresh_task
 from gateway.auth.audit import SqlAudit
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas, RateLimiter
+from gateway.auth.sign_ins import SignIns
 from gateway.config.models import Config
 from gateway.datasets import files, jobs, runner
 from gateway.feedback.service import FeedbackService, OnStored
@@ -42,6 +43,7 @@ from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows
 from gateway.store.base import Store
 from gateway.store.journal import Journal
 from gateway.ui.feedback_form import feedback_form_api
+from gateway.ui.routes import PageReaders, ui_api
 from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
@@ -228,17 +230,26 @@ def _build_apis(
     url, local_dir = config.storage.url, Path(config.storage.local_dir)
     max_body_bytes = config.server.max_feedback_bytes
     requests, metrics = RequestReader(store), MetricsReader(store)
+    readers = PageReaders(
+        requests=requests,
+        traces=groups.TraceReader(store),
+        sessions=groups.SessionReader(store),
+        users=UserReader(store),
+        metrics=metrics,
+        feedback=FeedbackReader(store),
+        texts=TextReader(store),
+    )
     # The native API first, since the first one answers unknown paths.
     return [
         native_api(
             requests=requests,
-            traces=groups.TraceReader(store),
-            sessions=groups.SessionReader(store),
-            users=UserReader(store),
+            traces=readers.traces,
+            sessions=readers.sessions,
+            users=readers.users,
             metrics=metrics,
             feedback=feedback,
-            search=FeedbackReader(store),
-            texts=TextReader(store),
+            search=readers.feedback,
+            texts=readers.texts,
             audit=AuditReader(store),
             eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),
             keys=keys,
@@ -251,6 +262,7 @@ def _build_apis(
         helicone_api(feedback, store.set_property, requests, max_body_bytes),
         pharia_api(feedback, max_body_bytes),
         feedback_form_api(feedback, tokens, requests),
+        ui_api(SignIns(keys, store), readers, feedback),
     ]
 
 

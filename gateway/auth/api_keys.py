@@ -67,6 +67,10 @@ class ApiKeys:
                     return principal
         return None
 
+    def find_hashed(self, digest: str) -> Principal | None:
+        """Return the principal of a key, given its SHA-256 as hex."""
+        return next((keys[digest] for keys in self.key_sets() if digest in keys), None)
+
     def sources(self) -> dict[Principal, KeySource]:
         stored = dict.fromkeys(self._stored.values(), KeySource.STORE)
         return dict.fromkeys(self.configured().values(), KeySource.FILE) | stored

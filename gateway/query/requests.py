@@ -124,6 +124,10 @@ class RequestReader:
         # Long bodies take long to decode, and other callers' streams share the event loop.
         return await asyncio.to_thread(decode_payload, record, payload, feedback)
 
+    async def counted(self, entries: Sequence[Feedback]) -> dict[str, RequestRecord]:
+        """Return the request that each entry counts for, by `feedback_id`."""
+        return await self._store.counted_requests([entry.feedback_id for entry in entries])
+
     async def list_rated(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
     ) -> list[RatedRequest]:
@@ -158,11 +162,28 @@ class TextReader:
     def __init__(self, store: Queries) -> None:
         self._store = store
 
-    async def list_texts(self, entries: Sequence[Feedback]) -> dict[str, RequestTexts]:
-        """Return the texts of the request that each entry counts for, by `feedback_id`."""
-        counted = await self._store.counted_requests([entry.feedback_id for entry in entries])
-        records = list({record.seq: record for record in counted.values()}.values())
-        texts: dict[int, RequestTexts] = {}
+    async def list_texts(
+        self,
+        entries: Sequence[Feedback],
+        counted: Mapping[str, RequestRecord] | None = None,
+        max_body_bytes: int | None = None,
+    ) -> dict[str, RequestTexts]:
+        """Return the texts of the request that each entry counts for, by `feedback_id`.
+
+        Args:
+            counted: these requests, where they are known.
+            max_body_bytes: no texts of requests with longer bodies on the wire.
+        """
+        if counted is None:
+            counted = await self._store.counted_requests([entry.feedback_id for entry in entries])
+        by_seq = {record.seq: record for record in counted.values()}
+        is_long = {
+            seq
+            for seq, record in by_seq.items()
+            if max_body_bytes is not None and record.request_size + record.response_size > max_body_bytes
+        }
+        records = [record for seq, record in by_seq.items() if seq not in is_long]
+        texts = dict.fromkeys(is_long, RequestTexts(no_answer="its bodies are long"))
         for batch in batches(records, _EXCERPT_BATCH_BYTES):
             payloads = await self._store.payloads([record.seq for record in batch])
             texts |= await asyncio.to_thread(_excerpts, batch, payloads)

@@ -215,7 +215,7 @@ class FeedbackStore(Queries, Protocol):
 
 
 class Admin(Protocol):
-    """Keys, quotas, audit, export jobs, rollups, retention, erasure and transfer."""
+    """Keys, sign-ins, quotas, audit, export jobs, rollups, retention, erasure and transfer."""
 
     async def keys(self) -> list[StoredKey]:
         """Return every key that was ever made, the oldest first."""
@@ -225,6 +225,15 @@ class Admin(Protocol):
 
     async def revoke_key(self, name: str, at_us: int) -> bool:
         """Mark the live key of this name revoked; tell whether there was one."""
+
+    async def sign_in(self, token_sha256: str, key_sha256: str, now_us: int, expires_at_us: int) -> None:
+        """Remember who signed in to the web pages, and forget whose time is over."""
+
+    async def sign_out(self, token_sha256: str) -> None:
+        """Forget who signed in."""
+
+    async def signed_in_key(self, token_sha256: str, now_us: int) -> str | None:
+        """Return the SHA-256 of the key that somebody signed in with, None where their time is over."""
 
     async def spend(self, spendings: Sequence[QuotaUsage]) -> None:
         """Add usage to its windows; a later window replaces the stored one."""

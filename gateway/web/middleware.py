@@ -201,7 +201,7 @@ class AuthMiddleware:
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
-                principal = self._authenticate(request, endpoint)
+                principal = await self._authenticate(request, api, endpoint)
                 if audit_log is None:
                     return await endpoint.handler(request, principal)
                 return await self._answer_audited(request, principal, endpoint, audit_log)
@@ -231,15 +231,18 @@ class AuthMiddleware:
             outcome.text = str(response.status)
             return response
 
-    def _authenticate(self, request: web.Request, endpoint: Endpoint) -> Principal:
+    async def _authenticate(self, request: web.Request, api: Api, endpoint: Endpoint) -> Principal:
         if endpoint.role is None:
             return OPEN_ACCESS
+        needed = None if endpoint.role == ANY_ROLE else endpoint.role
+        if api.authenticate is not None:
+            return require_role(await api.authenticate(request), needed)
         token_principal = principal_of_feedback_token(request.headers, self._tokens)
         if token_principal is not None and endpoint.accepts_feedback_token:
             request[REQUEST_BODY].max_bytes = MAX_TOKEN_BODY_BYTES
             return token_principal
         caller = token_principal or authenticate(request.headers, self._keys)
-        return require_role(caller, None if endpoint.role == ANY_ROLE else endpoint.role)
+        return require_role(caller, needed)
 
 
 def error_response(api: Api, error: errors.GatewayError) -> web.Response:
