@@ -1,11 +1,14 @@
 """Metrics of many requests and groups of them (traces, sessions)."""
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
+
+import orjson
 
 from gateway.errors import TooLarge
 from gateway.models.filters import AllOf, Comparison, Filter, Op
@@ -65,13 +68,25 @@ async def read_feedback_sums(connection: AsyncConnection, spec: MetricsQuery) ->
 
 
 async def read_latencies(connection: AsyncConnection, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
-    found: dict[GroupKey, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    found: dict[GroupKey, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     group_key_of = _group_key_factory(spec, connection.dialect)
-    rows = _read_rows(connection, spec, aggregates.latency_query, rollups.LATENCY_KIND)
-    async for of_segment in rows:
-        for *group_key, class_ms, number in of_segment:
-            found[group_key_of(*group_key)][class_ms] += number
-    return {group_key: dict(classes) for group_key, classes in found.items()}
+    async for rows in _read_rows(connection, spec, aggregates.latency_query, rollups.LATENCY_KIND):
+        # Not in the event loop, since they may be hundreds of thousands.
+        await asyncio.to_thread(_add_classes, found, rows, group_key_of)
+    return {
+        group_key: {int(class_ms): number for class_ms, number in classes.items()}
+        for group_key, classes in found.items()
+    }
+
+
+def _add_classes(
+    found: dict[GroupKey, dict[str, int]], rows: Iterable[tuple[Any, ...]], group_key_of: GroupKeyFactory
+) -> None:
+    for start, value, second, classes, *number in rows:
+        of_group = found[group_key_of(start, value, second)]
+        # Of rows a class and its number, of rollups a JSON object.
+        for class_ms, more in ((str(classes), *number),) if number else orjson.loads(classes).items():
+            of_group[class_ms] += more
 
 
 async def read_group_counts(connection: AsyncConnection, spec: MetricsQuery) -> dict[GroupKey, int]:

@@ -84,9 +84,6 @@ class PostgresDialect(Dialect):
         elements = f"json_array_elements_text({column}::json) AS element (value)"
         return f"EXISTS (SELECT 1 FROM {elements} WHERE value {test})"
 
-    def json_members(self, column: str) -> str:
-        return f"json_each_text({column}::json)"
-
     def json_distinct_list(self, column: str) -> str:
         return f"coalesce(json_agg(DISTINCT {column}) FILTER (WHERE {column} IS NOT NULL), '[]')::text"
 
