@@ -187,7 +187,7 @@ async def _find_gaps(connection: AsyncConnection, splits: Sequence[Split], only_
 
 
 def _ids_by_kind(splits: Sequence[Split]) -> dict[str, list[str]]:
-    ids = {name: [split.name for split in splits if _belongs(split, name)] for name in rollups.ROLLUP_KINDS}
+    ids = {name: [split.name for split in splits if _belongs(split, name)] for name in _SOURCES}
     return {name: of_kind for name, of_kind in ids.items() if of_kind}
 
 
@@ -348,7 +348,7 @@ class SqlSplits(Database):
             aggregates.with_metadata_as_text(spec), rollups.ROLLUP_KINDS[kind].fields
         )
         # Less is counted quickly, and no rollups would cover it.
-        if asked is None or spec.to_us - spec.from_us < DAY_US:
+        if kind not in _SOURCES or asked is None or spec.to_us - spec.from_us < DAY_US:
             return
         self._asked.add(asked)
         if asked not in self._known:
@@ -412,7 +412,7 @@ class SqlSplits(Database):
         if any(asked_at_us < at_us - KEPT_US for *_, asked_at_us in known):
             await self._writer.write(partial(begin_drops, at_us=at_us), is_exclusive=True)
         for (split_id,) in await self._primary.read(lambda connection: connection.fetch_all(_SELECT_DROPPED)):
-            for kind in rollups.ROLLUP_KINDS:
+            for kind in _SOURCES:
                 for day_us in await self._primary.read(partial(_days_of_split, kind=kind, split_id=split_id)):
                     await self._writer.write(
                         partial(delete_rollups_of_split, split_id=split_id, kind=kind, day_us=day_us)

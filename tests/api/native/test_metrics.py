@@ -257,7 +257,9 @@ async def test_an_answer_within_a_time_says_which_requests_count(
     assert later["data"] == await ask(client, group_by="metadata.team,model")
 
 
-@pytest.mark.parametrize("parameters", [{"within": "0"}, {"within": "soon"}, {"within": "1", "format": "csv"}])
+@pytest.mark.parametrize(
+    "parameters", [{"within": "0"}, {"within": "soon"}, {"within": "1", "format": "csv"}]
+)
 async def test_a_time_that_cannot_be_kept_to_is_refused(
     client: httpx.AsyncClient, parameters: dict[str, str]
 ) -> None:
