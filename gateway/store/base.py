@@ -17,7 +17,15 @@ from gateway.models.feedback import (
     WaitingFeedback,
 )
 from gateway.models.filters import Filter, Page, Scalar, Sort
-from gateway.models.metrics import FeedbackSums, GroupKey, Latencies, MetricsQuery, PersonSums, UsageSums
+from gateway.models.metrics import (
+    Coverage,
+    FeedbackSums,
+    GroupKey,
+    Latencies,
+    MetricsQuery,
+    PersonSums,
+    UsageSums,
+)
 from gateway.models.quota import Quota, QuotaUsage
 from gateway.models.request import (
     ErasureScope,
@@ -182,7 +190,12 @@ class Queries(Protocol):
         """Return a summary of the feedback on each request, its trace and its session."""
 
     async def usage(self, spec: MetricsQuery) -> dict[GroupKey, UsageSums]:
-        """Return the usage of requests. Raises BadInput or TooLarge, as do the next three."""
+        """Return the usage of requests. Raises BadInput or TooLarge, as do the next four."""
+
+    async def usage_within(
+        self, spec: MetricsQuery, seconds: float
+    ) -> tuple[dict[GroupKey, UsageSums], Coverage]:
+        """Return the usage of requests, from the latest back to where so much time is used up."""
 
     async def latencies(self, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
         """Return numbers of requests by duration."""
@@ -302,6 +315,9 @@ class Admin(Protocol):
 
     async def roll_up(self, at_us: int) -> int:
         """Build the rollups that are due; return their number."""
+
+    def on_new_split(self, callback: Callable[[], None]) -> None:
+        """Call back when a query asks for fields that no rollups are split by yet."""
 
     async def create_partitions(self, at_us: int) -> None:
         """Create partitions for the next days, where the store has any."""
