@@ -86,7 +86,7 @@ class Feedback:
     )
     dialect: Annotated[str, _filter("API that the latest version was given through.")]
     raw: Annotated[str, _column("The entry's JSON as it came in.")]
-    key_name: Annotated[str | None, _column("Name of the gateway key that gave it.")] = None
+    key_name: Annotated[str | None, _filter("Name of the gateway key that gave it.")] = None
     created_at_us: Annotated[int, _column("When the first version was given.")]
     updated_at_us: Annotated[int, _column("When this version was given.")]
     deleted_at_us: Annotated[int | None, _column("When it was withdrawn; null if it was not.", HIDDEN)] = None
@@ -139,6 +139,15 @@ class FeedbackSummary:
     score: ScoreSummary
     # Of entries with a value, the latest first, at most `MAX_SUMMARY_PAIRS`.
     pairs: tuple[FeedbackPair, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFeedback:
+    """Entries whose subject is not logged; `ids` are some that they are about, the latest first."""
+
+    count: int = 0
+    oldest_at_us: int | None = None
+    ids: tuple[str, ...] = ()
 
 
 MAX_SUMMARY_PAIRS = 20

@@ -9,7 +9,7 @@ from gateway.models.conversation import Conversation
 from gateway.models.exchange import Outcome, RawHeaders
 from gateway.models.feedback import Feedback, FeedbackSummary, Kind, Target, single_subject
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
-from gateway.models.request import Payload, RequestRecord
+from gateway.models.request import DEMO_REQUEST_ID, Payload, RequestRecord
 from gateway.query.feedback import feedback_on_request, list_feedback
 from gateway.query.filters import REQUEST_FILTERS, find_unknown_keys
 from gateway.store.base import Queries
@@ -123,6 +123,11 @@ class RequestReader:
         feedback = await list_feedback(self._store, feedback_on_request(record), tenant)
         # Long bodies take long to decode, and other callers' streams share the event loop.
         return await asyncio.to_thread(decode_payload, record, payload, feedback)
+
+    async def has_demo_data(self, tenant: str | None) -> bool:
+        """Tell whether there are rows of `serve --demo-data`, by one lookup."""
+        where = Comparison("request_id", Op.EQ, DEMO_REQUEST_ID)
+        return bool(await self._store.find_requests(where, NEWEST_FIRST, Page(1), tenant))
 
     async def counted(self, entries: Sequence[Feedback]) -> dict[str, RequestRecord]:
         """Return the request that each entry counts for, by `feedback_id`."""

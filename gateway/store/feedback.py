@@ -1,6 +1,5 @@
 """Feedback: versions, receipts, summaries, and checks for misread grades."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,6 +18,7 @@ from gateway.models.feedback import (
     ScoreSummary,
     Subject,
     Target,
+    WaitingFeedback,
 )
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort, filter_uses_field
 from gateway.models.request import RequestRecord
@@ -282,6 +282,24 @@ ORDER BY misread DESC, key_name
 """
 
 
+# Entries that are searched for thumbs given as 0 and 1.
+RECENT_ENTRIES = 5_000
+
+_WAITING = f"""
+FROM feedback WHERE joined_at_us IS NULL AND deleted_at_us IS NULL AND created_at_us < :before AND {_OF_TENANT}
+"""
+_COUNT_WAITING = f"SELECT count(*), min(created_at_us) {_WAITING}"
+_LATEST_AWAITED = f"SELECT subject_id {_WAITING} ORDER BY created_at_us DESC, seq DESC LIMIT :most"
+_RECENT_BINARY_GRADES = f"""
+SELECT key_name, count(*) FROM (
+    SELECT key_name, kind, grade, value, score FROM feedback WHERE deleted_at_us IS NULL AND {_OF_TENANT}
+    ORDER BY created_at_us DESC LIMIT {RECENT_ENTRIES}
+) AS recent
+WHERE kind = 'rating' AND grade = value AND value IN (0, 1) AND score = value / 10
+GROUP BY key_name HAVING count(*) >= {MIN_MISREAD_GRADES} ORDER BY 2 DESC, 1
+"""
+
+
 def inspect_feedback(connection: SupportsExecute) -> FeedbackInfo:
     """Return possible problems with the feedback in a database of this version."""
     before_us = now_us() - OVERDUE_FEEDBACK_US
@@ -361,6 +379,16 @@ class SqlFeedback(Database):
         rows = await self._primary.fetch_all(*histories_query([feedback_id], self._dialect))
         return [FEEDBACK_ROWS.from_row(row) for row in rows]
 
+    async def waiting_feedback(self, before_us: int, tenant: str | None) -> WaitingFeedback:
+        values = {"before": before_us, "tenant": clean_text_or_none(tenant), "most": MAX_AWAITED_IDS}
+        [[count, oldest_at_us]] = await self._query_rows(_COUNT_WAITING, values)
+        found = await self._query_rows(_LATEST_AWAITED, values) if count else ()
+        return WaitingFeedback(count, oldest_at_us, tuple(dict.fromkeys(row[0] for row in found)))
+
+    async def recent_binary_grades(self, tenant: str | None) -> dict[str | None, int]:
+        values = {"tenant": clean_text_or_none(tenant)}
+        return dict(await self._query_rows(_RECENT_BINARY_GRADES, values))
+
     async def has_non_binary_grades(self, key_name: str | None) -> bool:
         if key_name is None:
             return await self._primary.fetch_one(_NON_BINARY_GRADE.format("IS NULL")) is not None
@@ -378,9 +406,8 @@ class SqlFeedback(Database):
         target: Target = Target.TRACE,
         trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
-        lookups = joins.SUBJECT_LOOKUPS[target]
         values = [joins.subject_values(name, tenant, trace_id) for name in ids]
-        found = await asyncio.gather(*(self._primary.fetch_first(lookups, each) for each in values))
+        found = await self._primary.fetch_first_of_each(joins.SUBJECT_LOOKUPS[target], values)
         return {name: [Subject(*row) for row in rows] for name, rows in zip(ids, found, strict=True) if rows}
 
     async def _query_rows(self, sql: str, values: Parameters) -> list[Any]:

@@ -214,7 +214,7 @@ class _FeedbackFormEndpoints:
         return self.pages.thanks(submitted.thumb)
 
     def _read_token(self, request: web.Request) -> tuple[Principal, FeedbackScope]:
-        if not self._tokens.is_on:
+        if self._tokens.keys is None:
             raise NotFound("this gateway takes no feedback by link.")
         principal = self._tokens.read(request.match_info["token"])
         assert principal.scope is not None, "a feedback token always has a scope"

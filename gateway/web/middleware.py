@@ -34,7 +34,7 @@ def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") 
     """Return the principal of a request; `query` may contain a key. Raises Unauthorized, Forbidden."""
     if keys.is_open:
         if not keys.is_disabled:
-            _refuse_foreign_origins(headers, keys.allowed_hosts())
+            _refuse_foreign_origins(headers, keys.allowed_hosts)
         return OPEN_ACCESS
     for name in CREDENTIAL_HEADERS:
         value = headers.get(name)
@@ -50,7 +50,7 @@ def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") 
 
 
 def principal_of_feedback_token(headers: Mapping[str, str], tokens: FeedbackTokens) -> Principal | None:
-    if not tokens.is_on:
+    if tokens.keys is None:
         return None
     if (token := headers.get(TOKEN_HEADER)) is not None:
         return tokens.read(token)
@@ -117,15 +117,16 @@ _PREFLIGHT_HEADERS = {
 
 
 class AllowedOrigins:
-    def __init__(self, allowed: Callable[[], Collection[str]] = tuple) -> None:
+    """Origins whose pages may give feedback with a token; a reload of the configuration replaces them."""
+
+    def __init__(self, allowed: Collection[str] = ()) -> None:
         self.allowed = allowed
 
     def headers(self, request: web.Request) -> dict[str, str]:
-        allowed = self.allowed()
-        if not allowed:
+        if not self.allowed:
             return {}
-        origin = ANY_ORIGIN if ANY_ORIGIN in allowed else request.headers.get("Origin")
-        if origin is None or origin not in allowed:
+        origin = ANY_ORIGIN if ANY_ORIGIN in self.allowed else request.headers.get("Origin")
+        if origin is None or origin not in self.allowed:
             return {"Vary": "Origin"}
         exposed = f"Retry-After, {JOINED_HEADER}"
         return {_ALLOW_ORIGIN: origin, "Access-Control-Expose-Headers": exposed, "Vary": "Origin"}

@@ -67,7 +67,7 @@ async def served(store: Store, serve: Serve) -> AsyncIterator[Served]:
     tokens, origins, check_rate = (
         FeedbackTokens(),
         AllowedOrigins(),
-        RateLimiter(lambda: RATE_LIMIT).check_rate,
+        RateLimiter(RATE_LIMIT).check_rate,
     )
     tokens.keys = token_keys([SECRET], 60)
     core = FeedbackService(store, check_rate)
@@ -236,7 +236,7 @@ async def test_browsers_are_answered_only_where_an_origin_is_allowed(served: Ser
     voted = await served.vote(way, Origin=PAGE, x_gateway_feedback_token=served.token())
     assert not [name for name in (*asked.headers, *voted.headers) if name.startswith("access-control-")]
 
-    served.origins.allowed = lambda: (PAGE,)
+    served.origins.allowed = (PAGE,)
     opened = await served.client.options(f"{path}/", headers=asking)
     voted = await served.vote(way, Origin=PAGE, x_gateway_feedback_token=served.token())
     refused = await served.vote(way, "request-2", Origin=PAGE, x_gateway_feedback_token=served.token())
@@ -250,7 +250,7 @@ async def test_browsers_are_answered_only_where_an_origin_is_allowed(served: Ser
 
 
 async def test_paths_that_take_no_tokens_are_closed_to_pages_of_other_origins(served: Served) -> None:
-    served.origins.allowed = lambda: ("*",)
+    served.origins.allowed = ("*",)
     headers = {"Origin": PAGE, "x-portkey-api-key": "app-key"}
     for method, path in closed(served):
         reply = await served.client.request(method, path, headers=headers, content=b"{}")

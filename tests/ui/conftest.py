@@ -28,7 +28,7 @@ async def served(tmp_path: Path, serve: Serve) -> AsyncIterator[Served]:
     store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
     tokens = FeedbackTokens()
     tokens.keys = token_keys([SECRET], 60)
-    feedback = FeedbackService(store, RateLimiter(lambda: RATE_LIMIT).check_rate)
+    feedback = FeedbackService(store, RateLimiter(RATE_LIMIT).check_rate)
     api = feedback_form_api(feedback, tokens, RequestReader(store))
     url = await serve(api, principals={}, store=store, tokens=tokens)
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:

@@ -15,12 +15,12 @@ APP = "https://app.example.com"
 
 def told(allowed: Collection[str], origin: str | None) -> dict[str, str]:
     """What an answer to a page of this origin carries."""
-    return AllowedOrigins(lambda: allowed).headers(make_mocked_request("POST", "/", headers=_origin(origin)))
+    return AllowedOrigins(allowed).headers(make_mocked_request("POST", "/", headers=_origin(origin)))
 
 
 async def told_before(allowed: Collection[str], origin: str | None) -> dict[str, str]:
     """What the answer to its browser's question carries, which must have no body."""
-    answer = await AllowedOrigins(lambda: allowed).preflight(
+    answer = await AllowedOrigins(allowed).preflight(
         make_mocked_request("OPTIONS", "/", headers=_origin(origin))
     )
     assert (answer.status, answer.body) == (204, None)

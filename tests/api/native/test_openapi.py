@@ -81,6 +81,8 @@ def test_our_own_faces_make_a_valid_document(store: Store) -> None:
         "/api/v1/users",
         "/api/v1/users/{user}",
         "/api/v1/aggregates",
+        "/api/v1/compare",
+        "/api/v1/overview",
         "/api/v1/feedback",
         "/api/v1/feedback/{feedback_id}",
         "/api/v1/audit",

@@ -89,7 +89,7 @@ class Served:
 async def served(store: Store, monkeypatch: pytest.MonkeyPatch, aiohttp_server: Any) -> AsyncIterator[Served]:
     served = Served(store, monkeypatch)
     configured = {hash_token(token): principal for token, principal in PRINCIPALS.items()}
-    keys = served.keys = ApiKeys(lambda: configured, store)
+    keys = served.keys = ApiKeys(configured, store)
     app = build_application([face_over(store, keys=keys, tail=served.tail)], AuthMiddleware(keys))
     server = await aiohttp_server(app, shutdown_timeout=0.5)
     served.url = str(server.make_url("")).rstrip("/")
