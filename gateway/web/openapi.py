@@ -158,7 +158,7 @@ def _parameter(parameter: Parameter) -> Json:
 
 def _responses(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:
     success: Json = {"description": "Done."}
-    content = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.reply_types}
+    content: Json = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.reply_types}
     if endpoint.reply:
         content = {**schemas.content(endpoint.reply, "serialization"), **content}
     if content:
