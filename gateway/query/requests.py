@@ -114,6 +114,10 @@ class RequestReader:
         feedback = await self.feedback_on(records)
         return RequestSlice(records, records[-1].seq if len(found) > limit else None, feedback)
 
+    async def count(self, where: Filter, most: int, tenant: str | None) -> int:
+        """Return the number of requests, of more than `most` this number and one."""
+        return await self._store.count_requests(where, Page(most + 1), tenant)
+
     async def feedback_on(self, records: Sequence[RequestRecord]) -> dict[int, FeedbackSummary]:
         """Return a summary of the feedback on each request, by `seq`."""
         return await self._store.feedback_summaries([record.seq for record in records])

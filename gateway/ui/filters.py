@@ -1,20 +1,21 @@
 """The filter of a page: read from its URL, written as a sentence, changed by links and forms."""
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import urlencode
 
 from aiohttp import web
 
-from gateway.errors import BadInput
+from gateway.errors import BadInput, GatewayError
 from gateway.models.clock import TIME_FORMS, now_us, parse_time_us
 from gateway.models.filters import Filter
-from gateway.query.filters import METADATA_PREFIX, FilterSchema, ValueType
+from gateway.query.filters import METADATA_PREFIX, FilterField, FilterSchema, ValueType
 
 # Of every list: where to go on, what is open beside it, and the form that adds a filter.
 CURSOR, ITEM = "cursor", "item"
-ADDED_NAME, ADDED_VALUE = "add", "value"
+ADDED_NAME, ADDED_KEY, ADDED_VALUE = "add", "key", "value"
 _PAGE_PARAMS = (CURSOR, ITEM)
 
 ALL_TIME = "all"
@@ -28,6 +29,10 @@ TIME_RANGES = {
     ALL_TIME: "all time",
 }
 DEFAULT_RANGE = "7d"
+
+# Matches are counted up to here, beside the list.
+MAX_COUNTED = 10_000
+_COUNT_SECONDS = 0.15
 
 # More digits fit no column.
 _MAX_PLACE_DIGITS = 18
@@ -54,6 +59,21 @@ _VERBS = {
 }
 
 
+# By the title of a group, in the order of what is asked most.
+_FILTER_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Feedback": (
+        *("rating", "min_score", "max_score", "label", "comment", "kind", "source", "author"),
+        *("has_feedback", "reviewed", "reviewed_by", "reserved_by", "judged", "is_joined", "dialect"),
+    ),
+    "Request": (
+        *("model", "provider", "prompt", "prompt_version", "environment"),
+        *("user", "organisation", "session", "key_name"),
+    ),
+    "Answer": ("status", "outcome", "is_stream", "has_usage", "cache_status", "attempt", "client_retry"),
+}
+_OTHER_FILTERS = "Ids and more"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A word of the sentence: one filter, how to read it and how to be rid of it."""
@@ -65,6 +85,19 @@ class Condition:
     url_without: str
     kept: tuple[tuple[str, str], ...]
     choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AddableFilter:
+    """A filter that may be added to the sentence; `choices` are all of its values where they are few."""
+
+    name: str
+    description: str
+    choices: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        return self.name.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +164,11 @@ class PageQuery:
         given = {name: text for name, value in fields.items() if (text := value.strip())}
         if (added := given.pop(ADDED_NAME, None)) is not None:
             value = given.pop(ADDED_VALUE, "")
+            key = given.pop(ADDED_KEY, "")
+            if added.endswith(METADATA_PREFIX):
+                if not key:
+                    raise BadInput("is missing: the name of a metadata key.", field=ADDED_KEY)
+                added += key
             if not value:
                 raise BadInput("has no value; leave it out or give it one.", field=added)
             given[added] = value
@@ -195,11 +233,18 @@ class PageQuery:
             return TIME_RANGES.get(self.since, f"since {self.since}")
         return f"{self.since} to {self.until}"
 
-    def addable(self) -> list[tuple[str, str]]:
-        """Return names and descriptions of filters that are not in use."""
+    def addable(self) -> list[tuple[str, list[AddableFilter]]]:
+        """Return the filters that are not in use, in groups with a title."""
         taken = {*self.filters, "from", "to"}
-        named = ((name, each.description) for name, each in self.schema.criteria.items())
-        return [(name, description) for name, description in named if name not in taken]
+        free = {name: each for name, each in self.schema.criteria.items() if name not in taken}
+        grouped = {title: [name for name in names if name in free] for title, names in _FILTER_GROUPS.items()}
+        known = {name for names in grouped.values() for name in names}
+        grouped[_OTHER_FILTERS] = [name for name in free if name not in known]
+        return [
+            (title, [AddableFilter(name, free[name].description, _choices_of(free[name])) for name in names])
+            for title, names in grouped.items()
+            if names
+        ]
 
     def kept(self, *without: str) -> tuple[tuple[str, str], ...]:
         """Return the parameters that a form passes on, without those it replaces and the place in the list."""
@@ -216,12 +261,23 @@ class PageQuery:
 
     def _condition(self, name: str, value: str) -> Condition:
         criterion = self.schema.criteria.get(name)
-        choices = () if criterion is None else criterion.choices
-        if criterion is not None and criterion.value_type is ValueType.FLAG:
-            choices = ("true", "false")
+        choices = () if criterion is None else _choices_of(criterion)
         return Condition(
             name, value, describe_condition(name, value), self.url({name: None}), self.kept(name), choices
         )
+
+
+def _choices_of(criterion: FilterField) -> tuple[str, ...]:
+    return ("true", "false") if criterion.value_type is ValueType.FLAG else criterion.choices
+
+
+async def count_in_time(counting: Awaitable[int]) -> str | None:
+    """Return a count up to `MAX_COUNTED` in words; None where it takes long: no page waits for its count."""
+    try:
+        number = await asyncio.wait_for(counting, _COUNT_SECONDS)
+    except (TimeoutError, GatewayError):
+        return None
+    return f"{number:,}" if number <= MAX_COUNTED else f"{MAX_COUNTED:,}+"
 
 
 def read_place(text: str | None) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ from gateway import __version__
 from gateway.auth.sign_ins import COOKIE, SignIns, refuse_foreign_forms
 from gateway.errors import BadInput, GatewayError, Unauthorized
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
+from gateway.models.request import METADATA_KEYS
 from gateway.reviews.queue import reviewer_of
 from gateway.ui import formats
 from gateway.ui.markdown import markdown_to_html
@@ -155,10 +156,13 @@ class Pages:
         environment.filters |= formats.FILTERS
         environment.filters["markdown"] = markdown_to_html
         environment.filters["path_part"] = lambda text: quote(str(text), safe="")
+        environment.filters["without"] = _without
         environment.globals |= {
+            "metadata_keys": METADATA_KEYS,
             "static_url": static_url,
             "pair": formats.pair,
             "interval": formats.interval,
+            "word_changes": formats.word_changes,
             "version": __version__,
             "Role": Role,
         }
@@ -212,6 +216,10 @@ class Pages:
             heading=heading, message=message[:1].upper() + message[1:], status=error.status
         )
         return html_response(html, error.status)
+
+
+def _without(values: Mapping[str, object], names: tuple[str, ...]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _cookie_of(request: web.Request, principal: Principal) -> str | None:
