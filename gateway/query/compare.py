@@ -298,5 +298,6 @@ def _warn_of_coverage(arms: Sequence[Arm]) -> Iterable[str]:
     if differs and high.value >= _COVERAGE_RATIO * low.value:
         yield (
             f"Coverage differs: {100 * high.value:.3g} % of the requests of {most.name} have"
-            f" feedback, {100 * low.value:.3g} % of those of {least.name}. Missing feedback may hide a difference, or make one."
+            f" feedback, {100 * low.value:.3g} % of those of {least.name}. Missing feedback may hide a"
+            " difference, or make one."
         )

@@ -13,12 +13,16 @@ _MAX_COLUMNS = 24
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the list; `is_minor` ones are left out on a phone unless they were asked for."""
+    """A column of the list.
+
+    Args:
+        width_class: of the style sheet, for a column that is left out where there is little room.
+    """
 
     name: str
     title: str
     is_number: bool = False
-    is_minor: bool = False
+    width_class: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,9 @@ class Choice:
     url: str
 
 
+# Left out on a phone, and on a small screen too.
+_MINOR, _SPARE = "minor", "minor spare"
+
 # The first one leads to the request, so it is always there.
 TIME = Column("time", "Time")
 _KNOWN = {
@@ -38,13 +45,13 @@ _KNOWN = {
         TIME,
         Column("status", "Status"),
         Column("model", "Model"),
-        Column("prompt", "Prompt", is_minor=True),
-        Column("user", "User", is_minor=True),
+        Column("prompt", "Prompt", width_class=_MINOR),
+        Column("user", "User", width_class=_MINOR),
         Column("feedback", "Feedback"),
-        Column("duration", "Duration", is_number=True, is_minor=True),
-        Column("tokens", "Tokens", is_number=True, is_minor=True),
+        Column("duration", "Duration", is_number=True, width_class=_MINOR),
+        Column("tokens", "Tokens", is_number=True, width_class=_SPARE),
         Column("cost", "Cost", is_number=True),
-        Column("trace", "Trace", is_minor=True),
+        Column("trace", "Trace", width_class=_SPARE),
         Column("provider", "Provider"),
         Column("endpoint", "Endpoint"),
         Column("first_byte", "First byte", is_number=True),
@@ -85,6 +92,12 @@ def _column(name: str) -> Column:
         allowed = f"Allowed: {', '.join((*_KNOWN, METADATA_PREFIX + 'KEY'))}."
         raise BadInput(f"has no column {name!r}.", field=COLUMNS, hint=allowed)
     return _KNOWN[name]
+
+
+def with_column(shown: tuple[Column, ...], name: str) -> str:
+    """Return the columns of a URL with one more; a name that is no column's is a metadata key."""
+    is_column = name in _KNOWN or name.startswith(METADATA_PREFIX)
+    return ",".join((*(each.name for each in shown), name if is_column else METADATA_PREFIX + name))
 
 
 def column_choices(query: PageQuery, shown: tuple[Column, ...]) -> list[Choice]:

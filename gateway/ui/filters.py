@@ -11,7 +11,11 @@ from aiohttp import web
 from gateway.errors import BadInput, GatewayError
 from gateway.models.clock import TIME_FORMS, now_us, parse_time_us
 from gateway.models.filters import Filter
+from gateway.models.metrics import DAY_US, MetricsQuery
+from gateway.models.principal import Principal, Role
 from gateway.query.filters import METADATA_PREFIX, FilterField, FilterSchema, ValueType
+from gateway.query.metrics import MetricsReader
+from gateway.web.endpoint import Endpoint
 
 # Of every list: where to go on, what is open beside it, and the form that adds a filter.
 CURSOR, ITEM = "cursor", "item"
@@ -33,6 +37,23 @@ DEFAULT_RANGE = "7d"
 # Matches are counted up to here, beside the list.
 MAX_COUNTED = 10_000
 _COUNT_SECONDS = 0.15
+
+# Fields with few values; the metrics reader knows them under the name of the filter, or under another one.
+_FIELDS = {
+    "model": "any_model",
+    **{
+        name: name
+        for name in ("provider", "prompt", "prompt_version", "environment", "organisation", "key_name")
+    },
+    **{name: name for name in ("endpoint", "finish_reason", "cache_status", "user", "session")},
+}
+_VALUE_DAYS = 30
+_MOST_VALUES = 50
+# Whoever types does not wait; a field that takes longer is typed without help.
+_VALUE_SECONDS = 0.15
+# Metadata is summed up anew for a key that nobody asked for lately.
+_METADATA_SECONDS = 0.3
+_VALUES_KEPT_SECONDS = 60
 
 # More digits fit no column.
 _MAX_PLACE_DIGITS = 18
@@ -269,6 +290,37 @@ class PageQuery:
 
 def _choices_of(criterion: FilterField) -> tuple[str, ...]:
     return ("true", "false") if criterion.value_type is ValueType.FLAG else criterion.choices
+
+
+class ValuePages:
+    """Offers values that a field has had lately, where a filter is typed."""
+
+    def __init__(self, metrics: MetricsReader) -> None:
+        self._metrics = metrics
+
+    @Endpoint("GET", "/ui/values", Role.READ, "Values to filter by", failures=(400, 503, 504))
+    async def _list(self, request: web.Request, principal: Principal) -> web.Response:
+        name = request.query.get("field", "")
+        values = await self._read(name, principal.tenant)
+        headers = {
+            "Cache-Control": f"private, max-age={_VALUES_KEPT_SECONDS}",
+            "Vary": "Cookie, Authorization",
+        }
+        return web.json_response(values, headers=headers)
+
+    async def _read(self, name: str, tenant: str | None) -> list[str]:
+        is_metadata = name.startswith(METADATA_PREFIX) and name != METADATA_PREFIX
+        if name not in _FIELDS and not is_metadata:
+            return []
+        # A whole day, so that the sums that are kept by day answer.
+        start = (now_us() // DAY_US - _VALUE_DAYS) * DAY_US
+        query = MetricsQuery(start, now_us(), group_by=_FIELDS.get(name, name), tenant=tenant)
+        seconds = _METADATA_SECONDS if is_metadata else _VALUE_SECONDS
+        try:
+            found = await asyncio.wait_for(self._metrics.list_values(query, _MOST_VALUES), seconds)
+        except (TimeoutError, GatewayError):
+            return []
+        return [str(value) for value in found]
 
 
 async def count_in_time(counting: Awaitable[int]) -> str | None:

@@ -180,12 +180,12 @@ def _describe_change(
 ) -> str:
     """Write how a value differs from the one before: amounts in percent, others by the earlier value."""
     if write(value) == write(earlier):
-        return "as many as in" if is_amount else "the same as in"
+        return "the same as in"
     if not is_amount or not earlier:
         return f"{'up' if value > earlier else 'down'} from {write(earlier)} in"
     ratio = value / earlier
     if ratio >= _TIMES:
-        return f"{ratio:.0f} times as much as in"
+        return f"{ratio:.0f} times that of"
     return f"{formats.percent(abs(ratio - 1))} {'more' if ratio > 1 else 'less'} than in"
 
 

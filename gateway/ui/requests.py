@@ -22,7 +22,7 @@ from gateway.query.requests import LoggedRequest, Message
 from gateway.query.search import Words
 from gateway.query.tail import RequestTail
 from gateway.reviews.queue import ReviewQueue
-from gateway.ui.columns import ADDED_COLUMN, COLUMNS, column_choices, read_columns
+from gateway.ui.columns import ADDED_COLUMN, COLUMNS, column_choices, read_columns, with_column
 from gateway.ui.filters import ALL_TIME, CURSOR, MAX_COUNTED, PageQuery, count_in_time, read_number
 from gateway.ui.markdown import highlight_json
 from gateway.ui.page import Pages
@@ -85,8 +85,7 @@ class RequestPages:
             return await self._search(request, principal, query, text)
         columns = read_columns(query)
         if (added := query.params.get(ADDED_COLUMN)) is not None:
-            names = ",".join((*(each.name for each in columns), added))
-            raise web.HTTPSeeOther(query.url({COLUMNS: names, ADDED_COLUMN: None}))
+            raise web.HTTPSeeOther(query.url({COLUMNS: with_column(columns, added), ADDED_COLUMN: None}))
         cursor = _read_cursor(query)
         is_live = cursor is None and query.until is None and query.params.get("live") == "on"
         requests, where, tenant = self._readers.requests, query.where(), principal.tenant

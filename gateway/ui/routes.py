@@ -12,6 +12,7 @@ from gateway.reviews.agreement import AgreementReader
 from gateway.reviews.queue import ReviewQueue
 from gateway.ui.compare import ComparePages
 from gateway.ui.feedback import FeedbackPages
+from gateway.ui.filters import ValuePages
 from gateway.ui.overview import OverviewPages
 from gateway.ui.page import PageAuth, Pages
 from gateway.ui.requests import RequestPages
@@ -19,7 +20,6 @@ from gateway.ui.reviews import ReviewPages
 from gateway.ui.sessions import SessionPages, UserPages
 from gateway.ui.settings import GatewayStatus, SettingsPages
 from gateway.ui.sign_in import SignInPages
-from gateway.ui.values import ValuePages
 from gateway.web.endpoint import Api, Endpoint, endpoints_of
 
 # Pages that export what they list, with the parameters of the API.
