@@ -16,7 +16,7 @@ from gateway.api.native import http_responses as responses
 from gateway.api.native.filters import DEFAULT_LIMIT, TIME_SCHEMA, FilterParams, Format, Limit, NumberCursor
 from gateway.api.native.schemas import Time, format_time
 from gateway.errors import BadInput
-from gateway.models.clock import parse_time_us
+from gateway.models.clock import format_rfc3339, parse_time_us
 from gateway.models.columns import GROUP
 from gateway.models.filters import Page, Scalar
 from gateway.models.metrics import (
@@ -355,7 +355,7 @@ class PartialFields(Schema):
         if coverage is None or coverage.covers_from_us is None:
             return None
         return cls(
-            covers_from=format_time(coverage.covers_from_us),
+            covers_from=format_rfc3339(coverage.covers_from_us),
             share=coverage.share,
             is_being_summed_up=coverage.is_rolled_up,
         )
