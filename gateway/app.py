@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway import __version__, runtime
 from gateway.api import operations
 from gateway.api.helicone import helicone_api
+from gateway.api.native import tail as native_tail
 from gateway.api.native.routes import documentation_api, native_api
 from gateway.api.pharia.feedback import pharia_api
 from gateway.api.portkey import analytics, exports, logs
@@ -20,19 +21,18 @@ from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas, RateLimiter
 from gateway.auth.sign_ins import SignIns
 from gateway.config.models import Config
+from gateway.config.shown_config import show_config
 from gateway.datasets import files, jobs, runner
 from gateway.feedback.service import FeedbackService, OnStored
+from gateway.models.addresses import database_name
 from gateway.models.process_metrics import MetricFamilies
 from gateway.models.quota import QuotaStatus
 from gateway.proxy.handler import Proxy
 from gateway.proxy.in_flight import InFlight
-from gateway.query import groups
-from gateway.query.audit import AuditReader
-from gateway.query.erasure import ErasureService
-from gateway.query.feedback import FeedbackReader
-from gateway.query.metrics import MetricsReader, rollup_job
-from gateway.query.requests import RequestReader, TextReader
-from gateway.query.users import UserReader
+from gateway.query.metrics import rollup_job
+from gateway.query.readers import Readers
+from gateway.query.receipt import ReceiptReader
+from gateway.query.tail import RequestTail
 from gateway.recording.access_log import AccessLog
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
@@ -44,7 +44,8 @@ from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows
 from gateway.store.base import Store
 from gateway.store.journal import Journal
 from gateway.ui.feedback_form import feedback_form_api
-from gateway.ui.routes import PageReaders, ui_api
+from gateway.ui.routes import ui_api
+from gateway.ui.settings import GatewayStatus, ProviderStatus
 from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
@@ -79,6 +80,7 @@ class Gateway:
     retention_job: RetentionJob
     apis: Sequence[Api]
     middleware: AuthMiddleware
+    tail: RequestTail
     own_requests: InFlight = field(default_factory=InFlight)
 
     def dispatcher(self, apis: Handler) -> Dispatcher:
@@ -87,6 +89,8 @@ class Gateway:
 
     async def drain(self, seconds: float) -> None:
         """Return once nothing is in flight; cancel what takes longer than `seconds`."""
+        # Its listeners stay for as long as they may.
+        self.tail.close()
         await asyncio.gather(self.proxy.in_flight.drain(seconds), self.own_requests.drain(seconds))
 
     def reload(self, config: Config) -> None:
@@ -189,12 +193,21 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         export_runner = runner.ExportRunner(store, export_files, {dialect: exporter})
         export_jobs = jobs.ExportJobs(store, export_files, export_runner, dialect, exporter)
         links = files.ExportLinks(store)
+        is_ready = _readiness_check(store, overflow)
+        status = _StatusReader(config, is_ready, recorder, overflow)
+        tail = RequestTail(store, native_tail.render_row)
+        readers = Readers.over(
+            store,
+            ReceiptReader(prices, base_urls),
+            storage.question_timeout,
+            lambda: has_journaled_rows(url, local_dir),
+        )
         apis = [
-            *_build_apis(config, store, feedback, keys, quotas, tokens),
+            *_build_apis(config, store, readers, tail, feedback, keys, quotas, tokens, status),
             logs.portkey_logs_api(
-                log_ingestion, RequestReader(store), export_jobs, links, url_lookup, max_body_bytes
+                log_ingestion, readers.requests, export_jobs, links, url_lookup, max_body_bytes
             ),
-            operations.operations_api(_readiness_check(store, overflow), metrics),
+            operations.operations_api(is_ready, metrics),
         ]
         origins = AllowedOrigins(config.feedback.tokens.allow_origins)
         limits = BodyLimits(config.server.read_timeout, MAX_LARGE_BODIES * max_body_bytes)
@@ -210,10 +223,12 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             origins.allowed = new.config.feedback.tokens.allow_origins
             rate_limiter.feedback_per_minute = new.config.feedback.tokens.rate_limit
             limits.body_timeout_seconds = new.config.server.read_timeout
+            status.config = new.config
             retention_job.days = new.config.storage.retention_days
 
-        all_apis = [*apis, documentation_api(apis, __version__)]
-        gateway = Gateway(first, use, keys, metrics, proxy, retention_job, all_apis, middleware)
+        documented = [api for api in apis if api.is_documented]
+        all_apis = [*apis, documentation_api(documented, __version__)]
+        gateway = Gateway(first, use, keys, metrics, proxy, retention_job, all_apis, middleware, tail)
         metrics.watch(
             _build_gauges(proxy, recorder, overflow, retention_job, upstream),
             _build_labelled_gauges(proxy, keys, quotas),
@@ -234,47 +249,24 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
 def _build_apis(
     config: Config,
     store: Store,
+    readers: Readers,
+    tail: RequestTail,
     feedback: FeedbackService,
     keys: ApiKeys,
     quotas: Quotas,
     tokens: FeedbackTokens,
+    status: Callable[[], Awaitable[GatewayStatus]],
 ) -> list[Api]:
-    url, local_dir = config.storage.url, Path(config.storage.local_dir)
     max_body_bytes = config.server.max_feedback_bytes
-    requests, metrics = RequestReader(store), MetricsReader(store)
-    readers = PageReaders(
-        requests=requests,
-        traces=groups.TraceReader(store),
-        sessions=groups.SessionReader(store),
-        users=UserReader(store),
-        metrics=metrics,
-        feedback=FeedbackReader(store),
-        texts=TextReader(store),
-    )
     # The native API first, since the first one answers unknown paths.
     return [
-        native_api(
-            requests=requests,
-            traces=readers.traces,
-            sessions=readers.sessions,
-            users=readers.users,
-            metrics=metrics,
-            feedback=feedback,
-            search=readers.feedback,
-            texts=readers.texts,
-            audit=AuditReader(store),
-            eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),
-            keys=keys,
-            quotas=quotas,
-            scale_of=feedback.scale_of,
-            max_body_bytes=max_body_bytes,
-        ),
+        native_api(readers, feedback, tail, keys, quotas, feedback.scale_of, max_body_bytes),
         portkey_feedback.portkey_feedback_api(feedback, feedback.scale_of, max_body_bytes),
-        analytics.portkey_analytics_api(metrics),
-        helicone_api(feedback, store.set_property, requests, max_body_bytes),
+        analytics.portkey_analytics_api(readers.metrics),
+        helicone_api(feedback, store.set_property, readers.requests, max_body_bytes),
         pharia_api(feedback, max_body_bytes),
-        feedback_form_api(feedback, tokens, requests),
-        ui_api(SignIns(keys, store), readers, feedback),
+        feedback_form_api(feedback, tokens, readers.requests),
+        ui_api(SignIns(keys, store), readers, tail, feedback, quotas, status),
     ]
 
 
@@ -290,6 +282,34 @@ def _readiness_check(store: Store, overflow: Overflow) -> operations.ReadinessCh
         return "rows wait in the file beside the store" if overflow.is_engaged else None
 
     return check
+
+
+@dataclass(slots=True)
+class _StatusReader:
+    """Tells the page of settings how the gateway runs."""
+
+    config: Config
+    is_ready: operations.ReadinessCheck
+    recorder: Recorder
+    overflow: Overflow
+
+    async def __call__(self) -> GatewayStatus:
+        config = self.config
+        storage, days = config.storage, config.storage.retention_days
+        providers = (
+            ProviderStatus(name, each.base_url, each.api_key is not None, name == config.default_provider)
+            for name, each in config.providers.items()
+        )
+        shown = {
+            "database": database_name(storage.url),
+            "kept for": "ever" if days is None else f"{days} days",
+            "headers and bodies": storage.payloads.value,
+            "a row is stored": "before its answer ends" if storage.durability == "commit" else "within 50 ms",
+            "rows that wait": f"{self.recorder.queued:,}",
+            "rows written to the file beside the store": f"{self.overflow.rows_journaled:,}",
+            "rows lost": f"{self.overflow.rows_lost:,}",
+        }
+        return GatewayStatus(tuple(providers), shown, await self.is_ready(), show_config(config))
 
 
 def _build_gauges(

@@ -71,6 +71,15 @@ class ApiKeys:
         """Return the principal of a key, given its SHA-256 as hex."""
         return next((keys[digest] for keys in self.key_sets() if digest in keys), None)
 
+    def is_valid(self, principal: Principal, role: Role) -> bool:
+        """Tell whether a caller's key still exists and has a role, for responses that last."""
+        if principal.name is None:
+            return self.is_open
+        of_key = (
+            known for keys in self.key_sets() for known in keys.values() if known.name == principal.name
+        )
+        return any(known.has_role(role) and known.tenant == principal.tenant for known in of_key)
+
     def sources(self) -> dict[Principal, KeySource]:
         stored = dict.fromkeys(self._stored.values(), KeySource.STORE)
         return dict.fromkeys(self.configured.values(), KeySource.FILE) | stored
@@ -78,6 +87,17 @@ class ApiKeys:
     def key_sets(self) -> tuple[Mapping[str, Principal], Mapping[str, Principal]]:
         """Return the configured and the stored keys; each is another object once it has changed."""
         return self.configured, self._stored
+
+    async def create(self, name: str, roles: Sequence[Role], tenant: str | None) -> str:
+        """Store a key and return its token. Raises Conflict if a live key has this name."""
+        token = await create_key(self._store, name, roles, tenant)
+        await self.refresh()
+        return token
+
+    async def revoke(self, name: str) -> None:
+        """End a stored key. Raises NotFound."""
+        await revoke_key(self._store, name)
+        await self.refresh()
 
     async def refresh(self) -> None:
         stored = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, Generic, Literal, Required, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
@@ -26,6 +27,12 @@ AttemptResult = httpx.Response | httpx.RequestError
 # Doubles with each further retry.
 FIRST_PAUSE_SECONDS = 0.1
 
+# A live tail is never silent for longer than 15 s.
+TAIL_TIMEOUT = httpx.Timeout(10.0, read=45.0)
+
+# Before a live tail connects again.
+RECONNECT_SECONDS = 2.0
+
 # A gateway whose Retry-After is longer is not called again.
 MAX_PAUSE_SECONDS = 10.0
 
@@ -41,7 +48,7 @@ class Call(Generic[T]):
     path: str
     # Makes the result from the JSON of a successful reply; raises UnexpectedReply.
     read: Callable[[Any], T]
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: object | None = None
 
@@ -218,6 +225,104 @@ def find_requests(filters: RequestFilters, page_size: int, cursor: str | None) -
     if cursor is not None:
         query["cursor"] = cursor
     return Call(method="GET", path="/api/v1/requests", query=query, read=_read_page)
+
+
+def compare(
+    by: str,
+    arms: Sequence[str | float | bool] = (),
+    *,
+    source: str = "human",
+    **filters: Unpack[RequestFilters],
+) -> Call[models.Comparison]:
+    """Compare groups of requests: `compare("prompt_version", ["v1", "v2"], prompt="greet")`.
+
+    Args:
+        by: field that the arms differ in, such as `model` or `metadata.team`.
+        arms: two to eight values of it; none: the biggest.
+        source: whose feedback counts: `human`, `model`, `code` or `implicit`.
+    """
+    query = {**_query_params(filters), "by": by, "source": source}
+    texts = [_text_param(arm) for arm in arms]
+    return Call(
+        method="GET",
+        path="/api/v1/compare",
+        query={**query, "arm": texts} if texts else query,
+        read=lambda data: decode(models.Comparison, data),
+    )
+
+
+def overview(**filters: Unpack[RequestFilters]) -> Call[models.Overview]:
+    """Return numbers, series, tables and what needs attention, without `since` of the last seven days."""
+    query = _query_params(filters)
+    return Call(
+        method="GET", path="/api/v1/overview", query=query, read=lambda data: decode(models.Overview, data)
+    )
+
+
+def search(
+    text: str,
+    *,
+    limit: int = 20,
+    cursor: str | None = None,
+    time_limit_ms: int | None = None,
+    **filters: Unpack[RequestFilters],
+) -> Call[models.SearchPage]:
+    """Search by any id, or by words in question, answer and comments of requests, the newest first.
+
+    Args:
+        cursor: that of the page before, to go on from there.
+        time_limit_ms: how long the gateway searches before it says how far back it came.
+    """
+    own = _without_none(q=text, limit=limit, cursor=cursor, time_limit_ms=time_limit_ms)
+    query = {**_query_params(filters), **{name: str(value) for name, value in own.items()}}
+    read = partial(decode, models.SearchPage)
+    return Call(method="GET", path="/api/v1/search", query=query, read=read)
+
+
+class TailEvents:
+    """Reads the events of a live tail, and knows where to go on after a lost connection."""
+
+    PATH = "/api/v1/requests/tail"
+
+    def __init__(self, filters: RequestFilters) -> None:
+        self.query = _query_params(filters)
+        self._last_id: str | None = None
+        self._has_begun = False
+        self._fields: dict[str, str] = {}
+
+    def headers(self) -> dict[str, str]:
+        return {} if self._last_id is None else {"Last-Event-ID": self._last_id}
+
+    def refuse_first_failure(self, error: httpx.TransportError) -> None:
+        """Raise ConnectionFailed where there was no connection yet: the URL may be wrong."""
+        if not self._has_begun:
+            raise ConnectionFailed(f"{error.request.url} cannot be reached: {error}") from error
+
+    def read_line(self, line: str) -> models.LoggedRequest | None:
+        """Return the request that ends with this line, if one does. Raises UnexpectedReply."""
+        self._has_begun = True
+        if line:
+            name, _, value = line.partition(": ")
+            self._fields[name] = value
+            return None
+        fields, self._fields = self._fields, {}
+        if fields.get("event") == "reset":
+            raise UnexpectedReply("too many requests came while the connection was lost; list them instead")
+        if fields.get("event") != "request":
+            return None
+        self._last_id = fields.get("id", self._last_id)
+        return decode(models.LoggedRequest, json.loads(fields["data"]))
+
+
+def read_tail_error(response: httpx.Response) -> None:
+    """Raise the error of a read reply that is no stream, unless connecting again may help."""
+    if response.status_code in (httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE):
+        return
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    raise error_of(response.status_code, body)
 
 
 def decode(model: type[T], data: object) -> T:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
 from gateway.client import calls
 from gateway.client.calls import AttemptResult, Call, RequestFilters, conduct_call
-from gateway.client.models import LoggedRequest
+from gateway.client.models import Comparison, LoggedRequest, Overview, SearchPage
 
 DEFAULT_URL = "http://127.0.0.1:8787"
 
@@ -94,6 +94,57 @@ class GatewayClient:
         except httpx.RequestError as error:
             return error
 
+    def compare(
+        self,
+        by: str,
+        arms: Sequence[str | float | bool] = (),
+        *,
+        source: str = "human",
+        **filters: Unpack[RequestFilters],
+    ) -> Comparison:
+        """Compare groups of requests by what people say: `compare("prompt_version", ["v1", "v2"])`."""
+        return self.send(calls.compare(by, arms, source=source, **filters))
+
+    def overview(self, **filters: Unpack[RequestFilters]) -> Overview:
+        """Return the overview of a time, without `since` of the last seven days."""
+        return self.send(calls.overview(**filters))
+
+    def search(
+        self,
+        text: str,
+        *,
+        limit: int = 20,
+        cursor: str | None = None,
+        time_limit_ms: int | None = None,
+        **filters: Unpack[RequestFilters],
+    ) -> SearchPage:
+        """Return a page of what has this id or contains these words; see `calls.search`."""
+        return self.send(
+            calls.search(text, limit=limit, cursor=cursor, time_limit_ms=time_limit_ms, **filters)
+        )
+
+    def tail(self, **filters: Unpack[RequestFilters]) -> Iterator[LoggedRequest]:
+        """Yield requests as they are logged, for ever; a lost connection is made again."""
+        events = calls.TailEvents(filters)
+        while True:
+            try:
+                with self._http.stream(
+                    "GET",
+                    events.PATH,
+                    params=events.query,
+                    headers=events.headers(),
+                    timeout=calls.TAIL_TIMEOUT,
+                ) as reply:
+                    if reply.status_code != httpx.codes.OK:
+                        reply.read()
+                    calls.read_tail_error(reply)
+                    for line in reply.iter_lines():
+                        if (request := events.read_line(line)) is not None:
+                            yield request
+            except httpx.TransportError as error:
+                events.refuse_first_failure(error)
+            time.sleep(calls.RECONNECT_SECONDS)
+
     def close(self) -> None:
         self._http.close()
 
@@ -167,6 +218,57 @@ class AsyncGatewayClient:
             )
         except httpx.RequestError as error:
             return error
+
+    async def compare(
+        self,
+        by: str,
+        arms: Sequence[str | float | bool] = (),
+        *,
+        source: str = "human",
+        **filters: Unpack[RequestFilters],
+    ) -> Comparison:
+        """Compare groups of requests by what people say."""
+        return await self.send(calls.compare(by, arms, source=source, **filters))
+
+    async def overview(self, **filters: Unpack[RequestFilters]) -> Overview:
+        """Return the overview of a time, without `since` of the last seven days."""
+        return await self.send(calls.overview(**filters))
+
+    async def search(
+        self,
+        text: str,
+        *,
+        limit: int = 20,
+        cursor: str | None = None,
+        time_limit_ms: int | None = None,
+        **filters: Unpack[RequestFilters],
+    ) -> SearchPage:
+        """Return a page of what has this id or contains these words; see `calls.search`."""
+        return await self.send(
+            calls.search(text, limit=limit, cursor=cursor, time_limit_ms=time_limit_ms, **filters)
+        )
+
+    async def tail(self, **filters: Unpack[RequestFilters]) -> AsyncIterator[LoggedRequest]:
+        """Yield requests as they are logged, for ever; a lost connection is made again."""
+        events = calls.TailEvents(filters)
+        while True:
+            try:
+                async with self._http.stream(
+                    "GET",
+                    events.PATH,
+                    params=events.query,
+                    headers=events.headers(),
+                    timeout=calls.TAIL_TIMEOUT,
+                ) as reply:
+                    if reply.status_code != httpx.codes.OK:
+                        await reply.aread()
+                    calls.read_tail_error(reply)
+                    async for line in reply.aiter_lines():
+                        if (request := events.read_line(line)) is not None:
+                            yield request
+            except httpx.TransportError as error:
+                events.refuse_first_failure(error)
+            await asyncio.sleep(calls.RECONNECT_SECONDS)
 
     async def aclose(self) -> None:
         await self._http.aclose()

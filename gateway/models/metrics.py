@@ -105,6 +105,19 @@ class FeedbackSums:
         return _add_sums(self, other)
 
 
+@dataclass(frozen=True, slots=True)
+class PersonSums:
+    """Sums over what one person says, of which the latest on each request counts."""
+
+    # With a score, and of them those above 0; `unsigned`: those that name no author.
+    entries: int = 0
+    positive: int = 0
+    unsigned: int = 0
+    # Σ w; `weighted_score`: Σ w·s.
+    weight: float = 0.0
+    weighted_score: float = 0.0
+
+
 Sums = TypeVar("Sums", UsageSums, FeedbackSums)
 
 

@@ -81,13 +81,13 @@ def time_bound(description: str, field: str, op: Op) -> FilterField:
     )
 
 
-def boolean(description: str, to_filter: Callable[[bool], Filter]) -> FilterField:
+def boolean(description: str, to_filter: Callable[[bool], Filter], *, is_joined: bool = False) -> FilterField:
     def read(text: str) -> Filter:
         if text not in ("true", "false"):
             raise ValueError("must be true or false.")
         return to_filter(text == "true")
 
-    return FilterField(description, read, ValueType.FLAG)
+    return FilterField(description, read, ValueType.FLAG, is_joined=is_joined)
 
 
 def score_bound(description: str, field: str, op: Op) -> FilterField:
@@ -233,6 +233,8 @@ def _column_filter(column: Column, *, is_joined: bool) -> FilterField:
         return equals(description, name, "requested_model", is_joined=is_joined)
     if column.is_a(StrEnum):
         return one_of(description, name, column.value_type, is_joined=is_joined)
+    if column.is_a(bool):
+        return boolean(description, lambda is_so: Comparison(name, Op.EQ, is_so), is_joined=is_joined)
     kind = whole_number if column.is_a(int) else equals
     return kind(description, name, is_joined=is_joined)
 
@@ -245,6 +247,10 @@ def _request_filters(*, is_counted: bool) -> FilterSchema:
         whose = "feedback that counts for the request"
     criteria = {
         **_column_filters(REQUEST_COLUMNS),
+        "has_usage": boolean(
+            "`true`: requests whose tokens are known; `false`: the others.",
+            lambda is_known: Comparison("total_tokens", Op.NE if is_known else Op.EQ, None),
+        ),
         "judged": boolean(
             "`true`: requests that feedback counts for, of a trace or session one; `false`: the others.",
             lambda is_judged: Comparison("is_judged", Op.EQ, is_judged),
@@ -318,7 +324,7 @@ ExistsCheck = Callable[[Filter], Awaitable[bool]]
 
 async def find_unknown_keys(searchable: FilterSchema, where: Filter, exists: ExistsCheck) -> tuple[str, ...]:
     """Return the metadata filters of a search without results whose key no record of that time has."""
-    within = tuple(_time_conditions(where))
+    within = tuple(time_conditions(where))
     unknown = []
     for field, is_joined in dict.fromkeys(_metadata_fields(where)):
         has_key: Filter = Not(Comparison(field, Op.EQ, None))
@@ -341,9 +347,9 @@ def _metadata_fields(where: Filter, *, is_joined: bool = False) -> Iterator[tupl
             yield from _metadata_fields(part, is_joined=is_joined)
 
 
-def _time_conditions(where: Filter) -> Iterator[Comparison]:
+def time_conditions(where: Filter) -> Iterator[Comparison]:
     if isinstance(where, Comparison) and where.field in _TIME_FIELDS:
         yield where
     elif isinstance(where, AllOf):
         for part in where.parts:
-            yield from _time_conditions(part)
+            yield from time_conditions(part)

@@ -9,7 +9,7 @@ from gateway.models.conversation import Conversation
 from gateway.models.exchange import Outcome, RawHeaders
 from gateway.models.feedback import Feedback, FeedbackSummary, Kind, Target, single_subject
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
-from gateway.models.request import Payload, RequestRecord
+from gateway.models.request import DEMO_REQUEST_ID, Payload, RequestRecord
 from gateway.query.feedback import feedback_on_request, list_feedback
 from gateway.query.filters import REQUEST_FILTERS, find_unknown_keys
 from gateway.store.base import Queries
@@ -124,6 +124,11 @@ class RequestReader:
         # Long bodies take long to decode, and other callers' streams share the event loop.
         return await asyncio.to_thread(decode_payload, record, payload, feedback)
 
+    async def has_demo_data(self, tenant: str | None) -> bool:
+        """Tell whether there are rows of `serve --demo-data`, by one lookup."""
+        where = Comparison("request_id", Op.EQ, DEMO_REQUEST_ID)
+        return bool(await self._store.find_requests(where, NEWEST_FIRST, Page(1), tenant))
+
     async def counted(self, entries: Sequence[Feedback]) -> dict[str, RequestRecord]:
         """Return the request that each entry counts for, by `feedback_id`."""
         return await self._store.counted_requests([entry.feedback_id for entry in entries])
@@ -223,6 +228,19 @@ def batches(records: Sequence[RequestRecord], limit_bytes: int | None) -> Iterat
         size += body_bytes
     if batch:
         yield batch
+
+
+def conversation_of(record: RequestRecord, payload: Payload | None) -> Conversation:
+    """Read what both sides say; takes long for long bodies."""
+    if payload is None:
+        return Conversation()
+    asked = decode(payload.request_body, payload.request_headers).data
+    answered = decode(payload.response_body, payload.response_headers).data
+    return read_conversation(
+        record.endpoint,
+        WireMessage(record.path, payload.request_headers, asked),
+        WireMessage(record.path, payload.response_headers, answered),
+    )
 
 
 def decode_payload(

@@ -24,7 +24,7 @@ REQUEST_FIELDS = (
 HIGH_CARDINALITY_FIELDS = ("user", "session")
 
 USAGE_FIELDS = (NO_FIELD, *REQUEST_FIELDS)
-LATENCY_FIELDS = (NO_FIELD, "provider", "any_model")
+LATENCY_FIELDS = (NO_FIELD, "provider", "any_model", "key_name", "prompt", "environment")
 FEEDBACK_FIELDS = (NO_FIELD, *REQUEST_FIELDS, metrics.GRADE_FIELD)
 
 # Stands for all fields of a joined table: no rollup is split by one.
@@ -232,6 +232,13 @@ def latency_query(spec: metrics.MetricsQuery, segment: Segment, field: str | Non
         value = "latency_rollups.value"
         return _from_rollups(source, spec, segment, field, sums, _BY_CLASS, dialect, value)
     return _from_requests(spec, segment, f"{latency_class(dialect)}, count(*)", _BY_CLASS, dialect)
+
+
+def rolled_up_people_query(
+    spec: metrics.MetricsQuery, segment: Segment, field: str, dialect: Dialect
+) -> Query:
+    """Select bucket, groups and sums by person as JSON."""
+    return _from_rollups("people_rollups", spec, segment, field, "people", "", dialect)
 
 
 def group_count_query(

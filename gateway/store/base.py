@@ -7,9 +7,17 @@ from typing import Protocol
 from gateway.models.audit import AuditEntry
 from gateway.models.exchange import Exchange, RawHeaders
 from gateway.models.export import Export
-from gateway.models.feedback import Feedback, FeedbackSummary, Receipt, Subject, Target
-from gateway.models.filters import Filter, Page, Sort
-from gateway.models.metrics import FeedbackSums, GroupKey, Latencies, MetricsQuery, UsageSums
+from gateway.models.feedback import (
+    Feedback,
+    FeedbackSummary,
+    Receipt,
+    Source,
+    Subject,
+    Target,
+    WaitingFeedback,
+)
+from gateway.models.filters import Filter, Page, Scalar, Sort
+from gateway.models.metrics import FeedbackSums, GroupKey, Latencies, MetricsQuery, PersonSums, UsageSums
 from gateway.models.quota import Quota, QuotaUsage
 from gateway.models.request import (
     ErasureScope,
@@ -75,6 +83,15 @@ class StoreInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class NewRows:
+    """Rows after a position: the last position, how many there are, and the first whose facts are not read."""
+
+    top: int
+    number: int
+    first_unread: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """Whether the store takes writes now; if not, why."""
 
@@ -128,6 +145,9 @@ class Queries(Protocol):
     ) -> int:
         """Return how many matching rows are on a page."""
 
+    async def new_rows(self, after: int) -> NewRows | None:
+        """Return what was stored after a `seq`, of all tenants; None if nothing was."""
+
     async def payload(self, seq: int) -> Payload | None:
         """Return the headers and bodies of a request."""
 
@@ -169,6 +189,9 @@ class Queries(Protocol):
     async def feedback_sums(self, spec: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         """Return sums of the feedback on requests."""
 
+    async def people(self, spec: MetricsQuery, source: Source) -> dict[Scalar, dict[str, PersonSums]]:
+        """Return what each person says of the requests of each group, the latest rating of each request."""
+
     async def count_groups(self, spec: MetricsQuery) -> dict[GroupKey, int]:
         """Return how many values the grouping field has."""
 
@@ -201,6 +224,12 @@ class FeedbackStore(Queries, Protocol):
 
     async def history(self, feedback_id: str) -> list[Feedback]:
         """Return every version of an entry, the first one first."""
+
+    async def waiting_feedback(self, before_us: int, tenant: str | None) -> WaitingFeedback:
+        """Return what was given before a time and waits for its subject."""
+
+    async def recent_binary_grades(self, tenant: str | None) -> dict[str | None, int]:
+        """Return by key how many of the latest grades are 0 or 1 and count as such, where they are several."""
 
     async def has_non_binary_grades(self, key_name: str | None) -> bool:
         """Tell whether a key, or callers without one, gave a grade that is neither 0 nor 1."""

@@ -72,6 +72,10 @@ class Dialect(ABC):
     @abstractmethod
     def json_object(self, key: str, value: str) -> str: ...
 
+    @abstractmethod
+    def json_list(self, values: Iterable[str]) -> str:
+        """A JSON list of a row's values."""
+
     # metadata
 
     @abstractmethod

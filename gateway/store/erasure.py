@@ -166,7 +166,7 @@ def delete_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
     statements = _statements(connection.dialect)
     ids = list_to_json(feedback_ids)
     counted_times = _first_column(connection, statements.counted_times, ids)
-    rollups.invalidate_rollups(connection, (rollups.FEEDBACK_KIND,), counted_times)
+    rollups.invalidate_rollups(connection, rollups.FEEDBACK_KINDS, counted_times)
     edits = find_affected_edits(connection, feedback_ids)
     for statement in statements.delete_entries:
         connection.execute(statement, (ids,))

@@ -1,5 +1,6 @@
 """Metrics of many requests and groups of them (traces, sessions)."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -7,10 +8,20 @@ from functools import partial
 from typing import Any, TypeVar
 
 from gateway.errors import TooLarge
-from gateway.models.filters import AllOf, Comparison, Filter, Op
-from gateway.models.metrics import DAY_US, FeedbackSums, GroupKey, Latencies, MetricsQuery, Sums, UsageSums
+from gateway.models.feedback import Source
+from gateway.models.filters import AllOf, Comparison, Filter, Op, Scalar
+from gateway.models.metrics import (
+    DAY_US,
+    FeedbackSums,
+    GroupKey,
+    Latencies,
+    MetricsQuery,
+    PersonSums,
+    Sums,
+    UsageSums,
+)
 from gateway.models.trace import GroupCursor, GroupField, RequestGroup
-from gateway.store import aggregates, rollups
+from gateway.store import aggregates, compare, rollups
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query, where_clause
@@ -69,6 +80,26 @@ async def read_group_counts(connection: AsyncConnection, spec: MetricsQuery) -> 
     query = aggregates.group_count_query(narrowed, segments, field, connection.dialect)
     rows = await connection.fetch_all(query.sql, query.values)
     return {GroupKey(start): number for start, number in rows}
+
+
+async def read_people(
+    connection: AsyncConnection, spec: MetricsQuery, source: Source
+) -> dict[Scalar, dict[str, PersonSums]]:
+    narrowed, segments, field = await _plan_segments(connection, spec, rollups.PEOPLE_KIND)
+    group_key_of = _group_key_factory(spec, connection.dialect)
+    people = compare.PeopleSums(lambda value: group_key_of(None, value, None).value)
+    if source is not compare.ROLLED_UP_SOURCE:
+        segments = aggregates.split_segments(narrowed, {})
+    for segment in segments:
+        if field is not None and segment.span_us is not None:
+            query = aggregates.rolled_up_people_query(narrowed, segment, field, connection.dialect)
+            rows = await connection.fetch_all(query.sql, query.values)
+            # Many thousand persons a day take long to add up, and other callers' streams share the event loop.
+            await asyncio.to_thread(people.add_rollups, [(value, sums) for _, value, _, sums in rows])
+        else:
+            query = compare.people_query(narrowed, source, segment, connection.dialect)
+            await asyncio.to_thread(people.add_rows, await connection.fetch_all(query.sql, query.values))
+    return await asyncio.to_thread(people.by_group)
 
 
 async def _read_rows(
@@ -279,6 +310,9 @@ class SqlMetrics(Database):
     async def feedback_sums(self, spec: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         check_feedback_query(spec, self._dialect)
         return await self._replica.query(partial(read_feedback_sums, spec=spec), is_costly=True)
+
+    async def people(self, spec: MetricsQuery, source: Source) -> dict[Scalar, dict[str, PersonSums]]:
+        return await self._answer(partial(read_people, source=source), spec)
 
     async def count_groups(self, spec: MetricsQuery) -> dict[GroupKey, int]:
         return await self._answer(read_group_counts, spec)

@@ -11,6 +11,7 @@ from gateway.models.feedback import Receipt, Target, single_subject
 from gateway.models.filters import Filter, Page, Sort, filter_uses_field
 from gateway.models.request import METADATA_COLUMNS, METADATA_KEYS, Facts, Payload, RequestRecord, Usage
 from gateway.store import feedback, joins, rollups, schema
+from gateway.store.base import NewRows
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query, count_rows, feedback_prefilters, find_candidate_seqs, select_rows
@@ -40,6 +41,9 @@ _CORRECT = (
     "UPDATE requests SET outcome = coalesce(:outcome, outcome), is_stream = coalesce(:is_stream, is_stream)"
     " WHERE seq = :seq AND interpreted_at_us IS NULL"
 )
+_NEW_ROWS = """
+SELECT max(seq), count(*), min(CASE WHEN interpreted_at_us IS NULL THEN seq END) FROM requests WHERE seq > ?
+"""
 _INSERT_RESPONSE_ID = "INSERT INTO other_response_ids (response_id, seq) VALUES (?, ?) ON CONFLICT DO NOTHING"
 # A request whose usage is known comes first, so that a second retrieval finds that it was counted.
 _FIND_ORIGINAL_REQUEST = """
@@ -374,6 +378,10 @@ class SqlRequests(Database):
         )
         number: int = (await found)[0][0]
         return number
+
+    async def new_rows(self, after: int) -> NewRows | None:
+        top, number, first_unread = await self._replica.fetch_one(_NEW_ROWS, (after,))
+        return None if top is None else NewRows(top, number, first_unread)
 
     async def payload(self, seq: int) -> Payload | None:
         rows = await self._primary.fetch_all(select_payloads(self._dialect), (numbers_to_json([seq]),))

@@ -9,7 +9,7 @@ import orjson
 
 from gateway.models.ids import new_id
 from gateway.models.metrics import GRADE_FIELD, HOUR_US
-from gateway.store import aggregates
+from gateway.store import aggregates, compare
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query
 
@@ -82,8 +82,10 @@ def _group_value(field: str, dialect: Dialect) -> str:
 USAGE_KIND = "usage"
 LATENCY_KIND = "latencies"
 FEEDBACK_KIND = "verdicts"
+PEOPLE_KIND = "people"
 # Kinds that feedback does not change.
 REQUEST_KINDS = (USAGE_KIND, LATENCY_KIND)
+FEEDBACK_KINDS = (FEEDBACK_KIND, PEOPLE_KIND)
 
 # A rollup is not split by a field if that would take more than one row for so many requests or entries.
 MIN_REQUESTS_PER_ROW = 4
@@ -103,6 +105,7 @@ class RollupKind:
     fields: tuple[str, ...]
     columns: tuple[str, ...]
     statement: Callable[[int, int, Dialect], Query]
+    spans: tuple[int, ...] = aggregates.SPANS
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,13 @@ ROLLUP_KINDS: Mapping[str, RollupKind] = {
     ),
     FEEDBACK_KIND: RollupKind(
         "verdict_rollups", aggregates.FEEDBACK_FIELDS, aggregates.FEEDBACK_COLUMNS, feedback_rollup_query
+    ),
+    PEOPLE_KIND: RollupKind(
+        "people_rollups",
+        compare.PEOPLE_FIELDS,
+        compare.PEOPLE_COLUMNS,
+        compare.people_rollup_query,
+        compare.PEOPLE_SPANS,
     ),
 }
 
@@ -183,8 +193,8 @@ async def due_spans(connection: AsyncConnection, at_us: int) -> list[tuple[str, 
     """Return kind, length and start of the spans that are over and not summed up, the latest first."""
     return [
         (kind, span_us, start)
-        for kind in ROLLUP_KINDS
-        for span_us in aggregates.SPANS
+        for kind, made in ROLLUP_KINDS.items()
+        for span_us in made.spans
         for start in reversed(await _due_starts(connection, kind, span_us, at_us))
     ]
 

@@ -76,16 +76,18 @@ class FeedbackPages:
             request,
             principal,
             "feedback.html",
-            query=query,
-            cards=cards,
-            opened=opened,
-            is_chosen=ITEM in query.params,
-            detail=await self._detail(opened, cards, principal),
-            unknown_keys=found.unknown_keys,
-            cursor=cursor,
-            next_cursor=None if found.next_cursor is None else "{}.{}".format(*found.next_cursor),
-            base_url=base_url(request),
-            can_give=principal.has_role(Role.FEEDBACK),
+            {
+                "query": query,
+                "cards": cards,
+                "opened": opened,
+                "is_chosen": ITEM in query.params,
+                "detail": await self._detail(opened, cards, principal),
+                "unknown_keys": found.unknown_keys,
+                "cursor": cursor,
+                "next_cursor": None if found.next_cursor is None else "{}.{}".format(*found.next_cursor),
+                "base_url": base_url(request),
+                "can_give": principal.has_role(Role.FEEDBACK),
+            },
         )
 
     async def _detail(

@@ -1,41 +1,46 @@
 """The web pages as one API: who reads them signs in with a gateway key."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
+from gateway.auth.quotas import Quotas
 from gateway.auth.sign_ins import SignIns
 from gateway.feedback.service import FeedbackService
-from gateway.query.feedback import FeedbackReader
-from gateway.query.groups import SessionReader, TraceReader
-from gateway.query.metrics import MetricsReader
-from gateway.query.requests import RequestReader, TextReader
-from gateway.query.users import UserReader
+from gateway.query.readers import Readers
+from gateway.query.tail import RequestTail
+from gateway.ui.compare import ComparePages
 from gateway.ui.feedback import FeedbackPages
+from gateway.ui.overview import OverviewPages
 from gateway.ui.page import PageAuth, Pages
 from gateway.ui.requests import RequestPages
+from gateway.ui.sessions import SessionPages, UserPages
+from gateway.ui.settings import GatewayStatus, SettingsPages
 from gateway.ui.sign_in import SignInPages
 from gateway.web.endpoint import Api, endpoints_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageReaders:
-    """What pages ask for their content."""
+def ui_api(
+    sign_ins: SignIns,
+    readers: Readers,
+    tail: RequestTail,
+    feedback: FeedbackService,
+    quotas: Quotas,
+    status: Callable[[], Awaitable[GatewayStatus]],
+) -> Api:
+    """Return the pages below `/ui`, and `/` which leads to them.
 
-    requests: RequestReader
-    traces: TraceReader
-    sessions: SessionReader
-    users: UserReader
-    metrics: MetricsReader
-    feedback: FeedbackReader
-    texts: TextReader
-
-
-def ui_api(sign_ins: SignIns, readers: PageReaders, feedback: FeedbackService) -> Api:
-    """Return the pages below `/ui`, and `/` which leads to them."""
-    pages = Pages(sign_ins)
+    Args:
+        status: returns what the settings show of the running gateway.
+    """
+    pages = Pages(sign_ins, readers.requests.has_demo_data)
     handlers = (
         SignInPages(pages),
         FeedbackPages(pages, readers.feedback, readers.texts, readers.requests, feedback),
-        RequestPages(pages, readers.requests, readers.traces),
+        ComparePages(pages, readers.compare),
+        OverviewPages(pages, readers.overview),
+        SessionPages(pages, readers.sessions, readers.conversations),
+        UserPages(pages, readers.users, readers.feedback, readers.eraser),
+        RequestPages(pages, readers, tail),
+        SettingsPages(pages, sign_ins.keys, quotas, readers.metrics, status),
     )
     return Api(
         name="pages",
@@ -43,4 +48,5 @@ def ui_api(sign_ins: SignIns, readers: PageReaders, feedback: FeedbackService) -
         endpoints=tuple(endpoint for each in handlers for endpoint in endpoints_of(each)),
         render_error=pages.render_error,
         authenticate=PageAuth(sign_ins),
+        is_documented=False,
     )

@@ -96,6 +96,7 @@ class Api:
 
     Args:
         authenticate: returns the caller where it is not found by the key in a header.
+        is_documented: whether `/openapi.json` describes it; pages for people are not.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Api:
     render_error: ErrorRenderer
     error_model: type[BaseModel] | None = None
     authenticate: Authenticator | None = None
+    is_documented: bool = True
 
 
 # Prompts and answers must stay in no cache.

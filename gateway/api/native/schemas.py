@@ -22,6 +22,7 @@ from gateway.models.feedback import (
     NO_FEEDBACK,
     Feedback,
     FeedbackSummary,
+    Kind,
     ScoreSummary,
     Target,
     summarise_feedback,
@@ -110,8 +111,12 @@ Object = Annotated[object, WithJsonSchema({"type": "object", "additionalProperti
 
 
 class ValueWeight(Schema):
+    """A feedback entry in short."""
+
     value: float = Field(description="As it was given.")
     weight: float
+    kind: Kind
+    via: Target = Field(description="What it was given on: the `request`, or its whole `trace` or `session`.")
 
 
 S = TypeVar("S", bound=Schema)
@@ -190,7 +195,7 @@ _COMPUTED_FIELDS: Mapping[str, dict[str, tuple[Any, str]]] = {
         ),
         "feedback_pairs": (
             list[ValueWeight],
-            "Value and weight of those entries that have a value, the latest first, at most"
+            "Value, weight and kind of those entries that have a value, the latest first, at most"
             f" {MAX_SUMMARY_PAIRS}.",
         ),
     },
@@ -331,5 +336,8 @@ def _request_fields(record: RequestRecord, feedback: FeedbackSummary) -> dict[st
         "cost_usd": None if cost is None else cost / NANOUSD_PER_USD,
         "feedback_count": feedback.score.count,
         "mean_score": feedback.score.weighted_mean,
-        "feedback_pairs": [ValueWeight(value=value, weight=weight) for value, weight in feedback.pairs],
+        "feedback_pairs": [
+            ValueWeight(value=pair.value, weight=pair.weight, kind=pair.kind, via=pair.via)
+            for pair in feedback.pairs
+        ],
     }

@@ -1,6 +1,6 @@
 """PostgreSQL dialect, and how bodies are kept as searchable text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway.models.exchange import RawHeaders
 from gateway.store.base import Decode
@@ -92,6 +92,9 @@ class PostgresDialect(Dialect):
 
     def json_object(self, key: str, value: str) -> str:
         return f"json_object_agg({key}, {value})::text"
+
+    def json_list(self, values: Iterable[str]) -> str:
+        return f"json_build_array({', '.join(values)})"
 
     def metadata_matches(self, kind: ValueKind, function: str, test: str) -> str:
         json_type, value = _JSON_TYPES[kind]

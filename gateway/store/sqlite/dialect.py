@@ -1,6 +1,6 @@
 """How SQLite spells it: JSON by `json_each`, patterns by GLOB, and hints for its planner."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.store.dialect import Dialect, SupportsExecute, ValueKind
 
@@ -55,6 +55,9 @@ class SqliteDialect(Dialect):
 
     def json_object(self, key: str, value: str) -> str:
         return f"json_group_object({key}, {value})"
+
+    def json_list(self, values: Iterable[str]) -> str:
+        return f"json_array({', '.join(values)})"
 
     def metadata_matches(self, kind: ValueKind, function: str, test: str) -> str:
         return (
