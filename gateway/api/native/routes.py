@@ -19,6 +19,7 @@ from gateway.api.native.keys import KeyEndpoints
 from gateway.api.native.metrics import AggregateEndpoints
 from gateway.api.native.overview import OverviewEndpoints
 from gateway.api.native.requests import RequestEndpoints
+from gateway.api.native.reviews import ReviewEndpoints
 from gateway.api.native.search import SearchEndpoints
 from gateway.api.native.tail import TailEndpoints
 from gateway.api.native.users import UserEndpoints
@@ -29,6 +30,8 @@ from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
 from gateway.query.readers import Readers
 from gateway.query.tail import RequestTail
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.web.endpoint import Api, Endpoint, endpoints_of
 from gateway.web.openapi import Json, build_openapi
 
@@ -41,6 +44,8 @@ def native_api(
     quotas: Quotas,
     scale_of: Callable[[Principal], Scale],
     max_body_bytes: int,
+    reviews: ReviewQueue,
+    agreement: AgreementReader,
 ) -> Api:
     """Return the API of `/api/v1`.
 
@@ -51,7 +56,8 @@ def native_api(
         # Before those of one request or session, whose ids may hold slashes.
         TailEndpoints(tail, keys),
         ConversationEndpoints(readers.conversations, readers.requests, readers.receipts),
-        RequestEndpoints(readers.requests),
+        RequestEndpoints(readers.requests, reviews),
+        ReviewEndpoints(reviews, agreement, readers.requests, max_body_bytes),
         GroupEndpoints(readers.traces, readers.sessions),
         SearchEndpoints(readers.search),
         UserEndpoints(readers.users, readers.eraser),
