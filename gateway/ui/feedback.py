@@ -91,6 +91,7 @@ class FeedbackPages:
             {
                 "query": query,
                 "cards": cards,
+                "is_empty": not cards,
                 "number": number,
                 "opened": opened,
                 "is_chosen": ITEM in query.params,

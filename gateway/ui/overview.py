@@ -30,8 +30,8 @@ _MOST_REQUESTS_FIRST = MetricsOrder("requests")
 FEEDBACK_PAGE, REQUESTS_PAGE = "/ui/feedback", "/ui/requests"
 
 
-# From here a growth is no longer written in percent.
-_TIMES = 3
+# From here a growth is no longer written in percent, or as a multiple.
+_TIMES, _MOST_TIMES = 3, 10
 _PERIODS = {
     "15m": "the 15 minutes before",
     "1h": "the hour before",
@@ -88,6 +88,7 @@ class OverviewPages:
         values = {
             "query": query,
             "overview": found,
+            "is_empty": not found.total.usage.requests,
             "groups": groups,
             "tiles": list(_tiles(found, query)),
             "period_before": _PERIODS.get(query.since if query.until is None else "", "the period before"),
@@ -198,9 +199,9 @@ def _describe_change(
     """Write how a value differs from the one before: amounts in percent, others by the earlier value."""
     if write(value) == write(earlier):
         return "the same as in"
-    if not is_amount or not earlier:
+    ratio = value / earlier if earlier else _MOST_TIMES
+    if not is_amount or ratio >= _MOST_TIMES:
         return f"{'up' if value > earlier else 'down'} from {write(earlier)} in"
-    ratio = value / earlier
     if ratio >= _TIMES:
         return f"{ratio:.0f} times that of"
     return f"{formats.percent(abs(ratio - 1))} {'more' if ratio > 1 else 'less'} than in"

@@ -1,7 +1,7 @@
 """Renders pages: templates, security headers, compression, static files, forms, errors."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -15,6 +15,7 @@ from gateway.auth.sign_ins import COOKIE, SignIns, refuse_foreign_forms
 from gateway.errors import BadInput, GatewayError, Unauthorized
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.models.request import METADATA_KEYS
+from gateway.query.requests import RequestReader
 from gateway.reviews.queue import reviewer_of
 from gateway.ui import formats
 from gateway.ui.markdown import markdown_to_html
@@ -137,12 +138,12 @@ class Pages:
     """Renders templates for the person who reads them, and reads the forms that come back.
 
     Args:
-        has_demo_data: tells whether what a tenant sees is made up.
+        requests: tells whether a tenant sees any, and whether they are made up.
     """
 
-    def __init__(self, sign_ins: SignIns, has_demo_data: Callable[[str | None], Awaitable[bool]]) -> None:
+    def __init__(self, sign_ins: SignIns, requests: RequestReader) -> None:
         self.sign_ins = sign_ins
-        self._has_demo_data = has_demo_data
+        self._requests = requests
 
     @cached_property
     def templates(self) -> Environment:
@@ -174,8 +175,10 @@ class Pages:
         """Return a page.
 
         Args:
-            values: variables of the template beside those of every page.
+            values: variables of the template beside those of every page; `is_empty` where a list has no rows.
         """
+        # An empty list says how to begin where nothing is logged at all.
+        is_new = bool(values.get("is_empty")) and not await self._requests.has_any(principal.tenant)
         form_token = await self.sign_ins.form_token(_cookie_of(request, principal))
         places = [place for place in PLACES if principal.has_role(place.role)]
         html = self.templates.get_template(template).render(
@@ -185,7 +188,8 @@ class Pages:
             reviewer=reviewer_of(principal),
             form_token=form_token,
             is_open=principal is OPEN_ACCESS,
-            is_demo=await self._has_demo_data(principal.tenant),
+            is_new=is_new,
+            is_demo=await self._requests.has_demo_data(principal.tenant),
             **values,
         )
         return html_response(html)

@@ -100,6 +100,7 @@ class RequestPages:
             {
                 "query": query,
                 "records": found.records,
+                "is_empty": not found.records,
                 "summaries": found.feedback,
                 "no_feedback": NO_FEEDBACK,
                 "unknown_keys": found.unknown_keys,

@@ -43,7 +43,7 @@ def ui_api(
         status: returns what the settings show of the running gateway.
         exports: lists of the native API, which readers of pages get without a key in a header.
     """
-    pages = Pages(sign_ins, readers.requests.has_demo_data)
+    pages = Pages(sign_ins, readers.requests)
     handlers = (
         SignInPages(pages),
         FeedbackPages(pages, readers, queue, feedback),
