@@ -94,6 +94,8 @@ class RequestFilters(TypedDict, total=False):
     session: str
     organisation: str
     prompt: str
+    prompt_version: str
+    client_retry: int
     # About the feedback on a request, its trace and its session.
     rating: Literal["good", "bad", "neutral"]
     min_score: float
