@@ -1,4 +1,5 @@
 # make run   the gateway on http://127.0.0.1:8787 with a built-in provider; installs what it needs first
+#            ARGS=--demo-data: with a week of example requests and feedback
 # make test  format, lint, types, tests: what CI runs; ARGS=tests/store for a part, JOBS=0 in one process
 # make test-pythons  run the tests on each Python of pyproject.toml's classifiers that is on PATH
 # make fix   repair what can be repaired by itself

@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway import __version__, runtime
 from gateway.api import operations
 from gateway.api.helicone import helicone_api
+from gateway.api.native import tail as native_tail
 from gateway.api.native.routes import documentation_api, native_api
 from gateway.api.pharia.feedback import pharia_api
 from gateway.api.portkey import analytics, exports, logs
@@ -18,30 +19,36 @@ from gateway.auth.api_keys import REFRESH_SECONDS, ApiKeys, key_refresh_task
 from gateway.auth.audit import SqlAudit
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas, RateLimiter
+from gateway.auth.sign_ins import SignIns
 from gateway.config.models import Config
+from gateway.config.shown_config import show_config
 from gateway.datasets import files, jobs, runner
 from gateway.feedback.service import FeedbackService, OnStored
+from gateway.models.addresses import database_name
 from gateway.models.process_metrics import MetricFamilies
 from gateway.models.quota import QuotaStatus
 from gateway.proxy.handler import Proxy
 from gateway.proxy.in_flight import InFlight
-from gateway.query import groups
-from gateway.query.audit import AuditReader
-from gateway.query.erasure import ErasureService
-from gateway.query.feedback import FeedbackReader
-from gateway.query.metrics import MetricsReader, rollup_job
-from gateway.query.requests import RequestReader, TextReader
-from gateway.query.users import UserReader
+from gateway.query.metrics import rollup_job
+from gateway.query.readers import Readers
+from gateway.query.receipt import ReceiptReader
+from gateway.query.tail import RequestTail
 from gateway.recording.access_log import AccessLog
 from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
 from gateway.recording.recorder import Overflow, Recorder, WorkerSlotRenewal
 from gateway.recording.retention import RetentionJob
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.routes import Dispatcher, Handler
+from gateway.runtime import Runtime
 from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows, open_store
 from gateway.store.base import Store
 from gateway.store.journal import Journal
-from gateway.ui.feedback_form import feedback_form_api
+from gateway.ui.feedback_form import FormPages, feedback_form_api
+from gateway.ui.routes import ui_api
+from gateway.ui.settings import GatewayStatus, ProviderStatus
+from gateway.ui.widget import widget_api
 from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
@@ -66,15 +73,17 @@ class WorkerContext:
 
 @dataclass(slots=True)
 class Gateway:
-    """A running gateway without its sockets."""
+    """A running gateway without its sockets; `use` gives its parts what a runtime has for them."""
 
-    live: runtime.LiveRuntime
+    runtime: Runtime
+    use: Callable[[Runtime], None]
     keys: ApiKeys
     metrics: operations.Metrics
     proxy: Proxy
     retention_job: RetentionJob
     apis: Sequence[Api]
     middleware: AuthMiddleware
+    tail: RequestTail
     own_requests: InFlight = field(default_factory=InFlight)
 
     def dispatcher(self, apis: Handler) -> Dispatcher:
@@ -83,6 +92,8 @@ class Gateway:
 
     async def drain(self, seconds: float) -> None:
         """Return once nothing is in flight; cancel what takes longer than `seconds`."""
+        # Its listeners stay for as long as they may.
+        self.tail.close()
         await asyncio.gather(self.proxy.in_flight.drain(seconds), self.own_requests.drain(seconds))
 
     def reload(self, config: Config) -> None:
@@ -91,7 +102,8 @@ class Gateway:
         Raises:
             GatewayError, OSError: the new configuration cannot be used; nothing has changed then.
         """
-        self.live.current = runtime.build_runtime(config)
+        self.runtime = runtime.build_runtime(config)
+        self.use(self.runtime)
         # A shorter retention shall not wait for the next round.
         self.retention_job.run_now()
 
@@ -117,7 +129,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         GatewayError: the store or a provider cannot be used as configured.
         OSError: a provider's certificate file cannot be read.
     """
-    live = runtime.LiveRuntime(runtime.build_runtime(config))
+    first = runtime.build_runtime(config)
     storage = config.storage
     url, local_dir = storage.url, Path(storage.local_dir)
 
@@ -134,13 +146,13 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         await store.open_all()
 
         keys = ApiKeys(
-            lambda: live.current.principals,
+            first.principals,
             store,
             is_disabled=config.server.auth == "off",
-            allowed_hosts=lambda: live.current.allowed_hosts,
+            allowed_hosts=first.allowed_hosts,
         )
-        tokens = FeedbackTokens(lambda: live.current.token_keys)
-        access_log = AccessLog(lambda: live.current.config.logging.access_mode)
+        tokens = FeedbackTokens(first.token_keys)
+        access_log = AccessLog(config.logging.access_mode)
         metrics = operations.Metrics(worker.earlier_metrics, worker.read_peers)
 
         upstream = Upstream()
@@ -157,12 +169,12 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         own_journal, *abandoned = map(Journal, slots.journals)
         overflow = Overflow(own_journal, store, interpreter, abandoned)
         recorder = Recorder(store, interpreter, overflow, may_lose_seconds=_LOSS_SECONDS[storage.durability])
-        retention_job = RetentionJob(store, lambda: live.current.config.storage.retention_days)
+        retention_job = RetentionJob(store, storage.retention_days)
         proxy = Proxy(
             keys=keys,
             tokens=tokens,
             quotas=quotas,
-            current=lambda: live.current.proxy,
+            settings=first.proxy,
             upstream=upstream,
             recorder=recorder,
             limit_bytes=storage.max_body_bytes,
@@ -175,31 +187,53 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             on_stored.append(reporter.observe_feedback)
         if feedback_export is not None:
             on_stored.append(feedback_export.observe)
-        rate_limiter = RateLimiter(lambda: live.current.config.feedback.tokens.rate_limit)
-        feedback = FeedbackService(store, rate_limiter.check_rate, on_stored, lambda: live.current.feedback)
-        log_ingestion = LogIngestionService(
-            store, interpreter, lambda who, name: live.current.log_policy(who, name), storage.max_body_bytes
-        )
-        url_lookup, max_body_bytes = _url_lookup(live), config.server.max_feedback_bytes
+        rate_limiter = RateLimiter(config.feedback.tokens.rate_limit)
+        feedback = FeedbackService(store, rate_limiter.check_rate, on_stored, first.feedback)
+        log_ingestion = LogIngestionService(store, interpreter, first.log_policy, storage.max_body_bytes)
+        url_lookup, max_body_bytes = _url_lookup(proxy), config.server.max_feedback_bytes
         dialect, exporter = portkey_feedback.DIALECT, exports.portkey_exporter(url_lookup)
         export_files = files.ExportFiles(exports_path(url, local_dir))
         export_runner = runner.ExportRunner(store, export_files, {dialect: exporter})
         export_jobs = jobs.ExportJobs(store, export_files, export_runner, dialect, exporter)
         links = files.ExportLinks(store)
-        apis = [
-            *_build_apis(config, store, feedback, keys, quotas, tokens),
-            logs.portkey_logs_api(
-                log_ingestion, RequestReader(store), export_jobs, links, url_lookup, max_body_bytes
-            ),
-            operations.operations_api(_readiness_check(store, overflow), metrics),
-        ]
-        origins = AllowedOrigins(lambda: live.current.config.feedback.tokens.allow_origins)
-        limits = BodyLimits(
-            lambda: live.current.config.server.read_timeout, MAX_LARGE_BODIES * max_body_bytes
+        is_ready = _readiness_check(store, overflow)
+        status = _StatusReader(config, is_ready, recorder, overflow)
+        tail = RequestTail(store, native_tail.render_row)
+        readers = Readers.over(
+            store,
+            ReceiptReader(prices, base_urls),
+            storage.question_timeout,
+            lambda: has_journaled_rows(url, local_dir),
         )
+        form_pages = FormPages(config.feedback.tokens.app_name)
+        apis = [
+            *_build_apis(config, store, readers, tail, feedback, keys, quotas, tokens, status, form_pages),
+            logs.portkey_logs_api(
+                log_ingestion, readers.requests, export_jobs, links, url_lookup, max_body_bytes
+            ),
+            operations.operations_api(is_ready, metrics),
+        ]
+        origins = AllowedOrigins(config.feedback.tokens.allow_origins)
+        limits = BodyLimits(config.server.read_timeout, MAX_LARGE_BODIES * max_body_bytes)
         middleware = AuthMiddleware(keys, tokens, origins, SqlAudit(store), access_log.answered, limits)
-        all_apis = [*apis, documentation_api(apis, __version__)]
-        gateway = Gateway(live, keys, metrics, proxy, retention_job, all_apis, middleware)
+
+        def use(new: Runtime) -> None:
+            keys.configured, keys.allowed_hosts = new.principals, new.allowed_hosts
+            tokens.keys = new.token_keys
+            proxy.settings = new.proxy
+            feedback.settings = new.feedback
+            log_ingestion.policy_of = new.log_policy
+            access_log.mode = new.config.logging.access_mode
+            origins.allowed = new.config.feedback.tokens.allow_origins
+            rate_limiter.feedback_per_minute = new.config.feedback.tokens.rate_limit
+            limits.body_timeout_seconds = new.config.server.read_timeout
+            status.config = new.config
+            form_pages.app_name = new.config.feedback.tokens.app_name
+            retention_job.days = new.config.storage.retention_days
+
+        documented = [api for api in apis if api.is_documented]
+        all_apis = [*apis, documentation_api(documented, __version__)]
+        gateway = Gateway(first, use, keys, metrics, proxy, retention_job, all_apis, middleware, tail)
         metrics.watch(
             _build_gauges(proxy, recorder, overflow, retention_job, upstream),
             _build_labelled_gauges(proxy, keys, quotas),
@@ -220,42 +254,42 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
 def _build_apis(
     config: Config,
     store: Store,
+    readers: Readers,
+    tail: RequestTail,
     feedback: FeedbackService,
     keys: ApiKeys,
     quotas: Quotas,
     tokens: FeedbackTokens,
+    status: Callable[[], Awaitable[GatewayStatus]],
+    form_pages: FormPages,
 ) -> list[Api]:
-    url, local_dir = config.storage.url, Path(config.storage.local_dir)
     max_body_bytes = config.server.max_feedback_bytes
-    requests, metrics = RequestReader(store), MetricsReader(store)
+    queue, agreement = ReviewQueue(store), AgreementReader(store)
     # The native API first, since the first one answers unknown paths.
     return [
         native_api(
-            requests=requests,
-            traces=groups.TraceReader(store),
-            sessions=groups.SessionReader(store),
-            users=UserReader(store),
-            metrics=metrics,
-            feedback=feedback,
-            search=FeedbackReader(store),
-            texts=TextReader(store),
-            audit=AuditReader(store),
-            eraser=ErasureService(store, lambda: has_journaled_rows(url, local_dir)),
-            keys=keys,
-            quotas=quotas,
-            scale_of=feedback.scale_of,
-            max_body_bytes=max_body_bytes,
+            readers,
+            feedback,
+            tail,
+            keys,
+            quotas,
+            feedback.scale_of,
+            max_body_bytes,
+            queue,
+            agreement,
         ),
         portkey_feedback.portkey_feedback_api(feedback, feedback.scale_of, max_body_bytes),
-        analytics.portkey_analytics_api(metrics),
-        helicone_api(feedback, store.set_property, requests, max_body_bytes),
+        analytics.portkey_analytics_api(readers.metrics),
+        helicone_api(feedback, store.set_property, readers.requests, max_body_bytes),
         pharia_api(feedback, max_body_bytes),
-        feedback_form_api(feedback, tokens, requests),
+        feedback_form_api(feedback, tokens, readers.requests, form_pages),
+        widget_api(),
+        ui_api(SignIns(keys, store), readers, queue, agreement, tail, feedback, quotas, status),
     ]
 
 
-def _url_lookup(live: runtime.LiveRuntime) -> Callable[[str, str], str | None]:
-    return lambda provider, path: live.current.proxy.router.url_of(provider, path)
+def _url_lookup(proxy: Proxy) -> Callable[[str, str], str | None]:
+    return lambda provider, path: proxy.settings.router.url_of(provider, path)
 
 
 def _readiness_check(store: Store, overflow: Overflow) -> operations.ReadinessCheck:
@@ -266,6 +300,34 @@ def _readiness_check(store: Store, overflow: Overflow) -> operations.ReadinessCh
         return "rows wait in the file beside the store" if overflow.is_engaged else None
 
     return check
+
+
+@dataclass(slots=True)
+class _StatusReader:
+    """Tells the page of settings how the gateway runs."""
+
+    config: Config
+    is_ready: operations.ReadinessCheck
+    recorder: Recorder
+    overflow: Overflow
+
+    async def __call__(self) -> GatewayStatus:
+        config = self.config
+        storage, days = config.storage, config.storage.retention_days
+        providers = (
+            ProviderStatus(name, each.base_url, each.api_key is not None, name == config.default_provider)
+            for name, each in config.providers.items()
+        )
+        shown = {
+            "database": database_name(storage.url),
+            "kept for": "ever" if days is None else f"{days} days",
+            "headers and bodies": storage.payloads.value,
+            "a row is stored": "before its answer ends" if storage.durability == "commit" else "within 50 ms",
+            "rows that wait": f"{self.recorder.queued:,}",
+            "rows written to the file beside the store": f"{self.overflow.rows_journaled:,}",
+            "rows lost": f"{self.overflow.rows_lost:,}",
+        }
+        return GatewayStatus(tuple(providers), shown, await self.is_ready(), show_config(config))
 
 
 def _build_gauges(

@@ -15,7 +15,9 @@ from gateway.models.addresses import OWN_PREFIXES
 from gateway.web.endpoint import Api
 from gateway.web.middleware import AuthMiddleware, error_response
 
-_OWN_PATH = re.compile("(?:" + "|".join(map(re.escape, OWN_PREFIXES)) + r")(?![^/?])", re.IGNORECASE)
+_OWN_PATH = re.compile(
+    "(?:" + "|".join(map(re.escape, OWN_PREFIXES)) + r")(?![^/?])|/(?![^?])", re.IGNORECASE
+)
 _NEEDS_NORMALIZING = re.compile(r"//|/\.|[%;#\\]")
 _PATH_PARAMETERS = re.compile(r";[^/]*")
 _TRAILING_BLANKS = re.compile(r"[\x01-\x20]+(?=/|$)")

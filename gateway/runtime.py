@@ -40,15 +40,8 @@ class Runtime:
     # By the SHA-256 of the key.
     principals: Mapping[str, Principal]
     allowed_hosts: AllowedHosts
-    token_keys: TokenKeys
+    token_keys: TokenKeys | None
     feedback: FeedbackSettings
-
-
-@dataclass(slots=True)
-class LiveRuntime:
-    """Holds the runtime in use; parts read it anew each time, and a reload assigns it."""
-
-    current: Runtime
 
 
 def build_runtime(config: Config) -> Runtime:

@@ -16,10 +16,9 @@ MakeExchange = Callable[..., Exchange]
 MakeFeedback = Callable[..., Feedback]
 
 
-def token_keys(secrets: Sequence[str], ttl_seconds: int) -> Callable[[], TokenKeys]:
+def token_keys(secrets: Sequence[str], ttl_seconds: int) -> TokenKeys | None:
     """Return what `FeedbackTokens` takes for these secrets."""
-    keys = TokenKeys.from_secrets(secrets, ttl_seconds)
-    return lambda: keys
+    return TokenKeys.from_secrets(secrets, ttl_seconds)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from gateway.auth.allowed_hosts import AllowedHosts
@@ -34,18 +34,18 @@ def hash_token(token: str) -> str:
 class ApiKeys:
     """Gateway keys of the configuration, by their SHA-256, and of the store.
 
-    A reload of the configuration changes what `configured` and `allowed_hosts` return.
+    A reload of the configuration replaces `configured` and `allowed_hosts`.
     """
 
     def __init__(
         self,
-        configured: Callable[[], Mapping[str, Principal]],
+        configured: Mapping[str, Principal],
         store: Admin,
         *,
         is_disabled: bool = False,
-        allowed_hosts: Callable[[], AllowedHosts] = AllowedHosts,
+        allowed_hosts: AllowedHosts | None = None,
     ) -> None:
-        self.allowed_hosts = allowed_hosts
+        self.allowed_hosts = allowed_hosts or AllowedHosts()
         self.configured = configured
         self._stored: dict[str, Principal] = {}
         self._store = store
@@ -67,13 +67,37 @@ class ApiKeys:
                     return principal
         return None
 
+    def find_hashed(self, digest: str) -> Principal | None:
+        """Return the principal of a key, given its SHA-256 as hex."""
+        return next((keys[digest] for keys in self.key_sets() if digest in keys), None)
+
+    def is_valid(self, principal: Principal, role: Role) -> bool:
+        """Tell whether a caller's key still exists and has a role, for responses that last."""
+        if principal.name is None:
+            return self.is_open
+        of_key = (
+            known for keys in self.key_sets() for known in keys.values() if known.name == principal.name
+        )
+        return any(known.has_role(role) and known.tenant == principal.tenant for known in of_key)
+
     def sources(self) -> dict[Principal, KeySource]:
         stored = dict.fromkeys(self._stored.values(), KeySource.STORE)
-        return dict.fromkeys(self.configured().values(), KeySource.FILE) | stored
+        return dict.fromkeys(self.configured.values(), KeySource.FILE) | stored
 
     def key_sets(self) -> tuple[Mapping[str, Principal], Mapping[str, Principal]]:
         """Return the configured and the stored keys; each is another object once it has changed."""
-        return self.configured(), self._stored
+        return self.configured, self._stored
+
+    async def create(self, name: str, roles: Sequence[Role], tenant: str | None) -> str:
+        """Store a key and return its token. Raises Conflict if a live key has this name."""
+        token = await create_key(self._store, name, roles, tenant)
+        await self.refresh()
+        return token
+
+    async def revoke(self, name: str) -> None:
+        """End a stored key. Raises NotFound."""
+        await revoke_key(self._store, name)
+        await self.refresh()
 
     async def refresh(self) -> None:
         stored = {

@@ -6,13 +6,13 @@ import hashlib
 import hmac
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
 
-from gateway.errors import Unauthorized
+from gateway.errors import TokenExpired, Unauthorized
 from gateway.models.principal import FeedbackScope, Principal, Role
 
 # Every token of this format begins so.
@@ -23,30 +23,27 @@ _NO_ROLES: frozenset[Role] = frozenset()
 
 
 class FeedbackTokens:
-    """Issues and verifies feedback tokens; off without secrets."""
+    """Issues and verifies feedback tokens; off without keys, which a reload of the configuration replaces."""
 
-    def __init__(self, keys: Callable[[], TokenKeys] | None = None) -> None:
-        self.keys = keys or TokenKeys
-
-    @property
-    def is_on(self) -> bool:
-        return bool(self.keys().secrets)
+    def __init__(self, keys: TokenKeys | None = None) -> None:
+        self.keys = keys
 
     def issue(self, scope: FeedbackScope, tenant: str | None, key_name: str | None) -> bytes:
         """Return a new token with tenant and key of the request in its scope."""
-        keys = self.keys()
-        secret = keys.secrets[0]
-        expires_at = int(time.time()) + keys.ttl_seconds
+        assert self.keys is not None
+        secret = self.keys.secrets[0]
+        expires_at = int(time.time()) + self.keys.ttl_seconds
         claims = orjson.dumps((expires_at, scope.trace_id, scope.request_id, tenant, key_name))
         signed = secret.prefix + _encode(claims)
         return signed + b"." + secret.sign(signed)
 
     def is_token(self, text: str) -> bool:
-        return text.startswith(TOKEN_VERSION) and self.is_on
+        return text.startswith(TOKEN_VERSION) and self.keys is not None
 
     def read(self, token: str) -> Principal:
         signed, _, mac = token.encode("utf-8", "surrogateescape").rpartition(b".")
-        if not any(secret.has_signed(signed, mac) for secret in self.keys().secrets):
+        secrets = () if self.keys is None else self.keys.secrets
+        if not any(secret.has_signed(signed, mac) for secret in secrets):
             raise Unauthorized(
                 "the feedback token is not valid.",
                 hint="It may have been cut off, or be from another gateway.",
@@ -54,7 +51,7 @@ class FeedbackTokens:
         expires_at, trace_id, request_id, tenant, key_name = orjson.loads(_decode(signed.rpartition(b".")[2]))
         if expires_at <= time.time():
             at = datetime.fromtimestamp(expires_at, UTC)
-            raise Unauthorized(f"the feedback token expired on {at.day} {at:%B %Y at %H:%M} UTC.")
+            raise TokenExpired(f"the feedback token expired on {at.day} {at:%B %Y at %H:%M} UTC.", expires_at)
         return Principal(key_name, _NO_ROLES, tenant, FeedbackScope(trace_id, request_id))
 
 
@@ -80,12 +77,13 @@ class _SigningKey:
 class TokenKeys:
     """Secrets, of which the first signs and all are accepted, and how long a token is valid."""
 
-    secrets: tuple[_SigningKey, ...] = ()
-    ttl_seconds: int = 0
+    secrets: tuple[_SigningKey, ...]
+    ttl_seconds: int
 
     @classmethod
-    def from_secrets(cls, secrets: Sequence[str], ttl_seconds: int) -> TokenKeys:
-        return cls(tuple(map(_SigningKey, secrets)), ttl_seconds)
+    def from_secrets(cls, secrets: Sequence[str], ttl_seconds: int) -> TokenKeys | None:
+        """Return the keys of these secrets; None without any."""
+        return cls(tuple(map(_SigningKey, secrets)), ttl_seconds) if secrets else None
 
 
 def _encode(data: bytes) -> bytes:

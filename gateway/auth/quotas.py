@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -196,13 +196,13 @@ class RateLimiter:
     Source: generic cell rate algorithm, ITU-T I.371.
     """
 
-    def __init__(self, feedback_per_minute: Callable[[], int]) -> None:
+    def __init__(self, feedback_per_minute: int) -> None:
         self.feedback_per_minute = feedback_per_minute
         self._refilled_at_ns: OrderedDict[Principal, int] = OrderedDict()
 
     def check_rate(self, caller: Principal, entry_count: int) -> None:
         """Count entries, all or none. Raises TooManyRequests, TooLarge."""
-        most = self.feedback_per_minute()
+        most = self.feedback_per_minute
         if entry_count > most:
             raise errors.TooLarge(
                 f"holds {entry_count:,} entries; a feedback token may give {most:,} per minute.", field="body"

@@ -165,7 +165,7 @@ def _feedback_cell(feedback: FeedbackSummary) -> str:
     if not feedback.score.count:
         return "-"
     mean = feedback.score.weighted_mean
-    pairs = (f"{value:g}:{weight:g}" for value, weight in feedback.pairs)
+    pairs = (f"{pair.value:g}:{pair.weight:g}" for pair in feedback.pairs)
     return " ".join([str(feedback.score.count), "-" if mean is None else f"{mean:+.2f}", *pairs])
 
 

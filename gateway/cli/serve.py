@@ -29,8 +29,8 @@ _FEEDBACK_BODY = f'\'{{"id":"{TRACE_ID}","thumb":"up"}}\''
 _KEY_HEADER = '-H "x-portkey-api-key: $GATEWAY_KEY"'
 
 
-def welcome_text(config: Config, url: str) -> str:
-    """Return the commands to try first: a call, a stream, feedback on both."""
+def welcome_text(config: Config, url: str, *, has_demo_data: bool = False) -> str:
+    """Return the commands to try first: a call, a stream, feedback on both; and where the demo data is."""
     needs_key = bool(config.keys) and config.server.auth == "keys"
     key = f" {_KEY_HEADER}" if needs_key else ""
     chat = f"{url}/v1/chat/completions {_JSON_HEADER} {_TRACE_HEADER}{key}"
@@ -47,11 +47,19 @@ def welcome_text(config: Config, url: str) -> str:
         f"  curl {url}/api/v1/feedback {_JSON_HEADER}{key} -d {_FEEDBACK_BODY}",
         "",
         f"What was logged:    {url}/api/v1/traces/{TRACE_ID}",
+        *_demo_data_lines(config, url, has_demo_data),
         f"All paths:          {url}/docs",
         f"Data:               {database_name(config.storage.url)}",
         "",
     ]
     return "\n".join(lines)
+
+
+def _demo_data_lines(config: Config, url: str, has_demo_data: bool) -> list[str]:
+    if has_demo_data:
+        return [f"Demo data:          {url}/api/v1/requests?metadata.demo=true"]
+    is_demo = config.default_provider == DEMO_PROVIDER
+    return ["A week of examples: start it with --demo --demo-data"] if is_demo else []
 
 
 def _shell_variables(provider: str | None, needs_key: bool) -> list[str]:
@@ -76,6 +84,12 @@ def _chat_body(provider: str | None, **more: object) -> str:
 @click.option("--workers", type=int, help="Number of processes that serve.  [default: 1]")
 @storage_option
 @click.option("--demo", "is_demo", is_flag=True, help="Add a built-in provider that answers without a key.")
+@click.option(
+    "--demo-data",
+    "has_demo_data",
+    is_flag=True,
+    help="With --demo: fill the database with a week of example requests and feedback, once.",
+)
 def serve_command(
     config_file: Path | None,
     host: str | None,
@@ -83,12 +97,15 @@ def serve_command(
     workers: int | None,
     storage: str | None,
     is_demo: bool,
+    has_demo_data: bool,
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C; requests in flight finish first.
 
     The first line on standard output is where it listens; its log goes to standard error. SIGHUP reloads the
     configuration.
     """
+    if has_demo_data and not is_demo:
+        raise click.UsageError("--demo-data needs --demo: it is for trying out, not for real traffic.")
     flags = {"server.host": host, "server.port": port, "server.workers": workers, "storage.url": storage}
     file = find_config_file(config_file, DEMO_FILE if is_demo else DEFAULT_FILE)
 
@@ -106,6 +123,13 @@ def serve_command(
         # Programs that start a gateway wait for this line and take the URL from it.
         click.echo(f"listening on {url}")
         if is_demo or sys.stdout.isatty():
-            click.echo(welcome_text(config, url))
+            click.echo(welcome_text(config, url, has_demo_data=has_demo_data))
 
-    run(load, announce, has_demo=is_demo)
+    async def prepare(config: Config) -> None:
+        if has_demo_data:
+            # Imports every API, which a start without it shall not wait for.
+            from gateway.cli.demo_data import fill_demo_data
+
+            await fill_demo_data(config)
+
+    run(load, announce, has_demo=is_demo, prepare=prepare)

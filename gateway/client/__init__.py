@@ -3,7 +3,7 @@
 Imports nothing of the gateway but `models.ids`, so that any program can use it.
 """
 
-from gateway.client.calls import FeedbackEntry, NewFeedback, RequestFilters
+from gateway.client.calls import FeedbackEntry, NewFeedback, RequestFilters, ReviewFilters
 from gateway.client.errors import (
     Conflict,
     ConnectionFailed,
@@ -18,6 +18,7 @@ from gateway.client.errors import (
 )
 from gateway.client.gateway_client import AsyncGatewayClient, GatewayClient
 from gateway.client.models import (
+    Agreement,
     Body,
     Feedback,
     FeedbackReceipt,
@@ -25,12 +26,19 @@ from gateway.client.models import (
     Header,
     LoggedRequest,
     Message,
+    NamedRecord,
+    NextReview,
     RequestDetail,
+    Review,
     Score,
+    SearchHit,
+    SearchPage,
+    TextMatch,
     Trace,
 )
 
 __all__ = [
+    "Agreement",
     "AsyncGatewayClient",
     "Body",
     "Conflict",
@@ -46,11 +54,18 @@ __all__ = [
     "InvalidRequest",
     "LoggedRequest",
     "Message",
+    "NamedRecord",
     "NewFeedback",
+    "NextReview",
     "NotFound",
     "RequestDetail",
     "RequestFilters",
+    "Review",
+    "ReviewFilters",
     "Score",
+    "SearchHit",
+    "SearchPage",
+    "TextMatch",
     "TimedOut",
     "Trace",
     "Unauthorized",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, Generic, Literal, Required, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
@@ -26,6 +27,12 @@ AttemptResult = httpx.Response | httpx.RequestError
 # Doubles with each further retry.
 FIRST_PAUSE_SECONDS = 0.1
 
+# A live tail is never silent for longer than 15 s.
+TAIL_TIMEOUT = httpx.Timeout(10.0, read=45.0)
+
+# Before a live tail connects again.
+RECONNECT_SECONDS = 2.0
+
 # A gateway whose Retry-After is longer is not called again.
 MAX_PAUSE_SECONDS = 10.0
 
@@ -41,7 +48,7 @@ class Call(Generic[T]):
     path: str
     # Makes the result from the JSON of a successful reply; raises UnexpectedReply.
     read: Callable[[Any], T]
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: object | None = None
 
@@ -69,6 +76,7 @@ class FeedbackFields(TypedDict, total=False):
     original_text: str
     weight: float  # from 0 to 1
     author: str
+    source: Literal["human", "model", "code"]
     metadata: Metadata
     feedback_id: str
 
@@ -103,10 +111,32 @@ class RequestFilters(TypedDict, total=False):
     has_feedback: bool
     label: str
     comment: str
+    # About its review.
+    reviewed: bool
+    reviewed_by: str
+    reserved_by: str
     # With a time zone.
     since: datetime
     until: datetime
     metadata: Mapping[str, str | float | bool]
+
+
+class ReviewFilters(TypedDict, total=False):
+    """Filters of reviews; all must hold."""
+
+    state: Literal["reserved", "reviewed"]
+    reviewer: str
+    # With a time zone.
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPage:
+    """One page of reviews; `next_cursor` is None on the last one."""
+
+    reviews: tuple[models.Review, ...]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +252,140 @@ def find_requests(filters: RequestFilters, page_size: int, cursor: str | None) -
     return Call(method="GET", path="/api/v1/requests", query=query, read=_read_page)
 
 
+def compare(
+    by: str,
+    arms: Sequence[str | float | bool] = (),
+    *,
+    source: str = "human",
+    **filters: Unpack[RequestFilters],
+) -> Call[models.Comparison]:
+    """Compare groups of requests: `compare("prompt_version", ["v1", "v2"], prompt="greet")`.
+
+    Args:
+        by: field that the arms differ in, such as `model` or `metadata.team`.
+        arms: two to eight values of it; none: the biggest.
+        source: whose feedback counts: `human`, `model`, `code` or `implicit`.
+    """
+    query = {**_query_params(filters), "by": by, "source": source}
+    texts = [_text_param(arm) for arm in arms]
+    return Call(
+        method="GET",
+        path="/api/v1/compare",
+        query={**query, "arm": texts} if texts else query,
+        read=lambda data: decode(models.Comparison, data),
+    )
+
+
+def overview(**filters: Unpack[RequestFilters]) -> Call[models.Overview]:
+    """Return numbers, series, tables and what needs attention, without `since` of the last seven days."""
+    query = _query_params(filters)
+    return Call(
+        method="GET", path="/api/v1/overview", query=query, read=lambda data: decode(models.Overview, data)
+    )
+
+
+def search(
+    text: str,
+    *,
+    limit: int = 20,
+    cursor: str | None = None,
+    time_limit_ms: int | None = None,
+    **filters: Unpack[RequestFilters],
+) -> Call[models.SearchPage]:
+    """Search by any id, or by words in question, answer and comments of requests, the newest first.
+
+    Args:
+        cursor: that of the page before, to go on from there.
+        time_limit_ms: how long the gateway searches before it says how far back it came.
+    """
+    own = _without_none(q=text, limit=limit, cursor=cursor, time_limit_ms=time_limit_ms)
+    query = {**_query_params(filters), **{name: str(value) for name, value in own.items()}}
+    read = partial(decode, models.SearchPage)
+    return Call(method="GET", path="/api/v1/search", query=query, read=read)
+
+
+class TailEvents:
+    """Reads the events of a live tail, and knows where to go on after a lost connection."""
+
+    PATH = "/api/v1/requests/tail"
+
+    def __init__(self, filters: RequestFilters) -> None:
+        self.query = _query_params(filters)
+        self._last_id: str | None = None
+        self._has_begun = False
+        self._fields: dict[str, str] = {}
+
+    def headers(self) -> dict[str, str]:
+        return {} if self._last_id is None else {"Last-Event-ID": self._last_id}
+
+    def refuse_first_failure(self, error: httpx.TransportError) -> None:
+        """Raise ConnectionFailed where there was no connection yet: the URL may be wrong."""
+        if not self._has_begun:
+            raise ConnectionFailed(f"{error.request.url} cannot be reached: {error}") from error
+
+    def read_line(self, line: str) -> models.LoggedRequest | None:
+        """Return the request that ends with this line, if one does. Raises UnexpectedReply."""
+        self._has_begun = True
+        if line:
+            name, _, value = line.partition(": ")
+            self._fields[name] = value
+            return None
+        fields, self._fields = self._fields, {}
+        if fields.get("event") == "reset":
+            raise UnexpectedReply("too many requests came while the connection was lost; list them instead")
+        if fields.get("event") != "request":
+            return None
+        self._last_id = fields.get("id", self._last_id)
+        return decode(models.LoggedRequest, json.loads(fields["data"]))
+
+
+def read_tail_error(response: httpx.Response) -> None:
+    """Raise the error of a read reply that is no stream, unless connecting again may help."""
+    if response.status_code in (httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE):
+        return
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    raise error_of(response.status_code, body)
+
+
+def change_review(
+    request_id: str, state: Literal["open", "reserved", "reviewed"], *, note: str | None = None
+) -> Call[models.Review | None]:
+    """Reserve a request for ten minutes, mark it as reviewed, or open it; return its review, None once it is open.
+
+    Needs a key with the role `review`, whose name is the reviewer.
+    """
+    body = _without_none(state=state, note=note)
+    path = f"/api/v1/requests/{_path_segment(request_id)}/review"
+    return Call(method="POST", path=path, body=body, read=_read_review)
+
+
+def reserve_next(**filters: Unpack[RequestFilters]) -> Call[models.NextReview | None]:
+    """Reserve the newest matching request that nobody has reserved or reviewed; None where there is none."""
+
+    def read(data: Any) -> models.NextReview | None:
+        found = data if isinstance(data, dict) else {}
+        return None if found.get("request") is None else decode(models.NextReview, found)
+
+    return Call(method="POST", path="/api/v1/reviews/next", query=_query_params(filters), read=read)
+
+
+def compare_scores(**filters: Unpack[RequestFilters]) -> Call[models.Agreement]:
+    """Compare the scores of people and models on matching requests."""
+    path, query = "/api/v1/reviews/agreement", _query_params(filters)
+    return Call(method="GET", path=path, query=query, read=lambda data: decode(models.Agreement, data))
+
+
+def find_reviews(filters: ReviewFilters, page_size: int, cursor: str | None) -> Call[ReviewPage]:
+    """Return a page of reviews, the newest first; `cursor` is that of the page before."""
+    query = {**_query_params(filters), "limit": str(page_size)}
+    if cursor is not None:
+        query["cursor"] = cursor
+    return Call(method="GET", path="/api/v1/reviews", query=query, read=_read_review_page)
+
+
 def decode(model: type[T], data: object) -> T:
     """Return the model of a JSON object; unknown keys are ignored. Raises UnexpectedReply."""
     if not isinstance(data, dict):
@@ -251,7 +415,7 @@ def _without_none(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _query_params(filters: RequestFilters) -> dict[str, str]:
+def _query_params(filters: RequestFilters | ReviewFilters) -> dict[str, str]:
     query: dict[str, str] = {}
     for name, value in filters.items():
         if isinstance(value, Mapping):
@@ -271,6 +435,18 @@ def _text_param(value: object) -> str:
 
 def _path_segment(name: str) -> str:
     return quote(name, safe="")
+
+
+def _read_review(data: Any) -> models.Review | None:
+    if not isinstance(data, dict) or "review" not in data:
+        raise UnexpectedReply("the reply has no review")
+    return None if data["review"] is None else decode(models.Review, data["review"])
+
+
+def _read_review_page(data: Any) -> ReviewPage:
+    if not isinstance(data, dict) or not isinstance(data.get("data"), list):
+        raise UnexpectedReply("the reply has no list of reviews")
+    return ReviewPage(tuple(decode(models.Review, row) for row in data["data"]), data.get("next_cursor"))
 
 
 def _read_page(data: Any) -> RequestPage:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
 from gateway.client import calls
-from gateway.client.calls import AttemptResult, Call, RequestFilters, conduct_call
-from gateway.client.models import LoggedRequest
+from gateway.client.calls import AttemptResult, Call, RequestFilters, ReviewFilters, conduct_call
+from gateway.client.models import Comparison, LoggedRequest, Overview, Review, SearchPage
 
 DEFAULT_URL = "http://127.0.0.1:8787"
 
@@ -73,6 +73,7 @@ class GatewayClient:
         self.feedback = FeedbackCalls(self)
         self.traces = TraceCalls(self)
         self.requests = RequestCalls(self)
+        self.reviews = ReviewCalls(self)
 
     def send(self, call: Call[T]) -> T:
         """Send a call, with retries, and return its result."""
@@ -93,6 +94,57 @@ class GatewayClient:
             )
         except httpx.RequestError as error:
             return error
+
+    def compare(
+        self,
+        by: str,
+        arms: Sequence[str | float | bool] = (),
+        *,
+        source: str = "human",
+        **filters: Unpack[RequestFilters],
+    ) -> Comparison:
+        """Compare groups of requests by what people say: `compare("prompt_version", ["v1", "v2"])`."""
+        return self.send(calls.compare(by, arms, source=source, **filters))
+
+    def overview(self, **filters: Unpack[RequestFilters]) -> Overview:
+        """Return the overview of a time, without `since` of the last seven days."""
+        return self.send(calls.overview(**filters))
+
+    def search(
+        self,
+        text: str,
+        *,
+        limit: int = 20,
+        cursor: str | None = None,
+        time_limit_ms: int | None = None,
+        **filters: Unpack[RequestFilters],
+    ) -> SearchPage:
+        """Return a page of what has this id or contains these words; see `calls.search`."""
+        return self.send(
+            calls.search(text, limit=limit, cursor=cursor, time_limit_ms=time_limit_ms, **filters)
+        )
+
+    def tail(self, **filters: Unpack[RequestFilters]) -> Iterator[LoggedRequest]:
+        """Yield requests as they are logged, for ever; a lost connection is made again."""
+        events = calls.TailEvents(filters)
+        while True:
+            try:
+                with self._http.stream(
+                    "GET",
+                    events.PATH,
+                    params=events.query,
+                    headers=events.headers(),
+                    timeout=calls.TAIL_TIMEOUT,
+                ) as reply:
+                    if reply.status_code != httpx.codes.OK:
+                        reply.read()
+                    calls.read_tail_error(reply)
+                    for line in reply.iter_lines():
+                        if (request := events.read_line(line)) is not None:
+                            yield request
+            except httpx.TransportError as error:
+                events.refuse_first_failure(error)
+            time.sleep(calls.RECONNECT_SECONDS)
 
     def close(self) -> None:
         self._http.close()
@@ -136,6 +188,24 @@ class RequestCalls(_Calls[GatewayClient]):
                 return
 
 
+class ReviewCalls(_Calls[GatewayClient]):
+    """`client.reviews`."""
+
+    change = _blocking(calls.change_review)
+    reserve_next = _blocking(calls.reserve_next)
+    compare_scores = _blocking(calls.compare_scores)
+
+    def find(self, *, page_size: int = 100, **filters: Unpack[ReviewFilters]) -> Iterator[Review]:
+        """Yield all matching reviews, the newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self._client.send(calls.find_reviews(filters, page_size, cursor))
+            yield from page.reviews
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
 class AsyncGatewayClient:
     """`GatewayClient` for asyncio: its methods are awaited, `find` is used with `async for`; tasks may share it."""
 
@@ -147,6 +217,7 @@ class AsyncGatewayClient:
         self.feedback = AsyncFeedbackCalls(self)
         self.traces = AsyncTraceCalls(self)
         self.requests = AsyncRequestCalls(self)
+        self.reviews = AsyncReviewCalls(self)
 
     async def send(self, call: Call[T]) -> T:
         """Send a call, with retries, and return its result."""
@@ -167,6 +238,57 @@ class AsyncGatewayClient:
             )
         except httpx.RequestError as error:
             return error
+
+    async def compare(
+        self,
+        by: str,
+        arms: Sequence[str | float | bool] = (),
+        *,
+        source: str = "human",
+        **filters: Unpack[RequestFilters],
+    ) -> Comparison:
+        """Compare groups of requests by what people say."""
+        return await self.send(calls.compare(by, arms, source=source, **filters))
+
+    async def overview(self, **filters: Unpack[RequestFilters]) -> Overview:
+        """Return the overview of a time, without `since` of the last seven days."""
+        return await self.send(calls.overview(**filters))
+
+    async def search(
+        self,
+        text: str,
+        *,
+        limit: int = 20,
+        cursor: str | None = None,
+        time_limit_ms: int | None = None,
+        **filters: Unpack[RequestFilters],
+    ) -> SearchPage:
+        """Return a page of what has this id or contains these words; see `calls.search`."""
+        return await self.send(
+            calls.search(text, limit=limit, cursor=cursor, time_limit_ms=time_limit_ms, **filters)
+        )
+
+    async def tail(self, **filters: Unpack[RequestFilters]) -> AsyncIterator[LoggedRequest]:
+        """Yield requests as they are logged, for ever; a lost connection is made again."""
+        events = calls.TailEvents(filters)
+        while True:
+            try:
+                async with self._http.stream(
+                    "GET",
+                    events.PATH,
+                    params=events.query,
+                    headers=events.headers(),
+                    timeout=calls.TAIL_TIMEOUT,
+                ) as reply:
+                    if reply.status_code != httpx.codes.OK:
+                        await reply.aread()
+                    calls.read_tail_error(reply)
+                    async for line in reply.aiter_lines():
+                        if (request := events.read_line(line)) is not None:
+                            yield request
+            except httpx.TransportError as error:
+                events.refuse_first_failure(error)
+            await asyncio.sleep(calls.RECONNECT_SECONDS)
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -208,6 +330,25 @@ class AsyncRequestCalls(_Calls[AsyncGatewayClient]):
             page = await self._client.send(calls.find_requests(filters, page_size, cursor))
             for request in page.requests:
                 yield request
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
+class AsyncReviewCalls(_Calls[AsyncGatewayClient]):
+    """`client.reviews`."""
+
+    change = _async(calls.change_review)
+    reserve_next = _async(calls.reserve_next)
+    compare_scores = _async(calls.compare_scores)
+
+    async def find(self, *, page_size: int = 100, **filters: Unpack[ReviewFilters]) -> AsyncIterator[Review]:
+        """Yield all matching reviews, the newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = await self._client.send(calls.find_reviews(filters, page_size, cursor))
+            for review in page.reviews:
+                yield review
             cursor = page.next_cursor
             if cursor is None:
                 return

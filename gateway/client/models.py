@@ -44,10 +44,12 @@ class GivenFeedback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueWeight:
-    """The value and weight of one feedback entry."""
+    """A feedback entry in short; `via` is its target."""
 
     value: float
     weight: float
+    kind: str = "rating"
+    via: str = "trace"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,49 @@ class LoggedRequest:
     feedback_count: int = 0
     mean_score: float | None = None
     feedback_pairs: tuple[ValueWeight, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRecord:
+    """What a searched text is the id or name of; `path` is where the gateway serves it."""
+
+    kind: str
+    id: str
+    path: str
+    tenant: str | None = None
+    trace_id: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextMatch:
+    """A text with all words, cut around the first; `place` is `question`, `answer` or `comment`."""
+
+    place: str
+    before: str
+    match: str
+    after: str
+    feedback_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchHit:
+    """A request that contains the searched words."""
+
+    request: LoggedRequest
+    matches: tuple[TextMatch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPage:
+    """Hits, the newest first, and how far back the search came; unless `is_complete`, `next_cursor` goes on."""
+
+    ids: tuple[NamedRecord, ...]
+    data: tuple[SearchHit, ...]
+    is_complete: bool
+    searched: int
+    next_cursor: str | None = None
+    searched_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,9 +238,233 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """A person's reservation or review of a request; `state` is `reserved` or `reviewed`."""
+
+    request_id: str
+    trace_id: str
+    state: str
+    reviewer: str
+    at: datetime
+    tenant: str | None = None
+    note: str | None = None
+    reserved_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextReview:
+    """A request that was reserved for the caller."""
+
+    request: LoggedRequest
+    review: Review
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A value with its 95 % confidence interval, None where too little is known for one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairAgreement:
+    """Two people who scored the same requests."""
+
+    people: tuple[str, ...]
+    requests: int
+    same_sign: Estimate
+    kappa: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleAgreement:
+    """People on requests that at least two of them scored."""
+
+    people: int
+    requests: int
+    same_sign: Estimate | None = None
+    alpha: Estimate | None = None
+    alpha_ordinal: float | None = None
+    pairs: tuple[PairAgreement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAgreement:
+    """Mean scores of people and of models on requests that both scored."""
+
+    requests: int
+    human_mean: float | None = None
+    model_mean: float | None = None
+    same_sign: Estimate | None = None
+    correlation: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """Agreement of scores; `read_back_to` is None where all were read."""
+
+    scores: int
+    people: PeopleAgreement
+    models: ModelAgreement
+    read_back_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDetail(LoggedRequest):
     """A logged request with its messages, which are None where no payload was kept."""
 
     request: Message | None = None
     response: Message | None = None
     feedback: tuple[Feedback, ...] = ()
+    # None where nobody has reserved or reviewed it.
+    review: Review | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Cost of the requests whose price is known."""
+
+    usd: float
+    nanousd: int
+    priced_requests: int
+    usd_per_request: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """Tokens of the requests where they are known; `cached` is part of `prompt`."""
+
+    prompt: int
+    completion: int
+    cached: int
+    counted_requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Milliseconds from arrival to the end of the answer."""
+
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """A group of requests in a comparison; `filters` list its requests."""
+
+    arm: str | float | bool | None
+    requests: int
+    errors: int
+    people: int
+    entries: int
+    cost: Cost
+    tokens: Tokens
+    filters: Mapping[str, str] | None = None
+    error_rate: Estimate | None = None
+    mean_score: Estimate | None = None
+    share_positive: Estimate | None = None
+    coverage: float | None = None
+    latency_ms: Latency | None = None
+    first_byte_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmPair:
+    """The difference of the scores of two arms, the one with the higher score first."""
+
+    arm: str | float | bool | None
+    other: str | float | bool | None
+    difference: Estimate
+    p_value: float
+    is_different: bool
+    more_people_needed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Groups of requests side by side; `summary` says what can be claimed and what not."""
+
+    summary: str
+    method: str
+    arms: tuple[Arm, ...]
+    pairs: tuple[ArmPair, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unknown_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackMetrics:
+    """Feedback that counts for requests, entry by entry."""
+
+    count: int
+    total_weight: float
+    mean_score: Estimate | None = None
+    share_positive: Estimate | None = None
+    average_weighted_grade: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Usage of requests and the feedback on them."""
+
+    requests: int
+    errors: int
+    cost: Cost
+    tokens: Tokens
+    feedback: FeedbackMetrics
+    error_rate: float | None = None
+    coverage: float | None = None
+    latency_ms: Latency | None = None
+    first_byte_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsPoint(Metrics):
+    """The requests that started in one interval."""
+
+    starts_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsGroup(Metrics):
+    """The requests of one model or prompt; `filters` list them."""
+
+    group: str | float | bool | None
+    filters: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionItem:
+    """Something that costs money or feedback unseen; `path` lists its rows with `filters`."""
+
+    kind: str
+    message: str
+    count: int
+    path: str
+    filters: Mapping[str, str]
+    share: float | None = None
+    tokens: int | None = None
+    cost_usd: float | None = None
+    since: datetime | None = None
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """Metrics of a time and of the period of the same length before."""
+
+    starts_at: datetime
+    ends_at: datetime
+    interval_seconds: int
+    total: Metrics
+    before: Metrics
+    series: tuple[MetricsPoint, ...]
+    by_model: tuple[MetricsGroup, ...]
+    by_prompt: tuple[MetricsGroup, ...]
+    attention: tuple[AttentionItem, ...]
+    unknown_keys: tuple[str, ...] = ()

@@ -39,14 +39,14 @@ class FeedbackService:
         store: FeedbackStore,
         check_rate: RateCheck | None = None,
         observers: Sequence[OnStored] = (),
-        settings: Callable[[], FeedbackSettings] | None = None,
+        settings: FeedbackSettings | None = None,
     ) -> None:
         self._store = store
         self._check_rate = check_rate
         self._observers = observers
         # Number of grades by API key while all of them are 0 or 1.
         self._thumbs: dict[str | None, int] = {}
-        self._settings = settings or FeedbackSettings
+        self.settings = settings or FeedbackSettings()
 
     async def give(
         self,
@@ -68,7 +68,7 @@ class FeedbackService:
             Conflict: an id was used before with other content.
             NotFound: `upsert` of a request too old to be logged yet.
         """
-        call = GiveCall(items, principal, dialect, self._settings().orphan_window_seconds)
+        call = GiveCall(items, principal, dialect, self.settings.orphan_window_seconds)
         await rules.refuse_beyond_scope(self._store, call, self._check_rate)
         repeatable = idempotency_key and idempotent_call(
             principal, dialect, "give", idempotency_key, [(item.subject_id, item.raw) for item in items]
@@ -86,7 +86,7 @@ class FeedbackService:
         return await rules.retry_until_stored(attempt)
 
     def scale_of(self, principal: Principal) -> Scale:
-        scales = self._settings().scales
+        scales = self.settings.scales
         return scales.by_key.get(principal.name or "", scales.default)
 
     async def sends_thumbs_as_grades(self, principal: Principal, items: Sequence[NewFeedback]) -> bool:

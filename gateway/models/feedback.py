@@ -86,7 +86,7 @@ class Feedback:
     )
     dialect: Annotated[str, _filter("API that the latest version was given through.")]
     raw: Annotated[str, _column("The entry's JSON as it came in.")]
-    key_name: Annotated[str | None, _column("Name of the gateway key that gave it.")] = None
+    key_name: Annotated[str | None, _filter("Name of the gateway key that gave it.")] = None
     created_at_us: Annotated[int, _column("When the first version was given.")]
     updated_at_us: Annotated[int, _column("When this version was given.")]
     deleted_at_us: Annotated[int | None, _column("When it was withdrawn; null if it was not.", HIDDEN)] = None
@@ -122,13 +122,32 @@ class ScoreSummary:
         return self.weighted_sum / self.total_weight if self.total_weight else None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class FeedbackPair:
+    """An entry with a value in short; `via` is what it was given on."""
+
+    value: float
+    weight: float
+    kind: Kind
+    via: Target
+
+
 @dataclass(frozen=True, slots=True)
 class FeedbackSummary:
     """Feedback on one request, its trace and its session."""
 
     score: ScoreSummary
-    # Value and weight of entries with a value, the latest first, at most `MAX_SUMMARY_PAIRS`.
-    pairs: tuple[tuple[float, float], ...] = ()
+    # Of entries with a value, the latest first, at most `MAX_SUMMARY_PAIRS`.
+    pairs: tuple[FeedbackPair, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFeedback:
+    """Entries whose subject is not logged; `ids` are some that they are about, the latest first."""
+
+    count: int = 0
+    oldest_at_us: int | None = None
+    ids: tuple[str, ...] = ()
 
 
 MAX_SUMMARY_PAIRS = 20
@@ -140,7 +159,11 @@ def summarise_feedback(entries: Sequence[Feedback]) -> FeedbackSummary:
     """Sum up the latest versions of entries that are not deleted."""
     valued = [entry for entry in entries if entry.value is not None]
     latest = sorted(valued, key=lambda entry: entry.updated_at_us, reverse=True)[:MAX_SUMMARY_PAIRS]
-    pairs = tuple((entry.value, entry.weight) for entry in latest if entry.value is not None)
+    pairs = tuple(
+        FeedbackPair(entry.value, entry.weight, entry.kind, entry.target)
+        for entry in latest
+        if entry.value is not None
+    )
     return FeedbackSummary(summarise_scores(entries), pairs)
 
 

@@ -142,7 +142,9 @@ class RequestRecord:
     key_name: Annotated[
         str | None,
         _seen(
-            "Gateway key that it came with; `import:…` of imported requests.", "gateway.key_name", uses=GROUP
+            "Gateway key that it came with; `import:…` of imported requests.",
+            "gateway.key_name",
+            uses=FILTER | GROUP,
         ),
     ]
     provider: Annotated[str, _seen("Name of the provider.", "gen_ai.provider.name", uses=FILTER | GROUP)]
@@ -166,8 +168,8 @@ class RequestRecord:
     ]
     outcome: Annotated[Outcome, _seen("How the request ended.", "gateway.outcome", uses=FILTER | GROUP)]
     error: Annotated[str | None, _seen("What went wrong.", uses=PERSONAL)]
-    is_stream: Annotated[bool, _seen("Whether the answer was a stream.", uses=GROUP)]
-    attempt: Annotated[int, _seen("Which of the gateway's own tries it was, from 0.", uses=GROUP)]
+    is_stream: Annotated[bool, _seen("Whether the answer was a stream.", uses=FILTER | GROUP)]
+    attempt: Annotated[int, _seen("Which of the gateway's own tries it was, from 0.", uses=FILTER | GROUP)]
     client_retry: Annotated[
         int,
         _seen(
@@ -175,7 +177,7 @@ class RequestRecord:
             uses=FILTER | GROUP,
         ),
     ]
-    cache_status: Annotated[str | None, _seen("`hit` of answers from a cache.", uses=GROUP)]
+    cache_status: Annotated[str | None, _seen("`hit` of answers from a cache.", uses=FILTER | GROUP)]
     user: Annotated[str | None, _tag("End user of the calling application.", "user.id", "enduser.id")]
     organisation: Annotated[str | None, _tag("Organisation of the end user.", "gateway.organisation")]
     prompt: Annotated[str | None, _tag("Name of the prompt.", "gateway.prompt")]
@@ -242,6 +244,12 @@ REQUEST_COLUMNS = columns_of(RequestRecord)
 IDENTITY_FIELDS = tuple(column.name for column in REQUEST_COLUMNS if column.part == "identity")
 METADATA_COLUMNS = tuple(column.name for column in REQUEST_COLUMNS if column.origin is Origin.METADATA)
 METADATA_KEYS = tuple(f"_{name}" for name in METADATA_COLUMNS)
+
+# Rows that `serve --demo-data` stores have this key name, and this key in their metadata; the oldest of them has
+# this request id, by which they are found at once.
+DEMO_KEY_NAME = "demo-data"
+DEMO_METADATA_KEY = "demo"
+DEMO_REQUEST_ID = "demo-data"
 
 
 @dataclass(frozen=True, slots=True)

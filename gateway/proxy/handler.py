@@ -87,7 +87,7 @@ class Proxy:
     keys: ApiKeys
     tokens: FeedbackTokens
     quotas: Quotas
-    current: Callable[[], ProxySettings]
+    settings: ProxySettings
     upstream: Upstream
     recorder: Recorder
     limit_bytes: int
@@ -105,7 +105,7 @@ class Proxy:
         """Refuse a request, or forward it."""
         identity = principal = None
         try:
-            if request.method == "HEAD" and self.current().router.is_root(request.raw_path):
+            if request.method == "HEAD" and self.settings.router.is_root(request.raw_path):
                 return web.Response()
             head = heads.sort_headers(request.raw_headers)
             identity = heads.read_identity(head, request.headers.get("traceparent"))
@@ -166,14 +166,14 @@ class Proxy:
                 hint="Make the same call over HTTP, with stream: true for events as they come; what works over a "
                 "WebSocket alone, such as realtime sessions, must go to the provider itself.",
             )
-        self.in_flight.refuse_beyond(self.current().max_in_flight)
+        self.in_flight.refuse_beyond(self.settings.max_in_flight)
         if self.check_store is not None:
             self.check_store()
         endpoint = endpoint_of(request.raw_path)
         uses_quota = principal.limits and exchanges.is_model_call(request.method, endpoint)
         quota = self.quotas.admit(principal) if uses_quota else None
         choice = heads.read_provider_choice(head)
-        plan = self.current().router.plan(request.raw_path, *choice)
+        plan = self.settings.router.plan(request.raw_path, *choice)
         provider = plan.targets[0].provider
         capture = Capture(
             identity=identity,
@@ -184,13 +184,13 @@ class Proxy:
             method=request.method,
             path=credentials.path_to_log(request.raw_path, self.find_credentials),
             client_retry=head.client_retry,
-            payloads=self.current().policy_of(principal.name, provider.payloads),
+            payloads=self.settings.policy_of(principal.name, provider.payloads),
             opt_out=opt_out,
             limit_bytes=self.limit_bytes,
             request_headers=request.raw_headers,
         )
         may_name_provider = choice[1] is None and request.raw_path.startswith("/v1/")
-        timeout = self.current().body_timeout_seconds
+        timeout = self.settings.body_timeout_seconds
         body = RequestBody(request, capture.request_body, timeout, is_replayable=len(plan.targets) > 1)
         return _Call(request, head, plan, may_name_provider, quota, capture, body)
 
@@ -203,7 +203,7 @@ class Proxy:
         except BaseException:
             if call.may_name_provider:
                 # It broke off before it named a provider, so it may be for any.
-                policies = (self._policy(call, provider) for provider in self.current().router.providers)
+                policies = (self._policy(call, provider) for provider in self.settings.router.providers)
                 call.capture.payloads = exchanges.strictest_policy(policies)
             raise
         named = self._plan_of_model(call, call.content) if isinstance(call.content, bytes) else None
@@ -211,7 +211,7 @@ class Proxy:
 
     def _plan_of_model(self, call: _Call, body: bytes) -> Plan | None:
         name = bodies.provider_in_model(body) if call.may_name_provider else None
-        plan = None if name is None else self.current().router.plan_by_name(call.request.raw_path, name)
+        plan = None if name is None else self.settings.router.plan_by_name(call.request.raw_path, name)
         if plan is not None:
             call.content, call.is_edited = bodies.without_model_prefix(body), True
             provider = plan.targets[0].provider
@@ -220,7 +220,7 @@ class Proxy:
         return plan
 
     def _policy(self, call: _Call, provider: Provider) -> PayloadPolicy:
-        return self.current().policy_of(call.capture.key_name, provider.payloads)
+        return self.settings.policy_of(call.capture.key_name, provider.payloads)
 
     async def _attempt(self, call: _Call, plan: Plan) -> Response:
         """Send the request to each target in turn, record what fails, and return the first response."""
@@ -281,7 +281,7 @@ class Proxy:
         fields = heads.identity_fields(capture.identity)
         fields.append((heads.PROVIDER_FIELD, capture.provider.encode()))
         fields += [(name.encode(), value.encode()) for name, value in _quota_headers(call).items()]
-        if self.tokens.is_on:
+        if self.tokens.keys is not None:
             scope = FeedbackScope(capture.identity.trace_id, capture.identity.request_id)
             token = self.tokens.issue(scope, capture.tenant, capture.key_name)
             fields.append((heads.TOKEN_FIELD, token))

@@ -1,4 +1,4 @@
-"""Filter fields of requests, feedback and the audit log, by name, and the conditions they mean."""
+"""Filter fields of requests, feedback, reviews and the audit log, and the conditions they mean."""
 
 import math
 import re
@@ -10,11 +10,12 @@ import orjson
 
 from gateway.errors import BadInput
 from gateway.models.audit import AuditChannel
-from gateway.models.clock import parse_time_us
+from gateway.models.clock import now_us, parse_time_us
 from gateway.models.columns import FILTER, Column
 from gateway.models.feedback import FEEDBACK_COLUMNS
 from gateway.models.filters import AllOf, AnyOf, Comparison, FeedbackFilter, Filter, Not, Op
 from gateway.models.request import REQUEST_COLUMNS
+from gateway.models.reviews import ReviewState
 
 # Returns the filter for a text; raises ValueError for a bad one.
 ToFilter = Callable[[str], Filter]
@@ -81,13 +82,13 @@ def time_bound(description: str, field: str, op: Op) -> FilterField:
     )
 
 
-def boolean(description: str, to_filter: Callable[[bool], Filter]) -> FilterField:
+def boolean(description: str, to_filter: Callable[[bool], Filter], *, is_joined: bool = False) -> FilterField:
     def read(text: str) -> Filter:
         if text not in ("true", "false"):
             raise ValueError("must be true or false.")
         return to_filter(text == "true")
 
-    return FilterField(description, read, ValueType.FLAG)
+    return FilterField(description, read, ValueType.FLAG, is_joined=is_joined)
 
 
 def score_bound(description: str, field: str, op: Op) -> FilterField:
@@ -233,8 +234,28 @@ def _column_filter(column: Column, *, is_joined: bool) -> FilterField:
         return equals(description, name, "requested_model", is_joined=is_joined)
     if column.is_a(StrEnum):
         return one_of(description, name, column.value_type, is_joined=is_joined)
+    if column.is_a(bool):
+        return boolean(description, lambda is_so: Comparison(name, Op.EQ, is_so), is_joined=is_joined)
     kind = whole_number if column.is_a(int) else equals
     return kind(description, name, is_joined=is_joined)
+
+
+def _review_filters(*, is_joined: bool = False) -> dict[str, FilterField]:
+    def is_reserved_by(reviewer: str) -> Filter:
+        is_live = Comparison("held_until_us", Op.GT, now_us())
+        return AllOf((Comparison("reserved_by", Op.EQ, reviewer), is_live))
+
+    return {
+        "reviewed": boolean(
+            "`true`: requests that a reviewer marked as reviewed; `false`: the others.",
+            lambda is_reviewed: Comparison("is_reviewed", Op.EQ, is_reviewed),
+            is_joined=is_joined,
+        ),
+        "reviewed_by": equals("This reviewer has reviewed the request.", "reviewed_by", is_joined=is_joined),
+        "reserved_by": FilterField(
+            "This reviewer has reserved the request.", is_reserved_by, is_joined=is_joined
+        ),
+    }
 
 
 def _request_filters(*, is_counted: bool) -> FilterSchema:
@@ -245,6 +266,10 @@ def _request_filters(*, is_counted: bool) -> FilterSchema:
         whose = "feedback that counts for the request"
     criteria = {
         **_column_filters(REQUEST_COLUMNS),
+        "has_usage": boolean(
+            "`true`: requests whose tokens are known; `false`: the others.",
+            lambda is_known: Comparison("total_tokens", Op.NE if is_known else Op.EQ, None),
+        ),
         "judged": boolean(
             "`true`: requests that feedback counts for, of a trace or session one; `false`: the others.",
             lambda is_judged: Comparison("is_judged", Op.EQ, is_judged),
@@ -266,6 +291,7 @@ def _request_filters(*, is_counted: bool) -> FilterSchema:
             "comment",
             is_joined=True,
         ),
+        **_review_filters(),
         "from": time_bound(f"Started at this time or later: {_FROM_FORMATS}", "started_at_us", Op.GE),
         "to": time_bound(f"Started before this time: {_TO_FORMATS}", "started_at_us", Op.LT),
     }
@@ -285,6 +311,7 @@ FEEDBACK_FILTERS = FilterSchema(
         # A trace, request or session is that of the entry itself.
         **_column_filters(REQUEST_COLUMNS, is_joined=True),
         **_column_filters(FEEDBACK_COLUMNS),
+        **_review_filters(is_joined=True),
         "from": time_bound(f"Created at this time or later: {_FROM_FORMATS}", "created_at_us", Op.GE),
         "to": time_bound(f"Created before this time: {_TO_FORMATS}", "created_at_us", Op.LT),
         "is_joined": boolean(
@@ -311,6 +338,17 @@ AUDIT_FILTERS = FilterSchema(
     {},
 )
 
+REVIEW_FILTERS = FilterSchema(
+    "reviews",
+    {
+        "state": one_of("Reserved or reviewed.", "state", ReviewState),
+        "reviewer": equals("Name of the reviewer's key.", "reviewer"),
+        "from": time_bound(f"Reserved or reviewed at this time or later: {_FROM_FORMATS}", "at_us", Op.GE),
+        "to": time_bound(f"Reserved or reviewed before this time: {_TO_FORMATS}", "at_us", Op.LT),
+    },
+    {},
+)
+
 
 # Tells whether any record matches.
 ExistsCheck = Callable[[Filter], Awaitable[bool]]
@@ -318,7 +356,7 @@ ExistsCheck = Callable[[Filter], Awaitable[bool]]
 
 async def find_unknown_keys(searchable: FilterSchema, where: Filter, exists: ExistsCheck) -> tuple[str, ...]:
     """Return the metadata filters of a search without results whose key no record of that time has."""
-    within = tuple(_time_conditions(where))
+    within = tuple(time_conditions(where))
     unknown = []
     for field, is_joined in dict.fromkeys(_metadata_fields(where)):
         has_key: Filter = Not(Comparison(field, Op.EQ, None))
@@ -341,9 +379,10 @@ def _metadata_fields(where: Filter, *, is_joined: bool = False) -> Iterator[tupl
             yield from _metadata_fields(part, is_joined=is_joined)
 
 
-def _time_conditions(where: Filter) -> Iterator[Comparison]:
+def time_conditions(where: Filter) -> Iterator[Comparison]:
+    """Yield the conditions on time that all matches of a filter fulfil."""
     if isinstance(where, Comparison) and where.field in _TIME_FIELDS:
         yield where
     elif isinstance(where, AllOf):
         for part in where.parts:
-            yield from _time_conditions(part)
+            yield from time_conditions(part)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,9 +10,19 @@ from typing import Generic, TypeVar
 
 from gateway.models.clock import now_us
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Scalar
-from gateway.models.metrics import DAY_US, HOUR_US, FeedbackSums, GroupKey, Latencies, MetricsQuery, UsageSums
+from gateway.models.metrics import (
+    DAY_US,
+    HOUR_US,
+    Coverage,
+    FeedbackSums,
+    GroupKey,
+    Latencies,
+    MetricsQuery,
+    UsageSums,
+)
 from gateway.periodic import PeriodicTask
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS, find_unknown_keys
+from gateway.query.statistics import mean_score
 from gateway.store.base import Admin, Queries
 
 
@@ -23,55 +32,6 @@ class GroupMetrics:
     usage: UsageSums
     feedback_sums: FeedbackSums = field(default_factory=FeedbackSums)
     latencies: Latencies = field(default_factory=dict)
-
-
-# Standard deviations around the mean that contain 95 % of a normal distribution.
-Z_95 = 1.959963984540054
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A value with its 95 % confidence interval; no interval for a single entry."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-
-def mean_score(feedback: FeedbackSums) -> Estimate | None:
-    """Return Σ weight × score / Σ weight in -1…1, with the interval of a ratio estimator.
-
-    Source: W. G. Cochran, Sampling Techniques, 3rd edition, section 6.
-    """
-    total, n = feedback.weight, feedback.scored
-    if not total:
-        return None
-    mean = feedback.weighted_score / total
-    if n < 2:
-        return Estimate(mean, None, None)
-    spread = (
-        feedback.squared_weighted_square
-        - 2 * mean * feedback.squared_weighted_score
-        + mean * mean * feedback.weight_squared
-    )
-    # Rounding may make a spread of 0 negative.
-    margin = Z_95 * math.sqrt(max(spread, 0.0) * n / (n - 1)) / total
-    return Estimate(mean, max(mean - margin, -1.0), min(mean + margin, 1.0))
-
-
-def share_positive(feedback: FeedbackSums) -> Estimate | None:
-    """Return the unweighted share of positive scores, with Wilson's interval.
-
-    Source: E. B. Wilson, Probable Inference, the Law of Succession, and Statistical Inference, 1927.
-    """
-    n = feedback.scored
-    if not n:
-        return None
-    share = feedback.positive / n
-    centre = share + Z_95**2 / (2 * n)
-    margin = Z_95 * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
-    scale = 1 + Z_95**2 / n
-    return Estimate(share, max((centre - margin) / scale, 0.0), min((centre + margin) / scale, 1.0))
 
 
 def _mean_score_value(feedback: FeedbackSums) -> float | None:
@@ -112,15 +72,30 @@ class MetricsPage:
     figures: tuple[GroupMetrics, ...]
     next_offset: int | None
     unknown_keys: tuple[str, ...] = ()
+    # Of an answer within a time limit that is not about all requests.
+    partial: Coverage | None = None
+
+
+# Part of a time limit that is for the usage of all groups; the rest is for what else is shown of a page.
+_USAGE_SHARE = 0.4
 
 
 class MetricsReader:
     def __init__(self, store: Queries) -> None:
         self._store = store
 
-    async def find(self, query: MetricsQuery, order: MetricsOrder, page: Page) -> MetricsPage:
-        """Return a page of groups with requests, sorted within each bucket. Raises BadInput, TooLarge."""
-        usage = await self._store.usage(query)
+    async def find(
+        self, query: MetricsQuery, order: MetricsOrder, page: Page, within_seconds: float | None = None
+    ) -> MetricsPage:
+        """Return a page of groups with requests, sorted within each bucket; with a time limit perhaps only of the
+        latest requests. Raises BadInput, TooLarge."""
+        partial = None
+        if within_seconds is None:
+            usage = await self._store.usage(query)
+        else:
+            usage, coverage = await self._store.usage_within(query, _USAGE_SHARE * within_seconds)
+            if not coverage.is_whole:
+                query, partial = replace(query, from_us=coverage.covers_from_us or 0), coverage
         if not query.groups and query.bucket_us is None:
             usage = usage or {GroupKey(): UsageSums()}
         is_by_feedback = order.by in _FEEDBACK_METRICS
@@ -138,12 +113,11 @@ class MetricsReader:
             GroupMetrics(cell, usage[cell], feedback.get(cell, FeedbackSums()), latencies.get(cell, {}))
             for cell in cells
         )
-        unknown = await self._unknown_keys(query, usage) if not page.offset else ()
-        return MetricsPage(figures, end if end < len(ranked) else None, unknown)
+        # Of a part nobody can tell whether others have the key.
+        unknown = await self.unknown_keys(query, usage) if not page.offset and partial is None else ()
+        return MetricsPage(figures, end if end < len(ranked) else None, unknown, partial)
 
-    async def _unknown_keys(
-        self, query: MetricsQuery, usage: Mapping[GroupKey, UsageSums]
-    ) -> tuple[str, ...]:
+    async def unknown_keys(self, query: MetricsQuery, usage: Mapping[GroupKey, UsageSums]) -> tuple[str, ...]:
         async def exists(condition: Filter) -> bool:
             probe = MetricsQuery(query.from_us, query.to_us, condition, tenant=query.tenant)
             return any(sums.requests for sums in (await self._store.usage(probe)).values())
@@ -189,7 +163,7 @@ class MetricsReader:
             _start(cell): GroupMetrics(cell, sums, latencies=latencies.get(cell, {}))
             for cell, sums in usage.items()
         }
-        merged = _merge_latencies(latencies.values())
+        merged = merge_latencies(latencies.values())
         overall = GroupMetrics(GroupKey(), sum(usage.values(), UsageSums()), latencies=merged)
         return Timeline(overall, _fill_buckets(query, found, GroupMetrics(GroupKey(), UsageSums())))
 
@@ -233,7 +207,7 @@ def _sorted_groups(
 def _narrow_to_page(query: MetricsQuery, cells: Sequence[GroupKey]) -> MetricsQuery:
     narrowed = query
     for group, values in zip(query.groups, _group_values(cells), strict=False):
-        of_values = Comparison(_comparable_field(group), Op.IN, tuple(dict.fromkeys(values)))
+        of_values = Comparison(comparable_field(group), Op.IN, tuple(dict.fromkeys(values)))
         narrowed = replace(narrowed, where=AllOf((narrowed.where, of_values)))
     starts = [cell.starts_at_us for cell in cells if cell.starts_at_us is not None]
     if starts and query.bucket_us is not None:
@@ -246,7 +220,7 @@ def _group_values(cells: Sequence[GroupKey]) -> tuple[list[Scalar], list[Scalar]
     return [cell.value for cell in cells], [cell.second for cell in cells]
 
 
-def _comparable_field(field: str) -> str:
+def comparable_field(field: str) -> str:
     # Metadata is grouped as text, whatever its type.
     return f"property.{field.removeprefix(METADATA_PREFIX)}" if field.startswith(METADATA_PREFIX) else field
 
@@ -309,7 +283,7 @@ def _by_start(found: Mapping[GroupKey, T]) -> dict[int, T]:
     return {_start(cell): figures for cell, figures in found.items()}
 
 
-def _merge_latencies(parts: Iterable[Latencies]) -> Latencies:
+def merge_latencies(parts: Iterable[Latencies]) -> Latencies:
     merged: Counter[int] = Counter()
     for part in parts:
         merged.update(part)
@@ -325,4 +299,6 @@ def rollup_job(store: Admin) -> PeriodicTask:
         await store.roll_up(now_us())
 
     failed = "rollup failed; queries count the requests instead"
-    return PeriodicTask("rollup", roll_up, pause_seconds=ROLLUP_INTERVAL_SECONDS, failed=failed)
+    task = PeriodicTask("rollup", roll_up, pause_seconds=ROLLUP_INTERVAL_SECONDS, failed=failed)
+    store.on_new_split(task.run_now)
+    return task

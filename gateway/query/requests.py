@@ -9,7 +9,7 @@ from gateway.models.conversation import Conversation
 from gateway.models.exchange import Outcome, RawHeaders
 from gateway.models.feedback import Feedback, FeedbackSummary, Kind, Target, single_subject
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
-from gateway.models.request import Payload, RequestRecord
+from gateway.models.request import DEMO_REQUEST_ID, Payload, RequestRecord
 from gateway.query.feedback import feedback_on_request, list_feedback
 from gateway.query.filters import REQUEST_FILTERS, find_unknown_keys
 from gateway.store.base import Queries
@@ -111,8 +111,12 @@ class RequestReader:
             unknown = await find_unknown_request_keys(self._store, where, tenant)
             return RequestSlice((), None, unknown_keys=unknown)
         records = tuple(found[:limit])
-        feedback = await self._store.feedback_summaries([record.seq for record in records])
+        feedback = await self.feedback_on(records)
         return RequestSlice(records, records[-1].seq if len(found) > limit else None, feedback)
+
+    async def feedback_on(self, records: Sequence[RequestRecord]) -> dict[int, FeedbackSummary]:
+        """Return a summary of the feedback on each request, by `seq`."""
+        return await self._store.feedback_summaries([record.seq for record in records])
 
     async def show(self, any_id: str, tenant: str | None, trace_id: str | None = None) -> LoggedRequest:
         """Return a request by our id or the provider's. Raises NotFound, Ambiguous."""
@@ -123,6 +127,15 @@ class RequestReader:
         feedback = await list_feedback(self._store, feedback_on_request(record), tenant)
         # Long bodies take long to decode, and other callers' streams share the event loop.
         return await asyncio.to_thread(decode_payload, record, payload, feedback)
+
+    async def has_demo_data(self, tenant: str | None) -> bool:
+        """Tell whether there are rows of `serve --demo-data`, by one lookup."""
+        where = Comparison("request_id", Op.EQ, DEMO_REQUEST_ID)
+        return bool(await self._store.find_requests(where, NEWEST_FIRST, Page(1), tenant))
+
+    async def counted(self, entries: Sequence[Feedback]) -> dict[str, RequestRecord]:
+        """Return the request that each entry counts for, by `feedback_id`."""
+        return await self._store.counted_requests([entry.feedback_id for entry in entries])
 
     async def list_rated(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
@@ -158,11 +171,28 @@ class TextReader:
     def __init__(self, store: Queries) -> None:
         self._store = store
 
-    async def list_texts(self, entries: Sequence[Feedback]) -> dict[str, RequestTexts]:
-        """Return the texts of the request that each entry counts for, by `feedback_id`."""
-        counted = await self._store.counted_requests([entry.feedback_id for entry in entries])
-        records = list({record.seq: record for record in counted.values()}.values())
-        texts: dict[int, RequestTexts] = {}
+    async def list_texts(
+        self,
+        entries: Sequence[Feedback],
+        counted: Mapping[str, RequestRecord] | None = None,
+        max_body_bytes: int | None = None,
+    ) -> dict[str, RequestTexts]:
+        """Return the texts of the request that each entry counts for, by `feedback_id`.
+
+        Args:
+            counted: these requests, where they are known.
+            max_body_bytes: no texts of requests with longer bodies on the wire.
+        """
+        if counted is None:
+            counted = await self._store.counted_requests([entry.feedback_id for entry in entries])
+        by_seq = {record.seq: record for record in counted.values()}
+        is_long = {
+            seq
+            for seq, record in by_seq.items()
+            if max_body_bytes is not None and record.request_size + record.response_size > max_body_bytes
+        }
+        records = [record for seq, record in by_seq.items() if seq not in is_long]
+        texts = dict.fromkeys(is_long, RequestTexts(no_answer="its bodies are long"))
         for batch in batches(records, _EXCERPT_BATCH_BYTES):
             payloads = await self._store.payloads([record.seq for record in batch])
             texts |= await asyncio.to_thread(_excerpts, batch, payloads)
@@ -202,6 +232,19 @@ def batches(records: Sequence[RequestRecord], limit_bytes: int | None) -> Iterat
         size += body_bytes
     if batch:
         yield batch
+
+
+def conversation_of(record: RequestRecord, payload: Payload | None) -> Conversation:
+    """Read what both sides say; takes long for long bodies."""
+    if payload is None:
+        return Conversation()
+    asked = decode(payload.request_body, payload.request_headers).data
+    answered = decode(payload.response_body, payload.response_headers).data
+    return read_conversation(
+        record.endpoint,
+        WireMessage(record.path, payload.request_headers, asked),
+        WireMessage(record.path, payload.response_headers, answered),
+    )
 
 
 def decode_payload(

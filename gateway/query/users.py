@@ -3,12 +3,19 @@
 from dataclasses import dataclass, replace
 
 from gateway.errors import NotFound
-from gateway.models.filters import AllOf, Comparison, Filter, Op, Page
+from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
+from gateway.models.trace import GroupField, RequestGroup
 from gateway.query.metrics import GroupMetrics, MetricsOrder, MetricsReader
 from gateway.store.base import Queries
 
 LAST_SEEN_FIRST = MetricsOrder("last_seen")
+
+MAX_MODELS = 20
+MAX_SESSIONS = 20
+
+_MOST_USED_FIRST = MetricsOrder("requests")
+_OLDEST_FIRST = Sort("started_at_us", descending=False)
 
 # No text that begins with another character comes after it.
 _LAST_CHARACTER = "\U0010ffff"
@@ -19,6 +26,22 @@ class User:
     name: str
     figures: GroupMetrics
     given: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserDetail:
+    """A user with the models that they used most, and their latest sessions.
+
+    Args:
+        first_seen_us: start of their first request; None without one.
+        models: the model that answered or was requested, most requests first, at most `MAX_MODELS`.
+        sessions: newest first, at most `MAX_SESSIONS`.
+    """
+
+    user: User
+    first_seen_us: int | None
+    models: tuple[GroupMetrics, ...]
+    sessions: tuple[RequestGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +67,21 @@ class UserReader:
         users = tuple(User(name, group, given.get(name, 0)) for name, group in pairs)
         return UserSlice(users, ranked.next_offset, ranked.unknown_keys)
 
-    async def show(self, name: str, tenant: str | None) -> User:
-        of_user = MetricsQuery(0, END_OF_TIME_US, where=Comparison("user", Op.EQ, name), tenant=tenant)
+    async def show(self, name: str, tenant: str | None) -> UserDetail:
+        where = Comparison("user", Op.EQ, name)
+        of_user = MetricsQuery(0, END_OF_TIME_US, where=where, tenant=tenant)
         [figures] = (await self._ranking.find(of_user, LAST_SEEN_FIRST, Page(1))).figures
         given = (await self._store.count_feedback_by_author([name], tenant)).get(name, 0)
         if not figures.usage.requests and not given:
             raise NotFound(f"there is no user {name!r}.", field="user")
-        return User(name, figures, given)
+        user = User(name, figures, given)
+        if not figures.usage.requests:
+            return UserDetail(user, None, (), ())
+        by_model = replace(of_user, group_by="any_model")
+        models = await self._ranking.find(by_model, _MOST_USED_FIRST, Page(MAX_MODELS))
+        first = await self._store.find_requests(where, _OLDEST_FIRST, Page(1), tenant)
+        sessions = await self._store.newest_groups(GroupField.SESSION, where, None, MAX_SESSIONS, tenant)
+        return UserDetail(user, first[0].started_at_us if first else None, models.figures, tuple(sessions))
 
 
 def _name_starts_with(prefix: str) -> Filter:

@@ -1,6 +1,6 @@
 """Access log: one line for each request, or for each failure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import structlog
@@ -19,10 +19,10 @@ _GOOD_OUTCOMES = (Outcome.COMPLETE, Outcome.CLIENT_CLOSED)
 
 
 class AccessLog:
-    """Writes lines without queries, headers and bodies."""
+    """Writes lines without queries, headers and bodies; a reload of the configuration replaces `mode`."""
 
-    def __init__(self, mode: Callable[[], AccessLogMode]) -> None:
-        self._mode = mode
+    def __init__(self, mode: AccessLogMode) -> None:
+        self.mode = mode
 
     def observe(self, exchange: Exchange, facts: Facts) -> None:
         """Log a proxied request."""
@@ -62,8 +62,7 @@ class AccessLog:
             self._write(method, route, status, is_failure=is_failure, known={"ms": int(seconds * 1000)})
 
     def _wants(self, *, is_failure: bool) -> bool:
-        mode = self._mode()
-        return mode == "all" or (is_failure and mode == "failures")
+        return self.mode == "all" or (is_failure and self.mode == "failures")
 
     def _write(
         self, method: str, path: str, status: int | str, *, is_failure: bool, known: Mapping[str, object]

@@ -110,7 +110,7 @@ class LogIngestionService:
     def __init__(
         self, store: RequestLog, interpreter: Interpreter, policy_of: LogPolicy, limit_bytes: int
     ) -> None:
-        self._policy_of = policy_of
+        self.policy_of = policy_of
         self._store = store
         self._interpreter = interpreter
         self._limit_bytes = limit_bytes
@@ -142,7 +142,7 @@ class LogIngestionService:
         return earlier
 
     def _apply_policy(self, exchange: Exchange, principal: Principal) -> Exchange:
-        policy = self._policy_of(principal, exchange.provider)
+        policy = self.policy_of(principal, exchange.provider)
         entry = replace(
             exchange,
             tenant=principal.tenant,

@@ -1,7 +1,5 @@
 """Retention: deletes whole days of old requests."""
 
-from collections.abc import Callable
-
 import structlog
 
 from gateway.errors import StoreUnavailable
@@ -18,10 +16,10 @@ INTERVAL_SECONDS = 600.0
 class RetentionJob:
     """Deletes UTC days that ended more than `days` ago (None: never)."""
 
-    def __init__(self, store: Admin, days: Callable[[], int | None]) -> None:
+    def __init__(self, store: Admin, days: int | None) -> None:
         self.rows_expired = 0
         self._store = store
-        self._days = days
+        self.days = days
         self._task = PeriodicTask(
             "retention",
             self._run_once,
@@ -49,10 +47,9 @@ class RetentionJob:
 
     async def _run_once(self) -> None:
         await self.create_partitions()
-        days = self._days()
-        if days is None:
+        if self.days is None:
             return
-        expired = await self._store.expire(retention_start_us(now_us(), days))
+        expired = await self._store.expire(retention_start_us(now_us(), self.days))
         self.rows_expired += expired.requests
         if expired:
             log.info("old rows deleted", requests=expired.requests, feedback=expired.feedback)

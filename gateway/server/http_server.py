@@ -117,7 +117,7 @@ class HttpServer:
     async def drain(self) -> None:
         """Stop accepting, and let what is in flight end."""
         loop = asyncio.get_running_loop()
-        seconds = self.gateway.live.current.config.server.drain_seconds
+        seconds = self.gateway.runtime.config.server.drain_seconds
         ends_at = loop.time() + seconds
         for site in self._runner.sites:
             await site.stop()
@@ -136,7 +136,7 @@ class HttpServer:
         # connection has its time at least once, and at most twice.
         idle_before: set[RequestHandler] = set()
         while True:
-            await asyncio.sleep(self.gateway.live.current.config.server.read_timeout)
+            await asyncio.sleep(self.gateway.runtime.config.server.read_timeout)
             assert self._runner.server is not None
             idle = {each for each in self._runner.server.connections if not each._request_count}
             for connection in idle_before & idle:
@@ -159,7 +159,7 @@ async def open_http_server(config: Config, worker: WorkerContext) -> AsyncIterat
 
 
 async def _start_runner(gateway: Gateway) -> web.AppRunner:
-    server = gateway.live.current.config.server
+    server = gateway.runtime.config.server
     runner = HttpRunner(
         build_application(gateway.apis, gateway.middleware),
         access_log=None,

@@ -1,7 +1,7 @@
 """Serve from start to stop: in one process or under a supervisor, with or without the demo upstream."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import structlog
@@ -21,20 +21,22 @@ log = structlog.get_logger("gateway.server")
 
 Load = Callable[[str | None], Config]
 OnReady = Callable[[Config, str], None]
+Prepare = Callable[[Config], Awaitable[None]]
 
 
-def run(load: Load, on_ready: OnReady, *, has_demo: bool = False) -> None:
+def run(load: Load, on_ready: OnReady, *, has_demo: bool = False, prepare: Prepare | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and return.
 
     Args:
         load: reads the configuration, given the base URL of the demo upstream; called again on SIGHUP.
         on_ready: called with the configuration and the gateway's URL once it accepts connections.
+        prepare: awaited before anything else uses the store.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(load, on_ready, has_demo))
+        runner.run(_serve(load, on_ready, has_demo, prepare))
 
 
-async def _serve(load: Load, on_ready: OnReady, has_demo: bool) -> None:
+async def _serve(load: Load, on_ready: OnReady, has_demo: bool, prepare: Prepare | None) -> None:
     async with AsyncExitStack() as stack:
         demo_url = None
         if has_demo:
@@ -42,6 +44,8 @@ async def _serve(load: Load, on_ready: OnReady, has_demo: bool) -> None:
             stack.push_async_callback(demo.close)
             demo_url = demo.base_url
         config = load(demo_url)
+        if prepare is not None:
+            await prepare(config)
         serve = serve_in_one_process if config.server.workers == 1 else supervise
         await serve(config, lambda: load(demo_url), lambda url: on_ready(config, url))
 

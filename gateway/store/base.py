@@ -7,9 +7,25 @@ from typing import Protocol
 from gateway.models.audit import AuditEntry
 from gateway.models.exchange import Exchange, RawHeaders
 from gateway.models.export import Export
-from gateway.models.feedback import Feedback, FeedbackSummary, Receipt, Subject, Target
-from gateway.models.filters import Filter, Page, Sort
-from gateway.models.metrics import FeedbackSums, GroupKey, Latencies, MetricsQuery, UsageSums
+from gateway.models.feedback import (
+    Feedback,
+    FeedbackSummary,
+    Receipt,
+    Source,
+    Subject,
+    Target,
+    WaitingFeedback,
+)
+from gateway.models.filters import Filter, Page, Scalar, Sort
+from gateway.models.metrics import (
+    Coverage,
+    FeedbackSums,
+    GroupKey,
+    Latencies,
+    MetricsQuery,
+    PersonSums,
+    UsageSums,
+)
 from gateway.models.quota import Quota, QuotaUsage
 from gateway.models.request import (
     ErasureScope,
@@ -20,6 +36,7 @@ from gateway.models.request import (
     StoredRequest,
     StoreTotals,
 )
+from gateway.models.reviews import RequestScore, Review, ReviewChange
 from gateway.models.trace import GroupCursor, GroupField, RequestGroup
 
 # After how long waiting feedback is reported.
@@ -72,6 +89,15 @@ class StoreInfo:
     newest_at_us: int | None
     key_roles: tuple[frozenset[str], ...]
     feedback: FeedbackInfo = FeedbackInfo()
+
+
+@dataclass(frozen=True, slots=True)
+class NewRows:
+    """Rows after a position: the last position, how many there are, and the first whose facts are not read."""
+
+    top: int
+    number: int
+    first_unread: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +154,9 @@ class Queries(Protocol):
     ) -> int:
         """Return how many matching rows are on a page."""
 
+    async def new_rows(self, after: int) -> NewRows | None:
+        """Return what was stored after a `seq`, of all tenants; None if nothing was."""
+
     async def payload(self, seq: int) -> Payload | None:
         """Return the headers and bodies of a request."""
 
@@ -161,13 +190,21 @@ class Queries(Protocol):
         """Return a summary of the feedback on each request, its trace and its session."""
 
     async def usage(self, spec: MetricsQuery) -> dict[GroupKey, UsageSums]:
-        """Return the usage of requests. Raises BadInput or TooLarge, as do the next three."""
+        """Return the usage of requests. Raises BadInput or TooLarge, as do the next four."""
+
+    async def usage_within(
+        self, spec: MetricsQuery, seconds: float
+    ) -> tuple[dict[GroupKey, UsageSums], Coverage]:
+        """Return the usage of requests, from the latest back to where so much time is used up."""
 
     async def latencies(self, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
         """Return numbers of requests by duration."""
 
     async def feedback_sums(self, spec: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         """Return sums of the feedback on requests."""
+
+    async def people(self, spec: MetricsQuery, source: Source) -> dict[Scalar, dict[str, PersonSums]]:
+        """Return what each person says of the requests of each group, the latest rating of each request."""
 
     async def count_groups(self, spec: MetricsQuery) -> dict[GroupKey, int]:
         """Return how many values the grouping field has."""
@@ -180,6 +217,18 @@ class Queries(Protocol):
     ) -> list[RequestGroup]:
         """Return groups with a matching request, newest first, from the place `after` on."""
 
+    async def find_reviews(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Review]:
+        """Return reviews and reservations, expired ones too."""
+
+    async def reviews_of(self, seqs: Sequence[int]) -> dict[int, Review]:
+        """Return the review or reservation of each request, by `seq`."""
+
+    async def request_scores(
+        self, where: Filter, after: tuple[int, int] | None, limit: int, tenant: str | None
+    ) -> list[RequestScore]:
+        """Return scores of people and models, those on the newest requests first, from the place `after` on:
+        start of the request, and `seq` of the score."""
+
     async def find_exports(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
     ) -> list[Export]: ...
@@ -188,7 +237,7 @@ class Queries(Protocol):
 
 
 class FeedbackStore(Queries, Protocol):
-    """Writes feedback."""
+    """Writes feedback and reviews."""
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
         """Store versions of entries, all or none, synced. Raises Conflict."""
@@ -202,15 +251,27 @@ class FeedbackStore(Queries, Protocol):
     async def history(self, feedback_id: str) -> list[Feedback]:
         """Return every version of an entry, the first one first."""
 
+    async def waiting_feedback(self, before_us: int, tenant: str | None) -> WaitingFeedback:
+        """Return what was given before a time and waits for its subject."""
+
+    async def recent_binary_grades(self, tenant: str | None) -> dict[str | None, int]:
+        """Return by key how many of the latest grades are 0 or 1 and count as such, where they are several."""
+
     async def has_non_binary_grades(self, key_name: str | None) -> bool:
         """Tell whether a key, or callers without one, gave a grade that is neither 0 nor 1."""
 
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         """Return the receipt of an earlier call under this idempotency key."""
 
+    async def change_review(self, seq: int, change: ReviewChange) -> Review | None:
+        """Change the review of a request, synced; None once it is open. Raises Conflict or NotFound."""
+
+    async def reserve_first(self, seqs: Sequence[int], change: ReviewChange) -> tuple[int, Review] | None:
+        """Reserve the first of these requests that is open, synced; return its `seq` and review."""
+
 
 class Admin(Protocol):
-    """Keys, quotas, audit, export jobs, rollups, retention, erasure and transfer."""
+    """Keys, sign-ins, quotas, audit, export jobs, rollups, retention, erasure and transfer."""
 
     async def keys(self) -> list[StoredKey]:
         """Return every key that was ever made, the oldest first."""
@@ -220,6 +281,15 @@ class Admin(Protocol):
 
     async def revoke_key(self, name: str, at_us: int) -> bool:
         """Mark the live key of this name revoked; tell whether there was one."""
+
+    async def sign_in(self, token_sha256: str, key_sha256: str, now_us: int, expires_at_us: int) -> None:
+        """Remember who signed in to the web pages, and forget whose time is over."""
+
+    async def sign_out(self, token_sha256: str) -> None:
+        """Forget who signed in."""
+
+    async def signed_in_key(self, token_sha256: str, now_us: int) -> str | None:
+        """Return the SHA-256 of the key that somebody signed in with, None where their time is over."""
 
     async def spend(self, spendings: Sequence[QuotaUsage]) -> None:
         """Add usage to its windows; a later window replaces the stored one."""
@@ -245,6 +315,9 @@ class Admin(Protocol):
 
     async def roll_up(self, at_us: int) -> int:
         """Build the rollups that are due; return their number."""
+
+    def on_new_split(self, callback: Callable[[], None]) -> None:
+        """Call back when a query asks for fields that no rollups are split by yet."""
 
     async def create_partitions(self, at_us: int) -> None:
         """Create partitions for the next days, where the store has any."""
@@ -278,6 +351,12 @@ class Admin(Protocol):
 
     async def histories_after(self, after_seq: int, limit: int) -> list[tuple[int, list[Feedback]]]:
         """Return positions and all versions of entries after a position."""
+
+    async def reviews_after(self, seq: int, limit: int) -> list[Review]:
+        """Return reviews after a `seq`, in order."""
+
+    async def put_reviews(self, reviews: Sequence[Review]) -> None:
+        """Store reviews of requests that have none, or only a reservation."""
 
     async def receipts_after(self, after: tuple[str, str], limit: int) -> list[Receipt]:
         """Return receipts after a scope and key, in order."""

@@ -1,6 +1,5 @@
 """Feedback: versions, receipts, summaries, and checks for misread grades."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,20 +11,22 @@ from gateway.models.clock import now_us
 from gateway.models.feedback import (
     MAX_SUMMARY_PAIRS,
     Feedback,
+    FeedbackPair,
     FeedbackSummary,
     Kind,
     Receipt,
     ScoreSummary,
     Subject,
     Target,
+    WaitingFeedback,
 )
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort, filter_uses_field
 from gateway.models.request import RequestRecord
 from gateway.store import erasure, joins, schema
 from gateway.store.base import MAX_AWAITED_IDS, MIN_MISREAD_GRADES, OVERDUE_FEEDBACK_US, FeedbackInfo
 from gateway.store.database import Database
-from gateway.store.dialect import Connection, Dialect, Parameters, SupportsExecute
-from gateway.store.filters import select_rows
+from gateway.store.dialect import AsyncConnection, Connection, Dialect, Parameters, SupportsExecute
+from gateway.store.filters import find_candidate_seqs, review_prefilters, select_rows
 from gateway.store.rows import (
     FEEDBACK_ROWS,
     RECEIPT_ROWS,
@@ -238,9 +239,9 @@ _REQUEST_COLUMNS = ", ".join(f'requests."{column}"' for column in schema.REQUEST
 @cache
 def _select_summaries(dialect: Dialect) -> str:
     return f"""
-SELECT seq, entries, weighted_sum, total_weight, value, weight FROM (
+SELECT seq, entries, weighted_sum, total_weight, value, weight, kind, target FROM (
     SELECT
-        requests.seq, feedback.value, feedback.weight,
+        requests.seq, feedback.value, feedback.weight, feedback.kind, feedback.target,
         count(*) OVER of_request AS entries,
         sum(feedback.weight * feedback.score) OVER of_request AS weighted_sum,
         sum(CASE WHEN feedback.score IS NULL THEN 0.0 ELSE feedback.weight END) OVER of_request AS total_weight,
@@ -278,6 +279,24 @@ GROUP BY key_name
 HAVING sum(CASE WHEN value IN (0, 1) THEN 0 ELSE 1 END) = 0
     AND sum(CASE WHEN score = value / 10 THEN 1 ELSE 0 END) >= {MIN_MISREAD_GRADES}
 ORDER BY misread DESC, key_name
+"""
+
+
+# Entries that are searched for thumbs given as 0 and 1.
+RECENT_ENTRIES = 5_000
+
+_WAITING = f"""
+FROM feedback WHERE joined_at_us IS NULL AND deleted_at_us IS NULL AND created_at_us < :before AND {_OF_TENANT}
+"""
+_COUNT_WAITING = f"SELECT count(*), min(created_at_us) {_WAITING}"
+_LATEST_AWAITED = f"SELECT subject_id {_WAITING} ORDER BY created_at_us DESC, seq DESC LIMIT :most"
+_RECENT_BINARY_GRADES = f"""
+SELECT key_name, count(*) FROM (
+    SELECT key_name, kind, grade, value, score FROM feedback WHERE deleted_at_us IS NULL AND {_OF_TENANT}
+    ORDER BY created_at_us DESC LIMIT {RECENT_ENTRIES}
+) AS recent
+WHERE kind = 'rating' AND grade = value AND value IN (0, 1) AND score = value / 10
+GROUP BY key_name HAVING count(*) >= {MIN_MISREAD_GRADES} ORDER BY 2 DESC, 1
 """
 
 
@@ -320,8 +339,20 @@ class SqlFeedback(Database):
     ) -> list[Feedback]:
         if not filter_uses_field(where, "deleted_at_us"):
             where = AllOf((where, _NOT_DELETED))
-        query = select_rows(schema.FEEDBACK, where, sort, page, tenant, self._dialect)
-        return [FEEDBACK_ROWS.from_row(row) for row in await self._query_rows(query.sql, query.values)]
+        implied = review_prefilters(where, self._dialect)
+
+        async def find(connection: AsyncConnection) -> list[Any]:
+            seqs = None
+            if implied:
+                await connection.begin_snapshot()
+                seqs = await find_candidate_seqs(connection, implied)
+            query = select_rows(
+                schema.FEEDBACK, where, sort, page, tenant, self._dialect,
+                candidate_seqs=seqs, candidate_column="request_seq",
+            )  # fmt: skip
+            return await connection.fetch_all(query.sql, query.values)
+
+        return [FEEDBACK_ROWS.from_row(row) for row in await self._replica.query(find)]
 
     async def latest_feedback(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
         names = {
@@ -338,12 +369,13 @@ class SqlFeedback(Database):
 
     async def feedback_summaries(self, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
         scores: dict[int, ScoreSummary] = {}
-        pairs: dict[int, list[tuple[float, float]]] = {}
+        pairs: dict[int, list[FeedbackPair]] = {}
         rows = await self._query_rows(_select_summaries(self._dialect), (numbers_to_json(seqs),))
-        for seq, entries, weighted_sum, total_weight, value, weight in rows:
+        for seq, entries, weighted_sum, total_weight, value, weight, kind, target in rows:
             scores[seq] = ScoreSummary(entries, weighted_sum or 0.0, total_weight)
             if value is not None:
-                pairs.setdefault(seq, []).append((value, weight))
+                pair = FeedbackPair(value, weight, Kind(kind), Target(target))
+                pairs.setdefault(seq, []).append(pair)
         return {seq: FeedbackSummary(score, tuple(pairs.get(seq, ()))) for seq, score in scores.items()}
 
     async def counted_requests(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
@@ -358,6 +390,16 @@ class SqlFeedback(Database):
     async def history(self, feedback_id: str) -> list[Feedback]:
         rows = await self._primary.fetch_all(*histories_query([feedback_id], self._dialect))
         return [FEEDBACK_ROWS.from_row(row) for row in rows]
+
+    async def waiting_feedback(self, before_us: int, tenant: str | None) -> WaitingFeedback:
+        values = {"before": before_us, "tenant": clean_text_or_none(tenant), "most": MAX_AWAITED_IDS}
+        [[count, oldest_at_us]] = await self._query_rows(_COUNT_WAITING, values)
+        found = await self._query_rows(_LATEST_AWAITED, values) if count else ()
+        return WaitingFeedback(count, oldest_at_us, tuple(dict.fromkeys(row[0] for row in found)))
+
+    async def recent_binary_grades(self, tenant: str | None) -> dict[str | None, int]:
+        values = {"tenant": clean_text_or_none(tenant)}
+        return dict(await self._query_rows(_RECENT_BINARY_GRADES, values))
 
     async def has_non_binary_grades(self, key_name: str | None) -> bool:
         if key_name is None:
@@ -376,9 +418,8 @@ class SqlFeedback(Database):
         target: Target = Target.TRACE,
         trace_id: str | None = None,
     ) -> dict[str, list[Subject]]:
-        lookups = joins.SUBJECT_LOOKUPS[target]
         values = [joins.subject_values(name, tenant, trace_id) for name in ids]
-        found = await asyncio.gather(*(self._primary.fetch_first(lookups, each) for each in values))
+        found = await self._primary.fetch_first_of_each(joins.SUBJECT_LOOKUPS[target], values)
         return {name: [Subject(*row) for row in rows] for name, rows in zip(ids, found, strict=True) if rows}
 
     async def _query_rows(self, sql: str, values: Parameters) -> list[Any]:

@@ -10,7 +10,7 @@ import orjson
 from gateway.models.feedback import MAX_CANDIDATES, RESPONSE_ID_REUSE_US, Kind, Subject, Target
 from gateway.models.request import Facts
 from gateway.store.dialect import Connection, Dialect
-from gateway.store.rollups import FEEDBACK_KIND, ROLLUP_KINDS, invalidate_rollups
+from gateway.store.rollups import FEEDBACK_KINDS, ROLLUP_KINDS, invalidate_rollups
 from gateway.store.rows import clean_text, clean_text_or_none, from_json, list_to_json, to_json
 
 
@@ -104,7 +104,7 @@ def assign_requests(connection: Connection, feedback_ids: Sequence[str]) -> None
     ids = list_to_json(feedback_ids)
     connection.execute(statements.count, (ids,))
     times_us = {row[0] for row in connection.execute(statements.date, (ids,))}
-    invalidate_rollups(connection, (FEEDBACK_KIND,), times_us - {None})
+    invalidate_rollups(connection, FEEDBACK_KINDS, times_us - {None})
 
 
 def reassign_requests(connection: Connection, seqs: Sequence[int], also: Sequence[str] = ()) -> None:
@@ -115,7 +115,7 @@ def reassign_requests(connection: Connection, seqs: Sequence[int], also: Sequenc
     if feedback_ids:
         ids = (list_to_json(feedback_ids),)
         times_us = [row[0] for row in connection.execute(statements.counted_times, ids)]
-        invalidate_rollups(connection, (FEEDBACK_KIND,), times_us)
+        invalidate_rollups(connection, FEEDBACK_KINDS, times_us)
         connection.execute(statements.forget, ids)
         assign_requests(connection, feedback_ids)
 

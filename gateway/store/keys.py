@@ -1,4 +1,4 @@
-"""API keys made at run time, and what they have used of their quotas."""
+"""API keys made at run time, what they have used of their quotas, and who is signed in with them."""
 
 from collections.abc import Sequence
 
@@ -30,6 +30,13 @@ ON CONFLICT (key_name, unit, "window") DO UPDATE SET
     starts_at_us = excluded.starts_at_us
 WHERE excluded.starts_at_us >= spendings.starts_at_us
 """
+_SIGN_IN = (
+    "INSERT INTO sign_ins (token_sha256, key_sha256, expires_at_us) VALUES (?, ?, ?)"
+    " ON CONFLICT (token_sha256) DO NOTHING"
+)
+_DROP_EXPIRED = "DELETE FROM sign_ins WHERE expires_at_us <= ?"
+_SIGN_OUT = "DELETE FROM sign_ins WHERE token_sha256 = ?"
+_SIGNED_IN_KEY = "SELECT key_sha256 FROM sign_ins WHERE token_sha256 = ? AND expires_at_us > ?"
 _ALL_QUOTA_USAGE = f"SELECT {quote_columns(QUOTA_USAGE_ROWS.columns)} FROM spendings"
 
 
@@ -52,3 +59,17 @@ class SqlKeys(Database):
 
     async def spendings(self) -> list[QuotaUsage]:
         return [QUOTA_USAGE_ROWS.from_row(row) for row in await self._primary.fetch_all(_ALL_QUOTA_USAGE)]
+
+    async def sign_in(self, token_sha256: str, key_sha256: str, now_us: int, expires_at_us: int) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(_DROP_EXPIRED, (now_us,))
+            connection.execute(_SIGN_IN, (token_sha256, key_sha256, expires_at_us))
+
+        await self._writer.write(work)
+
+    async def sign_out(self, token_sha256: str) -> None:
+        await self._writer.write(lambda connection: connection.execute(_SIGN_OUT, (token_sha256,)))
+
+    async def signed_in_key(self, token_sha256: str, now_us: int) -> str | None:
+        rows = await self._primary.fetch_all(_SIGNED_IN_KEY, (token_sha256, now_us))
+        return rows[0][0] if rows else None

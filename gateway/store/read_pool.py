@@ -94,12 +94,12 @@ class _LookupQueue:
         self._waiting: list[_WaitingLookup] = []
         self._batches: set[asyncio.Task[None]] = set()
 
-    async def fetch(self, lookup: Lookup) -> list[Any]:
+    def fetch(self, lookup: Lookup) -> asyncio.Future[list[Any]]:
         waiting = _WaitingLookup(lookup, self._loop.create_future())
         self._waiting.append(waiting)
         if len(self._waiting) == 1:
             self._loop.call_soon(self._dispatch)
-        return await waiting.rows
+        return waiting.rows
 
     async def close(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -156,6 +156,14 @@ class ReadPool:
         """Return the rows of the first lookup that finds any, all in one snapshot."""
         self._refuse_if_closed()
         return await self._lookups.fetch((statements, parameters))
+
+    async def fetch_first_of_each(
+        self, statements: Sequence[str], parameters: Sequence[Parameters]
+    ) -> list[list[Any]]:
+        """Return what `fetch_first` returns for each of several parameters."""
+        self._refuse_if_closed()
+        # No task for each: that would cost more than the lookup.
+        return await asyncio.gather(*(self._lookups.fetch((statements, each)) for each in parameters))
 
     async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Any:
         """Return the first row of a lookup, or None."""

@@ -11,9 +11,10 @@ from gateway.models.feedback import Receipt, Target, single_subject
 from gateway.models.filters import Filter, Page, Sort, filter_uses_field
 from gateway.models.request import METADATA_COLUMNS, METADATA_KEYS, Facts, Payload, RequestRecord, Usage
 from gateway.store import feedback, joins, rollups, schema
+from gateway.store.base import NewRows
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
-from gateway.store.filters import Query, count_rows, feedback_prefilters, find_candidate_seqs, select_rows
+from gateway.store.filters import Query, count_rows, find_candidate_seqs, prefilters, select_rows
 from gateway.store.rows import (
     REQUEST_ROWS,
     Packer,
@@ -40,6 +41,9 @@ _CORRECT = (
     "UPDATE requests SET outcome = coalesce(:outcome, outcome), is_stream = coalesce(:is_stream, is_stream)"
     " WHERE seq = :seq AND interpreted_at_us IS NULL"
 )
+_NEW_ROWS = """
+SELECT max(seq), count(*), min(CASE WHEN interpreted_at_us IS NULL THEN seq END) FROM requests WHERE seq > ?
+"""
 _INSERT_RESPONSE_ID = "INSERT INTO other_response_ids (response_id, seq) VALUES (?, ?) ON CONFLICT DO NOTHING"
 # A request whose usage is known comes first, so that a second retrieval finds that it was counted.
 _FIND_ORIGINAL_REQUEST = """
@@ -375,6 +379,10 @@ class SqlRequests(Database):
         number: int = (await found)[0][0]
         return number
 
+    async def new_rows(self, after: int) -> NewRows | None:
+        top, number, first_unread = await self._replica.fetch_one(_NEW_ROWS, (after,))
+        return None if top is None else NewRows(top, number, first_unread)
+
     async def payload(self, seq: int) -> Payload | None:
         rows = await self._primary.fetch_all(select_payloads(self._dialect), (numbers_to_json([seq]),))
         return payloads_from_rows(rows).get(seq)
@@ -399,13 +407,13 @@ class SqlRequests(Database):
         is_costly: bool,
         finish: Callable[[Query], Query] = lambda query: query,
     ) -> list[Any]:
-        prefilters = feedback_prefilters(where, self._dialect)
+        implied = prefilters(where, self._dialect)
 
         async def find(connection: AsyncConnection) -> list[Any]:
             candidate_seqs = None
-            if prefilters:
+            if implied:
                 await connection.begin_snapshot()
-                candidate_seqs = await find_candidate_seqs(connection, prefilters)
+                candidate_seqs = await find_candidate_seqs(connection, implied)
             table, dialect = schema.REQUESTS, self._dialect
             found = select_rows(table, where, sort, page, tenant, dialect, candidate_seqs=candidate_seqs)
             query = finish(found)

@@ -9,7 +9,7 @@ import orjson
 
 from gateway.models.ids import new_id
 from gateway.models.metrics import GRADE_FIELD, HOUR_US
-from gateway.store import aggregates
+from gateway.store import aggregates, compare
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query
 
@@ -82,8 +82,10 @@ def _group_value(field: str, dialect: Dialect) -> str:
 USAGE_KIND = "usage"
 LATENCY_KIND = "latencies"
 FEEDBACK_KIND = "verdicts"
+PEOPLE_KIND = "people"
 # Kinds that feedback does not change.
 REQUEST_KINDS = (USAGE_KIND, LATENCY_KIND)
+FEEDBACK_KINDS = (FEEDBACK_KIND, PEOPLE_KIND)
 
 # A rollup is not split by a field if that would take more than one row for so many requests or entries.
 MIN_REQUESTS_PER_ROW = 4
@@ -103,6 +105,7 @@ class RollupKind:
     fields: tuple[str, ...]
     columns: tuple[str, ...]
     statement: Callable[[int, int, Dialect], Query]
+    spans: tuple[int, ...] = aggregates.SPANS
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,13 @@ ROLLUP_KINDS: Mapping[str, RollupKind] = {
     FEEDBACK_KIND: RollupKind(
         "verdict_rollups", aggregates.FEEDBACK_FIELDS, aggregates.FEEDBACK_COLUMNS, feedback_rollup_query
     ),
+    PEOPLE_KIND: RollupKind(
+        "people_rollups",
+        compare.PEOPLE_FIELDS,
+        compare.PEOPLE_COLUMNS,
+        compare.people_rollup_query,
+        compare.PEOPLE_SPANS,
+    ),
 }
 
 _NEXT_START = "SELECT started_at_us FROM requests WHERE started_at_us >= ? ORDER BY started_at_us LIMIT 1"
@@ -154,6 +164,7 @@ ON CONFLICT (kind, span_us, starts_at_us) DO UPDATE SET
 _FINISH_ROLLUP = """
 UPDATE rollup_seals SET fields = ? WHERE kind = ? AND span_us = ? AND starts_at_us = ? AND ticket = ?
 """
+_IS_ASKED_SPLIT = "IN (SELECT split_id FROM rollup_splits)"
 _INVALIDATE = "DELETE FROM rollup_seals WHERE kind = ? AND span_us = ? AND starts_at_us = ?"
 
 
@@ -183,8 +194,8 @@ async def due_spans(connection: AsyncConnection, at_us: int) -> list[tuple[str, 
     """Return kind, length and start of the spans that are over and not summed up, the latest first."""
     return [
         (kind, span_us, start)
-        for kind in ROLLUP_KINDS
-        for span_us in aggregates.SPANS
+        for kind, made in ROLLUP_KINDS.items()
+        for span_us in made.spans
         for start in reversed(await _due_starts(connection, kind, span_us, at_us))
     ]
 
@@ -221,10 +232,12 @@ def store_rollup(connection: Connection, rollup: Rollup) -> bool:
         return False
     kind = ROLLUP_KINDS[span.kind]
     columns = ("span_us", "starts_at_us", "field", "tenant", "value", *kind.columns)
+    at = f"{kind.table} WHERE span_us = ? AND starts_at_us = ? AND field"
     connection.executemany(
-        f"DELETE FROM {kind.table} WHERE span_us = ? AND field = ? AND starts_at_us = ?",
-        [(span.span_us, field, span.starts_at_us) for field in kind.fields],
+        f"DELETE FROM {at} = ?", [(span.span_us, span.starts_at_us, field) for field in kind.fields]
     )
+    # Of earlier rows, and perhaps of persons who were erased since.
+    connection.execute(f"DELETE FROM {at} {_IS_ASKED_SPLIT}", (span.span_us, span.starts_at_us))
     connection.insert(kind.table, columns, rollup.rows)
     return True
 
@@ -292,8 +305,10 @@ async def find_orphan_rollups(connection: AsyncConnection) -> list[OrphanRollup]
 def delete_orphan_rollup(connection: Connection, orphan: OrphanRollup) -> None:
     """Delete the sums of a span, unless they were computed again."""
     kind = ROLLUP_KINDS[orphan.kind]
-    connection.executemany(
-        f"DELETE FROM {kind.table} AS sums WHERE span_us = ? AND field = ? AND starts_at_us = ?"
-        f" AND NOT EXISTS ({_IS_ROLLED_UP})",
-        [(orphan.span_us, field, orphan.starts_at_us, orphan.kind) for field in kind.fields],
+    of_fields = (
+        f"DELETE FROM {kind.table} AS sums WHERE span_us = ? AND starts_at_us = ?"
+        f" AND NOT EXISTS ({_IS_ROLLED_UP}) AND field"
     )
+    place = (orphan.span_us, orphan.starts_at_us, orphan.kind)
+    connection.executemany(f"{of_fields} = ?", [(*place, field) for field in kind.fields])
+    connection.execute(f"{of_fields} {_IS_ASKED_SPLIT}", place)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -117,7 +117,7 @@ def _describe_error(error: ErrorDetails) -> str:
 class BodyLimits:
     """Limits of the bodies of all requests together: pause between chunks, and bytes beyond FREE_BYTES each."""
 
-    body_timeout: Callable[[], float] = lambda: 60.0
+    body_timeout_seconds: float = 60.0
     max_held_bytes: int = 64 * 1024 * 1024
     held_bytes: int = 0
 
@@ -126,7 +126,7 @@ class RequestBody:
     def __init__(self, limits: BodyLimits) -> None:
         # Set for callers that may send less than others.
         self.max_bytes: int | None = None
-        self.body_timeout_seconds = limits.body_timeout()
+        self.body_timeout_seconds = limits.body_timeout_seconds
         self._limits = limits
         self._size = 0
         self._held_bytes = 0

@@ -21,6 +21,7 @@ _PATH_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
 
 Handler = Callable[[web.Request, Principal], Awaitable[web.StreamResponse]]
 ErrorRenderer = Callable[[GatewayError], web.Response]
+Authenticator = Callable[[web.Request], Awaitable[Principal]]
 Returning = Callable[..., Awaitable[web.StreamResponse | BaseModel]]
 Method = TypeVar("Method", bound=Returning)
 
@@ -91,13 +92,20 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """An API: its endpoints, the paths that are never forwarded, and the shape of its errors."""
+    """An API: its endpoints, the paths that are never forwarded, and the shape of its errors.
+
+    Args:
+        authenticate: returns the caller where it is not found by the key in a header.
+        is_documented: whether `/openapi.json` describes it; pages for people are not.
+    """
 
     name: str
     prefixes: tuple[str, ...]
     endpoints: tuple[Endpoint, ...]
     render_error: ErrorRenderer
     error_model: type[BaseModel] | None = None
+    authenticate: Authenticator | None = None
+    is_documented: bool = True
 
 
 # Prompts and answers must stay in no cache.

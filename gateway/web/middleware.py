@@ -34,7 +34,7 @@ def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") 
     """Return the principal of a request; `query` may contain a key. Raises Unauthorized, Forbidden."""
     if keys.is_open:
         if not keys.is_disabled:
-            _refuse_foreign_origins(headers, keys.allowed_hosts())
+            _refuse_foreign_origins(headers, keys.allowed_hosts)
         return OPEN_ACCESS
     for name in CREDENTIAL_HEADERS:
         value = headers.get(name)
@@ -50,7 +50,7 @@ def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") 
 
 
 def principal_of_feedback_token(headers: Mapping[str, str], tokens: FeedbackTokens) -> Principal | None:
-    if not tokens.is_on:
+    if tokens.keys is None:
         return None
     if (token := headers.get(TOKEN_HEADER)) is not None:
         return tokens.read(token)
@@ -110,22 +110,23 @@ MAX_AGE_SECONDS = 7200
 _ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 _ALLOWED_HEADERS = (TOKEN_HEADER, *CREDENTIAL_HEADERS, "Content-Type", IDEMPOTENCY_KEY)
 _PREFLIGHT_HEADERS = {
-    "Access-Control-Allow-Methods": "POST",
+    "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": ", ".join(_ALLOWED_HEADERS),
     "Access-Control-Max-Age": str(MAX_AGE_SECONDS),
 }
 
 
 class AllowedOrigins:
-    def __init__(self, allowed: Callable[[], Collection[str]] = tuple) -> None:
+    """Origins whose pages may give feedback with a token; a reload of the configuration replaces them."""
+
+    def __init__(self, allowed: Collection[str] = ()) -> None:
         self.allowed = allowed
 
     def headers(self, request: web.Request) -> dict[str, str]:
-        allowed = self.allowed()
-        if not allowed:
+        if not self.allowed:
             return {}
-        origin = ANY_ORIGIN if ANY_ORIGIN in allowed else request.headers.get("Origin")
-        if origin is None or origin not in allowed:
+        origin = ANY_ORIGIN if ANY_ORIGIN in self.allowed else request.headers.get("Origin")
+        if origin is None or origin not in self.allowed:
             return {"Vary": "Origin"}
         exposed = f"Retry-After, {JOINED_HEADER}"
         return {_ALLOW_ORIGIN: origin, "Access-Control-Expose-Headers": exposed, "Vary": "Origin"}
@@ -201,7 +202,7 @@ class AuthMiddleware:
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
-                principal = self._authenticate(request, endpoint)
+                principal = await self._authenticate(request, api, endpoint)
                 if audit_log is None:
                     return await endpoint.handler(request, principal)
                 return await self._answer_audited(request, principal, endpoint, audit_log)
@@ -231,15 +232,18 @@ class AuthMiddleware:
             outcome.text = str(response.status)
             return response
 
-    def _authenticate(self, request: web.Request, endpoint: Endpoint) -> Principal:
+    async def _authenticate(self, request: web.Request, api: Api, endpoint: Endpoint) -> Principal:
         if endpoint.role is None:
             return OPEN_ACCESS
+        needed = None if endpoint.role == ANY_ROLE else endpoint.role
+        if api.authenticate is not None:
+            return require_role(await api.authenticate(request), needed)
         token_principal = principal_of_feedback_token(request.headers, self._tokens)
         if token_principal is not None and endpoint.accepts_feedback_token:
             request[REQUEST_BODY].max_bytes = MAX_TOKEN_BODY_BYTES
             return token_principal
         caller = token_principal or authenticate(request.headers, self._keys)
-        return require_role(caller, None if endpoint.role == ANY_ROLE else endpoint.role)
+        return require_role(caller, needed)
 
 
 def error_response(api: Api, error: errors.GatewayError) -> web.Response:

@@ -158,9 +158,11 @@ def _parameter(parameter: Parameter) -> Json:
 
 def _responses(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:
     success: Json = {"description": "Done."}
+    content: Json = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.reply_types}
     if endpoint.reply:
-        others = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.reply_types}
-        success["content"] = {**schemas.content(endpoint.reply, "serialization"), **others}
+        content = {**schemas.content(endpoint.reply, "serialization"), **content}
+    if content:
+        success["content"] = content
     of_key = (401, 403) if endpoint.role else ()
     of_body = (408, 413, 503) if endpoint.body is not None else ()
     failures = sorted({*endpoint.failures, *of_key, *of_body})

@@ -115,6 +115,14 @@ class LibraryTariff:
         except (ValueError, ArithmeticError):
             return None
 
+    def rates_at(self, at_us: int) -> TokenRates | None:
+        """Return the prices by the token at a time; None where they have tiers."""
+        try:
+            current = self.model.get_prices(to_datetime(at_us))
+        except (ValueError, OverflowError):
+            return None
+        return next((one.rates for one in self.flat if one.prices is current), None)
+
     def _calculate(self, usage: genai_prices.Usage, at: datetime, terms: Mapping[str, str]) -> Decimal:
         calculated = self.model.calc_price(
             usage, self.provider, genai_request_timestamp=at, price_context=terms or None
@@ -236,6 +244,8 @@ class _Tariff(Protocol):
 
     def price(self, charge: Charge, at_us: int) -> Decimal | None: ...
 
+    def rates_at(self, at_us: int) -> TokenRates | None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class _ConfiguredTariff:
@@ -244,6 +254,9 @@ class _ConfiguredTariff:
 
     def price(self, charge: Charge, at_us: int) -> Decimal | None:
         return self.rates.price(charge.usage)
+
+    def rates_at(self, at_us: int) -> TokenRates | None:
+        return self.rates
 
 
 @value_class()
@@ -288,6 +301,14 @@ class PriceTable:
         if nanousd is None or nanousd > _MAX_NANOUSD:
             return None
         return Cost(int(nanousd.to_integral_value(ROUND_HALF_EVEN)), tariff.version)
+
+    def token_rates(
+        self, seller: PricedProvider, models: tuple[str, ...], at_us: int
+    ) -> tuple[TokenRates, str] | None:
+        """Return a model's prices by the token and their version; None where there are none or they have tiers."""
+        tariff = self._tariff_of(seller.name, seller.base_url, models)
+        rates = tariff.rates_at(at_us) if tariff else None
+        return (rates, tariff.version) if tariff and rates else None
 
     def _sum(
         self, seller: PricedProvider, tariff: _Tariff, usage: Usage, billing: Billing, at_us: int

@@ -44,9 +44,7 @@ def serve(aiohttp_server: AiohttpServer) -> Serve:
         tokens: FeedbackTokens | None = None,
         origins: AllowedOrigins | None = None,
     ) -> str:
-        keys = ApiKeys(
-            lambda: {hash_token(token): principal for token, principal in principals.items()}, store
-        )
+        keys = ApiKeys({hash_token(token): principal for token, principal in principals.items()}, store)
         app = build_application(apis, AuthMiddleware(keys, tokens, origins))
         server = await aiohttp_server(app, shutdown_timeout=DRAIN_SECONDS)
         return str(server.make_url("")).rstrip("/")

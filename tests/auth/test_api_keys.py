@@ -25,14 +25,14 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def test_a_configured_key_is_known_by_its_hash(store: Store) -> None:
-    ring = ApiKeys(lambda: {hash_token("secret"): APP}, store)
+    ring = ApiKeys({hash_token("secret"): APP}, store)
     assert ring.find("secret") == APP
     for wrong in ("", "Secret", "secret ", hash_token("secret"), "\udcff"):
         assert ring.find(wrong) is None
 
 
 async def test_a_key_made_at_run_time_is_known_after_a_refresh_and_until_it_is_revoked(store: Store) -> None:
-    ring = ApiKeys(lambda: {}, store)
+    ring = ApiKeys({}, store)
     token = await create_key(store, "ci", [Role.READ, Role.FEEDBACK], "north")
     assert token.startswith(TOKEN_PREFIX)
     assert ring.find(token) is None
@@ -59,13 +59,13 @@ async def test_tokens_differ(store: Store) -> None:
 
 
 async def test_a_gateway_is_open_only_as_long_as_there_is_no_key(store: Store) -> None:
-    ring = ApiKeys(lambda: {}, store)
+    ring = ApiKeys({}, store)
     before = ring.is_open
     await create_key(store, "ci", [Role.READ], None)
     await ring.refresh()
     assert (before, ring.is_open) == (True, False)
-    assert not ApiKeys(lambda: {hash_token("secret"): APP}, store).is_open
-    assert ApiKeys(lambda: {hash_token("secret"): APP}, store, is_disabled=True).is_open
+    assert not ApiKeys({hash_token("secret"): APP}, store).is_open
+    assert ApiKeys({hash_token("secret"): APP}, store, is_disabled=True).is_open
 
 
 async def test_a_name_can_be_given_again_only_after_it_was_revoked(store: Store) -> None:
@@ -74,7 +74,7 @@ async def test_a_name_can_be_given_again_only_after_it_was_revoked(store: Store)
         await create_key(store, "ci", [Role.READ], None)
     await revoke_key(store, "ci")
     second = await create_key(store, "ci", [Role.ADMIN], None)
-    ring = ApiKeys(lambda: {}, store)
+    ring = ApiKeys({}, store)
     await ring.refresh()
     assert ring.find(first) is None
     assert ring.find(second) == Principal("ci", frozenset({Role.ADMIN}))
@@ -86,10 +86,10 @@ async def test_a_name_that_no_key_has_cannot_be_revoked(store: Store) -> None:
 
 
 async def test_reloaded_keys_replace_those_of_the_configuration_and_no_others(store: Store) -> None:
-    ring = ApiKeys(lambda: {hash_token("old"): APP}, store)
+    ring = ApiKeys({hash_token("old"): APP}, store)
     made = await create_key(store, "ci", [Role.READ], None)
     await ring.refresh()
-    ring.configured = lambda: {hash_token("new"): APP}
+    ring.configured = {hash_token("new"): APP}
     assert ring.find("old") is None
     assert ring.find("new") == APP
     assert ring.find(made) is not None

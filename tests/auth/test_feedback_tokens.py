@@ -153,7 +153,7 @@ def test_a_token_is_taken_until_it_expires_and_then_says_when_it_did(monkeypatch
 
 def test_without_secrets_there_are_no_tokens() -> None:
     tokens = FeedbackTokens()
-    assert not tokens.is_on
+    assert tokens.keys is None
     assert not tokens.is_token(issue(FIRST))
     assert "not valid" in refuse(tokens, issue(FIRST))
 

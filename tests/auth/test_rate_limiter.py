@@ -45,14 +45,14 @@ def refusal(limits: RateLimiter, votes: int = 1) -> TooManyRequests:
 @pytest.mark.parametrize("most", [1, 7, 30, 9_999])
 def test_a_caller_may_give_all_its_feedback_at_once_and_no_more(clock: Clock, most: int) -> None:
     for sizes in ([most], [1] * most):
-        limits = RateLimiter(lambda: most)
+        limits = RateLimiter(most)
         for votes in sizes:
             limits.check_rate(bearer(), votes)
         assert f"{most:,} entries per minute" in str(refusal(limits))
 
 
 def test_calls_come_back_one_by_one(clock: Clock) -> None:
-    limits = RateLimiter(lambda: 4)
+    limits = RateLimiter(4)
     limits.check_rate(bearer(), 4)
     assert refusal(limits).retry_after_seconds == 15
     clock.pass_seconds(14.5)
@@ -63,7 +63,7 @@ def test_calls_come_back_one_by_one(clock: Clock) -> None:
 
 
 def test_who_waits_as_long_as_it_is_told_is_let_in(clock: Clock) -> None:
-    limits = RateLimiter(lambda: 7)
+    limits = RateLimiter(7)
     for _ in range(50):
         clock.pass_seconds(0.3)
         try:
@@ -74,7 +74,7 @@ def test_who_waits_as_long_as_it_is_told_is_let_in(clock: Clock) -> None:
 
 
 def test_what_was_refused_costs_nothing(clock: Clock) -> None:
-    limits = RateLimiter(lambda: 4)
+    limits = RateLimiter(4)
     limits.check_rate(bearer(), 3)
     for _ in range(10):
         refusal(limits, votes=2)
@@ -83,21 +83,21 @@ def test_what_was_refused_costs_nothing(clock: Clock) -> None:
 
 def test_more_feedback_at_once_than_there_ever_is_will_not_do_later_either(clock: Clock) -> None:
     with pytest.raises(TooLarge, match="holds 1,000 entries; a feedback token may give 30 per minute"):
-        RateLimiter(lambda: 30).check_rate(bearer(), 1_000)
+        RateLimiter(30).check_rate(bearer(), 1_000)
 
 
 def test_callers_do_not_use_up_each_others_feedback(clock: Clock) -> None:
-    limits = RateLimiter(lambda: 1)
+    limits = RateLimiter(1)
     for number in range(10):
         limits.check_rate(bearer(number), 1)
 
 
 def test_another_limit_takes_effect_at_once(clock: Clock) -> None:
-    limits = RateLimiter(lambda: 2)
+    limits = RateLimiter(2)
     limits.check_rate(bearer(), 2)
-    limits.feedback_per_minute = lambda: 4
+    limits.feedback_per_minute = 4
     assert refusal(limits).retry_after_seconds == 15
-    limits.feedback_per_minute = lambda: 1
+    limits.feedback_per_minute = 1
     assert refusal(limits).retry_after_seconds == 60
 
 
@@ -105,7 +105,7 @@ def test_of_too_many_callers_those_are_forgotten_that_were_quiet_longest(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_CALLERS", 3)
-    limits = RateLimiter(lambda: 2)
+    limits = RateLimiter(2)
     for number in (1, 2, 3, 1, 4):
         limits.check_rate(bearer(number), 1)
     refusal(limits)

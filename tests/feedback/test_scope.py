@@ -33,7 +33,7 @@ async def give(
 
 async def upsert(store: Store, request_id: str, by: Principal = BEARER, **given: object) -> Feedback:
     items = [replace(thumb_feedback(request_id, is_up=True, raw="{}"), **given)]  # type: ignore[arg-type]
-    service = FeedbackService(store, settings=lambda: FeedbackSettings(1e12))
+    service = FeedbackService(store, settings=FeedbackSettings(1e12))
     [entry] = await service.give(items, by, dialect="test", rule=rules.upsert)
     return entry
 

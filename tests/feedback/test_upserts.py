@@ -86,7 +86,7 @@ async def test_only_an_id_that_tells_its_age_can_be_too_old(store: Store) -> Non
     for spelled_otherwise in (ANCIENT.replace("-", ""), f"{{{ANCIENT}}}", ANCIENT.replace("-7", "-4", 1)):
         assert len(await upsert(store, vote(spelled_otherwise))) == 1
     assert await store.feedback_by_ids([feedback_key_id(None, "request-1", None, "rating")]) == []
-    patient = FeedbackService(store, settings=lambda: FeedbackSettings(1e12))
+    patient = FeedbackService(store, settings=FeedbackSettings(1e12))
     assert len(await patient.give([vote(ANCIENT)], OPEN_ACCESS, dialect="test", rule=rules.upsert)) == 1
 
 

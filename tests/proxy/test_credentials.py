@@ -20,7 +20,7 @@ CALLER = Principal("app", frozenset({Role.PROXY}))
 
 
 def api_keys(*tokens: str, is_disabled: bool = False) -> ApiKeys:
-    return ApiKeys(lambda: {hash_token(token): CALLER for token in tokens}, NO_STORE, is_disabled=is_disabled)
+    return ApiKeys({hash_token(token): CALLER for token in tokens}, NO_STORE, is_disabled=is_disabled)
 
 
 @pytest.mark.parametrize("is_disabled", [False, True])
@@ -46,7 +46,7 @@ def test_a_key_that_is_made_later_is_found_then() -> None:
     keys = api_keys("gw-1")
     find = GatewayCredentials(keys, FeedbackTokens()).find
     assert list(find([b"gw-1", b"gw-new"])) == [b"gw-1"]
-    keys.configured = lambda: {hash_token("gw-new"): CALLER}
+    keys.configured = {hash_token("gw-new"): CALLER}
     assert list(find([b"gw-1", b"gw-new"])) == [b"gw-new"]
 
 

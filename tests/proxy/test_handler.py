@@ -36,7 +36,7 @@ async def fallback_url(upstream: UpstreamProcess, tmp_path: Path) -> AsyncIterat
         }
     )
     async with open_http_server(config, WorkerContext()) as http_server:
-        router = http_server.gateway.live.current.proxy.router
+        router = http_server.gateway.runtime.proxy.router
         choose = router.plan
 
         def plan(path: str, name: str | None, *others: str) -> Plan:

@@ -18,7 +18,8 @@ from gateway.models.metrics import (
     MetricsQuery,
     UsageSums,
 )
-from gateway.query.metrics import ORDER_METRICS, GroupMetrics, MetricsOrder, MetricsReader, mean_score
+from gateway.query.metrics import ORDER_METRICS, GroupMetrics, MetricsOrder, MetricsReader
+from gateway.query.statistics import mean_score
 from gateway.store.base import Store
 from tests.factories import MakeExchange, MakeFeedback
 from tests.store.random_data import LATER_US, fill

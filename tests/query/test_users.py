@@ -83,7 +83,7 @@ async def test_a_user_gives_feedback_and_gets_it(
             make_feedback("elsewhere", author="ann", deleted_at_us=5),
         ]
     )
-    ann = await UserReader(store).show("ann", None)
+    ann = (await UserReader(store).show("ann", None)).user
     assert (ann.given, ann.figures.feedback_sums.entries) == (1, 1)
     [listed] = (await UserReader(store).find(ALWAYS, "", MetricsOrder("cost"), Page(10))).users
     assert (listed.name, listed.given) == ("ann", 1)
@@ -93,7 +93,7 @@ async def test_one_that_gave_feedback_only_is_shown_and_not_listed(
     store: Store, make_feedback: MakeFeedback
 ) -> None:
     await store.put_feedback([make_feedback("t", author="bob")])
-    bob = await UserReader(store).show("bob", None)
+    bob = (await UserReader(store).show("bob", None)).user
     assert (bob.given, bob.figures.usage.requests) == (1, 0)
     assert await names(store) == []
 
@@ -103,7 +103,7 @@ async def test_a_tenant_sees_what_users_did_with_it_alone(
 ) -> None:
     await store.append([make_exchange(metadata=of("ann"), tenant=name) for name in ("a", "b", "b")])
     await store.put_feedback([make_feedback("t", author="ann", tenant="b")])
-    mine = await UserReader(store).show("ann", "a")
+    mine = (await UserReader(store).show("ann", "a")).user
     assert (mine.figures.usage.requests, mine.given) == (1, 0)
     theirs = MetricsQuery(0, END_OF_TIME_US, tenant="a")
     assert await names(store, metrics_query=theirs) == ["ann"]

@@ -7,7 +7,14 @@ import random
 import pytest
 
 from gateway.errors import BadInput
-from gateway.models.feedback import MAX_SUMMARY_PAIRS, NO_FEEDBACK, Kind, Target, summarise_feedback
+from gateway.models.feedback import (
+    MAX_SUMMARY_PAIRS,
+    NO_FEEDBACK,
+    FeedbackPair,
+    Kind,
+    Target,
+    summarise_feedback,
+)
 from gateway.models.filters import NO_FILTER, AllOf, Comparison, FeedbackFilter, Filter, Not, Op, Page, Sort
 from gateway.query.feedback import feedback_on_request
 from gateway.store.base import Store
@@ -47,7 +54,11 @@ async def test_a_summary_is_of_the_latest_versions_of_all_entries_on_a_request(s
     assert seq == liked
     assert (summary.score.count, summary.score.total_weight) == (4, 1.5)
     assert summary.score.weighted_sum == pytest.approx(0.1)
-    assert summary.pairs == ((2.0, 0.0), (-4.0, 1.0), (10.0, 0.5))
+    assert summary.pairs == (
+        FeedbackPair(2.0, 0.0, Kind.RATING, Target.TRACE),
+        FeedbackPair(-4.0, 1.0, Kind.RATING, Target.SESSION),
+        FeedbackPair(10.0, 0.5, Kind.RATING, Target.REQUEST),
+    )
     assert await store.feedback_summaries([silent]) == await store.feedback_summaries([]) == {}
 
 
@@ -60,7 +71,7 @@ async def test_a_summary_tells_all_and_shows_the_latest_few(store: Store) -> Non
 
     summary = (await store.feedback_summaries([seq]))[seq]
     assert summary.score.count == len(many)
-    assert [value for value, _ in summary.pairs] == [
+    assert [pair.value for pair in summary.pairs] == [
         entry.value for entry in many[: -MAX_SUMMARY_PAIRS - 1 : -1]
     ]
 

@@ -13,7 +13,8 @@ from gateway.auth.quotas import RateLimiter
 from gateway.feedback.service import FeedbackService
 from gateway.query.requests import RequestReader
 from gateway.store import open_store
-from gateway.ui.feedback_form import feedback_form_api
+from gateway.ui.feedback_form import FormPages, feedback_form_api
+from gateway.ui.widget import widget_api
 from tests.api.api_server import Serve, serve
 from tests.factories import token_keys
 
@@ -27,9 +28,10 @@ async def served(tmp_path: Path, serve: Serve) -> AsyncIterator[Served]:
     store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
     tokens = FeedbackTokens()
     tokens.keys = token_keys([SECRET], 60)
-    feedback = FeedbackService(store, RateLimiter(lambda: RATE_LIMIT).check_rate)
-    api = feedback_form_api(feedback, tokens, RequestReader(store))
-    url = await serve(api, principals={}, store=store, tokens=tokens)
+    feedback = FeedbackService(store, RateLimiter(RATE_LIMIT).check_rate)
+    pages = FormPages()
+    api = feedback_form_api(feedback, tokens, RequestReader(store), pages)
+    url = await serve(api, widget_api(), principals={}, store=store, tokens=tokens)
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        yield Served(client, store, tokens)
+        yield Served(client, store, tokens, pages)
     await store.close()

@@ -24,7 +24,7 @@ SECOND = Principal("second", frozenset({Role.ADMIN}))
 
 def ring(*, is_disabled: bool = False) -> ApiKeys:
     keys = {hash_token("gw-1"): FIRST, hash_token("gw-2"): SECOND}
-    return ApiKeys(lambda: keys, NO_STORE, is_disabled=is_disabled)
+    return ApiKeys(keys, NO_STORE, is_disabled=is_disabled)
 
 
 def caller(*headers: tuple[str, str]) -> Principal:
@@ -92,7 +92,7 @@ def test_a_provider_s_own_key_in_front_does_not_hide_the_gateway_s() -> None:
 
 
 def test_an_open_gateway_asks_nobody() -> None:
-    assert authenticate(CIMultiDict(), ApiKeys(lambda: {}, NO_STORE)) == OPEN_ACCESS
+    assert authenticate(CIMultiDict(), ApiKeys({}, NO_STORE)) == OPEN_ACCESS
     assert authenticate(CIMultiDict({"Authorization": "Bearer gw-1"}), ring(is_disabled=True)) == OPEN_ACCESS
 
 

@@ -101,7 +101,7 @@ def test_a_body_of_more_values_than_fit_into_memory_is_refused_before_it_is_read
         parse_json(b"[" + b"[]," * MAX_JSON_VALUES + b"[]]")
 
 
-LIMITS = BodyLimits(lambda: 60, max_held_bytes=1000)
+LIMITS = BodyLimits(60, max_held_bytes=1000)
 
 
 def test_long_bodies_hold_no_more_together_than_they_may_and_keep_no_short_one_out() -> None:
@@ -133,10 +133,10 @@ def _draw(error: GatewayError) -> web.Response:
 async def test_what_a_request_holds_is_let_go_of_when_it_is_answered_or_its_caller_leaves(
     aiohttp_client: AiohttpClient,
 ) -> None:
-    limits = BodyLimits(lambda: 60, max_held_bytes=150_000)
+    limits = BodyLimits(60, max_held_bytes=150_000)
     swallowing = Endpoint(method="POST", path="/swallow", handler=_swallow, role=None, summary="")
     api = Api(name="test", prefixes=("/swallow",), endpoints=(swallowing,), render_error=_draw)
-    guard = AuthMiddleware(ApiKeys(lambda: {}, cast(Admin, None)), bodies=limits)
+    guard = AuthMiddleware(ApiKeys({}, cast(Admin, None)), bodies=limits)
     client = await aiohttp_client(
         build_application([api], guard), server_kwargs={"handler_cancellation": True}
     )

@@ -15,12 +15,12 @@ APP = "https://app.example.com"
 
 def told(allowed: Collection[str], origin: str | None) -> dict[str, str]:
     """What an answer to a page of this origin carries."""
-    return AllowedOrigins(lambda: allowed).headers(make_mocked_request("POST", "/", headers=_origin(origin)))
+    return AllowedOrigins(allowed).headers(make_mocked_request("POST", "/", headers=_origin(origin)))
 
 
 async def told_before(allowed: Collection[str], origin: str | None) -> dict[str, str]:
     """What the answer to its browser's question carries, which must have no body."""
-    answer = await AllowedOrigins(lambda: allowed).preflight(
+    answer = await AllowedOrigins(allowed).preflight(
         make_mocked_request("OPTIONS", "/", headers=_origin(origin))
     )
     assert (answer.status, answer.body) == (204, None)
@@ -48,7 +48,7 @@ async def test_a_page_of_an_allowed_origin_may_read_the_answer() -> None:
 async def test_a_browser_is_told_what_such_a_page_may_send() -> None:
     answer = await told_before((APP,), APP)
     assert answer["Access-Control-Allow-Origin"] == APP
-    assert answer["Access-Control-Allow-Methods"] == "POST"
+    assert answer["Access-Control-Allow-Methods"] == "GET, POST"
     allowed = set(answer["Access-Control-Allow-Headers"].split(", "))
     assert allowed == {"x-gateway-feedback-token", "Content-Type", "Idempotency-Key", *CREDENTIAL_HEADERS}
     assert int(answer["Access-Control-Max-Age"]) > 0

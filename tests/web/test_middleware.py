@@ -55,7 +55,7 @@ def a_face(name: str) -> Api:
 
 @pytest.fixture
 async def client(aiohttp_server: AiohttpServer) -> AsyncIterator[httpx.AsyncClient]:
-    guard = AuthMiddleware(ApiKeys(lambda: PRINCIPALS, cast(Admin, None)))
+    guard = AuthMiddleware(ApiKeys(PRINCIPALS, cast(Admin, None)))
     server = await aiohttp_server(build_application([a_face("one"), a_face("two")], guard))
     async with httpx.AsyncClient(base_url=str(server.make_url("")), verify=False) as client:
         yield client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,13 +15,15 @@ from pydantic import Field
 from gateway.api.native import http_responses as responses
 from gateway.api.native.filters import DEFAULT_LIMIT, TIME_SCHEMA, FilterParams, Format, Limit, NumberCursor
 from gateway.api.native.schemas import Time, format_time
-from gateway.models.clock import parse_time_us
+from gateway.errors import BadInput
+from gateway.models.clock import format_rfc3339, parse_time_us
 from gateway.models.columns import GROUP
 from gateway.models.filters import Page, Scalar
 from gateway.models.metrics import (
     DAY_US,
     END_OF_TIME_US,
     HOUR_US,
+    Coverage,
     FeedbackSums,
     Latencies,
     MetricsQuery,
@@ -31,6 +34,7 @@ from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS
 from gateway.query import metrics as query
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS
+from gateway.query.statistics import Estimate, mean_score, share_positive
 from gateway.web.endpoint import Endpoint, Schema
 from gateway.web.query_params import DIGITS, one_of, parsed_by
 
@@ -43,7 +47,7 @@ class EstimateShape(Schema):
     high: float | None
 
     @classmethod
-    def of(cls, estimate: query.Estimate | None) -> EstimateShape | None:
+    def of(cls, estimate: Estimate | None) -> EstimateShape | None:
         if estimate is None:
             return None
         return cls(value=estimate.value, low=estimate.low, high=estimate.high)
@@ -69,9 +73,9 @@ class FeedbackFigures(Schema):
         return cls(
             count=feedback.entries,
             total_weight=feedback.weight,
-            mean_score=EstimateShape.of(query.mean_score(feedback)),
-            share_positive=EstimateShape.of(query.share_positive(feedback)),
-            average_weighted_grade=_ratio(feedback.weighted_grade, feedback.scored),
+            mean_score=EstimateShape.of(mean_score(feedback)),
+            share_positive=EstimateShape.of(share_positive(feedback)),
+            average_weighted_grade=ratio(feedback.weighted_grade, feedback.scored),
         )
 
 
@@ -80,12 +84,26 @@ class CostFigures(Schema):
     nanousd: int = Field(description="The same in billionths of a US dollar, exact.")
     priced_requests: int = Field(description="Requests whose cost is known; the others count as 0.")
 
+    @classmethod
+    def of(cls, usage: UsageSums) -> CostFigures:
+        usd = usage.cost_nanousd / NANOUSD_PER_USD
+        return cls(usd=usd, nanousd=usage.cost_nanousd, priced_requests=usage.priced)
+
 
 class TokenFigures(Schema):
     prompt: int
     completion: int
     cached: int = Field(description="Part of `prompt` that was read from a cache.")
     counted_requests: int = Field(description="Requests whose tokens are known; the others count as 0.")
+
+    @classmethod
+    def of(cls, usage: UsageSums) -> TokenFigures:
+        return cls(
+            prompt=usage.prompt_tokens,
+            completion=usage.completion_tokens,
+            cached=usage.cached_tokens,
+            counted_requests=usage.tokens_counted,
+        )
 
 
 class MetricsFields(Schema):
@@ -126,17 +144,10 @@ def metrics_fields(usage: UsageSums, feedback: FeedbackSums) -> dict[str, object
     return {
         "requests": usage.requests,
         "errors": usage.errors,
-        "error_rate": _ratio(usage.errors, usage.requests),
-        "coverage": _ratio(feedback.judged_requests, usage.requests),
-        "cost": CostFigures(
-            usd=usage.cost_nanousd / NANOUSD_PER_USD, nanousd=usage.cost_nanousd, priced_requests=usage.priced
-        ),
-        "tokens": TokenFigures(
-            prompt=usage.prompt_tokens,
-            completion=usage.completion_tokens,
-            cached=usage.cached_tokens,
-            counted_requests=usage.tokens_counted,
-        ),
+        "error_rate": ratio(usage.errors, usage.requests),
+        "coverage": ratio(feedback.judged_requests, usage.requests),
+        "cost": CostFigures.of(usage),
+        "tokens": TokenFigures.of(usage),
         "feedback": FeedbackFigures.of(feedback),
     }
 
@@ -145,12 +156,12 @@ def timed_metrics_fields(usage: UsageSums, feedback: FeedbackSums, latencies: La
     """Return the fields of `TimedMetricsFields`."""
     return {
         **metrics_fields(usage, feedback),
-        "latency_ms": _latency(usage, latencies),
-        "first_byte_ms": _ratio(usage.first_byte_us / 1000, usage.answered),
+        "latency_ms": latency_figures(usage, latencies),
+        "first_byte_ms": ratio(usage.first_byte_us / 1000, usage.answered),
     }
 
 
-def _latency(usage: UsageSums, latencies: Latencies) -> LatencyFigures | None:
+def latency_figures(usage: UsageSums, latencies: Latencies) -> LatencyFigures | None:
     if not usage.requests or not latencies:
         return None
     shares = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -158,7 +169,7 @@ def _latency(usage: UsageSums, latencies: Latencies) -> LatencyFigures | None:
     return LatencyFigures.model_validate({"mean": usage.duration_us / 1000 / usage.requests, **percentiles})
 
 
-def _ratio(part: float, whole: int) -> float | None:
+def ratio(part: float, whole: int) -> float | None:
     return part / whole if whole else None
 
 
@@ -181,17 +192,17 @@ BUCKETS: Mapping[str, tuple[int, int]] = {
 
 USER_ORDER_METRICS = ("requests", "cost", "last_seen")
 
-_GROUP_PATTERN = rf"({'|'.join(GROUP_FIELDS)}|metadata\.[^,]+)"
+GROUP_PATTERN = rf"({'|'.join(GROUP_FIELDS)}|metadata\.[^,]+)"
 
 
 def _parse_group_fields(text: object) -> tuple[str, ...]:
-    fields = tuple(_parse_group_field(name) for name in str(text).split(","))
+    fields = tuple(parse_group_field(name) for name in str(text).split(","))
     if len(fields) > MAX_GROUPS or len(set(fields)) < len(fields):
         raise ValueError("must be one or two different fields")
     return fields
 
 
-def _parse_group_field(name: str) -> str:
+def parse_group_field(name: str) -> str:
     if name.startswith(METADATA_PREFIX) and name != METADATA_PREFIX:
         return name
     if name not in GROUP_FIELDS:
@@ -200,6 +211,17 @@ def _parse_group_field(name: str) -> str:
             "A comma stands between two fields; keys with a comma cannot be grouped by"
         )
     return GROUP_FIELDS[name]
+
+
+MIN_SECONDS, MAX_SECONDS = 0.1, 60.0
+
+
+def _parse_seconds(text: object) -> float:
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", str(text)):
+        raise ValueError("must be a number of seconds such as 0.8")
+    if not MIN_SECONDS <= (seconds := float(str(text))) <= MAX_SECONDS:
+        raise ValueError(f"must be from {MIN_SECONDS:g} to {MAX_SECONDS:g} seconds")
+    return seconds
 
 
 def _order_names(metrics: Iterable[str]) -> list[str]:
@@ -213,14 +235,11 @@ _FromTime = Annotated[int | None, parsed_by(parse_time_us, **TIME_SCHEMA)]
 _ToTime = Annotated[int | None, parsed_by(partial(parse_time_us, is_end=True), **TIME_SCHEMA)]
 
 
-class MetricsParams(FilterParams):
-    """Filters and time range of the requests that metrics are about, and the page of rows."""
+class TimeRangeParams(FilterParams):
+    """Filters and time range of the requests that metrics are about."""
 
     filters = METRICS_FILTERS
 
-    order: str
-    limit: int
-    cursor: NumberCursor = None
     # A time range among the filters would keep the precomputed rollups from being used.
     from_us: _FromTime = Field(None, alias="from", description=METRICS_FILTERS.criteria["from"].description)
     to_us: _ToTime = Field(None, alias="to", description=METRICS_FILTERS.criteria["to"].description)
@@ -229,6 +248,23 @@ class MetricsParams(FilterParams):
         """Return the query without groups and buckets. Raises BadInput for a bad filter value."""
         to_us = END_OF_TIME_US if self.to_us is None else self.to_us
         return MetricsQuery(self.from_us or 0, to_us, where=self.where(), tenant=tenant)
+
+    def row_filters(self, **conditions: str) -> dict[str, str] | None:
+        """Return the parameters that list the requests which meet further conditions; None if there are none."""
+        bounds = {"from": format_time(self.from_us), "to": format_time(self.to_us)}
+        times = {name: bound for name, bound in bounds.items() if bound is not None}
+        named = {"model" if name == "any_model" else name: text for name, text in conditions.items()}
+        if not all(name in self.filters.criteria or self.filters.prefix_of(name) for name in named):
+            return None
+        return {**(self.model_extra or {}), **times, **named}
+
+
+class MetricsParams(TimeRangeParams):
+    """These, and the page of rows."""
+
+    order: str
+    limit: int
+    cursor: NumberCursor = None
 
     def metrics_order(self) -> query.MetricsOrder:
         return query.MetricsOrder(self.order.removeprefix("-"), descending=self.order.startswith("-"))
@@ -240,7 +276,7 @@ class MetricsParams(FilterParams):
 class AggregateParams(MetricsParams):
     group_by: Annotated[
         tuple[str, ...] | None,
-        parsed_by(_parse_group_fields, type="string", pattern=f"^{_GROUP_PATTERN}(,{_GROUP_PATTERN})?$"),
+        parsed_by(_parse_group_fields, type="string", pattern=f"^{GROUP_PATTERN}(,{GROUP_PATTERN})?$"),
     ] = Field(
         None,
         description=f"Group by one or two fields, separated by a comma: {', '.join(GROUP_FIELDS)}, "
@@ -251,6 +287,13 @@ class AggregateParams(MetricsParams):
     )
     order: Annotated[str, one_of(_order_names(query.ORDER_METRICS)), _Order] = "-requests"
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="Most rows to return."), DIGITS] = MAX_ROWS
+    within: Annotated[
+        float | None, parsed_by(_parse_seconds, type="number", minimum=MIN_SECONDS, maximum=MAX_SECONDS)
+    ] = Field(
+        None,
+        description="Answer within about so many seconds; where that is too short for all requests, only the "
+        "latest count, and `partial` says from when on. Without it the answer is whole, however long that takes.",
+    )
     format: Format = None
 
     @classmethod
@@ -295,10 +338,34 @@ class AggregateRow(TimedMetricsFields, GroupKeyFields):
         )
 
 
+class PartialFields(Schema):
+    """Which requests an answer is about that could not be about all of them `within` its time."""
+
+    covers_from: Time = Field(description="Only requests that started at this time or later count.")
+    share: float = Field(
+        description="Share of the time asked for that this is, as far as there are requests, from 0 to 1."
+    )
+    is_being_summed_up: bool = Field(
+        description="`true`: sums by these fields are being made, and later answers are about more; `false`: they "
+        "are not, for too many values or fields: ask for less time, for other fields or without `within`."
+    )
+
+    @classmethod
+    def of(cls, coverage: Coverage | None) -> PartialFields | None:
+        if coverage is None or coverage.covers_from_us is None:
+            return None
+        return cls(
+            covers_from=format_rfc3339(coverage.covers_from_us),
+            share=coverage.share,
+            is_being_summed_up=coverage.is_rolled_up,
+        )
+
+
 class AggregateReply(Schema):
     data: list[AggregateRow] = Field(description="By time bucket; within one by `order`.")
     next_cursor: responses.NextCursor
     unknown_keys: responses.UnknownKeys
+    partial: PartialFields | None = Field(description="Null where all requests count.")
 
 
 class AggregateEndpoints:
@@ -320,12 +387,22 @@ class AggregateEndpoints:
         """Of the requests that match all filters: how many, their cost, tokens and latency, and the feedback
         on them. Without `group_by` and `bucket` there is one row; groups without requests have none."""
         asked, order = params.metrics_query(principal.tenant), params.metrics_order()
-        found = await self._metrics.find(asked, order, params.page())
+        is_csv = responses.wants_csv(request, params.format)
+        if is_csv and params.within is not None:
+            raise BadInput(
+                "cannot be given for CSV, which has no place to say what is missing.", field="within"
+            )
+        found = await self._metrics.find(asked, order, params.page(), params.within)
         # Percentiles of a thousand rows take long, and other callers' streams run on this thread.
         rows = await asyncio.to_thread(lambda: [AggregateRow.of(part) for part in found.figures])
         cursor = None if found.next_offset is None else str(found.next_offset)
-        if responses.wants_csv(request, params.format):
+        if is_csv:
             responses.refuse_unknown_keys(found.unknown_keys)
             return responses.csv_response(request, "aggregates", AggregateRow, rows, cursor)
-        reply = AggregateReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
+        reply = AggregateReply(
+            data=rows,
+            next_cursor=cursor,
+            unknown_keys=list(found.unknown_keys),
+            partial=PartialFields.of(found.partial),
+        )
         return responses.json_response(reply)

@@ -10,45 +10,42 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from gateway.api.native.audit import AuditEndpoints
+from gateway.api.native.compare import CompareEndpoints
+from gateway.api.native.conversation import ConversationEndpoints
 from gateway.api.native.feedback import FeedbackEndpoints
 from gateway.api.native.groups import GroupEndpoints
 from gateway.api.native.http_responses import NO_STORE_HEADERS, ErrorReply, render_error
 from gateway.api.native.keys import KeyEndpoints
 from gateway.api.native.metrics import AggregateEndpoints
+from gateway.api.native.overview import OverviewEndpoints
 from gateway.api.native.requests import RequestEndpoints
+from gateway.api.native.reviews import ReviewEndpoints
+from gateway.api.native.search import SearchEndpoints
+from gateway.api.native.tail import TailEndpoints
 from gateway.api.native.users import UserEndpoints
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
 from gateway.feedback.payloads import Scale
 from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
-from gateway.query.audit import AuditReader
-from gateway.query.erasure import ErasureService
-from gateway.query.feedback import FeedbackReader
-from gateway.query.groups import SessionReader, TraceReader
-from gateway.query.metrics import MetricsReader
-from gateway.query.requests import RequestReader, TextReader
-from gateway.query.users import UserReader
+from gateway.query.readers import Readers
+from gateway.query.tail import RequestTail
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.web.endpoint import Api, Endpoint, endpoints_of
 from gateway.web.openapi import Json, build_openapi
 
 
 def native_api(
-    *,
-    requests: RequestReader,
-    traces: TraceReader,
-    sessions: SessionReader,
-    users: UserReader,
-    metrics: MetricsReader,
+    readers: Readers,
     feedback: FeedbackService,
-    search: FeedbackReader,
-    texts: TextReader,
-    eraser: ErasureService,
-    audit: AuditReader,
+    tail: RequestTail,
     keys: ApiKeys,
     quotas: Quotas,
     scale_of: Callable[[Principal], Scale],
     max_body_bytes: int,
+    reviews: ReviewQueue,
+    agreement: AgreementReader,
 ) -> Api:
     """Return the API of `/api/v1`.
 
@@ -56,12 +53,21 @@ def native_api(
         scale_of: returns how a caller's values become scores.
     """
     handlers = (
-        RequestEndpoints(requests),
-        GroupEndpoints(traces, sessions),
-        UserEndpoints(users, eraser),
-        AggregateEndpoints(metrics),
-        FeedbackEndpoints(feedback, search, texts, eraser, scale_of, max_body_bytes),
-        AuditEndpoints(audit),
+        # Before those of one request or session, whose ids may hold slashes.
+        TailEndpoints(tail, keys),
+        ConversationEndpoints(readers.conversations, readers.requests, readers.receipts),
+        RequestEndpoints(readers.requests, reviews),
+        ReviewEndpoints(reviews, agreement, readers.requests, max_body_bytes),
+        GroupEndpoints(readers.traces, readers.sessions),
+        SearchEndpoints(readers.search),
+        UserEndpoints(readers.users, readers.eraser),
+        AggregateEndpoints(readers.metrics),
+        CompareEndpoints(readers.compare),
+        OverviewEndpoints(readers.overview),
+        FeedbackEndpoints(
+            feedback, readers.feedback, readers.texts, readers.eraser, scale_of, max_body_bytes
+        ),
+        AuditEndpoints(readers.audit),
         KeyEndpoints(keys, quotas),
     )
     endpoints = (endpoint for each in handlers for endpoint in endpoints_of(each, headers=NO_STORE_HEADERS))

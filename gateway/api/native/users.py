@@ -11,8 +11,9 @@ from gateway.api.native import http_responses as responses
 from gateway.api.native.metrics import TimedMetricsFields, UserListParams, timed_metrics_fields
 from gateway.api.native.schemas import Time, format_time
 from gateway.models.principal import Principal, Role
+from gateway.models.request import NANOUSD_PER_USD
 from gateway.query.erasure import ErasureService
-from gateway.query.users import User, UserReader
+from gateway.query.users import MAX_MODELS, MAX_SESSIONS, User, UserDetail, UserReader
 from gateway.web.endpoint import Endpoint, Schema
 from gateway.web.query_params import QueryParams
 
@@ -42,6 +43,53 @@ class UserRow(TimedMetricsFields, UserFields):
         )
 
 
+class ModelOfUser(Schema):
+    model: str | None
+    requests: int
+    cost_usd: float = Field(description="Requests whose cost is unknown count as 0.")
+
+
+class SessionOfUser(Schema):
+    session: str
+    requests: int = Field(description="Of the whole session, whoever they are of.")
+    started_at: Time
+    ended_at: Time
+
+
+class UserReply(UserRow):
+    """An end user with the models that they used and their sessions."""
+
+    first_seen_at: Time | None = Field(description="When the first of their requests started.")
+    models: list[ModelOfUser] = Field(description=f"Those used most, at most {MAX_MODELS}.")
+    sessions: list[SessionOfUser] = Field(description=f"The latest ones, at most {MAX_SESSIONS}.")
+
+    @classmethod
+    def of_detail(cls, found: UserDetail) -> UserReply:
+        return cls.model_validate(
+            {
+                **dict(UserRow.of(found.user)),
+                "first_seen_at": format_time(found.first_seen_us),
+                "models": [
+                    {
+                        "model": group.cell.value,
+                        "requests": group.usage.requests,
+                        "cost_usd": group.usage.cost_nanousd / NANOUSD_PER_USD,
+                    }
+                    for group in found.models
+                ],
+                "sessions": [
+                    {
+                        "session": group.name,
+                        "requests": group.usage.requests,
+                        "started_at": format_time(group.started_at_us),
+                        "ended_at": format_time(group.ended_at_us),
+                    }
+                    for group in found.sessions
+                ],
+            }
+        )
+
+
 class UserListReply(Schema):
     data: list[UserRow]
     next_cursor: responses.NextCursor
@@ -66,11 +114,11 @@ class UserEndpoints:
         return UserListReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
 
     @Endpoint("GET", USER_PATH, Role.READ, "Read one user", failures=(400, 404, 503, 504))
-    async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> UserRow:
-        """With the metrics of all their requests. A user who only gave feedback is included. Percent-encode
-        the name."""
+    async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> UserReply:
+        """With the metrics of all their requests, models and sessions. A user who only gave feedback is
+        included. Percent-encode the name."""
         user = await self._users.show(request.match_info["user"], principal.tenant)
-        return UserRow.of(user)
+        return UserReply.of_detail(user)
 
     @Endpoint(
         "DELETE",

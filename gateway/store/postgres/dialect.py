@@ -1,6 +1,6 @@
 """PostgreSQL dialect, and how bodies are kept as searchable text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway.models.exchange import RawHeaders
 from gateway.store.base import Decode
@@ -84,14 +84,14 @@ class PostgresDialect(Dialect):
         elements = f"json_array_elements_text({column}::json) AS element (value)"
         return f"EXISTS (SELECT 1 FROM {elements} WHERE value {test})"
 
-    def json_members(self, column: str) -> str:
-        return f"json_each_text({column}::json)"
-
     def json_distinct_list(self, column: str) -> str:
         return f"coalesce(json_agg(DISTINCT {column}) FILTER (WHERE {column} IS NOT NULL), '[]')::text"
 
     def json_object(self, key: str, value: str) -> str:
         return f"json_object_agg({key}, {value})::text"
+
+    def json_list(self, values: Iterable[str]) -> str:
+        return f"json_build_array({', '.join(values)})"
 
     def metadata_matches(self, kind: ValueKind, function: str, test: str) -> str:
         json_type, value = _JSON_TYPES[kind]
@@ -142,7 +142,8 @@ WHERE seq = :seq AND "{column}" IS NULL AND interpreted_at_us IS NULL
             return column
         # In rows of other fields it may be no number.
         number = "BIGINT" if is_whole else "DOUBLE PRECISION"
-        return f"CASE field WHEN '{field}' THEN CAST({column} AS {number}) END"
+        as_was = "BOOLEAN" if kind == "flag" else number
+        return f"CASE field WHEN '{field}' THEN CAST({column} AS {as_was}) END"
 
     @property
     def inside_bodies(self) -> Dialect:

@@ -12,15 +12,9 @@ from psycopg.errors import CheckViolation, DeadlockDetected, SerializationFailur
 
 from gateway.models.addresses import database_name
 from gateway.models.request import ExpiredCounts
-from gateway.store.audit import SqlAudit
 from gateway.store.base import Decode
 from gateway.store.database import WriteJob, Writer
-from gateway.store.datasets import SqlDatasets
-from gateway.store.erasure import SqlErasure
-from gateway.store.feedback import SqlFeedback
-from gateway.store.keys import SqlKeys
 from gateway.store.locks import FileWorkerSlots, WorkerSlots
-from gateway.store.metrics import SqlMetrics
 from gateway.store.postgres import maintenance
 from gateway.store.postgres.connection import (
     EXCLUSIVE,
@@ -30,8 +24,7 @@ from gateway.store.postgres.connection import (
     translated_errors,
 )
 from gateway.store.postgres.dialect import POSTGRES, TextPacker
-from gateway.store.requests import SqlRequests
-from gateway.store.transfer import SqlTransfer
+from gateway.store.sql_store import SqlStore
 
 # Errors that others cause and that pass; the last when a partition is attached while its rows are inserted.
 _TRANSIENT_ERRORS = (DeadlockDetected, SerializationFailure, CheckViolation)
@@ -99,9 +92,7 @@ def open_connection(url: str) -> PostgresConnection:
     return connection
 
 
-class PostgresStore(
-    SqlRequests, SqlMetrics, SqlFeedback, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer
-):
+class PostgresStore(SqlStore):
     """The store in one database."""
 
     def __init__(

@@ -1,6 +1,6 @@
 """How SQLite spells it: JSON by `json_each`, patterns by GLOB, and hints for its planner."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.store.dialect import Dialect, SupportsExecute, ValueKind
 
@@ -47,14 +47,14 @@ class SqliteDialect(Dialect):
     def json_has_element(self, column: str, test: str) -> str:
         return f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value {test})"
 
-    def json_members(self, column: str) -> str:
-        return f"json_each({column})"
-
     def json_distinct_list(self, column: str) -> str:
         return f"json_group_array(DISTINCT {column}) FILTER (WHERE {column} IS NOT NULL)"
 
     def json_object(self, key: str, value: str) -> str:
         return f"json_group_object({key}, {value})"
+
+    def json_list(self, values: Iterable[str]) -> str:
+        return f"json_array({', '.join(values)})"
 
     def metadata_matches(self, kind: ValueKind, function: str, test: str) -> str:
         return (

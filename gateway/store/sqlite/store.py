@@ -15,17 +15,11 @@ from pathlib import Path
 import structlog
 
 from gateway.errors import StoreUnavailable
-from gateway.store.audit import SqlAudit
 from gateway.store.base import Decode, leave_encoded
 from gateway.store.database import WriteJob, Writer
-from gateway.store.datasets import SqlDatasets
-from gateway.store.erasure import SqlErasure
-from gateway.store.feedback import SqlFeedback
-from gateway.store.keys import SqlKeys
 from gateway.store.locks import FileLock, FileWorkerSlots, WorkerSlots, WriteLock, lock_database
-from gateway.store.metrics import SqlMetrics
-from gateway.store.requests import SqlRequests
 from gateway.store.rows import BodyPacker
+from gateway.store.sql_store import SqlStore
 from gateway.store.sqlite.connection import (
     BUSY_SECONDS,
     SqliteConnection,
@@ -37,7 +31,6 @@ from gateway.store.sqlite.connection import (
     translated_errors,
 )
 from gateway.store.sqlite.dialect import SQLITE
-from gateway.store.transfer import SqlTransfer
 
 log = structlog.get_logger("gateway.store")
 
@@ -342,9 +335,7 @@ def _open_writer(path: Path) -> SqliteConnection:
     return connection
 
 
-class SqliteStore(
-    SqlRequests, SqlMetrics, SqlFeedback, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer
-):
+class SqliteStore(SqlStore):
     """The store in one file."""
 
     def __init__(

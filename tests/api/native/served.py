@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 from gateway.api.native.routes import native_api
+from gateway.api.native.tail import render_row
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
 from gateway.feedback.payloads import signed_scale, thumb_scale
 from gateway.feedback.service import FeedbackService
-from gateway.query.audit import AuditReader
-from gateway.query.erasure import ErasureService
-from gateway.query.feedback import FeedbackReader
-from gateway.query.groups import SessionReader, TraceReader
-from gateway.query.metrics import MetricsReader
-from gateway.query.requests import RequestReader, TextReader
-from gateway.query.users import UserReader
+from gateway.query.readers import Readers
+from gateway.query.receipt import ReceiptReader
+from gateway.query.tail import RequestTail
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
+from gateway.wire.pricing import ConfiguredPrice, PriceTable
 from tests.api.api_server import MIB
 
+PRICES = {"priced": ConfiguredPrice(0.15, 0.6, cached=0.075)}
 
-def face_over(store: Store, feedback: FeedbackService | None = None, keys: ApiKeys | None = None) -> Api:
+
+def face_over(
+    store: Store,
+    feedback: FeedbackService | None = None,
+    keys: ApiKeys | None = None,
+    tail: RequestTail | None = None,
+) -> Api:
     """Return the face, with nothing waiting outside the store."""
+    receipts = ReceiptReader(PriceTable(PRICES), lambda _: None)
     return native_api(
-        requests=RequestReader(store),
-        traces=TraceReader(store),
-        sessions=SessionReader(store),
-        users=UserReader(store),
-        metrics=MetricsReader(store),
-        feedback=feedback or FeedbackService(store),
-        search=FeedbackReader(store),
-        texts=TextReader(store),
-        eraser=ErasureService(store, lambda: False),
-        audit=AuditReader(store),
-        keys=keys or ApiKeys(lambda: {}, store),
-        quotas=Quotas(store),
-        scale_of=lambda principal: thumb_scale if principal.name == "thumbs" else signed_scale,
-        max_body_bytes=MIB,
+        Readers.over(store, receipts, 30.0, lambda: False),
+        feedback or FeedbackService(store),
+        tail or RequestTail(store, render_row),
+        keys or ApiKeys({}, store),
+        Quotas(store),
+        lambda principal: thumb_scale if principal.name == "thumbs" else signed_scale,
+        MIB,
+        ReviewQueue(store),
+        AgreementReader(store),
     )

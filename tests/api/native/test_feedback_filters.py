@@ -119,7 +119,10 @@ async def test_each_row_says_what_was_said_of_it(client: httpx.AsyncClient) -> N
     [row] = (await ask(client, "requests?request_id=bad"))["data"]
     assert row["feedback_count"] == 2
     assert row["mean_score"] == pytest.approx((-1 + 0.5 * 0.2) / 1.5)
-    pairs = [{"value": -10.0, "weight": 1.0}, {"value": 2.0, "weight": 0.5}]
+    pairs = [
+        {"value": -10.0, "weight": 1.0, "kind": "rating", "via": "trace"},
+        {"value": 2.0, "weight": 0.5, "kind": "rating", "via": "trace"},
+    ]
     assert sorted(row["feedback_pairs"], key=lambda pair: pair["value"]) == pairs
     [in_trace] = (await ask(client, "traces/trace%20bad"))["requests"]
     alone = await ask(client, "requests/bad")

@@ -1,0 +1,104 @@
+"""The page that compares groups of requests: prompts, versions, models, user groups, any metadata key."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.errors import BadInput
+from gateway.models.feedback import Source
+from gateway.models.metrics import MetricsQuery, percentile_ms
+from gateway.models.principal import Principal, Role
+from gateway.query.compare import Arm, ComparedArms, CompareReader, arm_value
+from gateway.query.filters import METRICS_FILTERS
+from gateway.query.statistics import Estimate
+from gateway.ui.filters import PageQuery
+from gateway.ui.page import Pages
+from gateway.ui.requests import base_url
+from gateway.web.endpoint import Endpoint
+
+# What is offered to compare by; any other field or metadata key may be typed.
+DIMENSIONS = ("prompt_version", "prompt", "model", "provider", "user", "environment", "metadata.team")
+DEFAULT_DIMENSION = "model"
+_MAX_ARMS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Whisker:
+    """A value and its interval on an axis from 0 to 100, and as numbers."""
+
+    estimate: Estimate
+    at: float
+    low: float
+    high: float
+
+
+class ComparePages:
+    def __init__(self, pages: Pages, reader: CompareReader) -> None:
+        self._pages = pages
+        self._reader = reader
+
+    @Endpoint("GET", "/ui/compare", Role.READ, "The page that compares", failures=(400, 413, 503, 504))
+    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
+        query = PageQuery.read(request, METRICS_FILTERS, own=("by", "arms", "source"), since="30d")
+        by = query.params.get("by", DEFAULT_DIMENSION)
+        names = [name for name in query.params.get("arms", "").split(",") if name]
+        compared = await self._compare(query, by, names, principal)
+        values = {
+            "query": query,
+            "by": by,
+            "dimensions": DIMENSIONS,
+            "chosen": names,
+            "compared": compared,
+            "score_axis": _axis(arm.mean_score for arm in compared.arms),
+            "positive_axis": _axis((arm.share_positive for arm in compared.arms), 0.0, 1.0),
+            "error_axis": _axis((arm.error_rate for arm in compared.arms), 0.0, None),
+            "whisker": _whisker,
+            "percentile_us": _percentile_us,
+            "unknown_keys": compared.unknown_keys,
+            "base_url": base_url(request),
+        }
+        return await self._pages.render(request, principal, "compare.html", values)
+
+    async def _compare(
+        self, query: PageQuery, by: str, names: list[str], principal: Principal
+    ) -> ComparedArms:
+        if len(names) > _MAX_ARMS:
+            raise BadInput(f"may name {_MAX_ARMS} values; got {len(names)}.", field="arms")
+        start, end = query.times_us()
+        where = METRICS_FILTERS.to_filter(query.filters.items())
+        try:
+            arms = [arm_value(by, name) for name in names]
+        except ValueError as error:
+            raise BadInput(str(error), field="arms") from None
+        asked = MetricsQuery(start, end, where, group_by=by, tenant=principal.tenant)
+        return await self._reader.compare(asked, arms, Source.HUMAN)
+
+
+def _axis(
+    estimates: Iterable[Estimate | None], low: float | None = None, high: float | None = None
+) -> tuple[float, float]:
+    """Return the ends of an axis that holds all values with their intervals."""
+    ends = [end for each in estimates if each is not None for end in (each.low, each.value, each.high)]
+    known = [end for end in ends if end is not None] or [0.0, 1.0]
+    start = min(known) if low is None else low
+    end = max(known) if high is None else high
+    return start, end if end > start else start + 1
+
+
+def _whisker(estimate: Estimate | None, axis: tuple[float, float]) -> Whisker | None:
+    if estimate is None:
+        return None
+    start, end = axis
+
+    def place(value: float) -> float:
+        return round(100 * (value - start) / (end - start), 2)
+
+    low = estimate.value if estimate.low is None else estimate.low
+    high = estimate.value if estimate.high is None else estimate.high
+    return Whisker(estimate, place(estimate.value), place(low), place(high))
+
+
+def _percentile_us(arm: Arm, share: float) -> float | None:
+    found = percentile_ms(arm.latencies, share)
+    return None if found is None else found * 1000

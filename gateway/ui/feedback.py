@@ -1,0 +1,211 @@
+"""The page of feedback: answers that people judged, and a form to judge them oneself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import orjson
+from aiohttp import web
+
+from gateway.errors import BadInput
+from gateway.feedback.payloads import NewFeedback, star_scale, thumb_feedback
+from gateway.feedback.rules import Rule, append, upsert
+from gateway.feedback.service import FeedbackService
+from gateway.models.feedback import Feedback, Kind, Target
+from gateway.models.principal import OPEN_ACCESS, Principal, Role
+from gateway.models.request import RequestRecord
+from gateway.models.reviews import Review
+from gateway.query.feedback import FeedbackCursor
+from gateway.query.filters import FEEDBACK_FILTERS
+from gateway.query.readers import Readers
+from gateway.query.requests import RequestTexts
+from gateway.reviews.queue import ReviewQueue
+from gateway.ui.filters import CURSOR, ITEM, PageQuery, read_number
+from gateway.ui.page import Pages, return_page
+from gateway.ui.requests import RequestDetail, base_url, read_detail
+from gateway.web.endpoint import Endpoint
+
+# Bodies are read for the questions of so many cards at a time.
+PAGE_CARDS = 25
+# Of longer bodies no question is shown in the list.
+MAX_EXCERPT_BYTES = 256 * 1024
+
+DIALECT = "page"
+# In characters.
+MAX_TEXT = 100_000
+_RATING_PATTERN = {str(stars): float(stars) for stars in range(1, 6)}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An entry of the list: the feedback, and the request that it counts for as far as it is known."""
+
+    entry: Feedback
+    record: RequestRecord | None
+    texts: RequestTexts
+    review: Review | None
+
+
+class FeedbackPages:
+    def __init__(
+        self,
+        pages: Pages,
+        readers: Readers,
+        queue: ReviewQueue,
+        service: FeedbackService,
+    ) -> None:
+        self._pages = pages
+        self._readers = readers
+        self._queue = queue
+        self._service = service
+
+    @Endpoint("GET", "/ui/feedback", Role.READ, "The page of feedback", failures=(400, 404, 503, 504))
+    async def _list(self, request: web.Request, principal: Principal) -> web.Response:
+        if not request.query_string:
+            # What was disliked comes first; the filter stands in the URL like any other.
+            raise web.HTTPFound(f"{request.path}?rating=bad&from=7d")
+        query = PageQuery.read(request, FEEDBACK_FILTERS, own=("notice",))
+        cursor = _read_cursor(query)
+        found = await self._readers.feedback.find(query.where(), PAGE_CARDS, cursor, principal.tenant)
+        counted = await self._readers.requests.counted(found.entries)
+        texts = await self._readers.texts.list_texts(found.entries, counted, MAX_EXCERPT_BYTES)
+        reviews = await self._queue.reviews_of(list(counted.values()))
+        cards = [
+            Card(
+                entry,
+                record := counted.get(entry.feedback_id),
+                texts.get(entry.feedback_id, RequestTexts()),
+                None if record is None else reviews.get(record.seq),
+            )
+            for entry in found.entries
+        ]
+        opened = query.params.get(ITEM) or (cards[0].entry.feedback_id if cards else None)
+        return await self._pages.render(
+            request,
+            principal,
+            "feedback.html",
+            {
+                "query": query,
+                "cards": cards,
+                "opened": opened,
+                "is_chosen": ITEM in query.params,
+                "detail": await self._detail(opened, cards, principal),
+                "unknown_keys": found.unknown_keys,
+                "cursor": cursor,
+                "next_cursor": None if found.next_cursor is None else "{}.{}".format(*found.next_cursor),
+                "base_url": base_url(request),
+                "can_give": principal.has_role(Role.FEEDBACK),
+                "can_review": principal.has_role(Role.REVIEW),
+            },
+        )
+
+    async def _detail(
+        self, feedback_id: str | None, cards: list[Card], principal: Principal
+    ) -> RequestDetail | None:
+        if feedback_id is None:
+            return None
+        record = next((card.record for card in cards if card.entry.feedback_id == feedback_id), None)
+        if record is None:
+            # A link may lead to an entry that is no longer on this page of the list.
+            entry = (await self._service.history(feedback_id, principal))[-1]
+            record = (await self._readers.requests.counted([entry])).get(feedback_id)
+        if record is None:
+            return None
+        logged = await self._readers.requests.show(record.request_id, principal.tenant, record.trace_id)
+        return await read_detail(logged, self._queue)
+
+    @Endpoint("POST", "/ui/feedback", Role.FEEDBACK, "Give feedback on a page", failures=(400, 404, 409, 413))
+    async def _give(self, request: web.Request, principal: Principal) -> web.Response:
+        """Takes the forms of the pages: `give` says which kind of feedback it is."""
+        fields = await self._pages.read_form(request, principal)
+        item, rule = _read_feedback(fields, principal)
+        await self._service.give([item], principal, dialect=DIALECT, rule=rule)
+        raise web.HTTPSeeOther(return_page(fields.get("return_to", "")))
+
+
+def _read_feedback(fields: Mapping[str, str], principal: Principal) -> tuple[NewFeedback, Rule]:
+    kind = fields.get("give", "")
+    if kind not in _READERS:
+        raise BadInput(f"must be one of {', '.join(_READERS)}.", field="give")
+    request_id = fields.get("request_id", "").strip()
+    if not request_id:
+        raise BadInput("must be the id of a request.", field="request_id")
+    text = fields.get("text", "").replace("\r\n", "\n").strip()
+    if len(text) > MAX_TEXT:
+        raise BadInput(f"may have {MAX_TEXT:,} characters; got {len(text):,}.", field="text")
+    author = None if principal is OPEN_ACCESS else principal.name
+    return _READERS[kind](request_id, text, author)
+
+
+def _thumb(is_up: bool) -> Callable[[str, str, str | None], tuple[NewFeedback, Rule]]:
+    def read(request_id: str, text: str, author: str | None) -> tuple[NewFeedback, Rule]:
+        raw = _raw(give="up" if is_up else "down")
+        return thumb_feedback(request_id, is_up=is_up, raw=raw, author=author, comment=text or None), upsert
+
+    return read
+
+
+def _stars(request_id: str, text: str, author: str | None) -> tuple[NewFeedback, Rule]:
+    if text not in _RATING_PATTERN:
+        raise BadInput("must be a number of stars from 1 to 5.", field="text")
+    item = NewFeedback(
+        subject_id=request_id,
+        target=Target.REQUEST,
+        kind=Kind.RATING,
+        metric="rating",
+        value=_RATING_PATTERN[text],
+        scale=star_scale,
+        author=author,
+        raw=_raw(give="stars", text=text),
+    )
+    return item, upsert
+
+
+def _comment(request_id: str, text: str, author: str | None) -> tuple[NewFeedback, Rule]:
+    return _text_feedback(request_id, text, author, Kind.COMMENT, "comment", comment=text), append
+
+
+def _label(request_id: str, text: str, author: str | None) -> tuple[NewFeedback, Rule]:
+    return _text_feedback(request_id, text, author, Kind.CUSTOM, "label", label=text), append
+
+
+def _better_answer(request_id: str, text: str, author: str | None) -> tuple[NewFeedback, Rule]:
+    return _text_feedback(request_id, text, author, Kind.EDIT, "better answer", edited_text=text), append
+
+
+_READERS: Mapping[str, Callable[[str, str, str | None], tuple[NewFeedback, Rule]]] = {
+    "up": _thumb(True),
+    "down": _thumb(False),
+    "stars": _stars,
+    "comment": _comment,
+    "label": _label,
+    "edit": _better_answer,
+}
+
+
+def _text_feedback(
+    request_id: str, text: str, author: str | None, kind: Kind, what: str, **fields: str
+) -> NewFeedback:
+    if not text:
+        raise BadInput(f"must hold the {what}.", field="text")
+    return NewFeedback(
+        subject_id=request_id,
+        target=Target.REQUEST,
+        kind=kind,
+        author=author,
+        raw=_raw(give=kind, **fields),
+        comment=fields.get("comment"),
+        label=fields.get("label"),
+        edited_text=fields.get("edited_text"),
+    )
+
+
+def _raw(**fields: str) -> str:
+    return orjson.dumps(fields).decode()
+
+
+def _read_cursor(query: PageQuery) -> FeedbackCursor | None:
+    text = query.params.get(CURSOR)
+    if text is None:
+        return None
+    time_us, _, feedback_id = text.partition(".")
+    return read_number(time_us), feedback_id

@@ -1,0 +1,248 @@
+"""The filter of a page: read from its URL, written as a sentence, changed by links and forms."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from gateway.errors import BadInput
+from gateway.models.clock import TIME_FORMS, now_us, parse_time_us
+from gateway.models.filters import Filter
+from gateway.query.filters import METADATA_PREFIX, FilterSchema, ValueType
+
+# Of every list: where to go on, what is open beside it, and the form that adds a filter.
+CURSOR, ITEM = "cursor", "item"
+ADDED_NAME, ADDED_VALUE = "add", "value"
+_PAGE_PARAMS = (CURSOR, ITEM)
+
+ALL_TIME = "all"
+# By the value of `from`.
+TIME_RANGES = {
+    "15m": "last 15 minutes",
+    "1h": "last hour",
+    "24h": "last 24 hours",
+    "7d": "last 7 days",
+    "30d": "last 30 days",
+    ALL_TIME: "all time",
+}
+DEFAULT_RANGE = "7d"
+
+# More digits fit no column.
+_MAX_PLACE_DIGITS = 18
+
+NO_CHANGES: Mapping[str, str | None] = {}
+
+_PHRASES: Mapping[tuple[str, str], str] = {
+    ("rating", "bad"): "score is below 0",
+    ("rating", "good"): "score is above 0",
+    ("rating", "neutral"): "score is 0",
+    ("has_feedback", "true"): "there is feedback",
+    ("has_feedback", "false"): "there is no feedback",
+    ("judged", "true"): "feedback counts for it",
+    ("judged", "false"): "no feedback counts for it",
+    ("is_joined", "true"): "its request is logged",
+    ("is_joined", "false"): "it waits for its request",
+    ("reviewed", "true"): "somebody reviewed it",
+    ("reviewed", "false"): "nobody reviewed it",
+}
+_VERBS = {
+    "min_score": ("score", "is at least"),
+    "max_score": ("score", "is at most"),
+    "comment": ("comment", "contains"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A word of the sentence: one filter, how to read it and how to be rid of it."""
+
+    name: str
+    value: str
+    phrase: str
+    # The page without it, and what a form keeps to replace its value.
+    url_without: str
+    kept: tuple[tuple[str, str], ...]
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """A time that the page can be narrowed to."""
+
+    text: str
+    url: str
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class PageQuery:
+    """What the URL of a page asks for.
+
+    Args:
+        filters: by name, without the time.
+        params: what is no filter, such as the open item.
+        own: names of parameters of this page that are no filters.
+    """
+
+    path: str
+    schema: FilterSchema
+    filters: Mapping[str, str]
+    since: str = DEFAULT_RANGE
+    until: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(
+        cls,
+        request: web.Request,
+        schema: FilterSchema,
+        own: tuple[str, ...] = (),
+        since: str = DEFAULT_RANGE,
+    ) -> "PageQuery":
+        """Read a request's URL.
+
+        Args:
+            own: names of parameters beside filters, cursor and item.
+            since: the time where the URL has none.
+
+        Raises:
+            BadInput: a parameter is given twice.
+        """
+        given: dict[str, str] = {}
+        for name, value in request.query.items():
+            if name in given:
+                raise BadInput("is given twice; give it once.", field=name)
+            given[name] = value
+        return cls.of(request.path, schema, given, own, since)
+
+    @classmethod
+    def of(
+        cls,
+        path: str,
+        schema: FilterSchema,
+        fields: Mapping[str, str],
+        own: tuple[str, ...] = (),
+        since: str = DEFAULT_RANGE,
+    ) -> "PageQuery":
+        """Read the fields of a URL or form. Raises BadInput."""
+        # An empty field of a form asks for nothing.
+        given = {name: text for name, value in fields.items() if (text := value.strip())}
+        if (added := given.pop(ADDED_NAME, None)) is not None:
+            value = given.pop(ADDED_VALUE, "")
+            if not value:
+                raise BadInput("has no value; leave it out or give it one.", field=added)
+            given[added] = value
+        params = {name: given.pop(name) for name in (*_PAGE_PARAMS, *own) if name in given}
+        start = given.pop("from", since)
+        return cls(path, schema, given, start, given.pop("to", None), params)
+
+    def where(self) -> Filter:
+        """Return the condition that all filters together mean. Raises BadInput for a bad one; names it."""
+        return self.schema.to_filter((*self.filters.items(), *self._times()))
+
+    def times_us(self) -> tuple[int, int]:
+        """Return the start, inclusive, and the end, exclusive, of the time. Raises BadInput."""
+        try:
+            start = 0 if self.since == ALL_TIME else parse_time_us(self.since)
+        except ValueError:
+            raise BadInput(f"must be a time: {TIME_FORMS}.", field="from") from None
+        try:
+            end = now_us() if self.until is None else parse_time_us(self.until, is_end=True)
+        except ValueError:
+            raise BadInput(f"must be a time: {TIME_FORMS}.", field="to") from None
+        return start, end
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Filters and time as they stand in a URL."""
+        return (*self.filters.items(), ("from", self.since), *((("to", self.until),) if self.until else ()))
+
+    @property
+    def api_query(self) -> str:
+        """The same filters as a query string of the API."""
+        return urlencode([*self.filters.items(), *self._times()])
+
+    def url(self, changes: Mapping[str, str | None] = NO_CHANGES, path: str | None = None) -> str:
+        """Return the URL of this page, or of another one with these filters, with some parameters changed.
+
+        Args:
+            changes: None takes a parameter out. The place in the list is left out unless it is given.
+        """
+        values = dict(self.pairs) | (dict(self.params) if path is None else {})
+        if not {CURSOR, ITEM} & changes.keys():
+            values.pop(CURSOR, None)
+            values.pop(ITEM, None)
+        changed = {**values, **changes}
+        return f"{path or self.path}?{urlencode({k: v for k, v in changed.items() if v is not None})}"
+
+    def conditions(self) -> list[Condition]:
+        """Return the words of the sentence, in the order of the URL."""
+        return [self._condition(name, value) for name, value in self.filters.items()]
+
+    def ranges(self) -> list[TimeRange]:
+        """Return the times to choose from."""
+        return [
+            TimeRange(text, self.url({"from": since, "to": None}), since == self.since and self.until is None)
+            for since, text in TIME_RANGES.items()
+        ]
+
+    @property
+    def time_phrase(self) -> str:
+        """The time in words."""
+        if self.until is None:
+            return TIME_RANGES.get(self.since, f"since {self.since}")
+        return f"{self.since} to {self.until}"
+
+    def addable(self) -> list[tuple[str, str]]:
+        """Return names and descriptions of filters that are not in use."""
+        taken = {*self.filters, "from", "to"}
+        named = ((name, each.description) for name, each in self.schema.criteria.items())
+        return [(name, description) for name, description in named if name not in taken]
+
+    def kept(self, *without: str) -> tuple[tuple[str, str], ...]:
+        """Return the parameters that a form passes on, without those it replaces and the place in the list."""
+        dropped = {*without, *_PAGE_PARAMS}
+        return tuple(
+            (name, value) for name, value in (*self.pairs, *self.params.items()) if name not in dropped
+        )
+
+    def _times(self) -> Iterator[tuple[str, str]]:
+        if self.since != ALL_TIME:
+            yield "from", self.since
+        if self.until is not None:
+            yield "to", self.until
+
+    def _condition(self, name: str, value: str) -> Condition:
+        criterion = self.schema.criteria.get(name)
+        choices = () if criterion is None else criterion.choices
+        if criterion is not None and criterion.value_type is ValueType.FLAG:
+            choices = ("true", "false")
+        return Condition(
+            name, value, describe_condition(name, value), self.url({name: None}), self.kept(name), choices
+        )
+
+
+def read_place(text: str | None) -> tuple[int, int] | None:
+    """Return the two numbers of a place in a list. Raises BadInput."""
+    if text is None:
+        return None
+    first, _, second = text.partition(".")
+    return read_number(first), read_number(second)
+
+
+def read_number(text: str) -> int:
+    """Return the number of a place in a list. Raises BadInput."""
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_PLACE_DIGITS:
+        raise BadInput("must be the place in a list that a link of this page led to.", field=CURSOR)
+    return int(text)
+
+
+def describe_condition(name: str, value: str) -> str:
+    """Return a filter in words: `team is support`, `score is below 0`."""
+    if (phrase := _PHRASES.get((name, value))) is not None:
+        return phrase
+    field_name = name.rpartition(METADATA_PREFIX)[2] if METADATA_PREFIX in name else name
+    subject, verb = _VERBS.get(name, (field_name.replace("_", " "), "is"))
+    return f"{subject} {verb} {value}"

@@ -1,0 +1,237 @@
+"""The page of the overview: numbers with their change, four charts, two tables, and what needs attention."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+from markupsafe import Markup
+
+from gateway.models.clock import format_rfc3339, to_datetime
+from gateway.models.metrics import DAY_US, MetricsQuery, percentile_ms
+from gateway.models.principal import Principal, Role
+from gateway.query.filters import FEEDBACK_FILTERS, METRICS_FILTERS
+from gateway.query.metrics import Bucket, GroupMetrics
+from gateway.query.overview import AttentionItem, Overview, OverviewReader
+from gateway.query.statistics import mean_score
+from gateway.ui import formats
+from gateway.ui.charts import Chart, Series, draw
+from gateway.ui.filters import PageQuery
+from gateway.ui.page import Pages
+from gateway.ui.requests import base_url
+from gateway.web.endpoint import Endpoint
+
+FEEDBACK_PAGE, REQUESTS_PAGE = "/ui/feedback", "/ui/requests"
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A number with its change to the period before.
+
+    Args:
+        formula: what the number is of.
+        is_good: whether the change is for the better; None where it is neither.
+        url: page with the rows behind it.
+    """
+
+    name: str
+    value: str
+    formula: str
+    url: str
+    change: str = ""
+    is_good: bool | None = None
+    interval: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnChart:
+    """A chart with its legend."""
+
+    title: str
+    legend: Sequence[tuple[str, int]]
+    svg: Markup | None
+
+
+class OverviewPages:
+    def __init__(self, pages: Pages, overview: OverviewReader) -> None:
+        self._pages = pages
+        self._overview = overview
+
+    @Endpoint("GET", "/ui/overview", Role.READ, "The page of the overview", failures=(400, 413, 503, 504))
+    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
+        query = PageQuery.read(request, METRICS_FILTERS)
+        start, end = query.times_us()
+        # The times stand beside the filter, for the sums that are kept by hour and day.
+        where = METRICS_FILTERS.to_filter(query.filters.items())
+        found = await self._overview.read(MetricsQuery(start, end, where, tenant=principal.tenant))
+        # Drawing takes long, and other callers' streams share the event loop.
+        charts = await asyncio.to_thread(lambda: list(_draw_charts(found, query)))
+        values = {
+            "query": query,
+            "overview": found,
+            "tiles": list(_tiles(found, query)),
+            "charts": charts,
+            "attention": [(item, _attention_url(item)) for item in found.attention],
+            "unknown_keys": found.unknown_keys,
+            "mean_score": mean_score,
+            "percentile_us": percentile_us,
+            "base_url": base_url(request),
+        }
+        return await self._pages.render(request, principal, "overview.html", values)
+
+
+def percentile_us(metrics: GroupMetrics, share: float) -> float | None:
+    """Return a percentile of the durations in microseconds."""
+    found = percentile_ms(metrics.latencies, share)
+    return None if found is None else found * 1000
+
+
+def _tiles(found: Overview, query: PageQuery) -> Iterator[Tile]:
+    now, before = found.total, found.before
+    rows = query.url(path=REQUESTS_PAGE)
+    yield _tile("requests", now, before, lambda each: each.usage.requests, formats.count, "rows", rows)
+    yield _tile(
+        "errors",
+        now,
+        before,
+        lambda each: each.usage.errors / each.usage.requests if each.usage.requests else None,
+        formats.percent,
+        "share of requests with a status from 400 on or without an answer",
+        query.url({"outcome": "upstream_error"}, REQUESTS_PAGE),
+        is_less_better=True,
+    )
+    yield _tile(
+        "cost",
+        now,
+        before,
+        lambda each: each.usage.cost_nanousd,
+        formats.money,
+        "sum where a price is known",
+        rows,
+    )
+    yield _tile(
+        "tokens",
+        now,
+        before,
+        lambda each: each.usage.prompt_tokens + each.usage.completion_tokens,
+        formats.count,
+        "prompt and completion tokens",
+        rows,
+    )
+    yield _tile(
+        "p95 duration",
+        now,
+        before,
+        lambda each: percentile_us(each, 0.95),
+        formats.duration,
+        "95 % of requests ended within this time",
+        rows,
+        is_less_better=True,
+    )
+    score = mean_score(now.feedback_sums)
+    tile = _tile(
+        "mean score",
+        now,
+        before,
+        lambda each: None if (found := mean_score(each.feedback_sums)) is None else found.value,
+        formats.signed,
+        "sum of weight × score over sum of weights, from −1 to 1, with its 95 % interval",
+        query.url({"has_feedback": "true"}, REQUESTS_PAGE),
+        is_less_better=False,
+    )
+    yield tile if score is None else replace(tile, interval=formats.interval(score.low, score.high))
+
+
+def _tile(
+    name: str,
+    now: GroupMetrics,
+    before: GroupMetrics,
+    measure: Callable[[GroupMetrics], float | None],
+    write: Callable[[float | None], str],
+    formula: str,
+    url: str,
+    *,
+    is_less_better: bool | None = None,
+) -> Tile:
+    value, earlier = measure(now), measure(before)
+    change, is_good = "", None
+    if value is not None and earlier is not None and before.usage.requests:
+        difference = value - earlier
+        sign = "+" if difference > 0 else ""
+        change = f"{sign}{write(difference)}".replace("-", formats.MINUS)
+        if is_less_better is not None and difference:
+            is_good = (difference < 0) is is_less_better
+    return Tile(name, write(value), formula, url, change, is_good)
+
+
+def _draw_charts(found: Overview, query: PageQuery) -> Iterator[DrawnChart]:
+    usage = [point.figures.usage for point in found.points]
+    scores = [mean_score(point.figures.feedback_sums) for point in found.points]
+    labels = [_label(point.starts_at_us, found.interval_us) for point in found.points]
+
+    def chart(
+        title: str,
+        write: Callable[[float | None], str],
+        *series: Series,
+        page: str = REQUESTS_PAGE,
+        bounds: tuple[float, float] | None = None,
+    ) -> DrawnChart:
+        links = [_period_url(query, point, found.interval_us, page) for point in found.points]
+        drawn = Chart(title, labels, series, links, write, bounds)
+        svg = None if drawn.is_empty else draw(drawn)
+        return DrawnChart(title, [(each.name, each.color) for each in series], svg)
+
+    yield chart(
+        "Requests",
+        formats.count,
+        Series("requests", [each.requests for each in usage], 0),
+        Series("errors", [each.errors for each in usage], 1),
+    )
+    yield chart(
+        "Duration",
+        formats.duration,
+        Series("p95", [percentile_us(point.figures, 0.95) for point in found.points], 1),
+        Series("p50", [percentile_us(point.figures, 0.5) for point in found.points], 0),
+        Series("mean to first byte", [_first_byte_us(point) for point in found.points], 2),
+    )
+    yield chart("Cost", formats.money, Series("cost", [each.cost_nanousd for each in usage], 0))
+    yield chart(
+        "Mean score",
+        formats.signed,
+        Series(
+            "score with its 95 % interval",
+            [None if each is None else each.value for each in scores],
+            0,
+            [
+                None if each is None or each.low is None or each.high is None else (each.low, each.high)
+                for each in scores
+            ],
+        ),
+        page=FEEDBACK_PAGE,
+        bounds=(-1.0, 1.0),
+    )
+
+
+def _first_byte_us(point: Bucket[GroupMetrics]) -> float | None:
+    usage = point.figures.usage
+    return usage.first_byte_us / usage.answered if usage.answered else None
+
+
+def _label(starts_at_us: int, interval_us: int) -> str:
+    at = to_datetime(starts_at_us)
+    day = f"{at.day} {at:%b}"
+    return day if interval_us >= DAY_US else f"{day} {at:%H:%M}"
+
+
+def _period_url(query: PageQuery, point: Bucket[GroupMetrics], interval_us: int, page: str) -> str:
+    start, end = point.starts_at_us, point.starts_at_us + interval_us
+    times = {"from": format_rfc3339(start, "seconds"), "to": format_rfc3339(end, "seconds")}
+    return query.url(times, page)
+
+
+def _attention_url(item: AttentionItem) -> str:
+    page, schema = (
+        (FEEDBACK_PAGE, FEEDBACK_FILTERS) if item.is_of_feedback else (REQUESTS_PAGE, METRICS_FILTERS)
+    )
+    since = "all" if item.since_us is None else format_rfc3339(item.since_us, "seconds")
+    return PageQuery(page, schema, item.conditions, since).url()

@@ -1,0 +1,250 @@
+"""The pages of requests: the list, and one request with its conversation, timeline, bytes and feedback."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import orjson
+from aiohttp import web
+from markupsafe import Markup
+
+from gateway.errors import BadInput
+from gateway.models.conversation import Conversation
+from gateway.models.feedback import NO_FEEDBACK, FeedbackSummary, summarise_feedback
+from gateway.models.principal import Principal, Role
+from gateway.models.request import RequestRecord
+from gateway.models.reviews import Review
+from gateway.query.filters import REQUEST_FILTERS
+from gateway.query.readers import Readers
+from gateway.query.requests import LoggedRequest, Message
+from gateway.query.search import Words
+from gateway.query.tail import RequestTail
+from gateway.reviews.queue import ReviewQueue
+from gateway.ui.filters import ALL_TIME, CURSOR, PageQuery, read_number
+from gateway.ui.markdown import highlight_json
+from gateway.ui.page import Pages
+from gateway.web.endpoint import Endpoint
+from gateway.web.event_stream import last_event_id, send_events
+from gateway.wire.curl import curl_command
+
+PAGE_ROWS = 50
+TABS = ("conversation", "timeline", "raw", "headers", "feedback")
+# A search says how far back it looked, and goes on from there.
+SEARCH_SECONDS = 0.6
+# More of a body is offered as a download only.
+MAX_SHOWN_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One request in the timeline of its trace, in percent of the trace's time."""
+
+    record: RequestRecord
+    start: float
+    until_first_byte: float
+    length: float
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDetail:
+    """What the templates show of one request."""
+
+    logged: LoggedRequest
+    # None where no body was kept.
+    conversation: Conversation | None
+    review: Review | None
+
+    @property
+    def record(self) -> RequestRecord:
+        return self.logged.record
+
+    @property
+    def summary(self) -> FeedbackSummary:
+        return summarise_feedback(self.logged.feedback)
+
+    @property
+    def answer(self) -> str:
+        return "" if self.conversation is None else self.conversation.answer
+
+
+class RequestPages:
+    def __init__(self, pages: Pages, readers: Readers, queue: ReviewQueue, tail: RequestTail) -> None:
+        self._pages = pages
+        self._readers = readers
+        self._queue = queue
+        self._tail = tail
+
+    @Endpoint("GET", "/ui/requests", Role.READ, "The page of requests", failures=(400, 503, 504))
+    async def _list(self, request: web.Request, principal: Principal) -> web.Response:
+        query = PageQuery.read(request, REQUEST_FILTERS, own=("q", "live"))
+        if (text := query.params.get("q")) is not None:
+            return await self._search(request, principal, query, text)
+        cursor = _read_cursor(query)
+        is_live = cursor is None and query.until is None and query.params.get("live") == "on"
+        found = await self._readers.requests.find(query.where(), PAGE_ROWS, cursor, principal.tenant)
+        return await self._pages.render(
+            request,
+            principal,
+            "requests.html",
+            {
+                "query": query,
+                "records": found.records,
+                "summaries": found.feedback,
+                "no_feedback": NO_FEEDBACK,
+                "unknown_keys": found.unknown_keys,
+                "cursor": cursor,
+                "next_cursor": found.next_cursor,
+                "base_url": base_url(request),
+                "is_live": is_live,
+            },
+        )
+
+    async def _search(
+        self, request: web.Request, principal: Principal, query: PageQuery, text: str
+    ) -> web.Response:
+        cursor = _read_cursor(query)
+        ids = () if cursor is not None else await self._readers.search.find_ids(text, principal.tenant)
+        found = await self._readers.search.find_words(
+            Words.parse(text), query.where(), PAGE_ROWS, cursor, principal.tenant, SEARCH_SECONDS
+        )
+        values = {"query": query, "text": text, "ids": ids, "found": found, "cursor": cursor}
+        return await self._pages.render(request, principal, "search.html", values)
+
+    @Endpoint("GET", "/ui/requests/tail", Role.READ, "New requests, for the page", failures=(400, 503))
+    async def _follow(self, request: web.Request, principal: Principal) -> web.StreamResponse:
+        query = PageQuery.read(request, REQUEST_FILTERS, own=("live",), since=ALL_TIME)
+        # New requests meet any time from which the page lists them.
+        where = REQUEST_FILTERS.to_filter(query.filters.items())
+        listening = self._tail.listen(where, principal.tenant, last_event_id(request, None))
+        keys = self._pages.sign_ins.keys
+        return await send_events(request, listening, lambda: keys.is_valid(principal, Role.READ))
+
+    @Endpoint("GET", "/ui/requests/{request_id:.+}", Role.READ, "The page of a request", failures=(404, 409))
+    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
+        tab = request.query.get("tab", TABS[0])
+        if tab not in TABS:
+            raise BadInput(f"must be one of {', '.join(TABS)}.", field="tab")
+        trace_id = request.query.get("trace_id")
+        logged = await self._readers.requests.show(
+            request.match_info["request_id"], principal.tenant, trace_id
+        )
+        bars: list[Bar] = []
+        if tab == "timeline":
+            trace = await self._readers.traces.show(logged.record.trace_id, principal.tenant)
+            bars = list(_timeline(trace.requests))
+        return await self._pages.render(
+            request,
+            principal,
+            "request.html",
+            {
+                "tab": tab,
+                "tabs": TABS,
+                "bars": bars,
+                "detail": await read_detail(logged, self._queue),
+                "receipt": self._readers.receipts.read(logged.record),
+                "curl": _curl(request, logged),
+                "body_view": body_view,
+                "headers_of": headers_of,
+            },
+        )
+
+    @Endpoint("GET", "/ui/traces/{trace_id:.+}", Role.READ, "The page of a trace", failures=(404, 413))
+    async def _show_trace(self, request: web.Request, principal: Principal) -> web.Response:
+        trace = await self._readers.traces.show(request.match_info["trace_id"], principal.tenant)
+        return await self._pages.render(
+            request,
+            principal,
+            "trace.html",
+            {
+                "trace": trace,
+                "bars": list(_timeline(trace.requests)),
+                "no_feedback": NO_FEEDBACK,
+            },
+        )
+
+
+async def read_detail(logged: LoggedRequest, queue: ReviewQueue) -> RequestDetail:
+    """Return a request with its conversation and review."""
+    conversation = await asyncio.to_thread(_conversation, logged)
+    reviews = await queue.reviews_of([logged.record])
+    return RequestDetail(logged, conversation, reviews.get(logged.record.seq))
+
+
+def _curl(request: web.Request, logged: LoggedRequest) -> str | None:
+    asked = logged.request
+    if asked is None or asked.is_truncated:
+        return None
+    url = base_url(request) + logged.record.path
+    return curl_command(logged.record.method, url, asked.headers, asked.body)
+
+
+def base_url(request: web.Request) -> str:
+    """Return the URL of the gateway as the reader's browser reaches it."""
+    return f"{request.headers.get('X-Forwarded-Proto', request.scheme)}://{request.host}"
+
+
+def _conversation(logged: LoggedRequest) -> Conversation | None:
+    return None if logged.request is None and logged.response is None else logged.conversation()
+
+
+def body_view(message: Message) -> tuple[Markup | str, str]:
+    """Return a body to read, and how it was changed for that; empty where it is shown as sent."""
+    shown = message.body[:MAX_SHOWN_BYTES]
+    notes = [] if message.body == message.wire_body else ["unpacked"]
+    if len(shown) < len(message.body):
+        notes.append(f"the first {MAX_SHOWN_BYTES // 1024} KiB")
+    text = shown.decode(errors="replace")
+    if len(shown) == len(message.body) and (indented := _indent_json(message.body)) is not None:
+        return highlight_json(indented), ", ".join([*notes, "indented"])
+    return text, ", ".join(notes)
+
+
+def _indent_json(body: bytes) -> str | None:
+    try:
+        return json.dumps(orjson.loads(body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def headers_of(message: Message) -> list[tuple[str, str]]:
+    """Return headers as text, in the order in which they came."""
+    return [(name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in message.headers]
+
+
+def _read_cursor(query: PageQuery) -> int | None:
+    text = query.params.get(CURSOR)
+    return None if text is None else read_number(text)
+
+
+def request_url(record: RequestRecord) -> str:
+    """Return the page of a request."""
+    request_id, trace_id = quote(record.request_id, safe=""), quote(record.trace_id, safe="")
+    return f"/ui/requests/{request_id}?trace_id={trace_id}"
+
+
+def _timeline(records: tuple[RequestRecord, ...]) -> Iterator[Bar]:
+    begin = min((record.started_at_us for record in records), default=0)
+    total = max((record.ended_at_us for record in records), default=1) - begin or 1
+    spans = {record.span_id: record for record in records if record.span_id}
+    for record in records:
+        first_byte = record.first_byte_at_us or record.ended_at_us
+        yield Bar(
+            record,
+            100 * (record.started_at_us - begin) / total,
+            100 * (first_byte - record.started_at_us) / total,
+            100 * (record.ended_at_us - record.started_at_us) / total,
+            _depth(record, spans),
+        )
+
+
+def _depth(record: RequestRecord, spans: dict[str, RequestRecord]) -> int:
+    depth, seen = 0, {record.span_id}
+    parent = record.parent_span_id
+    while parent is not None and parent not in seen:
+        seen.add(parent)
+        depth += 1
+        parent = spans[parent].parent_span_id if parent in spans else None
+    return depth

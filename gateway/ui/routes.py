@@ -1,0 +1,58 @@
+"""The web pages as one API: who reads them signs in with a gateway key."""
+
+from collections.abc import Awaitable, Callable
+
+from gateway.auth.quotas import Quotas
+from gateway.auth.sign_ins import SignIns
+from gateway.feedback.service import FeedbackService
+from gateway.query.readers import Readers
+from gateway.query.tail import RequestTail
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
+from gateway.ui.compare import ComparePages
+from gateway.ui.feedback import FeedbackPages
+from gateway.ui.overview import OverviewPages
+from gateway.ui.page import PageAuth, Pages
+from gateway.ui.requests import RequestPages
+from gateway.ui.reviews import ReviewPages
+from gateway.ui.sessions import SessionPages, UserPages
+from gateway.ui.settings import GatewayStatus, SettingsPages
+from gateway.ui.sign_in import SignInPages
+from gateway.web.endpoint import Api, endpoints_of
+
+
+def ui_api(
+    sign_ins: SignIns,
+    readers: Readers,
+    queue: ReviewQueue,
+    agreement: AgreementReader,
+    tail: RequestTail,
+    feedback: FeedbackService,
+    quotas: Quotas,
+    status: Callable[[], Awaitable[GatewayStatus]],
+) -> Api:
+    """Return the pages below `/ui`, and `/` which leads to them.
+
+    Args:
+        status: returns what the settings show of the running gateway.
+    """
+    pages = Pages(sign_ins, readers.requests.has_demo_data)
+    handlers = (
+        SignInPages(pages),
+        FeedbackPages(pages, readers, queue, feedback),
+        ComparePages(pages, readers.compare),
+        OverviewPages(pages, readers.overview),
+        SessionPages(pages, readers.sessions, readers.conversations),
+        UserPages(pages, readers.users, readers.feedback, readers.eraser),
+        RequestPages(pages, readers, queue, tail),
+        ReviewPages(pages, queue, agreement),
+        SettingsPages(pages, sign_ins.keys, quotas, readers.metrics, status),
+    )
+    return Api(
+        name="pages",
+        prefixes=("/ui", "/"),
+        endpoints=tuple(endpoint for each in handlers for endpoint in endpoints_of(each)),
+        render_error=pages.render_error,
+        authenticate=PageAuth(sign_ins),
+        is_documented=False,
+    )
