@@ -59,7 +59,7 @@ def browser(chromium: WebDriver) -> WebDriver:
         chromium.close()
     chromium.switch_to.window(tab)
     for command, parameters in FORGET:
-        chromium.execute_cdp_cmd(command, parameters)  # type: ignore[attr-defined]
+        chromium.execute_cdp_cmd(command, parameters)
     chromium.get_log("browser")  # type: ignore[attr-defined]
     return chromium
 
