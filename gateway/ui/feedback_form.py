@@ -22,7 +22,7 @@ from gateway.models.filters import AllOf, Comparison, Op
 from gateway.models.principal import FeedbackScope, Principal
 from gateway.query.requests import RequestReader
 from gateway.web.bodies import read_body
-from gateway.web.endpoint import Api, Endpoint, endpoints_of
+from gateway.web.endpoint import Api, Endpoint, Tag, endpoints_of
 
 FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 
@@ -163,7 +163,11 @@ def feedback_form_api(feedback: FeedbackService, tokens: FeedbackTokens, request
     """Return the API of `/f`, for holders of a link with a feedback token."""
     handlers = _FeedbackFormEndpoints(feedback, tokens, requests)
     return Api(
-        name=DIALECT, prefixes=("/f",), render_error=handlers.pages.problem, endpoints=endpoints_of(handlers)
+        name=DIALECT,
+        tag=Tag("Feedback Form", "The page behind a link with a feedback token, for people without a key."),
+        prefixes=("/f",),
+        render_error=handlers.pages.problem,
+        endpoints=endpoints_of(handlers),
     )
 
 

@@ -1,13 +1,14 @@
 """One OpenAPI 3.1 document of all APIs, built from their endpoints."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from gateway.web.endpoint import ANY_ROLE, Api, Endpoint
+from gateway.web.endpoint import ANY_ROLE, EXAMPLE_IDS, Api, Endpoint
 from gateway.web.middleware import TOKEN_HEADER
 from gateway.web.query_params import Parameter
 
@@ -66,6 +67,23 @@ TOKEN_SCHEMES: dict[str, Json] = {
 }
 
 
+class OpenApi:
+    """The document of a gateway's APIs.
+
+    Args:
+        apis: returns those that are described.
+    """
+
+    def __init__(self, apis: Callable[[], Sequence[Api]], version: str) -> None:
+        self._apis = apis
+        self._version = version
+
+    # Built on the first request: it takes long, and most processes are never asked.
+    @cached_property
+    def document(self) -> Json:
+        return build_openapi(self._apis(), self._version)
+
+
 def build_openapi(apis: Sequence[Api], version: str) -> Json:
     schemas = _Schemas(apis)
     paths: dict[str, Json] = {}
@@ -76,10 +94,15 @@ def build_openapi(apis: Sequence[Api], version: str) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Gateway", "version": version, "description": DESCRIPTION},
-        "tags": [{"name": api.name} for api in apis],
+        "tags": _tags(apis),
         "paths": paths,
         "components": {"schemas": schemas.components, "securitySchemes": SECURITY_SCHEMES | TOKEN_SCHEMES},
     }
+
+
+def _tags(apis: Sequence[Api]) -> list[Json]:
+    used = dict.fromkeys(api.tag_of(endpoint) for api in apis for endpoint in api.endpoints)
+    return [{"name": tag.name, "description": tag.description} for tag in used]
 
 
 class _Schemas:
@@ -92,8 +115,9 @@ class _Schemas:
         self._schemas, definitions = TypeAdapter.json_schemas(inputs, ref_template=template)
         self.components: Json = definitions.get("$defs", {})
 
-    def content(self, shape: object, mode: Mode) -> Json:
-        return {"application/json": {"schema": self._schemas[id(shape), mode]}}
+    def content(self, shape: object, mode: Mode, example: object = None) -> Json:
+        shown = {} if example is None else {"example": example}
+        return {"application/json": {"schema": self._schemas[id(shape), mode], **shown}}
 
 
 def _models_of(api: Api) -> Iterator[tuple[Any, Mode]]:
@@ -108,7 +132,7 @@ def _models_of(api: Api) -> Iterator[tuple[Any, Mode]]:
 
 def _operation(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:
     operation: Json = {
-        "tags": [api.name],
+        "tags": [api.tag_of(endpoint).name],
         "operationId": _operation_id(endpoint),
         "summary": endpoint.summary,
         "description": _description(endpoint),
@@ -118,7 +142,8 @@ def _operation(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:
     if parameters := _parameters(endpoint):
         operation["parameters"] = parameters
     if endpoint.body is not None:
-        operation["requestBody"] = {"required": True, "content": schemas.content(endpoint.body, "validation")}
+        content = schemas.content(endpoint.body, "validation", endpoint.example.body)
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
@@ -143,17 +168,27 @@ def _parameters(endpoint: Endpoint) -> list[Json]:
         Parameter(name, f"The {name.replace('_', ' ')}, percent-encoded.")
         for name in re.findall(r"\{(\w+)\}", endpoint.path_template)
     ]
+    example = endpoint.example
     return [
-        *({**_parameter(parameter), "in": "path", "required": True} for parameter in in_path),
         *(
-            {**_parameter(parameter), "in": "query", "required": parameter.is_required}
+            {**_parameter(parameter, {**EXAMPLE_IDS, **example.path}), "in": "path", "required": True}
+            for parameter in in_path
+        ),
+        *(
+            {**_parameter(parameter, example.query), "in": "query", "required": parameter.is_required}
             for parameter in (endpoint.query.parameters() if endpoint.query else ())
         ),
     ]
 
 
-def _parameter(parameter: Parameter) -> Json:
-    return {"name": parameter.name, "description": parameter.description, "schema": parameter.schema}
+def _parameter(parameter: Parameter, examples: Mapping[str, str]) -> Json:
+    shown = {"example": examples[parameter.name]} if parameter.name in examples else {}
+    return {
+        "name": parameter.name,
+        "description": parameter.description,
+        "schema": parameter.schema,
+        **shown,
+    }
 
 
 def _responses(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:

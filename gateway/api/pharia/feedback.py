@@ -17,7 +17,7 @@ from gateway.models.feedback import Feedback
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import read_idempotency_key, read_json
-from gateway.web.endpoint import ANY_ROLE, NO_STORE, Api, Endpoint, endpoints_of, json_response
+from gateway.web.endpoint import ANY_ROLE, NO_STORE, Api, Endpoint, Tag, endpoints_of, json_response
 from gateway.web.feedback import joined_headers
 from gateway.web.query_params import QueryParams
 
@@ -114,6 +114,7 @@ def pharia_api(service: FeedbackService, max_body_bytes: int) -> Api:
     handlers = FeedbackEndpoints(service, max_body_bytes)
     return Api(
         name=schemas.DIALECT,
+        tag=Tag("PhariaAI", "Feedback on traces as clients of PhariaAI give it; both paths do the same."),
         prefixes=FEEDBACK_PATHS,
         endpoints=tuple(
             endpoint for path in FEEDBACK_PATHS for endpoint in endpoints_of(handlers, path, NO_STORE)

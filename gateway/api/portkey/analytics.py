@@ -23,7 +23,7 @@ from gateway.models.filters import Op, Page
 from gateway.models.metrics import DAY_US, FeedbackSums, GroupKey, MetricsQuery, UsageSums
 from gateway.models.principal import Principal, Role
 from gateway.query.metrics import MAX_TIMELINE_US, MetricsReader
-from gateway.web.endpoint import Api, Endpoint, json_response
+from gateway.web.endpoint import Api, Endpoint, Tag, json_response
 
 ANALYTICS_PATH = "/v1/analytics"
 MAX_PAGE_SIZE = 1000
@@ -145,6 +145,7 @@ def portkey_analytics_api(metrics: MetricsReader) -> Api:
     )
     return Api(
         name="portkey analytics",
+        tag=Tag("Portkey: Analytics", "Graphs, summaries and groups as Portkey's analytics API has them."),
         prefixes=(ANALYTICS_PATH,),
         endpoints=(
             *(_graph_endpoint(metrics, spec) for spec in specs),

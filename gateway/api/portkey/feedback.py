@@ -11,7 +11,7 @@ from gateway.feedback.payloads import Scale, signed_scale
 from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import read_idempotency_key, read_json
-from gateway.web.endpoint import Api, Endpoint, endpoints_of
+from gateway.web.endpoint import Api, Endpoint, Tag, endpoints_of
 from gateway.web.feedback import MAX_BULK, joined_headers, parse_uuid
 
 # How this API is called in stored rows.
@@ -34,6 +34,7 @@ def portkey_feedback_api(
     """
     return Api(
         name=DIALECT,
+        tag=Tag("Portkey: Feedback", "Give and change feedback as clients of Portkey do."),
         prefixes=("/v1/feedback",),
         render_error=schemas.render_error,
         error_model=schemas.FailureResponse,

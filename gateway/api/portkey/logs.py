@@ -32,7 +32,7 @@ from gateway.web.bodies import (
     read_json,
     validate_body,
 )
-from gateway.web.endpoint import Api, Endpoint, Schema, endpoints_of
+from gateway.web.endpoint import Api, Endpoint, Schema, Tag, endpoints_of
 from gateway.web.feedback import Metadata, is_number, list_entries, optional_field
 from gateway.wire import endpoint_of
 
@@ -329,6 +329,7 @@ def portkey_logs_api(
     """
     return Api(
         name="portkey logs",
+        tag=Tag("Portkey: Logs", "Insert and read logs, and export them, as clients of Portkey do."),
         prefixes=("/v1/logs",),
         endpoints=(
             *endpoints_of(ExportEndpoints(jobs, links, max_body_bytes)),
